@@ -15,9 +15,11 @@
 mod answers;
 mod apart;
 pub mod backoff;
+mod batch_pack;
 mod by_hand;
 mod config;
 mod connection;
+mod dead_letter;
 mod dial;
 mod downlink;
 mod drain;
@@ -54,7 +56,9 @@ pub mod window;
 
 use std::collections::VecDeque;
 
+pub use batch_pack::{BatchLimits, BatchPack, Encode, RowBatch, Source};
 pub use config::LinkConfig;
+pub use dead_letter::{DEAD_LETTER_PREFIX, dead_letter_topic};
 pub use downlink::Refused;
 pub use idle_ping::idle_ping_every_ms;
 pub use io::{Event, Input, Output};

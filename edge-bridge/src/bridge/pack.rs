@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
+use super::dead_letter::{self, dead_letter_topic};
 use super::spool::{LeaseId, Leased};
 use crate::ingest::Now;
-use crate::wire::{Properties, Publish, QoS, ReasonCode, Utf8};
+use crate::wire::{Properties, PropertiesBuilder, PropertyId, Publish, QoS, ReasonCode, Utf8, Value};
 
 /// Makes messages of leased rows. Pure. The uplink gives rows as the window allows, in their order, and asks for messages after each;
 /// a batch may stay open for more rows as long as the implementation likes ([`poll_timeout`](Self::poll_timeout)), since rows that wait
@@ -68,7 +69,37 @@ pub struct Packed {
     pub expires_ms: Option<u64>,
 }
 
+impl Packing {
+    /// Rows that no message can be made of; the report names the first one's topic.
+    pub fn unsendable<'a>(rows: impl IntoIterator<Item = &'a Leased>, reason: ReasonCode) -> Self {
+        let mut rows = rows.into_iter().peekable();
+        let topic = rows.peek().map(|row| row.row.topic.clone()).unwrap_or_default();
+        Self::Unsendable { topic, rows: rows.map(|row| row.id).collect(), reason }
+    }
+}
+
 impl Packed {
+    /// A message at QoS 1 of these rows. It expires with the first of them.
+    pub fn batch<'a>(
+        topic: &Utf8,
+        content_type: &'static str,
+        payload: Bytes,
+        rows: impl IntoIterator<Item = &'a Leased>,
+    ) -> Self {
+        let (mut ids, mut expires_ms) = (Vec::new(), None::<u64>);
+        for row in rows {
+            ids.push(row.id);
+            expires_ms = [expires_ms, row.expires_ms].into_iter().flatten().min();
+        }
+        let mut message = Self { expires_ms, ..Self::of_rows(topic.clone(), ids) };
+        let mut properties = PropertiesBuilder::new();
+        // A short static text always fits.
+        let _ = properties.push(PropertyId::ContentType, Value::Utf8(content_type));
+        message.publish.properties = properties.finish();
+        message.publish.payload = payload;
+        message
+    }
+
     /// Rows of this topic, without a message.
     pub(super) fn of_rows(topic: Utf8, rows: Vec<LeaseId>) -> Self {
         let publish = Publish {
@@ -84,7 +115,8 @@ impl Packed {
     }
 }
 
-/// One row, one message, payload and properties as they are.
+/// One row, one message, payload and properties as they are. Dead letters go to [topics of their own](super::dead_letter_topic), with the reason as
+/// the user property `edge-reason`.
 #[derive(Debug, Default)]
 pub struct RawPack {
     identity: bool,
@@ -116,7 +148,12 @@ impl RawPack {
 }
 
 impl Pack for RawPack {
+    fn topic(&self, row: &Leased) -> Utf8 {
+        dead_letter_topic(&row.row)
+    }
+
     fn add(&mut self, _now: Now, row: Leased) {
+        let row = dead_letter::address(row);
         self.bytes += row.row.payload.len();
         self.rows.push_back(row);
     }
@@ -169,7 +206,6 @@ mod tests {
     use super::super::spool::Identity;
     use super::*;
     use crate::row::Row;
-    use crate::wire::{PropertiesBuilder, PropertyId};
 
     fn leased(possible_duplicate: bool) -> Leased {
         let mut user = PropertiesBuilder::new();

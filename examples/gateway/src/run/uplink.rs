@@ -9,7 +9,7 @@ use crate::config::{self, Config, Credentials, Protocol, password};
 
 use super::compact::Compact;
 use super::error::RunError;
-use super::pack::BatchPack;
+use super::pack::{BatchPack, RouteEncoder};
 
 /// Prepares the link: what is wrong with its configuration is found before anything runs.
 ///
@@ -52,7 +52,8 @@ pub(crate) fn start(
     consumer: aio::Consumer,
     compact: Compact,
 ) -> Result<Link, RunError> {
-    let started = builder.start_on(queue, consumer, BatchPack::new(&config.routes, compact));
+    let started =
+        builder.start_on(queue, consumer, BatchPack::new(RouteEncoder::new(&config.routes, compact)));
     let (link, _task) = started.map_err(|error| RunError::Configuration(format!("[hub] {error}")))?;
     Ok(link)
 }

@@ -1,10 +1,9 @@
 //! A finished batch to messages: encoded, read back once, each with the leases of its rows.
 
-use bytes::Bytes;
-use edge_bridge::bridge::spool::{LeaseId, Leased};
-use edge_bridge::bridge::{Packed, Packing};
+use edge_bridge::bridge::spool::Leased;
+use edge_bridge::bridge::{Packed, Packing, RowBatch, Source};
 use edge_bridge::ingest::Now;
-use edge_bridge::wire::{PropertiesBuilder, PropertyId, Publish, QoS, ReasonCode, Utf8, Value};
+use edge_bridge::wire::{ReasonCode, Utf8};
 use edge_codec::{BatchId, Limits};
 
 use super::super::batch::{Head, Piece, encode};
@@ -12,7 +11,6 @@ use super::super::compact::Compact;
 use super::super::formats::{BatchFormat, Shape, shape};
 use super::super::read_back;
 use super::super::reading_row::ReadingRow;
-use super::{Batch, Key};
 
 /// Readings that go in batches of their own, with their rows. Numbers rise.
 #[derive(Default)]
@@ -38,109 +36,112 @@ impl<'a> Part<'a> {
     }
 }
 
-impl Batch {
-    pub(super) fn into_messages(self, now: Now, room: usize, compact: &mut Compact) -> Vec<Packing> {
-        let Some(shape) = shape(self.key.format) else { return Vec::new() };
-        let max_bytes = room.min(self.bytes_max);
-        let mut out = Vec::new();
-        let all = self.readable(now, &mut out);
-        let parts = match shape {
-            Shape::Batch(_) => vec![all],
-            Shape::Compact => {
-                let is_known = compact.split(&self.key.topic, &all.rows);
-                all.of_compact(is_known)
-            }
+/// Makes the messages of a batch, each at most `max_bytes`.
+pub(super) fn of_batch(batch: &RowBatch, now: Now, max_bytes: usize, compact: &mut Compact) -> Vec<Packing> {
+    let Some(shape) = shape(batch.format) else { return Vec::new() };
+    let mut out = Vec::new();
+    let all = readable(batch, now, &mut out);
+    let parts = match shape {
+        Shape::Batch(_) => vec![all],
+        Shape::Compact => {
+            let is_known = compact.split(&batch.topic, &all.rows);
+            all.of_compact(is_known)
+        }
+    };
+    for part in parts {
+        encode_part(batch, shape, &part, max_bytes, compact, &mut out);
+    }
+    out
+}
+
+/// Readings that can be sent; the others are settled.
+fn readable<'a>(batch: &'a RowBatch, now: Now, out: &mut Vec<Packing>) -> Part<'a> {
+    let mut part = Part::default();
+    for leased in &batch.rows {
+        if leased.is_expired(now.up_ms) {
+            out.push(Packing::Expired { rows: vec![leased.id] });
+            continue;
+        }
+        let seq = leased.identity.map_or(0, |own| own.seq);
+        match ReadingRow::decode(&leased.row.payload) {
+            Some(row) => part.push(((seq, row), leased)),
+            None => out.push(Packing::unsendable([leased], ReasonCode::PAYLOAD_FORMAT_INVALID)),
+        }
+    }
+    part
+}
+
+/// Header of a batch of these readings.
+fn head_of(batch: &RowBatch, rows: &[(u64, ReadingRow<'_>)]) -> Head {
+    let first_seq = rows.first().map_or(0, |(seq, _)| *seq);
+    let id = batch.source.map(|Source { gateway, lane, epoch }| BatchId { gateway, lane, epoch, first_seq });
+    Head { id, possible_duplicate: batch.possible_duplicate }
+}
+
+/// Encodes a part, reads each message back once.
+fn encode_part(
+    batch: &RowBatch,
+    shape: Shape,
+    part: &Part<'_>,
+    max_bytes: usize,
+    compact: &mut Compact,
+    out: &mut Vec<Packing>,
+) {
+    let (topic, head) = (&batch.topic, head_of(batch, &part.rows));
+    let pieces = match shape {
+        Shape::Batch(format) => encode(format, head, &part.rows, max_bytes),
+        Shape::Compact => compact.encode(topic, head, &part.rows, max_bytes),
+    };
+    let (mut leases, mut rows) = (part.leases.as_slice(), part.rows.as_slice());
+    for piece in pieces {
+        let count = piece.rows();
+        let (own, own_rows) = (split(&mut leases, count), split(&mut rows, count));
+        let Piece::Batch(_, payload) = piece else {
+            out.push(Packing::unsendable(own.iter().copied(), ReasonCode::PACKET_TOO_LARGE));
+            continue;
         };
-        for part in parts {
-            self.encode(shape, &part, max_bytes, compact, &mut out);
-        }
-        out
-    }
-
-    /// Readings that can be sent; the others are settled.
-    fn readable(&self, now: Now, out: &mut Vec<Packing>) -> Part<'_> {
-        let mut part = Part::default();
-        for leased in &self.rows {
-            if leased.is_expired(now.up_ms) {
-                out.push(Packing::Expired { rows: vec![leased.id] });
-                continue;
-            }
-            let seq = leased.identity.map_or(0, |own| own.seq);
-            match ReadingRow::decode(&leased.row.payload) {
-                Some(row) => part.push(((seq, row), leased)),
-                None => out.push(refused(&self.key.topic, [leased.id], ReasonCode::PAYLOAD_FORMAT_INVALID)),
-            }
-        }
-        part
-    }
-
-    /// Header of a batch of these readings.
-    fn head(&self, rows: &[(u64, ReadingRow<'_>)]) -> Head {
-        let first_seq = rows.first().map_or(0, |(seq, _)| *seq);
-        let id = self.key.source.map(|(gateway, lane, epoch)| BatchId { gateway, lane, epoch, first_seq });
-        Head { id, possible_duplicate: self.key.possible_duplicate }
-    }
-
-    fn encode(
-        &self,
-        shape: Shape,
-        part: &Part<'_>,
-        max_bytes: usize,
-        compact: &mut Compact,
-        out: &mut Vec<Packing>,
-    ) {
-        let (topic, head) = (&self.key.topic, self.head(&part.rows));
-        let pieces = match shape {
-            Shape::Batch(format) => encode(format, head, &part.rows, max_bytes),
-            Shape::Compact => compact.encode(topic, head, &part.rows, max_bytes),
+        let head = head_of(batch, own_rows);
+        let read = match shape {
+            Shape::Batch(format) => format.codec().decode(&payload, &Limits::default()),
+            Shape::Compact => compact.decode(topic, &payload),
         };
-        let (mut leases, mut rows) = (part.leases.as_slice(), part.rows.as_slice());
-        for piece in pieces {
-            let count = piece.rows();
-            let (own, own_rows) = (split(&mut leases, count), split(&mut rows, count));
-            let Piece::Batch(_, payload) = piece else {
-                out.push(refused(
-                    &self.key.topic,
-                    own.iter().map(|row| row.id),
-                    ReasonCode::PACKET_TOO_LARGE,
-                ));
-                continue;
-            };
-            let head = self.head(own_rows);
-            let read = match shape {
-                Shape::Batch(format) => format.codec().decode(&payload, &Limits::default()),
-                Shape::Compact => compact.decode(topic, &payload),
-            };
-            match read_back::compare(read, head, own_rows) {
-                Ok(()) => out.push(message(&self.key, shape.content_type(), payload, own)),
-                Err(why) => {
-                    tracing::error!(%topic, %why, "a batch cannot be read back: it goes as JSON");
-                    out.extend(self.as_json(head, own_rows, own, max_bytes));
-                }
+        match read_back::compare(read, head, own_rows) {
+            Ok(()) => out.push(Packing::Message(Packed::batch(
+                &batch.topic,
+                shape.content_type(),
+                payload,
+                own.iter().copied(),
+            ))),
+            Err(why) => {
+                tracing::error!(%topic, %why, "a batch cannot be read back: it goes as JSON");
+                out.extend(as_json(topic, head, own_rows, own, max_bytes));
             }
         }
     }
+}
 
-    /// Encodes readings that the route's own format did not keep, in the format that every reader takes.
-    pub(super) fn as_json(
-        &self,
-        head: Head,
-        rows: &[(u64, ReadingRow<'_>)],
-        leases: &[&Leased],
-        max_bytes: usize,
-    ) -> Vec<Packing> {
-        let mut leases = leases;
-        let messages = encode(BatchFormat::Json, head, rows, max_bytes).into_iter().map(|piece| {
-            let own = split(&mut leases, piece.rows());
-            match piece {
-                Piece::Batch(_, payload) => message(&self.key, edge_codec::content_type::JSON, payload, own),
-                Piece::Refused(_) => {
-                    refused(&self.key.topic, own.iter().map(|row| row.id), ReasonCode::PACKET_TOO_LARGE)
-                }
-            }
-        });
-        messages.collect()
-    }
+/// Encodes readings that the route's own format did not keep, in the format that every reader takes.
+pub(super) fn as_json(
+    topic: &Utf8,
+    head: Head,
+    rows: &[(u64, ReadingRow<'_>)],
+    leases: &[&Leased],
+    max_bytes: usize,
+) -> Vec<Packing> {
+    let mut leases = leases;
+    let messages = encode(BatchFormat::Json, head, rows, max_bytes).into_iter().map(|piece| {
+        let own = split(&mut leases, piece.rows());
+        match piece {
+            Piece::Batch(_, payload) => Packing::Message(Packed::batch(
+                topic,
+                edge_codec::content_type::JSON,
+                payload,
+                own.iter().copied(),
+            )),
+            Piece::Refused(_) => Packing::unsendable(own.iter().copied(), ReasonCode::PACKET_TOO_LARGE),
+        }
+    });
+    messages.collect()
 }
 
 /// The first `count`, which are taken off.
@@ -148,27 +149,4 @@ fn split<'a, T>(rest: &mut &'a [T], count: usize) -> &'a [T] {
     let (first, others) = rest.split_at(count.min(rest.len()));
     *rest = others;
     first
-}
-
-fn message(key: &Key, content_type: &'static str, payload: Bytes, rows: &[&Leased]) -> Packing {
-    let mut properties = PropertiesBuilder::new();
-    // A short static text always fits.
-    let _ = properties.push(PropertyId::ContentType, Value::Utf8(content_type));
-    Packing::Message(Packed {
-        publish: Publish {
-            dup: false,
-            qos: QoS::AtLeastOnce,
-            retain: false,
-            topic: key.topic.clone(),
-            packet_id: None,
-            properties: properties.finish(),
-            payload,
-        },
-        rows: rows.iter().map(|row| row.id).collect(),
-        expires_ms: rows.iter().filter_map(|row| row.expires_ms).min(),
-    })
-}
-
-fn refused(topic: &Utf8, rows: impl IntoIterator<Item = LeaseId>, reason: ReasonCode) -> Packing {
-    Packing::Unsendable { topic: topic.clone(), rows: rows.into_iter().collect(), reason }
 }

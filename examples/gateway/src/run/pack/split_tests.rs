@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use edge_bridge::Row;
-use edge_bridge::bridge::Packed;
-use edge_bridge::bridge::spool::Identity;
+use edge_bridge::bridge::spool::{Identity, LeaseId};
+use edge_bridge::bridge::{Pack, Packed};
 use edge_codec::compact::{Table, table_wanted};
 use edge_codec::{Limits, Value};
 
@@ -39,7 +39,7 @@ impl Rig {
         let compact =
             Compact::new(&config.routes, &config.id, None, hub.clone(), &KeptTables::default(), &[]);
         Self {
-            pack: BatchPack::new(&config.routes, compact),
+            pack: BatchPack::new(RouteEncoder::new(&config.routes, compact)),
             hub,
             tables: HashMap::new(),
             now: Now { up_ms: 0, wall_ms: 0 },

@@ -2,8 +2,8 @@ use std::path::Path;
 
 use bytes::Bytes;
 use edge_bridge::Row;
-use edge_bridge::bridge::Packed;
-use edge_bridge::bridge::spool::Identity;
+use edge_bridge::bridge::spool::{Identity, LeaseId};
+use edge_bridge::bridge::{Pack, Packed};
 use edge_bridge::wire::{PropertyId, ReasonCode, Value};
 use edge_codec::{BatchId, Limits, Value as Reading};
 
@@ -33,7 +33,7 @@ fn pack() -> BatchPack {
     let (config, _) = Config::parse(Path::new("g.toml"), CONFIG, &|_| None).unwrap();
     let compact =
         Compact::new(&config.routes, &config.id, None, Shown::default(), &KeptTables::default(), &[]);
-    BatchPack::new(&config.routes, compact)
+    BatchPack::new(RouteEncoder::new(&config.routes, compact))
 }
 
 fn at(up_ms: u64) -> Now {
@@ -259,8 +259,9 @@ fn a_stop_gives_every_row_back_once() {
     let mut pack = pack();
     (1..=6).for_each(|seq| pack.add(at(0), reading(seq)));
     (7..=9).for_each(|seq| pack.add(at(0), raw(seq)));
-    let _ = pack.finish_next(at(0), 1 << 20);
-    let mut rows: Vec<_> = pack.take_rows().into_iter().map(|row| row.0).collect();
+    let first = ids(&poll(&mut pack, at(0)).unwrap());
+    let rest = pack.take_rows().into_iter().map(|row| row.0);
+    let mut rows: Vec<_> = first.into_iter().chain(rest).collect();
     rows.sort_unstable();
     assert_eq!(rows, (1..=9).collect::<Vec<_>>());
     assert_eq!((pack.held_bytes(), pack.poll_timeout()), (0, None));
@@ -272,10 +273,12 @@ fn readings_of_an_unreadable_batch_go_as_json_with_their_numbers_and_rows() {
     let leases: Vec<Leased> = [3, 4, 900].map(reading).into();
     let own: Vec<&Leased> = leases.iter().collect();
     let rows: Vec<_> = own.iter().map(|l| (l.id.0, ReadingRow::decode(&l.row.payload).unwrap())).collect();
-    let batch = pack().batch(at(0), Key::of(&leases[0]));
     let id = Some(BatchId { gateway: 1, lane: 1, epoch: 1, first_seq: 3 });
     let head = Head { id, possible_duplicate: true };
-    let [Packing::Message(packed)] = &batch.as_json(head, &rows, &own, 10_000)[..] else { panic!() };
+    let [Packing::Message(packed)] = &messages::as_json(&leases[0].row.topic, head, &rows, &own, 10_000)[..]
+    else {
+        panic!()
+    };
     assert_eq!(packed.rows, [LeaseId(3), LeaseId(4), LeaseId(900)]);
     let content_type = packed.publish.properties.iter().find(|p| p.id == PropertyId::ContentType);
     assert_eq!(content_type.unwrap().value, Value::Utf8("application/json"));

@@ -1,0 +1,278 @@
+//! Batches at drain: rows of one topic and format become messages of many rows, all others go one by one.
+//!
+//! A batch is closed when it has as many rows or bytes as it may, or when its first row has waited here for its time: a backlog fills big
+//! batches by itself. An [`Encode`] makes its messages. Every row keeps its identity, so a resend that cuts differently is recognised. Rows
+//! of one topic and lane leave in their order, whatever their marks.
+
+use std::collections::VecDeque;
+
+use super::dead_letter::dead_letter_topic;
+use super::spool::{LeaseId, Leased};
+use super::{Pack, Packing, RawPack};
+use crate::ingest::Now;
+use crate::row::Format;
+use crate::wire::Utf8;
+
+/// Bytes of rows, and of a message, that a batch has at most: it is decoded as a whole at the other end, whatever the hub takes.
+const BATCH_BYTES_MAX: usize = 128 * 1024;
+/// Fixed header, packet identifier, lengths, content type and what the uplink adds.
+const PACKET_OVERHEAD_BYTES: usize = 128;
+/// Batches of one topic and lane that may be open: one of live rows and one of the backlog.
+const OPEN_ALIKE_MAX: usize = 2;
+
+/// Encoder of the batches of a [`BatchPack`]. Pure.
+pub trait Encode {
+    /// Limits of the batch that `row` begins; `None` for a row that is a message of its own. Must depend on topic and format alone. Not asked
+    /// about dead letters, which are never part of a batch.
+    fn limits(&self, row: &Leased) -> Option<BatchLimits>;
+
+    /// Makes messages of a batch, each at most `bytes_max` of payload; all rows must be in one of them, or settled as expired or unsendable.
+    fn encode(&mut self, now: Now, batch: &RowBatch, bytes_max: usize) -> Vec<Packing>;
+
+    /// A message beside the batches that goes before the next, such as a table that they refer to. Default: none.
+    fn poll(&mut self, _now: Now, _max_packet: usize) -> Option<Packing> {
+        None
+    }
+
+    /// Time at which [`poll`](Self::poll) is to be asked again, in milliseconds of `Now::up_ms`. Default: none.
+    fn poll_timeout(&self) -> Option<u64> {
+        None
+    }
+}
+
+/// Limits of a batch. Exhaustive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BatchLimits {
+    /// Time that its first row waits for others, in milliseconds.
+    pub age_ms: u64,
+    /// Rows, at least 1.
+    pub rows: usize,
+    /// Bytes of an encoded message's payload. What the hub takes, and 128 KiB, are limits as well.
+    pub bytes: usize,
+}
+
+/// Rows that become messages together: of one topic, format, lane, epoch and mark. Their numbers rise.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct RowBatch {
+    /// Topic of the messages.
+    pub topic: Utf8,
+    /// Format of the rows.
+    pub format: Format,
+    /// Identity that the rows share, if they have one.
+    pub source: Option<Source>,
+    /// The rows may be copies of rows that the hub has (promise 4).
+    pub possible_duplicate: bool,
+    /// Rows in their order.
+    pub rows: Vec<Leased>,
+    bytes: usize,
+    limits: BatchLimits,
+    due_ms: u64,
+}
+
+/// Common part of the [identities](super::spool::Identity) of a batch's rows. Exhaustive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Source {
+    /// Random number of the queue.
+    pub gateway: u64,
+    /// Priority class of the rows.
+    pub lane: u8,
+    /// Number of the start.
+    pub epoch: u32,
+}
+
+/// [`Pack`] of batches, and of raw rows and dead letters beside them, in turns.
+#[derive(Debug)]
+pub struct BatchPack<E> {
+    encoder: E,
+    raw: RawPack,
+    /// The last message was a raw one: a batch is next, if one is finished.
+    raw_was_last: bool,
+    open: Vec<RowBatch>,
+    /// In the order in which they were full.
+    closed: VecDeque<RowBatch>,
+    ready: VecDeque<Packing>,
+    ready_bytes: usize,
+    batch_bytes_max: usize,
+}
+
+impl<E: Encode> BatchPack<E> {
+    /// A pack without rows. Raw rows carry their identity as with [`RawPack::new(true)`](RawPack::new).
+    pub fn new(encoder: E) -> Self {
+        Self {
+            encoder,
+            raw: RawPack::new(true),
+            raw_was_last: false,
+            open: Vec::new(),
+            closed: VecDeque::new(),
+            ready: VecDeque::new(),
+            ready_bytes: 0,
+            batch_bytes_max: BATCH_BYTES_MAX,
+        }
+    }
+
+    fn add_to_batch(&mut self, now: Now, row: Leased, limits: BatchLimits) {
+        let at = self.batch_of(now, &row, limits);
+        let Some(batch) = self.open.get_mut(at) else { return };
+        batch.bytes += row.row.payload.len();
+        batch.rows.push(row);
+        if batch.rows.len() >= batch.limits.rows || batch.bytes >= self.batch_bytes_max {
+            self.closed.push_back(self.open.remove(at));
+        }
+    }
+
+    /// Numbers rise within a batch, but live rows and the backlog's come in turns, and a lease that came back behind younger rows: two
+    /// batches of a kind may be open, and a row belongs to the one that it follows most closely.
+    fn batch_of(&mut self, now: Now, row: &Leased, limits: BatchLimits) -> usize {
+        let fits = |batch: &RowBatch| batch.is_alike(row) && batch.rises_with(row);
+        let followed = self.open.iter().enumerate().filter(|(_, batch)| fits(batch));
+        let followed =
+            followed.max_by_key(|(_, batch)| batch.last()).map(|(at, batch)| (at, batch.takes(row)));
+        if let Some((at, true)) = followed {
+            return at;
+        }
+        // A row with another mark, format or start never overtakes the one that it follows.
+        let is_alike = |batch: &RowBatch| batch.is_alike(row);
+        let are_many = self.open.iter().filter(|batch| is_alike(batch)).count() >= OPEN_ALIKE_MAX;
+        let oldest = || self.open.iter().position(is_alike).filter(|_| are_many);
+        if let Some(before) = followed.map(|(at, _)| at).or_else(oldest) {
+            self.closed.push_back(self.open.remove(before));
+        }
+        self.open.push(RowBatch::begin(now, row, limits));
+        self.open.len() - 1
+    }
+
+    fn poll_raw(&mut self, now: Now, max_packet: usize) -> Option<Packing> {
+        let raw = self.raw.poll(now, max_packet);
+        self.raw_was_last = raw.is_some();
+        raw
+    }
+
+    /// Makes messages of the next batch that is full or has waited long enough. `false`: there is none.
+    fn finish_next(&mut self, now: Now, max_packet: usize) -> bool {
+        let due = self.open.iter().position(|batch| batch.due_ms <= now.up_ms);
+        let batch = self.closed.pop_front().or_else(|| due.map(|at| self.open.remove(at)));
+        let Some(batch) = batch else { return false };
+        let room = max_packet.saturating_sub(PACKET_OVERHEAD_BYTES + batch.topic.len());
+        let bytes_max = room.min(batch.limits.bytes).min(BATCH_BYTES_MAX);
+        let ready = self.encoder.encode(now, &batch, bytes_max);
+        self.ready_bytes += ready.iter().map(payload_bytes).sum::<usize>();
+        self.ready.extend(ready);
+        true
+    }
+}
+
+impl<E: Encode> Pack for BatchPack<E> {
+    fn topic(&self, row: &Leased) -> Utf8 {
+        dead_letter_topic(&row.row)
+    }
+
+    fn add(&mut self, now: Now, row: Leased) {
+        let limits = self.encoder.limits(&row).filter(|_| row.row.dead_letter.is_none());
+        match limits {
+            Some(limits) => self.add_to_batch(now, row, limits),
+            None => self.raw.add(now, row),
+        }
+    }
+
+    fn poll(&mut self, now: Now, max_packet: usize) -> Option<Packing> {
+        self.batch_bytes_max = max_packet.min(BATCH_BYTES_MAX);
+        loop {
+            if let Some(ready) = self.ready.pop_front() {
+                self.ready_bytes -= payload_bytes(&ready);
+                return Some(ready);
+            }
+            // In turns: neither kind waits for the end of the other.
+            if !std::mem::take(&mut self.raw_was_last)
+                && let Some(raw) = self.poll_raw(now, max_packet)
+            {
+                return Some(raw);
+            }
+            if let Some(beside) = self.encoder.poll(now, max_packet) {
+                return Some(beside);
+            }
+            if !self.finish_next(now, max_packet) {
+                return self.poll_raw(now, max_packet);
+            }
+        }
+    }
+
+    fn poll_timeout(&self) -> Option<u64> {
+        self.open.iter().map(|batch| batch.due_ms).chain(self.encoder.poll_timeout()).min()
+    }
+
+    fn held_bytes(&self) -> usize {
+        let batches = self.open.iter().chain(&self.closed).map(|batch| batch.bytes).sum::<usize>();
+        self.raw.held_bytes() + self.ready_bytes + batches
+    }
+
+    fn take_rows(&mut self) -> Vec<LeaseId> {
+        let mut rows = self.raw.take_rows();
+        self.ready_bytes = 0;
+        rows.extend(self.ready.drain(..).flat_map(|packing| match packing {
+            Packing::Message(packed) => packed.rows,
+            Packing::Expired { rows } | Packing::Unsendable { rows, .. } => rows,
+        }));
+        let batches = self.open.drain(..).chain(self.closed.drain(..));
+        rows.extend(batches.flat_map(|batch| batch.rows).map(|row| row.id));
+        rows
+    }
+}
+
+impl RowBatch {
+    fn begin(now: Now, row: &Leased, limits: BatchLimits) -> Self {
+        Self {
+            topic: row.row.topic.clone(),
+            format: row.row.format,
+            source: Source::of(row),
+            possible_duplicate: row.row.possible_duplicate,
+            rows: Vec::new(),
+            bytes: 0,
+            limits,
+            due_ms: now.up_ms.saturating_add(limits.age_ms),
+        }
+    }
+
+    /// Returns whether the order of `row` among the batch's rows matters: one topic and one lane.
+    fn is_alike(&self, row: &Leased) -> bool {
+        let lane = |source: Option<Source>| source.map(|source| (source.gateway, source.lane));
+        self.topic == row.row.topic && lane(self.source) == lane(Source::of(row))
+    }
+
+    /// Returns whether the batch's header holds for `row`.
+    fn takes(&self, row: &Leased) -> bool {
+        self.topic == row.row.topic
+            && self.format == row.row.format
+            && self.source == Source::of(row)
+            && self.possible_duplicate == row.row.possible_duplicate
+    }
+
+    fn rises_with(&self, row: &Leased) -> bool {
+        self.last().zip(position(row)).is_none_or(|(last, next)| last < next)
+    }
+
+    fn last(&self) -> Option<(u32, u64)> {
+        self.rows.last().and_then(position)
+    }
+}
+
+impl Source {
+    fn of(row: &Leased) -> Option<Self> {
+        row.identity.map(|own| Self { gateway: own.gateway, lane: own.lane, epoch: own.epoch })
+    }
+}
+
+/// Position of a row in its lane: epoch and number.
+fn position(row: &Leased) -> Option<(u32, u64)> {
+    row.identity.map(|own| (own.epoch, own.seq))
+}
+
+fn payload_bytes(packing: &Packing) -> usize {
+    match packing {
+        Packing::Message(packed) => packed.publish.payload.len(),
+        Packing::Expired { .. } | Packing::Unsendable { .. } => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,30 @@
+//! Dead letters: messages that could not be used go up as they came, under a topic that no reader of readings has subscribed.
+
+use super::spool::Leased;
+use crate::row::Row;
+use crate::wire::Utf8;
+
+/// Prefix of the topics of dead letters.
+pub const DEAD_LETTER_PREFIX: &str = "dead-letter/";
+
+/// Topic of the message that is made of `row`: its own, for a dead letter behind [`DEAD_LETTER_PREFIX`] unless that would be too long.
+pub fn dead_letter_topic(row: &Row) -> Utf8 {
+    let own = || row.topic.clone();
+    match row.dead_letter {
+        Some(_) => {
+            Utf8::try_from(format!("{DEAD_LETTER_PREFIX}{}", row.topic.as_str())).unwrap_or_else(|_| own())
+        }
+        None => own(),
+    }
+}
+
+/// Gives a dead letter its topic, and its reason as the user property `edge-reason`. Other rows are as they were.
+pub(super) fn address(mut leased: Leased) -> Leased {
+    let Some(reason) = leased.row.dead_letter else { return leased };
+    leased.row.topic = dead_letter_topic(&leased.row);
+    let mut properties = leased.row.properties.to_builder();
+    // A message with properties at the limit of the format keeps what it has.
+    let _ = properties.user("edge-reason", &reason.to_string());
+    leased.row.properties = properties.finish();
+    leased
+}
