@@ -6,6 +6,8 @@
 mod connection;
 mod not_accepted;
 mod owner;
+#[cfg(feature = "spool-queue")]
+mod queue_sink;
 mod read_share;
 mod sink;
 mod turns;
@@ -18,6 +20,8 @@ use tokio::net::{TcpListener, ToSocketAddrs};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+#[cfg(feature = "spool-queue")]
+pub use queue_sink::QueueSink;
 pub use sink::{NoQueue, Receipts, Sink};
 
 use super::{Clock, ServerTls};
