@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-#[cfg(feature = "spool-queue")]
 use super::password::PasswordSource;
 use super::tls::Tls;
 use crate::bridge::backoff::BackoffConfig;
