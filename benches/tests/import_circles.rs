@@ -40,7 +40,9 @@ fn modules(src: &Path) -> BTreeMap<Module, String> {
 }
 
 fn code(source: &str) -> String {
-    let source = source.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
+    // Tests of a feature stand under `cfg(all(test, ...))`.
+    let end = ["#[cfg(test)]\nmod ", "\nmod tests {"].iter().filter_map(|tests| source.find(tests)).min();
+    let source = source.get(..end.unwrap_or(source.len())).unwrap_or_default();
     let lines = source.lines().map(|line| line.split("//").next().unwrap_or_default());
     lines.collect::<Vec<_>>().join("\n")
 }
@@ -200,4 +202,6 @@ fn the_look_for_circles_can_fail() {
         ("b", "// use crate::a::A;\n#[cfg(test)]\nmod tests {\nuse crate::a::A;\n}"),
     ];
     assert_eq!(of_sources(&tests).len(), 0);
+    let of_a_feature = "#[cfg(all(test, feature = \"x\"))]\nmod tests {\nuse crate::a::A;\n}";
+    assert_eq!(of_sources(&[("a", "use crate::b::B;"), ("b", of_a_feature)]).len(), 0);
 }
