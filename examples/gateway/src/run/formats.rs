@@ -70,6 +70,8 @@ mod tests {
     #[test]
     fn every_batch_format_has_a_shape_and_raw_has_none() {
         let formats = [Format::Json, Format::Cbor, Format::Protobuf, Format::Compact];
+        // They are in the rows of every queue.
+        assert_eq!(formats.map(|format| row_format(format).0), [1, 2, 3, 4]);
         let said = formats.map(|format| shape(row_format(format)).unwrap().content_type());
         let expected = [
             "application/json",
