@@ -10,7 +10,7 @@ mod ring_image;
 use edge_queue::medium::Dir;
 use edge_queue::store::{DoneRows, RingStore, Store};
 use edge_queue::testing::SimDir;
-use edge_queue::{Change, LaneState, OpenError, Seq, State, StoreKind};
+use edge_queue::{Change, Config, LaneState, OpenError, Queue, Row, Seq, State, StoreKind};
 
 use queue_image::{Kept, QueueImage, Survived};
 use ring_image::{FILE, FILE_BYTES, Image, LANE, PAGE, SEGMENT, SEGMENTS_AT, commit, open, plain, read};
@@ -203,4 +203,22 @@ fn a_second_opener_is_told_so_whatever_the_files_are() {
     let _first = queue_image::open(&dir, image.kind).unwrap();
     let second = queue_image::open(&dir, image.kind).map(drop);
     assert_eq!(second, Err(format!("open failed: {}", OpenError::Busy)));
+}
+
+#[test]
+fn a_link_to_a_queue_elsewhere_is_refused_by_name_and_leaves_it_as_it_is() {
+    for kind in KINDS {
+        let (elsewhere, here) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let config = || Config::default().max_bytes(1 << 20).store(kind);
+        let queue = Queue::open(elsewhere.path(), config()).unwrap();
+        assert!(queue.push(Row::new("kept")).is_ok());
+        queue.close().unwrap();
+        let file = if kind == StoreKind::Ring { "queue.ring" } else { "queue.redb" };
+        std::os::unix::fs::symlink(elsewhere.path().join(file), here.path().join(file)).unwrap();
+        let before = std::fs::read(elsewhere.path().join(file)).unwrap();
+        let error = Queue::open(here.path(), config()).err().unwrap();
+        let said = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+        assert!(said.contains(&format!("{file} is a symbolic link")), "{said}");
+        assert!(std::fs::read(elsewhere.path().join(file)).unwrap() == before, "{kind:?}");
+    }
 }

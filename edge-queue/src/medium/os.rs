@@ -107,7 +107,18 @@ impl Dir for OsDir {
     }
 
     fn open(&self, name: &str) -> io::Result<Box<dyn Medium>> {
-        let file = OpenOptions::new().read(true).write(!self.read_only).open(self.at(name)?)?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(!self.read_only);
+        // A link would have a file elsewhere written.
+        options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
+        let opened = options.open(self.at(name)?);
+        let is_link = |e: &io::Error| e.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error());
+        let file = opened.map_err(|e| match is_link(&e) {
+            true => io::Error::other(format!(
+                "{name} is a symbolic link, and none in the queue's directory is followed"
+            )),
+            false => e,
+        })?;
         Ok(Box::new(OsFile { file }))
     }
 
@@ -277,10 +288,10 @@ mod tests {
     #[test]
     fn a_sync_is_a_system_call_and_its_refusal_is_told() {
         let tmp = tempfile::tempdir().unwrap();
-        std::os::unix::fs::symlink("/dev/null", tmp.path().join("device")).unwrap();
         let dir = OsDir::new(tmp.path()).unwrap();
+        let mut device = OsDir::read_only("/dev").unwrap().open("null").unwrap();
         let refused = |done: io::Result<()>| done.err().and_then(|e| e.raw_os_error()) == Some(22);
-        assert!(refused(dir.open("device").unwrap().sync()), "a file");
+        assert!(refused(device.sync()), "a file");
         assert!(dir.sync().is_ok());
         std::os::unix::fs::symlink("/proc/self", tmp.path().join("bad")).unwrap();
         assert!(refused(dir.sync()), "the directory of what was set aside");
@@ -358,6 +369,13 @@ mod tests {
         let dir = OsDir::new(tmp.path()).unwrap();
         std::os::unix::fs::symlink(other.path().join("made"), at("lock")).unwrap();
         assert!(dir.lock("lock").is_err());
+        fs::write(other.path().join("kept"), "kept").unwrap();
+        std::os::unix::fs::symlink(other.path().join("kept"), at("queue.ring")).unwrap();
+        for dir in [&dir, &OsDir::read_only(tmp.path()).unwrap()] {
+            let error = dir.open("queue.ring").err().unwrap().to_string();
+            assert!(error.contains("queue.ring is a symbolic link"), "{error}");
+        }
+        fs::remove_file(other.path().join("kept")).unwrap();
         let pipe = std::process::Command::new("mkfifo").arg(at("bad")).status().unwrap();
         assert!(pipe.success());
         dir.sync().unwrap();
