@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::fault::FaultKind;
 use crate::flaw::{Flaw, planted};
 use crate::model::Model;
+use crate::model::usage::Usage;
 use crate::receipt::Receipt;
 use crate::row::{LANES_MAX, Lane, StoredRow};
 use crate::state::{Change, State};
@@ -77,6 +78,8 @@ impl Model {
     /// Takes everything that waits into a commit. `None`: every row was handed over, nothing needs the medium.
     pub(crate) fn begin(&mut self) -> Option<Batch> {
         let rows = self.lanes.iter_mut().map(|l| l.tail.begin()).collect();
+        let cursors = self.consumers.iter_mut().flat_map(|consumer| &mut consumer.lanes);
+        cursors.for_each(|cursor| cursor.waiting = Usage::default());
         self.begin_with(rows)
     }
 
@@ -101,53 +104,7 @@ impl Model {
 
     /// The same without rows: to free space for them first, or because none is due.
     pub(crate) fn begin_changes(&mut self) -> Option<Batch> {
-        let mut batch = self.begin_with(Vec::new())?;
-        self.leave_out_waiting(&mut batch);
-        Some(batch)
-    }
-
-    /// Takes the rows that wait out of a commit's bookkeeping: it must not speak of rows a later commit will write.
-    fn leave_out_waiting(&mut self, batch: &mut Batch) {
-        if planted(Flaw::WaitingCounted) {
-            return;
-        }
-        for (at, lane) in self.lanes.iter_mut().enumerate() {
-            let Some(first) = lane.tail.waiting().next().map(|row| row.seq) else { continue };
-            let Some(figures) = batch.state.lane.get_mut(at) else { continue };
-            figures.next = figures.next.min(first);
-            for row in lane.tail.waiting() {
-                figures.rows = figures.rows.saturating_sub(1);
-                figures.weight = figures.weight.saturating_sub(u64::from(row.weight));
-                figures.bytes = figures.bytes.saturating_sub(row.bytes());
-            }
-            lane.dirty = true;
-            for (consumer, found) in self.consumers.iter_mut().zip(&mut batch.state.consumers) {
-                let (Some(cursor), Some(position)) = (consumer.lanes.get_mut(at), found.lanes.get_mut(at))
-                else {
-                    continue;
-                };
-                let open = || lane.tail.waiting().filter(|row| !cursor.pos.is_done(row.seq));
-                let weight: u64 = open().map(|row| u64::from(row.weight)).sum();
-                let bytes: u64 = open().map(StoredRow::bytes).sum();
-                position.accepted = position.accepted.saturating_sub(weight);
-                position.queued_bytes = position.queued_bytes.saturating_sub(bytes);
-                cursor.dirty = true;
-            }
-        }
-        for change in &mut batch.changes {
-            match change {
-                Change::Lane { lane, state } => {
-                    *state = batch.state.lane.get(usize::from(lane.0)).copied().unwrap_or(*state);
-                }
-                Change::Position { consumer, lane, position } => {
-                    let known = batch.state.consumers.iter().find(|c| c.name == *consumer);
-                    if let Some(known) = known.and_then(|c| c.lanes.get(usize::from(lane.0))) {
-                        position.clone_from(known);
-                    }
-                }
-                Change::Forget { .. } | Change::Closed => {}
-            }
-        }
+        self.begin_with(Vec::new())
     }
 
     fn begin_with(&mut self, rows: Vec<Option<Arc<Vec<StoredRow>>>>) -> Option<Batch> {
@@ -163,10 +120,12 @@ impl Model {
         for at in 0..self.lanes.len() {
             let Some(lane) = self.lanes.get_mut(at) else { continue };
             let id = lane.id;
-            if std::mem::take(&mut lane.dirty) {
+            // The commit that takes what waits writes the figures again.
+            let waits = lane.tail.waiting().rows > 0;
+            if std::mem::replace(&mut lane.dirty, waits) {
                 changes.push(Change::Lane { lane: id, state: lane.state() });
             }
-            self.positions(at, id, &mut changes);
+            self.positions(at, id, waits, &mut changes);
         }
         self.absent_changes(&mut changes);
         self.forgotten.clear();
@@ -178,11 +137,11 @@ impl Model {
         Some(Batch { rows, changes, state: self.state() })
     }
 
-    fn positions(&mut self, at: usize, lane: Lane, changes: &mut Vec<Change>) {
+    fn positions(&mut self, at: usize, lane: Lane, waits: bool, changes: &mut Vec<Change>) {
         for consumer in &mut self.consumers {
             let Some(cursor) = consumer.lanes.get_mut(at) else { continue };
-            if std::mem::take(&mut cursor.dirty) {
-                let (consumer, position) = (consumer.name.clone(), cursor.pos.clone());
+            if std::mem::replace(&mut cursor.dirty, waits) {
+                let (consumer, position) = (consumer.name.clone(), cursor.position());
                 changes.push(Change::Position { consumer, lane, position });
             }
         }
@@ -238,7 +197,10 @@ impl Model {
             lane.dirty = true;
         }
         for consumer in &mut self.consumers {
-            consumer.lanes.iter_mut().for_each(|cursor| cursor.dirty = true);
+            for (cursor, lane) in consumer.lanes.iter_mut().zip(&self.lanes) {
+                cursor.count_waiting(&lane.tail);
+                cursor.dirty = true;
+            }
         }
         self.absent_not_written();
         for change in changes {

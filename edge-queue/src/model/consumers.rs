@@ -4,8 +4,8 @@ use crate::config::ConsumerConfig;
 use crate::error::ConsumerError;
 use crate::flaw::{Flaw, planted};
 use crate::model::absent::{Absent, vacated};
-use crate::model::lane::Usage;
 use crate::model::lane_scheduler::LaneScheduler;
+use crate::model::usage::Usage;
 use crate::model::{Cursor, LaneModel, Model};
 use crate::row::{LANES_MAX, Lane};
 use crate::state::{ConsumerState, Position};
@@ -56,14 +56,11 @@ impl ConsumerModel {
     }
 
     pub(super) fn state(&self) -> ConsumerState {
-        let there = self.lanes.iter().map(|cursor| &cursor.pos);
-        let absent = self.absent.iter().filter(|_| !planted(Flaw::LaneForgotten)).map(|absent| &absent.kept);
+        let there = self.lanes.iter().map(Cursor::position);
+        let absent = self.absent.iter().filter(|_| !planted(Flaw::LaneForgotten));
         let mut state = ConsumerState { name: self.name.clone(), lanes: Default::default() };
-        state
-            .lanes
-            .iter_mut()
-            .zip(there.chain(absent))
-            .for_each(|(slot, position)| slot.clone_from(position));
+        let positions = there.chain(absent.map(|absent| absent.kept.clone()));
+        state.lanes.iter_mut().zip(positions).for_each(|(slot, position)| *slot = position);
         state
     }
 }
@@ -113,6 +110,7 @@ impl Model {
                 cursor.pos.acked.clone_from(&left.pos.acked);
                 cursor.backlog_next = left.pos.floor;
             }
+            cursor.count_waiting(&lane.tail);
             lanes.push(cursor);
         }
         let id = self.take_consumer_id();
@@ -142,13 +140,14 @@ impl Model {
         if !self.consumers.is_empty() || consumer.lanes.iter().all(|cursor| cursor.pos.acked.is_empty()) {
             return;
         }
-        for cursor in &mut consumer.lanes {
+        for (cursor, lane) in consumer.lanes.iter_mut().zip(&self.lanes) {
             let pos = Position {
                 floor: cursor.pos.floor,
                 acked: std::mem::take(&mut cursor.pos.acked),
                 ..Position::default()
             };
             *cursor = Cursor::recovered(pos, Usage::default());
+            cursor.count_waiting(&lane.tail);
             cursor.dirty = true;
         }
         let heir = ConsumerModel::new(self.take_consumer_id(), NOBODY.to_owned(), consumer.lanes);

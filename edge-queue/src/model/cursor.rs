@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::flaw::{Flaw, planted};
 use crate::model::delivery_marks::DeliveryMarks;
 use crate::model::gaps;
-use crate::model::lane::{Head, LaneModel, Size, Usage};
+use crate::model::lane::{Head, LaneModel};
 use crate::model::live_first::{LanePart, LiveFirst};
+use crate::model::ram_tail::RamTail;
+use crate::model::usage::{Size, Usage};
 use crate::row::{Seq, StoredRow};
 use crate::state::{Position, Reason};
 
@@ -55,6 +57,8 @@ impl Fetched {
 #[derive(Default)]
 pub(crate) struct Cursor {
     pub(crate) pos: Position,
+    /// Rows not yet done that no commit has taken: `pos` counts them, what a commit says of it does not.
+    pub(crate) waiting: Usage,
     /// Weight not yet done, kept apart from the counters so that the ledger can be checked.
     pub(crate) queued: u64,
     pub(crate) leased: BTreeMap<Seq, Out>,
@@ -114,6 +118,23 @@ impl Cursor {
         self.pos.accepted = self.pos.accepted.saturating_add(weight);
         self.queued = self.queued.saturating_add(weight);
         self.dirty = true;
+    }
+
+    /// The position without the rows that wait, for a commit.
+    pub(crate) fn position(&self) -> Position {
+        let mut position = self.pos.clone();
+        if !planted(Flaw::WaitingCounted) {
+            position.accepted = position.accepted.saturating_sub(self.waiting.weight);
+            position.queued_bytes = position.queued_bytes.saturating_sub(self.waiting.bytes);
+        }
+        position
+    }
+
+    /// Counts anew which of the lane's waiting rows are not done.
+    pub(crate) fn count_waiting(&mut self, tail: &RamTail) {
+        self.waiting = Usage::default();
+        let open = tail.waiting_rows().filter(|row| !self.pos.is_done(row.seq));
+        open.for_each(|row| self.waiting.add(Size::of(row)));
     }
 
     /// Counts one row as done and remembers it.

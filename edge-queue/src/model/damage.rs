@@ -7,8 +7,8 @@
 use crate::event::Event;
 use crate::flaw::{Flaw, planted};
 use crate::losses::{Share, divide};
-use crate::model::lane::{Size, Usage};
 use crate::model::progress::Progress;
+use crate::model::usage::{Size, Usage};
 use crate::model::{Cursor, Model};
 use crate::row::{Seq, StoredRow};
 use crate::state::{GapRecord, Reason};

@@ -4,7 +4,8 @@
 //! leased row stays, and when each has one the push is refused and nothing is lost for it.
 
 use super::Model;
-use super::lane::{Oldest, Size};
+use super::lane::Oldest;
+use super::usage::Size;
 use crate::flaw::{Flaw, planted};
 use crate::row::Seq;
 use crate::state::Reason;

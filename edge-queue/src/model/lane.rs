@@ -4,8 +4,10 @@ use std::collections::VecDeque;
 
 use crate::config::{LaneLimits, Rules};
 use crate::event::Event;
+use crate::flaw::{Flaw, planted};
 use crate::model::ram_tail::RamTail;
 use crate::model::read_fault::ReadFault;
+use crate::model::usage::{Size, Usage};
 use crate::row::{Lane, ROW_OVERHEAD_BYTES, Row, Seq, StoredRow};
 use crate::state::{LaneState, REASON_SLOTS, Reason};
 use crate::store::{DoneRows, Lost};
@@ -13,61 +15,6 @@ use crate::time::Now;
 
 /// Most rows whose sizes are kept for eviction; 32 bytes each.
 pub(crate) const HEAD_ROWS_MAX: usize = 2048;
-
-/// Weight and bytes of a row as limits count them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Size {
-    pub(crate) weight: u64,
-    pub(crate) bytes: u64,
-    pub(crate) wall_ms: i64,
-}
-
-impl Size {
-    pub(crate) fn of(row: &StoredRow) -> Size {
-        Size { weight: u64::from(row.weight), bytes: row.bytes(), wall_ms: row.stamp.wall_ms }
-    }
-}
-
-/// Live rows of a lane.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Usage {
-    pub(crate) rows: u64,
-    pub(crate) weight: u64,
-    pub(crate) bytes: u64,
-}
-
-impl Usage {
-    pub(crate) fn of(state: &LaneState) -> Usage {
-        Usage { rows: state.rows, weight: state.weight, bytes: state.bytes }
-    }
-
-    pub(crate) fn add(&mut self, size: Size) {
-        self.rows += 1;
-        self.weight = self.weight.saturating_add(size.weight);
-        self.bytes = self.bytes.saturating_add(size.bytes);
-    }
-
-    pub(crate) fn add_all(&mut self, other: &Usage) {
-        self.rows += other.rows;
-        self.weight = self.weight.saturating_add(other.weight);
-        self.bytes = self.bytes.saturating_add(other.bytes);
-    }
-
-    // Saturating: after a crash inside a commit the totals may be off by that commit until the lane is empty.
-    pub(crate) fn sub(&mut self, size: Size) {
-        self.rows = self.rows.saturating_sub(1);
-        self.weight = self.weight.saturating_sub(size.weight);
-        self.bytes = self.bytes.saturating_sub(size.bytes);
-        self.end();
-    }
-
-    /// Without rows nothing is left: a lost row's bytes were a guess.
-    fn end(&mut self) {
-        if self.rows == 0 {
-            *self = Usage::default();
-        }
-    }
-}
 
 /// Sizes of the oldest rows, so that making room needs no read.
 #[derive(Default)]
@@ -225,10 +172,15 @@ impl LaneModel {
         self.dirty = true;
     }
 
+    /// The figures without the rows that wait: a commit must not speak of rows that a later one will write.
     pub(crate) fn state(&self) -> LaneState {
-        let Usage { rows, weight, bytes } = self.usage;
-        let recount_due = self.recount_due;
-        LaneState { next: self.next, floor: self.floor, rows, weight, bytes, recount_due }
+        let (mut usage, mut next) = (self.usage, self.next);
+        if !planted(Flaw::WaitingCounted) {
+            usage.sub_all(self.tail.waiting());
+            next = next.min(self.tail.waiting_from());
+        }
+        let Usage { rows, weight, bytes } = usage;
+        LaneState { next, floor: self.floor, rows, weight, bytes, recount_due: self.recount_due }
     }
 
     /// Returns whether the store has little room left, so that it will soon be asked where eviction finds some.

@@ -3,9 +3,9 @@
 use crate::config::Order;
 use crate::model::cursor::Done;
 use crate::model::expiry::expired;
-use crate::model::lane::Size;
 use crate::model::live_first::LanePart;
 use crate::model::own_limit;
+use crate::model::usage::Size;
 use crate::model::{ConsumerModel, Model};
 use crate::row::{Lane, Seq, StoredRow};
 use crate::state::{GapRecord, Reason};

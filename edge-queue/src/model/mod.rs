@@ -33,6 +33,7 @@ mod receipts;
 mod recount;
 #[cfg(test)]
 mod tests;
+mod usage;
 
 use std::collections::BTreeSet;
 
@@ -49,7 +50,7 @@ pub(crate) use consumers::{ConsumerModel, NOBODY};
 pub(crate) use cursor::{Cursor, Done};
 #[cfg(feature = "ring")]
 pub(crate) use gaps::GAPS_MAX;
-pub(crate) use lane::{LaneModel, Usage};
+pub(crate) use lane::LaneModel;
 pub(crate) use lease::{Leased, More, Take};
 pub(crate) use push::Refusal;
 #[cfg(feature = "ring")]
@@ -59,8 +60,8 @@ pub(crate) use receipts::{Outbox, Slot, Ticket, WaitObserver};
 
 use absent::{Absent, vacated_lane};
 use damage::Reckoning;
-use lane::Size;
 use recount::Recount;
+use usage::{Size, Usage};
 
 /// Everything the queue knows besides rows on the medium.
 pub(crate) struct Model {
@@ -188,9 +189,11 @@ impl Model {
 
     /// A row is done for one consumer: counts it, and removes it when nobody else wants it.
     fn done(&mut self, consumer: usize, lane: usize, seq: Seq, size: Size, how: Done, up_ms: u64) {
-        let Some(cursor) = self.consumers.get_mut(consumer).and_then(|r| r.lanes.get_mut(lane)) else {
-            return;
-        };
+        let waits = self.waits(lane, seq);
+        let Some(cursor) = self.cursor_mut(consumer, lane) else { return };
+        if waits {
+            cursor.waiting.sub(size);
+        }
         cursor.done(seq, size, how);
         self.recount_done(consumer, lane, seq, size);
         if let Some(reckoning) = &mut self.reckoning {
@@ -206,7 +209,7 @@ impl Model {
             }
         }
         // What is being written counts as stored: its acknowledgement is in no commit yet.
-        if !l.tail.is_waiting(seq) {
+        if !waits {
             self.lag(1, up_ms);
         }
         if !self.wanted(lane, seq) {
@@ -280,7 +283,7 @@ impl Model {
         }
     }
 
-    /// The bookkeeping as a store keeps it.
+    /// The bookkeeping as a store keeps it: without the rows that wait.
     fn state(&self) -> State {
         let mut state = State::new(self.gateway, self.lanes.len() as u8);
         state.epoch = self.epoch;

@@ -2,7 +2,8 @@
 //! those of others. Its losses are in the very commit that moves its floor, and what only it wanted is not written.
 
 use crate::config::ConsumerConfig;
-use crate::model::lane::{Oldest, Size};
+use crate::model::lane::Oldest;
+use crate::model::usage::Size;
 use crate::model::{Cursor, Model};
 use crate::row::Seq;
 use crate::state::Reason;

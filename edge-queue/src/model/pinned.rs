@@ -5,7 +5,8 @@
 use crate::error::Limit;
 use crate::flaw::{Flaw, planted};
 use crate::model::Model;
-use crate::model::lane::{LaneModel, Size};
+use crate::model::lane::LaneModel;
+use crate::model::usage::Size;
 use crate::row::Seq;
 
 impl Model {

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::lane::Size;
+use crate::model::usage::Size;
 use crate::model::{Cursor, Model};
 use crate::row::Seq;
 use crate::store::Lost;

@@ -5,8 +5,9 @@ use crate::error::{Limit, PushError};
 use crate::flaw::{Flaw, planted};
 use crate::model::Model;
 use crate::model::cursor::Done;
-use crate::model::lane::{LaneModel, Oldest, Size, Usage};
+use crate::model::lane::{LaneModel, Oldest};
 use crate::model::receipts::Ticket;
+use crate::model::usage::{Size, Usage};
 use crate::receipt::Receipt;
 use crate::row::{Row, Seq};
 use crate::state::Reason;
@@ -158,6 +159,7 @@ impl Model {
     pub(super) fn count_in(&mut self, at: usize, first: Seq, sum: &Usage) -> Ticket {
         for cursor in self.consumers.iter_mut().filter_map(|r| r.lanes.get_mut(at)) {
             cursor.accept(sum.weight, sum.bytes);
+            cursor.waiting.add_all(sum);
         }
         // The caller took them in there.
         let Some(lane) = self.lanes.get_mut(at) else { return Ticket::default() };

@@ -2,10 +2,10 @@
 //! lane's totals once for all of them.
 
 use crate::model::Model;
-use crate::model::lane::{Size, Usage};
 use crate::model::push::{Refusal, size_of};
 use crate::model::ram_tail::ROW_RAM_BYTES;
 use crate::model::receipts::Ticket;
+use crate::model::usage::{Size, Usage};
 use crate::row::{ROW_OVERHEAD_BYTES, Row};
 use crate::time::Now;
 
@@ -158,7 +158,7 @@ mod tests {
             prop_assert_eq!(apart, in_runs(&mut together, rows, &now));
             prop_assert_eq!(alone.snapshot(), together.snapshot());
             let waiting = |model: &Model| -> Vec<_> {
-                model.lanes.iter().flat_map(|l| l.tail.waiting().cloned()).collect()
+                model.lanes.iter().flat_map(|l| l.tail.waiting_rows().cloned()).collect()
             };
             prop_assert_eq!(waiting(&alone), waiting(&together));
         }

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::receipts::{OutstandingReceipts, Ticket};
+use super::usage::{Size, Usage};
 use crate::flaw::{Flaw, planted};
 use crate::receipt::Receipt;
 use crate::row::{Seq, StoredRow};
@@ -38,7 +39,8 @@ pub(crate) struct RamTail {
     from: Seq,
     stored_bytes: u64,
     writing_bytes: u64,
-    waiting_bytes: u64,
+    /// Totals of `waiting`.
+    waiting_usage: Usage,
     spare: Vec<StoredRow>,
 }
 
@@ -54,7 +56,7 @@ impl RamTail {
             from,
             stored_bytes: 0,
             writing_bytes: 0,
-            waiting_bytes: 0,
+            waiting_usage: Usage::default(),
             spare: Vec::new(),
         }
     }
@@ -64,11 +66,11 @@ impl RamTail {
     }
 
     pub(crate) fn waiting_bytes(&self) -> u64 {
-        self.waiting_bytes
+        self.waiting_usage.bytes
     }
 
     pub(crate) fn unwritten_bytes(&self) -> u64 {
-        self.waiting_bytes + self.writing_bytes
+        self.waiting_usage.bytes + self.writing_bytes
     }
 
     /// RAM of what is not written, bookkeeping included.
@@ -84,7 +86,7 @@ impl RamTail {
 
     /// Number below which every live row is on the medium.
     pub(crate) fn stored_below(&self) -> Seq {
-        self.writing().first().or(self.waiting.front()).map_or(Seq::MAX, |first| first.seq)
+        self.writing().first().map_or_else(|| self.waiting_from(), |first| first.seq)
     }
 
     /// Returns whether a live row with this number is on the medium.
@@ -94,13 +96,13 @@ impl RamTail {
 
     /// Tells that no commit has taken the row yet.
     pub(crate) fn is_waiting(&self, seq: Seq) -> bool {
-        self.waiting.front().is_some_and(|first| seq >= first.seq)
+        seq >= self.waiting_from()
     }
 
     /// Takes in a row, for which [`RamTail::owe`] follows.
     #[inline]
     pub(crate) fn push(&mut self, row: StoredRow) {
-        self.waiting_bytes += row.bytes();
+        self.waiting_usage.add(Size::of(&row));
         self.waiting.push_back(row);
     }
 
@@ -153,15 +155,26 @@ impl RamTail {
             self.gone.insert(seq);
         } else {
             let at = self.waiting.binary_search_by_key(&seq, |row| row.seq).ok()?;
-            self.waiting_bytes -= self.waiting.remove(at).map_or(0, |row| row.bytes());
+            let row = self.waiting.remove(at)?;
+            self.waiting_usage.sub(Size::of(&row));
         }
         let end = self.ends.remove(&seq);
         self.owed.take(seq).map(|ticket| (ticket, end))
     }
 
     /// The rows no commit has taken yet.
-    pub(crate) fn waiting(&self) -> impl Iterator<Item = &StoredRow> {
+    pub(crate) fn waiting_rows(&self) -> impl Iterator<Item = &StoredRow> {
         self.waiting.iter()
+    }
+
+    /// Totals of the rows no commit has taken yet.
+    pub(crate) fn waiting(&self) -> &Usage {
+        &self.waiting_usage
+    }
+
+    /// Number of the first row no commit has taken yet; the highest there is when none waits.
+    pub(crate) fn waiting_from(&self) -> Seq {
+        self.waiting.front().map_or(Seq::MAX, |first| first.seq)
     }
 
     /// The live rows that no finished commit holds.
@@ -178,7 +191,7 @@ impl RamTail {
         let spare = VecDeque::from(std::mem::take(&mut self.spare));
         let rows = Arc::new(Vec::from(std::mem::replace(&mut self.waiting, spare)));
         self.writing = Some(rows.clone());
-        self.writing_bytes = std::mem::take(&mut self.waiting_bytes);
+        self.writing_bytes = std::mem::take(&mut self.waiting_usage).bytes;
         Some(rows)
     }
 
@@ -194,12 +207,12 @@ impl RamTail {
             bytes = rows.iter().map(StoredRow::bytes).sum();
         }
         if !written {
-            self.waiting_bytes += bytes;
+            rows.iter().for_each(|row| self.waiting_usage.add(Size::of(row)));
             rows.extend(self.waiting.drain(..));
             self.waiting = rows.into();
             return;
         }
-        let end = self.waiting.front().map_or(Seq::MAX, |first| first.seq);
+        let end = self.waiting_from();
         self.owed.take_below(end, &mut give);
         if !planted(Flaw::EndsKept) {
             self.ends = self.ends.split_off(&end);

@@ -7,8 +7,8 @@
 
 use crate::flaw::{Flaw, planted};
 use crate::model::Model;
-use crate::model::lane::{Size, Usage};
 use crate::model::progress::Progress;
+use crate::model::usage::{Size, Usage};
 use crate::row::{Seq, StoredRow};
 use crate::store::Chunk;
 use crate::time::Now;

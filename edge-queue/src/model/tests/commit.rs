@@ -106,3 +106,34 @@ fn a_queue_that_closes_refuses_every_receipt_it_still_owes() {
         assert_eq!(ticket.slot.get(ticket.at), Some(Err(WaitError::Closed)), "{}", ticket.at);
     }
 }
+
+/// Totals of the lane, and the hub's accepted weight and queued bytes, as a commit without rows says them.
+fn figures(m: &mut Model) -> (u64, u64, u64, u64, u64) {
+    m.must_write = true;
+    let state = m.begin_changes().unwrap().state;
+    let (lane, hub) = (state.lane.first().unwrap(), state.consumers.first().unwrap().lanes.first().unwrap());
+    (lane.next, lane.rows, lane.weight, hub.accepted, hub.queued_bytes)
+}
+
+#[test]
+fn a_commit_without_rows_speaks_of_no_row_that_waits_whatever_became_of_the_commit_before() {
+    let mut m = model(&Config::default().lanes(1));
+    let id = m.register("hub").unwrap();
+    write(&mut m);
+    push(&mut m, 2);
+    write(&mut m);
+    let bytes = m.lanes.first().unwrap().usage.bytes / 2;
+    push(&mut m, 3);
+    assert_eq!(figures(&mut m), (3, 2, 2, 2, 2 * bytes), "three wait");
+    let rows = lease(&mut m, id, 3);
+    deliver(&mut m, id, rows);
+    assert_eq!(figures(&mut m), (4, 0, 0, 3, 0), "the third was acknowledged before it was written");
+    let changes = m.begin().unwrap().changes;
+    assert_eq!(figures(&mut m), (6, 2, 2, 5, 2 * bytes), "two are being written");
+    push(&mut m, 1);
+    m.not_written(&changes, &at(1));
+    assert_eq!(figures(&mut m), (4, 0, 0, 3, 0), "and wait again, with another");
+    m.register("late").unwrap();
+    push(&mut m, 1);
+    assert_eq!(m.snapshot().consumers.iter().map(|c| c.lanes[0].accepted).collect::<Vec<_>>(), [3, 0]);
+}
