@@ -7,7 +7,7 @@ use crate::config::OnFull;
 use crate::error::CommitError;
 use crate::event::Event;
 use crate::fault::FaultKind;
-use crate::model::{Batch, HEAD_READ, LaneModel, Model};
+use crate::model::{Batch, HEAD_READ, LaneModel, MadeRoom, Model};
 use crate::row::{Lane, Seq};
 use crate::state::{Change, State};
 use crate::store::StoreError;
@@ -237,9 +237,9 @@ impl Engine {
         loop {
             let up_ms = self.clock.now().up_ms;
             match self.with_model(|model| model.make_segment(at, up_ms)) {
-                Some(true) => return true,
-                Some(false) => return false,
-                None => {
+                MadeRoom::Freed => return true,
+                MadeRoom::Nothing => return false,
+                MadeRoom::NeedHead => {
                     let wanted = self.with_model(|model| model.head_wanted(at, false));
                     let Some((from, below)) = wanted else { return false };
                     if self.read_head(open, at, from, below).is_err() {

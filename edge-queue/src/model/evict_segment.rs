@@ -5,14 +5,14 @@
 
 use super::Model;
 use super::lane::Oldest;
-use super::usage::Size;
+use super::push::MadeRoom;
 use crate::flaw::{Flaw, planted};
 use crate::row::Seq;
 use crate::state::Reason;
 
 impl Model {
-    /// Gives up the rows of the oldest segment that this makes free. The row it returns stands for all that was freed.
-    pub(super) fn make_segment_free(&mut self, at: usize, up_ms: u64) -> Oldest {
+    /// Gives up the rows of the oldest segment that this makes free.
+    pub(crate) fn make_segment(&mut self, at: usize, up_ms: u64) -> MadeRoom {
         let known = self.lanes.get(at).is_some_and(|lane| lane.segments.is_some());
         if !known || planted(Flaw::FloorOnly) {
             return self.give_up_oldest(at, Seq::MAX, up_ms);
@@ -24,16 +24,16 @@ impl Model {
             }
             match self.give_up_oldest(at, last, up_ms) {
                 // Its last rows went in an earlier call, or were holes: the next commit frees it.
-                Oldest::Nothing if !self.holds_wanted(at, first, last) => {
+                MadeRoom::Nothing if !self.holds_wanted(at, first, last) => {
                     self.anticipate(at, 0);
-                    return Oldest::Row(0, Size { weight: 0, bytes: 0, wall_ms: 0 });
+                    return MadeRoom::Freed;
                 }
                 // A consumer has no range for it.
-                Oldest::Nothing => tried = Some((first, last)),
+                MadeRoom::Nothing => tried = Some((first, last)),
                 found => return found,
             }
         }
-        Oldest::Nothing
+        MadeRoom::Nothing
     }
 
     /// The oldest segment in which a row is wanted and none is leased.
@@ -61,7 +61,7 @@ impl Model {
     }
 
     /// Gives up unleased rows up to `last`, worth a segment at most unless `last` bounds them.
-    fn give_up_oldest(&mut self, at: usize, last: Seq, up_ms: u64) -> Oldest {
+    fn give_up_oldest(&mut self, at: usize, last: Seq, up_ms: u64) -> MadeRoom {
         let goal = if last == Seq::MAX { self.rules.segment_bytes } else { u64::MAX };
         let (mut freed, mut freed_stored) = (0u64, 0u64);
         while freed < goal && !self.lanes.get(at).is_some_and(|lane| lane.head.is_beyond(last)) {
@@ -78,17 +78,17 @@ impl Model {
                     self.evict(at, seq, size, Reason::Fragmented, false, up_ms);
                     freed = freed.saturating_add(size.bytes);
                 }
-                Oldest::NeedHead if freed == 0 || last < Seq::MAX => return Oldest::NeedHead,
-                Oldest::Nothing if freed == 0 => return Oldest::Nothing,
+                Oldest::NeedHead if freed == 0 || last < Seq::MAX => return MadeRoom::NeedHead,
+                Oldest::Nothing if freed == 0 => return MadeRoom::Nothing,
                 Oldest::Nothing | Oldest::NeedHead => break,
             }
         }
         if freed == 0 {
-            return Oldest::Nothing;
+            return MadeRoom::Nothing;
         }
         if freed_stored > 0 {
             self.anticipate(at, freed_stored);
         }
-        Oldest::Row(0, Size { weight: 0, bytes: freed, wall_ms: 0 })
+        MadeRoom::Freed
     }
 }

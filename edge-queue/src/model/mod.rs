@@ -52,7 +52,7 @@ pub(crate) use cursor::{Cursor, Done};
 pub(crate) use gaps::GAPS_MAX;
 pub(crate) use lane::LaneModel;
 pub(crate) use lease::{Leased, More, Take};
-pub(crate) use push::Refusal;
+pub(crate) use push::{MadeRoom, Refusal};
 #[cfg(feature = "ring")]
 pub(crate) use range_share::RANGES_BOUND;
 pub(crate) use read::HEAD_READ;
@@ -86,8 +86,6 @@ pub(crate) struct Model {
     must_write: bool,
     forgotten: Vec<String>,
     pub(crate) fault: Option<Fault>,
-    /// A call of the store hangs: what cannot be written is met with the policy for a failing store.
-    stalled: bool,
     /// Totals may be off until a lane is empty: an unclean stop.
     uncertain: bool,
     recount: Option<Recount>,
@@ -146,7 +144,6 @@ impl Model {
             must_write: false,
             forgotten: Vec::new(),
             fault: None,
-            stalled: false,
             uncertain: !clean,
             recount: None,
             recount_not_before_ms: 0,

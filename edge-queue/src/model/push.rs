@@ -25,19 +25,70 @@ pub(crate) enum Refusal {
     NeedCommit(Box<Row>),
 }
 
+/// A row that no lane takes, whatever is queued.
+enum Inadmissible {
+    Closed,
+    NoSuchLane { lanes: u8 },
+    TooLarge { limit: usize },
+}
+
+impl Inadmissible {
+    fn refuse(self, row: Row) -> Refusal {
+        let row = Box::new(row);
+        Refusal::Error(match self {
+            Inadmissible::Closed => PushError::Closed { row },
+            Inadmissible::NoSuchLane { lanes } => PushError::NoSuchLane { row, lanes },
+            Inadmissible::TooLarge { limit } => PushError::TooLarge { row, limit },
+        })
+    }
+}
+
+/// Answer of the store's latest call, as far as a push is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum StoreCall {
+    Returns,
+    /// A commit would wait for a call that hangs.
+    Hangs,
+}
+
+/// Room in RAM for one more unwritten row.
+enum Unwritten {
+    Fits,
+    CommitFirst,
+    Full,
+}
+
+/// Outcome of making room in a lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MadeRoom {
+    Freed,
+    /// The sizes of the oldest rows must be read first.
+    NeedHead,
+    /// No row can go.
+    Nothing,
+}
+
 impl Model {
     /// Takes a row in and says where its receipt will arrive, or why not.
     pub(super) fn push(&mut self, row: Row, now: &Now) -> Result<Ticket, Refusal> {
+        self.push_while(StoreCall::Returns, row, now)
+    }
+
+    /// The same while a commit would wait for a call that hangs.
+    pub(crate) fn push_stalled(&mut self, row: Row, now: &Now) -> Result<Ticket, Refusal> {
+        self.push_while(StoreCall::Hangs, row, now)
+    }
+
+    fn push_while(&mut self, call: StoreCall, row: Row, now: &Now) -> Result<Ticket, Refusal> {
         let at = match self.check(&row) {
             Ok(at) => at,
-            Err(refuse) => return Err(Refusal::Error(refuse(row))),
+            Err(inadmissible) => return Err(inadmissible.refuse(row)),
         };
         let size = size_of(&row, now);
-        if let Err(stop) = self.bound_unwritten(size) {
-            return Err(match stop {
-                None => Refusal::NeedCommit(Box::new(row)),
-                Some(limit) => self.refuse(at, row, limit),
-            });
+        match self.bound_unwritten(size, call) {
+            Unwritten::Fits => {}
+            Unwritten::CommitFirst => return Err(Refusal::NeedCommit(Box::new(row))),
+            Unwritten::Full => return Err(self.refuse(at, row, Limit::Unwritten)),
         }
         let mut looked = false;
         while let Some(limit) = self.full(at, size) {
@@ -62,9 +113,9 @@ impl Model {
                     return Ok(ticket);
                 }
                 OnFull::DropOldest => match self.make_room(at, limit, now.up_ms) {
-                    Oldest::Row(..) => {}
-                    Oldest::NeedHead => return Err(Refusal::NeedHead(Box::new(row), at)),
-                    Oldest::Nothing => return Err(self.refuse(at, row, limit)),
+                    MadeRoom::Freed => {}
+                    MadeRoom::NeedHead => return Err(Refusal::NeedHead(Box::new(row), at)),
+                    MadeRoom::Nothing => return Err(self.refuse(at, row, limit)),
                 },
             }
         }
@@ -82,26 +133,17 @@ impl Model {
         self.lanes.get(at).map_or(0, |lane| lane.next)
     }
 
-    /// The same while a commit would wait for a call that hangs.
-    pub(crate) fn push_stalled(&mut self, row: Row, now: &Now) -> Result<Ticket, Refusal> {
-        self.stalled = true;
-        let result = self.push(row, now);
-        self.stalled = false;
-        result
-    }
-
-    fn check(&self, row: &Row) -> Result<usize, Box<dyn FnOnce(Row) -> PushError>> {
+    fn check(&self, row: &Row) -> Result<usize, Inadmissible> {
         if self.closed {
-            return Err(Box::new(|row| PushError::Closed { row: Box::new(row) }));
+            return Err(Inadmissible::Closed);
         }
         let at = row.lane_among(self.lanes.len());
         let Some(lane) = self.lanes.get(at) else {
-            let lanes = self.lanes.len() as u8;
-            return Err(Box::new(move |row| PushError::NoSuchLane { row: Box::new(row), lanes }));
+            return Err(Inadmissible::NoSuchLane { lanes: self.lanes.len() as u8 });
         };
         let limit = lane.limits.row_bytes_max;
         if row.own_bytes() > limit {
-            return Err(Box::new(move |row| PushError::TooLarge { row: Box::new(row), limit }));
+            return Err(Inadmissible::TooLarge { limit });
         }
         Ok(at)
     }
@@ -111,20 +153,19 @@ impl Model {
         self.lanes.iter().map(|l| l.tail.unwritten_ram()).sum()
     }
 
-    /// `Err(None)`: a commit must come first.
-    fn bound_unwritten(&mut self, size: Size) -> Result<(), Option<Limit>> {
+    fn bound_unwritten(&mut self, size: Size, call: StoreCall) -> Unwritten {
         let unwritten = self.unwritten_ram();
         if unwritten == 0 || unwritten.saturating_add(size.bytes) <= self.rules.max_unwritten_bytes {
-            return Ok(());
+            return Unwritten::Fits;
         }
-        if self.fault.is_none() && !self.stalled {
-            return Err(None);
+        if self.fault.is_none() && call == StoreCall::Returns {
+            return Unwritten::CommitFirst;
         }
         match self.rules.on_fault {
-            OnFault::Withhold => Err(Some(Limit::Unwritten)),
+            OnFault::Withhold => Unwritten::Full,
             OnFault::Volatile => {
                 self.give_volatile_receipts();
-                Ok(())
+                Unwritten::Fits
             }
         }
     }
@@ -179,25 +220,17 @@ impl Model {
         self.evict(at, newest, size, reason, true, up_ms);
     }
 
-    fn make_room(&mut self, at: usize, limit: Limit, up_ms: u64) -> Oldest {
+    fn make_room(&mut self, at: usize, limit: Limit, up_ms: u64) -> MadeRoom {
         if limit == Limit::Region {
-            return self.make_segment_free(at, up_ms);
+            return self.make_segment(at, up_ms);
         }
         match self.oldest(at) {
             Oldest::Row(seq, size) => {
                 self.evict(at, seq, size, Reason::Overflow, false, up_ms);
-                Oldest::Row(seq, size)
+                MadeRoom::Freed
             }
-            other => other,
-        }
-    }
-
-    /// Gives up the oldest rows of a lane worth a segment because the store has none free. `false`: none can go.
-    pub(crate) fn make_segment(&mut self, at: usize, up_ms: u64) -> Option<bool> {
-        match self.make_segment_free(at, up_ms) {
-            Oldest::Row(..) => Some(true),
-            Oldest::NeedHead => None,
-            Oldest::Nothing => Some(false),
+            Oldest::NeedHead => MadeRoom::NeedHead,
+            Oldest::Nothing => MadeRoom::Nothing,
         }
     }
 
