@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 
 use crate::row::{Lane, Row};
+use crate::store::StoreError;
 
 /// Error of opening a queue. Never damage: that is set aside and reported.
 #[derive(Debug)]
@@ -100,8 +101,8 @@ pub enum Limit {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum CommitError {
-    /// The store failed; the text names the call and what the system said.
-    Store(String),
+    /// The store failed.
+    Store(StoreError),
     /// The queue was closed before.
     Closed,
 }
@@ -122,8 +123,8 @@ pub enum ConsumerError {
     },
     /// The consumer was forgotten while this handle lived.
     Forgotten,
-    /// The registration or the read did not work.
-    Store(String),
+    /// The store failed in the registration or the read.
+    Store(StoreError),
     /// The queue was closed.
     Closed,
 }
@@ -199,7 +200,7 @@ impl fmt::Display for PushError {
 impl fmt::Display for CommitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            CommitError::Store(what) => write!(f, "not written yet: {what}"),
+            CommitError::Store(e) => write!(f, "not written yet: {e}"),
             CommitError::Closed => f.write_str("the queue is closed"),
         }
     }
@@ -211,7 +212,7 @@ impl fmt::Display for ConsumerError {
             ConsumerError::Name { limit } => write!(f, "a consumer's name has 1 to {limit} bytes"),
             ConsumerError::TooMany { limit } => write!(f, "a queue keeps at most {limit} consumers"),
             ConsumerError::Forgotten => f.write_str("the consumer was forgotten"),
-            ConsumerError::Store(what) => f.write_str(what),
+            ConsumerError::Store(e) => e.fmt(f),
             ConsumerError::Closed => f.write_str("the queue is closed"),
         }
     }
@@ -229,8 +230,33 @@ impl std::error::Error for OpenError {
 
 impl std::error::Error for ConfigError {}
 impl std::error::Error for PushError {}
-impl std::error::Error for CommitError {}
-impl std::error::Error for ConsumerError {}
+
+impl std::error::Error for CommitError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            CommitError::Store(e) => Some(e),
+            CommitError::Closed => None,
+        }
+    }
+}
+
+impl std::error::Error for ConsumerError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            ConsumerError::Store(e) => Some(e),
+            _ => None,
+        }
+    }
+}
+
+impl From<CommitError> for ConsumerError {
+    fn from(e: CommitError) -> ConsumerError {
+        match e {
+            CommitError::Store(e) => ConsumerError::Store(e),
+            CommitError::Closed => ConsumerError::Closed,
+        }
+    }
+}
 
 impl From<ConfigError> for OpenError {
     fn from(e: ConfigError) -> OpenError {

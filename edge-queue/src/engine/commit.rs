@@ -59,7 +59,7 @@ impl Engine {
         self.commit_what(open, Model::begin_last)?;
         let state = self.model().snapshot();
         let closed = self.watched(|| open.store.commit(&[Change::Closed], &state));
-        closed.map_err(|e| CommitError::Store(e.to_string()))
+        closed.map_err(CommitError::Store)
     }
 
     pub(super) fn commit_with(&self, open: &mut Open) -> Result<(), CommitError> {
@@ -93,7 +93,7 @@ impl Engine {
             if attempt < SEGMENT_TRIES && self.relieve(open, &error) {
                 continue;
             }
-            return Err(self.degrade(&error));
+            return Err(self.degrade(error));
         }
         Ok(())
     }
@@ -118,8 +118,8 @@ impl Engine {
         }
     }
 
-    fn degrade(&self, error: &StoreError) -> CommitError {
-        let (kind, reason) = (FaultKind::of(error), error.to_string());
+    fn degrade(&self, error: StoreError) -> CommitError {
+        let (kind, reason) = (FaultKind::of(&error), error.to_string());
         let now = self.clock.now();
         let (is_news, writer) = self.with_model(|model| {
             let is_news = model.degrade(kind, reason.clone(), &now);
@@ -128,9 +128,9 @@ impl Engine {
         });
         self.wake(Wake { writer, consumers: false });
         if is_news {
-            lock(&self.events).put(Event::Degraded { kind, reason: reason.clone() });
+            lock(&self.events).put(Event::Degraded { kind, reason });
         }
-        CommitError::Store(reason)
+        CommitError::Store(error)
     }
 
     /// Writes a commit and tells the model how it ended.

@@ -2,7 +2,7 @@
 //! backlog.
 
 use crate::config::ConsumerConfig;
-use crate::error::{CommitError, ConsumerError};
+use crate::error::ConsumerError;
 use crate::model::HEAD_READ;
 use crate::store::StoreError;
 
@@ -16,7 +16,7 @@ impl Engine {
         if self.model().find_consumer(name).is_none() {
             // The first consumer is told what is there: that must be a count and no guess.
             let counted = self.count_anew(open);
-            counted.or_else(|e| if self.model().has_consumers() { Ok(()) } else { Err(failed(&e)) })?;
+            counted.or_else(|e| if self.model().has_consumers() { Ok(()) } else { Err(ConsumerError::Store(e)) })?;
         }
         let (id, known) = self.with_model(|model| {
             let known = model.find_consumer(name);
@@ -24,7 +24,7 @@ impl Engine {
             if let Some(limits) = limits {
                 model.limit(id, limits);
             }
-            Ok((id, known.is_some()))
+            Ok::<_, ConsumerError>((id, known.is_some()))
         })?;
         if known {
             return Ok(id);
@@ -35,7 +35,7 @@ impl Engine {
             Err(error) => {
                 let up_ms = self.clock.now().up_ms;
                 self.with_model(|model| model.unregister(id, up_ms));
-                Err(failed(&error))
+                Err(error.into())
             }
         }
     }
@@ -47,14 +47,14 @@ impl Engine {
         let open = store.as_mut().ok_or(ConsumerError::Closed)?;
         // An earlier call may have removed it without getting that written.
         let unwritten = self.model().is_forgotten(name);
-        self.commit_with(open).map_err(|e: CommitError| failed(&e))?;
+        self.commit_with(open)?;
         let known = self.with_model(|model| model.forget(name));
         if known {
             self.wake_all();
         }
         let _remembered = self.count_anew(open);
         if known {
-            self.commit_with(open).map_err(|e| failed(&e))?;
+            self.commit_with(open)?;
         }
         Ok(known || unwritten)
     }
@@ -105,8 +105,4 @@ impl Engine {
         self.with_model(|model| model.recount_finish(below, up_ms));
         Ok(())
     }
-}
-
-fn failed(error: &dyn std::error::Error) -> ConsumerError {
-    ConsumerError::Store(error.to_string())
 }

@@ -13,7 +13,7 @@ use super::{Engine, lock};
 impl Engine {
     pub(crate) fn export(&self, out: &mut dyn Write) -> Result<Exported, ExportError> {
         self.commit().map_err(|error| match error {
-            CommitError::Store(what) => ExportError::Read(what),
+            CommitError::Store(e) => ExportError::Read(e),
             CommitError::Closed => ExportError::Closed,
         })?;
         let state = self.model().snapshot();
@@ -42,7 +42,7 @@ impl Engine {
             let mut store = lock(&self.store);
             let open = store.as_mut().ok_or(ExportError::Closed)?;
             let chunk =
-                self.read(open, lane, from, HEAD_READ).map_err(|e| ExportError::Read(e.to_string()))?;
+                self.read(open, lane, from, HEAD_READ).map_err(ExportError::Read)?;
             let (rows, upto) = self.with_model(|model| model.look_at(lane, from, below, chunk));
             drop(store);
             rows.iter().try_for_each(|row| exporter.row(row))?;

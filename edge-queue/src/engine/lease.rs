@@ -107,7 +107,7 @@ impl Engine {
     ) -> Result<(), ConsumerError> {
         let mut store = lock(&self.store);
         let open = store.as_mut().ok_or(ConsumerError::Closed)?;
-        let chunk = self.read(open, lane, from, limit).map_err(|e| ConsumerError::Store(e.to_string()))?;
+        let chunk = self.read(open, lane, from, limit).map_err(ConsumerError::Store)?;
         self.with_model(|model| model.offer(consumer, lane, from, below, chunk));
         Ok(())
     }

@@ -107,7 +107,7 @@ impl Engine {
         };
         let failed = |error: StoreError| OpenError::Io {
             op: "read the last commit",
-            source: std::io::Error::other(error.to_string()),
+            source: std::io::Error::other(error),
         };
         let (mut from, mut any_lost) = (known_next, false);
         while from < end {

@@ -8,6 +8,7 @@ use super::block::{Head, Kind, stuff};
 use super::record::{put_gap, put_row};
 use crate::consumer::Gap;
 use crate::row::{LANES_MAX, Lane, StoredRow};
+use crate::store::StoreError;
 
 /// A block ends when its body reaches this: one damaged byte costs at most so much, or one row.
 const BODY_BYTES: usize = 64 * 1024;
@@ -58,8 +59,8 @@ impl Exported {
 pub enum ExportError {
     /// The stream could not be written.
     Write(io::Error),
-    /// The queue could not be read; the text names the call and what the system said.
-    Read(String),
+    /// The queue could not be read.
+    Read(StoreError),
     /// The queue was closed.
     Closed,
 }
@@ -68,7 +69,7 @@ impl fmt::Display for ExportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ExportError::Write(e) => write!(f, "the stream cannot be written: {e}"),
-            ExportError::Read(what) => write!(f, "the queue cannot be read: {what}"),
+            ExportError::Read(e) => write!(f, "the queue cannot be read: {e}"),
             ExportError::Closed => f.write_str("the queue is closed"),
         }
     }
@@ -78,7 +79,8 @@ impl std::error::Error for ExportError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             ExportError::Write(e) => Some(e),
-            _ => None,
+            ExportError::Read(e) => Some(e),
+            ExportError::Closed => None,
         }
     }
 }
