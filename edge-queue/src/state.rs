@@ -90,7 +90,7 @@ pub struct Position {
     pub moved: u64,
     /// Given up, by reason ([`Reason`] as index).
     pub dropped: [u64; REASON_SLOTS],
-    /// Bytes of the rows still to come, as [`StoredRow::bytes`](crate::StoredRow::bytes) counts them: what a byte limit
+    /// Bytes of the rows still to come, as [`StoredRow::bytes`](crate::store::StoredRow::bytes) counts them: what a byte limit
     /// of the consumer's own is judged by.
     pub queued_bytes: u64,
     /// Losses not yet reported upstream.
@@ -125,7 +125,7 @@ pub struct LaneState {
     pub rows: u64,
     /// Weight of these rows.
     pub weight: u64,
-    /// Their size, as [`StoredRow::bytes`](crate::StoredRow::bytes) counts it.
+    /// Their size, as [`StoredRow::bytes`](crate::store::StoredRow::bytes) counts it.
     pub bytes: u64,
     /// The three figures may count rows that nobody wants: they are to be counted anew.
     pub recount_due: bool,

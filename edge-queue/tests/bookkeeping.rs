@@ -4,11 +4,13 @@
 use std::sync::Arc;
 
 use edge_queue::store::memory::Memory;
-use edge_queue::store::{Chunk, DoneRows, Options, ReadLimit, Store, StoreError, StoreStats};
+use edge_queue::store::{
+    Change, DoneRows, Options, ReadLimit, State, Store, StoreError, StoreStats, StoredChunk, StoredRow,
+};
 use edge_queue::testing::SimDir;
 use edge_queue::{
-    Change, Config, Consumer, LANES_MAX, Lane, Lease, ManualClock, Now, PushError, Queue, ROW_OVERHEAD_BYTES,
-    Row, Seq, State, StoreKind, StoredRow, Wait,
+    Config, Consumer, LANES_MAX, Lane, Lease, ManualClock, Now, PushError, Queue, ROW_OVERHEAD_BYTES, Row,
+    Seq, StoreKind, Wait,
 };
 
 const KINDS: [StoreKind; 2] = [StoreKind::Ring, StoreKind::Redb];
@@ -97,7 +99,7 @@ impl Store for Narrow {
         self.0.commit(changes, state)
     }
 
-    fn read(&mut self, lane: Lane, from: Seq, limit: ReadLimit) -> Result<Chunk, StoreError> {
+    fn read(&mut self, lane: Lane, from: Seq, limit: ReadLimit) -> Result<StoredChunk, StoreError> {
         self.0.read(lane, from, limit)
     }
 

@@ -8,9 +8,9 @@ mod cores;
 #[path = "common/stores.rs"]
 mod stores;
 
-use edge_queue::store::{ReadLimit, Recovered, Store};
+use edge_queue::Lane;
+use edge_queue::store::{Change, ReadLimit, Recovered, Store, StoredRow};
 use edge_queue::testing::{CrashRig, Plan, SimDir, budget_percent, row_at, seed, tight_options};
-use edge_queue::{Change, Lane, StoredRow};
 
 #[test]
 fn no_power_cut_loses_a_receipted_row_or_wakes_a_ghost() {

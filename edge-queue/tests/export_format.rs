@@ -7,9 +7,10 @@ mod streams;
 
 use std::path::PathBuf;
 
+use edge_queue::store::StoredRow;
 use edge_queue::testing::{Rng, budget_percent, seed};
 use edge_queue::transfer::StreamError;
-use edge_queue::{Expiry, Lane, Stamp, StoredRow};
+use edge_queue::{Expiry, Lane, Stamp};
 
 use streams::{gaps, read, rows, stream};
 

@@ -6,11 +6,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use edge_queue::store::{Chunk, DoneRows, Options, ReadLimit, RingStore, Store, StoreError, StoreStats};
+use edge_queue::store::{
+    Change, DoneRows, Options, ReadLimit, RingStore, State, Store, StoreError, StoreStats, StoredChunk,
+    StoredRow,
+};
 use edge_queue::testing::SimDir;
 use edge_queue::{
-    Change, Config, Consumer, Lane, LaneConfig, Lease, Limit, ManualClock, Now, OnFull, Pending, PushError,
-    Queue, Reason, Receipt, Row, Seq, State, StoreKind, StoredRow, Wait,
+    Config, Consumer, Lane, LaneConfig, Lease, Limit, ManualClock, Now, OnFull, Pending, PushError, Queue,
+    Reason, Receipt, Row, Seq, StoreKind, Wait,
 };
 
 const ROUND: u32 = 50;
@@ -204,7 +207,7 @@ impl Store for Tight {
     fn commit(&mut self, changes: &[Change], state: &State) -> Result<(), StoreError> {
         self.store.commit(changes, state)
     }
-    fn read(&mut self, lane: Lane, from: Seq, limit: ReadLimit) -> Result<Chunk, StoreError> {
+    fn read(&mut self, lane: Lane, from: Seq, limit: ReadLimit) -> Result<StoredChunk, StoreError> {
         self.store.read(lane, from, limit)
     }
     fn advance(&mut self, lane: Lane, done: &DoneRows) -> Result<(), StoreError> {

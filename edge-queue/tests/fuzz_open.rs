@@ -14,9 +14,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use edge_queue::medium::Dir;
-use edge_queue::store::{Options, ReadLimit, RingStore, Store};
+use edge_queue::store::{Options, ReadLimit, RingStore, Store, StoredRow};
 use edge_queue::testing::{Rng, SimDir, fuzz_cases, mutate, seed};
-use edge_queue::{Lane, Queue, Row, StoreKind, StoredRow, Wait};
+use edge_queue::{Lane, Queue, Row, StoreKind, Wait};
 
 use queue_image::QueueImage;
 use ring_mutation::Mutation;

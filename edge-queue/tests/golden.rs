@@ -10,12 +10,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use edge_queue::medium::Dir;
-use edge_queue::store::{Options, ReadLimit, RingStore, Store};
-use edge_queue::testing::SimDir;
-use edge_queue::{
-    Change, Config, Expiry, GapRecord, Lane, LaneState, ManualClock, Now, OpenError, Position, Queue, Reason,
-    Seq, Stamp, State, StoredRow,
+use edge_queue::store::{
+    Change, GapRecord, LaneState, Options, Position, ReadLimit, RingStore, State, Store, StoredRow,
 };
+use edge_queue::testing::SimDir;
+use edge_queue::{Config, Expiry, Lane, ManualClock, Now, OpenError, Queue, Reason, Seq, Stamp};
 
 const FILE: &str = "queue.ring";
 const PAGE: usize = 4096;

@@ -8,9 +8,9 @@ mod queue_image;
 mod ring_image;
 
 use edge_queue::medium::Dir;
-use edge_queue::store::{DoneRows, RingStore, Store};
+use edge_queue::store::{Change, DoneRows, LaneState, RingStore, State, Store};
 use edge_queue::testing::SimDir;
-use edge_queue::{Change, Config, LaneState, OpenError, Queue, Row, Seq, State, StoreKind};
+use edge_queue::{Config, OpenError, Queue, Row, Seq, StoreKind};
 
 use queue_image::{Kept, QueueImage, Survived};
 use ring_image::{FILE, FILE_BYTES, Image, LANE, PAGE, SEGMENT, SEGMENTS_AT, commit, open, plain, read};

@@ -6,11 +6,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use edge_queue::store::{Chunk, DoneRows, ReadLimit, RingStore, Store, StoreError, StoreStats};
+use edge_queue::store::{
+    Change, DoneRows, ReadLimit, RingStore, State, Store, StoreError, StoreStats, StoredChunk, StoredRow,
+};
 use edge_queue::testing::{SimDir, small_options};
 use edge_queue::{
-    Change, Config, Consumer, Lane, Lease, ManualClock, Now, Order, Queue, Reason, Receipt, Row, Seq, State,
-    StoreKind, StoredRow, Wait,
+    Config, Consumer, Lane, Lease, ManualClock, Now, Order, Queue, Reason, Receipt, Row, Seq, StoreKind, Wait,
 };
 
 fn config() -> Config {
@@ -176,7 +177,7 @@ impl Store for Counting {
         self.0.commit(changes, state)
     }
 
-    fn read(&mut self, lane: Lane, from: Seq, limit: ReadLimit) -> Result<Chunk, StoreError> {
+    fn read(&mut self, lane: Lane, from: Seq, limit: ReadLimit) -> Result<StoredChunk, StoreError> {
         self.1.fetch_add(1, Ordering::Relaxed);
         self.0.read(lane, from, limit)
     }

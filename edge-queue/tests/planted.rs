@@ -18,9 +18,9 @@ use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
 use std::time::{Duration, Instant};
 
-use edge_queue::store::{Store, StoreError};
+use edge_queue::store::{Change, Position, Store, StoreError};
 use edge_queue::testing::{Call, Fault, FaultError, Flaw, Outcome, SimDir};
-use edge_queue::{Change, Config, ManualClock, Now, Position, Queue, Row, StoreKind, SystemClock, Wait, aio};
+use edge_queue::{Config, ManualClock, Now, Queue, Row, StoreKind, SystemClock, Wait, aio};
 
 use ring_image::{LANE, PAGE, open, plain, read};
 
@@ -96,7 +96,7 @@ fn a_torn_commit_excuses_no_frame_but_its_own() {
     });
 }
 
-fn opened(dir: &SimDir) -> (edge_queue::store::RingStore, edge_queue::State) {
+fn opened(dir: &SimDir) -> (edge_queue::store::RingStore, edge_queue::store::State) {
     let (store, found) = open(dir);
     (store, found.state)
 }

@@ -8,12 +8,12 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use edge_queue::store::{Chunk, DoneRows, Options, ReadLimit, RingStore, Store, StoreError, StoreStats};
-use edge_queue::testing::SimDir;
-use edge_queue::{
-    Change, Config, Lane, LaneConfig, ManualClock, Now, OnFull, Queue, Row, Seq, State, StoreKind, StoredRow,
-    Wait,
+use edge_queue::store::{
+    Change, DoneRows, Options, ReadLimit, RingStore, State, Store, StoreError, StoreStats, StoredChunk,
+    StoredRow,
 };
+use edge_queue::testing::SimDir;
+use edge_queue::{Config, Lane, LaneConfig, ManualClock, Now, OnFull, Queue, Row, Seq, StoreKind, Wait};
 
 /// A push that is not done by then waits for the call.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -54,7 +54,7 @@ impl Store for Busy {
         self.probe("commit");
         self.store.commit(changes, state)
     }
-    fn read(&mut self, lane: Lane, from: Seq, limit: ReadLimit) -> Result<Chunk, StoreError> {
+    fn read(&mut self, lane: Lane, from: Seq, limit: ReadLimit) -> Result<StoredChunk, StoreError> {
         self.probe("read");
         self.store.read(lane, from, limit)
     }

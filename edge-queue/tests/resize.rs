@@ -4,12 +4,14 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use edge_queue::store::{DoneRows, Options, ReadLimit, Recovered, RingStore, Store};
+use edge_queue::store::{
+    Change, DoneRows, Options, ReadLimit, Recovered, RingStore, State, Store, StoredRow,
+};
 use edge_queue::testing::{
     Call, Fault, FaultError, Flaw, History, Outcome, Plan, Rng, SimDir, Step, SyncBug, budget_percent,
     row_at, seed, small_options,
 };
-use edge_queue::{Change, Lane, OpenError, State, StoredRow};
+use edge_queue::{Lane, OpenError};
 
 const FILE: &str = "queue.ring";
 const PAGE: usize = 4096;

@@ -7,9 +7,8 @@ mod ring_image;
 
 use std::collections::BTreeMap;
 
-use edge_queue::store::{DoneRows, Store};
+use edge_queue::store::{Change, DoneRows, Position, State, Store};
 use edge_queue::testing::{SimDir, budget_percent};
-use edge_queue::{Change, Position, State};
 
 use ring_image::{
     FILE, FILE_BYTES, Image, LANE, PAGE, SEGMENT, SEGMENTS_AT, commit, dir_with, open, options, plain, read,

@@ -7,9 +7,9 @@ mod ring_image;
 
 use std::collections::BTreeMap;
 
-use edge_queue::store::{DoneRows, RingStore, Store, StoreError};
+use edge_queue::Seq;
+use edge_queue::store::{Change, DoneRows, LaneState, Position, RingStore, State, Store, StoreError};
 use edge_queue::testing::{Call, Fault, FaultError, Flaw, Outcome, Rng, SimDir, budget_percent, seed};
-use edge_queue::{Change, LaneState, Position, Seq, State};
 
 use ring_image::{LANE, PAGE, open, read, row};
 

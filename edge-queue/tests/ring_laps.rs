@@ -1,9 +1,12 @@
 //! The ring over many laps, failed syncs and changed limits (promises 2, 4, 8 and 11 at the store's level).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
 
-use edge_queue::store::{DoneRows, Options, ReadLimit, Recovered, RingStore, Store, StoreError};
+use edge_queue::store::{
+    Change, DoneRows, LaneState, Options, ReadLimit, Recovered, RingStore, State, Store, StoreError,
+    StoredRow,
+};
 use edge_queue::testing::{Call, Fault, FaultError, SimDir};
-use edge_queue::{Change, Lane, LaneState, Seq, Stamp, State, StoredRow};
+use edge_queue::{Lane, Seq, Stamp};
 
 const LANE: Lane = Lane(1);
 

@@ -5,9 +5,11 @@
 #[path = "common/ring_image.rs"]
 mod ring_image;
 
-use edge_queue::store::{DoneRows, Options, ReadLimit, Recovered, RingStore, Store};
+use edge_queue::store::{
+    Change, DoneRows, Options, Position, ReadLimit, Recovered, RingStore, Store, StoredRow,
+};
 use edge_queue::testing::{Call, Fault, FaultError, SimDir, row_at};
-use edge_queue::{Change, Lane, OpenError, Position, StoredRow};
+use edge_queue::{Lane, OpenError};
 
 use ring_image::{
     FILE, FILE_BYTES, Image, LANE, PAGE, SEGMENT, SEGMENTS_AT, commit, open, options, plain, read,

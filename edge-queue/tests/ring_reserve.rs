@@ -4,9 +4,8 @@
 #[path = "common/ring_image.rs"]
 mod ring_image;
 
-use edge_queue::store::{DoneRows, Store, StoreError};
+use edge_queue::store::{Change, DoneRows, Position, State, Store, StoreError};
 use edge_queue::testing::SimDir;
-use edge_queue::{Change, Position, State};
 
 use ring_image::{FILE, LANE, SEGMENT, SEGMENTS_AT, open, plain, read};
 

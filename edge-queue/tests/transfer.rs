@@ -8,9 +8,10 @@ mod streams;
 use std::sync::Arc;
 
 use edge_queue::inspect::Inspection;
+use edge_queue::store::StoredRow;
 use edge_queue::testing::{Call, Fault, FaultError, Outcome, Rng, SimDir, budget_percent, seed};
 use edge_queue::transfer::{ImportError, Imported, StreamError, import};
-use edge_queue::{Config, Lane, ManualClock, Now, OpenError, Queue, Row, StoreKind, StoredRow, Wait};
+use edge_queue::{Config, Lane, ManualClock, Now, OpenError, Queue, Row, StoreKind, Wait};
 
 use streams::{GATEWAY, gaps, read, rows, stream};
 

@@ -16,7 +16,9 @@ impl Engine {
         if self.model().find_consumer(name).is_none() {
             // The first consumer is told what is there: that must be a count and no guess.
             let counted = self.count_anew(open);
-            counted.or_else(|e| if self.model().has_consumers() { Ok(()) } else { Err(ConsumerError::Store(e)) })?;
+            counted.or_else(|e| {
+                if self.model().has_consumers() { Ok(()) } else { Err(ConsumerError::Store(e)) }
+            })?;
         }
         let (id, known) = self.with_model(|model| {
             let known = model.find_consumer(name);

@@ -4,7 +4,7 @@ use crate::event::Event;
 use crate::fault::FaultKind;
 use crate::model::HEAD_READ;
 use crate::row::{Lane, Seq};
-use crate::store::{Chunk, Lost, ReadLimit, StoreError};
+use crate::store::{Lost, ReadLimit, StoreError, StoredChunk};
 
 use super::{Engine, Open, Wake, lock};
 
@@ -16,7 +16,7 @@ impl Engine {
         lane: usize,
         from: Seq,
         limit: ReadLimit,
-    ) -> Result<Chunk, StoreError> {
+    ) -> Result<StoredChunk, StoreError> {
         let now = self.clock.now();
         let read = self.read_and_settle(open, lane, from, limit);
         match &read {
@@ -43,7 +43,7 @@ impl Engine {
         lane: usize,
         from: Seq,
         limit: ReadLimit,
-    ) -> Result<Chunk, StoreError> {
+    ) -> Result<StoredChunk, StoreError> {
         let chunk = self.read_only(open, lane, from, limit)?;
         if !chunk.lost.is_empty() {
             let up_ms = self.clock.now().up_ms;
@@ -62,7 +62,7 @@ impl Engine {
         lane: usize,
         from: Seq,
         limit: ReadLimit,
-    ) -> Result<Chunk, StoreError> {
+    ) -> Result<StoredChunk, StoreError> {
         let gives_up = self.model().read_gives_up(lane, &self.clock.now());
         self.watched(|| match gives_up {
             true => open.store.read_past_errors(Lane(lane as u8), from, limit),

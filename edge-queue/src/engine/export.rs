@@ -41,8 +41,7 @@ impl Engine {
         while from < below {
             let mut store = lock(&self.store);
             let open = store.as_mut().ok_or(ExportError::Closed)?;
-            let chunk =
-                self.read(open, lane, from, HEAD_READ).map_err(ExportError::Read)?;
+            let chunk = self.read(open, lane, from, HEAD_READ).map_err(ExportError::Read)?;
             let (rows, upto) = self.with_model(|model| model.look_at(lane, from, below, chunk));
             drop(store);
             rows.iter().try_for_each(|row| exporter.row(row))?;

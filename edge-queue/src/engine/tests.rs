@@ -9,7 +9,10 @@ use bytes::Bytes;
 
 use super::lock;
 use crate::store::memory::Memory;
-use crate::store::{Chunk, DoneRows, Lost, ReadLimit, Recovered, Store, StoreError, StoreStats};
+use crate::store::{
+    Change, ConsumerState, DoneRows, LaneState, Lost, ReadLimit, Recovered, State, Store, StoreError,
+    StoreStats, StoredChunk, StoredRow,
+};
 use crate::*;
 
 /// Deeds of the store.
@@ -48,7 +51,7 @@ impl Store for Scripted {
         self.0.commit(changes, state)
     }
 
-    fn read(&mut self, lane: Lane, from: Seq, limit: ReadLimit) -> Result<Chunk, StoreError> {
+    fn read(&mut self, lane: Lane, from: Seq, limit: ReadLimit) -> Result<StoredChunk, StoreError> {
         if lane == Lane(1) && self.1.blind.load(Ordering::Relaxed) {
             return Err(StoreError::Io { op: "read", source: io::ErrorKind::Other.into() });
         }

@@ -12,7 +12,7 @@ use crate::model::usage::{Size, Usage};
 use crate::model::{Cursor, Model};
 use crate::row::{Seq, StoredRow};
 use crate::state::{GapRecord, Reason};
-use crate::store::{Chunk, Lost};
+use crate::store::{Lost, StoredChunk};
 
 /// Losses in lanes without a consumer that an event told of, at most: beyond it one may be told again.
 const TOLD_MAX: usize = 256;
@@ -121,8 +121,8 @@ impl Model {
     }
 
     /// Adds what one read brought; gives where to read on.
-    pub(crate) fn reckon_read(&mut self, from: Seq, below: Seq, chunk: Chunk) -> Option<Seq> {
-        let Chunk { rows, next, lost } = chunk;
+    pub(crate) fn reckon_read(&mut self, from: Seq, below: Seq, chunk: StoredChunk) -> Option<Seq> {
+        let StoredChunk { rows, next, lost } = chunk;
         for row in rows.iter().filter(|row| row.seq >= from && row.seq < below) {
             self.reckon_row(row);
         }

@@ -7,7 +7,7 @@ use crate::model::usage::Size;
 use crate::model::{Cursor, Model};
 use crate::row::Seq;
 use crate::state::Reason;
-use crate::store::Chunk;
+use crate::store::StoredChunk;
 
 /// Range of a consumer's oldest rows that must be read before more of them can be given up.
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +45,7 @@ impl Model {
     }
 
     /// A consumer's oldest rows, read for [`Model::move_slow_forward`].
-    pub(crate) fn fill_own_head(&mut self, wanted: OwnHead, chunk: Chunk) {
+    pub(crate) fn fill_own_head(&mut self, wanted: OwnHead, chunk: StoredChunk) {
         let OwnHead { consumer, lane, from, below } = wanted;
         let (rows, upto) = self.note_read(lane, from, below, chunk);
         let Some(cursor) = self.consumer_at(consumer).and_then(|at| self.cursor_mut(at, lane)) else {

@@ -6,14 +6,14 @@ use crate::model::damage::mark_between;
 use crate::model::lane::HEAD_ROWS_MAX;
 use crate::model::usage::{Size, Usage};
 use crate::row::{Seq, StoredRow};
-use crate::store::{Chunk, ReadLimit};
+use crate::store::{ReadLimit, StoredChunk};
 
 /// One read of the oldest rows. Their payloads are dropped at once.
 pub(crate) const HEAD_READ: ReadLimit = ReadLimit { rows: HEAD_ROWS_MAX / 2, bytes: 256 * 1024 };
 
 impl Model {
     /// Rows for a consumer's next leases, read for [`More::Read`](super::More::Read).
-    pub(crate) fn offer(&mut self, id: u64, lane: usize, from: Seq, below: Seq, chunk: Chunk) {
+    pub(crate) fn offer(&mut self, id: u64, lane: usize, from: Seq, below: Seq, chunk: StoredChunk) {
         let (rows, upto) = self.note_read(lane, from, below, chunk);
         if let Some(cursor) = self.consumer_at(id).and_then(|consumer| self.cursor_mut(consumer, lane)) {
             cursor.fetched = Fetched::new(from, upto, rows);
@@ -28,7 +28,7 @@ impl Model {
         lane: usize,
         from: Seq,
         below: Seq,
-        chunk: Chunk,
+        chunk: StoredChunk,
     ) -> (Vec<StoredRow>, Seq) {
         let (mut rows, upto) = self.note_read(lane, from, below, chunk);
         rows.retain(|row| self.wanted(lane, row.seq));
@@ -46,7 +46,7 @@ impl Model {
     }
 
     /// The oldest rows, read from `from`.
-    pub(crate) fn fill_head(&mut self, lane: usize, from: Seq, below: Seq, chunk: Chunk) {
+    pub(crate) fn fill_head(&mut self, lane: usize, from: Seq, below: Seq, chunk: StoredChunk) {
         let (rows, upto) = self.note_read(lane, from, below, chunk);
         let wanted: Vec<(Seq, Size)> = rows
             .iter()
@@ -63,7 +63,7 @@ impl Model {
 
     /// Rows beyond the durable bookkeeping, from `known_next` on: what a crash inside a commit left, never receipted, and what
     /// came after a bookkeeping that was damaged. Those that are lost were accepted too.
-    pub(crate) fn adopt_tail(&mut self, lane: usize, known_next: Seq, chunk: &Chunk) {
+    pub(crate) fn adopt_tail(&mut self, lane: usize, known_next: Seq, chunk: &StoredChunk) {
         for row in chunk.rows.iter().filter(|row| row.seq >= known_next) {
             let size = Size::of(row);
             if self.wanted(lane, row.seq) || self.consumers.is_empty() {
@@ -101,9 +101,9 @@ impl Model {
         lane: usize,
         from: Seq,
         below: Seq,
-        chunk: Chunk,
+        chunk: StoredChunk,
     ) -> (Vec<StoredRow>, Seq) {
-        let Chunk { mut rows, next, lost } = chunk;
+        let StoredChunk { mut rows, next, lost } = chunk;
         rows.retain(|row| row.seq >= from && row.seq < below);
         let upto = next.unwrap_or(below).clamp(from.saturating_add(1), below.max(from.saturating_add(1)));
         // Numbers between are holes: elided rows of an earlier run, or a torn last commit. What is lost was settled when it was

@@ -10,7 +10,7 @@ use crate::model::Model;
 use crate::model::progress::Progress;
 use crate::model::usage::{Size, Usage};
 use crate::row::{Seq, StoredRow};
-use crate::store::Chunk;
+use crate::store::StoredChunk;
 use crate::time::Now;
 
 /// Pause after a count that a failing read ended, so that an ailing disk is not read at every commit.
@@ -71,7 +71,7 @@ impl Model {
     }
 
     /// Counts what one read brought; gives where to read on.
-    pub(crate) fn recount_read(&mut self, from: Seq, below: Seq, chunk: Chunk) -> Option<Seq> {
+    pub(crate) fn recount_read(&mut self, from: Seq, below: Seq, chunk: StoredChunk) -> Option<Seq> {
         let progress = &mut self.recount.as_mut()?.progress;
         progress.lost.extend_from_slice(&chunk.lost);
         let lane = progress.lane;

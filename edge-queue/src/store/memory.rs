@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::row::{LANES_MAX, Lane, Seq, StoredRow};
 use crate::state::{Change, State};
-use crate::store::{Chunk, DoneRows, Options, ReadLimit, Recovered, Store, StoreError, StoreStats};
+use crate::store::{DoneRows, Options, ReadLimit, Recovered, Store, StoreError, StoreStats, StoredChunk};
 
 /// A [`Store`] that forgets everything when it is dropped.
 #[derive(Debug)]
@@ -64,8 +64,8 @@ impl Store for Memory {
         Ok(())
     }
 
-    fn read(&mut self, lane: Lane, from: Seq, limit: ReadLimit) -> Result<Chunk, StoreError> {
-        let mut chunk = Chunk::default();
+    fn read(&mut self, lane: Lane, from: Seq, limit: ReadLimit) -> Result<StoredChunk, StoreError> {
+        let mut chunk = StoredChunk::default();
         let mut bytes = 0usize;
         let Some(rows) = self.lane_mut(lane) else { return Ok(chunk) };
         for (seq, row) in rows.range(from..) {

@@ -11,7 +11,7 @@
 //!    keeps the rows and hands over the same ones (same `seq`) again, together with newer ones. A store never
 //!    trusts bytes written before a failed sync: it writes them anew somewhere else.
 //! 4. `read` returns committed rows only, ascending. A damaged part is skipped, set aside and reported in
-//!    [`Chunk::lost`] by every read that passes over it, whoever read before; it is never an error and never a panic.
+//!    [`StoredChunk::lost`] by every read that passes over it, whoever read before; it is never an error and never a panic.
 //!    What the medium does not return is not damaged: `read` fails, and whoever calls it tries again.
 //! 5. `advance(lane, done)` says which rows of `lane` nobody will ask for again: a floor and ranges above it, which only
 //!    grow. The state that makes it so was durable before the call, so the space may be reused at once. `read` may
@@ -48,8 +48,10 @@ pub(crate) use self::ring::Salvage;
 
 use std::sync::Arc;
 
-use crate::row::{LANES_MAX, Lane, Seq, StoredRow};
-use crate::state::{Change, State};
+use crate::row::{LANES_MAX, Lane, Seq};
+
+pub use crate::row::StoredRow;
+pub use crate::state::{Change, ConsumerState, GapRecord, LaneState, Position, State};
 
 /// Settings that a store needs to open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +79,7 @@ pub struct ReadLimit {
 
 /// Result of one `read`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Chunk {
+pub struct StoredChunk {
     /// Rows in ascending order.
     pub rows: Vec<StoredRow>,
     /// Start of the next read: one past the last row looked at; `None` when there is nothing further now.
@@ -188,10 +190,15 @@ pub trait Store: Send {
     /// stores that write snapshots.
     fn commit(&mut self, changes: &[Change], state: &State) -> Result<(), StoreError>;
     /// Reads committed rows of `lane` from `from` on.
-    fn read(&mut self, lane: Lane, from: Seq, limit: ReadLimit) -> Result<Chunk, StoreError>;
+    fn read(&mut self, lane: Lane, from: Seq, limit: ReadLimit) -> Result<StoredChunk, StoreError>;
     /// The same, but what the medium does not return counts as damaged as long as it returns anything. For rows that were
     /// tried for long enough: an error alone proves nothing against them.
-    fn read_past_errors(&mut self, lane: Lane, from: Seq, limit: ReadLimit) -> Result<Chunk, StoreError> {
+    fn read_past_errors(
+        &mut self,
+        lane: Lane,
+        from: Seq,
+        limit: ReadLimit,
+    ) -> Result<StoredChunk, StoreError> {
         self.read(lane, from, limit)
     }
     /// Gives up the rows of `lane` that are done.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::row::{Lane, Seq, StoredRow};
 use crate::state::{Change, State};
-use crate::store::{Chunk, DoneRows, ReadLimit, Store, StoreError, StoreStats};
+use crate::store::{DoneRows, ReadLimit, Store, StoreError, StoreStats, StoredChunk};
 
 /// A store whose whole content is a sorted map.
 #[derive(Clone, Debug)]
@@ -45,8 +45,8 @@ impl Store for ModelStore {
         Ok(())
     }
 
-    fn read(&mut self, lane: Lane, from: Seq, limit: ReadLimit) -> Result<Chunk, StoreError> {
-        let mut chunk = Chunk::default();
+    fn read(&mut self, lane: Lane, from: Seq, limit: ReadLimit) -> Result<StoredChunk, StoreError> {
+        let mut chunk = StoredChunk::default();
         let mut bytes = 0;
         for ((_, seq), row) in self.rows.range((lane, from)..=(lane, Seq::MAX)) {
             bytes += row.key.len() + row.meta.len() + row.payload.len();

@@ -2,7 +2,7 @@
 
 use crate::row::{Lane, Seq, StoredRow};
 use crate::state::{Change, State};
-use crate::store::{Chunk, DoneRows, Lost, ReadLimit, Recovered, Store, StoreError, StoreStats};
+use crate::store::{DoneRows, Lost, ReadLimit, Recovered, Store, StoreError, StoreStats, StoredChunk};
 
 /// Bug of the wrapped store. Bugs of the medium are [`SyncBug`](super::SyncBug)'s, those that only the code itself can
 /// have [`Flaw`](super::Flaw)'s.
@@ -161,7 +161,7 @@ impl Store for Planted {
         done
     }
 
-    fn read(&mut self, lane: Lane, from: Seq, limit: ReadLimit) -> Result<Chunk, StoreError> {
+    fn read(&mut self, lane: Lane, from: Seq, limit: ReadLimit) -> Result<StoredChunk, StoreError> {
         let mut chunk = self.inner.read(lane, from, limit)?;
         match self.bug {
             // Without the message of a panic: who planted it knows.

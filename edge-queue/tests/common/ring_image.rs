@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 use edge_queue::medium::Dir;
-use edge_queue::store::{DoneRows, Options, ReadLimit, Recovered, RingStore, Store};
+use edge_queue::store::{
+    Change, DoneRows, LaneState, Options, Position, ReadLimit, Recovered, RingStore, State, Store, StoredRow,
+};
 use edge_queue::testing::{Outcome, SimDir};
-use edge_queue::{Change, Lane, LaneState, Position, Seq, Stamp, State, StoredRow};
+use edge_queue::{Lane, Seq, Stamp};
 
 pub(crate) const FILE: &str = "queue.ring";
 pub(crate) const LANE: Lane = Lane(0);

@@ -1,8 +1,9 @@
 //! Streams for the tests of a backlog on its way.
 
+use edge_queue::store::{GapRecord, StoredRow};
 use edge_queue::testing::{Rng, row_at};
 use edge_queue::transfer::{Exporter, Item, Stream, StreamEnd, StreamError};
-use edge_queue::{Gap, GapRecord, Lane, Reason, StoredRow};
+use edge_queue::{Gap, Lane, Reason};
 
 pub(crate) const GATEWAY: u64 = 0x0123_4567_89ab_cdef;
 

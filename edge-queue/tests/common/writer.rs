@@ -6,9 +6,9 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 
 use edge_queue::medium::Dir;
-use edge_queue::store::{DoneRows, ReadLimit};
+use edge_queue::store::{Change, DoneRows, LaneState, ReadLimit};
 use edge_queue::testing::{Rng, row_at};
-use edge_queue::{Change, Lane, LaneState, Seq};
+use edge_queue::{Lane, Seq};
 
 use crate::stores::OpenStore;
 

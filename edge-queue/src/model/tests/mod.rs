@@ -14,7 +14,7 @@ use super::*;
 use crate::config::Config;
 use crate::row::{ROW_OVERHEAD_BYTES, Row, StoredRow};
 use crate::state::{Change, ConsumerState, Position};
-use crate::store::{Chunk, Lost};
+use crate::store::{Lost, StoredChunk};
 use crate::time::{Expiry, Now};
 
 /// Bytes of each row here, as limits count them.
@@ -82,7 +82,7 @@ fn stored_with(rows: u64, consumers: &[&str], config: &Config) -> Model {
 }
 
 /// Result of a read: these rows, where it goes on, and what is lost.
-fn chunk(rows: impl IntoIterator<Item = Seq>, next: Option<Seq>, lost: &[Lost]) -> Chunk {
+fn chunk(rows: impl IntoIterator<Item = Seq>, next: Option<Seq>, lost: &[Lost]) -> StoredChunk {
     let row = |seq| StoredRow {
         lane: Lane(0),
         seq,
@@ -95,7 +95,7 @@ fn chunk(rows: impl IntoIterator<Item = Seq>, next: Option<Seq>, lost: &[Lost]) 
         meta: Bytes::new(),
         payload: Bytes::from(vec![7; (ROW - ROW_OVERHEAD_BYTES) as usize]),
     };
-    Chunk { rows: rows.into_iter().map(row).collect(), next, lost: lost.to_vec() }
+    StoredChunk { rows: rows.into_iter().map(row).collect(), next, lost: lost.to_vec() }
 }
 
 fn lost(first: Seq, last: Seq, exact: bool) -> Lost {

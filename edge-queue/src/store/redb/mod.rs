@@ -36,7 +36,7 @@ use self::read::Walk;
 use self::table::{insert_rows, remove_below};
 use self::value::{FORMAT, Head, Totals, encode_head};
 use super::lanes::refuse_loss;
-use super::{Chunk, DoneRows, Options, ReadLimit, Recovered, Store, StoreError, StoreStats};
+use super::{DoneRows, Options, ReadLimit, Recovered, Store, StoreError, StoreStats, StoredChunk};
 use crate::error::OpenError;
 use crate::medium::Dir;
 use crate::row::{LANES_MAX, Lane, Seq, StoredRow};
@@ -296,7 +296,7 @@ impl Store for RedbStore {
         }
     }
 
-    fn read(&mut self, lane: Lane, from: Seq, limit: ReadLimit) -> Result<Chunk, StoreError> {
+    fn read(&mut self, lane: Lane, from: Seq, limit: ReadLimit) -> Result<StoredChunk, StoreError> {
         self.read_chunk(lane, from, limit).map_err(|trouble| trouble.into_store_error("redb read"))
     }
 

@@ -6,7 +6,7 @@ use super::RedbStore;
 use super::file::{ROWS, Trouble, fence};
 use super::value::{Totals, decode_row};
 use crate::row::{LANES_MAX, Lane, Seq};
-use crate::store::{Chunk, Lost, ReadLimit};
+use crate::store::{Lost, ReadLimit, StoredChunk};
 
 /// Memory of the reads.
 #[derive(Debug, Default)]
@@ -23,7 +23,7 @@ impl Walk {
 
 /// A scan under way: what it found survives a panic of redb in the middle.
 struct Scan {
-    chunk: Chunk,
+    chunk: StoredChunk,
     bytes: usize,
     next: Seq,
     /// Last number accounted for, and the totals there.
@@ -34,13 +34,24 @@ struct Scan {
 }
 
 impl RedbStore {
-    pub(super) fn read_chunk(&mut self, lane: Lane, from: Seq, limit: ReadLimit) -> Result<Chunk, Trouble> {
+    pub(super) fn read_chunk(
+        &mut self,
+        lane: Lane,
+        from: Seq,
+        limit: ReadLimit,
+    ) -> Result<StoredChunk, Trouble> {
         let below = self.below.get(usize::from(lane.0)).copied().unwrap_or(1);
         let next = from.max(below);
         let place = self.walk.place.get(usize::from(lane.0)).copied().flatten();
         let before = place.filter(|(seq, _)| seq.checked_add(1) == Some(next));
-        let mut scan =
-            Scan { chunk: Chunk::default(), bytes: 0, next, before, sure: before.is_some(), full: false };
+        let mut scan = Scan {
+            chunk: StoredChunk::default(),
+            bytes: 0,
+            next,
+            before,
+            sure: before.is_some(),
+            full: false,
+        };
         let mut result = self.scan(lane, limit, &mut scan);
         // A failed handle is opened anew and a damaged file rebuilt, once each; then the answer stands.
         for _ in 0..2 {

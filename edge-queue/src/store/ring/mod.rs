@@ -65,7 +65,9 @@ use crate::medium::{Dir, Medium};
 use crate::row::{LANES_MAX, Lane, Seq, StoredRow};
 use crate::state::{Change, State};
 use crate::store::bytes;
-use crate::store::{Chunk, DoneRows, Options, ReadLimit, Recovered, Region, Store, StoreError, StoreStats};
+use crate::store::{
+    DoneRows, Options, ReadLimit, Recovered, Region, Store, StoreError, StoreStats, StoredChunk,
+};
 
 /// The ring. See [`Store`] for its contract.
 pub struct RingStore {
@@ -234,8 +236,8 @@ impl Store for RingStore {
         done
     }
 
-    fn read(&mut self, lane: Lane, from: Seq, limit: ReadLimit) -> Result<Chunk, StoreError> {
-        let Some(log) = self.lanes.get(usize::from(lane.0)) else { return Ok(Chunk::default()) };
+    fn read(&mut self, lane: Lane, from: Seq, limit: ReadLimit) -> Result<StoredChunk, StoreError> {
+        let Some(log) = self.lanes.get(usize::from(lane.0)) else { return Ok(StoredChunk::default()) };
         let geometry = &self.superblock.geometry;
         let pages = Pages::new(self.medium.as_ref(), geometry).patient(&self.unread);
         let look = Look { pages: &pages, geometry, gateway: self.superblock.gateway };
@@ -253,7 +255,12 @@ impl Store for RingStore {
         }
     }
 
-    fn read_past_errors(&mut self, lane: Lane, from: Seq, limit: ReadLimit) -> Result<Chunk, StoreError> {
+    fn read_past_errors(
+        &mut self,
+        lane: Lane,
+        from: Seq,
+        limit: ReadLimit,
+    ) -> Result<StoredChunk, StoreError> {
         self.unread.give_up(true);
         let chunk = self.read(lane, from, limit);
         self.unread.give_up(false);

@@ -14,7 +14,7 @@ use super::segment::{Counters, Gap, Item, Look, Placed, Segment, items};
 use super::superblock::Waived;
 use crate::medium::Dir;
 use crate::row::{LANES_MAX, Seq};
-use crate::store::{Chunk, Lost, ReadLimit};
+use crate::store::{Lost, ReadLimit, StoredChunk};
 
 /// Losses remembered as set aside, at most. Beyond it one may be counted again rather than RAM be used up.
 const REPORTED_MAX: usize = 4096;
@@ -66,8 +66,8 @@ impl Reader {
         log: &LaneLog,
         from: Seq,
         limit: ReadLimit,
-    ) -> Chunk {
-        let mut chunk = Chunk::default();
+    ) -> StoredChunk {
+        let mut chunk = StoredChunk::default();
         let mut at = from.max(log.done.floor());
         let mut room = Room { rows: limit.rows.max(1), bytes: limit.bytes, first: true };
         let first = log.segments.iter().rposition(|s| s.start.highest < at).unwrap_or(0);
@@ -171,7 +171,7 @@ impl Reader {
     }
 
     /// Takes rows of the loaded frame. `false`: the limit is reached and there are more.
-    fn take_rows(&mut self, at: &mut Seq, room: &mut Room, chunk: &mut Chunk) -> bool {
+    fn take_rows(&mut self, at: &mut Seq, room: &mut Room, chunk: &mut StoredChunk) -> bool {
         let Some(loaded) = self.frame.as_mut() else { return true };
         if *at < loaded.passed {
             let head = &loaded.placed.head;
@@ -206,7 +206,7 @@ impl Reader {
         log: &LaneLog,
         segment: Option<&Segment>,
         gap: &Gap,
-        chunk: &mut Chunk,
+        chunk: &mut StoredChunk,
     ) {
         let (lane, mut missing, mut missing_weight) = (log.lane, gap.rows, gap.weight);
         for w in source.waived.iter().filter(|w| w.lane == lane) {
