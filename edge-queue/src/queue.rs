@@ -216,7 +216,8 @@ impl Queue {
     }
 
     /// Registers a consumer, or resumes it where it was. Durable when it returns. The first consumer of a queue
-    /// starts at the oldest row, a later one at the rows pushed from now on.
+    /// starts at the oldest row, a later one at the rows pushed from now on. Two handles of one name are one consumer: each
+    /// row is leased by one of them, and a scan or rewind of one moves both.
     ///
     /// # Errors
     /// A name that is empty or too long, too many consumers, or a failing store.

@@ -185,3 +185,19 @@ fn names_and_the_number_of_consumers_are_bounded() {
     assert!(matches!(q.consumer("c8"), Err(ConsumerError::TooMany { limit: 8 })));
     q.consumer("c3").unwrap();
 }
+
+/// Two handles of one name are one consumer: no row goes out twice, and a rewind of one moves the other.
+#[test]
+fn two_handles_of_one_name_share_the_rows_and_the_place() {
+    let q = open(&SimDir::new());
+    let (mut one, mut other) = (q.consumer("hub").unwrap(), q.consumer("hub").unwrap());
+    let _receipts = q.push_batch((0..4).map(number)).unwrap();
+    let first = one.lease(2, Wait::None).unwrap();
+    let second = other.lease(9, Wait::None).unwrap();
+    let values = |chunk: &edge_queue::Chunk| chunk.iter().map(value).collect::<Vec<_>>();
+    assert_eq!((values(&first), values(&second)), (vec![0, 1], vec![2, 3]));
+    first.into_iter().for_each(Lease::pass);
+    assert!(other.lease(9, Wait::None).unwrap().is_empty(), "passed over");
+    one.rewind();
+    assert_eq!(values(&other.lease(9, Wait::None).unwrap()), [0, 1]);
+}
