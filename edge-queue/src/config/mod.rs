@@ -9,7 +9,7 @@ mod order;
 
 use crate::error::ConfigError;
 use crate::row::{LANES_MAX, Lane, ROW_OVERHEAD_BYTES};
-use crate::store::Options;
+use crate::store::{Options, SEGMENT_BYTES_MAX};
 
 pub use consumer::ConsumerConfig;
 pub use lane::LaneConfig;
@@ -185,7 +185,8 @@ impl Config {
         self
     }
 
-    /// Size of a segment of the ring store. Default 1 MiB: the unit in which space is taken and given back.
+    /// Size of a segment of the ring store, at most 64 MiB, rounded up to a multiple of 64 KiB. Default 1 MiB: the unit in
+    /// which space is taken and given back. If four of them exceed the smallest lane's byte limit, all are smaller.
     #[must_use]
     pub fn segment_bytes(mut self, bytes: u64) -> Config {
         self.segment_bytes = bytes;
@@ -233,7 +234,7 @@ impl Config {
         within("cursor_lag", self.cursor_lag, 1, 1_000_000)?;
         within("max_unwritten_bytes", self.max_unwritten_bytes, 4096, 1024 * MIB)?;
         let segment_min = self.row_bytes_max as u64 + SEGMENT_EXTRA_BYTES;
-        within("segment_bytes", self.segment_bytes, segment_min, 256 * MIB)?;
+        within("segment_bytes", self.segment_bytes, segment_min, SEGMENT_BYTES_MAX)?;
         for at in 0..self.lanes {
             self.validate_lane(Lane(at)).map_err(|ConfigError { key, problem }| ConfigError {
                 key,
@@ -368,6 +369,8 @@ mod tests {
         assert_eq!(error.to_string(), "lanes: 5 is outside 1 to 4");
         assert_eq!(Config::default().max_messages(0).validate().unwrap_err().key, "max_messages");
         assert_eq!(Config::default().segment_bytes(4096).validate().unwrap_err().key, "segment_bytes");
+        let error = Config::default().segment_bytes(SEGMENT_BYTES_MAX + 1).validate().unwrap_err();
+        assert_eq!(error.to_string(), "segment_bytes: 67108865 is outside 393216 to 67108864");
         let all_backlog = Order::LiveFirst { backlog_one_in: 1, behind_rows: 64 };
         assert_eq!(Config::default().order(all_backlog).validate().unwrap_err().key, "backlog_one_in");
         Config::default().max_messages(1).max_bytes(100).validate().unwrap();

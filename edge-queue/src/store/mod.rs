@@ -53,6 +53,9 @@ use crate::row::{LANES_MAX, Lane, Seq};
 pub use crate::row::StoredRow;
 pub use crate::state::{Change, ConsumerState, GapRecord, LaneState, Position, State};
 
+/// Largest segment of a ring.
+pub(crate) const SEGMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
 /// Settings that a store needs to open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {

@@ -11,7 +11,7 @@ use std::ops::Range;
 
 use crate::model::{CONSUMERS_MAX, GAPS_MAX, RANGES_BOUND};
 use crate::row::LANES_MAX;
-use crate::store::Options;
+use crate::store::{Options, SEGMENT_BYTES_MAX};
 
 /// Name of the file in the queue's directory.
 pub(super) const FILE: &str = "queue.ring";
@@ -38,8 +38,6 @@ pub(super) const SEGMENTS_AT: u64 = 2 * PAGE as u64;
 
 /// Segments are multiples of this, so that a lost geometry can be searched for.
 pub(super) const SEGMENT_STEP: u64 = 64 * 1024;
-/// Largest segment, in bytes.
-const SEGMENT_MAX: u64 = 64 * 1024 * 1024;
 
 /// A frame ends when it would need more pages than this: one read, one loss. A row of its own may be larger.
 pub(super) const FRAME_PAGES_MAX: usize = 16;
@@ -110,7 +108,7 @@ impl Geometry {
         } else {
             row.saturating_add(RECORD_OVERHEAD + SNAPSHOT_BYTES)
         };
-        let bytes = wish.max(least).min(SEGMENT_MAX).next_multiple_of(SEGMENT_STEP);
+        let bytes = wish.max(least).min(SEGMENT_BYTES_MAX).next_multiple_of(SEGMENT_STEP);
         let mut segments = [0; LANES_MAX];
         for (slot, limit) in segments.iter_mut().zip(limits()) {
             let count = limit.saturating_mul(2).div_ceil(bytes).saturating_add(4);
@@ -128,7 +126,7 @@ impl Geometry {
         let bytes = u64::from(self.segment_bytes);
         let lanes = usize::from(self.lanes);
         (1..=LANES_MAX).contains(&lanes)
-            && (SEGMENT_STEP..=SEGMENT_MAX).contains(&bytes)
+            && (SEGMENT_STEP..=SEGMENT_BYTES_MAX).contains(&bytes)
             && bytes.is_multiple_of(SEGMENT_STEP)
             && self.segments.iter().take(lanes).all(|n| (1..=u32::MAX / 8).contains(n))
     }
@@ -218,6 +216,18 @@ mod tests {
     fn rows_of_a_quarter_segment_and_more_get_space_beside_the_largest_snapshot() {
         let segment = |row| Geometry::of(&options(1, [100_000, 0, 0, 0], row)).segment_bytes;
         assert_eq!((segment(16_383), segment(16_384)), (65_536, 131_072));
+    }
+
+    #[test]
+    fn a_segment_of_a_large_lane_has_the_size_that_the_configuration_allows() {
+        let bytes = |segment_bytes| {
+            let all = options(1, [1 << 40, 0, 0, 0], 1000);
+            u64::from(Geometry::of(&Options { segment_bytes, ..all }).segment_bytes)
+        };
+        for size in [1 << 20, SEGMENT_BYTES_MAX] {
+            assert_eq!(bytes(size), size);
+        }
+        assert_eq!(bytes((1 << 20) + 1), (1 << 20) + SEGMENT_STEP);
     }
 
     #[test]
