@@ -1,15 +1,17 @@
 //! Promise 4 for async programs: a future dropped at any await loses nothing.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
 
+use std::error::Error;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use edge_queue::medium::{Call, Hooked, Verdict};
 use edge_queue::testing::{Outcome, SimDir};
-use edge_queue::{Config, ManualClock, Now, Queue, Receipt, Row, StoreKind, SystemClock, aio};
+use edge_queue::{Config, ConsumerError, ManualClock, Now, Queue, Receipt, Row, StoreKind, SystemClock, aio};
 use futures_util::StreamExt;
 
 fn open(dir: &SimDir) -> aio::Queue {
@@ -58,7 +60,7 @@ async fn a_chunk_dropped_at_any_poll_returns_its_rows_in_order() {
         if poll_and_drop(hub.next_chunk(10), cancelled % 5).is_none() {
             cancelled += 1;
         }
-        let chunk = hub.next_chunk(7).await.unwrap();
+        let chunk = hub.next_chunk(7).await.unwrap().unwrap();
         for lease in chunk {
             assert_eq!(value(&lease), expected);
             expected += 1;
@@ -76,7 +78,7 @@ async fn a_push_dropped_after_its_first_poll_is_still_taken() {
     let mut hub = q.consumer("hub").await.unwrap();
     let pushed = poll_and_drop(q.push(Row::new(7u32.to_be_bytes().to_vec())), 1);
     assert!(pushed.is_some(), "no room must be made, so the first poll takes the row");
-    assert_eq!(value(hub.next_chunk(1).await.unwrap().iter().next().unwrap()), 7);
+    assert_eq!(value(hub.next_chunk(1).await.unwrap().unwrap().iter().next().unwrap()), 7);
 }
 
 #[tokio::test]
@@ -87,13 +89,13 @@ async fn a_dropped_consumer_gives_back_what_its_stream_leased_ahead() {
         let _receipt = q.push(Row::new(n.to_be_bytes().to_vec())).await.unwrap();
     }
     for n in 0..10 {
-        let lease = hub.next().await.unwrap();
+        let lease = hub.next().await.unwrap().unwrap();
         assert_eq!(value(&lease), n);
         lease.ack();
     }
     drop(hub);
     let mut hub = q.consumer("hub").await.unwrap();
-    assert_eq!(value(&hub.next().await.unwrap()), 10);
+    assert_eq!(value(&hub.next().await.unwrap().unwrap()), 10);
 }
 
 #[tokio::test]
@@ -106,13 +108,48 @@ async fn waiting_for_rows_ends_with_a_push_and_with_the_close() {
         receipt.await.unwrap()
     };
     let take = async {
-        hub.next_chunk(10).await.unwrap().ack();
+        hub.next_chunk(10).await.unwrap().unwrap().ack();
         hub
     };
     let (mut hub, receipt) = tokio::join!(take, push_then_wait);
     assert_eq!(receipt, Receipt::HandedOver);
     let (end, closed) = tokio::join!(hub.next_chunk(10), q.close());
-    assert!(end.is_none() && closed.is_ok());
+    assert!(end.unwrap().is_none() && closed.is_ok());
+}
+
+/// A store that cannot be read now, and a consumer that was forgotten, are not the end that a closed queue is.
+#[tokio::test]
+async fn an_end_is_told_from_a_read_that_fails_and_from_a_consumer_that_was_forgotten() {
+    let dir = SimDir::new();
+    let q = open(&dir);
+    drop(q.consumer("hub").await.unwrap());
+    drop(q.push(Row::new(7u32.to_be_bytes().to_vec())).await.unwrap());
+    q.close().await.unwrap();
+    let fails = Arc::new(AtomicBool::new(false));
+    let hook = fails.clone();
+    let disk = Hooked::new(dir, move |call| match hook.load(Ordering::Relaxed) && call == Call::Read {
+        true => Verdict::Fail(std::io::Error::from_raw_os_error(5)),
+        false => Verdict::Make,
+    });
+    let config = Config::default().max_bytes(4 << 20).store(StoreKind::Ring);
+    let queue = Queue::open_in(Box::new(disk), config, Arc::new(SystemClock::new())).unwrap();
+    let q = aio::Queue::of(queue).unwrap();
+    let mut hub = q.consumer("hub").await.unwrap();
+    fails.store(true, Ordering::Relaxed);
+    let error = hub.next().await.unwrap().unwrap_err();
+    assert!(matches!(error, ConsumerError::Store(_)), "{error}");
+    let mut said: &dyn Error = &error;
+    while let Some(source) = said.source() {
+        said = source;
+    }
+    assert_eq!(said.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error), Some(5));
+    assert!(hub.next_chunk(1).await.is_err());
+    fails.store(false, Ordering::Relaxed);
+    assert_eq!(value(&hub.next().await.unwrap().unwrap()), 7, "the stream had not ended");
+    assert!(q.forget("hub").await.unwrap());
+    assert!(matches!(hub.next_chunk(1).await, Err(ConsumerError::Forgotten)));
+    assert!(matches!(hub.next().await, Some(Err(ConsumerError::Forgotten))));
+    assert!(hub.next().await.is_none(), "told once");
 }
 
 /// The last drop commits, as that of the synchronous queue: the process may end right after it.

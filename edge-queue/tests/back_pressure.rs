@@ -161,7 +161,7 @@ fn one_thread_is_enough_for_producers_that_wait_for_receipts_and_a_consumer() {
                 .collect();
             let (mut left, mut chunks) = (1_000, 0);
             while left > 0 {
-                let chunk = hub.next_chunk(16).await.unwrap();
+                let chunk = hub.next_chunk(16).await.unwrap().unwrap();
                 chunks += 1;
                 if chunks % 3 != 0 {
                     left -= chunk.len();

@@ -211,7 +211,7 @@ fn an_async_program_on_one_thread_goes_on_while_the_medium_hangs() {
                 taken += 1;
                 assert!(taken < 1_000, "RAM is bounded");
             }
-            hub.next_chunk(5).await.unwrap().ack();
+            hub.next_chunk(5).await.unwrap().unwrap().ack();
             assert_eq!(receipt.try_get(), Ok(Some(Receipt::HandedOver)));
             drop(hold);
             commit.await.unwrap();

@@ -26,8 +26,9 @@ type Answer = Result<Chunk, ConsumerError>;
 
 /// A registered consumer. See [`crate::Consumer`].
 ///
-/// As a [`Stream`] it gives leases one by one and ends when the queue is closed; up to 64 rows are leased ahead and
-/// return to their place when the consumer is dropped.
+/// As a [`Stream`] it gives leases one by one; up to 64 rows are leased ahead and return to their place when the consumer is
+/// dropped. It ends when the queue is closed, and after the error that the consumer was forgotten. A store that cannot be
+/// read now is an error too, but no end: rows follow once it can be read again.
 #[derive(Debug)]
 pub struct Consumer {
     consumer: crate::Consumer,
@@ -38,6 +39,8 @@ pub struct Consumer {
     /// The next lease begins at the oldest row, once what is being read has come and gone back.
     restart: Option<Restart>,
     waiter: u64,
+    /// The stream told that the consumer was forgotten.
+    ended: bool,
 }
 
 /// See [`crate::Consumer::scan`] and [`crate::Consumer::rewind`].
@@ -50,15 +53,29 @@ enum Restart {
 impl Consumer {
     pub(super) fn new(consumer: crate::Consumer, worker: Worker) -> Consumer {
         let waiter = WAITERS.fetch_add(1, Ordering::Relaxed);
-        Consumer { consumer, worker, ready: VecDeque::new(), reading: None, restart: None, waiter }
+        Consumer {
+            consumer,
+            worker,
+            ready: VecDeque::new(),
+            reading: None,
+            restart: None,
+            waiter,
+            ended: false,
+        }
     }
 
-    /// Up to `rows_max` rows, at least one; waits for the first. `None` when the queue is closed, the consumer
-    /// forgotten or the store unreadable; [`Consumer::lease`] says which.
+    /// Up to `rows_max` rows, at least one; waits for the first. `None` when the queue is closed: the end of a loop.
     ///
     /// Cancel safe, as [`Consumer::lease`] is.
-    pub async fn next_chunk(&mut self, rows_max: usize) -> Option<Chunk> {
-        self.lease(rows_max).await.ok()
+    ///
+    /// # Errors
+    /// The consumer was forgotten, or the store cannot be read now: call it again.
+    pub async fn next_chunk(&mut self, rows_max: usize) -> Result<Option<Chunk>, ConsumerError> {
+        match self.lease(rows_max).await {
+            Ok(chunk) => Ok(Some(chunk)),
+            Err(ConsumerError::Closed) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Up to `rows_max` rows, at least one; waits for the first.
@@ -190,18 +207,25 @@ impl Drop for Consumer {
 }
 
 impl Stream for Consumer {
-    type Item = Lease;
+    type Item = Result<Lease, ConsumerError>;
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Lease>> {
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
         if self.ready.is_empty() {
             match self.poll_chunk(cx, Take::rows(STREAM_ROWS)) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(Err(_)) => return Poll::Ready(None),
+                Poll::Ready(Err(ConsumerError::Closed)) => return Poll::Ready(None),
+                Poll::Ready(Err(error)) => {
+                    self.ended = matches!(error, ConsumerError::Forgotten);
+                    return Poll::Ready(Some(Err(error)));
+                }
                 Poll::Ready(Ok(chunk)) => self.ready.extend(chunk),
             }
         }
         match self.ready.pop_front() {
-            Some(lease) => Poll::Ready(Some(lease)),
+            Some(lease) => Poll::Ready(Some(Ok(lease))),
             None => Poll::Pending,
         }
     }

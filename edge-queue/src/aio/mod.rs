@@ -14,7 +14,7 @@
 //! let q = aio::Queue::open("spool", config).await?;
 //! let mut hub = q.consumer("hub").await?;
 //! let receipt = q.push(Row::new("21.5")).await?;
-//! if let Some(chunk) = hub.next_chunk(100).await {
+//! if let Some(chunk) = hub.next_chunk(100).await? {
 //!     assert_eq!(chunk.len(), 1); // send it
 //!     chunk.ack();
 //! }

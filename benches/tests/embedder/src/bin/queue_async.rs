@@ -19,7 +19,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let mut hub = q.consumer("hub").await?;
     let mut seen = 0;
-    while let Some(chunk) = hub.next_chunk(100).await {
+    while let Some(chunk) = hub.next_chunk(100).await? {
         upload(&chunk).await?;
         seen += chunk.iter().count();
         chunk.ack();
@@ -29,7 +29,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     // A consumer is a Stream too.
     let _receipt = q.push(Row::new(Bytes::from_static(b"row 3"))).await?;
-    let lease = hub.next().await.ok_or("the stream ended")?;
+    let lease = hub.next().await.ok_or("the stream ended")??;
     assert_eq!(lease.payload(), &b"row 3"[..]);
     lease.ack();
     drop(hub);
