@@ -1,4 +1,4 @@
-//! The embedder's view: a crate outside the workspace uses ours by path, and DESIGN's snippets compile and run in it.
+//! The embedder's view: a crate outside the workspace uses ours by path, and the README's snippets compile and run in it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test code")]
 #![allow(clippy::disallowed_methods, reason = "a test starts processes and opens files")]

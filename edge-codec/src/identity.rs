@@ -1,4 +1,4 @@
-//! Identity of a batch, by which a hub recognises duplicates.
+//! Identity of a batch, by which a hub recognises duplicates: a store that keeps it as a key is idempotent.
 
 use std::fmt;
 use std::str::FromStr;

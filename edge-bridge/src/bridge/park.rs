@@ -1,4 +1,5 @@
-//! Parking: puts what the hub refuses behind the other rows of the spool, in the order of its topic.
+//! Parking: puts what the hub refuses behind the other rows of the spool, in the order of its topic, so that a refusal is no
+//! head-of-line blocking.
 
 use super::message::Message;
 use super::notices::Cause;

@@ -1,4 +1,4 @@
-//! Stall breaker: finds a connection that looks alive and is not (promise 5, DESIGN §3, Stall).
+//! Stall breaker: finds a connection that looks alive and is not (promise 5).
 //!
 //! A half-open link swallows what is written until TCP gives up, minutes later; a keep alive of a minute finds it after a minute and a half.
 //! An unacknowledged PUBLISH is a better question, and it has been asked already. It cannot be answered before it has arrived: transmission is no

@@ -1,4 +1,5 @@
-//! One MQTT connection as a pure state machine, as client or as server, MQTT 5.0 and 3.1.1: bytes and time in, bytes and events out.
+//! One MQTT connection as a pure state machine, as client or as server, MQTT 5.0 and 3.1.1: bytes and time in, bytes and events out
+//! (sans-IO: no socket, no clock, no thread).
 //!
 //! How to run a [`Session`]:
 //!

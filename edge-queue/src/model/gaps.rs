@@ -1,4 +1,4 @@
-//! Records of what a consumer will never get, merged so that an outage of a week is one record.
+//! Gap records: what a consumer will never get, merged so that an outage of a week is one record.
 
 use crate::row::Seq;
 use crate::state::{GapRecord, Position, Reason};

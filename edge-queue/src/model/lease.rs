@@ -1,4 +1,5 @@
-//! Leases: rows go out to a consumer, and come back acknowledged or not (at-least-once delivery).
+//! Leases: rows go out to a consumer, and come back acknowledged or not (at-least-once delivery). The
+//! visibility of a leased row ends for its consumer until then.
 
 use crate::config::Order;
 use crate::model::cursor::Done;

@@ -136,7 +136,7 @@ fn a_sensor_that_fell_silent_before_a_kill_is_told_after_it_and_one_that_lives_i
     assert_eq!(told("alive"), 0);
 }
 
-/// DESIGN §6: names, label values, probes that do not depend on the WAN, one vocabulary, no warning in a normal run.
+/// Names, label values, probes that do not depend on the WAN, one vocabulary, no warning in a normal run.
 #[test]
 fn metrics_probes_and_log_tell_the_truth_without_a_hub() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,4 +1,5 @@
-//! The store for flash: one file `queue.ring`, a region of recycled segments per lane, one sync per commit.
+//! The store for flash: one file `queue.ring`, a region of recycled segments per lane, one sync per commit. Nothing is moved to make room, so write
+//! amplification (bytes at the device per byte of payload) is the padding of commits to pages.
 //!
 //! Format, crash cases and what is assumed of the medium: `docs/queue-format.md`. In short:
 //!
