@@ -21,6 +21,7 @@ from edge_batch_stream import cast, entry, fields, need, varints, wrap, zigzag
 
 # Fields of the messages Batch and Table in proto/batch.proto.
 VERSION, FIRST_SEQ, COLUMNS, TABLE_COLUMNS, SEQS, TEXTS, ZSTD = 1, 5, 8, 9, 10, 11, 13
+IDENTITY = (2, 3, 4, FIRST_SEQ)
 SENSORS, HINTS = 2, 3
 ID_BYTES = 8
 KINDS = ("f64", "i64", "u64", "bool", "text", "bytes", "null")
@@ -71,11 +72,15 @@ class Table:
         sensors = map(fields, message.get(SENSORS, []))
         text = lambda sensor, number: sensor.get(number, [b""])[-1].decode()
         self.sensors = [(s.get(1, [0])[-1], text(s, 2), text(s, 3)) for s in sensors]
+        numbers = [message.get(VERSION, [0])[-1], *(sensor[0] for sensor in self.sensors)]
+        need(max(numbers) < 1 << 32, "a number above 32 bits")
+        need(len(set(numbers[1:])) == len(numbers) - 1, "a sensor stands twice")
         self.plans = [None] * len(self.sensors)
         if HINTS in message:
             bits = Bits(message[HINTS][-1], len(data))
             for _ in range(bits.count(0)):
                 clock = bits.raw(), zigzag(bits.raw()), zigzag(bits.raw()), bits.get(6)
+                need(0 < clock[0] < 1 << 63 and clock[3] >= 8, "a clock out of range")
                 self.clocks.append((*clock, bits.learned()))
             for nth in range(len(self.sensors)):
                 if bits.get(1):
@@ -99,7 +104,7 @@ def wanted_table(data):
 def decode(data, table=None):
     """The readings of a batch. `table` is the session table that it refers to."""
     message, wanted = fields(data), wanted_table(data)
-    need(VERSION not in message, "a newer layout")
+    need(message.get(VERSION, [0])[-1] == 0, "a newer layout")
     need(ZSTD not in message, "compressed with Zstandard, which this reader has not")
     is_known = wanted is None or table is not None and table.id == wanted
     need(is_known, "the batch needs the session table %016x" % (wanted or 0))
@@ -108,45 +113,66 @@ def decode(data, table=None):
     stream = message.get(COLUMNS, [None])[-1]
     if table:
         stream = message[TABLE_COLUMNS][-1][ID_BYTES:] or None
+    identity(message)
+    texts = message.get(TEXTS, [b""])[-1]
     if stream is None:
-        return []
+        need(not texts, "texts without readings")
+        return numbered(message, [])
     bits = Bits(stream, READINGS_PER_BYTE * len(data))
-    columns, texts = bits.count(0) + 1, message.get(TEXTS, [b""])[-1]
+    columns = bits.count(0) + 1
     is_odd = bits.get(1)
+    need(is_odd or not texts, "texts that are not listed")
     in_order, codes, texts, names = preface(bits, columns, texts) if is_odd else (0, [], [], [])
-    clocks = [[]]
-    for _ in range(bits.count(0) + 1):
-        clocks.append(clock(bits, table.clocks if table else [], columns, clocks[-1], clocks[1:2]))
-    rows = readings(bits, columns, clocks[1:], codes, texts, names, table)
+    need(not (names and table), "names beside a table")
+    clocks, count = [], bits.count(0) + 1
+    need(count <= columns, "more clocks than columns")
+    for _ in range(count):
+        clocks.append(clock(bits, table.clocks if table else [], columns, clocks[:1]))
+        need(sum(map(len, clocks)) <= bits.limit, "more instants than such a batch can have")
+    rows = readings(bits, columns, clocks, codes, texts, names, table)
     rows = explicit_order(bits, rows) if in_order else sorted(
         itertools.chain.from_iterable(rows), key=lambda row: row[:2])
     bits.finish()
-    return [Row(seq, *row[2:]) for seq, row in zip(sequence(message, len(rows)), rows)]
+    return numbered(message, rows)
+
+
+def identity(message):
+    """Checks the identity: all of its fields stand there or none, 0 or not."""
+    there = [message[field][-1] for field in IDENTITY if field in message]
+    need(len(there) in (0, len(IDENTITY)), "an identity in part")
+    if there:
+        is_right = len(there[0]) == 8 and there[1] < 1 << 8 and there[2] < 1 << 32
+        need(is_right, "an identity out of range")
+    need(there or SEQS not in message, "runs of sequence numbers without an identity")
 
 
 def preface(bits, columns, texts):
     in_order, codes = bits.get(1), [bits.get(32) for _ in range(bits.count(0))]
+    need(len(codes) <= 14, "too many quality codes")
     sizes = [bits.eg(3) for _ in range(bits.count(3) + 1)] if bits.get(1) else []
     ends = list(itertools.accumulate(sizes, initial=0))
-    need(ends[-1] <= len(texts), "the texts are cut off")
+    need(ends[-1] == len(texts), "the texts do not fill their field")
     texts = [texts[start:end] for start, end in zip(ends, ends[1:])]
     names, name = [], b""
     if bits.get(1):
         sizes = [(bits.eg(2), bits.count(2)) for _ in range(2 * columns)]
+        need(sum(map(sum, sizes)) <= bits.limit, "more names than a batch of this size can have")
         letters = bits.fixed()
         for shared, own in sizes:
+            need(shared <= len(name), "a name shares more than there is")
             name = name[:shared] + bytes(LETTERS[bits.number(letters)] for _ in range(own))
             names.append(name.decode())
     return in_order, codes, texts, list(zip(names[:columns], names[columns:]))
 
 
-def clock(bits, known, columns, before, first):
+def clock(bits, known, columns, first):
     """The times of a clock, counted from the first clock's start or the table's origin."""
     number = bits.eg(0)
     if number < len(known):
         unit, period, start, low, steps_coder = known[number]
     else:
         unit, period, start, low, steps_coder = bits.raw(), zigzag(bits.raw()), 0, 40, bits.fixed()
+        need(0 < unit < 1 << 63, "a unit out of range")
     steps = bits.count(0)
     if not first and columns * (steps + 1) >= 64:
         bits.states += [bits.get(10) for _ in range(3)]
@@ -163,10 +189,14 @@ def readings(bits, columns, clocks, codes, texts, names, table):
     """Per column: (latest time of its clock so far, column, number, name, unit, time, ...)."""
     sensors, out, place, span, left = table and table.sensors, [], 0, (0, 0, 0), bits.limit
     low = len(sensors).bit_length() // 2 if sensors else 3
+    need(not table or sensors, "a sensor is not in the table")
+    seen = set()
     latest = [list(itertools.accumulate(times, max)) for times in clocks]
     for column in range(columns):
         place, low = place + zigzag(bits.eg(low)), 0
-        need(place >= 0, "a sensor's number below 0")
+        need(0 <= place < 1 << 32, "a sensor's number out of range")
+        need(place not in seen, "a sensor stands twice")
+        seen.add(place)
         sensor = sensors[place] if sensors else (place, *(names[column] if names else ("", "")))
         span = tuple(bits.eg(0) for _ in range(3)) if bits.get(1) else span
         start, end = span[1], len(clocks[span[0]]) - span[2]
@@ -204,13 +234,19 @@ def explicit_order(bits, columns):
     return out
 
 
+def numbered(message, rows):
+    return [Row(seq, *row[2:]) for seq, row in zip(sequence(message, len(rows)), rows)]
+
+
 def sequence(message, length):
     """Sequence numbers. Runs are so many in sequence, so many that are missing, and so on."""
     if FIRST_SEQ not in message:
         return [None] * length
     runs = list(itertools.chain.from_iterable(map(varints, message.get(SEQS, []))))
+    need(not runs or len(runs) % 2 and all(runs), "runs of sequence numbers that are none")
     runs, number, out = runs or [length], message[FIRST_SEQ][-1], []
     need(sum(runs[::2]) == length, "the runs of sequence numbers do not fit")
+    need(number + sum(runs) < 1 << 64, "a sequence number out of range")
     for present, missing in itertools.zip_longest(runs[::2], runs[1::2], fillvalue=0):
         out += range(number, number + present)
         number += present + missing

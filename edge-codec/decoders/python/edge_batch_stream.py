@@ -2,7 +2,7 @@
 import itertools
 import struct
 
-F64, TEXT, BYTES, NULL, MIXED = 0, 4, 5, 6, 7
+F64, BOOL, TEXT, BYTES, NULL, MIXED = 0, 3, 4, 5, 6, 7
 DIVISORS = (1, 3, 7, 9)
 # States of a coder, their stride, and the token of a number that stands beside the code.
 STATES, STRIDE, ESCAPE = 1024, 643, 131
@@ -32,6 +32,14 @@ def zigzag(n):
 def wrap(n):
     """Into a signed integer of 64 bits."""
     return (n + (1 << 63)) % (1 << 64) - (1 << 63)
+
+
+def single(bits):
+    """The double of a binary32's bits. A NaN is put together: not all machines convert its bits."""
+    sign, payload = bits >> 31 & 1, bits & (1 << 23) - 1
+    if bits >> 23 & 255 == 255 and payload:
+        return cast("d", "Q", sign << 63 | 0xFFF << 51 | payload << 29)
+    return cast("f", "I", bits)
 
 
 def cast(to, kind, value):
@@ -118,10 +126,13 @@ class Bits:
         zeros = 0
         while not self.get(1):
             zeros += 1
+        need(zeros < 56, "a number that is too long")
         return (1 << zeros | self.get(zeros)) - 1 << k | self.get(k)
 
     def raw(self):
-        return self.get(self.eg(4))
+        size = self.eg(4)
+        need(size <= 64, "a number of more than 64 bits")
+        return self.get(size)
 
     def count(self, k):
         """A number of things of which a batch of this size can only have so many."""
@@ -140,7 +151,8 @@ class Bits:
         token -= shift
         if token >= 8:
             low, token = token // 2 - 2 + low, 2 | token & 1
-        return shift + (token << low | self.get(low))
+        need(low <= 64, "a number of more than 64 bits")
+        return shift + (token << low | self.get(low)) & (1 << 64) - 1
 
     def fixed(self):
         """One of the 32 fixed coders."""
@@ -159,6 +171,7 @@ class Bits:
             token, weight = token + self.eg(0), self.eg(4) + 1
             weights.append((token, weight))
             total += weight
+        need(token == ESCAPE and all(t < 130 for t, _ in weights[:-1]), "an unknown token")
         return coder(weights, 0, 0)
 
     def runs(self, length, item):
@@ -175,6 +188,7 @@ class Bits:
             kind = self.get(3)
             self.plan = Plan(self, kind, self.fixed) if kind < NULL else self.plan
             return kind
+        need(not self.plan.step, "a column is like one that has a step")
         self.plan.center = zigzag(self.raw())
         if not self.get(1):
             self.plan.main = self.fixed()
@@ -204,14 +218,20 @@ class Plan:
         self.kind, self.form = kind, [bits.get(2)] if kind == F64 else [None]
         widths = {0: (4, 2, 2, 1), 1: (4,)}.get(self.form[0], ())
         self.form += [bits.get(width) for width in widths]
+        need(self.form[0] != 0 or self.form[3] < 3, "an unknown rounding")
+        need(self.form[0] != 1 or self.form[1] > 0, "decimals of no digits")
         self.step = bits.get(2)
         if self.step == 1:
             self.steps = zigzag(bits.raw()), bits.raw()
         elif self.step:
             need(self.step == 2, "an unknown step")
             size, width, first = bits.eg(3), bits.get(7), zigzag(bits.raw())
+            need(1 <= size <= 1024 and width <= 64, "a list of values that is none")
+            # As many entries as the stream has room for: those of width 0 take nothing.
+            left = 8 * len(bits.data) - bits.at
+            need(max(width, 1) * (size - 1) <= left, "a list that is too long")
             gaps = [bits.get(width) + 1 for _ in range(size - 1)]
-            self.steps = list(itertools.accumulate(gaps, initial=first))
+            self.steps = [wrap(x) for x in itertools.accumulate(gaps, initial=first)]
         self.order, self.center, self.main = bits.get(2), zigzag(bits.raw()), coder()
         self.ulps = coder() if self.form[0] == 0 and self.form[4] else None
         self.head = coder() if has_head and self.order in (1, 2) else None
@@ -238,17 +258,22 @@ class Plan:
             return self.double(m, zigzag(bits.number(self.ulps)) if self.ulps else 0)
         if self.kind in (TEXT, BYTES):
             return entry(texts, m).decode() if self.kind == TEXT else entry(texts, m)
+        need(self.kind != BOOL or m in (0, 1), "a boolean is neither 0 nor 1")
         return (m, m % (1 << 64), bool(m))[self.kind - 1]
 
     def double(self, m, ulps):
         form, *details = self.form
-        if form >= 2:
-            kinds, width = ("dq", 64) if form == 2 else ("fi", 32)
-            return cast(*kinds, ordered(m, width))
+        if form == 2:
+            return cast("d", "q", ordered(m, 64))
+        if form == 3:
+            need(-(1 << 31) <= m < 1 << 31, "a number of a binary32 is above 32 bits")
+            return single(ordered(m, 32) % (1 << 32))
         if form == 1:
             least = 10 ** (details[0] - 1)
             group, rest = divmod(abs(m) - 1, 9 * least)
             shift, v = details[0] + 19 - group, float(least + rest)
+            need(m == 0 or abs(shift) <= 22, "an exponent out of range")
+            shift = shift if m else 0
             v = v / 10.0**shift if shift >= 0 else v * 10.0**-shift
             return 0.0 if m == 0 else v if m > 0 else -v
         exponent, divisor, after, _ = details

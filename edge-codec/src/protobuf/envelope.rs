@@ -11,10 +11,10 @@ use prost::Message;
 
 fn to_head(header: &Header, base_time: i64) -> Head {
     Head {
-        version: VERSION,
+        version: VERSION.into(),
         gateway: header.id.map(|id| id.gateway),
         lane: header.id.map(|id| id.lane.into()),
-        epoch: header.id.map(|id| id.epoch),
+        epoch: header.id.map(|id| id.epoch.into()),
         first_seq: header.id.map(|id| id.first_seq),
         pd: header.pd,
         base_time,
@@ -37,7 +37,7 @@ pub(crate) fn head_without_version(header: &Header) -> Vec<u8> {
 pub(crate) fn read_without_version(input: &[u8]) -> Result<Header, DecodeError> {
     let head = Head::decode(input).map_err(|e| refused(0, &e))?;
     if head.version != 0 {
-        return Err(DecodeError::Version { offset: 0, found: head.version.into(), supported: 0 });
+        return Err(DecodeError::Version { offset: 0, found: head.version, supported: 0 });
     }
     Ok(Header { id: identity(&head)?, pd: head.pd })
 }
@@ -58,9 +58,8 @@ pub(crate) fn put_runs(out: &mut Vec<u8>, runs: &Runs) {
 /// Header and base time of a batch of our version.
 pub(super) fn read(input: &[u8]) -> Result<(Header, i64), DecodeError> {
     let head = Head::decode(input).map_err(|e| refused(0, &e))?;
-    if head.version != VERSION {
-        let (found, supported) = (head.version.into(), VERSION.into());
-        return Err(DecodeError::Version { offset: 0, found, supported });
+    if head.version != u64::from(VERSION) {
+        return Err(DecodeError::Version { offset: 0, found: head.version, supported: VERSION.into() });
     }
     Ok((Header { id: identity(&head)?, pd: head.pd }, head.base_time))
 }
@@ -70,6 +69,7 @@ fn identity(head: &Head) -> Result<Option<BatchId>, DecodeError> {
         (None, None, None, None) => Ok(None),
         (Some(gateway), Some(lane), Some(epoch), Some(first_seq)) => {
             let lane = lane.try_into().map_err(|_| malformed(0, "lane is above 255"))?;
+            let epoch = epoch.try_into().map_err(|_| malformed(0, "epoch is above 32 bits"))?;
             Ok(Some(BatchId { gateway, lane, epoch, first_seq }))
         }
         _ => Err(malformed(0, "identity is incomplete")),

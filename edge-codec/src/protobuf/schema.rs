@@ -92,17 +92,18 @@ pub enum Value {
     Null(bool),
 }
 
-/// [`Batch`] without its repeated fields: decoding this allocates nothing.
+/// [`Batch`] without its repeated fields: decoding this allocates nothing. Numbers of 32 bits are read with 64, since what is
+/// above would be cut off in silence: epoch 2^32 is not epoch 0.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, prost::Message)]
 pub(super) struct Head {
-    #[prost(uint32, tag = "1")]
-    pub(super) version: u32,
+    #[prost(uint64, tag = "1")]
+    pub(super) version: u64,
     #[prost(fixed64, optional, tag = "2")]
     pub(super) gateway: Option<u64>,
-    #[prost(uint32, optional, tag = "3")]
-    pub(super) lane: Option<u32>,
-    #[prost(uint32, optional, tag = "4")]
-    pub(super) epoch: Option<u32>,
+    #[prost(uint64, optional, tag = "3")]
+    pub(super) lane: Option<u64>,
+    #[prost(uint64, optional, tag = "4")]
+    pub(super) epoch: Option<u64>,
     #[prost(uint64, optional, tag = "5")]
     pub(super) first_seq: Option<u64>,
     #[prost(bool, tag = "6")]

@@ -19,13 +19,16 @@ pub(crate) struct Frame<'a> {
 }
 
 impl<'a> Frame<'a> {
-    /// Reads a message; unknown fields are ignored.
+    /// Reads a message; unknown fields are ignored, but not beside a compressed one.
     pub(crate) fn read(input: &'a [u8], limits: &Limits) -> Result<Self, DecodeError> {
         let (header, texts) = (Header::default(), (0, &[][..]));
         let mut frame = Self { header, runs: None, columns: None, table: None, texts, zstd: None };
-        let (mut headed, mut against) = (false, None);
+        let (mut headed, mut against, mut beside) = (false, None, None);
         let mut fields = Fields::new(input);
         while let Some(f) = fields.next()? {
+            if !matches!(f.number, field::ZSTD | field::PADDING) {
+                beside = beside.or(Some(f.offset));
+            }
             match (f.number, f.varint, f.content) {
                 (field::COLUMNS, _, Some(content)) => frame.columns = Some((f.offset, content)),
                 (field::TABLE_COLUMNS, ..) => {
@@ -47,6 +50,10 @@ impl<'a> Frame<'a> {
         if headed {
             frame.header = envelope::read_without_version(input)?;
             frame.runs = envelope::runs(input, limits)?;
+        }
+        // It would be lost: all that counts is in the compressed message.
+        if let (Some(_), Some(offset)) = (frame.zstd, beside) {
+            return Err(malformed(offset, "a field beside a compressed message"));
         }
         Ok(frame)
     }

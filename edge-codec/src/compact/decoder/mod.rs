@@ -342,5 +342,5 @@ fn read_plan(before: &mut Option<Plan>, decoder: &mut Decoder<'_>) -> Result<Kin
     if decoder.bits.overrun() {
         return Err(StreamError::End);
     }
-    read.ok_or(StreamError::What("a column has no plan"))
+    read.map_err(StreamError::What)
 }

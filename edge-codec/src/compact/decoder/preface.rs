@@ -42,6 +42,7 @@ impl<'a> Body<'a, '_> {
         }
         let bytes_max = self.limits.bytes.min(self.input_len.saturating_mul(PER_BYTE));
         let names = match unusual && decoder.bits.flag() {
+            true if self.table.is_some() => return Err(StreamError::What("names beside a session table")),
             true => names::read(columns, decoder, self.limits, bytes_max)?,
             false => Vec::new(),
         };

@@ -330,7 +330,12 @@ fn wide(mut from: BitReader<'_>, cell: Cell, low: u32, shift: u8) -> (u64, usize
     }
     // 61 less 62, the most there are, is 63.
     let extra = 61_u32.wrapping_sub(cell.shift.into()) & 63;
-    let bits = (extra + low).min(64);
+    let bits = extra + low;
+    if bits > 64 {
+        // No number has so many: a damaged stream.
+        from.end();
+        return (0, state, from);
+    }
     let prefix = u64::from(cell.prefix >> 5).checked_shl(bits).unwrap_or(0);
     let number = prefix | from.bits(bits);
     (number.wrapping_add(shift.into()), state, from)

@@ -83,10 +83,25 @@ impl<'a> BitReader<'a> {
         high << k | top(word << zeros << (zeros + 1), k)
     }
 
-    /// A number with its own length in front.
+    /// A number with its own length in front. One of more than 64 bits is none: it counts as the end of the stream.
     pub(crate) fn raw(&mut self) -> u64 {
-        let n = self.eg(RAW_LOW).min(64) as u32;
-        self.bits(n)
+        match self.eg(RAW_LOW) {
+            n @ 0..=64 => self.bits(n as u32),
+            _ => {
+                self.end();
+                0
+            }
+        }
+    }
+
+    /// A place where [`overrun`](Self::overrun) is true, whatever follows.
+    fn past_end(&self) -> usize {
+        self.at.max(self.len * 8 + 1)
+    }
+
+    /// Goes to [`past_end`](Self::past_end).
+    pub(crate) fn end(&mut self) {
+        self.at = self.past_end();
     }
 
     /// Returns whether more was read than there is.
@@ -126,7 +141,7 @@ fn wide(mut bits: BitReader<'_>, n: u32) -> (u64, usize) {
 fn long(mut bits: BitReader<'_>, zeros: u32, k: u32) -> (u64, usize) {
     if zeros >= WINDOW - 1 {
         // Larger numbers get a larger order: a damaged stream.
-        return (0, bits.at.max(bits.len * 8 + 1));
+        return (0, bits.past_end());
     }
     bits.skip(zeros + 1);
     let high = (1 << zeros | bits.bits(zeros)) - 1;

@@ -287,15 +287,14 @@ fn read_hints(
         let unit = i64::try_from(bits.raw()).ok().filter(|u| *u > 0)?;
         let (period, origin) = (unzigzag(bits.raw()), unzigzag(bits.raw()));
         let start_low = u32::try_from(bits.bits(6)).ok().filter(|low| *low >= 8)?;
-        let coder = Coder::learned(distributions.of(read_weights(bits)?)?);
+        let coder = learned(bits, distributions)?;
         clocks.push(ClockPlan { origin, start_low, unit, period, coder });
     }
     for entry in entries {
         if decoder.bits.bits(1) == 1 {
             let kind = Some(Kind::read(&mut decoder.bits)).filter(|kind| *kind <= Kind::Bool)?;
-            let coder =
-                |d: &mut Decoder<'_>| distributions.of(read_weights(&mut d.bits)?).map(Coder::learned);
-            entry.plan = Some(Plan::read(kind, &mut decoder, true, coder)?);
+            let coder = |d: &mut Decoder<'_>| learned(&mut d.bits, distributions).ok_or("an unknown coder");
+            entry.plan = Some(Plan::read(kind, &mut decoder, true, coder).ok()?);
         }
     }
     decoder.ended_well().then_some(clocks)
@@ -308,6 +307,10 @@ fn write_weights(dist: &Dist, ops: &mut OpBuffer) {
         ops.eg(u64::from(weight - 1), 4);
         before = *token;
     }
+}
+
+fn learned(bits: &mut BitReader<'_>, distributions: &mut Distributions) -> Option<Coder> {
+    distributions.of(read_weights(bits)?).map(Coder::learned)
 }
 
 fn read_weights(bits: &mut BitReader<'_>) -> Option<Vec<(u8, u16)>> {

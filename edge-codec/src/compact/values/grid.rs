@@ -46,14 +46,18 @@ pub(crate) fn integers(
     out.clear();
     out.extend(values.iter().map(|bits| whole(place(f64::from_bits(*bits)).round())));
     let mut doubles: Vec<u64> = out.iter().map(|x| on(*x)).collect();
-    form.restore(&mut doubles);
+    if form.restore(&mut doubles).is_err() {
+        return false;
+    }
     ulps.clear();
     ulps.extend(values.iter().zip(&doubles).map(|(bits, double)| distance(*bits, *double)));
     let mut before = 0;
     for ((x, ulps), bits) in out.iter_mut().zip(ulps).zip(values) {
         if bit_len(zigzag(*ulps)) > OFF {
             let mut double = [on(before)];
-            form.restore(&mut double);
+            if form.restore(&mut double).is_err() {
+                return false;
+            }
             *x = before;
             *ulps = distance(*bits, double.first().copied().unwrap_or(0));
         }
@@ -177,7 +181,7 @@ mod tests {
     fn back(form: NumberForm, (first, step): (i64, i64), places: &[i64], ulps: &[i64]) -> Vec<u64> {
         let mut doubles: Vec<u64> =
             places.iter().map(|x| first.wrapping_add(step.wrapping_mul(*x)) as u64).collect();
-        form.restore(&mut doubles);
+        form.restore(&mut doubles).unwrap();
         let moved =
             doubles.iter().zip(ulps).map(|(bits, ulps)| ordinal(f64::from_bits(*bits)).wrapping_add(*ulps));
         moved.map(|ordinal| from_ordinal(ordinal).to_bits()).collect()

@@ -107,8 +107,8 @@ impl NumberForm {
         }
     }
 
-    /// Replaces integers by the bits of their doubles, before any correction.
-    pub(crate) fn restore(self, values: &mut [u64]) {
+    /// Replaces integers by the bits of their doubles, before any correction; `Err` says which of them is none of this form.
+    pub(crate) fn restore(self, values: &mut [u64]) -> Result<(), &'static str> {
         match self {
             NumberForm::Decimal { e, by, after, .. } => {
                 let scale = scale(e, by);
@@ -121,10 +121,19 @@ impl NumberForm {
             NumberForm::Digits(p) => {
                 let mut powers = Powers::new(p);
                 each(values, |number| powers.value(number));
+                return powers.checked();
             }
             NumberForm::Bits64 => each(values, from_ordinal),
-            NumberForm::Bits32 => each(values, from_ordinal32),
+            NumberForm::Bits32 => {
+                // Without a branch per value.
+                let above = values.iter().fold(0, |above, v| above | (*v as i64 ^ i64::from(*v as i32)));
+                if above != 0 {
+                    return Err("a number of a binary32 is above 32 bits");
+                }
+                each(values, from_ordinal32);
+            }
         }
+        Ok(())
     }
 
     /// Writes the form's name and parameters.
@@ -147,14 +156,19 @@ impl NumberForm {
     }
 
     /// Reads the output of [`describe`](Self::describe).
-    pub(crate) fn read(bits: &mut BitReader<'_>) -> Option<NumberForm> {
-        Some(match bits.bits(2) {
+    pub(crate) fn read(bits: &mut BitReader<'_>) -> Result<NumberForm, &'static str> {
+        Ok(match bits.bits(2) {
             0 => {
                 let (e, by) = (bits.bits(4) as u8, bits.bits(2) as u8);
-                let after = *[After::Nothing, After::Digits15, After::Single].get(bits.bits(2) as usize)?;
+                let after = [After::Nothing, After::Digits15, After::Single];
+                let after =
+                    *after.get(bits.bits(2) as usize).ok_or("an unknown rounding after a division")?;
                 NumberForm::Decimal { e, by, after, ulps: bits.bits(1) == 1 }
             }
-            1 => Some(bits.bits(4) as u8).filter(|p| *p > 0).map(NumberForm::Digits)?,
+            1 => match bits.bits(4) as u8 {
+                0 => return Err("decimals of no digits"),
+                p => NumberForm::Digits(p),
+            },
             2 => NumberForm::Bits64,
             _ => NumberForm::Bits32,
         })
@@ -171,10 +185,14 @@ fn each(values: &mut [u64], mut double: impl FnMut(i64) -> f64) {
     values.iter_mut().for_each(|v| *v = double(*v as i64).to_bits());
 }
 
+/// From here on 15 digits end before the point.
+const WHOLE: f64 = 1e15;
+
 /// 15 digits in all, counting those before the point; a leading zero is not one.
 #[inline(always)]
 pub(crate) fn digits15(value: f64) -> f64 {
-    round_to(value, scale15(value))
+    // Beyond 2^51 [`round`] is wrong, and 15 digits leave nothing behind the point.
+    if value.abs() >= WHOLE { value.round_ties_even() } else { round_to(value, scale15(value)) }
 }
 
 /// Returns what 15 digits of a number are whole multiples of the inverse of.
@@ -202,7 +220,8 @@ fn all_digits15(values: &mut [u64], scale: f64) {
         let [first, ..] = quotients;
         let before = digits_before(first) as u8;
         let (least, end) = (if before == 0 { 0.0 } else { pow10(before - 1) }, pow10(before));
-        let alike = quotients.iter().fold(true, |alike, q| alike & (q.abs() >= least) & (q.abs() < end));
+        let alike =
+            quotients.iter().fold(before <= 15, |alike, q| alike & (q.abs() >= least) & (q.abs() < end));
         let power = pow10(15_u8.saturating_sub(before));
         *chunk = if alike {
             quotients.map(|q| round_to(q, power).to_bits())
@@ -228,12 +247,19 @@ pub(crate) struct Powers {
     count: u64,
     power: f64,
     up: bool,
+    /// Some number had an exponent for which there is no power of ten.
+    outside: bool,
 }
 
 impl Powers {
     pub(crate) fn new(p: u8) -> Self {
         let least = pow10(p.wrapping_sub(1)) as u64;
-        Self { p, least, first: 0, count: 0, power: 1.0, up: false }
+        Self { p, least, first: 0, count: 0, power: 1.0, up: false, outside: false }
+    }
+
+    /// Says whether all numbers so far were numbers of this form.
+    pub(crate) fn checked(&self) -> Result<(), &'static str> {
+        if self.outside { Err("a decimal has an exponent out of range") } else { Ok(()) }
     }
 
     /// Returns whether a number has the exponent of the last one.
@@ -271,6 +297,7 @@ impl Powers {
         self.first = 1 + group * self.count;
         let shift = i64::from(self.p) - 1 - LEAST_EXPONENT - i64::try_from(group).unwrap_or(i64::MAX >> 1);
         self.up = shift < 0;
+        self.outside |= shift.unsigned_abs() >= POW10.len() as u64;
         self.power = pow10(shift.unsigned_abs().min(u64::from(u8::MAX)) as u8);
     }
 }
@@ -285,7 +312,7 @@ mod tests {
             return false;
         }
         let mut back = [m[0] as u64];
-        form.restore(&mut back);
+        form.restore(&mut back).unwrap();
         let ulp = ulps.first().copied().unwrap_or(0);
         let value_back = from_ordinal(ordinal(f64::from_bits(back[0])).wrapping_add(ulp));
         assert_eq!(value_back.to_bits(), value.to_bits(), "{form:?} took {value}");

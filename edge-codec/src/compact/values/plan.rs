@@ -109,44 +109,49 @@ impl Plan {
     }
 
     /// Reads what [`describe_after`](Self::describe_after) wrote into `before` and says of which kind the column is:
-    /// null and mixed columns have no plan here, and leave `before` as it is. `None` if it is not a plan.
-    pub(crate) fn read_after(before: &mut Option<Plan>, decoder: &mut Decoder<'_>) -> Option<Kind> {
+    /// null and mixed columns have no plan here, and leave `before` as it is. `Err` says why it is not a plan.
+    pub(crate) fn read_after(
+        before: &mut Option<Plan>,
+        decoder: &mut Decoder<'_>,
+    ) -> Result<Kind, &'static str> {
+        let fixed = |d: &mut Decoder<'_>| Coder::read(&mut d.bits).ok_or("an unknown coder");
         let alike = before.is_some() && decoder.bits.bits(1) == 1;
         if let Some(plan) = before.as_mut().filter(|_| alike) {
             plan.center = unzigzag(decoder.bits.raw());
             if decoder.bits.bits(1) == 0 {
-                plan.main = Coder::read(&mut decoder.bits)?;
+                plan.main = fixed(decoder)?;
                 if let Some(ulps) = &mut plan.ulps {
-                    *ulps = Coder::read(&mut decoder.bits)?;
+                    *ulps = fixed(decoder)?;
                 }
             }
             // Only plans without a step of their own are alike.
-            return (plan.transform == Transform::Nothing).then_some(plan.kind);
+            let plain = plan.transform == Transform::Nothing;
+            return plain.then_some(plan.kind).ok_or("a column is like one that has a step");
         }
         let kind = Kind::read(&mut decoder.bits);
         if !matches!(kind, Kind::Null | Kind::Mixed) {
-            *before = Some(Self::read(kind, decoder, false, |d| Coder::read(&mut d.bits))?);
+            *before = Some(Self::read(kind, decoder, false, fixed)?);
         }
-        Some(kind)
+        Ok(kind)
     }
 
     /// Returns what [`describe`](Self::describe) wrote, after the kind; the coders come from `coder` in the order main, ulps,
-    /// head. `None` if it is not a plan.
+    /// head. `Err` says why it is not a plan.
     pub(crate) fn read<'a>(
         kind: Kind,
         decoder: &mut Decoder<'a>,
         has_heads: bool,
-        mut coder: impl FnMut(&mut Decoder<'a>) -> Option<Coder>,
-    ) -> Option<Self> {
+        mut coder: impl FnMut(&mut Decoder<'a>) -> Result<Coder, &'static str>,
+    ) -> Result<Self, &'static str> {
         let bits = &mut decoder.bits;
         let form = if kind == Kind::F64 { NumberForm::read(bits)? } else { NumberForm::Bits64 };
         let transform = Transform::read(bits)?;
-        let order = *Order::ALL.get(bits.bits(2) as usize)?;
+        let order = *Order::ALL.get(bits.bits(2) as usize).ok_or("an unknown order")?;
         let center = unzigzag(bits.raw());
         let main = coder(decoder)?;
         let ulps = if kind == Kind::F64 && form.has_ulps() { Some(coder(decoder)?) } else { None };
         let head = if has_heads && order.has_head() { Some(coder(decoder)?) } else { None };
-        Some(Self { kind, form, transform, order, center, main, ulps, head })
+        Ok(Self { kind, form, transform, order, center, main, ulps, head })
     }
 
     /// Converts values (as bits) to the integers that are predicted; `false` if the plan cannot hold one of them.
@@ -321,16 +326,13 @@ impl Plan {
             NumberForm::Digits(p) => {
                 let mut powers = Powers::new(p);
                 self.order.undo(center, coders, decoder, out, |m| powers.value(m).to_bits());
-                return Ok(());
+                return powers.checked();
             }
             _ => {}
         }
         self.order.undo(center, coders, decoder, out, |m| m as u64);
         self.transform.look_up(out)?;
-        if doubles {
-            self.form.restore(out);
-        }
-        Ok(())
+        if doubles { self.form.restore(out) } else { Ok(()) }
     }
 }
 

@@ -42,13 +42,13 @@ impl Transform {
         }
     }
 
-    /// Reads the output of [`describe`](Self::describe). `None` if it is not a step.
-    pub(crate) fn read(bits: &mut BitReader<'_>) -> Option<Self> {
-        Some(match bits.bits(2) {
+    /// Reads the output of [`describe`](Self::describe); `Err` says why it is not a step.
+    pub(crate) fn read(bits: &mut BitReader<'_>) -> Result<Self, &'static str> {
+        Ok(match bits.bits(2) {
             0 => Transform::Nothing,
             1 => Transform::Affine { first: unzigzag(bits.raw()), step: bits.raw() as i64 },
             2 => Transform::Dictionary(read_table(bits)?),
-            _ => return None,
+            _ => return Err("an unknown kind of step"),
         })
     }
 
@@ -130,14 +130,18 @@ fn gaps(table: &[i64]) -> Vec<u64> {
     table.iter().zip(rest).map(|(a, b)| (b.wrapping_sub(*a) as u64).wrapping_sub(1)).collect()
 }
 
-fn read_table(bits: &mut BitReader<'_>) -> Option<Vec<i64>> {
-    let len = usize::try_from(bits.eg(3)).ok().filter(|n| (1..=LIST_MAX).contains(n))?;
+fn read_table(bits: &mut BitReader<'_>) -> Result<Vec<i64>, &'static str> {
+    let len = usize::try_from(bits.eg(3)).ok().filter(|n| (1..=LIST_MAX).contains(n));
+    let len = len.ok_or("a list of values has none, or more than 1024")?;
     let widest = bits.bits(7) as u32;
     let mut at = unzigzag(bits.raw());
     // Every entry but the first takes a bit at least: what is claimed must be there before there is memory for it.
-    let needed = (widest as usize).max(1).checked_mul(len - 1)?;
-    if widest > 64 || needed > bits.left() {
-        return None;
+    let needed = (widest as usize).max(1).saturating_mul(len - 1);
+    if widest > 64 {
+        return Err("a list of values is wider than 64 bits");
+    }
+    if needed > bits.left() {
+        return Err("a list of values is longer than what is left of the stream");
     }
     let mut table = Vec::with_capacity(len);
     table.push(at);
@@ -146,5 +150,5 @@ fn read_table(bits: &mut BitReader<'_>) -> Option<Vec<i64>> {
         at = at.wrapping_add(gap as i64).wrapping_add(1);
         table.push(at);
     }
-    Some(table)
+    Ok(table)
 }
