@@ -46,7 +46,7 @@ pub(crate) struct Decode {
 
 #[derive(Debug, Args)]
 pub(crate) struct Encode {
-    /// CSV: a column per sensor, a line per reading, or time,value; also gzipped; default: standard input
+    /// CSV: a column per sensor, a line per reading, or time,value; kinds f64, int and bool; also gzipped; default: standard input
     #[arg(long = "in", value_name = "FILE", conflicts_with = "sample")]
     pub(crate) input: Option<PathBuf>,
     /// Pass over lines that cannot be read, and say how many at the end
