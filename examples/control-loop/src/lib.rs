@@ -2,21 +2,26 @@
 #![doc = include_str!("../README.md")]
 
 mod actuate;
+#[cfg(feature = "program")]
 mod app;
 mod clock;
+#[cfg(feature = "program")]
 mod config;
 pub mod keep;
 mod loops;
 mod metrics;
 pub mod mqtt;
+#[cfg(feature = "program")]
 pub mod net;
 pub mod plant;
 pub mod runner;
 pub mod state_file;
 
 pub use actuate::Actuate;
+#[cfg(feature = "program")]
 pub use app::{App, AppError, Spool};
 pub use clock::Clock;
+#[cfg(feature = "program")]
 pub use config::{Config, HubConfig, MqttConfig};
 pub use loops::Loops;
 pub use metrics::prometheus;

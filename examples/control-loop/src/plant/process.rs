@@ -59,7 +59,7 @@ impl Process {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "program"))]
 mod tests {
     use super::*;
     use crate::Config;
