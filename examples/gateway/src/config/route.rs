@@ -154,7 +154,17 @@ fn level(section: &mut Section<'_>, format: Option<Format>, findings: &mut Findi
             "only compact batches have levels: format = \"compact\"",
         );
     }
-    if found.is_some_and(|found| found.value == "small") { Level::Small } else { Level::Fast }
+    let Some(found) = found.filter(|found| found.value == "small") else { return Level::Fast };
+    if let Some(message) = not_built(Level::Small.is_built()) {
+        findings.error(found.at, &section.key("level"), message);
+    }
+    Level::Small
+}
+
+/// Refusal of `small` by a build without Zstandard, whose batches would be those of `fast` and nobody told.
+fn not_built(is_built: bool) -> Option<&'static str> {
+    let message = "\"small\" is not in this build: it needs the feature `zstd` (cargo build -p edge-gateway --features zstd)";
+    (!is_built).then_some(message)
 }
 
 /// A whole number is readings, a size with its unit is encoded bytes.
@@ -220,4 +230,16 @@ fn rules(section: &mut Section<'_>, findings: &mut Findings) -> Option<String> {
         return None;
     }
     Some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Programs of tests have Zstandard, the gateway that is shipped has not.
+    #[test]
+    fn a_level_that_is_not_built_is_refused_by_the_name_of_its_feature() {
+        assert!(not_built(false).unwrap().contains("--features zstd"));
+        assert_eq!(not_built(Level::Small.is_built()), None, "tests cover both levels");
+    }
 }
