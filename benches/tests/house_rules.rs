@@ -101,6 +101,14 @@ fn the_queue_stays_small_enough_to_embed() {
     assert!(dependencies.len() <= 6, "at most 6 normal dependencies, found {dependencies:?}");
 }
 
+/// README's first command builds it, on small machines too.
+#[test]
+fn the_gateway_that_is_shipped_builds_no_zstandard() {
+    let shipped = tree(&["-p", "edge-gateway"]);
+    assert!(shipped.contains("edge-codec") && !shipped.contains("zstd"), "off by default");
+    assert!(tree(&["-p", "edge-gateway", "--features", "zstd"]).contains("zstd"));
+}
+
 fn rust_files(dir: &Path, into: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
