@@ -54,12 +54,18 @@ impl fmt::Display for Visible<'_> {
     }
 }
 
-/// Returns whether a terminal obeys a character rather than showing it: control characters (C0, C1), bidirectional marks, line and
-/// paragraph separators.
+/// Returns whether a terminal obeys a character or shows nothing for it: control characters (C0, C1), bidirectional marks, line and
+/// paragraph separators, format characters without a shape (zero width, tags, variation selectors) and non-characters.
 #[must_use]
 pub fn is_hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    let is_format = matches!(
+        c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{fff0}'..='\u{fffb}'
+            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}'
+    );
+    let is_none = matches!(c, '\u{fdd0}'..='\u{fdef}') || u32::from(c) & 0xfffe == 0xfffe;
+    c.is_control() || is_format || is_none
 }
 
 #[cfg(test)]
@@ -78,6 +84,10 @@ mod tests {
             (
                 "\u{9b}\u{7f}\u{202e}\u{2066}\u{2069}\u{200f}",
                 "\\u{9b}\\u{7f}\\u{202e}\\u{2066}\\u{2069}\\u{200f}",
+            ),
+            (
+                "\u{feff}\u{200b}\u{e0041}\u{fdd0}\u{ffff}\u{10fffe}",
+                "\\u{feff}\\u{200b}\\u{e0041}\\u{fdd0}\\u{ffff}\\u{10fffe}",
             ),
             ("c:\\x", "c:\\\\x"),
             ("-1", "-1"),

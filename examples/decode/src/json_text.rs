@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
-/// Writes a JSON string (RFC 8259 §7). Beside what the standard asks for, C1 controls, bidirectional marks and line separators are escaped,
-/// which a terminal would obey. Any reader of JSON gets the same text back.
+/// Writes a JSON string (RFC 8259 §7). Beside what the standard asks for, [hidden](edge_csv::is_hidden) characters are escaped, which a terminal
+/// would obey or not show. Any reader of JSON gets the same text back.
 pub(crate) fn write_json_text(out: &mut impl Write, text: &str) -> io::Result<()> {
     out.write_all(b"\"")?;
     let mut plain = 0;
@@ -16,12 +16,20 @@ pub(crate) fn write_json_text(out: &mut impl Write, text: &str) -> io::Result<()
             '\n' => out.write_all(b"\\n")?,
             '\r' => out.write_all(b"\\r")?,
             '\t' => out.write_all(b"\\t")?,
-            // All of them are in the first plane.
-            c => write!(out, "\\u{:04x}", u32::from(c))?,
+            // Above the first plane two surrogates.
+            c => c.encode_utf16(&mut [0; 2]).iter().try_for_each(|unit| write!(out, "\\u{unit:04x}"))?,
         }
     }
     out.write_all(text.get(plain..).unwrap_or_default().as_bytes())?;
     out.write_all(b"\"")
+}
+
+/// The string as text, for a line that is put together in memory.
+pub(crate) fn json_text(text: &str) -> String {
+    let mut out = Vec::new();
+    // Nothing fails in memory, and what is made of text is text.
+    let _ = write_json_text(&mut out, text);
+    String::from_utf8(out).unwrap_or_default()
 }
 
 fn is_escaped(c: char) -> bool {
@@ -34,15 +42,14 @@ mod tests {
 
     #[test]
     fn every_character_reads_back_and_hidden_ones_are_escaped() {
-        let all: String =
-            (0..0x3000).chain([0xfeff, 0x1_0000, 0x10_ffff]).filter_map(char::from_u32).collect();
+        let all: String = ('\0'..=char::MAX).collect();
         let mut out = Vec::new();
         write_json_text(&mut out, &all).unwrap();
         let text = String::from_utf8(out).unwrap();
         assert_eq!(serde_json::from_str::<String>(&text).unwrap(), all);
         assert!(!text.chars().any(edge_csv::is_hidden));
         let mut out = Vec::new();
-        write_json_text(&mut out, "a\"\\\n\u{9b}\u{202e}ä").unwrap();
-        assert_eq!(String::from_utf8(out).unwrap(), "\"a\\\"\\\\\\n\\u009b\\u202eä\"");
+        write_json_text(&mut out, "a\"\\\n\u{9b}\u{202e}ä\u{e0041}").unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), "\"a\\\"\\\\\\n\\u009b\\u202eä\\udb40\\udc41\"");
     }
 }

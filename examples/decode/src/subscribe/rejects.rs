@@ -1,7 +1,8 @@
 //! Dead letters: messages that cannot be read, set aside as files, bounded in bytes.
 //!
 //! `rejects.jsonl` has a line for each: `{"time":…,"topic":…,"reason":…,"content_type":…,"bytes":…,"file":…}`. The file holds the
-//! payload, as `edge-decode decode` reads it once its table is there.
+//! payload, as `edge-decode decode` reads it once its table is there. Whoever publishes chooses the topic: what a terminal would obey, or not
+//! show, is escaped in the line.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: a file per message")]
 
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use super::private_files;
 use crate::Failure;
+use crate::json_text::json_text;
 
 const INDEX: &str = "rejects.jsonl";
 
@@ -90,15 +92,15 @@ impl Rejects {
                 break name;
             }
         };
-        let line = serde_json::json!({
-            "time": reject.time_ms,
-            "topic": reject.topic,
-            "reason": reject.reason,
-            "content_type": reject.content_type,
-            "bytes": reject.payload.len(),
-            "file": name,
-        });
-        (name, format!("{line}\n"))
+        let Reject { time_ms, topic, content_type, reason, payload } = reject;
+        let (topic, reason) = (json_text(topic), json_text(reason));
+        let content_type = content_type.map_or_else(|| "null".to_owned(), json_text);
+        let bytes = payload.len();
+        let line = format!(
+            "{{\"time\":{time_ms},\"topic\":{topic},\"reason\":{reason},\"content_type\":{content_type},\
+             \"bytes\":{bytes},\"file\":\"{name}\"}}\n"
+        );
+        (name, line)
     }
 }
 
@@ -139,5 +141,21 @@ mod tests {
         let again = Reject { time_ms: 5_000, ..reject(&[0; 300]) };
         rejects.add(&again).unwrap();
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "payload and index: it was emptied");
+    }
+
+    #[test]
+    fn what_others_chose_drives_no_terminal_and_reads_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut rejects = Rejects::open(dir.path(), 4_000).unwrap();
+        let hidden = "a\"\n\u{1b}\u{202e}\u{feff}\u{200b}\u{e0041}\u{fdd0}b";
+        let all = Reject { topic: hidden, reason: hidden, content_type: Some(hidden), ..reject(b"x") };
+        rejects.add(&all).unwrap();
+        let line = fs::read_to_string(dir.path().join(INDEX)).unwrap();
+        assert!(!line.trim_end().chars().any(edge_csv::is_hidden), "{line:?}");
+        assert!(line.contains("\\u202e") && line.contains("\\udb40\\udc41"), "{line}");
+        let read: serde_json::Value = serde_json::from_str(&line).unwrap();
+        for key in ["topic", "reason", "content_type"] {
+            assert_eq!(read[key].as_str(), Some(hidden), "{key}");
+        }
     }
 }
