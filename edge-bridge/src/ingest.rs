@@ -62,10 +62,13 @@ pub struct Inbound {
     pub dup: bool,
     /// MQTT version of the publisher.
     pub version: Version,
+    /// The will of a client that is gone, written when it connected: nobody stands behind it any more, so it is nothing to be obeyed. Behind a
+    /// local broker nobody can tell, and it is false.
+    pub will: bool,
 }
 
 impl Inbound {
-    /// A message from `client`.
+    /// A message from `client`, no will.
     pub fn new(client: Utf8, version: Version, publish: &crate::wire::Publish) -> Self {
         Self {
             client,
@@ -76,6 +79,7 @@ impl Inbound {
             retain: publish.retain,
             dup: publish.dup,
             version,
+            will: false,
         }
     }
 

@@ -39,6 +39,22 @@ fn a_will_at_qos_1_waits_for_room_in_its_order() {
     assert_eq!(site.listener.stats().held, 0);
 }
 
+/// Its sender is gone, and it may have been written long ago: a command, for one, is not to be obeyed.
+#[test]
+fn a_will_is_marked_as_one_whether_it_waited_or_not() {
+    let mut site = Site::new(Config::default());
+    let sensor = site.client("sensor", Version::V5);
+    for has_room in [true, false] {
+        site.set_room(has_room);
+        site.send(sensor, &[publish(1, "store/x", "x")]);
+        dies(&mut site, "a", QoS::AtLeastOnce, b"gone".to_vec());
+    }
+    site.set_room(true);
+    let marks = site.listener.ingest_mut().seen.iter().map(|message| (message.topic.as_str(), message.will));
+    let both = [("store/x", false), ("store/alarm/gone", true)];
+    assert_eq!(marks.collect::<Vec<_>>(), [both, both].concat());
+}
+
 /// The listener believed that there was room.
 #[test]
 fn a_will_that_the_queue_hands_back_is_stored_later() {

@@ -93,7 +93,8 @@ impl<I: Ingest> Listener<I> {
         let Some(will) = client.will.take() else { return };
         self.account_client(key);
         let Some(client) = self.clients.get(key) else { return };
-        let message = Inbound::new(client.id.clone(), will.version, &will.publish);
+        let mut message = Inbound::new(client.id.clone(), will.version, &will.publish);
+        message.will = true;
         self.receive(now, NOWHERE, key, &will.publish, message, None);
     }
 }
