@@ -120,3 +120,21 @@ fn a_second_publisher_of_an_input_makes_it_bad_and_overrules_nobody() {
         said.last("out/contactor").as_deref() == Some("1")
     });
 }
+
+#[test]
+fn refused_commands_hide_no_disputed_input() {
+    let dir = tempfile::tempdir().unwrap();
+    let (program, said) = start(dir.path(), "");
+    let mut hand = Sensor::new(program.address, "hand");
+    (0..25).for_each(|_| hand.publish("cmd/a", ""));
+    until("refusals are told", || said.since(0, "event/refused/a").len() >= 20);
+    let (mut sensor, mut thief) =
+        (Sensor::new(program.address, "sensor"), Sensor::new(program.address, "thief"));
+    until("a dispute is told", || {
+        sensor.publish("estop", "0");
+        thief.publish("estop", "1");
+        hand.publish("cmd/a", "");
+        said.last("event/input/estop").is_some_and(|told| told.contains("\"disputed\":true"))
+    });
+    until("a line in the log", || program.stderr().contains("both publish it"));
+}

@@ -1,9 +1,10 @@
 //! Commands on their way: admitted or refused here, obeyed or refused by the control thread, answered in each case.
 //!
-//! Refusals that are told are bounded, since the hub's queue and the log are: what is left out is counted in the next one.
+//! Refusals that are told are bounded, since the hub's queue and the log are: what is left out is counted in the next one. Disputed inputs have
+//! bounds and room of their own, so that no flood of commands hides one.
 
 use super::command::command;
-use super::command_rules::{CommandRules, Permission};
+use super::command_rules::{Budget, CommandRules, Permission};
 use super::names::LoopNames;
 use super::told::{Refusals, Told, shown};
 use crate::runner::{Commands, LoopStats};
@@ -15,6 +16,10 @@ use tokio::sync::mpsc;
 
 /// Notes that wait for the task that publishes them.
 const NOTES_MAX: usize = 256;
+/// Places among them that commands leave to disputes.
+const PLACES_FOR_DISPUTES: usize = 64;
+/// Ends and beginnings of disputes that are told, of each input.
+const DISPUTES_PER_MINUTE: u32 = 20;
 
 /// Something to be told. Exhaustive.
 #[derive(Debug)]
@@ -56,7 +61,10 @@ impl Desk {
             Err(why) => {
                 self.stats.command_refused();
                 if let Some(more) = self.refusals.tell(now_ns) {
-                    self.note(Note::Refused { command: Told::of(topic, message), why, more });
+                    let note = Note::Refused { command: Told::of(topic, message), why, more };
+                    if !self.note(note) {
+                        self.refusals.untold();
+                    }
                 }
                 false
             }
@@ -81,22 +89,30 @@ impl Desk {
         self.ticket += 1;
         // Before the command: its answer may come at once. Without room for the note the command would have no answer.
         let note = Note::Asked { ticket: self.ticket, command: Told::of(topic, message) };
-        self.notes.try_send(note).map_err(|_| "too many commands wait")?;
-        if self.commands.send(self.ticket, command) { Ok(()) } else { Err("too many commands wait") }
+        let is_sent = self.note(note) && self.commands.send(self.ticket, command);
+        is_sent.then_some(()).ok_or("too many commands wait")
     }
 
-    /// `clients`: the two; `None` when one is alone again.
-    pub(super) fn dispute(&mut self, input: &str, clients: Option<[&Utf8; 2]>, now_ns: u64) {
-        if self.refusals.may_tell(now_ns) {
-            let clients = clients.map(|both| both.map(|client| shown(client)));
-            self.note(Note::Disputed { input: input.to_owned(), clients });
+    /// Says that an input has two publishers, these `clients`, or one again (`None`). `told`: what was said of this input, so that another one's
+    /// publishers use nothing of it up. Returns false if there is no room: then it is to be said later.
+    pub(super) fn dispute(
+        &mut self,
+        input: &str,
+        clients: Option<[&Utf8; 2]>,
+        told: &mut Budget,
+        now_ns: u64,
+    ) -> bool {
+        if !told.take(DISPUTES_PER_MINUTE, now_ns) {
+            return false;
         }
+        let clients = clients.map(|both| both.map(|client| shown(client)));
+        self.note(Note::Disputed { input: input.to_owned(), clients })
     }
 
-    fn note(&mut self, note: Note) {
-        if self.notes.try_send(note).is_err() {
-            self.refusals.untold();
-        }
+    /// Returns whether there is room for it.
+    fn note(&self, note: Note) -> bool {
+        let left = if matches!(note, Note::Disputed { .. }) { 0 } else { PLACES_FOR_DISPUTES };
+        self.notes.capacity() > left && self.notes.try_send(note).is_ok()
     }
 }
 
@@ -120,5 +136,47 @@ impl Waiting {
             }
         }
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use edge_bridge::wire::{Properties, Publish, QoS, Version};
+    use edge_filter::control::handoff;
+
+    #[test]
+    fn neither_commands_nor_another_input_use_up_what_disputes_have() {
+        let names = LoopNames {
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            interlocks: vec!["stop".to_owned()],
+            alarms: Vec::new(),
+        };
+        let publish = Publish {
+            dup: false,
+            qos: QoS::AtMostOnce,
+            retain: false,
+            topic: Utf8::from_static("cmd/interlock/stop/reset").unwrap(),
+            packet_id: None,
+            properties: Properties::default(),
+            payload: Bytes::new(),
+        };
+        let message = Inbound::new(Utf8::from_static("hand").unwrap(), Version::V5, &publish);
+        let mut rules: CommandRules = toml::from_str("per_minute = 100000").unwrap();
+        rules.are_on = true;
+        let (sender, _commands) = handoff::ring(1024);
+        let (mut desk, mut notes) = Desk::new(rules, Commands(sender), Arc::default());
+        let taken = (0..1_000).filter(|_| desk.take(&names, "interlock/stop/reset", &message, 1)).count();
+        assert_eq!(taken, NOTES_MAX - PLACES_FOR_DISPUTES);
+        let (a, b) = (Utf8::from_static("a").unwrap(), Utf8::from_static("b").unwrap());
+        let (mut one, mut other) = (Budget::default(), Budget::default());
+        let said = (0..100).filter(|_| desk.dispute("x", Some([&a, &b]), &mut one, 1)).count();
+        assert_eq!(said, 20);
+        assert!(desk.dispute("y", Some([&a, &b]), &mut other, 1) && desk.dispute("y", None, &mut other, 1));
+        while notes.try_recv().is_ok() {}
+        assert!(!desk.dispute("x", None, &mut one, 59_000_000_000));
+        assert!(desk.dispute("x", None, &mut one, 60_000_000_001));
     }
 }

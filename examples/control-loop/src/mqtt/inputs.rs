@@ -1,5 +1,6 @@
 //! Inputs that sensors and operators publish locally, straight into the control thread's atomics.
 
+use super::command_rules::Budget;
 use super::desk::Desk;
 use super::names::{COMMAND, LoopNames};
 use super::payload;
@@ -52,6 +53,8 @@ struct Input {
     field: String,
     warned: bool,
     publisher: Publisher,
+    /// Disputes that were told.
+    told: Budget,
     stale_after_ns: u64,
 }
 
@@ -87,8 +90,8 @@ impl LoopInputs {
             let field = loops.fields.get(name).cloned().unwrap_or_else(|| "value".to_owned());
             let stale_after_ms = specs.stale_after_ms(number).unwrap_or_default();
             let stale_after_ns = stale_after_ms.unsigned_abs().saturating_mul(1_000_000);
-            let publisher = Publisher::default();
-            (name.clone(), Input { port, field, warned: false, publisher, stale_after_ns })
+            let (publisher, told) = (Publisher::default(), Budget::default());
+            (name.clone(), Input { port, field, warned: false, publisher, told, stale_after_ns })
         };
         let inputs = names.inputs.iter().zip(ports).enumerate().map(input).collect();
         let (departures, gone) = sync_channel(DEPARTURES_MAX);
@@ -123,12 +126,18 @@ impl LoopInputs {
         let (mut value, mut quality) = payload::read(&message.payload, &input.field);
         match input.publisher.message(&message.client, now_ns, input.stale_after_ns) {
             Standing::Alone { ended: false } => {}
-            Standing::Alone { ended: true } => self.desk.dispute(topic, None, now_ns),
+            Standing::Alone { ended: true } => {
+                if !self.desk.dispute(topic, None, &mut input.told, now_ns) {
+                    input.publisher.untold();
+                }
+            }
             Standing::Disputed { began } => {
                 (value, quality) = (f64::NAN, Quality::BAD);
                 self.stats.disputed_one();
-                if let Some(owner) = began {
-                    self.desk.dispute(topic, Some([&owner, &message.client]), now_ns);
+                if let Some(owner) = began
+                    && !self.desk.dispute(topic, Some([&owner, &message.client]), &mut input.told, now_ns)
+                {
+                    input.publisher.untold();
                 }
             }
         }

@@ -41,6 +41,11 @@ impl Publisher {
         Standing::Alone { ended: std::mem::take(&mut self.is_told) }
     }
 
+    /// What [`message`](Self::message) said last of a dispute's beginning or end was not told: it says it again.
+    pub(super) fn untold(&mut self) {
+        self.is_told = !self.is_told;
+    }
+
     /// Its publisher is gone: another one may take its place at once.
     pub(super) fn left(&mut self, client: &Utf8) {
         if self.owner.as_ref().is_some_and(|(owner, _)| owner == client) {
@@ -61,16 +66,22 @@ mod tests {
         assert_eq!(input.message(&sensor, 0, 100), alone(false));
         assert_eq!(input.message(&thief, 50, 100), Standing::Disputed { began: Some(sensor.clone()) });
         assert_eq!(input.message(&sensor, 60, 100), Standing::Disputed { began: None });
+        // There was no room to tell it.
+        input.untold();
+        assert_eq!(input.message(&thief, 70, 100), Standing::Disputed { began: Some(sensor.clone()) });
         assert_eq!(input.message(&thief, 140, 100), Standing::Disputed { began: None }, "told once");
         assert_eq!(input.message(&sensor, 150, 100), Standing::Disputed { began: None });
         assert_eq!(input.message(&sensor, 239, 100), Standing::Disputed { began: None });
         assert_eq!(input.message(&sensor, 240, 100), alone(true));
+        input.untold();
+        assert_eq!(input.message(&sensor, 241, 100), alone(true));
+        assert_eq!(input.message(&sensor, 242, 100), alone(false));
         // Silent for so long that its last value is stale: another one may come.
-        assert_eq!(input.message(&thief, 340, 100), alone(false));
+        assert_eq!(input.message(&thief, 342, 100), alone(false));
         // A sensor that said goodbye, and its replacement.
         input.left(&thief);
-        assert_eq!(input.message(&sensor, 341, 100), alone(false));
+        assert_eq!(input.message(&sensor, 343, 100), alone(false));
         input.left(&thief);
-        assert_eq!(input.message(&thief, 342, 100), Standing::Disputed { began: Some(sensor) });
+        assert_eq!(input.message(&thief, 344, 100), Standing::Disputed { began: Some(sensor) });
     }
 }

@@ -6,7 +6,7 @@ use edge_bridge::escape::Escaped;
 use edge_bridge::ingest::Inbound;
 use serde_json::json;
 
-/// Refusals and disputes that are told.
+/// Refusals that are told.
 const TOLD_PER_MINUTE: u32 = 20;
 /// Bytes of a payload and a topic that are shown.
 const SHOWN_MAX: usize = 120;
@@ -65,7 +65,7 @@ pub struct Refusals {
 impl Refusals {
     /// Another refusal: `None` if it is only counted, else the number of those that were.
     pub fn tell(&mut self, now_ns: u64) -> Option<u64> {
-        let may = self.may_tell(now_ns);
+        let may = self.told.take(TOLD_PER_MINUTE, now_ns);
         self.untold += u64::from(!may);
         may.then(|| std::mem::take(&mut self.untold))
     }
@@ -73,10 +73,5 @@ impl Refusals {
     /// Something that was to be told found no room.
     pub fn untold(&mut self) {
         self.untold += 1;
-    }
-
-    /// Returns whether one more of this minute may be told, and takes it.
-    pub(super) fn may_tell(&mut self, now_ns: u64) -> bool {
-        self.told.take(TOLD_PER_MINUTE, now_ns)
     }
 }

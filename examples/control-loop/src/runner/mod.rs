@@ -97,7 +97,7 @@ impl Answers {
 
 /// Commands to the control thread.
 #[derive(Debug)]
-pub struct Commands(Sender<NUMBERED_WORDS>);
+pub struct Commands(pub(crate) Sender<NUMBERED_WORDS>);
 
 impl Commands {
     /// Returns whether there was room for it. What becomes of it is an [answer](Answers) with this number.
