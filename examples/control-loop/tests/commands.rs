@@ -5,7 +5,7 @@ mod support;
 
 use control_loop::plant::Sensor;
 use std::path::Path;
-use support::{Program, Subscriber, until};
+use support::{Program, Subscriber, dies, until};
 
 /// A contact that an interlock holds, and a valve that follows its setpoint.
 fn start(dir: &Path, commands: &str) -> (Program, Subscriber) {
@@ -137,4 +137,21 @@ fn refused_commands_hide_no_disputed_input() {
         said.last("event/input/estop").is_some_and(|told| told.contains("\"disputed\":true"))
     });
     until("a line in the log", || program.stderr().contains("both publish it"));
+}
+
+#[test]
+fn a_command_that_is_a_will_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let rules = "[control]\ncommands = true\n[commands.setpoint]\nvalve = { range = [20.0, 80.0] }\n";
+    let (program, said) = start(dir.path(), rules);
+    let (set, refused) = ("cmd/output/valve/setpoint", "event/refused/output/valve/setpoint");
+    for (n, (name, delay_s)) in [("at once", 0), ("later", 1)].into_iter().enumerate() {
+        dies(program.address, name, delay_s, set, "70");
+        until("an answer", || said.since(0, refused).len() > n);
+        let told = said.last(refused).unwrap();
+        assert!(told.contains("a will: ") && told.contains(name), "{told}");
+        until("a line in the log", || program.stderr().contains(&format!("{name}: refused: a will: ")));
+    }
+    assert_eq!(said.last("event/command/output/valve/setpoint"), None);
+    assert_eq!(said.last("out/valve").as_deref(), Some("60"));
 }

@@ -6,6 +6,8 @@ use edge_bridge::escape::Escaped;
 use edge_bridge::ingest::Inbound;
 use serde_json::json;
 
+/// Reason to refuse a command that comes as the will of a client.
+pub const WILL: &str = "a will: whoever left it is gone, and nobody knows how old it is";
 /// Refusals that are told.
 const TOLD_PER_MINUTE: u32 = 20;
 /// Bytes of a payload and a topic that are shown.

@@ -123,6 +123,16 @@ impl Subscriber {
     }
 }
 
+/// Connects by MQTT 5 with a will that is due `delay_s` after the end of the connection, and is gone.
+pub fn dies(broker: SocketAddr, name: &str, delay_s: u8, topic: &str, payload: &str) {
+    let mut stream = TcpStream::connect(broker).unwrap();
+    // A session that stays for a minute; the will is at QoS 0.
+    let head = [text("MQTT"), vec![5, 0x06, 0, 0, 5, 0x11, 0, 0, 0, 60]].concat();
+    let will = [vec![5, 0x18, 0, 0, 0, delay_s], text(topic), text(payload)].concat();
+    stream.write_all(&packet(0x10, &[head, text(name), will].concat())).unwrap();
+    assert_eq!(read_packet(&mut stream).map(|(kind, body)| (kind, body[1])), Some((0x20, 0)));
+}
+
 fn read_packet(stream: &mut TcpStream) -> Option<(u8, Vec<u8>)> {
     let mut byte = [0];
     stream.read_exact(&mut byte).ok()?;

@@ -2,7 +2,7 @@
 //!
 //! What is told is bounded: of refusals, what is left out is counted in the next one.
 
-use control_loop::mqtt::{Budget, LoopNames, Refusals, Said, Told, alarm_command, alarm_event};
+use control_loop::mqtt::{Budget, LoopNames, Refusals, Said, Told, WILL, alarm_command, alarm_event};
 use edge_bridge::ingest::{Inbound, Now};
 use edge_filter::alarm::{AlarmCommand, AlarmLevel, AlarmTransition};
 use tokio::sync::mpsc;
@@ -50,6 +50,9 @@ impl AlarmDesk {
     ) -> Result<(&'t str, AlarmLevel, AlarmCommand), &'static str> {
         if message.retain {
             return Err("retained: nobody knows how old it is");
+        }
+        if message.will {
+            return Err(WILL);
         }
         let payload = Some(&message.payload).filter(|payload| payload.len() <= PAYLOAD_MAX);
         let command = payload.and_then(|payload| alarm_command(topic, payload));

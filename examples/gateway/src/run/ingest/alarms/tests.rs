@@ -49,17 +49,11 @@ impl Rig {
     }
 
     fn publish(&self, client: &str, topic: &str, payload: &str, retain: bool, ms: u64) -> Answer {
-        let publish = Publish {
-            dup: false,
-            qos: QoS::AtLeastOnce,
-            retain,
-            topic: Utf8::try_from(topic).unwrap(),
-            packet_id: None,
-            properties: Properties::default(),
-            payload: Bytes::from(payload.to_owned()),
-        };
-        let message = Inbound::new(Utf8::try_from(client).unwrap(), Version::V5, &publish);
-        self.ingest.clone().ingest(Now { up_ms: ms, wall_ms: ms as i64 }, &message)
+        self.show(&inbound(client, topic, payload, retain), ms)
+    }
+
+    fn show(&self, message: &Inbound, ms: u64) -> Answer {
+        self.ingest.clone().ingest(Now { up_ms: ms, wall_ms: ms as i64 }, message)
     }
 
     /// As a reading of this sensor, by the first route.
@@ -82,6 +76,19 @@ impl Rig {
     fn transition(&self) -> String {
         self.said().last().unwrap().1["transition"].to_string()
     }
+}
+
+fn inbound(client: &str, topic: &str, payload: &str, retain: bool) -> Inbound {
+    let publish = Publish {
+        dup: false,
+        qos: QoS::AtLeastOnce,
+        retain,
+        topic: Utf8::try_from(topic).unwrap(),
+        packet_id: None,
+        properties: Properties::default(),
+        payload: Bytes::from(payload.to_owned()),
+    };
+    Inbound::new(Utf8::try_from(client).unwrap(), Version::V5, &publish)
 }
 
 fn states(answer: &Answer) -> Vec<String> {
@@ -155,6 +162,10 @@ fn a_refused_command_has_its_reason_and_moves_nothing() {
     }
     assert_eq!(rig.publish("hmi", "cmd/alarm/t/HI/ack", &transition, true, 2_000), Answer::Absorb);
     assert!(rig.said()[0].1["reason"].as_str().unwrap().starts_with("retained"));
+    let mut will = inbound("hmi", "cmd/alarm/t/HI/ack", &transition, false);
+    will.will = true;
+    assert_eq!(rig.show(&will, 2_000), Answer::Absorb);
+    assert!(rig.said()[0].1["reason"].as_str().unwrap().starts_with("a will: "));
     let obeyed = rig.message("hmi", "cmd/alarm/t/HI/ack", &transition, 2_000);
     assert_eq!(states(&obeyed), ["t/alarm/HI Text(\"ACK_ALM\") 2000"]);
     assert_eq!(rig.ingest.counts().unrouted, 0);
