@@ -13,6 +13,7 @@ const MAX: usize = 2 * 1024 * 1024;
 fn site() -> (Site, Peer) {
     let mut config = Config::default();
     config.max_memory = MAX;
+    config.max_sessions = 10_000;
     let mut site = Site::new(config);
     let good = site.client("good", Version::V311);
     (site, good)
@@ -219,6 +220,60 @@ fn sessions_of_absent_clients_give_way() {
         within(&mut site);
     }
     is_served(&mut site, good);
+}
+
+/// Sessions of `count` absent clients, for each of which a message of its own waits.
+fn absent_with_messages(site: &mut Site, publisher: Peer, count: usize, size: usize) {
+    for n in 0..count {
+        let peer = site.client(&format!("absent{n}"), Version::V311);
+        site.send(peer, &[subscribe(&[&format!("to/{n}")])]);
+        site.cut(peer);
+        site.pass(1_000);
+        site.send(publisher, &[publish(1, &format!("to/{n}"), &"x".repeat(size))]);
+        within(site);
+    }
+}
+
+/// Many small ones together are one holder: otherwise whoever sends a larger message pays for them, at each attempt.
+#[test]
+fn absent_sessions_give_way_before_a_client_that_is_there() {
+    for size in [400, 4_000] {
+        let (mut site, good) = site();
+        let waits = site.client("waits", Version::V311);
+        absent_with_messages(&mut site, good, MAX / size + 100, size);
+        site.set_room(false);
+        site.send(waits, &[publish(1, "store/x", &"y".repeat(16_000))]);
+        within(&mut site);
+        assert!(!site.is_closed(waits) && !site.is_closed(good), "{size}");
+        site.set_room(true);
+        site.outputs();
+        assert_eq!(site.stored.len(), 1, "{size}");
+        let stats = site.listener.stats();
+        assert!(stats.dropped_full > 0 && stats.closed_for_memory == stats.sessions_given_up, "{stats:?}");
+        let [oldest, latest] =
+            [0, MAX / size + 99].map(|n| site.client(&format!("absent{n}"), Version::V311));
+        assert_eq!((site.messages(oldest).len(), site.messages(latest).len()), (0, 1), "longest away first");
+    }
+}
+
+/// What one client holds costs absent ones that hold less nothing.
+#[test]
+fn a_client_that_holds_more_than_all_absent_ones_gives_way_before_them() {
+    let (mut site, good) = site();
+    absent_with_messages(&mut site, good, 10, 4_000);
+    let topics: Vec<_> = (0..12).map(|n| format!("large/{n}")).collect();
+    for topic in &topics {
+        let reader = site.client(topic, Version::V311);
+        site.send(reader, &[subscribe_as(vec![Subscription::new(text(topic), QoS::AtMostOnce)], None)]);
+        site.stuck.insert(reader.connection);
+        site.send(good, &[qos0(topic, &"x".repeat(200_000))]);
+    }
+    within(&mut site);
+    assert!(site.listener.stats().closed_for_memory > 0);
+    for n in 0..10 {
+        let back = site.client(&format!("absent{n}"), Version::V311);
+        assert_eq!(site.messages(back).len(), 1, "{n}");
+    }
 }
 
 #[test]

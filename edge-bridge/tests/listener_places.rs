@@ -4,7 +4,7 @@
 mod listener_support;
 
 use bytes::BytesMut;
-use edge_bridge::listener::{Config, ConnectionId};
+use edge_bridge::listener::{Config, ConnectionId, Event};
 use edge_bridge::wire::{self, Connect, Packet, ReasonCode, Version};
 use listener_support::*;
 
@@ -179,4 +179,59 @@ fn a_connection_that_is_read_again_is_not_gone() {
     assert_eq!(accept(&mut site), None, "it is there");
     site.cut(peer);
     assert_eq!(site.listener.stats().received, 3, "two messages and the will");
+}
+
+/// Each leaves a session for which the message of `publisher` to `plant/x` waits.
+fn absent_with_a_message(site: &mut Site, publisher: Peer, names: &[&str]) {
+    for name in names {
+        let peer = site.client(name, Version::V5);
+        site.send(peer, &[subscribe(&["plant/#"])]);
+        site.send(peer, &[disconnect(ReasonCode::SUCCESS)]);
+        site.pass(1_000);
+    }
+    site.send(publisher, &[publish(1, "plant/x", "1")]);
+}
+
+fn sessions_ended(site: &Site) -> Vec<(&str, usize)> {
+    let ended = site.events.iter().filter_map(|event| match event {
+        Event::SessionEnded { client, dropped } => Some((client.as_str(), *dropped)),
+        _ => None,
+    });
+    ended.collect()
+}
+
+/// Otherwise one client locks out all others for as long as its sessions last.
+#[test]
+fn sessions_of_absent_clients_lock_nobody_out() {
+    let mut config = Config::default();
+    config.max_sessions = 4;
+    let mut site = Site::new(config);
+    let publisher = site.client("publisher", Version::V5);
+    // Its session would end last: the time away counts, not the expiry that a client asks for.
+    absent_with_a_message(&mut site, publisher, &["z", "b", "c"]);
+    let sensor = site.client("sensor", Version::V5);
+    assert_eq!(sessions_ended(&site), [("z", 1)], "the one that was away longest");
+    site.cut(sensor);
+    site.client("another", Version::V5);
+    assert_eq!(sessions_ended(&site).last(), Some(&("sensor", 0)), "an empty one before all others");
+    site.client("third", Version::V311);
+    assert_eq!(sessions_ended(&site).last(), Some(&("b", 1)));
+    let stats = site.listener.stats();
+    assert_eq!((stats.sessions, stats.refused, stats.dropped_full), (4, 0, 2));
+    assert_eq!(stats.sessions_given_up, 3);
+    let kept = site.client("c", Version::V5);
+    assert_eq!(site.payloads(kept), ["1"], "the others keep what waits for them");
+}
+
+#[test]
+fn the_session_of_a_connected_client_makes_no_place() {
+    let mut config = Config::default();
+    config.max_sessions = 2;
+    let mut site = Site::new(config);
+    let publisher = site.client("publisher", Version::V5);
+    let reader = site.client("reader", Version::V5);
+    let (_, ack) = site.connect(stays("third", Version::V5));
+    assert_eq!(ack.reason, ReasonCode::QUOTA_EXCEEDED);
+    assert!(!site.is_closed(publisher) && !site.is_closed(reader));
+    assert_eq!(site.listener.stats().refused, 1);
 }

@@ -1,5 +1,5 @@
 //! Memory budget: the shares of clients in everything that they make the listener hold. Beyond its limit whoever holds most gives way, so that
-//! nobody else pays for it.
+//! nobody else pays for it. All absent clients together are one holder: otherwise many small sessions shut out whoever holds more than one of them.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -19,38 +19,76 @@ pub(super) enum Holder {
     Client(ClientKey),
 }
 
+/// What a holder holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Share {
+    memory: Memory,
+    /// Of an absent client: since when, and bytes not in steps.
+    absent: Option<(u64, Memory)>,
+}
+
 /// Memory by holder, and who holds most.
 #[derive(Debug, Default)]
 pub(super) struct Budget {
     total: usize,
-    shares: HashMap<Holder, Memory>,
+    shares: HashMap<Holder, Share>,
     by_bytes: BTreeSet<(usize, Holder)>,
     /// Without the payloads.
     by_own: BTreeSet<(usize, Holder)>,
+    /// Absent clients by time: those that hold less than a step last, since their end frees next to nothing.
+    absent: BTreeSet<(bool, u64, Holder)>,
+    /// Of all absent clients together.
+    absent_own: usize,
+    absent_payloads: usize,
 }
 
 impl Budget {
-    /// Notes what `holder` holds now.
+    /// Notes what `holder`, which is there, holds now.
     pub(super) fn set(&mut self, holder: Holder, memory: Memory) {
-        let in_steps = |bytes: usize| bytes - bytes % STEP;
-        // Together in steps, so that small ones of both kinds do not fall out of the share.
-        let own = in_steps(memory.own);
-        let now = Memory { own, payloads: in_steps(memory.own + memory.payloads) - own };
+        self.replace(holder, Share { memory: in_steps(memory), absent: None });
+    }
+
+    /// Notes what a client holds that is absent since then.
+    pub(super) fn set_absent(&mut self, key: ClientKey, since_ms: u64, memory: Memory) {
+        let absent = (memory.own + memory.payloads > 0).then_some((since_ms, memory));
+        self.replace(Holder::Client(key), Share { memory: in_steps(memory), absent });
+    }
+
+    fn replace(&mut self, holder: Holder, now: Share) {
         let before = self.shares.get(&holder).copied().unwrap_or_default();
         if before == now {
             return;
         }
-        let share = |memory: Memory| memory.own + memory.payloads;
-        self.by_bytes.remove(&(share(before), holder));
-        self.by_own.remove(&(before.own, holder));
-        if share(now) > 0 {
-            self.by_bytes.insert((share(now), holder));
-            self.by_own.insert((now.own, holder));
-            self.shares.insert(holder, now);
-        } else {
+        if now == Share::default() {
             self.shares.remove(&holder);
+        } else {
+            self.shares.insert(holder, now);
         }
-        self.total = self.total - before.own + now.own;
+        let bytes = |share: Share| share.memory.own + share.memory.payloads;
+        match before.absent {
+            Some((since_ms, memory)) => {
+                self.absent.remove(&(bytes(before) == 0, since_ms, holder));
+                self.absent_own -= memory.own;
+                self.absent_payloads -= memory.payloads;
+            }
+            None => {
+                self.by_bytes.remove(&(bytes(before), holder));
+                self.by_own.remove(&(before.memory.own, holder));
+            }
+        }
+        match now.absent {
+            Some((since_ms, memory)) => {
+                self.absent.insert((bytes(now) == 0, since_ms, holder));
+                self.absent_own += memory.own;
+                self.absent_payloads += memory.payloads;
+            }
+            None if bytes(now) > 0 => {
+                self.by_bytes.insert((bytes(now), holder));
+                self.by_own.insert((now.memory.own, holder));
+            }
+            None => {}
+        }
+        self.total = self.total - before.memory.own + now.memory.own;
     }
 
     /// Bytes of all together, without the payloads.
@@ -58,12 +96,28 @@ impl Budget {
         self.total
     }
 
-    /// Returns who holds most. Payloads that others hold too count for each, but only where they are the larger part of all memory: otherwise
-    /// the end of one of many readers of a large message would free next to nothing.
+    /// Returns who holds most: of absent clients, which count as one, the one that has been away longest.
+    ///
+    /// Payloads that others hold too count for each, but only where they are the larger part of all memory: otherwise the end of one of many
+    /// readers of a large message would free next to nothing. For the absent ones, who can all go, they always count, each once.
     pub(super) fn largest(&self, payloads: usize) -> Option<Holder> {
         let order = if payloads > self.total { &self.by_bytes } else { &self.by_own };
-        order.last().map(|(_, holder)| *holder)
+        let largest = order.last().copied();
+        let absent = self.absent_own + self.absent_payloads.min(payloads);
+        if largest.is_none_or(|(bytes, _)| bytes <= absent)
+            && let Some((_, _, longest_away)) = self.absent.first()
+        {
+            return Some(*longest_away);
+        }
+        largest.map(|(_, holder)| holder)
     }
+}
+
+/// Together in steps, so that small ones of both kinds do not fall out of the share.
+fn in_steps(memory: Memory) -> Memory {
+    let in_steps = |bytes: usize| bytes - bytes % STEP;
+    let own = in_steps(memory.own);
+    Memory { own, payloads: in_steps(memory.own + memory.payloads) - own }
 }
 
 #[cfg(test)]
@@ -89,5 +143,26 @@ mod tests {
             "payloads count for who holds most"
         );
         assert_eq!(budget.largest(0), Some(a), "where they are the larger part");
+    }
+
+    #[test]
+    fn absent_clients_are_one_holder_and_go_longest_away_first() {
+        let there = Holder::Connection(ConnectionId(1));
+        let away = |key| Some(Holder::Client(ClientKey(key)));
+        let mut budget = Budget::default();
+        budget.set(there, Memory { own: 3 * STEP, payloads: 0 });
+        budget.set_absent(ClientKey(1), 30, Memory { own: 2 * STEP, payloads: 0 });
+        assert_eq!(budget.largest(0), Some(there));
+        budget.set_absent(ClientKey(2), 20, Memory { own: STEP, payloads: 0 });
+        budget.set_absent(ClientKey(3), 10, Memory { own: STEP - 1, payloads: 0 });
+        assert_eq!((budget.total(), budget.largest(0)), (6 * STEP, away(2)), "small ones go last");
+        budget.set(Holder::Client(ClientKey(2)), Memory { own: STEP, payloads: 0 });
+        assert_eq!(budget.largest(0), Some(there), "it came back");
+        budget.set(there, Memory::default());
+        budget.set(Holder::Client(ClientKey(1)), Memory::default());
+        budget.set(Holder::Client(ClientKey(2)), Memory::default());
+        assert_eq!((budget.total(), budget.largest(0)), (0, away(3)));
+        budget.set(Holder::Client(ClientKey(3)), Memory::default());
+        assert_eq!((budget.absent_own, budget.largest(0)), (0, None));
     }
 }

@@ -26,9 +26,23 @@ pub(super) struct Client {
     pub(super) held_bytes: usize,
     /// Seconds to keep the session after the end of the connection.
     pub(super) expiry_s: u32,
+    /// End of its last connection: 0 before there was one.
+    pub(super) left_ms: u64,
     /// End of the session; only while there is no connection.
     pub(super) ends_ms: Option<u64>,
     pub(super) will: Option<PendingWill>,
+}
+
+impl Client {
+    /// Nothing waits for it, and it has no will.
+    fn is_idle(&self) -> bool {
+        self.waiting.len() == 0 && self.resume.in_flight().is_empty() && self.will.is_none()
+    }
+
+    /// Time since when it is not there; `None` while it is connected.
+    pub(super) fn absent_since_ms(&self) -> Option<u64> {
+        self.connection.is_none().then_some(self.left_ms)
+    }
 }
 
 /// A will that the connection left behind, or will leave.
@@ -64,6 +78,7 @@ impl Clients {
             waiting: Waiting::default(),
             held_bytes: 0,
             expiry_s: 0,
+            left_ms: 0,
             ends_ms: None,
             will: None,
         };
@@ -98,14 +113,14 @@ impl Clients {
         self.by_key.values().map(|client| client.waiting.counted_bytes()).sum()
     }
 
-    /// The absent client whose session ends first among those for which nothing waits. Cost: a walk.
+    /// The absent client whose session ends first among those for which nothing waits, or else the one that has been away longest. Cost: a walk.
     pub(super) fn expendable(&self) -> Option<ClientKey> {
-        let idle = self.by_key.iter().filter(|(_, c)| {
-            c.connection.is_none()
-                && c.waiting.len() == 0
-                && c.resume.in_flight().is_empty()
-                && c.will.is_none()
-        });
-        idle.min_by_key(|(key, c)| (c.ends_ms, **key)).map(|(key, _)| *key)
+        let absent = self.by_key.iter().filter(|(_, client)| client.connection.is_none());
+        let order = |(key, client): &(&ClientKey, &Client)| {
+            let is_idle = client.is_idle();
+            let time_ms = if is_idle { client.ends_ms } else { Some(client.left_ms) };
+            (!is_idle, time_ms, **key)
+        };
+        absent.min_by_key(order).map(|(key, _)| *key)
     }
 }

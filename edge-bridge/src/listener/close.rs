@@ -25,6 +25,7 @@ impl<I: Ingest> Listener<I> {
             client.resume = state.session.into_resume();
             client.resume_memory = client.resume.memory();
             client.connection = None;
+            client.left_ms = now.up_ms;
             if let Closed::Peer { session_expiry_s: Some(expiry_s), .. } = &why
                 && client.expiry_s > 0
             {
@@ -68,10 +69,16 @@ impl<I: Ingest> Listener<I> {
         }
     }
 
-    /// The session is over: a will that waited is due now, what waited for the client is dropped.
-    pub(super) fn end_session(&mut self, now: Now, key: ClientKey) {
+    /// Ends an absent client's session early, since others need its place or memory.
+    pub(super) fn give_up_session(&mut self, now: Now, key: ClientKey) {
+        self.stats.sessions_given_up += 1;
+        self.stats.dropped_full += self.end_session(now, key) as u64;
+    }
+
+    /// The session is over: a will that waited is due now, what waited for the client is dropped. Returns the number of these messages.
+    pub(super) fn end_session(&mut self, now: Now, key: ClientKey) -> usize {
         self.publish_will(now, key);
-        let Some(mut client) = self.clients.remove(key) else { return };
+        let Some(mut client) = self.clients.remove(key) else { return 0 };
         self.subscriptions.remove_client(key);
         self.deadlines.forget(Due::Client(key));
         let waiting: Vec<_> = client.waiting.drain().collect();
@@ -86,6 +93,7 @@ impl<I: Ingest> Listener<I> {
         if client.expiry_s > 0 {
             self.outputs.push_back(Output::Event(Event::SessionEnded { client: client.id, dropped }));
         }
+        dropped
     }
 
     fn publish_will(&mut self, now: Now, key: ClientKey) {

@@ -12,8 +12,8 @@ pub struct Config {
     /// Connections at a time; a further one displaces one that is not read and whose peer is gone or has waited for 10 s, or is closed at
     /// once. Default 1 000.
     pub max_connections: usize,
-    /// Sessions, connected or not. At the limit a new client takes the place of an absent one for which nothing waits; if there is none it is
-    /// refused with 0x97. Default 2 000.
+    /// Sessions, connected or not. At the limit a new client takes the place of an absent one for which nothing waits, or else of the one
+    /// that has been away longest; if all are connected it is refused with 0x97. Default 2 000.
     pub max_sessions: usize,
     /// Announcement to every client. Defaults differ from [`ServerConfig::default`]: Receive Maximum 1 000, since `max_unacked_bytes` is the limit
     /// that counts; packets up to 256 KiB, the largest row of the queue.

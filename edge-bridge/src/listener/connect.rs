@@ -99,7 +99,7 @@ impl<I: Ingest> Listener<I> {
     fn new_client(&mut self, now: Now, id: Utf8) -> Option<ClientKey> {
         if self.clients.len() >= self.config.max_sessions {
             let expendable = self.clients.expendable()?;
-            self.end_session(now, expendable);
+            self.give_up_session(now, expendable);
         }
         Some(self.clients.add(id))
     }

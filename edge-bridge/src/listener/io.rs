@@ -164,7 +164,8 @@ pub struct Stats {
     pub received: u64,
     /// Messages sent to clients, repeats not counted.
     pub sent: u64,
-    /// Messages dropped because too much waited for their client, or for all clients and for theirs most.
+    /// Messages dropped because too much waited for their client, or for all clients and for theirs most, or because its
+    /// [session was given up](Self::sessions_given_up).
     pub dropped_full: u64,
     /// Messages at QoS 0 that were on their way to a client when its connection ended.
     pub dropped_gone: u64,
@@ -184,6 +185,9 @@ pub struct Stats {
     pub displaced: u64,
     /// Connections that were closed, and sessions of absent clients that ended, because they held most when all together held too much.
     pub closed_for_memory: u64,
+    /// Sessions of absent clients that ended early because their place, or their memory, was needed: first those for which nothing waits, where a
+    /// place was, then those that have been away longest.
+    pub sessions_given_up: u64,
     /// By [`net::Server`](crate::net::Server) alone: connections that were closed at once at the limit of connections, and attempts to accept one that
     /// failed, ten a second while the system has no file descriptor left.
     pub not_accepted: u64,

@@ -44,7 +44,10 @@ impl<I: Ingest> Listener<I> {
         };
         self.holdings.update(key, client);
         let memory = held_by(client);
-        self.budget.set(Holder::Client(key), memory);
+        match client.absent_since_ms() {
+            Some(since_ms) => self.budget.set_absent(key, since_ms, memory),
+            None => self.budget.set(Holder::Client(key), memory),
+        }
     }
 
     /// As [`account_client`](Self::account_client) when its filters have changed.
@@ -78,7 +81,7 @@ impl<I: Ingest> Listener<I> {
                     Some(id) => self.close_for_memory(now, id),
                     None => {
                         self.stats.closed_for_memory += 1;
-                        self.end_session(now, key);
+                        self.give_up_session(now, key);
                     }
                 }
             }

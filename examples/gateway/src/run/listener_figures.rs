@@ -25,6 +25,16 @@ pub(super) fn render(stats: &Stats, page: &mut Page) {
         "Connections and sessions that were ended because they held most of what all may hold, since the start.",
         stats.closed_for_memory,
     );
+    page.counter(
+        "edge_sessions_given_up_total",
+        "Sessions of absent clients that ended early because their place or their memory was needed, since the start.",
+        stats.sessions_given_up,
+    );
+    page.counter(
+        "edge_local_refused_total",
+        "Clients that were refused at CONNECT, since the start.",
+        stats.refused,
+    );
     page.gauge(
         "edge_local_held_bytes",
         "Bytes that local clients make the gateway hold, of which max_memory is the limit.",

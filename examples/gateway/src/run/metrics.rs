@@ -313,8 +313,11 @@ mod tests {
         let mut listener = edge_bridge::listener::Stats::default();
         (listener.displaced, listener.wills_without_room) = (40, 3);
         (listener.qos0_without_room, listener.dropped_gone) = (5, 6);
+        (listener.sessions_given_up, listener.refused) = (7, 8);
         let page = Sample { listener: Some(listener), ..sample() }.render();
         assert!(page.contains("\nedge_displaced_total 40\n"), "{page}");
+        assert!(page.contains("\nedge_sessions_given_up_total 7\n"), "{page}");
+        assert!(page.contains("\nedge_local_refused_total 8\n"), "{page}");
         assert!(page.contains("\nedge_wills_without_room_total 3\n"), "{page}");
         assert!(page.contains("\nedge_dropped_total{reason=\"no_room\"} 5\n"), "{page}");
         assert!(page.contains("\nedge_local_dropped_total{reason=\"gone\"} 6\n"), "{page}");
