@@ -86,8 +86,8 @@ pub enum Taken {
     Not(DropReason),
 }
 
-/// Results without a reading for one call, at most: after a longer silence the rest is left out.
-const EMPTY_MAX: u32 = 1000;
+/// Results without a reading for one call, at most: a longer time has one that spans it.
+const EMPTY_MAX: i64 = 60;
 
 impl Window {
     /// Windows of `ms`.
@@ -141,7 +141,8 @@ impl Window {
     }
 
     /// Gives results of whole windows without a reading too, as `BadNoData`: over silence, gaps and a stop, from the first
-    /// reading on; of time that passes in one call the first 1000.
+    /// reading on. Of more than 60 that pass in one call (a stop, a step of the clock ahead) there is one result instead, from the start of
+    /// the first to the end of the last. Readings that come for them afterwards are late.
     #[must_use]
     pub fn emit_empty(mut self, yes: bool) -> Self {
         self.emit_empty = yes;
@@ -265,12 +266,17 @@ impl Window {
         if open.readings > 0 || (self.emit_empty && is_whole) {
             sink(self.result(open));
         }
-        let mut empty = 0;
+        let passed = time.saturating_sub(end) / self.width_ms;
+        if self.emit_empty && passed > EMPTY_MAX {
+            let span =
+                Open { start: end, end: end.saturating_add(passed * self.width_ms), ..Open::default() };
+            end = span.end;
+            sink(self.result(span));
+        }
         while self.emit_empty
-            && empty < EMPTY_MAX
             && let Some(next) = self.next(end).filter(|next| time >= next.end)
         {
-            (end, empty) = (next.end, empty + 1);
+            end = next.end;
             sink(self.result(next));
         }
         state.floor = Some(end);

@@ -129,3 +129,31 @@ fn the_ends_of_time_and_a_long_silence_are_bounded() -> Result<(), ParamError> {
     );
     Ok(())
 }
+
+/// A stop of a week, or a clock that was at 1970 until it was set.
+#[test]
+fn a_long_time_without_readings_is_one_result_and_a_short_one_has_its_windows() -> Result<(), ParamError> {
+    let window = window(1000)?.emit_empty(true);
+    let spans = |silence: i64| {
+        let mut ticked = WindowState::default();
+        let _ = window.check(&mut ticked, 1.0, GOOD, 100, &mut |_| ());
+        let (mut state, mut spans) = (ticked.clone(), Vec::new());
+        window.tick(&mut ticked, 1000 + silence, &mut |w| spans.push((w.start, w.end, w.quality)));
+        let mut read = Vec::new();
+        let _ = window
+            .check(&mut state, 1.0, GOOD, 1000 + silence, &mut |w| read.push((w.start, w.end, w.quality)));
+        assert_eq!(spans, read, "by a reading as by time");
+        let next = window
+            .check(&mut ticked, 1.0, GOOD, 1000 + silence, &mut |w| read.push((w.start, w.end, w.quality)));
+        assert_eq!((next, read.len()), (Taken::In, spans.len()));
+        spans.split_off(1)
+    };
+    for count in [0, 1, 60] {
+        let each: Vec<_> = (1..=count).map(|n| (n * 1000, n * 1000 + 1000, Quality::BAD_NO_DATA)).collect();
+        assert_eq!(spans(count * 1000 + 999), each);
+    }
+    for count in [61, 604_800, 1_700_000_000] {
+        assert_eq!(spans(count * 1000 + 999), [(1000, 1000 + count * 1000, Quality::BAD_NO_DATA)]);
+    }
+    Ok(())
+}
