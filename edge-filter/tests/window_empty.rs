@@ -101,6 +101,25 @@ fn a_key_that_is_none_is_refused() {
     assert!(error.contains("unknown variant `yes`, expected `skip` or `emit`"), "{error}");
 }
 
+/// Rules of an earlier version, as a gateway may have kept them over its upgrade.
+#[test]
+fn the_key_of_earlier_versions_is_read() {
+    let empty = |key: &str| {
+        let window = format!("{{ width_ms = {WIDTH}, agg = \"mean\", {key} }}");
+        let text = format!("[[rule]]\nmatch = \"#\"\nstages = [ {{ window = {window} }} ]\n");
+        let (mut p, mut rows) = (Pipeline::from_toml(&text).map_err(|error| error.to_string())?, Rows::new());
+        feed(&mut p, 100, 7.0, &mut rows);
+        p.tick(2_000, &mut |emit| rows.push(row(&emit)));
+        Ok::<_, String>(times_of_empty(&rows).len())
+    };
+    assert_eq!([empty("emit_empty = true"), empty("emit_empty = false")], [Ok(1), Ok(0)]);
+    assert_eq!([empty("empty = \"emit\""), empty("empty = \"skip\"")], [Ok(1), Ok(0)]);
+    let both = empty("emit_empty = true, empty = \"emit\"").unwrap_err();
+    assert!(both.contains("empty"), "{both}");
+    let wrong = empty("emit_empty = 1").unwrap_err();
+    assert!(wrong.contains("expected empty = \"skip\" or \"emit\""), "{wrong}");
+}
+
 /// Readings, silence, gaps, texts, flushes and restarts: every whole window between the first reading and the last has a
 /// result that lies in it, at most one of them if nothing was flushed in it; times rise.
 #[test]

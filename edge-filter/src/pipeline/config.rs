@@ -49,7 +49,8 @@
 //! [[rule]]
 //! match = "power/#"
 //! stages = [ { window = { width_ms = 60000, agg = "mean", allowed_lateness_ms = 5000, min_good_pct = 80.0, empty = "emit" } } ]
-//!                                 # empty = "emit": windows without a reading too, as BadNoData; or "skip", the default
+//!                                 # empty = "emit": windows without a reading too, as BadNoData, of more than 60 at once one
+//!                                 # for all; or "skip", the default
 //! [[rule]]
 //! match = "state/#"
 //! stages = [ { on_change = {} } ]
@@ -83,7 +84,9 @@ use crate::reduce::{Pick, Trigger};
 use crate::time::TimePolicy;
 use crate::window::Aggregate;
 use crate::{OverLimit, QualityScheme};
-use serde::{Deserialize, Serialize};
+use serde::de::{Error, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::fmt;
 
 /// Configuration of a whole pipeline.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -289,7 +292,7 @@ pub struct WindowConfig {
     pub allowed_lateness_ms: i64,
     #[serde(default = "all_pct")]
     pub min_good_pct: f64,
-    #[serde(default)]
+    #[serde(default, alias = "emit_empty", deserialize_with = "empty_windows")]
     pub empty: EmptyWindows,
     #[serde(default = "bad")]
     pub uncertain_as: UncertainAs,
@@ -305,6 +308,33 @@ pub enum EmptyWindows {
     Skip,
     /// Each is given as `BadNoData`: see [`Window::emit_empty`](crate::window::Window::emit_empty).
     Emit,
+}
+
+/// A word; or a truth value, as rules had it whose key is `emit_empty`: a gateway may have kept such rules.
+fn empty_windows<'de, D: Deserializer<'de>>(deserializer: D) -> Result<EmptyWindows, D::Error> {
+    struct Written;
+
+    impl Visitor<'_> for Written {
+        type Value = EmptyWindows;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("empty = \"skip\" or \"emit\"")
+        }
+
+        fn visit_bool<E: Error>(self, emit: bool) -> Result<EmptyWindows, E> {
+            Ok(if emit { EmptyWindows::Emit } else { EmptyWindows::Skip })
+        }
+
+        fn visit_str<E: Error>(self, word: &str) -> Result<EmptyWindows, E> {
+            match word {
+                "skip" => Ok(EmptyWindows::Skip),
+                "emit" => Ok(EmptyWindows::Emit),
+                other => Err(E::unknown_variant(other, &["skip", "emit"])),
+            }
+        }
+    }
+
+    deserializer.deserialize_any(Written)
 }
 
 fn all_pct() -> f64 {
