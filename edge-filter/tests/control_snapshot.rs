@@ -318,3 +318,24 @@ fn another_version_changes_nothing() {
     let error = plant().restore(&snapshot, START).unwrap_err();
     assert_eq!(error.to_string(), "the filter snapshot has version 9, this program reads version 1");
 }
+
+/// Bypasses of a run whose clock was at 1970 until the next start: nobody knows how long ago they ended, so the rest begins with the new run.
+#[test]
+fn promise_14_a_clock_that_was_behind_forgives_no_bypass() {
+    const RULES: &str = "[[input]]\nname = \"estop\"\nstale_after_ms = 60\n[[output]]\nname = \"belt\"\nvalue = 1.0\n\
+        [[interlock]]\nname = \"stop\"\noutputs = [\"belt\"]\nmax_bypass_ms = 1000\ntrip_when = { input = \"estop\", is = false }\n";
+    let (early, bypass) = (1_000 * MS, |for_ms| ControlCommand::Bypass { interlock: 0, for_ms });
+    for ended_before_the_kill in [false, true] {
+        let mut first = Controller::from_toml(RULES).unwrap();
+        first.command(bypass(1_000), early, &mut |_| ()).unwrap();
+        let killed = early + if ended_before_the_kill { 1_500 * MS } else { 10 * MS };
+        first.scan(killed, &mut |_| ());
+        let mut next = Controller::from_toml(RULES).unwrap();
+        next.restore(&first.snapshot(), START).unwrap();
+        next.scan(START, &mut |_| ());
+        for ms in [0, 1, 999] {
+            next.command(bypass(1), START + ms * MS, &mut |_| ()).unwrap_err();
+        }
+        next.command(bypass(1_000), START + 1_000 * MS, &mut |_| ()).unwrap();
+    }
+}

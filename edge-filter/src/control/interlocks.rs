@@ -42,7 +42,7 @@ impl Interlocks {
             let Some(held) = rest.first_mut() else { return };
             let nth = before.iter().filter(|other| other.name == held.name).count();
             if let Some(state) = kept(&held.name, nth) {
-                held.state = state.without_bypass().not_after(now_ms);
+                held.state = state.without_bypass().of_earlier_run(now_ms);
             }
         }
     }

@@ -61,6 +61,11 @@ impl BypassTime {
         BypassTime { ms: self.ms.max(0), until: self.until.min(now_ms) }
     }
 
+    /// In another run, whose clock says nothing about how long ago the last one ended: the rest without a bypass begins now.
+    pub(super) fn of_earlier_run(self, now_ms: i64) -> Self {
+        if self.ms > 0 { BypassTime { until: now_ms, ..self } } else { BypassTime::default() }
+    }
+
     /// None any more after `max_ms` without a bypass.
     pub(super) fn after_rest(self, max_ms: i64, now_ms: i64) -> Self {
         if now_ms.saturating_sub(self.until) >= max_ms { BypassTime::default() } else { self }

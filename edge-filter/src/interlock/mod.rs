@@ -79,11 +79,12 @@ impl InterlockState {
         InterlockState { bypass: None, bypass_time, ..self }
     }
 
-    /// A time that has not been yet, by a clock that was set back, is now.
-    pub(crate) fn not_after(self, now_ms: i64) -> Self {
+    /// In another run: a time that has not been yet, by a clock that was set back, is now. So is the end of the last bypass, as a clock that was
+    /// wrong in either run would forgive its time.
+    pub(crate) fn of_earlier_run(self, now_ms: i64) -> Self {
         InterlockState {
             healthy_since: self.healthy_since.map(|since| since.min(now_ms)),
-            bypass_time: self.bypass_time.not_after(now_ms),
+            bypass_time: self.bypass_time.of_earlier_run(now_ms),
             ..self
         }
     }
