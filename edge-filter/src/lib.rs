@@ -32,8 +32,8 @@ pub use bounds::{Cost, ErrorBound, LossBound};
 pub use error::ParamError;
 pub use outcome::{DropReason, Emit, EmitReason, Outcome};
 pub use pipeline::{
-    AlarmEvent, Builder, OverLimit, Pattern, PatternError, Pipeline, RestoreError, Rule, SNAPSHOT_VERSION,
-    Snapshot, Stats,
+    AlarmEvent, Builder, DamagedState, OverLimit, Pattern, PatternError, Pipeline, RestoreError, Rule,
+    SNAPSHOT_VERSION, Snapshot, Stats,
 };
 pub use quality::{Quality, QualityScheme};
 pub use reading::Reading;

@@ -1,11 +1,11 @@
-//! Promise 13 over a damaged snapshot: any byte of it may be another. It is refused, by the format or with an error that
-//! names the part, or restored; then no number that is none leaves as good, and every reading is accounted for.
+//! Promise 13 over a damaged snapshot: any byte of it may be another. It is refused, by the format or as another version, or restored, without
+//! the states that cannot be, which are named; then no number that is none leaves as good, and every reading is accounted for.
 #![cfg(feature = "config")]
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "test code")]
 
 mod support;
 
-use edge_filter::{Emit, Outcome, Pipeline, Quality, Reading, RestoreError, Snapshot, Value};
+use edge_filter::{Emit, Outcome, Pipeline, Quality, Reading, Snapshot, Value};
 use support::{Rng, budget};
 
 /// Every stage, and every state of one.
@@ -104,6 +104,7 @@ fn others(byte: u8, rng: &mut Rng) -> Vec<u8> {
 struct Seen {
     unread: u64,
     refused: u64,
+    without: u64,
     restored: u64,
 }
 
@@ -126,16 +127,17 @@ fn damage(stages: &str, rng: &mut Rng, seen: &mut Seen) -> Option<String> {
                 continue;
             };
             let mut next = Run { now: run.now, ..cold.clone() };
-            if let Err(error) = next.pipeline.restore(snapshot) {
-                seen.refused += 1;
-                let text = error.to_string();
-                let told = text.contains("damaged") || text.contains("version");
-                if !told || next.pipeline.sensors() != 0 {
-                    return Some(format!("byte {at} {other:#04x}: refused as {text}"));
+            match next.pipeline.restore(snapshot) {
+                Ok(damaged) if damaged.is_empty() => seen.restored += 1,
+                Ok(_) => seen.without += 1,
+                Err(error) => {
+                    seen.refused += 1;
+                    if !error.to_string().contains("version") || next.pipeline.sensors() != 0 {
+                        return Some(format!("byte {at} {other:#04x}: refused as {error}"));
+                    }
+                    continue;
                 }
-                continue;
             }
-            seen.restored += 1;
             let wrong = (0..10).find_map(|_| next.step(rng)).or_else(|| next.stop());
             if let Some(wrong) = wrong {
                 return Some(format!("{stages}: byte {at} {other:#04x} for {:#04x}: {wrong}", bytes[at]));
@@ -151,18 +153,18 @@ fn promise_13_a_damaged_snapshot_is_refused_or_harmless() {
     for stages in STAGES {
         assert_eq!(damage(stages, &mut rng, &mut seen), None);
     }
-    assert!(seen.unread > 100 && seen.refused > 100 && seen.restored > 100, "{seen:?}");
+    assert!(seen.unread > 100 && seen.without > 100 && seen.restored > 100 && seen.refused > 0, "{seen:?}");
     println!(
         "executed filter snapshot damage: {} cases, {seen:?}",
-        seen.unread + seen.refused + seen.restored
+        seen.unread + seen.refused + seen.without + seen.restored
     );
 }
 
-/// What is wrong stands somewhere in the middle: the sensors before it are not taken over either.
+/// What is wrong stands somewhere in the middle: the sensors before and behind it are taken over, each under its number.
 #[test]
-fn a_damaged_state_is_named_and_changes_nothing() {
+fn a_damaged_state_is_named_and_only_its_sensor_starts_cold() {
     let mut run = Run { pipeline: pipeline(STAGES[0]), now: 1_000 };
-    for name in ["one", "two"] {
+    for name in ["one", "two", "three"] {
         let sensor = run.pipeline.intern(name);
         let reading = Reading { sensor, time: 1_000, value: Value::F64(20.0), quality: Quality::GOOD };
         let _ = run.pipeline.process(reading, 1_000, &mut |_| ());
@@ -172,11 +174,11 @@ fn a_damaged_state_is_named_and_changes_nothing() {
     let last = second[1].as_array_mut().unwrap()[1].as_array_mut().unwrap();
     last[0].as_map_mut().unwrap()[0].1 = f64::NAN.into();
     let mut next = pipeline(STAGES[0]);
-    let refused = next.restore(value.deserialized().unwrap());
-    assert_eq!(refused, Err(RestoreError::Damaged { sensor: 1, part: "its last value" }));
-    let text = refused.unwrap_err().to_string();
-    assert_eq!(text, "the filter snapshot is damaged: of sensor 2 its last value cannot be");
-    assert_eq!((next.sensors(), next.next_deadline()), (0, None));
+    let damaged = next.restore(value.deserialized().unwrap()).unwrap();
+    let named: Vec<String> = damaged.iter().map(ToString::to_string).collect();
+    assert_eq!(named, ["of sensor two its last value cannot be"]);
+    let names: Vec<_> = (0..3).map(|number| (next.name(number), next.last_time(number))).collect();
+    assert_eq!(names, [(Some("one"), Some(1_000)), (Some("two"), None), (Some("three"), Some(1_000))]);
 }
 
 /// More readings than a sensor ever sent: sums over all sensors would overflow.
@@ -197,7 +199,8 @@ fn a_count_of_held_readings_that_cannot_be_is_refused() {
         segment[4] = readings.into();
         pipeline(stages).restore(value.deserialized().unwrap())
     };
-    assert_eq!(restored(2), Ok(()));
-    let refused = Err(RestoreError::Damaged { sensor: 0, part: "what its reducing stage holds" });
-    assert_eq!(restored(u64::MAX), refused);
+    assert_eq!(restored(2), Ok(Vec::new()));
+    let named: Vec<_> =
+        restored(u64::MAX).unwrap().into_iter().map(|damaged| (damaged.sensor, damaged.part)).collect();
+    assert_eq!(named, [("b".to_owned(), "what its reducing stage holds")]);
 }

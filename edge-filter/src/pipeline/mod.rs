@@ -36,7 +36,7 @@ pub use builder::{Builder, OverLimit};
 pub use config_error::{ConfigError, Problem};
 pub use pattern::{Pattern, PatternError};
 pub use rule::Rule;
-pub use snapshot::{RestoreError, SNAPSHOT_VERSION, Snapshot};
+pub use snapshot::{DamagedState, RestoreError, SNAPSHOT_VERSION, Snapshot};
 pub use stats::Stats;
 
 use crate::alarm::{AckError, AlarmLevel, AlarmTransition, LimitAlarmState};

@@ -105,23 +105,23 @@ impl Pipeline {
     /// Takes over the states of `snapshot`; a sensor that exists already is overwritten. In a new pipeline the sensors
     /// get the numbers they had. Stages that a sensor's rule has no longer are ignored, with what they hold (to keep that
     /// over a change of rules, [`flush`](Pipeline::flush) first), new ones start cold; sensors beyond `max_keys` are
-    /// left out.
+    /// left out. Returns the states that no stage can have come to, which are left out too: their sensors start cold. Not every damage shows:
+    /// whoever stores a snapshot adds a checksum.
     ///
     /// # Errors
-    /// If the snapshot is of another version, or a state in it is one that no stage can have come to; then nothing was
-    /// changed. Not every damage shows: whoever stores a snapshot adds a checksum.
-    pub fn restore(&mut self, snapshot: Snapshot) -> Result<(), RestoreError> {
+    /// If the snapshot is of another version; then nothing was changed.
+    pub fn restore(&mut self, snapshot: Snapshot) -> Result<Vec<DamagedState>, RestoreError> {
         if snapshot.version != SNAPSHOT_VERSION {
             return Err(RestoreError::Version { found: snapshot.version, supported: SNAPSHOT_VERSION });
         }
-        for (sensor, restored) in snapshot.sensors.iter().enumerate() {
-            if let Some(part) = restored.slot.flaw() {
-                return Err(RestoreError::Damaged { sensor, part });
-            }
-        }
+        let mut damaged = Vec::new();
         for mut restored in snapshot.sensors {
-            restored.slot.shift(snapshot.base_ms);
             let number = self.intern(&restored.name);
+            if let Some(part) = restored.slot.flaw() {
+                damaged.push(DamagedState { sensor: restored.name, part });
+                continue;
+            }
+            restored.slot.shift(snapshot.base_ms);
             let Some(place) = self.names.place(number) else { continue };
             let Some(slot) = self.sensors.get_mut(place as usize) else { continue };
             let rule = slot.rule().and_then(|place| self.rules.get(place)).map(|(_, rule)| rule);
@@ -133,7 +133,23 @@ impl Pipeline {
             }
             self.deadlines.set(place, self.deadline(place));
         }
-        Ok(())
+        Ok(damaged)
+    }
+}
+
+/// State in a snapshot that was left out: it was damaged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DamagedState {
+    /// Name of the sensor.
+    pub sensor: String,
+    /// The part that cannot be.
+    pub part: &'static str,
+}
+
+impl fmt::Display for DamagedState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "of sensor {} {} cannot be", self.sensor, self.part)
     }
 }
 
@@ -148,13 +164,6 @@ pub enum RestoreError {
         /// The version that this crate reads.
         supported: u32,
     },
-    /// A state in it cannot be: it was damaged, and what else in it is wrong is not known. Starting cold is safe.
-    Damaged {
-        /// The sensor's place in the snapshot, from 0.
-        sensor: usize,
-        /// The part of its state.
-        part: &'static str,
-    },
 }
 
 impl fmt::Display for RestoreError {
@@ -162,9 +171,6 @@ impl fmt::Display for RestoreError {
         match self {
             RestoreError::Version { found, supported } => {
                 write!(f, "the filter snapshot has version {found}, this program reads version {supported}")
-            }
-            RestoreError::Damaged { sensor, part } => {
-                write!(f, "the filter snapshot is damaged: of sensor {} {part} cannot be", sensor + 1)
             }
         }
     }
