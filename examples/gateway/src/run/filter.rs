@@ -218,7 +218,10 @@ impl Filter {
     /// A wall clock that is behind a sensor's last reading may have been set back meanwhile: its next one starts it again.
     pub(super) fn restore(&mut self, now: Now, snapshot: FilterSnapshot) -> Result<(), RestoreError> {
         self.flushes_at_once = self.withheld.is_some();
-        self.pipeline.restore(snapshot.sensors)?;
+        let damaged = self.pipeline.restore(snapshot.sensors)?;
+        if let Some(first) = damaged.first() {
+            tracing::warn!(sensors = damaged.len(), %first, "states that cannot be are left out: their sensors start cold");
+        }
         for sensor in 0..u32::try_from(self.pipeline.sensors()).unwrap_or(u32::MAX) {
             if self.pipeline.last_time(sensor).is_some_and(|last_ms| last_ms > now.wall_ms) {
                 self.pipeline.clock_stepped(sensor);
