@@ -8,6 +8,17 @@ use bytes::{Buf, Bytes, BytesMut};
 /// Payloads of so many bytes are shared; a smaller one is copied, which costs less than a piece of its own.
 pub(crate) const SHARED_MIN: usize = 2 * 1024;
 
+/// Memory that a buffer keeps once it is empty.
+const KEPT: usize = 64 * 1024;
+
+/// Frees the memory of an empty buffer if it is large: what a drained backlog took is not kept. Its capacity says nothing of that, since it does
+/// not count the place of bytes that were taken out.
+pub(crate) fn free_if_large(buffer: &mut BytesMut) {
+    if buffer.is_empty() && buffer.try_reclaim(KEPT + 1) {
+        *buffer = BytesMut::new();
+    }
+}
+
 /// Bytes in their order.
 #[derive(Debug, Default)]
 pub(crate) struct Pieces {
@@ -84,6 +95,10 @@ impl Pieces {
     fn finish_last(&mut self) {
         if !self.last.is_empty() {
             let last = self.last.split().freeze();
+            if last.len() > KEPT {
+                // The rest of the buffer would keep all of it after the piece has left.
+                self.last = BytesMut::new();
+            }
             self.push_done(last, false);
         }
     }
@@ -126,6 +141,7 @@ impl Buf for Pieces {
             self.done.pop_front();
         }
         self.last.advance(count);
+        free_if_large(&mut self.last);
     }
 }
 
@@ -177,6 +193,30 @@ mod tests {
         pieces.advance(6);
         assert_eq!((pieces.len(), pieces.shared()), (SHARED_MIN + 2, SHARED_MIN - 2));
         assert_eq!(written(&mut pieces, 100), whole[6..]);
+    }
+
+    /// The most that waits for one peer, and sizes at which the capacity is and is not used up.
+    #[test]
+    fn a_large_buffer_is_not_kept_once_it_is_empty() {
+        for size in [KEPT + 1, 200_000, 512 * 1024] {
+            for step in [10_000, size] {
+                let mut pieces = Pieces::default();
+                for _ in 0..size / 100 + 1 {
+                    pieces.last().extend_from_slice(&[b'x'; 100]);
+                }
+                let mut popped = Pieces::default();
+                popped.last().extend_from_slice(&pieces.last);
+                drop(popped.pop());
+                written(&mut pieces, step);
+                for pieces in [&mut pieces, &mut popped] {
+                    assert!(!pieces.last().try_reclaim(KEPT + 1), "{size} in steps of {step}");
+                }
+            }
+        }
+        let mut small = Pieces::default();
+        small.last().extend_from_slice(&[b'x'; 1_000]);
+        small.advance(1_000);
+        assert!(small.last().try_reclaim(1_000), "nothing is allocated anew");
     }
 
     #[test]
