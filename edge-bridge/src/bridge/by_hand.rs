@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use super::message::Message;
 use super::pack::Pack;
 use super::refusals::Refusals;
-use super::refused_list::{ParkedList, ParkedRow};
+use super::refused_list::{ParkedList, ParkedRow, balance};
 use super::retries::Retries;
 use super::spool::{Leased, Settled, Spool};
 use super::uplink::{Uplink, row_key, weight_of};
@@ -348,7 +348,8 @@ impl<S: Spool, P: Pack> Core<S, P> {
         topics.extend(self.uplink.apart.list(sweep_ms));
         let (parked, in_place) = (self.spool.parked(), self.spool.in_place());
         let in_place_reason = self.spool.in_place_reason().filter(|_| in_place > 0);
-        ParkedList { topics, parked, in_place, in_place_reason }
+        let unlisted = balance(&mut topics, parked);
+        ParkedList { topics, parked, unlisted, in_place, in_place_reason }
     }
 
     /// Begins to drop held messages and parked rows of topics that `filter` matches (`#`: all), each settled as

@@ -17,8 +17,10 @@ pub struct ParkedList {
     /// order, at most 384: while the hub refuses whatever is sent, those that were tried. Then topics with messages that are parked for
     /// themselves, as poison or too large, at most 256.
     pub topics: Vec<ParkedTopic>,
-    /// Parked messages, by weight, those of topics that are not known included: of an earlier run.
+    /// Parked messages, by weight: those of the topics, and those of none of them.
     pub parked: u64,
+    /// Those of none of the topics, as far as known: they are being tried, or their topics are not known yet, as of an earlier run.
+    pub unlisted: u64,
     /// Refused messages, by weight, that cannot be parked, for want of room: they wait in their place.
     pub in_place: u64,
     /// Reason why these cannot be parked, in words, as far as known.
@@ -37,7 +39,7 @@ pub struct ParkedTopic {
     pub held: usize,
     /// Readings in them, by the weight of their rows.
     pub held_readings: u64,
-    /// Parked rows of this run, as far as known.
+    /// Parked rows of this run, as far as known; over all topics never more than there are.
     pub parked: u64,
     /// Until the next attempt; `None` while one is on its way, or the topic is taken again.
     pub retry_in_ms: Option<u64>,
@@ -95,6 +97,21 @@ impl<P: Pack> Uplink<P> {
     }
 }
 
+/// Takes out of the lines what they count beyond `parked`: rows that expired, made room or are counted for two reasons, which the next sweep finds
+/// out. The longest counts have it most likely. Returns what no line counts.
+pub(super) fn balance(topics: &mut [ParkedTopic], parked: u64) -> u64 {
+    let listed = topics.iter().fold(0_u64, |sum, topic| sum.saturating_add(topic.parked));
+    let mut beyond = listed.saturating_sub(parked);
+    let mut longest: Vec<&mut ParkedTopic> = topics.iter_mut().collect();
+    longest.sort_by_key(|topic| std::cmp::Reverse(topic.parked));
+    for topic in longest {
+        let less = beyond.min(topic.parked);
+        topic.parked -= less;
+        beyond -= less;
+    }
+    parked.saturating_sub(listed)
+}
+
 fn unknown(topic: &Utf8, reason: ReasonCode) -> ParkedTopic {
     ParkedTopic { topic: topic.clone(), reason, held: 0, held_readings: 0, parked: 0, retry_in_ms: None }
 }
@@ -110,5 +127,31 @@ impl Refusals {
             retry_in_ms: (!topic.healing && topic.out == 0).then(|| topic.due_ms.saturating_sub(now_ms)),
         });
         topics.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lines_and_the_rest_are_the_total() {
+        for (counts, parked, expected) in [
+            (vec![3, 4], 7, (vec![3, 4], 0)),
+            (vec![3, 4], 9, (vec![3, 4], 2)),
+            (vec![3, 4], 6, (vec![3, 3], 0)),
+            (vec![3, 4], 2, (vec![2, 0], 0)),
+            (vec![3, 4], 0, (vec![0, 0], 0)),
+            (vec![9, 1], 5, (vec![4, 1], 0)),
+            (vec![], 5, (vec![], 5)),
+        ] {
+            let line =
+                |parked| ParkedTopic { parked, ..unknown(&Utf8::default(), ReasonCode::UNSPECIFIED_ERROR) };
+            let mut lines: Vec<_> = counts.iter().copied().map(line).collect();
+            let unlisted = balance(&mut lines, parked);
+            let left: Vec<u64> = lines.iter().map(|line| line.parked).collect();
+            assert_eq!(left.iter().sum::<u64>() + unlisted, parked);
+            assert_eq!((left, unlisted), expected, "{counts:?} of {parked}");
+        }
     }
 }

@@ -125,11 +125,12 @@ fn say(state: &Path, request: &str) -> Result<(), Failed> {
 }
 
 fn list(state: &Path) -> Result<(), Failed> {
-    let (mut topics, mut in_place) = (Vec::new(), None);
+    let (mut topics, mut in_place, mut unlisted) = (Vec::new(), None, 0);
     let parked = ask(state, "list", |line| {
         match serde_json::from_str(line)? {
             ListLine::Topic(topic) => topics.push(topic),
             ListLine::InPlace(rest) => in_place = Some(rest),
+            ListLine::Unlisted(rest) => unlisted = rest.unlisted,
         }
         Ok(())
     })?;
@@ -151,6 +152,9 @@ fn list(state: &Path) -> Result<(), Failed> {
     if let Some(InPlaceLine { in_place, why }) = in_place {
         let why = why.map_or_else(String::new, |why| format!(": {}", printable(&why)));
         println!("{in_place} wait in the queue, since they cannot be parked{why}");
+    }
+    if unlisted > 0 {
+        println!("{unlisted} more: they are being tried, or no line knows their topic or reason yet");
     }
     println!("{}", printable(&parked));
     Ok(())

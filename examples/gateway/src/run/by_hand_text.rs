@@ -27,12 +27,19 @@ pub(crate) struct InPlaceLine {
     pub(crate) why: Option<String>,
 }
 
+/// Parked messages that no topic's line counts.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct UnlistedLine {
+    pub(crate) unlisted: u64,
+}
+
 /// Line of a list.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum ListLine {
     Topic(TopicLine),
     InPlace(InPlaceLine),
+    Unlisted(UnlistedLine),
 }
 
 /// A parked row, or a held message, which has no age.
@@ -52,7 +59,7 @@ struct RowLine<'a> {
     base64: Option<String>,
 }
 
-/// One line per topic, and one for what cannot be parked.
+/// One line per topic, one for parked messages of none of them, and one for what cannot be parked.
 pub(crate) fn list(list: &ParkedList) -> String {
     let mut out = String::new();
     for topic in &list.topics {
@@ -65,6 +72,9 @@ pub(crate) fn list(list: &ParkedList) -> String {
             retry_in_ms: topic.retry_in_ms,
         };
         add(&mut out, &ListLine::Topic(line));
+    }
+    if list.unlisted > 0 {
+        add(&mut out, &ListLine::Unlisted(UnlistedLine { unlisted: list.unlisted }));
     }
     if list.in_place > 0 {
         let line = InPlaceLine { in_place: list.in_place, why: list.in_place_reason.clone() };
@@ -122,6 +132,19 @@ fn add(out: &mut String, line: &impl Serialize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The column and this line add up to the total.
+    #[test]
+    fn what_no_topics_line_counts_has_a_line() {
+        let lines = |unlisted| {
+            let mut parked = ParkedList::default();
+            parked.unlisted = unlisted;
+            list(&parked)
+        };
+        assert_eq!((lines(0).as_str(), lines(2).as_str()), ("", "{\"unlisted\":2}\n"));
+        let line: ListLine = serde_json::from_str(lines(2).trim()).unwrap();
+        assert!(matches!(line, ListLine::Unlisted(UnlistedLine { unlisted: 2 })));
+    }
 
     #[test]
     fn payloads_are_text_or_base64() {
