@@ -122,8 +122,12 @@ fn keep(
         }
     };
     let (keeper, mailbox, found) = Keeper::start(file.clone(), controller, clock, on_error)?;
-    if let Found::Damaged(why) = found {
-        eprintln!("control-loop: {}: {why}: alarms begin anew", file.display());
+    match found {
+        Found::Damaged(why) => eprintln!("control-loop: {}: {why}: alarms begin anew", file.display()),
+        Found::Late => {
+            eprintln!("control-loop: {}: the disk does not answer: alarms begin anew", file.display());
+        }
+        _ => {}
     }
     Ok((Some(keeper), Some(mailbox)))
 }

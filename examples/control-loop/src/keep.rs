@@ -1,8 +1,9 @@
 //! Memory of the loops over a restart, in a small file: a latched alarm must not end with the power.
 //!
 //! The control thread leaves its state in a [`Mailbox`] when something changed, if nobody is just looking into it; a thread of
-//! its own looks now and then, and writes: at once, and then not again for five seconds, since flash wears out. A disk that
-//! hangs keeps that thread, and nobody else.
+//! its own looks now and then, and writes: at once, and then not again for five seconds, since flash wears out. It reads the
+//! file too, at the start. A disk that hangs keeps that thread, and nobody else: the loops start without the file then, and what
+//! it gives later is dropped, since a loop that runs must not jump.
 //!
 //! ```text
 //! edge-control 1 CRC32C-OF-THE-REST
@@ -21,6 +22,7 @@ use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -37,6 +39,8 @@ const LOOK_NS: u64 = 200_000_000;
 const REST_NS: u64 = 5_000_000_000;
 /// For the last write; a disk that takes longer keeps what it had.
 const STOP_WITHIN_NS: u64 = 1_000_000_000;
+/// For the file at the start; a healthy disk takes milliseconds.
+const READ_WITHIN: Duration = Duration::from_secs(2);
 
 /// State of an earlier run, as found.
 #[derive(Debug)]
@@ -48,9 +52,11 @@ pub enum Found {
     Restored,
     /// The file cannot be used: interlocks are tripped, alarms begin anew.
     Damaged(String),
+    /// The disk did not give it in time: interlocks are tripped, alarms begin anew. The next change replaces the file.
+    Late,
 }
 
-/// The thread that writes. Dropping it writes what is left.
+/// The thread that reads and writes. Dropping it writes what is left.
 #[derive(Debug)]
 pub struct Keeper {
     stop: Arc<AtomicBool>,
@@ -58,8 +64,8 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// Takes over what the file has, and keeps what the control thread leaves in the mailbox from now on. `on_error` hears, on
-    /// the keeper's thread, of every write that failed.
+    /// Takes over what the file has, for which it waits two seconds at most, and keeps what the control thread leaves in the
+    /// mailbox from now on. `on_error` hears, on the keeper's thread, of every write that failed.
     ///
     /// # Errors
     /// If the system gives no thread.
@@ -69,12 +75,33 @@ impl Keeper {
         clock: Clock,
         on_error: impl FnMut(io::Error) + Send + 'static,
     ) -> io::Result<(Keeper, Mailbox, Found)> {
-        let found = restore(&file, controller, clock.now_ns());
+        let from = file.clone();
+        Self::start_with(move || load(&from), READ_WITHIN, file, controller, clock, on_error)
+    }
+
+    fn start_with(
+        load: impl FnOnce() -> io::Result<ControlSnapshot> + Send + 'static,
+        within: Duration,
+        file: PathBuf,
+        controller: &mut Controller,
+        clock: Clock,
+        on_error: impl FnMut(io::Error) + Send + 'static,
+    ) -> io::Result<(Keeper, Mailbox, Found)> {
         let mailbox = Mailbox::of(controller);
         let (stop, inbox) = (Arc::<AtomicBool>::default(), mailbox.clone());
         let stopped = stop.clone();
-        let run = move || run(&file, &inbox, clock, &stopped, on_error);
+        let (read, loaded) = sync_channel(1);
+        let run = move || {
+            // Nobody takes one that is late.
+            let _ = read.send(load());
+            run(&file, &inbox, clock, &stopped, on_error);
+        };
         let thread = std::thread::Builder::new().name("keep".to_owned()).spawn(run)?;
+        let found = match loaded.recv_timeout(within) {
+            Ok(snapshot) => restore(snapshot, controller, clock.now_ns()),
+            Err(RecvTimeoutError::Timeout) => Found::Late,
+            Err(RecvTimeoutError::Disconnected) => Found::Damaged("it was not read".to_owned()),
+        };
         Ok((Keeper { stop, thread: Some(thread) }, mailbox, found))
     }
 }
@@ -166,8 +193,8 @@ fn put(mut slot: MutexGuard<'_, Slot>, controller: &Controller) {
     slot.is_new = true;
 }
 
-fn restore(file: &Path, controller: &mut Controller, now_ns: u64) -> Found {
-    let snapshot = match load(file) {
+fn restore(loaded: io::Result<ControlSnapshot>, controller: &mut Controller, now_ns: u64) -> Found {
+    let snapshot = match loaded {
         Ok(snapshot) => snapshot,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Found::Nothing,
         Err(error) => return Found::Damaged(error.to_string()),

@@ -91,13 +91,13 @@ fn damage_at_every_byte_is_found_and_every_interlock_tripped() {
     for bytes in damaged.chain([[good.as_slice(), b"x"].concat()]) {
         fs::write(&file, bytes).unwrap();
         let mut next = controller();
-        assert!(matches!(restore(&file, &mut next, clock.now_ns()), Found::Damaged(_)));
+        assert!(matches!(restore(load(&file), &mut next, clock.now_ns()), Found::Damaged(_)));
         next.set_input(0, 20.0, Quality::GOOD, clock.now_ns());
         next.scan(clock.now_ns(), &mut |_| ());
         assert_eq!(next.outputs()[0].value(), 0.0, "tripped");
     }
     fs::write(&file, &good).unwrap();
-    assert!(matches!(restore(&file, &mut controller(), clock.now_ns()), Found::Restored));
+    assert!(matches!(restore(load(&file), &mut controller(), clock.now_ns()), Found::Restored));
 }
 
 /// Promise 14: a start waits for nothing, and writes where it says.
@@ -116,4 +116,36 @@ fn a_pipe_or_a_link_in_the_place_of_the_file_is_damage_and_nothing_else() {
     drop(keeper);
     assert_eq!(std::fs::read(&other).unwrap(), b"precious");
     assert!(std::fs::symlink_metadata(&file).unwrap().is_file());
+}
+
+/// Promise 14: a disk that hangs at the start holds up no loop, and what it gives later changes none that runs.
+#[test]
+fn a_file_that_comes_late_is_not_taken_over() {
+    let (dir, clock) = (tempfile::tempdir().unwrap(), Clock::start());
+    let file = dir.path().join(FILE);
+    let (mut first, occurrence) = alarmed(clock);
+    let (thaw, frozen) = sync_channel::<()>(1);
+    let (is, read) = sync_channel(1);
+    let snapshot = first.snapshot();
+    let hangs = move || {
+        // A start that waits for the disk is told so, and does not wait for ever.
+        let thawed = frozen.recv_timeout(Duration::from_secs(60)).is_ok();
+        is.send(thawed).unwrap();
+        Ok(snapshot)
+    };
+    let mut next = controller();
+    let started = Keeper::start_with(hangs, Duration::from_millis(10), file.clone(), &mut next, clock, |e| {
+        panic!("{e}")
+    });
+    let (keeper, mailbox, found) = started.unwrap();
+    assert!(matches!(found, Found::Late), "{found:?}");
+    thaw.send(()).unwrap();
+    assert!(read.recv().unwrap(), "the start waited for the disk");
+    assert!(!acknowledge(&mut next, occurrence, clock), "taken over by a loop that runs");
+    // What happens from now on is kept all the same.
+    assert!(mailbox.offer(&first));
+    drop(keeper);
+    let mut third = controller();
+    assert!(matches!(restore(load(&file), &mut third, clock.now_ns()), Found::Restored));
+    assert!(acknowledge(&mut third, occurrence, clock) && acknowledge(&mut first, occurrence, clock));
 }
