@@ -127,3 +127,27 @@ fn alarms_that_were_acknowledged_and_shelved_stay_so_over_a_kill() {
     assert!(topics.contains(&"all/event/command/alarm/plant/a/HI/ack"), "who commanded is told: {topics:?}");
     assert!(!topics.iter().any(|topic| topic.contains("event/alarm/")), "changes are readings: {topics:?}");
 }
+
+/// The hub does not hear who was refused what: that is a loss as any other.
+#[test]
+fn an_answer_that_finds_no_room_is_counted_and_a_loss() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("rules.toml"), RULES).unwrap();
+    fs::write(dir.path().join("state"), "no directory").unwrap();
+    let listen = support::free_port();
+    let text = format!(
+        "[gateway]\nid = \"g\"\n[local]\nlisten = \"{listen}\"\n[hub]\nurl = \"mqtt://127.0.0.1:9\"\n{CONFIG}"
+    );
+    let mut gateway = Gateway::new(dir.path(), &text);
+    gateway.start_unready();
+    const NO_ROOM: &str = "edge_dropped_total{reason=\"no_room\"}";
+    wait_until("it listens", 30, || gateway.metric(NO_ROOM) == Some(0.0));
+    let events = Events(Subscriber::start(listen, "event/#"));
+    wait_until("it is refused, and whoever is here is told", 30, || {
+        publish(listen, "cmd/alarm/plant/a/HI/reset", "");
+        events.has("event/refused/alarm/plant/a/HI/reset", "")
+    });
+    wait_until("it is counted", 30, || gateway.metric(NO_ROOM).is_some_and(|count| count >= 1.0));
+    wait_until("it is a loss", 10, || gateway.metric("edge_verdict{verdict=\"losing\"}") == Some(1.0));
+    assert!(gateway.terminate().0.success());
+}

@@ -71,7 +71,8 @@ impl Alarms {
     ) -> [JoinHandle<()>; 2] {
         let Self { mut said, to_say, to_keep } = self;
         let keeping = alarm_file::keep(state.to_owned(), clock, ingest.clone(), to_keep, to_say);
-        let mut to_hub = ToHub { ingest, intake, clock, unqueued: Arc::default() };
+        let unqueued = intake.answers_without_room();
+        let mut to_hub = ToHub { ingest, intake, clock, unqueued };
         let saying = async move {
             while let Some(one) = said.recv().await {
                 say(&[one], &local, &mut to_hub).await;

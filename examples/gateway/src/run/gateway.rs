@@ -126,6 +126,7 @@ impl Local {
             listener: front.listener(),
             control: control.as_ref().map(Control::figures),
             ingest: ingest.clone(),
+            intake: intake.clone(),
             clock,
             wall: wall.clone(),
             losses: Arc::new(Mutex::new(Losses::new(0))),

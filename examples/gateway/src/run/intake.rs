@@ -71,6 +71,8 @@ struct Shared {
     listener: OnceLock<Receipts>,
     /// Rows that no limit of the queue would ever take.
     too_large: AtomicU64,
+    /// Answers to commands for the hub that found no room.
+    answers_without_room: Arc<AtomicU64>,
     /// Until there is a queue.
     received: Mutex<Option<mpsc::Receiver<Message>>>,
     pusher: Mutex<Option<JoinHandle<Vec<Row>>>>,
@@ -153,6 +155,11 @@ impl Intake {
     /// Rows that were larger than any row of the queue may be, since the start.
     pub(crate) fn too_large(&self) -> u64 {
         self.shared.too_large.load(Ordering::Relaxed)
+    }
+
+    /// Counter of answers to commands of local clients that found no room on their way to the hub, since the start.
+    pub(crate) fn answers_without_room(&self) -> Arc<AtomicU64> {
+        self.shared.answers_without_room.clone()
     }
 
     /// A place for one message; waits while the queue is full. `None` when it is closed.

@@ -43,6 +43,8 @@ pub(crate) struct Sample {
     pub(crate) given_up: u64,
     /// Messages larger than any row, which are not accepted; since the start.
     pub(crate) too_large: u64,
+    /// Answers to commands for the hub that found no room; since the start.
+    pub(crate) answers_without_room: u64,
     pub(crate) queue_messages: u64,
     pub(crate) queue_bytes: u64,
     pub(crate) oldest_age_ms: u64,
@@ -74,9 +76,9 @@ impl Sample {
         self.ledgers.iter().map(|ledger| ledger.accepted).sum()
     }
 
-    /// Messages at QoS 0 that came while the queue had no room.
+    /// Messages at QoS 0 that came while the queue had no room, and answers to commands.
     fn no_room(&self) -> u64 {
-        self.listener.as_ref().map_or(0, |listener| listener.qos0_without_room)
+        self.listener.as_ref().map_or(0, |listener| listener.qos0_without_room) + self.answers_without_room
     }
 
     /// `None`: a part of them is not known, and a smaller total would look like a reset.
@@ -280,6 +282,7 @@ mod tests {
             parked_ledgers: Some(Vec::new()),
             given_up: 1,
             too_large: 1,
+            answers_without_room: 0,
             queue_messages: 3,
             queue_bytes: 600,
             oldest_age_ms: 1_500,
@@ -314,12 +317,12 @@ mod tests {
         (listener.displaced, listener.wills_without_room) = (40, 3);
         (listener.qos0_without_room, listener.dropped_gone) = (5, 6);
         (listener.sessions_given_up, listener.refused) = (7, 8);
-        let page = Sample { listener: Some(listener), ..sample() }.render();
+        let page = Sample { listener: Some(listener), answers_without_room: 30, ..sample() }.render();
         assert!(page.contains("\nedge_displaced_total 40\n"), "{page}");
         assert!(page.contains("\nedge_sessions_given_up_total 7\n"), "{page}");
         assert!(page.contains("\nedge_local_refused_total 8\n"), "{page}");
         assert!(page.contains("\nedge_wills_without_room_total 3\n"), "{page}");
-        assert!(page.contains("\nedge_dropped_total{reason=\"no_room\"} 5\n"), "{page}");
+        assert!(page.contains("\nedge_dropped_total{reason=\"no_room\"} 35\n"), "{page}");
         assert!(page.contains("\nedge_local_dropped_total{reason=\"gone\"} 6\n"), "{page}");
     }
 

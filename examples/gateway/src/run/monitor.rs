@@ -68,7 +68,8 @@ impl Monitor {
         let parked = self.link.parked_queue();
         // Those of now: a store that fails commits nothing, and losses are news at once.
         let listener = listener_stats(self.listener.as_ref()).await;
-        let no_room = listener.as_ref().map_or(0, listener_figures::without_room);
+        let answers_without_room = self.intake.answers_without_room().load(Ordering::Relaxed);
+        let no_room = listener.as_ref().map_or(0, listener_figures::without_room) + answers_without_room;
         let here = given_up(&of_hub(self.queue.ledger())) + self.intake.too_large() + no_room;
         let parked_live = parked.as_ref().map(|queue| queue.ledger());
         let traffic = &link.traffic;
@@ -83,6 +84,7 @@ impl Monitor {
             },
             given_up: here + given_up(parked_live.as_deref().unwrap_or_default()),
             too_large: self.intake.too_large(),
+            answers_without_room,
             queue_messages: stats.messages,
             queue_bytes: stats.bytes,
             oldest_age_ms: stats.oldest_age_ms.unwrap_or(0),

@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "a shell: it looks once a second")]
 
 use std::convert::Infallible;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use edge_bridge::bridge::LinkState;
@@ -14,6 +15,7 @@ use edge_queue::{Clock as _, SystemClock};
 use super::control::Figures;
 use super::http::{Answer, Pages};
 use super::ingest::GatewayIngest;
+use super::intake::Intake;
 use super::listener_figures;
 use super::metrics::{Page, label, links, verdicts};
 use super::monitor::{EVERY, Monitor, listener_stats};
@@ -28,6 +30,7 @@ pub(super) struct NoQueue {
     pub(super) listener: Option<LocalPublisher>,
     pub(super) control: Option<Figures>,
     pub(super) ingest: GatewayIngest,
+    pub(super) intake: Intake,
     pub(super) clock: Clock,
     pub(super) wall: Arc<SystemClock>,
     /// Of messages that found no room.
@@ -49,9 +52,13 @@ impl NoQueue {
         }
     }
 
-    /// Messages that the listener gave up so far, as of the last look.
+    /// Messages given up so far, as of the last look.
     pub(super) fn known_losses(&self) -> u64 {
         self.losses.lock().unwrap_or_else(PoisonError::into_inner).known()
+    }
+
+    fn answers_without_room(&self) -> u64 {
+        self.intake.answers_without_room().load(Ordering::Relaxed)
     }
 
     fn cause(&self) -> String {
@@ -63,7 +70,7 @@ impl NoQueue {
     }
 
     fn verdict(&self, listener: Option<&listener::Stats>) -> Verdict {
-        let given_up = listener.map_or(0, listener_figures::without_room);
+        let given_up = listener.map_or(0, listener_figures::without_room) + self.answers_without_room();
         let mut losses = self.losses.lock().unwrap_or_else(PoisonError::into_inner);
         // Without a look at the listener nothing is known to be new.
         let is_losing = losses.are_happening(self.clock.now().up_ms, given_up);
@@ -78,7 +85,8 @@ impl NoQueue {
         verdicts(&mut page, self.verdict(listener.as_ref()));
         links(&mut page, LinkState::Offline);
         page.head("edge_dropped_total", "counter", "Messages given up, by reason, over restarts.");
-        let no_room = listener.as_ref().map_or(0, |listener| listener.qos0_without_room);
+        let qos0 = listener.as_ref().map_or(0, |listener| listener.qos0_without_room);
+        let no_room = qos0 + self.answers_without_room();
         page.labelled("edge_dropped_total", "reason", [("no_room", no_room)]);
         let help = "Messages that no route wants since the start.";
         page.counter("edge_unrouted_total", help, self.ingest.counts().unrouted);
