@@ -6,7 +6,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use control_loop::mqtt::Said;
-use edge_bridge::ingest::Now;
 use edge_bridge::net::Clock;
 use edge_bridge::net::server::LocalPublisher;
 use tokio::sync::{Notify, mpsc};
@@ -15,7 +14,7 @@ use tokio::task::JoinHandle;
 use crate::config::AlarmCommands;
 
 use super::alarm_desk::AlarmDesk;
-use super::alarm_file;
+use super::alarm_file::{self, KeptAlarms};
 use super::ingest::GatewayIngest;
 use super::intake::Intake;
 use super::to_hub::{ToHub, say};
@@ -23,18 +22,14 @@ use super::to_hub::{ToHub, say};
 /// What is said and not published yet: some hundred bytes each.
 const SAID_MAX: usize = 256;
 
-/// Takes over what the last run kept of its alarms, if local clients may command them. A clean stop's snapshots know more: they are restored
-/// behind this.
-pub(super) fn restore(state: &Path, now: Now, ingest: &GatewayIngest) {
-    if ingest.obeys() {
-        ingest.restore_alarms(now, alarm_file::read(state));
-    }
+/// Alarms of which the file must say what the filters say, before the mark of a clean stop is taken away. Without commands none is kept.
+pub(super) fn to_keep(ingest: &GatewayIngest) -> Vec<KeptAlarms> {
+    if ingest.obeys() { ingest.alarms_to_keep().0 } else { Vec::new() }
 }
 
-/// Has the file say what the filters say, before the mark of a clean stop is taken away. Without commands nothing is kept.
-pub(super) fn follow(state: &Path, ingest: &GatewayIngest) {
-    let kept = if ingest.obeys() { ingest.alarms_to_keep().0 } else { Vec::new() };
-    if let Err(error) = alarm_file::write(state, &kept) {
+/// Has the file say that.
+pub(super) fn follow(state: &Path, kept: &[KeptAlarms]) {
+    if let Err(error) = alarm_file::write(state, kept) {
         tracing::warn!(%error, "the file of acknowledged and shelved alarms is not of this run: a kill may bring old ones back");
     }
 }

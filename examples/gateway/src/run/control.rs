@@ -5,7 +5,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "a shell: a task, and threads that are started and joined")]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -55,19 +55,26 @@ pub(crate) struct Figures {
 }
 
 impl Control {
-    /// Starts the loops; their outputs are in the safe states until inputs come. What survives a restart is kept in `state`.
+    /// Starts the loops; their outputs are in the safe states until inputs come. What survives a restart is kept in `state`, whose disk is waited for
+    /// for two seconds.
     ///
     /// # Errors
     /// The system gives no thread.
-    pub(crate) fn start(config: &Config, state: &Path, ingest: &GatewayIngest) -> Result<Self, RunError> {
+    pub(crate) async fn start(
+        config: &Config,
+        state: &Path,
+        ingest: &GatewayIngest,
+    ) -> Result<Self, RunError> {
         let failed = |error: std::io::Error| RunError::Failed(format!("[control] {error}"));
         let clock = Clock::start();
         let every = config.publish_every.as_nanos() / config.period().as_nanos().max(1);
         let every = u64::try_from(every).unwrap_or(u64::MAX);
         // The actuators are local subscribers.
         let (actuator, guard) = (|_: &[f64]| (), |_: &[f64]| ());
-        let mut controller = config.loops.controller.clone();
-        let (keeper, mailbox) = keep(state, &mut controller, clock).map_err(failed)?;
+        let (controller, file) = (config.loops.controller.clone(), state.join(FILE));
+        let kept = tokio::task::spawn_blocking(move || keep(file, controller, clock)).await;
+        let kept = kept.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+        let (controller, keeper, mailbox) = kept.map_err(failed)?;
         let started = Runner::start(controller, clock, actuator, guard, every, Some(mailbox));
         let (runner, ports) = started.map_err(failed)?;
         let loops = runner.stats();
@@ -160,8 +167,12 @@ impl Figures {
     }
 }
 
-fn keep(state: &Path, controller: &mut Controller, clock: Clock) -> std::io::Result<(Keeper, Mailbox)> {
-    let file = state.join(FILE);
+/// Waits for the disk.
+fn keep(
+    file: PathBuf,
+    mut controller: Controller,
+    clock: Clock,
+) -> std::io::Result<(Controller, Keeper, Mailbox)> {
     let (path, on_error) = (file.clone(), file.clone());
     let mut line = OnceAMinute::default();
     let on_error = move |error| {
@@ -170,17 +181,20 @@ fn keep(state: &Path, controller: &mut Controller, clock: Clock) -> std::io::Res
         }
         tracing::warn!(path = %on_error.display(), %error, "the loops' states are not kept for the next start");
     };
-    let (keeper, mailbox, found) = Keeper::start(file, controller, clock, on_error)?;
+    let (keeper, mailbox, found) = Keeper::start(file, &mut controller, clock, on_error)?;
     match found {
         Found::Damaged(why) => {
             tracing::error!(path = %path.display(), why, "the loops' states are lost: interlocks are tripped, alarms begin anew");
+        }
+        Found::Late => {
+            tracing::error!(path = %path.display(), "the disk does not answer, and control does not wait for it: interlocks are tripped, alarms begin anew, setpoints are those of the rules");
         }
         Found::Restored => {
             tracing::info!("alarms and setpoints are as they were; interlocks wait for a reset");
         }
         _ => {}
     }
-    Ok((keeper, mailbox))
+    Ok((controller, keeper, mailbox))
 }
 
 /// Until the loops end. Local subscribers first.

@@ -48,3 +48,15 @@ pub(super) fn queue(state: &Path, intake: &Intake, rows: Vec<Row>) -> JoinHandle
         }
     })
 }
+
+/// Queues rows of alarms behind those. A kill before they are safe has them made again from the file of alarms.
+pub(super) fn queue_alarms(intake: &Intake, rows: Vec<Row>) {
+    if rows.is_empty() {
+        return;
+    }
+    tracing::info!(rows = rows.len(), "alarms of the last run are told again");
+    // The second of all: there is room.
+    if let Some(place) = intake.try_reserve() {
+        place.put(rows, Tell::Nobody, Link::default());
+    }
+}

@@ -30,12 +30,11 @@ use super::monitor::Monitor;
 use super::no_queue::{NoQueue, Surface};
 use super::opening::{Opened, Opening};
 use super::restarted::Restarted;
-use super::restarts::Restarts;
 use super::signals::Signals;
 use super::status::Losses;
 use super::table_files::TableFiles;
 use super::tables::Tables;
-use super::take_over::{TakenOver, take_over};
+use super::take_over::{StateFiles, TakenOver, take_over};
 use super::totals::Refresh;
 use super::{by_hand, clean_stop, first_rows, http, store, uplink, watched};
 
@@ -78,16 +77,24 @@ pub(crate) async fn run(config: &Config, state: &Path) -> Result<(), RunError> {
     let mut opening = Opening::start(state, &config.queue, wall.clone());
     let opened = opening.at_once().await?;
     let local = Local::start(config, state, wall, &opening).await?;
-    let lanes = config.queue.lanes.len();
+    let tables = Tables::new(config);
+    let files = StateFiles {
+        dir: state.to_owned(),
+        lanes: config.queue.lanes.len(),
+        table_files: TableFiles::new(state),
+        table_topics: tables.topics.clone(),
+    };
     let taken = tokio::select! {
         biased;
-        taken = take_over(state, lanes, opened, &mut opening, (&local.ingest, local.clock), &local.no_queue) => {
+        taken = take_over(&files, opened, &mut opening, (&local.ingest, local.clock), &local.no_queue) => {
             taken.map(Some)
         }
         () = signals.stop() => Ok(None),
     };
     match taken {
-        Ok(Some(taken)) => local.with_queue(config, state, uplink, taken, signals).await,
+        Ok(Some(taken)) => {
+            local.with_queue(config, state, uplink, (taken, tables, files.table_files), signals).await
+        }
         without => {
             local.stop().await;
             without.map(drop)
@@ -115,8 +122,10 @@ impl Local {
         };
         let intake = Intake::closed();
         let alarms = Alarms::open(config.alarm_commands.as_ref(), &ingest, &intake);
-        let control = config.control.as_ref().map(|control| Control::start(control, state, &ingest));
-        let mut control = control.transpose()?;
+        let mut control = match &config.control {
+            Some(control) => Some(Control::start(control, state, &ingest).await?),
+            None => None,
+        };
         let front = Front::start(config, clock, &ingest, &intake, control.as_mut()).await?;
         let alarms = alarms.zip(front.listener());
         let alarms =
@@ -136,22 +145,20 @@ impl Local {
         Ok(Self { clock, wall, ingest, intake, control, alarms, front, no_queue, surface, pages })
     }
 
-    /// Starts what needs the queue, and runs until a signal. Until the first await nothing was received since the last run was taken over: this is
-    /// the runtime's only thread.
+    /// Starts what needs the queue, and runs until a signal. Until the queue is open nothing is taken in: the last run's state is as it was taken over.
     async fn with_queue(
         self,
         config: &Config,
         state: &Path,
         uplink: Builder,
-        taken: TakenOver,
+        (taken, tables, table_files): (TakenOver, Tables, TableFiles),
         mut signals: Signals,
     ) -> Result<(), RunError> {
-        let TakenOver { opened: Opened { queue, consumer, is_new }, clean, rows, pace } = taken;
+        let TakenOver { opened, clean, rows, alarms: told, pace, tables: saved, restarts } = taken;
+        let Opened { queue, consumer, is_new } = opened;
         let (from, queued) = (state.display(), queued(&queue));
         tracing::info!(gateway = config.id, state = %from, clean = clean || is_new, queued, "opened");
-        let (tables, table_files) = (Tables::new(config), TableFiles::new(state));
-        let (shown, kept, saved) =
-            (Shown::default(), KeptTables::default(), table_files.load(&tables.topics));
+        let (shown, kept) = (Shown::default(), KeptTables::default());
         let compact =
             Compact::new(&config.routes, &config.id, config.queue.max_age, shown.clone(), &kept, &saved);
         let parked_before = queue.has_beside("parked");
@@ -167,11 +174,8 @@ impl Local {
         // What was given up for want of a queue is no news.
         let losses = Losses::new(dropped_before(&queue) + no_queue.known_losses());
         let first_rows = first_rows::queue(state, &intake, rows);
+        first_rows::queue_alarms(&intake, told);
         intake.open(queue.clone(), config.queue.lanes.len());
-        let (restarts, counted) = Restarts::count(state, (!is_new).then_some(clean));
-        if let Err(error) = counted {
-            tracing::warn!(%error, "this restart is not counted over the next");
-        }
         let monitor = Monitor {
             queue: queue.clone(),
             link: link.clone(),

@@ -23,6 +23,7 @@ mod clean_stop;
 mod client_log;
 mod compact;
 mod control;
+mod disk_wait;
 mod error;
 mod filter;
 mod filter_state;

@@ -99,6 +99,16 @@ impl Opening {
         opened
     }
 
+    /// The queue is open, and its directory does not answer.
+    pub(super) fn tell_slow(&self, state: &Path) {
+        let cause = format!(
+            "{}: the disk is slow or hangs: what the last run left is not taken over yet",
+            state.display()
+        );
+        say(&cause);
+        self.told.send_replace(Some(cause));
+    }
+
     /// The directory refused what has to be written before the first reading: closes the queue, to be opened once more after a pause.
     pub(super) async fn give_back(&mut self, opened: Opened, cause: String) {
         let Opened { queue, consumer, is_new } = opened;

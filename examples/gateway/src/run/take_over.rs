@@ -1,18 +1,32 @@
 //! Start of a run on an open queue: the state that the last run left is taken over, and its mark taken away before the first reading. A directory that
-//! refuses this is one without a queue: both are tried again.
+//! refuses this is one without a queue: both are tried again. One that is slow or hangs holds up neither loops nor local clients.
 
-use std::path::Path;
+#![allow(clippy::disallowed_methods, reason = "a shell: it waits for the disk")]
 
+use std::convert::Infallible;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytes::Bytes;
 use edge_bridge::Row;
 use edge_bridge::net::Clock;
 
+use super::alarm_file::{self, KeptAlarms};
+use super::clean_stop::LastRun;
+use super::disk_wait::DiskWait;
 use super::error::RunError;
 use super::ingest::GatewayIngest;
 use super::no_queue::NoQueue;
 use super::opening::{Opened, Opening};
 use super::restarted::Restarted;
-use super::watched::{self, Pace};
+use super::restarts::Restarts;
+use super::table_files::TableFiles;
+use super::watched::{self, Pace, Watched};
 use super::{alarms, clean_stop, first_rows};
+
+/// Time for which the runtime's thread waits for the disk; a healthy one takes milliseconds.
+const WAIT: Duration = Duration::from_secs(2);
 
 /// The queue, and what goes on from the last run.
 pub(super) struct TakenOver {
@@ -21,16 +35,31 @@ pub(super) struct TakenOver {
     pub(super) clean: bool,
     /// To be queued before the first reading.
     pub(super) rows: Vec<Row>,
+    /// To be queued behind them: alarms whose own rows a kill may have lost. The file of alarms has them, the mark has not.
+    pub(super) alarms: Vec<Row>,
     pub(super) pace: Pace,
+    /// Session tables, each with its topic.
+    pub(super) tables: Vec<(String, Bytes)>,
+    pub(super) restarts: Restarts,
 }
 
-/// Waits for the queue, `opened` being the first attempt's, and takes the last run over. `no_queue` looks at itself meanwhile. `lanes`: of the queue.
+/// Small files of a run.
+#[derive(Clone)]
+pub(super) struct StateFiles {
+    pub(super) dir: PathBuf,
+    /// Lanes of the queue.
+    pub(super) lanes: usize,
+    pub(super) table_files: TableFiles,
+    /// Topics above those of the session tables.
+    pub(super) table_topics: Vec<String>,
+}
+
+/// Waits for the queue, `opened` being the first attempt's, and takes the last run over. `no_queue` looks at itself meanwhile.
 ///
 /// # Errors
 /// What no further attempt can mend.
 pub(super) async fn take_over(
-    state: &Path,
-    lanes: usize,
+    files: &StateFiles,
     mut opened: Option<Opened>,
     opening: &mut Opening,
     (ingest, clock): (&GatewayIngest, Clock),
@@ -48,32 +77,121 @@ pub(super) async fn take_over(
                 }
             }
         };
-        let mut taken = restore(state, opened, ingest, clock);
-        match first_rows::mark(state, &mut taken.rows, lanes) {
-            Ok(()) => {
+        let mut opened = OpenedGuard(Some(opened));
+        let is_new = opened.0.as_ref().is_some_and(|opened| opened.is_new);
+        // Loops that run already are not held up: what is dropped for them was dropped before.
+        let (disk, patience) = if waited {
+            (DiskWait::new(Duration::ZERO), WAIT)
+        } else {
+            (DiskWait::new(WAIT), Duration::ZERO)
+        };
+        let slow = async {
+            tokio::time::sleep(patience).await;
+            opening.tell_slow(&files.dir);
+            std::future::pending::<Infallible>().await
+        };
+        let taken = tokio::select! {
+            biased;
+            taken = read_and_mark(files, disk, is_new, (ingest, clock)) => taken,
+            never = slow => match never {},
+            never = no_queue.watch() => match never {},
+        };
+        let Some(opened) = opened.0.take() else { continue };
+        match taken {
+            Ok(Taken { clean, rows, alarms, pace, tables, restarts }) => {
                 if waited {
                     tracing::warn!("the queue is open: what comes is stored and acknowledged again");
                 }
-                return Ok(taken);
+                return Ok(TakenOver { opened, clean, rows, alarms, pace, tables, restarts });
             }
-            Err(error) => opening.give_back(taken.opened, format!("the last stop's mark: {error}")).await,
+            Err(error) => opening.give_back(opened, format!("the last stop's mark: {error}")).await,
         }
     }
 }
 
-fn restore(state: &Path, opened: Opened, ingest: &GatewayIngest, clock: Clock) -> TakenOver {
-    let last = clean_stop::read(state);
+/// A queue during a wait that a stop may end: its last handle waits for the disk when it is dropped, so that is done elsewhere.
+struct OpenedGuard(Option<Opened>);
+
+impl Drop for OpenedGuard {
+    fn drop(&mut self) {
+        if let Some(opened) = self.0.take() {
+            tokio::task::spawn_blocking(move || drop(opened));
+        }
+    }
+}
+
+/// As [`TakenOver`], without the queue.
+struct Taken {
+    clean: bool,
+    rows: Vec<Row>,
+    alarms: Vec<Row>,
+    pace: Pace,
+    tables: Vec<(String, Bytes)>,
+    restarts: Restarts,
+}
+
+/// What the last run left, as read.
+struct Left {
+    last: LastRun,
+    alarms: Vec<KeptAlarms>,
+    watched: (Vec<Watched>, Pace),
+    tables: Vec<(String, Bytes)>,
+}
+
+/// Nothing is received between its two calls of the disk, or the gate is closed: the filters are as the last run left them.
+async fn read_and_mark(
+    files: &StateFiles,
+    disk: DiskWait,
+    is_new: bool,
+    (ingest, clock): (&GatewayIngest, Clock),
+) -> io::Result<Taken> {
+    let (from, obeys, up_ms) = (files.clone(), ingest.obeys(), clock.now().up_ms);
+    let left = disk.run(move || read(&from, obeys, up_ms)).await?;
+    let (clean, tables) = (left.last.clean, left.tables.clone());
+    let (mut rows, alarms, pace) = restore(left, is_new, ingest, clock);
+    let (to, kept) = (files.clone(), alarms::to_keep(ingest));
+    let last_clean = (!is_new).then_some(clean);
+    let marked = disk.run(move || {
+        alarms::follow(&to.dir, &kept);
+        first_rows::mark(&to.dir, &mut rows, to.lanes)?;
+        Ok::<_, io::Error>((rows, count(&to.dir, last_clean)))
+    });
+    let (rows, restarts) = marked.await??;
+    Ok(Taken { clean, rows, alarms, pace, tables, restarts })
+}
+
+fn read(from: &StateFiles, obeys: bool, up_ms: u64) -> Left {
+    Left {
+        last: clean_stop::read(&from.dir),
+        alarms: if obeys { alarm_file::read(&from.dir) } else { Vec::new() },
+        watched: watched::read(&from.dir, up_ms),
+        tables: from.table_files.load(&from.table_topics),
+    }
+}
+
+/// Returns the first rows, those of alarms, and the pace of the list of watched sensors.
+fn restore(left: Left, is_new: bool, ingest: &GatewayIngest, clock: Clock) -> (Vec<Row>, Vec<Row>, Pace) {
+    let Left { last, alarms, watched: (lists, pace), .. } = left;
     // Rows that found no room have no PUBACK: their senders repeat them.
-    let nothing_repeats = (last.clean || opened.is_new) && last.rows.is_empty();
+    let nothing_repeats = (last.clean || is_new) && last.rows.is_empty();
     ingest.set_restarted(Restarted::new(clock.now(), nothing_repeats));
-    if !opened.is_new {
+    if !is_new {
         ingest.tell_first_alarms();
     }
-    alarms::restore(state, clock.now(), ingest);
+    // A clean stop's snapshots know more: they are restored behind this.
+    let told = ingest.restore_alarms(clock.now(), alarms);
+    // It stored its rows, or left them in the mark.
+    let told = if last.clean { Vec::new() } else { told };
     let mut rows = last.rows;
     rows.extend(ingest.restore(clock.now(), last.filters));
-    let (lists, pace) = watched::read(state, clock.now().up_ms);
     ingest.await_sensors(clock.now(), lists);
-    alarms::follow(state, ingest);
-    TakenOver { opened, clean: last.clean, rows, pace }
+    (rows, told, pace)
+}
+
+fn count(state: &Path, last_clean: Option<bool>) -> Restarts {
+    let (restarts, counted) = Restarts::count(state, last_clean);
+    if let Err(error) = counted {
+        tracing::warn!(%error, "this restart is not counted over the next");
+    }
+    restarts
 }

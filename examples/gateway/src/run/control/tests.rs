@@ -67,7 +67,8 @@ impl Rig {
             let _hub = queue.consumer("hub").await.unwrap();
             let ingest = GatewayIngest::new(&config.routes, Restarted::new(clock.now(), true)).unwrap();
             let intake = Intake::start(queue.clone(), 2);
-            let mut control = Control::start(config.control.as_ref().unwrap(), &state, &ingest).unwrap();
+            let mut control =
+                Control::start(config.control.as_ref().unwrap(), &state, &ingest).await.unwrap();
             let address = "127.0.0.1:0".parse().unwrap();
             let server = listen(address, Default::default(), clock, &ingest, &intake, Some(&mut control))
                 .await

@@ -2,7 +2,9 @@
 
 use edge_bridge::ingest::Now;
 use edge_codec::Value;
-use edge_filter::alarm::{AlarmCommand, AlarmCommandError, AlarmLevel, AlarmTransition, LimitAlarmState};
+use edge_filter::alarm::{
+    AlarmCommand, AlarmCommandError, AlarmLevel, AlarmState, AlarmTransition, LimitAlarmState,
+};
 
 use super::Filter;
 use crate::run::reading_row::ReadingRow;
@@ -58,10 +60,24 @@ impl Filter {
         all
     }
 
-    /// Takes such states over.
-    pub(crate) fn restore_alarms(&mut self, now: Now, alarms: Vec<(Box<str>, LimitAlarmState)>) {
+    /// Takes such states over, and tells of every limit that is not normal: as a possible duplicate, at the present time.
+    pub(crate) fn restore_alarms(
+        &mut self,
+        now: Now,
+        alarms: Vec<(Box<str>, LimitAlarmState)>,
+        taken: &mut Taken,
+    ) {
         for (sensor, state) in alarms {
-            self.pipeline.restore_alarm(&sensor, state, now.wall_ms);
+            if !self.pipeline.restore_alarm(&sensor, state, now.wall_ms) {
+                continue;
+            }
+            let number = self.pipeline.number(&sensor);
+            let Some(restored) = number.and_then(|number| self.pipeline.alarm(number)) else { continue };
+            let limits = AlarmLevel::ALL.iter().map(|level| (level, restored.state(*level)));
+            for (level, state) in limits.filter(|(_, state)| *state != AlarmState::Normal) {
+                let row = alarm_row(&sensor, level.as_str(), now.wall_ms, state.as_str());
+                keep(&row, true, true, &mut taken.kept);
+            }
         }
     }
 
@@ -73,18 +89,23 @@ impl Filter {
             let (level, from, to) =
                 (transition.level.as_str(), transition.from.as_str(), transition.to.as_str());
             tracing::info!(sensor = name, level, from, to, value = transition.value, "alarm");
-            let row = ReadingRow {
-                sensor: format!("{name}/alarm/{level}").into(),
-                unit: "".into(),
-                time: transition.time,
-                value: Value::Text(to.into()),
-                quality: 0,
-            };
+            let row = alarm_row(name, level, transition.time, to);
             keep(&row, true, false, &mut taken.kept);
             if let Some(changes) = &mut self.alarm_changes {
                 changes.is_kept |= transition.from.is_by_command() || transition.to.is_by_command();
                 changes.all.push((name.into(), transition));
             }
         }
+    }
+}
+
+/// State of a limit as a reading.
+fn alarm_row(sensor: &str, level: &str, time: i64, state: &'static str) -> ReadingRow<'static> {
+    ReadingRow {
+        sensor: format!("{sensor}/alarm/{level}").into(),
+        unit: "".into(),
+        time,
+        value: Value::Text(state.into()),
+        quality: 0,
     }
 }

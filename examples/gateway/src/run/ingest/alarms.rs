@@ -62,15 +62,20 @@ impl GatewayIngest {
         self.lock().alarms.as_mut().map(|alarms| alarms.desk.kept(count)).unwrap_or_default()
     }
 
-    /// Takes over what the last run kept of its alarms.
-    pub(crate) fn restore_alarms(&self, now: Now, kept: Vec<KeptAlarms>) {
-        let mut inner = self.lock();
+    /// Takes over what the last run kept of its alarms. Returns rows that say so: a kill may have lost those of the changes that led there.
+    pub(crate) fn restore_alarms(&self, now: Now, kept: Vec<KeptAlarms>) -> Vec<Row> {
+        let (mut inner, mut rows) = (self.lock(), Vec::new());
         for KeptAlarms { filter_topic, alarms } in kept {
-            let route = inner.routes.iter_mut().find(|route| route.filter_topic == filter_topic);
-            if let Some(filter) = route.and_then(|route| route.filter_mut()) {
-                filter.restore_alarms(now, alarms);
+            let Some(route) = inner.routes.iter_mut().find(|route| route.filter_topic == filter_topic) else {
+                continue;
+            };
+            let mut taken = Taken::default();
+            if let Some(filter) = route.filter_mut() {
+                filter.restore_alarms(now, alarms, &mut taken);
             }
+            rows.extend(route.rows(taken).0);
         }
+        rows
     }
 }
 
