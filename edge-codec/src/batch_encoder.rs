@@ -116,12 +116,16 @@ impl Format {
     ///
     /// # Errors
     /// [`EncodeError::NotBuilt`] if the crate was built without this format.
+    #[allow(
+        clippy::needless_pass_by_value,
+        unused_variables,
+        unreachable_code,
+        reason = "without any format they have no encoder"
+    )]
     pub fn encoder<'s, S: Sensors + Send + 's>(
         self,
         sensors: S,
     ) -> Result<Box<dyn BatchEncoder + Send + 's>, EncodeError> {
-        // Without any format these have no encoder.
-        let _ = &sensors;
         Ok(match self {
             #[cfg(feature = "json")]
             Format::Json => Box::new(crate::json::Encoder::new(sensors)),
