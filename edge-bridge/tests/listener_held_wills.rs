@@ -44,9 +44,9 @@ fn a_will_at_qos_1_waits_for_room_in_its_order() {
 fn a_will_is_marked_as_one_whether_it_waited_or_not() {
     let mut site = Site::new(Config::default());
     let sensor = site.client("sensor", Version::V5);
-    for has_room in [true, false] {
+    for (packet_id, has_room) in [(1, true), (2, false)] {
         site.set_room(has_room);
-        site.send(sensor, &[publish(1, "store/x", "x")]);
+        site.send(sensor, &[publish(packet_id, "store/x", "x")]);
         dies(&mut site, "a", QoS::AtLeastOnce, b"gone".to_vec());
     }
     site.set_room(true);

@@ -2,19 +2,7 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::Level;
 use crate::{DecodeError, Limits};
-
-impl Level {
-    /// Returns whether this build writes the level. [`Level::Small`] needs the feature `zstd`.
-    #[must_use]
-    pub const fn is_built(self) -> bool {
-        match self {
-            Self::Fast => true,
-            Self::Small => cfg!(feature = "zstd"),
-        }
-    }
-}
 
 /// A longer message, as a multiple of the bytes that a batch may have and with some to spare, is not tried: compression at
 /// this level takes some 0.5 s per MiB, and a cut tries several.

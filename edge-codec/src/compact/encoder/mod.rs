@@ -36,6 +36,17 @@ pub enum Level {
     Small,
 }
 
+impl Level {
+    /// Returns whether this build writes the level. [`Level::Small`] needs the feature `zstd`.
+    #[must_use]
+    pub const fn is_built(self) -> bool {
+        match self {
+            Self::Fast => true,
+            Self::Small => cfg!(feature = "zstd"),
+        }
+    }
+}
+
 /// Collects readings and gives them out as compact batches.
 ///
 /// It is used like the other formats' [`Encoder`](crate::Encoder):
