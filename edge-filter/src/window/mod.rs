@@ -87,7 +87,7 @@ pub enum Taken {
 }
 
 /// Results without a reading for one call, at most: a longer time has one that spans it.
-const EMPTY_MAX: i64 = 60;
+const EMPTY_MAX: i128 = 60;
 
 impl Window {
     /// Windows of `ms`.
@@ -266,10 +266,12 @@ impl Window {
         if open.readings > 0 || (self.emit_empty && is_whole) {
             sink(self.result(open));
         }
-        let passed = time.saturating_sub(end) / self.width_ms;
+        // From one end of time to the other is more than an `i64`.
+        let width = i128::from(self.width_ms);
+        let passed = (i128::from(time) - i128::from(end)) / width;
         if self.emit_empty && passed > EMPTY_MAX {
-            let span =
-                Open { start: end, end: end.saturating_add(passed * self.width_ms), ..Open::default() };
+            let last = i64::try_from(i128::from(end) + passed * width).unwrap_or(time);
+            let span = Open { start: end, end: last, ..Open::default() };
             end = span.end;
             sink(self.result(span));
         }

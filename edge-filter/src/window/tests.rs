@@ -155,5 +155,9 @@ fn a_long_time_without_readings_is_one_result_and_a_short_one_has_its_windows() 
     for count in [61, 604_800, 1_700_000_000] {
         assert_eq!(spans(count * 1000 + 999), [(1000, 1000 + count * 1000, Quality::BAD_NO_DATA)]);
     }
+    let (short, mut state, mut count) = (self::window(1)?.emit_empty(true), WindowState::default(), 0);
+    let _ = short.check(&mut state, 1.0, GOOD, i64::MIN + 10, &mut |_| ());
+    short.tick(&mut state, i64::MAX, &mut |_| count += 1);
+    assert!(count <= 3, "{count} results from one end of time to the other");
     Ok(())
 }
