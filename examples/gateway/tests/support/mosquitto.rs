@@ -141,7 +141,7 @@ impl Subscriber {
         });
         let subscriber = Self { child, arrived };
         // Subscribed is what it is when a message comes through.
-        wait_until("the subscriber hears", 10, || {
+        wait_until("the subscriber hears", 30, || {
             publish(broker, "probe", "x");
             !subscriber.arrived.lock().unwrap().is_empty()
         });
