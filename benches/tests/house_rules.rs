@@ -1,12 +1,14 @@
-//! Rules about the workspace itself: licences, who depends on whom, file sizes, ignored tests.
+//! Rules about the workspace itself: licences, dependencies between crates, ignored tests, unsafe code, named tests.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test code")]
 
+mod sources;
+
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use cargo_metadata::MetadataCommand;
+use sources::{root, rust_files};
 
 /// Licences we may ship next to MIT and Apache-2.0. An SPDX expression passes if one of its alternatives does.
 const ALLOWED: [&str; 12] = [
@@ -24,10 +26,6 @@ const ALLOWED: [&str; 12] = [
     // minicbor, a peer in the benches. Permissive, approved by the OSI.
     "BlueOak-1.0.0",
 ];
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
-}
 
 /// `A OR B` passes if one side passes, `A AND B` if both do; an exception (`WITH ...`) only widens a licence.
 fn passes(expression: &str) -> bool {
@@ -109,27 +107,11 @@ fn the_gateway_that_is_shipped_builds_no_zstandard() {
     assert!(tree(&["-p", "edge-gateway", "--features", "zstd"]).contains("zstd"));
 }
 
-fn rust_files(dir: &Path, into: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        if path.is_dir() {
-            if name != "target" && !name.starts_with('.') {
-                rust_files(&path, into);
-            }
-        } else if path.extension().is_some_and(|e| e == "rs") {
-            into.push(path);
-        }
-    }
-}
-
 #[test]
 fn every_ignored_test_has_its_command_in_the_docs() {
     let docs = std::fs::read_to_string(root().join("docs/testing.md")).unwrap();
-    let mut files = Vec::new();
-    rust_files(&root(), &mut files);
     let mut missing = Vec::new();
-    for file in files {
+    for file in rust_files(&root()) {
         let text = std::fs::read_to_string(&file).unwrap();
         let marker = ["#[", "ignore"].concat();
         let mut lines = text.lines();

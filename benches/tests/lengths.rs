@@ -1,0 +1,138 @@
+//! Sizes that a reader keeps in mind: a file has at most 400 lines, a function at most 70. Tests too.
+
+#![allow(clippy::unwrap_used, reason = "test code")]
+
+mod sources;
+
+use std::collections::BTreeMap;
+
+use sources::{root, rust_files};
+
+const FILE_LINES_MAX: usize = 400;
+const FUNCTION_LINES_MAX: usize = 70;
+
+/// Files that were longer before this rule, with the lines that they had. The list may only become shorter.
+const KNOWN_FILES: [(&str, usize); 17] = [
+    ("edge-bridge/src/net/parking/tests.rs", 551),
+    ("edge-bridge/tests/listener_sessions.rs", 471),
+    ("edge-bridge/tests/mosquitto_clients.rs", 454),
+    ("edge-bridge/tests/refusal_support/mod.rs", 538),
+    ("edge-bridge/tests/refusals.rs", 820),
+    ("edge-bridge/tests/session_rules.rs", 607),
+    ("edge-bridge/tests/session_traps.rs", 549),
+    ("edge-bridge/tests/sim/gateway.rs", 563),
+    ("edge-bridge/tests/sim/hub.rs", 470),
+    ("edge-bridge/tests/sim/queue.rs", 406),
+    ("edge-bridge/tests/sim/stories.rs", 427),
+    ("edge-bridge/tests/thin_links.rs", 449),
+    ("edge-bridge/tests/wire_differential.rs", 484),
+    ("edge-bridge/tests/wire_hostile.rs", 600),
+    ("examples/decode/tests/files.rs", 401),
+    ("examples/gateway/src/run/compact/tests.rs", 464),
+    ("examples/gateway/tests/histories/judge.rs", 414),
+];
+
+/// Functions that were longer before this rule, as above. The folder is enough of a place: files move.
+const KNOWN_FUNCTIONS: [(&str, &str, usize); 10] = [
+    ("edge-bridge", "on_fault", 73),
+    ("edge-bridge", "play", 78),
+    ("edge-bridge", "the_fields_mean_there_what_they_mean_here", 118),
+    ("edge-bridge", "wan", 83),
+    ("edge-bridge", "what_must_not_be_sent_is_not_written", 72),
+    ("examples", "checks", 73),
+    ("examples", "fmt", 102),
+    ("examples", "hub", 74),
+    ("examples", "local", 73),
+    ("examples", "synthetic", 105),
+];
+
+/// Returns the functions of a formatted source with their lines, from `fn` to the closing brace.
+fn functions(source: &str) -> Vec<(&str, usize)> {
+    let lines: Vec<&str> = source.lines().collect();
+    let heads = lines.iter().enumerate().filter_map(|(at, line)| Some((at, *line, name_of(line)?)));
+    let length = |(at, head, name)| {
+        let indent = indent_of(head);
+        if ends_item(head) {
+            return Some((name, 1));
+        }
+        // The first line that is no deeper, but for the end of the head: `) -> T {`, `where`.
+        let rest = lines.iter().enumerate().skip(at + 1);
+        let mut outer = rest.filter(|(_, line)| !line.trim().is_empty() && indent_of(line) <= indent);
+        let (end, _) = outer.find(|(_, line)| line.trim() == "}" || ends_item(line))?;
+        Some((name, end - at + 1))
+    };
+    heads.filter_map(length).collect()
+}
+
+fn indent_of(line: &str) -> usize {
+    line.len() - line.trim_start().len()
+}
+
+fn ends_item(line: &str) -> bool {
+    line.ends_with(';') || line.ends_with('}')
+}
+
+/// Returns the name of the function that begins in this line.
+fn name_of(line: &str) -> Option<&str> {
+    let (before, after) = line.trim_start().split_once("fn ")?;
+    let qualifiers =
+        ["", "pub", "default", "const", "async", "unsafe", "extern", "\"C\"", "pub(crate)", "pub(super)"];
+    let is_head = before.split(' ').all(|word| qualifiers.contains(&word) || word.starts_with("pub("));
+    is_head.then(|| after.split(|c: char| !(c.is_alphanumeric() || c == '_')).next())?
+}
+
+/// Compares what is too long with what was known; a key has the largest of its sizes.
+fn judge<K: Ord + std::fmt::Debug>(found: Vec<(K, usize)>, known: &BTreeMap<K, usize>) -> Vec<String> {
+    let mut largest: BTreeMap<K, usize> = BTreeMap::new();
+    for (key, lines) in found {
+        let most = largest.entry(key).or_default();
+        *most = lines.max(*most);
+    }
+    let grown = largest.iter().filter(|(key, lines)| known.get(key).is_none_or(|most| *lines > most));
+    grown.map(|(key, lines)| format!("{key:?}: {lines} lines")).collect()
+}
+
+#[test]
+fn no_file_is_longer_than_a_reader_keeps_in_mind() {
+    let known = KNOWN_FILES.iter().map(|(path, lines)| ((*path).to_owned(), *lines)).collect();
+    let long = rust_files(&root()).into_iter().filter_map(|path| {
+        let lines = std::fs::read_to_string(&path).unwrap().lines().count();
+        let name = path.strip_prefix(root()).unwrap().to_string_lossy().into_owned();
+        (lines > FILE_LINES_MAX).then_some((name, lines))
+    });
+    let wrong = judge(long.collect(), &known);
+    assert!(wrong.is_empty(), "files have at most {FILE_LINES_MAX} lines: {wrong:#?}");
+}
+
+#[test]
+fn no_function_is_longer_than_a_reader_keeps_in_mind() {
+    let known: BTreeMap<(String, String), usize> = KNOWN_FUNCTIONS
+        .iter()
+        .map(|(folder, name, lines)| (((*folder).to_owned(), (*name).to_owned()), *lines))
+        .collect();
+    let (mut long, mut count) = (Vec::new(), 0);
+    for path in rust_files(&root()) {
+        let source = std::fs::read_to_string(&path).unwrap();
+        let below = path.strip_prefix(root()).unwrap();
+        let folder = below.iter().next().unwrap().to_string_lossy().into_owned();
+        let found = functions(&source);
+        count += found.len();
+        let found = found.into_iter().filter(|(_, lines)| *lines > FUNCTION_LINES_MAX);
+        long.extend(found.map(|(name, lines)| ((folder.clone(), name.to_owned()), lines)));
+    }
+    assert!(count > 5_000, "{count} functions were looked at");
+    let wrong = judge(long, &known);
+    assert!(wrong.is_empty(), "functions have at most {FUNCTION_LINES_MAX} lines: {wrong:#?}");
+}
+
+#[test]
+fn the_rules_can_fail() {
+    let source = "fn a() {}\npub(crate) const fn b(\n    x: u8,\n) -> u8 {\n    x\n}\n\
+                  trait T {\n    fn c(\n        &self,\n    );\n    async fn d(&self)\n    where\n        Self: Sized,\n    {\n\n    }\n}\n\
+                  // A fn of prose.\nlet f = |fn_of: fn (u8)| 1;\n";
+    assert_eq!(functions(source), [("a", 1), ("b", 5), ("c", 3), ("d", 6)]);
+    let known = BTreeMap::from([("a", 410), ("b", 410)]);
+    assert!(judge(vec![("a", 405), ("b", 410), ("b", 402)], &known).is_empty());
+    assert_eq!(judge(vec![("a", 411), ("b", 410)], &known).len(), 1, "it grew");
+    assert_eq!(judge(vec![("a", 410), ("b", 410), ("c", 401)], &known).len(), 1, "a new one");
+}
