@@ -121,7 +121,7 @@ fn judge(played: Played, command: String) -> Report {
 fn command(seconds: u64, seed: u64, mosquitto: bool) -> String {
     let length = if seconds == SECONDS_DEFAULT { String::new() } else { format!(" --seconds {seconds}") };
     let brokers = if mosquitto { " --mosquitto" } else { "" };
-    format!("cargo run --release -p edge-gateway -- drill --seed {seed}{length}{brokers}")
+    format!("cargo run --profile quick -p edge-gateway -- drill --seed {seed}{length}{brokers}")
 }
 
 fn print_verdict(report: &Report, dir: &Path) {
@@ -170,10 +170,10 @@ mod tests {
 
     #[test]
     fn the_command_that_is_printed_runs_the_same_story_again() {
-        assert_eq!(command(40, 7, false), "cargo run --release -p edge-gateway -- drill --seed 7");
+        assert_eq!(command(40, 7, false), "cargo run --profile quick -p edge-gateway -- drill --seed 7");
         assert_eq!(
             command(60, 7, true),
-            "cargo run --release -p edge-gateway -- drill --seed 7 --seconds 60 --mosquitto"
+            "cargo run --profile quick -p edge-gateway -- drill --seed 7 --seconds 60 --mosquitto"
         );
     }
 }
