@@ -177,10 +177,12 @@ impl Encode for Batches {
         // Their numbers rise and their sensors are in the table: none is refused.
         rows.retain(|(_, seq, reading)| encoder.push_at(*seq, reading).is_ok());
         let mut rows = rows.into_iter().map(|(row, ..)| row);
-        while !encoder.is_empty() {
+        while rows.len() > 0 {
             let before = encoder.len();
             let finished = encoder.finish_under(bytes_max);
-            let own: Vec<_> = rows.by_ref().take((before - encoder.len()).max(1)).collect();
+            let done = before - encoder.len();
+            // None where not even an empty batch fits: that holds for all that are left.
+            let own: Vec<_> = rows.by_ref().take(if done == 0 { before.max(1) } else { done }).collect();
             out.push(match finished {
                 Ok(payload) => {
                     let content_type = edge_codec::Format::Compact.content_type();
@@ -193,3 +195,6 @@ impl Encode for Batches {
         out
     }
 }
+
+#[cfg(test)]
+mod tests;
