@@ -40,7 +40,7 @@ impl Consumer {
     }
 
     /// Leases up to `rows_max` rows: fewer when there are fewer, or when leases would exceed half of a lane's
-    /// limit. SyncProducers for the first as `wait` says; empty when none came.
+    /// limit. Waits for the first as `wait` says; empty when none came.
     ///
     /// Rows that are acknowledged out of order leave holes, each of which takes a range of done rows. A consumer has 128 ranges
     /// over all lanes for itself; 896 more are shared by all consumers. When there is none for it, it gets in

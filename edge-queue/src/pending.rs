@@ -32,7 +32,7 @@ impl Pending {
         Pending { slot: ticket.slot, at: ticket.at }
     }
 
-    /// SyncProducers for the receipt: at most `ack_within` while the store works, for as long as it fails else. A thread's third
+    /// Waits for the receipt: at most `ack_within` while the store works, for as long as it fails else. A thread's third
     /// wait in a row within 50 ms of its one before commits at once instead of waiting for company.
     ///
     /// # Errors
@@ -41,7 +41,7 @@ impl Pending {
         self.slot.wait_observed(self.at).unwrap_or(Err(WaitError::Closed))
     }
 
-    /// SyncProducers at most `time`; `None` when the receipt is still to come.
+    /// Waits at most `time`; `None` when the receipt is still to come.
     ///
     /// # Errors
     /// As [`Pending::wait`].

@@ -174,7 +174,7 @@ impl Queue {
         Ok(accepted)
     }
 
-    /// SyncProducers for the disk where a push could not end at once, and pushes again.
+    /// Waits for the disk where a push could not end at once, and pushes again.
     async fn push_slowly(&self, refusal: Refusal) -> Result<Pending, PushError> {
         let row = match refusal {
             Refusal::Error(error) => return Err(error),

@@ -18,7 +18,7 @@ use super::{Engine, Open, Wake, lock};
 const SEGMENT_TRIES: u32 = 3;
 
 impl Engine {
-    /// Makes durable what was pushed before the call. SyncProducers for a commit in progress.
+    /// Makes durable what was pushed before the call. Waits for a commit in progress.
     pub(crate) fn commit(&self) -> Result<(), CommitError> {
         let mut store = lock(&self.store);
         let open = store.as_mut().ok_or(CommitError::Closed)?;
