@@ -1,9 +1,11 @@
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![doc = include_str!("../README.md")]
 
 #[cfg(feature = "tokio")]
 pub mod aio;
 mod beside;
+mod cloned_disk;
 mod config;
 mod consumer;
 mod engine;
@@ -17,7 +19,9 @@ mod lease;
 mod losses;
 pub mod medium;
 mod model;
+mod neighbours;
 mod pending;
+mod per_lane;
 mod queue;
 mod receipt;
 mod row;
@@ -46,6 +50,6 @@ pub use queue::{BatchError, Queue};
 pub use receipt::{Receipt, WaitError};
 pub use row::{LANES_MAX, Lane, ROW_OVERHEAD_BYTES, Row, RowId, Seq};
 pub use shell::{Clock, ClockSync, ManualClock, SystemClock};
-pub use state::Reason;
-pub use stats::{Dropped, Health, LaneStats, Ledger, Stats};
+pub use state::{Dropped, Reason};
+pub use stats::{Health, LaneStats, Ledger, Stats};
 pub use time::{Expiry, Now, Stamp, age_ms};

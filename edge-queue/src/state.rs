@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::row::{LANES_MAX, Lane, Seq};
+use crate::per_lane::PerLane;
+use crate::row::{Lane, Seq};
 
 /// Reason for giving up rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -58,8 +59,34 @@ impl Reason {
     }
 }
 
+/// Number of dropped rows by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dropped(pub(crate) [u64; REASON_SLOTS]);
+
+impl Dropped {
+    /// Returns the number given up for this reason.
+    #[must_use]
+    pub fn for_reason(&self, reason: Reason) -> u64 {
+        self.0.get(reason as usize).copied().unwrap_or(0)
+    }
+
+    /// Returns the number given up for any reason.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.0.iter().fold(0, |sum, count| sum.saturating_add(*count))
+    }
+
+    /// Counts more rows as given up.
+    pub fn add(&mut self, reason: Reason, rows: u64) {
+        if let Some(count) = self.0.get_mut(reason as usize) {
+            *count = count.saturating_add(rows);
+        }
+    }
+}
+
 /// Rows a consumer will never get, kept until they are acknowledged as reported upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct GapRecord {
     /// First and last sequence number.
     pub first_seq: Seq,
@@ -75,8 +102,17 @@ pub struct GapRecord {
     pub reason: Reason,
 }
 
+impl GapRecord {
+    /// A loss of which the times are not known.
+    #[must_use]
+    pub fn new(first_seq: Seq, last_seq: Seq, count: u64, reason: Reason) -> GapRecord {
+        GapRecord { first_seq, last_seq, first_ms: 0, last_ms: 0, count, reason }
+    }
+}
+
 /// Position of one consumer in one lane.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Position {
     /// Every row with `seq < floor` is done: delivered, given up, or never wanted.
     pub floor: Seq,
@@ -88,8 +124,8 @@ pub struct Position {
     pub delivered: u64,
     /// Kept elsewhere: durable in another store, to which the consumer moved them.
     pub moved: u64,
-    /// Given up, by reason ([`Reason`] as index).
-    pub dropped: [u64; REASON_SLOTS],
+    /// Given up, by reason.
+    pub dropped: Dropped,
     /// Bytes of the rows still to come, as [`StoredRow::bytes`](crate::store::StoredRow::bytes) counts them: what a byte limit
     /// of the consumer's own is judged by.
     pub queued_bytes: u64,
@@ -98,24 +134,31 @@ pub struct Position {
 }
 
 impl Position {
+    /// A position below which everything is done, and no account of it.
+    #[must_use]
+    pub fn from_floor(floor: Seq) -> Position {
+        Position { floor, ..Position::default() }
+    }
+
     /// Everything the consumer does not wait for any more, by weight: delivered, moved and given up.
     pub(crate) fn settled(&self) -> u64 {
-        let dropped = self.dropped.iter().fold(0, |sum: u64, count| sum.saturating_add(*count));
-        self.delivered.saturating_add(self.moved).saturating_add(dropped)
+        self.delivered.saturating_add(self.moved).saturating_add(self.dropped.total())
     }
 }
 
 /// Durable state of a registered consumer.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ConsumerState {
     /// Its name, unique in the queue.
     pub name: String,
     /// Its place in each lane.
-    pub lanes: [Position; LANES_MAX],
+    pub lanes: PerLane<Position>,
 }
 
 /// Durable state of one lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LaneState {
     /// Number the next row will get.
     pub next: Seq,
@@ -139,6 +182,7 @@ impl Default for LaneState {
 
 /// Everything durable besides rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct State {
     /// Random number made at creation.
     pub gateway: u64,
@@ -147,7 +191,7 @@ pub struct State {
     /// Number of lanes in use.
     pub lanes: u8,
     /// Numbers and totals per lane.
-    pub lane: [LaneState; LANES_MAX],
+    pub lane: PerLane<LaneState>,
     /// Registered consumers, in no order.
     pub consumers: Vec<ConsumerState>,
 }
@@ -184,7 +228,7 @@ pub enum Change {
 impl State {
     /// The state of a new queue.
     pub fn new(gateway: u64, lanes: u8) -> State {
-        State { gateway, epoch: 0, lanes, lane: [LaneState::default(); LANES_MAX], consumers: Vec::new() }
+        State { gateway, epoch: 0, lanes, lane: PerLane::all(LaneState::default()), consumers: Vec::new() }
     }
 
     /// Returns whether a row is still to be delivered: above the lane's floor, and not done for every consumer.
@@ -203,7 +247,7 @@ impl State {
                 let at = match self.consumers.iter().position(|c| c.name == *consumer) {
                     Some(at) => at,
                     None => {
-                        let lanes = std::array::from_fn(|_| Position::default());
+                        let lanes = PerLane::default();
                         self.consumers.push(ConsumerState { name: consumer.clone(), lanes });
                         self.consumers.len() - 1
                     }

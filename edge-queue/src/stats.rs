@@ -2,7 +2,7 @@
 
 use crate::fault::FaultKind;
 use crate::row::Lane;
-use crate::state::{REASON_SLOTS, Reason};
+use crate::state::{Dropped, Reason};
 use crate::store::StoreStats;
 
 /// A snapshot of everything worth watching. Cost: one read of the oldest row per lane at most, none while the store is
@@ -55,24 +55,6 @@ pub struct LaneStats {
     pub dropped: Dropped,
     /// The durable ledger of each consumer.
     pub ledgers: Vec<Ledger>,
-}
-
-/// Number of dropped rows by reason.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Dropped(pub(crate) [u64; REASON_SLOTS]);
-
-impl Dropped {
-    /// Returns the number given up for this reason.
-    #[must_use]
-    pub fn for_reason(&self, reason: Reason) -> u64 {
-        self.0.get(reason as usize).copied().unwrap_or(0)
-    }
-
-    /// Returns the number given up for any reason.
-    #[must_use]
-    pub fn total(&self) -> u64 {
-        self.0.iter().sum()
-    }
 }
 
 /// Account of the messages of one consumer in one lane since it registered, over restarts, by weight.

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use edge_queue::store::memory::Memory;
 use edge_queue::store::{
-    Change, DoneRows, Options, ReadLimit, State, Store, StoreError, StoreStats, StoredChunk, StoredRow,
+    Change, DoneRows, Options, PerLane, ReadLimit, State, Store, StoreError, StoreStats, StoredChunk,
+    StoredRow,
 };
 use edge_queue::testing::SimDir;
 use edge_queue::{
-    Config, Consumer, LANES_MAX, Lane, Lease, ManualClock, Now, PushError, Queue, ROW_OVERHEAD_BYTES, Row,
-    Seq, StoreKind, Wait,
+    Config, Consumer, Lane, Lease, ManualClock, Now, PushError, Queue, ROW_OVERHEAD_BYTES, Row, Seq,
+    StoreKind, Wait,
 };
 
 const KINDS: [StoreKind; 2] = [StoreKind::Ring, StoreKind::Redb];
@@ -109,7 +110,7 @@ impl Store for Narrow {
 
     fn stats(&self) -> StoreStats {
         let mut stats = self.0.stats();
-        stats.room_bytes = [self.1; LANES_MAX];
+        stats.room_bytes = PerLane::all(self.1);
         stats
     }
 }
@@ -120,7 +121,7 @@ fn a_push_that_the_store_has_no_room_for_either_way_evicts_nothing() {
     let config = Config::default().store(StoreKind::Memory).lanes(1);
     let (store, recovered) = Memory::open(&Options {
         lanes: 1,
-        lane_bytes: [4 << 20; 4],
+        lane_bytes: [4 << 20; 4].into(),
         segment_bytes: 1 << 20,
         row_bytes_max: 1 << 16,
         gateway: 1,

@@ -59,7 +59,7 @@ fn drop_oldest_keeps_the_newest_over_a_restart() {
     // 16 000 lost rows are one record.
     let gaps = hub.gaps();
     assert_eq!(gaps.len(), 1);
-    assert_eq!((gaps[0].record.count, gaps[0].record.reason), (16_000, Reason::Overflow));
+    assert_eq!((gaps[0].count, gaps[0].reason), (16_000, Reason::Overflow));
     hub.ack_gaps(&gaps);
     assert!(hub.gaps().is_empty());
 }
@@ -76,10 +76,10 @@ fn a_leased_row_is_not_evicted_and_a_returned_one_is_marked_unconfirmed() {
     for n in 10..13 {
         let _receipt = q.push(number(n)).unwrap();
     }
-    assert_eq!(hub.gaps()[0].record.count, 3);
+    assert_eq!(hub.gaps()[0].count, 3);
     drop(leased);
     let _receipt = q.push(number(13)).unwrap();
-    let reasons: Vec<Reason> = hub.gaps().iter().map(|gap| gap.record.reason).collect();
+    let reasons: Vec<Reason> = hub.gaps().iter().map(|gap| gap.reason).collect();
     assert_eq!(reasons, [Reason::Overflow, Reason::OverflowUnconfirmed]);
     let first = hub.lease(1, Wait::None).unwrap();
     assert_eq!(value(first.iter().next().unwrap().payload()), 1, "returned rows keep their place");

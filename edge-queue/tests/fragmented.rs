@@ -130,8 +130,8 @@ impl Rig {
         }
         assert_eq!(self.fragmented(), before, "without holes nothing is dropped");
         let gone: Vec<u32> = self.stored.difference(&self.acked).copied().collect();
-        let recorded: u64 = self.hub.gaps().iter().map(|gap| gap.record.count).sum();
-        assert!(self.hub.gaps().iter().all(|gap| gap.record.reason == Reason::Fragmented));
+        let recorded: u64 = self.hub.gaps().iter().map(|gap| gap.count).sum();
+        assert!(self.hub.gaps().iter().all(|gap| gap.reason == Reason::Fragmented));
         assert_eq!(recorded, before);
         assert_eq!(gone.len() + self.settled.len(), usize::try_from(recorded).unwrap(), "{gone:?}");
         let ledger = self.q.ledger()[1].clone();
@@ -222,7 +222,7 @@ impl Store for Tight {
 fn tight(on_full: OnFull) -> (Queue, Arc<AtomicBool>) {
     let options = Options {
         lanes: 2,
-        lane_bytes: [256 * 1024; 4],
+        lane_bytes: [256 * 1024; 4].into(),
         segment_bytes: 256 * 1024,
         row_bytes_max: 4 * 1024,
         gateway: 1,
@@ -245,7 +245,7 @@ fn a_commit_that_finds_no_segment_frees_one_by_the_policy() {
     assert!(old.iter().chain(&new).all(|pending| pending.try_get() == Ok(Some(Receipt::Stored))));
     let gaps = hub.gaps();
     assert_eq!(gaps.len(), 1);
-    assert_eq!((gaps[0].record.count, gaps[0].record.reason), (20, Reason::Fragmented));
+    assert_eq!((gaps[0].count, gaps[0].reason), (20, Reason::Fragmented));
     let ledger = q.ledger()[1].clone();
     assert!(ledger.balanced() && ledger.queued == 5, "{ledger:?}");
 }

@@ -66,7 +66,7 @@ fn peak_of(f: impl FnOnce()) -> usize {
 fn options() -> Options {
     Options {
         lanes: 1,
-        lane_bytes: [32 * 1024; 4],
+        lane_bytes: [32 * 1024; 4].into(),
         segment_bytes: 64 * 1024,
         row_bytes_max: 4096,
         gateway: 3,

@@ -26,7 +26,7 @@ const FILE_BYTES: usize = 2 * PAGE + 12 * 65_536;
 fn options() -> Options {
     Options {
         lanes: 2,
-        lane_bytes: [64 * 1024; 4],
+        lane_bytes: [64 * 1024; 4].into(),
         segment_bytes: 64 * 1024,
         row_bytes_max: 8 * 1024,
         gateway: 0x0123_4567_89ab_cdef,
@@ -93,42 +93,18 @@ fn history(commit: Commit<'_>, state: &mut State) {
     step(rows(0, 1..=5).chain(rows(1, 5..=19)).collect(), vec![]);
     step(rows(1, 25..=59).collect(), vec![Change::Forget { consumer: "gone".into() }]);
     step(rows(1, 60..=80).collect(), vec![]);
-    let gap = GapRecord {
-        first_seq: 3,
-        last_seq: 4,
-        first_ms: -5,
-        last_ms: 1_700_000_000_000,
-        count: 2,
-        reason: Reason::Overflow,
-    };
-    let mut done = Position {
-        floor: 10,
-        accepted: 100,
-        delivered: 9,
-        queued_bytes: 8_000,
-        gaps: vec![gap],
-        ..Position::default()
-    };
+    let mut gap = GapRecord::new(3, 4, 2, Reason::Overflow);
+    (gap.first_ms, gap.last_ms) = (-5, 1_700_000_000_000);
+    let mut done = Position::from_floor(10);
+    (done.accepted, done.delivered, done.queued_bytes) = (100, 9, 8_000);
+    done.gaps.push(gap);
     done.acked.insert(12, 14);
     done.acked.insert(70, 70);
-    done.dropped[Reason::Overflow as usize] = 2;
-    step(
-        vec![],
-        vec![
-            position("hub", done),
-            Change::Lane {
-                lane: Lane(1),
-                state: LaneState {
-                    next: 81,
-                    floor: 10,
-                    rows: 62,
-                    weight: 80,
-                    bytes: 9_000,
-                    recount_due: true,
-                },
-            },
-        ],
-    );
+    done.dropped.add(Reason::Overflow, 2);
+    let mut lane = LaneState::default();
+    (lane.next, lane.floor, lane.recount_due) = (81, 10, true);
+    (lane.rows, lane.weight, lane.bytes) = (62, 80, 9_000);
+    step(vec![], vec![position("hub", done), Change::Lane { lane: Lane(1), state: lane }]);
     step(vec![], vec![Change::Closed]);
 }
 
@@ -192,7 +168,7 @@ fn a_ring_of_version_1_is_read_for_ever() {
     let (rows, mut state) = expected();
     let (mut store, found) = RingStore::open(Box::new(copy_of(&fixture())), &options()).unwrap();
     assert!(found.clean && !found.tail_uncertain && found.damage.is_empty(), "{found:?}");
-    assert_eq!(found.highest_seq, [5, 80, 0, 0]);
+    assert_eq!(found.highest_seq, [5, 80].into());
     // One open made the file, this is the second.
     state.epoch = found.state.epoch;
     assert_eq!((found.state.epoch, &found.state), (2, &state));

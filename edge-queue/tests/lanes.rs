@@ -42,7 +42,7 @@ fn of_last(q: &Queue) -> Option<Ledger> {
 }
 
 fn told(hub: &Consumer) -> Vec<(Lane, u64, Reason)> {
-    hub.gaps().iter().map(|gap: &Gap| (gap.lane, gap.record.count, gap.record.reason)).collect()
+    hub.gaps().iter().map(|gap: &Gap| (gap.lane, gap.count, gap.reason)).collect()
 }
 
 /// Of 100 rows in the last lane 90 were dropped and 10 delivered; nobody was told yet.

@@ -8,7 +8,7 @@ mod queue_image;
 mod ring_image;
 
 use edge_queue::medium::Dir;
-use edge_queue::store::{Change, DoneRows, LaneState, RingStore, State, Store};
+use edge_queue::store::{Change, DoneRows, RingStore, State, Store};
 use edge_queue::testing::SimDir;
 use edge_queue::{Config, OpenError, Queue, Row, Seq, StoreKind};
 
@@ -159,7 +159,9 @@ fn a_page_from_an_old_copy_costs_what_it_held_since() {
 
 /// So that a ring whose last segment cannot be continued has room for more.
 fn give_up(store: &mut RingStore, mut state: State, floor: Seq) {
-    let change = Change::Lane { lane: LANE, state: LaneState { floor, ..state.lane[0] } };
+    let mut lane = state.lane[0];
+    lane.floor = floor;
+    let change = Change::Lane { lane: LANE, state: lane };
     state.apply(&change);
     store.commit(&[change], &state).unwrap();
     store.advance(LANE, &DoneRows::below(floor)).unwrap();

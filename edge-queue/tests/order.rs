@@ -160,7 +160,7 @@ fn eviction_tells_rows_that_were_handed_out_from_those_that_were_not() {
     push(&q, 95..195);
     let of = |reason| {
         let gaps = hub.gaps();
-        gaps.iter().filter(|gap| gap.record.reason == reason).map(|gap| gap.record.count).sum::<u64>()
+        gaps.iter().filter(|gap| gap.reason == reason).map(|gap| gap.count).sum::<u64>()
     };
     assert_eq!((of(Reason::OverflowUnconfirmed), of(Reason::Overflow)), (3, 91));
 }

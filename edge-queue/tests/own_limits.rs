@@ -69,8 +69,8 @@ fn a_slow_consumer_is_moved_forward_alone_over_a_restart() {
     assert_eq!((found.queued, found.dropped.total()), (3_000, 17_050));
     let gaps = slow.gaps();
     assert_eq!(gaps.len(), 1, "one record for all of it");
-    assert_eq!((gaps[0].record.first_seq, gaps[0].record.last_seq), (1, 17_050));
-    assert_eq!((gaps[0].record.count, gaps[0].record.reason), (17_050, Reason::Overflow));
+    assert_eq!((gaps[0].first_seq, gaps[0].last_seq), (1, 17_050));
+    assert_eq!((gaps[0].count, gaps[0].reason), (17_050, Reason::Overflow));
     let mut fast = q.consumer("fast").unwrap();
     assert!(fast.gaps().is_empty());
     assert_eq!((drain(&mut fast), drain(&mut slow)), (50, 3_000));

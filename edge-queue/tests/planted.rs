@@ -120,7 +120,7 @@ fn a_full_lane_keeps_two_slots_for_what_is_acknowledged() {
         let free = 5 - segments(&dir);
         expect("segments that are free when rows are refused", free, 2)?;
         for n in 0..60 {
-            let mut position = Position { floor: 1, ..Position::default() };
+            let mut position = Position::from_floor(1);
             position.acked = (0..900).map(|range| (10 + range * 4, 10 + range * 4 + n % 2)).collect();
             let change = Change::Position { consumer: "hub".into(), lane: LANE, position };
             state.apply(&change);

@@ -75,7 +75,7 @@ impl Store for Busy {
 fn no_call_of_the_store_is_made_while_a_push_would_have_to_wait() {
     let options = Options {
         lanes: 2,
-        lane_bytes: [4 * 1024 * 1024; 4],
+        lane_bytes: [4 * 1024 * 1024; 4].into(),
         segment_bytes: 1024 * 1024,
         row_bytes_max: 64 * 1024,
         gateway: 1,

@@ -176,7 +176,7 @@ fn a_sector_that_stays_bad_is_set_aside_after_a_minute_and_the_lane_goes_on() {
     let lost = rig.quarantined();
     assert!(lost > 0 && lost <= 100 && before < 6000, "{lost} lost");
     assert_eq!(before + after + lost, 6000);
-    assert_eq!(rig.hub.gaps().iter().map(|gap| gap.record.count).sum::<u64>(), lost);
+    assert_eq!(rig.hub.gaps().iter().map(|gap| gap.count).sum::<u64>(), lost);
     assert_eq!((rig.queue.stats().health, rig.queue.stats().messages), (Health::Healthy, 0));
     assert_eq!(rig.queue.events().iter().filter(|e| matches!(e, Event::Lost { .. })).count(), 1);
 }

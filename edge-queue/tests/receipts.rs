@@ -42,7 +42,7 @@ fn a_dropped_row_is_settled_only_when_its_loss_is_recorded() {
     q.commit().unwrap();
     assert_eq!(receipts[2].try_get().unwrap(), Some(Receipt::Settled(Reason::Overflow)));
     assert_eq!(receipts[1].try_get().unwrap(), Some(Receipt::Volatile));
-    assert_eq!(hub.gaps().iter().map(|gap| gap.record.count).sum::<u64>(), 1);
+    assert_eq!(hub.gaps().iter().map(|gap| gap.count).sum::<u64>(), 1);
 }
 
 #[test]

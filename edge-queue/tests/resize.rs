@@ -64,9 +64,9 @@ fn wanted(store: &mut dyn Store, state: &State) -> Vec<StoredRow> {
 fn changed() -> Vec<Options> {
     let old = small_options();
     vec![
-        Options { lane_bytes: [1 << 20; 4], ..old },
+        Options { lane_bytes: [1 << 20; 4].into(), ..old },
         Options { lanes: 4, ..old },
-        Options { lane_bytes: [320 * 1024; 4], ..old },
+        Options { lane_bytes: [320 * 1024; 4].into(), ..old },
         Options { segment_bytes: 128 * 1024, row_bytes_max: 32 * 1024, ..old },
     ]
 }

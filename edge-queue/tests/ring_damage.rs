@@ -193,7 +193,7 @@ fn consumers_survive_the_loss_of_any_page() {
         next += 5;
         commit(&mut store, &mut state, &rows);
         if round % 3 == 0 {
-            let position = Position { floor: next - 3, ..Position::default() };
+            let position = Position::from_floor(next - 3);
             let change = Change::Position { consumer: "hub".into(), lane: LANE, position };
             state.apply(&change);
             state.lane[0].floor = next - 3;

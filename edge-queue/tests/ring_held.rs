@@ -8,7 +8,7 @@ mod ring_image;
 use std::collections::BTreeMap;
 
 use edge_queue::Seq;
-use edge_queue::store::{Change, DoneRows, LaneState, Position, RingStore, State, Store, StoreError};
+use edge_queue::store::{Change, DoneRows, Position, RingStore, State, Store, StoreError};
 use edge_queue::testing::{Call, Fault, FaultError, Flaw, Outcome, Rng, SimDir, budget_percent, seed};
 
 use ring_image::{LANE, PAGE, open, read, row};
@@ -33,7 +33,7 @@ struct Rig {
 }
 
 fn position(consumer: &str, floor: Seq) -> Change {
-    let position = Position { floor, ..Position::default() };
+    let position = Position::from_floor(floor);
     Change::Position { consumer: consumer.into(), lane: LANE, position }
 }
 
@@ -71,7 +71,8 @@ impl Rig {
 
     fn give_up(&mut self) {
         let floor = self.next;
-        let lane = LaneState { floor, ..self.state.lane[0] };
+        let mut lane = self.state.lane[0];
+        lane.floor = floor;
         let changes = [position("hub", floor), Change::Lane { lane: LANE, state: lane }];
         self.commit(0, 0, &changes).expect("what was acknowledged can be noted");
         self.store.advance(LANE, &DoneRows::below(floor)).unwrap();

@@ -2,8 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
 
 use edge_queue::store::{
-    Change, DoneRows, LaneState, Options, ReadLimit, Recovered, RingStore, State, Store, StoreError,
-    StoredRow,
+    Change, DoneRows, Options, ReadLimit, Recovered, RingStore, State, Store, StoreError, StoredRow,
 };
 use edge_queue::testing::{Call, Fault, FaultError, SimDir};
 use edge_queue::{Lane, Seq, Stamp};
@@ -13,7 +12,7 @@ const LANE: Lane = Lane(1);
 fn options(limit: u64) -> Options {
     Options {
         lanes: 2,
-        lane_bytes: [128 * 1024, limit, 0, 0],
+        lane_bytes: [128 * 1024, limit, 0, 0].into(),
         segment_bytes: 64 * 1024,
         row_bytes_max: 8 * 1024,
         gateway: 5,
@@ -45,7 +44,9 @@ fn rows(range: std::ops::Range<Seq>) -> Vec<StoredRow> {
 
 fn commit(store: &mut RingStore, state: &mut State, rows: &[StoredRow]) -> Result<(), StoreError> {
     let next = rows.last().map_or(state.lane[1].next, |row| row.seq + 1);
-    let change = Change::Lane { lane: LANE, state: LaneState { next, ..state.lane[1] } };
+    let mut lane = state.lane[1];
+    lane.next = next;
+    let change = Change::Lane { lane: LANE, state: lane };
     store.append(rows)?;
     state.apply(&change);
     store.commit(&[change], state)
@@ -156,7 +157,7 @@ fn changed_limits_move_everything_or_nothing() {
 #[test]
 fn a_commit_costs_the_pages_it_fills() {
     let dir = SimDir::new();
-    let usual = Options { lane_bytes: [8 << 20; 4], segment_bytes: 1 << 20, ..options(0) };
+    let usual = Options { lane_bytes: [8 << 20; 4].into(), segment_bytes: 1 << 20, ..options(0) };
     let (mut store, recovered) = RingStore::open(Box::new(dir), &usual).unwrap();
     let (mut state, mut next) = (recovered.state, 1);
     for (size, limit) in [(1u64, 4200), (30, 8500)] {
@@ -178,7 +179,7 @@ fn a_commit_costs_the_pages_it_fills() {
 
 #[test]
 fn a_new_segment_is_filled_by_the_commit_that_begins_it_when_small_ones_will_follow() {
-    let usual = Options { lane_bytes: [8 << 20; 4], segment_bytes: 1 << 20, ..options(0) };
+    let usual = Options { lane_bytes: [8 << 20; 4].into(), segment_bytes: 1 << 20, ..options(0) };
     for (size, filled) in [(1u64, true), (30, true), (300, false), (1000, false)] {
         let (mut store, recovered) = RingStore::open(Box::new(SimDir::new()), &usual).unwrap();
         let mut state = recovered.state;
@@ -199,7 +200,7 @@ fn a_new_segment_is_filled_by_the_commit_that_begins_it_when_small_ones_will_fol
 /// Slots that were filled ahead and not used stay filled over a power cut, and nothing is filled before it is nearly needed.
 #[test]
 fn a_slot_is_filled_once_in_the_life_of_a_store() {
-    let usual = Options { lane_bytes: [8 << 20; 4], segment_bytes: 1 << 20, ..options(0) };
+    let usual = Options { lane_bytes: [8 << 20; 4].into(), segment_bytes: 1 << 20, ..options(0) };
     let (dir, mut next, mut filled) = (SimDir::new(), 1, Vec::new());
     for run in 0..3 {
         let (mut store, recovered) = RingStore::open(Box::new(dir.clone()), &usual).unwrap();

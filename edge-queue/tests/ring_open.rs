@@ -146,7 +146,7 @@ fn a_kill_after_many_laps_finds_the_bookkeeping_of_its_own_run() {
     let position = |floor| Change::Position {
         consumer: "hub".into(),
         lane: LANE,
-        position: Position { floor, ..Position::default() },
+        position: Position::from_floor(floor),
     };
     let mut next = 1;
     for (floor, closes) in [(5, true), (50, false)] {
@@ -184,7 +184,7 @@ fn every_row_can_be_read_from_and_no_read_gives_more_rows_than_it_may() {
 }
 
 fn two_lanes(lane_bytes: u64) -> Options {
-    Options { lanes: 2, lane_bytes: [lane_bytes; 4], ..options() }
+    Options { lanes: 2, lane_bytes: [lane_bytes; 4].into(), ..options() }
 }
 
 #[test]
@@ -224,7 +224,7 @@ fn an_open_refused_for_rows_in_a_lane_that_goes_away_leaves_no_trace_not_even_of
 fn a_new_lane_needs_a_new_file_and_without_one_the_open_fails() {
     // More waits than the changed limit holds.
     let dir = SimDir::new();
-    let roomy = Options { lane_bytes: [256 * 1024; 4], ..options() };
+    let roomy = Options { lane_bytes: [256 * 1024; 4].into(), ..options() };
     let (mut store, found) = try_open(&dir, &roomy).unwrap();
     let mut state = found.state;
     state.lane[0].bytes = 16 * 1024 + 1;
@@ -232,7 +232,7 @@ fn a_new_lane_needs_a_new_file_and_without_one_the_open_fails() {
     drop(store);
     let refused = try_open(&dir, &two_lanes(16 * 1024)).map(drop);
     assert!(matches!(&refused, Err(OpenError::Config(e)) if e.key == "max_bytes"), "{refused:?}");
-    let (_, found) = try_open(&dir, &Options { lane_bytes: [16 * 1024; 4], ..options() }).unwrap();
+    let (_, found) = try_open(&dir, &Options { lane_bytes: [16 * 1024; 4].into(), ..options() }).unwrap();
     assert!(found.limits_kept.is_some_and(|why| why.contains("lane 0")));
     // The new file cannot be made.
     let image = Image::new(true);

@@ -10,7 +10,7 @@ use edge_queue::testing::SimDir;
 use ring_image::{FILE, LANE, SEGMENT, SEGMENTS_AT, open, plain, read};
 
 fn position(floor: u64) -> Change {
-    let position = Position { floor, ..Position::default() };
+    let position = Position::from_floor(floor);
     Change::Position { consumer: "hub".into(), lane: LANE, position }
 }
 
@@ -34,7 +34,7 @@ fn full_ring(dir: &SimDir) -> (u64, State) {
         bytes[SEGMENTS_AT..].chunks(SEGMENT).filter(|segment| segment.starts_with(b"EDGF")).count()
     };
     for n in 0..200 {
-        let mut position = Position { floor: 1, ..Position::default() };
+        let mut position = Position::from_floor(1);
         position.acked = (0..900).map(|range| (10 + range * 4, 10 + range * 4 + n % 2)).collect();
         let change = Change::Position { consumer: "hub".into(), lane: LANE, position };
         state.apply(&change);

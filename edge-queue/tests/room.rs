@@ -19,7 +19,7 @@ const STEPS: u64 = 60;
 fn open(dir: &SimDir) -> Queue {
     let options = Options {
         lanes: 2,
-        lane_bytes: [32 * 1024; 4],
+        lane_bytes: [32 * 1024; 4].into(),
         segment_bytes: 64 * 1024,
         row_bytes_max: ROW_BYTES_MAX as usize,
         gateway: 7,

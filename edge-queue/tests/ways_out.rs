@@ -62,7 +62,7 @@ fn moved_and_given_up_rows_are_counted_apart_over_restarts() {
         assert_eq!(expected(&found), (10, 1, 2, 4, 3), "{kind:?}");
         assert_eq!((found.dropped.for_reason(Reason::Discarded), found.expired()), (2, 1), "{kind:?}");
         let mut hub = q.consumer("hub").unwrap();
-        let gaps: Vec<_> = hub.gaps().iter().map(|gap| (gap.record.reason, gap.record.count)).collect();
+        let gaps: Vec<_> = hub.gaps().iter().map(|gap| (gap.reason, gap.count)).collect();
         assert_eq!(gaps, [(Reason::Discarded, 1), (Reason::Expired, 1), (Reason::Discarded, 1)], "{kind:?}");
         let left: Vec<u8> = leases(&mut hub, 10).iter().map(|lease| lease.payload()[0]).collect();
         assert_eq!(left, [6, 7, 8, 9], "{kind:?}: neither moved nor given up rows come again");

@@ -24,7 +24,7 @@ impl Engine {
         for consumer in &state.consumers {
             for (lane, position) in (0..).map(Lane).zip(&consumer.lanes) {
                 for record in &position.gaps {
-                    exporter.gap(&consumer.name, &Gap { lane, record: *record })?;
+                    exporter.gap(&consumer.name, &Gap::from((lane, *record)))?;
                 }
             }
         }

@@ -6,7 +6,7 @@ use crate::fault::FaultKind;
 use crate::model::{LaneModel, Model, NOBODY};
 use crate::row::{LANES_MAX, Lane, Seq, StoredRow};
 use crate::state::Position;
-use crate::stats::{Dropped, Health, LaneStats, Ledger, Stats};
+use crate::stats::{Health, LaneStats, Ledger, Stats};
 use crate::store::{ReadLimit, StoreStats};
 use crate::time::{Now, Stamp, age_ms};
 
@@ -166,7 +166,7 @@ fn committed(consumer: &str, lane: Lane, position: &Position) -> Ledger {
         queued: accepted - settled,
         leased: 0,
         ranges: position.acked.len() as u64,
-        dropped: Dropped(position.dropped),
+        dropped: position.dropped,
     }
 }
 
@@ -180,7 +180,7 @@ fn lane_stats(model: &Model, lane: &LaneModel) -> LaneStats {
         accepted: lane.counts.accepted,
         handed_over: lane.counts.handed_over,
         refused: lane.counts.refused,
-        dropped: Dropped(lane.counts.dropped),
+        dropped: lane.counts.dropped,
         ledgers: ledgers(model, lane.id),
     }
 }
@@ -195,7 +195,7 @@ fn ledgers(model: &Model, lane: Lane) -> Vec<Ledger> {
         queued: cursor.queued,
         leased: cursor.leased_weight,
         ranges: cursor.pos.acked.len() as u64,
-        dropped: Dropped(cursor.pos.dropped),
+        dropped: cursor.pos.dropped,
     };
     model.in_lane(lane).map(of).collect()
 }

@@ -29,11 +29,8 @@ pub(super) fn vacated(known: &Position, next: Seq) -> Absent<Position> {
         let missing = kept.accepted.saturating_sub(kept.settled());
         if missing > 0 {
             let (first_seq, last_seq) = (kept.floor.min(next.saturating_sub(1)), next.saturating_sub(1));
-            let (first_ms, last_ms, count, reason) = (0, 0, missing, Reason::Quarantined);
-            kept.add_gap(GapRecord { first_seq, last_seq, first_ms, last_ms, count, reason });
-            if let Some(dropped) = kept.dropped.get_mut(reason as usize) {
-                *dropped = dropped.saturating_add(missing);
-            }
+            kept.add_gap(GapRecord::new(first_seq, last_seq, missing, Reason::Quarantined));
+            kept.dropped.add(Reason::Quarantined, missing);
         }
         (kept.floor, kept.queued_bytes) = (next, 0);
         kept.acked.clear();

@@ -108,7 +108,8 @@ mod tests {
 
     use super::*;
     use crate::config::{Config, LaneConfig, OnFull};
-    use crate::row::{LANES_MAX, Lane};
+    use crate::per_lane::PerLane;
+    use crate::row::Lane;
     use crate::state::State;
 
     fn model(on_full: OnFull, ram: u64) -> Model {
@@ -117,7 +118,7 @@ mod tests {
         let mut model = Model::new(
             config.lane(Lane::ALARM, alarm).rules(),
             State::new(1, 2),
-            [0; LANES_MAX],
+            PerLane::all(0),
             true,
             false,
         );

@@ -113,14 +113,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::row::LANES_MAX;
+    use crate::per_lane::PerLane;
     use crate::state::ConsumerState;
 
     fn state(floor: Seq, places: &[Vec<(u64, u64)>]) -> State {
         let mut state = State::new(1, 1);
         state.lane[0].floor = floor;
         for marks in places {
-            let mut lanes: [Position; LANES_MAX] = Default::default();
+            let mut lanes = PerLane::<Position>::default();
             marks.iter().for_each(|(first, more)| lanes[0].mark(*first, first + more));
             state.consumers.push(ConsumerState { name: String::new(), lanes });
         }

@@ -26,15 +26,7 @@ impl Memory {
     pub fn open(options: &Options) -> (Memory, Recovered) {
         let mut state = State::new(options.gateway, options.lanes);
         state.epoch = 1;
-        let recovered = Recovered {
-            state,
-            clean: true,
-            tail_uncertain: false,
-            damage: Vec::new(),
-            limits_kept: None,
-            highest_seq: [0; LANES_MAX],
-        };
-        (Memory::new(), recovered)
+        (Memory::new(), Recovered::clean(state))
     }
 
     fn lane_mut(&mut self, lane: Lane) -> Option<&mut BTreeMap<Seq, StoredRow>> {
@@ -93,6 +85,6 @@ impl Store for Memory {
     }
 
     fn stats(&self) -> StoreStats {
-        StoreStats { commits: self.commits, room_bytes: [u64::MAX; LANES_MAX], ..StoreStats::default() }
+        StoreStats { commits: self.commits, ..StoreStats::default() }
     }
 }

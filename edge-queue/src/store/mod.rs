@@ -48,8 +48,9 @@ pub(crate) use self::ring::Salvage;
 
 use std::sync::Arc;
 
-use crate::row::{LANES_MAX, Lane, Seq};
+use crate::row::{Lane, Seq};
 
+pub use crate::per_lane::PerLane;
 pub use crate::row::StoredRow;
 pub use crate::state::{Change, ConsumerState, GapRecord, LaneState, Position, State};
 
@@ -59,10 +60,10 @@ pub(crate) const SEGMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Settings that a store needs to open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Lanes in use, 1 to [`LANES_MAX`].
+    /// Lanes in use, 1 to [`LANES_MAX`](crate::LANES_MAX).
     pub lanes: u8,
     /// Byte limit per lane (as [`StoredRow::bytes`] counts); a lane's region follows from it.
-    pub lane_bytes: [u64; LANES_MAX],
+    pub lane_bytes: PerLane<u64>,
     /// Size of a segment.
     pub segment_bytes: u64,
     /// Largest key + meta + payload of one row.
@@ -108,6 +109,7 @@ pub struct Lost {
 
 /// Findings of a store's opening.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Recovered {
     /// The newest durable bookkeeping.
     pub state: State,
@@ -120,7 +122,22 @@ pub struct Recovered {
     /// Changed limits that could not be applied yet, in words for an operator: the file keeps its old division.
     pub limits_kept: Option<String>,
     /// Row with the highest number found per lane; the state's `next` may be lower after a crash.
-    pub highest_seq: [Seq; LANES_MAX],
+    pub highest_seq: PerLane<Seq>,
+}
+
+impl Recovered {
+    /// What a store finds that was closed cleanly and has no row above the state's.
+    #[must_use]
+    pub fn clean(state: State) -> Recovered {
+        Recovered {
+            state,
+            clean: true,
+            tail_uncertain: false,
+            damage: Vec::new(),
+            limits_kept: None,
+            highest_seq: PerLane::all(0),
+        }
+    }
 }
 
 /// Use of a lane's part of a store's file.
@@ -149,7 +166,7 @@ pub struct StoreStats {
     /// Syncs asked of the medium.
     pub syncs: u64,
     /// Bytes of rows each lane can still take now; a push beyond it meets `on_full` with reason `fragmented`.
-    pub room_bytes: [u64; LANES_MAX],
+    pub room_bytes: PerLane<u64>,
     /// Frames, files or values set aside as damaged.
     pub quarantined: u64,
 }
@@ -157,7 +174,7 @@ pub struct StoreStats {
 impl Default for StoreStats {
     /// Nothing done yet, and room without bound for a store that has no regions.
     fn default() -> StoreStats {
-        let room_bytes = [u64::MAX; LANES_MAX];
+        let room_bytes = PerLane::all(u64::MAX);
         StoreStats { bytes_written: 0, commits: 0, syncs: 0, room_bytes, quarantined: 0 }
     }
 }

@@ -24,7 +24,7 @@ pub(crate) fn position(position: &Position) -> bool {
     let counters =
         [position.floor, position.accepted, position.delivered, position.moved, position.queued_bytes];
     let mut below = position.floor;
-    counters.iter().chain(&position.dropped).all(|n| *n <= NUMBER_MAX)
+    counters.iter().chain(&position.dropped.0).all(|n| *n <= NUMBER_MAX)
         && position.gaps.iter().all(|gap| gap.first_seq <= gap.last_seq && gap.last_seq <= NUMBER_MAX)
         && position.gaps.iter().all(|gap| gap.count <= NUMBER_MAX)
         && position.acked.iter().all(|(first, last)| {
@@ -52,6 +52,9 @@ mod tests {
         for wrong in [&[(4, 9)][..], &[(7, 6)], &[(7, 9), (9, 12)], &[(7, u64::MAX)]] {
             assert!(!position(&at(5, wrong)), "{wrong:?}");
         }
-        assert!(!position(&Position { dropped: [0, u64::MAX, 0, 0, 0, 0, 0], ..Position::default() }));
+        assert!(!position(&Position {
+            dropped: crate::Dropped([0, u64::MAX, 0, 0, 0, 0, 0]),
+            ..Position::default()
+        }));
     }
 }

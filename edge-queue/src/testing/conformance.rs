@@ -12,7 +12,7 @@ use super::model::ModelStore;
 use super::rng::Rng;
 use crate::medium::Call;
 use crate::row::{Lane, Seq, StoredRow};
-use crate::state::{Change, ConsumerState, LaneState, Position, State};
+use crate::state::{Change, ConsumerState, Dropped, LaneState, Position, State};
 use crate::store::{DoneRows, ReadLimit, Recovered, Store};
 
 const LANE: Lane = Lane(1);
@@ -85,7 +85,7 @@ pub fn bookkeeping_survives_and_the_epoch_rises(open: Open<'_>) -> Result<(), St
         accepted: 900,
         delivered: 400,
         moved: 7,
-        dropped: [0, 1, 2, 3, 4, 5, 6],
+        dropped: Dropped([0, 1, 2, 3, 4, 5, 6]),
         queued_bytes: 6_000,
         gaps: Vec::new(),
     };

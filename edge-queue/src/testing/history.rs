@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::rng::Rng;
+use crate::per_lane::PerLane;
 use crate::row::{LANES_MAX, Lane, Seq, StoredRow};
 use crate::state::{Change, LaneState, Position, State};
 use crate::store::Options;
@@ -17,7 +18,7 @@ const TIGHT_LANE_BYTES: u64 = 128 * 1024;
 pub fn small_options() -> Options {
     Options {
         lanes: LANES,
-        lane_bytes: [512 * 1024; LANES_MAX],
+        lane_bytes: PerLane::all(512 * 1024),
         segment_bytes: 256 * 1024,
         row_bytes_max: 64 * 1024,
         gateway: 0xed9e,
@@ -27,7 +28,7 @@ pub fn small_options() -> Options {
 /// Options of a store whose regions are used several times over by a history of a thousand rows: six segments of
 /// 128 KiB per lane on the ring.
 pub fn tight_options() -> Options {
-    Options { lane_bytes: [TIGHT_LANE_BYTES; LANES_MAX], row_bytes_max: 20 * 1024, ..small_options() }
+    Options { lane_bytes: PerLane::all(TIGHT_LANE_BYTES), row_bytes_max: 20 * 1024, ..small_options() }
 }
 
 /// The row that belongs to a place: the same arguments give the same bytes, so that any row found can be judged.

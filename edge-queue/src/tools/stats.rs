@@ -53,7 +53,7 @@ fn as_text(found: &Inspection, lanes: &[Found], now: &Now, out: &mut dyn Write) 
     }
     for consumer in consumers(found) {
         for (lane, place) in (0..found.state().lanes).zip(&consumer.lanes) {
-            let dropped: u64 = place.dropped.iter().sum();
+            let dropped: u64 = place.dropped.total();
             writeln!(
                 out,
                 "consumer {} lane {lane}: {} queued of {} accepted, {} delivered, {} moved, {dropped} dropped; done below {} and in {} \
@@ -104,7 +104,7 @@ fn as_json(found: &Inspection, lanes: &[Found], now: &Now, out: &mut dyn Write) 
 
 /// One consumer's place and ledger in one lane.
 pub(super) fn place_json(consumer: &str, lane: u8, place: &Position) -> Value {
-    let count = |reason: Reason| place.dropped.get(reason as usize).copied().unwrap_or(0);
+    let count = |reason: Reason| place.dropped.for_reason(reason);
     let dropped: Map<String, Value> =
         Reason::ALL.into_iter().map(|reason| (reason.name().to_owned(), count(reason).into())).collect();
     json!({

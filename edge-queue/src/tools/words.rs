@@ -44,15 +44,14 @@ pub(super) fn lost(lane: Lane, lost: &Lost) -> String {
 }
 
 pub(super) fn gap(consumer: &str, gap: &Gap) -> String {
-    let record = &gap.record;
     format!(
         "lane {}: {} will not get {} rows between {} and {}: {}; not reported yet",
         gap.lane.0,
         consumer.escape_debug(),
-        record.count,
-        record.first_seq,
-        record.last_seq,
-        record.reason.name()
+        gap.count,
+        gap.first_seq,
+        gap.last_seq,
+        gap.reason.name()
     )
 }
 
@@ -112,16 +111,15 @@ pub(super) fn lost_json(lane: Lane, lost: &Lost) -> Value {
 }
 
 pub(super) fn gap_json(consumer: &str, gap: &Gap) -> Value {
-    let record = &gap.record;
     json!({
         "consumer": consumer,
         "lane": gap.lane.0,
-        "first": record.first_seq,
-        "last": record.last_seq,
-        "first_ms": record.first_ms,
-        "last_ms": record.last_ms,
-        "count": record.count,
-        "reason": record.reason.name(),
+        "first": gap.first_seq,
+        "last": gap.last_seq,
+        "first_ms": gap.first_ms,
+        "last_ms": gap.last_ms,
+        "count": gap.count,
+        "reason": gap.reason.name(),
     })
 }
 

@@ -150,7 +150,7 @@ impl<W: Write> Exporter<W> {
     /// Those of `out`.
     pub fn gap(&mut self, consumer: &str, gap: &Gap) -> io::Result<()> {
         self.enter(Kind::Gaps, gap.lane)?;
-        put_gap(&mut self.body, consumer, &gap.record);
+        put_gap(&mut self.body, consumer, &gap.record());
         self.done.gaps += 1;
         self.count()
     }

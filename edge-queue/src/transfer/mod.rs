@@ -1,7 +1,7 @@
 //! Moving a backlog to another gateway: a stream of blocks that prove themselves.
 //!
-//! [`Exporter`] writes one, [`Stream`] reads it whatever became of it on the way, [`import`] makes a new queue of it. What
-//! every byte means: `docs/queue-format.md`, "The export stream".
+//! [`Exporter`] writes one, [`Stream`] reads it whatever became of it on the way, [`import`] makes a new queue of it. Every
+//! byte of it is drawn in the repository's description of the formats.
 //!
 //! The rows keep payload, meta, key, lane, order, time stamp, time to live and weight. They get a new identity, since
 //! a row is only known upstream as (gateway, lane, epoch, seq) and the new gateway is another one: what the old one had

@@ -67,5 +67,5 @@ pub(super) fn get_gap(r: &mut Reader<'_>, lane: Lane) -> Option<(String, Gap)> {
         count: r.varint()?,
         reason: Reason::from_code(r.u8()?)?,
     };
-    Some((consumer, Gap { lane, record }))
+    Some((consumer, Gap::from((lane, record))))
 }

@@ -88,6 +88,17 @@ impl std::error::Error for StreamError {
 }
 
 /// Reads a stream item by item. RAM: one block, twice: some 128 KiB, or one large row.
+///
+/// ```
+/// # use edge_queue::transfer::{Exporter, Stream};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut bytes = Vec::new();
+/// Exporter::new(&mut bytes, 0x1d, 7, 2)?.finish()?;
+/// let mut stream = Stream::new(bytes.as_slice());
+/// assert!(stream.next_item()?.is_none() && stream.end().is_whole());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Stream<R> {
     input: R,

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 
 use edge_queue::medium::Dir;
 use edge_queue::store::{
-    Change, DoneRows, LaneState, Options, Position, ReadLimit, Recovered, RingStore, State, Store, StoredRow,
+    Change, DoneRows, Options, Position, ReadLimit, Recovered, RingStore, State, Store, StoredRow,
 };
 use edge_queue::testing::{Outcome, SimDir};
 use edge_queue::{Lane, Seq, Stamp};
@@ -28,7 +28,7 @@ const SIZES: [u64; 24] =
 pub(crate) fn options() -> Options {
     Options {
         lanes: 1,
-        lane_bytes: [32 * 1024; 4],
+        lane_bytes: [32 * 1024; 4].into(),
         segment_bytes: SEGMENT as u64,
         row_bytes_max: 8 * 1024,
         gateway: 0x1d,
@@ -59,8 +59,9 @@ pub(crate) fn plain(seq: Seq) -> StoredRow {
 }
 
 pub(crate) fn commit(store: &mut RingStore, state: &mut State, rows: &[StoredRow]) {
-    let change =
-        Change::Lane { lane: LANE, state: LaneState { next: rows.last().unwrap().seq + 1, ..state.lane[0] } };
+    let mut lane = state.lane[0];
+    lane.next = rows.last().unwrap().seq + 1;
+    let change = Change::Lane { lane: LANE, state: lane };
     state.apply(&change);
     store.append(rows).unwrap();
     store.commit(&[change], state).unwrap();
@@ -228,8 +229,10 @@ impl Image {
 
 /// A consumer acknowledges up to the floor.
 fn give_up(store: &mut RingStore, state: &mut State) {
-    let position = Position { floor: FLOOR, acked: [(FLOOR + 3, FLOOR + 4)].into(), ..Position::default() };
-    let lane = LaneState { floor: FLOOR, ..state.lane[0] };
+    let mut position = Position::from_floor(FLOOR);
+    position.acked.insert(FLOOR + 3, FLOOR + 4);
+    let mut lane = state.lane[0];
+    lane.floor = FLOOR;
     let changes = [
         Change::Position { consumer: HUB.into(), lane: LANE, position },
         Change::Lane { lane: LANE, state: lane },

@@ -33,15 +33,12 @@ pub(crate) fn stream(rows: &[StoredRow], gaps: &[(String, Gap)]) -> Vec<u8> {
 }
 
 pub(crate) fn gaps() -> Vec<(String, Gap)> {
-    let record = |reason| GapRecord {
-        first_seq: 3,
-        last_seq: 1 << 50,
-        first_ms: -5,
-        last_ms: i64::MAX,
-        count: 9,
-        reason,
+    let gap = |reason| {
+        let mut record = GapRecord::new(3, 1 << 50, 9, reason);
+        (record.first_ms, record.last_ms) = (-5, i64::MAX);
+        ("hub".to_owned(), Gap::from((Lane(1), record)))
     };
-    Reason::ALL.into_iter().map(|r| ("hub".to_owned(), Gap { lane: Lane(1), record: record(r) })).collect()
+    Reason::ALL.into_iter().map(gap).collect()
 }
 
 pub(crate) type Read = (Vec<StoredRow>, Vec<(String, Gap)>, StreamEnd);

@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 
 use edge_queue::medium::Dir;
-use edge_queue::store::{Change, DoneRows, LaneState, ReadLimit};
+use edge_queue::store::{Change, DoneRows, ReadLimit};
 use edge_queue::testing::{Rng, row_at};
 use edge_queue::{Lane, Seq};
 
@@ -27,7 +27,7 @@ pub(crate) fn write(open: OpenStore, dir: Box<dyn Dir>, commits: u64, out: &mut 
     for _ in 0..commits {
         let (first, last) = (figures.next, figures.next + rng.between(0, 60));
         let floor = last.saturating_sub(BACKLOG).max(figures.floor);
-        figures = LaneState { next: last + 1, floor, ..figures };
+        (figures.next, figures.floor) = (last + 1, floor);
         let change = Change::Lane { lane: LANE, state: figures };
         state.apply(&change);
         writeln!(out, "floor {floor}").unwrap();

@@ -507,7 +507,7 @@ async fn full_of_parked_rows_the_oldest_go_counted_and_told() {
     let main = rig.end().await;
     assert_eq!((ledger(&main).moved, ledger(&main).queued), (8, 0));
     let consumer = on(&parked, parked_config(), clock).consumer(CONSUMER).unwrap();
-    assert_eq!(consumer.gaps().iter().map(|gap| gap.record.count).sum::<u64>(), 5);
+    assert_eq!(consumer.gaps().iter().map(|gap| gap.count).sum::<u64>(), 5);
 }
 
 /// On a real directory: nothing is there before the first refusal, and a new start finds what is parked before it leases anything.

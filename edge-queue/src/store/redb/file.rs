@@ -9,7 +9,8 @@ use super::backend::Backend;
 use super::salvage;
 use super::value::{Bad, Head, decode_head, encode_head};
 use crate::medium::Dir;
-use crate::row::{LANES_MAX, Seq};
+use crate::per_lane::PerLane;
+use crate::row::Seq;
 use crate::state::State;
 use crate::store::Options;
 use crate::store::plausibility::NUMBER_MAX;
@@ -44,7 +45,7 @@ pub(super) struct Opened {
     pub(super) backend: Backend,
     pub(super) db: Database,
     pub(super) head: Head,
-    pub(super) highest_seq: [Seq; LANES_MAX],
+    pub(super) highest_seq: PerLane<Seq>,
     /// Description of the damage that was set aside on the way.
     pub(super) damage: Option<String>,
 }
@@ -225,10 +226,10 @@ pub(super) fn read_head(db: &Database) -> Result<Head, Trouble> {
     Ok(decode_head(value.value())?)
 }
 
-fn highest(db: &Database) -> Result<[Seq; LANES_MAX], Trouble> {
+fn highest(db: &Database) -> Result<PerLane<Seq>, Trouble> {
     let txn = db.begin_read().map_err(redb::Error::from)?;
     let table = txn.open_table(ROWS).map_err(redb::Error::from)?;
-    let mut highest = [0; LANES_MAX];
+    let mut highest = PerLane::all(0);
     for (lane, slot) in (0u8..).zip(&mut highest) {
         // A key above is no row's, whatever page it is read from.
         let mut range = table.range((lane, 0)..=(lane, NUMBER_MAX)).map_err(redb::Error::from)?;

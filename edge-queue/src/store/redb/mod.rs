@@ -39,6 +39,7 @@ use super::lanes::refuse_loss;
 use super::{DoneRows, Options, ReadLimit, Recovered, Store, StoreError, StoreStats, StoredChunk};
 use crate::error::OpenError;
 use crate::medium::Dir;
+use crate::per_lane::PerLane;
 use crate::row::{LANES_MAX, Lane, Seq, StoredRow};
 use crate::state::{Change, State};
 
@@ -96,7 +97,7 @@ impl RedbStore {
     pub(crate) fn open_as_it_is(dir: Box<dyn Dir>) -> Result<(RedbStore, Recovered), OpenError> {
         let options = Options {
             lanes: LANES_MAX as u8,
-            lane_bytes: [u64::MAX; LANES_MAX],
+            lane_bytes: PerLane::all(u64::MAX),
             segment_bytes: 0,
             row_bytes_max: ROW_BYTES_MAX,
             gateway: 0,
@@ -129,11 +130,11 @@ impl RedbStore {
             unnamed: false,
             stage: Vec::new(),
             hidden: BTreeSet::new(),
-            below: head.state.lane.map(|lane| lane.floor),
+            below: head.state.lane.0.map(|lane| lane.floor),
             head,
             walk: Walk::default(),
             ballast,
-            stats: StoreStats { room_bytes: [u64::MAX; LANES_MAX], ..StoreStats::default() },
+            stats: StoreStats::default(),
             earlier: (0, 0),
         };
         store.stats.quarantined += u64::from(damage.is_some());

@@ -12,7 +12,7 @@ const LIMIT: ReadLimit = ReadLimit { rows: 1000, bytes: 1 << 20 };
 fn options() -> Options {
     Options {
         lanes: 2,
-        lane_bytes: [1 << 20; LANES_MAX],
+        lane_bytes: [1 << 20; LANES_MAX].into(),
         segment_bytes: 1 << 18,
         row_bytes_max: 1 << 16,
         gateway: 42,

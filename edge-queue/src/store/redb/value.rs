@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+use crate::per_lane::PerLane;
 use crate::row::{LANES_MAX, Lane, Seq, StoredRow};
 use crate::state::{ConsumerState, GapRecord, LaneState, Position, Reason, State};
 use crate::store::plausibility;
@@ -135,7 +136,7 @@ pub(super) fn decode_head(value: &[u8]) -> Result<Head, Bad> {
     }
     for _ in 0..r.u32()? {
         let name = String::from_utf8(r.blob()?.to_vec()).map_err(|_| Bad::Damaged)?;
-        let mut lanes: [Position; LANES_MAX] = std::array::from_fn(|_| Position::default());
+        let mut lanes = PerLane::<Position>::default();
         for position in &mut lanes {
             *position = decode_position(&mut r)?;
         }
@@ -147,7 +148,7 @@ pub(super) fn decode_head(value: &[u8]) -> Result<Head, Bad> {
 fn encode_position(out: &mut Writer, position: &Position) {
     out.u64(position.floor).u64(position.accepted).u64(position.delivered).u64(position.moved);
     out.u64(position.queued_bytes);
-    for dropped in &position.dropped {
+    for dropped in &position.dropped.0 {
         out.u64(*dropped);
     }
     out.count(position.acked.len());
@@ -165,7 +166,7 @@ fn decode_position(r: &mut Reader<'_>) -> Result<Position, Bad> {
     let (floor, accepted, delivered, moved) = (r.u64()?, r.u64()?, r.u64()?, r.u64()?);
     let mut position = Position { floor, accepted, delivered, moved, ..Position::default() };
     position.queued_bytes = r.u64()?;
-    for dropped in &mut position.dropped {
+    for dropped in &mut position.dropped.0 {
         *dropped = r.u64()?;
     }
     let mut acked = BTreeMap::new();
@@ -331,7 +332,7 @@ mod tests {
         let (mut rng, cases) = (Rng::new(seed() ^ 2), fuzz_cases(200_000));
         let mut state = State::new(77, 2);
         let position = Position { acked: [(5, 6), (9, 9)].into(), ..Position::default() };
-        let lanes = std::array::from_fn(|_| position.clone());
+        let lanes = crate::per_lane::PerLane::from_fn(|_| position.clone());
         state.consumers.push(ConsumerState { name: "hub".into(), lanes });
         let seeds = [encode_head(&Head::new(state)), encode_row(&sample(), Totals { rows: 11, weight: 44 })];
         let mut good = 0;
@@ -383,12 +384,12 @@ mod tests {
             accepted: 20,
             delivered: 8,
             moved: 7,
-            dropped: [0, 1, 2, 3, 4, 5, 6],
+            dropped: crate::Dropped([0, 1, 2, 3, 4, 5, 6]),
             queued_bytes: 9,
             gaps: vec![gap],
         };
         let lanes = [Position::default(), position, Position::default(), Position::default()];
-        state.consumers.push(ConsumerState { name: "hub".into(), lanes });
+        state.consumers.push(ConsumerState { name: "hub".into(), lanes: lanes.into() });
         let totals = Totals { rows: 6, weight: 9 };
         let head =
             Head { generation: 8, clean: true, written: [(2, totals); 4], removed: [totals; 4], state };

@@ -23,7 +23,7 @@ fn position() -> Position {
         accepted: 100,
         delivered: 60,
         moved: 7,
-        dropped: [0, 1, 2, 3, 4, 5, 300],
+        dropped: crate::Dropped([0, 1, 2, 3, 4, 5, 300]),
         gaps: vec![gap(Reason::Overflow), gap(Reason::Quarantined)],
     }
 }
@@ -62,7 +62,7 @@ fn snapshot() -> Vec<u8> {
     let mut state = State::new(77, 2);
     for name in ["hub", "second"] {
         let lanes = [position(), Position::default(), position(), Position::default()];
-        state.consumers.push(ConsumerState { name: name.into(), lanes });
+        state.consumers.push(ConsumerState { name: name.into(), lanes: lanes.into() });
     }
     let mut out = Vec::new();
     put_snapshot(&mut out, &Geometry { segment_bytes: 65_536, lanes: 2, segments: [5, 6, 0, 0] }, &state);

@@ -172,7 +172,13 @@ mod tests {
     use super::*;
 
     fn options(lanes: u8, lane_bytes: [u64; 4], row: usize) -> Options {
-        Options { lanes, lane_bytes, segment_bytes: 1 << 20, row_bytes_max: row, gateway: 1 }
+        Options {
+            lanes,
+            lane_bytes: lane_bytes.into(),
+            segment_bytes: 1 << 20,
+            row_bytes_max: row,
+            gateway: 1,
+        }
     }
 
     #[test]

@@ -63,7 +63,8 @@ use self::superblock::Superblock;
 use self::writer::{Buffers, Writer};
 use crate::error::OpenError;
 use crate::medium::{Dir, Medium};
-use crate::row::{LANES_MAX, Lane, Seq, StoredRow};
+use crate::per_lane::PerLane;
+use crate::row::{Lane, Seq, StoredRow};
 use crate::state::{Change, State};
 use crate::store::bytes;
 use crate::store::{
@@ -305,11 +306,10 @@ impl Store for RingStore {
     fn stats(&self) -> StoreStats {
         let mut stats = self.stats;
         stats.quarantined = self.reader.quarantined;
-        let mut room = [0; LANES_MAX];
-        for (room, log) in room.iter_mut().zip(&self.lanes) {
+        stats.room_bytes = PerLane::all(0);
+        for (room, log) in stats.room_bytes.iter_mut().zip(&self.lanes) {
             *room = log.room_bytes(&self.superblock.geometry, self.head_pages);
         }
-        stats.room_bytes = room;
         stats
     }
 }

@@ -17,7 +17,6 @@ use super::snapshot::get_geometry;
 use super::superblock::{Found, Superblock};
 use crate::error::OpenError;
 use crate::medium::{Dir, Medium};
-use crate::row::LANES_MAX;
 use crate::state::State;
 use crate::store::{Options, Recovered};
 
@@ -111,15 +110,7 @@ fn fresh(
     state.epoch = superblock.epoch;
     let clean = damage.is_empty();
     let store = RingStore::new(dir, medium, superblock, scan, Quarantine::default(), state.clone());
-    let recovered = Recovered {
-        state,
-        clean,
-        tail_uncertain: false,
-        damage,
-        limits_kept: None,
-        highest_seq: [0; LANES_MAX],
-    };
-    Ok((store, recovered))
+    Ok((store, Recovered { clean, damage, ..Recovered::clean(state) }))
 }
 
 /// Makes [`FILE_NEW`], whole and durable but for its name.

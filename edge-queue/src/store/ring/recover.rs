@@ -16,7 +16,7 @@ use super::superblock::{Superblock, Waived};
 use crate::error::OpenError;
 use crate::flaw::{Flaw, planted};
 use crate::medium::{Dir, Medium};
-use crate::row::LANES_MAX;
+use crate::per_lane::PerLane;
 use crate::state::State;
 use crate::store::Recovered;
 use crate::store::lanes::refuse_loss;
@@ -63,7 +63,7 @@ impl Looked {
         damage.append(&mut scan.damage);
         let mut state = scan.state.take().unwrap_or_else(|| State::new(superblock.gateway, geometry.lanes));
         state.gateway = superblock.gateway;
-        let mut highest_seq = [0; LANES_MAX];
+        let mut highest_seq = PerLane::all(0);
         for (log, highest) in scan.lanes.iter().zip(&mut highest_seq) {
             *highest = log.counters.highest;
         }

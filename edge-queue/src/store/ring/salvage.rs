@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn the_newest_ring_in_the_file_is_it_and_floors_of_a_snapshot_count() {
-        let lane_bytes = [1 << 20; 4];
+        let lane_bytes = [1 << 20; 4].into();
         let options =
             Options { lanes: 1, lane_bytes, segment_bytes: 65_536, row_bytes_max: 1000, gateway: 0x1d };
         let (dir, mut seq) = (SimDir::new(), 0);

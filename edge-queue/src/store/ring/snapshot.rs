@@ -5,6 +5,7 @@ use super::bytes::{Reader, put_bytes, put_signed, put_varint};
 use super::high_water::HighWaterMarks;
 use super::layout::Geometry;
 use super::record::{get_lane, put_lane};
+use crate::per_lane::PerLane;
 use crate::row::LANES_MAX;
 use crate::state::{ConsumerState, GapRecord, Position, Reason, State};
 use crate::store::plausibility;
@@ -61,7 +62,7 @@ fn get_state(r: &mut Reader<'_>, gateway: u64, epoch: u32) -> Option<State> {
     }
     for _ in 0..r.len()? {
         let name = std::str::from_utf8(r.bytes()?).ok()?.to_owned();
-        let mut lanes: [Position; LANES_MAX] = Default::default();
+        let mut lanes = PerLane::<Position>::default();
         for position in &mut lanes {
             *position = get_position(r)?;
         }
@@ -77,7 +78,7 @@ pub(super) fn put_position(out: &mut Vec<u8>, position: &Position) {
     put_varint(out, position.delivered);
     put_varint(out, position.moved);
     put_varint(out, position.queued_bytes);
-    position.dropped.iter().for_each(|count| put_varint(out, *count));
+    position.dropped.0.iter().for_each(|count| put_varint(out, *count));
     put_varint(out, position.acked.len() as u64);
     let mut before = position.floor;
     for (first, last) in &position.acked {
@@ -103,7 +104,7 @@ pub(super) fn get_position(r: &mut Reader<'_>) -> Option<Position> {
     position.delivered = r.varint()?;
     position.moved = r.varint()?;
     position.queued_bytes = r.varint()?;
-    for count in &mut position.dropped {
+    for count in &mut position.dropped.0 {
         *count = r.varint()?;
     }
     let mut before = position.floor;
@@ -150,7 +151,7 @@ mod tests {
             accepted: 100,
             delivered: 60,
             moved: 7,
-            dropped: [0, 1, 2, 3, 4, 5, plausibility::NUMBER_MAX],
+            dropped: crate::Dropped([0, 1, 2, 3, 4, 5, plausibility::NUMBER_MAX]),
             queued_bytes: 700,
             gaps: vec![gap(Reason::Overflow), gap(Reason::Quarantined)],
         };
@@ -159,7 +160,7 @@ mod tests {
         state.lane[1] =
             LaneState { next: 50, floor: 12, rows: 9, weight: 10, bytes: 2000, recount_due: true };
         for name in ["hub", "second", ""] {
-            let mut lanes: [Position; LANES_MAX] = Default::default();
+            let mut lanes = PerLane::<Position>::default();
             lanes[1] = position.clone();
             state.consumers.push(ConsumerState { name: name.into(), lanes });
         }

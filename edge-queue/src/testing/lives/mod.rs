@@ -12,6 +12,7 @@ use super::medium::SimDir;
 use super::rng::Rng;
 use super::rule::{JudgeRule, Violation};
 use super::store_rule::{Rule, accepted, judged};
+use crate::per_lane::PerLane;
 use crate::row::{LANES_MAX, Lane, Seq, StoredRow};
 use crate::state::State;
 use crate::store::{Recovered, Store};
@@ -36,7 +37,7 @@ pub struct Lives {
     /// The bookkeeping that holds.
     durable: State,
     /// Row with the highest number of each lane.
-    highest: [Seq; LANES_MAX],
+    highest: PerLane<Seq>,
     /// Commit that was under way when the last life ended: it may be there, in part.
     doubt: Option<Doubt>,
     /// Set if an open must find the store closed; `None` when nobody can know.
@@ -76,7 +77,7 @@ impl Lives {
             dir: SimDir::new(),
             kept: Rows::new(),
             durable: State::new(0, LANES),
-            highest: [0; LANES_MAX],
+            highest: PerLane::all(0),
             doubt: None,
             closed: Some(false),
             backlog_bytes_max: rng.between(10, 100) * 1024,

@@ -226,7 +226,7 @@ impl Image {
         Rule::Twice.require(again.is_none(), || format!("{}: row {again:?} came again", reader.name))?;
         for lane in 0..self.lanes {
             let gaps: Vec<_> = consumer.gaps().into_iter().filter(|gap| gap.lane.0 == lane).collect();
-            let told: u64 = gaps.iter().map(|gap| gap.record.count).sum();
+            let told: u64 = gaps.iter().map(|gap| gap.count).sum();
             let ledger =
                 queue.ledger().into_iter().find(|l| (l.consumer == reader.name, l.lane.0) == (true, lane));
             let dropped = ledger.map_or(0, |ledger| ledger.quarantined());
@@ -235,9 +235,7 @@ impl Image {
             let mine = self.rows.iter().filter(|(nth, row)| row.lane == lane && wanted(nth));
             let missing: Vec<(&u64, &Pushed)> = mine.filter(|(nth, _)| !arrived.contains(nth)).collect();
             let covers = |row: &Pushed| {
-                gaps.iter()
-                    .filter(|gap| (gap.record.first_seq..=gap.record.last_seq).contains(&row.seq))
-                    .count()
+                gaps.iter().filter(|gap| (gap.first_seq..=gap.last_seq).contains(&row.seq)).count()
             };
             let weight: u64 = missing.iter().map(|(_, row)| row.weight).sum();
             outcome.lost += missing.len() as u64;

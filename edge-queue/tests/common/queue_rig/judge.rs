@@ -256,7 +256,7 @@ pub(super) fn compare_gaps(gaps: &[Gap], name: &str, model: &Reference) -> Resul
 
 /// Each loss is in one record of its reason, each record begins and ends with one, and its count is exact.
 fn gaps_say(gaps: &[Gap], losses: &[Loss]) -> Result<(), String> {
-    for gap in gaps.iter().map(|gap| gap.record) {
+    for gap in gaps {
         let within =
             |loss: &&Loss| loss.reason == gap.reason && (gap.first_seq..=gap.last_seq).contains(&loss.seq);
         let own: Vec<&Loss> = losses.iter().filter(within).collect();
@@ -268,7 +268,7 @@ fn gaps_say(gaps: &[Gap], losses: &[Loss]) -> Result<(), String> {
         }
     }
     let (told, lost): (u64, u64) =
-        (gaps.iter().map(|gap| gap.record.count).sum(), losses.iter().map(|loss| loss.weight).sum());
+        (gaps.iter().map(|gap| gap.count).sum(), losses.iter().map(|loss| loss.weight).sum());
     if told != lost { Err(format!("gap records tell of {told} of {lost}")) } else { Ok(()) }
 }
 

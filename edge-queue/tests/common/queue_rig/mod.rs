@@ -197,7 +197,7 @@ impl Rig {
                 let bytes = self.setup.lanes.map(|limits| limits.bytes);
                 let options = edge_queue::store::Options {
                     lanes: 2,
-                    lane_bytes: [bytes[0], bytes[1], 0, 0],
+                    lane_bytes: [bytes[0], bytes[1]].into(),
                     segment_bytes: SEGMENT_BYTES,
                     row_bytes_max: ROW_BYTES_MAX,
                     gateway: 7,

@@ -149,7 +149,7 @@ impl Rig {
             for name in self.model.consumers() {
                 let gaps = queue.consumer(name).unwrap().gaps();
                 let own = gaps.iter().filter(|gap| usize::from(gap.lane.0) == last);
-                let told: u64 = own.map(|gap| gap.record.count).sum();
+                let told: u64 = own.map(|gap| gap.count).sum();
                 prop_assert_eq!(told, self.model.lost(name, last), "gap records of an absent lane");
             }
             queue.close().unwrap();

@@ -334,7 +334,7 @@ impl Rig {
         self.receipts.retain(|(_, pending)| pending.try_get().unwrap().is_none());
         // What is left unread is also right: gap records count what the ledger dropped.
         for (name, consumer) in &self.consumers {
-            let gaps: u64 = consumer.gaps().iter().map(|gap| gap.record.count).sum();
+            let gaps: u64 = consumer.gaps().iter().map(|gap| gap.count).sum();
             let ledgers = self.queue().ledger();
             let dropped: u64 =
                 ledgers.iter().filter(|l| l.consumer == *name).map(|l| l.dropped.total()).sum();
