@@ -22,6 +22,8 @@ pub(crate) struct Share {
     pub(crate) weight: u64,
     /// The loss alone says what it cost.
     pub(crate) certain: bool,
+    /// Wall times of the rows before and after, 0 where they are not known.
+    pub(crate) ms: (i64, i64),
 }
 
 impl Share {
@@ -57,7 +59,12 @@ impl Share {
         };
         let weight = if all { lost.weight } else { part_of(lost.weight, rows, lost.rows).max(rows) };
         let certain = lost.exact && span == lost.rows && (all || lost.weight == lost.rows);
-        Some(Share { first: first_open?, last: last_open, rows, weight, certain })
+        Some(Share { first: first_open?, last: last_open, rows, weight, certain, ms: (0, 0) })
+    }
+
+    /// The share between these times.
+    pub(crate) fn between(self, ms: (i64, i64)) -> Share {
+        Share { ms, ..self }
     }
 
     /// The record for the consumer; `None` when no row was among the open numbers.
@@ -65,8 +72,8 @@ impl Share {
         (self.weight > 0).then_some(GapRecord {
             first_seq: self.first,
             last_seq: self.last,
-            first_ms: 0,
-            last_ms: 0,
+            first_ms: self.ms.0,
+            last_ms: self.ms.1,
             count: self.weight,
             reason: Reason::Quarantined,
         })
@@ -146,7 +153,7 @@ mod tests {
 
     #[test]
     fn the_ledger_decides_what_the_shares_leave_open() {
-        let of = |weight, certain| Share { first: 1, last: 9, rows: 1, weight, certain };
+        let of = |weight, certain| Share { first: 1, last: 9, rows: 1, weight, certain, ms: (0, 0) };
         let weights = |missing, shares: &[Share]| {
             let mut shares = shares.to_vec();
             let left = divide(missing, &mut shares);

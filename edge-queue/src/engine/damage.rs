@@ -47,7 +47,7 @@ impl Engine {
         let chunk = self.read_only(open, lane, from, limit)?;
         if !chunk.lost.is_empty() {
             let up_ms = self.clock.now().up_ms;
-            if !self.with_model(|model| model.lose(lane, &chunk.lost, up_ms)) {
+            if !self.with_model(|model| model.lose(lane, &chunk, up_ms)) {
                 self.reckon(open, lane, &chunk.lost)?;
             }
             self.say_losses();

@@ -10,12 +10,10 @@ use crate::losses::{Share, divide};
 use crate::model::progress::Progress;
 use crate::model::usage::{Size, Usage};
 use crate::model::{Cursor, Model};
+use crate::neighbours::Neighbours;
 use crate::row::{Seq, StoredRow};
 use crate::state::{GapRecord, Reason};
 use crate::store::{Lost, StoredChunk};
-
-/// Losses in lanes without a consumer that an event told of, at most: beyond it one may be told again.
-const TOLD_MAX: usize = 256;
 
 /// A lane that is being reckoned.
 pub(super) struct Reckoning {
@@ -23,6 +21,15 @@ pub(super) struct Reckoning {
     usage: Usage,
     /// Per consumer: weight and bytes of rows looked at that can be read and are not done.
     open: Vec<Open>,
+    neighbours: Neighbours,
+}
+
+/// What a pass over a lane found gone below `below`. `all`: nothing else is.
+struct Damage<'a> {
+    lost: &'a [Lost],
+    neighbours: &'a Neighbours,
+    below: Seq,
+    all: bool,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -63,8 +70,12 @@ impl Reckoning {
 
 impl Model {
     /// Takes in damage that a read passed over. `false`: nothing was counted, the lane must be reckoned.
-    pub(crate) fn lose(&mut self, lane: usize, lost: &[Lost], up_ms: u64) -> bool {
-        let Some(below) = self.lanes.get(lane).map(|l| l.tail.from()) else { return true };
+    pub(crate) fn lose(&mut self, lane: usize, chunk: &StoredChunk, up_ms: u64) -> bool {
+        let Some(l) = self.lanes.get(lane) else { return true };
+        let (below, lost) = (l.tail.from(), &chunk.lost);
+        let mut neighbours = Neighbours::after(l.newest_read);
+        neighbours.pass(&chunk.rows, lost);
+        neighbours.pass(l.tail.first().map_or(&[], std::slice::from_ref), &[]);
         let cursors = self.consumers.iter().filter_map(|consumer| consumer.lanes.get(lane));
         let shares: Vec<Vec<Share>> = cursors.map(|cursor| cursor.shares(lost, below)).collect();
         if shares.iter().flatten().any(|share| !share.certain) {
@@ -80,7 +91,7 @@ impl Model {
                         continue;
                     }
                     worst = worst.max(share.rows);
-                    cursor.quarantine(&share);
+                    cursor.quarantine(&share.between(neighbours.times(lost)));
                 }
             }
             self.note_loss(lane, lost, worst, up_ms);
@@ -95,18 +106,18 @@ impl Model {
         let id = l.id;
         if self.consumers.is_empty() {
             // What is not counted now is the first consumer's to lose.
-            if self.told.len() >= TOLD_MAX || !self.told.insert((lane, lost.first)) {
+            if !self.losses.is_news(lane, lost.first) {
                 return;
             }
         } else if rows == 0 {
             return;
         } else {
             l.take_lost(lost);
-            self.lag(rows, up_ms);
+            self.lag.add(rows, up_ms);
             self.recount_later(lane);
         }
         let (Lost { first, last, .. }, rows) = (*lost, if rows == 0 { lost.rows } else { rows });
-        self.losses.push(Event::Lost { lane: id, first, last, rows });
+        self.losses.put(Event::Lost { lane: id, first, last, rows });
     }
 
     /// Begins to reckon a lane: where to read from, and up to where.
@@ -116,7 +127,8 @@ impl Model {
         let at = lowest.unwrap_or(l.floor).max(l.floor);
         let open = vec![Open::default(); self.consumers.len()];
         let progress = Progress::new(lane, at);
-        self.reckoning = Some(Reckoning { progress, usage: Usage::default(), open });
+        let (usage, neighbours) = (Usage::default(), Neighbours::default());
+        self.reckoning = Some(Reckoning { progress, usage, open, neighbours });
         Some((at, l.tail.from()))
     }
 
@@ -127,7 +139,8 @@ impl Model {
             self.reckon_row(row);
         }
         let next = next.map(|next| next.max(from.saturating_add(1))).filter(|next| *next < below);
-        let progress = &mut self.reckoning.as_mut()?.progress;
+        let Reckoning { progress, neighbours, .. } = self.reckoning.as_mut()?;
+        neighbours.pass(&rows, &lost);
         progress.lost.extend(lost);
         progress.at = next.unwrap_or(below);
         next
@@ -161,7 +174,12 @@ impl Model {
             seq = row.seq.saturating_add(1);
             self.reckon_row(&row);
         }
-        let Some(Reckoning { progress, mut usage, open }) = self.reckoning.take() else { return };
+        let Some(Reckoning { progress, mut usage, open, mut neighbours }) = self.reckoning.take() else {
+            return;
+        };
+        if let Some(row) = self.lanes.get(lane).and_then(|l| l.tail.first()) {
+            neighbours.pass(std::slice::from_ref(row), &[]);
+        }
         progress.held_by_any(self, below).for_each(|size| usage.add(size));
         let mut lost = progress.lost;
         let passed = |lost: &Lost| first.iter().any(|f| f.first <= lost.last && lost.first <= f.last);
@@ -173,7 +191,11 @@ impl Model {
         let mut worst = vec![0; lost.len()];
         for (consumer, open) in open.iter().enumerate() {
             if let Some(cursor) = self.cursor_mut(consumer, lane) {
-                cursor.settle(&lost, *open, below, all, &mut worst);
+                cursor.settle(
+                    &Damage { lost: &lost, neighbours: &neighbours, below, all },
+                    *open,
+                    &mut worst,
+                );
             }
         }
         for (lost, rows) in lost.iter().zip(worst) {
@@ -189,7 +211,7 @@ impl Model {
 
     /// Takes the losses since the last call.
     pub(crate) fn take_losses(&mut self) -> Vec<Event> {
-        std::mem::take(&mut self.losses)
+        self.losses.take()
     }
 }
 
@@ -211,14 +233,15 @@ impl Cursor {
         }
     }
 
-    /// Makes the ledger say what is there: `open` can be read, the rest is lost. `all`: `lost` is all that is lost.
-    fn settle(&mut self, lost: &[Lost], open: Open, below: Seq, all: bool, worst: &mut [u64]) {
+    /// Makes the ledger say what is there: `open` can be read, the rest is lost.
+    fn settle(&mut self, damage: &Damage<'_>, open: Open, worst: &mut [u64]) {
+        let Damage { lost, neighbours, below, all } = *damage;
         let mut at = Vec::new();
         let mut shares = Vec::new();
         for (nth, lost) in lost.iter().enumerate() {
             for share in self.shares(std::slice::from_ref(lost), below) {
                 at.push(nth);
-                shares.push(share);
+                shares.push(share.between(neighbours.times(lost)));
             }
         }
         let gone = |seq: Seq| seq < below && lost.iter().any(|lost| (lost.first..=lost.last).contains(&seq));
@@ -250,9 +273,7 @@ impl Cursor {
     pub(super) fn lose_unseen(&mut self, weight: u64) {
         self.lose(weight);
         let last_seq = self.backlog_next.max(self.pos.floor).saturating_sub(1).max(1);
-        let (first_ms, last_ms, reason) = (0, 0, Reason::Quarantined);
-        let record = GapRecord { first_seq: last_seq, last_seq, first_ms, last_ms, count: weight, reason };
-        self.pos.add_gap(record);
+        self.pos.add_gap(GapRecord::new(last_seq, last_seq, weight, Reason::Quarantined));
     }
 }
 

@@ -63,8 +63,13 @@ impl Position {
 fn join(into: &mut GapRecord, other: &GapRecord) {
     into.first_seq = into.first_seq.min(other.first_seq);
     into.last_seq = into.last_seq.max(other.last_seq);
-    into.first_ms = into.first_ms.min(other.first_ms);
-    into.last_ms = into.last_ms.max(other.last_ms);
+    // 0 stands for a time that is not known.
+    if other.first_ms != 0 {
+        into.first_ms = if into.first_ms == 0 { other.first_ms } else { into.first_ms.min(other.first_ms) };
+    }
+    if other.last_ms != 0 {
+        into.last_ms = if into.last_ms == 0 { other.last_ms } else { into.last_ms.max(other.last_ms) };
+    }
     into.count = into.count.saturating_add(other.count);
 }
 
@@ -87,6 +92,16 @@ mod tests {
         p.add_gap(one(12, 12, 1, Reason::Overflow));
         assert_eq!(p.gaps.len(), 3);
         assert_eq!((p.gaps[0].first_seq, p.gaps[0].last_seq, p.gaps[0].count), (5, 9, 10));
+    }
+
+    #[test]
+    fn a_time_that_is_not_known_leaves_that_of_the_other_loss() {
+        for (first, second) in [(0, 70), (70, 0)] {
+            let mut p = Position::default();
+            p.add_gap(one(5, first, 1, Reason::Quarantined));
+            p.add_gap(one(6, second, 1, Reason::Quarantined));
+            assert_eq!((p.gaps[0].first_ms, p.gaps[0].last_ms), (70, 70));
+        }
     }
 
     #[test]

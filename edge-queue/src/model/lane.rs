@@ -9,7 +9,7 @@ use crate::model::ram_tail::RamTail;
 use crate::model::read_fault::ReadFault;
 use crate::model::usage::{Size, Usage};
 use crate::row::{Lane, ROW_OVERHEAD_BYTES, Row, Seq, StoredRow};
-use crate::state::{LaneState, REASON_SLOTS, Reason};
+use crate::state::{Dropped, LaneState, Reason};
 use crate::store::{DoneRows, Lost};
 use crate::time::Now;
 
@@ -87,15 +87,7 @@ pub(crate) struct Counts {
     pub(crate) accepted: u64,
     pub(crate) handed_over: u64,
     pub(crate) refused: u64,
-    pub(crate) dropped: [u64; REASON_SLOTS],
-}
-
-impl Counts {
-    pub(crate) fn drop_for(&mut self, reason: Reason, weight: u64) {
-        if let Some(count) = self.dropped.get_mut(reason as usize) {
-            *count = count.saturating_add(weight);
-        }
-    }
+    pub(crate) dropped: Dropped,
 }
 
 /// Bookkeeping of one lane: its counters, limits and waiting rows.
@@ -122,6 +114,8 @@ pub(crate) struct LaneModel {
     /// `usage` may count rows that nobody wants: see [`recount`](super::recount).
     pub(crate) recount_due: bool,
     pub(crate) counts: Counts,
+    /// Number and wall time of the last row that the latest read brought.
+    pub(crate) newest_read: Option<(Seq, i64)>,
     /// The medium does not answer reads of it.
     pub(crate) read_fault: Option<ReadFault>,
 }
@@ -144,6 +138,7 @@ impl LaneModel {
             dirty: false,
             recount_due: state.recount_due,
             counts: Counts::default(),
+            newest_read: None,
             read_fault: None,
         }
     }
@@ -168,7 +163,7 @@ impl LaneModel {
         usage.rows -= rows;
         usage.weight = usage.weight.saturating_sub(lost.weight);
         usage.end();
-        self.counts.drop_for(Reason::Quarantined, lost.weight);
+        self.counts.dropped.add(Reason::Quarantined, lost.weight);
         self.dirty = true;
     }
 
@@ -273,7 +268,7 @@ mod tests {
         assert_eq!(l.usage, Usage { rows: 7, weight: 15, bytes: 700 });
         l.take_lost(&Lost { rows: 99, ..lost });
         assert_eq!(l.usage, Usage::default());
-        assert!(l.dirty && l.counts.dropped.get(Reason::Quarantined as usize) == Some(&10));
+        assert!(l.dirty && l.counts.dropped.for_reason(Reason::Quarantined) == 10);
     }
 
     #[test]

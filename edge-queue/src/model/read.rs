@@ -104,6 +104,9 @@ impl Model {
         chunk: StoredChunk,
     ) -> (Vec<StoredRow>, Seq) {
         let StoredChunk { mut rows, next, lost } = chunk;
+        if let (Some(l), Some(row)) = (self.lanes.get_mut(lane), rows.last()) {
+            l.newest_read = Some((row.seq, row.stamp.wall_ms));
+        }
         rows.retain(|row| row.seq >= from && row.seq < below);
         let upto = next.unwrap_or(below).clamp(from.saturating_add(1), below.max(from.saturating_add(1)));
         // Numbers between are holes: elided rows of an earlier run, or a torn last commit. What is lost was settled when it was

@@ -16,7 +16,7 @@ fn a_consumer_whose_place_damage_took_starts_at_the_oldest_row() {
     }
     let rules = Config::default().lanes(1).rules();
     let floors = |damaged| -> Vec<Seq> {
-        let m = Model::new(rules.clone(), state.clone(), [0; LANES_MAX], true, damaged);
+        let m = Model::new(rules.clone(), state.clone(), PerLane::all(0), true, damaged);
         m.consumers.iter().filter_map(|r| r.lanes.first()).map(|cursor| cursor.pos.floor).collect()
     };
     assert_eq!(floors(true), [50, 40]);

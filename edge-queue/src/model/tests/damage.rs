@@ -15,7 +15,7 @@ fn a_loss_that_says_what_it_cost_is_counted_without_looking_the_lane_through() {
     let id = m.find_consumer("hub").unwrap();
     deliver(&mut m, id, 1..=15);
     m.cursor_mut(1, 0).unwrap().pos.mark(1, 17);
-    assert!(m.lose(0, &[lost(11, 20, true)], 1));
+    assert!(m.lose(0, &gone(&[lost(11, 20, true)]), 1));
     assert_eq!(ledger(&m, 0), [100, 15, 5, 80]);
     assert_eq!(m.lanes.first().unwrap().usage.rows, 90);
     let told = m.take_losses();
@@ -25,11 +25,11 @@ fn a_loss_that_says_what_it_cost_is_counted_without_looking_the_lane_through() {
 #[test]
 fn without_a_consumer_each_loss_is_told_once_and_their_number_is_bounded() {
     let mut m = stored(4_000, &[]);
-    let one = [lost(1, 10, true)];
+    let one = gone(&[lost(1, 10, true)]);
     assert!(m.lose(0, &one, 1) && m.lose(0, &one, 1));
     let told = m.take_losses();
     assert!(matches!(told.as_slice(), [Event::Lost { first: 1, last: 10, rows: 10, .. }]), "{told:?}");
-    (1..300).for_each(|n| assert!(m.lose(0, &[lost(n * 10 + 1, n * 10 + 10, true)], 1)));
+    (1..300).for_each(|n| assert!(m.lose(0, &gone(&[lost(n * 10 + 1, n * 10 + 10, true)]), 1)));
     assert_eq!(m.take_losses().len(), 255);
     assert_eq!(m.lanes.first().unwrap().usage.rows, 4_000, "the first consumer's to lose");
 }

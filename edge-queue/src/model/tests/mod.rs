@@ -12,6 +12,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::config::Config;
+use crate::event::Event;
 use crate::row::{ROW_OVERHEAD_BYTES, Row, StoredRow};
 use crate::state::{Change, ConsumerState, Position};
 use crate::store::{Lost, StoredChunk};
@@ -27,7 +28,7 @@ pub(super) fn at(up_ms: u64) -> Now {
 pub(super) fn model(config: &Config) -> Model {
     let rules = config.rules();
     let state = State::new(1, rules.lanes.len() as u8);
-    Model::new(rules, state, [0; LANES_MAX], true, false)
+    Model::new(rules, state, PerLane::all(0), true, false)
 }
 
 pub(super) fn row() -> Row {
@@ -42,7 +43,7 @@ pub(super) fn push(model: &mut Model, rows: usize) {
 pub(super) fn write(model: &mut Model) -> Option<Vec<Change>> {
     let Batch { rows, changes, state } = model.begin()?;
     drop(rows);
-    model.written(&state, &[u64::MAX; LANES_MAX], true);
+    model.written(&state, &PerLane::all(u64::MAX), true);
     Some(changes)
 }
 
@@ -78,7 +79,7 @@ fn stored_with(rows: u64, consumers: &[&str], config: &Config) -> Model {
         consumer.lanes.iter_mut().take(1).for_each(|lane| lane.clone_from(&cursor));
         state.consumers.push(consumer);
     }
-    Model::new(config.rules(), state, [0; LANES_MAX], true, false)
+    Model::new(config.rules(), state, PerLane::all(0), true, false)
 }
 
 /// Result of a read: these rows, where it goes on, and what is lost.
@@ -98,6 +99,11 @@ fn chunk(rows: impl IntoIterator<Item = Seq>, next: Option<Seq>, lost: &[Lost]) 
     StoredChunk { rows: rows.into_iter().map(row).collect(), next, lost: lost.to_vec() }
 }
 
+/// A read that brought nothing but losses.
+fn gone(lost: &[Lost]) -> StoredChunk {
+    chunk([], None, lost)
+}
+
 fn lost(first: Seq, last: Seq, exact: bool) -> Lost {
     let rows = last - first + 1;
     Lost { first, last, rows, weight: rows, exact }
@@ -115,7 +121,7 @@ fn hold(model: &mut Model, consumer: usize, rows: impl IntoIterator<Item = Seq>)
 /// (accepted, delivered, quarantined, queued) of a consumer in the lane.
 fn ledger(model: &Model, consumer: usize) -> [u64; 4] {
     let cursor = model.consumers.get(consumer).and_then(|r| r.lanes.first()).unwrap();
-    let quarantined = cursor.pos.dropped.get(crate::Reason::Quarantined as usize).copied().unwrap();
+    let quarantined = cursor.pos.dropped.for_reason(crate::Reason::Quarantined);
     [cursor.pos.accepted, cursor.pos.delivered, quarantined, cursor.queued]
 }
 

@@ -37,13 +37,13 @@ fn rows_acknowledged_between_two_reads_of_a_count_count_once() {
     let (hub, other) = (m.find_consumer("hub").unwrap(), m.find_consumer("other").unwrap());
     hold(&mut m, 0, [10, 11, 51, 95, 96]);
     hold(&mut m, 1, [10, 51, 95, 97]);
-    let gone = [lost(91, 100, true)];
+    let taken = [lost(91, 100, true)];
     assert_eq!(m.recount_start(0), Some((1, 101)));
     assert_eq!(m.recount_read(1, 101, chunk(1..=50, Some(51), &[])), Some(51));
     deliver(&mut m, hub, [10, 11, 51]);
     deliver(&mut m, other, [10, 51]);
-    assert!(m.lose(0, &gone, 1));
-    assert_eq!(m.recount_read(51, 101, chunk(51..=90, None, &gone)), None);
+    assert!(m.lose(0, &gone(&taken), 1));
+    assert_eq!(m.recount_read(51, 101, chunk(51..=90, None, &taken)), None);
     deliver(&mut m, hub, [95]);
     deliver(&mut m, other, [95]);
     m.recount_finish(101, 1);

@@ -15,6 +15,7 @@ use crate::error::{ConfigError, OpenError};
 use crate::flaw::{Flaw, planted};
 use crate::losses::{Share, divide};
 use crate::model::GAPS_MAX;
+use crate::neighbours::Neighbours;
 use crate::row::{Lane, StoredRow};
 use crate::state::{Change, Reason, State};
 use crate::store::{Lost, Options, ReadLimit, Recovered, Store, StoreError};
@@ -135,6 +136,7 @@ fn copy_rows(
         let mut from = 1;
         loop {
             let mut chunk = old.read(Lane(lane), from, COPY)?;
+            copied.neighbours.pass(&chunk.rows, &chunk.lost);
             chunk.rows.retain(|row| state.wants(row.lane, row.seq));
             copied.lost.append(&mut chunk.lost);
             if !chunk.rows.is_empty() {
@@ -193,6 +195,7 @@ struct Copied {
     /// Weight and bytes that each consumer still wants of it.
     open: Vec<(u64, u64)>,
     lost: Vec<Lost>,
+    neighbours: Neighbours,
 }
 
 impl Copied {
@@ -216,7 +219,10 @@ impl Copied {
         let positions = state.consumers.iter_mut().filter_map(|consumer| consumer.lanes.get_mut(at));
         for (position, (open, bytes)) in positions.zip(&self.open) {
             position.queued_bytes = *bytes;
-            let share = |lost| Share::of(lost, position, u64::MAX, std::iter::empty());
+            let share = |lost| {
+                let share = Share::of(lost, position, u64::MAX, std::iter::empty())?;
+                Some(share.between(self.neighbours.times(lost)))
+            };
             let mut shares: Vec<Share> = self.lost.iter().filter_map(share).collect();
             let done = position.settled();
             position.accepted = position.accepted.saturating_add(unknown).max(done.saturating_add(*open));
@@ -224,10 +230,8 @@ impl Copied {
             let _unseen = divide(position.accepted - done - open, &mut shares);
             for share in shares {
                 position.mark(share.first, share.last);
-                if let (Some(record), Some(dropped)) =
-                    (share.record(), position.dropped.get_mut(Reason::Quarantined as usize))
-                {
-                    *dropped = dropped.saturating_add(record.count);
+                if let Some(record) = share.record() {
+                    position.dropped.add(Reason::Quarantined, record.count);
                     position.add_gap(record);
                     while position.gaps.len() > GAPS_MAX && position.merge_nearest() {}
                 }
@@ -267,6 +271,7 @@ impl crate::medium::Dir for Nowhere {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::per_lane::PerLane;
     use crate::state::{ConsumerState, GapRecord, Position};
 
     const LANE: Lane = Lane(0);
@@ -276,7 +281,7 @@ mod tests {
         position.gaps = (1000..).step_by(10).take(gaps).map(one).collect();
         let mut state = State::new(1, 1);
         let lanes = [position, Position::default(), Position::default(), Position::default()];
-        state.consumers.push(ConsumerState { name: "hub".into(), lanes });
+        state.consumers.push(ConsumerState { name: "hub".into(), lanes: lanes.into() });
         state
     }
 
@@ -294,11 +299,12 @@ mod tests {
     fn each_consumer_is_told_every_loss_by_itself_and_its_ledger_adds_up() {
         let mut state = state(0);
         let lost = vec![lost(40, 5), lost(80, 2)];
-        let copied = Copied { rows: 63, weight: 63, bytes: 630, open: vec![(63, 630)], lost };
+        let copied =
+            Copied { rows: 63, weight: 63, bytes: 630, open: vec![(63, 630)], lost, ..Copied::default() };
         copied.settle(&mut state, LANE, 101);
         let position = &state.consumers[0].lanes[0];
         assert_eq!(position.accepted, position.settled() + 63);
-        assert_eq!((position.accepted, position.dropped[Reason::Quarantined as usize]), (100, 7));
+        assert_eq!((position.accepted, position.dropped.for_reason(Reason::Quarantined)), (100, 7));
         let told: Vec<_> = position.gaps.iter().map(|g| (g.first_seq, g.last_seq, g.count)).collect();
         assert_eq!((told, position.queued_bytes), (vec![(40, 44, 5), (80, 81, 2)], 630));
         assert_eq!((state.lane[0].rows, state.lane[0].weight, state.lane[0].bytes), (63, 63, 630));
@@ -308,7 +314,7 @@ mod tests {
     fn records_of_losses_are_joined_only_beyond_their_limit() {
         for (told, records) in [(GAPS_MAX - 1, GAPS_MAX), (GAPS_MAX, GAPS_MAX)] {
             let mut state = state(told);
-            state.consumers[0].lanes[0].dropped[Reason::Quarantined as usize] = told as u64;
+            state.consumers[0].lanes[0].dropped.add(Reason::Quarantined, told as u64);
             state.consumers[0].lanes[0].accepted = 100 + told as u64;
             let copied = Copied { open: vec![(65, 650)], lost: vec![lost(40, 5)], ..Copied::default() };
             copied.settle(&mut state, LANE, 101);
@@ -320,7 +326,7 @@ mod tests {
     fn a_lane_has_too_much_when_it_holds_more_than_its_limit() {
         let limit = |bytes| Options {
             lanes: 2,
-            lane_bytes: [bytes; 4],
+            lane_bytes: PerLane::all(bytes),
             segment_bytes: 1 << 16,
             row_bytes_max: 1000,
             gateway: 1,
