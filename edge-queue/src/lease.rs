@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::engine::Engine;
-use crate::model::{Done, Leased};
+use crate::model::{Done, LeaseKey, Leased};
 use crate::row::{Lane, RowId, StoredRow};
 use crate::state::Reason;
 use crate::time::{Stamp, age_ms};
@@ -125,7 +126,7 @@ impl Lease {
 
     fn end(mut self, how: Done) {
         if let Some(leased) = self.leased.take() {
-            self.engine.end_leases(leased.consumer, [(leased.lane, leased.row.seq)], how);
+            self.engine.end_leases(leased.consumer, [leased.key()], how);
         }
     }
 
@@ -133,20 +134,37 @@ impl Lease {
     /// [`Consumer::scan`](crate::Consumer::scan) or [`Consumer::rewind`](crate::Consumer::rewind), or the next open. Writes nothing.
     pub fn pass(mut self) {
         if let Some(leased) = self.leased.take() {
-            self.engine.pass(leased.consumer, leased.lane, leased.row.seq);
+            self.engine.pass(leased.consumer, leased.key());
         }
     }
 
+    /// Gives the row back for later: it returns to its old place after `delay`, for a hub that said when to try again. Until then it counts
+    /// as leased, so that no limit evicts it and it keeps its share of what may be leased; a restart ends the delay.
+    pub fn release(mut self, delay: Duration) {
+        if let Some(leased) = self.leased.take() {
+            self.engine.give_back(leased.consumer, leased.key(), delay);
+        }
+    }
+
+    /// Tells that the lease is over because its time is: see [`ConsumerConfig::lease_time`](crate::ConsumerConfig::lease_time). Whatever
+    /// is done with it now changes nothing.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        let Some(leased) = &self.leased else { return true };
+        if leased.returns_ms == u64::MAX {
+            return false;
+        }
+        let mut model = self.engine.model();
+        model.take_back(self.engine.clock.now().up_ms);
+        !model.holds(leased.consumer, leased.key())
+    }
+
     /// Takes the row out for a batch of acknowledgements, if it is that consumer's.
-    pub(crate) fn settle_with(
-        mut self,
-        engine: &Arc<Engine>,
-        consumer: u64,
-    ) -> Result<(usize, u64), Box<Lease>> {
+    pub(crate) fn settle_with(mut self, engine: &Arc<Engine>, consumer: u64) -> Result<LeaseKey, Box<Lease>> {
         let own =
             Arc::ptr_eq(&self.engine, engine) && self.leased.as_ref().is_some_and(|l| l.consumer == consumer);
         match self.leased.take_if(|_| own) {
-            Some(leased) => Ok((leased.lane, leased.row.seq)),
+            Some(leased) => Ok(leased.key()),
             None => Err(Box::new(self)),
         }
     }
@@ -155,7 +173,7 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         if let Some(leased) = self.leased.take() {
-            self.engine.give_back(leased.consumer, leased.lane, leased.row.seq);
+            self.engine.give_back(leased.consumer, leased.key(), Duration::ZERO);
         }
     }
 }
@@ -215,7 +233,7 @@ impl Chunk {
         }) else {
             return;
         };
-        let mut rows: Vec<(usize, u64)> = Vec::with_capacity(self.leases.len());
+        let mut rows: Vec<LeaseKey> = Vec::with_capacity(self.leases.len());
         rows.extend(self.leases.into_iter().filter_map(|lease| lease.settle_with(&engine, consumer).ok()));
         engine.end_leases(consumer, rows, Done::Delivered);
     }

@@ -165,6 +165,8 @@ impl Consumer {
     fn poll_chunk(&mut self, cx: &mut Context<'_>, take: Take) -> Poll<Answer> {
         loop {
             self.restart();
+            // Their time may be over since they were read ahead.
+            self.ready.retain(|lease| !lease.is_over());
             if self.restart.is_none() && !self.ready.is_empty() {
                 let rows = self.fitting(take);
                 return Poll::Ready(Ok(Chunk::of(self.ready.drain(..rows))));
@@ -213,6 +215,7 @@ impl Stream for Consumer {
         if self.ended {
             return Poll::Ready(None);
         }
+        self.ready.retain(|lease| !lease.is_over());
         if self.ready.is_empty() {
             match self.poll_chunk(cx, Take::rows(STREAM_ROWS)) {
                 Poll::Pending => return Poll::Pending,

@@ -27,6 +27,7 @@
 mod consumer;
 mod worker;
 
+use std::future::poll_fn;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +36,7 @@ pub use consumer::Consumer;
 use worker::Worker;
 
 use crate::config::{Config, ConsumerConfig};
+use crate::engine::RoomWaiter;
 use crate::error::{CommitError, ConsumerError, Limit, OpenError, PushError};
 use crate::event::Event;
 use crate::model::Refusal;
@@ -47,7 +49,7 @@ use crate::stats::{Ledger, Stats};
 /// Time that the drop of the last handle waits for the disk: a hanging one must not hang an async thread for good.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(10);
 
-/// A bounded, durable queue. See [`crate::Queue`], whose limits and errors are the same.
+/// A bounded, durable queue. See [`crate::Queue`], whose limits and errors are the same, and the [module](self) for an example.
 ///
 /// Dropping the last handle, consumers included, commits what was pushed and closes the queue, as with the synchronous
 /// one: the drop blocks its thread for one commit, but at most ten seconds, after which the worker thread goes on
@@ -149,6 +151,25 @@ impl Queue {
         }
     }
 
+    /// Takes a row in, and waits for room while its lane is full: [`Queue::push`] for producers that can wait. See
+    /// [`crate::Queue::push_wait`]. Give it a time limit by dropping the future.
+    ///
+    /// Cancel safe, as [`Queue::push`] is; a row that still waits for room is gone with the future.
+    ///
+    /// # Errors
+    /// As there, but never [`PushError::Full`].
+    pub async fn push_wait(&self, mut row: Row) -> Result<Pending, PushError> {
+        let waiter = RoomWaiter::new(&self.queue.handle.engine);
+        loop {
+            let seen = waiter.seen();
+            row = match self.push(row).await {
+                Err(PushError::Full { row, .. }) => waiter.row_to_try_again(*row),
+                other => return other,
+            };
+            poll_fn(|cx| waiter.poll_turn(seen, cx)).await;
+        }
+    }
+
     /// See [`crate::Queue::push_batch`].
     ///
     /// Cancel safe: what was taken stays taken, in order and without a hole; the rows after it are gone with the
@@ -180,10 +201,10 @@ impl Queue {
             Refusal::Error(error) => return Err(error),
             // Reading what may go would hang with the call that does.
             Refusal::NeedHead(row, _) if self.queue.handle.engine.stalled() => {
-                return Err(PushError::Full { row, limit: Limit::Bytes });
+                return Err(self.queue.handle.engine.refuse(row, Limit::Bytes));
             }
             Refusal::NeedCount { row, limit, .. } if self.queue.handle.engine.stalled() => {
-                return Err(PushError::Full { row, limit });
+                return Err(self.queue.handle.engine.refuse(row, limit));
             }
             Refusal::NeedCommit(row) | Refusal::NeedHead(row, _) | Refusal::NeedCount { row, .. } => row,
         };

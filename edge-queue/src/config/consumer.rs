@@ -8,11 +8,24 @@ use super::millis;
 ///
 /// Configuration, not state: given with [`Queue::consumer_with`](crate::Queue::consumer_with) after each open, also for a
 /// consumer that is dead but not forgotten. Until then only the lane's limits apply.
+///
+/// ```
+/// # use edge_queue::{Config, ConsumerConfig, Queue, StoreKind};
+/// # use std::time::Duration;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let q = Queue::open("", Config::default().store(StoreKind::Memory))?;
+/// let limits = ConsumerConfig::default().max_messages(50_000).lease_time(Duration::from_secs(60));
+/// let dashboard = q.consumer_with("dashboard", limits)?;
+/// # assert_eq!(dashboard.name(), "dashboard");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub struct ConsumerConfig {
     pub(crate) max_messages: Option<u64>,
     pub(crate) max_bytes: Option<u64>,
     pub(crate) max_age_ms: Option<u64>,
+    pub(crate) lease_ms: Option<u64>,
 }
 
 impl ConsumerConfig {
@@ -38,6 +51,15 @@ impl ConsumerConfig {
     #[must_use]
     pub fn max_age(mut self, age: std::time::Duration) -> ConsumerConfig {
         self.max_age_ms = Some(millis(age));
+        self
+    }
+
+    /// Time limit of its leases, at least 1 ms: a row that is neither acknowledged nor given back within it returns to its place
+    /// by itself and goes out again, to another handle of the consumer perhaps. What is left of the old [`Lease`](crate::Lease) changes
+    /// nothing any more, so choose more time than a hub ever takes: a row whose acknowledgement came late is sent twice. Default: no limit.
+    #[must_use]
+    pub fn lease_time(mut self, time: std::time::Duration) -> ConsumerConfig {
+        self.lease_ms = Some(millis(time).max(1));
         self
     }
 }

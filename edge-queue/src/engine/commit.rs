@@ -178,6 +178,7 @@ impl Engine {
             self.with_model(|model| model.set_room(&room));
         }
         self.note_segments(open);
+        self.room.turn();
         for lane in 0..lanes {
             let wanted = self.with_model(|model| model.head_wanted(lane, true));
             if let Some((from, below)) = wanted {

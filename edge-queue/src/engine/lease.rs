@@ -71,11 +71,17 @@ impl Engine {
         if model.closed {
             return Err(ConsumerError::Closed);
         }
+        let (rows_before, returned_before) = (model.rows(), model.returns_at());
         let more = model.lease(consumer, take, out, &now);
+        let expired = model.rows() < rows_before;
+        // Who sleeps until an earlier lease ends must hear of one that ends before.
+        let sooner = model.returns_at().is_some_and(|at| returned_before.is_none_or(|before| at < before));
         let receipts = std::mem::take(&mut model.out);
         let left_ms = until_ms.map_or(Some(u64::MAX), |at| at.checked_sub(now.up_ms).filter(|ms| *ms > 0));
         if let (More::Done, true, Some(left)) = (more, out.is_empty(), left_ms) {
             self.someone_waits.store(true, Ordering::Relaxed);
+            let returns = model.returns_at().map_or(u64::MAX, |at| at.saturating_sub(now.up_ms).max(1));
+            let left = left.min(returns);
             if left == u64::MAX {
                 drop(self.rows.wait(model).unwrap_or_else(PoisonError::into_inner));
             } else {
@@ -85,8 +91,13 @@ impl Engine {
             receipts.deliver();
             return Ok(false);
         }
+        let wake = sooner.then(|| self.whom_to_wake(&model));
         drop(model);
         receipts.deliver();
+        wake.into_iter().for_each(|wake| self.wake(wake));
+        if expired {
+            self.room.turn();
+        }
         match more {
             More::Gone => Err(ConsumerError::Forgotten),
             More::Done => Ok(true),
@@ -133,7 +144,11 @@ impl Engine {
         if model.closed {
             return Err(ConsumerError::Closed);
         }
+        let (rows_before, returned_before) = (model.rows(), model.returns_at());
         let more = model.lease(consumer, take, &mut out, &now);
+        let expired = model.rows() < rows_before;
+        let sooner = model.returns_at().is_some_and(|at| returned_before.is_none_or(|before| at < before));
+        let wake = sooner.then(|| self.whom_to_wake(&model));
         let receipts = std::mem::take(&mut model.out);
         if out.is_empty() && matches!(more, More::Done) {
             let mut wakers = lock(&self.wakers);
@@ -145,6 +160,10 @@ impl Engine {
         }
         drop(model);
         receipts.deliver();
+        wake.into_iter().for_each(|wake| self.wake(wake));
+        if expired {
+            self.room.turn();
+        }
         match more {
             More::Gone => Err(ConsumerError::Forgotten),
             _ if !out.is_empty() => Ok(Quick::Rows(out)),

@@ -12,6 +12,7 @@ mod export;
 mod lease;
 mod open;
 mod push;
+mod room;
 mod stats;
 mod store_watchdog;
 mod sync_producers;
@@ -24,21 +25,25 @@ pub(crate) use lease::Quick;
 pub use lease::Wait;
 #[cfg(any(feature = "ring", feature = "redb"))]
 pub(crate) use open::open_store;
+#[cfg(feature = "tokio")]
+pub(crate) use room::RoomWaiter;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::thread::{JoinHandle, ThreadId};
+use std::time::Duration;
 
-use crate::event::Events;
+use crate::event::{Event, Events};
 use crate::flaw::{Flaw, planted};
-use crate::model::{Done, Model, Outbox, WaitObserver};
+use crate::model::{Done, LeaseKey, Model, Outbox, WaitObserver};
 use crate::row::Lane;
 use crate::shell::Clock;
 use crate::state::{GapRecord, State};
 use crate::store::Store;
 use crate::wake::wake;
 
+use room::RoomWaiters;
 use stats::Seen;
 use store_watchdog::StoreWatchdog;
 use sync_producers::SyncProducers;
@@ -68,6 +73,7 @@ pub(crate) struct Engine {
     wakers: Mutex<Vec<(u64, Waker)>>,
     /// Set while anybody waits for rows: spares a system call per push.
     someone_waits: AtomicBool,
+    room: RoomWaiters,
     sync_producers: Mutex<SyncProducers<ThreadId>>,
     watchdog: StoreWatchdog,
     seen: Mutex<Seen>,
@@ -98,41 +104,55 @@ impl Engine {
         result
     }
 
+    pub(crate) fn tell(&self, event: Event) {
+        lock(&self.events).put(event);
+    }
+
     /// Ends leases, all in the same way.
-    pub(crate) fn end_leases(&self, consumer: u64, rows: impl IntoIterator<Item = (usize, u64)>, how: Done) {
+    pub(crate) fn end_leases(&self, consumer: u64, rows: impl IntoIterator<Item = LeaseKey>, how: Done) {
         let up_ms = self.clock.now().up_ms;
-        let wake = self.with_model(|model| {
-            for (lane, seq) in rows {
-                model.end_lease(consumer, lane, seq, how, up_ms);
+        self.change_leases(|model| {
+            for key in rows {
+                if model.holds(consumer, key) {
+                    model.end_lease(consumer, key.lane, key.seq, how, up_ms);
+                }
             }
-            self.whom_to_wake(model)
         });
-        self.wake(wake);
     }
 
-    pub(crate) fn give_back(&self, consumer: u64, lane: usize, seq: u64) {
-        let wake = self.with_model(|model| {
-            model.give_back(consumer, lane, seq);
-            self.whom_to_wake(model)
+    /// Gives a row back, now or after a time.
+    pub(crate) fn give_back(&self, consumer: u64, key: LeaseKey, delay: Duration) {
+        let up_ms = self.clock.now().up_ms;
+        let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+        self.change_leases(|model| match model.holds(consumer, key) {
+            false => {}
+            true if delay_ms == 0 => model.give_back(consumer, key.lane, key.seq),
+            // For ever is as long as the queue is open.
+            true => model.give_back_at(consumer, key.lane, key.seq, up_ms.saturating_add(delay_ms)),
         });
-        self.wake(wake);
     }
 
-    pub(crate) fn pass(&self, consumer: u64, lane: usize, seq: u64) {
-        let wake = self.with_model(|model| {
-            model.pass(consumer, lane, seq);
-            self.whom_to_wake(model)
+    pub(crate) fn pass(&self, consumer: u64, key: LeaseKey) {
+        self.change_leases(|model| {
+            if model.holds(consumer, key) {
+                model.pass(consumer, key.lane, key.seq);
+            }
         });
-        self.wake(wake);
     }
 
     pub(crate) fn ack_gaps(&self, consumer: u64, gaps: &[(Lane, GapRecord)]) {
         let up_ms = self.clock.now().up_ms;
+        self.change_leases(|model| model.ack_gaps(consumer, gaps, up_ms));
+    }
+
+    /// Changes what a consumer holds, and wakes whom that concerns: producers too, since a row that is not leased may make room.
+    fn change_leases(&self, change: impl FnOnce(&mut Model)) {
         let wake = self.with_model(|model| {
-            model.ack_gaps(consumer, gaps, up_ms);
+            change(model);
             self.whom_to_wake(model)
         });
         self.wake(wake);
+        self.room.turn();
     }
 
     /// Decided under the model's lock: a sleeper is then either asleep or has seen what changed.
@@ -143,7 +163,8 @@ impl Engine {
     }
 
     fn writer_sleeps_beyond(&self, model: &Model) -> bool {
-        model.due_at_ms().is_some_and(|at| at < self.sleeps_until_ms.load(Ordering::Relaxed))
+        let wakes_at = [model.due_at_ms(), model.returns_at()].into_iter().flatten().min();
+        wakes_at.is_some_and(|at| at < self.sleeps_until_ms.load(Ordering::Relaxed))
     }
 
     fn someone_waits(&self) -> bool {
@@ -166,6 +187,7 @@ impl Engine {
     fn wake_all(&self) {
         self.someone_waits.store(false, Ordering::Relaxed);
         self.wake(Wake { writer: true, consumers: true });
+        self.room.turn();
     }
 
     /// Discards the receipts a closed queue cannot give.

@@ -12,6 +12,7 @@ use crate::model::{HEAD_READ, Model};
 use crate::shell::{Clock, random_u64};
 use crate::store::{Options, Recovered, Store, StoreError, memory::Memory};
 
+use super::room::RoomWaiters;
 use super::stats::Seen;
 use super::store_watchdog::StoreWatchdog;
 use super::sync_producers::SyncProducers;
@@ -74,6 +75,7 @@ impl Engine {
             rows: Condvar::new(),
             wakers: Mutex::new(Vec::new()),
             someone_waits: AtomicBool::new(false),
+            room: RoomWaiters::default(),
             sync_producers: Mutex::new(SyncProducers::default()),
             watchdog: StoreWatchdog::default(),
             seen: Mutex::new(Seen::default()),

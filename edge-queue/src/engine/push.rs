@@ -30,12 +30,12 @@ impl Engine {
                     row
                 }
                 Refusal::NeedHead(row, lane) if self.stalled() || self.fill_head(lane).is_err() => {
-                    return Err(PushError::Full { row, limit: Limit::Bytes });
+                    return Err(self.refuse(row, Limit::Bytes));
                 }
                 Refusal::NeedHead(row, _) => row,
                 Refusal::NeedCount { row, lane, limit } => {
                     if self.stalled() || self.count_for_push(lane).is_err() {
-                        return Err(PushError::Full { row, limit });
+                        return Err(self.refuse(row, limit));
                     }
                     row
                 }
@@ -47,11 +47,16 @@ impl Engine {
         }
         match refusal {
             Refusal::Error(error) => Err(error),
-            Refusal::NeedCount { row, limit, .. } => Err(PushError::Full { row, limit }),
-            Refusal::NeedCommit(row) | Refusal::NeedHead(row, _) => {
-                Err(PushError::Full { row, limit: Limit::Bytes })
-            }
+            Refusal::NeedCount { row, limit, .. } => Err(self.refuse(row, limit)),
+            Refusal::NeedCommit(row) | Refusal::NeedHead(row, _) => Err(self.refuse(row, Limit::Bytes)),
         }
+    }
+
+    /// Counts a row for which room could not be looked for, as the model counts one for which there is none.
+    #[cold]
+    pub(crate) fn refuse(&self, row: Box<Row>, limit: Limit) -> PushError {
+        self.model().note_refused(&row);
+        PushError::Full { row, limit }
     }
 
     /// One try, which never waits for the disk.

@@ -32,6 +32,9 @@ impl Engine {
     /// Writes a commit if one is due, else prepares for the next; what the writer thread does, for a manual clock.
     pub(crate) fn tick(&self) -> bool {
         let now = self.clock.now();
+        if self.with_model(|model| model.take_back(now.up_ms)) {
+            self.wake_all();
+        }
         let due = self.model().due_at_ms().is_some_and(|at| at <= now.up_ms);
         if !due && self.wrote.swap(false, Ordering::Relaxed) {
             self.prepare();
@@ -66,7 +69,9 @@ impl Engine {
                 self.prepare();
                 continue;
             }
-            let again = model.read_again_at().filter(|at| *at > now);
+            // Consumers look again then: at a lane that could not be read, or for rows whose lease is over.
+            let again = [model.read_again_at(), model.returns_at()].into_iter().flatten();
+            let again = again.filter(|at| *at > now).min();
             let wakes_at = [due, again].into_iter().flatten().min();
             let sleep = wakes_at.map_or(SLEEP_MAX_MS, |at| (at - now).min(SLEEP_MAX_MS));
             self.sleeps_until_ms.store(now.saturating_add(sleep), Ordering::Relaxed);
@@ -74,7 +79,8 @@ impl Engine {
             self.sleeps_until_ms.store(0, Ordering::Relaxed);
             drop(waited.unwrap_or_else(PoisonError::into_inner));
             if again.is_some_and(|at| at <= self.clock.now().up_ms) {
-                // Consumers of a lane that could not be read look again.
+                let up_ms = self.clock.now().up_ms;
+                self.with_model(|model| model.take_back(up_ms));
                 self.wake_all();
             }
         }

@@ -6,8 +6,9 @@ use crate::fault::FaultKind;
 use crate::flaw::{Flaw, planted};
 use crate::model::Model;
 use crate::model::usage::Usage;
+use crate::per_lane::PerLane;
 use crate::receipt::Receipt;
-use crate::row::{LANES_MAX, Lane, StoredRow};
+use crate::row::{Lane, StoredRow};
 use crate::state::{Change, State};
 use crate::store::DoneRows;
 use crate::time::Now;
@@ -40,11 +41,11 @@ impl Model {
         let rows = self.lanes.iter().filter_map(|l| l.tail.oldest_waiting_ms()).min();
         let waits = [
             rows.map(|at| at.saturating_add(rules.ack_within_ms)),
-            self.settling_since_ms.map(|at| at.saturating_add(rules.ack_within_ms)),
-            self.lagging_since_ms.map(|at| at.saturating_add(rules.ack_write_ms)),
+            self.settling.since_ms().map(|at| at.saturating_add(rules.ack_within_ms)),
+            self.lag.due_ms(rules.ack_write_ms),
         ];
         let mut due = waits.into_iter().flatten().min();
-        if self.much_waits() || self.lagging >= rules.cursor_lag || self.must_write {
+        if self.much_waits() || self.lag.reaches(rules.cursor_lag) || self.must_write {
             due = Some(0);
         }
         match &self.fault {
@@ -58,7 +59,7 @@ impl Model {
     /// next.
     pub(crate) fn rows_due(&self, now: &Now) -> bool {
         let rows = self.lanes.iter().filter_map(|l| l.tail.oldest_waiting_ms()).min();
-        let receipts = rows.into_iter().chain(self.settling_since_ms).min();
+        let receipts = rows.into_iter().chain(self.settling.since_ms()).min();
         receipts.is_some_and(|at| at.saturating_add(self.rules.ack_within_ms) <= now.up_ms)
             || self.much_waits()
             || self.must_write
@@ -108,7 +109,7 @@ impl Model {
     }
 
     fn begin_with(&mut self, rows: Vec<Option<Arc<Vec<StoredRow>>>>) -> Option<Batch> {
-        let something = self.must_write || self.lagging > 0 || !self.settling.is_empty();
+        let something = self.must_write || !self.lag.is_none() || !self.settling.is_empty();
         if !something && rows.iter().all(Option::is_none) {
             return None;
         }
@@ -130,10 +131,8 @@ impl Model {
         self.absent_changes(&mut changes);
         self.forgotten.clear();
         self.must_write = false;
-        self.lagging = 0;
-        self.lagging_since_ms = None;
-        self.settling_since_ms = None;
-        self.settling_in_commit.append(&mut self.settling);
+        self.lag.clear();
+        self.settling.begin();
         Some(Batch { rows, changes, state: self.state() })
     }
 
@@ -152,7 +151,7 @@ impl Model {
     pub(crate) fn written(
         &mut self,
         state: &State,
-        room_bytes: &[u64; LANES_MAX],
+        room_bytes: &PerLane<u64>,
         with_rows: bool,
     ) -> Vec<(Lane, DoneRows)> {
         let receipt = if self.rules.volatile { Receipt::Volatile } else { Receipt::Stored };
@@ -160,9 +159,7 @@ impl Model {
         for lane in &mut self.lanes {
             lane.tail.finish(true, |ticket| out.put(ticket, receipt));
         }
-        for (ticket, receipt) in self.settling_in_commit.drain(..) {
-            out.put(ticket, receipt);
-        }
+        self.settling.written(out);
         if with_rows || !self.rows_wait() {
             self.fault = None;
         }
@@ -179,7 +176,7 @@ impl Model {
     }
 
     /// Notes the bytes that each lane of the store can still take.
-    pub(crate) fn set_room(&mut self, room_bytes: &[u64; LANES_MAX]) {
+    pub(crate) fn set_room(&mut self, room_bytes: &PerLane<u64>) {
         for (lane, room) in self.lanes.iter_mut().zip(room_bytes) {
             lane.room = *room;
         }
@@ -210,10 +207,7 @@ impl Model {
                 self.forgotten.push(consumer.clone());
             }
         }
-        if !self.settling_in_commit.is_empty() {
-            self.settling_since_ms = Some(now.up_ms);
-        }
-        self.settling.append(&mut self.settling_in_commit);
+        self.settling.not_written(now.up_ms);
         self.must_write = true;
     }
 
@@ -234,8 +228,6 @@ impl Model {
         for lane in &mut self.lanes {
             lane.tail.drain_owed(|ticket| out.refuse(ticket));
         }
-        for (ticket, _) in self.settling.drain(..).chain(self.settling_in_commit.drain(..)) {
-            out.refuse(ticket);
-        }
+        self.settling.refuse_all(out);
     }
 }

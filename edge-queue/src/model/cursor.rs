@@ -18,6 +18,10 @@ pub(crate) struct Out {
     pub(crate) size: Size,
     /// Done, but no range is free to say so durably; counted when one is.
     pub(crate) parked: Option<Done>,
+    /// Which of the row's leases it is: see [`lease_limits`](super::lease_limits).
+    pub(crate) turn: u32,
+    /// Up time at which the lease ends by itself.
+    pub(crate) returns_ms: u64,
 }
 
 /// Stored rows read ahead: all live ones from `from` to `upto`.
@@ -155,13 +159,10 @@ impl Cursor {
         if self.queued == 0 {
             self.pos.queued_bytes = 0;
         }
-        let counter = match how {
-            Done::Delivered => Some(&mut self.pos.delivered),
-            Done::Moved => Some(&mut self.pos.moved),
-            Done::Dropped(reason) => self.pos.dropped.get_mut(reason as usize),
-        };
-        if let Some(counter) = counter {
-            *counter = counter.saturating_add(weight);
+        match how {
+            Done::Delivered => self.pos.delivered = self.pos.delivered.saturating_add(weight),
+            Done::Moved => self.pos.moved = self.pos.moved.saturating_add(weight),
+            Done::Dropped(reason) => self.pos.dropped.add(reason, weight),
         }
         self.dirty = true;
     }
@@ -175,7 +176,7 @@ impl Cursor {
     }
 
     pub(crate) fn lease(&mut self, seq: Seq, size: Size) {
-        self.leased.insert(seq, Out { size, parked: None });
+        self.leased.insert(seq, Out { size, parked: None, turn: 0, returns_ms: u64::MAX });
         self.leased_weight = self.leased_weight.saturating_add(size.weight);
         self.leased_bytes = self.leased_bytes.saturating_add(size.bytes);
         let part = self.live.part_of(seq);

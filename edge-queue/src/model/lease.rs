@@ -4,6 +4,7 @@
 use crate::config::Order;
 use crate::model::cursor::Done;
 use crate::model::expiry::expired;
+use crate::model::lease_limits::LeaseKey;
 use crate::model::live_first::LanePart;
 use crate::model::own_limit;
 use crate::model::usage::Size;
@@ -36,6 +37,15 @@ pub(crate) struct Leased {
     pub(crate) row: StoredRow,
     pub(crate) consumer: u64,
     pub(crate) lane: usize,
+    pub(crate) turn: u32,
+    /// Up time at which the lease ends by itself.
+    pub(crate) returns_ms: u64,
+}
+
+impl Leased {
+    pub(crate) fn key(&self) -> LeaseKey {
+        LeaseKey { lane: self.lane, seq: self.row.seq, turn: self.turn }
+    }
 }
 
 /// Read of the store that is needed before more rows can be handed out.
@@ -63,6 +73,7 @@ enum Next {
 impl Model {
     /// Hands out rows until `out` holds what `take` allows.
     pub(crate) fn lease(&mut self, id: u64, take: Take, out: &mut Vec<Leased>, now: &Now) -> More {
+        self.take_back(now.up_ms);
         let Some(consumer) = self.consumer_at(id) else { return More::Gone };
         out.reserve(self.open_rows(consumer).min(take.rows.saturating_sub(out.len())).min(AHEAD.rows));
         let mut bytes: u64 = out.iter().map(|leased| leased.row.bytes()).sum();
@@ -71,7 +82,7 @@ impl Model {
             match self.next_of_all(consumer, room, now) {
                 Some((lane, Next::Row(row))) => {
                     bytes = bytes.saturating_add(row.bytes());
-                    out.push(self.hand_out(consumer, lane, row));
+                    out.push(self.hand_out(consumer, lane, row, now.up_ms));
                 }
                 Some((lane, Next::Read(from))) => {
                     let below = self.lanes.get(lane).map_or(from, |l| l.tail.from());
@@ -90,18 +101,24 @@ impl Model {
         usize::try_from(rows).unwrap_or(usize::MAX)
     }
 
-    fn hand_out(&mut self, consumer: usize, lane: usize, row: StoredRow) -> Leased {
+    fn hand_out(&mut self, consumer: usize, lane: usize, row: StoredRow, up_ms: u64) -> Leased {
         let size = Size::of(&row);
         let mut id = 0;
+        let (turn, returns_ms) = self.lease_terms(consumer, up_ms);
         self.pin(consumer, lane, row.seq, size);
         if let Some(r) = self.consumers.get_mut(consumer) {
             id = r.id;
             r.scheduler.serve(lane);
             if let Some(cursor) = r.lanes.get_mut(lane) {
                 cursor.lease(row.seq, size);
+                if let Some(out) =
+                    cursor.leased.get_mut(&row.seq).filter(|_| turn > 0 || returns_ms < u64::MAX)
+                {
+                    (out.turn, out.returns_ms) = (turn, returns_ms);
+                }
             }
         }
-        Leased { row, consumer: id, lane }
+        Leased { row, consumer: id, lane, turn, returns_ms }
     }
 
     fn next_of_all(&mut self, consumer: usize, room: u64, now: &Now) -> Option<(usize, Next)> {
@@ -289,7 +306,7 @@ impl Model {
             }
         }
         if taken > 0 {
-            self.lag(taken, up_ms);
+            self.lag.add(taken, up_ms);
         }
     }
 

@@ -7,6 +7,7 @@ mod absent;
 mod commit;
 mod consumers;
 mod cursor;
+mod cursor_lag;
 mod damage;
 mod delivery_marks;
 mod evict_segment;
@@ -15,7 +16,9 @@ mod gaps;
 mod lane;
 mod lane_scheduler;
 mod lease;
+mod lease_limits;
 mod live_first;
+mod loss_report;
 mod own_limit;
 mod pass;
 mod pinned;
@@ -35,10 +38,8 @@ mod recount;
 mod tests;
 mod usage;
 
-use std::collections::BTreeSet;
-
 use crate::config::Rules;
-use crate::event::Event;
+use crate::per_lane::PerLane;
 use crate::receipt::Receipt;
 use crate::row::{LANES_MAX, Lane, Seq};
 use crate::state::{LaneState, State};
@@ -52,6 +53,7 @@ pub(crate) use cursor::{Cursor, Done};
 pub(crate) use gaps::GAPS_MAX;
 pub(crate) use lane::LaneModel;
 pub(crate) use lease::{Leased, More, Take};
+pub(crate) use lease_limits::LeaseKey;
 pub(crate) use push::{MadeRoom, Refusal};
 #[cfg(feature = "ring")]
 pub(crate) use range_share::RANGES_BOUND;
@@ -59,7 +61,11 @@ pub(crate) use read::HEAD_READ;
 pub(crate) use receipts::{Outbox, Slot, Ticket, WaitObserver};
 
 use absent::{Absent, vacated_lane};
+use cursor_lag::CursorLag;
 use damage::Reckoning;
+use lease_limits::LeaseLimits;
+use loss_report::LossReport;
+use receipts::Settling;
 use recount::Recount;
 use usage::{Size, Usage};
 
@@ -73,15 +79,11 @@ pub(crate) struct Model {
     absent: Vec<Absent<LaneState>>,
     pub(crate) consumers: Vec<ConsumerModel>,
     next_consumer: u64,
+    lease_limits: LeaseLimits,
     /// Receipts to hand out when the lock is released.
     pub(crate) out: Outbox,
-    /// Receipts that wait for the next commit because the loss must be recorded first.
-    settling: Vec<(Ticket, Receipt)>,
-    settling_in_commit: Vec<(Ticket, Receipt)>,
-    settling_since_ms: Option<u64>,
-    /// Done stored rows no commit has written yet.
-    lagging: u64,
-    lagging_since_ms: Option<u64>,
+    settling: Settling,
+    lag: CursorLag,
     /// Something a caller waits for must be written although there is no row.
     must_write: bool,
     forgotten: Vec<String>,
@@ -92,10 +94,7 @@ pub(crate) struct Model {
     /// Up time before which no count is tried again after one that failed.
     recount_not_before_ms: u64,
     reckoning: Option<Reckoning>,
-    /// Losses that no event tells of yet.
-    losses: Vec<Event>,
-    /// Losses, by lane and first number, that were told while nobody was registered.
-    told: BTreeSet<(usize, Seq)>,
+    losses: LossReport,
     pub(crate) closed: bool,
     /// Rows whose receipt said `Volatile` because the store failed.
     pub(crate) volatile_rows: u64,
@@ -106,7 +105,7 @@ impl Model {
     pub(crate) fn new(
         rules: Rules,
         state: State,
-        highest_seq: [Seq; LANES_MAX],
+        highest_seq: PerLane<Seq>,
         clean: bool,
         damaged: bool,
     ) -> Model {
@@ -135,12 +134,10 @@ impl Model {
             absent,
             consumers: Vec::new(),
             next_consumer: 1,
+            lease_limits: LeaseLimits::default(),
             out: Outbox::default(),
-            settling: Vec::new(),
-            settling_in_commit: Vec::new(),
-            settling_since_ms: None,
-            lagging: 0,
-            lagging_since_ms: None,
+            settling: Settling::default(),
+            lag: CursorLag::default(),
             must_write: false,
             forgotten: Vec::new(),
             fault: None,
@@ -148,8 +145,7 @@ impl Model {
             recount: None,
             recount_not_before_ms: 0,
             reckoning: None,
-            losses: Vec::new(),
-            told: BTreeSet::new(),
+            losses: LossReport::default(),
             closed: false,
             volatile_rows: 0,
         };
@@ -166,6 +162,11 @@ impl Model {
 
     pub(crate) fn consumer_at(&self, id: u64) -> Option<usize> {
         self.consumers.iter().position(|r| r.id == id)
+    }
+
+    /// Number of rows that somebody still wants.
+    pub(crate) fn rows(&self) -> u64 {
+        self.lanes.iter().map(|lane| lane.usage.rows).sum()
     }
 
     /// Tells that a consumer, or nobody in particular, still wants the row.
@@ -201,13 +202,13 @@ impl Model {
             Done::Delivered => {}
             Done::Moved => l.tail.note_end(seq, Receipt::Stored),
             Done::Dropped(reason) => {
-                l.counts.drop_for(reason, size.weight);
+                l.counts.dropped.add(reason, size.weight);
                 l.tail.note_end(seq, Receipt::Settled(reason));
             }
         }
         // What is being written counts as stored: its acknowledgement is in no commit yet.
         if !waits {
-            self.lag(1, up_ms);
+            self.lag.add(1, up_ms);
         }
         if !self.wanted(lane, seq) {
             self.remove(lane, seq, size, up_ms);
@@ -234,19 +235,9 @@ impl Model {
                 self.out.put(ticket, Receipt::HandedOver);
             }
             // The loss must be durable before anybody is told.
-            Some(receipt @ Receipt::Settled(_)) => self.settle(ticket, receipt, up_ms),
+            Some(receipt @ Receipt::Settled(_)) => self.settling.add(ticket, receipt, up_ms),
             Some(receipt) => self.out.put(ticket, receipt),
         }
-    }
-
-    fn settle(&mut self, ticket: Ticket, receipt: Receipt, up_ms: u64) {
-        self.settling.push((ticket, receipt));
-        self.settling_since_ms.get_or_insert(up_ms);
-    }
-
-    fn lag(&mut self, rows: u64, up_ms: u64) {
-        self.lagging = self.lagging.saturating_add(rows);
-        self.lagging_since_ms.get_or_insert(up_ms);
     }
 
     fn bound_gaps(&mut self) {

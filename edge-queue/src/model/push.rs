@@ -181,10 +181,24 @@ impl Model {
     }
 
     fn refuse(&mut self, at: usize, row: Row, limit: Limit) -> Refusal {
-        if let Some(lane) = self.lanes.get_mut(at) {
-            lane.counts.refused = lane.counts.refused.saturating_add(u64::from(row.weight.max(1)));
-        }
+        self.count_refused(at, &row, u64::saturating_add);
         Refusal::Error(PushError::Full { row: Box::new(row), limit })
+    }
+
+    /// Counts a row as refused.
+    pub(crate) fn note_refused(&mut self, row: &Row) {
+        self.count_refused(row.lane_among(self.lanes.len()), row, u64::saturating_add);
+    }
+
+    /// Takes that back: its producer waits for room instead.
+    pub(crate) fn not_refused(&mut self, row: &Row) {
+        self.count_refused(row.lane_among(self.lanes.len()), row, u64::saturating_sub);
+    }
+
+    fn count_refused(&mut self, at: usize, row: &Row, count: fn(u64, u64) -> u64) {
+        if let Some(lane) = self.lanes.get_mut(at) {
+            lane.counts.refused = count(lane.counts.refused, u64::from(row.weight.max(1)));
+        }
     }
 
     fn accept(&mut self, at: usize, row: Row, now: &Now) -> Ticket {
@@ -279,7 +293,7 @@ impl Model {
     ) {
         if self.consumers.is_empty() {
             if let Some(lane) = self.lanes.get_mut(at) {
-                lane.counts.drop_for(reason, size.weight);
+                lane.counts.dropped.add(reason, size.weight);
                 if !newest {
                     lane.floor = lane.floor.max(seq.saturating_add(1));
                 }

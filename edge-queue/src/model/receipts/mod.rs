@@ -3,8 +3,10 @@
 
 mod outbox;
 mod outstanding;
+mod settling;
 mod slot;
 
 pub(crate) use outbox::Outbox;
 pub(super) use outstanding::OutstandingReceipts;
+pub(super) use settling::Settling;
 pub(crate) use slot::{Slot, Ticket, WaitObserver};

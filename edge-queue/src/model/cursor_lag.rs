@@ -1,0 +1,34 @@
+//! Cursor lag: acknowledgements of stored rows that no commit has written. A crash undoes them, so their number and age are bounded.
+
+/// Done stored rows that no commit has taken yet.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct CursorLag {
+    rows: u64,
+    since_ms: Option<u64>,
+}
+
+impl CursorLag {
+    pub(super) fn add(&mut self, rows: u64, up_ms: u64) {
+        self.rows = self.rows.saturating_add(rows);
+        self.since_ms.get_or_insert(up_ms);
+    }
+
+    /// A commit takes them.
+    pub(super) fn clear(&mut self) {
+        *self = CursorLag::default();
+    }
+
+    pub(super) fn is_none(self) -> bool {
+        self.rows == 0
+    }
+
+    /// Returns whether there are as many as may be.
+    pub(super) fn reaches(self, rows: u64) -> bool {
+        self.rows >= rows
+    }
+
+    /// Up time at which the oldest has waited for `time_ms`.
+    pub(super) fn due_ms(self, time_ms: u64) -> Option<u64> {
+        self.since_ms.map(|at| at.saturating_add(time_ms))
+    }
+}

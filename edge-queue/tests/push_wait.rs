@@ -1,0 +1,174 @@
+//! Back-pressure for producers that can wait: a push that waits ends as soon as there is room, is refused only when its time is over, and
+//! is no refusal while it waits.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "test code"
+)]
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use edge_queue::testing::SimDir;
+use edge_queue::{
+    Config, Lease, Limit, ManualClock, Now, OnFull, PushError, Queue, Receipt, Row, StoreKind, Wait, aio,
+};
+
+const LONG: Duration = Duration::from_secs(60);
+
+fn config(policy: OnFull) -> Config {
+    Config::default().store(StoreKind::Memory).lanes(1).max_messages(4).on_full(policy)
+}
+
+fn full(policy: OnFull) -> Queue {
+    let queue = Queue::open("", config(policy)).unwrap();
+    (0..4u8).for_each(|n| drop(queue.push(Row::new(vec![n])).unwrap()));
+    queue
+}
+
+fn refused(queue: &Queue) -> u64 {
+    queue.stats().lanes[0].refused
+}
+
+#[test]
+fn producers_that_wait_lose_nothing_and_are_refused_nothing() {
+    let queue = Queue::open("", config(OnFull::Reject)).unwrap();
+    let mut hub = queue.consumer("hub").unwrap();
+    std::thread::scope(|scope| {
+        for producer in 0..3u8 {
+            let queue = &queue;
+            scope.spawn(move || {
+                for n in 0..200u8 {
+                    let receipt = queue.push_wait(Row::new(vec![producer, n]), LONG).unwrap();
+                    assert_ne!(receipt.wait().unwrap(), Receipt::Settled(edge_queue::Reason::Overflow));
+                }
+            });
+        }
+        let mut next = [0u8; 3];
+        while next != [200; 3] {
+            for lease in hub.lease(3, Wait::For(LONG)).unwrap() {
+                let (producer, n) = (usize::from(lease.payload()[0]), lease.payload()[1]);
+                assert_eq!(n, next[producer], "in the order of its producer, once");
+                next[producer] += 1;
+                lease.ack();
+            }
+        }
+    });
+    assert_eq!(refused(&queue), 0);
+}
+
+#[test]
+fn a_wait_that_is_over_hands_the_row_back_and_is_one_refusal() {
+    let queue = full(OnFull::Reject);
+    let began = Instant::now();
+    let error = queue.push_wait(Row::new("late"), Duration::from_millis(120)).unwrap_err();
+    assert!(began.elapsed() >= Duration::from_millis(120), "{:?}", began.elapsed());
+    assert!(matches!(&error, PushError::Full { limit: Limit::Messages, .. }), "{error}");
+    assert_eq!((error.into_row().payload.as_ref(), refused(&queue)), (b"late".as_slice(), 1));
+}
+
+#[test]
+fn nothing_waits_on_a_manual_clock() {
+    let clock = Arc::new(ManualClock::new(Now::default()));
+    let dir = Box::new(SimDir::new());
+    let config = Config::default().lanes(1).max_messages(1).on_full(OnFull::Reject);
+    let queue = Queue::open_in(dir, config, clock).unwrap();
+    drop(queue.push(Row::new("1")).unwrap());
+    assert!(matches!(queue.push_wait(Row::new("2"), LONG), Err(PushError::Full { .. })));
+}
+
+#[test]
+fn a_close_ends_the_wait() {
+    let queue = full(OnFull::Reject);
+    std::thread::scope(|scope| {
+        let waits = scope.spawn(|| queue.push_wait(Row::new("5"), LONG));
+        std::thread::sleep(Duration::from_millis(50));
+        queue.clone().close().unwrap();
+        assert!(matches!(waits.join().unwrap(), Err(PushError::Closed { .. })));
+    });
+}
+
+/// A waiting async push, which has no timer: only being woken ends it.
+async fn woken_by(policy: OnFull, make_room: impl FnOnce(&Queue, Vec<Lease>)) -> Result<(), String> {
+    let queue = full(policy);
+    let mut hub = queue.consumer("hub").unwrap();
+    let leases: Vec<Lease> = hub.lease(2, Wait::None).unwrap().into_iter().collect();
+    let aio = aio::Queue::of(queue.clone()).unwrap();
+    let mut push = pin!(aio.push_wait(Row::new("5")));
+    let mut cx = Context::from_waker(Waker::noop());
+    if push.as_mut().poll(&mut cx).is_ready() {
+        return Err("it did not wait".into());
+    }
+    let pushed = tokio::join!(tokio::time::timeout(Duration::from_secs(20), push), async {
+        tokio::task::yield_now().await;
+        make_room(&queue, leases);
+    });
+    match pushed.0 {
+        Err(_) => Err("nothing woke it".into()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Ok(Ok(_)) if refused(&queue) > 0 => Err("a wait counted as a refusal".into()),
+        Ok(Ok(_)) => Ok(()),
+    }
+}
+
+#[tokio::test]
+async fn whatever_makes_room_wakes_a_push_that_waits() {
+    woken_by(OnFull::Reject, |_, leases| leases.into_iter().for_each(Lease::ack)).await.unwrap();
+    woken_by(OnFull::Reject, |_, leases| leases.into_iter().for_each(Lease::discard)).await.unwrap();
+    woken_by(OnFull::Reject, |queue, leases| {
+        drop(leases);
+        assert!(queue.forget("hub").unwrap());
+        let mut other = queue.consumer("other").unwrap();
+        other.lease(9, Wait::None).unwrap().ack();
+    })
+    .await
+    .unwrap();
+    let closed = woken_by(OnFull::Reject, |queue, _| queue.clone().close().unwrap()).await;
+    assert_eq!(closed.unwrap_err(), "the queue is closed");
+}
+
+#[tokio::test]
+async fn rows_that_expire_or_come_back_make_room_too() {
+    let short = config(OnFull::Reject).max_age(Duration::from_millis(30));
+    let queue = Queue::open("", short).unwrap();
+    let mut hub = queue.consumer("hub").unwrap();
+    (0..4u8).for_each(|n| drop(queue.push(Row::new(vec![n])).unwrap()));
+    let aio = aio::Queue::of(queue.clone()).unwrap();
+    let mut push = pin!(aio.push_wait(Row::new("5")));
+    assert!(push.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    let pushed = tokio::join!(tokio::time::timeout(Duration::from_secs(20), push), async {
+        tokio::time::sleep(Duration::from_millis(80)).await;
+        assert!(hub.lease(1, Wait::None).unwrap().is_empty(), "all of them are too old");
+    });
+    drop(pushed.0.expect("woken").unwrap());
+
+    let queue = Queue::open("", config(OnFull::DropOldest).max_messages(1)).unwrap();
+    let mut hub = queue.consumer("hub").unwrap();
+    drop(queue.push(Row::new("1")).unwrap());
+    let held = hub.lease(1, Wait::None).unwrap();
+    let aio = aio::Queue::of(queue.clone()).unwrap();
+    let mut push = pin!(aio.push_wait(Row::new("2")));
+    assert!(push.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    let pushed = tokio::join!(tokio::time::timeout(Duration::from_secs(20), push), async { drop(held) });
+    drop(pushed.0.expect("woken").unwrap());
+}
+
+#[tokio::test]
+async fn a_push_that_was_dropped_while_it_waited_leaves_nothing() {
+    let queue = full(OnFull::Reject);
+    let aio = aio::Queue::of(queue.clone()).unwrap();
+    {
+        let mut push = pin!(aio.push_wait(Row::new("5")));
+        assert!(matches!(push.as_mut().poll(&mut Context::from_waker(Waker::noop())), Poll::Pending));
+    }
+    let mut hub = queue.consumer("hub").unwrap();
+    // Half of a lane is leased at most.
+    (0..2).for_each(|_| hub.lease(9, Wait::None).unwrap().ack());
+    assert_eq!((queue.stats().messages, refused(&queue)), (0, 0));
+}
