@@ -15,6 +15,11 @@ const EVENTS_MAX: usize = 256;
 pub enum Event {
     /// The last run was cut short inside a commit; at most that commit, none of it receipted, is incomplete.
     TailUncertain,
+    /// Another machine opened the queue last. If that one still has it, both give the same identity to different rows, and a hub
+    /// that drops duplicates drops one of the two: [export](crate::Queue::export) what waits and [import](crate::transfer::import) it into a new
+    /// queue, which has an identity of its own. Machines are told apart by serial number, board and network ports; where the
+    /// operating system shows none, as in most containers, a copy goes unnoticed.
+    OtherMachine,
     /// A damaged part was set aside at open, in words.
     SetAside(String),
     /// Changed limits could not be applied to the file yet; it keeps its old division. What may wait in a lane
@@ -58,6 +63,9 @@ impl fmt::Display for Event {
             Event::TailUncertain => {
                 f.write_str("the last run ended inside a commit; none of it was receipted")
             }
+            Event::OtherMachine => f.write_str(
+                "another machine opened this queue last: if that one still has it, rows of both have the same identity",
+            ),
             Event::SetAside(what) => write!(f, "set aside: {what}"),
             Event::LimitsKept(why) => write!(f, "the file keeps its old division: {why}"),
             Event::Lost { lane, first, last, rows } => {

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::beside::Home;
+use crate::cloned_disk;
 use crate::config::{Config, ConsumerConfig, StoreKind};
 use crate::consumer::Consumer;
 use crate::engine::Engine;
@@ -15,7 +16,7 @@ use crate::medium::Dir;
 use crate::model::Refusal;
 use crate::pending::Pending;
 use crate::row::{Lane, Row};
-use crate::shell::{Clock, SystemClock};
+use crate::shell::{Clock, Machine, SystemClock};
 use crate::stats::{Ledger, Stats};
 use crate::store::{Recovered, Store};
 #[cfg(any(feature = "ring", feature = "redb"))]
@@ -136,8 +137,12 @@ impl Queue {
             return Engine::open_memory(config, clock).map(|engine| Queue::new(engine, Some(home)));
         }
         config.validate()?;
-        let dir = os_dir(path).map_err(|source| OpenError::Io { op: "open the directory", source })?;
-        Engine::open(dir, config, clock).map(|engine| Queue::new(engine, Some(home)))
+        let open_dir = || os_dir(path).map_err(|source| OpenError::Io { op: "open the directory", source });
+        let engine = Engine::open(open_dir()?, config, clock)?;
+        if cloned_disk::comes_from_another(open_dir()?.as_ref(), &Machine::here()) {
+            engine.tell(Event::OtherMachine);
+        }
+        Ok(Queue::new(engine, Some(home)))
     }
 
     fn new(engine: Arc<Engine>, home: Option<Home>) -> Queue {
@@ -152,6 +157,36 @@ impl Queue {
     /// The row is handed back with the reason.
     pub fn push(&self, row: Row) -> Result<Pending, PushError> {
         self.handle.engine.push(row).map(Pending::one)
+    }
+
+    /// Takes a row in, and waits for room for at most `timeout` while its lane is full: for producers that can wait, with
+    /// [`OnFull::Reject`](crate::OnFull::Reject). Waits as well for what an eviction cannot give: a lane of which everything is leased, and
+    /// `max_unwritten_bytes` while the store fails. Tries again whenever rows are acknowledged, given back, expired or written. Among
+    /// producers that wait there is no order. A wait is no refusal in [`LaneStats::refused`](crate::LaneStats::refused) unless it ends as one. On a
+    /// [manual clock](Clock::manual) nothing waits.
+    ///
+    /// ```
+    /// # use edge_queue::{Config, OnFull, Queue, Row, StoreKind, Wait};
+    /// # use std::time::Duration;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let config = Config::default().store(StoreKind::Memory).max_messages(1).on_full(OnFull::Reject);
+    /// let q = Queue::open("", config)?;
+    /// let mut hub = q.consumer("hub")?;
+    /// drop(q.push(Row::new("1"))?);
+    /// std::thread::scope(|scope| {
+    ///     scope.spawn(|| q.push_wait(Row::new("2"), Duration::from_secs(60)));
+    ///     let rows = hub.lease(1, Wait::Forever)?;
+    ///     rows.ack(); // makes room
+    ///     assert_eq!(hub.lease(1, Wait::Forever)?.len(), 1);
+    ///     Ok(())
+    /// })
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The row is handed back with the reason, [`PushError::Full`] when the time is over.
+    pub fn push_wait(&self, row: Row, timeout: Duration) -> Result<Pending, PushError> {
+        self.handle.engine.push_wait(row, timeout).map(Pending::one)
     }
 
     /// Takes rows in, in order: [`Queue::push`] for each, but cheaper, with one lock and one time stamp for up to 256 of them.

@@ -118,6 +118,8 @@ fn too_small(key: &'static str, value: u64, min: u64) -> ConfigError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::LaneConfig;
+    use crate::row::Lane;
 
     #[test]
     fn a_budget_that_is_too_small_is_told_the_least() {
@@ -138,6 +140,12 @@ mod tests {
             Config::default().row_bytes_max(usize::MAX).max_unwritten_bytes(u64::MAX).max_bytes(u64::MAX);
         assert!(config.disk_bytes() > 1 << 40 && config.validate().is_err());
         assert_eq!(config.ram_bytes(u32::MAX), u64::MAX);
+        let lane = LaneConfig::default().max_bytes(u64::MAX);
+        let all = (0..u8::MAX).fold(config.lanes(u8::MAX), |config, at| config.lane(Lane(at), lane));
+        for segment_bytes in [0, 1, u64::MAX] {
+            let config = all.clone().segment_bytes(segment_bytes);
+            assert!(config.disk_bytes() > 1 << 40 && config.ram_bytes(u32::MAX) == u64::MAX);
+        }
     }
 
     #[test]

@@ -25,6 +25,18 @@ pub trait Clock: Send + Sync {
 }
 
 /// The machine's clocks: boot time that counts suspend, wall time, and whether that is known to be right ([`ClockSync`]), asked every 10 s.
+///
+/// ```
+/// # use edge_queue::{Clock, Config, Queue, StoreKind, SystemClock};
+/// # use std::sync::Arc;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let clock = SystemClock::new();
+/// println!("the wall clock is {}", clock.sync());
+/// let config = Config::default().store(StoreKind::Memory);
+/// let q = Queue::open_with_clock("", config, Arc::new(clock))?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct SystemClock {
     boot_id: u128,
@@ -138,6 +150,20 @@ fn wall_ms() -> i64 {
 }
 
 /// A clock that stands still until it is set.
+///
+/// ```
+/// # use edge_queue::{Config, ManualClock, Now, Queue, Row, StoreKind, Wait};
+/// # use std::{sync::Arc, time::Duration};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let clock = Arc::new(ManualClock::new(Now::default()));
+/// let q = Queue::open_with_clock("", Config::default().store(StoreKind::Memory), clock.clone())?;
+/// let mut hub = q.consumer("hub")?;
+/// drop(q.push(Row::new("21.5").ttl(Duration::from_secs(60)))?);
+/// clock.advance_ms(60_001);
+/// assert!(hub.lease(1, Wait::None)?.is_empty()); // expired
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Default)]
 pub struct ManualClock(Mutex<Now>);
 

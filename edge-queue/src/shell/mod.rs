@@ -2,8 +2,10 @@
 
 mod clock;
 mod clock_sync;
+mod machine;
 mod random;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use clock_sync::ClockSync;
+pub(crate) use machine::Machine;
 pub(crate) use random::random_u64;
