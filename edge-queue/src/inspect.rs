@@ -61,6 +61,25 @@ impl std::error::Error for InspectError {
 }
 
 /// A queue's directory, opened to be looked into.
+///
+/// ```
+/// # use edge_queue::inspect::{InspectError, Inspection};
+/// # use edge_queue::{Config, Lane, Queue, Row};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let spool = tempfile::tempdir()?;
+/// # let q = Queue::open(&spool, Config::default())?;
+/// # drop(q.push(Row::new("21.5"))?);
+/// # q.close()?;
+/// let mut rows = 0;
+/// let mut found = Inspection::open(&spool)?;
+/// found.each_row(Lane::TELEMETRY, 1, |_row| {
+///     rows += 1;
+///     Ok::<_, InspectError>(true)
+/// })?;
+/// assert!(found.is_clean() && found.is_whole() && rows == 1);
+/// # Ok(())
+/// # }
+/// ```
 pub struct Inspection {
     kind: StoreKind,
     format: u32,
@@ -185,10 +204,7 @@ impl Inspection {
         let lanes = self.found.state.lanes;
         self.found.state.consumers.iter().flat_map(move |consumer| {
             (0..lanes).map(Lane).zip(&consumer.lanes).flat_map(move |(lane, position)| {
-                position
-                    .gaps
-                    .iter()
-                    .map(move |record| (consumer.name.as_str(), Gap { lane, record: *record }))
+                position.gaps.iter().map(move |record| (consumer.name.as_str(), Gap::from((lane, *record))))
             })
         })
     }

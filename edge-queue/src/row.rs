@@ -23,6 +23,13 @@ impl Lane {
 }
 
 /// A message on its way in.
+///
+/// ```
+/// # use edge_queue::{Lane, Row};
+/// # use std::time::Duration;
+/// let row = Row::new("overpressure").key("plant/boiler 2").lane(Lane::ALARM).ttl(Duration::from_secs(3600));
+/// assert_eq!((row.payload.as_ref(), row.ttl_ms), (b"overpressure".as_slice(), Some(3_600_000)));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Row {

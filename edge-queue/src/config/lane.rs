@@ -3,6 +3,15 @@
 use super::{OnFull, Order, millis};
 
 /// Limits of one lane where they differ from the queue's.
+///
+/// ```
+/// # use edge_queue::{Config, Lane, LaneConfig, OnFull, Order};
+/// let telemetry = LaneConfig::default().order(Order::live_first()).on_full(OnFull::DropOldest);
+/// let alarms = LaneConfig::default().max_messages(10_000).on_full(OnFull::Reject);
+/// let config = Config::default().lane(Lane::ALARM, alarms).lane(Lane::TELEMETRY, telemetry);
+/// # config.validate()?;
+/// # Ok::<(), edge_queue::ConfigError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct LaneConfig {
     pub(super) max_messages: Option<u64>,

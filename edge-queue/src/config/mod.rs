@@ -8,6 +8,7 @@ mod lane;
 mod order;
 
 use crate::error::ConfigError;
+use crate::per_lane::PerLane;
 use crate::row::{LANES_MAX, Lane, ROW_OVERHEAD_BYTES};
 use crate::store::{Options, SEGMENT_BYTES_MAX};
 
@@ -66,6 +67,21 @@ impl StoreKind {
 }
 
 /// Settings of a queue. `Config::default()` is right for a gateway with 200 MB of flash to spare.
+///
+/// ```
+/// # use edge_queue::{Config, Lane, LaneConfig, OnFull};
+/// # use std::time::Duration;
+/// const MIB: u64 = 1024 * 1024;
+///
+/// let config = Config::default()
+///     .max_bytes(32 * MIB)
+///     .max_age(Duration::from_secs(7 * 86_400))
+///     .on_full(OnFull::DropOldest)
+///     .lane(Lane::ALARM, LaneConfig::default().max_bytes(MIB).on_full(OnFull::Reject));
+/// config.validate()?;
+/// assert!(config.disk_bytes() < 80 * MIB);
+/// # Ok::<(), edge_queue::ConfigError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     max_messages: u64,
@@ -276,7 +292,7 @@ impl Config {
     }
 
     pub(crate) fn store_options(&self, gateway: u64) -> Options {
-        let lane_bytes = std::array::from_fn(|at| {
+        let lane_bytes = PerLane::from_fn(|at| {
             let at = u8::try_from(at).unwrap_or(u8::MAX);
             if at < self.lanes { self.lane_limits(Lane(at)).bytes } else { 0 }
         });

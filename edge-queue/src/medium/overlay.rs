@@ -10,6 +10,18 @@ use super::{Dir, Medium, PAGE, pieces};
 /// Takes every write, name and removal into RAM and only ever reads from the directory beneath. A store opened on it
 /// does what it would do at its next open, repairs included, and leaves no trace. Cost: RAM for each page written.
 /// Clones are handles to the same one.
+///
+/// ```
+/// # use edge_queue::medium::{Dir, Medium, Overlay, os::OsDir};
+/// # fn main() -> std::io::Result<()> {
+/// # let home = tempfile::tempdir()?;
+/// let overlay = Overlay::new(Box::new(OsDir::new(home.path())?));
+/// overlay.create("notes")?.write_at(0, b"in RAM")?;
+/// assert_eq!(overlay.open("notes")?.len()?, 6);
+/// assert!(!home.path().join("notes").exists());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Overlay {
     shared: Arc<Mutex<Shared>>,
