@@ -135,6 +135,34 @@ impl Alarms {
 }
 
 impl Pipeline {
+    /// The oldest alarm event not yet taken. At most 1024 wait; then the oldest make room, which is counted.
+    pub fn poll_alarm(&mut self) -> Option<AlarmEvent> {
+        self.alarms.poll()
+    }
+
+    /// The alarm of a sensor, if it has one.
+    #[must_use]
+    pub fn alarm(&self, sensor: u32) -> Option<&LimitAlarmState> {
+        self.alarms.state(self.sensors.of(sensor)?.alarm()?)
+    }
+
+    /// An operator has seen an occurrence of an alarm; `transition` is the id from its event.
+    ///
+    /// # Errors
+    /// If there is no such alarm, nothing waits to be acknowledged, or what waits is another occurrence.
+    pub fn acknowledge(
+        &mut self,
+        sensor: u32,
+        level: AlarmLevel,
+        transition: u64,
+        now_ms: i64,
+    ) -> Result<AlarmTransition, AckError> {
+        let (place, alarm) = self.alarm_place(sensor)?;
+        let done = self.alarms.acknowledge(alarm, sensor, (level, transition), now_ms)?;
+        self.arm(place);
+        Ok(done)
+    }
+
     /// From now on the first usable reading of every new alarm tells its limits that are normal too, as events from normal to
     /// normal, once no delay runs. After a stop that kept no snapshot somebody may take an alarm for raised that is over; of
     /// a [restored](Pipeline::restore) alarm it is known. Off by default.
@@ -154,19 +182,17 @@ impl Pipeline {
         command: AlarmCommand,
         now_ms: i64,
     ) -> Result<(), AlarmCommandError> {
-        let place = self.names.place(sensor).ok_or(AckError::NoSuchAlarm)?;
-        let alarm = self.sensors.get(place as usize).and_then(Slot::alarm).ok_or(AckError::NoSuchAlarm)?;
+        let (place, alarm) = self.alarm_place(sensor)?;
         self.alarms.command(alarm, sensor, (level, command), now_ms)?;
         self.arm(place);
         Ok(())
     }
-}
 
-impl Pipeline {
-    /// The number of a sensor that has one; makes none.
-    #[must_use]
-    pub fn number(&self, name: &str) -> Option<u32> {
-        self.names.number(name)
+    /// Places of a sensor's slot and of its alarm.
+    fn alarm_place(&self, sensor: u32) -> Result<(u32, u32), AckError> {
+        let place = self.sensors.place(sensor).ok_or(AckError::NoSuchAlarm)?;
+        let alarm = self.sensors.slot(place).and_then(Slot::alarm).ok_or(AckError::NoSuchAlarm)?;
+        Ok((place, alarm))
     }
 
     /// All alarms, in order, with the names they are for.
@@ -176,10 +202,7 @@ impl Pipeline {
 
     /// The state of every sensor's alarm, with the sensor's number.
     pub fn alarm_states(&self) -> impl Iterator<Item = (u32, &LimitAlarmState)> {
-        self.sensors.iter().zip(0..).filter_map(|(slot, place)| {
-            let state = self.alarms.state(slot.alarm()?)?;
-            Some((self.names.number_of(place), state))
-        })
+        self.sensors.iter().filter_map(|(number, slot)| Some((number, self.alarms.state(slot.alarm()?)?)))
     }
 
     /// Takes over an alarm's state that was kept by itself, without a [`snapshot`](Pipeline::snapshot), at `now_ms`. What happened
@@ -187,8 +210,7 @@ impl Pipeline {
     /// Returns whether the sensor has an alarm.
     pub fn restore_alarm(&mut self, name: &str, state: LimitAlarmState, now_ms: i64) -> bool {
         let number = self.intern(name);
-        let Some(place) = self.names.place(number) else { return false };
-        let Some(alarm) = self.sensors.get(place as usize).and_then(Slot::alarm) else { return false };
+        let Ok((place, alarm)) = self.alarm_place(number) else { return false };
         self.alarms.put(alarm, state.resumed(now_ms));
         self.arm(place);
         true

@@ -2,8 +2,8 @@
 
 use super::alarms::Alarms;
 use super::deadlines::Deadlines;
-use super::evict::Evicted;
-use super::intern::Names;
+use super::rule_set::RuleSet;
+use super::sensors::{OverLimit, Sensors};
 use super::{Pattern, PatternError, Pipeline, Rule, Stats};
 use crate::alarm::LimitAlarm;
 use crate::check::Normalise;
@@ -11,22 +11,23 @@ use crate::check::Normalise;
 /// A sensor's state names its rule in two bytes.
 const RULES_MAX: usize = u16::MAX as usize;
 
-/// Policy for sensors beyond `max_keys`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "config", serde(rename_all = "snake_case"))]
-#[non_exhaustive]
-pub enum OverLimit {
-    /// Their readings pass unfiltered and are counted.
-    #[default]
-    Pass,
-    /// A sensor that was not seen for the longest time, or nearly so, is forgotten for each new one: what it held is
-    /// emitted, and should it come back its first reading passes. Readings with the number of a forgotten sensor pass
-    /// unfiltered. Sensors with an alarm are never forgotten.
-    EvictIdle,
-}
-
 /// Builds a [`Pipeline`] from stages.
+///
+/// ```
+/// use edge_filter::alarm::{AlarmLevel, Limit, LimitAlarm};
+/// use edge_filter::reduce::{Deadband, OnChange};
+/// use edge_filter::{OverLimit, Pipeline, Rule};
+///
+/// let pipeline = Pipeline::builder()
+///     .rule("line2/+/temp", Rule::new().reducer(Deadband::absolute(0.5)?))?
+///     .rule("#", Rule::new().reducer(OnChange::new()))? // the first rule that matches wins
+///     .alarm("line2/oven/temp", LimitAlarm::new().with(AlarmLevel::High, Limit::at(95.0)?)?)?
+///     .max_keys(1_000)
+///     .over_limit(OverLimit::EvictIdle)
+///     .build();
+/// assert_eq!(pipeline.next_deadline(), None);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Builder {
@@ -105,12 +106,8 @@ impl Builder {
     #[must_use]
     pub fn build(self) -> Pipeline {
         Pipeline {
-            rules: self.rules,
-            normalise: self.normalise,
-            names: Names::new(self.max_keys),
-            over_limit: self.over_limit,
-            evicted: Evicted::default(),
-            sensors: Vec::new(),
+            rules: RuleSet::new(self.rules, self.normalise),
+            sensors: Sensors::new(self.max_keys, self.over_limit),
             alarms: Alarms::new(self.alarms),
             deadlines: Deadlines::default(),
             stats: Stats::default(),

@@ -1,5 +1,5 @@
 //! The pipeline: names, rules, and one reading at a time through the stages of its rule. This file owns the state and
-//! routes; every decision is made in a stage.
+//! routes between its owners: sensors, rules, alarms, deadlines, counters. Every decision is made in a stage.
 
 #[cfg(feature = "config")]
 mod alarm_config;
@@ -10,7 +10,6 @@ pub mod config;
 #[cfg(feature = "config")]
 pub(crate) mod config_error;
 mod deadlines;
-mod evict;
 #[cfg(feature = "config")]
 mod from_config;
 mod heartbeat;
@@ -23,6 +22,8 @@ mod pattern;
 mod quality_check_config;
 mod quality_checks;
 mod rule;
+mod rule_set;
+mod sensors;
 mod slot;
 mod snapshot;
 mod stage_walk;
@@ -31,23 +32,22 @@ mod transforms;
 mod watched;
 
 pub use alarms::AlarmEvent;
-pub use builder::{Builder, OverLimit};
+pub use builder::Builder;
 #[cfg(feature = "config")]
 pub use config_error::{ConfigError, Problem};
 pub use pattern::{Pattern, PatternError};
 pub use rule::Rule;
+pub use sensors::OverLimit;
 pub use snapshot::{DamagedState, RestoreError, SNAPSHOT_VERSION, Snapshot};
 pub use stats::Stats;
 
-use crate::alarm::{AckError, AlarmLevel, AlarmTransition, LimitAlarmState};
-use crate::check::Normalise;
 use crate::reduce::number::Settlement;
 use crate::reduce::{Released, Verdict};
 use crate::{Emit, EmitReason, Outcome, Reading};
 use alarms::Alarms;
 use deadlines::{Deadlines, earlier};
-use evict::Evicted;
-use intern::{Names, reserve_one};
+use rule_set::RuleSet;
+use sensors::Sensors;
 use slot::Slot;
 use stage_walk::StageWalk;
 
@@ -67,14 +67,24 @@ use stage_walk::StageWalk;
 ///
 /// A new pipeline is cold: the first reading of every sensor passes. That is also what makes an unclean stop safe.
 /// Steady state allocates nothing per reading, texts included once their buffers have grown.
+///
+/// ```
+/// use edge_filter::reduce::Deadband;
+/// use edge_filter::{DropReason, Outcome, Pipeline, Quality, Reading, Rule, Value};
+///
+/// let rule = Rule::new().reducer(Deadband::absolute(0.5)?);
+/// let mut pipeline = Pipeline::builder().rule("line2/#", rule)?.build();
+/// let sensor = pipeline.intern("line2/temp");
+/// let at = |time, value| Reading { sensor, time, value: Value::F64(value), quality: Quality::GOOD };
+/// assert!(matches!(pipeline.process(at(0, 20.0), 0, &mut |_| ()), Outcome::Emit(_)));
+/// let second = pipeline.process(at(1_000, 20.4), 1_000, &mut |_| ());
+/// assert_eq!(second, Outcome::Drop(DropReason::InDeadband));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Pipeline {
-    rules: Vec<(Pattern, Rule)>,
-    normalise: Normalise,
-    names: Names,
-    over_limit: OverLimit,
-    evicted: Evicted,
-    sensors: Vec<Slot>,
+    rules: RuleSet,
+    sensors: Sensors,
     alarms: Alarms,
     deadlines: Deadlines,
     stats: Stats,
@@ -96,47 +106,57 @@ impl Pipeline {
     /// are counted, so that a flood of names costs savings and never data. Or, if the [`OverLimit`] policy says so, an
     /// idle sensor is forgotten; what it held is emitted by the next `process` or `tick`.
     pub fn intern(&mut self, name: &str) -> u32 {
-        if let Some(number) = self.names.number(name) {
+        if let Some(number) = self.sensors.number(name) {
             return number;
         }
-        let mut added = self.names.add(name);
-        if added.is_none() && self.over_limit == OverLimit::EvictIdle && self.evict() {
-            added = self.names.add(name);
+        let mut added = self.sensors.add(name);
+        if added.is_none() && self.evict() {
+            added = self.sensors.add(name);
         }
         let Some(number) = added else {
             self.stats.names_refused += 1;
             return Self::UNFILTERED;
         };
-        let rule = self.rules.iter().position(|(pattern, _)| pattern.matches(name));
-        let rule = rule.and_then(|place| Some((place, &self.rules.get(place)?.1)));
-        let slot = Slot::new(rule, self.alarms.add_sensor(name));
-        match self.names.place(number).and_then(|place| self.sensors.get_mut(place as usize)) {
-            Some(evicted) => *evicted = slot,
-            None => {
-                reserve_one(&mut self.sensors);
-                self.sensors.push(slot);
-                self.deadlines.add_sensor();
-            }
+        let slot = Slot::new(self.rules.matching(name), self.alarms.add_sensor(name));
+        if self.sensors.put(number, slot) {
+            self.deadlines.add_sensor();
         }
         number
+    }
+
+    /// Forgets one sensor and returns whether there was one to forget.
+    fn evict(&mut self) -> bool {
+        let Some(place) = self.sensors.choose_idle() else { return false };
+        let mut held = Vec::new();
+        self.flush_one(place, &mut |emit| held.push(emit));
+        self.deadlines.set(place, None);
+        self.sensors.forget(place, held);
+        self.stats.evicted += 1;
+        true
+    }
+
+    /// The number of a sensor that has one; makes none.
+    #[must_use]
+    pub fn number(&self, name: &str) -> Option<u32> {
+        self.sensors.number(name)
     }
 
     /// The name of a sensor; `None` for [`Pipeline::UNFILTERED`]. That of a forgotten sensor is known until the next is
     /// forgotten, after what it held was emitted.
     #[must_use]
     pub fn name(&self, sensor: u32) -> Option<&str> {
-        self.names.name(sensor).or_else(|| self.evicted.name(sensor))
+        self.sensors.name(sensor)
     }
 
     /// The rule that applies to a sensor, for its bounds.
     #[must_use]
     pub fn rule(&self, sensor: u32) -> Option<&Rule> {
-        self.rules.get(self.slot(sensor)?.rule()?).map(|(_, rule)| rule)
+        self.rules.of(self.sensors.of(sensor)?)
     }
 
     /// All rules, in order, with the names they are for.
     pub fn rules(&self) -> impl Iterator<Item = (&Pattern, &Rule)> {
-        self.rules.iter().map(|(pattern, rule)| (pattern, rule))
+        self.rules.iter()
     }
 
     /// One reading. Emits to `sink` what became due before it, then answers what became of the reading itself.
@@ -148,7 +168,7 @@ impl Pipeline {
         now_ms: i64,
         sink: &mut impl FnMut(Emit<'a>),
     ) -> Outcome<'a> {
-        self.evicted.emit(sink);
+        self.sensors.emit_evicted(sink);
         let verdict = self.route(&mut reading, now_ms, sink);
         self.stats.count(verdict);
         let reason = match verdict {
@@ -169,18 +189,20 @@ impl Pipeline {
         now_ms: i64,
         sink: &mut impl FnMut(Emit<'a>),
     ) -> Verdict {
-        let Some(place) = self.names.place(reading.sensor) else {
+        let Some(place) = self.sensors.place(reading.sensor) else {
             self.stats.over_limit += 1;
-            return self.pass(reading);
+            return self.rules.pass(reading, &mut self.stats);
         };
         if self.deadlines.first().is_some_and(|(first, _)| first <= now_ms)
             && self.deadlines.of(place).is_some_and(|deadline| deadline <= now_ms)
         {
             self.expire(place, now_ms, sink);
         }
-        let Some(slot) = self.sensors.get_mut(place as usize) else { return self.pass(reading) };
+        let Some(slot) = self.sensors.slot_mut(place) else {
+            return self.rules.pass(reading, &mut self.stats);
+        };
         slot.seen = true;
-        let Some((_, rule)) = slot.rule().and_then(|place| self.rules.get(place)) else {
+        let Some(rule) = self.rules.of(slot) else {
             let alarm = slot.alarm();
             return self.pass_beside_alarm(reading, (place, alarm), now_ms);
         };
@@ -203,7 +225,7 @@ impl Pipeline {
         (place, alarm): (u32, Option<u32>),
         now_ms: i64,
     ) -> Verdict {
-        let verdict = self.pass(reading);
+        let verdict = self.rules.pass(reading, &mut self.stats);
         if let Some(alarm) = alarm {
             self.alarms.check(alarm, reading, false, now_ms);
             self.arm(place);
@@ -211,19 +233,11 @@ impl Pipeline {
         verdict
     }
 
-    /// Unfiltered, but for the quality: no number that is none leaves as good.
-    fn pass(&mut self, reading: &mut Reading<'_>) -> Verdict {
-        let (quality, known) = self.normalise.read(&reading.value, reading.quality);
-        self.stats.unknown_quality += u64::from(!known);
-        reading.quality = quality;
-        Verdict::Emit(EmitReason::Passthrough)
-    }
-
     /// Lets time pass to `now_ms`: completes windows, repeats values, reports silent sensors, ends alarm delays. Each is
     /// done once, however often and however late this is called; before [`next_deadline`](Pipeline::next_deadline) it
     /// does nothing. Costs nothing for sensors that are not due.
     pub fn tick(&mut self, now_ms: i64, sink: &mut impl FnMut(Emit<'static>)) {
-        self.evicted.emit(sink);
+        self.sensors.emit_evicted(sink);
         while let Some((deadline, place)) = self.deadlines.first()
             && deadline <= now_ms
         {
@@ -241,12 +255,12 @@ impl Pipeline {
 
     /// Does what is due for one sensor. Afterwards its deadline is later than `now_ms`, or gone.
     fn expire<'a>(&mut self, place: u32, now_ms: i64, sink: &mut impl FnMut(Emit<'a>)) {
-        let Some(slot) = self.sensors.get_mut(place as usize) else { return };
-        let number = self.names.number_of(place);
+        let number = self.sensors.number_of(place);
+        let Some(slot) = self.sensors.slot_mut(place) else { return };
         if let Some(alarm) = slot.alarm() {
             self.alarms.tick(alarm, number, now_ms);
         }
-        if let Some((_, rule)) = slot.rule().and_then(|place| self.rules.get(place)) {
+        if let Some(rule) = self.rules.of(slot) {
             let (sensor, alarms, stats) = (number, &mut self.alarms, &mut self.stats);
             if slot.is_silent(rule, now_ms) {
                 StageWalk { sensor, slot: &mut *slot, rule, alarms, stats: &mut *stats }.release(sink);
@@ -266,7 +280,7 @@ impl Pipeline {
     /// which move seldom.
     fn arm(&mut self, place: u32) {
         let deadline = self.deadline(place);
-        let alarm = self.sensors.get(place as usize).is_some_and(|slot| slot.alarm().is_some());
+        let alarm = self.sensors.slot(place).is_some_and(|slot| slot.alarm().is_some());
         match self.deadlines.of(place) {
             Some(known) if !alarm && deadline.is_none_or(|deadline| deadline >= known) => {}
             _ => self.deadlines.set(place, deadline),
@@ -274,9 +288,8 @@ impl Pipeline {
     }
 
     fn deadline(&self, place: u32) -> Option<i64> {
-        let slot = self.sensors.get(place as usize)?;
-        let rule = slot.rule().and_then(|place| self.rules.get(place));
-        let stages = rule.and_then(|(_, rule)| slot.deadline(rule));
+        let slot = self.sensors.slot(place)?;
+        let stages = self.rules.of(slot).and_then(|rule| slot.deadline(rule));
         let alarm = slot.alarm().and_then(|place| self.alarms.deadline(place));
         earlier(stages, alarm)
     }
@@ -284,8 +297,8 @@ impl Pipeline {
     /// Emits what stages hold, of every sensor: before a stop without a [`snapshot`](Pipeline::snapshot), or a change of
     /// the configuration.
     pub fn flush(&mut self, sink: &mut impl FnMut(Emit<'static>)) {
-        self.evicted.emit(sink);
-        for place in 0..self.sensors.len() as u32 {
+        self.sensors.emit_evicted(sink);
+        for place in self.sensors.places() {
             self.flush_one(place, sink);
         }
     }
@@ -293,16 +306,16 @@ impl Pipeline {
     /// As [`flush`](Pipeline::flush) for one sensor, which goes on as it was: for a caller that cannot leave a reading held
     /// any longer. What a window says afterwards of the same interval is another result, under a later time.
     pub fn flush_sensor(&mut self, sensor: u32, sink: &mut impl FnMut(Emit<'static>)) {
-        self.evicted.emit(sink);
-        if let Some(place) = self.names.place(sensor) {
+        self.sensors.emit_evicted(sink);
+        if let Some(place) = self.sensors.place(sensor) {
             self.flush_one(place, sink);
         }
     }
 
     fn flush_one<'a>(&mut self, place: u32, sink: &mut impl FnMut(Emit<'a>)) {
-        let number = self.names.number_of(place);
-        let Some(slot) = self.sensors.get_mut(place as usize) else { return };
-        if let Some((_, rule)) = slot.rule().and_then(|place| self.rules.get(place)) {
+        let number = self.sensors.number_of(place);
+        let Some(slot) = self.sensors.slot_mut(place) else { return };
+        if let Some(rule) = self.rules.of(slot) {
             let (sensor, alarms, stats) = (number, &mut self.alarms, &mut self.stats);
             StageWalk { sensor, slot: &mut *slot, rule, alarms, stats: &mut *stats }.release(sink);
             slot.flush(rule, &mut |event| settle(number, event, stats, sink));
@@ -311,9 +324,9 @@ impl Pipeline {
 
     /// The unit of a sensor changed: what its stages hold is emitted, and its next reading passes.
     pub fn unit_changed(&mut self, sensor: u32, sink: &mut impl FnMut(Emit<'static>)) {
-        let Some(place) = self.names.place(sensor) else { return };
+        let Some(place) = self.sensors.place(sensor) else { return };
         self.flush_one(place, sink);
-        if let Some(slot) = self.sensors.get_mut(place as usize) {
+        if let Some(slot) = self.sensors.slot_mut(place) {
             slot.force(Some(EmitReason::UnitChanged));
         }
     }
@@ -327,47 +340,15 @@ impl Pipeline {
     /// Settlement time of the last reading of a sensor that moved its state.
     #[must_use]
     pub fn last_time(&self, sensor: u32) -> Option<i64> {
-        self.slot(sensor)?.guard.watermark()
+        self.sensors.of(sensor)?.guard.watermark()
     }
 
     /// The sensor's clock was set: its next reading is accepted, however old.
     pub fn clock_stepped(&mut self, sensor: u32) {
-        let place = self.names.place(sensor);
-        if let Some(slot) = place.and_then(|place| self.sensors.get_mut(place as usize)) {
+        let place = self.sensors.place(sensor);
+        if let Some(slot) = place.and_then(|place| self.sensors.slot_mut(place)) {
             slot.guard.clock_stepped();
         }
-    }
-
-    /// The oldest alarm event not yet taken. At most 1024 wait; then the oldest make room, which is counted.
-    pub fn poll_alarm(&mut self) -> Option<AlarmEvent> {
-        self.alarms.poll()
-    }
-
-    /// The alarm of a sensor, if it has one.
-    #[must_use]
-    pub fn alarm(&self, sensor: u32) -> Option<&LimitAlarmState> {
-        self.alarms.state(self.slot(sensor)?.alarm()?)
-    }
-
-    /// An operator has seen an occurrence of an alarm; `transition` is the id from its event.
-    ///
-    /// # Errors
-    /// If there is no such alarm, nothing waits to be acknowledged, or what waits is another occurrence.
-    pub fn acknowledge(
-        &mut self,
-        sensor: u32,
-        level: AlarmLevel,
-        transition: u64,
-        now_ms: i64,
-    ) -> Result<AlarmTransition, AckError> {
-        let alarm = self.slot(sensor).and_then(Slot::alarm).ok_or(AckError::NoSuchAlarm)?;
-        let done = self.alarms.acknowledge(alarm, sensor, (level, transition), now_ms)?;
-        self.names.place(sensor).into_iter().for_each(|place| self.arm(place));
-        Ok(done)
-    }
-
-    fn slot(&self, sensor: u32) -> Option<&Slot> {
-        self.sensors.get(self.names.place(sensor)? as usize)
     }
 
     /// Counters of the pipeline.
@@ -379,7 +360,7 @@ impl Pipeline {
     /// Number of sensors that have a number.
     #[must_use]
     pub fn sensors(&self) -> usize {
-        self.names.len()
+        self.sensors.len()
     }
 }
 

@@ -6,6 +6,15 @@ use std::fmt;
 ///
 /// As MQTT topic filters (5.0 §4.7.1), so `site/#` matches `site` too; but these are names, not topics, so a leading
 /// `$` is nothing special.
+///
+/// ```
+/// use edge_filter::Pattern;
+///
+/// let pattern = Pattern::new("line2/+/temp")?;
+/// assert!(pattern.matches("line2/oven/temp") && !pattern.matches("line2/temp"));
+/// assert!(Pattern::new("line#").is_err());
+/// # Ok::<(), edge_filter::PatternError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern(String);
 

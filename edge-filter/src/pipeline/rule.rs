@@ -19,6 +19,21 @@ use crate::{Cost, ErrorBound, LossBound};
 /// not wait: what is in line goes on before it as it is, not judged any further.
 ///
 /// The default normalises OPC UA qualities and guards the time; the other stages are off.
+///
+/// ```
+/// use edge_filter::check::Range;
+/// use edge_filter::reduce::SwingingDoor;
+/// use edge_filter::time::Stale;
+/// use edge_filter::{ErrorBound, LossBound, Rule};
+///
+/// let rule = Rule::new()
+///     .range(Range::new(-40.0, 150.0)?)
+///     .reducer(SwingingDoor::new(0.5)?)
+///     .stale(Stale::after_ms(30_000)?);
+/// assert_eq!(rule.error_bound(), ErrorBound::Linear(0.5));
+/// assert_eq!(rule.reducer_loss_bound(), LossBound::Readings(1));
+/// # Ok::<(), edge_filter::ParamError>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rule {
     pub(super) normalise: Normalise,

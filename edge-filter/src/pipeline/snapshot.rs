@@ -15,6 +15,25 @@ pub const SNAPSHOT_VERSION: u32 = 3;
 /// With the feature `config` it implements `serde`'s traits; any format will do that keeps integers and finite
 /// floats exactly. A sensor with a deadband, a heartbeat and a silence to report takes some 60 bytes of CBOR beside its
 /// name, with a swinging door some 80.
+///
+/// ```
+/// use edge_filter::reduce::Deadband;
+/// use edge_filter::{DropReason, Outcome, Pipeline, Quality, Reading, Rule, Value};
+///
+/// let rule = || Rule::new().reducer(Deadband::absolute(0.5).unwrap());
+/// let at = |sensor, time, value| Reading { sensor, time, value: Value::F64(value), quality: Quality::GOOD };
+/// let mut before = Pipeline::builder().rule("#", rule())?.build();
+/// let sensor = before.intern("line2/temp");
+/// assert!(matches!(before.process(at(sensor, 0, 20.0), 0, &mut |_| ()), Outcome::Emit(_)));
+/// let snapshot = before.snapshot();
+///
+/// let mut after = Pipeline::builder().rule("#", rule())?.build();
+/// assert!(after.restore(snapshot)?.is_empty()); // no state was damaged
+/// let sensor = after.intern("line2/temp");
+/// let outcome = after.process(at(sensor, 1_000, 20.4), 1_000, &mut |_| ());
+/// assert_eq!(outcome, Outcome::Drop(DropReason::InDeadband)); // 20.0 is still known
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
     pub(super) version: u32,
@@ -91,9 +110,9 @@ impl Pipeline {
     /// The state of every sensor.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        let base_ms = self.sensors.iter().filter_map(|slot| slot.guard.watermark()).max().unwrap_or(0);
-        let sensors = self.sensors.iter().zip(0..).map(|(slot, place)| {
-            let name = self.names.name(self.names.number_of(place)).unwrap_or_default().to_owned();
+        let base_ms = self.sensors.iter().filter_map(|(_, slot)| slot.guard.watermark()).max().unwrap_or(0);
+        let sensors = self.sensors.iter().map(|(number, slot)| {
+            let name = self.sensors.name(number).unwrap_or_default().to_owned();
             let alarm = slot.alarm().and_then(|place| self.alarms.state(place)).cloned();
             let mut slot = slot.clone();
             slot.shift(base_ms.wrapping_neg());
@@ -122,9 +141,9 @@ impl Pipeline {
                 continue;
             }
             restored.slot.shift(snapshot.base_ms);
-            let Some(place) = self.names.place(number) else { continue };
-            let Some(slot) = self.sensors.get_mut(place as usize) else { continue };
-            let rule = slot.rule().and_then(|place| self.rules.get(place)).map(|(_, rule)| rule);
+            let Some(place) = self.sensors.place(number) else { continue };
+            let Some(slot) = self.sensors.slot_mut(place) else { continue };
+            let rule = self.rules.of(slot);
             let before = slot.held();
             slot.adopt(restored.slot, rule);
             self.stats.replaced(before, slot.held());

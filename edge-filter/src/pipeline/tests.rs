@@ -1,7 +1,7 @@
 //! Tests of state that no caller sees: the order of the deadlines.
 
 use super::*;
-use crate::alarm::{Limit, LimitAlarm};
+use crate::alarm::{AlarmLevel, Limit, LimitAlarm};
 use crate::check::{Range, RangeAction};
 use crate::qartod::{Spike, SpikeMethod};
 use crate::reduce::Reducer;

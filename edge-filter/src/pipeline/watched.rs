@@ -6,14 +6,13 @@ use super::slot::Slot;
 impl Pipeline {
     /// Sensors whose silence will be reported: their rule has the stage `stale`, they were seen, and they are not stale.
     pub fn watched(&self) -> impl Iterator<Item = u32> {
-        let places = self.sensors.iter().zip(0..).filter(|(slot, _)| self.is_watched_slot(slot));
-        places.map(|(_, place)| self.names.number_of(place))
+        self.sensors.iter().filter(|(_, slot)| self.is_watched_slot(slot)).map(|(number, _)| number)
     }
 
     /// Returns whether a sensor is one of the [`watched`](Self::watched).
     #[must_use]
     pub fn is_watched(&self, sensor: u32) -> bool {
-        self.slot(sensor).is_some_and(|slot| self.is_watched_slot(slot))
+        self.sensors.of(sensor).is_some_and(|slot| self.is_watched_slot(slot))
     }
 
     /// Silence after which a sensor is stale, in milliseconds; `None` if nobody watches it.
@@ -23,8 +22,7 @@ impl Pipeline {
     }
 
     fn is_watched_slot(&self, slot: &Slot) -> bool {
-        let rule = slot.rule().and_then(|place| self.rules.get(place));
-        let stale = rule.and_then(|(_, rule)| rule.stale.as_ref());
+        let stale = self.rules.of(slot).and_then(|rule| rule.stale.as_ref());
         stale.is_some_and(|stale| stale.deadline(&slot.stale).is_some())
     }
 }

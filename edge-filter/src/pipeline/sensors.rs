@@ -1,0 +1,163 @@
+//! Sensors of a pipeline: their names, the states of their stages, and the eviction of an idle one for a new one.
+//!
+//! Idle is found by the clock algorithm, so that a reading costs one flag and no list is kept.
+
+use super::intern::{Names, reserve_one};
+use super::slot::Slot;
+use crate::Emit;
+
+/// Policy for sensors beyond `max_keys`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "config", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum OverLimit {
+    /// Their readings pass unfiltered and are counted.
+    #[default]
+    Pass,
+    /// A sensor that was not seen for the longest time, or nearly so, is forgotten for each new one: what it held is
+    /// emitted, and should it come back its first reading passes. Readings with the number of a forgotten sensor pass
+    /// unfiltered. Sensors with an alarm are never forgotten.
+    EvictIdle,
+}
+
+/// Names with their numbers, and a slot of states in the place of each.
+#[derive(Clone, Debug)]
+pub(super) struct Sensors {
+    names: Names,
+    slots: Vec<Slot>,
+    over_limit: OverLimit,
+    evicted: Evicted,
+}
+
+/// The hand of the clock, and what forgotten sensors held until it can be emitted.
+#[derive(Clone, Debug, Default)]
+struct Evicted {
+    hand: u32,
+    emits: Vec<Emit<'static>>,
+    /// Names of the sensors in `emits`, and of those emitted last: a caller asks for them afterwards.
+    names: Vec<(u32, Box<str>)>,
+}
+
+impl Sensors {
+    pub(super) fn new(max: usize, over_limit: OverLimit) -> Self {
+        Sensors { names: Names::new(max), slots: Vec::new(), over_limit, evicted: Evicted::default() }
+    }
+
+    #[inline]
+    pub(super) fn number(&self, name: &str) -> Option<u32> {
+        self.names.number(name)
+    }
+
+    /// Name of a sensor, also of one that was forgotten last.
+    pub(super) fn name(&self, number: u32) -> Option<&str> {
+        self.names.name(number).or_else(|| self.evicted.name(number))
+    }
+
+    /// Place of a sensor's slot.
+    #[inline]
+    pub(super) fn place(&self, number: u32) -> Option<u32> {
+        self.names.place(number)
+    }
+
+    pub(super) fn number_of(&self, place: u32) -> u32 {
+        self.names.number_of(place)
+    }
+
+    #[inline]
+    pub(super) fn slot(&self, place: u32) -> Option<&Slot> {
+        self.slots.get(place as usize)
+    }
+
+    #[inline]
+    pub(super) fn slot_mut(&mut self, place: u32) -> Option<&mut Slot> {
+        self.slots.get_mut(place as usize)
+    }
+
+    /// Slot of the sensor with this number.
+    pub(super) fn of(&self, number: u32) -> Option<&Slot> {
+        self.slot(self.place(number)?)
+    }
+
+    /// All slots, each with its sensor's number.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &Slot)> {
+        self.slots.iter().zip(0..).map(|(slot, place)| (self.number_of(place), slot))
+    }
+
+    /// Places of all slots.
+    pub(super) fn places(&self) -> std::ops::Range<u32> {
+        0..self.slots.len() as u32
+    }
+
+    /// Number of sensors that have a number.
+    pub(super) fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// A number for a new name; `None` when there is no room.
+    pub(super) fn add(&mut self, name: &str) -> Option<u32> {
+        self.names.add(name)
+    }
+
+    /// Puts the slot of a new sensor into its place and returns whether that is a new one, not an evicted sensor's.
+    pub(super) fn put(&mut self, number: u32, slot: Slot) -> bool {
+        let place = self.place(number);
+        if let Some(evicted) = place.and_then(|place| self.slot_mut(place)) {
+            *evicted = slot;
+            return false;
+        }
+        reserve_one(&mut self.slots);
+        self.slots.push(slot);
+        true
+    }
+
+    /// The place of a sensor to forget, if the policy is to forget one and there is one without an alarm.
+    pub(super) fn choose_idle(&mut self) -> Option<u32> {
+        match self.over_limit {
+            OverLimit::EvictIdle => self.evicted.idle(&mut self.slots),
+            OverLimit::Pass => None,
+        }
+    }
+
+    /// Forgets the sensor at `place`; what it held waits to be emitted.
+    pub(super) fn forget(&mut self, place: u32, held: Vec<Emit<'static>>) {
+        if self.evicted.emits.is_empty() {
+            self.evicted.names.clear();
+        }
+        let number = self.number_of(place);
+        if !held.is_empty()
+            && let Some(name) = self.names.name(number)
+        {
+            self.evicted.names.push((number, name.into()));
+        }
+        self.evicted.emits.extend(held);
+        self.names.remove(place);
+    }
+
+    /// Emits the readings that forgotten sensors held.
+    #[inline]
+    pub(super) fn emit_evicted<'a>(&mut self, sink: &mut impl FnMut(Emit<'a>)) {
+        if !self.evicted.emits.is_empty() {
+            self.evicted.emits.drain(..).for_each(sink);
+        }
+    }
+}
+
+impl Evicted {
+    fn name(&self, number: u32) -> Option<&str> {
+        self.names.iter().find(|(known, _)| *known == number).map(|(_, name)| name.as_ref())
+    }
+
+    /// The next place that was not seen since the hand last passed, and has no alarm.
+    fn idle(&mut self, slots: &mut [Slot]) -> Option<u32> {
+        for _ in 0..slots.len() * 2 {
+            let place = self.hand;
+            self.hand = (self.hand + 1) % u32::try_from(slots.len()).ok()?;
+            let slot = slots.get_mut(place as usize)?;
+            if !std::mem::take(&mut slot.seen) && slot.alarm().is_none() {
+                return Some(place);
+            }
+        }
+        None
+    }
+}
