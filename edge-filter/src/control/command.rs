@@ -7,6 +7,14 @@ use crate::pid::PidMode;
 use std::fmt;
 
 /// A command to a [`Controller`](super::Controller); numbers are those of its interlocks, outputs and alarms.
+///
+/// ```
+/// use edge_filter::control::ControlCommand;
+/// use edge_filter::pid::PidMode;
+///
+/// let command = ControlCommand::Mode { output: 0, mode: PidMode::Manual(40.0) };
+/// assert_eq!(ControlCommand::from_words(command.to_words()), Some(command)); // through a `handoff::ring`
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the fields are the numbers and what the methods of the same names take")]
@@ -110,7 +118,7 @@ pub enum CommandError {
 impl fmt::Display for CommandError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            CommandError::Unknown => f.write_str("there is nothing of that number"),
+            CommandError::Unknown => f.write_str("unknown interlock, output or alarm"),
             CommandError::NotFor => f.write_str("the output's law does not take this"),
             CommandError::Interlock(error) => error.fmt(f),
             CommandError::Alarm(error) => error.fmt(f),
