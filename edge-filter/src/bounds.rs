@@ -4,6 +4,16 @@ use std::fmt;
 
 /// Cost of a stage: the error of what it suppresses or alters, and the readings that it can lose. The defaults are those
 /// of a stage that alters no value and decides at once.
+///
+/// ```
+/// use edge_filter::reduce::{Deadband, SwingingDoor};
+/// use edge_filter::{Cost, ErrorBound, LossBound};
+///
+/// let (deadband, door) = (Deadband::absolute(0.5)?, SwingingDoor::new(0.5)?);
+/// assert_eq!((deadband.error_bound(), deadband.loss_bound()), (ErrorBound::Absolute(0.5), LossBound::Nothing));
+/// assert_eq!((door.error_bound(), door.loss_bound()), (ErrorBound::Linear(0.5), LossBound::Readings(1)));
+/// # Ok::<(), edge_filter::ParamError>(())
+/// ```
 pub trait Cost {
     /// Returns how far a suppressed or altered reading may be from what is emitted.
     fn error_bound(&self) -> ErrorBound {

@@ -5,6 +5,13 @@ use std::fmt;
 /// An OPC UA `StatusCode` (Part 4 §7.39): bits 31-30 are the severity, 29-16 the sub-code, the rest information.
 ///
 /// Codes are compared as whole 32-bit words, so a change of an information bit is a status change too.
+///
+/// ```
+/// use edge_filter::Quality;
+///
+/// assert!(Quality::GOOD.is_good() && Quality(0x8034_0000).is_bad());
+/// assert_eq!(Quality::UNCERTAIN.to_string(), "Uncertain 0x40000000");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "config", serde(transparent))]
@@ -82,6 +89,13 @@ impl fmt::Display for Quality {
 }
 
 /// Meaning of the numbers in `Reading::quality` on arrival.
+///
+/// ```
+/// use edge_filter::{Quality, QualityScheme};
+///
+/// assert_eq!(QualityScheme::Sparkplug.to_opc_ua(192), Some(Quality::GOOD));
+/// assert_eq!(QualityScheme::Sparkplug.to_opc_ua(7), None); // treat it as bad
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "config", serde(rename_all = "lowercase"))]

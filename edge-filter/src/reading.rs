@@ -3,6 +3,16 @@
 use crate::{Quality, Value};
 
 /// One reading of one sensor.
+///
+/// ```
+/// use edge_filter::{Outcome, Pipeline, Quality, Reading, Value};
+///
+/// let mut pipeline = Pipeline::builder().build();
+/// let sensor = pipeline.intern("line2/temp");
+/// let reading = Reading { sensor, time: 1_580_515_200_000, value: Value::F64(53.6), quality: Quality::GOOD };
+/// let now_ms = reading.time;
+/// assert!(matches!(pipeline.process(reading, now_ms, &mut |_| ()), Outcome::Emit(_)));
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[allow(
     clippy::exhaustive_structs,

@@ -6,6 +6,14 @@ use std::borrow::Cow;
 ///
 /// Integers are never rounded: they are compared exactly over their whole range, so a counter beyond 2^53 keeps
 /// every increment. A text may borrow from the caller's buffer; a dropped text is never copied.
+///
+/// ```
+/// use edge_filter::Value;
+///
+/// assert_eq!(Value::from("running"), Value::Text("running".into()));
+/// assert_eq!(Value::Bool(true).as_f64(), Some(1.0));
+/// assert_eq!(Value::Text("running".into()).as_f64(), None);
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub enum Value<'a> {

@@ -3,6 +3,14 @@
 use crate::error::{ParamError, delay, width};
 
 /// One limit of a [`LimitAlarm`](super::LimitAlarm), with its hysteresis and delays.
+///
+/// ```
+/// use edge_filter::alarm::Limit;
+///
+/// let limit = Limit::at(95.0)?.deadband(1.5)?.on_delay_ms(5_000)?.off_delay_ms(10_000)?.priority(700)?;
+/// assert!(Limit::at(f64::NAN).is_err() && limit.priority(0).is_err());
+/// # Ok::<(), edge_filter::ParamError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limit {
     pub(super) limit: f64,

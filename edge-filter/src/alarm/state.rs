@@ -88,6 +88,20 @@ impl LimitAlarmState {
 }
 
 /// Command of an operator, or of the plant's logic, to one limit.
+///
+/// ```
+/// use edge_filter::Quality;
+/// use edge_filter::alarm::{AlarmCommand, AlarmLevel, AlarmState, Limit, LimitAlarm, LimitAlarmState};
+///
+/// let alarm = LimitAlarm::new().with(AlarmLevel::High, Limit::at(95.0)?)?;
+/// let mut state = LimitAlarmState::default();
+/// alarm.check(&mut state, 96.0, Quality::GOOD, 0, 0, &mut |_| ());
+/// let command = AlarmCommand::Shelve { for_ms: 60_000 };
+/// alarm.command(&mut state, AlarmLevel::High, command, 1_000, &mut |_| ())?;
+/// assert_eq!(state.state(AlarmLevel::High), AlarmState::Shelved);
+/// assert_eq!(state.condition(AlarmLevel::High), AlarmState::Unacknowledged); // still judged
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AlarmCommand {

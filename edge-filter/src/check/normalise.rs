@@ -7,6 +7,15 @@ use crate::{Cost, Quality, QualityScheme, Value};
 ///
 /// A NaN or an infinity becomes `Bad` (default) or at least `Uncertain`; a code of the source that is at least as
 /// severe is kept, since it says more. Values are never altered.
+///
+/// ```
+/// use edge_filter::check::Normalise;
+/// use edge_filter::{Quality, QualityScheme, Value};
+///
+/// let sparkplug = Normalise::new(QualityScheme::Sparkplug);
+/// assert_eq!(sparkplug.check(&Value::F64(20.0), Quality(192)), Quality::GOOD);
+/// assert_eq!(sparkplug.check(&Value::F64(f64::NAN), Quality(192)), Quality::BAD);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Normalise {
     scheme: QualityScheme,

@@ -22,6 +22,19 @@ pub enum RangeAction {
 /// A failed reading becomes `BadOutOfRange` or is dropped; a suspect one becomes `UncertainEngineeringUnitsExceeded`
 /// and is never dropped. A quality of the source that is at least as severe is kept. Integers are compared exactly.
 /// Booleans, texts and NaN have no range and pass; infinities fail.
+///
+/// ```
+/// use edge_filter::check::{Range, RangeAction};
+/// use edge_filter::{Quality, Value};
+///
+/// let range = Range::new(-40.0, 150.0)?.suspect(0.0, 120.0)?;
+/// let check = |value| range.check(&Value::F64(value), Quality::GOOD);
+/// assert_eq!(check(20.0), Some(Quality::GOOD));
+/// assert_eq!(check(130.0), Some(Quality::UNCERTAIN_UNITS_EXCEEDED));
+/// assert_eq!(check(327.67), Some(Quality::BAD_OUT_OF_RANGE));
+/// assert_eq!(range.action(RangeAction::Drop).check(&Value::F64(327.67), Quality::GOOD), None);
+/// # Ok::<(), edge_filter::ParamError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Range {
     fail: Bounds,

@@ -8,6 +8,29 @@ use crate::error::{ParamError, interval};
 use crate::interlock::{Condition, Interlock};
 
 /// Builds a [`Controller`]: inputs first, then what refers to them by their numbers.
+///
+/// ```
+/// use edge_filter::Quality;
+/// use edge_filter::control::{Controller, InputSpec, Law, LoopBadInput, OutputSpec, Setpoint};
+/// use edge_filter::interlock::{Condition, Interlock, Reset, Test};
+/// use edge_filter::pid::Pid;
+///
+/// let mut builder = Controller::builder().period_ms(10)?;
+/// let temp = builder.input(InputSpec::new("oven/temp", 500)?.range(-40.0, 400.0)?)?;
+/// let pid = Pid::isa(2.0, 120.0, 0.0)?.output_limits(0.0, 100.0)?;
+/// let (setpoint, bad_input) = (Setpoint::Value(180.0), LoopBadInput::Safe);
+/// let law = Law::Pid { pid, input: temp, setpoint, bad_input };
+/// let heater = builder.output(OutputSpec::new("oven/heater", law).safe(0.0)?)?;
+/// let hot = Condition::Input { input: temp, test: Test::Above(220.0) };
+/// let interlock = Interlock::new(hot)?.reset_by(Reset::Auto { after_ms: 0 })?;
+/// builder.interlock("too hot", interlock, vec![heater])?;
+/// let mut controller = builder.build();
+///
+/// controller.set_input(temp, 25.0, Quality::GOOD, 0);
+/// controller.scan(10_000_000, &mut |_| ());
+/// assert_eq!(controller.outputs()[heater].value(), 100.0);
+/// # Ok::<(), edge_filter::ParamError>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct ControlBuilder {

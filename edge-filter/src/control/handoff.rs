@@ -9,6 +9,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
 
 /// A cell of `N` words with one writer and any number of readers.
+///
+/// ```
+/// use edge_filter::control::handoff;
+///
+/// let (mut writer, reader) = handoff::latest::<2>();
+/// assert_eq!(reader.read(), None);
+/// writer.write([1, 20.5_f64.to_bits()]);
+/// assert_eq!(reader.read(), Some([1, 20.5_f64.to_bits()]));
+/// ```
 #[must_use]
 pub fn latest<const N: usize>() -> (Writer<N>, Reader<N>) {
     let cell = Arc::new(Cell { sequence: AtomicU64::new(0), words: [const { AtomicU64::new(0) }; N] });
@@ -76,6 +85,14 @@ impl<const N: usize> Reader<N> {
 }
 
 /// A queue of at least `capacity` items of `N` words, from one thread to one other.
+///
+/// ```
+/// use edge_filter::control::handoff;
+///
+/// let (mut sender, mut receiver) = handoff::ring::<1>(1);
+/// assert!(sender.send([7]) && !sender.send([8]));
+/// assert_eq!((receiver.receive(), receiver.receive(), receiver.lost()), (Some([7]), None, 1));
+/// ```
 #[must_use]
 pub fn ring<const N: usize>(capacity: usize) -> (Sender<N>, Receiver<N>) {
     let slots = (0..capacity.max(1)).map(|_| [const { AtomicU64::new(0) }; N]).collect();

@@ -3,6 +3,15 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Sixteen buckets per power of two: a quantile is at most 6.25 % too large. Times above 68 s are counted as 68 s. 4.3 KiB.
+///
+/// ```
+/// use edge_filter::control::Histogram;
+///
+/// let lateness = Histogram::default();
+/// (1..=100).for_each(|us| lateness.record(1_000 * us));
+/// assert_eq!((lateness.count(), lateness.max_ns()), (100, 100_000));
+/// assert!((99_000..=105_188).contains(&lateness.quantile_ns(0.99)));
+/// ```
 #[derive(Debug)]
 pub struct Histogram {
     buckets: Box<[AtomicU64]>,

@@ -4,6 +4,14 @@ use crate::Quality;
 use crate::error::{ParamError, interval, span};
 
 /// One input: its name, when it is stale, and what it can be.
+///
+/// ```
+/// use edge_filter::control::InputSpec;
+///
+/// assert!(InputSpec::new("oven/temp", 500)?.range(-40.0, 400.0).is_ok());
+/// assert!(InputSpec::new("oven/temp", 0).is_err());
+/// # Ok::<(), edge_filter::ParamError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct InputSpec {
     name: String,
@@ -35,6 +43,19 @@ impl InputSpec {
 ///
 /// Age counts from arrival, in the caller's `now`; it must come from a clock that does not go back. A value from the
 /// future of `now` is stale: it is better not to believe a clock that jumped.
+///
+/// ```
+/// use edge_filter::Quality;
+/// use edge_filter::control::{InputSpec, Inputs};
+///
+/// let mut inputs = Inputs::default();
+/// let temp = inputs.add(InputSpec::new("oven/temp", 500)?.range(-40.0, 400.0)?)?;
+/// inputs.set(temp, 180.0, Quality::GOOD, 0);
+/// assert_eq!((inputs.good(temp, 499), inputs.good(temp, 500)), (Some(180.0), None)); // stale
+/// inputs.set(temp, 999.0, Quality::GOOD, 600);
+/// assert_eq!(inputs.good(temp, 600), None); // a broken wire
+/// # Ok::<(), edge_filter::ParamError>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Inputs {
     inputs: Vec<Input>,

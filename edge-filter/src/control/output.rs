@@ -7,6 +7,13 @@ use crate::pid::{Pid, PidBadInput, PidInput, PidMode, PidState, PidStatus, Ramp}
 use crate::switch::{HysteresisSwitch, HysteresisSwitchState};
 
 /// Definition of an output.
+///
+/// ```
+/// use edge_filter::control::{Law, OutputSpec};
+///
+/// assert!(OutputSpec::new("line/valve", Law::Fixed(100.0)).safe(0.0).is_ok());
+/// assert!(OutputSpec::new("line/valve", Law::Fixed(100.0)).safe(f64::NAN).is_err());
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct OutputSpec {
     pub(super) name: String,
@@ -41,6 +48,17 @@ impl OutputSpec {
 }
 
 /// Law that drives an output.
+///
+/// ```
+/// use edge_filter::control::{Law, LoopBadInput};
+/// use edge_filter::switch::HysteresisSwitch;
+///
+/// // On below 18 degrees, off above 20, at full power; off while input 0 is not good.
+/// let (switch, bad_input) = (HysteresisSwitch::new(18.0, 20.0)?, LoopBadInput::Safe);
+/// let law = Law::Switch { switch, input: 0, on_off: (100.0, 0.0), bad_input };
+/// assert!(matches!(law, Law::Switch { input: 0, .. }));
+/// # Ok::<(), edge_filter::ParamError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Law {

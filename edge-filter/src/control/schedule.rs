@@ -2,6 +2,15 @@
 
 /// Deadlines `start + n·period`. A scan that comes late does not move the next one; periods that were slept through are
 /// skipped and counted, never made up in a burst.
+///
+/// ```
+/// use edge_filter::control::Schedule;
+///
+/// let mut schedule = Schedule::new(0, 10_000_000);
+/// assert_eq!(schedule.deadline_ns(), 10_000_000);
+/// let wake = schedule.wake(34_000_000).unwrap(); // slept through two more
+/// assert_eq!((wake.late_ns, wake.missed, schedule.deadline_ns()), (24_000_000, 2, 40_000_000));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Schedule {
     period_ns: u64,

@@ -1,6 +1,14 @@
 //! Watchdog: notices that the loop did not scan.
 
 /// Compares the loop's last sign of life with the present. Whoever drives it must not be the thread that it watches.
+///
+/// ```
+/// use edge_filter::control::{Watchdog, WatchdogChange};
+///
+/// let mut watchdog = Watchdog::new(50_000_000);
+/// assert_eq!(watchdog.check(160_000_000, 100_000_000), Some(WatchdogChange::Tripped));
+/// assert_eq!(watchdog.check(170_000_000, 165_000_000), Some(WatchdogChange::Recovered));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Watchdog {
     limit_ns: u64,

@@ -4,6 +4,16 @@ use super::vote::{Count, Vote};
 use crate::error::ParamError;
 
 /// Condition of a trip. Built once and checked by [`Interlock::new`](super::Interlock::new).
+///
+/// ```
+/// use edge_filter::interlock::{Condition, Interlock, Test};
+///
+/// // Too hot, or the emergency stop, whose contact is closed while all is well.
+/// let hot = Condition::Input { input: 0, test: Test::Above(220.0) };
+/// let stop = Condition::Input { input: 1, test: Test::IsFalse };
+/// assert!(Interlock::new(Condition::Any(vec![hot, stop])).is_ok());
+/// assert!(Interlock::new(Condition::Any(Vec::new())).is_err());
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Condition {
@@ -32,6 +42,12 @@ pub enum Condition {
 }
 
 /// Test of an input's value that demands a trip. All limits are inclusive.
+///
+/// ```
+/// use edge_filter::interlock::Test;
+///
+/// assert!(Test::Above(8.0).demands(8.0) && !Test::Below(2.0).demands(2.1));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Test {

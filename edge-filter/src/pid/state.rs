@@ -1,6 +1,19 @@
 //! Memory of a PID controller from scan to scan.
 
 /// State of a [`Pid`](crate::pid::Pid). The default is a controller that was never scanned.
+///
+/// ```
+/// use edge_filter::Quality;
+/// use edge_filter::pid::{Pid, PidInput, PidMode, PidState};
+///
+/// let pid = Pid::parallel(2.0, 0.1, 0.0)?.output_limits(0.0, 100.0)?;
+/// let mut state = PidState::default(); // one per loop
+/// let mut input = PidInput { pv: 18.5, quality: Quality::GOOD, setpoint: 21.0, mode: PidMode::Manual(40.0) };
+/// assert_eq!(pid.step(&mut state, &input, 1.0), 40.0);
+/// input.mode = PidMode::Auto; // goes on from the hand's 40, by one scan of the integral
+/// assert!((pid.step(&mut state, &input, 1.0) - 40.25).abs() < 1e-9);
+/// # Ok::<(), edge_filter::ParamError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub struct PidState {

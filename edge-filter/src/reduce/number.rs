@@ -17,6 +17,15 @@ pub enum Verdict {
 }
 
 /// Reading that a stage emits beside the offered one, and before it in time.
+///
+/// ```
+/// use edge_filter::reduce::{Number, Released, Settlement};
+/// use edge_filter::{EmitReason, Quality};
+///
+/// let middle = Released::new(1_000, Number::F64(20.5), Quality::GOOD, EmitReason::Flush).synthetic();
+/// let settlement = Settlement::Emit(middle); // a stage of one's own hands it to its sink
+/// assert!(matches!(settlement, Settlement::Emit(released) if released.synthetic));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Released {

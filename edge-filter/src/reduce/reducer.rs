@@ -12,6 +12,15 @@ use crate::window::{Aggregate, Taken, Window, WindowResult, WindowState};
 use crate::{Cost, DropReason, EmitReason, ErrorBound, LossBound, Quality, Value};
 
 /// A stage that decides which readings go on; a [`Rule`](crate::Rule) has at most one.
+///
+/// ```
+/// use edge_filter::reduce::{Deadband, Reducer};
+/// use edge_filter::{Cost, ErrorBound};
+///
+/// let reducer = Reducer::from(Deadband::absolute(0.5)?);
+/// assert_eq!(reducer.error_bound(), ErrorBound::Absolute(0.5));
+/// # Ok::<(), edge_filter::ParamError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Reducer {

@@ -35,6 +35,17 @@ pub enum TimePolicy {
 /// **Loss bound**: none by default. If readings out of order are dropped, the `confirm - 1` before a clock reset is
 /// believed ([`TimeGuard::loss_bound`]), none if the caller knows of the step and says so with
 /// [`TimeGuardState::clock_stepped`]; of a sensor whose times stay ahead or equal every reading, if those are dropped.
+///
+/// ```
+/// use edge_filter::time::{Passage, TimeGuard, TimeGuardState};
+/// use edge_filter::{DropReason, Quality, Value};
+///
+/// let (guard, mut state) = (TimeGuard::default(), TimeGuardState::default());
+/// let mut check = |time, value| guard.check(&mut state, &Value::F64(value), Quality::GOOD, time, 10_000);
+/// assert_eq!(check(5_000, 20.0), Ok(Passage::First));
+/// assert_eq!(check(5_000, 20.0), Err(DropReason::Duplicate));
+/// assert_eq!(check(4_000, 19.0), Ok(Passage::Late)); // passes beside the series
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimeGuard {
     max_future_ms: i64,
