@@ -1,4 +1,9 @@
 //! A reducing stage of one's own in a pipeline: keeps the turning points of a load, as fatigue analysis needs them.
+//!
+//! ```text
+//! error: none stated; loss in a crash: at most 1 reading per sensor
+//! kept: [(0, 0.0), (2, 5.0), (4, 1.0), (6, 3.0)]
+//! ```
 
 use edge_filter::reduce::{Number, Released, Settlement, Stage, Verdict};
 use edge_filter::{
@@ -106,9 +111,8 @@ pub fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     pipeline.flush(&mut |emit| kept.push((emit.time, emit.value)));
-    for (time, value) in &kept {
-        println!("{time} {:?}", value.as_f64());
-    }
-    assert_eq!(kept.iter().map(|(time, _)| *time).collect::<Vec<_>>(), [0, 2, 4, 6]);
+    let turns: Vec<_> = kept.iter().filter_map(|(time, value)| Some((*time, value.as_f64()?))).collect();
+    println!("kept: {turns:?}");
+    assert_eq!(turns, [(0, 0.0), (2, 5.0), (4, 1.0), (6, 3.0)]);
     Ok(())
 }
