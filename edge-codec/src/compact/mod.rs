@@ -38,6 +38,7 @@ mod clock;
 mod decoder;
 mod encoder;
 mod layout;
+mod level;
 mod names;
 mod quality;
 mod row_order;
@@ -49,7 +50,8 @@ mod zstd_level;
 
 pub(crate) use decoder::Rows;
 pub use decoder::{decode, table_wanted};
-pub use encoder::{Encoder, Level};
+pub use encoder::Encoder;
+pub use level::Level;
 pub use table::Table;
 
 /// `application/vnd.edge.batch;v=1`.

@@ -11,6 +11,7 @@ mod plan_cache;
 mod sensor_index;
 mod texts;
 
+use crate::compact::level::Level;
 use crate::compact::table::Table;
 use crate::compact::values::kind::Kind;
 use crate::protobuf::fields::varint_len;
@@ -23,29 +24,6 @@ use sensor_index::SensorIndex;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use texts::Texts;
-
-/// Work that a batch is worth.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Level {
-    /// No general compressor: any language reads it with the recipe alone.
-    #[default]
-    Fast,
-    /// Zstandard over names, texts and columns where that is smaller. Needs the feature `zstd`; without it the
-    /// encoder does what [`Level::Fast`] does.
-    Small,
-}
-
-impl Level {
-    /// Returns whether this build writes the level. [`Level::Small`] needs the feature `zstd`.
-    #[must_use]
-    pub const fn is_built(self) -> bool {
-        match self {
-            Self::Fast => true,
-            Self::Small => cfg!(feature = "zstd"),
-        }
-    }
-}
 
 /// Collects readings and gives them out as compact batches.
 ///
@@ -63,6 +41,21 @@ impl Level {
 /// Readings come out ordered by time; those of one sensor always as they were pushed. With an [`id`](Self::id) they come
 /// out exactly as pushed, so that each keeps its sequence number; if that is not the order by time, a batch says so,
 /// with some bits per reading.
+///
+/// ```
+/// use edge_codec::compact::Encoder;
+/// use edge_codec::{Format, Limits, Reading, SensorTable, Value};
+///
+/// let mut sensors = SensorTable::new();
+/// sensors.insert(7, "line2/temp", "Cel");
+/// let mut encoder = Encoder::new(&sensors);
+/// for second in 0..1_000 {
+///     encoder.push(&Reading { sensor: 7, time: 1_000 * second, value: Value::F64(53.6), quality: 0 })?;
+/// }
+/// let batch = encoder.finish_under(16_184)?;
+/// assert_eq!(Format::Compact.decode(&batch, &Limits::default())?.len(), 1_000);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Encoder<S = SensorTable<'static>> {
