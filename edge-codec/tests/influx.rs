@@ -92,6 +92,18 @@ fn measurement_and_precision_are_chosen() {
     Encoder::new(&table).precision(Precision::Milliseconds).push(&far).unwrap();
 }
 
+/// A line that begins with `#` is a comment: the server would take none of the readings and say nothing.
+#[test]
+fn no_measurement_makes_a_comment_of_its_lines() {
+    let table = table();
+    for (name, written) in [("#1", "_1"), ("##", "_#"), ("line#2", "line#2"), ("", "_")] {
+        let mut enc = Encoder::new(&table).measurement(name).precision(Precision::Milliseconds);
+        enc.push(&at(0, Value::I64(1), 0)).unwrap();
+        let line = format!("{written},sensor=line2/temp,unit=Cel int=1i 1580515200123\n");
+        assert_eq!(enc.finish_under(1000).unwrap(), line);
+    }
+}
+
 #[test]
 fn batches_are_cut_between_lines() {
     let table = table();

@@ -21,6 +21,19 @@ impl Default for Influx {
 
 /// The unit of the times, which the write request must name too (`precision=ms`) if it is not nanoseconds. Exhaustive:
 /// finer than the model's milliseconds only to suit the server's default.
+///
+/// ```
+/// use edge_codec::influx::{Encoder, Precision};
+/// use edge_codec::{Reading, SensorTable, Value};
+///
+/// let mut sensors = SensorTable::new();
+/// sensors.insert(7, "line2/temp", "Cel");
+/// let mut encoder = Encoder::new(&sensors).measurement("plant").precision(Precision::Milliseconds);
+/// encoder.push(&Reading { sensor: 7, time: 1_580_515_200_000, value: Value::F64(53.6), quality: 0 })?;
+/// let lines = encoder.finish_under(1_000)?; // for a write request with `precision=ms`
+/// assert_eq!(lines, "plant,sensor=line2/temp,unit=Cel value=53.6 1580515200000\n");
+/// # Ok::<(), edge_codec::EncodeError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
     /// Nanoseconds, what InfluxDB takes if nothing is said. Times from 1677 to 2262.
@@ -32,16 +45,21 @@ pub enum Precision {
 
 impl<S: Sensors> crate::Encoder<S, Influx> {
     /// The measurement of all lines. Default `readings`. Control characters and backslashes, which cannot be escaped,
-    /// become `_`; so does an empty name.
+    /// become `_`; so do an empty name, and a `#` at the start, which would make a comment of every line.
     pub fn measurement(mut self, name: &str) -> Self {
-        let plain = |c: char| if unescapable(c) { '_' } else { c };
-        let name: String = if name.is_empty() { "_".to_owned() } else { name.chars().map(plain).collect() };
         self.wire.measurement.clear();
-        for c in name.chars() {
-            if matches!(c, ',' | ' ') {
-                self.wire.measurement.push('\\');
+        let name = if name.is_empty() { "_" } else { name };
+        for (at, c) in name.char_indices() {
+            match c {
+                '#' if at == 0 => self.wire.measurement.push('_'),
+                c if unescapable(c) => self.wire.measurement.push('_'),
+                c => {
+                    if matches!(c, ',' | ' ') {
+                        self.wire.measurement.push('\\');
+                    }
+                    self.wire.measurement.push(c);
+                }
             }
-            self.wire.measurement.push(c);
         }
         self
     }
