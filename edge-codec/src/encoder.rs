@@ -18,6 +18,25 @@ use std::collections::{BTreeMap, VecDeque};
 /// [`Limits`](crate::Limits) reads batches up to 1 MiB with texts and bytes up to 64 KiB; above that, tell it more.
 ///
 /// Each reading is encoded once, plus once more for the reading at which a batch is cut.
+///
+/// ```
+/// # #[cfg(feature = "cbor")] {
+/// use edge_codec::{BatchId, Reading, SensorTable, Value, cbor};
+///
+/// let mut sensors = SensorTable::new();
+/// sensors.insert(7, "line2/temp", "Cel");
+/// let id = BatchId { gateway: 0xc0_ffee, lane: 0, epoch: 1, first_seq: 100 };
+/// let mut encoder = cbor::Encoder::new(&sensors).id(id);
+/// for time in 0..100 {
+///     encoder.push(&Reading { sensor: 7, time, value: Value::F64(53.6), quality: 0 })?;
+/// }
+/// while !encoder.is_empty() {
+///     let batch = encoder.finish_under(500)?;
+///     assert!(batch.len() <= 500);
+/// }
+/// # }
+/// # Ok::<(), edge_codec::EncodeError>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Encoder<S, W> {
@@ -80,8 +99,8 @@ impl<S: Sensors, W: Wire> Encoder<S, W> {
     /// Takes a reading: with an identity, the row that follows the one before.
     ///
     /// # Errors
-    /// [`EncodeError::UnknownSensor`]; [`EncodeError::NonFinite`] and [`EncodeError::NotCarried`] if the format has no
-    /// place for this reading. It is not taken then.
+    /// [`EncodeError::UnknownSensor`]; [`EncodeError::NotCarried`] if the format has no place for this reading. It is not
+    /// taken then.
     pub fn push(&mut self, reading: &Reading<'_>) -> Result<(), EncodeError> {
         self.take(0, reading)
     }

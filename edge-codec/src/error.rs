@@ -116,22 +116,12 @@ pub enum EncodeError {
         /// Number of the sensor.
         sensor: u32,
     },
-    /// JSON has no NaN and no infinity (RFC 8259 §6). The reading was not taken.
-    #[error("sensor {sensor} at {time}: {value} is not a JSON number")]
-    NonFinite {
-        /// Sensor of the reading.
-        sensor: u32,
-        /// Time of the reading.
-        time: i64,
-        /// Value of the reading.
-        value: f64,
-    },
     /// The format has no place for this reading. The reading was not taken.
     #[error("sensor {sensor} at {time}: {format} has no place for {what}")]
     NotCarried {
         /// Name of the format.
         format: &'static str,
-        /// The feature that it cannot carry.
+        /// The feature that it cannot carry, for example `"NaN or an infinity"`: the same words in every format.
         what: &'static str,
         /// Sensor of the reading.
         sensor: u32,

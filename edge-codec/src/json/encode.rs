@@ -13,9 +13,22 @@ pub struct Json {
 }
 
 /// Treatment of NaN and infinities, which JSON does not have (RFC 8259 §6).
+///
+/// ```
+/// use edge_codec::json::{self, NonFinite};
+/// use edge_codec::{Reading, SensorTable, Value};
+///
+/// let mut sensors = SensorTable::new();
+/// sensors.insert(7, "line2/temp", "Cel");
+/// let reading = Reading { sensor: 7, time: 0, value: Value::F64(f64::NAN), quality: 0 };
+/// assert!(json::Encoder::new(&sensors).push(&reading).is_err());
+/// let mut encoder = json::Encoder::new(&sensors).non_finite(NonFinite::Null);
+/// encoder.push(&reading)?;
+/// # Ok::<(), edge_codec::EncodeError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum NonFinite {
-    /// [`EncodeError::NonFinite`]. The default: texts like `"NaN"` are understood by some readers only.
+    /// [`EncodeError::NotCarried`]. The default: texts like `"NaN"` are understood by some readers only.
     #[default]
     Refuse,
     /// Write null, with quality bad (0x80000000) unless the reading is bad already: the value is lost and the batch
@@ -37,7 +50,8 @@ impl Wire for Json {
     fn check(&self, reading: &Reading<'_>, _: &Sensor<'_>) -> Result<(), EncodeError> {
         match reading.value {
             Value::F64(value) if !value.is_finite() && self.non_finite == NonFinite::Refuse => {
-                Err(EncodeError::NonFinite { sensor: reading.sensor, time: reading.time, value })
+                let (sensor, time) = (reading.sensor, reading.time);
+                Err(EncodeError::NotCarried { format: "JSON", what: "NaN or an infinity", sensor, time })
             }
             _ => Ok(()),
         }
