@@ -26,6 +26,13 @@ pub mod content_type {
 
 /// A batch format of this crate. All exist in every build; [`Format::decode`] says if one is not built in. Line protocol
 /// is not among them: it goes out only (`influx::Encoder`).
+///
+/// ```
+/// use edge_codec::Format;
+///
+/// assert_eq!(Format::for_content_type("application/cbor"), Some(Format::Cbor));
+/// assert_eq!(Format::Compact.content_type(), "application/vnd.edge.batch;v=1");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Format {

@@ -7,6 +7,14 @@ use std::str::FromStr;
 ///
 /// As text (the `id` of a JSON or CBOR batch) it is `gateway-lane-epoch-seq` in hexadecimal, the gateway with
 /// 16 digits and the rest without leading zeros: `00c0ffee00000001-1-2a-3e8`. Exhaustive.
+///
+/// ```
+/// use edge_codec::BatchId;
+///
+/// let id = BatchId { gateway: 0xc0_ffee, lane: 1, epoch: 42, first_seq: 1_000 };
+/// assert_eq!(id.to_string(), "0000000000c0ffee-1-2a-3e8");
+/// assert_eq!("0000000000c0ffee-1-2a-3e8".parse(), Ok(id));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BatchId {
     /// The gateway's random number.
@@ -20,6 +28,14 @@ pub struct BatchId {
 }
 
 /// Header of a batch. Exhaustive.
+///
+/// ```
+/// use edge_codec::{BatchId, Header};
+///
+/// let id = BatchId { gateway: 1, lane: 0, epoch: 1, first_seq: 0 };
+/// let header = Header { id: Some(id), pd: true };
+/// assert_ne!(header, Header::default()); // nobody said who made it
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Header {
     /// Identity of the batch; `None` if the maker did not say.

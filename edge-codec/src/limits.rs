@@ -4,6 +4,19 @@
 ///
 /// Worst-case memory of a decoded batch is proportional to [`Limits::bytes`]; the factor per format is
 /// tested (see the crate's README). The defaults fit a gateway with 64 MiB of RAM.
+///
+/// ```
+/// use edge_codec::Limits;
+///
+/// // A hub that expects batches of at most 64 KiB with 1 000 readings.
+/// let limits = Limits::default().bytes(64 << 10).readings(1_000);
+/// assert_ne!(limits, Limits::default());
+/// # #[cfg(feature = "json")] {
+/// use edge_codec::{DecodeError, Format};
+/// let refused = Format::Json.decode(&[b' '; 65_537], &limits);
+/// assert!(matches!(refused, Err(DecodeError::Limit { what: "input bytes", limit: 65_536, .. })));
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     pub(crate) bytes: usize,

@@ -6,6 +6,16 @@ use std::borrow::Cow;
 ///
 /// Decoders borrow text and bytes from their input; [`Reading::into_owned`] cuts that tie.
 /// Exhaustive: every format carries exactly these four fields.
+///
+/// ```
+/// use edge_codec::{Reading, Value, quality};
+///
+/// let text = String::from("running");
+/// let value = Value::Text(text.as_str().into()); // borrowed
+/// let reading = Reading { sensor: 7, time: 1_580_515_200_000, value, quality: quality::GOOD };
+/// let kept: Reading<'static> = reading.clone().into_owned();
+/// assert!(kept.same(&reading));
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reading<'a> {
     /// The caller's number for the sensor; its name and unit are in a [`Sensors`](crate::Sensors) table.
@@ -43,6 +53,14 @@ impl Reading<'_> {
 /// A value as sensors send it.
 ///
 /// Exhaustive: a new kind would be a new version of every wire format.
+///
+/// ```
+/// use edge_codec::Value;
+///
+/// assert!(Value::F64(f64::NAN).same(&Value::F64(f64::NAN)));
+/// assert!(Value::U64(7).same(&Value::I64(7)) && !Value::F64(7.0).same(&Value::I64(7)));
+/// assert_ne!(Value::Text("7".into()), Value::Bytes(b"7"[..].into()));
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value<'a> {
     /// IEEE 754 binary64, all bits kept (also -0.0 and NaN payloads; JSON has no NaN or infinity).

@@ -16,6 +16,23 @@ pub struct Sensor<'a> {
 /// Source of names and units for an encoder.
 ///
 /// The numbers are the application's: it keeps one interner for filter and codec, and implements this for it.
+///
+/// ```
+/// use edge_codec::{Sensor, Sensors};
+///
+/// /// An application's own names.
+/// struct Names(Vec<String>);
+///
+/// impl Sensors for Names {
+///     fn sensor(&self, id: u32) -> Option<Sensor<'_>> {
+///         let name = self.0.get(id as usize)?;
+///         Some(Sensor { id, name: name.into(), unit: "".into() })
+///     }
+/// }
+///
+/// let names = Names(vec!["line2/temp".to_owned()]);
+/// assert_eq!(names.sensor(0).map(|s| s.name.into_owned()), Some("line2/temp".to_owned()));
+/// ```
 pub trait Sensors {
     /// The sensor with this number, if there is one.
     fn sensor(&self, id: u32) -> Option<Sensor<'_>>;
@@ -34,6 +51,16 @@ impl<T: Sensors + ?Sized> Sensors for std::sync::Arc<T> {
 }
 
 /// A table of sensors, sorted by number. Look-ups cost O(log n), insertions O(n).
+///
+/// ```
+/// use edge_codec::SensorTable;
+///
+/// let mut sensors = SensorTable::new();
+/// sensors.insert(7, "line2/temp", "Cel");
+/// sensors.insert(3, String::from("line2/state"), "");
+/// assert_eq!(sensors.get(7).map(|s| s.unit.as_ref()), Some("Cel"));
+/// assert_eq!(sensors.iter().map(|s| s.id).collect::<Vec<_>>(), [3, 7]);
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SensorTable<'a> {
     sorted: Vec<Sensor<'a>>,

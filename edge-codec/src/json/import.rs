@@ -49,6 +49,13 @@ impl<'a> Record<'a> {
 }
 
 /// Knowledge about a payload from outside of it. Exhaustive.
+///
+/// ```
+/// use edge_codec::json::Source;
+///
+/// let source = Source { sensor: Some("plant/oven3"), arrival_ms: 1_580_515_200_000 };
+/// assert_eq!(source.sensor, Some("plant/oven3"));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Source<'a> {
     /// The sensor if the payload does not name one, usually the topic.

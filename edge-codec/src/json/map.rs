@@ -29,6 +29,18 @@ pub enum TimeUnit {
 ///
 /// The default is `sensor`, `value`, `unit`, `quality` and `ts` in milliseconds. For configuration files there is
 /// [`Fields`](super::Fields).
+///
+/// ```
+/// use edge_codec::json::{self, FieldMap, Source, TimeUnit};
+/// use edge_codec::{Limits, Value};
+///
+/// let map = FieldMap::default().value("/data/temp").time("at", TimeUnit::Seconds);
+/// let source = Source { sensor: Some("oven3"), arrival_ms: 0 };
+/// let payload = br#"{"at": 1580515200, "data": {"temp": 97.4}}"#;
+/// let records = json::import(payload, &map, &source, &Limits::default())?;
+/// assert_eq!((records[0].time, &records[0].value), (1_580_515_200_000, &Value::F64(97.4)));
+/// # Ok::<(), edge_codec::DecodeError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(from = "super::Fields")]
 pub struct FieldMap {

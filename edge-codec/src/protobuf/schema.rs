@@ -1,4 +1,18 @@
 //! `proto/rows.proto` as prost structs. Exhaustive: the field numbers are frozen.
+//!
+//! ```
+//! use edge_codec::protobuf::{self, schema};
+//! use edge_codec::{Limits, Value};
+//! use prost::Message;
+//!
+//! let sensor = schema::Sensor { id: 7, name: "line2/temp".into(), unit: "Cel".into() };
+//! let row = schema::Row { sensor: 7, time: 0, value: Some(schema::Value::F64(53.6)), quality: 0 };
+//! let batch = schema::Batch { version: 1, sensors: vec![sensor], rows: vec![row], ..Default::default() };
+//! let bytes = batch.encode_to_vec();
+//! let reading = protobuf::decode(&bytes, &Limits::default())?.next().unwrap()?;
+//! assert_eq!(reading.value, Value::F64(53.6));
+//! # Ok::<(), edge_codec::DecodeError>(())
+//! ```
 
 /// Message with one batch.
 #[derive(Clone, PartialEq, prost::Message)]

@@ -9,6 +9,25 @@ use std::collections::HashMap;
 
 /// Names, units and datatypes of a birth's metrics, by alias. Which birth belongs to which message, and whether one is
 /// still valid, is the session's to know.
+///
+/// ```
+/// use edge_codec::sparkplug::{self, Birth};
+/// use edge_codec::{Limits, Reading, SensorTable, Value};
+///
+/// let mut sensors = SensorTable::new();
+/// sensors.insert(7, "temp", "Cel");
+/// let reading = |value| Reading { sensor: 7, time: 1_580_515_200_000, value: Value::F64(value), quality: 0 };
+/// let mut births = sparkplug::Encoder::new(&sensors).birth();
+/// births.push(&reading(53.6))?;
+/// let mut data = sparkplug::Encoder::new(&sensors).aliases();
+/// data.push(&reading(53.8))?;
+///
+/// let birth = Birth::read(&births.finish_under(1_000)?, &Limits::default())?;
+/// let message = data.finish_under(1_000)?; // has no names
+/// let batch = birth.decode(&message, &Limits::default())?;
+/// assert_eq!(batch.sensors().get(7).map(|s| s.name.as_ref()), Some("temp"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Birth {
     sensors: SensorTable<'static>,

@@ -30,6 +30,18 @@ use std::collections::HashMap;
 ///
 /// Costs 12 KiB of memory per learned distribution, of which a sensor has one to three; sensors that behave alike share
 /// theirs. Past 4096 different ones the sensors that are left get no plan, and batches carry it for them.
+///
+/// ```
+/// use edge_codec::compact::Table;
+/// use edge_codec::{Limits, SensorTable};
+///
+/// let mut sensors = SensorTable::new();
+/// sensors.insert(7, "line2/temp", "Cel");
+/// let table = Table::new(1, &sensors);
+/// let read = Table::decode(table.bytes(), &Limits::default())?; // at the hub
+/// assert_eq!((read.id(), read.sensors().len()), (table.id(), 1));
+/// # Ok::<(), edge_codec::DecodeError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Table {
     id: u64,

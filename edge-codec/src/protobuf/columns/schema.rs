@@ -1,4 +1,18 @@
 //! `proto/columns.proto` as prost structs. Exhaustive: the field numbers are frozen.
+//!
+//! ```
+//! use edge_codec::protobuf::columns::{self, schema};
+//! use edge_codec::{Limits, Value};
+//! use prost::Message;
+//!
+//! let (name, unit, id) = (vec!["line2/temp".into()], vec!["Cel".into()], vec![7]);
+//! let (sensor, time, f64) = (vec![0, 0], vec![0, 1_000], vec![53.6, 53.8]);
+//! let batch = schema::Batch { version: 1, name, unit, id, sensor, time, f64, ..Default::default() };
+//! let bytes = batch.encode_to_vec();
+//! let last = columns::decode(&bytes, &Limits::default())?.last().unwrap()?;
+//! assert_eq!((last.sensor, last.time, last.value), (7, 1_000, Value::F64(53.8)));
+//! # Ok::<(), edge_codec::DecodeError>(())
+//! ```
 
 /// Message with one batch.
 #[derive(Clone, PartialEq, prost::Message)]
