@@ -1,4 +1,5 @@
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 // The README's examples need every format.
 #![cfg_attr(
     all(feature = "senml", feature = "sparkplug", feature = "influx"),
