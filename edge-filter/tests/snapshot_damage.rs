@@ -160,7 +160,7 @@ fn promise_13_a_damaged_snapshot_is_refused_or_harmless() {
     );
 }
 
-/// What is wrong stands somewhere in the middle: the sensors before and behind it are taken over, each under its number.
+/// The damage stands somewhere in the middle: the sensors before and behind it are taken over, each under its number.
 #[test]
 fn a_damaged_state_is_named_and_only_its_sensor_starts_cold() {
     let mut run = Run { pipeline: pipeline(STAGES[0]), now: 1_000 };

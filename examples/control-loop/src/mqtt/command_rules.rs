@@ -115,7 +115,7 @@ impl Permission {
     /// Returns whether this client may give this command now.
     ///
     /// # Errors
-    /// Why not, in words for its sender.
+    /// The reason of the refusal, in words for its sender.
     pub(super) fn check(
         &mut self,
         names: &LoopNames,

@@ -6,7 +6,7 @@
 use super::command::command;
 use super::command_rules::{Budget, CommandRules, Permission};
 use super::names::LoopNames;
-use super::told::{Refusals, Told, WILL, shown};
+use super::told::{Refusals, Told, check_age, shown};
 use crate::runner::{Commands, LoopStats};
 use edge_bridge::ingest::Inbound;
 use edge_bridge::wire::Utf8;
@@ -81,12 +81,7 @@ impl Desk {
         if !self.permission.are_on() {
             return Err("commands are off: [control] commands = true");
         }
-        if message.retain {
-            return Err("retained: nobody knows how old it is");
-        }
-        if message.will {
-            return Err(WILL);
-        }
+        check_age(message)?;
         let command = command(names, topic, &message.payload).ok_or("no such command, or not its payload")?;
         self.permission.check(names, &message.client, &command, now_ns)?;
         self.ticket += 1;

@@ -21,7 +21,7 @@ pub use inputs::{Departures, LoopInputs, Taken};
 pub use messages::LoopMessages;
 pub use names::{COMMAND, LoopNames, event_topics, own_topics};
 pub use said::{Said, alarm_event};
-pub use told::{Refusals, Told, WILL};
+pub use told::{Refusals, Told, check_age};
 
 use crate::runner::{LoopStats, Ports};
 use crate::{Clock, Loops};

@@ -41,7 +41,7 @@ impl Publisher {
         Standing::Alone { ended: std::mem::take(&mut self.is_told) }
     }
 
-    /// What [`message`](Self::message) said last of a dispute's beginning or end was not told: it says it again.
+    /// Takes back that the last beginning or end of a dispute was told: [`message`](Self::message) says it again.
     pub(super) fn untold(&mut self) {
         self.is_told = !self.is_told;
     }

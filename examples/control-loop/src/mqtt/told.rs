@@ -6,8 +6,6 @@ use edge_bridge::escape::Escaped;
 use edge_bridge::ingest::Inbound;
 use serde_json::json;
 
-/// Reason to refuse a command that comes as the will of a client.
-pub const WILL: &str = "a will: whoever left it is gone, and nobody knows how old it is";
 /// Refusals that are told.
 const TOLD_PER_MINUTE: u32 = 20;
 /// Bytes of a payload and a topic that are shown.
@@ -50,6 +48,20 @@ impl Told {
         let said = said_event(&format!("{kind}/{topic}"), &event)?;
         Some(Said { line: Some(line), ..said })
     }
+}
+
+/// Refuses a command of unknown age: a retained message was kept since any time, and a will was left at the start of a connection.
+///
+/// # Errors
+/// The reason, in words for its sender.
+pub fn check_age(message: &Inbound) -> Result<(), &'static str> {
+    if message.retain {
+        return Err("retained: nobody knows how old it is");
+    }
+    if message.will {
+        return Err("a will: whoever left it is gone, and nobody knows how old it is");
+    }
+    Ok(())
 }
 
 /// Escaped, and no longer than a line.

@@ -1,8 +1,8 @@
 //! Commands of local clients to the filters' alarms: admitted or refused here, and answered in each case. Pure.
 //!
-//! What is told is bounded: of refusals, what is left out is counted in the next one.
+//! Refusals that are told are bounded: those left out are counted in the next one.
 
-use control_loop::mqtt::{Budget, LoopNames, Refusals, Said, Told, WILL, alarm_command, alarm_event};
+use control_loop::mqtt::{Budget, LoopNames, Refusals, Said, Told, alarm_command, alarm_event, check_age};
 use edge_bridge::ingest::{Inbound, Now};
 use edge_filter::alarm::{AlarmCommand, AlarmLevel, AlarmTransition};
 use tokio::sync::mpsc;
@@ -42,18 +42,13 @@ impl AlarmDesk {
     /// Returns the sensor, the limit and the command of a message; `topic`: its part behind `cmd/alarm/`.
     ///
     /// # Errors
-    /// Why it is refused, in words for its sender.
+    /// The reason of the refusal, in words for its sender.
     pub(super) fn admit<'t>(
         &self,
         topic: &'t str,
         message: &Inbound,
     ) -> Result<(&'t str, AlarmLevel, AlarmCommand), &'static str> {
-        if message.retain {
-            return Err("retained: nobody knows how old it is");
-        }
-        if message.will {
-            return Err(WILL);
-        }
+        check_age(message)?;
         let payload = Some(&message.payload).filter(|payload| payload.len() <= PAYLOAD_MAX);
         let command = payload.and_then(|payload| alarm_command(topic, payload));
         let command = command.ok_or("no such command, or not its payload")?;

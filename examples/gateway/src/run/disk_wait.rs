@@ -53,7 +53,7 @@ mod tests {
         sent.unwrap();
     }
 
-    /// What is received before the gate is open is dropped at QoS 0.
+    /// Messages received at QoS 0 before the gate is open are dropped.
     #[tokio::test(flavor = "current_thread")]
     async fn nothing_else_runs_while_a_healthy_disk_works() {
         let (ran, others) = sync_channel(1);

@@ -57,7 +57,7 @@ pub(super) struct StateFiles {
 /// Waits for the queue, `opened` being the first attempt's, and takes the last run over. `no_queue` looks at itself meanwhile.
 ///
 /// # Errors
-/// What no further attempt can mend.
+/// Failure that no further attempt can mend.
 pub(super) async fn take_over(
     files: &StateFiles,
     mut opened: Option<Opened>,
@@ -130,7 +130,7 @@ struct Taken {
     restarts: Restarts,
 }
 
-/// What the last run left, as read.
+/// State of the last run, as read.
 struct Left {
     last: LastRun,
     alarms: Vec<KeptAlarms>,
