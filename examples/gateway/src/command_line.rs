@@ -1,0 +1,112 @@
+//! Command line of `edge-gateway`: its subcommands, their exit codes, and the texts on standard output.
+
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{Config, Findings, Severity};
+use crate::open_files::OpenFiles;
+use crate::{check, drill, parked, run};
+
+#[derive(Parser)]
+#[command(
+    name = "edge-gateway",
+    version,
+    about = "Keeps sensor data through an outage: MQTT in, filter, durable queue, MQTT out."
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Take messages in, keep them, bring them to the hub; until SIGTERM or SIGINT.
+    Run {
+        /// gateway.toml
+        file: PathBuf,
+        /// Directory of the queue; wins over `[gateway] state`
+        #[arg(long, value_name = "DIR")]
+        state: Option<PathBuf>,
+    },
+    /// Say what is wrong with a configuration, or what it means. Starts nothing.
+    Check {
+        /// gateway.toml
+        file: PathBuf,
+    },
+    /// Prove it here: an outage, a kill -9 and a half-open link on loopback, with a verdict and a report
+    Drill(drill::Arguments),
+    /// Look after what the hub refuses, at a running gateway
+    Parked(parked::Arguments),
+}
+
+/// Runs what the arguments of this process ask for. Ends the process with exit code 2 if they ask for nothing that there is.
+pub fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    match arguments.command {
+        Command::Run { file, state } => run_gateway(&file, state.as_deref()),
+        Command::Check { file } => print_meaning(&file),
+        Command::Drill(arguments) => drill::run(&arguments),
+        Command::Parked(arguments) => parked::run(&arguments),
+    }
+}
+
+/// Reads a configuration, says what is wrong with it on standard error.
+fn load(file: &Path) -> Result<Config, ExitCode> {
+    let summary = |findings: &Findings| {
+        let (errors, warnings) = (findings.count(Severity::Error), findings.count(Severity::Warning));
+        eprint!("{findings}");
+        (errors, warnings)
+    };
+    match Config::load(file) {
+        Ok((config, findings)) => {
+            summary(&findings);
+            Ok(config)
+        }
+        Err(findings) => {
+            let (errors, warnings) = summary(&findings);
+            let counted = |count, what| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+            let (errors, warnings) = (counted(errors, "error"), counted(warnings, "warning"));
+            eprintln!("{errors}, {warnings}. Nothing was started.");
+            Err(ExitCode::from(2))
+        }
+    }
+}
+
+fn run_gateway(file: &Path, state: Option<&Path>) -> ExitCode {
+    let config = match load(file) {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    match run::run(&config, state) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("edge-gateway: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// Writes to standard output. A reader that has seen enough, as `head`, is no failure.
+fn print(text: &str) -> ExitCode {
+    let mut out = std::io::stdout();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            eprintln!("edge-gateway: standard output: {error}");
+            ExitCode::FAILURE
+        }
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+fn print_meaning(file: &Path) -> ExitCode {
+    match load(file) {
+        Ok(config) => {
+            let (clock, files) = (run::wall_clock(&config).sync(), OpenFiles::of_this_process());
+            print(&check::Meaning(&config, clock, files).to_string())
+        }
+        Err(code) => code,
+    }
+}
