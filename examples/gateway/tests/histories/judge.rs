@@ -1,6 +1,7 @@
 //! Judge of a history, from its records alone.
 
 mod alarms;
+mod wholes;
 mod windows;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -103,14 +104,14 @@ pub(crate) fn judge(records: &Records) -> Vec<Violation> {
     records.delayed.iter().for_each(|why| say(Rule::Delayed, why.clone()));
     records.untold.iter().for_each(|why| say(Rule::Untold, why.clone()));
     identities(records, &mut say);
-    wholes(records, &mut say);
+    wholes::judge(records, &mut say);
     alarms::alarms(records, &mut say);
     if records.in_clear {
         say(Rule::Clear, "topics could be read on the line".to_owned());
     }
     let expired = records.wholes.iter().filter(|whole| records.expired.contains(&whole.payload));
     expired.for_each(|whole| say(Rule::Expired, format!("{whole:?}")));
-    let mut missing = missing_wholes(records);
+    let mut missing = wholes::missing(records);
     for (name, sensor) in &sensors(records, &mut say) {
         copies(name, sensor, records, &mut say);
         arrivals(name, sensor, records, &mut say);
@@ -146,42 +147,6 @@ fn identities(records: &Records, say: &mut impl FnMut(Rule, String)) {
             say(Rule::Identity, format!("{first:?} and {whole:?}"));
         }
     }
-}
-
-/// Messages that are not decoded: each is one that was sent, and a copy is marked.
-fn wholes(records: &Records, say: &mut impl FnMut(Rule, String)) {
-    let sent: BTreeMap<&str, &str> =
-        whole_messages(records).map(|(m, to)| (m.payload.as_str(), to)).collect();
-    let mut by_payload: BTreeMap<&str, BTreeMap<Vec<u64>, &Whole>> = BTreeMap::new();
-    for whole in &records.wholes {
-        match sent.get(whole.payload.as_str()) {
-            None => say(Rule::Invented, format!("{whole:?}")),
-            Some(topic) if *topic != whole.topic => say(Rule::Value, format!("{whole:?} is of {topic}")),
-            Some(_) => {}
-        }
-        let numbers = whole.id.split('-').filter_map(|part| u64::from_str_radix(part, 16).ok());
-        by_payload.entry(&whole.payload).or_default().insert(numbers.collect(), whole);
-    }
-    for copies in by_payload.values() {
-        // The first was first in the queue, too.
-        for copy in copies.values().skip(1).filter(|copy| !copy.pd) {
-            say(Rule::Copy, format!("it came before, and not marked is {copy:?}"));
-        }
-    }
-}
-
-fn whole_messages(records: &Records) -> impl Iterator<Item = (&Message, &str)> {
-    records.messages.iter().filter_map(|message| match &message.content {
-        Content::Whole(topic) => Some((message, topic.as_str())),
-        Content::Readings(_) => None,
-    })
-}
-
-fn missing_wholes(records: &Records) -> Vec<String> {
-    let arrived: BTreeSet<&str> = records.wholes.iter().map(|whole| whole.payload.as_str()).collect();
-    let acked = whole_messages(records).filter(|(message, _)| message.acked.is_some());
-    let missing = acked.filter(|(message, _)| !arrived.contains(message.payload.as_str()));
-    missing.map(|(message, topic)| format!("{} is not at {topic}", message.payload)).collect()
 }
 
 /// Every sensor with what was told of it. Rows that nobody sent are said to be so.

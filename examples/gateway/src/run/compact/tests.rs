@@ -16,7 +16,9 @@ const HEAD: Head =
 
 const MAX_AGE: Duration = Duration::from_secs(3600);
 
+mod bounds;
 mod own;
+mod versions;
 
 struct Rig {
     compact: Compact,
@@ -284,71 +286,6 @@ fn a_table_that_the_hub_does_not_show_when_it_is_asked_is_used_no_longer() {
 }
 
 #[test]
-fn a_replaced_version_stays_for_max_age_and_is_cleared_then() {
-    let (mut rig, [first, _]) = Rig::with_two_versions();
-    rig.now.up_ms = 1_000 + 3_600_000 - 1;
-    assert_eq!(rig.announced(), None);
-    rig.now.up_ms += 1;
-    let Some(Packing::Message(cleared)) = rig.compact.poll(rig.now, 1 << 20) else { panic!("cleared") };
-    assert_eq!(cleared.publish.topic.as_str(), format!("{TABLES}/{:016x}", id_of(&first)));
-    assert!(cleared.publish.payload.is_empty() && cleared.publish.retain);
-    assert_eq!(rig.announced(), None);
-    // The hub may say so, and may have kept it all the same.
-    rig.hub.note(TABLES, id_of(&first), &[], true);
-    assert_eq!(rig.announced(), None);
-}
-
-#[test]
-fn versions_of_an_earlier_run_stay_and_the_hub_gets_those_that_it_lacks() {
-    let (_, [first, second]) = Rig::with_two_versions();
-    let saved = [&second, &first].map(|table| (TABLES.to_owned(), table.clone()));
-    let mut rig = Rig::new(&saved);
-    assert_eq!(
-        [rig.announced(), rig.announced()],
-        [Some(second.clone()), None],
-        "the newest; the other is asked for"
-    );
-    rig.shows(&second);
-    rig.hub.ask(TABLES);
-    assert_eq!(rig.announced(), None);
-    rig.shows(&second);
-    rig.now.up_ms = 10_000;
-    assert_eq!([rig.announced(), rig.announced()], [Some(first.clone()), None]);
-}
-
-#[test]
-fn many_versions_are_bounded_and_the_oldest_are_cleared() {
-    let mut rig = Rig::new(&[]);
-    let (mut kept, mut cleared) = (0, 0);
-    for n in 0..40 {
-        rig.batch(&[&n.to_string()]);
-        rig.now.up_ms += 4_000_000;
-        while let Some(table) = rig.announced() {
-            (kept, cleared) = if table.is_empty() { (kept - 1, cleared + 1) } else { (kept + 1, cleared) };
-            if !table.is_empty() {
-                rig.shows(&table);
-            }
-        }
-    }
-    assert!((1..=16).contains(&kept) && kept + cleared == 40, "{kept} kept, {cleared} cleared");
-}
-
-#[test]
-fn the_name_of_a_version_is_sixteen_digits_below_its_topic() {
-    let topics = [
-        "a/t/000000000000abcd",
-        "a/t/000000000000ABCD",
-        "a/t/0000abcd",
-        "a/t",
-        "a/t/000000000000abcd/x",
-        "b/t/000000000000abcd",
-        "a/t/+00000000000abcd",
-    ];
-    let names = topics.map(|topic| version_of("a/t", topic));
-    assert_eq!(names, [Some(0xabcd), None, None, None, None, None, None]);
-}
-
-#[test]
 fn somebody_elses_table_is_not_used() {
     let mut rig = Rig::new(&[]);
     rig.batch(&["x"]);
@@ -397,68 +334,4 @@ fn the_level_of_the_route_is_the_batches() {
         read.map(|reading| reading.unwrap().value.into_owned()).collect()
     };
     assert_eq!(read(&packed), read(&plain));
-}
-
-#[test]
-fn a_table_that_is_larger_than_the_hub_takes_is_not_sent() {
-    let mut rig = Rig::new(&[]);
-    rig.batch(&["x"]);
-    assert!(rig.compact.poll(rig.now, 100).is_none());
-    assert_eq!(rig.compact.poll_timeout(), Some(1_000), "another connection may take it");
-}
-
-#[test]
-fn rows_of_a_route_that_is_gone_and_of_too_many_sensors_are_self_contained() {
-    let mut rig = Rig::new(&[]);
-    assert_eq!(read(&rig.batch_on("old", &["x"]), None), expected(&["x"]));
-    let names: Vec<String> = (0..=names::SENSORS_MAX).map(|n| n.to_string()).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let rows: Vec<_> = names.iter().zip(10..).map(|(name, seq)| (seq, row(name, seq))).collect();
-    let pieces = rig.compact.encode(&Utf8::try_from("out").unwrap(), HEAD, &rows, 1 << 20);
-    let [Piece::Batch(4_097, bytes)] = pieces.as_slice() else { panic!("one batch") };
-    assert_eq!(read(bytes, None), expected(&names));
-}
-
-#[test]
-fn the_sensors_that_were_silent_longest_make_room_for_new_ones() {
-    let mut rig = Rig::new(&[]);
-    // One that is never silent, though it was the first.
-    for n in 1..names::SENSORS_MAX {
-        rig.batch(&["always", &n.to_string()]);
-    }
-    let full = rig.announced().unwrap();
-    rig.shows(&full);
-    assert_eq!(Table::decode(&full, &Limits::default()).unwrap().sensors().len(), names::SENSORS_MAX);
-    read(&rig.batch(&["always", "1", "4095"]), Some(&full));
-    assert_eq!(read(&rig.batch(&["always", "new"]), None), expected(&["always", "new"]));
-    // Until the hub has another table, this one serves whom it has.
-    assert_eq!(read(&rig.batch(&["always", "2", "4095"]), Some(&full)), expected(&["always", "2", "4095"]));
-    rig.now.up_ms = 1_000;
-    let next = rig.announced().unwrap();
-    rig.shows(&next);
-    let sensors = ["4095", "new", "always", "1"];
-    assert_eq!(read(&rig.batch(&sensors), Some(&next)), expected(&sensors));
-    let table = Table::decode(&next, &Limits::default()).unwrap();
-    assert!(table.sensors().all(|sensor| sensor.name != "3"), "silent longest");
-    assert!(table.sensors().len() < names::SENSORS_MAX);
-    // One that was forgotten is new again.
-    read(&rig.batch(&["3"]), None);
-    rig.now.up_ms = 10_000;
-    let third = rig.announced().unwrap();
-    rig.shows(&third);
-    read(&rig.batch(&["3", "new"]), Some(&third));
-}
-
-/// A table that was announced before names were forgotten, and is shown after that.
-#[test]
-fn a_table_of_other_numbers_is_read_by_its_own() {
-    let mut rig = Rig::new(&[]);
-    for n in 0..names::SENSORS_MAX {
-        rig.batch(&[&n.to_string()]);
-    }
-    let full = rig.announced().unwrap();
-    rig.batch(&["new"]);
-    rig.shows(&full);
-    assert_eq!(read(&rig.batch(&["4095", "7"]), Some(&full)), expected(&["4095", "7"]));
-    read(&rig.batch(&["new"]), None);
 }

@@ -1,0 +1,68 @@
+//! Versions of a table: those that were replaced stay a while, those of earlier runs too, and their number is bounded.
+
+use super::*;
+
+#[test]
+fn a_replaced_version_stays_for_max_age_and_is_cleared_then() {
+    let (mut rig, [first, _]) = Rig::with_two_versions();
+    rig.now.up_ms = 1_000 + 3_600_000 - 1;
+    assert_eq!(rig.announced(), None);
+    rig.now.up_ms += 1;
+    let Some(Packing::Message(cleared)) = rig.compact.poll(rig.now, 1 << 20) else { panic!("cleared") };
+    assert_eq!(cleared.publish.topic.as_str(), format!("{TABLES}/{:016x}", id_of(&first)));
+    assert!(cleared.publish.payload.is_empty() && cleared.publish.retain);
+    assert_eq!(rig.announced(), None);
+    // The hub may say so, and may have kept it all the same.
+    rig.hub.note(TABLES, id_of(&first), &[], true);
+    assert_eq!(rig.announced(), None);
+}
+
+#[test]
+fn versions_of_an_earlier_run_stay_and_the_hub_gets_those_that_it_lacks() {
+    let (_, [first, second]) = Rig::with_two_versions();
+    let saved = [&second, &first].map(|table| (TABLES.to_owned(), table.clone()));
+    let mut rig = Rig::new(&saved);
+    assert_eq!(
+        [rig.announced(), rig.announced()],
+        [Some(second.clone()), None],
+        "the newest; the other is asked for"
+    );
+    rig.shows(&second);
+    rig.hub.ask(TABLES);
+    assert_eq!(rig.announced(), None);
+    rig.shows(&second);
+    rig.now.up_ms = 10_000;
+    assert_eq!([rig.announced(), rig.announced()], [Some(first.clone()), None]);
+}
+
+#[test]
+fn many_versions_are_bounded_and_the_oldest_are_cleared() {
+    let mut rig = Rig::new(&[]);
+    let (mut kept, mut cleared) = (0, 0);
+    for n in 0..40 {
+        rig.batch(&[&n.to_string()]);
+        rig.now.up_ms += 4_000_000;
+        while let Some(table) = rig.announced() {
+            (kept, cleared) = if table.is_empty() { (kept - 1, cleared + 1) } else { (kept + 1, cleared) };
+            if !table.is_empty() {
+                rig.shows(&table);
+            }
+        }
+    }
+    assert!((1..=16).contains(&kept) && kept + cleared == 40, "{kept} kept, {cleared} cleared");
+}
+
+#[test]
+fn the_name_of_a_version_is_sixteen_digits_below_its_topic() {
+    let topics = [
+        "a/t/000000000000abcd",
+        "a/t/000000000000ABCD",
+        "a/t/0000abcd",
+        "a/t",
+        "a/t/000000000000abcd/x",
+        "b/t/000000000000abcd",
+        "a/t/+00000000000abcd",
+    ];
+    let names = topics.map(|topic| version_of("a/t", topic));
+    assert_eq!(names, [Some(0xabcd), None, None, None, None, None, None]);
+}
