@@ -12,7 +12,7 @@ const FILE_LINES_MAX: usize = 400;
 const FUNCTION_LINES_MAX: usize = 70;
 
 /// Files that were longer before this rule, with the lines that they had. The list may only become shorter.
-const KNOWN_FILES: [(&str, usize); 17] = [
+const KNOWN_FILES: [(&str, usize); 15] = [
     ("edge-bridge/src/net/parking/tests.rs", 551),
     ("edge-bridge/tests/listener_sessions.rs", 471),
     ("edge-bridge/tests/mosquitto_clients.rs", 454),
@@ -28,18 +28,15 @@ const KNOWN_FILES: [(&str, usize); 17] = [
     ("edge-bridge/tests/wire_differential.rs", 484),
     ("edge-bridge/tests/wire_hostile.rs", 600),
     ("examples/decode/tests/files.rs", 401),
-    ("examples/gateway/src/run/compact/tests.rs", 464),
-    ("examples/gateway/tests/histories/judge.rs", 414),
 ];
 
 /// Functions that were longer before this rule, as above. The folder is enough of a place: files move.
-const KNOWN_FUNCTIONS: [(&str, &str, usize); 10] = [
+const KNOWN_FUNCTIONS: [(&str, &str, usize); 9] = [
     ("edge-bridge", "on_fault", 73),
     ("edge-bridge", "play", 78),
     ("edge-bridge", "the_fields_mean_there_what_they_mean_here", 118),
     ("edge-bridge", "wan", 83),
     ("edge-bridge", "what_must_not_be_sent_is_not_written", 72),
-    ("examples", "checks", 73),
     ("examples", "fmt", 102),
     ("examples", "hub", 74),
     ("examples", "local", 73),

@@ -1,5 +1,6 @@
 //! Text as a cell of CSV, harmless to a terminal and, on request, to a spreadsheet.
 
+use edge_page::is_hidden;
 use std::fmt::{self, Write};
 
 /// Text as one cell: its `Display` puts it in quotes where it would not be one cell otherwise (RFC 4180), and escapes what drives a
@@ -52,20 +53,6 @@ impl fmt::Display for Visible<'_> {
             if is_hidden(c) { write!(f, "{}", c.escape_default()) } else { f.write_char(c) }
         })
     }
-}
-
-/// Returns whether a terminal obeys a character or shows nothing for it: control characters (C0, C1), bidirectional marks, line and
-/// paragraph separators, format characters without a shape (zero width, tags, variation selectors) and non-characters.
-#[must_use]
-pub fn is_hidden(c: char) -> bool {
-    let is_format = matches!(
-        c,
-        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{fff0}'..='\u{fffb}'
-            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}'
-    );
-    let is_none = matches!(c, '\u{fdd0}'..='\u{fdef}') || u32::from(c) & 0xfffe == 0xfffe;
-    c.is_control() || is_format || is_none
 }
 
 #[cfg(test)]

@@ -10,7 +10,8 @@ mod field;
 mod lines;
 mod recording;
 
-pub use field::{Field, Visible, is_hidden};
+pub use edge_page::is_hidden;
+pub use field::{Field, Visible};
 pub use lines::{Cell, Lines, places};
 pub use recording::{Column, Recording, Row};
 

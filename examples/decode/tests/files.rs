@@ -256,7 +256,7 @@ fn recordings_of_other_programs_are_encoded() {
     let (lines, said) = decoded("time,value\n5,1.5\nlater,2\n7,2.5\n", &["--skip-bad"]);
     assert_eq!(lines, format!("{head}5,value,,f64,1.5,0,\n7,value,,f64,2.5,0,\n"));
     assert!(said.contains("could not be read: 1; ") && said.contains("line 3, column time"), "{said}");
-    let gateway = concat!(env!("CARGO_MANIFEST_DIR"), "/../gateway/data/compressor.csv");
+    let gateway = concat!(env!("CARGO_MANIFEST_DIR"), "/../drill/data/compressor.csv");
     let stats = good(edge_decode(&["encode", "--stats", "--batch", "100", "--in", gateway], b""));
     assert!(String::from_utf8(stats).unwrap().contains("of 4 sensors"));
 }

@@ -133,7 +133,7 @@ fn recordings_of_other_programs_are_read_and_their_names_drive_nothing() {
     let (kept, printed, _) = run(hostile, &["--spreadsheet"]);
     assert!(kept.contains("5,'=a\\u{1b}[2J\\u{202e},1,0,first"), "{kept}");
     assert!(printed.starts_with("=a\\u{1b}[2J\\u{202e}: "), "{printed:?}");
-    let compressor = concat!(env!("CARGO_MANIFEST_DIR"), "/../gateway/data/compressor.csv");
+    let compressor = concat!(env!("CARGO_MANIFEST_DIR"), "/../drill/data/compressor.csv");
     let done = lab(&[&"run", &"--suggest", &"--in", &compressor]);
     assert!(done.status.success() && String::from_utf8_lossy(&done.stdout).contains("tp2: "));
 }
@@ -183,7 +183,7 @@ fn prices_are_what_the_stages_then_keep_and_what_needs_no_tolerance_gets_none() 
 fn proposals_are_the_tightest_there_are_and_come_as_rules() {
     let dir = tempfile::tempdir().unwrap();
     let input = dir.path().join("in.csv");
-    let recorded = concat!(env!("CARGO_MANIFEST_DIR"), "/../gateway/data/compressor.csv");
+    let recorded = concat!(env!("CARGO_MANIFEST_DIR"), "/../drill/data/compressor.csv");
     let recorded = fs::read_to_string(recorded).unwrap();
     // Column tp3 and a contact.
     let mut rows = String::from("ts_ms,tp3:bar,\"a \"\"contact\"\"\"\n");

@@ -37,7 +37,7 @@ enum Command {
         file: PathBuf,
     },
     /// Prove it here: an outage, a kill -9 and a half-open link on loopback, with a verdict and a report
-    Drill(drill::Arguments),
+    Drill(outage_drill::Arguments),
     /// Look after what the hub refuses, at a running gateway
     Parked(parked::Arguments),
 }

@@ -198,7 +198,7 @@ fn outage(seed: u64) {
     let wan = Relay::start(hub.address);
     let (mut gateway, listen) = Gateway::started(dir.path(), wan.address, &configuration());
     let publisher = Publisher::new(listen, "sensor", 100);
-    let mut plant = Plant { publisher, rng: Rng(seed), sent: BTreeMap::new(), raw: 0 };
+    let mut plant = Plant { publisher, rng: Rng::new(seed), sent: BTreeMap::new(), raw: 0 };
     // Every route has what its table is learned from.
     (0..ROUTES.len() * 60).for_each(|n| plant.one(n % ROUTES.len()));
     plant.send(1_000);

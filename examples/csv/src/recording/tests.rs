@@ -119,8 +119,8 @@ fn lines_that_cannot_be_read_are_passed_over_on_request_and_counted() {
 
 /// What `edge-gateway drill` replays is read too.
 #[test]
-fn the_recordings_of_the_gateway_are_read() {
-    let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../gateway/data");
+fn the_recordings_of_the_drill_are_read() {
+    let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../drill/data");
     let mut files = 0;
     for entry in std::fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();

@@ -3,6 +3,7 @@
 use super::account::Account;
 use super::{distance::Reading, plot};
 use edge_filter::LossBound;
+use edge_page::{Page, count, escape};
 use serde_json::json;
 use std::path::Path;
 
@@ -17,32 +18,22 @@ pub(super) fn page(input: &Path, rules: &Path, accounts: &[Account]) -> String {
         1 => "<em>1 sensor is further off than stated.</em>".to_owned(),
         n => format!("<em>{n} sensors are further off than stated.</em>"),
     };
-    let class = if broken == 0 { "ok" } else { "er" };
-    let (style, input, rules) =
-        (include_str!("style.css"), escape(&file_name(input)), escape(&file_name(rules)));
+    let (input, rules) = (escape(&file_name(input)), escape(&file_name(rules)));
     let reduction = readings as f64 / sent.max(1) as f64;
-    let mut html = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n<link rel=\"icon\" href=\"data:,\">\n\
-         <title>{title}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main class=\"{class}\">\n\
-         <h1>{reduction:.1} times fewer readings. {verdict}</h1>\n\
+    let mut body = format!(
+        "<h1>{reduction:.1} times fewer readings. {verdict}</h1>\n\
          <p class=\"lead\">{} readings of {} sensors in {input}, filtered by {rules}: {} are sent.</p>\n",
         count(readings),
         accounts.len(),
         count(sent),
     );
-    html.push_str(&overview(accounts));
+    body.push_str(&overview(accounts));
     for account in accounts {
-        html.push_str(&section(account));
+        body.push_str(&section(account));
     }
     let data = json!({ "readings": readings, "sent": sent, "sensors": accounts.iter().map(data).collect::<Vec<_>>() });
-    // In a script element only `<` could end it early.
-    let data = data.to_string().replace('<', "\\u003c");
-    html.push_str(&format!(
-        "</main>\n<script type=\"application/json\" id=\"report\">{data}</script>\n</body>\n</html>\n"
-    ));
-    html
+    let (style, data) = (include_str!("style.css"), data.to_string());
+    Page { title: &title, style, is_good: broken == 0, body: &body, data: &data }.html()
 }
 
 fn overview(accounts: &[Account]) -> String {
@@ -148,37 +139,6 @@ pub(super) fn figure(value: f64) -> String {
     }
 }
 
-/// `118 000`, with a narrow space that does not break.
-fn count(n: u64) -> String {
-    let digits = n.to_string();
-    let mut grouped = String::with_capacity(digits.len() * 2);
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            grouped.push('\u{202f}');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
-
-/// Text for HTML and SVG, in elements and in quoted attributes.
-pub(super) fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            // Not allowed in HTML, not even as a reference; or turns the text behind it.
-            c if edge_csv::is_hidden(c) && c != '\n' && c != '\t' => escaped.push('\u{fffd}'),
-            c => escaped.push(c),
-        }
-    }
-    escaped
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,7 +149,5 @@ mod tests {
             [0.0, 0.25, 12.3456, 999_999.4, 1e6, 1e-4].map(figure),
             ["0", "0.2500", "12.35", "999999", "1.000e6", "1.000e-4"]
         );
-        assert_eq!([0, 999, 1_234_567].map(count), ["0", "999", "1\u{202f}234\u{202f}567"]);
-        assert_eq!(escape("<a b='c'>&\u{0}\u{202e}"), "&lt;a b=&#39;c&#39;&gt;&amp;\u{fffd}\u{fffd}");
     }
 }

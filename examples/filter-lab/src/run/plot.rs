@@ -2,7 +2,8 @@
 
 use super::account::Account;
 use super::distance::Reading;
-use super::page::{escape, figure};
+use super::page::figure;
+use edge_page::open_svg;
 use std::fmt::Write as _;
 
 #[derive(Clone, Copy)]
@@ -27,7 +28,7 @@ const DOTS_MAX: usize = 300;
 /// Both drawings; the style sheet shows the one that fits.
 pub(super) fn both(account: &Account) -> String {
     let (wide, narrow) = (drawing(account, WIDE), drawing(account, NARROW));
-    format!("<div class=\"wide\">{wide}</div><div class=\"narrow\">{narrow}</div>\n")
+    edge_page::both(&wide, &narrow) + "\n"
 }
 
 /// Maps time and value to the drawing.
@@ -65,11 +66,7 @@ fn drawing(account: &Account, frame: Frame) -> String {
         return "<p class=\"note\">No number to draw.</p>".into();
     };
     let label = format!("{}: {} readings, {} sent", account.name, account.readings, account.sent());
-    let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {} {HEIGHT}\" role=\"img\" aria-label=\"{}\">",
-        frame.width,
-        escape(&label)
-    );
+    let mut svg = open_svg(frame.width, HEIGHT, &label);
     axes(&mut svg, &scale);
     let _ = write!(svg, "<path class=\"orig\" d=\"{}\"/>", line(&original, &scale));
     let kept = account.emitted.points(frame.points);

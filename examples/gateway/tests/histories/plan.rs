@@ -106,14 +106,14 @@ pub(crate) struct Plan {
 
 impl Plan {
     pub(crate) fn of(seed: u64) -> Self {
-        let mut rng = Rng(seed);
+        let mut rng = Rng::new(seed);
         // Neighbouring seeds have nothing in common.
         rng.below(1);
         let mut configuration = Configuration::of(&mut rng);
         let windows: Vec<usize> = (0..rng.between(1, 3)).map(|_| *rng.pick(&[1, 5, 20, 50])).collect();
         let mut steps = steps(&mut rng, windows.len());
         // Dimensions have a source of their own: with them or without them a seed has the same configuration and traffic.
-        let mut more = Rng(!seed);
+        let mut more = Rng::new(!seed);
         if configuration.limits.is_empty() && more.percent(12) {
             configuration.limits = "max_age = \"2s\"";
             configuration

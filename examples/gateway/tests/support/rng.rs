@@ -1,15 +1,15 @@
-//! SplitMix64: the same seed gives the same history.
+//! Random choices of a history: the same seed gives the same one.
 
 #[derive(Clone, Debug)]
-pub struct Rng(pub u64);
+pub struct Rng(outage_drill::Rng);
 
 impl Rng {
+    pub fn new(seed: u64) -> Self {
+        Self(outage_drill::Rng::new(seed))
+    }
+
     pub fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % bound
+        self.0.next_u64() % bound
     }
 
     /// Both ends included.

@@ -13,7 +13,7 @@ use super::super::compact::{KeptTables, Shown};
 use super::super::reading_row::ReadingRow;
 use super::*;
 use crate::config::Config;
-use crate::drill::rng::Rng;
+use outage_drill::Rng;
 
 const CONFIG: &str = "[gateway]\nid = \"g\"\n[local]\nlisten = \"127.0.0.1:1\"\n[hub]\nurl = \"mqtt://hub\"\n\
     [[route]]\nmatch = \"a/#\"\nto = \"out\"\nformat = \"compact\"\nbatch_age = \"300ms\"\n";

@@ -138,7 +138,7 @@ fn rows_of_another_start_or_with_the_mark_are_never_in_one_batch() {
 #[test]
 fn promise_7_rows_of_a_lane_leave_in_order_whatever_their_marks() {
     for seed in 0..200 {
-        let (mut rng, mut pack, mut sent) = (crate::drill::rng::Rng::new(seed), pack(), Vec::new());
+        let (mut rng, mut pack, mut sent) = (outage_drill::Rng::new(seed), pack(), Vec::new());
         let (mut epoch, mut marked, mut format, mut now_ms) = (1, false, Format::Cbor, 0);
         for seq in 1..=60 {
             marked ^= rng.between(0, 4) == 0;

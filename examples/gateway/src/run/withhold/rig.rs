@@ -17,7 +17,7 @@ use super::super::reading_row::ReadingRow;
 use super::super::restarted::Restarted;
 use super::Link;
 use crate::config::Config;
-use crate::drill::rng::Rng;
+use outage_drill::Rng;
 
 /// A reading: sensor, event time, value.
 pub(super) type Point = (String, i64, f64);

@@ -3,9 +3,10 @@
 
 use std::fmt::Write as _;
 
-use super::super::verdict::Fate;
-use super::format::count;
+use edge_page::count;
+
 use super::{Report, svg};
+use crate::verdict::Fate;
 
 /// Keeps the page small and a cell visible.
 const CELLS_MAX: usize = 800;

@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::drill::record::{Header, SCHEMA, sha256_hex};
+use crate::record::{Header, SCHEMA, sha256_hex};
 
 const T0: i64 = 1_000_000;
 

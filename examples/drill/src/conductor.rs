@@ -4,32 +4,34 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::sync::watch;
-use tokio::task::JoinSet;
-
 use super::clock::Clock;
-use super::gateway::Gateway;
+use super::foreign::prefix_of;
+use super::gateway::{Candidate, Gateway};
 use super::hub::{Hub, RAW_PREFIX};
-use super::mosquitto::{self, Broker, wait_until_open};
+use super::mosquitto::wait_until_open;
 use super::progress::{Progress, Snapshot};
 use super::record::{Header, Records, SCHEMA};
 use super::relay::{ONE_WAY_DELAY, Relay};
 use super::report::{Event, Sample};
-use super::sensor::{self, LiveCounts, Place, SensorRecord};
+use super::sensor::{LiveCounts, SensorRecord};
 use super::series::{self, Sensor};
 use super::story::{Action, DRAIN_MS_MAX, Fault, PhaseName, Story};
 use super::verdict::{GatewayLedger, Observed, Timeline};
+use surroundings::{Crew, Stack};
+
+mod surroundings;
 
 const SAMPLE_EVERY_MS: u64 = 250;
 const START_WITHIN: Duration = Duration::from_secs(10);
 /// Twice `totals_within` of the drill's gateway.
 const TOTALS_MS_MAX: u64 = 20_000;
+/// Of a gateway that does not say what waits: nothing does if nothing has arrived for so long.
+const SILENT_MS: u64 = 3_000;
 
 /// Everything the drill has seen.
 #[derive(Debug)]
@@ -50,8 +52,7 @@ pub(crate) struct Played {
 /// Setting of a story.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Setup<'a> {
-    /// The gateway: started as `program run FILE --state DIR`.
-    pub(crate) program: &'a Path,
+    pub(crate) candidate: &'a Candidate,
     /// Its configuration, state and log.
     pub(crate) work: &'a Path,
     /// The folder for the configurations of real brokers, if they shall take part.
@@ -63,78 +64,39 @@ pub(crate) struct Setup<'a> {
 /// # Errors
 /// When a part cannot be started, or when the gateway ends by itself.
 pub(crate) async fn play(story: Story, setup: Setup<'_>) -> io::Result<Played> {
-    let sensors = series::sensors().map_err(io::Error::other)?;
+    let mut sensors = series::sensors().map_err(io::Error::other)?;
+    if let Candidate::Foreign(_) = setup.candidate {
+        sensors = sensors.into_iter().map(Sensor::without_reading).collect();
+    }
     let clock = Clock::start();
     let Stack { hub, local, name, brokers } = match setup.mosquitto {
         Some(dir) => Stack::mosquitto(dir, clock).await?,
         None => Stack::built_in(clock).await?,
     };
     let relay = Relay::start(hub.address(), ONE_WAY_DELAY).await?;
-    let mut gateway = Gateway::prepare(setup.program, setup.work, relay.address(), local, &sensors)?;
+    let mut gateway = Gateway::prepare(setup.candidate, setup.work, relay.address(), local)?;
     gateway.start()?;
     gateway.accepting(START_WITHIN).await?;
-    if let Some(local) = local {
-        wait_until_open(local, &hub, clock).await?;
-    }
+    let way = match local {
+        Some(local) => wait_until_open(local, &hub, clock).await,
+        None if gateway.tells() => Ok(()),
+        None => wait_until_open(gateway.inlet(), &hub, clock).await,
+    };
+    let closed = match way {
+        Err(error) if gateway.tells() => return Err(error),
+        way => way.err(),
+    };
     let (clock, story) = (clock.restart(), Arc::new(story));
     let crew = Crew::start(&sensors, gateway.inlet(), &story, clock);
     let mut conductor = Conductor::new(clock, story, hub, relay, gateway, Arc::clone(&crew.counts));
+    if let Some(error) = closed {
+        conductor.event(0, "way.closed", error.to_string());
+    }
     conductor.follow_story().await?;
     let sensor_records = conductor.drain(crew).await?;
     let played = conductor.finish(&sensors, sensor_records, name).await;
     drop(brokers);
     played
-}
-
-/// Servers around the gateway.
-struct Stack {
-    hub: Hub,
-    /// The broker that the sensors use, if they do not use the gateway's own listener.
-    local: Option<SocketAddr>,
-    name: String,
-    /// Kept to the end: a broker ends with its value.
-    brokers: Vec<Broker>,
-}
-
-impl Stack {
-    async fn built_in(clock: Clock) -> io::Result<Self> {
-        let hub = Hub::start(clock).await?;
-        Ok(Self { hub, local: None, name: "built-in hub".to_owned(), brokers: Vec::new() })
-    }
-
-    async fn mosquitto(dir: &Path, clock: Clock) -> io::Result<Self> {
-        let name = format!("{} as hub and as local broker", mosquitto::version().await?);
-        let (hub, local) = (Broker::hub(dir).await?, Broker::local(dir).await?);
-        let subscriber = Hub::subscribe(hub.address, clock).await?;
-        Ok(Self { hub: subscriber, local: Some(local.address), name, brokers: vec![hub, local] })
-    }
-}
-
-/// The sensors' tasks.
-struct Crew {
-    tasks: JoinSet<SensorRecord>,
-    counts: Arc<LiveCounts>,
-    stop: watch::Sender<bool>,
-}
-
-impl Crew {
-    fn start(sensors: &[Sensor], gateway: SocketAddr, story: &Arc<Story>, clock: Clock) -> Self {
-        let counts = Arc::new(LiveCounts::default());
-        let (stop, stopped) = watch::channel(false);
-        let mut tasks = JoinSet::new();
-        for (sensor, index) in sensors.iter().zip(0..) {
-            let place = Place {
-                index,
-                of: sensors.len() as u64,
-                gateway,
-                clock,
-                story: Arc::clone(story),
-                counts: Arc::clone(&counts),
-            };
-            tasks.spawn(sensor::run(sensor.clone(), place, stopped.clone()));
-        }
-        Self { tasks, counts, stop }
-    }
 }
 
 struct Conductor {
@@ -151,6 +113,10 @@ struct Conductor {
     events: Vec<Event>,
     next_sample_ms: u64,
     half_open_since_ms: Option<u64>,
+    /// Arrivals, and the time at which there were fewer last.
+    last_arrival: (usize, u64),
+    /// The gateway has ended by itself, which was said.
+    has_ended: bool,
 }
 
 impl Conductor {
@@ -162,6 +128,7 @@ impl Conductor {
         gateway: Gateway,
         counts: Arc<LiveCounts>,
     ) -> Self {
+        let observed = Observed { from_outside_alone: !gateway.tells(), ..Observed::default() };
         Self {
             clock,
             story,
@@ -171,11 +138,13 @@ impl Conductor {
             counts,
             progress: Progress::stderr(),
             timeline: Timeline::default(),
-            observed: Observed::default(),
+            observed,
             samples: Vec::new(),
             events: Vec::new(),
             next_sample_ms: 0,
             half_open_since_ms: None,
+            last_arrival: (0, 0),
+            has_ended: false,
         }
     }
 
@@ -229,13 +198,21 @@ impl Conductor {
         self.timeline.killed_at = Some(self.clock.unix_of(now_ms));
         self.observed.kills += u32::from(self.gateway.kill().await?);
         self.event(now_ms, "gateway.killed", "the gateway is killed with signal 9".into());
+        if !self.gateway.tells() && self.gateway.accepts().await {
+            return Err(io::Error::other(
+                "what listens for the sensors has survived signal 9 to the command: a script has to end with `exec`",
+            ));
+        }
         Ok(())
     }
 
     async fn restart(&mut self) -> io::Result<()> {
         let started_ms = self.clock.story_ms();
         self.gateway.start()?;
-        self.gateway.accepting(START_WITHIN).await?;
+        let accepting = self.gateway.accepting(START_WITHIN).await;
+        if !self.is_there(accepting)? {
+            return Ok(());
+        }
         let now_ms = self.clock.story_ms();
         self.timeline.accepting_at = Some(self.clock.unix_of(now_ms));
         let took_ms = now_ms - started_ms;
@@ -247,6 +224,32 @@ impl Conductor {
         Ok(())
     }
 
+    /// Returns whether the gateway is there. That one of somebody else's is not is an event, after which the story goes on to its verdict.
+    fn is_there(&mut self, outcome: io::Result<()>) -> io::Result<bool> {
+        match outcome {
+            Ok(()) => Ok(true),
+            Err(error) if self.gateway.tells() => Err(error),
+            Err(error) => {
+                if !std::mem::replace(&mut self.has_ended, true) {
+                    self.event(self.clock.story_ms(), "gateway.ended", error.to_string());
+                }
+                Ok(false)
+            }
+        }
+    }
+
+    /// Returns whether nothing waits at the gateway, as far as can be known.
+    fn is_empty(&mut self) -> bool {
+        if self.gateway.tells() {
+            return self.samples.last().is_some_and(|sample| sample.waiting == 0);
+        }
+        let (now_ms, arrivals) = (self.clock.story_ms(), self.hub.arrivals());
+        if arrivals > self.last_arrival.0 {
+            self.last_arrival = (arrivals, now_ms);
+        }
+        now_ms.saturating_sub(self.last_arrival.1) >= SILENT_MS
+    }
+
     /// Until every sensor has all its acknowledgments and nothing waits at the gateway, or the time for it is over.
     async fn drain(&mut self, crew: Crew) -> io::Result<Vec<SensorRecord>> {
         let Crew { mut tasks, stop, .. } = crew;
@@ -256,8 +259,9 @@ impl Conductor {
             while let Some(done) = tasks.try_join_next() {
                 records.push(done.map_err(io::Error::other)?);
             }
-            let empty = self.samples.last().is_some_and(|sample| sample.waiting == 0);
-            if tasks.is_empty() && empty {
+            // Asked in any case: it sees when something arrived last.
+            let is_empty = self.is_empty();
+            if tasks.is_empty() && is_empty {
                 break;
             }
             if self.clock.story_ms() >= deadline_ms {
@@ -301,18 +305,21 @@ impl Conductor {
             gateway_rss_kib_max: self.gateway.rss_kib_max(),
             unreadable_batches: self.hub.unreadable_batches(),
             ledger,
-            ..self.observed
+            ..self.observed.clone()
         };
+        let hub = self.hub.take_record();
+        let raw_prefix =
+            if self.observed.from_outside_alone { prefix_of(&hub) } else { RAW_PREFIX.to_owned() };
         let header = Header {
             schema: SCHEMA,
             seed: self.story.seed,
-            raw_prefix: RAW_PREFIX.to_owned(),
+            raw_prefix,
             tolerance: sensors.iter().filter_map(|s| s.tolerance.map(|t| (s.name.clone(), t))).collect(),
             unfiltered: sensors.iter().filter(|s| s.is_unfiltered()).map(|s| s.name.clone()).collect(),
         };
         let mut acks: Vec<_> = sensor_records.into_iter().flat_map(|record| record.acks).collect();
         acks.sort_by_key(|ack| ack.time);
-        let records = Records { header, acks, hub: self.hub.take_record() };
+        let records = Records { header, acks, hub };
         Ok(Played {
             story: (*self.story).clone(),
             records,
@@ -328,6 +335,9 @@ impl Conductor {
 
     /// Totals are those of the last commit, what waits is that of now: reads them until they agree, or the time for it is over.
     async fn settled_ledger(&mut self) -> Option<GatewayLedger> {
+        if !self.gateway.tells() {
+            return None;
+        }
         let deadline_ms = self.clock.story_ms() + TOTALS_MS_MAX;
         loop {
             let ledger = self.gateway.sample().await.map(|metrics| metrics.ledger);
@@ -345,7 +355,8 @@ impl Conductor {
             return Ok(());
         }
         self.next_sample_ms = now_ms + SAMPLE_EVERY_MS;
-        self.gateway.alive()?;
+        let alive = self.gateway.alive();
+        self.is_there(alive)?;
         let metrics = self.gateway.sample().await;
         let (waiting, link) = metrics.map_or((None, String::new()), |m| (Some(m.ledger.queued), m.link));
         let phase = self.story.phase_at(now_ms).text();
@@ -355,7 +366,7 @@ impl Conductor {
         self.progress.show(&Snapshot {
             at_ms: now_ms,
             phase,
-            link: &link,
+            link: if self.gateway.tells() { &link } else { "unknown" },
             waiting,
             sent,
             acknowledged,

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::super::verdict::ClientCount;
 use super::Report;
+use crate::verdict::ClientCount;
 
 const SCHEMA: u32 = 1;
 
@@ -28,6 +28,7 @@ pub(super) fn value(report: &Report) -> Value {
         "schema": SCHEMA,
         "passed": report.passed(),
         "version": env!("CARGO_PKG_VERSION"),
+        "gateway": report.gateway,
         "stack": report.stack,
         "seed": story.seed,
         "acknowledged": verdict.acknowledged,

@@ -32,6 +32,8 @@ pub(crate) struct Report {
     pub(crate) events: Vec<Event>,
     /// Unix ms of the story's instant 0.
     pub(crate) started_at: i64,
+    /// Name of the gateway, with its version if that is known.
+    pub(crate) gateway: String,
     /// Servers beside the gateway: "built-in hub", "Mosquitto 2.0.11".
     pub(crate) stack: String,
     /// The command that runs this drill again.

@@ -2,14 +2,17 @@
 
 /// SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014). Not for secrets.
 #[derive(Debug, Clone)]
-pub(crate) struct Rng(u64);
+pub struct Rng(u64);
 
 impl Rng {
-    pub(crate) fn new(seed: u64) -> Self {
+    /// Starts with this seed.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    pub(crate) fn next_u64(&mut self) -> u64 {
+    /// Returns the next number, evenly among all.
+    pub fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -17,8 +20,8 @@ impl Rng {
         z ^ (z >> 31)
     }
 
-    /// Evenly in `from..to`; `from` when the range is empty.
-    pub(crate) fn between(&mut self, from: u64, to: u64) -> u64 {
+    /// Returns a number evenly in `from..to`; `from` when the range is empty.
+    pub fn between(&mut self, from: u64, to: u64) -> u64 {
         match to.checked_sub(from) {
             None | Some(0) => from,
             Some(width) => from + self.next_u64() % width,

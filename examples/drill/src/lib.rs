@@ -1,43 +1,53 @@
-//! `edge-gateway drill`: an outage on one machine, with nothing installed, and a verdict that could have been "lost".
+#![forbid(unsafe_code)]
+//! An outage on one machine, with nothing installed, and a verdict that could have been "lost".
 //!
 //! ```text
 //!  sensors ──MQTT──▶ gateway (child process, killed and started again) ──▶ relay (late, cut, half-open) ──▶ hub
 //!     └── acks.jsonl                                                                       hub.jsonl ──┘
 //!                                   verdict = judge(acks, hub) ──▶ report.json, report.html
 //! ```
-//! Data and decisions are pure: `story`, `series`, `verdict`, `report`. Shells: `relay`, `hub`, `sensor`, `gateway`,
-//! `mosquitto`, and `conductor`, which plays the story.
+//! The gateway is `edge-gateway`, or any command line that takes MQTT in on one port and brings it to another: [`CommandLine`].
+//!
+//! Data and decisions are pure: `story`, `series`, `verdict`, `report`, `foreign`. Shells: `relay`, `hub`, `sensor`, `gateway`, `own`,
+//! `work`, `mosquitto`, and `conductor`, which plays the story.
 
 mod clock;
 mod conductor;
+mod foreign;
 mod gateway;
 mod hub;
 mod metrics;
 mod mosquitto;
 mod mqtt;
+mod own;
 mod progress;
 mod record;
 mod relay;
 mod report;
-pub(crate) mod rng;
+mod rng;
 mod sensor;
 mod series;
 mod story;
 mod tables;
 mod verdict;
+mod work;
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use conductor::{Played, Setup};
+pub use foreign::CommandLine;
+use gateway::Candidate;
+pub use own::{Addresses, Inlet, OwnGateway};
 use record::Records;
 use report::Report;
+pub use rng::Rng;
 use story::{SECONDS_DEFAULT, SECONDS_MAX, SECONDS_MIN, Story};
 
-/// The options of the command line.
+/// Options of the command line.
 #[derive(Debug, Clone, clap::Args)]
-pub(crate) struct Arguments {
+pub struct Arguments {
     /// Length of the story without the drain, 30 to 3600
     #[arg(long, value_name = "N", default_value_t = SECONDS_DEFAULT)]
     seconds: u64,
@@ -53,11 +63,18 @@ pub(crate) struct Arguments {
     /// Use real Mosquitto as hub and as local broker; their configurations are left in the report folder
     #[arg(long)]
     mosquitto: bool,
+    /// Drill another gateway: words with {local_port}, {hub_port} and {state}, of which the process itself is killed. It may put a prefix
+    /// before topics. Judged from outside alone
+    #[arg(long, value_name = "CMD", conflicts_with = "mosquitto")]
+    gateway: Option<CommandLine>,
 }
 
 /// Runs the drill and prints its verdict. 0: every promise held; 1: one did not, or the drill could not run.
-pub(crate) fn run(arguments: &Arguments) -> ExitCode {
-    match drill(arguments) {
+///
+/// `own`: the gateway that is drilled if the arguments name no other.
+#[must_use]
+pub fn run(arguments: &Arguments, own: &OwnGateway) -> ExitCode {
+    match drill(arguments, own) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(error) => {
@@ -67,7 +84,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
-fn drill(arguments: &Arguments) -> io::Result<bool> {
+fn drill(arguments: &Arguments, own: &OwnGateway) -> io::Result<bool> {
     let seconds = arguments.seconds.clamp(SECONDS_MIN, SECONDS_MAX);
     if seconds != arguments.seconds {
         eprintln!(
@@ -80,10 +97,13 @@ fn drill(arguments: &Arguments) -> io::Result<bool> {
     let story = Story::new(seed, seconds);
     // The state stays beside the report until the verdict is known: after a failure it is evidence.
     let work = arguments.report.join("work");
-    gateway::clear(&work)?;
-    let program = std::env::current_exe()?;
+    work::clear(&work)?;
+    let (candidate, name) = match &arguments.gateway {
+        Some(command) => (Candidate::Foreign(command.clone()), command.to_string()),
+        None => (Candidate::Own(own.clone()), format!("edge-gateway {}", env!("CARGO_PKG_VERSION"))),
+    };
     let mosquitto = arguments.mosquitto.then_some(arguments.report.as_path());
-    let setup = Setup { program: &program, work: &work, mosquitto };
+    let setup = Setup { candidate: &candidate, work: &work, mosquitto };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut played = runtime.block_on(conductor::play(story, setup))?;
     if let Some(dir) = &arguments.record {
@@ -91,7 +111,7 @@ fn drill(arguments: &Arguments) -> io::Result<bool> {
         // The verdict is that of the files: whoever computes it again has the same ground.
         played.records = Records::read(dir)?;
     }
-    let report = judge(played, command(seconds, seed, arguments.mosquitto));
+    let report = judge(played, name, again(own.command, arguments, seconds, seed));
     report.write(&arguments.report)?;
     print_verdict(&report, &arguments.report);
     if report.passed() {
@@ -102,7 +122,7 @@ fn drill(arguments: &Arguments) -> io::Result<bool> {
     Ok(report.passed())
 }
 
-fn judge(played: Played, command: String) -> Report {
+fn judge(played: Played, gateway: String, command: String) -> Report {
     let verdict = verdict::judge(&played.records, &played.timeline, &played.published);
     Report {
         story: played.story,
@@ -113,15 +133,19 @@ fn judge(played: Played, command: String) -> Report {
         samples: played.samples,
         events: played.events,
         started_at: played.started_at,
+        gateway,
         stack: played.stack,
         command,
     }
 }
 
-fn command(seconds: u64, seed: u64, mosquitto: bool) -> String {
+/// Returns the command that runs the same drill again.
+fn again(command: &str, arguments: &Arguments, seconds: u64, seed: u64) -> String {
     let length = if seconds == SECONDS_DEFAULT { String::new() } else { format!(" --seconds {seconds}") };
-    let brokers = if mosquitto { " --mosquitto" } else { "" };
-    format!("cargo run --profile quick -p edge-gateway -- drill --seed {seed}{length}{brokers}")
+    let brokers = if arguments.mosquitto { " --mosquitto" } else { "" };
+    let gateway =
+        arguments.gateway.as_ref().map_or_else(String::new, |gateway| format!(" --gateway \"{gateway}\""));
+    format!("{command} --seed {seed}{length}{brokers}{gateway}")
 }
 
 fn print_verdict(report: &Report, dir: &Path) {
@@ -152,28 +176,4 @@ fn print_verdict(report: &Report, dir: &Path) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// In a test this program is the test runner, which takes `run FILE --state DIR` for a mistake and ends.
-    #[test]
-    fn negative_control_a_gateway_that_does_not_start_is_a_failed_drill_with_its_log() {
-        let dir = tempfile::tempdir().unwrap();
-        let report = dir.path().join("report");
-        let arguments =
-            Arguments { seconds: 1, seed: None, report: report.clone(), record: None, mosquitto: false };
-        let error = drill(&arguments).unwrap_err().to_string();
-        assert!(error.contains("the gateway has ended") && error.contains("state"), "{error}");
-        assert_eq!(run(&arguments), ExitCode::from(1));
-        assert!(report.join("work/gateway.toml").exists() && !report.join(report::HTML_FILE).exists());
-    }
-
-    #[test]
-    fn the_command_that_is_printed_runs_the_same_story_again() {
-        assert_eq!(command(40, 7, false), "cargo run --profile quick -p edge-gateway -- drill --seed 7");
-        assert_eq!(
-            command(60, 7, true),
-            "cargo run --profile quick -p edge-gateway -- drill --seed 7 --seconds 60 --mosquitto"
-        );
-    }
-}
+mod tests;

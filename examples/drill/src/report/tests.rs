@@ -1,9 +1,9 @@
 use std::collections::BTreeMap;
 
-use super::super::record::{Acked, Arrived, Header, Records, SCHEMA, sha256_hex};
-use super::super::series;
-use super::super::verdict::{GatewayLedger, Observed, judge};
 use super::*;
+use crate::record::{Acked, Arrived, Header, Records, SCHEMA, sha256_hex};
+use crate::series;
+use crate::verdict::{GatewayLedger, Observed, judge};
 
 const STARTED_AT: i64 = 1_795_184_400_000;
 
@@ -89,7 +89,6 @@ fn synthetic(seconds: u64) -> Report {
         flash_bytes_written: 1_304_992,
         gateway_rss_kib_max: 11_264,
         kills: 1,
-        unreadable_batches: 0,
         stall_noticed_ms: Some(3_900),
         ledger: Some(GatewayLedger {
             accepted: verdict.acknowledged,
@@ -97,9 +96,9 @@ fn synthetic(seconds: u64) -> Report {
             queued: 0,
             dropped: verdict.represented,
         }),
+        ..Observed::default()
     };
-    let events =
-        vec![Event { at_ms: story.kill_ms, name: "gateway.killed", text: "signal 9 <in the outage>".into() }];
+    let events = vec![Event { at_ms: story.kill_ms, name: "gateway.killed", text: "signal 9 <here>".into() }];
     Report {
         story,
         records,
@@ -109,6 +108,7 @@ fn synthetic(seconds: u64) -> Report {
         samples,
         events,
         started_at: STARTED_AT,
+        gateway: "edge-gateway 0.1.0".into(),
         stack: "built-in hub".into(),
         command: "edge-gateway drill --seed 7".into(),
     }
@@ -204,6 +204,7 @@ fn names_from_outside_cannot_break_the_page() {
     report.verdict.per_client.insert(evil.into(), Default::default());
     report.command = evil.into();
     report.stack = evil.into();
+    report.gateway = evil.into();
     report.events[0].text = evil.into();
     let page = html::page(&report);
     assert!(!page.contains("<img"));

@@ -20,9 +20,9 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
 use super::clock::Clock;
-use super::gateway::MARK;
 use super::hub::Hub;
 use super::mqtt::Connection;
+use super::work::MARK;
 
 const START_WITHIN: Duration = Duration::from_secs(5);
 const REACH_WITHIN: Duration = Duration::from_secs(15);
@@ -131,7 +131,7 @@ async fn send_probes(local: SocketAddr, clock: Clock) -> io::Result<()> {
         loop {
             tokio::select! {
                 event = connection.next() => if let Event::Closed(why) = event {
-                    return Err(io::Error::other(format!("the local broker closed the probe's connection: {why:?}")));
+                    return Err(io::Error::other(format!("the connection of the probe was closed: {why:?}")));
                 },
                 () = clock.until(next_ms) => break,
             }

@@ -21,7 +21,7 @@ use tokio::sync::watch;
 
 use super::clock::Clock;
 use super::mqtt::Connection;
-use super::record::{Acked, sha256_hex};
+use super::record::{Acked, Class, sha256_hex};
 use super::series::{Message, Sensor};
 use super::story::Story;
 
@@ -219,7 +219,7 @@ impl State {
             sha256: sha256_hex(&message.payload),
             first_sent: first_sent.unwrap_or(time),
             time,
-            reading: message.reading,
+            reading: message.reading.filter(|_| self.sensor.class == Class::Filtered),
         });
     }
 

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::super::verdict::{Lost, LostWhy};
+use edge_page::{count, escape};
+
 use super::Report;
-use super::format::{bytes, count, escape, seconds};
+use super::format::{bytes, seconds};
+use crate::verdict::{Lost, LostWhy};
 
 pub(super) fn six_numbers(report: &Report) -> String {
     let (verdict, observed) = (&report.verdict, &report.observed);
@@ -16,7 +18,15 @@ pub(super) fn six_numbers(report: &Report) -> String {
         )
     };
     let flash = observed.flash_bytes_written.checked_div(verdict.acknowledged).unwrap_or(0);
-    let p99_bad = verdict.puback_p99_ms.is_none_or(|ms| ms > super::super::verdict::PUBACK_P99_MS_MAX);
+    let flash = if observed.from_outside_alone {
+        ("\u{2013}".to_owned(), "it does not say".to_owned())
+    } else {
+        (
+            format!("{} <small>B</small>", count(flash)),
+            format!("{} in all", bytes(observed.flash_bytes_written)),
+        )
+    };
+    let p99_bad = verdict.puback_p99_ms.is_none_or(|ms| ms > crate::verdict::PUBACK_P99_MS_MAX);
     let numbers = [
         (count(verdict.lost.len() as u64), "lost", "bound 0".to_owned(), !verdict.lost.is_empty()),
         (
@@ -43,12 +53,7 @@ pub(super) fn six_numbers(report: &Report) -> String {
             format!("{} rows at most", count(waiting_max(report))),
             false,
         ),
-        (
-            format!("{} <small>B</small>", count(flash)),
-            "flash written per reading",
-            format!("{} in all", bytes(observed.flash_bytes_written)),
-            false,
-        ),
+        (flash.0, "flash written per reading", flash.1, false),
     ];
     let mut html = String::from("<div class=\"nums\">\n");
     for (number, what, bound, bad) in numbers {
@@ -284,7 +289,7 @@ pub(super) fn run_again(report: &Report) -> String {
         ),
         (
             "Data",
-            "recorded series of real machines, replayed faster than they were recorded; their sources and licences are in examples/gateway/data.",
+            "recorded series of real machines, replayed faster than they were recorded; their sources and licences are in examples/drill/data.",
         ),
         (
             "Not shown by this drill",

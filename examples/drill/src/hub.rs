@@ -56,7 +56,9 @@ impl Seen {
     /// Written down before it is acknowledged: what the hub has acknowledged it has.
     fn note(&self, publish: &Publish, time: i64) {
         let topic = publish.topic.as_str();
-        if topic.ends_with(PROBE) {
+        if topic.starts_with('$') {
+            // What a broker says of itself.
+        } else if topic.ends_with(PROBE) {
             self.probe.notify_one();
         } else if is_table(topic) {
             lock(&self.tables).keep(publish);

@@ -65,15 +65,15 @@ const MOTOR_RUNS: f64 = 1.0;
 /// A sentence with file and line when an extract is damaged.
 pub(crate) fn sensors() -> Result<Vec<Sensor>, String> {
     const FILTERED: [(&str, &str); 4] = [
-        ("machine_temp.csv", include_str!("../../data/machine_temp.csv")),
-        ("ambient_temp.csv", include_str!("../../data/ambient_temp.csv")),
-        ("occupancy.csv", include_str!("../../data/occupancy.csv")),
-        ("weather.csv", include_str!("../../data/weather.csv")),
+        ("machine_temp.csv", include_str!("../data/machine_temp.csv")),
+        ("ambient_temp.csv", include_str!("../data/ambient_temp.csv")),
+        ("occupancy.csv", include_str!("../data/occupancy.csv")),
+        ("weather.csv", include_str!("../data/weather.csv")),
     ];
     const RAW: [(&str, &str, &str); 3] = [
-        ("station", "station.csv", include_str!("../../data/station.csv")),
-        ("inverter", "inverter.csv", include_str!("../../data/inverter.csv")),
-        ("energy", "energy.csv", include_str!("../../data/energy.csv")),
+        ("station", "station.csv", include_str!("../data/station.csv")),
+        ("inverter", "inverter.csv", include_str!("../data/inverter.csv")),
+        ("energy", "energy.csv", include_str!("../data/energy.csv")),
     ];
     let mut sensors = Vec::new();
     for (file, text) in FILTERED {
@@ -85,7 +85,7 @@ pub(crate) fn sensors() -> Result<Vec<Sensor>, String> {
     for (name, file, text) in RAW {
         sensors.push(device(&format!("plant/raw/{name}"), parse(file, text)?));
     }
-    let (file, text) = ("compressor.csv", include_str!("../../data/compressor.csv"));
+    let (file, text) = ("compressor.csv", include_str!("../data/compressor.csv"));
     sensors.push(device("plant/alarm/compressor", parse(file, text)?));
     sensors.extend(one_per_channel(file, text, "plant/readings")?);
     for sensor in &mut sensors {
@@ -134,6 +134,13 @@ fn device(topic: &str, (channels, rows): (Vec<Channel>, Vec<Vec<f64>>)) -> Senso
 }
 
 impl Sensor {
+    /// The same sensor before a gateway that knows nothing of readings: every message must arrive as it is.
+    pub(crate) fn without_reading(mut self) -> Self {
+        self.class = Class::Raw;
+        self.tolerance = None;
+        self
+    }
+
     /// Message number `seq` of this sensor, published at `time_ms`, which must grow with `seq`.
     pub(crate) fn message(&self, seq: u64, time_ms: i64) -> Message {
         let index = usize::try_from(seq % self.rows.len().max(1) as u64).unwrap_or(0);

@@ -3,20 +3,18 @@
 
 use std::fmt::Write as _;
 
-use super::super::verdict::Fate;
+use edge_page::{both as both_drawings, count, open_svg};
+
 use super::Report;
-use super::format::{count, escape, seconds};
+use super::format::seconds;
+use crate::verdict::Fate;
 
 /// A reading that takes less is live.
 pub(super) const LIVE_MS: i64 = 2_000;
 
 /// Both drawings of one plot; the style sheet shows the one that fits.
 pub(super) fn both(report: &Report, draw: fn(&Report, Frame) -> String) -> String {
-    format!(
-        "<div class=\"wide\">{}</div><div class=\"narrow\">{}</div>",
-        draw(report, WIDE),
-        draw(report, NARROW)
-    )
+    both_drawings(&draw(report, WIDE), &draw(report, NARROW))
 }
 
 /// Size of a drawing in its own units, which are CSS pixels at its natural size.
@@ -76,7 +74,7 @@ pub(super) fn timeline(report: &Report, frame: Frame) -> String {
         count(waiting_max),
         count(arrivals_max)
     );
-    let mut svg = open(frame, 292.0, &label);
+    let mut svg = open_svg(frame.width, 292.0, &label);
     faults(&mut svg, report, time, ARRIVING.1);
     time.axis(&mut svg, ARRIVING.1);
     let y = |(top, bottom): (f64, f64), value: u64, max: u64| {
@@ -138,7 +136,7 @@ pub(super) fn delays(report: &Report, frame: Frame) -> String {
         seconds(slowest),
         count(lost)
     );
-    let mut svg = open(frame, HEIGHT, &label);
+    let mut svg = open_svg(frame.width, HEIGHT, &label);
     faults(&mut svg, report, time, LEVELS.1 + 6.0);
     time.axis(&mut svg, LEVELS.1 + 6.0);
     let (text_x, right) = (frame.left - 6.0, frame.width - RIGHT);
@@ -279,14 +277,6 @@ fn fault_list(report: &Report) -> String {
         .collect();
     list.extend(report.timeline.killed_at.map(|at| format!("kill -9 at {} s", seconds(report.story_ms(at)))));
     list.join(", ")
-}
-
-fn open(frame: Frame, height: f64, label: &str) -> String {
-    let label = escape(label);
-    format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {} {height}\" role=\"img\" aria-label=\"{label}\">",
-        frame.width
-    )
 }
 
 fn path(points: &[(f64, f64)]) -> String {

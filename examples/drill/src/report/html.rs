@@ -1,6 +1,8 @@
 //! `report.html`: one file, no script, nothing from outside; the order of its sections is the order of the questions.
 
-use super::format::{count, date, escape, seconds};
+use edge_page::{Page, count, escape};
+
+use super::format::{date, seconds};
 use super::{Report, cells, json, sections, svg};
 
 pub(super) fn page(report: &Report) -> String {
@@ -10,32 +12,19 @@ pub(super) fn page(report: &Report) -> String {
     } else {
         format!("Outage drill: failed, {} lost", report.verdict.lost.len())
     };
-    let mut html = String::with_capacity(200_000);
-    html.push_str("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
-    html.push_str("<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n<meta name=\"color-scheme\" content=\"light dark\">\n");
-    // An empty icon keeps the browser from asking a server for one.
-    html.push_str("<link rel=\"icon\" href=\"data:,\">\n");
-    html.push_str(&format!(
-        "<title>{}</title>\n<style>\n{}</style>\n</head>\n",
-        escape(&title),
-        include_str!("style.css")
-    ));
-    html.push_str(&format!("<body>\n<main class=\"{}\">\n", if passed { "ok" } else { "er" }));
-    html.push_str(&headline(report));
-    html.push_str(&sections::six_numbers(report));
+    let mut body = String::with_capacity(200_000);
+    body.push_str(&headline(report));
+    body.push_str(&sections::six_numbers(report));
     if !passed {
-        html.push_str(&sections::failure(report));
+        body.push_str(&sections::failure(report));
     }
-    html.push_str(&plots(report));
-    html.push_str(&sections::ledger(report));
-    html.push_str(&sections::wan(report));
-    html.push_str(&sections::promises(report));
-    html.push_str(&sections::run_again(report));
-    html.push_str(&format!(
-        "</main>\n<script type=\"application/json\" id=\"report\">{}</script>\n</body>\n</html>\n",
-        embedded(report)
-    ));
-    html
+    body.push_str(&plots(report));
+    body.push_str(&sections::ledger(report));
+    body.push_str(&sections::wan(report));
+    body.push_str(&sections::promises(report));
+    body.push_str(&sections::run_again(report));
+    let data = json::value(report).to_string();
+    Page { title: &title, style: include_str!("style.css"), is_good: passed, body: &body, data: &data }.html()
 }
 
 fn headline(report: &Report) -> String {
@@ -58,9 +47,9 @@ fn headline(report: &Report) -> String {
     );
     let lead = format!(
         "{clients} sensors, {} seconds at 30 and then 300 readings per second, over a link with 500 ms round trip that was cut and later left half-open. {kill} \
-         edge-gateway {}, {}, seed {}, {}.",
+         {}, {}, seed {}, {}.",
         report.story.publish_ms / 1000,
-        env!("CARGO_PKG_VERSION"),
+        report.gateway,
         report.stack,
         report.story.seed,
         date(report.started_at),
@@ -87,9 +76,4 @@ fn plots(report: &Report) -> String {
         svg::both(report, svg::timeline),
         svg::both(report, svg::delays),
     )
-}
-
-/// `report.json` once more, for a script that has only this file. In a script element only `<` could end it early.
-fn embedded(report: &Report) -> String {
-    json::value(report).to_string().replace('<', "\\u003c")
 }

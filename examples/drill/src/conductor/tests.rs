@@ -1,9 +1,10 @@
 //! The drill without a gateway: sensors straight to the hub, through the relay. It shows that the drill's own parts lose
 //! nothing, so that a loss in a real drill is the gateway's.
 
-use super::super::record::{Acked, Class};
-use super::super::verdict::{Fate, judge};
 use super::*;
+use crate::mosquitto;
+use crate::record::{Acked, Class};
+use crate::verdict::{Fate, Verdict, judge};
 
 /// A story's last two seconds at the high rate, played from there.
 async fn sensors_straight_to_the_hub(cut_and_back: bool) -> (Records, BTreeMap<String, u64>, Timeline) {
@@ -86,52 +87,91 @@ async fn a_real_mosquitto_as_hub_gives_the_subscriber_everything() {
     assert!(record.acks.iter().all(|ack| arrived.iter().any(|a| a.sha256 == ack.sha256)));
 }
 
-/// A gateway that acknowledges from memory: Mosquitto's own bridge, started the way the drill starts ours.
-const MOSQUITTO_AS_GATEWAY: &str = r#"#!/bin/sh
-# run FILE --state DIR
-port() { sed -n "s|^$1 = \".*:\([0-9]*\)\".*|\1|p" "$2" | head -n 1; }
-cat > "$2.mosquitto" <<END
-listener $(port listen "$2") 127.0.0.1
+/// A gateway that acknowledges from memory: Mosquitto's own bridge. Arguments: port of the sensors, port of the hub, state.
+const MOSQUITTO_AS_GATEWAY: &str = r#"
+if [ -e "$3/ends-at-once" ]; then echo "the state is not mine" >&2; exit 3; fi
+cat > "$3/bridge.conf" <<END
+listener $1 127.0.0.1
 allow_anonymous true
 persistence false
 max_queued_messages 0
 connection drill
-address 127.0.0.1:$(port url "$2")
-topic plant/raw/# out 1 "" site7/
+address 127.0.0.1:$2
+topic plant/# out 1 "" far/
 cleansession false
 restart_timeout 1
 keepalive_interval 5
 try_private false
 END
-PATH="$PATH:/usr/sbin" exec mosquitto -c "$2.mosquitto"
+PATH="$PATH:/usr/sbin" exec mosquitto -c "$3/bridge.conf"
 "#;
+
+/// Plays eight seconds with a command that runs this script.
+async fn with_script(dir: &Path, script: &str) -> io::Result<(Played, Verdict)> {
+    let file = dir.join("gateway.sh");
+    std::fs::write(&file, script).unwrap();
+    let command = format!("sh {} {{local_port}} {{hub_port}} {{state}}", file.display());
+    let candidate = Candidate::Foreign(command.parse().unwrap());
+    let setup = Setup { candidate: &candidate, work: &dir.join("work"), mosquitto: None };
+    let played = play(Story::of_length(11, 8_000), setup).await?;
+    let verdict = judge(&played.records, &played.timeline, &played.published);
+    Ok((played, verdict))
+}
+
+/// Checks that are not kept.
+fn broken(played: &Played, verdict: &Verdict) -> Vec<&'static str> {
+    let checks = verdict.checks(&played.observed).into_iter();
+    checks.filter(|check| !check.kept).map(|check| check.name).collect()
+}
 
 #[tokio::test]
 async fn promise_1_negative_control_a_gateway_that_acknowledges_from_memory_fails_the_drill() {
-    use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().unwrap();
-    let program = dir.path().join("gateway.sh");
-    std::fs::write(&program, MOSQUITTO_AS_GATEWAY).unwrap();
-    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let setup = Setup { program: &program, work: &dir.path().join("work"), mosquitto: None };
-    let played = play(Story::of_length(11, 8_000), setup).await.unwrap();
+    let (played, verdict) = with_script(dir.path(), MOSQUITTO_AS_GATEWAY).await.unwrap();
     assert_eq!(played.observed.kills, 1);
     assert!(played.observed.gateway_rss_kib_max > 1_000);
+    assert_eq!(played.records.header.raw_prefix, "far/", "as the first message told");
     let (cut_at, _) = played.timeline.outages[0];
     let killed_at = played.timeline.killed_at.unwrap();
-    let verdict = judge(&played.records, &played.timeline, &played.published);
-    assert!(!verdict.passed(&played.observed));
+    assert!(broken(&played, &verdict).contains(&"What was acknowledged is at the hub"));
+    assert!(!broken(&played, &verdict).contains(&"The ledger adds up"), "it has none to be judged by");
     // What it had acknowledged between the cut and the kill was in its memory alone. Whether the rest comes in time is
     // a matter of how soon this version of Mosquitto dials again, so nothing is said of it.
-    let in_memory = |ack: &Acked| ack.class == Class::Raw && ack.first_sent >= cut_at && ack.time < killed_at;
-    let fates: Vec<Fate> = played
-        .records
-        .acks
-        .iter()
-        .zip(&verdict.fates)
-        .filter(|(ack, _)| in_memory(ack))
-        .map(|(_, fate)| *fate)
-        .collect();
-    assert!(fates.len() > 3, "{} acknowledged in the outage", fates.len());
-    assert!(fates.iter().all(|fate| *fate == Fate::Lost), "{fates:?}");
+    let in_memory = |ack: &Acked| ack.first_sent >= cut_at && ack.time < killed_at;
+    let fates = || played.records.acks.iter().zip(&verdict.fates);
+    let of_memory: Vec<Fate> = fates().filter(|(ack, _)| in_memory(ack)).map(|(_, fate)| *fate).collect();
+    assert!(of_memory.len() > 3, "{} acknowledged in the outage", of_memory.len());
+    assert!(of_memory.iter().all(|fate| *fate == Fate::Lost), "{of_memory:?}");
+    // A second before the cut a message has crossed the link.
+    let before: Vec<Fate> =
+        fates().filter(|(ack, _)| ack.time < cut_at - 1_000).map(|(_, fate)| *fate).collect();
+    assert!(before.iter().any(|fate| matches!(fate, Fate::Arrived { .. })), "{before:?}");
+}
+
+#[tokio::test]
+async fn a_foreign_gateway_that_does_not_come_back_has_a_verdict() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = MOSQUITTO_AS_GATEWAY.replacen("cat >", "touch \"$3/ends-at-once\"\ncat >", 1);
+    let (played, verdict) = with_script(dir.path(), &script).await.unwrap();
+    let ended = played.events.iter().find(|event| event.name == "gateway.ended").unwrap();
+    assert!(ended.text.contains("the state is not mine"), "{}", ended.text);
+    assert!(!verdict.lost.is_empty() && verdict.acknowledged < verdict.published);
+    assert!(
+        broken(&played, &verdict)
+            .contains(&"Sensors are served in the outage too: acknowledged of published")
+    );
+}
+
+#[tokio::test]
+async fn a_script_whose_gateway_outlives_the_kill_is_found_out() {
+    let dir = tempfile::tempdir().unwrap();
+    // The shell is killed and its child goes on; it ends with the test's folder.
+    let script = MOSQUITTO_AS_GATEWAY.replace(
+        "exec mosquitto -c \"$3/bridge.conf\"",
+        "mosquitto -c \"$3/bridge.conf\" & echo $! > \"$3/pid\"; wait",
+    );
+    let error = with_script(dir.path(), &script).await.map(drop).unwrap_err();
+    let pid = std::fs::read_to_string(dir.path().join("work/state/pid")).unwrap();
+    std::process::Command::new("kill").arg(pid.trim()).status().unwrap();
+    assert!(error.to_string().contains("end with `exec`"), "{error}");
 }

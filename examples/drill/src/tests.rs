@@ -1,0 +1,40 @@
+use super::*;
+
+const COMMAND: &str = "cargo run --profile quick -p edge-gateway -- drill";
+
+fn arguments(report: &Path, gateway: Option<&str>) -> Arguments {
+    let gateway = gateway.map(|command| command.parse().unwrap());
+    Arguments { seconds: 1, seed: None, report: report.to_owned(), record: None, mosquitto: false, gateway }
+}
+
+fn own(program: &str) -> OwnGateway {
+    OwnGateway { program: program.into(), configuration: "", command: COMMAND }
+}
+
+#[test]
+fn negative_control_a_gateway_that_does_not_start_is_a_failed_drill_with_its_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let report = dir.path().join("report");
+    // It takes `run` for a file that is not there, says so and ends.
+    let error = drill(&arguments(&report, None), &own("cat")).unwrap_err().to_string();
+    assert!(error.contains("the gateway has ended") && error.contains("state"), "{error}");
+    assert_eq!(run(&arguments(&report, None), &own("cat")), ExitCode::from(1));
+    assert!(report.join("work/gateway.toml").exists() && !report.join(report::HTML_FILE).exists());
+}
+
+#[test]
+fn the_command_that_is_printed_runs_the_same_story_again() {
+    let mut arguments = arguments(Path::new("r"), None);
+    let again = |arguments: &Arguments, seconds| again(COMMAND, arguments, seconds, 7);
+    assert_eq!(again(&arguments, 40), "cargo run --profile quick -p edge-gateway -- drill --seed 7");
+    arguments.mosquitto = true;
+    assert_eq!(
+        again(&arguments, 60),
+        "cargo run --profile quick -p edge-gateway -- drill --seed 7 --seconds 60 --mosquitto"
+    );
+    (arguments.mosquitto, arguments.gateway) = (false, Some("gw {local_port} {hub_port}".parse().unwrap()));
+    assert_eq!(
+        again(&arguments, 40),
+        "cargo run --profile quick -p edge-gateway -- drill --seed 7 --gateway \"gw {local_port} {hub_port}\""
+    );
+}

@@ -1,0 +1,51 @@
+//! The drill's working folder: configuration, state and log of the gateway, kept as evidence after a failure.
+
+#![allow(clippy::disallowed_methods, reason = "the drill is a shell: it removes what it has made")]
+
+use std::io;
+use std::path::Path;
+
+pub(crate) const CONFIGURATION_FILE: &str = "gateway.toml";
+/// Holds the command line of a gateway of somebody else's.
+pub(crate) const COMMAND_FILE: &str = "command.txt";
+/// First line of every file that the drill writes for others to read.
+pub(crate) const MARK: &str = "# Written by the drill.";
+
+/// Removes what an earlier drill left in `dir`.
+///
+/// # Errors
+/// When there is something that no drill has made: a folder is not taken for ours by its name.
+pub(crate) fn clear(dir: &Path) -> io::Result<()> {
+    if !dir.exists() {
+        return Ok(());
+    }
+    let is_marked = |file| std::fs::read_to_string(dir.join(file)).is_ok_and(|text| text.starts_with(MARK));
+    if ![CONFIGURATION_FILE, COMMAND_FILE].into_iter().any(is_marked) {
+        let text = format!("{} exists and was not made by a drill: choose another --report", dir.display());
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
+    }
+    std::fs::remove_dir_all(dir)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_drill_has_made_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let work = dir.path().join("work");
+        clear(&work).unwrap();
+        std::fs::create_dir(&work).unwrap();
+        std::fs::write(work.join("thesis.txt"), "mine").unwrap();
+        std::fs::write(work.join(CONFIGURATION_FILE), "[gateway]").unwrap();
+        assert!(clear(&work).unwrap_err().to_string().contains("was not made by a drill"));
+        assert!(work.join("thesis.txt").exists());
+        for file in [CONFIGURATION_FILE, COMMAND_FILE] {
+            std::fs::create_dir_all(&work).unwrap();
+            std::fs::write(work.join(file), format!("{MARK}\n")).unwrap();
+            clear(&work).unwrap();
+            assert!(!work.exists());
+        }
+    }
+}
