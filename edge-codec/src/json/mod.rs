@@ -19,7 +19,6 @@
 //! Duplicate keys are refused in every object, also in fields nobody reads; text that looks like a number stays
 //! text. Offsets in errors are where the reader stood: at or just after the item.
 
-mod config;
 pub(crate) mod decode;
 mod encode;
 pub(crate) mod guard;
@@ -28,11 +27,10 @@ mod map;
 mod time;
 pub(crate) mod visit;
 
-pub use config::Fields;
 pub use decode::decode;
 pub use encode::{Json, NonFinite};
 pub use import::{Record, Source, import};
-pub use map::{FieldMap, TimeUnit};
+pub use map::{FieldMap, Fields, TimeUnit};
 pub use time::from_rfc3339 as rfc3339_ms;
 
 /// Encoder of JSON batches; see [`Encoder`](crate::Encoder).

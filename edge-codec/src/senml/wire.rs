@@ -1,8 +1,6 @@
 //! Parts that both encoders share: what a pack can carry, base fields, the labels that are ours.
 
 use super::RELATIVE_BELOW_S;
-use super::cbor::SenmlCbor;
-use super::json::SenmlJson;
 use crate::encoder::Wire;
 use crate::{EncodeError, Reading, Sensor, Sensors, Value};
 
@@ -98,32 +96,11 @@ pub trait SenmlWire: Wire {
     fn pack(&mut self) -> &mut Pack;
 }
 
-impl SenmlWire for SenmlJson {
-    fn pack(&mut self) -> &mut Pack {
-        &mut self.pack
-    }
-}
-
-impl SenmlWire for SenmlCbor {
-    fn pack(&mut self) -> &mut Pack {
-        &mut self.pack
-    }
-}
-
 impl<S: Sensors, W: SenmlWire> crate::Encoder<S, W> {
     /// Qualities that are not good stand under `quality_`: readers that do not know it must refuse the pack (RFC 8428
     /// §4.4). Default: `quality`, which they pass over. For SenML.
     pub fn quality_must_be_understood(mut self, must: bool) -> Self {
         self.wire.pack().quality_must = must;
-        self
-    }
-}
-
-impl<S: Sensors> crate::Encoder<S, SenmlCbor> {
-    /// Writes doubles as decimal fractions (tag 4) where that is shorter: 53.6 in five bytes instead of nine, with the
-    /// same bits when read (RFC 8428 §6). Default: not, since some readers know no tags.
-    pub fn decimal_fractions(mut self, wanted: bool) -> Self {
-        self.wire.decimal_fractions = wanted;
         self
     }
 }

@@ -11,6 +11,7 @@ use crate::compact::values::kind::Kind;
 use crate::compact::values::plan::{Scratch, Shared, TablePlan};
 use crate::compact::values::search;
 use crate::{Reading, Value};
+use std::borrow::Cow;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Column {
@@ -26,6 +27,20 @@ pub(crate) struct Column {
     qualities: EqualRun<u32>,
     table_plans: TablePlanCache,
     inline_plans: InlinePlanCache,
+}
+
+/// The value of a column's number; texts are numbered in `texts`.
+fn value(kind: Kind, bits: u64, texts: &[Box<[u8]>]) -> Value<'static> {
+    let text = || texts.get(bits as usize).cloned().unwrap_or_default();
+    match kind {
+        Kind::F64 => Value::F64(f64::from_bits(bits)),
+        Kind::I64 => Value::I64(bits as i64),
+        Kind::U64 => Value::U64(bits),
+        Kind::Bool => Value::Bool(bits != 0),
+        Kind::Text => Value::Text(Cow::Owned(String::from_utf8_lossy(&text()).into_owned())),
+        Kind::Bytes => Value::Bytes(Cow::Owned(text().into_vec())),
+        Kind::Null | Kind::Mixed => Value::Null,
+    }
 }
 
 /// The number that stands for a value, unless it is text or bytes.
@@ -108,7 +123,7 @@ impl Column {
     /// The reading at `at`.
     pub(crate) fn reading(&self, at: usize, texts: &[Box<[u8]>]) -> Option<Reading<'static>> {
         let time = *self.times.get(at)?;
-        let value = super::texts::value(self.kinds.get(at), *self.values.get(at)?, texts);
+        let value = value(self.kinds.get(at), *self.values.get(at)?, texts);
         Some(Reading { sensor: self.sensor, time, value, quality: self.qualities.get(at) })
     }
 

@@ -1,6 +1,6 @@
 //! Readings to SenML JSON.
 
-use super::super::wire::{ID, MARK, Pack, SEQS};
+use super::super::wire::{ID, MARK, Pack, SEQS, SenmlWire};
 use crate::base64;
 use crate::encoder::{Appended, Draft, Row, Wire};
 use crate::text::{decimal_len, display, json_string};
@@ -10,7 +10,13 @@ use crate::{EncodeError, Header, Reading, Sensor, Value};
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct SenmlJson {
-    pub(in super::super) pack: Pack,
+    pack: Pack,
+}
+
+impl SenmlWire for SenmlJson {
+    fn pack(&mut self) -> &mut Pack {
+        &mut self.pack
+    }
 }
 
 impl Wire for SenmlJson {
