@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::config::reference::Page;
 use crate::config::{Config, Findings, Severity};
 use crate::open_files::OpenFiles;
 use crate::{check, drill, parked, run};
@@ -36,6 +37,11 @@ enum Command {
         /// gateway.toml
         file: PathBuf,
     },
+    /// Print the reference of the configuration files as Markdown: every key with bounds, default and meaning
+    Reference {
+        #[arg(value_enum, default_value_t = Page::Gateway)]
+        page: Page,
+    },
     /// Prove it here: an outage, a kill -9 and a half-open link on loopback, with a verdict and a report
     Drill(outage_drill::Arguments),
     /// Look after what the hub refuses, at a running gateway
@@ -48,6 +54,7 @@ pub fn run() -> ExitCode {
     match arguments.command {
         Command::Run { file, state } => run_gateway(&file, state.as_deref()),
         Command::Check { file } => print_meaning(&file),
+        Command::Reference { page } => print(&page.text()),
         Command::Drill(arguments) => drill::run(&arguments),
         Command::Parked(arguments) => parked::run(&arguments),
     }

@@ -1,16 +1,12 @@
 //! `ack_held` and `hold_max` of a route: when a reading is acknowledged that a stage of the filter holds.
 
 use std::fmt;
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use edge_filter::{ErrorBound, LossBound, Pipeline, Rule};
 
 use super::Findings;
 use super::section::Section;
-
-/// A publisher waits for it, and each message that comes meanwhile costs 16 bytes of RAM.
-const HOLD_MAX: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(3_600);
 
 /// A window is done by the clock: it must not be cut because a message came a little later than the one before.
 const WINDOW_SLACK: Duration = Duration::from_secs(1);
@@ -21,7 +17,7 @@ pub(super) fn hold_max(
     rules: Option<&str>,
     findings: &mut Findings,
 ) -> Option<Duration> {
-    let ack_held = section.one_of("ack_held", &["as_suppressed", "when_emitted"], findings);
+    let ack_held = section.one_of("ack_held", findings);
     let hold_max = section.duration("hold_max", findings);
     let has_max = section.get("hold_max").is_some();
     let (ack_key, max_key) = (section.key("ack_held"), section.key("hold_max"));
@@ -47,9 +43,6 @@ pub(super) fn hold_max(
         findings.warning(ack_held.at, &ack_key, "no rule of the filter holds a reading");
     }
     let hold_max = hold_max?;
-    if !HOLD_MAX.contains(&hold_max.value) {
-        findings.error(hold_max.at, &max_key, "100ms to 1h");
-    }
     let too_long = |rule: &&Holding| rule.window.is_some_and(|span| span + WINDOW_SLACK > hold_max.value);
     if let Some(rule) = holding.iter().flatten().find(too_long) {
         findings.error(hold_max.at, &max_key, rule.to_string());

@@ -5,8 +5,6 @@ use edge_filter::Pipeline;
 use super::section::Section;
 use super::{Config, Findings, Local};
 
-const PER_MINUTE_DEFAULT: u32 = 60;
-
 /// Commands that are taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AlarmCommands {
@@ -20,17 +18,16 @@ pub(crate) struct AlarmCommands {
 pub(super) fn alarms(section: &mut Section<'_>, findings: &mut Findings) -> Option<AlarmCommands> {
     let are_on = section.boolean("commands", findings).unwrap_or(false);
     let clients = section.strings("clients", findings);
-    let per_minute = section.integer("per_minute", 1..=6_000, findings);
+    let per_minute = section.integer_in_force("per_minute", findings);
     if !are_on {
-        if clients.is_some() || per_minute.is_some() {
+        if section.get("clients").is_some() || section.get("per_minute").is_some() {
             findings.error(section.at(), "alarms", "has no effect without commands = true");
         }
         return None;
     }
-    let per_minute = per_minute.and_then(|placed| u32::try_from(placed.value).ok());
     Some(AlarmCommands {
         clients: clients.map(|placed| placed.value),
-        per_minute: per_minute.unwrap_or(PER_MINUTE_DEFAULT),
+        per_minute: u32::try_from(per_minute).unwrap_or(u32::MAX),
     })
 }
 

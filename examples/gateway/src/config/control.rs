@@ -8,7 +8,6 @@ use control_loop::Loops;
 use super::section::Section;
 use super::{Config, Findings, Local};
 
-const PUBLISH_EVERY_DEFAULT: Duration = Duration::from_millis(100);
 /// A stop waits for the scan that is going on.
 const PERIOD_MAX: Duration = Duration::from_secs(1);
 
@@ -55,7 +54,9 @@ pub(super) fn control(section: &mut Section<'_>, findings: &mut Findings) -> Opt
     let control = Control {
         rules: rules.value,
         loops,
-        publish_every: publish_every.as_ref().map_or(PUBLISH_EVERY_DEFAULT, |placed| placed.value),
+        publish_every: publish_every
+            .as_ref()
+            .map_or_else(|| section.preset_duration("publish_every"), |placed| placed.value),
     };
     if control.loops.controller.outputs().is_empty() && control.loops.controller.alarms().next().is_none() {
         findings.error(rules.at, "control.rules", "no [[output]] and no [[alarm]]: nothing to control");

@@ -6,9 +6,6 @@ use toml::de::DeValue;
 use super::Findings;
 use super::section::{Section, kind};
 
-/// In the order of [`unit_of`].
-const TIME_UNITS: [&str; 5] = ["seconds", "milliseconds", "microseconds", "nanoseconds", "rfc3339"];
-
 /// `None` if the route has none, or one with mistakes.
 pub(super) fn fields(section: &mut Section<'_>, findings: &mut Findings) -> Option<Fields> {
     let value = section.get("fields")?;
@@ -18,7 +15,7 @@ pub(super) fn fields(section: &mut Section<'_>, findings: &mut Findings) -> Opti
         findings.error(at, &section.key("fields"), message);
         return None;
     };
-    let mut inner = section.inner("fields", at, table);
+    let inner = section.inner("fields", at, table);
     let mut fields = Fields::default();
     for (key, field) in [
         ("sensor", &mut fields.sensor),
@@ -38,7 +35,7 @@ pub(super) fn fields(section: &mut Section<'_>, findings: &mut Findings) -> Opti
             *field = name.value;
         }
     }
-    if let Some(unit) = inner.one_of("time_unit", &TIME_UNITS, findings) {
+    if let Some(unit) = inner.one_of("time_unit", findings) {
         fields.time_unit = unit_of(unit.value);
     }
     fields.each = inner.string("each", findings).map(|each| each.value);

@@ -17,9 +17,6 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
                 "batch_age + 500ms reaches queue.ack_within: every row is written to flash before the hub can answer",
             );
         }
-        if route.batch_age > Duration::from_secs(3_600) {
-            findings.error(0, &format!("{key}.batch_age"), "at most 1h");
-        }
         if route.hold_max.is_some() && matches!(config.local, Local::Broker { .. }) {
             findings.warning(
                 0,

@@ -11,9 +11,11 @@ mod expand;
 mod fields;
 mod findings;
 mod hub;
+mod keys;
 mod limits;
 mod listener;
 pub(crate) mod password;
+pub(crate) mod reference;
 mod route;
 mod section;
 mod suggest;
@@ -239,7 +241,7 @@ fn read(root: &DeTable<'_>, world: &World<'_>, findings: &mut Findings) -> Optio
     let mut control = table(&mut top, "control", world, findings);
     let mut alarms_table = table(&mut top, "alarms", world, findings);
     let mut metrics = table(&mut top, "metrics", world, findings);
-    let mut clock = table(&mut top, "clock", world, findings);
+    let clock = table(&mut top, "clock", world, findings);
 
     let id = tables::gateway_id(&mut gateway, findings);
     let state = tables::state(&mut gateway, findings);

@@ -1,7 +1,5 @@
 //! `[[route]]`: which messages go where, and as what.
 
-use std::time::Duration;
-
 use toml::de::DeValue;
 
 use edge_bridge::wire::{validate_characters, validate_filter, validate_topic_name};
@@ -12,11 +10,8 @@ use super::section::{Placed, Section, World};
 use super::tables::tables_of;
 use super::{BatchMax, Findings, Format, Queue, Route, Severity, ack_held};
 
-const BATCH_MAX_DEFAULT: u32 = 1_000;
+/// Of a batch that is bounded in bytes.
 const BATCH_READINGS_MAX: u32 = 100_000;
-/// Identity and names need some room; above it stands what clouds take at most.
-const BATCH_BYTES: std::ops::RangeInclusive<u64> = 256..=256 << 10;
-const BATCH_AGE_DEFAULT: Duration = Duration::from_millis(200);
 
 pub(super) fn routes<'a>(
     top: &mut Section<'a>,
@@ -45,11 +40,11 @@ fn route(section: &mut Section<'_>, queue: &Queue, findings: &mut Findings) -> O
         findings.error(section.at(), &section.key("match"), "missing: an MQTT topic filter");
     }
     let to = section.string("to", findings);
-    let qos = section.integer("qos", 0..=2, findings);
+    let qos = section.integer("qos", findings);
     let lanes: Vec<&str> = queue.lanes.iter().map(String::as_str).collect();
     let lane = section.string("lane", findings);
     let format = route_format(section, findings);
-    let batch_age = section.duration("batch_age", findings);
+    let batch_age = section.duration_in_force("batch_age", findings);
     let batch_max = batch_max(section, findings);
     let rules = rules(section, findings);
     let hold_max = ack_held::hold_max(section, rules.as_deref(), findings);
@@ -75,7 +70,7 @@ fn route(section: &mut Section<'_>, queue: &Queue, findings: &mut Findings) -> O
         format: format?,
         level,
         fields: fields.unwrap_or_default(),
-        batch_age: batch_age.map_or(BATCH_AGE_DEFAULT, |placed| placed.value),
+        batch_age,
         batch_max,
         rules,
         hold_max,
@@ -132,7 +127,7 @@ fn topic(
 
 fn route_format(section: &mut Section<'_>, findings: &mut Findings) -> Option<Format> {
     section.get("format").map_or(Some(Format::Raw), |_| {
-        let found = section.one_of("format", &["raw", "json", "cbor", "protobuf", "compact"], findings)?;
+        let found = section.one_of("format", findings)?;
         Some(match found.value {
             "json" => Format::Json,
             "cbor" => Format::Cbor,
@@ -144,7 +139,7 @@ fn route_format(section: &mut Section<'_>, findings: &mut Findings) -> Option<Fo
 }
 
 fn level(section: &mut Section<'_>, format: Option<Format>, findings: &mut Findings) -> Level {
-    let found = section.one_of("level", &["fast", "small"], findings);
+    let found = section.one_of("level", findings);
     if let Some(found) = &found
         && format.is_some_and(|format| format != Format::Compact)
     {
@@ -169,28 +164,13 @@ fn not_built(is_built: bool) -> Option<&'static str> {
 
 /// A whole number is readings, a size with its unit is encoded bytes.
 fn batch_max(section: &mut Section<'_>, findings: &mut Findings) -> BatchMax {
-    let mut max = BatchMax { readings: BATCH_MAX_DEFAULT, bytes: None };
-    match section.get("batch_max").map(|value| value.get_ref()) {
-        Some(DeValue::String(_)) => {
-            max.readings = BATCH_READINGS_MAX;
-            if let Some(size) = section.size("batch_max", findings) {
-                if !BATCH_BYTES.contains(&size.value) {
-                    findings.error(
-                        size.at,
-                        &section.key("batch_max"),
-                        "256B to 256KiB, or a number of readings",
-                    );
-                }
-                max.bytes = u32::try_from(size.value).ok();
-            }
-        }
-        _ => {
-            let readings = section.integer("batch_max", 1..=u64::from(BATCH_READINGS_MAX), findings);
-            let readings = readings.and_then(|placed| u32::try_from(placed.value).ok());
-            max.readings = readings.unwrap_or(BATCH_MAX_DEFAULT);
-        }
+    if let Some(DeValue::String(_)) = section.get("batch_max").map(|value| value.get_ref()) {
+        let size = section.size("batch_max", findings);
+        let bytes = size.and_then(|size| u32::try_from(size.value).ok());
+        return BatchMax { readings: BATCH_READINGS_MAX, bytes };
     }
-    max
+    let readings = section.integer_in_force("batch_max", findings);
+    BatchMax { readings: u32::try_from(readings).unwrap_or(BATCH_READINGS_MAX), bytes: None }
 }
 
 fn lane_index(

@@ -9,6 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::expand::expand;
 use super::findings::{Findings, Severity};
+use super::keys::{self, Key, Preset, Value};
 use super::suggest::nearest;
 use super::units;
 
@@ -19,12 +20,12 @@ pub(crate) struct World<'a> {
     pub(crate) env: &'a dyn Fn(&str) -> Option<String>,
 }
 
-/// One table while it is being read. `finish` reports the keys nobody asked for.
+/// One table while it is being read: bounds, choices and defaults are those of [`keys`], and `finish` reports the keys that are not there.
 pub(crate) struct Section<'a> {
     name: String,
     at: usize,
     table: Option<&'a DeTable<'a>>,
-    asked: HashSet<&'static str>,
+    keys: &'static [Key],
     /// Told already, with the reason why they are not valid.
     refused: HashSet<&'static str>,
     world: &'a World<'a>,
@@ -39,7 +40,8 @@ pub(crate) struct Placed<T> {
 
 impl<'a> Section<'a> {
     pub(crate) fn new(name: &str, at: usize, table: Option<&'a DeTable<'a>>, world: &'a World<'a>) -> Self {
-        Section { name: name.to_owned(), at, table, asked: HashSet::new(), refused: HashSet::new(), world }
+        let keys = keys::keys_of(name);
+        Section { name: name.to_owned(), at, table, keys, refused: HashSet::new(), world }
     }
 
     /// A table within this one.
@@ -60,9 +62,46 @@ impl<'a> Section<'a> {
         if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) }
     }
 
-    pub(crate) fn get(&mut self, key: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
-        self.asked.insert(key);
+    pub(crate) fn get(&self, key: &str) -> Option<&'a Spanned<DeValue<'a>>> {
         self.table?.get(key)
+    }
+
+    fn value_of(&self, key: &str) -> Option<Value> {
+        self.keys.iter().find(|known| known.name == key).map(|known| known.value)
+    }
+
+    /// Returns the default of a key in the notation of the file; empty if it has none there.
+    pub(crate) fn preset(&self, key: &str) -> &'static str {
+        match self.keys.iter().find(|known| known.name == key).map(|known| known.preset) {
+            Some(Preset::Is(text)) => text,
+            _ => "",
+        }
+    }
+
+    pub(crate) fn preset_duration(&self, key: &str) -> Duration {
+        units::duration(self.preset(key)).unwrap_or_default()
+    }
+
+    /// Returns the value of the file, or the default.
+    pub(crate) fn duration_in_force(&self, key: &'static str, findings: &mut Findings) -> Duration {
+        self.duration(key, findings).map_or_else(|| self.preset_duration(key), |found| found.value)
+    }
+
+    /// As [`duration_in_force`](Self::duration_in_force).
+    pub(crate) fn size_in_force(&self, key: &'static str, findings: &mut Findings) -> u64 {
+        let found = self.size(key, findings).map(|found| found.value);
+        found.or_else(|| units::size(self.preset(key)).ok()).unwrap_or_default()
+    }
+
+    /// As [`duration_in_force`](Self::duration_in_force).
+    pub(crate) fn integer_in_force(&self, key: &'static str, findings: &mut Findings) -> u64 {
+        let found = self.integer(key, findings).map(|found| found.value);
+        found.or_else(|| self.preset(key).parse().ok()).unwrap_or_default()
+    }
+
+    /// As [`duration_in_force`](Self::duration_in_force).
+    pub(crate) fn one_of_in_force(&self, key: &'static str, findings: &mut Findings) -> &'static str {
+        self.one_of(key, findings).map_or_else(|| self.preset(key), |found| found.value)
     }
 
     /// As [`get`](Self::get), of a key that is not valid here, whatever its value.
@@ -71,7 +110,7 @@ impl<'a> Section<'a> {
         self.table?.get(key)
     }
 
-    pub(crate) fn string(&mut self, key: &'static str, findings: &mut Findings) -> Option<Placed<String>> {
+    pub(crate) fn string(&self, key: &'static str, findings: &mut Findings) -> Option<Placed<String>> {
         let value = self.get(key)?;
         let at = value.span().start;
         let DeValue::String(text) = value.get_ref() else {
@@ -88,7 +127,7 @@ impl<'a> Section<'a> {
     }
 
     pub(crate) fn parsed<T>(
-        &mut self,
+        &self,
         key: &'static str,
         findings: &mut Findings,
         parse: impl FnOnce(&str) -> Result<T, String>,
@@ -103,24 +142,29 @@ impl<'a> Section<'a> {
         }
     }
 
-    pub(crate) fn duration(
-        &mut self,
-        key: &'static str,
-        findings: &mut Findings,
-    ) -> Option<Placed<Duration>> {
-        self.quantity(key, findings, units::duration)
+    pub(crate) fn duration(&self, key: &'static str, findings: &mut Findings) -> Option<Placed<Duration>> {
+        let bounds = match self.value_of(key) {
+            Some(Value::Duration(least, most)) => (least, most),
+            _ => ("", ""),
+        };
+        self.quantity(key, bounds, findings, units::duration)
     }
 
-    pub(crate) fn size(&mut self, key: &'static str, findings: &mut Findings) -> Option<Placed<u64>> {
-        self.quantity(key, findings, units::size)
+    pub(crate) fn size(&self, key: &'static str, findings: &mut Findings) -> Option<Placed<u64>> {
+        let bounds = match self.value_of(key) {
+            Some(Value::Size(least, most) | Value::Batch { bytes: (least, most), .. }) => (least, most),
+            _ => ("", ""),
+        };
+        self.quantity(key, bounds, findings, units::size)
     }
 
-    /// A bare number where a unit is needed is told so in the unit's own words.
-    fn quantity<T>(
-        &mut self,
+    /// A bare number where a unit is needed is told so in the unit's own words. An empty bound is none.
+    fn quantity<T: PartialOrd>(
+        &self,
         key: &'static str,
+        (least, most): (&str, &str),
         findings: &mut Findings,
-        parse: impl FnOnce(&str) -> Result<T, String>,
+        parse: impl Fn(&str) -> Result<T, String>,
     ) -> Option<Placed<T>> {
         if let Some(value) = self.get(key) {
             let bare = match value.get_ref() {
@@ -134,15 +178,19 @@ impl<'a> Section<'a> {
                 return None;
             }
         }
-        self.parsed(key, findings, parse)
+        let found = self.parsed(key, findings, &parse)?;
+        let is_below = parse(least).is_ok_and(|least| found.value < least);
+        if is_below || parse(most).is_ok_and(|most| found.value > most) {
+            findings.error(found.at, &self.key(key), keys::range(least, most));
+        }
+        Some(found)
     }
 
-    pub(crate) fn integer(
-        &mut self,
-        key: &'static str,
-        range: std::ops::RangeInclusive<u64>,
-        findings: &mut Findings,
-    ) -> Option<Placed<u64>> {
+    pub(crate) fn integer(&self, key: &'static str, findings: &mut Findings) -> Option<Placed<u64>> {
+        let (low, high) = match self.value_of(key) {
+            Some(Value::Integer(low, high) | Value::Batch { readings: (low, high), .. }) => (low, high),
+            _ => (0, u64::MAX),
+        };
         let value = self.get(key)?;
         let at = value.span().start;
         let DeValue::Integer(number) = value.get_ref() else {
@@ -152,16 +200,15 @@ impl<'a> Section<'a> {
         };
         let digits = number.as_str().replace('_', "");
         match u64::from_str_radix(&digits, number.radix()) {
-            Ok(value) if range.contains(&value) => Some(Placed { value, at }),
+            Ok(value) if (low..=high).contains(&value) => Some(Placed { value, at }),
             _ => {
-                let (low, high) = (range.start(), range.end());
                 findings.error(at, &self.key(key), format!("{number} is outside {low} to {high}"));
                 None
             }
         }
     }
 
-    pub(crate) fn boolean(&mut self, key: &'static str, findings: &mut Findings) -> Option<bool> {
+    pub(crate) fn boolean(&self, key: &'static str, findings: &mut Findings) -> Option<bool> {
         let value = self.get(key)?;
         match value.get_ref() {
             DeValue::Boolean(value) => Some(*value),
@@ -173,12 +220,11 @@ impl<'a> Section<'a> {
         }
     }
 
-    pub(crate) fn one_of(
-        &mut self,
-        key: &'static str,
-        valid: &[&'static str],
-        findings: &mut Findings,
-    ) -> Option<Placed<&'static str>> {
+    pub(crate) fn one_of(&self, key: &'static str, findings: &mut Findings) -> Option<Placed<&'static str>> {
+        let valid = match self.value_of(key) {
+            Some(Value::OneOf(valid)) => valid,
+            _ => &[],
+        };
         let text = self.string(key, findings)?;
         if let Some(found) = valid.iter().find(|name| **name == text.value) {
             return Some(Placed { value: found, at: text.at });
@@ -189,11 +235,7 @@ impl<'a> Section<'a> {
         None
     }
 
-    pub(crate) fn strings(
-        &mut self,
-        key: &'static str,
-        findings: &mut Findings,
-    ) -> Option<Placed<Vec<String>>> {
+    pub(crate) fn strings(&self, key: &'static str, findings: &mut Findings) -> Option<Placed<Vec<String>>> {
         let value = self.get(key)?;
         let at = value.span().start;
         let DeValue::Array(items) = value.get_ref() else {
@@ -217,7 +259,7 @@ impl<'a> Section<'a> {
     }
 
     /// A path relative to the configuration file; the file must exist and be readable.
-    pub(crate) fn file(&mut self, key: &'static str, findings: &mut Findings) -> Option<Placed<PathBuf>> {
+    pub(crate) fn file(&self, key: &'static str, findings: &mut Findings) -> Option<Placed<PathBuf>> {
         let text = self.string(key, findings)?;
         let path = self.world.base.join(&text.value);
         if let Err(error) = std::fs::metadata(&path) {
@@ -228,22 +270,22 @@ impl<'a> Section<'a> {
     }
 
     /// A path relative to the configuration file that need not exist yet.
-    pub(crate) fn path(&mut self, key: &'static str, findings: &mut Findings) -> Option<Placed<PathBuf>> {
+    pub(crate) fn path(&self, key: &'static str, findings: &mut Findings) -> Option<Placed<PathBuf>> {
         let text = self.string(key, findings)?;
         Some(Placed { value: self.world.base.join(&text.value), at: text.at })
     }
 
-    /// Reports every key that was there and not asked for.
+    /// Reports every key that is not valid here.
     pub(crate) fn finish(self, findings: &mut Findings) {
-        let valid: Vec<&str> = {
-            let mut names: Vec<&str> = self.asked.iter().copied().collect();
-            names.sort_unstable();
-            names
-        };
+        let mut valid: Vec<&str> = self.keys.iter().map(|known| known.name).collect();
+        if self.name.is_empty() {
+            valid.extend(keys::table_names());
+        }
+        valid.sort_unstable();
         let Some(table) = self.table else { return };
         for (key, _) in table {
             let name: &str = key.get_ref();
-            if self.asked.contains(name) || self.refused.contains(name) {
+            if valid.contains(&name) || self.refused.contains(name) {
                 continue;
             }
             let help = match nearest(name, &valid) {

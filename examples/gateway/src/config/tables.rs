@@ -12,11 +12,7 @@ use edge_bridge::wire::validate_filter;
 use super::section::{Section, kind};
 use super::{Findings, Local, OnFull, Order, Queue, Route, listener};
 
-const QUEUE_BYTES_DEFAULT: u64 = 64 << 20;
 const LANES_MAX: usize = 4;
-const ACK_WITHIN_DEFAULT: Duration = Duration::from_secs(1);
-/// At most 1 440 writes of 4 KiB a day.
-const TOTALS_WITHIN_DEFAULT: Duration = Duration::from_secs(60);
 
 /// The queue's directory. What is there need not be what is there when the gateway runs, which starts in any case.
 pub(super) fn state(section: &mut Section<'_>, findings: &mut Findings) -> Option<PathBuf> {
@@ -68,18 +64,11 @@ pub(super) fn local(
     let broker = section
         .parsed("broker", findings, |text| host_port(text.strip_prefix("mqtt://").unwrap_or(text), 1883));
     let client_id = section.string("client_id", findings).map(|placed| placed.value);
-    let topics = section.strings("topics", findings);
+    let topics = topics(section, findings);
     let anonymous = section.boolean("allow_anonymous", findings).unwrap_or(false);
     let accept_control_characters = section.boolean("accept_control_characters", findings);
     let limits = listener::limits(section, findings);
     let given = (section.get("listen").is_some(), section.get("broker").is_some());
-    if let Some(topics) = &topics {
-        for filter in &topics.value {
-            if let Err(error) = validate_filter(filter) {
-                findings.error(topics.at, "local.topics", format!("\"{filter}\": {error}"));
-            }
-        }
-    }
     match given {
         (true, true) => {
             findings.error(section.at(), "local", "either `listen` or `broker`, not both");
@@ -121,38 +110,26 @@ pub(super) fn local(
             }
             listener::warn_beside_broker(section, findings);
             let (host, port) = broker?.value;
-            let topics = topics
-                .map(|placed| placed.value)
-                .unwrap_or_else(|| routes.iter().map(|route| route.filter_topic.clone()).collect());
+            let topics =
+                topics.unwrap_or_else(|| routes.iter().map(|route| route.filter_topic.clone()).collect());
             let client_id = client_id.unwrap_or_else(|| format!("{id}-local"));
             Some(Local::Broker { host, port, client_id, topics })
         }
     }
 }
 
+fn topics(section: &Section<'_>, findings: &mut Findings) -> Option<Vec<String>> {
+    let topics = section.strings("topics", findings)?;
+    for filter in &topics.value {
+        if let Err(error) = validate_filter(filter) {
+            findings.error(topics.at, "local.topics", format!("\"{filter}\": {error}"));
+        }
+    }
+    Some(topics.value)
+}
+
 pub(super) fn queue(section: &mut Section<'_>, findings: &mut Findings) -> Queue {
-    let max_messages = section.integer("max_messages", 1..=1_000_000_000, findings).map(|p| p.value);
-    let max_bytes = section.size("max_bytes", findings);
-    let max_age = section.duration("max_age", findings);
-    let on_full = section.one_of("on_full", &["drop-oldest", "drop-newest", "reject"], findings);
-    let order = section.one_of("order", &["fifo", "live-first"], findings);
-    let ack_within = section.duration("ack_within", findings);
     let lanes = section.strings("lanes", findings);
-    if let Some(bytes) = &max_bytes
-        && !(1 << 20..=1 << 40).contains(&bytes.value)
-    {
-        findings.error(bytes.at, "queue.max_bytes", "1MiB to 1024GiB");
-    }
-    if let Some(age) = &max_age
-        && age.value < Duration::from_secs(1)
-    {
-        findings.error(age.at, "queue.max_age", "at least 1s");
-    }
-    if let Some(ack) = &ack_within
-        && !(Duration::from_millis(10)..=Duration::from_secs(60)).contains(&ack.value)
-    {
-        findings.error(ack.at, "queue.ack_within", "10ms to 60s");
-    }
     if let Some(lanes) = &lanes {
         let mut names = lanes.value.clone();
         names.sort();
@@ -167,19 +144,19 @@ pub(super) fn queue(section: &mut Section<'_>, findings: &mut Findings) -> Queue
     }
     let named = lanes.map(|placed| placed.value).filter(|lanes| (1..=LANES_MAX).contains(&lanes.len()));
     Queue {
-        max_messages,
-        max_bytes: max_bytes.map_or(QUEUE_BYTES_DEFAULT, |placed| placed.value),
-        max_age: max_age.map(|placed| placed.value),
-        on_full: match on_full.map(|placed| placed.value) {
-            Some("drop-newest") => OnFull::DropNewest,
-            Some("reject") => OnFull::Reject,
+        max_messages: section.integer("max_messages", findings).map(|placed| placed.value),
+        max_bytes: section.size_in_force("max_bytes", findings),
+        max_age: section.duration("max_age", findings).map(|placed| placed.value),
+        on_full: match section.one_of_in_force("on_full", findings) {
+            "drop-newest" => OnFull::DropNewest,
+            "reject" => OnFull::Reject,
             _ => OnFull::DropOldest,
         },
-        order: match order.map(|placed| placed.value) {
-            Some("live-first") => Order::LiveFirst,
+        order: match section.one_of_in_force("order", findings) {
+            "live-first" => Order::LiveFirst,
             _ => Order::Fifo,
         },
-        ack_within: ack_within.map_or(ACK_WITHIN_DEFAULT, |placed| placed.value),
+        ack_within: section.duration_in_force("ack_within", findings),
         lanes: named.unwrap_or_else(|| vec!["alarm".to_owned(), "telemetry".to_owned()]),
     }
 }
@@ -189,13 +166,7 @@ pub(super) fn metrics(section: &mut Section<'_>, findings: &mut Findings) -> (Op
     let listen = section.parsed("listen", findings, |text| {
         text.parse::<SocketAddr>().map_err(|_| format!("\"{text}\" is not ADDRESS:PORT"))
     });
-    let within = section.duration("totals_within", findings);
-    if let Some(within) = &within
-        && !(Duration::from_secs(1)..=Duration::from_secs(3_600)).contains(&within.value)
-    {
-        findings.error(within.at, "metrics.totals_within", "1s to 1h");
-    }
-    (listen.map(|placed| placed.value), within.map_or(TOTALS_WITHIN_DEFAULT, |placed| placed.value))
+    (listen.map(|placed| placed.value), section.duration_in_force("totals_within", findings))
 }
 
 /// `[[command]]` is a known table that is not built yet: silence would mean valves that do not move.

@@ -1,0 +1,92 @@
+//! Keys of gateway.toml: the one table from which `check` takes bounds, choices and defaults, and `edge-gateway reference` its page.
+
+mod gateway;
+
+pub(super) use gateway::TABLES;
+
+/// Value of a key, with its bounds in the notation of the file.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Value {
+    /// A string, or a table, of this kind, whose reader knows its bounds.
+    Text(&'static str),
+    Boolean,
+    /// An array of strings of this kind.
+    Strings(&'static str),
+    Integer(u64, u64),
+    /// Least and most; an empty text bounds nothing.
+    Duration(&'static str, &'static str),
+    Size(&'static str, &'static str),
+    /// A whole number of readings, or a size of a batch.
+    Batch {
+        readings: (u64, u64),
+        bytes: (&'static str, &'static str),
+    },
+    OneOf(&'static [&'static str]),
+}
+
+/// Value in force where the file has none.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Preset {
+    /// The key must be there.
+    Required,
+    /// A value in the notation of the file.
+    Is(&'static str),
+    /// Words for what no value of the file could say.
+    Means(&'static str),
+}
+
+/// One key of a table.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Key {
+    pub(super) name: &'static str,
+    pub(super) value: Value,
+    pub(super) preset: Preset,
+    pub(super) meaning: &'static str,
+}
+
+/// One table of the file.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Table {
+    /// Path in the file.
+    pub(super) name: &'static str,
+    /// Notation in the file.
+    pub(super) head: &'static str,
+    pub(super) meaning: &'static str,
+    pub(super) keys: &'static [Key],
+}
+
+pub(super) const fn key(name: &'static str, value: Value, preset: Preset, meaning: &'static str) -> Key {
+    Key { name, value, preset, meaning }
+}
+
+pub(super) const fn table(
+    name: &'static str,
+    head: &'static str,
+    meaning: &'static str,
+    keys: &'static [Key],
+) -> Table {
+    Table { name, head, meaning, keys }
+}
+
+/// Returns the keys that are valid in a table, `"route[2].fields"` being one of `"route.fields"`.
+pub(super) fn keys_of(section: &str) -> &'static [Key] {
+    let is_of = |table: &&Table| {
+        let mut parts = section.split('.').map(|part| part.split('[').next().unwrap_or(part));
+        table.name.split('.').all(|name| parts.next() == Some(name)) && parts.next().is_none()
+    };
+    TABLES.iter().find(is_of).map_or(&[], |table| table.keys)
+}
+
+/// Returns bounds in words; an empty one is none.
+pub(super) fn range(least: &str, most: &str) -> String {
+    match (least, most) {
+        ("", most) => format!("at most {most}"),
+        (least, "") => format!("at least {least}"),
+        (least, most) => format!("{least} to {most}"),
+    }
+}
+
+/// Returns the names of the tables at the top of the file.
+pub(super) fn table_names() -> impl Iterator<Item = &'static str> {
+    TABLES.iter().map(|table| table.name).filter(|name| !name.contains('.'))
+}

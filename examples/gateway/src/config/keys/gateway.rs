@@ -1,0 +1,323 @@
+//! The tables of gateway.toml with their keys.
+
+use super::Preset::{Is, Means, Required};
+use super::Value::{Batch, Boolean, Duration, Integer, OneOf, Size, Strings, Text};
+use super::{Key, Table, key, table};
+
+const GATEWAY: &[Key] = &[
+    key(
+        "id",
+        Text("1 to 64 letters, digits, `-`, `_` or `.`"),
+        Required,
+        "Name of this gateway: part of its client identifiers and of the topics of session tables.",
+    ),
+    key(
+        "state",
+        Text("path"),
+        Means("required here or as `--state`"),
+        "Directory of the queue and of everything that survives a restart. `--state` wins over it.",
+    ),
+];
+
+const LOCAL: &[Key] = &[
+    key(
+        "listen",
+        Text("ADDRESS:PORT"),
+        Means("either this or `broker`"),
+        "Address where sensors connect, MQTT 3.1.1 and 5.",
+    ),
+    key(
+        "allow_anonymous",
+        Boolean,
+        Is("false"),
+        "Accepts that anybody who reaches the address publishes. Required where `listen` is no loopback address.",
+    ),
+    key(
+        "accept_control_characters",
+        Boolean,
+        Is("false"),
+        "Takes topics with control characters and Unicode non-characters, for which a hub may end the connection.",
+    ),
+    key(
+        "max_connections",
+        Integer(1, 100_000),
+        Is("1000"),
+        "Connections at a time, as far as the limit of open files goes. Then a new one displaces one that is not read, never an idle one.",
+    ),
+    key(
+        "max_packet",
+        Size("1KiB", "256KiB"),
+        Is("256KiB"),
+        "Largest packet that a client may send. Its CONNECT, will included, has at most 4096 bytes.",
+    ),
+    key(
+        "max_memory",
+        Size("8MiB", "1GiB"),
+        Is("12MiB"),
+        "Bytes that all clients together may make the gateway hold. Above it whoever holds most gives way.",
+    ),
+    key(
+        "broker",
+        Text("HOST:PORT"),
+        Means("either this or `listen`"),
+        "Broker that is there already, at which the gateway subscribes.",
+    ),
+    key(
+        "client_id",
+        Text("text"),
+        Means("`id` and `-local`"),
+        "Client identifier at the broker. Without effect beside `listen`.",
+    ),
+    key(
+        "topics",
+        Strings("MQTT topic filters"),
+        Means("what the routes match"),
+        "Subscriptions at the broker. Without effect beside `listen`.",
+    ),
+];
+
+const HUB: &[Key] = &[
+    key(
+        "url",
+        Text("`mqtt://HOST:PORT` or `mqtts://HOST:PORT`"),
+        Required,
+        "Address of the hub; `mqtts` is TLS. Ports 1883 and 8883 may be left out.",
+    ),
+    key("ca", Text("file"), Means("authorities of the system"), "Authority to trust, in PEM."),
+    key("cert", Text("file"), Means("none"), "Certificate of this gateway, in PEM. Belongs to `key`."),
+    key("key", Text("file"), Means("none"), "Private key of the certificate, in PEM, mode 0600."),
+    key("client_id", Text("text"), Means("`id`"), "Client identifier at the hub."),
+    key("user", Text("text"), Means("none"), "User name at the hub. Belongs to `password_file`."),
+    key(
+        "password_file",
+        Text("file"),
+        Means("none"),
+        "File with the password as its one line, mode 0600. It is read again before each connection.",
+    ),
+    key(
+        "protocol",
+        OneOf(&["auto", "5", "3.1.1"]),
+        Is("auto"),
+        "Version of MQTT. `auto` is 5, and 3.1.1 if the hub says that it takes no 5.",
+    ),
+    key(
+        "keep_alive",
+        Duration("1s", "65535s"),
+        Is("60s"),
+        "Time without a packet after which a ping is sent. A dead link is found in seconds whatever this is while something waits for a PUBACK.",
+    ),
+    key(
+        "command_within",
+        Duration("4s", "1h"),
+        Is("15s"),
+        "Time within which a dead link is found while the gateway is subscribed at the hub. Longer spares pings.",
+    ),
+    key("window", Integer(1, 65_535), Is("1000"), "Most messages without the hub's PUBACK."),
+];
+
+const QUEUE: &[Key] = &[
+    key(
+        "max_bytes",
+        Size("1MiB", "1024GiB"),
+        Is("64MiB"),
+        "Room of the last lane; each other lane has an eighth of it beside. Twice all that is reserved on disk.",
+    ),
+    key(
+        "max_messages",
+        Integer(1, 1_000_000_000),
+        Means("as many as have room"),
+        "Most messages of the last lane; an eighth of it in each other lane.",
+    ),
+    key("max_age", Duration("1s", ""), Means("no limit"), "Age above which a message is not sent any more."),
+    key(
+        "on_full",
+        OneOf(&["drop-oldest", "drop-newest", "reject"]),
+        Is("drop-oldest"),
+        "Treatment of a message for which there is no room. `reject`: sensors keep it, and get no PUBACK.",
+    ),
+    key(
+        "order",
+        OneOf(&["fifo", "live-first"]),
+        Is("fifo"),
+        "Order after an outage. `live-first`: new messages first, and every fourth is one of the outage.",
+    ),
+    key(
+        "ack_within",
+        Duration("10ms", "60s"),
+        Is("1s"),
+        "Longest wait for a PUBACK. What the hub has by then is never written to disk.",
+    ),
+    key(
+        "lanes",
+        Strings("1 to 4 different names"),
+        Is("[\"alarm\", \"telemetry\"]"),
+        "Lanes, most urgent first. The last takes what names none.",
+    ),
+];
+
+const ROUTE: &[Key] = &[
+    key(
+        "match",
+        Text("MQTT topic filter"),
+        Required,
+        "Topics of this route. The first route that matches a topic has it.",
+    ),
+    key(
+        "to",
+        Text("MQTT topic"),
+        Means("`raw`: empty; otherwise required"),
+        "`raw`: the prefix that is put before the whole topic. Otherwise: the topic of the batches.",
+    ),
+    key("qos", Integer(0, 2), Is("1"), "Quality of service to the hub, 0 or 1. 2 is not built and refused."),
+    key("lane", Text("one of `[queue] lanes`"), Means("the last"), "Lane of these messages."),
+    key(
+        "format",
+        OneOf(&["raw", "json", "cbor", "protobuf", "compact"]),
+        Is("raw"),
+        "`raw` forwards payloads unseen, one message each. The others make batches of the readings.",
+    ),
+    key("batch_age", Duration("", "1h"), Is("200ms"), "Age of its first reading at which a batch is sent."),
+    key(
+        "batch_max",
+        Batch { readings: (1, 100_000), bytes: ("256B", "256KiB") },
+        Is("1000"),
+        "Readings with which a batch is sent at once; or, as a size, the bytes that no encoded batch exceeds.",
+    ),
+    key(
+        "filter",
+        Text("file"),
+        Means("none"),
+        "Rules of the filter: deadband, range, windows, stale sensors, alarms. Not for `raw`.",
+    ),
+    key(
+        "ack_held",
+        OneOf(&["as_suppressed", "when_emitted"]),
+        Is("as_suppressed"),
+        "PUBACK of a reading that a stage of the filter holds: at once, or when what stands for it is safe.",
+    ),
+    key(
+        "hold_max",
+        Duration("100ms", "1h"),
+        Means("required with `when_emitted`"),
+        "Longest wait of such a PUBACK.",
+    ),
+    key(
+        "level",
+        OneOf(&["fast", "small"]),
+        Is("fast"),
+        "Of `compact`. `small` puts a batch into Zstandard where that is smaller, in a build with the feature `zstd`.",
+    ),
+    key(
+        "fields",
+        Text("table"),
+        Means("the names below"),
+        "Names of the parts of a reading in sensors' JSON. Not for `raw`.",
+    ),
+];
+
+const FIELDS: &[Key] = &[
+    key("sensor", Text("field"), Is("sensor"), "Name of the sensor; where the field is absent, the topic."),
+    key("value", Text("field"), Is("value"), "The number, boolean or text."),
+    key("unit", Text("field"), Is("unit"), "Its unit."),
+    key("quality", Text("field"), Is("quality"), "Its quality, an OPC UA status code."),
+    key(
+        "time",
+        Text("field"),
+        Is("ts"),
+        "Time of the reading; where the field is absent, that of its arrival.",
+    ),
+    key(
+        "time_unit",
+        OneOf(&["seconds", "milliseconds", "microseconds", "nanoseconds", "rfc3339"]),
+        Is("milliseconds"),
+        "Unit of that time, since 1970.",
+    ),
+    key(
+        "each",
+        Text("field, or empty"),
+        Means("one reading a message, or an array of such"),
+        "Object of which every number and boolean is a reading, or list of which every entry is one; `\"\"`: the message itself.",
+    ),
+];
+
+const CONTROL: &[Key] = &[
+    key(
+        "rules",
+        Text("file"),
+        Required,
+        "The loops, interlocks and alarms: see the page on control files. Needs `[local] listen`.",
+    ),
+    key(
+        "publish_every",
+        Text("duration, one `control.period_ms` to 60s"),
+        Is("100ms"),
+        "Period of the outputs on `out/NAME`, beside every change of state on `event/…`.",
+    ),
+];
+
+const ALARMS: &[Key] = &[
+    key(
+        "commands",
+        Boolean,
+        Is("false"),
+        "Takes commands of local clients at `cmd/alarm/#`. Needs `[local] listen` and a filter with an alarm.",
+    ),
+    key(
+        "clients",
+        Strings("client identifiers"),
+        Means("any client of the listener"),
+        "Clients that may command. An identifier is a claim: nobody logs in.",
+    ),
+    key("per_minute", Integer(1, 6_000), Is("60"), "Most commands of all clients together."),
+];
+
+const METRICS: &[Key] = &[
+    key(
+        "listen",
+        Text("ADDRESS:PORT"),
+        Means("no pages"),
+        "Address of `/metrics`, `/healthz` and `/readyz`.",
+    ),
+    key(
+        "totals_within",
+        Duration("1s", "1h"),
+        Is("60s"),
+        "Age of the totals at most, while somebody reads them. Each renewal writes 4 KiB.",
+    ),
+];
+
+const CLOCK: &[Key] = &[key(
+    "trusted",
+    Boolean,
+    Is("false"),
+    "Takes the wall clock as right although neither the kernel nor systemd-timesyncd says so.",
+)];
+
+/// The file's tables, in the order of the reference.
+pub(in super::super) const TABLES: &[Table] = &[
+    table("gateway", "[gateway]", "The gateway itself.", GATEWAY),
+    table(
+        "local",
+        "[local]",
+        "Source of messages: a listener of its own, or a broker that is there already.",
+        LOCAL,
+    ),
+    table("hub", "[hub]", "Destination of messages.", HUB),
+    table("queue", "[queue]", "Limits of the store between both.", QUEUE),
+    table("route", "[[route]]", "A class of messages. At least one is required.", ROUTE),
+    table(
+        "route.fields",
+        "fields = { … }",
+        "Parts of a reading in a sensor's JSON. A field is a name, or a JSON Pointer when it begins with `/`.",
+        FIELDS,
+    ),
+    table(
+        "control",
+        "[control]",
+        "Loops that run in the gateway; without the table there are none.",
+        CONTROL,
+    ),
+    table("alarms", "[alarms]", "Commands of local clients to the alarms of the routes' filters.", ALARMS),
+    table("metrics", "[metrics]", "Pages for whoever watches the gateway.", METRICS),
+    table("clock", "[clock]", "The wall clock.", CLOCK),
+];
