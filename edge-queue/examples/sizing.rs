@@ -1,4 +1,4 @@
-//! Prints the sizing table of `docs/sizing.md`: what an outage takes of disk and RAM, and what it wears of the flash.
+//! Prints the sizing table of `docs/guide/sizing.md`: what an outage takes of disk and RAM, and what it wears of the flash.
 //!
 //! `cargo run --release -p edge-queue --example sizing`
 #![allow(clippy::print_stdout, clippy::disallowed_macros, reason = "it prints a table")]

@@ -10,7 +10,7 @@ pub(super) const MESSAGES_PER_SECOND: u64 = 30;
 pub(super) const MESSAGE_BYTES: u64 = 200;
 /// Bytes of a row beside its payload: topic, times, frame share.
 const ROW_OVERHEAD_BYTES: u64 = 60;
-/// Binary, runtime, one queue segment's index, socket buffers: measured idle, see docs/operations.md.
+/// Binary, runtime, one queue segment's index, socket buffers: measured idle, see docs/guide/sizing.md.
 const RAM_BASE_BYTES: u64 = 8 << 20;
 /// Messages received from a local broker and not yet acknowledged.
 const RAM_UNACKED_BYTES: u64 = 4 << 20;
