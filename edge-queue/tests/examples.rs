@@ -46,5 +46,5 @@ fn two_priorities_keeps_the_alarms() {
 
 #[test]
 fn own_store_is_found_again() {
-    assert_eq!(prints("own_store"), ["the next run finds 1 row of epoch 2"]);
+    assert_eq!(prints("own_store"), ["the next run finds 1 row of epoch 1"]);
 }
