@@ -168,8 +168,8 @@ impl<E: Encode> Pack for BatchPack<E> {
     }
 
     fn add(&mut self, now: Now, row: Leased) {
-        let limits = self.encoder.limits(&row).filter(|_| row.row.dead_letter.is_none());
-        match limits {
+        let is_reading = row.row.dead_letter.is_none();
+        match is_reading.then(|| self.encoder.limits(&row)).flatten() {
             Some(limits) => self.add_to_batch(now, row, limits),
             None => self.raw.add(now, row),
         }

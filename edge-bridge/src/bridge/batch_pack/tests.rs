@@ -17,6 +17,7 @@ struct Joined {
 
 impl Encode for Joined {
     fn limits(&self, row: &Leased) -> Option<BatchLimits> {
+        assert!(row.row.dead_letter.is_none(), "not asked about dead letters");
         (row.row.format == BATCHED).then_some(LIMITS)
     }
 
