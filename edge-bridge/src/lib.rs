@@ -10,6 +10,9 @@ pub mod listener;
 pub mod net;
 mod pieces;
 mod publisher;
+#[cfg(test)]
+#[path = "../tests/support/random.rs"]
+mod random;
 pub mod row;
 pub mod session;
 pub mod wire;

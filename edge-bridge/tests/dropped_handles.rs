@@ -11,6 +11,9 @@
     reason = "test code"
 )]
 
+#[path = "support/random.rs"]
+mod random;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +21,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use edge_bridge::net::{Bridge, Command, Commands, Server};
 use edge_bridge::wire::{self, Properties, Publish, QoS, Utf8};
+use random::{Rng, percent, seed_or};
 use tokio::time::{Instant, timeout};
 
 /// Messages that the hub sends without an answer at most.
@@ -60,17 +64,6 @@ fn planted(rule: Rule) -> &'static [Bug] {
     }
 }
 
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % n as u64).unwrap()
-    }
-}
-
 /// A filter of the application's, with or without a handle.
 struct Slot {
     filter: &'static str,
@@ -100,7 +93,7 @@ struct Met {
 }
 
 struct World {
-    random: Random,
+    random: Rng,
     bug: Option<Bug>,
     hub: Arc<Server>,
     bridge: Bridge,
@@ -125,7 +118,7 @@ impl World {
         let bridge = builder.start().await.unwrap();
         let slot = |filter| Slot { filter, handle: None, dropped: None };
         let slots = FILTERS.into_iter().chain([KEPT]).map(slot).collect();
-        let (random, met) = (Random(seed | 1), Met::default());
+        let (random, met) = (Rng::new(seed), Met::default());
         let owed = BTreeMap::new();
         let mut world = Self { random, bug, hub, bridge, slots, owed, serial: 0, met };
         world.subscribe(FILTERS.len()).await.unwrap();
@@ -134,13 +127,13 @@ impl World {
     }
 
     async fn step(&mut self) -> Judged {
-        let at = self.random.below(FILTERS.len());
-        match self.random.below(10) {
+        let at = self.random.index(FILTERS.len());
+        match self.random.index(10) {
             0..4 => self.publish().await,
             4..6 if self.slots[at].handle.is_some() => self.drop_handle(at).await,
             4..8 if self.slots[at].handle.is_none() => self.subscribe(at).await?,
             8 => {
-                let ms = [10, 2_000, 20_000, 45_000][self.random.below(4)];
+                let ms = [10, 2_000, 20_000, 45_000][self.random.index(4)];
                 self.read(Duration::from_millis(ms)).await;
             }
             _ => self.read(Duration::from_millis(300)).await,
@@ -150,8 +143,8 @@ impl World {
 
     /// Several messages of one topic, for every filter that the hub has.
     async fn publish(&mut self) {
-        let topic = TOPICS[self.random.below(TOPICS.len())];
-        for _ in 0..2 + self.random.below(10) {
+        let topic = TOPICS[self.random.index(TOPICS.len())];
+        for _ in 0..2 + self.random.index(10) {
             self.publish_to(topic).await;
         }
         // Into the handles, which nobody reads meanwhile.
@@ -184,7 +177,7 @@ impl World {
         let Some(mut handle) = self.slots[at].handle.take() else { return };
         let slot = &self.slots[at];
         self.met.dropped_full += usize::from(self.owed.values().any(|topic| slot.matches(topic)));
-        if self.random.below(2) == 0
+        if self.random.index(2) == 0
             && let Some(taken) = next(&mut handle).await
         {
             self.met.dropped_taken += 1;
@@ -215,7 +208,7 @@ impl World {
         self.slots[at].handle = Some(self.bridge.subscribe(filter).await.unwrap());
         // SUBACK.
         tokio::time::sleep(Duration::from_millis(50)).await;
-        if held == 0 || self.random.below(2) == 0 {
+        if held == 0 || self.random.index(2) == 0 {
             return Ok(());
         }
         self.met.handed_back += held;
@@ -259,7 +252,6 @@ impl World {
 
 async fn history(seed: u64, bug: Option<Bug>) -> (Judged, Met) {
     let server = Server::builder().start_observer("127.0.0.1:0", |_, _| {}).await.unwrap();
-    let seed = seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mut world = World::new(seed, bug, Arc::new(server)).await;
     let mut judged = Ok(());
     for _ in 0..STEPS {
@@ -277,13 +269,9 @@ async fn history(seed: u64, bug: Option<Bug>) -> (Judged, Met) {
     (judged, met)
 }
 
-fn env(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
-}
-
 #[tokio::test(start_paused = true)]
 async fn random_histories_keep_every_rule() {
-    let (first, histories) = (env("EDGE_SEED", 1) * 1_000_003, 2 * env("EDGE_TEST_BUDGET", 10).clamp(1, 100));
+    let (first, histories) = (seed_or(1) * 1_000_003, 2 * percent());
     let mut all = Met::default();
     for seed in first..first + histories {
         let (judged, met) = history(seed, None).await;

@@ -1,4 +1,4 @@
-//! What a hub said before it ended the connection counts, also while the link reads nothing because a subscription's queue is full. Promise 1.
+//! Last words of a hub before it ended the connection count, also while the link reads nothing because a subscription's queue is full. Promise 1.
 #![cfg(feature = "net")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
 #![allow(

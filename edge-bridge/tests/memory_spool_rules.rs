@@ -2,12 +2,16 @@
 //! rows; and for each rule a planted bug that it must convict. The bugs sit between the spool and its caller.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
 
+#[path = "support/random.rs"]
+mod random;
+
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use edge_bridge::Row;
 use edge_bridge::bridge::spool::{Gone, LeaseId, Leased, MemorySpool, Settled, Spool};
 use edge_bridge::wire::{ReasonCode, Utf8};
+use random::{Rng, percent, seed_or};
 
 const MAX_ROWS: usize = 6;
 const MAX_BYTES: usize = 100;
@@ -43,21 +47,6 @@ fn planted(rule: Rule) -> Bug {
     }
 }
 
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % n as u64) as usize
-    }
-
-    fn of<T: Copy>(&mut self, list: &[T]) -> T {
-        list[self.below(list.len())]
-    }
-}
-
 /// A row as its producer knows it.
 struct Known {
     bytes: usize,
@@ -75,7 +64,7 @@ impl Known {
 
 struct World {
     spool: MemorySpool,
-    random: Random,
+    random: Rng,
     bug: Option<Bug>,
     /// Rules that are switched off.
     off: Option<Rule>,
@@ -93,7 +82,7 @@ impl World {
     fn new(seed: u64, bug: Option<Bug>, off: Option<Rule>) -> Self {
         Self {
             spool: MemorySpool::new(MAX_ROWS, MAX_BYTES),
-            random: Random(seed | 1),
+            random: Rng::new(seed),
             bug,
             off,
             now_ms: 1_000,
@@ -109,19 +98,20 @@ impl World {
     }
 
     fn step(&mut self) -> Judged {
-        match self.random.below(10) {
+        match self.random.index(10) {
             0..4 => self.push(),
             4 | 5 => self.lease(),
             6 | 7 => self.ends_lease(),
             _ => {
-                self.now_ms += self.random.of(&[1, 50, 400]);
+                self.now_ms += self.random.pick(&[1, 50, 400]);
                 Ok(())
             }
         }
     }
 
     fn push(&mut self) -> Judged {
-        let (bytes, ttl_ms) = (self.random.of(&[1, 10, 40]), self.random.of(&[None, Some(100), Some(500)]));
+        let (bytes, ttl_ms) =
+            (self.random.pick(&[1, 10, 40]), self.random.pick(&[None, Some(100), Some(500)]));
         let mut row = Row::new(Utf8::from_static("t").unwrap(), Bytes::from(vec![b'x'; bytes]));
         row.ttl_ms = ttl_ms;
         let filled = |rows: &mut dyn Iterator<Item = &Known>| {
@@ -144,7 +134,7 @@ impl World {
 
     fn lease(&mut self) -> Judged {
         let now_ms = if self.bug == Some(Bug::LeaseSeesNoTime) { 0 } else { self.now_ms };
-        let leased: Vec<Leased> = match self.random.below(3) {
+        let leased: Vec<Leased> = match self.random.index(3) {
             0 => self.spool.lease_parked(now_ms, 2, 1_000),
             _ => self.spool.lease(now_ms, 2, 1_000),
         };
@@ -163,11 +153,11 @@ impl World {
         if self.leased.is_empty() {
             return Ok(());
         }
-        let at = self.random.below(self.leased.len());
+        let at = self.random.index(self.leased.len());
         let id = self.leased.swap_remove(at);
         let row = self.rows.get_mut(&id.0).expect("a row that is in the spool");
         row.is_leased = false;
-        match self.random.below(4) {
+        match self.random.index(4) {
             0 => self.spool.give_back(id),
             1 => self.spool.park(id, ReasonCode::NOT_AUTHORIZED),
             2 => {
@@ -182,7 +172,7 @@ impl World {
         self.hear(false)
     }
 
-    /// What the spool says of rows that left.
+    /// Words of the spool about rows that left.
     fn hear(&mut self, in_push: bool) -> Judged {
         let expired = Gone::Settled(Settled::Expired);
         let mut told: Vec<_> = self.spool.drain_gone().collect();
@@ -215,7 +205,7 @@ struct Met {
 }
 
 fn history(seed: u64, bug: Option<Bug>, off: Option<Rule>, met: &mut Met) -> Judged {
-    let mut world = World::new(seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15), bug, off);
+    let mut world = World::new(seed, bug, off);
     for _ in 0..300 {
         world.step()?;
     }
@@ -224,14 +214,9 @@ fn history(seed: u64, bug: Option<Bug>, off: Option<Rule>, met: &mut Met) -> Jud
     Ok(())
 }
 
-fn env(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
-}
-
 #[test]
 fn random_histories_keep_every_rule() {
-    let (first, histories) =
-        (env("EDGE_SEED", 1) * 1_000_003, 50 * env("EDGE_TEST_BUDGET", 10).clamp(1, 100));
+    let (first, histories) = (seed_or(1) * 1_000_003, 50 * percent());
     let mut met = Met::default();
     for seed in first..first + histories {
         assert_eq!(history(seed, None, None, &mut met), Ok(()), "EDGE_SEED history {seed}");

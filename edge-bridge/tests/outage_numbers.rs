@@ -10,6 +10,9 @@
     reason = "test code"
 )]
 
+#[path = "support/random.rs"]
+mod random;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -18,6 +21,7 @@ use edge_bridge::bridge::backoff::BackoffConfig;
 use edge_bridge::bridge::{LinkState, Stats};
 use edge_bridge::net::{Bridge, Server};
 use futures_util::future::join_all;
+use random::Rng;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -26,17 +30,6 @@ const STEPS: usize = 8;
 /// The one rule: the published numbers become those of an outside count, without another event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct WrongNumbers;
-
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % n
-    }
-}
 
 struct World {
     /// The planted bug: rows that wait are counted while the link is up only.
@@ -70,7 +63,7 @@ impl World {
         Self { counts_while_up, patience, bridge, numbers, address, hub: Some(hub), published: 0, outages: 0 }
     }
 
-    async fn step(&mut self, random: &mut Random) -> Result<(), WrongNumbers> {
+    async fn step(&mut self, random: &mut Rng) -> Result<(), WrongNumbers> {
         match (random.below(3), self.hub.take()) {
             (0, Some(hub)) => {
                 // Nothing is under way: what waits in the outage is what is published in it.
@@ -114,7 +107,7 @@ impl World {
 
 /// Returns the number of outages.
 async fn history(seed: u64, counts_while_up: bool, patience: Duration) -> Result<u64, WrongNumbers> {
-    let mut random = Random(seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    let mut random = Rng::new(seed);
     let dir = tempfile::tempdir().unwrap();
     let spool = (random.below(2) == 0).then(|| dir.path());
     let mut world = World::new(counts_while_up, patience, spool).await;

@@ -3,6 +3,8 @@
 #![allow(unsafe_code, reason = "a counting allocator has to implement GlobalAlloc")]
 
 mod listener_support;
+#[path = "support/random.rs"]
+mod random;
 mod refusal_support;
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -53,8 +55,7 @@ const SLACK: i64 = 64 * 1024;
 
 /// `EDGE_TEST_BUDGET` percent of a million, 10 unless set.
 fn messages() -> u32 {
-    let percent = std::env::var("EDGE_TEST_BUDGET").ok().and_then(|percent| percent.parse().ok());
-    10_000 * percent.unwrap_or(10_u32).clamp(1, 100)
+    u32::try_from(random::budget(1_000_000)).unwrap()
 }
 
 /// Bytes held after a hundredth of the rounds and at the most later.

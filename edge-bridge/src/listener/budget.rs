@@ -19,7 +19,7 @@ pub(super) enum Holder {
     Client(ClientKey),
 }
 
-/// What a holder holds.
+/// Bytes of a holder: its own, and those of payloads that others may hold too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Share {
     memory: Memory,

@@ -74,7 +74,7 @@ pub struct Site {
     pub unwritten: HashMap<ConnectionId, usize>,
     /// A queue that takes nothing.
     pub full: bool,
-    /// What a shell would hold for connections that are stuck.
+    /// Bytes that a shell would hold for connections that are stuck.
     untaken: HashMap<ConnectionId, Vec<Bytes>>,
     received: HashMap<ConnectionId, BytesMut>,
     unread: HashMap<ConnectionId, BytesMut>,

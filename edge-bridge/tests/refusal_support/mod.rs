@@ -1,25 +1,25 @@
 //! A bridge core in virtual time, and a hub whose answer to each message is a script.
 #![allow(dead_code, reason = "each test uses a part of it")]
 
+mod hub;
+pub(crate) mod pack;
 mod place_spool;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::{Bytes, BytesMut};
 use edge_bridge::Row;
-use edge_bridge::bridge::spool::{LeaseId, Leased, MemorySpool};
-use edge_bridge::bridge::{
-    Core, Event, Input, LinkConfig, Output, Pack, Packing, ParkedRow, RawPack, UplinkEvent,
-};
+use edge_bridge::bridge::spool::MemorySpool;
+use edge_bridge::bridge::{Core, Event, Input, LinkConfig, Output, ParkedRow, UplinkEvent};
 use edge_bridge::ingest::Now;
 use edge_bridge::session::ClientConfig;
 use edge_bridge::wire::{
-    self, Ack, ConnAck, Disconnect, Limits, Packet, PacketId, Properties, PropertiesBuilder, PropertyId,
-    Publish, QoS, ReasonCode, SubAck, Utf8, Value, Version,
+    self, Disconnect, Packet, PropertyId, Publish, QoS, ReasonCode, Utf8, Value, Version,
 };
+pub(crate) use pack::TestPack;
 pub(crate) use place_spool::PlaceSpool;
 
-/// What the hub does with a message.
+/// Answer of the hub to a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Answer {
     /// PUBACK with this reason.
@@ -35,89 +35,6 @@ pub(crate) enum Answer {
     MalformedPublish,
     /// A PUBACK with flags, which are not allowed.
     MalformedAck,
-}
-
-/// Rows of this topic are no messages.
-pub(crate) const NO_MESSAGE: &str = "no/message";
-
-/// One row, one message, but for rows of which none can be made; or batches of rows of one topic.
-#[derive(Debug, Default)]
-pub(crate) struct TestPack {
-    raw: RawPack,
-    unsendable: VecDeque<LeaseId>,
-    /// Rows of a message at most; below two each row is one as it is.
-    batch_rows: usize,
-    rows: VecDeque<Leased>,
-}
-
-impl TestPack {
-    pub(crate) fn batches(batch_rows: usize) -> Self {
-        Self { batch_rows, ..Self::default() }
-    }
-
-    /// A message of the first row and those of its topic, payloads joined by commas.
-    fn poll_batch(&mut self, now: Now) -> Option<Packing> {
-        let first = self.rows.pop_front()?;
-        if first.is_expired(now.up_ms) {
-            return Some(Packing::Expired { rows: vec![first.id] });
-        }
-        let mut batch = vec![first];
-        for row in std::mem::take(&mut self.rows) {
-            let fits = batch.len() < self.batch_rows
-                && row.row.topic == batch[0].row.topic
-                && !row.is_expired(now.up_ms);
-            if fits { batch.push(row) } else { self.rows.push_back(row) }
-        }
-        let payloads: Vec<_> = batch.iter().map(|row| row.row.payload.as_ref()).collect();
-        let mut raw = RawPack::default();
-        raw.add(now, batch[0].clone());
-        let Some(Packing::Message(mut packed)) = raw.poll(now, usize::MAX) else { return None };
-        packed.publish.payload = Bytes::from(payloads.join(&b','));
-        packed.rows = batch.iter().map(|row| row.id).collect();
-        packed.expires_ms = batch.iter().filter_map(|row| row.expires_ms).min();
-        Some(Packing::Message(packed))
-    }
-}
-
-impl Pack for TestPack {
-    fn topic(&self, row: &Leased) -> Utf8 {
-        let topic = &row.row.topic;
-        row.row.dead_letter.map_or_else(|| topic.clone(), |_| text(&format!("dead-letter/{topic}")))
-    }
-
-    fn add(&mut self, now: Now, mut row: Leased) {
-        row.row.topic = self.topic(&row);
-        if row.row.topic == NO_MESSAGE {
-            self.unsendable.push_back(row.id);
-        } else if self.batch_rows > 1 {
-            self.rows.push_back(row);
-        } else {
-            self.raw.add(now, row);
-        }
-    }
-
-    fn poll(&mut self, now: Now, max_packet: usize) -> Option<Packing> {
-        let reason = ReasonCode::PAYLOAD_FORMAT_INVALID;
-        let row = self.unsendable.pop_front();
-        row.map(|row| Packing::Unsendable { topic: text(NO_MESSAGE), rows: vec![row], reason })
-            .or_else(|| self.raw.poll(now, max_packet))
-            .or_else(|| self.poll_batch(now))
-    }
-
-    fn poll_timeout(&self) -> Option<u64> {
-        None
-    }
-
-    fn held_bytes(&self) -> usize {
-        self.raw.held_bytes() + self.rows.iter().map(|row| row.row.payload.len()).sum::<usize>()
-    }
-
-    fn take_rows(&mut self) -> Vec<LeaseId> {
-        let mut rows = self.raw.take_rows();
-        rows.extend(self.unsendable.drain(..));
-        rows.extend(self.rows.drain(..).map(|row| row.id));
-        rows
-    }
 }
 
 pub(crate) const TAKEN: Answer = Answer::Ack(0);
@@ -278,7 +195,7 @@ impl Rig {
         self.now_ms = self.now_ms.max(until_ms);
     }
 
-    /// Until everything is delivered.
+    /// Runs until everything is delivered.
     pub(crate) fn run_until_empty(&mut self, within_ms: u64) {
         let until_ms = self.now_ms + within_ms;
         while !self.core.spool().is_empty() && self.step(until_ms) {}
@@ -414,125 +331,5 @@ impl Rig {
             }
             _ => {}
         }
-    }
-
-    fn on_bytes(&mut self, bytes: &Bytes) {
-        let mut bytes = BytesMut::from(bytes.as_ref());
-        if bytes[0] == 0x10 {
-            wire::decode_connect(&mut bytes, &Limits::default()).unwrap().unwrap();
-            self.on_connect();
-        }
-        while let Some(packet) = wire::decode(&mut bytes, Version::V5, &Limits::default()).unwrap() {
-            if !self.closing && self.connected {
-                self.on_packet(packet);
-            }
-        }
-    }
-
-    fn on_connect(&mut self) {
-        let mut properties = PropertiesBuilder::new();
-        for (id, value) in &self.properties {
-            properties.push(*id, *value).unwrap();
-        }
-        let session_present = (self.has_session && self.keeps_session) || !self.qos2_leftovers.is_empty();
-        self.has_session = true;
-        let reason = ReasonCode::SUCCESS;
-        self.say(Packet::ConnAck(ConnAck { session_present, reason, properties: properties.finish() }));
-        for id in std::mem::take(&mut self.qos2_leftovers) {
-            self.say(Packet::Publish(Publish {
-                dup: true,
-                qos: QoS::ExactlyOnce,
-                retain: false,
-                topic: text("cmd/old"),
-                packet_id: PacketId::new(id),
-                properties: Properties::default(),
-                payload: Bytes::from_static(b"x"),
-            }));
-        }
-    }
-
-    fn on_packet(&mut self, packet: Packet) {
-        match packet {
-            Packet::Publish(publish) => self.on_publish(publish),
-            Packet::Subscribe(subscribe) => {
-                self.subscribes += 1;
-                let reason = self.refuses_filters.unwrap_or(ReasonCode::GRANTED_QOS_1);
-                let reasons = vec![reason; subscribe.filters.len()];
-                let packet_id = subscribe.packet_id;
-                self.say(Packet::SubAck(SubAck { packet_id, properties: Properties::default(), reasons }));
-            }
-            Packet::PubRec(ack) => self.say(Packet::PubRel(Ack::success(ack.packet_id))),
-            Packet::PubComp(ack) => self.qos2_done.push(ack.packet_id.get()),
-            Packet::PingReq => self.say(Packet::PingResp),
-            _ => {}
-        }
-    }
-
-    fn on_publish(&mut self, mut publish: Publish) {
-        if let Some(alias) = publish.properties.u16(PropertyId::TopicAlias) {
-            if publish.topic.is_empty() {
-                publish.topic = self.aliases[&alias].clone();
-            }
-            self.aliases.insert(alias, publish.topic.clone());
-        }
-        self.published += 1;
-        let id = publish.packet_id.unwrap();
-        match (self.script)(self.now_ms, &publish) {
-            Answer::Ack(reason) => {
-                if reason < 0x80 {
-                    self.take(&publish);
-                }
-                self.say(Packet::PubAck(Ack::new(id, ReasonCode::new(reason))));
-            }
-            Answer::Late(by_ms) => {
-                self.take(&publish);
-                let at_ms = self.now_ms + self.latency_ms + by_ms;
-                let at = self.from_hub.partition_point(|(other_ms, _)| *other_ms <= at_ms);
-                self.from_hub.insert(at, (at_ms, FromHub::Packet(Packet::PubAck(Ack::success(id)))));
-            }
-            Answer::Disconnect(reason) => {
-                self.say(Packet::Disconnect(Disconnect::new(ReasonCode::new(reason))));
-                self.closing = true;
-            }
-            Answer::AckAndClose(reason) => {
-                self.say(Packet::PubAck(Ack::new(id, ReasonCode::new(reason))));
-                self.from_hub.push_back((self.now_ms + self.latency_ms, FromHub::Close));
-                self.closing = true;
-            }
-            Answer::Close => {
-                self.from_hub.push_back((self.now_ms + self.latency_ms, FromHub::Close));
-                self.closing = true;
-            }
-            Answer::Silent => {}
-            Answer::MalformedPublish => self.say_bytes(vec![0x36, 5, 0, 1, b't', 0, 1]),
-            Answer::MalformedAck => {
-                let [high, low] = id.get().to_be_bytes();
-                self.say_bytes(vec![0x41, 2, high, low]);
-            }
-        }
-    }
-
-    fn take(&mut self, publish: &Publish) {
-        for payload in publish.payload.split(|byte| *byte == b',') {
-            let n = payload_number(payload);
-            if self.seen.insert(n) {
-                self.retained += usize::from(publish.retain);
-                self.delivered.push((publish.topic.to_string(), n));
-            }
-        }
-    }
-
-    fn say_bytes(&mut self, bytes: Vec<u8>) {
-        self.from_hub.push_back((self.now_ms + self.latency_ms, FromHub::Bytes(bytes)));
-        self.closing = true;
-    }
-
-    fn say(&mut self, packet: Packet) {
-        if self.is_mute {
-            return;
-        }
-        let at_ms = self.now_ms + self.latency_ms;
-        let at = self.from_hub.partition_point(|(other_ms, _)| *other_ms <= at_ms);
-        self.from_hub.insert(at, (at_ms, FromHub::Packet(packet)));
     }
 }

@@ -60,7 +60,7 @@ pub(crate) enum Bug {
     AlwaysReads,
     /// CONNECT is sent twice.
     ConnectsTwice,
-    /// What is in flight is given up when the hub comes back with Retain Available 0 or Maximum QoS 0.
+    /// Messages in flight are given up when the hub comes back with Retain Available 0 or Maximum QoS 0.
     GivenUpOnResume,
     /// The retain flag stays set for a hub that has Retain Available 0.
     RetainKept,
@@ -110,28 +110,9 @@ impl Mutator {
         ];
         let Some(bug) = bug.filter(|bug| stream.contains(bug) || bug.is_forged()) else { return bytes };
         let mut packets = self.packets(&bytes);
-        let is_publish = |packet: &Packet| matches!(packet, Packet::Publish(p) if p.packet_id.is_some());
         match bug {
-            Bug::OneMore => {
-                let last = packets.iter().rposition(is_publish);
-                let sent = packets.iter().filter(|p| is_publish(p)).count();
-                if let Some(at) = last.filter(|_| sent >= room) {
-                    let mut more = packets[at].clone();
-                    self.extra += 1;
-                    set_id(&mut more, 60_000 + self.extra);
-                    packets.insert(at + 1, more);
-                }
-            }
-            Bug::IdReused => {
-                let mut last = None;
-                for packet in packets.iter_mut().filter(|p| is_publish(p)) {
-                    let own = id_of(packet);
-                    if let (Some(id), true) = (last, own.is_some_and(|id| id % 16 == 0)) {
-                        set_id(packet, id);
-                    }
-                    last = own;
-                }
-            }
+            Bug::OneMore => self.send_one_more(&mut packets, room),
+            Bug::IdReused => reuse_identifiers(&mut packets),
             Bug::PublishesSwapped => {
                 for at in 1..packets.len() {
                     if let (Packet::Publish(a), Packet::Publish(b)) = (&packets[at - 1], &packets[at])
@@ -181,6 +162,17 @@ impl Mutator {
         encoded(&packets, Version::V5)
     }
 
+    fn send_one_more(&mut self, packets: &mut Vec<Packet>, room: usize) {
+        let last = packets.iter().rposition(is_publish);
+        let sent = packets.iter().filter(|p| is_publish(p)).count();
+        if let Some(at) = last.filter(|_| sent >= room) {
+            let mut more = packets[at].clone();
+            self.extra += 1;
+            set_id(&mut more, 60_000 + self.extra);
+            packets.insert(at + 1, more);
+        }
+    }
+
     /// Listener to a sensor. `held`: a PUBACK of this connection that leaves behind the next.
     pub(crate) fn lan(bug: Option<Bug>, version: Version, bytes: Bytes, held: &mut Option<Packet>) -> Bytes {
         if bug != Some(Bug::PubacksSwapped) {
@@ -218,6 +210,21 @@ fn id_of(packet: &Packet) -> Option<u16> {
     match packet {
         Packet::Publish(publish) => publish.packet_id.map(PacketId::get),
         _ => None,
+    }
+}
+
+fn is_publish(packet: &Packet) -> bool {
+    matches!(packet, Packet::Publish(p) if p.packet_id.is_some())
+}
+
+fn reuse_identifiers(packets: &mut [Packet]) {
+    let mut last = None;
+    for packet in packets.iter_mut().filter(|p| is_publish(p)) {
+        let own = id_of(packet);
+        if let (Some(id), true) = (last, own.is_some_and(|id| id % 16 == 0)) {
+            set_id(packet, id);
+        }
+        last = own;
     }
 }
 

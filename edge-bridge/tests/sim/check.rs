@@ -56,7 +56,7 @@ impl World {
         self.ctx.ledger.require(passed_ms <= self.passed_over_max_ms, Rule::PassedOver, detail);
     }
 
-    /// What was answered no longer takes a place, whatever is still unanswered before it.
+    /// An answered message no longer takes a place, whatever is still unanswered before it.
     fn check_places(&mut self) {
         let session = self.gateway.as_ref().and_then(|gateway| gateway.core.session());
         let (taken, unanswered) = (session.map_or(0, |session| session.in_flight()), self.wan.unanswered());

@@ -103,12 +103,7 @@ impl World {
                 self.hub.stop(&mut self.ctx);
                 self.reset(|kind| kind == Kind::Wan);
             }
-            Fault::HubUp { keeps_session } => {
-                if !keeps_session {
-                    self.hub.lose_session();
-                }
-                self.hub.up = true;
-            }
+            Fault::HubUp { keeps_session } => self.hub.start(keeps_session),
             Fault::HubRefuses(reason) => self.hub.refuses = reason,
             Fault::HubKicks(ms) => self.hub.kicks_ms = ms,
             Fault::ReceiveMaximum(n) => self.hub.receive_maximum = n,

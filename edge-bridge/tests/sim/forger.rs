@@ -69,7 +69,7 @@ impl Forger {
         reason.is_none()
     }
 
-    /// What the hub sent, as the session sees it. `in_flight`: something is to be sent again.
+    /// Bytes of the hub, as the session sees them. `in_flight`: something is to be sent again.
     pub(crate) fn received(&mut self, bug: Bug, bytes: &[u8], in_flight: bool) -> Bytes {
         self.back.extend_from_slice(bytes);
         let mut out = BytesMut::new();

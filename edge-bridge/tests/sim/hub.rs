@@ -1,16 +1,15 @@
 //! The hub: a server-role session with every habit that a broker in the field has been seen to have.
 
+mod answers;
+
 use std::collections::{HashMap, VecDeque};
 
 use bytes::{Bytes, BytesMut};
 use edge_bridge::session::{
     Accept, AckHandle, Closed, Event, Input, Output, Resume, ServerConfig, Session, Violation,
 };
-use edge_bridge::wire::{
-    self, Ack, Connect, Packet, PacketId, PropertyId, Publish, ReasonCode, Value, Version,
-};
+use edge_bridge::wire::{Connect, PacketId, Publish, ReasonCode};
 
-use crate::bug::Bug;
 use crate::ctx::Ctx;
 use crate::downlink::Filters;
 use crate::late_answers::LateAnswers;
@@ -175,6 +174,13 @@ impl Hub {
         self.unanswered.clear();
     }
 
+    pub(crate) fn start(&mut self, keeps_session: bool) {
+        if !keeps_session {
+            self.lose_session();
+        }
+        self.up = true;
+    }
+
     /// The session is gone, as after a restart without persistence.
     pub(crate) fn lose_session(&mut self) {
         self.resume = None;
@@ -260,43 +266,10 @@ impl Hub {
         }
     }
 
-    /// A hub that takes no QoS 1 says so in its CONNACK.
-    fn with_maximum_qos(&self, bytes: Bytes) -> Bytes {
-        let mut rest = BytesMut::from(&bytes[..]);
-        if self.takes_qos_1 || bytes.first() != Some(&0x20) {
-            return bytes;
-        }
-        let packet = wire::decode(&mut rest, Version::V5, &wire::Limits::default()).unwrap();
-        let Some(Packet::ConnAck(mut ack)) = packet.filter(|p| !is_refusal(p)) else { return bytes };
-        let mut properties = ack.properties.without(&[PropertyId::MaximumQoS]).to_builder();
-        properties.push(PropertyId::MaximumQoS, Value::Byte(0)).unwrap();
-        ack.properties = properties.finish();
-        let mut out = BytesMut::new();
-        wire::encode(&Packet::ConnAck(ack), Version::V5, &mut out).unwrap();
-        out.extend_from_slice(&rest);
-        out.freeze()
-    }
-
     /// From the next connection on it takes what is as large as this sensor's last message, and no more.
     pub(crate) fn takes_as_much_as(&mut self, sensor: u16) {
         let size = self.last.get(&sensor).map(|publish| u32::try_from(plain_size(publish)).unwrap());
         self.max_packet = size.unwrap_or(self.max_packet);
-    }
-
-    /// The session answers in order; the answers that are not to be given are taken out of what it writes.
-    fn without_passed_over(&self, link: LinkId, bytes: Bytes) -> Bytes {
-        let is_passed =
-            |id: PacketId| self.passed_over.iter().any(|passed| (passed.0, passed.1) == (link, id));
-        if self.passed_over.is_empty() {
-            return bytes;
-        }
-        let (mut rest, mut kept) = (BytesMut::from(&bytes[..]), BytesMut::new());
-        while let Some(packet) = wire::decode(&mut rest, Version::V5, &wire::Limits::default()).unwrap() {
-            if !matches!(&packet, Packet::PubAck(ack) if is_passed(ack.packet_id)) {
-                wire::encode(&packet, Version::V5, &mut kept).unwrap();
-            }
-        }
-        kept.freeze()
     }
 
     fn on_event(&mut self, ctx: &mut Ctx, link: LinkId, event: Event) {
@@ -358,84 +331,6 @@ impl Hub {
         }
     }
 
-    fn on_publish(&mut self, ctx: &mut Ctx, link: LinkId, publish: &Publish, ack: AckHandle) {
-        let msg = Msg::of(&publish.payload);
-        self.last.insert(msg.sensor, publish.clone());
-        if self.poison.is_some_and(|(sensor, every)| msg.sensor == sensor && msg.seq.is_multiple_of(every)) {
-            ctx.ledger.on_hub_refusal(msg);
-            let connection = self.connections.get_mut(&link).unwrap();
-            connection.session.disconnect(ctx.now_ms, ReasonCode::MALFORMED_PACKET);
-            return;
-        }
-        if self.too_large.is_some_and(|bytes| publish.payload.len() >= bytes) {
-            ctx.ledger.on_hub_refusal(msg);
-            ctx.ledger.on_size_refusal();
-            let connection = self.connections.get_mut(&link).unwrap();
-            if connection.session.ack(ctx.now_ms, ack, ReasonCode::PACKET_TOO_LARGE).is_ok() {
-                ctx.ledger.on_hub_answer(msg, ReasonCode::PACKET_TOO_LARGE, false);
-            }
-            connection.session.disconnect(ctx.now_ms, ReasonCode::PACKET_TOO_LARGE);
-            return;
-        }
-        let (one_in, reason) = self.errors;
-        let reason = match self.refused_sensor {
-            Some((sensor, reason)) if sensor == msg.sensor => reason,
-            _ if ctx.rng.one_in(one_in) => reason,
-            _ => ReasonCode::SUCCESS,
-        };
-        if reason == ReasonCode::PACKET_TOO_LARGE {
-            ctx.ledger.on_size_refusal();
-        }
-        if reason.is_error() {
-            ctx.ledger.on_hub_refusal(msg);
-        } else {
-            ctx.ledger.on_hub_arrival(publish);
-        }
-        let id = publish.packet_id.unwrap();
-        if ctx.rng.one_in(self.passes_over_one_in) {
-            self.passed_over.push((link, id, msg));
-        }
-        let due_ms = ctx.now_ms + self.ack_delay_ms;
-        self.pending.push_back(Pending { due_ms, link, ack, id, msg, reason });
-        self.answer_of_the_life_before(ctx, link);
-    }
-
-    fn answer(&mut self, ctx: &mut Ctx, pending: &Pending) {
-        let Some(connection) = self.connections.get_mut(&pending.link) else { return };
-        if connection.session.ack(ctx.now_ms, pending.ack, pending.reason).is_err() {
-            return;
-        }
-        self.taken += 1;
-        let kept = ctx.bug != Some(Bug::HubForgets) || !self.taken.is_multiple_of(10);
-        let is_passed = |passed: &(LinkId, PacketId, Msg)| (passed.0, passed.1) == (pending.link, pending.id);
-        if self.passed_over.iter().any(is_passed) {
-            self.drain(ctx, pending.link);
-            return;
-        }
-        ctx.ledger.on_hub_answer(pending.msg, pending.reason, kept);
-        self.drain(ctx, pending.link);
-        if ctx.rng.one_in(self.hostile_one_in) {
-            // An identifier that no message has or will have soon.
-            let unused = PacketId::new(pending.id.get() ^ 0x8000).unwrap_or(PacketId::MIN);
-            let again = if ctx.rng.one_in(2) { pending.id } else { unused };
-            self.late.push_back((ctx.now_ms + 1, pending.link, again, None));
-        }
-    }
-
-    /// An answer that nobody waits for, or that belongs to an earlier connection.
-    pub(crate) fn answer_late(&mut self, ctx: &mut Ctx, link: LinkId, id: PacketId, msg: Option<Msg>) {
-        if self.current != Some(link) {
-            return;
-        }
-        self.invented = true;
-        if let Some(msg) = msg {
-            ctx.ledger.on_hub_answer(msg, ReasonCode::SUCCESS, true);
-        }
-        let mut bytes = BytesMut::new();
-        wire::encode(&Packet::PubAck(Ack::new(id, ReasonCode::SUCCESS)), Version::V5, &mut bytes).unwrap();
-        ctx.send(link, End::Far, Some(&bytes.freeze()));
-    }
-
     fn closed(&mut self, ctx: &mut Ctx, link: LinkId, why: &Closed) {
         let connection = self.connections.remove(&link).unwrap();
         // The session does not know of the answers that this hub invents; the tap counts them.
@@ -455,16 +350,4 @@ impl Hub {
             self.resume = Some(connection.session.into_resume());
         }
     }
-
-    fn take_pending(&mut self, link: LinkId) -> Vec<Pending> {
-        let all = std::mem::take(&mut self.pending);
-        let (gone, rest): (VecDeque<_>, VecDeque<_>) =
-            all.into_iter().partition(|pending| pending.link == link);
-        self.pending = rest;
-        gone.into()
-    }
-}
-
-fn is_refusal(packet: &Packet) -> bool {
-    matches!(packet, Packet::ConnAck(ack) if ack.reason.is_error())
 }

@@ -33,7 +33,7 @@ fn a_message_without_an_answer_is_asked_about_again() -> Story {
     passed_over(None)
 }
 
-/// What expires in an outage is not sent, and what is left says how long it has to live.
+/// Messages that expire in an outage are not sent, and those that are left say how long they have to live.
 #[test]
 fn messages_expire_in_an_outage() -> Story {
     let expiring = SensorConfig { expiry_s: Some(20), ..SensorConfig::new(500, 240) };

@@ -30,6 +30,8 @@ mod net;
 mod planted;
 mod queue;
 mod random;
+mod refusal_stories;
+#[path = "../support/random.rs"]
 mod rng;
 mod sensor;
 mod stories;

@@ -7,10 +7,9 @@ use crate::gateway::GatewayConfig;
 use crate::hub_stories::passed_over;
 use crate::ledger::{Rule, Violation};
 use crate::random;
+use crate::refusal_stories::{poison, refused_filter, refused_topic};
 use crate::sensor::SensorConfig;
-use crate::stories::{
-    live_row_behind_backlog, poison, refused_filter, refused_topic, slow_link_world, thin_link,
-};
+use crate::stories::{live_row_behind_backlog, slow_link_world, thin_link};
 use crate::world::World;
 
 /// Seeds of [`random`] that a planted bug gets: a tenth of the default budget.

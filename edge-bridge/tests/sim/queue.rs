@@ -1,14 +1,15 @@
 //! A model of the queue: two lanes, group commit with elision, leases, acknowledgements that are saved late; and what a power cut leaves.
 
+mod spool;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use edge_bridge::Row;
-use edge_bridge::bridge::spool::{Identity, LeaseId, Leased, Settled, Spool};
+use edge_bridge::bridge::spool::{Identity, LeaseId, Leased};
 use edge_bridge::wire::ReasonCode;
 
 use crate::bug::Bug;
 use crate::ledger::Msg;
-use crate::limits::size_of_row;
 use crate::rng::Rng;
 
 /// The oldest waiting receipt of a commit.
@@ -254,14 +255,6 @@ impl ModelQueue {
     }
 }
 
-fn lease_id(key: Key) -> LeaseId {
-    LeaseId(u64::from(key.0) << 56 | key.1)
-}
-
-fn key(id: LeaseId) -> Key {
-    (u8::try_from(id.0 >> 56).unwrap(), id.0 & ((1 << 56) - 1))
-}
-
 impl ModelQueue {
     /// `None`: its time to live was over.
     fn lease_key(&mut self, now_ms: u64, key: Key) -> Option<Leased> {
@@ -317,90 +310,10 @@ impl ModelQueue {
     }
 }
 
-impl Spool for ModelQueue {
-    fn lease(&mut self, now_ms: u64, max_rows: usize, max_bytes: usize) -> Vec<Leased> {
-        let (mut out, mut bytes) = (Vec::new(), 0);
-        let blocked = self.bug == Some(Bug::ParkedBlock) && self.parked() > 0;
-        while out.len() < max_rows
-            && bytes < max_bytes
-            && !blocked
-            && let Some(key) = self.free.pop_first()
-        {
-            out.extend(self.lease_key(now_ms, key));
-            bytes += out.last().map_or(0, |leased| leased.row.payload.len());
-        }
-        self.waited = self.free.len() as u64;
-        out
-    }
+fn lease_id(key: Key) -> LeaseId {
+    LeaseId(u64::from(key.0) << 56 | key.1)
+}
 
-    fn ack(&mut self, id: LeaseId) {
-        self.leave(id, Note::Acked);
-    }
-
-    fn settle(&mut self, id: LeaseId, why: Settled) {
-        let now_ms = self.now_ms;
-        let is_due = self.leased_row(key(id)).is_some_and(|row| row.is_expired(now_ms));
-        let expired = is_due && why == Settled::Expired;
-        self.leave(id, if expired { Note::Expired } else { Note::Settled });
-    }
-
-    fn give_back(&mut self, id: LeaseId) {
-        if self.bug == Some(Bug::LeaseKept) {
-            return;
-        }
-        let key = key(id);
-        let Some(row) = self.leased_row(key) else { return };
-        row.stand = Stand::Free;
-        let parked = row.parked;
-        self.leased -= 1;
-        match parked {
-            Some(number) => drop(self.parked_free.insert(number, key)),
-            None => drop(self.free.insert(key)),
-        }
-    }
-
-    fn park(&mut self, id: LeaseId, why: ReasonCode) {
-        match self.bug {
-            Some(Bug::RefusedDeleted) => return self.leave(id, Note::Settled),
-            Some(Bug::RefusedAcked) => return self.leave(id, Note::Acked),
-            Some(Bug::NeverParked) => return self.give_back(id),
-            _ => {}
-        }
-        let (Some(identity), key, number) = (self.identity(id), key(id), self.next_park) else { return };
-        let Some(row) = self.leased_row(key) else { return };
-        row.stand = Stand::Free;
-        row.parked = Some(number);
-        let (msg, size) = (row.msg, size_of_row(&row.row, identity));
-        self.notes.push(Note::Parked(msg, why, size));
-        self.leased -= 1;
-        self.next_park += 1;
-        self.parked_free.insert(number, key);
-    }
-
-    fn lease_parked(&mut self, now_ms: u64, max_rows: usize, max_bytes: usize) -> Vec<Leased> {
-        let (mut out, mut bytes) = (Vec::new(), 0);
-        while out.len() < max_rows
-            && bytes < max_bytes
-            && let Some((_, key)) = self.parked_free.pop_first()
-        {
-            out.extend(self.lease_key(now_ms, key));
-            bytes += out.last().map_or(0, |leased| leased.row.payload.len());
-        }
-        out
-    }
-
-    fn identity(&self, id: LeaseId) -> Option<Identity> {
-        let (lane, seq) = key(id);
-        let epoch = self.rows.get(&(lane, seq))?.epoch;
-        Some(Identity { gateway: 0xed6e, lane, epoch, seq })
-    }
-
-    fn waiting(&self) -> u64 {
-        if self.bug == Some(Bug::WaitingAtLastLease) { self.waited } else { self.free.len() as u64 }
-    }
-
-    fn parked(&self) -> u64 {
-        let parked = |row: &&Stored| row.parked.is_some() && row.stand != Stand::Acked;
-        self.rows.values().filter(parked).count() as u64
-    }
+fn key(id: LeaseId) -> Key {
+    (u8::try_from(id.0 >> 56).unwrap(), id.0 & ((1 << 56) - 1))
 }

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::tests::{black_hole, dialer, listener};
 use super::*;
+use crate::random::Rng;
 
 const ATTEMPTS: u32 = 10;
 
@@ -85,16 +86,10 @@ async fn connect(addresses: Vec<SocketAddr>, bug: Option<Bug>) -> Option<SocketA
 }
 
 fn random_kinds(seed: u64) -> Vec<Address> {
-    let mut state = seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut below = |n: u64| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state % n
-    };
-    let count = 1 + below(7);
+    let mut random = Rng::new(seed);
+    let count = 1 + random.below(7);
     (0..count)
-        .map(|_| match below(3) {
+        .map(|_| match random.below(3) {
             0 => Address::Answers,
             1 => Address::Refuses,
             _ => Address::SwallowsSyns,

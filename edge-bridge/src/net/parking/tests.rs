@@ -1,12 +1,16 @@
 //! Promise 4 for refused rows: whatever the disk and the power do, a row is in one of the two queues, under one identity.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::AtomicU32;
+mod accepted;
+mod failing_disks;
+mod in_place;
+mod order;
+mod power_cuts;
+
 use std::time::Duration;
 
 use bytes::Bytes;
-use edge_queue::testing::{Call, Fault, FaultError, Outcome, SimDir};
-use edge_queue::{Config, Ledger, ManualClock, Now, OnFull, Queue, Reason, SystemClock};
+use edge_queue::testing::SimDir;
+use edge_queue::{Config, Ledger, ManualClock, Now, OnFull, Queue, Reason};
 use tokio::task::JoinHandle;
 
 use super::*;
@@ -24,9 +28,6 @@ fn config() -> Config {
 fn parked_config() -> Config {
     config().lanes(1).row_bytes_max(256 * 1024 + ENVELOPE_BYTES)
 }
-
-#[path = "order_tests.rs"]
-mod order;
 
 /// A spool on two simulated disks.
 struct Rig {
@@ -186,201 +187,6 @@ async fn a_parked_row_keeps_what_it_was_and_the_order_is_that_of_parking() {
     assert_eq!((rig.spool.parked(), rig.spool.waiting()), (0, 0));
     let there = ledger(rig.parked.get().unwrap());
     assert_eq!((there.accepted, there.delivered, there.moved, there.dropped.total()), (4, 3, 0, 1));
-}
-
-/// Judges one crash state: every row is somewhere, under the identity that it always had.
-fn judge(main: &SimDir, parked: &SimDir, ids: &BTreeMap<u8, Identity>) -> Result<(), String> {
-    let mut found = drain(&on(main, config(), still()), false);
-    found.extend(drain(&on(parked, parked_config(), still()), true));
-    for (n, id) in ids {
-        let copies: Vec<_> = found.iter().filter(|(number, _)| number == n).collect();
-        if copies.is_empty() {
-            return Err(format!("lost: {n}"));
-        }
-        if copies.iter().any(|(_, found)| found != id) {
-            return Err(format!("identity: {n} is {copies:?} and was {id}"));
-        }
-    }
-    Ok(())
-}
-
-/// Cuts the power at every boundary between the first call of the parking and the last commit of the first queue. `reversed`: as if the
-/// first queue had been told before the parked rows were durable.
-async fn cut_everywhere(reversed: bool) -> Result<usize, String> {
-    let (main, parked, clock) = (SimDir::new(), SimDir::new(), still());
-    let mut rig =
-        Rig::new(on(&main, config(), clock.clone()), false, opens(&parked, parked_config(), clock.clone()))
-            .await;
-    rig.push((0..4).map(row)).await;
-    let rows = rig.lease(false, 4).await;
-    let ids = rows.iter().map(|row| (row.row.payload[0], row.identity.unwrap())).collect();
-    main.record();
-    parked.record();
-    let hold = main.hold(Call::Write);
-    rig.park(&rows);
-    rig.all_moved(4).await;
-    assert_eq!(main.recorded(), 0, "the first queue writes nothing before the other is done");
-    let there = parked.recorded();
-    drop(hold);
-    rig.spool.commit();
-    while !rig.spool.is_committed() {
-        soon(rig.wake.notified()).await;
-    }
-    assert_eq!(parked.recorded(), there, "nothing new to write");
-    let here = main.recorded();
-    assert!(there > 0 && here > 0);
-    let mut path: Vec<(usize, usize)> =
-        (0..=there).map(|p| (0, p)).chain((1..=here).map(|m| (m, there))).collect();
-    if reversed {
-        path = (0..=here).map(|m| (m, 0)).chain((1..=there).map(|p| (here, p))).collect();
-    }
-    for outcome in Outcome::ALL {
-        let (mut main, mut parked) = (main.recording(), parked.recording());
-        for (m, p) in &path {
-            let seed = (*m * 1_000 + *p) as u64;
-            let (main, parked) = (main.crash_at(*m, outcome, seed), parked.crash_at(*p, outcome, seed));
-            judge(&main, &parked, &ids)
-                .map_err(|why| format!("{outcome:?} after {m} and {p} operations: {why}"))?;
-        }
-    }
-    Ok(path.len() * Outcome::ALL.len())
-}
-
-#[tokio::test]
-async fn a_power_cut_anywhere_leaves_every_row_in_one_queue_at_least() {
-    let states = cut_everywhere(false).await.unwrap();
-    println!("executed parking crash states: {states}");
-}
-
-/// The control: rows taken out before they are durable elsewhere are found missing.
-#[tokio::test]
-async fn rows_taken_out_too_early_are_found_by_the_judge() {
-    let why = cut_everywhere(true).await.unwrap_err();
-    assert!(why.contains("lost: "), "{why}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn without_disk_for_it_rows_stay_in_place_and_are_parked_when_there_is() {
-    let (main, parked, clock) = (SimDir::new(), SimDir::new(), still());
-    let tries = Arc::new(AtomicU32::new(0));
-    let (inner, counted) = (opens(&parked, parked_config(), clock.clone()), tries.clone());
-    let open: Open = Box::new(move || match counted.fetch_add(1, Ordering::Relaxed) {
-        0..=2 => Box::pin(async { Err(OpenError::NoSpace { needed: 1 << 30, free: 0, lower: None }) }),
-        _ => inner(),
-    });
-    let mut rig = Rig::new(on(&main, config(), clock.clone()), false, open).await;
-    rig.push((0..3).map(row)).await;
-    let rows = rig.lease(false, 3).await;
-    rig.park(&rows[..2]);
-    while rig.spool.in_place() < 2 {
-        soon(rig.wake.notified()).await;
-    }
-    let here = ledger(&rig.main);
-    assert_eq!((here.queued, here.leased, here.moved), (3, 1, 0), "in place, and nobody's");
-    assert_eq!(rig.spool.parked(), 0);
-    // The clock is virtual, the disk's thread is not.
-    while ledger(&rig.main).moved < 2 {
-        let again = rig.spool.lease(0, 9, usize::MAX);
-        rig.park(&again);
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    assert_eq!(tries.load(Ordering::Relaxed), 4);
-    assert_eq!(numbers(&rig.lease(true, 2).await), [0, 1]);
-}
-
-#[tokio::test]
-async fn rows_leave_their_place_only_when_a_failing_disk_works_again() {
-    let (main, parked) = (SimDir::new(), SimDir::new());
-    let clock = || Arc::new(SystemClock::new());
-    let mut rig =
-        Rig::new(on(&main, config(), clock()), false, opens(&parked, parked_config(), clock())).await;
-    rig.push((0..4).map(row)).await;
-    let rows = rig.lease(false, 4).await;
-    rig.park(&rows[..1]);
-    rig.all_moved(1).await;
-    parked.fail(Fault { call: Call::Sync, after: 0, error: FaultError::Io, sticky: true });
-    rig.park(&rows[1..]);
-    let there = rig.parked.get().unwrap().clone();
-    while there.stats().await.is_none_or(|stats| stats.health == edge_queue::Health::Healthy) {
-        tokio::task::yield_now().await;
-    }
-    assert_eq!(ledger(&rig.main).moved, 1);
-    assert_eq!(rig.spool.parked(), 7, "three of them twice for as long as it takes");
-    parked.heal();
-    rig.all_moved(4).await;
-    assert_eq!(rig.spool.parked(), 4);
-}
-
-/// An order that failed is not missed for ever by those after it.
-#[tokio::test]
-async fn ends_are_durable_again_when_a_disk_works_that_failed() {
-    let (main, parked) = (SimDir::new(), SimDir::new());
-    let clock = || Arc::new(SystemClock::new());
-    let mut rig =
-        Rig::new(on(&main, config(), clock()), false, opens(&parked, parked_config(), clock())).await;
-    rig.push((0..2).map(row)).await;
-    let rows = rig.lease(false, 2).await;
-    main.fail(Fault { call: Call::Sync, after: 0, error: FaultError::Io, sticky: true });
-    rig.spool.settle(rows[0].id, Settled::Discarded);
-    rig.spool.commit();
-    while rig.main.stats().await.is_none_or(|stats| stats.health == edge_queue::Health::Healthy) {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    assert!(!rig.spool.is_committed());
-    main.heal();
-    rig.spool.settle(rows[1].id, Settled::Discarded);
-    rig.spool.commit();
-    while !rig.spool.is_committed() {
-        soon(rig.wake.notified()).await;
-    }
-}
-
-/// Once a minute in the end, and without a line in the log for each.
-#[tokio::test(start_paused = true)]
-async fn rows_of_an_earlier_run_that_cannot_be_opened_are_asked_for_ever_more_slowly() {
-    let (main, clock, opened) = (SimDir::new(), still(), Arc::new(AtomicU32::new(0)));
-    let count = opened.clone();
-    let open: Open = Box::new(move || {
-        count.fetch_add(1, Ordering::Relaxed);
-        Box::pin(async { Err(OpenError::NoSpace { needed: 1 << 30, free: 0, lower: None }) })
-    });
-    let rig = Rig::new(on(&main, config(), clock), true, open).await;
-    tokio::time::sleep(Duration::from_secs(600)).await;
-    assert!((10..=20).contains(&opened.load(Ordering::Relaxed)), "{opened:?} in ten minutes");
-    rig.end().await;
-}
-
-#[tokio::test]
-async fn what_waits_for_a_disk_that_does_not_come_holds_nobody_up() {
-    let (main, clock) = (SimDir::new(), still());
-    let open: Open =
-        Box::new(|| Box::pin(async { Err(OpenError::NoSpace { needed: 1 << 30, free: 0, lower: None }) }));
-    let mut rig = Rig::new(on(&main, config(), clock), false, open).await;
-    rig.push((0..30).map(|n| Row { payload: Bytes::from(vec![n; 200_000]), ..row(n) })).await;
-    let mut next = 0;
-    while next < 30 {
-        let rows = rig.lease(false, 1).await;
-        let at = numbers(&rows)[0];
-        if at == next {
-            next += 1;
-        } else {
-            // A second has passed: rows that wait in their place are looked at again.
-            assert!(at < next && !at.is_multiple_of(3), "{at} before {next}");
-        }
-        match at % 3 {
-            0 => rig.spool.ack(rows[0].id),
-            _ => rig.park(&rows),
-        }
-    }
-    soon(async {
-        while rig.spool.in_place() < 20 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    })
-    .await;
-    let main = rig.end().await;
-    let here = ledger(&main);
-    assert_eq!((here.delivered, here.queued, here.leased), (10, 20, 0));
 }
 
 /// Leases and parks what is new until nothing more comes. Gives the numbers of what was leased.
@@ -546,6 +352,3 @@ async fn a_new_start_knows_what_is_parked() {
     assert_eq!(numbers(&rig.lease(true, 1).await), [1]);
     assert_eq!(rig.spool.parked(), 1);
 }
-
-mod accepted;
-mod in_place;

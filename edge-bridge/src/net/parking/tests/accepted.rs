@@ -1,5 +1,9 @@
 //! A row is stored among the parked ones only when the queue that accepted it has it on disk: what is delivered was accepted, also after a kill.
 
+use std::collections::BTreeSet;
+
+use edge_queue::testing::{Call, Fault, FaultError, Outcome};
+
 use super::*;
 
 /// Every identity that is found after a power cut was accepted, and none is missing of those.

@@ -1,0 +1,202 @@
+//! Ends of connections and what a link tells of them in numbers, states and delays, step by step, without a network.
+
+use crate::link_support::*;
+use bytes::Bytes;
+use edge_bridge::Row;
+use edge_bridge::bridge::spool::Spool;
+use edge_bridge::bridge::{Event, Input, LinkState, UplinkEvent};
+use edge_bridge::wire::{Disconnect, Packet, PropertyId, QoS, ReasonCode, Value};
+
+/// Longest delay before a dial while the message is looked for at which the hub closes.
+const HURRIED_MS: u64 = 300;
+
+fn hang_up(link: &mut Link) {
+    link.input(Input::HungUp(None));
+}
+
+fn busy(link: &mut Link) {
+    link.receive(&Packet::Disconnect(Disconnect::new(ReasonCode::SERVER_BUSY)));
+}
+
+/// Delays before the dials after so many connections that end without an answer to the message of the link.
+fn delays(link: &mut Link, ends: usize, end: fn(&mut Link)) -> Vec<u64> {
+    let delays = (0..ends).map(|n| {
+        link.connect(n > 0, &[]);
+        assert_eq!(link.sent().len(), 1, "end {n}");
+        end(link);
+        link.redial()
+    });
+    delays.collect()
+}
+
+fn last_end(link: &Link) -> String {
+    let end = link.events.iter().rev().find_map(|event| match event {
+        Event::Disconnected { reason, .. } => Some(reason.clone()),
+        _ => None,
+    });
+    end.unwrap()
+}
+
+#[test]
+fn the_message_at_which_the_hub_closes_is_found_in_a_hurry_and_told_at_once() {
+    let mut link = Link::new();
+    link.push("x");
+    let waits = delays(&mut link, 3, hang_up);
+    assert!(waits.iter().all(|ms| *ms <= HURRIED_MS), "{waits:?}");
+    assert!(last_end(&link).contains("another client"), "three short connections in a row");
+    link.events.clear();
+    link.connect(true, &[]);
+    link.packets.clear();
+    hang_up(&mut link);
+    let stats = link.core.stats();
+    assert_eq!((stats.poison, stats.parked, stats.connects, stats.dials), (1, 1, 4, 4));
+    assert!(link.events.iter().any(|event| matches!(event, Event::Uplink(UplinkEvent::Poison(_)))));
+    assert!(!last_end(&link).contains("another client"), "the cause is known");
+    // Nothing is on its way on the next one: its end speaks of no message.
+    link.redial();
+    link.connect(true, &[]);
+    assert!(link.sent().is_empty());
+    hang_up(&mut link);
+    let wait = link.redial();
+    assert!(wait > HURRIED_MS, "{wait}");
+}
+
+/// After eight ends in a row without a success there is no hurry any more: the hub closes whatever it gets.
+#[test]
+fn the_hurry_ends() {
+    let mut link = Link::new();
+    (0..20).for_each(|n| link.push(&n.to_string()));
+    let mut waits = Vec::new();
+    for _ in 0..12 {
+        link.connect(true, &[]);
+        hang_up(&mut link);
+        waits.push(link.redial());
+    }
+    assert!(waits[..8].iter().all(|ms| *ms <= HURRIED_MS), "{waits:?}");
+    assert!(waits[8..].iter().all(|ms| *ms > HURRIED_MS), "{waits:?}");
+}
+
+/// A reason that speaks of no message hurries nothing: a hub that is busy gets its time.
+#[test]
+fn an_end_for_another_reason_is_no_cause_to_hurry() {
+    let mut link = Link::new();
+    link.push("x");
+    let waits = delays(&mut link, 5, busy);
+    assert!(waits[2..].iter().all(|ms| *ms > HURRIED_MS), "{waits:?}");
+}
+
+/// A connection that this side ends says nothing of the message on its way.
+#[test]
+fn an_end_of_our_own_makes_no_poison() {
+    let mut link = Link::new();
+    link.push("x");
+    delays(&mut link, 10, |link| {
+        link.core.redial(at(link.now_ms), "wanted");
+        link.drain();
+    });
+    assert_eq!(link.core.stats().poison, 0);
+}
+
+#[test]
+fn a_link_is_offline_until_connack_and_its_connections_are_counted() {
+    let mut link = Link::new();
+    link.push("x");
+    link.input(Input::Dialed);
+    assert_eq!(link.core.link(), LinkState::Offline);
+    link.receive(&connack(false, &[]));
+    assert_eq!(link.core.link(), LinkState::Idle, "nothing was acknowledged here");
+    let id = link.sent()[0].packet_id.unwrap().get();
+    link.answer(id, ReasonCode::SUCCESS);
+    link.push("y");
+    assert_eq!(link.core.link(), LinkState::Flowing);
+    hang_up(&mut link);
+    link.redial();
+    link.connect(false, &[]);
+    let stats = link.core.stats();
+    assert_eq!((stats.connects, stats.sessions_lost, stats.sent, stats.resent), (2, 1, 3, 0));
+    hang_up(&mut link);
+    link.redial();
+    link.connect(true, &[]);
+    let stats = link.core.stats();
+    assert_eq!((stats.connects, stats.sessions_lost, stats.sent, stats.resent), (3, 1, 3, 1));
+}
+
+/// A message of the session that the hub no longer takes is parked, and takes no room of those that it does.
+#[test]
+fn a_resumed_message_that_is_too_large_now_is_parked() {
+    let mut link = Link::new();
+    link.connect(false, &[]);
+    link.push(&"x".repeat(300));
+    link.push("small");
+    hang_up(&mut link);
+    link.redial();
+    link.packets.clear();
+    link.connect(true, &[(PropertyId::MaximumPacketSize, Value::U32(200))]);
+    assert_eq!(payloads(&link.sent()), ["small"]);
+    let stats = link.core.stats();
+    assert_eq!((stats.parked, stats.unacknowledged), (1, 1));
+    let parked = |event: &Event| matches!(event, Event::Uplink(UplinkEvent::Parked(refusal)) if refusal.reason == ReasonCode::PACKET_TOO_LARGE);
+    assert!(link.events.iter().any(parked));
+    assert_eq!(link.core.spool().parked(), 1);
+}
+
+/// A hub of QoS 0 serves subscriptions as long as there is nothing to deliver.
+#[test]
+fn a_hub_without_qos_1_is_left_only_by_a_link_with_messages() {
+    let mut link = Link::new();
+    link.core.subscribe(at(1), text("cmd/#"), QoS::AtLeastOnce);
+    link.connect(false, &[(PropertyId::MaximumQoS, Value::Byte(0))]);
+    assert_eq!((link.core.link(), link.hangups), (LinkState::Idle, 0));
+}
+
+#[test]
+fn a_hub_with_retain_gets_the_flag_and_one_without_is_told_at_its_first_message() {
+    for (available, expected) in [(1, [true, false, false]), (0, [false; 3])] {
+        let mut link = Link::new();
+        link.connect(false, &[(PropertyId::RetainAvailable, Value::Byte(available))]);
+        let mut said = Vec::new();
+        for retain in [true, false, true] {
+            let mut row = Row::new(text("plant/1"), Bytes::from_static(b"x"));
+            row.retain = retain && said.len() < 2;
+            link.push_row(row);
+            said.push(
+                link.events.iter().filter(|e| matches!(e, Event::Uplink(UplinkEvent::RetainCleared))).count(),
+            );
+        }
+        assert_eq!(link.sent().iter().map(|publish| publish.retain).collect::<Vec<_>>(), expected);
+        let once = usize::from(available == 0);
+        assert_eq!(said, [once; 3]);
+    }
+}
+
+/// A slow answer to a PINGREQ makes the next one come earlier, however quick the acknowledgements of messages are.
+#[test]
+fn a_slow_ping_leaves_the_next_one_more_time() {
+    let mut link = Link::new();
+    link.core.subscribe(at(1), text("cmd/#"), QoS::AtLeastOnce);
+    link.connect(false, &[]);
+    for n in 0..20 {
+        link.push("x");
+        let id = link.sent()[0].packet_id.unwrap();
+        link.now_ms += 10;
+        link.answer(id.get(), ReasonCode::SUCCESS);
+        assert_eq!(link.core.stats().acknowledged, n + 1);
+    }
+    let until_ping = |link: &mut Link| {
+        let began_ms = link.now_ms;
+        while !link.packets.contains(&Packet::PingReq) {
+            link.now_ms = link.core.poll_timeout().unwrap();
+            link.input(Input::Timeout);
+        }
+        link.packets.clear();
+        link.now_ms - began_ms
+    };
+    assert_eq!(until_ping(&mut link), 11_000);
+    link.now_ms += 1_500;
+    link.receive(&Packet::PingResp);
+    assert_eq!(
+        until_ping(&mut link),
+        7_500,
+        "of 15 s twice four times 1.5 s are left for answers, at most half"
+    );
+}

@@ -1,0 +1,83 @@
+//! Connections of clients: who may come in, under which name, and what is told of the end.
+
+use edge_bridge::listener::{Config, Event};
+use edge_bridge::session::Closed;
+use edge_bridge::wire::{Connect, PropertyId, QoS, ReasonCode, Subscription, Version};
+
+use crate::listener_support::*;
+use crate::site;
+
+#[test]
+fn connections_are_bounded_and_must_say_connect_in_time() {
+    let mut config = Config::default();
+    config.max_connections = 1;
+    let mut site = Site::new(config);
+    let silent = site.open(Version::V5);
+    assert!(site.listener.accept(site.now).is_none());
+    site.pass(10_000);
+    assert!(site.is_closed(silent));
+    site.client("c", Version::V5);
+}
+
+#[test]
+fn a_keep_alive_beyond_ours_is_told() {
+    let mut site = site();
+    for (asked, told) in [(0, Some(300)), (301, Some(300)), (300, None)] {
+        let (_, ack) = site.connect(Connect { keep_alive_s: asked, ..connect("c", Version::V5) });
+        assert_eq!(ack.properties.u16(PropertyId::ServerKeepAlive), told);
+    }
+}
+
+#[test]
+fn a_client_without_a_name_gets_one() {
+    let mut site = site();
+    let (_, ack) = site.connect(connect("", Version::V5));
+    let name = ack.properties.utf8(PropertyId::AssignedClientIdentifier).unwrap();
+    assert!(!name.is_empty());
+    let (_, ack) = site.connect(connect("", Version::V5));
+    assert_ne!(ack.properties.utf8(PropertyId::AssignedClientIdentifier), Some(name));
+    let (_, ack) = site.connect(connect("", Version::V311));
+    assert_eq!(ack.reason, ReasonCode::SUCCESS);
+    assert_eq!(site.listener.stats().sessions, 3);
+}
+
+#[test]
+fn who_may_not_connect_is_told_so() {
+    let mut site = site();
+    let only_ann = |connect: &Connect| match connect.username.as_deref() {
+        Some("ann") if connect.password.as_deref() == Some(&b"secret"[..]) => Ok(()),
+        _ => Err(ReasonCode::BAD_USER_NAME_OR_PASSWORD),
+    };
+    site.listener = site.listener.with_authenticate(Box::new(only_ann));
+    let (peer, ack) = site.connect(connect("c", Version::V5));
+    assert_eq!(ack.reason, ReasonCode::BAD_USER_NAME_OR_PASSWORD);
+    assert!(site.is_closed(peer));
+    let refused = Event::Refused {
+        connection: peer.connection,
+        client: text("c"),
+        reason: ReasonCode::BAD_USER_NAME_OR_PASSWORD,
+    };
+    assert!(site.events.contains(&refused));
+    let known = || Connect {
+        username: Some(text("ann")),
+        password: Some("secret".into()),
+        ..connect("c", Version::V311)
+    };
+    assert_eq!(site.connect(known()).1.reason, ReasonCode::SUCCESS);
+}
+
+#[test]
+fn events_name_the_client_and_the_reason() {
+    let mut site = site();
+    let peer = site.client("c", Version::V5);
+    site.send(peer, &[subscribe_as(vec![Subscription::new(text("$share/g/a"), QoS::AtMostOnce)], None)]);
+    site.cut(peer);
+    let client = text("c");
+    let connection = peer.connection;
+    let expected = [
+        Event::Connected { connection, client: client.clone(), version: Version::V5, session_present: false },
+        Event::Subscribed { connection, client: client.clone(), granted: 0, refused: 1 },
+        Event::Disconnected { connection, client: Some(client), why: Closed::Transport },
+    ];
+    assert_eq!(site.events, expected);
+}

@@ -1,0 +1,45 @@
+//! The listener in virtual time, with clients that are packets and nothing else. Promises 1, 10, 12.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
+
+mod connections;
+mod held_wills;
+mod histories;
+mod hostile;
+mod lanes;
+#[path = "../listener_support/mod.rs"]
+mod listener_support;
+mod memory;
+mod places;
+#[path = "../support/random.rs"]
+mod random;
+mod receipts;
+mod returns;
+mod rules;
+mod sessions;
+mod shares;
+mod slow_readers;
+mod subscriptions;
+mod topics;
+mod versions;
+mod waiting;
+mod wills;
+
+use edge_bridge::listener::Config;
+use edge_bridge::wire::{PropertyId, Version};
+
+use crate::listener_support::*;
+
+const EXPIRY: PropertyId = PropertyId::SessionExpiryInterval;
+const BOTH: [Version; 2] = [Version::V311, Version::V5];
+
+fn site() -> Site {
+    Site::new(Config::default())
+}
+
+/// A subscriber of `a`, and a publisher.
+fn pair(site: &mut Site, version: Version) -> (Peer, Peer) {
+    let (subscriber, publisher) = (site.client("sub", version), site.client("pub", version));
+    site.send(subscriber, &[subscribe(&["a"])]);
+    site.received(subscriber);
+    (subscriber, publisher)
+}

@@ -1,0 +1,234 @@
+//! Places of connections while the queue is full: publishers that gave up, or wait without end, lock nobody out.
+
+use crate::listener_support::*;
+use bytes::BytesMut;
+use edge_bridge::listener::{Config, ConnectionId, Event};
+use edge_bridge::wire::{self, Connect, Packet, ReasonCode, Version};
+
+fn full_site(max_connections: usize) -> Site {
+    let mut config = Config::default();
+    config.max_connections = max_connections;
+    let mut site = Site::new(config);
+    site.set_room(false);
+    site
+}
+
+/// Connects, and publishes a message that is held.
+fn publisher(site: &mut Site, name: &str, keep_alive_s: u16) -> Peer {
+    let version = if keep_alive_s == 0 { Version::V311 } else { Version::V5 };
+    let (peer, _) = site.connect(Connect { keep_alive_s, ..connect(name, version) });
+    site.send(peer, &[publish(1, "store/x", name)]);
+    assert!(!site.listener.may_read(peer.connection));
+    peer
+}
+
+fn gone(site: &mut Site, peer: Peer) {
+    gone_with(site, peer, &[]);
+}
+
+/// Gone, with these packets unread.
+fn gone_with(site: &mut Site, peer: Peer, unread: &[Packet]) {
+    let mut bytes = BytesMut::new();
+    for packet in unread {
+        wire::encode(packet, peer.version, &mut bytes).unwrap();
+    }
+    site.listener.handle_gone(site.now, peer.connection, &bytes);
+    site.outputs();
+}
+
+fn accept(site: &mut Site) -> Option<ConnectionId> {
+    let accepted = site.listener.accept(site.now);
+    site.outputs();
+    accepted
+}
+
+#[test]
+fn a_publisher_that_gave_up_makes_place_for_the_next_connection() {
+    let mut site = full_site(3);
+    let [a, b, c] = ["a", "b", "c"].map(|name| publisher(&mut site, name, 0));
+    assert_eq!(accept(&mut site), None, "all of them are there");
+    gone(&mut site, b);
+    site.pass(1_000);
+    gone(&mut site, a);
+    for peer in [a, b] {
+        assert!(!site.is_closed(peer), "what it sent may still find room");
+        assert!(accept(&mut site).is_some());
+        assert!(site.is_closed(peer), "the one that was not read for longest goes first");
+    }
+    assert_eq!(accept(&mut site), None);
+    assert_eq!((site.listener.stats().displaced, site.listener.stats().connections), (2, 3));
+    assert!(!site.is_closed(c));
+}
+
+#[test]
+fn a_publisher_that_waits_for_room_makes_place_after_ten_seconds() {
+    let mut site = full_site(2);
+    let a = publisher(&mut site, "a", 60);
+    site.pass(4_000);
+    let b = publisher(&mut site, "b", 60);
+    site.pass(5_999);
+    assert_eq!(accept(&mut site), None);
+    site.pass(1);
+    assert!(accept(&mut site).is_some());
+    assert_eq!(told(&site.received(a)), Some(ReasonCode::SERVER_BUSY));
+    assert!(site.is_closed(a) && !site.is_closed(b));
+    assert_eq!(accept(&mut site), None);
+}
+
+/// A connection that may be read is never displaced, however long it is silent.
+#[test]
+fn a_connection_that_may_be_read_keeps_its_place() {
+    let mut site = full_site(2);
+    let (subscriber, _) = site.connect(stays("valve", Version::V311));
+    let silent = site.open(Version::V5);
+    site.pass(9_000);
+    assert_eq!(accept(&mut site), None);
+    gone(&mut site, subscriber);
+    assert_eq!(accept(&mut site), None, "its end comes by reading");
+    assert!(!site.is_closed(silent) && !site.is_closed(subscriber));
+}
+
+/// Nobody answers for one that is gone: it is not silent because it is not read.
+#[test]
+fn keep_alive_counts_again_when_the_peer_is_gone() {
+    let mut site = full_site(10);
+    let [gave_up, waits] = ["gave-up", "waits"].map(|name| publisher(&mut site, name, 5));
+    site.pass(2_000);
+    gone(&mut site, gave_up);
+    site.pass(5_000);
+    assert!(!site.is_closed(gave_up));
+    site.pass(1_000);
+    assert!(site.is_closed(gave_up));
+    site.pass(600_000);
+    assert!(!site.is_closed(waits), "its pings may be there, unread");
+}
+
+#[test]
+fn what_a_publisher_left_behind_is_stored_if_there_is_room_in_time() {
+    let mut site = full_site(10);
+    let peer = publisher(&mut site, "a", 60);
+    site.send(peer, &[publish(2, "store/x", "unread")]);
+    gone(&mut site, peer);
+    site.pass(10_000);
+    site.set_room(true);
+    site.outputs();
+    assert_eq!(site.stored.len(), 2);
+    site.cut(peer);
+    assert!(site.is_closed(peer));
+}
+
+/// A publisher with a will, held.
+fn with_will(site: &mut Site) -> Peer {
+    let connect = Connect { will: will("store/gone", &[]), keep_alive_s: 5, ..connect("a", Version::V5) };
+    let (peer, _) = site.connect(connect);
+    site.send(peer, &[publish(1, "store/x", "held")]);
+    peer
+}
+
+/// It left in order, and that is not read: no will, however the connection ends.
+#[test]
+fn an_unread_disconnect_counts_when_the_connection_ends() {
+    let ends: [fn(&mut Site, Peer); 4] = [
+        |site, _| site.pass(10_000),
+        |site, _| assert!(accept(site).is_some()),
+        |site, peer| site.cut(peer),
+        |site, peer| {
+            gone(site, peer);
+            site.cut(peer);
+        },
+    ];
+    for end in ends {
+        for (reason, wills) in [(ReasonCode::SUCCESS, 0), (ReasonCode::DISCONNECT_WITH_WILL, 1)] {
+            let mut site = full_site(1);
+            let peer = with_will(&mut site);
+            gone_with(
+                &mut site,
+                peer,
+                &[publish(2, "store/x", "unread"), Packet::PingReq, disconnect(reason)],
+            );
+            assert!(!site.is_closed(peer));
+            end(&mut site, peer);
+            assert!(site.is_closed(peer));
+            assert_eq!(site.listener.stats().received, 1 + wills, "{reason:?}");
+        }
+    }
+}
+
+#[test]
+fn the_beginning_of_a_disconnect_is_none() {
+    let mut site = full_site(1);
+    let peer = with_will(&mut site);
+    site.listener.handle_gone(site.now, peer.connection, b"\xe0");
+    site.cut(peer);
+    assert_eq!(site.listener.stats().received, 2, "the message and the will");
+}
+
+/// A judgement about a connection that was not read holds no longer than that.
+#[test]
+fn a_connection_that_is_read_again_is_not_gone() {
+    let mut site = full_site(1);
+    let peer = with_will(&mut site);
+    gone_with(&mut site, peer, &[disconnect(ReasonCode::SUCCESS)]);
+    site.set_room(true);
+    site.send(peer, &[Packet::PingReq]);
+    site.set_room(false);
+    site.send(peer, &[publish(2, "store/x", "held")]);
+    assert_eq!(accept(&mut site), None, "it is there");
+    site.cut(peer);
+    assert_eq!(site.listener.stats().received, 3, "two messages and the will");
+}
+
+/// Each leaves a session for which the message of `publisher` to `plant/x` waits.
+fn absent_with_a_message(site: &mut Site, publisher: Peer, names: &[&str]) {
+    for name in names {
+        let peer = site.client(name, Version::V5);
+        site.send(peer, &[subscribe(&["plant/#"])]);
+        site.send(peer, &[disconnect(ReasonCode::SUCCESS)]);
+        site.pass(1_000);
+    }
+    site.send(publisher, &[publish(1, "plant/x", "1")]);
+}
+
+fn sessions_ended(site: &Site) -> Vec<(&str, usize)> {
+    let ended = site.events.iter().filter_map(|event| match event {
+        Event::SessionEnded { client, dropped } => Some((client.as_str(), *dropped)),
+        _ => None,
+    });
+    ended.collect()
+}
+
+/// Otherwise one client locks out all others for as long as its sessions last.
+#[test]
+fn sessions_of_absent_clients_lock_nobody_out() {
+    let mut config = Config::default();
+    config.max_sessions = 4;
+    let mut site = Site::new(config);
+    let publisher = site.client("publisher", Version::V5);
+    // Its session would end last: the time away counts, not the expiry that a client asks for.
+    absent_with_a_message(&mut site, publisher, &["z", "b", "c"]);
+    let sensor = site.client("sensor", Version::V5);
+    assert_eq!(sessions_ended(&site), [("z", 1)], "the one that was away longest");
+    site.cut(sensor);
+    site.client("another", Version::V5);
+    assert_eq!(sessions_ended(&site).last(), Some(&("sensor", 0)), "an empty one before all others");
+    site.client("third", Version::V311);
+    assert_eq!(sessions_ended(&site).last(), Some(&("b", 1)));
+    let stats = site.listener.stats();
+    assert_eq!((stats.sessions, stats.refused, stats.dropped_full), (4, 0, 2));
+    assert_eq!(stats.sessions_given_up, 3);
+    let kept = site.client("c", Version::V5);
+    assert_eq!(site.payloads(kept), ["1"], "the others keep what waits for them");
+}
+
+#[test]
+fn the_session_of_a_connected_client_makes_no_place() {
+    let mut config = Config::default();
+    config.max_sessions = 2;
+    let mut site = Site::new(config);
+    let publisher = site.client("publisher", Version::V5);
+    let reader = site.client("reader", Version::V5);
+    let (_, ack) = site.connect(stays("third", Version::V5));
+    assert_eq!(ack.reason, ReasonCode::QUOTA_EXCEEDED);
+    assert!(!site.is_closed(publisher) && !site.is_closed(reader));
+    assert_eq!(site.listener.stats().refused, 1);
+}

@@ -1,0 +1,103 @@
+//! Wills: when one is published, and when it is not.
+
+use edge_bridge::wire::{Connect, Packet, PropertyId, Publish, QoS, ReasonCode, Value, Version};
+
+use crate::listener_support::*;
+use crate::{BOTH, EXPIRY, pair, site};
+
+#[test]
+fn a_silent_client_is_closed_and_its_will_published() {
+    for version in BOTH {
+        let mut site = site();
+        let (watcher, _) = pair(&mut site, version);
+        let (client, _) = site.connect(Connect { will: will("a", &[]), ..connect("c", version) });
+        site.pass(60_000);
+        site.send(client, &[Packet::PingReq]);
+        site.pass(89_000);
+        assert!(!site.is_closed(client));
+        site.pass(1_001);
+        assert!(site.is_closed(client));
+        assert_eq!(site.payloads(watcher), ["gone"]);
+        assert_eq!(site.listener.ingest_mut().seen.len(), 1, "the hub learns of it too");
+        let mqtt5 = version == Version::V5;
+        assert_eq!(told(&site.received(client)), mqtt5.then_some(ReasonCode::KEEP_ALIVE_TIMEOUT));
+    }
+}
+
+#[test]
+fn a_normal_disconnect_discards_the_will_and_0x04_keeps_it() {
+    for (reason, wills) in [(ReasonCode::NORMAL_DISCONNECTION, 0), (ReasonCode::DISCONNECT_WITH_WILL, 1)] {
+        let mut site = site();
+        let (watcher, _) = pair(&mut site, Version::V5);
+        let (client, _) = site.connect(Connect { will: will("a", &[]), ..connect("c", Version::V5) });
+        site.send(client, &[disconnect(reason)]);
+        assert_eq!(site.messages(watcher).len(), wills);
+    }
+}
+
+#[test]
+fn a_will_with_delay_waits_and_a_client_that_comes_back_takes_it_along() {
+    let delay = [(PropertyId::WillDelayInterval, Value::U32(30))];
+    let with_will = || Connect { will: will("a", &delay), ..stays("c", Version::V5) };
+    let mut site = site();
+    let (watcher, _) = pair(&mut site, Version::V5);
+    let (client, _) = site.connect(with_will());
+    site.cut(client);
+    site.pass(29_000);
+    let (client, _) = site.connect(with_will());
+    site.pass(60_000);
+    assert_eq!(site.payloads(watcher), [""; 0]);
+    site.cut(client);
+    site.pass(29_999);
+    assert_eq!(site.payloads(watcher), [""; 0]);
+    site.pass(1);
+    assert_eq!(site.payloads(watcher), ["gone"]);
+}
+
+#[test]
+fn a_will_does_not_outlive_its_session() {
+    let delay = [(PropertyId::WillDelayInterval, Value::U32(3600))];
+    let mut site = site();
+    let (watcher, _) = pair(&mut site, Version::V5);
+    let short = properties(&[(EXPIRY, Value::U32(5))]);
+    let connect_short =
+        || Connect { will: will("a", &delay), properties: short.clone(), ..stays("c", Version::V5) };
+    let (client, _) = site.connect(connect_short());
+    site.cut(client);
+    site.pass(5_000);
+    assert_eq!(site.payloads(watcher), ["gone"], "due with the session's end");
+    let (client, _) = site.connect(connect_short());
+    site.cut(client);
+    let (_, _) = site.connect(Connect { clean_start: true, ..connect_short() });
+    assert_eq!(site.payloads(watcher), ["gone"], "a clean start ends the session");
+}
+
+#[test]
+fn a_shutdown_tells_mqtt_5_and_publishes_no_will() {
+    let mut site = site();
+    let (watcher, _) = pair(&mut site, Version::V5);
+    let (client, _) = site.connect(Connect { will: will("a", &[]), ..connect("c", Version::V311) });
+    site.listener.shut_down(site.now);
+    site.outputs();
+    assert!(site.is_closed(watcher) && site.is_closed(client));
+    let packets = site.received(watcher);
+    assert_eq!(told(&packets), Some(ReasonCode::SERVER_SHUTTING_DOWN));
+    assert!(!packets.iter().any(|p| matches!(p, Packet::Publish(_))));
+    assert_eq!(site.received(client), []);
+}
+
+#[test]
+fn a_will_at_qos_2_is_refused_where_the_client_can_know_and_sent_at_qos_1_where_not() {
+    let mut site = site();
+    let (watcher, _) = pair(&mut site, Version::V5);
+    let high = |version| {
+        let mut will = will("a", &[]);
+        will.as_mut().unwrap().qos = QoS::ExactlyOnce;
+        Connect { will, ..connect("c", version) }
+    };
+    let (_, ack) = site.connect(high(Version::V5));
+    assert_eq!(ack.reason, ReasonCode::QOS_NOT_SUPPORTED);
+    let (client, _) = site.connect(high(Version::V311));
+    site.cut(client);
+    assert_eq!(site.messages(watcher)[0].qos, QoS::AtLeastOnce);
+}

@@ -1,0 +1,169 @@
+//! Poison messages: those at which the hub closes the connection.
+
+use std::collections::HashSet;
+
+use edge_bridge::bridge::UplinkEvent;
+use edge_bridge::wire::{PropertyId, ReasonCode, Value};
+
+use crate::random::Rng;
+use crate::refusal_support::{Answer, Rig, TAKEN, number};
+use crate::{MINUTE, SECOND};
+
+/// A hub that closes on, or refuses, one payload. 500 rows behind it within 90 s, an alarm that comes meanwhile within 10 s.
+#[test]
+fn a_poison_message_stops_no_line() {
+    let bad: [&[u32]; 4] = [&[0], &[100], &[0, 1, 2], &[3, 4, 90, 91, 300]];
+    let answers = [
+        Answer::Disconnect(0x81),
+        Answer::Disconnect(0x95),
+        Answer::Close,
+        Answer::Ack(0x95),
+        Answer::Ack(0xa0),
+    ];
+    for (answer, bad, receive_maximum, keeps_session) in answers.into_iter().flat_map(|answer| {
+        bad.into_iter().flat_map(move |bad| {
+            [(1, true), (20, true), (20, false), (1_000, true)].map(|(rm, keeps)| (answer, bad, rm, keeps))
+        })
+    }) {
+        let case =
+            format!("{answer:?} at {bad:?}, receive maximum {receive_maximum}, session kept {keeps_session}");
+        let poison: HashSet<u32> = bad.iter().copied().collect();
+        let known = poison.clone();
+        let mut rig =
+            Rig::new(move |_, publish| if known.contains(&number(publish)) { answer } else { TAKEN });
+        rig.properties = vec![(PropertyId::ReceiveMaximum, Value::U16(receive_maximum))];
+        rig.keeps_session = keeps_session;
+        rig.latency_ms = if receive_maximum == 1 { 2 } else { 20 };
+        rig.fill(500, 1);
+        rig.run_until(SECOND);
+        rig.push("alarm", 10_000);
+        rig.run_until(11 * SECOND);
+        if bad.len() < 3 {
+            assert_eq!(rig.arrived("alarm"), [10_000], "{case}: alarm");
+        }
+        rig.run_until(91 * SECOND);
+        let expected: HashSet<_> = (0..500).filter(|n| !poison.contains(n)).collect();
+        let missing: Vec<_> =
+            expected.difference(&rig.arrived("t/0").into_iter().collect()).copied().collect();
+        assert!(missing.is_empty(), "{case}: {} missing, {:?}", missing.len(), rig.core.stats());
+        assert_eq!(rig.arrived("alarm"), [10_000], "{case}");
+        assert_eq!(rig.core.spool().len(), bad.len(), "{case}: none is lost");
+        assert!(rig.told() < 20, "{case}: {:?}", rig.events);
+        rig.script = Box::new(|_, _| TAKEN);
+        rig.run_until_empty(25 * MINUTE);
+        assert_eq!(rig.arrived("t/0").len(), 500, "{case}");
+    }
+}
+
+/// A hub that closes at one message, whatever it says then, gets the others, and that message once it is mended.
+#[test]
+fn a_message_that_the_hub_blames_on_something_else_stops_no_line() {
+    let reasons = [0x8e, 0x9d, 0x9c, 0x97, 0x96, 0x98, 0x89, 0x8b, 0x00];
+    let bad: [&[u32]; 3] = [&[0], &[100], &[3, 4]];
+    for (reason, bad, receive_maximum) in reasons
+        .into_iter()
+        .flat_map(|reason| bad.into_iter().flat_map(move |bad| [1, 20, 1_000].map(|rm| (reason, bad, rm))))
+    {
+        let case = format!("{reason:#x} at {bad:?}, receive maximum {receive_maximum}");
+        let mut rig =
+            Rig::new(
+                move |_, publish| {
+                    if bad.contains(&number(publish)) { Answer::Disconnect(reason) } else { TAKEN }
+                },
+            );
+        rig.properties = vec![(PropertyId::ReceiveMaximum, Value::U16(receive_maximum))];
+        rig.fill(500, 1);
+        rig.run_until(SECOND);
+        rig.push("alarm", 10_000);
+        rig.run_until(if bad.len() == 1 { 60 * SECOND } else { 150 * SECOND });
+        let arrived = (rig.arrived("t/0").len(), rig.arrived("alarm").len());
+        assert_eq!(arrived, (500 - bad.len(), 1), "{case}: {:?}", rig.core.stats());
+        for n in 10_001..10_010 {
+            rig.push("alarm", n);
+            rig.run_until(rig.now_ms + 30 * SECOND);
+            assert_eq!(rig.arrived("alarm").last(), Some(&n), "{case}: an alarm after it");
+        }
+        assert_eq!(rig.core.spool().len(), bad.len(), "{case}: none is lost");
+        assert!(rig.dials < 60, "{case}: {} dials", rig.dials);
+        rig.script = Box::new(|_, _| TAKEN);
+        rig.run_until_empty(25 * MINUTE);
+        assert_eq!(rig.arrived("t/0").len(), 500, "{case}");
+    }
+}
+
+/// Two gateways of one name throw each other out: no message is to blame.
+#[test]
+fn two_clients_of_one_name_make_no_poison() {
+    for every_ms in [None, Some(2 * SECOND)] {
+        let mut rig = Rig::new(|_, _| TAKEN);
+        let (mut random, mut out_ms) = (Rng::new(1), 0);
+        for n in 0..3_000 {
+            rig.latency_ms = 20 + random.below(480);
+            rig.push(if n % 10 == 0 { "alarm" } else { "t/0" }, n);
+            rig.run_until(rig.now_ms + 100);
+            if rig.now_ms >= out_ms {
+                out_ms = rig.now_ms + every_ms.unwrap_or_else(|| random.below(5 * SECOND));
+                rig.throw_out(0x8e);
+            }
+        }
+        assert!(rig.dials > 15, "{} dials", rig.dials);
+        assert_eq!((rig.core.stats().poison, rig.core.stats().parked), (0, 0));
+        rig.run_until_empty(MINUTE);
+        rig.assert_all_in_order(3_000);
+    }
+}
+
+/// The log names the poison message: its topic and the hub's reason.
+#[test]
+fn poison_is_named() {
+    let mut rig =
+        Rig::new(|_, publish| if publish.topic == "bad" { Answer::Disconnect(0x90) } else { TAKEN });
+    rig.push("bad", 0);
+    rig.push("good", 1);
+    rig.run_until(MINUTE);
+    let named = rig.events.iter().any(|event| {
+        matches!(event, UplinkEvent::Poison(refusal)
+            if refusal.topic == "bad" && refusal.reason == ReasonCode::TOPIC_NAME_INVALID)
+    });
+    assert!(named, "{:?}", rig.events);
+    // Found at first, after 5 s and after 40 s.
+    assert_eq!((rig.core.stats().poison, rig.arrived("good")), (3, vec![1]));
+}
+
+/// A hub's own protocol error in a message to us is not blamed on what is on its way; one in an answer may be about the message.
+#[test]
+fn a_protocol_error_of_the_hub_is_no_poison_unless_it_answers_a_message() {
+    for receive_maximum in [1, 20] {
+        // For a minute everything is answered by a malformed message to us.
+        let mut rig = Rig::new(|now_ms, _| if now_ms < MINUTE { Answer::MalformedPublish } else { TAKEN });
+        rig.properties = vec![(PropertyId::ReceiveMaximum, Value::U16(receive_maximum))];
+        rig.fill(20, 1);
+        rig.run_until_empty(2 * MINUTE);
+        rig.assert_all_in_order(20);
+        assert_eq!(rig.core.stats().poison, 0);
+        assert!(rig.dials < 20, "{} dials", rig.dials);
+
+        let mut rig = Rig::new(|_, publish| if number(publish) == 3 { Answer::MalformedAck } else { TAKEN });
+        rig.properties = vec![(PropertyId::ReceiveMaximum, Value::U16(receive_maximum))];
+        rig.fill(20, 1);
+        rig.run_until(MINUTE);
+        assert_eq!(rig.arrived("t/0").len(), 19, "{:?}", rig.core.stats());
+        assert!(rig.core.stats().poison > 0);
+    }
+}
+
+/// A hub that accepts and then throws us out whatever it gets: a bounded number of dials, nothing lost, all delivered when it heals.
+#[test]
+fn a_hub_that_closes_on_everything_loses_nothing() {
+    for answer in [Answer::Close, Answer::Disconnect(0x80), Answer::Disconnect(0x89)] {
+        let mut rig = Rig::new(move |_, _| answer);
+        rig.fill(300, 3);
+        rig.run_until(5 * MINUTE);
+        assert!(rig.dials < 80, "{} dials", rig.dials);
+        assert_eq!(rig.core.spool().len(), 300);
+        rig.script = Box::new(|_, _| TAKEN);
+        rig.run_until_empty(3 * MINUTE);
+        rig.assert_all(300);
+        assert!(rig.told() < 20, "{:?}", rig.events);
+    }
+}
