@@ -9,12 +9,12 @@ pub mod listener;
 #[cfg(feature = "net")]
 pub mod net;
 mod pieces;
-mod publisher;
 #[cfg(test)]
 #[path = "../tests/support/random.rs"]
 mod random;
 pub mod row;
 pub mod session;
+mod stop_and_wait;
 pub mod wire;
 
 #[cfg(feature = "net")]

@@ -121,14 +121,15 @@ impl World {
         for steps in 0.. {
             assert!(steps < 100_000, "a deadline that never moves");
             let answer_ms = self.answers.first().map(|(at_ms, _)| *at_ms);
-            let due_ms = [answer_ms, self.core.poll_timeout()].into_iter().flatten().min();
+            let due_ms = [answer_ms, self.core.next_deadline()].into_iter().flatten().min();
             let Some(due_ms) = due_ms.filter(|due_ms| *due_ms <= until_ms) else { break };
             self.now_ms = due_ms.max(self.now_ms);
             if answer_ms == Some(due_ms) {
                 let (_, packet) = self.answers.remove(0);
                 self.receive(&packet);
             } else {
-                self.input(Input::Timeout);
+                self.core.handle_timeout(Now { up_ms: self.now_ms, wall_ms: 0 });
+                self.outputs();
             }
         }
         self.now_ms = until_ms;

@@ -35,7 +35,7 @@ pub trait Encode {
     }
 
     /// Time at which [`poll`](Self::poll) is to be asked again, in milliseconds of `Now::up_ms`. Default: none.
-    fn poll_timeout(&self) -> Option<u64> {
+    fn next_deadline(&self) -> Option<u64> {
         None
     }
 }
@@ -197,8 +197,8 @@ impl<E: Encode> Pack for BatchPack<E> {
         }
     }
 
-    fn poll_timeout(&self) -> Option<u64> {
-        self.open.iter().map(|batch| batch.due_ms).chain(self.encoder.poll_timeout()).min()
+    fn next_deadline(&self) -> Option<u64> {
+        self.open.iter().map(|batch| batch.due_ms).chain(self.encoder.next_deadline()).min()
     }
 
     fn held_bytes(&self) -> usize {

@@ -60,7 +60,7 @@ impl<P: Pack> Uplink<P> {
             return false;
         }
         self.sweep.end_wait();
-        let sweep_ms = if self.sweep.is_active() { Some(now_ms) } else { self.sweep.poll_timeout() };
+        let sweep_ms = if self.sweep.is_active() { Some(now_ms) } else { self.sweep.next_deadline() };
         let mut pass = Pass {
             filter,
             work,
@@ -241,7 +241,7 @@ impl<P: Pack> Uplink<P> {
         if !pass.found.is_empty() {
             return Some(pass.found_ms + WITHIN_MS);
         }
-        pass.resume_ms.or_else(|| self.sweep.poll_timeout())
+        pass.resume_ms.or_else(|| self.sweep.next_deadline())
     }
 
     fn retry_parked(&mut self, now_ms: u64, filter: &Utf8) {
@@ -344,7 +344,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
     /// Lists the topics that the hub refuses now.
     pub fn parked(&self, now: Now) -> ParkedList {
         let mut topics = self.uplink.refused_list(now.up_ms, &self.spool);
-        let sweep_ms = self.uplink.sweep.poll_timeout().map(|at_ms| at_ms.saturating_sub(now.up_ms));
+        let sweep_ms = self.uplink.sweep.next_deadline().map(|at_ms| at_ms.saturating_sub(now.up_ms));
         topics.extend(self.uplink.apart.list(sweep_ms));
         let (parked, in_place) = (self.spool.parked(), self.spool.in_place());
         let in_place_reason = self.spool.in_place_reason().filter(|_| in_place > 0);

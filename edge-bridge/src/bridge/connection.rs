@@ -92,10 +92,6 @@ impl Connection {
         self.broken_here || matches!(closed, Closed::KeepAlive | Closed::Handshake)
     }
 
-    pub(super) fn on_timeout(&mut self, now: Now) {
-        self.session.handle_input(now.up_ms, session::Input::Timeout);
-    }
-
     /// Handles events, sends what can be sent, looks for a stall. `Some` when the connection is over.
     pub(super) fn turn<S: Spool, P: Pack>(
         &mut self,

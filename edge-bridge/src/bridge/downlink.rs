@@ -128,7 +128,7 @@ impl Downlink {
     }
 
     /// Returns the time at which a refused filter is to be asked for again.
-    pub(super) fn poll_timeout(&self, session: &Session) -> Option<u64> {
+    pub(super) fn next_deadline(&self, session: &Session) -> Option<u64> {
         let asked = |filter: &Utf8| self.asked.iter().any(|(_, filters)| filters.contains(filter));
         let waiting = self.refused.iter().filter(|(filter, _)| session.is_open() && !asked(filter));
         waiting.map(|(_, filter)| filter.due_ms).min()
@@ -354,9 +354,9 @@ mod tests {
         downlink.on_asked(PacketId::MIN, &filters);
         downlink.on_suback(5_000, PacketId::MIN, &[ReasonCode::NOT_AUTHORIZED]);
         let rig = super::super::test_uplink::Rig::new(1, 1);
-        let due_ms = downlink.poll_timeout(&rig.session).unwrap();
+        let due_ms = downlink.next_deadline(&rig.session).unwrap();
         assert!((5_500..=6_000).contains(&due_ms), "{due_ms}");
         downlink.on_asked(PacketId::MIN, &filters);
-        assert_eq!(downlink.poll_timeout(&rig.session), None, "it was asked for");
+        assert_eq!(downlink.next_deadline(&rig.session), None, "it was asked for");
     }
 }

@@ -73,14 +73,14 @@ impl<P: Pack> Uplink<P> {
 
     /// Up time at which [`pump`](Self::pump) may have something to do without an event; none while only a PUBACK can make
     /// room.
-    pub(super) fn poll_timeout(&self, session: &Session) -> Option<u64> {
+    pub(super) fn next_deadline(&self, session: &Session) -> Option<u64> {
         if session.room() == 0 {
             return None;
         }
         if self.link.is_refused() {
-            let due_ms = if self.probing { self.pack.poll_timeout() } else { self.link.due_ms() };
+            let due_ms = if self.probing { self.pack.next_deadline() } else { self.link.due_ms() };
             let sweep_ms =
-                self.sweep.poll_timeout().filter(|_| self.sweep.is_active() && self.hand.is_none());
+                self.sweep.next_deadline().filter(|_| self.sweep.is_active() && self.hand.is_none());
             let waits = [due_ms, self.resume_ms, sweep_ms];
             return waits.into_iter().flatten().min().filter(|_| self.sent.is_empty());
         }
@@ -89,10 +89,10 @@ impl<P: Pack> Uplink<P> {
         }
         let waits = [
             self.resume_ms,
-            self.retries.poll_timeout(),
-            self.refusals.poll_timeout(),
-            self.sweep.poll_timeout().filter(|_| self.window.room() > 0 && self.may_sweep()),
-            self.pack.poll_timeout(),
+            self.retries.next_deadline(),
+            self.refusals.next_deadline(),
+            self.sweep.next_deadline().filter(|_| self.window.room() > 0 && self.may_sweep()),
+            self.pack.next_deadline(),
         ];
         waits.into_iter().flatten().min()
     }
@@ -235,7 +235,7 @@ impl<P: Pack> Uplink<P> {
 
     /// Tells that a row that is parked when it is leased overtakes none that was leased before.
     pub(super) fn pack_is_empty(&self) -> bool {
-        self.pack.held_bytes() == 0 && self.pack.poll_timeout().is_none()
+        self.pack.held_bytes() == 0 && self.pack.next_deadline().is_none()
     }
 
     /// `false`: nothing more can be sent now.

@@ -60,7 +60,7 @@ impl IdlePing {
 
     /// Returns the step that is due.
     pub(super) fn poll(&mut self, now_ms: u64, srtt_ms: Option<u64>) -> Option<StallAction> {
-        if now_ms < self.poll_timeout(srtt_ms)? {
+        if now_ms < self.next_deadline(srtt_ms)? {
             return None;
         }
         if self.asked_ms.is_none() {
@@ -73,7 +73,7 @@ impl IdlePing {
     }
 
     /// Returns the time of the next [`poll`](Self::poll).
-    pub(super) fn poll_timeout(&self, srtt_ms: Option<u64>) -> Option<u64> {
+    pub(super) fn next_deadline(&self, srtt_ms: Option<u64>) -> Option<u64> {
         let silent_ms = self.last_byte_ms.max(self.listening_ms.filter(|_| self.within_ms > 0)?);
         let patience_ms = PATIENCE_MS.max(ROUND_TRIPS * self.rtt_ms.max(srtt_ms.unwrap_or(0)));
         Some(match self.asked_ms {
@@ -115,7 +115,7 @@ mod tests {
             Some(StallAction::Break),
             "two seconds are left for the next connection"
         );
-        assert_eq!(ping.poll_timeout(None), None, "until there is another");
+        assert_eq!(ping.next_deadline(None), None, "until there is another");
     }
 
     #[test]
@@ -126,14 +126,18 @@ mod tests {
             assert_eq!(ping.poll(now_ms, None), None);
         }
         ping.set_listening(600_000, false);
-        assert_eq!(ping.poll_timeout(None), None, "something is unacknowledged: that is the stall breaker's");
+        assert_eq!(
+            ping.next_deadline(None),
+            None,
+            "something is unacknowledged: that is the stall breaker's"
+        );
         ping.set_listening(700_000, true);
-        assert_eq!(ping.poll_timeout(None), Some(711_000));
+        assert_eq!(ping.next_deadline(None), Some(711_000));
     }
 
     #[test]
     fn off_is_off() {
-        assert_eq!(listening(0).poll_timeout(None), None);
+        assert_eq!(listening(0).next_deadline(None), None);
     }
 
     #[test]
@@ -145,8 +149,8 @@ mod tests {
             Some(StallAction::Probe),
             "earlier, since the answer takes longer"
         );
-        assert_eq!(ping.poll_timeout(None), Some(7_500 + 6_000));
-        assert_eq!(listening(15_000).poll_timeout(Some(1_500)), Some(7_500));
+        assert_eq!(ping.next_deadline(None), Some(7_500 + 6_000));
+        assert_eq!(listening(15_000).next_deadline(Some(1_500)), Some(7_500));
     }
 
     #[test]
@@ -156,9 +160,9 @@ mod tests {
         for _ in 0..6 {
             ping.on_connected(0);
             ping.set_listening(0, true);
-            let asked_ms = ping.poll_timeout(None).unwrap();
+            let asked_ms = ping.next_deadline(None).unwrap();
             assert_eq!(ping.poll(asked_ms, None), Some(StallAction::Probe));
-            let broken_ms = ping.poll_timeout(None).unwrap();
+            let broken_ms = ping.next_deadline(None).unwrap();
             assert_eq!(ping.poll(broken_ms, None), Some(StallAction::Break));
             waits.push((broken_ms - asked_ms) / 1_000);
         }
@@ -175,7 +179,7 @@ mod tests {
         let mut ping = listening(15_000);
         assert_eq!(ping.poll(11_000, None), Some(StallAction::Probe));
         ping.on_connected(20_000);
-        assert_eq!(ping.poll_timeout(None), None, "nothing is wanted yet");
+        assert_eq!(ping.next_deadline(None), None, "nothing is wanted yet");
         ping.set_listening(20_000, true);
         assert_eq!(ping.poll(30_999, None), None);
         assert_eq!(ping.poll(31_000, None), Some(StallAction::Probe));
@@ -187,7 +191,7 @@ mod tests {
         ping.on_rtt(4_002);
         ping.on_rtt(0);
         // 3 002 ms are left: four of them, twice.
-        assert_eq!(ping.poll_timeout(None), Some(60_000 - 2 * 4 * 3_002));
+        assert_eq!(ping.next_deadline(None), Some(60_000 - 2 * 4 * 3_002));
         assert_eq!((idle_ping_every_ms(15_000), idle_ping_every_ms(6_000)), (11_000, 3_000));
     }
 }

@@ -1,14 +1,7 @@
 //! The bridge's decisions, without a socket: one upstream link over all of its connections.
 //!
-//! How to run a [`Core`]:
-//!
-//! 1. [`Core::start`]; then call [`poll_output`](Core::poll_output) until `None` and do what it says.
-//! 2. Say what happened with [`handle_input`](Core::handle_input): the dial succeeded or failed, bytes came, the connection ended, rows were pushed,
-//!    time passed. After each, 1's loop again.
-//! 3. Come back with [`Input::Timeout`] at [`poll_timeout`](Core::poll_timeout).
-//!
 //! There is one network connection at a time: between [`Output::Dial`] and [`Output::Hangup`] everything is about that one. The bytes of
-//! [`Output::Transmit`] go out in order; what a connection could not write when it ends is dropped.
+//! [`Output::Transmit`] go out in order; bytes that a connection could not write when it ends are dropped.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -23,8 +16,8 @@ mod dead_letter;
 mod dial;
 mod downlink;
 mod drain;
+mod events;
 mod idle_ping;
-mod io;
 mod link;
 mod link_refusal;
 mod memory_spool;
@@ -60,8 +53,8 @@ pub use batch_pack::{BatchLimits, BatchPack, Encode, RowBatch, Source};
 pub use config::LinkConfig;
 pub use dead_letter::{DEAD_LETTER_PREFIX, dead_letter_topic};
 pub use downlink::Refused;
+pub use events::{Event, Input, Output};
 pub use idle_ping::idle_ping_every_ms;
-pub use io::{Event, Input, Output};
 pub use link::LinkState;
 pub use pack::{Pack, Packed, Packing, RawPack};
 pub use refused_list::{ParkedList, ParkedRow, ParkedTopic};
@@ -80,10 +73,18 @@ use uplink::Uplink;
 use version::VersionChoice;
 
 use crate::ingest::Now;
-use crate::session::{AckHandle, Path, Resume, StaleAck};
+use crate::session::{self, AckHandle, Path, Resume, StaleAck};
 use crate::wire::{QoS, ReasonCode, Utf8};
 
-/// One upstream link. See the [module](self).
+/// One upstream link.
+///
+/// The caller
+///
+/// 1. calls [`start`](Self::start);
+/// 2. says what happened by [`handle_input`](Self::handle_input): the dial succeeded or failed, bytes came, the connection ended, rows were
+///    pushed; and asks for things: [`ack`](Self::ack), [`subscribe`](Self::subscribe), …
+/// 3. calls [`poll_output`](Self::poll_output) after each of these until it says `None`, and does what it says;
+/// 4. comes back with [`handle_timeout`](Self::handle_timeout) at [`next_deadline`](Self::next_deadline), if nothing else happens before.
 #[derive(Debug)]
 pub struct Core<S, P> {
     config: LinkConfig,
@@ -153,7 +154,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
         }
     }
 
-    /// Takes in what happened.
+    /// Takes in what happened to the connection, or to the spool.
     pub fn handle_input(&mut self, now: Now, input: Input<'_>) {
         match (input, &mut self.phase) {
             (Input::Dialed, Phase::Dialing) => self.connect(now),
@@ -165,13 +166,22 @@ impl<S: Spool, P: Pack> Core<S, P> {
             }
             (Input::Written { bytes, waited }, Phase::Up(connection)) => {
                 // Nothing is due earlier by it.
-                return connection.session.on_written(now.up_ms, bytes, waited);
+                let input = session::Input::Written { bytes, waited };
+                return connection.session.handle_input(now.up_ms, input);
             }
             (Input::HungUp(why), Phase::Up(connection)) => {
                 connection.on_hangup(now, why);
             }
-            (Input::Timeout, Phase::Waiting { until_ms }) if *until_ms <= now.up_ms => self.dial(),
-            (Input::Timeout, Phase::Up(connection)) => connection.on_timeout(now),
+            _ => {}
+        }
+        self.turn(now);
+    }
+
+    /// The clock reached [`next_deadline`](Self::next_deadline). Earlier it does nothing.
+    pub fn handle_timeout(&mut self, now: Now) {
+        match &mut self.phase {
+            Phase::Waiting { until_ms } if *until_ms <= now.up_ms => self.dial(),
+            Phase::Up(connection) => connection.session.handle_timeout(now.up_ms),
             _ => {}
         }
         self.turn(now);
@@ -183,18 +193,18 @@ impl<S: Spool, P: Pack> Core<S, P> {
         self.out.pop_front()
     }
 
-    /// Up time at which to call with [`Input::Timeout`], as `Now::up_ms`.
+    /// Time at which to call [`handle_timeout`](Self::handle_timeout), as `Now::up_ms`. May change after every `&mut` call.
     #[must_use]
-    pub fn poll_timeout(&self) -> Option<u64> {
+    pub fn next_deadline(&self) -> Option<u64> {
         let of_phase = match &self.phase {
             Phase::Offline | Phase::Dialing => None,
             Phase::Waiting { until_ms } => Some(*until_ms),
             Phase::Up(connection) => {
                 let session = &connection.session;
-                let stall = self.stall.poll_timeout(connection::delays(session));
-                let probe = self.idle_ping.poll_timeout(session.path().srtt_ms());
-                let (up, down) = (self.uplink.poll_timeout(session), self.downlink.poll_timeout(session));
-                [session.poll_timeout(), up, down, stall, probe].into_iter().flatten().min()
+                let stall = self.stall.next_deadline(connection::delays(session));
+                let probe = self.idle_ping.next_deadline(session.path().srtt_ms());
+                let (up, down) = (self.uplink.next_deadline(session), self.downlink.next_deadline(session));
+                [session.next_deadline(), up, down, stall, probe].into_iter().flatten().min()
             }
         };
         [of_phase, self.uplink.hand_timeout()].into_iter().flatten().min()
@@ -269,7 +279,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
     }
 
     /// The session of the present connection, to look at.
-    pub fn session(&self) -> Option<&crate::session::Session> {
+    pub fn session(&self) -> Option<&session::Session> {
         match &self.phase {
             Phase::Up(connection) => Some(&connection.session),
             _ => None,

@@ -10,7 +10,7 @@ use crate::ingest::Now;
 use crate::wire::{Properties, PropertiesBuilder, PropertyId, Publish, QoS, ReasonCode, Utf8, Value};
 
 /// Makes messages of leased rows. Pure. The uplink gives rows as the window allows, in their order, and asks for messages after each;
-/// a batch may stay open for more rows as long as the implementation likes ([`poll_timeout`](Self::poll_timeout)), since rows that wait
+/// a batch may stay open for more rows as long as the implementation likes ([`next_deadline`](Self::next_deadline)), since rows that wait
 /// here are safe in the queue.
 pub trait Pack {
     /// The topic of the message that is made of a row.
@@ -26,7 +26,7 @@ pub trait Pack {
     fn poll(&mut self, now: Now, max_packet: usize) -> Option<Packing>;
 
     /// Time at which an open batch is to be asked for again, in milliseconds of `Now::up_ms`.
-    fn poll_timeout(&self) -> Option<u64>;
+    fn next_deadline(&self) -> Option<u64>;
 
     /// Payload bytes of the rows inside: counts against the window.
     fn held_bytes(&self) -> usize;
@@ -179,7 +179,7 @@ impl Pack for RawPack {
         }))
     }
 
-    fn poll_timeout(&self) -> Option<u64> {
+    fn next_deadline(&self) -> Option<u64> {
         None
     }
 

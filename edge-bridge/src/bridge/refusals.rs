@@ -286,7 +286,7 @@ impl Refusals {
     /// Held messages whose time to live is over, once a topic is due.
     pub(super) fn take_expired(&mut self, now_ms: u64, spool: &impl Spool) -> Vec<Message> {
         let mut out = Vec::new();
-        if self.poll_timeout().is_none_or(|due_ms| due_ms > now_ms) {
+        if self.next_deadline().is_none_or(|due_ms| due_ms > now_ms) {
             return out;
         }
         for topic in self.topics.values_mut() {
@@ -346,7 +346,7 @@ impl Refusals {
     }
 
     /// Up time at which [`next_attempt`](Self::next_attempt) has something.
-    pub(super) fn poll_timeout(&self) -> Option<u64> {
+    pub(super) fn next_deadline(&self) -> Option<u64> {
         let waiting = self.topics.values().filter(|topic| !topic.healing && topic.out == 0);
         waiting.map(|topic| if topic.tries > 0 { 0 } else { topic.due_ms }).min()
     }

@@ -51,7 +51,7 @@ impl Retries {
         Some(message)
     }
 
-    pub(super) fn poll_timeout(&self) -> Option<u64> {
+    pub(super) fn next_deadline(&self) -> Option<u64> {
         self.waiting.iter().map(|(due_ms, _)| *due_ms).min()
     }
 
@@ -78,13 +78,13 @@ mod tests {
         let mut own = message(100);
         for n in 0..6 {
             assert!(retries.push(10, own).is_none());
-            let due_ms = retries.poll_timeout().unwrap();
+            let due_ms = retries.next_deadline().unwrap();
             assert!((10 + (500 << n)..=10 + (1_000 << n)).contains(&due_ms), "attempt {n}: {due_ms}");
             assert!(retries.pop_due(due_ms - 1).is_none());
             own = retries.pop_due(due_ms).unwrap();
         }
         assert!(retries.push(10, own).is_some());
-        assert_eq!((retries.len(), retries.bytes, retries.poll_timeout()), (0, 0, None));
+        assert_eq!((retries.len(), retries.bytes, retries.next_deadline()), (0, 0, None));
     }
 
     #[test]

@@ -110,7 +110,7 @@ impl Stall {
 
     /// Up time at which to [`poll`](Self::poll): something is due, or the link becomes suspect.
     #[must_use]
-    pub fn poll_timeout(&self, delays: Delays) -> Option<u64> {
+    pub fn next_deadline(&self, delays: Delays) -> Option<u64> {
         let doubt_ms = if self.suspect { None } else { self.doubt_at(delays) };
         let action_ms = self.action_at(delays)?;
         Some(doubt_ms.map_or(action_ms, |doubt_ms| doubt_ms.min(action_ms)))
@@ -156,7 +156,7 @@ mod tests {
     /// Polled when it says so, until there is something to do.
     fn next_action(stall: &mut Stall) -> (u64, StallAction) {
         loop {
-            let at_ms = stall.poll_timeout(NONE).unwrap();
+            let at_ms = stall.next_deadline(NONE).unwrap();
             if let Some(action) = stall.poll(at_ms, NONE) {
                 return (at_ms, action);
             }
@@ -168,7 +168,7 @@ mod tests {
     fn a_half_open_link_is_broken_in_four_seconds() {
         let mut stall = Stall::default();
         stall.on_connected(0);
-        assert_eq!(stall.poll_timeout(NONE), None, "nothing is unacknowledged");
+        assert_eq!(stall.next_deadline(NONE), None, "nothing is unacknowledged");
         stall.set_waiting(10_000, true);
         assert_eq!(stall.poll(12_999, NONE), None);
         assert_eq!(stall.poll(13_000, NONE), Some(StallAction::Probe));
@@ -182,7 +182,7 @@ mod tests {
         let mut stall = Stall::default();
         stall.on_connected(0);
         stall.set_waiting(0, true);
-        assert_eq!(stall.poll_timeout(Delays { srtt_ms: 2_000, ..NONE }), Some(8_000));
+        assert_eq!(stall.next_deadline(Delays { srtt_ms: 2_000, ..NONE }), Some(8_000));
     }
 
     #[test]
@@ -192,10 +192,10 @@ mod tests {
         stall.set_waiting(0, true);
         let minute = Delays { transit_ms: 60_000, ..NONE };
         assert_eq!(stall.poll(3_000, minute), Some(StallAction::Probe));
-        assert_eq!(stall.poll_timeout(minute), Some(64_000));
+        assert_eq!(stall.next_deadline(minute), Some(64_000));
         // Bytes leave, the last of them after 50 s.
         let left = Delays { transit_ms: 10_000, left_ms: 50_000, ..NONE };
-        assert_eq!(stall.poll_timeout(left), Some(64_000));
+        assert_eq!(stall.next_deadline(left), Some(64_000));
         assert_eq!(stall.poll(63_999, left), None);
         assert_eq!(stall.poll(64_000, left), Some(StallAction::Break));
     }
@@ -221,7 +221,7 @@ mod tests {
         stall.set_waiting(0, true);
         let (mut now_ms, mut probes) = (0, 0);
         loop {
-            now_ms = stall.poll_timeout(NONE).unwrap().max(now_ms);
+            now_ms = stall.next_deadline(NONE).unwrap().max(now_ms);
             match stall.poll(now_ms, NONE) {
                 Some(StallAction::Probe) => {
                     probes += 1;
@@ -241,10 +241,10 @@ mod tests {
         stall.on_connected(0);
         stall.set_waiting(0, true);
         (0..30).for_each(|n| stall.on_byte(n * 100));
-        assert_eq!(stall.poll_timeout(NONE), Some(3_000), "bytes came, a PUBACK did not");
+        assert_eq!(stall.next_deadline(NONE), Some(3_000), "bytes came, a PUBACK did not");
         assert_eq!(stall.poll(3_000, NONE), None);
         assert!(stall.is_suspect());
-        assert_eq!(stall.poll_timeout(NONE), Some(5_900), "the probe");
+        assert_eq!(stall.next_deadline(NONE), Some(5_900), "the probe");
         assert_eq!(stall.poll(5_900, NONE), Some(StallAction::Probe));
         stall.on_byte(6_000);
         assert!(stall.is_suspect());
@@ -292,7 +292,7 @@ mod tests {
         stall.on_ack(0);
         stall.on_connected(0);
         stall.set_waiting(0, true);
-        assert_eq!(stall.poll_timeout(NONE), Some(3_000));
+        assert_eq!(stall.next_deadline(NONE), Some(3_000));
     }
 
     #[test]
@@ -302,6 +302,6 @@ mod tests {
         stall.on_connected(0);
         stall.set_waiting(0, true);
         assert_eq!(stall.poll(8_000, slow), Some(StallAction::Probe));
-        assert_eq!(stall.poll_timeout(slow), Some(12_000));
+        assert_eq!(stall.next_deadline(slow), Some(12_000));
     }
 }

@@ -251,7 +251,7 @@ impl Sweep {
     }
 
     /// Up time at which there is something to do without an event.
-    pub(super) fn poll_timeout(&self) -> Option<u64> {
+    pub(super) fn next_deadline(&self) -> Option<u64> {
         match self.left {
             None => self.waits_until_ms.or(self.due_ms),
             Some(_) => self.dry_since_ms.map(|since_ms| since_ms + DRY_MS),

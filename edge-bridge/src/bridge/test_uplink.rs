@@ -111,7 +111,7 @@ impl<P: Pack> Rig<P> {
     pub(super) fn pump(&mut self) -> Vec<String> {
         let now = Now { up_ms: self.now_ms, wall_ms: 0 };
         self.uplink.pump(now, &mut self.session, &mut self.spool, &mut self.stats);
-        let due_ms = self.uplink.poll_timeout(&self.session);
+        let due_ms = self.uplink.next_deadline(&self.session);
         assert!(due_ms.is_none_or(|due_ms| due_ms > self.now_ms), "{due_ms:?} at {}", self.now_ms);
         let mut sent = Vec::new();
         while let Some(output) = self.session.poll_output() {

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use super::receipts::{Barrier, Receipts, Ticket};
-use crate::publisher::Publisher;
 use crate::session::AckHandle;
+use crate::stop_and_wait::StopAndWait;
 use crate::wire::ReasonCode;
 
 /// Entries for which there is room in a connection that has none.
@@ -14,7 +14,7 @@ const IDLE: usize = 16;
 #[derive(Debug)]
 pub(super) struct Connection {
     entries: VecDeque<Entry>,
-    pub(super) publisher: Publisher,
+    pub(super) publisher: StopAndWait,
     bytes: usize,
 }
 
@@ -44,7 +44,7 @@ impl Until {
 
 impl Connection {
     pub(super) fn new(window: Option<u16>) -> Self {
-        Self { entries: VecDeque::new(), publisher: Publisher::new(window), bytes: 0 }
+        Self { entries: VecDeque::new(), publisher: StopAndWait::new(window), bytes: 0 }
     }
 
     /// Payload bytes without PUBACK.

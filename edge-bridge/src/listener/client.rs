@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::waiting::Waiting;
+use super::offline_queue::OfflineQueue;
 use crate::chain::ConnectionId;
 use crate::session::{Memory, Resume};
 use crate::wire::{Publish, Utf8};
@@ -21,7 +21,7 @@ pub(super) struct Client {
     pub(super) resume_memory: Memory,
     /// Memory of its filters, in bytes.
     pub(super) filter_bytes: usize,
-    pub(super) waiting: Waiting,
+    pub(super) waiting: OfflineQueue,
     /// Bytes of `waiting` as [`Holdings`](super::holdings::Holdings) knows them.
     pub(super) held_bytes: usize,
     /// Seconds to keep the session after the end of the connection.
@@ -75,7 +75,7 @@ impl Clients {
             resume: Resume::new(),
             resume_memory: Memory::default(),
             filter_bytes: 0,
-            waiting: Waiting::default(),
+            waiting: OfflineQueue::default(),
             held_bytes: 0,
             expiry_s: 0,
             left_ms: 0,

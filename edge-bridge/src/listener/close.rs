@@ -14,7 +14,7 @@ impl<I: Ingest> Listener<I> {
         let Some(mut state) = self.connections.remove(&id) else { return };
         let why = state.farewell.take().unwrap_or(why);
         self.chain.close(id);
-        self.intake.forget(id);
+        self.admission.forget(id);
         self.deadlines.forget(Due::Connection(id));
         self.stats.violations += u64::from(matches!(why, Closed::Violation(_)));
         let key = state.client;

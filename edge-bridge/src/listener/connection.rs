@@ -18,7 +18,7 @@ pub(super) struct Connection {
     pub(super) unfinished: usize,
     /// It is closed because it held most: what is not written is dropped.
     pub(super) gives_way: bool,
-    /// Messages in [`Intake`](super::intake::Intake) that wait for room.
+    /// Messages in [`Admission`](super::admission::Admission) that wait for room.
     pub(super) held: usize,
     /// Bytes of the held messages.
     pub(super) held_bytes: usize,

@@ -1,9 +1,9 @@
 //! From a message to its subscribers (§3.3.4, §4.3, §4.9).
 
 use super::client::Client;
-use super::io::PublishId;
+use super::events::PublishId;
 use super::message::Message;
-use super::waiting::Delivery;
+use super::offline_queue::Delivery;
 use super::{ClientKey, Listener};
 use crate::chain::ConnectionId;
 use crate::ingest::Ingest;

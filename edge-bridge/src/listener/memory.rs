@@ -17,7 +17,7 @@ impl<I: Ingest> Listener<I> {
     /// Bytes that clients hold altogether.
     pub(super) fn held_bytes(&self) -> usize {
         let own = self.budget.total() + self.shared.bytes();
-        own + self.retained.bytes() + self.chain.unacked_bytes() + self.intake.will_bytes()
+        own + self.retained.bytes() + self.chain.unacked_bytes() + self.admission.will_bytes()
     }
 
     /// To be called whenever what a connection holds may have changed.

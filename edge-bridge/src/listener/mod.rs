@@ -1,14 +1,5 @@
 //! A small MQTT server for sensors and actuators, 3.1.1 and 5, as a pure state machine: bytes and time in, bytes, rows and events out.
 //!
-//! How to run a [`Listener`]; [`net::Server`](crate::net::Server) is a shell that does:
-//!
-//! 1. [`accept`](Listener::accept) each network connection, [`handle_bytes`](Listener::handle_bytes) what comes by it while
-//!    [`may_read`](Listener::may_read) says so, and [`handle_closed`](Listener::handle_closed) its end; [`handle_gone`](Listener::handle_gone)
-//!    if it ends while it may not be read. `now.up_ms` is a clock that never goes back.
-//! 2. After each call take [`poll_output`](Listener::poll_output) until `None`, and do what it says.
-//! 3. [`resolve`](Listener::resolve) each stored ticket when its rows are safe, in any order.
-//! 4. Come back with [`handle_timeout`](Listener::handle_timeout) at [`poll_timeout`](Listener::poll_timeout).
-//!
 //! A message that arrives goes to local subscribers at once, then to the [`Ingest`]; only its PUBACK waits, for the
 //! [receipt chain](crate::chain) (promise 1). With an `Ingest` that only absorbs, such as [`Observe`], it is acknowledged at once.
 //!
@@ -18,11 +9,12 @@
 //! again first. Where the queue has lanes and one of them is full ([`set_full_lanes`](Listener::set_full_lanes)), the same goes for its messages
 //! alone: clients that publish to others go on. No client is ever told 0x97 (quota exceeded), which would count as acknowledged.
 //!
-//! What it does not do: QoS 2 (a 3.1.1 client that publishes at QoS 2 is disconnected, an MQTT 5 client is told the maximum), shared
+//! Not supported: QoS 2 (a 3.1.1 client that publishes at QoS 2 is disconnected, an MQTT 5 client is told the maximum), shared
 //! subscriptions (0x9E, in 3.1.1 0x80), extended authentication, access lists, sessions and retained messages on disk.
 
 #![deny(clippy::indexing_slicing)]
 
+mod admission;
 mod auth;
 mod budget;
 mod client;
@@ -32,58 +24,65 @@ mod connect;
 mod connection;
 mod deadlines;
 mod deliver;
+mod delivery_tracking;
 mod door;
+mod events;
 mod holdings;
-mod intake;
-mod io;
 mod leaving;
 mod memory;
 mod message;
+mod offline_queue;
 mod places;
 mod retained;
 mod shared;
 mod subscribe;
 mod subscriptions;
-mod tracking;
 mod unwritten;
-mod waiting;
 
 use std::collections::{HashMap, VecDeque};
 
 use bytes::BytesMut;
 
+pub use admission::Observe;
 pub use auth::{AllowAnonymous, Authenticate};
 pub use config::Config;
-pub use intake::Observe;
-pub use io::{Event, Output, PublishId, Settled, Stats};
+pub use events::{Event, Input, Output, PublishId, Settled, Stats};
 
 pub use crate::chain::{ConnectionId, Ticket};
 
+use admission::Admission;
 use budget::{Budget, Holder};
 use client::{ClientKey, Clients};
 use connection::Connection;
 use deadlines::Deadlines;
+use delivery_tracking::DeliveryTracking;
 use holdings::Holdings;
-use intake::Intake;
 use leaving::Leaving;
 use retained::Retained;
 use shared::Shared;
 use subscriptions::Subscriptions;
-use tracking::Tracking;
 use unwritten::Unwritten;
 
 use crate::chain::Chain;
 use crate::ingest::{Inbound, Ingest, Now};
-use crate::session::{self, Input};
+use crate::session;
 use crate::wire::{Publish, ReasonCode};
 
-/// Until a connection that was not read has been read again.
+/// Time that a connection has to be read again after it was not, before its silence counts.
 const EXCUSE_MS: u64 = 2_000;
 
 /// Sees messages at their arrival, see [`Listener::with_on_publish`].
 pub type OnPublish = Box<dyn FnMut(Now, &Inbound) + Send>;
 
-/// Protocol core of the listener, as the [module](self) says.
+/// Protocol core of the listener. [`net::Server`](crate::net::Server) is a shell around it.
+///
+/// The caller
+///
+/// 1. makes a connection known by [`accept`](Self::accept), and says what happens to it by [`handle_input`](Self::handle_input): bytes while
+///    [`may_read`](Self::may_read) says so, what was written, its end. `now.up_ms` is a clock that never goes back;
+/// 2. calls [`resolve`](Self::resolve) for each stored ticket when its rows are safe, in any order;
+/// 3. calls [`poll_output`](Self::poll_output) after each of these until it says `None`, and does what it says;
+/// 4. comes back with [`handle_timeout`](Self::handle_timeout) at [`next_deadline`](Self::next_deadline), if nothing else happens before.
 pub struct Listener<I> {
     config: Config,
     ingest: I,
@@ -94,9 +93,9 @@ pub struct Listener<I> {
     clients: Clients,
     subscriptions: Subscriptions,
     retained: Retained,
-    tracking: Tracking,
+    tracking: DeliveryTracking,
     chain: Chain,
-    intake: Intake,
+    admission: Admission,
     deadlines: Deadlines<Due>,
     /// Connections whose session may have something to say.
     touched: VecDeque<ConnectionId>,
@@ -130,8 +129,8 @@ impl<I: Ingest> Listener<I> {
             next_connection: 0,
             clients: Clients::default(),
             subscriptions: Subscriptions::default(),
-            tracking: Tracking::default(),
-            intake: Intake::default(),
+            tracking: DeliveryTracking::default(),
+            admission: Admission::default(),
             deadlines: Deadlines::new(),
             touched: VecDeque::new(),
             outputs: VecDeque::new(),
@@ -159,14 +158,22 @@ impl<I: Ingest> Listener<I> {
         self
     }
 
-    /// Takes whole packets from the front of `buffer`, at most [`PACKETS_PER_TURN`](session::PACKETS_PER_TURN), and leaves the rest: call again
-    /// while the buffer gets shorter and [`may_read`](Self::may_read) holds.
-    pub fn handle_bytes(&mut self, now: Now, connection: ConnectionId, buffer: &mut BytesMut) {
+    /// Takes in what happened to a connection.
+    pub fn handle_input(&mut self, now: Now, connection: ConnectionId, input: Input<'_>) {
+        match input {
+            Input::Bytes(buffer) => self.on_bytes(now, connection, buffer),
+            Input::Written(bytes) => self.on_written(now, connection, bytes),
+            Input::Closed => self.on_hung_up(now, connection),
+            Input::Gone { unread } => self.on_gone(now, connection, unread),
+        }
+    }
+
+    fn on_bytes(&mut self, now: Now, connection: ConnectionId, buffer: &mut BytesMut) {
         match self.connections.get_mut(&connection) {
             Some(state) => {
                 state.heard_ms = now.up_ms;
                 (state.gone, state.farewell) = (false, None);
-                state.session.handle_input(now.up_ms, Input::Bytes(buffer));
+                state.session.handle_input(now.up_ms, session::Input::Bytes(buffer));
                 state.unfinished = if buffer.is_empty() { 0 } else { buffer.capacity() };
             }
             None => buffer.clear(),
@@ -175,8 +182,7 @@ impl<I: Ingest> Listener<I> {
         self.run(now);
     }
 
-    /// `bytes` of what was to be transmitted were written.
-    pub fn handle_written(&mut self, now: Now, connection: ConnectionId, bytes: usize) {
+    fn on_written(&mut self, now: Now, connection: ConnectionId, bytes: usize) {
         let Some(state) = self.connections.get_mut(&connection) else { return };
         state.unwritten.take(bytes);
         state.note_answers(self.config.max_unwritten_bytes);
@@ -188,7 +194,7 @@ impl<I: Ingest> Listener<I> {
         }
     }
 
-    /// The clock reached [`poll_timeout`](Self::poll_timeout). Earlier it does nothing.
+    /// The clock reached [`next_deadline`](Self::next_deadline). Earlier it does nothing.
     pub fn handle_timeout(&mut self, now: Now) {
         while let Some(due) = self.deadlines.pop_due(now.up_ms) {
             match due {
@@ -199,14 +205,14 @@ impl<I: Ingest> Listener<I> {
         self.run(now);
     }
 
-    /// The next thing to do; call until `None` after each other call.
+    /// The next thing to do; call until `None`. May change after every other `&mut` call.
     #[must_use]
     pub fn poll_output(&mut self) -> Option<Output> {
         loop {
             match self.outputs.pop_front() {
                 // In order of arrival: behind those that the queue handed back.
-                Some(Output::Store { ticket, rows }) if !self.intake.has_room() => {
-                    self.intake.hand_back(ticket, rows);
+                Some(Output::Store { ticket, rows }) if !self.admission.has_room() => {
+                    self.admission.hand_back(ticket, rows);
                 }
                 Some(output) => return Some(output),
                 None => return self.tracking.pop().map(Output::Settled),
@@ -214,9 +220,9 @@ impl<I: Ingest> Listener<I> {
         }
     }
 
-    /// Returns when to call [`handle_timeout`](Self::handle_timeout).
+    /// Time at which to call [`handle_timeout`](Self::handle_timeout), as `Now::up_ms`. May change after every `&mut` call.
     #[must_use]
-    pub fn poll_timeout(&self) -> Option<u64> {
+    pub fn next_deadline(&self) -> Option<u64> {
         [self.deadlines.next(), self.leaving.due_ms()].into_iter().flatten().min()
     }
 
@@ -235,7 +241,7 @@ impl<I: Ingest> Listener<I> {
 
     /// All rows of a message are safe, or settled by the policy that the operator chose.
     pub fn resolve(&mut self, now: Now, ticket: Ticket) {
-        let reason = self.intake.reason(ticket);
+        let reason = self.admission.reason(ticket);
         self.chain.resolve(ticket, reason);
         self.run(now);
     }
@@ -268,7 +274,7 @@ impl<I: Ingest> Listener<I> {
 
     /// Messages without a PUBACK whose rows are not yet safe, or that wait for room. Cost: a walk.
     pub fn pending(&self) -> usize {
-        self.chain.pending() + self.intake.held()
+        self.chain.pending() + self.admission.held()
     }
 
     /// Counters and gauges of this moment.
@@ -281,7 +287,7 @@ impl<I: Ingest> Listener<I> {
             queued_bytes: self.holdings.total(),
             held_bytes: self.held_bytes(),
             unacked_bytes: self.chain.unacked_bytes(),
-            held: self.intake.held(),
+            held: self.admission.held(),
             ..self.stats
         }
     }
@@ -300,7 +306,7 @@ impl<I: Ingest> Listener<I> {
             self.deadlines.no_later(Due::Connection(id), now.up_ms + EXCUSE_MS);
             return;
         }
-        state.session.handle_input(now.up_ms, Input::Timeout);
+        state.session.handle_timeout(now.up_ms);
         self.touch(id);
     }
 
@@ -313,7 +319,7 @@ impl<I: Ingest> Listener<I> {
         }
     }
 
-    /// Until nobody has anything more to say: PUBACKs that may leave, sessions' bytes and events.
+    /// Runs until nobody has anything more to say: PUBACKs that may leave, sessions' bytes and events.
     fn run(&mut self, now: Now) {
         loop {
             while let Some(release) = self.chain.poll(now.up_ms) {
@@ -351,7 +357,7 @@ impl<I: Ingest> Listener<I> {
             }
         }
         self.account_connection(id);
-        if let Some(at_ms) = self.connections.get(&id).and_then(|state| state.session.poll_timeout()) {
+        if let Some(at_ms) = self.connections.get(&id).and_then(|state| state.session.next_deadline()) {
             self.deadlines.no_later(Due::Connection(id), at_ms);
         }
     }

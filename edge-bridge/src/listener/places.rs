@@ -14,7 +14,7 @@ const KEPT_MS: u64 = 10_000;
 
 impl<I: Ingest> Listener<I> {
     /// A network connection was made. At [`max_connections`](super::Config::max_connections) it displaces one that
-    /// [may not be read](Self::may_read) and whose peer is [gone](Self::handle_gone), or else has waited for 10 s, longest first; `None` if
+    /// [may not be read](Self::may_read) and whose peer is [gone](super::Input::Gone), or else has waited for 10 s, longest first; `None` if
     /// there is no such connection: close it.
     pub fn accept(&mut self, now: Now) -> Option<ConnectionId> {
         if self.connections.len() >= self.config.max_connections && !self.displace(now) {
@@ -46,8 +46,7 @@ impl<I: Ingest> Listener<I> {
         Some(id)
     }
 
-    /// The peer, or the network, closed the connection.
-    pub fn handle_closed(&mut self, now: Now, connection: ConnectionId) {
+    pub(super) fn on_hung_up(&mut self, now: Now, connection: ConnectionId) {
         if let Some(state) = self.connections.get_mut(&connection) {
             state.session.handle_input(now.up_ms, Input::Closed);
             self.touch(connection);
@@ -55,12 +54,7 @@ impl<I: Ingest> Listener<I> {
         }
     }
 
-    /// The peer closed the connection, or the network lost it, while it is not read. Its bytes may still be read once it may be; until then
-    /// its keep alive counts, and a new connection may displace it. To be called again if that still holds after bytes were handled.
-    ///
-    /// `unread`: what came by it and was not handled, or as much of the beginning of that as the caller has. If the connection ends before it
-    /// is read, a DISCONNECT in it counts: a client that left in order leaves no will.
-    pub fn handle_gone(&mut self, now: Now, connection: ConnectionId, unread: &[u8]) {
+    pub(super) fn on_gone(&mut self, now: Now, connection: ConnectionId, unread: &[u8]) {
         let Some(state) = self.connections.get_mut(&connection) else { return };
         state.gone = true;
         state.farewell = farewell(unread, state.session.version()).or(state.farewell.take());

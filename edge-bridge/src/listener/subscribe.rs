@@ -1,6 +1,6 @@
 //! SUBSCRIBE and UNSUBSCRIBE (§3.8 to §3.11).
 
-use super::waiting::Delivery;
+use super::offline_queue::Delivery;
 use super::{ClientKey, Event, Listener, Output};
 use crate::chain::ConnectionId;
 use crate::ingest::Ingest;

@@ -16,7 +16,7 @@ use super::commands::{Acks, Commands};
 use super::dial::{DialError, Dialed, Dialer};
 use super::event_log::EventLog;
 use super::router::Router;
-use super::wire::{Moved, Wire};
+use super::socket::{Moved, Socket};
 use crate::bridge::spool::Spool;
 use crate::bridge::{Core, Event, Input, Output, Pack, Stats, UplinkEvent};
 use crate::wire::{QoS, ReasonCode, Utf8};
@@ -44,7 +44,7 @@ pub(super) struct Driver<S, P> {
     pub(super) requests: mpsc::Receiver<Request>,
     pub(super) status: watch::Sender<Stats>,
     pub(super) status_at_ms: u64,
-    pub(super) wire: Option<Wire>,
+    pub(super) socket: Option<Socket>,
     pub(super) dialing: Option<Dialing>,
     pub(super) log: EventLog,
     pub(super) hand: Hand,
@@ -68,7 +68,7 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
             match self.wait().await {
                 Woken::Dialed(Ok(Dialed { stream, password })) => {
                     self.dialing = None;
-                    self.wire = Some(Wire::new(stream));
+                    self.socket = Some(Socket::new(stream));
                     if let Some(password) = password {
                         self.core.set_password(password);
                     }
@@ -86,7 +86,7 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
                 }
                 Woken::Moved(Moved::Ended(why)) => {
                     self.received(true).await;
-                    if self.wire.take().is_some() {
+                    if self.socket.take().is_some() {
                         self.core.handle_input(self.clock.now(), Input::HungUp(why));
                     }
                 }
@@ -95,7 +95,7 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
                     let now = self.clock.now();
                     self.router.on_timeout(now.up_ms);
                     self.answer_commands();
-                    self.core.handle_input(now, Input::Timeout);
+                    self.core.handle_timeout(now);
                 }
                 Woken::Request(Some(Request::Subscribe { filter, qos, reply })) => {
                     // What an earlier subscription left goes to this one, in order.
@@ -125,13 +125,13 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
         let now_ms = self.clock.now().up_ms;
         let status_ms = self.status_is_due_later().then_some(self.status_at_ms + STATUS_EVERY_MS);
         let reads_again_ms = self.router.reads_again_ms(now_ms);
-        let timeouts = [self.core.poll_timeout(), self.router.poll_timeout(), status_ms, reads_again_ms];
+        let timeouts = [self.core.next_deadline(), self.router.next_deadline(), status_ms, reads_again_ms];
         let due_ms = timeouts.into_iter().flatten().min();
         // A deadline that stays in the past must not spin.
         let due = self.clock.at(due_ms.unwrap_or(now_ms + 60_000).max(now_ms + 1));
         tokio::select! {
             dialed = dialed(&mut self.dialing) => Woken::Dialed(dialed),
-            moved = moved(&mut self.wire, reads_again_ms.is_none()) => Woken::Moved(moved),
+            moved = moved(&mut self.socket, reads_again_ms.is_none()) => Woken::Moved(moved),
             () = self.wake.notified() => Woken::Wake,
             request = self.requests.recv() => Woken::Request(request),
             () = timer(due) => Woken::Timer,
@@ -141,14 +141,14 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
     /// Handles what came; `has_ended`: also while there may be no reading, since an acknowledgement comes by this connection or not at all.
     async fn received(&mut self, has_ended: bool) {
         loop {
-            let Some(wire) = &mut self.wire else { return };
+            let Some(socket) = &mut self.socket else { return };
             if !has_ended && self.router.reads_again_ms(self.clock.now().up_ms).is_some() {
-                wire.read_later();
+                socket.read_later();
                 return;
             }
-            let before = wire.received.len();
-            self.core.handle_input(self.clock.now(), Input::Bytes(&mut wire.received));
-            let shorter = wire.received.len() < before;
+            let before = socket.received.len();
+            self.core.handle_input(self.clock.now(), Input::Bytes(&mut socket.received));
+            let shorter = socket.received.len() < before;
             self.perform().await;
             if !shorter {
                 return;
@@ -193,15 +193,15 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
             match output {
                 Output::Dial => self.dialing = Some(Box::pin(self.dialer.clone().dial())),
                 Output::Transmit(bytes) => {
-                    if let Some(wire) = &mut self.wire {
-                        wire.send(&bytes);
+                    if let Some(socket) = &mut self.socket {
+                        socket.send(&bytes);
                     }
                 }
                 Output::Hangup => {
                     self.router.on_hangup();
-                    match self.wire.take() {
-                        Some(wire) if self.core.has_given_up() => wire.abort(),
-                        Some(wire) => wire.hang_up().await,
+                    match self.socket.take() {
+                        Some(socket) if self.core.has_given_up() => socket.abort(),
+                        Some(socket) => socket.hang_up().await,
                         None => {}
                     }
                 }
@@ -275,9 +275,9 @@ async fn dialed(dialing: &mut Option<Dialing>) -> Result<Dialed, DialError> {
     }
 }
 
-async fn moved(wire: &mut Option<Wire>, may_read: bool) -> Moved {
-    match wire {
-        Some(wire) => wire.step(may_read).await,
+async fn moved(socket: &mut Option<Socket>, may_read: bool) -> Moved {
+    match socket {
+        Some(socket) => socket.step(may_read).await,
         None => std::future::pending().await,
     }
 }

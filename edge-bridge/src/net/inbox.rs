@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use super::commands::SharedAck;
-use super::wire::READ_MAX;
+use super::socket::READ_MAX;
 use crate::session::PACKETS_PER_TURN;
 use crate::wire::Publish;
 

@@ -30,12 +30,12 @@ mod queue_spool;
 mod receipt;
 mod router;
 pub mod server;
+mod socket;
 mod start;
 mod start_error;
 pub mod stream;
 mod target;
 mod tls;
-mod wire;
 
 pub use builder::Builder;
 pub use by_hand::{ByHandError, Copies};

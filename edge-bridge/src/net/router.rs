@@ -224,7 +224,7 @@ impl Router {
     }
 
     /// Returns the time of the next [`on_timeout`](Self::on_timeout).
-    pub(super) fn poll_timeout(&self) -> Option<u64> {
+    pub(super) fn next_deadline(&self) -> Option<u64> {
         let waits = !self.unclaimed.is_empty() || self.unclaimed_missed;
         let leaving_ms = self.leaving.front().map(|leaving| leaving.until_ms);
         [waits.then_some(self.grace_until_ms), leaving_ms].into_iter().flatten().min()

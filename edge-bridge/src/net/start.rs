@@ -196,7 +196,7 @@ impl Builder {
             requests: received,
             status,
             status_at_ms: 0,
-            wire: None,
+            socket: None,
             dialing: None,
             log,
             hand: super::by_hand::Hand::default(),

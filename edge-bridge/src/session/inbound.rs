@@ -4,8 +4,8 @@
 use std::collections::{HashSet, VecDeque};
 
 use super::AckHandle;
+use super::events::Violation;
 use super::flow::Quota;
-use super::io::Violation;
 use crate::wire::{PacketId, ReasonCode};
 
 /// Messages for which there is room in a connection that has none.

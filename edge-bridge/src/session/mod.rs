@@ -1,32 +1,22 @@
 //! One MQTT connection as a pure state machine, as client or as server, MQTT 5.0 and 3.1.1: bytes and time in, bytes and events out
 //! (sans-IO: no socket, no clock, no thread).
 //!
-//! How to run a [`Session`]:
-//!
-//! 1. Make one per network connection: [`Session::client`] (which has CONNECT ready at once) or [`Session::server`].
-//! 2. Give it what happens: [`handle_input`](Session::handle_input). `now_ms` is any monotonic clock of the caller's.
-//! 3. Ask it for things: [`publish`](Session::publish), [`ack`](Session::ack), [`subscribe`](Session::subscribe), …
-//! 4. After each of 2 and 3 call [`poll_output`](Session::poll_output) until `None`, and do what it says.
-//! 5. Then ask [`poll_timeout`](Session::poll_timeout) when to come back with [`Input::Timeout`], if nothing else happens before.
-//! 6. After [`Event::Closed`] write what is left, close the network connection, and keep [`into_resume`](Session::into_resume) for the
-//!    next one.
-//!
-//! What it promises: a PUBACK leaves only when told, in order of arrival; `Acked` comes only of a PUBACK on this connection; what was
-//! not acknowledged comes back from `into_resume`, from [`SessionOutcome::Lost`] or in [`Event::Unsendable`], never by silence; both
+//! Promises: a PUBACK leaves only when told, in order of arrival; `Acked` comes only of a PUBACK on this connection; messages without an
+//! acknowledgement come back from `into_resume`, from [`SessionOutcome::Lost`] or in [`Event::Unsendable`], never by silence; both
 //! Receive Maximums and Maximum Packet Sizes hold also while a session is resumed; no input panics.
 //!
 //! Messages of QoS 2 that come to a client, as of a session that an earlier client left behind, are carried through (PUBREC, PUBCOMP) and
 //! handed on at least once.
 //!
-//! What it does not do: publishing at QoS 2, QoS 2 towards a server, and extended authentication, which it refuses by name.
+//! Not supported: publishing at QoS 2, QoS 2 towards a server, and extended authentication, which it refuses by name.
 
 #![deny(clippy::indexing_slicing)]
 
 mod error;
+mod events;
 mod flow;
 mod handshake;
 mod inbound;
-mod io;
 mod keepalive;
 mod outbound;
 mod packet_id;
@@ -45,8 +35,8 @@ mod transit;
 use std::collections::VecDeque;
 
 pub use error::{PublishError, RequestError, StaleAck};
+pub use events::{AckHandle, Closed, Connected, Event, Input, Output, SessionOutcome, Token, Violation};
 pub use handshake::{Accept, ClientConfig, ServerConfig, ServerLimits};
-pub use io::{AckHandle, Closed, Connected, Event, Input, Output, SessionOutcome, Token, Violation};
 pub(crate) use path::Path;
 #[cfg(feature = "net")]
 pub(crate) use path::UNSENT_MAX;
@@ -69,7 +59,16 @@ use crate::wire::{Ack, Connect, Limits, Packet, Publish, QoS, ReasonCode, Versio
 /// Packets that one [`Input::Bytes`] handles at most.
 pub const PACKETS_PER_TURN: usize = 64;
 
-/// One connection. See the [module](self) for how to run it.
+/// One connection.
+///
+/// The caller
+///
+/// 1. makes one per network connection: [`client`](Self::client), which has CONNECT ready at once, or [`server`](Self::server);
+/// 2. gives it what happens by [`handle_input`](Self::handle_input), and asks it for things: [`publish`](Self::publish), [`ack`](Self::ack),
+///    [`subscribe`](Self::subscribe), … `now_ms` is any clock that never goes back;
+/// 3. calls [`poll_output`](Self::poll_output) after each of these until it says `None`, and does what it says;
+/// 4. comes back with [`handle_timeout`](Self::handle_timeout) at [`next_deadline`](Self::next_deadline), if nothing else happens before;
+/// 5. after [`Event::Closed`] writes what is left, closes the network connection, and keeps [`into_resume`](Self::into_resume) for the next.
 #[derive(Debug)]
 pub struct Session {
     role: Role,
@@ -183,11 +182,11 @@ impl Session {
         }
     }
 
-    /// Takes in bytes, the passing of time, or the end of the network connection.
+    /// Takes in bytes, or what became of the network connection.
     pub fn handle_input(&mut self, now_ms: u64, input: Input<'_>) {
         match input {
             Input::Bytes(buffer) => self.receive(now_ms, buffer),
-            Input::Timeout => self.handle_timeout(now_ms),
+            Input::Written { bytes, waited } => self.on_written(now_ms, bytes, waited),
             Input::Closed => self.end(Closed::Transport),
         }
     }
@@ -201,9 +200,9 @@ impl Session {
         self.events.pop_front().map(Output::Event)
     }
 
-    /// Time at which to call with [`Input::Timeout`], in the caller's milliseconds.
+    /// Time at which to call [`handle_timeout`](Self::handle_timeout), in the caller's milliseconds. May change after every `&mut` call.
     #[must_use]
-    pub fn poll_timeout(&self) -> Option<u64> {
+    pub fn next_deadline(&self) -> Option<u64> {
         self.timers.next()
     }
 

@@ -24,16 +24,15 @@ impl Receiving {
 }
 
 impl Session {
-    /// The system took so many bytes of what was to be transmitted. `waited`: it had no room before, which proves that earlier bytes have left.
-    /// Optional: a caller that never says so is taken to write everything at once.
-    pub fn on_written(&mut self, now_ms: u64, bytes: u64, waited: bool) {
+    pub(super) fn on_written(&mut self, now_ms: u64, bytes: u64, waited: bool) {
         self.transit.on_taken(now_ms, bytes, waited);
         if waited && let Some(oldest) = self.outbound.oldest() {
             self.path.on_left(now_ms.saturating_sub(oldest.at_ms()));
         }
     }
 
-    pub(super) fn handle_timeout(&mut self, now_ms: u64) {
+    /// The clock reached [`next_deadline`](Self::next_deadline). Earlier it does nothing.
+    pub fn handle_timeout(&mut self, now_ms: u64) {
         while let Some(timer) = self.timers.pop_due(now_ms) {
             match timer {
                 Timer::Handshake => self.end(Closed::Handshake),

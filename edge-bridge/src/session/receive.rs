@@ -2,8 +2,8 @@
 
 use bytes::BytesMut;
 
+use super::events::{Connected, Event, SessionOutcome, Violation};
 use super::inbound::Arrival;
-use super::io::{Connected, Event, SessionOutcome, Violation};
 use super::requests::Kind;
 use super::topic_alias::OutboundAliases;
 use super::{Closed, PACKETS_PER_TURN, Phase, Resume, Role, ServerLimits, Session};

@@ -1,7 +1,7 @@
 //! Packets on their way out: what the peer allows, and what each costs.
 
 use super::error::{PublishError, RequestError};
-use super::io::{Event, Violation};
+use super::events::{Event, Violation};
 use super::topic_alias::Spelling;
 use super::transit::Wrote;
 use super::{Closed, Phase, Role, Session};

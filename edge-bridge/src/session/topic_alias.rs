@@ -1,6 +1,6 @@
 //! Topic aliases (§3.3.2.3.4), both ways: a number of two bytes in place of a topic that was sent before on the same connection.
 
-use super::io::Violation;
+use super::events::Violation;
 use crate::wire::Utf8;
 
 /// Topics of the peer's aliases. Grows to at most the maximum that we announced.

@@ -143,12 +143,12 @@ fn expiry_is_reduced_by_age() {
     assert_eq!(expiry(&link.sent()), Some(40));
     link.input(Input::HungUp(None));
     link.now_ms += 30_000;
-    link.input(Input::Timeout);
+    link.timeout();
     link.connect(true, &[]);
     assert_eq!(expiry(&link.sent()), Some(10));
     link.input(Input::HungUp(None));
     link.now_ms += 30_000;
-    link.input(Input::Timeout);
+    link.timeout();
     link.connect(true, &[]);
     assert_eq!(expiry(&link.sent()), Some(1), "what is in flight must be resent");
 }
@@ -295,8 +295,8 @@ fn silence_after_a_publish_is_a_stall() {
     link.packets.clear();
     let started_ms = link.now_ms;
     while link.hangups == 0 {
-        link.now_ms = link.core.poll_timeout().unwrap();
-        link.input(Input::Timeout);
+        link.now_ms = link.core.next_deadline().unwrap();
+        link.timeout();
         if link.hangups == 0 {
             assert_eq!(link.core.link(), LinkState::Stalled);
             assert_eq!(link.packets, [Packet::PingReq], "one probe");
@@ -325,7 +325,7 @@ fn a_puback_that_is_left_out_is_a_stall() {
             }
             assert_eq!((answered, link.core.session().unwrap().in_flight()), (pushed, 1));
             link.now_ms += every_ms;
-            link.input(Input::Timeout);
+            link.timeout();
             assert!(link.now_ms < 32_000, "no stall after {answered} answers");
         }
         link.redial();
@@ -367,13 +367,13 @@ fn a_served_deadline_lies_ahead() {
         }
         connected = link.core.session().is_some_and(edge_bridge::session::Session::is_open);
         for _ in 0..3 {
-            if let Some(due_ms) = link.core.poll_timeout()
+            if let Some(due_ms) = link.core.next_deadline()
                 && due_ms <= link.now_ms
             {
-                link.input(Input::Timeout);
+                link.timeout();
             }
         }
-        if let Some(due_ms) = link.core.poll_timeout() {
+        if let Some(due_ms) = link.core.next_deadline() {
             assert!(
                 due_ms > link.now_ms,
                 "step {step}: {due_ms} at {}, {:?}",

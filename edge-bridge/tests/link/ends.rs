@@ -185,8 +185,8 @@ fn a_slow_ping_leaves_the_next_one_more_time() {
     let until_ping = |link: &mut Link| {
         let began_ms = link.now_ms;
         while !link.packets.contains(&Packet::PingReq) {
-            link.now_ms = link.core.poll_timeout().unwrap();
-            link.input(Input::Timeout);
+            link.now_ms = link.core.next_deadline().unwrap();
+            link.timeout();
         }
         link.packets.clear();
         link.now_ms - began_ms

@@ -74,7 +74,7 @@ fn a_renewed_filter_brings_what_is_retained_and_an_unwanted_one_is_unsubscribed(
     link.core.unsubscribe(at(link.now_ms), &text("cmd/#"));
     link.drain();
     assert_eq!(unsubscribed(&mut link), ["cmd/#"]);
-    link.input(Input::Timeout);
+    link.timeout();
     assert!(unsubscribed(&mut link).is_empty(), "once");
 }
 
@@ -126,8 +126,8 @@ fn the_wait_for_connack_grows_with_the_attempts() {
         link.input(Input::Dialed);
         let (began_ms, hangups) = (link.now_ms, link.hangups);
         while link.hangups == hangups {
-            link.now_ms = link.core.poll_timeout().unwrap();
-            link.input(Input::Timeout);
+            link.now_ms = link.core.next_deadline().unwrap();
+            link.timeout();
         }
         assert!(link.core.has_given_up());
         waits.push(link.now_ms - began_ms);
@@ -155,17 +155,17 @@ fn answers_to_an_earlier_process_meet_no_message_of_this_one() {
 fn a_dial_waits_its_time() {
     let mut link = Link::new();
     link.input(Input::DialFailed("no route".to_owned()));
-    let due_ms = link.core.poll_timeout().unwrap();
+    let due_ms = link.core.next_deadline().unwrap();
     let Some(Event::Disconnected { reason, retry_in_ms: Some(in_ms) }) = link.events.pop() else {
         panic!("{:?}", link.events)
     };
     assert_eq!((reason.as_str(), due_ms), ("no route", link.now_ms + in_ms));
     assert!((125..=250).contains(&in_ms), "{in_ms}");
     link.now_ms = due_ms - 1;
-    link.input(Input::Timeout);
+    link.timeout();
     assert_eq!(link.dialed, 1);
     link.now_ms = due_ms;
-    link.input(Input::Timeout);
+    link.timeout();
     assert_eq!((link.dialed, link.core.stats().dials), (2, 2));
 }
 
@@ -203,7 +203,7 @@ fn a_link_that_was_stopped_can_be_started_again() {
     assert_eq!(link.sent().len(), 1);
     link.core.stop(at(link.now_ms));
     link.drain();
-    assert_eq!((link.core.link(), link.core.poll_timeout()), (LinkState::Offline, None));
+    assert_eq!((link.core.link(), link.core.next_deadline()), (LinkState::Offline, None));
     assert!(matches!(link.events.last(), Some(Event::Disconnected { retry_in_ms: None, .. })));
     assert_eq!(link.core.spool().waiting(), 1);
     link.core.start(at(link.now_ms));

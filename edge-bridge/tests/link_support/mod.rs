@@ -71,6 +71,11 @@ impl Link {
         self.drain();
     }
 
+    pub(crate) fn timeout(&mut self) {
+        self.core.handle_timeout(at(self.now_ms));
+        self.drain();
+    }
+
     pub(crate) fn receive(&mut self, packet: &Packet) {
         let mut bytes = BytesMut::new();
         wire::encode(packet, Version::V5, &mut bytes).unwrap();
@@ -86,8 +91,8 @@ impl Link {
     /// Waits for the next dial.
     pub(crate) fn redial(&mut self) -> u64 {
         let (before, started_ms) = (self.dialed, self.now_ms);
-        self.now_ms = self.core.poll_timeout().expect("a time to dial");
-        self.input(Input::Timeout);
+        self.now_ms = self.core.next_deadline().expect("a time to dial");
+        self.timeout();
         assert_eq!(self.dialed, before + 1);
         self.now_ms - started_ms
     }

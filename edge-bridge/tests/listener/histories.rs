@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::listener_support::*;
 use crate::random::{Rng, percent, seed_or};
 use bytes::Bytes;
-use edge_bridge::listener::Config;
+use edge_bridge::listener::{Config, Input};
 use edge_bridge::wire::{Connect, Packet, Publish, QoS, ReasonCode, Version, Will};
 
 const NAMES: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
@@ -119,7 +119,7 @@ impl World {
         match self.random.index(3) {
             0 => self.site.send(peer, &[disconnect(ReasonCode::SUCCESS)]),
             1 if !self.site.listener.may_read(peer.connection) => {
-                self.site.listener.handle_gone(self.site.now, peer.connection, &[]);
+                self.site.listener.handle_input(self.site.now, peer.connection, Input::Gone { unread: &[] });
                 self.site.outputs();
             }
             _ => self.site.cut(peer),

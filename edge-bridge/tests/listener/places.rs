@@ -2,7 +2,7 @@
 
 use crate::listener_support::*;
 use bytes::BytesMut;
-use edge_bridge::listener::{Config, ConnectionId, Event};
+use edge_bridge::listener::{Config, ConnectionId, Event, Input};
 use edge_bridge::wire::{self, Connect, Packet, ReasonCode, Version};
 
 fn full_site(max_connections: usize) -> Site {
@@ -32,7 +32,7 @@ fn gone_with(site: &mut Site, peer: Peer, unread: &[Packet]) {
     for packet in unread {
         wire::encode(packet, peer.version, &mut bytes).unwrap();
     }
-    site.listener.handle_gone(site.now, peer.connection, &bytes);
+    site.listener.handle_input(site.now, peer.connection, Input::Gone { unread: &bytes });
     site.outputs();
 }
 
@@ -158,7 +158,7 @@ fn an_unread_disconnect_counts_when_the_connection_ends() {
 fn the_beginning_of_a_disconnect_is_none() {
     let mut site = full_site(1);
     let peer = with_will(&mut site);
-    site.listener.handle_gone(site.now, peer.connection, b"\xe0");
+    site.listener.handle_input(site.now, peer.connection, Input::Gone { unread: b"\xe0" });
     site.cut(peer);
     assert_eq!(site.listener.stats().received, 2, "the message and the will");
 }

@@ -4,7 +4,7 @@
 use crate::listener_support::*;
 use crate::random::{Rng, percent, seed_or};
 use bytes::Bytes;
-use edge_bridge::listener::Config;
+use edge_bridge::listener::{Config, Input};
 use edge_bridge::wire::{Connect, Packet, QoS, ReasonCode, Version, Will};
 
 const MAX_CONNECTIONS: usize = 7;
@@ -256,7 +256,7 @@ impl World {
     fn notice_end(&mut self, peer: Peer) {
         if !self.has(Bug::DeadUnnoticed) {
             let unread = self.site.unread(peer);
-            self.site.listener.handle_gone(self.site.now, peer.connection, &unread);
+            self.site.listener.handle_input(self.site.now, peer.connection, Input::Gone { unread: &unread });
             self.site.outputs();
         }
     }

@@ -1,7 +1,7 @@
 //! Clients that read slowly, or not while they write: they are read all the same, within bounds, and lose old messages rather than the connection.
 
 use crate::listener_support::*;
-use edge_bridge::listener::Config;
+use edge_bridge::listener::{Config, Input};
 use edge_bridge::wire::{Connect, Packet, Publish, QoS, Subscription, Version};
 
 /// A client with this keep alive whose network takes nothing, subscribed to everything.
@@ -48,7 +48,7 @@ fn a_slow_reader_that_pings_stays() {
                 site.publish(&Publish { qos: QoS::AtMostOnce, ..message("a", &"x".repeat(size)) });
             }
             site.pass(1_000);
-            site.listener.handle_written(site.now, peer.connection, 20_000);
+            site.listener.handle_input(site.now, peer.connection, Input::Written(20_000));
             site.outputs();
             if second % 5 == 0 {
                 site.send(peer, &[Packet::PingReq]);
@@ -78,7 +78,7 @@ fn a_client_that_never_reads_the_answers_is_not_read_any_more() {
     let waits = site.unwritten(peer);
     assert!((2_000..=4_000 + 2 * 64).contains(&waits), "{waits}");
     // Half of it leaves, and as much comes again.
-    site.listener.handle_written(site.now, peer.connection, waits - 1_000);
+    site.listener.handle_input(site.now, peer.connection, Input::Written(waits - 1_000));
     site.outputs();
     assert!(!site.listener.may_read(peer.connection), "it had much more to say");
     assert!(site.unwritten(peer) - (waits - 1_000) <= 4_000 + 2 * 64);

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use bytes::{Bytes, BytesMut};
 use edge_bridge::ingest::{Answer, Inbound, Ingest, Now};
-use edge_bridge::listener::{Config, ConnectionId, Event, Listener, Output, Settled, Ticket};
+use edge_bridge::listener::{Config, ConnectionId, Event, Input, Listener, Output, Settled, Ticket};
 use edge_bridge::row::Row;
 use edge_bridge::wire::{
     self, Ack, ConnAck, Connect, Disconnect, Limits, Packet, PacketId, Properties, PropertiesBuilder,
@@ -165,7 +165,7 @@ impl Site {
     }
 
     pub fn cut(&mut self, peer: Peer) {
-        self.listener.handle_closed(self.now, peer.connection);
+        self.listener.handle_input(self.now, peer.connection, Input::Closed);
         self.outputs();
     }
 
@@ -178,7 +178,7 @@ impl Site {
         let end_ms = self.now.up_ms + ms;
         for steps in 0.. {
             assert!(steps < 1_000_000, "a deadline that never moves");
-            let Some(at_ms) = self.listener.poll_timeout().filter(|at_ms| *at_ms <= end_ms) else { break };
+            let Some(at_ms) = self.listener.next_deadline().filter(|at_ms| *at_ms <= end_ms) else { break };
             self.to(at_ms.max(self.now.up_ms));
             self.listener.handle_timeout(self.now);
             self.outputs();
@@ -223,7 +223,7 @@ impl Site {
         let waits = self.unwritten.entry(peer.connection).or_default();
         let taken = bytes.min(*waits);
         *waits -= taken;
-        self.listener.handle_written(self.now, peer.connection, taken);
+        self.listener.handle_input(self.now, peer.connection, Input::Written(taken));
         self.outputs();
     }
 
@@ -233,7 +233,7 @@ impl Site {
         self.untaken.remove(&peer.connection);
         self.unwritten.remove(&peer.connection);
         let written = self.unwritten(peer);
-        self.listener.handle_written(self.now, peer.connection, written);
+        self.listener.handle_input(self.now, peer.connection, Input::Written(written));
         self.outputs();
     }
 
@@ -246,7 +246,7 @@ impl Site {
         let Some(mut buffer) = self.unread.remove(&connection) else { return };
         while !buffer.is_empty() && self.listener.may_read(connection) {
             let before = buffer.len();
-            self.listener.handle_bytes(self.now, connection, &mut buffer);
+            self.listener.handle_input(self.now, connection, Input::Bytes(&mut buffer));
             self.do_outputs();
             if buffer.len() == before {
                 break;
@@ -276,7 +276,7 @@ impl Site {
                         *self.unwritten.entry(connection).or_default() += bytes.len();
                         self.untaken.entry(connection).or_default().push(bytes);
                     } else {
-                        self.listener.handle_written(self.now, connection, bytes.len());
+                        self.listener.handle_input(self.now, connection, Input::Written(bytes.len()));
                     }
                 }
                 Output::Close { connection, .. } => {
@@ -285,7 +285,7 @@ impl Site {
                     self.unwritten.remove(&connection);
                     self.untaken.remove(&connection);
                 }
-                Output::Store { ticket, rows } if self.full => self.listener.handle_full(ticket, rows),
+                Output::Store { ticket, rows } if self.full => self.listener.hand_back(ticket, rows),
                 Output::Store { ticket, rows } => self.stored.push((ticket, rows)),
                 Output::Commit => self.commits += 1,
                 Output::Settled(settled) => self.settled.push(settled),

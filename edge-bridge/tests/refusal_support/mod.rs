@@ -269,7 +269,7 @@ impl Rig {
 
     fn step(&mut self, until_ms: u64) -> bool {
         let hub_ms = self.from_hub.front().map(|(at_ms, _)| *at_ms);
-        let next = [hub_ms, self.dial_ms, self.core.poll_timeout()].into_iter().flatten().min();
+        let next = [hub_ms, self.dial_ms, self.core.next_deadline()].into_iter().flatten().min();
         let Some(at_ms) = next.filter(|at_ms| *at_ms <= until_ms) else { return false };
         self.now_ms = self.now_ms.max(at_ms);
         if self.dial_ms.is_some_and(|at_ms| at_ms <= self.now_ms) {
@@ -292,7 +292,8 @@ impl Rig {
                 FromHub::Close => self.cut(),
             }
         } else {
-            self.input(Input::Timeout);
+            self.core.handle_timeout(self.now());
+            self.drain();
         }
         true
     }

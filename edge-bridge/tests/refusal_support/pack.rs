@@ -77,7 +77,7 @@ impl Pack for TestPack {
             .or_else(|| self.poll_batch(now))
     }
 
-    fn poll_timeout(&self) -> Option<u64> {
+    fn next_deadline(&self) -> Option<u64> {
         None
     }
 

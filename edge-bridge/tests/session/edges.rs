@@ -78,8 +78,8 @@ fn waits_until(parts: &[(u64, usize)], first: &[Packet]) -> u64 {
     }
     let mut now_ms = 0;
     while !session.is_closed() {
-        now_ms = session.poll_timeout().unwrap();
-        session.handle_input(now_ms, Input::Timeout);
+        now_ms = session.next_deadline().unwrap();
+        session.handle_timeout(now_ms);
     }
     now_ms
 }
@@ -106,14 +106,14 @@ fn a_ping_waits_for_what_was_written_before_it() {
     session.ping(0);
     let (sent, _) = drain(&mut session);
     assert_eq!(sent.len(), 2);
-    session.handle_input(10_000, Input::Timeout);
+    session.handle_timeout(10_000);
     // The payload of `incoming` has one byte; the length field of a large packet has two more.
     let bytes = size - 1 + 20_000 + 2;
-    assert_eq!(session.poll_timeout(), Some(10_000 + bytes + bytes / 4));
+    assert_eq!(session.next_deadline(), Some(10_000 + bytes + bytes / 4));
     assert!(!session.is_closed());
     // Bytes that leave are a sign of life, and only what the system has taken is on its way.
-    session.on_written(15_000, 5_000, true);
-    session.handle_input(10_000 + bytes + bytes / 4, Input::Timeout);
+    session.handle_input(15_000, Input::Written { bytes: 5_000, waited: true });
+    session.handle_timeout(10_000 + bytes + bytes / 4);
     assert!(session.is_closed());
 }
 

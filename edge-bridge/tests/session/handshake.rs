@@ -36,10 +36,10 @@ fn a_handshake_has_its_time_from_when_it_began() {
         (Session::server(1_000, 1, ServerConfig::default()), 11_000),
     ] {
         drain(&mut session);
-        assert_eq!(session.poll_timeout(), Some(due_ms));
-        session.handle_input(due_ms - 1, Input::Timeout);
+        assert_eq!(session.next_deadline(), Some(due_ms));
+        session.handle_timeout(due_ms - 1);
         assert!(!session.is_closed() && drain(&mut session).1.is_empty());
-        session.handle_input(due_ms, Input::Timeout);
+        session.handle_timeout(due_ms);
         assert!(matches!(drain(&mut session).1[..], [Event::Closed(Closed::Handshake)]));
         assert!(session.is_closed());
     }
@@ -151,7 +151,7 @@ fn a_server_announces_what_it_does_not_take() {
         session.handle_input(0, Input::Bytes(&mut encoded(&[connect(version, &[])], version)));
         drain(&mut session);
         session.accept(0, accept);
-        let timeout = session.poll_timeout();
+        let timeout = session.next_deadline();
         let (mut sent, _) = drain(&mut session);
         let Some(Packet::ConnAck(ack)) = sent.pop() else { panic!("{sent:?}") };
         (ack, timeout)

@@ -146,23 +146,23 @@ fn the_servers_limits_are_honoured() {
 #[test]
 fn the_servers_keep_alive_overrides_ours_and_a_silent_server_ends_it() {
     let (mut session, ..) = client(None, &connack(false, &[(PropertyId::ServerKeepAlive, Value::U16(5))]));
-    assert_eq!(session.poll_timeout(), Some(5000));
-    session.handle_input(5000, Input::Timeout);
+    assert_eq!(session.next_deadline(), Some(5000));
+    session.handle_timeout(5000);
     assert_eq!(drain(&mut session).0, [Packet::PingReq]);
-    let at_ms = session.poll_timeout().unwrap();
-    session.handle_input(at_ms, Input::Timeout);
+    let at_ms = session.next_deadline().unwrap();
+    session.handle_timeout(at_ms);
     drain(&mut session);
-    session.handle_input(15_000, Input::Timeout);
+    session.handle_timeout(15_000);
     let (_, events) = drain(&mut session);
     assert!(matches!(events[..], [Event::Closed(Closed::KeepAlive)]));
-    assert_eq!(session.poll_timeout(), None);
+    assert_eq!(session.next_deadline(), None);
 }
 
 #[test]
 fn a_server_drops_a_silent_client_after_one_and_a_half_keep_alives() {
     let (mut session, _) = server(Version::V5, 1, None);
-    assert_eq!(session.poll_timeout(), Some(15_000));
-    session.handle_input(15_000, Input::Timeout);
+    assert_eq!(session.next_deadline(), Some(15_000));
+    session.handle_timeout(15_000);
     let (sent, events) = drain(&mut session);
     assert!(matches!(sent[..], [Packet::Disconnect(ref d)] if d.reason == ReasonCode::KEEP_ALIVE_TIMEOUT));
     assert!(matches!(events[..], [Event::Closed(Closed::KeepAlive)]));
@@ -179,14 +179,14 @@ fn a_server_waits_for_a_large_packet_that_is_still_coming() {
         let mut buffer = BytesMut::new();
         for (chunk, now_ms) in bytes[..stops_at].chunks(1_000).zip((0..).step_by(1_000)) {
             buffer.extend_from_slice(chunk);
-            session.handle_input(now_ms, Input::Timeout);
+            session.handle_timeout(now_ms);
             session.handle_input(now_ms, Input::Bytes(&mut buffer));
         }
         drain(&mut session).1
     };
     assert!(matches!(run(bytes.len())[..], [Event::Publish { .. }]));
     assert!(run(20_000).is_empty());
-    session.handle_input(76_000, Input::Timeout);
+    session.handle_timeout(76_000);
     assert!(matches!(drain(&mut session).1[..], [Event::Closed(Closed::KeepAlive)]));
 }
 
@@ -279,7 +279,7 @@ fn random_bytes_never_panic() {
             session.handle_input(case, Input::Bytes(&mut buffer));
             while session.poll_output().is_some() {}
         }
-        session.handle_input(u64::MAX / 2, Input::Timeout);
+        session.handle_timeout(u64::MAX / 2);
         while session.poll_output().is_some() {}
     }
     println!("executed session_random_bytes: {cases} cases");

@@ -50,14 +50,14 @@ fn a_ping_has_its_time_to_be_answered() {
     let mut session = open_client(10);
     session.ping(1_000);
     drain(&mut session);
-    let due_ms = session.poll_timeout().unwrap();
+    let due_ms = session.next_deadline().unwrap();
     assert_eq!(due_ms, 11_000);
-    session.handle_input(10_999, Input::Timeout);
+    session.handle_timeout(10_999);
     assert!(!session.is_closed());
     let mut now_ms = 11_000;
     while !session.is_closed() && now_ms < 12_000 {
-        session.handle_input(now_ms, Input::Timeout);
-        now_ms = session.poll_timeout().unwrap_or(u64::MAX);
+        session.handle_timeout(now_ms);
+        now_ms = session.next_deadline().unwrap_or(u64::MAX);
     }
     assert!(matches!(drain(&mut session).1[..], [Event::Closed(Closed::KeepAlive)]));
 }
@@ -74,9 +74,9 @@ fn a_ping_says_how_long_it_took() {
     session.handle_input(1_260, Input::Bytes(&mut encoded(&[Packet::PingResp], Version::V5)));
     assert!(drain(&mut session).1.is_empty(), "nobody asked");
     // The time for the next one begins with what was sent last.
-    assert_eq!(session.poll_timeout(), Some(1_000 + 60_000));
+    assert_eq!(session.next_deadline(), Some(1_000 + 60_000));
     session.publish(30_000, Token(1), &message("a", "x")).unwrap();
-    assert_eq!(session.poll_timeout(), Some(90_000));
+    assert_eq!(session.next_deadline(), Some(90_000));
 }
 
 #[test]

@@ -169,11 +169,11 @@ impl Gateway {
         queue
     }
 
-    pub(crate) fn poll_timeout(&self, ctx: &Ctx, wan: &WanTap) -> Option<u64> {
+    pub(crate) fn next_deadline(&self, ctx: &Ctx, wan: &WanTap) -> Option<u64> {
         let room = self.wan.filter(|_| self.had_no_room).and_then(|link| ctx.net.room_ms(ctx.now_ms, link));
-        let core = self.core.poll_timeout().map(|at_ms| at_ms * core_scale(ctx));
+        let core = self.core.next_deadline().map(|at_ms| at_ms * core_scale(ctx));
         let impatient = self.impatient_ms(ctx, wan);
-        let all = [core, room, impatient, self.listener.poll_timeout(), self.core.spool().poll_timeout()];
+        let all = [core, room, impatient, self.listener.next_deadline(), self.core.spool().next_deadline()];
         all.into_iter().flatten().min()
     }
 
@@ -185,8 +185,9 @@ impl Gateway {
             self.note_given_up(ctx);
             self.input(ctx, Input::HungUp(Some("impatient".to_owned())));
         }
-        if self.core.poll_timeout().is_some_and(|at_ms| at_ms * core_scale(ctx) <= ctx.now_ms) {
-            self.input(ctx, Input::Timeout);
+        if self.core.next_deadline().is_some_and(|at_ms| at_ms * core_scale(ctx) <= ctx.now_ms) {
+            self.core.spool_mut().now_ms = ctx.now_ms;
+            self.core.handle_timeout(core_now(ctx));
         }
         self.listener.handle_timeout(now(ctx));
         self.run(ctx, wan);

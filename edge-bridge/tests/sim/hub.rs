@@ -205,8 +205,8 @@ impl Hub {
         }
     }
 
-    pub(crate) fn poll_timeout(&self) -> Option<u64> {
-        let sessions = self.connections.values().filter_map(|c| c.session.poll_timeout());
+    pub(crate) fn next_deadline(&self) -> Option<u64> {
+        let sessions = self.connections.values().filter_map(|c| c.session.next_deadline());
         let kicks = self.connections.values().filter_map(|c| c.kick_ms);
         let acks = self.pending.front().filter(|_| !self.withholds).map(|p| p.due_ms);
         let late = self.late.front().map(|l| l.0);
@@ -228,8 +228,8 @@ impl Hub {
         }
         for link in self.links() {
             let Some(connection) = self.connections.get_mut(&link) else { continue };
-            if connection.session.poll_timeout().is_some_and(|at_ms| at_ms <= now_ms) {
-                connection.session.handle_input(now_ms, Input::Timeout);
+            if connection.session.next_deadline().is_some_and(|at_ms| at_ms <= now_ms) {
+                connection.session.handle_timeout(now_ms);
             }
             if connection.kick_ms.is_some_and(|at_ms| at_ms <= now_ms) {
                 connection.kick_ms = None;

@@ -132,7 +132,7 @@ impl ModelQueue {
         self.wanted |= !self.ram.is_empty();
     }
 
-    pub(crate) fn poll_timeout(&self) -> Option<u64> {
+    pub(crate) fn next_deadline(&self) -> Option<u64> {
         let start_ms = match (&self.commit, self.oldest_in_ram_ms()) {
             (None, Some(since_ms)) if self.wanted => Some(since_ms),
             (None, Some(since_ms)) => Some(since_ms + ACK_WITHIN_MS),

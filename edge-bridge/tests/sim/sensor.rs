@@ -93,9 +93,9 @@ impl Sensor {
         self.config.count = self.made;
     }
 
-    pub(crate) fn poll_timeout(&self) -> Option<u64> {
+    pub(crate) fn next_deadline(&self) -> Option<u64> {
         let reading = (self.made < self.config.count).then_some(self.next_ms);
-        let session = self.session.as_ref().and_then(Session::poll_timeout);
+        let session = self.session.as_ref().and_then(Session::next_deadline);
         [reading, session, self.dial_ms].into_iter().flatten().min()
     }
 
@@ -110,9 +110,9 @@ impl Sensor {
             }
         }
         if let Some(session) = &mut self.session
-            && session.poll_timeout().is_some_and(|at_ms| at_ms <= ctx.now_ms)
+            && session.next_deadline().is_some_and(|at_ms| at_ms <= ctx.now_ms)
         {
-            session.handle_input(ctx.now_ms, Input::Timeout);
+            session.handle_timeout(ctx.now_ms);
         }
         self.run(ctx);
         self.dial_ms.take_if(|at_ms| *at_ms <= ctx.now_ms).is_some()

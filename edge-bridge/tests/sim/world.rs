@@ -229,10 +229,10 @@ impl World {
     pub(crate) fn schedule(&mut self, node: Node) {
         let at_ms = match node {
             Node::Gateway => {
-                self.gateway.as_ref().and_then(|gateway| gateway.poll_timeout(&self.ctx, &self.wan))
+                self.gateway.as_ref().and_then(|gateway| gateway.next_deadline(&self.ctx, &self.wan))
             }
-            Node::Hub => self.hub.poll_timeout(),
-            Node::Sensor(id) => self.sensors[usize::from(id)].poll_timeout(),
+            Node::Hub => self.hub.next_deadline(),
+            Node::Sensor(id) => self.sensors[usize::from(id)].next_deadline(),
         };
         let spins = self.ctx.bug == Some(Bug::WokenAtOnce) && node == Node::Gateway;
         let at_ms = if spins && self.steps < SPINS { Some(0) } else { at_ms };

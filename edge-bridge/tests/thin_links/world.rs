@@ -215,7 +215,7 @@ impl World {
         } else {
             self.up.next_ms().into_iter().chain(self.down.next_ms()).min()
         };
-        let next = [ways, self.dial_ms, self.core.poll_timeout()].into_iter().flatten().min();
+        let next = [ways, self.dial_ms, self.core.next_deadline()].into_iter().flatten().min();
         let Some(at_ms) = next.filter(|at_ms| *at_ms <= until_ms) else { return false };
         self.now_ms = self.now_ms.max(at_ms);
         if self.dial_ms.take_if(|at_ms| *at_ms <= self.now_ms).is_some() {
@@ -242,8 +242,8 @@ impl World {
             }
             self.write();
         }
-        if self.core.poll_timeout().is_some_and(|at_ms| at_ms <= self.now_ms) {
-            self.core.handle_input(self.now(), Input::Timeout);
+        if self.core.next_deadline().is_some_and(|at_ms| at_ms <= self.now_ms) {
+            self.core.handle_timeout(self.now());
         }
         self.outputs();
         true

@@ -46,24 +46,23 @@ impl Connection {
                 self.unread = self.inbox.len() < before && !self.inbox.is_empty();
                 continue;
             }
-            let timeout_ms = self.session.poll_timeout();
+            let timeout_ms = self.session.next_deadline();
             let timeout = async {
                 match timeout_ms {
                     Some(at_ms) => self.clock.until(at_ms).await,
                     None => future::pending().await,
                 }
             };
-            let input = tokio::select! {
+            tokio::select! {
                 read = self.stream.read_buf(&mut self.inbox) => match read {
                     Ok(1..) => {
                         self.unread = true;
                         continue;
                     }
-                    Ok(0) | Err(_) => Input::Closed,
+                    Ok(0) | Err(_) => self.session.handle_input(self.clock.story_ms(), Input::Closed),
                 },
-                () = timeout => Input::Timeout,
-            };
-            self.session.handle_input(self.clock.story_ms(), input);
+                () = timeout => self.session.handle_timeout(self.clock.story_ms()),
+            }
         }
     }
 

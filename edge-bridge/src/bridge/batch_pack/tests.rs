@@ -75,9 +75,9 @@ fn a_batch_goes_when_it_is_full_and_when_its_first_row_has_waited() {
     (1..=6).for_each(|seq| pack.add(at(10), row(seq, BATCHED)));
     assert_eq!(pack.held_bytes(), 30);
     assert_eq!(sent(&mut pack, at(309)), [[1, 2, 3, 4]]);
-    assert_eq!((pack.held_bytes(), pack.poll_timeout()), (10, Some(310)));
+    assert_eq!((pack.held_bytes(), pack.next_deadline()), (10, Some(310)));
     assert_eq!(sent(&mut pack, at(310)), [[5, 6]]);
-    assert_eq!((pack.held_bytes(), pack.poll_timeout()), (0, None));
+    assert_eq!((pack.held_bytes(), pack.next_deadline()), (0, None));
 }
 
 #[test]
@@ -149,5 +149,5 @@ fn a_stop_gives_every_row_back_once() {
     let mut rows: Vec<_> = pack.take_rows().into_iter().map(|row| row.0).collect();
     rows.sort_unstable();
     assert_eq!(rows, (3..=10).collect::<Vec<_>>());
-    assert_eq!((pack.held_bytes(), pack.poll_timeout()), (0, None));
+    assert_eq!((pack.held_bytes(), pack.next_deadline()), (0, None));
 }

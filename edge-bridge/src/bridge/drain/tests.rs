@@ -65,7 +65,7 @@ fn a_turn_that_parks_many_rows_ends() {
     rig.uplink.refusals.on_parked(&text("t"), 1);
     rig.fill(&["t"; 1_500]);
     assert!(rig.pump().is_empty());
-    assert_eq!((rig.spool.parked(), rig.uplink.poll_timeout(&rig.session)), (1_024, Some(1_001)));
+    assert_eq!((rig.spool.parked(), rig.uplink.next_deadline(&rig.session)), (1_024, Some(1_001)));
     rig.now_ms = 1_001;
     rig.pump();
     assert_eq!(rig.spool.parked(), 1_500);
@@ -75,14 +75,14 @@ fn a_turn_that_parks_many_rows_ends() {
 fn a_sweep_is_planned_while_rows_are_parked_and_none_without() {
     let mut rig = Rig::new(10, 1_000);
     rig.pump();
-    assert_eq!(rig.uplink.poll_timeout(&rig.session), None);
+    assert_eq!(rig.uplink.next_deadline(&rig.session), None);
     rig.uplink.retry_filter = Some(text("t"));
     rig.uplink.plan_sweep(0, &rig.spool);
-    assert_eq!((rig.uplink.sweep.poll_timeout(), &rig.uplink.retry_filter), (None, &None));
+    assert_eq!((rig.uplink.sweep.next_deadline(), &rig.uplink.retry_filter), (None, &None));
     // Of an earlier life.
     rig.park("t", "x");
     rig.pump();
-    assert!(rig.uplink.poll_timeout(&rig.session).is_some());
+    assert!(rig.uplink.next_deadline(&rig.session).is_some());
     let mut rig = Rig::new(10, 1_000);
     rig.park("t", "x");
     rig.uplink.plan_sweep(0, &rig.spool);
@@ -96,7 +96,7 @@ fn a_sweep_is_planned_for_poison() {
         let mut rig = Rig::new(10, 1_000);
         rig.uplink.poison.on_parked(0, RowKey::Lease(LeaseId(1)));
         rig.uplink.plan_sweep(now_ms, &rig.spool);
-        assert_eq!(rig.uplink.sweep.poll_timeout(), Some(expected_ms));
+        assert_eq!(rig.uplink.sweep.next_deadline(), Some(expected_ms));
     }
 }
 
@@ -226,7 +226,7 @@ impl Pack for OpenBatch {
         None
     }
 
-    fn poll_timeout(&self) -> Option<u64> {
+    fn next_deadline(&self) -> Option<u64> {
         self.due_ms
     }
 
@@ -267,7 +267,7 @@ fn a_full_window_has_no_timeout() {
     assert_eq!(rig.pump().len(), 1);
     rig.now_ms = 10_000;
     assert!(rig.pump().is_empty());
-    assert_eq!(rig.uplink.poll_timeout(&rig.session), None);
+    assert_eq!(rig.uplink.next_deadline(&rig.session), None);
 
     // A sweep to which the spool gives nothing ends by a lease, for which there is no room.
     let mut rig = Rig::new(10, 1);
@@ -275,12 +275,12 @@ fn a_full_window_has_no_timeout() {
     rig.spool.lease_parked(0, 1, 1_000);
     rig.uplink.sweep.want(0);
     rig.pump();
-    assert_eq!(rig.uplink.poll_timeout(&rig.session), Some(5_000));
+    assert_eq!(rig.uplink.next_deadline(&rig.session), Some(5_000));
     rig.push("u", "x");
     assert_eq!(rig.pump().len(), 1);
     rig.now_ms = 6_000;
     rig.pump();
-    assert_eq!(rig.uplink.poll_timeout(&rig.session), None);
+    assert_eq!(rig.uplink.next_deadline(&rig.session), None);
 }
 
 #[test]

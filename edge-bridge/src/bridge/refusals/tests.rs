@@ -24,7 +24,7 @@ fn in_an_attempt() -> (Refusals, u64) {
     (1..=2).for_each(|serial| refuse(&mut refusals, 0, serial));
     let mut now_ms = 0;
     for _ in 0..2 {
-        now_ms = refusals.poll_timeout().unwrap();
+        now_ms = refusals.next_deadline().unwrap();
         assert_eq!(probe(&mut refusals, now_ms), Some(1));
         refuse(&mut refusals, now_ms, 1);
     }
@@ -127,13 +127,13 @@ fn each_attempt_sends_more_messages_up_to_eight() {
     let mut now_ms = 0;
     let sent: Vec<usize> = (0..6)
         .map(|_| {
-            now_ms = refusals.poll_timeout().unwrap();
+            now_ms = refusals.next_deadline().unwrap();
             let mut sent = 0;
             while let Some(serial) = probe(&mut refusals, now_ms) {
-                assert_eq!(refusals.poll_timeout(), None, "one at a time");
+                assert_eq!(refusals.next_deadline(), None, "one at a time");
                 refuse(&mut refusals, now_ms, serial);
                 sent += 1;
-                let goes_on = refusals.poll_timeout() == Some(0);
+                let goes_on = refusals.next_deadline() == Some(0);
                 assert_eq!(goes_on, sent < [1, 2, 4, 8, 8, 8][refusals.topics[&name()].attempt as usize - 1]);
             }
             sent
@@ -146,10 +146,10 @@ fn each_attempt_sends_more_messages_up_to_eight() {
 fn an_attempt_is_over_when_all_that_is_held_was_sent() {
     let mut refusals = holding(0, 1, 1);
     for _ in 0..4 {
-        let now_ms = refusals.poll_timeout().unwrap();
+        let now_ms = refusals.next_deadline().unwrap();
         assert_eq!(probe(&mut refusals, now_ms), Some(1));
         refuse(&mut refusals, now_ms, 1);
-        assert!(refusals.poll_timeout().is_some_and(|due_ms| due_ms > now_ms), "it has had its turn");
+        assert!(refusals.next_deadline().is_some_and(|due_ms| due_ms > now_ms), "it has had its turn");
         assert_eq!(probe(&mut refusals, now_ms + 1), None);
     }
 }
@@ -159,7 +159,7 @@ fn a_message_that_was_refused_before_an_interruption_is_not_bad() {
     let mut refusals = holding(0, 3, 1);
     let mut now_ms = 0;
     for serials in [&[1][..], &[1, 2], &[1]] {
-        now_ms = refusals.poll_timeout().unwrap().max(now_ms);
+        now_ms = refusals.next_deadline().unwrap().max(now_ms);
         for serial in serials {
             assert_eq!(probe(&mut refusals, now_ms), Some(*serial));
             refuse(&mut refusals, now_ms, *serial);
@@ -184,7 +184,7 @@ fn a_topic_of_which_all_that_was_held_expired_probes_with_a_parked_row() {
     for parked in [0, 3] {
         let mut refusals = refused(0);
         refusals.on_parked(&name(), parked);
-        let due_ms = refusals.poll_timeout().unwrap();
+        let due_ms = refusals.next_deadline().unwrap();
         assert_eq!(probe(&mut refusals, due_ms), None);
         assert_eq!(refusals.knows(&name()), parked > 0);
         assert_eq!([refusals.take_sweep_wanted(), refusals.take_sweep_wanted()], [parked > 0, false]);
@@ -239,10 +239,10 @@ fn a_healing_topic_that_is_refused_again_waits_for_what_is_on_its_way() {
         assert_eq!(healed.bad.len(), usize::from(is_bad));
         refusals.on_out(&name());
         refuse(&mut refusals, 90_000, 9);
-        assert_eq!(refusals.poll_timeout(), None, "what was held is on its way");
+        assert_eq!(refusals.next_deadline(), None, "what was held is on its way");
         let again = healed.again.len();
         (0..again).for_each(|_| refusals.on_gone(&name()));
-        let due_ms = refusals.poll_timeout().unwrap();
+        let due_ms = refusals.next_deadline().unwrap();
         assert!(due_ms > 90_000 && (due_ms <= 91_000) == is_bad, "{due_ms}: with a good reason soon");
         assert_eq!(refusals.topics[&name()].attempt, 6, "what was refused before is of another attempt");
     }
@@ -283,7 +283,7 @@ fn parked_rows_that_are_sent_while_a_topic_heals_are_waited_for() {
         assert!(matches!(refusals.route(swept(serial)), Route::Send(_)));
     }
     refuse(&mut refusals, 0, 1);
-    assert_eq!(refusals.poll_timeout(), None, "the other one has no answer");
+    assert_eq!(refusals.next_deadline(), None, "the other one has no answer");
     refuse(&mut refusals, 0, 2);
-    assert!(refusals.poll_timeout().is_some());
+    assert!(refusals.next_deadline().is_some());
 }

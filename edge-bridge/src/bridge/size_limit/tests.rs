@@ -295,7 +295,7 @@ fn a_new_message_of_the_size_asks_for_a_probe_that_is_due() {
     ] {
         let mut uplink = uplink();
         assert_eq!(uplink.is_too_large(now_ms, &message(bytes, swept), &spool), parks);
-        let wanted = uplink.sweep.poll_timeout() == Some(now_ms);
+        let wanted = uplink.sweep.next_deadline() == Some(now_ms);
         assert_eq!(wanted, wants, "{bytes} bytes at {now_ms}, parked before: {swept}");
     }
     let mut uplink = uplink();
@@ -304,7 +304,7 @@ fn a_new_message_of_the_size_asks_for_a_probe_that_is_due() {
         // Something parked is known not to have been tried.
         let spool = parked_spool();
         assert_eq!(uplink.is_too_large(due_ms, &message(bytes, true), &spool), parks);
-        assert_eq!(uplink.sweep.poll_timeout(), None, "the sweep goes on already");
+        assert_eq!(uplink.sweep.next_deadline(), None, "the sweep goes on already");
     }
 }
 

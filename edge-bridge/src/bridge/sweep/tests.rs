@@ -82,11 +82,11 @@ fn a_sweep_that_has_a_date_keeps_it_when_more_is_parked() {
     let mut sweep = Sweep::new(1);
     assert!(!sweep.is_planned());
     sweep.want_later(10);
-    assert!(sweep.poll_timeout().is_some_and(|at_ms| (510..=1_010).contains(&at_ms)));
+    assert!(sweep.next_deadline().is_some_and(|at_ms| (510..=1_010).contains(&at_ms)));
     let mut sweep = Sweep::new(1);
     sweep.want(90_000);
     sweep.want_later(10);
-    assert_eq!((sweep.poll_timeout(), sweep.is_planned()), (Some(90_000), true));
+    assert_eq!((sweep.next_deadline(), sweep.is_planned()), (Some(90_000), true));
     let (mut sweep, _) = begun(turning(3));
     assert!(sweep.is_planned(), "it goes on");
     sweep.want_later(10);
@@ -102,7 +102,7 @@ fn a_sweep_waits_five_seconds_at_most_for_rows_that_are_being_parked() {
     for (now_ms, waits) in [(10, true), (10 + WAIT_MS - 1, true), (10 + WAIT_MS, false)] {
         assert_eq!((sweep.has_to_wait(now_ms, &spool), sweep.defers()), (waits, true));
     }
-    assert_eq!(sweep.poll_timeout(), Some(10 + WAIT_MS));
+    assert_eq!(sweep.next_deadline(), Some(10 + WAIT_MS));
     sweep.end_wait();
     spool.is_settled = true;
     assert!(!sweep.has_to_wait(90_000, &spool) && !sweep.defers());
@@ -132,7 +132,7 @@ fn where_nothing_is_parked_no_sweep_begins() {
 fn a_sweep_without_rows_is_over_after_five_seconds_without_progress() {
     let (mut sweep, mut spool) = begun(in_place(3));
     assert!(!sweep.on_leased(1_000, 0, &spool));
-    assert_eq!(sweep.poll_timeout(), Some(1_000 + DRY_MS));
+    assert_eq!(sweep.next_deadline(), Some(1_000 + DRY_MS));
     spool.passed = 50;
     assert!(!sweep.on_leased(1_000 + DRY_MS, 0, &spool), "the spool has read on");
     assert!(!sweep.on_leased(2 * DRY_MS, 0, &spool));
@@ -140,7 +140,7 @@ fn a_sweep_without_rows_is_over_after_five_seconds_without_progress() {
     assert!(sweep.on_leased(1_000 + 2 * DRY_MS, 0, &spool));
     assert!(sweep.could_not_read());
     sweep.want_again(20_000);
-    assert_eq!(sweep.poll_timeout(), Some(20_000 + DRY_MS), "soon, and not at once");
+    assert_eq!(sweep.next_deadline(), Some(20_000 + DRY_MS), "soon, and not at once");
 }
 
 #[test]

@@ -57,14 +57,14 @@ fn doubtful_poison_is_tried_soon_after_an_answer() {
     rig.push("t", "x");
     rig.pump();
     rig.answer(SUCCESS);
-    assert_eq!(rig.uplink.sweep.poll_timeout(), Some(6_000));
+    assert_eq!(rig.uplink.sweep.next_deadline(), Some(6_000));
 }
 
 #[test]
 fn poison_is_tried_again_when_it_is_due() {
     let mut rig = Rig::new(10, 1_000_000);
     rig.uplink.note_poison(1_000, &[RowKey::Lease(LeaseId(1))]);
-    assert_eq!(rig.uplink.sweep.poll_timeout(), Some(6_000));
+    assert_eq!(rig.uplink.sweep.next_deadline(), Some(6_000));
 }
 
 /// A hub that takes what it never answered before may take the rest of that kind.
@@ -76,7 +76,7 @@ fn messages_without_an_answer_are_tried_a_second_after_one_is_taken() {
     rig.uplink.poison.on_unanswered(0, &[RowKey::Lease(row), RowKey::Lease(LeaseId(99))]);
     rig.pump();
     rig.answer(SUCCESS);
-    assert_eq!((rig.uplink.poison.known(), rig.uplink.sweep.poll_timeout()), (1, Some(6_000)));
+    assert_eq!((rig.uplink.poison.known(), rig.uplink.sweep.next_deadline()), (1, Some(6_000)));
 }
 
 #[test]

@@ -166,17 +166,17 @@ fn a_filter_is_unsubscribed_when_nobody_has_had_it_for_the_grace_time() {
     let a = [Utf8::try_from("a").unwrap()];
     let (first, second) = (rig.subscribe("a"), rig.subscribe("a"));
     drop(first);
-    assert!(rig.router.tidy(1).is_empty() && rig.router.poll_timeout().is_none(), "another one has it");
+    assert!(rig.router.tidy(1).is_empty() && rig.router.next_deadline().is_none(), "another one has it");
     drop(second);
     assert!(rig.router.tidy(2).is_empty());
-    assert_eq!(rig.router.poll_timeout(), Some(2 + GRACE_MS));
+    assert_eq!(rig.router.next_deadline(), Some(2 + GRACE_MS));
     assert!(rig.router.is_leaving(&a[0]));
     let third = rig.subscribe("a");
-    assert!(rig.router.tidy(2 + GRACE_MS).is_empty() && rig.router.poll_timeout().is_none(), "it came back");
+    assert!(rig.router.tidy(2 + GRACE_MS).is_empty() && rig.router.next_deadline().is_none(), "it came back");
     drop(third);
     assert!(rig.router.tidy(100).is_empty() && rig.router.tidy(99 + GRACE_MS).is_empty());
     assert_eq!(rig.router.tidy(100 + GRACE_MS), a);
-    assert!(rig.router.poll_timeout().is_none() && rig.router.tidy(u64::MAX).is_empty(), "once");
+    assert!(rig.router.next_deadline().is_none() && rig.router.tidy(u64::MAX).is_empty(), "once");
 }
 
 /// The rest of a group takes over.
@@ -211,7 +211,7 @@ fn what_nobody_asks_for_is_acknowledged_after_the_grace_time() {
     rig.message("cmd/a");
     take(&mut mine).unwrap().done();
     assert_eq!(rig.acked(), [6_000]);
-    assert_eq!(rig.router.poll_timeout(), Some(GRACE_MS));
+    assert_eq!(rig.router.next_deadline(), Some(GRACE_MS));
     assert!(!rig.router.wants_redial(), "not while those before it wait");
     rig.router.on_timeout(GRACE_MS - 1);
     assert!(rig.acked().is_empty());
@@ -222,7 +222,7 @@ fn what_nobody_asks_for_is_acknowledged_after_the_grace_time() {
     rig.now_ms = GRACE_MS;
     rig.serial = 4_096;
     rig.message("x/old");
-    assert_eq!((rig.acked(), rig.router.nobodys(), rig.router.poll_timeout()), (vec![4_096], 4_097, None));
+    assert_eq!((rig.acked(), rig.router.nobodys(), rig.router.next_deadline()), (vec![4_096], 4_097, None));
 }
 
 /// The hub's messages wait in the network, for a second, while a queue is full.

@@ -19,7 +19,7 @@ use super::read_share::ReadShare;
 use super::sink::{Receipts, Sink};
 use super::turns::Turns;
 use crate::ingest::{Ingest, Now};
-use crate::listener::{ConnectionId, Event, Listener, Output, PublishId, Settled, Stats};
+use crate::listener::{ConnectionId, Event, Input, Listener, Output, PublishId, Settled, Stats};
 use crate::net::stream::{Counted, Stream, probe_when_idle};
 use crate::net::{Clock, ServerTls};
 use crate::wire::Publish;
@@ -167,7 +167,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
             self.listener.resolve(self.now(), ticket);
         }
         let now = self.now();
-        if self.listener.poll_timeout().is_some_and(|at_ms| at_ms <= now.up_ms) {
+        if self.listener.next_deadline().is_some_and(|at_ms| at_ms <= now.up_ms) {
             self.listener.handle_timeout(now);
         }
         self.ask_for_room();
@@ -194,7 +194,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
 
     fn wake_at(&self) -> Instant {
         let now = Instant::now();
-        let due = match self.listener.poll_timeout() {
+        let due = match self.listener.next_deadline() {
             Some(at_ms) => self.clock.at(at_ms),
             None => now + Duration::from_secs(3600),
         };
@@ -238,7 +238,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
     fn input(&mut self, id: ConnectionId, input: FromPeer) {
         match input {
             FromPeer::Bytes(buffer) => self.turns.push(id, buffer),
-            FromPeer::Written(n) => self.listener.handle_written(self.now(), id, n),
+            FromPeer::Written(n) => self.listener.handle_input(self.now(), id, Input::Written(n)),
             FromPeer::Gone(ahead) => self.gone(id, &ahead),
             FromPeer::Closed => {
                 // What came before the end counts.
@@ -246,7 +246,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
                     self.take_turn(id, buffer);
                 }
                 self.gone(id, &[]);
-                self.listener.handle_closed(self.now(), id);
+                self.listener.handle_input(self.now(), id, Input::Closed);
             }
         }
         self.outputs();
@@ -256,7 +256,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
     fn gone(&mut self, id: ConnectionId, ahead: &[u8]) {
         let Some(parked) = self.parked.get(&id) else { return };
         let unread = [parked, ahead].concat();
-        self.listener.handle_gone(self.now(), id, &unread);
+        self.listener.handle_input(self.now(), id, Input::Gone { unread: &unread });
     }
 
     /// Returns whether a connection could have its turn now.
@@ -281,7 +281,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
         let before = buffer.len();
         self.ask_for_room();
         if self.closing.is_none() && self.listener.may_read(id) {
-            self.listener.handle_bytes(self.now(), id, &mut buffer);
+            self.listener.handle_input(self.now(), id, Input::Bytes(&mut buffer));
             self.outputs();
         }
         let Some(outbox) = self.outboxes.get(&id) else { return };
@@ -320,7 +320,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
                 }
                 Output::Store { ticket, rows } => {
                     if let Err(rows) = self.sink.push(ticket, rows) {
-                        self.listener.handle_full(ticket, rows);
+                        self.listener.hand_back(ticket, rows);
                     }
                 }
                 Output::Commit => self.sink.commit(),

@@ -69,7 +69,7 @@ impl Gateway {
 
     pub(crate) fn on_lan_closed(&mut self, ctx: &mut Ctx, wan: &mut WanTap, link: LinkId) {
         if let Some(lan) = self.lans.get(&link) {
-            self.listener.handle_closed(now(ctx), lan.connection);
+            self.listener.handle_input(now(ctx), lan.connection, listener::Input::Closed);
             self.run(ctx, wan);
         }
     }
@@ -98,7 +98,7 @@ impl Gateway {
             lan.buffer.extend_from_slice(&part);
             lan.copy.extend_from_slice(&part);
             let before = lan.buffer.len();
-            self.listener.handle_bytes(now(ctx), lan.connection, &mut lan.buffer);
+            self.listener.handle_input(now(ctx), lan.connection, listener::Input::Bytes(&mut lan.buffer));
             let taken = before - lan.buffer.len();
             lan.tap.read(&lan.copy.split_to(taken));
             if taken == 0 && part.is_empty() {
@@ -119,7 +119,7 @@ impl Gateway {
                     ctx.ledger.on_receipt(msg, self.core.spool().is_durable(msg));
                 }
                 ctx.send(link, End::Far, Some(&bytes));
-                self.listener.handle_written(now(ctx), connection, bytes.len());
+                self.listener.handle_input(now(ctx), connection, listener::Input::Written(bytes.len()));
             }
             listener::Output::Close { connection, .. } => {
                 let link = self.links.remove(&connection).unwrap();
@@ -143,7 +143,7 @@ impl Gateway {
 
     fn store(&mut self, ctx: &mut Ctx, ticket: Ticket, rows: Vec<Row>) {
         if !self.queue().has_room() {
-            self.listener.handle_full(ticket, rows);
+            self.listener.hand_back(ticket, rows);
             return;
         }
         for row in rows {

@@ -72,8 +72,8 @@ impl Encode for RouteEncoder {
         self.compact.poll(now, max_packet)
     }
 
-    fn poll_timeout(&self) -> Option<u64> {
-        self.compact.poll_timeout()
+    fn next_deadline(&self) -> Option<u64> {
+        self.compact.next_deadline()
     }
 }
 

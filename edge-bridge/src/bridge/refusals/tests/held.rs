@@ -7,7 +7,7 @@ fn a_message_that_was_not_sent_goes_back_unless_its_topic_has_to_hold_it() {
     let mut refusals = refused(1);
     assert_eq!(refusals.take_back(message(1, 10)).map(|message| message.serial), Some(1));
     assert!(refusals.take_back(message_of(&Utf8::from_static("u").unwrap(), 1, 10)).is_some());
-    assert!(refusals.poll_timeout().is_some(), "nothing is on its way");
+    assert!(refusals.next_deadline().is_some(), "nothing is on its way");
     assert!(refusals.take_back(swept(2)).is_none());
     assert_eq!((refusals.held(), refusals.held_bytes), (1, 1));
     assert!(refusals.take_back(message(3, 10)).is_none(), "behind what was parked");
@@ -78,7 +78,7 @@ fn what_needs_not_be_held_is_parked_once_all_is_answered() {
 
 #[test]
 fn held_messages_expire_once_their_topic_is_due() {
-    let due_ms = refused(0).poll_timeout().unwrap();
+    let due_ms = refused(0).next_deadline().unwrap();
     for (now_ms, expired) in [(due_ms - 1, 0), (due_ms, 1), (due_ms + 1, 1)] {
         let mut refusals = holding(0, 2, 10);
         refusals.topics.get_mut(&name()).unwrap().held[0].message.packed.expires_ms = Some(1);
@@ -112,7 +112,7 @@ fn the_bytes_of_what_is_held_are_those_of_its_messages() {
     assert_eq!(refusals.take_oldest(&name()).map(|message| message.serial), Some(1));
     assert_eq!(refusals.held_bytes, 70);
     refusals.on_gone(&name());
-    let due_ms = refusals.poll_timeout().unwrap();
+    let due_ms = refusals.next_deadline().unwrap();
     assert_eq!(probe(&mut refusals, due_ms), Some(2));
     assert_eq!(refusals.held_bytes, 0);
     assert!(refusals.take_back(message(2, 70)).is_some());
@@ -129,7 +129,7 @@ fn the_oldest_held_message_begins_an_attempt_of_its_own() {
     let (mut refusals, now_ms) = in_an_attempt();
     assert_eq!(refusals.held_topics().collect::<Vec<_>>(), [&name()]);
     assert_eq!(refusals.take_oldest(&name()).map(|message| message.serial), Some(1));
-    assert_eq!(refusals.poll_timeout(), None, "it is on its way");
+    assert_eq!(refusals.next_deadline(), None, "it is on its way");
     refuse(&mut refusals, now_ms, 1);
     assert_eq!(refusals.take_oldest(&name()).map(|message| message.serial), Some(1));
     assert_eq!(refusals.take_oldest(&name()).map(|message| message.serial), Some(2));

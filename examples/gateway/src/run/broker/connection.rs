@@ -100,7 +100,7 @@ impl Client {
             }
             let now_ms = self.clock.now().up_ms;
             let lane = connection.held.front().and_then(|(next, _)| self.ingest.lane_of(next.topic.as_str()));
-            let due_ms = connection.session.poll_timeout().unwrap_or(now_ms + IDLE_MS).max(now_ms + 1);
+            let due_ms = connection.session.next_deadline().unwrap_or(now_ms + IDLE_MS).max(now_ms + 1);
             tokio::select! {
                 read = connection.reader.read_buf(&mut connection.received), if may_read => match read {
                     Ok(0) => connection.ended = Some("the broker closed the connection".to_owned()),
@@ -118,7 +118,7 @@ impl Client {
                     None => return "the queue is closed".to_owned(),
                 },
                 () = sleep_until(self.clock.at(due_ms)) => {
-                    connection.session.handle_input(self.clock.now().up_ms, Input::Timeout);
+                    connection.session.handle_timeout(self.clock.now().up_ms);
                 }
                 _ = stopped.changed(), if !is_stopping => {}
             }

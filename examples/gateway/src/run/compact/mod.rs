@@ -141,8 +141,8 @@ impl Compact {
         })
     }
 
-    pub(crate) fn poll_timeout(&self) -> Option<u64> {
-        self.topics.iter().filter_map(Topic::poll_timeout).min()
+    pub(crate) fn next_deadline(&self) -> Option<u64> {
+        self.topics.iter().filter_map(Topic::next_deadline).min()
     }
 }
 

@@ -46,7 +46,7 @@ impl Schedule {
         self.wanted = false;
     }
 
-    pub(super) fn poll_timeout(&self) -> Option<u64> {
+    pub(super) fn next_deadline(&self) -> Option<u64> {
         self.wanted.then_some(self.next_ms)
     }
 }
@@ -58,7 +58,7 @@ mod tests {
     #[test]
     fn the_first_goes_at_once_and_the_pauses_grow_to_an_hour() {
         let mut schedule = Schedule::default();
-        assert_eq!((schedule.is_due(0), schedule.poll_timeout()), (false, None));
+        assert_eq!((schedule.is_due(0), schedule.next_deadline()), (false, None));
         schedule.want();
         assert!(schedule.is_due(0));
         let mut now_ms = 0;
@@ -66,13 +66,13 @@ mod tests {
             schedule.announced(now_ms);
             assert!(!schedule.is_due(now_ms + expected - 1), "{expected}");
             now_ms += expected;
-            assert_eq!(schedule.poll_timeout(), Some(now_ms));
+            assert_eq!(schedule.next_deadline(), Some(now_ms));
         }
         schedule.shown();
         assert!(!schedule.is_due(now_ms));
         schedule.want();
         schedule.announced(now_ms + 2 * PAUSE_MAX_MS);
-        assert_eq!(schedule.poll_timeout(), Some(now_ms + 2 * PAUSE_MAX_MS + PAUSE_MS), "starts over");
+        assert_eq!(schedule.next_deadline(), Some(now_ms + 2 * PAUSE_MAX_MS + PAUSE_MS), "starts over");
         schedule.want_at_once();
         assert!(schedule.is_due(now_ms));
     }

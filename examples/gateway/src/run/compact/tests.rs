@@ -124,19 +124,19 @@ fn expected(sensors: &[&str]) -> Vec<(String, i64, f64)> {
 #[test]
 fn a_batch_refers_to_a_table_only_after_the_hub_has_shown_it() {
     let mut rig = Rig::new(&[]);
-    assert_eq!((rig.announced(), rig.compact.poll_timeout()), (None, None), "nothing to say yet");
+    assert_eq!((rig.announced(), rig.compact.next_deadline()), (None, None), "nothing to say yet");
     assert_eq!(read(&rig.batch(&["x", "y"]), None), expected(&["x", "y"]));
-    assert_eq!(rig.compact.poll_timeout(), Some(0));
+    assert_eq!(rig.compact.next_deadline(), Some(0));
     let table = rig.announced().unwrap();
     assert_eq!(rig.announced(), None, "once");
     read(&rig.batch(&["x"]), None);
     rig.shows(&table);
     assert_eq!(read(&rig.batch(&["y", "x"]), Some(&table)), expected(&["y", "x"]));
-    assert_eq!(rig.compact.poll_timeout(), None, "and there is nothing more to say");
+    assert_eq!(rig.compact.next_deadline(), None, "and there is nothing more to say");
     // A new sensor.
     assert_eq!(read(&rig.batch(&["x", "z"]), None), expected(&["x", "z"]));
     assert_eq!(read(&rig.batch(&["x"]), Some(&table)), expected(&["x"]), "known ones go on");
-    assert_eq!(rig.compact.poll_timeout(), Some(1_000));
+    assert_eq!(rig.compact.next_deadline(), Some(1_000));
     rig.now.up_ms = 1_000;
     let second = rig.announced().unwrap();
     read(&rig.batch(&["z"]), None);
@@ -239,17 +239,17 @@ fn on_another_connection_no_table_is_used_before_the_hub_has_shown_it_again() {
     rig.now.up_ms = 100_000;
     rig.hub.doubt();
     read(&rig.batch(&["x", "y"]), None);
-    assert_eq!((rig.announced(), rig.compact.poll_timeout()), (None, None), "not asked yet");
+    assert_eq!((rig.announced(), rig.compact.next_deadline()), (None, None), "not asked yet");
     rig.hub.ask(TABLES);
     assert_eq!(rig.announced(), None);
     rig.shows(&second);
     read(&rig.batch(&["x", "y"]), Some(&second));
     // The hub has lost the older one, which a batch may name that waits for its reader.
-    assert_eq!(rig.compact.poll_timeout(), Some(110_000));
+    assert_eq!(rig.compact.next_deadline(), Some(110_000));
     rig.now.up_ms = 110_000;
     assert_eq!(rig.announced(), Some(first.clone()));
     rig.shows(&first);
-    assert_eq!((rig.announced(), rig.compact.poll_timeout()), (None, None));
+    assert_eq!((rig.announced(), rig.compact.next_deadline()), (None, None));
     // A hub that started again from a state without either.
     rig.now.up_ms = 200_000;
     rig.hub.doubt();

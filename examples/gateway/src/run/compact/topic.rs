@@ -307,9 +307,9 @@ impl Topic {
         is_renumbered || self.versions.newest().is_none_or(is_new) || self.sample.is_riper()
     }
 
-    pub(super) fn poll_timeout(&self) -> Option<u64> {
+    pub(super) fn next_deadline(&self) -> Option<u64> {
         let pending = (!self.pending.is_empty() || self.versions.has_retired()).then_some(self.now_ms);
-        [pending, self.schedule.poll_timeout(), self.answer_due_ms].into_iter().flatten().min()
+        [pending, self.schedule.next_deadline(), self.answer_due_ms].into_iter().flatten().min()
     }
 }
 

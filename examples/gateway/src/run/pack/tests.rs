@@ -88,9 +88,9 @@ fn a_full_batch_goes_at_once_and_an_open_one_when_it_is_due() {
     assert_eq!((seqs(&full), ids(&full)), (vec![1, 2, 3, 4], vec![1, 2, 3, 4]));
     assert_eq!(full.publish.properties.str(PropertyId::ContentType), Some("application/cbor"));
     assert!(poll(&mut pack, at(309)).is_none());
-    assert_eq!(pack.poll_timeout(), Some(310));
+    assert_eq!(pack.next_deadline(), Some(310));
     assert_eq!(seqs(&poll(&mut pack, at(310)).unwrap()), [5, 6]);
-    assert_eq!((pack.poll_timeout(), pack.held_bytes()), (None, 0));
+    assert_eq!((pack.next_deadline(), pack.held_bytes()), (None, 0));
 }
 
 /// Promise 4: rows of other routes lie between, and every reading still has its own number.
@@ -264,7 +264,7 @@ fn a_stop_gives_every_row_back_once() {
     let mut rows: Vec<_> = first.into_iter().chain(rest).collect();
     rows.sort_unstable();
     assert_eq!(rows, (1..=9).collect::<Vec<_>>());
-    assert_eq!((pack.held_bytes(), pack.poll_timeout()), (0, None));
+    assert_eq!((pack.held_bytes(), pack.next_deadline()), (0, None));
 }
 
 /// Whoever finds that its own batch cannot be read sends what every reader takes: nothing is lost, nothing goes twice.

@@ -6,7 +6,7 @@ use std::path::Path;
 use bytes::{Bytes, BytesMut};
 use edge_bridge::Row;
 use edge_bridge::ingest::Now;
-use edge_bridge::listener::{Config as ListenerConfig, ConnectionId, Listener, Output, Ticket};
+use edge_bridge::listener::{Config as ListenerConfig, ConnectionId, Input, Listener, Output, Ticket};
 use edge_bridge::wire::{self, Connect, Limits, Packet, PacketId, Properties, Publish, QoS, Utf8, Version};
 use edge_codec::Value;
 use tokio::sync::mpsc;
@@ -119,7 +119,7 @@ impl<'a> World<'a> {
     pub(super) fn pass(&mut self, ms: u64) {
         self.now.up_ms += ms;
         self.now.wall_ms += i64::try_from(ms).unwrap();
-        if self.listener.poll_timeout().is_some_and(|at_ms| at_ms <= self.now.up_ms) {
+        if self.listener.next_deadline().is_some_and(|at_ms| at_ms <= self.now.up_ms) {
             self.listener.handle_timeout(self.now);
             self.outputs();
         }
@@ -209,7 +209,7 @@ impl<'a> World<'a> {
     /// A new connection of the client, whose old one is gone.
     pub(super) fn connect(&mut self, client: usize) {
         if let Some(old) = self.clients[client].connection.take() {
-            self.listener.handle_closed(self.now, old);
+            self.listener.handle_input(self.now, old, Input::Closed);
             self.outputs();
         }
         let connection = self.listener.accept(self.now).unwrap();
@@ -271,7 +271,7 @@ impl<'a> World<'a> {
         packets.iter().for_each(|packet| wire::encode(packet, Version::V311, &mut bytes).unwrap());
         while !bytes.is_empty() {
             let before = bytes.len();
-            self.listener.handle_bytes(self.now, connection, &mut bytes);
+            self.listener.handle_input(self.now, connection, Input::Bytes(&mut bytes));
             assert!(bytes.len() < before, "there is always room");
         }
         self.outputs();
@@ -284,7 +284,7 @@ impl<'a> World<'a> {
                 Output::Transmit { connection, bytes } => {
                     let owner = self.clients.iter_mut().find(|c| c.connection == Some(connection));
                     owner.into_iter().for_each(|client| client.received.extend_from_slice(&bytes));
-                    self.listener.handle_written(self.now, connection, bytes.len());
+                    self.listener.handle_input(self.now, connection, Input::Written(bytes.len()));
                 }
                 Output::Store { ticket, rows } => {
                     let link = self.ingest.take_link_of(ticket);

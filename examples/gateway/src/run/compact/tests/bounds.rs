@@ -7,7 +7,7 @@ fn a_table_that_is_larger_than_the_hub_takes_is_not_sent() {
     let mut rig = Rig::new(&[]);
     rig.batch(&["x"]);
     assert!(rig.compact.poll(rig.now, 100).is_none());
-    assert_eq!(rig.compact.poll_timeout(), Some(1_000), "another connection may take it");
+    assert_eq!(rig.compact.next_deadline(), Some(1_000), "another connection may take it");
 }
 
 #[test]

@@ -63,7 +63,7 @@ impl Held {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Intake {
+pub(super) struct Admission {
     full: bool,
     /// Bit `n`: lane `n` is full.
     full_lanes: u8,
@@ -77,7 +77,7 @@ pub(super) struct Intake {
     reasons: HashMap<Ticket, ReasonCode>,
 }
 
-impl Intake {
+impl Admission {
     pub(super) fn has_room(&self) -> bool {
         !self.full
     }
@@ -131,14 +131,14 @@ impl Intake {
 
 impl<I: Ingest> Listener<I> {
     /// The queue has no room for the rows of [`Output::Store`]: they wait, in order, until [`set_room`](Self::set_room) says that there is.
-    pub fn handle_full(&mut self, ticket: Ticket, rows: Vec<Row>) {
-        self.intake.hand_back(ticket, rows);
+    pub fn hand_back(&mut self, ticket: Ticket, rows: Vec<Row>) {
+        self.admission.hand_back(ticket, rows);
     }
 
     /// Tells the listener whether the queue has room for another message. At first it has.
     pub fn set_room(&mut self, now: Now, has_room: bool) {
-        if has_room != self.intake.has_room() {
-            self.intake.full = !has_room;
+        if has_room != self.admission.has_room() {
+            self.admission.full = !has_room;
             self.room_changed(now);
             self.run(now);
         }
@@ -147,17 +147,17 @@ impl<I: Ingest> Listener<I> {
     /// Tells the listener which lanes of the queue have no room: bit `n` for lane `n`; at first none. Messages for them
     /// ([`Ingest::lane`]) wait as if nothing had room, those of other clients go on.
     pub fn set_full_lanes(&mut self, now: Now, lanes: u8) {
-        if lanes != self.intake.full_lanes {
-            self.intake.full_lanes = lanes;
+        if lanes != self.admission.full_lanes {
+            self.admission.full_lanes = lanes;
             self.room_changed(now);
             self.run(now);
         }
     }
 
     /// Returns whether every lane has room, as last said by [`set_room`](Self::set_room), [`set_full_lanes`](Self::set_full_lanes) or
-    /// [`handle_full`](Self::handle_full).
+    /// [`hand_back`](Self::hand_back).
     pub fn has_room(&self) -> bool {
-        self.intake.has_all_room()
+        self.admission.has_all_room()
     }
 
     pub(super) fn on_publish(
@@ -194,12 +194,12 @@ impl<I: Ingest> Listener<I> {
             on_publish(now, &message);
         }
         self.distribute(now.up_ms, publish, Some(client), None);
-        let lane = if self.intake.has_all_room() { None } else { self.ingest.lane(&message) };
+        let lane = if self.admission.has_all_room() { None } else { self.ingest.lane(&message) };
         let held = Held { connection, ack, message, lane };
         // PUBACKs leave in the order of arrival: what came behind a message that waits, waits too.
         let is_behind =
             ack.is_some() && self.connections.get(&connection).is_some_and(|state| state.held > 0);
-        if !is_behind && self.intake.has_room_in(lane) {
+        if !is_behind && self.admission.has_room_in(lane) {
             self.take_in(now, &held);
         } else if publish.qos == QoS::AtMostOnce {
             self.stats.qos0_without_room += 1;
@@ -208,8 +208,8 @@ impl<I: Ingest> Listener<I> {
             let held = held.into_owned();
             state.held += 1;
             state.held_bytes += held.bytes();
-            self.intake.held.push_back(held);
-        } else if !self.intake.hold_will(held) {
+            self.admission.held.push_back(held);
+        } else if !self.admission.hold_will(held) {
             self.stats.wills_without_room += 1;
         }
     }
@@ -227,22 +227,22 @@ impl<I: Ingest> Listener<I> {
 
     /// Takes in what waits and has room now. What waits keeps its order per connection.
     fn room_changed(&mut self, now: Now) {
-        if !self.intake.has_room() {
+        if !self.admission.has_room() {
             return;
         }
-        for (ticket, rows) in std::mem::take(&mut self.intake.stalled) {
+        for (ticket, rows) in std::mem::take(&mut self.admission.stalled) {
             self.outputs.push_back(Output::Store { ticket, rows });
         }
         let mut waiting = HashSet::new();
-        for held in std::mem::take(&mut self.intake.held) {
+        for held in std::mem::take(&mut self.admission.held) {
             let is_behind = held.ack.is_some() && waiting.contains(&held.connection);
-            if is_behind || !self.intake.has_room_in(held.lane) {
+            if is_behind || !self.admission.has_room_in(held.lane) {
                 waiting.extend(held.ack.map(|_| held.connection));
-                self.intake.held.push_back(held);
+                self.admission.held.push_back(held);
                 continue;
             }
             if held.ack.is_none() {
-                self.intake.will_bytes = self.intake.will_bytes.saturating_sub(held.bytes());
+                self.admission.will_bytes = self.admission.will_bytes.saturating_sub(held.bytes());
             } else if let Some(state) = self.connections.get_mut(&held.connection) {
                 state.held -= 1;
                 state.held_bytes -= held.bytes();
@@ -269,7 +269,7 @@ impl<I: Ingest> Listener<I> {
                 let letter = self.ingest.dead_letter(message, reason);
                 let ticket = self.store(now, *connection, *ack, bytes, vec![letter]);
                 if ack.is_some() {
-                    self.intake.reasons.insert(ticket, reason);
+                    self.admission.reasons.insert(ticket, reason);
                 }
             }
         }

@@ -19,7 +19,7 @@ pub enum Input<'a> {
     /// The system took bytes of [`Output::Transmit`] for this connection. Optional: without it everything counts as taken at once, and a large
     /// message on a half-open link is waited for as long as it would take at 1 kB/s.
     Written {
-        /// Number of bytes read.
+        /// Number of bytes that it took.
         bytes: u64,
         /// It had no room before: earlier bytes have left, and the link lives.
         waited: bool,
@@ -28,8 +28,6 @@ pub enum Input<'a> {
     HungUp(Option<String>),
     /// Rows may be in the spool that were not there before.
     Rows,
-    /// The clock reached [`poll_timeout`](super::Core::poll_timeout), or just passed.
-    Timeout,
 }
 
 /// Action that the shell performs. Exhaustive.

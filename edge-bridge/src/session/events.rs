@@ -8,15 +8,20 @@ use crate::wire::{
     UnsubAck, Unsubscribe,
 };
 
-/// An event from the network or the clock. Exhaustive.
+/// Event of the network connection. Exhaustive.
 #[derive(Debug)]
 pub enum Input<'a> {
     /// Bytes that were received, in order. The session takes whole packets from the front and leaves the rest; it stops after
     /// [`PACKETS_PER_TURN`](super::PACKETS_PER_TURN) packets so that one connection cannot starve others: drain
     /// [`poll_output`](super::Session::poll_output) and call again while the buffer gets shorter.
     Bytes(&'a mut BytesMut),
-    /// The clock reached [`poll_timeout`](super::Session::poll_timeout). Calling it earlier does nothing.
-    Timeout,
+    /// The system took bytes of [`Output::Transmit`]. Optional: a caller that never says so is taken to write everything at once.
+    Written {
+        /// Number of bytes that it took.
+        bytes: u64,
+        /// It had no room before, which proves that earlier bytes have left.
+        waited: bool,
+    },
     /// The network connection ended.
     Closed,
 }

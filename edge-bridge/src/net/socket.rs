@@ -21,7 +21,7 @@ const LINGER: Duration = Duration::from_secs(1);
 const LINGER_WITH_MESSAGE: Duration = Duration::from_secs(5);
 
 /// A connection with its buffers.
-pub(super) struct Wire {
+pub(super) struct Socket {
     reader: ReadHalf<Stream>,
     writer: WriteHalf<Stream>,
     pub(super) received: BytesMut,
@@ -49,7 +49,7 @@ pub(super) enum Moved {
     Ended(Option<String>),
 }
 
-impl Wire {
+impl Socket {
     pub(super) fn new(stream: Stream) -> Self {
         let (reader, writer) = split(stream);
         Self {
@@ -191,18 +191,18 @@ mod tests {
         for _ in 0..20 {
             let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
             let (mut peer, _) = listener.accept().await.unwrap();
-            let mut wire = Wire::new(Stream::Tcp(Counted::new(stream, Arc::default())));
-            wire.send(&Bytes::from_static(b"not read by the peer"));
-            assert!(matches!(wire.step(true).await, Moved::Wrote { bytes: 20, .. }));
+            let mut socket = Socket::new(Stream::Tcp(Counted::new(stream, Arc::default())));
+            socket.send(&Bytes::from_static(b"not read by the peer"));
+            assert!(matches!(socket.step(true).await, Moved::Wrote { bytes: 20, .. }));
             peer.readable().await.unwrap();
             peer.write_all(b"reason").await.unwrap();
             drop(peer);
-            wire.send(&Bytes::from_static(b"more"));
+            socket.send(&Bytes::from_static(b"more"));
             let mut ended = false;
             while !ended {
-                ended = matches!(wire.step(true).await, Moved::Ended(_));
+                ended = matches!(socket.step(true).await, Moved::Ended(_));
             }
-            assert_eq!(&wire.received[..], b"reason");
+            assert_eq!(&socket.received[..], b"reason");
         }
     }
 }

@@ -14,7 +14,7 @@ const FORGET_MS: u64 = 10_000;
 
 /// One publisher, seen from its PUBLISHes and our PUBACKs.
 #[derive(Debug)]
-pub(crate) struct Publisher {
+pub(crate) struct StopAndWait {
     window: Window,
     unacked: usize,
     /// Time of the only message that it has under way, unless it went on without the PUBACK.
@@ -32,7 +32,7 @@ enum Window {
     Known(usize),
 }
 
-impl Publisher {
+impl StopAndWait {
     /// `window`: how many unacknowledged messages it keeps at most, if that is known.
     pub(crate) fn new(window: Option<u16>) -> Self {
         let window = match window {
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn a_full_window_is_blocked() {
-        let mut publisher = Publisher::new(Some(2));
+        let mut publisher = StopAndWait::new(Some(2));
         publisher.on_publish(0);
         assert!(!publisher.stands_still(0));
         publisher.on_publish(0);
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn one_that_goes_on_beyond_the_assumed_window_is_not_blocked_there_again() {
-        let mut publisher = Publisher::new(None);
+        let mut publisher = StopAndWait::new(None);
         let mut blocked_at = Vec::new();
         for round in 0..3 {
             for n in 1..=15 {
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn three_quick_answers_make_a_waiting_publisher_for_ten_seconds() {
-        let mut publisher = Publisher::new(None);
+        let mut publisher = StopAndWait::new(None);
         let mut now_ms = 0;
         for n in 0..4 {
             publisher.on_publish(now_ms);
@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn a_period_shorter_than_the_quick_time_is_not_taken_for_waiting() {
         // 25 messages per second: commits come each second, or with somebody else's at once.
-        let mut publisher = Publisher::new(Some(1000));
+        let mut publisher = StopAndWait::new(Some(1000));
         let mut still = 0;
         for second in 0..60_u64 {
             for n in 0..25 {
@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn a_pipeline_is_not_taken_for_a_waiting_publisher() {
-        let mut publisher = Publisher::new(Some(1000));
+        let mut publisher = StopAndWait::new(Some(1000));
         publisher.on_publish(0);
         for n in 1..100 {
             publisher.on_publish(n * 33);
@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn one_message_every_three_seconds_never_asks_for_a_commit() {
-        let mut publisher = Publisher::new(None);
+        let mut publisher = StopAndWait::new(None);
         for n in 0..50 {
             publisher.on_publish(n * 3333);
             assert!(!publisher.stands_still(n * 3333));

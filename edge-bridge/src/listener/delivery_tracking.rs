@@ -2,10 +2,10 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::io::{PublishId, Settled};
+use super::events::{PublishId, Settled};
 
 #[derive(Debug, Default)]
-pub(super) struct Tracking {
+pub(super) struct DeliveryTracking {
     next: u64,
     open: HashMap<PublishId, Open>,
     settled: VecDeque<Settled>,
@@ -18,7 +18,7 @@ struct Open {
     dropped: u32,
 }
 
-impl Tracking {
+impl DeliveryTracking {
     /// Starts with one part that [`end`](Self::end) takes away: a message is not settled while its copies are still being made.
     pub(super) fn begin(&mut self) -> PublishId {
         self.next += 1;
@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn settled_when_the_last_copy_is() {
-        let mut tracking = Tracking::default();
+        let mut tracking = DeliveryTracking::default();
         let id = tracking.begin();
         tracking.add(Some(id));
         tracking.add(Some(id));

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::io::PublishId;
+use super::events::PublishId;
 use super::message::Message;
 use crate::wire::QoS;
 
@@ -22,7 +22,7 @@ impl Delivery {
 /// Deliveries in order, bounded by count and bytes: the oldest go first, since a client that comes back wants the latest state; those at QoS 0
 /// before all others.
 #[derive(Debug, Default)]
-pub(super) struct Waiting {
+pub(super) struct OfflineQueue {
     deliveries: VecDeque<Delivery>,
     bytes: usize,
     /// Of these, in payloads.
@@ -31,7 +31,7 @@ pub(super) struct Waiting {
     qos_0: usize,
 }
 
-impl Waiting {
+impl OfflineQueue {
     pub(super) fn push(&mut self, delivery: Delivery) {
         self.bytes += delivery.message.bytes();
         self.payload_bytes += delivery.message.publish.payload.len();

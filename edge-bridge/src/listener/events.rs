@@ -1,16 +1,35 @@
-//! Outputs of a [`Listener`](super::Listener).
+//! Inputs, outputs and events of a [`Listener`](super::Listener).
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use crate::chain::{ConnectionId, Ticket};
 use crate::row::Row;
 use crate::session::Closed;
 use crate::wire::{ReasonCode, TopicError, Utf8, Version};
 
+/// Event of a network connection. Exhaustive.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// Received bytes, in order, while [`may_read`](super::Listener::may_read) says so. Whole packets are taken from the front, at most
+    /// [`PACKETS_PER_TURN`](crate::session::PACKETS_PER_TURN), and the rest is left: call again while the buffer gets shorter.
+    Bytes(&'a mut BytesMut),
+    /// So many bytes of [`Output::Transmit`] were written.
+    Written(usize),
+    /// The peer, or the network, closed the connection.
+    Closed,
+    /// The peer closed the connection, or the network lost it, while it is not read. Its bytes may still be read once it may be; until then
+    /// its keep alive counts, and a new connection may displace it. To be said again if that still holds after bytes were handled.
+    Gone {
+        /// Bytes that came by it and were not handled, or as much of their beginning as the caller has. If the connection ends before it is
+        /// read, a DISCONNECT in them counts: a client that left in order leaves no will.
+        unread: &'a [u8],
+    },
+}
+
 /// Act for the caller. Exhaustive.
 #[derive(Debug)]
 pub enum Output {
-    /// Write these bytes to the connection, in order, and report them with [`handle_written`](super::Listener::handle_written).
+    /// Write these bytes to the connection, in order, and report them with [`Input::Written`].
     Transmit {
         /// Connection that the bytes came by.
         connection: ConnectionId,
@@ -26,7 +45,7 @@ pub enum Output {
         discards: bool,
     },
     /// Push these rows to the queue, and call [`resolve`](super::Listener::resolve) when all of them are safe; if it is full, hand them back
-    /// with [`handle_full`](super::Listener::handle_full).
+    /// with [`hand_back`](super::Listener::hand_back).
     Store {
         /// The number of the message.
         ticket: Ticket,
