@@ -1,9 +1,9 @@
 //! The end of connections and sessions: wills (§3.1.2.5, §3.1.3.2.2) and Session Expiry (§3.1.2.11.2).
 
-use super::{ClientKey, Due, Event, Holder, Listener, Output};
+use super::{ClientKey, Due, Event, Listener, Output};
 use crate::chain::ConnectionId;
 use crate::ingest::{Inbound, Ingest, Now};
-use crate::session::{Closed, Memory};
+use crate::session::Closed;
 use crate::wire::ReasonCode;
 
 /// Pseudo connection of wills, whose own connection no longer exists.
@@ -47,7 +47,7 @@ impl<I: Ingest> Listener<I> {
         let breaks_off =
             state.unwritten.memory().payloads > 0 && matches!(why, Closed::Violation(_) | Closed::KeepAlive);
         self.outputs.push_back(Output::Close { connection: id, discards: state.gives_way || breaks_off });
-        self.budget.set(Holder::Connection(id), Memory::default());
+        self.accounts.set_connection(id, None);
         self.outputs.push_back(Output::Event(Event::Disconnected { connection: id, client, why }));
         if let Some(key) = key {
             self.absent(now, key);
@@ -82,8 +82,7 @@ impl<I: Ingest> Listener<I> {
         self.subscriptions.remove_client(key);
         self.deadlines.forget(Due::Client(key));
         let waiting: Vec<_> = client.waiting.drain().collect();
-        self.holdings.update(key, &mut client);
-        self.budget.set(Holder::Client(key), Memory::default());
+        self.accounts.remove_client(key, Some(&mut client));
         let in_flight = client.resume.into_in_flight();
         for message in &in_flight {
             self.tracking.dropped(Self::origin(message.token));

@@ -24,7 +24,7 @@ impl<I: Ingest> Listener<I> {
         if subscribers.is_empty() && !publish.retain {
             return;
         }
-        let message = Message::new(now_ms, publish, &self.shared);
+        let message = Message::new(now_ms, publish, self.accounts.payloads());
         if publish.retain && self.config.session.retain_available && !self.retained.keep(topic, &message) {
             self.retained.expire(now_ms);
             if !self.retained.keep(topic, &message) {
@@ -51,8 +51,8 @@ impl<I: Ingest> Listener<I> {
         self.pump(now_ms, key);
         while self.holds_too_much(key) && self.drop_least(key) {}
         // From who holds most: an absent client's backlog must not cost another one its command.
-        while self.holdings.total() > self.config.max_queued_bytes_total
-            && let Some(largest) = self.holdings.largest()
+        while self.accounts.waiting_bytes() > self.config.max_queued_bytes_total
+            && let Some(largest) = self.accounts.most_waiting()
             && self.drop_least(largest)
         {}
     }
@@ -115,9 +115,9 @@ impl<I: Ingest> Listener<I> {
         if !state.session.is_open() || unwritten >= self.config.max_unwritten_bytes {
             return None;
         }
-        if client.waiting.len() > 0 && self.budget.total() > self.config.max_memory {
+        if client.waiting.len() > 0 && self.accounts.own_bytes() > self.config.max_memory {
             // What waits shares its bytes with all other copies; of what is sent, a small message does not.
-            self.deferred.push(key);
+            self.accounts.defer(key);
             return None;
         }
         if client.waiting.next_qos()? != QoS::AtMostOnce && state.session.room() == 0 {

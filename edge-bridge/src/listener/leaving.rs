@@ -19,7 +19,7 @@ impl Leaving {
         self.until_ms = now_ms + WITHIN_MS;
     }
 
-    /// What is not free when its time is over counts again.
+    /// Lets memory count again that is not free when its time is over.
     pub(super) fn expire(&mut self, now_ms: u64) {
         if now_ms >= self.until_ms {
             self.bytes = 0;

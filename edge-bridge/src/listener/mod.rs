@@ -14,6 +14,7 @@
 
 #![deny(clippy::indexing_slicing)]
 
+mod accounts;
 mod admission;
 mod auth;
 mod budget;
@@ -50,16 +51,13 @@ pub use events::{Event, Input, Output, PublishId, Settled, Stats};
 
 pub use crate::chain::{ConnectionId, Ticket};
 
+use accounts::Accounts;
 use admission::Admission;
-use budget::{Budget, Holder};
 use client::{ClientKey, Clients};
 use connection::Connection;
 use deadlines::Deadlines;
 use delivery_tracking::DeliveryTracking;
-use holdings::Holdings;
-use leaving::Leaving;
 use retained::Retained;
-use shared::Shared;
 use subscriptions::Subscriptions;
 use unwritten::Unwritten;
 
@@ -100,12 +98,7 @@ pub struct Listener<I> {
     /// Connections whose session may have something to say.
     touched: VecDeque<ConnectionId>,
     outputs: VecDeque<Output>,
-    holdings: Holdings,
-    shared: Shared,
-    budget: Budget,
-    leaving: Leaving,
-    /// Clients to whom what waits is sent once somebody has given way.
-    deferred: Vec<ClientKey>,
+    accounts: Accounts,
     stats: Stats,
 }
 
@@ -134,11 +127,7 @@ impl<I: Ingest> Listener<I> {
             deadlines: Deadlines::new(),
             touched: VecDeque::new(),
             outputs: VecDeque::new(),
-            holdings: Holdings::default(),
-            shared: Shared::default(),
-            budget: Budget::default(),
-            leaving: Leaving::default(),
-            deferred: Vec::new(),
+            accounts: Accounts::default(),
             stats: Stats::default(),
         }
     }
@@ -223,7 +212,7 @@ impl<I: Ingest> Listener<I> {
     /// Time at which to call [`handle_timeout`](Self::handle_timeout), as `Now::up_ms`. May change after every `&mut` call.
     #[must_use]
     pub fn next_deadline(&self) -> Option<u64> {
-        [self.deadlines.next(), self.leaving.due_ms()].into_iter().flatten().min()
+        [self.deadlines.next(), self.accounts.due_ms()].into_iter().flatten().min()
     }
 
     /// Returns whether bytes of this connection should be read now. May change after every other `&mut` call.
@@ -279,12 +268,12 @@ impl<I: Ingest> Listener<I> {
 
     /// Counters and gauges of this moment.
     pub fn stats(&self) -> Stats {
-        debug_assert_eq!(self.holdings.total(), self.clients.counted_bytes());
+        debug_assert_eq!(self.accounts.waiting_bytes(), self.clients.counted_bytes());
         Stats {
             connections: self.connections.len(),
             sessions: self.clients.len(),
             retained: self.retained.len(),
-            queued_bytes: self.holdings.total(),
+            queued_bytes: self.accounts.waiting_bytes(),
             held_bytes: self.held_bytes(),
             unacked_bytes: self.chain.unacked_bytes(),
             held: self.admission.held(),
@@ -332,7 +321,7 @@ impl<I: Ingest> Listener<I> {
             match self.touched.pop_front() {
                 Some(id) => self.drain(now, id),
                 None if self.give_way(now) => {}
-                None => match self.deferred.pop() {
+                None => match self.accounts.pop_deferred() {
                     Some(key) => self.pump(now.up_ms, key),
                     None => return,
                 },
