@@ -163,7 +163,7 @@ mod tests {
             dup: true,
             qos: QoS::AtLeastOnce,
             retain: true,
-            topic: Utf8::from_static("line/1").unwrap(),
+            topic: Utf8::from_static("line/1"),
             packet_id: None,
             properties: properties.finish(),
             payload: Bytes::from_static(b"x"),
@@ -174,7 +174,7 @@ mod tests {
         assert_eq!((rows[0].topic.as_str(), rows[0].ttl_ms), ("site7/line/1", Some(60_000)));
         assert!(rows[0].retain && rows[0].possible_duplicate);
         assert_eq!(rows[0].properties.user_properties().collect::<Vec<_>>(), [("unit", "K")]);
-        let other = Inbound { topic: Utf8::from_static("other").unwrap(), ..message };
+        let other = Inbound { topic: Utf8::from_static("other"), ..message };
         assert_eq!(forward.ingest(Now::default(), &other), Answer::Absorb);
     }
 }

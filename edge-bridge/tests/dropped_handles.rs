@@ -159,7 +159,7 @@ impl World {
             dup: false,
             qos: QoS::AtLeastOnce,
             retain: false,
-            topic: Utf8::from_static(topic).unwrap(),
+            topic: Utf8::from_static(topic),
             packet_id: None,
             properties: Properties::default(),
             payload: Bytes::from(self.serial.to_string()),
@@ -271,7 +271,8 @@ async fn history(seed: u64, bug: Option<Bug>) -> (Judged, Met) {
 
 #[tokio::test(start_paused = true)]
 async fn random_histories_keep_every_rule() {
-    let (first, histories) = (seed_or(1) * 1_000_003, 2 * percent());
+    // Fewer would say nothing about how often each case comes.
+    let (first, histories) = (seed_or(1) * 1_000_003, 2 * percent().max(20));
     let mut all = Met::default();
     for seed in first..first + histories {
         let (judged, met) = history(seed, None).await;

@@ -58,7 +58,7 @@ fn message() -> Publish {
         dup: false,
         qos: QoS::AtLeastOnce,
         retain: false,
-        topic: Utf8::from_static("plant/1/line2/press/temperature").unwrap(),
+        topic: Utf8::from_static("plant/1/line2/press/temperature"),
         packet_id: PacketId::new(7),
         properties: properties.finish(),
         payload: Bytes::from(vec![b'x'; 200]),

@@ -69,7 +69,7 @@ impl Apart {
         self.topics.retain(|_, entry| entry.parked > 0);
     }
 
-    /// As lines of the list. `sweep_in_ms`: until the next sweep.
+    /// As lines of the list. `sweep_in_ms`: time to the next sweep.
     pub(super) fn list(&self, sweep_in_ms: Option<u64>) -> impl Iterator<Item = ParkedTopic> + '_ {
         let found = self.topics.iter().filter(|(_, entry)| entry.parked > 0);
         found.map(move |(name, entry)| ParkedTopic {

@@ -293,7 +293,7 @@ mod tests {
     #[test]
     fn each_filter_is_wanted_and_given_up_by_itself() {
         let mut downlink = Downlink::default();
-        let [a, b] = ["a", "b"].map(|name| Utf8::from_static(name).unwrap());
+        let [a, b] = ["a", "b"].map(Utf8::from_static);
         assert!(!downlink.listens());
         downlink.want(a.clone(), QoS::AtLeastOnce);
         downlink.want(b.clone(), QoS::AtLeastOnce);
@@ -320,7 +320,7 @@ mod tests {
             dup: false,
             qos: QoS::AtLeastOnce,
             retain: false,
-            topic: Utf8::from_static(topic).unwrap(),
+            topic: Utf8::from_static(topic),
             packet_id: None,
             properties: crate::wire::Properties::default(),
             payload: bytes::Bytes::new(),

@@ -233,7 +233,7 @@ mod tests {
     use crate::wire::Utf8;
 
     fn row(ttl_ms: Option<u64>) -> Row {
-        Row { ttl_ms, ..Row::new(Utf8::from_static("t").unwrap(), Bytes::from_static(b"12345")) }
+        Row { ttl_ms, ..Row::new(Utf8::from_static("t"), Bytes::from_static(b"12345")) }
     }
 
     fn filled(rows: usize) -> MemorySpool {

@@ -12,6 +12,47 @@ use crate::wire::{Properties, PropertiesBuilder, PropertyId, Publish, QoS, Reaso
 /// Makes messages of leased rows. Pure. The uplink gives rows as the window allows, in their order, and asks for messages after each;
 /// a batch may stay open for more rows as long as the implementation likes ([`next_deadline`](Self::next_deadline)), since rows that wait
 /// here are safe in the queue.
+///
+/// ```
+/// use edge_bridge::Row;
+/// use edge_bridge::bridge::spool::{LeaseId, Leased};
+/// use edge_bridge::bridge::{Pack, Packing, RawPack};
+/// use edge_bridge::ingest::Now;
+/// use edge_bridge::wire::Utf8;
+///
+/// /// One message for each row, below a topic of the site.
+/// #[derive(Default)]
+/// struct Below(RawPack);
+///
+/// impl Pack for Below {
+///     fn topic(&self, row: &Leased) -> Utf8 {
+///         Utf8::try_from(format!("site7/{}", row.row.topic)).unwrap_or_else(|_| row.row.topic.clone())
+///     }
+///     fn add(&mut self, now: Now, mut row: Leased) {
+///         row.row.topic = self.topic(&row);
+///         self.0.add(now, row);
+///     }
+///     fn poll(&mut self, now: Now, max_packet: usize) -> Option<Packing> {
+///         self.0.poll(now, max_packet)
+///     }
+///     fn next_deadline(&self) -> Option<u64> {
+///         self.0.next_deadline()
+///     }
+///     fn held_bytes(&self) -> usize {
+///         self.0.held_bytes()
+///     }
+///     fn take_rows(&mut self) -> Vec<LeaseId> {
+///         self.0.take_rows()
+///     }
+/// }
+///
+/// let (mut pack, now) = (Below::default(), Now::default());
+/// let row = Row::new(Utf8::from_static("temperature"), "21.5".into());
+/// pack.add(now, Leased::new(LeaseId(1), row, now.up_ms, 0, None));
+/// let Some(Packing::Message(message)) = pack.poll(now, 1024) else { panic!("one row, one message") };
+/// assert_eq!(message.publish.topic, "site7/temperature");
+/// assert_eq!(message.rows, [LeaseId(1)]);
+/// ```
 pub trait Pack {
     /// The topic of the message that is made of a row.
     fn topic(&self, row: &Leased) -> Utf8 {
@@ -214,7 +255,7 @@ mod tests {
             possible_duplicate,
             properties: user.finish(),
             ttl_ms: Some(10_000),
-            ..Row::new(Utf8::from_static("a").unwrap(), Bytes::from_static(b"x"))
+            ..Row::new(Utf8::from_static("a"), Bytes::from_static(b"x"))
         };
         Leased::new(LeaseId(1), row, 1_000, 4_500, Some(Identity { gateway: 1, lane: 1, epoch: 2, seq: 3 }))
     }
@@ -263,7 +304,7 @@ mod tests {
     fn rows_inside_count_by_their_bytes_and_can_be_taken_back() {
         let mut pack = RawPack::new(false);
         for (id, payload) in [(1, "12345"), (2, "1234567"), (3, "1")] {
-            let row = Row::new(Utf8::from_static("a/b").unwrap(), Bytes::from_static(payload.as_bytes()));
+            let row = Row::new(Utf8::from_static("a/b"), Bytes::from_static(payload.as_bytes()));
             let row = Leased::new(LeaseId(id), row, 0, 0, None);
             assert_eq!(pack.topic(&row), "a/b");
             pack.add(Now::default(), row);

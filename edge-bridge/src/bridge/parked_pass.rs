@@ -7,7 +7,7 @@ use super::uplink::{Uplink, give_back, is_about_message, row_key};
 use crate::ingest::Now;
 use crate::wire::{ReasonCode, Utf8};
 
-/// Until the next look for a poison message that a sweep should have met.
+/// Time to the next look for a poison message that a sweep should have met.
 const MISSED_POISON_MS: u64 = 600_000;
 
 impl<P: Pack> Uplink<P> {

@@ -31,7 +31,7 @@ pub struct ParkedList {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ParkedTopic {
-    /// As the hub sees it.
+    /// Topic as the hub sees it.
     pub topic: Utf8,
     /// Of the last refusal.
     pub reason: ReasonCode,
@@ -41,7 +41,7 @@ pub struct ParkedTopic {
     pub held_readings: u64,
     /// Parked rows of this run, as far as known; over all topics never more than there are.
     pub parked: u64,
-    /// Until the next attempt; `None` while one is on its way, or the topic is taken again.
+    /// Time to the next attempt; `None` while one is on its way, or the topic is taken again.
     pub retry_in_ms: Option<u64>,
 }
 

@@ -68,7 +68,7 @@ mod tests {
     use crate::wire::Utf8;
 
     fn message(bytes: u64) -> Message {
-        let packed = Packed::of_rows(Utf8::from_static("t").unwrap(), Vec::new());
+        let packed = Packed::of_rows(Utf8::from_static("t"), Vec::new());
         Message { bytes, ..Message::new(packed, 1, false) }
     }
 

@@ -117,7 +117,7 @@ mod tests {
             dup: true,
             qos: QoS::AtLeastOnce,
             retain: true,
-            topic: Utf8::from_static("t").unwrap(),
+            topic: Utf8::from_static("t"),
             packet_id: crate::wire::PacketId::new(1),
             properties: properties.finish(),
             payload: Bytes::from_static(b"p"),

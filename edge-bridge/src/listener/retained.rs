@@ -79,7 +79,7 @@ mod tests {
             dup: false,
             qos: QoS::AtMostOnce,
             retain: true,
-            topic: Utf8::from_static("t").unwrap(),
+            topic: Utf8::from_static("t"),
             packet_id: None,
             properties: Properties::default(),
             payload: Bytes::from_static(payload.as_bytes()),

@@ -22,7 +22,7 @@ use crate::session::UNSENT_MAX;
 /// Head start of an address over the next one (RFC 8305 §5).
 const HEAD_START: Duration = Duration::from_millis(250);
 
-/// Until the system probes a silent connection: longer than MQTT pings leave it silent, so that probes cost a link something only where pings are
+/// Silence after which the system probes a connection: longer than MQTT pings leave it silent, so that probes cost a link something only where pings are
 /// off.
 const PROBE_AFTER: Duration = Duration::from_secs(300);
 

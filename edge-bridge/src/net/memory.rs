@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn leased_rows_have_their_weight_and_the_rest_of_their_life() {
         let mut memory = SharedMemory::new();
-        let row = Row::new(Utf8::from_static("t").unwrap(), Bytes::from_static(b"x"));
+        let row = Row::new(Utf8::from_static("t"), Bytes::from_static(b"x"));
         memory.push(1_000, Row { ttl_ms: Some(10_000), weight: 7, ..row }).unwrap();
         let id = memory.lease(2_000, 1, 100)[0].id;
         assert_eq!((memory.weight(id), memory.ttl_left_ms(id, 4_000)), (7, Some(7_000)));

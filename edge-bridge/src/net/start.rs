@@ -36,7 +36,7 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// What was said before is wrong, or the spool did not open.
+    /// A setting is wrong, or the spool did not open.
     ///
     /// # Panics
     ///
@@ -59,7 +59,7 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// What was said before is wrong.
+    /// A setting is wrong.
     ///
     /// # Panics
     ///
@@ -77,7 +77,7 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// What was said before is wrong.
+    /// A setting is wrong.
     ///
     /// # Panics
     ///

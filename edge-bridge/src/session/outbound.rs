@@ -162,7 +162,7 @@ mod tests {
             dup: false,
             qos: QoS::AtLeastOnce,
             retain: false,
-            topic: Utf8::from_static("t").unwrap(),
+            topic: Utf8::from_static("t"),
             packet_id: None,
             properties: Properties::default(),
             payload: Bytes::from_static(b"p"),

@@ -282,7 +282,7 @@ mod tests {
     const PINGRESP: &[u8] = &[0xd0, 0];
 
     fn client() -> Session {
-        let mut session = Session::client(0, 1, ClientConfig::new(Utf8::from_static("site7").unwrap()), None);
+        let mut session = Session::client(0, 1, ClientConfig::new(Utf8::from_static("site7")), None);
         let connect = session.out.len() as u64;
         assert_eq!((session.traffic().mqtt, session.answered()), (connect, connect));
         receive(&mut session, 0, CONNACK);
@@ -310,7 +310,7 @@ mod tests {
     /// answered.
     #[test]
     fn memory_is_that_of_both_directions() {
-        let mut config = ClientConfig::new(Utf8::from_static("site7").unwrap());
+        let mut config = ClientConfig::new(Utf8::from_static("site7"));
         config.topic_alias_maximum = 5;
         let mut session = Session::client(0, 1, config, None);
         receive(&mut session, 0, CONNACK);
@@ -319,7 +319,7 @@ mod tests {
             dup: false,
             qos: QoS::AtLeastOnce,
             retain: false,
-            topic: Utf8::from_static("a/b").unwrap(),
+            topic: Utf8::from_static("a/b"),
             packet_id: None,
             properties: Properties::default(),
             payload: Bytes::from_static(b"12345"),
@@ -366,7 +366,7 @@ mod tests {
     fn the_size_of_a_connect_is_bounded_by_its_login() {
         let is_taken = |bytes: usize, has_login: bool| {
             let mut config = ClientConfig::new(Utf8::try_from("x".repeat(bytes)).unwrap());
-            config.username = has_login.then(|| Utf8::from_static("u").unwrap());
+            config.username = has_login.then(|| Utf8::from_static("u"));
             let mut client = Session::client(0, 1, config, None);
             let mut server = Session::server(0, 1, ServerConfig::default());
             receive(&mut server, 0, client.out.last());

@@ -121,7 +121,7 @@ mod tests {
             dup: false,
             qos: QoS::AtLeastOnce,
             retain: false,
-            topic: Utf8::from_static("a/b").unwrap(),
+            topic: Utf8::from_static("a/b"),
             packet_id: None,
             properties,
             payload: Bytes::from_static(b"12345"),

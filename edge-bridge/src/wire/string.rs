@@ -24,9 +24,32 @@ impl Utf8 {
         Ok(Self(bytes))
     }
 
-    /// Wraps a literal, without a copy.
-    pub fn from_static(text: &'static str) -> Result<Self, Utf8Error> {
-        Self::new(Bytes::from_static(text.as_bytes()))
+    /// Wraps a literal, without a copy. Text that comes from elsewhere is checked by [`new`](Self::new) and `try_from`.
+    ///
+    /// ```
+    /// use edge_bridge::wire::Utf8;
+    ///
+    /// let topic = const { Utf8::from_static("plant/1/data") };
+    /// assert_eq!(topic, "plant/1/data");
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// The literal has U+0000 or more than 65 535 bytes. In a `const` the compiler says so:
+    ///
+    /// ```compile_fail
+    /// # use edge_bridge::wire::Utf8;
+    /// let topic = const { Utf8::from_static("plant\0") };
+    /// ```
+    #[must_use]
+    pub const fn from_static(text: &'static str) -> Self {
+        assert!(text.len() <= Self::LEN_MAX, "an MQTT string has at most 65 535 bytes");
+        let mut rest = text.as_bytes();
+        while let Some((first, behind)) = rest.split_first() {
+            assert!(*first != 0, "an MQTT string has no U+0000");
+            rest = behind;
+        }
+        Self(Bytes::from_static(text.as_bytes()))
     }
 
     /// Wraps bytes that [`check`] has accepted.

@@ -1,6 +1,6 @@
 //! Wills: when one is published, and when it is not.
 
-use edge_bridge::wire::{Connect, Packet, PropertyId, Publish, QoS, ReasonCode, Value, Version};
+use edge_bridge::wire::{Connect, Packet, PropertyId, QoS, ReasonCode, Value, Version};
 
 use crate::listener_support::*;
 use crate::{BOTH, EXPIRY, pair, site};

@@ -121,7 +121,7 @@ async fn the_application_publishes_and_learns_who_got_it() {
         dup: false,
         qos: QoS::AtLeastOnce,
         retain: false,
-        topic: Utf8::from_static("cmd/valve").unwrap(),
+        topic: Utf8::from_static("cmd/valve"),
         packet_id: None,
         properties: Properties::default(),
         payload: Bytes::from_static(b"close"),

@@ -6,8 +6,8 @@ use edge_bridge::session::{
     Closed, Event, Input, Output, PublishError, RequestError, ServerConfig, Session, Token, Violation,
 };
 use edge_bridge::wire::{
-    Ack, Packet, PacketId, Properties, PropertyId, Publish, QoS, ReasonCode, SubAck, Subscribe, Subscription,
-    Utf8, Value, Version,
+    Ack, Packet, PacketId, Properties, PropertyId, Publish, QoS, ReasonCode, Subscribe, Subscription, Utf8,
+    Value, Version,
 };
 
 use crate::random::{Rng, percent, seed_or};

@@ -2,8 +2,8 @@
 
 use edge_bridge::session::{ClientConfig, Closed, Event, RequestError, Session, Token, Violation};
 use edge_bridge::wire::{
-    Disconnect, Packet, PacketId, PacketType, Properties, QoS, ReasonCode, RetainHandling, SubAck, Subscribe,
-    Subscription, UnsubAck, Version,
+    Packet, PacketId, PacketType, Properties, QoS, ReasonCode, RetainHandling, SubAck, Subscription,
+    UnsubAck, Version,
 };
 
 use crate::handshake::{client_311, unexpected};

@@ -5,8 +5,7 @@ use edge_bridge::session::{
     Accept, Event, Input, PublishError, Resume, ServerConfig, Session, SessionOutcome, StaleAck, Token,
 };
 use edge_bridge::wire::{
-    Ack, Packet, PacketId, Properties, PropertyId, Publish, QoS, ReasonCode, SubAck, Subscription, Value,
-    Version,
+    Ack, Packet, PacketId, Properties, PropertyId, QoS, ReasonCode, SubAck, Subscription, Value, Version,
 };
 
 use crate::session_support::*;

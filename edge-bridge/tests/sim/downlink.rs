@@ -64,7 +64,7 @@ impl Hub {
             dup: false,
             qos,
             retain: false,
-            topic: Utf8::from_static(TOPIC).unwrap(),
+            topic: Utf8::from_static(TOPIC),
             packet_id: None,
             properties: Properties::default(),
             payload: Bytes::from_static(b"open"),

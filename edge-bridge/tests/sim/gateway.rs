@@ -96,7 +96,7 @@ pub(crate) struct Gateway {
 
 impl Gateway {
     pub(crate) fn new(ctx: &Ctx, config: GatewayConfig, queue: ModelQueue, clean: bool) -> Self {
-        let mut client = ClientConfig::new(Utf8::from_static("gateway").unwrap());
+        let mut client = ClientConfig::new(Utf8::from_static("gateway"));
         client.max_in_flight = config.max_in_flight;
         let mut link = LinkConfig::new(client);
         // Of each life its own, but for a planted bug.
@@ -133,7 +133,7 @@ impl Gateway {
     pub(crate) fn start(&mut self, ctx: &mut Ctx, wan: &mut WanTap) {
         self.core.start(now(ctx));
         if let Some((filter, qos)) = self.config.own_filter {
-            self.core.subscribe(core_now(ctx), Utf8::from_static(filter).unwrap(), qos);
+            self.core.subscribe(core_now(ctx), Utf8::from_static(filter), qos);
         }
         self.run(ctx, wan);
     }
@@ -141,7 +141,7 @@ impl Gateway {
     /// The application asks for a filter, now and when it starts again.
     pub(crate) fn subscribe(&mut self, ctx: &mut Ctx, wan: &mut WanTap, filter: &'static str, qos: QoS) {
         self.config.own_filter = Some((filter, qos));
-        self.core.subscribe(core_now(ctx), Utf8::from_static(filter).unwrap(), qos);
+        self.core.subscribe(core_now(ctx), Utf8::from_static(filter), qos);
         self.run(ctx, wan);
     }
 

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use crate::defects::{Defect, mqtt5_protocol_defect, mqttbytes_login_defect, mqttbytes_v5_defect};
 use crate::wire_support::*;
 
-type Foreign = fn(&Bytes) -> Result<Bytes, String>;
+pub(crate) type Foreign = fn(&Bytes) -> Result<Bytes, String>;
 
 /// Decodes with mqtt5-protocol and encodes again.
 pub(crate) fn through_mqtt5_protocol(bytes: &Bytes, level: u8) -> Result<Bytes, String> {
@@ -145,7 +145,7 @@ pub(crate) fn there_and_back(packet: &Packet, version: Version, foreign: Foreign
     }
 }
 
-struct Peer {
+pub(crate) struct Peer {
     pub(crate) name: &'static str,
     pub(crate) version: Version,
     pub(crate) through: Foreign,

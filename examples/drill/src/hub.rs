@@ -104,15 +104,14 @@ impl Hub {
 
     /// Subscribes to everything at a broker that is the hub; returns when the broker has said yes.
     pub(crate) async fn subscribe(broker: SocketAddr, clock: Clock) -> io::Result<Self> {
-        let text = |text: &'static str| Utf8::from_static(text).map_err(io::Error::other);
-        let mut config = ClientConfig::new(text("drill-subscriber")?);
+        let mut config = ClientConfig::new(Utf8::from_static("drill-subscriber"));
         config.receive_maximum = u16::MAX;
         let session = Session::client(clock.story_ms(), 1, config, None);
         let mut connection = Connection::new(TcpStream::connect(broker).await?, session, clock);
         loop {
             match connection.next().await {
                 Event::Connected(_) => {
-                    let all = Subscription::new(text("site7/#")?, QoS::AtLeastOnce);
+                    let all = Subscription::new(Utf8::from_static("site7/#"), QoS::AtLeastOnce);
                     connection.session.subscribe(clock.story_ms(), vec![all]).map_err(io::Error::other)?;
                 }
                 Event::SubAck(answer) if answer.reasons.iter().all(|reason| !reason.is_error()) => break,
@@ -303,7 +302,7 @@ mod tests {
             dup: false,
             qos: QoS::AtMostOnce,
             retain: false,
-            topic: Utf8::from_static(topic).unwrap(),
+            topic: Utf8::from_static(topic),
             packet_id: None,
             properties: Properties::default(),
             payload: payload.into(),

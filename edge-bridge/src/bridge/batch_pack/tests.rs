@@ -53,7 +53,7 @@ fn at(up_ms: u64) -> Now {
 }
 
 fn row(seq: u64, format: Format) -> Leased {
-    let mut row = Row::new(Utf8::from_static("out").unwrap(), Bytes::from_static(b"12345"));
+    let mut row = Row::new(Utf8::from_static("out"), Bytes::from_static(b"12345"));
     row.format = format;
     Leased::new(LeaseId(seq), row, 0, 0, Some(Identity { gateway: 1, lane: 1, epoch: 1, seq }))
 }
@@ -93,7 +93,7 @@ fn what_the_hub_takes_and_the_limit_of_the_batch_bound_each_message() {
 fn raw_rows_and_batches_take_turns_and_a_table_goes_before_the_batch() {
     let mut pack = BatchPack::new(Joined::default());
     pack.encoder.beside =
-        Some(Packing::Message(Packed::of_rows(Utf8::from_static("table").unwrap(), vec![LeaseId(99)])));
+        Some(Packing::Message(Packed::of_rows(Utf8::from_static("table"), vec![LeaseId(99)])));
     (1..=4).for_each(|seq| pack.add(at(0), row(seq, BATCHED)));
     let mut order = Vec::new();
     for seq in 5..9 {
@@ -112,7 +112,7 @@ fn promise_7_a_mark_a_start_or_a_format_cuts_a_batch_and_nothing_overtakes() {
             match (seq, cut) {
                 (2, 0) => row.row.possible_duplicate = true,
                 (2.., 1) => row.identity = Some(Identity { gateway: 1, lane: 1, epoch: 2, seq }),
-                (2, 2) => row.row.topic = Utf8::from_static("other").unwrap(),
+                (2, 2) => row.row.topic = Utf8::from_static("other"),
                 _ => {}
             }
             pack.add(at(seq), row);

@@ -7,7 +7,7 @@ use crate::row::Row;
 
 /// Returns whether a topic in back-off of which nothing is held or parked is still in back-off after a pass.
 fn is_refused_after(work: Work) -> bool {
-    let (topic, all) = (Utf8::from_static("t").unwrap(), Utf8::from_static("#").unwrap());
+    let (topic, all) = (Utf8::from_static("t"), Utf8::from_static("#"));
     let mut spool = MemorySpool::new(10, 1_000);
     let mut uplink = Uplink::new(RawPack::default(), 1_000, 1);
     assert!(uplink.refusals.add(0, &topic, ReasonCode::NOT_AUTHORIZED, 0));

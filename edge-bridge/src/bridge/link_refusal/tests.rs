@@ -3,7 +3,7 @@ use super::*;
 const DENIED: ReasonCode = ReasonCode::NOT_AUTHORIZED;
 
 fn topics() -> [Utf8; 3] {
-    ["a", "b", "c"].map(|name| Utf8::from_static(name).unwrap())
+    ["a", "b", "c"].map(Utf8::from_static)
 }
 
 fn refused() -> LinkRefusal {

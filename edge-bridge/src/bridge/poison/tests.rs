@@ -133,7 +133,7 @@ fn a_pass_over_all_parked_rows_forgets_poison_that_is_gone() {
     let mut uplink = Uplink::new(RawPack::new(false), 100_000, 1);
     let mut spool = MemorySpool::new(10, 10_000);
     for n in [0, 1] {
-        let topic = Utf8::from_static("t").unwrap();
+        let topic = Utf8::from_static("t");
         spool.push(0, Row::new(topic, Bytes::from_static(b"x"))).unwrap();
         let lease = spool.lease(0, 1, 1_000).remove(0);
         assert_eq!(lease.id, LeaseId(n + 1));

@@ -5,7 +5,7 @@ use super::*;
 mod held;
 
 fn name() -> Utf8 {
-    Utf8::from_static("t").unwrap()
+    Utf8::from_static("t")
 }
 
 fn refuse(refusals: &mut Refusals, now_ms: u64, serial: u64) {

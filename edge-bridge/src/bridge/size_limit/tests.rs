@@ -281,7 +281,7 @@ fn uplink() -> Uplink<RawPack> {
 fn a_new_message_of_the_size_asks_for_a_probe_that_is_due() {
     let spool = MemorySpool::new(1, 1);
     let message = |bytes: usize, swept| {
-        let mut packed = Packed::of_rows(Utf8::from_static("t").unwrap(), Vec::new());
+        let mut packed = Packed::of_rows(Utf8::from_static("t"), Vec::new());
         packed.publish.payload = vec![0; bytes].into();
         Message::new(packed, 1, swept)
     };
@@ -311,7 +311,7 @@ fn a_new_message_of_the_size_asks_for_a_probe_that_is_due() {
 /// One with a parked row.
 fn parked_spool() -> MemorySpool {
     let mut spool = MemorySpool::new(1, 10);
-    spool.push(0, crate::row::Row::new(Utf8::from_static("t").unwrap(), bytes::Bytes::new())).unwrap();
+    spool.push(0, crate::row::Row::new(Utf8::from_static("t"), bytes::Bytes::new())).unwrap();
     for row in spool.lease(0, 1, 10) {
         spool.park(row.id, ReasonCode::PACKET_TOO_LARGE);
     }
@@ -320,7 +320,7 @@ fn parked_spool() -> MemorySpool {
 
 #[test]
 fn a_pack_may_make_packets_that_fit_both_limits() {
-    let session = Session::client(0, 1, ClientConfig::new(Utf8::from_static("site7").unwrap()), None);
+    let session = Session::client(0, 1, ClientConfig::new(Utf8::from_static("site7")), None);
     let mut uplink = uplink();
     uplink.size_limit.taken = 2_999;
     assert_eq!(uplink.packet_max(&session), 2_999);

@@ -66,7 +66,7 @@ fn begun(mut spool: Numbers) -> (Sweep, Numbers) {
 }
 
 fn topic() -> Utf8 {
-    Utf8::from_static("t").unwrap()
+    Utf8::from_static("t")
 }
 
 fn row(n: u64) -> RowKey {

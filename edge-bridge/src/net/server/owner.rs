@@ -30,7 +30,7 @@ const INPUTS: usize = 256;
 const ROOM_EVERY: Duration = Duration::from_millis(50);
 /// Period at which connections that are not read are looked at: their peers may be gone.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// Until the system probes a connection on which nothing comes.
+/// Silence after which the system probes a connection.
 const PROBE_AFTER: Duration = Duration::from_secs(30);
 /// After an accept that failed, usually for want of file descriptors.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
@@ -58,7 +58,7 @@ pub(super) struct Owner<I, S> {
     /// Number of connections that read.
     readers: Arc<AtomicUsize>,
     outboxes: HashMap<ConnectionId, Arc<Outbox>>,
-    /// Until the event about the end of the connection.
+    /// Addresses of clients, kept until the event about the end of the connection.
     addresses: HashMap<ConnectionId, SocketAddr>,
     /// Bytes of connections that are read as soon as it is their turn.
     turns: Turns,

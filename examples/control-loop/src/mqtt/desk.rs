@@ -156,19 +156,19 @@ mod tests {
             dup: false,
             qos: QoS::AtMostOnce,
             retain: false,
-            topic: Utf8::from_static("cmd/interlock/stop/reset").unwrap(),
+            topic: Utf8::from_static("cmd/interlock/stop/reset"),
             packet_id: None,
             properties: Properties::default(),
             payload: Bytes::new(),
         };
-        let message = Inbound::new(Utf8::from_static("hand").unwrap(), Version::V5, &publish);
+        let message = Inbound::new(Utf8::from_static("hand"), Version::V5, &publish);
         let mut rules: CommandRules = toml::from_str("per_minute = 100000").unwrap();
         rules.are_on = true;
         let (sender, _commands) = handoff::ring(1024);
         let (mut desk, mut notes) = Desk::new(rules, Commands(sender), Arc::default());
         let taken = (0..1_000).filter(|_| desk.take(&names, "interlock/stop/reset", &message, 1)).count();
         assert_eq!(taken, NOTES_MAX - PLACES_FOR_DISPUTES);
-        let (a, b) = (Utf8::from_static("a").unwrap(), Utf8::from_static("b").unwrap());
+        let (a, b) = (Utf8::from_static("a"), Utf8::from_static("b"));
         let (mut one, mut other) = (Budget::default(), Budget::default());
         let said = (0..100).filter(|_| desk.dispute("x", Some([&a, &b]), &mut one, 1)).count();
         assert_eq!(said, 20);

@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn a_second_publisher_makes_a_dispute_until_one_has_been_alone_for_a_while() {
-        let (sensor, thief) = (Utf8::from_static("sensor").unwrap(), Utf8::from_static("thief").unwrap());
+        let (sensor, thief) = (Utf8::from_static("sensor"), Utf8::from_static("thief"));
         let mut input = Publisher::default();
         let alone = |ended| Standing::Alone { ended };
         assert_eq!(input.message(&sensor, 0, 100), alone(false));

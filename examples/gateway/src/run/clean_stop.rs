@@ -162,7 +162,7 @@ mod tests {
     }
 
     fn rows() -> Vec<Row> {
-        vec![Row::new(Utf8::from_static("up").unwrap(), Bytes::from_static(b"\0\xff"))]
+        vec![Row::new(Utf8::from_static("up"), Bytes::from_static(b"\0\xff"))]
     }
 
     /// Compares the written forms: a filter does not write what it finds out again by itself.

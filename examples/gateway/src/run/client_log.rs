@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn a_client_whose_messages_find_no_room_has_one_line_an_hour_over_its_connections() {
         let mut log = ClientLog::default();
-        let client = Utf8::from_static("s").unwrap();
+        let client = Utf8::from_static("s");
         let mut lines = |up_ms, connection| {
             let event = Event::NoRoom { connection: ConnectionId(connection), client: client.clone() };
             log.on_event(up_ms, &event, None);

@@ -53,7 +53,7 @@ impl Rig {
 }
 
 fn row(lane: Option<u8>, bytes: usize) -> Row {
-    Row { lane, ..Row::new(Utf8::from_static("a").unwrap(), Bytes::from(vec![b'x'; bytes])) }
+    Row { lane, ..Row::new(Utf8::from_static("a"), Bytes::from(vec![b'x'; bytes])) }
 }
 
 #[tokio::test]

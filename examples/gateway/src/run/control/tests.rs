@@ -144,7 +144,7 @@ async fn what_a_route_cannot_use_goes_to_the_hub_as_a_dead_letter() {
         dup: false,
         qos: edge_bridge::wire::QoS::AtMostOnce,
         retain: false,
-        topic: Utf8::from_static("event/heater").unwrap(),
+        topic: Utf8::from_static("event/heater"),
         packet_id: None,
         properties: Default::default(),
         payload: bytes::Bytes::from_static(b"tripped"),

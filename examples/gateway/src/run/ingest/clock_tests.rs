@@ -65,12 +65,12 @@ impl Story {
             dup: false,
             qos: QoS::AtLeastOnce,
             retain: false,
-            topic: Utf8::from_static("t").unwrap(),
+            topic: Utf8::from_static("t"),
             packet_id: None,
             properties: PropertiesBuilder::new().finish(),
             payload: Bytes::from(format!("{{{ts}\"value\":{value:?}}}")),
         };
-        let message = Inbound::new(Utf8::from_static("c").unwrap(), Version::V5, &publish);
+        let message = Inbound::new(Utf8::from_static("c"), Version::V5, &publish);
         let rows = match self.ingest.ingest(self.now, &message) {
             Answer::Store(rows) => rows,
             Answer::Absorb => Vec::new(),

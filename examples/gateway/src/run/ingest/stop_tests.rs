@@ -44,12 +44,12 @@ fn message(dup: bool, time: i64, value: f64, unit: &str) -> Inbound {
         dup,
         qos: QoS::AtLeastOnce,
         retain: false,
-        topic: Utf8::from_static("r/a").unwrap(),
+        topic: Utf8::from_static("r/a"),
         packet_id: None,
         properties: PropertiesBuilder::new().finish(),
         payload: Bytes::from(format!("{{\"ts\":{time},\"value\":{value:?},\"unit\":\"{unit}\"}}")),
     };
-    Inbound::new(Utf8::from_static("c").unwrap(), Version::V5, &publish)
+    Inbound::new(Utf8::from_static("c"), Version::V5, &publish)
 }
 
 fn send(ingest: &mut GatewayIngest, time: i64, value: f64, unit: &str) -> Vec<String> {

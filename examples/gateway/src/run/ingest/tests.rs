@@ -37,12 +37,12 @@ fn message(topic: &'static str, payload: &'static [u8]) -> Inbound {
         dup: false,
         qos: QoS::AtLeastOnce,
         retain: false,
-        topic: Utf8::from_static(topic).unwrap(),
+        topic: Utf8::from_static(topic),
         packet_id: None,
         properties: PropertiesBuilder::new().finish(),
         payload: Bytes::from_static(payload),
     };
-    Inbound::new(Utf8::from_static("sensor").unwrap(), Version::V5, &publish)
+    Inbound::new(Utf8::from_static("sensor"), Version::V5, &publish)
 }
 
 fn rows(answer: Answer) -> Vec<Row> {

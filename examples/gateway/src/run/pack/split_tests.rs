@@ -61,7 +61,7 @@ impl Rig {
             value: Value::F64(*value / 10.0),
             quality: 0,
         };
-        let mut row = Row::new(Utf8::from_static("out").unwrap(), row.encode().unwrap());
+        let mut row = Row::new(Utf8::from_static("out"), row.encode().unwrap());
         (row.format, row.possible_duplicate) = (row_format(Format::Compact), is_marked);
         let identity = Identity { gateway: 1, lane: 1, epoch: 1, seq: self.seq };
         let row = Leased::new(LeaseId(self.seq), row, 0, 0, Some(identity));

@@ -48,13 +48,13 @@ fn reading(seq: u64) -> Leased {
         value: Reading::I64(seq as i64),
         quality: 0,
     };
-    let mut row = Row::new(Utf8::from_static("out").unwrap(), row.encode().unwrap());
+    let mut row = Row::new(Utf8::from_static("out"), row.encode().unwrap());
     row.format = row_format(Format::Cbor);
     Leased::new(LeaseId(seq), row, 0, 0, Some(Identity { gateway: 1, lane: 1, epoch: 1, seq }))
 }
 
 fn raw(seq: u64) -> Leased {
-    let row = Row::new(Utf8::from_static("raw").unwrap(), Bytes::from_static(b"x"));
+    let row = Row::new(Utf8::from_static("raw"), Bytes::from_static(b"x"));
     Leased::new(LeaseId(seq), row, 0, 0, Some(Identity { gateway: 1, lane: 1, epoch: 1, seq }))
 }
 

@@ -333,7 +333,7 @@ fn publish(id: u16, points: &[Point], dup: bool) -> Packet {
         dup,
         qos: QoS::AtLeastOnce,
         retain: false,
-        topic: Utf8::from_static("readings").unwrap(),
+        topic: Utf8::from_static("readings"),
         packet_id: PacketId::new(id),
         properties: Properties::default(),
         payload: Bytes::from(format!("[{}]", objects.join(","))),

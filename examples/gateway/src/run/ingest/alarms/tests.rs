@@ -208,7 +208,7 @@ fn command() -> Publish {
         dup: false,
         qos: QoS::AtMostOnce,
         retain: false,
-        topic: Utf8::from_static("cmd/alarm/t/HI/reset").unwrap(),
+        topic: Utf8::from_static("cmd/alarm/t/HI/reset"),
         packet_id: None,
         properties: Properties::default(),
         payload: Bytes::new(),

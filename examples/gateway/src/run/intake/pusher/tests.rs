@@ -25,7 +25,7 @@ async fn rig() -> (aio::Queue, aio::Consumer, Intake) {
 
 fn rows(lane: u8, numbers: impl IntoIterator<Item = u8>) -> Vec<Row> {
     let row = |n| {
-        let mut row = Row::new(Utf8::from_static("t").unwrap(), Bytes::from(vec![n]));
+        let mut row = Row::new(Utf8::from_static("t"), Bytes::from(vec![n]));
         row.lane = Some(lane);
         row
     };
