@@ -3,6 +3,20 @@
 //! The prefixes are put *before the pattern* to subscribe: an `out` rule subscribes to `LOCAL + PATTERN` here, an `in` rule to
 //! `REMOTE + PATTERN` at the hub. A message then loses the prefix of the side it comes from, if it has it, and gets that of the other.
 //! So `topic hub/site/cmd/# in 1 "" cmd/` subscribes to `cmd/hub/site/cmd/#`, which is rarely what was meant.
+//!
+//! ```
+//! use edge_bridge::bridge::rules::{Rule, Rules};
+//!
+//! let out = Rule::parse("line/# out 1 \"\" site7/")?;
+//! let commands = Rule::parse("# in 1 cmd/ site7/cmd/")?;
+//! assert_eq!(commands.remote_filter().map(|filter| filter.as_str()), Some("site7/cmd/#"));
+//!
+//! let rules = Rules::new(vec![out, commands]);
+//! assert_eq!(rules.map_out("line/1").map(|there| there.topic.to_string()), Some("site7/line/1".to_owned()));
+//! assert_eq!(rules.map_in("site7/cmd/valve").map(|here| here.topic.to_string()), Some("cmd/valve".to_owned()));
+//! assert_eq!(rules.map_out("office/1"), None);
+//! # Ok::<(), edge_bridge::bridge::rules::RuleError>(())
+//! ```
 
 use std::fmt;
 

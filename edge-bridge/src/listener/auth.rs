@@ -2,7 +2,22 @@
 
 use crate::wire::{Connect, ReasonCode};
 
-/// Decides about each CONNECT. Pure and quick: it is called on the shell's thread.
+/// Decides about each CONNECT. Pure and quick: it is called on the shell's thread. A function will do:
+///
+/// ```
+/// use edge_bridge::listener::{Authenticate, Config, Listener, Observe};
+/// use edge_bridge::wire::{Connect, ReasonCode};
+///
+/// fn sensors_only(connect: &Connect) -> Result<(), ReasonCode> {
+///     match (connect.username.as_deref(), connect.password.as_deref()) {
+///         (Some("sensor"), Some(b"secret")) => Ok(()),
+///         _ => Err(ReasonCode::BAD_USER_NAME_OR_PASSWORD),
+///     }
+/// }
+///
+/// let listener = Listener::new(Config::default(), Observe(|_, _: &_| {})).with_authenticate(Box::new(sensors_only));
+/// # drop(listener);
+/// ```
 pub trait Authenticate: Send {
     /// `Err` refuses the client with a reason of CONNACK; [`BAD_USER_NAME_OR_PASSWORD`](ReasonCode::BAD_USER_NAME_OR_PASSWORD) and
     /// [`NOT_AUTHORIZED`](ReasonCode::NOT_AUTHORIZED) are those that 3.1.1 knows too.

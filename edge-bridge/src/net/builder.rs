@@ -12,7 +12,25 @@ use crate::bridge::rules::Rules;
 use crate::session::ClientConfig;
 use crate::wire::{Utf8, Version, Will};
 
-/// Settings of a bridge. Nothing is checked before `start`.
+/// Settings of a bridge. Nothing is checked before [`start`](Self::start), which does not wait for a connection:
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use edge_bridge::Bridge;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let bridge = Bridge::builder("mqtt://127.0.0.1:1")
+///     .client_id("site7")
+///     .credentials("site7", "secret")
+///     .command_within(Duration::from_secs(5))
+///     .start()
+///     .await?;
+/// # bridge.close().await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until it is started"]
 pub struct Builder {

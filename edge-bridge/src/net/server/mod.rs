@@ -35,6 +35,23 @@ use owner::{Command, Owner};
 type OnEvent = Box<dyn FnMut(&Event, Option<SocketAddr>) + Send>;
 
 /// A running MQTT server. Dropping it ends all connections without a word; [`shutdown`](Self::shutdown) ends them well.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use edge_bridge::net::Server;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// // Shows what it gets, and acknowledges it. With `start` an `Ingest` decides, and a `Sink` stores.
+/// let server = Server::builder()
+///     .start_observer("127.0.0.1:0", |_, message| println!("{}: {:?}", message.topic, message.payload))
+///     .await?;
+/// println!("mqtt://{}", server.local_addr());
+/// server.shutdown(Duration::from_secs(1)).await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
@@ -106,7 +123,7 @@ pub struct LocalPublisher {
 }
 
 impl LocalPublisher {
-    /// As [`Server::publish`]. At QoS 0 it has nothing to wait for but the server's task.
+    /// Publishes as [`Server::publish`]. At QoS 0 it has nothing to wait for but the server's task.
     ///
     /// # Errors
     ///
@@ -115,7 +132,7 @@ impl LocalPublisher {
         ask(&self.commands, |answer| Command::Publish { publish, answer }).await
     }
 
-    /// As [`Server::stats`].
+    /// Counters and gauges of this moment, as [`Server::stats`].
     ///
     /// # Errors
     ///

@@ -8,6 +8,32 @@ use crate::listener::Ticket;
 use crate::row::Row;
 
 /// A queue as the server sees it. No call waits: they are made on the server's task.
+///
+/// ```
+/// use edge_bridge::Row;
+/// use edge_bridge::listener::Ticket;
+/// use edge_bridge::net::server::{Receipts, Sink};
+///
+/// /// Up to a hundred rows in memory, safe at once.
+/// struct Shelf {
+///     rows: Vec<Row>,
+///     receipts: Receipts,
+/// }
+///
+/// impl Sink for Shelf {
+///     fn has_room(&mut self) -> bool {
+///         self.rows.len() < 100
+///     }
+///     fn push(&mut self, ticket: Ticket, rows: Vec<Row>) -> Result<(), Vec<Row>> {
+///         self.rows.extend(rows);
+///         // The publisher gets its PUBACK now.
+///         self.receipts.resolve(ticket);
+///         Ok(())
+///     }
+/// }
+/// # let mut shelf = Shelf { rows: Vec::new(), receipts: Receipts::default() };
+/// # assert!(shelf.has_room());
+/// ```
 pub trait Sink: Send + 'static {
     /// Returns whether the rows of one more message would be taken now. Asked before the ingest sees the message, so that what is refused moves no
     /// filter's state. While it is `false` it is asked again whenever a receipt comes, and 20 times a second.
