@@ -13,7 +13,7 @@ mod support;
 use std::fs;
 
 use support::gateway::Gateway;
-use support::mosquitto::{Mosquitto, Subscriber, publish, publish_at};
+use support::mosquitto::{Mosquitto, Subscriber, publish, publish_at, publish_unacknowledged};
 use support::publisher::Publisher;
 use support::wait_until;
 
@@ -126,4 +126,64 @@ fn alarms_that_were_acknowledged_and_shelved_stay_so_over_a_kill() {
     assert!(!topics.iter().any(|topic| topic.contains("cmd/")), "commands are no telemetry: {topics:?}");
     assert!(topics.contains(&"all/event/command/alarm/plant/a/HI/ack"), "who commanded is told: {topics:?}");
     assert!(!topics.iter().any(|topic| topic.contains("event/alarm/")), "changes are readings: {topics:?}");
+}
+
+/// Rows of the last moment end with the process, and what somebody acknowledged does not: the hub would hear of the alarm when it leaves.
+#[test]
+fn an_acknowledged_alarm_whose_rows_a_kill_took_is_told_to_the_hub() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("rules.toml"), RULES).unwrap();
+    let hub = Mosquitto::start(dir.path(), "");
+    let at_hub = Subscriber::start(hub.address, "#");
+    let rest = format!("[queue]\nack_within = \"60s\"\n{}", CONFIG.replace("clients = [\"hmi\"]\n", ""));
+    let (mut gateway, listen) = Gateway::started(dir.path(), "127.0.0.1:9".parse().unwrap(), &rest);
+    let events = Events(Subscriber::start(listen, "event/#"));
+    // At QoS 0: a publisher that waits would have the rows written.
+    publish_unacknowledged(listen, "plant/a", "{\"value\":95}");
+    events.wait("event/alarm/plant/a/HI", "UNACK_ALM");
+    publish_unacknowledged(listen, "cmd/alarm/plant/a/HI/ack", &events.transition("event/alarm/plant/a/HI"));
+    events.wait("event/command/alarm/plant/a/HI/ack", "client");
+    gateway.kill_9();
+
+    let mut text = fs::read_to_string(dir.path().join("gateway.toml")).unwrap();
+    text = text.replace("mqtt://127.0.0.1:9", &format!("mqtt://{}", hub.address));
+    fs::write(dir.path().join("gateway.toml"), text).unwrap();
+    gateway.start();
+    wait_until("the hub knows of it", 30, || {
+        let told = at_hub.arrived();
+        assert!(
+            !told.iter().any(|message| message.payload.contains("UNACK_ALM")),
+            "the rows outlived the kill"
+        );
+        told.iter().any(|message| {
+            message.payload.contains("plant/a/alarm/HI") && message.payload.contains("\"ACK_ALM\"")
+        })
+    });
+    assert!(gateway.terminate().0.success());
+}
+
+/// The hub does not hear who was refused what: that is a loss as any other.
+#[test]
+fn an_answer_that_finds_no_room_is_counted_and_a_loss() {
+    const NO_ROOM: &str = "edge_dropped_total{reason=\"no_room\"}";
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("rules.toml"), RULES).unwrap();
+    // There is no queue, so no message of a route has room; commands and what the subscriber asks with are of none.
+    fs::write(dir.path().join("state"), "no directory").unwrap();
+    let (listen, routes) = (support::free_port(), CONFIG.replace("match = \"#\"", "match = \"event/#\""));
+    let text = format!(
+        "[gateway]\nid = \"g\"\n[local]\nlisten = \"{listen}\"\n[hub]\nurl = \"mqtt://127.0.0.1:9\"\n{routes}"
+    );
+    let mut gateway = Gateway::new(dir.path(), &text);
+    gateway.start_unready();
+    wait_until("it listens", 30, || gateway.metric(NO_ROOM) == Some(0.0));
+    let events = Events(Subscriber::start(listen, "event/#"));
+    assert_eq!(gateway.metric(NO_ROOM), Some(0.0), "nothing was lost so far");
+    for (command, count) in [("reset", 1.0), ("unshelve", 2.0)] {
+        publish_unacknowledged(listen, &format!("cmd/alarm/plant/a/HI/{command}"), "");
+        events.wait(&format!("event/refused/alarm/plant/a/HI/{command}"), "");
+        wait_until("it is counted", 30, || gateway.metric(NO_ROOM) == Some(count));
+    }
+    wait_until("it is a loss", 10, || gateway.metric("edge_verdict{verdict=\"losing\"}") == Some(1.0));
+    assert!(gateway.terminate().0.success());
 }
