@@ -1,13 +1,24 @@
 #![forbid(unsafe_code)]
-//! The gateway as a library: MQTT in, filter, durable queue, MQTT out.
+//! The gateway as a library: MQTT in, filter, durable queue, MQTT out, with each part to be replaced.
 //!
+//! [`Gateway::builder`] runs a whole gateway inside another program; filters, the ingest and the encoding of batches may be that program's own.
 //! [`command_line`] is the program `edge-gateway`, of which `main.rs` only calls it.
 
 pub mod command_line;
 
+mod builder;
 mod check;
 mod config;
 mod drill;
+mod embedded;
 mod open_files;
 mod parked;
 mod run;
+
+pub use builder::Builder;
+pub use config::Format;
+pub use embedded::Gateway;
+pub use run::RunError as Error;
+pub use run::parts::{PackedBatch, Packer};
+pub use run::reading_row::ReadingRow as Reading;
+pub use run::status::{Status, Verdict};

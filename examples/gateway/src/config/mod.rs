@@ -146,17 +146,32 @@ pub(crate) struct Queue {
     pub(crate) lanes: Vec<String>,
 }
 
-/// Format of a route's messages.
+/// Format of a route's messages at the hub.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Format {
+pub enum Format {
     /// Payloads as they came, one message each.
     Raw,
-    /// Readings, in batches.
+    /// Batches of readings, as JSON.
     Json,
+    /// Batches of readings, as CBOR.
     Cbor,
+    /// Batches of readings, as Protobuf.
     Protobuf,
-    /// With session tables below `TO/table/ID`.
+    /// Batches of readings in the fewest bytes, with session tables below `TO/table/ID`.
     Compact,
+}
+
+impl Format {
+    /// Returns its name in gateway.toml.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Json => "json",
+            Self::Cbor => "cbor",
+            Self::Protobuf => "protobuf",
+            Self::Compact => "compact",
+        }
+    }
 }
 
 /// Largest batch. `batch_max` is either of the two.

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// In words for the person who started it.
 #[derive(Debug)]
-pub(crate) enum RunError {
+pub enum RunError {
     /// The configuration or the command line asks for what cannot be: exit code 2.
     Configuration(String),
     /// It could not be done now: exit code 1.
@@ -19,6 +19,8 @@ impl RunError {
         }
     }
 }
+
+impl std::error::Error for RunError {}
 
 impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -87,6 +87,14 @@ impl Front {
         }
     }
 
+    /// Address of the listener.
+    pub(super) fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Server(server) => Some(server.local_addr()),
+            Self::Broker(_) | Self::NotYet => None,
+        }
+    }
+
     pub(super) fn listener(&self) -> Option<LocalPublisher> {
         match self {
             Self::Server(server) => Some(server.publisher()),

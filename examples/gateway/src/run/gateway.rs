@@ -5,7 +5,9 @@
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a shell: the runtime and its tasks")]
 
+use std::future::Future;
 use std::path::Path;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -28,9 +30,9 @@ use super::intake::{Intake, Place, Tell};
 use super::metrics::given_up;
 use super::monitor::Monitor;
 use super::no_queue::{NoQueue, Surface};
-use super::opening::{Opened, Opening};
+use super::opening::{Cause, Opened, Opening};
+use super::parts::{Packers, Parts, Started};
 use super::restarted::Restarted;
-use super::signals::Signals;
 use super::status::Losses;
 use super::table_files::TableFiles;
 use super::tables::Tables;
@@ -62,21 +64,27 @@ struct Local {
     front: Front,
     no_queue: NoQueue,
     surface: Surface,
+    packers: Packers,
     pages: Option<JoinHandle<()>>,
 }
 
-/// Runs until SIGTERM or SIGINT.
+/// Runs until `stop` is over.
 ///
 /// # Errors
 /// In words, with the exit code.
-pub(crate) async fn run(config: &Config, state: &Path) -> Result<(), RunError> {
-    let mut signals = Signals::listen()?;
+pub(crate) async fn run(
+    config: &Config,
+    state: &Path,
+    parts: Parts,
+    stop: impl Future<Output = ()> + Send,
+) -> Result<(), RunError> {
+    let mut stop = pin!(stop);
     let wall = Arc::new(wall_clock(config));
     let uplink = uplink::prepare(config)?;
     // Before all else: another process on this directory gets no further.
     let mut opening = Opening::start(state, &config.queue, wall.clone());
     let opened = opening.at_once().await?;
-    let local = Local::start(config, state, wall, &opening).await?;
+    let local = Local::start(config, state, wall, opening.cause(), parts).await?;
     let tables = Tables::new(config);
     let files = StateFiles {
         dir: state.to_owned(),
@@ -89,11 +97,11 @@ pub(crate) async fn run(config: &Config, state: &Path) -> Result<(), RunError> {
         taken = take_over(&files, opened, &mut opening, (&local.ingest, local.clock), &local.no_queue) => {
             taken.map(Some)
         }
-        () = signals.stop() => Ok(None),
+        () = stop.as_mut() => Ok(None),
     };
     match taken {
         Ok(Some(taken)) => {
-            local.with_queue(config, state, uplink, (taken, tables, files.table_files), signals).await
+            local.with_queue(config, state, uplink, (taken, tables, files.table_files), stop).await
         }
         without => {
             local.stop().await;
@@ -107,11 +115,14 @@ impl Local {
         config: &Config,
         state: &Path,
         wall: Arc<SystemClock>,
-        opening: &Opening,
+        cause: Cause,
+        parts: Parts,
     ) -> Result<Self, RunError> {
+        let Parts { filters, ingest: own, packers, started } = parts;
         let clock = Clock::start();
         let ingest = GatewayIngest::new(&config.routes, Restarted::default());
         let ingest = ingest.map_err(RunError::Configuration)?;
+        ingest.set_parts(own, filters).map_err(RunError::Configuration)?;
         let metrics = match config.metrics {
             Some(address) => {
                 let bound = TcpListener::bind(address).await;
@@ -131,7 +142,7 @@ impl Local {
         let alarms =
             alarms.map(|(alarms, local)| alarms.run(state, clock, local, ingest.clone(), intake.clone()));
         let no_queue = NoQueue {
-            cause: opening.cause(),
+            cause,
             listener: front.listener(),
             control: control.as_ref().map(Control::figures),
             ingest: ingest.clone(),
@@ -142,17 +153,21 @@ impl Local {
         };
         let surface = Surface::new(no_queue.clone());
         let pages = metrics.map(|socket| tokio::spawn(http::serve(socket, surface.clone())));
-        Ok(Self { clock, wall, ingest, intake, control, alarms, front, no_queue, surface, pages })
+        if let Some(started) = started {
+            // Whoever asked for it may be gone.
+            let _ = started.send(Started { address: front.address(), surface: surface.clone() });
+        }
+        Ok(Self { clock, wall, ingest, intake, control, alarms, front, no_queue, surface, packers, pages })
     }
 
     /// Starts what needs the queue, and runs until a signal. Until the queue is open nothing is taken in: the last run's state is as it was taken over.
     async fn with_queue(
-        self,
+        mut self,
         config: &Config,
         state: &Path,
         uplink: Builder,
         (taken, tables, table_files): (TakenOver, Tables, TableFiles),
-        mut signals: Signals,
+        stop_asked: Pin<&mut (impl Future<Output = ()> + Send)>,
     ) -> Result<(), RunError> {
         let TakenOver { opened, clean, rows, alarms: told, pace, tables: saved, restarts } = taken;
         let Opened { queue, consumer, is_new } = opened;
@@ -162,14 +177,15 @@ impl Local {
         let compact =
             Compact::new(&config.routes, &config.id, config.queue.max_age, shown.clone(), &kept, &saved);
         let parked_before = queue.has_beside("parked");
-        let link = match uplink::start(uplink, config, &queue, consumer, compact) {
+        let encoding = (compact, std::mem::take(&mut self.packers));
+        let link = match uplink::start(uplink, config, &queue, consumer, encoding) {
             Ok(link) => link,
             Err(error) => {
                 self.stop().await;
                 return Err(error);
             }
         };
-        let Self { clock, wall, ingest, intake, control, alarms, front, no_queue, surface, pages } = self;
+        let Self { clock, wall, ingest, intake, control, alarms, front, no_queue, surface, pages, .. } = self;
         let front = front.with_queue(config, clock, &ingest, &intake, (state, !is_new))?;
         // What was given up for want of a queue is no news.
         let losses = Losses::new(dropped_before(&queue) + no_queue.known_losses());
@@ -204,7 +220,7 @@ impl Local {
             tokio::spawn(watched::keep(state.to_owned(), clock, ingest.clone(), pace)),
             first_rows,
         ];
-        signals.stop().await;
+        stop_asked.await;
         if let Some(control) = control {
             control.stop().await;
         }

@@ -9,13 +9,14 @@ use edge_bridge::chain::Ticket;
 use edge_bridge::escape::Escaped;
 use edge_bridge::ingest::{Answer, Inbound, Ingest, Now};
 use edge_bridge::wire::{ReasonCode, matches};
-use edge_filter::{DropReason, EmitReason};
+use edge_filter::{DropReason, EmitReason, Pipeline};
 
 use crate::config::Route;
 
 use super::arrival::ArrivalClock;
 use super::filter_state::FilterState;
 use super::once_an_hour::OnceAnHour;
+use super::parts::OwnIngest;
 use super::readings::Readings;
 use super::restarted::Restarted;
 use super::route::RouteState;
@@ -39,6 +40,8 @@ pub(crate) struct GatewayIngest {
 #[derive(Debug)]
 struct Inner {
     arrival: ArrivalClock,
+    /// Asked before the routes.
+    own: Option<OwnIngest>,
     routes: Vec<RouteState>,
     restarted: Restarted,
     /// Topics that the control loops read: not lost if no route wants them.
@@ -90,6 +93,7 @@ impl GatewayIngest {
         let (dead_letters, refused_may_be_copy) = (OnceAnHour::default(), false);
         let inner = Inner {
             arrival,
+            own: None,
             routes,
             restarted,
             loops: None,
@@ -101,6 +105,26 @@ impl GatewayIngest {
             alarms: None,
         };
         Ok(Self { inner: Arc::new(Mutex::new(inner)) })
+    }
+
+    /// Puts a program's own parts in the place of those of the configuration; to be called before the first message.
+    ///
+    /// # Errors
+    /// A filter of a route that there is not, or that has no readings, in words.
+    pub(crate) fn set_parts(
+        &self,
+        own: Option<OwnIngest>,
+        filters: Vec<(String, Pipeline)>,
+    ) -> Result<(), String> {
+        let mut inner = self.lock();
+        inner.own = own;
+        for (filter_topic, pipeline) in filters {
+            let route = inner.routes.iter_mut().find(|route| route.filter_topic == filter_topic);
+            if !route.is_some_and(|route| route.set_filter(pipeline)) {
+                return Err(format!("no route with readings has match = \"{filter_topic}\", to be filtered"));
+            }
+        }
+        Ok(())
     }
 
     /// Replaces what knows whose messages may be copies; to be called before the first message for a route.
@@ -286,6 +310,21 @@ impl Ingest for GatewayIngest {
 }
 
 impl Inner {
+    /// Answer of the program's own ingest; `None` leaves the message to the routes.
+    fn own_answer(&mut self, now: Now, message: &Inbound) -> Option<Answer> {
+        let OwnIngest(own) = self.own.as_mut()?;
+        let mut answer = own(now, message)?;
+        let may_be_copy = message.dup || self.restarted.may_repeat(now, &message.client);
+        match &mut answer {
+            Answer::Store(rows) | Answer::Withhold(rows) => {
+                rows.iter_mut().for_each(|row| row.possible_duplicate |= may_be_copy);
+            }
+            Answer::Absorb => {}
+            Answer::Refuse(_) => self.refused_may_be_copy = may_be_copy,
+        }
+        Some(answer)
+    }
+
     fn readings(&self) -> impl Iterator<Item = &Readings> {
         self.routes.iter().filter_map(|route| route.readings.as_ref())
     }
@@ -294,6 +333,9 @@ impl Inner {
         let (now, topic) = (self.arrival.map(now), message.topic.as_str());
         if let Some(command) = self.alarm_command_of(topic) {
             return self.alarm_command(now, command, message);
+        }
+        if let Some(answer) = self.own_answer(now, message) {
+            return answer;
         }
         let Some(route) = self.routes.iter_mut().find(|route| matches(&route.filter_topic, topic)) else {
             if self.loops.as_ref().is_none_or(|loops| !loops.take(topic)) {

@@ -5,7 +5,7 @@
 //!                  ◀──────────────── PUBACK when the rows are safe ────────┘
 //! ```
 //! Pure: [`alarm_desk`], [`arrival`], [`time_drops`], [`ingest`], [`route`], [`readings`], [`filter`], [`filter_state`], [`silence`], [`kept_row`], [`withhold`], [`reading_row`], [`pack`], [`batch`], [`compact`],
-//! [`metrics`], [`refused`], [`status`], [`state_log`], [`restarted`], [`read_back`], [`by_hand_text`]. Shells: [`intake`], [`broker`], [`control`], [`alarms`], [`alarm_file`], [`to_hub`],
+//! [`parts`], [`metrics`], [`refused`], [`status`], [`state_log`], [`restarted`], [`read_back`], [`by_hand_text`]. Shells: [`intake`], [`broker`], [`control`], [`alarms`], [`alarm_file`], [`to_hub`],
 //! [`by_hand`], [`http`], [`monitor`], [`client_log`], [`clean_stop`], [`sealed`], [`watched`], [`first_rows`], [`restarts`], [`tables`], [`table_files`], [`opening`],
 //! [`take_over`], [`no_queue`], [`front`], [`signals`], and [`gateway`], which starts and stops them.
 
@@ -43,8 +43,9 @@ mod once_a_minute;
 mod once_an_hour;
 mod opening;
 mod pack;
+pub(crate) mod parts;
 mod read_back;
-mod reading_row;
+pub(crate) mod reading_row;
 mod readings;
 mod refused;
 mod restarted;
@@ -54,7 +55,7 @@ mod sealed;
 mod signals;
 mod silence;
 mod state_log;
-mod status;
+pub(crate) mod status;
 pub(crate) mod store;
 mod table_files;
 mod tables;
@@ -75,8 +76,10 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{fmt, registry};
 
 use crate::config::Config;
-pub(crate) use error::RunError;
-pub(crate) use gateway::wall_clock;
+pub use error::RunError;
+pub(crate) use gateway::{run as run_until, wall_clock};
+use parts::Parts;
+use signals::Signals;
 
 /// Runs until a signal. `state` is the command line's, which wins over the configuration's.
 ///
@@ -95,7 +98,10 @@ pub(crate) fn run(config: &Config, state: Option<&Path>) -> Result<(), RunError>
         .max_blocking_threads(8)
         .build()
         .map_err(|error| RunError::Failed(format!("the runtime: {error}")))?;
-    let result = runtime.block_on(gateway::run(config, &state));
+    let result = runtime.block_on(async {
+        let mut signals = Signals::listen()?;
+        gateway::run(config, &state, Parts::default(), signals.stop()).await
+    });
     // A look-up of a name must not hold up the exit.
     runtime.shutdown_background();
     result

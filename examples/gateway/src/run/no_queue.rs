@@ -21,7 +21,7 @@ use super::metrics::{Page, label, links, verdicts};
 use super::monitor::{EVERY, Monitor, listener_stats};
 use super::opening::Cause;
 use super::state_log::StateLog;
-use super::status::{Losses, Verdict};
+use super::status::{Losses, Status, Verdict};
 
 /// A handle; cheap to clone.
 #[derive(Clone)]
@@ -127,7 +127,7 @@ impl Pages for NoQueue {
 
 /// Pages from the start on: of a gateway without its queue, then of the whole one.
 #[derive(Clone)]
-pub(super) struct Surface {
+pub(crate) struct Surface {
     no_queue: NoQueue,
     monitor: Arc<OnceLock<Monitor>>,
 }
@@ -141,6 +141,22 @@ impl Surface {
     pub(super) fn show(&self, monitor: Monitor) {
         // Once, by whoever opened the queue.
         let _ = self.monitor.set(monitor);
+    }
+
+    pub(crate) async fn status(&self) -> Status {
+        let sample = match self.monitor.get() {
+            Some(monitor) => monitor.sample().await,
+            None => None,
+        };
+        match sample {
+            Some((sample, _)) => {
+                Status { verdict: sample.verdict, link: sample.link, queued: Some(sample.queue_messages) }
+            }
+            None => {
+                let verdict = self.no_queue.verdict(self.no_queue.listener_stats().await.as_ref());
+                Status { verdict, link: LinkState::Offline, queued: None }
+            }
+        }
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) struct Opened {
 /// Reason why there is no queue, for whoever shows it; `None` until an attempt failed.
 pub(super) type Cause = watch::Receiver<Option<String>>;
 
-type Running = Pin<Box<dyn Future<Output = (Attempts, Result<Opened, RunError>)>>>;
+type Running = Pin<Box<dyn Future<Output = (Attempts, Result<Opened, RunError>)> + Send>>;
 
 /// The opening of one queue.
 pub(super) struct Opening {

@@ -16,6 +16,7 @@ use crate::config::{Format, Route};
 
 use super::compact::Compact;
 use super::formats::{row_format, shape};
+use super::parts::Packer;
 
 /// The gateway's pack.
 pub(crate) type BatchPack = edge_bridge::bridge::BatchPack<RouteEncoder>;
@@ -28,6 +29,8 @@ const LIMITS: BatchLimits = BatchLimits { age_ms: 200, rows: 1_000, bytes: usize
 pub(crate) struct RouteEncoder {
     routes: Vec<RouteLimits>,
     compact: Compact,
+    /// Packers of the program's own, by the topic of their batches.
+    packers: Vec<(Utf8, Box<dyn Packer>)>,
 }
 
 /// Limits by which batches of one topic are cut.
@@ -52,7 +55,27 @@ impl RouteEncoder {
             })
         };
         let batched = routes.iter().filter(|route| route.format != Format::Raw);
-        Self { routes: batched.filter_map(limits).collect(), compact }
+        Self { routes: batched.filter_map(limits).collect(), compact, packers: Vec::new() }
+    }
+
+    /// Puts packers, by the `match` of their route, in the place of the routes' formats.
+    ///
+    /// # Errors
+    /// A packer of a route that there is not, or that has no batches, in words.
+    pub(crate) fn with_packers(
+        mut self,
+        routes: &[Route],
+        packers: Vec<(String, Box<dyn Packer>)>,
+    ) -> Result<Self, String> {
+        for (filter_topic, packer) in packers {
+            let is_its = |route: &&Route| route.format != Format::Raw && route.filter_topic == filter_topic;
+            let topic = routes.iter().find(is_its).and_then(|route| Utf8::try_from(route.to.as_str()).ok());
+            let Some(topic) = topic else {
+                return Err(format!("no route with batches has match = \"{filter_topic}\", to be packed"));
+            };
+            self.packers.push((topic, packer));
+        }
+        Ok(self)
     }
 }
 
@@ -65,7 +88,10 @@ impl Encode for RouteEncoder {
     }
 
     fn encode(&mut self, now: Now, batch: &RowBatch, bytes_max: usize) -> Vec<Packing> {
-        messages::of_batch(batch, now, bytes_max, &mut self.compact)
+        match self.packers.iter_mut().find(|(topic, _)| *topic == batch.topic) {
+            Some((_, packer)) => messages::of_own(batch, now, bytes_max, packer.as_mut()),
+            None => messages::of_batch(batch, now, bytes_max, &mut self.compact),
+        }
     }
 
     fn poll(&mut self, now: Now, max_packet: usize) -> Option<Packing> {

@@ -21,14 +21,17 @@ const FIXED_BYTES_MAX: usize = 26;
 
 /// One reading with the names that a batch's table gets.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct ReadingRow<'a> {
-    pub(crate) sensor: Cow<'a, str>,
-    pub(crate) unit: Cow<'a, str>,
-    /// ms since the Unix epoch.
-    pub(crate) time: i64,
-    pub(crate) value: Value<'a>,
-    /// OPC UA StatusCode.
-    pub(crate) quality: u32,
+pub struct ReadingRow<'a> {
+    /// Name of the sensor.
+    pub sensor: Cow<'a, str>,
+    /// Unit of the value; empty if it has none.
+    pub unit: Cow<'a, str>,
+    /// Time of the measurement in ms since the Unix epoch.
+    pub time: i64,
+    /// The value; `Null` with a bad quality says that there is none.
+    pub value: Value<'a>,
+    /// Quality as an OPC UA StatusCode; 0 is good.
+    pub quality: u32,
 }
 
 impl<'a> ReadingRow<'a> {

@@ -66,6 +66,11 @@ impl Readings {
         }
     }
 
+    /// Puts a filter in the place of the present one. What its stages hold is acknowledged at once.
+    pub(crate) fn set_filter(&mut self, pipeline: Pipeline) {
+        self.filter = Some(Filter::new(pipeline, None));
+    }
+
     /// Returns what is kept of a message. A payload that cannot be decoded moves no state. `may_be_copy`: the message may
     /// have been received before.
     pub(crate) fn take_in(

@@ -73,6 +73,12 @@ impl RouteState {
         })
     }
 
+    /// Puts a filter in the place of the one of the rules. Returns whether the route has readings to be filtered.
+    pub(crate) fn set_filter(&mut self, pipeline: Pipeline) -> bool {
+        self.rules = None;
+        self.readings.as_mut().map(|readings| readings.set_filter(pipeline)).is_some()
+    }
+
     pub(crate) fn tick(&mut self, now: Now, is_asked_for: bool) -> (Vec<Row>, Link) {
         let taken = self.readings.as_mut().map(|readings| readings.tick(now, is_asked_for));
         self.rows(taken.unwrap_or_default())

@@ -6,7 +6,7 @@ use edge_bridge::bridge::LinkState;
 
 /// Verdict. Exhaustive: the vocabulary of log, metrics, status page and status topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub enum Verdict {
     /// Messages go out as they come in.
     Delivering,
     /// The hub is not reached; everything is kept.
@@ -35,8 +35,9 @@ impl Verdict {
         }
     }
 
-    /// The pinned word.
-    pub(crate) fn as_str(self) -> &'static str {
+    /// Returns the pinned word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Delivering => "delivering",
             Self::Storing => "storing",
@@ -51,6 +52,18 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
+}
+
+/// State of a running gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Status {
+    /// The worst that is true of the whole.
+    pub verdict: Verdict,
+    /// The connection to the hub.
+    pub link: LinkState,
+    /// Messages and readings that wait for the hub; `None` while the queue is not open, or does not answer.
+    pub queued: Option<u64>,
 }
 
 /// Detects that messages are being given up: some were, not long ago. Pure.

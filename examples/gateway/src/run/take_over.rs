@@ -86,6 +86,8 @@ pub(super) async fn take_over(
             (DiskWait::new(WAIT), Duration::ZERO)
         };
         let slow = async {
+            // Borrowed alone: what opens the queue may move between threads, and is no two threads' at once.
+            let opening = &mut *opening;
             tokio::time::sleep(patience).await;
             opening.tell_slow(&files.dir);
             std::future::pending::<Infallible>().await

@@ -10,6 +10,7 @@ use crate::config::{self, Config, Credentials, Protocol, password};
 use super::compact::Compact;
 use super::error::RunError;
 use super::pack::{BatchPack, RouteEncoder};
+use super::parts::Packers;
 
 /// Prepares the link: what is wrong with its configuration is found before anything runs.
 ///
@@ -44,16 +45,17 @@ pub(crate) fn prepare(config: &Config) -> Result<Builder, RunError> {
 /// Starts the link; it dials at once and for ever.
 ///
 /// # Errors
-/// A name or an address that MQTT does not carry.
+/// A name or an address that MQTT does not carry; a packer of no route.
 pub(crate) fn start(
     builder: Builder,
     config: &Config,
     queue: &aio::Queue,
     consumer: aio::Consumer,
-    compact: Compact,
+    (compact, packers): (Compact, Packers),
 ) -> Result<Link, RunError> {
-    let started =
-        builder.start_on(queue, consumer, BatchPack::new(RouteEncoder::new(&config.routes, compact)));
+    let encoder = RouteEncoder::new(&config.routes, compact).with_packers(&config.routes, packers);
+    let encoder = encoder.map_err(RunError::Configuration)?;
+    let started = builder.start_on(queue, consumer, BatchPack::new(encoder));
     let (link, _task) = started.map_err(|error| RunError::Configuration(format!("[hub] {error}")))?;
     Ok(link)
 }

@@ -9,6 +9,7 @@ use edge_codec::{BatchId, Limits};
 use super::super::batch::{Head, Piece, encode};
 use super::super::compact::Compact;
 use super::super::formats::{BatchFormat, Shape, shape};
+use super::super::parts::{PackedBatch, Packer};
 use super::super::read_back;
 use super::super::reading_row::ReadingRow;
 
@@ -52,6 +53,41 @@ pub(super) fn of_batch(batch: &RowBatch, now: Now, max_bytes: usize, compact: &m
         encode_part(batch, shape, &part, max_bytes, compact, &mut out);
     }
     out
+}
+
+/// Makes the messages of a batch with a packer of the program's own, each at most `max_bytes`.
+pub(super) fn of_own(batch: &RowBatch, now: Now, max_bytes: usize, packer: &mut dyn Packer) -> Vec<Packing> {
+    let mut out = Vec::new();
+    let all = readable(batch, now, &mut out);
+    pack(batch, &all.rows, &all.leases, max_bytes, packer, &mut out);
+    out
+}
+
+/// Packs readings whole, or else their halves.
+fn pack(
+    batch: &RowBatch,
+    rows: &[(u64, ReadingRow<'_>)],
+    leases: &[&Leased],
+    max_bytes: usize,
+    packer: &mut dyn Packer,
+    out: &mut Vec<Packing>,
+) {
+    if rows.is_empty() {
+        return;
+    }
+    let Head { id, possible_duplicate } = head_of(batch, rows);
+    let payload = packer.pack(&PackedBatch { id, possible_duplicate, readings: rows });
+    let leased = || leases.iter().copied();
+    if payload.len() <= max_bytes {
+        let message = Packed::batch(&batch.topic, packer.content_type(), payload, leased());
+        out.push(Packing::Message(message));
+    } else if rows.len() == 1 {
+        out.push(Packing::unsendable(leased(), ReasonCode::PACKET_TOO_LARGE));
+    } else {
+        let (mut rows, mut leases, half) = (rows, leases, rows.len() / 2);
+        pack(batch, split(&mut rows, half), split(&mut leases, half), max_bytes, packer, out);
+        pack(batch, rows, leases, max_bytes, packer, out);
+    }
 }
 
 /// Readings that can be sent; the others are settled.

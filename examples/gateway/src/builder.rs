@@ -1,0 +1,139 @@
+//! Configuration of a gateway by the program that embeds it.
+//!
+//! It becomes the same table that gateway.toml is, and is checked as that is: there is one way to say each thing.
+
+#![allow(clippy::disallowed_methods, reason = "a shell: it starts the gateway's task")]
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use edge_bridge::ingest::{Answer, Inbound, Now};
+use edge_filter::Pipeline;
+use tokio::sync::oneshot;
+use toml::{Table, Value};
+
+use crate::config::{Config, Format};
+use crate::embedded::{Gateway, ended};
+use crate::run::parts::{OwnIngest, Packer, Parts};
+use crate::run::{RunError, run_until};
+
+/// A gateway that is not started yet. Made by [`Gateway::builder`].
+#[derive(Debug)]
+#[must_use = "nothing runs before `start`"]
+pub struct Builder {
+    table: Table,
+    /// First setting that is no TOML.
+    error: Option<String>,
+    parts: Parts,
+}
+
+impl Builder {
+    pub(crate) fn new(id: &str, hub: &str) -> Self {
+        let builder = Self { table: Table::new(), error: None, parts: Parts::default() };
+        builder.set("gateway", "id", id).set("hub", "url", hub)
+    }
+
+    fn set(mut self, section: &str, key: &str, value: impl Into<Value>) -> Self {
+        let section = self.table.entry(section).or_insert_with(|| Value::Table(Table::new()));
+        if let Value::Table(section) = section {
+            section.insert(key.to_owned(), value.into());
+        }
+        self
+    }
+
+    /// Lets sensors connect at this address; port 0: any that is free.
+    pub fn listen(self, address: SocketAddr) -> Self {
+        self.set("local", "listen", address.to_string())
+    }
+
+    /// Subscribes at a local broker, `HOST:PORT`, to which the sensors connect.
+    pub fn broker(self, address: &str) -> Self {
+        self.set("local", "broker", address)
+    }
+
+    /// Forwards messages whose topic `filter_topic` matches; of several routes the first decides. `to`: the batches' topic, or for
+    /// [`Format::Raw`] the prefix before the topic of each message.
+    pub fn route(self, filter_topic: &str, to: &str, format: Format) -> Self {
+        let pairs = [("match", filter_topic), ("to", to), ("format", format.name())];
+        let route: Table = pairs.into_iter().map(|(key, value)| (key.to_owned(), value.into())).collect();
+        self.merge(Table::from_iter([("route".to_owned(), Value::Array(vec![route.into()]))]))
+    }
+
+    /// Adds settings in the words of gateway.toml, such as `[queue]` or keys of `[hub]`; a table of `[[route]]` comes behind the routes so far.
+    pub fn settings(mut self, toml: &str) -> Self {
+        match toml.parse::<Table>() {
+            Ok(table) => self.merge(table),
+            Err(error) => {
+                self.error.get_or_insert_with(|| error.to_string());
+                self
+            }
+        }
+    }
+
+    fn merge(mut self, settings: Table) -> Self {
+        for (key, value) in settings {
+            match (self.table.get_mut(&key), value) {
+                (Some(Value::Table(known)), Value::Table(more)) => known.extend(more),
+                (Some(Value::Array(known)), Value::Array(more)) => known.extend(more),
+                (_, value) => {
+                    self.table.insert(key, value);
+                }
+            }
+        }
+        self
+    }
+
+    /// Filters the readings of the route with this `match` by a pipeline of the program's own, in which each stage may be one of its own
+    /// ([`Rule::reducer`](edge_filter::Rule::reducer)). It holds the state over a clean stop; what a stage holds is acknowledged at once.
+    pub fn filter(mut self, filter_topic: &str, pipeline: Pipeline) -> Self {
+        self.parts.filters.push((filter_topic.to_owned(), pipeline));
+        self
+    }
+
+    /// Asks `ingest` about each message before the routes are asked: it may store rows of its own, absorb or refuse the message, or leave it to the routes
+    /// (`None`). It is called on the gateway's task, and should take microseconds.
+    pub fn ingest(mut self, ingest: impl FnMut(Now, &Inbound) -> Option<Answer> + Send + 'static) -> Self {
+        self.parts.ingest = Some(OwnIngest(Box::new(ingest)));
+        self
+    }
+
+    /// Encodes the batches of the route with this `match` by an encoder of the program's own. Routes that share a topic share it.
+    pub fn packer(mut self, filter_topic: &str, packer: impl Packer + 'static) -> Self {
+        self.parts.packers.push((filter_topic.to_owned(), Box::new(packer)));
+        self
+    }
+
+    /// Starts the gateway on the current tokio runtime; its queue is in the directory `state`, which only one gateway uses. Returns when sensors can
+    /// connect; the queue may be a moment later. Warnings about the settings go to the log.
+    ///
+    /// # Errors
+    /// Settings that are wrong or contradict each other; an address that cannot be bound; a directory that is in use.
+    pub async fn start(self, state: impl Into<PathBuf>) -> Result<Gateway, RunError> {
+        let Self { table, error, mut parts } = self;
+        if let Some(error) = error {
+            return Err(RunError::Configuration(error));
+        }
+        let env = |name: &str| std::env::var(name).ok();
+        let parsed = Config::parse(Path::new("settings"), &table.to_string(), &env);
+        let (config, warnings) = parsed.map_err(|wrong| RunError::Configuration(wrong.to_string()))?;
+        for warning in warnings.to_string().lines().filter(|line| line.starts_with("warning")) {
+            tracing::warn!("{warning}");
+        }
+        let ((tell, told), (stop, stopped), state) = (oneshot::channel(), oneshot::channel(), state.into());
+        parts.started = Some(tell);
+        let task = tokio::spawn(async move {
+            // A program that has dropped its handle wants a stop, too.
+            let asked = async move { stopped.await.unwrap_or_default() };
+            run_until(&config, &state, parts, asked).await
+        });
+        match told.await {
+            Ok(started) => Ok(Gateway { started, stop, task }),
+            Err(_) => {
+                let how = ended(task).await;
+                Err(how
+                    .err()
+                    .unwrap_or_else(|| RunError::Failed("the gateway ended at its start".to_owned())))
+            }
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! A gateway that runs inside another program.
+
+use std::net::SocketAddr;
+
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::builder::Builder;
+use crate::run::RunError;
+use crate::run::parts::Started;
+use crate::run::status::Status;
+
+/// A running gateway. Dropped, it stops by itself, in order; only [`stop`](Self::stop) waits for that and tells how it ended.
+#[derive(Debug)]
+pub struct Gateway {
+    pub(crate) started: Started,
+    pub(crate) stop: oneshot::Sender<()>,
+    pub(crate) task: JoinHandle<Result<(), RunError>>,
+}
+
+impl Gateway {
+    /// Begins the configuration of a gateway that is called `id` and forwards to the server at `hub`, such as `mqtts://hub:8883`.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use edge_filter::reduce::Deadband;
+    /// use edge_filter::{Pipeline, Rule};
+    /// use edge_gateway::{Format, Gateway};
+    ///
+    /// # let state = std::env::temp_dir().join(format!("edge-gateway-doc-{}", std::process::id()));
+    /// # let hub = "mqtt://127.0.0.1:9";
+    /// let steps = Pipeline::builder().rule("plant/#", Rule::new().reducer(Deadband::absolute(0.5)?))?.build();
+    /// let gateway = Gateway::builder("site7", hub)
+    ///     .listen("127.0.0.1:0".parse()?)
+    ///     .route("plant/#", "site7/readings", Format::Compact)
+    ///     .filter("plant/#", steps)
+    ///     .ingest(|_, message| message.topic.ends_with("/test").then_some(edge_bridge::ingest::Answer::Absorb))
+    ///     .settings("[queue]\nmax_bytes = \"16MiB\"")
+    ///     .start(&state)
+    ///     .await?;
+    /// println!("sensors connect to {:?}: {}", gateway.address(), gateway.status().await.verdict);
+    /// gateway.stop().await?;
+    /// # std::fs::remove_dir_all(&state)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn builder(id: &str, hub: &str) -> Builder {
+        Builder::new(id, hub)
+    }
+
+    /// Returns the address to which sensors connect; `None` where they are behind a broker.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.started.address
+    }
+
+    /// Returns its state, as of now.
+    pub async fn status(&self) -> Status {
+        self.started.surface.status().await
+    }
+
+    /// Stops in the order in which nothing is lost, within eight seconds.
+    ///
+    /// # Errors
+    /// It had ended by itself, or the queue did not close well.
+    pub async fn stop(self) -> Result<(), RunError> {
+        // If it has ended by itself, that is told below.
+        let _ = self.stop.send(());
+        ended(self.task).await
+    }
+}
+
+/// Returns how a gateway ended.
+pub(crate) async fn ended(task: JoinHandle<Result<(), RunError>>) -> Result<(), RunError> {
+    let ended = task.await;
+    ended.unwrap_or_else(|error| Err(RunError::Failed(format!("the gateway's task: {error}"))))
+}

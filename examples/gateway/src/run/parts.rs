@@ -1,0 +1,77 @@
+//! Parts of the gateway that a program brings itself, in the place of those of the configuration.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use edge_bridge::ingest::{Answer, Inbound, Now};
+use edge_codec::BatchId;
+use edge_filter::Pipeline;
+use tokio::sync::oneshot;
+
+use super::no_queue::Surface;
+use super::reading_row::ReadingRow;
+
+/// All of them; none by default.
+#[derive(Debug, Default)]
+pub(crate) struct Parts {
+    /// Filters by the `match` of their route.
+    pub(crate) filters: Vec<(String, Pipeline)>,
+    pub(crate) ingest: Option<OwnIngest>,
+    pub(crate) packers: Packers,
+    /// Told when sensors can connect.
+    pub(crate) started: Option<oneshot::Sender<Started>>,
+}
+
+/// Handles of a gateway that has started.
+#[derive(Clone)]
+pub(crate) struct Started {
+    /// The listener; `None` where the sensors are behind a broker.
+    pub(crate) address: Option<SocketAddr>,
+    pub(crate) surface: Surface,
+}
+
+impl fmt::Debug for Started {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Started").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+/// Decision about a message; `None` leaves it to the routes.
+type Decide = dyn FnMut(Now, &Inbound) -> Option<Answer> + Send;
+
+/// An ingest that is asked before the routes.
+pub(crate) struct OwnIngest(pub(crate) Box<Decide>);
+
+/// Packers by the `match` of their route.
+pub(crate) type Packers = Vec<(String, Box<dyn Packer>)>;
+
+impl fmt::Debug for OwnIngest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OwnIngest")
+    }
+}
+
+/// Encoder of a route's batches, in the place of its format.
+///
+/// A batch that was not acknowledged is packed again, and need not hold the same readings: nothing may depend on earlier calls.
+pub trait Packer: fmt::Debug + Send {
+    /// Returns the MQTT 5 content type of the payloads.
+    fn content_type(&self) -> &'static str;
+
+    /// Encodes these readings as one payload. If it is larger than a message may be, the two halves are asked for instead; a single reading that is too
+    /// large is set aside as unsendable.
+    fn pack(&mut self, batch: &PackedBatch<'_>) -> Bytes;
+}
+
+/// Readings that become one message.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct PackedBatch<'a> {
+    /// Identity of the first reading: a copy of a stored one repeats it. `None` for a hub that is not told.
+    pub id: Option<BatchId>,
+    /// Its messages may have been received before, under other identities.
+    pub possible_duplicate: bool,
+    /// Readings with their sequence numbers, which rise.
+    pub readings: &'a [(u64, ReadingRow<'a>)],
+}
