@@ -120,3 +120,31 @@ fn the_listener_behind_a_message_that_a_client_never_answers() {
         println!("executed messages behind one at a client: {got} cases, {early} and {most} bytes");
     }
 }
+
+/// Each ten fill the budget, so that the sessions before them give way: of these nothing may stay beside what is counted.
+#[test]
+fn sessions_that_gave_way_take_no_more_than_is_counted() {
+    const MAX: usize = 2 * 1024 * 1024;
+    let mut config = Config::default();
+    config.max_memory = MAX;
+    config.max_sessions = 10_000;
+    let mut site = Site::new(config);
+    let (start, mut most) = (HELD.get(), 0);
+    for ten in 0..40 {
+        let topic = format!("to/{ten}");
+        for n in 0..10 {
+            let reader = site.client(&format!("absent {ten} {n}"), Version::V5);
+            site.send(reader, &[subscribe(&[&topic])]);
+            site.cut(reader);
+        }
+        for _ in 0..1_000 {
+            site.publish(&message(&topic, ""));
+            site.settled.clear();
+            site.events.clear();
+        }
+        most = most.max(HELD.get() - start);
+    }
+    assert_eq!(site.listener.stats().sessions_given_up, 0, "sessions that hold little stay");
+    assert!(site.listener.stats().held_bytes <= MAX);
+    assert!(most < 3 * MAX as i64 / 2, "{most} bytes are held, of {MAX} that are counted at most");
+}

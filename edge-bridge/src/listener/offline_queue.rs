@@ -6,6 +6,9 @@ use super::events::PublishId;
 use super::message::Message;
 use crate::wire::QoS;
 
+/// Places that a queue keeps although it is empty.
+const PLACES_MIN: usize = 16;
+
 #[derive(Debug)]
 pub(super) struct Delivery {
     pub(super) message: Message,
@@ -23,7 +26,8 @@ impl Delivery {
 /// before all others.
 #[derive(Debug, Default)]
 pub(super) struct OfflineQueue {
-    deliveries: VecDeque<Delivery>,
+    /// In boxes: a place in the queue that is empty, as most are once a session gave way, takes 8 bytes.
+    deliveries: VecDeque<Box<Delivery>>,
     bytes: usize,
     /// Of these, in payloads.
     payload_bytes: usize,
@@ -36,7 +40,7 @@ impl OfflineQueue {
         self.bytes += delivery.message.bytes();
         self.payload_bytes += delivery.message.publish.payload.len();
         self.qos_0 += usize::from(delivery.is_qos_0());
-        self.deliveries.push_back(delivery);
+        self.deliveries.push_back(Box::new(delivery));
     }
 
     /// Takes the next one to send.
@@ -46,7 +50,7 @@ impl OfflineQueue {
 
     /// Takes the one to do without: the oldest at QoS 0, or else the oldest.
     pub(super) fn pop_least(&mut self) -> Option<Delivery> {
-        let oldest = if self.qos_0 > 0 { self.deliveries.iter().position(Delivery::is_qos_0) } else { None };
+        let oldest = if self.qos_0 > 0 { self.deliveries.iter().position(|d| d.is_qos_0()) } else { None };
         self.take(oldest.unwrap_or(0))
     }
 
@@ -55,7 +59,11 @@ impl OfflineQueue {
         self.bytes -= delivery.message.bytes();
         self.payload_bytes -= delivery.message.publish.payload.len();
         self.qos_0 -= usize::from(delivery.is_qos_0());
-        Some(delivery)
+        // Otherwise thousands of absent sessions would keep the places of messages that gave way long ago, beside the memory that is counted.
+        if self.deliveries.capacity() > PLACES_MIN.max(4 * self.deliveries.len()) {
+            self.deliveries.shrink_to(2 * self.deliveries.len());
+        }
+        Some(*delivery)
     }
 
     /// The next one's QoS.
@@ -66,17 +74,17 @@ impl OfflineQueue {
     /// The client went away: QoS 0 is for those who are there.
     pub(super) fn take_qos_0(&mut self) -> Vec<Delivery> {
         let (gone, kept): (VecDeque<_>, VecDeque<_>) =
-            std::mem::take(&mut self.deliveries).into_iter().partition(Delivery::is_qos_0);
+            std::mem::take(&mut self.deliveries).into_iter().partition(|d| d.is_qos_0());
         self.deliveries = kept;
         self.bytes = self.counted_bytes();
         self.payload_bytes = self.deliveries.iter().map(|d| d.message.publish.payload.len()).sum();
         self.qos_0 = 0;
-        gone.into()
+        gone.into_iter().map(|delivery| *delivery).collect()
     }
 
     pub(super) fn drain(&mut self) -> impl Iterator<Item = Delivery> {
         (self.bytes, self.payload_bytes, self.qos_0) = (0, 0, 0);
-        std::mem::take(&mut self.deliveries).into_iter()
+        std::mem::take(&mut self.deliveries).into_iter().map(|delivery| *delivery)
     }
 
     pub(super) fn len(&self) -> usize {
