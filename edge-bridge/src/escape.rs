@@ -6,8 +6,8 @@ use std::fmt::{self, Write};
 /// Characters shown at most; the rest is an ellipsis.
 const CHARS_MAX: usize = 64;
 
-/// Text of a peer's: its `Display` escapes control, bidirectional and other unprintable characters and backslashes as Rust literals do,
-/// and ends after 64 characters.
+/// Text of a peer's: its `Display` escapes control, bidirectional and other unprintable characters, quotes and backslashes as Rust literals do,
+/// and ends after 64 characters. Put it between quotes: then no text of a peer's reads as words of the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Escaped<'a>(pub &'a str);
 
@@ -18,7 +18,7 @@ impl fmt::Display for Escaped<'_> {
                 return f.write_char('…');
             }
             match c {
-                '\'' | '"' => f.write_char(c)?,
+                '\'' => f.write_char(c)?,
                 _ => write!(f, "{}", c.escape_debug())?,
             }
         }
@@ -33,7 +33,8 @@ mod tests {
     #[test]
     fn nothing_that_ends_a_line_or_turns_the_text_is_left() {
         for (text, shown) in [
-            ("plant/ä/温度 1's \"x\"", "plant/ä/温度 1's \"x\""),
+            ("plant/ä/温度 1's", "plant/ä/温度 1's"),
+            ("x\" was refused: \"y", "x\\\" was refused: \\\"y"),
             ("a\n2026 INFO b", "a\\n2026 INFO b"),
             ("\r\u{1b}[2J\u{7}", "\\r\\u{1b}[2J\\u{7}"),
             ("\u{202e}\u{2066}\u{200f}\u{61c}", "\\u{202e}\\u{2066}\\u{200f}\\u{61c}"),

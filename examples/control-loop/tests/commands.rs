@@ -43,7 +43,7 @@ fn without_a_word_in_the_rules_no_command_is_taken_and_each_is_answered() {
     hand.publish("cmd/output/valve/setpoint", "1e9");
     answered(&said, "event/refused/output/valve/setpoint", "\"client\":\"hand\"");
     assert_eq!(said.last("out/valve").as_deref(), Some("60"));
-    until("a line in the log", || program.stderr().contains("of client hand: refused: commands are off"));
+    until("a line in the log", || program.stderr().contains("of client \"hand\": refused: commands are off"));
     // A flood is counted, and neither told nor logged message by message.
     (0..2000).for_each(|_| hand.publish("cmd/interlock/stop/reset", "\u{1b}[2J"));
     hand.publish("cmd/end", "");
@@ -80,7 +80,7 @@ fn commands_within_the_rules_are_obeyed_and_told_and_the_others_refused_with_the
     answered(&said, "event/refused/output/contactor/setpoint", "no [commands.setpoint]");
     hmi.publish("cmd/valve/open", "");
     answered(&said, "event/refused/valve/open", "no such command");
-    until("lines", || program.stderr().contains("of client hmi: obeyed"));
+    until("lines", || program.stderr().contains("of client \"hmi\": obeyed"));
 }
 
 #[test]

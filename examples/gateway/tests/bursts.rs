@@ -76,7 +76,7 @@ fn what_a_full_queue_does_not_take_at_qos_0_is_counted_and_told() {
     assert_eq!(gateway.metric("edge_verdict{verdict=\"losing\"}"), Some(1.0));
     let log = gateway.log();
     for client in ["filler", "other"] {
-        let line = format!("messages of client {client} at QoS 0 are given up");
+        let line = format!("messages of client \"{client}\" at QoS 0 are given up");
         assert_eq!(log.matches(&line).count(), 1, "{log}");
     }
 }

@@ -94,7 +94,8 @@ fn alarms_that_were_acknowledged_and_shelved_stay_so_over_a_kill() {
     let reaches = |part: &str| at_hub.arrived().iter().any(|message| message.payload.contains(part));
     wait_until("the hub has both", 30, || reaches("\"ACK_ALM\"") && reaches("\"SHELVED\""));
     assert!(
-        gateway.log().contains("of client hmi: obeyed") && gateway.log().contains(": refused: this client")
+        gateway.log().contains("of client \"hmi\": obeyed")
+            && gateway.log().contains(": refused: this client")
     );
 
     gateway.kill_9();

@@ -36,7 +36,7 @@ impl Told {
             None => ("command", "obeyed".to_owned()),
             Some(why) => ("refused", format!("refused: {why}")),
         };
-        let mut line = format!("command {topic} \"{payload}\" of client {client}: {end}");
+        let mut line = format!("command \"{topic}\" \"{payload}\" of client \"{client}\": {end}");
         if more > 0 {
             line.push_str(&format!(" ({more} refusals before it are not told)"));
         }

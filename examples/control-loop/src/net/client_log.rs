@@ -46,11 +46,11 @@ impl ClientLog {
 fn trouble(event: &Event) -> Option<String> {
     match event {
         Event::Refused { client, reason, .. } => {
-            Some(format!("client {} was refused: {reason}", Escaped(client)))
+            Some(format!("client \"{}\" was refused: {reason}", Escaped(client)))
         }
         Event::TopicRefused { client, topic, error, .. } => {
             let (client, topic) = (Escaped(client), Escaped(topic));
-            Some(format!("client {client} publishes to \"{topic}\", which is refused: {error}"))
+            Some(format!("client \"{client}\" publishes to \"{topic}\", which is refused: {error}"))
         }
         _ => None,
     }

@@ -73,7 +73,7 @@ fn trouble(event: &Event) -> Option<Trouble> {
     match event {
         Event::Refused { client, reason, .. } => Some(Trouble {
             cause: format!("refused: {reason}"),
-            said: format!("client {} was refused: {reason}", Escaped(client)),
+            said: format!("client \"{}\" was refused: {reason}", Escaped(client)),
         }),
         Event::TopicRefused { client, topic, error, .. } => {
             let (cause, key) = match error {
@@ -83,17 +83,23 @@ fn trouble(event: &Event) -> Option<Trouble> {
             let (client, topic) = (Escaped(client), Escaped(topic));
             Some(Trouble {
                 cause: cause.to_owned(),
-                said: format!("client {client} publishes to \"{topic}\", which is refused: {error} ({key})"),
+                said: format!(
+                    "client \"{client}\" publishes to \"{topic}\", which is refused: {error} ({key})"
+                ),
             })
         }
         Event::NoRoom { client, .. } => Some(Trouble {
             cause: format!("no room: {}", Escaped(client)),
-            said: format!("messages of client {} at QoS 0 are given up: the queue is full", Escaped(client)),
+            said: format!(
+                "messages of client \"{}\" at QoS 0 are given up: the queue has no room, being full or behind a slow disk",
+                Escaped(client)
+            ),
         }),
         Event::Disconnected { client, why: why @ (Closed::Violation(_) | Closed::Handshake), .. } => {
-            let name = client
-                .as_ref()
-                .map_or_else(|| "that did not say its name".to_owned(), |client| Escaped(client).to_string());
+            let name = client.as_ref().map_or_else(
+                || "that did not say its name".to_owned(),
+                |client| format!("\"{}\"", Escaped(client)),
+            );
             Some(Trouble {
                 cause: format!("disconnected: {why}"),
                 said: format!("client {name} was disconnected: {why}"),
@@ -105,14 +111,14 @@ fn trouble(event: &Event) -> Option<Trouble> {
         } => Some(Trouble {
             cause: "memory".to_owned(),
             said: format!(
-                "client {} was disconnected: of all clients it held most, and [local] max_memory is reached",
+                "client \"{}\" was disconnected: of all clients it held most, and [local] max_memory is reached",
                 Escaped(client)
             ),
         }),
         Event::SessionEnded { client, dropped } if *dropped > 0 => Some(Trouble {
             cause: "session".to_owned(),
             said: format!(
-                "the session of client {} ended: {dropped} messages for it are dropped",
+                "the session of client \"{}\" ended: {dropped} messages for it are dropped",
                 Escaped(client)
             ),
         }),

@@ -122,7 +122,7 @@ fn a_command_is_obeyed_told_and_a_reading_for_the_hub() {
     assert_eq!(answer.topic.as_str(), "event/command/alarm/t/HI/ack");
     assert_eq!(
         answer.line.unwrap(),
-        format!("command alarm/t/HI/ack \"{transition}\" of client hmi: obeyed")
+        format!("command \"alarm/t/HI/ack\" \"{transition}\" of client \"hmi\": obeyed")
     );
     assert_eq!(rig.ingest.alarms_to_keep().1, 0, "answered once");
     // Shelved again: nothing to be seen, and nothing to be stored.
