@@ -3,8 +3,10 @@
 
 mod support;
 
+use control_loop::net::{DemoHub, Message};
 use control_loop::plant::Sensor;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use support::{Program, Subscriber, until};
 
 /// An output that follows its setpoint, so that the setpoint can be read from it, and a contact.
@@ -49,6 +51,43 @@ fn a_signal_leaves_the_outputs_safe_and_a_setpoint_of_a_moment_ago_kept() {
         assert_eq!(program.ended().code(), Some(0), "{signal}: {}", program.stderr());
         until("the last word is safe", || outputs.last("out/valve").as_deref() == Some("0"));
         let (_again, _) = runs(&file, "65");
+    }
+}
+
+/// A hub, and all that it was told of the valve's changes.
+fn hub() -> (DemoHub, Arc<Mutex<String>>) {
+    let told = Arc::<Mutex<String>>::default();
+    let to = told.clone();
+    let hub = DemoHub::start(move |message: Message| {
+        if message.topic == "event/output/valve" {
+            to.lock().unwrap().push_str(&message.payload);
+        }
+    });
+    (hub.unwrap(), told)
+}
+
+/// Before its end, or at the next start.
+#[test]
+fn a_stop_is_an_event_of_each_output_here_and_at_the_hub() {
+    let dir = tempfile::tempdir().unwrap();
+    let (hub, told) = hub();
+    let more = format!("[hub]\nurl = \"mqtt://{}\"\nclient_id = \"a\"\nspool = \"spool\"\n", hub.address());
+    let file = write(dir.path(), &more);
+    let (mut program, _outputs) = runs(&file, "60");
+    let events = Subscriber::start(program.address, "panel", "event/output/#");
+    until("the hub heard that it runs", || told.lock().unwrap().contains("\"running\""));
+    program.signal("TERM");
+    assert_eq!(program.ended().code(), Some(0), "{}", program.stderr());
+    for output in ["event/output/valve", "event/output/fan"] {
+        until(output, || {
+            let last = events.last(output).unwrap_or_default();
+            last.contains("\"cause\":\"stopped\"") && last.contains("\"value\":0.0")
+        });
+    }
+    if !told.lock().unwrap().contains("\"stopped\"") {
+        let _again = Program::start(&file);
+        let is_told = || told.lock().unwrap().contains("\"stopped\"");
+        until("the hub hears of the stop after the next start", is_told);
     }
 }
 

@@ -16,6 +16,8 @@ use tokio::sync::mpsc;
 
 /// The hub gets the outputs of every so many local ones.
 const HUB_ONE_IN: u64 = 10;
+/// Cause of every output's value after the loops: beside those of [`edge_filter::control::Cause`], which are the loops' own.
+const STOPPED: &str = "stopped";
 
 /// The way out of the loops; see [`connect`](super::connect).
 #[derive(Debug)]
@@ -32,6 +34,7 @@ pub struct LoopMessages {
     stats: Arc<LoopStats>,
     rounds: u64,
     told_tripped: bool,
+    has_ended: bool,
 }
 
 impl LoopMessages {
@@ -45,7 +48,7 @@ impl LoopMessages {
     ) -> io::Result<Self> {
         let wake = UnixStream::from_std(wake)?;
         let waiting = Waiting::default();
-        let (rounds, told_tripped) = (0, false);
+        let (rounds, told_tripped, has_ended) = (0, false, false);
         Ok(LoopMessages {
             names,
             outputs,
@@ -58,17 +61,20 @@ impl LoopMessages {
             stats,
             rounds,
             told_tripped,
+            has_ended,
         })
     }
 
-    /// The next messages, events first; `None` when the loops have ended. Those of their end say that the outputs are safe.
+    /// The next messages, events first; `None` when the loops have ended. Those of their end say, also to the hub, that the outputs
+    /// are safe.
     pub async fn next(&mut self) -> Option<Vec<Said>> {
         let mut bytes = [0; 64];
         let told = loop {
             tokio::select! {
                 read = self.wake.read(&mut bytes) => match read {
                     Ok(1..) => break self.notes(),
-                    _ => return None,
+                    _ if std::mem::replace(&mut self.has_ended, true) => return None,
+                    _ => break self.notes(),
                 },
                 Some(note) = self.notes.recv() => {
                     let mut told: Vec<Said> = self.note(note).into_iter().collect();
@@ -81,7 +87,7 @@ impl LoopMessages {
             }
         };
         self.rounds += 1;
-        let to_hub = self.rounds.is_multiple_of(HUB_ONE_IN);
+        let to_hub = self.has_ended || self.rounds.is_multiple_of(HUB_ONE_IN);
         let tripped = self.stats.is_tripped();
         let mut all = told;
         if std::mem::replace(&mut self.told_tripped, tripped) != tripped {
@@ -91,9 +97,14 @@ impl LoopMessages {
             all.extend(self.event(&event));
         }
         let outputs = self.names.outputs.iter().zip(&self.outputs);
+        if self.has_ended {
+            let now_ms = self.now_ms().cast_signed();
+            let stopped = outputs.clone();
+            all.extend(stopped.filter_map(|(name, (_, safe))| output_event(name, *safe, STOPPED, now_ms)));
+        }
         all.extend(outputs.filter_map(|(name, (port, safe))| {
-            // While the watchdog holds the outputs, what the control thread wrote last is not what they are.
-            let value = if tripped { *safe } else { f64::from_bits(port.read()?[0]) };
+            // While the watchdog holds the outputs, and after the loops, what the control thread wrote last is not what they are.
+            let value = if tripped || self.has_ended { *safe } else { f64::from_bits(port.read()?[0]) };
             said(format!("{OUTPUT}{name}"), value.to_string(), false, to_hub)
         }));
         self.stats.published_some(all.len());
@@ -146,8 +157,7 @@ impl LoopMessages {
         match event {
             ControlEvent::Output { output, value, cause, at_ms } => {
                 let name = self.names.outputs.get(usize::from(*output))?;
-                let payload = json!({"value": value, "cause": cause.as_str(), "ts": at_ms});
-                said_event(&format!("output/{name}"), &payload)
+                output_event(name, *value, cause.as_str(), *at_ms)
             }
             ControlEvent::Interlock { interlock, status, at_ms } => {
                 let name = self.names.interlocks.get(usize::from(*interlock))?;
@@ -163,4 +173,8 @@ impl LoopMessages {
             }
         }
     }
+}
+
+fn output_event(name: &str, value: f64, cause: &str, at_ms: i64) -> Option<Said> {
+    said_event(&format!("output/{name}"), &json!({"value": value, "cause": cause, "ts": at_ms}))
 }
