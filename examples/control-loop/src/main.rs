@@ -35,7 +35,7 @@ enum Command {
         #[arg(long, value_name = "N")]
         seconds: Option<u64>,
     },
-    /// Say what is wrong with a configuration, all at once; nothing is started
+    /// Say what is wrong with a configuration; nothing is started
     Check {
         /// control.toml
         file: PathBuf,
