@@ -151,7 +151,7 @@ fn a_command_that_is_a_will_is_refused() {
         until("an answer", || said.since(0, refused).len() > n);
         let told = said.last(refused).unwrap();
         assert!(told.contains("a will: ") && told.contains(name), "{told}");
-        until("a line in the log", || program.stderr().contains(&format!("{name}: refused: a will: ")));
+        until("a line in the log", || program.stderr().contains(&format!("\"{name}\": refused: a will: ")));
     }
     assert_eq!(said.last("event/command/output/valve/setpoint"), None);
     assert!(said.since(0, "out/valve").iter().all(|value| value != "70"));
