@@ -28,6 +28,12 @@ impl Settling {
         self.due.is_empty()
     }
 
+    /// Number of receipts that wait for the next commit.
+    #[cfg(test)]
+    pub(in crate::model) fn len(&self) -> usize {
+        self.due.len()
+    }
+
     /// A commit begins that records the losses so far.
     pub(in crate::model) fn begin(&mut self) {
         self.in_commit.append(&mut self.due);
