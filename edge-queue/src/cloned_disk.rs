@@ -12,7 +12,7 @@ const FILE_NEW: &str = "machine.new";
 const BYTES_MAX: u64 = 4096;
 
 /// Tells that another machine than `here` opened the queue last, and notes that this one has it now: it is told once. The caller holds the directory's lock.
-/// Where nothing can be read or noted nobody hears of it: the queue works all the same.
+/// A note that cannot be read or written costs the warning and nothing else: the queue works all the same.
 pub(crate) fn comes_from_another(dir: &dyn Dir, here: &Machine) -> bool {
     if here.is_unknown() {
         return false;

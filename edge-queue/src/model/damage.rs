@@ -24,7 +24,7 @@ pub(super) struct Reckoning {
     neighbours: Neighbours,
 }
 
-/// What a pass over a lane found gone below `below`. `all`: nothing else is.
+/// Losses that a pass over a lane found below `below`. `all`: nothing else is lost there.
 struct Damage<'a> {
     lost: &'a [Lost],
     neighbours: &'a Neighbours,

@@ -126,7 +126,7 @@ pub struct Recovered {
 }
 
 impl Recovered {
-    /// What a store finds that was closed cleanly and has no row above the state's.
+    /// Findings of a store that was closed cleanly and has no row above the state's.
     #[must_use]
     pub fn clean(state: State) -> Recovered {
         Recovered {

@@ -123,7 +123,7 @@ impl Gateway {
     /// Waits until it accepts connections.
     ///
     /// # Errors
-    /// When it has ended, with the last lines of its log; when `within` is over.
+    /// It has ended, or accepts nothing `within` that time; with the last lines of its log.
     pub(crate) async fn accepting(&mut self, within: Duration) -> io::Result<()> {
         let deadline = tokio::time::Instant::now() + within;
         loop {
@@ -151,7 +151,7 @@ impl Gateway {
     }
 
     /// # Errors
-    /// When it has ended by itself.
+    /// It has ended by itself.
     pub(crate) fn alive(&mut self) -> io::Result<()> {
         match self.child.as_mut().map(Child::try_wait).transpose()?.flatten() {
             Some(status) => {

@@ -36,7 +36,7 @@ pub enum Inlet {
 /// Addresses of one drill.
 #[derive(Debug, Clone, Copy)]
 pub struct Addresses {
-    /// Where sensors connect.
+    /// Address at which sensors connect.
     pub inlet: Inlet,
     /// Of `/metrics`.
     pub metrics: SocketAddr,

@@ -14,7 +14,7 @@ pub(crate) const MARK: &str = "# Written by the drill.";
 /// Removes what an earlier drill left in `dir`.
 ///
 /// # Errors
-/// When there is something that no drill has made: a folder is not taken for ours by its name.
+/// The folder holds something that no drill has made: its name alone does not make it ours.
 pub(crate) fn clear(dir: &Path) -> io::Result<()> {
     if !dir.exists() {
         return Ok(());
