@@ -1,4 +1,4 @@
-//! Pages of docs/ against what they speak of: links lead somewhere, lines of the log and exit codes are those of the programs.
+//! Pages of docs/ against what they speak of: links lead somewhere, the log and exit codes are the programs', decisions have their parts.
 
 #![allow(clippy::unwrap_used, reason = "test code")]
 
@@ -199,6 +199,37 @@ fn the_exit_codes_are_those_of_the_programs() {
     }
 }
 
+/// Returns the headings of the second level.
+fn sections(page: &str) -> Vec<&str> {
+    prose(page).filter_map(|line| line.strip_prefix("## ")).collect()
+}
+
+/// Returns whether a decision's page has question, choice and price, in this order, and at most the evidence besides.
+fn is_decision(page: &str) -> bool {
+    matches!(
+        sections(page)[..],
+        ["Question", "Choice", "Price"] | ["Question", "Choice", "Evidence", "Price"]
+    )
+}
+
+#[test]
+fn every_decision_has_question_choice_and_price() {
+    let list = read("docs/decisions/README.md");
+    let all = pages(&root().join("docs/decisions"));
+    let notes: Vec<_> = all.iter().filter(|page| !page.ends_with("README.md")).collect();
+    assert!(notes.len() >= 16, "{} decisions", notes.len());
+    for path in notes {
+        let (page, name) =
+            (std::fs::read_to_string(path).unwrap(), path.file_name().unwrap().to_string_lossy());
+        let (number, title) = (&name[..4], page.lines().next().unwrap_or_default());
+        assert!(is_decision(&page), "{name}: {:?}", sections(&page));
+        let row = title
+            .strip_prefix(&format!("# {number} "))
+            .map(|title| format!("| [{number}]({name}) | {title} |"));
+        assert!(row.is_some_and(|row| list.contains(&row)), "{name}: {title:?} is not in the list");
+    }
+}
+
 #[test]
 fn the_looks_can_fail() {
     let page = "# A `b` c\n[x](#a-b-c) [y](#d)\n```\n[z](none)\n```\n";
@@ -206,6 +237,8 @@ fn the_looks_can_fail() {
     assert!(anchors(page).contains("a-b-c") && !anchors(page).contains("d"));
     assert!(broken(&root().join("README.md"), "docs/none.md").is_some());
     assert!(broken(&root().join("README.md"), "docs/promises.md#none").is_some());
+    assert!(is_decision("# T\n## Question\na\n## Choice\n## Evidence\n## Price\n"));
+    assert!(!is_decision("## Question\n## Choice\n") && !is_decision("## Choice\n## Question\n## Price\n"));
     let source = "tracing::warn!(x = %f(\"a\"), \"one \\\n    line\"); my_warn!(\"no\"); error!(\"{said}\"); info!(\"b (c)\");";
     assert_eq!(logged(source), [("warn", "one line".to_owned()), ("info", "b (c)".to_owned())]);
     assert_eq!(
