@@ -1,6 +1,6 @@
 //! A decoded batch: header, sensor table, and an iterator over the readings.
 
-pub(crate) use crate::seqs::Seqs;
+use crate::seqs::Seqs;
 use crate::{DecodeError, Header, Reading, SensorTable};
 use std::sync::OnceLock;
 
@@ -141,29 +141,3 @@ impl<'a> Iterator for Batch<'a> {
 
 impl ExactSizeIterator for Batch<'_> {}
 impl std::iter::FusedIterator for Batch<'_> {}
-
-/// The sequence numbers of a batch with this header; `runs` came from the byte `offset`.
-#[cfg(any(feature = "json", feature = "cbor", feature = "protobuf"))]
-pub(crate) fn seqs(
-    offset: usize,
-    header: &Header,
-    runs: Option<Vec<u64>>,
-    readings: usize,
-) -> Result<Option<Seqs>, DecodeError> {
-    let malformed = |what: &'static str| DecodeError::Malformed { offset, what: what.into() };
-    match (header.id, runs) {
-        (Some(id), runs) => Seqs::new(id.first_seq, runs, readings).map(Some).map_err(malformed),
-        (None, None) => Ok(None),
-        (None, Some(_)) => Err(malformed("seqs without id")),
-    }
-}
-
-/// A run has at least one reading, so there are fewer numbers than twice the readings.
-#[cfg(any(feature = "json", feature = "cbor", feature = "protobuf"))]
-pub(crate) fn check_runs(offset: usize, numbers: usize, limits: &crate::Limits) -> Result<(), DecodeError> {
-    let limit = limits.readings.saturating_mul(2);
-    if numbers > limit {
-        return Err(DecodeError::Limit { what: "sequence runs", offset, limit, found: numbers as u64 });
-    }
-    Ok(())
-}

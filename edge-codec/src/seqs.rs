@@ -7,6 +7,9 @@
 
 #![deny(clippy::indexing_slicing)]
 
+#[cfg(any(feature = "json", feature = "cbor", feature = "protobuf"))]
+use crate::{DecodeError, Header, Limits};
+
 /// Run lengths in the making. The last run is open.
 #[derive(Clone, Debug)]
 pub(crate) struct Runs {
@@ -139,6 +142,32 @@ impl Seqs {
             self.left = run;
         }
     }
+}
+
+/// The sequence numbers of a batch with this header; `runs` came from the byte `offset`.
+#[cfg(any(feature = "json", feature = "cbor", feature = "protobuf"))]
+pub(crate) fn seqs(
+    offset: usize,
+    header: &Header,
+    runs: Option<Vec<u64>>,
+    readings: usize,
+) -> Result<Option<Seqs>, DecodeError> {
+    let malformed = |what: &'static str| DecodeError::Malformed { offset, what: what.into() };
+    match (header.id, runs) {
+        (Some(id), runs) => Seqs::new(id.first_seq, runs, readings).map(Some).map_err(malformed),
+        (None, None) => Ok(None),
+        (None, Some(_)) => Err(malformed("seqs without id")),
+    }
+}
+
+/// A run has at least one reading, so there are fewer numbers than twice the readings.
+#[cfg(any(feature = "json", feature = "cbor", feature = "protobuf"))]
+pub(crate) fn check_runs(offset: usize, numbers: usize, limits: &Limits) -> Result<(), DecodeError> {
+    let limit = limits.readings.saturating_mul(2);
+    if numbers > limit {
+        return Err(DecodeError::Limit { what: "sequence runs", offset, limit, found: numbers as u64 });
+    }
+    Ok(())
 }
 
 #[cfg(test)]

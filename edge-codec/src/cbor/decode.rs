@@ -4,8 +4,10 @@
 
 use super::VERSION;
 use super::read::{Reader, malformed};
-use crate::batch::{Rows as AnyRows, Seqs};
-use crate::{Batch, DecodeError, Header, Limits, Reading, Sensor, SensorTable};
+use super::rows::Rows;
+use crate::batch::Rows as AnyRows;
+use crate::seqs::Seqs;
+use crate::{Batch, DecodeError, Header, Limits, Sensor, SensorTable};
 use std::borrow::Cow;
 
 /// Decodes a batch; text and bytes borrow from `input`.
@@ -21,10 +23,10 @@ pub fn decode<'a>(input: &'a [u8], limits: &Limits) -> Result<Batch<'a>, DecodeE
     if reader.left() > 0 {
         return Err(DecodeError::Trailing { offset: reader.offset(), found: reader.left() });
     }
-    let rows = Rows { reader: outer.rows, base_time: outer.base_time };
+    let rows = Rows::new(outer.rows, outer.base_time);
     let mut check = rows.clone();
     for _ in 0..outer.readings {
-        let offset = check.reader.offset();
+        let offset = check.offset();
         let sensor = check.row()?.sensor;
         if outer.sensors.get(sensor).is_none() {
             return Err(DecodeError::UnknownSensor { offset, sensor });
@@ -82,7 +84,7 @@ fn outer<'a>(reader: &mut Reader<'a>, limits: &Limits) -> Result<Outer<'a>, Deco
     let (offset, runs) = runs.map_or((offset, None), |(offset, runs)| (offset, Some(runs)));
     Ok(Outer {
         header,
-        seqs: crate::batch::seqs(offset, &header, runs, readings)?,
+        seqs: crate::seqs::seqs(offset, &header, runs, readings)?,
         base_time: base_time.ok_or_else(|| missing("t"))?,
         sensors: sensors.ok_or_else(|| missing("sensors"))?,
         readings,
@@ -97,7 +99,7 @@ fn id(offset: usize, text: &str) -> Result<crate::BatchId, DecodeError> {
 pub(crate) fn seqs(reader: &mut Reader<'_>, limits: &Limits) -> Result<Vec<u64>, DecodeError> {
     let offset = reader.offset();
     let len = reader.array("seqs", 1)?;
-    crate::batch::check_runs(offset, len, limits)?;
+    crate::seqs::check_runs(offset, len, limits)?;
     let mut runs = Vec::with_capacity(len);
     for _ in 0..len {
         runs.push(reader.unsigned("seqs")?);
@@ -142,36 +144,4 @@ fn table<'a>(reader: &mut Reader<'a>, limits: &Limits) -> Result<SensorTable<'a>
     }
     SensorTable::from_unsorted(list)
         .map_err(|twice| DecodeError::Duplicate { offset, field: format!("sensor {twice}").into() })
-}
-
-/// Decodes the rows one by one.
-#[derive(Clone, Debug)]
-pub(crate) struct Rows<'a> {
-    reader: Reader<'a>,
-    base_time: i64,
-}
-
-impl<'a> Rows<'a> {
-    pub(crate) fn next(&mut self) -> Option<Result<Reading<'a>, DecodeError>> {
-        Some(self.row())
-    }
-
-    fn row(&mut self) -> Result<Reading<'a>, DecodeError> {
-        let offset = self.reader.offset();
-        let parts = self.reader.array("row", 1)?;
-        if !(3..=4).contains(&parts) {
-            return Err(malformed(
-                offset,
-                "a row is [sensor, time, value] or [sensor, time, value, quality]",
-            ));
-        }
-        let sensor = self.reader.u32("sensor")?;
-        let at = self.reader.offset();
-        let since_base = self.reader.i64("time")?;
-        let time =
-            self.base_time.checked_add(since_base).ok_or_else(|| malformed(at, "time out of range"))?;
-        let value = self.reader.value()?;
-        let quality = if parts == 4 { self.reader.u32("quality")? } else { 0 };
-        Ok(Reading { sensor, time, value, quality })
-    }
 }

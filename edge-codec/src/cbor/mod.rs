@@ -20,11 +20,12 @@
 pub(crate) mod decode;
 mod encode;
 pub(crate) mod read;
+mod rows;
 pub(crate) mod write;
 
-pub(crate) use decode::Rows;
 pub use decode::decode;
 pub use encode::Cbor;
+pub(crate) use rows::Rows;
 
 /// Encoder of CBOR batches; see [`Encoder`](crate::Encoder).
 pub type Encoder<S> = crate::Encoder<S, Cbor>;

@@ -3,8 +3,8 @@
 #![deny(clippy::indexing_slicing)]
 
 use super::envelope;
-use super::fields::{Fields, content, malformed};
-use super::row::{self, Row};
+use super::fields::{Fields, content};
+use super::row::{self, Rows};
 use super::schema::{ROWS, SENSORS};
 use crate::batch::Rows as AnyRows;
 use crate::{Batch, DecodeError, Limits, Reading, SensorTable};
@@ -20,8 +20,8 @@ pub fn decode<'a>(input: &'a [u8], limits: &Limits) -> Result<Batch<'a>, DecodeE
     let (sensors, readings) = count(input, limits)?;
     let (header, base_time) = envelope::read(input)?;
     let sensors = table(input, sensors, limits)?;
-    let seqs = crate::batch::seqs(0, &header, envelope::runs(input, limits)?, readings)?;
-    let rows = Rows { fields: Fields::new(input), base_time, limits: *limits };
+    let seqs = crate::seqs::seqs(0, &header, envelope::runs(input, limits)?, readings)?;
+    let rows = Rows::new(input, base_time, limits);
     let mut check = rows.clone();
     while let Some((offset, Reading { sensor, .. })) = check.row()? {
         if sensors.get(sensor).is_none() {
@@ -67,43 +67,4 @@ fn table<'a>(input: &'a [u8], count: usize, limits: &Limits) -> Result<SensorTab
     }
     SensorTable::from_unsorted(list)
         .map_err(|twice| DecodeError::Duplicate { offset: 0, field: format!("sensor {twice}").into() })
-}
-
-/// Decodes the rows one by one.
-#[derive(Clone, Debug)]
-pub(crate) struct Rows<'a> {
-    fields: Fields<'a>,
-    base_time: i64,
-    limits: Limits,
-}
-
-impl<'a> Rows<'a> {
-    pub(crate) fn next(&mut self) -> Option<Result<Reading<'a>, DecodeError>> {
-        self.row().map(|row| row.map(|(_, reading)| reading)).transpose()
-    }
-
-    /// The next reading, and where it stands.
-    fn row(&mut self) -> Result<Option<(usize, Reading<'a>)>, DecodeError> {
-        while let Some(field) = self.fields.next()? {
-            if field.number == ROWS {
-                let offset = field.offset;
-                let row = Row::read(content(&field, "rows")?, offset, &self.limits)?;
-                return self.reading(offset, row).map(|reading| Some((offset, reading)));
-            }
-        }
-        Ok(None)
-    }
-
-    fn reading(&self, offset: usize, row: Row<'a>) -> Result<Reading<'a>, DecodeError> {
-        let time = self.base_time.checked_add(row.time);
-        // Taking an absent value, one of a kind that we do not know, for null would be a lie.
-        let value =
-            row.value.ok_or(DecodeError::Missing { offset, field: "value of a known kind".into() })?;
-        Ok(Reading {
-            sensor: row.sensor,
-            time: time.ok_or_else(|| malformed(offset, "time out of range"))?,
-            value,
-            quality: row.quality,
-        })
-    }
 }

@@ -89,13 +89,13 @@ pub(crate) fn runs(input: &[u8], limits: &Limits) -> Result<Option<Vec<u64>>, De
             (Some(packed), _) => {
                 while !packed.at_end() {
                     runs.push(packed.varint().map_err(|e| shifted(e, field.offset))?);
-                    crate::batch::check_runs(field.offset, runs.len(), limits)?;
+                    crate::seqs::check_runs(field.offset, runs.len(), limits)?;
                 }
             }
             (None, Some(number)) => runs.push(number),
             (None, None) => return Err(malformed(field.offset, "seqs are not varints")),
         }
-        crate::batch::check_runs(field.offset, runs.len(), limits)?;
+        crate::seqs::check_runs(field.offset, runs.len(), limits)?;
     }
     Ok((!runs.is_empty()).then_some(runs))
 }

@@ -14,9 +14,9 @@ pub(crate) mod fields;
 mod row;
 pub mod schema;
 
-pub(crate) use decode::Rows;
 pub use decode::decode;
 pub use encode::Protobuf;
+pub(crate) use row::Rows;
 
 /// Encoder of Protobuf rows; see [`Encoder`](crate::Encoder).
 pub type Encoder<S> = crate::Encoder<S, Protobuf>;

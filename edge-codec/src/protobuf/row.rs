@@ -4,25 +4,68 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::fields::{Field, Fields, shifted};
-use super::schema::tag;
-use crate::{DecodeError, Limits, Sensor, Value};
+use super::fields::{Field, Fields, content, malformed, shifted};
+use super::schema::{ROWS, tag};
+use crate::{DecodeError, Limits, Reading, Sensor, Value};
 use std::borrow::Cow;
+
+/// Decodes the rows one by one.
+#[derive(Clone, Debug)]
+pub(crate) struct Rows<'a> {
+    fields: Fields<'a>,
+    base_time: i64,
+    limits: Limits,
+}
+
+impl<'a> Rows<'a> {
+    pub(super) fn new(input: &'a [u8], base_time: i64, limits: &Limits) -> Self {
+        Self { fields: Fields::new(input), base_time, limits: *limits }
+    }
+
+    pub(crate) fn next(&mut self) -> Option<Result<Reading<'a>, DecodeError>> {
+        self.row().map(|row| row.map(|(_, reading)| reading)).transpose()
+    }
+
+    /// The next reading, and where it stands.
+    pub(super) fn row(&mut self) -> Result<Option<(usize, Reading<'a>)>, DecodeError> {
+        while let Some(field) = self.fields.next()? {
+            if field.number == ROWS {
+                let offset = field.offset;
+                let row = Row::read(content(&field, "rows")?, offset, &self.limits)?;
+                return self.reading(offset, row).map(|reading| Some((offset, reading)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn reading(&self, offset: usize, row: Row<'a>) -> Result<Reading<'a>, DecodeError> {
+        let time = self.base_time.checked_add(row.time);
+        // Taking an absent value, one of a kind that we do not know, for null would be a lie.
+        let value =
+            row.value.ok_or(DecodeError::Missing { offset, field: "value of a known kind".into() })?;
+        Ok(Reading {
+            sensor: row.sensor,
+            time: time.ok_or_else(|| malformed(offset, "time out of range"))?,
+            value,
+            quality: row.quality,
+        })
+    }
+}
 
 /// One reading as it stands in a batch.
 #[derive(Debug, Default)]
-pub(super) struct Row<'a> {
-    pub(super) sensor: u32,
+struct Row<'a> {
+    sensor: u32,
     /// Since the base time.
-    pub(super) time: i64,
+    time: i64,
     /// `None`: of a kind that a newer schema has.
-    pub(super) value: Option<Value<'a>>,
-    pub(super) quality: u32,
+    value: Option<Value<'a>>,
+    quality: u32,
 }
 
 impl<'a> Row<'a> {
     /// Reads the message that starts at the byte `offset` of the input.
-    pub(super) fn read(content: &'a [u8], offset: usize, limits: &Limits) -> Result<Self, DecodeError> {
+    fn read(content: &'a [u8], offset: usize, limits: &Limits) -> Result<Self, DecodeError> {
         let mut row = Self::default();
         each(content, offset, limits, |field| row.set(field, limits))?;
         Ok(row)

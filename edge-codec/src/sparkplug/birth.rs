@@ -2,9 +2,9 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::decode::{Numbers, read};
 use super::payload::Payload;
-use crate::{Batch, DecodeError, Limits, SensorTable};
+use super::sensor_numbers::{SensorNumbers, number};
+use crate::{DecodeError, Limits, SensorTable};
 use std::collections::HashMap;
 
 /// Names, units and datatypes of a birth's metrics, by alias. Which birth belongs to which message, and whether one is
@@ -41,7 +41,7 @@ impl Birth {
     /// As [`decode`](super::decode); a metric needs an alias to be looked up, others are passed over.
     pub fn read(input: &[u8], limits: &Limits) -> Result<Self, DecodeError> {
         let payload = Payload::read(input, limits)?;
-        let mut numbers = Numbers::of(&payload, None, limits.sensors)?;
+        let mut numbers = SensorNumbers::new(&payload, None, limits.sensors)?;
         let mut datatypes = HashMap::new();
         for metric in payload.metrics() {
             let metric = metric?;
@@ -62,26 +62,7 @@ impl Birth {
         &self.sensors
     }
 
-    /// Reads a message of the same session: [`decode`](super::decode) with names and datatypes filled in.
-    ///
-    /// # Errors
-    /// As [`decode`](super::decode), and [`DecodeError::UnknownSensor`] for an alias that the birth does not have: the
-    /// message belongs to another one.
-    pub fn decode<'a>(&'a self, input: &'a [u8], limits: &Limits) -> Result<Batch<'a>, DecodeError> {
-        read(input, None, Some(self), limits)
-    }
-
     pub(super) fn datatype(&self, alias: u32) -> Option<u32> {
         self.datatypes.get(&alias).copied()
     }
-}
-
-/// An alias as a sensor's number.
-pub(super) fn number(offset: usize, alias: u64) -> Result<u32, DecodeError> {
-    alias.try_into().map_err(|_| DecodeError::Unexpected {
-        offset,
-        field: "alias".into(),
-        expected: "at most 4294967295",
-        found: alias.to_string().into(),
-    })
 }

@@ -2,16 +2,13 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::birth::{Birth, number};
+use super::birth::Birth;
 use super::metric::Metric;
 use super::payload::Payload;
 use super::quality;
+use super::sensor_numbers::{SensorNumbers, born, number};
 use crate::batch::Rows;
-use crate::protobuf::fields::malformed;
-use crate::{Batch, DecodeError, Header, Limits, Reading, Sensor, SensorTable};
-use std::borrow::Cow;
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use crate::{Batch, DecodeError, Header, Limits, Reading};
 
 /// Decodes a payload; names, text and bytes borrow from `input`. Sensors have their alias as number; those without one
 /// get the free numbers from 0 on in the order of first appearance.
@@ -39,14 +36,25 @@ pub(crate) fn payload<'a>(
     read(input, arrival_ms, None, limits)
 }
 
-pub(super) fn read<'a>(
+impl Birth {
+    /// Reads a message of the same session: [`decode`](super::decode) with names and datatypes filled in.
+    ///
+    /// # Errors
+    /// As [`decode`](super::decode), and [`DecodeError::UnknownSensor`] for an alias that the birth does not have: the
+    /// message belongs to another one.
+    pub fn decode<'a>(&'a self, input: &'a [u8], limits: &Limits) -> Result<Batch<'a>, DecodeError> {
+        read(input, None, Some(self), limits)
+    }
+}
+
+fn read<'a>(
     input: &'a [u8],
     arrival_ms: Option<i64>,
     birth: Option<&'a Birth>,
     limits: &Limits,
 ) -> Result<Batch<'a>, DecodeError> {
     let payload = Payload::read(input, limits)?;
-    let mut numbers = Numbers::of(&payload, birth, limits.sensors)?;
+    let mut numbers = SensorNumbers::new(&payload, birth.map(Birth::sensors), limits.sensors)?;
     let mut readings = Vec::with_capacity(payload.metrics().len());
     let mut skipped = 0_usize;
     for metric in payload.metrics() {
@@ -58,7 +66,7 @@ pub(super) fn read<'a>(
         let (Some(value), Some(time)) = (value, time(&metric, payload.timestamp, arrival_ms)?) else {
             if let (None, Some(alias), Some(birth)) = (metric.name, alias, birth) {
                 // Of a sensor that was not born, which a new birth would mend.
-                born(metric.offset, birth, alias)?;
+                born(metric.offset, birth.sensors(), alias)?;
             }
             skipped = skipped.saturating_add(1);
             continue;
@@ -85,101 +93,4 @@ fn time(
         Some(ms) => Ok(ms.try_into().ok()),
         None => arrival_ms.map(Some).ok_or(DecodeError::Missing { offset, field: "timestamp".into() }),
     }
-}
-
-/// Numbers of the metrics' sensors.
-pub(super) struct Numbers<'a> {
-    birth: Option<&'a Birth>,
-    limit: usize,
-    /// Aliases of the payload, sorted: not free for others.
-    aliases: Vec<u32>,
-    by_name: HashMap<&'a str, u32>,
-    next: u32,
-    sensors: HashMap<u32, Sensor<'a>>,
-}
-
-impl<'a> Numbers<'a> {
-    pub(super) fn of(
-        payload: &Payload<'a>,
-        birth: Option<&'a Birth>,
-        limit: usize,
-    ) -> Result<Self, DecodeError> {
-        let mut aliases = Vec::with_capacity(payload.metrics().len());
-        for metric in payload.metrics() {
-            let metric = metric?;
-            if let Some(alias) = metric.alias {
-                aliases.push(number(metric.offset, alias)?);
-            }
-        }
-        aliases.sort_unstable();
-        aliases.dedup();
-        let (by_name, sensors) = (HashMap::new(), HashMap::new());
-        Ok(Self { birth, limit, aliases, by_name, next: 0, sensors })
-    }
-
-    pub(super) fn sensor(&mut self, metric: &Metric<'a>, alias: Option<u32>) -> Result<u32, DecodeError> {
-        let name = metric.name.unwrap_or("");
-        let known = alias.or_else(|| self.by_name.get(name).copied());
-        let id = match known {
-            Some(id) => id,
-            None => self.free(metric.offset)?,
-        };
-        if alias.is_none() {
-            self.by_name.insert(name, id);
-        }
-        let full = self.sensors.len() >= self.limit;
-        match self.sensors.entry(id) {
-            Entry::Occupied(mut known) => merge(known.get_mut(), metric)?,
-            Entry::Vacant(_) if full => {
-                let (limit, found) = (self.limit, self.limit as u64 + 1);
-                return Err(DecodeError::Limit { what: "sensors", offset: metric.offset, limit, found });
-            }
-            Entry::Vacant(entry) => {
-                let mut sensor = match (metric.name, alias, self.birth) {
-                    (None, Some(alias), Some(birth)) => born(metric.offset, birth, alias)?,
-                    _ => Sensor { id, name: Cow::Borrowed(name), unit: Cow::Borrowed("") },
-                };
-                if let Some(unit) = metric.unit {
-                    sensor.unit = Cow::Borrowed(unit);
-                }
-                entry.insert(sensor);
-            }
-        }
-        Ok(id)
-    }
-
-    /// A number that is no alias.
-    fn free(&mut self, offset: usize) -> Result<u32, DecodeError> {
-        while self.aliases.binary_search(&self.next).is_ok() {
-            self.next = self.next.saturating_add(1);
-        }
-        let id = self.next;
-        self.next = id.checked_add(1).ok_or_else(|| malformed(offset, "no number is free for a name"))?;
-        Ok(id)
-    }
-
-    pub(super) fn table(self) -> Result<SensorTable<'a>, DecodeError> {
-        SensorTable::from_unsorted(self.sensors.into_values().collect())
-            .map_err(|twice| DecodeError::Duplicate { offset: 0, field: format!("sensor {twice}").into() })
-    }
-}
-
-fn born<'a>(offset: usize, birth: &'a Birth, alias: u32) -> Result<Sensor<'a>, DecodeError> {
-    use crate::Sensors;
-    birth.sensors().sensor(alias).ok_or(DecodeError::UnknownSensor { offset, sensor: alias })
-}
-
-/// A later metric of the same sensor may leave name and unit out, and may not change them.
-fn merge<'a>(known: &mut Sensor<'a>, metric: &Metric<'a>) -> Result<(), DecodeError> {
-    for (have, given) in [(&mut known.name, metric.name), (&mut known.unit, metric.unit)] {
-        match given {
-            Some(text) if have.is_empty() => *have = Cow::Borrowed(text),
-            Some(text) if text != have => {
-                let field = format!("alias {}", known.id).into();
-                return Err(DecodeError::Duplicate { offset: metric.offset, field });
-            }
-            _ => {}
-        }
-    }
-    Ok(())
 }

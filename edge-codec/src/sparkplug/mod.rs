@@ -39,6 +39,7 @@ mod encode;
 mod metric;
 mod payload;
 mod quality;
+mod sensor_numbers;
 
 pub use birth::Birth;
 pub(crate) use decode::payload;

@@ -56,11 +56,17 @@ pub fn table_wanted(input: &[u8], limits: &Limits) -> Result<Option<u64>, Decode
     }
 }
 
-pub(crate) fn batch<'a>(
-    input: &'a [u8],
-    table: Option<&'a Table>,
-    limits: &Limits,
-) -> Result<Batch<'a>, DecodeError> {
+impl Table {
+    /// Decodes a batch that was encoded against this table. Batches that need none are decoded too.
+    ///
+    /// # Errors
+    /// [`DecodeError::Table`] if it was another table; else as [`decode`](crate::compact::decode()).
+    pub fn decode_batch<'a>(&'a self, input: &'a [u8], limits: &Limits) -> Result<Batch<'a>, DecodeError> {
+        batch(input, Some(self), limits)
+    }
+}
+
+fn batch<'a>(input: &'a [u8], table: Option<&'a Table>, limits: &Limits) -> Result<Batch<'a>, DecodeError> {
     crate::check_input(input, limits)?;
     let frame = Frame::read(input, limits)?;
     let readings_max = limits.readings.min(input.len().saturating_mul(PER_BYTE));
@@ -136,7 +142,7 @@ impl<'a> Body<'a, '_> {
         }
         let readings = rows.values.len();
         let header = self.frame.header;
-        let seqs = crate::batch::seqs(0, &header, self.frame.runs.take(), readings)?;
+        let seqs = crate::seqs::seqs(0, &header, self.frame.runs.take(), readings)?;
         let sensors = match self.table {
             Some(_) => OnceLock::new(),
             None => SensorTable::from_unsorted(sensors).map_err(duplicate)?.into(),

@@ -15,7 +15,7 @@ use crate::compact::values::kind::Kind;
 use crate::compact::values::plan::{Plan, TablePlan};
 use crate::limits::{MAX_DISTRIBUTIONS, UNLIMITED};
 use crate::protobuf::fields::{Fields, malformed, put_number, put_string};
-use crate::{Batch, DecodeError, Limits, Reading, Sensor, SensorTable};
+use crate::{DecodeError, Limits, Reading, Sensor, SensorTable};
 use bytes::Bytes;
 use distributions::Distributions;
 use sha2::{Digest, Sha256};
@@ -190,14 +190,6 @@ impl Table {
     /// The sensors, in the table's order.
     pub fn sensors(&self) -> impl ExactSizeIterator<Item = Sensor<'_>> {
         self.entries.iter().map(Entry::sensor)
-    }
-
-    /// Decodes a batch that was encoded against this table. Batches that need none are decoded too.
-    ///
-    /// # Errors
-    /// [`DecodeError::Table`] if it was another table; else as [`decode`](crate::compact::decode()).
-    pub fn decode_batch<'a>(&'a self, input: &'a [u8], limits: &Limits) -> Result<Batch<'a>, DecodeError> {
-        crate::compact::decoder::batch(input, Some(self), limits)
     }
 
     pub(crate) fn entry(&self, sensor: u32) -> Option<&Entry> {

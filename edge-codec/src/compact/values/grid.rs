@@ -3,7 +3,8 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::number_form::{After, DIVISORS, NumberForm, POW10, from_ordinal, ordinal, scale};
+use super::number_form::{After, DIVISORS, NumberForm, scale};
+use super::rounding::{POW10, from_ordinal, ordinal};
 use super::transform::Transform;
 use crate::compact::stream::bits::{bit_len, zigzag};
 

@@ -3,7 +3,7 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::number_form::{
+use super::rounding::{
     self, LEAST_EXPONENT, POW10, ROUND, from_ordinal32, ordinal, pow10, round, round_to, scale15,
 };
 
@@ -76,7 +76,7 @@ pub(crate) fn digits15(scale: f64, values: &[u64], out: &mut Vec<i64>, ulps: &mu
         if common == other {
             ulps.for_each(|((ulps, bits), q)| *ulps = apart(bits, round_to(q, common)));
         } else {
-            ulps.for_each(|((ulps, bits), q)| *ulps = apart(bits, number_form::digits15(q)));
+            ulps.for_each(|((ulps, bits), q)| *ulps = apart(bits, rounding::digits15(q)));
         }
     }
     wrong == 0

@@ -8,5 +8,6 @@ pub(super) mod number_form;
 pub(super) mod plan;
 pub(super) mod predict;
 mod predictor_choice;
+mod rounding;
 pub(super) mod search;
 pub(super) mod transform;

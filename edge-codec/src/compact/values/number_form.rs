@@ -6,19 +6,14 @@
 #![deny(clippy::indexing_slicing)]
 
 use super::integers;
+use super::rounding::{
+    LEAST_EXPONENT, POW10, digits_before, digits15, from_ordinal, from_ordinal32, ordinal, pow10, round_to,
+};
 use crate::compact::stream::bits::BitReader;
 use crate::compact::stream::op_buffer::OpBuffer;
 
-/// Powers of ten that a double holds exactly.
-pub(crate) const POW10: [f64; 23] = [
-    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18,
-    1e19, 1e20, 1e21, 1e22,
-];
 /// Divisors of sensors that average: `m / (10^e × divisor)`.
 pub(crate) const DIVISORS: [f64; 4] = [1.0, 3.0, 7.0, 9.0];
-/// Integers of forms stay below 2^51, where adding and subtracting 1.5 × 2^52 rounds to the nearest.
-pub(crate) const ROUND: f64 = 6_755_399_441_055_744.0;
-
 /// Last step on the quotient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum After {
@@ -40,32 +35,6 @@ pub(crate) enum NumberForm {
     Bits64,
     /// The bits of the binary32 it is, numbered by size.
     Bits32,
-}
-
-/// Bits of a double as an integer of the same order.
-#[inline(always)]
-pub(crate) fn ordinal(value: f64) -> i64 {
-    let bits = value.to_bits() as i64;
-    bits ^ ((bits >> 63) & i64::MAX)
-}
-
-#[inline(always)]
-pub(crate) fn from_ordinal(ordinal: i64) -> f64 {
-    f64::from_bits((ordinal ^ ((ordinal >> 63) & i64::MAX)) as u64)
-}
-
-pub(crate) fn from_ordinal32(ordinal: i64) -> f64 {
-    let ordinal = ordinal as i32;
-    f64::from(f32::from_bits((ordinal ^ ((ordinal >> 31) & i32::MAX)) as u32))
-}
-
-#[inline(always)]
-pub(crate) fn round(value: f64) -> f64 {
-    (value + ROUND) - ROUND
-}
-
-pub(crate) fn pow10(e: u8) -> f64 {
-    POW10.get(usize::from(e)).copied().unwrap_or(1.0)
 }
 
 impl NumberForm {
@@ -185,33 +154,6 @@ fn each(values: &mut [u64], mut double: impl FnMut(i64) -> f64) {
     values.iter_mut().for_each(|v| *v = double(*v as i64).to_bits());
 }
 
-/// From here on 15 digits end before the point.
-const WHOLE: f64 = 1e15;
-
-/// 15 digits in all, counting those before the point; a leading zero is not one.
-#[inline(always)]
-pub(crate) fn digits15(value: f64) -> f64 {
-    // Beyond 2^51 [`round`] is wrong, and 15 digits leave nothing behind the point.
-    if value.abs() >= WHOLE { value.round_ties_even() } else { round_to(value, scale15(value)) }
-}
-
-/// Returns what 15 digits of a number are whole multiples of the inverse of.
-#[inline(always)]
-pub(crate) fn scale15(value: f64) -> f64 {
-    pow10(15_u32.saturating_sub(digits_before(value)) as u8)
-}
-
-#[inline(always)]
-pub(crate) fn round_to(value: f64, power: f64) -> f64 {
-    round(value * power) / power
-}
-
-/// Returns how many digits stand before the point.
-#[inline(always)]
-fn digits_before(value: f64) -> u32 {
-    (value.abs() as u64).checked_ilog10().map_or(0, |n| n + 1)
-}
-
 /// [`digits15`] of all `m / scale`: neighbours mostly have as many digits before the point, and are rounded together.
 fn all_digits15(values: &mut [u64], scale: f64) {
     let (chunks, rest) = values.as_chunks_mut::<8>();
@@ -233,9 +175,6 @@ fn all_digits15(values: &mut [u64], scale: f64) {
 }
 
 const SIGN: u64 = 1 << 63;
-
-/// Decimal exponent of the first number of [`NumberForm::Digits`].
-pub(crate) const LEAST_EXPONENT: i64 = -20;
 
 /// The inverse of [`digits`](super::integers::digits); neighbours mostly share their exponent.
 pub(crate) struct Powers {

@@ -5,8 +5,9 @@
 use super::dictionary;
 use super::grid;
 use super::kind::Kind;
-use super::number_form::{self, After, NumberForm, Powers, from_ordinal, ordinal};
+use super::number_form::{self, After, NumberForm, Powers};
 use super::predict::{Order, residuals_of, rest_of};
+use super::rounding::{from_ordinal, ordinal};
 use super::transform::{self, Transform};
 use crate::compact::stream::ans::Decoder;
 use crate::compact::stream::bits::{bit_len, unzigzag, zigzag};

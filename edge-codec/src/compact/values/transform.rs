@@ -4,7 +4,7 @@
 #![deny(clippy::indexing_slicing)]
 
 use super::dictionary::{self, LIST_MAX};
-use super::number_form::ROUND;
+use super::rounding::ROUND;
 use crate::compact::clock::gcd;
 use crate::compact::stream::bits::{BitReader, bit_len, unzigzag, zigzag};
 use crate::compact::stream::op_buffer::OpBuffer;

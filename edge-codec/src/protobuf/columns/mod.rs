@@ -8,11 +8,12 @@
 mod decode;
 mod encode;
 mod packed;
+mod rows;
 pub mod schema;
 
-pub(crate) use decode::Rows;
 pub use decode::decode;
 pub use encode::Columns;
+pub(crate) use rows::Rows;
 
 /// Encoder of Protobuf columns; see [`Encoder`](crate::Encoder).
 pub type Encoder<S> = crate::Encoder<S, Columns>;

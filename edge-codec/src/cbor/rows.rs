@@ -1,0 +1,48 @@
+//! Rows of a CBOR batch, decoded one by one.
+
+#![deny(clippy::indexing_slicing)]
+
+use super::read::{Reader, malformed};
+use crate::{DecodeError, Reading};
+
+/// Decodes the rows one by one.
+#[derive(Clone, Debug)]
+pub(crate) struct Rows<'a> {
+    reader: Reader<'a>,
+    base_time: i64,
+}
+
+impl<'a> Rows<'a> {
+    /// Reads rows from where `reader` stands.
+    pub(super) fn new(reader: Reader<'a>, base_time: i64) -> Self {
+        Self { reader, base_time }
+    }
+
+    /// Byte at which the next row begins.
+    pub(super) fn offset(&self) -> usize {
+        self.reader.offset()
+    }
+
+    pub(crate) fn next(&mut self) -> Option<Result<Reading<'a>, DecodeError>> {
+        Some(self.row())
+    }
+
+    pub(super) fn row(&mut self) -> Result<Reading<'a>, DecodeError> {
+        let offset = self.reader.offset();
+        let parts = self.reader.array("row", 1)?;
+        if !(3..=4).contains(&parts) {
+            return Err(malformed(
+                offset,
+                "a row is [sensor, time, value] or [sensor, time, value, quality]",
+            ));
+        }
+        let sensor = self.reader.u32("sensor")?;
+        let at = self.reader.offset();
+        let since_base = self.reader.i64("time")?;
+        let time =
+            self.base_time.checked_add(since_base).ok_or_else(|| malformed(at, "time out of range"))?;
+        let value = self.reader.value()?;
+        let quality = if parts == 4 { self.reader.u32("quality")? } else { 0 };
+        Ok(Reading { sensor, time, value, quality })
+    }
+}
