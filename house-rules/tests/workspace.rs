@@ -1,4 +1,4 @@
-//! Rules about the workspace itself: licences, dependencies between crates, ignored tests, unsafe code, named tests.
+//! Rules about the workspace itself: licences, dependencies between crates, ignored tests, unsafe code.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test code")]
 
@@ -144,46 +144,4 @@ fn every_library_and_binary_but_one_forbids_unsafe_code() {
     assert_eq!(allows, ["edge_clock"]);
     let source = std::fs::read_to_string(root().join("edge-clock/src/lib.rs")).unwrap();
     assert_eq!(source.matches("unsafe {").count(), 1);
-}
-
-/// Every `FILE.rs::TEST` in a text, in backquotes.
-fn named_tests(text: &str) -> Vec<(&str, &str)> {
-    text.split('`').skip(1).step_by(2).filter_map(|quoted| quoted.split_once(".rs::")).collect()
-}
-
-/// Returns whether the file has a function of that name with a test attribute above it, or one that proptest makes a test.
-fn is_test(source: &str, name: &str) -> bool {
-    let head = format!("fn {name}(");
-    let Some(at) = source.find(&head) else { return false };
-    let before = source[..at].rfind('\n').map_or("", |end| &source[..end]);
-    before.split('\n').rev().take(8).take_while(|line| !line.trim().is_empty()).any(|line| {
-        let line = line.trim_start();
-        line.starts_with("#[test]") || line.starts_with("#[tokio::test")
-    })
-}
-
-#[test]
-fn every_test_named_in_the_promises_exists() {
-    let text = std::fs::read_to_string(root().join("docs/promises.md")).unwrap();
-    let named = named_tests(&text);
-    assert!(named.len() >= 60, "{} tests were found in the text", named.len());
-    let missing: Vec<String> = named
-        .into_iter()
-        .filter(|(file, name)| {
-            let source = std::fs::read_to_string(root().join(format!("{file}.rs"))).unwrap_or_default();
-            !is_test(&source, name)
-        })
-        .map(|(file, name)| format!("{file}.rs::{name}"))
-        .collect();
-    assert!(missing.is_empty(), "named in docs/promises.md and not there: {missing:#?}");
-    for number in 1..=14 {
-        assert!(text.contains(&format!("\n## {number}. ")), "promise {number} has no section");
-    }
-}
-
-#[test]
-fn the_look_for_named_tests_can_fail() {
-    let source = "#[test]\nfn proves() {}\n\nfn helper() {}\n";
-    assert!(is_test(source, "proves") && !is_test(source, "helper") && !is_test(source, "prove"));
-    assert_eq!(named_tests("as `a/b.rs::c` and `d` show"), [("a/b", "c")]);
 }
