@@ -1,22 +1,21 @@
-//! The redb file: opened, fenced, built anew, set aside.
+//! The redb file: opened, built anew, set aside.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use redb::{Database, ReadableDatabase, TableDefinition};
+use redb::{Database, ReadableDatabase};
 
 use super::backend::Backend;
 use super::salvage;
-use super::value::{Bad, Head, decode_head, encode_head};
+use super::table::{HEAD, ROWS};
+use super::trouble::{Trouble, fence};
+use super::value::{Head, decode_head, encode_head};
 use crate::medium::Dir;
 use crate::per_lane::PerLane;
 use crate::row::Seq;
 use crate::state::State;
 use crate::store::Options;
 use crate::store::plausibility::NUMBER_MAX;
-
-pub(super) const ROWS: TableDefinition<'_, (u8, u64), &[u8]> = TableDefinition::new("rows");
-pub(super) const HEAD: TableDefinition<'_, u8, &[u8]> = TableDefinition::new("head");
 
 const FILE: &str = "queue.redb";
 /// A file being built; complete once it has a head.
@@ -29,17 +28,6 @@ const BAD_MAX: u32 = 8;
 /// redb's default is 1 GiB, which a backlog fills.
 const CACHE_BYTES: usize = 1024 * 1024;
 
-/// Failure that stopped a call.
-#[derive(Debug)]
-pub(super) enum Trouble {
-    /// The medium said no: the file may be sound.
-    Io(io::Error),
-    /// The file is not sound: redb refused it, or panicked on it.
-    Damaged(String),
-    /// A sound file of a later version.
-    Newer(u32),
-}
-
 /// A file that opened.
 pub(super) struct Opened {
     pub(super) backend: Backend,
@@ -48,41 +36,6 @@ pub(super) struct Opened {
     pub(super) highest_seq: PerLane<Seq>,
     /// Description of the damage that was set aside on the way.
     pub(super) damage: Option<String>,
-}
-
-impl From<io::Error> for Trouble {
-    fn from(e: io::Error) -> Trouble {
-        match e.kind() {
-            // redb's words for a file that is none of its own, and for one that ends too early.
-            io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => Trouble::Damaged(e.to_string()),
-            _ => Trouble::Io(e),
-        }
-    }
-}
-
-impl From<redb::Error> for Trouble {
-    fn from(e: redb::Error) -> Trouble {
-        match e {
-            redb::Error::Io(e) => e.into(),
-            redb::Error::PreviousIo | redb::Error::DatabaseClosed => Trouble::Io(io::Error::other(e)),
-            other => Trouble::Damaged(other.to_string()),
-        }
-    }
-}
-
-impl From<Bad> for Trouble {
-    fn from(bad: Bad) -> Trouble {
-        match bad {
-            Bad::Damaged => Trouble::Damaged("the bookkeeping fails its checksum".into()),
-            Bad::Newer(format) => Trouble::Newer(format),
-        }
-    }
-}
-
-/// Runs `f` and turns a panic of redb (which trusts every page it reads) into damage.
-pub(super) fn fence<T>(f: impl FnOnce() -> Result<T, Trouble>) -> Result<T, Trouble> {
-    catch_unwind(AssertUnwindSafe(f))
-        .unwrap_or_else(|_| Err(Trouble::Damaged("redb panicked on a damaged page".into())))
 }
 
 /// Closing writes, so it can fail and panic like any other call; what is durable does not depend on it.

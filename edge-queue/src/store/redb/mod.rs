@@ -23,6 +23,7 @@ mod salvage;
 mod table;
 #[cfg(test)]
 mod tests;
+mod trouble;
 mod value;
 
 use std::collections::BTreeSet;
@@ -31,9 +32,10 @@ use redb::Database;
 
 use self::backend::Backend;
 use self::ballast::Ballast;
-use self::file::{HEAD, Opened, ROWS, Trouble, close, fence};
+use self::file::{Opened, close};
 use self::read::Walk;
-use self::table::{insert_rows, remove_below};
+use self::table::{HEAD, ROWS, insert_rows, remove_below};
+use self::trouble::{Trouble, fence};
 use self::value::{FORMAT, Head, Totals, encode_head};
 use super::lanes::refuse_loss;
 use super::{DoneRows, Options, ReadLimit, Recovered, Store, StoreError, StoreStats, StoredChunk};
@@ -317,22 +319,6 @@ impl Store for RedbStore {
 impl Drop for RedbStore {
     fn drop(&mut self) {
         close(self.db.take());
-    }
-}
-
-impl Trouble {
-    fn into_io(self) -> std::io::Error {
-        match self {
-            Trouble::Io(e) => e,
-            Trouble::Damaged(why) => std::io::Error::new(std::io::ErrorKind::InvalidData, why),
-            Trouble::Newer(format) => {
-                std::io::Error::new(std::io::ErrorKind::InvalidData, format!("format {format}"))
-            }
-        }
-    }
-
-    fn into_store_error(self, op: &'static str) -> StoreError {
-        StoreError::Io { op, source: self.into_io() }
     }
 }
 

@@ -1,10 +1,13 @@
-//! The table of rows in a commit: rows in, rows that are done out.
+//! The tables of the file, and that of rows in a commit: rows in, rows that are done out.
 
-use redb::{ReadableTable, Table};
+use redb::{ReadableTable, Table, TableDefinition};
 
-use super::file::Trouble;
+use super::trouble::Trouble;
 use super::value::{Head, Totals, decode_row, encode_row};
 use crate::row::{Seq, StoredRow};
+
+pub(super) const ROWS: TableDefinition<'_, (u8, u64), &[u8]> = TableDefinition::new("rows");
+pub(super) const HEAD: TableDefinition<'_, u8, &[u8]> = TableDefinition::new("head");
 
 pub(super) type RowTable<'txn> = Table<'txn, (u8, u64), &'static [u8]>;
 

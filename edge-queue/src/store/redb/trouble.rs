@@ -1,0 +1,68 @@
+//! Failures of redb: what the medium refused, what is damaged, and the fence that turns its panics into damage.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::value::Bad;
+use crate::store::StoreError;
+
+/// Failure that stopped a call.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// The medium said no: the file may be sound.
+    Io(io::Error),
+    /// The file is not sound: redb refused it, or panicked on it.
+    Damaged(String),
+    /// A sound file of a later version.
+    Newer(u32),
+}
+
+impl Trouble {
+    /// Returns the error as the system would have told it.
+    pub(super) fn into_io(self) -> io::Error {
+        match self {
+            Trouble::Io(e) => e,
+            Trouble::Damaged(why) => io::Error::new(io::ErrorKind::InvalidData, why),
+            Trouble::Newer(format) => io::Error::new(io::ErrorKind::InvalidData, format!("format {format}")),
+        }
+    }
+
+    pub(super) fn into_store_error(self, op: &'static str) -> StoreError {
+        StoreError::Io { op, source: self.into_io() }
+    }
+}
+
+impl From<io::Error> for Trouble {
+    fn from(e: io::Error) -> Trouble {
+        match e.kind() {
+            // redb's words for a file that is none of its own, and for one that ends too early.
+            io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => Trouble::Damaged(e.to_string()),
+            _ => Trouble::Io(e),
+        }
+    }
+}
+
+impl From<redb::Error> for Trouble {
+    fn from(e: redb::Error) -> Trouble {
+        match e {
+            redb::Error::Io(e) => e.into(),
+            redb::Error::PreviousIo | redb::Error::DatabaseClosed => Trouble::Io(io::Error::other(e)),
+            other => Trouble::Damaged(other.to_string()),
+        }
+    }
+}
+
+impl From<Bad> for Trouble {
+    fn from(bad: Bad) -> Trouble {
+        match bad {
+            Bad::Damaged => Trouble::Damaged("the bookkeeping fails its checksum".into()),
+            Bad::Newer(format) => Trouble::Newer(format),
+        }
+    }
+}
+
+/// Runs `f` and turns a panic of redb (which trusts every page it reads) into damage.
+pub(super) fn fence<T>(f: impl FnOnce() -> Result<T, Trouble>) -> Result<T, Trouble> {
+    catch_unwind(AssertUnwindSafe(f))
+        .unwrap_or_else(|_| Err(Trouble::Damaged("redb panicked on a damaged page".into())))
+}
