@@ -8,8 +8,8 @@
 //! * [`lane`] a lane's log in RAM, with [`segment`] (which frames count), [`active_segment`] (where it grows) and
 //!   [`free_slots`] (which slot comes next, with [`prefill`] when it is new);
 //! * [`writer`] a commit; [`reader`] rows, through [`page_reader`];
-//! * [`open`], [`recover`], [`scan`] (with the [`log_end`] of each lane), [`rebuild`]: opening, with [`completeness`] of
-//!   commits, their [`changes`] and the [`high_water`] marks of the lanes;
+//! * [`create`], [`open`], [`recover`], [`scan`] (with its `log_end` of each lane), [`rebuild`]: opening, with [`completeness`] of
+//!   commits, their [`changes`], the [`high_water`] marks of the lanes and the [`checkpoint`] of a clean close;
 //! * [`quarantine`] of damaged bytes; [`salvage`] of a file that opens no more.
 //!
 //! Cost: RAM is one entry per segment, the index of one segment per lane and one frame. A commit is one write and
@@ -18,7 +18,9 @@
 
 mod active_segment;
 mod changes;
+mod checkpoint;
 mod completeness;
+mod create;
 mod footprint;
 mod frame;
 mod free_slots;
@@ -27,7 +29,6 @@ mod fuzz;
 mod high_water;
 mod lane;
 mod layout;
-mod log_end;
 mod open;
 mod page_reader;
 mod prefill;
@@ -51,7 +52,8 @@ use std::sync::Arc;
 
 pub(crate) use self::salvage::Salvage;
 
-use self::high_water::{Checkpoint, HighWaterMarks};
+use self::checkpoint::Checkpoint;
+use self::high_water::HighWaterMarks;
 use self::lane::LaneLog;
 use self::page_reader::{Pages, Unread};
 use self::prefill::fill;

@@ -1,11 +1,12 @@
-//! Making a ring, finding one, and what happens when neither superblock can be read.
+//! Finding a ring or beginning one, and what happens when neither superblock can be read.
 #![deny(clippy::indexing_slicing)]
 
 use std::io;
 
 use super::RingStore;
+use super::checkpoint::Checkpoint;
+use super::create::{check_space, create};
 use super::frame::{Head, Kind, into_body};
-use super::high_water::Checkpoint;
 use super::layout::{FILE, FILE_NEW, FORMAT, Geometry, PAGE, SEGMENT_STEP, SEGMENTS_AT};
 use super::page_reader::{PageReader, Pages};
 use super::quarantine::{Quarantine, move_file};
@@ -22,8 +23,6 @@ use crate::store::{Options, Recovered};
 
 /// Leap of the epoch: rule 6 of the [epochs](super::superblock).
 const EPOCH_LEAP: u32 = 1 << 16;
-/// The setting that a file's size follows from.
-const LOWER: Option<&str> = Some("max_bytes");
 /// Largest snapshot looked at in the search for a geometry.
 const SNAPSHOT_PAGES_MAX: usize = 256;
 
@@ -75,15 +74,6 @@ pub(super) fn as_it_is(dir: Box<dyn Dir>) -> Result<Option<(RingStore, Recovered
     }
 }
 
-/// An error when a file of `needed` bytes surely finds no room beside what is there.
-fn check_space(dir: &dyn Dir, needed: u64) -> Result<Option<u64>, OpenError> {
-    let free = dir.free_bytes().ok().flatten();
-    match free {
-        Some(free) if free < needed => Err(OpenError::NoSpace { needed, free, lower: LOWER }),
-        _ => Ok(free),
-    }
-}
-
 /// A new, empty ring.
 fn fresh(
     dir: Box<dyn Dir>,
@@ -111,36 +101,6 @@ fn fresh(
     let clean = damage.is_empty();
     let store = RingStore::new(dir, medium, superblock, scan, Quarantine::default(), state.clone());
     Ok((store, Recovered { clean, damage, ..Recovered::clean(state) }))
-}
-
-/// Makes [`FILE_NEW`], whole and durable but for its name.
-pub(super) fn create(
-    dir: &dyn Dir,
-    mut superblock: Superblock,
-) -> Result<(Box<dyn Medium>, Superblock), OpenError> {
-    let needed = superblock.geometry.file_bytes();
-    let free = check_space(dir, needed)?;
-    let made = (|| {
-        let mut medium = dir.create(FILE_NEW)?;
-        medium.allocate(0, needed)?;
-        superblock.write_next(medium.as_mut())?;
-        superblock.write_next(medium.as_mut())?;
-        medium.sync()?;
-        Ok(medium)
-    })();
-    match made {
-        Ok(medium) => Ok((medium, superblock)),
-        Err(source) => {
-            let _ = dir.remove(FILE_NEW);
-            let source: io::Error = source;
-            Err(match source.kind() {
-                io::ErrorKind::StorageFull => {
-                    OpenError::NoSpace { needed, free: free.unwrap_or(0), lower: LOWER }
-                }
-                _ => OpenError::Io { op: "create", source },
-            })
-        }
-    }
 }
 
 /// The superblock, or one made from the segments. `None`: nothing in this file can be used.

@@ -2,9 +2,9 @@
 #![deny(clippy::indexing_slicing)]
 
 use super::RingStore;
-use super::high_water::Checkpoint;
+use super::checkpoint::Checkpoint;
+use super::create::create;
 use super::layout::{FILE, FILE_NEW, Geometry};
-use super::open::create;
 use super::page_reader::Pages;
 use super::quarantine::Quarantine;
 use super::reader::Reader;

@@ -8,9 +8,9 @@ use bytes::Bytes;
 
 use super::bytes::{Reader, put_bytes, put_signed, put_varint};
 use super::high_water::HighWaterMarks;
-use super::snapshot::{get_position, put_position};
+use super::snapshot::{get_lane, get_position, put_lane, put_position};
 use crate::row::{Lane, Seq, StoredRow};
-use crate::state::{Change, LaneState};
+use crate::state::Change;
 use crate::store::plausibility;
 use crate::time::{Expiry, Stamp};
 
@@ -280,30 +280,10 @@ pub(super) fn get_change(body: &[u8], tag: u8) -> Option<Change> {
     }
 }
 
-/// Appends a lane's figures.
-pub(super) fn put_lane(out: &mut Vec<u8>, lane: &LaneState) {
-    for value in [lane.next, lane.floor, lane.rows, lane.weight, lane.bytes] {
-        put_varint(out, value);
-    }
-    out.push(lane.recount_due.into());
-}
-
-/// Decodes a lane's figures.
-pub(super) fn get_lane(r: &mut Reader<'_>) -> Option<LaneState> {
-    let lane = LaneState {
-        next: r.varint()?,
-        floor: r.varint()?,
-        rows: r.varint()?,
-        weight: r.varint()?,
-        bytes: r.varint()?,
-        recount_due: r.u8()? != 0,
-    };
-    Some(lane).filter(plausibility::lane)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::state::LaneState;
     use crate::store::ring::layout::RECORD_OVERHEAD;
 
     fn rows() -> Vec<StoredRow> {

@@ -3,9 +3,9 @@
 #![deny(clippy::indexing_slicing)]
 
 use super::RingStore;
+use super::checkpoint::Checkpoint;
 use super::frame::Kind;
 use super::free_slots::RESERVE;
-use super::high_water::Checkpoint;
 use super::layout::{FILE, FRAME_PAGES_MAX, PAGE, READ_BYTES};
 use super::page_reader::Pages;
 use super::quarantine::Quarantine;

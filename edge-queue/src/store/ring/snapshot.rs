@@ -1,13 +1,12 @@
-//! The bookkeeping before a commit as bytes: the body of a segment's first frame, and the positions inside changes.
+//! The bookkeeping before a commit as bytes: the body of a segment's first frame, and the figures and positions inside changes.
 #![deny(clippy::indexing_slicing)]
 
 use super::bytes::{Reader, put_bytes, put_signed, put_varint};
 use super::high_water::HighWaterMarks;
 use super::layout::Geometry;
-use super::record::{get_lane, put_lane};
 use crate::per_lane::PerLane;
 use crate::row::LANES_MAX;
-use crate::state::{ConsumerState, GapRecord, Position, Reason, State};
+use crate::state::{ConsumerState, GapRecord, LaneState, Position, Reason, State};
 use crate::store::plausibility;
 
 /// Appends geometry and state. The geometry is there so that a lost superblock can be made again.
@@ -69,6 +68,27 @@ fn get_state(r: &mut Reader<'_>, gateway: u64, epoch: u32) -> Option<State> {
         state.consumers.push(ConsumerState { name, lanes });
     }
     Some(state)
+}
+
+/// Appends a lane's figures.
+pub(super) fn put_lane(out: &mut Vec<u8>, lane: &LaneState) {
+    for value in [lane.next, lane.floor, lane.rows, lane.weight, lane.bytes] {
+        put_varint(out, value);
+    }
+    out.push(lane.recount_due.into());
+}
+
+/// Decodes a lane's figures.
+pub(super) fn get_lane(r: &mut Reader<'_>) -> Option<LaneState> {
+    let lane = LaneState {
+        next: r.varint()?,
+        floor: r.varint()?,
+        rows: r.varint()?,
+        weight: r.varint()?,
+        bytes: r.varint()?,
+        recount_due: r.u8()? != 0,
+    };
+    Some(lane).filter(plausibility::lane)
 }
 
 /// Appends a position to the snapshot.
@@ -133,7 +153,6 @@ fn get_gap(r: &mut Reader<'_>) -> Option<GapRecord> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::LaneState;
 
     #[test]
     fn a_state_comes_back_and_a_cut_one_is_refused() {

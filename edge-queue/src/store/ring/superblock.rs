@@ -18,7 +18,7 @@
 use std::io;
 
 use super::bytes::{Reader, set};
-use super::high_water::Checkpoint;
+use super::checkpoint::Checkpoint;
 use super::layout::{FORMAT, Geometry, PAGE};
 use crate::medium::Medium;
 

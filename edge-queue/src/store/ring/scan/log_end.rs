@@ -4,15 +4,15 @@
 
 use std::collections::BTreeSet;
 
-use super::active_segment::ActiveSegment;
-use super::completeness::CommitPart;
-use super::frame::{Head, Kind};
-use super::layout::READ_BYTES;
-use super::page_reader::PageReader;
-use super::scan::Scan;
-use super::segment::{Counters, Frames, Look, Placed, Segment};
-use super::superblock::Waived;
+use super::Scan;
 use crate::flaw::{Flaw, planted};
+use crate::store::ring::active_segment::ActiveSegment;
+use crate::store::ring::completeness::CommitPart;
+use crate::store::ring::frame::{Head, Kind};
+use crate::store::ring::layout::READ_BYTES;
+use crate::store::ring::page_reader::PageReader;
+use crate::store::ring::segment::{Counters, Frames, Look, Placed, Segment};
+use crate::store::ring::superblock::Waived;
 
 /// The segments at the end of a lane, oldest first, scanned.
 pub(super) struct LogEnd {
@@ -235,14 +235,14 @@ pub(super) mod tests {
     use crate::store::ring::sectors::Sectors;
 
     /// The end of lane 0 with these segments and their whole frames.
-    pub(in super::super) fn end(segments: Vec<(Segment, Vec<Placed>)>) -> LogEnd {
+    pub(in crate::store::ring) fn end(segments: Vec<(Segment, Vec<Placed>)>) -> LogEnd {
         let frames = |good| Frames { good, ..Frames::default() };
         let segments = segments.into_iter().map(|(segment, good)| (segment, frames(good))).collect();
         LogEnd { lane: 0, segments, torn: BTreeSet::new() }
     }
 
     /// A frame of run 1 with one row.
-    pub(in super::super) fn placed(commit: u64, part: u32, counter: u64, ends: bool) -> Placed {
+    pub(in crate::store::ring) fn placed(commit: u64, part: u32, counter: u64, ends: bool) -> Placed {
         let (base, first_seq, last_seq, rows) = (counter, counter, counter, 1);
         let (rows_before, weight_before, weight) = (counter - 1, counter - 1, 1);
         let head = Head { lane: 0, epoch: 1, commit, part, counter, base, ends, synced: 0, ..sample() };

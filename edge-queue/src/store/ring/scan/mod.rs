@@ -1,13 +1,15 @@
 //! Finding out at open what the segments hold: one page per segment, and the last segment of each lane in full
-//! ([`log_end`](super::log_end)).
+//! ([`log_end`]).
 #![deny(clippy::indexing_slicing)]
 
+mod log_end;
+
 use super::changes::Changes;
+use super::checkpoint::Checkpoint;
 use super::completeness::{CommitPart, Completeness};
 use super::frame::{Head, Kind, into_body};
-use super::high_water::{Checkpoint, HighWaterMarks};
+use super::high_water::HighWaterMarks;
 use super::lane::LaneLog;
-use super::log_end::LogEnd;
 use super::page_reader::PageReader;
 use super::segment::{Counters, Look, Placed, Segment, Slot};
 use super::snapshot::get_head;
@@ -15,6 +17,8 @@ use super::superblock::Waived;
 use crate::flaw::{Flaw, planted};
 use crate::row::Lane;
 use crate::state::State;
+
+use log_end::LogEnd;
 
 /// Findings of a scan.
 pub(super) struct Scan {
@@ -272,8 +276,8 @@ fn newest_snapshot(
 
 #[cfg(test)]
 pub(super) mod tests {
+    use super::log_end::tests::{end, placed};
     use super::*;
-    use crate::store::ring::log_end::tests::{end, placed};
 
     fn segment(next: u64, highest: u64) -> Segment {
         let start = Counters { next, rows: next - 1, weight: next - 1, highest };

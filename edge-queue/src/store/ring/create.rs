@@ -1,0 +1,51 @@
+//! A new file for a ring: reserved whole, with both superblocks, under a name of its own until it is complete.
+#![deny(clippy::indexing_slicing)]
+
+use std::io;
+
+use super::layout::FILE_NEW;
+use super::superblock::Superblock;
+use crate::error::OpenError;
+use crate::medium::{Dir, Medium};
+
+/// The setting that a file's size follows from.
+const LOWER: Option<&str> = Some("max_bytes");
+
+/// An error when a file of `needed` bytes surely finds no room beside what is there.
+pub(super) fn check_space(dir: &dyn Dir, needed: u64) -> Result<Option<u64>, OpenError> {
+    let free = dir.free_bytes().ok().flatten();
+    match free {
+        Some(free) if free < needed => Err(OpenError::NoSpace { needed, free, lower: LOWER }),
+        _ => Ok(free),
+    }
+}
+
+/// Makes [`FILE_NEW`], whole and durable but for its name.
+pub(super) fn create(
+    dir: &dyn Dir,
+    mut superblock: Superblock,
+) -> Result<(Box<dyn Medium>, Superblock), OpenError> {
+    let needed = superblock.geometry.file_bytes();
+    let free = check_space(dir, needed)?;
+    let made = (|| {
+        let mut medium = dir.create(FILE_NEW)?;
+        medium.allocate(0, needed)?;
+        superblock.write_next(medium.as_mut())?;
+        superblock.write_next(medium.as_mut())?;
+        medium.sync()?;
+        Ok(medium)
+    })();
+    match made {
+        Ok(medium) => Ok((medium, superblock)),
+        Err(source) => {
+            let _ = dir.remove(FILE_NEW);
+            let source: io::Error = source;
+            Err(match source.kind() {
+                io::ErrorKind::StorageFull => {
+                    OpenError::NoSpace { needed, free: free.unwrap_or(0), lower: LOWER }
+                }
+                _ => OpenError::Io { op: "create", source },
+            })
+        }
+    }
+}
