@@ -1,20 +1,13 @@
 //! A second queue inside the directory of the first: where rows go that are set aside for long.
 
 use std::io::ErrorKind;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, Path};
 
-use crate::config::Config;
 use crate::error::OpenError;
 use crate::queue::Queue;
 
 /// Directory for files of a queue that were found damaged.
 const DAMAGED_DIR: &str = "bad";
-
-/// Directory and settings of an open queue.
-pub(crate) struct Home {
-    pub(crate) dir: PathBuf,
-    pub(crate) config: Config,
-}
 
 impl Queue {
     /// Opens or creates a queue in the directory `name` inside this one's, with this one's limits, policy and clock, but

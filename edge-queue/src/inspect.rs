@@ -9,8 +9,8 @@ use std::fmt;
 use std::io::{ErrorKind, Write};
 
 use crate::config::StoreKind;
-use crate::consumer::Gap;
 use crate::error::OpenError;
+use crate::gap::Gap;
 use crate::medium::{Dir, Overlay};
 use crate::row::{Lane, Seq, StoredRow};
 use crate::state::State;

@@ -13,6 +13,8 @@ mod error;
 mod event;
 mod fault;
 mod flaw;
+mod gap;
+mod handle;
 #[cfg(any(feature = "ring", feature = "redb"))]
 pub mod inspect;
 mod lease;
@@ -39,11 +41,12 @@ pub mod transfer;
 mod wake;
 
 pub use config::{Config, ConsumerConfig, LaneConfig, OnFault, OnFull, Order, StoreKind};
-pub use consumer::{Consumer, Gap};
+pub use consumer::Consumer;
 pub use engine::Wait;
 pub use error::{CommitError, ConfigError, ConsumerError, Limit, OpenError, PushError};
 pub use event::Event;
 pub use fault::{FaultKind, STALLED_AFTER_MS};
+pub use gap::Gap;
 pub use lease::{Chunk, Lease};
 pub use pending::Pending;
 pub use queue::{BatchError, Queue};

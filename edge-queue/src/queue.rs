@@ -2,16 +2,16 @@
 
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::beside::Home;
 use crate::cloned_disk;
 use crate::config::{Config, ConsumerConfig, StoreKind};
 use crate::consumer::Consumer;
 use crate::engine::Engine;
 use crate::error::{CommitError, ConsumerError, OpenError, PushError};
 use crate::event::Event;
+use crate::handle::{Handle, Home};
 use crate::medium::Dir;
 use crate::model::Refusal;
 use crate::pending::Pending;
@@ -30,36 +30,6 @@ pub(crate) const TOGETHER_MAX: usize = 256;
 #[derive(Clone)]
 pub struct Queue {
     pub(crate) handle: Arc<Handle>,
-}
-
-/// Closes the engine when nobody can use it any more.
-pub(crate) struct Handle {
-    pub(crate) engine: Arc<Engine>,
-    /// `None`: opened in a directory that has no path.
-    pub(crate) home: Option<Home>,
-    closer: OnceLock<Closer>,
-}
-
-/// Closes an engine elsewhere; `false` when it could not.
-type Closer = Box<dyn Fn(Arc<Engine>) -> bool + Send + Sync>;
-
-impl Handle {
-    /// The last drop hands the closing over instead of doing it.
-    #[cfg(feature = "tokio")]
-    pub(crate) fn close_on(&self, closer: impl Fn(Arc<Engine>) -> bool + Send + Sync + 'static) {
-        // The first async handle's thread does as well as any other's.
-        let _first = self.closer.set(Box::new(closer));
-    }
-}
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        if self.closer.get().is_some_and(|close| close(self.engine.clone())) {
-            return;
-        }
-        // Nobody is left to hear of an error; `Queue::close` tells.
-        let _unheard = self.engine.close();
-    }
 }
 
 /// A batch that was taken in part.
@@ -146,7 +116,7 @@ impl Queue {
     }
 
     fn new(engine: Arc<Engine>, home: Option<Home>) -> Queue {
-        Queue { handle: Arc::new(Handle { engine, home, closer: OnceLock::new() }) }
+        Queue { handle: Arc::new(Handle::new(engine, home)) }
     }
 
     /// Takes a row in. Never waits for a sync, with two exceptions that bound memory: when more than

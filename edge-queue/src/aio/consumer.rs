@@ -10,9 +10,9 @@ use futures_core::Stream;
 use tokio::sync::oneshot;
 
 use crate::aio::worker::Worker;
-use crate::consumer::Gap;
 use crate::engine::{Quick, Wait};
 use crate::error::ConsumerError;
+use crate::gap::Gap;
 use crate::lease::{Chunk, Lease};
 use crate::model::Take;
 

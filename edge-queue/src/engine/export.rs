@@ -2,8 +2,8 @@
 
 use std::io::Write;
 
-use crate::consumer::Gap;
 use crate::error::CommitError;
+use crate::gap::Gap;
 use crate::model::HEAD_READ;
 use crate::row::Lane;
 use crate::transfer::{ExportError, Exported, Exporter};

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value, json};
 
 use crate::config::StoreKind;
-use crate::consumer::Gap;
+use crate::gap::Gap;
 use crate::inspect::Inspection;
 use crate::row::{Lane, StoredRow};
 use crate::store::Lost;

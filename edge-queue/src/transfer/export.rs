@@ -6,7 +6,7 @@ use std::io::{self, Write};
 
 use super::block::{Head, Kind, stuff};
 use super::record::{put_gap, put_row};
-use crate::consumer::Gap;
+use crate::gap::Gap;
 use crate::row::{LANES_MAX, Lane, StoredRow};
 use crate::store::StoreError;
 

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 
-use crate::consumer::Gap;
+use crate::gap::Gap;
 use crate::row::{Lane, StoredRow};
 use crate::state::{GapRecord, Reason};
 use crate::store::bytes::{Reader, put_bytes, put_signed, put_varint};

@@ -6,7 +6,7 @@ use std::io::{self, Read};
 
 use super::block::{FORMAT, Found, HEAD, Head, Kind, MAGIC, unstuff};
 use super::record::{get_gap, get_row};
-use crate::consumer::Gap;
+use crate::gap::Gap;
 use crate::row::{LANES_MAX, Lane, StoredRow};
 use crate::store::bytes::Reader;
 

@@ -1,0 +1,47 @@
+//! The one owner of an engine behind all handles of a queue, whose drop closes it.
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use crate::config::Config;
+use crate::engine::Engine;
+
+/// Directory and settings of an open queue.
+pub(crate) struct Home {
+    pub(crate) dir: PathBuf,
+    pub(crate) config: Config,
+}
+
+/// Closes the engine when nobody can use it any more.
+pub(crate) struct Handle {
+    pub(crate) engine: Arc<Engine>,
+    /// `None`: opened in a directory that has no path.
+    pub(crate) home: Option<Home>,
+    closer: OnceLock<Closer>,
+}
+
+/// Closes an engine elsewhere; `false` when it could not.
+type Closer = Box<dyn Fn(Arc<Engine>) -> bool + Send + Sync>;
+
+impl Handle {
+    pub(crate) fn new(engine: Arc<Engine>, home: Option<Home>) -> Handle {
+        Handle { engine, home, closer: OnceLock::new() }
+    }
+
+    /// The last drop hands the closing over instead of doing it.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn close_on(&self, closer: impl Fn(Arc<Engine>) -> bool + Send + Sync + 'static) {
+        // The first async handle's thread does as well as any other's.
+        let _first = self.closer.set(Box::new(closer));
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        if self.closer.get().is_some_and(|close| close(self.engine.clone())) {
+            return;
+        }
+        // Nobody is left to hear of an error; `Queue::close` tells.
+        let _unheard = self.engine.close();
+    }
+}
