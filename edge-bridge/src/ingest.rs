@@ -3,6 +3,8 @@
 //! The listener (or the client of a local broker) asks an [`Ingest`]; what becomes of the PUBACK is the [receipt chain](crate::chain)'s
 //! business.
 
+use std::net::SocketAddr;
+
 use bytes::Bytes;
 
 use crate::bridge::rules::Rules;
@@ -48,6 +50,9 @@ pub struct Now {
 pub struct Inbound {
     /// The publisher's client identifier; empty if it is not known (behind a local broker).
     pub client: Utf8,
+    /// Address of the publisher's connection; of a will, that of the connection that left it. `None` where the listener was not told it
+    /// ([`Listener::accept_from`](crate::listener::Listener::accept_from)), and behind a local broker.
+    pub peer: Option<SocketAddr>,
     /// Topic of the message.
     pub topic: Utf8,
     /// The message; a slice of the receive buffer: copy what is kept for long.
@@ -68,10 +73,11 @@ pub struct Inbound {
 }
 
 impl Inbound {
-    /// A message from `client`, no will.
+    /// A message from `client`, no will, from an unknown address.
     pub fn new(client: Utf8, version: Version, publish: &crate::wire::Publish) -> Self {
         Self {
             client,
+            peer: None,
             topic: publish.topic.clone(),
             payload: publish.payload.clone(),
             properties: publish.properties.clone(),

@@ -171,7 +171,8 @@ impl<I: Ingest> Listener<I> {
         let Some((key, client)) = state.client.and_then(|key| Some((key, self.clients.get(key)?))) else {
             return;
         };
-        let message = Inbound::new(client.id.clone(), state.session.version(), publish);
+        let mut message = Inbound::new(client.id.clone(), state.session.version(), publish);
+        message.peer = state.peer;
         if let Err(error) = self.check_topic(&publish.topic) {
             self.refuse_topic(now, id, &message, ack, error);
             return;

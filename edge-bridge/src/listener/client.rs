@@ -1,6 +1,7 @@
 //! A client's session (§4.1): what the listener knows of it between two connections.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 
 use super::offline_queue::OfflineQueue;
 use crate::chain::ConnectionId;
@@ -54,6 +55,8 @@ pub(super) struct PendingWill {
     /// Time to publish it; `None` while the client is connected.
     pub(super) due_ms: Option<u64>,
     pub(super) version: crate::wire::Version,
+    /// Address of the connection that left it.
+    pub(super) peer: Option<SocketAddr>,
 }
 
 /// All sessions, by number and by client identifier.

@@ -101,7 +101,7 @@ impl<I: Ingest> Listener<I> {
         self.account_client(key);
         let Some(client) = self.clients.get(key) else { return };
         let mut message = Inbound::new(client.id.clone(), will.version, &will.publish);
-        message.will = true;
+        (message.will, message.peer) = (true, will.peer);
         self.receive(now, NOWHERE, key, &will.publish, message, None);
     }
 }

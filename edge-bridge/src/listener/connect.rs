@@ -1,5 +1,7 @@
 //! CONNECT: who may come in, and which session goes on (§3.1, §4.1).
 
+use std::net::SocketAddr;
+
 use super::client::PendingWill;
 use super::message::{of_will, owned};
 use super::{ClientKey, Event, Listener, Output};
@@ -40,7 +42,7 @@ impl<I: Ingest> Listener<I> {
         client.connection = Some(id);
         client.expiry_s = expiry_s;
         client.ends_ms = None;
-        client.will = will(connect, expiry_s).filter(|_| will_error.is_none());
+        client.will = will(connect, expiry_s, state.peer).filter(|_| will_error.is_none());
         state.client = Some(key);
         state.session.accept(now.up_ms, accept);
         self.chain.open(id, None);
@@ -144,11 +146,12 @@ impl<I: Ingest> Listener<I> {
     }
 }
 
-fn will(connect: &Connect, expiry_s: u32) -> Option<PendingWill> {
+fn will(connect: &Connect, expiry_s: u32, peer: Option<SocketAddr>) -> Option<PendingWill> {
     connect.will.as_ref().map(|will| PendingWill {
         publish: of_will(will),
         delay_s: will.properties.u32(PropertyId::WillDelayInterval).unwrap_or(0).min(expiry_s),
         due_ms: None,
         version: connect.version,
+        peer,
     })
 }

@@ -1,5 +1,7 @@
 //! Connection of a client: its session, and the counts that its limits need.
 
+use std::net::SocketAddr;
+
 use super::client::ClientKey;
 use super::unwritten::Unwritten;
 use crate::session::{self, Session};
@@ -8,6 +10,7 @@ use crate::session::{self, Session};
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) session: Session,
+    pub(super) peer: Option<SocketAddr>,
     /// Known from CONNECT on.
     pub(super) client: Option<ClientKey>,
     /// Bytes given to the caller and not yet written.

@@ -1,6 +1,8 @@
 //! Places of network connections. Back-pressure leaves connections unread, and a full queue may last for days: those whose peer is gone, or
 //! that wait for longest, make place for new ones, so that publishers that cannot be served lock out nobody else.
 
+use std::net::SocketAddr;
+
 use bytes::BytesMut;
 
 use super::{Connection, Due, Listener, Unwritten};
@@ -17,6 +19,11 @@ impl<I: Ingest> Listener<I> {
     /// [may not be read](Self::may_read) and whose peer is [gone](super::Input::Gone), or else has waited for 10 s, longest first; `None` if
     /// there is no such connection: close it.
     pub fn accept(&mut self, now: Now) -> Option<ConnectionId> {
+        self.accept_from(now, None)
+    }
+
+    /// As [`accept`](Self::accept), with the peer's address, which the [`Ingest`] sees with each message ([`Inbound::peer`](crate::ingest::Inbound::peer)).
+    pub fn accept_from(&mut self, now: Now, peer: Option<SocketAddr>) -> Option<ConnectionId> {
         if self.connections.len() >= self.config.max_connections && !self.displace(now) {
             return None;
         }
@@ -25,6 +32,7 @@ impl<I: Ingest> Listener<I> {
         let session = Session::server(now.up_ms, id.0, self.config.session.clone());
         let connection = Connection {
             session,
+            peer,
             client: None,
             unwritten: Unwritten::default(),
             answered: 0,

@@ -2,7 +2,7 @@
 
 use edge_bridge::listener::{Config, Event};
 use edge_bridge::session::Closed;
-use edge_bridge::wire::{Connect, PropertyId, QoS, ReasonCode, Subscription, Version};
+use edge_bridge::wire::{Connect, Packet, PropertyId, QoS, ReasonCode, Subscription, Version};
 
 use crate::listener_support::*;
 use crate::site;
@@ -80,4 +80,21 @@ fn events_name_the_client_and_the_reason() {
         Event::Disconnected { connection, client: Some(client), why: Closed::Transport },
     ];
     assert_eq!(site.events, expected);
+}
+
+/// A message names where it came from; a will, where its connection did.
+#[test]
+fn messages_and_wills_carry_their_peers_address() {
+    let mut site = site();
+    let address = "192.0.2.7:4711".parse().unwrap();
+    let connection = site.listener.accept_from(site.now, Some(address)).unwrap();
+    let peer = Peer { connection, version: Version::V5 };
+    let connect = Connect { will: will("store/gone", &[]), ..connect("c", Version::V5) };
+    site.send(peer, &[Packet::Connect(Box::new(connect)), qos0("a", "x"), publish(1, "store/x", "x")]);
+    site.cut(peer);
+    let nobody = site.client("unknown", Version::V311);
+    site.send(nobody, &[qos0("a", "x")]);
+    let seen: Vec<_> = site.listener.ingest_mut().seen.iter().map(|m| (m.topic.as_str(), m.peer)).collect();
+    let from = Some(address);
+    assert_eq!(seen, [("a", from), ("store/x", from), ("store/gone", from), ("a", None)]);
 }

@@ -209,13 +209,14 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
         // Acknowledgements are small and wait for nobody. An error would only cost time.
         let _ = stream.set_nodelay(true);
         probe_when_idle(&stream, PROBE_AFTER);
-        let accepted = self.listener.accept(self.now());
+        let address = stream.peer_addr().ok();
+        let accepted = self.listener.accept_from(self.now(), address);
         self.outputs();
         let Some(id) = accepted else {
             self.turned_away.note(Instant::now(), &"the limit of connections is reached");
             return;
         };
-        self.addresses.extend(stream.peer_addr().ok().map(|address| (id, address)));
+        self.addresses.extend(address.map(|address| (id, address)));
         let stream = Counted::new(stream, Arc::clone(&self.bytes));
         let outbox = Arc::new(Outbox::default());
         self.outboxes.insert(id, Arc::clone(&outbox));
