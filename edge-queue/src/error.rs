@@ -116,7 +116,7 @@ pub enum ConsumerError {
         /// Longest name in bytes.
         limit: usize,
     },
-    /// More consumers than the limit.
+    /// The limit of consumers is reached.
     TooMany {
         /// Most consumers a queue keeps.
         limit: usize,

@@ -87,7 +87,7 @@ pub(crate) fn planted(flaw: Flaw) -> bool {
     PLANTED.get() == Some(flaw)
 }
 
-/// No bug is planted outside of tests.
+/// Returns whether a bug is planted: never outside of tests.
 #[cfg(not(feature = "testing"))]
 pub(crate) const fn planted(_flaw: Flaw) -> bool {
     false

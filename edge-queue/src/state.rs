@@ -15,7 +15,7 @@ pub enum Reason {
     Overflow = 1,
     /// Drop-oldest made room; the row had been leased and returned, so upstream may have it.
     OverflowUnconfirmed = 2,
-    /// No free segment although the limits had room.
+    /// No segment was free although the limits had room.
     Fragmented = 3,
     /// Its time to live or the queue's `max_age` passed.
     Expired = 4,
@@ -162,7 +162,7 @@ pub struct ConsumerState {
 pub struct LaneState {
     /// Number the next row will get.
     pub next: Seq,
-    /// No row below is wanted by anyone.
+    /// Number below which no consumer wants a row.
     pub floor: Seq,
     /// Rows still wanted by somebody.
     pub rows: u64,
@@ -186,7 +186,7 @@ impl Default for LaneState {
 pub struct State {
     /// Random number made at creation.
     pub gateway: u64,
-    /// Raised by every open, durably, before the first push.
+    /// Number of the start, raised durably by every open before the first push.
     pub epoch: u32,
     /// Number of lanes in use.
     pub lanes: u8,

@@ -115,7 +115,7 @@ pub enum Health {
         kind: FaultKind,
         /// The failure, in words.
         reason: String,
-        /// For how long, in milliseconds.
+        /// Time since the failure began, in milliseconds.
         since_ms: u64,
     },
 }

@@ -152,7 +152,7 @@ impl Consumer {
         }
     }
 
-    /// Number of ready rows that fit into `take`, at least one.
+    /// Returns the number of ready rows that fit into the limits of `take`, at least one.
     fn fitting(&self, take: Take) -> usize {
         let mut room = take.bytes;
         let fits = |lease: &&Lease| {

@@ -74,7 +74,7 @@ impl Config {
         [lanes * ram::PER_LANE, consumers, unwritten].into_iter().fold(store, u64::saturating_add)
     }
 
-    /// With the largest byte limit whose file fits; `None` when not even this one does.
+    /// Returns the configuration with the largest byte limit whose file fits; `None` when not even this one does.
     fn grown_to(self, disk_bytes: u64) -> Option<Config> {
         let fits = |config: &Config| config.validate().is_ok() && config.disk_bytes() <= disk_bytes;
         if !fits(&self) {

@@ -22,7 +22,7 @@ pub enum Order {
     /// Cost: no RAM; each time the consumer falls behind in the middle of a backlog, one range of acknowledgements.
     /// Beyond 512 of those order is fifo until the backlog has closed some.
     LiveFirst {
-        /// Of so many rows one is the backlog's, 2 to 1000. 4 in [`Order::live_first`].
+        /// Rows leased for each one of the backlog, that one counted: 2 to 1000. 4 in [`Order::live_first`].
         backlog_one_in: u32,
         /// Live rows that may wait before all of them become backlog, 1 to 10 000. 64 in [`Order::live_first`].
         behind_rows: u32,

@@ -123,7 +123,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Nobody waits under this number any more.
+    /// Forgets the waker of an async consumer that waits no longer.
     #[cfg(feature = "tokio")]
     pub(crate) fn forget_waiter(&self, waiter: u64) {
         lock(&self.wakers).retain(|(of, _)| *of != waiter || planted(Flaw::WakerKept));

@@ -69,7 +69,7 @@ pub(crate) struct Engine {
     wrote: AtomicBool,
     /// Blocked consumers sleep on it, with `model`.
     rows: Condvar,
-    /// Of async consumers that wait, by waiter: at most one each, whatever became of the future.
+    /// Wakers of async consumers that wait, by waiter: at most one each, whatever became of the future.
     wakers: Mutex<Vec<(u64, Waker)>>,
     /// Set while anybody waits for rows: spares a system call per push.
     someone_waits: AtomicBool,

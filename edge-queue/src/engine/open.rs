@@ -1,4 +1,4 @@
-//! From a directory to a running engine.
+//! Opening: makes a running engine of a directory.
 
 use std::io::ErrorKind;
 use std::sync::atomic::{AtomicBool, AtomicU64};

@@ -21,14 +21,14 @@ impl StoreWatchdog {
         self.began.store(up_ms.saturating_add(1), Ordering::Relaxed);
     }
 
-    /// For how long it was stalled, if it was.
+    /// Ends a call of the store; returns the time for which it counted as stalled, if it did.
     pub(super) fn end(&self, up_ms: u64) -> Option<u64> {
         let stalled = self.stalled_ms(up_ms);
         self.began.store(0, Ordering::Relaxed);
         stalled
     }
 
-    /// For how long the call has been under way; 0 when there is none.
+    /// Returns the time for which a call has been under way, in milliseconds; 0 without one.
     pub(super) fn busy_ms(&self, up_ms: u64) -> u64 {
         match self.began.load(Ordering::Relaxed) {
             0 => 0,

@@ -54,9 +54,9 @@ impl Call {
 pub enum Verdict {
     /// The call goes to the medium.
     Make,
-    /// It is not made and says that it was. A call that gives something back is made all the same.
+    /// The call is not made and returns success. One that gives something back, such as a read, is made all the same.
     Pretend,
-    /// It is not made and fails so.
+    /// The call is not made and returns this error.
     Fail(io::Error),
 }
 

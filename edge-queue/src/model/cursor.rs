@@ -69,7 +69,7 @@ pub(crate) struct Cursor {
     pub(crate) leased_weight: u64,
     pub(crate) leased_bytes: u64,
     pub(crate) parked: usize,
-    /// No row of the backlog below needs to be looked at for the next lease.
+    /// Number from which on the next lease looks for rows of the backlog: nothing below it can be leased.
     pub(crate) backlog_next: Seq,
     /// Rows from here on are not handed out: the end of a scan.
     pub(crate) until: Seq,
@@ -103,7 +103,7 @@ impl Cursor {
         cursor
     }
 
-    /// As it was when the queue was closed. `lane` is what the lane held, for a planted bug.
+    /// Makes a cursor of the position that was written to disk. `lane` is what the lane held, for a planted bug.
     pub(crate) fn recovered(mut pos: Position, lane: Usage) -> Cursor {
         pos.floor = pos.floor.max(1);
         let done = pos.settled();

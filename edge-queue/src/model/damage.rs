@@ -60,7 +60,7 @@ impl Reckoning {
         }
     }
 
-    /// Nobody wants a row any more.
+    /// Takes a row that no consumer wants any more out of the count of a damaged lane.
     pub(super) fn remove(&mut self, lane: usize, seq: Seq, size: Size) {
         if self.progress.has_read(lane, seq) {
             self.usage.sub(size);

@@ -95,7 +95,7 @@ pub(crate) struct LaneModel {
     pub(crate) id: Lane,
     pub(crate) limits: LaneLimits,
     pub(crate) next: Seq,
-    /// No live row is below; follows the consumers' floors at each commit.
+    /// Number below which the lane has no row any more; follows the consumers' floors at each commit.
     pub(crate) floor: Seq,
     pub(crate) usage: Usage,
     /// Live rows that some consumer has leased.

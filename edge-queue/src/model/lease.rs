@@ -21,7 +21,7 @@ pub(crate) const AHEAD: ReadLimit = ReadLimit { rows: 256, bytes: 64 * 1024 };
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Take {
     pub(crate) rows: usize,
-    /// As the limits count rows.
+    /// Bytes of the row as the limits count them.
     pub(crate) bytes: u64,
 }
 
@@ -214,7 +214,8 @@ impl Model {
         }
     }
 
-    /// At most half of a lane is leased, so that drop-oldest has something left to drop; one row always goes.
+    /// Returns whether a row may be leased: at most half of a lane is, so that drop-oldest has something left to
+    /// drop; one row always goes.
     fn may_lease(&self, consumer: usize, lane: usize, size: Size) -> bool {
         let Some(l) = self.lanes.get(lane) else { return false };
         let own = self.consumers.get(consumer).and_then(|r| Some((r.limits, r.lanes.get(lane)?)));

@@ -7,7 +7,7 @@ use crate::row::Seq;
 /// Leases that end by time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LeaseLimits {
-    /// No lease ends before this up time.
+    /// Up time before which no lease ends.
     next_ms: u64,
     /// Turns of leases: raised when one ended by time, so that what is left of it is told from a later lease of the same row.
     turn: u32,

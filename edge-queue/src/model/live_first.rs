@@ -19,7 +19,7 @@ pub(crate) enum LanePart {
 pub(crate) struct LiveFirst {
     /// Rows from here on are live, those below are backlog.
     from: Seq,
-    /// No live row below needs to be looked at for the next lease.
+    /// Number from which on the next lease looks for live rows: nothing below it can be leased.
     pub(crate) next: Seq,
     /// Live rows handed out since the last row of the backlog.
     run: u32,

@@ -219,7 +219,7 @@ impl Model {
         self.settle_totals(consumer, lane);
     }
 
-    /// Nobody wants the row any more.
+    /// Removes a row that no consumer wants any more from the lane's counters.
     fn remove(&mut self, lane: usize, seq: Seq, size: Size, up_ms: u64) {
         self.recount_removed(lane, seq, size);
         if let Some(reckoning) = &mut self.reckoning {

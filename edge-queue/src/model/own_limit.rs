@@ -104,7 +104,8 @@ impl Model {
     }
 }
 
-/// At most half of what a consumer may have queued is leased to it, so that there is something left to give up.
+/// Returns whether a row may be leased: at most half of what a consumer may have queued is, so that there is
+/// something left to give up.
 pub(super) fn may_lease(limits: &ConsumerConfig, cursor: &Cursor, size: Size) -> bool {
     let within = |limit: Option<u64>, leased: u64, more: u64| {
         limit.is_none_or(|max| leased.saturating_add(more) <= max / 2)

@@ -58,13 +58,13 @@ enum Unwritten {
     Full,
 }
 
-/// Outcome of making room in a lane.
+/// Outcome of an attempt to make room in a full lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MadeRoom {
     Freed,
     /// The sizes of the oldest rows must be read first.
     NeedHead,
-    /// No row can go.
+    /// No row can be given up.
     Nothing,
 }
 

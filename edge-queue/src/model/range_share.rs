@@ -62,7 +62,8 @@ impl Model {
         !planted(Flaw::RangesUnbounded) && (0..self.consumers.len()).any(exceeds)
     }
 
-    /// While ranges are short, the number from which on rows of a lane may be given up: behind everything that is leased.
+    /// Returns the number from which on rows of a lane may be given up while ranges are short: behind everything that is
+    /// leased.
     pub(super) fn evict_from(&self, at: usize) -> Option<Seq> {
         if planted(Flaw::RangesUnbounded)
             || (0..self.consumers.len()).all(|consumer| self.range_free(consumer))

@@ -57,7 +57,7 @@ impl Usage {
         self.bytes = self.bytes.saturating_sub(other.bytes);
     }
 
-    /// Without rows nothing is left: a lost row's bytes were a guess.
+    /// Sets everything to zero once no row is left, since a lost row's bytes were a guess.
     pub(super) fn end(&mut self) {
         if self.rows == 0 {
             *self = Usage::default();

@@ -24,7 +24,7 @@ pub enum ClockSync {
     Timesyncd,
     /// The program was told so: [`SystemClock::assume_synced`](super::SystemClock::assume_synced).
     Assumed,
-    /// No source says that it is right.
+    /// No source says that the clock is right.
     Unknown,
 }
 

@@ -50,7 +50,8 @@ impl DoneRows {
         first > last || self.open(first, last).is_none()
     }
 
-    /// Of `first..=last`, the first and the last number that are not done, and how many there are.
+    /// Returns the first and the last number of `first..=last` that are not done, and how many there are; `None` if
+    /// all are.
     #[must_use]
     pub fn open(&self, first: Seq, last: Seq) -> Option<(Seq, Seq, u64)> {
         let (mut at, mut open) = (first, None::<(Seq, Seq, u64)>);

@@ -1,5 +1,5 @@
-//! Fewer lanes than before: refused while rows wait in those that would go. Moving them to another lane would change
-//! their identity, and a hub that has seen them would take them for new ones.
+//! Check of an open with fewer lanes than before: refused while rows wait in those that would go. Moving them to
+//! another lane would change their identity, and a hub that has seen them would take them for new ones.
 #![deny(clippy::indexing_slicing)]
 
 use crate::error::{ConfigError, OpenError};

@@ -5,8 +5,8 @@
 use crate::row::Seq;
 use crate::state::{LaneState, Position};
 
-/// Above it nothing is believed: at a million rows a second a queue gets here in 36 000 years. Sums of a few stay far from
-/// the end of their type.
+/// Largest number that is believed: at a million rows a second a queue gets here in 36 000 years, and sums of a few stay
+/// far from the end of their type.
 pub(crate) const NUMBER_MAX: u64 = 1 << 60;
 
 /// Returns whether a row can have this number.

@@ -13,7 +13,7 @@ const SECTOR_BYTES: u64 = 512;
 /// operations are decided apart from the data in every case but `Kept`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// None of the data arrived.
+    /// Nothing of the write arrived.
     Lost,
     /// Every unsynced write arrived.
     Kept,

@@ -22,7 +22,7 @@ pub enum FaultError {
 /// A failure to be planted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// In which kind of call.
+    /// Kind of the call that fails.
     pub call: Call,
     /// Number of calls of that kind that still succeed first, from when the fault is planted.
     pub after: u64,

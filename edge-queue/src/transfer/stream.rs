@@ -53,9 +53,9 @@ impl StreamEnd {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StreamError {
-    /// It could not be read.
+    /// The stream could not be read.
     Read(io::Error),
-    /// It was written by a newer version of this crate.
+    /// The stream was written by a newer version of this crate.
     NewerFormat {
         /// Version that the stream has.
         found: u16,
@@ -239,7 +239,7 @@ impl<R: Read> Stream<R> {
         self.end.bytes_damaged += bytes as u64;
     }
 
-    /// To where a header may begin next.
+    /// Skips to the next place where a header may begin.
     fn skip_to_magic(&mut self) {
         let rest = self.rest();
         let next = (1..rest.len()).find(|at| rest.get(*at..).is_some_and(|r| r.starts_with(MAGIC)));

@@ -81,7 +81,7 @@ impl OutstandingReceipts {
         Some(ticket)
     }
 
-    /// Takes the receipts of all rows below `end`.
+    /// Hands out the receipts still owed to producers of all rows below `end`.
     pub(in crate::model) fn take_below(&mut self, end: Seq, mut give: impl FnMut(Ticket)) {
         while let Some(entry) = self.entries.front_mut().filter(|entry| entry.first < end) {
             if entry.end() <= end {

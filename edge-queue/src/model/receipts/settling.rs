@@ -6,7 +6,7 @@ use crate::receipt::Receipt;
 /// Receipts of rows that were given up, until the commit that records the losses.
 #[derive(Default)]
 pub(in crate::model) struct Settling {
-    /// For the next commit.
+    /// Receipts that the next commit gives.
     due: Vec<(Ticket, Receipt)>,
     in_commit: Vec<(Ticket, Receipt)>,
     /// Up time since which the oldest waits.
@@ -53,7 +53,7 @@ impl Settling {
         self.due.append(&mut self.in_commit);
     }
 
-    /// No commit will come.
+    /// Refuses all receipts that waited for a commit, since none will come.
     pub(in crate::model) fn refuse_all(&mut self, out: &mut Outbox) {
         self.due.drain(..).chain(self.in_commit.drain(..)).for_each(|(ticket, _)| out.refuse(ticket));
     }

@@ -34,8 +34,8 @@ impl Ballast {
         dir.remove(NAME).and_then(|()| dir.sync()).is_ok()
     }
 
-    /// Returns whether `bytes` of new rows may be written. Without ballast only what deletions gave back may be used, half
-    /// of it since redb copies pages, so that the space that lets rows be deleted is never eaten by new ones.
+    /// Returns whether `bytes` of new rows may be written. Without ballast only half of what deletions gave back may be
+    /// used, since redb copies pages: the space that lets rows be deleted is never taken by new ones.
     pub(super) fn admits(&mut self, dir: &dyn Dir, bytes: u64) -> bool {
         if bytes == 0 || self.held {
             return true;

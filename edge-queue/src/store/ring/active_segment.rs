@@ -43,7 +43,7 @@ impl ActiveSegment {
         ActiveSegment { slot, generation, pages, next: next.min(pages), spare: None, grown: None }
     }
 
-    /// Pages left for frames of any size.
+    /// Returns the number of pages that are still free in the segment.
     pub(super) fn left(&self) -> usize {
         self.pages.saturating_sub(self.next) as usize
     }

@@ -12,7 +12,7 @@ use crate::state::State;
 use crate::store::plausibility::NUMBER_MAX;
 
 const MAGIC: &[u8; 4] = b"EDGC";
-/// Behind the superblock's own sector.
+/// Offset in a superblock's page: behind the superblock's own sector.
 const AT: usize = 512;
 const BODY: usize = AT + 32;
 const CRC_AT: usize = BODY - 4;

@@ -58,7 +58,7 @@ impl FreeSlots {
         self.written.push_back(slot);
     }
 
-    /// Not to be written before [`FreeSlots::release`].
+    /// Holds a slot back, so that it is not written before [`FreeSlots::release`].
     pub(super) fn hold(&mut self, slot: u32) {
         self.held.push_back(Held { slot, suspect: false });
     }

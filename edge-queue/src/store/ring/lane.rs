@@ -21,7 +21,7 @@ const CHANGES_PAGES: usize = 4;
 #[derive(Debug)]
 pub(super) struct LaneLog {
     pub(super) lane: u8,
-    /// In use, in the order they were written.
+    /// Segments in use, in the order in which they were written.
     pub(super) segments: Vec<Segment>,
     pub(super) free: FreeSlots,
     pub(super) tail: Option<ActiveSegment>,
@@ -37,7 +37,8 @@ pub(super) struct LaneLog {
     pub(super) pending: Vec<Placed>,
     /// Segments begun by it.
     opened: usize,
-    /// Of them, those that were durable when the held slots were released: their snapshot alone has what these had.
+    /// Number of those segments that were durable when the held slots were released: their snapshot alone has what
+    /// these slots had.
     relied_on: usize,
     undo: Counters,
     /// Run and commit whose snapshot is the newest, when slots were last given up.
@@ -131,7 +132,7 @@ impl LaneLog {
         self.opened = 0;
     }
 
-    /// No row of `done` is asked for again.
+    /// Notes the rows that nobody asks for again, and frees the segments that hold no others.
     pub(super) fn advance(&mut self, done: &DoneRows) {
         if done.floor() >= self.done.floor() {
             self.done.clone_from(done);
@@ -185,8 +186,8 @@ impl LaneLog {
         self.free.next_blank().filter(|_| near && worth_filling(self.usual))
     }
 
-    /// With no segment to write to and none free nothing could ever be noted again, and so none be freed: the oldest is
-    /// given up. Only damage leads here; the reader reports its rows as lost.
+    /// Gives the oldest segment up where there is none to write to and none free, since nothing could ever be noted
+    /// again, and so none be freed. Only damage leads here; the reader reports the rows as lost.
     pub(super) fn keep_writable(&mut self) {
         if self.tail.is_none() && self.free.len() == 0 && self.segments.len() > 1 {
             let oldest = self.segments.remove(0);

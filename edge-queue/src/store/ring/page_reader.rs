@@ -28,7 +28,7 @@ pub(super) struct Pages<'a> {
 /// Pages that were given up: they could not be read for a long time, while others could.
 #[derive(Debug, Default)]
 pub(super) struct Unread {
-    /// By where they end in the file.
+    /// Pages given up, by their end in the file.
     pages: RefCell<BTreeSet<u64>>,
     /// An unreadable page is given up; otherwise it makes the read fail.
     gives_up: Cell<bool>,
@@ -67,7 +67,7 @@ impl<'a> Pages<'a> {
         Pages { medium, geometry, down: RefCell::new(None), unread: None, skipped: Cell::new(0) }
     }
 
-    /// For a ring in use.
+    /// Makes a reader for a ring in use, where an unreadable page fails the read at first and is given up later.
     pub(super) fn patient(self, unread: &'a Unread) -> Pages<'a> {
         Pages { unread: Some(unread), ..self }
     }
@@ -108,7 +108,7 @@ impl<'a> Pages<'a> {
         }
     }
 
-    /// Nobody can wait while a ring is opened: there a page is tried again at once.
+    /// Reads a page; while a ring is opened, where nobody can wait, a failed read is tried again at once.
     fn try_read(&self, offset: u64, page: &mut [u8]) -> io::Result<()> {
         let tries = if self.unread.is_none() { OPEN_TRIES } else { 1 };
         let mut last = Ok(());

@@ -15,7 +15,7 @@ pub(super) struct Quarantine {
 }
 
 impl Quarantine {
-    /// For a look that leaves no trace: keeps nothing.
+    /// Makes a quarantine that keeps nothing, for a look that leaves no trace.
     pub(super) fn nowhere() -> Quarantine {
         Quarantine { files: FILES_MAX, bytes: 0 }
     }

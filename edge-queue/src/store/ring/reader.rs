@@ -1,4 +1,4 @@
-//! Reading rows: the index of the segment being read, one frame in RAM, and what is to be said about damage.
+//! Reader of rows: the index of the segment being read, one frame in RAM, and the damage that is to be reported.
 #![deny(clippy::indexing_slicing)]
 
 use std::collections::BTreeSet;

@@ -25,7 +25,7 @@ const COPY: ReadLimit = ReadLimit { rows: 4096, bytes: 512 * 1024 };
 
 /// Obstacle to a new file.
 enum Stop {
-    /// More waits in this lane than the new limits hold.
+    /// More rows wait in this lane than the new limits hold.
     TooMuch(Lane),
     Error(OpenError),
 }

@@ -41,7 +41,7 @@ pub(super) struct Before {
 }
 
 impl Before {
-    /// At the start of a frame.
+    /// Returns the values at the start of a frame, before its first row.
     pub(super) fn frame(epoch: u32, first_seq: Seq) -> Before {
         Before { epoch, seq: first_seq, stamp: None }
     }
@@ -198,7 +198,7 @@ impl RowRef<'_> {
 }
 
 impl Cursor {
-    /// At the start of a frame's body.
+    /// Makes a cursor at the start of a frame's body.
     pub(super) fn new(lane: u8, epoch: u32, first_seq: Seq) -> Cursor {
         Cursor { at: 0, lane: Lane(lane), before: Before::frame(epoch, first_seq) }
     }

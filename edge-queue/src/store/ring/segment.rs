@@ -68,7 +68,7 @@ impl Segment {
         (self.epoch, self.commit) == (head.epoch, head.commit)
     }
 
-    /// From the segment's first frame.
+    /// Makes a segment of its first frame's header.
     pub(super) fn of(head: &Head) -> Segment {
         let start = Counters {
             next: head.base,
@@ -253,8 +253,8 @@ pub(super) enum Slot {
     Headless(Segment),
 }
 
-/// Of frames that are there twice (an open copies some, see `scan.rs`), leaves out those that are not whole: the copy
-/// may be torn, and without looking at bodies it would replace the original.
+/// Leaves out frames that are not whole and are there twice (an open copies some, see `scan.rs`): the copy may be
+/// torn, and without looking at bodies it would replace the original.
 fn drop_broken_copies(frames: &mut Vec<Placed>, reader: &mut PageReader<'_>) {
     let key = |p: &Placed| (p.head.epoch, p.head.counter);
     let mut seen = BTreeSet::new();

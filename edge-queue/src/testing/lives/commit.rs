@@ -42,7 +42,7 @@ impl Lives {
         Ok(!closed && self.rest(store)?)
     }
 
-    /// Between commits: space is given up, and sometimes made ready.
+    /// Does what a queue does between commits: gives done rows up, and sometimes prepares space.
     fn rest(&mut self, store: &mut dyn Store) -> Result<bool, Violation> {
         let mut given = (0..LANES).map(Lane).map(|lane| store.advance(lane, &self.durable.done(lane)));
         let mut done = given.find(Result::is_err).unwrap_or(Ok(()));

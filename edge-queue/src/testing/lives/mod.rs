@@ -101,7 +101,7 @@ impl Lives {
         Ok(lives)
     }
 
-    /// From here on rows are held now and then while the region goes on being used around them.
+    /// Makes lives in which rows are held now and then while the region goes on being used around them.
     #[must_use]
     pub fn holding(mut self) -> Lives {
         self.holds = true;

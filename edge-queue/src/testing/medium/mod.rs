@@ -42,10 +42,10 @@ pub struct SimCounters {
 pub enum SyncBug {
     /// Syncs return `Ok` and do nothing.
     Nothing,
-    /// They leave out what lies at or beyond this offset: some lanes, or all but the superblock.
+    /// Syncs leave out what lies at or beyond this offset: some lanes, or all but the superblock.
     OnlyBelow(u64),
-    /// One that failed is called again, and its `Ok` is believed, as databases did for twenty years: Linux has marked
-    /// the pages clean.
+    /// A sync that failed is called again, and its `Ok` is believed, as databases did for twenty years: Linux has
+    /// marked the pages clean.
     Retried,
 }
 

@@ -173,8 +173,9 @@ impl Scan {
         }
     }
 
-    /// The end, or behind a broken frame after it that was synced: that is a loss even there. Of a grown frame it may be the
-    /// newest copy alone: what the one before it does not have is lost.
+    /// Returns the log's end; where broken frames follow that were surely synced, the place behind the last of them, so that
+    /// their rows count as lost. Of a grown frame the newest copy alone may be broken: then what the copy before it does not
+    /// have is lost.
     fn after_synced(&self, frames: &Frames, at: Counters) -> Counters {
         let heads = frames.broken.iter().map(|placed| &placed.head);
         let lost =
