@@ -22,41 +22,8 @@ pub(crate) struct Meaning<'a>(pub(crate) &'a Config, pub(crate) ClockSync, pub(c
 impl fmt::Display for Meaning<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(config, clock, files) = *self;
-        let sizing = sizing(config);
         writeln!(f, "gateway       {}", config.id)?;
-        match &config.local {
-            Local::Listen { address, accept_control_characters, limits } => {
-                writeln!(f, "local         sensors connect to {address}, MQTT 3.1.1 and 5")?;
-                writeln!(
-                    f,
-                    "              at most {} connections, packets of {}, {} held for all of them",
-                    limits.max_connections,
-                    human_bytes(limits.max_packet.into()),
-                    human_bytes(limits.max_memory)
-                )?;
-                let fit = files.connections(limits.max_connections);
-                if fit < limits.max_connections {
-                    writeln!(
-                        f,
-                        "              of them only {fit} on this machine: {} open files are the limit (LimitNOFILE, ulimit -Hn)",
-                        files.hard
-                    )?;
-                }
-                if *accept_control_characters {
-                    writeln!(
-                        f,
-                        "              control characters in topics are accepted: the hub may refuse them"
-                    )?;
-                }
-            }
-            Local::Broker { host, port, client_id, topics } => {
-                writeln!(
-                    f,
-                    "local         subscribes {} at {host}:{port} as {client_id}",
-                    topics.join(", ")
-                )?;
-            }
-        }
+        local(f, &config.local, files)?;
         hub(f, config)?;
         for (index, route) in config.routes.iter().enumerate() {
             let lane = config.queue.lanes.get(usize::from(route.lane)).map_or("?", String::as_str);
@@ -79,49 +46,91 @@ impl fmt::Display for Meaning<'_> {
                 if address.ip().is_loopback() { "" } else { ", for whoever reaches it: nobody logs in" };
             writeln!(f, "metrics       http://{address}/metrics, /healthz, /readyz{who}")?;
         }
-        writeln!(f, "clock         on this machine {clock}")?;
-        if !clock.is_synced() {
-            writeln!(
-                f,
-                "              until it is, no reading is judged to be ahead of it, and after a restart of the machine\n              \
-                 max_age counts from that; [clock] trusted = true if it is right all the same"
-            )?;
-        }
-        writeln!(f)?;
-        writeln!(f, "At {MESSAGES_PER_SECOND} messages/s of {MESSAGE_BYTES} bytes:")?;
-        writeln!(
-            f,
-            "  outage covered   {} ({:.1} h); reached first: {}",
-            human_duration(sizing.outage),
-            sizing.outage.as_secs_f64() / 3_600.0,
-            sizing.reached_first
-        )?;
-        let then = match config.queue.on_full {
-            OnFull::DropOldest => "the oldest unsent messages are given up, counted and reported",
-            OnFull::DropNewest => "new messages are given up, counted and reported",
-            OnFull::Reject => "new messages are not acknowledged: sensors keep them",
-        };
-        writeln!(f, "  then             {then}")?;
-        writeln!(f, "  disk reserved    {}", human_bytes(sizing.disk_bytes))?;
-        writeln!(f, "  RAM at most      {}, whatever is queued", human_bytes(sizing.ram_bytes))?;
-        writeln!(
-            f,
-            "  PUBACK within    {} of a message, online and offline",
-            human_duration(sizing.receipt)
-        )?;
-        writeln!(
-            f,
-            "  lost on power cut or kill: nothing that was acknowledged (QoS 1) and that no filter holds; QoS 0 messages"
-        )?;
-        writeln!(f, "                   of the last {} may be lost", human_duration(sizing.receipt))?;
-        if matches!(config.local, Local::Broker { .. }) {
-            writeln!(
-                f,
-                "  the local broker acknowledges from its own RAM: what it has not handed over is its risk"
-            )?;
-        }
-        Ok(())
+        wall_clock(f, clock)?;
+        costs(f, config)
     }
+}
+
+/// Writes where sensors come in, and how many of them fit.
+fn local(f: &mut fmt::Formatter<'_>, local: &Local, files: OpenFiles) -> fmt::Result {
+    match local {
+        Local::Listen { address, accept_control_characters, limits } => {
+            writeln!(f, "local         sensors connect to {address}, MQTT 3.1.1 and 5")?;
+            writeln!(
+                f,
+                "              at most {} connections, packets of {}, {} held for all of them",
+                limits.max_connections,
+                human_bytes(limits.max_packet.into()),
+                human_bytes(limits.max_memory)
+            )?;
+            let fit = files.connections(limits.max_connections);
+            if fit < limits.max_connections {
+                writeln!(
+                    f,
+                    "              of them only {fit} on this machine: {} open files are the limit (LimitNOFILE, ulimit -Hn)",
+                    files.hard
+                )?;
+            }
+            if *accept_control_characters {
+                writeln!(
+                    f,
+                    "              control characters in topics are accepted: the hub may refuse them"
+                )?;
+            }
+        }
+        Local::Broker { host, port, client_id, topics } => {
+            writeln!(f, "local         subscribes {} at {host}:{port} as {client_id}", topics.join(", "))?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes the state of the wall clock and its effect until it is synchronised.
+fn wall_clock(f: &mut fmt::Formatter<'_>, clock: ClockSync) -> fmt::Result {
+    writeln!(f, "clock         on this machine {clock}")?;
+    if !clock.is_synced() {
+        writeln!(
+            f,
+            "              until it is, no reading is judged to be ahead of it, and after a restart of the machine\n              \
+             max_age counts from that; [clock] trusted = true if it is right all the same"
+        )?;
+    }
+    Ok(())
+}
+
+/// Writes what an outage, a kill and a full queue cost under a typical load.
+fn costs(f: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result {
+    let sizing = sizing(config);
+    writeln!(f)?;
+    writeln!(f, "At {MESSAGES_PER_SECOND} messages/s of {MESSAGE_BYTES} bytes:")?;
+    writeln!(
+        f,
+        "  outage covered   {} ({:.1} h); reached first: {}",
+        human_duration(sizing.outage),
+        sizing.outage.as_secs_f64() / 3_600.0,
+        sizing.reached_first
+    )?;
+    let then = match config.queue.on_full {
+        OnFull::DropOldest => "the oldest unsent messages are given up, counted and reported",
+        OnFull::DropNewest => "new messages are given up, counted and reported",
+        OnFull::Reject => "new messages are not acknowledged: sensors keep them",
+    };
+    writeln!(f, "  then             {then}")?;
+    writeln!(f, "  disk reserved    {}", human_bytes(sizing.disk_bytes))?;
+    writeln!(f, "  RAM at most      {}, whatever is queued", human_bytes(sizing.ram_bytes))?;
+    writeln!(f, "  PUBACK within    {} of a message, online and offline", human_duration(sizing.receipt))?;
+    writeln!(
+        f,
+        "  lost on power cut or kill: nothing that was acknowledged (QoS 1) and that no filter holds; QoS 0 messages"
+    )?;
+    writeln!(f, "                   of the last {} may be lost", human_duration(sizing.receipt))?;
+    if matches!(config.local, Local::Broker { .. }) {
+        writeln!(
+            f,
+            "  the local broker acknowledges from its own RAM: what it has not handed over is its risk"
+        )?;
+    }
+    Ok(())
 }
 
 /// Bytes of a PINGREQ with its PINGRESP: of MQTT, and with what TLS 1.3 and TCP over IPv4 put around two segments and an acknowledgement.

@@ -10,9 +10,50 @@ const STARTED_AT: i64 = 1_795_184_400_000;
 /// A drill as it could have been: real payloads, an outage, a backlog, copies, and suppressed readings.
 fn synthetic(seconds: u64) -> Report {
     let story = Story::new(7, seconds);
-    let sensors = series::sensors().unwrap();
     let outages: Vec<(i64, i64)> =
         story.outages().map(|p| (STARTED_AT + p.from_ms as i64, STARTED_AT + p.to_ms as i64)).collect();
+    let (records, published) = traffic(&story, &outages);
+    let timeline = Timeline {
+        killed_at: Some(STARTED_AT + story.kill_ms as i64),
+        accepting_at: Some(STARTED_AT + story.restart_ms as i64 + 300),
+        outages,
+    };
+    let verdict = judge(&records, &timeline, &published);
+    let observed = Observed {
+        wan_up_bytes: 612_345,
+        wan_down_bytes: 48_120,
+        json_bytes: 901_222,
+        flash_bytes_written: 1_304_992,
+        gateway_rss_kib_max: 11_264,
+        kills: 1,
+        stall_noticed_ms: Some(3_900),
+        ledger: Some(GatewayLedger {
+            accepted: verdict.acknowledged,
+            delivered: verdict.delivered_unique,
+            queued: 0,
+            dropped: verdict.represented,
+        }),
+        ..Observed::default()
+    };
+    let events = vec![Event { at_ms: story.kill_ms, name: "gateway.killed", text: "signal 9 <here>".into() }];
+    Report {
+        samples: waiting(&story, &records),
+        story,
+        records,
+        timeline,
+        verdict,
+        observed,
+        events,
+        started_at: STARTED_AT,
+        gateway: "edge-gateway 0.1.0".into(),
+        stack: "built-in hub".into(),
+        command: "edge-gateway drill --seed 7".into(),
+    }
+}
+
+/// Messages of the story with their acknowledgements and arrivals, and how many each sensor published.
+fn traffic(story: &Story, outages: &[(i64, i64)]) -> (Records, BTreeMap<String, u64>) {
+    let sensors = series::sensors().unwrap();
     let (mut acks, mut hub, mut last) = (Vec::new(), Vec::new(), BTreeMap::<String, f64>::new());
     let mut published = BTreeMap::<String, u64>::new();
     for (n, due_ms) in (0_u64..).map_while(|n| story.due_ms(n).map(|ms| (n, ms))) {
@@ -64,54 +105,22 @@ fn synthetic(seconds: u64) -> Report {
     let tolerance = sensors.iter().filter_map(|s| s.tolerance.map(|t| (s.name.clone(), t))).collect();
     let unfiltered = sensors.iter().filter(|s| s.is_unfiltered()).map(|s| s.name.clone()).collect();
     let header = Header { schema: SCHEMA, seed: 7, raw_prefix: "site7/".into(), tolerance, unfiltered };
-    let records = Records { header, acks, hub };
-    let timeline = Timeline {
-        killed_at: Some(STARTED_AT + story.kill_ms as i64),
-        accepting_at: Some(STARTED_AT + story.restart_ms as i64 + 300),
-        outages,
-    };
-    let verdict = judge(&records, &timeline, &published);
+    (Records { header, acks, hub }, published)
+}
+
+/// Numbers of waiting messages, second by second.
+fn waiting(story: &Story, records: &Records) -> Vec<Sample> {
     let sent_at: BTreeMap<&str, i64> =
         records.acks.iter().map(|a| (a.sha256.as_str(), a.first_sent)).collect();
     let stays: Vec<(i64, i64)> = records.hub.iter().map(|a| (sent_at[a.sha256.as_str()], a.time)).collect();
-    let samples = (0..=story.publish_ms + 4000)
+    (0..=story.publish_ms + 4000)
         .step_by(1000)
         .map(|at_ms| {
             let now = STARTED_AT + at_ms as i64;
             let waiting = stays.iter().filter(|(from, to)| (*from..*to).contains(&now)).count() as u64;
             Sample { at_ms, waiting, link: "flowing".into() }
         })
-        .collect();
-    let observed = Observed {
-        wan_up_bytes: 612_345,
-        wan_down_bytes: 48_120,
-        json_bytes: 901_222,
-        flash_bytes_written: 1_304_992,
-        gateway_rss_kib_max: 11_264,
-        kills: 1,
-        stall_noticed_ms: Some(3_900),
-        ledger: Some(GatewayLedger {
-            accepted: verdict.acknowledged,
-            delivered: verdict.delivered_unique,
-            queued: 0,
-            dropped: verdict.represented,
-        }),
-        ..Observed::default()
-    };
-    let events = vec![Event { at_ms: story.kill_ms, name: "gateway.killed", text: "signal 9 <here>".into() }];
-    Report {
-        story,
-        records,
-        timeline,
-        verdict,
-        observed,
-        samples,
-        events,
-        started_at: STARTED_AT,
-        gateway: "edge-gateway 0.1.0".into(),
-        stack: "built-in hub".into(),
-        command: "edge-gateway drill --seed 7".into(),
-    }
+        .collect()
 }
 
 fn failed(seconds: u64) -> Report {
