@@ -6,10 +6,9 @@
 use super::command::command;
 use super::command_rules::{Budget, CommandRules, Permission};
 use super::names::LoopNames;
-use super::told::{Refusals, Told, check_age, shown};
+use super::told::{Client, Refusals, Told, check_age};
 use crate::runner::{Commands, LoopStats};
 use edge_bridge::ingest::Inbound;
-use edge_bridge::wire::Utf8;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -29,7 +28,7 @@ pub(super) enum Note {
     /// A command that was refused, and the refusals before it that were not told.
     Refused { command: Told, why: &'static str, more: u64 },
     /// An input has two publishers, or one again.
-    Disputed { input: String, clients: Option<[String; 2]> },
+    Disputed { input: String, clients: Option<[Client; 2]> },
 }
 
 /// The way in of commands.
@@ -96,14 +95,13 @@ impl Desk {
     pub(super) fn dispute(
         &mut self,
         input: &str,
-        clients: Option<[&Utf8; 2]>,
+        clients: Option<[Client; 2]>,
         told: &mut Budget,
         now_ns: u64,
     ) -> bool {
         if !told.take(DISPUTES_PER_MINUTE, now_ns) {
             return false;
         }
-        let clients = clients.map(|both| both.map(|client| shown(client)));
         self.note(Note::Disputed { input: input.to_owned(), clients })
     }
 
@@ -141,7 +139,7 @@ impl Waiting {
 mod tests {
     use super::*;
     use bytes::Bytes;
-    use edge_bridge::wire::{Properties, Publish, QoS, Version};
+    use edge_bridge::wire::{Properties, Publish, QoS, Utf8, Version};
     use edge_filter::control::handoff;
 
     #[test]
@@ -168,11 +166,11 @@ mod tests {
         let (mut desk, mut notes) = Desk::new(rules, Commands(sender), Arc::default());
         let taken = (0..1_000).filter(|_| desk.take(&names, "interlock/stop/reset", &message, 1)).count();
         assert_eq!(taken, NOTES_MAX - PLACES_FOR_DISPUTES);
-        let (a, b) = (Utf8::from_static("a"), Utf8::from_static("b"));
+        let both = || Some(["a", "b"].map(|name| Client::new(name, None)));
         let (mut one, mut other) = (Budget::default(), Budget::default());
-        let said = (0..100).filter(|_| desk.dispute("x", Some([&a, &b]), &mut one, 1)).count();
+        let said = (0..100).filter(|_| desk.dispute("x", both(), &mut one, 1)).count();
         assert_eq!(said, 20);
-        assert!(desk.dispute("y", Some([&a, &b]), &mut other, 1) && desk.dispute("y", None, &mut other, 1));
+        assert!(desk.dispute("y", both(), &mut other, 1) && desk.dispute("y", None, &mut other, 1));
         while notes.try_recv().is_ok() {}
         assert!(!desk.dispute("x", None, &mut one, 59_000_000_000));
         assert!(desk.dispute("x", None, &mut one, 60_000_000_001));

@@ -6,6 +6,7 @@ use super::names::{COMMAND, LoopNames};
 use super::payload;
 use super::publishers::{Publisher, Standing};
 use super::pulse::Pulse;
+use super::told::Client;
 use crate::runner::{InputPort, LoopStats};
 use crate::{Clock, Loops};
 use edge_bridge::ingest::{Answer, Inbound, Ingest, Now};
@@ -124,7 +125,7 @@ impl LoopInputs {
         }
         let Some(input) = self.inputs.get_mut(topic).filter(|_| !message.retain) else { return Taken::No };
         let (mut value, mut quality) = payload::read(&message.payload, &input.field);
-        match input.publisher.message(&message.client, now_ns, input.stale_after_ns) {
+        match input.publisher.message(&message.client, message.peer, now_ns, input.stale_after_ns) {
             Standing::Alone { ended: false } => {}
             Standing::Alone { ended: true } => {
                 if !self.desk.dispute(topic, None, &mut input.told, now_ns) {
@@ -134,10 +135,12 @@ impl LoopInputs {
             Standing::Disputed { began } => {
                 (value, quality) = (f64::NAN, Quality::BAD);
                 self.stats.disputed_one();
-                if let Some(owner) = began
-                    && !self.desk.dispute(topic, Some([&owner, &message.client]), &mut input.told, now_ns)
-                {
-                    input.publisher.untold();
+                if let Some(owner) = began {
+                    let one = Client::new(&owner.client, owner.peer);
+                    let clients = Some([one, Client::new(&message.client, message.peer)]);
+                    if !self.desk.dispute(topic, clients, &mut input.told, now_ns) {
+                        input.publisher.untold();
+                    }
                 }
             }
         }

@@ -142,7 +142,8 @@ impl LoopMessages {
                     }
                     None => format!("input {input} has one publisher again"),
                 };
-                let payload = json!({"disputed": clients.is_some(), "clients": clients, "ts": self.now_ms()});
+                let names = clients.as_ref().map(|both| both.each_ref().map(|client| client.name()));
+                let payload = json!({"disputed": clients.is_some(), "clients": names, "ts": self.now_ms()});
                 let said = said_event(&format!("input/{input}"), &payload)?;
                 Some(Said { line: Some(line), ..said })
             }

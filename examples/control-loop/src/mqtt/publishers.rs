@@ -1,15 +1,25 @@
 //! One publisher per input at a time: who is the second makes the input bad, so that nobody overrules a sensor. Pure.
 
 use edge_bridge::wire::Utf8;
+use std::net::SocketAddr;
 
 /// Publisher of one input.
 #[derive(Debug, Default)]
 pub(super) struct Publisher {
-    /// Client and its last message.
-    owner: Option<(Utf8, u64)>,
+    owner: Option<Owner>,
     /// The end of a dispute.
     disputed_until_ns: u64,
     is_told: bool,
+}
+
+/// Client whose input it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Owner {
+    pub(super) client: Utf8,
+    /// Address that its last message came from.
+    pub(super) peer: Option<SocketAddr>,
+    /// Time of its last message.
+    at_ns: u64,
 }
 
 /// Standing of a message's sender.
@@ -18,22 +28,28 @@ pub(super) enum Standing {
     /// The only publisher. `ended`: a dispute is over.
     Alone { ended: bool },
     /// One of two; `began`: with this client before.
-    Disputed { began: Option<Utf8> },
+    Disputed { began: Option<Owner> },
 }
 
 impl Publisher {
-    /// A message of `client`. The input is nobody's again after `free_after_ns` without a message of its publisher, and a dispute over
+    /// A message of `client`, from this address. The input is nobody's again after `free_after_ns` without a message of its publisher, and a dispute over
     /// so long after the last message of another one.
-    pub(super) fn message(&mut self, client: &Utf8, now_ns: u64, free_after_ns: u64) -> Standing {
-        let is_free = |at_ns: u64| now_ns.saturating_sub(at_ns) >= free_after_ns;
+    pub(super) fn message(
+        &mut self,
+        client: &Utf8,
+        peer: Option<SocketAddr>,
+        now_ns: u64,
+        free_after_ns: u64,
+    ) -> Standing {
+        let is_free = |owner: &Owner| now_ns.saturating_sub(owner.at_ns) >= free_after_ns;
         match &mut self.owner {
-            Some((owner, at_ns)) if owner == client => *at_ns = now_ns,
-            Some((owner, at_ns)) if !is_free(*at_ns) => {
+            Some(owner) if owner.client == *client => (owner.peer, owner.at_ns) = (peer, now_ns),
+            Some(owner) if !is_free(owner) => {
                 self.disputed_until_ns = now_ns.saturating_add(free_after_ns);
                 let began = (!std::mem::replace(&mut self.is_told, true)).then(|| owner.clone());
                 return Standing::Disputed { began };
             }
-            _ => self.owner = Some((client.clone(), now_ns)),
+            _ => self.owner = Some(Owner { client: client.clone(), peer, at_ns: now_ns }),
         }
         if now_ns < self.disputed_until_ns {
             return Standing::Disputed { began: None };
@@ -48,7 +64,7 @@ impl Publisher {
 
     /// Its publisher is gone: another one may take its place at once.
     pub(super) fn left(&mut self, client: &Utf8) {
-        if self.owner.as_ref().is_some_and(|(owner, _)| owner == client) {
+        if self.owner.as_ref().is_some_and(|owner| owner.client == *client) {
             self.owner = None;
         }
     }
@@ -61,27 +77,32 @@ mod tests {
     #[test]
     fn a_second_publisher_makes_a_dispute_until_one_has_been_alone_for_a_while() {
         let (sensor, thief) = (Utf8::from_static("sensor"), Utf8::from_static("thief"));
+        let peer: Option<SocketAddr> = Some("192.0.2.7:4711".parse().unwrap());
         let mut input = Publisher::default();
         let alone = |ended| Standing::Alone { ended };
-        assert_eq!(input.message(&sensor, 0, 100), alone(false));
-        assert_eq!(input.message(&thief, 50, 100), Standing::Disputed { began: Some(sensor.clone()) });
-        assert_eq!(input.message(&sensor, 60, 100), Standing::Disputed { began: None });
+        let began = |client: &Utf8, at_ns| Standing::Disputed {
+            began: Some(Owner { client: client.clone(), peer, at_ns }),
+        };
+        assert_eq!(input.message(&sensor, None, 0, 100), alone(false));
+        assert_eq!(input.message(&sensor, peer, 1, 100), alone(false));
+        assert_eq!(input.message(&thief, None, 50, 100), began(&sensor, 1), "the address of now");
+        assert_eq!(input.message(&sensor, peer, 60, 100), Standing::Disputed { began: None });
         // There was no room to tell it.
         input.untold();
-        assert_eq!(input.message(&thief, 70, 100), Standing::Disputed { began: Some(sensor.clone()) });
-        assert_eq!(input.message(&thief, 140, 100), Standing::Disputed { began: None }, "told once");
-        assert_eq!(input.message(&sensor, 150, 100), Standing::Disputed { began: None });
-        assert_eq!(input.message(&sensor, 239, 100), Standing::Disputed { began: None });
-        assert_eq!(input.message(&sensor, 240, 100), alone(true));
+        assert_eq!(input.message(&thief, None, 70, 100), began(&sensor, 60));
+        assert_eq!(input.message(&thief, None, 140, 100), Standing::Disputed { began: None }, "told once");
+        assert_eq!(input.message(&sensor, peer, 150, 100), Standing::Disputed { began: None });
+        assert_eq!(input.message(&sensor, peer, 239, 100), Standing::Disputed { began: None });
+        assert_eq!(input.message(&sensor, peer, 240, 100), alone(true));
         input.untold();
-        assert_eq!(input.message(&sensor, 241, 100), alone(true));
-        assert_eq!(input.message(&sensor, 242, 100), alone(false));
+        assert_eq!(input.message(&sensor, peer, 241, 100), alone(true));
+        assert_eq!(input.message(&sensor, peer, 242, 100), alone(false));
         // Silent for so long that its last value is stale: another one may come.
-        assert_eq!(input.message(&thief, 342, 100), alone(false));
+        assert_eq!(input.message(&thief, None, 342, 100), alone(false));
         // A sensor that said goodbye, and its replacement.
         input.left(&thief);
-        assert_eq!(input.message(&sensor, 343, 100), alone(false));
+        assert_eq!(input.message(&sensor, peer, 343, 100), alone(false));
         input.left(&thief);
-        assert_eq!(input.message(&thief, 344, 100), Standing::Disputed { began: Some(sensor) });
+        assert_eq!(input.message(&thief, None, 344, 100), began(&sensor, 343));
     }
 }

@@ -5,11 +5,39 @@ use super::said::{Said, said_event};
 use edge_bridge::escape::Escaped;
 use edge_bridge::ingest::Inbound;
 use serde_json::json;
+use std::fmt;
+use std::net::SocketAddr;
 
 /// Refusals that are told.
 const TOLD_PER_MINUTE: u32 = 20;
 /// Bytes of a payload and a topic that are shown.
 const SHOWN_MAX: usize = 120;
+
+/// A client as it is told: its name, which is a claim, escaped, and the address of its connection.
+#[derive(Clone, Debug)]
+pub(super) struct Client {
+    name: String,
+    address: Option<SocketAddr>,
+}
+
+impl Client {
+    pub(super) fn new(name: &str, address: Option<SocketAddr>) -> Client {
+        Client { name: shown(name), address }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.address {
+            Some(address) => write!(f, "\"{}\" from {address}", self.name),
+            None => write!(f, "\"{}\" from an unknown address", self.name),
+        }
+    }
+}
 
 /// A command as it is told.
 #[derive(Clone, Debug)]
@@ -17,7 +45,7 @@ pub struct Told {
     /// Its topic without `cmd/`, escaped.
     topic: String,
     payload: String,
-    client: String,
+    client: Client,
 }
 
 impl Told {
@@ -25,7 +53,8 @@ impl Told {
     #[must_use]
     pub fn of(topic: &str, message: &Inbound) -> Told {
         let payload = String::from_utf8_lossy(message.payload.get(..SHOWN_MAX).unwrap_or(&message.payload));
-        Told { topic: shown(topic), payload: shown(&payload), client: shown(&message.client) }
+        let client = Client::new(&message.client, message.peer);
+        Told { topic: shown(topic), payload: shown(&payload), client }
     }
 
     /// The event and the log's line that it was obeyed, or refused for this reason. `more`: refusals before it that were not told.
@@ -36,11 +65,11 @@ impl Told {
             None => ("command", "obeyed".to_owned()),
             Some(why) => ("refused", format!("refused: {why}")),
         };
-        let mut line = format!("command \"{topic}\" \"{payload}\" of client \"{client}\": {end}");
+        let mut line = format!("command \"{topic}\" \"{payload}\" of client {client}: {end}");
         if more > 0 {
             line.push_str(&format!(" ({more} refusals before it are not told)"));
         }
-        let mut event = json!({"client": client, "payload": payload, "ts": now_ms});
+        let mut event = json!({"client": client.name(), "payload": payload, "ts": now_ms});
         if let (Some(why), Some(event)) = (why, event.as_object_mut()) {
             event.insert("reason".to_owned(), json!(why));
             event.insert("more".to_owned(), json!(more));

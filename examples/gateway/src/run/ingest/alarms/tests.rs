@@ -88,7 +88,9 @@ fn inbound(client: &str, topic: &str, payload: &str, retain: bool) -> Inbound {
         properties: Properties::default(),
         payload: Bytes::from(payload.to_owned()),
     };
-    Inbound::new(Utf8::try_from(client).unwrap(), Version::V5, &publish)
+    let mut message = Inbound::new(Utf8::try_from(client).unwrap(), Version::V5, &publish);
+    message.peer = Some("192.0.2.7:4711".parse().unwrap());
+    message
 }
 
 fn states(answer: &Answer) -> Vec<String> {
@@ -122,7 +124,7 @@ fn a_command_is_obeyed_told_and_a_reading_for_the_hub() {
     assert_eq!(answer.topic.as_str(), "event/command/alarm/t/HI/ack");
     assert_eq!(
         answer.line.unwrap(),
-        format!("command \"alarm/t/HI/ack\" \"{transition}\" of client \"hmi\": obeyed")
+        format!("command \"alarm/t/HI/ack\" \"{transition}\" of client \"hmi\" from 192.0.2.7:4711: obeyed")
     );
     assert_eq!(rig.ingest.alarms_to_keep().1, 0, "answered once");
     // Shelved again: nothing to be seen, and nothing to be stored.
