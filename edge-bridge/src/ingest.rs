@@ -63,7 +63,7 @@ pub struct Inbound {
     pub qos: QoS,
     /// Retain flag that it came with.
     pub retain: bool,
-    /// As it came: set, the message may have been received before.
+    /// DUP flag as it came: set, the message may have been received before.
     pub dup: bool,
     /// MQTT version of the publisher.
     pub version: Version,

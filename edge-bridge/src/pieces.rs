@@ -22,13 +22,13 @@ pub(crate) fn free_if_large(buffer: &mut BytesMut) {
 /// Bytes in their order.
 #[derive(Debug, Default)]
 pub(crate) struct Pieces {
-    /// In front of `last`; with whether a piece is shared.
+    /// Pieces in front of `last`, each with whether it is shared.
     done: VecDeque<(Bytes, bool)>,
     /// The bytes that more can be joined to.
     last: BytesMut,
     /// Bytes in `done`.
     done_bytes: usize,
-    /// Of these, shared ones.
+    /// Bytes of these that are in shared pieces.
     shared: usize,
 }
 

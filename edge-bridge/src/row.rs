@@ -23,11 +23,12 @@ pub struct Row {
     pub topic: Utf8,
     /// Content of the message.
     pub payload: Bytes,
-    /// To publish with: QoS 0 rows are published at QoS 1 too, since the queue is what they were stored for. Default QoS 1.
+    /// QoS of the message; rows of QoS 0 are published at QoS 1 too, since the queue is what they were stored for. Default QoS 1.
     pub qos: QoS,
     /// Retain flag to publish with.
     pub retain: bool,
-    /// To publish with. Properties of one connection (Topic Alias, Subscription Identifier) are left out by [`from_publish`](Self::from_publish).
+    /// Properties of the message. Those of one connection (Topic Alias, Subscription Identifier) are left out by
+    /// [`from_publish`](Self::from_publish).
     pub properties: Properties,
     /// Format of the payload.
     pub format: Format,

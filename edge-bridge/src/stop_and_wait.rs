@@ -4,10 +4,10 @@
 const WINDOW_UNKNOWN: usize = 10;
 /// A PUBLISH this soon after our PUBACK was waiting for it.
 const QUICK_MS: u64 = 50;
-/// Only a PUBACK that took so long shows whom it kept waiting: a publisher with a period of its own publishes soon after a quick one by
-/// chance, and would keep the commits that made it quick coming.
+/// Least time of a PUBACK that shows whom it kept waiting: a publisher with a period of its own publishes soon after a quick one by chance, and would
+/// keep the commits that made it quick coming.
 const SLOW_MS: u64 = 100;
-/// So many in a row make a waiting publisher.
+/// Number of quick messages in a row that make a waiting publisher.
 const QUICK_IN_A_ROW: u8 = 3;
 /// A waiting publisher is forgotten after so long; one more slow PUBACK then shows whether it still waits.
 const FORGET_MS: u64 = 10_000;

@@ -8,7 +8,7 @@ use crate::wire::{ReasonCode, Utf8};
 /// Topics at most; further ones are not listed.
 const TOPICS_MAX: usize = 256;
 
-/// Topics with such messages, as far as known.
+/// Topics of which single messages are parked, as far as known.
 #[derive(Debug, Default)]
 pub(super) struct Apart {
     topics: BTreeMap<Utf8, Entry>,
@@ -69,7 +69,7 @@ impl Apart {
         self.topics.retain(|_, entry| entry.parked > 0);
     }
 
-    /// As lines of the list. `sweep_in_ms`: time to the next sweep.
+    /// Returns the lines of the list of parked messages. `sweep_in_ms`: time to the next sweep.
     pub(super) fn list(&self, sweep_in_ms: Option<u64>) -> impl Iterator<Item = ParkedTopic> + '_ {
         let found = self.topics.iter().filter(|(_, entry)| entry.parked > 0);
         found.map(move |(name, entry)| ParkedTopic {

@@ -38,7 +38,7 @@ impl Backoff {
         self.next_within(self.config.max_ms)
     }
 
-    /// As [`next_ms`](Self::next_ms), when nobody answered.
+    /// Returns the next delay, as [`next_ms`](Self::next_ms), after an attempt that nobody answered.
     pub fn next_silent_ms(&mut self) -> u64 {
         self.next_within(self.config.silent_max_ms.min(self.config.max_ms))
     }

@@ -73,7 +73,7 @@ pub struct RowBatch {
 /// Common part of the [identities](super::spool::Identity) of a batch's rows. Exhaustive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Source {
-    /// Random number of the queue.
+    /// Gateway id: random number that the queue was given when it was made.
     pub gateway: u64,
     /// Priority class of the rows.
     pub lane: u8,
@@ -89,7 +89,7 @@ pub struct BatchPack<E> {
     /// The last message was a raw one: a batch is next, if one is finished.
     raw_was_last: bool,
     open: Vec<RowBatch>,
-    /// In the order in which they were full.
+    /// Full batches, in the order in which they became full.
     closed: VecDeque<RowBatch>,
     ready: VecDeque<Packing>,
     ready_bytes: usize,

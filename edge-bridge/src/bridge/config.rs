@@ -25,7 +25,7 @@ pub struct LinkConfig {
     pub command_within_ms: u64,
     /// The `in` rules. Default: none.
     pub rules: Rules,
-    /// For jitter: should differ between gateways.
+    /// Seed of the jitter: should differ between gateways.
     pub seed: u64,
 }
 

@@ -30,7 +30,7 @@ pub(super) struct Connection {
     why: Option<String>,
     /// Set when this side ended the connection.
     broken_here: bool,
-    /// It was given up since its oldest message had no answer.
+    /// Set when the connection was given up because its oldest message had no answer.
     pub(super) is_unanswered: bool,
 }
 

@@ -1,4 +1,4 @@
-//! From the hub to here: what to subscribe to, under which local name, and the PUBACK only when the application is done (at least once).
+//! Downlink, messages from the hub to the application: subscriptions, local names, and the PUBACK only when the application is done (at least once).
 
 use std::collections::{HashMap, HashSet};
 
@@ -101,7 +101,7 @@ impl Downlink {
         std::mem::take(&mut self.unwanted)
     }
 
-    /// They could not be unsubscribed now.
+    /// Takes filters back that could not be unsubscribed now.
     pub(super) fn put_unwanted(&mut self, filters: Vec<Utf8>) {
         self.unwanted = filters;
     }
@@ -111,8 +111,8 @@ impl Downlink {
         !self.wanted.is_empty()
     }
 
-    /// A connection is up. Filters that the hub has not granted in this session; a resumed one is not asked again, which would only
-    /// bring every retained message once more.
+    /// Notes that a connection is up; returns the filters that the hub has not granted in this session. A resumed session is not asked again, which
+    /// would only bring every retained message once more.
     pub(super) fn on_connected(&mut self, now_ms: u64, resumed: bool) -> Vec<Subscription> {
         if !resumed {
             self.granted.clear();

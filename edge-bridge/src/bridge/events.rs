@@ -12,7 +12,7 @@ use crate::wire::{Publish, Version};
 pub enum Input<'a> {
     /// The network connection (and TLS) is up.
     Dialed,
-    /// It could not be made, and why.
+    /// The network connection could not be made, and why.
     DialFailed(String),
     /// Bytes from the hub: whole packets are taken, the rest is left. Call again while the buffer gets shorter.
     Bytes(&'a mut BytesMut),
@@ -21,7 +21,7 @@ pub enum Input<'a> {
     Written {
         /// Number of bytes that it took.
         bytes: u64,
-        /// It had no room before: earlier bytes have left, and the link lives.
+        /// Set if the system had no room before: earlier bytes have left, and the link lives.
         waited: bool,
     },
     /// The network connection ended, and why if that is known.
@@ -49,7 +49,7 @@ pub enum Output {
 pub enum Event {
     /// The hub accepted us.
     Connected {
-        /// It still has the session.
+        /// Set if the hub still has the session.
         session_present: bool,
     },
     /// The hub had lost the session: so many messages are being published anew, and the subscriptions are made again.

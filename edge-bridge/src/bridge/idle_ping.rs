@@ -6,7 +6,7 @@
 
 use super::stall::StallAction;
 
-/// For the answer to a PINGREQ, and once more for the next connection, at least.
+/// Least time for the answer to a PINGREQ, and once more for the next connection.
 const PATIENCE_MS: u64 = 2_000;
 /// Round trips that the answer may take.
 const ROUND_TRIPS: u64 = 4;

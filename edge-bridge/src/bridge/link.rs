@@ -53,7 +53,7 @@ pub(super) struct Progress {
     pub(super) acked: bool,
 }
 
-/// More rows than this behind the window are a backlog, fewer are this moment's.
+/// Rows waiting behind the window from which on they count as a backlog; fewer are this moment's.
 const BACKLOG: u64 = 32;
 
 impl Progress {

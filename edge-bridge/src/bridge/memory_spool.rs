@@ -31,7 +31,7 @@ pub struct MemorySpool {
 pub enum Gone {
     /// The hub acknowledged it.
     Acked,
-    /// It is over for another reason.
+    /// The row is over for another reason.
     Settled(Settled),
 }
 
@@ -50,7 +50,7 @@ impl Stored {
 }
 
 impl MemorySpool {
-    /// At most `max_rows` rows and `max_bytes` of payload.
+    /// Makes a spool of at most `max_rows` rows and `max_bytes` of payload.
     pub fn new(max_rows: usize, max_bytes: usize) -> Self {
         Self {
             rows: BTreeMap::new(),

@@ -19,7 +19,7 @@ pub(super) struct Message {
     pub(super) sent_ms: Option<u64>,
     /// Times the hub refused this message and not its topic.
     pub(super) refusals: u32,
-    /// Of the last of these refusals.
+    /// Reason of the last of these refusals.
     pub(super) reason: Option<ReasonCode>,
     /// Times the hub closed the connection while this message was unanswered.
     pub(super) closes: u32,

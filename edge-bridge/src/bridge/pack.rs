@@ -100,7 +100,7 @@ pub enum Packing {
 /// A message and the rows that are delivered when the hub has it.
 #[derive(Debug, Clone)]
 pub struct Packed {
-    /// At QoS 1. Its packet identifier is the session's, its Message Expiry Interval the uplink's.
+    /// The message at QoS 1. Its packet identifier is the session's, its Message Expiry Interval the uplink's.
     pub publish: Publish,
     /// Rows that are acknowledged together.
     pub rows: Vec<LeaseId>,
@@ -166,7 +166,7 @@ pub struct RawPack {
 }
 
 impl RawPack {
-    /// With `identity` each message carries the user properties `edge-id` (see [`Identity`](super::spool::Identity)) and, on a possible
+    /// Makes a pack. With `identity` each message carries the user properties `edge-id` (see [`Identity`](super::spool::Identity)) and, on a possible
     /// duplicate, `edge-pd` = `1`; without it nothing is added.
     pub fn new(identity: bool) -> Self {
         Self { identity, ..Self::default() }

@@ -112,7 +112,7 @@ impl<P: Pack> Uplink<P> {
         }
     }
 
-    /// These rows are parked as poison; a sweep tries them again.
+    /// Notes that rows were parked as poison; a sweep tries them again.
     pub(super) fn note_poison(&mut self, now_ms: u64, rows: &[RowKey]) {
         rows.iter().for_each(|row| self.poison.on_parked(now_ms, *row));
         self.want_poison_sweep();

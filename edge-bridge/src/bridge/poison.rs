@@ -46,7 +46,7 @@ pub(super) struct Poison {
     trials: Trials,
     /// Rows parked so far.
     parked: u64,
-    /// No row was on its way to the parked ones when the present pass over them began.
+    /// Set if no row was on its way to the parked ones when the present pass over them began.
     meets_all: bool,
 }
 
@@ -241,7 +241,7 @@ impl Poison {
         self.known.len() as u64
     }
 
-    /// It is tried again as soon as it is leased.
+    /// Makes a poison message due, so that it is tried again as soon as it is leased.
     pub(super) fn retry(&mut self, row: RowKey) {
         if let Some(known) = self.known.get_mut(&row) {
             known.due_ms = 0;

@@ -29,20 +29,20 @@ pub(super) fn retry_backoff(seed: u64) -> Backoff {
 /// Place of a message of some topic.
 #[derive(Debug)]
 pub(super) enum Route {
-    /// It may be sent.
+    /// The message may be sent.
     Send(Message),
-    /// It is held here.
+    /// The message is held back with its refused topic.
     Held,
-    /// Its rows are to be parked.
+    /// The message's rows are to be parked.
     Park(Message, ReasonCode),
 }
 
 /// Consequences of a success.
 #[derive(Debug, Default)]
 pub(super) struct Healed {
-    /// To be sent now, in this order.
+    /// Messages to be sent now, in this order.
     pub(super) again: Vec<Message>,
-    /// Refused although their topic is not.
+    /// Messages refused although their topic is not.
     pub(super) bad: Vec<(Message, ReasonCode)>,
     /// The refusal was told to the application.
     pub(super) said: bool,
@@ -129,7 +129,7 @@ impl Refusals {
         }
     }
 
-    /// Such rows are being parked, or went back to their place.
+    /// Takes note that deferred rows are being parked, or went back to their place.
     pub(super) fn on_not_deferred(&mut self, topic: &Utf8, rows: u64) {
         if let Some(topic) = self.topics.get_mut(topic) {
             topic.deferred = topic.deferred.saturating_sub(rows);

@@ -21,15 +21,15 @@ pub(super) struct Held {
 #[derive(Debug)]
 pub(super) struct Topic {
     pub(super) reason: ReasonCode,
-    /// In the order of their serial numbers.
+    /// Messages held back, in the order of their serial numbers.
     pub(super) held: VecDeque<Held>,
     /// Messages handed out to be sent and not answered.
     pub(super) out: usize,
     /// Parked rows, as far as known.
     pub(super) parked: u64,
-    /// Of these, those parked since the present sweep began.
+    /// Rows of `parked` that were parked since the present sweep began.
     pub(super) parked_since: u64,
-    /// Of `parked` and of `parked_since`, rows that turned out not to be parked: they wait in their place. For the list only: like parked ones they are
+    /// Rows of `parked` and of `parked_since` that turned out not to be parked: they wait in their place. For the list only: like parked ones they are
     /// older than new rows.
     pub(super) left: u64,
     pub(super) left_since: u64,

@@ -25,10 +25,10 @@ use crate::wire::{self, QoS, TopicError, Utf8, Version};
 /// Direction in which a rule works. Exhaustive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Direction {
-    /// From here to the hub. Mosquitto's default.
+    /// Messages go from here to the hub. Mosquitto's default.
     #[default]
     Out,
-    /// From the hub to here.
+    /// Messages come from the hub.
     In,
     /// Out and in.
     Both,
@@ -49,7 +49,7 @@ pub struct Rule {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RuleError {
-    /// Neither a pattern nor both prefixes.
+    /// The rule has neither a pattern nor both prefixes.
     #[error("an empty pattern needs a local and a remote prefix")]
     Empty,
     /// A resulting filter cannot be subscribed to.
@@ -69,7 +69,7 @@ pub enum RuleError {
     /// out, in or both.
     #[error("\"{0}\" is not a direction: out, in or both")]
     Direction(String),
-    /// More words than a rule has.
+    /// The line has more words than a rule.
     #[error("\"{0}\" is one word too many")]
     Trailing(String),
 }
@@ -161,7 +161,7 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// In the order of the file.
+    /// Makes rules that are asked in this order, that of the file.
     pub fn new(rules: Vec<Rule>) -> Self {
         Self { rules }
     }
@@ -178,7 +178,7 @@ impl Rules {
         self.map(topic, taken, |rule| (&rule.local_prefix, &rule.remote_prefix))
     }
 
-    /// As [`map_out`](Self::map_out), for a message from the hub.
+    /// Maps the topic of a message from the hub, as [`map_out`](Self::map_out) does for one to it.
     pub fn map_in(&self, topic: &str) -> Option<Mapped> {
         let taken = |rule: &&Rule| rule.remote_filter().is_some_and(|f| wire::matches(f, topic));
         self.map(topic, taken, |rule| (&rule.remote_prefix, &rule.local_prefix))

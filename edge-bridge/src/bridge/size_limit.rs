@@ -29,9 +29,9 @@ const PASSES_MAX: u8 = 8;
 /// Messages of a size that the hub had taken that may be refused within [`RELAPSE_MS`]: beyond, connections are worth more than the messages of that
 /// size.
 const OWN_FAULTS_MAX: usize = 4;
-/// Of so many probes one is another row than the oldest: the second of them.
+/// Probes in a turn, of which the second is another row than the oldest.
 const EXPLORES_EACH: u32 = 8;
-/// As long as nothing is known to be taken, this part of the limit counts as taken: the next size that is tried is a quarter of the limit.
+/// Divisor of the limit that gives the size which counts as taken as long as none is known: the next size that is tried is a quarter of the limit.
 const STEP: u64 = 16;
 /// A batch may have so many bytes if they are fewer than the limit: a single reading is to fit.
 const BATCH_MIN: u64 = 1_024;
@@ -66,7 +66,7 @@ struct Refused {
     bytes: u64,
     at_ms: u64,
     rows: Vec<RowKey>,
-    /// It is one that the hub refuses whatever its size.
+    /// Set if the hub refuses the message whatever its size.
     is_poison: bool,
 }
 
@@ -240,7 +240,7 @@ impl SizeLimit {
         self.probes.has_met |= self.covers(bytes);
     }
 
-    /// Such a pass is over. Returns whether another one is to begin.
+    /// Notes that a pass over the parked rows is over; returns whether another one is to begin.
     fn on_pass_over(&mut self) -> bool {
         let is_over = |own: &mut Lifting| own.passes > 0 && (!own.has_parked || own.passes >= PASSES_MAX);
         let ends = self.lifting.take_if(is_over);
@@ -248,7 +248,7 @@ impl SizeLimit {
         self.lifting.is_some() || ends.is_some_and(|own| own.has_parked)
     }
 
-    /// Such a pass could not be read to its end.
+    /// Notes that a pass over the parked rows could not be read to its end.
     pub(super) fn on_pass_broken_off(&mut self) {
         self.lifting.take_if(|own| own.passes >= PASSES_MAX);
     }

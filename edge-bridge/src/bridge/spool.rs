@@ -36,7 +36,7 @@ impl fmt::Display for Identity {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Leased {
-    /// To acknowledge it with.
+    /// Number of the lease, to acknowledge the row with.
     pub id: LeaseId,
     /// Content of the row.
     pub row: Row,
@@ -92,7 +92,7 @@ impl ParkedCount {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Left {
-    /// As it was given to [`Spool::park_for`].
+    /// Count that was given to [`Spool::park_for`].
     pub count: ParkedCount,
     /// Number of parked rows.
     pub rows: u64,
@@ -127,7 +127,7 @@ pub trait Spool {
     /// of [`lease_parked`](Self::lease_parked) stays parked, in its place or behind the others: the same in all passes of one spool.
     fn park(&mut self, id: LeaseId, why: ReasonCode);
 
-    /// As [`lease`](Self::lease), of the parked rows, in the order in which they were parked. A spool in which rows keep their places
+    /// Leases parked rows, as [`lease`](Self::lease) does others, in the order in which they were parked. A spool in which rows keep their places
     /// gives each once in a pass.
     fn lease_parked(&mut self, now_ms: u64, max_rows: usize, max_bytes: usize) -> Vec<Leased>;
 
@@ -182,7 +182,7 @@ pub trait Spool {
         0
     }
 
-    /// As [`park`](Self::park), of a row that is listed as parked. [`take_left`](Self::take_left) says if it is not.
+    /// Parks a row, as [`park`](Self::park) does, that is listed as parked. [`take_left`](Self::take_left) says if it is not.
     fn park_for(&mut self, id: LeaseId, _count: &ParkedCount, why: ReasonCode) {
         self.park(id, why);
     }

@@ -6,9 +6,9 @@
 
 /// Silence while something is unacknowledged, at least.
 const SILENCE_MS: u64 = 3_000;
-/// For the answer to the PINGREQ, at least.
+/// Least time for the answer to the PINGREQ.
 const PROBE_MS: u64 = 1_000;
-/// Without a PUBACK, whatever else is answered.
+/// Time without a PUBACK that is a stall, whatever else is answered.
 const NO_PROGRESS_MS: u64 = 30_000;
 /// The limits grow at most by this factor: a link that never makes progress is still broken every so often.
 const FACTOR_MAX: u64 = 16;
@@ -43,7 +43,7 @@ pub struct Stall {
     last_byte_ms: u64,
     last_ack_ms: u64,
     probed_ms: Option<u64>,
-    /// No PUBACK for too long, or a probe is out. Not lifted by the probe's answer: who answers pings may still take nothing.
+    /// Set while no PUBACK came for too long, or a probe is out. The probe's answer does not lift it: who answers pings may still take nothing.
     suspect: bool,
     factor: u64,
 }

@@ -17,7 +17,7 @@ const ROWS: usize = 64;
 const DRY_MS: u64 = 5_000;
 /// Longest wait of a sweep that is due for rows on their way to the parked ones, in milliseconds.
 const WAIT_MS: u64 = 5_000;
-/// Messages of a sweep whose end the spool knows.
+/// Number of messages that stands for "until the spool says that the sweep has passed all".
 const BOUNDLESS: u64 = u64::MAX / 2;
 /// Refusals without a success between, after which a sweep only sends rows of topics that the hub takes.
 const REFUSALS_MAX: u32 = 8;
@@ -39,7 +39,7 @@ pub(super) struct Sweep {
     /// The first row that was parked since it began: there the sweep has passed all that it was to pass.
     mark: Option<RowKey>,
     due_ms: Option<u64>,
-    /// It is due, and waits until then at most for rows on their way to the parked ones.
+    /// Latest begin of a sweep that is due and waits for rows on their way to the parked ones.
     waits_until_ms: Option<u64>,
     backoff: Backoff,
     refused_in_row: u32,
@@ -139,7 +139,7 @@ impl Sweep {
         usize::try_from(self.left.unwrap_or(0)).unwrap_or(ROWS).min(ROWS)
     }
 
-    /// So many messages were leased. Whether the sweep is over.
+    /// Notes that the sweep leased `messages`; returns whether it is over.
     pub(super) fn on_leased(&mut self, now_ms: u64, messages: u64, spool: &impl Spool) -> bool {
         let Some(left) = &mut self.left else { return false };
         let scanned = spool.is_scanned();

@@ -3,7 +3,7 @@
 
 use super::poison::backoff_ms;
 
-/// At a time at most.
+/// Most trials at a time.
 const TRIALS_MAX: u32 = 16;
 /// Time after which the next one may begin although nothing is known of the last.
 const TRIAL_MS: u64 = 60_000;
@@ -11,9 +11,9 @@ const TRIAL_MS: u64 = 60_000;
 /// Number of trials that are under way, and the time of the next ones.
 #[derive(Debug, Default)]
 pub(super) struct Trials {
-    /// No more begin before, in milliseconds of `Now::up_ms`.
+    /// Time before which no further trial begins, in milliseconds of `Now::up_ms`.
     again_ms: u64,
-    /// Since the last such time.
+    /// Trials begun since that time was last set.
     begun: u32,
     /// Taken in a row.
     taken: u32,

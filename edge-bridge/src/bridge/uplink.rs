@@ -33,7 +33,7 @@ pub(super) struct Uplink<P> {
     /// Youngest message that the hub answered on this connection, by its token; 0: none.
     pub(super) youngest_answered: u64,
     pub(super) next_serial: u64,
-    /// To go before anything new: of a lost session, in order, of a topic that healed, and what just did not fit.
+    /// Messages that go before anything new: those of a lost session, in order, of a topic that healed, and what just did not fit.
     pub(super) again: VecDeque<Message>,
     pub(super) refusals: Refusals,
     pub(super) retries: Retries,
@@ -50,7 +50,7 @@ pub(super) struct Uplink<P> {
     pub(super) hand: Option<Pass>,
     /// Poison messages of these topics are tried with the next sweep.
     pub(super) retry_filter: Option<Utf8>,
-    /// More rows are to be parked: not before then, so that a turn ends.
+    /// Time before which no more rows are parked, so that a turn ends.
     pub(super) resume_ms: Option<u64>,
     pub(super) retain_cleared: bool,
     pub(super) notices: Notices,

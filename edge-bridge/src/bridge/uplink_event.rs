@@ -36,7 +36,7 @@ pub enum UplinkEvent {
     ByHand {
         /// Messages dropped or copied.
         count: ByHandCount,
-        /// They were dropped, durably unless `left_out` says otherwise; else they were copied.
+        /// Set if the messages were dropped, durably unless `left_out` says otherwise; else they were copied.
         dropped: bool,
         /// Reason for which this is not all of it.
         left_out: Option<LeftOut>,
@@ -87,7 +87,7 @@ pub enum LeftOut {
     NotDurable,
     /// Refused messages, of whatever topic, cannot be parked and wait in their place in the queue, where a pass does not come by.
     InPlace {
-        /// So many readings, by weight.
+        /// Number of readings, by weight.
         readings: u64,
     },
 }

@@ -23,7 +23,7 @@ pub struct Window {
     max: u64,
     in_flight: u64,
     slow_start: bool,
-    /// No second shrink for what was sent before the first.
+    /// Time of sending from which on a late PUBACK may shrink the window again: what was sent before the last shrink does not.
     shrink_after_ms: u64,
     rtt_min: [Option<u64>; 2],
     rtt_min_since_ms: u64,

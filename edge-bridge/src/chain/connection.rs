@@ -7,7 +7,7 @@ use crate::session::AckHandle;
 use crate::stop_and_wait::StopAndWait;
 use crate::wire::ReasonCode;
 
-/// Entries for which there is room in a connection that has none.
+/// Room for entries that a connection without any keeps.
 const IDLE: usize = 16;
 
 /// Answers that one connection still owes, in order.

@@ -95,7 +95,8 @@ impl Chain {
         ticket
     }
 
-    /// As [`store`](Self::store) for a message of which a filter holds something: resolve the ticket when what stands for it is safe as well.
+    /// Stores a message's rows, as [`store`](Self::store) does, where a filter holds a part of it: resolve the ticket when what stands for that part
+    /// is safe as well.
     pub fn withhold(
         &mut self,
         now_ms: u64,
@@ -156,7 +157,8 @@ impl Chain {
             || self.connections.values().any(|state| state.publisher.stands_still(now_ms))
     }
 
-    /// As [`wants_commit`](Self::wants_commit), for the publisher of one connection: what to ask after its PUBLISH. Cost: constant.
+    /// Returns whether a commit is due, as [`wants_commit`](Self::wants_commit), for the publisher of one connection: asked after its PUBLISH. Cost:
+    /// constant.
     #[must_use]
     pub fn wants_commit_for(&self, now_ms: u64, connection: ConnectionId) -> bool {
         self.unacked_bytes >= self.max_unacked_bytes

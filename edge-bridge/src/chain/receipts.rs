@@ -9,7 +9,7 @@ use super::ConnectionId;
 pub struct Ticket(u64);
 
 impl Ticket {
-    /// Of the receipts that were there before it.
+    /// Returns the barrier that is passed when all receipts before this one are resolved.
     pub(super) fn barrier(self) -> Barrier {
         Barrier(self.0)
     }
@@ -22,7 +22,7 @@ pub(super) struct Barrier(u64);
 /// Receipts that answers wait for.
 #[derive(Debug, Default)]
 pub(super) struct Receipts {
-    /// From the oldest that is not resolved.
+    /// Receipts in order, from the oldest that is not resolved.
     all: VecDeque<Receipt>,
     /// Ticket number of the front.
     first: u64,
@@ -41,7 +41,7 @@ impl Receipts {
         Ticket(number)
     }
 
-    /// Behind all receipts of now.
+    /// Returns the barrier behind all present receipts.
     pub(super) fn barrier(&self) -> Barrier {
         Barrier(self.first + self.all.len() as u64)
     }
@@ -50,7 +50,7 @@ impl Receipts {
         barrier.0 <= self.first
     }
 
-    /// On which connection the message came; `None` if it was resolved before, or never added.
+    /// Resolves a receipt; returns the connection of its message, or `None` if it was resolved before or never added.
     pub(super) fn resolve(&mut self, ticket: Ticket) -> Option<ConnectionId> {
         let at = usize::try_from(ticket.0.checked_sub(self.first)?).ok()?;
         let receipt = self.all.get_mut(at).filter(|receipt| !receipt.is_resolved)?;

@@ -1,4 +1,4 @@
-//! From a received message to the queue: the ingest, and what waits while the queue is full.
+//! Admission of a received message to the queue: the ingest's answer, and the messages that wait while the queue is full.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -67,7 +67,7 @@ pub(super) struct Admission {
     full: bool,
     /// Bit `n`: lane `n` is full.
     full_lanes: u8,
-    /// In order of arrival; of QoS 1, and wills.
+    /// Messages of QoS 1, and wills, that wait for room, in order of arrival.
     held: VecDeque<Held>,
     /// Bytes of the wills in it.
     will_bytes: usize,

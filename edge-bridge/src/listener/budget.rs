@@ -23,7 +23,7 @@ pub(super) enum Holder {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Share {
     memory: Memory,
-    /// Of an absent client: since when, and bytes not in steps.
+    /// Start of its absence and exact bytes, for an absent client.
     absent: Option<(u64, Memory)>,
 }
 
@@ -33,11 +33,11 @@ pub(super) struct Budget {
     total: usize,
     shares: HashMap<Holder, Share>,
     by_bytes: BTreeSet<(usize, Holder)>,
-    /// Without the payloads.
+    /// Holders by their own bytes, payloads left out.
     by_own: BTreeSet<(usize, Holder)>,
     /// Absent clients by time: those that hold less than a step last, since their end frees next to nothing.
     absent: BTreeSet<(bool, u64, Holder)>,
-    /// Of all absent clients together.
+    /// Own bytes of all absent clients together.
     absent_own: usize,
     absent_payloads: usize,
 }

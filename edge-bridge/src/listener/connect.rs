@@ -106,7 +106,7 @@ impl<I: Ingest> Listener<I> {
         Some(self.clients.add(id))
     }
 
-    /// For a client that left it to us. The start of the text keeps it apart from those of an earlier run.
+    /// Makes a client identifier for a client that left the choice to us. The start of the text keeps it apart from those of an earlier run.
     fn new_client_id(&self, now: Now, id: ConnectionId) -> Utf8 {
         let mut n = id.0;
         loop {

@@ -19,7 +19,7 @@ pub(super) struct Connection {
     pub(super) answered: u64,
     /// Memory of received bytes that are no whole packet yet, or were not handled.
     pub(super) unfinished: usize,
-    /// It is closed because it held most: what is not written is dropped.
+    /// Set when the connection is closed because it held most: what is not written is dropped.
     pub(super) gives_way: bool,
     /// Messages in [`Admission`](super::admission::Admission) that wait for room.
     pub(super) held: usize,

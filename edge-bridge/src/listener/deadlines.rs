@@ -16,7 +16,7 @@ impl<K: Copy + Ord + Hash> Deadlines<K> {
         Self { queue: BTreeSet::new(), at_ms: HashMap::new() }
     }
 
-    /// To be looked at no later than `at_ms`.
+    /// Brings the deadline of `key` forward to `at_ms`, if it is later.
     pub(super) fn no_later(&mut self, key: K, at_ms: u64) {
         match self.at_ms.get(&key) {
             Some(earlier) if *earlier <= at_ms => return,

@@ -1,4 +1,4 @@
-//! From a message to its subscribers (§3.3.4, §4.3, §4.9).
+//! Delivery of a message to its subscribers (§3.3.4, §4.3, §4.9).
 
 use super::client::Client;
 use super::events::PublishId;
@@ -142,7 +142,7 @@ impl<I: Ingest> Listener<I> {
         self.tracking.dropped(Self::origin(token));
     }
 
-    /// These never reach their client.
+    /// Ends deliveries that never reach their client.
     pub(super) fn abandon(&mut self, deliveries: Vec<Delivery>) {
         for delivery in deliveries {
             self.tracking.dropped(delivery.origin);

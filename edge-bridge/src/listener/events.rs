@@ -13,7 +13,7 @@ pub enum Input<'a> {
     /// Received bytes, in order, while [`may_read`](super::Listener::may_read) says so. Whole packets are taken from the front, at most
     /// [`PACKETS_PER_TURN`](crate::session::PACKETS_PER_TURN), and the rest is left: call again while the buffer gets shorter.
     Bytes(&'a mut BytesMut),
-    /// So many bytes of [`Output::Transmit`] were written.
+    /// Number of bytes of [`Output::Transmit`] that were written.
     Written(usize),
     /// The peer, or the network, closed the connection.
     Closed,
@@ -49,7 +49,7 @@ pub enum Output {
     Store {
         /// The number of the message.
         ticket: Ticket,
-        /// At least one, unless the message is [withheld](crate::ingest::Answer::Withhold).
+        /// Rows to store: at least one, unless the message is [withheld](crate::ingest::Answer::Withhold).
         rows: Vec<Row>,
     },
     /// A publisher stands still, or too much waits in total: a commit of the queue is worth a write.
@@ -207,8 +207,8 @@ pub struct Stats {
     /// Sessions of absent clients that ended early because their place, or their memory, was needed: first those for which nothing waits, where a
     /// place was, then those that have been away longest.
     pub sessions_given_up: u64,
-    /// By [`net::Server`](crate::net::Server) alone: connections that were closed at once at the limit of connections, and attempts to accept one that
-    /// failed, ten a second while the system has no file descriptor left.
+    /// Connections that were closed at once at the limit of connections, and attempts to accept one that failed, ten a second while the system has no
+    /// file descriptor left. Counted by [`net::Server`](crate::net::Server) alone.
     pub not_accepted: u64,
     /// Clients that were not taken in.
     pub refused: u64,

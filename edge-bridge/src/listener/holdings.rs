@@ -12,7 +12,7 @@ pub(super) struct Holdings {
 }
 
 impl Holdings {
-    /// To be called whenever the messages that wait for `client` have changed.
+    /// Accounts for the messages that wait for `client`; called whenever they have changed.
     pub(super) fn update(&mut self, key: ClientKey, client: &mut Client) {
         let (before, now) = (client.held_bytes, client.waiting.bytes());
         if before == now {

@@ -20,12 +20,12 @@ impl<I: Ingest> Listener<I> {
         self.retained.bytes() + self.chain.unacked_bytes() + self.admission.will_bytes()
     }
 
-    /// To be called whenever what a connection holds may have changed.
+    /// Accounts for the memory of a connection; called whenever what it holds may have changed.
     pub(super) fn account_connection(&mut self, id: ConnectionId) {
         self.accounts.set_connection(id, self.connections.get(&id));
     }
 
-    /// To be called whenever what waits for a client, its will, its filters or its session have changed.
+    /// Accounts for the memory of a client; called whenever what waits for it, its will, its filters or its session have changed.
     pub(super) fn account_client(&mut self, key: ClientKey) {
         match self.clients.get_mut(key) {
             Some(client) => self.accounts.set_client(key, client),

@@ -58,7 +58,7 @@ impl Message {
         self.publish.properties = with(&self.publish.properties, PropertyId::SubscriptionIdentifier, &values);
     }
 
-    /// Returns what it costs while it waits.
+    /// Returns the bytes of memory that the message counts for while it waits.
     pub(super) fn bytes(&self) -> usize {
         let publish = &self.publish;
         publish.topic.len() + publish.properties.as_bytes().len() + publish.payload.len()

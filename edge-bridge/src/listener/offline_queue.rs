@@ -26,10 +26,10 @@ impl Delivery {
 /// before all others.
 #[derive(Debug, Default)]
 pub(super) struct OfflineQueue {
-    /// In boxes: a place in the queue that is empty, as most are once a session gave way, takes 8 bytes.
+    /// Deliveries that wait, in boxes: a place in the queue that is empty, as most are once a session gave way, takes 8 bytes.
     deliveries: VecDeque<Box<Delivery>>,
     bytes: usize,
-    /// Of these, in payloads.
+    /// Bytes of these that are payloads.
     payload_bytes: usize,
     /// Number of deliveries at QoS 0.
     qos_0: usize,
@@ -95,7 +95,7 @@ impl OfflineQueue {
         self.bytes
     }
 
-    /// Of [`bytes`](Self::bytes), those of payloads.
+    /// Returns the part of [`bytes`](Self::bytes) that is payloads.
     pub(super) fn payload_bytes(&self) -> usize {
         self.payload_bytes
     }

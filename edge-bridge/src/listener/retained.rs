@@ -39,7 +39,7 @@ impl Retained {
         true
     }
 
-    /// Those for a new subscription. Cost: a walk over all.
+    /// Returns the retained messages that match a new subscription. Cost: a walk over all.
     pub(super) fn matching(&self, now_ms: u64, filter: &str) -> Vec<Message> {
         let of_filter = self.messages.iter().filter(|(topic, _)| matches(filter, topic));
         of_filter.map(|(_, message)| message).filter(|m| !m.is_expired(now_ms)).cloned().collect()

@@ -29,7 +29,7 @@ pub(super) struct Match {
     /// The highest of them; the message's own is a second limit.
     pub(super) qos: QoS,
     pub(super) retain_as_published: bool,
-    /// Of each of them that has one.
+    /// Subscription identifiers, of each matching subscription that has one.
     pub(super) identifiers: Vec<u32>,
 }
 

@@ -12,7 +12,7 @@ const PIECE_OVERHEAD: usize = 256;
 /// See the [module](self).
 #[derive(Debug, Default)]
 pub(super) struct Unwritten {
-    /// In their order: how many bytes, and whether they are a shared payload's.
+    /// Unwritten bytes in their order: length of each piece, and whether it is a shared payload.
     pieces: VecDeque<(usize, bool)>,
     bytes: usize,
     memory: Memory,

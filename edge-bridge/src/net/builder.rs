@@ -209,7 +209,7 @@ impl Builder {
         self
     }
 
-    /// For DNS, TCP and TLS together. Default 10 s.
+    /// Sets the time that DNS, TCP and TLS may take together. Default 10 s.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self

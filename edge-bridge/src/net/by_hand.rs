@@ -15,7 +15,7 @@ use crate::wire::{TopicError, Utf8, validate_filter};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ByHandError {
-    /// Not a topic filter.
+    /// The text is no topic filter.
     #[error("\"{filter}\" is not a topic filter: {error}")]
     Filter {
         /// The filter that was given.

@@ -19,10 +19,10 @@ pub enum CertificateProblem {
     Expired,
     /// Its time has not begun.
     NotYetValid,
-    /// None of the authorities has signed it, by way of the certificates behind it in the file. A hub may trust others for its clients
-    /// than those that signed its own certificate.
+    /// None of the authorities has signed the certificate, by way of those behind it in the file. A hub may trust others for its clients than those
+    /// that signed its own certificate.
     OtherAuthority,
-    /// It is for other purposes: its extended key usage does not name clients.
+    /// The certificate is for other purposes: its extended key usage does not name clients.
     NotForClients,
     /// Anything else, in words of rustls.
     Other(String),

@@ -53,7 +53,7 @@ impl Command {
         self.publish.dup
     }
 
-    /// It was acted on: PUBACK. If the message went to several subscriptions, when all of them are done.
+    /// Says that the message was acted on: its PUBACK leaves, or, if it went to several subscriptions, when all of them are done.
     pub fn done(self) {
         self.ack.done();
     }
@@ -86,7 +86,8 @@ impl Acknowledgement {
 }
 
 impl Drop for Acknowledgement {
-    /// Not done. While its subscription lives it is left to the hub to send it again; without one somebody else may get it.
+    /// Leaves a message that is not done unacknowledged: while its subscription lives the hub may send it again; without one somebody else may get
+    /// it.
     fn drop(&mut self) {
         if let Some(ack) = self.ack.take() {
             ack.acks.clone().neglect(Neglected { inbox: self.inbox.clone(), ack });

@@ -1,5 +1,5 @@
-//! From a name to a connection: DNS, TCP, TLS, within one time. The addresses of a name are tried side by side, each a little after the one before
-//! (Happy Eyeballs, RFC 8305): a node that swallows SYNs must not hide the one that works.
+//! Dialling: makes a connection of a name by DNS, TCP and TLS, within one time. The addresses of a name are tried side by side, each a little after
+//! the one before (Happy Eyeballs, RFC 8305): a node that swallows SYNs must not hide the one that works.
 
 use std::io;
 use std::net::SocketAddr;
@@ -32,7 +32,7 @@ pub(super) struct Dialer {
     pub(super) target: Target,
     /// `Some` if and only if the target speaks TLS.
     pub(super) tls: Option<Tls>,
-    /// For everything together, DNS and TLS included.
+    /// Time limit of an attempt, DNS and TLS included.
     pub(super) connect_timeout: Duration,
     /// The socket's send buffer, which the kernel doubles; `None` leaves it to the kernel.
     pub(super) send_buffer_bytes: Option<u32>,

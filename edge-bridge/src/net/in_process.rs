@@ -124,7 +124,7 @@ impl Bridge {
         self.link.stats()
     }
 
-    /// To wait for changes of the numbers.
+    /// Returns a receiver that tells changes of the numbers.
     pub fn watch(&self) -> watch::Receiver<Stats> {
         self.link.watch()
     }

@@ -43,7 +43,7 @@ pub(super) enum Put {
 pub(super) struct Taken {
     pub(super) publish: Publish,
     pub(super) ack: Option<Arc<SharedAck>>,
-    /// More can come now: the queue is no longer full, or it is empty and messages are missing behind it.
+    /// Set if more can come now: the queue is no longer full, or it is empty and messages are missing behind it.
     pub(super) wanted: bool,
 }
 
@@ -51,7 +51,7 @@ pub(super) struct Taken {
 struct State {
     queue: VecDeque<Entry>,
     bytes: usize,
-    /// From full to half full.
+    /// Set from the moment when the queue is full until it is half full.
     full: bool,
     waker: Option<Waker>,
     /// The application has dropped its end.

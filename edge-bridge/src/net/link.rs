@@ -25,7 +25,7 @@ pub struct Link {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SubscribeError {
-    /// Not a topic filter.
+    /// The text is no topic filter.
     #[error("\"{filter}\" is not a topic filter: {error}")]
     Filter {
         /// The filter that was given.
@@ -61,7 +61,7 @@ impl Link {
         self.status.borrow().clone()
     }
 
-    /// To wait for changes of the numbers.
+    /// Returns a receiver that tells changes of the numbers.
     pub fn watch(&self) -> watch::Receiver<Stats> {
         self.status.clone()
     }

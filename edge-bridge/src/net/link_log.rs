@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-/// Between two lines of one cause.
+/// Least time between two lines of one cause, in milliseconds.
 const QUIET_MS: u64 = 60_000;
 /// Causes remembered; more are taken for one.
 const CAUSES_MAX: usize = 16;
@@ -16,9 +16,9 @@ pub(super) struct LinkLog {
     said_ms: HashMap<String, u64>,
     /// Per event that may come with every connection the time of its last line.
     events_ms: HashMap<&'static str, u64>,
-    /// The log says that there is no connection.
+    /// Set once the log says that there is no connection.
     is_down: bool,
-    /// It says nothing yet.
+    /// Set once the log has told of a connection.
     was_up: bool,
 }
 

@@ -240,7 +240,7 @@ impl Spool for QueueSpool {
 }
 
 impl Row {
-    /// As a row of an [`edge_queue::Queue`]. The payload is not copied.
+    /// Makes a row of an [`edge_queue::Queue`]. The payload is not copied.
     pub fn into_queue_row(self) -> edge_queue::Row {
         let mut row =
             edge_queue::Row::new(self.payload.clone()).meta(self.to_meta()).key(self.key).weight(self.weight);

@@ -46,10 +46,10 @@ struct Leaving {
 #[derive(Debug)]
 pub(super) struct Router {
     routes: Vec<Route>,
-    /// In the order of their ends.
+    /// Ended subscriptions that the hub still has, in the order in which they are given up.
     leaving: VecDeque<Leaving>,
     back_pressure: BackPressure,
-    /// In order of arrival.
+    /// Messages that no subscription has claimed, in order of arrival.
     unclaimed: VecDeque<(Publish, AckHandle)>,
     unclaimed_bytes: usize,
     /// One found no room there.
@@ -59,7 +59,7 @@ pub(super) struct Router {
     grace_until_ms: u64,
     /// Taken and dropped, of subscriptions that live.
     neglected: Vec<Neglected>,
-    /// Of this connection; `None` before the first.
+    /// Handle of the youngest message of this connection; `None` before the first.
     latest: Option<AckHandle>,
     acks: Arc<Acks>,
     dropped_qos0: u64,
@@ -230,7 +230,7 @@ impl Router {
         [waits.then_some(self.grace_until_ms), leaving_ms].into_iter().flatten().min()
     }
 
-    /// Nobody has come for what waits: it is acknowledged and counted.
+    /// Acknowledges and counts the messages that nobody came for in time.
     pub(super) fn on_timeout(&mut self, now_ms: u64) {
         if now_ms < self.grace_until_ms {
             return;

@@ -42,7 +42,7 @@ pub(super) enum Moved {
     /// The system took bytes.
     Wrote {
         bytes: usize,
-        /// It had no room before.
+        /// Set if the system had no room before.
         waited: bool,
     },
     /// The connection ended. Whole packets may be left in `received`.

@@ -8,10 +8,10 @@ use super::target::TargetError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// Not the address of a hub.
+    /// The text is no address of a hub.
     #[error(transparent)]
     Target(#[from] TargetError),
-    /// No client identifier: the hub keeps the session under it.
+    /// The client identifier is missing: the hub keeps the session under it.
     #[error("client_id is missing: the hub keeps the session under this name")]
     ClientId,
     /// A text that MQTT does not carry.

@@ -14,7 +14,7 @@ pub struct Target {
     pub tls: bool,
 }
 
-/// Not the address of a hub.
+/// Error for a text that is no address of a hub.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("\"{url}\": {problem}; expected mqtt://HOST:PORT or mqtts://HOST:PORT")]
 pub struct TargetError {

@@ -19,7 +19,7 @@ pub enum Input<'a> {
     Written {
         /// Number of bytes that it took.
         bytes: u64,
-        /// It had no room before, which proves that earlier bytes have left.
+        /// Set if the system had no room before, which proves that earlier bytes have left.
         waited: bool,
     },
     /// The network connection ended.
@@ -75,20 +75,20 @@ pub enum Event {
     Publish {
         /// Message from the peer.
         publish: Publish,
-        /// For QoS 1: to be given to [`ack`](super::Session::ack) when the message is safe.
+        /// Handle to be given to [`ack`](super::Session::ack) when the message is safe; of QoS 1 alone.
         ack: Option<AckHandle>,
     },
     /// The peer answered a published message: below 0x80 it took it (0x10, no matching subscribers, included), otherwise it did not,
     /// and will not be asked again by the session.
     Acked {
-        /// As given to [`publish`](super::Session::publish).
+        /// Token that was given to [`publish`](super::Session::publish).
         token: Token,
         /// Reason code of the peer's answer.
         reason: ReasonCode,
     },
     /// A message of the resumed session is larger than the peer's *new* Maximum Packet Size. It is no longer in flight.
     Unsendable {
-        /// As given to [`publish`](super::Session::publish).
+        /// Token that was given to [`publish`](super::Session::publish).
         token: Token,
         /// Bytes of the packet.
         size: usize,
@@ -130,7 +130,7 @@ pub struct Connected {
 /// Session Present (§3.2.2.1.1) against what the client has. Exhaustive.
 #[derive(Debug)]
 pub enum SessionOutcome {
-    /// Neither side had one.
+    /// Neither side had a session.
     New,
     /// Both have it: unacknowledged messages are being resent, in order, within the new Receive Maximum.
     Resumed,

@@ -25,7 +25,7 @@ pub(super) struct Outbound {
     quota: Quota,
     /// Messages in flight at most by the caller's own wish.
     cap: u16,
-    /// Of the messages without an answer.
+    /// Memory of the messages without an answer.
     memory: Memory,
 }
 

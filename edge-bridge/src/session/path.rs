@@ -7,7 +7,7 @@ use super::transit::{Arrival, slowest_ms};
 /// fast has become thin.
 pub(crate) const UNSENT_MAX: u32 = 16 * 1024;
 
-/// To be carried from one connection to the next.
+/// Estimates that are carried from one connection to the next.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Path {
     srtt_ms: Option<u64>,

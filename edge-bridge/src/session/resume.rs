@@ -12,7 +12,7 @@ use crate::wire::{PacketId, Publish};
 pub struct InFlight {
     /// Its packet identifier: a resent message keeps it (\[MQTT-4.4.0-1\]).
     pub packet_id: PacketId,
-    /// As given to [`publish`](super::Session::publish).
+    /// Token that was given to [`publish`](super::Session::publish).
     pub token: Token,
     /// The message. A client may change it between connections where the standard lets it: the Message Expiry Interval, which says what is
     /// left when the next connection begins; the session takes off what it waits there. A server leaves it: its session takes off all the
@@ -32,7 +32,7 @@ const OVERHEAD: usize = 256;
 pub(crate) struct Memory {
     /// Bytes beside the payloads.
     pub(crate) own: usize,
-    /// In payloads, which others may hold too.
+    /// Bytes in payloads, which others may hold too.
     pub(crate) payloads: usize,
 }
 
@@ -71,7 +71,7 @@ impl Resume {
         Self::default()
     }
 
-    /// No session yet; identifiers begin at `first`.
+    /// Makes the state of no session yet, whose identifiers begin at `first`.
     pub(super) fn beginning_at(first: PacketId) -> Self {
         Self { ids: PacketIds::starting_at(first), ..Self::default() }
     }
@@ -88,7 +88,7 @@ impl Resume {
         memory
     }
 
-    /// As [`in_flight`](Self::in_flight), to adapt the messages before they are resent.
+    /// Returns the messages of [`in_flight`](Self::in_flight) to be adapted before they are resent.
     pub fn in_flight_mut(&mut self) -> &mut [InFlight] {
         &mut self.in_flight
     }

@@ -144,8 +144,8 @@ impl Session {
         debug_assert!(written.is_ok(), "{packet:?}: {written:?}");
     }
 
-    /// As [`write_small`](Self::write_small), while the connection is open; the content is the caller's, and a packet that is not valid
-    /// ends the connection rather than leaving the peer without an answer.
+    /// Writes a packet of the caller's while the connection is open, as [`write_small`](Self::write_small). One that is not valid ends the connection
+    /// rather than leaving the peer without an answer.
     pub(super) fn write_open(&mut self, now_ms: u64, packet: &Packet) {
         if matches!(self.phase, Phase::Open) && self.write(now_ms, packet).is_err() {
             self.tell(now_ms, ReasonCode::IMPLEMENTATION_SPECIFIC_ERROR);

@@ -47,7 +47,7 @@ impl InboundAliases {
 pub(super) enum Spelling {
     /// The topic as it is, without an alias.
     Plain,
-    /// With the topic, so that the peer learns the alias.
+    /// The alias goes with the topic, so that the peer learns it.
     Define(u16),
     /// The alias without the topic.
     Use(u16),

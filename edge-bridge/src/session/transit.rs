@@ -26,7 +26,7 @@ pub(super) struct Transit {
 pub(super) struct Wrote {
     at_ms: u64,
     end: u64,
-    /// In transit then, its own bytes included.
+    /// Bytes in transit at that time, the packet's own included.
     bytes: u64,
 }
 

@@ -11,7 +11,7 @@ use super::{
 /// PUBACK, PUBREC, PUBREL and PUBCOMP have one form (§3.4 to §3.7).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ack {
-    /// Of the PUBLISH this answers.
+    /// Packet identifier of the PUBLISH that this answers.
     pub packet_id: PacketId,
     /// Always [`ReasonCode::SUCCESS`] in 3.1.1. Below 0x80 is success, 0x10 (no matching subscribers) too; any other is a refusal of the message,
     /// in a received PUBACK or PUBREC also one that the standard does not list for it.

@@ -141,7 +141,7 @@ pub(crate) fn announces_login(bytes: &[u8]) -> Option<bool> {
 struct Header {
     packet: PacketType,
     flags: u8,
-    /// Of type, flags and remaining length.
+    /// Length of type, flags and remaining length together.
     len: usize,
     remaining: u32,
 }

@@ -36,7 +36,7 @@ pub struct Will {
     pub retain: bool,
     /// A topic name: no wildcards, not empty.
     pub topic: Utf8,
-    /// At most 65 535 bytes.
+    /// Payload of the will, at most 65 535 bytes.
     pub payload: Bytes,
     /// Will properties; empty in 3.1.1.
     pub properties: Properties,

@@ -41,7 +41,7 @@ impl Limits {
         max_subscriptions: u16::MAX,
     };
 
-    /// These limits with another [`max_packet_size`](Self::max_packet_size).
+    /// Returns these limits with another [`max_packet_size`](Self::max_packet_size).
     #[must_use]
     pub const fn with_max_packet_size(mut self, bytes: u32) -> Self {
         self.max_packet_size = bytes;

@@ -96,7 +96,7 @@ impl Properties {
         self.present & id.bit() != 0
     }
 
-    /// In the order of the packet.
+    /// Returns the properties in the order of the packet.
     pub fn iter(&self) -> Iter<'_> {
         Iter { rest: &self.raw }
     }
@@ -143,7 +143,7 @@ impl Properties {
         }
     }
 
-    /// As [`str`](Self::str), as a slice of the same buffer.
+    /// Returns a text property, as [`str`](Self::str) does, as a slice of the same buffer.
     pub fn utf8(&self, id: PropertyId) -> Option<Utf8> {
         self.str(id).and_then(|text| Utf8::new(self.raw.slice_ref(text.as_bytes())).ok())
     }
@@ -177,8 +177,8 @@ impl Properties {
         })
     }
 
-    /// These without the ones named: those of one connection only (Topic Alias, Subscription Identifier) must not be passed on. No copy if there
-    /// is nothing to leave out.
+    /// Returns these properties without the ones named: those of one connection only (Topic Alias, Subscription Identifier) must not be passed on.
+    /// Copies nothing if there is nothing to leave out.
     #[must_use]
     pub fn without(&self, ids: &[PropertyId]) -> Self {
         if !ids.iter().any(|id| self.contains(*id)) {

@@ -7,7 +7,7 @@ use super::{DecodeErrorKind, PacketType, string, topic, varint};
 pub struct Property<'a> {
     /// Identifier of the property.
     pub id: PropertyId,
-    /// Of the type that [`id`](Self::id) has.
+    /// Value, of the type that [`id`](Self::id) has.
     pub value: Value<'a>,
 }
 

@@ -86,7 +86,7 @@ impl ReasonCode {
     /// 0x00 in a SUBACK.
     pub const GRANTED_QOS_0: Self = Self(0);
 
-    /// Not of the standard, and never sent: the peer gave no answer.
+    /// The peer gave no answer. No code of the standard, and never sent.
     pub const NO_ANSWER: Self = Self(0xff);
 
     /// Any number: whether it may stand in a packet is [`is_valid_for`](Self::is_valid_for).
@@ -117,7 +117,7 @@ impl ReasonCode {
         self.row().map_or("unknown reason", |(_, name, _)| name)
     }
 
-    /// The code that a CONNACK return code of 3.1.1 stands for (3.1.1 §3.2.2.3, table 3.1). `None` above 5.
+    /// Returns the code that a CONNACK return code of 3.1.1 stands for (3.1.1 §3.2.2.3, table 3.1). `None` above 5.
     pub const fn from_v311_connack(code: u8) -> Option<Self> {
         Some(match code {
             0 => Self::SUCCESS,

@@ -162,7 +162,8 @@ pub struct SharedFilter<'a> {
 }
 
 impl<'a> SharedFilter<'a> {
-    /// `None` for a filter that is not shared; `Err` for one that starts with `$share/` and is not of the form. Checks `FILTER` too.
+    /// Splits `$share/NAME/FILTER`: `None` for a filter that is not shared; `Err` for one that starts with `$share/` and is not of the form. Checks
+    /// `FILTER` too.
     pub fn parse(filter: &'a str) -> Result<Option<Self>, TopicError> {
         let Some(shared) = filter.strip_prefix("$share/") else { return Ok(None) };
         let (group, filter) = shared.split_once('/').ok_or(TopicError::Share)?;

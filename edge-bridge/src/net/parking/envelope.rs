@@ -9,7 +9,7 @@ use crate::wire::ReasonCode;
 const VERSION: u8 = 2;
 /// Bytes that an envelope adds to a row's meta.
 pub(in crate::net) const ENVELOPE_BYTES: usize = 44;
-/// Those of the first version, the turn left out.
+/// Bytes of an envelope of the first version, which has no turn.
 const FIRST_BYTES: usize = 40;
 
 /// Meta of a parked row: what is left of its first life.

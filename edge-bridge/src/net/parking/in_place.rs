@@ -51,7 +51,7 @@ impl InPlace {
         }
     }
 
-    /// Those since the last call.
+    /// Takes the rows left in their place since the last call.
     pub(super) fn take_left(&self) -> Vec<Left> {
         let by_count = std::mem::take(&mut *self.by_count());
         by_count.into_iter().map(|(count, (rows, weight))| Left::new(count, rows, weight)).collect()

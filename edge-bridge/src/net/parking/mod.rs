@@ -64,7 +64,7 @@ struct Parcel {
     lease: Lease,
     /// Count among which it is listed as parked.
     count: Option<ParkedCount>,
-    /// It was leased from the parked rows, and goes to their end with this turn.
+    /// Turn with which a row that was leased from the parked ones goes to their end.
     again: Option<u32>,
     why: ReasonCode,
     _transit: Transit,
@@ -98,7 +98,7 @@ struct Shared {
     why: Mutex<Option<String>>,
     /// Nothing more is parked until the link has looked at those again.
     is_stuck: AtomicBool,
-    /// It is time for that.
+    /// Set when it is time for the link to look at them again.
     look_again: AtomicBool,
     /// A parked row came to its end: there may be room.
     has_freed: AtomicBool,
@@ -297,7 +297,7 @@ impl Parking {
         stored.saturating_add(self.shared.rows.load(Ordering::Relaxed))
     }
 
-    /// To look at the parked rows with, once there are any.
+    /// Returns a handle to look at the parked rows with, once there are any.
     pub(super) fn queue(&self) -> ParkedQueue {
         self.shared.queue.clone()
     }

@@ -47,7 +47,7 @@ impl Room {
     }
 }
 
-/// As the limits count it.
+/// Returns the size of a row as the limits count it.
 fn size(row: &Row) -> (u64, u64) {
     let bytes = row.key.len() + row.meta.len() + row.payload.len();
     (u64::from(row.weight), bytes as u64 + ROW_OVERHEAD_BYTES)

@@ -22,7 +22,7 @@ use crate::pieces::Pieces;
 /// Longest wait for a peer to take the last bytes.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 
-/// From a connection's task to the owner.
+/// Message of a connection's task to the owner.
 #[derive(Debug)]
 pub(super) enum FromPeer {
     /// Bytes that were read, behind what was left before. The task waits for the buffer.
@@ -34,7 +34,7 @@ pub(super) enum FromPeer {
     Closed,
 }
 
-/// From the owner to a connection's task. Bounded by the listener's `max_unwritten_bytes`.
+/// Bytes and orders of the owner to a connection's task. Bounded by the listener's `max_unwritten_bytes`.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     state: Mutex<ToPeer>,

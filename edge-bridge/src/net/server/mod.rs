@@ -75,7 +75,7 @@ pub struct ServerBuilder {
 }
 
 impl Server {
-    /// With default limits, open to everybody, without TLS.
+    /// Returns a builder with default limits, open to everybody, without TLS.
     pub fn builder() -> ServerBuilder {
         ServerBuilder {
             config: Config::default(),
@@ -98,7 +98,7 @@ impl Server {
         self.publisher().publish(publish).await
     }
 
-    /// For a task that publishes to local subscribers without owning the server.
+    /// Returns a handle for a task that publishes to local subscribers without owning the server.
     pub fn publisher(&self) -> LocalPublisher {
         LocalPublisher { commands: self.commands.clone() }
     }

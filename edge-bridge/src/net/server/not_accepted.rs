@@ -8,7 +8,7 @@ use tokio::time::Instant;
 /// Time for which a line is not repeated.
 const AGAIN: Duration = Duration::from_secs(60);
 
-/// Those of one cause.
+/// Connections that could not be taken in for one cause.
 #[derive(Debug, Default)]
 pub(super) struct NotAccepted {
     pub(super) total: u64,

@@ -34,9 +34,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const PROBE_AFTER: Duration = Duration::from_secs(30);
 /// After an accept that failed, usually for want of file descriptors.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
-/// For a TLS handshake.
+/// Time limit of a TLS handshake.
 const TLS_WITHIN: Duration = Duration::from_secs(10);
-/// For the last bytes of all connections.
+/// Time limit for the last bytes of all connections at a stop.
 const CLOSE_WITHIN: Duration = Duration::from_secs(3);
 
 #[derive(Debug)]
@@ -66,7 +66,7 @@ pub(super) struct Owner<I, S> {
     parked: HashMap<ConnectionId, BytesMut>,
     look_at: Instant,
     accept_errors: NotAccepted,
-    /// At the limit of connections.
+    /// Connections turned away at the limit of connections.
     turned_away: NotAccepted,
     published: HashMap<PublishId, oneshot::Sender<Settled>>,
     tasks: JoinSet<()>,

@@ -108,7 +108,7 @@ impl Sink for QueueSink {
         self.shared.full_lanes.load(Ordering::Relaxed)
     }
 
-    /// While half of the way is taken nothing is read, unless a full lane is the reason: that may last.
+    /// Returns whether nothing is to be read: half of the way to the queue is taken, and not because of a full lane, which may last.
     fn is_busy(&mut self) -> bool {
         let is_behind = |lane: &mpsc::Sender<Part>| lane.capacity() <= MESSAGES_MAX / 2;
         self.full_lanes() == 0
