@@ -119,9 +119,9 @@ impl<'a> Iterator for Batch<'a> {
         (self.left, Some(self.left))
     }
 
-    /// Also behind `for_each` and `sum`: faster than a `for` loop over a compact batch, since it keeps its place in registers.
-    /// That is lost on a closure so long that it is called and not inlined: an error is better counted or kept than formatted
-    /// in it.
+    /// Folds over the readings; also behind `for_each` and `sum`. Faster than a `for` loop over a compact batch, since it
+    /// keeps its place in registers. That is lost on a closure so long that it is called and not inlined: an error is better
+    /// counted or kept than formatted in it.
     #[inline]
     fn fold<B, F>(self, init: B, mut f: F) -> B
     where

@@ -265,7 +265,7 @@ pub trait Wire {
     /// Appends a reading to the body.
     fn row(&self, body: &mut Self::Body, row: &Row<'_>);
 
-    /// Returns what a number takes in the list of run lengths, with its separator if it has one.
+    /// Returns the bytes that a number takes in the list of run lengths, with its separator if it has one.
     fn number_len(number: u64) -> usize;
 
     /// Length of what [`frame`](Self::frame) makes, without making it.

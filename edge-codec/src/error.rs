@@ -7,7 +7,7 @@ use std::borrow::Cow;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
-    /// More than [`Limits`](crate::Limits) allow.
+    /// The input has more than [`Limits`](crate::Limits) allow.
     #[error("{what} at byte {offset}: {found} is over the limit of {limit}")]
     Limit {
         /// The limit: `"input bytes"`, `"readings"`, `"sensors"`, `"depth"`, `"text bytes"`, `"fields"`,
@@ -151,7 +151,7 @@ pub enum EncodeError {
         /// Reading that was refused.
         reading: Box<Reading<'static>>,
     },
-    /// Not even a batch without readings fits.
+    /// Not even a batch without readings fits the size.
     #[error("an empty batch needs {needed} bytes, {max} are allowed")]
     NoRoom {
         /// The allowed size in bytes.

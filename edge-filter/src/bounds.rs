@@ -40,14 +40,14 @@ pub enum ErrorBound {
     AbsoluteAfter {
         /// The tolerance, in the unit of the sensor.
         max_error: f64,
-        /// For how long after an emitted reading nothing is promised.
+        /// Time after an emitted reading for which nothing is promised.
         min_interval_ms: i64,
     },
     /// Every suppressed reading is at most this far from the straight line between the emitted ones around it.
     Linear(f64),
     /// The emitted values are aggregates of readings, not readings: what they leave out is not bounded.
     Aggregate,
-    /// None is stated: a suppressed reading may be any distance from what is emitted.
+    /// No bound is stated: a suppressed reading may be any distance from what is emitted.
     NoneStated,
 }
 
@@ -72,7 +72,7 @@ impl fmt::Display for ErrorBound {
 pub enum LossBound {
     /// Nothing: the stage decides at once and holds no reading.
     Nothing,
-    /// At most this many readings per sensor, which the stage holds, or refused before it was convinced.
+    /// Most readings per sensor that are lost: those that the stage holds, or refused before it was convinced.
     Readings(u32),
     /// The readings of what is open (a window, a segment), which spans at most this long if a span is given.
     Open {

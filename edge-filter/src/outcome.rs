@@ -141,7 +141,7 @@ reasons! {
         Unchanged = "unchanged",
         /// Stood for by a line, a segment or a window.
         Compressed = "compressed",
-        /// Not the one of its group, or too soon after the last.
+        /// The reading is not the one of its group, or comes too soon after the last.
         RateLimit = "rate_limit",
         /// A text, where a number is needed.
         NotNumeric = "not_numeric",

@@ -93,12 +93,12 @@ pub enum AntiWindup {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[allow(clippy::exhaustive_enums, reason = "the three of the specification")]
 pub enum PidBadInput {
-    /// It stays where it is, and goes on from there.
+    /// The output stays where it is, and goes on from there.
     #[default]
     Hold,
-    /// It goes to this value, without regard to rate limits, and goes on from there.
+    /// The output goes to this value, without regard to rate limits, and goes on from there.
     SafeValue(f64),
-    /// It stays where it is until somebody has switched to manual and back.
+    /// The output stays where it is until somebody has switched to manual and back.
     Manual,
 }
 

@@ -59,7 +59,7 @@ impl HysteresisSwitchState {
 }
 
 impl HysteresisSwitch {
-    /// On at one value, off at the other.
+    /// Makes a switch that is on from one value and off from the other.
     ///
     /// # Errors
     /// If one is NaN or infinite, or they are the same.
@@ -75,7 +75,7 @@ impl HysteresisSwitch {
         Ok(HysteresisSwitch { on_at, off_at, min_on_ms: 0, min_off_ms: 0, bad_input: SwitchBadInput::Off })
     }
 
-    /// Once on, it stays on for this long at least.
+    /// Sets the least time for which the switch stays on.
     ///
     /// # Errors
     /// If it is negative.
@@ -84,7 +84,7 @@ impl HysteresisSwitch {
         Ok(self)
     }
 
-    /// Once off, it stays off for this long at least. Not before it was on for the first time.
+    /// Sets the least time for which the switch stays off; not before it was on for the first time.
     ///
     /// # Errors
     /// If it is negative.

@@ -30,7 +30,7 @@ pub enum Value<'a> {
 }
 
 impl Value<'_> {
-    /// The value with its text, if any, copied: free of the caller's buffer.
+    /// Returns the value with its text, if any, copied: free of the caller's buffer.
     #[must_use]
     pub fn into_owned(self) -> Value<'static> {
         match self {

@@ -23,7 +23,7 @@ pub(crate) struct ClockPlan {
     pub(super) start_low: u32,
     /// Milliseconds; above 0.
     pub(super) unit: i64,
-    /// In units.
+    /// Period of the clock, in units.
     pub(super) period: i64,
     pub(super) coder: Coder,
 }
@@ -193,9 +193,9 @@ const CLOCKS_TRIED: usize = 16;
 
 /// Start of a column on a clock.
 enum Fit {
-    /// So many instants after it.
+    /// The column starts so many instants after the clock.
     After(usize),
-    /// So many before it.
+    /// The column starts so many instants before the clock.
     Before(usize),
 }
 

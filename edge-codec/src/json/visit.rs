@@ -246,7 +246,7 @@ pub(crate) enum Want<'d, 'de> {
     Nothing,
     /// A pointer leads through it.
     Fields(&'d mut Draft<'de>),
-    /// If it is a number or boolean, it is a reading of its own.
+    /// A number or boolean here is a reading of its own.
     Number(&'d mut Draft<'de>),
 }
 

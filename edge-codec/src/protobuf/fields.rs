@@ -118,7 +118,7 @@ impl<'a> Fields<'a> {
         self.at >= self.input.len()
     }
 
-    /// At most ten bytes, the tenth at most 1.
+    /// Reads a varint: at most ten bytes, the tenth at most 1.
     pub(crate) fn varint(&mut self) -> Result<u64, DecodeError> {
         let start = self.at;
         let mut value = 0_u64;

@@ -34,5 +34,5 @@ mod wire;
 const VERSION: u64 = 10;
 const VERSION_WITH_MORE_UNITS: u64 = 26;
 
-/// Below this many seconds a time counts from now (RFC 8428 §4.5.3).
+/// Number of seconds below which a time counts from now (RFC 8428 §4.5.3).
 const RELATIVE_BELOW_S: i64 = 1 << 28;

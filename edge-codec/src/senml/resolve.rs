@@ -43,7 +43,7 @@ struct Base<'a> {
 type Key = (u32, u32, u32, bool);
 
 impl<'a> Resolver<'a> {
-    /// For an input of so many bytes with at most so many records.
+    /// Makes a resolver for an input of `bytes` bytes with at most `records` records.
     pub(super) fn new(bytes: usize, records: usize, arrival_ms: Option<i64>, limits: &Limits) -> Self {
         Self {
             limits: *limits,

@@ -20,7 +20,8 @@ pub fn decode<'a>(input: &'a [u8], limits: &Limits) -> Result<Batch<'a>, DecodeE
     payload(input, None, limits)
 }
 
-/// As [`decode`]; metrics without a time, in a payload without one, take `arrival_ms` (ms since the Unix epoch).
+/// Decodes a payload, as [`decode`] does; metrics without a time, in a payload without one, take `arrival_ms` (ms
+/// since the Unix epoch).
 ///
 /// # Errors
 /// As [`decode`].

@@ -145,7 +145,7 @@ impl Sparkplug {
     }
 }
 
-/// Without its datatype, a reader would not know whether this integer is negative.
+/// Returns whether a reader without the datatype could not tell if this integer is negative.
 fn sign_in_doubt(value: &Value<'_>) -> bool {
     matches!(value, Value::I64(..0)) || matches!(value, Value::U64(v) if i64::try_from(*v).is_err())
 }

@@ -42,7 +42,7 @@ pub struct Metric<'a> {
     pub datatype: Option<u32>,
     /// Out of a backlog.
     pub is_historical: bool,
-    /// Not to be kept by historians.
+    /// Set if historians are not to keep the metric.
     pub is_transient: bool,
     /// There is no value.
     pub is_null: bool,

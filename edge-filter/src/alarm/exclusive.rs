@@ -76,7 +76,7 @@ const ORDER: [(AlarmLevel, ExclusiveState); 4] = [
 ];
 
 impl ExclusiveAlarm {
-    /// No limit yet; a limit is left when the value is back by more than `hyst`.
+    /// Makes an alarm without a limit; a limit is left when the value is back by more than `hyst`.
     ///
     /// # Errors
     /// If `hyst` is NaN, infinite or negative.

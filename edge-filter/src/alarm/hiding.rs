@@ -16,7 +16,7 @@ pub(super) struct Hiding {
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 struct Shelf {
     since_now: i64,
-    /// Without a limit a one-shot shelf waits for the return to normal only.
+    /// Length of the shelf; without one a one-shot shelf waits for the return to normal only.
     for_ms: Option<i64>,
     one_shot: bool,
 }

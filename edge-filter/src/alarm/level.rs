@@ -25,7 +25,7 @@ pub(super) struct Rules<'a> {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct LevelState {
-    /// Of the process, hidden or not: never `Shelved`, `Suppressed` or `OutOfService`.
+    /// State of the process, hidden or not: never `Shelved`, `Suppressed` or `OutOfService`.
     #[cfg_attr(feature = "config", serde(rename = "state"))]
     pub(super) condition: AlarmState,
     pub(super) transition: u64,

@@ -78,12 +78,13 @@ pub struct AlarmTransition {
 #[cfg_attr(feature = "config", serde(rename_all = "lowercase"))]
 #[allow(clippy::exhaustive_enums, reason = "nothing, the worst or the best: there is no fourth way")]
 pub enum BadInput {
-    /// It proves nothing: an active alarm stays, a running `off_delay` starts again, a running `on_delay` goes on.
+    /// A bad reading proves nothing: an active alarm stays, a running `off_delay` starts again, a running `on_delay`
+    /// goes on.
     #[default]
     Hold,
-    /// It counts as beyond every limit of the alarm: a sensor that fails raises it.
+    /// A bad reading counts as beyond every limit of the alarm: a sensor that fails raises it.
     Alarm,
-    /// It counts as back to normal: for a sensor that is switched off with its machine.
+    /// A bad reading counts as back to normal: for a sensor that is switched off with its machine.
     Normal,
 }
 
@@ -150,7 +151,7 @@ impl LimitAlarmState {
         self.of(level).transition
     }
 
-    /// For another run, at `now_ms`.
+    /// Returns the state with which another run begins at `now_ms`.
     pub(crate) fn resumed(mut self, now_ms: i64) -> Self {
         self.levels.iter_mut().for_each(|level| level.resume(now_ms));
         self.value = if self.value.is_finite() { self.value } else { 0.0 };
@@ -249,7 +250,7 @@ impl LimitAlarm {
         self.judge(state, &value.into(), quality.into(), (time, now_ms), on);
     }
 
-    /// As `check`, for a value that is needed afterwards.
+    /// Judges a value, as `check` does, that is needed afterwards.
     pub(crate) fn judge(
         &self,
         state: &mut LimitAlarmState,

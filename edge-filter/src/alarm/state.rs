@@ -166,7 +166,7 @@ pub enum AlarmCommandError {
     StillActive,
     /// The alarm is not latched.
     NothingToReset,
-    /// Not a time for which the alarm may be shelved.
+    /// The alarm may not be shelved for such a time.
     ShelveTime {
         /// The longest time, if there is one; the least is 1 ms.
         max_ms: Option<i64>,

@@ -12,10 +12,11 @@ use std::collections::VecDeque;
 #[cfg_attr(feature = "config", serde(rename_all = "snake_case"))]
 #[allow(clippy::exhaustive_enums, reason = "the two there are")]
 pub enum Alignment {
-    /// In the middle: as many values after it as before it. Judged `window / 2` readings late.
+    /// The judged reading is in the middle of its window: as many values after it as before it. Judged `window / 2`
+    /// readings late.
     #[default]
     Centered,
-    /// At the end: judged at once.
+    /// The judged reading is at the end of its window: judged at once.
     Causal,
 }
 
@@ -55,7 +56,7 @@ impl HampelState {
         self.window.clear();
     }
 
-    /// Not so in a damaged snapshot.
+    /// Returns whether the state is one that readings can lead to, as that of a damaged snapshot may not be.
     pub(crate) fn is_sound(&self) -> bool {
         self.window.len() <= Hampel::MAX_WINDOW + 1 && self.window.iter().all(|value| value.is_finite())
     }
@@ -77,10 +78,10 @@ pub struct HampelVerdict {
 #[cfg_attr(feature = "config", serde(rename_all = "lowercase"))]
 #[non_exhaustive]
 pub enum OutlierAction {
-    /// It passes as `BadOutOfRange`.
+    /// An outlier passes as `BadOutOfRange`.
     #[default]
     Mark,
-    /// It is dropped and counted.
+    /// An outlier is dropped and counted.
     Drop,
     /// The median of its window passes in its place, as `UncertainSubstituteValue`. What was measured is not kept.
     Replace,
@@ -145,7 +146,7 @@ impl Hampel {
         Ok(self)
     }
 
-    /// By how many readings a verdict is late.
+    /// Returns the number of readings by which a verdict is late.
     #[must_use]
     pub fn delay(&self) -> usize {
         match self.alignment {

@@ -32,7 +32,7 @@ pub struct JumpRejectState {
 }
 
 impl JumpRejectState {
-    /// Not so in a damaged snapshot.
+    /// Returns whether the state is one that readings can lead to, as that of a damaged snapshot may not be.
     pub(crate) fn is_sound(&self) -> bool {
         self.reference.is_none_or(f64::is_finite)
     }

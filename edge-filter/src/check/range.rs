@@ -9,10 +9,10 @@ use crate::{Cost, Quality, Value};
 #[cfg_attr(feature = "config", serde(rename_all = "lowercase"))]
 #[non_exhaustive]
 pub enum RangeAction {
-    /// It passes with a quality that says so.
+    /// The reading passes with a quality that says so.
     #[default]
     Mark,
-    /// It is dropped and counted.
+    /// The reading is dropped and counted.
     Drop,
 }
 

@@ -27,7 +27,7 @@ impl ControlAlarms {
         self.all.iter().map(|watched| watched.input)
     }
 
-    /// By the name of the input.
+    /// Returns the states of the alarms, by the name of the input.
     pub(super) fn states<'a>(
         &'a self,
         inputs: &'a Inputs,

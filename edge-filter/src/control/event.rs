@@ -41,7 +41,7 @@ pub enum ControlEvent {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Cause {
-    /// It was never scanned: safe.
+    /// The output was never scanned: safe.
     #[default]
     Cold,
     /// Its law gives the value.

@@ -1,4 +1,4 @@
-//! From a configuration to a controller: every parameter is checked by the part that it is for.
+//! Building of a controller from its configuration: every parameter is checked by the part that it is for.
 
 use super::config::{
     ConditionConfig, ControlConfig, InputConfig, InterlockConfig, OutputConfig, PidConfig, PidForm,

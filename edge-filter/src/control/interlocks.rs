@@ -30,7 +30,7 @@ impl Interlocks {
         self.all.iter().filter(|held| held.interlock.is_reset_by_hand()).map(|held| held.name.as_str())
     }
 
-    /// By name, without bypasses.
+    /// Returns the states of the interlocks by name, without bypasses.
     pub(super) fn states(&self) -> impl Iterator<Item = (&str, InterlockState)> {
         self.all.iter().map(|held| (held.name.as_str(), held.state.without_bypass()))
     }

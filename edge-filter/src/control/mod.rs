@@ -110,7 +110,7 @@ impl Controller {
         self.period_ns
     }
 
-    /// Without a scan for this long a [`Watchdog`] should act. Default: five periods.
+    /// Returns the time without a scan after which a [`Watchdog`] should act. Default: five periods.
     #[must_use]
     pub fn watchdog_ns(&self) -> u64 {
         self.watchdog_ns

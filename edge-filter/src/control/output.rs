@@ -111,12 +111,13 @@ pub enum Setpoint {
 #[cfg_attr(feature = "config", serde(rename_all = "lowercase"))]
 #[allow(clippy::exhaustive_enums, reason = "the three of the specification")]
 pub enum LoopBadInput {
-    /// It goes to its safe state.
+    /// The output goes to its safe state.
     #[default]
     Safe,
-    /// It stays where it is. The one way in which an output does not fail safe: say so only of one that may stay.
+    /// The output stays where it is. The one way in which an output does not fail safe: say so only of one that may
+    /// stay.
     Hold,
-    /// It goes to its safe state and stays in manual there until somebody has switched to manual and back.
+    /// The output goes to its safe state and stays in manual there until somebody has switched to manual and back.
     Manual,
 }
 
@@ -125,7 +126,7 @@ pub enum LoopBadInput {
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct OutputState {
     value: f64,
-    /// As configured, and as an operator may have changed it.
+    /// Setpoint as configured, and as an operator may have changed it.
     setpoint: Option<(f64, f64)>,
     mode: PidMode,
     pid: PidState,
@@ -143,7 +144,8 @@ pub struct Output {
     switch: HysteresisSwitchState,
     /// The setpoint of the configuration, if a command can change it.
     configured: Option<f64>,
-    /// Of an earlier run, until the first scan of this one: where a ramp, or an output that holds, goes on from.
+    /// Value of an earlier run, until the first scan of this one: where a ramp, or an output that holds, goes on
+    /// from.
     resumed: Option<f64>,
     /// Set by the interlocks before each scan.
     pub(super) tripped: bool,

@@ -44,7 +44,8 @@ impl Schedule {
         self.next_ns
     }
 
-    /// It is `now_ns`, at or after the deadline: moves on to the first deadline after it. Before the deadline: `None`.
+    /// Takes the time: at or after the deadline moves on to the first deadline after `now_ns`; before it returns
+    /// `None`.
     pub fn wake(&mut self, now_ns: u64) -> Option<Wake> {
         let late_ns = now_ns.checked_sub(self.next_ns)?;
         let missed = late_ns / self.period_ns;

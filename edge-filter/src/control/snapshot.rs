@@ -23,7 +23,7 @@ pub struct ControlSnapshot {
     scanned_ns: Option<u64>,
     outputs: Vec<Kept<OutputState>>,
     interlocks: Vec<Kept<InterlockState>>,
-    /// By the name of the input.
+    /// States of the alarms, by the name of the input.
     alarms: Vec<Kept<LimitAlarmState>>,
 }
 

@@ -32,7 +32,7 @@ impl Watchdog {
         Watchdog { limit_ns, tripped: false }
     }
 
-    /// Returns whether the outputs are in its hands.
+    /// Returns whether the watchdog holds the outputs in their safe states.
     #[must_use]
     pub fn is_tripped(&self) -> bool {
         self.tripped

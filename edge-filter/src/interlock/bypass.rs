@@ -42,12 +42,13 @@ pub(super) struct BypassTime {
 }
 
 impl BypassTime {
-    /// With the whole of a bypass whose end nobody will have seen.
+    /// Adds the whole of a bypass whose end nobody will have seen.
     pub(super) fn and_all_of(self, bypass: Bypass) -> Self {
         BypassTime { ms: self.ms.saturating_add(bypass.for_ms), until: bypass.until() }
     }
 
-    /// With a bypass that ended, or is replaced, by `now_ms`. Where the clock was set back nobody knows how long it was.
+    /// Adds a bypass that ended, or is replaced, by `now_ms`. Where the clock was set back the whole of it counts, since
+    /// nobody knows how long it was.
     pub(super) fn and(self, bypass: Bypass, now_ms: i64) -> Self {
         if now_ms < bypass.since_now {
             return self.and_all_of(bypass).not_after(now_ms);
@@ -56,17 +57,18 @@ impl BypassTime {
         BypassTime { ms: self.ms.saturating_add(until.saturating_sub(bypass.since_now)), until }
     }
 
-    /// By a clock that was set back the last one ended now. A time that a damaged state has below zero is none.
+    /// Makes the last bypass end now if a clock that was set back has its end ahead. A time below zero, from a
+    /// damaged state, becomes none.
     pub(super) fn not_after(self, now_ms: i64) -> Self {
         BypassTime { ms: self.ms.max(0), until: self.until.min(now_ms) }
     }
 
-    /// In another run, whose clock says nothing about how long ago the last one ended: the rest without a bypass begins now.
+    /// Begins the pause without a bypass now: in another run the clock says nothing about how long ago the last one ended.
     pub(super) fn of_earlier_run(self, now_ms: i64) -> Self {
         if self.ms > 0 { BypassTime { until: now_ms, ..self } } else { BypassTime::default() }
     }
 
-    /// None any more after `max_ms` without a bypass.
+    /// Forgives the time after `max_ms` without a bypass.
     pub(super) fn after_rest(self, max_ms: i64, now_ms: i64) -> Self {
         if now_ms.saturating_sub(self.until) >= max_ms { BypassTime::default() } else { self }
     }

@@ -30,7 +30,7 @@ pub enum Condition {
     Any(Vec<Condition>),
     /// The inner condition does not hold.
     Not(Box<Condition>),
-    /// At least `k` of them demand it: 2oo3 is `k = 2` of three.
+    /// At least `k` of the conditions demand a trip: 2oo3 is `k = 2` of three.
     AtLeast {
         /// 1 to the number of them.
         k: usize,
@@ -55,7 +55,7 @@ pub enum Test {
     Above(f64),
     /// True at or below the limit.
     Below(f64),
-    /// Not 0: an alarm contact. A wire that breaks is seen only if the input goes bad.
+    /// The value is not 0: an alarm contact. A wire that breaks is seen only if the input goes bad.
     IsTrue,
     /// 0: a contact that is closed while all is well, as an emergency stop should be.
     IsFalse,
@@ -67,11 +67,11 @@ pub enum Test {
 #[cfg_attr(feature = "config", serde(rename_all = "snake_case"))]
 #[allow(clippy::exhaustive_enums, reason = "the two of the specification")]
 pub enum Degraded {
-    /// As a vote to trip: 2oo3 with one bad channel is 1oo2 of the others. The safe choice.
+    /// A bad input counts as a vote to trip: 2oo3 with one bad channel is 1oo2 of the others. The safe choice.
     #[default]
     TripVote,
-    /// As if it were not there: 2oo3 with one bad channel is 2oo2 of the others, as long as `k` channels are left. Fewer
-    /// trips without cause; a fault of one of the two others is not tolerated any more.
+    /// A bad input counts as if it were not there: 2oo3 with one bad channel is 2oo2 of the others, as long as `k`
+    /// channels are left. Fewer trips without cause; a fault of one of the two others is not tolerated any more.
     Ignore,
 }
 

@@ -50,10 +50,10 @@ pub struct Interlock {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reset {
-    /// By [`Interlock::reset`], when the condition is healthy.
+    /// Somebody resets the interlock ([`Interlock::reset`]), when the condition is healthy.
     #[default]
     Manual,
-    /// By itself, when the condition was healthy for `after_ms` without a break.
+    /// The interlock resets by itself, when the condition was healthy for `after_ms` without a break.
     Auto {
         /// Delay before the reset; 0 = at once.
         after_ms: i64,
@@ -73,14 +73,15 @@ pub struct InterlockState {
 }
 
 impl InterlockState {
-    /// For another run: a bypass ends with the run in which somebody answered for it, and counts as taken.
+    /// Returns the state for another run: a bypass ends with the run in which somebody answered for it, and counts as
+    /// taken.
     pub(crate) fn without_bypass(self) -> Self {
         let bypass_time = self.bypass.map_or(self.bypass_time, |bypass| self.bypass_time.and_all_of(bypass));
         InterlockState { bypass: None, bypass_time, ..self }
     }
 
-    /// In another run: a time that has not been yet, by a clock that was set back, is now. So is the end of the last bypass, as a clock that was
-    /// wrong in either run would forgive its time.
+    /// Adapts the state of an earlier run: a time that has not been yet, by a clock that was set back, is now. So is the end of the last bypass,
+    /// as a clock that was wrong in either run would forgive its time.
     pub(crate) fn of_earlier_run(self, now_ms: i64) -> Self {
         InterlockState {
             healthy_since: self.healthy_since.map(|since| since.min(now_ms)),
@@ -122,7 +123,7 @@ pub enum InterlockError {
         /// Vote of its condition.
         demand: Vote,
     },
-    /// Not a time for which it may be bypassed.
+    /// The interlock may not be bypassed for such a time.
     BypassTime {
         /// The longest time; `None`: it may not be bypassed.
         max_ms: Option<i64>,

@@ -7,7 +7,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(clippy::exhaustive_enums, reason = "the three values of the logic")]
 pub enum Vote {
-    /// It demands a trip.
+    /// The condition demands a trip.
     Trip,
     /// The condition does not hold.
     Healthy,

@@ -17,7 +17,7 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub struct PidState {
-    /// In the output's unit.
+    /// Integral part, in the output's unit.
     pub(super) integral: f64,
     /// `P` as it was accumulated, if it is on the measurement.
     pub(super) proportional: f64,

@@ -58,8 +58,8 @@ impl Pid {
         }
     }
 
-    /// As [`Pid::step`], the time from event times. The first scan has none, and neither integrates nor
-    /// differentiates. A time that is not after the last one leaves the output as it is.
+    /// Makes a step, as [`Pid::step`] does, whose length comes from event times. The first scan has none, and neither
+    /// integrates nor differentiates. A time that is not after the last one leaves the output as it is.
     pub fn update(&self, state: &mut PidState, input: &PidInput, time_ms: i64) -> f64 {
         let dt_ms = state.time.map_or(0, |last| time_ms.saturating_sub(last));
         state.time = Some(state.time.map_or(time_ms, |last| last.max(time_ms)));

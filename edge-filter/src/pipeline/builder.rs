@@ -82,7 +82,7 @@ impl Builder {
         Ok(())
     }
 
-    /// Sets the reading of qualities of sensors without a rule. Default: OPC UA, NaN is bad.
+    /// Sets the stage that interprets quality codes of sensors without a rule. Default: OPC UA, NaN is bad.
     pub fn normalise(mut self, stage: Normalise) -> Self {
         self.normalise = stage;
         self

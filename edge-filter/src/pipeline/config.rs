@@ -303,7 +303,7 @@ pub struct WindowConfig {
 #[serde(rename_all = "lowercase")]
 #[allow(clippy::exhaustive_enums, reason = "given or not")]
 pub enum EmptyWindows {
-    /// They are left out.
+    /// Windows without a reading are left out.
     #[default]
     Skip,
     /// Each is given as `BadNoData`: see [`Window::emit_empty`](crate::window::Window::emit_empty).

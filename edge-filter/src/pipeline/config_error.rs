@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 /// A configuration that cannot be used: everything that is wrong with it, one line each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
-    /// At least one, in the order of the file.
+    /// Mistakes found, at least one, in the order of the file.
     problems: Vec<Problem>,
 }
 

@@ -2,8 +2,8 @@
 
 use super::intern::reserve_one;
 
-/// At most one deadline per sensor. Setting one costs O(log n), asking for one or for the first O(1); nothing is ever
-/// scanned, and a moved deadline leaves nothing behind, so memory is 16 bytes per sensor whatever the traffic.
+/// Deadlines, at most one per sensor. Setting one costs O(log n), asking for one or for the first O(1); nothing is
+/// ever scanned, and a moved deadline leaves nothing behind, so memory is 16 bytes per sensor whatever the traffic.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Deadlines {
     /// Sensors, ordered by deadline, then by number, so that ties do not depend on history.

@@ -1,4 +1,4 @@
-//! From a configuration to stages: every parameter is checked by the stage that it is for.
+//! Building of stages from a configuration: every parameter is checked by the stage that it is for.
 
 use super::builder::Builder;
 use super::config::{

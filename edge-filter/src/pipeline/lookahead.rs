@@ -121,7 +121,7 @@ impl LookaheadState {
         self.now_ms
     }
 
-    /// Not so in a damaged snapshot.
+    /// Returns whether the state is one that readings can lead to, as that of a damaged snapshot may not be.
     pub(super) fn is_sound(&self) -> bool {
         let line = self.line.len() <= Hampel::MAX_WINDOW && self.line.iter().all(|w| w.point.is_finite());
         line && self.hampel.is_sound()

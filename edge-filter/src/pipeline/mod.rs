@@ -303,8 +303,9 @@ impl Pipeline {
         }
     }
 
-    /// As [`flush`](Pipeline::flush) for one sensor, which goes on as it was: for a caller that cannot leave a reading held
-    /// any longer. What a window says afterwards of the same interval is another result, under a later time.
+    /// Emits what is held of one sensor, as [`flush`](Pipeline::flush) does for all; the sensor goes on as it was. For a
+    /// caller that cannot leave a reading held any longer. What a window says afterwards of the same interval is another
+    /// result, under a later time.
     pub fn flush_sensor(&mut self, sensor: u32, sink: &mut impl FnMut(Emit<'static>)) {
         self.sensors.emit_evicted(sink);
         if let Some(place) = self.sensors.place(sensor) {

@@ -110,7 +110,7 @@ impl QualityChecks {
 }
 
 impl QualityCheckStates {
-    /// Not so in a damaged snapshot.
+    /// Returns whether the state is one that readings can lead to, as that of a damaged snapshot may not be.
     pub(super) fn is_sound(&self) -> bool {
         let QualityCheckStates { rate_of_change: _, flat_line, attenuated_signal, hampel, jump_reject } =
             self;

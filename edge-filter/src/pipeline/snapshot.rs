@@ -65,7 +65,8 @@ impl Snapshot {
     }
 }
 
-/// As an array, the version first: of another version nothing else is looked at, so that it is told from damage.
+/// Snapshot written as an array, the version first: of another version nothing else is looked at, so that it is told
+/// from damage.
 #[cfg(feature = "config")]
 mod written {
     use super::{SNAPSHOT_VERSION, Snapshot};

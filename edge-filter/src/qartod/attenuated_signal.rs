@@ -62,7 +62,7 @@ impl AttenuatedSignalState {
         self.moments = Moments::default();
     }
 
-    /// Not so in a damaged snapshot.
+    /// Returns whether the state is one that readings can lead to, as that of a damaged snapshot may not be.
     pub(crate) fn is_sound(&self) -> bool {
         let present = self.window.iter().filter(|(_, value)| value.0.is_finite()).count();
         let Moments { count, removed, .. } = self.moments;
@@ -191,7 +191,7 @@ struct Moments {
 }
 
 impl Moments {
-    /// In two passes, as exactly as it goes.
+    /// Computes the moments in two passes, as exactly as doubles allow.
     fn of<I: Iterator<Item = f64>>(values: impl Fn() -> I) -> Self {
         let (count, sum) = values().fold((0_u32, 0.0), |(n, sum), v| (n + 1, sum + v));
         let Some(first) = values().next() else { return Moments::default() };

@@ -43,7 +43,7 @@ impl FlatLineState {
         self.fail.clear();
     }
 
-    /// Not so in a damaged snapshot.
+    /// Returns whether the state is one that readings can lead to, as that of a damaged snapshot may not be.
     pub(crate) fn is_sound(&self) -> bool {
         self.readings >= 0
     }

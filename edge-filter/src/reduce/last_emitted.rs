@@ -59,7 +59,7 @@ impl LastEmitted {
         }
     }
 
-    /// Not so in a damaged snapshot.
+    /// Returns whether the state is one that readings can lead to, as that of a damaged snapshot may not be.
     pub(crate) fn is_sound(&self) -> bool {
         !matches!(self.reference, Some(Stored::F64(number)) if !number.is_finite())
     }

@@ -80,7 +80,7 @@ impl Number {
         }
     }
 
-    /// As `f64`; integers beyond 2^53 are rounded.
+    /// Returns the number as `f64`; integers beyond 2^53 are rounded.
     #[must_use]
     pub fn as_f64(self) -> f64 {
         match self {
@@ -105,7 +105,7 @@ impl From<Number> for Value<'_> {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Point {
     pub(crate) time: i64,
-    /// Of the number; beside its kind, or the quality would not fit in the same word.
+    /// Bits of the number; apart from its kind, or the quality would not fit in the same word.
     bits: u64,
     pub(crate) quality: Quality,
     kind: Kind,
@@ -151,7 +151,7 @@ impl Point {
         self.time = self.time.wrapping_add(by_ms);
     }
 
-    /// Not so in a damaged snapshot.
+    /// Returns whether the point is one that readings can lead to, as that of a damaged snapshot may not be.
     pub(crate) fn is_sound(&self) -> bool {
         self.is_finite() && !self.quality.is_bad()
     }
@@ -161,7 +161,7 @@ impl Point {
     }
 }
 
-/// More readings than a stage comes to hold for one sensor: 34 years at 1 kHz. Sums over all sensors do not overflow.
+/// Bound that the readings held for one sensor never reach: 34 years at 1 kHz. Sums over all sensors do not overflow.
 pub(crate) const READINGS_MAX: u64 = 1 << 40;
 
 /// Settlement of readings that were held.
@@ -170,6 +170,6 @@ pub(crate) const READINGS_MAX: u64 = 1 << 40;
 pub enum Settlement {
     /// A held reading, or a synthetic one, is emitted.
     Emit(Released),
-    /// So many held readings end here, for this reason.
+    /// Held readings end here: reason and number.
     Drop(DropReason, u64),
 }

@@ -91,7 +91,7 @@ impl Sample {
         Ok(Sample { group: Group::Readings(n), pick: Pick::First })
     }
 
-    /// At most one reading in `ms` of event time.
+    /// Makes a stage that passes at most one reading in `ms` of event time.
     ///
     /// # Errors
     /// If it is less than 1.

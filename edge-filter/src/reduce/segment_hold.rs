@@ -105,7 +105,7 @@ impl Segment {
         }
     }
 
-    /// Not so in a damaged snapshot.
+    /// Returns whether the state is one that readings can lead to, as that of a damaged snapshot may not be.
     pub(crate) fn is_sound(&self) -> bool {
         self.min.is_finite() && self.min <= self.max && self.max.is_finite() && self.readings <= READINGS_MAX
     }

@@ -42,7 +42,7 @@ impl Default for StaleState {
 }
 
 impl From<StaleState> for Option<i64> {
-    /// None for a sensor that was never seen.
+    /// Returns the deadline, `None` for a sensor that was never seen.
     fn from(state: StaleState) -> Self {
         (state != StaleState::default()).then_some(state.deadline)
     }

@@ -10,10 +10,10 @@ use crate::{Cost, DropReason, EmitReason, LossBound, Quality, Value};
 #[cfg_attr(feature = "config", serde(rename_all = "lowercase"))]
 #[non_exhaustive]
 pub enum TimePolicy {
-    /// It passes beside the stages, as it came and with a reason that says so ([`EmitReason::is_beside`]).
+    /// The reading passes beside the stages, as it came and with a reason that says so ([`EmitReason::is_beside`]).
     #[default]
     Pass,
-    /// It is dropped and counted. A loss, if its sender was told that it is safe.
+    /// The reading is dropped and counted. A loss, if its sender was told that it is safe.
     Drop,
 }
 
@@ -75,8 +75,8 @@ impl Default for TimeGuard {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TimeGuardState {
     time: i64,
-    /// Above `time`: the newest that was accepted or let pass ahead of the series. Below it, while readings go back in time:
-    /// that of the last. 0 for neither.
+    /// Second time of the guard. Above `time`: the newest that was accepted or let pass ahead of the series. Below it, while
+    /// readings go back in time: that of the last. 0 for neither.
     other_time: i64,
     /// Tells a reading that came twice from another one of the same time.
     fingerprint: u32,

@@ -36,13 +36,13 @@ impl CounterWidth {
 pub enum Count {
     /// The first reading: nothing to compare it with.
     First,
-    /// So much more than the last time.
+    /// The counter went on: so much more than the last time.
     Increment(u64),
     /// The register wrapped round once; so much more than the last time.
     Wrapped(u64),
     /// The counter started again: how much was counted in between is unknown.
     Reset,
-    /// More than the register can hold: not a reading of this counter. The state does not move.
+    /// The value is more than the register can hold: not a reading of this counter. The state does not move.
     TooLarge,
 }
 

@@ -45,7 +45,7 @@ impl Numbers {
         }
     }
 
-    /// Not so in a damaged snapshot.
+    /// Returns whether the state is one that readings can lead to, as that of a damaged snapshot may not be.
     pub(super) fn is_sound(&self) -> bool {
         let kept = self.values.len();
         let numbers = [self.first.1, self.last.1, self.min, self.max];
@@ -56,7 +56,7 @@ impl Numbers {
         self.sum.total() / self.count as f64
     }
 
-    /// Of the whole population.
+    /// Returns the standard deviation of the whole population.
     pub(super) fn std(&self) -> f64 {
         let variance = self.squares.0 / self.count as f64;
         // What cannot be computed is no zero.

@@ -59,7 +59,7 @@ impl Cover {
         self.sloped.add((at(a) / 2.0 + at(b) / 2.0) * ms);
     }
 
-    /// By time; by readings where they cover none.
+    /// Returns the good part in percent: by time, or by readings where they cover none.
     pub(super) fn good_pct(&self) -> f64 {
         let (good, bad) = if self.good_ms + self.bad_ms > 0.0 {
             (self.good_ms, self.bad_ms)

@@ -80,7 +80,7 @@ as_array!(Open { start, end, readings, numbers, cover });
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums, reason = "a window takes a reading in or not")]
 pub enum Taken {
-    /// It is part of the open window.
+    /// The reading is part of the open window.
     In,
     /// The reading is not in a window.
     Not(DropReason),
@@ -128,7 +128,8 @@ impl Window {
         Ok(self)
     }
 
-    /// For how much of the time its readings cover they must be good for a good result; 100 by default.
+    /// Sets the part, in percent, of the time that a window's readings cover for which they must be good, or the
+    /// result is not; 100 by default.
     ///
     /// # Errors
     /// If it is not within 0 to 100.
@@ -334,7 +335,7 @@ impl WindowState {
         self.open.as_ref().map_or(0, |open| open.readings)
     }
 
-    /// Not so in a damaged snapshot.
+    /// Returns whether the state is one that readings can lead to, as that of a damaged snapshot may not be.
     pub(crate) fn is_sound(&self) -> bool {
         self.delay_ms >= 0 && self.open.as_ref().is_none_or(|open| open.is_sound(self.newest))
     }

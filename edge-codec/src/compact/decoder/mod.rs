@@ -1,4 +1,4 @@
-//! From a message to rows: everything is read and checked before the first reading is handed out.
+//! Decoder: makes rows of a message. Everything is read and checked before the first reading is handed out.
 
 #![deny(clippy::indexing_slicing)]
 

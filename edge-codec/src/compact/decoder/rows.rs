@@ -39,7 +39,7 @@ impl Column {
 pub(crate) enum Order {
     /// All columns share one clock: instant by instant, the columns that have it one after the other.
     Polls(Poll),
-    /// By a list of columns.
+    /// A list names the column of each reading.
     Listed(std::vec::IntoIter<u32>),
 }
 
@@ -69,9 +69,9 @@ pub(crate) struct Rows<'a> {
     order: Order,
     pub(crate) values: Vec<u64>,
     pub(crate) times: Vec<i64>,
-    /// By value; empty if all are good.
+    /// Quality of each value; empty if all are good.
     pub(crate) qualities: Vec<u32>,
-    /// By value, for mixed columns.
+    /// Kind of each value, for mixed columns.
     pub(crate) kinds: Vec<Kind>,
     pub(crate) texts: Vec<(u32, u32)>,
     /// Texts known to be UTF-8, once somebody has asked.

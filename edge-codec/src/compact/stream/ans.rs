@@ -21,7 +21,7 @@ pub(crate) struct Dist {
     shift: u8,
     encode: Box<[Step; TOKENS]>,
     next: Box<[u16; STATES]>,
-    /// In 1/256 bits, without the token's extra bits; `u32::MAX` if it has no code.
+    /// Cost of each token in 1/256 bits, without its extra bits; `u32::MAX` if it has no code.
     cost: Box<[u32; TOKENS]>,
     weights: Vec<(u8, u16)>,
 }
@@ -52,7 +52,7 @@ struct Cell {
     prefix: u8,
 }
 
-/// Above the bits' count.
+/// Flag above the count of bits: the token stands for a number other than a zero of its own, and is no escape.
 const NUMBER: u8 = 64;
 
 impl Cell {
@@ -81,7 +81,7 @@ impl Cell {
 }
 
 impl Default for Dist {
-    /// Without any token.
+    /// Returns a distribution without any token.
     fn default() -> Self {
         Self {
             decode: Box::new([Cell::default(); STATES]),

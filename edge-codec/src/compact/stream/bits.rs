@@ -18,7 +18,7 @@ pub(crate) struct BitReader<'a> {
 /// Bytes behind the stream, so that a look never ends.
 pub(crate) const PADDING: [u8; 8] = [0; 8];
 
-/// So many bits are there in [`BitReader::window`].
+/// Least number of bits in [`BitReader::window`].
 pub(crate) const WINDOW: u32 = 57;
 
 impl<'a> BitReader<'a> {
@@ -148,7 +148,8 @@ fn long(mut bits: BitReader<'_>, zeros: u32, k: u32) -> (u64, usize) {
     (high.wrapping_shl(k) | bits.bits(k), bits.at)
 }
 
-/// The last bytes, then zeros. Takes no reference to the reader, which would keep that out of registers.
+/// Reads the last bytes, with zeros behind them. Takes no reference to the reader, which would keep that out of
+/// registers.
 #[cold]
 fn tail(data: &[u8], from: usize) -> u64 {
     if let Some(last) = data.last_chunk() {
@@ -183,14 +184,14 @@ pub(crate) struct ReverseWriter {
 /// Front of a stream that is being written. It is apart from the buffer, so that a loop has it in registers.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Front {
-    /// In the buffer.
+    /// Position in the buffer.
     at: usize,
     word: u64,
     /// Bits of `word` that are not in the buffer yet; below 8 between two calls.
     filled: u32,
 }
 
-/// So many bits can be put at once.
+/// Most bits that can be put at once.
 pub(crate) const PUT_MAX: u32 = 56;
 
 impl ReverseWriter {

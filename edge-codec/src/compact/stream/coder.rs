@@ -9,7 +9,7 @@ use super::token::{ESCAPE, split};
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// Of so many numbers a quarter tells what all take.
+/// Count of numbers from which on a quarter of them tells what all take.
 const MANY: usize = 256;
 
 /// A distribution: a fixed one, or one that a table has. Batches name fixed ones in each of their columns, and counting who

@@ -56,12 +56,12 @@ fn near(zeros: u32, all: u32) -> usize {
     (zero_level(share as u16).max(2) - 1) * ALIKE
 }
 
-/// So many are compared at most.
+/// Most distributions that are compared.
 const TWICE: usize = 2 * ALIKE;
 
 /// Histogram of the numbers' three leading bits: all that their token depends on, whatever the number of low bits.
 struct Sizes {
-    /// By four times the length, and the two bits after the leading one.
+    /// Counts of numbers by four times their bit length plus the two bits after the leading one.
     counts: [u32; 4 * 65],
     /// A bit for each of these that there are.
     there: [u64; 5],
@@ -69,7 +69,7 @@ struct Sizes {
 }
 
 impl Sizes {
-    /// With `shift` 1, of the numbers above 0, each less 1.
+    /// Counts the numbers; with `shift` 1 those above 0, each less 1.
     #[inline(always)]
     fn of(numbers: &[u64], shift: u8) -> Self {
         let mut sizes = Self { counts: [0; 4 * 65], there: [0; 5], shift };
@@ -141,7 +141,8 @@ const TOKENS: u8 = 32;
 /// Costs of a token under the shapes, in 1/256 bits; those behind the last one do not exist.
 type Costs = [u32; SHAPES + ALIKE];
 
-/// By token. One without a code is an escape, and then some; the last row is of those whose bits say that already.
+/// Returns the costs by token. One without a code costs an escape and some more; the last row is for tokens whose
+/// bits say that already.
 fn costs() -> &'static [Costs; TOKENS as usize + 1] {
     static COSTS: OnceLock<[Costs; TOKENS as usize + 1]> = OnceLock::new();
     COSTS.get_or_init(|| {

@@ -17,7 +17,7 @@ const BODIES: [[u16; 24]; 4] = [
 /// Weight of the number 0 when it is a token of its own; 0 = it is not.
 const ZEROS: [u16; 8] = [0, 307, 512, 717, 870, 952, 993, 1018];
 
-/// So many shapes have the same weight of zero: one for each body.
+/// Number of shapes with the same weight of zero: one for each body.
 pub(crate) const ALIKE: usize = BODIES.len();
 /// Number of shapes: a body for each weight of zero.
 pub(crate) const SHAPES: usize = ALIKE * ZEROS.len();

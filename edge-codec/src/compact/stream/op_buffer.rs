@@ -29,7 +29,7 @@ enum Op {
     Run {
         numbers: usize,
     },
-    /// From here on the states take turns.
+    /// The states take turns from here on.
     Turns,
 }
 
@@ -105,7 +105,7 @@ impl OpBuffer {
         self.bits(low.into(), 6);
     }
 
-    /// From here on the states take turns; see [`Decoder::take_turns`](super::ans::Decoder::take_turns).
+    /// Lets the states take turns from here on; see [`Decoder::take_turns`](super::ans::Decoder::take_turns).
     pub(crate) fn take_turns(&mut self) {
         self.ops.push(Op::Turns);
     }
@@ -232,7 +232,7 @@ struct Code {
     next: u32,
 }
 
-/// More bits than can be put: what stands for a number without a token.
+/// Mark of a number without a token: more bits than can be put.
 const ESCAPED: u32 = 1 << 16;
 
 impl Code {

@@ -12,7 +12,7 @@ pub(crate) const TOKENS: usize = 132;
 /// One above the highest token of a number.
 pub(crate) const HIGHEST: u8 = 130;
 
-/// By the bit length of a number: its raw bits, and what is added to the rest of it to make the token.
+/// Split of a number by its bit length: its raw bits, and what is added to the rest of it to make the token.
 const SPLIT: [(u8, u8); 65] = {
     let mut split = [(0, 0); 65];
     let mut len = 4;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 pub(crate) struct Distributions {
     known: HashMap<Vec<(u8, u16)>, Arc<Dist>>,
     max: usize,
-    /// More than `max` were asked for.
+    /// Set when more than `max` were asked for.
     pub(crate) full: bool,
 }
 

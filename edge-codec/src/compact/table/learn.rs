@@ -27,7 +27,7 @@ pub(crate) struct Learned {
 
 /// Readings per sensor that are looked at.
 const ENOUGH: usize = 8192;
-/// Fewer say nothing about a distribution.
+/// Least count of numbers that a distribution is learned from.
 const TOO_FEW: usize = 16;
 /// A batch tries each of a table's clocks, so there are few.
 const CLOCKS_MAX: usize = 4;

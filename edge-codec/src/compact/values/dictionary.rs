@@ -71,10 +71,10 @@ fn make_near(
     Some((list, integers.iter().map(place).collect()))
 }
 
-/// Fewer say little about the rest.
+/// Count of values after which the share of different ones is judged: fewer say little about the rest.
 const EARLY: usize = 24;
 
-/// By hashing, so that only the distinct integers are sorted.
+/// Makes the list of different integers by hashing, so that only these are sorted.
 fn make_far(integers: &[i64], longest: usize) -> Option<(Vec<i64>, Vec<i64>)> {
     let slots = (longest * 2).next_power_of_two();
     let mut table = vec![NONE; slots];

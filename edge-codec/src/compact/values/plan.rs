@@ -23,7 +23,8 @@ pub(crate) struct Plan {
     pub(crate) center: i64,
     pub(crate) main: Coder,
     pub(crate) ulps: Option<Coder>,
-    /// Of a table's plan: the first integer is `center + unzigzag(r)`; elsewhere it is `center`.
+    /// Coder of the first number, in a table's plan: the first integer is `center + unzigzag(r)`; elsewhere it is
+    /// `center`.
     pub(crate) head: Option<Coder>,
 }
 

@@ -77,7 +77,7 @@ pub(crate) fn residuals_of(order: Order, center: i64, integers: &[i64], out: &mu
     rest_of(order, center, integers, out);
 }
 
-/// Appends the numbers of [`residuals_of`] that are not the head's.
+/// Appends the numbers of [`residuals_of`] without the head's, which some orders have as their first.
 pub(crate) fn rest_of(order: Order, center: i64, integers: &[i64], out: &mut Vec<u64>) {
     let next = integers.get(1..).unwrap_or_default();
     let steps = integers.iter().zip(next).map(|(a, b)| b.wrapping_sub(*a));

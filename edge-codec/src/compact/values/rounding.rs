@@ -39,7 +39,7 @@ pub(crate) fn pow10(e: u8) -> f64 {
     POW10.get(usize::from(e)).copied().unwrap_or(1.0)
 }
 
-/// From here on 15 digits end before the point.
+/// Least number whose 15 digits end before the point.
 const WHOLE: f64 = 1e15;
 
 /// 15 digits in all, counting those before the point; a leading zero is not one.

@@ -227,11 +227,11 @@ pub(crate) struct Effort {
     told: bool,
 }
 
-/// In a batch, for a column nothing is known about.
+/// Effort in a batch, for a column about which nothing is known.
 pub(crate) const QUICK: Effort = Effort { sample: 96, few: 12, again: 3, always: false, told: false };
-/// In a batch without a table, whose plans are its own.
+/// Effort in a batch without a table, whose plans are its own.
 pub(crate) const ALONE: Effort = Effort { told: true, ..QUICK };
-/// For a table that lasts.
+/// Effort for a table, which lasts.
 pub(crate) const THOROUGH: Effort = Effort { sample: 768, few: 96, again: 8, always: true, told: false };
 
 /// Forms that hold all values, the smallest first, with about how many bits a sample takes.

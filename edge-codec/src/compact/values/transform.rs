@@ -52,7 +52,7 @@ impl Transform {
         })
     }
 
-    /// From the form's integers to those that are predicted; `false` if one of them is not on a step.
+    /// Turns the form's integers into those that are predicted; returns `false` if one of them is not on a step.
     pub(crate) fn apply(&self, integers: &mut [i64]) -> bool {
         match self {
             Transform::Nothing => true,

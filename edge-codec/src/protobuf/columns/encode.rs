@@ -190,7 +190,7 @@ impl Arrays {
         self.arrays[part as usize].len() + open
     }
 
-    /// With key and length; 0 if there is none.
+    /// Returns the length of a part with its key and length field; 0 if there is none.
     fn framed_len(&self, part: Part) -> usize {
         let len = self.len(part);
         match part.packed() {

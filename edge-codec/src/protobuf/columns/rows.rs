@@ -17,7 +17,7 @@ pub(super) type Entry = (u32, Kind);
 pub(crate) struct Rows<'a> {
     entries: Arc<Vec<Entry>>,
     limits: Limits,
-    /// Of the reading before, at first the base time.
+    /// Time of the reading before, at first the base time.
     time_ms: i64,
     sensor: Column<'a>,
     time: Column<'a>,

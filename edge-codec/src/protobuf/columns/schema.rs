@@ -82,7 +82,7 @@ pub struct Batch {
     pub kind: Vec<i32>,
 }
 
-/// In which array a sensor's values are. Exhaustive: another kind is another version.
+/// Kind of a sensor's values, which says in which array they are. Exhaustive: another kind is another version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
 #[repr(i32)]
 pub enum Kind {

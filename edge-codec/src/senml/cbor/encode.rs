@@ -26,7 +26,7 @@ pub struct Records {
 }
 
 impl Body for Records {
-    /// The first record is never taken out: a batch without readings is not made then.
+    /// Length of the records behind the first, which is never taken out: a batch without readings is not made then.
     type Mark = usize;
 
     fn mark(&self) -> usize {

@@ -23,7 +23,7 @@ pub fn decode<'a>(input: &'a [u8], limits: &Limits) -> Result<Batch<'a>, DecodeE
     pack(input, None, limits)
 }
 
-/// As [`decode`]; times below 2^28 seconds count from `arrival_ms` (ms since the Unix epoch).
+/// Decodes a pack, as [`decode`] does; times below 2^28 seconds count from `arrival_ms` (ms since the Unix epoch).
 ///
 /// # Errors
 /// As [`decode`].

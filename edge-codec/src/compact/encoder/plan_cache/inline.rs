@@ -60,7 +60,7 @@ impl InlinePlanCache {
         plan.write_after(before, ops, scratch, |_, _| 0);
     }
 
-    /// By what was found last.
+    /// Tries the form that was found last.
     fn again(&self, values: Values<'_>, scratch: &mut Scratch) -> Option<Found> {
         if values.kind != Kind::F64 {
             return values.by(&Frame::BITS, scratch);
@@ -111,7 +111,7 @@ impl InlinePlanCache {
         best
     }
 
-    /// By one of the forms before the last, if it is about as good as that was.
+    /// Tries the forms before the last; returns one that is about as good as the last was.
     fn known(&mut self, values: Values<'_>, scratch: &mut Scratch) -> Option<Found> {
         let known = self.frames.iter().skip(1);
         let known = known.filter_map(|frame| Some((values.by(frame, scratch)?.1, frame)));

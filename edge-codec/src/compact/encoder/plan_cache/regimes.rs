@@ -1,4 +1,4 @@
-//! For tests: a sensor that changes what it does, and what an encoder that lives on makes of it.
+//! Test series of a sensor that changes what it does, and what an encoder that lives on makes of it.
 
 use crate::compact::stream::op_buffer::OpBuffer;
 use crate::compact::values::plan::{Scratch, Shared};

@@ -30,13 +30,13 @@ pub(crate) struct TablePlanCache {
     backoff: SearchBackoff,
     /// Back-off of the search after a batch that took much more or less than those before.
     change_backoff: SearchBackoff,
-    /// Back-off of the search where values are few different ones.
+    /// Back-off of the search for a dictionary, where few values are different.
     dictionary_backoff: SearchBackoff,
 }
 
 /// A sensor mostly goes back to what it did before, as from night to day. So many forms are remembered.
 const FORMS: usize = 3;
-/// So many times that something better is looked for, it is in the same form; then in all of them.
+/// Searches for a better plan of which one looks at all forms, the others at the same form.
 const ALL_FORMS: u32 = 64;
 /// Cost of a plan of a batch's own, about, in 1/256 bits.
 const OWN: u64 = 56 * 256;
@@ -96,8 +96,8 @@ impl TablePlanCache {
         }
     }
 
-    /// By the plan of the last batch, with other coders if it takes more than it did or if the numbers have become
-    /// smaller than those it was made for.
+    /// Writes the values by the plan of the last batch, with other coders if it takes more than it did or if the
+    /// numbers have become smaller than those it was made for.
     fn by_own(&mut self, mut plan: Plan, to: &mut Target<'_>) -> Option<u64> {
         if !plan.refit(to.values, to.scratch) {
             return None;
