@@ -6,6 +6,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 
 use edge_bridge::ingest::{Answer, Inbound, Now};
 use edge_filter::Pipeline;
@@ -124,7 +125,7 @@ impl Builder {
         let task = tokio::spawn(async move {
             // A program that has dropped its handle wants a stop, too.
             let asked = async move { stopped.await.unwrap_or_default() };
-            run_until(&config, &state, parts, asked).await
+            run_until(&config, &state, parts, pin!(asked)).await
         });
         match told.await {
             Ok(started) => Ok(Gateway { started, stop, task }),

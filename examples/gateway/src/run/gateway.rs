@@ -7,7 +7,7 @@
 
 use std::future::Future;
 use std::path::Path;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -68,6 +68,9 @@ struct Local {
     pages: Option<JoinHandle<()>>,
 }
 
+/// Wish to stop. One type for signals and for programs, so that the whole run is compiled once.
+pub(crate) type Stop<'a> = Pin<&'a mut (dyn Future<Output = ()> + Send)>;
+
 /// Runs until `stop` is over.
 ///
 /// # Errors
@@ -76,9 +79,8 @@ pub(crate) async fn run(
     config: &Config,
     state: &Path,
     parts: Parts,
-    stop: impl Future<Output = ()> + Send,
+    mut stop: Stop<'_>,
 ) -> Result<(), RunError> {
-    let mut stop = pin!(stop);
     let wall = Arc::new(wall_clock(config));
     let uplink = uplink::prepare(config)?;
     // Before all else: another process on this directory gets no further.
@@ -167,7 +169,7 @@ impl Local {
         state: &Path,
         uplink: Builder,
         (taken, tables, table_files): (TakenOver, Tables, TableFiles),
-        stop_asked: Pin<&mut (impl Future<Output = ()> + Send)>,
+        stop_asked: Stop<'_>,
     ) -> Result<(), RunError> {
         let TakenOver { opened, clean, rows, alarms: told, pace, tables: saved, restarts } = taken;
         let Opened { queue, consumer, is_new } = opened;

@@ -69,6 +69,7 @@ mod uplink;
 mod withhold;
 
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
@@ -100,7 +101,7 @@ pub(crate) fn run(config: &Config, state: Option<&Path>) -> Result<(), RunError>
         .map_err(|error| RunError::Failed(format!("the runtime: {error}")))?;
     let result = runtime.block_on(async {
         let mut signals = Signals::listen()?;
-        gateway::run(config, &state, Parts::default(), signals.stop()).await
+        gateway::run(config, &state, Parts::default(), pin!(signals.stop())).await
     });
     // A look-up of a name must not hold up the exit.
     runtime.shutdown_background();
