@@ -5,6 +5,7 @@
 pub mod bridge;
 pub mod chain;
 pub mod escape;
+mod in_order;
 pub mod ingest;
 pub mod listener;
 #[cfg(feature = "net")]
@@ -15,7 +16,6 @@ mod pieces;
 mod random;
 pub mod row;
 pub mod session;
-mod stop_and_wait;
 pub mod wire;
 
 #[cfg(feature = "net")]

@@ -1,19 +1,15 @@
 //! The messages of one connection without PUBACK, in order of arrival, and what each of them waits for.
 
-use std::collections::VecDeque;
-
 use super::receipts::{Barrier, Receipts, Ticket};
+use super::stop_and_wait::StopAndWait;
+use crate::in_order::InOrder;
 use crate::session::AckHandle;
-use crate::stop_and_wait::StopAndWait;
 use crate::wire::ReasonCode;
-
-/// Room for entries that a connection without any keeps.
-const IDLE: usize = 16;
 
 /// Answers that one connection still owes, in order.
 #[derive(Debug)]
 pub(super) struct Connection {
-    entries: VecDeque<Entry>,
+    entries: InOrder<Entry>,
     pub(super) publisher: StopAndWait,
     bytes: usize,
 }
@@ -40,11 +36,19 @@ impl Until {
     fn waits_for(&self, resolved: Ticket) -> bool {
         matches!(self, Until::Resolved(ticket) | Until::Withheld(ticket) if *ticket == resolved)
     }
+
+    fn is_over(&self, receipts: &Receipts) -> bool {
+        match self {
+            Until::Now(_) => true,
+            Until::Passed(barrier) => receipts.have_passed(*barrier),
+            Until::Resolved(_) | Until::Withheld(_) => false,
+        }
+    }
 }
 
 impl Connection {
     pub(super) fn new(window: Option<u16>) -> Self {
-        Self { entries: VecDeque::new(), publisher: StopAndWait::new(window), bytes: 0 }
+        Self { entries: InOrder::default(), publisher: StopAndWait::new(window), bytes: 0 }
     }
 
     /// Payload bytes without PUBACK.
@@ -53,13 +57,13 @@ impl Connection {
     }
 
     pub(super) fn waits_for_nothing(&self) -> bool {
-        self.entries.is_empty()
+        self.entries.len() == 0
     }
 
     pub(super) fn enter(&mut self, now_ms: u64, entry: Entry) {
         self.publisher.on_publish(now_ms);
         self.bytes += entry.bytes;
-        self.entries.push_back(entry);
+        self.entries.push(entry);
     }
 
     pub(super) fn on_resolved(&mut self, ticket: Ticket, reason: ReasonCode) {
@@ -72,16 +76,10 @@ impl Connection {
 
     /// The oldest, if it waits for nothing more: its bytes, and what to release.
     pub(super) fn take_ready(&mut self, receipts: &Receipts) -> Option<(usize, AckHandle, ReasonCode)> {
-        let reason = match self.entries.front()?.until {
-            Until::Now(reason) => reason,
-            Until::Passed(barrier) if receipts.have_passed(barrier) => ReasonCode::SUCCESS,
-            Until::Passed(_) | Until::Resolved(_) | Until::Withheld(_) => return None,
-        };
-        let Entry { ack, bytes, .. } = self.entries.pop_front()?;
+        let Entry { ack, bytes, until } = self.entries.pop_if(|entry| entry.until.is_over(receipts))?;
+        let reason = if let Until::Now(reason) = until { reason } else { ReasonCode::SUCCESS };
         self.bytes = self.bytes.saturating_sub(bytes);
-        if self.entries.is_empty() {
-            self.entries.shrink_to(IDLE);
-        }
+        self.entries.shrink();
         Some((bytes, ack, reason))
     }
 }

@@ -11,6 +11,7 @@
 
 mod connection;
 mod receipts;
+mod stop_and_wait;
 
 use std::collections::{HashMap, VecDeque};
 

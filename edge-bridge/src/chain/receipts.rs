@@ -1,8 +1,7 @@
 //! The receipts of all connections in order of arrival, and up to where all of them are resolved.
 
-use std::collections::VecDeque;
-
 use super::ConnectionId;
+use crate::in_order::InOrder;
 
 /// A message whose rows are on their way to safety.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -22,10 +21,8 @@ pub(super) struct Barrier(u64);
 /// Receipts that answers wait for.
 #[derive(Debug, Default)]
 pub(super) struct Receipts {
-    /// Receipts in order, from the oldest that is not resolved.
-    all: VecDeque<Receipt>,
-    /// Ticket number of the front.
-    first: u64,
+    /// From the oldest that is not resolved.
+    all: InOrder<Receipt>,
 }
 
 #[derive(Debug)]
@@ -36,30 +33,24 @@ struct Receipt {
 
 impl Receipts {
     pub(super) fn add(&mut self, connection: ConnectionId) -> Ticket {
-        let Barrier(number) = self.barrier();
-        self.all.push_back(Receipt { connection, is_resolved: false });
-        Ticket(number)
+        Ticket(self.all.push(Receipt { connection, is_resolved: false }))
     }
 
     /// Returns the barrier behind all present receipts.
     pub(super) fn barrier(&self) -> Barrier {
-        Barrier(self.first + self.all.len() as u64)
+        Barrier(self.all.next())
     }
 
     pub(super) fn have_passed(&self, barrier: Barrier) -> bool {
-        barrier.0 <= self.first
+        barrier.0 <= self.all.first()
     }
 
     /// Resolves a receipt; returns the connection of its message, or `None` if it was resolved before or never added.
     pub(super) fn resolve(&mut self, ticket: Ticket) -> Option<ConnectionId> {
-        let at = usize::try_from(ticket.0.checked_sub(self.first)?).ok()?;
-        let receipt = self.all.get_mut(at).filter(|receipt| !receipt.is_resolved)?;
+        let receipt = self.all.get_mut(ticket.0).filter(|receipt| !receipt.is_resolved)?;
         receipt.is_resolved = true;
         let connection = receipt.connection;
-        while self.all.front().is_some_and(|receipt| receipt.is_resolved) {
-            self.all.pop_front();
-            self.first += 1;
-        }
+        while self.all.pop_if(|receipt| receipt.is_resolved).is_some() {}
         Some(connection)
     }
 

@@ -1,15 +1,14 @@
 //! Received messages until they are acknowledged: PUBACKs and PUBRECs leave when told, and in the order of arrival (\[MQTT-4.6.0-2\],
 //! \[MQTT-4.6.0-3\]). The identifiers of QoS 2 messages are held until PUBREL, for this connection only: after it a message comes again.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 
 use super::AckHandle;
 use super::events::Violation;
 use super::flow::Quota;
+use crate::in_order::{IDLE, InOrder};
 use crate::wire::{PacketId, ReasonCode};
 
-/// Messages for which there is room in a connection that has none.
-const IDLE: usize = 16;
 /// Memory of a message without its acknowledgement: here, among the identifiers, and with whoever decides it.
 const PENDING_BYTES: usize = 64;
 
@@ -44,9 +43,7 @@ pub(super) enum Arrival {
 #[derive(Debug)]
 pub(super) struct Inbound {
     epoch: u64,
-    pending: VecDeque<Pending>,
-    /// Serial number of the front.
-    first: u64,
+    pending: InOrder<Pending>,
     ids: HashSet<PacketId>,
     /// QoS 2 messages between PUBREC and PUBREL. They count in the quota.
     received: HashSet<PacketId>,
@@ -57,8 +54,7 @@ impl Inbound {
     pub(super) fn new(epoch: u64, receive_maximum: u16) -> Self {
         Self {
             epoch,
-            pending: VecDeque::new(),
-            first: 0,
+            pending: InOrder::default(),
             ids: HashSet::new(),
             received: HashSet::new(),
             quota: Quota::new(receive_maximum),
@@ -81,8 +77,7 @@ impl Inbound {
             return Err(Violation::ReceiveMaximumExceeded);
         }
         self.ids.insert(id);
-        let serial = self.first + self.pending.len() as u64;
-        self.pending.push_back(Pending { id, qos2, answer: None });
+        let serial = self.pending.push(Pending { id, qos2, answer: None });
         Ok(Arrival::New(AckHandle { epoch: self.epoch, serial }))
     }
 
@@ -92,8 +87,7 @@ impl Inbound {
         if handle.epoch != self.epoch {
             return false;
         }
-        let at = handle.serial.checked_sub(self.first).and_then(|at| usize::try_from(at).ok());
-        match at.and_then(|at| self.pending.get_mut(at)) {
+        match self.pending.get_mut(handle.serial) {
             Some(pending) if pending.answer.is_none() => {
                 pending.answer = Some(reason);
                 true
@@ -104,14 +98,11 @@ impl Inbound {
 
     /// The next PUBACK or PUBREC that may leave; without reasons (3.1.1) each is a success.
     pub(super) fn next_answer(&mut self, without_reasons: bool) -> Option<Answer> {
-        let reason = self.pending.front()?.answer?;
-        let reason = if without_reasons { ReasonCode::SUCCESS } else { reason };
-        let Pending { id, qos2, .. } = self.pending.pop_front()?;
-        self.first += 1;
+        let Pending { id, qos2, answer } = self.pending.pop_if(|pending| pending.answer.is_some())?;
+        let reason = answer.filter(|_| !without_reasons).unwrap_or(ReasonCode::SUCCESS);
         self.ids.remove(&id);
-        if self.pending.is_empty() {
-            // A window that was once full would be kept for as long as the connection.
-            self.pending.shrink_to(IDLE);
+        self.pending.shrink();
+        if self.ids.is_empty() {
             self.ids.shrink_to(IDLE);
         }
         if qos2 && !reason.is_error() {

@@ -14,7 +14,7 @@ const FORGET_MS: u64 = 10_000;
 
 /// One publisher, seen from its PUBLISHes and our PUBACKs.
 #[derive(Debug)]
-pub(crate) struct StopAndWait {
+pub(super) struct StopAndWait {
     window: Window,
     unacked: usize,
     /// Time of the only message that it has under way, unless it went on without the PUBACK.
@@ -34,7 +34,7 @@ enum Window {
 
 impl StopAndWait {
     /// `window`: how many unacknowledged messages it keeps at most, if that is known.
-    pub(crate) fn new(window: Option<u16>) -> Self {
+    pub(super) fn new(window: Option<u16>) -> Self {
         let window = match window {
             Some(window) => Window::Known(usize::from(window.max(1))),
             None => Window::Learned(WINDOW_UNKNOWN),
@@ -43,7 +43,7 @@ impl StopAndWait {
     }
 
     /// A PUBLISH of QoS 1 came.
-    pub(crate) fn on_publish(&mut self, now_ms: u64) {
+    pub(super) fn on_publish(&mut self, now_ms: u64) {
         if self.unacked == 0 {
             if let Some(at_ms) = self.answered_ms.take() {
                 let quick = now_ms.saturating_sub(at_ms) < QUICK_MS;
@@ -67,7 +67,7 @@ impl StopAndWait {
     }
 
     /// Notes that our PUBACK left.
-    pub(crate) fn on_puback(&mut self, now_ms: u64) {
+    pub(super) fn on_puback(&mut self, now_ms: u64) {
         self.unacked = self.unacked.saturating_sub(1);
         if self.unacked == 0 {
             let waited = |asked_ms: u64| now_ms.saturating_sub(asked_ms) >= SLOW_MS;
@@ -76,7 +76,7 @@ impl StopAndWait {
     }
 
     /// Returns whether it stands still until a receipt comes.
-    pub(crate) fn stands_still(&self, now_ms: u64) -> bool {
+    pub(super) fn stands_still(&self, now_ms: u64) -> bool {
         self.unacked > 0 && (self.unacked >= self.window() || now_ms < self.waiting_until_ms)
     }
 

@@ -1,0 +1,92 @@
+//! Release in order of arrival: entries are decided in any order, and leave from the front. The order of PUBACKs (\[MQTT-4.6.0-2\]) is this, for
+//! what a connection received as for what the receipt chain waits for.
+
+use std::collections::VecDeque;
+
+/// Entries for which there is room where there are none, after [`shrink`](InOrder::shrink).
+pub(crate) const IDLE: usize = 16;
+
+/// Entries in order, by a serial number that is never used twice.
+#[derive(Debug)]
+pub(crate) struct InOrder<T> {
+    entries: VecDeque<T>,
+    /// Serial number of the front.
+    first: u64,
+}
+
+impl<T> Default for InOrder<T> {
+    fn default() -> Self {
+        Self { entries: VecDeque::new(), first: 0 }
+    }
+}
+
+impl<T> InOrder<T> {
+    /// Adds an entry behind all others. Returns its serial number.
+    pub(crate) fn push(&mut self, entry: T) -> u64 {
+        let serial = self.next();
+        self.entries.push_back(entry);
+        serial
+    }
+
+    /// Serial number of the front, or of the next entry if there is none.
+    pub(crate) fn first(&self) -> u64 {
+        self.first
+    }
+
+    /// Serial number of the next entry.
+    pub(crate) fn next(&self) -> u64 {
+        self.first + self.entries.len() as u64
+    }
+
+    /// The entry of a serial number; `None` if it has left, or has not come.
+    pub(crate) fn get_mut(&mut self, serial: u64) -> Option<&mut T> {
+        let at = usize::try_from(serial.checked_sub(self.first)?).ok()?;
+        self.entries.get_mut(at)
+    }
+
+    /// Takes the front if it is decided.
+    pub(crate) fn pop_if(&mut self, is_decided: impl FnOnce(&T) -> bool) -> Option<T> {
+        if !is_decided(self.entries.front()?) {
+            return None;
+        }
+        self.first += 1;
+        self.entries.pop_front()
+    }
+
+    /// Gives up the room of a window that was once full: it would be kept for as long as the connection.
+    pub(crate) fn shrink(&mut self) {
+        if self.entries.is_empty() {
+            self.entries.shrink_to(IDLE);
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.entries.iter()
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.entries.iter_mut()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_leave_from_the_front_and_keep_their_numbers() {
+        let mut entries = InOrder::default();
+        assert_eq!([entries.push('a'), entries.push('b')], [0, 1]);
+        assert_eq!(entries.pop_if(|entry| *entry == 'b'), None, "it is not the first");
+        assert_eq!(entries.pop_if(|entry| *entry == 'a'), Some('a'));
+        assert_eq!((entries.first(), entries.next(), entries.len()), (1, 2, 1));
+        assert_eq!([0, 1, 2].map(|serial| entries.get_mut(serial).copied()), [None, Some('b'), None]);
+        assert_eq!((entries.pop_if(|_| true), entries.pop_if(|_| true)), (Some('b'), None));
+        entries.shrink();
+        assert_eq!(entries.push('c'), 2);
+    }
+}
