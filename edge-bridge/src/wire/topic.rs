@@ -135,6 +135,15 @@ fn validate_any(text: &str) -> Result<(), TopicError> {
 /// Returns whether a message to `topic` is for a subscriber of `filter`; both must be valid. A filter that starts with a wildcard does not match a topic
 /// that starts with `$` (\[MQTT-4.7.2-1\]); `a/#` matches `a` too (§4.7.1.2). For `$share/GROUP/FILTER` give `FILTER`.
 ///
+/// `topic` may be a filter as well: then whether `filter` covers it, that is, matches every topic that it matches.
+///
+/// ```
+/// use edge_bridge::wire::matches;
+///
+/// assert!(matches("a/+", "a/b") && !matches("a/+", "a/b/c"));
+/// assert!(matches("a/#", "a/+") && !matches("a/+", "a/#"));
+/// ```
+///
 /// Cost: one pass over both, no allocation.
 pub fn matches(filter: &str, topic: &str) -> bool {
     if topic.starts_with('$') && filter.starts_with(['+', '#']) {
@@ -144,7 +153,7 @@ pub fn matches(filter: &str, topic: &str) -> bool {
     for wanted in filter.split('/') {
         match (wanted, levels.next()) {
             ("#", _) => return true,
-            ("+", Some(_)) => {}
+            ("+", Some(level)) if level != "#" => {}
             (wanted, Some(level)) if wanted == level => {}
             _ => return false,
         }
@@ -252,6 +261,32 @@ mod tests {
             ("a/b/", "a/b", false),
         ] {
             assert_eq!(matches(filter, topic), wanted, "{filter} {topic}");
+        }
+    }
+
+    #[test]
+    fn a_filter_covers_what_it_matches_at_each_level() {
+        for (wide, narrow) in [
+            ("#", "a/+"),
+            ("a/#", "a"),
+            ("a/#", "a/#"),
+            ("a/+/c", "a/b/c"),
+            ("+/+", "a/+"),
+            ("+", "+"),
+            ("$SYS/#", "$SYS/+"),
+        ] {
+            assert!(matches(wide, narrow), "{wide} {narrow}");
+        }
+        for (wide, narrow) in [
+            ("a/+", "a/#"),
+            ("+", "#"),
+            ("a/b", "a/+"),
+            ("+", "a/b"),
+            ("a/+/c", "a/b"),
+            ("#", "$SYS/+"),
+            ("+/x", "$SYS/x"),
+        ] {
+            assert!(!matches(wide, narrow), "{wide} {narrow}");
         }
     }
 

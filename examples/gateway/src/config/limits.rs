@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Config, Findings, Format, Local, circle, covers};
+use edge_bridge::wire::matches;
+
+use super::{Config, Findings, Format, Local, circle};
 
 /// A round trip over the field's uplink; a batch must be old enough and acknowledged within `ack_within`.
 const ROUND_TRIP: Duration = Duration::from_millis(500);
@@ -29,7 +31,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
             if other.filter_topic == route.filter_topic {
                 let message = format!("never reached: route[{}] matches the same topics first", earlier + 1);
                 findings.error(0, &format!("{key}.match"), message);
-            } else if covers(&other.filter_topic, &route.filter_topic) {
+            } else if matches(&other.filter_topic, &route.filter_topic) {
                 let message = format!(
                     "never reached: route[{}] matches all of \"{}\" first; put it behind",
                     earlier + 1,

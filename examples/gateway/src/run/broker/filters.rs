@@ -1,13 +1,13 @@
 //! Topic filters that overlap: a broker sends a message once for each subscription that it matches, and the copies
 //! cannot be told from two messages. Pure.
 
-use crate::config::covers;
+use edge_bridge::wire::matches;
 
 /// The filters without those that another one covers, in their order.
 pub(super) fn without_covered(filters: &[String]) -> Vec<String> {
     let needed = |(at, filter): (usize, &String)| {
         let by = |(other_at, other): (usize, &String)| {
-            other_at != at && covers(other, filter) && (other_at < at || !covers(filter, other))
+            other_at != at && matches(other, filter) && (other_at < at || !matches(filter, other))
         };
         !filters.iter().enumerate().any(by)
     };
