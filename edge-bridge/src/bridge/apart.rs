@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::refused_list::ParkedTopic;
+use super::parked_list::ParkedTopic;
 use crate::wire::{ReasonCode, Utf8};
 
 /// Topics at most; further ones are not listed.

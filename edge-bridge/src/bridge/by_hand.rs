@@ -2,57 +2,22 @@
 //! sweep that sends nothing. It begins when no row is on its way to them, and what it drops is durably gone at its end. Needs no connection. It is no
 //! attempt: neither a due time nor a back-off changes, and a sweep that it interrupts, or that comes due meanwhile, begins at its end.
 
-use std::collections::VecDeque;
-
+use super::by_hand_pass::{Pass, WITHIN_MS, Work, covers};
 use super::message::Message;
 use super::pack::Pack;
+use super::parked_list::{ParkedList, ParkedRow, balance};
 use super::refusals::Refusals;
-use super::refused_list::{ParkedList, ParkedRow, balance};
-use super::retries::Retries;
 use super::spool::{Leased, Settled, Spool};
 use super::uplink::{Uplink, row_key, weight_of};
-use super::uplink_event::{ByHandCount, LeftOut, UplinkEvent};
+use super::uplink_event::LeftOut;
 use super::{Core, Output};
 use crate::ingest::Now;
-use crate::wire::{ReasonCode, Utf8, matches};
+use crate::wire::{ReasonCode, Utf8};
 
 /// Rows that a turn passes at most.
 const ROWS_PER_TURN: usize = 1_024;
 /// Bytes of rows that are leased, or wait to be taken, at a time.
 const BYTES: usize = 256 * 1024;
-/// Time that copies wait to be taken, since the pass keeps parked rows from being sent, and a pass for the spool.
-const WITHIN_MS: u64 = 5_000;
-
-/// Action of a pass on rows of matching topics.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Work {
-    Copy,
-    Drop,
-    /// The copies are not taken: the rows still have to come back in their order.
-    Nothing,
-}
-
-/// Pass over the parked rows that a person asked for.
-#[derive(Debug)]
-pub(super) struct Pass {
-    filter: Utf8,
-    work: Work,
-    /// The pass has not begun: a sweep is under way, or rows are on their way to the parked ones.
-    waits: bool,
-    /// Up time at which it no longer waits for the spool.
-    until_ms: u64,
-    /// Set while the drops are being made durable.
-    commits: bool,
-    left_out: Option<LeftOut>,
-    count: ByHandCount,
-    /// Messages, by weight, that waited in their place when it began to look: it does not come by them.
-    in_place: u64,
-    found: VecDeque<ParkedRow>,
-    found_ms: u64,
-    resume_ms: Option<u64>,
-    /// Up time at which the next sweep was due.
-    sweep_ms: Option<u64>,
-}
 
 impl<P: Pack> Uplink<P> {
     fn begin_pass<S: Spool>(&mut self, now_ms: u64, filter: Utf8, work: Work, spool: &mut S) -> bool {
@@ -61,20 +26,7 @@ impl<P: Pack> Uplink<P> {
         }
         self.sweep.end_wait();
         let sweep_ms = if self.sweep.is_active() { Some(now_ms) } else { self.sweep.next_deadline() };
-        let mut pass = Pass {
-            filter,
-            work,
-            waits: true,
-            until_ms: now_ms + WITHIN_MS,
-            commits: false,
-            left_out: None,
-            count: ByHandCount::default(),
-            in_place: 0,
-            found: VecDeque::new(),
-            found_ms: now_ms,
-            resume_ms: None,
-            sweep_ms,
-        };
+        let mut pass = Pass::new(now_ms, filter, work, sweep_ms);
         if work == Work::Drop {
             let mut held = self.refusals.take_matching(&pass.filter);
             held.extend(self.retries.take_matching(&pass.filter));
@@ -231,8 +183,7 @@ impl<P: Pack> Uplink<P> {
         if let Some(at_ms) = pass.sweep_ms {
             self.sweep.want(at_ms.max(now_ms));
         }
-        let Pass { count, work, left_out, .. } = pass;
-        self.events.push_back(UplinkEvent::ByHand { count, dropped: work == Work::Drop, left_out });
+        self.events.push_back(pass.into_event());
     }
 
     /// Up time at which [`work_by_hand`](Self::work_by_hand) has something to do without an event.
@@ -290,37 +241,6 @@ impl Refusals {
             topic.due_ms = now_ms;
         }
     }
-}
-
-impl Retries {
-    fn matching<'a>(
-        &'a self,
-        filter: &'a str,
-    ) -> impl Iterator<Item = (&'a Message, Option<ReasonCode>)> + 'a {
-        let messages = self.waiting.iter().map(|(_, message)| message);
-        messages
-            .filter(move |message| covers(filter, message.topic()))
-            .map(|message| (message, message.reason))
-    }
-
-    fn take_matching(&mut self, filter: &str) -> Vec<Message> {
-        let all = std::mem::take(&mut self.waiting);
-        let (out, kept) = all.into_iter().partition(|(_, message)| covers(filter, message.topic()));
-        self.waiting = kept;
-        let out: Vec<_> = Vec::into_iter(out).map(|(_, message)| message).collect();
-        self.bytes -= out.iter().map(|message| message.bytes).sum::<u64>();
-        out
-    }
-
-    fn retry_now(&mut self, filter: &str) {
-        let own = self.waiting.iter_mut().filter(|(_, message)| covers(filter, message.topic()));
-        own.for_each(|(due_ms, _)| *due_ms = 0);
-    }
-}
-
-/// `#` is everything, also topics with `$`, and rows that have none.
-pub(super) fn covers(filter: &str, topic: &str) -> bool {
-    filter == "#" || matches(filter, topic)
 }
 
 fn copy_of(message: &Message, reason: Option<ReasonCode>, spool: &impl Spool) -> ParkedRow {

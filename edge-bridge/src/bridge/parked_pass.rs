@@ -1,6 +1,6 @@
 //! Passes over the parked rows: a sweep tries them again in their order, a pass by hand shows, drops or copies them.
 
-use super::by_hand::covers;
+use super::by_hand_pass::covers;
 use super::pack::Pack;
 use super::spool::{Leased, Spool};
 use super::uplink::{Uplink, give_back, is_about_message, row_key};

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use super::spool::{Identity, LeaseId};
-use super::trials::Trials;
+use super::trials::{RETRY_MS, Trials, backoff_ms};
 
 /// Ends of connections with the same message unanswered that make it a suspect.
 const SUSPECT_CLOSES: u32 = 3;
@@ -18,9 +18,6 @@ const CAREFUL_MAX: u16 = 512;
 const PARKED_IN_ROW_MAX: u32 = 8;
 /// So many in a row may as well have been the hub: they are tried again soon after its next success.
 const DOUBTFUL_IN_ROW: u32 = 4;
-/// A poison message is tried again after so long, eight times as long after each further time, and at last after ten minutes: an unlucky network
-/// may have cut the connection, and no hub.
-const RETRY_MS: (u64, u64) = (5_000, 600_000);
 /// Poison rows remembered; a forgotten one has to be found again.
 const KNOWN_MAX: usize = 4_096;
 /// Ends in a row, without a success between, after which the next dial is not hurried.
@@ -63,11 +60,6 @@ struct Known {
     is_unanswered: bool,
     /// The present pass over the parked rows has met it, or it was parked since that began.
     is_met: bool,
-}
-
-/// Pause before the next attempt after so many.
-pub(super) fn backoff_ms(times: u32) -> u64 {
-    (RETRY_MS.0 << (3 * times.min(4))).min(RETRY_MS.1)
 }
 
 /// Verdict over the messages that were unanswered when the hub closed.

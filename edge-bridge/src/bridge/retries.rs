@@ -1,8 +1,10 @@
 //! Messages that the hub refuses although it takes others of their topic: tried again one by one, with back-off, a few times from RAM; then their
 //! rows are parked.
 
+use super::by_hand_pass::covers;
 use super::message::Message;
 use super::refusals::retry_backoff;
+use crate::wire::ReasonCode;
 
 /// Upper bound of the kept messages.
 const MESSAGES_MAX: usize = 64;
@@ -58,6 +60,30 @@ impl Retries {
     pub(super) fn take_all(&mut self) -> Vec<Message> {
         self.bytes = 0;
         self.waiting.drain(..).map(|(_, message)| message).collect()
+    }
+
+    pub(super) fn matching<'a>(
+        &'a self,
+        filter: &'a str,
+    ) -> impl Iterator<Item = (&'a Message, Option<ReasonCode>)> + 'a {
+        let messages = self.waiting.iter().map(|(_, message)| message);
+        messages
+            .filter(move |message| covers(filter, message.topic()))
+            .map(|message| (message, message.reason))
+    }
+
+    pub(super) fn take_matching(&mut self, filter: &str) -> Vec<Message> {
+        let all = std::mem::take(&mut self.waiting);
+        let (out, kept) = all.into_iter().partition(|(_, message)| covers(filter, message.topic()));
+        self.waiting = kept;
+        let out: Vec<_> = Vec::into_iter(out).map(|(_, message)| message).collect();
+        self.bytes -= out.iter().map(|message| message.bytes).sum::<u64>();
+        out
+    }
+
+    pub(super) fn retry_now(&mut self, filter: &str) {
+        let own = self.waiting.iter_mut().filter(|(_, message)| covers(filter, message.topic()));
+        own.for_each(|(due_ms, _)| *due_ms = 0);
     }
 }
 

@@ -1,12 +1,14 @@
 //! Spool: the part of a queue that the uplink needs. Rows are leased, and leave by one of three doors: the hub has the row ([`Spool::ack`]),
 //! it is over for another reason ([`Spool::settle`]), or it is set aside for later ([`Spool::park`]). A refusal uses only the last.
 
+mod memory;
+
 use std::fmt;
 
 use crate::row::Row;
 use crate::wire::{ReasonCode, Utf8};
 
-pub use super::memory_spool::{Gone, MemorySpool};
+pub use memory::{Gone, MemorySpool};
 
 /// One leased row, by the number the spool gave it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

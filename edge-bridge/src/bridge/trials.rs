@@ -1,12 +1,18 @@
 //! Trials of parked messages that the hub never answered, with exponential back-off. Each may cost a connection, and a place of the window until then:
 //! one at a time until one is taken, then one more for each that is.
 
-use super::poison::backoff_ms;
-
-/// Most trials at a time.
+/// At a time at most.
 const TRIALS_MAX: u32 = 16;
 /// Time after which the next one may begin although nothing is known of the last.
 const TRIAL_MS: u64 = 60_000;
+/// A poison message is tried again after so long, eight times as long after each further time, and at last after ten minutes: an unlucky network
+/// may have cut the connection, and no hub.
+pub(super) const RETRY_MS: (u64, u64) = (5_000, 600_000);
+
+/// Pause before the next attempt after so many.
+pub(super) fn backoff_ms(times: u32) -> u64 {
+    (RETRY_MS.0 << (3 * times.min(4))).min(RETRY_MS.1)
+}
 
 /// Number of trials that are under way, and the time of the next ones.
 #[derive(Debug, Default)]

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::apart::Apart;
-use super::by_hand::Pass;
+use super::by_hand_pass::Pass;
 use super::link_refusal::LinkRefusal;
 use super::message::Message;
 use super::notices::Notices;

@@ -1,7 +1,6 @@
 //! Messages from the hub in the application's hands: a stream per subscription, an acknowledgement per message.
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
@@ -10,6 +9,7 @@ use futures_core::Stream;
 use tokio::sync::Notify;
 
 use super::inbox::Inbox;
+use super::shared_ack::SharedAck;
 use crate::session::AckHandle;
 use crate::wire::{Properties, Publish};
 
@@ -72,6 +72,7 @@ pub struct Acknowledgement {
     ack: Option<Arc<SharedAck>>,
     /// The subscription that the message came through.
     inbox: Arc<Inbox>,
+    acks: Arc<Acks>,
 }
 
 impl Acknowledgement {
@@ -80,7 +81,7 @@ impl Acknowledgement {
         if let Some(ack) = self.ack.take()
             && ack.release()
         {
-            ack.acks.push(ack.handle);
+            self.acks.push(ack.handle);
         }
     }
 }
@@ -90,7 +91,7 @@ impl Drop for Acknowledgement {
     /// it.
     fn drop(&mut self) {
         if let Some(ack) = self.ack.take() {
-            ack.acks.clone().neglect(Neglected { inbox: self.inbox.clone(), ack });
+            self.acks.neglect(Neglected { inbox: self.inbox.clone(), ack });
         }
     }
 }
@@ -117,7 +118,7 @@ impl Commands {
             // The link reads on, or messages that found no room are asked for again.
             self.acks.wake.notify_one();
         }
-        let ack = Acknowledgement { ack: taken.ack, inbox: self.inbox.clone() };
+        let ack = Acknowledgement { ack: taken.ack, inbox: self.inbox.clone(), acks: self.acks.clone() };
         Poll::Ready(Some(Command { publish: taken.publish, ack }))
     }
 }
@@ -173,33 +174,5 @@ impl Acks {
     fn neglect(&self, neglected: Neglected) {
         self.neglected.lock().unwrap_or_else(PoisonError::into_inner).push(neglected);
         self.wake.notify_one();
-    }
-}
-
-/// The PUBACK of a message that went to one or more subscriptions.
-#[derive(Debug)]
-pub(super) struct SharedAck {
-    pub(super) handle: AckHandle,
-    /// Subscriptions that are not done.
-    left: AtomicUsize,
-    /// One of them is done, so that the message has been acted on.
-    acted_on: std::sync::atomic::AtomicBool,
-    pub(super) acks: Arc<Acks>,
-}
-
-impl SharedAck {
-    pub(super) fn new(handle: AckHandle, subscriptions: usize, acks: Arc<Acks>) -> Arc<Self> {
-        Arc::new(Self { handle, left: AtomicUsize::new(subscriptions), acted_on: false.into(), acks })
-    }
-
-    /// One subscription is done; whether it was the last.
-    fn release(&self) -> bool {
-        self.acted_on.store(true, Ordering::Relaxed);
-        self.left.fetch_sub(1, Ordering::AcqRel) == 1
-    }
-
-    /// One subscription has gone without being done. `Some`: it was the last, and whether another one had acted on the message.
-    pub(super) fn abandon(&self) -> Option<bool> {
-        (self.left.fetch_sub(1, Ordering::AcqRel) == 1).then(|| self.acted_on.load(Ordering::Relaxed))
     }
 }

@@ -6,31 +6,25 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
-use super::by_hand::{Ask, Hand};
+use super::by_hand::Hand;
 use super::clock::Clock;
-use super::commands::{Acks, Commands};
+use super::commands::Acks;
 use super::dial::{DialError, Dialed, Dialer};
 use super::event_log::EventLog;
+use super::request::Request;
 use super::router::Router;
 use super::socket::{Moved, Socket};
 use crate::bridge::spool::Spool;
 use crate::bridge::{Core, Event, Input, Output, Pack, Stats, UplinkEvent};
-use crate::wire::{QoS, ReasonCode, Utf8};
+use crate::wire::ReasonCode;
 
 /// Shortest time between two publications of the numbers, in milliseconds; a change of the link's state is published at
 /// once.
 const STATUS_EVERY_MS: u64 = 200;
-
-/// Order of the application to the bridge.
-pub(super) enum Request {
-    Subscribe { filter: Utf8, qos: QoS, reply: oneshot::Sender<Commands> },
-    ByHand(Ask),
-    Close { reply: oneshot::Sender<()> },
-}
 
 type Dialing = Pin<Box<dyn Future<Output = Result<Dialed, DialError>> + Send>>;
 

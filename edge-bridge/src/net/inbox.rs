@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use super::commands::SharedAck;
+use super::shared_ack::SharedAck;
 use super::socket::READ_MAX;
 use crate::session::PACKETS_PER_TURN;
 use crate::wire::Publish;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use super::commands::Commands;
-use super::driver::Request;
+use super::request::Request;
 use crate::bridge::Stats;
 use crate::wire::{QoS, TopicError, Utf8, Version, check_filter};
 

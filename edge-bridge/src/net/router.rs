@@ -10,8 +10,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::back_pressure::BackPressure;
-use super::commands::{Acks, Commands, Neglected, SharedAck};
+use super::commands::{Acks, Commands, Neglected};
 use super::inbox::{Entry, Inbox, Put, size};
+use super::shared_ack::SharedAck;
 use crate::escape::Escaped;
 use crate::session::AckHandle;
 use crate::wire::{self, Properties, Publish, Utf8};
@@ -132,7 +133,7 @@ impl Router {
             })
             .map(|route| &route.inbox)
             .collect();
-        let ack = ack.map(|handle| SharedAck::new(handle, matching.len(), self.acks.clone()));
+        let ack = ack.map(|handle| SharedAck::new(handle, matching.len()));
         let mut room = false;
         for inbox in &matching {
             // One without room is not done: no PUBACK, and the hub sends it again.

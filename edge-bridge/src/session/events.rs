@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::{InFlight, ServerLimits};
+use super::{InFlight, ServerLimits, Token};
 use crate::wire::{
     Connect, DecodeError, Disconnect, PacketType, PropertyId, Publish, ReasonCode, SubAck, Subscribe,
     UnsubAck, Unsubscribe,
@@ -34,10 +34,6 @@ pub enum Output {
     /// Event for the caller.
     Event(Event),
 }
-
-/// The caller's own number for a message it publishes; comes back in [`Event::Acked`]. The session gives it no meaning.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Token(pub u64);
 
 /// The right to acknowledge one received message, on the connection it came by: after a reconnect the same packet identifier may
 /// mean another message, so a handle of an older connection is refused ([`StaleAck`](super::StaleAck)).

@@ -35,13 +35,13 @@ mod transit;
 use std::collections::VecDeque;
 
 pub use error::{PublishError, RequestError, StaleAck};
-pub use events::{AckHandle, Closed, Connected, Event, Input, Output, SessionOutcome, Token, Violation};
+pub use events::{AckHandle, Closed, Connected, Event, Input, Output, SessionOutcome, Violation};
 pub use handshake::{Accept, ClientConfig, ServerConfig, ServerLimits};
 pub(crate) use path::Path;
 #[cfg(feature = "net")]
 pub(crate) use path::UNSENT_MAX;
 pub(crate) use resume::Memory;
-pub use resume::{InFlight, Resume};
+pub use resume::{InFlight, Resume, Token};
 pub use traffic::Traffic;
 
 use inbound::Inbound;

@@ -2,9 +2,12 @@
 
 use std::ops::{AddAssign, SubAssign};
 
-use super::Token;
 use super::packet_id::PacketIds;
 use crate::wire::{PacketId, Publish};
+
+/// The caller's own number for a message it publishes; comes back in [`Event::Acked`]. The session gives it no meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Token(pub u64);
 
 /// A published QoS 1 message that the peer has not acknowledged.
 #[derive(Debug, Clone)]

@@ -2,11 +2,9 @@
 
 use bytes::{BufMut, BytesMut};
 
-use super::field::{outcome_len, put_outcome};
-use super::reader::{Reader, fail};
-use super::{
-    DecodeError, DecodeErrorKind, EncodeError, PacketId, PacketType, Properties, ReasonCode, Version,
-};
+use super::outcome::{check_reason, decode_outcome, outcome_len, put_outcome};
+use super::reader::Reader;
+use super::{DecodeError, EncodeError, PacketId, PacketType, Properties, ReasonCode, Version};
 
 /// PUBACK, PUBREC, PUBREL and PUBCOMP have one form (§3.4 to §3.7).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,37 +48,4 @@ impl Ack {
         out.put_u16(self.packet_id.get());
         put_outcome(self.reason, &self.properties, version, out);
     }
-}
-
-/// The reason code and properties at the end of an acknowledgement or DISCONNECT, either of which may be left out (§3.4.2.1, §3.4.2.2.1,
-/// §3.14.2.1, §3.14.2.2.1).
-pub(crate) fn decode_outcome(r: &mut Reader<'_>) -> Result<(ReasonCode, Properties), DecodeError> {
-    if r.version == Version::V311 || r.left() == 0 {
-        return Ok((ReasonCode::SUCCESS, Properties::default()));
-    }
-    let reason = decode_reason(r)?;
-    let properties = if r.left() == 0 { Properties::default() } else { r.properties()? };
-    Ok((reason, properties))
-}
-
-/// Returns whether a peer may say `code` in `packet`. A server's answer to one message or one filter by a number that the packet's table does not list
-/// is still an answer to that, and to nothing else: brokers in the field say 0x95 and numbers of their own. So PUBACK and PUBREC take any number,
-/// SUBACK and UNSUBACK any from 0x80 on, the others those of their table.
-fn is_taken(code: ReasonCode, packet: PacketType) -> bool {
-    match packet {
-        PacketType::PubAck | PacketType::PubRec => true,
-        PacketType::SubAck | PacketType::UnsubAck => code.is_error() || code.is_valid_for(packet),
-        _ => code.is_valid_for(packet),
-    }
-}
-
-pub(crate) fn decode_reason(r: &mut Reader<'_>) -> Result<ReasonCode, DecodeError> {
-    let (packet, at) = (r.packet, r.at());
-    let code = ReasonCode::new(r.u8()?);
-    if is_taken(code, packet) { Ok(code) } else { fail(DecodeErrorKind::Reason { packet, code }, at) }
-}
-
-/// The same on the way out.
-pub(crate) fn check_reason(code: ReasonCode, packet: PacketType) -> Result<(), EncodeError> {
-    if is_taken(code, packet) { Ok(()) } else { Err(DecodeErrorKind::Reason { packet, code }.into()) }
 }

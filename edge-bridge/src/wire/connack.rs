@@ -2,8 +2,7 @@
 
 use bytes::{BufMut, BytesMut};
 
-use super::ack::{check_reason, decode_reason};
-use super::field::{properties_len, put_properties};
+use super::outcome::{check_reason, decode_reason};
 use super::reader::{Reader, fail};
 use super::{DecodeError, DecodeErrorKind, EncodeError, PacketType, Properties, ReasonCode, Version};
 
@@ -57,7 +56,7 @@ impl ConnAck {
             return Err(DecodeErrorKind::SessionPresentWithRefusal.into());
         }
         self.properties.check_for(PACKET)?;
-        Ok(2 + properties_len(&self.properties, version)?)
+        Ok(2 + self.properties.encoded_len(version)?)
     }
 
     pub(crate) fn write(&self, version: Version, out: &mut BytesMut) {
@@ -66,7 +65,7 @@ impl ConnAck {
             Version::V5 => self.reason.get(),
             Version::V311 => self.reason.to_v311_connack().unwrap_or(3),
         });
-        put_properties(&self.properties, version, out);
+        self.properties.write(version, out);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::field::{check_len, field_len, properties_len, put_field, put_properties};
+use super::field::{check_len, field_len, put_field};
 use super::reader::{Reader, fail};
 use super::{DecodeError, DecodeErrorKind, EncodeError, PacketType, Properties, QoS, Utf8, Version, topic};
 
@@ -101,7 +101,7 @@ impl Connect {
         self.properties.check_for(PacketType::Connect)?;
         // Flags and keep alive: three bytes.
         let mut len =
-            NAME_LEN + 3 + properties_len(&self.properties, version)? + field_len(self.client_id.as_bytes());
+            NAME_LEN + 3 + self.properties.encoded_len(version)? + field_len(self.client_id.as_bytes());
         if let Some(will) = &self.will {
             len += will.check(version)?;
         }
@@ -123,10 +123,10 @@ impl Connect {
         });
         out.put_u8(self.flags());
         out.put_u16(self.keep_alive_s);
-        put_properties(&self.properties, version, out);
+        self.properties.write(version, out);
         put_field(self.client_id.as_bytes(), out);
         if let Some(will) = &self.will {
-            put_properties(&will.properties, version, out);
+            will.properties.write(version, out);
             put_field(will.topic.as_bytes(), out);
             put_field(&will.payload, out);
         }
@@ -176,7 +176,7 @@ impl Will {
         self.properties.check_for_will()?;
         topic::check_name(self.topic.as_bytes()).map_err(DecodeErrorKind::TopicName)?;
         check_len("will payload", self.payload.len())?;
-        Ok(properties_len(&self.properties, version)?
+        Ok(self.properties.encoded_len(version)?
             + field_len(self.topic.as_bytes())
             + field_len(&self.payload))
     }

@@ -10,16 +10,17 @@
 #![deny(clippy::indexing_slicing)]
 
 mod ack;
-mod builder;
 mod codec;
 mod connack;
 mod connect;
 mod error;
 mod field;
 mod limits;
+mod outcome;
 mod packet;
 mod properties;
 mod property;
+mod property_id;
 mod publish;
 mod reader;
 mod reason;
@@ -27,19 +28,20 @@ mod simple;
 mod string;
 mod subscribe;
 mod topic;
+mod types;
 mod varint;
 
 pub use ack::Ack;
-pub use builder::PropertiesBuilder;
 pub(crate) use codec::{announces_login, encode_publish_head, frame};
 pub use codec::{decode, decode_connect, encode, encode_publish, encoded_len};
 pub use connack::ConnAck;
 pub use connect::{Connect, Will};
 pub use error::{DecodeError, DecodeErrorKind, EncodeError};
 pub use limits::Limits;
-pub use packet::{Packet, PacketId, PacketType, QoS, Version};
-pub use properties::{Iter as PropertiesIter, Properties};
-pub use property::{Property, PropertyId, Value};
+pub use packet::Packet;
+pub use properties::{Iter as PropertiesIter, Properties, PropertiesBuilder};
+pub use property::{Property, Value};
+pub use property_id::PropertyId;
 pub use publish::Publish;
 pub use reason::ReasonCode;
 pub use simple::{Auth, Disconnect};
@@ -49,6 +51,7 @@ pub(crate) use topic::check_filter;
 pub use topic::{
     SharedFilter, TopicError, matches, validate_characters, validate_filter, validate_topic_name,
 };
+pub use types::{PacketId, PacketType, QoS, Version};
 
 /// The largest Remaining Length a fixed header can state (§1.5.5): four bytes of seven bits.
 pub const REMAINING_LENGTH_MAX: u32 = varint::MAX;

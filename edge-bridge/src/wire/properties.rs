@@ -1,10 +1,18 @@
 //! A packet's properties as one checked run of bytes, so that a bridge passes them on as they came.
 
-use bytes::{Bytes, BytesMut};
+mod builder;
 
-use super::builder::{PropertiesBuilder, join};
-use super::property::{self, Places, WILL, place};
-use super::{DecodeError, DecodeErrorKind, PacketType, Property, PropertyId, Utf8, Value};
+use bytes::{BufMut, Bytes, BytesMut};
+
+pub use builder::PropertiesBuilder;
+
+use builder::join;
+
+use super::property_id::{Places, WILL, place};
+use super::{
+    DecodeError, DecodeErrorKind, EncodeError, PacketType, Property, PropertyId, Utf8, Value, Version,
+    property, varint,
+};
 
 /// The properties of one packet: checked when read or built, kept as they stand on the wire, without the length in front.
 ///
@@ -62,6 +70,25 @@ impl Properties {
 
     pub(crate) fn check_for_will(&self) -> Result<(), DecodeErrorKind> {
         self.check_place(WILL)
+    }
+
+    /// Bytes on the wire, with their length in front; 0 in 3.1.1, which has none.
+    pub(crate) fn encoded_len(&self, version: Version) -> Result<u64, EncodeError> {
+        let len = self.raw.len() as u64;
+        match (version, u32::try_from(len)) {
+            (Version::V311, Ok(0)) => Ok(0),
+            (Version::V311, _) => Err(EncodeError::NotInV311("properties")),
+            (Version::V5, Ok(value)) if value <= varint::MAX => Ok(varint::len(value) as u64 + len),
+            (Version::V5, _) => Err(EncodeError::TooLong(len)),
+        }
+    }
+
+    /// Appends what [`encoded_len`](Self::encoded_len) has measured.
+    pub(crate) fn write(&self, version: Version, out: &mut BytesMut) {
+        if version == Version::V5 {
+            varint::write(u32::try_from(self.raw.len()).unwrap_or(varint::MAX).min(varint::MAX), out);
+            out.put_slice(&self.raw);
+        }
     }
 
     fn check_place(&self, here: Places) -> Result<(), DecodeErrorKind> {

@@ -2,7 +2,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::field::{field_len, properties_len, put_field, put_properties};
+use super::field::{field_len, put_field};
 use super::reader::{Reader, fail};
 use super::{
     DecodeError, DecodeErrorKind, EncodeError, PacketId, PacketType, Properties, PropertyId, QoS, Utf8,
@@ -67,7 +67,7 @@ impl Publish {
             return Err(EncodeError::PacketId);
         }
         self.properties.check_for(PacketType::Publish)?;
-        let properties_len = properties_len(&self.properties, version)?;
+        let properties_len = self.properties.encoded_len(version)?;
         if !self.topic.is_empty() {
             topic::check_name(self.topic.as_bytes()).map_err(DecodeErrorKind::TopicName)?;
         } else if !self.properties.contains(PropertyId::TopicAlias) {
@@ -88,6 +88,6 @@ impl Publish {
         if let Some(packet_id) = self.packet_id {
             out.put_u16(packet_id.get());
         }
-        put_properties(&self.properties, version, out);
+        self.properties.write(version, out);
     }
 }

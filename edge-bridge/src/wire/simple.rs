@@ -2,8 +2,7 @@
 
 use bytes::{BufMut, BytesMut};
 
-use super::ack::{check_reason, decode_outcome, decode_reason};
-use super::field::{outcome_len, properties_len, put_outcome, put_properties};
+use super::outcome::{check_reason, decode_outcome, decode_reason, outcome_len, put_outcome};
 use super::reader::{Reader, fail};
 use super::{
     DecodeError, DecodeErrorKind, EncodeError, PacketType, Properties, PropertyId, ReasonCode, Version,
@@ -73,13 +72,13 @@ impl Auth {
         if self.is_without_method() {
             return Err(DecodeErrorKind::NoAuthenticationMethod.into());
         }
-        if self.is_empty_success() { Ok(0) } else { Ok(1 + properties_len(&self.properties, version)?) }
+        if self.is_empty_success() { Ok(0) } else { Ok(1 + self.properties.encoded_len(version)?) }
     }
 
     pub(crate) fn write(&self, version: Version, out: &mut BytesMut) {
         if !self.is_empty_success() {
             out.put_u8(self.reason.get());
-            put_properties(&self.properties, version, out);
+            self.properties.write(version, out);
         }
     }
 

@@ -2,8 +2,8 @@
 
 use bytes::{BufMut, BytesMut};
 
-use super::ack::{check_reason, decode_reason};
-use super::field::{field_len, properties_len, put_field, put_properties};
+use super::field::{field_len, put_field};
+use super::outcome::{check_reason, decode_reason};
 use super::reader::{Reader, fail};
 use super::{
     DecodeError, DecodeErrorKind, EncodeError, PacketId, PacketType, Properties, QoS, ReasonCode, Utf8,
@@ -284,10 +284,10 @@ fn head_len(
     if entries == 0 {
         return Err(DecodeErrorKind::NoEntries(packet).into());
     }
-    Ok(2 + properties_len(properties, version)?)
+    Ok(2 + properties.encoded_len(version)?)
 }
 
 fn put_head(packet_id: PacketId, properties: &Properties, version: Version, out: &mut BytesMut) {
     out.put_u16(packet_id.get());
-    put_properties(properties, version, out);
+    properties.write(version, out);
 }

@@ -1,7 +1,9 @@
 use bytes::Bytes;
 
 use super::super::pack::RawPack;
+use super::super::retries::Retries;
 use super::super::spool::MemorySpool;
+use super::super::uplink_event::UplinkEvent;
 use super::*;
 use crate::row::Row;
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::spool::{LeaseId, Leased, Settled, Spool};
+use super::{LeaseId, Leased, Settled, Spool};
 use crate::row::Row;
 use crate::wire::ReasonCode;
 

@@ -2,9 +2,10 @@
 
 use bytes::{BufMut, BytesMut};
 
-use super::field::{check_len, put_field};
-use super::property::{self, Places};
-use super::{DecodeErrorKind, EncodeError, Properties, Property, PropertyId, Value, string, varint};
+use super::super::field::{check_len, put_field};
+use super::super::property_id::Places;
+use super::super::{DecodeErrorKind, EncodeError, Property, PropertyId, Value, property, string, varint};
+use super::Properties;
 
 /// Builds [`Properties`] one by one, checking each.
 #[derive(Debug, Clone)]

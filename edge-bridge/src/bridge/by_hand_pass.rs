@@ -1,0 +1,72 @@
+//! Pass over the parked rows that a person asked for: its topics, its work, and the times that it waits.
+
+use std::collections::VecDeque;
+
+use super::parked_list::ParkedRow;
+use super::uplink_event::{ByHandCount, LeftOut, UplinkEvent};
+use crate::wire::{Utf8, matches};
+
+/// Time that copies wait to be taken, since the pass keeps parked rows from being sent, and a pass for the spool.
+pub(super) const WITHIN_MS: u64 = 5_000;
+
+/// Action of a pass on rows of matching topics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Work {
+    Copy,
+    Drop,
+    /// The copies are not taken: the rows still have to come back in their order.
+    Nothing,
+}
+
+/// Pass over the parked rows that a person asked for.
+#[derive(Debug)]
+pub(super) struct Pass {
+    pub(super) filter: Utf8,
+    pub(super) work: Work,
+    /// The pass has not begun: a sweep is under way, or rows are on their way to the parked ones.
+    pub(super) waits: bool,
+    /// Up time at which it no longer waits for the spool.
+    pub(super) until_ms: u64,
+    /// Set while the drops are being made durable.
+    pub(super) commits: bool,
+    pub(super) left_out: Option<LeftOut>,
+    pub(super) count: ByHandCount,
+    /// Messages, by weight, that waited in their place when it began to look: it does not come by them.
+    pub(super) in_place: u64,
+    pub(super) found: VecDeque<ParkedRow>,
+    pub(super) found_ms: u64,
+    pub(super) resume_ms: Option<u64>,
+    /// Up time at which the next sweep was due.
+    pub(super) sweep_ms: Option<u64>,
+}
+
+impl Pass {
+    /// A pass that has not begun. `sweep_ms`: up time at which the next sweep is due.
+    pub(super) fn new(now_ms: u64, filter: Utf8, work: Work, sweep_ms: Option<u64>) -> Self {
+        Self {
+            filter,
+            work,
+            waits: true,
+            until_ms: now_ms + WITHIN_MS,
+            commits: false,
+            left_out: None,
+            count: ByHandCount::default(),
+            in_place: 0,
+            found: VecDeque::new(),
+            found_ms: now_ms,
+            resume_ms: None,
+            sweep_ms,
+        }
+    }
+
+    /// The pass is over.
+    pub(super) fn into_event(self) -> UplinkEvent {
+        let Self { count, work, left_out, .. } = self;
+        UplinkEvent::ByHand { count, dropped: work == Work::Drop, left_out }
+    }
+}
+
+/// `#` is everything, also topics with `$`, and rows that have none.
+pub(super) fn covers(filter: &str, topic: &str) -> bool {
+    filter == "#" || matches(filter, topic)
+}

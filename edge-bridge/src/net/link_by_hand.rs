@@ -1,0 +1,100 @@
+//! Work by hand on what the hub refuses, through the handle of a running link.
+
+use std::sync::Arc;
+
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use super::by_hand::{Ask, ByHandError, Over};
+use super::link::Link;
+use super::request::Request;
+use crate::bridge::{ByHandCount, ParkedList, ParkedRow};
+use crate::wire::{TopicError, Utf8, validate_filter};
+
+/// Copies of parked rows, as they are found. Dropping it ends the copying.
+#[derive(Debug)]
+pub struct Copies {
+    rows: mpsc::Receiver<Vec<ParkedRow>>,
+    done: oneshot::Receiver<Over>,
+    wake: Arc<Notify>,
+}
+
+impl Copies {
+    /// The next rows, about 256 KiB; `None` at the end. Ask again within 5 s.
+    ///
+    /// # Errors
+    ///
+    /// A part was left out: another pass is under way, the rows were not taken or could not be read in time, some wait in the queue since they
+    /// cannot be parked, the link was closed.
+    pub async fn next(&mut self) -> Result<Option<Vec<ParkedRow>>, ByHandError> {
+        if let Some(rows) = self.rows.recv().await {
+            self.wake.notify_one();
+            return Ok(Some(rows));
+        }
+        match (&mut self.done).await {
+            Ok(over) => over.map(|_| None),
+            Err(_) => Err(ByHandError::Closed),
+        }
+    }
+}
+
+impl Link {
+    /// Lists the topics that the hub refuses now.
+    ///
+    /// # Errors
+    ///
+    /// The link was closed.
+    pub async fn parked(&self) -> Result<ParkedList, ByHandError> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Ask::List(reply)).await?;
+        answer.await.map_err(|_| ByHandError::Closed)
+    }
+
+    /// Tries now what the hub refused under topics that the filter matches; `#` is everything. Returns before the hub has answered.
+    ///
+    /// # Errors
+    ///
+    /// Not a filter, or the link was closed.
+    pub async fn retry_parked(&self, filter: &str) -> Result<(), ByHandError> {
+        let filter = checked(filter)?;
+        let (done, answer) = oneshot::channel();
+        self.ask(Ask::Retry { filter, done }).await?;
+        answer.await.map_err(|_| ByHandError::Closed)
+    }
+
+    /// Drops held messages and parked rows of topics that the filter matches (`#`: all), also without a connection, counted as discarded.
+    /// Returns how many, once they are durably gone. What is on its way to the hub stays.
+    ///
+    /// # Errors
+    ///
+    /// Not a filter, another drop or copy is under way, not all could be read or made durable in time, some wait in the queue since they cannot be
+    /// parked, or the link was closed.
+    pub async fn drop_parked(&self, filter: &str) -> Result<ByHandCount, ByHandError> {
+        let filter = checked(filter)?;
+        let (done, answer) = oneshot::channel();
+        self.ask(Ask::Pass { filter, copies: None, done }).await?;
+        answer.await.map_err(|_| ByHandError::Closed)?
+    }
+
+    /// Copies what [`drop_parked`](Self::drop_parked) would drop. Nothing leaves, and nothing is written.
+    ///
+    /// # Errors
+    ///
+    /// Not a filter, or the link was closed. What else may be wrong is said by [`Copies::next`].
+    pub async fn copy_parked(&self, filter: &str) -> Result<Copies, ByHandError> {
+        let filter = checked(filter)?;
+        let (done, answer) = oneshot::channel();
+        let (copies, rows) = mpsc::channel(1);
+        self.ask(Ask::Pass { filter, copies: Some(copies), done }).await?;
+        Ok(Copies { rows, done: answer, wake: self.wake.clone() })
+    }
+
+    async fn ask(&self, ask: Ask) -> Result<(), ByHandError> {
+        self.requests.send(Request::ByHand(ask)).await.map_err(|_| ByHandError::Closed)
+    }
+}
+
+fn checked(filter: &str) -> Result<Utf8, ByHandError> {
+    let error = |error| ByHandError::Filter { filter: filter.to_owned(), error };
+    validate_filter(filter).map_err(error)?;
+    Utf8::try_from(filter).map_err(|_| error(TopicError::Nul))
+}

@@ -1,0 +1,33 @@
+//! The acknowledgement of a message that several subscriptions share: the last one gives it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use crate::session::AckHandle;
+
+/// The PUBACK of a message that went to one or more subscriptions.
+#[derive(Debug)]
+pub(super) struct SharedAck {
+    pub(super) handle: AckHandle,
+    /// Subscriptions that are not done.
+    left: AtomicUsize,
+    /// One of them is done, so that the message has been acted on.
+    acted_on: AtomicBool,
+}
+
+impl SharedAck {
+    pub(super) fn new(handle: AckHandle, subscriptions: usize) -> Arc<Self> {
+        Arc::new(Self { handle, left: AtomicUsize::new(subscriptions), acted_on: false.into() })
+    }
+
+    /// One subscription is done; whether it was the last.
+    pub(super) fn release(&self) -> bool {
+        self.acted_on.store(true, Ordering::Relaxed);
+        self.left.fetch_sub(1, Ordering::AcqRel) == 1
+    }
+
+    /// One subscription has gone without being done. `Some`: it was the last, and whether another one had acted on the message.
+    pub(super) fn abandon(&self) -> Option<bool> {
+        (self.left.fetch_sub(1, Ordering::AcqRel) == 1).then(|| self.acted_on.load(Ordering::Relaxed))
+    }
+}
