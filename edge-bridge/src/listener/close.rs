@@ -11,10 +11,9 @@ const NOWHERE: ConnectionId = ConnectionId(0);
 
 impl<I: Ingest> Listener<I> {
     pub(super) fn on_closed(&mut self, now: Now, id: ConnectionId, why: Closed) {
-        let Some(mut state) = self.connections.remove(&id) else { return };
+        let Some(mut state) = self.connections.remove(id) else { return };
         let why = state.farewell.take().unwrap_or(why);
-        self.chain.close(id);
-        self.admission.forget(id);
+        self.admission.close(id);
         self.deadlines.forget(Due::Connection(id));
         self.stats.violations += u64::from(matches!(why, Closed::Violation(_)));
         let key = state.client;
@@ -79,7 +78,7 @@ impl<I: Ingest> Listener<I> {
     pub(super) fn end_session(&mut self, now: Now, key: ClientKey) -> usize {
         self.publish_will(now, key);
         let Some(mut client) = self.clients.remove(key) else { return 0 };
-        self.subscriptions.remove_client(key);
+        self.topics.remove_client(key);
         self.deadlines.forget(Due::Client(key));
         let waiting: Vec<_> = client.waiting.drain().collect();
         self.accounts.remove_client(key, Some(&mut client));

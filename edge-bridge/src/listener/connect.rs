@@ -32,7 +32,7 @@ impl<I: Ingest> Listener<I> {
         accept.assigned_client_id = assigned.filter(|_| connect.version == Version::V5);
         let expiry_s = self.expiry(connect);
         let will_error = connect.will.as_ref().and_then(|will| self.check_topic(&will.topic).err());
-        let Some((client, state)) = self.clients.get_mut(key).zip(self.connections.get_mut(&id)) else {
+        let Some((client, state)) = self.clients.get_mut(key).zip(self.connections.get_mut(id)) else {
             return;
         };
         if existing.is_some() {
@@ -45,7 +45,7 @@ impl<I: Ingest> Listener<I> {
         client.will = will(connect, expiry_s, state.peer).filter(|_| will_error.is_none());
         state.client = Some(key);
         state.session.accept(now.up_ms, accept);
-        self.chain.open(id, None);
+        self.admission.open(id);
         self.outputs.push_back(Output::Event(Event::Connected {
             connection: id,
             client: client_id.clone(),
@@ -78,7 +78,7 @@ impl<I: Ingest> Listener<I> {
         self.stats.refused += 1;
         let client = owned(&connect.client_id);
         self.outputs.push_back(Output::Event(Event::Refused { connection: id, client, reason }));
-        if let Some(state) = self.connections.get_mut(&id) {
+        if let Some(state) = self.connections.get_mut(id) {
             state.session.refuse(now.up_ms, reason);
         }
     }
@@ -87,7 +87,7 @@ impl<I: Ingest> Listener<I> {
     fn take_over(&mut self, now: Now, key: ClientKey, clean_start: bool) {
         let Some(client) = self.clients.get(key) else { return };
         if let Some(old) = client.connection
-            && let Some(state) = self.connections.get_mut(&old)
+            && let Some(state) = self.connections.get_mut(old)
         {
             state.session.disconnect(now.up_ms, ReasonCode::SESSION_TAKEN_OVER);
             self.drain(now, old);

@@ -2,9 +2,11 @@
 
 use std::net::SocketAddr;
 
+use bytes::BytesMut;
+
 use super::client::ClientKey;
 use super::unwritten::Unwritten;
-use crate::session::{self, Session};
+use crate::session::{self, Input, Session};
 
 /// State of one network connection.
 #[derive(Debug)]
@@ -21,7 +23,7 @@ pub(super) struct Connection {
     pub(super) unfinished: usize,
     /// Set when the connection is closed because it held most: what is not written is dropped.
     pub(super) gives_way: bool,
-    /// Messages in [`Admission`](super::admission::Admission) that wait for room.
+    /// Messages in [`HeldMessages`](super::held_messages::HeldMessages) that wait for room.
     pub(super) held: usize,
     /// Bytes of the held messages.
     pub(super) held_bytes: usize,
@@ -40,6 +42,39 @@ pub(super) struct Connection {
 }
 
 impl Connection {
+    pub(super) fn new(now_ms: u64, session: Session, peer: Option<SocketAddr>) -> Self {
+        Self {
+            session,
+            peer,
+            client: None,
+            unwritten: Unwritten::default(),
+            answered: 0,
+            unfinished: 0,
+            gives_way: false,
+            held: 0,
+            held_bytes: 0,
+            touched: false,
+            heard_ms: now_ms,
+            gone: false,
+            farewell: None,
+            excused: false,
+            topic_refused: false,
+            no_room_said_ms: None,
+        }
+    }
+
+    pub(super) fn on_bytes(&mut self, now_ms: u64, buffer: &mut BytesMut) {
+        self.heard_ms = now_ms;
+        (self.gone, self.farewell) = (false, None);
+        self.session.handle_input(now_ms, Input::Bytes(buffer));
+        self.unfinished = if buffer.is_empty() { 0 } else { buffer.capacity() };
+    }
+
+    /// Returns whether it neither waits for room nor makes for more and more answers that its peer does not take.
+    pub(super) fn may_be_read(&self, max_unwritten: usize) -> bool {
+        self.held == 0 && self.session.answered() - self.answered < max_unwritten as u64
+    }
+
     pub(super) fn note_answers(&mut self, max_unwritten: usize) {
         if self.unwritten.bytes() < max_unwritten {
             self.answered = self.session.answered();

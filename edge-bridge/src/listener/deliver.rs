@@ -20,16 +20,13 @@ impl<I: Ingest> Listener<I> {
         origin: Option<PublishId>,
     ) {
         let topic = publish.topic.as_str();
-        let subscribers = self.subscriptions.matching(topic, publisher);
-        if subscribers.is_empty() && !publish.retain {
+        let subscribers = self.topics.subscribers(topic, publisher);
+        if subscribers.len() == 0 && !publish.retain {
             return;
         }
         let message = Message::new(now_ms, publish, self.accounts.payloads());
-        if publish.retain && self.config.session.retain_available && !self.retained.keep(topic, &message) {
-            self.retained.expire(now_ms);
-            if !self.retained.keep(topic, &message) {
-                self.stats.retain_refused += 1;
-            }
+        if publish.retain && self.config.session.retain_available {
+            self.stats.retain_refused += u64::from(!self.topics.retain(now_ms, topic, &message));
         }
         for (key, wants) in subscribers {
             let mut message = message.clone();
@@ -86,7 +83,7 @@ impl<I: Ingest> Listener<I> {
                 continue;
             }
             let Some(id) = self.clients.get(key).and_then(|client| client.connection) else { return };
-            let Some(state) = self.connections.get_mut(&id) else { return };
+            let Some(state) = self.connections.get_mut(id) else { return };
             let token = Token(delivery.origin.map_or(0, |origin| origin.0));
             match state.session.publish(now_ms, token, &delivery.message.packet(now_ms)) {
                 Ok(()) => {
@@ -102,14 +99,14 @@ impl<I: Ingest> Listener<I> {
                 }
             }
             self.account_connection(id);
-            self.touch(id);
+            self.connections.touch(id);
         }
     }
 
     /// The oldest delivery, if the client can take it now.
     fn next_delivery(&mut self, key: ClientKey) -> Option<Delivery> {
         let client = self.clients.get_mut(key)?;
-        let state = self.connections.get(&client.connection?)?;
+        let state = self.connections.get(client.connection?)?;
         let unsent = state.session.unsent();
         let unwritten = state.unwritten.bytes() + unsent.own + unsent.payloads;
         if !state.session.is_open() || unwritten >= self.config.max_unwritten_bytes {
@@ -132,7 +129,7 @@ impl<I: Ingest> Listener<I> {
         } else {
             self.tracking.delivered(Self::origin(token));
         }
-        if let Some(key) = self.connections.get(&id).and_then(|state| state.client) {
+        if let Some(key) = self.connections.get(id).and_then(|state| state.client) {
             self.pump(now_ms, key);
         }
     }

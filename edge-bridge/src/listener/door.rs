@@ -33,10 +33,8 @@ impl<I: Ingest> Listener<I> {
             return;
         }
         if message.version == Version::V5 {
-            // In its turn, like every other PUBACK.
-            let ticket = self.chain.store(now.up_ms, id, ack, 0);
-            self.chain.resolve(ticket, reason);
-        } else if let Some(state) = self.connections.get_mut(&id) {
+            self.admission.refuse(now.up_ms, id, ack, reason);
+        } else if let Some(state) = self.connections.get_mut(id) {
             state.session.disconnect(now.up_ms, reason);
         }
     }
@@ -50,7 +48,7 @@ impl<I: Ingest> Listener<I> {
         error: TopicError,
     ) {
         self.stats.topics_refused += 1;
-        let Some(state) = self.connections.get_mut(&id) else { return };
+        let Some(state) = self.connections.get_mut(id) else { return };
         if !std::mem::replace(&mut state.topic_refused, true) {
             let (client, topic) = (client.clone(), super::message::owned(topic));
             let event = Event::TopicRefused { connection: id, client, topic, error };

@@ -6,9 +6,6 @@ use crate::chain::ConnectionId;
 use crate::ingest::{Ingest, Now};
 use crate::wire::ReasonCode;
 
-/// Memory of a filter beside its text, which is kept twice.
-const FILTER_OVERHEAD: usize = 256;
-
 impl<I: Ingest> Listener<I> {
     /// Bytes that clients hold altogether.
     pub(super) fn held_bytes(&self) -> usize {
@@ -17,12 +14,12 @@ impl<I: Ingest> Listener<I> {
 
     /// Bytes that count for no client alone: retained messages, and those on their way to the queue.
     fn unshared_bytes(&self) -> usize {
-        self.retained.bytes() + self.chain.unacked_bytes() + self.admission.will_bytes()
+        self.topics.retained_bytes() + self.admission.unacked_bytes() + self.admission.held.will_bytes()
     }
 
     /// Accounts for the memory of a connection; called whenever what it holds may have changed.
     pub(super) fn account_connection(&mut self, id: ConnectionId) {
-        self.accounts.set_connection(id, self.connections.get(&id));
+        self.accounts.set_connection(id, self.connections.get(id));
     }
 
     /// Accounts for the memory of a client; called whenever what waits for it, its will, its filters or its session have changed.
@@ -35,7 +32,7 @@ impl<I: Ingest> Listener<I> {
 
     /// Counts a client's filters anew, then as [`account_client`](Self::account_client).
     pub(super) fn account_filters(&mut self, key: ClientKey) {
-        let bytes = self.subscriptions.count(key) * FILTER_OVERHEAD + 2 * self.subscriptions.bytes(key);
+        let bytes = self.topics.filter_bytes(key);
         if let Some(client) = self.clients.get_mut(key) {
             client.filter_bytes = bytes;
         }
@@ -67,7 +64,7 @@ impl<I: Ingest> Listener<I> {
     }
 
     fn close_for_memory(&mut self, now: Now, id: ConnectionId) {
-        let Some(state) = self.connections.get_mut(&id) else { return };
+        let Some(state) = self.connections.get_mut(id) else { return };
         state.gives_way = true;
         self.accounts.note_leaving(now.up_ms, state.unwritten.memory().payloads);
         state.session.disconnect(now.up_ms, ReasonCode::QUOTA_EXCEEDED);

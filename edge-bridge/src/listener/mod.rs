@@ -23,24 +23,29 @@ mod close;
 mod config;
 mod connect;
 mod connection;
+mod connections;
 mod deadlines;
 mod deliver;
 mod delivery_tracking;
 mod door;
 mod events;
+mod held_messages;
 mod holdings;
 mod leaving;
 mod memory;
 mod message;
 mod offline_queue;
 mod places;
+mod receive;
 mod retained;
+mod room;
 mod shared;
 mod subscribe;
 mod subscriptions;
+mod topics;
 mod unwritten;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 use bytes::BytesMut;
 
@@ -54,14 +59,11 @@ pub use crate::chain::{ConnectionId, Ticket};
 use accounts::Accounts;
 use admission::Admission;
 use client::{ClientKey, Clients};
-use connection::Connection;
+use connections::Connections;
 use deadlines::Deadlines;
 use delivery_tracking::DeliveryTracking;
-use retained::Retained;
-use subscriptions::Subscriptions;
-use unwritten::Unwritten;
+use topics::Topics;
 
-use crate::chain::Chain;
 use crate::ingest::{Inbound, Ingest, Now};
 use crate::session;
 use crate::wire::{Publish, ReasonCode};
@@ -83,20 +85,13 @@ pub type OnPublish = Box<dyn FnMut(Now, &Inbound) + Send>;
 /// 4. comes back with [`handle_timeout`](Self::handle_timeout) at [`next_deadline`](Self::next_deadline), if nothing else happens before.
 pub struct Listener<I> {
     config: Config,
-    ingest: I,
     authenticate: Box<dyn Authenticate>,
-    on_publish: Option<OnPublish>,
-    connections: HashMap<ConnectionId, Connection>,
-    next_connection: u64,
+    connections: Connections,
     clients: Clients,
-    subscriptions: Subscriptions,
-    retained: Retained,
+    topics: Topics,
     tracking: DeliveryTracking,
-    chain: Chain,
-    admission: Admission,
+    admission: Admission<I>,
     deadlines: Deadlines<Due>,
-    /// Connections whose session may have something to say.
-    touched: VecDeque<ConnectionId>,
     outputs: VecDeque<Output>,
     accounts: Accounts,
     stats: Stats,
@@ -112,20 +107,14 @@ impl<I: Ingest> Listener<I> {
     /// A listener without connections, open to everybody.
     pub fn new(config: Config, ingest: I) -> Self {
         Self {
-            retained: Retained::new(config.max_retained, config.max_retained_bytes),
-            chain: Chain::new(config.max_unacked_bytes),
+            topics: Topics::new(&config),
+            admission: Admission::new(ingest, config.max_unacked_bytes),
             config,
-            ingest,
             authenticate: Box::new(AllowAnonymous),
-            on_publish: None,
-            connections: HashMap::new(),
-            next_connection: 0,
+            connections: Connections::default(),
             clients: Clients::default(),
-            subscriptions: Subscriptions::default(),
             tracking: DeliveryTracking::default(),
-            admission: Admission::default(),
             deadlines: Deadlines::new(),
-            touched: VecDeque::new(),
             outputs: VecDeque::new(),
             accounts: Accounts::default(),
             stats: Stats::default(),
@@ -143,7 +132,7 @@ impl<I: Ingest> Listener<I> {
     /// queued, also at QoS 0 while the queue has no room. For control loops, whose inputs wait for nobody.
     #[must_use]
     pub fn with_on_publish(mut self, on_publish: OnPublish) -> Self {
-        self.on_publish = Some(on_publish);
+        self.admission.on_publish = Some(on_publish);
         self
     }
 
@@ -158,21 +147,18 @@ impl<I: Ingest> Listener<I> {
     }
 
     fn on_bytes(&mut self, now: Now, connection: ConnectionId, buffer: &mut BytesMut) {
-        match self.connections.get_mut(&connection) {
+        match self.connections.get_mut(connection) {
             Some(state) => {
-                state.heard_ms = now.up_ms;
-                (state.gone, state.farewell) = (false, None);
-                state.session.handle_input(now.up_ms, session::Input::Bytes(buffer));
-                state.unfinished = if buffer.is_empty() { 0 } else { buffer.capacity() };
+                state.on_bytes(now.up_ms, buffer);
             }
             None => buffer.clear(),
         }
-        self.touch(connection);
+        self.connections.touch(connection);
         self.run(now);
     }
 
     fn on_written(&mut self, now: Now, connection: ConnectionId, bytes: usize) {
-        let Some(state) = self.connections.get_mut(&connection) else { return };
+        let Some(state) = self.connections.get_mut(connection) else { return };
         state.unwritten.take(bytes);
         state.note_answers(self.config.max_unwritten_bytes);
         let client = state.client;
@@ -200,7 +186,7 @@ impl<I: Ingest> Listener<I> {
         loop {
             match self.outputs.pop_front() {
                 // In order of arrival: behind those that the queue handed back.
-                Some(Output::Store { ticket, rows }) if !self.admission.has_room() => {
+                Some(Output::Store { ticket, rows }) if !self.admission.room.is_any() => {
                     self.admission.hand_back(ticket, rows);
                 }
                 Some(output) => return Some(output),
@@ -220,18 +206,14 @@ impl<I: Ingest> Listener<I> {
     /// A slow reader is read: it may write a lot before it reads, and its pings say that it is there. Only its own packets, by their answers,
     /// may not make it cost more and more.
     pub fn may_read(&self, connection: ConnectionId) -> bool {
-        self.connections.get(&connection).is_some_and(|state| {
-            let answers = state.session.answered() - state.answered;
-            state.held == 0
-                && answers < self.config.max_unwritten_bytes as u64
-                && self.chain.may_read(connection)
-        })
+        let state = self.connections.get(connection);
+        state.is_some_and(|state| state.may_be_read(self.config.max_unwritten_bytes))
+            && self.admission.may_read(connection)
     }
 
     /// All rows of a message are safe, or settled by the policy that the operator chose.
     pub fn resolve(&mut self, now: Now, ticket: Ticket) {
-        let reason = self.admission.reason(ticket);
-        self.chain.resolve(ticket, reason);
+        self.admission.resolve(ticket);
         self.run(now);
     }
 
@@ -248,14 +230,14 @@ impl<I: Ingest> Listener<I> {
     /// Ends all connections: DISCONNECT 0x8B for MQTT 5 clients. No will is published: that this server stops says nothing about the
     /// clients, and a later start may find them well (§3.1.2.5 leaves it to the server).
     pub fn shut_down(&mut self, now: Now) {
-        let all: Vec<_> = self.connections.iter().map(|(id, c)| (*id, c.client)).collect();
+        let all: Vec<_> = self.connections.iter().map(|(id, state)| (id, state.client)).collect();
         for (id, client) in all {
             if let Some(client) = client.and_then(|key| self.clients.get_mut(key)) {
                 client.will = None;
             }
-            if let Some(state) = self.connections.get_mut(&id) {
+            if let Some(state) = self.connections.get_mut(id) {
                 state.session.disconnect(now.up_ms, ReasonCode::SERVER_SHUTTING_DOWN);
-                self.touch(id);
+                self.connections.touch(id);
             }
         }
         self.run(now);
@@ -263,7 +245,7 @@ impl<I: Ingest> Listener<I> {
 
     /// Messages without a PUBACK whose rows are not yet safe, or that wait for room. Cost: a walk.
     pub fn pending(&self) -> usize {
-        self.chain.pending() + self.admission.held()
+        self.admission.pending()
     }
 
     /// Counters and gauges of this moment.
@@ -272,53 +254,44 @@ impl<I: Ingest> Listener<I> {
         Stats {
             connections: self.connections.len(),
             sessions: self.clients.len(),
-            retained: self.retained.len(),
+            retained: self.topics.retained(),
             queued_bytes: self.accounts.waiting_bytes(),
             held_bytes: self.held_bytes(),
-            unacked_bytes: self.chain.unacked_bytes(),
-            held: self.admission.held(),
+            unacked_bytes: self.admission.unacked_bytes(),
+            held: self.admission.held.len(),
             ..self.stats
         }
     }
 
     /// Application's part of the listener.
     pub fn ingest_mut(&mut self) -> &mut I {
-        &mut self.ingest
+        &mut self.admission.ingest
     }
 
     /// A client that is there is not silent because we do not read it: its keep alive counts again a while after we do.
     fn connection_due(&mut self, now: Now, id: ConnectionId) {
-        let stopped = !self.chain.may_read(id);
-        let Some(state) = self.connections.get_mut(&id) else { return };
+        let stopped = !self.admission.may_read(id);
+        let Some(state) = self.connections.get_mut(id) else { return };
         if !state.gone && (stopped || state.held > 0 || state.excused) {
             state.excused = stopped || state.held > 0;
             self.deadlines.no_later(Due::Connection(id), now.up_ms + EXCUSE_MS);
             return;
         }
         state.session.handle_timeout(now.up_ms);
-        self.touch(id);
-    }
-
-    fn touch(&mut self, id: ConnectionId) {
-        if let Some(state) = self.connections.get_mut(&id)
-            && !state.touched
-        {
-            state.touched = true;
-            self.touched.push_back(id);
-        }
+        self.connections.touch(id);
     }
 
     /// Runs until nobody has anything more to say: PUBACKs that may leave, sessions' bytes and events.
     fn run(&mut self, now: Now) {
         loop {
-            while let Some(release) = self.chain.poll(now.up_ms) {
-                if let Some(state) = self.connections.get_mut(&release.connection) {
+            while let Some(release) = self.admission.poll(now.up_ms) {
+                if let Some(state) = self.connections.get_mut(release.connection) {
                     // A stale handle is that of a connection that just ended: its publisher sends the message again.
                     let _ = state.session.ack(now.up_ms, release.ack, release.reason);
-                    self.touch(release.connection);
+                    self.connections.touch(release.connection);
                 }
             }
-            match self.touched.pop_front() {
+            match self.connections.pop_touched() {
                 Some(id) => self.drain(now, id),
                 None if self.give_way(now) => {}
                 None => match self.accounts.pop_deferred() {
@@ -330,10 +303,10 @@ impl<I: Ingest> Listener<I> {
     }
 
     fn drain(&mut self, now: Now, id: ConnectionId) {
-        if let Some(state) = self.connections.get_mut(&id) {
+        if let Some(state) = self.connections.get_mut(id) {
             state.touched = false;
         }
-        while let Some(state) = self.connections.get_mut(&id) {
+        while let Some(state) = self.connections.get_mut(id) {
             let is_shared = state.session.next_is_payload();
             let Some(output) = state.session.poll_output() else { break };
             match output {
@@ -346,7 +319,7 @@ impl<I: Ingest> Listener<I> {
             }
         }
         self.account_connection(id);
-        if let Some(at_ms) = self.connections.get(&id).and_then(|state| state.session.next_deadline()) {
+        if let Some(at_ms) = self.connections.get(id).and_then(|state| state.session.next_deadline()) {
             self.deadlines.no_later(Due::Connection(id), at_ms);
         }
     }

@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 
 use bytes::BytesMut;
 
-use super::{Connection, Due, Listener, Unwritten};
+use super::{Due, Listener};
 use crate::chain::ConnectionId;
 use crate::ingest::{Ingest, Now};
-use crate::session::{Closed, Input, Session};
+use crate::session::{Closed, Input};
 use crate::wire::{self, Limits, Packet, PacketType, ReasonCode, Version};
 
 /// Milliseconds for which a connection whose peer is there stays unread before another one may displace it.
@@ -27,43 +27,22 @@ impl<I: Ingest> Listener<I> {
         if self.connections.len() >= self.config.max_connections && !self.displace(now) {
             return None;
         }
-        self.next_connection += 1;
-        let id = ConnectionId(self.next_connection);
-        let session = Session::server(now.up_ms, id.0, self.config.session.clone());
-        let connection = Connection {
-            session,
-            peer,
-            client: None,
-            unwritten: Unwritten::default(),
-            answered: 0,
-            unfinished: 0,
-            gives_way: false,
-            held: 0,
-            held_bytes: 0,
-            touched: false,
-            heard_ms: now.up_ms,
-            gone: false,
-            farewell: None,
-            excused: false,
-            topic_refused: false,
-            no_room_said_ms: None,
-        };
-        self.connections.insert(id, connection);
-        self.touch(id);
+        let id = self.connections.add(now.up_ms, self.config.session.clone(), peer);
+        self.connections.touch(id);
         self.run(now);
         Some(id)
     }
 
     pub(super) fn on_hung_up(&mut self, now: Now, connection: ConnectionId) {
-        if let Some(state) = self.connections.get_mut(&connection) {
+        if let Some(state) = self.connections.get_mut(connection) {
             state.session.handle_input(now.up_ms, Input::Closed);
-            self.touch(connection);
+            self.connections.touch(connection);
             self.run(now);
         }
     }
 
     pub(super) fn on_gone(&mut self, now: Now, connection: ConnectionId, unread: &[u8]) {
-        let Some(state) = self.connections.get_mut(&connection) else { return };
+        let Some(state) = self.connections.get_mut(connection) else { return };
         state.gone = true;
         state.farewell = farewell(unread, state.session.version()).or(state.farewell.take());
         self.deadlines.no_later(Due::Connection(connection), now.up_ms);
@@ -73,21 +52,20 @@ impl<I: Ingest> Listener<I> {
     /// Returns whether a connection made place.
     fn displace(&mut self, now: Now) -> bool {
         let may_go = self.connections.iter().filter(|(id, state)| {
-            (state.gone || now.up_ms.saturating_sub(state.heard_ms) >= KEPT_MS) && !self.may_read(**id)
+            (state.gone || now.up_ms.saturating_sub(state.heard_ms) >= KEPT_MS) && !self.may_read(*id)
         });
-        let Some(id) =
-            may_go.min_by_key(|(id, state)| (!state.gone, state.heard_ms, **id)).map(|(id, _)| *id)
+        let Some(id) = may_go.min_by_key(|(id, state)| (!state.gone, state.heard_ms, *id)).map(|(id, _)| id)
         else {
             return false;
         };
-        let Some(state) = self.connections.get_mut(&id) else { return false };
+        let Some(state) = self.connections.get_mut(id) else { return false };
         if state.gone {
             state.session.handle_input(now.up_ms, Input::Closed);
         } else {
             state.session.disconnect(now.up_ms, ReasonCode::SERVER_BUSY);
         }
         self.stats.displaced += 1;
-        self.touch(id);
+        self.connections.touch(id);
         self.run(now);
         true
     }

@@ -4,19 +4,16 @@ use super::offline_queue::Delivery;
 use super::{ClientKey, Event, Listener, Output};
 use crate::chain::ConnectionId;
 use crate::ingest::Ingest;
-use crate::wire::{
-    PropertyId, QoS, ReasonCode, RetainHandling, SharedFilter, Subscribe, Subscription, Unsubscribe,
-};
+use crate::wire::{PropertyId, QoS, ReasonCode, RetainHandling, Subscribe, Subscription, Unsubscribe};
 
 impl<I: Ingest> Listener<I> {
     pub(super) fn on_subscribe(&mut self, now_ms: u64, id: ConnectionId, subscribe: &Subscribe) {
-        let Some(state) = self.connections.get(&id) else { return };
-        let Some(key) = state.client else { return };
+        let Some(key) = self.connections.client(id) else { return };
         let identifier = subscribe.properties.u32(PropertyId::SubscriptionIdentifier);
         let mut reasons = Vec::with_capacity(subscribe.filters.len());
         let mut with_retained = Vec::new();
         for subscription in &subscribe.filters {
-            match self.subscribe(key, subscription, identifier) {
+            match self.topics.subscribe(key, subscription, identifier, self.config.max_subscriptions) {
                 Ok(is_new) => {
                     reasons.push(granted(subscription.qos));
                     let wanted = match subscription.retain_handling {
@@ -38,10 +35,10 @@ impl<I: Ingest> Listener<I> {
             let event = Event::Subscribed { connection: id, client, granted, refused };
             self.outputs.push_back(Output::Event(event));
         }
-        if let Some(state) = self.connections.get_mut(&id) {
+        if let Some(state) = self.connections.get_mut(id) {
             state.session.suback(now_ms, subscribe.packet_id, reasons);
         }
-        self.touch(id);
+        self.connections.touch(id);
         self.account_filters(key);
         for subscription in with_retained {
             self.send_retained(now_ms, key, subscription, identifier);
@@ -49,10 +46,10 @@ impl<I: Ingest> Listener<I> {
     }
 
     pub(super) fn on_unsubscribe(&mut self, now_ms: u64, id: ConnectionId, unsubscribe: &Unsubscribe) {
-        let Some(state) = self.connections.get_mut(&id) else { return };
+        let Some(state) = self.connections.get_mut(id) else { return };
         let Some(key) = state.client else { return };
         let reasons = unsubscribe.filters.iter().map(|filter| {
-            if self.subscriptions.remove(key, filter.as_str()) {
+            if self.topics.unsubscribe(key, filter.as_str()) {
                 ReasonCode::SUCCESS
             } else {
                 ReasonCode::NO_SUBSCRIPTION_EXISTED
@@ -60,27 +57,8 @@ impl<I: Ingest> Listener<I> {
         });
         let reasons = reasons.collect();
         state.session.unsuback(now_ms, unsubscribe.packet_id, reasons);
-        self.touch(id);
+        self.connections.touch(id);
         self.account_filters(key);
-    }
-
-    /// Returns whether the subscription is a new one.
-    fn subscribe(
-        &mut self,
-        key: ClientKey,
-        subscription: &Subscription,
-        identifier: Option<u32>,
-    ) -> Result<bool, ReasonCode> {
-        let filter = subscription.filter.as_str();
-        // A 3.1.1 client is told 0x80. Granted as a plain filter it would match nothing.
-        if SharedFilter::parse(filter) != Ok(None) {
-            return Err(ReasonCode::SHARED_SUBSCRIPTIONS_NOT_SUPPORTED);
-        }
-        let full = self.subscriptions.count(key) >= self.config.max_subscriptions;
-        if full && !self.subscriptions.contains(key, filter) {
-            return Err(ReasonCode::QUOTA_EXCEEDED);
-        }
-        Ok(self.subscriptions.insert(key, subscription, identifier))
     }
 
     fn send_retained(
@@ -90,7 +68,7 @@ impl<I: Ingest> Listener<I> {
         subscription: &Subscription,
         identifier: Option<u32>,
     ) {
-        for mut message in self.retained.matching(now_ms, subscription.filter.as_str()) {
+        for mut message in self.topics.retained_for(now_ms, subscription.filter.as_str()) {
             message.publish.retain = true;
             message.publish.qos = message.publish.qos.min(subscription.qos);
             message.identify(identifier.as_slice());

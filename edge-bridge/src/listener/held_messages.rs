@@ -1,0 +1,106 @@
+//! Messages that wait for room in the queue, in order of arrival: of QoS 1, whose connections are not read meanwhile, and wills.
+
+use std::collections::{HashSet, VecDeque};
+
+use bytes::Bytes;
+
+use super::message::{owned, owned_properties};
+use crate::chain::ConnectionId;
+use crate::ingest::Inbound;
+use crate::session::AckHandle;
+
+/// Memory of a message while its PUBACK waits, beside what it carries, in bytes.
+const OVERHEAD: usize = 64;
+
+/// Bytes of wills that wait for room at most, each with [`OVERHEAD`]: no connection that is not read bounds them.
+const WILLS_MAX: usize = 1024 * 1024;
+
+/// A message that the ingest has not seen.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) connection: ConnectionId,
+    pub(super) ack: Option<AckHandle>,
+    pub(super) message: Inbound,
+    /// Looked for only while something is full.
+    pub(super) lane: Option<u8>,
+}
+
+impl Held {
+    /// All that a peer chooses the size of, so that a limit in bytes is one of memory.
+    pub(super) fn bytes(&self) -> usize {
+        let Inbound { client, topic, payload, properties, .. } = &self.message;
+        client.len() + topic.len() + payload.len() + properties.as_bytes().len() + OVERHEAD
+    }
+
+    /// A copy that does not keep a whole receive buffer alive.
+    pub(super) fn into_owned(self) -> Self {
+        let Self { connection, ack, message, lane } = self;
+        let message = Inbound {
+            topic: owned(&message.topic),
+            payload: Bytes::copy_from_slice(&message.payload),
+            properties: owned_properties(&message.properties),
+            ..message
+        };
+        Self { connection, ack, message, lane }
+    }
+}
+
+/// See the [module](self).
+#[derive(Debug, Default)]
+pub(super) struct HeldMessages {
+    messages: VecDeque<Held>,
+    /// Bytes of the wills among them.
+    will_bytes: usize,
+}
+
+impl HeldMessages {
+    /// Adds a message of a connection.
+    pub(super) fn push(&mut self, held: Held) {
+        self.messages.push_back(held);
+    }
+
+    /// Adds a will. `false`: there is no room for another one to wait.
+    pub(super) fn push_will(&mut self, held: Held) -> bool {
+        let bytes = self.will_bytes + held.bytes();
+        let has_room = bytes <= WILLS_MAX;
+        if has_room {
+            self.will_bytes = bytes;
+            self.messages.push_back(held);
+        }
+        has_room
+    }
+
+    /// Takes those for whose lane there is room. What waits keeps its order per connection.
+    pub(super) fn take_ready(&mut self, has_room: impl Fn(Option<u8>) -> bool) -> Vec<Held> {
+        let (mut ready, mut waiting) = (Vec::new(), HashSet::new());
+        for held in std::mem::take(&mut self.messages) {
+            let is_behind = held.ack.is_some() && waiting.contains(&held.connection);
+            if is_behind || !has_room(held.lane) {
+                waiting.extend(held.ack.map(|_| held.connection));
+                self.messages.push_back(held);
+                continue;
+            }
+            if held.ack.is_none() {
+                self.will_bytes = self.will_bytes.saturating_sub(held.bytes());
+            }
+            ready.push(held);
+        }
+        ready
+    }
+
+    /// The connection is gone: what it did not get a PUBACK for comes again.
+    pub(super) fn forget(&mut self, connection: ConnectionId) {
+        self.messages.retain(|held| held.connection != connection || held.ack.is_none());
+    }
+
+    pub(super) fn len(&self) -> usize {
+        let wills = self.messages.iter().filter(|held| held.ack.is_none());
+        debug_assert_eq!(self.will_bytes, wills.map(Held::bytes).sum::<usize>());
+        self.messages.len()
+    }
+
+    /// Bytes of the wills that wait.
+    pub(super) fn will_bytes(&self) -> usize {
+        self.will_bytes
+    }
+}

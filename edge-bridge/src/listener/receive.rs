@@ -1,0 +1,121 @@
+//! A received message on its way: local subscribers, then the queue or, while that is full, the messages that wait for it.
+
+use super::held_messages::Held;
+use super::{ClientKey, Event, Listener, Output};
+use crate::chain::{ConnectionId, Ticket};
+use crate::ingest::{Inbound, Ingest, Now};
+use crate::row::Row;
+use crate::session::AckHandle;
+use crate::wire::{Publish, QoS, Utf8};
+
+/// Time after which it is said again that a client's messages find no room.
+const NO_ROOM_AGAIN_MS: u64 = 3_600_000;
+
+impl<I: Ingest> Listener<I> {
+    /// The queue has no room for the rows of [`Output::Store`]: they wait, in order, until [`set_room`](Self::set_room) says that there is.
+    pub fn hand_back(&mut self, ticket: Ticket, rows: Vec<Row>) {
+        self.admission.hand_back(ticket, rows);
+    }
+
+    /// Tells the listener whether the queue has room for another message. At first it has.
+    pub fn set_room(&mut self, now: Now, has_room: bool) {
+        if self.admission.room.set(has_room) {
+            self.room_changed(now);
+        }
+    }
+
+    /// Tells the listener which lanes of the queue have no room: bit `n` for lane `n`; at first none. Messages for them
+    /// ([`Ingest::lane`]) wait as if nothing had room, those of other clients go on.
+    pub fn set_full_lanes(&mut self, now: Now, lanes: u8) {
+        if self.admission.room.set_full_lanes(lanes) {
+            self.room_changed(now);
+        }
+    }
+
+    /// Returns whether every lane has room, as last said by [`set_room`](Self::set_room), [`set_full_lanes`](Self::set_full_lanes) or
+    /// [`hand_back`](Self::hand_back).
+    pub fn has_room(&self) -> bool {
+        self.admission.room.is_everywhere()
+    }
+
+    pub(super) fn on_publish(
+        &mut self,
+        now: Now,
+        id: ConnectionId,
+        publish: &Publish,
+        ack: Option<AckHandle>,
+    ) {
+        let Some(state) = self.connections.get(id) else { return };
+        let Some((key, client)) = state.client.and_then(|key| Some((key, self.clients.get(key)?))) else {
+            return;
+        };
+        let mut message = Inbound::new(client.id.clone(), state.session.version(), publish);
+        message.peer = state.peer;
+        if let Err(error) = self.check_topic(&publish.topic) {
+            self.refuse_topic(now, id, &message, ack, error);
+            return;
+        }
+        self.receive(now, id, key, publish, message, ack);
+    }
+
+    /// A message of a client's, or its will: whoever looks on, local subscribers, then the ingest.
+    pub(super) fn receive(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        client: ClientKey,
+        publish: &Publish,
+        message: Inbound,
+        ack: Option<AckHandle>,
+    ) {
+        self.stats.received += 1;
+        self.admission.show(now, &message);
+        self.distribute(now.up_ms, publish, Some(client), None);
+        let lane = self.admission.lane(&message);
+        let held = Held { connection, ack, message, lane };
+        // PUBACKs leave in the order of arrival: what came behind a message that waits, waits too.
+        let is_behind = ack.is_some() && self.connections.get(connection).is_some_and(|state| state.held > 0);
+        if !is_behind && self.admission.room.is_in(lane) {
+            self.admission.take_in(now, &held, &mut self.outputs);
+        } else if publish.qos == QoS::AtMostOnce {
+            self.stats.qos0_without_room += 1;
+            self.note_no_room(now.up_ms, connection, &held.message.client);
+        } else if let Some(state) = self.connections.get_mut(connection) {
+            let held = held.into_owned();
+            state.held += 1;
+            state.held_bytes += held.bytes();
+            self.admission.held.push(held);
+        } else if !self.admission.held.push_will(held) {
+            self.stats.wills_without_room += 1;
+        }
+    }
+
+    /// Says it once per connection and hour; of a will nobody hears.
+    fn note_no_room(&mut self, now_ms: u64, id: ConnectionId, client: &Utf8) {
+        let Some(state) = self.connections.get_mut(id) else { return };
+        if state.no_room_said_ms.is_some_and(|said_ms| now_ms.saturating_sub(said_ms) < NO_ROOM_AGAIN_MS) {
+            return;
+        }
+        state.no_room_said_ms = Some(now_ms);
+        let event = Event::NoRoom { connection: id, client: client.clone() };
+        self.outputs.push_back(Output::Event(event));
+    }
+
+    /// Takes in what waits and has room now.
+    fn room_changed(&mut self, now: Now) {
+        if self.admission.room.is_any() {
+            self.outputs.extend(self.admission.take_stalled());
+            for held in self.admission.take_ready() {
+                if held.ack.is_some()
+                    && let Some(state) = self.connections.get_mut(held.connection)
+                {
+                    state.held -= 1;
+                    state.held_bytes -= held.bytes();
+                    self.connections.touch(held.connection);
+                }
+                self.admission.take_in(now, &held, &mut self.outputs);
+            }
+        }
+        self.run(now);
+    }
+}
