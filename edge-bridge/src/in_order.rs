@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-/// Entries for which there is room where there are none, after [`shrink`](InOrder::shrink).
+/// Room for entries that a connection without any keeps after [`shrink`](InOrder::shrink).
 pub(crate) const IDLE: usize = 16;
 
 /// Entries in order, by a serial number that is never used twice.

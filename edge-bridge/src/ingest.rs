@@ -10,7 +10,7 @@ use bytes::Bytes;
 use crate::bridge::rules::Rules;
 use crate::chain::Ticket;
 use crate::row::Row;
-use crate::wire::{Properties, PropertyId, QoS, ReasonCode, Utf8, Version};
+use crate::wire::{Properties, QoS, ReasonCode, Utf8, Version};
 
 /// Decides about received messages. Pure: no clock, no waiting; called on the shell's thread for every message, so a call should take
 /// microseconds.
@@ -121,15 +121,7 @@ impl Ingest for Forward {
         row.qos = message.qos.min(mapped.qos);
         row.retain = message.retain;
         row.possible_duplicate = message.dup;
-        row.ttl_ms = message
-            .properties
-            .u32(PropertyId::MessageExpiryInterval)
-            .map(|seconds| u64::from(seconds) * 1000);
-        row.properties = message.properties.without(&[
-            PropertyId::TopicAlias,
-            PropertyId::SubscriptionIdentifier,
-            PropertyId::MessageExpiryInterval,
-        ]);
+        (row.properties, row.ttl_ms) = message.properties.handed_on();
         Answer::Store(vec![row])
     }
 }
@@ -158,7 +150,7 @@ pub enum Answer {
 mod tests {
     use super::*;
     use crate::bridge::rules::Rule;
-    use crate::wire::{PropertiesBuilder, Publish, Value};
+    use crate::wire::{PropertiesBuilder, PropertyId, Publish, Value};
 
     #[test]
     fn a_plain_bridge_renames_what_its_rules_take_out() {

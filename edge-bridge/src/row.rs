@@ -2,7 +2,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::wire::{Properties, PropertyId, Publish, QoS, ReasonCode, Utf8};
+use crate::wire::{Properties, Publish, QoS, ReasonCode, Utf8};
 
 /// The format of a row's payload. [`RAW`](Self::RAW) is the message as it came; other numbers are the application's, which also brings the
 /// [`Pack`](crate::bridge::Pack) that understands them. They are stored: never give a number another meaning.
@@ -68,15 +68,11 @@ impl Row {
     /// A raw row from a received message: topic, payload, retain flag and properties as they came; its Message Expiry Interval becomes the
     /// row's time to live.
     pub fn from_publish(publish: &Publish) -> Self {
-        let expiry_s = publish.properties.u32(PropertyId::MessageExpiryInterval);
+        let (properties, ttl_ms) = publish.properties.handed_on();
         Self {
             retain: publish.retain,
-            properties: publish.properties.without(&[
-                PropertyId::TopicAlias,
-                PropertyId::SubscriptionIdentifier,
-                PropertyId::MessageExpiryInterval,
-            ]),
-            ttl_ms: expiry_s.map(|s| u64::from(s) * 1000),
+            properties,
+            ttl_ms,
             ..Self::new(publish.topic.clone(), publish.payload.clone())
         }
     }

@@ -11,7 +11,7 @@ use sources::{root, rust_files};
 
 /// Files of each crate that are in a circle today. A number may only become smaller.
 const KNOWN: [(&str, usize); 5] =
-    [("edge-clock", 0), ("edge-queue", 0), ("edge-bridge", 32), ("edge-filter", 0), ("edge-codec", 0)];
+    [("edge-clock", 0), ("edge-queue", 0), ("edge-bridge", 0), ("edge-filter", 0), ("edge-codec", 0)];
 
 /// A module's path below the crate: `["pipeline", "slot"]`.
 type Module = Vec<String>;

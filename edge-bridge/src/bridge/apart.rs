@@ -29,7 +29,7 @@ impl Apart {
             return;
         }
         // A copy: the topic's own bytes are a slice of a larger buffer.
-        let name = Utf8::try_from(topic.to_string()).unwrap_or_default();
+        let name = topic.detached();
         let fresh = Entry { reason: ReasonCode::UNSPECIFIED_ERROR, parked: 0, parked_since: 0 };
         let entry = self.topics.entry(name).or_insert(fresh);
         entry.reason = reason.unwrap_or(entry.reason);

@@ -15,7 +15,7 @@ pub struct ParkedList {
     pub topics: Vec<ParkedTopic>,
     /// Parked messages, by weight: those of the topics, and those of none of them.
     pub parked: u64,
-    /// Those of none of the topics, as far as known: they are being tried, or their topics are not known yet, as of an earlier run.
+    /// Parked messages of none of the listed topics, as far as known: they are being tried, or their topics are not known yet, as of an earlier run.
     pub unlisted: u64,
     /// Refused messages, by weight, that cannot be parked, for want of room: they wait in their place.
     pub in_place: u64,
@@ -29,7 +29,7 @@ pub struct ParkedList {
 pub struct ParkedTopic {
     /// Topic as the hub sees it.
     pub topic: Utf8,
-    /// Of the last refusal.
+    /// Reason of the last refusal.
     pub reason: ReasonCode,
     /// Messages that are kept in place, to be tried.
     pub held: usize,
@@ -58,7 +58,7 @@ pub struct ParkedRow {
     pub payload: Bytes,
     /// Readings in it, by the weight of its row, or of all the rows of a message.
     pub readings: u64,
-    /// Of the row, or of a message's first; `None` if the spool gives none.
+    /// Identity of the row, or of a message's first row; `None` if the spool gives none.
     pub identity: Option<Identity>,
     /// Time that it has waited; `None` for a held message.
     pub age_ms: Option<u64>,

@@ -1,7 +1,7 @@
 //! Trials of parked messages that the hub never answered, with exponential back-off. Each may cost a connection, and a place of the window until then:
 //! one at a time until one is taken, then one more for each that is.
 
-/// At a time at most.
+/// Most trials at a time.
 const TRIALS_MAX: u32 = 16;
 /// Time after which the next one may begin although nothing is known of the last.
 const TRIAL_MS: u64 = 60_000;

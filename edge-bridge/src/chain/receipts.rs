@@ -21,7 +21,7 @@ pub(super) struct Barrier(u64);
 /// Receipts that answers wait for.
 #[derive(Debug, Default)]
 pub(super) struct Receipts {
-    /// From the oldest that is not resolved.
+    /// Receipts in order, from the oldest that is not resolved.
     all: InOrder<Receipt>,
 }
 

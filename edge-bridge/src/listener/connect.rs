@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::client::PendingWill;
-use super::message::{of_will, owned};
+use super::message::of_will;
 use super::{ClientKey, Event, Listener, Output};
 use crate::chain::ConnectionId;
 use crate::ingest::{Ingest, Now};
@@ -17,7 +17,7 @@ impl<I: Ingest> Listener<I> {
             return;
         }
         let assigned = if connect.client_id.is_empty() { Some(self.new_client_id(now, id)) } else { None };
-        let client_id = assigned.clone().unwrap_or_else(|| owned(&connect.client_id));
+        let client_id = assigned.clone().unwrap_or_else(|| connect.client_id.detached());
         let existing = self.clients.key(&client_id);
         if let Some(key) = existing {
             self.take_over(now, key, connect.clean_start);
@@ -76,7 +76,7 @@ impl<I: Ingest> Listener<I> {
 
     fn refuse_client(&mut self, now: Now, id: ConnectionId, connect: &Connect, reason: ReasonCode) {
         self.stats.refused += 1;
-        let client = owned(&connect.client_id);
+        let client = connect.client_id.detached();
         self.outputs.push_back(Output::Event(Event::Refused { connection: id, client, reason }));
         if let Some(state) = self.connections.get_mut(id) {
             state.session.refuse(now.up_ms, reason);

@@ -50,7 +50,7 @@ impl<I: Ingest> Listener<I> {
         self.stats.topics_refused += 1;
         let Some(state) = self.connections.get_mut(id) else { return };
         if !std::mem::replace(&mut state.topic_refused, true) {
-            let (client, topic) = (client.clone(), super::message::owned(topic));
+            let (client, topic) = (client.clone(), topic.detached());
             let event = Event::TopicRefused { connection: id, client, topic, error };
             self.outputs.push_back(super::Output::Event(event));
         }

@@ -4,7 +4,6 @@ use std::collections::{HashSet, VecDeque};
 
 use bytes::Bytes;
 
-use super::message::{owned, owned_properties};
 use crate::chain::ConnectionId;
 use crate::ingest::Inbound;
 use crate::session::AckHandle;
@@ -36,9 +35,9 @@ impl Held {
     pub(super) fn into_owned(self) -> Self {
         let Self { connection, ack, message, lane } = self;
         let message = Inbound {
-            topic: owned(&message.topic),
+            topic: message.topic.detached(),
             payload: Bytes::copy_from_slice(&message.payload),
-            properties: owned_properties(&message.properties),
+            properties: message.properties.detached(),
             ..message
         };
         Self { connection, ack, message, lane }
@@ -48,6 +47,7 @@ impl Held {
 /// See the [module](self).
 #[derive(Debug, Default)]
 pub(super) struct HeldMessages {
+    /// Messages of QoS 1, and wills, that wait for room, in order of arrival.
     messages: VecDeque<Held>,
     /// Bytes of the wills among them.
     will_bytes: usize,

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::shared::Shared;
-use crate::wire::{Properties, PropertyId, Publish, QoS, Utf8, Value, Will};
+use crate::wire::{PropertyId, Publish, QoS, Value, Will};
 
 /// A message as it will be delivered, with the time of its end. Owns its bytes: a slice would keep a whole receive buffer alive for as long as
 /// an absent client's session.
@@ -17,21 +17,16 @@ pub(super) struct Message {
 impl Message {
     /// Copies what is worth keeping of `publish`.
     pub(super) fn new(now_ms: u64, publish: &Publish, shared: &Shared) -> Self {
-        let expiry_s = publish.properties.u32(PropertyId::MessageExpiryInterval);
-        let properties = publish.properties.without(&[
-            PropertyId::TopicAlias,
-            PropertyId::SubscriptionIdentifier,
-            PropertyId::MessageExpiryInterval,
-        ]);
+        let (properties, ttl_ms) = publish.properties.handed_on();
         let publish = Publish {
             dup: false,
             packet_id: None,
-            topic: owned(&publish.topic),
-            properties: owned_properties(&properties),
+            topic: publish.topic.detached(),
+            properties: properties.detached(),
             payload: shared.copy(&publish.payload),
             ..*publish
         };
-        Self { publish, expires_ms: expiry_s.map(|s| now_ms + u64::from(s) * 1000) }
+        Self { publish, expires_ms: ttl_ms.map(|ttl_ms| now_ms + ttl_ms) }
     }
 
     pub(super) fn is_expired(&self, now_ms: u64) -> bool {
@@ -42,20 +37,20 @@ impl Message {
     pub(super) fn packet(&self, now_ms: u64) -> Publish {
         let Some(at_ms) = self.expires_ms else { return self.publish.clone() };
         let left_s = u32::try_from(at_ms.saturating_sub(now_ms).div_ceil(1000)).unwrap_or(u32::MAX);
-        Publish {
-            properties: with(
-                &self.publish.properties,
-                PropertyId::MessageExpiryInterval,
-                &[Value::U32(left_s)],
-            ),
-            ..self.publish.clone()
-        }
+        Publish { properties: self.publish.properties.with_expiry_s(left_s), ..self.publish.clone() }
     }
 
     /// Marks a copy with the subscriptions it is for (§3.3.2.3.8).
     pub(super) fn identify(&mut self, identifiers: &[u32]) {
-        let values: Vec<_> = identifiers.iter().map(|id| Value::Varint(*id)).collect();
-        self.publish.properties = with(&self.publish.properties, PropertyId::SubscriptionIdentifier, &values);
+        if identifiers.is_empty() {
+            return;
+        }
+        let mut properties = self.publish.properties.to_builder();
+        for id in identifiers {
+            // A property of a PUBLISH, and a value of its type: an error cannot come, and would only leave the property out.
+            let _ = properties.push(PropertyId::SubscriptionIdentifier, Value::Varint(*id));
+        }
+        self.publish.properties = properties.finish();
     }
 
     /// Returns the bytes of memory that the message counts for while it waits.
@@ -65,48 +60,23 @@ impl Message {
     }
 }
 
-/// `properties` and some more values of one property.
-fn with(properties: &Properties, id: PropertyId, values: &[Value<'_>]) -> Properties {
-    if values.is_empty() {
-        return properties.clone();
-    }
-    let mut builder = properties.to_builder();
-    for value in values {
-        // Properties of a PUBLISH or a will, and values of the right type: an error cannot come, and would only leave the property out.
-        let _ = builder.push(id, *value);
-    }
-    builder.finish()
-}
-
 /// The PUBLISH of a will. QoS 2, which a 3.1.1 client may ask for, is published as QoS 1.
 pub(super) fn of_will(will: &Will) -> Publish {
     Publish {
         dup: false,
         qos: will.qos.min(QoS::AtLeastOnce),
         retain: will.retain,
-        topic: owned(&will.topic),
+        topic: will.topic.detached(),
         packet_id: None,
-        properties: owned_properties(&will.properties.without(&[PropertyId::WillDelayInterval])),
+        properties: will.properties.without(&[PropertyId::WillDelayInterval]).detached(),
         payload: Bytes::copy_from_slice(&will.payload),
     }
-}
-
-/// A copy that does not share the receive buffer.
-pub(super) fn owned(text: &Utf8) -> Utf8 {
-    Utf8::new(Bytes::copy_from_slice(text.as_bytes())).unwrap_or_default()
-}
-
-pub(super) fn owned_properties(properties: &Properties) -> Properties {
-    if properties.is_empty() {
-        return Properties::default();
-    }
-    Properties::from_raw(Bytes::copy_from_slice(properties.as_bytes())).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::PropertiesBuilder;
+    use crate::wire::{PropertiesBuilder, Utf8};
 
     #[test]
     fn the_expiry_that_is_sent_is_what_is_left() {

@@ -7,15 +7,13 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::back_pressure::BackPressure;
 use super::commands::{Acks, Commands, Neglected};
 use super::inbox::{Entry, Inbox, Put, size};
 use super::shared_ack::SharedAck;
 use crate::escape::Escaped;
 use crate::session::AckHandle;
-use crate::wire::{self, Properties, Publish, Utf8};
+use crate::wire::{self, Publish, Utf8};
 
 /// Milliseconds that a message without a subscription waits for one, from the start or from the end of the last subscription that ended; so
 /// long that subscription stays at the hub.
@@ -111,7 +109,7 @@ impl Router {
     /// Delivers one message of the hub.
     pub(super) fn deliver(&mut self, now_ms: u64, publish: &Publish, ack: Option<AckHandle>) {
         // The receive buffer is far larger than most messages, and must not be kept by one.
-        let publish = owned(publish);
+        let publish = publish.detached();
         self.latest = ack.or(self.latest);
         if self.hand_out(&publish, ack) {
             return;
@@ -309,17 +307,6 @@ fn unshared(filter: &Utf8) -> &str {
     match wire::SharedFilter::parse(filter) {
         Ok(Some(shared)) => shared.filter,
         _ => filter.as_str(),
-    }
-}
-
-/// A copy that shares no receive buffer; the parts share one allocation where they can.
-fn owned(publish: &Publish) -> Publish {
-    Publish {
-        topic: Utf8::new(Bytes::copy_from_slice(publish.topic.as_bytes())).unwrap_or_default(),
-        payload: Bytes::copy_from_slice(&publish.payload),
-        properties: Properties::from_raw(Bytes::copy_from_slice(publish.properties.as_bytes()))
-            .unwrap_or_default(),
-        ..publish.clone()
     }
 }
 

@@ -219,6 +219,22 @@ impl Properties {
         kept.finish()
     }
 
+    /// Those that a message takes along when it is handed on, and its time to live in milliseconds, which the Message Expiry Interval says.
+    pub(crate) fn handed_on(&self) -> (Self, Option<u64>) {
+        let expiry_s = self.u32(PropertyId::MessageExpiryInterval);
+        let properties = self.without(&[
+            PropertyId::TopicAlias,
+            PropertyId::SubscriptionIdentifier,
+            PropertyId::MessageExpiryInterval,
+        ]);
+        (properties, expiry_s.map(|seconds| u64::from(seconds) * 1000))
+    }
+
+    /// A copy that keeps no receive buffer alive.
+    pub(crate) fn detached(&self) -> Self {
+        Self { raw: Bytes::copy_from_slice(&self.raw), present: self.present, places: self.places }
+    }
+
     /// The same with this Message Expiry Interval (§3.3.2.3.3) in place of the one they have.
     pub(crate) fn with_expiry_s(&self, seconds: u32) -> Self {
         let mut changed = self.without(&[PropertyId::MessageExpiryInterval]).to_builder();

@@ -54,6 +54,17 @@ impl Publish {
         Ok(Self { dup, qos, retain, topic, packet_id, properties, payload: r.rest() })
     }
 
+    /// A copy that keeps no receive buffer alive.
+    #[cfg(feature = "net")]
+    pub(crate) fn detached(&self) -> Self {
+        Self {
+            topic: self.topic.detached(),
+            properties: self.properties.detached(),
+            payload: Bytes::copy_from_slice(&self.payload),
+            ..*self
+        }
+    }
+
     /// The low four bits of the fixed header.
     pub(crate) fn flags(&self) -> u8 {
         u8::from(self.dup) << 3 | (self.qos as u8) << 1 | u8::from(self.retain)

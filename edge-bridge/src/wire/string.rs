@@ -58,6 +58,11 @@ impl Utf8 {
         Self(bytes)
     }
 
+    /// A copy that keeps no receive buffer alive.
+    pub(crate) fn detached(&self) -> Self {
+        Self(Bytes::copy_from_slice(&self.0))
+    }
+
     /// The text. Cost: one pass over it.
     pub fn as_str(&self) -> &str {
         // `new` has checked; an empty string is never reached.

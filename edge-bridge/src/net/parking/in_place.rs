@@ -7,7 +7,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use edge_queue::{LANES_MAX, Lease};
 
 use crate::bridge::spool::{Left, ParkedCount};
-use crate::wire::Utf8;
 
 /// Counts between two calls of the link at most: as many as it lists parked rows in.
 const COUNTS_MAX: usize = 512;
@@ -46,7 +45,7 @@ impl InPlace {
             (*rows, *messages) = (*rows + 1, *messages + weight);
         } else if by_count.len() < COUNTS_MAX {
             // A copy: the topic's own bytes are a slice of a larger buffer.
-            let topic = Utf8::try_from(count.topic.to_string()).unwrap_or_default();
+            let topic = count.topic.detached();
             by_count.insert(ParkedCount::new(topic, count.is_apart), (1, weight));
         }
     }

@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 use std::task::{Context, Poll, Waker};
 
+use bytes::Bytes;
 use futures_core::Stream;
 use tokio::sync::Notify;
 
@@ -8,7 +9,7 @@ use super::super::commands::Command;
 use super::super::inbox::bytes_max;
 use super::*;
 use crate::session::AckHandle;
-use crate::wire::QoS;
+use crate::wire::{Properties, QoS};
 
 const PACKET_MAX: u32 = 1024 * 1024;
 
