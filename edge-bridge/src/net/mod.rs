@@ -18,6 +18,8 @@ mod driver;
 mod event_log;
 mod in_process;
 mod inbox;
+#[cfg(feature = "spool-queue")]
+pub mod intake;
 mod link;
 mod link_by_hand;
 mod link_log;

@@ -78,7 +78,7 @@ impl Sink for NoQueue {
     }
 }
 
-/// Tells the server which messages are safe. Cheap to clone, for any thread; calls after the server's end do nothing.
+/// Way back of receipts: tells the server which messages are safe. Cheap to clone, for any thread; calls after the server's end do nothing.
 #[derive(Debug, Clone, Default)]
 pub struct Receipts {
     inner: Arc<Inner>,
@@ -103,11 +103,13 @@ impl Receipts {
         self.inner.wake.notify_one();
     }
 
-    pub(super) fn take(&self) -> Vec<Ticket> {
+    /// Takes the tickets that were resolved: for a client of a broker, which drives a [chain](crate::chain) of its own.
+    pub fn take(&self) -> Vec<Ticket> {
         std::mem::take(&mut *self.inner.resolved.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(super) async fn woken(&self) {
+    /// Waits until there is something to [take](Self::take), or room.
+    pub async fn woken(&self) {
         self.inner.wake.notified().await;
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use control_loop::mqtt::Said;
 use edge_bridge::net::Clock;
+use edge_bridge::net::intake::Intake;
 use edge_bridge::net::server::LocalPublisher;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
@@ -16,7 +17,6 @@ use crate::config::AlarmCommands;
 use super::alarm_desk::AlarmDesk;
 use super::alarm_file::{self, KeptAlarms};
 use super::ingest::GatewayIngest;
-use super::intake::Intake;
 use super::to_hub::{ToHub, say};
 
 /// What is said and not published yet: some hundred bytes each.
@@ -51,7 +51,8 @@ impl Alarms {
     ) -> Option<Self> {
         let (to_say, said) = mpsc::channel(SAID_MAX);
         let to_keep = Arc::<Notify>::default();
-        ingest.obey(AlarmDesk::new(commands?.clone(), to_say.clone()), to_keep.clone(), intake.clone());
+        let (desk, intake) = (AlarmDesk::new(commands?.clone(), to_say.clone()), intake.clone());
+        ingest.obey(desk, to_keep.clone(), move |lane| intake.has_room_in(Some(lane)));
         Some(Self { said, to_say, to_keep })
     }
 
@@ -66,7 +67,7 @@ impl Alarms {
     ) -> [JoinHandle<()>; 2] {
         let Self { mut said, to_say, to_keep } = self;
         let keeping = alarm_file::keep(state.to_owned(), clock, ingest.clone(), to_keep, to_say);
-        let unqueued = intake.answers_without_room();
+        let unqueued = ingest.answers_without_room().clone();
         let mut to_hub = ToHub { ingest, intake, clock, unqueued };
         let saying = async move {
             while let Some(one) = said.recv().await {

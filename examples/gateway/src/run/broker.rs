@@ -20,24 +20,23 @@ use std::time::Duration;
 use edge_bridge::bridge::backoff::{Backoff, BackoffConfig};
 use edge_bridge::chain::Chain;
 use edge_bridge::net::Clock;
+use edge_bridge::net::intake::Intake;
+use edge_bridge::net::server::Receipts;
 use edge_bridge::session::{ClientConfig, Resume};
 use edge_bridge::wire::Utf8;
 use tokio::net::TcpStream;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 pub(crate) use subscribed::Subscribed;
 
 use super::error::RunError;
 use super::ingest::GatewayIngest;
-use super::intake::Intake;
 
 /// For DNS and TCP together.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// The same machine, or the next one: it comes back in a moment or not for long.
 const BACKOFF_MAX_MS: u64 = 5_000;
-/// Receipts on their way back.
-const RECEIPTS_MAX: usize = 1_024;
 
 /// Address of the local broker, and the topics wanted of it.
 #[derive(Clone, Debug)]
@@ -89,7 +88,6 @@ impl Broker {
         let filters = topics.iter().map(|topic| text(topic)).collect::<Result<_, _>>()?;
         let is_connected = Arc::<AtomicBool>::default();
         let (stop, stopped) = watch::channel(false);
-        let (settled, receipts) = mpsc::channel(RECEIPTS_MAX);
         let client = Client {
             target,
             config,
@@ -98,8 +96,7 @@ impl Broker {
             ingest,
             intake,
             chain: Chain::default(),
-            settled,
-            receipts,
+            receipts: Receipts::default(),
             epoch: 0,
             resume: None,
             unsubscribing: Vec::new(),
@@ -136,8 +133,7 @@ struct Client {
     ingest: GatewayIngest,
     intake: Intake,
     chain: Chain,
-    settled: mpsc::Sender<edge_bridge::chain::Ticket>,
-    receipts: mpsc::Receiver<edge_bridge::chain::Ticket>,
+    receipts: Receipts,
     /// Of the connection, for the session and the chain alike.
     epoch: u64,
     resume: Option<Resume>,

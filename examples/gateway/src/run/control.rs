@@ -15,6 +15,7 @@ use control_loop::keep::{FILE, Found, Keeper, Mailbox};
 use control_loop::mqtt::{self, Departures, LoopInputs, LoopMessages, Taken};
 use control_loop::runner::{LoopStats, Runner};
 use edge_bridge::ingest::{Inbound, Now};
+use edge_bridge::net::intake::Intake;
 use edge_bridge::net::server::LocalPublisher;
 use edge_filter::control::Controller;
 use tokio::task::JoinHandle;
@@ -23,7 +24,6 @@ use crate::config::Control as Config;
 
 use super::error::RunError;
 use super::ingest::GatewayIngest;
-use super::intake::Intake;
 use super::once_a_minute::OnceAMinute;
 use super::to_hub::{ToHub, say};
 

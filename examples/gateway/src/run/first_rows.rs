@@ -8,12 +8,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use edge_bridge::Row;
+use edge_bridge::net::intake::Intake;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use super::clean_stop;
-use super::intake::{Intake, Tell};
-use super::withhold::Link;
+use super::withhold::{Link, Tell};
 
 /// Takes the mark of the last stop away, or leaves these rows alone in it until they are safe. To be called when nothing can
 /// fail before the first reading any more, and before that. `lanes`: of the queue, which may have fewer than it had.
@@ -37,8 +37,8 @@ pub(super) fn queue(state: &Path, intake: &Intake, rows: Vec<Row>) -> JoinHandle
     tracing::info!(rows = rows.len(), "rows of the last run are queued first");
     let safe = Arc::<Notify>::default();
     // The first of all: there is room.
-    if let Some(place) = intake.try_reserve() {
-        place.put(rows, Tell::Start(safe.clone()), Link::default());
+    if let Some(permit) = intake.try_reserve() {
+        permit.put(rows, Link::default().then(Tell::Start(safe.clone())));
     }
     let state = state.to_owned();
     tokio::spawn(async move {
@@ -56,7 +56,7 @@ pub(super) fn queue_alarms(intake: &Intake, rows: Vec<Row>) {
     }
     tracing::info!(rows = rows.len(), "alarms of the last run are told again");
     // The second of all: there is room.
-    if let Some(place) = intake.try_reserve() {
-        place.put(rows, Tell::Nobody, Link::default());
+    if let Some(permit) = intake.try_reserve() {
+        permit.put(rows, || {});
     }
 }

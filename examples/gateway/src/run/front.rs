@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use edge_bridge::net::server::LocalPublisher;
+use edge_bridge::net::intake::Intake;
+use edge_bridge::net::server::{LocalPublisher, QueueSink, Receipts};
 use edge_bridge::net::{Clock, Server};
 
 use crate::config::{Config, ListenerLimits, Local};
@@ -19,7 +20,7 @@ use super::client_log::ClientLog;
 use super::control::Control;
 use super::error::RunError;
 use super::ingest::GatewayIngest;
-use super::intake::{Intake, ServerSink};
+use super::withhold::Tell;
 
 /// Longest time for which no sensor is read while the queue's task is behind.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
@@ -164,7 +165,7 @@ pub(super) async fn listen(
     if let Some(inputs) = control.as_mut().and_then(|control| control.inputs()) {
         builder = builder.on_publish(inputs);
     }
-    let sink = |receipts| ServerSink::new(ingest.clone(), intake.clone(), receipts, pause_max);
+    let sink = |receipts| sink(ingest, intake, receipts).pause_max(pause_max);
     let server = builder.start(address, ingest.clone(), sink).await;
     let server = server.map_err(|error| RunError::Failed(format!("[local] listen {address}: {error}")))?;
     tracing::info!("accepting on {}", server.local_addr());
@@ -172,4 +173,13 @@ pub(super) async fn listen(
         control.publish(server.publisher(), ingest.clone(), intake.clone(), clock);
     }
     Ok(server)
+}
+
+/// The listener's way into the queue: a receipt waits for stages as well, and they let go before a commit.
+fn sink(ingest: &GatewayIngest, intake: &Intake, receipts: Receipts) -> QueueSink {
+    let (links, commits, way) = (ingest.clone(), ingest.clone(), intake.clone());
+    let tell = receipts.clone();
+    QueueSink::new(intake.clone(), receipts)
+        .when_safe(move |ticket| links.take_link_of(ticket).then(Tell::Publisher(tell.clone(), ticket)))
+        .on_commit(move || commits.commit(&way))
 }

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use edge_bridge::Link;
 use edge_bridge::ingest::Now;
+use edge_bridge::net::intake::{Intake, Permit};
 use edge_bridge::net::{Builder, Clock};
 use edge_queue::{Clock as _, SystemClock, aio};
 use tokio::net::TcpListener;
@@ -26,7 +27,6 @@ use super::control::Control;
 use super::error::RunError;
 use super::front::Front;
 use super::ingest::GatewayIngest;
-use super::intake::{Intake, Place, Tell};
 use super::metrics::given_up;
 use super::monitor::Monitor;
 use super::no_queue::{NoQueue, Surface};
@@ -38,6 +38,7 @@ use super::table_files::TableFiles;
 use super::tables::Tables;
 use super::take_over::{StateFiles, TakenOver, take_over};
 use super::totals::Refresh;
+use super::withhold::Tell;
 use super::{by_hand, clean_stop, first_rows, http, store, uplink, watched};
 
 /// Of the eight seconds that a stop may take, a second of which is the control loops': for the receipts of what was received, and the goodbyes.
@@ -148,7 +149,6 @@ impl Local {
             listener: front.listener(),
             control: control.as_ref().map(Control::figures),
             ingest: ingest.clone(),
-            intake: intake.clone(),
             clock,
             wall: wall.clone(),
             losses: Arc::new(Mutex::new(Losses::new(0))),
@@ -193,7 +193,7 @@ impl Local {
         let losses = Losses::new(dropped_before(&queue) + no_queue.known_losses());
         let first_rows = first_rows::queue(state, &intake, rows);
         first_rows::queue_alarms(&intake, told);
-        intake.open(queue.clone(), config.queue.lanes.len());
+        intake.open(&queue, config.queue.lanes.len());
         let monitor = Monitor {
             queue: queue.clone(),
             link: link.clone(),
@@ -261,7 +261,7 @@ async fn stop(
         Err(_) => return Err(RunError::Failed("the queue did not close in time".to_owned())),
     }
     // The filters have seen it and the disk has not.
-    let Ok(mut rows) = tokio::time::timeout(LEFT_WITHIN, intake.left()).await else {
+    let Ok(mut rows) = tokio::time::timeout(LEFT_WITHIN, intake.unpushed()).await else {
         tracing::warn!("not all that was received found room: every sensor's next reading passes");
         return Ok(());
     };
@@ -297,24 +297,24 @@ async fn tick(clock: Clock, wall: Arc<SystemClock>, ingest: GatewayIngest, intak
         // A deadline that a message makes meanwhile is found a second late at most.
         let is_asked_for = tokio::select! {
             () = tokio::time::sleep(left.min(Duration::from_secs(1))) => false,
-            () = intake.let_go_is_asked_for() => true,
+            () = ingest.let_go_is_asked_for() => true,
         };
         if !is_asked_for && ingest.due_in_ms(clock.now()) != Some(0) {
             continue;
         }
         // Room first: a row that has no place must not have moved a filter's state.
-        let Some(place) = intake.reserve().await else { return };
-        put_due(place, clock.now(), is_asked_for, &ingest);
+        let Some(permit) = intake.reserve().await else { return };
+        put_due(permit, clock.now(), is_asked_for, &ingest);
         if is_asked_for {
             intake.commit();
         }
     }
 }
 
-fn put_due(place: Place<'_>, now: Now, is_asked_for: bool, ingest: &GatewayIngest) {
+fn put_due(permit: Permit<'_>, now: Now, is_asked_for: bool, ingest: &GatewayIngest) {
     let (rows, link) = ingest.tick(now, is_asked_for);
     if !rows.is_empty() || !link.is_empty() {
-        place.put(rows, Tell::Nobody, link);
+        permit.put(rows, link.then(Tell::Nobody));
     }
 }
 
@@ -322,7 +322,7 @@ fn put_due(place: Place<'_>, now: Now, is_asked_for: bool, ingest: &GatewayInges
 async fn let_go(clock: Clock, ingest: &GatewayIngest, intake: &Intake) {
     ingest.stop_holding();
     match tokio::time::timeout(LET_GO_WITHIN, intake.reserve()).await {
-        Ok(Some(place)) => put_due(place, clock.now(), false, ingest),
+        Ok(Some(permit)) => put_due(permit, clock.now(), false, ingest),
         Ok(None) | Err(_) => tracing::info!("no room for what the filters hold: it waits for the next start"),
     }
 }

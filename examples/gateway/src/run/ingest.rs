@@ -1,6 +1,7 @@
 //! Ingest of a sensor's message: the first route whose filter matches decides.
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use control_loop::mqtt::LoopNames;
@@ -8,25 +9,25 @@ use edge_bridge::Row;
 use edge_bridge::chain::Ticket;
 use edge_bridge::escape::Escaped;
 use edge_bridge::ingest::{Answer, Inbound, Ingest, Now};
+use edge_bridge::net::intake::Intake;
 use edge_bridge::wire::{ReasonCode, matches};
 use edge_filter::{DropReason, EmitReason, Pipeline};
+use tokio::sync::Notify;
 
 use crate::config::Route;
 
 use super::arrival::ArrivalClock;
-use super::filter_state::FilterState;
 use super::once_an_hour::OnceAnHour;
 use super::parts::OwnIngest;
 use super::readings::Readings;
 use super::restarted::Restarted;
 use super::route::RouteState;
-use super::silence::Changed;
 use super::time_drops::is_for_time;
-use super::watched::Watched;
 use super::withhold::{Extent, Link};
 use alarms::Commanded;
 
 mod alarms;
+mod over_runs;
 #[cfg(test)]
 pub(crate) use alarms::tests::rig as alarm_rig;
 
@@ -35,6 +36,10 @@ pub(crate) use alarms::tests::rig as alarm_rig;
 #[derive(Clone, Debug)]
 pub(crate) struct GatewayIngest {
     inner: Arc<Mutex<Inner>>,
+    /// A publisher stands still, and receipts wait for stages.
+    let_go: Arc<Notify>,
+    /// Answers to commands for the hub that found no room.
+    answers_without_room: Arc<AtomicU64>,
 }
 
 #[derive(Debug)]
@@ -104,7 +109,11 @@ impl GatewayIngest {
             links,
             alarms: None,
         };
-        Ok(Self { inner: Arc::new(Mutex::new(inner)) })
+        Ok(Self {
+            inner: Arc::new(Mutex::new(inner)),
+            let_go: Arc::default(),
+            answers_without_room: Arc::default(),
+        })
     }
 
     /// Puts a program's own parts in the place of those of the configuration; to be called before the first message.
@@ -186,6 +195,24 @@ impl GatewayIngest {
         self.lock().readings().map(Readings::withheld).fold(Extent::default(), Extent::and)
     }
 
+    /// Has `intake` commit, for a publisher that stands still until receipts come. If they wait for stages, those let go first.
+    pub(crate) fn commit(&self, intake: &Intake) {
+        match self.withholds() {
+            true => self.let_go.notify_one(),
+            false => intake.commit(),
+        }
+    }
+
+    /// Until stages have to let go.
+    pub(crate) async fn let_go_is_asked_for(&self) {
+        self.let_go.notified().await;
+    }
+
+    /// Counter of answers to commands of local clients that found no room on their way to the hub, since the start.
+    pub(crate) fn answers_without_room(&self) -> &Arc<AtomicU64> {
+        &self.answers_without_room
+    }
+
     /// The receipts that depend on the rows of the last answer; whoever has no tickets asks at once.
     pub(crate) fn take_link(&self) -> Link {
         std::mem::take(&mut self.lock().link)
@@ -206,68 +233,6 @@ impl GatewayIngest {
         let unfiltered =
             beside.map(|reason| (reason, stats.iter().map(|stats| stats.emitted_by(reason)).sum::<u64>()));
         Counts { suppressed, unfiltered: unfiltered.collect(), ..inner.counts.clone() }
-    }
-
-    /// The state of every filter.
-    pub(crate) fn filter_states(&self) -> Vec<FilterState> {
-        self.lock().routes.iter().filter_map(RouteState::filter_state).collect()
-    }
-
-    /// There was an earlier run, of which the hub may know alarms; to be called before anything is restored or received.
-    pub(crate) fn tell_first_alarms(&self) {
-        let mut inner = self.lock();
-        inner
-            .routes
-            .iter_mut()
-            .filter_map(|route| route.readings.as_mut())
-            .for_each(Readings::tell_first_alarms);
-    }
-
-    /// Takes filters' states over. What was held by a route that is gone, or by other rules, is returned as rows, to be
-    /// queued before the first reading. A state of another version is left out, which is safe: its sensors start cold.
-    pub(crate) fn restore(&self, now: Now, states: Vec<FilterState>) -> Vec<Row> {
-        let mut inner = self.lock();
-        let mut rows = Vec::new();
-        for mut state in states {
-            let route = inner.routes.iter_mut().find(|route| route.filter_topic == state.filter_topic);
-            if state.is_of_other_rules(route.as_ref().and_then(|route| route.rules())) {
-                rows.extend(state.empty(now));
-            }
-            let Some(route) = route else { continue };
-            if let Err(error) = route.restore(now, state) {
-                tracing::warn!(route = route.filter_topic, %error, "the filter starts cold");
-            }
-        }
-        rows
-    }
-
-    /// Sensors that the last run watched for silence; to be called after [`restore`](Self::restore).
-    pub(crate) fn await_sensors(&self, now: Now, lists: Vec<Watched>) {
-        let mut inner = self.lock();
-        for list in lists {
-            let route = inner.routes.iter_mut().find(|route| route.filter_topic == list.filter_topic);
-            if let Some(readings) = route.and_then(|route| route.readings.as_mut()) {
-                readings.await_sensors(now, list.sensors);
-            }
-        }
-    }
-
-    /// Sensors whose silence the next run has to watch.
-    pub(crate) fn watched(&self) -> Vec<Watched> {
-        let inner = self.lock();
-        let list = |route: &RouteState| {
-            let sensors = route.readings.as_ref()?.watched();
-            let filter_topic = route.filter_topic.clone();
-            (!sensors.is_empty()).then_some(Watched { filter_topic, sensors })
-        };
-        inner.routes.iter().filter_map(list).collect()
-    }
-
-    /// Returns what changed of [`watched`](Self::watched) since this was last asked.
-    pub(crate) fn take_watch_changes(&self) -> Changed {
-        let mut inner = self.lock();
-        let readings = inner.routes.iter_mut().filter_map(|route| route.readings.as_mut());
-        readings.map(Readings::take_watch_changes).fold(Changed::default(), Changed::and)
     }
 
     /// Whether the wall clock is known to be right; it is not before this is called.

@@ -10,13 +10,13 @@ use edge_bridge::Link;
 use edge_bridge::bridge::LinkState;
 use edge_bridge::listener;
 use edge_bridge::net::Clock;
+use edge_bridge::net::intake::Intake;
 use edge_bridge::net::server::LocalPublisher;
 use edge_queue::{Clock as _, Health, Ledger, Stats, SystemClock, aio};
 
 use super::control::Figures;
 use super::http::{Answer, Pages};
 use super::ingest::GatewayIngest;
-use super::intake::Intake;
 use super::listener_figures;
 use super::metrics::{Sample, given_up};
 use super::refused::Refused;
@@ -68,9 +68,9 @@ impl Monitor {
         let parked = self.link.parked_queue();
         // Those of now: a store that fails commits nothing, and losses are news at once.
         let listener = listener_stats(self.listener.as_ref()).await;
-        let answers_without_room = self.intake.answers_without_room().load(Ordering::Relaxed);
+        let answers_without_room = self.ingest.answers_without_room().load(Ordering::Relaxed);
         let no_room = listener.as_ref().map_or(0, listener_figures::without_room) + answers_without_room;
-        let here = given_up(&of_hub(self.queue.ledger())) + self.intake.too_large() + no_room;
+        let here = given_up(&of_hub(self.queue.ledger())) + self.intake.never_stored() + no_room;
         let parked_live = parked.as_ref().map(|queue| queue.ledger());
         let traffic = &link.traffic;
         let withheld = self.ingest.withheld();
@@ -83,7 +83,7 @@ impl Monitor {
                 None => (!self.parked_before).then(Vec::new),
             },
             given_up: here + given_up(parked_live.as_deref().unwrap_or_default()),
-            too_large: self.intake.too_large(),
+            too_large: self.intake.never_stored(),
             answers_without_room,
             queue_messages: stats.messages,
             queue_bytes: stats.bytes,

@@ -15,7 +15,6 @@ use edge_queue::{Clock as _, SystemClock};
 use super::control::Figures;
 use super::http::{Answer, Pages};
 use super::ingest::GatewayIngest;
-use super::intake::Intake;
 use super::listener_figures;
 use super::metrics::{Page, label, links, verdicts};
 use super::monitor::{EVERY, Monitor, listener_stats};
@@ -30,7 +29,6 @@ pub(super) struct NoQueue {
     pub(super) listener: Option<LocalPublisher>,
     pub(super) control: Option<Figures>,
     pub(super) ingest: GatewayIngest,
-    pub(super) intake: Intake,
     pub(super) clock: Clock,
     pub(super) wall: Arc<SystemClock>,
     /// Of messages that found no room.
@@ -58,7 +56,7 @@ impl NoQueue {
     }
 
     fn answers_without_room(&self) -> u64 {
-        self.intake.answers_without_room().load(Ordering::Relaxed)
+        self.ingest.answers_without_room().load(Ordering::Relaxed)
     }
 
     fn cause(&self) -> String {

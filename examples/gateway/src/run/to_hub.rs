@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use control_loop::mqtt::Said;
 use edge_bridge::ingest::{Answer, Inbound, Ingest, Now};
 use edge_bridge::net::Clock;
+use edge_bridge::net::intake::Intake;
 use edge_bridge::net::server::LocalPublisher;
 use edge_bridge::wire::{Publish, Utf8, Version};
 
 use super::ingest::GatewayIngest;
-use super::intake::{Intake, Tell};
+use super::withhold::Tell;
 
 /// The way to the hub, by the routes. What finds no room is counted, not waited for.
 pub(super) struct ToHub {
@@ -27,7 +28,7 @@ impl ToHub {
         }
         // Room first: a row that has no place must not have moved a filter's state.
         let lane = self.ingest.lane_of(publish.topic.as_str());
-        let Some(place) = self.intake.try_reserve().filter(|_| self.intake.has_room_in(lane)) else {
+        let Some(permit) = self.intake.try_reserve().filter(|_| self.intake.has_room_in(lane)) else {
             self.unqueued.fetch_add(1, Ordering::Relaxed);
             return;
         };
@@ -39,7 +40,7 @@ impl ToHub {
             Answer::Refuse(reason) => vec![self.ingest.dead_letter(&message, reason)],
             Answer::Absorb => return,
         };
-        place.put(rows, Tell::Nobody, self.ingest.take_link());
+        permit.put(rows, self.ingest.take_link().then(Tell::Nobody));
     }
 }
 

@@ -9,10 +9,33 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use super::intake::Tell;
+use edge_bridge::listener::Ticket;
+use edge_bridge::net::server::Receipts;
+use tokio::sync::Notify;
 
 /// More do not wait: the next is let go at once. A hundred bytes each.
 const READINGS_MAX: usize = 65_536;
+
+/// Receiver of the news that a message's rows are safe.
+#[derive(Clone, Debug)]
+pub(crate) enum Tell {
+    /// The listener, or the client of the local broker.
+    Publisher(Receipts, Ticket),
+    /// The start, which has rows of the last run.
+    Start(Arc<Notify>),
+    /// Nobody: the filter made the rows by itself.
+    Nobody,
+}
+
+impl Tell {
+    fn say(self) {
+        match self {
+            Self::Publisher(receipts, ticket) => receipts.resolve(ticket),
+            Self::Start(safe) => safe.notify_one(),
+            Self::Nobody => {}
+        }
+    }
+}
 
 /// Part of a message's receipt.
 #[derive(Debug)]
@@ -100,6 +123,11 @@ impl Link {
             }
         };
         own.into_iter().chain(self.covered.into_iter().filter_map(Part::done))
+    }
+
+    /// Returns what is to be done when the rows are safe: all who depend on them are told.
+    pub(crate) fn then(self, tell: Tell) -> impl FnOnce() + Send + 'static {
+        move || self.safe(tell).for_each(Tell::say)
     }
 }
 

@@ -1,3 +1,6 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use bytes::Bytes;
 use edge_queue::{Config, OnFull, StoreKind};
 
@@ -64,7 +67,28 @@ async fn a_message_is_safe_when_its_rows_in_all_lanes_are() {
     assert_eq!(rig.receipts.take(), []);
     rig.sink.commit();
     assert_eq!(rig.resolved().await, [ticket]);
-    assert_eq!(rig.sink.shared.bytes.load(Ordering::Relaxed), 0);
+}
+
+/// A message without rows is withheld: whoever withheld it knows when it is to be told.
+#[tokio::test]
+async fn a_message_without_rows_is_for_the_application_to_resolve() {
+    let mut rig = Rig::open(Config::default().ack_within(Duration::from_millis(1))).await;
+    let withheld = rig.push(&[]);
+    let stored = rig.push(&[None]);
+    assert_eq!(rig.resolved().await, [stored]);
+    let (receipts, asked) = (rig.receipts.clone(), Arc::<AtomicU64>::default());
+    let commits = asked.clone();
+    let sink = QueueSink::new(rig.sink.intake.clone(), rig.receipts.clone()).when_safe(move |ticket| {
+        let receipts = receipts.clone();
+        move || [withheld, ticket].into_iter().for_each(|ticket| receipts.resolve(ticket))
+    });
+    rig.sink = sink.on_commit(move || {
+        commits.fetch_add(1, Ordering::Relaxed);
+    });
+    let last = rig.push(&[None]);
+    assert_eq!(rig.resolved().await, [withheld, last]);
+    rig.sink.commit();
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
 }
 
 /// Promise 7: a full lane holds up its own messages and no others.
@@ -109,7 +133,7 @@ async fn a_message_that_was_not_stored_when_the_queue_closed_is_never_resolved()
     rig.until(0b10).await;
     rig.queue.clone().close().await.unwrap();
     assert_eq!(rig.resolved().await, [stored]);
-    tokio::time::sleep(3 * AGAIN).await;
+    tokio::time::sleep(Duration::from_millis(150)).await;
     assert!(!rig.receipts.take().contains(&waits));
 }
 
@@ -117,13 +141,33 @@ async fn a_message_that_was_not_stored_when_the_queue_closed_is_never_resolved()
 #[tokio::test]
 async fn a_message_without_room_on_the_way_is_handed_back() {
     let mut rig = Rig::open(Config::default()).await;
-    // No await: the tasks do not run meanwhile.
-    for _ in 0..MESSAGES_MAX {
+    // No await: the task does not run meanwhile.
+    let mut taken = 0;
+    while rig.sink.has_room() {
         rig.push(&[Some(0)]);
+        taken += 1;
     }
-    assert!(!rig.sink.has_room() && rig.sink.is_busy());
+    assert!(taken > 500 && rig.sink.is_busy());
     let ticket = rig.chain.store(0, ConnectionId(1), None, 1);
     let rows = vec![row(Some(1), 10), row(Some(0), 10)];
-    assert_eq!(rig.sink.push(ticket, rows.clone()), Err(rows));
-    rig.push(&[Some(1)]);
+    assert_eq!(rig.sink.push(ticket, rows.clone()), Err(rows.clone()));
+    let mut resolved = 0;
+    while resolved < taken {
+        rig.sink.commit();
+        resolved += rig.resolved().await.len();
+    }
+    assert!(rig.sink.has_room() && !rig.sink.is_busy());
+    assert_eq!(rig.sink.push(ticket, rows), Ok(()));
+}
+
+#[test]
+fn a_pause_ends_and_begins_again_after_the_task_has_caught_up() {
+    let start = Instant::now();
+    let at = |ms| move || start + Duration::from_millis(ms);
+    let mut pause = Pause { since: None, max: Duration::from_millis(100) };
+    assert!(!pause.goes_on(false, at(0)));
+    assert!(pause.goes_on(true, at(10)) && pause.goes_on(true, at(109)));
+    assert!(!pause.goes_on(true, at(110)) && !pause.goes_on(true, at(1_000)));
+    assert!(!pause.goes_on(false, at(1_000)));
+    assert!(pause.goes_on(true, at(1_001)));
 }

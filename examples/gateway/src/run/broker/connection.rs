@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use bytes::BytesMut;
 use edge_bridge::chain::ConnectionId;
 use edge_bridge::ingest::{Answer, Inbound, Ingest};
+use edge_bridge::net::intake::Permit;
 use edge_bridge::session::{AckHandle, Connected, Event, Input, Output, Session, SessionOutcome};
 use edge_bridge::wire::{Publish, QoS, ReasonCode, RetainHandling, Subscription, Utf8, Version};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -14,7 +15,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::sleep_until;
 
 use super::Client;
-use crate::run::intake::{Place, Tell};
+use crate::run::withhold::Tell;
 
 /// Bytes read ahead of what may be taken in.
 const READ_BYTES: usize = 16 * 1024;
@@ -112,9 +113,11 @@ impl Client {
                         connection.ended = Some(error.to_string());
                     }
                 }
-                Some(ticket) = self.receipts.recv() => self.chain.resolve(ticket, ReasonCode::SUCCESS),
-                place = intake.reserve_in(lane), if !is_stopping && !connection.held.is_empty() => match place {
-                    Some(place) => self.take_in_next(connection, place),
+                () = self.receipts.woken() => {
+                    self.receipts.take().into_iter().for_each(|ticket| self.chain.resolve(ticket, ReasonCode::SUCCESS));
+                }
+                permit = intake.reserve_in(lane), if !is_stopping && !connection.held.is_empty() => match permit {
+                    Some(permit) => self.take_in_next(connection, permit),
                     None => return "the queue is closed".to_owned(),
                 },
                 () = sleep_until(self.clock.at(due_ms)) => {
@@ -218,7 +221,7 @@ impl Client {
         connection.session.unsubscribe(now_ms, filters).map(drop).map_err(|error| error.to_string())
     }
 
-    fn take_in_next(&mut self, connection: &mut Connection, place: Place<'_>) {
+    fn take_in_next(&mut self, connection: &mut Connection, permit: Permit<'_>) {
         let Some((publish, ack)) = connection.held.pop_front() else { return };
         let (now, id) = (self.clock.now(), connection.id);
         let bytes = publish.topic.len() + publish.payload.len() + OVERHEAD_BYTES;
@@ -235,9 +238,9 @@ impl Client {
                 (vec![letter], self.chain.store(now.up_ms, id, ack, bytes))
             }
         };
-        place.put(rows, Tell::Broker(self.settled.clone(), ticket), self.ingest.take_link());
+        permit.put(rows, self.ingest.take_link().then(Tell::Publisher(self.receipts.clone(), ticket)));
         if self.chain.wants_commit_for(now.up_ms, id) {
-            self.intake.commit_for_a_publisher(&self.ingest);
+            self.ingest.commit(&self.intake);
         }
     }
 }

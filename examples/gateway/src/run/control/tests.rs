@@ -66,7 +66,7 @@ impl Rig {
             let queue = aio::Queue::of(queue).unwrap();
             let _hub = queue.consumer("hub").await.unwrap();
             let ingest = GatewayIngest::new(&config.routes, Restarted::new(clock.now(), true)).unwrap();
-            let intake = Intake::start(queue.clone(), 2);
+            let intake = Intake::start(&queue, 2);
             let mut control =
                 Control::start(config.control.as_ref().unwrap(), &state, &ingest).await.unwrap();
             let address = "127.0.0.1:0".parse().unwrap();
@@ -138,7 +138,7 @@ async fn what_a_route_cannot_use_goes_to_the_hub_as_a_dead_letter() {
     let queue = Queue::open_in(Box::new(SimDir::new()), limits, Arc::new(SystemClock::new())).unwrap();
     let queue = aio::Queue::of(queue).unwrap();
     let mut hub = queue.consumer("hub").await.unwrap();
-    let intake = Intake::start(queue.clone(), 2);
+    let intake = Intake::start(&queue, 2);
     let mut to_hub = ToHub { ingest, intake, clock, unqueued: Arc::default() };
     to_hub.offer(&Publish {
         dup: false,

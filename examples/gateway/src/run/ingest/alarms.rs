@@ -1,5 +1,6 @@
 //! Commands of local clients to the filters' alarms, on their way through the routes.
 
+use std::fmt;
 use std::sync::Arc;
 
 use control_loop::mqtt::Told;
@@ -11,7 +12,6 @@ use super::{GatewayIngest, Inner};
 use crate::run::alarm_desk::{AlarmDesk, alarm_topic};
 use crate::run::alarm_file::KeptAlarms;
 use crate::run::filter::Filter;
-use crate::run::intake::Intake;
 use crate::run::readings::Taken;
 use crate::run::withhold::Link;
 
@@ -19,21 +19,30 @@ use crate::run::withhold::Link;
 const ALARM_LANE: u8 = 0;
 
 /// Alarms that local clients may command.
-#[derive(Debug)]
 pub(super) struct Commanded {
     desk: AlarmDesk,
     /// Told when there is something to be kept over a kill.
     to_keep: Arc<Notify>,
-    /// The way that the rows of an obeyed command go.
-    intake: Intake,
+    has_room: Box<dyn Fn(u8) -> bool + Send>,
+}
+
+impl fmt::Debug for Commanded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Commanded").field("desk", &self.desk).finish_non_exhaustive()
+    }
 }
 
 impl GatewayIngest {
-    /// From now on local clients may command the filters' alarms. `to_keep`: told when their states are to be written. `intake`: asked for
+    /// From now on local clients may command the filters' alarms. `to_keep`: told when their states are to be written. `has_room`: whether a lane has
     /// room, without which a command is refused.
-    pub(crate) fn obey(&self, desk: AlarmDesk, to_keep: Arc<Notify>, intake: Intake) {
+    pub(crate) fn obey(
+        &self,
+        desk: AlarmDesk,
+        to_keep: Arc<Notify>,
+        has_room: impl Fn(u8) -> bool + Send + 'static,
+    ) {
         let mut inner = self.lock();
-        inner.alarms = Some(Commanded { desk, to_keep, intake });
+        inner.alarms = Some(Commanded { desk, to_keep, has_room: Box::new(has_room) });
         inner.routes.iter_mut().filter_map(|route| route.filter_mut()).for_each(Filter::tell_alarms);
     }
 
@@ -110,7 +119,7 @@ impl Inner {
     ) -> Result<(Vec<Row>, Link), String> {
         let Some(alarms) = &mut self.alarms else { return Err("commands are off".to_owned()) };
         let command = alarms.desk.admit(topic, message)?;
-        if !alarms.intake.has_room_in(Some(ALARM_LANE)) {
+        if !(alarms.has_room)(ALARM_LANE) {
             return Err("the queue has no room for it now".to_owned());
         }
         let has_alarm = |filter: &Filter| filter.has_alarm(command.0);

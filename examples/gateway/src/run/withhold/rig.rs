@@ -6,16 +6,15 @@ use std::path::Path;
 use bytes::{Bytes, BytesMut};
 use edge_bridge::Row;
 use edge_bridge::ingest::Now;
-use edge_bridge::listener::{Config as ListenerConfig, ConnectionId, Input, Listener, Output, Ticket};
+use edge_bridge::listener::{Config as ListenerConfig, ConnectionId, Input, Listener, Output};
+use edge_bridge::net::server::Receipts;
 use edge_bridge::wire::{self, Connect, Limits, Packet, PacketId, Properties, Publish, QoS, Utf8, Version};
 use edge_codec::Value;
-use tokio::sync::mpsc;
 
 use super::super::ingest::GatewayIngest;
-use super::super::intake::Tell;
 use super::super::reading_row::ReadingRow;
 use super::super::restarted::Restarted;
-use super::Link;
+use super::{Link, Tell};
 use crate::config::Config;
 use outage_drill::Rng;
 
@@ -74,7 +73,6 @@ pub(super) struct World<'a> {
     pub(super) now: Now,
     /// Pushed, and not committed: since when.
     pending: VecDeque<(u64, Vec<Row>, Tell, Link)>,
-    receipts: mpsc::Sender<Ticket>,
     clients: Vec<Client>,
     pub(super) life: Life,
     /// From the last PUBLISH of a message to its PUBACK.
@@ -106,7 +104,6 @@ impl<'a> World<'a> {
             ingest,
             now,
             pending: VecDeque::new(),
-            receipts: mpsc::channel(1).0,
             clients: (0..clients).map(|_| Client { value: FIRST_VALUE, ..Client::default() }).collect(),
             life: Life::default(),
             longest_wait_ms: 0,
@@ -170,7 +167,7 @@ impl<'a> World<'a> {
 
     fn settle(&mut self, tell: Tell, link: Link) {
         for tell in link.safe(tell) {
-            if let Tell::Broker(_, ticket) = tell {
+            if let Tell::Publisher(_, ticket) = tell {
                 self.listener.resolve(self.now, ticket);
             }
         }
@@ -288,7 +285,7 @@ impl<'a> World<'a> {
                 }
                 Output::Store { ticket, rows } => {
                     let link = self.ingest.take_link_of(ticket);
-                    self.put(rows, Tell::Broker(self.receipts.clone(), ticket), link);
+                    self.put(rows, Tell::Publisher(Receipts::default(), ticket), link);
                 }
                 Output::Commit => is_blocked = true,
                 _ => {}

@@ -21,14 +21,14 @@ pub(crate) struct Rig {
 }
 
 pub(crate) fn rig() -> Rig {
-    rig_of(Some(hmi()), Intake::with_room())
+    rig_of(Some(hmi()), true)
 }
 
 fn hmi() -> AlarmCommands {
     AlarmCommands { clients: Some(vec!["hmi".to_owned()]), per_minute: 9 }
 }
 
-fn rig_of(commands: Option<AlarmCommands>, intake: Intake) -> Rig {
+fn rig_of(commands: Option<AlarmCommands>, has_room: bool) -> Rig {
     let text = "[gateway]\nid = \"g\"\n[local]\nlisten = \"127.0.0.1:1\"\n[hub]\nurl = \"mqtt://hub\"\n\
         [[route]]\nmatch = \"a/#\"\nto = \"up\"\nformat = \"json\"\n\
         [[route]]\nmatch = \"b/#\"\nto = \"up\"\nformat = \"json\"\n[[route]]\nmatch = \"#\"\n";
@@ -38,7 +38,7 @@ fn rig_of(commands: Option<AlarmCommands>, intake: Intake) -> Rig {
     let (to_say, said) = mpsc::channel(99);
     let to_keep = Arc::<Notify>::default();
     if let Some(commands) = commands {
-        ingest.obey(AlarmDesk::new(commands, to_say), to_keep.clone(), intake);
+        ingest.obey(AlarmDesk::new(commands, to_say), to_keep.clone(), move |_| has_room);
     }
     Rig { ingest, to_keep, said: said.into() }
 }
@@ -195,7 +195,7 @@ fn commands_are_rate_limited_and_a_flood_is_counted_rather_than_told() {
 
 #[test]
 fn without_commands_their_topics_are_as_any_other() {
-    let rig = rig_of(None, Intake::with_room());
+    let rig = rig_of(None, true);
     let Answer::Store(rows) = rig.message("hmi", "cmd/alarm/t/HI/reset", "", 1) else { panic!("stored") };
     assert_eq!(rows[0].topic.as_str(), "cmd/alarm/t/HI/reset");
     assert_eq!(rig.ingest.lane(&Inbound::new(Utf8::default(), Version::V5, &command())), Some(1));
@@ -250,7 +250,7 @@ fn is_notified(notify: &Notify) -> bool {
 /// A command that waits would be obeyed when nobody means it any more: a shelving would begin hours later.
 #[test]
 fn a_command_that_finds_no_room_is_refused_and_never_obeyed_later() {
-    let rig = rig_of(Some(hmi()), Intake::closed());
+    let rig = rig_of(Some(hmi()), false);
     let _rows = rig.reading("t", 95.0, 1);
     rig.said();
     let answer = rig.message("hmi", "cmd/alarm/t/HI/shelve", "60000", 2);

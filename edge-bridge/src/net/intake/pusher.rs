@@ -4,20 +4,22 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use edge_bridge::Row;
+use std::time::Duration;
+
 use edge_queue::{Lane, Limit, Pending, PushError, aio};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
-use super::{AGAIN, BYTES_MAX, MESSAGES_MAX, Message, Shared, Tell, bit, bytes};
-use crate::run::once_a_minute::OnceAMinute;
-use crate::run::withhold::Link;
+use super::{AGAIN, BYTES_MAX, MESSAGES_MAX, Message, Safe, Shared, bit, bytes};
+use crate::row::Row;
 
 /// Rows that may wait for room before nothing more is taken in at all. For a full lane no message comes in, so these are what was on its way when
 /// it became full, and what filters make of silence.
-const WAITING_MAX: usize = 4 * MESSAGES_MAX;
+pub(super) const WAITING_MAX: usize = 4 * MESSAGES_MAX;
 /// The same in bytes of payload.
 const WAITING_BYTES_MAX: usize = 2 * BYTES_MAX;
+/// Time for which the line that the queue is full is not repeated: at its limit a lane is full and not full in turns.
+const SAY_AGAIN: Duration = Duration::from_secs(60);
 
 pub(super) struct Pusher {
     queue: aio::Queue,
@@ -28,8 +30,7 @@ pub(super) struct Pusher {
     waiting_bytes: usize,
     /// Time at which those that wait are tried again.
     again_at: Instant,
-    /// The line that the queue is full: at its limit a lane is full and not full in turns.
-    full_line: OnceAMinute,
+    said_full_at: Option<Instant>,
 }
 
 /// A row for which there is no room, and whom to give its receipt to: `None` if it can never be stored.
@@ -53,8 +54,7 @@ enum Refused {
 impl Pusher {
     pub(super) fn new(queue: aio::Queue, lanes: usize, shared: Arc<Shared>) -> Self {
         let waiting = (0..lanes.max(1)).map(|_| VecDeque::new()).collect();
-        let (again_at, full_line) = (Instant::now(), OnceAMinute::default());
-        Self { queue, shared, waiting, waiting_bytes: 0, again_at, full_line }
+        Self { queue, shared, waiting, waiting_bytes: 0, again_at: Instant::now(), said_full_at: None }
     }
 
     /// Until the queue is closed: returns the rows that it has not taken.
@@ -72,10 +72,8 @@ impl Pusher {
                 next = messages.recv(), if takes => match next {
                     Some(message) => {
                         self.shared.bytes.fetch_sub(bytes(&message.rows), Ordering::Relaxed);
-                        if messages.len() == MESSAGES_MAX / 4
-                            && let Some(listener) = self.shared.listener.get()
-                        {
-                            listener.room();
+                        if messages.len() == MESSAGES_MAX / 4 {
+                            self.shared.tell_of_room();
                         }
                         self.take(message).await
                     }
@@ -105,7 +103,7 @@ impl Pusher {
 
     /// Pushes the rows of a message, or has them wait. An error is the end of the queue, with the rows that are left.
     async fn take(&mut self, message: Message) -> Result<(), Vec<Row>> {
-        let Message { rows, tell, link } = message;
+        let Message { rows, safe } = message;
         let mut receipts = Vec::with_capacity(rows.len());
         let mut rows = rows.into_iter();
         while let Some(row) = rows.next() {
@@ -119,9 +117,7 @@ impl Pusher {
                         continue;
                     }
                     Err(Refused::Full(row, limit)) => {
-                        if self.full_line.may_say(Instant::now()) {
-                            tracing::warn!(%limit, "the queue is full: sensors are not acknowledged until there is room");
-                        }
+                        self.say_full(limit);
                         *row
                     }
                     Err(Refused::Closed(row)) => {
@@ -131,8 +127,16 @@ impl Pusher {
             };
             receipts.extend(self.wait(at, refused).map(Receipt::Waits));
         }
-        tokio::spawn(settle(receipts, tell, link, self.shared.clone()));
+        tokio::spawn(settle(receipts, safe, self.shared.clone()));
         Ok(())
+    }
+
+    fn say_full(&mut self, limit: Limit) {
+        let now = Instant::now();
+        if self.said_full_at.is_none_or(|said_at| now >= said_at + SAY_AGAIN) {
+            self.said_full_at = Some(now);
+            tracing::warn!(%limit, "the queue is full: sensors are not acknowledged until there is room");
+        }
     }
 
     /// A row's lane. One that the queue does not have is the queue's to refuse, like the last one's rows.
@@ -177,7 +181,10 @@ impl Pusher {
                 break;
             }
             if self.waiting.get(at).is_some_and(VecDeque::is_empty) {
-                self.shared.full_lanes.fetch_and(!bit_of(at), Ordering::Relaxed);
+                let before = self.shared.full_lanes.fetch_and(!bit_of(at), Ordering::Relaxed);
+                if before & bit_of(at) != 0 {
+                    self.shared.tell_of_room();
+                }
             }
         }
         self.again_at = Instant::now() + AGAIN;
@@ -192,7 +199,7 @@ impl Pusher {
             Err(PushError::Full { row, limit }) => Err(Refused::Full(row, limit)),
             Err(error) => {
                 tracing::error!(%error, "a message cannot be stored");
-                self.shared.too_large.fetch_add(1, Ordering::Relaxed);
+                self.shared.never_stored.fetch_add(1, Ordering::Relaxed);
                 Ok(None)
             }
         }
@@ -211,15 +218,14 @@ fn bridge_row(row: edge_queue::Row) -> Option<Row> {
     Some(own)
 }
 
-/// Waits until all rows are safe, or given up by the policy that the operator chose: then their message is done with, and
-/// whatever else depended on them.
-async fn settle(receipts: Vec<Receipt>, tell: Tell, link: Link, shared: Arc<Shared>) {
+/// Waits until all rows are safe, or given up by the policy that the operator chose: then their message is done with.
+async fn settle(receipts: Vec<Receipt>, safe: Safe, shared: Arc<Shared>) {
     for receipt in receipts {
         let pending = match receipt {
             Receipt::Pushed(pending) => Ok(Some(pending)),
             Receipt::Waits(receipt) => receipt.await,
         };
-        // The queue was closed before the row was safe: the sensor keeps it.
+        // The queue was closed before the row was safe: the publisher keeps it.
         let is_safe = match pending {
             Ok(Some(pending)) => pending.await.is_ok(),
             Ok(None) => true,
@@ -230,16 +236,5 @@ async fn settle(receipts: Vec<Receipt>, tell: Tell, link: Link, shared: Arc<Shar
         }
     }
     shared.unsettled.fetch_sub(1, Ordering::Relaxed);
-    for tell in link.safe(tell) {
-        match tell {
-            Tell::Server(receipts, ticket) => receipts.resolve(ticket),
-            // An error is the end of the client.
-            Tell::Broker(receipts, ticket) => drop(receipts.send(ticket).await),
-            Tell::Start(safe) => safe.notify_one(),
-            Tell::Nobody => {}
-        }
-    }
+    safe();
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,13 +1,10 @@
-use std::time::Duration;
-
 use bytes::Bytes;
-use edge_bridge::wire::Utf8;
 use edge_queue::testing::SimDir;
-use edge_queue::{Config, LaneConfig, OnFull, Queue, SystemClock};
-use tokio::sync::Notify;
+use edge_queue::{Config, Lane, LaneConfig, OnFull, Queue, SystemClock};
 
-use super::super::Intake;
+use super::pusher::WAITING_MAX;
 use super::*;
+use crate::wire::Utf8;
 
 const ALARM: u8 = 0;
 const TELEMETRY: u8 = 1;
@@ -19,7 +16,7 @@ async fn rig() -> (aio::Queue, aio::Consumer, Intake) {
     let queue = Queue::open_in(Box::new(SimDir::new()), limits, Arc::new(SystemClock::new())).unwrap();
     let queue = aio::Queue::of(queue).unwrap();
     let hub = queue.consumer("hub").await.unwrap();
-    let intake = Intake::start(queue.clone(), 2);
+    let intake = Intake::start(&queue, 2);
     (queue, hub, intake)
 }
 
@@ -35,8 +32,8 @@ fn rows(lane: u8, numbers: impl IntoIterator<Item = u8>) -> Vec<Row> {
 /// Puts a message in and gives what is notified when it is safe.
 async fn put(intake: &Intake, rows: Vec<Row>) -> Arc<Notify> {
     let safe = Arc::<Notify>::default();
-    let place = intake.reserve().await.unwrap();
-    place.put(rows, Tell::Start(safe.clone()), Link::default());
+    let told = safe.clone();
+    intake.reserve().await.unwrap().put(rows, move || told.notify_one());
     safe
 }
 
@@ -94,7 +91,7 @@ async fn what_waits_for_room_when_the_queue_is_closed_is_left_in_order() {
     // Taken by the task or not, when the queue is closed.
     let _safe = put(&intake, rows(TELEMETRY, [8])).await;
     queue.close().await.unwrap();
-    let left = soon(intake.left()).await;
+    let left = soon(intake.unpushed()).await;
     let left: Vec<u8> = left.iter().map(|row| row.payload[0]).collect();
     assert_eq!(left, [4, 5, 6, 7, 8]);
 }
@@ -107,8 +104,8 @@ async fn filters_rows_for_a_full_lane_are_bounded() {
     let (mut taken, mut refused_in_a_row) = (0, 0);
     while refused_in_a_row < 20 {
         match intake.try_reserve() {
-            Some(place) => {
-                place.put(rows(TELEMETRY, 0..=255), Tell::Nobody, Link::default());
+            Some(permit) => {
+                permit.put(rows(TELEMETRY, 0..=255), || {});
                 (taken, refused_in_a_row) = (taken + 1, 0);
                 assert!(taken <= most, "it takes in more than {most} messages");
             }

@@ -1,0 +1,75 @@
+//! Filters' states over a stop and a start: what is kept at the end of a run, and taken over by the next.
+
+use edge_bridge::Row;
+use edge_bridge::ingest::Now;
+
+use super::GatewayIngest;
+use crate::run::filter_state::FilterState;
+use crate::run::readings::Readings;
+use crate::run::route::RouteState;
+use crate::run::silence::Changed;
+use crate::run::watched::Watched;
+
+impl GatewayIngest {
+    /// The state of every filter.
+    pub(crate) fn filter_states(&self) -> Vec<FilterState> {
+        self.lock().routes.iter().filter_map(RouteState::filter_state).collect()
+    }
+
+    /// There was an earlier run, of which the hub may know alarms; to be called before anything is restored or received.
+    pub(crate) fn tell_first_alarms(&self) {
+        let mut inner = self.lock();
+        inner
+            .routes
+            .iter_mut()
+            .filter_map(|route| route.readings.as_mut())
+            .for_each(Readings::tell_first_alarms);
+    }
+
+    /// Takes filters' states over. What was held by a route that is gone, or by other rules, is returned as rows, to be
+    /// queued before the first reading. A state of another version is left out, which is safe: its sensors start cold.
+    pub(crate) fn restore(&self, now: Now, states: Vec<FilterState>) -> Vec<Row> {
+        let mut inner = self.lock();
+        let mut rows = Vec::new();
+        for mut state in states {
+            let route = inner.routes.iter_mut().find(|route| route.filter_topic == state.filter_topic);
+            if state.is_of_other_rules(route.as_ref().and_then(|route| route.rules())) {
+                rows.extend(state.empty(now));
+            }
+            let Some(route) = route else { continue };
+            if let Err(error) = route.restore(now, state) {
+                tracing::warn!(route = route.filter_topic, %error, "the filter starts cold");
+            }
+        }
+        rows
+    }
+
+    /// Sensors that the last run watched for silence; to be called after [`restore`](Self::restore).
+    pub(crate) fn await_sensors(&self, now: Now, lists: Vec<Watched>) {
+        let mut inner = self.lock();
+        for list in lists {
+            let route = inner.routes.iter_mut().find(|route| route.filter_topic == list.filter_topic);
+            if let Some(readings) = route.and_then(|route| route.readings.as_mut()) {
+                readings.await_sensors(now, list.sensors);
+            }
+        }
+    }
+
+    /// Sensors whose silence the next run has to watch.
+    pub(crate) fn watched(&self) -> Vec<Watched> {
+        let inner = self.lock();
+        let list = |route: &RouteState| {
+            let sensors = route.readings.as_ref()?.watched();
+            let filter_topic = route.filter_topic.clone();
+            (!sensors.is_empty()).then_some(Watched { filter_topic, sensors })
+        };
+        inner.routes.iter().filter_map(list).collect()
+    }
+
+    /// Returns what changed of [`watched`](Self::watched) since this was last asked.
+    pub(crate) fn take_watch_changes(&self) -> Changed {
+        let mut inner = self.lock();
+        let readings = inner.routes.iter_mut().filter_map(|route| route.readings.as_mut());
+        readings.map(Readings::take_watch_changes).fold(Changed::default(), Changed::and)
+    }
+}
