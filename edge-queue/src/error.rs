@@ -58,7 +58,7 @@ pub enum PushError {
     Full {
         /// The row, handed back.
         row: Box<Row>,
-        /// The limit that it met.
+        /// The limit that the row met.
         limit: Limit,
     },
     /// The row alone is larger than a row may be.

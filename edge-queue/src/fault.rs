@@ -26,7 +26,7 @@ pub enum FaultKind {
 }
 
 impl FaultKind {
-    /// Returns what a store's error means.
+    /// Returns the kind of fault that a store's error means.
     pub(crate) fn of(error: &StoreError) -> FaultKind {
         match error {
             StoreError::Full { .. } => FaultKind::LaneFull,

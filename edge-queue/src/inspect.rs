@@ -23,7 +23,7 @@ const READ: ReadLimit = ReadLimit { rows: 1024, bytes: 256 * 1024 };
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum InspectError {
-    /// There is no queue in it.
+    /// There is no queue in the directory.
     NoQueue,
     /// Nothing in the file can be used; [`salvage`] looks for rows all the same.
     Unusable,
@@ -133,7 +133,7 @@ impl Inspection {
         Ok(Inspection { kind, format, store, found, regions, file_bytes, lost: Vec::new(), _guard: guard })
     }
 
-    /// Returns which store it is.
+    /// Returns the kind of the store.
     #[must_use]
     pub fn store_kind(&self) -> StoreKind {
         self.kind

@@ -61,13 +61,13 @@ impl Lease {
         self.id
     }
 
-    /// Readings it stands for.
+    /// Readings that the row stands for.
     #[must_use]
     pub fn weight(&self) -> u32 {
         self.row().map_or(1, |row| row.weight)
     }
 
-    /// Its size, as the queue's limits count it.
+    /// Returns the row's size, as the queue's limits count it.
     #[cfg(feature = "tokio")]
     pub(crate) fn bytes(&self) -> u64 {
         self.row().map_or(0, StoredRow::bytes)

@@ -20,7 +20,7 @@ pub(crate) struct Share {
     pub(crate) rows: u64,
     /// Weight; an estimate unless `certain`.
     pub(crate) weight: u64,
-    /// The loss alone says what it cost.
+    /// Set if rows and weight are exact without a look at the consumer's ledger.
     pub(crate) certain: bool,
     /// Wall times of the rows before and after, 0 where they are not known.
     pub(crate) ms: (i64, i64),
@@ -62,7 +62,7 @@ impl Share {
         Some(Share { first: first_open?, last: last_open, rows, weight, certain, ms: (0, 0) })
     }
 
-    /// The share between these times.
+    /// Returns the share with the times of the rows around it.
     pub(crate) fn between(self, ms: (i64, i64)) -> Share {
         Share { ms, ..self }
     }

@@ -39,7 +39,7 @@ pub struct BatchError {
     pub accepted: Vec<Pending>,
     /// Reason for which the next row was not pushed; it carries the row.
     pub error: PushError,
-    /// The rows after it.
+    /// Rows after the one that was not taken.
     pub rest: Vec<Row>,
 }
 

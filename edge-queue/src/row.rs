@@ -99,7 +99,7 @@ impl Row {
         self
     }
 
-    /// Readings it stands for; 0 counts as 1.
+    /// Sets the readings that the row stands for; 0 counts as 1.
     #[must_use]
     pub fn weight(mut self, weight: u32) -> Row {
         self.weight = weight.max(1);
@@ -112,7 +112,7 @@ impl Row {
         self.lane.map_or(lanes.saturating_sub(1), |lane| usize::from(lane.0))
     }
 
-    /// Its own bytes, as `row_bytes_max` counts them.
+    /// Returns the row's own bytes, as `row_bytes_max` counts them.
     #[inline]
     pub(crate) fn own_bytes(&self) -> usize {
         self.key.len().saturating_add(self.meta.len()).saturating_add(self.payload.len())
@@ -147,7 +147,7 @@ pub struct StoredRow {
     pub ttl_ms: Option<u64>,
     /// Judgement of an unknown age.
     pub expiry: Expiry,
-    /// Readings it stands for.
+    /// Readings that the row stands for.
     pub weight: u32,
     /// Key of the row, as [`Row::key`].
     pub key: Bytes,

@@ -17,7 +17,7 @@ pub enum Reason {
     OverflowUnconfirmed = 2,
     /// No segment was free although the limits had room.
     Fragmented = 3,
-    /// Its time to live or the queue's `max_age` passed.
+    /// The row's time to live or the queue's `max_age` passed.
     Expired = 4,
     /// Damaged on the medium.
     Quarantined = 5,
@@ -150,9 +150,9 @@ impl Position {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConsumerState {
-    /// Its name, unique in the queue.
+    /// Name of the consumer, unique in the queue.
     pub name: String,
-    /// Its place in each lane.
+    /// Place of the consumer in each lane.
     pub lanes: PerLane<Position>,
 }
 
@@ -168,7 +168,7 @@ pub struct LaneState {
     pub rows: u64,
     /// Weight of these rows.
     pub weight: u64,
-    /// Their size, as [`StoredRow::bytes`](crate::store::StoredRow::bytes) counts it.
+    /// Size of these rows, as [`StoredRow::bytes`](crate::store::StoredRow::bytes) counts it.
     pub bytes: u64,
     /// The three figures may count rows that nobody wants: they are to be counted anew.
     pub recount_due: bool,

@@ -260,7 +260,7 @@ pub(super) fn delays(session: &Session) -> Delays {
 /// End of a connection by the hub. Any may be due to a message, whatever the hub says: quota, session taken over, server moved.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct HubClose {
-    /// Reason of its DISCONNECT if that is an error.
+    /// Reason of the hub's DISCONNECT if that is an error.
     pub(super) reason: ReasonCode,
     /// The reason speaks of messages; else it takes more ends to blame one.
     pub(super) names_a_message: bool,

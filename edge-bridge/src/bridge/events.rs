@@ -19,7 +19,7 @@ pub enum Input<'a> {
     /// The system took bytes of [`Output::Transmit`] for this connection. Optional: without it everything counts as taken at once, and a large
     /// message on a half-open link is waited for as long as it would take at 1 kB/s.
     Written {
-        /// Number of bytes that it took.
+        /// Number of bytes that the system took.
         bytes: u64,
         /// Set if the system had no room before: earlier bytes have left, and the link lives.
         waited: bool,

@@ -38,7 +38,7 @@ struct Probing {
     tried: Vec<Utf8>,
     /// Probes that may follow soon.
     soon: usize,
-    /// A probe is on its way.
+    /// Set while a probe is on its way.
     is_out: bool,
     /// Set once all that was on its way when the link was found to be refused is answered.
     is_drained: bool,

@@ -19,7 +19,7 @@ use crate::model::Take;
 /// Rows the [`Stream`] leases at a time.
 const STREAM_ROWS: usize = 64;
 
-/// Numbers of those who may wait.
+/// Next number for an async consumer that may wait.
 static WAITERS: AtomicU64 = AtomicU64::new(0);
 
 type Answer = Result<Chunk, ConsumerError>;

@@ -271,7 +271,7 @@ impl Config {
         Ok(())
     }
 
-    /// Returns what a lane's limits come to.
+    /// Returns the limits of a lane, with the queue's own where the lane has none.
     pub(crate) fn lane_limits(&self, lane: Lane) -> LaneLimits {
         let own = self.lane.get(usize::from(lane.0)).copied().unwrap_or_default();
         let share = if lane.0 + 1 >= self.lanes { 1 } else { 8 };

@@ -1,4 +1,4 @@
-//! Reads, and what they found damaged.
+//! Reads of the store, and the damage that they found.
 
 use crate::event::Event;
 use crate::fault::FaultKind;
@@ -93,7 +93,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Puts what was lost on the events.
+    /// Makes an event of each loss that was found.
     pub(super) fn say_losses(&self) {
         let losses = self.with_model(|model| model.take_losses());
         if losses.is_empty() {

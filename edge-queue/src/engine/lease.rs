@@ -58,7 +58,7 @@ impl Engine {
         Ok(out)
     }
 
-    /// `Ok(true)`: that is all.
+    /// Takes a step of a lease; `Ok(true)` when nothing more is to come.
     fn lease_step(
         &self,
         consumer: u64,

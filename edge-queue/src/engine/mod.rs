@@ -60,14 +60,14 @@ pub(crate) struct Engine {
     store: Mutex<Option<Open>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) events: Mutex<Events>,
-    /// The writer thread sleeps on it, with `model`.
+    /// Wakes the writer thread, which sleeps on this with `model`.
     work: Condvar,
     /// Up time until which the writer sleeps; 0 while it does not.
     sleeps_until_ms: AtomicU64,
     writer: Mutex<Option<JoinHandle<()>>>,
     /// A commit was written since the store last prepared for one.
     wrote: AtomicBool,
-    /// Blocked consumers sleep on it, with `model`.
+    /// Wakes blocked consumers, which sleep on this with `model`.
     rows: Condvar,
     /// Wakers of async consumers that wait, by waiter: at most one each, whatever became of the future.
     wakers: Mutex<Vec<(u64, Waker)>>,

@@ -91,7 +91,7 @@ impl Engine {
         (tickets, refused.err())
     }
 
-    /// Runs a push and wakes whom it concerns.
+    /// Runs a push, and wakes the writer thread and the consumers that it concerns.
     #[inline]
     fn take_in<T>(&self, push: impl FnOnce(&mut Model) -> Result<T, Refusal>) -> Result<T, Refusal> {
         let (result, wake) = self.with_model(|model| {

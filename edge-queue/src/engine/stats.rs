@@ -63,7 +63,7 @@ impl Engine {
         }
     }
 
-    /// Asks the store what only it knows.
+    /// Asks the store for the figures that only it knows.
     fn look(&self, open: &mut Open) {
         let lanes = self.model().lanes.len();
         for lane in 0..lanes {

@@ -68,7 +68,7 @@ impl OsDir {
         held(file, File::try_lock_shared)
     }
 
-    /// Returns where it is.
+    /// Returns the path of the directory.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -161,7 +161,7 @@ impl Dir for OsDir {
     }
 }
 
-/// Itself, not what a link leads to.
+/// Returns whether a path is a directory itself; a link to one is none.
 fn is_directory(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|found| found.is_dir())
 }
@@ -218,7 +218,7 @@ struct OsFile {
 }
 
 impl OsFile {
-    /// Makes the file at least so long.
+    /// Makes the file at least `end` bytes long.
     fn extend_to(&mut self, end: u64) -> io::Result<()> {
         if self.len()? < end { self.set_len(end) } else { Ok(()) }
     }

@@ -90,7 +90,7 @@ impl Model {
         self.begin()
     }
 
-    /// Everything that became of rows, without those that wait.
+    /// Begins a commit of acknowledgements and losses alone, without the rows that wait.
     pub(crate) fn begin_ends(&mut self) -> Option<Batch> {
         self.must_write |= self.has_unwritten_ends();
         self.begin_changes()

@@ -75,7 +75,7 @@ pub(crate) struct Cursor {
     pub(crate) until: Seq,
     pub(crate) live: LiveFirst,
     pub(crate) handed: DeliveryMarks,
-    /// Its oldest rows, for limits of its own.
+    /// Oldest rows of the consumer, for limits of its own.
     pub(crate) head: Head,
     pub(crate) fetched: Fetched,
     pub(crate) dirty: bool,
@@ -141,7 +141,7 @@ impl Cursor {
         open.for_each(|row| self.waiting.add(Size::of(row)));
     }
 
-    /// Counts one row as done and remembers it.
+    /// Counts one row as done and remembers its number.
     pub(crate) fn done(&mut self, seq: Seq, size: Size, how: Done) {
         self.pos.mark(seq, seq);
         self.pos.queued_bytes = self.pos.queued_bytes.saturating_sub(size.bytes);

@@ -13,7 +13,7 @@ impl CursorLag {
         self.since_ms.get_or_insert(up_ms);
     }
 
-    /// A commit takes them.
+    /// Forgets the rows, since a commit takes their acknowledgements.
     pub(super) fn clear(&mut self) {
         *self = CursorLag::default();
     }

@@ -15,7 +15,7 @@ use crate::row::{Seq, StoredRow};
 use crate::state::{GapRecord, Reason};
 use crate::store::{Lost, StoredChunk};
 
-/// A lane that is being reckoned.
+/// State of a lane that is read through to count its losses.
 pub(super) struct Reckoning {
     progress: Progress,
     usage: Usage,
@@ -51,7 +51,7 @@ impl Open {
 }
 
 impl Reckoning {
-    /// A row is done for one consumer.
+    /// Notes that a row is done for one consumer.
     pub(super) fn done(&mut self, consumer: usize, lane: usize, seq: Seq, size: Size) {
         if self.progress.has_read(lane, seq)
             && let Some(open) = self.open.get_mut(consumer)

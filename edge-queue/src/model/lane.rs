@@ -116,7 +116,7 @@ pub(crate) struct LaneModel {
     pub(crate) counts: Counts,
     /// Number and wall time of the last row that the latest read brought.
     pub(crate) newest_read: Option<(Seq, i64)>,
-    /// The medium does not answer reads of it.
+    /// Fault while the medium does not answer reads of the lane.
     pub(crate) read_fault: Option<ReadFault>,
 }
 

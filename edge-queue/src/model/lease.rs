@@ -260,7 +260,7 @@ impl Model {
         }
     }
 
-    /// A leased row goes back to its old place.
+    /// Gives a leased row back to its old place.
     pub(crate) fn give_back(&mut self, id: u64, lane: usize, seq: Seq) {
         let Some(consumer) = self.consumer_at(id) else { return };
         if self.release(consumer, lane, seq).is_none() {

@@ -36,7 +36,7 @@ impl LiveFirst {
         self.from
     }
 
-    /// Live rows are looked at again from their first.
+    /// Begins again with the first live row at the next lease.
     pub(crate) fn rewind(&mut self) {
         self.next = self.from;
     }

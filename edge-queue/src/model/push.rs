@@ -148,7 +148,7 @@ impl Model {
         Ok(at)
     }
 
-    /// RAM of what is not written.
+    /// Returns the RAM of rows that are not written.
     pub(super) fn unwritten_ram(&self) -> u64 {
         self.lanes.iter().map(|l| l.tail.unwritten_ram()).sum()
     }
@@ -190,7 +190,7 @@ impl Model {
         self.count_refused(row.lane_among(self.lanes.len()), row, u64::saturating_add);
     }
 
-    /// Takes that back: its producer waits for room instead.
+    /// Takes a counted refusal back, since the row's producer waits for room instead.
     pub(crate) fn not_refused(&mut self, row: &Row) {
         self.count_refused(row.lane_among(self.lanes.len()), row, u64::saturating_sub);
     }
@@ -310,7 +310,7 @@ impl Model {
         }
     }
 
-    /// One consumer will not get the row.
+    /// Notes that one consumer will not get the row.
     pub(super) fn give_up(
         &mut self,
         consumer: usize,

@@ -27,7 +27,7 @@ pub(crate) const SPARE_ROWS_MAX: usize = 1024;
 /// See the module. Ascending by number: first the written rows, then those of the commit under way, then those that wait.
 pub(crate) struct RamTail {
     stored: VecDeque<StoredRow>,
-    /// Shared with whoever writes them.
+    /// Rows that are being written, shared with the writer.
     writing: Option<Arc<Vec<StoredRow>>>,
     waiting: VecDeque<StoredRow>,
     /// Rows of the commit under way that are done meanwhile.
@@ -73,7 +73,7 @@ impl RamTail {
         self.waiting_usage.bytes + self.writing_bytes
     }
 
-    /// RAM of what is not written, bookkeeping included.
+    /// Returns the RAM of rows that are not written, bookkeeping included.
     pub(crate) fn unwritten_ram(&self) -> u64 {
         let rows = self.writing().len() + self.waiting.len();
         self.unwritten_bytes() + rows as u64 * ROW_RAM_BYTES

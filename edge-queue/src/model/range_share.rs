@@ -13,7 +13,7 @@ use crate::row::Seq;
 
 /// Ranges each consumer may have whatever the others have.
 pub(crate) const RANGES_EACH: usize = 128;
-/// Ranges beyond those, for whoever comes first.
+/// Ranges that all consumers share beyond their own.
 pub(crate) const RANGES_SHARED: usize = 896;
 /// Ranges per consumer beyond both, for rows that are given up.
 pub(crate) const RANGES_SPARE: usize = 8;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-/// systemd-timesyncd makes it when it first set the clock.
+/// File that systemd-timesyncd makes when it first set the clock.
 const TIMESYNCD_FILE: &str = "/run/systemd/timesync/synchronized";
 /// A clock that the kernel does not know within this is not right.
 const ERROR_MAX: Duration = Duration::from_secs(1);

@@ -20,9 +20,9 @@ pub type Open<'a> = &'a dyn Fn(Box<dyn Dir>) -> Result<(Box<dyn Store>, Recovere
 /// Calls of the store between two boundaries, and its answers.
 #[derive(Clone, Debug)]
 struct Moment {
-    /// Boundary at which it was asked.
+    /// Boundary at which the call was made.
     asked_at: usize,
-    /// Boundary at which it had answered.
+    /// Boundary at which the call had returned.
     done_at: usize,
     /// The bookkeeping that held from then on.
     state: State,

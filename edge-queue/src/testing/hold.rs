@@ -50,7 +50,7 @@ impl Gate {
         self.call == call
     }
 
-    /// Blocks until it is open.
+    /// Blocks until the hold is open.
     pub(super) fn pass(&self) {
         let mut state = self.lock();
         if *state == GateState::Waits {

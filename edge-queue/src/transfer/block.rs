@@ -39,7 +39,7 @@ pub(super) struct Head {
     pub(super) gateway: u64,
     /// Blocks before this one.
     pub(super) number: u32,
-    /// Rows or losses in it.
+    /// Rows or losses in the block.
     pub(super) items: u32,
     /// Rows in the blocks before: what a lost block held is known from its neighbours.
     pub(super) rows_before: u64,
@@ -111,7 +111,7 @@ impl Head {
     }
 }
 
-/// The body as it goes into the stream.
+/// Returns the body as it goes into the stream, with a mark behind what looks like a block's begin.
 pub(super) fn stuff(body: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(body.len() + body.len() / 64);
     for byte in body {
@@ -123,7 +123,7 @@ pub(super) fn stuff(body: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The body as it was.
+/// Returns the body without these marks.
 pub(super) fn unstuff(body: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(body.len());
     let mut drop_next = false;

@@ -20,7 +20,7 @@ pub struct LaneTotals {
     pub rows: u64,
     /// Weight of these rows.
     pub weight: u64,
-    /// Their size as limits count it.
+    /// Size of these rows, as limits count it.
     pub bytes: u64,
 }
 

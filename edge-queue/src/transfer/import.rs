@@ -54,7 +54,7 @@ impl Imported {
 pub enum ImportError {
     /// There is a queue already; an import never adds to one.
     NotEmpty {
-        /// Name of its file.
+        /// Name of the new queue's file.
         name: &'static str,
     },
     /// The stream cannot be read, or is none.
@@ -75,7 +75,7 @@ pub enum ImportError {
     },
     /// A row is larger than a row may be.
     TooLarge {
-        /// Its key + meta + payload.
+        /// Bytes of the row's key, meta and payload.
         bytes: u64,
         /// Largest sum of the three, in bytes.
         limit: usize,

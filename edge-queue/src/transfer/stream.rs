@@ -31,7 +31,7 @@ pub struct StreamEnd {
     pub gateway: u64,
     /// That gateway's last epoch, if the first block was whole.
     pub epoch: Option<u32>,
-    /// Lanes it had, if the first block was whole.
+    /// Lanes of the exported queue, if the first block was whole.
     pub lanes: Option<u8>,
     /// Rows that were in damaged blocks, as their neighbours tell.
     pub rows_missing: u64,
@@ -62,7 +62,7 @@ pub enum StreamError {
         /// Newest version this build knows.
         known: u16,
     },
-    /// There is not one whole block in it.
+    /// There is not one whole block in the stream.
     NoExport,
 }
 

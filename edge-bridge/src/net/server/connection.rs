@@ -71,7 +71,7 @@ impl Outbox {
         self.change(|state| state.close = true);
     }
 
-    /// Close at once: what is not written is dropped, and its memory free.
+    /// Closes the connection at once: what is not written is dropped, and its memory free.
     pub(super) fn discard(&self) {
         self.change(|state| {
             state.bytes = Pieces::default();

@@ -45,7 +45,7 @@ impl Settling {
         self.in_commit.drain(..).for_each(|(ticket, receipt)| out.put(ticket, receipt));
     }
 
-    /// The commit failed: its receipts wait for the next.
+    /// Takes the receipts of a failed commit back, to wait for the next.
     pub(in crate::model) fn not_written(&mut self, up_ms: u64) {
         if !self.in_commit.is_empty() {
             self.since_ms = Some(up_ms);

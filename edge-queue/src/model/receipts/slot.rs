@@ -109,7 +109,7 @@ impl Slot {
         self.lock().get(at)
     }
 
-    /// [`Slot::wait`] without end, and somebody hears of it.
+    /// Waits for the answer without end, as [`Slot::wait`], and lets the engine know that somebody waits.
     pub(crate) fn wait_observed(&self, at: u32) -> Option<Answer> {
         let mut done = self.get(at);
         if done.is_none() {

@@ -26,7 +26,7 @@ pub(super) struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Takes over what is newer.
+    /// Takes over the parts of another checkpoint that are newer.
     pub(super) fn merge(&mut self, other: Checkpoint) {
         self.ends.merge(&other.ends);
         let commit = |known: &Option<(u64, State)>| known.as_ref().map(|(commit, _)| *commit);

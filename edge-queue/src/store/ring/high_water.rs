@@ -26,7 +26,7 @@ impl HighWaterMarks {
         self.0.get(usize::from(lane)).copied().unwrap_or_default()
     }
 
-    /// Takes over what is further.
+    /// Takes over the marks of another that are further.
     pub(super) fn merge(&mut self, other: &HighWaterMarks) {
         for (end, other) in self.0.iter_mut().zip(other.0) {
             if other.next > end.next {

@@ -35,7 +35,7 @@ pub(super) struct LaneLog {
     pub(super) usual: usize,
     /// Frames of the commit that is being written.
     pub(super) pending: Vec<Placed>,
-    /// Segments begun by it.
+    /// Segments begun by the commit that is being written.
     opened: usize,
     /// Number of those segments that were durable when the held slots were released: their snapshot alone has what
     /// these slots had.

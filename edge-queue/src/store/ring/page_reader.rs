@@ -77,7 +77,7 @@ impl<'a> Pages<'a> {
         self.down.borrow().is_some()
     }
 
-    /// Returns why it stopped answering.
+    /// Returns the error with which the medium stopped answering, if it did.
     pub(super) fn into_error(self) -> Option<io::Error> {
         self.down.into_inner()
     }

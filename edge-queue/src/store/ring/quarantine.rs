@@ -7,7 +7,7 @@ use crate::medium::Dir;
 const FILES_MAX: u32 = 64;
 const BYTES_MAX: u64 = 16 * 1024 * 1024;
 
-/// Counts what was set aside.
+/// Counts of damaged bytes that were set aside, and of their files.
 #[derive(Debug, Default)]
 pub(super) struct Quarantine {
     files: u32,

@@ -42,7 +42,7 @@ struct Index {
 #[derive(Debug)]
 struct Loaded {
     placed: Placed,
-    /// Rows handed out are slices of it.
+    /// Body of the frame; rows handed out are slices of this buffer.
     body: Bytes,
     cursor: Cursor,
     /// Rows below were passed by the cursor.

@@ -95,7 +95,7 @@ pub(super) struct Placed {
 }
 
 impl Placed {
-    /// One past its last page.
+    /// Returns the number of the page behind the frame's last.
     pub(super) fn end(&self) -> u32 {
         self.page.saturating_add(self.head.pages)
     }
@@ -106,7 +106,7 @@ impl Placed {
 pub(super) struct Gap {
     /// Frame counters, first and last.
     pub(super) frames: (u64, u64),
-    /// Sequence numbers they can have held.
+    /// Sequence numbers that the missing frames can have held.
     pub(super) seqs: (Seq, Seq),
     pub(super) rows: u64,
     pub(super) weight: u64,
@@ -114,7 +114,7 @@ pub(super) struct Gap {
     /// missing around them.
     pub(super) rows_before: u64,
     pub(super) weight_before: u64,
-    /// Pages they can have lain on.
+    /// Pages that the missing frames can have lain on.
     pub(super) pages: (u32, u32),
     /// Set when rows and weight are those of these numbers, and not only an upper bound.
     pub(super) exact: bool,

@@ -40,7 +40,7 @@ pub(super) struct Waived {
     /// First and last frame counter.
     pub(super) first: u64,
     pub(super) last: u64,
-    /// The rows they held.
+    /// Rows that these frames held.
     pub(super) rows: u64,
     pub(super) weight: u64,
     /// Rows and weight written to the lane before them.

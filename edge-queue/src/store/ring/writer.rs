@@ -56,7 +56,7 @@ struct Progress {
     /// Page the run starts at.
     run_page: u32,
     closed: bool,
-    /// About how many bytes it has.
+    /// Size of the part in bytes, about.
     size: usize,
 }
 
