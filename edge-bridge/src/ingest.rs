@@ -59,9 +59,9 @@ pub struct Inbound {
     pub payload: Bytes,
     /// Its properties, without those of the connection; empty in 3.1.1.
     pub properties: Properties,
-    /// QoS that it came with.
+    /// QoS that the message came with.
     pub qos: QoS,
-    /// Retain flag that it came with.
+    /// Retain flag that the message came with.
     pub retain: bool,
     /// DUP flag as it came: set, the message may have been received before.
     pub dup: bool,

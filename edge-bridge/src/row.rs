@@ -40,9 +40,9 @@ pub struct Row {
     pub lane: Option<u8>,
     /// Subject of the row; may be empty.
     pub key: Bytes,
-    /// After this age it is not sent any more.
+    /// Age after which the row is not sent any more.
     pub ttl_ms: Option<u64>,
-    /// Readings it stands for, at least 1.
+    /// Readings that the row stands for, at least 1.
     pub weight: u32,
 }
 

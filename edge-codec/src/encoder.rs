@@ -44,7 +44,7 @@ pub struct Encoder<S, W> {
     pub(crate) wire: W,
     header: Header,
     pending: VecDeque<Pending>,
-    /// Sequence number of what is pushed next.
+    /// Sequence number of the reading that is pushed next.
     next_seq: u64,
 }
 
@@ -56,7 +56,7 @@ struct Pending {
 }
 
 impl Pending {
-    /// Sequence numbers up to its own.
+    /// Returns the count of sequence numbers that are used up to and with the reading's own.
     fn span(&self) -> u64 {
         self.skip.saturating_add(1)
     }
@@ -248,7 +248,7 @@ pub trait Wire {
     /// Body that readings and sensors are encoded into.
     type Body: Body;
 
-    /// Refuses what the format cannot carry.
+    /// Refuses a reading that the format cannot carry.
     fn check(&self, reading: &Reading<'_>, sensor: &Sensor<'_>) -> Result<(), EncodeError>;
 
     /// Sees the sensor of every reading that is pushed; `first` if none waits.
@@ -268,7 +268,7 @@ pub trait Wire {
     /// Returns the bytes that a number takes in the list of run lengths, with its separator if it has one.
     fn number_len(number: u64) -> usize;
 
-    /// Length of what [`frame`](Self::frame) makes, without making it.
+    /// Returns the length of a batch that [`frame`](Self::frame) would make.
     fn frame_len(&self, header: &Header, draft: &Draft<Self::Body>) -> usize;
 
     /// Frames the whole batch with its header.
@@ -302,7 +302,7 @@ pub trait Body: Default {
     type Mark: Default;
     /// Returns the present position.
     fn mark(&self) -> Self::Mark;
-    /// Forgets what was added since.
+    /// Takes back what was added since the mark.
     fn undo(&mut self, to: Self::Mark);
 }
 

@@ -95,7 +95,7 @@ pub enum DecodeError {
     Table {
         /// The [`id`](crate::compact::Table::id) of the table that is needed.
         wanted: u64,
-        /// The one that was given.
+        /// The table's id that was given, if any.
         given: Option<u64>,
     },
     /// The crate was built without this format.

@@ -145,7 +145,7 @@ impl Format {
         }
     }
 
-    /// The feature that builds it.
+    /// Returns the feature that builds the format.
     pub(crate) fn feature(self) -> &'static str {
         match self {
             Format::Json => "json",

@@ -57,7 +57,7 @@ impl Runs {
         RunsMark { closed: self.closed.len(), open: self.open, closed_bytes: self.closed_bytes }
     }
 
-    /// Forgets what was added since.
+    /// Takes back what was added since the mark.
     pub(crate) fn undo(&mut self, to: RunsMark) {
         self.closed.truncate(to.closed);
         self.open = to.open;

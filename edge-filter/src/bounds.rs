@@ -76,7 +76,7 @@ pub enum LossBound {
     Readings(u32),
     /// The readings of what is open (a window, a segment), which spans at most this long if a span is given.
     Open {
-        /// Its longest span; `None`: until the value moves.
+        /// Longest span of the open run; `None`: until the value moves.
         span_ms: Option<i64>,
     },
 }

@@ -92,7 +92,7 @@ reasons! {
         SegmentClosed = "segment_closed",
         /// The aggregate of a window (synthetic).
         WindowClosed = "window_closed",
-        /// The one of its group.
+        /// The reading that a sampling stage picked of its group.
         Picked = "picked",
         /// Held until the stop, the change of configuration or the silence.
         Flush = "flush",
@@ -151,7 +151,7 @@ reasons! {
         DuplicateTimestamp = "duplicate_timestamp",
         /// Older than the last reading.
         OutOfOrder = "out_of_order",
-        /// Its window is complete.
+        /// The reading's window is complete already.
         Late = "late",
         /// Further ahead of `now` than `max_future_ms`.
         Future = "future",

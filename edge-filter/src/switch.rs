@@ -38,7 +38,7 @@ pub enum SwitchBadInput {
     Off,
     /// The output is on at once.
     On,
-    /// Stays as it is.
+    /// The switch stays as it is.
     Hold,
 }
 
@@ -100,7 +100,7 @@ impl HysteresisSwitch {
         self
     }
 
-    /// Judges a reading; whether it is on now.
+    /// Judges a reading; returns whether the switch is on.
     pub fn check(
         &self,
         state: &mut HysteresisSwitchState,

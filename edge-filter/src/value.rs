@@ -156,7 +156,7 @@ pub(crate) struct Tolerance {
 }
 
 impl Tolerance {
-    /// Any change exceeds it.
+    /// Tolerance that any change exceeds.
     pub(crate) const ZERO: Self = Tolerance { float: 0.0, integer: 0 };
 
     /// `width` is finite and not negative.

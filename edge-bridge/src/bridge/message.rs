@@ -29,7 +29,7 @@ pub(super) struct Message {
     pub(super) is_overdue: bool,
     /// Its topic was refused when it was sent, or this message before.
     pub(super) is_attempt: bool,
-    /// Its rows came from the parked ones.
+    /// Set if the message's rows came from the parked ones.
     pub(super) swept: bool,
 }
 
@@ -52,7 +52,7 @@ impl Message {
         }
     }
 
-    /// Bytes that it takes of the window.
+    /// Returns the bytes of the window that the message takes.
     pub(super) fn window_bytes(&self) -> u64 {
         if self.is_overdue { 0 } else { self.bytes }
     }

@@ -178,7 +178,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
         self.turn(now);
     }
 
-    /// The clock reached [`next_deadline`](Self::next_deadline). Earlier it does nothing.
+    /// Takes note that the clock reached [`next_deadline`](Self::next_deadline). Earlier the call does nothing.
     pub fn handle_timeout(&mut self, now: Now) {
         match &mut self.phase {
             Phase::Waiting { until_ms } if *until_ms <= now.up_ms => self.dial(),
@@ -287,7 +287,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
         }
     }
 
-    /// Moves what can be moved, after whatever happened.
+    /// Does what has become possible after an input: dials, sends, parks, tells.
     fn turn(&mut self, now: Now) {
         self.work_by_hand(now);
         let Phase::Up(connection) = &mut self.phase else {

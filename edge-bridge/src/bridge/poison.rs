@@ -52,7 +52,7 @@ pub(super) struct Poison {
 struct Known {
     /// Time of the next attempt, in milliseconds of `Now::up_ms`.
     due_ms: u64,
-    /// Times that it was parked.
+    /// Times that the row was parked.
     times: u32,
     /// Position in the order in which rows were parked last.
     order: u64,
@@ -67,7 +67,7 @@ struct Known {
 pub(super) enum Blame {
     /// Nothing is certain yet.
     None,
-    /// The only one on its way is poison.
+    /// The only message on its way is poison.
     Alone,
 }
 

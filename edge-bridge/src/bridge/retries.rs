@@ -8,7 +8,7 @@ use crate::wire::ReasonCode;
 
 /// Upper bound of the kept messages.
 const MESSAGES_MAX: usize = 64;
-/// Their bytes at most.
+/// Upper bound of the kept messages' bytes.
 const BYTES_MAX: u64 = 1 << 20;
 /// Refusals of one message before it is parked: the last waits about half a minute.
 const REFUSALS_MAX: u32 = 6;

@@ -67,9 +67,9 @@ impl Leased {
 /// Ways out of a spool that are no delivery. A refusal by the hub is none of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Settled {
-    /// Its time to live is over.
+    /// The row's time to live is over.
     Expired,
-    /// A person dropped it.
+    /// A person dropped the row.
     Discarded,
 }
 
@@ -77,7 +77,7 @@ pub enum Settled {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub struct ParkedCount {
-    /// Topic of its message.
+    /// Topic of the row's message.
     pub topic: Utf8,
     /// `true`: the message was refused for itself, which says nothing of its topic.
     pub is_apart: bool,
@@ -98,7 +98,7 @@ pub struct Left {
     pub count: ParkedCount,
     /// Number of parked rows.
     pub rows: u64,
-    /// Messages that they stand for.
+    /// Messages that these rows stand for.
     pub weight: u64,
 }
 
@@ -194,7 +194,7 @@ pub trait Spool {
         Vec::new()
     }
 
-    /// Reason why they cannot be parked, in words.
+    /// Returns the reason why rows cannot be parked, in words.
     fn in_place_reason(&self) -> Option<String> {
         None
     }

@@ -43,7 +43,7 @@ pub struct Stats {
     pub expired: u64,
     /// Messages without an answer now.
     pub unacknowledged: usize,
-    /// Rows that wait behind them.
+    /// Rows that wait behind the unacknowledged ones.
     pub waiting: u64,
     /// The window's limit in bytes.
     pub window_bytes: u64,
@@ -101,7 +101,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
         self.stats.link
     }
 
-    /// Takes down what is true now.
+    /// Updates the numbers.
     pub(super) fn note(&mut self) {
         self.stats.unacknowledged = self.uplink.unacknowledged();
         self.stats.waiting = self.spool.waiting();

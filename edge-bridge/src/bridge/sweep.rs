@@ -124,7 +124,7 @@ impl Sweep {
         self.waits_until_ms = None;
     }
 
-    /// Begins to pass what is parked.
+    /// Begins a sweep over the parked rows.
     pub(super) fn begin(&mut self, spool: &mut impl Spool) {
         self.end_wait();
         spool.scan_parked();
@@ -209,7 +209,7 @@ impl Sweep {
         out
     }
 
-    /// The row is on its way into a message.
+    /// Takes note that a leased row is on its way into a message.
     pub(super) fn on_row(&mut self, id: LeaseId, topic: Utf8) {
         self.rows.insert(id, topic);
     }

@@ -38,7 +38,7 @@ pub enum UplinkEvent {
         count: ByHandCount,
         /// Set if the messages were dropped, durably unless `left_out` says otherwise; else they were copied.
         dropped: bool,
-        /// Reason for which this is not all of it.
+        /// Reason for which some messages were left out.
         left_out: Option<LeftOut>,
     },
     /// The hub takes no retained messages: they are published without the flag. Once per connection.
@@ -58,7 +58,7 @@ pub struct ByHandCount {
 }
 
 impl ByHandCount {
-    /// Counts one more, with so many readings.
+    /// Counts one more message, with this number of readings.
     pub fn add(&mut self, readings: u64) {
         self.messages += 1;
         self.readings += readings;

@@ -25,9 +25,9 @@ pub(super) struct Entry {
 pub(super) enum Until {
     /// The receipt is resolved.
     Resolved(Ticket),
-    /// The receipt, and all before it, are resolved.
+    /// The answer waits until the receipt, and all before it, are resolved.
     Withheld(Ticket),
-    /// All receipts before it are resolved.
+    /// The answer waits until all receipts before the barrier are resolved.
     Passed(Barrier),
     Now(ReasonCode),
 }

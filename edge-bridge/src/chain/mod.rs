@@ -111,7 +111,7 @@ impl Chain {
         ticket
     }
 
-    /// A message was absorbed: it is released by itself.
+    /// Notes a message that was absorbed: no receipt of its own is waited for.
     pub fn absorb(&mut self, now_ms: u64, connection: ConnectionId, ack: Option<AckHandle>, bytes: usize) {
         let barrier = self.wake_behind(connection, ack);
         self.enter(now_ms, connection, ack, bytes, Until::Passed(barrier));

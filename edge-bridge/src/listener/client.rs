@@ -20,7 +20,7 @@ pub(super) struct Client {
     pub(super) resume: Resume,
     /// Memory of the session in `resume`.
     pub(super) resume_memory: Memory,
-    /// Memory of its filters, in bytes.
+    /// Memory of the client's filters, in bytes.
     pub(super) filter_bytes: usize,
     pub(super) waiting: OfflineQueue,
     /// Bytes of `waiting` as [`Holdings`](super::holdings::Holdings) knows them.
@@ -35,7 +35,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// Nothing waits for it, and it has no will.
+    /// Returns whether nothing waits for the client and it has no will.
     fn is_idle(&self) -> bool {
         self.waiting.len() == 0 && self.resume.in_flight().is_empty() && self.will.is_none()
     }
@@ -55,7 +55,7 @@ pub(super) struct PendingWill {
     /// Time to publish it; `None` while the client is connected.
     pub(super) due_ms: Option<u64>,
     pub(super) version: crate::wire::Version,
-    /// Address of the connection that left it.
+    /// Address of the connection that left the will.
     pub(super) peer: Option<SocketAddr>,
 }
 

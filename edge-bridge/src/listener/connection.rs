@@ -30,7 +30,7 @@ pub(super) struct Connection {
     pub(super) touched: bool,
     /// Time of the last bytes.
     pub(super) heard_ms: u64,
-    /// The peer closed it while it was not read.
+    /// Set when the peer closed the connection while it was not read.
     pub(super) gone: bool,
     /// The end that its unread DISCONNECT announces, if it is gone.
     pub(super) farewell: Option<session::Closed>,

@@ -39,7 +39,7 @@ impl<I: Ingest> Listener<I> {
         }
     }
 
-    /// Counts it; says it once per connection.
+    /// Counts a refused topic, and tells of it once per connection.
     pub(super) fn note_refused_topic(
         &mut self,
         id: ConnectionId,

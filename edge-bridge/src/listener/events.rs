@@ -83,18 +83,18 @@ pub enum Event {
     Connected {
         /// Connection of the client.
         connection: ConnectionId,
-        /// Its identifier, also if it was given one.
+        /// Client identifier, also one that was given here.
         client: Utf8,
         /// MQTT version of the client.
         version: Version,
-        /// True if its session goes on.
+        /// True if the client's session goes on.
         session_present: bool,
     },
     /// A client was not taken in.
     Refused {
         /// Connection of the client.
         connection: ConnectionId,
-        /// The identifier that it gave.
+        /// Client identifier that the CONNECT gave.
         client: Utf8,
         /// The reason that it was told; a 3.1.1 client got the nearest return code.
         reason: ReasonCode,
@@ -118,7 +118,7 @@ pub enum Event {
         client: Utf8,
         /// The topic; shown to people, it needs to be escaped.
         topic: Utf8,
-        /// The rule that it breaks.
+        /// The rule that the topic breaks.
         error: TopicError,
     },
     /// A message at QoS 0 was not ingested because the queue was full: the first one of this connection within an hour.
@@ -132,7 +132,7 @@ pub enum Event {
     Disconnected {
         /// Connection that ended.
         connection: ConnectionId,
-        /// Its client; `None` before one was taken in.
+        /// Client of the connection; `None` before one was taken in.
         client: Option<Utf8>,
         /// Cause of the end.
         why: Closed,
@@ -141,7 +141,7 @@ pub enum Event {
     SessionEnded {
         /// Identifier of the client.
         client: Utf8,
-        /// Number of messages that waited for it.
+        /// Number of messages that waited for the client.
         dropped: usize,
     },
 }

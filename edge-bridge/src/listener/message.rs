@@ -15,7 +15,7 @@ pub(super) struct Message {
 }
 
 impl Message {
-    /// Copies what is worth keeping of `publish`.
+    /// Makes a message of the parts of `publish` that outlive its connection.
     pub(super) fn new(now_ms: u64, publish: &Publish, shared: &Shared) -> Self {
         let (properties, ttl_ms) = publish.properties.handed_on();
         let publish = Publish {

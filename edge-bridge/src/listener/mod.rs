@@ -169,7 +169,7 @@ impl<I: Ingest> Listener<I> {
         }
     }
 
-    /// The clock reached [`next_deadline`](Self::next_deadline). Earlier it does nothing.
+    /// Takes note that the clock reached [`next_deadline`](Self::next_deadline). Earlier the call does nothing.
     pub fn handle_timeout(&mut self, now: Now) {
         while let Some(due) = self.deadlines.pop_due(now.up_ms) {
             match due {

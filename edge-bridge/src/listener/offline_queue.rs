@@ -12,7 +12,7 @@ const PLACES_MIN: usize = 16;
 #[derive(Debug)]
 pub(super) struct Delivery {
     pub(super) message: Message,
-    /// The application's message that it is a copy of.
+    /// The application's message of which this is a copy.
     pub(super) origin: Option<PublishId>,
 }
 

@@ -45,7 +45,7 @@ impl Retained {
         of_filter.map(|(_, message)| message).filter(|m| !m.is_expired(now_ms)).cloned().collect()
     }
 
-    /// Makes room: what expired goes.
+    /// Removes expired messages, to make room.
     pub(super) fn expire(&mut self, now_ms: u64) {
         let bytes = &mut self.bytes;
         self.messages.retain(|_, message| {

@@ -51,7 +51,7 @@ impl Unwritten {
         self.bytes
     }
 
-    /// Memory that they take.
+    /// Returns the memory of the unwritten bytes.
     pub(super) fn memory(&self) -> Memory {
         self.memory
     }

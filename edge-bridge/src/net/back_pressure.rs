@@ -12,7 +12,7 @@ const PAUSE_MS: u64 = 1_000;
 #[derive(Debug)]
 struct Full {
     inbox: Arc<Inbox>,
-    /// Set when it is first looked at.
+    /// End of the pause; set when it is first looked at.
     until_ms: Option<u64>,
 }
 

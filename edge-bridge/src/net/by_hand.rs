@@ -16,7 +16,7 @@ pub enum ByHandError {
     Filter {
         /// The filter that was given.
         filter: String,
-        /// The rule that it breaks.
+        /// The rule that the filter breaks.
         error: TopicError,
     },
     /// One at a time drops or copies.
@@ -79,7 +79,7 @@ pub(super) struct Hand {
 }
 
 impl Hand {
-    /// Answers nobody's question: whoever asked may be gone.
+    /// Puts a person's question or order to the core. Whoever asked may be gone by the time of the answer.
     pub(super) fn ask<S: Spool, P: Pack>(&mut self, now: Now, core: &mut Core<S, P>, ask: Ask) {
         match ask {
             Ask::List(reply) => drop(reply.send(core.parked(now))),

@@ -15,9 +15,9 @@ use super::tls::{TlsError, certificates, roots};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CertificateProblem {
-    /// Its time is over.
+    /// The certificate has expired.
     Expired,
-    /// Its time has not begun.
+    /// The certificate is not valid yet.
     NotYetValid,
     /// None of the authorities has signed the certificate, by way of those behind it in the file. A hub may trust others for its clients than those
     /// that signed its own certificate.

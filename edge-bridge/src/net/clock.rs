@@ -1,4 +1,4 @@
-//! The one place where the time comes from.
+//! Clock of the shell: the one place where the crate asks for the time.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -23,7 +23,7 @@ pub struct Command {
 }
 
 impl Command {
-    /// Its topic, after the `in` rules.
+    /// Returns the topic of the message, after the `in` rules.
     pub fn topic(&self) -> &str {
         &self.publish.topic
     }

@@ -42,7 +42,7 @@ pub(super) struct Driver<S, P> {
     pub(super) dialing: Option<Dialing>,
     pub(super) log: EventLog,
     pub(super) hand: Hand,
-    /// A task of the spool, which ends after it.
+    /// Task of the spool, which ends after the driver.
     pub(super) beside: Option<JoinHandle<()>>,
 }
 
@@ -171,7 +171,7 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
         }
     }
 
-    /// Does what the core wants.
+    /// Carries out the outputs of the core.
     async fn perform(&mut self) {
         loop {
             self.put_out().await;

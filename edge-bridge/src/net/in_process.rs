@@ -43,7 +43,7 @@ pub enum PublishError {
     Topic {
         /// The topic that was given.
         topic: String,
-        /// The rule that it breaks.
+        /// The rule that the topic breaks.
         error: TopicError,
     },
     /// The spool is full and its policy is to refuse.

@@ -32,7 +32,7 @@ pub(super) struct Entry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Put {
     Taken,
-    /// Taken, and the queue is full by it.
+    /// The message was taken, and fills the queue.
     Filled,
     /// There was no room: the message is missed, if it is one that comes again.
     Missed,
@@ -54,7 +54,7 @@ struct State {
     /// Set from the moment when the queue is full until it is half full.
     full: bool,
     waker: Option<Waker>,
-    /// The application has dropped its end.
+    /// Set once the application has dropped its end.
     closed: bool,
     /// The link has ended: nothing more comes.
     ended: bool,
@@ -134,7 +134,7 @@ impl Inbox {
         state.full && !state.closed
     }
 
-    /// The connection is gone: what was missed comes again.
+    /// Forgets missed messages, since the connection is gone and they come again.
     pub(super) fn forget_missed(&self) {
         self.state().missed = false;
     }

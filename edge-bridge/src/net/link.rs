@@ -30,7 +30,7 @@ pub enum SubscribeError {
     Filter {
         /// The filter that was given.
         filter: String,
-        /// The rule that it breaks.
+        /// The rule that the filter breaks.
         error: TopicError,
     },
     /// The link was closed.

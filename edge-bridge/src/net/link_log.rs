@@ -12,7 +12,7 @@ const CAUSES_MAX: usize = 16;
 pub(super) struct LinkLog {
     /// The reason why there is no connection, as last given.
     cause: Option<String>,
-    /// Per cause the time of its last line.
+    /// Time of the last line of each cause.
     said_ms: HashMap<String, u64>,
     /// Per event that may come with every connection the time of its last line.
     events_ms: HashMap<&'static str, u64>,

@@ -20,7 +20,7 @@ pub(super) struct PasswordSource {
     read: Arc<Read>,
     /// A read has not returned yet: no second thread waits beside it.
     is_reading: Arc<AtomicBool>,
-    /// The log says that it cannot be read.
+    /// Set once the log says that the file cannot be read.
     is_failing: Arc<AtomicBool>,
 }
 

@@ -250,7 +250,7 @@ impl Row {
     }
 }
 
-/// Its size, as the queue's limits count it.
+/// Returns the size of a leased row, as the queue's limits count it.
 fn size(lease: &Lease) -> u64 {
     (lease.payload().len() + lease.meta().len() + lease.key().len()) as u64 + ROW_OVERHEAD_BYTES
 }

@@ -43,13 +43,13 @@ pub enum TlsError {
         /// Error of reading the file.
         source: pem::Error,
     },
-    /// A file without what it should hold.
+    /// The file holds no certificate.
     #[error("{}: no certificate in it", .0.display())]
     NoCertificate(PathBuf),
     /// rustls refuses what was read.
     #[error("{}: {}", path.display(), words(source))]
     Refused {
-        /// The file it came from.
+        /// File that rustls refuses.
         path: PathBuf,
         /// The error of rustls.
         source: rustls::Error,

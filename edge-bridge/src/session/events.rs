@@ -17,7 +17,7 @@ pub enum Input<'a> {
     Bytes(&'a mut BytesMut),
     /// The system took bytes of [`Output::Transmit`]. Optional: a caller that never says so is taken to write everything at once.
     Written {
-        /// Number of bytes that it took.
+        /// Number of bytes that the system took.
         bytes: u64,
         /// Set if the system had no room before, which proves that earlier bytes have left.
         waited: bool,

@@ -99,13 +99,13 @@ impl ClientConfig {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ServerLimits {
-    /// QoS 1 messages it takes unacknowledged.
+    /// QoS 1 messages that the server takes unacknowledged.
     pub receive_maximum: u16,
-    /// The highest QoS it takes.
+    /// Highest QoS that the server takes.
     pub maximum_qos: QoS,
-    /// True if it takes retained messages.
+    /// True if the server takes retained messages.
     pub retain_available: bool,
-    /// The largest packet it takes, in bytes.
+    /// Largest packet that the server takes, in bytes.
     pub maximum_packet_size: u32,
     /// Topic aliases that the server takes.
     pub topic_alias_maximum: u16,
@@ -115,9 +115,9 @@ pub struct ServerLimits {
     pub session_expiry_s: u32,
     /// The name it gave to a client that came without.
     pub assigned_client_id: Option<Utf8>,
-    /// True if it takes `+` and `#`.
+    /// True if the server takes `+` and `#`.
     pub wildcard_subscription_available: bool,
-    /// True if it takes `$share/…`.
+    /// True if the server takes `$share/…`.
     pub shared_subscription_available: bool,
 }
 

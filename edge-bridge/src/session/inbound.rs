@@ -31,7 +31,7 @@ pub(super) struct Answer {
 /// Treatment of a received PUBLISH.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Arrival {
-    /// New: hand it on.
+    /// A new message, to be handed on.
     New(AckHandle),
     /// The same message again on the same connection, before its acknowledgement (older 3.1.1 clients do it on a timer): the PUBACK
     /// of the first answers both.
@@ -122,7 +122,7 @@ impl Inbound {
         known
     }
 
-    /// Memory of what is not acknowledged, in bytes, about.
+    /// Returns the memory of unacknowledged messages, in bytes, about.
     pub(super) fn bytes(&self) -> usize {
         self.pending.len() * PENDING_BYTES
     }

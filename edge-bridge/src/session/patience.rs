@@ -31,7 +31,7 @@ impl Session {
         }
     }
 
-    /// The clock reached [`next_deadline`](Self::next_deadline). Earlier it does nothing.
+    /// Takes note that the clock reached [`next_deadline`](Self::next_deadline). Earlier the call does nothing.
     pub fn handle_timeout(&mut self, now_ms: u64) {
         while let Some(timer) = self.timers.pop_due(now_ms) {
             match timer {

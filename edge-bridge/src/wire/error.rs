@@ -96,7 +96,7 @@ pub enum DecodeErrorKind {
     TooManyEntries {
         /// Type of the packet.
         packet: PacketType,
-        /// Limit of their number.
+        /// Most entries that are allowed.
         limit: u16,
     },
     /// The first packet of a connection is a CONNECT (\[MQTT-3.1.0-1\]).

@@ -45,7 +45,7 @@ pub enum Packet {
 }
 
 impl Packet {
-    /// Returns which of the fifteen it is.
+    /// Returns the type of the packet.
     pub const fn packet_type(&self) -> PacketType {
         match self {
             Self::Connect(_) => PacketType::Connect,

@@ -55,9 +55,9 @@ pub enum RetainHandling {
     /// Send retained messages (the behaviour of 3.1.1).
     #[default]
     Send = 0,
-    /// Send them only if the subscription did not exist.
+    /// Retained messages are sent only if the subscription did not exist.
     SendIfNew = 1,
-    /// Do not send them.
+    /// Retained messages are not sent.
     DoNotSend = 2,
 }
 

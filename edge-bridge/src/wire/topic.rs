@@ -14,7 +14,7 @@ pub enum TopicError {
     /// \[MQTT-4.7.3-3\], or over [`Limits::max_topic_len`](super::Limits::max_topic_len).
     #[error("{len} bytes, the limit is {limit}")]
     TooLong {
-        /// Its length in bytes.
+        /// Length of the topic or filter in bytes.
         len: usize,
         /// Limit of the length.
         limit: u16,
@@ -33,7 +33,7 @@ pub enum TopicError {
     Discouraged {
         /// Code point of the character.
         code: u32,
-        /// Its place in bytes.
+        /// Position of the character in bytes.
         at: usize,
     },
     /// The server keeps it for its own messages, see [`Config::own_topics`](crate::listener::Config::own_topics).

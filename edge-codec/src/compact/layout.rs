@@ -33,7 +33,7 @@ pub(super) fn turns_pay(columns: usize, instants: usize) -> bool {
     columns.saturating_mul(instants) >= 64
 }
 
-/// Fills up what is smaller.
+/// Fills a message that has fewer than `least` bytes up with padding.
 pub(super) fn pad(out: &mut Vec<u8>, least: usize) {
     if out.len() < least {
         let missing = (least - out.len()).saturating_sub(2);

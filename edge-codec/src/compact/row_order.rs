@@ -288,7 +288,7 @@ mod tests {
         Span { clock, skip, cut }
     }
 
-    /// Returns what the recipe says, by sorting.
+    /// Returns the order of readings as docs/codec-formats.md defines it, by sorting.
     fn model(clocks: &[&[i64]], spans: &[Span]) -> Vec<u32> {
         let mut rows = Vec::new();
         for (column, span) in (0..).zip(spans) {

@@ -4,7 +4,7 @@ use super::stream::bits::{BitReader, bit_len, unzigzag, zigzag};
 use super::stream::op_buffer::OpBuffer;
 use super::table::Table;
 
-/// Each is mostly one more than the one before.
+/// Coder of positions as differences to the expected one: each is mostly one more than the one before.
 pub(super) struct SensorPositions {
     expected: i64,
     low: u32,

@@ -134,7 +134,7 @@ impl FieldMap {
         self
     }
 
-    /// Returns what the field at `path` is.
+    /// Returns the role of the field at `path`.
     pub(super) fn role(&self, path: &[&str]) -> Option<Role> {
         ALL.into_iter().zip(&self.paths).find(|(_, p)| !path.is_empty() && *p == path).map(|(role, _)| role)
     }

@@ -32,7 +32,7 @@ pub(crate) fn head_without_version(header: &Header) -> Vec<u8> {
     Head { version: 0, ..to_head(header, 0) }.encode_to_vec()
 }
 
-/// The header of such a message.
+/// Reads the header of a message without a version.
 #[cfg(feature = "compact")]
 pub(crate) fn read_without_version(input: &[u8]) -> Result<Header, DecodeError> {
     let head = Head::decode(input).map_err(|e| refused(0, &e))?;

@@ -92,7 +92,7 @@ fn is_name(name: &str) -> bool {
 
 /// Abstracts over the two encoders.
 pub trait SenmlWire: Wire {
-    /// Returns what they have in common.
+    /// Returns the state that encoders of both forms have in common.
     fn pack(&mut self) -> &mut Pack;
 }
 

@@ -105,7 +105,7 @@ impl LimitAlarmState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AlarmCommand {
-    /// Seen; quotes the occurrence from its transition.
+    /// Acknowledges the alarm; quotes the occurrence by its transition.
     Acknowledge {
         /// The transition id of the occurrence.
         transition: u64,

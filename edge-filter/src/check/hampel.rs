@@ -66,7 +66,7 @@ impl HampelState {
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct HampelVerdict {
-    /// True if it is one.
+    /// True if the reading is an outlier.
     pub outlier: bool,
     /// The median of its window: what may stand in its place.
     pub median: f64,

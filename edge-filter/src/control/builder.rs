@@ -77,7 +77,7 @@ impl ControlBuilder {
         Ok(self)
     }
 
-    /// Adds an input; its number.
+    /// Adds an input; returns its number.
     ///
     /// # Errors
     /// If there is one of that name.
@@ -86,7 +86,7 @@ impl ControlBuilder {
         self.inputs.add(spec)
     }
 
-    /// Adds an output; its number.
+    /// Adds an output; returns its number.
     ///
     /// # Errors
     /// If there is one of that name, or its law refers to an input that there is not.

@@ -109,9 +109,9 @@ pub enum CommandError {
     Unknown,
     /// The output's law has no such thing, or the value is no number.
     NotFor,
-    /// The interlock refused it.
+    /// The interlock refused the command.
     Interlock(InterlockError),
-    /// The alarm refused it.
+    /// The alarm refused the command.
     Alarm(AlarmCommandError),
 }
 

@@ -44,11 +44,11 @@ pub enum Cause {
     /// The output was never scanned: safe.
     #[default]
     Cold,
-    /// Its law gives the value.
+    /// The output's law gives the value.
     Running,
     /// A person gives the value.
     Manual,
-    /// An interlock holds it safe.
+    /// An interlock holds the output safe.
     Interlock,
     /// An input that is bad, stale or missing: safe, unless it holds.
     BadInput,

@@ -31,13 +31,13 @@ struct Cell<const N: usize> {
     words: [AtomicU64; N],
 }
 
-/// The one who writes a [`latest`] cell.
+/// Writing end of a [`latest`] cell, of which there is one.
 #[derive(Debug)]
 pub struct Writer<const N: usize> {
     cell: Arc<Cell<N>>,
 }
 
-/// One who reads it.
+/// Reading end of a [`latest`] cell.
 #[derive(Clone, Debug)]
 pub struct Reader<const N: usize> {
     cell: Arc<Cell<N>>,

@@ -75,7 +75,7 @@ struct Arrived {
 }
 
 impl Inputs {
-    /// Adds an input; its number, from 0.
+    /// Adds an input; returns its number, from 0.
     ///
     /// # Errors
     /// If there is one of that name.

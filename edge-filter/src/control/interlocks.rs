@@ -47,7 +47,7 @@ impl Interlocks {
         }
     }
 
-    /// Says of each output whether it is tripped.
+    /// Scans all interlocks; tells for each output whether it is tripped.
     pub(super) fn scan(
         &mut self,
         inputs: &Inputs,

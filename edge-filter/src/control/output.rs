@@ -180,7 +180,7 @@ impl Output {
         self.spec.safe
     }
 
-    /// Returns what the actuator should be at; always finite.
+    /// Returns the value that the actuator should have; always finite.
     #[must_use]
     pub fn value(&self) -> f64 {
         self.value
@@ -192,7 +192,7 @@ impl Output {
         self.cause
     }
 
-    /// Returns what is kept over a restart.
+    /// Returns the part of the state that is kept over a restart.
     pub(super) fn state(&self) -> OutputState {
         let Output { value, mode, pid, switch, .. } = self;
         let setpoint = self.configured.zip(self.setpoint());

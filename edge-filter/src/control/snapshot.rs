@@ -41,7 +41,7 @@ impl<S> Kept<S> {
 }
 
 impl Controller {
-    /// Returns what is to be kept over a restart.
+    /// Returns the state that is to be kept over a restart.
     #[must_use]
     pub fn snapshot(&self) -> ControlSnapshot {
         ControlSnapshot {

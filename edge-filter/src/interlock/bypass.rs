@@ -7,7 +7,7 @@
 pub(super) struct Bypass {
     since_now: i64,
     for_ms: i64,
-    /// Somebody ended it before its time.
+    /// Set when somebody ended the bypass before its time.
     #[cfg_attr(feature = "config", serde(default))]
     ended: bool,
 }
@@ -17,7 +17,7 @@ impl Bypass {
         Bypass { since_now, for_ms, ended: false }
     }
 
-    /// A clock that was set back ends it.
+    /// Returns whether the bypass still holds. A clock that was set back ends it.
     pub(super) fn holds(self, now_ms: i64) -> bool {
         let in_time = now_ms >= self.since_now && now_ms.saturating_sub(self.since_now) < self.for_ms;
         in_time && !self.ended

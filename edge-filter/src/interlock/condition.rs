@@ -24,15 +24,15 @@ pub enum Condition {
         /// The test that demands a trip.
         test: Test,
     },
-    /// All of them demand it; at least one.
+    /// All of the conditions demand a trip; there is at least one.
     All(Vec<Condition>),
-    /// One of them demands it; at least one.
+    /// One of the conditions demands a trip; there is at least one.
     Any(Vec<Condition>),
     /// The inner condition does not hold.
     Not(Box<Condition>),
     /// At least `k` of the conditions demand a trip: 2oo3 is `k = 2` of three.
     AtLeast {
-        /// 1 to the number of them.
+        /// Number of conditions that are enough: from 1 to all.
         k: usize,
         /// Conditions of the channels.
         of: Vec<Condition>,

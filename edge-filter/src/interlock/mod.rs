@@ -110,7 +110,7 @@ pub struct InterlockStatus {
     pub tripped: bool,
     /// True if an input of the condition is not good.
     pub degraded: bool,
-    /// True if it is energised by a bypass alone.
+    /// True if the outputs are energised by a bypass alone.
     pub bypassed: bool,
 }
 
@@ -120,7 +120,7 @@ pub struct InterlockStatus {
 pub enum InterlockError {
     /// The condition still demands a trip, or cannot tell.
     NotHealthy {
-        /// Vote of its condition.
+        /// Vote of the interlock's condition.
         demand: Vote,
     },
     /// The interlock may not be bypassed for such a time.
@@ -132,7 +132,7 @@ pub enum InterlockError {
     BypassSpent {
         /// The longest time of all together, until the interlock went as long without one.
         max_ms: i64,
-        /// Time that is left of it.
+        /// Time that is left for bypasses.
         left_ms: i64,
     },
 }

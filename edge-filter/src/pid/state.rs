@@ -60,7 +60,7 @@ impl PidState {
         self.output
     }
 
-    /// Returns where it came from.
+    /// Returns the source of the output.
     #[must_use]
     pub fn status(&self) -> PidStatus {
         self.status
@@ -90,7 +90,7 @@ impl PidState {
         self.forced_manual
     }
 
-    /// The output is elsewhere while it waits.
+    /// Sets the output that somebody else has while the controller waits.
     pub(crate) fn rest_at(&mut self, output: f64) {
         self.output = Some(output);
     }

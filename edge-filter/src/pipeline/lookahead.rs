@@ -53,7 +53,7 @@ pub(super) enum Fate {
 as_number!(Fate { GoesOn, Spike, Outlier });
 
 impl Fate {
-    /// Returns why it is dropped, if it is.
+    /// Returns why the reading is dropped, if it is.
     pub(super) fn dropped(self) -> Option<DropReason> {
         match self {
             Fate::GoesOn => None,
@@ -95,20 +95,21 @@ impl Lookahead {
         }
     }
 
-    /// The first in line, if its verdicts are in.
+    /// Takes the first reading in line, if its verdicts are in.
     pub(super) fn next(&self, state: &mut LookaheadState) -> Option<Waiting> {
         (state.line.len() > self.delay()).then(|| state.line.pop_front())?
     }
 }
 
 impl LookaheadState {
-    /// The first in line, judged or not: nobody is waited for any longer. What comes next has no neighbour before it.
+    /// Takes the first reading in line, judged or not, since no later one is waited for. The next reading has no
+    /// neighbour before it.
     pub(super) fn give_up(&mut self) -> Option<Waiting> {
         self.spike = SpikeState::default();
         self.line.pop_front()
     }
 
-    /// Forgets the past: a gap, a clock that was set. Nobody may be in line.
+    /// Forgets the past after a gap or a set clock. No reading may be in line.
     pub(super) fn restart(&mut self) {
         self.hampel.restart();
     }
@@ -127,7 +128,7 @@ impl LookaheadState {
         line && self.hampel.is_sound()
     }
 
-    /// The one so many before the last in line.
+    /// Returns the reading that stands `readings` before the last in line.
     fn before(&mut self, readings: usize) -> Option<&mut Waiting> {
         let place = self.line.len().checked_sub(readings + 1)?;
         self.line.get_mut(place)

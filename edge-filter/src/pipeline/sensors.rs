@@ -12,7 +12,7 @@ use crate::Emit;
 #[cfg_attr(feature = "config", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum OverLimit {
-    /// Their readings pass unfiltered and are counted.
+    /// Readings of further sensors pass unfiltered and are counted.
     #[default]
     Pass,
     /// A sensor that was not seen for the longest time, or nearly so, is forgotten for each new one: what it held is

@@ -71,12 +71,12 @@ impl Slot {
         }
     }
 
-    /// The place of its rule.
+    /// Returns the place of the sensor's rule.
     pub(super) fn rule(&self) -> Option<usize> {
         usize::from(self.rule).checked_sub(1)
     }
 
-    /// The place of its alarm.
+    /// Returns the place of the sensor's alarm.
     pub(super) fn alarm(&self) -> Option<u32> {
         self.alarm.checked_sub(1)
     }

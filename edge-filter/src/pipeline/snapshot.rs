@@ -52,7 +52,7 @@ pub(super) struct SensorSnapshot {
 as_array!(SensorSnapshot { name, slot, alarm });
 
 impl Snapshot {
-    /// Returns how many sensors it holds.
+    /// Returns the number of sensors in the snapshot.
     #[must_use]
     pub fn len(&self) -> usize {
         self.sensors.len()

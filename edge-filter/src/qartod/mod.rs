@@ -27,7 +27,7 @@ struct Thresholds {
 }
 
 impl Thresholds {
-    /// Each with its name.
+    /// Checks the thresholds, each with the name of its parameter.
     fn new(
         suspect: (&'static str, Option<f64>),
         fail: (&'static str, Option<f64>),

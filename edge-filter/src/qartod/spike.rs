@@ -9,7 +9,7 @@ use crate::{Cost, LossBound, ParamError};
 #[cfg_attr(feature = "config", serde(rename_all = "snake_case"))]
 #[allow(clippy::exhaustive_enums, reason = "the methods of the standard")]
 pub enum SpikeMethod {
-    /// Its distance from the mean of the two.
+    /// Distance of the value from the mean of its two neighbours.
     #[default]
     Average,
     /// The smaller of its two distances, if it is above both or below both; otherwise 0.

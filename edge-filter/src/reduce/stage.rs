@@ -84,7 +84,7 @@ pub trait Stage: Cost + fmt::Debug + Send + Sync {
         None
     }
 
-    /// Does what is due at `now_ms`.
+    /// Emits or drops what the clock makes due at `now_ms`.
     fn tick(&mut self, _now_ms: i64, _out: &mut dyn FnMut(Settlement)) {}
 
     /// The state of the sensor for a clean restart; empty for a stage that begins cold.
@@ -181,7 +181,7 @@ impl<'de> serde::Deserialize<'de> for OwnStage {
     }
 }
 
-/// A saved state without its stage.
+/// Stage that stands for a saved state whose own stage is gone.
 struct Unknown;
 
 impl Cost for Unknown {}

@@ -10,9 +10,9 @@ use crate::Quality;
 pub struct WindowResult {
     /// The window's first instant; the time of the result.
     pub start: i64,
-    /// Its end, which is not part of it.
+    /// The window's end, which is not part of it.
     pub end: i64,
-    /// Readings in it, good or not.
+    /// Readings in the window, good or not.
     pub readings: u64,
     /// The quality of the aggregates.
     pub quality: Quality,

@@ -19,9 +19,9 @@ pub(in crate::net) struct Envelope {
     pub(in crate::net) identity: Identity,
     /// Age at parking, in milliseconds.
     pub(in crate::net) age_ms: u64,
-    /// Its own time to live from acceptance, in milliseconds.
+    /// The row's own time to live from acceptance, in milliseconds.
     pub(in crate::net) ttl_ms: Option<u64>,
-    /// The hub's reason for not taking it.
+    /// The hub's reason for not taking the row.
     pub(in crate::net) why: ReasonCode,
     /// 0, or raised when the row was moved among the parked ones: see [`super::holes`].
     pub(in crate::net) turn: u32,

@@ -17,14 +17,14 @@ use crate::wire::ReasonCode;
 /// Work of the present pass.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// Reads what an earlier run left.
+    /// Reads the rows that an earlier run parked.
     Look,
-    /// Moves what is not of the highest turn.
+    /// Moves the rows that are not of the highest turn.
     Close,
     /// Hands rows out: all, or of mixed ones those of the highest turn.
     #[default]
     HandOut,
-    /// Hands out those of lower turns.
+    /// Hands out the rows of lower turns.
     HandOutYounger,
 }
 

@@ -15,7 +15,7 @@ const COUNTS_MAX: usize = 512;
 #[derive(Debug, Default)]
 pub(super) struct InPlace {
     messages: AtomicU64,
-    /// The row behind the last of them, by lane.
+    /// Row behind the last one left in its place, by lane.
     until: [AtomicU64; LANES_MAX],
     /// Rows and messages by count, until the link takes them.
     by_count: Mutex<BTreeMap<ParkedCount, (u64, u64)>>,

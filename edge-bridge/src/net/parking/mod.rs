@@ -62,7 +62,7 @@ enum Order {
 /// A leased row on its way to the parked ones.
 struct Parcel {
     lease: Lease,
-    /// Count among which it is listed as parked.
+    /// Count among which the row is listed as parked.
     count: Option<ParkedCount>,
     /// Turn with which a row that was leased from the parked ones goes to their end.
     again: Option<u32>,
@@ -231,7 +231,7 @@ impl Parking {
         is_time
     }
 
-    /// A parked row came to its end.
+    /// Takes note that a parked row came to its end.
     pub(super) fn on_end(&self) {
         self.shared.has_freed.store(true, Ordering::Relaxed);
     }

@@ -28,7 +28,7 @@ type MaxAges = [Option<Duration>; edge_queue::LANES_MAX];
 /// Next step of the task.
 enum Next {
     Order(Order),
-    /// A look at what could not be done before.
+    /// Another attempt at rows that could not be parked before.
     Retry,
     /// The link is gone.
     End,

@@ -36,7 +36,7 @@ impl Room {
         if again { fits(&self.moved) } else { self.new.as_ref().is_none_or(fits) }
     }
 
-    /// The same, and takes it.
+    /// Takes room for a row, as [`has`](Self::has) looks for it; returns whether there was any.
     pub(super) fn take(&mut self, row: &Row, again: bool) -> bool {
         let (messages, bytes) = size(row);
         let has = self.has(row, again);

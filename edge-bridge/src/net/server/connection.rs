@@ -51,22 +51,22 @@ struct ToPeer {
 }
 
 impl Outbox {
-    /// Small packets become one write; what is large is not copied.
+    /// Appends bytes to be written: small packets become one write, large ones are not copied.
     pub(super) fn transmit(&self, bytes: Bytes) {
         self.change(|state| state.bytes.push(bytes));
     }
 
-    /// Read on, behind what `buffer` still holds.
+    /// Lets the connection read on, behind what `buffer` still holds.
     pub(super) fn read(&self, buffer: BytesMut) {
         self.change(|state| state.buffer = Some(buffer));
     }
 
-    /// Look whether the peer is gone: while nothing is read its end would not be seen.
+    /// Lets the connection look whether the peer is gone: while nothing is read its end would not be seen.
     pub(super) fn look(&self) {
         self.change(|state| state.look = true);
     }
 
-    /// Write what is left, then close.
+    /// Lets the connection write what is left, then close.
     pub(super) fn close(&self) {
         self.change(|state| state.close = true);
     }
@@ -175,7 +175,7 @@ async fn step(stream: &mut Stream, out: &mut Out, reading: &mut Reading) -> io::
 
 #[derive(Debug)]
 struct Reading {
-    /// `None` while the owner has it.
+    /// Receive buffer; `None` while the owner has it.
     buffer: Option<BytesMut>,
     /// Read while the owner had the buffer; next in it.
     ahead: BytesMut,

@@ -16,7 +16,7 @@ pub(super) struct ReadShare {
 }
 
 impl ReadShare {
-    /// One more connection of those that `connections` counts.
+    /// Counts one more connection in `connections`, until the share is dropped.
     pub(super) fn of(connections: &Arc<AtomicUsize>) -> Self {
         connections.fetch_add(1, Ordering::Relaxed);
         Self { connections: Arc::clone(connections) }

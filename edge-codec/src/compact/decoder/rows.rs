@@ -15,14 +15,14 @@ use std::ops::Range;
 pub(crate) struct Column {
     pub(crate) sensor: u32,
     pub(crate) kind: Kind,
-    /// Number of its clock.
+    /// Number of the column's clock.
     pub(crate) clock: u32,
     /// Instants of its clock before its first reading; where readings are listed, before the next one.
     pub(crate) skip: u32,
     pub(crate) len: u32,
     /// Place of its value at an instant of its clock, less the instant; may be below 0, thus wraps.
     pub(crate) values: u32,
-    /// Start of its clock's times.
+    /// Start of the clock's instants in the list of all times.
     pub(crate) times: usize,
 }
 

@@ -147,7 +147,7 @@ impl Dist {
         Some(())
     }
 
-    /// Returns what a writer needs.
+    /// Returns the tables that a writer needs.
     pub(crate) fn steps(&self) -> Steps<'_> {
         Steps { encode: &self.encode, next: &self.next }
     }
@@ -205,7 +205,7 @@ pub(crate) struct Decoder<'a> {
     pub(crate) bits: BitReader<'a>,
     /// The first one's turn is next. Of a stream with a single state the others are 0.
     states: [usize; TURNS],
-    /// True if they take turns.
+    /// True if four states take turns.
     turns: bool,
 }
 

@@ -50,12 +50,12 @@ impl Coder {
         Some(Self { dist: DistRef::Fixed(shape(number)?), low, shift, number })
     }
 
-    /// The first shape, for what will be tuned later.
+    /// Returns a coder of the first shape, to be replaced by a fitted one.
     pub(crate) fn plain() -> Self {
         Self { dist: DistRef::Fixed(first()), low: 0, shift: 0, number: 0 }
     }
 
-    /// Reads what [`OpBuffer::coder`](super::op_buffer::OpBuffer::coder) wrote.
+    /// Reads a coder that [`OpBuffer::coder`](super::op_buffer::OpBuffer::coder) wrote.
     pub(crate) fn read(bits: &mut BitReader<'_>) -> Option<Self> {
         let number = bits.bits(5) as usize;
         Self::fixed(number, bits.bits(6) as u32)
@@ -92,7 +92,7 @@ impl Coder {
         (token + self.shift, high << self.low | low, bits + self.low)
     }
 
-    /// Returns what numbers take, in 1/256 bits.
+    /// Returns the cost of numbers, in 1/256 bits.
     pub(crate) fn cost_all(&self, numbers: &[u64]) -> u64 {
         self.cost_of(numbers.iter())
     }

@@ -35,7 +35,7 @@ pub(crate) fn limited(what: &'static str, less_one: u64, limit: usize) -> Result
     number.ok_or(StreamError::Limit(what, limit, found))
 }
 
-/// Checks that so many more may come.
+/// Checks that `more` beside `so_far` stay within the limit.
 pub(crate) fn limited_sum(
     what: &'static str,
     so_far: usize,

@@ -115,7 +115,7 @@ impl OpBuffer {
         Mark { ops: self.ops.len(), last, numbers: self.numbers.len(), runs: self.runs }
     }
 
-    /// Forgets what was written since.
+    /// Takes back what was written since the mark.
     pub(crate) fn undo(&mut self, to: Mark) {
         self.ops.truncate(to.ops);
         if let (Some(last), Some(was)) = (self.ops.last_mut(), to.last) {

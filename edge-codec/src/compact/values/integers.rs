@@ -9,7 +9,7 @@ use super::rounding::{
 
 /// Values between two looks: the search for a form mostly asks for one that does not fit.
 const CHUNK: usize = 16;
-/// A part of them.
+/// Values that are converted at a time within a chunk.
 const FEW: usize = 4;
 
 /// The nearest integer as a double and as an integer, and 0 unless it is out of range: adding [`ROUND`] leaves the

@@ -144,7 +144,7 @@ impl NumberForm {
     }
 }
 
-/// Returns what the integers of [`NumberForm::Decimal`] are divided by.
+/// Returns the divisor of the integers of [`NumberForm::Decimal`].
 pub(crate) fn scale(e: u8, by: u8) -> f64 {
     pow10(e) * DIVISORS.get(usize::from(by)).copied().unwrap_or(1.0)
 }
@@ -179,7 +179,7 @@ const SIGN: u64 = 1 << 63;
 /// The inverse of [`digits`](super::integers::digits); neighbours mostly share their exponent.
 pub(crate) struct Powers {
     p: u8,
-    /// The least number of so many digits.
+    /// Least number with that count of digits.
     least: u64,
     /// The first of the numbers with the exponent of the last one, and how many those are.
     first: u64,

@@ -254,7 +254,7 @@ impl Plan {
         self.write(ops, scratch, measure)
     }
 
-    /// Returns what [`write`](Self::write) would take without a head.
+    /// Returns the cost of [`write`](Self::write) without a head, in 1/256 bits.
     pub(crate) fn cost(&self, scratch: &mut Scratch) -> u64 {
         let Scratch { integers, ulps, residuals, .. } = scratch;
         residuals_of(self.order, self.center, integers, residuals);

@@ -11,7 +11,7 @@ pub(super) struct Predictor {
     pub(super) order: Order,
     pub(super) center: i64,
     pub(super) least: i64,
-    /// About what they then take.
+    /// Cost of the residuals, about, in bits.
     pub(super) bits: u64,
 }
 
@@ -65,7 +65,7 @@ fn ranks(integers: &[i64]) -> (i64, i64) {
     (low, *middle)
 }
 
-/// About what a number takes, in bits.
+/// Returns the cost of a number, about, in bits.
 pub(super) fn small(number: u64) -> u64 {
     u64::from(bit_len(number)) + u64::from(number > 0)
 }

@@ -70,7 +70,7 @@ impl Transform {
         }
     }
 
-    /// `first` and `step`, if it is an affine one.
+    /// Returns `first` and `step` of an affine transform.
     pub(crate) fn affine(&self) -> Option<(i64, i64)> {
         if let Transform::Affine { first, step } = self { Some((*first, *step)) } else { None }
     }

@@ -50,7 +50,7 @@ pub struct Batch {
     /// Per reading: place in the table.
     #[prost(uint32, repeated, tag = "11")]
     pub sensor: Vec<u32>,
-    /// Per reading: milliseconds since the one before.
+    /// Milliseconds since the reading before, for each reading.
     #[prost(sint64, repeated, tag = "12")]
     pub time: Vec<i64>,
     /// Values that are doubles.

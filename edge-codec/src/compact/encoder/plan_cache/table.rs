@@ -253,7 +253,7 @@ impl<'t> Target<'t> {
         })
     }
 
-    /// Returns what [`by_table`](Self::by_table) would take.
+    /// Returns the cost of the column by the table's plan, in 1/256 bits.
     fn cost_by_table(&mut self) -> Option<u64> {
         let plan = self.learned()?;
         plan.integers(self.values, self.scratch).then(|| plan.cost(self.scratch))
@@ -269,7 +269,7 @@ impl<'t> Target<'t> {
         (self.ops.mark(), *self.before)
     }
 
-    /// Forgets what was written since.
+    /// Takes back what was written since the mark.
     fn undo(&mut self, (mark, before): (Mark, Option<Shared>)) {
         self.ops.undo(mark);
         *self.before = before;
