@@ -274,7 +274,7 @@ pub trait Wire {
     /// Frames the whole batch with its header.
     fn frame(&self, header: &Header, draft: &Draft<Self::Body>) -> Vec<u8>;
 
-    /// A batch went out.
+    /// Takes note that a batch went out.
     fn framed(&mut self) {}
 }
 

@@ -36,21 +36,21 @@ pub mod content_type {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Format {
-    /// See the module `json`.
+    /// JSON: see the module `json`.
     Json,
-    /// See the module `cbor`.
+    /// CBOR: see the module `cbor`.
     Cbor,
-    /// See the module `protobuf`.
+    /// Protobuf, a message per reading: see the module `protobuf`.
     Protobuf,
-    /// See the module `protobuf::columns`.
+    /// Protobuf, an array per field: see the module `protobuf::columns`.
     Columns,
-    /// See the module `senml::json`.
+    /// SenML in JSON: see the module `senml::json`.
     SenmlJson,
-    /// See the module `senml::cbor`.
+    /// SenML in CBOR: see the module `senml::cbor`.
     SenmlCbor,
-    /// See the module `sparkplug`.
+    /// Sparkplug B: see the module `sparkplug`.
     Sparkplug,
-    /// See the module `compact`.
+    /// Compact batches: see the module `compact`.
     Compact,
 }
 

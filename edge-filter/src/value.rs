@@ -42,7 +42,8 @@ impl Value<'_> {
         }
     }
 
-    /// The number as `f64` (a boolean is 0 or 1), for limits; `None` for a text. Integers beyond 2^53 are rounded.
+    /// Returns the number as `f64` (a boolean is 0 or 1), for limits; `None` for a text. Integers beyond 2^53 are
+    /// rounded.
     #[must_use]
     pub fn as_f64(&self) -> Option<f64> {
         match *self {

@@ -121,7 +121,7 @@ impl Consumer {
         self.handle.engine.model().gaps(self.id).into_iter().map(Gap::from).collect()
     }
 
-    /// The losses were reported: takes them off the list, durably with the next commit.
+    /// Takes losses that were reported off the list, durably with the next commit.
     pub fn ack_gaps(&mut self, gaps: &[Gap]) {
         let gaps: Vec<(Lane, GapRecord)> = gaps.iter().map(|gap| (gap.lane, gap.record())).collect();
         self.handle.engine.ack_gaps(self.id, &gaps);

@@ -100,7 +100,7 @@ impl Lease {
         self.engine.model().is_stored(leased.lane, leased.row.seq)
     }
 
-    /// The row has arrived: it is done for this consumer.
+    /// Acknowledges the row: it has arrived, and is done for this consumer.
     pub fn ack(self) {
         self.end(Done::Delivered);
     }
@@ -118,8 +118,8 @@ impl Lease {
         self.end(Done::Dropped(Reason::Discarded));
     }
 
-    /// The row's time to live passed while it was leased: counted as [`Expired`](Reason::Expired), as if the queue had
-    /// found it so.
+    /// Ends a row whose time to live passed while it was leased: counted as [`Expired`](Reason::Expired), as if the
+    /// queue had found it so.
     pub fn expire(self) {
         self.end(Done::Dropped(Reason::Expired));
     }
@@ -225,7 +225,7 @@ impl Chunk {
         self.leases.iter()
     }
 
-    /// All rows have arrived.
+    /// Acknowledges all rows of the chunk: they have arrived.
     pub fn ack(self) {
         let Some((engine, consumer)) = self.leases.first().and_then(|l| {
             let leased = l.leased.as_ref()?;

@@ -49,7 +49,7 @@ impl Pending {
         self.slot.wait(self.at, Some(time)).transpose()
     }
 
-    /// The receipt if it is there.
+    /// Returns the receipt if there is one already.
     ///
     /// # Errors
     /// As [`Pending::wait`].

@@ -155,8 +155,8 @@ impl<P: Pack> Uplink<P> {
         }
     }
 
-    /// The hub closed the connection while `here` messages that were written on it had no answer. Returns the one that is to be taken out of the
-    /// session: it is parked as poison.
+    /// Notes that the hub closed the connection while `here` messages that were written on it had no answer. Returns the one that is to be taken out
+    /// of the session: it is parked as poison.
     pub(super) fn on_hub_closed(
         &mut self,
         now_ms: u64,

@@ -23,7 +23,7 @@ struct Entry {
 }
 
 impl Apart {
-    /// A row was parked. `reason`: where it is not the one known of the topic.
+    /// Notes that a row was parked. `reason`: where it is not the one known of the topic.
     pub(super) fn on_parked(&mut self, topic: &Utf8, reason: Option<ReasonCode>, messages: u64) {
         if !self.topics.contains_key(topic) && self.topics.len() >= TOPICS_MAX {
             return;
@@ -37,14 +37,14 @@ impl Apart {
         entry.parked_since += messages;
     }
 
-    /// A parked row of this topic was leased.
+    /// Notes that a parked row of this topic was leased.
     pub(super) fn on_swept(&mut self, topic: &Utf8, messages: u64) {
         if let Some(entry) = self.topics.get_mut(topic) {
             entry.parked = entry.parked.saturating_sub(messages);
         }
     }
 
-    /// Rows of this topic were not parked, but wait in their place.
+    /// Notes that rows of this topic were not parked, but wait in their place.
     pub(super) fn on_left(&mut self, topic: &Utf8, messages: u64) {
         if let Some(entry) = self.topics.get_mut(topic) {
             entry.parked = entry.parked.saturating_sub(messages);
@@ -63,7 +63,7 @@ impl Apart {
         self.topics.values_mut().for_each(|entry| entry.parked_since = 0);
     }
 
-    /// Every parked row has been looked at: what is counted beyond those parked since has gone.
+    /// Notes that every parked row has been looked at: what is counted beyond those parked since has gone.
     pub(super) fn on_sweep_over(&mut self) {
         self.topics.values_mut().for_each(|entry| entry.parked = entry.parked_since);
         self.topics.retain(|_, entry| entry.parked > 0);

@@ -59,7 +59,7 @@ impl Pass {
         }
     }
 
-    /// The pass is over.
+    /// Makes the event of a pass that is over.
     pub(super) fn into_event(self) -> UplinkEvent {
         let Self { count, work, left_out, .. } = self;
         UplinkEvent::ByHand { count, dropped: work == Work::Drop, left_out }

@@ -31,12 +31,12 @@ impl IdlePing {
         Self { within_ms, listening_ms: None, last_byte_ms: 0, asked_ms: None, rtt_ms: 0, factor: 1 }
     }
 
-    /// A new connection is up.
+    /// Notes that a new connection is up.
     pub(super) fn on_connected(&mut self, now_ms: u64) {
         (self.last_byte_ms, self.asked_ms, self.listening_ms) = (now_ms, None, None);
     }
 
-    /// A byte came from the hub: the link lives.
+    /// Notes that a byte came from the hub: the link lives.
     pub(super) fn on_byte(&mut self, now_ms: u64) {
         self.last_byte_ms = now_ms;
         if self.asked_ms.take().is_some() {
@@ -44,7 +44,7 @@ impl IdlePing {
         }
     }
 
-    /// A PINGRESP took so long. Forgotten by a quarter each time, so that one slow answer is remembered for a while.
+    /// Notes the round trip of a PINGRESP. Forgotten by a quarter each time, so that one slow answer is remembered for a while.
     pub(super) fn on_rtt(&mut self, rtt_ms: u64) {
         self.rtt_ms = rtt_ms.max(self.rtt_ms - self.rtt_ms / 4);
     }

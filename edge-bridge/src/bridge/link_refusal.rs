@@ -61,7 +61,7 @@ impl LinkRefusal {
         self.probing.is_some()
     }
 
-    /// The hub answered a message. `is_attempt`: its topic was refused before it was sent. Another denial of it says nothing new.
+    /// Notes that the hub answered a message. `is_attempt`: its topic was refused before it was sent. Another denial of it says nothing new.
     pub(super) fn on_answer(
         &mut self,
         now_ms: u64,
@@ -128,7 +128,7 @@ impl LinkRefusal {
         self.probing.as_ref().is_some_and(|probing| probing.due_ms > now_ms)
     }
 
-    /// A look found no topic that was not tried. `is_full`: rows that come from now on are not in sight.
+    /// Notes that a look found no topic that was not tried. `is_full`: rows that come from now on are not in sight.
     pub(super) fn on_looked(&mut self, now_ms: u64, is_full: bool) {
         if let Some(probing) = &mut self.probing {
             probing.look_ms = Some(now_ms + LOOK_MS).filter(|_| !is_full);
@@ -145,14 +145,14 @@ impl LinkRefusal {
         self.probing.as_mut().is_some_and(|probing| !std::mem::replace(&mut probing.is_drained, true))
     }
 
-    /// A probe is being sent.
+    /// Notes that a probe is being sent.
     pub(super) fn on_probe(&mut self) {
         if let Some(probing) = &mut self.probing {
             probing.is_out = true;
         }
     }
 
-    /// A probe could not be made: later.
+    /// Puts a probe that could not be made off.
     pub(super) fn postpone(&mut self, now_ms: u64) {
         if let Some(probing) = &mut self.probing {
             probing.due_ms = now_ms + 1_000;

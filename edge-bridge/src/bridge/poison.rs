@@ -82,8 +82,8 @@ impl Poison {
         (1..=HURRIED_MAX).contains(&self.closes_in_row)
     }
 
-    /// The hub closed while `here` messages were unanswered; `worst` is the most closes one of them has seen, this one included. `is_certain`: the
-    /// reason may be about a message, or the oldest is known as poison.
+    /// Notes that the hub closed while `here` messages were unanswered; `worst` is the most closes one of them has seen, this one included.
+    /// `is_certain`: the reason may be about a message, or the oldest is known as poison.
     pub(super) fn on_close(&mut self, here: usize, worst: u32, is_certain: bool) -> Blame {
         self.closes_in_row = self.closes_in_row.saturating_add(1);
         self.acked = 0;
@@ -98,7 +98,7 @@ impl Poison {
         Blame::None
     }
 
-    /// A row of a message that was alone is being parked.
+    /// Notes that a row of a message that was alone is being parked.
     pub(super) fn on_parked(&mut self, now_ms: u64, row: RowKey) {
         let known = self.remember(row);
         known.due_ms = now_ms + backoff_ms(known.times);
@@ -106,7 +106,7 @@ impl Poison {
         self.doubtful.push(row);
     }
 
-    /// Rows of messages that the hub never answers are being parked.
+    /// Notes that rows of messages that the hub never answers are being parked.
     pub(super) fn on_unanswered(&mut self, now_ms: u64, rows: &[RowKey]) {
         if rows.iter().any(|row| self.is_unanswered(*row)) {
             self.trials.on_failed(now_ms);
@@ -143,8 +143,8 @@ impl Poison {
         }
     }
 
-    /// The pass has met every parked row: one that was due and was not among them has expired, or made room. Those that are not due may be on
-    /// their way to the hub.
+    /// Notes that the pass has met every parked row: one that was due and was not among them has expired, or made room. Those that are not due may be
+    /// on their way to the hub.
     pub(super) fn on_pass_over(&mut self, now_ms: u64) {
         if self.meets_all {
             self.known.retain(|_, known| known.is_met || known.due_ms > now_ms);
@@ -156,7 +156,7 @@ impl Poison {
         self.parked_in_row += 1;
     }
 
-    /// The hub answered a message. Whether rows that were taken for poison are to be tried soon.
+    /// Notes that the hub answered a message; returns whether rows that were taken for poison are to be tried soon.
     pub(super) fn on_answer(&mut self, now_ms: u64) -> bool {
         self.closes_in_row = 0;
         if let Some(limit) = self.limit {
@@ -208,7 +208,7 @@ impl Poison {
         self.known.get(&row).is_some_and(|known| known.due_ms > now_ms)
     }
 
-    /// The hub took a row. Returns whether it never answered it before: others of that kind are to be tried now.
+    /// Notes that the hub took a row. Returns whether it never answered it before: others of that kind are to be tried now.
     pub(super) fn on_taken(&mut self, now_ms: u64, row: RowKey) -> bool {
         if !self.known.remove(&row).is_some_and(|known| known.is_unanswered) {
             return false;
@@ -218,7 +218,7 @@ impl Poison {
         true
     }
 
-    /// A row is gone, and the hub has nothing to do with it.
+    /// Forgets a row that is gone for a reason of our own, not the hub's.
     pub(super) fn forget(&mut self, row: RowKey) {
         self.known.remove(&row);
     }

@@ -106,7 +106,7 @@ impl Refusals {
         }
     }
 
-    /// Rows of this topic were parked.
+    /// Notes that rows of this topic were parked.
     pub(super) fn on_parked(&mut self, topic: &Utf8, rows: u64) {
         if let Some(topic) = self.topics.get_mut(topic) {
             topic.parked += rows;
@@ -152,7 +152,7 @@ impl Refusals {
         self.topics.get(topic).is_some_and(|topic| topic.deferred > 0)
     }
 
-    /// A message is being sent without having asked [`route`](Self::route).
+    /// Notes that a message is being sent without having asked [`route`](Self::route).
     pub(super) fn on_out(&mut self, topic: &Utf8) {
         if let Some(topic) = self.topics.get_mut(topic) {
             topic.out += 1;
@@ -167,8 +167,8 @@ impl Refusals {
         }
     }
 
-    /// The hub refused a message, and its topic with it. `out`: other messages of this topic that are on their way. Hands the message back when
-    /// there is no room for another topic.
+    /// Notes that the hub refused a message, and its topic with it. `out`: other messages of this topic that are on their way. Hands the message back
+    /// when there is no room for another topic.
     pub(super) fn on_refused(
         &mut self,
         now_ms: u64,
@@ -241,7 +241,7 @@ impl Refusals {
         }
     }
 
-    /// The hub took a message of this topic.
+    /// Notes that the hub took a message of this topic.
     pub(super) fn on_accepted(&mut self, name: &Utf8) -> Option<Healed> {
         let topic = self.topics.get_mut(name)?;
         topic.out = topic.out.saturating_sub(1);

@@ -14,7 +14,7 @@ impl Refusals {
         }
     }
 
-    /// A parked row of this topic was leased.
+    /// Notes that a parked row of this topic was leased.
     pub(super) fn on_swept(&mut self, topic: &Utf8) {
         if let Some(topic) = self.topics.get_mut(topic) {
             topic.parked = topic.parked.saturating_sub(1);
@@ -52,7 +52,7 @@ impl Refusals {
         self.topics.retain(|_, topic| !topic.healing || topic.has_parked());
     }
 
-    /// A sweep ended that did not meet every row: what it did not meet is still parked.
+    /// Notes that a sweep ended that did not meet every row: what it did not meet is still parked.
     pub(super) fn on_sweep_broken_off(&mut self) {
         self.topics.values_mut().for_each(|topic| topic.passed = false);
     }

@@ -79,7 +79,7 @@ impl Topic {
         self.held.remove(at).map(|held| held.message)
     }
 
-    /// A probe was refused. The attempt is over when it has sent all it may, or all that is held.
+    /// Notes that a probe was refused. The attempt is over when it has sent all it may, or all that is held.
     pub(super) fn on_probe_refused(&mut self, now_ms: u64) {
         self.answered_ms = now_ms;
         let attempt = self.attempt;

@@ -30,7 +30,7 @@ pub enum Direction {
     Out,
     /// Messages come from the hub.
     In,
-    /// Out and in.
+    /// Messages go both ways.
     Both,
 }
 

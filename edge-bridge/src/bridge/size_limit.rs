@@ -143,7 +143,7 @@ impl SizeLimit {
         }
     }
 
-    /// A connection is up. `packet_max`: what the hub announced, in bytes; `u32::MAX`: nothing.
+    /// Notes that a connection is up. `packet_max`: what the hub announced, in bytes; `u32::MAX`: nothing.
     pub(super) fn on_connected(&mut self, packet_max: u32) {
         self.announced = (packet_max < u32::MAX).then_some(packet_max);
     }
@@ -156,7 +156,7 @@ impl SizeLimit {
         found.or(self.announced.map(|bytes| HubLimit::Announced { bytes }))
     }
 
-    /// The hub took a message of this size. Returns whether that lifts the limit.
+    /// Notes that the hub took a message of this size. Returns whether that lifts the limit.
     fn on_taken(&mut self, now_ms: u64, bytes: u64) -> bool {
         self.last_refused = None;
         self.taken = self.taken.max(bytes);
@@ -167,7 +167,7 @@ impl SizeLimit {
         true
     }
 
-    /// The hub refused a message as too large.
+    /// Notes that the hub refused a message as too large.
     fn on_refused(&mut self, now_ms: u64, refused: Refused) {
         if !refused.is_poison && self.covers(refused.bytes) {
             self.due_ms = now_ms + self.backoff.next_ms();
@@ -176,7 +176,7 @@ impl SizeLimit {
         self.last_refused = Some(refused);
     }
 
-    /// The connection is over. `by_hub`: the hub ended it in a way that one of our messages may be the cause of.
+    /// Notes that the connection is over. `by_hub`: the hub ended it in a way that one of our messages may be the cause of.
     fn on_closed(&mut self, now_ms: u64, by_hub: bool) -> Cause {
         let refused = self.last_refused.take().filter(|_| by_hub);
         let Some(Refused { bytes, rows, is_poison, .. }) =
@@ -228,7 +228,7 @@ impl SizeLimit {
         }
     }
 
-    /// Nothing waits for its size: the next one of that size is the probe, and a batch may be as large as it is.
+    /// Forgets the limit, since nothing waits for its size: the next message of that size is the probe, and a batch may be as large as it is.
     fn forget(&mut self, now_ms: u64) {
         if self.limit.take().is_some() {
             self.lifted_ms = Some(now_ms);

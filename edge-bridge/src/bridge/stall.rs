@@ -55,7 +55,7 @@ impl Default for Stall {
 }
 
 impl Stall {
-    /// A new connection is up.
+    /// Notes that a new connection is up.
     pub fn on_connected(&mut self, now_ms: u64) {
         *self = Self { last_byte_ms: now_ms, last_ack_ms: now_ms, factor: self.factor, ..Self::default() };
     }
@@ -69,20 +69,20 @@ impl Stall {
         }
     }
 
-    /// A byte came from the hub.
+    /// Notes that a byte came from the hub.
     pub fn on_byte(&mut self, now_ms: u64) {
         self.last_byte_ms = now_ms;
         self.probed_ms = None;
     }
 
-    /// The PUBACK of the oldest message came: progress.
+    /// Notes that the PUBACK of the oldest message came: progress.
     pub fn on_ack(&mut self, now_ms: u64) {
         self.last_ack_ms = now_ms;
         self.suspect = false;
         self.factor = 1;
     }
 
-    /// The PUBACK of a younger message came: the link works, and its patience need not grow. It is no progress of the oldest.
+    /// Notes that the PUBACK of a younger message came: the link works, and its patience need not grow. It is no progress of the oldest.
     pub fn on_younger_ack(&mut self) {
         self.factor = 1;
     }

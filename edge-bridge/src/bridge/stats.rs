@@ -75,7 +75,7 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// The hub refused a message.
+    /// Notes that the hub refused a message.
     pub(super) fn on_refusal(&mut self, reason: ReasonCode) {
         match self.refusals.iter_mut().find(|(known, _)| *known == reason) {
             Some((_, count)) => *count += 1,

@@ -92,7 +92,7 @@ impl Sweep {
         self.due_ms = Some(self.due_ms.map_or(at_ms, |due_ms| due_ms.min(at_ms)));
     }
 
-    /// Rows were parked that no topic in back-off accounts for: they are tried with the next sweep.
+    /// Wants a sweep later for rows that were parked and that no topic in back-off accounts for.
     pub(super) fn want_later(&mut self, now_ms: u64) {
         if self.left.is_none() && self.due_ms.is_none() {
             self.due_ms = Some(now_ms + self.backoff.next_ms());
@@ -167,12 +167,12 @@ impl Sweep {
         self.is_dry && self.in_place
     }
 
-    /// One that could not read all is tried again.
+    /// Wants another sweep after one that could not read all.
     pub(super) fn want_again(&mut self, now_ms: u64) {
         self.want(now_ms + DRY_MS);
     }
 
-    /// A row is parked.
+    /// Notes that a row is parked.
     pub(super) fn on_parked(&mut self, row: RowKey) {
         if self.left.is_some() && !self.in_place {
             self.mark.get_or_insert(row);
@@ -214,7 +214,7 @@ impl Sweep {
         self.rows.insert(id, topic);
     }
 
-    /// Rows that were on their way into a message and are given back, with their topics.
+    /// Takes the rows that were on their way into a message and are given back, with their topics.
     pub(super) fn take_rows_inside(&mut self) -> Vec<(LeaseId, Utf8)> {
         self.rows.drain().collect()
     }
@@ -233,19 +233,19 @@ impl Sweep {
         any
     }
 
-    /// The hub took a message.
+    /// Notes that the hub took a message.
     pub(super) fn on_success(&mut self) {
         self.refused_in_row = 0;
         self.backoff.reset();
     }
 
-    /// The hub refused a message of the sweep.
+    /// Notes that the hub refused a message of the sweep.
     pub(super) fn on_refusal(&mut self, reason: ReasonCode) {
         self.refused_in_row += 1;
         self.last_refusal = Some(reason);
     }
 
-    /// The hub's reason if it refuses whatever comes: rows of topics of which nothing is known are not sent for the rest of the sweep.
+    /// Returns the hub's reason if it refuses whatever comes: rows of topics of which nothing is known are not sent for the rest of the sweep.
     pub(super) fn gives_up(&self) -> Option<ReasonCode> {
         self.last_refusal.filter(|_| self.refused_in_row >= REFUSALS_MAX)
     }
@@ -258,8 +258,8 @@ impl Sweep {
         }
     }
 
-    /// Every leased row goes back to its place, `messages` by weight. A sweep that has parked none again begins anew later; others have to be brought to
-    /// their end, or the rows would not be in their order.
+    /// Notes that every leased row goes back to its place, `messages` by weight. A sweep that has parked none again begins anew later; others have to be
+    /// brought to their end, or the rows would not be in their order.
     pub(super) fn on_given_back(&mut self, now_ms: u64, messages: u64) {
         self.rows.clear();
         let Some(left) = &mut self.left else { return };
@@ -270,7 +270,7 @@ impl Sweep {
         }
     }
 
-    /// Every leased row goes back, and nothing goes on.
+    /// Ends the sweep: every leased row goes back, and nothing goes on.
     pub(super) fn stop(&mut self, now_ms: u64) {
         self.mark = None;
         self.on_given_back(now_ms, 0);

@@ -43,13 +43,13 @@ impl Trials {
         self.again_ms
     }
 
-    /// The hub took one.
+    /// Notes that the hub took a tried message.
     pub(super) fn on_taken(&mut self) {
         (self.again_ms, self.failed) = (0, 0);
         self.taken = self.taken.saturating_add(1);
     }
 
-    /// The hub answered later messages, and again not this one.
+    /// Notes that the hub answered later messages, and again not this one.
     pub(super) fn on_failed(&mut self, now_ms: u64) {
         (self.again_ms, self.begun, self.taken) = (now_ms + backoff_ms(self.failed), TRIALS_MAX, 0);
         self.failed = self.failed.saturating_add(1);

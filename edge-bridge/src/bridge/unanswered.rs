@@ -14,8 +14,8 @@ use crate::wire::ReasonCode;
 const PASSED_OVER_MAX: u32 = 3;
 
 impl<P: Pack> Uplink<P> {
-    /// The connection, with `window` messages in flight at most, was given up since its oldest message had no answer. Returns the messages that are to
-    /// be taken out of the session: they are parked.
+    /// Notes that the connection, with `window` messages in flight at most, was given up since its oldest message had no answer. Returns the messages
+    /// that are to be taken out of the session: they are parked.
     pub(super) fn on_unanswered(
         &mut self,
         now_ms: u64,

@@ -98,8 +98,8 @@ impl<P: Pack> Uplink<P> {
         }
     }
 
-    /// A connection is up, and what the session did not lose is being resent. `packet_max`: the Maximum Packet Size that the hub announced, in
-    /// bytes; `u32::MAX`: none.
+    /// Notes that a connection is up, and what the session did not lose is being resent. `packet_max`: the Maximum Packet Size that the hub
+    /// announced, in bytes; `u32::MAX`: none.
     pub(super) fn on_connected(
         &mut self,
         now_ms: u64,
@@ -128,12 +128,12 @@ impl<P: Pack> Uplink<P> {
         self.sent.first_key_value().is_none_or(|(first, _)| *first == token.0)
     }
 
-    /// Messages of this topic that are on their way, or about to be.
+    /// Returns the number of messages of this topic that are on their way, or about to be.
     pub(super) fn out_of(&self, topic: &Utf8) -> usize {
         self.sent.values().chain(&self.again).filter(|message| message.topic() == topic).count()
     }
 
-    /// The message is too large for the new connection, or cannot be written on it.
+    /// Notes that the message is too large for the new connection, or cannot be written on it.
     pub(super) fn on_unsendable(
         &mut self,
         now_ms: u64,
@@ -201,7 +201,7 @@ impl<P: Pack> Uplink<P> {
         }
     }
 
-    /// Messages that were sent and not answered, or wait inside.
+    /// Returns the number of messages that were sent and not answered, or wait inside.
     pub(super) fn unacknowledged(&self) -> usize {
         self.sent.len() + self.again.len() + self.retries.len() + self.refusals.held()
     }

@@ -21,7 +21,7 @@ impl VersionChoice {
         self.current
     }
 
-    /// A connection is over. `Some`: the next one speaks another version.
+    /// Notes that a connection is over. `Some`: the next one speaks another version.
     pub(super) fn on_over(&mut self, accepted: bool, closed: &Closed) -> Option<Version> {
         let is_refused = match closed {
             Closed::Refused(reason) => *reason == ReasonCode::UNSUPPORTED_PROTOCOL_VERSION,

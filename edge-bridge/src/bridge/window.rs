@@ -53,13 +53,13 @@ impl Window {
         self.limit.saturating_sub(self.in_flight)
     }
 
-    /// A message was sent.
+    /// Notes that a message was sent.
     pub fn on_sent(&mut self, bytes: u64) {
         self.in_flight = self.in_flight.saturating_add(bytes);
     }
 
-    /// A message was acknowledged. `sent_ms` is `None` for one that was also sent on an earlier connection, whose round trip nobody
-    /// knows (Karn's rule).
+    /// Notes that a message was acknowledged. `sent_ms` is `None` for one that was also sent on an earlier connection, whose round trip nobody knows
+    /// (Karn's rule).
     pub fn on_acked(&mut self, now_ms: u64, bytes: u64, sent_ms: Option<u64>) {
         // Growth means something only when the window is what limits.
         let was_full = self.in_flight.saturating_add(bytes) > self.limit / 2;

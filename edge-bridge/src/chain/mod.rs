@@ -73,7 +73,7 @@ impl Chain {
         self.connections.insert(connection, Connection::new(window));
     }
 
-    /// A connection is gone: nothing more is released for it. Its unresolved receipts still hold up absorbed messages elsewhere.
+    /// Closes a connection that is gone: nothing more is released for it. Its unresolved receipts still hold up absorbed messages elsewhere.
     pub fn close(&mut self, connection: ConnectionId) {
         if let Some(gone) = self.connections.remove(&connection) {
             self.unacked_bytes = self.unacked_bytes.saturating_sub(gone.bytes());
@@ -134,7 +134,7 @@ impl Chain {
         }
     }
 
-    /// The next PUBACK that may leave; call until `None` after each other call. `now_ms` is when it leaves.
+    /// Returns the next PUBACK that may leave; call until `None` after each other call. `now_ms` is the time at which it leaves.
     #[must_use]
     pub fn poll(&mut self, now_ms: u64) -> Option<Release> {
         let release = self.released.pop_front()?;

@@ -55,7 +55,7 @@ impl<I: Ingest> Admission<I> {
         self.chain.open(connection, None);
     }
 
-    /// The connection is gone.
+    /// Forgets the messages of a connection that is gone.
     pub(super) fn close(&mut self, connection: ConnectionId) {
         self.chain.close(connection);
         self.held.forget(connection);
@@ -71,12 +71,12 @@ impl<I: Ingest> Admission<I> {
         self.chain.unacked_bytes()
     }
 
-    /// Messages whose rows are not yet safe, or that wait for room. Cost: a walk.
+    /// Returns the number of messages whose rows are not yet safe, or that wait for room. Cost: a walk.
     pub(super) fn pending(&self) -> usize {
         self.chain.pending() + self.held.len()
     }
 
-    /// The next PUBACK that may leave.
+    /// Returns the next PUBACK that may leave.
     pub(super) fn poll(&mut self, now_ms: u64) -> Option<Release> {
         self.chain.poll(now_ms)
     }

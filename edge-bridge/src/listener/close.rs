@@ -74,7 +74,7 @@ impl<I: Ingest> Listener<I> {
         self.stats.dropped_full += self.end_session(now, key) as u64;
     }
 
-    /// The session is over: a will that waited is due now, what waited for the client is dropped. Returns the number of these messages.
+    /// Ends a session: a will that waited is due now, what waited for the client is dropped. Returns the number of these messages.
     pub(super) fn end_session(&mut self, now: Now, key: ClientKey) -> usize {
         self.publish_will(now, key);
         let Some(mut client) = self.clients.remove(key) else { return 0 };

@@ -147,7 +147,7 @@ pub enum Event {
 }
 
 impl Event {
-    /// The connection it is about; `None` for the end of a session whose client is not there.
+    /// Returns the connection that the event is about; `None` for the end of a session whose client is not there.
     pub fn connection(&self) -> Option<ConnectionId> {
         match self {
             Self::Connected { connection, .. }

@@ -88,7 +88,7 @@ impl HeldMessages {
         ready
     }
 
-    /// The connection is gone: what it did not get a PUBACK for comes again.
+    /// Forgets the messages of a connection that is gone: what got no PUBACK comes again.
     pub(super) fn forget(&mut self, connection: ConnectionId) {
         self.messages.retain(|held| held.connection != connection || held.ack.is_none());
     }

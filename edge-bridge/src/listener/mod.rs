@@ -243,7 +243,7 @@ impl<I: Ingest> Listener<I> {
         self.run(now);
     }
 
-    /// Messages without a PUBACK whose rows are not yet safe, or that wait for room. Cost: a walk.
+    /// Returns the number of messages without a PUBACK whose rows are not yet safe, or that wait for room. Cost: a walk.
     pub fn pending(&self) -> usize {
         self.admission.pending()
     }

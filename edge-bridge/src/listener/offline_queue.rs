@@ -71,7 +71,7 @@ impl OfflineQueue {
         self.deliveries.front().map(|delivery| delivery.message.publish.qos)
     }
 
-    /// The client went away: QoS 0 is for those who are there.
+    /// Takes out the messages of QoS 0 when the client goes away: they are for clients that are there.
     pub(super) fn take_qos_0(&mut self) -> Vec<Delivery> {
         let (gone, kept): (VecDeque<_>, VecDeque<_>) =
             std::mem::take(&mut self.deliveries).into_iter().partition(|d| d.is_qos_0());

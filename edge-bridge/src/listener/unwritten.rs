@@ -30,7 +30,7 @@ impl Unwritten {
         }
     }
 
-    /// The network took the first bytes.
+    /// Takes out the first bytes, which the network took.
     pub(super) fn take(&mut self, mut bytes: usize) {
         while let Some((first, is_shared)) = self.pieces.front_mut() {
             let (taken, is_shared) = (bytes.min(*first), *is_shared);

@@ -120,7 +120,7 @@ impl Hand {
         }
     }
 
-    /// The pass is over. `why`: what keeps rows from being parked.
+    /// Answers the person whose pass is over. `why`: what keeps rows from being parked.
     pub(super) fn over(&mut self, count: ByHandCount, left_out: Option<LeftOut>, why: Option<String>) {
         self.copies = None;
         if let Some(done) = self.done.take() {

@@ -39,7 +39,7 @@ pub enum SubscribeError {
 }
 
 impl Link {
-    /// Rows were pushed to the spool. Cheap, and never lost; many calls are as good as one.
+    /// Tells the link that rows were pushed to the spool. Cheap, and never lost; many calls are as good as one.
     pub fn rows_pushed(&self) {
         self.wake.notify_one();
     }

@@ -33,7 +33,7 @@ impl Outgoing {
         &self.bytes
     }
 
-    /// The first `n` bytes were written.
+    /// Takes out the first `n` bytes, which were written.
     pub(super) fn advance(&mut self, n: usize) {
         while self.begun < n {
             self.begun += self.packet_at(self.begun).1;

@@ -253,17 +253,17 @@ impl Router {
             || self.routes.iter().any(|route| route.inbox.wants_missed())
     }
 
-    /// Messages of QoS 0 that nobody took.
+    /// Returns the number of messages of QoS 0 that nobody took.
     pub(super) fn dropped_qos0(&self) -> u64 {
         self.dropped_qos0
     }
 
-    /// Messages that were acknowledged although no subscription of this program matched them.
+    /// Returns the number of messages that were acknowledged although no subscription of this program matched them.
     pub(super) fn nobodys(&self) -> u64 {
         self.nobodys
     }
 
-    /// The connection is gone: what nobody claimed, and what was missed, comes again.
+    /// Notes that the connection is gone: what nobody claimed, and what was missed, comes again.
     pub(super) fn on_hangup(&mut self) {
         self.unclaimed.clear();
         self.unclaimed_bytes = 0;

@@ -20,13 +20,13 @@ impl SharedAck {
         Arc::new(Self { handle, left: AtomicUsize::new(subscriptions), acted_on: false.into() })
     }
 
-    /// One subscription is done; whether it was the last.
+    /// Notes that one subscription is done; returns whether it was the last.
     pub(super) fn release(&self) -> bool {
         self.acted_on.store(true, Ordering::Relaxed);
         self.left.fetch_sub(1, Ordering::AcqRel) == 1
     }
 
-    /// One subscription has gone without being done. `Some`: it was the last, and whether another one had acted on the message.
+    /// Notes that one subscription has gone without being done. `Some`: it was the last, and whether another one had acted on the message.
     pub(super) fn abandon(&self) -> Option<bool> {
         (self.left.fetch_sub(1, Ordering::AcqRel) == 1).then(|| self.acted_on.load(Ordering::Relaxed))
     }

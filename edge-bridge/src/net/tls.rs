@@ -118,7 +118,7 @@ impl Tls {
         Ok(Self::from_config(Arc::new(config)))
     }
 
-    /// Whatever rustls can do: keys in hardware, other authorities, other providers.
+    /// Takes a configuration of rustls, for whatever it can do: keys in hardware, other authorities, other providers.
     pub fn from_config(config: Arc<ClientConfig>) -> Self {
         Self { config }
     }
@@ -149,7 +149,7 @@ impl ServerTls {
         Ok(Self::from_config(Arc::new(config)))
     }
 
-    /// Whatever rustls can do.
+    /// Takes a configuration of rustls, for whatever it can do.
     pub fn from_config(config: Arc<ServerConfig>) -> Self {
         Self { config }
     }

@@ -96,7 +96,7 @@ impl Inbound {
         }
     }
 
-    /// The next PUBACK or PUBREC that may leave; without reasons (3.1.1) each is a success.
+    /// Returns the next PUBACK or PUBREC that may leave; without reasons (3.1.1) each is a success.
     pub(super) fn next_answer(&mut self, without_reasons: bool) -> Option<Answer> {
         let Pending { id, qos2, answer } = self.pending.pop_if(|pending| pending.answer.is_some())?;
         let reason = answer.filter(|_| !without_reasons).unwrap_or(ReasonCode::SUCCESS);

@@ -144,7 +144,7 @@ impl Session {
         session
     }
 
-    /// A server's side of a connection that was just accepted. For `epoch` see [`client`](Self::client).
+    /// Makes the server's side of a connection that was just accepted. For `epoch` see [`client`](Self::client).
     pub fn server(now_ms: u64, epoch: u64, config: ServerConfig) -> Self {
         let first =
             config.limits.with_max_packet_size(config.connect_size_max.min(config.limits.max_packet_size));
@@ -348,7 +348,7 @@ impl Session {
         }
     }
 
-    /// The largest packet the peer takes.
+    /// Returns the size of the largest packet that the peer takes.
     pub fn peer_packet_max(&self) -> u32 {
         self.peer_packet_max
     }

@@ -43,7 +43,7 @@ impl Outbound {
         }
     }
 
-    /// The peer's Receive Maximum is known now. Nothing has been sent before.
+    /// Takes the peer's Receive Maximum, before anything is sent.
     pub(super) fn set_window(&mut self, window: u16) {
         self.quota = Quota::new(window);
     }
@@ -143,7 +143,7 @@ impl Outbound {
         self.sent.first_key_value().map(|(_, (_, wrote))| *wrote)
     }
 
-    /// The connection is over.
+    /// Ends the connection; returns the state that the next one resumes.
     pub(super) fn into_resume(self) -> Resume {
         let sent = self.sent.into_values().map(|(message, _)| message);
         Resume { in_flight: sent.chain(self.waiting).collect(), ids: self.ids }

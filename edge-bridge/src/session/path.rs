@@ -16,7 +16,7 @@ pub(crate) struct Path {
 }
 
 impl Path {
-    /// A packet was answered.
+    /// Notes that a packet was answered.
     pub(super) fn on_arrival(&mut self, arrival: Arrival) {
         if let Some(rtt_ms) = arrival.rtt_ms() {
             self.srtt_ms = Some(self.srtt_ms.map_or(rtt_ms, |srtt| (7 * srtt + rtt_ms) / 8));
@@ -35,7 +35,7 @@ impl Path {
         self.seen = self.seen.filter(|seen| unanswered_ms <= 2 * seen.took_ms);
     }
 
-    /// A connection was given up: perhaps too early.
+    /// Notes that a connection was given up: perhaps too early.
     pub(crate) fn on_break(&mut self) {
         self.seen = None;
     }

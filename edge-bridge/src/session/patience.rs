@@ -86,7 +86,7 @@ impl Session {
         self.receiving = (rest > 0).then_some(Receiving { since_ms, bytes: rest as u64 });
     }
 
-    /// A packet was answered; returns the round trip without what may have been transmission, in milliseconds.
+    /// Notes that a packet was answered; returns the round trip without what may have been transmission, in milliseconds.
     pub(super) fn on_answered(&mut self, now_ms: u64, wrote: Wrote) -> u64 {
         let arrival = wrote.answered(now_ms, &mut self.transit);
         self.path.on_arrival(arrival);

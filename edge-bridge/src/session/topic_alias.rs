@@ -85,7 +85,7 @@ impl OutboundAliases {
         at.and_then(alias).map_or(Spelling::Plain, Spelling::Define)
     }
 
-    /// The PUBLISH was written like that.
+    /// Notes that the PUBLISH was written with this spelling of its topic.
     pub(super) fn commit(&mut self, topic: &Utf8, spelling: Spelling) {
         self.uses += 1;
         match spelling {

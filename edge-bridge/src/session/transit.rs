@@ -66,12 +66,12 @@ impl Arrival {
 }
 
 impl Transit {
-    /// A packet was encoded.
+    /// Notes that a packet was encoded.
     pub(super) fn on_encoded(&mut self, bytes: usize) {
         self.written += bytes as u64;
     }
 
-    /// The system took bytes; `waited`: it had no room before, so earlier ones have left.
+    /// Notes that the system took bytes; `waited`: it had no room before, so earlier ones have left.
     pub(super) fn on_taken(&mut self, now_ms: u64, bytes: u64, waited: bool) {
         *self.taken.get_or_insert(0) += bytes;
         if waited {

@@ -109,7 +109,7 @@ impl<'l> Reader<'l> {
         Ok(properties)
     }
 
-    /// All that is left: the payload of a PUBLISH.
+    /// Takes all bytes that are left: the payload of a PUBLISH.
     pub(crate) fn rest(&mut self) -> Bytes {
         // The last field takes the frame itself: one reference count less to move than a slice of it.
         let mut rest = std::mem::take(&mut self.frame);

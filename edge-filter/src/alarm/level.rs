@@ -67,7 +67,7 @@ impl LevelState {
         self.hiding.shown().unwrap_or(self.condition)
     }
 
-    /// Another run takes over: a time that has not been yet, by a clock that was set back, is now.
+    /// Adapts the state to another run: a time that has not been yet, by a clock that was set back, is now.
     pub(super) fn resume(&mut self, now_ms: i64) {
         let hidden = [AlarmState::Shelved, AlarmState::Suppressed, AlarmState::OutOfService];
         if hidden.contains(&self.condition) {
@@ -237,7 +237,7 @@ impl LevelState {
         Ok(())
     }
 
-    /// An operator has seen occurrence `transition`.
+    /// Acknowledges occurrence `transition`, which an operator has seen.
     pub(super) fn acknowledge(&mut self, transition: u64, now_ms: i64) -> Result<Step, AckError> {
         let to = match self.shown() {
             AlarmState::Unacknowledged => AlarmState::Acknowledged,
@@ -267,7 +267,8 @@ impl LevelState {
         Ok(())
     }
 
-    /// The sensor's clock was set to `time`: event times of running delays mean nothing any more.
+    /// Begins running delays anew after the sensor's clock was set to `time`, since their event times mean nothing
+    /// any more.
     pub(super) fn rebase(&mut self, time: i64) {
         if let Some(timer) = &mut self.timer {
             timer.since_time = time;

@@ -299,7 +299,7 @@ impl LimitAlarm {
         }
     }
 
-    /// An operator has seen occurrence `transition_id` at `time`.
+    /// Acknowledges occurrence `transition_id`, which an operator has seen at `time`.
     ///
     /// # Errors
     /// If nothing waits for it, or something else does.
@@ -333,7 +333,7 @@ impl LimitAlarm {
         of.command(rules, command, now_ms, &mut |of, step| on(transition(rules, level, of, step, held)))
     }
 
-    /// The sensor's clock was set to `time`: running delays start again in event time. In `now` they go on.
+    /// Begins running delays anew in event time after the sensor's clock was set to `time`. In `now` they go on.
     pub fn clock_reset(&self, state: &mut LimitAlarmState, time: i64) {
         for (_, _, of) in self.each(&mut state.levels) {
             of.rebase(time);

@@ -122,7 +122,7 @@ impl Controller {
         &self.inputs
     }
 
-    /// The outputs as the last scan left them; before the first in their safe states.
+    /// Returns the outputs as the last scan left them; before the first in their safe states.
     #[must_use]
     pub fn outputs(&self) -> &[Output] {
         &self.outputs

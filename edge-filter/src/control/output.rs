@@ -218,7 +218,7 @@ impl Output {
         self.resumed = Some(kept.value);
     }
 
-    /// One that a command can change.
+    /// Returns the setpoint, if the output has one that a command can change.
     fn setpoint(&self) -> Option<f64> {
         match self.spec.law {
             Law::Pid { setpoint: Setpoint::Value(value), .. }

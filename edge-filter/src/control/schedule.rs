@@ -31,7 +31,7 @@ pub struct Wake {
 }
 
 impl Schedule {
-    /// The first deadline is one period after `start_ns`. A period of 0 is taken as 1 ns.
+    /// Makes a schedule whose first deadline is one period after `start_ns`. A period of 0 is taken as 1 ns.
     #[must_use]
     pub fn new(start_ns: u64, period_ns: u64) -> Self {
         let period_ns = period_ns.max(1);

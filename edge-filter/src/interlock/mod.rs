@@ -238,7 +238,7 @@ impl Interlock {
         }
     }
 
-    /// Somebody resets the trip.
+    /// Resets a trip, as a person asks for.
     ///
     /// # Errors
     /// If the condition is not healthy.

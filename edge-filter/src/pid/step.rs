@@ -76,7 +76,7 @@ impl Pid {
         output.max(self.min).min(self.max)
     }
 
-    /// The output is `value`; the memory follows so that an automatic scan goes on from there.
+    /// Sets the output to `value`; the memory follows, so that an automatic scan goes on from there.
     fn follow(&self, state: &mut PidState, input: &PidInput, value: f64, status: PidStatus) -> f64 {
         let output = if value.is_nan() { self.last(state) } else { self.limited(value) };
         state.setpoint = Some(input.setpoint).filter(|value| value.is_finite());
@@ -170,7 +170,8 @@ impl Pid {
         }
     }
 
-    /// A clamped integral may be outside the limits after a transfer; it only does not go further.
+    /// Returns the integral after its growth. A clamped one may be outside the limits after a transfer, and only does
+    /// not go further.
     fn integrated(&self, integral: f64, growth: f64) -> f64 {
         let sum = integral + growth;
         match self.anti_windup {

@@ -344,7 +344,7 @@ impl Pipeline {
         self.sensors.of(sensor)?.guard.watermark()
     }
 
-    /// The sensor's clock was set: its next reading is accepted, however old.
+    /// Accepts the sensor's next reading, however old, since its clock was set.
     pub fn clock_stepped(&mut self, sensor: u32) {
         let place = self.sensors.place(sensor);
         if let Some(slot) = place.and_then(|place| self.sensors.slot_mut(place)) {

@@ -214,7 +214,8 @@ impl Slot {
         reducer.offer(&mut self.last, state, forced, offered, on)
     }
 
-    /// A clock reset says more than a recovery, and that more than a gap.
+    /// Makes the next reading pass for this reason. A clock reset says more than a recovery, and that more than a
+    /// gap.
     #[inline]
     pub(super) fn force(&mut self, reason: Option<EmitReason>) {
         if reason.is_none() {

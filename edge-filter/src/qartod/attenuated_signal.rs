@@ -112,7 +112,7 @@ impl AttenuatedSignal {
     /// The most readings of one period that are kept.
     pub const MAX_READINGS: usize = 16_384;
 
-    /// A spread below `suspect` is suspect, below `fail` it fails; in the unit of the sensor.
+    /// Makes a test: a spread below `suspect` is suspect, below `fail` it fails; in the unit of the sensor.
     ///
     /// # Errors
     /// If neither threshold is given, one is NaN, infinite or negative, or the period is less than 1 ms.

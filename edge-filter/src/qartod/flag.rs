@@ -22,7 +22,7 @@ pub enum QartodFlag {
 }
 
 impl QartodFlag {
-    /// The number the standard gives the flag.
+    /// Returns the number that the standard gives the flag.
     #[must_use]
     pub const fn number(self) -> u8 {
         match self {

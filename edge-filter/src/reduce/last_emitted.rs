@@ -71,13 +71,13 @@ impl LastEmitted {
         }
     }
 
-    /// The last value was emitted again, with another quality or time.
+    /// Notes that the last value was emitted again, with another quality or time.
     pub(crate) fn restate(&mut self, quality: Quality, time: i64) {
         self.status = quality;
         self.time = time;
     }
 
-    /// The sensor's clock was set back: what comes next may be older.
+    /// Forgets the time of the last reading, since the sensor's clock was set back: what comes next may be older.
     pub(crate) fn forget_time(&mut self) {
         self.started = false;
     }

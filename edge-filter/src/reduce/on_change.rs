@@ -128,7 +128,7 @@ impl Cost for OnChange {
 pub struct Dedup(OnChange);
 
 impl Dedup {
-    /// The same again passes when `ms` have passed since the last emitted reading.
+    /// Makes a stage that lets the same value pass again when `ms` have passed since the last emitted reading.
     ///
     /// # Errors
     /// If it is less than 1.

@@ -124,7 +124,7 @@ impl TimeGuardState {
         }
     }
 
-    /// The sensor's clock was set: the next reading is accepted as a clock reset if it is not newer than the last.
+    /// Accepts the next reading as a clock reset if it is not newer than the last, since the sensor's clock was set.
     pub fn clock_stepped(&mut self) {
         self.stepped = true;
     }

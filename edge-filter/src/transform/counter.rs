@@ -99,7 +99,7 @@ impl CounterWidth {
 }
 
 impl Counter {
-    /// A register and the fastest it can count.
+    /// Makes a stage for a register and the fastest rate at which it can count.
     ///
     /// # Errors
     /// If the rate is not a finite number above 0.

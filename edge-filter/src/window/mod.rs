@@ -245,7 +245,8 @@ impl Window {
         state.newest = None;
     }
 
-    /// Something that has no place in a window comes at `time`: the windows before it that nothing fills go first.
+    /// Emits the windows that end before `time`, at which something comes that has no place in a window. Does so where
+    /// windows without a reading are given.
     pub(crate) fn go_by(&self, state: &mut WindowState, time: i64, sink: &mut impl FnMut(WindowResult)) {
         while self.emit_empty
             && let Some(open) = &mut state.open
@@ -349,7 +350,7 @@ impl WindowState {
         }
     }
 
-    /// Nothing that comes later may have a time before `time`.
+    /// Forbids later results a time before `time`.
     pub(crate) fn not_before(&mut self, time: i64) {
         self.floor = Some(self.floor.map_or(time, |floor| floor.max(time)));
     }

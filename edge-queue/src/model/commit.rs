@@ -182,7 +182,7 @@ impl Model {
         }
     }
 
-    /// The bookkeeping as it is now, for the clean-close mark.
+    /// Returns the bookkeeping as it is now, for the clean-close mark.
     pub(crate) fn snapshot(&self) -> State {
         self.state()
     }

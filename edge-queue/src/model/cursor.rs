@@ -91,7 +91,8 @@ pub(crate) enum Done {
 }
 
 impl Cursor {
-    /// The first consumer gets what is there, a later one what comes.
+    /// Makes the cursor of a new consumer: the first one of a queue gets the rows that are there, a later one those
+    /// that come.
     pub(crate) fn registered(lane: &LaneModel, first: bool) -> Cursor {
         let floor = if first { lane.floor } else { lane.next };
         let pos = Position { floor, ..Position::default() };
@@ -167,7 +168,7 @@ impl Cursor {
         self.dirty = true;
     }
 
-    /// Rows of unknown size are damaged: their share of the bytes goes with them.
+    /// Takes damaged rows, whose size nobody knows, out of the count, with their share of the bytes.
     pub(crate) fn lose(&mut self, weight: u64) {
         let share = u128::from(self.pos.queued_bytes) * u128::from(weight) / u128::from(self.queued.max(1));
         let share = u64::try_from(share).unwrap_or(u64::MAX);

@@ -70,7 +70,7 @@ impl Head {
         self.rows.front().map_or(self.upto, |(first, _)| *first) > seq
     }
 
-    /// A row below `upto` may be evicted again: look again from there.
+    /// Lets the next eviction look again from a row that may be evicted again.
     pub(crate) fn rewind(&mut self, seq: Seq) {
         if seq < self.upto {
             while self.rows.back().is_some_and(|(last, _)| *last >= seq) {

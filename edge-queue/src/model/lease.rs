@@ -233,7 +233,7 @@ impl Model {
             && bytes.saturating_add(size.bytes) <= l.limits.bytes / 2
     }
 
-    /// A leased row is done: it has arrived, is durable elsewhere, or is given up.
+    /// Ends the lease of a row that is done: it has arrived, is durable elsewhere, or is given up.
     pub(crate) fn end_lease(&mut self, id: u64, lane: usize, seq: Seq, how: Done, up_ms: u64) {
         let Some(consumer) = self.consumer_at(id).filter(|_| !self.closed) else { return };
         let mut range_free = self.range_free(consumer);

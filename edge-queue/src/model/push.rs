@@ -224,7 +224,7 @@ impl Model {
         lane.tail.owe(first, u32::try_from(sum.rows).unwrap_or(u32::MAX))
     }
 
-    /// The new row takes a number, so that its loss can be reported, and is given up at once.
+    /// Gives the new row up at once, with a number, so that its loss can be reported.
     fn drop_newest(&mut self, at: usize, limit: Limit, up_ms: u64) {
         let reason = if limit == Limit::Region { Reason::Fragmented } else { Reason::Overflow };
         let Some(newest) = self.lanes.get(at).map(|l| l.next.saturating_sub(1)) else { return };

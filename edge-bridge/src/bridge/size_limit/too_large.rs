@@ -13,7 +13,7 @@ use crate::session::{Session, Token};
 use crate::wire::ReasonCode;
 
 impl<P: Pack> Uplink<P> {
-    /// The hub answered a message.
+    /// Notes that the hub answered a message.
     pub(in crate::bridge) fn on_size_answered(
         &mut self,
         now_ms: u64,
@@ -34,8 +34,8 @@ impl<P: Pack> Uplink<P> {
         self.want_size_probe(now_ms);
     }
 
-    /// The connection is over, see [`SizeLimit::on_closed`]. Returns what is to be taken out of the session if an answered message was the cause: for
-    /// its size all of that size, which are parked.
+    /// Notes that the connection is over, see [`SizeLimit::on_closed`]. Returns what is to be taken out of the session if an answered message was the
+    /// cause: for its size all of that size, which are parked.
     pub(in crate::bridge) fn on_size_closed(
         &mut self,
         now_ms: u64,
@@ -72,7 +72,7 @@ impl<P: Pack> Uplink<P> {
         }
     }
 
-    /// A pass over the parked rows is over.
+    /// Notes that a pass over the parked rows is over.
     pub(in crate::bridge) fn on_size_pass_over(&mut self, now_ms: u64, spool: &impl Spool) {
         if self.hand.is_none() && self.size_limit.on_pass_over() {
             self.sweep.want(now_ms);
@@ -83,7 +83,7 @@ impl<P: Pack> Uplink<P> {
         self.want_size_probe(now_ms);
     }
 
-    /// The next probe is a parked row.
+    /// Wants a parked row as the next probe.
     fn want_size_probe(&mut self, now_ms: u64) {
         if let Some(due_ms) = self.size_limit.due_ms().filter(|due_ms| *due_ms > now_ms) {
             self.sweep.want(due_ms);

@@ -61,7 +61,7 @@ impl Parking {
         self.holes.is_mixed || ledgers.map(|ledger| ledger.ranges).sum::<u64>() > RANGES_MAX
     }
 
-    /// The next pass closes holes before it hands rows out. No parked row may be leased.
+    /// Makes the next pass close holes before it hands rows out. No parked row may be leased.
     pub(in crate::net) fn close_holes(&mut self) {
         self.holes.is_wanted = true;
     }

@@ -83,7 +83,7 @@ impl Look {
         }
     }
 
-    /// A row was leased.
+    /// Notes that a row was leased.
     pub(super) fn on_leased(&mut self, lease: &Lease) {
         let until = self.until.get(usize::from(lease.lane().0)).copied().unwrap_or(0);
         if lease.id().seq < until {
@@ -91,7 +91,7 @@ impl Look {
         }
     }
 
-    /// Every row has been leased: those that did not come expired, or made room.
+    /// Ends a look at the rows left in place, all of which have been leased: those that did not come expired, or made room.
     pub(super) fn end(&mut self) {
         *self = Self::default();
     }

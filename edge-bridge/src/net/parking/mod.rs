@@ -236,7 +236,7 @@ impl Parking {
         self.shared.has_freed.store(true, Ordering::Relaxed);
     }
 
-    /// A row of the first queue was leased.
+    /// Notes that a row of the first queue was leased.
     pub(super) fn on_leased(&mut self, lease: &Lease) {
         self.look.on_leased(lease);
     }
@@ -246,7 +246,7 @@ impl Parking {
         self.look.messages() > 0
     }
 
-    /// All of the first queue has been leased.
+    /// Notes that all of the first queue has been leased.
     pub(super) fn on_all_leased(&mut self) {
         self.look.end();
     }

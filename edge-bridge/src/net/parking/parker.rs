@@ -310,7 +310,7 @@ impl Parker {
         }
     }
 
-    /// The row as it is parked; `None` when its time is over.
+    /// Returns the row as it is parked; `None` when its time is over.
     fn row(&self, parcel: &Parcel) -> Option<Row> {
         let lease = &parcel.lease;
         let age_ms = lease.age_ms().unwrap_or(0);

@@ -253,7 +253,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
         self.outputs();
     }
 
-    /// A connection is gone, if it is still not read, and `ahead` came after what was parked.
+    /// Ends a connection whose peer is gone, if it is still not read; `ahead` came after what was parked.
     fn gone(&mut self, id: ConnectionId, ahead: &[u8]) {
         let Some(parked) = self.parked.get(&id) else { return };
         let unread = [parked, ahead].concat();
@@ -265,7 +265,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
         !self.turns.is_empty() && (self.closing.is_some() || !self.sink.is_busy())
     }
 
-    /// One turn for each connection that waits for it, while the queue keeps up.
+    /// Gives each connection that waits one turn, while the queue keeps up.
     fn take_turns(&mut self) {
         for _ in 0..self.turns.len() {
             if !self.has_turn() {

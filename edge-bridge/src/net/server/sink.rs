@@ -92,7 +92,7 @@ struct Inner {
 }
 
 impl Receipts {
-    /// All rows of the message are safe, or settled by the policy that the operator chose.
+    /// Resolves a message's receipt: all of its rows are safe, or settled by the policy that the operator chose.
     pub fn resolve(&self, ticket: Ticket) {
         self.inner.resolved.lock().unwrap_or_else(PoisonError::into_inner).push(ticket);
         self.inner.wake.notify_one();

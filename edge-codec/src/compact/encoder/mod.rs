@@ -337,7 +337,7 @@ impl<S: Sensors> Encoder<S> {
         }
     }
 
-    /// The first `n` readings are gone.
+    /// Takes out the first `n` readings, which have left.
     fn leave(&mut self, n: usize) {
         self.left += n as u64;
         for (column, count) in batch_cut::columns(&self.pushed, &self.columns, n) {

@@ -15,7 +15,7 @@ pub(crate) struct Texts {
 }
 
 impl Texts {
-    /// The kind and number of a text or a byte string.
+    /// Takes a text or a byte string in; returns its kind and number.
     #[cold]
     pub(crate) fn take(&mut self, value: &Value<'_>) -> (Kind, u64) {
         match value {

@@ -73,7 +73,7 @@ impl Cell {
         }
     }
 
-    /// All bits if this is a number, none if not.
+    /// Returns all bits if this is a number, none if not.
     #[inline(always)]
     fn if_number(&self) -> u32 {
         u32::from(self.bits / NUMBER).wrapping_neg()

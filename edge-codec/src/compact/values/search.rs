@@ -75,7 +75,7 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
-    /// Integers, and doubles as they are.
+    /// Frame of integers, and of doubles by their bits.
     pub(crate) const BITS: Self = Self { form: NumberForm::Bits64, grid: Transform::Nothing };
 
     pub(crate) fn of(plan: &Plan) -> Self {

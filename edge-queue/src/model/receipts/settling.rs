@@ -40,7 +40,7 @@ impl Settling {
         self.since_ms = None;
     }
 
-    /// The commit is durable.
+    /// Gives the receipts of a commit that is durable.
     pub(in crate::model) fn written(&mut self, out: &mut Outbox) {
         self.in_commit.drain(..).for_each(|(ticket, receipt)| out.put(ticket, receipt));
     }

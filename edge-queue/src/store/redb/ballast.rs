@@ -29,7 +29,7 @@ impl Ballast {
         let _ = Ballast::give_up(dir);
     }
 
-    /// The same before there is a store; whether there was anything to give.
+    /// Gives the ballast up before there is a store; returns whether there was any.
     pub(super) fn give_up(dir: &dyn Dir) -> bool {
         dir.remove(NAME).and_then(|()| dir.sync()).is_ok()
     }
@@ -49,7 +49,7 @@ impl Ballast {
         true
     }
 
-    /// Rows of `bytes` were deleted, durably.
+    /// Counts the bytes of rows that were deleted, durably.
     pub(super) fn regain(&mut self, bytes: u64) {
         if !self.held {
             self.regained_bytes = self.regained_bytes.saturating_add(bytes);

@@ -86,7 +86,7 @@ impl ActiveSegment {
         page
     }
 
-    /// The growing frame stays as it is; the page of its older copy becomes free.
+    /// Ends the growing frame as it is; the page of its older copy becomes free.
     pub(super) fn close(&mut self) {
         if let Some(grown) = self.grown.take()
             && grown.other.is_some()

@@ -87,7 +87,7 @@ impl LaneLog {
         }
     }
 
-    /// A segment was begun.
+    /// Adds a segment that was begun, as the one that is written to.
     pub(super) fn open_segment(&mut self, segment: Segment, tail: ActiveSegment) {
         self.segments.push(segment);
         self.tail = Some(tail);
@@ -106,7 +106,7 @@ impl LaneLog {
         self.free.release();
     }
 
-    /// The commit is durable.
+    /// Takes over what a commit wrote, since it is durable.
     pub(super) fn finish(&mut self) {
         self.unstage();
         // Only what is done and a new segment decide what is free.
