@@ -19,10 +19,10 @@ use super::record::{Header, Records, SCHEMA};
 use super::relay::{ONE_WAY_DELAY, Relay};
 use super::report::{Event, Sample};
 use super::sensor::{LiveCounts, SensorRecord};
-use super::series::{self, Sensor};
+use super::series::Sensor;
 use super::story::{Action, DRAIN_MS_MAX, Fault, PhaseName, Story};
 use super::verdict::{GatewayLedger, Observed, Timeline};
-use surroundings::{Crew, Stack};
+use surroundings::{Crew, Stack, sensors_for};
 
 mod surroundings;
 
@@ -53,6 +53,8 @@ pub(crate) struct Played {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Setup<'a> {
     pub(crate) candidate: &'a Candidate,
+    /// Messages are plain numbers.
+    pub(crate) numbers: bool,
     /// Its configuration, state and log.
     pub(crate) work: &'a Path,
     /// The folder for the configurations of real brokers, if they shall take part.
@@ -64,10 +66,7 @@ pub(crate) struct Setup<'a> {
 /// # Errors
 /// When a part cannot be started, or when the gateway ends by itself.
 pub(crate) async fn play(story: Story, setup: Setup<'_>) -> io::Result<Played> {
-    let mut sensors = series::sensors().map_err(io::Error::other)?;
-    if let Candidate::Foreign(_) = setup.candidate {
-        sensors = sensors.into_iter().map(Sensor::without_reading).collect();
-    }
+    let sensors = sensors_for(&setup)?;
     let clock = Clock::start();
     let Stack { hub, local, name, brokers } = match setup.mosquitto {
         Some(dir) => Stack::mosquitto(dir, clock).await?,

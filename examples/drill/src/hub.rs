@@ -15,7 +15,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use edge_bridge::session::{Accept, ClientConfig, Event, Resume, ServerConfig, Session, Token};
 use edge_bridge::wire::{Publish, QoS, ReasonCode, Subscription, Utf8, matches};
-use edge_codec::{BatchId, Value};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, JoinSet};
@@ -23,16 +22,15 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::clock::Clock;
 use super::mosquitto::PROBE;
 use super::mqtt::Connection;
-use super::record::{Arrived, Class, Reading, sha256_hex};
+use super::record::Arrived;
 use super::tables::Tables;
+use arrivals::{arrivals, is_table};
 
-/// Batches of the shipped configuration's readings.
-const READINGS_TOPIC: &str = "site7/readings";
-/// Batches of the route that the drill adds. Beside these two everything is `raw`.
-pub(crate) const FILTERED_TOPIC: &str = "site7/filtered";
+mod arrivals;
+
+pub(crate) use arrivals::FILTERED_TOPIC;
+/// Prefix of the shipped configuration before the topics of raw messages.
 pub(crate) const RAW_PREFIX: &str = "site7/";
-/// Between the topic of batches and the gateway's name in the topic of their session table.
-const TABLE_LEVEL: &str = "/table/";
 
 #[derive(Debug)]
 pub(crate) struct Hub {
@@ -226,137 +224,10 @@ async fn listen(mut connection: Connection, clock: Clock, seen: Arc<Seen>) {
     }
 }
 
-fn is_batch(topic: &str) -> bool {
-    [READINGS_TOPIC, FILTERED_TOPIC].contains(&topic)
-}
-
-fn is_table(topic: &str) -> bool {
-    topic.split_once(TABLE_LEVEL).is_some_and(|(batches, _)| is_batch(batches))
-}
-
-/// One line of the record per message, or per reading of a batch. A batch that cannot be read brings nothing: its
-/// readings then count as lost.
-fn arrivals(publish: &Publish, time: i64, tables: &Tables) -> Result<Vec<Arrived>, edge_codec::DecodeError> {
-    let topic = publish.topic.as_str();
-    let arrived = Arrived {
-        class: Class::Raw,
-        client: topic.rsplit('/').next().map(str::to_owned),
-        topic: topic.to_owned(),
-        sha256: sha256_hex(&publish.payload),
-        time,
-        id: publish.properties.user_property("edge-id").map(str::to_owned),
-        pd: publish.dup || publish.properties.user_property("edge-pd") == Some("1"),
-        reading: None,
-    };
-    if is_batch(topic) { readings(&publish.payload, &arrived, tables) } else { Ok(vec![arrived]) }
-}
-
-fn readings(
-    payload: &[u8],
-    message: &Arrived,
-    tables: &Tables,
-) -> Result<Vec<Arrived>, edge_codec::DecodeError> {
-    let mut batch = tables.decode(payload)?;
-    let header = *batch.header();
-    let mut readings = Vec::new();
-    loop {
-        // The identity of the row, not of the batch: after a broken link the same rows may be cut into other batches.
-        let id =
-            header.id.zip(batch.next_seq()).map(|(id, first_seq)| BatchId { first_seq, ..id }.to_string());
-        let Some(row) = batch.next().transpose()? else { return Ok(readings) };
-        let (value, text) = match row.value {
-            Value::F64(value) => (value, None),
-            Value::I64(value) => (value as f64, None),
-            Value::Text(text) => (f64::NAN, Some(text.into_owned())),
-            // No sensor of the drill sends anything else: such a reading stands for none of theirs.
-            _ => (f64::NAN, None),
-        };
-        let sensor =
-            batch.sensors().get(row.sensor).map_or_else(String::new, |sensor| sensor.name.to_string());
-        readings.push(Arrived {
-            class: Class::Filtered,
-            client: Some(sensor.clone()),
-            id,
-            pd: header.pd || message.pd,
-            reading: Some(Reading { sensor, event_time: row.time, value, text, quality: row.quality }),
-            ..message.clone()
-        });
-    }
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     // Nothing panics while holding it; if something did, the record is still whole.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
-mod tests {
-    use edge_bridge::wire::{Properties, PropertiesBuilder};
-    use edge_codec::SensorTable;
-    use edge_codec::compact::{Encoder, Table};
-
-    use super::*;
-
-    fn publish(topic: &'static str, payload: impl Into<bytes::Bytes>) -> Publish {
-        Publish {
-            dup: false,
-            qos: QoS::AtMostOnce,
-            retain: false,
-            topic: Utf8::from_static(topic),
-            packet_id: None,
-            properties: Properties::default(),
-            payload: payload.into(),
-        }
-    }
-
-    #[test]
-    fn a_raw_message_is_one_line_with_its_identity_and_its_mark() {
-        let mut message = publish("site7/plant/raw/energy", "abc");
-        let mut properties = PropertiesBuilder::new();
-        properties.user("edge-id", "1-0-1-9").unwrap();
-        properties.user("edge-pd", "1").unwrap();
-        message.properties = properties.finish();
-        let [arrived] = arrivals(&message, 5, &Tables::default()).unwrap().try_into().unwrap();
-        assert_eq!((arrived.class, arrived.client.as_deref()), (Class::Raw, Some("energy")));
-        assert_eq!((arrived.id.as_deref(), arrived.pd), (Some("1-0-1-9"), true));
-        assert_eq!(arrived.sha256, sha256_hex(b"abc"));
-    }
-
-    #[test]
-    fn a_batch_is_one_line_per_reading_and_a_damaged_one_brings_nothing() {
-        let mut sensors = SensorTable::default();
-        sensors.insert(3, "room_co2", "ppm");
-        let table = Arc::new(Table::new(1, &sensors));
-        let id = BatchId { gateway: 1, lane: 1, epoch: 2, first_seq: 3 };
-        let encoder = Encoder::with_table(table.clone());
-        let mut encoder = encoder.id(id).possible_duplicate(true);
-        for (time, value) in [(10, 0.1 + 0.2), (11, 7.0)] {
-            encoder
-                .push(&edge_codec::Reading { sensor: 3, time, value: Value::F64(value), quality: 0 })
-                .unwrap();
-        }
-        let payload = encoder.finish_under(10_000).unwrap();
-        let seen = Seen::default();
-        seen.note(&publish(READINGS_TOPIC, payload.clone()), 5);
-        assert_eq!(lock(&seen.arrived).len(), 0, "its table is not known");
-        seen.note(&publish("site7/readings/table/drill", table.bytes().clone()), 5);
-        seen.note(&publish(READINGS_TOPIC, payload.clone()), 5);
-        seen.note(&publish(READINGS_TOPIC, payload.slice(1..)), 5);
-        assert_eq!(seen.unreadable.load(Ordering::Relaxed), 2, "without its table, and damaged");
-        let lines = std::mem::take(&mut *lock(&seen.arrived));
-        assert_eq!(lines.len(), 2);
-        let reading = lines[0].reading.as_ref().unwrap();
-        assert_eq!((reading.sensor.as_str(), reading.event_time, reading.value), ("room_co2", 10, 0.1 + 0.2));
-        let ids: Vec<_> = lines.iter().map(|line| line.id.clone().unwrap()).collect();
-        assert_eq!(ids, ["0000000000000001-1-2-3", "0000000000000001-1-2-4"]);
-        assert!(lines.iter().all(|line| line.pd));
-    }
-
-    #[test]
-    fn a_probe_is_told_and_not_recorded() {
-        let seen = Seen::default();
-        seen.note(&publish("site7/plant/raw/drill-probe", "{}"), 1);
-        seen.note(&publish("site7/plant/raw/energy", "{}"), 1);
-        assert_eq!(lock(&seen.arrived).len(), 1);
-    }
-}
+mod tests;

@@ -6,7 +6,8 @@
 //!     └── acks.jsonl                                                                       hub.jsonl ──┘
 //!                                   verdict = judge(acks, hub) ──▶ report.json, report.html
 //! ```
-//! The gateway is `edge-gateway`, or any command line that takes MQTT in on one port and brings it to another: [`CommandLine`].
+//! The gateway is `edge-gateway`, or any command line that takes MQTT in on one port and brings it to another: [`CommandLine`]. The program
+//! `outage-drill` drills the latter alone.
 //!
 //! Data and decisions are pure: `story`, `series`, `verdict`, `report`, `foreign`. Shells: `relay`, `hub`, `sensor`, `gateway`, `own`,
 //! `work`, `mosquitto`, and `conductor`, which plays the story.
@@ -32,10 +33,12 @@ mod tables;
 mod verdict;
 mod work;
 
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use clap::Parser;
 use conductor::{Played, Setup};
 pub use foreign::CommandLine;
 use gateway::Candidate;
@@ -44,6 +47,9 @@ use record::Records;
 use report::Report;
 pub use rng::Rng;
 use story::{SECONDS_DEFAULT, SECONDS_MAX, SECONDS_MIN, Story};
+
+/// Command of the program, for its report.
+const COMMAND: &str = "cargo run --profile quick -p outage-drill --";
 
 /// Options of the command line.
 #[derive(Debug, Clone, clap::Args)]
@@ -67,13 +73,35 @@ pub struct Arguments {
     /// before topics. Judged from outside alone
     #[arg(long, value_name = "CMD", conflicts_with = "mosquitto")]
     gateway: Option<CommandLine>,
+    /// Let the sensors send plain numbers, for such a gateway that reads its messages: they may arrive in compact batches that name their sensors by
+    /// their topics
+    #[arg(long, requires = "gateway")]
+    numbers: bool,
+}
+
+#[derive(Parser)]
+#[command(
+    name = "outage-drill",
+    version,
+    about = "An outage, a kill -9 and a half-open link for a gateway of yours, with a verdict on what it lost."
+)]
+struct Program {
+    #[command(flatten)]
+    arguments: Arguments,
+}
+
+/// Runs the program `outage-drill` with these words, the first of which is its name: the drill of a gateway that `--gateway` names.
+///
+/// Ends the process with exit code 2 if they are no command line of it.
+pub fn command_line(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitCode {
+    run(&Program::parse_from(words).arguments, None)
 }
 
 /// Runs the drill and prints its verdict. 0: every promise held; 1: one did not, or the drill could not run.
 ///
 /// `own`: the gateway that is drilled if the arguments name no other.
 #[must_use]
-pub fn run(arguments: &Arguments, own: &OwnGateway) -> ExitCode {
+pub fn run(arguments: &Arguments, own: Option<&OwnGateway>) -> ExitCode {
     match drill(arguments, own) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
@@ -84,7 +112,16 @@ pub fn run(arguments: &Arguments, own: &OwnGateway) -> ExitCode {
     }
 }
 
-fn drill(arguments: &Arguments, own: &OwnGateway) -> io::Result<bool> {
+fn drill(arguments: &Arguments, own: Option<&OwnGateway>) -> io::Result<bool> {
+    let (candidate, name) = match (&arguments.gateway, own) {
+        (Some(command), _) => (Candidate::Foreign(command.clone()), command.to_string()),
+        (None, Some(own)) => {
+            (Candidate::Own(own.clone()), format!("edge-gateway {}", env!("CARGO_PKG_VERSION")))
+        }
+        (None, None) => {
+            return Err(io::Error::other("there is no gateway to be drilled: name one with --gateway"));
+        }
+    };
     let seconds = arguments.seconds.clamp(SECONDS_MIN, SECONDS_MAX);
     if seconds != arguments.seconds {
         eprintln!(
@@ -98,12 +135,8 @@ fn drill(arguments: &Arguments, own: &OwnGateway) -> io::Result<bool> {
     // The state stays beside the report until the verdict is known: after a failure it is evidence.
     let work = arguments.report.join("work");
     work::clear(&work)?;
-    let (candidate, name) = match &arguments.gateway {
-        Some(command) => (Candidate::Foreign(command.clone()), command.to_string()),
-        None => (Candidate::Own(own.clone()), format!("edge-gateway {}", env!("CARGO_PKG_VERSION"))),
-    };
     let mosquitto = arguments.mosquitto.then_some(arguments.report.as_path());
-    let setup = Setup { candidate: &candidate, work: &work, mosquitto };
+    let setup = Setup { candidate: &candidate, numbers: arguments.numbers, work: &work, mosquitto };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut played = runtime.block_on(conductor::play(story, setup))?;
     if let Some(dir) = &arguments.record {
@@ -111,7 +144,7 @@ fn drill(arguments: &Arguments, own: &OwnGateway) -> io::Result<bool> {
         // The verdict is that of the files: whoever computes it again has the same ground.
         played.records = Records::read(dir)?;
     }
-    let report = judge(played, name, again(own.command, arguments, seconds, seed));
+    let report = judge(played, name, again(own.map_or(COMMAND, |own| own.command), arguments, seconds, seed));
     report.write(&arguments.report)?;
     print_verdict(&report, &arguments.report);
     if report.passed() {
@@ -145,7 +178,8 @@ fn again(command: &str, arguments: &Arguments, seconds: u64, seed: u64) -> Strin
     let brokers = if arguments.mosquitto { " --mosquitto" } else { "" };
     let gateway =
         arguments.gateway.as_ref().map_or_else(String::new, |gateway| format!(" --gateway \"{gateway}\""));
-    format!("{command} --seed {seed}{length}{brokers}{gateway}")
+    let numbers = if arguments.numbers { " --numbers" } else { "" };
+    format!("{command} --seed {seed}{length}{brokers}{numbers}{gateway}")
 }
 
 fn print_verdict(report: &Report, dir: &Path) {

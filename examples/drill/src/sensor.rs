@@ -149,8 +149,8 @@ impl State {
                     }
                 }
                 Event::Acked { token, reason } if !reason.is_error() => self.acknowledged(token),
-                // Refused: to be sent again like anything without a good answer.
-                Event::Acked { token, .. } => self.unsent.push_back(token.0),
+                // Refused, which is the end of it: published, and never acknowledged as taken.
+                Event::Acked { token, .. } => drop(self.waiting.remove(&token.0)),
                 Event::Closed(_) => return false,
                 _ => {}
             }

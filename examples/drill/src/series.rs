@@ -38,6 +38,8 @@ enum Says {
     Number,
     /// `RUN` while its one channel is at least so large, else `STOP`.
     State(f64),
+    /// The message's own number, and nothing else.
+    Count,
 }
 
 #[derive(Debug, Clone)]
@@ -134,10 +136,13 @@ fn device(topic: &str, (channels, rows): (Vec<Channel>, Vec<Vec<f64>>)) -> Senso
 }
 
 impl Sensor {
-    /// The same sensor before a gateway that knows nothing of readings: every message must arrive as it is.
-    pub(crate) fn without_reading(mut self) -> Self {
+    /// The same sensor before a gateway that knows nothing of its readings: every message must arrive. `counts`: it sends plain numbers, none twice.
+    pub(crate) fn without_reading(mut self, counts: bool) -> Self {
         self.class = Class::Raw;
         self.tolerance = None;
+        if counts {
+            self.says = Says::Count;
+        }
         self
     }
 
@@ -148,6 +153,7 @@ impl Sensor {
         let number = row.first().copied().unwrap_or(0.0);
         match self.says {
             Says::Device => Message { payload: self.raw_payload(row, seq, time_ms), reading: None },
+            Says::Count => Message { payload: seq.to_string().into_bytes(), reading: None },
             Says::Number => self.reading(number, None, time_ms),
             Says::State(from) => {
                 self.reading(f64::NAN, Some(if number >= from { "RUN" } else { "STOP" }), time_ms)

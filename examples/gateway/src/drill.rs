@@ -9,7 +9,7 @@ use outage_drill::{Arguments, OwnGateway};
 /// Runs the drill. Returns its exit code.
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     match std::env::current_exe() {
-        Ok(program) => outage_drill::run(arguments, &own(program)),
+        Ok(program) => outage_drill::run(arguments, Some(&own(program))),
         Err(error) => {
             eprintln!("the drill could not be run: this program does not know its name: {error}");
             ExitCode::from(1)

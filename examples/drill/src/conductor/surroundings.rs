@@ -10,12 +10,25 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::Setup;
 use crate::clock::Clock;
+use crate::gateway::Candidate;
 use crate::hub::Hub;
 use crate::mosquitto::{self, Broker};
 use crate::sensor::{self, LiveCounts, Place, SensorRecord};
-use crate::series::Sensor;
+use crate::series::{self, Sensor};
 use crate::story::Story;
+
+/// Returns the sensors as the gateway can take them.
+pub(super) fn sensors_for(setup: &Setup<'_>) -> io::Result<Vec<Sensor>> {
+    let sensors = series::sensors().map_err(io::Error::other)?;
+    Ok(match setup.candidate {
+        Candidate::Own(_) => sensors,
+        Candidate::Foreign(_) => {
+            sensors.into_iter().map(|sensor| sensor.without_reading(setup.numbers)).collect()
+        }
+    })
+}
 
 /// Servers around the gateway.
 pub(super) struct Stack {

@@ -4,6 +4,7 @@
 use super::*;
 use crate::mosquitto;
 use crate::record::{Acked, Class};
+use crate::series;
 use crate::verdict::{Fate, Verdict, judge};
 
 /// A story's last two seconds at the high rate, played from there.
@@ -112,7 +113,7 @@ async fn with_script(dir: &Path, script: &str) -> io::Result<(Played, Verdict)> 
     std::fs::write(&file, script).unwrap();
     let command = format!("sh {} {{local_port}} {{hub_port}} {{state}}", file.display());
     let candidate = Candidate::Foreign(command.parse().unwrap());
-    let setup = Setup { candidate: &candidate, work: &dir.join("work"), mosquitto: None };
+    let setup = Setup { candidate: &candidate, numbers: false, work: &dir.join("work"), mosquitto: None };
     let played = play(Story::of_length(11, 8_000), setup).await?;
     let verdict = judge(&played.records, &played.timeline, &played.published);
     Ok((played, verdict))
