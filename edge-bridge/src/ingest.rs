@@ -57,7 +57,7 @@ pub struct Inbound {
     pub topic: Utf8,
     /// The message; a slice of the receive buffer: copy what is kept for long.
     pub payload: Bytes,
-    /// Its properties, without those of the connection; empty in 3.1.1.
+    /// Properties of the message, without those of the connection; empty in 3.1.1.
     pub properties: Properties,
     /// QoS that the message came with.
     pub qos: QoS,
@@ -139,7 +139,7 @@ pub enum Answer {
     /// ticket when these rows *and* what stands for the held part are safe; then the PUBACK follows when every receipt before it is
     /// resolved too, on any connection, since what was held may have been suppressed in the end.
     Withhold(Vec<Row>),
-    /// It cannot be used. It is stored as a [dead letter](Ingest::dead_letter), then acknowledged with this reason to an MQTT 5 client
+    /// The message cannot be used. It is stored as a [dead letter](Ingest::dead_letter), then acknowledged with this reason to an MQTT 5 client
     /// ([`PAYLOAD_FORMAT_INVALID`](ReasonCode::PAYLOAD_FORMAT_INVALID) for what cannot be decoded), plainly to a 3.1.1 client, which
     /// knows no refusal but a close and would only send it again. Must be a reason of PUBACK that does not invite a retry: 0x97 (quota
     /// exceeded) counts as acknowledged at the publisher, so it is never the way to say "later".

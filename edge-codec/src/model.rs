@@ -29,7 +29,7 @@ pub struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    /// The same reading, independent of the input it was decoded from. Allocates for text and bytes only.
+    /// Returns the reading, independent of the input it was decoded from. Allocates for text and bytes only.
     #[must_use]
     pub fn into_owned(self) -> Reading<'static> {
         Reading {
@@ -80,7 +80,7 @@ pub enum Value<'a> {
 }
 
 impl Value<'_> {
-    /// The same value, independent of the input it was decoded from.
+    /// Returns the value, independent of the input it was decoded from.
     #[must_use]
     pub fn into_owned(self) -> Value<'static> {
         match self {

@@ -102,7 +102,7 @@ impl<'a> SensorTable<'a> {
         self.sorted.iter()
     }
 
-    /// The same table, independent of the input it was decoded from.
+    /// Returns the table, independent of the input it was decoded from.
     #[must_use]
     pub fn into_owned(self) -> SensorTable<'static> {
         let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());

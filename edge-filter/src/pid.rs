@@ -83,7 +83,7 @@ pub enum AntiWindup {
     /// `I += (u_limited - u)·dt/Tt` with `Tt = √(Ti·Td)`, or `Ti` without a derivative.
     #[default]
     BackCalculation,
-    /// The same with a tracking time of its own, in seconds.
+    /// Back-calculation with a tracking time of its own, in seconds.
     TrackingTime(f64),
     /// `I` starts within the output's limits and does not grow beyond them.
     Clamp,

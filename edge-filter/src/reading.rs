@@ -25,6 +25,6 @@ pub struct Reading<'a> {
     pub time: i64,
     /// Value that was measured.
     pub value: Value<'a>,
-    /// Its quality, in the scheme the pipeline is configured for; OPC UA by default.
+    /// Quality of the reading, in the scheme the pipeline is configured for; OPC UA by default.
     pub quality: Quality,
 }

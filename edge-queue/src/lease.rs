@@ -79,7 +79,7 @@ impl Lease {
         self.row().map(|row| row.stamp).unwrap_or_default()
     }
 
-    /// Its age in milliseconds, `None` when it cannot be known.
+    /// Returns the row's age in milliseconds, `None` when it cannot be known.
     #[must_use]
     pub fn age_ms(&self) -> Option<u64> {
         age_ms(&self.stamp(), &self.engine.clock.now())
@@ -105,7 +105,7 @@ impl Lease {
         self.end(Done::Delivered);
     }
 
-    /// The row is durable in another store: it is done for this consumer, counted as moved, neither delivered nor
+    /// Ends a row that is durable in another store: it is done for this consumer, counted as moved, neither delivered nor
     /// dropped. A receipt still to come says `Stored`. Call it only when the other store's receipt has come; a kill
     /// before the next commit leaves the row in both.
     pub fn moved(self) {

@@ -17,7 +17,7 @@ impl<T> PerLane<T> {
 }
 
 impl<T: Copy> PerLane<T> {
-    /// The same value for every lane.
+    /// Takes the same value for every lane.
     pub const fn all(value: T) -> PerLane<T> {
         PerLane([value; LANES_MAX])
     }

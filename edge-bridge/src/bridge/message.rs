@@ -27,7 +27,7 @@ pub(super) struct Message {
     pub(super) passed_over: u32,
     /// A connection was given up for want of its answer: its bytes keep no younger ones back.
     pub(super) is_overdue: bool,
-    /// Its topic was refused when it was sent, or this message before.
+    /// Set if the topic was refused when the message was sent, or this message before.
     pub(super) is_attempt: bool,
     /// Set if the message's rows came from the parked ones.
     pub(super) swept: bool,

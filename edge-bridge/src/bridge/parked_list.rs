@@ -52,9 +52,9 @@ impl ParkedTopic {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ParkedRow {
-    /// Its topic; empty for a row that is none of the bridge's.
+    /// Topic of the row; empty for a row that is none of the bridge's.
     pub topic: Utf8,
-    /// Its payload; of a held message, which may be of several rows, the message's.
+    /// Payload of the row; of a held message, which may be of several rows, the message's.
     pub payload: Bytes,
     /// Readings in it, by the weight of its row, or of all the rows of a message.
     pub readings: u64,

@@ -21,9 +21,9 @@ pub(super) struct Trials {
     again_ms: u64,
     /// Trials begun since that time was last set.
     begun: u32,
-    /// Taken in a row.
+    /// Trials taken in a row.
     taken: u32,
-    /// Failed in a row.
+    /// Trials failed in a row.
     failed: u32,
 }
 

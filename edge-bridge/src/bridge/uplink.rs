@@ -27,7 +27,7 @@ pub(super) struct Uplink<P> {
     pub(super) pack: P,
     pub(super) window: Window,
     window_max: u64,
-    /// Given to the session, without an answer.
+    /// Messages given to the session, without an answer.
     pub(super) sent: BTreeMap<u64, Message>,
     pub(super) next_token: u64,
     /// Youngest message that the hub answered on this connection, by its token; 0: none.

@@ -56,7 +56,7 @@ pub(super) struct Router {
     /// A subscription ended with a message taken and not done.
     ask_again: bool,
     grace_until_ms: u64,
-    /// Taken and dropped, of subscriptions that live.
+    /// Messages taken and dropped, of subscriptions that live.
     neglected: Vec<Neglected>,
     /// Handle of the youngest message of this connection; `None` before the first.
     latest: Option<AckHandle>,

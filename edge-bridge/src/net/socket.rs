@@ -17,7 +17,7 @@ use super::stream::Stream;
 pub(super) const READ_MAX: usize = 32 * 1024;
 /// Longest wait for the last packets to leave, or to be read, and for the peer to close.
 const LINGER: Duration = Duration::from_secs(1);
-/// The same while a message is partly written: its rest may take as long on a thin link.
+/// Longest wait while a message is partly written: its rest may take as long on a thin link.
 const LINGER_WITH_MESSAGE: Duration = Duration::from_secs(5);
 
 /// A connection with its buffers.

@@ -13,7 +13,7 @@ pub struct Token(pub u64);
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct InFlight {
-    /// Its packet identifier: a resent message keeps it (\[MQTT-4.4.0-1\]).
+    /// Packet identifier of the message: a resent message keeps it (\[MQTT-4.4.0-1\]).
     pub packet_id: PacketId,
     /// Token that was given to [`publish`](super::Session::publish).
     pub token: Token,

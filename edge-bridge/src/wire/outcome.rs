@@ -33,7 +33,7 @@ pub(crate) fn decode_reason(r: &mut Reader<'_>) -> Result<ReasonCode, DecodeErro
     if is_taken(code, packet) { Ok(code) } else { fail(DecodeErrorKind::Reason { packet, code }, at) }
 }
 
-/// The same on the way out.
+/// Checks that we may say `code` in `packet`.
 pub(crate) fn check_reason(code: ReasonCode, packet: PacketType) -> Result<(), EncodeError> {
     if is_taken(code, packet) { Ok(()) } else { Err(DecodeErrorKind::Reason { packet, code }.into()) }
 }

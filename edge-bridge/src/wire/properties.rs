@@ -219,7 +219,7 @@ impl Properties {
         kept.finish()
     }
 
-    /// Those that a message takes along when it is handed on, and its time to live in milliseconds, which the Message Expiry Interval says.
+    /// Returns the properties that a message takes along when it is handed on, and its time to live in milliseconds, which the Message Expiry Interval says.
     pub(crate) fn handed_on(&self) -> (Self, Option<u64>) {
         let expiry_s = self.u32(PropertyId::MessageExpiryInterval);
         let properties = self.without(&[
@@ -235,7 +235,7 @@ impl Properties {
         Self { raw: Bytes::copy_from_slice(&self.raw), present: self.present, places: self.places }
     }
 
-    /// The same with this Message Expiry Interval (§3.3.2.3.3) in place of the one they have.
+    /// Returns the properties with this Message Expiry Interval (§3.3.2.3.3) in place of the one they have.
     pub(crate) fn with_expiry_s(&self, seconds: u32) -> Self {
         let mut changed = self.without(&[PropertyId::MessageExpiryInterval]).to_builder();
         match changed.push(PropertyId::MessageExpiryInterval, Value::U32(seconds)) {

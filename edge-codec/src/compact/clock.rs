@@ -9,7 +9,7 @@ use crate::compact::stream::op_buffer::OpBuffer;
 
 /// Order of the code for the start of a batch's first clock if no table says: milliseconds since 1970 have 41 bits.
 const START_LOW: u32 = 40;
-/// The same for the other clocks, which start near the first.
+/// Order of the code for the start of the other clocks, which start near the first.
 const NEAR_LOW: u32 = 10;
 /// Order of the code for the number of a clock's steps.
 pub(super) const STEPS_LOW: u32 = 0;

@@ -26,7 +26,7 @@ pub(super) fn head(header: &Header, base_time: i64) -> Vec<u8> {
     to_head(header, base_time).encode_to_vec()
 }
 
-/// The same fields of a message whose layout has no version and no base time there.
+/// Returns the fields before sensors and readings of a message whose layout has no version and no base time there.
 #[cfg(feature = "compact")]
 pub(crate) fn head_without_version(header: &Header) -> Vec<u8> {
     Head { version: 0, ..to_head(header, 0) }.encode_to_vec()

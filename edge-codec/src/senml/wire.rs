@@ -6,7 +6,7 @@ use crate::{EncodeError, Reading, Sensor, Sensors, Value};
 
 /// The reading's quality, which RFC 8428 does not have.
 pub(super) const QUALITY: &str = "quality";
-/// The same; a reader that does not know it refuses the pack (RFC 8428 §4.4).
+/// Label of a quality that must be understood: a reader that does not know it refuses the pack (RFC 8428 §4.4).
 pub(super) const QUALITY_MUST: &str = "quality_";
 /// Name of the record with the batch's identity.
 pub(super) const ID: &str = "edge-id";

@@ -28,7 +28,7 @@ impl OutputSpec {
         OutputSpec { name: name.into(), safe: 0.0, law }
     }
 
-    /// Its safe state: before the first scan, while an interlock is not energised, while its input is not good, and when
+    /// Sets the output's safe state: before the first scan, while an interlock is not energised, while its input is not good, and when
     /// the loop does not run.
     ///
     /// # Errors

@@ -53,7 +53,7 @@ impl Controller {
         }
     }
 
-    /// The same into a snapshot that this controller made before, without allocating.
+    /// Writes the state that is to be kept into a snapshot that this controller made before, without allocating.
     pub fn snapshot_into(&self, snapshot: &mut ControlSnapshot) {
         let ControlSnapshot { version, scanned_ns, outputs, interlocks, alarms } = snapshot;
         (*version, *scanned_ns) = (CONTROL_SNAPSHOT_VERSION, self.last_ns);

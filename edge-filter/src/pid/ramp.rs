@@ -26,7 +26,7 @@ impl Default for Ramp {
 }
 
 impl Ramp {
-    /// The same rate both ways, in the value's unit per second; infinity is no limit.
+    /// Makes a ramp of the same rate both ways, in the value's unit per second; infinity is no limit.
     ///
     /// # Errors
     /// If it is NaN, zero or negative.

@@ -15,7 +15,7 @@ const LARGEST: f64 = 1e100;
 pub struct PidInput {
     /// Process value of the loop.
     pub pv: f64,
-    /// Its quality; bad, NaN and values beyond ±1e100 act by [`Pid::bad_input`].
+    /// Quality of the process value; bad, NaN and values beyond ±1e100 act by [`Pid::bad_input`].
     pub quality: Quality,
     /// The wanted process value.
     pub setpoint: f64,

@@ -14,7 +14,7 @@ pub(super) struct Sample {
 as_array!(Sample { time, good });
 
 impl Sample {
-    /// The same value later.
+    /// Returns the same value at a later time.
     pub(super) fn held_to(self, time: i64) -> Self {
         Sample { time, ..self }
     }

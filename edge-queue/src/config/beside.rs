@@ -4,7 +4,7 @@ use super::{Config, LaneConfig, OnFault, Order, SEGMENT_EXTRA_BYTES};
 use crate::row::LANES_MAX;
 
 impl Config {
-    /// The same limits and policy for one lane in the order of pushes, for rows with `more_bytes` besides. A receipt says
+    /// Returns a configuration with the same limits and policy for one lane in the order of pushes, for rows with `more_bytes` besides. A receipt says
     /// `Stored` whatever becomes of the disk: a row leaves the first queue only on it.
     pub(crate) fn beside(&self, more_bytes: usize) -> Config {
         let row_bytes_max = self.row_bytes_max.saturating_add(more_bytes);

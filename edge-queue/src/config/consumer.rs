@@ -54,7 +54,7 @@ impl ConsumerConfig {
         self
     }
 
-    /// Time limit of its leases, at least 1 ms: a row that is neither acknowledged nor given back within it returns to its place
+    /// Sets the time limit of the consumer's leases, at least 1 ms: a row that is neither acknowledged nor given back within it returns to its place
     /// by itself and goes out again, to another handle of the consumer perhaps. What is left of the old [`Lease`](crate::Lease) changes
     /// nothing any more, so choose more time than a hub ever takes: a row whose acknowledgement came late is sent twice. Default: no limit.
     #[must_use]

@@ -32,7 +32,7 @@ impl Engine {
         self.commit_what(open, Model::begin_ends)
     }
 
-    /// The same for what is due: rows too, or bookkeeping only.
+    /// Commits what is due: rows too, or bookkeeping only.
     pub(super) fn commit_due(&self) -> Result<(), CommitError> {
         let mut store = lock(&self.store);
         let open = store.as_mut().ok_or(CommitError::Closed)?;

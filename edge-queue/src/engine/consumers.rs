@@ -67,14 +67,14 @@ impl Engine {
         (0..lanes).try_for_each(|lane| self.count_lane(open, lane))
     }
 
-    /// The same, unless the last try failed a moment ago.
+    /// Counts lanes anew, unless the last try failed a moment ago.
     pub(super) fn count_when_due(&self, open: &mut Open) {
         let due = self.model().recounts_due(&self.clock.now());
         // The model remembers what could not be counted.
         let _later = due.into_iter().try_for_each(|lane| self.count_lane(open, lane));
     }
 
-    /// The same for a push that meets a limit of a lane whose totals are a guess.
+    /// Counts a lane anew for a push that meets its limit while its totals are a guess.
     pub(super) fn count_for_push(&self, lane: usize) -> Result<(), StoreError> {
         let mut store = lock(&self.store);
         store.as_mut().map_or(Ok(()), |open| self.count_lane(open, lane))

@@ -39,7 +39,7 @@ impl Engine {
         self.gather(&now)
     }
 
-    /// The same without reading from the medium. `None`: a read would tell more, and the store is idle.
+    /// Returns the figures without reading from the medium. `None`: a read would tell more, and the store is idle.
     #[cfg(feature = "tokio")]
     pub(crate) fn stats_now(&self) -> Option<Stats> {
         let now = self.clock.now();

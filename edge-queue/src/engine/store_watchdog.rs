@@ -36,7 +36,7 @@ impl StoreWatchdog {
         }
     }
 
-    /// The same, once it is long enough to say so.
+    /// Returns the time for which a call has been under way, once it is long enough to count as stalled.
     pub(super) fn stalled_ms(&self, up_ms: u64) -> Option<u64> {
         Some(self.busy_ms(up_ms)).filter(|ms| *ms >= STALLED_AFTER_MS)
     }

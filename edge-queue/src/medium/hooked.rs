@@ -104,7 +104,7 @@ fn ask(hook: &impl Fn(Call) -> Verdict, call: Call, make: impl FnOnce() -> io::R
     }
 }
 
-/// The same for a call that cannot be pretended.
+/// Makes a call that cannot be pretended, or not, as the hook says.
 fn ask_for<T>(
     hook: &impl Fn(Call) -> Verdict,
     call: Call,

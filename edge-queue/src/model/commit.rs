@@ -84,7 +84,7 @@ impl Model {
         self.begin_with(rows)
     }
 
-    /// The same for the last one: what was handed over and never written is counted, and its numbers stay given away.
+    /// Begins the last commit: what was handed over and never written is counted, and its numbers stay given away.
     pub(crate) fn begin_last(&mut self) -> Option<Batch> {
         self.must_write |= self.has_unwritten_ends();
         self.begin()
@@ -103,7 +103,7 @@ impl Model {
             || self.absent_dirty()
     }
 
-    /// The same without rows: to free space for them first, or because none is due.
+    /// Begins a commit without rows: to free space for them first, or because none is due.
     pub(crate) fn begin_changes(&mut self) -> Option<Batch> {
         self.begin_with(Vec::new())
     }

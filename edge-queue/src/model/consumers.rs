@@ -23,7 +23,7 @@ pub(crate) struct ConsumerModel {
     pub(crate) id: u64,
     pub(crate) name: String,
     pub(crate) lanes: Vec<Cursor>,
-    /// Its positions in lanes that the configuration no longer has.
+    /// Positions of the consumer in lanes that the configuration no longer has.
     pub(super) absent: Vec<Absent<Position>>,
     pub(crate) scheduler: LaneScheduler,
     pub(crate) limits: ConsumerConfig,
@@ -49,7 +49,7 @@ impl ConsumerModel {
         there.chain(self.absent.iter().map(|absent| absent.kept.gaps.len())).sum()
     }
 
-    /// Its position in every lane, absent ones included, each with its mark for the next commit.
+    /// Returns the consumer's position in every lane, absent ones included, each with its mark for the next commit.
     pub(super) fn positions_mut(&mut self) -> impl Iterator<Item = (&mut Position, &mut bool)> {
         let there = self.lanes.iter_mut().map(|cursor| (&mut cursor.pos, &mut cursor.dirty));
         there.chain(self.absent.iter_mut().map(|absent| (&mut absent.kept, &mut absent.dirty)))

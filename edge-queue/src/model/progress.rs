@@ -44,7 +44,7 @@ impl Progress {
         cursor.leased.iter().filter(move |(seq, _)| gone(**seq)).map(|(seq, out)| (*seq, out.size))
     }
 
-    /// The same of all consumers, each row once.
+    /// Returns the rows below `below` that any consumer holds and nobody can read any more, each once.
     pub(super) fn held_by_any(&self, model: &Model, below: Seq) -> impl Iterator<Item = Size> + use<> {
         let held: BTreeMap<Seq, Size> =
             model.cursors(self.lane).flat_map(|cursor| self.held(cursor, below)).collect();

@@ -74,7 +74,7 @@ impl Model {
         self.push_while(StoreCall::Returns, row, now)
     }
 
-    /// The same while a commit would wait for a call that hangs.
+    /// Takes a row in while a commit would wait for a call that hangs.
     pub(crate) fn push_stalled(&mut self, row: Row, now: &Now) -> Result<Ticket, Refusal> {
         self.push_while(StoreCall::Hangs, row, now)
     }
@@ -261,7 +261,7 @@ impl Model {
         self.oldest_from_here(at)
     }
 
-    /// The same among the rows not looked at yet.
+    /// Returns the oldest row that is not leased among those not looked at yet.
     pub(super) fn oldest_from_here(&mut self, at: usize) -> Oldest {
         loop {
             let Some(lane) = self.lanes.get_mut(at) else { return Oldest::Nothing };

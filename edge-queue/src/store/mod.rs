@@ -201,7 +201,7 @@ pub enum StoreError {
 pub trait Store: Send {
     /// Stages rows of one lane for the next commit.
     fn append(&mut self, rows: &[StoredRow]) -> Result<(), StoreError>;
-    /// The same, from a caller that shares its rows until the commit: a store that stages them as they are spares a copy
+    /// Stages rows, as [`append`](Self::append), of a caller that shares them until the commit: a store that stages them as they are spares a copy
     /// of each. It may hold them no longer than the commit takes.
     fn append_shared(&mut self, rows: &Arc<Vec<StoredRow>>) -> Result<(), StoreError> {
         self.append(rows)
@@ -211,7 +211,7 @@ pub trait Store: Send {
     fn commit(&mut self, changes: &[Change], state: &State) -> Result<(), StoreError>;
     /// Reads committed rows of `lane` from `from` on.
     fn read(&mut self, lane: Lane, from: Seq, limit: ReadLimit) -> Result<StoredChunk, StoreError>;
-    /// The same, but what the medium does not return counts as damaged as long as it returns anything. For rows that were
+    /// Reads rows, as [`read`](Self::read), but what the medium does not return counts as damaged as long as it returns anything. For rows that were
     /// tried for long enough: an error alone proves nothing against them.
     fn read_past_errors(
         &mut self,

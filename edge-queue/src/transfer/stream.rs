@@ -10,7 +10,7 @@ use crate::gap::Gap;
 use crate::row::{LANES_MAX, Lane, StoredRow};
 use crate::store::bytes::Reader;
 
-/// Read at a time. A length in a header costs no RAM before the bytes are there.
+/// Bytes read at a time. A length in a header costs no RAM before the bytes are there.
 const READ_BYTES: usize = 64 * 1024;
 
 /// Item of a stream.

@@ -29,7 +29,7 @@ pub struct MemorySpool {
 /// Reasons for which a row left a [`MemorySpool`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Gone {
-    /// The hub acknowledged it.
+    /// The hub acknowledged the row.
     Acked,
     /// The row is over for another reason.
     Settled(Settled),
@@ -39,7 +39,7 @@ pub enum Gone {
 struct Stored {
     row: Row,
     pushed_ms: u64,
-    /// Its place among the parked rows.
+    /// Place of the row among the parked ones.
     parked: Option<u64>,
 }
 
@@ -94,7 +94,7 @@ impl MemorySpool {
         self.gone.drain(..)
     }
 
-    /// Rows in it, leased and parked ones included.
+    /// Returns the number of rows, leased and parked ones included.
     pub fn len(&self) -> usize {
         self.rows.len()
     }

@@ -16,7 +16,7 @@ use crate::row::Row;
 /// Rows that may wait for room before nothing more is taken in at all. For a full lane no message comes in, so these are what was on its way when
 /// it became full, and what filters make of silence.
 pub(super) const WAITING_MAX: usize = 4 * MESSAGES_MAX;
-/// The same in bytes of payload.
+/// Bytes of payload that may wait for room before nothing more is taken in.
 const WAITING_BYTES_MAX: usize = 2 * BYTES_MAX;
 /// Time for which the line that the queue is full is not repeated: at its limit a lane is full and not full in turns.
 const SAY_AGAIN: Duration = Duration::from_secs(60);
@@ -26,7 +26,7 @@ pub(super) struct Pusher {
     shared: Arc<Shared>,
     /// By lane.
     waiting: Vec<VecDeque<Waiting>>,
-    /// Their payloads' bytes.
+    /// Bytes of the waiting payloads.
     waiting_bytes: usize,
     /// Time at which those that wait are tried again.
     again_at: Instant,

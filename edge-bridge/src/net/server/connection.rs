@@ -177,7 +177,7 @@ async fn step(stream: &mut Stream, out: &mut Out, reading: &mut Reading) -> io::
 struct Reading {
     /// Receive buffer; `None` while the owner has it.
     buffer: Option<BytesMut>,
-    /// Read while the owner had the buffer; next in it.
+    /// Bytes read while the owner had the buffer; they go into it next.
     ahead: BytesMut,
     /// Bytes to read at a time: doubles for a sender that fills it.
     want: usize,

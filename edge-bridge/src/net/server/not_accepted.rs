@@ -17,7 +17,7 @@ pub(super) struct NotAccepted {
 }
 
 impl NotAccepted {
-    /// Notes one more at `now`. Returns whether it was told.
+    /// Notes one more connection at `now`. Returns whether the log was told.
     pub(super) fn note(&mut self, now: Instant, cause: &dyn Display) -> bool {
         self.total += 1;
         if self.said_at.is_some_and(|said_at| now < said_at + AGAIN) {

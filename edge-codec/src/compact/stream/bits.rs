@@ -247,7 +247,7 @@ impl Front {
         self.filled = filled & 7;
     }
 
-    /// The same with n ≤ 64.
+    /// Puts the low `n` bits of `value`, n ≤ 64.
     pub(crate) fn put_wide(&mut self, buffer: &mut [u8], value: u64, n: u32) {
         let low = n.min(32);
         self.put(buffer, value & ((1 << low) - 1), low);

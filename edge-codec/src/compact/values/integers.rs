@@ -52,7 +52,7 @@ pub(crate) fn corrected(
     correct(scale, values, after, out, ulps)
 }
 
-/// The same for what is printed with 15 digits. Neighbours mostly have the same number of digits before the point.
+/// Computes the nearest integers of values that are printed with 15 digits. Neighbours mostly have the same number of digits before the point.
 pub(crate) fn digits15(scale: f64, values: &[u64], out: &mut Vec<i64>, ulps: &mut Vec<i64>) -> bool {
     out.resize(values.len(), 0);
     ulps.resize(values.len(), 0);

@@ -51,7 +51,7 @@ pub(crate) fn with_form(kind: Kind, form: NumberForm, values: &[u64], scratch: &
     of_form((kind, form), values, false, scratch)
 }
 
-/// The same; `told` as in [`Effort`].
+/// Makes the rest of a plan whose form is known; `told` as in [`Effort`].
 fn of_form(
     (kind, form): (Kind, NumberForm),
     values: &[u64],
@@ -131,7 +131,7 @@ fn rest(mut plan: Plan, values: &[u64], told: bool, scratch: &mut Scratch) -> (P
     listed.unwrap_or((plan, size))
 }
 
-/// The same with a list of the distinct integers and places in it, if that takes less than `size`. Then the places are in
+/// Makes a plan with a list of the distinct integers and places in it, if that takes less than `size`. Then the places are in
 /// `scratch`.
 fn listed(plain: &Plan, size: u64, scratch: &mut Scratch) -> Option<(Plan, u64)> {
     let most = usize::try_from((size >> 8).checked_sub(dictionary::bits(&[]))?).unwrap_or(usize::MAX);

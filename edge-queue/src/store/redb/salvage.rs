@@ -17,7 +17,7 @@ use crate::state::State;
 use crate::store::Options;
 
 const PAGE_BYTES: usize = 4096;
-/// Read at a time; RAM does not depend on the size of the file.
+/// Bytes read at a time; RAM does not depend on the size of the file.
 const WINDOW_BYTES: usize = 1024 * 1024;
 /// Room for the bookkeeping and for a row's own fields.
 const VALUE_SLACK_BYTES: usize = 256 * 1024;

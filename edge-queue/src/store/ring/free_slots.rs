@@ -24,7 +24,7 @@ pub(super) struct FreeSlots {
     written: VecDeque<u32>,
     blank: VecDeque<u32>,
     suspect: VecDeque<u32>,
-    /// Given up, but with changes that the newest durable snapshot does not have yet.
+    /// Slots given up, but with changes that the newest durable snapshot does not have yet.
     held: VecDeque<Held>,
 }
 
@@ -63,7 +63,7 @@ impl FreeSlots {
         self.held.push_back(Held { slot, suspect: false });
     }
 
-    /// The same for one of a failed write.
+    /// Holds a slot of a failed write back.
     pub(super) fn hold_suspect(&mut self, slot: u32) {
         self.held.push_back(Held { slot, suspect: true });
     }

@@ -46,7 +46,7 @@ pub(super) fn get_snapshot(body: &[u8], gateway: u64, epoch: u32) -> Option<Stat
     get_state(&mut Reader::new(body), gateway, epoch)
 }
 
-/// The same of a segment's first frame, with the ends of all lanes behind it.
+/// Returns the state in a segment's first frame, with the ends of all lanes behind it.
 pub(super) fn get_head(body: &[u8], gateway: u64, epoch: u32) -> Option<(State, HighWaterMarks)> {
     let mut r = Reader::new(body);
     Some((get_state(&mut r, gateway, epoch)?, HighWaterMarks::get(&mut r)?))

@@ -19,7 +19,7 @@ pub(crate) struct TablePlanCache {
     own: Option<Plan>,
     /// 1/256 bits per value that the last batches took.
     usual: u64,
-    /// The same when the coders were chosen, and what the numbers weighed then, per 256 values.
+    /// 1/256 bits per value when the coders were chosen, and what the numbers weighed then, per 256 values.
     fitted: u64,
     weight: u64,
     /// The forms that were found last.
