@@ -303,7 +303,7 @@ pub trait Body: Default {
     /// Returns the present position.
     fn mark(&self) -> Self::Mark;
     /// Takes back what was added since the mark.
-    fn undo(&mut self, to: Self::Mark);
+    fn undo(&mut self, mark: Self::Mark);
 }
 
 /// Body of the formats that append readings one after the other.

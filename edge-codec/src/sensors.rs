@@ -3,6 +3,13 @@
 use std::borrow::Cow;
 
 /// A sensor's entry in a table. Exhaustive.
+///
+/// ```
+/// use edge_codec::Sensor;
+///
+/// let sensor = Sensor { id: 7, name: "line2/temp".into(), unit: "Cel".into() };
+/// assert_eq!((sensor.id, &*sensor.name, &*sensor.unit), (7, "line2/temp", "Cel"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sensor<'a> {
     /// The number that [`Reading::sensor`](crate::Reading::sensor) refers to.

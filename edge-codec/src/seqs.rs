@@ -58,10 +58,10 @@ impl Runs {
     }
 
     /// Takes back what was added since the mark.
-    pub(crate) fn undo(&mut self, to: RunsMark) {
-        self.closed.truncate(to.closed);
-        self.open = to.open;
-        self.closed_bytes = to.closed_bytes;
+    pub(crate) fn undo(&mut self, mark: RunsMark) {
+        self.closed.truncate(mark.closed);
+        self.open = mark.open;
+        self.closed_bytes = mark.closed_bytes;
     }
 
     /// Count and size of the numbers; `None` if there is no hole, hence no list.

@@ -5,7 +5,7 @@
 //! kept: [(0, 0.0), (2, 5.0), (4, 1.0), (6, 3.0)]
 //! ```
 
-use edge_filter::reduce::{Number, Released, Settlement, Stage, Verdict};
+use edge_filter::reduce::{Number, ReleasedReading, Settlement, Stage, Verdict};
 use edge_filter::{
     Cost, DropReason, EmitReason, ErrorBound, LossBound, Outcome, Pipeline, Quality, Reading, Rule, Value,
 };
@@ -31,7 +31,7 @@ impl TurningPoints {
     fn release(&mut self, reason: EmitReason, out: &mut dyn FnMut(Settlement)) {
         if let Some((time, value, quality)) = self.held.take() {
             self.from = value;
-            out(Settlement::Emit(Released::new(time, Number::F64(value), quality, reason)));
+            out(Settlement::Emit(ReleasedReading::new(time, Number::F64(value), quality, reason)));
         }
     }
 }

@@ -61,6 +61,13 @@ pub struct Pid {
 /// Discrete form of the filtered derivative `Kd·s / (1 + s·Tf)`. `Dₖ` is its value at a scan, `Δx` the change since the
 /// scan before it, `dt` the time between the two. Both give the plain difference `Kd·Δx/dt` without a filter, both sum up
 /// to `Kd` over a step, and neither rings; they differ where `Tf` is not much longer than the scans.
+///
+/// ```
+/// # use edge_filter::{ParamError, pid::{DerivativeForm, Pid}};
+/// let pid = Pid::isa(2.0, 30.0, 5.0)?.derivative_form(DerivativeForm::ZeroOrderHold);
+/// # let _ = pid;
+/// # Ok::<(), ParamError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "config", serde(rename_all = "snake_case"))]
@@ -77,6 +84,13 @@ pub enum DerivativeForm {
 }
 
 /// Anti-windup of the integral at a limit.
+///
+/// ```
+/// # use edge_filter::{ParamError, pid::{AntiWindup, Pid}};
+/// let pid = Pid::isa(2.0, 30.0, 5.0)?.output_limits(0.0, 100.0)?.anti_windup(AntiWindup::TrackingTime(20.0))?;
+/// # let _ = pid;
+/// # Ok::<(), ParamError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[allow(clippy::exhaustive_enums, reason = "the two of the specification")]
 pub enum AntiWindup {
@@ -90,6 +104,14 @@ pub enum AntiWindup {
 }
 
 /// Effect of a bad or NaN process value, or a setpoint that is no number, on the output: at once.
+///
+/// ```
+/// # use edge_filter::{ParamError, Quality, pid::{Pid, PidBadInput, PidInput, PidMode, PidState}};
+/// let pid = Pid::isa(2.0, 30.0, 0.0)?.output_limits(0.0, 100.0)?.bad_input(PidBadInput::SafeValue(10.0))?;
+/// let input = PidInput { pv: 18.5, quality: Quality::BAD, setpoint: 21.0, mode: PidMode::Auto };
+/// assert_eq!(pid.step(&mut PidState::default(), &input, 0.1), 10.0);
+/// # Ok::<(), ParamError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[allow(clippy::exhaustive_enums, reason = "the three of the specification")]
 pub enum PidBadInput {

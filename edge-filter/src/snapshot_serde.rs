@@ -49,7 +49,7 @@ pub(crate) use {as_array, as_number};
 /// A number that is written as none once it is not finite, and read as NaN then. All that is done with it must take NaN for what
 /// cannot be computed.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Overflowing(pub(crate) f64);
+pub(crate) struct OverflowingNumber(pub(crate) f64);
 
 /// Writes a number for `serde(with)`, infinities too.
 #[cfg(feature = "config")]
@@ -64,14 +64,14 @@ pub(crate) fn deserialize<'de, D: serde::Deserializer<'de>>(deserializer: D) -> 
 }
 
 #[cfg(feature = "config")]
-impl serde::Serialize for Overflowing {
+impl serde::Serialize for OverflowingNumber {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serialize(&self.0, serializer)
     }
 }
 
 #[cfg(feature = "config")]
-impl<'de> serde::Deserialize<'de> for Overflowing {
+impl<'de> serde::Deserialize<'de> for OverflowingNumber {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserialize(deserializer).map(Self)
     }

@@ -28,6 +28,13 @@ pub struct HysteresisSwitch {
 }
 
 /// Effect of a bad reading, a NaN or an infinity on a [`HysteresisSwitch`].
+///
+/// ```
+/// # use edge_filter::{ParamError, Quality, switch::{HysteresisSwitch, HysteresisSwitchState, SwitchBadInput}};
+/// let fan = HysteresisSwitch::new(30.0, 27.0)?.bad_input(SwitchBadInput::On);
+/// assert!(fan.check(&mut HysteresisSwitchState::default(), f64::NAN, Quality::BAD, 0));
+/// # Ok::<(), ParamError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "config", serde(rename_all = "lowercase"))]

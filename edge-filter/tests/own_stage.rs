@@ -11,7 +11,7 @@
 #[path = "../examples/own_stage.rs"]
 mod example;
 
-use edge_filter::reduce::{Number, Released, Settlement, Stage, Verdict};
+use edge_filter::reduce::{Number, ReleasedReading, Settlement, Stage, Verdict};
 use edge_filter::{
     Cost, DropReason, EmitReason, ErrorBound, LossBound, Outcome, Pipeline, Quality, Reading, Rule, Snapshot,
     Value,
@@ -137,7 +137,7 @@ impl Stage for Careless {
     }
 
     fn tick(&mut self, now_ms: i64, out: &mut dyn FnMut(Settlement)) {
-        let zero = Released::new(now_ms, Number::I64(0), Quality::GOOD, EmitReason::Picked);
+        let zero = ReleasedReading::new(now_ms, Number::I64(0), Quality::GOOD, EmitReason::Picked);
         out(Settlement::Emit(zero.synthetic()));
     }
 

@@ -6,7 +6,7 @@ mod support;
 
 use edge_filter::Quality;
 use edge_filter::reduce::{
-    Deadband, DeadbandState, Released, SegmentHold, SegmentHoldState, SwingingDoor, SwingingDoorState,
+    Deadband, DeadbandState, ReleasedReading, SegmentHold, SegmentHoldState, SwingingDoor, SwingingDoorState,
     Verdict,
 };
 
@@ -23,7 +23,7 @@ fn swinging_door(rows: &Rows, deviation: f64) -> Vec<i64> {
     let (stage, mut state, mut kept) =
         (SwingingDoor::new(deviation).unwrap(), SwingingDoorState::default(), Vec::new());
     for &(time, v) in rows {
-        let mut sink = |released: Released| kept.push(released.time);
+        let mut sink = |released: ReleasedReading| kept.push(released.time);
         if let Verdict::Emit(_) = stage.check(&mut state, v, Quality::GOOD, time, &mut sink) {
             kept.push(time);
         }

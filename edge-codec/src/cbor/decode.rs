@@ -43,7 +43,7 @@ pub fn decode<'a>(input: &'a [u8], limits: &Limits) -> Result<Batch<'a>, DecodeE
 }
 
 /// Header of a batch, from the outer map; the rows are only passed over, since base time and sensors may stand behind them.
-struct Outer<'a> {
+struct Envelope<'a> {
     header: Header,
     seqs: Option<Seqs>,
     base_time: i64,
@@ -52,7 +52,7 @@ struct Outer<'a> {
     rows: Reader<'a>,
 }
 
-fn outer<'a>(reader: &mut Reader<'a>, limits: &Limits) -> Result<Outer<'a>, DecodeError> {
+fn outer<'a>(reader: &mut Reader<'a>, limits: &Limits) -> Result<Envelope<'a>, DecodeError> {
     let mut seen: Vec<&str> = Vec::new();
     let (mut header, mut base_time, mut version, mut sensors, mut rows, mut runs) =
         (Header::default(), None, None, None, None, None);
@@ -82,7 +82,7 @@ fn outer<'a>(reader: &mut Reader<'a>, limits: &Limits) -> Result<Outer<'a>, Deco
     }
     let (readings, rows) = rows.ok_or_else(|| missing("rows"))?;
     let (offset, runs) = runs.map_or((offset, None), |(offset, runs)| (offset, Some(runs)));
-    Ok(Outer {
+    Ok(Envelope {
         header,
         seqs: crate::seqs::seqs(offset, &header, runs, readings)?,
         base_time: base_time.ok_or_else(|| missing("t"))?,

@@ -104,7 +104,7 @@ fn one_clock(len: usize, spans: &[Span], order: &mut Vec<u32>) {
 }
 
 /// A clock that is walked along with others.
-struct Walk<'a> {
+struct ClockWalk<'a> {
     times: &'a [i64],
     columns: &'a [u32],
     /// The instants that all of its columns have; none if the clock does not rise with each.
@@ -115,7 +115,7 @@ struct Walk<'a> {
     end: usize,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> ClockWalk<'a> {
     fn new(times: &'a [i64]) -> Self {
         let full = if rises(times) { 0..times.len() } else { 0..0 };
         Self { times, columns: &[], full, at: 0, end: 0 }
@@ -177,7 +177,7 @@ pub(super) fn rises(times: &[i64]) -> bool {
 }
 
 fn merge(clocks: &[&[i64]], spans: &[Span], order: &mut Vec<u32>) {
-    let mut walks: Vec<Walk<'_>> = clocks.iter().map(|times| Walk::new(times)).collect();
+    let mut walks: Vec<ClockWalk<'_>> = clocks.iter().map(|times| ClockWalk::new(times)).collect();
     let clock = |column: &u32| spans.get(*column as usize).map_or(0, |span| span.clock);
     let mut columns: Vec<u32> = (0..spans.len() as u32).collect();
     columns.sort_by_key(clock);
@@ -187,7 +187,7 @@ fn merge(clocks: &[&[i64]], spans: &[Span], order: &mut Vec<u32>) {
         }
     }
     // The next instant of each clock; of one that has ended the last there can be.
-    let head = |walk: &Walk<'_>| walk.next().unwrap_or(i64::MAX);
+    let head = |walk: &ClockWalk<'_>| walk.next().unwrap_or(i64::MAX);
     let mut heads: Vec<i64> = walks.iter().map(head).collect();
     loop {
         let (first, now, limit) = earliest(&heads);
@@ -208,7 +208,7 @@ fn merge(clocks: &[&[i64]], spans: &[Span], order: &mut Vec<u32>) {
 }
 
 /// Several clocks have an instant now, or all have ended.
-fn together(walks: &mut [Walk<'_>], heads: &[i64], now: i64, spans: &[Span], order: &mut Vec<u32>) {
+fn together(walks: &mut [ClockWalk<'_>], heads: &[i64], now: i64, spans: &[Span], order: &mut Vec<u32>) {
     if now < i64::MAX && walks.iter().zip(heads).all(|(w, head)| *head > now || w.full.contains(&w.at)) {
         let all = 0..spans.len() as u32;
         if heads.iter().all(|head| *head == now) {

@@ -31,6 +31,18 @@ mod encode;
 pub use encode::{Influx, Precision};
 
 /// Encoder of line protocol; see [`Encoder`](crate::Encoder).
+///
+/// ```
+/// use edge_codec::{Reading, SensorTable, Value, influx};
+///
+/// let mut sensors = SensorTable::new();
+/// sensors.insert(7, "line2/temp", "Cel");
+/// let mut encoder = influx::Encoder::new(&sensors).measurement("plant");
+/// encoder.push(&Reading { sensor: 7, time: 1_580_515_200_000, value: Value::F64(53.6), quality: 0 })?;
+/// let batch = encoder.finish_under(1_000)?;
+/// assert_eq!(batch, "plant,sensor=line2/temp,unit=Cel value=53.6 1580515200000000000\n");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub type Encoder<S> = crate::Encoder<S, Influx>;
 
 /// Content type that InfluxDB's write endpoint expects: `text/plain; charset=utf-8`.

@@ -4,8 +4,8 @@
 
 use super::FieldMap;
 use super::guard::Guard;
-use super::import::{Defaults, List, Record, read};
-use super::visit::{Key, Node, Scalar, Want};
+use super::import::{Defaults, ReadingArray, Record, read};
+use super::visit::{Key, Node, Purpose, Scalar};
 use crate::batch::Rows;
 use crate::seqs::{check_runs, seqs};
 use crate::{Batch, DecodeError, Header, Limits, Reading, Sensor, SensorTable, Value};
@@ -21,8 +21,8 @@ use std::fmt;
 /// Everything in [`DecodeError`] that the [`limits`](Limits) and the layout of this module refuse.
 pub fn decode<'a>(input: &'a [u8], limits: &Limits) -> Result<Batch<'a>, DecodeError> {
     let map = FieldMap::batch();
-    let Decoded { header, runs, records } =
-        read(input, &map, limits, |guard, deserializer| Outer { guard }.deserialize(deserializer))?;
+    let BatchObject { header, runs, records } =
+        read(input, &map, limits, |guard, deserializer| BatchVisitor { guard }.deserialize(deserializer))?;
     let (sensors, readings) = intern(records, limits.sensors, input.len())?;
     let seqs = seqs(input.len(), &header, runs, readings.len())?;
     Ok(Batch {
@@ -36,15 +36,19 @@ pub fn decode<'a>(input: &'a [u8], limits: &Limits) -> Result<Batch<'a>, DecodeE
 }
 
 /// Content of the outer object.
-struct Decoded<'a> {
+struct BatchObject<'a> {
     header: Header,
     runs: Option<Vec<u64>>,
     records: Vec<Record<'a>>,
 }
 
-type Interned<'a> = (SensorTable<'a>, Vec<Reading<'a>>);
+type NumberedReadings<'a> = (SensorTable<'a>, Vec<Reading<'a>>);
 
-fn intern<'a>(records: Vec<Record<'a>>, limit: usize, end: usize) -> Result<Interned<'a>, DecodeError> {
+fn intern<'a>(
+    records: Vec<Record<'a>>,
+    limit: usize,
+    end: usize,
+) -> Result<NumberedReadings<'a>, DecodeError> {
     let mut numbers: HashMap<(Cow<'a, str>, Cow<'a, str>), u32> = HashMap::new();
     let mut readings = Vec::with_capacity(records.len());
     for mut record in records {
@@ -70,19 +74,19 @@ fn intern<'a>(records: Vec<Record<'a>>, limit: usize, end: usize) -> Result<Inte
 }
 
 /// Visitor of the outer object.
-struct Outer<'g, 'de, 'm> {
+struct BatchVisitor<'g, 'de, 'm> {
     guard: &'g mut Guard<'de, 'm>,
 }
 
-impl<'de> DeserializeSeed<'de> for Outer<'_, 'de, '_> {
-    type Value = Decoded<'de>;
+impl<'de> DeserializeSeed<'de> for BatchVisitor<'_, 'de, '_> {
+    type Value = BatchObject<'de>;
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_map(self)
     }
 }
 
-impl<'de> Visitor<'de> for Outer<'_, 'de, '_> {
-    type Value = Decoded<'de>;
+impl<'de> Visitor<'de> for BatchVisitor<'_, 'de, '_> {
+    type Value = BatchObject<'de>;
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a batch object")
     }
@@ -104,14 +108,14 @@ impl<'de> Visitor<'de> for Outer<'_, 'de, '_> {
                 "seqs" => runs = Some(access.next_value_seed(RunList { guard })?),
                 "readings" => {
                     let defaults = Defaults { sensor: None, arrival_ms: None };
-                    records = Some(access.next_value_seed(List { guard, level: 2, defaults })?);
+                    records = Some(access.next_value_seed(ReadingArray { guard, level: 2, defaults })?);
                 }
-                _ => access.next_value_seed(Node { guard, level: 1, want: Want::Nothing })?,
+                _ => access.next_value_seed(Node { guard, level: 1, purpose: Purpose::Nothing })?,
             }
         }
         guard.close(this);
         match records {
-            Some(records) => Ok(Decoded { header, runs, records }),
+            Some(records) => Ok(BatchObject { header, runs, records }),
             None => Err(guard.missing("readings".into())),
         }
     }

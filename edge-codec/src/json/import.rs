@@ -136,31 +136,32 @@ impl<'de> Visitor<'de> for Payload<'_, 'de, '_> {
         f.write_str("an object or an array of objects")
     }
     fn visit_seq<A: SeqAccess<'de>>(self, access: A) -> Result<Self::Value, A::Error> {
-        List { guard: self.guard, level: 1, defaults: self.defaults }.visit_seq(access)
+        ReadingArray { guard: self.guard, level: 1, defaults: self.defaults }.visit_seq(access)
     }
     fn visit_map<A: MapAccess<'de>>(self, access: A) -> Result<Self::Value, A::Error> {
         let mut records = Vec::new();
-        let item = Item { guard: self.guard, level: 1, defaults: self.defaults, records: &mut records };
+        let item =
+            ReadingObject { guard: self.guard, level: 1, defaults: self.defaults, records: &mut records };
         item.visit_map(access)?;
         Ok(records)
     }
 }
 
 /// An array of reading objects that is `level` deep.
-pub(crate) struct List<'g, 'de, 'm> {
+pub(crate) struct ReadingArray<'g, 'de, 'm> {
     pub(crate) guard: &'g mut Guard<'de, 'm>,
     pub(crate) level: usize,
     pub(crate) defaults: Defaults<'de>,
 }
 
-impl<'de> DeserializeSeed<'de> for List<'_, 'de, '_> {
+impl<'de> DeserializeSeed<'de> for ReadingArray<'_, 'de, '_> {
     type Value = Vec<Record<'de>>;
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_seq(self)
     }
 }
 
-impl<'de> Visitor<'de> for List<'_, 'de, '_> {
+impl<'de> Visitor<'de> for ReadingArray<'_, 'de, '_> {
     type Value = Vec<Record<'de>>;
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an array of objects")
@@ -171,7 +172,7 @@ impl<'de> Visitor<'de> for List<'_, 'de, '_> {
         let level = self.level.saturating_add(1);
         let defaults = self.defaults;
         loop {
-            let item = Item { guard: self.guard, level, defaults, records: &mut records };
+            let item = ReadingObject { guard: self.guard, level, defaults, records: &mut records };
             if access.next_element_seed(item)?.is_none() {
                 return Ok(records);
             }
@@ -180,21 +181,21 @@ impl<'de> Visitor<'de> for List<'_, 'de, '_> {
 }
 
 /// A reading's object that is `level` deep.
-struct Item<'g, 'r, 'de, 'm> {
+struct ReadingObject<'g, 'r, 'de, 'm> {
     guard: &'g mut Guard<'de, 'm>,
     level: usize,
     defaults: Defaults<'de>,
     records: &'r mut Vec<Record<'de>>,
 }
 
-impl<'de> DeserializeSeed<'de> for Item<'_, '_, 'de, '_> {
+impl<'de> DeserializeSeed<'de> for ReadingObject<'_, '_, 'de, '_> {
     type Value = ();
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_map(self)
     }
 }
 
-impl<'de> Visitor<'de> for Item<'_, '_, 'de, '_> {
+impl<'de> Visitor<'de> for ReadingObject<'_, '_, 'de, '_> {
     type Value = ();
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a reading's object")

@@ -34,6 +34,19 @@ pub use map::{FieldMap, Fields, TimeUnit};
 pub use time::from_rfc3339 as rfc3339_ms;
 
 /// Encoder of JSON batches; see [`Encoder`](crate::Encoder).
+///
+/// ```
+/// use edge_codec::{Reading, SensorTable, Value, json};
+///
+/// let mut sensors = SensorTable::new();
+/// sensors.insert(7, "line2/temp", "Cel");
+/// let mut encoder = json::Encoder::new(&sensors);
+/// encoder.push(&Reading { sensor: 7, time: 1_580_515_200_000, value: Value::F64(53.6), quality: 0 })?;
+/// let batch = encoder.finish_under(1_000)?;
+/// let text = r#"{"readings":[{"sensor":"line2/temp","ts":1580515200000,"value":53.6,"unit":"Cel"}]}"#;
+/// assert_eq!(batch, text);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub type Encoder<S> = crate::Encoder<S, Json>;
 
 /// Media type of the format, `application/json`.

@@ -33,16 +33,20 @@ pub(crate) fn object<'de, A: MapAccess<'de>>(
     let this = guard.open();
     while access.next_key_seed(Key { guard, object: this })?.is_some() {
         match &mut draft {
-            None => access.next_value_seed(Node { guard, level, want: Want::Nothing })?,
+            None => access.next_value_seed(Node { guard, level, purpose: Purpose::Nothing })?,
             Some(draft) => {
                 match guard.enter() {
                     Step::Field(role) => {
                         let scalar = access.next_value_seed(Scalar { guard, role: Some(role) })?;
                         draft.set(guard, role, scalar)?;
                     }
-                    Step::Into => access.next_value_seed(Node { guard, level, want: Want::Fields(draft) })?,
-                    Step::Each => access.next_value_seed(Node { guard, level, want: Want::Number(draft) })?,
-                    Step::Skip => access.next_value_seed(Node { guard, level, want: Want::Nothing })?,
+                    Step::Into => {
+                        access.next_value_seed(Node { guard, level, purpose: Purpose::Fields(draft) })?;
+                    }
+                    Step::Each => {
+                        access.next_value_seed(Node { guard, level, purpose: Purpose::Number(draft) })?;
+                    }
+                    Step::Skip => access.next_value_seed(Node { guard, level, purpose: Purpose::Nothing })?,
                 }
                 guard.leave();
             }
@@ -238,11 +242,11 @@ impl<'de> Visitor<'de> for Scalar<'_, 'de, '_> {
 pub(crate) struct Node<'g, 'd, 'de, 'm> {
     pub(crate) guard: &'g mut Guard<'de, 'm>,
     pub(crate) level: usize,
-    pub(crate) want: Want<'d, 'de>,
+    pub(crate) purpose: Purpose<'d, 'de>,
 }
 
 /// Purpose for which a node is read.
-pub(crate) enum Want<'d, 'de> {
+pub(crate) enum Purpose<'d, 'de> {
     Nothing,
     /// A pointer leads through it.
     Fields(&'d mut Draft<'de>),
@@ -252,7 +256,7 @@ pub(crate) enum Want<'d, 'de> {
 
 impl<'de> Node<'_, '_, 'de, '_> {
     fn number<E: de::Error>(self, value: Value<'de>) -> Result<(), E> {
-        if let Want::Number(draft) = self.want {
+        if let Purpose::Number(draft) = self.purpose {
             self.guard.count_reading()?;
             draft.each.push((self.guard.own_last_key(), value));
         }
@@ -293,13 +297,16 @@ impl<'de> Visitor<'de> for Node<'_, '_, 'de, '_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<(), A::Error> {
         let level = self.level.saturating_add(1);
         self.guard.check_depth(level)?;
-        while access.next_element_seed(Node { guard: self.guard, level, want: Want::Nothing })?.is_some() {}
+        while access
+            .next_element_seed(Node { guard: self.guard, level, purpose: Purpose::Nothing })?
+            .is_some()
+        {}
         Ok(())
     }
     fn visit_map<A: MapAccess<'de>>(self, access: A) -> Result<(), A::Error> {
-        let draft = match self.want {
-            Want::Fields(draft) => Some(draft),
-            Want::Nothing | Want::Number(_) => None,
+        let draft = match self.purpose {
+            Purpose::Fields(draft) => Some(draft),
+            Purpose::Nothing | Purpose::Number(_) => None,
         };
         object(self.guard, self.level.saturating_add(1), draft, access)
     }

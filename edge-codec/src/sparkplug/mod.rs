@@ -49,6 +49,18 @@ pub use metric::{Metric, MetricValue, datatype};
 pub use payload::{Metrics, Payload};
 
 /// Encoder of Sparkplug payloads; see [`Encoder`](crate::Encoder).
+///
+/// ```
+/// use edge_codec::{Limits, Reading, SensorTable, Value, sparkplug};
+///
+/// let mut sensors = SensorTable::new();
+/// sensors.insert(7, "line2/temp", "Cel");
+/// let mut encoder = sparkplug::Encoder::new(&sensors).first_seq(0);
+/// encoder.push(&Reading { sensor: 7, time: 1_580_515_200_000, value: Value::F64(53.6), quality: 0 })?;
+/// let batch = encoder.finish_under(1_000)?;
+/// assert_eq!(sparkplug::decode(&batch, &Limits::default())?.len(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub type Encoder<S> = crate::Encoder<S, Sparkplug>;
 
 /// There is no registered type, Sparkplug goes by topic; this one is for tools that want a name.

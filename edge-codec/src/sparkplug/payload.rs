@@ -8,6 +8,22 @@ use crate::protobuf::fields::{Fields, content, malformed};
 use crate::{DecodeError, Limits};
 
 /// A payload, borrowed from the input. Costs no allocation.
+///
+/// ```
+/// use edge_codec::sparkplug::{self, MetricValue, Payload};
+/// use edge_codec::{Limits, Reading, SensorTable, Value};
+///
+/// let mut sensors = SensorTable::new();
+/// sensors.insert(7, "line2/temp", "Cel");
+/// let mut births = sparkplug::Encoder::new(&sensors).birth();
+/// births.push(&Reading { sensor: 7, time: 1_580_515_200_000, value: Value::F64(53.6), quality: 0 })?;
+///
+/// let bytes = births.finish_under(1_000)?;
+/// let payload = Payload::read(&bytes, &Limits::default())?;
+/// let metric = payload.metrics().next().transpose()?.ok_or("no metric")?;
+/// assert_eq!((metric.name, metric.alias, metric.value), (Some("line2/temp"), Some(7), MetricValue::Double(53.6)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Payload<'a> {

@@ -1,4 +1,4 @@
-//! One limit with its hysteresis, its delays and its priority.
+//! One limit with its hysteresis, its delays and its priority, and the effect of bad readings on it.
 
 use crate::error::{ParamError, delay, width};
 
@@ -73,4 +73,29 @@ impl Limit {
         self.priority = priority;
         Ok(self)
     }
+}
+
+/// Effect of a bad reading, a NaN, an infinity or a text on an alarm.
+///
+/// ```
+/// # use edge_filter::{ParamError, Quality, alarm::{AlarmLevel, BadInput, Limit, LimitAlarm, LimitAlarmState}};
+/// let alarm = LimitAlarm::new().with(AlarmLevel::High, Limit::at(95.0)?)?.bad_input(BadInput::Alarm);
+/// let mut told = Vec::new();
+/// alarm.check(&mut LimitAlarmState::default(), 20.0, Quality::BAD, 0, 0, &mut |t| told.push(t.level));
+/// assert_eq!(told, [AlarmLevel::High]);
+/// # Ok::<(), ParamError>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "config", serde(rename_all = "lowercase"))]
+#[allow(clippy::exhaustive_enums, reason = "nothing, the worst or the best: there is no fourth way")]
+pub enum BadInput {
+    /// A bad reading proves nothing: an active alarm stays, a running `off_delay` starts again, a running `on_delay`
+    /// goes on.
+    #[default]
+    Hold,
+    /// A bad reading counts as beyond every limit of the alarm: a sensor that fails raises it.
+    Alarm,
+    /// A bad reading counts as back to normal: for a sensor that is switched off with its machine.
+    Normal,
 }

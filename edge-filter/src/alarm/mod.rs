@@ -7,7 +7,7 @@ mod limit;
 mod state;
 
 pub use exclusive::{ExclusiveAlarm, ExclusiveAlarmState, ExclusiveState};
-pub use limit::Limit;
+pub use limit::{BadInput, Limit};
 pub use state::{AckError, AlarmCommand, AlarmCommandError, AlarmState};
 
 use crate::error::{ParamError, interval};
@@ -70,22 +70,6 @@ pub struct AlarmTransition {
     pub transition: u64,
     /// The limit's priority, 1 to 1000.
     pub priority: u16,
-}
-
-/// Effect of a bad reading, a NaN, an infinity or a text on an alarm.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "config", serde(rename_all = "lowercase"))]
-#[allow(clippy::exhaustive_enums, reason = "nothing, the worst or the best: there is no fourth way")]
-pub enum BadInput {
-    /// A bad reading proves nothing: an active alarm stays, a running `off_delay` starts again, a running `on_delay`
-    /// goes on.
-    #[default]
-    Hold,
-    /// A bad reading counts as beyond every limit of the alarm: a sensor that fails raises it.
-    Alarm,
-    /// A bad reading counts as back to normal: for a sensor that is switched off with its machine.
-    Normal,
 }
 
 /// Settings of all limits of an alarm.

@@ -73,6 +73,13 @@ pub struct HampelVerdict {
 }
 
 /// Treatment of an outlier.
+///
+/// ```
+/// # use edge_filter::{ParamError, Rule, check::{Alignment, Hampel, OutlierAction}};
+/// let rule = Rule::new().hampel(Hampel::new(9, 3.0, Alignment::Centered)?, OutlierAction::Replace);
+/// # let _ = rule;
+/// # Ok::<(), ParamError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "config", serde(rename_all = "lowercase"))]

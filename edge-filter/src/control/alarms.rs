@@ -6,11 +6,11 @@ use crate::{Quality, Value};
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct ControlAlarms {
-    all: Vec<Watched>,
+    all: Vec<InputAlarm>,
 }
 
 #[derive(Clone, Debug)]
-struct Watched {
+struct InputAlarm {
     input: usize,
     alarm: LimitAlarm,
     state: LimitAlarmState,
@@ -20,7 +20,7 @@ struct Watched {
 
 impl ControlAlarms {
     pub(super) fn add(&mut self, input: usize, alarm: LimitAlarm) {
-        self.all.push(Watched { input, alarm, state: LimitAlarmState::default(), seen: None });
+        self.all.push(InputAlarm { input, alarm, state: LimitAlarmState::default(), seen: None });
     }
 
     pub(super) fn inputs(&self) -> impl Iterator<Item = usize> {
@@ -32,7 +32,7 @@ impl ControlAlarms {
         &'a self,
         inputs: &'a Inputs,
     ) -> impl Iterator<Item = (&'a str, LimitAlarmState)> {
-        let name = |watched: &Watched| inputs.name(watched.input).unwrap_or_default();
+        let name = |watched: &InputAlarm| inputs.name(watched.input).unwrap_or_default();
         self.all.iter().map(move |watched| (name(watched), watched.state.clone()))
     }
 
@@ -56,7 +56,7 @@ impl ControlAlarms {
     /// A stale input is an input that cannot be used.
     pub(super) fn scan(&mut self, inputs: &Inputs, now_ms: i64, on: &mut impl FnMut(ControlEvent)) {
         for (number, watched) in (0..).zip(&mut self.all) {
-            let Watched { input, alarm, state, seen } = watched;
+            let InputAlarm { input, alarm, state, seen } = watched;
             let Some(value) = inputs.value(*input) else { continue };
             let mut tell = |transition| on(ControlEvent::Alarm { alarm: number, transition });
             alarm.tick(state, now_ms, &mut tell);

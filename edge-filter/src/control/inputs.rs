@@ -64,11 +64,11 @@ pub struct Inputs {
 #[derive(Clone, Debug, PartialEq)]
 struct Input {
     spec: InputSpec,
-    last: Option<Arrived>,
+    last: Option<Arrival>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Arrived {
+struct Arrival {
     value: f64,
     quality: Quality,
     at_ms: i64,
@@ -120,7 +120,7 @@ impl Inputs {
     /// A value arrived. One for an input that there is not is ignored.
     pub fn set(&mut self, input: usize, value: f64, quality: impl Into<Quality>, now_ms: i64) {
         if let Some(input) = self.inputs.get_mut(input) {
-            input.last = Some(Arrived { value, quality: quality.into(), at_ms: now_ms });
+            input.last = Some(Arrival { value, quality: quality.into(), at_ms: now_ms });
         }
     }
 

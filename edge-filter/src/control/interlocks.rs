@@ -5,11 +5,11 @@ use crate::interlock::{Interlock, InterlockState, InterlockStatus};
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Interlocks {
-    all: Vec<Held>,
+    all: Vec<NamedInterlock>,
 }
 
 #[derive(Clone, Debug)]
-struct Held {
+struct NamedInterlock {
     name: String,
     interlock: Interlock,
     outputs: Vec<usize>,
@@ -19,7 +19,13 @@ struct Held {
 
 impl Interlocks {
     pub(super) fn add(&mut self, name: String, interlock: Interlock, outputs: Vec<usize>) {
-        self.all.push(Held { name, interlock, outputs, state: InterlockState::default(), told: None });
+        self.all.push(NamedInterlock {
+            name,
+            interlock,
+            outputs,
+            state: InterlockState::default(),
+            told: None,
+        });
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
@@ -88,7 +94,7 @@ impl Interlocks {
         Ok(())
     }
 
-    fn get(&mut self, interlock: u16) -> Result<&mut Held, CommandError> {
+    fn get(&mut self, interlock: u16) -> Result<&mut NamedInterlock, CommandError> {
         self.all.get_mut(usize::from(interlock)).ok_or(CommandError::Unknown)
     }
 }

@@ -21,22 +21,22 @@ pub struct ControlSnapshot {
     version: u32,
     /// Time of the last scan.
     scanned_ns: Option<u64>,
-    outputs: Vec<Kept<OutputState>>,
-    interlocks: Vec<Kept<InterlockState>>,
+    outputs: Vec<NamedState<OutputState>>,
+    interlocks: Vec<NamedState<InterlockState>>,
     /// States of the alarms, by the name of the input.
-    alarms: Vec<Kept<LimitAlarmState>>,
+    alarms: Vec<NamedState<LimitAlarmState>>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
-struct Kept<S> {
+struct NamedState<S> {
     name: String,
     state: S,
 }
 
-impl<S> Kept<S> {
+impl<S> NamedState<S> {
     fn of((name, state): (&str, S)) -> Self {
-        Kept { name: name.to_owned(), state }
+        NamedState { name: name.to_owned(), state }
     }
 }
 
@@ -47,9 +47,13 @@ impl Controller {
         ControlSnapshot {
             version: CONTROL_SNAPSHOT_VERSION,
             scanned_ns: self.last_ns,
-            outputs: self.outputs.iter().map(|output| Kept::of((output.name(), output.state()))).collect(),
-            interlocks: self.interlocks.states().map(Kept::of).collect(),
-            alarms: self.alarms.states(&self.inputs).map(Kept::of).collect(),
+            outputs: self
+                .outputs
+                .iter()
+                .map(|output| NamedState::of((output.name(), output.state())))
+                .collect(),
+            interlocks: self.interlocks.states().map(NamedState::of).collect(),
+            alarms: self.alarms.states(&self.inputs).map(NamedState::of).collect(),
         }
     }
 
@@ -92,10 +96,10 @@ impl Controller {
 }
 
 /// Some parts may share a name.
-fn nth_of<'a, S>(all: &'a [Kept<S>], name: &str, nth: usize) -> Option<&'a S> {
+fn nth_of<'a, S>(all: &'a [NamedState<S>], name: &str, nth: usize) -> Option<&'a S> {
     all.iter().filter(|kept| kept.name == name).nth(nth).map(|kept| &kept.state)
 }
 
-fn write<S>(to: &mut [Kept<S>], from: impl Iterator<Item = S>) {
-    to.iter_mut().zip(from).for_each(|(kept, state)| kept.state = state);
+fn write<S>(kept: &mut [NamedState<S>], states: impl Iterator<Item = S>) {
+    kept.iter_mut().zip(states).for_each(|(kept, state)| kept.state = state);
 }

@@ -158,8 +158,8 @@ fn chosen(
     kept
 }
 
-fn picked<T: Copy>(from: &[T], indices: &[usize]) -> Vec<T> {
-    indices.iter().filter_map(|&i| from.get(i).copied()).collect()
+fn picked<T: Copy>(values: &[T], indices: &[usize]) -> Vec<T> {
+    indices.iter().filter_map(|&i| values.get(i).copied()).collect()
 }
 
 fn at_least_three(n_out: usize) -> Result<(), ParamError> {

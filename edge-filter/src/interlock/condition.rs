@@ -142,8 +142,8 @@ impl Condition {
     }
 }
 
-fn count(of: &[Condition], read: &impl Fn(usize) -> Option<f64>) -> Count {
-    of.iter().map(|one| one.vote(read)).collect()
+fn count(conditions: &[Condition], read: &impl Fn(usize) -> Option<f64>) -> Count {
+    conditions.iter().map(|condition| condition.vote(read)).collect()
 }
 
 fn at_least(k: usize, degraded: Degraded, count: Count) -> Vote {

@@ -89,6 +89,16 @@ use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
 
 /// Configuration of a whole pipeline.
+///
+/// ```
+/// use edge_filter::Pipeline;
+/// use edge_filter::config::{Config, DeadbandConfig, RuleConfig, StageConfig};
+///
+/// let deadband = DeadbandConfig { absolute: Some(0.5), ..DeadbandConfig::default() };
+/// let stages = vec![StageConfig::Deadband(deadband)];
+/// let rule = RuleConfig { pattern: "line2/#".into(), stages, ..RuleConfig::default() };
+/// assert!(Pipeline::from_config(&Config { rule: vec![rule], ..Config::default() }).is_ok());
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[allow(clippy::exhaustive_structs, reason = "plain data, written as a literal or in a file")]
@@ -312,9 +322,9 @@ pub enum EmptyWindows {
 
 /// A word; or a truth value, as rules had it whose key is `emit_empty`: a gateway may have kept such rules.
 fn empty_windows<'de, D: Deserializer<'de>>(deserializer: D) -> Result<EmptyWindows, D::Error> {
-    struct Written;
+    struct WordOrFlag;
 
-    impl Visitor<'_> for Written {
+    impl Visitor<'_> for WordOrFlag {
         type Value = EmptyWindows;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -334,7 +344,7 @@ fn empty_windows<'de, D: Deserializer<'de>>(deserializer: D) -> Result<EmptyWind
         }
     }
 
-    deserializer.deserialize_any(Written)
+    deserializer.deserialize_any(WordOrFlag)
 }
 
 fn all_pct() -> f64 {

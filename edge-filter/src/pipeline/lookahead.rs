@@ -21,7 +21,7 @@ pub(super) struct Lookahead {
 /// The line of one sensor.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct LookaheadState {
-    line: VecDeque<Waiting>,
+    line: VecDeque<QueuedReading>,
     spike: SpikeState,
     hampel: HampelState,
     /// The caller's clock when the newest in line came.
@@ -32,14 +32,14 @@ as_array!(LookaheadState { line, spike, hampel, now_ms });
 
 /// A reading in line, with what was found about it so far.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Waiting {
+pub(super) struct QueuedReading {
     pub(super) point: Point,
     pub(super) fate: Fate,
     /// The sensor's clock was set back before it.
     pub(super) clock_reset: bool,
 }
 
-as_array!(Waiting { point, fate, clock_reset });
+as_array!(QueuedReading { point, fate, clock_reset });
 
 /// Fate of a reading in line when it is its turn.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -79,7 +79,7 @@ impl Lookahead {
     /// Takes a usable number into the line, and judges those in line for which it was missing.
     pub(super) fn take(&self, state: &mut LookaheadState, point: Point, clock_reset: bool, now_ms: i64) {
         state.now_ms = now_ms;
-        state.line.push_back(Waiting { point, fate: Fate::GoesOn, clock_reset });
+        state.line.push_back(QueuedReading { point, fate: Fate::GoesOn, clock_reset });
         let value = point.value().as_f64();
         if let Some((test, action)) = &self.spike
             && let Some(flag) = test.check(&mut state.spike, value)
@@ -96,7 +96,7 @@ impl Lookahead {
     }
 
     /// Takes the first reading in line, if its verdicts are in.
-    pub(super) fn next(&self, state: &mut LookaheadState) -> Option<Waiting> {
+    pub(super) fn next(&self, state: &mut LookaheadState) -> Option<QueuedReading> {
         (state.line.len() > self.delay()).then(|| state.line.pop_front())?
     }
 }
@@ -104,7 +104,7 @@ impl Lookahead {
 impl LookaheadState {
     /// Takes the first reading in line, judged or not, since no later one is waited for. The next reading has no
     /// neighbour before it.
-    pub(super) fn give_up(&mut self) -> Option<Waiting> {
+    pub(super) fn give_up(&mut self) -> Option<QueuedReading> {
         self.spike = SpikeState::default();
         self.line.pop_front()
     }
@@ -129,13 +129,13 @@ impl LookaheadState {
     }
 
     /// Returns the reading that stands `readings` before the last in line.
-    fn before(&mut self, readings: usize) -> Option<&mut Waiting> {
+    fn before(&mut self, readings: usize) -> Option<&mut QueuedReading> {
         let place = self.line.len().checked_sub(readings + 1)?;
         self.line.get_mut(place)
     }
 }
 
-impl Waiting {
+impl QueuedReading {
     fn mark(&mut self, flag: QartodFlag, action: RangeAction, fate: Fate) {
         match marked(flag, action, self.point.quality, DropReason::Spike) {
             Ok(quality) => self.point.quality = quality,

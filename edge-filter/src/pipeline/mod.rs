@@ -42,7 +42,7 @@ pub use snapshot::{DamagedState, RestoreError, SNAPSHOT_VERSION, Snapshot};
 pub use stats::Stats;
 
 use crate::reduce::number::Settlement;
-use crate::reduce::{Released, Verdict};
+use crate::reduce::{ReleasedReading, Verdict};
 use crate::{Emit, EmitReason, Outcome, Reading};
 use alarms::Alarms;
 use deadlines::{Deadlines, earlier};
@@ -368,7 +368,7 @@ impl Pipeline {
 /// Hands on what a stage emits beside the reading, and keeps the accounts.
 fn settle<'a>(sensor: u32, event: Settlement, stats: &mut Stats, sink: &mut impl FnMut(Emit<'a>)) {
     stats.settle(&event);
-    if let Settlement::Emit(Released { time, value, quality, reason, synthetic }) = event {
+    if let Settlement::Emit(ReleasedReading { time, value, quality, reason, synthetic }) = event {
         sink(Emit { sensor, time, value: value.into(), quality, reason, synthetic });
     }
 }

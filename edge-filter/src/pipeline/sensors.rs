@@ -27,12 +27,12 @@ pub(super) struct Sensors {
     names: Names,
     slots: Vec<Slot>,
     over_limit: OverLimit,
-    evicted: Evicted,
+    evicted: Eviction,
 }
 
 /// The hand of the clock, and what forgotten sensors held until it can be emitted.
 #[derive(Clone, Debug, Default)]
-struct Evicted {
+struct Eviction {
     hand: u32,
     emits: Vec<Emit<'static>>,
     /// Names of the sensors in `emits`, and of those emitted last: a caller asks for them afterwards.
@@ -41,7 +41,7 @@ struct Evicted {
 
 impl Sensors {
     pub(super) fn new(max: usize, over_limit: OverLimit) -> Self {
-        Sensors { names: Names::new(max), slots: Vec::new(), over_limit, evicted: Evicted::default() }
+        Sensors { names: Names::new(max), slots: Vec::new(), over_limit, evicted: Eviction::default() }
     }
 
     #[inline]
@@ -143,7 +143,7 @@ impl Sensors {
     }
 }
 
-impl Evicted {
+impl Eviction {
     fn name(&self, number: u32) -> Option<&str> {
         self.names.iter().find(|(known, _)| *known == number).map(|(_, name)| name.as_ref())
     }

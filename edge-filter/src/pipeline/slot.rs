@@ -21,7 +21,7 @@ pub(super) struct Slot {
     pub(super) guard: TimeGuardState,
     pub(super) last: LastEmitted,
     pub(super) stale: StaleState,
-    pub(super) extra: Option<Box<Extra>>,
+    pub(super) extra: Option<Box<RareStates>>,
     /// The next reading that reaches the reducer passes for this reason. Kept here, since the one that caused it may
     /// be dropped for its range.
     forced: Option<EmitReason>,
@@ -39,14 +39,14 @@ const _: () = assert!(size_of::<Slot>() <= 80);
 
 /// State that few sensors need.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Extra {
+pub(super) struct RareStates {
     reducer: ReducerState,
     /// Repeats the last value if the sensor is silent until then.
     heartbeat: Heartbeat,
     single: Option<Box<SingleStates>>,
 }
 
-as_array!(Extra { reducer, heartbeat, single });
+as_array!(RareStates { reducer, heartbeat, single });
 
 /// The states of stages that look at single readings, and of those that look ahead.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -58,13 +58,13 @@ struct SingleStates {
 
 as_array!(SingleStates { quality_checks, ahead, transforms });
 
-const _: () = assert!(size_of::<Extra>() <= 64);
+const _: () = assert!(size_of::<RareStates>() <= 64);
 
 impl Slot {
     /// The state of a sensor that was never seen.
     pub(super) fn new(rule: Option<(usize, &Rule)>, alarm: Option<u32>) -> Self {
         Slot {
-            extra: rule.and_then(|(_, rule)| Extra::new(rule)).map(Box::new),
+            extra: rule.and_then(|(_, rule)| RareStates::new(rule)).map(Box::new),
             rule: rule.and_then(|(place, _)| u16::try_from(place + 1).ok()).unwrap_or(0),
             alarm: alarm.map_or(0, |place| place.saturating_add(1)),
             ..Slot::default()
@@ -84,7 +84,7 @@ impl Slot {
     /// A restored state under a rule that may be another one now: stages that it has no longer are forgotten, new ones
     /// start cold.
     pub(super) fn adopt(&mut self, restored: Slot, rule: Option<&Rule>) {
-        let fresh = rule.and_then(|rule| Some((rule, Extra::new(rule)?)));
+        let fresh = rule.and_then(|rule| Some((rule, RareStates::new(rule)?)));
         let (own_rule, own_alarm) = (self.rule, self.alarm);
         *self = Slot { rule: own_rule, alarm: own_alarm, seen: true, ..restored };
         self.extra = match (self.extra.take(), fresh) {
@@ -314,7 +314,7 @@ impl Slot {
     }
 }
 
-impl Extra {
+impl RareStates {
     /// Number of readings in line.
     fn waiting(&self) -> u64 {
         self.single.as_ref().map_or(0, |single| single.ahead.len() as u64)
@@ -322,16 +322,16 @@ impl Extra {
 
     /// `None` if no stage of the rule needs any of it.
     fn new(rule: &Rule) -> Option<Self> {
-        let extra = Extra {
+        let extra = RareStates {
             reducer: rule.reducer.as_ref().map(|reducer| reducer.state()).unwrap_or_default(),
             heartbeat: Heartbeat::default(),
             single: rule.keeps_state().then(Box::default),
         };
         let heartbeat = rule.stale.as_ref().is_some_and(|stale| stale.heartbeat().is_some());
-        (heartbeat || extra != Extra::default()).then_some(extra)
+        (heartbeat || extra != RareStates::default()).then_some(extra)
     }
 
-    fn take_over(self, old: Extra, rule: &Rule) -> Self {
+    fn take_over(self, old: RareStates, rule: &Rule) -> Self {
         let heartbeat = rule.stale.as_ref().and_then(|stale| stale.heartbeat());
         let mut single = self.single.map(|fresh| old.single.unwrap_or(fresh));
         if let Some(single) = &mut single
@@ -339,7 +339,7 @@ impl Extra {
         {
             single.ahead = LookaheadState::default();
         }
-        Extra {
+        RareStates {
             reducer: self.reducer.take_over(old.reducer),
             heartbeat: if heartbeat.is_some() { old.heartbeat } else { Heartbeat::default() },
             single,

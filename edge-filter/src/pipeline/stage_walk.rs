@@ -1,11 +1,11 @@
 //! Stage walk: takes a reading through the stages of its rule, at once or after a wait in line.
 
 use super::alarms::Alarms;
-use super::lookahead::{LookaheadState, Waiting};
+use super::lookahead::{LookaheadState, QueuedReading};
 use super::slot::Slot;
 use super::{Rule, Stats, settle};
 use crate::reduce::number::{Point, Settlement};
-use crate::reduce::{Number, Released, Verdict};
+use crate::reduce::{Number, ReleasedReading, Verdict};
 use crate::time::{Passage, TimePolicy};
 use crate::{DropReason, Emit, EmitReason, Reading, Value};
 
@@ -97,8 +97,8 @@ impl StageWalk<'_> {
     }
 
     /// Judges the waiting reading as it would have been, or hands it to the reducer to hold.
-    fn settle_waiting<'a>(&mut self, waiting: Waiting, now_ms: i64, sink: &mut impl FnMut(Emit<'a>)) {
-        let Waiting { point, fate, clock_reset } = waiting;
+    fn settle_waiting<'a>(&mut self, waiting: QueuedReading, now_ms: i64, sink: &mut impl FnMut(Emit<'a>)) {
+        let QueuedReading { point, fate, clock_reset } = waiting;
         if let Some(reason) = fate.dropped() {
             return settle(self.sensor, Settlement::Drop(reason, 1), self.stats, sink);
         }
@@ -114,7 +114,7 @@ impl StageWalk<'_> {
                     ref other => Number::of(other).unwrap_or(point.value()),
                 };
                 let quality = reading.quality;
-                let emitted = Released { time, value, quality, reason, synthetic: false };
+                let emitted = ReleasedReading { time, value, quality, reason, synthetic: false };
                 settle(self.sensor, Settlement::Emit(emitted), self.stats, sink);
             }
         }

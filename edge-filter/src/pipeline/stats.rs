@@ -1,7 +1,7 @@
 //! Counters: every reading is accounted for, by reason.
 
 use crate::reduce::number::Settlement;
-use crate::reduce::{Released, Verdict};
+use crate::reduce::{ReleasedReading, Verdict};
 use crate::{DropReason, EmitReason};
 
 /// Counters of a pipeline since it was built. Always: `input + restored = emitted + dropped + held`; synthetic emits are
@@ -77,8 +77,8 @@ impl Stats {
     /// Readings that were held are held no longer.
     pub(super) fn settle(&mut self, event: &Settlement) {
         match *event {
-            Settlement::Emit(Released { synthetic: true, .. }) => self.synthetic += 1,
-            Settlement::Emit(Released { reason, .. }) => {
+            Settlement::Emit(ReleasedReading { synthetic: true, .. }) => self.synthetic += 1,
+            Settlement::Emit(ReleasedReading { reason, .. }) => {
                 self.held = self.held.saturating_sub(1);
                 self.add_emitted(reason);
             }

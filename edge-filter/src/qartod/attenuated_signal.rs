@@ -4,7 +4,7 @@ use super::extremes::Extremes;
 use super::{QartodFlag, Thresholds};
 use crate::Cost;
 use crate::error::{ParamError, interval};
-use crate::snapshot_serde::Overflowing;
+use crate::snapshot_serde::OverflowingNumber;
 use std::collections::VecDeque;
 
 /// Measure of the signal over the test period.
@@ -47,7 +47,7 @@ pub struct AttenuatedSignal {
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub struct AttenuatedSignalState {
-    window: VecDeque<(i64, Overflowing)>,
+    window: VecDeque<(i64, OverflowingNumber)>,
     present: usize,
     extremes: Extremes,
     moments: Moments,
@@ -72,7 +72,7 @@ impl AttenuatedSignalState {
     }
 
     fn push(&mut self, check: Attenuation, value: f64, time: i64) {
-        self.window.push_back((time, Overflowing(value)));
+        self.window.push_back((time, OverflowingNumber(value)));
         if !value.is_finite() {
             return;
         }
@@ -85,7 +85,7 @@ impl AttenuatedSignalState {
 
     /// Removes what is not after `start`, and what is too much.
     fn expire(&mut self, check: Attenuation, start: i64) {
-        while let Some(&(time, Overflowing(value))) = self.window.front() {
+        while let Some(&(time, OverflowingNumber(value))) = self.window.front() {
             if time > start && self.window.len() <= AttenuatedSignal::MAX_READINGS {
                 break;
             }

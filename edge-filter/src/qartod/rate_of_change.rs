@@ -2,7 +2,7 @@
 
 use super::{QartodFlag, Thresholds};
 use crate::error::interval;
-use crate::snapshot_serde::Overflowing;
+use crate::snapshot_serde::OverflowingNumber;
 use crate::{Cost, ParamError};
 
 /// The rate of change test of QARTOD, in units of the sensor per second between a value and the one before it.
@@ -29,7 +29,7 @@ pub struct RateOfChange {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub struct RateOfChangeState {
-    last: Option<(Overflowing, i64)>,
+    last: Option<(OverflowingNumber, i64)>,
 }
 
 impl RateOfChange {
@@ -53,7 +53,8 @@ impl RateOfChange {
 
     /// Judges a value at event time `time`, Unix milliseconds.
     pub fn check(&self, state: &mut RateOfChangeState, value: f64, time: i64) -> QartodFlag {
-        let Some((Overflowing(last), last_time)) = state.last.replace((Overflowing(value), time)) else {
+        let Some((OverflowingNumber(last), last_time)) = state.last.replace((OverflowingNumber(value), time))
+        else {
             return if value.is_finite() { QartodFlag::Good } else { QartodFlag::Missing };
         };
         if !value.is_finite() {

@@ -2,7 +2,7 @@
 
 use super::holding::released;
 use super::last_emitted::LastEmitted;
-use super::number::{Number, Point, Released, Settlement, Verdict};
+use super::number::{Number, Point, ReleasedReading, Settlement, Verdict};
 use crate::error::{ParamError, delay, interval, ordered, span, width};
 use crate::value::{Class, Tolerance};
 use crate::{Cost, DropReason, EmitReason, ErrorBound, LossBound, Quality, Value};
@@ -45,6 +45,15 @@ pub struct Deadband {
 
 /// Trigger of a [`Deadband`]'s reports: OPC UA's `DataChangeTrigger`. Its third, the timestamp, behaves as the second
 /// where there is a deadband.
+///
+/// ```
+/// # use edge_filter::{ParamError, Quality, reduce::{Deadband, DeadbandState, Trigger}};
+/// let deadband = Deadband::absolute(0.5)?.trigger(Trigger::Status);
+/// let mut state = DeadbandState::default();
+/// assert!(deadband.check(&mut state, 20.0, Quality::GOOD, 0).is_some());
+/// assert!(deadband.check(&mut state, 90.0, Quality::GOOD, 1).is_none(), "the status is the same");
+/// # Ok::<(), ParamError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "config", serde(rename_all = "snake_case"))]
@@ -184,7 +193,7 @@ impl Deadband {
         value: impl Into<Value<'v>>,
         quality: impl Into<Quality>,
         time: i64,
-        sink: &mut impl FnMut(Released),
+        sink: &mut impl FnMut(ReleasedReading),
     ) -> Verdict {
         let (value, quality) = (value.into(), quality.into());
         let offered = (&value, quality, time);

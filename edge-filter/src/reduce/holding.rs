@@ -1,12 +1,12 @@
 //! Reducer skeleton: the treatment of an offered reading that all stages have in common which hold some back.
 
 use super::last_emitted::LastEmitted;
-use super::number::{Number, Point, Released, Settlement, Verdict};
+use super::number::{Number, Point, ReleasedReading, Settlement, Verdict};
 use crate::value::Tolerance;
 use crate::{DropReason, EmitReason, Quality, Value};
 
 /// Hands on what is emitted; alone, a stage has no accounts to keep.
-pub(crate) fn released(event: Settlement, sink: &mut impl FnMut(Released)) {
+pub(crate) fn released(event: Settlement, sink: &mut impl FnMut(ReleasedReading)) {
     if let Settlement::Emit(released) = event {
         sink(released);
     }
@@ -104,7 +104,7 @@ macro_rules! used_alone {
                 value: impl Into<crate::Value<'v>>,
                 quality: impl Into<crate::Quality>,
                 time: i64,
-                sink: &mut impl FnMut($crate::reduce::Released),
+                sink: &mut impl FnMut($crate::reduce::ReleasedReading),
             ) -> $crate::reduce::Verdict {
                 let offered = (&value.into(), quality.into(), time);
                 self.offer(&mut state.last, &mut state.$held, None, offered, &mut |settlement| {
@@ -113,7 +113,7 @@ macro_rules! used_alone {
             }
 
             /// Emits what is held and starts again: before a stop, at a gap.
-            pub fn flush(&self, state: &mut $state, sink: &mut impl FnMut($crate::reduce::Released)) {
+            pub fn flush(&self, state: &mut $state, sink: &mut impl FnMut($crate::reduce::ReleasedReading)) {
                 let why = Some(crate::EmitReason::Flush);
                 self.close(&mut state.last, &mut state.$held, why, &mut |settlement| {
                     $crate::reduce::holding::released(settlement, sink)

@@ -9,7 +9,7 @@ use crate::{DropReason, EmitReason, Quality, Value};
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct LastEmitted {
     /// The last emitted usable value: always finite.
-    reference: Option<Stored>,
+    reference: Option<CompactValue>,
     time: i64,
     status: Quality,
     class: Class,
@@ -21,7 +21,7 @@ as_array!(LastEmitted { reference, time, status, class, started });
 impl LastEmitted {
     /// The last emitted value that was usable, if there was one.
     pub(crate) fn reference(&self) -> Option<Value<'_>> {
-        self.reference.as_ref().map(Stored::value)
+        self.reference.as_ref().map(CompactValue::value)
     }
 
     /// The reference as a number; `None` for a boolean or text.
@@ -52,16 +52,16 @@ impl LastEmitted {
         self.started = true;
         if usable && self.class == Class::Finite {
             match (&mut self.reference, value) {
-                (Some(Stored::F64(stored)), Value::F64(new)) => *stored = *new,
+                (Some(CompactValue::F64(stored)), Value::F64(new)) => *stored = *new,
                 (Some(reference), _) => reference.assign(value),
-                (None, _) => self.reference = Some(Stored::of(value)),
+                (None, _) => self.reference = Some(CompactValue::of(value)),
             }
         }
     }
 
     /// Returns whether the state is one that readings can lead to, as that of a damaged snapshot may not be.
     pub(crate) fn is_sound(&self) -> bool {
-        !matches!(self.reference, Some(Stored::F64(number)) if !number.is_finite())
+        !matches!(self.reference, Some(CompactValue::F64(number)) if !number.is_finite())
     }
 
     /// Moves all times by `by_ms`.
@@ -108,7 +108,7 @@ impl LastEmitted {
     #[inline]
     pub(crate) fn moved(&self, tolerance: &Tolerance, value: &Value<'_>) -> bool {
         match (&self.reference, value) {
-            (Some(Stored::F64(reference)), Value::F64(new)) => tolerance.exceeded_by(reference - new),
+            (Some(CompactValue::F64(reference)), Value::F64(new)) => tolerance.exceeded_by(reference - new),
             (Some(reference), _) => tolerance.exceeded(&reference.value(), value),
             (None, _) => true,
         }
@@ -127,7 +127,7 @@ impl LastEmitted {
 /// A value in 16 bytes; only a text lives elsewhere.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
-enum Stored {
+enum CompactValue {
     #[cfg_attr(feature = "config", serde(rename = "f"))]
     F64(f64),
     #[cfg_attr(feature = "config", serde(rename = "i"))]
@@ -144,35 +144,35 @@ enum Stored {
     Text(Box<String>),
 }
 
-impl Stored {
+impl CompactValue {
     fn of(value: &Value<'_>) -> Self {
         match value {
-            Value::F64(v) => Stored::F64(*v),
-            Value::I64(v) => Stored::I64(*v),
-            Value::U64(v) => Stored::U64(*v),
-            Value::Bool(v) => Stored::Bool(*v),
-            Value::Text(v) => Stored::Text(Box::new(v.as_ref().to_owned())),
+            Value::F64(v) => CompactValue::F64(*v),
+            Value::I64(v) => CompactValue::I64(*v),
+            Value::U64(v) => CompactValue::U64(*v),
+            Value::Bool(v) => CompactValue::Bool(*v),
+            Value::Text(v) => CompactValue::Text(Box::new(v.as_ref().to_owned())),
         }
     }
 
     fn value(&self) -> Value<'_> {
         match self {
-            Stored::F64(v) => Value::F64(*v),
-            Stored::I64(v) => Value::I64(*v),
-            Stored::U64(v) => Value::U64(*v),
-            Stored::Bool(v) => Value::Bool(*v),
-            Stored::Text(v) => Value::Text(v.as_str().into()),
+            CompactValue::F64(v) => Value::F64(*v),
+            CompactValue::I64(v) => Value::I64(*v),
+            CompactValue::U64(v) => Value::U64(*v),
+            CompactValue::Bool(v) => Value::Bool(*v),
+            CompactValue::Text(v) => Value::Text(v.as_str().into()),
         }
     }
 
     /// Takes over `new`, reusing the text buffer: no allocation once it is long enough.
     fn assign(&mut self, new: &Value<'_>) {
         match (&mut *self, new) {
-            (Stored::Text(buffer), Value::Text(text)) => {
+            (CompactValue::Text(buffer), Value::Text(text)) => {
                 buffer.clear();
                 buffer.push_str(text);
             }
-            (other, new) => *other = Stored::of(new),
+            (other, new) => *other = CompactValue::of(new),
         }
     }
 }
@@ -185,9 +185,9 @@ mod tests {
 
     #[test]
     fn assign_reuses_the_text_buffer() {
-        let mut held = Stored::Text(Box::new(String::with_capacity(64)));
+        let mut held = CompactValue::Text(Box::new(String::with_capacity(64)));
         held.assign(&Value::from("stopped"));
-        assert!(matches!(&held, Stored::Text(s) if s.capacity() >= 64 && s.as_str() == "stopped"));
+        assert!(matches!(&held, CompactValue::Text(s) if s.capacity() >= 64 && s.as_str() == "stopped"));
         held.assign(&Value::from(1.0));
         assert_eq!(held.value(), Value::F64(1.0));
     }

@@ -13,7 +13,7 @@ mod stage;
 mod swinging_door;
 
 pub use deadband::{Deadband, DeadbandState, Trigger};
-pub use number::{Number, Released, Settlement, Verdict};
+pub use number::{Number, ReleasedReading, Settlement, Verdict};
 pub use on_change::{Dedup, OnChange, OnChangeState};
 pub use reducer::Reducer;
 pub use sample::{Pick, Sample, SampleState};

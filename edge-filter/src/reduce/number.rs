@@ -19,16 +19,16 @@ pub enum Verdict {
 /// Reading that a stage emits beside the offered one, and before it in time.
 ///
 /// ```
-/// use edge_filter::reduce::{Number, Released, Settlement};
+/// use edge_filter::reduce::{Number, ReleasedReading, Settlement};
 /// use edge_filter::{EmitReason, Quality};
 ///
-/// let middle = Released::new(1_000, Number::F64(20.5), Quality::GOOD, EmitReason::Flush).synthetic();
+/// let middle = ReleasedReading::new(1_000, Number::F64(20.5), Quality::GOOD, EmitReason::Flush).synthetic();
 /// let settlement = Settlement::Emit(middle); // a stage of one's own hands it to its sink
 /// assert!(matches!(settlement, Settlement::Emit(released) if released.synthetic));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
-pub struct Released {
+pub struct ReleasedReading {
     /// Settlement time, Unix milliseconds.
     pub time: i64,
     /// Value of the reading.
@@ -41,11 +41,11 @@ pub struct Released {
     pub synthetic: bool,
 }
 
-impl Released {
+impl ReleasedReading {
     /// A held reading that is emitted for `reason`.
     #[must_use]
     pub fn new(time: i64, value: Number, quality: Quality, reason: EmitReason) -> Self {
-        Released { time, value, quality, reason, synthetic: false }
+        ReleasedReading { time, value, quality, reason, synthetic: false }
     }
 
     /// Marks it as made by the stage.
@@ -143,7 +143,7 @@ impl Point {
     }
 
     pub(crate) fn released(self, reason: EmitReason) -> Settlement {
-        Settlement::Emit(Released::new(self.time, self.value(), self.quality, reason))
+        Settlement::Emit(ReleasedReading::new(self.time, self.value(), self.quality, reason))
     }
 
     /// Moves the time by `by_ms`.
@@ -169,7 +169,7 @@ pub(crate) const READINGS_MAX: u64 = 1 << 40;
 #[allow(clippy::exhaustive_enums, reason = "emitted or dropped is the whole accounting")]
 pub enum Settlement {
     /// A held reading, or a synthetic one, is emitted.
-    Emit(Released),
+    Emit(ReleasedReading),
     /// Held readings end here: reason and number.
     Drop(DropReason, u64),
 }

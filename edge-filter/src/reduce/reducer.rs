@@ -2,13 +2,13 @@
 
 use super::holding::Holding;
 use super::last_emitted::LastEmitted;
-use super::number::{Number, Point, Released, Settlement, Verdict};
+use super::number::{Number, Point, ReleasedReading, Settlement, Verdict};
 use super::sample::OpenGroup;
 use super::segment_hold::Segment;
 use super::stage::{OwnStage, Skeleton, Stage};
 use super::swinging_door::Door;
 use super::{Deadband, Dedup, OnChange, Sample, SegmentHold, SwingingDoor};
-use crate::window::{Aggregate, Taken, Window, WindowResult, WindowState};
+use crate::window::{Admission, Aggregate, Window, WindowResult, WindowState};
 use crate::{Cost, DropReason, EmitReason, ErrorBound, LossBound, Quality, Value};
 
 /// A stage that decides which readings go on; a [`Rule`](crate::Rule) has at most one.
@@ -234,8 +234,8 @@ impl Reducer {
                 let (value, quality, time) = offered;
                 let mut result = |w| window_closed(&w, *aggregate, last, on);
                 match stage.check(window, value.clone(), quality, time, &mut result) {
-                    Taken::In => Verdict::Held,
-                    Taken::Not(reason) => Verdict::Drop(reason),
+                    Admission::In => Verdict::Held,
+                    Admission::Not(reason) => Verdict::Drop(reason),
                 }
             }
             // A state of another stage is never kept: see `Slot::adopt`.
@@ -336,6 +336,6 @@ fn window_closed(
         None => (0.0, Quality::BAD),
     };
     let (value, reason) = (Number::F64(value), EmitReason::WindowClosed);
-    on(Settlement::Emit(Released { time: w.start, value, quality, reason, synthetic: true }));
+    on(Settlement::Emit(ReleasedReading { time: w.start, value, quality, reason, synthetic: true }));
     last.emitted(&value.into(), quality, w.start, !quality.is_bad());
 }

@@ -2,7 +2,7 @@
 
 use super::holding::{Holding, used_alone};
 use super::last_emitted::LastEmitted;
-use super::number::{Number, Point, READINGS_MAX, Released, Settlement, Verdict};
+use super::number::{Number, Point, READINGS_MAX, ReleasedReading, Settlement, Verdict};
 use crate::error::{ParamError, interval, positive};
 use crate::snapshot_serde::as_array;
 use crate::{Cost, DropReason, EmitReason, ErrorBound, LossBound, Quality};
@@ -161,7 +161,7 @@ impl Holding for SegmentHold {
         let value = Number::F64(closed.min / 2.0 + closed.max / 2.0);
         let (time, reason) = (closed.start, why.unwrap_or(EmitReason::SegmentClosed));
         on(Settlement::Drop(DropReason::Compressed, closed.readings));
-        on(Settlement::Emit(Released { time, value, quality, reason, synthetic: true }));
+        on(Settlement::Emit(ReleasedReading { time, value, quality, reason, synthetic: true }));
         last.emitted(&value.into(), quality, time, true);
     }
 }
@@ -174,7 +174,7 @@ mod tests {
     fn run(stage: &SegmentHold, rows: &[(i64, f64, Quality)]) -> (Vec<(i64, f64)>, Vec<Verdict>) {
         let (mut state, mut kept, mut verdicts) = (SegmentHoldState::default(), Vec::new(), Vec::new());
         for &(time, value, quality) in rows {
-            let mut sink = |r: Released| kept.push((r.time, r.value.as_f64()));
+            let mut sink = |r: ReleasedReading| kept.push((r.time, r.value.as_f64()));
             verdicts.push(stage.check(&mut state, value, quality, time, &mut sink));
         }
         stage.flush(&mut state, &mut |r| kept.push((r.time, r.value.as_f64())));

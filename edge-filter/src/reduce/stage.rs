@@ -2,7 +2,7 @@
 
 use super::holding::Holding;
 use super::last_emitted::LastEmitted;
-use super::number::{Number, Point, Released, Settlement, Verdict};
+use super::number::{Number, Point, ReleasedReading, Settlement, Verdict};
 use crate::{Cost, EmitReason, Quality, Value};
 use std::fmt;
 
@@ -118,7 +118,7 @@ impl OwnStage {
     pub(super) fn cost(&self) -> &dyn Cost {
         match &self.stage {
             Ok(stage) => stage.as_ref(),
-            Err(_) => &Unknown,
+            Err(_) => &SavedState,
         }
     }
 
@@ -182,9 +182,9 @@ impl<'de> serde::Deserialize<'de> for OwnStage {
 }
 
 /// Stage that stands for a saved state whose own stage is gone.
-struct Unknown;
+struct SavedState;
 
-impl Cost for Unknown {}
+impl Cost for SavedState {}
 
 /// Hands on what a stage settles, and notes what was emitted.
 fn emitted(
@@ -193,7 +193,7 @@ fn emitted(
     why: Option<EmitReason>,
     on: &mut impl FnMut(Settlement),
 ) {
-    if let Settlement::Emit(Released { time, value, quality, reason, .. }) = &mut settlement {
+    if let Settlement::Emit(ReleasedReading { time, value, quality, reason, .. }) = &mut settlement {
         *reason = why.unwrap_or(*reason);
         last.emitted(&(*value).into(), *quality, *time, !quality.is_bad());
     }

@@ -4,7 +4,7 @@ use super::holding::{Holding, used_alone};
 use super::last_emitted::LastEmitted;
 use super::number::{Point, Settlement, Verdict};
 use crate::error::{ParamError, interval, positive};
-use crate::snapshot_serde::{Overflowing, as_array};
+use crate::snapshot_serde::{OverflowingNumber, as_array};
 use crate::{Cost, DropReason, EmitReason, ErrorBound, LossBound, Quality};
 
 /// Keeps the corners of a trend: between two emitted readings every suppressed one lies within the deviation of the
@@ -54,8 +54,8 @@ pub struct SwingingDoorState {
 /// The slopes that all readings since the last emitted one allow, and the newest of them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Door {
-    low: Overflowing,
-    high: Overflowing,
+    low: OverflowingNumber,
+    high: OverflowingNumber,
     pub(crate) held: Option<Point>,
 }
 
@@ -145,7 +145,7 @@ impl Door {
             None => (low, high),
             Some(_) => (self.low.0.max(low), self.high.0.min(high)),
         };
-        (self.low, self.high) = (Overflowing(low), Overflowing(high));
+        (self.low, self.high) = (OverflowingNumber(low), OverflowingNumber(high));
         self.held = Some(point);
     }
 }

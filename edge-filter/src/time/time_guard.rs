@@ -5,6 +5,14 @@ use crate::snapshot_serde::as_array;
 use crate::{Cost, DropReason, EmitReason, LossBound, Quality, Value};
 
 /// The treatment of a reading whose time is out of order, ahead of the clock, or taken already.
+///
+/// ```
+/// # use edge_filter::{DropReason, Quality, Value, time::{TimeGuard, TimeGuardState, TimePolicy}};
+/// let guard = TimeGuard::default().future(TimePolicy::Drop);
+/// let (mut state, in_an_hour) = (TimeGuardState::default(), 3_600_000);
+/// let passage = guard.check(&mut state, &Value::F64(20.0), Quality::GOOD, in_an_hour, 0);
+/// assert_eq!(passage, Err(DropReason::Future));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "config", serde(rename_all = "lowercase"))]

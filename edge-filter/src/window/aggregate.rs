@@ -1,6 +1,6 @@
 //! Aggregates of numbers, one at a time.
 
-use crate::snapshot_serde::{Overflowing, as_array};
+use crate::snapshot_serde::{OverflowingNumber, as_array};
 
 /// Readings of one window that a median is made of; a window with more has none.
 pub const MEDIAN_READINGS_MAX: usize = 65_536;
@@ -15,8 +15,8 @@ pub(super) struct Numbers {
     pub(super) max: f64,
     pub(super) sum: Sum,
     /// Welford's running mean and sum of squared deviations.
-    mean: Overflowing,
-    squares: Overflowing,
+    mean: OverflowingNumber,
+    squares: OverflowingNumber,
     values: Vec<f64>,
 }
 
@@ -83,11 +83,11 @@ impl Numbers {
 /// A sum that keeps what rounding would lose (Neumaier).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
-pub(super) struct Sum(Overflowing, Overflowing);
+pub(super) struct Sum(OverflowingNumber, OverflowingNumber);
 
 impl Sum {
     pub(super) fn add(&mut self, value: f64) {
-        let Self(Overflowing(before), Overflowing(rest)) = self;
+        let Self(OverflowingNumber(before), OverflowingNumber(rest)) = self;
         let sum = *before + value;
         let (large, small) = if before.abs() >= value.abs() { (*before, value) } else { (value, *before) };
         *rest += (large - sum) + small;

@@ -54,7 +54,7 @@ pub struct Window {
 /// State of a [`Window`] per sensor.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct WindowState {
-    open: Option<Open>,
+    open: Option<OpenWindow>,
     /// Newest reading of the window.
     newest: Option<Sample>,
     /// The first instant that no result has covered.
@@ -66,7 +66,7 @@ pub struct WindowState {
 as_array!(WindowState { open, newest, floor, delay_ms });
 
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Open {
+struct OpenWindow {
     start: i64,
     end: i64,
     readings: u64,
@@ -74,12 +74,12 @@ struct Open {
     cover: Cover,
 }
 
-as_array!(Open { start, end, readings, numbers, cover });
+as_array!(OpenWindow { start, end, readings, numbers, cover });
 
-/// Fate of a reading that was offered to a window.
+/// Admission of a reading that was offered to a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums, reason = "a window takes a reading in or not")]
-pub enum Taken {
+pub enum Admission {
     /// The reading is part of the open window.
     In,
     /// The reading is not in a window.
@@ -172,13 +172,13 @@ impl Window {
         quality: impl Into<Quality>,
         time: i64,
         sink: &mut impl FnMut(WindowResult),
-    ) -> Taken {
+    ) -> Admission {
         let (value, quality) = (value.into(), quality.into());
-        let Some(number) = value.as_f64() else { return Taken::Not(DropReason::NotNumeric) };
+        let Some(number) = value.as_f64() else { return Admission::Not(DropReason::NotNumeric) };
         let good = (quality.is_usable(self.uncertain_is_bad) && number.is_finite()).then_some(number);
         let sample = Sample { time, good };
         if state.first_instant().is_some_and(|first| time < first) {
-            return Taken::Not(DropReason::Late);
+            return Admission::Not(DropReason::Late);
         }
         while let Some(open) = &mut state.open
             && time >= open.end
@@ -203,7 +203,7 @@ impl Window {
         if let Some(number) = good {
             open.numbers.add(time, number, self.median);
         }
-        Taken::In
+        Admission::In
     }
 
     /// Lets time pass to `now_ms`: completes windows whose end is `allowed_lateness_ms` ago. The last value counts to
@@ -237,7 +237,7 @@ impl Window {
             let resume = resume.max(open.start.saturating_add(1));
             state.floor = Some(resume);
             if self.emit_empty {
-                let rest = Open { start: resume, end: open.end, ..Open::default() };
+                let rest = OpenWindow { start: resume, end: open.end, ..OpenWindow::default() };
                 state.open = if resume < open.end { Some(rest) } else { self.next(open.end) };
             }
             sink(self.result(open));
@@ -273,7 +273,7 @@ impl Window {
         let passed = (i128::from(time) - i128::from(end)) / width;
         if self.emit_empty && passed > EMPTY_MAX {
             let last = i64::try_from(i128::from(end) + passed * width).unwrap_or(time);
-            let span = Open { start: end, end: last, ..Open::default() };
+            let span = OpenWindow { start: end, end: last, ..OpenWindow::default() };
             end = span.end;
             sink(self.result(span));
         }
@@ -291,19 +291,19 @@ impl Window {
     }
 
     /// The window after the one that ended; none at the end of time.
-    fn next(&self, end: i64) -> Option<Open> {
-        let next = Open { start: end, end: end.saturating_add(self.width_ms), ..Open::default() };
+    fn next(&self, end: i64) -> Option<OpenWindow> {
+        let next = OpenWindow { start: end, end: end.saturating_add(self.width_ms), ..OpenWindow::default() };
         (end < i64::MAX).then_some(next)
     }
 
-    fn open_at(&self, time: i64, floor: Option<i64>) -> Open {
+    fn open_at(&self, time: i64, floor: Option<i64>) -> OpenWindow {
         let phase = time.saturating_sub(self.offset_ms).rem_euclid(self.width_ms);
         let aligned = time.saturating_sub(phase);
         let start = floor.map_or(aligned, |floor| aligned.max(floor).min(time));
-        Open { start, end: aligned.saturating_add(self.width_ms), ..Open::default() }
+        OpenWindow { start, end: aligned.saturating_add(self.width_ms), ..OpenWindow::default() }
     }
 
-    fn result(&self, open: Open) -> WindowResult {
+    fn result(&self, open: OpenWindow) -> WindowResult {
         let quality = match open.cover.good_pct() {
             _ if open.numbers.count == 0 => Quality::BAD_NO_DATA,
             pct if pct >= self.min_good_pct => Quality::GOOD,
@@ -356,9 +356,9 @@ impl WindowState {
     }
 }
 
-impl Open {
+impl OpenWindow {
     fn is_sound(&self, newest: Option<Sample>) -> bool {
-        let Open { start, end, readings, .. } = *self;
+        let OpenWindow { start, end, readings, .. } = *self;
         let is_within = |sample: Sample| (start..=end).contains(&sample.time);
         let counted = readings <= READINGS_MAX && self.numbers.count <= readings;
         start <= end && counted && (readings == 0 || newest.is_some_and(is_within)) && self.numbers.is_sound()

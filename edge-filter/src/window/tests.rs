@@ -6,7 +6,7 @@ const BAD: Quality = Quality::BAD;
 fn run(window: &Window, rows: &[(i64, f64, Quality)]) -> Vec<WindowResult> {
     let (mut state, mut out) = (WindowState::default(), Vec::new());
     for &(time, value, quality) in rows {
-        assert_eq!(window.check(&mut state, value, quality, time, &mut |w| out.push(w)), Taken::In);
+        assert_eq!(window.check(&mut state, value, quality, time, &mut |w| out.push(w)), Admission::In);
     }
     window.tick(&mut state, i64::MAX, &mut |w| out.push(w));
     out
@@ -75,15 +75,18 @@ fn late_readings_count_while_their_window_is_open() -> Result<(), ParamError> {
     let (window, mut state, mut out) =
         (window(1000)?.allowed_lateness_ms(500)?, WindowState::default(), Vec::new());
     let mut check = |time: i64, value: f64| window.check(&mut state, value, GOOD, time, &mut |w| out.push(w));
-    assert_eq!([check(1500, 1.0), check(1400, 3.0), check(1500, 5.0)], [Taken::In; 3]);
-    assert_eq!(check(999, 1.0), Taken::Not(DropReason::Late));
-    assert_eq!(window.check(&mut state, "x", GOOD, 1600, &mut |_| ()), Taken::Not(DropReason::NotNumeric));
+    assert_eq!([check(1500, 1.0), check(1400, 3.0), check(1500, 5.0)], [Admission::In; 3]);
+    assert_eq!(check(999, 1.0), Admission::Not(DropReason::Late));
+    assert_eq!(
+        window.check(&mut state, "x", GOOD, 1600, &mut |_| ()),
+        Admission::Not(DropReason::NotNumeric)
+    );
     assert_eq!((window.deadline(&state), state.readings()), (Some(2500), 3));
     window.tick(&mut state, 2499, &mut |w| out.push(w));
     assert!(out.is_empty());
     window.tick(&mut state, 2500, &mut |w| out.push(w));
     assert_eq!((out[0].get(Aggregate::First), out[0].get(Aggregate::Last)), (Some(3.0), Some(5.0)));
-    assert_eq!(window.check(&mut state, 1.0, GOOD, 1999, &mut |_| ()), Taken::Not(DropReason::Late));
+    assert_eq!(window.check(&mut state, 1.0, GOOD, 1999, &mut |_| ()), Admission::Not(DropReason::Late));
     Ok(())
 }
 
@@ -145,7 +148,7 @@ fn a_long_time_without_readings_is_one_result_and_a_short_one_has_its_windows() 
         assert_eq!(spans, read, "by a reading as by time");
         let next = window
             .check(&mut ticked, 1.0, GOOD, 1000 + silence, &mut |w| read.push((w.start, w.end, w.quality)));
-        assert_eq!((next, read.len()), (Taken::In, spans.len()));
+        assert_eq!((next, read.len()), (Admission::In, spans.len()));
         spans.split_off(1)
     };
     for count in [0, 1, 60] {

@@ -8,7 +8,7 @@ use super::plan_cache::inline::{InlinePlanCache, Values};
 use super::plan_cache::table::{TablePlanCache, Target};
 use crate::compact::stream::op_buffer::OpBuffer;
 use crate::compact::values::kind::Kind;
-use crate::compact::values::plan::{Scratch, Shared, TablePlan};
+use crate::compact::values::plan::{Scratch, SharedParts, TablePlan};
 use crate::compact::values::search;
 use crate::{Reading, Value};
 use std::borrow::Cow;
@@ -161,7 +161,7 @@ impl Column {
         &mut self,
         n: usize,
         learned: TablePlan<'_>,
-        before: &mut Option<Shared>,
+        before: &mut Option<SharedParts>,
         ops: &mut OpBuffer,
         scratch: &mut Scratch,
     ) {
@@ -190,7 +190,13 @@ impl Column {
     }
 
     /// Kinds in runs, then the values of each kind as a column of their own.
-    fn write_mixed(&self, n: usize, before: &mut Option<Shared>, ops: &mut OpBuffer, scratch: &mut Scratch) {
+    fn write_mixed(
+        &self,
+        n: usize,
+        before: &mut Option<SharedParts>,
+        ops: &mut OpBuffer,
+        scratch: &mut Scratch,
+    ) {
         for (kind, run) in self.kinds.runs(n) {
             ops.eg(run as u64 - 1, 3);
             ops.bits(kind as u64, 3);

@@ -151,13 +151,13 @@ fn long(mut bits: BitReader<'_>, zeros: u32, k: u32) -> (u64, usize) {
 /// Reads the last bytes, with zeros behind them. Takes no reference to the reader, which would keep that out of
 /// registers.
 #[cold]
-fn tail(data: &[u8], from: usize) -> u64 {
+fn tail(data: &[u8], start: usize) -> u64 {
     if let Some(last) = data.last_chunk() {
-        // What is before `from` leaves at the top; shifts of 64 and more leave nothing.
-        let before = (from + 8).saturating_sub(data.len()) * 8;
+        // What is before `start` leaves at the top; shifts of 64 and more leave nothing.
+        let before = (start + 8).saturating_sub(data.len()) * 8;
         return u64::from_be_bytes(*last).checked_shl(before as u32).unwrap_or(0);
     }
-    let rest = data.get(from..).unwrap_or_default();
+    let rest = data.get(start..).unwrap_or_default();
     rest.iter().chain(std::iter::repeat(&0)).take(8).fold(0, |word, b| word << 8 | u64::from(*b))
 }
 

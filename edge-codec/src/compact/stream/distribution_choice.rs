@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 pub(crate) fn coder(numbers: &[u64]) -> (Coder, u64) {
     let all = numbers.len() as u32;
     let zeros = numbers.iter().filter(|n| **n == 0).count() as u32;
-    let mut best = Best { cost: u64::MAX, number: 0, low: 0 };
+    let mut best = Candidate { cost: u64::MAX, number: 0, low: 0 };
     // Where half of the numbers are 0, that has a token of its own; where few are, it has none.
     if zeros <= all * 3 / 4 {
         best.search::<ALIKE>(&Sizes::of(numbers, 0), all, 0, 0);
@@ -25,13 +25,13 @@ pub(crate) fn coder(numbers: &[u64]) -> (Coder, u64) {
 }
 
 /// The best coder so far.
-struct Best {
+struct Candidate {
     cost: u64,
     number: usize,
     low: u32,
 }
 
-impl Best {
+impl Candidate {
     /// Tries `N` shapes, and numbers of low bits from where half of the `count` sizes are, downwards as long as that helps.
     fn search<const N: usize>(&mut self, sizes: &Sizes, count: u32, zeros: u32, first: usize) {
         let typical = sizes.median(count).min(62);

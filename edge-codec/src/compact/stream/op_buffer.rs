@@ -116,13 +116,13 @@ impl OpBuffer {
     }
 
     /// Takes back what was written since the mark.
-    pub(crate) fn undo(&mut self, to: Mark) {
-        self.ops.truncate(to.ops);
-        if let (Some(last), Some(was)) = (self.ops.last_mut(), to.last) {
+    pub(crate) fn undo(&mut self, mark: Mark) {
+        self.ops.truncate(mark.ops);
+        if let (Some(last), Some(was)) = (self.ops.last_mut(), mark.last) {
             *last = was;
         }
-        self.numbers.truncate(to.numbers);
-        self.runs = to.runs;
+        self.numbers.truncate(mark.numbers);
+        self.runs = mark.runs;
     }
 
     /// Gives the stream to `take` and is empty again: everything back to front, then the state, then the marker.

@@ -20,7 +20,7 @@ use crate::{Reading, SensorTable};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-pub(crate) struct Learned {
+pub(crate) struct LearnedPlans {
     pub(crate) entries: Vec<Entry>,
     pub(crate) clocks: Vec<ClockPlan>,
 }
@@ -32,7 +32,7 @@ const TOO_FEW: usize = 16;
 /// A batch tries each of a table's clocks, so there are few.
 const CLOCKS_MAX: usize = 4;
 
-pub(crate) fn learn(sensors: &SensorTable<'_>, sample: &[Reading<'_>]) -> Learned {
+pub(crate) fn learn(sensors: &SensorTable<'_>, sample: &[Reading<'_>]) -> LearnedPlans {
     let mut at: HashMap<u32, usize> = HashMap::new();
     let mut columns: Vec<Column> = Vec::new();
     for reading in sample.iter().filter(|r| sensors.get(r.sensor).is_some()) {
@@ -63,7 +63,7 @@ pub(crate) fn learn(sensors: &SensorTable<'_>, sample: &[Reading<'_>]) -> Learne
         .collect();
     entries.sort_by_key(|e| ranks.get(&e.sensor).copied());
     columns.sort_by_key(|c| ranks.get(&c.sensor).copied());
-    Learned { entries, clocks: clocks(&columns) }
+    LearnedPlans { entries, clocks: clocks(&columns) }
 }
 
 /// The places of the sensors within the largest group of readings of one instant: the order of a poll.

@@ -3,7 +3,7 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::number_form::{After, DIVISORS, NumberForm, scale};
+use super::number_form::{DIVISORS, NumberForm, Rounding, scale};
 use super::rounding::{POW10, from_ordinal, ordinal};
 use super::transform::Transform;
 use crate::compact::stream::bits::{bit_len, zigzag};
@@ -40,8 +40,8 @@ pub(crate) fn integers(
     out: &mut Vec<i64>,
     ulps: &mut Vec<i64>,
 ) -> bool {
-    let NumberForm::Decimal { e, by, .. } = form else { return false };
-    let scale = scale(e, by);
+    let NumberForm::Decimal { e, divisor, .. } = form else { return false };
+    let scale = scale(e, divisor);
     let place = |value: f64| (value * scale - first as f64) / step as f64;
     let on = |place: i64| first.wrapping_add(step.wrapping_mul(place)) as u64;
     out.clear();
@@ -72,8 +72,8 @@ fn whole(place: f64) -> i64 {
     if place.abs() < PLACES { place as i64 } else { 0 }
 }
 
-fn distance(bits: u64, from: u64) -> i64 {
-    ordinal(f64::from_bits(bits)).wrapping_sub(ordinal(f64::from_bits(from)))
+fn distance(bits: u64, origin: u64) -> i64 {
+    ordinal(f64::from_bits(bits)).wrapping_sub(ordinal(f64::from_bits(origin)))
 }
 
 /// A form and a step for values that lie on a grid, but for a few at the ends; `None` if they do not.
@@ -109,11 +109,12 @@ pub(crate) fn find(sample: &[u64], ulps: &mut Vec<i64>) -> Option<(NumberForm, T
 /// The finest decimals for values up to `size`, whose integers do not overflow.
 fn fine(size: f64) -> impl Iterator<Item = (NumberForm, f64)> {
     let powers = (0..16_u8).zip(POW10).rev();
-    let scales = powers.flat_map(|(e, power)| (0_u8..).zip(DIVISORS).map(move |(by, d)| (e, by, power * d)));
+    let scales =
+        powers.flat_map(|(e, power)| (0_u8..).zip(DIVISORS).map(move |(divisor, d)| (e, divisor, power * d)));
     let finest = scales.filter(move |(.., scale)| size * scale < MOST).take(2 * DIVISORS.len());
-    finest.flat_map(|(e, by, scale)| {
-        [After::Nothing, After::Digits15]
-            .map(|after| (NumberForm::Decimal { e, by, after, ulps: true }, scale))
+    finest.flat_map(|(e, divisor, scale)| {
+        [Rounding::Nothing, Rounding::Digits15]
+            .map(|rounding| (NumberForm::Decimal { e, divisor, rounding, ulps: true }, scale))
     })
 }
 

@@ -16,7 +16,7 @@ use crate::compact::stream::op_buffer::OpBuffer;
 pub(crate) const DIVISORS: [f64; 4] = [1.0, 3.0, 7.0, 9.0];
 /// Last step on the quotient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum After {
+pub(crate) enum Rounding {
     Nothing,
     /// Rounded to 15 significant digits, as `%.15g` prints.
     Digits15,
@@ -27,8 +27,8 @@ pub(crate) enum After {
 /// Number form: the way from doubles to integers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NumberForm {
-    /// `after(m / (10^e × DIVISORS[by]))`, then moved by a second number of units in the last place if `ulps`.
-    Decimal { e: u8, by: u8, after: After, ulps: bool },
+    /// `rounding(m / (10^e × DIVISORS[divisor]))`, then moved by a second number of units in the last place if `ulps`.
+    Decimal { e: u8, divisor: u8, rounding: Rounding, ulps: bool },
     /// Decimals of so many significant digits, numbered by size.
     Digits(u8),
     /// The double's bits, numbered by size.
@@ -48,15 +48,17 @@ impl NumberForm {
         out.clear();
         ulps.clear();
         match self {
-            NumberForm::Decimal { e, by: 0, after: After::Nothing, ulps: false } => {
+            NumberForm::Decimal { e, divisor: 0, rounding: Rounding::Nothing, ulps: false } => {
                 integers::decimals(pow10(e), values, out)
             }
-            NumberForm::Decimal { e, by, after, ulps: correct } => {
-                let scale = scale(e, by);
-                let held = match after {
-                    After::Nothing => integers::corrected(scale, values, |v| v, out, ulps),
-                    After::Digits15 => integers::digits15(scale, values, out, ulps),
-                    After::Single => integers::corrected(scale, values, |v| f64::from(v as f32), out, ulps),
+            NumberForm::Decimal { e, divisor, rounding, ulps: correct } => {
+                let scale = scale(e, divisor);
+                let held = match rounding {
+                    Rounding::Nothing => integers::corrected(scale, values, |v| v, out, ulps),
+                    Rounding::Digits15 => integers::digits15(scale, values, out, ulps),
+                    Rounding::Single => {
+                        integers::corrected(scale, values, |v| f64::from(v as f32), out, ulps)
+                    }
                 };
                 let exact = correct || ulps.iter().all(|u| *u == 0);
                 if !correct {
@@ -79,12 +81,12 @@ impl NumberForm {
     /// Replaces integers by the bits of their doubles, before any correction; `Err` says which of them is none of this form.
     pub(crate) fn restore(self, values: &mut [u64]) -> Result<(), &'static str> {
         match self {
-            NumberForm::Decimal { e, by, after, .. } => {
-                let scale = scale(e, by);
-                match after {
-                    After::Nothing => each(values, |m| m as f64 / scale),
-                    After::Digits15 => all_digits15(values, scale),
-                    After::Single => each(values, |m| f64::from((m as f64 / scale) as f32)),
+            NumberForm::Decimal { e, divisor, rounding, .. } => {
+                let scale = scale(e, divisor);
+                match rounding {
+                    Rounding::Nothing => each(values, |m| m as f64 / scale),
+                    Rounding::Digits15 => all_digits15(values, scale),
+                    Rounding::Single => each(values, |m| f64::from((m as f64 / scale) as f32)),
                 }
             }
             NumberForm::Digits(p) => {
@@ -108,11 +110,11 @@ impl NumberForm {
     /// Writes the form's name and parameters.
     pub(crate) fn describe(self, ops: &mut OpBuffer) {
         match self {
-            NumberForm::Decimal { e, by, after, ulps } => {
+            NumberForm::Decimal { e, divisor, rounding, ulps } => {
                 ops.bits(0, 2);
                 ops.bits(e.into(), 4);
-                ops.bits(by.into(), 2);
-                ops.bits(after as u64, 2);
+                ops.bits(divisor.into(), 2);
+                ops.bits(rounding as u64, 2);
                 ops.flag(ulps);
             }
             NumberForm::Digits(p) => {
@@ -128,11 +130,11 @@ impl NumberForm {
     pub(crate) fn read(bits: &mut BitReader<'_>) -> Result<NumberForm, &'static str> {
         Ok(match bits.bits(2) {
             0 => {
-                let (e, by) = (bits.bits(4) as u8, bits.bits(2) as u8);
-                let after = [After::Nothing, After::Digits15, After::Single];
-                let after =
-                    *after.get(bits.bits(2) as usize).ok_or("an unknown rounding after a division")?;
-                NumberForm::Decimal { e, by, after, ulps: bits.bits(1) == 1 }
+                let (e, divisor) = (bits.bits(4) as u8, bits.bits(2) as u8);
+                let roundings = [Rounding::Nothing, Rounding::Digits15, Rounding::Single];
+                let rounding =
+                    *roundings.get(bits.bits(2) as usize).ok_or("an unknown rounding after a division")?;
+                NumberForm::Decimal { e, divisor, rounding, ulps: bits.bits(1) == 1 }
             }
             1 => match bits.bits(4) as u8 {
                 0 => return Err("decimals of no digits"),
@@ -145,8 +147,8 @@ impl NumberForm {
 }
 
 /// Returns the divisor of the integers of [`NumberForm::Decimal`].
-pub(crate) fn scale(e: u8, by: u8) -> f64 {
-    pow10(e) * DIVISORS.get(usize::from(by)).copied().unwrap_or(1.0)
+pub(crate) fn scale(e: u8, divisor: u8) -> f64 {
+    pow10(e) * DIVISORS.get(usize::from(divisor)).copied().unwrap_or(1.0)
 }
 
 #[inline(always)]
@@ -258,8 +260,8 @@ mod tests {
         true
     }
 
-    fn decimal(e: u8, by: u8, after: After, ulps: bool) -> NumberForm {
-        NumberForm::Decimal { e, by, after, ulps }
+    fn decimal(e: u8, divisor: u8, rounding: Rounding, ulps: bool) -> NumberForm {
+        NumberForm::Decimal { e, divisor, rounding, ulps }
     }
 
     #[test]
@@ -290,9 +292,11 @@ mod tests {
         values.push(f64::from_bits(0xfff4_0000_0000_0001));
         let mut forms = vec![NumberForm::Bits64, NumberForm::Bits32];
         forms.extend((1..=15).map(NumberForm::Digits));
-        for after in [After::Nothing, After::Digits15, After::Single] {
+        for rounding in [Rounding::Nothing, Rounding::Digits15, Rounding::Single] {
             for e in 0..16 {
-                forms.extend((0..4).flat_map(|by| [false, true].map(|ulps| decimal(e, by, after, ulps))));
+                forms.extend(
+                    (0..4).flat_map(|divisor| [false, true].map(|ulps| decimal(e, divisor, rounding, ulps))),
+                );
             }
         }
         for form in forms {
@@ -304,15 +308,15 @@ mod tests {
 
     #[test]
     fn each_kind_of_number_has_its_form() {
-        assert!(comes_back(decimal(2, 0, After::Nothing, false), 21.76));
-        assert!(!comes_back(decimal(1, 0, After::Nothing, false), 21.76));
-        assert!(comes_back(decimal(1, 1, After::Digits15, false), 31.133_333_333_333_3));
-        assert!(comes_back(decimal(3, 0, After::Single, false), 5.827_000_141_143_799));
+        assert!(comes_back(decimal(2, 0, Rounding::Nothing, false), 21.76));
+        assert!(!comes_back(decimal(1, 0, Rounding::Nothing, false), 21.76));
+        assert!(comes_back(decimal(1, 1, Rounding::Digits15, false), 31.133_333_333_333_3));
+        assert!(comes_back(decimal(3, 0, Rounding::Single, false), 5.827_000_141_143_799));
         assert!(
             comes_back(NumberForm::Digits(7), 123.4567) && comes_back(NumberForm::Digits(7), -0.001_645_227)
         );
         assert!(!comes_back(NumberForm::Digits(6), 123.4567));
-        assert!(!comes_back(decimal(2, 0, After::Nothing, false), -0.0));
+        assert!(!comes_back(decimal(2, 0, Rounding::Nothing, false), -0.0));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use super::dictionary;
 use super::grid;
 use super::kind::Kind;
-use super::number_form::{self, After, NumberForm, Powers};
+use super::number_form::{self, NumberForm, Powers, Rounding};
 use super::predict::{Order, residuals_of, rest_of};
 use super::rounding::{from_ordinal, ordinal};
 use super::transform::{self, Transform};
@@ -44,7 +44,7 @@ const TOLD: u64 = 40;
 
 /// Parts that a plan in a batch may share with the one before.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Shared {
+pub(crate) struct SharedParts {
     kind: Kind,
     form: NumberForm,
     order: Order,
@@ -75,7 +75,7 @@ impl Plan {
     }
 
     /// Writes a plan into a batch: what it shares with the one written before it takes a bit.
-    fn describe_after(&self, before: Option<Shared>, ops: &mut OpBuffer) {
+    fn describe_after(&self, before: Option<SharedParts>, ops: &mut OpBuffer) {
         let own = self.shared();
         let alike = before.is_some_and(|b| {
             (b.kind, b.form, b.order) == (own.kind, own.form, own.order) && b.plain && own.plain
@@ -99,8 +99,8 @@ impl Plan {
     }
 
     /// Returns what the next plan may share with this one.
-    fn shared(&self) -> Shared {
-        Shared {
+    fn shared(&self) -> SharedParts {
+        SharedParts {
             kind: self.kind,
             form: self.form,
             order: self.order,
@@ -244,7 +244,7 @@ impl Plan {
     /// Writes plan and integers into a batch. What these take by `measure`, as in [`write`](Self::write).
     pub(crate) fn write_after(
         &self,
-        before: &mut Option<Shared>,
+        before: &mut Option<SharedParts>,
         ops: &mut OpBuffer,
         scratch: &mut Scratch,
         measure: impl FnMut(&Coder, &[u64]) -> u64,
@@ -320,8 +320,8 @@ impl Plan {
         let doubles = self.kind == Kind::F64;
         match self.form {
             _ if !doubles || matches!(self.transform, Transform::Dictionary(_)) => {}
-            NumberForm::Decimal { e, by, after: After::Nothing, .. } => {
-                let scale = number_form::scale(e, by);
+            NumberForm::Decimal { e, divisor, rounding: Rounding::Nothing, .. } => {
+                let scale = number_form::scale(e, divisor);
                 self.order.undo(center, coders, decoder, out, |m| (m as f64 / scale).to_bits());
                 return Ok(());
             }

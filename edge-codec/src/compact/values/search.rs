@@ -5,7 +5,7 @@
 use super::dictionary;
 use super::grid;
 use super::kind::Kind;
-use super::number_form::{After, DIVISORS, NumberForm};
+use super::number_form::{DIVISORS, NumberForm, Rounding};
 use super::plan::{Plan, Scratch};
 use super::predict::{Order, residuals_of};
 use super::predictor_choice::{self, Predictor, small};
@@ -238,7 +238,7 @@ pub(crate) const THOROUGH: Effort = Effort { sample: 768, few: 96, again: 8, alw
 pub(crate) fn forms(values: &[u64], effort: Effort, scratch: &mut Scratch) -> Vec<(u64, NumberForm)> {
     let sample = runs_of(values, effort.sample);
     let mut found = Vec::new();
-    let decimal = |e, by, after, ulps| NumberForm::Decimal { e, by, after, ulps };
+    let decimal = |e, divisor, rounding, ulps| NumberForm::Decimal { e, divisor, rounding, ulps };
     let mut offer = |form: NumberForm, scratch: &mut Scratch| {
         // The sample may have been lucky: what it holds by few digits, the others may need more for.
         let (size, least) = weigh(form, &sample, scratch)
@@ -250,13 +250,13 @@ pub(crate) fn forms(values: &[u64], effort: Effort, scratch: &mut Scratch) -> Ve
     offer(NumberForm::Bits64, scratch);
     // More digits than needed only make larger numbers.
     let exact =
-        (0..15).find_map(|e| offer(decimal(e, 0, After::Nothing, false), scratch).map(|size| (e, size)));
+        (0..15).find_map(|e| offer(decimal(e, 0, Rounding::Nothing, false), scratch).map(|size| (e, size)));
     (4..12).find(|p| offer(NumberForm::Digits(*p), scratch).is_some());
     offer(NumberForm::Bits32, scratch);
     let good = exact.is_some_and(|(e, size)| e <= 7 && size < 20 * sample.len() as u64);
     if effort.always || !good {
-        for by in 1..DIVISORS.len() as u8 {
-            (0..7).find(|e| offer(decimal(*e, by, After::Digits15, false), scratch).is_some());
+        for divisor in 1..DIVISORS.len() as u8 {
+            (0..7).find(|e| offer(decimal(*e, divisor, Rounding::Digits15, false), scratch).is_some());
         }
         for form in corrected(&sample, effort, scratch) {
             offer(form, scratch);
@@ -280,10 +280,10 @@ fn runs_of(values: &[u64], most: usize) -> Vec<u64> {
 fn corrected(sample: &[u64], effort: Effort, scratch: &mut Scratch) -> Vec<NumberForm> {
     let few = runs_of(sample, effort.few);
     let mut ranked: Vec<(u64, NumberForm)> = Vec::new();
-    for after in [After::Nothing, After::Digits15, After::Single] {
-        for by in 0..DIVISORS.len() as u8 {
+    for rounding in [Rounding::Nothing, Rounding::Digits15, Rounding::Single] {
+        for divisor in 0..DIVISORS.len() as u8 {
             for e in 0..10 {
-                let form = NumberForm::Decimal { e, by, after, ulps: true };
+                let form = NumberForm::Decimal { e, divisor, rounding, ulps: true };
                 ranked.extend(weigh(form, &few, scratch).map(|(size, _)| (size, form)));
             }
         }
@@ -335,7 +335,10 @@ mod tests {
     fn a_value_outside_of_the_sample_may_have_more_digits() {
         let values = doubles(|n| noise(n, 300) as f64 / 10.0 + if n == 250 { 0.05 } else { 0.0 });
         let (plan, bits) = found(&values);
-        assert_eq!(plan.form, NumberForm::Decimal { e: 2, by: 0, after: After::Nothing, ulps: false });
+        assert_eq!(
+            plan.form,
+            NumberForm::Decimal { e: 2, divisor: 0, rounding: Rounding::Nothing, ulps: false }
+        );
         assert!(bits < 11.0, "{bits}");
     }
 
@@ -363,7 +366,7 @@ mod tests {
     fn a_common_measure_may_be_a_grid() {
         let values = [-1.5e-154, 0.0, 0.0, -7_832_475_271_168.0, 5e-324].map(f64::to_bits);
         let mut scratch = Scratch::default();
-        let form = NumberForm::Decimal { e: 0, by: 0, after: After::Nothing, ulps: true };
+        let form = NumberForm::Decimal { e: 0, divisor: 0, rounding: Rounding::Nothing, ulps: true };
         let (plan, _) = with_form(Kind::F64, form, &values, &mut scratch);
         assert!(grid::of(plan.form, &plan.transform).is_some(), "{:?}", plan.transform);
         assert!(plan.integers(&values, &mut scratch));

@@ -93,13 +93,13 @@ pub(super) fn told(first: i64, step: i64) -> u64 {
 
 /// `from / step`, by doubles where they are exact: integers take several times as long.
 #[inline(always)]
-fn divided(from: i64, step: i64) -> i64 {
+fn divided(value: i64, step: i64) -> i64 {
     const EXACT: u64 = 1 << 51;
-    if from.unsigned_abs() < EXACT && step.unsigned_abs() < EXACT {
-        let sum = from as f64 / step as f64 + ROUND;
+    if value.unsigned_abs() < EXACT && step.unsigned_abs() < EXACT {
+        let sum = value as f64 / step as f64 + ROUND;
         sum.to_bits().wrapping_sub(ROUND.to_bits()) as i64
     } else {
-        from.checked_div(step).unwrap_or(0)
+        value.checked_div(step).unwrap_or(0)
     }
 }
 

@@ -16,6 +16,18 @@ pub use encode::Columns;
 pub(crate) use rows::Rows;
 
 /// Encoder of Protobuf columns; see [`Encoder`](crate::Encoder).
+///
+/// ```
+/// use edge_codec::{Limits, Reading, SensorTable, Value, protobuf::columns};
+///
+/// let mut sensors = SensorTable::new();
+/// sensors.insert(7, "line2/temp", "Cel");
+/// let mut encoder = columns::Encoder::new(&sensors);
+/// encoder.push(&Reading { sensor: 7, time: 1_580_515_200_000, value: Value::F64(53.6), quality: 0 })?;
+/// let batch = encoder.finish_under(1_000)?;
+/// assert_eq!(columns::decode(&batch, &Limits::default())?.len(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub type Encoder<S> = crate::Encoder<S, Columns>;
 
 /// Media type of the format, `application/vnd.edge.columns+protobuf;v=1`.

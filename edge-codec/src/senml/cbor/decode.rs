@@ -45,7 +45,7 @@ pub(crate) fn pack<'a>(
     // A record with a value takes three bytes; the base fields of one before it do the rest.
     let most = records.min(input.len() / 3);
     let mut resolver = Resolver::new(input.len(), most, arrival_ms, limits);
-    let mut seen = Seen::default();
+    let mut seen = LabelSet::default();
     for _ in 0..records {
         let record = record(&mut reader, &mut seen, limits)?;
         resolver.record(reader.offset(), record)?;
@@ -58,7 +58,7 @@ pub(crate) fn pack<'a>(
 
 fn record<'a>(
     reader: &mut Reader<'a>,
-    seen: &mut Seen<'a>,
+    seen: &mut LabelSet<'a>,
     limits: &Limits,
 ) -> Result<Record<'a>, DecodeError> {
     let mut record = Record::default();
@@ -136,12 +136,12 @@ impl<'a> Key<'a> {
 
 /// The labels of one record; its memory serves the next one too.
 #[derive(Default)]
-struct Seen<'a> {
+struct LabelSet<'a> {
     numbers: Vec<i64>,
     texts: Vec<&'a str>,
 }
 
-impl<'a> Seen<'a> {
+impl<'a> LabelSet<'a> {
     fn clear(&mut self) {
         self.numbers.clear();
         self.texts.clear();

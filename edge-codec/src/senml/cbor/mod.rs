@@ -12,6 +12,18 @@ pub use decode::{decode, decode_at};
 pub use encode::SenmlCbor;
 
 /// Encoder of SenML in CBOR; see [`Encoder`](crate::Encoder).
+///
+/// ```
+/// use edge_codec::{Limits, Reading, SensorTable, Value, senml};
+///
+/// let mut sensors = SensorTable::new();
+/// sensors.insert(7, "line2/temp", "Cel");
+/// let mut encoder = senml::cbor::Encoder::new(&sensors);
+/// encoder.push(&Reading { sensor: 7, time: 1_580_515_200_000, value: Value::F64(53.6), quality: 0 })?;
+/// let batch = encoder.finish_under(1_000)?;
+/// assert_eq!(senml::cbor::decode(&batch, &Limits::default())?.len(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub type Encoder<S> = crate::Encoder<S, SenmlCbor>;
 
 /// Media type of the format, `application/senml+cbor`.

@@ -8,7 +8,7 @@ use crate::json::FieldMap;
 use crate::json::decode::RunList;
 use crate::json::guard::Guard;
 use crate::json::import::read;
-use crate::json::visit::{Key, Node, Scalar, Want};
+use crate::json::visit::{Key, Node, Purpose, Scalar};
 use crate::{Batch, DecodeError, Limits, Value, base64};
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
@@ -99,7 +99,9 @@ impl<'de> Visitor<'de> for Fields<'_, 'de, '_> {
         while access.next_key_seed(Key { guard, object: this })?.is_some() {
             match Label::of_text(guard.last_key()) {
                 Label::Seqs => record.seqs = Some(access.next_value_seed(RunList { guard })?),
-                Label::Other => access.next_value_seed(Node { guard, level: 2, want: Want::Nothing })?,
+                Label::Other => {
+                    access.next_value_seed(Node { guard, level: 2, purpose: Purpose::Nothing })?;
+                }
                 Label::MustUnderstand => return Err(must_understand(guard)),
                 label => {
                     let scalar = access.next_value_seed(Scalar { guard, role: None })?;

@@ -7,7 +7,7 @@ use super::search_backoff::SearchBackoff;
 use crate::compact::stream::op_buffer::OpBuffer;
 use crate::compact::values::dictionary;
 use crate::compact::values::kind::Kind;
-use crate::compact::values::plan::{Plan, Scratch, Shared};
+use crate::compact::values::plan::{Plan, Scratch, SharedParts};
 use crate::compact::values::search::{self, Frame};
 
 /// A column's plan and statistics from earlier batches without a table.
@@ -40,14 +40,14 @@ pub(crate) struct Values<'v> {
 }
 
 /// A plan whose integers are in the scratch, and what all takes, in 1/256 bits.
-type Found = (Plan, u64);
+type PricedPlan = (Plan, u64);
 
 impl InlinePlanCache {
     /// Writes the plan and the values.
     pub(crate) fn write(
         &mut self,
         values: Values<'_>,
-        before: &mut Option<Shared>,
+        before: &mut Option<SharedParts>,
         ops: &mut OpBuffer,
         scratch: &mut Scratch,
     ) {
@@ -61,7 +61,7 @@ impl InlinePlanCache {
     }
 
     /// Tries the form that was found last.
-    fn again(&self, values: Values<'_>, scratch: &mut Scratch) -> Option<Found> {
+    fn again(&self, values: Values<'_>, scratch: &mut Scratch) -> Option<PricedPlan> {
         if values.kind != Kind::F64 {
             return values.by(&Frame::BITS, scratch);
         }
@@ -87,7 +87,7 @@ impl InlinePlanCache {
     }
 
     /// The best of this plan and one of another form.
-    fn look(&mut self, kept: Option<Found>, values: Values<'_>, scratch: &mut Scratch) -> Found {
+    fn look(&mut self, kept: Option<PricedPlan>, values: Values<'_>, scratch: &mut Scratch) -> PricedPlan {
         let known = if kept.is_none() { self.known(values, scratch) } else { None };
         if let Some(known) = known {
             return known;
@@ -112,7 +112,7 @@ impl InlinePlanCache {
     }
 
     /// Tries the forms before the last; returns one that is about as good as the last was.
-    fn known(&mut self, values: Values<'_>, scratch: &mut Scratch) -> Option<Found> {
+    fn known(&mut self, values: Values<'_>, scratch: &mut Scratch) -> Option<PricedPlan> {
         let known = self.frames.iter().skip(1);
         let known = known.filter_map(|frame| Some((values.by(frame, scratch)?.1, frame)));
         let usual = self.usual.saturating_mul(values.len());
@@ -136,7 +136,7 @@ impl Values<'_> {
         self.bits.len().max(1) as u64
     }
 
-    fn by(self, frame: &Frame, scratch: &mut Scratch) -> Option<Found> {
+    fn by(self, frame: &Frame, scratch: &mut Scratch) -> Option<PricedPlan> {
         let (plan, size) = frame.plan(self.kind, self.bits, scratch)?;
         let told = plan.told();
         Some((plan, size + told))

@@ -1,7 +1,7 @@
 //! Test series of a sensor that changes what it does, and what an encoder that lives on makes of it.
 
 use crate::compact::stream::op_buffer::OpBuffer;
-use crate::compact::values::plan::{Scratch, Shared};
+use crate::compact::values::plan::{Scratch, SharedParts};
 
 const N: usize = 200;
 pub(super) const BATCHES: usize = 8;
@@ -22,7 +22,7 @@ fn batches() -> Vec<Vec<u64>> {
 
 pub(super) fn size(
     values: &[u64],
-    write: impl FnOnce(&[u64], &mut Option<Shared>, &mut OpBuffer, &mut Scratch),
+    write: impl FnOnce(&[u64], &mut Option<SharedParts>, &mut OpBuffer, &mut Scratch),
 ) -> usize {
     let (mut ops, mut scratch, mut before) = (OpBuffer::default(), Scratch::default(), None);
     write(values, &mut before, &mut ops, &mut scratch);

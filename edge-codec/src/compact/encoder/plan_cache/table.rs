@@ -9,7 +9,7 @@ use crate::compact::stream::op_buffer::{Mark, OpBuffer};
 use crate::compact::values::dictionary;
 use crate::compact::values::kind::Kind;
 use crate::compact::values::number_form::NumberForm;
-use crate::compact::values::plan::{Plan, Scratch, Shared};
+use crate::compact::values::plan::{Plan, Scratch, SharedParts};
 use crate::compact::values::search;
 
 /// A column's plan and statistics from earlier batches with a table.
@@ -53,44 +53,44 @@ pub(crate) struct Target<'t> {
     pub(crate) values: &'t [u64],
     /// The table's plan for the sensor, if it has one.
     pub(crate) table: Option<&'t Plan>,
-    pub(crate) before: &'t mut Option<Shared>,
+    pub(crate) before: &'t mut Option<SharedParts>,
     pub(crate) ops: &'t mut OpBuffer,
     pub(crate) scratch: &'t mut Scratch,
 }
 
 /// Alternatives that take less than the last plan.
-enum Better {
+enum Alternative {
     Table,
     Own(Box<Plan>),
 }
 
 impl TablePlanCache {
     /// Writes by the plan of the last batch, unless that cannot hold the values or another is found that takes less.
-    pub(crate) fn write(&mut self, mut to: Target<'_>) {
-        let start = to.place();
-        let own = self.own.take().filter(|own| own.kind == to.kind);
-        let own = own.filter(|_| to.len() >= FEW || !to.is_held_by_table());
-        let written = own.and_then(|own| self.by_own(own, &mut to));
-        let Some(cost) = written.or_else(|| to.by_table()) else {
-            let plan = self.other(&mut to);
-            return self.by_new(plan, &mut to);
+    pub(crate) fn write(&mut self, mut target: Target<'_>) {
+        let start = target.place();
+        let own = self.own.take().filter(|own| own.kind == target.kind);
+        let own = own.filter(|_| target.len() >= FEW || !target.is_held_by_table());
+        let written = own.and_then(|own| self.by_own(own, &mut target));
+        let Some(cost) = written.or_else(|| target.by_table()) else {
+            let plan = self.other(&mut target);
+            return self.by_new(plan, &mut target);
         };
-        if !self.is_due(cost, &to) {
+        if !self.is_due(cost, &target) {
             return;
         }
-        match self.look(cost, &mut to) {
-            Some(Better::Own(plan)) => {
-                to.undo(start);
-                self.by_new(*plan, &mut to);
+        match self.look(cost, &mut target) {
+            Some(Alternative::Own(plan)) => {
+                target.undo(start);
+                self.by_new(*plan, &mut target);
             }
-            Some(Better::Table) => {
-                to.undo(start);
+            Some(Alternative::Table) => {
+                target.undo(start);
                 self.own = None;
-                self.usual = to.by_table().unwrap_or(0) / to.len();
+                self.usual = target.by_table().unwrap_or(0) / target.len();
                 self.succeeded();
             }
             None => {
-                self.usual = cost / to.len();
+                self.usual = cost / target.len();
                 self.backoff.failed();
             }
         }
@@ -98,20 +98,20 @@ impl TablePlanCache {
 
     /// Writes the values by the plan of the last batch, with other coders if it takes more than it did or if the
     /// numbers have become smaller than those it was made for.
-    fn by_own(&mut self, mut plan: Plan, to: &mut Target<'_>) -> Option<u64> {
-        if !plan.refit(to.values, to.scratch) {
+    fn by_own(&mut self, mut plan: Plan, target: &mut Target<'_>) -> Option<u64> {
+        if !plan.refit(target.values, target.scratch) {
             return None;
         }
-        let (start, n) = (to.place(), to.len());
-        let (mut cost, weight) = to.put(&plan);
+        let (start, n) = (target.place(), target.len());
+        let (mut cost, weight) = target.put(&plan);
         let (fitted, weight) = (self.fitted.saturating_mul(n), weight * 256 / n);
         let more = cost > fitted.saturating_mul(33) / 32 + LITTLE / 2;
         let less = cost + LITTLE < fitted / 8 * 7 || weight < self.weight / 2;
         if more || less {
-            let tuned = search::tune(&mut plan, to.scratch) + plan.listed();
+            let tuned = search::tune(&mut plan, target.scratch) + plan.listed();
             if tuned < cost {
-                to.undo(start);
-                cost = to.put(&plan).0;
+                target.undo(start);
+                cost = target.put(&plan).0;
             }
             (self.fitted, self.weight) = (cost / n, weight);
         }
@@ -119,11 +119,11 @@ impl TablePlanCache {
         Some(cost)
     }
 
-    fn by_new(&mut self, plan: Plan, to: &mut Target<'_>) {
-        let held = plan.integers(to.values, to.scratch);
+    fn by_new(&mut self, plan: Plan, target: &mut Target<'_>) {
+        let held = plan.integers(target.values, target.scratch);
         debug_assert!(held, "a plan that was found holds the values");
-        let (cost, weight) = to.put(&plan);
-        (self.usual, self.weight) = (cost / to.len(), weight * 256 / to.len());
+        let (cost, weight) = target.put(&plan);
+        (self.usual, self.weight) = (cost / target.len(), weight * 256 / target.len());
         self.fitted = self.usual;
         self.own = Some(plan);
         self.succeeded();
@@ -136,10 +136,10 @@ impl TablePlanCache {
     }
 
     /// Returns whether something better is to be looked for, now that a batch took `cost`.
-    fn is_due(&mut self, cost: u64, to: &Target<'_>) -> bool {
-        let n = to.len();
+    fn is_due(&mut self, cost: u64, target: &Target<'_>) -> bool {
+        let n = target.len();
         let nothing_to_gain = match self.own {
-            Some(_) => to.learned().is_none() && cost < LITTLE + n * 64,
+            Some(_) => target.learned().is_none() && cost < LITTLE + n * 64,
             None => cost < OWN + n * 256 || n < FEW,
         };
         if nothing_to_gain {
@@ -151,34 +151,34 @@ impl TablePlanCache {
             self.usual = (self.usual * 7 + cost / n) / 8;
         }
         let changed = changed && self.change_backoff.try_again();
-        let few = self.may_be_listed(cost, to);
+        let few = self.may_be_listed(cost, target);
         self.backoff.is_over() || changed || few
     }
 
     /// Returns whether the values are so few different ones, and take so much, that a list of them may take less.
-    fn may_be_listed(&mut self, cost: u64, to: &Target<'_>) -> bool {
+    fn may_be_listed(&mut self, cost: u64, target: &Target<'_>) -> bool {
         let listed = self.own.as_ref().is_some_and(|own| own.listed() > 0);
-        let dear = cost > (to.len() * 8 + dictionary::bits(&[])) * 256;
+        let dear = cost > (target.len() * 8 + dictionary::bits(&[])) * 256;
         !listed
             && dear
             && self.dictionary_backoff.is_over()
-            && dictionary::are_few(to.values)
+            && dictionary::are_few(target.values)
             && self.dictionary_backoff.try_again()
     }
 
     /// A way to write the values that takes less than `cost`.
-    fn look(&mut self, cost: u64, to: &mut Target<'_>) -> Option<Better> {
-        let all_forms = to.kind == Kind::F64 && self.looks.is_multiple_of(ALL_FORMS);
+    fn look(&mut self, cost: u64, target: &mut Target<'_>) -> Option<Alternative> {
+        let all_forms = target.kind == Kind::F64 && self.looks.is_multiple_of(ALL_FORMS);
         self.looks = self.looks.wrapping_add(1);
-        let form = self.own.as_ref().or(to.learned())?.form;
+        let form = self.own.as_ref().or(target.learned())?.form;
         // A plan of the table's takes nothing to tell.
         let cost = cost + if self.own.is_some() { OWN } else { 0 };
         let mut best = (cost - cost / GAIN, None);
         if self.own.is_some()
-            && let Some(by_table) = to.cost_by_table()
+            && let Some(by_table) = target.cost_by_table()
         {
             if by_table < best.0 {
-                best = (by_table, Some(Better::Table));
+                best = (by_table, Some(Alternative::Table));
             }
             if by_table < cost / 4 * 3 {
                 return best.1;
@@ -186,17 +186,17 @@ impl TablePlanCache {
         }
         let mut offer = |(plan, cost): (Plan, u64)| {
             if cost + OWN < best.0 {
-                best = (cost + OWN, Some(Better::Own(Box::new(plan))));
+                best = (cost + OWN, Some(Alternative::Own(Box::new(plan))));
             }
         };
         // A list needs no corrections.
-        let listed = form.has_ulps() && dictionary::are_few(to.values);
+        let listed = form.has_ulps() && dictionary::are_few(target.values);
         let form = if listed { NumberForm::Bits64 } else { form };
-        offer(search::with_form(to.kind, form, to.values, to.scratch));
+        offer(search::with_form(target.kind, form, target.values, target.scratch));
         if all_forms {
-            offer(search::plan(to.kind, to.values, search::QUICK, to.scratch));
+            offer(search::plan(target.kind, target.values, search::QUICK, target.scratch));
         }
-        if let Some(Better::Own(plan)) = &best.1 {
+        if let Some(Alternative::Own(plan)) = &best.1 {
             self.remember(plan);
         }
         best.1
@@ -204,18 +204,18 @@ impl TablePlanCache {
 
     /// A plan for values that the last one cannot hold: with a form of the last plans, if one is about as good as they
     /// were.
-    fn other(&mut self, to: &mut Target<'_>) -> Plan {
-        let usual = self.usual.saturating_mul(to.len());
+    fn other(&mut self, target: &mut Target<'_>) -> Plan {
+        let usual = self.usual.saturating_mul(target.len());
         let again = self.forms.iter().filter_map(|form| {
-            let Scratch { integers, ulps, .. } = &mut *to.scratch;
-            let held = to.kind == Kind::F64 && form.integers(to.values, integers, ulps);
-            held.then(|| search::with_form(to.kind, *form, to.values, to.scratch))
+            let Scratch { integers, ulps, .. } = &mut *target.scratch;
+            let held = target.kind == Kind::F64 && form.integers(target.values, integers, ulps);
+            held.then(|| search::with_form(target.kind, *form, target.values, target.scratch))
         });
         let again = again.min_by_key(|found| found.1);
         if let Some((plan, _)) = again.filter(|found| found.1 <= usual / 4 * 5 + OWN) {
             return plan;
         }
-        let (plan, _) = search::plan(to.kind, to.values, search::QUICK, to.scratch);
+        let (plan, _) = search::plan(target.kind, target.values, search::QUICK, target.scratch);
         self.remember(&plan);
         plan
     }
@@ -265,12 +265,12 @@ impl<'t> Target<'t> {
         put(plan, self.before, self.ops, self.scratch)
     }
 
-    fn place(&self) -> (Mark, Option<Shared>) {
+    fn place(&self) -> (Mark, Option<SharedParts>) {
         (self.ops.mark(), *self.before)
     }
 
     /// Takes back what was written since the mark.
-    fn undo(&mut self, (mark, before): (Mark, Option<Shared>)) {
+    fn undo(&mut self, (mark, before): (Mark, Option<SharedParts>)) {
         self.ops.undo(mark);
         *self.before = before;
     }
@@ -281,7 +281,12 @@ const WEIGHT_MAX: u64 = 1 << 39;
 
 /// Writes a batch's own plan and the integers in `scratch`. What these and their list take, in 1/256 bits, and about the
 /// sum of the numbers that the main coder got.
-fn put(plan: &Plan, before: &mut Option<Shared>, ops: &mut OpBuffer, scratch: &mut Scratch) -> (u64, u64) {
+fn put(
+    plan: &Plan,
+    before: &mut Option<SharedParts>,
+    ops: &mut OpBuffer,
+    scratch: &mut Scratch,
+) -> (u64, u64) {
     let mut weight = None;
     let cost = plan.write_after(before, ops, scratch, |coder, numbers| {
         weight.get_or_insert_with(|| numbers.iter().map(|n| *n.min(&WEIGHT_MAX)).sum());
