@@ -91,6 +91,21 @@ fn a_stop_is_an_event_of_each_output_here_and_at_the_hub() {
     }
 }
 
+/// Once, when the place for it is mended.
+#[test]
+fn a_queue_that_opens_later_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = dir.path().join("spool");
+    std::fs::write(&spool, "no directory").unwrap();
+    let more = "[hub]\nurl = \"mqtt://127.0.0.1:9\"\nclient_id = \"a\"\nspool = \"spool\"\n";
+    let (program, _outputs) = runs(&write(dir.path(), more), "60");
+    until("it says so", || program.stderr().contains("no queue for the hub, control goes on"));
+    std::fs::remove_file(&spool).unwrap();
+    let line = format!("control-loop: {}: the queue for the hub is open\n", spool.display());
+    until("it says that it is open", || program.stderr().contains(&line));
+    assert_eq!(program.stderr().matches("queue for the hub").count(), 2, "{}", program.stderr());
+}
+
 #[test]
 fn control_goes_on_without_a_place_for_the_queue_and_without_a_hub() {
     let dir = tempfile::tempdir().unwrap();

@@ -9,7 +9,7 @@ use edge_bridge::bridge::RawPack;
 use edge_bridge::wire::Utf8;
 use edge_bridge::{Bridge, Link, Row};
 use edge_queue::medium::Dir;
-use edge_queue::{Config, Queue, SystemClock, aio};
+use edge_queue::{Config, OpenError, Queue, SystemClock, aio};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -87,7 +87,7 @@ async fn carry(
 
 /// Opens the queue, again and again; each cause is said once. `None`: there is nobody left to send, or nothing to open again.
 async fn open(hub: &HubConfig, spool: Spool, waiting: &mpsc::Receiver<Row>) -> Option<Open> {
-    let mut told = String::new();
+    let (mut told, mut is_told) = (String::new(), false);
     let mut tell = |error: String| {
         if told != error {
             eprintln!("control-loop: no queue for the hub, control goes on: {error}");
@@ -101,8 +101,16 @@ async fn open(hub: &HubConfig, spool: Spool, waiting: &mpsc::Receiver<Row>) -> O
     };
     loop {
         match open_dir(hub, &dir).await {
-            Ok(open) => return Some(open),
-            Err(error) => tell(format!("{}: {error}", dir.display())),
+            Ok(open) => {
+                if is_told {
+                    eprintln!("control-loop: {}: the queue for the hub is open", dir.display());
+                }
+                return Some(open);
+            }
+            Err(error) => {
+                is_told = true;
+                tell(format!("{}: {error}", dir.display()));
+            }
         }
         for _ in 0..LOOKS_PER_ATTEMPT {
             if waiting.is_closed() {
@@ -114,14 +122,24 @@ async fn open(hub: &HubConfig, spool: Spool, waiting: &mpsc::Receiver<Row>) -> O
 }
 
 async fn open_dir(hub: &HubConfig, dir: &Path) -> Result<Open, String> {
-    let queue = aio::Queue::open(dir, config()).await.map_err(|error| error.to_string())?;
+    let queue = aio::Queue::open(dir, config()).await.map_err(|error| cause(&error))?;
     start(hub, queue).await
 }
 
 /// A medium of the caller's, which is tried once.
 async fn open_in(hub: &HubConfig, dir: Box<dyn Dir>) -> Result<Open, String> {
-    let queue = Queue::open_in(dir, config(), Arc::new(SystemClock::new())).map_err(|e| e.to_string())?;
+    let queue = Queue::open_in(dir, config(), Arc::new(SystemClock::new())).map_err(|error| cause(&error))?;
     start(hub, aio::Queue::of(queue).map_err(|error| error.to_string())?).await
+}
+
+/// The queue's own words name a key that is none of this program's.
+fn cause(error: &OpenError) -> String {
+    match error {
+        OpenError::NoSpace { needed, free, .. } => {
+            format!("disk full: the spool needs {needed} bytes, {free} are free: make room on its disk")
+        }
+        other => other.to_string(),
+    }
 }
 
 async fn start(hub: &HubConfig, queue: aio::Queue) -> Result<Open, String> {
@@ -135,3 +153,6 @@ async fn start(hub: &HubConfig, queue: aio::Queue) -> Result<Open, String> {
 fn config() -> Config {
     Config::default().max_bytes(QUEUE_BYTES)
 }
+
+#[cfg(test)]
+mod tests;
