@@ -7,6 +7,8 @@
     reason = "threads and sockets of the world around"
 )]
 
+mod support;
+
 use control_loop::net::DemoHub;
 use control_loop::plant::{Actuators, Plant};
 use control_loop::runner::LoopStats;
@@ -14,8 +16,10 @@ use control_loop::{App, Config, HubConfig, Spool};
 use edge_queue::testing::{Call, Fault, FaultError, SimDir};
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
+use support::Subscriber;
 
 /// Looks for something that must happen; it takes much fewer on any machine.
 const LOOKS: u32 = 12_000;
@@ -153,4 +157,32 @@ fn a_loop_that_waits_is_caught() {
     assert!(!scans_on(&app.loop_stats(), 50, 200), "it was caught standing still");
     drop(thaw);
     assert!(scans_on(&app.loop_stats(), 50, LOOKS));
+}
+
+/// Whoever listens hears of the stop, and the program ends: with an actuator that hangs since before, or from the stop on.
+#[test]
+fn a_stop_is_told_while_the_control_thread_hangs() {
+    for is_noticed in [true, false] {
+        let hangs = Arc::<AtomicBool>::default();
+        let hang = hangs.clone();
+        let waits = move |_: &[f64]| {
+            while hang.load(Ordering::Relaxed) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        };
+        let config = Config::demonstration().unwrap();
+        let app = App::start(config, None::<HubConfig>, Spool::Nowhere, waits, |_: &[f64]| ()).unwrap();
+        let events = Subscriber::start(app.address(), "panel", "event/output/#");
+        let stats = app.loop_stats();
+        assert!(scans_on(&stats, 5, LOOKS));
+        hangs.store(true, Ordering::Relaxed);
+        until("the watchdog acts", || !is_noticed || stats.is_tripped());
+        let stopping = std::thread::spawn(move || drop(app));
+        until("it ends", || stopping.is_finished());
+        for output in ["tank/heater", "store104/fridge/compressor", "line/contactor"] {
+            let last = || events.last(&format!("event/output/{output}")).unwrap_or_default();
+            until(output, || last().contains("\"cause\":\"stopped\""));
+        }
+        hangs.store(false, Ordering::Relaxed);
+    }
 }

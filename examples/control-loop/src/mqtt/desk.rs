@@ -62,7 +62,7 @@ impl Desk {
                 if let Some(more) = self.refusals.tell(now_ns) {
                     let note = Note::Refused { command: Told::of(topic, message), why, more };
                     if !self.note(note) {
-                        self.refusals.untold();
+                        self.refusals.untold(more);
                     }
                 }
                 false
@@ -142,6 +142,19 @@ mod tests {
     use edge_bridge::wire::{Properties, Publish, QoS, Utf8, Version};
     use edge_filter::control::handoff;
 
+    fn command(topic: &'static str) -> Inbound {
+        let publish = Publish {
+            dup: false,
+            qos: QoS::AtMostOnce,
+            retain: false,
+            topic: Utf8::from_static(topic),
+            packet_id: None,
+            properties: Properties::default(),
+            payload: Bytes::new(),
+        };
+        Inbound::new(Utf8::from_static("hand"), Version::V5, &publish)
+    }
+
     #[test]
     fn neither_commands_nor_another_input_use_up_what_disputes_have() {
         let names = LoopNames {
@@ -150,16 +163,7 @@ mod tests {
             interlocks: vec!["stop".to_owned()],
             alarms: Vec::new(),
         };
-        let publish = Publish {
-            dup: false,
-            qos: QoS::AtMostOnce,
-            retain: false,
-            topic: Utf8::from_static("cmd/interlock/stop/reset"),
-            packet_id: None,
-            properties: Properties::default(),
-            payload: Bytes::new(),
-        };
-        let message = Inbound::new(Utf8::from_static("hand"), Version::V5, &publish);
+        let message = command("cmd/interlock/stop/reset");
         let mut rules: CommandRules = toml::from_str("per_minute = 100000").unwrap();
         rules.are_on = true;
         let (sender, _commands) = handoff::ring(1024);
@@ -174,5 +178,25 @@ mod tests {
         while notes.try_recv().is_ok() {}
         assert!(!desk.dispute("x", None, &mut one, 59_000_000_000));
         assert!(desk.dispute("x", None, &mut one, 60_000_000_001));
+    }
+
+    #[test]
+    fn no_refusal_is_forgotten_where_none_can_be_told() {
+        let names =
+            LoopNames { inputs: Vec::new(), outputs: Vec::new(), interlocks: Vec::new(), alarms: Vec::new() };
+        let message = command("cmd/a");
+        let (sender, _commands) = handoff::ring(1024);
+        let (mut desk, mut notes) = Desk::new(CommandRules::default(), Commands(sender), Arc::default());
+        let mut told = 0;
+        for minute in 0..14_u64 {
+            (0..30).for_each(|_| assert!(!desk.take(&names, "a", &message, minute * 60_000_000_000)));
+            // Nobody takes the first 240, for which there is no room.
+            while minute >= 12
+                && let Ok(Note::Refused { more, .. }) = notes.try_recv()
+            {
+                told += 1 + more;
+            }
+        }
+        assert_eq!(told + desk.refusals.tell(15 * 60_000_000_000).unwrap(), 14 * 30);
     }
 }

@@ -86,6 +86,20 @@ impl LoopMessages {
                 }
             }
         };
+        Some(self.round(told))
+    }
+
+    /// Messages of the end of loops that hang and do not end: the watchdog has their outputs. `None` if they have ended.
+    pub fn end(&mut self) -> Option<Vec<Said>> {
+        if std::mem::replace(&mut self.has_ended, true) {
+            return None;
+        }
+        let told = self.notes();
+        Some(self.round(told))
+    }
+
+    /// Adds events and outputs to what is to be `told`.
+    fn round(&mut self, told: Vec<Said>) -> Vec<Said> {
         self.rounds += 1;
         let to_hub = self.has_ended || self.rounds.is_multiple_of(HUB_ONE_IN);
         let tripped = self.stats.is_tripped();
@@ -108,7 +122,7 @@ impl LoopMessages {
             said(format!("{OUTPUT}{name}"), value.to_string(), false, to_hub)
         }));
         self.stats.published_some(all.len());
-        Some(all)
+        all
     }
 
     /// What waits to be told, then the answers of the control thread.

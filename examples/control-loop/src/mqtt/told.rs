@@ -113,8 +113,8 @@ impl Refusals {
         may.then(|| std::mem::take(&mut self.untold))
     }
 
-    /// Something that was to be told found no room.
-    pub fn untold(&mut self) {
-        self.untold += 1;
+    /// What was to be told found no room, and with it the number of those before it that were not.
+    pub fn untold(&mut self, more: u64) {
+        self.untold = self.untold.saturating_add(more).saturating_add(1);
     }
 }

@@ -10,15 +10,18 @@ use edge_bridge::wire::Utf8;
 use edge_bridge::{Bridge, Link, Row};
 use edge_queue::medium::Dir;
 use edge_queue::{Config, OpenError, Queue, SystemClock, aio};
+use std::collections::VecDeque;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::task::JoinHandle;
 
 const CONSUMER: &str = "hub";
 /// Messages on their way to a queue that takes its time, or that is not open.
 const WAITING_MAX: usize = 256;
+/// Events beyond them that wait: those of a stop, and of the time before.
+const LATE_MAX: usize = 256;
 /// A small queue: hours of what a few loops have to say.
 const QUEUE_BYTES: u64 = 4 * 1024 * 1024;
 /// Looks for the end while the queue is not open.
@@ -28,9 +31,13 @@ const LOOKS_PER_ATTEMPT: u32 = 300;
 
 pub(super) struct Hub {
     to_queue: mpsc::Sender<Row>,
+    /// Events that found no room there, the newest: what was said last, that the outputs are safe, is among them.
+    late: Late,
     carrying: JoinHandle<()>,
     stats: Arc<NetStats>,
 }
+
+type Late = Arc<Mutex<VecDeque<Row>>>;
 
 /// Queue and link, while they run.
 struct Open {
@@ -41,25 +48,48 @@ struct Open {
 impl Hub {
     pub(super) fn start(hub: HubConfig, spool: Spool, stats: Arc<NetStats>, within: Duration) -> Hub {
         let (to_queue, waiting) = mpsc::channel::<Row>(WAITING_MAX);
-        let carrying = tokio::spawn(carry(hub, spool, waiting, stats.clone(), within));
-        Hub { to_queue, carrying, stats }
+        let late = Late::default();
+        let carrying = tokio::spawn(carry(hub, spool, (waiting, late.clone()), stats.clone(), within));
+        Hub { to_queue, late, carrying, stats }
     }
 
-    /// Events go by the alarms' lane, before all else.
+    /// Events go by the alarms' lane, before all else; without room the newest of them wait.
     pub(super) fn offer(&mut self, topic: Utf8, payload: Bytes, is_event: bool) {
         let mut row = Row::new(topic, payload);
         row.lane = is_event.then_some(0);
-        if self.to_queue.try_send(row).is_err() {
+        let mut late = lock(&self.late);
+        late.push_back(row);
+        while let Some(row) = late.pop_front() {
+            if let Err(TrySendError::Full(row) | TrySendError::Closed(row)) = self.to_queue.try_send(row) {
+                late.push_front(row);
+                break;
+            }
+        }
+        let last = late.back().is_some_and(|row| row.lane.is_none());
+        if last && late.pop_back().is_some() {
+            count(&self.stats.not_queued);
+        }
+        if late.len() > LATE_MAX && late.pop_front().is_some() {
             count(&self.stats.not_queued);
         }
     }
 
-    /// Queues what waits and says goodbye; takes `within` for each part at most.
+    /// Queues what waits and says goodbye; takes `within` for each part at most. A queue that is not open is tried once more.
     pub(super) async fn stop(self, within: Duration) {
-        let Hub { to_queue, carrying, .. } = self;
+        let Hub { to_queue, late, carrying, stats } = self;
+        let before = stats.not_queued();
         drop(to_queue);
         // A disk that does not answer keeps its last good state.
-        let _ = tokio::time::timeout(within * 3, carrying).await;
+        let ended = tokio::time::timeout(within * 3, carrying).await;
+        lock(&late).drain(..).for_each(|_| count(&stats.not_queued));
+        let lost = stats.not_queued() - before;
+        if ended.is_err() {
+            eprintln!("control-loop: the disk does not answer: the last messages for the hub may be lost");
+        } else if lost > 0 {
+            eprintln!(
+                "control-loop: {lost} messages for the hub are lost: they found no queue before the stop"
+            );
+        }
     }
 }
 
@@ -67,13 +97,24 @@ impl Hub {
 async fn carry(
     hub: HubConfig,
     spool: Spool,
-    mut waiting: mpsc::Receiver<Row>,
+    (mut waiting, late): (mpsc::Receiver<Row>, Late),
     stats: Arc<NetStats>,
     within: Duration,
 ) {
-    let Some(Open { queue, link }) = open(&hub, spool, &waiting).await else { return };
+    let Some(Open { queue, link }) = open(&hub, spool, &waiting).await else {
+        waiting.close();
+        while waiting.try_recv().is_ok() {
+            count(&stats.not_queued);
+        }
+        return;
+    };
     stats.has_queue(true);
-    while let Some(row) = waiting.recv().await {
+    let pop_late = || lock(&late).pop_front();
+    while let Some(row) = match waiting.recv().await {
+        // The sender is gone: what it held is the newest.
+        None => pop_late(),
+        row => row,
+    } {
         match queue.push(row.into_queue_row()).await {
             // Nobody waits for the receipt: the message is said, and the loop goes on.
             Ok(_pending) => count(&stats.queued),
@@ -85,7 +126,12 @@ async fn carry(
     let _ = tokio::time::timeout(within, queue.close()).await;
 }
 
-/// Opens the queue, again and again; each cause is said once. `None`: there is nobody left to send, or nothing to open again.
+fn lock(late: &Late) -> MutexGuard<'_, VecDeque<Row>> {
+    late.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Opens the queue, again and again, for the last time when the sender is gone; each cause is said once. `None`: it did not open, or there is nothing
+/// to open again.
 async fn open(hub: &HubConfig, spool: Spool, waiting: &mpsc::Receiver<Row>) -> Option<Open> {
     let (mut told, mut is_told) = (String::new(), false);
     let mut tell = |error: String| {
@@ -100,6 +146,7 @@ async fn open(hub: &HubConfig, spool: Spool, waiting: &mpsc::Receiver<Row>) -> O
         Spool::Nowhere => return None,
     };
     loop {
+        let is_last = waiting.is_closed();
         match open_dir(hub, &dir).await {
             Ok(open) => {
                 if is_told {
@@ -112,9 +159,12 @@ async fn open(hub: &HubConfig, spool: Spool, waiting: &mpsc::Receiver<Row>) -> O
                 tell(format!("{}: {error}", dir.display()));
             }
         }
+        if is_last {
+            return None;
+        }
         for _ in 0..LOOKS_PER_ATTEMPT {
             if waiting.is_closed() {
-                return None;
+                break;
             }
             tokio::time::sleep(LOOK).await;
         }

@@ -16,7 +16,7 @@ mod metrics;
 
 pub use demo_hub::{DemoHub, Message};
 
-use crate::mqtt::{self, LoopMessages};
+use crate::mqtt::{self, LoopMessages, Said};
 use crate::runner::{LoopStats, Ports};
 use crate::{Clock, Config, HubConfig, Spool};
 use client_log::ClientLog;
@@ -168,12 +168,15 @@ impl Running {
     async fn until(self, stopped: oneshot::Receiver<()>) {
         let Running { server, mut hub, mut messages } = self;
         let mut publishing = Box::pin(publish(&mut messages, &server, &mut hub));
-        tokio::select! {
-            () = &mut publishing => {}
+        let has_ended = tokio::select! {
+            () = &mut publishing => true,
             // The loops have ended before: what they said last, that the outputs are safe, is still to be published.
-            _ = stopped => drop(tokio::time::timeout(STOP_WITHIN, &mut publishing).await),
-        }
+            _ = stopped => tokio::time::timeout(STOP_WITHIN, &mut publishing).await.is_ok(),
+        };
         drop(publishing);
+        if !has_ended && let Some(last) = messages.end() {
+            say(last, &server, &mut hub).await;
+        }
         server.shutdown(Duration::ZERO).await;
         if let Some(hub) = hub {
             hub.stop(STOP_WITHIN).await;
@@ -184,17 +187,21 @@ impl Running {
 /// Until the loops end. Local subscribers first.
 async fn publish(messages: &mut LoopMessages, server: &Server, hub: &mut Option<Hub>) {
     while let Some(all) = messages.next().await {
-        for said in all {
-            if let Some(line) = &said.line {
-                eprintln!("control-loop: {line}");
-            }
-            // A server that has ended has no subscribers.
-            let _ = server.publish(said.publish()).await;
-            if said.to_hub
-                && let Some(hub) = hub
-            {
-                hub.offer(said.topic, said.payload, said.is_event);
-            }
+        say(all, server, hub).await;
+    }
+}
+
+async fn say(all: Vec<Said>, server: &Server, hub: &mut Option<Hub>) {
+    for said in all {
+        if let Some(line) = &said.line {
+            eprintln!("control-loop: {line}");
+        }
+        // A server that has ended has no subscribers.
+        let _ = server.publish(said.publish()).await;
+        if said.to_hub
+            && let Some(hub) = hub
+        {
+            hub.offer(said.topic, said.payload, said.is_event);
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The watchdog's thread: while the control thread does not scan, it holds the outputs in their safe states.
+//! The watchdog's thread: while the control thread does not scan, it holds the outputs in their safe states. It ends behind that thread, or when it
+//! has the outputs of one that hangs.
 
 use super::LoopStats;
 use crate::{Actuate, Clock};
@@ -21,7 +22,7 @@ pub(super) struct Guard {
 impl Guard {
     pub(super) fn run(mut self, mut actuator: impl Actuate) {
         let mut next_ns = self.clock.now_ns();
-        while !self.stop.load(Ordering::Relaxed) {
+        while !self.is_over() {
             next_ns = next_ns.max(self.clock.now_ns()).saturating_add(self.period_ns);
             self.clock.sleep_until(next_ns);
             match self.watchdog.check(self.clock.now_ns(), self.stats.beat_ns()) {
@@ -35,5 +36,9 @@ impl Guard {
                 let _ = self.wake.write(&[1]);
             }
         }
+    }
+
+    fn is_over(&self) -> bool {
+        self.stop.load(Ordering::Relaxed) && (self.stats.has_ended() || self.watchdog.is_tripped())
     }
 }

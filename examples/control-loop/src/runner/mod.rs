@@ -30,6 +30,11 @@ const EVENTS_MAX: usize = 1024;
 /// Commands that wait for the next scan.
 const COMMANDS_MAX: usize = 64;
 
+/// Beyond the watchdog's time: two threads' ways to the processor of a busy machine.
+const STOP_MORE_NS: u64 = 500_000_000;
+/// Between two looks at the end of a thread.
+const LOOK_NS: u64 = 1_000_000;
+
 /// Value, quality, time.
 pub(crate) const INPUT_WORDS: usize = 3;
 /// Number of the command before its own words.
@@ -42,7 +47,11 @@ pub(crate) const OUTPUT_WORDS: usize = 2;
 pub struct Runner {
     stop: Arc<AtomicBool>,
     stats: Arc<LoopStats>,
+    /// Control thread, watchdog.
     threads: Vec<JoinHandle<()>>,
+    clock: Clock,
+    /// Until the watchdog has the outputs of a control thread that hangs.
+    stop_within_ns: u64,
 }
 
 /// The other ends: for the threads that talk to the world.
@@ -139,6 +148,7 @@ impl Runner {
                 stats.event_lost();
             }
         });
+        let stop_within_ns = controller.watchdog_ns().saturating_add(STOP_MORE_NS);
         let safe: Vec<f64> = controller.outputs().iter().map(|output| output.safe()).collect();
         let watch = guard::Guard {
             watchdog: Watchdog::new(controller.watchdog_ns()),
@@ -165,7 +175,7 @@ impl Runner {
             controller,
         };
         // Whoever is started is stopped, also when the second one cannot be started.
-        let mut runner = Runner { stop, stats, threads: Vec::new() };
+        let mut runner = Runner { stop, stats, threads: Vec::new(), clock, stop_within_ns };
         runner.spawn("control", move || scan.run(actuator))?;
         runner.spawn("watchdog", move || watch.run(guard))?;
         let inputs = inputs.into_iter().map(InputPort).collect();
@@ -189,9 +199,15 @@ impl Runner {
 impl Drop for Runner {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        for thread in self.threads.drain(..) {
-            // A control thread that hangs in an actuator cannot be waited for; the watchdog has its outputs.
-            let _ = thread.is_finished() || self.stats.is_tripped() || thread.join().is_ok();
+        let until_ns = self.clock.now_ns().saturating_add(self.stop_within_ns);
+        let Some(watchdog) = self.threads.pop() else { return };
+        // Its end says that the outputs are safe. Actuators that hang for it too cannot be waited for.
+        while !watchdog.is_finished() && self.clock.now_ns() < until_ns {
+            self.clock.sleep_until(self.clock.now_ns().saturating_add(LOOK_NS));
+        }
+        if self.stats.has_ended() {
+            // It has nothing left to do.
+            self.threads.drain(..).for_each(|control| drop(control.join()));
         }
     }
 }

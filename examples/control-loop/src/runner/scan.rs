@@ -62,6 +62,7 @@ impl Scan {
         if let Some(mailbox) = &self.keep {
             mailbox.leave(&self.controller);
         }
+        self.stats.ended();
     }
 
     fn keep(&mut self) {

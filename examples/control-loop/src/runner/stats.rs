@@ -11,6 +11,7 @@ pub struct LoopStats {
     beat_ns: AtomicU64,
     watchdog_trips: AtomicU64,
     is_tripped: AtomicBool,
+    has_ended: AtomicBool,
     events_lost: AtomicU64,
     received: AtomicU64,
     published: AtomicU64,
@@ -106,6 +107,15 @@ impl LoopStats {
 
     pub(super) fn event_lost(&self) {
         self.events_lost.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Notes that the control thread has left its outputs safe, for good.
+    pub(super) fn ended(&self) {
+        self.has_ended.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Relaxed)
     }
 
     pub(super) fn beat_ns(&self) -> u64 {

@@ -77,7 +77,7 @@ impl AlarmDesk {
         if let Some(more) = self.refusals.tell(nanoseconds(now)) {
             let said = told(topic, message).answer(Some(why), more, milliseconds(now));
             if said.is_some_and(|said| self.said.try_send(said).is_err()) {
-                self.refusals.untold();
+                self.refusals.untold(more);
             }
         }
     }
