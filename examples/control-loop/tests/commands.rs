@@ -176,3 +176,28 @@ fn a_command_that_is_a_will_is_refused() {
     assert_eq!(said.last("event/command/output/valve/setpoint"), None);
     assert!(said.since(0, "out/valve").iter().all(|value| value != "70"));
 }
+
+/// It goes to subscribers, and neither makes an input good nor disputes its sensor.
+#[test]
+fn a_will_is_no_value_of_an_input() {
+    let dir = tempfile::tempdir().unwrap();
+    let (program, said) = start(dir.path(), "commands = true\n[commands]\nper_minute = 100000\n");
+    let mut hand = Sensor::new(program.address, "hand");
+    for (n, (name, delay_s)) in [("sensor", 0), ("late", 1)].into_iter().enumerate() {
+        dies(program.address, name, delay_s, "estop", "1");
+        until("the will", || said.since(0, "estop").len() > n);
+        hand.publish("cmd/interlock/stop/reset", "");
+        until("an answer", || said.since(0, "event/refused/interlock/stop/reset").len() > n);
+        answered(&said, "event/refused/interlock/stop/reset", "is not good");
+    }
+    let mut sensor = Sensor::new(program.address, "sensor");
+    sensor.publish("estop", "1");
+    dies(program.address, "other", 0, "estop", "0");
+    until("the will", || said.last("estop").as_deref() == Some("0"));
+    until("energised", || {
+        sensor.publish("estop", "1");
+        hand.publish("cmd/interlock/stop/reset", "");
+        said.last("out/contactor").as_deref() == Some("1")
+    });
+    assert_eq!(said.last("event/input/estop"), None, "no dispute");
+}

@@ -111,7 +111,8 @@ impl LoopInputs {
         self.names.clone()
     }
 
-    /// A message arrived. Never waits. A retained one is of unknown age: no control input, and no command. One that may have waited while
+    /// A message arrived. Never waits. A retained one is of unknown age, and a will was written when its client connected: no control input, and no
+    /// command. One that may have waited while
     /// the process stood still counts from before that.
     pub fn show(&mut self, message: &Inbound) -> Taken {
         let now_ns = self.clock.now_ns();
@@ -123,7 +124,8 @@ impl LoopInputs {
         while let Ok(client) = self.gone.try_recv() {
             self.inputs.values_mut().for_each(|input| input.publisher.left(&client));
         }
-        let Some(input) = self.inputs.get_mut(topic).filter(|_| !message.retain) else { return Taken::No };
+        let is_measured = !message.retain && !message.will;
+        let Some(input) = self.inputs.get_mut(topic).filter(|_| is_measured) else { return Taken::No };
         let (mut value, mut quality) = payload::read(&message.payload, &input.field);
         match input.publisher.message(&message.client, message.peer, now_ns, input.stale_after_ns) {
             Standing::Alone { ended: false } => {}
