@@ -53,7 +53,8 @@ impl Quality {
         self.0 >> 30 == 1
     }
 
-    /// Severity 10, and 11, which the standard reserves and which is therefore not to be trusted.
+    /// Returns whether the quality is bad: severity 10, and 11, which the standard reserves and which is therefore
+    /// not to be trusted.
     #[must_use]
     pub const fn is_bad(self) -> bool {
         self.0 >> 31 == 1

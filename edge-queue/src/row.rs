@@ -85,7 +85,7 @@ impl Row {
         self
     }
 
-    /// After this age it is skipped and counted as expired. Milliseconds count.
+    /// Sets the age after which the row is skipped and counted as expired. Milliseconds count.
     #[must_use]
     pub fn ttl(mut self, ttl: std::time::Duration) -> Row {
         self.ttl_ms = Some(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));

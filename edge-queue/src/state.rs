@@ -45,7 +45,7 @@ impl Reason {
         Reason::ALL.into_iter().find(|reason| *reason as u8 == code)
     }
 
-    /// One lower-case word, the same on every surface.
+    /// Returns the name, one lower-case word, the same on every surface.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

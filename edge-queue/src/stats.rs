@@ -96,7 +96,7 @@ impl Ledger {
         self.dropped.for_reason(Reason::Expired)
     }
 
-    /// Damaged on the medium.
+    /// Returns the messages that were damaged on the medium.
     #[must_use]
     pub fn quarantined(&self) -> u64 {
         self.dropped.for_reason(Reason::Quarantined)

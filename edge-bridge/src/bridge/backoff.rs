@@ -51,7 +51,7 @@ impl Backoff {
         delay_ms - half + splitmix64(&mut self.random) % (half + 1)
     }
 
-    /// There was progress: the next delay is the first again.
+    /// Begins again with the first delay, since there was progress.
     pub fn reset(&mut self) {
         self.attempts = 0;
     }

@@ -273,7 +273,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
     }
 
     /// Begins to drop held messages and parked rows of topics that `filter` matches (`#`: all), each settled as
-    /// [`Settled::Discarded`]. The end is [`UplinkEvent::ByHand`]. `false`: another pass is under way. Messages that are on their way to
+    /// [`Settled::Discarded`]. The end is [`UplinkEvent::ByHand`](super::uplink_event::UplinkEvent::ByHand). `false`: another pass is under way. Messages that are on their way to
     /// the hub stay. The end comes when they are durably gone.
     #[must_use]
     pub fn drop_parked(&mut self, now: Now, filter: Utf8) -> bool {

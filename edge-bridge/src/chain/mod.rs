@@ -118,7 +118,7 @@ impl Chain {
         self.drain(connection);
     }
 
-    /// All rows of a message are safe, or settled by the policy. `reason` is what the publisher is told. A ticket that was resolved
+    /// Resolves a message's receipt: all of its rows are safe, or settled by the policy. `reason` is what the publisher is told. A ticket that was resolved
     /// before, or was not given out, does nothing.
     pub fn resolve(&mut self, ticket: Ticket, reason: ReasonCode) {
         let Some(connection) = self.receipts.resolve(ticket) else { return };

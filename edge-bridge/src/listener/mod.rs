@@ -211,7 +211,7 @@ impl<I: Ingest> Listener<I> {
             && self.admission.may_read(connection)
     }
 
-    /// All rows of a message are safe, or settled by the policy that the operator chose.
+    /// Resolves a message's receipt: all of its rows are safe, or settled by the policy that the operator chose.
     pub fn resolve(&mut self, now: Now, ticket: Ticket) {
         self.admission.resolve(ticket);
         self.run(now);

@@ -120,7 +120,7 @@ impl Builder {
         self
     }
 
-    /// Default MQTT 5. A 3.1.1 hub says neither what it bears nor why it refuses.
+    /// Sets the version of MQTT. Default 5: a 3.1.1 hub says neither what it bears nor why it refuses.
     pub fn version(mut self, version: Version) -> Self {
         self.client.version = version;
         self
@@ -156,7 +156,7 @@ impl Builder {
         self
     }
 
-    /// Published by the hub when we vanish.
+    /// Sets the will, which the hub publishes when the connection ends without a DISCONNECT.
     pub fn will(mut self, will: Will) -> Self {
         self.client.will = Some(will);
         self

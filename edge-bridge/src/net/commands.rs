@@ -38,7 +38,7 @@ impl Command {
         &self.publish.properties
     }
 
-    /// All of it, as it came, but for the topic's name.
+    /// Returns the whole PUBLISH as it came, but for the topic's name.
     pub fn message(&self) -> &Publish {
         &self.publish
     }

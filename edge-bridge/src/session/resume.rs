@@ -5,7 +5,7 @@ use std::ops::{AddAssign, SubAssign};
 use super::packet_id::PacketIds;
 use crate::wire::{PacketId, Publish};
 
-/// The caller's own number for a message it publishes; comes back in [`Event::Acked`]. The session gives it no meaning.
+/// The caller's own number for a message it publishes; comes back in [`Event::Acked`](super::Event::Acked). The session gives it no meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Token(pub u64);
 

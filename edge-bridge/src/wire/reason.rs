@@ -89,7 +89,7 @@ impl ReasonCode {
     /// The peer gave no answer. No code of the standard, and never sent.
     pub const NO_ANSWER: Self = Self(0xff);
 
-    /// Any number: whether it may stand in a packet is [`is_valid_for`](Self::is_valid_for).
+    /// Makes a reason code of any number: [`is_valid_for`](Self::is_valid_for) tells whether it may stand in a packet.
     pub const fn new(code: u8) -> Self {
         Self(code)
     }
@@ -99,7 +99,7 @@ impl ReasonCode {
         self.0
     }
 
-    /// 0x80 and above (§2.4).
+    /// Returns whether the code is an error: 0x80 and above (§2.4).
     pub const fn is_error(self) -> bool {
         self.0 >= 0x80
     }

@@ -24,7 +24,8 @@ impl Limit {
     /// The least and the highest priority: the range of OPC UA's `Severity`.
     pub const PRIORITY: std::ops::RangeInclusive<u16> = 1..=1000;
 
-    /// Active as soon as the value reaches `limit`, normal as soon as it is back: see the setters.
+    /// Makes a limit that is active as soon as the value reaches `limit` and normal as soon as it is back: see the
+    /// setters.
     ///
     /// # Errors
     /// If the limit is NaN or infinite.

@@ -47,8 +47,8 @@ impl JumpReject {
         Ok(JumpReject { max_step: width("max_step", max_step)?, accept_after: Some(3) })
     }
 
-    /// After how many rejections in a row the next value is accepted; `None` is never, and freezes a sensor for good
-    /// whose process has jumped.
+    /// Sets the number of rejections in a row after which the next value is accepted; `None` is never, and freezes a
+    /// sensor for good whose process has jumped.
     #[must_use]
     pub fn accept_after(mut self, rejections: Option<u32>) -> Self {
         self.accept_after = rejections;

@@ -61,7 +61,7 @@ impl Histogram {
         self.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed)).sum()
     }
 
-    /// All times together, exactly.
+    /// Returns the sum of all times, exactly.
     #[must_use]
     pub fn sum_ns(&self) -> u64 {
         self.sum_ns.load(Ordering::Relaxed)

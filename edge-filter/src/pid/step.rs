@@ -39,7 +39,8 @@ pub enum PidMode {
 }
 
 impl Pid {
-    /// One scan, `dt_s` seconds after the last: the output, always finite and within its limits. About 20 ns.
+    /// Makes one scan, `dt_s` seconds after the last; returns the output, always finite and within its limits. About
+    /// 20 ns.
     pub fn step(&self, state: &mut PidState, input: &PidInput, dt_s: f64) -> f64 {
         match input.mode {
             PidMode::Auto if state.forced_manual => {

@@ -159,7 +159,8 @@ impl Pipeline {
         self.rules.iter()
     }
 
-    /// One reading. Emits to `sink` what became due before it, then answers what became of the reading itself.
+    /// Processes one reading. Emits to `sink` what became due before it, then answers what became of the reading
+    /// itself.
     ///
     /// `now_ms` is used to tell readings from the future and to notice silence; everything else goes by event time.
     pub fn process<'a>(

@@ -80,7 +80,7 @@ impl OpenGroup {
 }
 
 impl Sample {
-    /// One of every `n` readings.
+    /// Makes a stage that passes one of every `n` readings.
     ///
     /// # Errors
     /// If it is 0.

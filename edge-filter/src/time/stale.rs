@@ -88,7 +88,7 @@ impl Stale {
         was_stale
     }
 
-    /// True once per silence, when it has lasted `timeout_ms`.
+    /// Returns true once per silence, when it has lasted `timeout_ms`.
     pub fn expired(&self, state: &mut StaleState, now_ms: i64) -> bool {
         let expired = self.deadline(state).is_some_and(|deadline| deadline <= now_ms);
         if expired {

@@ -81,7 +81,7 @@ impl WindowResult {
         self.get(Aggregate::Median)
     }
 
-    /// Any of the aggregates. The count is always there.
+    /// Returns any of the aggregates. The count is always there.
     #[must_use]
     pub fn get(&self, aggregate: Aggregate) -> Option<f64> {
         let numbers = &self.numbers;

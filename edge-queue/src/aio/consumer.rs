@@ -64,7 +64,8 @@ impl Consumer {
         }
     }
 
-    /// Up to `rows_max` rows, at least one; waits for the first. `None` when the queue is closed: the end of a loop.
+    /// Leases up to `rows_max` rows, at least one; waits for the first. `None` when the queue is closed: the end of a
+    /// loop.
     ///
     /// Cancel safe, as [`Consumer::lease`] is.
     ///
@@ -78,7 +79,7 @@ impl Consumer {
         }
     }
 
-    /// Up to `rows_max` rows, at least one; waits for the first.
+    /// Leases up to `rows_max` rows, at least one; waits for the first.
     ///
     /// Cancel safe: rows that a read brought for a dropped future are the first of the next call. They return to their
     /// place with the consumer.

@@ -29,7 +29,7 @@ impl Rng {
         low.saturating_add(self.below(high.saturating_sub(low).saturating_add(1)))
     }
 
-    /// True once in `n` on average.
+    /// Returns true once in `n` on average.
     pub fn one_in(&mut self, n: u64) -> bool {
         self.below(n) == 0
     }

@@ -98,7 +98,7 @@ impl Receipts {
         self.inner.wake.notify_one();
     }
 
-    /// There may be room again: the server asks sooner than it would.
+    /// Tells the server that there may be room again, so that it asks sooner than it would.
     pub fn room(&self) {
         self.inner.wake.notify_one();
     }
