@@ -15,6 +15,12 @@ impl ParamError {
         ParamError { param, must_be, found: found.to_string() }
     }
 
+    /// The error of a parameter that has another name in a file.
+    #[cfg(feature = "config")]
+    pub(crate) fn renamed(self, param: &'static str) -> Self {
+        ParamError { param, ..self }
+    }
+
     /// The parameter's name, as in a configuration file.
     #[must_use]
     pub fn param(&self) -> &'static str {

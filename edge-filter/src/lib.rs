@@ -41,4 +41,4 @@ pub use reading::Reading;
 pub use value::Value;
 
 #[cfg(feature = "config")]
-pub use pipeline::{ConfigError, Problem, config};
+pub use pipeline::{ConfigError, ConfigFile, Problem, config};

@@ -89,7 +89,7 @@ fn unknown_keys_and_stages_are_refused_with_the_valid_ones() {
     let e = stage("{ deadband = { absolut = 1 } }");
     assert!(
         e.starts_with(
-            "line 8: rule 2: stages 1: unknown field `absolut`, expected one of `absolute`, `percent`"
+            "line 8: rule 2: stages 1: deadband: unknown field `absolut`, expected one of `absolute`, `percent`"
         ),
         "{e}"
     );
@@ -146,8 +146,8 @@ match = "a"
         "line 8: rule 1: stages 1: swinging_door.deviation: `deviation` must be a finite number above 0, found 0",
         "line 9: rule 1: stages 2: sample: stages run in the order",
         "line 10: rule 1: stages 3: unknown variant `unheard_of`",
-        "line 11: rule 1: stages 4: unknown variant `mode`",
-        "line 14: rule 2: invalid type: integer `5`, expected a string",
+        "line 11: rule 1: stages 4: window.agg: unknown variant `mode`",
+        "line 14: rule 2: match: invalid type: integer `5`, expected a string",
         "line 17: rule 3: stages 1: window.offset_ms: `offset_ms` must be less than `width_ms`, found 10",
         "line 17: rule 3: stages 2: deadband: stages run in the order",
         "line 18: alarm 1: an alarm needs at least one of",

@@ -1,26 +1,24 @@
 //! Building of a controller from its configuration: every parameter is checked by the part that it is for.
 
-use super::config::{
-    ConditionConfig, ControlConfig, InputConfig, InterlockConfig, OutputConfig, PidConfig, PidForm,
-    RampConfig, ResetConfig, SwitchConfig, TimesConfig, WindupConfig,
-};
-use super::{ControlBuilder, Controller, InputSpec, Inputs, Law, OutputSpec, Setpoint};
+use super::config::{ControlConfig, InputConfig, InterlockConfig, OutputConfig, ResetConfig, TimesConfig};
+use super::{ControlBuilder, Controller, InputSpec, Inputs, Law, OutputSpec};
 use crate::config::AlarmConfig;
 use crate::interlock::{Condition, Interlock, Reset, Test};
-use crate::pid::{AntiWindup, DerivativeForm, Pid, Ramp};
-use crate::pipeline::config_error::{ConfigError, Place};
-use crate::switch::HysteresisSwitch;
-use crate::{ParamError, Pattern};
+use crate::pipeline::checks::Checks;
+use crate::pipeline::config_error::{ConfigError, Problem};
+use crate::pipeline::place::Place;
+use crate::{ConfigFile, ParamError, Pattern};
 
 impl Controller {
     /// Loops from TOML; see [`config`](super::config) for the keys.
     ///
     /// # Errors
-    /// Everything that is wrong, each with its line, its place and key, and what it should be; a key or a type that does not belong there
-    /// alone.
+    /// Everything that is wrong, each with its line, its place and key, and what it should be. In a file that is not TOML, what
+    /// is found first.
     pub fn from_toml(text: &str) -> Result<Controller, ConfigError> {
-        let config = toml::from_str(text).map_err(|error| ConfigError::from_toml(&error, text))?;
-        Self::from_config(&config).map_err(|error| error.locate(text))
+        let mut file = ConfigFile::parse(text)?;
+        let controller = file.controller();
+        file.finish(Some(controller))
     }
 
     /// Loops from a configuration that was read in another way.
@@ -28,306 +26,192 @@ impl Controller {
     /// # Errors
     /// Everything that is wrong, each with its place and key, and what it should be.
     pub fn from_config(config: &ControlConfig) -> Result<Controller, ConfigError> {
+        let mut assembly = Assembly::new(&config.control);
+        config.input.iter().enumerate().for_each(|(index, input)| assembly.input(index, input));
+        config.output.iter().enumerate().for_each(|(index, output)| assembly.output(index, output));
+        config.interlock.iter().enumerate().for_each(|(index, lock)| assembly.interlock(index, lock));
+        config.alarm.iter().enumerate().for_each(|(index, alarm)| assembly.alarm(index, alarm));
+        ConfigError::new(assembly.problems).map_or(Ok(assembly.builder.build()), Err)
+    }
+}
+
+impl ConfigFile<'_> {
+    /// Takes the tables of control loops, the last of this file: what nobody has taken does not belong there. What is wrong with
+    /// them is noted, and left out of the controller.
+    pub fn controller(&mut self) -> Controller {
+        let mut assembly = Assembly::new(&self.take("control").unwrap_or_default());
+        for (index, input) in self.take_each::<InputConfig>("input") {
+            assembly.input(index, &input);
+        }
+        for (index, output) in self.take_each::<OutputConfig>("output") {
+            assembly.output(index, &output);
+        }
+        for (index, interlock) in self.take_each::<InterlockConfig>("interlock") {
+            assembly.interlock(index, &interlock);
+        }
+        for (index, alarm) in self.take_each::<AlarmConfig>("alarm") {
+            assembly.alarm(index, &alarm);
+        }
+        self.refuse_rest();
+        assembly.problems.into_iter().for_each(|problem| self.note(problem));
+        assembly.builder.build()
+    }
+}
+
+/// A controller that is being put together, and what was wrong so far.
+struct Assembly {
+    builder: ControlBuilder,
+    problems: Vec<Problem>,
+}
+
+impl Assembly {
+    fn new(times: &TimesConfig) -> Self {
         let mut problems = Vec::new();
-        let mut note = |done: Result<(), ConfigError>| {
-            problems.extend(done.err().into_iter().flat_map(ConfigError::into_problems));
-        };
-        let place = |table: &'static str, index: usize| Place::root().key(table).index(index);
-        let mut builder = config.control.builder().unwrap_or_else(|error| {
-            note(Err(error));
-            ControlBuilder::default()
-        });
-        // What is wrong is known by its name all the same: what refers to it is not wrong for that.
-        for (index, input) in config.input.iter().enumerate() {
-            let refused = |error: ParamError| ConfigError::param(&place("input", index), &error);
-            if let Err(error) = input.spec().and_then(|spec| builder.input(spec)) {
-                note(Err(refused(error)));
-                let _ = InputSpec::new(&input.name, 1).and_then(|spec| builder.input(spec));
-            }
-        }
-        for (index, output) in config.output.iter().enumerate() {
-            if let Err(error) = output.add_to(&mut builder, &place("output", index)) {
-                note(Err(error));
-                let known = OutputSpec::new(&output.name, Law::Fixed(0.0)).safe(0.0);
-                let _ = known.and_then(|spec| builder.output(spec));
-            }
-        }
-        for (index, interlock) in config.interlock.iter().enumerate() {
-            note(interlock.add_to(&mut builder, &place("interlock", index)));
-        }
-        for (index, alarm) in config.alarm.iter().enumerate() {
-            note(add_alarm(alarm, &mut builder, &place("alarm", index)));
-        }
-        ConfigError::new(problems).map_or(Ok(builder.build()), Err)
-    }
-}
-
-impl TimesConfig {
-    fn builder(&self) -> Result<ControlBuilder, ConfigError> {
         let place = Place::root().key("control");
-        let refused = |error: ParamError| ConfigError::param(&place, &error);
-        let builder = Controller::builder().period_ms(self.period_ms).map_err(refused)?;
-        match self.watchdog_ms {
-            Some(ms) if ms < self.period_ms => {
-                Err(refused(ParamError::new("watchdog_ms", "at least period_ms", ms)))
-            }
-            Some(ms) => builder.watchdog_ms(ms).map_err(refused),
-            None => Ok(builder),
+        let mut checks = Checks::new(&place, &mut problems);
+        let mut builder = Controller::builder();
+        builder = checks.set(builder, "period_ms", Some(times.period_ms), ControlBuilder::period_ms);
+        builder = checks.set(builder, "watchdog_ms", times.watchdog_ms, ControlBuilder::watchdog_ms);
+        if let Some(ms) = times.watchdog_ms.filter(|ms| (1..times.period_ms).contains(ms)) {
+            let error = ParamError::new("watchdog_ms", "at least period_ms", ms);
+            checks.note(Problem::param(&place, &error).about(&place, &["period_ms"]));
+        }
+        Assembly { builder, problems }
+    }
+
+    fn input(&mut self, index: usize, config: &InputConfig) {
+        let place = Place::root().key("input").index(index);
+        let mut checks = Checks::new(&place, &mut self.problems);
+        // What is wrong is known by its name all the same: what refers to it is not wrong for that.
+        let spec = checks.ok(InputSpec::new(&config.name, config.stale_after_ms));
+        let Some(mut spec) = spec.or_else(|| InputSpec::new(&config.name, 1).ok()) else { return };
+        spec = checks.set(spec, "range", config.range, |spec, [low, high]| spec.range(low, high));
+        checks.ok(self.builder.input(spec));
+    }
+
+    fn output(&mut self, index: usize, config: &OutputConfig) {
+        let place = Place::root().key("output").index(index);
+        let before = self.problems.len();
+        let law = config.law(&self.builder.inputs, &place, &mut self.problems);
+        let spec = OutputSpec::new(&config.name, law.unwrap_or(Law::Fixed(0.0))).safe(config.safe);
+        let spec = spec.map_err(|error| {
+            let problem = Problem::param(&place, &error);
+            self.problems.push(problem.about(&place.key("pid"), &["limits"]));
+        });
+        // What is wrong is known by its name all the same, and may have another one's.
+        let known = || OutputSpec::new(&config.name, Law::Fixed(0.0));
+        let spec = spec.ok().filter(|_| self.problems.len() == before).unwrap_or_else(known);
+        Checks::new(&place, &mut self.problems).ok(self.builder.output(spec));
+    }
+
+    fn interlock(&mut self, index: usize, config: &InterlockConfig) {
+        let place = Place::root().key("interlock").index(index);
+        let before = self.problems.len();
+        let interlock = config.interlock(&self.builder.inputs, &place, &mut self.problems);
+        let outputs = config.held(&self.builder, &place, &mut self.problems);
+        if let Some(interlock) = interlock.filter(|_| self.problems.len() == before) {
+            let added = self.builder.interlock(&config.name, interlock, outputs);
+            Checks::new(&place, &mut self.problems).ok(added);
         }
     }
-}
 
-fn add_alarm(alarm: &AlarmConfig, builder: &mut ControlBuilder, place: &Place) -> Result<(), ConfigError> {
-    let limits = alarm.build(place)?;
-    let pattern = Pattern::new(&alarm.pattern).map_err(|error| ConfigError::at(place.key("match"), error))?;
-    let matching = |input: &usize| builder.inputs.name(*input).is_some_and(|name| pattern.matches(name));
-    let inputs: Vec<usize> = (0..builder.inputs.len()).filter(matching).collect();
-    if inputs.is_empty() {
-        return Err(ConfigError::at(place.key("match"), "no input has such a name"));
+    fn alarm(&mut self, index: usize, config: &AlarmConfig) {
+        let place = Place::root().key("alarm").index(index);
+        let limits = config.build(&place, &mut self.problems);
+        let pattern = match Pattern::new(&config.pattern) {
+            Ok(pattern) => pattern,
+            Err(error) => return self.problems.push(Problem::at(place.key("match"), error)),
+        };
+        let inputs = &self.builder.inputs;
+        let matching = |input: &usize| inputs.name(*input).is_some_and(|name| pattern.matches(name));
+        let inputs: Vec<usize> = (0..inputs.len()).filter(matching).collect();
+        if inputs.is_empty() {
+            let problem = Problem::at(place.key("match"), "no input has such a name");
+            self.problems.push(problem.looked_for("input", &config.pattern));
+        }
+        for input in inputs {
+            Checks::new(&place, &mut self.problems).ok(self.builder.alarm(input, limits));
+        }
     }
-    let refused = |error: ParamError| ConfigError::param(place, &error);
-    inputs.into_iter().try_for_each(|input| builder.alarm(input, limits).map_err(refused))
 }
 
 /// The number of an input that somebody names.
-fn input(inputs: &Inputs, name: &str, place: &Place, key: &'static str) -> Result<usize, ConfigError> {
-    let unknown = || ConfigError::at(place.key(key), format_args!("there is no input named \"{name}\""));
-    inputs.number(name).ok_or_else(unknown)
-}
-
-fn setpoint(
-    value: Option<f64>,
-    name: Option<&String>,
+pub(super) fn input(
     inputs: &Inputs,
+    name: &str,
     place: &Place,
-) -> Result<Setpoint, ConfigError> {
-    match (value, name) {
-        (Some(value), None) if value.is_finite() => Ok(Setpoint::Value(value)),
-        (Some(value), None) => {
-            let error = ParamError::new("setpoint", "a finite number", value);
-            Err(ConfigError::param(place, &error))
-        }
-        (None, Some(name)) => Ok(Setpoint::Input(input(inputs, name, place, "setpoint_input")?)),
-        _ => Err(ConfigError::at(place.clone(), "exactly one of `setpoint` and `setpoint_input` is needed")),
+    key: &'static str,
+    problems: &mut Vec<Problem>,
+) -> Option<usize> {
+    let number = inputs.number(name);
+    if number.is_none() {
+        let problem = Problem::at(place.key(key), format_args!("there is no input named \"{name}\""));
+        problems.push(problem.looked_for("input", name));
     }
-}
-
-impl InputConfig {
-    fn spec(&self) -> Result<InputSpec, ParamError> {
-        let spec = InputSpec::new(&self.name, self.stale_after_ms)?;
-        self.range.map_or(Ok(spec.clone()), |[low, high]| spec.range(low, high))
-    }
+    number
 }
 
 impl OutputConfig {
-    fn add_to(&self, builder: &mut ControlBuilder, place: &Place) -> Result<(), ConfigError> {
-        let spec = self.spec(&builder.inputs, place)?;
-        builder.output(spec).map(drop).map_err(|error| ConfigError::param(place, &error))
-    }
-
-    fn spec(&self, inputs: &Inputs, place: &Place) -> Result<OutputSpec, ConfigError> {
-        let law = match (&self.pid, &self.switch, &self.ramp, self.value) {
-            (Some(pid), None, None, None) => pid.law(inputs, &place.key("pid"))?,
-            (None, Some(switch), None, None) => switch.law(inputs, &place.key("switch"))?,
-            (None, None, Some(ramp), None) => ramp.law(inputs, &place.key("ramp"))?,
-            (None, None, None, Some(value)) if value.is_finite() => Law::Fixed(value),
-            (None, None, None, Some(value)) => {
-                let error = ParamError::new("value", "a finite number", value);
-                return Err(ConfigError::param(place, &error));
+    /// The one law; every one that is given is checked.
+    fn law(&self, inputs: &Inputs, place: &Place, problems: &mut Vec<Problem>) -> Option<Law> {
+        let pid = self.pid.as_ref().map(|pid| pid.law(inputs, &place.key("pid"), problems));
+        let switch = self.switch.as_ref().map(|switch| switch.law(inputs, &place.key("switch"), problems));
+        let ramp = self.ramp.as_ref().map(|ramp| ramp.law(inputs, &place.key("ramp"), problems));
+        let fixed = self.value.map(|value| {
+            if !value.is_finite() {
+                problems.push(Problem::param(place, &ParamError::new("value", "a finite number", value)));
             }
-            _ => {
-                let problem = "an output needs exactly one of `pid`, `switch`, `ramp`, `value`";
-                return Err(ConfigError::at(place.clone(), problem));
-            }
-        };
-        let spec = OutputSpec::new(&self.name, law).safe(self.safe);
-        spec.map_err(|error| ConfigError::param(place, &error))
-    }
-}
-
-impl PidConfig {
-    fn law(&self, inputs: &Inputs, place: &Place) -> Result<Law, ConfigError> {
-        let pid = self.pid(place)?;
-        let setpoint = setpoint(self.setpoint, self.setpoint_input.as_ref(), inputs, place)?;
-        let input = input(inputs, &self.input, place, "input")?;
-        Ok(Law::Pid { pid, input, setpoint, bad_input: self.bad_input })
-    }
-
-    fn pid(&self, place: &Place) -> Result<Pid, ConfigError> {
-        let foreign = match self.form {
-            PidForm::Isa => [("kp", self.kp), ("ki", self.ki), ("kd", self.kd)],
-            PidForm::Parallel => [("k", self.k), ("ti_s", self.ti_s), ("td_s", self.td_s)],
-        };
-        if let Some((key, _)) = foreign.iter().find(|(_, value)| value.is_some()) {
-            let problem = "not a parameter of this form: isa has k, ti_s, td_s, parallel has kp, ki, kd";
-            return Err(ConfigError::at(place.key(key), problem));
+            value.is_finite().then_some(Law::Fixed(value))
+        });
+        let mut laws: Vec<Option<Law>> = [pid, switch, ramp, fixed].into_iter().flatten().collect();
+        if laws.len() != 1 {
+            let problem = "an output needs exactly one of `pid`, `switch`, `ramp`, `value`";
+            let problem = Problem::at(place.clone(), problem);
+            problems.push(problem.about(place, &["pid", "switch", "ramp", "value"]));
         }
-        self.build().map_err(|error| ConfigError::param(place, &error))
-    }
-
-    fn build(&self) -> Result<Pid, ParamError> {
-        let missing = |param| move || ParamError::new(param, "given", "nothing");
-        let mut pid = match self.form {
-            PidForm::Isa => {
-                let k = self.k.ok_or_else(missing("k"))?;
-                Pid::isa(k, self.ti_s.unwrap_or(f64::INFINITY), self.td_s.unwrap_or(0.0))?
-            }
-            PidForm::Parallel => {
-                let kp = self.kp.ok_or_else(missing("kp"))?;
-                Pid::parallel(kp, self.ki.unwrap_or(0.0), self.kd.unwrap_or(0.0))?
-            }
-        };
-        pid = pid.setpoint_weights(self.beta.unwrap_or(1.0), self.gamma.unwrap_or(0.0))?;
-        pid = pid.proportional_on_measurement(self.proportional_on_measurement);
-        pid = pid.anti_windup(match (self.anti_windup, self.tracking_s) {
-            (WindupConfig::Clamp, None) => AntiWindup::Clamp,
-            (WindupConfig::BackCalculation, None) => AntiWindup::BackCalculation,
-            (WindupConfig::BackCalculation, Some(tt_s)) => AntiWindup::TrackingTime(tt_s),
-            (WindupConfig::Clamp, Some(tt_s)) => {
-                return Err(ParamError::new("tracking_s", "left out with `clamp`", tt_s));
-            }
-        })?;
-        if let Some([min, max]) = self.limits {
-            pid = pid.output_limits(min, max)?;
-        }
-        if let Some(tf_s) = self.filter_s {
-            pid = pid.derivative_filter_s(tf_s)?;
-        }
-        if self.derivative == DerivativeForm::ZeroOrderHold && !pid.filters_derivative() {
-            return Err(ParamError::new(
-                "derivative",
-                "left out without a filter (`filter_s`, `td_s`)",
-                "zero_order_hold",
-            ));
-        }
-        pid = pid.derivative_form(self.derivative);
-        if let Some(rate) = self.rate_per_s {
-            pid = pid.output_rate(Ramp::per_s(rate)?);
-        }
-        if let Some(rate) = self.setpoint_rate_per_s {
-            pid = pid.setpoint_ramp(Ramp::per_s(rate)?);
-        }
-        self.dt_max_s.map_or(Ok(pid), |dt_s| pid.dt_max_s(dt_s))
-    }
-}
-
-impl SwitchConfig {
-    fn law(&self, inputs: &Inputs, place: &Place) -> Result<Law, ConfigError> {
-        let build = || {
-            for (param, value) in [("on", self.on), ("off", self.off)] {
-                if !value.is_finite() {
-                    return Err(ParamError::new(param, "a finite number", value));
-                }
-            }
-            let switch = HysteresisSwitch::new(self.on_at, self.off_at)?;
-            switch.min_on_ms(self.min_on_ms)?.min_off_ms(self.min_off_ms)
-        };
-        let switch = build().map_err(|error| ConfigError::param(place, &error))?;
-        let input = input(inputs, &self.input, place, "input")?;
-        Ok(Law::Switch { switch, input, on_off: (self.on, self.off), bad_input: self.bad_input })
-    }
-}
-
-impl RampConfig {
-    fn law(&self, inputs: &Inputs, place: &Place) -> Result<Law, ConfigError> {
-        let ramp =
-            Ramp::per_s(self.rate_per_s).map_err(|error| ConfigError::at(place.key("rate_per_s"), error))?;
-        let setpoint = setpoint(self.setpoint, self.setpoint_input.as_ref(), inputs, place)?;
-        Ok(Law::Ramp { ramp, setpoint })
+        laws.pop().flatten()
     }
 }
 
 impl InterlockConfig {
-    fn add_to(&self, builder: &mut ControlBuilder, place: &Place) -> Result<(), ConfigError> {
-        let condition = self.trip_when.build(&builder.inputs, &place.key("trip_when"))?;
+    fn interlock(&self, inputs: &Inputs, place: &Place, problems: &mut Vec<Problem>) -> Option<Interlock> {
+        let before = problems.len();
+        let condition = self.trip_when.build(inputs, &place.key("trip_when"), problems);
+        let is_fine = problems.len() == before;
+        let mut checks = Checks::new(place, problems);
+        // Another condition where this one is wrong: the rest is checked all the same.
+        let plain = || Interlock::new(Condition::Input { input: 0, test: Test::IsTrue }).ok();
+        let made = if is_fine { checks.ok(Interlock::new(condition)) } else { None };
+        let mut interlock = made.or_else(plain)?;
         let reset = match (self.reset, self.after_ms) {
             (ResetConfig::Auto, after_ms) => Reset::Auto { after_ms: after_ms.unwrap_or(0) },
             (ResetConfig::Manual, None) => Reset::Manual,
             (ResetConfig::Manual, Some(_)) => {
-                return Err(ConfigError::at(place.key("after_ms"), "only an automatic reset has a time"));
+                let problem = Problem::at(place.key("after_ms"), "only an automatic reset has a time");
+                checks.note(problem.about(place, &["reset"]));
+                Reset::Manual
             }
         };
-        let refused = |error: ParamError| ConfigError::param(place, &error);
-        let mut interlock = Interlock::new(condition).and_then(|i| i.reset_by(reset)).map_err(refused)?;
-        if let Some(ms) = self.max_bypass_ms {
-            interlock = interlock.max_bypass_ms(ms).map_err(refused)?;
+        interlock = checks.set(interlock, "after_ms", Some(reset), Interlock::reset_by);
+        Some(checks.set(interlock, "max_bypass_ms", self.max_bypass_ms, Interlock::max_bypass_ms))
+    }
+
+    /// The outputs that it holds.
+    fn held(&self, builder: &ControlBuilder, place: &Place, problems: &mut Vec<Problem>) -> Vec<usize> {
+        let place = place.key("outputs");
+        if self.outputs.is_empty() {
+            problems.push(Problem::at(place.clone(), "an interlock holds at least one output"));
         }
-        let mut outputs = Vec::new();
+        let mut held = Vec::new();
         for (index, name) in self.outputs.iter().enumerate() {
-            let Some(output) = builder.outputs.iter().position(|output| output.name() == name) else {
-                let problem = format_args!("there is no output named \"{name}\"").to_string();
-                return Err(ConfigError::at(place.key("outputs").index(index), problem));
-            };
-            outputs.push(output);
-        }
-        if outputs.is_empty() {
-            return Err(ConfigError::at(place.key("outputs"), "an interlock holds at least one output"));
-        }
-        builder.interlock(&self.name, interlock, outputs).map_err(refused)
-    }
-}
-
-impl ConditionConfig {
-    fn build(&self, inputs: &Inputs, place: &Place) -> Result<Condition, ConfigError> {
-        let list = |of: &[ConditionConfig], key: &'static str| -> Result<Vec<Condition>, ConfigError> {
-            let one =
-                |(index, one): (usize, &ConditionConfig)| one.build(inputs, &place.key(key).index(index));
-            of.iter().enumerate().map(one).collect()
-        };
-        match self {
-            Self { input: Some(name), .. } if self.is_only_a_leaf() => {
-                let test = self.test().ok_or_else(|| {
-                    ConfigError::at(place.clone(), "an input needs exactly one of `above`, `below`, `is`")
-                })?;
-                Ok(Condition::Input { input: input(inputs, name, place, "input")?, test })
+            match builder.outputs.iter().position(|output| output.name() == name) {
+                Some(output) => held.push(output),
+                None => {
+                    let problem = format_args!("there is no output named \"{name}\"").to_string();
+                    problems.push(Problem::at(place.index(index), problem).looked_for("output", name));
+                }
             }
-            Self { all: Some(of), .. } if self.keys() == 1 => Ok(Condition::All(list(of, "all")?)),
-            Self { any: Some(of), .. } if self.keys() == 1 => Ok(Condition::Any(list(of, "any")?)),
-            Self { not: Some(inner), .. } if self.keys() == 1 => {
-                Ok(Condition::Not(Box::new(inner.build(inputs, &place.key("not"))?)))
-            }
-            Self { at_least: Some(k), of: Some(of), degraded, .. }
-                if self.keys() == 2 + usize::from(degraded.is_some()) =>
-            {
-                let degraded = degraded.unwrap_or_default();
-                Ok(Condition::AtLeast { k: *k, of: list(of, "of")?, degraded })
-            }
-            _ => Err(ConfigError::at(
-                place.clone(),
-                "a condition is `input` with `above`, `below` or `is`; or `all`, `any` or `not`; or `at_least` with `of`",
-            )),
         }
-    }
-
-    fn keys(&self) -> usize {
-        let Self { input, above, below, is, all, any, not, at_least, of, degraded } = self;
-        let given = [
-            input.is_some(),
-            above.is_some(),
-            below.is_some(),
-            is.is_some(),
-            all.is_some(),
-            any.is_some(),
-            not.is_some(),
-            at_least.is_some(),
-            of.is_some(),
-            degraded.is_some(),
-        ];
-        given.into_iter().filter(|given| *given).count()
-    }
-
-    fn is_only_a_leaf(&self) -> bool {
-        let tests = [self.above.is_some(), self.below.is_some(), self.is.is_some()];
-        self.keys() == 1 + tests.into_iter().filter(|given| *given).count()
-    }
-
-    fn test(&self) -> Option<Test> {
-        match (self.above, self.below, self.is) {
-            (Some(limit), None, None) => Some(Test::Above(limit)),
-            (None, Some(limit), None) => Some(Test::Below(limit)),
-            (None, None, Some(true)) => Some(Test::IsTrue),
-            (None, None, Some(false)) => Some(Test::IsFalse),
-            _ => None,
-        }
+        held
     }
 }

@@ -42,6 +42,8 @@ mod bit_packing;
 mod builder;
 mod command;
 #[cfg(feature = "config")]
+mod condition_config;
+#[cfg(feature = "config")]
 pub mod config;
 mod event;
 #[cfg(feature = "config")]
@@ -50,6 +52,8 @@ pub mod handoff;
 mod histogram;
 mod inputs;
 mod interlocks;
+#[cfg(feature = "config")]
+mod law_config;
 mod output;
 mod schedule;
 mod snapshot;

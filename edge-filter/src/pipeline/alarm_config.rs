@@ -1,7 +1,8 @@
 //! `[[alarm]]`: its keys, and the alarm that they describe.
 
-use super::config_error::{ConfigError, Place};
-use crate::ParamError;
+use super::checks::Checks;
+use super::config_error::Problem;
+use super::place::Place;
 use crate::alarm::{AlarmLevel, BadInput, Limit, LimitAlarm};
 use serde::{Deserialize, Serialize};
 
@@ -47,39 +48,49 @@ pub struct LimitConfig {
 }
 
 impl AlarmConfig {
-    /// The alarm; `place` is the table's.
-    pub(crate) fn build(&self, place: &Place) -> Result<LimitAlarm, ConfigError> {
+    /// The alarm; `place` is the table's. What is wrong is added to `problems`.
+    pub(crate) fn build(&self, place: &Place, problems: &mut Vec<Problem>) -> LimitAlarm {
         let levels = [
             ("hihi", AlarmLevel::HighHigh, &self.hihi),
             ("high", AlarmLevel::High, &self.high),
             ("low", AlarmLevel::Low, &self.low),
             ("lolo", AlarmLevel::LowLow, &self.lolo),
         ];
+        let keys = levels.map(|(key, ..)| key);
+        let mut checks = Checks::new(place, problems);
         if levels.iter().all(|(_, _, limit)| limit.is_none()) {
             let problem = "an alarm needs at least one of `hihi`, `high`, `low`, `lolo`";
-            return Err(ConfigError::at(place.clone(), problem));
+            checks.note(Problem::at(place.clone(), problem).about(place, &keys));
         }
         let mut alarm = LimitAlarm::new().latch(self.latch).bad_input(self.bad_input);
-        let refused = |error: ParamError| ConfigError::param(place, &error);
-        if let Some(ms) = self.re_alarm_ms {
-            alarm = alarm.re_alarm_ms(ms).map_err(refused)?;
-        }
-        if let Some(ms) = self.max_shelve_ms {
-            alarm = alarm.max_shelve_ms(ms).map_err(refused)?;
-        }
+        alarm = checks.set(alarm, "re_alarm_ms", self.re_alarm_ms, LimitAlarm::re_alarm_ms);
+        alarm = checks.set(alarm, "max_shelve_ms", self.max_shelve_ms, LimitAlarm::max_shelve_ms);
         for (key, level, limit) in levels {
             let Some(limit) = limit else { continue };
-            let with = limit.build().and_then(|limit| alarm.with(level, limit));
-            alarm = with.map_err(|error| ConfigError::param(&place.key(key), &error))?;
+            let Some(limit) = limit.build(&place.key(key), problems) else { continue };
+            match alarm.with(level, limit) {
+                Ok(with) => alarm = with,
+                Err(error) => {
+                    let problem = Problem::param(&place.key(key), &error);
+                    let others = keys.iter().map(|key| place.key(key));
+                    problems.push(others.fold(problem, |problem, other| problem.about(&other, &["limit"])));
+                }
+            }
         }
-        Ok(alarm)
+        alarm
     }
 }
 
 impl LimitConfig {
-    fn build(&self) -> Result<Limit, ParamError> {
-        let limit = Limit::at(self.limit)?.deadband(self.deadband)?;
-        let limit = limit.on_delay_ms(self.on_delay_ms)?.off_delay_ms(self.off_delay_ms)?;
-        self.priority.map_or(Ok(limit), |priority| limit.priority(priority))
+    /// `None` if the limit itself is none.
+    fn build(&self, place: &Place, problems: &mut Vec<Problem>) -> Option<Limit> {
+        let mut checks = Checks::new(place, problems);
+        let at = checks.ok(Limit::at(self.limit));
+        let mut limit = at.or(Limit::at(0.0).ok())?;
+        limit = checks.set(limit, "deadband", Some(self.deadband), Limit::deadband);
+        limit = checks.set(limit, "on_delay_ms", Some(self.on_delay_ms), Limit::on_delay_ms);
+        limit = checks.set(limit, "off_delay_ms", Some(self.off_delay_ms), Limit::off_delay_ms);
+        limit = checks.set(limit, "priority", self.priority, Limit::priority);
+        at.map(|_| limit)
     }
 }

@@ -6,7 +6,9 @@ use super::config::{
     OnChangeConfig, RuleConfig, SegmentHoldConfig, StageConfig, StaleConfig, SwingingDoorConfig,
     TimeGuardConfig, UncertainAs, WindowConfig,
 };
-use super::config_error::{ConfigError, Place, Problem};
+use super::config_error::{ConfigError, Problem};
+use super::config_file::ConfigFile;
+use super::place::Place;
 use super::{Pipeline, Rule};
 use crate::check::{Normalise, Range};
 use crate::reduce::{Deadband, Dedup, OnChange, Reducer, Sample, SegmentHold, SwingingDoor, Trigger};
@@ -28,7 +30,7 @@ impl Pipeline {
         for (index, alarm) in config.alarm.iter().enumerate() {
             assembly.alarm(index, alarm);
         }
-        assembly.finish(Vec::new(), "")
+        ConfigError::new(assembly.problems).map_or(Ok(assembly.builder.build()), Err)
     }
 }
 
@@ -85,23 +87,16 @@ impl<'c> Assembly<'c> {
 
     pub(super) fn alarm(&mut self, index: usize, config: &AlarmConfig) {
         let place = Place::root().key("alarm").index(index);
-        match config.build(&place) {
-            Ok(alarm) => {
-                if let Err(error) = self.builder.add_alarm(&config.pattern, alarm) {
-                    self.problems.push(Problem::at(place.key("match"), error));
-                }
-            }
-            Err(error) => self.problems.extend(error.into_problems()),
+        let alarm = config.build(&place, &mut self.problems);
+        if let Err(error) = self.builder.add_alarm(&config.pattern, alarm) {
+            self.problems.push(Problem::at(place.key("match"), error));
         }
     }
 
-    /// `read`: what was wrong before; `text`: the file, for the lines of what was found here.
-    pub(super) fn finish(self, mut read: Vec<Problem>, text: &str) -> Result<Pipeline, ConfigError> {
-        read.extend(self.problems.into_iter().map(|problem| problem.locate(text)));
-        match ConfigError::new(read) {
-            Some(error) => Err(error),
-            None => Ok(self.builder.build()),
-        }
+    /// `file`: what was wrong before, and the lines of what was found here.
+    pub(super) fn finish(self, mut file: ConfigFile<'_>) -> Result<Pipeline, ConfigError> {
+        self.problems.into_iter().for_each(|problem| file.note(problem));
+        file.finish(Some(self.builder.build()))
     }
 }
 

@@ -6,9 +6,13 @@ mod alarm_config;
 mod alarms;
 mod builder;
 #[cfg(feature = "config")]
+pub(crate) mod checks;
+#[cfg(feature = "config")]
 pub mod config;
 #[cfg(feature = "config")]
 pub(crate) mod config_error;
+#[cfg(feature = "config")]
+mod config_file;
 mod deadlines;
 #[cfg(feature = "config")]
 mod from_config;
@@ -18,6 +22,10 @@ mod lookahead;
 #[cfg(feature = "config")]
 mod parse;
 mod pattern;
+#[cfg(feature = "config")]
+mod piece;
+#[cfg(feature = "config")]
+pub(crate) mod place;
 #[cfg(feature = "config")]
 mod quality_check_config;
 mod quality_checks;
@@ -35,6 +43,8 @@ pub use alarms::AlarmEvent;
 pub use builder::Builder;
 #[cfg(feature = "config")]
 pub use config_error::{ConfigError, Problem};
+#[cfg(feature = "config")]
+pub use config_file::ConfigFile;
 pub use pattern::{Pattern, PatternError};
 pub use rule::Rule;
 pub use sensors::OverLimit;
