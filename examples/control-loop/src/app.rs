@@ -44,6 +44,9 @@ impl fmt::Display for AppError {
 
 impl std::error::Error for AppError {}
 
+/// Period of the outputs where the file has none.
+const PUBLISH_EVERY_MS: u64 = 100;
+
 impl App {
     /// Starts all threads. Outputs go to `actuator`, and to `guard` while the watchdog holds them. Without a hub events stay here; a queue that
     /// does not open is tried again and nobody waits for it.
@@ -58,8 +61,9 @@ impl App {
         guard: impl Actuate,
     ) -> Result<App, AppError> {
         let clock = Clock::start();
-        let wake_every = config.mqtt.publish_every_ms.saturating_mul(1_000_000)
-            / config.loops.controller.period_ns().max(1);
+        let publish_every_ms = config.mqtt.publish_every_ms.unwrap_or(PUBLISH_EVERY_MS);
+        let wake_every =
+            publish_every_ms.saturating_mul(1_000_000) / config.loops.controller.period_ns().max(1);
         let failed = |error: std::io::Error| AppError(format!("the control thread: {error}"));
         let controller = &mut config.loops.controller;
         let (keeper, mailbox) = match (&config.state, &spool) {

@@ -1,7 +1,8 @@
 //! The program's file: its own tables, and those of the control loops.
 
-use crate::loops::{self, Loops, take};
-use edge_bridge::net::{Target, TargetError};
+use crate::loops::Loops;
+use edge_bridge::net::Target;
+use edge_filter::{ConfigError, ConfigFile};
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -32,9 +33,29 @@ pub struct Config {
 pub struct MqttConfig {
     /// Address at which sensors publish. Beyond loopback put it behind a network of its own: everybody may connect.
     pub listen: SocketAddr,
-    /// Milliseconds between local publications of the outputs, beside every change of state.
-    #[serde(default = "hundred")]
-    pub publish_every_ms: u64,
+    /// Milliseconds between local publications of the outputs, beside every change of state, from one `control.period_ms` to
+    /// 60 000; `None`: 100.
+    #[serde(default)]
+    pub publish_every_ms: Option<u64>,
+}
+
+const PUBLISH_EVERY_MS_MAX: u64 = 60_000;
+
+impl MqttConfig {
+    fn check(&self, file: &mut ConfigFile<'_>, period_ns: u64) {
+        // A period that is wrong bounds nothing.
+        let is_known = !file.is_wrong(&["control", "period_ms"]);
+        let least_ms = if is_known { period_ns.div_ceil(1_000_000) } else { 1 };
+        if let Some(ms) = self.publish_every_ms
+            && !(least_ms..=PUBLISH_EVERY_MS_MAX).contains(&ms)
+        {
+            let must_be = "must be from one control.period_ms to 60000";
+            file.wrong(
+                &["mqtt", "publish_every_ms"],
+                format_args!("`publish_every_ms` {must_be}, found {ms}"),
+            );
+        }
+    }
 }
 
 /// `[hub]`
@@ -57,17 +78,18 @@ impl HubConfig {
         HubConfig { url: url.into(), client_id: client_id.into(), spool: spool.into() }
     }
 
-    fn check(&self) -> Result<(), String> {
-        let target: Target = self.url.parse().map_err(|error: TargetError| format!("[hub]: {error}"))?;
-        if target.tls {
-            return Err(
-                "[hub]: mqtts:// is not in this program: use the gateway, or a broker beside it".to_owned()
-            );
+    fn check(&self, file: &mut ConfigFile<'_>) {
+        match self.url.parse::<Target>() {
+            Err(error) => file.wrong(&["hub", "url"], error),
+            Ok(target) if target.tls => file.wrong(
+                &["hub", "url"],
+                "mqtts:// is not in this program: use the gateway, or a broker beside it",
+            ),
+            Ok(_) => {}
         }
         if self.client_id.is_empty() {
-            return Err("[hub]: client_id is empty".to_owned());
+            file.wrong(&["hub", "client_id"], "is empty");
         }
-        Ok(())
     }
 }
 
@@ -83,45 +105,40 @@ struct MetricsConfig {
     listen: SocketAddr,
 }
 
-fn hundred() -> u64 {
-    100
-}
-
 impl Config {
     /// The built-in demonstration.
     ///
     /// # Errors
     /// None, as a test shows.
     pub fn demonstration() -> Result<Config, String> {
-        Self::parse(DEFAULT)
+        Self::parse(DEFAULT).map_err(|error| error.to_string())
     }
 
     /// Reads a file's text.
     ///
     /// # Errors
-    /// What is wrong and where, a line each: all of it, but of each table a key or a type that does not belong there alone.
-    pub fn parse(text: &str) -> Result<Config, String> {
-        let mut tables = loops::tables(text)?;
-        let mut wrong = Vec::new();
-        let mqtt: Option<MqttConfig> = noted(take(&mut tables, "mqtt"), &mut wrong).flatten();
-        if mqtt.is_none() && wrong.is_empty() {
-            wrong.push("[mqtt] is missing: where sensors publish".to_owned());
+    /// Everything that is wrong, each with its line, its place and what it should be; nothing that only follows from another
+    /// mistake. In a file that is not TOML, the first mistake of syntax.
+    pub fn parse(text: &str) -> Result<Config, ConfigError> {
+        let mut file = ConfigFile::parse(text)?;
+        let has_mqtt = file.has("mqtt");
+        let mqtt: Option<MqttConfig> = file.take("mqtt");
+        let hub: Option<HubConfig> = file.take("hub");
+        let state: Option<StateConfig> = file.take("state");
+        let metrics: Option<MetricsConfig> = file.take("metrics");
+        let loops = Loops::take(&mut file);
+        if !has_mqtt && !file.is_wrong(&["mqtt"]) {
+            file.wrong(&["mqtt"], "is missing: where sensors publish");
         }
-        let hub: Option<HubConfig> = noted(take(&mut tables, "hub"), &mut wrong).flatten();
-        noted(hub.as_ref().map_or(Ok(()), HubConfig::check), &mut wrong);
-        let state: Option<StateConfig> = noted(take(&mut tables, "state"), &mut wrong).flatten();
-        let metrics: Option<MetricsConfig> = noted(take(&mut tables, "metrics"), &mut wrong).flatten();
-        let loops = noted(Loops::of(tables, text), &mut wrong);
+        if let Some(mqtt) = &mqtt {
+            mqtt.check(&mut file, loops.controller.period_ns());
+        }
+        if let Some(hub) = &hub {
+            hub.check(&mut file);
+        }
         let (state, metrics) = (state.map(|state| state.dir), metrics.map(|metrics| metrics.listen));
-        match (mqtt, loops) {
-            (Some(mqtt), Some(loops)) if wrong.is_empty() => Ok(Config { mqtt, hub, state, metrics, loops }),
-            _ => Err(wrong.join("\n")),
-        }
+        file.finish(mqtt.map(|mqtt| Config { mqtt, hub, state, metrics, loops }))
     }
-}
-
-fn noted<T>(read: Result<T, String>, wrong: &mut Vec<String>) -> Option<T> {
-    read.map_err(|error| wrong.push(error)).ok()
 }
 
 #[cfg(test)]
@@ -133,11 +150,11 @@ mod tests {
         let config = Config::demonstration().unwrap();
         assert_eq!((config.loops.controller.inputs().len(), config.loops.controller.outputs().len()), (6, 3));
         for (from, to, expected) in [
-            ("listen = \"127", "listens = \"127", "[mqtt]: unknown field `listens`"),
+            ("listen = \"127", "listens = \"127", "line 5: mqtt: unknown field `listens`"),
             (
                 "\"store104/fridge/temp\" = ",
                 "\"store105/fridge/temp\" = ",
-                "[fields]: there is no input named \"store105",
+                "fields.\"store105/fridge/temp\": there is no input named \"store105",
             ),
             (
                 "setpoint = 60.0",
@@ -148,7 +165,8 @@ mod tests {
             ("[control]", "[controls]", "unknown field `controls`"),
         ] {
             let error = Config::parse(&DEFAULT.replacen(from, to, 1)).unwrap_err();
-            assert!(error.contains(expected), "{error}");
+            let said = error.to_string();
+            assert!(said.contains(expected) && error.problems().len() == 1, "{said}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::mqtt::{CommandRules, LoopNames};
 use edge_filter::control::Controller;
-use edge_filter::control::config::ControlConfig;
+use edge_filter::{ConfigError, ConfigFile};
 use std::collections::BTreeMap;
 
 /// Checked loops, ready to run.
@@ -21,9 +21,12 @@ impl Loops {
     /// Reads a file's text: `[control]`, `[[input]]`, `[[output]]`, `[[interlock]]`, `[[alarm]]`, `[fields]` and `[commands]`.
     ///
     /// # Errors
-    /// What is wrong and where, a line each.
-    pub fn parse(text: &str) -> Result<Loops, String> {
-        Self::of(tables(text)?, text)
+    /// Everything that is wrong, each with its line, its place and what it should be. In a file that is not TOML, the first mistake of
+    /// syntax.
+    pub fn parse(text: &str) -> Result<Loops, ConfigError> {
+        let mut file = ConfigFile::parse(text)?;
+        let loops = Self::take(&mut file);
+        file.finish(Some(loops))
     }
 
     /// Warning about interlocks that nobody can reset; `None` if there are none.
@@ -42,59 +45,24 @@ impl Loops {
         self.controller.alarms().filter_map(|input| inputs.name(input))
     }
 
-    /// The tables that are left of this text.
-    pub(crate) fn of(mut tables: toml::Table, text: &str) -> Result<Loops, String> {
-        let fields: BTreeMap<String, String> = take(&mut tables, "fields")?.unwrap_or_default();
-        let (commands, has_limits) = commands(&mut tables)?;
-        let loops: ControlConfig = toml::Value::Table(tables).try_into().map_err(|e| one_line(&e))?;
-        let controller = Controller::from_config(&loops).map_err(|error| error.locate(text).to_string())?;
-        if let Some(name) = fields.keys().find(|name| controller.inputs().number(name).is_none()) {
-            return Err(format!("[fields]: there is no input named \"{name}\""));
+    /// Takes the tables of the loops, the last of a file. What is wrong with them is noted there.
+    pub(crate) fn take(file: &mut ConfigFile<'_>) -> Loops {
+        let fields: BTreeMap<String, String> = file.take("fields").unwrap_or_default();
+        let are_on: Option<bool> = file.take_key("control", "commands");
+        let has_limits = file.has("commands");
+        let mut commands: CommandRules = file.take("commands").unwrap_or_default();
+        commands.are_on = are_on.unwrap_or_default();
+        let controller = file.controller();
+        for name in fields.keys() {
+            file.refers(&["fields", name], "input", name);
         }
-        let names = LoopNames::of(&controller);
-        names.check()?;
-        if has_limits && !commands.are_on {
-            return Err("[commands] has no effect without [control] commands = true".to_owned());
+        LoopNames::check(file);
+        if has_limits && !commands.are_on && !file.is_wrong(&["control", "commands"]) {
+            file.wrong(&["commands"], "has no effect without [control] commands = true");
         }
-        commands.check(&names)?;
-        Ok(Loops { controller, fields, commands })
+        commands.check(file);
+        Loops { controller, fields, commands }
     }
-}
-
-/// `[control] commands`, and `[commands]` if it is there.
-fn commands(tables: &mut toml::Table) -> Result<(CommandRules, bool), String> {
-    let control = tables.get_mut("control").and_then(toml::Value::as_table_mut);
-    let are_on = match control.and_then(|control| control.remove("commands")) {
-        None => false,
-        Some(toml::Value::Boolean(are_on)) => are_on,
-        Some(_) => return Err("[control]: commands is true or false".to_owned()),
-    };
-    let rules: Option<CommandRules> = take(tables, "commands")?;
-    let has_limits = rules.is_some();
-    let mut rules = rules.unwrap_or_default();
-    rules.are_on = are_on;
-    Ok((rules, has_limits))
-}
-
-/// The tables of a file; a mistake of syntax has its line.
-pub(crate) fn tables(text: &str) -> Result<toml::Table, String> {
-    toml::from_str(text).map_err(|error: toml::de::Error| {
-        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-        format!("line {}: {}", before.matches('\n').count() + 1, error.message())
-    })
-}
-
-/// A table that is read by itself.
-pub(crate) fn take<T: serde::de::DeserializeOwned>(
-    tables: &mut toml::Table,
-    name: &str,
-) -> Result<Option<T>, String> {
-    let Some(table) = tables.remove(name) else { return Ok(None) };
-    table.try_into().map(Some).map_err(|error| format!("[{name}]: {}", one_line(&error)))
-}
-
-fn one_line(error: &toml::de::Error) -> String {
-    error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -122,19 +90,23 @@ mod tests {
     fn names_that_no_topic_can_have_are_refused_with_their_place() {
         assert!(Loops::parse(GOOD).is_ok());
         for (from, to, expected) in [
-            ("\"a\"", "\"a/#\"", "input \"a/#\": the name is a part of a topic"),
-            ("\"x\"", "\"\"", "output \"\": the name is a part of a topic"),
-            ("\"a\"", "\"out/x\"", "input \"out/x\": out/"),
+            ("\"a\"", "\"a/#\"", "line 2: input 1: name: \"a/#\" is a part of a topic"),
+            ("\"x\"", "\"\"", "output 1: name: \"\" is a part of a topic"),
+            ("\"a\"", "\"out/x\"", "input 1: name: out/… is for"),
             ("[[input]]", "[[input]", "line 1: "),
             ("stale_after_ms", "stale_ms", "unknown field `stale_ms`"),
             (
                 "[[input]]",
                 "[commands]\n[[input]]",
-                "[commands] has no effect without [control] commands = true",
+                "line 1: commands: has no effect without [control] commands = true",
             ),
-            ("[[input]]", "[control]\ncommands = 1\n[[input]]", "commands is true or false"),
+            (
+                "[[input]]",
+                "[control]\ncommands = 1\n[[input]]",
+                "line 2: control.commands: invalid type: integer `1`",
+            ),
         ] {
-            let error = Loops::parse(&GOOD.replacen(from, to, 1)).unwrap_err();
+            let error = Loops::parse(&GOOD.replacen(from, to, 1)).unwrap_err().to_string();
             assert!(error.contains(expected) && !error.contains('\n'), "{error}");
         }
     }

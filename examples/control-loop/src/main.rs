@@ -35,7 +35,7 @@ enum Command {
         #[arg(long, value_name = "N")]
         seconds: Option<u64>,
     },
-    /// Say what is wrong with a configuration; nothing is started
+    /// Name everything that is wrong with a configuration, each with its line; nothing is started
     Check {
         /// control.toml
         file: PathBuf,
@@ -62,10 +62,11 @@ fn main() -> ExitCode {
 
 /// Reads a configuration. Everything that is wrong with it has a line of its own.
 fn read(file: &Path) -> Result<Config, Failed> {
-    let text = std::fs::read_to_string(file).map_err(|error| error.to_string());
-    text.and_then(|text| Config::parse(&text)).map_err(|errors| {
-        let each = errors.lines().map(|error| format!("{}: {error}", file.display()));
-        Failed(2, each.collect::<Vec<_>>().join("\ncontrol-loop: "))
+    let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
+    let text = std::fs::read_to_string(file).map_err(|error| Failed(2, failed(&error)))?;
+    Config::parse(&text).map_err(|error| {
+        let each: Vec<String> = error.problems().iter().map(|problem| failed(problem)).collect();
+        Failed(2, each.join("\ncontrol-loop: "))
     })
 }
 

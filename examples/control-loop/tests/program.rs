@@ -27,7 +27,7 @@ fn a_wrong_configuration_is_exit_code_2_with_its_place() {
         (
             default
                 .replace("[fields]", "[hub]\nurl = \"tcp://h\"\nclient_id = \"a\"\nspool = \"s\"\n[fields]"),
-            "[hub]: ",
+            "hub.url: ",
         ),
         (default.replace("setpoint = 60.0", "setpoint = nan"), "output 1: pid.setpoint"),
         ("[mqtt".to_owned(), "line 1"),
@@ -54,11 +54,11 @@ fn a_wrong_configuration_is_exit_code_2_with_its_place() {
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!((output.status.code(), error.lines().count()), (Some(2), 3), "{error}");
     for expected in
-        ["[mqtt]: unknown field `lisen`", "`watchdog_ms` must be at least", "output 1: pid.setpoint"]
+        ["mqtt: unknown field `lisen`", "`watchdog_ms` must be at least", "output 1: pid.setpoint"]
     {
         assert!(error.contains(expected), "{expected}\n{error}");
     }
-    assert_eq!(error.matches(": line ").count(), 2, "{error}");
+    assert_eq!(error.matches(": line ").count(), 3, "{error}");
     assert_eq!(run(&["run", "--config", "/nonexistent/control.toml"]).status.code(), Some(2));
     assert_eq!(run(&["walk"]).status.code(), Some(2));
 }

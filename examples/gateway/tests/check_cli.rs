@@ -243,7 +243,7 @@ fn control_loops_are_checked() {
             "control.period_ms: at most 1000",
         ),
         ("watchdog_ms = 100 ", "watchdog_ms = 9 ", "`watchdog_ms` must be at least period_ms, found 9"),
-        ("name = \"stop\"", "name = \"stop/+\"", "interlock \"stop/+\""),
+        ("name = \"stop\"", "name = \"stop/+\"", "interlock 1: name: \"stop/+\""),
     ] {
         fs::write(dir.path().join("control.toml"), loops.replacen(from, to, 1)).unwrap();
         let output = edge_gateway(&["check", &path]);

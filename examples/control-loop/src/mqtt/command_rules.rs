@@ -1,6 +1,7 @@
 //! Permission of commands: who may command what, how far and how often. Pure.
 
-use super::names::{LoopNames, number};
+use super::names::LoopNames;
+use edge_filter::ConfigFile;
 use edge_filter::control::ControlCommand;
 use edge_filter::pid::PidMode;
 use serde::Deserialize;
@@ -53,25 +54,24 @@ impl Default for CommandRules {
 }
 
 impl CommandRules {
-    /// Checks names and ranges.
-    ///
-    /// # Errors
-    /// The first that is wrong.
-    pub(crate) fn check(&self, names: &LoopNames) -> Result<(), String> {
-        let ranges = self.setpoint.iter().map(|(name, rule)| ("setpoint", name, rule.range));
-        for (key, name, [low, high]) in ranges.chain(self.manual.iter().map(|(n, r)| ("manual", n, *r))) {
-            if number(&names.outputs, name).is_none() {
-                return Err(format!("[commands.{key}]: there is no output named \"{name}\""));
-            }
-            if !(low.is_finite() && high.is_finite() && low <= high) {
-                return Err(format!(
-                    "[commands.{key}] \"{name}\": a range is two finite numbers, the lower first"
-                ));
+    /// Notes names of a file that there are not, and ranges that are none.
+    pub(crate) fn check(&self, file: &mut ConfigFile<'_>) {
+        let range = "a range is two finite numbers, the lower first";
+        let is_none = |[low, high]: [f64; 2]| !(low.is_finite() && high.is_finite() && low <= high);
+        for (name, rule) in &self.setpoint {
+            file.refers(&["commands", "setpoint", name], "output", name);
+            if is_none(rule.range) {
+                file.wrong(&["commands", "setpoint", name, "range"], range);
             }
         }
-        match self.reset.keys().find(|name| number(&names.interlocks, name).is_none()) {
-            Some(name) => Err(format!("[commands.reset]: there is no interlock named \"{name}\"")),
-            None => Ok(()),
+        for (name, of) in &self.manual {
+            file.refers(&["commands", "manual", name], "output", name);
+            if is_none(*of) {
+                file.wrong(&["commands", "manual", name], range);
+            }
+        }
+        for name in self.reset.keys() {
+            file.refers(&["commands", "reset", name], "interlock", name);
         }
     }
 }
@@ -173,7 +173,6 @@ mod tests {
         let text = "clients = [\"hmi\"]\nper_minute = 9\n[setpoint]\nx = { range = [20, 80], per_minute = 2 }\n\
                     [manual]\nx = [0, 50]\n[reset]\nstop = [\"key\"]\n";
         let rules: CommandRules = toml::from_str(text).unwrap();
-        rules.check(&names).unwrap();
         let mut permission = Permission::new(rules);
         let setpoint = |output, value| ControlCommand::Setpoint { output, value };
         let manual = |output, value| ControlCommand::Mode { output, mode: PidMode::Manual(value) };
@@ -205,21 +204,21 @@ mod tests {
 
     #[test]
     fn names_that_there_are_not_and_ranges_that_are_none_are_refused() {
-        let names = LoopNames {
-            inputs: Vec::new(),
-            outputs: vec!["x".to_owned()],
-            interlocks: Vec::new(),
-            alarms: Vec::new(),
-        };
+        let parts = "[control]\ncommands = true\n[[output]]\nname = \"x\"\nvalue = 1\n";
         for (text, expected) in [
-            ("[setpoint]\ny = { range = [0, 1] }", "[commands.setpoint]: there is no output named \"y\""),
-            ("[manual]\nx = [2, 1]", "[commands.manual] \"x\": a range"),
-            ("[manual]\nx = [0, inf]", "[commands.manual] \"x\": a range"),
-            ("[reset]\nstop = []", "[commands.reset]: there is no interlock named \"stop\""),
+            (
+                "[commands.setpoint]\ny = { range = [0, 1] }",
+                "line 7: commands.setpoint.y: there is no output named \"y\"",
+            ),
+            ("[commands.manual]\nx = [2, 1]", "line 7: commands.manual.x: a range"),
+            ("[commands.manual]\nx = [0, inf]", "line 7: commands.manual.x: a range"),
+            (
+                "[commands.reset]\nstop = []",
+                "line 7: commands.reset.stop: there is no interlock named \"stop\"",
+            ),
         ] {
-            let rules: CommandRules = toml::from_str(text).unwrap();
-            let error = rules.check(&names).unwrap_err();
-            assert!(error.starts_with(expected), "{error}");
+            let error = crate::Loops::parse(&format!("{parts}{text}\n")).unwrap_err().to_string();
+            assert!(error.starts_with(expected) && error.lines().count() == 1, "{error}");
         }
     }
 }

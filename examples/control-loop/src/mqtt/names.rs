@@ -1,6 +1,7 @@
 //! Names of inputs, outputs, interlocks and alarms, and the topics made of them.
 
 use edge_bridge::wire::validate_topic_name;
+use edge_filter::ConfigFile;
 use edge_filter::control::Controller;
 
 /// Before the name of an output: its value.
@@ -60,27 +61,22 @@ impl LoopNames {
         parts.next().is_some_and(|input| self.alarms.iter().any(|name| name == input))
     }
 
-    /// Checks that MQTT can carry every name.
-    ///
-    /// # Errors
-    /// The first that it cannot, or that is one of the loops' own topics.
-    pub(crate) fn check(&self) -> Result<(), String> {
-        for name in &self.inputs {
-            let own = [OUTPUT, EVENT, COMMAND].into_iter().find(|prefix| name.starts_with(prefix));
-            if let Some(prefix) = own {
-                return Err(format!("input \"{name}\": {prefix}… is for what the loops say and are told"));
+    /// Notes every name of a file that MQTT cannot carry, or that is one of the loops' own topics.
+    pub(crate) fn check(file: &mut ConfigFile<'_>) {
+        for table in ["input", "output", "interlock"] {
+            for (index, name) in file.names(table) {
+                let own = [OUTPUT, EVENT, COMMAND].into_iter().find(|prefix| name.starts_with(prefix));
+                // The longest topic that is made of it.
+                let topic = format!("{EVENT}interlock/{name}");
+                if name.is_empty() || validate_topic_name(&topic).is_err() {
+                    let problem = format!("{name:?} is a part of a topic, and cannot be one");
+                    file.wrong_name(table, index, problem);
+                } else if let Some(prefix) = own.filter(|_| table == "input") {
+                    let problem = format!("{prefix}… is for what the loops say and are told");
+                    file.wrong_name(table, index, problem);
+                }
             }
         }
-        let kinds = [("input", &self.inputs), ("output", &self.outputs), ("interlock", &self.interlocks)];
-        for (kind, name) in kinds.iter().flat_map(|(kind, names)| names.iter().map(move |name| (kind, name)))
-        {
-            // The longest topic that is made of it.
-            let topic = format!("{EVENT}interlock/{name}");
-            if name.is_empty() || validate_topic_name(&topic).is_err() {
-                return Err(format!("{kind} \"{name}\": the name is a part of a topic, and cannot be one"));
-            }
-        }
-        Ok(())
     }
 }
 

@@ -43,11 +43,14 @@ pub(super) fn control(section: &mut Section<'_>, findings: &mut Findings) -> Opt
         return None;
     }
     let rules = section.file("rules", findings)?;
-    let text = std::fs::read_to_string(&rules.value).map_err(|error| error.to_string());
-    let loops = match text.and_then(|text| Loops::parse(&text)) {
+    let mut refused = |problem: &dyn std::fmt::Display| {
+        findings.error(rules.at, "control.rules", format!("{}: {problem}", rules.value.display()));
+    };
+    let text = std::fs::read_to_string(&rules.value).map_err(|error| refused(&error)).ok()?;
+    let loops = match Loops::parse(&text) {
         Ok(loops) => loops,
         Err(error) => {
-            findings.error(rules.at, "control.rules", format!("{}: {error}", rules.value.display()));
+            error.problems().iter().for_each(|problem| refused(problem));
             return None;
         }
     };
