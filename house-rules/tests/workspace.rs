@@ -58,6 +58,30 @@ fn the_licence_check_can_fail() {
     assert!(!passes("GPL-3.0-only") && !passes("MIT AND MPL-2.0") && !passes("none stated"));
 }
 
+/// Major and minor number of a Rust version.
+fn rust(version: &str) -> (u32, u32) {
+    let mut numbers = version.split('.').map(|number| number.parse().unwrap());
+    (numbers.next().unwrap(), numbers.next().unwrap())
+}
+
+/// Ours is stated, and checked by a job of CI's own, which a dependency would fail.
+#[test]
+fn no_dependency_needs_a_newer_rust_than_is_stated() {
+    let metadata = MetadataCommand::new().manifest_path(root().join("Cargo.toml")).exec().unwrap();
+    let manifest = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let stated =
+        manifest.split("\nrust-version = \"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+    let of = |package: &cargo_metadata::Package| {
+        let needed = package.rust_version.as_ref()?;
+        Some((u32::try_from(needed.major).unwrap(), u32::try_from(needed.minor).unwrap()))
+    };
+    let needs = metadata.packages.iter().filter_map(|package| Some((of(package)?, &package.name)));
+    let newer: Vec<_> = needs.clone().filter(|(needed, _)| *needed > rust(stated)).collect();
+    assert!(newer.is_empty(), "newer than {stated}: {newer:?}");
+    assert!(needs.clone().count() > 50 && needs.max().unwrap().0 == rust(stated), "most say what they need");
+    assert!(rust("1.90.0") < rust("1.91") && rust("1.100") > rust("1.99"), "the look can fail");
+}
+
 fn tree(arguments: &[&str]) -> BTreeSet<String> {
     let output = Command::new(env!("CARGO"))
         .args(["tree", "--edges", "normal", "--prefix", "none", "--format", "{p}"])
