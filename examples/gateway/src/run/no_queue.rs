@@ -22,6 +22,9 @@ use super::opening::Cause;
 use super::state_log::StateLog;
 use super::status::{Losses, Status, Verdict};
 
+/// Cause until an attempt has failed.
+const OPENING: &str = "the queue is being opened";
+
 /// A handle; cheap to clone.
 #[derive(Clone)]
 pub(super) struct NoQueue {
@@ -60,7 +63,7 @@ impl NoQueue {
     }
 
     fn cause(&self) -> String {
-        self.cause.borrow().clone().unwrap_or_default()
+        self.cause.borrow().clone().unwrap_or_else(|| OPENING.to_owned())
     }
 
     async fn listener_stats(&self) -> Option<listener::Stats> {
@@ -163,6 +166,36 @@ impl Pages for Surface {
         match self.monitor.get() {
             Some(monitor) => monitor.page(path).await,
             None => self.no_queue.page(path).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::watch;
+
+    use super::*;
+    use crate::run::restarted::Restarted;
+
+    /// The first attempt may take seconds, and what it finds is taken over before the whole gateway's pages are shown.
+    #[tokio::test(flavor = "current_thread")]
+    async fn there_is_a_cause_before_an_attempt_has_failed() {
+        let (_told, cause) = watch::channel(None);
+        let surface = Surface::new(NoQueue {
+            cause,
+            listener: None,
+            control: None,
+            ingest: GatewayIngest::new(&[], Restarted::default()).unwrap(),
+            clock: Clock::start(),
+            wall: Arc::default(),
+            losses: Arc::new(Mutex::new(Losses::new(0))),
+        });
+        for (path, ok) in [("/healthz", true), ("/readyz", false), ("/metrics", true)] {
+            let answer = surface.page(path).await.unwrap();
+            assert!(
+                answer.ok == ok && answer.body.contains("the queue is being opened"),
+                "{path}: {answer:?}"
+            );
         }
     }
 }
