@@ -6,8 +6,9 @@
     reason = "a command: a socket, a file, the screen"
 )]
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, BufRead, BufReader, BufWriter, ErrorKind, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -22,6 +23,8 @@ use crate::run::by_hand_text::{InPlaceLine, ListLine, speaks_to_terminals};
 
 /// `EX_UNAVAILABLE`: no gateway answers.
 const UNAVAILABLE: u8 = 69;
+/// Mode of an export: readings are their owner's alone, whatever the umask allows.
+const MODE: u32 = 0o600;
 /// For the next line. A drop says nothing until it has passed all that is parked.
 const ANSWER_WITHIN: Duration = Duration::from_secs(600);
 
@@ -43,6 +46,17 @@ struct Topics {
     /// Only topics that this filter matches, as the hub sees them
     #[arg(long, value_name = "FILTER", default_value = "#", value_parser = filter)]
     topic: String,
+}
+
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+struct Dropped {
+    /// Only topics that this filter matches, as the hub sees them
+    #[arg(long, value_name = "FILTER", value_parser = filter)]
+    topic: Option<String>,
+    /// Of every topic
+    #[arg(long)]
+    all: bool,
 }
 
 #[derive(Subcommand)]
@@ -70,12 +84,8 @@ enum Verb {
     },
     /// Drop what is refused, for good; counted as `edge_dropped_total{reason="discarded"}`
     Drop {
-        /// Only topics that this filter matches, as the hub sees them
-        #[arg(long, value_name = "FILTER", value_parser = filter)]
-        topic: Option<String>,
-        /// Of every topic
-        #[arg(long, conflicts_with = "topic", required_unless_present = "topic")]
-        all: bool,
+        #[command(flatten)]
+        dropped: Dropped,
         #[command(flatten)]
         state: State,
     },
@@ -101,8 +111,8 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         Verb::List { state } => list(&state.dir),
         Verb::Export { file, topics, state } => export(&state.dir, &topics.topic, file),
         Verb::Retry { topics, state } => say(&state.dir, &format!("retry {}", topics.topic)),
-        Verb::Drop { topic, all: _, state } => {
-            say(&state.dir, &format!("drop {}", topic.as_deref().unwrap_or("#")))
+        Verb::Drop { dropped, state } => {
+            say(&state.dir, &format!("drop {}", dropped.topic.as_deref().unwrap_or("#")))
         }
     };
     match done {
@@ -171,7 +181,7 @@ fn export(state: &Path, filter: &str, file: &Path) -> Result<(), Failed> {
         let mut out = io::stdout().lock();
         return ask(state, &format!("export {filter}"), |line| writeln!(out, "{line}")).map(|_| ());
     }
-    let (reader, made) = (open(state)?, File::create(file).map_err(failed)?);
+    let (reader, made) = (open(state)?, create(file).map_err(failed)?);
     let mut out = BufWriter::new(made);
     let done = ask_on(reader, &format!("export {filter}"), |line| writeln!(out, "{line}"));
     let whole = out.into_inner().map_err(|error| failed(error.into_error()))?.sync_all();
@@ -182,6 +192,20 @@ fn export(state: &Path, filter: &str, file: &Path) -> Result<(), Failed> {
     whole.map_err(failed)?;
     println!("{} to {}", printable(&done), file.display());
     Ok(())
+}
+
+/// A new file of its owner's alone, in place of a regular one that is there. No link is followed.
+fn create(path: &Path) -> io::Result<File> {
+    match fs::symlink_metadata(path) {
+        Ok(there) if there.is_file() => fs::remove_file(path)?,
+        Ok(_) => return Err(io::Error::new(ErrorKind::AlreadyExists, "it is there, and no regular file")),
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(path)?;
+    // A file system without modes refuses; what its mount allows is all there is.
+    let _as_mounted = file.set_permissions(Permissions::from_mode(MODE));
+    Ok(file)
 }
 
 fn ask(state: &Path, request: &str, line: impl FnMut(&str) -> io::Result<()>) -> Result<String, Failed> {
@@ -217,4 +241,54 @@ fn ask_on(
         }
     }
     Err(Failed::Answer("the gateway's answer ended early".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+
+    #[test]
+    fn a_drop_that_names_nothing_is_told_both_ways() {
+        let parse = |arguments: &[&str]| {
+            let line = [&["parked", "drop", "--state", "s"], arguments].concat();
+            Line::try_parse_from(line).map(drop).map_err(|error| error.to_string())
+        };
+        for arguments in [&[][..], &["--all", "--topic", "a"]] {
+            let told = parse(arguments).unwrap_err();
+            let usage = told.lines().find(|line| line.starts_with("Usage: ")).unwrap();
+            assert!(usage.contains("<--topic <FILTER>|--all>"), "{told}");
+        }
+        assert_eq!((parse(&["--all"]), parse(&["--topic", "a/#"])), (Ok(()), Ok(())));
+    }
+
+    /// Readings are their owner's alone, as in the queue; and nobody has a file written through a link of theirs.
+    #[test]
+    fn an_export_is_its_owners_alone_and_follows_no_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, other) = (dir.path().join("f"), dir.path().join("other"));
+        fs::write(&path, "of an earlier export").unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        for _ in 0..2 {
+            create(&path).unwrap().write_all(b"x").unwrap();
+            let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+            assert_eq!((mode, fs::read(&path).unwrap()), (0o600, b"x".to_vec()));
+            fs::remove_file(&path).unwrap();
+        }
+        fs::write(&other, "precious").unwrap();
+        symlink(&other, &path).unwrap();
+        create(&path).unwrap_err();
+        create(dir.path()).unwrap_err();
+        assert_eq!(fs::read(&other).unwrap(), b"precious");
+        assert!(fs::symlink_metadata(&path).unwrap().is_symlink(), "it is not ours to remove");
+    }
 }

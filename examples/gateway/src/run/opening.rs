@@ -235,6 +235,21 @@ mod tests {
         assert_eq!(lines(7_200..7_500, |s| format!("{s} bytes are free")), 5);
     }
 
+    #[test]
+    fn a_state_directory_that_is_made_is_its_owners_alone_and_one_that_is_there_stays_as_it_is() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let dir = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let (made, there) = (dir.path().join("above/state"), dir.path().join("there"));
+        assert!(make(&made).unwrap());
+        assert_eq!((mode(&made), mode(made.parent().unwrap())), (0o700, 0o700));
+        std::fs::create_dir(&there).unwrap();
+        std::fs::set_permissions(&there, std::fs::Permissions::from_mode(0o750)).unwrap();
+        assert!(make(&there).unwrap());
+        assert_eq!(mode(&there), 0o750);
+    }
+
     /// Somebody who looks into the queue, or a queue of ours that is slow to close, ends no control loop.
     #[tokio::test(flavor = "current_thread")]
     async fn a_directory_that_is_in_use_ends_the_first_attempt_and_no_later_one() {
