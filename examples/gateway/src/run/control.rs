@@ -18,6 +18,7 @@ use edge_bridge::ingest::{Inbound, Now};
 use edge_bridge::net::intake::Intake;
 use edge_bridge::net::server::LocalPublisher;
 use edge_filter::control::Controller;
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::config::Control as Config;
@@ -27,8 +28,10 @@ use super::ingest::GatewayIngest;
 use super::once_a_minute::OnceAMinute;
 use super::to_hub::{ToHub, say};
 
-/// For the last scan, and for the messages that say that the outputs are safe.
-const STOP_WITHIN: Duration = Duration::from_secs(1);
+/// For the last scan and what is kept of it.
+const STOP_WITHIN: Duration = Duration::from_millis(800);
+/// For the messages that say that the outputs are safe.
+const SAY_WITHIN: Duration = Duration::from_millis(200);
 
 /// Running loops.
 #[derive(Debug)]
@@ -43,7 +46,8 @@ pub(crate) struct Control {
     filters: GatewayIngest,
     /// Until they are published.
     messages: Option<LoopMessages>,
-    publishing: Option<JoinHandle<()>>,
+    /// The task, and what tells it that the loops hang: then it says by itself that their outputs are safe.
+    publishing: Option<(JoinHandle<()>, oneshot::Sender<()>)>,
 }
 
 /// Counters of the loops; for any thread.
@@ -130,7 +134,9 @@ impl Control {
     ) {
         let unqueued = self.figures.unqueued.clone();
         let to_hub = ToHub { ingest, intake, clock, unqueued };
-        self.publishing = self.messages.take().map(|messages| tokio::spawn(publish(messages, local, to_hub)));
+        let (hang, hung) = oneshot::channel();
+        let task = self.messages.take().map(|messages| tokio::spawn(publish(messages, local, to_hub, hung)));
+        self.publishing = task.zip(Some(hang));
     }
 
     pub(crate) fn figures(&self) -> Figures {
@@ -140,29 +146,34 @@ impl Control {
     /// Ends the loops, outputs in their safe states, and says so to local subscribers.
     pub(crate) async fn stop(self) {
         let Self { runner, keeper, publishing, .. } = self;
-        let stopped = async {
-            // It joins threads, which takes a scan, and then a write.
-            let _ = tokio::task::spawn_blocking(move || drop((runner, keeper))).await;
-            if let Some(task) = publishing {
-                let _ = task.await;
+        // It joins threads, which takes a scan, and then a write.
+        let ends = tokio::task::spawn_blocking(move || drop((runner, keeper)));
+        let has_ended = tokio::time::timeout(STOP_WITHIN, ends).await.is_ok();
+        if !has_ended {
+            tracing::warn!("a control thread does not end: its outputs are published as safe all the same");
+        }
+        if let Some((task, hang)) = publishing {
+            if !has_ended {
+                // One that has said so already does not listen.
+                let _ = hang.send(());
             }
-        };
-        if tokio::time::timeout(STOP_WITHIN, stopped).await.is_err() {
-            tracing::warn!("a control thread does not end: its outputs may not have been published as safe");
+            let _ = tokio::time::timeout(SAY_WITHIN, task).await;
         }
     }
 }
 
 impl Figures {
+    /// Messages for the hub that found no room in the queue.
+    pub(crate) fn unqueued(&self) -> u64 {
+        self.unqueued.load(Ordering::Relaxed)
+    }
+
     /// For `/metrics`.
     pub(crate) fn render(&self) -> String {
         let mut page = control_loop::prometheus(&self.loops);
         let name = "edge_control_unqueued_total";
         let help = "What the loops said that found no room in the queue for the hub.";
-        page.push_str(&format!(
-            "# HELP {name} {help}\n# TYPE {name} counter\n{name} {}\n",
-            self.unqueued.load(Ordering::Relaxed)
-        ));
+        page.push_str(&format!("# HELP {name} {help}\n# TYPE {name} counter\n{name} {}\n", self.unqueued()));
         page
     }
 }
@@ -197,10 +208,24 @@ fn keep(
     Ok((controller, keeper, mailbox))
 }
 
-/// Until the loops end. Local subscribers first.
-async fn publish(mut messages: LoopMessages, local: LocalPublisher, mut to_hub: ToHub) {
-    while let Some(all) = messages.next().await {
-        say(&all, &local, &mut to_hub).await;
+/// Until the loops end, or hang at the stop. Local subscribers first.
+async fn publish(
+    mut messages: LoopMessages,
+    local: LocalPublisher,
+    mut to_hub: ToHub,
+    hung: oneshot::Receiver<()>,
+) {
+    let loops = async {
+        while let Some(all) = messages.next().await {
+            say(&all, &local, &mut to_hub).await;
+        }
+    };
+    let are_hung = tokio::select! {
+        () = loops => false,
+        asked = hung => asked.is_ok(),
+    };
+    if are_hung && let Some(last) = messages.end() {
+        say(&last, &local, &mut to_hub).await;
     }
 }
 

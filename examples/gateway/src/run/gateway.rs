@@ -23,7 +23,7 @@ use crate::config::Config;
 
 use super::alarms::Alarms;
 use super::compact::{Compact, KeptTables, Shown};
-use super::control::Control;
+use super::control::{Control, Figures};
 use super::error::RunError;
 use super::front::Front;
 use super::ingest::GatewayIngest;
@@ -239,7 +239,9 @@ impl Local {
         }
         self.front.stop(LOCAL_WITHIN).await;
         self.pages.into_iter().chain(self.alarms.into_iter().flatten()).for_each(|task| task.abort());
-        tracing::info!("stopped without a queue");
+        // Among them that the outputs are safe.
+        let unqueued = self.no_queue.control.as_ref().map_or(0, Figures::unqueued);
+        tracing::info!(unqueued, "stopped without a queue");
     }
 }
 
