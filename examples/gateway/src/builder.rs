@@ -85,16 +85,18 @@ impl Builder {
     }
 
     /// Filters the readings of the route with this `match` by a pipeline of the program's own, in which each stage may be one of its own
-    /// ([`Rule::reducer`](edge_filter::Rule::reducer)). It holds the state over a clean stop; what a stage holds is acknowledged at once.
+    /// ([`Rule::reducer`](edge_filter::Rule::reducer)). It holds the state over a clean stop; what a stage holds is acknowledged at once. A reading
+    /// at which a stage panics passes unfiltered.
     pub fn filter(mut self, filter_topic: &str, pipeline: Pipeline) -> Self {
         self.parts.filters.push((filter_topic.to_owned(), pipeline));
         self
     }
 
     /// Asks `ingest` about each message before the routes are asked: it may store rows of its own, absorb or refuse the message, or leave it to the routes
-    /// (`None`). It is called on the gateway's task, and should take microseconds.
+    /// (`None`). It is called on the listener's task, and should take microseconds: all local clients wait for it. A message at which it panics goes to
+    /// `dead-letter/TOPIC` as it came.
     pub fn ingest(mut self, ingest: impl FnMut(Now, &Inbound) -> Option<Answer> + Send + 'static) -> Self {
-        self.parts.ingest = Some(OwnIngest(Box::new(ingest)));
+        self.parts.ingest = Some(OwnIngest::new(Box::new(ingest)));
         self
     }
 

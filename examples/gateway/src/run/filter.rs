@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::window;
 
+use super::own_part::OwnPart;
 use super::reading_row::ReadingRow;
 use super::readings::{Taken, keep, keep_record};
 use super::silence::{Changed, Silence};
@@ -28,6 +29,8 @@ const SENSORS_SPARE: usize = 1_000;
 #[derive(Debug)]
 pub(super) struct Filter {
     pipeline: Pipeline,
+    /// `None`: the stages are those of the rules.
+    own: Option<OwnPart>,
     /// Last unit by sensor number: what the filter emits by itself has one too.
     units: HashMap<u32, Box<str>>,
     /// `None`: what a stage holds is acknowledged as what it suppresses.
@@ -79,6 +82,7 @@ impl Filter {
         let time_drops = TimeDrops::default();
         Self {
             pipeline,
+            own: None,
             units: HashMap::new(),
             withheld,
             flushes_at_once: false,
@@ -87,6 +91,11 @@ impl Filter {
             copies: HashMap::new(),
             alarm_changes: None,
         }
+    }
+
+    /// The stages are a program's own: they are called behind a bulkhead.
+    pub(super) fn with_own_stages(self, part: OwnPart) -> Self {
+        Self { own: Some(part), ..self }
     }
 
     pub(super) fn take_in(&mut self, now: Now, record: Record<'_>, may_be_copy: bool, taken: &mut Taken) {
@@ -101,7 +110,14 @@ impl Filter {
         let reading = Reading { sensor, time: record.time, value, quality: Quality(record.quality) };
         let was_watched = self.pipeline.is_watched(sensor);
         let mut before = Vec::new();
-        let outcome = self.pipeline.process(reading, now.wall_ms, &mut |emit| before.push(Made::of(&emit)));
+        let outcome = behind(self.own.as_ref(), || {
+            self.pipeline.process(reading, now.wall_ms, &mut |emit| before.push(Made::of(&emit)))
+        });
+        let Some(outcome) = outcome else {
+            let (time, quality) = (record.time, record.quality);
+            keep_record(record, time, quality, &mut taken.kept);
+            return;
+        };
         let (own, is_held) = match outcome {
             Outcome::Emit(emit) => (Some((emit.time, emit.quality.0, emit.reason)), false),
             Outcome::Held => (None, true),
@@ -142,7 +158,9 @@ impl Filter {
     /// `is_asked_for`: somebody stands still until receipts come.
     pub(super) fn tick(&mut self, now: Now, is_asked_for: bool, taken: &mut Taken) {
         let mut made = Vec::new();
-        self.pipeline.tick(now.wall_ms, &mut |emit| made.push(Made::of(&emit)));
+        let _ = behind(self.own.as_ref(), || {
+            self.pipeline.tick(now.wall_ms, &mut |emit| made.push(Made::of(&emit)));
+        });
         made.into_iter().for_each(|made| self.keep_made(made, taken));
         if std::mem::take(&mut self.flushes_at_once) {
             self.flush(taken);
@@ -165,7 +183,7 @@ impl Filter {
     /// Emits what the stages hold.
     pub(super) fn flush(&mut self, taken: &mut Taken) {
         let mut made = Vec::new();
-        self.pipeline.flush(&mut |emit| made.push(Made::of(&emit)));
+        let _ = behind(self.own.as_ref(), || self.pipeline.flush(&mut |emit| made.push(Made::of(&emit))));
         made.into_iter().for_each(|made| self.keep_made(made, taken));
     }
 
@@ -205,20 +223,24 @@ impl Filter {
         self.pipeline.stats()
     }
 
-    pub(super) fn snapshot(&self) -> FilterSnapshot {
+    /// Returns the state of the stages; `None` if one that is a program's own has panicked.
+    pub(super) fn snapshot(&self) -> Option<FilterSnapshot> {
+        let sensors = behind(self.own.as_ref(), || self.pipeline.snapshot())?;
         let named = self
             .units
             .iter()
             .filter_map(|(sensor, unit)| Some((self.pipeline.name(*sensor)?.into(), unit.clone())));
         let copies =
             self.copies.iter().filter_map(|(sensor, n)| Some((self.pipeline.name(*sensor)?.into(), *n)));
-        FilterSnapshot { sensors: self.pipeline.snapshot(), units: named.collect(), copies: copies.collect() }
+        Some(FilterSnapshot { sensors, units: named.collect(), copies: copies.collect() })
     }
 
     /// A wall clock that is behind a sensor's last reading may have been set back meanwhile: its next one starts it again.
     pub(super) fn restore(&mut self, now: Now, snapshot: FilterSnapshot) -> Result<(), RestoreError> {
         self.flushes_at_once = self.withheld.is_some();
-        let damaged = self.pipeline.restore(snapshot.sensors)?;
+        let restored = behind(self.own.as_ref(), || self.pipeline.restore(snapshot.sensors));
+        // Where a stage of a program's own has panicked, its sensors start cold.
+        let damaged = restored.transpose()?.unwrap_or_default();
         if let Some(first) = damaged.first() {
             tracing::warn!(sensors = damaged.len(), %first, "states that cannot be are left out: their sensors start cold");
         }
@@ -348,6 +370,14 @@ impl Filter {
             self.copies.remove(&sensor);
         }
         true
+    }
+}
+
+/// Calls the stages; `None`: they are a program's own, and one has panicked.
+fn behind<T>(own: Option<&OwnPart>, call: impl FnOnce() -> T) -> Option<T> {
+    match own {
+        Some(part) => part.call(call),
+        None => Some(call()),
     }
 }
 

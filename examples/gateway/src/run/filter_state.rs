@@ -52,7 +52,9 @@ impl FilterState {
         }
         let mut taken = Taken::default();
         filter.flush(&mut taken);
-        self.snapshot = filter.snapshot();
+        if let Some(snapshot) = filter.snapshot() {
+            self.snapshot = snapshot;
+        }
         taken.kept.into_iter().filter_map(|kept| destination.row(kept)).collect()
     }
 }

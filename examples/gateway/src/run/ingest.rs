@@ -277,8 +277,7 @@ impl Ingest for GatewayIngest {
 impl Inner {
     /// Answer of the program's own ingest; `None` leaves the message to the routes.
     fn own_answer(&mut self, now: Now, message: &Inbound) -> Option<Answer> {
-        let OwnIngest(own) = self.own.as_mut()?;
-        let mut answer = own(now, message)?;
+        let mut answer = self.own.as_mut()?.decide(now, message)?;
         let may_be_copy = message.dup || self.restarted.may_repeat(now, &message.client);
         match &mut answer {
             Answer::Store(rows) | Answer::Withhold(rows) => {

@@ -7,7 +7,7 @@
 //! Pure: [`alarm_desk`], [`arrival`], [`time_drops`], [`ingest`], [`route`], [`readings`], [`filter`], [`filter_state`], [`silence`], [`kept_row`], [`withhold`], [`reading_row`], [`pack`], [`batch`], [`compact`],
 //! [`parts`], [`metrics`], [`refused`], [`status`], [`state_log`], [`restarted`], [`read_back`], [`by_hand_text`]. Shells: [`broker`], [`control`], [`alarms`], [`alarm_file`], [`to_hub`],
 //! [`by_hand`], [`http`], [`monitor`], [`client_log`], [`clean_stop`], [`sealed`], [`watched`], [`first_rows`], [`restarts`], [`tables`], [`table_files`], [`opening`],
-//! [`take_over`], [`no_queue`], [`front`], [`signals`], and [`gateway`], which starts and stops them.
+//! [`take_over`], [`no_queue`], [`front`], [`own_part`], [`signals`], and [`gateway`], which starts and stops them.
 
 mod alarm_desk;
 mod alarm_file;
@@ -41,6 +41,7 @@ mod no_queue;
 mod once_a_minute;
 mod once_an_hour;
 mod opening;
+mod own_part;
 mod pack;
 pub(crate) mod parts;
 mod read_back;

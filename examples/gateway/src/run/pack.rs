@@ -16,6 +16,7 @@ use crate::config::{Format, Route};
 
 use super::compact::Compact;
 use super::formats::{row_format, shape};
+use super::own_part::OwnPart;
 use super::parts::Packer;
 
 /// The gateway's pack.
@@ -30,7 +31,14 @@ pub(crate) struct RouteEncoder {
     routes: Vec<RouteLimits>,
     compact: Compact,
     /// Packers of the program's own, by the topic of their batches.
-    packers: Vec<(Utf8, Box<dyn Packer>)>,
+    packers: Vec<(Utf8, OwnPacker)>,
+}
+
+/// Packer of the program's own.
+#[derive(Debug)]
+struct OwnPacker {
+    packer: Box<dyn Packer>,
+    part: OwnPart,
 }
 
 /// Limits by which batches of one topic are cut.
@@ -73,7 +81,8 @@ impl RouteEncoder {
             let Some(topic) = topic else {
                 return Err(format!("no route with batches has match = \"{filter_topic}\", to be packed"));
             };
-            self.packers.push((topic, packer));
+            let part = OwnPart::new(format!("packer of \"{filter_topic}\""), "its readings go as JSON");
+            self.packers.push((topic, OwnPacker { packer, part }));
         }
         Ok(self)
     }
@@ -89,7 +98,7 @@ impl Encode for RouteEncoder {
 
     fn encode(&mut self, now: Now, batch: &RowBatch, bytes_max: usize) -> Vec<Packing> {
         match self.packers.iter_mut().find(|(topic, _)| *topic == batch.topic) {
-            Some((_, packer)) => messages::of_own(batch, now, bytes_max, packer.as_mut()),
+            Some((_, packer)) => messages::of_own(batch, now, bytes_max, packer),
             None => messages::of_batch(batch, now, bytes_max, &mut self.compact),
         }
     }

@@ -5,11 +5,13 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use edge_bridge::ingest::{Answer, Inbound, Now};
+use edge_bridge::wire::ReasonCode;
 use edge_codec::BatchId;
 use edge_filter::Pipeline;
 use tokio::sync::oneshot;
 
 use super::no_queue::Surface;
+use super::own_part::OwnPart;
 use super::reading_row::ReadingRow;
 
 /// All of them; none by default.
@@ -41,7 +43,26 @@ impl fmt::Debug for Started {
 type Decide = dyn FnMut(Now, &Inbound) -> Option<Answer> + Send;
 
 /// An ingest that is asked before the routes.
-pub(crate) struct OwnIngest(pub(crate) Box<Decide>);
+pub(crate) struct OwnIngest {
+    decide: Box<Decide>,
+    part: OwnPart,
+}
+
+impl OwnIngest {
+    pub(crate) fn new(decide: Box<Decide>) -> Self {
+        Self {
+            decide,
+            part: OwnPart::new("ingest".to_owned(), "the message goes to dead-letter/TOPIC as it came"),
+        }
+    }
+
+    /// Decides about a message. After a panic it goes upstream as it came, since nobody knows what would have become of it.
+    pub(crate) fn decide(&mut self, now: Now, message: &Inbound) -> Option<Answer> {
+        let Self { decide, part } = self;
+        let refused = Answer::Refuse(ReasonCode::IMPLEMENTATION_SPECIFIC_ERROR);
+        part.call(|| decide(now, message)).unwrap_or(Some(refused))
+    }
+}
 
 /// Packers by the `match` of their route.
 pub(crate) type Packers = Vec<(String, Box<dyn Packer>)>;
@@ -54,7 +75,8 @@ impl fmt::Debug for OwnIngest {
 
 /// Encoder of a route's batches, in the place of its format.
 ///
-/// A batch that was not acknowledged is packed again, and need not hold the same readings: nothing may depend on earlier calls.
+/// A batch that was not acknowledged is packed again, and need not hold the same readings: nothing may depend on earlier calls. Readings at which it
+/// panics go as JSON; while it works nothing goes to the hub, and no sensor waits for it.
 pub trait Packer: fmt::Debug + Send {
     /// Returns the MQTT 5 content type of the payloads.
     fn content_type(&self) -> &'static str;

@@ -9,6 +9,7 @@ use edge_codec::{DecodeError, Limits, Value};
 use edge_filter::{Pipeline, Quality, RestoreError, Stats};
 
 use super::filter::{Filter, FilterSnapshot};
+use super::own_part::OwnPart;
 use super::reading_row::ReadingRow;
 use super::silence::Changed;
 use super::withhold::{Extent, Link};
@@ -67,8 +68,8 @@ impl Readings {
     }
 
     /// Puts a filter in the place of the present one. What its stages hold is acknowledged at once.
-    pub(crate) fn set_filter(&mut self, pipeline: Pipeline) {
-        self.filter = Some(Filter::new(pipeline, None));
+    pub(crate) fn set_filter(&mut self, pipeline: Pipeline, part: OwnPart) {
+        self.filter = Some(Filter::new(pipeline, None).with_own_stages(part));
     }
 
     /// Returns what is kept of a message. A payload that cannot be decoded moves no state. `may_be_copy`: the message may
@@ -137,7 +138,7 @@ impl Readings {
     }
 
     pub(crate) fn snapshot(&self) -> Option<FilterSnapshot> {
-        self.filter.as_ref().map(Filter::snapshot)
+        self.filter.as_ref().and_then(Filter::snapshot)
     }
 
     pub(crate) fn restore(&mut self, now: Now, snapshot: FilterSnapshot) -> Result<(), RestoreError> {

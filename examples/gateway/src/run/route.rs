@@ -12,6 +12,7 @@ use crate::config::{Format, Route};
 use super::filter::Filter;
 use super::filter_state::{FilterState, Origin};
 use super::formats::row_format;
+use super::own_part::OwnPart;
 use super::readings::{Kept, Readings, Taken};
 use super::withhold::Link;
 
@@ -76,7 +77,9 @@ impl RouteState {
     /// Puts a filter in the place of the one of the rules. Returns whether the route has readings to be filtered.
     pub(crate) fn set_filter(&mut self, pipeline: Pipeline) -> bool {
         self.rules = None;
-        self.readings.as_mut().map(|readings| readings.set_filter(pipeline)).is_some()
+        let name = format!("filter of \"{}\"", self.filter_topic);
+        let part = OwnPart::new(name, "the reading passes unfiltered");
+        self.readings.as_mut().map(|readings| readings.set_filter(pipeline, part)).is_some()
     }
 
     pub(crate) fn tick(&mut self, now: Now, is_asked_for: bool) -> (Vec<Row>, Link) {

@@ -59,7 +59,7 @@ fn copies_of_forgotten_sensors_are_forgotten() {
 fn sensors_without_room_are_not_restored() {
     let rules = "[defaults]\nmax_keys = 1\n[[rule]]\nmatch = \"#\"\nstages = [ { swinging_door = { deviation = 0.5 } } ]";
     let mut filter = filter(rules);
-    let mut snapshot = filter.snapshot();
+    let mut snapshot = filter.snapshot().unwrap();
     snapshot.copies = vec![("a".into(), 1), ("b".into(), 1)];
     filter.restore(at(0), snapshot).unwrap();
     assert_eq!(

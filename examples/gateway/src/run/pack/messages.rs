@@ -9,9 +9,10 @@ use edge_codec::{BatchId, Limits};
 use super::super::batch::{Head, Piece, encode};
 use super::super::compact::Compact;
 use super::super::formats::{BatchFormat, Shape, shape};
-use super::super::parts::{PackedBatch, Packer};
+use super::super::parts::PackedBatch;
 use super::super::read_back;
 use super::super::reading_row::ReadingRow;
+use super::OwnPacker;
 
 /// Readings that go in batches of their own, with their rows. Numbers rise.
 #[derive(Default)]
@@ -56,10 +57,10 @@ pub(super) fn of_batch(batch: &RowBatch, now: Now, max_bytes: usize, compact: &m
 }
 
 /// Makes the messages of a batch with a packer of the program's own, each at most `max_bytes`.
-pub(super) fn of_own(batch: &RowBatch, now: Now, max_bytes: usize, packer: &mut dyn Packer) -> Vec<Packing> {
+pub(super) fn of_own(batch: &RowBatch, now: Now, max_bytes: usize, own: &mut OwnPacker) -> Vec<Packing> {
     let mut out = Vec::new();
     let all = readable(batch, now, &mut out);
-    pack(batch, &all.rows, &all.leases, max_bytes, packer, &mut out);
+    pack(batch, &all.rows, &all.leases, max_bytes, own, &mut out);
     out
 }
 
@@ -69,24 +70,33 @@ fn pack(
     rows: &[(u64, ReadingRow<'_>)],
     leases: &[&Leased],
     max_bytes: usize,
-    packer: &mut dyn Packer,
+    own: &mut OwnPacker,
     out: &mut Vec<Packing>,
 ) {
     if rows.is_empty() {
         return;
     }
-    let Head { id, possible_duplicate } = head_of(batch, rows);
-    let payload = packer.pack(&PackedBatch { id, possible_duplicate, readings: rows });
+    let head = head_of(batch, rows);
+    let Head { id, possible_duplicate } = head;
+    let OwnPacker { packer, part } = own;
+    let packed = part.call(|| {
+        let payload = packer.pack(&PackedBatch { id, possible_duplicate, readings: rows });
+        (payload, packer.content_type())
+    });
+    let Some((payload, content_type)) = packed else {
+        out.extend(as_json(&batch.topic, head, rows, leases, max_bytes));
+        return;
+    };
     let leased = || leases.iter().copied();
     if payload.len() <= max_bytes {
-        let message = Packed::batch(&batch.topic, packer.content_type(), payload, leased());
+        let message = Packed::batch(&batch.topic, content_type, payload, leased());
         out.push(Packing::Message(message));
     } else if rows.len() == 1 {
         out.push(Packing::unsendable(leased(), ReasonCode::PACKET_TOO_LARGE));
     } else {
         let (mut rows, mut leases, half) = (rows, leases, rows.len() / 2);
-        pack(batch, split(&mut rows, half), split(&mut leases, half), max_bytes, packer, out);
-        pack(batch, rows, leases, max_bytes, packer, out);
+        pack(batch, split(&mut rows, half), split(&mut leases, half), max_bytes, own, out);
+        pack(batch, rows, leases, max_bytes, own, out);
     }
 }
 

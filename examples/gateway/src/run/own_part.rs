@@ -1,0 +1,55 @@
+//! Bulkhead around a part that a program brought: a panic in it costs the call in which it came, and a slow call is said.
+
+#![allow(clippy::disallowed_methods, reason = "times the calls of foreign code")]
+
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+/// Time after which a call counts as slow: all that runs on the same task waits for it.
+const SLOW: Duration = Duration::from_millis(100);
+/// Time for which a line about one part is not repeated.
+const AGAIN: Duration = Duration::from_secs(60);
+
+/// Part of the program's own.
+#[derive(Debug)]
+pub(crate) struct OwnPart {
+    /// Role and place, such as `filter of "plant/#"`.
+    name: String,
+    /// Said after a panic: what becomes of the data.
+    instead: &'static str,
+    said_panic: Cell<Option<Instant>>,
+    said_slow: Cell<Option<Instant>>,
+}
+
+impl OwnPart {
+    pub(crate) fn new(name: String, instead: &'static str) -> Self {
+        Self { name, instead, said_panic: Cell::default(), said_slow: Cell::default() }
+    }
+
+    /// Calls the part. `None`: it panicked, and is called again the next time as if it had not.
+    pub(crate) fn call<T>(&self, call: impl FnOnce() -> T) -> Option<T> {
+        let start = Instant::now();
+        let result = catch_unwind(AssertUnwindSafe(call)).ok();
+        let now = Instant::now();
+        let (part, instead, took) = (&self.name, self.instead, now.duration_since(start));
+        if result.is_none() {
+            // Telling of a panic may take long by itself.
+            if is_due(&self.said_panic, now) {
+                tracing::error!(part, instead, "a part that the program brought has panicked");
+            }
+        } else if took >= SLOW && is_due(&self.said_slow, now) {
+            let ms = took.as_millis();
+            tracing::warn!(part, ms, "a part that the program brought is slow: what goes through it waits");
+        }
+        result
+    }
+}
+
+fn is_due(said: &Cell<Option<Instant>>, now: Instant) -> bool {
+    let is_due = said.get().is_none_or(|at| now >= at + AGAIN);
+    if is_due {
+        said.set(Some(now));
+    }
+    is_due
+}
