@@ -70,6 +70,10 @@ struct Shared {
     full_lanes: AtomicU8,
     /// Bytes that wait for the task.
     bytes: AtomicUsize,
+    /// Rows of them.
+    on_the_way: AtomicU64,
+    /// Rows that the task has and their lane has no room for.
+    without_room: AtomicU64,
     /// Messages on their way, up to their receipts.
     unsettled: AtomicUsize,
     /// Told when there may be room again.
@@ -167,6 +171,16 @@ impl Intake {
         self.shared.never_stored.load(Ordering::Relaxed)
     }
 
+    /// Returns the number of rows that have not come to the task yet.
+    pub fn on_the_way(&self) -> u64 {
+        self.shared.on_the_way.load(Ordering::Relaxed)
+    }
+
+    /// Returns the number of rows that wait in memory because their lane has no room: they came before it was known to be full.
+    pub fn without_room(&self) -> u64 {
+        self.shared.without_room.load(Ordering::Relaxed)
+    }
+
     /// Waits for room for one message, whatever its lane. `None` when the queue is closed.
     pub async fn reserve(&self) -> Option<Permit<'_>> {
         let permit = self.messages.reserve().await.ok()?;
@@ -226,6 +240,7 @@ impl Permit<'_> {
 
     pub(super) fn put_boxed(self, rows: Vec<Row>, safe: Safe) {
         self.shared.bytes.fetch_add(bytes(&rows), Ordering::Relaxed);
+        self.shared.on_the_way.fetch_add(rows.len() as u64, Ordering::Relaxed);
         self.shared.unsettled.fetch_add(1, Ordering::Relaxed);
         self.permit.send(Message { rows, safe });
     }

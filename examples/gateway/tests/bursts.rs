@@ -69,10 +69,17 @@ fn what_a_full_queue_does_not_take_at_qos_0_is_counted_and_told() {
     burst(listen, "filler", 3_000);
     burst(listen, "filler", 500);
     burst(listen, "other", 500);
-    // What waits for the queue's task is neither queued nor dropped.
-    wait_until("most of it is counted", 30, || {
-        gateway.metric(NO_ROOM).is_some_and(|dropped| dropped > 2_000.0)
-    });
+    let waiting = |reason: &str| gateway.metric(&format!("edge_waiting_messages{{reason=\"{reason}\"}}"));
+    let all = || {
+        [
+            gateway.metric("edge_queue_messages"),
+            gateway.metric(NO_ROOM),
+            waiting("no_room"),
+            waiting("on_the_way"),
+        ]
+    };
+    wait_until("each of them is counted", 30, || all().into_iter().flatten().sum::<f64>() == 4_000.0);
+    assert!(gateway.metric(NO_ROOM).unwrap() > 2_000.0, "{:?}", all());
     assert_eq!(gateway.metric("edge_verdict{verdict=\"losing\"}"), Some(1.0));
     let log = gateway.log();
     for client in ["filler", "other"] {

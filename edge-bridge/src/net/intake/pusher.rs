@@ -72,6 +72,7 @@ impl Pusher {
                 next = messages.recv(), if takes => match next {
                     Some(message) => {
                         self.shared.bytes.fetch_sub(bytes(&message.rows), Ordering::Relaxed);
+                        self.shared.on_the_way.fetch_sub(message.rows.len() as u64, Ordering::Relaxed);
                         if messages.len() == MESSAGES_MAX / 4 {
                             self.shared.tell_of_room();
                         }
@@ -152,6 +153,7 @@ impl Pusher {
         }
         self.waiting_bytes += row.payload.len();
         self.waiting.get_mut(at)?.push_back(Waiting { row, receipt });
+        self.shared.without_room.fetch_add(1, Ordering::Relaxed);
         self.shared.full_lanes.fetch_or(bit_of(at), Ordering::Relaxed);
         Some(receives)
     }
@@ -165,6 +167,7 @@ impl Pusher {
                 let (row, ends) = match self.push(row).await {
                     Ok(pushed) => {
                         self.waiting_bytes = self.waiting_bytes.saturating_sub(bytes);
+                        self.shared.without_room.fetch_sub(1, Ordering::Relaxed);
                         // Nobody waits for it after the end.
                         let _ = receipt.send(pushed);
                         continue;

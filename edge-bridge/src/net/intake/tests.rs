@@ -80,6 +80,25 @@ async fn rows_that_wait_for_their_lane_do_not_hold_up_another_lane() {
     soon(after.notified()).await;
 }
 
+/// Each row is on its way, without room, or in the queue.
+#[tokio::test]
+async fn rows_that_wait_are_counted_by_reason() {
+    let (queue, mut hub, intake) = rig().await;
+    let waits = || (intake.on_the_way(), intake.without_room());
+    let _safe = put(&intake, rows(TELEMETRY, 0..6)).await;
+    let _safe = put(&intake, rows(TELEMETRY, 6..8)).await;
+    assert_eq!(waits(), (8, 0));
+    soon(async {
+        while waits() != (0, 4) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert_eq!(queue.stats().await.unwrap().messages, 4);
+    assert_eq!(taken(&mut hub, 8).await, [0, 1, 2, 3, 4, 5, 6, 7]);
+    assert_eq!(waits(), (0, 0));
+}
+
 #[tokio::test]
 async fn what_waits_for_room_when_the_queue_is_closed_is_left_in_order() {
     let (queue, _hub, intake) = rig().await;

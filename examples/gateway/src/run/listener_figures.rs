@@ -2,7 +2,7 @@
 
 use edge_bridge::listener::Stats;
 
-use super::metrics::Page;
+use super::page::Page;
 
 /// Messages that the listener gave up because the queue had no room.
 pub(super) fn without_room(stats: &Stats) -> u64 {

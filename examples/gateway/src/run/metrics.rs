@@ -1,14 +1,14 @@
 //! The numbers as Prometheus text, format 0.0.4. Pure. Every label value is there from the start, so that an alert can
 //! tell "none" from "not known".
 
-use std::fmt::Write;
-
 use edge_bridge::bridge::LinkState;
 use edge_queue::{Ledger, Reason};
 
 use super::ingest::Counts;
+use super::intake_figures::IntakeFigures;
 use super::listener_figures;
 use super::no_queue;
+use super::page::{Page, label};
 use super::refused::Refused;
 use super::restarts::Restarts;
 use super::status::Verdict;
@@ -41,10 +41,8 @@ pub(crate) struct Sample {
     pub(crate) parked_ledgers: Option<Vec<Ledger>>,
     /// Messages given up, those since the last commit included.
     pub(crate) given_up: u64,
-    /// Messages larger than any row, which are not accepted; since the start.
-    pub(crate) too_large: u64,
-    /// Answers to commands for the hub that found no room; since the start.
-    pub(crate) answers_without_room: u64,
+    /// What waits for the queue, or was never accepted.
+    pub(crate) intake: IntakeFigures,
     pub(crate) queue_messages: u64,
     pub(crate) queue_bytes: u64,
     pub(crate) oldest_age_ms: u64,
@@ -78,7 +76,8 @@ impl Sample {
 
     /// Messages at QoS 0 that came while the queue had no room, and answers to commands.
     fn no_room(&self) -> u64 {
-        self.listener.as_ref().map_or(0, |listener| listener.qos0_without_room) + self.answers_without_room
+        self.listener.as_ref().map_or(0, |listener| listener.qos0_without_room)
+            + self.intake.answers_without_room
     }
 
     /// `None`: a part of them is not known, and a smaller total would look like a reset.
@@ -106,7 +105,7 @@ impl Sample {
             };
             page.labelled("edge_dropped_total", "reason", REASONS.into_iter().map(by));
         }
-        let since_start = [("too_large", self.too_large), ("no_room", self.no_room())];
+        let since_start = [("too_large", self.intake.too_large), ("no_room", self.no_room())];
         page.labelled("edge_dropped_total", "reason", since_start);
     }
 
@@ -119,6 +118,7 @@ impl Sample {
         page.counter("edge_moved_total", "Messages that were parked, over restarts.", self.moved());
         page.gauge("edge_queue_messages", "Messages that wait for the hub.", self.queue_messages);
         page.gauge("edge_queue_bytes", "Bytes of them, as the limits count.", self.queue_bytes);
+        self.intake.render_waiting(self.listener.as_ref(), &mut page);
         page.age("edge_oldest_age_seconds", "Age of the oldest message that waits.", self.oldest_age_ms);
         page.gauge(
             "edge_withheld_messages",
@@ -143,11 +143,10 @@ impl Sample {
         verdicts(&mut page, self.verdict);
         let help = "1 while the wall clock is known to be right, or trusted by configuration.";
         page.gauge("edge_clock_synced", help, self.clock_synced.into());
-        let written = self.store_bytes_written;
         page.counter(
             "edge_store_bytes_written_total",
             "Bytes written to the store, and of session tables to their files, since the start.",
-            written,
+            self.store_bytes_written,
         );
         page.head("edge_wan_bytes_total", "counter", "Bytes to and from the hub since the start, by cause.");
         page.labelled("edge_wan_bytes_total", "cause", self.wan_bytes);
@@ -201,77 +200,6 @@ pub(crate) fn given_up(ledgers: &[Ledger]) -> u64 {
     REASONS.into_iter().filter(|(_, reason)| *reason != Reason::Discarded).map(by).sum()
 }
 
-/// Characters of a label's value at most.
-const LABEL_CHARS_MAX: usize = 200;
-
-/// Text that comes from outside in part, as the value of a label: format 0.0.4 knows three escapes, and everything else that is not printable is
-/// left out.
-pub(super) fn label(text: &str) -> String {
-    let mut value = String::new();
-    for c in text.chars().take(LABEL_CHARS_MAX) {
-        match c {
-            '\\' => value.push_str("\\\\"),
-            '"' => value.push_str("\\\""),
-            ' '..='~' => value.push(c),
-            c if c.is_alphanumeric() => value.push(c),
-            _ => value.push('?'),
-        }
-    }
-    if text.chars().nth(LABEL_CHARS_MAX).is_some() {
-        value.push_str("...");
-    }
-    value
-}
-
-#[derive(Default)]
-pub(super) struct Page(String);
-
-impl Page {
-    pub(super) fn into_text(self) -> String {
-        self.0
-    }
-
-    pub(super) fn counter(&mut self, name: &str, help: &str, value: u64) {
-        self.head(name, "counter", help);
-        self.line(format_args!("{name} {value}"));
-    }
-
-    pub(super) fn gauge(&mut self, name: &str, help: &str, value: u64) {
-        self.head(name, "gauge", help);
-        self.line(format_args!("{name} {value}"));
-    }
-
-    /// Milliseconds below 2^53 are exact.
-    fn age(&mut self, name: &str, help: &str, ms: u64) {
-        self.head(name, "gauge", help);
-        self.line(format_args!("{name} {}", ms as f64 / 1_000.0));
-    }
-
-    pub(super) fn head(&mut self, name: &str, kind: &str, help: &str) {
-        self.line(format_args!("# HELP {name} {help}"));
-        self.line(format_args!("# TYPE {name} {kind}"));
-    }
-
-    /// Label values are our own words: nothing to escape.
-    pub(super) fn labelled(
-        &mut self,
-        name: &str,
-        label: &str,
-        values: impl IntoIterator<Item = (&'static str, u64)>,
-    ) {
-        for (value, count) in values {
-            self.line(format_args!("{name}{{{label}=\"{value}\"}} {count}"));
-        }
-    }
-
-    /// Writing to a `String` cannot fail.
-    pub(super) fn line(&mut self, line: std::fmt::Arguments<'_>) {
-        let written = self.0.write_fmt(line);
-        debug_assert!(written.is_ok());
-        self.0.push('\n');
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -281,8 +209,7 @@ mod tests {
             ledgers: Vec::new(),
             parked_ledgers: Some(Vec::new()),
             given_up: 1,
-            too_large: 1,
-            answers_without_room: 0,
+            intake: IntakeFigures { too_large: 1, on_the_way: 13, no_room: 14, ..IntakeFigures::default() },
             queue_messages: 3,
             queue_bytes: 600,
             oldest_age_ms: 1_500,
@@ -316,8 +243,10 @@ mod tests {
         let mut listener = edge_bridge::listener::Stats::default();
         (listener.displaced, listener.wills_without_room) = (40, 3);
         (listener.qos0_without_room, listener.dropped_gone) = (5, 6);
-        (listener.sessions_given_up, listener.refused) = (7, 8);
-        let page = Sample { listener: Some(listener), answers_without_room: 30, ..sample() }.render();
+        (listener.sessions_given_up, listener.refused, listener.held) = (7, 8, 9);
+        let intake = IntakeFigures { answers_without_room: 30, ..IntakeFigures::default() };
+        let page = Sample { listener: Some(listener), intake, ..sample() }.render();
+        assert!(page.contains("\nedge_waiting_messages{reason=\"no_puback\"} 9\n"), "{page}");
         assert!(page.contains("\nedge_displaced_total 40\n"), "{page}");
         assert!(page.contains("\nedge_sessions_given_up_total 7\n"), "{page}");
         assert!(page.contains("\nedge_local_refused_total 8\n"), "{page}");
@@ -339,6 +268,8 @@ mod tests {
             "edge_queue_cause{cause=\"\"} 1",
             "edge_queue_messages 3",
             "edge_queue_bytes 600",
+            "edge_waiting_messages{reason=\"on_the_way\"} 13",
+            "edge_waiting_messages{reason=\"no_room\"} 14",
             "edge_oldest_age_seconds 1.5",
             "edge_withheld_messages 7",
             "edge_withheld_oldest_age_seconds 2.25",

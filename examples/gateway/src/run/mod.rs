@@ -5,7 +5,7 @@
 //!                  ◀──────────────── PUBACK when the rows are safe ────────┘
 //! ```
 //! Pure: [`alarm_desk`], [`arrival`], [`time_drops`], [`ingest`], [`route`], [`readings`], [`filter`], [`filter_state`], [`silence`], [`kept_row`], [`withhold`], [`reading_row`], [`pack`], [`batch`], [`compact`],
-//! [`parts`], [`metrics`], [`refused`], [`status`], [`state_log`], [`restarted`], [`read_back`], [`by_hand_text`]. Shells: [`broker`], [`control`], [`alarms`], [`alarm_file`], [`to_hub`],
+//! [`parts`], [`metrics`], [`page`], [`intake_figures`], [`refused`], [`status`], [`state_log`], [`restarted`], [`read_back`], [`by_hand_text`]. Shells: [`broker`], [`control`], [`alarms`], [`alarm_file`], [`to_hub`],
 //! [`by_hand`], [`http`], [`monitor`], [`client_log`], [`clean_stop`], [`sealed`], [`watched`], [`first_rows`], [`restarts`], [`tables`], [`table_files`], [`opening`],
 //! [`take_over`], [`no_queue`], [`front`], [`own_part`], [`signals`], and [`gateway`], which starts and stops them.
 
@@ -33,6 +33,7 @@ mod front;
 mod gateway;
 mod http;
 mod ingest;
+mod intake_figures;
 mod kept_row;
 mod listener_figures;
 mod metrics;
@@ -43,6 +44,7 @@ mod once_an_hour;
 mod opening;
 mod own_part;
 mod pack;
+mod page;
 pub(crate) mod parts;
 mod read_back;
 pub(crate) mod reading_row;

@@ -17,6 +17,7 @@ use edge_queue::{Clock as _, Health, Ledger, Stats, SystemClock, aio};
 use super::control::Figures;
 use super::http::{Answer, Pages};
 use super::ingest::GatewayIngest;
+use super::intake_figures::IntakeFigures;
 use super::listener_figures;
 use super::metrics::{Sample, given_up};
 use super::refused::Refused;
@@ -68,9 +69,15 @@ impl Monitor {
         let parked = self.link.parked_queue();
         // Those of now: a store that fails commits nothing, and losses are news at once.
         let listener = listener_stats(self.listener.as_ref()).await;
-        let answers_without_room = self.ingest.answers_without_room().load(Ordering::Relaxed);
-        let no_room = listener.as_ref().map_or(0, listener_figures::without_room) + answers_without_room;
-        let here = given_up(&of_hub(self.queue.ledger())) + self.intake.never_stored() + no_room;
+        let intake = IntakeFigures {
+            too_large: self.intake.never_stored(),
+            answers_without_room: self.ingest.answers_without_room().load(Ordering::Relaxed),
+            on_the_way: self.intake.on_the_way(),
+            no_room: self.intake.without_room(),
+        };
+        let no_room =
+            listener.as_ref().map_or(0, listener_figures::without_room) + intake.answers_without_room;
+        let here = given_up(&of_hub(self.queue.ledger())) + intake.too_large + no_room;
         let parked_live = parked.as_ref().map(|queue| queue.ledger());
         let traffic = &link.traffic;
         let withheld = self.ingest.withheld();
@@ -83,8 +90,7 @@ impl Monitor {
                 None => (!self.parked_before).then(Vec::new),
             },
             given_up: here + given_up(parked_live.as_deref().unwrap_or_default()),
-            too_large: self.intake.never_stored(),
-            answers_without_room,
+            intake,
             queue_messages: stats.messages,
             queue_bytes: stats.bytes,
             oldest_age_ms: stats.oldest_age_ms.unwrap_or(0),

@@ -15,10 +15,12 @@ use edge_queue::{Clock as _, SystemClock};
 use super::control::Figures;
 use super::http::{Answer, Pages};
 use super::ingest::GatewayIngest;
+use super::intake_figures::IntakeFigures;
 use super::listener_figures;
-use super::metrics::{Page, label, links, verdicts};
+use super::metrics::{links, verdicts};
 use super::monitor::{EVERY, Monitor, listener_stats};
 use super::opening::Cause;
+use super::page::{Page, label};
 use super::state_log::StateLog;
 use super::status::{Losses, Status, Verdict};
 
@@ -89,6 +91,7 @@ impl NoQueue {
         let qos0 = listener.as_ref().map_or(0, |listener| listener.qos0_without_room);
         let no_room = qos0 + self.answers_without_room();
         page.labelled("edge_dropped_total", "reason", [("no_room", no_room)]);
+        IntakeFigures::default().render_waiting(listener.as_ref(), &mut page);
         let help = "Messages that no route wants since the start.";
         page.counter("edge_unrouted_total", help, self.ingest.counts().unrouted);
         let help = "1 while the wall clock is known to be right, or trusted by configuration.";

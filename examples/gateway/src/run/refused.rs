@@ -2,7 +2,7 @@
 
 use edge_bridge::bridge::Stats;
 
-use super::metrics::Page;
+use super::page::Page;
 
 /// Refusals at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

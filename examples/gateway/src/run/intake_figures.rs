@@ -1,0 +1,33 @@
+//! Figures of the way into the queue: what waits on it, which is neither accepted nor dropped, and what was given up there. Pure.
+
+use edge_bridge::listener::Stats;
+
+use super::page::Page;
+
+/// Figures at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct IntakeFigures {
+    /// Rows that were larger than any row of the queue may be, since the start.
+    pub(crate) too_large: u64,
+    /// Answers to commands for the hub that found no room, since the start.
+    pub(crate) answers_without_room: u64,
+    /// Rows that have not come to the queue's task, now.
+    pub(crate) on_the_way: u64,
+    /// Rows for which their lane has no room, now.
+    pub(crate) no_room: u64,
+}
+
+impl IntakeFigures {
+    /// Writes what waits. `listener`: of the gateway's own, where messages at QoS 1 wait for room.
+    pub(super) fn render_waiting(&self, listener: Option<&Stats>, page: &mut Page) {
+        page.head(
+            "edge_waiting_messages",
+            "gauge",
+            "Messages that were received and are not queued yet, by reason: in no other figure.",
+        );
+        let no_puback = listener.map_or(0, |listener| listener.held as u64);
+        let by_reason =
+            [("on_the_way", self.on_the_way), ("no_room", self.no_room), ("no_puback", no_puback)];
+        page.labelled("edge_waiting_messages", "reason", by_reason);
+    }
+}

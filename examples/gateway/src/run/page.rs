@@ -1,0 +1,75 @@
+//! Page of figures as Prometheus text, format 0.0.4. Pure.
+
+use std::fmt::Write;
+
+/// Characters of a label's value at most.
+const LABEL_CHARS_MAX: usize = 200;
+
+/// Text that comes from outside in part, as the value of a label: format 0.0.4 knows three escapes, and everything else that is not printable is
+/// left out.
+pub(super) fn label(text: &str) -> String {
+    let mut value = String::new();
+    for c in text.chars().take(LABEL_CHARS_MAX) {
+        match c {
+            '\\' => value.push_str("\\\\"),
+            '"' => value.push_str("\\\""),
+            ' '..='~' => value.push(c),
+            c if c.is_alphanumeric() => value.push(c),
+            _ => value.push('?'),
+        }
+    }
+    if text.chars().nth(LABEL_CHARS_MAX).is_some() {
+        value.push_str("...");
+    }
+    value
+}
+
+/// Lines of the page, in their order.
+#[derive(Default)]
+pub(super) struct Page(String);
+
+impl Page {
+    pub(super) fn into_text(self) -> String {
+        self.0
+    }
+
+    pub(super) fn counter(&mut self, name: &str, help: &str, value: u64) {
+        self.head(name, "counter", help);
+        self.line(format_args!("{name} {value}"));
+    }
+
+    pub(super) fn gauge(&mut self, name: &str, help: &str, value: u64) {
+        self.head(name, "gauge", help);
+        self.line(format_args!("{name} {value}"));
+    }
+
+    /// Milliseconds below 2^53 are exact.
+    pub(super) fn age(&mut self, name: &str, help: &str, ms: u64) {
+        self.head(name, "gauge", help);
+        self.line(format_args!("{name} {}", ms as f64 / 1_000.0));
+    }
+
+    pub(super) fn head(&mut self, name: &str, kind: &str, help: &str) {
+        self.line(format_args!("# HELP {name} {help}"));
+        self.line(format_args!("# TYPE {name} {kind}"));
+    }
+
+    /// Label values are our own words: nothing to escape.
+    pub(super) fn labelled(
+        &mut self,
+        name: &str,
+        label: &str,
+        values: impl IntoIterator<Item = (&'static str, u64)>,
+    ) {
+        for (value, count) in values {
+            self.line(format_args!("{name}{{{label}=\"{value}\"}} {count}"));
+        }
+    }
+
+    /// Writing to a `String` cannot fail.
+    pub(super) fn line(&mut self, line: std::fmt::Arguments<'_>) {
+        let written = self.0.write_fmt(line);
+        debug_assert!(written.is_ok());
+        self.0.push('\n');
+    }
+}
