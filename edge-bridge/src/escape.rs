@@ -6,8 +6,8 @@ use std::fmt::{self, Write};
 /// Characters shown at most; the rest is an ellipsis.
 const CHARS_MAX: usize = 64;
 
-/// Text of a peer's: its `Display` escapes control, bidirectional and other unprintable characters, quotes and backslashes as Rust literals do,
-/// and ends after 64 characters. Put it between quotes: then no text of a peer's reads as words of the line.
+/// Text of a peer's: its `Display` escapes control, bidirectional and other unprintable characters, double quotes and backslashes as Rust literals
+/// do, and ends after 64 characters. Put it between double quotes: then no text of a peer's reads as words of the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Escaped<'a>(pub &'a str);
 

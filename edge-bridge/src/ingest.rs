@@ -22,8 +22,8 @@ pub trait Ingest {
     /// [withhold](Answer::Withhold) and must know whose receipt it is.
     fn on_ticket(&mut self, _ticket: Ticket) {}
 
-    /// The row of `message`, which was just [refused](Answer::Refuse). To be overridden by those who know of copies that their
-    /// publishers do not mark, as after a restart.
+    /// The row to store for `message`, which was just [refused](Answer::Refuse). To be overridden by those who know that a message may be
+    /// a repetition although its DUP flag is not set, as after a restart.
     fn dead_letter(&mut self, message: &Inbound, reason: ReasonCode) -> Row {
         message.dead_letter(reason)
     }

@@ -14,13 +14,13 @@ const SUSPECT_CLOSES: u32 = 3;
 const DOUBTED_CLOSES: u32 = 6;
 /// Messages at a time that are no caution any more.
 const CAREFUL_MAX: u16 = 512;
-/// Messages in a row that are called poison without one that the hub took: beyond, the hub closes whatever it gets.
+/// Messages parked as poison in a row, without an answer of the hub between; after so many the hub is taken to close whatever it gets.
 const PARKED_IN_ROW_MAX: u32 = 8;
 /// So many in a row may as well have been the hub: they are tried again soon after its next success.
 const DOUBTFUL_IN_ROW: u32 = 4;
 /// Poison rows remembered; a forgotten one has to be found again.
 const KNOWN_MAX: usize = 4_096;
-/// Ends in a row, without a success between, after which the next dial is not hurried.
+/// Closes in a row, without an answer between, up to which the next dial is hurried.
 const HURRIED_MAX: u32 = 8;
 
 /// A row by its identity, or by its lease where the spool gives none.

@@ -15,7 +15,7 @@ use crate::wire::{ReasonCode, Utf8};
 
 /// Topics in back-off at most. Refused messages of others are parked and tried with the next sweep.
 const TOPICS_MAX: usize = 256;
-/// Bytes of held messages at most; above it a topic holds one.
+/// Bytes of held messages, of all topics, above which no topic is added and each keeps its oldest message alone once all of it is answered.
 const HELD_BYTES_MAX: u64 = 1 << 20;
 /// Delay of the first attempt, and of the last ones.
 const RETRY_MS: (u64, u64) = (1_000, 600_000);

@@ -22,7 +22,7 @@ pub enum StallAction {
     Break,
 }
 
-/// Times that the patience depends on, in milliseconds.
+/// Measurements of the link that the patience depends on, in milliseconds: two spans, and two moments of the monotonic clock.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Delays {
     /// Smoothed round trip; 0 before the first.

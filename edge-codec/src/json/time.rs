@@ -4,7 +4,7 @@
 
 use super::TimeUnit;
 
-/// A whole number of `unit`; `None` if `unit` is text or the result does not fit.
+/// Milliseconds since the Unix epoch of a whole number of `unit`, finer units rounded down; `None` if `unit` is text or the result does not fit.
 pub(super) fn from_int(v: i64, unit: TimeUnit) -> Option<i64> {
     match unit {
         TimeUnit::Seconds => v.checked_mul(1000),

@@ -17,7 +17,7 @@ use crate::window::{Aggregate, Window};
 use crate::{ParamError, QualityScheme};
 
 impl Pipeline {
-    /// A pipeline from a configuration that was read in another way.
+    /// A pipeline from a configuration that the caller has deserialized; [`from_toml`](Self::from_toml) reads text.
     ///
     /// # Errors
     /// Everything that is wrong, each with its rule, stage and key, and what it should be; of one stage the first.

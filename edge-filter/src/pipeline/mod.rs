@@ -343,8 +343,8 @@ impl Pipeline {
         }
     }
 
-    /// States whether `now_ms` is to be trusted, as it is by default. If it is not, no reading is ahead of it: readings
-    /// are never told from the future, neither to pass beside the stages nor to be dropped.
+    /// States whether `now_ms` is right, as it is taken to be by default. While it is not, no reading counts as one from the
+    /// future, neither to pass beside the stages nor to be dropped.
     pub fn trust_clock(&mut self, is_trusted: bool) {
         self.trusts_clock = is_trusted;
     }

@@ -29,7 +29,8 @@ impl Engine {
         }
     }
 
-    /// Writes a commit if one is due, else prepares for the next; what the writer thread does, for a manual clock.
+    /// Takes one turn of the writer thread, for a manual clock: takes back leases that are over, then writes a commit if one is due, else
+    /// prepares for the next. Returns whether a commit was written.
     pub(crate) fn tick(&self) -> bool {
         let now = self.clock.now();
         if self.with_model(|model| model.take_back(now.up_ms)) {

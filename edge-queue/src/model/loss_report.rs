@@ -1,11 +1,11 @@
-//! Reports of damage: each loss is one event, also when nobody is registered whom it costs anything.
+//! Reports of damage: each loss is one event. While nobody is registered whom it costs anything, so are the first 256.
 
 use std::collections::BTreeSet;
 
 use crate::event::Event;
 use crate::row::Seq;
 
-/// Losses without a consumer that an event told of, at most: beyond it one may be told again.
+/// Losses told of while there is no consumer, at most; no event tells of more until somebody is registered.
 const TOLD_MAX: usize = 256;
 
 /// Losses that an operator hears of.

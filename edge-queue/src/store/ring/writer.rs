@@ -42,7 +42,7 @@ pub(super) struct Writer<'a> {
     pub(super) commit: u64,
     /// Newest synced commit of this run, as in [`Head::synced`].
     pub(super) synced: u64,
-    /// Next life of a slot.
+    /// Generation that the next opened slot gets: one count for the whole file.
     pub(super) generation: &'a mut u64,
     /// Bytes given to the medium so far.
     pub(super) written: &'a mut u64,

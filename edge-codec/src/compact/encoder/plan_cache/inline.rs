@@ -27,7 +27,7 @@ pub(crate) struct InlinePlanCache {
 const FRAMES: usize = 3;
 /// Gain from which on another form is worth it, as a part of the cost.
 const GAIN: u64 = 50;
-/// Cost that hardly becomes less, in 1/256 bits.
+/// Cost below which a column is not worth a search, in 1/256 bits.
 const LEAST: u64 = 48 * 256;
 /// A change by less is none, in 1/256 bits.
 const LITTLE: u64 = 56 * 256;

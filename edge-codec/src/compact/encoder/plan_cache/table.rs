@@ -259,7 +259,7 @@ impl<'t> Target<'t> {
         plan.integers(self.values, self.scratch).then(|| plan.cost(self.scratch))
     }
 
-    /// Writes by a plan of the batch's own.
+    /// Writes by a plan of the batch's own; its cost in 1/256 bits, and about the sum of the numbers, as [`put`] has them.
     fn put(&mut self, plan: &Plan) -> (u64, u64) {
         self.ops.flag(false);
         put(plan, self.before, self.ops, self.scratch)
