@@ -5,8 +5,17 @@
 //!   a few times and then keeps what it had.
 //! * [`ring`]: a bounded queue from one thread to one other, for events and commands. A full one refuses; nobody waits.
 
+#[cfg(all(test, loom))]
+use loom::sync::Arc;
+#[cfg(all(test, loom))]
+use loom::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
+#[cfg(not(all(test, loom)))]
 use std::sync::Arc;
+#[cfg(not(all(test, loom)))]
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
+
+#[cfg(all(test, loom))]
+mod model_tests;
 
 /// A cell of `N` words with one writer and any number of readers.
 ///
@@ -20,8 +29,12 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
 /// ```
 #[must_use]
 pub fn latest<const N: usize>() -> (Writer<N>, Reader<N>) {
-    let cell = Arc::new(Cell { sequence: AtomicU64::new(0), words: [const { AtomicU64::new(0) }; N] });
+    let cell = Arc::new(Cell { sequence: AtomicU64::new(0), words: zeros() });
     (Writer { cell: cell.clone() }, Reader { cell })
+}
+
+fn zeros<const N: usize>() -> [AtomicU64; N] {
+    std::array::from_fn(|_| AtomicU64::new(0))
 }
 
 #[derive(Debug)]
@@ -43,8 +56,9 @@ pub struct Reader<const N: usize> {
     cell: Arc<Cell<N>>,
 }
 
-/// A write takes nanoseconds: one that is still going on after this many tries was stopped in the middle.
-const TRIES: u32 = 16;
+/// A write takes nanoseconds: one that is still going on after this many tries was stopped in the middle. A model that
+/// goes through all interleavings has time for two.
+const TRIES: u32 = if cfg!(all(test, loom)) { 2 } else { 16 };
 
 impl<const N: usize> Writer<N> {
     /// Replaces the value for the reader.
@@ -95,7 +109,7 @@ impl<const N: usize> Reader<N> {
 /// ```
 #[must_use]
 pub fn ring<const N: usize>(capacity: usize) -> (Sender<N>, Receiver<N>) {
-    let slots = (0..capacity.max(1)).map(|_| [const { AtomicU64::new(0) }; N]).collect();
+    let slots = (0..capacity.max(1)).map(|_| zeros()).collect();
     let ring = Arc::new(Ring {
         slots,
         sent: AtomicUsize::new(0),
@@ -172,7 +186,7 @@ impl<const N: usize> Receiver<N> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 
