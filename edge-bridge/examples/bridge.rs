@@ -1,4 +1,12 @@
 //! Store and forward in a program of its own: messages are taken while there is no hub, are safe on disk, and arrive when it comes.
+//!
+//! ```text
+//! 21.5: Stored
+//! 21.6: Stored
+//! 21.7: Stored
+//! messages waiting: 3
+//! the hub got 21.5, 21.6, 21.7
+//! ```
 #![forbid(unsafe_code)]
 
 use std::error::Error;

@@ -1,4 +1,10 @@
 //! Commands from a hub: each is acknowledged when the program says that it is done, and not before.
+//!
+//! ```text
+//! cmd/valve: close
+//! cmd/valve: open
+//! the hub has 2 acknowledgements
+//! ```
 #![forbid(unsafe_code)]
 #![allow(clippy::disallowed_methods, reason = "a program of its own")]
 

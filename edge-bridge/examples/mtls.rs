@@ -1,4 +1,9 @@
 //! TLS with certificates on both sides: the hub lets in who shows a certificate of its authority, and nobody else.
+//!
+//! ```text
+//! without a certificate: not let in
+//! with a certificate: HandedOver
+//! ```
 #![forbid(unsafe_code)]
 
 use std::error::Error;

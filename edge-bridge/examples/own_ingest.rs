@@ -1,4 +1,12 @@
 //! An MQTT server for sensors with decisions of its own: readings are stored, repeated values absorbed, nonsense refused; and a sink of its own.
+//!
+//! ```text
+//! 21.5: HandedOver
+//! 21.5: HandedOver
+//! 180: HandedOver
+//! ajar: refused
+//! stored: 2 readings, and the refused message as a dead letter
+//! ```
 #![forbid(unsafe_code)]
 
 use std::collections::HashMap;

@@ -1,4 +1,11 @@
 //! The protocol without a network: two sessions, a client's and a server's, whose bytes this program carries from one to the other.
+//!
+//! ```text
+//! connected
+//! received, not acknowledged: 1 in flight
+//! acknowledged: 0 in flight
+//! after a minute: open
+//! ```
 #![forbid(unsafe_code)]
 
 use std::error::Error;

@@ -1,4 +1,4 @@
-//! Every example runs, is soon over and prints what its head shows. The same file in edge-codec and edge-filter: packages are tested
+//! Every example runs, is soon over and prints what its head shows. The same file in every crate: packages are tested
 //! alone, too.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, missing_docs, reason = "test code")]
 

@@ -1,6 +1,13 @@
 //! The whole cycle in one page: open, push, lease, acknowledge, look at the account, close.
 //!
 //! `cargo run -p edge-queue --example hello`
+//!
+//! ```text
+//! 3 rows survive a power cut
+//! sent 21.5
+//! sent 21.6
+//! 3 accepted, 2 delivered, 1 queued
+//! ```
 #![forbid(unsafe_code)]
 
 use std::error::Error;

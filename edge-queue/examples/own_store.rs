@@ -2,6 +2,10 @@
 //! battery-backed RAM would; `edge_queue::testing::conformance` judges a real one.
 //!
 //! `cargo run -p edge-queue --example own_store`
+//!
+//! ```text
+//! the next run finds 1 row of epoch 1
+//! ```
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;

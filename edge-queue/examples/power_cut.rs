@@ -6,6 +6,8 @@
 //! holds what the lines in the file ACKS promise. `--no-sync` plants a bug: syncs do nothing, and rows must be found lost.
 //!
 //! Run it where the power can be cut: `docs/testing.md`.
+//!
+//! Not run by the tests.
 #![forbid(unsafe_code)]
 #![allow(clippy::disallowed_methods, reason = "a program of its own")]
 

@@ -1,6 +1,8 @@
 //! Prints the sizing table of `docs/guide/sizing.md`: what an outage takes of disk and RAM, and what it wears of the flash.
 //!
 //! `cargo run --release -p edge-queue --example sizing`
+//!
+//! Not run by the tests.
 #![allow(clippy::print_stdout, clippy::disallowed_macros, reason = "it prints a table")]
 
 use std::error::Error;

@@ -2,6 +2,10 @@
 //! second time, lets that process push rows, kills it without warning and opens what it left.
 //!
 //! `cargo run -p edge-queue --example survive_kill`
+//!
+//! ```text
+//! killed after 200 receipts: 0 lost
+//! ```
 #![forbid(unsafe_code)]
 
 use std::error::Error;

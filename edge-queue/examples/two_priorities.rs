@@ -2,6 +2,12 @@
 //! back, and what was given up is on the account.
 //!
 //! `cargo run -p edge-queue --example two_priorities`
+//!
+//! ```text
+//! first: alarm 0, alarm 500, alarm 1000, alarm 1500, alarm 2000, alarm 2500, alarm 3000, reading 4000, alarm 3500, alarm 4000, alarm 4500, reading 4001
+//! given up: Some(0) alarms, Some(4000) readings
+//! gap: readings 1 to 4000 (overflow)
+//! ```
 #![forbid(unsafe_code)]
 
 use std::error::Error;

@@ -1,50 +1,57 @@
-//! The examples end well and print what their heads say.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
+//! Every example runs, is soon over and prints what its head shows. The same file in every crate: packages are tested
+//! alone, too.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, missing_docs, reason = "test code")]
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
-/// Finds an example beside this test; a run of this test alone has not built it.
-fn program(name: &str) -> PathBuf {
-    let target = std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().to_path_buf();
-    let program = target.join("examples").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
-    if !program.exists() {
-        let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
-        let arguments = ["build", "--quiet", "--offline", "--manifest-path", manifest, "--example", name];
-        assert!(Command::new(env!("CARGO")).args(arguments).status().unwrap().success());
+const QUICK: Duration = Duration::from_secs(10);
+
+/// Line in the head of a program that needs arguments, time, or files that are in no package.
+const NOT_RUN: &str = "//! Not run by the tests.";
+
+/// Lines of the text block in an example's head.
+fn shown(source: &str) -> String {
+    let head = source.lines().map_while(|line| line.strip_prefix("//!"));
+    let block = head.map(str::trim).skip_while(|line| *line != "```text").skip(1);
+    block.take_while(|line| *line != "```").map(|line| format!("{line}\n")).collect()
+}
+
+/// Runs an example. `cargo test` builds them all, `cargo test --test examples` none.
+fn printed(name: &str) -> String {
+    let test = std::env::current_exe().unwrap();
+    let folder = test.ancestors().nth(2).unwrap().join("examples");
+    let run = Command::new(folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX))).output();
+    let run = run.unwrap_or_else(|e| panic!("{name}: {e}; `cargo build --examples` makes it"));
+    assert!(run.status.success(), "{name}: {}", String::from_utf8_lossy(&run.stderr));
+    String::from_utf8(run.stdout).unwrap()
+}
+
+#[test]
+fn every_example_prints_what_its_head_shows() {
+    let mut names = Vec::new();
+    for file in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples")).unwrap() {
+        let path = file.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let source = std::fs::read_to_string(&path).unwrap();
+        if source.lines().any(|line| line == NOT_RUN) {
+            continue;
+        }
+        let expected = shown(&source);
+        assert!(!expected.is_empty(), "{name} shows no output in its head");
+        let begin = Instant::now();
+        assert_eq!(printed(&name), expected, "{name}");
+        assert!(begin.elapsed() < QUICK, "{name} took {:?}", begin.elapsed());
+        names.push(name);
     }
-    program
-}
-
-fn prints(name: &str) -> Vec<String> {
-    let output = Command::new(program(name)).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{name}: {said}");
-    String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+    assert!(names.len() >= 3, "{names:?}");
 }
 
 #[test]
-fn hello_shows_the_whole_cycle() {
-    let lines = ["3 rows survive a power cut", "sent 21.5", "sent 21.6", "3 accepted, 2 delivered, 1 queued"];
-    assert_eq!(prints("hello"), lines);
-}
-
-#[test]
-fn survive_kill_loses_nothing_that_was_receipted() {
-    assert_eq!(prints("survive_kill"), ["killed after 200 receipts: 0 lost"]);
-}
-
-#[test]
-fn two_priorities_keeps_the_alarms() {
-    let lines = prints("two_priorities");
-    assert!(lines[0].starts_with("first: alarm 0, alarm 500, "), "{lines:?}");
-    assert_eq!(
-        lines[1..],
-        ["given up: Some(0) alarms, Some(4000) readings", "gap: readings 1 to 4000 (overflow)"]
-    );
-}
-
-#[test]
-fn own_store_is_found_again() {
-    assert_eq!(prints("own_store"), ["the next run finds 1 row of epoch 1"]);
+fn only_the_block_of_the_head_counts() {
+    let source =
+        "//! A head.\n//! ```text\n//! one\n//! two\n//! ```\n//! More.\n\n//! ```text\n//! no\n//! ```\n";
+    assert_eq!(shown(source), "one\ntwo\n");
+    assert_eq!(shown("//! A head.\n\nfn main() {}\n"), "");
 }
