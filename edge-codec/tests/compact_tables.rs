@@ -13,25 +13,16 @@ mod support;
 use counting::allocated;
 use edge_codec::compact::{Encoder, Level, table_wanted};
 use edge_codec::{DecodeError, Limits, Reading, SensorTable, Value};
-use plant::{CONSTANT, FACTOR, consume, goods, mutate, plant};
+use plant::{CONSTANT, FACTOR, consume, goods, mutate, plant, read_table, use_table};
 use session::{Reader, Session, wide};
 use support::{Rng, fuzz_cases, seed, table};
-
-/// Reads a table and says what that allocated, which what it keeps is a part of.
-#[track_caller]
-fn bounded(what: &str, input: &[u8], limits: &Limits) -> Result<Reader, DecodeError> {
-    let mut read = None;
-    let used = allocated(|| read = Some(Reader::of(input, limits)));
-    assert!(used <= FACTOR * input.len() + CONSTANT, "{what}: {used} bytes for {}", input.len());
-    read.unwrap()
-}
 
 #[test]
 fn truncated_and_flipped_tables_are_refused_or_read() {
     let good = Session::learn(1, &table(), &plant()).announced().to_vec();
     let (_, goods) = goods();
     let (mut refused, mut read) = (0, 0);
-    let mut try_it = |bad: &[u8]| match bounded("damaged", bad, &wide()) {
+    let mut try_it = |bad: &[u8]| match read_table("damaged", bad, &wide()) {
         // It is another table, and the batch says which one it needs.
         Ok(other) => {
             assert!(matches!(consume(&other, &goods[2], &wide()), Err(DecodeError::Table { .. })));
@@ -58,14 +49,10 @@ fn fuzzed_tables_neither_panic_nor_hang_nor_allocate_without_bounds() {
     let (mut read, mut used) = (0_u64, 0_u64);
     for nth in 0..n {
         let bad = mutate(&mut rng, &good);
-        let Ok(table) = bounded("mutated", &bad, &wide()) else { continue };
+        let Ok(table) = read_table("mutated", &bad, &wide()) else { continue };
         read += 1;
         if nth % 16 == 0 {
-            let mut encoder = table.maker().encoder(Level::Fast);
-            // A sensor may be gone, or its number another one.
-            let taken = plant().iter().filter(|r| encoder.push(r).is_ok()).count();
-            let batch = encoder.finish_under(usize::MAX).unwrap();
-            assert_eq!(consume(&table, &batch, &wide()), Ok(taken), "{bad:02x?}");
+            use_table(&table);
             used += 1;
         }
     }

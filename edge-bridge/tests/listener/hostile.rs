@@ -1,5 +1,6 @@
 //! Promise 12: no bytes on one connection can panic or hang the listener, or disturb another connection.
 
+use crate::listener_support::visits::{Others, Visit};
 use crate::listener_support::*;
 use crate::random::{Rng, percent, seed_or};
 use edge_bridge::listener::Config;
@@ -50,63 +51,18 @@ fn a_second_connect_of_an_unknown_version_is_a_protocol_error() {
 fn hostile_bytes_do_not_disturb_the_others() {
     let mut random = Rng::new(seed_or(0x00c0_ffee));
     let cases = 2_000 * percent();
-    let mut site = Site::new(Config::default());
-    let good = site.client("quiet", Version::V5);
-    let publisher = site.client("publisher", Version::V311);
-    site.send(good, &[subscribe(&["alarm"])]);
-    site.received(good);
+    let mut others = Others::new();
     let mut broken = 0;
-    for case in 0..cases {
+    for _ in 0..cases {
         let version = if random.index(2) == 0 { Version::V5 } else { Version::V311 };
-        let peer = site.open(version);
-        if random.index(8) > 0 {
-            let name = format!("evil{}", random.index(5));
-            site.send(peer, &[Packet::Connect(Box::new(stays(&name, version)))]);
-        }
-        for _ in 0..=random.index(3) {
-            let bytes = hostile(&mut random, version);
-            if !site.is_closed(peer) {
-                site.send_bytes(peer, &bytes);
-            }
-        }
-        if random.index(3) == 0 {
-            site.cut(peer);
-        }
-        broken += u64::from(site.is_closed(peer));
-        if random.index(4) == 0 {
-            site.pass(random.index(20_000) as u64);
-            site.send(good, &[Packet::PingReq]);
-            site.send(publisher, &[Packet::PingReq]);
-        }
-        let id = (case % 60_000) as u16 + 1;
-        site.send(publisher, &[publish(id, "alarm", "x")]);
-        let acks = site.pubacks(publisher);
-        // What hostile clients stored holds up what comes after it, until it is safe.
-        while !site.stored.is_empty() {
-            site.resolve(0);
-        }
-        let acks = acks.len() + site.pubacks(publisher).len();
-        assert_eq!(acks, 1, "case {case}: the publisher's PUBACK");
-        let messages = site.messages(good);
-        let alarms: Vec<_> = messages.iter().filter(|m| payload(m) == "x").collect();
-        assert!(!alarms.is_empty(), "case {case}: the alarm");
-        let ids: Vec<_> = messages.iter().filter_map(|m| m.packet_id).map(|id| puback(id.get())).collect();
-        site.send(good, &ids);
-        site.received(good);
-        if site.listener.stats().connections > 900 {
-            site.pass(400_000);
-            panic!("connections of clients that ended stay");
-        }
-        if site.is_closed(peer) {
-            continue;
-        }
-        site.cut(peer);
+        let name = (random.index(8) > 0).then(|| format!("evil{}", random.index(5)));
+        let parts = (0..=random.index(3)).map(|_| hostile(&mut random, version)).collect();
+        let is_cut = random.index(3) == 0;
+        let passes = (random.index(4) == 0).then(|| random.index(20_000) as u64);
+        broken += u64::from(others.visited_by(&Visit { version, name, parts, is_cut, passes }));
     }
-    let stats = site.listener.stats();
-    assert_eq!(stats.connections, 2);
-    assert!(stats.queued_bytes <= 16 * 1024 * 1024 && stats.sessions < 2_000);
+    let stats = others.end();
     assert!(broken > cases / 10, "the bytes are hostile: {broken} of {cases}");
-    assert!(!site.is_closed(good) && !site.is_closed(publisher));
     println!(
         "executed listener_hostile: {cases} cases, {broken} connections closed, {} violations",
         stats.violations

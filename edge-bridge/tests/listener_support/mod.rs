@@ -1,6 +1,8 @@
 //! A listener in virtual time, and clients that are packets and nothing else.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
 
+pub mod visits;
+
 use std::collections::{HashMap, HashSet};
 
 use bytes::{Bytes, BytesMut};

@@ -3,6 +3,8 @@
 //! The property table here is written down a second time, from §2.2.2.2, so that the tests do not believe the table that they test.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its part")]
 
+pub mod any_bytes;
+
 use bytes::{Bytes, BytesMut};
 use edge_bridge::wire::*;
 use proptest::prelude::*;

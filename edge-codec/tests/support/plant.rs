@@ -1,7 +1,8 @@
 //! Compact batches of all forms, and what damages them.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "test support; each file uses its part")]
 
-use super::session::{Reader, Session};
+use super::counting::allocated;
+use super::session::{Reader, Session, wide};
 use super::support::{Rng, samples, table};
 use edge_codec::compact::{Encoder, Level};
 use edge_codec::{Batch, BatchId, DecodeError, Limits, Reading, SensorTable, Value};
@@ -49,6 +50,32 @@ pub fn consume(reader: &Reader, input: &[u8], limits: &Limits) -> Result<usize, 
     let read = batch.inspect(|r| assert!(r.is_ok(), "accepted, then refused")).count();
     assert_eq!(said, read);
     Ok(read)
+}
+
+/// [`consume`] within the memory that is stated, for any bytes: returns whether they were read, and the bytes allocated.
+pub fn consume_bounded(reader: &Reader, input: &[u8]) -> (bool, usize) {
+    let mut read = false;
+    let used = allocated(|| read = consume(reader, input, &wide()).is_ok());
+    assert!(used <= FACTOR * input.len() + CONSTANT, "{used} bytes for {}: {input:02x?}", input.len());
+    (read, used)
+}
+
+/// Reads a table within the memory that is stated, which what it keeps is a part of.
+#[track_caller]
+pub fn read_table(what: &str, input: &[u8], limits: &Limits) -> Result<Reader, DecodeError> {
+    let mut read = None;
+    let used = allocated(|| read = Some(Reader::of(input, limits)));
+    assert!(used <= FACTOR * input.len() + CONSTANT, "{what}: {used} bytes for {}", input.len());
+    read.unwrap()
+}
+
+/// Uses a table that was read from any bytes: a batch is made against it, and read by it.
+pub fn use_table(table: &Reader) {
+    let mut encoder = table.maker().encoder(Level::Fast);
+    // A sensor may be gone, or its number another one.
+    let taken = plant().iter().filter(|r| encoder.push(r).is_ok()).count();
+    let batch = encoder.finish_under(usize::MAX).unwrap();
+    assert_eq!(consume(table, &batch, &wide()), Ok(taken));
 }
 
 pub fn mutate(rng: &mut Rng, good: &[u8]) -> Vec<u8> {

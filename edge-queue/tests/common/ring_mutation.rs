@@ -136,11 +136,28 @@ impl<'a> Mutation<'a> {
         for _ in 0..rng.between(1, 3) {
             set_field(rng, &mut sector, &SUPER_FIELDS);
         }
-        // A later version is refused, rightly: not what is looked for here.
-        sector[8..10].copy_from_slice(&1u16.to_le_bytes());
-        let crc = crc32c::crc32c(&sector[..508]);
-        sector[508..].copy_from_slice(&crc.to_le_bytes());
-        dir.damage(FILE, at as u64, &sector);
+        put_superblock(dir, at, sector);
+    }
+
+    /// Lays an input over frames and the first superblock, with their checksums made good again: the number of the frame (255 for the superblock),
+    /// an offset, a length, so many bytes, and so on.
+    pub(crate) fn patch(&self, mut input: &[u8], dir: SimDir) -> SimDir {
+        while let Some((number, offset, bytes)) = next_patch(&mut input) {
+            if number == usize::from(u8::MAX) {
+                let mut sector = self.image[..512].to_vec();
+                lay_over(&mut sector, offset, bytes);
+                put_superblock(&dir, 0, sector);
+                continue;
+            }
+            let page = self.frames[number % self.frames.len()];
+            let mut frame = self.frame(&dir, page);
+            if frame.len() >= FRAME_HEAD {
+                lay_over(&mut frame, offset, bytes);
+                fix_frame(&mut frame);
+                dir.damage(FILE, (page * PAGE) as u64, &frame);
+            }
+        }
+        dir
     }
 
     /// Bits anywhere, checksums left bad.
@@ -158,6 +175,27 @@ impl<'a> Mutation<'a> {
         let room = self.image.len() - page * PAGE;
         dir.damage(FILE, (page * PAGE) as u64, &piece[..piece.len().min(room)]);
     }
+}
+
+fn put_superblock(dir: &SimDir, at: usize, mut sector: Vec<u8>) {
+    // A later version is refused, rightly: not what is looked for here.
+    sector[8..10].copy_from_slice(&1u16.to_le_bytes());
+    let crc = crc32c::crc32c(&sector[..508]);
+    sector[508..].copy_from_slice(&crc.to_le_bytes());
+    dir.damage(FILE, at as u64, &sector);
+}
+
+/// Takes a patch off an input: what it changes, where, and the bytes.
+fn next_patch<'i>(input: &mut &'i [u8]) -> Option<(usize, usize, &'i [u8])> {
+    let ([number, low, high, length], rest) = input.split_first_chunk()?;
+    let (bytes, rest) = rest.split_at(rest.len().min(usize::from(*length)));
+    *input = rest;
+    Some((usize::from(*number), usize::from(u16::from_le_bytes([*low, *high])), bytes))
+}
+
+fn lay_over(target: &mut [u8], offset: usize, bytes: &[u8]) {
+    let at = offset % target.len();
+    target[at..].iter_mut().zip(bytes).for_each(|(old, new)| *old = *new);
 }
 
 fn cut(rng: &mut Rng, dir: &SimDir) {
@@ -187,16 +225,33 @@ fn fix_frame(frame: &mut [u8]) {
 
 /// Changes one to four values in a redb file and seals them again.
 pub(crate) fn mutate_values(rng: &mut Rng, file: &mut [u8]) {
-    let is_value = |at: &usize| matches!(file.get(*at..*at + 4), Some(b"EQr1" | b"EQh1"));
-    let values: Vec<usize> = (0..file.len()).filter(is_value).collect();
+    let values = values(file);
     for _ in 0..rng.between(1, 4) {
         let at = values[pick(rng, values.len())];
-        let len = u32::from_le_bytes(file[at + 8..at + 12].try_into().unwrap()) as usize;
-        let Some(value) = file.get_mut(at..at + 12 + len).filter(|value| value.len() > 12) else { continue };
-        mutate(rng, &mut value[12..]);
-        let crc = crc32c::crc32c(&value[8..]);
-        value[4..8].copy_from_slice(&crc.to_le_bytes());
+        change_value(file, at, |value| mutate(rng, value));
     }
+}
+
+/// Lays an input over values of a redb file, as [`Mutation::patch`] does over frames.
+pub(crate) fn patch_values(mut input: &[u8], file: &mut [u8]) {
+    let values = values(file);
+    while let Some((number, offset, bytes)) = next_patch(&mut input) {
+        change_value(file, values[number % values.len()], |value| lay_over(value, offset, bytes));
+    }
+}
+
+fn values(file: &[u8]) -> Vec<usize> {
+    let is_value = |at: &usize| matches!(file.get(*at..*at + 4), Some(b"EQr1" | b"EQh1"));
+    (0..file.len()).filter(is_value).collect()
+}
+
+/// Changes what a value holds, and seals it again.
+fn change_value(file: &mut [u8], at: usize, change: impl FnOnce(&mut [u8])) {
+    let len = u32::from_le_bytes(file[at + 8..at + 12].try_into().unwrap()) as usize;
+    let Some(value) = file.get_mut(at..at + 12 + len).filter(|value| value.len() > 12) else { return };
+    change(&mut value[12..]);
+    let crc = crc32c::crc32c(&value[8..]);
+    value[4..8].copy_from_slice(&crc.to_le_bytes());
 }
 
 fn pick(rng: &mut Rng, len: usize) -> usize {

@@ -1,0 +1,4 @@
+//! `edge_filter_fuzz::snapshot` as a program.
+#![cfg_attr(fuzzing, no_main)]
+
+fuzz_replay::program!(edge_filter_fuzz::snapshot);

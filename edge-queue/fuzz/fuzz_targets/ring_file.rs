@@ -1,0 +1,4 @@
+//! `edge_queue_fuzz::ring_file` as a program.
+#![cfg_attr(fuzzing, no_main)]
+
+fuzz_replay::program!(edge_queue_fuzz::ring_file);
