@@ -122,7 +122,7 @@ impl Engine {
         let (kind, reason) = (FaultKind::of(&error), error.to_string());
         let now = self.clock.now();
         let (is_news, writer) = self.with_model(|model| {
-            let is_news = model.degrade(kind, reason.clone(), &now);
+            let is_news = model.fault.note(kind, reason.clone(), &now);
             // Which saw nothing to do while another thread had the rows in its commit.
             (is_news, self.writer_sleeps_beyond(model))
         });
@@ -164,7 +164,7 @@ impl Engine {
         let room = self.note_figures(open).room_bytes;
         let (free, healed) = self.with_model(|model| {
             let failing = model.fault.is_some();
-            (model.written(state, &room, lanes > 0), failing && model.fault.is_none())
+            (model.written(state, &room, lanes > 0), failing && !model.fault.is_some())
         });
         if healed {
             lock(&self.events).put(Event::Recovered);

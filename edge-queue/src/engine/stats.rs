@@ -119,12 +119,12 @@ impl Engine {
             store,
             health: self.health(&model, now),
             overdue_ms: late_ms.max(self.watchdog.busy_ms(now.up_ms)),
-            volatile_rows: model.volatile_rows,
+            volatile_rows: model.fault.volatile_rows(),
         }
     }
 
     fn health(&self, model: &Model, now: &Now) -> Health {
-        if let Some(fault) = &model.fault {
+        if let Some(fault) = model.fault.current() {
             let since_ms = now.up_ms.saturating_sub(fault.since_ms);
             return Health::Degraded { kind: fault.kind, reason: fault.reason.clone(), since_ms };
         }

@@ -55,7 +55,7 @@ impl Engine {
         self.tell_stall();
         let stalled = self.watchdog.end(self.clock.now().up_ms).is_some();
         // A store that failed before says so when a commit succeeds, and one that fails now is about to.
-        if stalled && result.is_ok() && self.model().fault.is_none() {
+        if stalled && result.is_ok() && !self.model().fault.is_some() {
             lock(&self.events).put(Event::Recovered);
         }
         result

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::fault::FaultKind;
-use crate::flaw::{Flaw, planted};
 use crate::model::Model;
 use crate::model::usage::Usage;
 use crate::per_lane::PerLane;
@@ -13,25 +11,12 @@ use crate::state::{Change, State};
 use crate::store::DoneRows;
 use crate::time::Now;
 
-const RETRY_FIRST_MS: u64 = 100;
-const RETRY_MAX_MS: u64 = 10_000;
-
 /// Rows, changes and bookkeeping of one commit.
 pub(crate) struct Batch {
     /// Rows per lane, ascending; empty for a commit of changes alone.
     pub(crate) rows: Vec<Option<Arc<Vec<StoredRow>>>>,
     pub(crate) changes: Vec<Change>,
     pub(crate) state: State,
-}
-
-/// State of the failing store: the retries and the back-off between them.
-#[derive(Clone, Debug)]
-pub(crate) struct Fault {
-    pub(crate) kind: FaultKind,
-    pub(crate) reason: String,
-    pub(crate) since_ms: u64,
-    pub(crate) retry_at_ms: u64,
-    backoff_ms: u64,
 }
 
 impl Model {
@@ -45,13 +30,10 @@ impl Model {
             self.lag.due_ms(rules.ack_write_ms),
         ];
         let mut due = waits.into_iter().flatten().min();
-        if self.much_waits() || self.lag.reaches(rules.cursor_lag) || self.must_write {
+        if self.much_waits() || self.lag.reaches(rules.cursor_lag) || self.due.is_required() {
             due = Some(0);
         }
-        match &self.fault {
-            Some(fault) => due.map(|at| at.max(fault.retry_at_ms)),
-            None => due,
-        }
+        due.map(|at| self.fault.delay(at))
     }
 
     /// Tells that receipts are due, and not only acknowledgements: rows that wait for their acknowledgement are not
@@ -62,7 +44,7 @@ impl Model {
         let receipts = rows.into_iter().chain(self.settling.since_ms()).min();
         receipts.is_some_and(|at| at.saturating_add(self.rules.ack_within_ms) <= now.up_ms)
             || self.much_waits()
-            || self.must_write
+            || self.due.is_required()
             || self.fault.is_some()
     }
 
@@ -86,21 +68,22 @@ impl Model {
 
     /// Begins the last commit: what was handed over and never written is counted, and its numbers stay given away.
     pub(crate) fn begin_last(&mut self) -> Option<Batch> {
-        self.must_write |= self.has_unwritten_ends();
+        self.require_ends();
         self.begin()
     }
 
     /// Begins a commit of acknowledgements and losses alone, without the rows that wait.
     pub(crate) fn begin_ends(&mut self) -> Option<Batch> {
-        self.must_write |= self.has_unwritten_ends();
+        self.require_ends();
         self.begin_changes()
     }
 
-    fn has_unwritten_ends(&self) -> bool {
-        let cursors = self.consumers.iter().flat_map(|consumer| &consumer.lanes);
-        self.lanes.iter().any(|lane| lane.dirty)
-            || cursors.into_iter().any(|p| p.dirty)
-            || self.absent_dirty()
+    /// Has what became of rows written, if no commit has it yet.
+    fn require_ends(&mut self) {
+        let mut cursors = self.consumers.iter().flat_map(|consumer| &consumer.lanes);
+        if self.lanes.iter().any(|lane| lane.dirty) || cursors.any(|p| p.dirty) || self.absent_dirty() {
+            self.due.require();
+        }
     }
 
     /// Begins a commit without rows: to free space for them first, or because none is due.
@@ -109,15 +92,12 @@ impl Model {
     }
 
     fn begin_with(&mut self, rows: Vec<Option<Arc<Vec<StoredRow>>>>) -> Option<Batch> {
-        let something = self.must_write || !self.lag.is_none() || !self.settling.is_empty();
+        let something = self.due.is_required() || !self.lag.is_none() || !self.settling.is_empty();
         if !something && rows.iter().all(Option::is_none) {
             return None;
         }
         self.follow_floors();
-        let mut changes = Vec::new();
-        for name in &self.forgotten {
-            changes.push(Change::Forget { consumer: name.clone() });
-        }
+        let mut changes = self.due.begin();
         for at in 0..self.lanes.len() {
             let Some(lane) = self.lanes.get_mut(at) else { continue };
             let id = lane.id;
@@ -129,8 +109,6 @@ impl Model {
             self.positions(at, id, waits, &mut changes);
         }
         self.absent_changes(&mut changes);
-        self.forgotten.clear();
-        self.must_write = false;
         self.lag.clear();
         self.settling.begin();
         Some(Batch { rows, changes, state: self.state() })
@@ -161,7 +139,7 @@ impl Model {
         }
         self.settling.written(out);
         if with_rows || !self.rows_wait() {
-            self.fault = None;
+            self.fault.end();
         }
         self.set_room(room_bytes);
         let mut free = Vec::new();
@@ -200,25 +178,8 @@ impl Model {
             }
         }
         self.absent_not_written();
-        for change in changes {
-            if let Change::Forget { consumer } = change
-                && !planted(Flaw::ForgettingForgotten)
-            {
-                self.forgotten.push(consumer.clone());
-            }
-        }
+        self.due.not_written(changes);
         self.settling.not_written(now.up_ms);
-        self.must_write = true;
-    }
-
-    /// Notes that the store fails, and when to try again; `true` when that is news.
-    pub(crate) fn degrade(&mut self, kind: FaultKind, reason: String, now: &Now) -> bool {
-        let before = self.fault.take();
-        let backoff_ms = before.as_ref().map_or(RETRY_FIRST_MS, |f| (f.backoff_ms * 2).min(RETRY_MAX_MS));
-        let since_ms = before.as_ref().map_or(now.up_ms, |f| f.since_ms);
-        let retry_at_ms = now.up_ms.saturating_add(backoff_ms);
-        self.fault = Some(Fault { kind, reason, since_ms, retry_at_ms, backoff_ms });
-        before.is_none_or(|f| f.kind != kind)
     }
 
     /// Ends the life of the bookkeeping: no more pushes, no more receipts.

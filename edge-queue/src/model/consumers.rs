@@ -115,7 +115,7 @@ impl Model {
         }
         let id = self.take_consumer_id();
         self.consumers.push(ConsumerModel::new(id, name.to_owned(), lanes));
-        self.must_write = true;
+        self.due.require();
         Ok(id)
     }
 
@@ -136,7 +136,7 @@ impl Model {
     fn retire(&mut self, at: usize) {
         self.unpin_all(at);
         let mut consumer = self.consumers.remove(at);
-        self.forgotten.push(std::mem::take(&mut consumer.name));
+        self.due.forget(std::mem::take(&mut consumer.name));
         if !self.consumers.is_empty() || consumer.lanes.iter().all(|cursor| cursor.pos.acked.is_empty()) {
             return;
         }
@@ -166,7 +166,7 @@ impl Model {
 
     fn take_predecessor(&mut self) -> Option<ConsumerModel> {
         let at = self.consumers.iter().position(|r| r.name == NOBODY)?;
-        self.forgotten.push(NOBODY.to_owned());
+        self.due.forget(NOBODY.to_owned());
         Some(self.consumers.remove(at))
     }
 
@@ -176,7 +176,7 @@ impl Model {
         let Some(at) = self.consumers.iter().position(known) else { return false };
         self.follow_floors();
         self.retire(at);
-        self.must_write = true;
+        self.due.require();
         for lane in &mut self.lanes {
             lane.head.rewind(lane.floor);
             lane.dirty = true;
@@ -187,7 +187,7 @@ impl Model {
 
     /// Returns whether a consumer of this name was removed and no commit has said so yet.
     pub(crate) fn is_forgotten(&self, name: &str) -> bool {
-        name != NOBODY && self.forgotten.iter().any(|known| known == name)
+        name != NOBODY && self.due.is_forgotten(name)
     }
 
     /// Returns whether any consumer is registered.

@@ -205,7 +205,7 @@ impl Model {
         if let Some(l) = self.lanes.get_mut(lane).filter(|_| !self.consumers.is_empty()) {
             (l.usage, l.recount_due, l.dirty) = (usage, false, true);
         }
-        self.must_write = true;
+        self.due.require();
         self.bound_gaps();
     }
 

@@ -10,6 +10,7 @@ mod cursor;
 mod cursor_lag;
 mod damage;
 mod delivery_marks;
+mod due_changes;
 mod evict_segment;
 mod expiry;
 mod gaps;
@@ -34,6 +35,7 @@ mod read;
 mod read_fault;
 mod receipts;
 mod recount;
+mod store_fault;
 #[cfg(test)]
 mod tests;
 mod usage;
@@ -44,7 +46,7 @@ use crate::receipt::Receipt;
 use crate::row::{LANES_MAX, Lane, Seq};
 use crate::state::{LaneState, State};
 
-pub(crate) use commit::{Batch, Fault};
+pub(crate) use commit::Batch;
 #[cfg(feature = "ring")]
 pub(crate) use consumers::CONSUMERS_MAX;
 pub(crate) use consumers::{ConsumerModel, NOBODY};
@@ -63,11 +65,13 @@ pub(crate) use receipts::{Outbox, Slot, Ticket, WaitObserver};
 use absent::{Absent, vacated_lane};
 use cursor_lag::CursorLag;
 use damage::Reckoning;
+use due_changes::DueChanges;
 use lease_limits::LeaseLimits;
 use loss_report::LossReport;
 use receipts::Settling;
-use recount::Recount;
-use usage::{Size, Usage};
+use recount::Recounts;
+use store_fault::StoreFault;
+use usage::Size;
 
 /// Everything the queue knows besides rows on the medium.
 pub(crate) struct Model {
@@ -84,20 +88,12 @@ pub(crate) struct Model {
     pub(crate) out: Outbox,
     settling: Settling,
     lag: CursorLag,
-    /// Something a caller waits for must be written although there is no row.
-    must_write: bool,
-    forgotten: Vec<String>,
-    pub(crate) fault: Option<Fault>,
-    /// Totals may be off until a lane is empty: an unclean stop.
-    uncertain: bool,
-    recount: Option<Recount>,
-    /// Up time before which no count is tried again after one that failed.
-    recount_not_before_ms: u64,
+    due: DueChanges,
+    pub(crate) fault: StoreFault,
+    recounts: Recounts,
     reckoning: Option<Reckoning>,
     losses: LossReport,
     pub(crate) closed: bool,
-    /// Rows whose receipt said `Volatile` because the store failed.
-    pub(crate) volatile_rows: u64,
 }
 
 impl Model {
@@ -138,16 +134,12 @@ impl Model {
             out: Outbox::default(),
             settling: Settling::default(),
             lag: CursorLag::default(),
-            must_write: false,
-            forgotten: Vec::new(),
-            fault: None,
-            uncertain: !clean,
-            recount: None,
-            recount_not_before_ms: 0,
+            due: DueChanges::default(),
+            fault: StoreFault::default(),
+            recounts: Recounts::new(!clean),
             reckoning: None,
             losses: LossReport::default(),
             closed: false,
-            volatile_rows: 0,
         };
         let first = state.consumers.len() == 1;
         for consumer in state.consumers {
@@ -193,7 +185,7 @@ impl Model {
             cursor.waiting.sub(size);
         }
         cursor.done(seq, size, how);
-        self.recount_done(consumer, lane, seq, size);
+        self.recounts.done(consumer, lane, seq, size);
         if let Some(reckoning) = &mut self.reckoning {
             reckoning.done(consumer, lane, seq, size);
         }
@@ -221,7 +213,7 @@ impl Model {
 
     /// Removes a row that no consumer wants any more from the lane's counters.
     fn remove(&mut self, lane: usize, seq: Seq, size: Size, up_ms: u64) {
-        self.recount_removed(lane, seq, size);
+        self.recounts.removed(lane, seq, size);
         if let Some(reckoning) = &mut self.reckoning {
             reckoning.remove(lane, seq, size);
         }
@@ -248,26 +240,6 @@ impl Model {
             if !longest.merge_nearest() {
                 return;
             }
-        }
-    }
-
-    /// Ends the totals of a lane of which everything is done. The rows that they still claim were there once: they are
-    /// lost.
-    fn settle_totals(&mut self, consumer: usize, lane: usize) {
-        let Some(l) = self.lanes.get_mut(lane) else { return };
-        if !self.uncertain {
-            return;
-        }
-        if let Some(cursor) = self.consumers.get_mut(consumer).and_then(|r| r.lanes.get_mut(lane)) {
-            if cursor.pos.floor < l.next {
-                return;
-            }
-            if cursor.queued > 0 {
-                cursor.lose_unseen(cursor.queued);
-            }
-        }
-        if self.consumers.iter().filter_map(|r| r.lanes.get(lane)).all(|p| p.pos.floor >= l.next) {
-            l.usage = Usage::default();
         }
     }
 

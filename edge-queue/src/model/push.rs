@@ -158,7 +158,7 @@ impl Model {
         if unwritten == 0 || unwritten.saturating_add(size.bytes) <= self.rules.max_unwritten_bytes {
             return Unwritten::Fits;
         }
-        if self.fault.is_none() && call == StoreCall::Returns {
+        if !self.fault.is_some() && call == StoreCall::Returns {
             return Unwritten::CommitFirst;
         }
         match self.rules.on_fault {
@@ -171,10 +171,10 @@ impl Model {
     }
 
     fn give_volatile_receipts(&mut self) {
-        let (out, rows) = (&mut self.out, &mut self.volatile_rows);
+        let (out, fault) = (&mut self.out, &mut self.fault);
         for lane in &mut self.lanes {
             lane.tail.drain_owed(|ticket| {
-                *rows = rows.saturating_add(u64::from(ticket.rows));
+                fault.add_volatile(ticket.rows);
                 out.put(ticket, Receipt::Volatile);
             });
         }

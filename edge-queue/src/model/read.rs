@@ -92,7 +92,7 @@ impl Model {
             l.usage.add_all(&usage);
             l.dirty = true;
         }
-        self.must_write = true;
+        self.due.require();
     }
 
     /// Takes in the holes that a read shows; gives the rows below `below` and where the read ended.

@@ -33,6 +33,46 @@ impl Recount {
     }
 }
 
+/// Trust in the totals of the lanes.
+#[derive(Default)]
+pub(super) struct Recounts {
+    /// Totals may be off until a lane is empty: an unclean stop.
+    uncertain: bool,
+    under_way: Option<Recount>,
+    /// Up time before which no count is tried again after one that failed.
+    not_before_ms: u64,
+}
+
+impl Recounts {
+    pub(super) fn new(uncertain: bool) -> Recounts {
+        Recounts { uncertain, ..Recounts::default() }
+    }
+
+    /// The count under way, if it has passed the row.
+    fn passed(&mut self, lane: usize, seq: Seq) -> Option<&mut Recount> {
+        self.under_way.as_mut().filter(|recount| recount.progress.has_read(lane, seq))
+    }
+
+    /// A row that may be counted already is done for one consumer.
+    pub(super) fn done(&mut self, consumer: usize, lane: usize, seq: Seq, size: Size) {
+        if let Some(bytes) = self.passed(lane, seq).and_then(|r| r.queued_bytes.get_mut(consumer)) {
+            *bytes = bytes.saturating_sub(size.bytes);
+        }
+    }
+
+    /// A row that may be counted already is wanted by nobody any more.
+    pub(super) fn removed(&mut self, lane: usize, seq: Seq, size: Size) {
+        if let Some(recount) = self.passed(lane, seq) {
+            recount.usage.sub(size);
+        }
+    }
+
+    fn failed(&mut self, now: &Now) {
+        self.under_way = None;
+        self.not_before_ms = now.up_ms.saturating_add(AGAIN_AFTER_MS);
+    }
+}
+
 impl Model {
     /// Says that a lane's totals may count rows that nobody wants.
     pub(super) fn recount_later(&mut self, lane: usize) {
@@ -44,7 +84,7 @@ impl Model {
 
     /// Lanes whose totals must be counted anew, if it is time for another try.
     pub(crate) fn recounts_due(&self, now: &Now) -> Vec<usize> {
-        if self.recount_not_before_ms > now.up_ms {
+        if self.recounts.not_before_ms > now.up_ms {
             return Vec::new();
         }
         (0..self.lanes.len()).filter(|at| self.lanes.get(*at).is_some_and(|l| l.recount_due)).collect()
@@ -52,11 +92,10 @@ impl Model {
 
     /// Notes that a count was ended by a failing read.
     pub(crate) fn recount_failed(&mut self, now: &Now) {
-        self.recount = None;
+        self.recounts.failed(now);
         if planted(Flaw::RecountForgotten) {
             self.lanes.iter_mut().for_each(|l| l.recount_due = false);
         }
-        self.recount_not_before_ms = now.up_ms.saturating_add(AGAIN_AFTER_MS);
     }
 
     /// Starts counting a lane's live rows anew; gives the range to read.
@@ -66,33 +105,37 @@ impl Model {
         let (from, below) = (l.floor, l.tail.from());
         let queued_bytes = vec![0; self.consumers.len()];
         let progress = Progress::new(lane, from);
-        self.recount = Some(Recount { progress, usage: Usage::default(), queued_bytes });
+        self.recounts.under_way = Some(Recount { progress, usage: Usage::default(), queued_bytes });
         Some((from, below))
     }
 
     /// Counts what one read brought; gives where to read on.
     pub(crate) fn recount_read(&mut self, from: Seq, below: Seq, chunk: StoredChunk) -> Option<Seq> {
-        let progress = &mut self.recount.as_mut()?.progress;
+        let progress = &mut self.recounts.under_way.as_mut()?.progress;
         progress.lost.extend_from_slice(&chunk.lost);
         let lane = progress.lane;
         let (rows, upto) = self.note_read(lane, from, below, chunk);
         for row in &rows {
             self.recount_row(lane, row);
         }
-        self.recount.as_mut()?.progress.at = upto;
+        self.recounts.under_way.as_mut()?.progress.at = upto;
         (upto < below).then_some(upto)
     }
 
     /// Adds the rows in RAM and puts the new totals in place.
     pub(crate) fn recount_finish(&mut self, below: Seq, up_ms: u64) {
-        let Some(lane) = self.recount.as_ref().map(|recount| recount.progress.lane) else { return };
+        let Some(lane) = self.recounts.under_way.as_ref().map(|recount| recount.progress.lane) else {
+            return;
+        };
         self.sweep(lane, up_ms);
         let mut seq = below;
         while let Some(row) = self.lanes.get(lane).and_then(|l| l.tail.at_or_after(seq)).cloned() {
             self.recount_row(lane, &row);
             seq = row.seq.saturating_add(1);
         }
-        let Some(Recount { progress, mut usage, queued_bytes }) = self.recount.take() else { return };
+        let Some(Recount { progress, mut usage, queued_bytes }) = self.recounts.under_way.take() else {
+            return;
+        };
         progress.held_by_any(self, below).for_each(|size| usage.add(size));
         for (consumer, bytes) in queued_bytes.into_iter().enumerate() {
             if let Some(cursor) = self.cursor_mut(consumer, lane) {
@@ -103,7 +146,7 @@ impl Model {
         if let Some(l) = self.lanes.get_mut(lane) {
             (l.usage, l.recount_due, l.dirty) = (usage, false, true);
         }
-        self.must_write = true;
+        self.due.require();
     }
 
     fn recount_row(&mut self, lane: usize, row: &StoredRow) {
@@ -111,23 +154,28 @@ impl Model {
             return;
         }
         let open: Vec<bool> = self.cursors(lane).map(|cursor| !cursor.pos.is_done(row.seq)).collect();
-        if let Some(recount) = &mut self.recount {
+        if let Some(recount) = &mut self.recounts.under_way {
             recount.add(Size::of(row), &open);
         }
     }
 
-    /// A row that may be counted already is done for one consumer.
-    pub(super) fn recount_done(&mut self, consumer: usize, lane: usize, seq: Seq, size: Size) {
-        let counted = self.recount.as_mut().filter(|r| r.progress.has_read(lane, seq));
-        if let Some(bytes) = counted.and_then(|r| r.queued_bytes.get_mut(consumer)) {
-            *bytes = bytes.saturating_sub(size.bytes);
+    /// Ends the totals of a lane of which everything is done. The rows that they still claim were there once: they are
+    /// lost.
+    pub(super) fn settle_totals(&mut self, consumer: usize, lane: usize) {
+        let Some(l) = self.lanes.get_mut(lane) else { return };
+        if !self.recounts.uncertain {
+            return;
         }
-    }
-
-    /// A row that may be counted already is wanted by nobody any more.
-    pub(super) fn recount_removed(&mut self, lane: usize, seq: Seq, size: Size) {
-        if let Some(recount) = self.recount.as_mut().filter(|r| r.progress.has_read(lane, seq)) {
-            recount.usage.sub(size);
+        if let Some(cursor) = self.consumers.get_mut(consumer).and_then(|r| r.lanes.get_mut(lane)) {
+            if cursor.pos.floor < l.next {
+                return;
+            }
+            if cursor.queued > 0 {
+                cursor.lose_unseen(cursor.queued);
+            }
+        }
+        if self.consumers.iter().filter_map(|r| r.lanes.get(lane)).all(|p| p.pos.floor >= l.next) {
+            l.usage = Usage::default();
         }
     }
 

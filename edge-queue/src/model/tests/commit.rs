@@ -74,23 +74,23 @@ fn a_store_that_failed_works_again_once_it_took_the_rows_that_wait() {
     let mut m = model(&Config::default().lanes(1));
     m.register("hub").unwrap();
     write(&mut m);
-    let fails = |m: &mut Model| m.degrade(FaultKind::Io, "no".to_owned(), &at(1));
+    let fails = |m: &mut Model| m.fault.note(FaultKind::Io, "no".to_owned(), &at(1));
     push(&mut m, 1);
     assert!(fails(&mut m) && !fails(&mut m), "news once");
-    m.must_write = true;
+    m.due.require();
     let state = m.begin_changes().unwrap().state;
     m.written(&state, &ROOM, false);
     assert!(m.fault.is_some(), "bookkeeping alone, and a row waits");
     let Batch { state, .. } = m.begin().unwrap();
     push(&mut m, 1);
     m.written(&state, &ROOM, true);
-    assert!(m.fault.is_none(), "the row that waited is written; another came meanwhile");
+    assert!(!m.fault.is_some(), "the row that waited is written; another came meanwhile");
     write(&mut m);
     fails(&mut m);
-    m.must_write = true;
+    m.due.require();
     let state = m.begin_changes().unwrap().state;
     m.written(&state, &ROOM, false);
-    assert!(m.fault.is_none(), "nothing waits");
+    assert!(!m.fault.is_some(), "nothing waits");
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn a_queue_that_closes_refuses_every_receipt_it_still_owes() {
 
 /// Totals of the lane, and the hub's accepted weight and queued bytes, as a commit without rows says them.
 fn figures(m: &mut Model) -> (u64, u64, u64, u64, u64) {
-    m.must_write = true;
+    m.due.require();
     let state = m.begin_changes().unwrap().state;
     let (lane, hub) = (state.lane.first().unwrap(), state.consumers.first().unwrap().lanes.first().unwrap());
     (lane.next, lane.rows, lane.weight, hub.accepted, hub.queued_bytes)

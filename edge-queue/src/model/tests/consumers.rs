@@ -66,7 +66,7 @@ fn gap_records_of_all_consumers_are_bounded_together_and_no_fewer_are_kept() {
 #[test]
 fn totals_of_an_unclean_stop_end_when_every_consumer_has_had_all() {
     let mut m = stored(10, &["hub", "other"]);
-    m.uncertain = true;
+    m.recounts = Recounts::new(true);
     lane(&mut m).usage = Usage { rows: 12, weight: 12, bytes: 12 * ROW };
     let size = Size { weight: 1, bytes: ROW, wall_ms: 0 };
     (1..=10).for_each(|seq| m.done(0, 0, seq, size, Done::Delivered, 1));

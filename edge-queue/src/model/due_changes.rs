@@ -1,0 +1,51 @@
+//! Changes that the next commit writes although no row brings them along: registrations, removals and new totals.
+
+use crate::flaw::{Flaw, planted};
+use crate::state::Change;
+
+/// What somebody waits for besides rows.
+#[derive(Debug, Default)]
+pub(super) struct DueChanges {
+    required: bool,
+    /// Names of consumers that were removed.
+    forgotten: Vec<String>,
+}
+
+impl DueChanges {
+    /// Has the next commit written even without a row.
+    pub(super) fn require(&mut self) {
+        self.required = true;
+    }
+
+    pub(super) fn is_required(&self) -> bool {
+        self.required
+    }
+
+    /// Notes that a consumer was removed.
+    pub(super) fn forget(&mut self, name: String) {
+        self.forgotten.push(name);
+    }
+
+    /// Returns whether a consumer of this name was removed and no commit has said so yet.
+    pub(super) fn is_forgotten(&self, name: &str) -> bool {
+        self.forgotten.iter().any(|known| known == name)
+    }
+
+    /// A commit begins: gives the removals, which are its first changes.
+    pub(super) fn begin(&mut self) -> Vec<Change> {
+        self.required = false;
+        self.forgotten.drain(..).map(|consumer| Change::Forget { consumer }).collect()
+    }
+
+    /// The commit failed: its removals wait for the next.
+    pub(super) fn not_written(&mut self, changes: &[Change]) {
+        let removed = changes.iter().filter_map(|change| match change {
+            Change::Forget { consumer } => Some(consumer.clone()),
+            _ => None,
+        });
+        if !planted(Flaw::ForgettingForgotten) {
+            self.forgotten.extend(removed);
+        }
+        self.required = true;
+    }
+}

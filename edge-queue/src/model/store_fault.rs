@@ -1,0 +1,95 @@
+//! Fault of the store: since when its commits fail, when the next is tried, and the rows whose receipts could not wait for it.
+
+use crate::fault::FaultKind;
+use crate::time::Now;
+
+const RETRY_FIRST_MS: u64 = 100;
+const RETRY_MAX_MS: u64 = 10_000;
+
+/// A store that fails: the retries and the back-off between them.
+#[derive(Clone, Debug)]
+pub(crate) struct Fault {
+    pub(crate) kind: FaultKind,
+    pub(crate) reason: String,
+    pub(crate) since_ms: u64,
+    retry_at_ms: u64,
+    backoff_ms: u64,
+}
+
+/// The fault of this moment, if there is one, and what all of them cost.
+#[derive(Debug, Default)]
+pub(crate) struct StoreFault {
+    current: Option<Fault>,
+    volatile_rows: u64,
+}
+
+impl StoreFault {
+    /// Notes that a commit failed, and when to try again; `true` when that is news.
+    pub(crate) fn note(&mut self, kind: FaultKind, reason: String, now: &Now) -> bool {
+        let before = self.current.take();
+        let backoff_ms = before.as_ref().map_or(RETRY_FIRST_MS, |f| (f.backoff_ms * 2).min(RETRY_MAX_MS));
+        let since_ms = before.as_ref().map_or(now.up_ms, |f| f.since_ms);
+        let retry_at_ms = now.up_ms.saturating_add(backoff_ms);
+        self.current = Some(Fault { kind, reason, since_ms, retry_at_ms, backoff_ms });
+        before.is_none_or(|f| f.kind != kind)
+    }
+
+    /// The store works again.
+    pub(super) fn end(&mut self) {
+        self.current = None;
+    }
+
+    pub(crate) fn current(&self) -> Option<&Fault> {
+        self.current.as_ref()
+    }
+
+    pub(crate) fn is_some(&self) -> bool {
+        self.current.is_some()
+    }
+
+    /// Up time from which a commit that is due at `due_ms` may be tried.
+    pub(super) fn delay(&self, due_ms: u64) -> u64 {
+        self.current.as_ref().map_or(due_ms, |fault| due_ms.max(fault.retry_at_ms))
+    }
+
+    /// Counts rows that got the receipt `Volatile` because the store fails.
+    pub(super) fn add_volatile(&mut self, rows: u32) {
+        self.volatile_rows = self.volatile_rows.saturating_add(rows.into());
+    }
+
+    /// Rows whose receipt said `Volatile` because the store failed.
+    pub(crate) fn volatile_rows(&self) -> u64 {
+        self.volatile_rows
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tries_come_ever_later_up_to_ten_seconds_and_begin_anew_after_the_fault() {
+        let (mut fault, mut now) = (StoreFault::default(), Now { up_ms: 1_000, ..Now::default() });
+        assert_eq!(fault.delay(7), 7);
+        let mut pauses = Vec::new();
+        for _ in 0..9 {
+            fault.note(FaultKind::Io, "EIO".into(), &now);
+            pauses.push(fault.delay(0) - now.up_ms);
+            now.up_ms = fault.delay(0);
+        }
+        assert_eq!(pauses, [100, 200, 400, 800, 1_600, 3_200, 6_400, 10_000, 10_000]);
+        assert_eq!(fault.delay(u64::MAX), u64::MAX);
+        assert_eq!(fault.current().map(|f| f.since_ms), Some(1_000));
+        fault.end();
+        assert!(!fault.is_some() && fault.note(FaultKind::Io, String::new(), &now));
+        assert_eq!(fault.delay(0) - now.up_ms, 100);
+    }
+
+    #[test]
+    fn a_fault_of_another_kind_is_news_and_the_same_is_none() {
+        let (mut fault, now) = (StoreFault::default(), Now::default());
+        let kinds = [FaultKind::Io, FaultKind::Io, FaultKind::DiskFull, FaultKind::DiskFull, FaultKind::Io];
+        let news = kinds.map(|kind| fault.note(kind, String::new(), &now));
+        assert_eq!(news, [true, false, true, false, true]);
+    }
+}
