@@ -8,19 +8,16 @@ use crate::event::Event;
 use crate::flaw::{Flaw, planted};
 use crate::losses::{Share, divide};
 use crate::model::progress::Progress;
-use crate::model::usage::{Size, Usage};
+use crate::model::usage::Usage;
 use crate::model::{Cursor, Model};
 use crate::neighbours::Neighbours;
-use crate::row::{Seq, StoredRow};
+use crate::row::Seq;
 use crate::state::{GapRecord, Reason};
 use crate::store::{Lost, StoredChunk};
 
 /// State of a lane that is read through to count its losses.
 pub(super) struct Reckoning {
-    progress: Progress,
-    usage: Usage,
-    /// Per consumer: weight and bytes of rows looked at that can be read and are not done.
-    open: Vec<Open>,
+    pub(super) pass: Progress,
     neighbours: Neighbours,
 }
 
@@ -30,42 +27,6 @@ struct Damage<'a> {
     neighbours: &'a Neighbours,
     below: Seq,
     all: bool,
-}
-
-#[derive(Clone, Copy, Default)]
-struct Open {
-    weight: u64,
-    bytes: u64,
-}
-
-impl Open {
-    fn add(&mut self, size: Size) {
-        self.weight = self.weight.saturating_add(size.weight);
-        self.bytes = self.bytes.saturating_add(size.bytes);
-    }
-
-    fn sub(&mut self, size: Size) {
-        self.weight = self.weight.saturating_sub(size.weight);
-        self.bytes = self.bytes.saturating_sub(size.bytes);
-    }
-}
-
-impl Reckoning {
-    /// Notes that a row is done for one consumer.
-    pub(super) fn done(&mut self, consumer: usize, lane: usize, seq: Seq, size: Size) {
-        if self.progress.has_read(lane, seq)
-            && let Some(open) = self.open.get_mut(consumer)
-        {
-            open.sub(size);
-        }
-    }
-
-    /// Takes a row that no consumer wants any more out of the count of a damaged lane.
-    pub(super) fn remove(&mut self, lane: usize, seq: Seq, size: Size) {
-        if self.progress.has_read(lane, seq) {
-            self.usage.sub(size);
-        }
-    }
 }
 
 impl Model {
@@ -125,39 +86,23 @@ impl Model {
         let lowest = self.cursors(lane).map(|cursor| cursor.pos.floor).min();
         let l = self.lanes.get(lane)?;
         let at = lowest.unwrap_or(l.floor).max(l.floor);
-        let open = vec![Open::default(); self.consumers.len()];
-        let progress = Progress::new(lane, at);
-        let (usage, neighbours) = (Usage::default(), Neighbours::default());
-        self.reckoning = Some(Reckoning { progress, usage, open, neighbours });
-        Some((at, l.tail.from()))
+        let (below, pass) = (l.tail.from(), Progress::new(self, lane, at));
+        self.reckoning = Some(Reckoning { pass, neighbours: Neighbours::default() });
+        Some((at, below))
     }
 
     /// Adds what one read brought; gives where to read on.
     pub(crate) fn reckon_read(&mut self, from: Seq, below: Seq, chunk: StoredChunk) -> Option<Seq> {
         let StoredChunk { rows, next, lost } = chunk;
-        for row in rows.iter().filter(|row| row.seq >= from && row.seq < below) {
-            self.reckon_row(row);
-        }
+        let Reckoning { mut pass, mut neighbours } = self.reckoning.take()?;
+        let inside = rows.iter().filter(|row| row.seq >= from && row.seq < below);
+        inside.for_each(|row| pass.add(self, row));
         let next = next.map(|next| next.max(from.saturating_add(1))).filter(|next| *next < below);
-        let Reckoning { progress, neighbours, .. } = self.reckoning.as_mut()?;
         neighbours.pass(&rows, &lost);
-        progress.lost.extend(lost);
-        progress.at = next.unwrap_or(below);
+        pass.lost.extend(lost);
+        pass.at = next.unwrap_or(below);
+        self.reckoning = Some(Reckoning { pass, neighbours });
         next
-    }
-
-    fn reckon_row(&mut self, row: &StoredRow) {
-        let Some(mut reckoning) = self.reckoning.take() else { return };
-        let (lane, size) = (reckoning.progress.lane, Size::of(row));
-        for (open, consumer) in reckoning.open.iter_mut().zip(&self.consumers) {
-            if consumer.lanes.get(lane).is_some_and(|cursor| !cursor.pos.is_done(row.seq)) {
-                open.add(size);
-            }
-        }
-        if self.wanted(lane, row.seq) {
-            reckoning.usage.add(size);
-        }
-        self.reckoning = Some(reckoning);
     }
 
     /// The lane could not be read to its end; a later read begins anew.
@@ -168,20 +113,13 @@ impl Model {
     /// Adds the rows in RAM and settles every consumer's ledger. `first`: losses that a reader is about to pass over, which
     /// are settled in any case; others may wait when there are more than a position has ranges for.
     pub(crate) fn reckon_finish(&mut self, first: &[Lost], below: Seq, up_ms: u64) {
-        let Some(lane) = self.reckoning.as_ref().map(|reckoning| reckoning.progress.lane) else { return };
-        let mut seq = below;
-        while let Some(row) = self.lanes.get(lane).and_then(|l| l.tail.at_or_after(seq)).cloned() {
-            seq = row.seq.saturating_add(1);
-            self.reckon_row(&row);
-        }
-        let Some(Reckoning { progress, mut usage, open, mut neighbours }) = self.reckoning.take() else {
-            return;
-        };
+        let Some(Reckoning { mut pass, mut neighbours }) = self.reckoning.take() else { return };
+        let lane = pass.lane;
+        pass.finish(self, below);
         if let Some(row) = self.lanes.get(lane).and_then(|l| l.tail.first()) {
             neighbours.pass(std::slice::from_ref(row), &[]);
         }
-        progress.held_by_any(self, below).for_each(|size| usage.add(size));
-        let mut lost = progress.lost;
+        let Progress { mut lost, usage, open, .. } = pass;
         let passed = |lost: &Lost| first.iter().any(|f| f.first <= lost.last && lost.first <= f.last);
         lost.sort_by_key(|lost| (!passed(lost), lost.first));
         let urgent = lost.iter().filter(|lost| passed(lost)).count();
@@ -234,7 +172,7 @@ impl Cursor {
     }
 
     /// Makes the ledger say what is there: `open` can be read, the rest is lost.
-    fn settle(&mut self, damage: &Damage<'_>, open: Open, worst: &mut [u64]) {
+    fn settle(&mut self, damage: &Damage<'_>, open: Usage, worst: &mut [u64]) {
         let Damage { lost, neighbours, below, all } = *damage;
         let mut at = Vec::new();
         let mut shares = Vec::new();

@@ -68,6 +68,7 @@ use damage::Reckoning;
 use due_changes::DueChanges;
 use lease_limits::LeaseLimits;
 use loss_report::LossReport;
+use progress::Progress;
 use receipts::Settling;
 use recount::Recounts;
 use store_fault::StoreFault;
@@ -185,10 +186,7 @@ impl Model {
             cursor.waiting.sub(size);
         }
         cursor.done(seq, size, how);
-        self.recounts.done(consumer, lane, seq, size);
-        if let Some(reckoning) = &mut self.reckoning {
-            reckoning.done(consumer, lane, seq, size);
-        }
+        self.passes().for_each(|pass| pass.done(consumer, lane, seq, size));
         let Some(l) = self.lanes.get_mut(lane) else { return };
         match how {
             Done::Delivered => {}
@@ -211,12 +209,15 @@ impl Model {
         self.settle_totals(consumer, lane);
     }
 
+    /// Passes over a lane that are under way.
+    fn passes(&mut self) -> impl Iterator<Item = &mut Progress> {
+        let reckoning = self.reckoning.as_mut().map(|reckoning| &mut reckoning.pass);
+        self.recounts.under_way().into_iter().chain(reckoning)
+    }
+
     /// Removes a row that no consumer wants any more from the lane's counters.
     fn remove(&mut self, lane: usize, seq: Seq, size: Size, up_ms: u64) {
-        self.recounts.removed(lane, seq, size);
-        if let Some(reckoning) = &mut self.reckoning {
-            reckoning.remove(lane, seq, size);
-        }
+        self.passes().for_each(|pass| pass.removed(lane, seq, size));
         let Some(l) = self.lanes.get_mut(lane) else { return };
         l.usage.sub(size);
         l.dirty = true;

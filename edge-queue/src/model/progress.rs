@@ -5,9 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::usage::Size;
+use crate::model::usage::{Size, Usage};
 use crate::model::{Cursor, Model};
-use crate::row::Seq;
+use crate::row::{Seq, StoredRow};
 use crate::store::Lost;
 
 /// A pass under way.
@@ -17,16 +17,58 @@ pub(super) struct Progress {
     pub(super) at: Seq,
     /// Damage that the pass met.
     pub(super) lost: Vec<Lost>,
+    /// Rows that somebody wants, among those looked at.
+    pub(super) usage: Usage,
+    /// Rows that each consumer still has to get among them, in the order of registration.
+    pub(super) open: Vec<Usage>,
 }
 
 impl Progress {
     /// A pass that begins at `at`.
-    pub(super) fn new(lane: usize, at: Seq) -> Progress {
-        Progress { lane, at, lost: Vec::new() }
+    pub(super) fn new(model: &Model, lane: usize, at: Seq) -> Progress {
+        let open = vec![Usage::default(); model.consumers.len()];
+        Progress { lane, at, lost: Vec::new(), usage: Usage::default(), open }
+    }
+
+    /// Adds a row if somebody wants it.
+    pub(super) fn add(&mut self, model: &Model, row: &StoredRow) {
+        if !model.wanted(self.lane, row.seq) {
+            return;
+        }
+        let size = Size::of(row);
+        self.usage.add(size);
+        let wanted = self.open.iter_mut().zip(model.cursors(self.lane));
+        wanted.filter(|(_, cursor)| !cursor.pos.is_done(row.seq)).for_each(|(open, _)| open.add(size));
+    }
+
+    /// Adds the rows in RAM, from `below` on, and those that are held although nobody can read them any more.
+    pub(super) fn finish(&mut self, model: &Model, below: Seq) {
+        let mut seq = below;
+        while let Some(row) = model.lanes.get(self.lane).and_then(|l| l.tail.at_or_after(seq)) {
+            seq = row.seq.saturating_add(1);
+            self.add(model, row);
+        }
+        self.held_by_any(model, below).for_each(|size| self.usage.add(size));
+    }
+
+    /// A row that may be counted already is done for one consumer.
+    pub(super) fn done(&mut self, consumer: usize, lane: usize, seq: Seq, size: Size) {
+        if self.has_read(lane, seq)
+            && let Some(open) = self.open.get_mut(consumer)
+        {
+            open.sub(size);
+        }
+    }
+
+    /// A row that may be counted already is wanted by nobody any more.
+    pub(super) fn removed(&mut self, lane: usize, seq: Seq, size: Size) {
+        if self.has_read(lane, seq) {
+            self.usage.sub(size);
+        }
     }
 
     /// Returns whether the pass came by a row and could read it.
-    pub(super) fn has_read(&self, lane: usize, seq: Seq) -> bool {
+    fn has_read(&self, lane: usize, seq: Seq) -> bool {
         lane == self.lane && seq < self.at && !self.has_lost(seq)
     }
 
@@ -45,7 +87,7 @@ impl Progress {
     }
 
     /// Returns the rows below `below` that any consumer holds and nobody can read any more, each once.
-    pub(super) fn held_by_any(&self, model: &Model, below: Seq) -> impl Iterator<Item = Size> + use<> {
+    fn held_by_any(&self, model: &Model, below: Seq) -> impl Iterator<Item = Size> + use<> {
         let held: BTreeMap<Seq, Size> =
             model.cursors(self.lane).flat_map(|cursor| self.held(cursor, below)).collect();
         held.into_values()

@@ -9,36 +9,20 @@ use crate::flaw::{Flaw, planted};
 use crate::model::Model;
 use crate::model::progress::Progress;
 use crate::model::usage::{Size, Usage};
-use crate::row::{Seq, StoredRow};
+use crate::row::Seq;
 use crate::store::StoredChunk;
 use crate::time::Now;
 
 /// Pause after a count that a failing read ended, so that an ailing disk is not read at every commit.
 const AGAIN_AFTER_MS: u64 = 1_000;
 
-/// A count under way. The store is held for all of it, so consumers neither come nor go.
-pub(super) struct Recount {
-    progress: Progress,
-    usage: Usage,
-    /// Bytes that each consumer still has to get, in the order of registration.
-    queued_bytes: Vec<u64>,
-}
-
-impl Recount {
-    fn add(&mut self, size: Size, open: &[bool]) {
-        self.usage.add(size);
-        for (bytes, _) in self.queued_bytes.iter_mut().zip(open).filter(|(_, open)| **open) {
-            *bytes = bytes.saturating_add(size.bytes);
-        }
-    }
-}
-
 /// Trust in the totals of the lanes.
 #[derive(Default)]
 pub(super) struct Recounts {
     /// Totals may be off until a lane is empty: an unclean stop.
     uncertain: bool,
-    under_way: Option<Recount>,
+    /// The store is held for all of a count, so consumers neither come nor go.
+    under_way: Option<Progress>,
     /// Up time before which no count is tried again after one that failed.
     not_before_ms: u64,
 }
@@ -48,23 +32,8 @@ impl Recounts {
         Recounts { uncertain, ..Recounts::default() }
     }
 
-    /// The count under way, if it has passed the row.
-    fn passed(&mut self, lane: usize, seq: Seq) -> Option<&mut Recount> {
-        self.under_way.as_mut().filter(|recount| recount.progress.has_read(lane, seq))
-    }
-
-    /// A row that may be counted already is done for one consumer.
-    pub(super) fn done(&mut self, consumer: usize, lane: usize, seq: Seq, size: Size) {
-        if let Some(bytes) = self.passed(lane, seq).and_then(|r| r.queued_bytes.get_mut(consumer)) {
-            *bytes = bytes.saturating_sub(size.bytes);
-        }
-    }
-
-    /// A row that may be counted already is wanted by nobody any more.
-    pub(super) fn removed(&mut self, lane: usize, seq: Seq, size: Size) {
-        if let Some(recount) = self.passed(lane, seq) {
-            recount.usage.sub(size);
-        }
+    pub(super) fn under_way(&mut self) -> Option<&mut Progress> {
+        self.under_way.as_mut()
     }
 
     fn failed(&mut self, now: &Now) {
@@ -103,60 +72,37 @@ impl Model {
         self.follow_floors();
         let l = self.lanes.get(lane)?;
         let (from, below) = (l.floor, l.tail.from());
-        let queued_bytes = vec![0; self.consumers.len()];
-        let progress = Progress::new(lane, from);
-        self.recounts.under_way = Some(Recount { progress, usage: Usage::default(), queued_bytes });
+        self.recounts.under_way = Some(Progress::new(self, lane, from));
         Some((from, below))
     }
 
     /// Counts what one read brought; gives where to read on.
     pub(crate) fn recount_read(&mut self, from: Seq, below: Seq, chunk: StoredChunk) -> Option<Seq> {
-        let progress = &mut self.recounts.under_way.as_mut()?.progress;
-        progress.lost.extend_from_slice(&chunk.lost);
-        let lane = progress.lane;
-        let (rows, upto) = self.note_read(lane, from, below, chunk);
-        for row in &rows {
-            self.recount_row(lane, row);
-        }
-        self.recounts.under_way.as_mut()?.progress.at = upto;
+        let mut pass = self.recounts.under_way.take()?;
+        pass.lost.extend_from_slice(&chunk.lost);
+        let (rows, upto) = self.note_read(pass.lane, from, below, chunk);
+        rows.iter().for_each(|row| pass.add(self, row));
+        pass.at = upto;
+        self.recounts.under_way = Some(pass);
         (upto < below).then_some(upto)
     }
 
     /// Adds the rows in RAM and puts the new totals in place.
     pub(crate) fn recount_finish(&mut self, below: Seq, up_ms: u64) {
-        let Some(lane) = self.recounts.under_way.as_ref().map(|recount| recount.progress.lane) else {
-            return;
-        };
+        let Some(lane) = self.recounts.under_way.as_ref().map(|pass| pass.lane) else { return };
         self.sweep(lane, up_ms);
-        let mut seq = below;
-        while let Some(row) = self.lanes.get(lane).and_then(|l| l.tail.at_or_after(seq)).cloned() {
-            self.recount_row(lane, &row);
-            seq = row.seq.saturating_add(1);
-        }
-        let Some(Recount { progress, mut usage, queued_bytes }) = self.recounts.under_way.take() else {
-            return;
-        };
-        progress.held_by_any(self, below).for_each(|size| usage.add(size));
-        for (consumer, bytes) in queued_bytes.into_iter().enumerate() {
+        let Some(mut pass) = self.recounts.under_way.take() else { return };
+        pass.finish(self, below);
+        for (consumer, open) in pass.open.iter().enumerate() {
             if let Some(cursor) = self.cursor_mut(consumer, lane) {
-                let held: u64 = progress.held(cursor, below).map(|(_, size)| size.bytes).sum();
-                (cursor.pos.queued_bytes, cursor.dirty) = (bytes.saturating_add(held), true);
+                let held: u64 = pass.held(cursor, below).map(|(_, size)| size.bytes).sum();
+                (cursor.pos.queued_bytes, cursor.dirty) = (open.bytes.saturating_add(held), true);
             }
         }
         if let Some(l) = self.lanes.get_mut(lane) {
-            (l.usage, l.recount_due, l.dirty) = (usage, false, true);
+            (l.usage, l.recount_due, l.dirty) = (pass.usage, false, true);
         }
         self.due.require();
-    }
-
-    fn recount_row(&mut self, lane: usize, row: &StoredRow) {
-        if !self.wanted(lane, row.seq) {
-            return;
-        }
-        let open: Vec<bool> = self.cursors(lane).map(|cursor| !cursor.pos.is_done(row.seq)).collect();
-        if let Some(recount) = &mut self.recounts.under_way {
-            recount.add(Size::of(row), &open);
-        }
     }
 
     /// Ends the totals of a lane of which everything is done. The rows that they still claim were there once: they are
