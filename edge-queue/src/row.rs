@@ -8,7 +8,7 @@ use crate::time::{Expiry, Stamp};
 /// had to be written (elision).
 pub type Seq = u64;
 
-/// Most lanes a queue can have.
+/// Most lanes a queue can have: the bound for a program that names lanes, or keeps something for each, before it has a queue.
 pub const LANES_MAX: usize = 4;
 
 /// A priority class: 0 is served first. A queue has 1 to [`LANES_MAX`] of them.

@@ -7,7 +7,8 @@ use std::io::{self, Write};
 use super::block::{Head, Kind, stuff};
 use super::record::{put_gap, put_row};
 use crate::gap::Gap;
-use crate::row::{LANES_MAX, Lane, StoredRow};
+use crate::per_lane::PerLane;
+use crate::row::{Lane, StoredRow};
 use crate::store::StoreError;
 
 /// A block ends when its body reaches this: one damaged byte costs at most so much, or one row.
@@ -38,7 +39,7 @@ impl LaneTotals {
 #[non_exhaustive]
 pub struct Exported {
     /// Totals of each lane.
-    pub lanes: [LaneTotals; LANES_MAX],
+    pub lanes: PerLane<LaneTotals>,
     /// Number of gap records.
     pub gaps: u64,
     /// Length of the stream.

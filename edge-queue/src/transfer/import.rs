@@ -12,7 +12,8 @@ use crate::engine::open_store;
 use crate::error::{ConfigError, OpenError};
 use crate::gap::Gap;
 use crate::medium::Dir;
-use crate::row::{LANES_MAX, Lane, StoredRow};
+use crate::per_lane::PerLane;
+use crate::row::{Lane, StoredRow};
 use crate::shell::random_u64;
 use crate::state::{Change, State};
 use crate::store::{Store, StoreError};
@@ -32,7 +33,7 @@ pub struct Imported {
     /// The new queue's gateway id.
     pub gateway: u64,
     /// Totals of each lane.
-    pub lanes: [LaneTotals; LANES_MAX],
+    pub lanes: PerLane<LaneTotals>,
     /// Losses the old gateway's consumers had not reported yet: nobody else will.
     pub gaps: Vec<(String, Gap)>,
     /// The stream: where it came from and what was missing of it.
@@ -162,7 +163,7 @@ fn fill(staged: &Staged, config: &Config, input: impl Read) -> Result<Imported, 
     let mut target = Target { store, config, state: found.state, rows: Vec::new(), bytes: 0 };
     let mut stream = Stream::new(input);
     let mut gaps = Vec::new();
-    let mut lanes = [LaneTotals::default(); LANES_MAX];
+    let mut lanes = PerLane::<LaneTotals>::default();
     while let Some(item) = stream.next_item().map_err(ImportError::Stream)? {
         match item {
             Item::Gap(consumer, gap) if gaps.len() < GAPS_KEPT => gaps.push((consumer, gap)),
