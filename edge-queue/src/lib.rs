@@ -31,6 +31,7 @@ mod shell;
 mod state;
 mod stats;
 pub mod store;
+mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod time;

@@ -34,6 +34,7 @@ pub struct Queue {
 
 /// A batch that was taken in part.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct BatchError {
     /// Receipts of the rows that were taken.
     pub accepted: Vec<Pending>,
@@ -174,7 +175,7 @@ impl Queue {
             }
             while let Some(refused) = self.push_together(&mut together, &mut accepted) {
                 let pushed = match refused {
-                    Refusal::Error(error) => Err(error),
+                    Refusal::Error(error) => Err(self.handle.engine.count_refused(error)),
                     // What it takes to go on may need the disk: that row goes the long way.
                     Refusal::NeedCommit(row) | Refusal::NeedHead(row, _) | Refusal::NeedCount { row, .. } => {
                         self.push(*row)

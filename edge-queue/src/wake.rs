@@ -1,10 +1,39 @@
-//! Calls of wakers, which are foreign code: a panic inside one is that waker's alone, and whoever delivers receipts goes on.
+//! Wakers of tasks that wait. They are foreign code: a panic inside one is that waker's alone, and whoever delivers receipts goes on.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
 
-/// Wakes, whatever the waker does. In a program built with `panic = "abort"` a panic ends the program, as any does.
-pub(crate) fn wake(waker: Waker) {
-    // The panic hook has printed it; nothing of ours is behind the waker, so nothing can be left half done.
-    let _contained = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+/// Wakers by what they wait for, at most one each.
+#[derive(Debug)]
+pub(crate) struct Wakers<K>(Vec<(K, Waker)>);
+
+impl<K> Default for Wakers<K> {
+    fn default() -> Wakers<K> {
+        Wakers(Vec::new())
+    }
+}
+
+impl<K: PartialEq> Wakers<K> {
+    /// Keeps the waker in the place of the one before.
+    pub(crate) fn set(&mut self, key: K, waker: &Waker) {
+        match self.0.iter_mut().find(|(of, _)| *of == key) {
+            Some((_, known)) => known.clone_from(waker),
+            None => self.0.push((key, waker.clone())),
+        }
+    }
+
+    /// Takes out those for which `chosen` is true.
+    pub(crate) fn take(&mut self, chosen: impl Fn(&K) -> bool) -> Wakers<K> {
+        let (taken, rest) = std::mem::take(&mut self.0).into_iter().partition(|(key, _)| chosen(key));
+        self.0 = rest;
+        Wakers(taken)
+    }
+
+    /// Wakes all, whatever a waker does. In a program built with `panic = "abort"` a panic ends the program, as any does.
+    pub(crate) fn wake(self) {
+        for (_, waker) in self.0 {
+            // The panic hook has printed it; nothing of ours is behind the waker, so nothing can be left half done.
+            let _contained = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+        }
+    }
 }

@@ -1,10 +1,18 @@
 //! Promise 2, exported counters: the committed ledger is what a restart after a kill finds, and nothing that is only in RAM.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "test code"
+)]
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use edge_queue::testing::{Outcome, SimDir};
-use edge_queue::{Config, Lane, ManualClock, Now, Queue, Row, StoreKind, Wait};
+use edge_queue::{Config, Lane, ManualClock, Now, Queue, Reason, Receipt, Row, StoreKind, Wait};
 
 fn open(dir: &SimDir, kind: StoreKind) -> Queue {
     let clock = Arc::new(ManualClock::new(Now { boot_id: 1, up_ms: 1_000, ..Now::default() }));
@@ -42,4 +50,24 @@ fn the_committed_ledger_is_what_a_restart_finds() {
         let left = open(&dir.crash(Outcome::Lost, 1), kind);
         assert_eq!(figures(left.ledger()), committed, "{kind:?}");
     }
+}
+
+/// A consumer found a row expired and slept on; the writer, which had nothing to do before, was not told for up to a minute.
+#[test]
+fn a_row_that_a_waiting_consumer_finds_expired_is_committed_in_time() {
+    let config = Config::default().store(StoreKind::Memory).cursor_lag(1);
+    let q = Queue::open("", config.ack_within(Duration::from_millis(20))).unwrap();
+    let mut hub = q.consumer("hub").unwrap();
+    let kept = q.push(Row::new("21.5").ttl(Duration::from_millis(200))).unwrap();
+    assert_eq!(kept.wait().unwrap(), Receipt::Volatile);
+    std::thread::sleep(Duration::from_millis(300));
+    let expired = || q.committed_ledger().iter().any(|l| l.dropped.for_reason(Reason::Expired) == 1);
+    std::thread::scope(|scope| {
+        scope.spawn(|| assert!(hub.lease(1, Wait::For(Duration::from_secs(4))).unwrap().is_empty()));
+        let began = Instant::now();
+        while !expired() {
+            assert!(began.elapsed() < Duration::from_secs(3), "not committed while the consumer waits");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    });
 }

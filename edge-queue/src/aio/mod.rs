@@ -36,8 +36,8 @@ pub use consumer::Consumer;
 use worker::Worker;
 
 use crate::config::{Config, ConsumerConfig};
-use crate::engine::RoomWaiter;
-use crate::error::{CommitError, ConsumerError, Limit, OpenError, PushError};
+use crate::engine::{Engine, RoomWaiter};
+use crate::error::{CommitError, ConsumerError, OpenError, PushError};
 use crate::event::Event;
 use crate::model::Refusal;
 use crate::pending::Pending;
@@ -48,6 +48,9 @@ use crate::stats::{Ledger, Stats};
 
 /// Time that the drop of the last handle waits for the disk: a hanging one must not hang an async thread for good.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Counts a refusal, or does not because the push is tried again.
+type Refused = fn(&Engine, PushError) -> PushError;
 
 /// A bounded, durable queue. See [`crate::Queue`], whose limits and errors are the same, and the [module](self) for an example.
 ///
@@ -144,10 +147,14 @@ impl Queue {
     /// # Errors
     /// As there.
     pub async fn push(&self, row: Row) -> Result<Pending, PushError> {
-        let engine = &self.queue.handle.engine;
-        match engine.push_once(row) {
+        self.push_else(row, Engine::count_refused).await
+    }
+
+    /// A push with a word on what its error costs.
+    async fn push_else(&self, row: Row, refused: Refused) -> Result<Pending, PushError> {
+        match self.queue.handle.engine.push_once(row) {
             Ok(ticket) => Ok(Pending::one(ticket)),
-            Err(refusal) => self.push_slowly(refusal).await,
+            Err(refusal) => self.push_slowly(refusal, refused).await,
         }
     }
 
@@ -162,8 +169,8 @@ impl Queue {
         let waiter = RoomWaiter::new(&self.queue.handle.engine);
         loop {
             let seen = waiter.seen();
-            row = match self.push(row).await {
-                Err(PushError::Full { row, .. }) => waiter.row_to_try_again(*row),
+            row = match self.push_else(row, |_, error| error).await {
+                Err(PushError::Full { row, .. }) => *row,
                 other => return other,
             };
             poll_fn(|cx| waiter.poll_turn(seen, cx)).await;
@@ -183,7 +190,7 @@ impl Queue {
         while rows.len() > 0 {
             let mut together = rows.by_ref().take(TOGETHER_MAX).collect::<Vec<Row>>().into_iter();
             while let Some(refusal) = self.queue.push_together(&mut together, &mut accepted) {
-                match self.push_slowly(refusal).await {
+                match self.push_slowly(refusal, Engine::count_refused).await {
                     Ok(pending) => accepted.push(pending),
                     Err(error) => {
                         let rest = together.chain(rows).collect();
@@ -195,22 +202,18 @@ impl Queue {
         Ok(accepted)
     }
 
-    /// Waits for the disk where a push could not end at once, and pushes again.
-    async fn push_slowly(&self, refusal: Refusal) -> Result<Pending, PushError> {
+    /// Waits for the disk where a push could not end at once, and tries again, whoever still waits for it.
+    async fn push_slowly(&self, refusal: Refusal, refused: Refused) -> Result<Pending, PushError> {
+        let engine = self.queue.handle.engine.clone();
         let row = match refusal {
-            Refusal::Error(error) => return Err(error),
+            Refusal::NeedCommit(row) => row,
             // Reading what may go would hang with the call that does.
-            Refusal::NeedHead(row, _) if self.queue.handle.engine.stalled() => {
-                return Err(self.queue.handle.engine.refuse(row, Limit::Bytes));
-            }
-            Refusal::NeedCount { row, limit, .. } if self.queue.handle.engine.stalled() => {
-                return Err(self.queue.handle.engine.refuse(row, limit));
-            }
-            Refusal::NeedCommit(row) | Refusal::NeedHead(row, _) | Refusal::NeedCount { row, .. } => row,
+            Refusal::NeedHead(row, _) | Refusal::NeedCount { row, .. } if !engine.stalled() => row,
+            other => return Err(refused(&engine, other.give_up())),
         };
-        let (queue, back) = (self.queue.clone(), row.clone());
-        let pushed = self.worker.run(move || queue.push(*row)).await;
-        pushed.unwrap_or(Err(PushError::Closed { row: back }))
+        let back = row.clone();
+        let push = move || engine.try_push(*row).map(Pending::one).map_err(|error| refused(&engine, error));
+        self.worker.run(push).await.unwrap_or(Err(PushError::Closed { row: back }))
     }
 
     /// See [`crate::Queue::commit`].

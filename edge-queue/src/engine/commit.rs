@@ -1,7 +1,6 @@
 //! Group commit: one write and one sync for all rows that wait, in the thread that asked for it, and then their receipts.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use crate::config::OnFull;
 use crate::error::CommitError;
@@ -11,8 +10,9 @@ use crate::model::{Batch, HEAD_READ, LaneModel, MadeRoom, Model};
 use crate::row::{Lane, Seq};
 use crate::state::{Change, State};
 use crate::store::StoreError;
+use crate::sync::lock;
 
-use super::{Engine, Open, Wake, lock};
+use super::{Engine, Open, Wake};
 
 /// Segments one commit may free for its rows.
 const SEGMENT_TRIES: u32 = 3;
@@ -160,7 +160,7 @@ impl Engine {
 
     /// After a commit: receipts out, space back, the next eviction prepared in the lanes that wrote rows.
     fn finish(&self, open: &mut Open, state: &State, lanes: usize) {
-        self.wrote.store(true, Ordering::Relaxed);
+        self.writer.note_commit();
         let room = self.note_figures(open).room_bytes;
         let (free, healed) = self.with_model(|model| {
             let failing = model.fault.is_some();

@@ -5,8 +5,9 @@ use crate::config::ConsumerConfig;
 use crate::error::ConsumerError;
 use crate::model::HEAD_READ;
 use crate::store::StoreError;
+use crate::sync::lock;
 
-use super::{Engine, Open, lock};
+use super::{Engine, Open};
 
 impl Engine {
     /// Registers a consumer, or finds it; durable when it returns. Limits of its own are set if given.

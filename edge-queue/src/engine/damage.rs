@@ -5,8 +5,9 @@ use crate::fault::FaultKind;
 use crate::model::HEAD_READ;
 use crate::row::{Lane, Seq};
 use crate::store::{Lost, ReadLimit, StoreError, StoredChunk};
+use crate::sync::lock;
 
-use super::{Engine, Open, Wake, lock};
+use super::{Engine, Open, Wake};
 
 impl Engine {
     /// A read whose losses are in the ledgers when it returns.

@@ -6,9 +6,10 @@ use crate::error::CommitError;
 use crate::gap::Gap;
 use crate::model::HEAD_READ;
 use crate::row::Lane;
+use crate::sync::lock;
 use crate::transfer::{ExportError, Exported, Exporter};
 
-use super::{Engine, lock};
+use super::Engine;
 
 impl Engine {
     pub(crate) fn export(&self, out: &mut dyn Write) -> Result<Exported, ExportError> {

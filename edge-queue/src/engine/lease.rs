@@ -1,17 +1,17 @@
 //! Leases: rows from RAM at once, from the store by reading, or later by waiting.
 
-use std::sync::PoisonError;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::error::ConsumerError;
 #[cfg(feature = "tokio")]
 use crate::flaw::{Flaw, planted};
-use crate::model::{Leased, More, Take};
+use crate::model::{Leased, Model, More, Take};
 use crate::row::Seq;
 use crate::store::ReadLimit;
+use crate::sync::{MutexGuard, lock};
+use crate::time::Now;
 
-use super::{Engine, lock};
+use super::{Engine, Wake};
 
 /// Time that `lease` waits for the first row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -34,6 +34,15 @@ pub(crate) enum Quick {
     Later,
 }
 
+/// Outcome of a look at the model.
+struct Look<'a> {
+    model: MutexGuard<'a, Model>,
+    more: More,
+    /// Whom to wake because rows expired or a lease ends earlier than any before.
+    wake: Option<Wake>,
+    now: Now,
+}
+
 impl Engine {
     pub(crate) fn lease(&self, consumer: u64, take: Take, wait: Wait) -> Result<Vec<Leased>, ConsumerError> {
         let mut out = Vec::new();
@@ -41,11 +50,9 @@ impl Engine {
             return Ok(out);
         }
         let until_ms = match wait {
-            Wait::For(time) if !self.clock.manual() => Some(
-                self.clock.now().up_ms.saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
-            ),
+            Wait::For(time) => Some(self.until_ms(time)),
             Wait::Forever if !self.clock.manual() => None,
-            _ => Some(0),
+            Wait::None | Wait::Forever => Some(0),
         };
         loop {
             match self.lease_step(consumer, take, until_ms, &mut out) {
@@ -66,41 +73,21 @@ impl Engine {
         until_ms: Option<u64>,
         out: &mut Vec<Leased>,
     ) -> Result<bool, ConsumerError> {
-        let now = self.clock.now();
-        let mut model = self.model();
-        if model.closed {
-            return Err(ConsumerError::Closed);
-        }
-        let (rows_before, returned_before) = (model.rows(), model.returns_at());
-        let more = model.lease(consumer, take, out, &now);
-        let expired = model.rows() < rows_before;
-        // Who sleeps until an earlier lease ends must hear of one that ends before.
-        let sooner = model.returns_at().is_some_and(|at| returned_before.is_none_or(|before| at < before));
-        let receipts = std::mem::take(&mut model.out);
+        let Look { model, more, wake, now } = self.look_for_rows(consumer, take, out)?;
         let left_ms = until_ms.map_or(Some(u64::MAX), |at| at.checked_sub(now.up_ms).filter(|ms| *ms > 0));
-        if let (More::Done, true, Some(left)) = (more, out.is_empty(), left_ms) {
-            self.someone_waits.store(true, Ordering::Relaxed);
-            let returns = model.returns_at().map_or(u64::MAX, |at| at.saturating_sub(now.up_ms).max(1));
-            let left = left.min(returns);
-            if left == u64::MAX {
-                drop(self.rows.wait(model).unwrap_or_else(PoisonError::into_inner));
-            } else {
-                let waited = self.rows.wait_timeout(model, Duration::from_millis(left));
-                drop(waited.unwrap_or_else(PoisonError::into_inner));
+        let waits = left_ms.filter(|_| matches!(more, More::Done) && out.is_empty());
+        match waits {
+            Some(left) if wake.is_none() => {
+                let returns = model.returns_at().map_or(u64::MAX, |at| at.saturating_sub(now.up_ms).max(1));
+                let left = left.min(returns);
+                self.rows.sleep(model, (left < u64::MAX).then(|| Duration::from_millis(left)));
+                return Ok(false);
             }
-            receipts.deliver();
-            return Ok(false);
-        }
-        let wake = sooner.then(|| self.whom_to_wake(&model));
-        drop(model);
-        receipts.deliver();
-        wake.into_iter().for_each(|wake| self.wake(wake));
-        if expired {
-            self.room.turn();
+            _ => self.let_go(model, wake),
         }
         match more {
             More::Gone => Err(ConsumerError::Forgotten),
-            More::Done => Ok(true),
+            More::Done => Ok(waits.is_none()),
             More::Read { lane, from, below, limit } => {
                 self.fetch(consumer, lane, from, below, limit)?;
                 Ok(false)
@@ -126,7 +113,9 @@ impl Engine {
     /// Forgets the waker of an async consumer that waits no longer.
     #[cfg(feature = "tokio")]
     pub(crate) fn forget_waiter(&self, waiter: u64) {
-        lock(&self.wakers).retain(|(of, _)| *of != waiter || planted(Flaw::WakerKept));
+        if !planted(Flaw::WakerKept) {
+            self.rows.forget(waiter);
+        }
     }
 
     /// Takes rows that are in RAM now, else says what to do. Never waits for the disk. The waker is kept until there are
@@ -138,37 +127,49 @@ impl Engine {
         take: Take,
         (waiter, waker): (u64, &std::task::Waker),
     ) -> Result<Quick, ConsumerError> {
-        let now = self.clock.now();
         let mut out = Vec::new();
-        let mut model = self.model();
-        if model.closed {
-            return Err(ConsumerError::Closed);
-        }
-        let (rows_before, returned_before) = (model.rows(), model.returns_at());
-        let more = model.lease(consumer, take, &mut out, &now);
-        let expired = model.rows() < rows_before;
-        let sooner = model.returns_at().is_some_and(|at| returned_before.is_none_or(|before| at < before));
-        let wake = sooner.then(|| self.whom_to_wake(&model));
-        let receipts = std::mem::take(&mut model.out);
+        let Look { model, more, wake, .. } = self.look_for_rows(consumer, take, &mut out)?;
         if out.is_empty() && matches!(more, More::Done) {
-            let mut wakers = lock(&self.wakers);
-            match wakers.iter_mut().find(|(of, _)| *of == waiter) {
-                Some((_, known)) => known.clone_from(waker),
-                None => wakers.push((waiter, waker.clone())),
-            }
-            self.someone_waits.store(true, Ordering::Relaxed);
+            self.rows.wait_as_task(waiter, waker);
         }
-        drop(model);
-        receipts.deliver();
-        wake.into_iter().for_each(|wake| self.wake(wake));
-        if expired {
-            self.room.turn();
-        }
+        self.let_go(model, wake);
         match more {
             More::Gone => Err(ConsumerError::Forgotten),
             _ if !out.is_empty() => Ok(Quick::Rows(out)),
             More::Done => Ok(Quick::Later),
             More::Read { .. } => Ok(Quick::Blocking),
+        }
+    }
+
+    /// Takes rows that are in RAM, and finds out whom that concerns.
+    fn look_for_rows(
+        &self,
+        consumer: u64,
+        take: Take,
+        out: &mut Vec<Leased>,
+    ) -> Result<Look<'_>, ConsumerError> {
+        let now = self.clock.now();
+        let mut model = self.model();
+        if model.closed {
+            return Err(ConsumerError::Closed);
+        }
+        let (rows_before, returned_before) = (model.rows(), model.returns_at());
+        let more = model.lease(consumer, take, out, &now);
+        // Who sleeps until an earlier lease ends must hear of one that ends before.
+        let sooner = model.returns_at().is_some_and(|at| returned_before.is_none_or(|before| at < before));
+        let expired = model.rows() < rows_before;
+        let wake = if sooner || expired { Some(self.whom_to_wake(&model)) } else { None };
+        Ok(Look { model, more, wake, now })
+    }
+
+    /// Lets the model go and tells whom a look concerned: producers too, since rows that expired made room.
+    fn let_go(&self, mut model: MutexGuard<'_, Model>, wake: Option<Wake>) {
+        let receipts = std::mem::take(&mut model.out);
+        drop(model);
+        receipts.deliver();
+        if let Some(wake) = wake {
+            self.wake(wake);
+            self.room.turn();
         }
     }
 }

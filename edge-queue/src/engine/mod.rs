@@ -18,6 +18,7 @@ mod store_watchdog;
 mod sync_producers;
 #[cfg(test)]
 mod tests;
+mod wakes;
 mod writer;
 
 #[cfg(feature = "tokio")]
@@ -28,10 +29,8 @@ pub(crate) use open::open_store;
 #[cfg(feature = "tokio")]
 pub(crate) use room::RoomWaiter;
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::task::Waker;
-use std::thread::{JoinHandle, ThreadId};
+use std::sync::Arc;
+use std::thread::ThreadId;
 use std::time::Duration;
 
 use crate::event::{Event, Events};
@@ -41,12 +40,13 @@ use crate::row::Lane;
 use crate::shell::Clock;
 use crate::state::{GapRecord, State};
 use crate::store::Store;
-use crate::wake::wake;
+use crate::sync::{Mutex, MutexGuard, lock};
 
-use room::RoomWaiters;
 use stats::Seen;
 use store_watchdog::StoreWatchdog;
 use sync_producers::SyncProducers;
+use wakes::{RoomWaiters, RowWaiters};
+use writer::Writer;
 
 /// The store and the lock of its directory.
 pub(crate) struct Open {
@@ -60,19 +60,8 @@ pub(crate) struct Engine {
     store: Mutex<Option<Open>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) events: Mutex<Events>,
-    /// Wakes the writer thread, which sleeps on this with `model`.
-    work: Condvar,
-    /// Up time until which the writer sleeps; 0 while it does not.
-    sleeps_until_ms: AtomicU64,
-    writer: Mutex<Option<JoinHandle<()>>>,
-    /// A commit was written since the store last prepared for one.
-    wrote: AtomicBool,
-    /// Wakes blocked consumers, which sleep on this with `model`.
-    rows: Condvar,
-    /// Wakers of async consumers that wait, by waiter: at most one each, whatever became of the future.
-    wakers: Mutex<Vec<(u64, Waker)>>,
-    /// Set while anybody waits for rows: spares a system call per push.
-    someone_waits: AtomicBool,
+    writer: Writer,
+    rows: RowWaiters,
     room: RoomWaiters,
     sync_producers: Mutex<SyncProducers<ThreadId>>,
     watchdog: StoreWatchdog,
@@ -158,34 +147,26 @@ impl Engine {
     /// Decided under the model's lock: a sleeper is then either asleep or has seen what changed.
     fn whom_to_wake(&self, model: &Model) -> Wake {
         // Consumers also after an acknowledgement: leases may have been at their limit.
-        let consumers = !planted(Flaw::AckWakesNobody) && self.someone_waits();
+        let consumers = !planted(Flaw::AckWakesNobody) && self.rows.claim();
         Wake { writer: self.writer_sleeps_beyond(model), consumers }
     }
 
     fn writer_sleeps_beyond(&self, model: &Model) -> bool {
         let wakes_at = [model.due_at_ms(), model.returns_at()].into_iter().flatten().min();
-        wakes_at.is_some_and(|at| at < self.sleeps_until_ms.load(Ordering::Relaxed))
-    }
-
-    fn someone_waits(&self) -> bool {
-        // Reading first spares the bus lock of the swap when nobody does.
-        self.someone_waits.load(Ordering::Relaxed) && self.someone_waits.swap(false, Ordering::Relaxed)
+        wakes_at.is_some_and(|at| self.writer.sleep.lasts_beyond(at))
     }
 
     fn wake(&self, whom: Wake) {
         if whom.writer {
-            self.work.notify_one();
+            self.writer.sleep.wake();
         }
         if whom.consumers {
-            self.rows.notify_all();
-            let wakers = std::mem::take(&mut *lock(&self.wakers));
-            wakers.into_iter().for_each(|(_, waker)| wake(waker));
+            self.rows.wake();
         }
     }
 
     /// Everybody looks again: a consumer was forgotten, or the queue closed.
     fn wake_all(&self) {
-        self.someone_waits.store(false, Ordering::Relaxed);
         self.wake(Wake { writer: true, consumers: true });
         self.room.turn();
     }
@@ -215,8 +196,4 @@ impl WaitObserver for Engine {
         wait();
         lock(&self.sync_producers).end(thread, row, self.clock.now().up_ms);
     }
-}
-
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

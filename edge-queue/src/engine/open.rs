@@ -1,8 +1,7 @@
 //! Opening: makes a running engine of a directory.
 
 use std::io::ErrorKind;
-use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::Arc;
 
 use crate::config::{Config, StoreKind};
 use crate::error::{ConfigError, OpenError};
@@ -11,12 +10,14 @@ use crate::medium::Dir;
 use crate::model::{HEAD_READ, Model};
 use crate::shell::{Clock, random_u64};
 use crate::store::{Options, Recovered, Store, StoreError, memory::Memory};
+use crate::sync::{Mutex, lock};
 
-use super::room::RoomWaiters;
 use super::stats::Seen;
 use super::store_watchdog::StoreWatchdog;
 use super::sync_producers::SyncProducers;
-use super::{Engine, Open, lock};
+use super::wakes::{RoomWaiters, RowWaiters};
+use super::writer::Writer;
+use super::{Engine, Open};
 
 impl Engine {
     pub(crate) fn open(
@@ -68,13 +69,8 @@ impl Engine {
             store: Mutex::new(None),
             clock,
             events: Mutex::new(events),
-            work: Condvar::new(),
-            sleeps_until_ms: AtomicU64::new(0),
-            writer: Mutex::new(None),
-            wrote: AtomicBool::new(true),
-            rows: Condvar::new(),
-            wakers: Mutex::new(Vec::new()),
-            someone_waits: AtomicBool::new(false),
+            writer: Writer::default(),
+            rows: RowWaiters::default(),
             room: RoomWaiters::default(),
             sync_producers: Mutex::new(SyncProducers::default()),
             watchdog: StoreWatchdog::default(),

@@ -16,7 +16,22 @@ const PUSH_TRIES: u32 = 64;
 impl Engine {
     #[inline]
     pub(crate) fn push(self: &Arc<Self>, row: Row) -> Result<Ticket, PushError> {
+        self.try_push(row).map_err(|error| self.count_refused(error))
+    }
+
+    /// A push that may be tried again: it counts no refusal.
+    #[inline]
+    pub(crate) fn try_push(self: &Arc<Self>, row: Row) -> Result<Ticket, PushError> {
         self.push_once(row).or_else(|refusal| self.push_slowly(refusal))
+    }
+
+    /// Counts the row of a push that ends with this error, if there was no room for it.
+    #[cold]
+    pub(crate) fn count_refused(&self, error: PushError) -> PushError {
+        if let PushError::Full { row, .. } = &error {
+            self.model().count_refused(row);
+        }
+        error
     }
 
     #[cold]
@@ -30,12 +45,12 @@ impl Engine {
                     row
                 }
                 Refusal::NeedHead(row, lane) if self.stalled() || self.fill_head(lane).is_err() => {
-                    return Err(self.refuse(row, Limit::Bytes));
+                    return Err(PushError::Full { row, limit: Limit::Bytes });
                 }
                 Refusal::NeedHead(row, _) => row,
                 Refusal::NeedCount { row, lane, limit } => {
                     if self.stalled() || self.count_for_push(lane).is_err() {
-                        return Err(self.refuse(row, limit));
+                        return Err(PushError::Full { row, limit });
                     }
                     row
                 }
@@ -45,21 +60,10 @@ impl Engine {
                 Err(again) => refusal = again,
             }
         }
-        match refusal {
-            Refusal::Error(error) => Err(error),
-            Refusal::NeedCount { row, limit, .. } => Err(self.refuse(row, limit)),
-            Refusal::NeedCommit(row) | Refusal::NeedHead(row, _) => Err(self.refuse(row, Limit::Bytes)),
-        }
+        Err(refusal.give_up())
     }
 
-    /// Counts a row for which room could not be looked for, as the model counts one for which there is none.
-    #[cold]
-    pub(crate) fn refuse(&self, row: Box<Row>, limit: Limit) -> PushError {
-        self.model().note_refused(&row);
-        PushError::Full { row, limit }
-    }
-
-    /// One try, which never waits for the disk.
+    /// One try, which never waits for the disk and counts no refusal.
     #[inline]
     pub(crate) fn push_once(self: &Arc<Self>, row: Row) -> Result<Ticket, Refusal> {
         let now = self.clock.now();
@@ -74,7 +78,7 @@ impl Engine {
     }
 
     /// Tries rows until one is refused or none is left; gives where the receipts of those taken will arrive, in order, and
-    /// the refusal. Never waits for the disk.
+    /// the refusal, which is not counted. Never waits for the disk.
     pub(crate) fn push_together(
         self: &Arc<Self>,
         rows: &mut std::vec::IntoIter<Row>,
@@ -100,7 +104,7 @@ impl Engine {
             // A row behind others is due after them: the writer knows when, unless it makes the commit large enough.
             let much = model.much_waits() && !planted(Flaw::WriterNotWoken);
             let writer = (idle || much) && self.writer_sleeps_beyond(model);
-            (result, Wake { writer, consumers: self.someone_waits() })
+            (result, Wake { writer, consumers: self.rows.claim() })
         });
         self.wake(wake);
         result

@@ -8,10 +8,11 @@ use crate::row::{LANES_MAX, Lane, Seq, StoredRow};
 use crate::state::Position;
 use crate::stats::{Health, LaneStats, Ledger, Stats};
 use crate::store::{ReadLimit, StoreStats};
+use crate::sync::lock;
 use crate::time::{Now, Stamp, age_ms};
 
 use super::store_watchdog::stall_reason;
-use super::{Engine, Open, lock};
+use super::{Engine, Open};
 
 /// Last answer of the store about itself, for when it is at work.
 #[derive(Default)]

@@ -3,9 +3,10 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::{Engine, lock};
+use super::Engine;
 use crate::event::Event;
 use crate::fault::{FaultKind, STALLED_AFTER_MS};
+use crate::sync::lock;
 
 /// Calls come one at a time, from whoever holds the store; anybody may look.
 #[derive(Debug, Default)]

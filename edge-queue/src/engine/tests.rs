@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::lock;
 use crate::store::memory::Memory;
 use crate::store::{
     Change, ConsumerState, DoneRows, LaneState, Lost, ReadLimit, Recovered, State, Store, StoreError,
     StoreStats, StoredChunk, StoredRow,
 };
+use crate::sync::lock;
 use crate::*;
 
 /// Deeds of the store.
@@ -275,8 +275,8 @@ fn a_queue_that_was_closed_has_no_thread_left() {
     let (store, recovered) = found(Lane(0), 0, 1, &Arc::default());
     let clock = Arc::new(SystemClock::default());
     let engine = super::Engine::start(store, None, recovered, &config(2), clock).unwrap();
-    assert!(lock(&engine.writer).is_some());
+    assert!(lock(&engine.writer.thread).is_some());
     engine.close().unwrap();
-    assert!(lock(&engine.writer).is_none());
+    assert!(lock(&engine.writer.thread).is_none());
     assert_eq!(Arc::strong_count(&engine), 1, "the thread had the other");
 }

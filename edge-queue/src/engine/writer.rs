@@ -1,13 +1,44 @@
 //! The one thread: writes a commit when one is due, sleeps else.
 
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::{Engine, lock};
+use crate::sync::{AtomicBool, Mutex, Ordering, lock};
+
+use super::Engine;
+use super::wakes::WriterSleep;
 
 /// Longest sleep; a bound on what a lost wake-up could cost.
 const SLEEP_MAX_MS: u64 = 60_000;
+
+/// The writer thread, what it sleeps on, and what it has to do when nothing is due.
+pub(super) struct Writer {
+    pub(super) sleep: WriterSleep,
+    pub(super) thread: Mutex<Option<JoinHandle<()>>>,
+    /// A commit was written since the store last prepared for one.
+    wrote: AtomicBool,
+}
+
+impl Default for Writer {
+    /// A store that was opened may prepare for its first commit.
+    fn default() -> Writer {
+        let wrote = AtomicBool::new(true);
+        Writer { sleep: WriterSleep::default(), thread: Mutex::default(), wrote }
+    }
+}
+
+impl Writer {
+    /// Notes that a commit was written.
+    pub(super) fn note_commit(&self) {
+        self.wrote.store(true, Ordering::Relaxed);
+    }
+
+    /// Claims the preparation for the next commit.
+    fn may_prepare(&self) -> bool {
+        self.wrote.swap(false, Ordering::Relaxed)
+    }
+}
 
 impl Engine {
     pub(super) fn start_writer(self: &Arc<Self>) -> std::io::Result<()> {
@@ -16,13 +47,13 @@ impl Engine {
         }
         let engine = self.clone();
         let thread = std::thread::Builder::new().name("edge-queue".into()).spawn(move || engine.run())?;
-        *lock(&self.writer) = Some(thread);
+        *lock(&self.writer.thread) = Some(thread);
         Ok(())
     }
 
     pub(super) fn stop_writer(&self) {
-        self.work.notify_all();
-        let thread = lock(&self.writer).take();
+        self.writer.sleep.wake();
+        let thread = lock(&self.writer.thread).take();
         if let Some(thread) = thread.filter(|t| t.thread().id() != std::thread::current().id()) {
             // A panic of the writer has nothing more to tell here.
             let _ended = thread.join();
@@ -37,7 +68,7 @@ impl Engine {
             self.wake_all();
         }
         let due = self.model().due_at_ms().is_some_and(|at| at <= now.up_ms);
-        if !due && self.wrote.swap(false, Ordering::Relaxed) {
+        if !due && self.writer.may_prepare() {
             self.prepare();
         }
         due && self.commit_due().is_ok()
@@ -65,7 +96,7 @@ impl Engine {
                 let _noted = self.commit_due();
                 continue;
             }
-            if self.wrote.swap(false, Ordering::Relaxed) {
+            if self.writer.may_prepare() {
                 drop(model);
                 self.prepare();
                 continue;
@@ -75,10 +106,7 @@ impl Engine {
             let again = again.filter(|at| *at > now).min();
             let wakes_at = [due, again].into_iter().flatten().min();
             let sleep = wakes_at.map_or(SLEEP_MAX_MS, |at| (at - now).min(SLEEP_MAX_MS));
-            self.sleeps_until_ms.store(now.saturating_add(sleep), Ordering::Relaxed);
-            let waited = self.work.wait_timeout(model, Duration::from_millis(sleep));
-            self.sleeps_until_ms.store(0, Ordering::Relaxed);
-            drop(waited.unwrap_or_else(PoisonError::into_inner));
+            self.writer.sleep.sleep(model, now.saturating_add(sleep), Duration::from_millis(sleep));
             if again.is_some_and(|at| at <= self.clock.now().up_ms) {
                 let up_ms = self.clock.now().up_ms;
                 self.with_model(|model| model.take_back(up_ms));

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::{Dir, Medium, PAGE, pieces};
+use crate::sync::lock;
 
 /// Takes every write, name and removal into RAM and only ever reads from the directory beneath. A store opened on it
 /// does what it would do at its next open, repairs included, and leaves no trace. Cost: RAM for each page written.
@@ -203,10 +204,6 @@ impl Content {
 
 fn end_of(offset: u64, len: usize) -> io::Result<u64> {
     offset.checked_add(len as u64).ok_or_else(|| io::ErrorKind::InvalidInput.into())
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(all(test, feature = "testing"))]

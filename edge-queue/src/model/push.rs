@@ -25,6 +25,23 @@ pub(crate) enum Refusal {
     NeedCommit(Box<Row>),
 }
 
+impl Refusal {
+    fn full(row: Row, limit: Limit) -> Refusal {
+        Refusal::Error(PushError::Full { row: Box::new(row), limit })
+    }
+
+    /// The error of a push that is not tried again.
+    pub(crate) fn give_up(self) -> PushError {
+        match self {
+            Refusal::Error(error) => error,
+            Refusal::NeedCount { row, limit, .. } => PushError::Full { row, limit },
+            Refusal::NeedCommit(row) | Refusal::NeedHead(row, _) => {
+                PushError::Full { row, limit: Limit::Bytes }
+            }
+        }
+    }
+}
+
 /// A row that no lane takes, whatever is queued.
 enum Inadmissible {
     Closed,
@@ -88,7 +105,7 @@ impl Model {
         match self.bound_unwritten(size, call) {
             Unwritten::Fits => {}
             Unwritten::CommitFirst => return Err(Refusal::NeedCommit(Box::new(row))),
-            Unwritten::Full => return Err(self.refuse(at, row, Limit::Unwritten)),
+            Unwritten::Full => return Err(Refusal::full(row, Limit::Unwritten)),
         }
         let mut looked = false;
         while let Some(limit) = self.full(at, size) {
@@ -100,12 +117,12 @@ impl Model {
                 && !std::mem::replace(&mut looked, true)
                 && let Some(limit) = self.never_fits(at, size)
             {
-                return Err(self.refuse(at, row, limit));
+                return Err(Refusal::full(row, limit));
             }
             match policy {
-                OnFull::Reject => return Err(self.refuse(at, row, limit)),
+                OnFull::Reject => return Err(Refusal::full(row, limit)),
                 OnFull::DropNewest if self.range_exceeded(at, self.next_seq(at)) => {
-                    return Err(self.refuse(at, row, limit));
+                    return Err(Refusal::full(row, limit));
                 }
                 OnFull::DropNewest => {
                     let ticket = self.accept(at, row, now);
@@ -115,7 +132,7 @@ impl Model {
                 OnFull::DropOldest => match self.make_room(at, limit, now.up_ms) {
                     MadeRoom::Freed => {}
                     MadeRoom::NeedHead => return Err(Refusal::NeedHead(Box::new(row), at)),
-                    MadeRoom::Nothing => return Err(self.refuse(at, row, limit)),
+                    MadeRoom::Nothing => return Err(Refusal::full(row, limit)),
                 },
             }
         }
@@ -180,24 +197,11 @@ impl Model {
         }
     }
 
-    fn refuse(&mut self, at: usize, row: Row, limit: Limit) -> Refusal {
-        self.count_refused(at, &row, u64::saturating_add);
-        Refusal::Error(PushError::Full { row: Box::new(row), limit })
-    }
-
-    /// Counts a row as refused.
-    pub(crate) fn note_refused(&mut self, row: &Row) {
-        self.count_refused(row.lane_among(self.lanes.len()), row, u64::saturating_add);
-    }
-
-    /// Takes a counted refusal back, since the row's producer waits for room instead.
-    pub(crate) fn not_refused(&mut self, row: &Row) {
-        self.count_refused(row.lane_among(self.lanes.len()), row, u64::saturating_sub);
-    }
-
-    fn count_refused(&mut self, at: usize, row: &Row, count: fn(u64, u64) -> u64) {
+    /// Counts a row that its producer got back as refused.
+    pub(crate) fn count_refused(&mut self, row: &Row) {
+        let at = row.lane_among(self.lanes.len());
         if let Some(lane) = self.lanes.get_mut(at) {
-            lane.counts.refused = count(lane.counts.refused, u64::from(row.weight.max(1)));
+            lane.counts.refused = lane.counts.refused.saturating_add(u64::from(row.weight.max(1)));
         }
     }
 

@@ -4,9 +4,9 @@
 #[cfg(target_os = "linux")]
 use std::sync::atomic::AtomicI64;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use super::ClockSync;
+use crate::sync::{Mutex, lock};
 use crate::time::Now;
 
 /// Shortest time between questions to the machine whether its wall clock is right.
@@ -176,12 +176,12 @@ impl ManualClock {
 
     /// Sets all of it: another boot, a jump of the wall clock.
     pub fn set(&self, now: Now) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = now;
+        *lock(&self.0) = now;
     }
 
     /// Moves the clock ahead by `ms`.
     pub fn advance_ms(&self, ms: u64) {
-        let mut now = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut now = lock(&self.0);
         now.up_ms = now.up_ms.saturating_add(ms);
         now.wall_ms = now.wall_ms.saturating_add(i64::try_from(ms).unwrap_or(i64::MAX));
     }
@@ -189,7 +189,7 @@ impl ManualClock {
 
 impl Clock for ManualClock {
     fn now(&self) -> Now {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.0)
     }
 
     fn manual(&self) -> bool {

@@ -1,9 +1,10 @@
 //! The directory of an import under way: files have other names until everything is in them.
 
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use crate::medium::{Dir, Medium};
+use crate::sync::{Mutex, MutexGuard, lock};
 
 /// Prefix of the names until the import is done.
 const PREFIX: &str = "import-";
@@ -56,11 +57,11 @@ impl Staged {
     }
 
     fn dir(&self) -> MutexGuard<'_, Box<dyn Dir>> {
-        self.dir.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.dir)
     }
 
     fn names(&self) -> MutexGuard<'_, Vec<String>> {
-        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.names)
     }
 }
 

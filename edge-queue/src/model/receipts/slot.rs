@@ -1,12 +1,13 @@
 //! Shared slot for the receipts of rows pushed one after the other: one allocation, one lock and one wake-up for all of
 //! them.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use crate::receipt::{Receipt, WaitError};
-use crate::wake::wake;
+use crate::sync::{Condvar, Mutex, PoisonError, lock};
+use crate::wake::Wakers;
 
 /// Outcome of a receipt.
 pub(super) type Answer = Result<Receipt, WaitError>;
@@ -55,7 +56,7 @@ struct State {
     /// Usually all rows get one answer at once.
     first: Option<Given>,
     others: Vec<Given>,
-    wakers: Vec<(u32, Waker)>,
+    wakers: Wakers<u32>,
     /// Spares a system call: almost nobody blocks on a condvar.
     waiting: bool,
 }
@@ -84,17 +85,14 @@ impl Slot {
     /// Answers `rows` rows from `at` on. Each row is answered once.
     pub(in crate::model) fn resolve(&self, at: u32, rows: u32, answer: Answer) {
         let end = at.saturating_add(rows);
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.put(Given { at, end, answer });
-        let (woken, rest) =
-            std::mem::take(&mut state.wakers).into_iter().partition(|(row, _)| (at..end).contains(row));
-        state.wakers = rest;
+        let woken = state.wakers.take(|row| (at..end).contains(row));
         if state.waiting {
             self.arrived.notify_all();
         }
         drop(state);
-        let woken: Vec<(u32, Waker)> = woken;
-        woken.into_iter().for_each(|(_, waker)| wake(waker));
+        woken.wake();
     }
 
     /// Says who hears of it when somebody waits. The first one stays: rows of a slot are of one queue.
@@ -106,7 +104,7 @@ impl Slot {
     }
 
     pub(crate) fn get(&self, at: u32) -> Option<Answer> {
-        self.lock().get(at)
+        lock(&self.state).get(at)
     }
 
     /// Waits for the answer without end, as [`Slot::wait`], and lets the engine know that somebody waits.
@@ -123,7 +121,7 @@ impl Slot {
     }
 
     pub(crate) fn wait(&self, at: u32, time: Option<Duration>) -> Option<Answer> {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.waiting = true;
         let open = |state: &mut State| state.get(at).is_none();
         match time {
@@ -139,19 +137,12 @@ impl Slot {
     }
 
     pub(crate) fn poll(&self, at: u32, waker: &Waker) -> Poll<Answer> {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         if let Some(answer) = state.get(at) {
             return Poll::Ready(answer);
         }
-        match state.wakers.iter_mut().find(|(row, _)| *row == at) {
-            Some((_, known)) => known.clone_from(waker),
-            None => state.wakers.push((at, waker.clone())),
-        }
+        state.wakers.set(at, waker);
         Poll::Pending
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -176,7 +167,7 @@ mod tests {
         let (handed, dropped) = (Ok(Receipt::HandedOver), Ok(Receipt::Settled(Reason::Overflow)));
         let (s, h, d) = (Some(STORED), Some(handed), Some(dropped));
         assert_eq!(answers, [s, s, s, h, h, None, d, None]);
-        assert_eq!(slot.lock().others.len(), 2, "neighbours with one answer are kept as one");
+        assert_eq!(lock(&slot.state).others.len(), 2, "neighbours with one answer are kept as one");
     }
 
     struct Count(AtomicU32);

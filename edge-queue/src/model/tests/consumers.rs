@@ -2,6 +2,7 @@ use super::*;
 use crate::config::{ConsumerConfig, OnFull};
 use crate::error::{Limit, PushError};
 use crate::model::gaps::{GAPS_MAX, one};
+use crate::model::usage::Usage;
 use crate::state::Reason;
 
 #[test]

@@ -3,11 +3,12 @@
 //! since the last good sync is therefore kept in RAM and written again before redb may look at the file.
 
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use redb::StorageBackend;
 
 use crate::medium::Medium;
+use crate::sync::{Mutex, MutexGuard, lock};
 
 /// Rewritten at a time.
 const REWRITE_BYTES: usize = 256 * 1024;
@@ -74,7 +75,7 @@ impl Backend {
     }
 
     fn lock(&self) -> MutexGuard<'_, Shared> {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.shared)
     }
 }
 

@@ -1,0 +1,58 @@
+//! Consumers that wait for rows, blocked or as tasks.
+
+#[cfg(feature = "tokio")]
+use std::task::Waker;
+use std::time::Duration;
+
+use crate::sync::{AtomicBool, Condvar, Mutex, MutexGuard, Ordering, PoisonError, lock};
+use crate::wake::Wakers;
+
+/// Consumers that found no row.
+#[derive(Default)]
+pub(crate) struct RowWaiters {
+    /// Set while anybody waits: spares a system call per push.
+    any: AtomicBool,
+    /// Blocked consumers sleep on it, with the model.
+    asleep: Condvar,
+    /// Of async consumers, by waiter: at most one each, whatever became of the future.
+    wakers: Mutex<Wakers<u64>>,
+}
+
+impl RowWaiters {
+    /// Claims the wake-up of those that wait: the caller holds the model, and wakes them when it has released it.
+    pub(crate) fn claim(&self) -> bool {
+        // Reading first spares the bus lock of the swap when nobody does.
+        self.any.load(Ordering::Relaxed) && self.any.swap(false, Ordering::Relaxed)
+    }
+
+    /// Sleeps until rows may have come, for at most `time`. The caller has seen in `model` that there are none.
+    pub(crate) fn sleep<T>(&self, model: MutexGuard<'_, T>, time: Option<Duration>) {
+        self.any.store(true, Ordering::Relaxed);
+        match time {
+            None => drop(self.asleep.wait(model).unwrap_or_else(PoisonError::into_inner)),
+            Some(time) => {
+                let waited = self.asleep.wait_timeout(model, time);
+                drop(waited.unwrap_or_else(PoisonError::into_inner));
+            }
+        }
+    }
+
+    /// Has `waker` called when rows may have come. The caller holds the model and has seen that there are none.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn wait_as_task(&self, waiter: u64, waker: &Waker) {
+        lock(&self.wakers).set(waiter, waker);
+        self.any.store(true, Ordering::Relaxed);
+    }
+
+    /// Nobody waits under this number any more.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn forget(&self, waiter: u64) {
+        let _gone = lock(&self.wakers).take(|known| *known == waiter);
+    }
+
+    pub(crate) fn wake(&self) {
+        self.asleep.notify_all();
+        let wakers = std::mem::take(&mut *lock(&self.wakers));
+        wakers.wake();
+    }
+}
