@@ -113,7 +113,7 @@ impl ControlBuilder {
     /// Adds an interlock that holds these outputs.
     ///
     /// # Errors
-    /// If it refers to an input or output that there is not.
+    /// If there is one of that name, or it refers to an input or output that there is not.
     pub fn interlock(
         &mut self,
         name: impl Into<String>,
@@ -125,7 +125,11 @@ impl ControlBuilder {
             return Err(ParamError::new("outputs", "outputs that there are", output));
         }
         self.has_inputs(interlock.trip_when())?;
-        self.interlocks.add(name.into(), interlock, outputs);
+        let name = name.into();
+        if self.interlocks.names().any(|other| other == name) {
+            return Err(ParamError::new("name", "a name of its own", name));
+        }
+        self.interlocks.add(name, interlock, outputs);
         Ok(())
     }
 

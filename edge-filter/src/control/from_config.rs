@@ -61,6 +61,8 @@ impl ConfigFile<'_> {
 /// A controller that is being put together, and what was wrong so far.
 struct Assembly {
     builder: ControlBuilder,
+    /// Names of interlocks, also of those that are wrong.
+    interlocks: Vec<String>,
     problems: Vec<Problem>,
 }
 
@@ -76,7 +78,7 @@ impl Assembly {
             let error = ParamError::new("watchdog_ms", "at least period_ms", ms);
             checks.note(Problem::param(&place, &error).about(&place, &["period_ms"]));
         }
-        Assembly { builder, problems }
+        Assembly { builder, interlocks: Vec::new(), problems }
     }
 
     fn input(&mut self, index: usize, config: &InputConfig) {
@@ -107,6 +109,11 @@ impl Assembly {
     fn interlock(&mut self, index: usize, config: &InterlockConfig) {
         let place = Place::root().key("interlock").index(index);
         let before = self.problems.len();
+        if self.interlocks.contains(&config.name) {
+            let taken = ParamError::new("name", "a name of its own", &config.name);
+            self.problems.push(Problem::param(&place, &taken));
+        }
+        self.interlocks.push(config.name.clone());
         let interlock = config.interlock(&self.builder.inputs, &place, &mut self.problems);
         let outputs = config.held(&self.builder, &place, &mut self.problems);
         if let Some(interlock) = interlock.filter(|_| self.problems.len() == before) {

@@ -235,8 +235,9 @@ pub struct TimeGuardConfig {
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data; see the setters of `Range`")]
 pub struct GrossRangeConfig {
+    #[serde(deserialize_with = "super::pair::two")]
     pub fail: [f64; 2],
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::pair::maybe_two")]
     pub suspect: Option<[f64; 2]>,
     #[serde(default)]
     pub action: RangeAction,

@@ -20,6 +20,8 @@ mod heartbeat;
 mod intern;
 mod lookahead;
 #[cfg(feature = "config")]
+pub(crate) mod pair;
+#[cfg(feature = "config")]
 mod parse;
 mod pattern;
 #[cfg(feature = "config")]

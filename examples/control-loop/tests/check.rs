@@ -206,6 +206,7 @@ const MISTAKES: &[Mistake] = &[
     ),
     ("[\"belt/speed\"]", "[\"belt/speed\", 7]", "interlock 2: outputs 2: invalid type: integer `7`"),
     ("after_ms = 5000", "after_ms = -5", "interlock 2: after_ms: `after_ms` must be"),
+    ("\"door\"", "\"stop\"", "interlock 2: name: `name` must be a name of its own"),
     ("match = \"tank/temp\"", "match = \"tank/tmp\"", "alarm 1: match: no input has such a name"),
     ("deadband = 1.5", "deadband = -1.5", "alarm 1: high.deadband: `deadband` must be"),
     (
@@ -300,6 +301,9 @@ fn what_only_follows_from_a_mistake_is_not_told() {
         ("k = 8.0", "kp = 8.0", "output 1: pid.kp: not a parameter of this form"),
         ("k = 8.0", "k = \"8\"", "output 1: pid.k: invalid type"),
         ("limits = [0, 100]", "limits = [0, \"x\"]", "output 1: pid.limits 2: invalid type"),
+        ("limits = [0, 100]", "limits = [0, 100, 7]", "output 1: pid.limits: invalid length 3"),
+        ("[-20.0, 150.0]", "[-20.0, 150.0, 1]", "input 1: range: invalid length 3"),
+        ("[20.0, 80.0]", "[20.0, 80.0, 1]", "commands.setpoint.\"tank/heater\".range: invalid length 3"),
         ("setpoint = 60.0", "setpont = 60.0", "output 1: pid: unknown field `setpont`"),
         ("period_ms = 10", "period_ms = \"ten\"", "control.period_ms: invalid type"),
         ("commands = true", "comands = true", "control: unknown field `comands`"),

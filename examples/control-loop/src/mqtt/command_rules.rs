@@ -23,7 +23,7 @@ pub struct CommandRules {
     /// Setpoints that may be changed, by output.
     setpoint: BTreeMap<String, SetpointRule>,
     /// Outputs that may be set by hand, each with the lowest and the highest value.
-    manual: BTreeMap<String, [f64; 2]>,
+    manual: BTreeMap<String, Range>,
     /// Client identifiers that may reset or bypass an interlock, where they are not those of `clients`.
     reset: BTreeMap<String, Vec<String>>,
 }
@@ -31,9 +31,24 @@ pub struct CommandRules {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SetpointRule {
-    range: [f64; 2],
+    range: Range,
     #[serde(default = "six")]
     per_minute: u32,
+}
+
+/// The lowest and the highest value. An array of more numbers is refused: serde would take the first two of them.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(try_from = "Vec<f64>")]
+struct Range([f64; 2]);
+
+impl TryFrom<Vec<f64>> for Range {
+    type Error = String;
+
+    fn try_from(numbers: Vec<f64>) -> Result<Self, String> {
+        let wrong =
+            |numbers: Vec<f64>| format!("invalid length {}, expected an array of length 2", numbers.len());
+        numbers.try_into().map(Range).map_err(wrong)
+    }
 }
 
 fn six() -> u32 {
@@ -57,7 +72,7 @@ impl CommandRules {
     /// Notes names of a file that there are not, and ranges that are none.
     pub(crate) fn check(&self, file: &mut ConfigFile<'_>) {
         let range = "a range is two finite numbers, the lower first";
-        let is_none = |[low, high]: [f64; 2]| !(low.is_finite() && high.is_finite() && low <= high);
+        let is_none = |Range([low, high]): Range| !(low.is_finite() && high.is_finite() && low <= high);
         for (name, rule) in &self.setpoint {
             file.refers(&["commands", "setpoint", name], "output", name);
             if is_none(rule.range) {
@@ -154,7 +169,7 @@ impl Permission {
     }
 }
 
-fn within([low, high]: [f64; 2], value: f64) -> Result<(), &'static str> {
+fn within(Range([low, high]): Range, value: f64) -> Result<(), &'static str> {
     if (low..=high).contains(&value) { Ok(()) } else { Err("outside the range of the rules") }
 }
 
