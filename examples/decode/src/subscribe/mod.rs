@@ -50,7 +50,10 @@ const TURN_EVERY: Duration = Duration::from_millis(100);
 pub(crate) fn run(options: &Subscribe) -> Outcome {
     let filter = std::env::var("RUST_LOG").ok().and_then(|wanted| wanted.parse::<Targets>().ok());
     let filter = filter.unwrap_or_else(|| Targets::new().with_default(LevelFilter::WARN));
-    tracing_subscriber::registry().with(fmt::layer().with_writer(std::io::stderr)).with(filter).init();
+    tracing_subscriber::registry()
+        .with(fmt::layer().with_ansi(false).with_writer(std::io::stderr))
+        .with(filter)
+        .init();
     let failed = |error: std::io::Error| Failure::io("the runtime", &error);
     // Who connects and who reads take turns: else a burst from the hub is in memory as a whole before the reader sees any of it.
     let mut builder = tokio::runtime::Builder::new_current_thread();

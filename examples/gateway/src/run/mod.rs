@@ -117,7 +117,8 @@ fn log() {
     let is_unclear = wanted.is_some() && filter.is_none();
     let filter = filter.unwrap_or_else(|| Targets::new().with_default(tracing::Level::INFO));
     // Another subscriber is there already in tests only.
-    let _ = registry().with(fmt::layer().with_writer(std::io::stderr)).with(filter).try_init();
+    let _ =
+        registry().with(fmt::layer().with_ansi(false).with_writer(std::io::stderr)).with(filter).try_init();
     if is_unclear {
         tracing::warn!("RUST_LOG is not understood: LEVEL or TARGET=LEVEL,...; from info on is logged");
     }
