@@ -36,7 +36,7 @@ use wakes::{RoomWaiters, RowWaiters, WriterSleep};
 /// No sleep ends by time here: what would be late in a queue is a deadlock.
 const LONG: Duration = Duration::from_secs(1);
 
-/// What the model is to the protocol: rows, room and a commit that is due, under one lock.
+/// The model as the protocol sees it: rows, room and a commit that is due, under one lock.
 #[derive(Default)]
 struct Model {
     rows: u32,

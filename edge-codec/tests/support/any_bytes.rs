@@ -14,7 +14,7 @@ use edge_codec::{Batch, BatchId, DecodeError, Limits};
 
 use super::support::{AnyEncoder, Kind, table};
 
-/// What a sensor sends, with a field of each kind.
+/// Message of a sensor, with a field of each kind.
 pub const IMPORT: &[u8] = br#"[{"sensor":"a\u00e9","value":1.5e3,"unit":"C","quality":"bad","ts":1580515200000,"x":{"y":[1,null]}},{"value":true}]"#;
 
 /// The map by which [`IMPORT`] is read.

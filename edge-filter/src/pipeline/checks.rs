@@ -26,7 +26,7 @@ impl<'p> Checks<'p> {
         self.problems.push(problem);
     }
 
-    /// What was made, unless a parameter was refused.
+    /// Returns the part that was made; notes the parameter that was refused.
     pub(crate) fn ok<T>(&mut self, made: Result<T, ParamError>) -> Option<T> {
         made.map_err(|error| self.problems.push(Problem::param(&self.place, &error))).ok()
     }

@@ -3,7 +3,7 @@
 use crate::flaw::{Flaw, planted};
 use crate::state::Change;
 
-/// What somebody waits for besides rows.
+/// Changes that somebody waits for, besides rows.
 #[derive(Debug, Default)]
 pub(super) struct DueChanges {
     required: bool,

@@ -113,7 +113,7 @@ impl Refusals {
         may.then(|| std::mem::take(&mut self.untold))
     }
 
-    /// What was to be told found no room, and with it the number of those before it that were not.
+    /// Takes back a refusal that found no room to be told, with the number of those before it that it was to tell of.
     pub fn untold(&mut self, more: u64) {
         self.untold = self.untold.saturating_add(more).saturating_add(1);
     }

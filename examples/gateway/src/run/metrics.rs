@@ -41,7 +41,7 @@ pub(crate) struct Sample {
     pub(crate) parked_ledgers: Option<Vec<Ledger>>,
     /// Messages given up, those since the last commit included.
     pub(crate) given_up: u64,
-    /// What waits for the queue, or was never accepted.
+    /// Messages that wait for the queue, or were never accepted.
     pub(crate) intake: IntakeFigures,
     pub(crate) queue_messages: u64,
     pub(crate) queue_bytes: u64,
