@@ -4,16 +4,17 @@
 //! Lock order: store, then model; nobody takes the store while holding the model, so a push never waits for a sync.
 //! Whoever calls [`Engine::commit`] writes the commit himself; the writer thread does the same when one is due.
 
-mod commit;
 mod consumers;
 mod damage;
 #[cfg(any(feature = "ring", feature = "redb"))]
 mod export;
+mod group_commit;
 mod lease;
 mod open;
 mod push;
 mod room;
 mod stats;
+mod store_full;
 mod store_watchdog;
 mod sync_producers;
 #[cfg(test)]

@@ -4,7 +4,6 @@
 //! needs are asked of the engine ([`lease::More::Read`], [`push::Refusal::NeedHead`]) and its answers handed in.
 
 mod absent;
-mod commit;
 mod consumers;
 mod cursor;
 mod cursor_lag;
@@ -14,6 +13,7 @@ mod due_changes;
 mod evict_segment;
 mod expiry;
 mod gaps;
+mod group_commit;
 mod lane;
 mod lane_scheduler;
 mod lease;
@@ -46,13 +46,13 @@ use crate::receipt::Receipt;
 use crate::row::{LANES_MAX, Lane, Seq};
 use crate::state::{LaneState, State};
 
-pub(crate) use commit::Batch;
 #[cfg(feature = "ring")]
 pub(crate) use consumers::CONSUMERS_MAX;
 pub(crate) use consumers::{ConsumerModel, NOBODY};
 pub(crate) use cursor::{Cursor, Done};
 #[cfg(feature = "ring")]
 pub(crate) use gaps::GAPS_MAX;
+pub(crate) use group_commit::Batch;
 pub(crate) use lane::LaneModel;
 pub(crate) use lease::{Leased, More, Take};
 pub(crate) use lease_limits::LeaseKey;
