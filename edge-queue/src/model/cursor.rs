@@ -18,7 +18,7 @@ pub(crate) struct Out {
     pub(crate) size: Size,
     /// Done, but no range is free to say so durably; counted when one is.
     pub(crate) parked: Option<Done>,
-    /// Turn of leases in which it began: see [`lease_limits`](super::lease_limits).
+    /// Turn of leases in which it began: see [`lease_timeout`](super::lease_timeout).
     pub(crate) turn: u32,
     /// Up time at which the lease ends by itself.
     pub(crate) returns_ms: u64,

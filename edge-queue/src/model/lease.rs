@@ -4,7 +4,7 @@
 use crate::config::Order;
 use crate::model::cursor::Done;
 use crate::model::expiry::expired;
-use crate::model::lease_limits::LeaseKey;
+use crate::model::lease_timeout::LeaseKey;
 use crate::model::live_first::LanePart;
 use crate::model::own_limit;
 use crate::model::usage::Size;

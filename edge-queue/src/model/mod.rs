@@ -17,7 +17,7 @@ mod group_commit;
 mod lane;
 mod lane_scheduler;
 mod lease;
-mod lease_limits;
+mod lease_timeout;
 mod live_first;
 mod loss_report;
 mod own_limit;
@@ -55,7 +55,7 @@ pub(crate) use gaps::GAPS_MAX;
 pub(crate) use group_commit::Batch;
 pub(crate) use lane::LaneModel;
 pub(crate) use lease::{Leased, More, Take};
-pub(crate) use lease_limits::LeaseKey;
+pub(crate) use lease_timeout::LeaseKey;
 pub(crate) use push::{MadeRoom, Refusal};
 #[cfg(feature = "ring")]
 pub(crate) use range_share::RANGES_BOUND;
@@ -66,7 +66,7 @@ use absent::{Absent, vacated_lane};
 use cursor_lag::CursorLag;
 use damage::Reckoning;
 use due_changes::DueChanges;
-use lease_limits::LeaseLimits;
+use lease_timeout::LeaseTimeouts;
 use loss_report::LossReport;
 use progress::Progress;
 use receipts::Settling;
@@ -84,7 +84,7 @@ pub(crate) struct Model {
     absent: Vec<Absent<LaneState>>,
     pub(crate) consumers: Vec<ConsumerModel>,
     next_consumer: u64,
-    lease_limits: LeaseLimits,
+    lease_timeouts: LeaseTimeouts,
     /// Receipts to hand out when the lock is released.
     pub(crate) out: Outbox,
     settling: Settling,
@@ -131,7 +131,7 @@ impl Model {
             absent,
             consumers: Vec::new(),
             next_consumer: 1,
-            lease_limits: LeaseLimits::default(),
+            lease_timeouts: LeaseTimeouts::default(),
             out: Outbox::default(),
             settling: Settling::default(),
             lag: CursorLag::default(),

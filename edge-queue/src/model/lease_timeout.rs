@@ -1,21 +1,21 @@
-//! Lease limits (visibility time-out): rows that come back by themselves, because a lease's time is over or a consumer gave a row back
-//! for later. Until then such a row is leased, with all that this means for limits and eviction.
+//! Lease time-out (visibility time-out): rows that come back by themselves, because the time of a lease is over or a consumer gave a
+//! row back for later. Until then such a row is leased, with all that this means for limits and eviction.
 
 use super::Model;
 use crate::row::Seq;
 
 /// Leases that end by time.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct LeaseLimits {
+pub(super) struct LeaseTimeouts {
     /// Up time before which no lease ends.
     next_ms: u64,
     /// Turns of leases: raised when one ended by time, so that what is left of it is told from a later lease of the same row.
     turn: u32,
 }
 
-impl Default for LeaseLimits {
-    fn default() -> LeaseLimits {
-        LeaseLimits { next_ms: u64::MAX, turn: 0 }
+impl Default for LeaseTimeouts {
+    fn default() -> LeaseTimeouts {
+        LeaseTimeouts { next_ms: u64::MAX, turn: 0 }
     }
 }
 
@@ -30,21 +30,21 @@ pub(crate) struct LeaseKey {
 impl Model {
     /// Up time at which the next lease may end by itself.
     pub(crate) fn returns_at(&self) -> Option<u64> {
-        Some(self.lease_limits.next_ms).filter(|at| *at < u64::MAX)
+        Some(self.lease_timeouts.next_ms).filter(|at| *at < u64::MAX)
     }
 
     /// Turn and end of a lease that begins now.
     pub(super) fn lease_terms(&mut self, consumer: usize, up_ms: u64) -> (u32, u64) {
         let limit = self.consumers.get(consumer).and_then(|r| r.limits.lease_ms);
         let returns_ms = limit.map_or(u64::MAX, |ms| up_ms.saturating_add(ms));
-        self.lease_limits.next_ms = self.lease_limits.next_ms.min(returns_ms);
-        (self.lease_limits.turn, returns_ms)
+        self.lease_timeouts.next_ms = self.lease_timeouts.next_ms.min(returns_ms);
+        (self.lease_timeouts.turn, returns_ms)
     }
 
     /// Tells that a lease has not ended.
     pub(crate) fn holds(&self, id: u64, key: LeaseKey) -> bool {
         // While none has ever ended by itself, whoever has one holds it.
-        self.lease_limits.turn == 0 || {
+        self.lease_timeouts.turn == 0 || {
             let consumer = self.consumers.iter().find(|r| r.id == id);
             let out = consumer.and_then(|r| r.lanes.get(key.lane)?.leased.get(&key.seq));
             out.is_some_and(|out| out.turn == key.turn)
@@ -57,13 +57,13 @@ impl Model {
         let out = self.cursor_mut(consumer, lane).and_then(|cursor| cursor.leased.get_mut(&seq));
         if let Some(out) = out {
             out.returns_ms = up_ms;
-            self.lease_limits.next_ms = self.lease_limits.next_ms.min(up_ms);
+            self.lease_timeouts.next_ms = self.lease_timeouts.next_ms.min(up_ms);
         }
     }
 
     /// Takes back every row whose lease is over; tells whether there was one.
     pub(crate) fn take_back(&mut self, up_ms: u64) -> bool {
-        if up_ms < self.lease_limits.next_ms {
+        if up_ms < self.lease_timeouts.next_ms {
             return false;
         }
         let (mut over, mut next_ms) = (Vec::new(), u64::MAX);
@@ -79,10 +79,10 @@ impl Model {
                 }
             }
         }
-        self.lease_limits.next_ms = next_ms;
+        self.lease_timeouts.next_ms = next_ms;
         let any = !over.is_empty();
         if any {
-            self.lease_limits.turn = self.lease_limits.turn.wrapping_add(1).max(1);
+            self.lease_timeouts.turn = self.lease_timeouts.turn.wrapping_add(1).max(1);
         }
         for (id, lane, seq) in over {
             self.give_back(id, lane, seq);
