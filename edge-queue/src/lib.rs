@@ -8,6 +8,7 @@ mod beside;
 mod cloned_disk;
 mod config;
 mod consumer;
+mod contained_waker;
 mod engine;
 mod error;
 mod event;
@@ -39,7 +40,6 @@ mod time;
 pub mod tools;
 #[cfg(any(feature = "ring", feature = "redb"))]
 pub mod transfer;
-mod wake;
 
 pub use config::{Config, ConsumerConfig, LaneConfig, OnFault, OnFull, Order, StoreKind};
 pub use consumer::Consumer;

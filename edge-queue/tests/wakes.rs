@@ -20,8 +20,8 @@ mod sync {
         mutex.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-#[path = "../src/wake.rs"]
-mod wake;
+#[path = "../src/contained_waker.rs"]
+mod contained_waker;
 #[path = "../src/engine/wakes/mod.rs"]
 mod wakes;
 

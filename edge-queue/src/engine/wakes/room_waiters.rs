@@ -5,8 +5,8 @@
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
+use crate::contained_waker::Wakers;
 use crate::sync::{AtomicUsize, Condvar, Mutex, Ordering, PoisonError, lock};
-use crate::wake::Wakers;
 
 /// Producers that found no room.
 #[derive(Default)]

@@ -4,8 +4,8 @@
 use std::task::Waker;
 use std::time::Duration;
 
+use crate::contained_waker::Wakers;
 use crate::sync::{AtomicBool, Condvar, Mutex, MutexGuard, Ordering, PoisonError, lock};
-use crate::wake::Wakers;
 
 /// Consumers that found no row.
 #[derive(Default)]

@@ -5,9 +5,9 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
+use crate::contained_waker::Wakers;
 use crate::receipt::{Receipt, WaitError};
 use crate::sync::{Condvar, Mutex, PoisonError, lock};
-use crate::wake::Wakers;
 
 /// Outcome of a receipt.
 pub(super) type Answer = Result<Receipt, WaitError>;

@@ -1,4 +1,4 @@
-//! Wakers of tasks that wait. They are foreign code: a panic inside one is that waker's alone, and whoever delivers receipts goes on.
+//! Contained wakers of tasks that wait. They are foreign code: a panic inside one is that waker's alone, and whoever delivers receipts goes on.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
