@@ -20,7 +20,7 @@ mod sync_producers;
 #[cfg(test)]
 mod tests;
 mod wakes;
-mod writer;
+mod writer_thread;
 
 #[cfg(feature = "tokio")]
 pub(crate) use lease::Quick;
@@ -47,7 +47,7 @@ use stats::Seen;
 use store_watchdog::StoreWatchdog;
 use sync_producers::SyncProducers;
 use wakes::{RoomWaiters, RowWaiters};
-use writer::Writer;
+use writer_thread::Writer;
 
 /// The store and the lock of its directory.
 pub(crate) struct Open {

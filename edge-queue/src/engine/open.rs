@@ -16,7 +16,7 @@ use super::stats::Seen;
 use super::store_watchdog::StoreWatchdog;
 use super::sync_producers::SyncProducers;
 use super::wakes::{RoomWaiters, RowWaiters};
-use super::writer::Writer;
+use super::writer_thread::Writer;
 use super::{Engine, Open};
 
 impl Engine {

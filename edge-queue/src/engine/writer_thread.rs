@@ -1,4 +1,4 @@
-//! The one thread: writes a commit when one is due, sleeps else.
+//! Writer thread: writes a commit when one is due, sleeps else.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
