@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::flaw::{Flaw, planted};
 use crate::model::delivery_marks::DeliveryMarks;
+use crate::model::evict::OldestRows;
 use crate::model::gaps;
-use crate::model::lane::{Head, LaneModel};
+use crate::model::lane::LaneModel;
 use crate::model::live_first::{LanePart, LiveFirst};
 use crate::model::ram_tail::RamTail;
 use crate::model::usage::{Size, Usage};
@@ -76,7 +77,7 @@ pub(crate) struct Cursor {
     pub(crate) live: LiveFirst,
     pub(crate) handed: DeliveryMarks,
     /// Oldest rows of the consumer, for limits of its own.
-    pub(crate) head: Head,
+    pub(crate) head: OldestRows,
     pub(crate) fetched: Fetched,
     pub(crate) dirty: bool,
 }

@@ -1,85 +1,16 @@
-//! One lane: numbers, totals, the rows in RAM and the oldest rows' sizes.
-
-use std::collections::VecDeque;
+//! One lane: numbers, totals and the rows in RAM.
 
 use crate::config::{LaneLimits, Rules};
 use crate::event::Event;
 use crate::flaw::{Flaw, planted};
+use crate::model::evict::{HEAD_ROWS_MAX, OldestRows};
 use crate::model::ram_tail::RamTail;
 use crate::model::read_fault::ReadFault;
-use crate::model::usage::{Size, Usage};
+use crate::model::usage::Usage;
 use crate::row::{Lane, ROW_OVERHEAD_BYTES, Row, Seq, StoredRow};
 use crate::state::{Dropped, LaneState, Reason};
 use crate::store::{DoneRows, Lost};
 use crate::time::Now;
-
-/// Most rows whose sizes are kept for eviction; 32 bytes each.
-pub(crate) const HEAD_ROWS_MAX: usize = 2048;
-
-/// Sizes of the oldest rows, so that making room needs no read.
-#[derive(Default)]
-pub(crate) struct Head {
-    pub(crate) rows: VecDeque<(Seq, Size)>,
-    /// Rows below were looked at.
-    pub(crate) upto: Seq,
-    /// First of the rows that were passed over because ranges are short.
-    passed_from: Option<Seq>,
-}
-
-/// Outcome of the search for the oldest row that may be evicted.
-pub(crate) enum Oldest {
-    Row(Seq, Size),
-    /// The sizes of the oldest rows must be read.
-    NeedHead,
-    Nothing,
-}
-
-impl Head {
-    /// Takes the next of the oldest rows, from `floor` on, done and leased ones included.
-    pub(crate) fn next(&mut self, floor: Seq, tail: &RamTail) -> Oldest {
-        if let Some((seq, size)) = self.rows.pop_front() {
-            return Oldest::Row(seq, size);
-        }
-        self.upto = self.upto.max(floor);
-        if self.upto < tail.from() {
-            return Oldest::NeedHead;
-        }
-        let Some(row) = tail.at_or_after(self.upto) else { return Oldest::Nothing };
-        self.upto = row.seq.saturating_add(1);
-        Oldest::Row(row.seq, Size::of(row))
-    }
-
-    /// Passes over the rows below `seq`, or, when there is none to pass over, looks again at those passed over before.
-    pub(crate) fn pass_to(&mut self, seq: Option<Seq>) {
-        let Some(seq) = seq else {
-            if let Some(from) = self.passed_from.take() {
-                self.rewind(from);
-            }
-            return;
-        };
-        let first = self.rows.front().map_or(self.upto, |(first, _)| *first);
-        if first < seq {
-            self.passed_from = Some(self.passed_from.map_or(first, |from| from.min(first)));
-            self.rows.drain(..self.rows.partition_point(|(row, _)| *row < seq));
-            self.upto = self.upto.max(seq);
-        }
-    }
-
-    /// Returns whether every row up to `seq` was looked at.
-    pub(crate) fn is_beyond(&self, seq: Seq) -> bool {
-        self.rows.front().map_or(self.upto, |(first, _)| *first) > seq
-    }
-
-    /// Lets the next eviction look again from a row that may be evicted again.
-    pub(crate) fn rewind(&mut self, seq: Seq) {
-        if seq < self.upto {
-            while self.rows.back().is_some_and(|(last, _)| *last >= seq) {
-                self.rows.pop_back();
-            }
-            self.upto = seq;
-        }
-    }
-}
 
 /// Counts since open, for a queue nobody reads yet and for statistics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -101,7 +32,7 @@ pub(crate) struct LaneModel {
     /// Live rows that some consumer has leased.
     pub(crate) pinned: Usage,
     pub(crate) tail: RamTail,
-    pub(crate) head: Head,
+    pub(crate) head: OldestRows,
     /// Bytes the store can still take.
     pub(crate) room: u64,
     /// See [`Store::segments`](crate::store::Store::segments), as last asked: while room is short.
@@ -130,7 +61,7 @@ impl LaneModel {
             usage: Usage::of(&state),
             pinned: Usage::default(),
             tail: RamTail::new(next),
-            head: Head { upto: state.floor, ..Head::default() },
+            head: OldestRows::above(state.floor),
             room: u64::MAX,
             segments: None,
             told_pinned: false,
@@ -211,44 +142,9 @@ impl LaneModel {
 mod tests {
     use super::*;
     use crate::config::Config;
+    use crate::model::usage::Size;
 
     const SIZE: Size = Size { weight: 1, bytes: 100, wall_ms: 0 };
-
-    fn head(rows: &[Seq], upto: Seq) -> Head {
-        Head { rows: rows.iter().map(|seq| (*seq, SIZE)).collect(), upto, passed_from: None }
-    }
-
-    fn rows(head: &Head) -> Vec<Seq> {
-        head.rows.iter().map(|(seq, _)| *seq).collect()
-    }
-
-    #[test]
-    fn oldest_rows_that_were_passed_over_are_looked_at_again() {
-        let mut head = head(&[3, 5, 7, 9], 12);
-        head.pass_to(Some(3));
-        head.pass_to(None);
-        assert_eq!((rows(&head), head.upto), (vec![3, 5, 7, 9], 12), "none was passed over");
-        head.pass_to(Some(7));
-        assert_eq!(rows(&head), [7, 9]);
-        head.pass_to(None);
-        assert_eq!((rows(&head), head.upto), (vec![], 3));
-    }
-
-    #[test]
-    fn oldest_rows_are_looked_at_again_from_one_that_came_back() {
-        let mut head = head(&[3, 5, 7, 9], 12);
-        head.rewind(12);
-        head.rewind(7);
-        assert_eq!((rows(&head), head.upto), (vec![3, 5], 7));
-        head.rewind(8);
-        assert_eq!((rows(&head), head.upto), (vec![3, 5], 7));
-    }
-
-    #[test]
-    fn a_row_is_looked_at_when_the_next_one_is_behind_it() {
-        assert!(head(&[3, 5], 12).is_beyond(2) && !head(&[3, 5], 12).is_beyond(3));
-        assert!(head(&[], 9).is_beyond(8) && !head(&[], 9).is_beyond(9));
-    }
 
     /// A lane of 80 rows and 8 000 bytes, whose rows from number 11 on are in RAM.
     fn lane(rows: u64) -> LaneModel {
@@ -280,11 +176,12 @@ mod tests {
         };
         assert!(wants(70, 0) && wants(0, 7_000) && !wants(69, 6_999));
         let mut l = lane(80);
-        l.head = head(&[1; HEAD_ROWS_MAX / 8 - 1], 5);
+        l.head = OldestRows::above(5);
+        l.head.rows.extend([(1, SIZE); HEAD_ROWS_MAX / 8 - 1]);
         assert!(l.wants_head());
         l.head.rows.push_back((1, SIZE));
         assert!(!l.wants_head(), "enough are known");
-        l.head = head(&[], 11);
+        l.head = OldestRows::above(11);
         assert!(!l.wants_head(), "the others are in RAM");
     }
 

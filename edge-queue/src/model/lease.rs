@@ -3,10 +3,10 @@
 
 use crate::config::Order;
 use crate::model::cursor::Done;
+use crate::model::evict::may_lease;
 use crate::model::expiry::expired;
 use crate::model::lease_timeout::LeaseKey;
 use crate::model::live_first::LanePart;
-use crate::model::own_limit;
 use crate::model::usage::Size;
 use crate::model::{ConsumerModel, Model};
 use crate::row::{Lane, Seq, StoredRow};
@@ -223,7 +223,7 @@ impl Model {
             if cursor.leased.is_empty() {
                 return true;
             }
-            if !own_limit::may_lease(&limits, cursor, size) {
+            if !may_lease(&limits, cursor, size) {
                 return false;
             }
         }

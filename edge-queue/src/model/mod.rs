@@ -10,7 +10,7 @@ mod cursor_lag;
 mod damage;
 mod delivery_marks;
 mod due_changes;
-mod evict_segment;
+mod evict;
 mod expiry;
 mod gaps;
 mod group_commit;
@@ -20,7 +20,6 @@ mod lease;
 mod lease_timeout;
 mod live_first;
 mod loss_report;
-mod own_limit;
 mod pass;
 mod pinned;
 mod progress;
@@ -50,13 +49,14 @@ use crate::state::{LaneState, State};
 pub(crate) use consumers::CONSUMERS_MAX;
 pub(crate) use consumers::{ConsumerModel, NOBODY};
 pub(crate) use cursor::{Cursor, Done};
+pub(crate) use evict::MadeRoom;
 #[cfg(feature = "ring")]
 pub(crate) use gaps::GAPS_MAX;
 pub(crate) use group_commit::Batch;
 pub(crate) use lane::LaneModel;
 pub(crate) use lease::{Leased, More, Take};
 pub(crate) use lease_timeout::LeaseKey;
-pub(crate) use push::{MadeRoom, Refusal};
+pub(crate) use push::Refusal;
 #[cfg(feature = "ring")]
 pub(crate) use range_share::RANGES_BOUND;
 pub(crate) use read::HEAD_READ;
@@ -172,6 +172,11 @@ impl Model {
 
     fn leased(&self, lane: usize, seq: Seq) -> bool {
         self.cursors(lane).any(|cursor| cursor.leased.contains_key(&seq))
+    }
+
+    /// Tells that no commit has taken the row yet.
+    fn waits(&self, at: usize, seq: Seq) -> bool {
+        self.lanes.get(at).is_some_and(|lane| lane.tail.is_waiting(seq))
     }
 
     fn cursors(&self, lane: usize) -> impl Iterator<Item = &Cursor> {

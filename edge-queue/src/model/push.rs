@@ -1,16 +1,14 @@
-//! Admission of a row: limits, the policy at a limit, eviction. Back-pressure is a refusal here; nothing waits.
+//! Admission of a row: limits, and the policy at a limit. Back-pressure is a refusal here; nothing waits.
 
 use crate::config::{OnFault, OnFull};
 use crate::error::{Limit, PushError};
-use crate::flaw::{Flaw, planted};
 use crate::model::Model;
-use crate::model::cursor::Done;
-use crate::model::lane::{LaneModel, Oldest};
+use crate::model::evict::MadeRoom;
+use crate::model::lane::LaneModel;
 use crate::model::receipts::Ticket;
 use crate::model::usage::{Size, Usage};
 use crate::receipt::Receipt;
 use crate::row::{Row, Seq};
-use crate::state::Reason;
 use crate::time::Now;
 
 /// Reason for which a push did not end here.
@@ -73,16 +71,6 @@ enum Unwritten {
     Fits,
     CommitFirst,
     Full,
-}
-
-/// Outcome of an attempt to make room in a full lane.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum MadeRoom {
-    Freed,
-    /// The sizes of the oldest rows must be read first.
-    NeedHead,
-    /// No row can be given up.
-    Nothing,
 }
 
 impl Model {
@@ -226,109 +214,6 @@ impl Model {
         lane.counts.accepted = lane.counts.accepted.saturating_add(sum.weight);
         lane.dirty = true;
         lane.tail.owe(first, u32::try_from(sum.rows).unwrap_or(u32::MAX))
-    }
-
-    /// Gives the new row up at once, with a number, so that its loss can be reported.
-    fn drop_newest(&mut self, at: usize, limit: Limit, up_ms: u64) {
-        let reason = if limit == Limit::Region { Reason::Fragmented } else { Reason::Overflow };
-        let Some(newest) = self.lanes.get(at).map(|l| l.next.saturating_sub(1)) else { return };
-        let Some(size) = self.lanes.get(at).and_then(|l| l.tail.at_or_after(newest)).map(Size::of) else {
-            return;
-        };
-        self.evict(at, newest, size, reason, true, up_ms);
-    }
-
-    fn make_room(&mut self, at: usize, limit: Limit, up_ms: u64) -> MadeRoom {
-        if limit == Limit::Region {
-            return self.make_segment(at, up_ms);
-        }
-        match self.oldest(at) {
-            Oldest::Row(seq, size) => {
-                self.evict(at, seq, size, Reason::Overflow, false, up_ms);
-                MadeRoom::Freed
-            }
-            Oldest::NeedHead => MadeRoom::NeedHead,
-            Oldest::Nothing => MadeRoom::Nothing,
-        }
-    }
-
-    pub(super) fn waits(&self, at: usize, seq: Seq) -> bool {
-        self.lanes.get(at).is_some_and(|lane| lane.tail.is_waiting(seq))
-    }
-
-    /// The oldest row that is not leased.
-    pub(super) fn oldest(&mut self, at: usize) -> Oldest {
-        let from = self.evict_from(at);
-        if let Some(lane) = self.lanes.get_mut(at) {
-            lane.head.pass_to(from);
-        }
-        self.oldest_from_here(at)
-    }
-
-    /// Returns the oldest row that is not leased among those not looked at yet.
-    pub(super) fn oldest_from_here(&mut self, at: usize) -> Oldest {
-        loop {
-            let Some(lane) = self.lanes.get_mut(at) else { return Oldest::Nothing };
-            match lane.head.next(lane.floor, &lane.tail) {
-                Oldest::Row(seq, _) if !self.wanted(at, seq) || self.must_stay(at, seq) => {}
-                Oldest::Row(seq, _) if self.range_exceeded(at, seq) => {
-                    if let Some(lane) = self.lanes.get_mut(at) {
-                        lane.head.rewind(seq);
-                    }
-                    return Oldest::Nothing;
-                }
-                found => return found,
-            }
-        }
-    }
-
-    fn must_stay(&self, at: usize, seq: Seq) -> bool {
-        self.leased(at, seq) && !planted(Flaw::LeasedEvicted)
-    }
-
-    pub(super) fn evict(
-        &mut self,
-        at: usize,
-        seq: Seq,
-        size: Size,
-        reason: Reason,
-        newest: bool,
-        up_ms: u64,
-    ) {
-        if self.consumers.is_empty() {
-            if let Some(lane) = self.lanes.get_mut(at) {
-                lane.counts.dropped.add(reason, size.weight);
-                if !newest {
-                    lane.floor = lane.floor.max(seq.saturating_add(1));
-                }
-                lane.tail.note_end(seq, Receipt::Settled(reason));
-            }
-            return self.remove(at, seq, size, up_ms);
-        }
-        for consumer in 0..self.consumers.len() {
-            let open =
-                |r: &super::ConsumerModel| r.lanes.get(at).is_some_and(|cursor| !cursor.pos.is_done(seq));
-            if self.consumers.get(consumer).is_some_and(open) {
-                self.give_up(consumer, at, seq, size, reason, up_ms);
-            }
-        }
-    }
-
-    /// Notes that one consumer will not get the row.
-    pub(super) fn give_up(
-        &mut self,
-        consumer: usize,
-        at: usize,
-        seq: Seq,
-        size: Size,
-        reason: Reason,
-        up_ms: u64,
-    ) {
-        let handed =
-            |r: &super::ConsumerModel| r.lanes.get(at).is_some_and(|cursor| cursor.handed.contains(seq));
-        let unconfirmed = reason == Reason::Overflow && self.consumers.get(consumer).is_some_and(handed);
-        let reason = if unconfirmed { Reason::OverflowUnconfirmed } else { reason };
-        self.done(consumer, at, seq, size, Done::Dropped(reason), up_ms);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Upper bound of the bookkeeping's RAM; rows in the application's hands are not counted.
 
-use crate::model::lane::HEAD_ROWS_MAX;
+use crate::model::evict::HEAD_ROWS_MAX;
 use crate::model::lease::AHEAD;
 use crate::model::ram_tail::{CACHE_BYTES, SPARE_ROWS_MAX};
 use crate::row::StoredRow;

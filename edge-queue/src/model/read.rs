@@ -3,7 +3,7 @@
 use crate::model::Model;
 use crate::model::cursor::Fetched;
 use crate::model::damage::mark_between;
-use crate::model::lane::HEAD_ROWS_MAX;
+use crate::model::evict::HEAD_ROWS_MAX;
 use crate::model::usage::{Size, Usage};
 use crate::row::{Seq, StoredRow};
 use crate::store::{ReadLimit, StoredChunk};

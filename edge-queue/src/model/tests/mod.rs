@@ -6,7 +6,7 @@ mod group_commit;
 mod head;
 mod leases;
 mod reads;
-mod segments;
+mod whole_segment;
 
 use bytes::Bytes;
 

@@ -1,8 +1,8 @@
-//! Consumers with limits of their own: a slow one is moved forward alone, at each commit, before its rows could evict
+//! Slow consumers, which have limits of their own: one is moved forward alone, at each commit, before its rows could evict
 //! those of others. Its losses are in the very commit that moves its floor, and what only it wanted is not written.
 
+use super::Oldest;
 use crate::config::ConsumerConfig;
-use crate::model::lane::Oldest;
 use crate::model::usage::Size;
 use crate::model::{Cursor, Model};
 use crate::row::Seq;
@@ -106,7 +106,7 @@ impl Model {
 
 /// Returns whether a row may be leased: at most half of what a consumer may have queued is, so that there is
 /// something left to give up.
-pub(super) fn may_lease(limits: &ConsumerConfig, cursor: &Cursor, size: Size) -> bool {
+pub(crate) fn may_lease(limits: &ConsumerConfig, cursor: &Cursor, size: Size) -> bool {
     let within = |limit: Option<u64>, leased: u64, more: u64| {
         limit.is_none_or(|max| leased.saturating_add(more) <= max / 2)
     };

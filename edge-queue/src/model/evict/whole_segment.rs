@@ -1,12 +1,11 @@
-//! Eviction for space: the store is out of segments although the limits are not reached.
+//! Eviction of a whole segment: the store is out of segments although the limits are not reached.
 //!
 //! Only a whole segment helps, so rows are given up where that makes one free, and none where it does not: a segment with a
 //! leased row stays, and when each has one the push is refused and nothing is lost for it.
 
-use super::Model;
-use super::lane::Oldest;
-use super::push::MadeRoom;
+use super::{MadeRoom, Oldest};
 use crate::flaw::{Flaw, planted};
+use crate::model::Model;
 use crate::row::Seq;
 use crate::state::Reason;
 
