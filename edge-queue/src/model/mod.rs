@@ -8,6 +8,7 @@ mod consumers;
 mod cursor;
 mod cursor_lag;
 mod damage;
+mod degraded_mode;
 mod delivery_marks;
 mod due_changes;
 mod evict;
@@ -34,7 +35,6 @@ mod read;
 mod read_fault;
 mod receipts;
 mod recount;
-mod store_fault;
 #[cfg(test)]
 mod tests;
 mod usage;
@@ -65,13 +65,13 @@ pub(crate) use receipts::{Outbox, Slot, Ticket, WaitObserver};
 use absent::{Absent, vacated_lane};
 use cursor_lag::CursorLag;
 use damage::Reckoning;
+use degraded_mode::StoreFault;
 use due_changes::DueChanges;
 use lease_timeout::LeaseTimeouts;
 use loss_report::LossReport;
 use progress::Progress;
 use receipts::Settling;
 use recount::Recounts;
-use store_fault::StoreFault;
 use usage::Size;
 
 /// Everything the queue knows besides rows on the medium.

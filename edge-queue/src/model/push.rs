@@ -1,13 +1,13 @@
 //! Admission of a row: limits, and the policy at a limit. Back-pressure is a refusal here; nothing waits.
 
-use crate::config::{OnFault, OnFull};
+use crate::config::OnFull;
 use crate::error::{Limit, PushError};
 use crate::model::Model;
+use crate::model::degraded_mode::{StoreCall, Unwritten};
 use crate::model::evict::MadeRoom;
 use crate::model::lane::LaneModel;
 use crate::model::receipts::Ticket;
 use crate::model::usage::{Size, Usage};
-use crate::receipt::Receipt;
 use crate::row::{Row, Seq};
 use crate::time::Now;
 
@@ -56,21 +56,6 @@ impl Inadmissible {
             Inadmissible::TooLarge { limit } => PushError::TooLarge { row, limit },
         })
     }
-}
-
-/// Answer of the store's latest call, as far as a push is concerned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum StoreCall {
-    Returns,
-    /// A commit would wait for a call that hangs.
-    Hangs,
-}
-
-/// Room in RAM for one more unwritten row.
-enum Unwritten {
-    Fits,
-    CommitFirst,
-    Full,
 }
 
 impl Model {
@@ -156,33 +141,6 @@ impl Model {
     /// Returns the RAM of rows that are not written.
     pub(super) fn unwritten_ram(&self) -> u64 {
         self.lanes.iter().map(|l| l.tail.unwritten_ram()).sum()
-    }
-
-    fn bound_unwritten(&mut self, size: Size, call: StoreCall) -> Unwritten {
-        let unwritten = self.unwritten_ram();
-        if unwritten == 0 || unwritten.saturating_add(size.bytes) <= self.rules.max_unwritten_bytes {
-            return Unwritten::Fits;
-        }
-        if !self.fault.is_some() && call == StoreCall::Returns {
-            return Unwritten::CommitFirst;
-        }
-        match self.rules.on_fault {
-            OnFault::Withhold => Unwritten::Full,
-            OnFault::Volatile => {
-                self.give_volatile_receipts();
-                Unwritten::Fits
-            }
-        }
-    }
-
-    fn give_volatile_receipts(&mut self) {
-        let (out, fault) = (&mut self.out, &mut self.fault);
-        for lane in &mut self.lanes {
-            lane.tail.drain_owed(|ticket| {
-                fault.add_volatile(ticket.rows);
-                out.put(ticket, Receipt::Volatile);
-            });
-        }
     }
 
     /// Counts a row that its producer got back as refused.

@@ -1,6 +1,11 @@
-//! Fault of the store: since when its commits fail, when the next is tried, and the rows whose receipts could not wait for it.
+//! Degraded mode while the store fails: the next try after a back-off, and new rows in RAM alone once what may wait for it does, with the
+//! receipt `Volatile` or refused, as configured.
 
+use crate::config::OnFault;
 use crate::fault::FaultKind;
+use crate::model::Model;
+use crate::model::usage::Size;
+use crate::receipt::Receipt;
 use crate::time::Now;
 
 const RETRY_FIRST_MS: u64 = 100;
@@ -60,6 +65,51 @@ impl StoreFault {
     /// Rows whose receipt said `Volatile` because the store failed.
     pub(crate) fn volatile_rows(&self) -> u64 {
         self.volatile_rows
+    }
+}
+
+/// Answer of the store's latest call, as far as a push is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum StoreCall {
+    Returns,
+    /// A commit would wait for a call that hangs.
+    Hangs,
+}
+
+/// Room in RAM for one more unwritten row.
+pub(super) enum Unwritten {
+    Fits,
+    CommitFirst,
+    Full,
+}
+
+impl Model {
+    /// Bounds the RAM of rows that no commit took: a row of this size finds room, waits for a commit, or is refused.
+    pub(super) fn bound_unwritten(&mut self, size: Size, call: StoreCall) -> Unwritten {
+        let unwritten = self.unwritten_ram();
+        if unwritten == 0 || unwritten.saturating_add(size.bytes) <= self.rules.max_unwritten_bytes {
+            return Unwritten::Fits;
+        }
+        if !self.fault.is_some() && call == StoreCall::Returns {
+            return Unwritten::CommitFirst;
+        }
+        match self.rules.on_fault {
+            OnFault::Withhold => Unwritten::Full,
+            OnFault::Volatile => {
+                self.give_volatile_receipts();
+                Unwritten::Fits
+            }
+        }
+    }
+
+    fn give_volatile_receipts(&mut self) {
+        let (out, fault) = (&mut self.out, &mut self.fault);
+        for lane in &mut self.lanes {
+            lane.tail.drain_owed(|ticket| {
+                fault.add_volatile(ticket.rows);
+                out.put(ticket, Receipt::Volatile);
+            });
+        }
     }
 }
 
