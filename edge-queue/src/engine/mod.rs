@@ -11,8 +11,8 @@ mod export;
 mod group_commit;
 mod lease;
 mod open;
+mod producers_waiting;
 mod push;
-mod room;
 mod stats;
 mod store_full;
 mod store_watchdog;
@@ -28,7 +28,7 @@ pub use lease::Wait;
 #[cfg(any(feature = "ring", feature = "redb"))]
 pub(crate) use open::open_store;
 #[cfg(feature = "tokio")]
-pub(crate) use room::RoomWaiter;
+pub(crate) use producers_waiting::RoomWaiter;
 
 use std::sync::Arc;
 use std::thread::ThreadId;
