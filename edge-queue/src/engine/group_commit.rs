@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use crate::error::CommitError;
 use crate::event::Event;
-use crate::fault::FaultKind;
 use crate::model::{Batch, HEAD_READ, LaneModel, Model};
 use crate::state::{Change, State};
 use crate::store::StoreError;
 use crate::sync::lock;
 
-use super::{Engine, Open, Wake};
+use super::{Engine, Open};
 
 /// Segments one commit may free for its rows.
 const SEGMENT_TRIES: u32 = 3;
@@ -114,21 +113,6 @@ impl Engine {
                 Err(_) => return self.with_model(begin),
             }
         }
-    }
-
-    fn degrade(&self, error: StoreError) -> CommitError {
-        let (kind, reason) = (FaultKind::of(&error), error.to_string());
-        let now = self.clock.now();
-        let (is_news, writer) = self.with_model(|model| {
-            let is_news = model.fault.note(kind, reason.clone(), &now);
-            // Which saw nothing to do while another thread had the rows in its commit.
-            (is_news, self.writer_sleeps_beyond(model))
-        });
-        self.wake(Wake { writer, consumers: false });
-        if is_news {
-            lock(&self.events).put(Event::Degraded { kind, reason });
-        }
-        CommitError::Store(error)
     }
 
     /// Writes a commit and tells the model how it ended.

@@ -9,6 +9,7 @@ mod damage;
 #[cfg(any(feature = "ring", feature = "redb"))]
 mod export;
 mod group_commit;
+mod health;
 mod lease;
 mod open;
 mod producers_waiting;

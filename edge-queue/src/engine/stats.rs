@@ -2,16 +2,14 @@
 
 use std::sync::{MutexGuard, TryLockError};
 
-use crate::fault::FaultKind;
 use crate::model::{LaneModel, Model, NOBODY};
 use crate::row::{LANES_MAX, Lane, Seq, StoredRow};
 use crate::state::Position;
-use crate::stats::{Health, LaneStats, Ledger, Stats};
+use crate::stats::{LaneStats, Ledger, Stats};
 use crate::store::{ReadLimit, StoreStats};
 use crate::sync::lock;
 use crate::time::{Now, Stamp, age_ms};
 
-use super::store_watchdog::stall_reason;
 use super::{Engine, Open};
 
 /// Last answer of the store about itself, for when it is at work.
@@ -121,21 +119,6 @@ impl Engine {
             health: self.health(&model, now),
             overdue_ms: late_ms.max(self.watchdog.busy_ms(now.up_ms)),
             volatile_rows: model.fault.volatile_rows(),
-        }
-    }
-
-    fn health(&self, model: &Model, now: &Now) -> Health {
-        if let Some(fault) = model.fault.current() {
-            let since_ms = now.up_ms.saturating_sub(fault.since_ms);
-            return Health::Degraded { kind: fault.kind, reason: fault.reason.clone(), since_ms };
-        }
-        if let Some(fault) = model.read_fault() {
-            let since_ms = now.up_ms.saturating_sub(fault.since_ms);
-            return Health::Degraded { kind: FaultKind::Io, reason: fault.reason.clone(), since_ms };
-        }
-        match self.watchdog.stalled_ms(now.up_ms) {
-            None => Health::Healthy,
-            Some(ms) => Health::Degraded { kind: FaultKind::Stalled, reason: stall_reason(ms), since_ms: ms },
         }
     }
 

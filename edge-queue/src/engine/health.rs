@@ -1,0 +1,46 @@
+//! Health of a queue, and the event of a commit that failed: what an operator sees of the degraded mode.
+
+use crate::error::CommitError;
+use crate::event::Event;
+use crate::fault::FaultKind;
+use crate::model::Model;
+use crate::stats::Health;
+use crate::store::StoreError;
+use crate::sync::lock;
+use crate::time::Now;
+
+use super::store_watchdog::stall_reason;
+use super::{Engine, Wake};
+
+impl Engine {
+    /// Notes a commit that failed.
+    pub(super) fn degrade(&self, error: StoreError) -> CommitError {
+        let (kind, reason) = (FaultKind::of(&error), error.to_string());
+        let now = self.clock.now();
+        let (is_news, writer) = self.with_model(|model| {
+            let is_news = model.fault.note(kind, reason.clone(), &now);
+            // Which saw nothing to do while another thread had the rows in its commit.
+            (is_news, self.writer_sleeps_beyond(model))
+        });
+        self.wake(Wake { writer, consumers: false });
+        if is_news {
+            lock(&self.events).put(Event::Degraded { kind, reason });
+        }
+        CommitError::Store(error)
+    }
+
+    pub(super) fn health(&self, model: &Model, now: &Now) -> Health {
+        if let Some(fault) = model.fault.current() {
+            let since_ms = now.up_ms.saturating_sub(fault.since_ms);
+            return Health::Degraded { kind: fault.kind, reason: fault.reason.clone(), since_ms };
+        }
+        if let Some(fault) = model.read_fault() {
+            let since_ms = now.up_ms.saturating_sub(fault.since_ms);
+            return Health::Degraded { kind: FaultKind::Io, reason: fault.reason.clone(), since_ms };
+        }
+        match self.watchdog.stalled_ms(now.up_ms) {
+            None => Health::Healthy,
+            Some(ms) => Health::Degraded { kind: FaultKind::Stalled, reason: stall_reason(ms), since_ms: ms },
+        }
+    }
+}
