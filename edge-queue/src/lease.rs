@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::age::age_ms;
 use crate::engine::Engine;
 use crate::model::{Done, LeaseKey, Leased};
 use crate::row::{Lane, RowId, StoredRow};
 use crate::state::Reason;
-use crate::time::{Stamp, age_ms};
+use crate::time::Stamp;
 
 /// One row, out with the application until it is acknowledged or dropped. Dropping returns it to its old place.
 #[must_use = "a lease that is dropped returns its row"]

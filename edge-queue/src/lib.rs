@@ -2,6 +2,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![doc = include_str!("../README.md")]
 
+mod age;
 #[cfg(feature = "tokio")]
 pub mod aio;
 mod beside;
@@ -41,6 +42,7 @@ pub mod tools;
 #[cfg(any(feature = "ring", feature = "redb"))]
 pub mod transfer;
 
+pub use age::{Expiry, age_ms};
 pub use config::{Config, ConsumerConfig, LaneConfig, OnFault, OnFull, Order, StoreKind};
 pub use consumer::Consumer;
 pub use engine::Wait;
@@ -56,4 +58,4 @@ pub use row::{LANES_MAX, Lane, ROW_OVERHEAD_BYTES, Row, RowId, Seq};
 pub use shell::{Clock, ClockSync, ManualClock, SystemClock};
 pub use state::{Dropped, Reason};
 pub use stats::{Health, LaneStats, Ledger, Stats};
-pub use time::{Expiry, Now, Stamp, age_ms};
+pub use time::{Now, Stamp};

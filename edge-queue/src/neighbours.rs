@@ -53,8 +53,9 @@ fn dated(row: &StoredRow) -> Dated {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::age::Expiry;
     use crate::row::Lane;
-    use crate::time::{Expiry, Stamp};
+    use crate::time::Stamp;
 
     fn row(seq: Seq) -> StoredRow {
         StoredRow {

@@ -2,13 +2,14 @@
 
 use std::sync::{MutexGuard, TryLockError};
 
+use crate::age::age_ms;
 use crate::model::{LaneModel, Model, NOBODY};
 use crate::row::{LANES_MAX, Lane, Seq, StoredRow};
 use crate::state::Position;
 use crate::stats::{LaneStats, Ledger, Stats};
 use crate::store::{ReadLimit, StoreStats};
 use crate::sync::lock;
-use crate::time::{Now, Stamp, age_ms};
+use crate::time::{Now, Stamp};
 
 use super::{Engine, Open};
 

@@ -1,7 +1,8 @@
 //! Time to live. Lazy: judged when a row is reached, never by a timer.
 
+use crate::age::{Expiry, age_ms};
 use crate::row::StoredRow;
-use crate::time::{Expiry, Now, age_ms};
+use crate::time::Now;
 
 /// Tells that `row` is too old to be delivered.
 pub(crate) fn expired(row: &StoredRow, max_age_ms: Option<u64>, now: &Now) -> bool {

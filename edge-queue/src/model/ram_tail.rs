@@ -261,8 +261,9 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::age::Expiry;
     use crate::row::Lane;
-    use crate::time::{Expiry, Now};
+    use crate::time::Now;
 
     fn row(seq: Seq, len: usize) -> StoredRow {
         let (key, meta, payload) = (Bytes::new(), Bytes::new(), Bytes::from(vec![0; len]));

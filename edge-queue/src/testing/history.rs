@@ -3,11 +3,12 @@
 use bytes::Bytes;
 
 use super::rng::Rng;
+use crate::age::Expiry;
 use crate::per_lane::PerLane;
 use crate::row::{LANES_MAX, Lane, Seq, StoredRow};
 use crate::state::{Change, LaneState, Position, State};
 use crate::store::Options;
-use crate::time::{Expiry, Stamp};
+use crate::time::Stamp;
 
 /// Lanes that histories use.
 const LANES: u8 = 2;

@@ -6,11 +6,12 @@ use serde_json::{Map, Value, json};
 
 use super::words;
 use super::{Outcome, ToolError};
+use crate::age::age_ms;
 use crate::inspect::Inspection;
 use crate::medium::Dir;
 use crate::row::{Lane, StoredRow};
 use crate::state::{ConsumerState, Position, Reason};
-use crate::time::{Now, age_ms};
+use crate::time::Now;
 use crate::transfer::LaneTotals;
 
 /// Figures per lane and consumer. Reads every row. `now`: for the age of the oldest, which is unknown when the machine was

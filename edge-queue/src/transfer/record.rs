@@ -3,11 +3,12 @@
 
 use bytes::Bytes;
 
+use crate::age::Expiry;
 use crate::gap::Gap;
 use crate::row::{Lane, StoredRow};
 use crate::state::{GapRecord, Reason};
 use crate::store::bytes::{Reader, put_bytes, put_signed, put_varint};
-use crate::time::{Expiry, Stamp};
+use crate::time::Stamp;
 
 const SYNCED: u8 = 1;
 const TTL: u8 = 2;

@@ -11,12 +11,13 @@ mod whole_segment;
 use bytes::Bytes;
 
 use super::*;
+use crate::age::Expiry;
 use crate::config::Config;
 use crate::event::Event;
 use crate::row::{ROW_OVERHEAD_BYTES, Row, StoredRow};
 use crate::state::{Change, ConsumerState, Position};
 use crate::store::{Lost, StoredChunk};
-use crate::time::{Expiry, Now};
+use crate::time::Now;
 
 /// Bytes of each row here, as limits count them.
 pub(super) const ROW: u64 = 100;

@@ -3,9 +3,10 @@
 use bytes::Bytes;
 
 use super::*;
+use crate::age::Expiry;
 use crate::store::{DoneRows, Lost};
 use crate::testing::{Call, Fault, FaultError, Outcome, Rng, SimDir};
-use crate::time::{Expiry, Stamp};
+use crate::time::Stamp;
 
 const LIMIT: ReadLimit = ReadLimit { rows: 1000, bytes: 1 << 20 };
 

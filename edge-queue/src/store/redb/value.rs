@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+use crate::age::Expiry;
 use crate::per_lane::PerLane;
 use crate::row::{LANES_MAX, Lane, Seq, StoredRow};
 use crate::state::{ConsumerState, GapRecord, LaneState, Position, Reason, State};
 use crate::store::plausibility;
-use crate::time::{Expiry, Stamp};
+use crate::time::Stamp;
 
 /// Version of the values' layout.
 pub(super) const FORMAT: u32 = 1;

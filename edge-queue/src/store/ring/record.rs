@@ -9,10 +9,11 @@ use bytes::Bytes;
 use super::bytes::{Reader, put_bytes, put_signed, put_varint};
 use super::high_water::HighWaterMarks;
 use super::snapshot::{get_lane, get_position, put_lane, put_position};
+use crate::age::Expiry;
 use crate::row::{Lane, Seq, StoredRow};
 use crate::state::Change;
 use crate::store::plausibility;
-use crate::time::{Expiry, Stamp};
+use crate::time::Stamp;
 
 /// First byte of a row: which fields follow. The top bit is clear.
 const STAMP: u8 = 1;
