@@ -6,10 +6,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use redb::{Database, ReadableDatabase};
 
 use super::backend::Backend;
-use super::salvage;
 use super::table::{HEAD, ROWS};
 use super::trouble::{Trouble, fence};
 use super::value::{Head, decode_head, encode_head};
+use super::{salvage, unsynced};
 use crate::medium::Dir;
 use crate::per_lane::PerLane;
 use crate::row::Seq;
@@ -20,9 +20,6 @@ use crate::store::plausibility::NUMBER_MAX;
 const FILE: &str = "queue.redb";
 /// A file being built; complete once it has a head.
 const FILE_NEW: &str = "queue.redb.new";
-/// There is one while the page cache may show bytes that are on no disk. It need not be durable: it warns a process
-/// that follows a killed one; after a power cut the page cache is gone and shows the truth.
-const UNSYNCED: &str = "queue.redb.unsynced";
 /// Files set aside at most; the last name is then used again, since failing flash must not fill the disk.
 const BAD_MAX: u32 = 8;
 /// redb's default is 1 GiB, which a backlog fills.
@@ -66,23 +63,14 @@ fn open_or_make(dir: &dyn Dir, options: &Options) -> Result<Opened, Trouble> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return open_new(dir, options),
         Err(e) => return Err(Trouble::Io(e)),
     };
-    if dir.open(UNSYNCED).is_ok() {
+    if unsynced::is_marked(dir) {
         backend.rewrite()?;
-        clear_unsynced(dir);
+        unsynced::clear(dir);
     }
     match load(backend.clone()) {
         Err(Trouble::Damaged(why)) => rebuild(dir, options, &backend, None, &why),
         other => other,
     }
-}
-
-/// Warns the next process; best effort, since the disk is failing.
-pub(super) fn mark_unsynced(dir: &dyn Dir) {
-    let _ = dir.create(UNSYNCED);
-}
-
-pub(super) fn clear_unsynced(dir: &dyn Dir) {
-    let _ = dir.remove(UNSYNCED);
 }
 
 /// Salvages what `old` still holds into a fresh file and sets the old one aside. `known` is the bookkeeping in RAM,

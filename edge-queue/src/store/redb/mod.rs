@@ -24,6 +24,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod trouble;
+mod unsynced;
 mod value;
 
 use std::collections::BTreeSet;
@@ -212,7 +213,7 @@ impl RedbStore {
         });
         self.failed = result.is_err();
         if self.failed && self.backend.is_unsynced() {
-            file::mark_unsynced(self.dir.as_ref());
+            unsynced::mark(self.dir.as_ref());
         }
         result
     }
@@ -223,10 +224,10 @@ impl RedbStore {
             return Ok(());
         }
         close(self.db.take());
-        let unsynced = self.backend.is_unsynced();
+        let was_unsynced = self.backend.is_unsynced();
         self.backend.restore()?;
-        if unsynced {
-            file::clear_unsynced(self.dir.as_ref());
+        if was_unsynced {
+            unsynced::clear(self.dir.as_ref());
         }
         match file::open_and(&self.backend, file::read_head) {
             Ok((db, found)) => {

@@ -1,0 +1,85 @@
+//! Unsynced writes, which redb lacks a notion of: after a failed sync Linux marks the pages clean and shows them as if they were written, so a
+//! reopened redb would trust bytes that are on no disk. Everything written since the last good sync is therefore kept in RAM and written
+//! again before redb may look at the file, and a mark in the directory warns the next process.
+
+use std::io;
+
+use crate::medium::{Dir, Medium};
+
+/// There is one while the page cache may show bytes that are on no disk. It need not be durable: it warns a process
+/// that follows a killed one; after a power cut the page cache is gone and shows the truth.
+const MARK: &str = "queue.redb.unsynced";
+/// Rewritten at a time.
+const REWRITE_BYTES: usize = 256 * 1024;
+
+/// Pieces written since the last good sync.
+#[derive(Default)]
+pub(super) struct Unsynced {
+    pieces: Vec<(u64, Vec<u8>)>,
+    sync_failed: bool,
+}
+
+impl Unsynced {
+    /// Returns whether the last sync failed.
+    pub(super) fn sync_failed(&self) -> bool {
+        self.sync_failed
+    }
+
+    /// Keeps what is being written.
+    pub(super) fn keep(&mut self, offset: u64, data: &[u8]) {
+        self.pieces.push((offset, data.to_vec()));
+    }
+
+    /// Forgets what lies behind the file's new end: it would grow the file again when it is written anew.
+    pub(super) fn cut(&mut self, len: u64) {
+        self.pieces.retain_mut(|(offset, data)| {
+            let room = usize::try_from(len.saturating_sub(*offset)).unwrap_or(usize::MAX);
+            data.truncate(room);
+            !data.is_empty()
+        });
+    }
+
+    /// Notes how a sync ended.
+    pub(super) fn note_sync(&mut self, result: &io::Result<()>) {
+        self.sync_failed = result.is_err();
+        if result.is_ok() {
+            self.pieces.clear();
+        }
+    }
+
+    /// Writes the pieces again and counts their bytes.
+    pub(super) fn write_again(&self, medium: &mut dyn Medium, written: &mut u64) -> io::Result<()> {
+        self.pieces.iter().try_for_each(|(offset, data)| {
+            *written += data.len() as u64;
+            medium.write_at(*offset, data)
+        })
+    }
+}
+
+/// Writes the whole file anew and counts its bytes: for the process after one that died between a failed sync and its repair.
+pub(super) fn rewrite(medium: &mut dyn Medium, written: &mut u64) -> io::Result<()> {
+    let len = medium.len()?;
+    let mut piece = Vec::new();
+    for at in (0..len).step_by(REWRITE_BYTES) {
+        piece.resize(REWRITE_BYTES.min(usize::try_from(len - at).unwrap_or(REWRITE_BYTES)), 0);
+        medium.read_at(at, &mut piece)?;
+        *written += piece.len() as u64;
+        medium.write_at(at, &piece)?;
+    }
+    Ok(())
+}
+
+/// Warns the next process; best effort, since the disk is failing.
+pub(super) fn mark(dir: &dyn Dir) {
+    let _ = dir.create(MARK);
+}
+
+/// Returns whether the process before has left its mark.
+pub(super) fn is_marked(dir: &dyn Dir) -> bool {
+    dir.open(MARK).is_ok()
+}
+
+/// Takes the mark away, since the file is what it shows.
+pub(super) fn clear(dir: &dyn Dir) {
+    let _ = dir.remove(MARK);
+}
