@@ -9,6 +9,7 @@ use crate::age::Expiry;
 use crate::per_lane::PerLane;
 use crate::row::{LANES_MAX, Lane, Seq, StoredRow};
 use crate::state::{ConsumerState, GapRecord, LaneState, Position, Reason, State};
+use crate::store::bytes::Reader;
 use crate::store::plausibility;
 use crate::time::Stamp;
 
@@ -69,20 +70,24 @@ pub(super) fn encode_row(row: &StoredRow, totals: Totals) -> Vec<u8> {
 }
 
 pub(super) fn decode_row(value: &[u8]) -> Result<RowValue, Bad> {
-    let mut r = Reader::open(value, ROW_MAGIC)?;
+    open(value, ROW_MAGIC).and_then(read_row).ok_or(Bad::Damaged)
+}
+
+fn read_row(mut r: Reader<'_>) -> Option<RowValue> {
     let (lane, seq, epoch) = (Lane(r.u8()?), r.u64()?, r.u32()?);
     if !plausibility::seq(seq) || epoch >= EPOCH_MAX {
-        return Err(Bad::Damaged);
+        return None;
     }
     let totals = Totals { rows: r.u64()?, weight: r.u64()? };
-    let stamp = Stamp { boot_id: r.u128()?, up_ms: r.u64()?, wall_ms: r.i64()?, synced: r.u8()? != 0 };
+    let stamp =
+        Stamp { boot_id: r.u128()?, up_ms: r.u64()?, wall_ms: r.u64()?.cast_signed(), synced: r.u8()? != 0 };
     let (has_ttl, ttl) = (r.u8()? != 0, r.u64()?);
     let expiry = if r.u8()? != 0 { Expiry::Strict } else { Expiry::Lenient };
     let weight = r.u32()?;
-    let (key, meta, payload) = (r.blob()?, r.blob()?, r.blob()?);
+    let (key, meta, payload) = (blob(&mut r)?, blob(&mut r)?, blob(&mut r)?);
     let ttl_ms = has_ttl.then_some(ttl);
     let row = StoredRow { lane, seq, epoch, stamp, ttl_ms, expiry, weight, key, meta, payload };
-    Ok(RowValue { row, totals })
+    Some(RowValue { row, totals })
 }
 
 pub(super) fn encode_head(head: &Head) -> Vec<u8> {
@@ -111,11 +116,15 @@ pub(super) fn encode_head(head: &Head) -> Vec<u8> {
 }
 
 pub(super) fn decode_head(value: &[u8]) -> Result<Head, Bad> {
-    let mut r = Reader::open(value, HEAD_MAGIC)?;
-    let format = r.u32()?;
-    if format > FORMAT {
-        return Err(Bad::Newer(format));
+    let mut r = open(value, HEAD_MAGIC).ok_or(Bad::Damaged)?;
+    match r.u32() {
+        Some(format) if format > FORMAT => Err(Bad::Newer(format)),
+        Some(_) => read_head(r).ok_or(Bad::Damaged),
+        None => Err(Bad::Damaged),
     }
+}
+
+fn read_head(mut r: Reader<'_>) -> Option<Head> {
     let (generation, clean) = (r.u64()?, r.u8()? != 0);
     let mut written = [(0, Totals::default()); LANES_MAX];
     for slot in &mut written {
@@ -133,17 +142,17 @@ pub(super) fn decode_head(value: &[u8]) -> Result<Head, Bad> {
         *lane = LaneState { next, floor, rows, weight, bytes, recount_due: r.u8()? != 0 };
     }
     if state.epoch >= EPOCH_MAX || !state.lane.iter().all(plausibility::lane) {
-        return Err(Bad::Damaged);
+        return None;
     }
     for _ in 0..r.u32()? {
-        let name = String::from_utf8(r.blob()?.to_vec()).map_err(|_| Bad::Damaged)?;
+        let name = String::from_utf8(blob(&mut r)?.to_vec()).ok()?;
         let mut lanes = PerLane::<Position>::default();
         for position in &mut lanes {
-            *position = decode_position(&mut r)?;
+            *position = read_position(&mut r)?;
         }
         state.consumers.push(ConsumerState { name, lanes });
     }
-    Ok(Head { generation, clean, written, removed, state })
+    Some(Head { generation, clean, written, removed, state })
 }
 
 fn encode_position(out: &mut Writer, position: &Position) {
@@ -163,7 +172,7 @@ fn encode_position(out: &mut Writer, position: &Position) {
     }
 }
 
-fn decode_position(r: &mut Reader<'_>) -> Result<Position, Bad> {
+fn read_position(r: &mut Reader<'_>) -> Option<Position> {
     let (floor, accepted, delivered, moved) = (r.u64()?, r.u64()?, r.u64()?, r.u64()?);
     let mut position = Position { floor, accepted, delivered, moved, ..Position::default() };
     position.queued_bytes = r.u64()?;
@@ -177,11 +186,11 @@ fn decode_position(r: &mut Reader<'_>) -> Result<Position, Bad> {
     position.acked = acked;
     for _ in 0..r.u32()? {
         let (first_seq, last_seq) = (r.u64()?, r.u64()?);
-        let (first_ms, last_ms, count) = (r.i64()?, r.i64()?, r.u64()?);
-        let reason = Reason::from_code(r.u8()?).ok_or(Bad::Damaged)?;
+        let (first_ms, last_ms, count) = (r.u64()?.cast_signed(), r.u64()?.cast_signed(), r.u64()?);
+        let reason = Reason::from_code(r.u8()?)?;
         position.gaps.push(GapRecord { first_seq, last_seq, first_ms, last_ms, count, reason });
     }
-    if plausibility::position(&position) { Ok(position) } else { Err(Bad::Damaged) }
+    plausibility::position(&position).then_some(position)
 }
 
 struct Writer(Vec<u8>);
@@ -240,58 +249,23 @@ impl Writer {
     }
 }
 
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    /// Checks magic, length and checksum; `value` may be longer than the value.
-    fn open(value: &'a [u8], magic: [u8; 4]) -> Result<Reader<'a>, Bad> {
-        let mut prefix = Reader(value.get(..PREFIX_BYTES).ok_or(Bad::Damaged)?);
-        if prefix.array::<4>()? != magic {
-            return Err(Bad::Damaged);
-        }
-        let crc = prefix.u32()?;
-        let len = usize::try_from(prefix.u32()?).map_err(|_| Bad::Damaged)?;
-        let end = PREFIX_BYTES.checked_add(len).ok_or(Bad::Damaged)?;
-        if crc32c::crc32c(value.get(8..end).ok_or(Bad::Damaged)?) != crc {
-            return Err(Bad::Damaged);
-        }
-        Ok(Reader(value.get(PREFIX_BYTES..end).ok_or(Bad::Damaged)?))
+/// Checks magic, length and checksum; `value` may be longer than the value.
+fn open(value: &[u8], magic: [u8; 4]) -> Option<Reader<'_>> {
+    let mut prefix = Reader::new(value.get(..PREFIX_BYTES)?);
+    if prefix.take(4)? != magic {
+        return None;
     }
-
-    fn take(&mut self, len: usize) -> Result<&'a [u8], Bad> {
-        let (head, tail) = self.0.split_at_checked(len).ok_or(Bad::Damaged)?;
-        self.0 = tail;
-        Ok(head)
+    let crc = prefix.u32()?;
+    let end = PREFIX_BYTES.checked_add(usize::try_from(prefix.u32()?).ok()?)?;
+    if crc32c::crc32c(value.get(8..end)?) != crc {
+        return None;
     }
+    Some(Reader::new(value.get(PREFIX_BYTES..end)?))
+}
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], Bad> {
-        self.take(N)?.try_into().map_err(|_| Bad::Damaged)
-    }
-
-    fn u8(&mut self) -> Result<u8, Bad> {
-        Ok(u8::from_le_bytes(self.array()?))
-    }
-
-    fn u32(&mut self) -> Result<u32, Bad> {
-        Ok(u32::from_le_bytes(self.array()?))
-    }
-
-    fn u64(&mut self) -> Result<u64, Bad> {
-        Ok(u64::from_le_bytes(self.array()?))
-    }
-
-    fn i64(&mut self) -> Result<i64, Bad> {
-        Ok(i64::from_le_bytes(self.array()?))
-    }
-
-    fn u128(&mut self) -> Result<u128, Bad> {
-        Ok(u128::from_le_bytes(self.array()?))
-    }
-
-    fn blob(&mut self) -> Result<Bytes, Bad> {
-        let len = usize::try_from(self.u32()?).map_err(|_| Bad::Damaged)?;
-        Ok(Bytes::copy_from_slice(self.take(len)?))
-    }
+fn blob(r: &mut Reader<'_>) -> Option<Bytes> {
+    let len = usize::try_from(r.u32()?).ok()?;
+    Some(Bytes::copy_from_slice(r.take(len)?))
 }
 
 #[cfg(test)]
