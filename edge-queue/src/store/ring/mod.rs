@@ -5,8 +5,8 @@
 //!
 //! * [`layout`] offsets and geometry; [`superblock`] identity of the file, and the rules of epochs; [`frame`] the unit of
 //!   writing; [`record`] and [`snapshot`] its contents;
-//! * [`lane`] a lane's log in RAM, with [`segment`] (which frames count), [`active_segment`] (where it grows) and
-//!   [`free_slots`] (which slot comes next, with [`prefill`] when it is new);
+//! * [`lane`] a lane's log in RAM, which abandons failed commits and reclaims segments, with [`segment`] (which frames count),
+//!   [`active_segment`] (where it grows) and [`free_slots`] (which slot comes next, with [`prefill`] when it is new);
 //! * [`writer`] a commit; [`reader`] rows, through [`page_reader`];
 //! * [`create`], [`open`], [`recover`], [`scan`] (with its `log_end` of each lane), [`rebuild`]: opening, with [`completeness`] of
 //!   commits, their [`changes`], the [`high_water`] marks of the lanes and the [`checkpoint`] of a clean close;

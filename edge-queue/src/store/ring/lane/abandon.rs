@@ -1,0 +1,70 @@
+//! Abandons a commit that failed: the log ends where it ended before, and the segments that the commit began are given back.
+#![deny(clippy::indexing_slicing)]
+
+use super::LaneLog;
+use crate::flaw::{Flaw, planted};
+use crate::store::ring::active_segment::ActiveSegment;
+use crate::store::ring::segment::{Counters, Segment};
+
+/// Parts of the commit that is being written that must be undone if it fails.
+#[derive(Debug)]
+pub(super) struct Undo {
+    /// The end of the log before it.
+    counters: Counters,
+    /// Segments begun by it.
+    pub(super) opened: usize,
+    /// Number of those segments that were durable when the held slots were released: their snapshot alone has what
+    /// these slots had.
+    relied_on: usize,
+}
+
+impl Undo {
+    /// Nothing was begun since the log ended there.
+    pub(super) fn to(counters: Counters) -> Undo {
+        Undo { counters, opened: 0, relied_on: 0 }
+    }
+}
+
+impl LaneLog {
+    /// Before the first byte of a commit.
+    pub(in crate::store::ring) fn begin(&mut self) {
+        self.undo = Undo::to(self.counters);
+        self.pending.clear();
+    }
+
+    /// Adds a segment that was begun, as the one that is written to.
+    pub(in crate::store::ring) fn open_segment(&mut self, segment: Segment, tail: ActiveSegment) {
+        self.segments.push(segment);
+        self.tail = Some(tail);
+        self.undo.opened += 1;
+    }
+
+    /// Returns whether the commit has begun a segment.
+    pub(in crate::store::ring) fn has_begun(&self) -> bool {
+        self.undo.opened > 0
+    }
+
+    /// The segments that the commit has begun so far are durable, and with them a snapshot that has all that slots were held
+    /// for.
+    pub(in crate::store::ring) fn release_held(&mut self) {
+        self.undo.relied_on = self.undo.opened;
+        self.free.release();
+    }
+
+    /// The commit failed: the log ends where it ended before, and what was written into since is not written into
+    /// again before it was read; what is relied on not before there is a newer snapshot.
+    pub(in crate::store::ring) fn abandon(&mut self) {
+        self.counters = self.undo.counters;
+        self.pending.clear();
+        self.tail = None;
+        for nth in (0..self.undo.opened).rev() {
+            match self.segments.pop() {
+                Some(segment) if planted(Flaw::SuspectReused) => self.free.put_written(segment.slot),
+                Some(segment) if nth < self.undo.relied_on => self.free.hold_suspect(segment.slot),
+                Some(segment) => self.free.put_suspect(segment.slot),
+                None => {}
+            }
+        }
+        self.undo.opened = 0;
+    }
+}
