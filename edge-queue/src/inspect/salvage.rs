@@ -1,0 +1,69 @@
+//! Salvage: whatever can be read of a damaged store, as a stream for another gateway.
+#![deny(clippy::indexing_slicing)]
+
+use std::io::Write;
+
+#[cfg(feature = "ring")]
+use super::io;
+use super::{InspectError, Inspection, lock};
+use crate::medium::{Dir, Overlay};
+use crate::row::Lane;
+use crate::store::Lost;
+use crate::transfer::Exported;
+#[cfg(feature = "ring")]
+use crate::transfer::{ExportError, Exporter};
+
+/// Result of a salvage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Salvaged {
+    /// Content of the stream.
+    pub exported: Exported,
+    /// Damage that was found, in words.
+    pub damage: Vec<String>,
+    /// Rows known to be lost.
+    pub lost: Vec<(Lane, Lost)>,
+    /// True if nothing was found damaged.
+    pub whole: bool,
+    /// True if the bookkeeping was gone and rows were searched for page by page: some may have been delivered before.
+    pub searched: bool,
+}
+
+/// Writes whatever can be read of a damaged store as a stream, down to a search of every page for rows. Changes nothing
+/// in `dir`. RAM: some 64 bytes a row for a ring that must be searched; the backlog for a redb file that redb refuses.
+///
+/// # Errors
+/// As [`Inspection::open`], but not for a file in which nothing can be used; and those of `out`.
+pub fn salvage(dir: Box<dyn Dir>, out: &mut dyn Write) -> Result<Salvaged, InspectError> {
+    let overlay = Overlay::new(dir);
+    let guard = lock(&overlay)?;
+    match Inspection::open_over(&overlay, guard) {
+        Ok(mut found) => {
+            let exported = found.export(out)?;
+            let whole = found.is_whole();
+            let Inspection { found, lost, .. } = found;
+            Ok(Salvaged { exported, damage: found.damage, lost, whole, searched: false })
+        }
+        Err(InspectError::Unusable) => search(&overlay, out),
+        Err(e) => Err(e),
+    }
+}
+
+#[cfg(feature = "ring")]
+fn search(overlay: &Overlay, out: &mut dyn Write) -> Result<Salvaged, InspectError> {
+    let failed = |e| InspectError::Export(ExportError::Write(e));
+    let _guard = lock(overlay)?;
+    let mut rows = crate::store::Salvage::of(overlay).map_err(|e| io("read", e))?;
+    let lanes = crate::row::LANES_MAX as u8;
+    let mut exporter = Exporter::new(out, rows.gateway, rows.epoch, lanes).map_err(failed)?;
+    rows.each_row(|row| exporter.row(row)).map_err(failed)?;
+    let exported = exporter.finish().map_err(failed)?;
+    let damage =
+        vec!["neither superblock nor a segment's start can be used: searched every page for rows".into()];
+    Ok(Salvaged { exported, damage, lost: Vec::new(), whole: false, searched: true })
+}
+
+#[cfg(not(feature = "ring"))]
+fn search(_: &Overlay, _: &mut dyn Write) -> Result<Salvaged, InspectError> {
+    Err(InspectError::Unusable)
+}
