@@ -8,7 +8,7 @@
 //! * [`lane`] a lane's log in RAM, which abandons failed commits and reclaims segments, with [`segment`] (which frames count),
 //!   [`active_segment`] (where it grows) and [`free_slots`] (which slot comes next, with [`prefill`] when it is new);
 //! * [`writer`] a commit; [`reader`] rows, through [`page_reader`];
-//! * [`create`], [`open`], [`recover`], [`scan`] (with its `log_end` of each lane), [`rebuild`]: opening, with [`completeness`] of
+//! * [`create`], [`open`], [`recover`], [`scan`] (with its `log_end` of each lane), [`resize`]: opening, with [`completeness`] of
 //!   commits, their [`changes`], the [`high_water`] marks of the lanes and the [`checkpoint`] of a clean close;
 //! * [`quarantine`] of damaged bytes; [`salvage`] of a file that opens no more.
 //!
@@ -34,9 +34,9 @@ mod page_reader;
 mod prefill;
 mod quarantine;
 mod reader;
-mod rebuild;
 mod record;
 mod recover;
+mod resize;
 mod salvage;
 mod scan;
 #[cfg(test)]

@@ -10,8 +10,8 @@ use super::frame::{Head, Kind, into_body};
 use super::layout::{FILE, FILE_NEW, FORMAT, Geometry, PAGE, SEGMENT_STEP, SEGMENTS_AT};
 use super::page_reader::{PageReader, Pages};
 use super::quarantine::{Quarantine, move_file};
-use super::rebuild::rebuild;
 use super::recover::Looked;
+use super::resize::resize;
 use super::scan::Scan;
 use super::segment::Look;
 use super::snapshot::get_geometry;
@@ -61,7 +61,7 @@ pub(super) fn open(dir: Box<dyn Dir>, options: &Options) -> Result<(RingStore, R
     if geometry == wanted {
         return Ok((store, recovered));
     }
-    rebuild(store, recovered, wanted, options)
+    resize(store, recovered, wanted, options)
 }
 
 /// Opens a ring as it is, whatever its limits. `None`: nothing in the file can be used.

@@ -1,4 +1,4 @@
-//! Changed limits: the rows still wanted are copied into a new file, which then takes the old one's name.
+//! Resize, when an open finds changed limits: the rows still wanted are copied into a new file, which then takes the old one's name.
 #![deny(clippy::indexing_slicing)]
 
 use super::RingStore;
@@ -33,7 +33,7 @@ enum Stop {
 /// Moves what is wanted into a file of the wanted geometry. While more waits than the new limits hold, nothing is
 /// dropped for it: the file keeps its division, and says so. Without space for two files at once the open fails, and
 /// works again with the old limits.
-pub(super) fn rebuild(
+pub(super) fn resize(
     mut old: RingStore,
     mut recovered: Recovered,
     wanted: Geometry,
