@@ -21,7 +21,6 @@ mod lease;
 mod lease_timeout;
 mod live_first;
 mod loss_report;
-mod pass;
 mod pinned;
 mod progress;
 mod push;
@@ -35,6 +34,7 @@ mod read;
 mod read_fault;
 mod receipts;
 mod recount;
+mod scan;
 #[cfg(test)]
 mod tests;
 mod usage;
