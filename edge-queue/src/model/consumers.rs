@@ -3,8 +3,8 @@
 use crate::config::ConsumerConfig;
 use crate::error::ConsumerError;
 use crate::flaw::{Flaw, planted};
-use crate::model::absent::{Absent, vacated};
 use crate::model::lane_scheduler::LaneScheduler;
+use crate::model::removed_lanes::{Absent, vacated};
 use crate::model::usage::Usage;
 use crate::model::{Cursor, LaneModel, Model};
 use crate::row::{LANES_MAX, Lane};

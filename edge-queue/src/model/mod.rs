@@ -3,7 +3,6 @@
 //! [`Model`] owns the lanes, the consumers and the receipts, and routes; each mechanism is a file of its own. Reads that a decision
 //! needs are asked of the engine ([`lease::More::Read`], [`push::Refusal::NeedHead`]) and its answers handed in.
 
-mod absent;
 mod consumers;
 mod cursor;
 mod cursor_lag;
@@ -34,6 +33,7 @@ mod read;
 mod read_fault;
 mod receipts;
 mod recount;
+mod removed_lanes;
 mod scan;
 #[cfg(test)]
 mod tests;
@@ -62,7 +62,6 @@ pub(crate) use range_share::RANGES_BOUND;
 pub(crate) use read::HEAD_READ;
 pub(crate) use receipts::{Outbox, Slot, Ticket, WaitObserver};
 
-use absent::{Absent, vacated_lane};
 use cursor_lag::CursorLag;
 use damage::Reckoning;
 use degraded_mode::StoreFault;
@@ -72,6 +71,7 @@ use loss_report::LossReport;
 use progress::Progress;
 use receipts::Settling;
 use recount::Recounts;
+use removed_lanes::{Absent, vacated_lane};
 use usage::Size;
 
 /// Everything the queue knows besides rows on the medium.

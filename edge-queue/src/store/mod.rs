@@ -28,7 +28,7 @@
 pub(crate) mod bytes;
 mod done;
 #[cfg(any(feature = "ring", feature = "redb"))]
-mod lanes;
+mod fewer_lanes;
 pub mod memory;
 #[cfg(any(feature = "ring", feature = "redb"))]
 mod plausibility;

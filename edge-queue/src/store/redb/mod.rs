@@ -38,7 +38,7 @@ use self::read::Walk;
 use self::table::{HEAD, ROWS, insert_rows, remove_below};
 use self::trouble::{Trouble, fence};
 use self::value::{FORMAT, Head, Totals, encode_head};
-use super::lanes::refuse_loss;
+use super::fewer_lanes::refuse_loss;
 use super::{DoneRows, Options, ReadLimit, Recovered, Store, StoreError, StoreStats, StoredChunk};
 use crate::error::OpenError;
 use crate::medium::Dir;

@@ -19,7 +19,7 @@ use crate::medium::{Dir, Medium};
 use crate::per_lane::PerLane;
 use crate::state::State;
 use crate::store::Recovered;
-use crate::store::lanes::refuse_loss;
+use crate::store::fewer_lanes::refuse_loss;
 
 /// A ring as it is found, and what is to be done before it can be used.
 pub(super) struct Looked {

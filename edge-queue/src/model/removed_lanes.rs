@@ -1,4 +1,4 @@
-//! Lanes that the configuration no longer has. A lane goes only when nobody wants a row of it, but what was lost in it
+//! Removed lanes, which the configuration no longer has. A lane goes only when nobody wants a row of it, but what was lost in it
 //! is still to be reported and its numbers stay given away: figures, ledgers and gap records are kept until it is back.
 
 use crate::flaw::{Flaw, planted};
