@@ -3,6 +3,8 @@
 //! [`Model`] owns the lanes, the consumers and the receipts, and routes; each mechanism is a file of its own. Reads that a decision
 //! needs are asked of the engine ([`lease::More::Read`], [`push::Refusal::NeedHead`]) and its answers handed in.
 
+mod acked_ranges;
+mod acked_ranges_quota;
 mod consumers;
 mod cursor;
 mod cursor_lag;
@@ -27,8 +29,6 @@ mod push_run;
 #[cfg(feature = "ring")]
 pub(crate) mod ram;
 mod ram_tail;
-mod range_share;
-mod ranges;
 mod read;
 mod read_fault;
 mod receipts;
@@ -46,6 +46,8 @@ use crate::row::{LANES_MAX, Lane, Seq};
 use crate::state::{LaneState, State};
 
 #[cfg(feature = "ring")]
+pub(crate) use acked_ranges_quota::RANGES_BOUND;
+#[cfg(feature = "ring")]
 pub(crate) use consumers::CONSUMERS_MAX;
 pub(crate) use consumers::{ConsumerModel, NOBODY};
 pub(crate) use cursor::{Cursor, Done};
@@ -57,8 +59,6 @@ pub(crate) use lane::LaneModel;
 pub(crate) use lease::{Leased, More, Take};
 pub(crate) use lease_timeout::LeaseKey;
 pub(crate) use push::Refusal;
-#[cfg(feature = "ring")]
-pub(crate) use range_share::RANGES_BOUND;
 pub(crate) use read::HEAD_READ;
 pub(crate) use receipts::{Outbox, Slot, Ticket, WaitObserver};
 
