@@ -15,9 +15,9 @@ mod open;
 mod producers_waiting;
 mod push;
 mod stats;
+mod stop_and_wait;
 mod store_full;
 mod store_watchdog;
-mod sync_producers;
 #[cfg(test)]
 mod tests;
 mod wakes;
@@ -45,8 +45,8 @@ use crate::store::Store;
 use crate::sync::{Mutex, MutexGuard, lock};
 
 use stats::Seen;
+use stop_and_wait::StopAndWait;
 use store_watchdog::StoreWatchdog;
-use sync_producers::SyncProducers;
 use wakes::{RoomWaiters, RowWaiters};
 use writer_thread::Writer;
 
@@ -65,7 +65,7 @@ pub(crate) struct Engine {
     writer: Writer,
     rows: RowWaiters,
     room: RoomWaiters,
-    sync_producers: Mutex<SyncProducers<ThreadId>>,
+    stop_and_wait: Mutex<StopAndWait<ThreadId>>,
     watchdog: StoreWatchdog,
     seen: Mutex<Seen>,
     /// The bookkeeping of the last commit that succeeded.
@@ -189,13 +189,13 @@ impl WaitObserver for Engine {
     /// A producer that waits each time has nothing to gain from company.
     fn while_waited(&self, wait: &mut dyn FnMut()) {
         let thread = std::thread::current().id();
-        let row = lock(&self.sync_producers).begin(&thread, self.clock.now().up_ms);
+        let row = lock(&self.stop_and_wait).begin(&thread, self.clock.now().up_ms);
         let commits = row.commits() && !planted(Flaw::WaitsNotCounted);
         if commits || self.clock.manual() {
             // An error leaves the receipt pending, which is what the caller waits for.
             let _noted = self.commit();
         }
         wait();
-        lock(&self.sync_producers).end(thread, row, self.clock.now().up_ms);
+        lock(&self.stop_and_wait).end(thread, row, self.clock.now().up_ms);
     }
 }

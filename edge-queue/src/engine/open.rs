@@ -13,8 +13,8 @@ use crate::store::{Options, Recovered, Store, StoreError, memory::Memory};
 use crate::sync::{Mutex, lock};
 
 use super::stats::Seen;
+use super::stop_and_wait::StopAndWait;
 use super::store_watchdog::StoreWatchdog;
-use super::sync_producers::SyncProducers;
 use super::wakes::{RoomWaiters, RowWaiters};
 use super::writer_thread::Writer;
 use super::{Engine, Open};
@@ -72,7 +72,7 @@ impl Engine {
             writer: Writer::default(),
             rows: RowWaiters::default(),
             room: RoomWaiters::default(),
-            sync_producers: Mutex::new(SyncProducers::default()),
+            stop_and_wait: Mutex::new(StopAndWait::default()),
             watchdog: StoreWatchdog::default(),
             seen: Mutex::new(Seen::default()),
             committed,

@@ -11,13 +11,13 @@ const WAITERS_MAX: usize = 256;
 
 /// The waits that ended lately, by waiter.
 #[derive(Debug)]
-pub(super) struct SyncProducers<W> {
+pub(super) struct StopAndWait<W> {
     ended: Vec<(W, u32, u64)>,
 }
 
-impl<W> Default for SyncProducers<W> {
-    fn default() -> SyncProducers<W> {
-        SyncProducers { ended: Vec::new() }
+impl<W> Default for StopAndWait<W> {
+    fn default() -> StopAndWait<W> {
+        StopAndWait { ended: Vec::new() }
     }
 }
 
@@ -32,7 +32,7 @@ impl WaitStreak {
     }
 }
 
-impl<W: PartialEq> SyncProducers<W> {
+impl<W: PartialEq> StopAndWait<W> {
     /// Notes that `waiter` begins to wait.
     pub(super) fn begin(&mut self, waiter: &W, up_ms: u64) -> WaitStreak {
         self.ended.retain(|(_, _, at)| up_ms.saturating_sub(*at) < QUICK_MS);
@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn the_third_wait_in_a_row_commits_until_there_is_a_pause() {
-        let mut waits = SyncProducers::default();
+        let mut waits = StopAndWait::default();
         let mut wait = |at| {
             let row = waits.begin(&"one", at);
             waits.end("one", row, at);
@@ -72,7 +72,7 @@ mod tests {
     /// 100 sensors that wait for each receipt at 0.3/s, 30 waits a second.
     #[test]
     fn a_hundred_slow_waiters_are_not_a_quick_one() {
-        let mut waits = SyncProducers::default();
+        let mut waits = StopAndWait::default();
         for round in 0..20u64 {
             for waiter in 0..100u64 {
                 let at = round * 3_333 + waiter * 33;
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn what_is_remembered_is_bounded() {
-        let mut waits = SyncProducers::default();
+        let mut waits = StopAndWait::default();
         (0..10_000).for_each(|waiter| waits.end(waiter, WaitStreak(1), 0));
         assert_eq!(waits.ended.len(), WAITERS_MAX);
     }
