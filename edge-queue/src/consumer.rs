@@ -3,10 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::close_on_drop::Handle;
 use crate::engine::Wait;
 use crate::error::ConsumerError;
 use crate::gap::Gap;
-use crate::handle::Handle;
 use crate::lease::{Chunk, Lease};
 use crate::model::{Done, Take};
 use crate::row::Lane;

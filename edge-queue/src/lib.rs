@@ -5,8 +5,8 @@
 mod age;
 #[cfg(feature = "tokio")]
 pub mod aio;
-mod beside;
 mod cloned_disk;
+mod close_on_drop;
 mod config;
 mod consumer;
 mod contained_waker;
@@ -14,21 +14,21 @@ mod engine;
 mod error;
 mod event;
 mod fault;
-mod flaw;
 mod gap;
-mod handle;
 #[cfg(any(feature = "ring", feature = "redb"))]
 pub mod inspect;
 mod lease;
 mod losses;
+mod lost_row_times;
 pub mod medium;
 mod model;
-mod neighbours;
 mod pending;
 mod per_lane;
+mod planted_flaw;
 mod queue;
 mod receipt;
 mod row;
+mod second_queue;
 mod shell;
 mod state;
 mod stats;

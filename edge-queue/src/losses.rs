@@ -5,7 +5,7 @@
 //! are open or all weigh one, the arithmetic is exact ([`Share::certain`]). Else the consumer's own ledger decides: what it
 //! has queued less what can still be read is what it lost ([`divide`]).
 
-use crate::flaw::{Flaw, planted};
+use crate::planted_flaw::{Flaw, planted};
 use crate::row::Seq;
 use crate::state::{GapRecord, Position, Reason};
 use crate::store::Lost;

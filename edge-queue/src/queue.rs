@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cloned_disk;
+use crate::close_on_drop::{Handle, Home};
 use crate::config::{Config, ConsumerConfig, StoreKind};
 use crate::consumer::Consumer;
 use crate::engine::Engine;
 use crate::error::{CommitError, ConsumerError, OpenError, PushError};
 use crate::event::Event;
-use crate::handle::{Handle, Home};
 use crate::medium::Dir;
 use crate::model::Refusal;
 use crate::pending::Pending;

@@ -2,7 +2,7 @@
 
 use super::Config;
 use crate::error::ConfigError;
-use crate::model::ram;
+use crate::model::ram_bound;
 use crate::row::ROW_OVERHEAD_BYTES;
 use crate::store::Footprint;
 
@@ -69,9 +69,9 @@ impl Config {
     pub fn ram_bytes(&self, consumers: u32) -> u64 {
         let (lanes, row) = (u64::from(self.lanes), self.row_bytes_max as u64);
         let store = Footprint::of(&self.store_options(0)).ram_bytes;
-        let consumers = (u64::from(consumers) * lanes).saturating_mul(ram::per_consumer(row));
+        let consumers = (u64::from(consumers) * lanes).saturating_mul(ram_bound::per_consumer(row));
         let unwritten = self.max_unwritten_bytes.max(row);
-        [lanes * ram::PER_LANE, consumers, unwritten].into_iter().fold(store, u64::saturating_add)
+        [lanes * ram_bound::PER_LANE, consumers, unwritten].into_iter().fold(store, u64::saturating_add)
     }
 
     /// Returns the configuration with the largest byte limit whose file fits; `None` when not even this one does.

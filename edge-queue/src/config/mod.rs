@@ -1,11 +1,11 @@
 //! Limits of a queue and its behaviour at them. Every setter states unit, default and cost.
 
-mod beside;
 #[cfg(feature = "ring")]
 mod budget;
 mod consumer;
 mod lane;
 mod order;
+mod second_queue;
 
 use crate::error::ConfigError;
 use crate::per_lane::PerLane;

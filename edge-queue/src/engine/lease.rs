@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::error::ConsumerError;
-#[cfg(feature = "tokio")]
-use crate::flaw::{Flaw, planted};
 use crate::model::{Leased, Model, More, Take};
+#[cfg(feature = "tokio")]
+use crate::planted_flaw::{Flaw, planted};
 use crate::row::Seq;
 use crate::store::ReadLimit;
 use crate::sync::{MutexGuard, lock};

@@ -36,8 +36,8 @@ use std::thread::ThreadId;
 use std::time::Duration;
 
 use crate::event::{Event, Events};
-use crate::flaw::{Flaw, planted};
 use crate::model::{Done, LeaseKey, Model, Outbox, WaitObserver};
+use crate::planted_flaw::{Flaw, planted};
 use crate::row::Lane;
 use crate::shell::Clock;
 use crate::state::{GapRecord, State};

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use crate::error::{Limit, PushError};
-use crate::flaw::{Flaw, planted};
 use crate::model::{Model, Refusal, Ticket};
+use crate::planted_flaw::{Flaw, planted};
 use crate::row::Row;
 
 use super::{Engine, Wake};

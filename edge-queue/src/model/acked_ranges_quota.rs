@@ -8,7 +8,7 @@
 use super::consumers::CONSUMERS_MAX;
 use super::{LaneModel, Model};
 use crate::config::OnFull;
-use crate::flaw::{Flaw, planted};
+use crate::planted_flaw::{Flaw, planted};
 use crate::row::Seq;
 
 /// Ranges each consumer may have whatever the others have.

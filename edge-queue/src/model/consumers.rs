@@ -2,11 +2,11 @@
 
 use crate::config::ConsumerConfig;
 use crate::error::ConsumerError;
-use crate::flaw::{Flaw, planted};
 use crate::model::lane_scheduler::LaneScheduler;
 use crate::model::removed_lanes::{Absent, vacated};
 use crate::model::usage::Usage;
 use crate::model::{Cursor, LaneModel, Model};
+use crate::planted_flaw::{Flaw, planted};
 use crate::row::{LANES_MAX, Lane};
 use crate::state::{ConsumerState, Position};
 

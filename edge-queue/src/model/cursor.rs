@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::flaw::{Flaw, planted};
 use crate::model::delivery_marks::DeliveryMarks;
 use crate::model::evict::OldestRows;
 use crate::model::gaps;
@@ -10,6 +9,7 @@ use crate::model::lane::LaneModel;
 use crate::model::live_first::{LanePart, LiveFirst};
 use crate::model::ram_tail::RamTail;
 use crate::model::usage::{Size, Usage};
+use crate::planted_flaw::{Flaw, planted};
 use crate::row::{Seq, StoredRow};
 use crate::state::{Position, Reason};
 

@@ -5,12 +5,12 @@
 //! the lane is read pushes and acknowledgements go on.
 
 use crate::event::Event;
-use crate::flaw::{Flaw, planted};
 use crate::losses::{Share, divide};
+use crate::lost_row_times::Neighbours;
 use crate::model::progress::Progress;
 use crate::model::usage::Usage;
 use crate::model::{Cursor, Model};
-use crate::neighbours::Neighbours;
+use crate::planted_flaw::{Flaw, planted};
 use crate::row::Seq;
 use crate::state::{GapRecord, Reason};
 use crate::store::{Lost, StoredChunk};

@@ -1,6 +1,6 @@
 //! Changes that the next commit writes although no row brings them along: registrations, removals and new totals.
 
-use crate::flaw::{Flaw, planted};
+use crate::planted_flaw::{Flaw, planted};
 use crate::state::Change;
 
 /// Changes that somebody waits for, besides rows.

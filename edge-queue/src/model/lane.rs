@@ -2,11 +2,11 @@
 
 use crate::config::{LaneLimits, Rules};
 use crate::event::Event;
-use crate::flaw::{Flaw, planted};
 use crate::model::evict::{HEAD_ROWS_MAX, OldestRows};
 use crate::model::ram_tail::RamTail;
 use crate::model::read_fault::ReadFault;
 use crate::model::usage::Usage;
+use crate::planted_flaw::{Flaw, planted};
 use crate::row::{Lane, ROW_OVERHEAD_BYTES, Row, Seq, StoredRow};
 use crate::state::{Dropped, LaneState, Reason};
 use crate::store::{DoneRows, Lost};

@@ -27,7 +27,7 @@ mod progress;
 mod push;
 mod push_run;
 #[cfg(feature = "ring")]
-pub(crate) mod ram;
+pub(crate) mod ram_bound;
 mod ram_tail;
 mod read;
 mod read_fault;

@@ -3,10 +3,10 @@
 //! Kept as a running sum, so that a push at a limit knows before the first eviction whether evicting will make room.
 
 use crate::error::Limit;
-use crate::flaw::{Flaw, planted};
 use crate::model::Model;
 use crate::model::lane::LaneModel;
 use crate::model::usage::Size;
+use crate::planted_flaw::{Flaw, planted};
 use crate::row::Seq;
 
 impl Model {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::receipts::{OutstandingReceipts, Ticket};
 use super::usage::{Size, Usage};
-use crate::flaw::{Flaw, planted};
+use crate::planted_flaw::{Flaw, planted};
 use crate::receipt::Receipt;
 use crate::row::{Seq, StoredRow};
 

@@ -5,10 +5,10 @@
 //! ([`LaneModel::recount_due`](super::LaneModel::recount_due), durable with its figures), and until a count has
 //! succeeded no limit drops or refuses anything because of them.
 
-use crate::flaw::{Flaw, planted};
 use crate::model::Model;
 use crate::model::progress::Progress;
 use crate::model::usage::{Size, Usage};
+use crate::planted_flaw::{Flaw, planted};
 use crate::row::Seq;
 use crate::store::StoredChunk;
 use crate::time::Now;

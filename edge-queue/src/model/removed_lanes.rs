@@ -1,8 +1,8 @@
 //! Removed lanes, which the configuration no longer has. A lane goes only when nobody wants a row of it, but what was lost in it
 //! is still to be reported and its numbers stay given away: figures, ledgers and gap records are kept until it is back.
 
-use crate::flaw::{Flaw, planted};
 use crate::model::Model;
+use crate::planted_flaw::{Flaw, planted};
 use crate::row::{Lane, Seq};
 use crate::state::{Change, GapRecord, LaneState, Position, Reason};
 

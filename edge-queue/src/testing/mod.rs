@@ -31,8 +31,8 @@ mod survive;
 #[cfg(test)]
 mod tests;
 
-pub use crate::flaw::Flaw;
 pub use crate::medium::Call;
+pub use crate::planted_flaw::Flaw;
 pub use budget::{budget_percent, fuzz_cases, seed};
 pub use crash::{CrashRig, Open};
 pub use disk::Outcome;

@@ -7,8 +7,8 @@ mod whole_segment;
 
 use super::{ConsumerModel, Done, Model};
 use crate::error::Limit;
-use crate::flaw::{Flaw, planted};
 use crate::model::usage::Size;
+use crate::planted_flaw::{Flaw, planted};
 use crate::receipt::Receipt;
 use crate::row::Seq;
 use crate::state::Reason;

@@ -4,8 +4,8 @@
 //! leased row stays, and when each has one the push is refused and nothing is lost for it.
 
 use super::{MadeRoom, Oldest};
-use crate::flaw::{Flaw, planted};
 use crate::model::Model;
+use crate::planted_flaw::{Flaw, planted};
 use crate::row::Seq;
 use crate::state::Reason;
 

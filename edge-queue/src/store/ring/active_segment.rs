@@ -8,7 +8,7 @@
 
 use super::record::Before;
 use super::segment::Counters;
-use crate::flaw::{Flaw, planted};
+use crate::planted_flaw::{Flaw, planted};
 
 /// The end of a lane's log.
 #[derive(Debug)]

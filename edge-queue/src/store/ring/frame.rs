@@ -9,7 +9,7 @@
 
 use super::bytes::{Reader, set};
 use super::layout::{FIRST_ROOM, FORMAT, HEAD, MARK, NEXT_ROOM, PAGE, pages_for, room_of};
-use crate::flaw::{Flaw, planted};
+use crate::planted_flaw::{Flaw, planted};
 use crate::row::Seq;
 use crate::store::plausibility::NUMBER_MAX;
 

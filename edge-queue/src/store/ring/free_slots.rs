@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 
-use crate::flaw::{Flaw, planted};
+use crate::planted_flaw::{Flaw, planted};
 
 /// Free slots a lane keeps for changes alone: without them a full lane could never note what was acknowledged. Two, since
 /// changes fill a segment too: the next one begins with a snapshot that makes the one before it free.

@@ -11,8 +11,8 @@ use std::io;
 
 use super::frame::{Head, is_further_page};
 use super::layout::{FRAME_PAGES_MAX, Geometry, PAGE, READ_BYTES};
-use crate::flaw::{Flaw, planted};
 use crate::medium::Medium;
+use crate::planted_flaw::{Flaw, planted};
 
 /// The pages of a ring.
 pub(super) struct Pages<'a> {

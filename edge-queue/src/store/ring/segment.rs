@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::frame::{Head, Kind};
 use super::layout::{Geometry, PAGE, READ_BYTES};
 use super::page_reader::{PageReader, Pages};
-use crate::flaw::{Flaw, planted};
+use crate::planted_flaw::{Flaw, planted};
 use crate::row::Seq;
 
 /// A page of a slot that was never written.

@@ -2,7 +2,7 @@
 #![deny(clippy::indexing_slicing)]
 
 use super::LaneLog;
-use crate::flaw::{Flaw, planted};
+use crate::planted_flaw::{Flaw, planted};
 use crate::store::ring::active_segment::ActiveSegment;
 use crate::store::ring::segment::{Counters, Segment};
 

@@ -2,7 +2,7 @@
 #![deny(clippy::indexing_slicing)]
 
 use super::LaneLog;
-use crate::flaw::{Flaw, planted};
+use crate::planted_flaw::{Flaw, planted};
 use crate::row::Seq;
 use crate::store::DoneRows;
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::flaw::Flaw;
+use crate::planted_flaw::Flaw;
 
 fn segment(slot: u32, rows: u64) -> Segment {
     let start = Counters { next: rows + 1, rows, weight: rows, highest: rows };

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use super::Scan;
-use crate::flaw::{Flaw, planted};
+use crate::planted_flaw::{Flaw, planted};
 use crate::store::ring::active_segment::ActiveSegment;
 use crate::store::ring::completeness::CommitPart;
 use crate::store::ring::frame::{Head, Kind};

@@ -14,7 +14,7 @@ use super::page_reader::PageReader;
 use super::segment::{Counters, Look, Placed, Segment, Slot};
 use super::snapshot::get_head;
 use super::superblock::Waived;
-use crate::flaw::{Flaw, planted};
+use crate::planted_flaw::{Flaw, planted};
 use crate::row::Lane;
 use crate::state::State;
 
