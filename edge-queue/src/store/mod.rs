@@ -26,7 +26,7 @@
 
 #[cfg(any(feature = "ring", feature = "redb"))]
 pub(crate) mod bytes;
-mod done;
+mod done_rows;
 #[cfg(any(feature = "ring", feature = "redb"))]
 mod fewer_lanes;
 pub mod memory;
@@ -36,7 +36,7 @@ mod plausibility;
 mod redb;
 #[cfg(feature = "ring")]
 mod ring;
-pub use self::done::DoneRows;
+pub use self::done_rows::DoneRows;
 #[cfg(feature = "redb")]
 pub use self::redb::RedbStore;
 #[cfg(feature = "ring")]

@@ -4,8 +4,8 @@
 
 mod check;
 mod dump;
-mod moving;
 mod stats;
+mod transfer;
 mod words;
 
 use std::fmt;
@@ -13,8 +13,8 @@ use std::io;
 
 pub use check::check;
 pub use dump::{Dump, Payload, dump};
-pub use moving::{export, import, salvage};
 pub use stats::stats;
+pub use transfer::{export, import, salvage};
 
 use crate::inspect::InspectError;
 use crate::transfer::{ImportError, StreamError};

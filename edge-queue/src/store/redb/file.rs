@@ -6,8 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use redb::{Database, ReadableDatabase};
 
 use super::backend::Backend;
+use super::panic_fence::{Trouble, fence};
 use super::table::{HEAD, ROWS};
-use super::trouble::{Trouble, fence};
 use super::value::{Head, decode_head, encode_head};
 use super::{salvage, unsynced};
 use crate::medium::Dir;

@@ -18,12 +18,12 @@
 mod backend;
 mod ballast;
 mod file;
+mod panic_fence;
 mod read;
 mod salvage;
 mod table;
 #[cfg(test)]
 mod tests;
-mod trouble;
 mod unsynced;
 mod value;
 
@@ -34,9 +34,9 @@ use redb::Database;
 use self::backend::Backend;
 use self::ballast::Ballast;
 use self::file::{Opened, close};
+use self::panic_fence::{Trouble, fence};
 use self::read::Walk;
 use self::table::{HEAD, ROWS, insert_rows, remove_below};
-use self::trouble::{Trouble, fence};
 use self::value::{FORMAT, Head, Totals, encode_head};
 use super::fewer_lanes::refuse_loss;
 use super::{DoneRows, Options, ReadLimit, Recovered, Store, StoreError, StoreStats, StoredChunk};

@@ -3,8 +3,8 @@
 use redb::{Database, ReadableDatabase};
 
 use super::RedbStore;
+use super::panic_fence::{Trouble, fence};
 use super::table::ROWS;
-use super::trouble::{Trouble, fence};
 use super::value::{Totals, decode_row};
 use crate::row::{LANES_MAX, Lane, Seq};
 use crate::store::{Lost, ReadLimit, StoredChunk};

@@ -7,8 +7,8 @@
 use redb::{Database, ReadableTable};
 
 use super::backend::Backend;
+use super::panic_fence::Trouble;
 use super::table::ROWS;
-use super::trouble::Trouble;
 use super::value::{
     HEAD_MAGIC, Head, PREFIX_BYTES, ROW_MAGIC, RowValue, Totals, decode_head, decode_row, encode_row,
 };

@@ -2,7 +2,7 @@
 
 use redb::{ReadableTable, Table, TableDefinition};
 
-use super::trouble::Trouble;
+use super::panic_fence::Trouble;
 use super::value::{Head, Totals, decode_row, encode_row};
 use crate::row::{Seq, StoredRow};
 

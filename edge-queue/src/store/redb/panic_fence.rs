@@ -1,4 +1,4 @@
-//! Failures of redb: what the medium refused, what is damaged, and the fence that turns its panics into damage.
+//! Panic fence around redb, which panics on damaged pages: a panic is damage, beside what the medium refused and what redb reports.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
