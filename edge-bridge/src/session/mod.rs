@@ -24,9 +24,9 @@ mod path;
 mod patience;
 mod receive;
 mod requests;
-mod resume;
 mod send;
 mod serve;
+mod session_state;
 mod timer;
 mod topic_alias;
 mod traffic;
@@ -40,8 +40,8 @@ pub use handshake::{Accept, ClientConfig, ServerConfig, ServerLimits};
 pub(crate) use path::Path;
 #[cfg(feature = "net")]
 pub(crate) use path::UNSENT_MAX;
-pub(crate) use resume::Memory;
-pub use resume::{InFlight, Resume, Token};
+pub(crate) use session_state::Memory;
+pub use session_state::{InFlight, Resume, Token};
 pub use traffic::Traffic;
 
 use inbound::Inbound;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use super::flow::Quota;
 use super::packet_id::PacketIds;
-use super::resume::Memory;
+use super::session_state::Memory;
 use super::transit::Wrote;
 use super::{InFlight, Resume, Token};
 use crate::wire::{PacketId, Publish};

@@ -273,7 +273,7 @@ fn is_answer(first: u8) -> bool {
 mod tests {
     use bytes::{Bytes, BytesMut};
 
-    use super::super::resume::Memory;
+    use super::super::session_state::Memory;
     use super::super::{ClientConfig, Input, ServerConfig, Token};
     use super::*;
     use crate::wire::{PacketId, Properties, PropertiesBuilder, Utf8, Value};

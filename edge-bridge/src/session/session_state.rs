@@ -1,4 +1,4 @@
-//! State that outlives a connection: the unacknowledged messages, in the order in which they were first published (§4.1, §4.4, §4.6).
+//! Session State (§4.1) that outlives a connection: the unacknowledged messages, in the order in which they were first published (§4.4, §4.6).
 
 use std::ops::{AddAssign, SubAssign};
 
