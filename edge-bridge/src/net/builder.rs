@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::password::PasswordSource;
+use super::hub_password::PasswordSource;
 use super::tls::Tls;
 use crate::bridge::backoff::BackoffConfig;
 use crate::bridge::rules::Rules;

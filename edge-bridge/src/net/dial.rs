@@ -13,7 +13,7 @@ use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use super::password::PasswordSource;
+use super::hub_password::PasswordSource;
 use super::stream::{Counted, Stream, probe_when_idle};
 use super::target::Target;
 use super::tls::Tls;

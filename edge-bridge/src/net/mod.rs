@@ -16,6 +16,7 @@ mod commands;
 mod dial;
 mod driver;
 mod event_log;
+mod hub_password;
 mod in_process;
 mod inbox;
 #[cfg(feature = "spool-queue")]
@@ -27,7 +28,6 @@ mod memory;
 mod outgoing;
 #[cfg(feature = "spool-queue")]
 mod parking;
-mod password;
 #[cfg(feature = "spool-queue")]
 mod queue_spool;
 mod receipt;

@@ -1,4 +1,4 @@
-//! A password that may change while the link runs: read again before each CONNECT, so that a rotated one needs no
+//! Password of the hub, which may change while the link runs: read again before each CONNECT, so that a rotated one needs no
 //! restart.
 
 use std::fmt;
