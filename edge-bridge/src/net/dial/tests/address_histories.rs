@@ -4,8 +4,8 @@
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
-use super::tests::{black_hole, dialer, listener};
-use super::*;
+use super::super::*;
+use super::{black_hole, dialer, listener};
 use crate::random::Rng;
 
 const ATTEMPTS: u32 = 10;
