@@ -6,6 +6,7 @@ use super::connection::Connection;
 use super::holdings::Holdings;
 use super::leaving::Leaving;
 use super::shared::Shared;
+use super::wills::PendingWill;
 use crate::chain::ConnectionId;
 use crate::session::Memory;
 
@@ -117,10 +118,7 @@ fn memory_of_connection(state: &Connection) -> Memory {
 
 /// Memory of a session.
 fn memory_of_client(client: &Client) -> Memory {
-    let will = client.will.as_ref().map_or(0, |will| {
-        let publish = &will.publish;
-        publish.topic.len() + publish.properties.as_bytes().len() + publish.payload.len()
-    });
+    let will = client.will.as_ref().map_or(0, PendingWill::bytes);
     let payloads = client.waiting.payload_bytes();
     let waiting = client.waiting.bytes() - payloads + client.waiting.len() * DELIVERY_OVERHEAD;
     let mut memory = client.resume_memory;

@@ -1,12 +1,12 @@
 //! A client's session (§4.1): what the listener knows of it between two connections.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 
 use super::offline_queue::OfflineQueue;
+use super::wills::PendingWill;
 use crate::chain::ConnectionId;
 use crate::session::{Memory, Resume};
-use crate::wire::{Publish, Utf8};
+use crate::wire::Utf8;
 
 /// A session, by a number that is never used twice: a client that starts clean is another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,19 +44,6 @@ impl Client {
     pub(super) fn absent_since_ms(&self) -> Option<u64> {
         self.connection.is_none().then_some(self.left_ms)
     }
-}
-
-/// A will that the connection left behind, or will leave.
-#[derive(Debug)]
-pub(super) struct PendingWill {
-    pub(super) publish: Publish,
-    /// Seconds after the end of the connection, within the session's.
-    pub(super) delay_s: u32,
-    /// Time to publish it; `None` while the client is connected.
-    pub(super) due_ms: Option<u64>,
-    pub(super) version: crate::wire::Version,
-    /// Address of the connection that left the will.
-    pub(super) peer: Option<SocketAddr>,
 }
 
 /// All sessions, by number and by client identifier.

@@ -1,9 +1,6 @@
 //! CONNECT: who may come in, and which session goes on (§3.1, §4.1).
 
-use std::net::SocketAddr;
-
-use super::client::PendingWill;
-use super::message::of_will;
+use super::wills::PendingWill;
 use super::{ClientKey, Event, Listener, Output};
 use crate::chain::ConnectionId;
 use crate::ingest::{Ingest, Now};
@@ -42,7 +39,7 @@ impl<I: Ingest> Listener<I> {
         client.connection = Some(id);
         client.expiry_s = expiry_s;
         client.ends_ms = None;
-        client.will = will(connect, expiry_s, state.peer).filter(|_| will_error.is_none());
+        client.will = PendingWill::of(connect, expiry_s, state.peer).filter(|_| will_error.is_none());
         state.client = Some(key);
         state.session.accept(now.up_ms, accept);
         self.admission.open(id);
@@ -132,26 +129,4 @@ impl<I: Ingest> Listener<I> {
         }
         accept
     }
-
-    /// Seconds for which the session is kept.
-    fn expiry(&self, connect: &Connect) -> u32 {
-        let max_s = self.config.session_expiry_max_s;
-        match (connect.version, connect.clean_start) {
-            (Version::V5, _) => {
-                connect.properties.u32(PropertyId::SessionExpiryInterval).unwrap_or(0).min(max_s)
-            }
-            (Version::V311, true) => 0,
-            (Version::V311, false) => max_s,
-        }
-    }
-}
-
-fn will(connect: &Connect, expiry_s: u32, peer: Option<SocketAddr>) -> Option<PendingWill> {
-    connect.will.as_ref().map(|will| PendingWill {
-        publish: of_will(will),
-        delay_s: will.properties.u32(PropertyId::WillDelayInterval).unwrap_or(0).min(expiry_s),
-        due_ms: None,
-        version: connect.version,
-        peer,
-    })
 }

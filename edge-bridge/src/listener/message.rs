@@ -1,9 +1,7 @@
 //! A message on its way to subscribers, and its age.
 
-use bytes::Bytes;
-
 use super::shared::Shared;
-use crate::wire::{PropertyId, Publish, QoS, Value, Will};
+use crate::wire::{PropertyId, Publish, Value};
 
 /// A message as it will be delivered, with the time of its end. Owns its bytes: a slice would keep a whole receive buffer alive for as long as
 /// an absent client's session.
@@ -60,23 +58,12 @@ impl Message {
     }
 }
 
-/// The PUBLISH of a will. QoS 2, which a 3.1.1 client may ask for, is published as QoS 1.
-pub(super) fn of_will(will: &Will) -> Publish {
-    Publish {
-        dup: false,
-        qos: will.qos.min(QoS::AtLeastOnce),
-        retain: will.retain,
-        topic: will.topic.detached(),
-        packet_id: None,
-        properties: will.properties.without(&[PropertyId::WillDelayInterval]).detached(),
-        payload: Bytes::copy_from_slice(&will.payload),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
-    use crate::wire::{PropertiesBuilder, Utf8};
+    use crate::wire::{PropertiesBuilder, QoS, Utf8};
 
     #[test]
     fn the_expiry_that_is_sent_is_what_is_left() {

@@ -39,11 +39,13 @@ mod places;
 mod receive;
 mod retained;
 mod room;
+mod session_expiry;
 mod shared;
 mod subscribe;
 mod subscriptions;
 mod topics;
 mod unwritten;
+mod wills;
 
 use std::collections::VecDeque;
 

@@ -1,0 +1,70 @@
+//! Session Expiry (§3.1.2.11.2): sessions of absent clients, until their time is over or others need their place; their
+//! [wills](super::wills) are published by then.
+
+use super::wills::NOWHERE;
+use super::{ClientKey, Due, Event, Listener, Output};
+use crate::ingest::{Ingest, Now};
+use crate::wire::{Connect, PropertyId, Version};
+
+impl<I: Ingest> Listener<I> {
+    /// Seconds for which the session of a client is kept that connects so.
+    pub(super) fn expiry(&self, connect: &Connect) -> u32 {
+        let max_s = self.config.session_expiry_max_s;
+        match (connect.version, connect.clean_start) {
+            (Version::V5, _) => {
+                connect.properties.u32(PropertyId::SessionExpiryInterval).unwrap_or(0).min(max_s)
+            }
+            (Version::V311, true) => 0,
+            (Version::V311, false) => max_s,
+        }
+    }
+
+    /// Looks after a client that is not there: its will, its end.
+    pub(super) fn absent(&mut self, now: Now, key: ClientKey) {
+        let Some(client) = self.clients.get_mut(key) else { return };
+        let Some(ends_ms) = client.ends_ms else { return };
+        if client.will.as_ref().and_then(|will| will.due_ms).is_some_and(|due_ms| due_ms <= now.up_ms) {
+            self.publish_will(now, key);
+        }
+        if ends_ms <= now.up_ms {
+            self.end_session(now, key);
+        } else if let Some(client) = self.clients.get(key) {
+            let will_ms = client.will.as_ref().and_then(|will| will.due_ms);
+            self.deadlines.no_later(Due::Client(key), will_ms.unwrap_or(ends_ms).min(ends_ms));
+        }
+    }
+
+    /// Ends an absent client's session early, since others need its place or memory.
+    pub(super) fn give_up_session(&mut self, now: Now, key: ClientKey) {
+        self.stats.sessions_given_up += 1;
+        self.stats.dropped_full += self.end_session(now, key) as u64;
+    }
+
+    /// Ends a session: a will that waited is due now, what waited for the client is dropped. Returns the number of these messages.
+    pub(super) fn end_session(&mut self, now: Now, key: ClientKey) -> usize {
+        self.publish_will(now, key);
+        let Some(mut client) = self.clients.remove(key) else { return 0 };
+        self.topics.remove_client(key);
+        self.deadlines.forget(Due::Client(key));
+        let waiting: Vec<_> = client.waiting.drain().collect();
+        self.accounts.remove_client(key, Some(&mut client));
+        let in_flight = client.resume.into_in_flight();
+        for message in &in_flight {
+            self.tracking.dropped(Self::origin(message.token));
+        }
+        let dropped = in_flight.len() + waiting.len();
+        self.abandon(waiting);
+        if client.expiry_s > 0 {
+            self.outputs.push_back(Output::Event(Event::SessionEnded { client: client.id, dropped }));
+        }
+        dropped
+    }
+    /// Publishes a client's will, if it has one.
+    fn publish_will(&mut self, now: Now, key: ClientKey) {
+        let Some(client) = self.clients.get_mut(key) else { return };
+        let Some(will) = client.will.take() else { return };
+        let message = will.message(client.id.clone());
+        self.account_client(key);
+        self.receive(now, NOWHERE, key, &will.publish, message, None);
+    }
+}

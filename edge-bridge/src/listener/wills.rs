@@ -1,0 +1,69 @@
+//! Will messages (§3.1.2.5, §3.1.3.2.2): what a client leaves to be published when its connection ends without a word, after the Will Delay
+//! Interval, and at the latest when its session ends.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+
+use crate::chain::ConnectionId;
+use crate::ingest::Inbound;
+use crate::wire::{Connect, PropertyId, Publish, QoS, Utf8, Version, Will};
+
+/// Pseudo connection of wills, whose own connection no longer exists.
+pub(super) const NOWHERE: ConnectionId = ConnectionId(0);
+
+/// A will that the connection left behind, or will leave.
+#[derive(Debug)]
+pub(super) struct PendingWill {
+    pub(super) publish: Publish,
+    /// Seconds after the end of the connection, within the session's.
+    delay_s: u32,
+    /// Time to publish it; `None` while the client is connected.
+    pub(super) due_ms: Option<u64>,
+    version: Version,
+    /// Address of the connection that left the will.
+    peer: Option<SocketAddr>,
+}
+
+impl PendingWill {
+    /// Makes the will of a CONNECT, if it has one.
+    pub(super) fn of(connect: &Connect, expiry_s: u32, peer: Option<SocketAddr>) -> Option<Self> {
+        connect.will.as_ref().map(|will| Self {
+            publish: publish_of(will),
+            delay_s: will.properties.u32(PropertyId::WillDelayInterval).unwrap_or(0).min(expiry_s),
+            due_ms: None,
+            version: connect.version,
+            peer,
+        })
+    }
+
+    /// Notes the end of the connection, whose session is kept for `expiry_s`.
+    pub(super) fn on_closed(&mut self, now_ms: u64, expiry_s: u32) {
+        self.due_ms = Some(now_ms + u64::from(self.delay_s.min(expiry_s)) * 1000);
+    }
+
+    /// Returns the message that the ingest gets.
+    pub(super) fn message(&self, client: Utf8) -> Inbound {
+        let message = Inbound::new(client, self.version, &self.publish);
+        Inbound { will: true, peer: self.peer, ..message }
+    }
+
+    /// Memory of what the client chose the size of, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        let Publish { topic, properties, payload, .. } = &self.publish;
+        topic.len() + properties.as_bytes().len() + payload.len()
+    }
+}
+
+/// The PUBLISH of a will. QoS 2, which a 3.1.1 client may ask for, is published as QoS 1.
+fn publish_of(will: &Will) -> Publish {
+    Publish {
+        dup: false,
+        qos: will.qos.min(QoS::AtLeastOnce),
+        retain: will.retain,
+        topic: will.topic.detached(),
+        packet_id: None,
+        properties: will.properties.without(&[PropertyId::WillDelayInterval]).detached(),
+        payload: Bytes::copy_from_slice(&will.payload),
+    }
+}
