@@ -23,7 +23,7 @@ pub(super) struct Client {
     /// Memory of the client's filters, in bytes.
     pub(super) filter_bytes: usize,
     pub(super) waiting: OfflineQueue,
-    /// Bytes of `waiting` as [`Holdings`](super::holdings::Holdings) knows them.
+    /// Bytes of `waiting` as the [accounts](super::memory) know them.
     pub(super) held_bytes: usize,
     /// Seconds to keep the session after the end of the connection.
     pub(super) expiry_s: u32,

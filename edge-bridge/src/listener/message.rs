@@ -1,6 +1,6 @@
 //! A message on its way to subscribers, and its age.
 
-use super::shared::Shared;
+use super::memory::shared_payloads::SharedPayloads;
 use crate::wire::{PropertyId, Publish, Value};
 
 /// A message as it will be delivered, with the time of its end. Owns its bytes: a slice would keep a whole receive buffer alive for as long as
@@ -14,14 +14,14 @@ pub(super) struct Message {
 
 impl Message {
     /// Makes a message of the parts of `publish` that outlive its connection.
-    pub(super) fn new(now_ms: u64, publish: &Publish, shared: &Shared) -> Self {
+    pub(super) fn new(now_ms: u64, publish: &Publish, payloads: &SharedPayloads) -> Self {
         let (properties, ttl_ms) = publish.properties.handed_on();
         let publish = Publish {
             dup: false,
             packet_id: None,
             topic: publish.topic.detached(),
             properties: properties.detached(),
-            payload: shared.copy(&publish.payload),
+            payload: payloads.copy(&publish.payload),
             ..*publish
         };
         Self { publish, expires_ms: ttl_ms.map(|ttl_ms| now_ms + ttl_ms) }
@@ -79,7 +79,7 @@ mod tests {
             properties: properties.finish(),
             payload: Bytes::from_static(b"p"),
         };
-        let message = Message::new(1000, &publish, &Shared::default());
+        let message = Message::new(1000, &publish, &SharedPayloads::default());
         let later = message.packet(4500);
         assert_eq!(later.properties.u32(PropertyId::MessageExpiryInterval), Some(7));
         assert_eq!(later.properties.user_property("a"), Some("b"));

@@ -14,10 +14,8 @@
 
 #![deny(clippy::indexing_slicing)]
 
-mod accounts;
 mod admission;
 mod auth;
-mod budget;
 mod client;
 mod close;
 mod config;
@@ -30,8 +28,6 @@ mod delivery_tracking;
 mod door;
 mod events;
 mod held_messages;
-mod holdings;
-mod leaving;
 mod memory;
 mod message;
 mod offline_queue;
@@ -40,7 +36,6 @@ mod receive;
 mod retained;
 mod room;
 mod session_expiry;
-mod shared;
 mod subscribe;
 mod subscriptions;
 mod topics;
@@ -58,12 +53,12 @@ pub use events::{Event, Input, Output, PublishId, Settled, Stats};
 
 pub use crate::chain::{ConnectionId, Ticket};
 
-use accounts::Accounts;
 use admission::Admission;
 use client::{ClientKey, Clients};
 use connections::Connections;
 use deadlines::Deadlines;
 use delivery_tracking::DeliveryTracking;
+use memory::Accounts;
 use topics::Topics;
 
 use crate::ingest::{Inbound, Ingest, Now};

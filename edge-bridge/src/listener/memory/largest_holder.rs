@@ -1,9 +1,9 @@
-//! Memory budget: the shares of clients in everything that they make the listener hold. Beyond its limit whoever holds most gives way, so that
-//! nobody else pays for it. All absent clients together are one holder: otherwise many small sessions shut out whoever holds more than one of them.
+//! Holders of memory by the size of their shares in everything that clients make the listener hold. Beyond the limit whoever holds most gives way, so
+//! that nobody else pays for it. All absent clients together are one holder: otherwise many small sessions shut out whoever holds more than one of them.
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::client::ClientKey;
+use super::super::client::ClientKey;
 use crate::chain::ConnectionId;
 use crate::session::Memory;
 
@@ -29,7 +29,7 @@ struct Share {
 
 /// Memory by holder, and who holds most.
 #[derive(Debug, Default)]
-pub(super) struct Budget {
+pub(super) struct Holders {
     total: usize,
     shares: HashMap<Holder, Share>,
     by_bytes: BTreeSet<(usize, Holder)>,
@@ -42,7 +42,7 @@ pub(super) struct Budget {
     absent_payloads: usize,
 }
 
-impl Budget {
+impl Holders {
     /// Notes what `holder`, which is there, holds now.
     pub(super) fn set(&mut self, holder: Holder, memory: Memory) {
         self.replace(holder, Share { memory: in_steps(memory), absent: None });
@@ -127,42 +127,42 @@ mod tests {
     #[test]
     fn the_total_is_the_sum_of_the_shares_and_the_largest_is_known() {
         let (a, b) = (Holder::Connection(ConnectionId(1)), Holder::Client(ClientKey(1)));
-        let mut budget = Budget::default();
-        budget.set(a, Memory { own: 5 * STEP + 1, payloads: 0 });
-        budget.set(b, Memory { own: 7 * STEP, payloads: 0 });
-        assert_eq!((budget.total(), budget.largest(usize::MAX)), (12 * STEP, Some(b)));
-        budget.set(b, Memory { own: STEP - 1, payloads: 0 });
-        assert_eq!((budget.total(), budget.largest(usize::MAX)), (5 * STEP, Some(a)));
-        budget.set(a, Memory { own: 0, payloads: 0 });
-        assert_eq!((budget.total(), budget.largest(usize::MAX)), (0, None));
-        budget.set(a, Memory { own: 2 * STEP, payloads: 0 });
-        budget.set(b, Memory { own: STEP, payloads: 3 * STEP });
+        let mut holders = Holders::default();
+        holders.set(a, Memory { own: 5 * STEP + 1, payloads: 0 });
+        holders.set(b, Memory { own: 7 * STEP, payloads: 0 });
+        assert_eq!((holders.total(), holders.largest(usize::MAX)), (12 * STEP, Some(b)));
+        holders.set(b, Memory { own: STEP - 1, payloads: 0 });
+        assert_eq!((holders.total(), holders.largest(usize::MAX)), (5 * STEP, Some(a)));
+        holders.set(a, Memory { own: 0, payloads: 0 });
+        assert_eq!((holders.total(), holders.largest(usize::MAX)), (0, None));
+        holders.set(a, Memory { own: 2 * STEP, payloads: 0 });
+        holders.set(b, Memory { own: STEP, payloads: 3 * STEP });
         assert_eq!(
-            (budget.total(), budget.largest(usize::MAX)),
+            (holders.total(), holders.largest(usize::MAX)),
             (3 * STEP, Some(b)),
             "payloads count for who holds most"
         );
-        assert_eq!(budget.largest(0), Some(a), "where they are the larger part");
+        assert_eq!(holders.largest(0), Some(a), "where they are the larger part");
     }
 
     #[test]
     fn absent_clients_are_one_holder_and_go_longest_away_first() {
         let there = Holder::Connection(ConnectionId(1));
         let away = |key| Some(Holder::Client(ClientKey(key)));
-        let mut budget = Budget::default();
-        budget.set(there, Memory { own: 3 * STEP, payloads: 0 });
-        budget.set_absent(ClientKey(1), 30, Memory { own: 2 * STEP, payloads: 0 });
-        assert_eq!(budget.largest(0), Some(there));
-        budget.set_absent(ClientKey(2), 20, Memory { own: STEP, payloads: 0 });
-        budget.set_absent(ClientKey(3), 10, Memory { own: STEP - 1, payloads: 0 });
-        assert_eq!((budget.total(), budget.largest(0)), (6 * STEP, away(2)), "small ones go last");
-        budget.set(Holder::Client(ClientKey(2)), Memory { own: STEP, payloads: 0 });
-        assert_eq!(budget.largest(0), Some(there), "it came back");
-        budget.set(there, Memory::default());
-        budget.set(Holder::Client(ClientKey(1)), Memory::default());
-        budget.set(Holder::Client(ClientKey(2)), Memory::default());
-        assert_eq!((budget.total(), budget.largest(0)), (0, away(3)));
-        budget.set(Holder::Client(ClientKey(3)), Memory::default());
-        assert_eq!((budget.absent_own, budget.largest(0)), (0, None));
+        let mut holders = Holders::default();
+        holders.set(there, Memory { own: 3 * STEP, payloads: 0 });
+        holders.set_absent(ClientKey(1), 30, Memory { own: 2 * STEP, payloads: 0 });
+        assert_eq!(holders.largest(0), Some(there));
+        holders.set_absent(ClientKey(2), 20, Memory { own: STEP, payloads: 0 });
+        holders.set_absent(ClientKey(3), 10, Memory { own: STEP - 1, payloads: 0 });
+        assert_eq!((holders.total(), holders.largest(0)), (6 * STEP, away(2)), "small ones go last");
+        holders.set(Holder::Client(ClientKey(2)), Memory { own: STEP, payloads: 0 });
+        assert_eq!(holders.largest(0), Some(there), "it came back");
+        holders.set(there, Memory::default());
+        holders.set(Holder::Client(ClientKey(1)), Memory::default());
+        holders.set(Holder::Client(ClientKey(2)), Memory::default());
+        assert_eq!((holders.total(), holders.largest(0)), (0, away(3)));
+        holders.set(Holder::Client(ClientKey(3)), Memory::default());
+        assert_eq!((holders.absent_own, holders.largest(0)), (0, None));
     }
 }

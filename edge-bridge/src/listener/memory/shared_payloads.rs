@@ -7,13 +7,13 @@ use bytes::Bytes;
 
 /// Copies of payloads, and the bytes of all that are held.
 #[derive(Debug, Default)]
-pub(super) struct Shared {
+pub(in crate::listener) struct SharedPayloads {
     total: Arc<AtomicUsize>,
 }
 
-impl Shared {
+impl SharedPayloads {
     /// Copies a payload. All clones of the copy count as one.
-    pub(super) fn copy(&self, payload: &[u8]) -> Bytes {
+    pub(in crate::listener) fn copy(&self, payload: &[u8]) -> Bytes {
         if payload.is_empty() {
             return Bytes::new();
         }
@@ -22,7 +22,7 @@ impl Shared {
     }
 
     /// Bytes of all payloads that somebody holds.
-    pub(super) fn bytes(&self) -> usize {
+    pub(in crate::listener) fn bytes(&self) -> usize {
         self.total.load(Ordering::Relaxed)
     }
 }
@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn a_payload_counts_once_until_its_last_holder_is_gone() {
-        let shared = Shared::default();
+        let shared = SharedPayloads::default();
         let one = shared.copy(b"12345");
         let (two, part) = (one.clone(), one.slice(1..2));
         let other = shared.copy(b"678");

@@ -6,12 +6,12 @@ const WITHIN_MS: u64 = 2;
 
 /// Bytes that are about to be free.
 #[derive(Debug, Default)]
-pub(super) struct Leaving {
+pub(super) struct PayloadsBeingFreed {
     bytes: usize,
     until_ms: u64,
 }
 
-impl Leaving {
+impl PayloadsBeingFreed {
     /// Notes payloads of a connection that gives way.
     pub(super) fn add(&mut self, now_ms: u64, bytes: usize) {
         self.expire(now_ms);
@@ -30,7 +30,7 @@ impl Leaving {
         self.bytes
     }
 
-    /// Time at which memory is to be looked at again, if something leaves.
+    /// Time at which memory is to be looked at again, if something is about to be free.
     pub(super) fn due_ms(&self) -> Option<u64> {
         (self.bytes > 0).then_some(self.until_ms)
     }
@@ -42,14 +42,14 @@ mod tests {
 
     #[test]
     fn what_does_not_go_in_time_counts_again() {
-        let mut leaving = Leaving::default();
-        leaving.add(1_000, 5);
-        leaving.add(1_001, 7);
-        leaving.expire(1_002);
-        assert_eq!((leaving.bytes(), leaving.due_ms()), (12, Some(1_003)));
-        leaving.expire(1_003);
-        assert_eq!((leaving.bytes(), leaving.due_ms()), (0, None));
-        leaving.add(2_000, 1);
-        assert_eq!(leaving.bytes(), 1);
+        let mut being_freed = PayloadsBeingFreed::default();
+        being_freed.add(1_000, 5);
+        being_freed.add(1_001, 7);
+        being_freed.expire(1_002);
+        assert_eq!((being_freed.bytes(), being_freed.due_ms()), (12, Some(1_003)));
+        being_freed.expire(1_003);
+        assert_eq!((being_freed.bytes(), being_freed.due_ms()), (0, None));
+        being_freed.add(2_000, 1);
+        assert_eq!(being_freed.bytes(), 1);
     }
 }

@@ -1,14 +1,15 @@
-//! Accounting of the memory that clients take, and its limit ([`Config::max_memory`](super::Config::max_memory)).
+//! Eviction: beyond [`Config::max_memory`](crate::listener::Config::max_memory) whoever holds most gives way, first a message that waits, then the
+//! connection or the session.
 
-use super::budget::Holder;
-use super::{ClientKey, Listener};
+use super::largest_holder::Holder;
 use crate::chain::ConnectionId;
 use crate::ingest::{Ingest, Now};
+use crate::listener::{ClientKey, Listener};
 use crate::wire::ReasonCode;
 
 impl<I: Ingest> Listener<I> {
     /// Bytes that clients hold altogether.
-    pub(super) fn held_bytes(&self) -> usize {
+    pub(in crate::listener) fn held_bytes(&self) -> usize {
         self.accounts.bytes() + self.unshared_bytes()
     }
 
@@ -18,12 +19,12 @@ impl<I: Ingest> Listener<I> {
     }
 
     /// Accounts for the memory of a connection; called whenever what it holds may have changed.
-    pub(super) fn account_connection(&mut self, id: ConnectionId) {
+    pub(in crate::listener) fn account_connection(&mut self, id: ConnectionId) {
         self.accounts.set_connection(id, self.connections.get(id));
     }
 
     /// Accounts for the memory of a client; called whenever what waits for it, its will, its filters or its session have changed.
-    pub(super) fn account_client(&mut self, key: ClientKey) {
+    pub(in crate::listener) fn account_client(&mut self, key: ClientKey) {
         match self.clients.get_mut(key) {
             Some(client) => self.accounts.set_client(key, client),
             None => self.accounts.remove_client(key, None),
@@ -31,7 +32,7 @@ impl<I: Ingest> Listener<I> {
     }
 
     /// Counts a client's filters anew, then as [`account_client`](Self::account_client).
-    pub(super) fn account_filters(&mut self, key: ClientKey) {
+    pub(in crate::listener) fn account_filters(&mut self, key: ClientKey) {
         let bytes = self.topics.filter_bytes(key);
         if let Some(client) = self.clients.get_mut(key) {
             client.filter_bytes = bytes;
@@ -41,7 +42,7 @@ impl<I: Ingest> Listener<I> {
 
     /// Takes memory from whoever holds most, if all together hold too much: a message that waits, or else the session or the connection. Returns
     /// whether it did.
-    pub(super) fn give_way(&mut self, now: Now) -> bool {
+    pub(in crate::listener) fn give_way(&mut self, now: Now) -> bool {
         match self.accounts.largest_above(now.up_ms, self.unshared_bytes(), self.config.max_memory) {
             None => return false,
             Some(Holder::Connection(id)) => self.close_for_memory(now, id),
@@ -66,7 +67,7 @@ impl<I: Ingest> Listener<I> {
     fn close_for_memory(&mut self, now: Now, id: ConnectionId) {
         let Some(state) = self.connections.get_mut(id) else { return };
         state.gives_way = true;
-        self.accounts.note_leaving(now.up_ms, state.unwritten.memory().payloads);
+        self.accounts.note_being_freed(now.up_ms, state.unwritten.memory().payloads);
         state.session.disconnect(now.up_ms, ReasonCode::QUOTA_EXCEEDED);
         self.stats.closed_for_memory += 1;
         self.drain(now, id);

@@ -1,17 +1,18 @@
-//! Shares of the clients in the memory of waiting messages: when all together reach the limit, the one that holds most gives way.
+//! Bytes of the messages that wait for each client: when all together reach
+//! [`Config::max_queued_bytes_total`](crate::listener::Config::max_queued_bytes_total), the client that holds most gives way.
 
 use std::collections::BTreeSet;
 
-use super::client::{Client, ClientKey};
+use super::super::client::{Client, ClientKey};
 
 /// Bytes that wait, by client. Only clients for whom something waits are in it, so a message that is sent on at once costs nothing here.
 #[derive(Debug, Default)]
-pub(super) struct Holdings {
+pub(super) struct WaitingBytes {
     total: usize,
     by_bytes: BTreeSet<(usize, ClientKey)>,
 }
 
-impl Holdings {
+impl WaitingBytes {
     /// Accounts for the messages that wait for `client`; called whenever they have changed.
     pub(super) fn update(&mut self, key: ClientKey, client: &mut Client) {
         let (before, now) = (client.held_bytes, client.waiting.bytes());
