@@ -4,7 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::held_messages::{Held, HeldMessages};
-use super::room::Room;
+use super::queue_room::Room;
 use super::{OnPublish, Output};
 use crate::chain::{Chain, ConnectionId, Release, Ticket};
 use crate::ingest::{Answer, Inbound, Ingest, Now};

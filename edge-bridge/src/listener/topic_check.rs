@@ -1,4 +1,4 @@
-//! Admission by topic: a message that a hub may refuse for its topic (§1.5.4) is refused here, where the sensor hears of it, and not there,
+//! Check of topics at admission: a message that a hub may refuse for its topic (§1.5.4) is refused here, where the sensor hears of it, and not there,
 //! where it would end the connection with everything behind it waiting. So is one on a topic that the application keeps for itself.
 
 use super::{Event, Listener};

@@ -1,4 +1,4 @@
-//! Places of network connections. Back-pressure leaves connections unread, and a full queue may last for days: those whose peer is gone, or
+//! Limit of network connections. Back-pressure leaves connections unread, and a full queue may last for days: those whose peer is gone, or
 //! that wait for longest, make place for new ones, so that publishers that cannot be served lock out nobody else.
 
 use std::net::SocketAddr;
