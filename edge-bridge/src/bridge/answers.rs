@@ -49,8 +49,8 @@ impl<P: Pack> Uplink<P> {
 
     fn on_taken(&mut self, now_ms: u64, message: Message, spool: &mut impl Spool, stats: &mut Stats) {
         for row in &message.packed.rows {
-            if self.poison.known() > 0 {
-                let is_mended = self.poison.on_taken(now_ms, row_key(*row, spool));
+            if self.poison.register.known() > 0 {
+                let is_mended = self.poison.register.on_taken(now_ms, row_key(*row, spool));
                 if is_mended {
                     self.sweep.want(now_ms + 1_000);
                 }
@@ -177,13 +177,14 @@ impl<P: Pack> Uplink<P> {
         let token = *suspects.first()?;
         let rows = &self.sent.get(&token)?.packed.rows;
         let rows: Vec<_> = rows.iter().map(|row| row_key(*row, spool)).collect();
-        let is_known = rows.iter().any(|row| self.poison.is_known(*row));
-        if self.poison.on_close(suspects.len(), worst, close.names_a_message || is_known) == Blame::None {
+        let is_known = rows.iter().any(|row| self.poison.register.is_known(*row));
+        let is_certain = close.names_a_message || is_known;
+        if self.poison.blame.on_close(suspects.len(), worst, is_certain) == Blame::None {
             return None;
         }
         let message = self.sent.remove(&token)?;
         self.note_poison(now_ms, &rows);
-        self.poison.on_message_parked();
+        self.poison.blame.on_message_parked();
         self.park_poison(now_ms, Cause::Poison, close.reason, &message, spool, stats);
         Some(Token(token))
     }

@@ -165,7 +165,7 @@ impl<P: Pack> Uplink<P> {
             }
         }
         if work == Work::Drop {
-            self.poison.forget(row_key(row.id, spool));
+            self.poison.register.forget(row_key(row.id, spool));
             spool.settle(row.id, Settled::Discarded);
         } else {
             if reason.is_none() {

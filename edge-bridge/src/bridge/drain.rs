@@ -170,7 +170,7 @@ impl<P: Pack> Uplink<P> {
                     let mut message = Message::new(packed, self.next_serial, swept);
                     let mut rows = message.packed.rows.iter();
                     message.is_overdue =
-                        swept && rows.any(|row| self.poison.is_unanswered(row_key(*row, spool)));
+                        swept && rows.any(|row| self.poison.register.is_unanswered(row_key(*row, spool)));
                     return Some(message);
                 }
                 Packing::Expired { rows } => {

@@ -50,7 +50,7 @@ impl<P: Pack> Uplink<P> {
 
     /// Parks a row of the sweep again. Poison rows are counted for themselves: they wait whatever becomes of their topic.
     pub(super) fn park_row_again<S: Spool>(&mut self, row: &Leased, reason: ReasonCode, spool: &mut S) {
-        if !self.poison.is_known(row_key(row.id, spool)) {
+        if !self.poison.register.is_known(row_key(row.id, spool)) {
             self.refusals.on_passed(&self.pack.topic(row));
         }
         self.park_row(row, reason, spool);
@@ -60,7 +60,7 @@ impl<P: Pack> Uplink<P> {
         let key = row_key(row.id, spool);
         self.sweep.on_parked(key);
         spool.park(row.id, reason);
-        if !self.poison.is_known(key) {
+        if !self.poison.register.is_known(key) {
             self.refusals.on_parked(&self.pack.topic(row), 1);
         }
     }
@@ -119,7 +119,7 @@ impl<P: Pack> Uplink<P> {
     }
 
     pub(super) fn want_poison_sweep(&mut self) {
-        if let Some(due_ms) = self.poison.due_ms() {
+        if let Some(due_ms) = self.poison.register.due_ms() {
             self.sweep.want(due_ms);
         }
     }

@@ -25,7 +25,7 @@ impl<P: Pack> Uplink<P> {
         self.lease_parked(now.up_ms, spool, room, parks, |uplink, spool, row| {
             let (key, topic) = (row_key(row.id, spool), uplink.pack.topic(&row));
             if uplink.retry_filter.as_ref().is_some_and(|filter| covers(filter, &topic)) {
-                uplink.poison.retry(key);
+                uplink.poison.register.retry(key);
             }
             let reason = if uplink.poison.holds(now.up_ms, key) {
                 uplink.apart.on_parked(&topic, None, u64::from(row.row.weight));
@@ -76,7 +76,7 @@ impl<P: Pack> Uplink<P> {
                 std::iter::once(row).chain(rows).for_each(|row| spool.give_back(row.id));
                 break;
             }
-            self.poison.on_met(row_key(row.id, spool));
+            self.poison.register.on_met(row_key(row.id, spool));
             self.size_limit.on_met(row.row.payload.len() as u64);
             weight += u64::from(row.row.weight);
             let topic = self.pack.topic(&row);
@@ -97,7 +97,7 @@ impl<P: Pack> Uplink<P> {
         } else {
             self.refusals.on_sweep_over();
             self.apart.on_sweep_over();
-            self.poison.on_pass_over(now_ms);
+            self.poison.register.on_pass_over(now_ms);
             self.on_size_pass_over(now_ms, spool);
         }
         self.park_deferred(spool);
@@ -117,7 +117,7 @@ impl<P: Pack> Uplink<P> {
         if spool.parked() > 0 {
             self.sweep.want_later(now_ms);
         }
-        if let Some(due_ms) = self.poison.due_ms() {
+        if let Some(due_ms) = self.poison.register.due_ms() {
             // One that was due and did not come by is gone: it expired, or made room.
             self.sweep.want(if due_ms > now_ms { due_ms } else { now_ms + MISSED_POISON_MS });
         }
@@ -149,7 +149,7 @@ impl<P: Pack> Uplink<P> {
         self.begin_pass_over_parked(now_ms, spool);
         if !self.sweep.is_active() {
             self.refusals.on_sweep_over();
-            self.poison.on_pass_over(now_ms);
+            self.poison.register.on_pass_over(now_ms);
             self.on_size_pass_over(now_ms, spool);
         }
     }
@@ -174,7 +174,7 @@ impl<P: Pack> Uplink<P> {
         self.sweep.begin(spool);
         self.refusals.on_sweep_begins(spool.is_settled() || spool.parked() == 0);
         self.apart.on_sweep_begins();
-        self.poison.on_pass_begins(spool.is_settled());
+        self.poison.register.on_pass_begins(spool.is_settled());
         self.on_size_pass_begins(now_ms, spool);
     }
 }

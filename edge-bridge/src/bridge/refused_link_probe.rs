@@ -139,7 +139,7 @@ impl<P: Pack> Uplink<P> {
         let rows = spool.lease_parked(now.up_ms, PROBE_ROWS, PROBE_BYTES);
         self.looks = rows.is_empty() && spool.is_scanned() == Some(false);
         let topics: Vec<Utf8> = rows.iter().map(|row| self.pack.topic(row)).collect();
-        let may_go = |row: &Leased| !self.poison.is_held(now.up_ms, row_key(row.id, spool));
+        let may_go = |row: &Leased| !self.poison.register.is_held(now.up_ms, row_key(row.id, spool));
         let may_go = rows.iter().zip(&topics).enumerate().filter(|(_, (row, _))| may_go(row));
         let pick = self.link.pick(now.up_ms, may_go.map(|(at, (_, topic))| (at, topic)));
         for (at, (row, topic)) in rows.into_iter().zip(topics).enumerate() {

@@ -28,8 +28,8 @@ impl<P: Pack> Uplink<P> {
             let is_passed_over = *token < self.youngest_answered;
             message.passed_over += u32::from(is_passed_over);
             message.is_overdue |= is_passed_over || n == 0;
-            let is_known =
-                message.packed.rows.iter().any(|row| self.poison.is_unanswered(row_key(*row, spool)));
+            let mut rows = message.packed.rows.iter();
+            let is_known = rows.any(|row| self.poison.register.is_unanswered(row_key(*row, spool)));
             if is_known || message.passed_over >= PASSED_OVER_MAX {
                 found.push(*token);
             } else if is_passed_over {
@@ -42,7 +42,7 @@ impl<P: Pack> Uplink<P> {
         let messages: Vec<_> = found.iter().filter_map(|token| self.sent.remove(token)).collect();
         let rows = messages.iter().flat_map(|message| &message.packed.rows);
         let keys: Vec<RowKey> = rows.map(|row| row_key(*row, spool)).collect();
-        self.poison.on_unanswered(now_ms, &keys);
+        self.poison.register.on_unanswered(now_ms, &keys);
         self.want_poison_sweep();
         for message in messages {
             self.park_poison(now_ms, Cause::Unanswered, ReasonCode::NO_ANSWER, &message, spool, stats);

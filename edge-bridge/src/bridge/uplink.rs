@@ -213,14 +213,14 @@ impl<P: Pack> Uplink<P> {
 
     /// Messages in flight at most, while a poison message is looked for. Those at which the hub kept the connection open take no place of them.
     pub(super) fn in_flight_limit(&self) -> Option<u16> {
-        let limit = self.poison.limit()?;
+        let limit = self.poison.blame.limit()?;
         let overdue = self.sent.values().filter(|message| message.is_overdue).count();
         Some(limit.saturating_add(u16::try_from(overdue).unwrap_or(u16::MAX)))
     }
 
     /// Tells that the hub closed because of a message that is to be found soon.
     pub(super) fn is_hurried(&self) -> bool {
-        self.poison.is_hurried()
+        self.poison.blame.is_hurried()
     }
 
     pub(super) fn window(&self) -> &Window {

@@ -196,7 +196,7 @@ fn only_parked_messages_without_an_answer_take_no_room() {
         let mut rig = Rig::new(10, 1_000_000);
         let id = if swept { rig.park("t", "x") } else { rig.push("t", "x") };
         if is_unanswered {
-            rig.uplink.poison.on_unanswered(0, &[RowKey::Lease(id)]);
+            rig.uplink.poison.register.on_unanswered(0, &[RowKey::Lease(id)]);
         }
         rig.now_ms = 5_000;
         if swept {

@@ -1,8 +1,11 @@
 use bytes::Bytes;
 
 use super::super::pack::RawPack;
-use super::super::spool::{MemorySpool, Spool};
+use super::super::spool::{LeaseId, MemorySpool, Spool};
+use super::super::trials::RETRY_MS;
 use super::super::uplink::Uplink;
+use super::blame::{DOUBTED_CLOSES, PARKED_IN_ROW_MAX};
+use super::register::KNOWN_MAX;
 use super::*;
 use crate::row::Row;
 use crate::wire::{ReasonCode, Utf8};
@@ -11,29 +14,29 @@ use crate::wire::{ReasonCode, Utf8};
 fn a_row_is_held_until_it_is_due() {
     let mut poison = Poison::default();
     let row = RowKey::Lease(LeaseId(7));
-    assert!(!poison.is_held(0, row));
+    assert!(!poison.register.is_held(0, row));
     poison.on_parked(100, row);
-    assert!(poison.is_held(100, row) && poison.is_held(100 + RETRY_MS.0 - 1, row));
-    assert!(!poison.is_held(100 + RETRY_MS.0, row));
+    assert!(poison.register.is_held(100, row) && poison.register.is_held(100 + RETRY_MS.0 - 1, row));
+    assert!(!poison.register.is_held(100 + RETRY_MS.0, row));
 }
 
 #[test]
 fn a_suspect_goes_alone_before_it_is_called_poison() {
     let mut poison = Poison::default();
-    assert_eq!([1, 2].map(|closes| poison.on_close(20, closes, true)), [Blame::None; 2]);
-    assert_eq!(poison.limit(), None);
-    assert_eq!(poison.on_close(20, 3, true), Blame::None);
-    assert_eq!(poison.limit(), Some(1));
-    assert_eq!(poison.on_close(1, 4, true), Blame::Alone);
+    assert_eq!([1, 2].map(|closes| poison.blame.on_close(20, closes, true)), [Blame::None; 2]);
+    assert_eq!(poison.blame.limit(), None);
+    assert_eq!(poison.blame.on_close(20, 3, true), Blame::None);
+    assert_eq!(poison.blame.limit(), Some(1));
+    assert_eq!(poison.blame.on_close(1, 4, true), Blame::Alone);
     let limits: Vec<_> = (0..7)
         .map(|_| {
             poison.on_answer(0);
-            poison.limit().unwrap()
+            poison.blame.limit().unwrap()
         })
         .collect();
     assert_eq!(limits, [2, 2, 4, 4, 4, 4, 8]);
     assert_eq!(
-        (poison.on_close(8, 1, true), poison.limit()),
+        (poison.blame.on_close(8, 1, true), poison.blame.limit()),
         (Blame::None, Some(1)),
         "one of eight: alone again"
     );
@@ -43,38 +46,38 @@ fn a_suspect_goes_alone_before_it_is_called_poison() {
 fn a_reason_that_speaks_of_no_message_takes_more_ends() {
     let mut poison = Poison::default();
     for closes in 1..DOUBTED_CLOSES {
-        assert_eq!(poison.on_close(1, closes, false), Blame::None, "{closes}");
+        assert_eq!(poison.blame.on_close(1, closes, false), Blame::None, "{closes}");
     }
-    assert_eq!(poison.limit(), Some(1));
-    assert_eq!(poison.on_close(1, DOUBTED_CLOSES, false), Blame::Alone);
+    assert_eq!(poison.blame.limit(), Some(1));
+    assert_eq!(poison.blame.on_close(1, DOUBTED_CLOSES, false), Blame::Alone);
 }
 
 #[test]
 fn one_message_alone_by_chance_is_no_suspect() {
     let mut poison = Poison::default();
-    assert_eq!(poison.on_close(1, 1, true), Blame::None);
-    assert!(poison.is_hurried());
+    assert_eq!(poison.blame.on_close(1, 1, true), Blame::None);
+    assert!(poison.blame.is_hurried());
     for _ in 0..8 {
-        poison.on_close(1, 1, true);
+        poison.blame.on_close(1, 1, true);
     }
-    assert!(!poison.is_hurried(), "the hub closes whatever it gets");
+    assert!(!poison.blame.is_hurried(), "the hub closes whatever it gets");
     poison.on_answer(0);
-    assert!(!poison.is_hurried());
+    assert!(!poison.blame.is_hurried());
 }
 
 #[test]
 fn a_hub_that_closes_on_everything_is_not_taken_for_poison_without_end() {
     let mut poison = Poison::default();
     for closes in 0..3 {
-        poison.on_close(2, closes + 1, true);
+        poison.blame.on_close(2, closes + 1, true);
     }
     let row = |n| RowKey::Lease(LeaseId(n));
     for n in 0..u64::from(PARKED_IN_ROW_MAX) {
-        assert_eq!(poison.on_close(1, 4, true), Blame::Alone);
+        assert_eq!(poison.blame.on_close(1, 4, true), Blame::Alone);
         poison.on_parked(0, row(n));
-        poison.on_message_parked();
+        poison.blame.on_message_parked();
     }
-    assert_eq!(poison.on_close(1, 4, true), Blame::None);
+    assert_eq!(poison.blame.on_close(1, 4, true), Blame::None);
     assert!(poison.holds(1, row(0)), "not yet");
     assert!(poison.on_answer(1_000), "it was the hub");
     assert!(!poison.holds(1_000, row(0)), "tried again at once");
@@ -86,14 +89,14 @@ fn poison_is_tried_again_alone_and_ever_later() {
     let row = RowKey::Lease(LeaseId(1));
     for delay_ms in [5_000, 40_000, 320_000, 600_000, 600_000] {
         poison.on_parked(0, row);
-        poison.on_message_parked();
+        poison.blame.on_message_parked();
         assert!(!poison.on_answer(1));
         assert!(poison.holds(delay_ms - 1, row));
-        assert_eq!((poison.holds(delay_ms, row), poison.limit()), (false, Some(1)));
+        assert_eq!((poison.holds(delay_ms, row), poison.blame.limit()), (false, Some(1)));
     }
-    assert_eq!(poison.known(), 1);
-    poison.forget(row);
-    assert_eq!((poison.known(), poison.due_ms()), (0, None));
+    assert_eq!(poison.register.known(), 1);
+    poison.register.forget(row);
+    assert_eq!((poison.register.known(), poison.register.due_ms()), (0, None));
 }
 
 #[test]
@@ -101,19 +104,19 @@ fn a_row_that_is_due_and_that_a_whole_pass_did_not_meet_is_forgotten() {
     let mut poison = Poison::default();
     let row = |n| RowKey::Lease(LeaseId(n));
     (0..4).for_each(|n| poison.on_parked(0, row(n)));
-    poison.on_pass_begins(true);
-    poison.on_met(row(0));
+    poison.register.on_pass_begins(true);
+    poison.register.on_met(row(0));
     assert!(!poison.holds(5_000, row(1)), "on its way: not due for a while");
     poison.on_parked(5_001, row(2));
-    poison.on_pass_over(10_000_000);
-    let known: Vec<_> = (0..4).filter(|n| poison.is_known(row(*n))).collect();
+    poison.register.on_pass_over(10_000_000);
+    let known: Vec<_> = (0..4).filter(|n| poison.register.is_known(row(*n))).collect();
     assert_eq!(known, [0, 2], "all are due by then, and 1 was not met");
-    poison.on_pass_begins(false);
-    poison.on_pass_over(10_000_000);
-    assert_eq!(poison.known(), 2, "they may have been on their way to the parked ones");
-    poison.on_pass_begins(true);
-    poison.on_pass_over(5_001);
-    assert_eq!(poison.known(), 1, "what is not due may be on its way to the hub");
+    poison.register.on_pass_begins(false);
+    poison.register.on_pass_over(10_000_000);
+    assert_eq!(poison.register.known(), 2, "they may have been on their way to the parked ones");
+    poison.register.on_pass_begins(true);
+    poison.register.on_pass_over(5_001);
+    assert_eq!(poison.register.known(), 1, "what is not due may be on its way to the hub");
 }
 
 #[test]
@@ -123,8 +126,12 @@ fn the_oldest_makes_room_for_a_new_one() {
     (0..KNOWN_MAX).for_each(|n| poison.on_parked(0, row(n)));
     poison.on_parked(1, row(0));
     poison.on_parked(1, row(KNOWN_MAX));
-    assert_eq!(poison.known(), KNOWN_MAX as u64);
-    assert!(poison.is_known(row(0)) && poison.is_known(row(KNOWN_MAX)) && !poison.is_known(row(1)));
+    assert_eq!(poison.register.known(), KNOWN_MAX as u64);
+    assert!(
+        poison.register.is_known(row(0))
+            && poison.register.is_known(row(KNOWN_MAX))
+            && !poison.register.is_known(row(1))
+    );
 }
 
 /// Poison rows that expired or made room are forgotten once a pass over all that is parked has not met it.
@@ -148,13 +155,13 @@ fn a_pass_over_all_parked_rows_forgets_poison_that_is_gone() {
         spool.park(row.id, ReasonCode::UNSPECIFIED_ERROR);
     });
     assert!(!uplink.sweep.is_active());
-    assert!(!uplink.poison.is_known(gone));
-    assert_eq!(uplink.poison.known(), 2);
+    assert!(!uplink.poison.register.is_known(gone));
+    assert_eq!(uplink.poison.register.known(), 2);
 
     let mut empty = MemorySpool::new(10, 10_000);
     uplink.sweep.want(20_000);
     uplink.begin_sweep(20_000, &mut empty);
-    assert_eq!(uplink.poison.known(), 0, "nothing is parked");
+    assert_eq!(uplink.poison.register.known(), 0, "nothing is parked");
 }
 
 #[test]
@@ -162,8 +169,8 @@ fn a_row_is_due_at_its_time_and_not_after_it() {
     let mut poison = Poison::default();
     poison.on_parked(1_000, RowKey::Lease(LeaseId(1)));
     poison.on_parked(0, RowKey::Lease(LeaseId(2)));
-    assert_eq!(poison.due_ms(), Some(5_000), "the first of both");
-    poison.on_pass_begins(true);
-    poison.on_pass_over(5_000);
-    assert_eq!(poison.due_ms(), Some(6_000), "the other was due, and no pass met it");
+    assert_eq!(poison.register.due_ms(), Some(5_000), "the first of both");
+    poison.register.on_pass_begins(true);
+    poison.register.on_pass_over(5_000);
+    assert_eq!(poison.register.due_ms(), Some(6_000), "the other was due, and no pass met it");
 }

@@ -24,7 +24,7 @@ impl<P: Pack> Uplink<P> {
         let bytes = payload_bytes(message);
         if reason == ReasonCode::PACKET_TOO_LARGE {
             let rows: Vec<_> = message.packed.rows.iter().map(|row| row_key(*row, spool)).collect();
-            let is_poison = rows.iter().any(|row| self.poison.is_known(*row));
+            let is_poison = rows.iter().any(|row| self.poison.register.is_known(*row));
             self.size_limit.on_refused(now_ms, Refused { bytes, at_ms: now_ms, rows, is_poison });
         } else if reason.is_error() {
             self.size_limit.last_refused = None;
@@ -102,7 +102,7 @@ impl<P: Pack> Uplink<P> {
             return self.size_limit.parks(bytes, message.swept, None, false);
         }
         let row = message.packed.rows.first().map(|row| row_key(*row, spool));
-        if row.is_some_and(|row| self.poison.is_known(row)) {
+        if row.is_some_and(|row| self.poison.register.is_known(row)) {
             // It goes alone, and says nothing of sizes.
             return false;
         }

@@ -53,7 +53,7 @@ fn the_oldest_message_is_the_first_without_an_answer() {
 fn doubtful_poison_is_tried_soon_after_an_answer() {
     let mut rig = Rig::new(10, 1_000_000);
     rig.now_ms = 5_000;
-    (0..4).for_each(|_| rig.uplink.poison.on_message_parked());
+    (0..4).for_each(|_| rig.uplink.poison.blame.on_message_parked());
     rig.push("t", "x");
     rig.pump();
     rig.answer(SUCCESS);
@@ -73,10 +73,10 @@ fn messages_without_an_answer_are_tried_a_second_after_one_is_taken() {
     let mut rig = Rig::new(10, 1_000_000);
     rig.now_ms = 5_000;
     let row = rig.push("t", "x");
-    rig.uplink.poison.on_unanswered(0, &[RowKey::Lease(row), RowKey::Lease(LeaseId(99))]);
+    rig.uplink.poison.register.on_unanswered(0, &[RowKey::Lease(row), RowKey::Lease(LeaseId(99))]);
     rig.pump();
     rig.answer(SUCCESS);
-    assert_eq!((rig.uplink.poison.known(), rig.uplink.sweep.next_deadline()), (1, Some(6_000)));
+    assert_eq!((rig.uplink.poison.register.known(), rig.uplink.sweep.next_deadline()), (1, Some(6_000)));
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn poison_that_the_hub_takes_is_poison_no_more() {
     rig.uplink.poison.on_parked(0, RowKey::Lease(row));
     rig.pump();
     rig.answer(SUCCESS);
-    assert_eq!(rig.uplink.poison.known(), 0);
+    assert_eq!(rig.uplink.poison.register.known(), 0);
 }
 
 /// The oldest message is parked when the hub closes at it alone: for a reason that may be about it, or if it is known as poison.

@@ -1,0 +1,165 @@
+//! Register of poison rows: those of messages at which the hub closes, and of messages that it never answers. Each has the time of its next attempt.
+
+use std::collections::HashMap;
+
+use crate::bridge::spool::{Identity, LeaseId};
+use crate::bridge::trials::{RETRY_MS, Trials, backoff_ms};
+
+/// Poison rows remembered; a forgotten one has to be found again.
+pub(super) const KNOWN_MAX: usize = 4_096;
+
+/// A row by its identity, or by its lease where the spool gives none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(in crate::bridge) enum RowKey {
+    Identity(Identity),
+    Lease(LeaseId),
+}
+
+/// Record of one poison row.
+#[derive(Debug, Clone, Copy, Default)]
+struct Known {
+    /// Time of the next attempt, in milliseconds of `Now::up_ms`.
+    due_ms: u64,
+    /// Times that the row was parked.
+    times: u32,
+    /// Position in the order in which rows were parked last.
+    order: u64,
+    /// The hub never answers it, and does not close at it: it may go among others.
+    is_unanswered: bool,
+    /// The present pass over the parked rows has met it, or it was parked since that began.
+    is_met: bool,
+}
+
+/// See the [module](self).
+#[derive(Debug, Default)]
+pub(in crate::bridge) struct Register {
+    known: HashMap<RowKey, Known>,
+    trials: Trials,
+    /// Rows parked so far.
+    parked: u64,
+    /// Set if no row was on its way to the parked ones when the present pass over them began.
+    meets_all: bool,
+}
+
+impl Register {
+    /// Notes that a row of a message that was alone is being parked.
+    pub(super) fn on_parked(&mut self, now_ms: u64, row: RowKey) {
+        let known = self.remember(row);
+        known.due_ms = now_ms + backoff_ms(known.times);
+        (known.times, known.is_unanswered) = (known.times.saturating_add(1), false);
+    }
+
+    /// Notes that rows of messages that the hub never answers are being parked.
+    pub(in crate::bridge) fn on_unanswered(&mut self, now_ms: u64, rows: &[RowKey]) {
+        if rows.iter().any(|row| self.is_unanswered(*row)) {
+            self.trials.on_failed(now_ms);
+        }
+        for row in rows {
+            let known = self.remember(*row);
+            (known.is_unanswered, known.due_ms) = (true, now_ms + RETRY_MS.0);
+        }
+    }
+
+    fn remember(&mut self, row: RowKey) -> &mut Known {
+        if self.known.len() >= KNOWN_MAX
+            && !self.known.contains_key(&row)
+            && let Some(oldest) = self.known.iter().min_by_key(|(_, known)| known.order).map(|(row, _)| *row)
+        {
+            self.known.remove(&oldest);
+        }
+        self.parked += 1;
+        let known = self.known.entry(row).or_default();
+        (known.order, known.is_met) = (self.parked, true);
+        known
+    }
+
+    /// A pass over the parked rows begins. `meets_all`: no row is on its way there.
+    pub(in crate::bridge) fn on_pass_begins(&mut self, meets_all: bool) {
+        self.meets_all = meets_all;
+        self.known.values_mut().for_each(|known| known.is_met = false);
+    }
+
+    /// The pass meets a row.
+    pub(in crate::bridge) fn on_met(&mut self, row: RowKey) {
+        if let Some(known) = self.known.get_mut(&row) {
+            known.is_met = true;
+        }
+    }
+
+    /// Notes that the pass has met every parked row: one that was due and was not among them has expired, or made room. Those that are not due may be
+    /// on their way to the hub.
+    pub(in crate::bridge) fn on_pass_over(&mut self, now_ms: u64) {
+        if self.meets_all {
+            self.known.retain(|_, known| known.is_met || known.due_ms > now_ms);
+        }
+    }
+
+    /// Makes those of these rows due that are known.
+    pub(super) fn make_due(&mut self, now_ms: u64, rows: &[RowKey]) {
+        for row in rows {
+            if let Some(known) = self.known.get_mut(row) {
+                known.due_ms = now_ms;
+            }
+        }
+    }
+
+    /// Begins the attempt of a parked row that is leased again. `None`: it has to wait, or else whether messages have to go alone for it.
+    pub(super) fn begin_attempt(&mut self, now_ms: u64, row: RowKey) -> Option<bool> {
+        let Some(known) = self.known.get_mut(&row) else { return Some(false) };
+        if known.due_ms > now_ms {
+            return None;
+        }
+        if known.is_unanswered && !self.trials.begin(now_ms) {
+            known.due_ms = self.trials.again_ms();
+            return None;
+        }
+        // Unless it is parked again before, as when the bridge stops.
+        known.due_ms = now_ms + RETRY_MS.1;
+        Some(!known.is_unanswered)
+    }
+
+    /// Tells that a row is known as poison.
+    pub(in crate::bridge) fn is_known(&self, row: RowKey) -> bool {
+        self.known.contains_key(&row)
+    }
+
+    /// Returns whether a row is known as one that the hub never answers.
+    pub(in crate::bridge) fn is_unanswered(&self, row: RowKey) -> bool {
+        self.known.get(&row).is_some_and(|known| known.is_unanswered)
+    }
+
+    /// Tells that a row may not be sent yet.
+    pub(in crate::bridge) fn is_held(&self, now_ms: u64, row: RowKey) -> bool {
+        self.known.get(&row).is_some_and(|known| known.due_ms > now_ms)
+    }
+
+    /// Notes that the hub took a row. Returns whether it never answered it before: others of that kind are to be tried now.
+    pub(in crate::bridge) fn on_taken(&mut self, now_ms: u64, row: RowKey) -> bool {
+        if !self.known.remove(&row).is_some_and(|known| known.is_unanswered) {
+            return false;
+        }
+        self.trials.on_taken();
+        self.known.values_mut().filter(|known| known.is_unanswered).for_each(|known| known.due_ms = now_ms);
+        true
+    }
+
+    /// Forgets a row that is gone for a reason of our own, not the hub's.
+    pub(in crate::bridge) fn forget(&mut self, row: RowKey) {
+        self.known.remove(&row);
+    }
+
+    /// Time at which the first poison row is tried again.
+    pub(in crate::bridge) fn due_ms(&self) -> Option<u64> {
+        self.known.values().map(|known| known.due_ms).min()
+    }
+
+    /// Rows known as poison.
+    pub(in crate::bridge) fn known(&self) -> u64 {
+        self.known.len() as u64
+    }
+
+    /// Makes a poison message due, so that it is tried again as soon as it is leased.
+    pub(in crate::bridge) fn retry(&mut self, row: RowKey) {
+        self.make_due(0, &[row]);
+    }
+}
