@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::backoff::{Backoff, BackoffConfig};
 use super::message::Message;
-use super::refused_topic::{HELD_MAX, Held, Topic};
+use super::refused_topic::{HELD_MAX, Held, Phase, Topic};
 use super::spool::Spool;
 use crate::wire::{ReasonCode, Utf8};
 
@@ -64,7 +64,7 @@ impl Refusals {
 
     /// Number of topics in back-off.
     pub(super) fn refused_topics(&self) -> usize {
-        self.topics.values().filter(|topic| !topic.healing).count()
+        self.topics.values().filter(|topic| !topic.is_healing()).count()
     }
 
     /// Number of held messages.
@@ -82,7 +82,7 @@ impl Refusals {
     pub(super) fn parks(&self, topic: &Utf8, swept: bool) -> Option<ReasonCode> {
         let topic = self.topics.get(topic)?;
         let is_behind = if swept { topic.passed } else { topic.has_parked() };
-        let is_full = !topic.healing && topic.out == 0 && topic.held.len() >= HELD_MAX;
+        let is_full = topic.may_probe() && topic.held.len() >= HELD_MAX;
         (is_behind || is_full).then_some(topic.reason)
     }
 
@@ -93,7 +93,7 @@ impl Refusals {
             None => Route::Send(message),
             Some(topic) => match parks {
                 Some(reason) => Route::Park(message, reason),
-                None if topic.healing => {
+                None if topic.is_healing() => {
                     topic.out += 1;
                     Route::Send(message)
                 }
@@ -163,7 +163,7 @@ impl Refusals {
     pub(super) fn on_gone(&mut self, topic: &Utf8) {
         if let Some(topic) = self.topics.get_mut(topic) {
             topic.out = topic.out.saturating_sub(1);
-            topic.tries = 0;
+            topic.end_attempt();
         }
     }
 
@@ -185,9 +185,9 @@ impl Refusals {
         self.held_bytes += message.bytes;
         topic.reason = reason;
         topic.out = topic.out.saturating_sub(usize::from(is_known));
-        if std::mem::take(&mut topic.healing) {
+        if topic.is_healing() {
+            topic.phase = Phase::BackOff;
             topic.attempt += 1;
-            topic.tries = 0;
             topic.due_ms = now_ms + topic.backoff.next_ms();
         }
         let attempt = topic.attempt;
@@ -207,6 +207,7 @@ impl Refusals {
         self.seed = self.seed.wrapping_add(0x9e37_79b9);
         let mut backoff = retry_backoff(self.seed);
         let topic = Topic {
+            phase: Phase::BackOff,
             reason,
             held: VecDeque::new(),
             out,
@@ -218,11 +219,9 @@ impl Refusals {
             passed: false,
             holds_swept: false,
             attempt: 0,
-            tries: 0,
             answered_ms: now_ms,
             due_ms: now_ms + backoff.next_ms(),
             backoff,
-            healing: false,
             said: false,
         };
         self.topics.insert(name.clone(), topic);
@@ -258,7 +257,7 @@ impl Refusals {
         if !healed.bad.is_empty() {
             topic.backoff.reset();
         }
-        (topic.healing, topic.tries) = (true, 0);
+        topic.phase = Phase::Healing;
         if topic.has_parked() {
             self.sweep_wanted = true;
         } else {
@@ -270,7 +269,7 @@ impl Refusals {
     /// Parks what a topic needs not hold once everything of it is answered; the first `HELD_MAX` stay.
     pub(super) fn trim(&mut self) -> Vec<(Message, ReasonCode)> {
         let mut out = Vec::new();
-        for topic in self.topics.values_mut().filter(|topic| topic.out == 0 && !topic.healing) {
+        for topic in self.topics.values_mut().filter(|topic| topic.may_probe()) {
             let kept = if self.held_bytes > HELD_BYTES_MAX { 1 } else { HELD_MAX };
             while topic.held.len() > kept
                 && let Some(held) = topic.held.pop_back()
@@ -306,17 +305,9 @@ impl Refusals {
     pub(super) fn next_attempt(&mut self, now_ms: u64) -> Option<Message> {
         let mut empty = Vec::new();
         let mut found = None;
-        for (name, topic) in self.topics.iter_mut().filter(|(_, topic)| !topic.healing && topic.out == 0) {
-            if topic.tries == 0 {
-                if topic.due_ms > now_ms {
-                    continue;
-                }
-                topic.attempt += 1;
-                topic.tries = 1 << (topic.attempt - 1).min(3);
-                topic.due_ms = now_ms + topic.backoff.next_ms();
-            } else if topic.answered_ms != now_ms {
-                // It was interrupted: what was refused before says nothing of what the hub takes now.
-                topic.attempt += 1;
+        for (name, topic) in self.topics.iter_mut().filter(|(_, topic)| topic.may_probe()) {
+            if !topic.begin_attempt(now_ms) {
+                continue;
             }
             if let Some(message) = topic.take_probe() {
                 self.held_bytes -= message.bytes;
@@ -326,11 +317,11 @@ impl Refusals {
             }
             if !topic.held.is_empty() {
                 // What this attempt had still to send expired: the others had their turn.
-                topic.tries = 0;
+                topic.end_attempt();
                 continue;
             }
             // Everything held expired: a parked row is the next probe.
-            (topic.healing, topic.tries) = (true, 0);
+            topic.phase = Phase::Healing;
             self.sweep_wanted |= topic.has_parked();
             if !topic.has_parked() {
                 empty.push(name.clone());
@@ -342,18 +333,20 @@ impl Refusals {
 
     /// The attempts of now are over: an answer that comes later says nothing of messages that were refused before.
     pub(super) fn end_attempts(&mut self) {
-        self.topics.values_mut().for_each(|topic| (topic.attempt, topic.tries) = (topic.attempt + 1, 0));
+        for topic in self.topics.values_mut() {
+            topic.attempt += 1;
+            topic.end_attempt();
+        }
     }
 
     /// Up time at which [`next_attempt`](Self::next_attempt) has something.
     pub(super) fn next_deadline(&self) -> Option<u64> {
-        let waiting = self.topics.values().filter(|topic| !topic.healing && topic.out == 0);
-        waiting.map(|topic| if topic.tries > 0 { 0 } else { topic.due_ms }).min()
+        self.topics.values().filter(|topic| topic.may_probe()).map(Topic::next_deadline).min()
     }
 
     /// Returns whether the topic is in back-off.
     pub(super) fn is_refused(&self, name: &Utf8) -> bool {
-        self.topics.get(name).is_some_and(|topic| !topic.healing)
+        self.topics.get(name).is_some_and(|topic| !topic.is_healing())
     }
 
     /// Tells that the topic is in back-off or being healed.
@@ -371,7 +364,8 @@ impl Refusals {
         let topic = self.topics.get_mut(name)?;
         let message = topic.held.pop_front()?.message;
         self.held_bytes -= message.bytes;
-        (topic.attempt, topic.tries) = (topic.attempt + 1, 0);
+        topic.attempt += 1;
+        topic.end_attempt();
         topic.out += 1;
         Some(message)
     }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::message::Message;
 use super::refusals::Refusals;
+use super::refused_topic::Phase;
 use crate::wire::{ReasonCode, Utf8};
 
 impl Refusals {
@@ -47,9 +48,9 @@ impl Refusals {
     pub(super) fn on_sweep_over(&mut self) {
         for topic in self.topics.values_mut() {
             (topic.parked, topic.left, topic.passed) = (topic.parked_since, topic.left_since, false);
-            self.sweep_wanted |= topic.healing && topic.has_parked();
+            self.sweep_wanted |= topic.is_healing() && topic.has_parked();
         }
-        self.topics.retain(|_, topic| !topic.healing || topic.has_parked());
+        self.topics.retain(|_, topic| !topic.is_healing() || topic.has_parked());
     }
 
     /// Notes that a sweep ended that did not meet every row: what it did not meet is still parked.
@@ -96,7 +97,9 @@ impl Refusals {
             return Some(message);
         }
         self.held_bytes += message.bytes;
-        topic.healing = false;
+        if topic.is_healing() {
+            topic.phase = Phase::BackOff;
+        }
         topic.hold(message, None);
         None
     }

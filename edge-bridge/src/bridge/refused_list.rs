@@ -53,7 +53,7 @@ impl Refusals {
             held: topic.held.len(),
             held_readings: topic.held.iter().map(|held| weight_of(&held.message, spool)).sum(),
             parked: topic.parked.saturating_sub(topic.left),
-            retry_in_ms: (!topic.healing && topic.out == 0).then(|| topic.due_ms.saturating_sub(now_ms)),
+            retry_in_ms: topic.may_probe().then(|| topic.due_ms.saturating_sub(now_ms)),
         });
         topics.collect()
     }

@@ -1,4 +1,4 @@
-//! One topic in back-off: its held messages and its attempts.
+//! One topic that the hub refuses: its [phases](Phase), its held messages and its attempts.
 
 use std::collections::VecDeque;
 
@@ -17,9 +17,21 @@ pub(super) struct Held {
     pub(super) refused_in: Option<u32>,
 }
 
+/// Phase of a topic: those of a circuit breaker that is open, half-open and closing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// The topic waits for its next attempt.
+    BackOff,
+    /// The present attempt may still send so many messages, at least one.
+    Attempt { left: usize },
+    /// The hub took a message since its last refusal: parked rows go out, new ones go behind them.
+    Healing,
+}
+
 /// A topic that the hub refuses, or takes again while rows of it are parked.
 #[derive(Debug)]
 pub(super) struct Topic {
+    pub(super) phase: Phase,
     pub(super) reason: ReasonCode,
     /// Messages held back, in the order of their serial numbers.
     pub(super) held: VecDeque<Held>,
@@ -39,19 +51,56 @@ pub(super) struct Topic {
     pub(super) passed: bool,
     /// Messages of parked rows are about to be held.
     pub(super) holds_swept: bool,
+    /// Number of the present or last attempt.
     pub(super) attempt: u32,
-    /// Messages that the present attempt may still send.
-    pub(super) tries: usize,
     /// Time of the last refusal, in milliseconds of `Now::up_ms`.
     pub(super) answered_ms: u64,
+    /// Time of the next attempt, in milliseconds of `Now::up_ms`.
     pub(super) due_ms: u64,
     pub(super) backoff: Backoff,
-    /// The hub took a message since its last refusal: parked rows go out, new ones go behind them.
-    pub(super) healing: bool,
     pub(super) said: bool,
 }
 
 impl Topic {
+    /// Tells that the hub takes its messages again.
+    pub(super) fn is_healing(&self) -> bool {
+        self.phase == Phase::Healing
+    }
+
+    /// Tells that a probe may be sent as soon as it is time: no answer is waited for.
+    pub(super) fn may_probe(&self) -> bool {
+        !self.is_healing() && self.out == 0
+    }
+
+    /// Up time at which [`begin_attempt`](Self::begin_attempt) says yes.
+    pub(super) fn next_deadline(&self) -> u64 {
+        if matches!(self.phase, Phase::Attempt { .. }) { 0 } else { self.due_ms }
+    }
+
+    /// Begins an attempt if it is due, or goes on with the present one.
+    pub(super) fn begin_attempt(&mut self, now_ms: u64) -> bool {
+        match self.phase {
+            Phase::Attempt { .. } => {
+                // If it was interrupted, what was refused before says nothing of what the hub takes now.
+                self.attempt += u32::from(self.answered_ms != now_ms);
+            }
+            _ if self.due_ms > now_ms => return false,
+            _ => {
+                self.attempt += 1;
+                self.phase = Phase::Attempt { left: 1 << (self.attempt - 1).min(3) };
+                self.due_ms = now_ms + self.backoff.next_ms();
+            }
+        }
+        true
+    }
+
+    /// Ends the present attempt, if there is one.
+    pub(super) fn end_attempt(&mut self) {
+        if !self.is_healing() {
+            self.phase = Phase::BackOff;
+        }
+    }
+
     /// Tells that new rows have to go behind parked ones.
     pub(super) fn has_parked(&self) -> bool {
         self.parked + self.deferred > 0
@@ -84,6 +133,9 @@ impl Topic {
         self.answered_ms = now_ms;
         let attempt = self.attempt;
         let all_tried = self.held.iter().all(|held| held.refused_in == Some(attempt));
-        self.tries = if all_tried { 0 } else { self.tries.saturating_sub(1) };
+        match &mut self.phase {
+            Phase::Attempt { left } if *left > 1 && !all_tried => *left -= 1,
+            _ => self.end_attempt(),
+        }
     }
 }

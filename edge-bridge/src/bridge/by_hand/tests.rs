@@ -1,6 +1,7 @@
 use bytes::Bytes;
 
 use super::super::pack::RawPack;
+use super::super::refused_topic::Phase;
 use super::super::retries::Retries;
 use super::super::spool::MemorySpool;
 use super::super::uplink_event::UplinkEvent;
@@ -92,12 +93,14 @@ fn a_topic_of_which_something_is_left_stays_refused() {
 
 #[test]
 fn the_list_has_a_time_of_the_next_attempt_while_none_is_on_its_way() {
-    for (out, healing, in_ms) in [(0, false, true), (1, false, false), (0, true, false)] {
+    for (out, phase, in_ms) in
+        [(0, Phase::BackOff, true), (1, Phase::BackOff, false), (0, Phase::Healing, false)]
+    {
         let mut refusals = Refusals::new(1);
         assert!(refusals.add(0, &text("t"), ReasonCode::NOT_AUTHORIZED, out));
-        refusals.topics.get_mut(&text("t")).unwrap().healing = healing;
+        refusals.topics.get_mut(&text("t")).unwrap().phase = phase;
         let list = refusals.list(0, &MemorySpool::new(1, 1));
-        assert_eq!(list[0].retry_in_ms.is_some(), in_ms, "{out} {healing}");
+        assert_eq!(list[0].retry_in_ms.is_some(), in_ms, "{out} {phase:?}");
     }
 }
 

@@ -91,7 +91,7 @@ fn eight_messages_are_held_then_the_topic_is_parked_once_all_are_answered() {
         assert_eq!(holding(out, messages, 1).parks(&name(), false).is_some(), parks, "{out} {messages}");
     }
     let mut refusals = holding(0, 8, 1);
-    refusals.topics.get_mut(&name()).unwrap().healing = true;
+    refusals.topics.get_mut(&name()).unwrap().phase = Phase::Healing;
     assert!(refusals.parks(&name(), false).is_none(), "it is taken again");
 }
 

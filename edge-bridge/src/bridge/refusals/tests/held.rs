@@ -19,7 +19,7 @@ fn a_message_that_was_not_sent_goes_back_unless_its_topic_has_to_hold_it() {
         } else {
             refusals.hold_swept(0, &name());
         }
-        refusals.topics.get_mut(&name()).unwrap().healing = true;
+        refusals.topics.get_mut(&name()).unwrap().phase = Phase::Healing;
         assert!(refusals.take_back(message(1, 10)).is_none(), "older than what is parked");
         assert!(refusals.is_refused(&name()), "and waits for an attempt");
     }
