@@ -3,9 +3,12 @@
 //! One task owns the listener; each connection has a task that moves bytes and nothing else. A connection that may not be read is not read:
 //! its sender's socket fills up, which is all the flow control that MQTT 3.1.1 has.
 
+mod acceptor;
 mod connection;
+mod connection_tasks;
 mod not_accepted;
 mod owner;
+mod paused_connections;
 #[cfg(feature = "spool-queue")]
 mod queue_sink;
 mod read_share;

@@ -3,24 +3,22 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
 use super::OnEvent;
-use super::connection::{self, FromPeer, Outbox};
-use super::not_accepted::NotAccepted;
-use super::read_share::ReadShare;
+use super::acceptor::Acceptor;
+use super::connection::{FromPeer, Outbox};
+use super::connection_tasks::ConnectionTasks;
+use super::paused_connections::PausedConnections;
 use super::sink::{Receipts, Sink};
 use super::turns::Turns;
 use crate::ingest::{Ingest, Now};
 use crate::listener::{ConnectionId, Event, Input, Listener, Output, PublishId, Settled, Stats};
-use crate::net::stream::{Counted, Stream, probe_when_idle};
 use crate::net::{Clock, ServerTls};
 use crate::wire::Publish;
 
@@ -28,16 +26,6 @@ use crate::wire::Publish;
 const INPUTS: usize = 256;
 /// Period at which a full queue is asked for room, if it does not say so itself.
 const ROOM_EVERY: Duration = Duration::from_millis(50);
-/// Period at which connections that are not read are looked at: their peers may be gone.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// Silence after which the system probes a connection.
-const PROBE_AFTER: Duration = Duration::from_secs(30);
-/// After an accept that failed, usually for want of file descriptors.
-const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
-/// Time limit of a TLS handshake.
-const TLS_WITHIN: Duration = Duration::from_secs(10);
-/// Time limit for the last bytes of all connections at a stop.
-const CLOSE_WITHIN: Duration = Duration::from_secs(3);
 
 #[derive(Debug)]
 pub(super) enum Command {
@@ -51,26 +39,16 @@ pub(super) struct Owner<I, S> {
     sink: S,
     receipts: Receipts,
     on_event: Option<OnEvent>,
-    tls: Option<ServerTls>,
     clock: Clock,
-    /// Bytes of all connections, both directions.
-    bytes: Arc<AtomicU64>,
-    /// Number of connections that read.
-    readers: Arc<AtomicUsize>,
+    acceptor: Acceptor,
+    tasks: ConnectionTasks,
     outboxes: HashMap<ConnectionId, Arc<Outbox>>,
     /// Addresses of clients, kept until the event about the end of the connection.
     addresses: HashMap<ConnectionId, SocketAddr>,
     /// Bytes of connections that are read as soon as it is their turn.
     turns: Turns,
-    /// Bytes of connections that may not be read now.
-    parked: HashMap<ConnectionId, BytesMut>,
-    look_at: Instant,
-    accept_errors: NotAccepted,
-    /// Connections turned away at the limit of connections.
-    turned_away: NotAccepted,
+    paused: PausedConnections,
     published: HashMap<PublishId, oneshot::Sender<Settled>>,
-    tasks: JoinSet<()>,
-    to_owner: mpsc::Sender<(ConnectionId, FromPeer)>,
     inputs: mpsc::Receiver<(ConnectionId, FromPeer)>,
     closing: Option<Closing>,
 }
@@ -95,28 +73,21 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
             sink,
             receipts,
             on_event,
-            tls,
             clock,
-            bytes: Arc::default(),
-            readers: Arc::default(),
+            acceptor: Acceptor::default(),
+            tasks: ConnectionTasks::new(tls, to_owner),
             outboxes: HashMap::new(),
             addresses: HashMap::new(),
             turns: Turns::default(),
-            parked: HashMap::new(),
-            look_at: Instant::now(),
-            accept_errors: NotAccepted::default(),
-            turned_away: NotAccepted::default(),
+            paused: PausedConnections::new(),
             published: HashMap::new(),
-            tasks: JoinSet::new(),
-            to_owner,
             inputs,
             closing: None,
         }
     }
 
     pub(super) async fn run(mut self, socket: TcpListener, mut commands: mpsc::Receiver<Command>) {
-        let mut socket = Some(socket);
-        let mut accept_from = Instant::now();
+        self.acceptor.set_socket(Some(socket));
         loop {
             self.catch_up();
             if self.is_closed() {
@@ -125,14 +96,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
             let wake_at = self.wake_at();
             let has_turn = self.has_turn();
             tokio::select! {
-                accepted = accept(socket.as_ref(), accept_from) => match accepted {
-                    Ok(stream) => self.accept(stream),
-                    Err(error) => {
-                        let now = Instant::now();
-                        self.accept_errors.note(now, &error);
-                        accept_from = now + ACCEPT_AGAIN;
-                    }
-                },
+                stream = self.acceptor.accept() => self.accept(stream),
                 Some((id, input)) = self.inputs.recv() => {
                     self.input(id, input);
                     // As much as is there, before receipts and timers are looked at again.
@@ -146,10 +110,10 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
                 () = tokio::task::yield_now(), if has_turn => self.take_turns(),
                 () = self.receipts.woken() => {}
                 () = sleep_until(wake_at) => {}
-                Some(_) = self.tasks.join_next(), if !self.tasks.is_empty() => {}
+                () = self.tasks.next_end() => {}
                 command = commands.recv() => match command {
                     Some(Command::Shutdown { within, answer }) => {
-                        socket = None;
+                        self.acceptor.set_socket(None);
                         self.closing = Some(Closing { until: Instant::now() + within, answer });
                         self.sink.commit();
                     }
@@ -172,23 +136,12 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
         }
         self.ask_for_room();
         if self.closing.is_none() {
-            let ready: Vec<_> =
-                self.parked.keys().copied().filter(|id| self.listener.may_read(*id)).collect();
-            for id in ready {
-                let buffer = self.parked.remove(&id).unwrap_or_default();
+            for (id, buffer) in self.paused.take_ready(|id| self.listener.may_read(id)) {
                 self.turns.push(id, buffer);
             }
-            self.look_at_parked();
-        }
-    }
-
-    fn look_at_parked(&mut self) {
-        if self.parked.is_empty() || self.look_at > Instant::now() {
-            return;
-        }
-        self.look_at = Instant::now() + LOOK_EVERY;
-        for outbox in self.parked.keys().filter_map(|id| self.outboxes.get(id)) {
-            outbox.look();
+            for outbox in self.paused.due(Instant::now()).filter_map(|id| self.outboxes.get(id)) {
+                outbox.look();
+            }
         }
     }
 
@@ -200,40 +153,20 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
         };
         let waits = !self.listener.has_room() || !self.turns.is_empty();
         let room = if waits { now + ROOM_EVERY } else { due };
-        let look = if self.parked.is_empty() { due } else { self.look_at };
+        let look = self.paused.next_look().unwrap_or(due);
         let own = self.closing.as_ref().map_or(look, |closing| closing.until);
         due.min(room).min(own)
     }
 
     fn accept(&mut self, stream: TcpStream) {
-        // Acknowledgements are small and wait for nobody. An error would only cost time.
-        let _ = stream.set_nodelay(true);
-        probe_when_idle(&stream, PROBE_AFTER);
         let address = stream.peer_addr().ok();
         let accepted = self.listener.accept_from(self.now(), address);
         self.outputs();
-        let Some(id) = accepted else {
-            self.turned_away.note(Instant::now(), &"the limit of connections is reached");
-            return;
-        };
+        let Some(id) = accepted else { return self.acceptor.on_turned_away() };
         self.addresses.extend(address.map(|address| (id, address)));
-        let stream = Counted::new(stream, Arc::clone(&self.bytes));
         let outbox = Arc::new(Outbox::default());
         self.outboxes.insert(id, Arc::clone(&outbox));
-        let (owner, share) = (self.to_owner.clone(), ReadShare::of(&self.readers));
-        match self.tls.clone() {
-            None => self.tasks.spawn(connection::run(id, Stream::Tcp(stream), outbox, owner, share)),
-            Some(tls) => self.tasks.spawn(async move {
-                match timeout(TLS_WITHIN, tls.accept(stream)).await {
-                    Ok(Ok(stream)) => connection::run(id, stream, outbox, owner, share).await,
-                    failed => {
-                        tracing::debug!(connection = id.0, error = ?failed.err(), "no TLS handshake");
-                        // The owner may have ended.
-                        let _ = owner.send((id, FromPeer::Closed)).await;
-                    }
-                }
-            }),
-        };
+        self.tasks.spawn(id, stream, outbox);
     }
 
     fn input(&mut self, id: ConnectionId, input: FromPeer) {
@@ -253,10 +186,10 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
         self.outputs();
     }
 
-    /// Ends a connection whose peer is gone, if it is still not read; `ahead` came after what was parked.
+    /// Ends a connection whose peer is gone, if it is still not read; `ahead` came after what was read.
     fn gone(&mut self, id: ConnectionId, ahead: &[u8]) {
-        let Some(parked) = self.parked.get(&id) else { return };
-        let unread = [parked, ahead].concat();
+        let Some(read) = self.paused.get(id) else { return };
+        let unread = [read, ahead].concat();
         self.listener.handle_input(self.now(), id, Input::Gone { unread: &unread });
     }
 
@@ -287,7 +220,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
         }
         let Some(outbox) = self.outboxes.get(&id) else { return };
         if self.closing.is_some() || !self.listener.may_read(id) {
-            self.parked.insert(id, buffer);
+            self.paused.insert(id, buffer);
         } else if buffer.len() < before && !buffer.is_empty() {
             self.turns.push(id, buffer);
         } else {
@@ -311,7 +244,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
                     }
                 }
                 Output::Close { connection, discards } => {
-                    self.parked.remove(&connection);
+                    self.paused.remove(connection);
                     self.turns.remove(connection);
                     match self.outboxes.remove(&connection) {
                         Some(outbox) if discards => outbox.discard(),
@@ -354,7 +287,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
                 self.outputs();
             }
             Command::Stats(answer) => {
-                let not_accepted = self.accept_errors.total + self.turned_away.total;
+                let not_accepted = self.acceptor.not_accepted();
                 let _ = answer.send(Stats { not_accepted, ..self.listener.stats() });
             }
             Command::Shutdown { answer, .. } => drop(answer),
@@ -372,10 +305,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
         self.outputs();
         // Connections that cannot say a word more must not keep us waiting for the owner.
         self.inputs.close();
-        let all = async { while self.tasks.join_next().await.is_some() {} };
-        if timeout(CLOSE_WITHIN, all).await.is_err() {
-            self.tasks.shutdown().await;
-        }
+        self.tasks.finish().await;
         if let Some(closing) = self.closing.take() {
             let _ = closing.answer.send(());
         }
@@ -384,14 +314,6 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
     fn now(&self) -> Now {
         self.clock.now()
     }
-}
-
-async fn accept(socket: Option<&TcpListener>, from: Instant) -> std::io::Result<TcpStream> {
-    let Some(socket) = socket else { return std::future::pending().await };
-    if from > Instant::now() {
-        sleep_until(from).await;
-    }
-    socket.accept().await.map(|(stream, _)| stream)
 }
 
 #[cfg(test)]
