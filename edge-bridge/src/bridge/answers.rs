@@ -3,7 +3,7 @@
 use super::connection::HubClose;
 use super::link_refusal::LinkChange;
 use super::message::Message;
-use super::notices::Cause;
+use super::notice_limit::Cause;
 use super::pack::Pack;
 use super::poison::Blame;
 use super::spool::Spool;

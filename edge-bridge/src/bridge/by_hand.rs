@@ -169,7 +169,7 @@ impl<P: Pack> Uplink<P> {
             spool.settle(row.id, Settled::Discarded);
         } else {
             if reason.is_none() {
-                self.apart.stays(&topic, u64::from(row.row.weight));
+                self.refused_messages.stays(&topic, u64::from(row.row.weight));
             }
             self.park_row(row, reason.unwrap_or(ReasonCode::UNSPECIFIED_ERROR), spool);
         }
@@ -265,7 +265,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
     pub fn parked(&self, now: Now) -> ParkedList {
         let mut topics = self.uplink.refused_list(now.up_ms, &self.spool);
         let sweep_ms = self.uplink.sweep.next_deadline().map(|at_ms| at_ms.saturating_sub(now.up_ms));
-        topics.extend(self.uplink.apart.list(sweep_ms));
+        topics.extend(self.uplink.refused_messages.list(sweep_ms));
         let (parked, in_place) = (self.spool.parked(), self.spool.in_place());
         let in_place_reason = self.spool.in_place_reason().filter(|_| in_place > 0);
         let unlisted = balance(&mut topics, parked);

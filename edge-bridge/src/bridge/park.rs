@@ -2,7 +2,7 @@
 //! head-of-line blocking.
 
 use super::message::Message;
-use super::notices::Cause;
+use super::notice_limit::Cause;
 use super::pack::Pack;
 use super::poison::RowKey;
 use super::spool::{Leased, ParkedCount, Spool};
@@ -80,7 +80,7 @@ impl<P: Pack> Uplink<P> {
         spool: &mut impl Spool,
         stats: &mut Stats,
     ) {
-        self.apart.on_parked(message.topic(), Some(reason), weight_of(message, spool));
+        self.refused_messages.on_parked(message.topic(), Some(reason), weight_of(message, spool));
         self.tell(now_ms, Cause::Message, reason, message, spool, stats);
         self.put_last(message, true, reason, spool);
         self.sweep.want_later(now_ms);
@@ -98,7 +98,7 @@ impl<P: Pack> Uplink<P> {
     ) {
         stats.poison += 1;
         self.refusals.on_gone(message.topic());
-        self.apart.on_parked(message.topic(), Some(reason), weight_of(message, spool));
+        self.refused_messages.on_parked(message.topic(), Some(reason), weight_of(message, spool));
         self.tell(now_ms, cause, reason, message, spool, stats);
         self.put_last(message, true, reason, spool);
     }

@@ -28,7 +28,7 @@ impl<P: Pack> Uplink<P> {
                 uplink.poison.register.retry(key);
             }
             let reason = if uplink.poison.holds(now.up_ms, key) {
-                uplink.apart.on_parked(&topic, None, u64::from(row.row.weight));
+                uplink.refused_messages.on_parked(&topic, None, u64::from(row.row.weight));
                 Some(ReasonCode::UNSPECIFIED_ERROR)
             } else {
                 let gives_up = uplink.gives_up(now.up_ms, &topic);
@@ -81,7 +81,7 @@ impl<P: Pack> Uplink<P> {
             weight += u64::from(row.row.weight);
             let topic = self.pack.topic(&row);
             self.refusals.on_swept(&topic);
-            self.apart.on_swept(&topic, u64::from(row.row.weight));
+            self.refused_messages.on_swept(&topic, u64::from(row.row.weight));
             handle(self, spool, row);
         }
         if self.sweep.on_leased(now_ms, weight, spool) {
@@ -96,7 +96,7 @@ impl<P: Pack> Uplink<P> {
             self.size_limit.on_pass_broken_off();
         } else {
             self.refusals.on_sweep_over();
-            self.apart.on_sweep_over();
+            self.refused_messages.on_sweep_over();
             self.poison.register.on_pass_over(now_ms);
             self.on_size_pass_over(now_ms, spool);
         }
@@ -173,7 +173,7 @@ impl<P: Pack> Uplink<P> {
         self.note_left(spool);
         self.sweep.begin(spool);
         self.refusals.on_sweep_begins(spool.is_settled() || spool.parked() == 0);
-        self.apart.on_sweep_begins();
+        self.refused_messages.on_sweep_begins();
         self.poison.register.on_pass_begins(spool.is_settled());
         self.on_size_pass_begins(now_ms, spool);
     }

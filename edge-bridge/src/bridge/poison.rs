@@ -5,6 +5,7 @@
 
 mod blame;
 mod register;
+mod unanswered_trials;
 
 pub(super) use blame::Blame;
 pub(super) use register::RowKey;

@@ -37,7 +37,7 @@ impl<P: Pack> Uplink<P> {
     pub(super) fn note_left(&mut self, spool: &mut impl Spool) {
         for Left { count, rows, weight } in spool.take_left() {
             if count.is_apart {
-                self.apart.on_left(&count.topic, weight);
+                self.refused_messages.on_left(&count.topic, weight);
             } else {
                 self.refusals.on_left(&count.topic, rows);
             }

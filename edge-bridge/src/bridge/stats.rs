@@ -1,7 +1,7 @@
 //! Counters and gauges of the bridge.
 
 use super::downlink::Refused;
-use super::link::{LinkState, Progress};
+use super::link_state::{LinkState, Progress};
 use super::pack::Pack;
 use super::spool::Spool;
 use super::uplink_event::Refusal;

@@ -1,7 +1,7 @@
 //! Poison messages that get no answer: the hub answers what was sent after them, and never them. A message is parked when that was so on three
 //! connections that were given up for it. A hub that answers nothing, or no more than pings, is no evidence: nothing is parked for it.
 
-use super::notices::Cause;
+use super::notice_limit::Cause;
 use super::pack::Pack;
 use super::poison::RowKey;
 use super::spool::Spool;

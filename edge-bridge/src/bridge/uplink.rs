@@ -3,15 +3,15 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::apart::Apart;
 use super::by_hand_pass::Pass;
 use super::link_refusal::LinkRefusal;
 use super::message::Message;
-use super::notices::Notices;
+use super::message_retries::Retries;
+use super::notice_limit::Notices;
 use super::pack::{Pack, set_expiry};
 use super::poison::{Poison, RowKey};
 use super::refusals::Refusals;
-use super::retries::Retries;
+use super::refused_messages::RefusedMessages;
 use super::size_limit::SizeLimit;
 use super::spool::{LeaseId, Settled, Spool};
 use super::stats::Stats;
@@ -44,7 +44,7 @@ pub(super) struct Uplink<P> {
     /// The parked rows that may probe it are being read.
     pub(super) looks: bool,
     pub(super) poison: Poison,
-    pub(super) apart: Apart,
+    pub(super) refused_messages: RefusedMessages,
     pub(super) sweep: Sweep,
     /// Order of a person about the parked rows.
     pub(super) hand: Option<Pass>,
@@ -75,7 +75,7 @@ impl<P: Pack> Uplink<P> {
             probing: false,
             looks: false,
             poison: Poison::default(),
-            apart: Apart::default(),
+            refused_messages: RefusedMessages::default(),
             sweep: Sweep::new(seed),
             hand: None,
             retry_filter: None,

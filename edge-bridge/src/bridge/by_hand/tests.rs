@@ -1,8 +1,8 @@
 use bytes::Bytes;
 
+use super::super::message_retries::Retries;
 use super::super::pack::RawPack;
 use super::super::refused_topic::Phase;
-use super::super::retries::Retries;
 use super::super::spool::MemorySpool;
 use super::super::uplink_event::UplinkEvent;
 use super::*;

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
+use super::unanswered_trials::{RETRY_MS, Trials, backoff_ms};
 use crate::bridge::spool::{Identity, LeaseId};
-use crate::bridge::trials::{RETRY_MS, Trials, backoff_ms};
 
 /// Poison rows remembered; a forgotten one has to be found again.
 pub(super) const KNOWN_MAX: usize = 4_096;

@@ -2,10 +2,10 @@ use bytes::Bytes;
 
 use super::super::pack::RawPack;
 use super::super::spool::{LeaseId, MemorySpool, Spool};
-use super::super::trials::RETRY_MS;
 use super::super::uplink::Uplink;
 use super::blame::{DOUBTED_CLOSES, PARKED_IN_ROW_MAX};
 use super::register::KNOWN_MAX;
+use super::unanswered_trials::RETRY_MS;
 use super::*;
 use crate::row::Row;
 use crate::wire::{ReasonCode, Utf8};

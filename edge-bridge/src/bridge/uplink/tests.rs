@@ -277,7 +277,7 @@ fn a_message_parked_for_itself_is_listed_by_its_readings() {
     let id = rig.push_row(Row { weight: 3, ..Row::new(text("t"), bytes::Bytes::from_static(b"x")) });
     let message = rig.message_of(id, "t", false);
     rig.uplink.set_aside(0, &message, MALFORMED, &mut rig.spool, &mut rig.stats);
-    let parked: Vec<_> = rig.uplink.apart.list(None).map(|line| line.parked).collect();
+    let parked: Vec<_> = rig.uplink.refused_messages.list(None).map(|line| line.parked).collect();
     assert_eq!((parked, rig.spool.parked()), (vec![3], 3));
 }
 

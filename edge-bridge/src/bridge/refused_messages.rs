@@ -10,7 +10,7 @@ const TOPICS_MAX: usize = 256;
 
 /// Topics of which single messages are parked, as far as known.
 #[derive(Debug, Default)]
-pub(super) struct Apart {
+pub(super) struct RefusedMessages {
     topics: BTreeMap<Utf8, Entry>,
 }
 
@@ -22,7 +22,7 @@ struct Entry {
     parked_since: u64,
 }
 
-impl Apart {
+impl RefusedMessages {
     /// Notes that a row was parked. `reason`: where it is not the one known of the topic.
     pub(super) fn on_parked(&mut self, topic: &Utf8, reason: Option<ReasonCode>, messages: u64) {
         if !self.topics.contains_key(topic) && self.topics.len() >= TOPICS_MAX {
@@ -91,59 +91,59 @@ mod tests {
         Utf8::try_from(format!("t/{n}")).unwrap()
     }
 
-    fn parked(apart: &Apart) -> Vec<(String, u8, u64)> {
-        apart.list(None).map(|line| (line.topic.to_string(), line.reason.get(), line.parked)).collect()
+    fn parked(refused: &RefusedMessages) -> Vec<(String, u8, u64)> {
+        refused.list(None).map(|line| (line.topic.to_string(), line.reason.get(), line.parked)).collect()
     }
 
     #[test]
     fn a_sweep_leaves_what_was_parked_since_it_began() {
-        let mut apart = Apart::default();
-        apart.on_parked(&topic(1), Some(ReasonCode::PACKET_TOO_LARGE), 5);
-        apart.on_parked(&topic(2), None, 3);
-        assert_eq!(parked(&apart), [("t/1".into(), 0x95, 5), ("t/2".into(), 0x80, 3)]);
-        apart.on_sweep_begins();
-        apart.on_swept(&topic(1), 2);
-        assert_eq!(parked(&apart)[0].2, 3);
+        let mut refused = RefusedMessages::default();
+        refused.on_parked(&topic(1), Some(ReasonCode::PACKET_TOO_LARGE), 5);
+        refused.on_parked(&topic(2), None, 3);
+        assert_eq!(parked(&refused), [("t/1".into(), 0x95, 5), ("t/2".into(), 0x80, 3)]);
+        refused.on_sweep_begins();
+        refused.on_swept(&topic(1), 2);
+        assert_eq!(parked(&refused)[0].2, 3);
         // One of them is parked again, for a reason that is not told; two of t/1 and all of t/2 have gone.
-        apart.stays(&topic(1), 1);
-        assert_eq!(parked(&apart)[0], ("t/1".into(), 0x95, 4));
-        apart.on_sweep_over();
-        assert_eq!(parked(&apart), [("t/1".into(), 0x95, 1)]);
-        assert_eq!(apart.list(Some(7)).map(|line| line.retry_in_ms).collect::<Vec<_>>(), [Some(7)]);
+        refused.stays(&topic(1), 1);
+        assert_eq!(parked(&refused)[0], ("t/1".into(), 0x95, 4));
+        refused.on_sweep_over();
+        assert_eq!(parked(&refused), [("t/1".into(), 0x95, 1)]);
+        assert_eq!(refused.list(Some(7)).map(|line| line.retry_in_ms).collect::<Vec<_>>(), [Some(7)]);
     }
 
     #[test]
     fn what_waits_in_its_place_is_not_parked() {
-        let mut apart = Apart::default();
-        apart.on_parked(&topic(1), None, 5);
-        apart.on_left(&topic(1), 2);
-        assert_eq!(parked(&apart)[0].2, 3);
-        apart.on_sweep_over();
-        assert_eq!(parked(&apart)[0].2, 3);
-        apart.on_left(&topic(1), 3);
-        assert!(parked(&apart).is_empty());
+        let mut refused = RefusedMessages::default();
+        refused.on_parked(&topic(1), None, 5);
+        refused.on_left(&topic(1), 2);
+        assert_eq!(parked(&refused)[0].2, 3);
+        refused.on_sweep_over();
+        assert_eq!(parked(&refused)[0].2, 3);
+        refused.on_left(&topic(1), 3);
+        assert!(parked(&refused).is_empty());
         // A topic that is not known stays so.
-        apart.stays(&topic(2), 1);
-        assert!(parked(&apart).is_empty());
+        refused.stays(&topic(2), 1);
+        assert!(parked(&refused).is_empty());
     }
 
     #[test]
     fn topics_are_bounded_and_known_ones_go_on() {
-        let mut apart = Apart::default();
-        (0..=TOPICS_MAX).for_each(|n| apart.on_parked(&topic(n), None, 1));
-        assert_eq!(parked(&apart).len(), TOPICS_MAX);
-        apart.on_parked(&topic(0), None, 1);
-        assert_eq!(parked(&apart)[0].2, 2);
+        let mut refused = RefusedMessages::default();
+        (0..=TOPICS_MAX).for_each(|n| refused.on_parked(&topic(n), None, 1));
+        assert_eq!(parked(&refused).len(), TOPICS_MAX);
+        refused.on_parked(&topic(0), None, 1);
+        assert_eq!(parked(&refused)[0].2, 2);
     }
 
     /// A topic of which nothing is parked any more makes room for another.
     #[test]
     fn a_sweep_that_met_none_of_a_topic_forgets_it() {
-        let mut apart = Apart::default();
-        (0..TOPICS_MAX).for_each(|n| apart.on_parked(&topic(n), None, 1));
-        apart.on_sweep_begins();
-        apart.on_sweep_over();
-        apart.on_parked(&topic(TOPICS_MAX), None, 1);
-        assert_eq!(parked(&apart).len(), 1);
+        let mut refused = RefusedMessages::default();
+        (0..TOPICS_MAX).for_each(|n| refused.on_parked(&topic(n), None, 1));
+        refused.on_sweep_begins();
+        refused.on_sweep_over();
+        refused.on_parked(&topic(TOPICS_MAX), None, 1);
+        assert_eq!(parked(&refused).len(), 1);
     }
 }
