@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use super::AckHandle;
 use super::events::Violation;
-use super::flow::Quota;
+use super::receive_maximum::Quota;
 use crate::in_order::{IDLE, InOrder};
 use crate::wire::{PacketId, ReasonCode};
 

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use super::flow::Quota;
 use super::packet_id::PacketIds;
+use super::receive_maximum::Quota;
 use super::session_state::Memory;
 use super::transit::Wrote;
 use super::{InFlight, Resume, Token};

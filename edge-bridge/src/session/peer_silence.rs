@@ -1,6 +1,6 @@
 //! Patience with a silent peer: transmission, in either direction, is no silence.
 
-use super::path::Path;
+use super::path_estimates::Path;
 use super::timer::Timer;
 use super::transit::Wrote;
 use super::{Closed, Session};
