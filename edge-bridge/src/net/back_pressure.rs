@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::inbox::Inbox;
+use super::subscription_queue::Inbox;
 
 /// Milliseconds for which nothing is read at most, each time that a queue becomes full.
 const PAUSE_MS: u64 = 1_000;

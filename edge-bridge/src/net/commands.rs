@@ -8,8 +8,8 @@ use bytes::Bytes;
 use futures_core::Stream;
 use tokio::sync::Notify;
 
-use super::inbox::Inbox;
 use super::shared_ack::SharedAck;
+use super::subscription_queue::Inbox;
 use crate::session::AckHandle;
 use crate::wire::{Properties, Publish};
 

@@ -13,9 +13,9 @@ use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use super::hub_address::Target;
 use super::hub_password::PasswordSource;
 use super::stream::{Counted, Stream, probe_when_idle};
-use super::target::Target;
 use super::tls::Tls;
 use crate::session::UNSENT_MAX;
 

@@ -1,8 +1,8 @@
 //! The log's lines about a link. What recurs is said once a minute, and text that comes from outside is escaped, since a
 //! topic must not end a line.
 
+use super::hub_address::Target;
 use super::link_log::LinkLog;
-use super::target::Target;
 use crate::bridge::{Event, Refusal, UplinkEvent};
 use crate::escape::Escaped;
 use crate::wire::ReasonCode;

@@ -10,7 +10,7 @@ use super::builder::Builder;
 use super::clock::Clock;
 use super::commands::Commands;
 use super::link::{Link, SubscribeError};
-use super::memory::SharedMemory;
+use super::memory_spool::SharedMemory;
 use super::receipt::{Inner, PendingReceipt};
 use crate::bridge::Stats;
 use crate::row::Row;

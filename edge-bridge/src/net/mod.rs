@@ -16,16 +16,15 @@ mod commands;
 mod dial;
 mod driver;
 mod event_log;
+mod hub_address;
 mod hub_password;
 mod in_process;
-mod inbox;
 #[cfg(feature = "spool-queue")]
 pub mod intake;
 mod link;
 mod link_by_hand;
 mod link_log;
-mod memory;
-mod outgoing;
+mod memory_spool;
 #[cfg(feature = "spool-queue")]
 mod parking;
 #[cfg(feature = "spool-queue")]
@@ -33,13 +32,14 @@ mod queue_spool;
 mod receipt;
 mod request;
 mod router;
+mod send_buffer;
 pub mod server;
 mod shared_ack;
 mod socket;
 mod start;
 mod start_error;
 pub mod stream;
-mod target;
+mod subscription_queue;
 mod tls;
 
 pub use builder::Builder;
@@ -47,11 +47,11 @@ pub use by_hand::ByHandError;
 pub use certificate::{CertificateProblem, client_certificate_problem};
 pub use clock::Clock;
 pub use commands::{Acknowledgement, Command, Commands};
+pub use hub_address::{Target, TargetError};
 pub use in_process::{Bridge, CloseError, PublishError};
 pub use link::{Link, SubscribeError};
 pub use link_by_hand::Copies;
 pub use receipt::{PendingReceipt, Receipt, ReceiptError};
 pub use server::{Server, ServerBuilder};
 pub use start_error::StartError;
-pub use target::{Target, TargetError};
 pub use tls::{ServerTls, Tls, TlsError};

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use super::back_pressure::BackPressure;
 use super::commands::{Acks, Commands, Neglected};
-use super::inbox::{Entry, Inbox, Put, size};
 use super::shared_ack::SharedAck;
+use super::subscription_queue::{Entry, Inbox, Put, size};
 use crate::escape::Escaped;
 use crate::session::AckHandle;
 use crate::wire::{self, Publish, Utf8};

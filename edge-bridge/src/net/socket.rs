@@ -10,7 +10,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf, split};
 use tokio::time::timeout;
 
-use super::outgoing::Outgoing;
+use super::send_buffer::Outgoing;
 use super::stream::Stream;
 
 /// Bytes read at a time at most.

@@ -15,14 +15,14 @@ use super::commands::Acks;
 use super::dial::Dialer;
 use super::driver::Driver;
 use super::event_log::EventLog;
+use super::hub_address::Target;
 use super::in_process::{Bridge, Store};
 use super::link::Link;
-use super::memory::SharedMemory;
+use super::memory_spool::SharedMemory;
 #[cfg(feature = "spool-queue")]
 use super::parking::Parking;
 use super::router::Router;
 use super::start_error::StartError;
-use super::target::Target;
 use crate::bridge::spool::Spool;
 use crate::bridge::{Core, LinkConfig, Pack, RawPack, Stats};
 use crate::wire::{QoS, Utf8};

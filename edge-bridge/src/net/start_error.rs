@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::target::TargetError;
+use super::hub_address::TargetError;
 
 /// Error of starting a bridge.
 #[derive(Debug, thiserror::Error)]

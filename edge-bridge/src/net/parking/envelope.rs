@@ -23,7 +23,7 @@ pub(in crate::net) struct Envelope {
     pub(in crate::net) ttl_ms: Option<u64>,
     /// The hub's reason for not taking the row.
     pub(in crate::net) why: ReasonCode,
-    /// 0, or raised when the row was moved among the parked ones: see [`super::holes`].
+    /// 0, or raised when the row was moved among the parked ones: see [`super::compaction`].
     pub(in crate::net) turn: u32,
 }
 

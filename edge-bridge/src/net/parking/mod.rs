@@ -8,11 +8,11 @@
 //! everything behind them goes on, and they are looked at again when there may be room. From the first such row on none is parked until then, so
 //! that their order stays.
 
+mod compaction;
 mod envelope;
-mod holes;
+mod headroom;
 mod in_place;
 mod parker;
-mod room;
 #[cfg(test)]
 mod tests;
 
@@ -27,11 +27,11 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use crate::bridge::spool::{Left, ParkedCount};
 use crate::wire::ReasonCode;
 
+use compaction::Holes;
 pub(super) use envelope::{ENVELOPE_BYTES, Envelope};
-use holes::Holes;
+use headroom::Room;
 use in_place::{InPlace, Look};
 pub(super) use parker::{Parker, identity};
-use room::Room;
 
 /// The directory of the parked rows, in that of the first queue.
 const DIR: &str = "parked";

@@ -6,7 +6,7 @@ use futures_core::Stream;
 use tokio::sync::Notify;
 
 use super::super::commands::Command;
-use super::super::inbox::bytes_max;
+use super::super::subscription_queue::bytes_max;
 use super::*;
 use crate::session::AckHandle;
 use crate::wire::{Properties, QoS};

@@ -6,6 +6,7 @@
 mod acceptor;
 mod connection;
 mod connection_tasks;
+mod fair_turns;
 mod not_accepted;
 mod owner;
 mod paused_connections;
@@ -13,7 +14,6 @@ mod paused_connections;
 mod queue_sink;
 mod read_share;
 mod sink;
-mod turns;
 
 use std::io;
 use std::net::SocketAddr;
