@@ -62,7 +62,7 @@ impl ConnectionTasks {
     /// Waits for the end of a task, so that it takes no memory any more. Cancel-safe.
     pub(super) async fn next_end(&mut self) {
         if self.tasks.join_next().await.is_none() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 

@@ -7,7 +7,6 @@ mod acceptor;
 mod connection;
 mod connection_tasks;
 mod fair_turns;
-mod not_accepted;
 mod owner;
 mod paused_connections;
 #[cfg(feature = "spool-queue")]

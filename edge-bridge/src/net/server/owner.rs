@@ -188,7 +188,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
 
     /// Ends a connection whose peer is gone, if it is still not read; `ahead` came after what was read.
     fn gone(&mut self, id: ConnectionId, ahead: &[u8]) {
-        let Some(read) = self.paused.get(id) else { return };
+        let Some(read) = self.paused.buffers.get(&id) else { return };
         let unread = [read, ahead].concat();
         self.listener.handle_input(self.now(), id, Input::Gone { unread: &unread });
     }
@@ -220,7 +220,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
         }
         let Some(outbox) = self.outboxes.get(&id) else { return };
         if self.closing.is_some() || !self.listener.may_read(id) {
-            self.paused.insert(id, buffer);
+            self.paused.buffers.insert(id, buffer);
         } else if buffer.len() < before && !buffer.is_empty() {
             self.turns.push(id, buffer);
         } else {
@@ -244,7 +244,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
                     }
                 }
                 Output::Close { connection, discards } => {
-                    self.paused.remove(connection);
+                    self.paused.buffers.remove(&connection);
                     self.turns.remove(connection);
                     match self.outboxes.remove(&connection) {
                         Some(outbox) if discards => outbox.discard(),

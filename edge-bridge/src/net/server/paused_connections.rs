@@ -14,26 +14,13 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// See the [module](self).
 #[derive(Debug)]
 pub(super) struct PausedConnections {
-    buffers: HashMap<ConnectionId, BytesMut>,
+    pub(super) buffers: HashMap<ConnectionId, BytesMut>,
     look_at: Instant,
 }
 
 impl PausedConnections {
     pub(super) fn new() -> Self {
         Self { buffers: HashMap::new(), look_at: Instant::now() }
-    }
-
-    pub(super) fn insert(&mut self, id: ConnectionId, buffer: BytesMut) {
-        self.buffers.insert(id, buffer);
-    }
-
-    pub(super) fn remove(&mut self, id: ConnectionId) {
-        self.buffers.remove(&id);
-    }
-
-    /// Returns the bytes of a connection, if it is paused.
-    pub(super) fn get(&self, id: ConnectionId) -> Option<&BytesMut> {
-        self.buffers.get(&id)
     }
 
     /// Takes those that may be read again.
