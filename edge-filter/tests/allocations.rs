@@ -1,8 +1,9 @@
-//! Promise 12: in steady state a reading costs no allocation, and tens of thousands of sensors cost what is stated.
+//! Promise 12: in steady state a reading costs no allocation, and tens of thousands of sensors cost what is stated. So does a
+//! configuration file.
 #![cfg(feature = "config")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
 
-use edge_filter::{Pipeline, Quality, Reading, Value};
+use edge_filter::{ConfigFile, Pipeline, Quality, Reading, Value};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -184,5 +185,49 @@ fn a_million_names_take_the_memory_of_max_keys_and_no_reading_is_lost() {
         );
         println!("{policy}: {peak} bytes at most");
         assert!(peak < 4 << 20, "{peak}");
+    }
+}
+
+/// Allocations made to read a file of that many parts, with a reference to the name of each, and the mistakes found.
+fn allocations_to_check(part: impl Fn(usize) -> String, parts: usize) -> (usize, usize) {
+    let text: String = (0..parts).map(part).collect();
+    let before = CALLS.with(Cell::get);
+    let mut file = ConfigFile::parse(&text).unwrap();
+    let controller = file.controller();
+    for (_, name) in file.names("input") {
+        file.refers(&["fields", &name], "input", &name);
+    }
+    let mistakes = file.finish(Some(controller)).map_or_else(|error| error.problems().len(), |_| 0);
+    (CALLS.with(Cell::get) - before, mistakes)
+}
+
+#[test]
+fn a_file_is_checked_with_work_in_proportion_to_its_length() {
+    for (rest, mistakes_each) in [
+        ("stale_after_ms = 500", 0),
+        ("stale_after_ms = 500\n[[alarm]]\nmatch = \"a/NUMBER\"\nhigh = { limit = 5 }", 0),
+        ("stale_after_ms = 0", 1),
+        ("stale_after_ms = \"soon\"", 1),
+        ("stale_after = 500", 1),
+        ("", 1),
+        ("stale_after_ms = 0\nrange = [1, 0]\nunit = \"K\"", 3),
+        (
+            "stale_after_ms = 500\n[[output]]\nname = \"a/NUMBER\"\nramp = { setpoint_input = \"b\", rate_per_s = 1 }",
+            1,
+        ),
+        (
+            "stale_after_ms = 500\n[[inputs]]\nname = \"b\"\n[[alarm]]\nmatch = \"c/NUMBER\"\nhigh = { limit = 5 }",
+            1,
+        ),
+        ("stale_after_ms = 500\n[table_NUMBER]", 1),
+    ] {
+        let part = |number: usize| {
+            format!("[[input]]\nname = \"a/NUMBER\"\n{rest}\n").replace("NUMBER", &number.to_string())
+        };
+        let ((few, _), (many, mistakes)) = (allocations_to_check(part, 60), allocations_to_check(part, 600));
+        assert!(many <= 12 * few, "{rest}: {few} allocations for 60 parts, {many} for 600");
+        let whole_tables = usize::from(rest.contains("[[inputs]]"));
+        let expected = if whole_tables > 0 { 601 } else { 600 * mistakes_each };
+        assert_eq!(mistakes, expected, "{rest}");
     }
 }

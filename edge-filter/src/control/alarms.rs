@@ -23,7 +23,7 @@ impl ControlAlarms {
         self.all.push(InputAlarm { input, alarm, state: LimitAlarmState::default(), seen: None });
     }
 
-    pub(super) fn inputs(&self) -> impl Iterator<Item = usize> {
+    pub(super) fn inputs(&self) -> impl ExactSizeIterator<Item = usize> {
         self.all.iter().map(|watched| watched.input)
     }
 

@@ -2,6 +2,7 @@
 
 use super::alarms::ControlAlarms;
 use super::interlocks::Interlocks;
+use super::part_names::PartNames;
 use super::{Controller, InputSpec, Inputs, Law, NS_PER_MS, Output, OutputSpec, Setpoint};
 use crate::alarm::LimitAlarm;
 use crate::error::{ParamError, interval};
@@ -35,8 +36,10 @@ use crate::interlock::{Condition, Interlock};
 #[must_use]
 pub struct ControlBuilder {
     pub(super) inputs: Inputs,
-    pub(super) outputs: Vec<Output>,
+    outputs: Vec<Output>,
+    pub(super) output_names: PartNames,
     interlocks: Interlocks,
+    interlock_names: PartNames,
     alarms: ControlAlarms,
     period_ns: u64,
     watchdog_ns: Option<u64>,
@@ -47,7 +50,9 @@ impl Default for ControlBuilder {
         ControlBuilder {
             inputs: Inputs::default(),
             outputs: Vec::new(),
+            output_names: PartNames::default(),
             interlocks: Interlocks::default(),
+            interlock_names: PartNames::default(),
             alarms: ControlAlarms::default(),
             period_ns: 10 * NS_PER_MS,
             watchdog_ns: None,
@@ -92,9 +97,7 @@ impl ControlBuilder {
     /// If there is one of that name, or its law refers to an input that there is not.
     pub fn output(&mut self, spec: OutputSpec) -> Result<usize, ParamError> {
         room(self.outputs.len())?;
-        if self.outputs.iter().any(|output| output.name() == spec.name) {
-            return Err(ParamError::new("name", "a name of its own", spec.name));
-        }
+        self.output_names.check(&spec.name)?;
         let of = |setpoint: &Setpoint| match setpoint {
             Setpoint::Input(input) => Some(*input),
             Setpoint::Value(_) => None,
@@ -106,8 +109,10 @@ impl ControlBuilder {
             Law::Ramp { setpoint, .. } => [of(setpoint), None],
         };
         inputs.into_iter().flatten().try_for_each(|input| self.has_input(input))?;
-        self.outputs.push(Output::new(spec)?);
-        Ok(self.outputs.len() - 1)
+        let output = Output::new(spec)?;
+        let number = self.output_names.add(output.name());
+        self.outputs.push(output);
+        Ok(number)
     }
 
     /// Adds an interlock that holds these outputs.
@@ -120,15 +125,14 @@ impl ControlBuilder {
         interlock: Interlock,
         outputs: Vec<usize>,
     ) -> Result<(), ParamError> {
-        room(self.interlocks.names().count())?;
+        room(self.interlock_names.len())?;
         if let Some(output) = outputs.iter().find(|output| **output >= self.outputs.len()) {
             return Err(ParamError::new("outputs", "outputs that there are", output));
         }
         self.has_inputs(interlock.trip_when())?;
         let name = name.into();
-        if self.interlocks.names().any(|other| other == name) {
-            return Err(ParamError::new("name", "a name of its own", name));
-        }
+        self.interlock_names.check(&name)?;
+        self.interlock_names.add(&name);
         self.interlocks.add(name, interlock, outputs);
         Ok(())
     }
@@ -138,7 +142,7 @@ impl ControlBuilder {
     /// # Errors
     /// If there is no such input.
     pub fn alarm(&mut self, input: usize, alarm: LimitAlarm) -> Result<(), ParamError> {
-        room(self.alarms.inputs().count())?;
+        room(self.alarms.inputs().len())?;
         self.has_input(input)?;
         self.alarms.add(input, alarm);
         Ok(())
@@ -147,7 +151,7 @@ impl ControlBuilder {
     /// The controller, every output in its safe state.
     #[must_use]
     pub fn build(self) -> Controller {
-        let ControlBuilder { inputs, outputs, interlocks, alarms, period_ns, watchdog_ns } = self;
+        let ControlBuilder { inputs, outputs, interlocks, alarms, period_ns, watchdog_ns, .. } = self;
         let watchdog_ns = watchdog_ns.unwrap_or(period_ns.saturating_mul(5)).max(period_ns);
         Controller { inputs, outputs, interlocks, alarms, period_ns, watchdog_ns, last_ns: None, changes: 0 }
     }

@@ -1,6 +1,7 @@
 //! Building of a controller from its configuration: every parameter is checked by the part that it is for.
 
 use super::config::{ControlConfig, InputConfig, InterlockConfig, OutputConfig, ResetConfig, TimesConfig};
+use super::part_names::PartNames;
 use super::{ControlBuilder, Controller, InputSpec, Inputs, Law, OutputSpec};
 use crate::config::AlarmConfig;
 use crate::interlock::{Condition, Interlock, Reset, Test};
@@ -62,7 +63,7 @@ impl ConfigFile<'_> {
 struct Assembly {
     builder: ControlBuilder,
     /// Names of interlocks, also of those that are wrong.
-    interlocks: Vec<String>,
+    interlocks: PartNames,
     problems: Vec<Problem>,
 }
 
@@ -78,7 +79,7 @@ impl Assembly {
             let error = ParamError::new("watchdog_ms", "at least period_ms", ms);
             checks.note(Problem::param(&place, &error).about(&place, &["period_ms"]));
         }
-        Assembly { builder, interlocks: Vec::new(), problems }
+        Assembly { builder, interlocks: PartNames::default(), problems }
     }
 
     fn input(&mut self, index: usize, config: &InputConfig) {
@@ -109,11 +110,8 @@ impl Assembly {
     fn interlock(&mut self, index: usize, config: &InterlockConfig) {
         let place = Place::root().key("interlock").index(index);
         let before = self.problems.len();
-        if self.interlocks.contains(&config.name) {
-            let taken = ParamError::new("name", "a name of its own", &config.name);
-            self.problems.push(Problem::param(&place, &taken));
-        }
-        self.interlocks.push(config.name.clone());
+        Checks::new(&place, &mut self.problems).ok(self.interlocks.check(&config.name));
+        self.interlocks.add(&config.name);
         let interlock = config.interlock(&self.builder.inputs, &place, &mut self.problems);
         let outputs = config.held(&self.builder, &place, &mut self.problems);
         if let Some(interlock) = interlock.filter(|_| self.problems.len() == before) {
@@ -131,7 +129,10 @@ impl Assembly {
         };
         let inputs = &self.builder.inputs;
         let matching = |input: &usize| inputs.name(*input).is_some_and(|name| pattern.matches(name));
-        let inputs: Vec<usize> = (0..inputs.len()).filter(matching).collect();
+        let inputs: Vec<usize> = match pattern.name() {
+            Some(name) => inputs.number(name).into_iter().collect(),
+            None => (0..inputs.len()).filter(matching).collect(),
+        };
         if inputs.is_empty() {
             let problem = Problem::at(place.key("match"), "no input has such a name");
             self.problems.push(problem.looked_for("input", &config.pattern));
@@ -211,7 +212,7 @@ impl InterlockConfig {
         }
         let mut held = Vec::new();
         for (index, name) in self.outputs.iter().enumerate() {
-            match builder.outputs.iter().position(|output| output.name() == name) {
+            match builder.output_names.number(name) {
                 Some(output) => held.push(output),
                 None => {
                     let problem = format_args!("there is no output named \"{name}\"").to_string();

@@ -1,5 +1,6 @@
 //! Inputs: the last value of each, and whether it may still be believed.
 
+use super::part_names::PartNames;
 use crate::Quality;
 use crate::error::{ParamError, interval, span};
 
@@ -59,6 +60,7 @@ impl InputSpec {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Inputs {
     inputs: Vec<Input>,
+    names: PartNames,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -80,11 +82,10 @@ impl Inputs {
     /// # Errors
     /// If there is one of that name.
     pub fn add(&mut self, spec: InputSpec) -> Result<usize, ParamError> {
-        if self.number(&spec.name).is_some() {
-            return Err(ParamError::new("name", "a name of its own", spec.name));
-        }
+        self.names.check(&spec.name)?;
+        let number = self.names.add(&spec.name);
         self.inputs.push(Input { spec, last: None });
-        Ok(self.inputs.len() - 1)
+        Ok(number)
     }
 
     /// Returns how many there are.
@@ -102,7 +103,7 @@ impl Inputs {
     /// The number of an input.
     #[must_use]
     pub fn number(&self, name: &str) -> Option<usize> {
-        self.inputs.iter().position(|input| input.spec.name == name)
+        self.names.number(name)
     }
 
     /// The name of an input.

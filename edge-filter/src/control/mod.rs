@@ -55,6 +55,7 @@ mod interlocks;
 #[cfg(feature = "config")]
 mod law_config;
 mod output;
+mod part_names;
 mod schedule;
 mod snapshot;
 mod watchdog;

@@ -1,5 +1,6 @@
 //! Errors of a configuration, with their places.
 
+use super::parsed_text::ParsedText;
 use super::place::Place;
 use crate::ParamError;
 use std::fmt;
@@ -22,8 +23,9 @@ impl ConfigError {
     /// Finds the lines of the places in the text of the file, which may have other tables beside.
     #[must_use]
     pub fn locate(self, text: &str) -> Self {
+        let (text, _) = ParsedText::parse(text);
         let mut problems: Vec<Problem> =
-            self.problems.into_iter().map(|problem| problem.locate(text)).collect();
+            self.problems.into_iter().map(|problem| problem.locate(&text)).collect();
         problems.sort_by_key(|problem| problem.line);
         ConfigError { problems }
     }
@@ -83,9 +85,13 @@ impl Problem {
     }
 
     /// A piece of the file that is not what belongs there.
-    pub(crate) fn spanned(place: Place, span: Range<usize>, text: &str, problem: impl fmt::Display) -> Self {
-        let line = text.get(..span.start).map(line_after);
-        Problem { line, ..Self::at(place, problem) }
+    pub(super) fn spanned(
+        place: Place,
+        span: &Range<usize>,
+        text: &ParsedText<'_>,
+        problem: impl fmt::Display,
+    ) -> Self {
+        Problem { line: text.line(span), ..Self::at(place, problem) }
     }
 
     /// Names the keys of a table that the problem is about, beside its own place: if one of them could not be read, the
@@ -103,13 +109,18 @@ impl Problem {
     }
 
     /// Finds the line of the place.
-    pub(crate) fn locate(mut self, text: &str) -> Self {
-        self.line = self.place.span(text).and_then(|span| text.get(..span.start)).map(line_after);
-        self
+    pub(super) fn locate(self, text: &ParsedText<'_>) -> Self {
+        let line = self.place.span(text.tables()).and_then(|span| text.line(&span));
+        Problem { line, ..self }
     }
 
     pub(super) fn path(&self) -> &Place {
         &self.place
+    }
+
+    /// Place and words, for those that are told once.
+    pub(super) fn finding(&self) -> (Place, String) {
+        (self.place.clone(), self.problem.clone())
     }
 
     pub(super) fn rests_on(&self) -> &[Place] {
@@ -143,8 +154,4 @@ impl fmt::Display for Problem {
         }
         f.write_str(&self.problem)
     }
-}
-
-fn line_after(before: &str) -> usize {
-    before.matches('\n').count() + 1
 }

@@ -1,13 +1,16 @@
 //! A configuration file, piece by piece: a mistake in one piece does not hide those in the next.
 
-use super::Pattern;
-use super::config_error::{ConfigError, Problem, Reference};
-use super::piece::{Fault, FaultKind, LeftOut, Piece, alike};
+use super::config_error::{ConfigError, Problem};
+use super::element_names::{ElementNames, elements};
+use super::left_out::{LeftOut, LeftOutValues};
+use super::parsed_text::ParsedText;
+use super::piece::{Fault, FaultKind, Piece};
 use super::place::Place;
+use hashbrown::{HashMap, HashSet};
 use serde::de::{DeserializeOwned, IntoDeserializer};
 use std::fmt;
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeValue;
 
 /// A configuration file in TOML, read table by table, with everything that is wrong with it: for a program whose file has
 /// tables of its own beside those of [`Controller`](crate::control::Controller).
@@ -29,15 +32,14 @@ use toml::de::{DeTable, DeValue};
 /// ```
 #[derive(Debug)]
 pub struct ConfigFile<'t> {
-    text: &'t str,
-    tables: DeTable<'t>,
+    text: ParsedText<'t>,
     /// Tables and keys that somebody has asked for.
     taken: Vec<Place>,
     /// Mistakes of reading.
     unread: Vec<Problem>,
     /// Mistakes in what was read; some may only follow from what was left out.
     refused: Vec<Problem>,
-    left_out: Vec<LeftOut>,
+    left_out: LeftOutValues,
 }
 
 impl<'t> ConfigFile<'t> {
@@ -46,30 +48,30 @@ impl<'t> ConfigFile<'t> {
     /// # Errors
     /// The first mistake of syntax, if it is not TOML.
     pub fn parse(text: &'t str) -> Result<Self, ConfigError> {
-        let (tables, mut errors) = DeTable::parse_recoverable(text);
+        let (text, mut errors) = ParsedText::parse(text);
         errors.sort_by_key(|error| error.span().map(|span| span.start));
         let mut unread = Vec::new();
         for error in errors {
             let span = error.span().unwrap_or(0..0);
-            let key = text.get(span.clone()).unwrap_or_default();
+            let key = text.get(&span).unwrap_or_default();
             // The first value of the key is read.
             let is_twice = error.message() == "duplicate key";
             let problem =
                 if is_twice { format!("duplicate key `{key}`") } else { error.message().to_owned() };
-            let problem = Problem::spanned(Place::root(), span, text, problem);
+            let problem = Problem::spanned(Place::root(), &span, &text, problem);
             if !is_twice {
                 return Err(problem.into());
             }
             unread.push(problem);
         }
-        let tables = tables.into_inner();
-        Ok(ConfigFile { text, tables, taken: Vec::new(), unread, refused: Vec::new(), left_out: Vec::new() })
+        let (taken, refused, left_out) = (Vec::new(), Vec::new(), LeftOutValues::default());
+        Ok(ConfigFile { text, taken, unread, refused, left_out })
     }
 
     /// Returns whether there is such a table that nobody has taken.
     #[must_use]
     pub fn has(&self, table: &str) -> bool {
-        self.tables.contains_key(table)
+        self.text.tables().contains_key(table) && !self.is_taken(&Place::root().named(table))
     }
 
     /// Takes a table; `None` if there is none, or if nothing can be made of it.
@@ -80,22 +82,22 @@ impl<'t> ConfigFile<'t> {
 
     /// Takes one key of a table that is taken later; `None` if it is not there, or not what belongs there.
     pub fn take_key<T: DeserializeOwned>(&mut self, table: &'static str, key: &'static str) -> Option<T> {
-        let place = Place::root().key(table).key(key);
+        let whole = Place::root().key(table);
+        let place = whole.key(key);
+        let is_taken = self.is_taken(&whole) || self.is_taken(&place);
         self.taken.push(place.clone());
-        let DeValue::Table(keys) = self.tables.get_mut(table)?.get_mut() else { return None };
-        let value = keys.remove(key)?;
+        let keys = self.text.tables().get(table).filter(|_| !is_taken)?.get_ref().as_table()?;
+        let value = keys.get(key)?.clone();
         self.read(value, &place)
     }
 
     /// The `name` of each element of an array of tables that has one, with its place in the array.
     #[must_use]
     pub fn names(&self, table: &str) -> Vec<(usize, String)> {
-        let (tables, _) = DeTable::parse_recoverable(self.text);
-        let elements = tables.get_ref().get(table).and_then(|value| value.get_ref().as_array());
         let named = |(index, element): (usize, &Spanned<DeValue<'_>>)| {
             Some((index, element.get_ref().get("name")?.get_ref().as_str()?.to_owned()))
         };
-        elements.into_iter().flat_map(|elements| elements.iter().enumerate()).filter_map(named).collect()
+        elements(&self.text, table).enumerate().filter_map(named).collect()
     }
 
     /// Notes what else is wrong, at a path of keys.
@@ -127,14 +129,10 @@ impl<'t> ConfigFile<'t> {
     /// # Errors
     /// Everything that is wrong, each with its line, its place and what it should be; of one value what is found first.
     pub fn finish<T>(mut self, made: Option<T>) -> Result<T, ConfigError> {
-        let refused = std::mem::take(&mut self.refused);
-        let own = refused.into_iter().filter(|problem| !self.is_consequence(problem)).collect::<Vec<_>>();
         let mut problems = std::mem::take(&mut self.unread);
-        for problem in own {
-            if !problems.contains(&problem) {
-                problems.push(problem);
-            }
-        }
+        let mut told: HashSet<_> = problems.iter().map(Problem::finding).collect();
+        let own = self.own_problems();
+        problems.extend(own.into_iter().filter(|problem| told.insert(problem.finding())));
         match (ConfigError::new(problems), made) {
             (None, Some(made)) => Ok(made),
             (Some(error), _) => Err(error),
@@ -143,8 +141,19 @@ impl<'t> ConfigFile<'t> {
     }
 
     pub(crate) fn take_value(&mut self, table: &'static str) -> Option<Spanned<DeValue<'t>>> {
-        self.taken.push(Place::root().key(table));
-        self.tables.remove(table)
+        let place = Place::root().key(table);
+        let is_taken = self.is_taken(&place);
+        let keys: Vec<&str> = self.taken.iter().filter_map(|key| key.key_in(&place)).collect();
+        let mut value = self.text.tables().get(table).filter(|_| !is_taken).cloned();
+        if let Some(DeValue::Table(left)) = value.as_mut().map(Spanned::get_mut) {
+            keys.into_iter().for_each(|key| drop(left.remove(key)));
+        }
+        self.taken.push(place);
+        value
+    }
+
+    fn is_taken(&self, place: &Place) -> bool {
+        self.taken.contains(place)
     }
 
     /// Takes the elements of an array of tables that can be read, with their places in the array.
@@ -159,16 +168,20 @@ impl<'t> ConfigFile<'t> {
     pub(crate) fn refuse_rest(&mut self) {
         let tables = self.taken.iter().filter(|place| place.key_in(&Place::root()).is_some());
         let expected = tables.map(|place| format!("`{place}`")).collect::<Vec<_>>().join(", ");
-        for (key, _) in std::mem::take(&mut self.tables) {
+        for key in self.text.tables().keys() {
+            let place = Place::root().named(key.get_ref());
+            if self.is_taken(&place) {
+                continue;
+            }
             let problem = format!("unknown field `{}`, expected one of {expected}", key.get_ref());
-            self.unread.push(Problem::spanned(Place::root(), key.span(), self.text, problem));
-            self.left_out.push(LeftOut { place: Place::root().named(key.get_ref()), is_unknown: true });
+            self.unread.push(Problem::spanned(Place::root(), &key.span(), &self.text, problem));
+            self.left_out.add(LeftOut { place, is_unknown: true });
         }
     }
 
     /// Notes what a part refused.
     pub(crate) fn note(&mut self, problem: Problem) {
-        self.refused.push(problem.locate(self.text));
+        self.refused.push(problem.locate(&self.text));
     }
 
     /// Reads a piece. What does not belong there is noted and left out, as often as it takes to read the rest.
@@ -191,7 +204,7 @@ impl<'t> ConfigFile<'t> {
             let fault = piece.leave_out(&error);
             let kind = fault.kind;
             self.tell(&fault, error.message());
-            self.left_out.push(fault.left_out);
+            self.left_out.add(fault.left_out);
             if kind == FaultKind::Whole {
                 return None;
             }
@@ -209,7 +222,7 @@ impl<'t> ConfigFile<'t> {
             let keys = self.taken.iter().filter_map(|key| key.key_in(&fault.place));
             keys.for_each(|key| problem.push_str(&format!(" or `{key}`")));
         }
-        let problem = Problem::spanned(fault.place.clone(), fault.span.clone(), self.text, problem);
+        let problem = Problem::spanned(fault.place.clone(), &fault.span, &self.text, problem);
         self.unread.push(problem);
     }
 
@@ -219,9 +232,9 @@ impl<'t> ConfigFile<'t> {
         value: Spanned<DeValue<'t>>,
         place: &Place,
     ) -> Option<T> {
-        let before = self.left_out.len();
+        let before = self.left_out.count();
         let read = self.read(value, place);
-        read.filter(|_| self.left_out.len() == before)
+        read.filter(|_| self.left_out.count() == before)
     }
 
     pub(crate) fn elements(
@@ -234,48 +247,36 @@ impl<'t> ConfigFile<'t> {
             DeValue::Array(elements) => elements.into_iter().collect(),
             other => {
                 let problem = format!("invalid type: {}, expected an array", other.type_str());
-                self.unread.push(Problem::spanned(place.clone(), span, self.text, problem));
-                self.left_out.push(LeftOut { place: place.clone(), is_unknown: false });
+                self.unread.push(Problem::spanned(place.clone(), &span, &self.text, problem));
+                self.left_out.add(LeftOut { place: place.clone(), is_unknown: false });
                 Vec::new()
             }
         }
     }
 
     fn is_left_out(&self, place: &Place) -> bool {
-        self.left_out.iter().any(|left| left.explains(place, self.text))
+        self.left_out.explain(place, &self.text)
     }
 
-    /// Returns whether a problem may only follow from what was left out.
-    fn is_consequence(&self, problem: &Problem) -> bool {
-        self.is_left_out(problem.path())
-            || problem.rests_on().iter().any(|place| self.is_left_out(place))
-            || problem.unknown().is_some_and(|unknown| self.may_have(unknown))
-    }
-
-    /// Returns whether a part may have that name: a part without a name that can be read may have any.
-    fn may_have(&self, unknown: &Reference) -> bool {
-        let is_it = |name: &str| {
-            name == unknown.name || Pattern::new(&unknown.name).is_ok_and(|pattern| pattern.matches(name))
-        };
-        let table = Place::root().key(unknown.table);
-        if self.left_out.iter().any(|left| !left.is_unknown && left.explains(&table, self.text)) {
-            return true;
+    /// Takes the mistakes in what was read, without those that may only follow from what was left out.
+    fn own_problems(&mut self) -> Vec<Problem> {
+        let mut refused = std::mem::take(&mut self.refused);
+        let mut names: HashMap<&str, ElementNames<'_>> = HashMap::new();
+        for unknown in refused.iter().filter_map(Problem::unknown) {
+            let of = || ElementNames::new(unknown.table, &self.text, &self.left_out);
+            names.entry(unknown.table).or_insert_with(of);
         }
-        let is_meant = |key: &str| {
-            let place = Place::root().named(key);
-            let is_refused = self.left_out.iter().any(|left| left.is_unknown && left.place == place);
-            key == unknown.table || (is_refused && alike(key, unknown.table))
-        };
-        let (tables, _) = DeTable::parse_recoverable(self.text);
-        let meant = tables.get_ref().iter().filter(|(key, _)| is_meant(key.get_ref()));
-        let mut elements =
-            meant.filter_map(|(_, value)| value.get_ref().as_array()).flat_map(|list| list.iter());
-        elements.any(|element| {
-            let keys = element.get_ref().as_table().into_iter().flat_map(|keys| keys.iter());
-            let names = keys.filter(|(key, _)| alike(key.get_ref(), "name"));
-            let mut names = names.filter_map(|(_, value)| value.get_ref().as_str()).peekable();
-            names.peek().is_none() || names.any(is_it)
-        })
+        refused.retain(|problem| {
+            let may_be_there = problem.unknown().is_some_and(|unknown| {
+                names.get(unknown.table).is_some_and(|names| names.may_have(unknown))
+                    || self.left_out.touch(&Place::root().key(unknown.table))
+            });
+            let mut rests_on = problem.rests_on().iter();
+            !(may_be_there
+                || self.is_left_out(problem.path())
+                || rests_on.any(|place| self.is_left_out(place)))
+        });
+        refused
     }
 }
 

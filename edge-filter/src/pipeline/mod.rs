@@ -15,14 +15,20 @@ pub(crate) mod config_error;
 mod config_file;
 mod deadlines;
 #[cfg(feature = "config")]
+mod element_names;
+#[cfg(feature = "config")]
 mod from_config;
 mod heartbeat;
 mod intern;
+#[cfg(feature = "config")]
+mod left_out;
 mod lookahead;
 #[cfg(feature = "config")]
 pub(crate) mod pair;
 #[cfg(feature = "config")]
 mod parse;
+#[cfg(feature = "config")]
+mod parsed_text;
 mod pattern;
 #[cfg(feature = "config")]
 mod piece;

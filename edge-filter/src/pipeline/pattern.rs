@@ -51,6 +51,12 @@ impl Pattern {
         Ok(Pattern(pattern.to_owned()))
     }
 
+    /// Returns the one name that the pattern matches; `None` if it has wildcards.
+    #[cfg(feature = "config")]
+    pub(crate) fn name(&self) -> Option<&str> {
+        (!self.0.contains(['+', '#'])).then_some(self.0.as_str())
+    }
+
     /// Returns whether the pattern matches `name`. Costs one pass over both.
     #[must_use]
     pub fn matches(&self, name: &str) -> bool {

@@ -1,28 +1,10 @@
 //! A piece of a configuration file that is read again and again, without what could not be read.
 
+use super::left_out::LeftOut;
 use super::place::Place;
 use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeValue, Error};
-
-/// A value that was left out.
-#[derive(Clone, Debug)]
-pub(super) struct LeftOut {
-    pub(super) place: Place,
-    /// Its key has no meaning there. It may be a misspelt one.
-    pub(super) is_unknown: bool,
-}
-
-impl LeftOut {
-    /// Returns whether a problem at `place` may follow from what was left out.
-    pub(super) fn explains(&self, place: &Place, text: &str) -> bool {
-        let is_meant = || {
-            let beside = place.beside(&self.place);
-            beside.is_some_and(|(key, unknown, meant)| alike(unknown, key) && !meant.is_in(text))
-        };
-        place.touches(&self.place) || (self.is_unknown && is_meant())
-    }
-}
 
 /// One thing that could not be read.
 pub(super) struct Fault {
@@ -196,44 +178,5 @@ fn take_out(
             })
         }
         _ => None,
-    }
-}
-
-/// Returns whether one name may be the other one misspelt: half of it or more is the same, or its letters are.
-pub(super) fn alike(left: &str, other: &str) -> bool {
-    let sorted = |name: &str| {
-        let mut letters: Vec<char> = name.chars().collect();
-        letters.sort_unstable();
-        letters
-    };
-    let right: Vec<char> = other.chars().collect();
-    let mut row: Vec<usize> = (1..=right.len()).collect();
-    for (above, letter) in left.chars().enumerate() {
-        let (mut diagonal, mut last) = (above, above + 1);
-        for (cell, expected) in row.iter_mut().zip(&right) {
-            let least = (diagonal + usize::from(letter != *expected)).min(last + 1).min(*cell + 1);
-            diagonal = std::mem::replace(cell, least);
-            last = least;
-        }
-    }
-    let distance = row.last().copied().unwrap_or_else(|| left.chars().count());
-    distance * 2 <= right.len().max(left.chars().count()) || sorted(left) == sorted(other)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::alike;
-
-    #[test]
-    fn a_slip_is_alike_and_another_word_is_not() {
-        for (left, right) in
-            [("lisen", "listen"), ("ist", "is"), ("stale_ms", "stale_after_ms"), ("pdi", "pid"), ("k", "k")]
-        {
-            assert!(alike(left, right) && alike(right, left), "{left} {right}");
-        }
-        for (left, right) in [("extra", "input"), ("k", "x"), ("unit", "range"), ("", "k"), ("on", "limits")]
-        {
-            assert!(!alike(left, right) && !alike(right, left), "{left} {right}");
-        }
     }
 }

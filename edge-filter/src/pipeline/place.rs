@@ -3,13 +3,14 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
+use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 /// A path into the configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Place(Vec<Step>);
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Step {
     Key(Cow<'static, str>),
     Index(usize),
@@ -41,20 +42,22 @@ impl Place {
         self.0.is_empty()
     }
 
-    /// Returns whether this place is `other`, a part of it, or the list that it is an element of.
-    pub(super) fn touches(&self, other: &Place) -> bool {
-        let elements = other.0.iter().rev().take_while(|step| matches!(step, Step::Index(_))).count();
-        let list = other.0.get(..other.0.len() - elements).unwrap_or_default();
-        self.0.starts_with(&other.0) || self.0 == list
+    /// Returns the place and all that it is a part of.
+    pub(super) fn prefixes(&self) -> impl Iterator<Item = Place> {
+        (0..=self.0.len()).filter_map(|depth| Some(Place(self.0.get(..depth)?.to_vec())))
     }
 
-    /// The step into the same table as the last key of `other`: its key and the place up to it.
-    pub(super) fn beside<'p>(&'p self, other: &'p Place) -> Option<(&'p str, &'p str, Place)> {
-        let (Step::Key(key), table) = other.0.split_last()? else { return None };
-        match self.0.get(table.len()) {
-            Some(Step::Key(own)) if self.0.starts_with(table) => {
-                Some((own, key, Place(self.0.get(..=table.len())?.to_vec())))
-            }
+    /// Returns the list that the place is an element of, if it is one.
+    pub(super) fn list(&self) -> Option<Place> {
+        let is_index = |step: &&Step| matches!(step, Step::Index(_));
+        let elements = self.0.iter().rev().take_while(is_index).count();
+        (elements > 0).then(|| Place(self.0.iter().take(self.0.len() - elements).cloned().collect()))
+    }
+
+    /// Splits off the last key; `None` of an element of a list.
+    pub(super) fn split_key(&self) -> Option<(Place, &str)> {
+        match self.0.split_last() {
+            Some((Step::Key(key), table)) => Some((Place(table.to_vec()), key)),
             _ => None,
         }
     }
@@ -67,31 +70,30 @@ impl Place {
         }
     }
 
-    /// Returns whether the text has the whole path.
-    pub(super) fn is_in(&self, text: &str) -> bool {
-        self.walk(text).1 == self.0.len()
+    /// Returns whether the tables have the whole path.
+    pub(super) fn is_in(&self, tables: &DeTable<'_>) -> bool {
+        self.walk(tables).1 == self.0.len()
     }
 
-    /// The bytes of the deepest part of the place that the text has; `None` if it has not even the table.
-    pub(super) fn span(&self, text: &str) -> Option<Range<usize>> {
-        self.walk(text).0
+    /// The bytes of the deepest part of the place that the tables have; `None` if they have not even the first.
+    pub(super) fn span(&self, tables: &DeTable<'_>) -> Option<Range<usize>> {
+        self.walk(tables).0
     }
 
     /// The bytes of the deepest part, and its depth.
-    fn walk(&self, text: &str) -> (Option<Range<usize>>, usize) {
-        let (table, _) = DeTable::parse_recoverable(text);
-        let root = DeValue::Table(table.into_inner());
-        let (mut value, mut span) = (&root, None);
+    fn walk(&self, tables: &DeTable<'_>) -> (Option<Range<usize>>, usize) {
+        let mut deepest: Option<&Spanned<DeValue<'_>>> = None;
         for (depth, step) in self.0.iter().enumerate() {
-            let found = match step {
-                Step::Key(key) => value.get(key.as_ref()),
-                Step::Index(index) => value.get(*index),
+            let found = match (deepest, step) {
+                (None, Step::Key(key)) => tables.get(key.as_ref()),
+                (None, Step::Index(_)) => None,
+                (Some(above), Step::Key(key)) => above.get_ref().get(key.as_ref()),
+                (Some(above), Step::Index(index)) => above.get_ref().get(*index),
             };
-            let Some(found) = found else { return (span, depth) };
-            span = Some(found.span());
-            value = found.get_ref();
+            let Some(found) = found else { return (deepest.map(Spanned::span), depth) };
+            deepest = Some(found);
         }
-        (span, self.0.len())
+        (deepest.map(Spanned::span), self.0.len())
     }
 }
 

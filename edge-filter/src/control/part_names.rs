@@ -1,0 +1,37 @@
+//! Names of the parts of one kind, each found without a walk over all of them.
+
+use crate::error::ParamError;
+use hashbrown::HashMap;
+
+/// Names of inputs, of outputs or of interlocks, with their numbers.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct PartNames {
+    numbers: HashMap<String, usize>,
+}
+
+impl PartNames {
+    /// Checks a name before its part is added.
+    ///
+    /// # Errors
+    /// If a part has it.
+    pub(super) fn check(&self, name: &str) -> Result<(), ParamError> {
+        match self.number(name) {
+            None => Ok(()),
+            Some(_) => Err(ParamError::new("name", "a name of its own", name)),
+        }
+    }
+
+    /// Adds the name of the next part; returns its number, from 0. The first part of a name keeps it.
+    pub(super) fn add(&mut self, name: &str) -> usize {
+        let number = self.numbers.len();
+        *self.numbers.entry(name.to_owned()).or_insert(number)
+    }
+
+    pub(super) fn number(&self, name: &str) -> Option<usize> {
+        self.numbers.get(name).copied()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.numbers.len()
+    }
+}

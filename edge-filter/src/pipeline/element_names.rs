@@ -1,0 +1,53 @@
+//! Names of the elements of an array of tables, as references look for them.
+
+use super::Pattern;
+use super::config_error::Reference;
+use super::left_out::{LeftOutValues, alike};
+use super::parsed_text::ParsedText;
+use super::place::Place;
+use hashbrown::HashSet;
+use toml::Spanned;
+use toml::de::DeValue;
+
+/// Names that the elements of one array of tables have or may have been meant to have.
+#[derive(Debug, Default)]
+pub(super) struct ElementNames<'f> {
+    names: HashSet<&'f str>,
+    /// True if an element has no name that can be read: it may have any.
+    has_nameless: bool,
+}
+
+impl<'f> ElementNames<'f> {
+    /// Collects the names below `table`, and below each unknown key that may be `table` misspelt.
+    pub(super) fn new(table: &'f str, text: &'f ParsedText<'_>, left_out: &'f LeftOutValues) -> Self {
+        let mut found = ElementNames::default();
+        let root = Place::root();
+        let misspelt = left_out.unknown_alike(&root, table);
+        for element in [table].into_iter().chain(misspelt).flat_map(|key| elements(text, key)) {
+            let keys = element.get_ref().as_table().into_iter().flat_map(|keys| keys.iter());
+            let named = keys.filter(|(key, _)| alike(key.get_ref(), "name"));
+            let mut named = named.filter_map(|(_, value)| value.get_ref().as_str()).peekable();
+            found.has_nameless |= named.peek().is_none();
+            found.names.extend(named);
+        }
+        found
+    }
+
+    /// Returns whether an element may have that name, or match it if it is a pattern.
+    pub(super) fn may_have(&self, Reference { name, .. }: &Reference) -> bool {
+        let is_matched = || {
+            let pattern = Pattern::new(name).ok().filter(|pattern| pattern.name().is_none());
+            pattern.is_some_and(|pattern| self.names.iter().any(|name| pattern.matches(name)))
+        };
+        self.has_nameless || self.names.contains(name.as_str()) || is_matched()
+    }
+}
+
+/// Returns the elements of an array of tables; none if there is no such array.
+pub(super) fn elements<'f, 't>(
+    text: &'f ParsedText<'t>,
+    table: &str,
+) -> impl Iterator<Item = &'f Spanned<DeValue<'t>>> {
+    let elements = text.tables().get(table).and_then(|value| value.get_ref().as_array());
+    elements.into_iter().flat_map(|elements| elements.iter())
+}

@@ -1,0 +1,102 @@
+//! Values that were left out of a configuration, and what may only follow from them.
+
+use super::parsed_text::ParsedText;
+use super::place::Place;
+use hashbrown::{HashMap, HashSet};
+
+/// A value that was left out.
+#[derive(Clone, Debug)]
+pub(super) struct LeftOut {
+    pub(super) place: Place,
+    /// Its key has no meaning there. It may be a misspelt one.
+    pub(super) is_unknown: bool,
+}
+
+/// All that was left out of a file, by place: a file may have as many mistakes as lines, and each is held against the others.
+#[derive(Debug, Default)]
+pub(super) struct LeftOutValues {
+    count: usize,
+    places: HashSet<Place>,
+    /// Lists that lost an element.
+    lists: HashSet<Place>,
+    /// Keys without a meaning, by their tables.
+    unknown: HashMap<Place, Vec<String>>,
+}
+
+impl LeftOutValues {
+    pub(super) fn add(&mut self, LeftOut { place, is_unknown }: LeftOut) {
+        self.count += 1;
+        self.lists.extend(place.list());
+        if let Some((table, key)) = place.split_key().filter(|_| is_unknown) {
+            self.unknown.entry(table).or_default().push(key.to_owned());
+        }
+        self.places.insert(place);
+    }
+
+    /// Returns how often something was left out.
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Returns whether a problem at `place` may follow from what was left out: from what [touches](Self::touch) it, or from
+    /// a key that may be meant for one on the way there.
+    pub(super) fn explain(&self, place: &Place, text: &ParsedText<'_>) -> bool {
+        self.touch(place) || place.prefixes().any(|above| self.is_meant(&above, text))
+    }
+
+    /// Returns whether the place, what it is a part of, or an element of it was left out.
+    pub(super) fn touch(&self, place: &Place) -> bool {
+        self.lists.contains(place) || place.prefixes().any(|above| self.places.contains(&above))
+    }
+
+    /// Returns whether a key without a meaning may be the last one of `place` misspelt, which the text does not have.
+    fn is_meant(&self, place: &Place, text: &ParsedText<'_>) -> bool {
+        let Some((table, key)) = place.split_key().filter(|_| !self.unknown.is_empty()) else { return false };
+        !place.is_in(text.tables()) && self.unknown_alike(&table, key).next().is_some()
+    }
+
+    /// Returns the keys without a meaning in `table` that may be `key` misspelt.
+    pub(super) fn unknown_alike<'k>(&'k self, table: &Place, key: &'k str) -> impl Iterator<Item = &'k str> {
+        let unknown = self.unknown.get(table).map(Vec::as_slice).unwrap_or_default();
+        unknown.iter().map(String::as_str).filter(move |unknown| alike(unknown, key))
+    }
+}
+
+/// Returns whether one name may be the other one misspelt: half of it or more is the same, or its letters are.
+pub(super) fn alike(left: &str, other: &str) -> bool {
+    let sorted = |name: &str| {
+        let mut letters: Vec<char> = name.chars().collect();
+        letters.sort_unstable();
+        letters
+    };
+    let right: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (1..=right.len()).collect();
+    for (above, letter) in left.chars().enumerate() {
+        let (mut diagonal, mut last) = (above, above + 1);
+        for (cell, expected) in row.iter_mut().zip(&right) {
+            let least = (diagonal + usize::from(letter != *expected)).min(last + 1).min(*cell + 1);
+            diagonal = std::mem::replace(cell, least);
+            last = least;
+        }
+    }
+    let distance = row.last().copied().unwrap_or_else(|| left.chars().count());
+    distance * 2 <= right.len().max(left.chars().count()) || sorted(left) == sorted(other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::alike;
+
+    #[test]
+    fn a_slip_is_alike_and_another_word_is_not() {
+        for (left, right) in
+            [("lisen", "listen"), ("ist", "is"), ("stale_ms", "stale_after_ms"), ("pdi", "pid"), ("k", "k")]
+        {
+            assert!(alike(left, right) && alike(right, left), "{left} {right}");
+        }
+        for (left, right) in [("extra", "input"), ("k", "x"), ("unit", "range"), ("", "k"), ("on", "limits")]
+        {
+            assert!(!alike(left, right) && !alike(right, left), "{left} {right}");
+        }
+    }
+}
