@@ -2,17 +2,32 @@
 
 use serde::de::{Deserialize, Deserializer, Error};
 
+/// Deserializes an array of exactly two numbers.
+///
+/// ```
+/// #[derive(serde::Deserialize)]
+/// struct Rule {
+///     #[serde(deserialize_with = "edge_filter::config::two_numbers")]
+///     range: [f64; 2],
+/// }
+/// assert_eq!(toml::from_str::<Rule>("range = [0, 9]")?.range, [0.0, 9.0]);
+/// assert!(toml::from_str::<Rule>("range = [0, 9, 7]").is_err());
+/// # Ok::<(), toml::de::Error>(())
+/// ```
+///
 /// # Errors
 /// If there are more or fewer.
-pub(crate) fn two<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[f64; 2], D::Error> {
+pub fn two_numbers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[f64; 2], D::Error> {
     of(Vec::deserialize(deserializer)?)
 }
 
-/// [`two`] for a key that may be left out.
+/// [`two_numbers`] for a key that may be left out.
 ///
 /// # Errors
-/// As of [`two`].
-pub(crate) fn maybe_two<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<[f64; 2]>, D::Error> {
+/// As of [`two_numbers`].
+pub(crate) fn maybe_two_numbers<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<[f64; 2]>, D::Error> {
     Option::deserialize(deserializer)?.map(of).transpose()
 }
 

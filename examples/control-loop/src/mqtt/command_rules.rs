@@ -36,20 +36,9 @@ struct SetpointRule {
     per_minute: u32,
 }
 
-/// The lowest and the highest value. An array of more numbers is refused: serde would take the first two of them.
+/// The lowest and the highest value.
 #[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(try_from = "Vec<f64>")]
-struct Range([f64; 2]);
-
-impl TryFrom<Vec<f64>> for Range {
-    type Error = String;
-
-    fn try_from(numbers: Vec<f64>) -> Result<Self, String> {
-        let wrong =
-            |numbers: Vec<f64>| format!("invalid length {}, expected an array of length 2", numbers.len());
-        numbers.try_into().map(Range).map_err(wrong)
-    }
-}
+struct Range(#[serde(deserialize_with = "edge_filter::config::two_numbers")] [f64; 2]);
 
 fn six() -> u32 {
     6
