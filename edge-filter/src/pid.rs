@@ -279,6 +279,11 @@ impl Pid {
         self.kd != 0.0 && self.filter_s > 0.0
     }
 
+    /// The lowest and the highest output.
+    pub(crate) fn limits(&self) -> (f64, f64) {
+        (self.min, self.max)
+    }
+
     /// Returns whether an output is within its limits.
     pub(crate) fn reaches(&self, output: f64) -> bool {
         (self.min..=self.max).contains(&output)

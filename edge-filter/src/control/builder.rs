@@ -63,6 +63,8 @@ impl Default for ControlBuilder {
 /// A number that an event can carry.
 const PARTS_MAX: usize = 1 << 16;
 
+const WATCHDOG_MS_MAX: i64 = 86_400_000;
+
 impl ControlBuilder {
     /// The time between two scans. Default 10 ms.
     ///
@@ -76,8 +78,12 @@ impl ControlBuilder {
     /// Sets how long the loop may not scan before a watchdog acts. Default: five periods; less than one counts as one.
     ///
     /// # Errors
-    /// If it is less than 1 ms.
+    /// If it is less than 1 ms, or more than a day: the outputs of a loop that hangs stay as they are for so long, and
+    /// nobody means a number that is as good as no watchdog.
     pub fn watchdog_ms(mut self, ms: i64) -> Result<Self, ParamError> {
+        if ms > WATCHDOG_MS_MAX {
+            return Err(ParamError::new("watchdog_ms", "86400000 ms (one day) or less", ms));
+        }
         self.watchdog_ns = Some(interval("watchdog_ms", ms)?.unsigned_abs().saturating_mul(NS_PER_MS));
         Ok(self)
     }

@@ -194,10 +194,11 @@ impl InterlockConfig {
         let reset = match (self.reset, self.after_ms) {
             (ResetConfig::Auto, after_ms) => Reset::Auto { after_ms: after_ms.unwrap_or(0) },
             (ResetConfig::Manual, None) => Reset::Manual,
-            (ResetConfig::Manual, Some(_)) => {
+            (ResetConfig::Manual, Some(after_ms)) => {
                 let problem = Problem::at(place.key("after_ms"), "only an automatic reset has a time");
                 checks.note(problem.about(place, &["reset"]));
-                Reset::Manual
+                // A `reset` that cannot be read may be meant for an automatic one.
+                Reset::Auto { after_ms }
             }
         };
         interlock = checks.set(interlock, "after_ms", Some(reset), Interlock::reset_by);

@@ -218,8 +218,19 @@ impl Output {
         self.resumed = Some(kept.value);
     }
 
+    /// Returns the lowest and the highest value that the output can be set to by hand; `None` if it has no manual mode: only
+    /// a PID controller has one.
+    #[must_use]
+    pub fn manual_range(&self) -> Option<(f64, f64)> {
+        match &self.spec.law {
+            Law::Pid { pid, .. } => Some(pid.limits()),
+            _ => None,
+        }
+    }
+
     /// Returns the setpoint, if the output has one that a command can change.
-    fn setpoint(&self) -> Option<f64> {
+    #[must_use]
+    pub fn setpoint(&self) -> Option<f64> {
         match self.spec.law {
             Law::Pid { setpoint: Setpoint::Value(value), .. }
             | Law::Ramp { setpoint: Setpoint::Value(value), .. } => Some(value),

@@ -1,13 +1,14 @@
 //! A configuration file, piece by piece: a mistake in one piece does not hide those in the next.
 
 use super::config_error::{ConfigError, Problem};
-use super::element_names::{ElementNames, elements};
+use super::element_names::{ElementNames, elements, name_of};
 use super::left_out::{LeftOut, LeftOutValues};
 use super::parsed_text::ParsedText;
 use super::piece::{Fault, FaultKind, Piece};
 use super::place::Place;
 use hashbrown::{HashMap, HashSet};
 use serde::de::{DeserializeOwned, IntoDeserializer};
+use std::collections::BTreeSet;
 use std::fmt;
 use toml::Spanned;
 use toml::de::DeValue;
@@ -40,6 +41,8 @@ pub struct ConfigFile<'t> {
     /// Mistakes in what was read; some may only follow from what was left out.
     refused: Vec<Problem>,
     left_out: LeftOutValues,
+    /// Names that an element of a table cannot have.
+    unusable: Vec<(&'static str, String)>,
 }
 
 impl<'t> ConfigFile<'t> {
@@ -64,8 +67,9 @@ impl<'t> ConfigFile<'t> {
             }
             unread.push(problem);
         }
-        let (taken, refused, left_out) = (Vec::new(), Vec::new(), LeftOutValues::default());
-        Ok(ConfigFile { text, taken, unread, refused, left_out })
+        let left_out = LeftOutValues::default();
+        let (taken, refused, unusable) = (Vec::new(), Vec::new(), Vec::new());
+        Ok(ConfigFile { text, taken, unread, refused, left_out, unusable })
     }
 
     /// Returns whether there is such a table that nobody has taken.
@@ -94,10 +98,18 @@ impl<'t> ConfigFile<'t> {
     /// The `name` of each element of an array of tables that has one, with its place in the array.
     #[must_use]
     pub fn names(&self, table: &str) -> Vec<(usize, String)> {
-        let named = |(index, element): (usize, &Spanned<DeValue<'_>>)| {
-            Some((index, element.get_ref().get("name")?.get_ref().as_str()?.to_owned()))
-        };
-        elements(&self.text, table).enumerate().filter_map(named).collect()
+        let elements = elements(&self.text, table).enumerate();
+        elements.filter_map(|(index, element)| Some((index, name_of(element)?.to_owned()))).collect()
+    }
+
+    /// The `name` of each element of an array of tables in which something is wrong.
+    #[must_use]
+    pub fn faulty_names(&self, table: &str) -> BTreeSet<String> {
+        let problems = self.unread.iter().chain(&self.refused);
+        let faulty: BTreeSet<usize> =
+            problems.filter_map(|problem| problem.path().element_of(table)).collect();
+        let names = self.names(table).into_iter();
+        names.filter(|(index, _)| faulty.contains(index)).map(|(_, name)| name).collect()
     }
 
     /// Notes what else is wrong, at a path of keys.
@@ -105,8 +117,11 @@ impl<'t> ConfigFile<'t> {
         self.note(Problem::at(place_of(path), problem));
     }
 
-    /// Notes what is wrong with the `name` of an element of an array of tables.
+    /// Notes why an element of an array of tables cannot have its `name`. A reference to a name that it may stand
+    /// for may only follow from that.
     pub fn wrong_name(&mut self, table: &'static str, index: usize, problem: impl fmt::Display) {
+        let name = elements(&self.text, table).nth(index).and_then(name_of).map(str::to_owned);
+        self.unusable.extend(name.map(|name| (table, name)));
         self.note(Problem::at(Place::root().key(table).index(index).key("name"), problem));
     }
 
@@ -263,7 +278,11 @@ impl<'t> ConfigFile<'t> {
         let mut refused = std::mem::take(&mut self.refused);
         let mut names: HashMap<&str, ElementNames<'_>> = HashMap::new();
         for unknown in refused.iter().filter_map(Problem::unknown) {
-            let of = || ElementNames::new(unknown.table, &self.text, &self.left_out);
+            let of = || {
+                let unusable = self.unusable.iter().filter(|(table, _)| *table == unknown.table);
+                let unusable = unusable.map(|(_, name)| name.as_str());
+                ElementNames::new(unknown.table, &self.text, &self.left_out, unusable)
+            };
             names.entry(unknown.table).or_insert_with(of);
         }
         refused.retain(|problem| {

@@ -15,12 +15,23 @@ pub(super) struct ElementNames<'f> {
     names: HashSet<&'f str>,
     /// True if an element has no name that can be read: it may have any.
     has_nameless: bool,
+    /// Names that are refused, and may stand for others.
+    unusable: Vec<&'f str>,
 }
+
+/// Refused names of a table that are held against each reference: a person's slips are few.
+const UNUSABLE_MAX: usize = 256;
 
 impl<'f> ElementNames<'f> {
     /// Collects the names below `table`, and below each unknown key that may be `table` misspelt.
-    pub(super) fn new(table: &'f str, text: &'f ParsedText<'_>, left_out: &'f LeftOutValues) -> Self {
-        let mut found = ElementNames::default();
+    pub(super) fn new(
+        table: &'f str,
+        text: &'f ParsedText<'_>,
+        left_out: &'f LeftOutValues,
+        unusable: impl Iterator<Item = &'f str>,
+    ) -> Self {
+        let unusable = unusable.take(UNUSABLE_MAX).collect();
+        let mut found = ElementNames { unusable, ..ElementNames::default() };
         let root = Place::root();
         let misspelt = left_out.unknown_alike(&root, table);
         for element in [table].into_iter().chain(misspelt).flat_map(|key| elements(text, key)) {
@@ -33,14 +44,29 @@ impl<'f> ElementNames<'f> {
         found
     }
 
-    /// Returns whether an element may have that name, or match it if it is a pattern.
+    /// Returns whether an element may have that name or be meant to, or match it if it is a pattern.
     pub(super) fn may_have(&self, Reference { name, .. }: &Reference) -> bool {
         let is_matched = || {
             let pattern = Pattern::new(name).ok().filter(|pattern| pattern.name().is_none());
             pattern.is_some_and(|pattern| self.names.iter().any(|name| pattern.matches(name)))
         };
-        self.has_nameless || self.names.contains(name.as_str()) || is_matched()
+        self.has_nameless
+            || self.names.contains(name.as_str())
+            || is_matched()
+            || self.unusable.iter().any(|unusable| may_stand_for(unusable, name))
     }
+}
+
+/// Returns whether a name that is refused was meant for another: its wildcards stand for any letters, and so does an empty one.
+fn may_stand_for(unusable: &str, name: &str) -> bool {
+    let mut parts = unusable.split(['+', '#']);
+    let (before, after) = (parts.next().unwrap_or_default(), parts.next_back());
+    unusable.is_empty() || after.is_some_and(|after| name.starts_with(before) && name.ends_with(after))
+}
+
+/// Returns the `name` of an element, if it has one that can be read.
+pub(super) fn name_of<'f>(element: &'f Spanned<DeValue<'_>>) -> Option<&'f str> {
+    element.get_ref().get("name")?.get_ref().as_str()
 }
 
 /// Returns the elements of an array of tables; none if there is no such array.

@@ -70,6 +70,14 @@ impl Place {
         }
     }
 
+    /// Returns the element of the array of tables `table` that the place is in.
+    pub(super) fn element_of(&self, table: &str) -> Option<usize> {
+        match self.0.as_slice() {
+            [Step::Key(key), Step::Index(index), ..] if key == table => Some(*index),
+            _ => None,
+        }
+    }
+
     /// Returns whether the tables have the whole path.
     pub(super) fn is_in(&self, tables: &DeTable<'_>) -> bool {
         self.walk(tables).1 == self.0.len()

@@ -60,7 +60,7 @@ impl Loops {
         if has_limits && !commands.are_on && !file.is_wrong(&["control", "commands"]) {
             file.wrong(&["commands"], "has no effect without [control] commands = true");
         }
-        commands.check(file);
+        commands.check(file, &controller);
         Loops { controller, fields, commands }
     }
 }

@@ -29,8 +29,12 @@ clients = ["hmi"]
 per_minute = 60
 [commands.setpoint]
 "tank/heater" = { range = [20.0, 80.0], per_minute = 6 }
+"pump" = { range = [1.0, 9.0], per_minute = 7 }
+# another setpoint
 [commands.manual]
-"tank/fan" = [0, 1]
+"tank/heater" = [0, 1]
+"pump" = [0, 5]
+# another output by hand
 [commands.reset]
 "stop" = ["key"]
 [[input]]
@@ -85,6 +89,12 @@ value = 2.0
 [[output]]
 name = "last"
 value = 3.0
+[[output]]
+name = "lamp"
+switch = { input = "line/estop", on_at = 0.5, off_at = 0.4 }
+[[output]]
+name = "pump"
+pid = { input = "line/estop", setpoint = 6.0, form = "parallel", kp = 8.5, limits = [0, 10] }
 [[interlock]]
 name = "stop"
 outputs = ["tank/heater", "contactor"]
@@ -134,8 +144,20 @@ const MISTAKES: &[Mistake] = &[
         "per_minute = \"six\" }",
         "commands.setpoint.\"tank/heater\".per_minute: invalid type",
     ),
+    ("per_minute = 7", "per_minute = 0", "commands.setpoint.pump.per_minute: `per_minute` must be 1 or more"),
     (
-        "\"tank/fan\" = [0, 1]",
+        "# another setpoint",
+        "\"lamp\" = { range = [0.0, 1.0] }",
+        "commands.setpoint.lamp: this output has no setpoint that a command can change",
+    ),
+    ("[0, 5]", "[0, 50]", "commands.manual.pump: beyond the output's limits, 0 to 10: 0 to 50"),
+    (
+        "# another output by hand",
+        "\"lamp\" = [0, 1]",
+        "commands.manual.lamp: this output cannot be set by hand",
+    ),
+    (
+        "\"tank/heater\" = [0, 1]",
         "\"tank/fun\" = [0, 1]",
         "commands.manual.\"tank/fun\": there is no output named",
     ),
@@ -205,6 +227,7 @@ const MISTAKES: &[Mistake] = &[
         "interlock 1: trip_when.any 3: all 2: not.below: invalid type: string \"low\"",
     ),
     ("[\"belt/speed\"]", "[\"belt/speed\", 7]", "interlock 2: outputs 2: invalid type: integer `7`"),
+    ("reset = \"auto\"", "reset = \"later\"", "interlock 2: reset: unknown variant `later`"),
     ("after_ms = 5000", "after_ms = -5", "interlock 2: after_ms: `after_ms` must be"),
     ("\"door\"", "\"stop\"", "interlock 2: name: `name` must be a name of its own"),
     ("match = \"tank/temp\"", "match = \"tank/tmp\"", "alarm 1: match: no input has such a name"),
@@ -282,6 +305,52 @@ fn any_mistakes_together_are_exactly_those_findings() {
             .copied()
             .collect();
         check(dir.path(), &some);
+    }
+}
+
+#[test]
+fn rules_under_which_nothing_can_be_obeyed_and_names_that_cannot_be_are_one_finding() {
+    let dir = tempfile::tempdir().unwrap();
+    for (from, to, expected) in [
+        (
+            "clients = [\"hmi\"]",
+            "clients = []",
+            "line 21: commands.clients: an empty list: nobody may command",
+        ),
+        ("per_minute = 60", "per_minute = 0", "line 22: commands.per_minute: `per_minute` must be 1 or more"),
+        (
+            "watchdog_ms = 100",
+            "watchdog_ms = 9223372036854775807",
+            "line 18: control.watchdog_ms: `watchdog_ms` must be 86400000 ms (one day) or less",
+        ),
+        (
+            "# another setpoint",
+            "\"contactor\" = { range = [0, 1] }",
+            "line 26: commands.setpoint.contactor: this output has no setpoint",
+        ),
+        (
+            "# another setpoint",
+            "\"belt/speed\" = { range = [0, 1] }",
+            "line 26: commands.setpoint.\"belt/speed\": this output has no setpoint",
+        ),
+        (
+            "[0, 5]",
+            "[-0.5, 5]",
+            "line 29: commands.manual.pump: beyond the output's limits, 0 to 10: -0.5 to 5",
+        ),
+        // Three tables refer to each name.
+        ("name = \"pump\"", "name = \"p#\"", "output 8: name: \"p#\" is a part of a topic"),
+        ("name = \"tank/heater\"", "name = \"tank/heater#\"", "output 1: name: \"tank/heater#\" is a part"),
+        ("name = \"tank/heater\"", "name = \"tank/+\"", "output 1: name: \"tank/+\" is a part"),
+        ("name = \"tank/heater\"", "name = \"\"", "output 1: name: \"\" is a part"),
+    ] {
+        assert!(GOOD.contains(from), "{from}");
+        let found = findings(dir.path(), &GOOD.replacen(from, to, 1));
+        assert!(
+            found.len() == 1 && found.iter().all(|one| one.contains(expected)),
+            "{to}:\n{}",
+            found.join("\n")
+        );
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::names::LoopNames;
 use edge_filter::ConfigFile;
-use edge_filter::control::ControlCommand;
+use edge_filter::control::{ControlCommand, Controller, Output};
 use edge_filter::pid::PidMode;
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap};
@@ -40,6 +40,27 @@ struct SetpointRule {
 #[derive(Clone, Copy, Debug, Deserialize)]
 struct Range(#[serde(deserialize_with = "edge_filter::config::two_numbers")] [f64; 2]);
 
+const NO_CLIENTS: &str =
+    "an empty list: nobody may command; leave the key out for any client, or say [control] commands = false";
+const NONE_A_MINUTE: &str = "`per_minute` must be 1 or more, found 0: no command would be obeyed";
+const RANGE: &str = "a range is two finite numbers, the lower first";
+const NO_SETPOINT: &str =
+    "this output has no setpoint that a command can change: a pid or a ramp with `setpoint` has one";
+const NO_MANUAL_MODE: &str = "this output cannot be set by hand: only a pid can";
+
+impl Range {
+    /// Returns whether no value is in it, or too many.
+    fn is_none(self) -> bool {
+        let Range([low, high]) = self;
+        !(low.is_finite() && high.is_finite() && low <= high)
+    }
+
+    fn is_within(self, least: f64, most: f64) -> bool {
+        let Range([low, high]) = self;
+        least <= low && high <= most
+    }
+}
+
 fn six() -> u32 {
     6
 }
@@ -58,20 +79,44 @@ impl Default for CommandRules {
 }
 
 impl CommandRules {
-    /// Notes names of a file that there are not, and ranges that are none.
-    pub(crate) fn check(&self, file: &mut ConfigFile<'_>) {
-        let range = "a range is two finite numbers, the lower first";
-        let is_none = |Range([low, high]): Range| !(low.is_finite() && high.is_finite() && low <= high);
+    /// Notes names of a file that there are not, ranges that are none, and rules under which no command can be obeyed.
+    pub(crate) fn check(&self, file: &mut ConfigFile<'_>, controller: &Controller) {
+        if self.clients.as_ref().is_some_and(Vec::is_empty) {
+            file.wrong(&["commands", "clients"], NO_CLIENTS);
+        }
+        if self.per_minute == 0 {
+            file.wrong(&["commands", "per_minute"], NONE_A_MINUTE);
+        }
+        // Nothing is known of an output that is wrong itself.
+        let faulty = file.faulty_names("output");
+        let outputs = controller.outputs().iter().map(|output| (output.name(), output));
+        let outputs: HashMap<&str, &Output> = outputs.filter(|(name, _)| !faulty.contains(*name)).collect();
         for (name, rule) in &self.setpoint {
-            file.refers(&["commands", "setpoint", name], "output", name);
-            if is_none(rule.range) {
-                file.wrong(&["commands", "setpoint", name, "range"], range);
+            let path = ["commands", "setpoint", name];
+            file.refers(&path, "output", name);
+            if rule.range.is_none() {
+                file.wrong(&[&path[..], &["range"]].concat(), RANGE);
+            }
+            if rule.per_minute == 0 {
+                file.wrong(&[&path[..], &["per_minute"]].concat(), NONE_A_MINUTE);
+            }
+            if outputs.get(name.as_str()).is_some_and(|output| output.setpoint().is_none()) {
+                file.wrong(&path, NO_SETPOINT);
             }
         }
-        for (name, of) in &self.manual {
-            file.refers(&["commands", "manual", name], "output", name);
-            if is_none(*of) {
-                file.wrong(&["commands", "manual", name], range);
+        for (name, range) in &self.manual {
+            let path = ["commands", "manual", name];
+            file.refers(&path, "output", name);
+            match outputs.get(name.as_str()).map(|output| output.manual_range()) {
+                _ if range.is_none() => file.wrong(&path, RANGE),
+                Some(None) => file.wrong(&path, NO_MANUAL_MODE),
+                Some(Some((low, high))) if !range.is_within(low, high) => {
+                    let Range([least, most]) = range;
+                    let limits =
+                        format_args!("beyond the output's limits, {low} to {high}: {least} to {most}");
+                    file.wrong(&path, limits);
+                }
+                _ => {}
             }
         }
         for name in self.reset.keys() {

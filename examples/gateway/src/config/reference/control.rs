@@ -26,7 +26,7 @@ const CONTROL: &[Key] = &[
         "watchdog_ms",
         MS,
         Means("five periods"),
-        "Time without a scan after which the outputs are published as safe; at least a period.",
+        "Time without a scan after which the outputs are published as safe; at least a period, at most a day.",
     ),
     key("commands", Boolean, Is("false"), "Takes commands of local clients at `cmd/#`, within `[commands]`."),
 ];
