@@ -3,7 +3,7 @@
 //!
 //! Format, crash cases and what is assumed of the medium: `docs/queue-format.md`. In short:
 //!
-//! * [`layout`] offsets and geometry; [`superblock`] identity of the file, and the rules of epochs; [`frame`] the unit of
+//! * [`layout`] offsets and geometry; [`superblock`] identity of the file; [`epoch`] the rules of epochs; [`frame`] the unit of
 //!   writing; [`record`] and [`snapshot`] its contents;
 //! * [`lane`] a lane's log in RAM, which abandons failed commits and reclaims segments, with [`segment`] (which frames count),
 //!   [`active_segment`] (where it grows) and [`free_slots`] (which slot comes next, with [`prefill`] when it is new);
@@ -21,6 +21,7 @@ mod changes;
 mod checkpoint;
 mod completeness;
 mod create;
+mod epoch;
 mod footprint;
 mod frame;
 mod free_slots;

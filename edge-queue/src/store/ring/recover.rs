@@ -4,6 +4,7 @@
 
 use super::RingStore;
 use super::checkpoint::Checkpoint;
+use super::epoch;
 use super::frame::Kind;
 use super::free_slots::RESERVE;
 use super::layout::{FILE, FRAME_PAGES_MAX, PAGE, READ_BYTES};
@@ -123,23 +124,7 @@ impl Looked {
         for gap in self.waived {
             store.superblock.waive(gap);
         }
-        let raise = u32::from(!planted(Flaw::EpochNotRaised));
-        store.superblock.epoch = store.superblock.epoch.max(self.epoch).saturating_add(raise);
-        // Rule 2 of the epochs: what the last run wrote without living to sync it counts from now on.
-        copies
-            .iter()
-            .try_for_each(|(offset, bytes)| store.medium.write_at(*offset, bytes))
-            .and_then(|()| match recovered.clean || planted(Flaw::EpochFirst) {
-                true => Ok(()),
-                false => store.medium.sync(),
-            })
-            .and_then(|()| store.superblock.write_next(store.medium.as_mut()))
-            .and_then(|()| store.medium.sync())
-            // The file's name may come from an open whose own sync of the directory failed.
-            .and_then(|()| store.dir.sync())
-            .map_err(|source| OpenError::Io { op: "raise the epoch", source })?;
-        recovered.state.epoch = store.superblock.epoch;
-        store.durable.epoch = store.superblock.epoch;
+        epoch::raise(&mut store, &mut recovered, self.epoch, &copies)?;
         Ok((store, recovered))
     }
 }
