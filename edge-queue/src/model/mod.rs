@@ -12,6 +12,7 @@ mod damage;
 mod degraded_mode;
 mod delivery_marks;
 mod due_changes;
+mod elision;
 mod evict;
 mod expiry;
 mod gaps;
@@ -218,24 +219,6 @@ impl Model {
     fn passes(&mut self) -> impl Iterator<Item = &mut Progress> {
         let reckoning = self.reckoning.as_mut().map(|reckoning| &mut reckoning.pass);
         self.recounts.under_way().into_iter().chain(reckoning)
-    }
-
-    /// Removes a row that no consumer wants any more from the lane's counters.
-    fn remove(&mut self, lane: usize, seq: Seq, size: Size, up_ms: u64) {
-        self.passes().for_each(|pass| pass.removed(lane, seq, size));
-        let Some(l) = self.lanes.get_mut(lane) else { return };
-        l.usage.sub(size);
-        l.dirty = true;
-        let Some((ticket, end)) = l.tail.take(seq) else { return };
-        match end {
-            None => {
-                l.counts.handed_over = l.counts.handed_over.saturating_add(size.weight);
-                self.out.put(ticket, Receipt::HandedOver);
-            }
-            // The loss must be durable before anybody is told.
-            Some(receipt @ Receipt::Settled(_)) => self.settling.add(ticket, receipt, up_ms),
-            Some(receipt) => self.out.put(ticket, receipt),
-        }
     }
 
     fn bound_gaps(&mut self) {

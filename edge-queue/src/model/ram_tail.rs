@@ -1,7 +1,7 @@
 //! The tail of a lane's log in RAM: rows that wait for a commit, rows of the commit under way, and some that were just
 //! written, so that a consumer that keeps up never reads the disk.
 //!
-//! Elision happens here: [`RamTail::take`] removes a waiting row that every consumer acknowledged, and no commit writes it.
+//! [`RamTail::take`] removes a waiting row that nobody wants any more, and no commit writes it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
