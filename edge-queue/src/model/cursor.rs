@@ -1,6 +1,6 @@
 //! Cursor of one consumer in one lane: the rows that are done, those that are leased, and the next one.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use crate::model::delivery_marks::DeliveryMarks;
 use crate::model::evict::OldestRows;
@@ -8,9 +8,10 @@ use crate::model::gaps;
 use crate::model::lane::LaneModel;
 use crate::model::live_first::{LanePart, LiveFirst};
 use crate::model::ram_tail::RamTail;
+use crate::model::read_ahead::ReadAhead;
 use crate::model::usage::{Size, Usage};
 use crate::planted_flaw::{Flaw, planted};
-use crate::row::{Seq, StoredRow};
+use crate::row::Seq;
 use crate::state::{Position, Reason};
 
 /// A row out with the application.
@@ -23,39 +24,6 @@ pub(crate) struct Out {
     pub(crate) turn: u32,
     /// Up time at which the lease ends by itself.
     pub(crate) returns_ms: u64,
-}
-
-/// Stored rows read ahead: all live ones from `from` to `upto`.
-#[derive(Default)]
-pub(crate) struct Fetched {
-    from: Seq,
-    upto: Seq,
-    rows: VecDeque<StoredRow>,
-}
-
-impl Fetched {
-    pub(crate) fn new(from: Seq, upto: Seq, rows: Vec<StoredRow>) -> Fetched {
-        Fetched { from, upto, rows: rows.into() }
-    }
-
-    /// The first live row at or after `seq`: unknown, none up to where, or it.
-    pub(crate) fn seek(&mut self, seq: Seq) -> Option<Result<&StoredRow, Seq>> {
-        if seq < self.from || seq >= self.upto {
-            return None;
-        }
-        while self.rows.front().is_some_and(|row| row.seq < seq) {
-            self.rows.pop_front();
-        }
-        self.from = seq;
-        Some(self.rows.front().ok_or(self.upto))
-    }
-
-    /// Takes the row out that was found. Who gives it back has it read again.
-    pub(crate) fn take(&mut self) -> Option<StoredRow> {
-        let row = self.rows.pop_front()?;
-        self.from = row.seq.saturating_add(1);
-        Some(row)
-    }
 }
 
 /// One consumer's bookkeeping in one lane.
@@ -78,7 +46,7 @@ pub(crate) struct Cursor {
     pub(crate) handed: DeliveryMarks,
     /// Oldest rows of the consumer, for limits of its own.
     pub(crate) head: OldestRows,
-    pub(crate) fetched: Fetched,
+    pub(crate) fetched: ReadAhead,
     pub(crate) dirty: bool,
 }
 

@@ -7,15 +7,13 @@ use crate::model::evict::may_lease;
 use crate::model::expiry::expired;
 use crate::model::lease_timeout::LeaseKey;
 use crate::model::live_first::LanePart;
+use crate::model::read_ahead::AHEAD;
 use crate::model::usage::Size;
 use crate::model::{ConsumerModel, Model};
 use crate::row::{Lane, Seq, StoredRow};
 use crate::state::{GapRecord, Reason};
 use crate::store::ReadLimit;
 use crate::time::Now;
-
-/// Rows and bytes read ahead per consumer and lane; also its RAM.
-pub(crate) const AHEAD: ReadLimit = ReadLimit { rows: 256, bytes: 64 * 1024 };
 
 /// Bounds of one lease. The first row goes whatever its size.
 #[derive(Clone, Copy, Debug)]

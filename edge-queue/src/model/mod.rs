@@ -31,6 +31,7 @@ mod push_run;
 pub(crate) mod ram_bound;
 mod ram_tail;
 mod read;
+mod read_ahead;
 mod read_fault;
 mod receipts;
 mod recount;

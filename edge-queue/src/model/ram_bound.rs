@@ -1,8 +1,8 @@
 //! Upper bound of the bookkeeping's RAM; rows in the application's hands are not counted.
 
 use crate::model::evict::HEAD_ROWS_MAX;
-use crate::model::lease::AHEAD;
 use crate::model::ram_tail::{CACHE_BYTES, SPARE_ROWS_MAX};
+use crate::model::read_ahead::AHEAD;
 use crate::row::StoredRow;
 
 /// A row's entry in a list, with room for the list to grow into.

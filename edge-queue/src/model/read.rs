@@ -1,7 +1,6 @@
-//! Results of the store's reads: rows to lease, sizes for eviction, holes.
+//! Results of the store's reads: sizes for eviction, holes.
 
 use crate::model::Model;
-use crate::model::cursor::Fetched;
 use crate::model::damage::mark_between;
 use crate::model::evict::HEAD_ROWS_MAX;
 use crate::model::usage::{Size, Usage};
@@ -12,14 +11,6 @@ use crate::store::{ReadLimit, StoredChunk};
 pub(crate) const HEAD_READ: ReadLimit = ReadLimit { rows: HEAD_ROWS_MAX / 2, bytes: 256 * 1024 };
 
 impl Model {
-    /// Rows for a consumer's next leases, read for [`More::Read`](super::More::Read).
-    pub(crate) fn offer(&mut self, id: u64, lane: usize, from: Seq, below: Seq, chunk: StoredChunk) {
-        let (rows, upto) = self.note_read(lane, from, below, chunk);
-        if let Some(cursor) = self.consumer_at(id).and_then(|consumer| self.cursor_mut(consumer, lane)) {
-            cursor.fetched = Fetched::new(from, upto, rows);
-        }
-    }
-
     /// Rows somebody still wants, for a look at the backlog that changes nothing but what damage did; and where the
     /// read ended.
     #[cfg(any(feature = "ring", feature = "redb"))]

@@ -1,0 +1,53 @@
+//! Read-ahead: rows that one read of the store brought for a consumer's next leases.
+
+use std::collections::VecDeque;
+
+use super::Model;
+use crate::row::{Seq, StoredRow};
+use crate::store::{ReadLimit, StoredChunk};
+
+/// Rows and bytes read ahead per consumer and lane; also its RAM.
+pub(crate) const AHEAD: ReadLimit = ReadLimit { rows: 256, bytes: 64 * 1024 };
+
+/// Stored rows read ahead: all live ones from `from` to `upto`.
+#[derive(Default)]
+pub(crate) struct ReadAhead {
+    from: Seq,
+    upto: Seq,
+    rows: VecDeque<StoredRow>,
+}
+
+impl ReadAhead {
+    pub(crate) fn new(from: Seq, upto: Seq, rows: Vec<StoredRow>) -> ReadAhead {
+        ReadAhead { from, upto, rows: rows.into() }
+    }
+
+    /// The first live row at or after `seq`: unknown, none up to where, or it.
+    pub(crate) fn seek(&mut self, seq: Seq) -> Option<Result<&StoredRow, Seq>> {
+        if seq < self.from || seq >= self.upto {
+            return None;
+        }
+        while self.rows.front().is_some_and(|row| row.seq < seq) {
+            self.rows.pop_front();
+        }
+        self.from = seq;
+        Some(self.rows.front().ok_or(self.upto))
+    }
+
+    /// Takes the row out that was found. Who gives it back has it read again.
+    pub(crate) fn take(&mut self) -> Option<StoredRow> {
+        let row = self.rows.pop_front()?;
+        self.from = row.seq.saturating_add(1);
+        Some(row)
+    }
+}
+
+impl Model {
+    /// Rows for a consumer's next leases, read for [`More::Read`](super::More::Read).
+    pub(crate) fn offer(&mut self, id: u64, lane: usize, from: Seq, below: Seq, chunk: StoredChunk) {
+        let (rows, upto) = self.note_read(lane, from, below, chunk);
+        if let Some(cursor) = self.consumer_at(id).and_then(|consumer| self.cursor_mut(consumer, lane)) {
+            cursor.fetched = ReadAhead::new(from, upto, rows);
+        }
+    }
+}
