@@ -12,12 +12,13 @@ use crate::consumer::Consumer;
 use crate::engine::Engine;
 use crate::error::{CommitError, ConsumerError, OpenError, PushError};
 use crate::event::Event;
+use crate::ledger::Ledger;
 use crate::medium::Dir;
 use crate::model::Refusal;
 use crate::pending::Pending;
 use crate::row::{Lane, Row};
 use crate::shell::{Clock, Machine, SystemClock};
-use crate::stats::{Ledger, Stats};
+use crate::stats::Stats;
 use crate::store::{Recovered, Store};
 #[cfg(any(feature = "ring", feature = "redb"))]
 use crate::transfer::{ExportError, Exported};

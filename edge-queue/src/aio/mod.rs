@@ -39,12 +39,13 @@ use crate::config::{Config, ConsumerConfig};
 use crate::engine::{Engine, RoomWaiter};
 use crate::error::{CommitError, ConsumerError, OpenError, PushError};
 use crate::event::Event;
+use crate::ledger::Ledger;
 use crate::model::Refusal;
 use crate::pending::Pending;
 use crate::queue::{BatchError, TOGETHER_MAX};
 use crate::row::{Lane, Row};
 use crate::shell::{Clock, SystemClock};
-use crate::stats::{Ledger, Stats};
+use crate::stats::Stats;
 
 /// Time that the drop of the last handle waits for the disk: a hanging one must not hang an async thread for good.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(10);

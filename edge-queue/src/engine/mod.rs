@@ -11,6 +11,7 @@ mod export;
 mod group_commit;
 mod health;
 mod lease;
+mod ledgers;
 mod open;
 mod producers_waiting;
 mod push;

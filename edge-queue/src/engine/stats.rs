@@ -3,14 +3,14 @@
 use std::sync::{MutexGuard, TryLockError};
 
 use crate::age::age_ms;
-use crate::model::{LaneModel, Model, NOBODY};
-use crate::row::{LANES_MAX, Lane, Seq, StoredRow};
-use crate::state::Position;
-use crate::stats::{LaneStats, Ledger, Stats};
+use crate::model::{LaneModel, Model};
+use crate::row::{LANES_MAX, Seq, StoredRow};
+use crate::stats::{LaneStats, Stats};
 use crate::store::{ReadLimit, StoreStats};
 use crate::sync::lock;
 use crate::time::{Now, Stamp};
 
+use super::ledgers::ledgers;
 use super::{Engine, Open};
 
 /// Last answer of the store about itself, for when it is at work.
@@ -122,37 +122,6 @@ impl Engine {
             volatile_rows: model.fault.volatile_rows(),
         }
     }
-
-    pub(crate) fn ledgers(&self) -> Vec<Ledger> {
-        let model = self.model();
-        model.lanes.iter().flat_map(|lane| ledgers(&model, lane.id)).collect()
-    }
-
-    pub(crate) fn committed_ledgers(&self) -> Vec<Ledger> {
-        let state = lock(&self.committed).clone();
-        let consumers = || state.consumers.iter().filter(|consumer| consumer.name != NOBODY);
-        let in_lane = |lane: u8| {
-            let at = usize::from(lane);
-            consumers().filter_map(move |c| Some(committed(&c.name, Lane(lane), c.lanes.get(at)?)))
-        };
-        (0..state.lanes).flat_map(in_lane).collect()
-    }
-}
-
-fn committed(consumer: &str, lane: Lane, position: &Position) -> Ledger {
-    let settled = position.settled();
-    let accepted = position.accepted.max(settled);
-    Ledger {
-        consumer: consumer.to_owned(),
-        lane,
-        accepted,
-        delivered: position.delivered,
-        moved: position.moved,
-        queued: accepted - settled,
-        leased: 0,
-        ranges: position.acked.len() as u64,
-        dropped: position.dropped,
-    }
 }
 
 fn lane_stats(model: &Model, lane: &LaneModel) -> LaneStats {
@@ -168,19 +137,4 @@ fn lane_stats(model: &Model, lane: &LaneModel) -> LaneStats {
         dropped: lane.counts.dropped,
         ledgers: ledgers(model, lane.id),
     }
-}
-
-fn ledgers(model: &Model, lane: Lane) -> Vec<Ledger> {
-    let of = |(name, cursor): (&str, &crate::model::Cursor)| Ledger {
-        consumer: name.to_owned(),
-        lane,
-        accepted: cursor.pos.accepted,
-        delivered: cursor.pos.delivered,
-        moved: cursor.pos.moved,
-        queued: cursor.queued,
-        leased: cursor.leased_weight,
-        ranges: cursor.pos.acked.len() as u64,
-        dropped: cursor.pos.dropped,
-    };
-    model.in_lane(lane).map(of).collect()
 }

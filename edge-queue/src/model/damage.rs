@@ -5,7 +5,7 @@
 //! the lane is read pushes and acknowledgements go on.
 
 use crate::event::Event;
-use crate::losses::{Share, divide};
+use crate::loss_share::{Share, divide};
 use crate::lost_row_times::Neighbours;
 use crate::model::progress::Progress;
 use crate::model::usage::Usage;

@@ -12,7 +12,7 @@ use super::scan::Scan;
 use super::segment::Look;
 use super::superblock::Superblock;
 use crate::error::{ConfigError, OpenError};
-use crate::losses::{Share, divide};
+use crate::loss_share::{Share, divide};
 use crate::lost_row_times::Neighbours;
 use crate::model::GAPS_MAX;
 use crate::planted_flaw::{Flaw, planted};
