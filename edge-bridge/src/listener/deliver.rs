@@ -20,8 +20,8 @@ impl<I: Ingest> Listener<I> {
         origin: Option<PublishId>,
     ) {
         let topic = publish.topic.as_str();
-        let subscribers = self.topics.subscribers(topic, publisher);
-        if subscribers.len() == 0 && !publish.retain {
+        let subscribers = self.topics.subscriptions.matching(topic, publisher);
+        if subscribers.is_empty() && !publish.retain {
             return;
         }
         let message = Message::new(now_ms, publish, self.accounts.payloads());

@@ -251,7 +251,7 @@ impl<I: Ingest> Listener<I> {
         Stats {
             connections: self.connections.len(),
             sessions: self.clients.len(),
-            retained: self.topics.retained(),
+            retained: self.topics.retained.len(),
             queued_bytes: self.accounts.waiting_bytes(),
             held_bytes: self.held_bytes(),
             unacked_bytes: self.admission.unacked_bytes(),

@@ -44,7 +44,7 @@ impl<I: Ingest> Listener<I> {
     pub(super) fn end_session(&mut self, now: Now, key: ClientKey) -> usize {
         self.publish_will(now, key);
         let Some(mut client) = self.clients.remove(key) else { return 0 };
-        self.topics.remove_client(key);
+        self.topics.subscriptions.remove_client(key);
         self.deadlines.forget(Due::Client(key));
         let waiting: Vec<_> = client.waiting.drain().collect();
         self.accounts.remove_client(key, Some(&mut client));

@@ -4,7 +4,9 @@ use super::offline_queue::Delivery;
 use super::{ClientKey, Event, Listener, Output};
 use crate::chain::ConnectionId;
 use crate::ingest::Ingest;
-use crate::wire::{PropertyId, QoS, ReasonCode, RetainHandling, Subscribe, Subscription, Unsubscribe};
+use crate::wire::{
+    PropertyId, QoS, ReasonCode, RetainHandling, SharedFilter, Subscribe, Subscription, Unsubscribe,
+};
 
 impl<I: Ingest> Listener<I> {
     pub(super) fn on_subscribe(&mut self, now_ms: u64, id: ConnectionId, subscribe: &Subscribe) {
@@ -13,7 +15,7 @@ impl<I: Ingest> Listener<I> {
         let mut reasons = Vec::with_capacity(subscribe.filters.len());
         let mut with_retained = Vec::new();
         for subscription in &subscribe.filters {
-            match self.topics.subscribe(key, subscription, identifier, self.config.max_subscriptions) {
+            match self.subscribe(key, subscription, identifier) {
                 Ok(is_new) => {
                     reasons.push(granted(subscription.qos));
                     let wanted = match subscription.retain_handling {
@@ -45,11 +47,31 @@ impl<I: Ingest> Listener<I> {
         }
     }
 
+    /// Adds or replaces a subscription. Returns whether it is a new one.
+    fn subscribe(
+        &mut self,
+        client: ClientKey,
+        subscription: &Subscription,
+        identifier: Option<u32>,
+    ) -> Result<bool, ReasonCode> {
+        let filter = subscription.filter.as_str();
+        // A 3.1.1 client is told 0x80. Granted as a plain filter it would match nothing.
+        if SharedFilter::parse(filter) != Ok(None) {
+            return Err(ReasonCode::SHARED_SUBSCRIPTIONS_NOT_SUPPORTED);
+        }
+        let subscriptions = &mut self.topics.subscriptions;
+        let is_full = subscriptions.count(client) >= self.config.max_subscriptions;
+        if is_full && !subscriptions.contains(client, filter) {
+            return Err(ReasonCode::QUOTA_EXCEEDED);
+        }
+        Ok(subscriptions.insert(client, subscription, identifier))
+    }
+
     pub(super) fn on_unsubscribe(&mut self, now_ms: u64, id: ConnectionId, unsubscribe: &Unsubscribe) {
         let Some(state) = self.connections.get_mut(id) else { return };
         let Some(key) = state.client else { return };
         let reasons = unsubscribe.filters.iter().map(|filter| {
-            if self.topics.unsubscribe(key, filter.as_str()) {
+            if self.topics.subscriptions.remove(key, filter.as_str()) {
                 ReasonCode::SUCCESS
             } else {
                 ReasonCode::NO_SUBSCRIPTION_EXISTED
@@ -68,7 +90,7 @@ impl<I: Ingest> Listener<I> {
         subscription: &Subscription,
         identifier: Option<u32>,
     ) {
-        for mut message in self.topics.retained_for(now_ms, subscription.filter.as_str()) {
+        for mut message in self.topics.retained.matching(now_ms, subscription.filter.as_str()) {
             message.publish.retain = true;
             message.publish.qos = message.publish.qos.min(subscription.qos);
             message.identify(identifier.as_slice());

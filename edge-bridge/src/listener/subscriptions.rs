@@ -85,7 +85,7 @@ impl Subscriptions {
         self.filters_of.get(&client).map_or(0, |filters| filters.iter().map(|filter| filter.len()).sum())
     }
 
-    /// The clients for a message that `publisher` sent, each once.
+    /// The clients for a message that `publisher` sent, each once, in their order.
     pub(super) fn matching(&self, topic: &str, publisher: Option<ClientKey>) -> BTreeMap<ClientKey, Match> {
         let mut found = BTreeMap::new();
         let exact = self.exact.get(topic).into_iter();

@@ -15,7 +15,7 @@ impl<I: Ingest> Listener<I> {
 
     /// Bytes that count for no client alone: retained messages, and those on their way to the queue.
     fn unshared_bytes(&self) -> usize {
-        self.topics.retained_bytes() + self.admission.unacked_bytes() + self.admission.held.will_bytes()
+        self.topics.retained.bytes() + self.admission.unacked_bytes() + self.admission.held.will_bytes()
     }
 
     /// Accounts for the memory of a connection; called whenever what it holds may have changed.
