@@ -52,7 +52,7 @@ struct Message {
 /// let intake = Intake::start(&queue, 1);
 /// let (safe, is_safe) = tokio::sync::oneshot::channel();
 /// let permit = intake.reserve().await.ok_or("the queue is closed")?;
-/// permit.put(vec![Row::new(Utf8::from_static("hello"), "world")], || drop(safe.send(())));
+/// permit.put(vec![Row::new(Utf8::from_static("hello"), "world".into())], || drop(safe.send(())));
 /// intake.commit();
 /// is_safe.await?;
 /// # Ok(())
