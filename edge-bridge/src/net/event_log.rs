@@ -1,5 +1,5 @@
-//! The log's lines about a link. What recurs is said once a minute, and text that comes from outside is escaped, since a
-//! topic must not end a line.
+//! The log's lines about a link. What recurs is said once a minute, and text that comes from outside is escaped between quotes, since
+//! a topic must neither end a line nor read as words of it.
 
 use super::hub_address::Target;
 use super::link_log::LinkLog;
@@ -53,7 +53,7 @@ impl EventLog {
                 }
             }
             Event::SubscriptionRefused(refused) => {
-                let (filter, reason) = (Escaped(&refused.filter), refused.reason);
+                let (filter, reason) = (quoted(&refused.filter), refused.reason);
                 tracing::error!(%hub, %filter, %reason, "subscription refused");
             }
             Event::QoS2Received => {
@@ -75,7 +75,7 @@ impl EventLog {
             }
             UplinkEvent::TopicHealed { topic } => {
                 if link.recurs(now_ms, "topic taken again") {
-                    tracing::info!(%hub, topic = %Escaped(topic), "topic taken again");
+                    tracing::info!(%hub, topic = %quoted(topic), "topic taken again");
                 }
             }
             UplinkEvent::LinkRefused(refusal) => {
@@ -118,8 +118,8 @@ impl EventLog {
 }
 
 /// A refusal, as a line shows it.
-struct Line<'a> {
-    topic: Escaped<'a>,
+struct Line {
+    topic: String,
     /// Empty if the spool gives none.
     identity: String,
     reason: ReasonCode,
@@ -127,13 +127,90 @@ struct Line<'a> {
     not_logged: u64,
 }
 
-impl<'a> Line<'a> {
-    fn of(refusal: &'a Refusal) -> Self {
+impl Line {
+    fn of(refusal: &Refusal) -> Self {
         Self {
-            topic: Escaped(&refusal.topic),
+            topic: quoted(&refusal.topic),
             identity: refusal.identity.map(|identity| identity.to_string()).unwrap_or_default(),
             reason: refusal.reason,
             not_logged: refusal.left_out,
+        }
+    }
+}
+
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", Escaped(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::{Debug, Write};
+    use std::sync::{Arc, Mutex};
+
+    use tracing::field::{Field, Visit};
+    use tracing::span::{Attributes, Id, Record};
+    use tracing::{Metadata, Subscriber};
+
+    use super::*;
+    use crate::bridge::Refused;
+    use crate::wire::Utf8;
+
+    /// Subscriber that keeps the fields of each event, a line each.
+    #[derive(Clone, Default)]
+    struct Fields(Arc<Mutex<String>>);
+
+    struct FieldWriter<'a>(&'a mut String);
+
+    impl Visit for FieldWriter<'_> {
+        fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+            write!(self.0, "{field}={value:?} ").unwrap();
+        }
+    }
+
+    impl Subscriber for Fields {
+        fn enabled(&self, _: &Metadata<'_>) -> bool {
+            true
+        }
+        fn new_span(&self, _: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+        fn event(&self, event: &tracing::Event<'_>) {
+            let mut lines = self.0.lock().unwrap();
+            event.record(&mut FieldWriter(&mut lines));
+            lines.push('\n');
+        }
+        fn enter(&self, _: &Id) {}
+        fn exit(&self, _: &Id) {}
+    }
+
+    #[test]
+    fn no_topic_reads_as_words_of_a_line() {
+        let topic = Utf8::from_static("a reason=\"none\"\n2026 ERROR forged");
+        let shown = r#""a reason=\"none\"\n2026 ERROR forged""#;
+        let refusal = || Refusal {
+            reason: ReasonCode::QUOTA_EXCEEDED,
+            topic: topic.clone(),
+            identity: None,
+            hub_limit: None,
+            left_out: 0,
+        };
+        let refused = Refused { filter: topic.clone(), reason: ReasonCode::QUOTA_EXCEEDED };
+        for (field, event) in [
+            ("topic", Event::Uplink(UplinkEvent::TopicRefused(refusal()))),
+            ("topic", Event::Uplink(UplinkEvent::TopicHealed { topic: topic.clone() })),
+            ("topic", Event::Uplink(UplinkEvent::LinkRefused(refusal()))),
+            ("topic", Event::Uplink(UplinkEvent::Poison(refusal()))),
+            ("topic", Event::Uplink(UplinkEvent::Unanswered(refusal()))),
+            ("topic", Event::Uplink(UplinkEvent::Parked(refusal()))),
+            ("filter", Event::SubscriptionRefused(refused)),
+        ] {
+            let fields = Fields::default();
+            let mut log = EventLog::new("mqtt://hub".parse().unwrap());
+            tracing::subscriber::with_default(fields.clone(), || log.say(0, &event));
+            let lines = fields.0.lock().unwrap().clone();
+            assert!(lines.contains(&format!("{field}={shown} ")) && lines.lines().count() == 1, "{lines}");
         }
     }
 }

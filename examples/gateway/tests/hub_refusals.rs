@@ -361,6 +361,6 @@ fn a_topic_cannot_write_a_line_of_the_log() {
     sensor.settle(0, 20);
     wait_until("the refusal is in the log", 20, || gateway.log().contains("topic refused"));
     let log = gateway.log();
-    assert!(log.contains(r"up/plant/a\n2026 ERROR forged\u{7}"), "{log}");
+    assert!(log.contains(r#" topic="up/plant/a\n2026 ERROR forged\u{7}" "#), "{log}");
     assert!(!log.lines().any(|line| line.starts_with("2026 ERROR forged")), "{log}");
 }

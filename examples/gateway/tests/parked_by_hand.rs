@@ -120,6 +120,12 @@ fn refused_messages_are_shown_copied_sent_and_dropped() {
     done(&state, &["retry", "--topic", "up/plant/bad"]);
     wait_until("the rest arrives", 3, || hub.count("up/plant/bad") == 200);
     assert_eq!(hub.count("up/plant/worse"), 0);
+    for line in [
+        r#"refused messages dropped by hand filter="up/+/worse" count="#,
+        r#"refused messages are tried again, asked for by hand filter="up/plant/bad""#,
+    ] {
+        assert!(gateway.log().contains(line), "{line} is missing in\n{}", gateway.log());
+    }
     wait_until("nothing is parked", 5, || done(&state, &["list"]) == "0 parked\n");
 }
 

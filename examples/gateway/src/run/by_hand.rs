@@ -151,12 +151,12 @@ async fn answer(stream: &mut UnixStream, line: &str, link: &Link) -> Result<Stri
         }
         ("retry", filter) => {
             link.retry_parked(filter).await?;
-            tracing::info!(filter = %Escaped(filter), "refused messages are tried again, asked for by hand");
+            tracing::info!(filter = %format_args!("\"{}\"", Escaped(filter)), "refused messages are tried again, asked for by hand");
             Ok("tried again now".to_owned())
         }
         ("drop", filter) => {
             let count = link.drop_parked(filter).await?;
-            tracing::warn!(filter = %Escaped(filter), %count, "refused messages dropped by hand");
+            tracing::warn!(filter = %format_args!("\"{}\"", Escaped(filter)), %count, "refused messages dropped by hand");
             Ok(format!("{count} dropped"))
         }
         ("export", filter) => {

@@ -319,8 +319,8 @@ impl Inner {
                 Err(error) => {
                     self.counts.undecodable += 1;
                     if self.dead_letters.may_say(now.up_ms, topic) {
-                        let (topic, error) = (Escaped(topic), error.to_string());
-                        tracing::warn!(%topic, error = %Escaped(&error), "not readings: goes to dead-letter/TOPIC as it came");
+                        let error = error.to_string();
+                        tracing::warn!(topic = %format_args!("\"{}\"", Escaped(topic)), error = %format_args!("\"{}\"", Escaped(&error)), "not readings: goes to dead-letter/TOPIC as it came");
                     }
                     Err(ReasonCode::PAYLOAD_FORMAT_INVALID)
                 }
