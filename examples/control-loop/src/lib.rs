@@ -13,6 +13,7 @@ mod metrics;
 pub mod mqtt;
 #[cfg(feature = "program")]
 pub mod net;
+mod one_line;
 pub mod plant;
 pub mod runner;
 pub mod state_file;
@@ -25,3 +26,4 @@ pub use clock::Clock;
 pub use config::{Config, HubConfig, MqttConfig};
 pub use loops::Loops;
 pub use metrics::prometheus;
+pub use one_line::OneLine;

@@ -8,7 +8,8 @@
 use clap::{Parser, Subcommand};
 use control_loop::net::{DemoHub, Message};
 use control_loop::plant::{Actuators, Plant};
-use control_loop::{App, Config, HubConfig, Loops, Spool};
+use control_loop::{App, Config, HubConfig, Loops, OneLine, Spool};
+use std::fmt::Display;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -42,8 +43,14 @@ enum Command {
     },
 }
 
-/// Error in words, and the exit code.
-struct Failed(u8, String);
+/// Exit code, and the errors in words, each for a line of its own.
+struct Failed(u8, Vec<String>);
+
+impl Failed {
+    fn new(code: u8, error: &dyn Display) -> Self {
+        Self(code, vec![error.to_string()])
+    }
+}
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
@@ -53,21 +60,24 @@ fn main() -> ExitCode {
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failed(code, error)) => {
-            eprintln!("control-loop: {error}");
+        Err(Failed(code, errors)) => {
+            errors.iter().for_each(|error| complain(error));
             ExitCode::from(code)
         }
     }
 }
 
+/// A line on stderr, whatever strings of a file it quotes.
+fn complain(line: &str) {
+    eprintln!("control-loop: {}", OneLine(line));
+}
+
 /// Reads a configuration. Everything that is wrong with it has a line of its own.
 fn read(file: &Path) -> Result<Config, Failed> {
-    let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
-    let text = std::fs::read_to_string(file).map_err(|error| Failed(2, failed(&error)))?;
-    Config::parse(&text).map_err(|error| {
-        let each: Vec<String> = error.problems().iter().map(|problem| failed(problem)).collect();
-        Failed(2, each.join("\ncontrol-loop: "))
-    })
+    let failed = |error: &dyn Display| format!("{}: {error}", file.display());
+    let text = std::fs::read_to_string(file).map_err(|error| Failed(2, vec![failed(&error)]))?;
+    Config::parse(&text)
+        .map_err(|error| Failed(2, error.problems().iter().map(|problem| failed(problem)).collect()))
 }
 
 fn check(file: &Path) -> Result<(), Failed> {
@@ -80,7 +90,7 @@ fn check(file: &Path) -> Result<(), Failed> {
 
 fn warn_about(loops: &Loops) {
     if let Some(warning) = loops.warning() {
-        eprintln!("control-loop: warning: {warning}");
+        complain(&format!("warning: {warning}"));
     }
 }
 
@@ -93,16 +103,16 @@ fn run(file: &Path, seconds: Option<u64>) -> Result<(), Failed> {
     config.state = config.state.map(|dir| place.join(dir));
     let spool = hub.as_ref().map_or(Spool::Nowhere, |hub| Spool::Dir(place.join(&hub.spool)));
     if hub.is_none() {
-        eprintln!("control-loop: no [hub]: alarms and trips stay here");
+        complain("no [hub]: alarms and trips stay here");
     }
     if hub.is_none() && config.state.is_none() {
-        eprintln!("control-loop: no [state] dir: setpoints and alarms do not survive a restart");
+        complain("no [state] dir: setpoints and alarms do not survive a restart");
     }
     let actuators = Actuators::new(config.loops.controller.outputs().len());
     // Before anything runs: a signal that comes early is not lost.
     let until = Until::new(seconds.unwrap_or(u64::MAX))?;
     let app = App::start(config, hub, spool, actuators.handle(), actuators.handle());
-    let app = app.map_err(|error| Failed(1, error.to_string()))?;
+    let app = app.map_err(|error| Failed::new(1, &error))?;
     say(format_args!("control-loop: sensors publish to {}", app.address()));
     until.report(&app, |_| String::new());
     Ok(())
@@ -110,14 +120,13 @@ fn run(file: &Path, seconds: Option<u64>) -> Result<(), Failed> {
 
 /// A plant and a hub that are simulated, in this process.
 fn demonstrate(seconds: u64) -> Result<(), Failed> {
-    let failed = |error: String| Failed(1, error);
-    let config = Config::demonstration().map_err(|error| Failed(2, error))?;
+    let config = Config::demonstration().map_err(|error| Failed::new(2, &error))?;
     let hub = DemoHub::start(|message: Message| {
         if message.topic.starts_with("event/") {
             println!("  at the hub: {} {}", message.topic, message.payload);
         }
     });
-    let hub = hub.map_err(failed)?;
+    let hub = hub.map_err(|error| Failed::new(1, &error))?;
     let spool = std::env::temp_dir().join(format!("control-loop-{}", std::process::id()));
     let to_hub = HubConfig::new(format!("mqtt://{}", hub.address()), "control-loop", &spool);
     let names: Vec<String> =
@@ -125,12 +134,12 @@ fn demonstrate(seconds: u64) -> Result<(), Failed> {
     let actuators = Actuators::new(names.len());
     let until = Until::new(seconds)?;
     let app = App::start(config, to_hub, Spool::Dir(spool.clone()), actuators.handle(), actuators.handle());
-    let app = app.map_err(|error| failed(error.to_string()))?;
+    let app = app.map_err(|error| Failed::new(1, &error))?;
     say(format_args!(
         "control-loop: a simulated plant publishes to {}; not a safety function",
         app.address()
     ));
-    let plant = Plant::start(app.address(), actuators.clone()).map_err(|error| failed(error.to_string()))?;
+    let plant = Plant::start(app.address(), actuators.clone()).map_err(|error| Failed::new(1, &error))?;
     until.report(&app, |_| {
         let values = names.iter().enumerate();
         values.map(|(n, name)| format!("  {name} {:6.2}", actuators.get(n))).collect()
@@ -156,7 +165,7 @@ struct Until {
 
 impl Until {
     fn new(seconds: u64) -> Result<Until, Failed> {
-        let failed = |error: std::io::Error| Failed(1, format!("signals: {error}"));
+        let failed = |error: std::io::Error| Failed::new(1, &format_args!("signals: {error}"));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let _inside = runtime.enter();
         let terminate = signal(SignalKind::terminate()).map_err(failed)?;

@@ -84,3 +84,28 @@ fn an_interlock_that_no_command_can_reset_is_a_warning() {
         assert!(told.starts_with(expected) && told.is_empty() == expected.is_empty(), "{told}");
     }
 }
+
+#[test]
+fn no_string_of_the_file_writes_a_line_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("control.toml");
+    let forged = r"x\u001b[2J\u202e\u009b\ncontrol-loop: control.toml: fine";
+    let shown = r"x\u{1b}[2J\u{202e}\u{9b}\ncontrol-loop: control.toml: fine";
+    let hub = format!("[hub]\nurl = \"{forged}\"\nclient_id = \"a\"\nspool = \"s\"\n[fields]");
+    for (from, to) in [
+        ("[fields]", hub),
+        ("[fields]", format!("[\"{forged}\"]\n[fields]")),
+        ("form = \"isa\"", format!("form = \"{forged}\"")),
+        ("\"store104/fridge/temp\" = ", format!("\"{forged}\" = ")),
+        ("\"tank/heater\" = ", format!("\"{forged}\" = ")),
+        ("clients = ", format!("\"{forged}\" = ")),
+    ] {
+        std::fs::write(&file, include_str!("../control.toml").replacen(from, &to, 1)).unwrap();
+        let output = run(&["check", file.to_str().unwrap()]);
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), told.lines().count()), (Some(2), 1), "{to}\n{told}");
+        let start = format!("control-loop: {}: line ", file.display());
+        let is_left = told.contains(|c: char| c != '\n' && (c.is_control() || c == '\u{202e}'));
+        assert!(told.starts_with(&start) && told.contains(shown) && !is_left, "{}", told.escape_debug());
+    }
+}

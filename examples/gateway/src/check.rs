@@ -5,6 +5,7 @@ mod sizing;
 use std::fmt;
 use std::time::Duration;
 
+use control_loop::OneLine;
 use edge_bridge::bridge::idle_ping_every_ms;
 use edge_filter::time::TimeGuard;
 use edge_filter::{DropReason, LossBound, Pipeline};
@@ -19,9 +20,23 @@ use sizing::{MESSAGE_BYTES, MESSAGES_PER_SECOND, sizing};
 /// The report for a person, on a machine with such a wall clock and such a limit of open files.
 pub(crate) struct Meaning<'a>(pub(crate) &'a Config, pub(crate) ClockSync, pub(crate) OpenFiles);
 
+/// Writer of the report: what one call writes stays on its line, whatever strings of the file it quotes.
+struct Lines<'a, 'b>(&'a mut fmt::Formatter<'b>);
+
+impl Lines<'_, '_> {
+    fn write_fmt(&mut self, text: fmt::Arguments<'_>) -> fmt::Result {
+        let text = text.to_string();
+        match text.strip_suffix('\n') {
+            Some(line) => writeln!(self.0, "{}", OneLine(line)),
+            None => write!(self.0, "{}", OneLine(&text)),
+        }
+    }
+}
+
 impl fmt::Display for Meaning<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(config, clock, files) = *self;
+        let f = &mut Lines(f);
         writeln!(f, "gateway       {}", config.id)?;
         local(f, &config.local, files)?;
         hub(f, config)?;
@@ -52,7 +67,7 @@ impl fmt::Display for Meaning<'_> {
 }
 
 /// Writes where sensors come in, and how many of them fit.
-fn local(f: &mut fmt::Formatter<'_>, local: &Local, files: OpenFiles) -> fmt::Result {
+fn local(f: &mut Lines<'_, '_>, local: &Local, files: OpenFiles) -> fmt::Result {
     match local {
         Local::Listen { address, accept_control_characters, limits } => {
             writeln!(f, "local         sensors connect to {address}, MQTT 3.1.1 and 5")?;
@@ -86,20 +101,23 @@ fn local(f: &mut fmt::Formatter<'_>, local: &Local, files: OpenFiles) -> fmt::Re
 }
 
 /// Writes the state of the wall clock and its effect until it is synchronised.
-fn wall_clock(f: &mut fmt::Formatter<'_>, clock: ClockSync) -> fmt::Result {
+fn wall_clock(f: &mut Lines<'_, '_>, clock: ClockSync) -> fmt::Result {
     writeln!(f, "clock         on this machine {clock}")?;
     if !clock.is_synced() {
         writeln!(
             f,
-            "              until it is, no reading is judged to be ahead of it, and after a restart of the machine\n              \
-             max_age counts from that; [clock] trusted = true if it is right all the same"
+            "              until it is, no reading is judged to be ahead of it, and after a restart of the machine"
+        )?;
+        writeln!(
+            f,
+            "              max_age counts from that; [clock] trusted = true if it is right all the same"
         )?;
     }
     Ok(())
 }
 
 /// Writes what an outage, a kill and a full queue cost under a typical load.
-fn costs(f: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result {
+fn costs(f: &mut Lines<'_, '_>, config: &Config) -> fmt::Result {
     let sizing = sizing(config);
     writeln!(f)?;
     writeln!(f, "At {MESSAGES_PER_SECOND} messages/s of {MESSAGE_BYTES} bytes:")?;
@@ -138,7 +156,7 @@ const PING_BYTES: u64 = 4;
 const PING_WIRE_BYTES: u64 = PING_BYTES + 2 * 22 + 3 * 40;
 
 /// Writes the hub's address, the client's names, and the price of listening there.
-fn hub(f: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result {
+fn hub(f: &mut Lines<'_, '_>, config: &Config) -> fmt::Result {
     let hub = &config.hub;
     let version = match hub.protocol {
         Protocol::Auto => "MQTT 5, or 3.1.1 if it takes no other",
@@ -169,9 +187,12 @@ fn hub(f: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result {
         let pings = 86_400_000 / every_ms.max(1);
         writeln!(
             f,
-            "              subscribed there: lost links are noticed within {}; while nothing else comes a ping every\n              \
-             {}, at most {} of MQTT a day, {} with TLS and TCP",
-            human_duration(hub.command_within),
+            "              subscribed there: lost links are noticed within {}; while nothing else comes a ping every",
+            human_duration(hub.command_within)
+        )?;
+        writeln!(
+            f,
+            "              {}, at most {} of MQTT a day, {} with TLS and TCP",
             human_duration(Duration::from_millis(every_ms)),
             human_bytes(pings * PING_BYTES),
             human_bytes(pings * PING_WIRE_BYTES)
@@ -214,7 +235,7 @@ impl fmt::Display for TimeLoss<'_> {
 }
 
 /// Writes what each rule of a route's filter may cost: an error always, readings in a kill.
-fn rules(f: &mut fmt::Formatter<'_>, route: &Route) -> fmt::Result {
+fn rules(f: &mut Lines<'_, '_>, route: &Route) -> fmt::Result {
     let pipeline = route.rules.as_deref().and_then(|text| Pipeline::from_toml(text).ok());
     let mut holds = false;
     for (pattern, rule) in pipeline.iter().flat_map(Pipeline::rules) {
@@ -233,12 +254,14 @@ fn rules(f: &mut fmt::Formatter<'_>, route: &Route) -> fmt::Result {
         }
     }
     match route.hold_max {
-        Some(max) => writeln!(
-            f,
-            "  ack_held      when_emitted: a held reading's PUBACK waits, at most {} and for the disk; nothing\n                \
-             that was acknowledged is lost on power cut or kill",
-            human_duration(max)
-        ),
+        Some(max) => {
+            writeln!(
+                f,
+                "  ack_held      when_emitted: a held reading's PUBACK waits, at most {} and for the disk; nothing",
+                human_duration(max)
+            )?;
+            writeln!(f, "                that was acknowledged is lost on power cut or kill")
+        }
         None if holds => writeln!(
             f,
             "  ack_held      as_suppressed: a held reading is acknowledged at once, and may be lost as said"
@@ -248,7 +271,7 @@ fn rules(f: &mut fmt::Formatter<'_>, route: &Route) -> fmt::Result {
 }
 
 /// Writes who may command the filters' alarms, if there are any.
-fn alarms(f: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result {
+fn alarms(f: &mut Lines<'_, '_>, config: &Config) -> fmt::Result {
     let rules = config.routes.iter().filter_map(|route| route.rules.as_deref());
     let mut pipelines = rules.filter_map(|text| Pipeline::from_toml(text).ok());
     if !pipelines.any(|pipeline| pipeline.alarms().next().is_some()) {
@@ -266,13 +289,16 @@ fn alarms(f: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result {
     };
     writeln!(
         f,
-        "alarms        {who} may command them at cmd/alarm/SENSOR/LEVEL/ack, reset, shelve, unshelve, {per_minute} a minute;\n              \
-         event/alarm/# says what changes; over a kill acknowledged and shelved ones stay so"
+        "alarms        {who} may command them at cmd/alarm/SENSOR/LEVEL/ack, reset, shelve, unshelve, {per_minute} a minute;"
+    )?;
+    writeln!(
+        f,
+        "              event/alarm/# says what changes; over a kill acknowledged and shelved ones stay so"
     )
 }
 
 /// Writes what runs, and where it is when in doubt.
-fn loops(f: &mut fmt::Formatter<'_>, control: &Control) -> fmt::Result {
+fn loops(f: &mut Lines<'_, '_>, control: &Control) -> fmt::Result {
     let controller = &control.loops.controller;
     writeln!(
         f,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use control_loop::OneLine;
 
 use crate::config::reference::Page;
 use crate::config::{Config, Findings, Severity};
@@ -90,7 +91,7 @@ fn run_gateway(file: &Path, state: Option<&Path>) -> ExitCode {
     match run::run(&config, state) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("edge-gateway: {error}");
+            eprintln!("edge-gateway: {}", OneLine(&error.to_string()));
             ExitCode::from(error.exit_code())
         }
     }

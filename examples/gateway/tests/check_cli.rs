@@ -281,6 +281,35 @@ fn control_loops_are_checked() {
     assert!(said.contains("control: needs `[local] listen`"), "{said}");
 }
 
+/// Neither findings nor the report: the strings stand in the file with escapes of TOML, or as they are.
+#[test]
+fn no_string_of_a_file_writes_a_line_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let forged = r"x\u001b[2J\u202e\u009b\nerror: forged: by a string\n  --> forged";
+    let shown = r"x\u{1b}[2J\u{202e}\u{9b}\nerror: forged: by a string\n  --> forged";
+    let raw = "x\u{202e}\u{9b}2J";
+    fs::write(dir.path().join("control.toml"), format!("\"{forged}\" = 1\n")).unwrap();
+    for (from, to, code, expected) in [
+        ("mqtt://127.0.0.1:1", forged, 2, shown),
+        ("match = \"#\"", &*format!("match = \"{forged}#\""), 2, shown),
+        ("match = \"#\"", &format!("match = \"#\"\nformat = \"{forged}\""), 2, shown),
+        ("match = \"#\"", &format!("match = \"#\"\nfilter = \"{forged}\""), 2, shown),
+        ("[hub]", &format!("[hub]\n\"{forged}\" = 1"), 2, shown),
+        ("[hub]", "[control]\nrules = \"control.toml\"\n[hub]", 2, shown),
+        ("url = ", &format!("# {raw}\nwindow = 0 # {raw}\nurl = "), 2, r"window = 0 # x\u{202e}\u{9b}2J"),
+        ("[hub]", &format!("[hub]\nclient_id = \"{forged}\""), 0, shown),
+        ("[hub]", &format!("[queue]\nlanes = [\"{forged}\"]\n[hub]"), 0, shown),
+    ] {
+        let output = edge_gateway(&["check", &written(dir.path(), &good().replacen(from, to, 1))]);
+        let (report, findings) = (String::from_utf8(output.stdout), String::from_utf8(output.stderr));
+        let said = report.unwrap() + &findings.unwrap();
+        assert_eq!(output.status.code(), Some(code), "{to}\n{said}");
+        let is_left = said.contains(|c: char| c != '\n' && (c.is_control() || c == '\u{202e}'));
+        assert!(!is_left && said.contains(expected), "{to}\n{}", said.escape_debug());
+        assert!(!said.lines().any(|line| line.starts_with("error: forged")), "{to}\n{said}");
+    }
+}
+
 /// As `check FILE | head -0` does.
 #[test]
 fn a_reader_that_goes_away_is_no_failure() {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use control_loop::OneLine;
 use toml::de::{DeTable, DeValue};
 
 /// Severity of a finding.
@@ -101,26 +102,29 @@ impl Findings {
 }
 
 impl fmt::Display for Findings {
+    /// Each part of a finding stays on its line, whatever strings of the file it quotes.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut sorted: Vec<&Finding> = self.all.iter().collect();
         sorted.sort_by_key(|finding| finding.at);
+        let file = self.file.display().to_string();
+        let file = OneLine(&file);
         for finding in sorted {
             let word = match finding.severity {
                 Severity::Error => "error",
                 Severity::Warning => "warning",
             };
-            writeln!(f, "{word}: {}: {}", finding.key, finding.message)?;
+            writeln!(f, "{word}: {}: {}", OneLine(&finding.key), OneLine(&finding.message))?;
             match finding.at.map(|at| self.place(at)) {
                 Some((line, column)) => {
-                    writeln!(f, "  --> {}:{line}:{column}", self.file.display())?;
+                    writeln!(f, "  --> {file}:{line}:{column}")?;
                     if let Some(source) = self.text.lines().nth(line - 1) {
-                        writeln!(f, "{line:>5} | {source}")?;
+                        writeln!(f, "{line:>5} | {}", OneLine(source))?;
                     }
                 }
-                None => writeln!(f, "  --> {}", self.file.display())?,
+                None => writeln!(f, "  --> {file}")?,
             }
             if let Some(help) = &finding.help {
-                writeln!(f, "help: {help}")?;
+                writeln!(f, "help: {}", OneLine(help))?;
             }
             writeln!(f)?;
         }
