@@ -1,7 +1,7 @@
 //! Memory that clients take, and its limits: shares by connection and by client, payloads that they share, and memory that is on its way out.
 
-mod eviction;
 mod largest_holder;
+mod limit;
 mod payloads_being_freed;
 mod per_client;
 pub(super) mod shared_payloads;

@@ -1,5 +1,5 @@
-//! Eviction: beyond [`Config::max_memory`](crate::listener::Config::max_memory) whoever holds most gives way, first a message that waits, then the
-//! connection or the session.
+//! Limit of the memory: beyond [`Config::max_memory`](crate::listener::Config::max_memory) whoever holds most gives way, first a message that waits,
+//! then the connection or the session.
 
 use super::largest_holder::Holder;
 use crate::chain::ConnectionId;
