@@ -13,8 +13,8 @@ mod health;
 mod lease;
 mod ledgers;
 mod open;
-mod producers_waiting;
 mod push;
+mod push_wait;
 mod stats;
 mod stop_and_wait;
 mod store_full;
@@ -30,7 +30,7 @@ pub use lease::Wait;
 #[cfg(any(feature = "ring", feature = "redb"))]
 pub(crate) use open::open_store;
 #[cfg(feature = "tokio")]
-pub(crate) use producers_waiting::RoomWaiter;
+pub(crate) use push_wait::RoomWaiter;
 
 use std::sync::Arc;
 use std::thread::ThreadId;

@@ -7,10 +7,10 @@
 //!
 //! Nothing here knows the model or the engine, so `tests/wakes.rs` tries every order of steps in a model checker.
 
-mod room_waiters;
-mod row_waiters;
+mod waiting_consumers;
+mod waiting_producers;
 mod writer_sleep;
 
-pub(crate) use room_waiters::RoomWaiters;
-pub(crate) use row_waiters::RowWaiters;
+pub(crate) use waiting_consumers::RowWaiters;
+pub(crate) use waiting_producers::RoomWaiters;
 pub(crate) use writer_sleep::WriterSleep;
