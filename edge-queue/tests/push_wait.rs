@@ -21,6 +21,7 @@ use edge_queue::{
 };
 
 const LONG: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 fn config(policy: OnFull) -> Config {
     Config::default().store(StoreKind::Memory).lanes(1).max_messages(4).on_full(policy)
@@ -94,6 +95,14 @@ fn a_close_ends_the_wait() {
     });
 }
 
+/// What a future gives once it was woken; `None` if nothing woke it.
+async fn until_woken<T>(future: impl Future<Output = T>) -> Option<T> {
+    let started = Instant::now();
+    let given = tokio::time::timeout(PATIENCE, future).await.ok();
+    // When its time is over, the timeout polls once more: what is ready only then was woken by nobody else.
+    given.filter(|_| started.elapsed() < PATIENCE)
+}
+
 /// A waiting async push, which has no timer: only being woken ends it.
 async fn woken_by(policy: OnFull, make_room: impl FnOnce(&Queue, Vec<Lease>)) -> Result<(), String> {
     let queue = full(policy);
@@ -105,15 +114,13 @@ async fn woken_by(policy: OnFull, make_room: impl FnOnce(&Queue, Vec<Lease>)) ->
     if push.as_mut().poll(&mut cx).is_ready() {
         return Err("it did not wait".into());
     }
-    let pushed = tokio::join!(tokio::time::timeout(Duration::from_secs(20), push), async {
-        tokio::task::yield_now().await;
-        make_room(&queue, leases);
-    });
+    // In one poll of both: the push is polled again when it is woken, and not before.
+    let pushed = tokio::join!(until_woken(push), async { make_room(&queue, leases) });
     match pushed.0 {
-        Err(_) => Err("nothing woke it".into()),
-        Ok(Err(error)) => Err(error.to_string()),
-        Ok(Ok(_)) if refused(&queue) > 0 => Err("a wait counted as a refusal".into()),
-        Ok(Ok(_)) => Ok(()),
+        None => Err("nothing woke it".into()),
+        Some(Err(error)) => Err(error.to_string()),
+        Some(Ok(_)) if refused(&queue) > 0 => Err("a wait counted as a refusal".into()),
+        Some(Ok(_)) => Ok(()),
     }
 }
 
@@ -142,7 +149,7 @@ async fn rows_that_expire_or_come_back_make_room_too() {
     let aio = aio::Queue::of(queue.clone()).unwrap();
     let mut push = pin!(aio.push_wait(Row::new("5")));
     assert!(push.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
-    let pushed = tokio::join!(tokio::time::timeout(Duration::from_secs(20), push), async {
+    let pushed = tokio::join!(until_woken(push), async {
         tokio::time::sleep(Duration::from_millis(80)).await;
         assert!(hub.lease(1, Wait::None).unwrap().is_empty(), "all of them are too old");
     });
@@ -155,7 +162,7 @@ async fn rows_that_expire_or_come_back_make_room_too() {
     let aio = aio::Queue::of(queue.clone()).unwrap();
     let mut push = pin!(aio.push_wait(Row::new("2")));
     assert!(push.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
-    let pushed = tokio::join!(tokio::time::timeout(Duration::from_secs(20), push), async { drop(held) });
+    let pushed = tokio::join!(until_woken(push), async { drop(held) });
     drop(pushed.0.expect("woken").unwrap());
 }
 
