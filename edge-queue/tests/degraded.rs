@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use edge_queue::testing::{Call, Fault, FaultError, SimDir};
 use edge_queue::{
-    Config, Event, FaultKind, Health, Limit, ManualClock, Now, OnFault, OnFull, Pending, PushError, Queue,
-    Receipt, Row, StoreKind, SystemClock, Wait,
+    Config, Event, FaultKind, Health, Lane, Limit, ManualClock, Now, OnFault, OnFull, Pending, PushError,
+    Queue, Receipt, Row, StoreKind, SystemClock, Wait,
 };
 
 fn open(dir: &SimDir, config: Config) -> (Queue, Arc<ManualClock>) {
@@ -112,6 +112,20 @@ fn withhold_refuses_pushes_beyond_the_ram_bound() {
     assert!(q.tick());
     assert!(taken.iter().all(|r| r.try_get() == Ok(Some(Receipt::Stored))));
     let _receipt = q.push(row(1)).unwrap();
+}
+
+#[test]
+fn the_ram_bound_is_one_for_all_lanes() {
+    let taken = |lanes: &[Lane]| {
+        let dir = SimDir::new();
+        let (q, _) = open(&dir, Config::default().max_unwritten_bytes(100_000));
+        dir.fail(dead_disk());
+        let push = |lane: &&Lane| q.push(row(0).lane(**lane)).is_ok();
+        lanes.iter().cycle().take(1_000).take_while(push).count()
+    };
+    let of_one = taken(&[Lane::TELEMETRY]);
+    assert!(of_one < 1_000, "RAM is bounded");
+    assert_eq!(taken(&[Lane::ALARM, Lane::TELEMETRY]), of_one);
 }
 
 #[test]
