@@ -63,6 +63,7 @@ fn what_an_operator_said_is_kept_and_the_rest_is_told_anew() {
         |pipeline: &Pipeline, name: &str| pipeline.alarm(pipeline.number(name).unwrap()).unwrap().state(HIGH);
     assert_eq!((state(&after, "t/ack"), state(&after, "t/shelf")), (Acknowledged, Shelved));
     let hihi = (AlarmLevel::HighHigh, Normal);
+    assert!(read(&mut after, "t/ack", f64::NAN, 3_500).is_empty(), "what is no number proves nothing");
     assert_eq!(read(&mut after, "t/ack", 95.0, 4_000), [hihi], "of HIHI nobody knows what was said");
     assert_eq!(read(&mut after, "t/shelf", 95.0, 4_000), [hihi]);
     assert_eq!(read(&mut after, "t/new", 95.0, 4_000), [(HIGH, Unacknowledged), hihi]);

@@ -116,6 +116,11 @@ fn rate_of_change(case: &Case, readings: &Readings) -> (Vec<QartodFlag>, Vec<Opt
 fn flat_line(case: &Case, readings: &Readings) -> (Vec<QartodFlag>, Vec<Option<QartodFlag>>) {
     let test = FlatLine::over_intervals(case.intervals.0, case.intervals.1, case.suspect).unwrap();
     let mut state = FlatLineState::default();
+    // Started again, a test knows nothing of what came before.
+    for reading in readings {
+        let _before = test.check(&mut state, reading.1);
+    }
+    state.restart();
     let found = readings.iter().map(|r| test.check(&mut state, r.1)).collect();
     let defined = readings.iter().enumerate().map(|(i, &(_, value))| {
         let flat = |intervals: u32| {
@@ -136,6 +141,10 @@ fn attenuated_signal(case: &Case, readings: &Readings) -> (Vec<QartodFlag>, Vec<
     let test = AttenuatedSignal::new(case.check, Some(case.suspect), Some(case.fail), case.period_ms);
     let test = test.unwrap().min_obs(case.min_obs).unwrap();
     let mut state = AttenuatedSignalState::default();
+    for &(time, value) in readings {
+        let _before = test.check(&mut state, value, time);
+    }
+    state.restart();
     let found = readings.iter().map(|&(time, value)| test.check(&mut state, value, time)).collect();
     let mut window = Readings::new();
     let defined = readings.iter().map(|&(time, value)| {
