@@ -74,6 +74,8 @@ pub struct Site {
     pub stuck: HashSet<ConnectionId>,
     /// Bytes that wait to be written to them since they are stuck.
     pub unwritten: HashMap<ConnectionId, usize>,
+    /// Bytes that a shell would go on writing to connections that are closed.
+    pub flushing: usize,
     /// A queue that takes nothing.
     pub full: bool,
     /// Bytes that a shell would hold for connections that are stuck.
@@ -94,6 +96,7 @@ impl Site {
             closed: HashSet::new(),
             stuck: HashSet::new(),
             unwritten: HashMap::new(),
+            flushing: 0,
             full: false,
             untaken: HashMap::new(),
             received: HashMap::new(),
@@ -281,10 +284,11 @@ impl Site {
                         self.listener.handle_input(self.now, connection, Input::Written(bytes.len()));
                     }
                 }
-                Output::Close { connection, .. } => {
+                Output::Close { connection, discards } => {
                     assert!(self.closed.insert(connection), "closed twice");
                     self.unread.remove(&connection);
-                    self.unwritten.remove(&connection);
+                    let left = self.unwritten.remove(&connection).unwrap_or(0);
+                    self.flushing += if discards { 0 } else { left };
                     self.untaken.remove(&connection);
                 }
                 Output::Store { ticket, rows } if self.full => self.listener.hand_back(ticket, rows),

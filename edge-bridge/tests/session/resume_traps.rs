@@ -248,16 +248,26 @@ fn outbound_aliases_start_anew_on_each_connection() {
     for n in 0..2 {
         session.publish(0, Token(n), &message("plant/1", "x")).unwrap();
     }
-    let topics = |packets: &[Packet]| -> Vec<String> {
-        packets
-            .iter()
-            .filter_map(|p| match p {
-                Packet::Publish(p) => Some(p.topic.as_str().to_owned()),
-                _ => None,
-            })
-            .collect()
-    };
     assert_eq!(topics(&drain(&mut session).0), ["plant/1", ""]);
     let (_, sent, _) = client(Some(session.into_resume()), &connack(true, &aliases));
     assert_eq!(topics(&sent), ["plant/1", ""]);
+}
+
+/// Whoever publishes on keeps the alias.
+#[test]
+fn the_alias_that_rests_longest_goes_to_another_topic() {
+    let aliases = [(PropertyId::TopicAliasMaximum, Value::U16(2))];
+    let (mut session, ..) = client(None, &connack(false, &aliases));
+    for (n, topic) in (0..).zip(["plant/1", "plant/2", "plant/3", "plant/4", "plant/3"]) {
+        session.publish(0, Token(n), &message(topic, "x")).unwrap();
+    }
+    assert_eq!(topics(&drain(&mut session).0), ["plant/1", "plant/2", "plant/3", "plant/4", ""]);
+}
+
+fn topics(packets: &[Packet]) -> Vec<&str> {
+    let publishes = packets.iter().filter_map(|packet| match packet {
+        Packet::Publish(publish) => Some(publish.topic.as_str()),
+        _ => None,
+    });
+    publishes.collect()
 }
