@@ -1,12 +1,12 @@
 //! PID controller, positional, in the ISA and the parallel form. The algorithm is in `step`, its memory in `state`.
 
-mod ramp;
+mod rate_limit;
 mod state;
 mod step;
 #[cfg(test)]
 mod tests;
 
-pub use ramp::Ramp;
+pub use rate_limit::Ramp;
 pub use state::{PidState, PidStatus};
 pub use step::{PidInput, PidMode};
 

@@ -2,7 +2,7 @@
 
 mod exclusive;
 mod hiding;
-mod level;
+mod level_state;
 mod limit;
 mod state;
 
@@ -12,7 +12,7 @@ pub use state::{AckError, AlarmCommand, AlarmCommandError, AlarmState};
 
 use crate::error::{ParamError, interval};
 use crate::{Cost, Quality, Value};
-use level::{LevelState, Rules, Side};
+use level_state::{LevelState, Rules, Side};
 
 /// Limit of an alarm: the names of OPC UA Part 9 §5.8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -362,7 +362,7 @@ fn transition(
     rules: Rules<'_>,
     level: AlarmLevel,
     of: &LevelState,
-    (from, to, time): level::Step,
+    (from, to, time): level_state::Step,
     value: f64,
 ) -> AlarmTransition {
     AlarmTransition {

@@ -1,4 +1,4 @@
-//! Ramp: a limit on how fast a value may change.
+//! Rate limit of a setpoint or an output: a ramp bounds how fast a value may change.
 
 use crate::error::ParamError;
 
