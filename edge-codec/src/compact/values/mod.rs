@@ -1,9 +1,9 @@
 //! One column's values: how they become small numbers, and come back bit for bit.
 
 pub(super) mod dictionary;
-mod grid;
 mod integers;
 pub(super) mod kind;
+mod non_decimal_grid;
 pub(super) mod number_form;
 pub(super) mod plan;
 pub(super) mod predict;

@@ -3,8 +3,8 @@
 #![deny(clippy::indexing_slicing)]
 
 use super::dictionary;
-use super::grid;
 use super::kind::Kind;
+use super::non_decimal_grid;
 use super::number_form::{self, NumberForm, Powers, Rounding};
 use super::predict::{Order, residuals_of, rest_of};
 use super::rounding::{from_ordinal, ordinal};
@@ -158,8 +158,14 @@ impl Plan {
 
     /// Converts values (as bits) to the integers that are predicted; `false` if the plan cannot hold one of them.
     pub(crate) fn integers(&self, values: &[u64], scratch: &mut Scratch) -> bool {
-        if let Some(grid) = grid::of(self.form, &self.transform) {
-            return grid::integers(self.form, grid, values, &mut scratch.integers, &mut scratch.ulps);
+        if let Some(grid) = non_decimal_grid::of(self.form, &self.transform) {
+            return non_decimal_grid::integers(
+                self.form,
+                grid,
+                values,
+                &mut scratch.integers,
+                &mut scratch.ulps,
+            );
         }
         self.plain_integers(values, scratch) && self.transform.apply(&mut scratch.integers)
     }
@@ -178,7 +184,7 @@ impl Plan {
     /// Brings a plan of an earlier batch to the values of this one, and these to its integers; `false` if it cannot
     /// hold them. A list of values is each batch's own.
     pub(crate) fn refit(&mut self, values: &[u64], scratch: &mut Scratch) -> bool {
-        if grid::of(self.form, &self.transform).is_some() {
+        if non_decimal_grid::of(self.form, &self.transform).is_some() {
             let held = self.integers(values, scratch);
             self.recenter(&scratch.integers);
             return held;
@@ -210,7 +216,7 @@ impl Plan {
         let (first, step) = (first.wrapping_add(step.wrapping_mul(least)), step.checked_mul(more));
         let wider = step.map(|step| Transform::Affine { first, step });
         // A grid would give values that are not on the step other integers.
-        if let Some(wider) = wider.filter(|wider| grid::of(self.form, wider).is_none())
+        if let Some(wider) = wider.filter(|wider| non_decimal_grid::of(self.form, wider).is_none())
             && more > 1
             && (Transform::Affine { first: least, step: more }).apply(integers)
         {

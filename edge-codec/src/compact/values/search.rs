@@ -3,8 +3,9 @@
 #![deny(clippy::indexing_slicing)]
 
 use super::dictionary;
-use super::grid;
+
 use super::kind::Kind;
+use super::non_decimal_grid;
 use super::number_form::{DIVISORS, NumberForm, Rounding};
 use super::plan::{Plan, Scratch};
 use super::predict::{Order, residuals_of};
@@ -42,7 +43,7 @@ const GRID: u64 = 128 * 256;
 
 /// A plan for values on a grid that no decimal describes.
 pub(crate) fn on_grid(values: &[u64], effort: Effort, scratch: &mut Scratch) -> Option<(Plan, u64)> {
-    let (form, grid) = grid::find(&runs_of(values, effort.sample), &mut scratch.ulps)?;
+    let (form, grid) = non_decimal_grid::find(&runs_of(values, effort.sample), &mut scratch.ulps)?;
     Frame { form, grid }.plan(Kind::F64, values, scratch)
 }
 
@@ -79,7 +80,7 @@ impl Frame {
     pub(crate) const BITS: Self = Self { form: NumberForm::Bits64, grid: Transform::Nothing };
 
     pub(crate) fn of(plan: &Plan) -> Self {
-        let is_grid = grid::of(plan.form, &plan.transform).is_some();
+        let is_grid = non_decimal_grid::of(plan.form, &plan.transform).is_some();
         Self { form: plan.form, grid: if is_grid { plan.transform.clone() } else { Transform::Nothing } }
     }
 
@@ -126,7 +127,7 @@ fn rest(mut plan: Plan, values: &[u64], told: bool, scratch: &mut Scratch) -> (P
     let predictor = take_out((&mut plan, step), predictor, values, told, scratch);
     let size = finish(&mut plan, predictor, scratch);
     // Not all values of a grid are on it.
-    let is_grid = grid::of(plan.form, &plan.transform).is_some();
+    let is_grid = non_decimal_grid::of(plan.form, &plan.transform).is_some();
     let listed = if is_grid { None } else { listed(&plan, size, scratch) };
     listed.unwrap_or((plan, size))
 }
@@ -171,7 +172,7 @@ fn take_out(
     let Some(step) = i64::try_from(step).ok().filter(|step| *step > 1) else { return predictor };
     plan.transform = Transform::Affine { first, step };
     // A common measure this large is a grid, too, and gets the integers that will be written.
-    let is_grid = grid::of(plan.form, &plan.transform).is_some();
+    let is_grid = non_decimal_grid::of(plan.form, &plan.transform).is_some();
     let held =
         if is_grid { plan.integers(values, scratch) } else { plan.transform.apply(&mut scratch.integers) };
     if !held {
@@ -368,7 +369,7 @@ mod tests {
         let mut scratch = Scratch::default();
         let form = NumberForm::Decimal { e: 0, divisor: 0, rounding: Rounding::Nothing, ulps: true };
         let (plan, _) = with_form(Kind::F64, form, &values, &mut scratch);
-        assert!(grid::of(plan.form, &plan.transform).is_some(), "{:?}", plan.transform);
+        assert!(non_decimal_grid::of(plan.form, &plan.transform).is_some(), "{:?}", plan.transform);
         assert!(plan.integers(&values, &mut scratch));
         let integers = &scratch.integers;
         let center = if plan.order.has_head() { integers.first() } else { integers.iter().min() };

@@ -1,4 +1,4 @@
-//! Doubles on an even grid that no decimal describes, as a converter's counts become by any factor and offset: a step of
+//! Grid of doubles that is even but not decimal, as a converter's counts become by any factor and offset: a step of
 //! many units of a fine decimal, and what is left over in units of the last place.
 
 #![deny(clippy::indexing_slicing)]
