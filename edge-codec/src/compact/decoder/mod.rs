@@ -2,7 +2,7 @@
 
 #![deny(clippy::indexing_slicing)]
 
-mod frame;
+mod message_fields;
 mod preface;
 mod rows;
 mod series;
@@ -22,7 +22,7 @@ use crate::compact::values::plan::{Plan, TablePlan};
 use crate::compact::zstd_level;
 use crate::protobuf::fields::malformed;
 use crate::{Batch, DecodeError, Limits, Sensor, SensorTable};
-use frame::Frame;
+use message_fields::MessageFields;
 use preface::Preface;
 pub(crate) use rows::Rows;
 use rows::{Column, Heap};
@@ -46,12 +46,12 @@ pub fn decode<'a>(input: &'a [u8], limits: &Limits) -> Result<Batch<'a>, DecodeE
 /// What [`decode`] says of a message that is none, or that must be decompressed and is not right.
 pub fn table_wanted(input: &[u8], limits: &Limits) -> Result<Option<u64>, DecodeError> {
     crate::check_input(input, limits)?;
-    let frame = Frame::read(input, limits)?;
-    match frame.zstd {
-        None => Ok(frame.table),
+    let message = MessageFields::read(input, limits)?;
+    match message.zstd {
+        None => Ok(message.table),
         Some((offset, packed)) => {
             let unpacked = zstd_level::unpack(packed, offset, input.len(), limits)?;
-            Ok(Frame::read(&unpacked, limits)?.table)
+            Ok(MessageFields::read(&unpacked, limits)?.table)
         }
     }
 }
@@ -68,17 +68,17 @@ impl Table {
 
 fn batch<'a>(input: &'a [u8], table: Option<&'a Table>, limits: &Limits) -> Result<Batch<'a>, DecodeError> {
     crate::check_input(input, limits)?;
-    let frame = Frame::read(input, limits)?;
+    let message = MessageFields::read(input, limits)?;
     let readings_max = limits.readings.min(input.len().saturating_mul(PER_BYTE));
-    match frame.zstd {
-        None => Body { frame, table, limits, input_len: input.len(), readings_max }.read(),
+    match message.zstd {
+        None => Body { message, table, limits, input_len: input.len(), readings_max }.read(),
         Some((offset, packed)) => {
             let unpacked = zstd_level::unpack(packed, offset, input.len(), limits)?;
-            let frame = Frame::read(&unpacked, limits)?;
-            if frame.zstd.is_some() {
+            let message = MessageFields::read(&unpacked, limits)?;
+            if message.zstd.is_some() {
                 return Err(malformed(offset, "compressed twice"));
             }
-            let batch = Body { frame, table, limits, input_len: input.len(), readings_max }.read();
+            let batch = Body { message, table, limits, input_len: input.len(), readings_max }.read();
             batch.map(|batch| into_owned(batch, table)).map_err(|e| within(e, offset, input.len()))
         }
     }
@@ -116,7 +116,7 @@ fn into_owned<'a>(batch: Batch<'_>, table: Option<&'a Table>) -> Batch<'a> {
 
 /// A message that is read.
 pub(crate) struct Body<'a, 'l> {
-    pub(crate) frame: Frame<'a>,
+    pub(crate) message: MessageFields<'a>,
     pub(crate) table: Option<&'a Table>,
     pub(crate) limits: &'l Limits,
     pub(crate) input_len: usize,
@@ -125,7 +125,7 @@ pub(crate) struct Body<'a, 'l> {
 
 impl<'a> Body<'a, '_> {
     fn read(mut self) -> Result<Batch<'a>, DecodeError> {
-        if let Some(wanted) = self.frame.table {
+        if let Some(wanted) = self.message.table {
             let given = self.table.map(Table::id);
             if given != Some(wanted) {
                 return Err(DecodeError::Table { wanted, given });
@@ -133,16 +133,16 @@ impl<'a> Body<'a, '_> {
         } else {
             self.table = None;
         }
-        let mut rows = Box::new(Rows::new(Heap::Borrowed(self.frame.texts.1), self.table));
+        let mut rows = Box::new(Rows::new(Heap::Borrowed(self.message.texts.1), self.table));
         let mut sensors = Vec::new();
-        if let Some((offset, body)) = self.frame.columns {
+        if let Some((offset, body)) = self.message.columns {
             self.columns(offset, body, &mut rows, &mut sensors)?;
-        } else if !self.frame.texts.1.is_empty() {
-            return Err(malformed(self.frame.texts.0, "texts without readings"));
+        } else if !self.message.texts.1.is_empty() {
+            return Err(malformed(self.message.texts.0, "texts without readings"));
         }
         let readings = rows.values.len();
-        let header = self.frame.header;
-        let seqs = crate::seqs::seqs(0, &header, self.frame.runs.take(), readings)?;
+        let header = self.message.header;
+        let seqs = crate::seqs::seqs(0, &header, self.message.runs.take(), readings)?;
         let sensors = match self.table {
             Some(_) => OnceLock::new(),
             None => SensorTable::from_unsorted(sensors).map_err(duplicate)?.into(),

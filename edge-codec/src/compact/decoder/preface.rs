@@ -37,7 +37,7 @@ impl<'a> Body<'a, '_> {
         let codes = codes.ok_or(StreamError::What("too many qualities are listed"))?;
         if unusual && bits.flag() {
             self.texts(bits, rows)?;
-        } else if !self.frame.texts.1.is_empty() {
+        } else if !self.message.texts.1.is_empty() {
             return Err(StreamError::What("texts are not listed"));
         }
         let bytes_max = self.limits.bytes.min(self.input_len.saturating_mul(PER_BYTE));
@@ -68,7 +68,7 @@ impl<'a> Body<'a, '_> {
                 return Err(StreamError::End);
             }
         }
-        if end as usize != self.frame.texts.1.len() {
+        if end as usize != self.message.texts.1.len() {
             return Err(StreamError::What("texts do not add up"));
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! The message's fields.
+//! Fields of a compact message: header, columns, texts, and the session table or the compression that they need.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -9,7 +9,7 @@ use crate::{DecodeError, Header, Limits};
 
 /// A message's fields, with the offset of each in the input.
 #[derive(Debug)]
-pub(crate) struct Frame<'a> {
+pub(crate) struct MessageFields<'a> {
     pub(crate) header: Header,
     pub(crate) runs: Option<Vec<u64>>,
     pub(crate) columns: Option<(usize, &'a [u8])>,
@@ -18,11 +18,11 @@ pub(crate) struct Frame<'a> {
     pub(crate) zstd: Option<(usize, &'a [u8])>,
 }
 
-impl<'a> Frame<'a> {
+impl<'a> MessageFields<'a> {
     /// Reads a message; unknown fields are ignored, but not beside a compressed one.
     pub(crate) fn read(input: &'a [u8], limits: &Limits) -> Result<Self, DecodeError> {
         let (header, texts) = (Header::default(), (0, &[][..]));
-        let mut frame = Self { header, runs: None, columns: None, table: None, texts, zstd: None };
+        let mut message = Self { header, runs: None, columns: None, table: None, texts, zstd: None };
         let (mut headed, mut against, mut beside) = (false, None, None);
         let mut fields = Fields::new(input);
         while let Some(f) = fields.next()? {
@@ -30,32 +30,32 @@ impl<'a> Frame<'a> {
                 beside = beside.or(Some(f.offset));
             }
             match (f.number, f.varint, f.content) {
-                (field::COLUMNS, _, Some(content)) => frame.columns = Some((f.offset, content)),
+                (field::COLUMNS, _, Some(content)) => message.columns = Some((f.offset, content)),
                 (field::TABLE_COLUMNS, ..) => {
                     let (id, columns) = table_columns(&f)?;
-                    frame.table = Some(id);
+                    message.table = Some(id);
                     against = (!columns.1.is_empty()).then_some(columns);
                 }
-                (field::TEXTS, _, Some(content)) => frame.texts = (f.offset, content),
-                (field::ZSTD, _, Some(content)) => frame.zstd = Some((f.offset, content)),
+                (field::TEXTS, _, Some(content)) => message.texts = (f.offset, content),
+                (field::ZSTD, _, Some(content)) => message.zstd = Some((f.offset, content)),
                 (number, ..) => headed |= number < field::COLUMNS || number == field::SEQS,
             }
         }
-        if frame.table.is_some() {
-            if let Some((offset, _)) = frame.columns {
+        if message.table.is_some() {
+            if let Some((offset, _)) = message.columns {
                 return Err(malformed(offset, "columns with a table and without"));
             }
-            frame.columns = against;
+            message.columns = against;
         }
         if headed {
-            frame.header = envelope::read_without_version(input)?;
-            frame.runs = envelope::runs(input, limits)?;
+            message.header = envelope::read_without_version(input)?;
+            message.runs = envelope::runs(input, limits)?;
         }
         // It would be lost: all that counts is in the compressed message.
-        if let (Some(_), Some(offset)) = (frame.zstd, beside) {
+        if let (Some(_), Some(offset)) = (message.zstd, beside) {
             return Err(malformed(offset, "a field beside a compressed message"));
         }
-        Ok(frame)
+        Ok(message)
     }
 }
 
