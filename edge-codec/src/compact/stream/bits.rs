@@ -272,6 +272,13 @@ pub(crate) fn bit_len(value: u64) -> u32 {
     64 - value.leading_zeros()
 }
 
+/// The part of an Exp-Golomb code above its low bits, and how many zeros are in front of it.
+#[inline]
+pub(super) fn eg_prefix(value: u64, k: u32) -> (u64, u32) {
+    let high = (value >> k) + 1;
+    (high, high.ilog2())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

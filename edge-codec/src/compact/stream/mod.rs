@@ -4,6 +4,7 @@ pub(super) mod ans;
 pub(super) mod bits;
 pub(super) mod coder;
 pub(super) mod distribution_choice;
+mod entropy_writer;
 pub(super) mod error;
 mod fixed_distributions;
 pub(super) mod op_buffer;

@@ -1,11 +1,11 @@
-//! Op buffer: raw bits and runs of numbers in reading order, and the stream made of them back to front.
+//! Op buffer: records raw bits and runs of numbers in reading order. The stream is made of them back to front, by the entropy
+//! writer.
 
 #![deny(clippy::indexing_slicing)]
 
-use super::ans::{STATE_BITS, STATES, Steps, TURNS};
-use super::bits::{Front, PUT_MAX, RAW_LOW, ReverseWriter, bit_len};
+use super::bits::{PUT_MAX, RAW_LOW, bit_len, eg_prefix};
 use super::coder::Coder;
-use super::token::{ESCAPE, split};
+use super::entropy_writer::EntropyWriter;
 
 /// Op buffer, in reading order. Its memory serves the next batch, too.
 #[derive(Clone, Debug, Default)]
@@ -61,7 +61,7 @@ impl OpBuffer {
 
     /// See [`BitReader::eg`](super::bits::BitReader::eg); `value >> k` must be below 2^55.
     pub(crate) fn eg(&mut self, value: u64, k: u32) {
-        let (high, len) = prefix(value, k);
+        let (high, len) = eg_prefix(value, k);
         if 2 * len < PUT_MAX {
             self.bits(high, 2 * len + 1);
         } else {
@@ -127,180 +127,37 @@ impl OpBuffer {
 
     /// Gives the stream to `take` and is empty again: everything back to front, then the state, then the marker.
     pub(crate) fn write<T>(&mut self, take: impl FnOnce(&[u8]) -> T) -> T {
-        let mut out = ReverseWriter::new(std::mem::take(&mut self.buffer));
-        // Back to front, whose turn it is follows from how many numbers come later, and all states start alike.
-        let mut states = [STATES as u32; TURNS];
-        let mut turns = self.ops.iter().any(|op| matches!(op, Op::Turns));
-        let start = |state: u32| u64::from(state) - STATES as u64;
+        let takes_turns = self.ops.iter().any(|op| matches!(op, Op::Turns));
+        let mut writer = EntropyWriter::new(std::mem::take(&mut self.buffer), takes_turns);
         let used = self.coders.get(..self.runs).unwrap_or_default();
         let (mut coders, mut left) = (used.iter().rev(), self.numbers.as_slice());
         for op in self.ops.iter().rev() {
             match *op {
-                Op::Bits { value, n } => out.put(value, n.into()),
+                Op::Bits { value, n } => writer.bits(value, n.into()),
                 Op::Run { numbers } => {
                     let Some((rest, run)) = left.split_at_checked(left.len().saturating_sub(numbers)) else {
                         continue;
                     };
                     left = rest;
                     if let Some(coder) = coders.next() {
-                        states = put_run(coder, run, &mut out, states, turns);
+                        writer.run(coder, run);
                     }
                 }
-                Op::Turns => {
-                    let [_, others @ ..] = states;
-                    others.into_iter().rev().for_each(|state| out.put(start(state), STATE_BITS));
-                    turns = false;
-                }
+                Op::Turns => writer.start_turns(),
             }
         }
-        let [state, ..] = states;
-        out.put(start(state), STATE_BITS);
-        let (taken, buffer) = out.finish(take);
+        let (taken, buffer) = writer.finish(take);
         self.buffer = buffer;
         self.undo(Mark { ops: 0, last: None, numbers: 0, runs: 0 });
         taken
     }
 }
 
-/// The part of an Exp-Golomb code above its low bits, and how many zeros are in front of it.
-fn prefix(value: u64, k: u32) -> (u64, u32) {
-    let high = (value >> k) + 1;
-    (high, high.ilog2())
-}
-
-/// Numbers between two looks at whether there is room, and what each takes at most: state, length, bits.
-const CHUNK: usize = 512;
-const NUMBER_MAX: usize = 12;
-
-/// The state before each number that is written, in the order of their turns.
-type States = [u32; TURNS];
-
-/// Writes a run from its last number to its first.
-fn put_run(coder: &Coder, run: &[u64], out: &mut ReverseWriter, mut states: States, turns: bool) -> States {
-    for chunk in run.rchunks(CHUNK) {
-        let (front, buffer) = out.open(chunk.len() * NUMBER_MAX);
-        let (front, next) = if coder.is_plain() {
-            put_chunk(coder, chunk, buffer, (front, states), turns, split)
-        } else {
-            put_chunk(coder, chunk, buffer, (front, states), turns, |number| coder.split(number))
-        };
-        out.close(front);
-        states = next;
-    }
-    states
-}
-
-/// The splitting of the numbers that follow fills the time in which a state waits for its table.
-#[inline(always)]
-fn put_chunk(
-    coder: &Coder,
-    chunk: &[u64],
-    buffer: &mut [u8],
-    (mut front, [mut a, mut b, mut c, mut d]): (Front, States),
-    turns: bool,
-    split: impl Fn(u64) -> (u8, u64, u32),
-) -> (Front, States) {
-    let steps = coder.dist.steps();
-    let code = |number: &u64, state| Code::of(steps, *number, split(*number), state);
-    let (rest, fours) = if turns { chunk.as_rchunks() } else { (chunk, &[][..]) };
-    for [w, x, y, z] in fours.iter().rev() {
-        let (last, third) = (code(z, d), code(y, c));
-        put_two(last, third, buffer, &mut front);
-        let (second, first) = (code(x, b), code(w, a));
-        put_two(second, first, buffer, &mut front);
-        (a, b, c, d) = (first.next, second.next, third.next, last.next);
-    }
-    for number in rest.iter().rev() {
-        if turns {
-            (a, b, c, d) = (d, a, b, c);
-        }
-        let code = code(number, a);
-        put_one(code, buffer, &mut front);
-        a = code.next;
-    }
-    (front, [a, b, c, d])
-}
-
-/// Code of a number: its raw bits, the state's in front of them, and the state that goes on.
-#[derive(Clone, Copy)]
-struct Code {
-    number: u64,
-    value: u64,
-    bits: u32,
-    low: u32,
-    n: u32,
-    next: u32,
-}
-
-/// Mark of a number without a token: more bits than can be put.
-const ESCAPED: u32 = 1 << 16;
-
-impl Code {
-    /// The code of a number that was split into token, bits, and how many those are.
-    #[inline(always)]
-    fn of(steps: Steps<'_>, number: u64, (token, value, bits): (u8, u64, u32), state: u32) -> Self {
-        match steps.take(state, token) {
-            Some((low, n, next)) => Self { number, value, bits, low, n, next },
-            None => Self::escaped(steps, number, state),
-        }
-    }
-
-    #[cold]
-    fn escaped(steps: Steps<'_>, number: u64, state: u32) -> Self {
-        // Every distribution has the escape.
-        let (low, n, next) = steps.take(state, ESCAPE).unwrap_or((0, 0, state));
-        Self { number, value: 0, bits: ESCAPED, low, n, next }
-    }
-
-    /// All bits, if they can be put at once.
-    #[inline(always)]
-    fn word(&self) -> u64 {
-        self.value | u64::from(self.low) << (self.bits & 63)
-    }
-}
-
-/// Two at once take one look at the front, which every number waits for.
-#[inline(always)]
-fn put_two(last: Code, first: Code, buffer: &mut [u8], front: &mut Front) {
-    let n = last.bits + last.n;
-    let all = n + first.bits + first.n;
-    if all <= PUT_MAX {
-        front.put(buffer, last.word() | first.word() << n, all);
-    } else {
-        put_one(last, buffer, front);
-        put_one(first, buffer, front);
-    }
-}
-
-#[inline(always)]
-fn put_one(code: Code, buffer: &mut [u8], front: &mut Front) {
-    let n = code.bits + code.n;
-    if n <= PUT_MAX {
-        front.put(buffer, code.word(), n);
-    } else {
-        put_long(code, buffer, front);
-    }
-}
-
-/// A number of many bits, or one that the distribution has no token for.
-#[cold]
-fn put_long(code: Code, buffer: &mut [u8], front: &mut Front) {
-    if code.bits == ESCAPED {
-        let n = bit_len(code.number);
-        front.put_wide(buffer, code.number, n);
-        let (high, len) = prefix(n.into(), RAW_LOW);
-        front.put(buffer, u64::from(n) & ((1 << RAW_LOW) - 1), RAW_LOW);
-        front.put(buffer, high, 2 * len + 1);
-    } else {
-        front.put_wide(buffer, code.value, code.bits);
-    }
-    front.put(buffer, code.low.into(), code.n);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::compact::stream::ans::{Decoder, Dist};
+    use crate::compact::stream::token::ESCAPE;
     use std::sync::Arc;
 
     fn coder() -> Coder {
@@ -362,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_script_that_was_written_is_empty_and_writes_the_same_again() {
+    fn a_buffer_that_was_written_is_empty_and_writes_the_same_again() {
         let mut ops = OpBuffer::default();
         let mut once = || {
             ops.numbers(&coder(), &[1, 0, 3, 99_999]);
