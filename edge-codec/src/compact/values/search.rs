@@ -3,7 +3,6 @@
 #![deny(clippy::indexing_slicing)]
 
 use super::dictionary;
-
 use super::kind::Kind;
 use super::non_decimal_grid;
 use super::number_form::{DIVISORS, NumberForm, Rounding};
@@ -44,7 +43,7 @@ const GRID: u64 = 128 * 256;
 /// A plan for values on a grid that no decimal describes.
 pub(crate) fn on_grid(values: &[u64], effort: Effort, scratch: &mut Scratch) -> Option<(Plan, u64)> {
     let (form, grid) = non_decimal_grid::find(&runs_of(values, effort.sample), &mut scratch.ulps)?;
-    Frame { form, grid }.plan(Kind::F64, values, scratch)
+    PlanBasis { form, grid }.plan(Kind::F64, values, scratch)
 }
 
 /// The rest of a plan whose form is known, and what it takes with the values, in 1/256 bits.
@@ -69,14 +68,14 @@ fn of_form(
 
 /// The part of a plan that takes long to find.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Frame {
+pub(crate) struct PlanBasis {
     pub(crate) form: NumberForm,
     /// A step if that is a grid, else nothing.
     pub(crate) grid: Transform,
 }
 
-impl Frame {
-    /// Frame of integers, and of doubles by their bits.
+impl PlanBasis {
+    /// Basis of integers, and of doubles by their bits.
     pub(crate) const BITS: Self = Self { form: NumberForm::Bits64, grid: Transform::Nothing };
 
     pub(crate) fn of(plan: &Plan) -> Self {

@@ -3,34 +3,23 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::search_backoff::SearchBackoff;
+use super::search_policy::SearchPolicy;
 use crate::compact::stream::op_buffer::OpBuffer;
 use crate::compact::values::dictionary;
 use crate::compact::values::kind::Kind;
 use crate::compact::values::plan::{Plan, Scratch, SharedParts};
-use crate::compact::values::search::{self, Frame};
+use crate::compact::values::search::{self, PlanBasis};
 
 /// A column's plan and statistics from earlier batches without a table.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct InlinePlanCache {
-    /// Forms that were found last, that of the last batch first.
-    frames: Vec<Frame>,
-    /// 1/256 bits per value that the last batches took.
-    usual: u64,
-    /// Back-off of the periodic search for a better form.
-    backoff: SearchBackoff,
-    /// Back-off of the search after a batch that took much more or less than those before.
-    change_backoff: SearchBackoff,
+    policy: SearchPolicy<PlanBasis>,
 }
 
-/// A sensor mostly goes back to what it did before, as from night to day. So many forms are remembered.
-const FRAMES: usize = 3;
 /// Gain from which on another form is worth it, as a part of the cost.
 const GAIN: u64 = 50;
 /// Cost below which a column is not worth a search, in 1/256 bits.
 const LEAST: u64 = 48 * 256;
-/// A change by less is none, in 1/256 bits.
-const LITTLE: u64 = 56 * 256;
 
 /// One column of a batch.
 #[derive(Clone, Copy)]
@@ -56,23 +45,23 @@ impl InlinePlanCache {
             Some(kept) if values.kind != Kind::F64 || !self.is_due(kept.1, values) => kept,
             kept => self.look(kept, values, scratch),
         };
-        self.usual = cost / values.len();
+        self.policy.took(cost, values.len());
         plan.write_after(before, ops, scratch, |_, _| 0);
     }
 
     /// Tries the form that was found last.
     fn again(&self, values: Values<'_>, scratch: &mut Scratch) -> Option<PricedPlan> {
         if values.kind != Kind::F64 {
-            return values.by(&Frame::BITS, scratch);
+            return values.by(&PlanBasis::BITS, scratch);
         }
-        let frame = self.frames.first()?;
-        let kept = values.by(frame, scratch)?;
+        let basis = self.policy.found().first()?;
+        let kept = values.by(basis, scratch)?;
         if !kept.0.form.has_ulps() || !dictionary::are_few(values.bits) {
             return Some(kept);
         }
         // A list needs no corrections.
-        let listed = values.by(&Frame::BITS, scratch);
-        listed.filter(|listed| listed.1 < kept.1).or_else(|| values.by(frame, scratch))
+        let listed = values.by(&PlanBasis::BITS, scratch);
+        listed.filter(|listed| listed.1 < kept.1).or_else(|| values.by(basis, scratch))
     }
 
     /// Returns whether another form is to be looked for, now that a batch takes `cost`.
@@ -80,10 +69,8 @@ impl InlinePlanCache {
         if cost < LEAST {
             return false;
         }
-        let usual = self.usual.saturating_mul(values.len());
-        let changed = cost > (usual / 2).saturating_mul(3) + LITTLE || cost + LITTLE < usual / 2;
-        let changed = changed && self.change_backoff.try_again();
-        self.backoff.is_over() || changed
+        let is_change = self.policy.is_change(cost, values.len());
+        self.policy.is_due() || is_change
     }
 
     /// The best of this plan and one of another form.
@@ -93,17 +80,16 @@ impl InlinePlanCache {
             return known;
         }
         let (other, size) = search::plan(values.kind, values.bits, search::ALONE, scratch);
-        let frame = Frame::of(&other);
+        let basis = PlanBasis::of(&other);
         let size = size + other.told();
         let best = match kept {
             Some(kept) if size + kept.1 / GAIN >= kept.1 => {
-                self.backoff.failed();
+                self.policy.failed();
                 kept
             }
             _ => {
-                self.backoff.succeeded();
-                self.change_backoff.halve();
-                self.remember(frame);
+                self.policy.succeeded();
+                self.policy.remember(basis);
                 (other, size)
             }
         };
@@ -113,20 +99,16 @@ impl InlinePlanCache {
 
     /// Tries the forms before the last; returns one that is about as good as the last was.
     fn known(&mut self, values: Values<'_>, scratch: &mut Scratch) -> Option<PricedPlan> {
-        let known = self.frames.iter().skip(1);
-        let known = known.filter_map(|frame| Some((values.by(frame, scratch)?.1, frame)));
-        let usual = self.usual.saturating_mul(values.len());
-        let best = known.min_by_key(|found| found.0).filter(|found| found.0 <= usual / 4 * 5 + LITTLE);
-        let frame = best?.1.clone();
-        let found = values.by(&frame, scratch);
-        self.remember(frame);
+        let known = self.policy.found().iter().skip(1);
+        let known = known.filter_map(|basis| Some((values.by(basis, scratch)?.1, basis)));
+        let (cost, basis) = known.min_by_key(|found| found.0)?;
+        if !self.policy.is_as_good(cost, values.len()) {
+            return None;
+        }
+        let basis = basis.clone();
+        let found = values.by(&basis, scratch);
+        self.policy.remember(basis);
         found
-    }
-
-    fn remember(&mut self, frame: Frame) {
-        self.frames.retain(|known| *known != frame);
-        self.frames.truncate(FRAMES - 1);
-        self.frames.insert(0, frame);
     }
 }
 
@@ -136,8 +118,8 @@ impl Values<'_> {
         self.bits.len().max(1) as u64
     }
 
-    fn by(self, frame: &Frame, scratch: &mut Scratch) -> Option<PricedPlan> {
-        let (plan, size) = frame.plan(self.kind, self.bits, scratch)?;
+    fn by(self, basis: &PlanBasis, scratch: &mut Scratch) -> Option<PricedPlan> {
+        let (plan, size) = basis.plan(self.kind, self.bits, scratch)?;
         let told = plan.told();
         Some((plan, size + told))
     }

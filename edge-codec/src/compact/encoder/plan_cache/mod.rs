@@ -5,4 +5,5 @@ pub(super) mod inline;
 #[cfg(test)]
 mod regimes;
 mod search_backoff;
+mod search_policy;
 pub(super) mod table;

@@ -4,6 +4,7 @@
 #![deny(clippy::indexing_slicing)]
 
 use super::search_backoff::SearchBackoff;
+use super::search_policy::{OWN_PLAN, SearchPolicy};
 use crate::compact::stream::coder::Coder;
 use crate::compact::stream::op_buffer::{Mark, OpBuffer};
 use crate::compact::values::dictionary;
@@ -17,29 +18,18 @@ use crate::compact::values::search;
 pub(crate) struct TablePlanCache {
     /// The plan of the last batch, unless that was the table's.
     own: Option<Plan>,
-    /// 1/256 bits per value that the last batches took.
-    usual: u64,
+    policy: SearchPolicy<NumberForm>,
     /// 1/256 bits per value when the coders were chosen, and what the numbers weighed then, per 256 values.
     fitted: u64,
     weight: u64,
-    /// The forms that were found last.
-    forms: Vec<NumberForm>,
     /// Number of searches for a better plan.
     looks: u32,
-    /// Back-off of the periodic search.
-    backoff: SearchBackoff,
-    /// Back-off of the search after a batch that took much more or less than those before.
-    change_backoff: SearchBackoff,
     /// Back-off of the search for a dictionary, where few values are different.
     dictionary_backoff: SearchBackoff,
 }
 
-/// A sensor mostly goes back to what it did before, as from night to day. So many forms are remembered.
-const FORMS: usize = 3;
 /// Searches for a better plan of which one looks at all forms, the others at the same form.
 const ALL_FORMS: u32 = 64;
-/// Cost of a plan of a batch's own, about, in 1/256 bits.
-const OWN: u64 = 56 * 256;
 /// Gain from which on another plan is worth it, as a part of the cost.
 const GAIN: u64 = 20;
 /// Cost too little to look at, in 1/256 bits.
@@ -86,12 +76,12 @@ impl TablePlanCache {
             Some(Alternative::Table) => {
                 target.undo(start);
                 self.own = None;
-                self.usual = target.by_table().unwrap_or(0) / target.len();
+                self.policy.took(target.by_table().unwrap_or(0), target.len());
                 self.succeeded();
             }
             None => {
-                self.usual = cost / target.len();
-                self.backoff.failed();
+                self.policy.took(cost, target.len());
+                self.policy.failed();
             }
         }
     }
@@ -123,15 +113,14 @@ impl TablePlanCache {
         let held = plan.integers(target.values, target.scratch);
         debug_assert!(held, "a plan that was found holds the values");
         let (cost, weight) = target.put(&plan);
-        (self.usual, self.weight) = (cost / target.len(), weight * 256 / target.len());
-        self.fitted = self.usual;
+        self.policy.took(cost, target.len());
+        (self.fitted, self.weight) = (cost / target.len(), weight * 256 / target.len());
         self.own = Some(plan);
         self.succeeded();
     }
 
     fn succeeded(&mut self) {
-        self.backoff.succeeded();
-        self.change_backoff.halve();
+        self.policy.succeeded();
         self.dictionary_backoff.halve();
     }
 
@@ -140,19 +129,15 @@ impl TablePlanCache {
         let n = target.len();
         let nothing_to_gain = match self.own {
             Some(_) => target.learned().is_none() && cost < LITTLE + n * 64,
-            None => cost < OWN + n * 256 || n < FEW,
+            None => cost < OWN_PLAN + n * 256 || n < FEW,
         };
         if nothing_to_gain {
             return false;
         }
-        let usual = self.usual.saturating_mul(n);
-        let changed = cost > (usual / 2).saturating_mul(3) + OWN || cost + OWN < usual / 2;
-        if cost < usual {
-            self.usual = (self.usual * 7 + cost / n) / 8;
-        }
-        let changed = changed && self.change_backoff.try_again();
+        let is_change = self.policy.is_change(cost, n);
+        self.policy.took_less(cost, n);
         let few = self.may_be_listed(cost, target);
-        self.backoff.is_over() || changed || few
+        self.policy.is_due() || is_change || few
     }
 
     /// Returns whether the values are so few different ones, and take so much, that a list of them may take less.
@@ -172,7 +157,7 @@ impl TablePlanCache {
         self.looks = self.looks.wrapping_add(1);
         let form = self.own.as_ref().or(target.learned())?.form;
         // A plan of the table's takes nothing to tell.
-        let cost = cost + if self.own.is_some() { OWN } else { 0 };
+        let cost = cost + if self.own.is_some() { OWN_PLAN } else { 0 };
         let mut best = (cost - cost / GAIN, None);
         if self.own.is_some()
             && let Some(by_table) = target.cost_by_table()
@@ -185,8 +170,8 @@ impl TablePlanCache {
             }
         }
         let mut offer = |(plan, cost): (Plan, u64)| {
-            if cost + OWN < best.0 {
-                best = (cost + OWN, Some(Alternative::Own(Box::new(plan))));
+            if cost + OWN_PLAN < best.0 {
+                best = (cost + OWN_PLAN, Some(Alternative::Own(Box::new(plan))));
             }
         };
         // A list needs no corrections.
@@ -205,14 +190,13 @@ impl TablePlanCache {
     /// A plan for values that the last one cannot hold: with a form of the last plans, if one is about as good as they
     /// were.
     fn other(&mut self, target: &mut Target<'_>) -> Plan {
-        let usual = self.usual.saturating_mul(target.len());
-        let again = self.forms.iter().filter_map(|form| {
+        let again = self.policy.found().iter().filter_map(|form| {
             let Scratch { integers, ulps, .. } = &mut *target.scratch;
             let held = target.kind == Kind::F64 && form.integers(target.values, integers, ulps);
             held.then(|| search::with_form(target.kind, *form, target.values, target.scratch))
         });
         let again = again.min_by_key(|found| found.1);
-        if let Some((plan, _)) = again.filter(|found| found.1 <= usual / 4 * 5 + OWN) {
+        if let Some((plan, _)) = again.filter(|found| self.policy.is_as_good(found.1, target.len())) {
             return plan;
         }
         let (plan, _) = search::plan(target.kind, target.values, search::QUICK, target.scratch);
@@ -222,9 +206,7 @@ impl TablePlanCache {
 
     fn remember(&mut self, plan: &Plan) {
         if plan.kind == Kind::F64 {
-            self.forms.retain(|known| *known != plan.form);
-            self.forms.truncate(FORMS - 1);
-            self.forms.insert(0, plan.form);
+            self.policy.remember(plan.form);
         }
     }
 }

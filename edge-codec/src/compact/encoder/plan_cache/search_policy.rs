@@ -1,0 +1,79 @@
+//! Search policy of a plan cache: when a better encoding is looked for, and what was found before is tried first.
+
+use super::search_backoff::SearchBackoff;
+
+/// Encodings that were found last, what batches usually take, and the back-offs of the searches.
+#[derive(Clone, Debug)]
+pub(super) struct SearchPolicy<E> {
+    /// What was found last comes first.
+    found: Vec<E>,
+    /// 1/256 bits per value that the last batches took.
+    usual: u64,
+    /// Back-off of the periodic search for a better encoding.
+    backoff: SearchBackoff,
+    /// Back-off of the search after a batch that took much more or less than those before.
+    change_backoff: SearchBackoff,
+}
+
+/// A sensor mostly goes back to what it did before, as from night to day. So many encodings are remembered.
+const FOUND: usize = 3;
+/// Cost of a plan of a batch's own, about, in 1/256 bits. A change by less is none.
+pub(super) const OWN_PLAN: u64 = 56 * 256;
+
+impl<E> Default for SearchPolicy<E> {
+    fn default() -> Self {
+        let (backoff, change_backoff) = (SearchBackoff::default(), SearchBackoff::default());
+        SearchPolicy { found: Vec::new(), usual: 0, backoff, change_backoff }
+    }
+}
+
+impl<E: PartialEq> SearchPolicy<E> {
+    /// Returns what was found last, the newest first.
+    pub(super) fn found(&self) -> &[E] {
+        &self.found
+    }
+
+    pub(super) fn remember(&mut self, encoding: E) {
+        self.found.retain(|known| *known != encoding);
+        self.found.truncate(FOUND - 1);
+        self.found.insert(0, encoding);
+    }
+
+    /// Notes the cost of a batch of `n` values as the usual one.
+    pub(super) fn took(&mut self, cost: u64, n: u64) {
+        self.usual = cost / n;
+    }
+
+    /// Moves the usual cost an eighth of the way to that of a batch of `n` values which took less.
+    pub(super) fn took_less(&mut self, cost: u64, n: u64) {
+        if cost < self.usual.saturating_mul(n) {
+            self.usual = (self.usual * 7 + cost / n) / 8;
+        }
+    }
+
+    /// Returns whether an earlier encoding of that cost is about as good as the last was, so that no other is looked for.
+    pub(super) fn is_as_good(&self, cost: u64, n: u64) -> bool {
+        cost <= self.usual.saturating_mul(n) / 4 * 5 + OWN_PLAN
+    }
+
+    /// Counts a batch, and returns whether it took so much more or less than usual that a search may pay.
+    pub(super) fn is_change(&mut self, cost: u64, n: u64) -> bool {
+        let usual = self.usual.saturating_mul(n);
+        let changed = cost > (usual / 2).saturating_mul(3) + OWN_PLAN || cost + OWN_PLAN < usual / 2;
+        changed && self.change_backoff.try_again()
+    }
+
+    /// Counts a batch, and returns whether the periodic search is due.
+    pub(super) fn is_due(&mut self) -> bool {
+        self.backoff.is_over()
+    }
+
+    pub(super) fn failed(&mut self) {
+        self.backoff.failed();
+    }
+
+    pub(super) fn succeeded(&mut self) {
+        self.backoff.succeeded();
+        self.change_backoff.halve();
+    }
+}
