@@ -1,10 +1,10 @@
 //! The log's lines about local clients: trouble as warnings, comings and goings at debug level.
 //!
-//! A client that is refused comes back every second, so each cause is said once a minute and all causes have a budget; what is held back is
-//! counted in the next line. Clients choose their names and topics: they are escaped.
+//! A client that is refused comes back every second, so each cause has one line a minute for each address, and all have a budget; what is held back
+//! is counted in the next line of the same cause and address. Clients choose their names and topics: they are escaped.
 
-use std::collections::HashSet;
-use std::net::SocketAddr;
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
 
 use edge_bridge::escape::Escaped;
 use edge_bridge::listener::Event;
@@ -15,16 +15,28 @@ use super::once_an_hour::OnceAnHour;
 
 const WARNINGS_PER_MINUTE: usize = 10;
 const MINUTE_MS: u64 = 60_000;
+/// Causes and addresses that are told apart; all others share a line.
+const ORIGINS_MAX: usize = 256;
 
 /// Rate limit of the lines about clients.
 #[derive(Debug, Default)]
 pub(super) struct ClientLog {
     minute: u64,
-    /// Of this minute.
-    said: HashSet<String>,
-    held_back: u64,
+    /// Lines of this minute.
+    lines: usize,
+    /// By cause and address.
+    origins: HashMap<(String, Option<IpAddr>), Origin>,
     /// Clients whose messages find no room.
     no_room: OnceAnHour,
+}
+
+/// Trouble of one cause from one address.
+#[derive(Debug, Default)]
+struct Origin {
+    /// It had its line of this minute.
+    is_said: bool,
+    /// Events without a line since its last one.
+    held_back: u64,
 }
 
 /// Something that somebody should look at.
@@ -39,32 +51,45 @@ struct Trouble {
 impl ClientLog {
     /// Says what is worth saying.
     pub(super) fn on_event(&mut self, up_ms: u64, event: &Event, address: Option<SocketAddr>) {
-        let address = address.map_or("unknown".to_owned(), |address| address.to_string());
         if let Event::NoRoom { client, .. } = event
             && !self.no_room.may_say(up_ms, client)
         {
             return;
         }
-        match trouble(event) {
-            None => tracing::debug!(?event, address, "local client"),
-            Some(Trouble { cause, said }) if self.may_say(up_ms, &cause) => {
-                tracing::warn!(address, held_back = self.take_held_back(), "{said}");
-            }
-            Some(_) => self.held_back += 1,
+        let shown = address.map_or("unknown".to_owned(), |address| address.to_string());
+        let Some(Trouble { cause, said }) = trouble(event) else {
+            tracing::debug!(?event, address = shown, "local client");
+            return;
+        };
+        if let Some(held_back) = self.due(up_ms, &cause, address) {
+            tracing::warn!(address = shown, held_back, "{said}");
         }
     }
 
-    fn may_say(&mut self, up_ms: u64, cause: &str) -> bool {
+    /// Returns the events held back since the last line of this cause and address, if a line is due; otherwise counts one more.
+    fn due(&mut self, up_ms: u64, cause: &str, address: Option<SocketAddr>) -> Option<u64> {
         let minute = up_ms / MINUTE_MS;
         if minute != self.minute {
             self.minute = minute;
-            self.said.clear();
+            self.lines = 0;
+            let is_full = self.origins.len() >= ORIGINS_MAX;
+            self.origins.retain(|_, origin| {
+                origin.is_said = false;
+                origin.held_back > 0 && !is_full
+            });
         }
-        self.said.len() < WARNINGS_PER_MINUTE && self.said.insert(cause.to_owned())
-    }
-
-    fn take_held_back(&mut self) -> u64 {
-        std::mem::take(&mut self.held_back)
+        let mut key = (cause.to_owned(), address.map(|address| address.ip()));
+        if self.origins.len() >= ORIGINS_MAX && !self.origins.contains_key(&key) {
+            key = Default::default();
+        }
+        let origin = self.origins.entry(key).or_default();
+        if origin.is_said || self.lines >= WARNINGS_PER_MINUTE {
+            origin.held_back += 1;
+            return None;
+        }
+        origin.is_said = true;
+        self.lines += 1;
+        Some(std::mem::take(&mut origin.held_back))
     }
 }
 
@@ -129,15 +154,59 @@ fn trouble(event: &Event) -> Option<Trouble> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::captured_log::captured;
     use edge_bridge::listener::ConnectionId;
     use edge_bridge::wire::Utf8;
 
     #[test]
     fn each_cause_is_said_once_a_minute_and_all_have_a_budget() {
         let mut log = ClientLog::default();
-        assert_eq!((0..25).filter(|_| log.may_say(5, "the same")).count(), 1);
-        assert_eq!((0..25).filter(|n| log.may_say(5, &n.to_string())).count(), 9);
-        assert!(log.may_say(MINUTE_MS + 5, "the same"), "a new minute, a new line");
+        assert_eq!((0..25).filter(|_| log.due(5, "the same", None).is_some()).count(), 1);
+        assert_eq!((0..25).filter(|n| log.due(5, &n.to_string(), None).is_some()).count(), 9);
+        assert_eq!(log.due(MINUTE_MS + 5, "the same", None), Some(24), "a new minute, a new line");
+    }
+
+    #[test]
+    fn what_is_held_back_is_counted_with_its_own_cause_and_address() {
+        let [flooder, other] = ["10.0.0.7:1", "10.0.0.8:1"].map(|address| address.parse().ok());
+        let (client, topic) = (Utf8::from_static("c"), Utf8::from_static("out/x"));
+        let connection = ConnectionId(1);
+        let error = TopicError::Reserved;
+        let publish = Event::TopicRefused { connection, client: client.clone(), topic, error };
+        let ended = Event::SessionEnded { client, dropped: 1 };
+        let mut log = ClientLog::default();
+        let lines = captured(|| {
+            (0..500).for_each(|up_ms| log.on_event(up_ms, &publish, flooder));
+            log.on_event(500, &publish, other);
+            log.on_event(MINUTE_MS, &ended, other);
+            log.on_event(MINUTE_MS, &publish, other);
+            // The client comes back from another port.
+            log.on_event(MINUTE_MS, &publish, "10.0.0.7:2".parse().ok());
+        });
+        let said = lines.lines().filter_map(|line| {
+            let (text, fields) = line.split_once(" address=")?;
+            Some((text.contains("publishes to"), fields))
+        });
+        let expected = [
+            (true, r#""10.0.0.7:1" held_back=0"#),
+            (true, r#""10.0.0.8:1" held_back=0"#),
+            (false, r#""10.0.0.8:1" held_back=0"#),
+            (true, r#""10.0.0.8:1" held_back=0"#),
+            (true, r#""10.0.0.7:2" held_back=499"#),
+        ];
+        assert_eq!(said.collect::<Vec<_>>(), expected, "{lines}");
+    }
+
+    #[test]
+    fn a_flood_from_everywhere_is_bounded() {
+        let mut log = ClientLog::default();
+        for minute in 0..3 {
+            for n in 0..5_000_u32 {
+                let address = SocketAddr::from((n.to_be_bytes(), 1));
+                log.due(minute * MINUTE_MS, "topic", Some(address));
+            }
+            assert_eq!((log.lines, log.origins.len()), (WARNINGS_PER_MINUTE, ORIGINS_MAX + 1));
+        }
     }
 
     #[test]
@@ -147,7 +216,7 @@ mod tests {
         let mut lines = |up_ms, connection| {
             let event = Event::NoRoom { connection: ConnectionId(connection), client: client.clone() };
             log.on_event(up_ms, &event, None);
-            log.said.len()
+            log.lines
         };
         assert_eq!(lines(0, 1), 1);
         assert_eq!(lines(10 * MINUTE_MS, 2), 1, "of the first minute still");
