@@ -4,6 +4,7 @@ use crate::mqtt::{CommandRules, LoopNames};
 use edge_filter::control::Controller;
 use edge_filter::{ConfigError, ConfigFile};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// Checked loops, ready to run.
 #[derive(Clone, Debug)]
@@ -18,14 +19,21 @@ pub struct Loops {
 }
 
 impl Loops {
-    /// Reads a file's text: `[control]`, `[[input]]`, `[[output]]`, `[[interlock]]`, `[[alarm]]`, `[fields]` and `[commands]`.
+    /// Reads a file's text: `[control]`, `[[input]]`, `[[output]]`, `[[interlock]]`, `[[alarm]]`, `[fields]` and `[commands]`, with periods of
+    /// at most `period_max`.
     ///
     /// # Errors
     /// Everything that is wrong, each with its line, its place and what it should be. In a file that is not TOML, the first mistake of
     /// syntax.
-    pub fn parse(text: &str) -> Result<Loops, ConfigError> {
+    pub fn parse(text: &str, period_max: Duration) -> Result<Loops, ConfigError> {
         let mut file = ConfigFile::parse(text)?;
         let loops = Self::take(&mut file);
+        let period = Duration::from_nanos(loops.controller.period_ns());
+        if period > period_max {
+            let (found, max) = (period.as_millis(), period_max.as_millis());
+            let problem = format_args!("`period_ms` must be at most {max}, found {found}");
+            file.wrong(&["control", "period_ms"], problem);
+        }
         file.finish(Some(loops))
     }
 
@@ -76,7 +84,7 @@ mod tests {
     fn an_interlock_that_nobody_can_reset_is_told() {
         let interlock =
             "[[interlock]]\nname = \"stop\"\noutputs = [\"x\"]\ntrip_when = { input = \"a\", is = false }\n";
-        let warning = |text: String| Loops::parse(&text).unwrap().warning();
+        let warning = |text: String| Loops::parse(&text, Duration::MAX).unwrap().warning();
         let told = warning(format!("{GOOD}{interlock}"));
         assert!(told.is_some_and(|told| {
             told.starts_with("[[interlock]] \"stop\": reset by hand, and commands are off")
@@ -88,7 +96,7 @@ mod tests {
 
     #[test]
     fn names_that_no_topic_can_have_are_refused_with_their_place() {
-        assert!(Loops::parse(GOOD).is_ok());
+        assert!(Loops::parse(GOOD, Duration::MAX).is_ok());
         for (from, to, expected) in [
             ("\"a\"", "\"a/#\"", "line 2: input 1: name: \"a/#\" is a part of a topic"),
             ("\"x\"", "\"\"", "output 1: name: \"\" is a part of a topic"),
@@ -106,7 +114,7 @@ mod tests {
                 "line 2: control.commands: invalid type: integer `1`",
             ),
         ] {
-            let error = Loops::parse(&GOOD.replacen(from, to, 1)).unwrap_err().to_string();
+            let error = Loops::parse(&GOOD.replacen(from, to, 1), Duration::MAX).unwrap_err().to_string();
             assert!(error.contains(expected) && !error.contains('\n'), "{error}");
         }
     }

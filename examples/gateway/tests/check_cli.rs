@@ -240,7 +240,7 @@ fn control_loops_are_checked() {
         (
             "period_ms = 10\nwatchdog_ms = 100 ",
             "period_ms = 1001\nwatchdog_ms = 1001 ",
-            "control.period_ms: at most 1000",
+            "control.toml: line 5: control.period_ms: `period_ms` must be at most 1000, found 1001",
         ),
         ("watchdog_ms = 100 ", "watchdog_ms = 9 ", "`watchdog_ms` must be at least period_ms, found 9"),
         ("name = \"stop\"", "name = \"stop/+\"", "interlock 1: name: \"stop/+\""),
@@ -251,6 +251,12 @@ fn control_loops_are_checked() {
         assert_eq!(output.status.code(), Some(2), "{to}");
         assert!(said.contains("error: control.rules: ") && said.contains(expected), "{to}:\n{said}");
     }
+    let slow =
+        loops.replacen("period_ms = 10\nwatchdog_ms = 100 ", "period_ms = 1001\nwatchdog_ms = 1001 ", 1);
+    fs::write(dir.path().join("control.toml"), slow.replacen("setpoint = 60.0", "setpoint = nan", 1))
+        .unwrap();
+    let said = String::from_utf8_lossy(&edge_gateway(&["check", &path]).stderr).into_owned();
+    assert!(said.contains("at most 1000, found 1001") && said.contains("output 2: pid.setpoint"), "{said}");
     // Without commands nobody can reset the interlock.
     let (before, rest) = loops.split_once("commands = true").unwrap();
     let (_, after) = rest.split_once("[[input]]").unwrap();

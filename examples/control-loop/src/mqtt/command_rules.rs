@@ -210,6 +210,7 @@ fn within(Range([low, high]): Range, value: f64) -> Result<(), &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[test]
     fn a_command_is_bounded_by_client_range_and_rate() {
@@ -266,7 +267,8 @@ mod tests {
                 "line 7: commands.reset.stop: there is no interlock named \"stop\"",
             ),
         ] {
-            let error = crate::Loops::parse(&format!("{parts}{text}\n")).unwrap_err().to_string();
+            let text = format!("{parts}{text}\n");
+            let error = crate::Loops::parse(&text, Duration::MAX).unwrap_err().to_string();
             assert!(error.starts_with(expected) && error.lines().count() == 1, "{error}");
         }
     }

@@ -47,7 +47,7 @@ pub(super) fn control(section: &mut Section<'_>, findings: &mut Findings) -> Opt
         findings.error(rules.at, "control.rules", format!("{}: {problem}", rules.value.display()));
     };
     let text = std::fs::read_to_string(&rules.value).map_err(|error| refused(&error)).ok()?;
-    let loops = match Loops::parse(&text) {
+    let loops = match Loops::parse(&text, PERIOD_MAX) {
         Ok(loops) => loops,
         Err(error) => {
             error.problems().iter().for_each(|problem| refused(problem));
@@ -63,9 +63,6 @@ pub(super) fn control(section: &mut Section<'_>, findings: &mut Findings) -> Opt
     };
     if control.loops.controller.outputs().is_empty() && control.loops.controller.alarms().next().is_none() {
         findings.error(rules.at, "control.rules", "no [[output]] and no [[alarm]]: nothing to control");
-    }
-    if control.period() > PERIOD_MAX {
-        findings.error(rules.at, "control.rules", "control.period_ms: at most 1000");
     }
     if let Some(every) = publish_every
         && (every.value < control.period() || every.value > Duration::from_secs(60))
