@@ -139,6 +139,15 @@ impl Config {
         let (state, metrics) = (state.map(|state| state.dir), metrics.map(|metrics| metrics.listen));
         file.finish(mqtt.map(|mqtt| Config { mqtt, hub, state, metrics, loops }))
     }
+
+    /// Returns what is valid and worth knowing all the same.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let (listen, may) = (self.mqtt.listen, self.loops.open_to_anyone());
+        let open =
+            (!listen.ip().is_loopback()).then(|| format!("mqtt.listen: anyone who reaches {listen} {may}"));
+        self.loops.warning().into_iter().chain(open).collect()
+    }
 }
 
 #[cfg(test)]

@@ -47,6 +47,17 @@ impl Loops {
         (!stuck.is_empty()).then(|| format!("[[interlock]] {names}: {why}"))
     }
 
+    /// Returns what anyone who reaches the listener of the inputs may do, in words.
+    #[must_use]
+    pub fn open_to_anyone(&self) -> &'static str {
+        match self.commands.are_on {
+            true => {
+                "may publish inputs, and command at cmd/# within [commands]: client identifiers are claims"
+            }
+            false => "may publish inputs",
+        }
+    }
+
     /// Returns the inputs that have an alarm, by name.
     pub fn alarm_inputs(&self) -> impl Iterator<Item = &str> {
         let inputs = self.controller.inputs();

@@ -8,7 +8,7 @@
 use clap::{Parser, Subcommand};
 use control_loop::net::{DemoHub, Message};
 use control_loop::plant::{Actuators, Plant};
-use control_loop::{App, Config, HubConfig, Loops, OneLine, Spool};
+use control_loop::{App, Config, HubConfig, OneLine, Spool};
 use std::fmt::Display;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -81,23 +81,22 @@ fn read(file: &Path) -> Result<Config, Failed> {
 }
 
 fn check(file: &Path) -> Result<(), Failed> {
-    let loops = read(file)?.loops;
-    warn_about(&loops);
+    let config = read(file)?;
+    warn_about(&config);
+    let loops = config.loops;
     let (inputs, outputs) = (loops.controller.inputs().len(), loops.controller.outputs().len());
     say(format_args!("{}: fine: {inputs} inputs, {outputs} outputs; nothing was started", file.display()));
     Ok(())
 }
 
-fn warn_about(loops: &Loops) {
-    if let Some(warning) = loops.warning() {
-        complain(&format!("warning: {warning}"));
-    }
+fn warn_about(config: &Config) {
+    config.warnings().iter().for_each(|warning| complain(&format!("warning: {warning}")));
 }
 
 /// A real plant: outputs by MQTT, the hub of the file.
 fn run(file: &Path, seconds: Option<u64>) -> Result<(), Failed> {
     let mut config = read(file)?;
-    warn_about(&config.loops);
+    warn_about(&config);
     let hub = config.hub.take();
     let place = file.parent().unwrap_or(Path::new("."));
     config.state = config.state.map(|dir| place.join(dir));

@@ -109,3 +109,31 @@ fn no_string_of_the_file_writes_a_line_of_its_own() {
         assert!(told.starts_with(&start) && told.contains(shown) && !is_left, "{}", told.escape_debug());
     }
 }
+
+#[test]
+fn a_listener_that_others_reach_is_a_warning_with_what_they_may_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("control.toml");
+    let inputs = " may publish inputs";
+    let commands =
+        " may publish inputs, and command at cmd/# within [commands]: client identifiers are claims";
+    for (listen, are_on, expected) in [
+        ("127.0.0.1:0", true, None),
+        ("[::1]:0", true, None),
+        ("0.0.0.0:1883", true, Some(commands)),
+        ("[::]:1883", true, Some(commands)),
+        ("192.168.1.2:1883", true, Some(commands)),
+        ("0.0.0.0:1883", false, Some(inputs)),
+    ] {
+        let text = format!(
+            "[mqtt]\nlisten = \"{listen}\"\n[control]\ncommands = {are_on}\n[[output]]\nname = \"x\"\nvalue = 1.0\n"
+        );
+        std::fs::write(&file, text).unwrap();
+        let output = run(&["check", file.to_str().unwrap()]);
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        let expected = expected.map_or(String::new(), |may| {
+            format!("control-loop: warning: mqtt.listen: anyone who reaches {listen}{may}\n")
+        });
+        assert_eq!((output.status.code(), told), (Some(0), expected));
+    }
+}

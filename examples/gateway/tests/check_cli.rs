@@ -287,6 +287,39 @@ fn control_loops_are_checked() {
     assert!(said.contains("control: needs `[local] listen`"), "{said}");
 }
 
+#[test]
+fn a_listener_that_others_reach_is_a_warning_with_what_they_may_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let with_commands = include_str!("../control.toml");
+    let (before, rest) = with_commands.split_once("commands = true").unwrap();
+    let (_, after) = rest.split_once("[[input]]").unwrap();
+    let without = format!("{before}\n[[input]]{after}");
+    let commands =
+        " may publish inputs, and command at cmd/# within [commands]: client identifiers are claims\n";
+    for (host, rules, expected) in [
+        ("127.0.0.1", with_commands, None),
+        ("[::1]", with_commands, None),
+        ("0.0.0.0", with_commands, Some(commands)),
+        ("[::]", with_commands, Some(commands)),
+        ("192.168.1.2", &*without, Some(" may publish inputs\n")),
+    ] {
+        fs::write(dir.path().join("control.toml"), rules).unwrap();
+        let local = format!("allow_anonymous = true\nlisten = \"{host}");
+        let text = good().replacen("listen = \"127.0.0.1", &local, 1);
+        let path = written(dir.path(), &format!("{text}[control]\nrules = \"control.toml\"\n"));
+        let output = edge_gateway(&["check", &path]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        let start = "warning: control: anyone who reaches local.listen";
+        let told = said.split_once(start).map(|(_, rest)| rest);
+        let is_right = match (told, expected) {
+            (Some(told), Some(expected)) => told.starts_with(expected),
+            (told, expected) => told.is_none() && expected.is_none(),
+        };
+        assert!(is_right, "{host}\n{said}");
+    }
+}
+
 /// Neither findings nor the report: the strings stand in the file with escapes of TOML, or as they are.
 #[test]
 fn no_string_of_a_file_writes_a_line_of_its_own() {

@@ -87,7 +87,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
         Local::Listen { address, .. } if !address.ip().is_loopback() => findings.warning(
             0,
             "control",
-            "anyone who reaches local.listen may publish inputs, and command at cmd/# within [commands] of the rules",
+            format!("anyone who reaches local.listen {}", control.loops.open_to_anyone()),
         ),
         Local::Listen { .. } => {}
     }
