@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::age::age_ms;
 use crate::engine::Engine;
 use crate::model::{Done, LeaseKey, Leased};
 use crate::row::{Lane, RowId, StoredRow};
+use crate::row_age::age_ms;
 use crate::state::Reason;
 use crate::time::Stamp;
 

@@ -2,7 +2,6 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![doc = include_str!("../README.md")]
 
-mod age;
 #[cfg(feature = "tokio")]
 pub mod aio;
 mod cloned_disk;
@@ -29,6 +28,7 @@ mod planted_flaw;
 mod queue;
 mod receipt;
 mod row;
+mod row_age;
 mod second_queue;
 mod shell;
 mod state;
@@ -43,7 +43,6 @@ pub mod tools;
 #[cfg(any(feature = "ring", feature = "redb"))]
 pub mod transfer;
 
-pub use age::{Expiry, age_ms};
 pub use config::{Config, ConsumerConfig, LaneConfig, OnFault, OnFull, Order, StoreKind};
 pub use consumer::Consumer;
 pub use engine::Wait;
@@ -57,6 +56,7 @@ pub use pending::Pending;
 pub use queue::{BatchError, Queue};
 pub use receipt::{Receipt, WaitError};
 pub use row::{LANES_MAX, Lane, ROW_OVERHEAD_BYTES, Row, RowId, Seq};
+pub use row_age::{Expiry, age_ms};
 pub use shell::{Clock, ClockSync, ManualClock, SystemClock};
 pub use state::{Dropped, Reason};
 pub use stats::{Health, LaneStats, Stats};

@@ -53,8 +53,8 @@ fn dated(row: &StoredRow) -> Dated {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::age::Expiry;
     use crate::row::Lane;
+    use crate::row_age::Expiry;
     use crate::time::Stamp;
 
     fn row(seq: Seq) -> StoredRow {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::age::Expiry;
+use crate::row_age::Expiry;
 use crate::time::Stamp;
 
 /// Position of a row in its lane. Starts at 1, never restarts, has holes where a row was delivered before it

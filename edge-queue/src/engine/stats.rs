@@ -2,9 +2,9 @@
 
 use std::sync::{MutexGuard, TryLockError};
 
-use crate::age::age_ms;
 use crate::model::{LaneModel, Model};
 use crate::row::{LANES_MAX, Seq, StoredRow};
+use crate::row_age::age_ms;
 use crate::stats::{LaneStats, Stats};
 use crate::store::{ReadLimit, StoreStats};
 use crate::sync::lock;

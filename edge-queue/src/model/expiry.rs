@@ -1,7 +1,7 @@
 //! Time to live. Lazy: judged when a row is reached, never by a timer.
 
-use crate::age::{Expiry, age_ms};
 use crate::row::StoredRow;
+use crate::row_age::{Expiry, age_ms};
 use crate::time::Now;
 
 /// Tells that `row` is too old to be delivered.

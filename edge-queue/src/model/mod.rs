@@ -7,7 +7,6 @@ mod acked_ranges;
 mod acked_ranges_quota;
 mod consumers;
 mod cursor;
-mod cursor_lag;
 mod damage;
 mod degraded_mode;
 mod delivery_marks;
@@ -39,6 +38,7 @@ mod removed_lanes;
 mod scan;
 #[cfg(test)]
 mod tests;
+mod unwritten_acks;
 mod usage;
 
 use crate::config::Rules;
@@ -64,7 +64,6 @@ pub(crate) use push::Refusal;
 pub(crate) use read::HEAD_READ;
 pub(crate) use receipts::{Outbox, Slot, Ticket, WaitObserver};
 
-use cursor_lag::CursorLag;
 use damage::Reckoning;
 use degraded_mode::StoreFault;
 use due_changes::DueChanges;
@@ -74,6 +73,7 @@ use progress::Progress;
 use receipts::Settling;
 use recount::Recounts;
 use removed_lanes::{Absent, vacated_lane};
+use unwritten_acks::CursorLag;
 use usage::Size;
 
 /// Everything the queue knows besides rows on the medium.

@@ -261,8 +261,8 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::age::Expiry;
     use crate::row::Lane;
+    use crate::row_age::Expiry;
     use crate::time::Now;
 
     fn row(seq: Seq, len: usize) -> StoredRow {

@@ -1,11 +1,11 @@
 //! Outside world: the time, and random numbers.
 
 mod clock;
-mod clock_sync;
 mod machine;
 mod random;
+mod wall_clock_trust;
 
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use clock_sync::ClockSync;
 pub(crate) use machine::Machine;
 pub(crate) use random::random_u64;
+pub use wall_clock_trust::ClockSync;

@@ -19,7 +19,7 @@ pub(crate) fn lane(lane: &LaneState) -> bool {
     [lane.next, lane.floor, lane.rows, lane.weight, lane.bytes].iter().all(|n| *n <= NUMBER_MAX)
 }
 
-/// Returns whether a consumer can stand there: small numbers, and ranges that ascend above the floor.
+/// Returns whether a stored position is believable: counters and gaps within [`NUMBER_MAX`], acknowledged ranges that ascend above the floor.
 pub(crate) fn position(position: &Position) -> bool {
     let counters =
         [position.floor, position.accepted, position.delivered, position.moved, position.queued_bytes];

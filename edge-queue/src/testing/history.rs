@@ -3,9 +3,9 @@
 use bytes::Bytes;
 
 use super::rng::Rng;
-use crate::age::Expiry;
 use crate::per_lane::PerLane;
 use crate::row::{LANES_MAX, Lane, Seq, StoredRow};
+use crate::row_age::Expiry;
 use crate::state::{Change, LaneState, Position, State};
 use crate::store::Options;
 use crate::time::Stamp;

@@ -7,10 +7,10 @@ use serde_json::{Map, Value, json};
 use super::stats::{consumers, place_json};
 use super::words;
 use super::{Outcome, ToolError};
-use crate::age::Expiry;
 use crate::inspect::Inspection;
 use crate::medium::Dir;
 use crate::row::{Lane, Seq, StoredRow};
+use crate::row_age::Expiry;
 
 /// Form in which payloads are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

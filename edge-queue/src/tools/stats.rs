@@ -6,10 +6,10 @@ use serde_json::{Map, Value, json};
 
 use super::words;
 use super::{Outcome, ToolError};
-use crate::age::age_ms;
 use crate::inspect::Inspection;
 use crate::medium::Dir;
 use crate::row::{Lane, StoredRow};
+use crate::row_age::age_ms;
 use crate::state::{ConsumerState, Position, Reason};
 use crate::time::Now;
 use crate::transfer::LaneTotals;

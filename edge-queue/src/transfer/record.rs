@@ -3,9 +3,9 @@
 
 use bytes::Bytes;
 
-use crate::age::Expiry;
 use crate::gap::Gap;
 use crate::row::{Lane, StoredRow};
+use crate::row_age::Expiry;
 use crate::state::{GapRecord, Reason};
 use crate::store::bytes::{Reader, put_bytes, put_signed, put_varint};
 use crate::time::Stamp;

@@ -11,10 +11,10 @@ mod whole_segment;
 use bytes::Bytes;
 
 use super::*;
-use crate::age::Expiry;
 use crate::config::Config;
 use crate::event::Event;
 use crate::row::{ROW_OVERHEAD_BYTES, Row, StoredRow};
+use crate::row_age::Expiry;
 use crate::state::{Change, ConsumerState, Position};
 use crate::store::{Lost, StoredChunk};
 use crate::time::Now;

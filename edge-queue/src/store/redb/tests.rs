@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::*;
-use crate::age::Expiry;
+use crate::row_age::Expiry;
 use crate::store::{DoneRows, Lost};
 use crate::testing::{Call, Fault, FaultError, Outcome, Rng, SimDir};
 use crate::time::Stamp;

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use crate::age::Expiry;
 use crate::per_lane::PerLane;
 use crate::row::{LANES_MAX, Lane, Seq, StoredRow};
+use crate::row_age::Expiry;
 use crate::state::{ConsumerState, GapRecord, LaneState, Position, Reason, State};
 use crate::store::bytes::Reader;
 use crate::store::plausibility;

@@ -2,12 +2,12 @@
 //! segments.
 #![deny(clippy::indexing_slicing)]
 
-mod abandon;
+mod failed_commit;
 mod reclaim;
 
 use std::sync::Arc;
 
-use self::abandon::Undo;
+use self::failed_commit::Undo;
 use super::active_segment::ActiveSegment;
 use super::free_slots::{FreeSlots, reserve};
 use super::layout::{FRAME_PAGES_MAX, Geometry, pages_for, room_of};
