@@ -101,7 +101,7 @@ mod tests {
         assert!(buckets.iter().all(|count| (60..=140).contains(count)), "{buckets:?}");
     }
 
-    /// Against the values of the authors' program.
+    /// Against the values of SplitMix64's reference program.
     #[test]
     fn splitmix64_is_splitmix64() {
         let mut state = 0;

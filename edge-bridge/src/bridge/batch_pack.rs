@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use super::dead_letter::dead_letter_topic;
+use super::dead_letter_address::dead_letter_topic;
 use super::spool::{LeaseId, Leased};
 use super::{Pack, Packing, RawPack};
 use crate::ingest::Now;

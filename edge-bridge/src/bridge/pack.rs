@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use super::dead_letter::{self, dead_letter_topic};
+use super::dead_letter_address::{self, dead_letter_topic};
 use super::spool::{LeaseId, Leased};
 use crate::ingest::Now;
 use crate::wire::{Properties, PropertiesBuilder, PropertyId, Publish, QoS, ReasonCode, Utf8, Value};
@@ -194,7 +194,7 @@ impl Pack for RawPack {
     }
 
     fn add(&mut self, _now: Now, row: Leased) {
-        let row = dead_letter::address(row);
+        let row = dead_letter_address::address(row);
         self.bytes += row.row.payload.len();
         self.rows.push_back(row);
     }

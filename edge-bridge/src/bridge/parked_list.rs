@@ -48,7 +48,7 @@ impl ParkedTopic {
     }
 }
 
-/// Copy of a row that is parked, or of a message that is held.
+/// One parked row, or one held message, as listed for an operator. The row stays where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ParkedRow {

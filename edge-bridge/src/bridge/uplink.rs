@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::by_hand_pass::Pass;
+use super::learned_size_limit::SizeLimit;
 use super::link_refusal::LinkRefusal;
 use super::message::Message;
 use super::message_retries::Retries;
@@ -12,7 +13,6 @@ use super::pack::{Pack, set_expiry};
 use super::poison::{Poison, RowKey};
 use super::refusals::Refusals;
 use super::refused_messages::RefusedMessages;
-use super::size_limit::SizeLimit;
 use super::spool::{LeaseId, Settled, Spool};
 use super::stats::Stats;
 use super::sweep::Sweep;

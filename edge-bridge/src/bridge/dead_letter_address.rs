@@ -1,4 +1,5 @@
-//! Dead letters: messages that could not be used go up as they came, under a topic that no reader of readings has subscribed.
+//! Dead letters: messages that the ingest could not use go up as they came, under a topic that no reader of readings has subscribed. Messages that the
+//! hub refuses are not among them: they are parked.
 
 use super::spool::Leased;
 use crate::row::Row;
