@@ -18,7 +18,6 @@ mod deadlines;
 mod element_names;
 #[cfg(feature = "config")]
 mod from_config;
-mod heartbeat;
 mod intern;
 #[cfg(feature = "config")]
 mod left_out;
@@ -40,6 +39,7 @@ mod quality_checks;
 mod rule;
 mod rule_set;
 mod sensors;
+mod silence_repeat;
 mod slot;
 mod snapshot;
 mod stage_walk;

@@ -3,9 +3,9 @@
 
 use super::Rule;
 use super::deadlines::earlier;
-use super::heartbeat::Heartbeat;
 use super::lookahead::LookaheadState;
 use super::quality_checks::QualityCheckStates;
+use super::silence_repeat::Heartbeat;
 use super::transforms::TransformsState;
 use crate::reduce::Verdict;
 use crate::reduce::last_emitted::LastEmitted;

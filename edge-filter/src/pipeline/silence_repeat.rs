@@ -1,4 +1,5 @@
-//! Heartbeat: repeats a sensor's last value.
+//! Heartbeat: the date at which the last value of a silent sensor is repeated. `max_interval` is another rule, of each filter that
+//! suppresses values.
 
 /// A time on the axis of `now`, or none, in 8 bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]
