@@ -13,7 +13,7 @@ pub(crate) struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    /// Reads rows from where `reader` stands.
+    /// Decoder of the rows that begin where `reader` stands; their times count from `base_time`.
     pub(super) fn new(reader: Reader<'a>, base_time: i64) -> Self {
         Self { reader, base_time }
     }

@@ -48,10 +48,11 @@ pub(crate) fn len_of(item: Item) -> usize {
     head(item).1
 }
 
-/// A head is at most nine bytes long (RFC 8949 §3), so the write into a slice of nine cannot fail.
+/// Encodes the head of an item: the bytes, and the number of them that count, at most nine (RFC 8949 §3).
 fn head(item: Item) -> ([u8; 9], usize) {
     let mut bytes = [0; 9];
     let mut free = bytes.as_mut_slice();
+    // Nine bytes have room for every head.
     let written = Encoder::from(&mut free).push(item);
     debug_assert!(written.is_ok());
     let len = 9 - free.len();

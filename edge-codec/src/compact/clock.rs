@@ -7,11 +7,11 @@ use crate::compact::stream::bits::{unzigzag, zigzag};
 use crate::compact::stream::coder::Coder;
 use crate::compact::stream::op_buffer::OpBuffer;
 
-/// Order of the code for the start of a batch's first clock if no table says: milliseconds since 1970 have 41 bits.
+/// Exp-Golomb order of the start of a batch's first clock if no table says: milliseconds since 1970 have 41 bits.
 const START_LOW: u32 = 40;
-/// Order of the code for the start of the other clocks, which start near the first.
+/// Exp-Golomb order of the start of the other clocks, which start near the first.
 const NEAR_LOW: u32 = 10;
-/// Order of the code for the number of a clock's steps.
+/// Exp-Golomb order of the number of a clock's steps.
 pub(super) const STEPS_LOW: u32 = 0;
 
 /// Coding of instants: `start + unit × (period + r)`, and so on.
@@ -19,7 +19,7 @@ pub(super) const STEPS_LOW: u32 = 0;
 pub(crate) struct ClockPlan {
     /// Instant that the start of a batch's first clock is counted from.
     pub(super) origin: i64,
-    /// Order of the code for the start.
+    /// Exp-Golomb order of the first clock's start; others use [`NEAR_LOW`].
     pub(super) start_low: u32,
     /// Milliseconds; above 0.
     pub(super) unit: i64,
@@ -62,7 +62,7 @@ impl ClockPlan {
         rest == 0
     }
 
-    /// Writes the plan into a batch: without origin, which only tables have.
+    /// Writes the plan into a batch: without `origin` and `start_low`, which only tables have.
     pub(super) fn describe(&self, ops: &mut OpBuffer) {
         ops.raw(self.unit as u64);
         ops.raw(zigzag(self.period));

@@ -46,7 +46,7 @@ mod sensor_positions;
 mod stream;
 mod table;
 mod values;
-mod zstd_level;
+mod zstd_wrap;
 
 pub(crate) use decoder::Rows;
 pub use decoder::{decode, table_wanted};

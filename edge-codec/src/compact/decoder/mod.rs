@@ -19,7 +19,7 @@ use crate::compact::stream::error::{StreamError, limited_sum};
 use crate::compact::table::{Entry, Table};
 use crate::compact::values::kind::Kind;
 use crate::compact::values::plan::{Plan, TablePlan};
-use crate::compact::zstd_level;
+use crate::compact::zstd_wrap;
 use crate::protobuf::fields::malformed;
 use crate::{Batch, DecodeError, Limits, Sensor, SensorTable};
 use message_fields::MessageFields;
@@ -50,7 +50,7 @@ pub fn table_wanted(input: &[u8], limits: &Limits) -> Result<Option<u64>, Decode
     match message.zstd {
         None => Ok(message.table),
         Some((offset, packed)) => {
-            let unpacked = zstd_level::unpack(packed, offset, input.len(), limits)?;
+            let unpacked = zstd_wrap::unpack(packed, offset, input.len(), limits)?;
             Ok(MessageFields::read(&unpacked, limits)?.table)
         }
     }
@@ -73,7 +73,7 @@ fn batch<'a>(input: &'a [u8], table: Option<&'a Table>, limits: &Limits) -> Resu
     match message.zstd {
         None => Body { message, table, limits, input_len: input.len(), readings_max }.read(),
         Some((offset, packed)) => {
-            let unpacked = zstd_level::unpack(packed, offset, input.len(), limits)?;
+            let unpacked = zstd_wrap::unpack(packed, offset, input.len(), limits)?;
             let message = MessageFields::read(&unpacked, limits)?;
             if message.zstd.is_some() {
                 return Err(malformed(offset, "compressed twice"));

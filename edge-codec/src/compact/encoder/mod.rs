@@ -9,7 +9,7 @@ mod eviction;
 mod message;
 mod plan_cache;
 mod sensor_index;
-mod texts;
+mod text_table;
 
 use crate::compact::level::Level;
 use crate::compact::table::Table;
@@ -23,7 +23,7 @@ use message::{Draft, Memory};
 use sensor_index::SensorIndex;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use texts::Texts;
+use text_table::Texts;
 
 /// Collects readings and gives them out as compact batches.
 ///
@@ -333,7 +333,7 @@ impl<S: Sensors> Encoder<S> {
         let message = message::write(&draft, &mut self.columns, &mut self.memory);
         match self.level {
             Level::Fast => message,
-            Level::Small => crate::compact::zstd_level::smaller(message, message::least(&draft), max_bytes),
+            Level::Small => crate::compact::zstd_wrap::smaller(message, message::least(&draft), max_bytes),
         }
     }
 

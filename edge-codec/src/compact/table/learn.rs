@@ -9,7 +9,7 @@ use crate::compact::stream::ans::{Dist, STATES};
 use crate::compact::stream::bits::{bit_len, zigzag};
 use crate::compact::stream::coder::Coder;
 use crate::compact::stream::token::{ESCAPE, TOKENS, split};
-use crate::compact::values::dictionary;
+use crate::compact::values::integer_dictionary;
 use crate::compact::values::kind::Kind;
 use crate::compact::values::number_form::NumberForm;
 use crate::compact::values::plan::{Plan, Scratch};
@@ -88,7 +88,7 @@ fn plan(column: &Column, scratch: &mut Scratch) -> Option<Plan> {
         Kind::F64 => search::forms(values, search::THOROUGH, scratch),
         _ => vec![(0, NumberForm::Bits64)],
     };
-    let listed = dictionary::are_few(values).then_some(NumberForm::Bits64);
+    let listed = integer_dictionary::are_few(values).then_some(NumberForm::Bits64);
     let forms = forms.iter().map(|f| f.1).take(FORMS_TRIED).chain(listed);
     let mut found: Vec<Plan> = forms.map(|form| search::with_form(kind, form, values, scratch).0).collect();
     if kind == Kind::F64 {

@@ -1,6 +1,6 @@
 //! One column's values: how they become small numbers, and come back bit for bit.
 
-pub(super) mod dictionary;
+pub(super) mod integer_dictionary;
 mod integers;
 pub(super) mod kind;
 mod non_decimal_grid;

@@ -2,7 +2,7 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::dictionary;
+use super::integer_dictionary;
 use super::kind::Kind;
 use super::non_decimal_grid;
 use super::number_form::{self, NumberForm, Powers, Rounding};
@@ -193,7 +193,7 @@ impl Plan {
             return false;
         }
         if let Transform::Dictionary(list) = &mut self.transform {
-            let Some(made) = dictionary::make(&scratch.integers, usize::MAX) else { return false };
+            let Some(made) = integer_dictionary::make(&scratch.integers, usize::MAX) else { return false };
             (*list, scratch.integers) = made;
         } else if !self.transform.apply(&mut scratch.integers) {
             self.transform = Transform::Nothing;
@@ -271,7 +271,11 @@ impl Plan {
 
     /// Returns what a list of values takes, in 1/256 bits.
     pub(crate) fn listed(&self) -> u64 {
-        if let Transform::Dictionary(list) = &self.transform { dictionary::bits(list) << 8 } else { 0 }
+        if let Transform::Dictionary(list) = &self.transform {
+            integer_dictionary::bits(list) << 8
+        } else {
+            0
+        }
     }
 
     /// About what it takes to tell in a batch, but for a list of values, in 1/256 bits.

@@ -2,7 +2,7 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::dictionary;
+use super::integer_dictionary;
 use super::kind::Kind;
 use super::non_decimal_grid;
 use super::number_form::{DIVISORS, NumberForm, Rounding};
@@ -24,7 +24,7 @@ pub(crate) fn plan(kind: Kind, values: &[u64], effort: Effort, scratch: &mut Scr
         // A sample flatters corrections, which the rest of a column may need more of: an exact form that is nearly as good
         // gets its chance, and a list of the values themselves if those are few.
         let near = found.iter().find(|(size, form)| !form.has_ulps() && *size <= about * 2);
-        let listed = dictionary::are_few(values).then_some(NumberForm::Bits64);
+        let listed = integer_dictionary::are_few(values).then_some(NumberForm::Bits64);
         for form in near.map(|f| f.1).into_iter().chain(listed) {
             let other = of_form((kind, form), values, effort.told, scratch);
             if other.1 < size {
@@ -134,12 +134,12 @@ fn rest(mut plan: Plan, values: &[u64], told: bool, scratch: &mut Scratch) -> (P
 /// Makes a plan with a list of the distinct integers and places in it, if that takes less than `size`. Then the places are in
 /// `scratch`.
 fn listed(plain: &Plan, size: u64, scratch: &mut Scratch) -> Option<(Plan, u64)> {
-    let most = usize::try_from((size >> 8).checked_sub(dictionary::bits(&[]))?).unwrap_or(usize::MAX);
-    let (mut list, mut places) = dictionary::make(&scratch.integers, most)?;
+    let most = usize::try_from((size >> 8).checked_sub(integer_dictionary::bits(&[]))?).unwrap_or(usize::MAX);
+    let (mut list, mut places) = integer_dictionary::make(&scratch.integers, most)?;
     if let Some((first, step)) = plain.transform.affine() {
         list.iter_mut().for_each(|x| *x = first.wrapping_add(step.wrapping_mul(*x)));
     }
-    let (bits, longest) = (dictionary::bits(&list), bit_len(list.len() as u64).into());
+    let (bits, longest) = (integer_dictionary::bits(&list), bit_len(list.len() as u64).into());
     let (mut indexed, mut before) = (0, 0);
     for at in &places {
         indexed += small(zigzag(at - before)).min(longest);

@@ -3,7 +3,7 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::dictionary::{self, LIST_MAX};
+use super::integer_dictionary::{self, LIST_MAX};
 use super::rounding::ROUND;
 use crate::compact::clock::gcd;
 use crate::compact::stream::bits::{BitReader, bit_len, unzigzag, zigzag};
@@ -66,7 +66,7 @@ impl Transform {
                 }
                 rest == 0 && *step != 0
             }
-            Transform::Dictionary(table) => dictionary::number(integers, table),
+            Transform::Dictionary(table) => integer_dictionary::number(integers, table),
         }
     }
 

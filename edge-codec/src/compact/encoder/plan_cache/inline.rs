@@ -5,7 +5,7 @@
 
 use super::search_policy::SearchPolicy;
 use crate::compact::stream::op_buffer::OpBuffer;
-use crate::compact::values::dictionary;
+use crate::compact::values::integer_dictionary;
 use crate::compact::values::kind::Kind;
 use crate::compact::values::plan::{Plan, Scratch, SharedParts};
 use crate::compact::values::search::{self, PlanBasis};
@@ -56,7 +56,7 @@ impl InlinePlanCache {
         }
         let basis = self.policy.found().first()?;
         let kept = values.by(basis, scratch)?;
-        if !kept.0.form.has_ulps() || !dictionary::are_few(values.bits) {
+        if !kept.0.form.has_ulps() || !integer_dictionary::are_few(values.bits) {
             return Some(kept);
         }
         // A list needs no corrections.

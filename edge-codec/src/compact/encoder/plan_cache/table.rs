@@ -7,7 +7,7 @@ use super::search_backoff::SearchBackoff;
 use super::search_policy::{OWN_PLAN, SearchPolicy};
 use crate::compact::stream::coder::Coder;
 use crate::compact::stream::op_buffer::{Mark, OpBuffer};
-use crate::compact::values::dictionary;
+use crate::compact::values::integer_dictionary;
 use crate::compact::values::kind::Kind;
 use crate::compact::values::number_form::NumberForm;
 use crate::compact::values::plan::{Plan, Scratch, SharedParts};
@@ -143,11 +143,11 @@ impl TablePlanCache {
     /// Returns whether the values are so few different ones, and take so much, that a list of them may take less.
     fn may_be_listed(&mut self, cost: u64, target: &Target<'_>) -> bool {
         let listed = self.own.as_ref().is_some_and(|own| own.listed() > 0);
-        let dear = cost > (target.len() * 8 + dictionary::bits(&[])) * 256;
+        let dear = cost > (target.len() * 8 + integer_dictionary::bits(&[])) * 256;
         !listed
             && dear
             && self.dictionary_backoff.is_over()
-            && dictionary::are_few(target.values)
+            && integer_dictionary::are_few(target.values)
             && self.dictionary_backoff.try_again()
     }
 
@@ -175,7 +175,7 @@ impl TablePlanCache {
             }
         };
         // A list needs no corrections.
-        let listed = form.has_ulps() && dictionary::are_few(target.values);
+        let listed = form.has_ulps() && integer_dictionary::are_few(target.values);
         let form = if listed { NumberForm::Bits64 } else { form };
         offer(search::with_form(target.kind, form, target.values, target.scratch));
         if all_forms {
