@@ -1,9 +1,11 @@
 //! The log's lines about local clients: trouble as warnings, comings and goings at debug level.
 //!
-//! A client that is refused comes back every second, so each cause has one line a minute for each address, and all have a budget; what is held back
-//! is counted in the next line of the same cause and address. Clients choose their names and topics: they are escaped.
+//! A client that is refused comes back every second, so each cause has one line a minute, from wherever it comes, and all causes have a budget; what
+//! is held back is counted in the next line of its cause, with the addresses, or in one line for all causes without. Clients choose their names and
+//! topics: they are escaped.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use edge_bridge::escape::Escaped;
@@ -15,8 +17,10 @@ use super::once_an_hour::OnceAnHour;
 
 const WARNINGS_PER_MINUTE: usize = 10;
 const MINUTE_MS: u64 = 60_000;
-/// Causes and addresses that are told apart; all others share a line.
-const ORIGINS_MAX: usize = 256;
+/// Causes that are told apart in a minute.
+const CAUSES_MAX: usize = 64;
+/// Addresses that a line names.
+const ADDRESSES_MAX: usize = 8;
 
 /// Rate limit of the lines about clients.
 #[derive(Debug, Default)]
@@ -24,19 +28,56 @@ pub(super) struct ClientLog {
     minute: u64,
     /// Lines of this minute.
     lines: usize,
-    /// By cause and address.
-    origins: HashMap<(String, Option<IpAddr>), Origin>,
+    causes: HashMap<String, Cause>,
+    /// Events of causes that have no line.
+    others: HeldBack,
     /// Clients whose messages find no room.
     no_room: OnceAnHour,
 }
 
-/// Trouble of one cause from one address.
 #[derive(Debug, Default)]
-struct Origin {
+struct Cause {
     /// It had its line of this minute.
     is_said: bool,
-    /// Events without a line since its last one.
-    held_back: u64,
+    held_back: HeldBack,
+}
+
+/// Events without a line since the last one of their cause.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct HeldBack {
+    events: u64,
+    /// The first different ones.
+    addresses: Vec<IpAddr>,
+    has_more: bool,
+}
+
+impl HeldBack {
+    fn add(&mut self, address: Option<IpAddr>) {
+        self.events += 1;
+        let Some(address) = address.filter(|address| !self.addresses.contains(address)) else { return };
+        if self.addresses.len() < ADDRESSES_MAX {
+            self.addresses.push(address);
+        } else {
+            self.has_more = true;
+        }
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.has_more |= other.has_more;
+        let events = self.events + other.events;
+        other.addresses.into_iter().for_each(|address| self.add(Some(address)));
+        self.events = events;
+    }
+}
+
+impl fmt::Display for HeldBack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.events)?;
+        for (n, address) in self.addresses.iter().enumerate() {
+            write!(f, "{}{address}", if n == 0 { " from " } else { ", " })?;
+        }
+        if self.has_more { f.write_str(" and others") } else { Ok(()) }
+    }
 }
 
 /// Something that somebody should look at.
@@ -51,45 +92,67 @@ struct Trouble {
 impl ClientLog {
     /// Says what is worth saying.
     pub(super) fn on_event(&mut self, up_ms: u64, event: &Event, address: Option<SocketAddr>) {
-        if let Event::NoRoom { client, .. } = event
-            && !self.no_room.may_say(up_ms, client)
-        {
-            return;
+        if let Some(held_back) = self.begin_minute(up_ms / MINUTE_MS) {
+            tracing::warn!(%held_back, "more trouble of local clients than had lines");
         }
         let shown = address.map_or("unknown".to_owned(), |address| address.to_string());
         let Some(Trouble { cause, said }) = trouble(event) else {
             tracing::debug!(?event, address = shown, "local client");
             return;
         };
-        if let Some(held_back) = self.due(up_ms, &cause, address) {
-            tracing::warn!(address = shown, held_back, "{said}");
+        if let Event::NoRoom { client, .. } = event
+            && !(self.has_line(&cause) && self.no_room.may_say(up_ms, client))
+        {
+            return;
+        }
+        if let Some(held_back) = self.due(cause, address) {
+            tracing::warn!(address = shown, %held_back, "{said}");
         }
     }
 
-    /// Returns the events held back since the last line of this cause and address, if a line is due; otherwise counts one more.
-    fn due(&mut self, up_ms: u64, cause: &str, address: Option<SocketAddr>) -> Option<u64> {
-        let minute = up_ms / MINUTE_MS;
-        if minute != self.minute {
-            self.minute = minute;
-            self.lines = 0;
-            let is_full = self.origins.len() >= ORIGINS_MAX;
-            self.origins.retain(|_, origin| {
-                origin.is_said = false;
-                origin.held_back > 0 && !is_full
-            });
-        }
-        let mut key = (cause.to_owned(), address.map(|address| address.ip()));
-        if self.origins.len() >= ORIGINS_MAX && !self.origins.contains_key(&key) {
-            key = Default::default();
-        }
-        let origin = self.origins.entry(key).or_default();
-        if origin.is_said || self.lines >= WARNINGS_PER_MINUTE {
-            origin.held_back += 1;
+    /// Returns what is told with the first event of a minute: events whose cause had no line, or none again after it.
+    fn begin_minute(&mut self, minute: u64) -> Option<HeldBack> {
+        if std::mem::replace(&mut self.minute, minute) == minute {
             return None;
         }
-        origin.is_said = true;
+        self.causes.retain(|_, cause| {
+            if !std::mem::take(&mut cause.is_said) {
+                self.others.merge(std::mem::take(&mut cause.held_back));
+            }
+            cause.held_back.events > 0
+        });
+        let others = std::mem::take(&mut self.others);
+        let has_others = others.events > 0;
+        self.lines = usize::from(has_others);
+        has_others.then_some(others)
+    }
+
+    fn has_room(&self, cause: &str) -> bool {
+        self.causes.len() < CAUSES_MAX || self.causes.contains_key(cause)
+    }
+
+    /// Tells that an event of this cause has a line now.
+    fn has_line(&self, cause: &str) -> bool {
+        let is_said = self.causes.get(cause).is_some_and(|cause| cause.is_said);
+        self.lines < WARNINGS_PER_MINUTE && self.has_room(cause) && !is_said
+    }
+
+    /// Returns what was held back since the last line of this cause, if a line is due; otherwise counts one more.
+    fn due(&mut self, cause: String, address: Option<SocketAddr>) -> Option<HeldBack> {
+        let is_due = self.has_line(&cause);
+        let address = address.map(|address| address.ip());
+        if !self.has_room(&cause) {
+            self.others.add(address);
+            return None;
+        }
+        let cause = self.causes.entry(cause).or_default();
+        if !is_due {
+            cause.held_back.add(address);
+            return None;
+        }
+        cause.is_said = true;
         self.lines += 1;
-        Some(std::mem::take(&mut origin.held_back))
+        Some(std::mem::take(&mut cause.held_back))
     }
 }
 
@@ -158,16 +221,23 @@ mod tests {
     use edge_bridge::listener::ConnectionId;
     use edge_bridge::wire::Utf8;
 
-    #[test]
-    fn each_cause_is_said_once_a_minute_and_all_have_a_budget() {
-        let mut log = ClientLog::default();
-        assert_eq!((0..25).filter(|_| log.due(5, "the same", None).is_some()).count(), 1);
-        assert_eq!((0..25).filter(|n| log.due(5, &n.to_string(), None).is_some()).count(), 9);
-        assert_eq!(log.due(MINUTE_MS + 5, "the same", None), Some(24), "a new minute, a new line");
+    fn due(log: &mut ClientLog, minute: u64, cause: &str, address: Option<&str>) -> Option<String> {
+        assert_eq!(log.begin_minute(minute), None);
+        let address = address.map(|address| SocketAddr::new(address.parse().unwrap(), 1));
+        log.due(cause.to_owned(), address).map(|held_back| held_back.to_string())
     }
 
     #[test]
-    fn what_is_held_back_is_counted_with_its_own_cause_and_address() {
+    fn each_cause_is_said_once_a_minute_and_all_have_a_budget() {
+        let mut log = ClientLog::default();
+        assert_eq!((0..25).filter(|_| due(&mut log, 0, "the same", None).is_some()).count(), 1);
+        assert_eq!((0..25).filter(|n| due(&mut log, 0, &n.to_string(), None).is_some()).count(), 9);
+        assert_eq!(log.begin_minute(1).unwrap().to_string(), "16", "nine had a line");
+        assert_eq!(due(&mut log, 1, "the same", None).unwrap(), "24", "a new minute, a new line");
+    }
+
+    #[test]
+    fn what_is_held_back_is_counted_with_its_own_cause_and_its_addresses() {
         let [flooder, other] = ["10.0.0.7:1", "10.0.0.8:1"].map(|address| address.parse().ok());
         let (client, topic) = (Utf8::from_static("c"), Utf8::from_static("out/x"));
         let connection = ConnectionId(1);
@@ -180,8 +250,6 @@ mod tests {
             log.on_event(500, &publish, other);
             log.on_event(MINUTE_MS, &ended, other);
             log.on_event(MINUTE_MS, &publish, other);
-            // The client comes back from another port.
-            log.on_event(MINUTE_MS, &publish, "10.0.0.7:2".parse().ok());
         });
         let said = lines.lines().filter_map(|line| {
             let (text, fields) = line.split_once(" address=")?;
@@ -189,24 +257,48 @@ mod tests {
         });
         let expected = [
             (true, r#""10.0.0.7:1" held_back=0"#),
-            (true, r#""10.0.0.8:1" held_back=0"#),
             (false, r#""10.0.0.8:1" held_back=0"#),
-            (true, r#""10.0.0.8:1" held_back=0"#),
-            (true, r#""10.0.0.7:2" held_back=499"#),
+            (true, r#""10.0.0.8:1" held_back=500 from 10.0.0.7, 10.0.0.8"#),
         ];
         assert_eq!(said.collect::<Vec<_>>(), expected, "{lines}");
     }
 
     #[test]
-    fn a_flood_from_everywhere_is_bounded() {
+    fn one_mistake_of_a_whole_plant_takes_one_line() {
         let mut log = ClientLog::default();
         for minute in 0..3 {
-            for n in 0..5_000_u32 {
-                let address = SocketAddr::from((n.to_be_bytes(), 1));
-                log.due(minute * MINUTE_MS, "topic", Some(address));
-            }
-            assert_eq!((log.lines, log.origins.len()), (WARNINGS_PER_MINUTE, ORIGINS_MAX + 1));
+            let lines =
+                (0..12).filter_map(|n| due(&mut log, minute, "refused", Some(&format!("10.0.0.{n}"))));
+            assert_eq!(lines.count(), 1);
+            assert!(due(&mut log, minute, "session", None).is_some(), "another cause has its own");
         }
+        let addresses = "10.0.0.1, 10.0.0.2, 10.0.0.3, 10.0.0.4, 10.0.0.5, 10.0.0.6, 10.0.0.7, 10.0.0.8";
+        assert_eq!(due(&mut log, 3, "refused", None).unwrap(), format!("11 from {addresses} and others"));
+    }
+
+    #[test]
+    fn a_trouble_that_has_ended_is_counted_in_a_line_for_all() {
+        let mut log = ClientLog::default();
+        (0..5).for_each(|_| drop(due(&mut log, 0, "ended", Some("10.0.0.7"))));
+        assert_eq!(log.begin_minute(1), None, "it may go on");
+        assert_eq!(log.begin_minute(2).unwrap().to_string(), "4 from 10.0.0.7");
+        assert_eq!((log.lines, log.begin_minute(3)), (1, None));
+    }
+
+    #[test]
+    fn causes_without_end_are_bounded_and_each_event_is_counted() {
+        let mut log = ClientLog::default();
+        let mut counted = 0;
+        for minute in 0..5 {
+            counted += log.begin_minute(minute).map_or(0, |others| others.events);
+            for n in 0..5_000 {
+                let said = due(&mut log, minute, &format!("{minute} {n}"), None);
+                counted += said.map_or(0, |held_back| 1 + held_back.parse::<u64>().unwrap());
+            }
+            assert_eq!((log.lines, log.causes.len()), (WARNINGS_PER_MINUTE, CAUSES_MAX));
+        }
+        let left = log.others.events + log.causes.values().map(|cause| cause.held_back.events).sum::<u64>();
+        assert_eq!(counted + left, 25_000);
     }
 
     #[test]
@@ -219,7 +311,7 @@ mod tests {
             log.lines
         };
         assert_eq!(lines(0, 1), 1);
-        assert_eq!(lines(10 * MINUTE_MS, 2), 1, "of the first minute still");
+        assert_eq!(lines(10 * MINUTE_MS, 2), 0, "no second one within the hour");
         assert_eq!(lines(61 * MINUTE_MS, 3), 1);
         assert_eq!(log.minute, 61);
     }
