@@ -312,11 +312,6 @@ fn any_mistakes_together_are_exactly_those_findings() {
 fn rules_under_which_nothing_can_be_obeyed_and_names_that_cannot_be_are_one_finding() {
     let dir = tempfile::tempdir().unwrap();
     for (from, to, expected) in [
-        (
-            "clients = [\"hmi\"]",
-            "clients = []",
-            "line 21: commands.clients: an empty list: nobody may command",
-        ),
         ("per_minute = 60", "per_minute = 0", "line 22: commands.per_minute: `per_minute` must be 1 or more"),
         (
             "watchdog_ms = 100",
@@ -352,6 +347,16 @@ fn rules_under_which_nothing_can_be_obeyed_and_names_that_cannot_be_are_one_find
             found.join("\n")
         );
     }
+}
+
+#[test]
+fn nobody_may_command_alone_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    // A key switch may reset still.
+    let switch = GOOD.replacen("clients = [\"hmi\"]", "clients = []", 1);
+    assert_eq!(findings(dir.path(), &switch), [""; 0]);
+    let found = findings(dir.path(), &switch.replacen("[\"key\"]", "[]", 1));
+    assert!(found.len() == 1 && found[0].contains("line 21: commands.clients: an empty list"), "{found:?}");
 }
 
 #[test]

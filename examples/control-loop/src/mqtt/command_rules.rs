@@ -41,7 +41,7 @@ struct SetpointRule {
 struct Range(#[serde(deserialize_with = "edge_filter::config::two_numbers")] [f64; 2]);
 
 const NO_CLIENTS: &str =
-    "an empty list: nobody may command; leave the key out for any client, or say [control] commands = false";
+    "an empty list: nobody may command; name a client, or say [control] commands = false";
 const NONE_A_MINUTE: &str = "`per_minute` must be 1 or more, found 0: no command would be obeyed";
 const RANGE: &str = "a range is two finite numbers, the lower first";
 const NO_SETPOINT: &str =
@@ -81,7 +81,9 @@ impl Default for CommandRules {
 impl CommandRules {
     /// Notes names of a file that there are not, ranges that are none, and rules under which no command can be obeyed.
     pub(crate) fn check(&self, file: &mut ConfigFile<'_>, controller: &Controller) {
-        if self.clients.as_ref().is_some_and(Vec::is_empty) {
+        // The clients of an interlock stand in the place of these.
+        let nobody = self.clients.as_ref().is_some_and(Vec::is_empty);
+        if nobody && self.reset.values().all(Vec::is_empty) {
             file.wrong(&["commands", "clients"], NO_CLIENTS);
         }
         if self.per_minute == 0 {

@@ -175,20 +175,20 @@ const COMMANDS: &[Key] = &[
         "clients",
         Strings("client identifiers"),
         Means("any client of the listener"),
-        "Clients that may command.",
+        "Clients that may command; not empty unless `reset` names one.",
     ),
-    key("per_minute", COUNT, Is("60"), "Most commands of all clients together."),
+    key("per_minute", COUNT, Is("60"), "Most commands of all clients together; at least 1."),
     key(
         "setpoint",
         Text("table by output"),
         Means("none may be changed"),
-        "Setpoints that may be changed: `\"tank/heater\" = { range = [20.0, 80.0] }`.",
+        "Setpoints that may be changed, of a `pid` or `ramp` that has `setpoint`: `\"tank/heater\" = { range = [20.0, 80.0] }`.",
     ),
     key(
         "manual",
         Text("table by output"),
         Means("none may be set"),
-        "Outputs that may be set by hand, with the least and the largest value.",
+        "Outputs with a `pid` that may be set by hand, with the least and the largest value, within its `limits`.",
     ),
     key(
         "reset",
@@ -200,7 +200,7 @@ const COMMANDS: &[Key] = &[
 
 const SETPOINT_KEYS: &[Key] = &[
     key("range", RANGE, Required, "Least and largest setpoint."),
-    key("per_minute", COUNT, Is("6"), "Most changes a minute."),
+    key("per_minute", COUNT, Is("6"), "Most changes a minute; at least 1."),
 ];
 
 pub(super) const TABLES: &[Table] = &[
