@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::frame::Head;
 
-/// A lane's share of a commit. The epoch belongs to it: rule 4 of the [epochs](super::superblock).
+/// A lane's share of a commit. The epoch belongs to it: rule 4 of the [epochs](super::epoch).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct CommitPart {
     epoch: u32,

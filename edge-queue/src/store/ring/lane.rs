@@ -1,4 +1,4 @@
-//! One lane's log in RAM: its segments, its end, and what is staged for it; [`abandon`] undoes a commit that failed, [`reclaim`] frees
+//! One lane's log in RAM: its segments, its end, and what is staged for it; [`failed_commit`] undoes a commit that failed, [`reclaim`] frees
 //! segments.
 #![deny(clippy::indexing_slicing)]
 

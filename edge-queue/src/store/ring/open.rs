@@ -21,7 +21,7 @@ use crate::medium::{Dir, Medium};
 use crate::state::State;
 use crate::store::{Options, Recovered};
 
-/// Leap of the epoch: rule 6 of the [epochs](super::superblock).
+/// Leap of the epoch: rule 6 of the [epochs](super::epoch).
 const EPOCH_LEAP: u32 = 1 << 16;
 /// Largest snapshot looked at in the search for a geometry.
 const SNAPSHOT_PAGES_MAX: usize = 256;

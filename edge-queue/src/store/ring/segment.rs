@@ -1,7 +1,7 @@
 //! Entry of a segment in RAM (a small one), and the index of a segment that is being read.
 //!
 //! Which frames of a segment count is one rule, used at open and when reading: of all whole headers of this life of
-//! the slot, newest (epoch, counter) first ([rule 3](super::superblock)), a frame counts when its counter lies below the base of every frame that
+//! the slot, newest (epoch, counter) first ([rule 3](super::epoch)), a frame counts when its counter lies below the base of every frame that
 //! counts already, and below the base of the next segment. So a grown frame replaces the smaller ones, the frames
 //! of a failed commit are replaced by the next segment, and what a crash left behind is replaced by what the next
 //! run wrote.
@@ -47,7 +47,7 @@ impl Counters {
 pub(super) struct Segment {
     pub(super) slot: u32,
     pub(super) generation: u64,
-    /// Rule 5 of the [epochs](super::superblock).
+    /// Rule 5 of the [epochs](super::epoch).
     pub(super) epoch: u32,
     /// Commit of the first frame: changes before it are in the snapshot.
     pub(super) commit: u64,
