@@ -59,6 +59,7 @@ impl<I: Ingest> Listener<I> {
         }
         dropped
     }
+
     /// Publishes a client's will, if it has one.
     fn publish_will(&mut self, now: Now, key: ClientKey) {
         let Some(client) = self.clients.get_mut(key) else { return };

@@ -278,9 +278,9 @@ impl Router {
         self.nobodys += 1;
         self.acks.push(handle);
         if !std::mem::replace(&mut self.said, true) {
-            let topics: Vec<_> = self.topics.iter().map(|topic| Escaped(topic).to_string()).collect();
+            let topics: Vec<_> = self.topics.iter().map(|topic| format!("\"{}\"", Escaped(topic))).collect();
             tracing::warn!(
-                topics = topics.join(", "),
+                topics = %topics.join(", "),
                 "the hub sends what no subscription of this program asks for, perhaps for an earlier client of this name: acknowledged, counted"
             );
         }

@@ -14,6 +14,7 @@ use control_loop::Clock;
 use control_loop::keep::{FILE, Found, Keeper, Mailbox};
 use control_loop::mqtt::{self, Departures, LoopInputs, LoopMessages, Taken};
 use control_loop::runner::{LoopStats, Runner};
+use edge_bridge::escape::Escaped;
 use edge_bridge::ingest::{Inbound, Now};
 use edge_bridge::net::intake::Intake;
 use edge_bridge::net::server::LocalPublisher;
@@ -110,9 +111,8 @@ impl Control {
                 return;
             }
             if inputs.show(message) == Taken::InputThatMayWait {
-                let topic = message.topic.as_str();
                 tracing::warn!(
-                    topic,
+                    topic = %format_args!("\"{}\"", Escaped(&message.topic)),
                     "a control input should come at QoS 0: this one may have to wait for the disk"
                 );
             }
