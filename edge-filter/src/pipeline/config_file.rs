@@ -142,7 +142,7 @@ impl<'t> ConfigFile<'t> {
     /// Returns what was made of the file, if nothing is wrong with it.
     ///
     /// # Errors
-    /// Everything that is wrong, each with its line, its place and what it should be; of one value what is found first.
+    /// Everything that is wrong, each with its line, its place and what it should be, and none twice.
     pub fn finish<T>(mut self, made: Option<T>) -> Result<T, ConfigError> {
         let mut problems = std::mem::take(&mut self.unread);
         let mut told: HashSet<_> = problems.iter().map(Problem::finding).collect();

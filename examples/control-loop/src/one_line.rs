@@ -4,7 +4,7 @@ use edge_bridge::escape::Escaped;
 use std::fmt::{self, Write};
 
 /// Text that stays on one line, whatever strings of a file it quotes: what would end the line, drive the terminal or turn the text around is
-/// escaped as [`Escaped`] does. Quotes, backslashes and tabs stay, and the text has any length.
+/// escaped as [`Escaped`] does, and with it what combines with the letter before and spaces beyond ASCII. Quotes, backslashes and tabs stay, and the text has any length.
 #[derive(Clone, Copy, Debug)]
 pub struct OneLine<'a>(pub &'a str);
 
