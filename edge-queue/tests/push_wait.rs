@@ -95,7 +95,7 @@ fn a_close_ends_the_wait() {
     });
 }
 
-/// What a future gives once it was woken; `None` if nothing woke it.
+/// Output of a future that was woken; `None` if nothing woke it.
 async fn until_woken<T>(future: impl Future<Output = T>) -> Option<T> {
     let started = Instant::now();
     let given = tokio::time::timeout(PATIENCE, future).await.ok();

@@ -24,7 +24,7 @@ pub(in crate::bridge) enum Blame {
     Alone,
 }
 
-/// How carefully to send, by what the hub closed at.
+/// Care in sending, by what the hub closed at.
 #[derive(Debug, Default)]
 pub(in crate::bridge) struct BlameSearch {
     /// Messages in flight at most.

@@ -5,7 +5,7 @@ use super::search_backoff::SearchBackoff;
 /// Encodings that were found last, what batches usually take, and the back-offs of the searches.
 #[derive(Clone, Debug)]
 pub(super) struct SearchPolicy<E> {
-    /// What was found last comes first.
+    /// Encodings found before, the last one first.
     found: Vec<E>,
     /// 1/256 bits per value that the last batches took.
     usual: u64,
