@@ -54,6 +54,10 @@ struct HeldBack {
 impl HeldBack {
     fn add(&mut self, address: Option<IpAddr>) {
         self.events += 1;
+        self.note(address);
+    }
+
+    fn note(&mut self, address: Option<IpAddr>) {
         let Some(address) = address.filter(|address| !self.addresses.contains(address)) else { return };
         if self.addresses.len() < ADDRESSES_MAX {
             self.addresses.push(address);
@@ -63,10 +67,9 @@ impl HeldBack {
     }
 
     fn merge(&mut self, other: Self) {
+        self.events += other.events;
         self.has_more |= other.has_more;
-        let events = self.events + other.events;
-        other.addresses.into_iter().for_each(|address| self.add(Some(address)));
-        self.events = events;
+        other.addresses.into_iter().for_each(|address| self.note(Some(address)));
     }
 }
 
@@ -100,8 +103,10 @@ impl ClientLog {
             tracing::debug!(?event, address = shown, "local client");
             return;
         };
+        // Its hour begins with its line.
         if let Event::NoRoom { client, .. } = event
-            && !(self.has_line(&cause) && self.no_room.may_say(up_ms, client))
+            && self.has_line(&cause)
+            && !self.no_room.may_say(up_ms, client)
         {
             return;
         }
@@ -314,6 +319,18 @@ mod tests {
         assert_eq!(lines(10 * MINUTE_MS, 2), 0, "no second one within the hour");
         assert_eq!(lines(61 * MINUTE_MS, 3), 1);
         assert_eq!(log.minute, 61);
+    }
+
+    #[test]
+    fn no_room_without_a_line_is_counted_and_has_one_later() {
+        let mut log = ClientLog::default();
+        (0..WARNINGS_PER_MINUTE).for_each(|n| drop(due(&mut log, 0, &n.to_string(), None)));
+        let event = Event::NoRoom { connection: ConnectionId(1), client: Utf8::from_static("s") };
+        log.on_event(1, &event, None);
+        let held_back: u64 = log.causes.values().map(|cause| cause.held_back.events).sum();
+        assert_eq!(held_back, 1);
+        let lines = captured(|| log.on_event(MINUTE_MS, &event, None));
+        assert!(lines.contains("held_back=1") && lines.contains("client \"s\" at QoS 0"), "{lines}");
     }
 
     #[test]
