@@ -1,5 +1,5 @@
 //! Release in order of arrival: entries are decided in any order, and leave from the front. The order of PUBACKs (\[MQTT-4.6.0-2\]) is this, for
-//! what a connection received as for what the receipt chain waits for.
+//! what a connection received as for what the PUBACK chain waits for.
 
 use std::collections::VecDeque;
 

@@ -1,6 +1,6 @@
 //! The application's part of the way in: what to do with a message that a local publisher sent.
 //!
-//! The listener (or the client of a local broker) asks an [`Ingest`]; what becomes of the PUBACK is the [receipt chain](crate::chain)'s
+//! The listener (or the client of a local broker) asks an [`Ingest`]; what becomes of the PUBACK is the [PUBACK chain](crate::puback_chain)'s
 //! business.
 
 use std::net::SocketAddr;
@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 
 use crate::bridge::rules::Rules;
-use crate::chain::Ticket;
+use crate::puback_chain::Ticket;
 use crate::row::Row;
 use crate::wire::{Properties, QoS, ReasonCode, Utf8, Version};
 

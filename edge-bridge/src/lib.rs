@@ -3,7 +3,6 @@
 #![doc = include_str!("../README.md")]
 
 pub mod bridge;
-pub mod chain;
 pub mod escape;
 mod in_order;
 pub mod ingest;
@@ -11,6 +10,7 @@ pub mod listener;
 #[cfg(feature = "net")]
 pub mod net;
 mod pieces;
+pub mod puback_chain;
 #[cfg(test)]
 #[path = "../tests/support/random.rs"]
 mod random;

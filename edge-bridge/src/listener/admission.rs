@@ -6,8 +6,8 @@ use std::collections::{HashMap, VecDeque};
 use super::held_messages::{Held, HeldMessages};
 use super::queue_room::Room;
 use super::{OnPublish, Output};
-use crate::chain::{Chain, ConnectionId, Release, Ticket};
 use crate::ingest::{Answer, Inbound, Ingest, Now};
+use crate::puback_chain::{ConnectionId, PubackChain, Release, Ticket};
 use crate::row::Row;
 use crate::session::AckHandle;
 use crate::wire::{PacketType, ReasonCode};
@@ -27,7 +27,7 @@ impl<F: FnMut(Now, &Inbound)> Ingest for Observe<F> {
 pub(super) struct Admission<I> {
     pub(super) ingest: I,
     pub(super) on_publish: Option<OnPublish>,
-    chain: Chain,
+    chain: PubackChain,
     pub(super) room: Room,
     pub(super) held: HeldMessages,
     /// Handed back by the queue, in order.
@@ -37,12 +37,12 @@ pub(super) struct Admission<I> {
 }
 
 impl<I: Ingest> Admission<I> {
-    /// `max_unacked_bytes`: see [`Chain::new`].
+    /// `max_unacked_bytes`: see [`PubackChain::new`].
     pub(super) fn new(ingest: I, max_unacked_bytes: usize) -> Self {
         Self {
             ingest,
             on_publish: None,
-            chain: Chain::new(max_unacked_bytes),
+            chain: PubackChain::new(max_unacked_bytes),
             room: Room::default(),
             held: HeldMessages::default(),
             stalled: VecDeque::new(),
@@ -61,7 +61,7 @@ impl<I: Ingest> Admission<I> {
         self.held.forget(connection);
     }
 
-    /// See [`Chain::may_read`].
+    /// See [`PubackChain::may_read`].
     pub(super) fn may_read(&self, connection: ConnectionId) -> bool {
         self.chain.may_read(connection)
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::offline_queue::OfflineQueue;
 use super::wills::PendingWill;
-use crate::chain::ConnectionId;
+use crate::puback_chain::ConnectionId;
 use crate::session::{Memory, Resume};
 use crate::wire::Utf8;
 

@@ -1,8 +1,8 @@
 //! End of a connection: what it leaves to its client's session, and what becomes of the bytes that are not written.
 
 use super::{Due, Event, Listener, Output};
-use crate::chain::ConnectionId;
 use crate::ingest::{Ingest, Now};
+use crate::puback_chain::ConnectionId;
 use crate::session::Closed;
 use crate::wire::ReasonCode;
 

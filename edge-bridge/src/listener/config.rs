@@ -79,7 +79,7 @@ impl Default for Config {
             max_queued_bytes: 1024 * 1024,
             max_queued_bytes_total: 16 * 1024 * 1024,
             max_in_flight: 100,
-            max_unacked_bytes: crate::chain::Chain::MAX_UNACKED_BYTES,
+            max_unacked_bytes: crate::puback_chain::PubackChain::MAX_UNACKED_BYTES,
             max_unwritten_bytes: 256 * 1024,
             accept_control_characters: false,
             own_topics: Vec::new(),

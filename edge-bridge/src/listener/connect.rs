@@ -2,8 +2,8 @@
 
 use super::wills::PendingWill;
 use super::{ClientKey, Event, Listener, Output};
-use crate::chain::ConnectionId;
 use crate::ingest::{Ingest, Now};
+use crate::puback_chain::ConnectionId;
 use crate::session::{Accept, Memory};
 use crate::wire::{Connect, PropertyId, QoS, ReasonCode, Utf8, Version};
 

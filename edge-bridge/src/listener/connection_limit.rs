@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use bytes::BytesMut;
 
 use super::{Due, Listener};
-use crate::chain::ConnectionId;
 use crate::ingest::{Ingest, Now};
+use crate::puback_chain::ConnectionId;
 use crate::session::{Closed, Input};
 use crate::wire::{self, Limits, Packet, PacketType, ReasonCode, Version};
 

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use super::client::ClientKey;
 use super::connection::Connection;
-use crate::chain::ConnectionId;
+use crate::puback_chain::ConnectionId;
 use crate::session::{ServerConfig, Session};
 
 /// See the [module](self).

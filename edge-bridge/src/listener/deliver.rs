@@ -5,8 +5,8 @@ use super::events::PublishId;
 use super::message::Message;
 use super::offline_queue::Delivery;
 use super::{ClientKey, Listener};
-use crate::chain::ConnectionId;
 use crate::ingest::Ingest;
+use crate::puback_chain::ConnectionId;
 use crate::session::{PublishError, Token};
 use crate::wire::{Publish, QoS, ReasonCode};
 

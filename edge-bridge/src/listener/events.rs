@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use crate::chain::{ConnectionId, Ticket};
+use crate::puback_chain::{ConnectionId, Ticket};
 use crate::row::Row;
 use crate::session::Closed;
 use crate::wire::{ReasonCode, TopicError, Utf8, Version};

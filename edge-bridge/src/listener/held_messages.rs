@@ -4,8 +4,8 @@ use std::collections::{HashSet, VecDeque};
 
 use bytes::Bytes;
 
-use crate::chain::ConnectionId;
 use crate::ingest::Inbound;
+use crate::puback_chain::ConnectionId;
 use crate::session::AckHandle;
 
 /// Memory of a message while its PUBACK waits, beside what it carries, in bytes.

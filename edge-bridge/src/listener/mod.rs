@@ -1,7 +1,7 @@
 //! A small MQTT server for sensors and actuators, 3.1.1 and 5, as a pure state machine: bytes and time in, bytes, rows and events out.
 //!
 //! A message that arrives goes to local subscribers at once, then to the [`Ingest`]; only its PUBACK waits, for the
-//! [receipt chain](crate::chain) (promise 1). With an `Ingest` that only absorbs, such as [`Observe`], it is acknowledged at once.
+//! [PUBACK chain](crate::puback_chain) (promise 1). With an `Ingest` that only absorbs, such as [`Observe`], it is acknowledged at once.
 //!
 //! **No room in the queue.** While the caller says so ([`set_room`](Listener::set_room)) the `Ingest` is not asked, so that no filter's state
 //! moves for a row that is not kept: a QoS 1 message is held without PUBACK and its connection is not read; a will at QoS 1 is held too, up to
@@ -51,7 +51,7 @@ pub use auth::{AllowAnonymous, Authenticate};
 pub use config::Config;
 pub use events::{Event, Input, Output, PublishId, Settled, Stats};
 
-pub use crate::chain::{ConnectionId, Ticket};
+pub use crate::puback_chain::{ConnectionId, Ticket};
 
 use admission::Admission;
 use client::{ClientKey, Clients};

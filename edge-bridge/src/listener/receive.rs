@@ -2,8 +2,8 @@
 
 use super::held_messages::Held;
 use super::{ClientKey, Event, Listener, Output};
-use crate::chain::{ConnectionId, Ticket};
 use crate::ingest::{Inbound, Ingest, Now};
+use crate::puback_chain::{ConnectionId, Ticket};
 use crate::row::Row;
 use crate::session::AckHandle;
 use crate::wire::{Publish, QoS, Utf8};

@@ -2,8 +2,8 @@
 
 use super::offline_queue::Delivery;
 use super::{ClientKey, Event, Listener, Output};
-use crate::chain::ConnectionId;
 use crate::ingest::Ingest;
+use crate::puback_chain::ConnectionId;
 use crate::wire::{
     PropertyId, QoS, ReasonCode, RetainHandling, SharedFilter, Subscribe, Subscription, Unsubscribe,
 };

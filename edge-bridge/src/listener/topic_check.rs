@@ -2,8 +2,8 @@
 //! where it would end the connection with everything behind it waiting. So is one on a topic that the application keeps for itself.
 
 use super::{Event, Listener};
-use crate::chain::ConnectionId;
 use crate::ingest::{Inbound, Ingest, Now};
+use crate::puback_chain::ConnectionId;
 use crate::session::AckHandle;
 use crate::wire::{ReasonCode, TopicError, Utf8, Version, matches, validate_characters};
 

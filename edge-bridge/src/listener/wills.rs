@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 
-use crate::chain::ConnectionId;
 use crate::ingest::Inbound;
+use crate::puback_chain::ConnectionId;
 use crate::wire::{Connect, PropertyId, Publish, QoS, Utf8, Version, Will};
 
 /// Pseudo connection of wills, whose own connection no longer exists.

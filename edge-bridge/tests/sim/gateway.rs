@@ -7,9 +7,9 @@ use std::collections::HashMap;
 
 use bytes::BytesMut;
 use edge_bridge::bridge::{Core, Input, LinkConfig, LinkState, RawPack, rules};
-use edge_bridge::chain::{ConnectionId, Ticket};
 use edge_bridge::ingest::Now;
 use edge_bridge::listener::{self, Listener};
+use edge_bridge::puback_chain::{ConnectionId, Ticket};
 use edge_bridge::session::ClientConfig;
 use edge_bridge::wire::{self, Packet, QoS, Utf8, Version};
 

@@ -1,4 +1,4 @@
-//! A whole gateway in virtual time: sensors, listener, receipt chain, a model of the queue, the bridge core, a wide-area network that
+//! A whole gateway in virtual time: sensors, listener, PUBACK chain, a model of the queue, the bridge core, a wide-area network that
 //! misbehaves, and a hub that does too. Promises 1, 3, 4, 5, 6, 7 and 12.
 //!
 //! ```text

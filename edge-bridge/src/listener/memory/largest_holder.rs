@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::super::client::ClientKey;
-use crate::chain::ConnectionId;
+use crate::puback_chain::ConnectionId;
 use crate::session::Memory;
 
 /// Shares are counted in these steps, in bytes: whoever holds less costs nothing here.

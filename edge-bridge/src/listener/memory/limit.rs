@@ -2,9 +2,9 @@
 //! then the connection or the session.
 
 use super::largest_holder::Holder;
-use crate::chain::ConnectionId;
 use crate::ingest::{Ingest, Now};
 use crate::listener::{ClientKey, Listener};
+use crate::puback_chain::ConnectionId;
 use crate::wire::ReasonCode;
 
 impl<I: Ingest> Listener<I> {

@@ -9,7 +9,7 @@ mod waiting_bytes;
 
 use super::client::{Client, ClientKey};
 use super::connection::Connection;
-use crate::chain::ConnectionId;
+use crate::puback_chain::ConnectionId;
 use crate::session::Memory;
 use largest_holder::{Holder, Holders};
 use payloads_being_freed::PayloadsBeingFreed;

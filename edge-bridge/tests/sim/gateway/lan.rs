@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use bytes::{Bytes, BytesMut};
 use edge_bridge::Row;
 use edge_bridge::bridge::Input;
-use edge_bridge::chain::Ticket;
 use edge_bridge::ingest::{Answer, Inbound, Ingest, Now};
 use edge_bridge::listener;
+use edge_bridge::puback_chain::Ticket;
 use edge_bridge::session::Closed;
 use edge_bridge::wire::{PropertyId, Version};
 

@@ -18,10 +18,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use edge_bridge::bridge::backoff::{Backoff, BackoffConfig};
-use edge_bridge::chain::Chain;
 use edge_bridge::net::Clock;
 use edge_bridge::net::intake::Intake;
 use edge_bridge::net::server::Receipts;
+use edge_bridge::puback_chain::PubackChain;
 use edge_bridge::session::{ClientConfig, Resume};
 use edge_bridge::wire::Utf8;
 use tokio::net::TcpStream;
@@ -95,7 +95,7 @@ impl Broker {
             clock,
             ingest,
             intake,
-            chain: Chain::default(),
+            chain: PubackChain::default(),
             receipts: Receipts::default(),
             epoch: 0,
             resume: None,
@@ -132,7 +132,7 @@ struct Client {
     clock: Clock,
     ingest: GatewayIngest,
     intake: Intake,
-    chain: Chain,
+    chain: PubackChain,
     receipts: Receipts,
     /// Of the connection, for the session and the chain alike.
     epoch: u64,

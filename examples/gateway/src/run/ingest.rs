@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use control_loop::mqtt::LoopNames;
 use edge_bridge::Row;
-use edge_bridge::chain::Ticket;
 use edge_bridge::escape::Escaped;
 use edge_bridge::ingest::{Answer, Inbound, Ingest, Now};
 use edge_bridge::net::intake::Intake;
+use edge_bridge::puback_chain::Ticket;
 use edge_bridge::wire::{ReasonCode, matches};
 use edge_filter::{DropReason, EmitReason, Pipeline};
 use tokio::sync::Notify;

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use edge_queue::{Config, OnFull, StoreKind};
 
 use super::*;
-use crate::chain::{Chain, ConnectionId};
+use crate::puback_chain::{ConnectionId, PubackChain};
 use crate::wire::Utf8;
 
 const WITHIN: Duration = Duration::from_secs(20);
@@ -14,7 +14,7 @@ struct Rig {
     sink: QueueSink,
     queue: aio::Queue,
     receipts: Receipts,
-    chain: Chain,
+    chain: PubackChain,
 }
 
 impl Rig {
@@ -23,7 +23,7 @@ impl Rig {
         let queue = aio::Queue::open("memory", config).await.unwrap();
         let receipts = Receipts::default();
         let sink = QueueSink::start(&queue, 2, receipts.clone());
-        let mut chain = Chain::new(usize::MAX);
+        let mut chain = PubackChain::new(usize::MAX);
         chain.open(ConnectionId(1), None);
         Self { sink, queue, receipts, chain }
     }

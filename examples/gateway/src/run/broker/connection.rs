@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 
 use bytes::BytesMut;
-use edge_bridge::chain::ConnectionId;
 use edge_bridge::ingest::{Answer, Inbound, Ingest};
 use edge_bridge::net::intake::Permit;
+use edge_bridge::puback_chain::ConnectionId;
 use edge_bridge::session::{AckHandle, Connected, Event, Input, Output, Session, SessionOutcome};
 use edge_bridge::wire::{Publish, QoS, ReasonCode, RetainHandling, Subscription, Utf8, Version};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

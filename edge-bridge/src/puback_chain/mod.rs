@@ -1,7 +1,7 @@
-//! The receipt chain: from "the row is safe" to the PUBACK (promise 1).
+//! PUBACK chain: holds each PUBACK back until the rows of its message are safe (promise 1).
 //!
 //! The owner of the local connections (the listener, or the client of a local broker) tells the chain of every message and every
-//! resolved receipt, and sends the PUBACKs that [`Chain::poll`] releases. The rules:
+//! resolved receipt, and sends the PUBACKs that [`PubackChain::poll`] releases. The rules:
 //!
 //! - PUBACKs leave in order of arrival per connection.
 //! - What was absorbed is released no earlier than every receipt that was pending on *any* connection when it arrived: its publisher may
@@ -41,7 +41,7 @@ pub struct Release {
 
 /// Answers of all connections, as the [module](self) says.
 #[derive(Debug)]
-pub struct Chain {
+pub struct PubackChain {
     connections: HashMap<ConnectionId, Connection>,
     receipts: Receipts,
     /// Connections whose absorbed or withheld message waits for a barrier, in order of arrival, hence of the barriers.
@@ -51,7 +51,7 @@ pub struct Chain {
     max_unacked_bytes: usize,
 }
 
-impl Chain {
+impl PubackChain {
     /// Default bound of all connections' unacknowledged payloads together, in bytes.
     pub const MAX_UNACKED_BYTES: usize = 4 * 1024 * 1024;
 
@@ -209,7 +209,7 @@ impl Chain {
     }
 }
 
-impl Default for Chain {
+impl Default for PubackChain {
     fn default() -> Self {
         Self::new(Self::MAX_UNACKED_BYTES)
     }

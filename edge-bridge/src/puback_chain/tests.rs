@@ -5,8 +5,8 @@ use super::*;
 const A: ConnectionId = ConnectionId(1);
 const B: ConnectionId = ConnectionId(2);
 
-fn chain() -> Chain {
-    let mut chain = Chain::new(1000);
+fn chain() -> PubackChain {
+    let mut chain = PubackChain::new(1000);
     chain.open(A, None);
     chain.open(B, None);
     chain
@@ -16,7 +16,7 @@ fn ack(serial: u64) -> AckHandle {
     AckHandle::for_test(1, serial)
 }
 
-fn released(chain: &mut Chain) -> Vec<(u64, AckHandle)> {
+fn released(chain: &mut PubackChain) -> Vec<(u64, AckHandle)> {
     std::iter::from_fn(|| chain.poll(0)).map(|r| (r.connection.0, r.ack)).collect()
 }
 
@@ -156,7 +156,7 @@ proptest! {
     /// Against a model that knows every receipt: nothing early, nothing out of order, nothing kept for ever.
     #[test]
     fn never_early_never_out_of_order(steps in proptest::collection::vec((0u8..5, 0u64..3, any::<prop::sample::Index>()), 1..120)) {
-        let mut chain = Chain::new(usize::MAX);
+        let mut chain = PubackChain::new(usize::MAX);
         (0..3).for_each(|n| chain.open(ConnectionId(n), None));
         let mut serial = 0u64;
         let mut open: Vec<Ticket> = Vec::new();
