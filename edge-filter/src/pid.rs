@@ -1,11 +1,14 @@
-//! PID controller, positional, in the ISA and the parallel form. The algorithm is in `step`, its memory in `state`.
+//! PID controller, positional, in the ISA and the parallel form. One scan is in `step`, its memory in `state`.
 
+mod anti_windup;
+mod bumpless_transfer;
 mod rate_limit;
 mod state;
 mod step;
 #[cfg(test)]
 mod tests;
 
+pub use anti_windup::AntiWindup;
 pub use rate_limit::Ramp;
 pub use state::{PidState, PidStatus};
 pub use step::{PidInput, PidMode};
@@ -81,26 +84,6 @@ pub enum DerivativeForm {
     /// scan (zero-order hold), whatever `dt`. The same book calls it ramp equivalence, since a ramp is differentiated
     /// without error.
     ZeroOrderHold,
-}
-
-/// Anti-windup of the integral at a limit.
-///
-/// ```
-/// # use edge_filter::{ParamError, pid::{AntiWindup, Pid}};
-/// let pid = Pid::isa(2.0, 30.0, 5.0)?.output_limits(0.0, 100.0)?.anti_windup(AntiWindup::TrackingTime(20.0))?;
-/// # let _ = pid;
-/// # Ok::<(), ParamError>(())
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-#[allow(clippy::exhaustive_enums, reason = "the two of the specification")]
-pub enum AntiWindup {
-    /// `I += (u_limited - u)·dt/Tt` with `Tt = √(Ti·Td)`, or `Ti` without a derivative.
-    #[default]
-    BackCalculation,
-    /// Back-calculation with a tracking time of its own, in seconds.
-    TrackingTime(f64),
-    /// `I` starts within the output's limits and does not grow beyond them.
-    Clamp,
 }
 
 /// Effect of a bad or NaN process value, or a setpoint that is no number, on the output: at once.
@@ -233,20 +216,6 @@ impl Pid {
         self
     }
 
-    /// Sets the anti-windup of the integral.
-    ///
-    /// # Errors
-    /// If a tracking time is not a finite number above 0.
-    pub fn anti_windup(mut self, how: AntiWindup) -> Result<Self, ParamError> {
-        if let AntiWindup::TrackingTime(tt_s) = how
-            && !(tt_s.is_finite() && tt_s > 0.0)
-        {
-            return Err(ParamError::new("tt_s", "a finite number above 0", tt_s));
-        }
-        self.anti_windup = how;
-        Ok(self)
-    }
-
     /// The longest time between two scans over which anything is integrated or differentiated. Default: no limit.
     ///
     /// # Errors
@@ -287,23 +256,6 @@ impl Pid {
     /// Returns whether an output is within its limits.
     pub(crate) fn reaches(&self, output: f64) -> bool {
         (self.min..=self.max).contains(&output)
-    }
-
-    /// The share of the excess that back-calculation takes back within `dt_s`.
-    fn back_share(&self, dt_s: f64) -> f64 {
-        if self.ki == 0.0 || dt_s == 0.0 {
-            return 0.0;
-        }
-        let tt_s = match self.anti_windup {
-            AntiWindup::TrackingTime(tt_s) => tt_s,
-            AntiWindup::BackCalculation => {
-                let (ti, td) = ((self.kp / self.ki).abs(), (self.kd / self.kp).abs());
-                if td > 0.0 && td.is_finite() { (ti * td).sqrt() } else { ti }
-            }
-            AntiWindup::Clamp => return 0.0,
-        };
-        // A pure integrator has Ti = 0: the whole excess at once.
-        (dt_s / tt_s).min(1.0)
     }
 }
 

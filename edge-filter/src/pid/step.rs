@@ -1,6 +1,6 @@
 //! One scan of a PID controller.
 
-use super::{AntiWindup, DerivativeForm, Pid, PidBadInput, PidState, PidStatus};
+use super::{DerivativeForm, Pid, PidBadInput, PidState, PidStatus};
 use crate::Quality;
 
 /// A larger number is no measurement, and differences of such numbers overflow. A NaN is not within it either.
@@ -42,20 +42,15 @@ impl Pid {
     /// Makes one scan, `dt_s` seconds after the last; returns the output, always finite and within its limits. About
     /// 20 ns.
     pub fn step(&self, state: &mut PidState, input: &PidInput, dt_s: f64) -> f64 {
+        // A hand ends the manual mode that bad input forced.
+        state.forced_manual &= !matches!(input.mode, PidMode::Manual(_) | PidMode::Hold);
         match input.mode {
-            PidMode::Auto if state.forced_manual => {
-                self.follow(state, input, self.last(state), PidStatus::Manual)
+            PidMode::Auto if !state.forced_manual => self.automatic(state, input, dt_s),
+            PidMode::Auto | PidMode::Hold => {
+                self.follow(state, input.setpoint, self.last(state), PidStatus::Manual)
             }
-            PidMode::Auto => self.automatic(state, input, dt_s),
-            PidMode::Manual(value) => {
-                state.forced_manual = false;
-                self.follow(state, input, value, PidStatus::Manual)
-            }
-            PidMode::Hold => {
-                state.forced_manual = false;
-                self.follow(state, input, self.last(state), PidStatus::Manual)
-            }
-            PidMode::Track(value) => self.follow(state, input, value, PidStatus::Tracking),
+            PidMode::Manual(value) => self.follow(state, input.setpoint, value, PidStatus::Manual),
+            PidMode::Track(value) => self.follow(state, input.setpoint, value, PidStatus::Tracking),
         }
     }
 
@@ -68,21 +63,13 @@ impl Pid {
     }
 
     /// Returns where the output is, or would rest.
-    fn last(&self, state: &PidState) -> f64 {
+    pub(super) fn last(&self, state: &PidState) -> f64 {
         self.limited(state.output.unwrap_or(0.0))
     }
 
     /// `NaN` never gets here.
-    fn limited(&self, output: f64) -> f64 {
+    pub(super) fn limited(&self, output: f64) -> f64 {
         output.max(self.min).min(self.max)
-    }
-
-    /// Sets the output to `value`; the memory follows, so that an automatic scan goes on from there.
-    fn follow(&self, state: &mut PidState, input: &PidInput, value: f64, status: PidStatus) -> f64 {
-        let output = if value.is_nan() { self.last(state) } else { self.limited(value) };
-        state.setpoint = Some(input.setpoint).filter(|value| value.is_finite());
-        (state.output, state.status) = (Some(output), status);
-        output
     }
 
     fn automatic(&self, state: &mut PidState, input: &PidInput, dt_s: f64) -> f64 {
@@ -109,7 +96,7 @@ impl Pid {
         let before = state.setpoint.zip(state.pv).map(|(sp, pv)| self.gamma * sp - pv);
         let d = self.derivative(&mut next, (before, self.gamma * sp - pv), span_s, goes_on && !over);
         if !goes_on {
-            next.integral = state.output.map_or_else(|| self.at_start(), |output| output - p - d);
+            next.integral = self.transferred(state, p, d);
         }
         next.integral = self.integrated(next.integral, self.ki * (sp - pv) * span_s);
         let wanted = p + next.integral + d;
@@ -163,33 +150,9 @@ impl Pid {
         self.kd * (x - filtered) / (self.filter_s + dt_s)
     }
 
-    /// Returns where the integral of a controller starts that has no output yet.
-    fn at_start(&self) -> f64 {
-        match self.anti_windup {
-            AntiWindup::Clamp => self.limited(0.0),
-            AntiWindup::BackCalculation | AntiWindup::TrackingTime(_) => 0.0,
-        }
-    }
-
-    /// Returns the integral after its growth. A clamped one may be outside the limits after a transfer, and only does
-    /// not go further.
-    fn integrated(&self, integral: f64, growth: f64) -> f64 {
-        let sum = integral + growth;
-        match self.anti_windup {
-            AntiWindup::Clamp => sum.max(self.min.min(integral)).min(self.max.max(integral)),
-            AntiWindup::BackCalculation | AntiWindup::TrackingTime(_) => sum,
-        }
-    }
-
     fn bad(&self, state: &mut PidState, input: &PidInput) -> f64 {
-        let value = match self.bad_input {
-            PidBadInput::Hold => self.last(state),
-            PidBadInput::SafeValue(value) => value,
-            PidBadInput::Manual => {
-                state.forced_manual = true;
-                self.last(state)
-            }
-        };
-        self.follow(state, input, value, PidStatus::BadInput)
+        state.forced_manual |= self.bad_input == PidBadInput::Manual;
+        let value = if let PidBadInput::SafeValue(value) = self.bad_input { value } else { self.last(state) };
+        self.follow(state, input.setpoint, value, PidStatus::BadInput)
     }
 }

@@ -1,0 +1,18 @@
+//! Bumpless transfer: a change between manual, tracking and automatic makes no step in the output.
+
+use super::{Pid, PidState, PidStatus};
+
+impl Pid {
+    /// Sets the output to `value`; the memory follows, so that an automatic scan goes on from there.
+    pub(super) fn follow(&self, state: &mut PidState, setpoint: f64, value: f64, status: PidStatus) -> f64 {
+        let output = if value.is_nan() { self.last(state) } else { self.limited(value) };
+        state.setpoint = Some(setpoint).filter(|value| value.is_finite());
+        (state.output, state.status) = (Some(output), status);
+        output
+    }
+
+    /// Returns the integral with which automatic goes on from the output that somebody else has set.
+    pub(super) fn transferred(&self, state: &PidState, p: f64, d: f64) -> f64 {
+        state.output.map_or_else(|| self.at_start(), |output| output - p - d)
+    }
+}
