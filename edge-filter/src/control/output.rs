@@ -1,9 +1,9 @@
-//! An output: the law that drives it, and the safe state that it falls back to.
+//! An output and the law that drives it.
 
-use super::{Cause, CommandError, ControlEvent, Inputs};
+use super::{Cause, CommandError, ControlEvent, Inputs, LoopBadInput};
 use crate::Quality;
 use crate::error::ParamError;
-use crate::pid::{Pid, PidBadInput, PidInput, PidMode, PidState, PidStatus, Ramp};
+use crate::pid::{Pid, PidInput, PidMode, PidState, PidStatus, Ramp};
 use crate::switch::{HysteresisSwitch, HysteresisSwitchState};
 
 /// Definition of an output.
@@ -26,24 +26,6 @@ impl OutputSpec {
     #[must_use]
     pub fn new(name: impl Into<String>, law: Law) -> Self {
         OutputSpec { name: name.into(), safe: 0.0, law }
-    }
-
-    /// Sets the output's safe state: before the first scan, while an interlock is not energised, while its input is not good, and when
-    /// the loop does not run.
-    ///
-    /// # Errors
-    /// If it is NaN or infinite, or outside the limits of its PID controller.
-    pub fn safe(mut self, safe: f64) -> Result<Self, ParamError> {
-        if !safe.is_finite() {
-            return Err(ParamError::new("safe", "a finite number", safe));
-        }
-        if let Law::Pid { pid, .. } = &self.law
-            && !pid.reaches(safe)
-        {
-            return Err(ParamError::new("safe", "within the output's limits", safe));
-        }
-        self.safe = safe;
-        Ok(self)
     }
 }
 
@@ -105,22 +87,6 @@ pub enum Setpoint {
     Input(usize),
 }
 
-/// Behaviour of an output while an input of its law is not good.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "config", serde(rename_all = "lowercase"))]
-#[allow(clippy::exhaustive_enums, reason = "the three of the specification")]
-pub enum LoopBadInput {
-    /// The output goes to its safe state.
-    #[default]
-    Safe,
-    /// The output stays where it is. The one way in which an output does not fail safe: say so only of one that may
-    /// stay.
-    Hold,
-    /// The output goes to its safe state and stays in manual there until somebody has switched to manual and back.
-    Manual,
-}
-
 /// State of an output that is kept over a restart.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
@@ -136,7 +102,7 @@ pub(super) struct OutputState {
 /// One output and its state.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Output {
-    spec: OutputSpec,
+    pub(super) spec: OutputSpec,
     value: f64,
     cause: Cause,
     mode: PidMode,
@@ -154,11 +120,7 @@ pub struct Output {
 impl Output {
     pub(super) fn new(mut spec: OutputSpec) -> Result<Self, ParamError> {
         if let Law::Pid { pid, bad_input, .. } = &mut spec.law {
-            *pid = pid.bad_input(match bad_input {
-                LoopBadInput::Hold => PidBadInput::Hold,
-                LoopBadInput::Safe => PidBadInput::SafeValue(spec.safe),
-                LoopBadInput::Manual => PidBadInput::Manual,
-            })?;
+            *pid = pid.bad_input(bad_input.of_pid(spec.safe))?;
         }
         let (value, cause, mode) = (spec.safe, Cause::Cold, PidMode::Auto);
         let (pid, switch) = (PidState::default(), HysteresisSwitchState::default());
@@ -172,12 +134,6 @@ impl Output {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.spec.name
-    }
-
-    /// Safe value of the output.
-    #[must_use]
-    pub fn safe(&self) -> f64 {
-        self.spec.safe
     }
 
     /// Returns the value that the actuator should have; always finite.
@@ -248,8 +204,7 @@ impl Output {
     ) {
         let (value, cause) = self.decide(inputs, now_ms, dt_s);
         // A law that gives no number has failed: there is no other answer than the safe state.
-        let (value, cause) =
-            if value.is_finite() { (value, cause) } else { (self.spec.safe, Cause::BadInput) };
+        let (value, cause) = if value.is_finite() { (value, cause) } else { self.safe_state() };
         if cause != self.cause {
             on(ControlEvent::Output { output: number, value, cause, at_ms: now_ms });
         }
@@ -257,48 +212,36 @@ impl Output {
     }
 
     fn decide(&mut self, inputs: &Inputs, now_ms: i64, dt_s: f64) -> (f64, Cause) {
-        let (safe, tripped) = (self.spec.safe, self.tripped);
+        let (safe, tripped) = (self.safe_state(), self.tripped);
         let last = self.resumed.take().unwrap_or(self.value);
         let good = |setpoint: Setpoint| match setpoint {
             Setpoint::Value(value) => Some(value),
             Setpoint::Input(input) => inputs.good(input, now_ms),
         };
         match self.spec.law {
-            Law::Fixed(value) => {
-                if tripped {
-                    (safe, Cause::Interlock)
-                } else {
-                    (value, Cause::Running)
-                }
-            }
+            Law::Fixed(_) if tripped => safe,
+            Law::Fixed(value) => (value, Cause::Running),
             Law::Pid { pid, input, setpoint, .. } => {
-                let mode = if tripped { PidMode::Track(safe) } else { self.mode };
+                let mode = if tripped { PidMode::Track(self.spec.safe) } else { self.mode };
                 let pv = inputs.good(input, now_ms).unwrap_or(f64::NAN);
                 let setpoint = good(setpoint).unwrap_or(f64::NAN);
                 let scan = PidInput { pv, quality: Quality::GOOD, setpoint, mode };
                 self.scan_pid(&pid, &scan, dt_s)
             }
             Law::Switch { switch, input, on_off, bad_input } => {
-                let value = inputs.good(input, now_ms);
-                if tripped {
+                let Some(value) = inputs.good(input, now_ms).filter(|_| !tripped) else {
+                    if bad_input == LoopBadInput::Hold && !tripped {
+                        return (last, Cause::BadInput);
+                    }
                     self.switch = HysteresisSwitchState::default();
-                    return (safe, Cause::Interlock);
-                }
-                let Some(value) = value else {
-                    return if bad_input == LoopBadInput::Hold {
-                        (last, Cause::BadInput)
-                    } else {
-                        self.switch = HysteresisSwitchState::default();
-                        (safe, Cause::BadInput)
-                    };
+                    return safe;
                 };
                 let is_on = switch.check(&mut self.switch, value, Quality::GOOD, now_ms);
                 (if is_on { on_off.0 } else { on_off.1 }, Cause::Running)
             }
-            Law::Ramp { ramp, setpoint } => match good(setpoint) {
-                _ if tripped => (safe, Cause::Interlock),
+            Law::Ramp { ramp, setpoint } => match good(setpoint).filter(|_| !tripped) {
                 Some(target) => (ramp.step(last, target, dt_s), Cause::Running),
-                None => (safe, Cause::BadInput),
+                None => safe,
             },
         }
     }
@@ -310,7 +253,7 @@ impl Output {
             // A controller that bad input has put to manual waits in the safe state, not where it happened to be.
             PidStatus::BadInput | PidStatus::Manual if self.pid.waits_for_a_hand() => {
                 self.pid.rest_at(self.spec.safe);
-                (self.spec.safe, Cause::BadInput)
+                self.safe_state()
             }
             PidStatus::BadInput => (value, Cause::BadInput),
             PidStatus::Manual => (value, Cause::Manual),
