@@ -2,17 +2,17 @@
 
 mod exclusive;
 mod hiding;
-mod level_state;
-mod limit;
+mod level_state_machine;
+mod limit_parameters;
 mod state;
 
 pub use exclusive::{ExclusiveAlarm, ExclusiveAlarmState, ExclusiveState};
-pub use limit::{BadInput, Limit};
+pub use limit_parameters::{BadInput, Limit};
 pub use state::{AckError, AlarmCommand, AlarmCommandError, AlarmState};
 
 use crate::error::{ParamError, interval};
 use crate::{Cost, Quality, Value};
-use level_state::{LevelState, Rules, Side};
+use level_state_machine::{LevelState, Rules, Side};
 
 /// Limit of an alarm: the names of OPC UA Part 9 §5.8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -362,7 +362,7 @@ fn transition(
     rules: Rules<'_>,
     level: AlarmLevel,
     of: &LevelState,
-    (from, to, time): level_state::Step,
+    (from, to, time): level_state_machine::Step,
     value: f64,
 ) -> AlarmTransition {
     AlarmTransition {

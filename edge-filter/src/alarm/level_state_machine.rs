@@ -1,4 +1,4 @@
-//! One limit of an alarm for one sensor: enter, stay, leave, acknowledge, reset.
+//! State machine of one limit of an alarm for one sensor: enter, stay, leave, acknowledge, reset.
 
 use super::hiding::Hiding;
 use super::{AckError, AlarmCommand, AlarmCommandError, AlarmState, BadInput, Limit, Options};

@@ -1,4 +1,4 @@
-//! One limit with its hysteresis, its delays and its priority, and the effect of bad readings on it.
+//! Parameters of one limit: its hysteresis, delays and priority, and the rule for bad readings. No judgement is here.
 
 use crate::error::{ParamError, delay, width};
 
