@@ -1,4 +1,4 @@
-//! Birth certificates: names and types for later messages.
+//! Birth certificates: names and types for later messages. The caller keeps them, as the [module](super) says.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -7,8 +7,8 @@ use super::sensor_numbers::{SensorNumbers, number};
 use crate::{DecodeError, Limits, SensorTable};
 use std::collections::HashMap;
 
-/// Names, units and datatypes of a birth's metrics, by alias. Which birth belongs to which message, and whether one is
-/// still valid, is the session's to know.
+/// Names, units and datatypes of a birth's metrics, by alias. The caller keeps one
+/// per node and device, and forgets it at its death.
 ///
 /// ```
 /// use edge_codec::sparkplug::{self, Birth};

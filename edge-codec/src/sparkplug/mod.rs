@@ -1,5 +1,13 @@
 //! Sparkplug B payloads (Sparkplug 3.0 §6.4, the message `org.eclipse.tahu.protobuf.Payload`), in and out. The topic
-//! says that a payload is one ([`Format::for_topic`](crate::Format::for_topic)); births, deaths and sequence checks are the session's and not here.
+//! says that a payload is one ([`Format::for_topic`](crate::Format::for_topic)).
+//!
+//! **The caller keeps the state of the Sparkplug session**; nothing here lasts from payload to payload but an encoder's `seq`:
+//!
+//! | state | out | in |
+//! |---|---|---|
+//! | births and deaths | when to send one; an NDEATH, a payload without `seq`, is no encoder's | one [`Birth`] per node and device, forgotten at its death |
+//! | `bdSeq` | a reading of a sensor of that name, pushed into the birth | that metric of a [`Payload`], compared with the last birth's |
+//! | `seq` over all payloads of a node | [`first_seq`](crate::Encoder::first_seq) of each encoder | [`Payload::seq`]; at a hole, the request of a rebirth |
 //!
 //! **Out.** Every reading is a metric with its own timestamp. [`Encoder`](crate::Encoder) in three forms:
 //!

@@ -29,7 +29,7 @@ use crate::{DecodeError, Limits};
 pub struct Payload<'a> {
     /// Time of sending, ms since the Unix epoch.
     pub timestamp: Option<u64>,
-    /// The session's counter, 0 to 255.
+    /// Number of the payload within its node's session, 0 to 255: a hole is the caller's to find.
     pub seq: Option<u64>,
     /// Kind of the body.
     pub uuid: Option<&'a str>,
