@@ -8,7 +8,7 @@ use super::downlink::Downlink;
 use super::idle_ping::IdlePing;
 use super::pack::Pack;
 use super::spool::Spool;
-use super::stall::{Delays, Stall, StallAction};
+use super::stall_breaker::{Delays, StallAction, StallBreaker};
 use super::stats::Stats;
 use super::uplink::Uplink;
 use super::uplink_event::UplinkEvent;
@@ -38,7 +38,7 @@ pub(super) struct Connection {
 pub(super) struct Parts<'a, S, P> {
     pub(super) uplink: &'a mut Uplink<P>,
     pub(super) downlink: &'a mut Downlink,
-    pub(super) stall: &'a mut Stall,
+    pub(super) stall: &'a mut StallBreaker,
     pub(super) idle_ping: &'a mut IdlePing,
     pub(super) spool: &'a mut S,
     pub(super) stats: &'a mut Stats,

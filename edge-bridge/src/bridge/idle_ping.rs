@@ -1,10 +1,10 @@
-//! Detects a half-open connection on which we only listen: a command must not wait for the keep alive.
+//! Idle ping: a PINGREQ on a connection that only listens. A half-open one is found before a command waits for the keep alive.
 //!
-//! While something is unacknowledged the [stall breaker](super::stall) asks by itself. Without it nothing would be sent for a keep alive, and a
+//! While something is unacknowledged the [stall breaker](super::stall_breaker) asks by itself. Without it nothing would be sent for a keep alive, and a
 //! hub that was lost, with the commands it holds for us, would be noticed after that and the ping's own timeout. So a silent link is asked
 //! early enough that a lost one is broken, and dialled again, within the time that was promised.
 
-use super::stall::StallAction;
+use super::stall_breaker::StallAction;
 
 /// Least time for the answer to a PINGREQ, and once more for the next connection.
 const PATIENCE_MS: u64 = 2_000;

@@ -37,7 +37,7 @@ mod refused_messages;
 mod refused_topic;
 pub mod rules;
 pub mod spool;
-mod stall;
+mod stall_breaker;
 mod stats;
 mod sweep;
 mod takeover;
@@ -58,7 +58,7 @@ pub use idle_ping::idle_ping_every_ms;
 pub use link_state::LinkState;
 pub use pack::{Pack, Packed, Packing, RawPack};
 pub use parked_list::{ParkedList, ParkedRow, ParkedTopic};
-pub use stall::{Delays, Stall, StallAction};
+pub use stall_breaker::{Delays, StallAction, StallBreaker};
 pub use stats::Stats;
 pub use uplink_event::{ByHandCount, HubLimit, LeftOut, Refusal, UplinkEvent};
 
@@ -95,7 +95,7 @@ pub struct Core<S, P> {
     resume: Option<Resume>,
     uplink: Uplink<P>,
     downlink: Downlink,
-    stall: Stall,
+    stall: StallBreaker,
     /// Estimates of the path, made by all connections so far.
     path: Path,
     /// The last connection was given up as dead.
@@ -133,7 +133,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
             phase: Phase::Offline,
             epoch: 0,
             resume: None,
-            stall: Stall::default(),
+            stall: StallBreaker::default(),
             path: Path::default(),
             gave_up: false,
             takeover: Takeover::default(),

@@ -16,11 +16,10 @@ mod error;
 mod events;
 mod handshake;
 mod inbound;
-mod keepalive;
+mod keep_alive;
 mod outbound;
 mod packet_id;
 mod path_estimates;
-mod peer_silence;
 mod receive;
 mod receive_maximum;
 mod requests;
@@ -31,6 +30,7 @@ mod timer;
 mod topic_alias;
 mod traffic;
 mod transit;
+mod transmission_allowance;
 
 use std::collections::VecDeque;
 
@@ -45,13 +45,13 @@ pub use session_state::{InFlight, Resume, Token};
 pub use traffic::Traffic;
 
 use inbound::Inbound;
-use keepalive::KeepAlive;
+use keep_alive::KeepAlive;
 use outbound::Outbound;
-use peer_silence::Receiving;
 use requests::Requests;
 use timer::{Timer, TimerTable};
 use topic_alias::{InboundAliases, OutboundAliases};
 use transit::{Transit, Wrote};
+use transmission_allowance::Receiving;
 
 use crate::pieces::Pieces;
 use crate::wire::{Ack, Connect, Limits, Packet, Publish, QoS, ReasonCode, Version};

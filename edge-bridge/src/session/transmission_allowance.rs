@@ -1,4 +1,4 @@
-//! Patience with a silent peer: transmission, in either direction, is no silence.
+//! Transmission allowance: bytes that are under way, in either direction, put off the timeouts of the [keep alive](super::keep_alive).
 
 use super::path_estimates::Path;
 use super::timer::Timer;

@@ -1,4 +1,4 @@
-//! Stall breaker: finds a connection that looks alive and is not (promise 5).
+//! Stall breaker: breaks a connection that looks alive while its messages get no PUBACK (promise 5).
 //!
 //! A half-open link swallows what is written until TCP gives up, minutes later; a keep alive of a minute finds it after a minute and a half.
 //! An unacknowledged PUBLISH is a better question, and it has been asked already. It cannot be answered before it has arrived: transmission is no
@@ -37,7 +37,7 @@ pub struct Delays {
 
 /// The stall breaker. One per link, over all its connections: its patience grows with breaks that did not help.
 #[derive(Debug, Clone)]
-pub struct Stall {
+pub struct StallBreaker {
     /// Something has been unacknowledged since then.
     since_ms: Option<u64>,
     last_byte_ms: u64,
@@ -48,13 +48,13 @@ pub struct Stall {
     factor: u64,
 }
 
-impl Default for Stall {
+impl Default for StallBreaker {
     fn default() -> Self {
         Self { since_ms: None, last_byte_ms: 0, last_ack_ms: 0, probed_ms: None, suspect: false, factor: 1 }
     }
 }
 
-impl Stall {
+impl StallBreaker {
     /// Notes that a new connection is up.
     pub fn on_connected(&mut self, now_ms: u64) {
         *self = Self { last_byte_ms: now_ms, last_ack_ms: now_ms, factor: self.factor, ..Self::default() };
@@ -154,7 +154,7 @@ mod tests {
     const NONE: Delays = Delays { srtt_ms: 0, transit_ms: 0, left_ms: 0, receiving_until_ms: 0 };
 
     /// Polled when it says so, until there is something to do.
-    fn next_action(stall: &mut Stall) -> (u64, StallAction) {
+    fn next_action(stall: &mut StallBreaker) -> (u64, StallAction) {
         loop {
             let at_ms = stall.next_deadline(NONE).unwrap();
             if let Some(action) = stall.poll(at_ms, NONE) {
@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn a_half_open_link_is_broken_in_four_seconds() {
-        let mut stall = Stall::default();
+        let mut stall = StallBreaker::default();
         stall.on_connected(0);
         assert_eq!(stall.next_deadline(NONE), None, "nothing is unacknowledged");
         stall.set_waiting(10_000, true);
@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn a_slow_round_trip_gets_its_time() {
-        let mut stall = Stall::default();
+        let mut stall = StallBreaker::default();
         stall.on_connected(0);
         stall.set_waiting(0, true);
         assert_eq!(stall.next_deadline(Delays { srtt_ms: 2_000, ..NONE }), Some(8_000));
@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn transmission_is_no_silence() {
-        let mut stall = Stall::default();
+        let mut stall = StallBreaker::default();
         stall.on_connected(0);
         stall.set_waiting(0, true);
         let minute = Delays { transit_ms: 60_000, ..NONE };
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_hub_in_the_middle_of_a_large_packet_cannot_acknowledge() {
-        let mut stall = Stall::default();
+        let mut stall = StallBreaker::default();
         stall.on_connected(0);
         stall.set_waiting(0, true);
         let mut now_ms = 0;
@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn answered_pings_without_a_puback_are_a_stall_after_30_s() {
-        let mut stall = Stall::default();
+        let mut stall = StallBreaker::default();
         stall.on_connected(0);
         stall.set_waiting(0, true);
         let (mut now_ms, mut probes) = (0, 0);
@@ -237,7 +237,7 @@ mod tests {
 
     #[test]
     fn neither_pings_nor_other_packets_lift_the_suspicion() {
-        let mut stall = Stall::default();
+        let mut stall = StallBreaker::default();
         stall.on_connected(0);
         stall.set_waiting(0, true);
         (0..30).for_each(|n| stall.on_byte(n * 100));
@@ -254,7 +254,7 @@ mod tests {
 
     #[test]
     fn answers_to_younger_messages_keep_the_patience_as_it_is() {
-        let mut stall = Stall { factor: FACTOR_MAX, ..Stall::default() };
+        let mut stall = StallBreaker { factor: FACTOR_MAX, ..StallBreaker::default() };
         for _ in 0..3 {
             stall.on_connected(0);
             stall.set_waiting(0, true);
@@ -278,7 +278,7 @@ mod tests {
 
     #[test]
     fn patience_doubles_after_each_break_without_progress() {
-        let mut stall = Stall::default();
+        let mut stall = StallBreaker::default();
         let mut took = Vec::new();
         for _ in 0..3 {
             stall.on_connected(0);
@@ -297,7 +297,7 @@ mod tests {
 
     #[test]
     fn the_answer_to_a_probe_gets_two_round_trips() {
-        let mut stall = Stall::default();
+        let mut stall = StallBreaker::default();
         let slow = Delays { srtt_ms: 2_000, ..NONE };
         stall.on_connected(0);
         stall.set_waiting(0, true);

@@ -1,4 +1,4 @@
-//! Keep alive (§3.1.2.10): who must speak by when, and what silence means.
+//! Keep alive of MQTT (§3.1.2.10): the timers of the interval that the client promised, for both roles.
 
 use super::timer::{Timer, TimerTable};
 use super::transit::Wrote;
