@@ -30,6 +30,7 @@ mod events;
 mod held_messages;
 mod memory;
 mod message;
+mod message_expiry;
 mod offline_queue;
 mod queue_room;
 mod receive;
