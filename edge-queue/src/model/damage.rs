@@ -74,7 +74,7 @@ impl Model {
             return;
         } else {
             l.take_lost(lost);
-            self.lag.add(rows, up_ms);
+            self.unwritten_acks.add(rows, up_ms);
             self.recount_later(lane);
         }
         let (Lost { first, last, .. }, rows) = (*lost, if rows == 0 { lost.rows } else { rows });

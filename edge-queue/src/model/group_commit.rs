@@ -27,10 +27,10 @@ impl Model {
         let waits = [
             rows.map(|at| at.saturating_add(rules.ack_within_ms)),
             self.settling.since_ms().map(|at| at.saturating_add(rules.ack_within_ms)),
-            self.lag.due_ms(rules.ack_write_ms),
+            self.unwritten_acks.due_ms(rules.ack_write_ms),
         ];
         let mut due = waits.into_iter().flatten().min();
-        if self.much_waits() || self.lag.reaches(rules.cursor_lag) || self.due.is_required() {
+        if self.much_waits() || self.unwritten_acks.reaches(rules.cursor_lag) || self.due.is_required() {
             due = Some(0);
         }
         due.map(|at| self.fault.delay(at))
@@ -92,7 +92,7 @@ impl Model {
     }
 
     fn begin_with(&mut self, rows: Vec<Option<Arc<Vec<StoredRow>>>>) -> Option<Batch> {
-        let something = self.due.is_required() || !self.lag.is_none() || !self.settling.is_empty();
+        let something = self.due.is_required() || !self.unwritten_acks.is_none() || !self.settling.is_empty();
         if !something && rows.iter().all(Option::is_none) {
             return None;
         }
@@ -109,7 +109,7 @@ impl Model {
             self.positions(at, id, waits, &mut changes);
         }
         self.absent_changes(&mut changes);
-        self.lag.clear();
+        self.unwritten_acks.clear();
         self.settling.begin();
         Some(Batch { rows, changes, state: self.state() })
     }

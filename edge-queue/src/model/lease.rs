@@ -305,7 +305,7 @@ impl Model {
             }
         }
         if taken > 0 {
-            self.lag.add(taken, up_ms);
+            self.unwritten_acks.add(taken, up_ms);
         }
     }
 

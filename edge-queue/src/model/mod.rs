@@ -73,7 +73,7 @@ use progress::Progress;
 use receipts::Settling;
 use recount::Recounts;
 use removed_lanes::{Absent, vacated_lane};
-use unwritten_acks::CursorLag;
+use unwritten_acks::UnwrittenAcks;
 use usage::Size;
 
 /// Everything the queue knows besides rows on the medium.
@@ -90,7 +90,7 @@ pub(crate) struct Model {
     /// Receipts to hand out when the lock is released.
     pub(crate) out: Outbox,
     settling: Settling,
-    lag: CursorLag,
+    unwritten_acks: UnwrittenAcks,
     due: DueChanges,
     pub(crate) fault: StoreFault,
     recounts: Recounts,
@@ -136,7 +136,7 @@ impl Model {
             lease_timeouts: LeaseTimeouts::default(),
             out: Outbox::default(),
             settling: Settling::default(),
-            lag: CursorLag::default(),
+            unwritten_acks: UnwrittenAcks::default(),
             due: DueChanges::default(),
             fault: StoreFault::default(),
             recounts: Recounts::new(!clean),
@@ -205,7 +205,7 @@ impl Model {
         }
         // What is being written counts as stored: its acknowledgement is in no commit yet.
         if !waits {
-            self.lag.add(1, up_ms);
+            self.unwritten_acks.add(1, up_ms);
         }
         if !self.wanted(lane, seq) {
             self.remove(lane, seq, size, up_ms);

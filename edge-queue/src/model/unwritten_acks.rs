@@ -1,13 +1,13 @@
-//! Cursor lag: acknowledgements of stored rows that no commit has written. A crash undoes them, so their number and age are bounded.
+//! Unwritten acknowledgements: those of stored rows that no commit has taken. A crash undoes them, so their number and age are bounded.
 
 /// Done stored rows that no commit has taken yet.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct CursorLag {
+pub(super) struct UnwrittenAcks {
     rows: u64,
     since_ms: Option<u64>,
 }
 
-impl CursorLag {
+impl UnwrittenAcks {
     pub(super) fn add(&mut self, rows: u64, up_ms: u64) {
         self.rows = self.rows.saturating_add(rows);
         self.since_ms.get_or_insert(up_ms);
@@ -15,7 +15,7 @@ impl CursorLag {
 
     /// Forgets the rows, since a commit takes their acknowledgements.
     pub(super) fn clear(&mut self) {
-        *self = CursorLag::default();
+        *self = UnwrittenAcks::default();
     }
 
     pub(super) fn is_none(self) -> bool {
