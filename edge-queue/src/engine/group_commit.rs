@@ -145,8 +145,8 @@ impl Engine {
         self.writer.note_commit();
         let room = self.note_figures(open).room_bytes;
         let (free, healed) = self.with_model(|model| {
-            let failing = model.fault.is_some();
-            (model.written(state, &room, lanes > 0), failing && !model.fault.is_some())
+            let failing = model.degraded_mode.is_some();
+            (model.written(state, &room, lanes > 0), failing && !model.degraded_mode.is_some())
         });
         if healed {
             lock(&self.events).put(Event::Recovered);

@@ -18,7 +18,7 @@ impl Engine {
         let (kind, reason) = (FaultKind::of(&error), error.to_string());
         let now = self.clock.now();
         let (is_news, writer) = self.with_model(|model| {
-            let is_news = model.fault.note(kind, reason.clone(), &now);
+            let is_news = model.degraded_mode.note(kind, reason.clone(), &now);
             // Which saw nothing to do while another thread had the rows in its commit.
             (is_news, self.writer_sleeps_beyond(model))
         });
@@ -30,7 +30,7 @@ impl Engine {
     }
 
     pub(super) fn health(&self, model: &Model, now: &Now) -> Health {
-        if let Some(fault) = model.fault.current() {
+        if let Some(fault) = model.degraded_mode.current() {
             let since_ms = now.up_ms.saturating_sub(fault.since_ms);
             return Health::Degraded { kind: fault.kind, reason: fault.reason.clone(), since_ms };
         }

@@ -119,7 +119,7 @@ impl Engine {
             store,
             health: self.health(&model, now),
             overdue_ms: late_ms.max(self.watchdog.busy_ms(now.up_ms)),
-            volatile_rows: model.fault.volatile_rows(),
+            volatile_rows: model.degraded_mode.volatile_rows(),
         }
     }
 }

@@ -56,7 +56,7 @@ impl Engine {
         self.tell_stall();
         let stalled = self.watchdog.end(self.clock.now().up_ms).is_some();
         // A store that failed before says so when a commit succeeds, and one that fails now is about to.
-        if stalled && result.is_ok() && !self.model().fault.is_some() {
+        if stalled && result.is_ok() && !self.model().degraded_mode.is_some() {
             lock(&self.events).put(Event::Recovered);
         }
         result

@@ -21,14 +21,14 @@ pub(crate) struct Fault {
     backoff_ms: u64,
 }
 
-/// The fault of this moment, if there is one, and what all of them cost.
+/// Degraded mode: the fault of this moment, if there is one, and what all of them cost.
 #[derive(Debug, Default)]
-pub(crate) struct StoreFault {
+pub(crate) struct DegradedMode {
     current: Option<Fault>,
     volatile_rows: u64,
 }
 
-impl StoreFault {
+impl DegradedMode {
     /// Notes that a commit failed, and when to try again; `true` when that is news.
     pub(crate) fn note(&mut self, kind: FaultKind, reason: String, now: &Now) -> bool {
         let before = self.current.take();
@@ -90,7 +90,7 @@ impl Model {
         if unwritten == 0 || unwritten.saturating_add(size.bytes) <= self.rules.max_unwritten_bytes {
             return Unwritten::Fits;
         }
-        if !self.fault.is_some() && call == StoreCall::Returns {
+        if !self.degraded_mode.is_some() && call == StoreCall::Returns {
             return Unwritten::CommitFirst;
         }
         match self.rules.on_fault {
@@ -103,7 +103,7 @@ impl Model {
     }
 
     fn give_volatile_receipts(&mut self) {
-        let (out, fault) = (&mut self.out, &mut self.fault);
+        let (out, fault) = (&mut self.out, &mut self.degraded_mode);
         for lane in &mut self.lanes {
             lane.tail.drain_owed(|ticket| {
                 fault.add_volatile(ticket.rows);
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn tries_come_ever_later_up_to_ten_seconds_and_begin_anew_after_the_fault() {
-        let (mut fault, mut now) = (StoreFault::default(), Now { up_ms: 1_000, ..Now::default() });
+        let (mut fault, mut now) = (DegradedMode::default(), Now { up_ms: 1_000, ..Now::default() });
         assert_eq!(fault.delay(7), 7);
         let mut pauses = Vec::new();
         for _ in 0..9 {
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_fault_of_another_kind_is_news_and_the_same_is_none() {
-        let (mut fault, now) = (StoreFault::default(), Now::default());
+        let (mut fault, now) = (DegradedMode::default(), Now::default());
         let kinds = [FaultKind::Io, FaultKind::Io, FaultKind::DiskFull, FaultKind::DiskFull, FaultKind::Io];
         let news = kinds.map(|kind| fault.note(kind, String::new(), &now));
         assert_eq!(news, [true, false, true, false, true]);

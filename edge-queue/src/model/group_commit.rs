@@ -33,7 +33,7 @@ impl Model {
         if self.much_waits() || self.unwritten_acks.reaches(rules.cursor_lag) || self.due.is_required() {
             due = Some(0);
         }
-        due.map(|at| self.fault.delay(at))
+        due.map(|at| self.degraded_mode.delay(at))
     }
 
     /// Tells that receipts are due, and not only acknowledgements: rows that wait for their acknowledgement are not
@@ -45,7 +45,7 @@ impl Model {
         receipts.is_some_and(|at| at.saturating_add(self.rules.ack_within_ms) <= now.up_ms)
             || self.much_waits()
             || self.due.is_required()
-            || self.fault.is_some()
+            || self.degraded_mode.is_some()
     }
 
     /// Tells that rows wait for a commit.
@@ -139,7 +139,7 @@ impl Model {
         }
         self.settling.written(out);
         if with_rows || !self.rows_wait() {
-            self.fault.end();
+            self.degraded_mode.end();
         }
         self.set_room(room_bytes);
         let mut free = Vec::new();

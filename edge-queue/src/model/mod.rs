@@ -65,7 +65,7 @@ pub(crate) use read::HEAD_READ;
 pub(crate) use receipts::{Outbox, Slot, Ticket, WaitObserver};
 
 use damage::Reckoning;
-use degraded_mode::StoreFault;
+use degraded_mode::DegradedMode;
 use due_changes::DueChanges;
 use lease_timeout::LeaseTimeouts;
 use loss_report::LossReport;
@@ -92,7 +92,7 @@ pub(crate) struct Model {
     settling: Settling,
     unwritten_acks: UnwrittenAcks,
     due: DueChanges,
-    pub(crate) fault: StoreFault,
+    pub(crate) degraded_mode: DegradedMode,
     recounts: Recounts,
     reckoning: Option<Reckoning>,
     losses: LossReport,
@@ -138,7 +138,7 @@ impl Model {
             settling: Settling::default(),
             unwritten_acks: UnwrittenAcks::default(),
             due: DueChanges::default(),
-            fault: StoreFault::default(),
+            degraded_mode: DegradedMode::default(),
             recounts: Recounts::new(!clean),
             reckoning: None,
             losses: LossReport::default(),

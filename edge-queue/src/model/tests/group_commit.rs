@@ -74,23 +74,23 @@ fn a_store_that_failed_works_again_once_it_took_the_rows_that_wait() {
     let mut m = model(&Config::default().lanes(1));
     m.register("hub").unwrap();
     write(&mut m);
-    let fails = |m: &mut Model| m.fault.note(FaultKind::Io, "no".to_owned(), &at(1));
+    let fails = |m: &mut Model| m.degraded_mode.note(FaultKind::Io, "no".to_owned(), &at(1));
     push(&mut m, 1);
     assert!(fails(&mut m) && !fails(&mut m), "news once");
     m.due.require();
     let state = m.begin_changes().unwrap().state;
     m.written(&state, &ROOM, false);
-    assert!(m.fault.is_some(), "bookkeeping alone, and a row waits");
+    assert!(m.degraded_mode.is_some(), "bookkeeping alone, and a row waits");
     let Batch { state, .. } = m.begin().unwrap();
     push(&mut m, 1);
     m.written(&state, &ROOM, true);
-    assert!(!m.fault.is_some(), "the row that waited is written; another came meanwhile");
+    assert!(!m.degraded_mode.is_some(), "the row that waited is written; another came meanwhile");
     write(&mut m);
     fails(&mut m);
     m.due.require();
     let state = m.begin_changes().unwrap().state;
     m.written(&state, &ROOM, false);
-    assert!(!m.fault.is_some(), "nothing waits");
+    assert!(!m.degraded_mode.is_some(), "nothing waits");
 }
 
 #[test]
