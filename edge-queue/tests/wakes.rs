@@ -31,7 +31,7 @@ use std::time::Duration;
 
 use loom::thread;
 use sync::{Condvar, Mutex, lock};
-use wakes::{RoomWaiters, RowWaiters, WriterSleep};
+use wakes::{WaitingConsumers, WaitingProducers, WriterSleep};
 
 /// No sleep ends by time here: what would be late in a queue is a deadlock.
 const LONG: Duration = Duration::from_secs(1);
@@ -47,8 +47,8 @@ struct Model {
 #[derive(Default)]
 struct Shell {
     model: Mutex<Model>,
-    rows: RowWaiters,
-    room: RoomWaiters,
+    rows: WaitingConsumers,
+    room: WaitingProducers,
     writer: WriterSleep,
 }
 

@@ -36,7 +36,7 @@ pub use consumer::Consumer;
 use worker::Worker;
 
 use crate::config::{Config, ConsumerConfig};
-use crate::engine::{Engine, RoomWaiter};
+use crate::engine::{Engine, WaitingProducer};
 use crate::error::{CommitError, ConsumerError, OpenError, PushError};
 use crate::event::Event;
 use crate::ledger::Ledger;
@@ -167,7 +167,7 @@ impl Queue {
     /// # Errors
     /// As there, but never [`PushError::Full`].
     pub async fn push_wait(&self, mut row: Row) -> Result<Pending, PushError> {
-        let waiter = RoomWaiter::new(&self.queue.handle.engine);
+        let waiter = WaitingProducer::new(&self.queue.handle.engine);
         loop {
             let seen = waiter.seen();
             row = match self.push_else(row, |_, error| error).await {

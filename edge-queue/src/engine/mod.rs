@@ -30,7 +30,7 @@ pub use lease::Wait;
 #[cfg(any(feature = "ring", feature = "redb"))]
 pub(crate) use open::open_store;
 #[cfg(feature = "tokio")]
-pub(crate) use push_wait::RoomWaiter;
+pub(crate) use push_wait::WaitingProducer;
 
 use std::sync::Arc;
 use std::thread::ThreadId;
@@ -48,7 +48,7 @@ use crate::sync::{Mutex, MutexGuard, lock};
 use stats::Seen;
 use stop_and_wait::StopAndWait;
 use store_watchdog::StoreWatchdog;
-use wakes::{RoomWaiters, RowWaiters};
+use wakes::{WaitingConsumers, WaitingProducers};
 use writer_thread::Writer;
 
 /// The store and the lock of its directory.
@@ -64,8 +64,8 @@ pub(crate) struct Engine {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) events: Mutex<Events>,
     writer: Writer,
-    rows: RowWaiters,
-    room: RoomWaiters,
+    rows: WaitingConsumers,
+    room: WaitingProducers,
     stop_and_wait: Mutex<StopAndWait<ThreadId>>,
     watchdog: StoreWatchdog,
     seen: Mutex<Seen>,

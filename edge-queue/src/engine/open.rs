@@ -15,7 +15,7 @@ use crate::sync::{Mutex, lock};
 use super::stats::Seen;
 use super::stop_and_wait::StopAndWait;
 use super::store_watchdog::StoreWatchdog;
-use super::wakes::{RoomWaiters, RowWaiters};
+use super::wakes::{WaitingConsumers, WaitingProducers};
 use super::writer_thread::Writer;
 use super::{Engine, Open};
 
@@ -70,8 +70,8 @@ impl Engine {
             clock,
             events: Mutex::new(events),
             writer: Writer::default(),
-            rows: RowWaiters::default(),
-            room: RoomWaiters::default(),
+            rows: WaitingConsumers::default(),
+            room: WaitingProducers::default(),
             stop_and_wait: Mutex::new(StopAndWait::default()),
             watchdog: StoreWatchdog::default(),
             seen: Mutex::new(Seen::default()),

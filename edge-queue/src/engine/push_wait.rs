@@ -15,14 +15,14 @@ use super::Engine;
 const TRY_EVERY: Duration = Duration::from_secs(1);
 
 /// A producer that waits for room, counted while it lives.
-pub(crate) struct RoomWaiter {
+pub(crate) struct WaitingProducer {
     engine: Arc<Engine>,
     id: u64,
 }
 
-impl RoomWaiter {
-    pub(crate) fn new(engine: &Arc<Engine>) -> RoomWaiter {
-        RoomWaiter { id: engine.room.enter(), engine: engine.clone() }
+impl WaitingProducer {
+    pub(crate) fn new(engine: &Arc<Engine>) -> WaitingProducer {
+        WaitingProducer { id: engine.room.enter(), engine: engine.clone() }
     }
 
     /// Reads the counter, before a try.
@@ -37,7 +37,7 @@ impl RoomWaiter {
     }
 }
 
-impl Drop for RoomWaiter {
+impl Drop for WaitingProducer {
     fn drop(&mut self) {
         self.engine.room.leave(self.id);
     }
@@ -46,7 +46,7 @@ impl Drop for RoomWaiter {
 impl Engine {
     /// A push that waits for room, for at most `time`. On a manual clock nothing waits.
     pub(crate) fn push_wait(self: &Arc<Self>, mut row: Row, time: Duration) -> Result<Ticket, PushError> {
-        let waiter = RoomWaiter::new(self);
+        let waiter = WaitingProducer::new(self);
         let until_ms = self.until_ms(time);
         loop {
             let seen = waiter.seen();

@@ -11,6 +11,6 @@ mod waiting_consumers;
 mod waiting_producers;
 mod writer_sleep;
 
-pub(crate) use waiting_consumers::RowWaiters;
-pub(crate) use waiting_producers::RoomWaiters;
+pub(crate) use waiting_consumers::WaitingConsumers;
+pub(crate) use waiting_producers::WaitingProducers;
 pub(crate) use writer_sleep::WriterSleep;

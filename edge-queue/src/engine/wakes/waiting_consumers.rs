@@ -9,7 +9,7 @@ use crate::sync::{AtomicBool, Condvar, Mutex, MutexGuard, Ordering, PoisonError,
 
 /// Consumers that found no row.
 #[derive(Default)]
-pub(crate) struct RowWaiters {
+pub(crate) struct WaitingConsumers {
     /// Set while anybody waits: spares a system call per push.
     any: AtomicBool,
     /// Blocked consumers sleep on it, with the model.
@@ -18,7 +18,7 @@ pub(crate) struct RowWaiters {
     wakers: Mutex<Wakers<u64>>,
 }
 
-impl RowWaiters {
+impl WaitingConsumers {
     /// Claims the wake-up of those that wait: the caller holds the model, and wakes them when it has released it.
     pub(crate) fn claim(&self) -> bool {
         // Reading first spares the bus lock of the swap when nobody does.

@@ -10,7 +10,7 @@ use crate::sync::{AtomicUsize, Condvar, Mutex, Ordering, PoisonError, lock};
 
 /// Producers that found no room.
 #[derive(Default)]
-pub(crate) struct RoomWaiters {
+pub(crate) struct WaitingProducers {
     /// Number of producers that wait: while it is 0, making room costs one load.
     producers: AtomicUsize,
     turns: Mutex<Turns>,
@@ -24,7 +24,7 @@ struct Turns {
     last_waiter: u64,
 }
 
-impl RoomWaiters {
+impl WaitingProducers {
     /// Tells that there may be room. The caller has released the model.
     pub(crate) fn turn(&self) {
         // A producer counts itself before its try, and both take the model's lock: who does not see it here has made room before it looked.
