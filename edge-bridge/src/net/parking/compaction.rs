@@ -28,9 +28,9 @@ enum Stage {
     HandOutYounger,
 }
 
-/// The turns of the parked rows, and the pass over them.
+/// Compaction of the parked rows: their turns, and the pass over them.
 #[derive(Debug, Default)]
-pub(super) struct Holes {
+pub(super) struct Compaction {
     stage: Stage,
     /// Turns were read, or there was nothing to read.
     is_known: bool,
@@ -47,7 +47,7 @@ pub(super) struct Holes {
     passed: u64,
 }
 
-impl Holes {
+impl Compaction {
     /// `existed`: rows of an earlier run may be there.
     pub(super) fn new(existed: bool) -> Self {
         Self { is_known: !existed, ..Self::default() }
@@ -58,35 +58,35 @@ impl Parking {
     /// Returns whether there are so many holes that they are to be closed, or a closing that was not finished.
     pub(in crate::net) fn has_holes(&self) -> bool {
         let ledgers = self.shared.queue.get().into_iter().flat_map(aio::Queue::ledger);
-        self.holes.is_mixed || ledgers.map(|ledger| ledger.ranges).sum::<u64>() > RANGES_MAX
+        self.compaction.is_mixed || ledgers.map(|ledger| ledger.ranges).sum::<u64>() > RANGES_MAX
     }
 
     /// Makes the next pass close holes before it hands rows out. No parked row may be leased.
     pub(in crate::net) fn close_holes(&mut self) {
-        self.holes.is_wanted = true;
+        self.compaction.is_wanted = true;
     }
 
     /// Begins the stage of a pass.
     pub(super) fn begin_stage(&mut self) {
-        if !self.holes.is_known {
-            if std::mem::replace(&mut self.holes.stage, Stage::Look) == Stage::Look {
+        if !self.compaction.is_known {
+            if std::mem::replace(&mut self.compaction.stage, Stage::Look) == Stage::Look {
                 return;
             }
-        } else if std::mem::take(&mut self.holes.is_wanted) && self.is_settled() && self.has_holes() {
+        } else if std::mem::take(&mut self.compaction.is_wanted) && self.is_settled() && self.has_holes() {
             self.begin_closing();
         } else {
-            self.holes.stage = Stage::HandOut;
+            self.compaction.stage = Stage::HandOut;
         }
         self.rescan();
     }
 
     fn begin_closing(&mut self) {
-        let holes = &mut self.holes;
-        if !std::mem::replace(&mut holes.is_mixed, true) {
-            holes.highest = holes.highest.saturating_add(1);
+        let compaction = &mut self.compaction;
+        if !std::mem::replace(&mut compaction.is_mixed, true) {
+            compaction.highest = compaction.highest.saturating_add(1);
         }
-        holes.stage = Stage::Close;
-        holes.parked_before = self.shared.parked.load(Ordering::Acquire);
+        compaction.stage = Stage::Close;
+        compaction.parked_before = self.shared.parked.load(Ordering::Acquire);
         self.shared.is_closing_over.store(false, Ordering::Release);
     }
 
@@ -98,7 +98,7 @@ impl Parking {
 
     /// Returns whether parked rows may be read now. Not while moved ones fill all the room there is on the way.
     pub(in crate::net) fn may_read(&mut self) -> bool {
-        if self.holes.stage != Stage::Close {
+        if self.compaction.stage != Stage::Close {
             return true;
         }
         if !self.shared.is_closing_over.load(Ordering::Acquire) {
@@ -107,7 +107,7 @@ impl Parking {
         if !self.is_settled() {
             return false;
         }
-        self.holes.stage = Stage::HandOut;
+        self.compaction.stage = Stage::HandOut;
         self.rescan();
         true
     }
@@ -117,9 +117,9 @@ impl Parking {
         if !self.consumer.as_ref().is_some_and(aio::Consumer::at_end) {
             return false;
         }
-        match self.holes.stage {
+        match self.compaction.stage {
             Stage::Look => {
-                self.holes.is_known = true;
+                self.compaction.is_known = true;
                 self.begin_stage();
                 return true;
             }
@@ -127,12 +127,12 @@ impl Parking {
             Stage::Close => {
                 let parked = self.shared.parked.load(Ordering::Acquire);
                 // What came meanwhile stands among what was moved: it goes to the end as well.
-                if std::mem::replace(&mut self.holes.parked_before, parked) == parked {
-                    self.holes.is_mixed = self.shared.is_closing_over.load(Ordering::Acquire);
-                    self.holes.stage = Stage::HandOut;
+                if std::mem::replace(&mut self.compaction.parked_before, parked) == parked {
+                    self.compaction.is_mixed = self.shared.is_closing_over.load(Ordering::Acquire);
+                    self.compaction.stage = Stage::HandOut;
                 }
             }
-            Stage::HandOut if self.holes.is_mixed => self.holes.stage = Stage::HandOutYounger,
+            Stage::HandOut if self.compaction.is_mixed => self.compaction.stage = Stage::HandOutYounger,
             Stage::HandOut | Stage::HandOutYounger => return false,
         }
         self.rescan();
@@ -141,24 +141,24 @@ impl Parking {
 
     /// Takes out those of the rows read that are not to be handed out now.
     pub(in crate::net) fn sift(&mut self, rows: Vec<Lease>) -> Vec<Lease> {
-        let stage = self.holes.stage;
-        if matches!(stage, Stage::HandOut | Stage::HandOutYounger) && !self.holes.is_mixed {
+        let stage = self.compaction.stage;
+        if matches!(stage, Stage::HandOut | Stage::HandOutYounger) && !self.compaction.is_mixed {
             return rows;
         }
         let mut out = Vec::new();
         for row in rows {
-            let (turn, highest) = (turn_of(&row), self.holes.highest);
+            let (turn, highest) = (turn_of(&row), self.compaction.highest);
             match stage {
                 Stage::HandOut if turn >= highest => out.push(row),
                 Stage::HandOutYounger if turn < highest => out.push(row),
                 Stage::Close if turn < highest => {
-                    self.holes.passed += 1;
+                    self.compaction.passed += 1;
                     self.send(row, None, Some(highest), ReasonCode::UNSPECIFIED_ERROR);
                 }
                 stage => {
-                    self.holes.passed += 1;
+                    self.compaction.passed += 1;
                     if stage == Stage::Look {
-                        self.holes.note(turn);
+                        self.compaction.note(turn);
                     }
                     row.pass();
                 }
@@ -169,20 +169,20 @@ impl Parking {
 
     /// Rows that were read or moved and not handed out.
     pub(in crate::net) fn passed(&self) -> u64 {
-        self.holes.passed
+        self.compaction.passed
     }
 
     /// Returns whether a pass hands out no more rows than have been read.
     pub(super) fn hands_out_last(&self) -> bool {
-        match self.holes.stage {
+        match self.compaction.stage {
             Stage::Look | Stage::Close => false,
-            Stage::HandOut => !self.holes.is_mixed,
+            Stage::HandOut => !self.compaction.is_mixed,
             Stage::HandOutYounger => true,
         }
     }
 }
 
-impl Holes {
+impl Compaction {
     fn note(&mut self, turn: u32) {
         let lowest = self.lowest.map_or(turn, |lowest| lowest.min(turn));
         self.is_mixed |= turn > lowest;

@@ -27,7 +27,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use crate::bridge::spool::{Left, ParkedCount};
 use crate::wire::ReasonCode;
 
-use compaction::Holes;
+use compaction::Compaction;
 pub(super) use envelope::{ENVELOPE_BYTES, Envelope};
 use headroom::Room;
 use in_place::{InPlace, Look};
@@ -129,7 +129,7 @@ pub(super) struct Parking {
     opened: oneshot::Receiver<aio::Consumer>,
     /// An earlier run parked rows.
     existed: bool,
-    holes: Holes,
+    compaction: Compaction,
     /// The present look at rows that wait in their place.
     look: Look,
     /// Dropped with this value: the task ends.
@@ -162,7 +162,7 @@ impl Parking {
                 consumer: None,
                 opened,
                 existed,
-                holes: Holes::new(existed),
+                compaction: Compaction::new(existed),
                 look: Look::default(),
                 _alive: alive,
             },
