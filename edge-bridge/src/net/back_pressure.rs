@@ -4,19 +4,19 @@
 
 use std::sync::Arc;
 
-use super::subscription_queue::Inbox;
+use super::subscription_queue::SubscriptionQueue;
 
 /// Milliseconds for which nothing is read at most, each time that a queue becomes full.
 const PAUSE_MS: u64 = 1_000;
 
 #[derive(Debug)]
 struct Full {
-    inbox: Arc<Inbox>,
+    queue: Arc<SubscriptionQueue>,
     /// End of the pause; set when it is first looked at.
     until_ms: Option<u64>,
 }
 
-/// Inboxes that are full, and the end of the pause for each.
+/// Queues that are full, and the end of the pause for each.
 #[derive(Debug, Default)]
 pub(super) struct BackPressure {
     full: Vec<Full>,
@@ -24,13 +24,13 @@ pub(super) struct BackPressure {
 
 impl BackPressure {
     /// This queue has become full.
-    pub(super) fn add(&mut self, inbox: &Arc<Inbox>) {
-        self.full.push(Full { inbox: inbox.clone(), until_ms: None });
+    pub(super) fn add(&mut self, queue: &Arc<SubscriptionQueue>) {
+        self.full.push(Full { queue: queue.clone(), until_ms: None });
     }
 
     /// Returns the time until which nothing is to be read; `None` if that is over.
     pub(super) fn until_ms(&mut self, now_ms: u64) -> Option<u64> {
-        self.full.retain(|full| full.inbox.is_full());
+        self.full.retain(|full| full.queue.is_full());
         let until = self.full.iter_mut().map(|full| *full.until_ms.get_or_insert(now_ms + PAUSE_MS));
         until.max().filter(|until_ms| now_ms < *until_ms)
     }

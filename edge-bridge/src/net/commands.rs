@@ -9,7 +9,7 @@ use futures_core::Stream;
 use tokio::sync::Notify;
 
 use super::shared_ack::SharedAck;
-use super::subscription_queue::Inbox;
+use super::subscription_queue::SubscriptionQueue;
 use crate::session::AckHandle;
 use crate::wire::{Properties, Publish};
 
@@ -71,7 +71,7 @@ pub struct Acknowledgement {
     /// `None` at QoS 0.
     ack: Option<Arc<SharedAck>>,
     /// The subscription that the message came through.
-    inbox: Arc<Inbox>,
+    queue: Arc<SubscriptionQueue>,
     acks: Arc<Acks>,
 }
 
@@ -91,7 +91,7 @@ impl Drop for Acknowledgement {
     /// it.
     fn drop(&mut self) {
         if let Some(ack) = self.ack.take() {
-            self.acks.neglect(Neglected { inbox: self.inbox.clone(), ack });
+            self.acks.neglect(Neglected { queue: self.queue.clone(), ack });
         }
     }
 }
@@ -101,7 +101,7 @@ impl Drop for Acknowledgement {
 /// hub, with its messages, for the next run. A shared one is unsubscribed at once, for the others of its group: close the bridge first to keep it.
 #[derive(Debug)]
 pub struct Commands {
-    pub(super) inbox: Arc<Inbox>,
+    pub(super) queue: Arc<SubscriptionQueue>,
     pub(super) acks: Arc<Acks>,
 }
 
@@ -112,13 +112,13 @@ impl Commands {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Command>> {
-        let taken = std::task::ready!(self.inbox.poll_take(cx));
+        let taken = std::task::ready!(self.queue.poll_take(cx));
         let Some(taken) = taken else { return Poll::Ready(None) };
         if taken.wanted {
             // The link reads on, or messages that found no room are asked for again.
             self.acks.wake.notify_one();
         }
-        let ack = Acknowledgement { ack: taken.ack, inbox: self.inbox.clone(), acks: self.acks.clone() };
+        let ack = Acknowledgement { ack: taken.ack, queue: self.queue.clone(), acks: self.acks.clone() };
         Poll::Ready(Some(Command { publish: taken.publish, ack }))
     }
 }
@@ -133,7 +133,7 @@ impl Stream for Commands {
 
 impl Drop for Commands {
     fn drop(&mut self) {
-        self.inbox.close();
+        self.queue.close();
         self.acks.wake.notify_one();
     }
 }
@@ -141,7 +141,7 @@ impl Drop for Commands {
 /// A message that was taken and dropped without being done. Its payload is not kept: the hub has it.
 #[derive(Debug)]
 pub(super) struct Neglected {
-    pub(super) inbox: Arc<Inbox>,
+    pub(super) queue: Arc<SubscriptionQueue>,
     pub(super) ack: Arc<SharedAck>,
 }
 

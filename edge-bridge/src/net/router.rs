@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::back_pressure::BackPressure;
 use super::commands::{Acks, Commands, Neglected};
 use super::shared_ack::SharedAck;
-use super::subscription_queue::{Entry, Inbox, Put, size};
+use super::subscription_queue::{Entry, Put, SubscriptionQueue, size};
 use crate::escape::Escaped;
 use crate::session::AckHandle;
 use crate::wire::{self, Publish, Utf8};
@@ -30,7 +30,7 @@ const TOPICS_SAID: usize = 8;
 #[derive(Debug)]
 struct Route {
     filter: Utf8,
-    inbox: Arc<Inbox>,
+    queue: Arc<SubscriptionQueue>,
 }
 
 /// A filter whose last subscription ended. The hub keeps its messages on: for a subscription to follow, or for the next run of a program that
@@ -93,9 +93,9 @@ impl Router {
     }
 
     pub(super) fn subscribe(&mut self, filter: Utf8) -> Commands {
-        let inbox = Arc::new(Inbox::new(self.packet_max));
+        let queue = Arc::new(SubscriptionQueue::new(self.packet_max));
         self.leaving.retain(|leaving| leaving.filter != filter);
-        self.routes.push(Route { filter, inbox: inbox.clone() });
+        self.routes.push(Route { filter, queue: queue.clone() });
         for (publish, handle) in std::mem::take(&mut self.unclaimed) {
             self.unclaimed_bytes = self.unclaimed_bytes.saturating_sub(size(&publish));
             if !self.hand_out(&publish, Some(handle)) {
@@ -103,7 +103,7 @@ impl Router {
                 self.unclaimed.push_back((publish, handle));
             }
         }
-        Commands { inbox, acks: self.acks.clone() }
+        Commands { queue, acks: self.acks.clone() }
     }
 
     /// Delivers one message of the hub.
@@ -127,18 +127,18 @@ impl Router {
             .routes
             .iter()
             .filter(|route| {
-                !route.inbox.is_closed() && wire::matches(unshared(&route.filter), &publish.topic)
+                !route.queue.is_closed() && wire::matches(unshared(&route.filter), &publish.topic)
             })
-            .map(|route| &route.inbox)
+            .map(|route| &route.queue)
             .collect();
         let ack = ack.map(|handle| SharedAck::new(handle, matching.len()));
         let mut room = false;
-        for inbox in &matching {
+        for queue in &matching {
             // One without room is not done: no PUBACK, and the hub sends it again.
-            let put = inbox.put(Entry { publish: publish.clone(), ack: ack.clone() });
+            let put = queue.put(Entry { publish: publish.clone(), ack: ack.clone() });
             room |= put != Put::Missed;
             if put == Put::Filled {
-                self.back_pressure.add(inbox);
+                self.back_pressure.add(queue);
             }
         }
         self.dropped_qos0 += u64::from(!matching.is_empty() && !room && ack.is_none());
@@ -164,7 +164,7 @@ impl Router {
     /// for the grace time, to be unsubscribed.
     pub(super) fn tidy(&mut self, now_ms: u64) -> Vec<Utf8> {
         let (closed, open): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.routes).into_iter().partition(|route| route.inbox.is_closed());
+            std::mem::take(&mut self.routes).into_iter().partition(|route| route.queue.is_closed());
         self.routes = open;
         // What came by an earlier connection the hub sends again by itself.
         let is_present =
@@ -172,7 +172,7 @@ impl Router {
         let neglected = self.acks.take_neglected().into_iter().filter(|message| is_present(&message.ack));
         self.neglected.extend(neglected);
         let (ended, kept): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.neglected).into_iter().partition(|message| message.inbox.is_closed());
+            std::mem::take(&mut self.neglected).into_iter().partition(|message| message.queue.is_closed());
         self.neglected = kept;
         if !closed.is_empty() || !ended.is_empty() {
             self.grace_until_ms = now_ms + GRACE_MS;
@@ -184,7 +184,7 @@ impl Router {
                 Some(false) => self.ask_again = true,
             }
         }
-        for entry in closed.iter().flat_map(|route| route.inbox.drain()) {
+        for entry in closed.iter().flat_map(|route| route.queue.drain()) {
             self.take_back(entry);
         }
         let mut unwanted = Vec::new();
@@ -250,7 +250,7 @@ impl Router {
     /// Returns whether messages that found no room can be taken now: a new connection brings them.
     pub(super) fn wants_redial(&self) -> bool {
         (self.unclaimed_missed || self.ask_again) && self.unclaimed.is_empty()
-            || self.routes.iter().any(|route| route.inbox.wants_missed())
+            || self.routes.iter().any(|route| route.queue.wants_missed())
     }
 
     /// Returns the number of messages of QoS 0 that nobody took.
@@ -270,7 +270,7 @@ impl Router {
         (self.unclaimed_missed, self.ask_again) = (false, false);
         self.neglected.clear();
         self.latest = None;
-        self.routes.iter().for_each(|route| route.inbox.forget_missed());
+        self.routes.iter().for_each(|route| route.queue.forget_missed());
     }
 
     fn acknowledge_nobodys(&mut self, topic: &Utf8, handle: AckHandle) {
@@ -295,7 +295,7 @@ impl Router {
 
 impl Drop for Router {
     fn drop(&mut self) {
-        self.routes.iter().for_each(|route| route.inbox.end());
+        self.routes.iter().for_each(|route| route.queue.end());
     }
 }
 

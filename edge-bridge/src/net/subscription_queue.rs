@@ -11,7 +11,7 @@ use crate::wire::Publish;
 
 /// Messages that wait for the application when the link stops reading.
 const MESSAGES_FULL: usize = 4_096;
-/// Bytes from which the inbox counts as full.
+/// Bytes from which the queue counts as full.
 const BYTES_FULL: usize = 1024 * 1024;
 /// Messages that wait at most: the link stops between two turns.
 const MESSAGES_MAX: usize = MESSAGES_FULL + PACKETS_PER_TURN;
@@ -65,12 +65,12 @@ struct State {
 
 /// Messages that one handle has not taken yet.
 #[derive(Debug)]
-pub(super) struct Inbox {
+pub(super) struct SubscriptionQueue {
     state: Mutex<State>,
     bytes_max: usize,
 }
 
-impl Inbox {
+impl SubscriptionQueue {
     /// An empty queue for packets of at most `packet_max` bytes.
     pub(super) fn new(packet_max: u32) -> Self {
         Self { state: Mutex::default(), bytes_max: bytes_max(packet_max) }
