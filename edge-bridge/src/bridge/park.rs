@@ -103,9 +103,9 @@ impl<P: Pack> Uplink<P> {
         self.put_last(message, true, reason, spool);
     }
 
-    /// `is_apart`: the message is counted apart from its topic.
-    fn put_last(&mut self, message: &Message, is_apart: bool, reason: ReasonCode, spool: &mut impl Spool) {
-        let count = ParkedCount::new(message.topic().clone(), is_apart);
+    /// `of_message`: it is counted among the [refused messages](super::refused_messages), not in its topic.
+    fn put_last(&mut self, message: &Message, of_message: bool, reason: ReasonCode, spool: &mut impl Spool) {
+        let count = ParkedCount::new(message.topic().clone(), of_message);
         for row in &message.packed.rows {
             self.sweep.on_parked(row_key(*row, spool));
             spool.park_for(*row, &count, reason);

@@ -36,7 +36,7 @@ impl<P: Pack> Uplink<P> {
     /// Takes rows that wait in their place out of the count among which they were listed as parked.
     pub(super) fn note_left(&mut self, spool: &mut impl Spool) {
         for Left { count, rows, weight } in spool.take_left() {
-            if count.is_apart {
+            if count.of_message {
                 self.refused_messages.on_left(&count.topic, weight);
             } else {
                 self.refusals.on_left(&count.topic, rows);

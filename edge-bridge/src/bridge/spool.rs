@@ -80,13 +80,13 @@ pub struct ParkedCount {
     /// Topic of the row's message.
     pub topic: Utf8,
     /// `true`: the message was refused for itself, which says nothing of its topic.
-    pub is_apart: bool,
+    pub of_message: bool,
 }
 
 impl ParkedCount {
-    /// Count of a refused topic, or of the messages of a topic that are refused for themselves.
-    pub fn new(topic: Utf8, is_apart: bool) -> Self {
-        Self { topic, is_apart }
+    /// Count of a refused topic, or (`of_message`) of the messages of a topic that are refused for themselves.
+    pub fn new(topic: Utf8, of_message: bool) -> Self {
+        Self { topic, of_message }
     }
 }
 

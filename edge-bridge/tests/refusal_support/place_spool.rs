@@ -131,7 +131,7 @@ impl Spool for PlaceSpool {
     }
 
     fn park_for(&mut self, id: LeaseId, count: &ParkedCount, why: ReasonCode) {
-        if self.leaves_apart == Some(count.is_apart) {
+        if self.leaves_apart == Some(count.of_message) {
             self.left.push(Left::new(count.clone(), 1, self.memory.weight(id)));
         } else {
             self.park(id, why);

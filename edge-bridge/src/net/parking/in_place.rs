@@ -46,7 +46,7 @@ impl InPlace {
         } else if by_count.len() < COUNTS_MAX {
             // A copy: the topic's own bytes are a slice of a larger buffer.
             let topic = count.topic.detached();
-            by_count.insert(ParkedCount::new(topic, count.is_apart), (1, weight));
+            by_count.insert(ParkedCount::new(topic, count.of_message), (1, weight));
         }
     }
 

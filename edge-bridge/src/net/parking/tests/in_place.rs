@@ -89,7 +89,7 @@ async fn rows_that_count_as_parked_and_are_not_are_told_by_count() {
     rig.push((0..8).map(heavy)).await;
     let rows = rig.lease(false, 8).await;
     let topic = Utf8::from_static("a");
-    let counts = [false, true].map(|is_apart| ParkedCount::new(topic.clone(), is_apart));
+    let counts = [false, true].map(|of_message| ParkedCount::new(topic.clone(), of_message));
     let park = |rig: &mut Rig, leased: &Leased| {
         let at = usize::from(leased.row.payload[0] % 2);
         rig.spool.park_for(leased.id, &counts[at], REFUSED);
@@ -99,8 +99,12 @@ async fn rows_that_count_as_parked_and_are_not_are_told_by_count() {
         soon(rig.wake.notified()).await;
     }
     rows[4..].iter().for_each(|leased| park(&mut rig, leased));
-    let told: Vec<_> =
-        rig.spool.take_left().into_iter().map(|left| (left.count.is_apart, left.rows, left.weight)).collect();
+    let told: Vec<_> = rig
+        .spool
+        .take_left()
+        .into_iter()
+        .map(|left| (left.count.of_message, left.rows, left.weight))
+        .collect();
     assert_eq!(told, [(false, 3, 7), (true, 3, 3)]);
     assert_eq!((rig.spool.take_left(), rig.spool.parked()), (vec![], 2));
 }
