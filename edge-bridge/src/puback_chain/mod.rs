@@ -150,16 +150,8 @@ impl PubackChain {
             || self.connections.get(&connection).is_none_or(|state| state.waits_for_nothing())
     }
 
-    /// Returns whether a publisher stands still until receipts come, or the total is reached: ask the queue for a commit then. Cost: a walk over
-    /// the connections.
-    #[must_use]
-    pub fn wants_commit(&self, now_ms: u64) -> bool {
-        self.unacked_bytes >= self.max_unacked_bytes
-            || self.connections.values().any(|state| state.publisher.stands_still(now_ms))
-    }
-
-    /// Returns whether a commit is due, as [`wants_commit`](Self::wants_commit), for the publisher of one connection: asked after its PUBLISH. Cost:
-    /// constant.
+    /// Returns whether a connection's publisher stands still until receipts come, or the total is reached: ask the queue for a commit then. Asked after
+    /// its PUBLISH. Cost: constant.
     #[must_use]
     pub fn wants_commit_for(&self, now_ms: u64, connection: ConnectionId) -> bool {
         self.unacked_bytes >= self.max_unacked_bytes
