@@ -17,6 +17,16 @@ const LEASE_ROWS: usize = 256;
 /// Rows parked unsent in one turn at most.
 const PARKS_PER_TURN: usize = 1_024;
 
+/// One turn of the uplink: the parts of the bridge that it works with.
+pub(super) struct Turn<'a, S> {
+    pub(super) now: Now,
+    pub(super) session: &'a mut Session,
+    pub(super) spool: &'a mut S,
+    pub(super) stats: &'a mut Stats,
+    /// Rows that may still be parked unsent.
+    pub(super) parks: usize,
+}
+
 impl<P: Pack> Uplink<P> {
     /// Sends what the session, the window and the spool have room and rows for.
     pub(super) fn pump<S: Spool>(
@@ -29,33 +39,33 @@ impl<P: Pack> Uplink<P> {
         self.resume_ms = None;
         self.trim(spool);
         self.begin_sweep(now.up_ms, spool);
-        let mut parks = PARKS_PER_TURN;
-        while session.room() > 0 {
+        let mut turn = Turn { now, session, spool, stats, parks: PARKS_PER_TURN };
+        while turn.session.room() > 0 {
             let message = if self.link.is_refused() {
-                self.link_probe(now, session, spool, stats, &mut parks)
+                self.link_probe(&mut turn)
             } else {
-                self.next_message(now, session, spool, stats, &mut parks)
+                self.next_message(&mut turn)
             };
             let Some(message) = message else { break };
-            if message.is_expired(now.up_ms, spool) {
+            if message.is_expired(now.up_ms, turn.spool) {
                 self.refusals.on_gone(message.topic());
-                self.expire(&message, spool, stats);
+                self.expire(&message, turn.spool, turn.stats);
                 continue;
             }
-            if self.is_too_large(now.up_ms, &message, spool) {
-                parks = parks.saturating_sub(message.packed.rows.len().max(1));
-                self.park_unsendable(now.up_ms, &message, ReasonCode::PACKET_TOO_LARGE, spool, stats);
+            if self.is_too_large(now.up_ms, &message, turn.spool) {
+                turn.parks = turn.parks.saturating_sub(message.packed.rows.len().max(1));
+                self.park_unsendable(&mut turn, &message, ReasonCode::PACKET_TOO_LARGE);
                 continue;
             }
             if !self.window.admits(message.window_bytes()) {
                 self.again.push_front(message);
                 break;
             }
-            if !self.send(now.up_ms, session, message, spool, stats) {
+            if !self.send(&mut turn, message) {
                 break;
             }
         }
-        self.trim(spool);
+        self.trim(turn.spool);
     }
 
     /// Parks what need not be held. Under a refused link everything waits in place instead.
@@ -103,19 +113,13 @@ impl<P: Pack> Uplink<P> {
         self.hand.is_none() && (self.sweep.is_active() || is_settled)
     }
 
-    fn next_message<S: Spool>(
-        &mut self,
-        now: Now,
-        session: &Session,
-        spool: &mut S,
-        stats: &mut Stats,
-        parks: &mut usize,
-    ) -> Option<Message> {
+    fn next_message<S: Spool>(&mut self, turn: &mut Turn<'_, S>) -> Option<Message> {
+        let now = turn.now;
         if let Some(message) = self.again.pop_front() {
             return Some(message);
         }
-        for message in self.refusals.take_expired(now.up_ms, spool) {
-            self.expire(&message, spool, stats);
+        for message in self.refusals.take_expired(now.up_ms, turn.spool) {
+            self.expire(&message, turn.spool, turn.stats);
         }
         if let Some(message) = self.refusals.next_attempt(now.up_ms) {
             return Some(message);
@@ -128,12 +132,12 @@ impl<P: Pack> Uplink<P> {
             if self.refusals.is_full() {
                 return None;
             }
-            let Some(message) = self.poll_pack(now, session, spool, stats) else {
-                if *parks == 0 {
+            let Some(message) = self.poll_pack(turn) else {
+                if turn.parks == 0 {
                     self.resume_ms = Some(now.up_ms + 1);
                     return None;
                 }
-                if self.lease(now, spool, parks) {
+                if self.lease(turn) {
                     continue;
                 }
                 return None;
@@ -142,12 +146,15 @@ impl<P: Pack> Uplink<P> {
                 Route::Send(message) => return Some(message),
                 Route::Held => {}
                 Route::Park(message, reason) => {
-                    *parks = parks.saturating_sub(message.packed.rows.len().max(1));
+                    turn.parks = turn.parks.saturating_sub(message.packed.rows.len().max(1));
                     if message.swept {
-                        self.park_again(&message, reason, spool);
+                        self.park_again(&message, reason, turn.spool);
                     } else {
                         let (topic, bytes) = (message.topic().clone(), message.bytes);
-                        self.park_new(Deferred { topic, rows: message.packed.rows, bytes, reason }, spool);
+                        self.park_new(
+                            Deferred { topic, rows: message.packed.rows, bytes, reason },
+                            turn.spool,
+                        );
                     }
                 }
             }
@@ -155,54 +162,45 @@ impl<P: Pack> Uplink<P> {
     }
 
     /// The pack's next message; rows that are none are settled or parked.
-    pub(super) fn poll_pack<S: Spool>(
-        &mut self,
-        now: Now,
-        session: &Session,
-        spool: &mut S,
-        stats: &mut Stats,
-    ) -> Option<Message> {
+    pub(super) fn poll_pack<S: Spool>(&mut self, turn: &mut Turn<'_, S>) -> Option<Message> {
         loop {
-            match self.pack.poll(now, self.packet_max(session))? {
+            match self.pack.poll(turn.now, self.packet_max(turn.session))? {
                 Packing::Message(packed) => {
                     let swept = self.sweep.take(&packed.rows);
                     self.next_serial += 1;
                     let mut message = Message::new(packed, self.next_serial, swept);
                     let mut rows = message.packed.rows.iter();
-                    message.is_overdue =
-                        swept && rows.any(|row| self.poison.register.is_unanswered(row_key(*row, spool)));
+                    message.is_overdue = swept
+                        && rows.any(|row| self.poison.register.is_unanswered(row_key(*row, turn.spool)));
                     return Some(message);
                 }
                 Packing::Expired { rows } => {
-                    stats.expired += rows.len() as u64;
+                    turn.stats.expired += rows.len() as u64;
                     self.sweep.take(&rows);
-                    rows.into_iter().for_each(|row| spool.settle(row, Settled::Expired));
+                    rows.into_iter().for_each(|row| turn.spool.settle(row, Settled::Expired));
                 }
                 Packing::Unsendable { topic, rows, reason } => {
                     self.sweep.take(&rows);
                     let packed = super::pack::Packed::of_rows(topic, rows);
-                    self.set_aside(now.up_ms, &Message::new(packed, 0, false), reason, spool, stats);
+                    let message = Message::new(packed, 0, false);
+                    self.set_aside(turn.now.up_ms, &message, reason, turn.spool, turn.stats);
                 }
             }
         }
     }
 
     /// Moves rows from the spool to the pack, as far as the window has room for them: parked ones and new ones take turns while a sweep goes on.
-    fn lease<S: Spool>(&mut self, now: Now, spool: &mut S, parks: &mut usize) -> bool {
+    fn lease<S: Spool>(&mut self, turn: &mut Turn<'_, S>) -> bool {
         let room = usize::try_from(self.window.room()).unwrap_or(usize::MAX);
         let room = room.saturating_sub(self.pack.held_bytes());
         if room == 0 {
             return false;
         }
-        self.trim(spool);
-        self.begin_sweep(now.up_ms, spool);
+        self.trim(turn.spool);
+        self.begin_sweep(turn.now.up_ms, turn.spool);
         self.sweep.turn = self.sweep.is_active() && !self.sweep.turn;
         for parked in [self.sweep.turn, !self.sweep.turn] {
-            let any = if parked {
-                self.lease_swept(now, spool, room, parks)
-            } else {
-                self.lease_new(now, spool, room, parks)
-            };
+            let any = if parked { self.lease_swept(turn, room) } else { self.lease_new(turn, room) };
             if any {
                 return true;
             }
@@ -210,24 +208,24 @@ impl<P: Pack> Uplink<P> {
         false
     }
 
-    fn lease_new<S: Spool>(&mut self, now: Now, spool: &mut S, room: usize, parks: &mut usize) -> bool {
-        self.park_deferred(spool);
+    fn lease_new<S: Spool>(&mut self, turn: &mut Turn<'_, S>, room: usize) -> bool {
+        self.park_deferred(turn.spool);
         if self.sweep.is_full() {
             return false;
         }
         let is_ahead = self.pack_is_empty();
-        let rows = spool.lease(now.up_ms, LEASE_ROWS, room);
+        let rows = turn.spool.lease(turn.now.up_ms, LEASE_ROWS, room);
         let any = !rows.is_empty();
         for row in rows {
             let topic = self.pack.topic(&row);
             // What is in the pack is older.
             match self.refusals.parks(&topic, false).filter(|_| is_ahead) {
                 Some(reason) => {
-                    *parks = parks.saturating_sub(1);
+                    turn.parks = turn.parks.saturating_sub(1);
                     let bytes = row.row.payload.len() as u64;
-                    self.park_new(Deferred { topic, rows: vec![row.id], bytes, reason }, spool);
+                    self.park_new(Deferred { topic, rows: vec![row.id], bytes, reason }, turn.spool);
                 }
-                None => self.pack.add(now, row),
+                None => self.pack.add(turn.now, row),
             }
         }
         any
@@ -239,26 +237,20 @@ impl<P: Pack> Uplink<P> {
     }
 
     /// `false`: nothing more can be sent now.
-    fn send<S: Spool>(
-        &mut self,
-        now_ms: u64,
-        session: &mut Session,
-        mut message: Message,
-        spool: &mut S,
-        stats: &mut Stats,
-    ) -> bool {
-        let left_ms = message.ttl_left_ms(now_ms, spool);
+    fn send<S: Spool>(&mut self, turn: &mut Turn<'_, S>, mut message: Message) -> bool {
+        let now_ms = turn.now.up_ms;
+        let left_ms = message.ttl_left_ms(now_ms, turn.spool);
         let mut publish = message.packed.publish.clone();
         publish.qos = QoS::AtLeastOnce;
         publish.properties = set_expiry(&publish.properties, left_ms);
         let token = Token(self.next_token);
-        match self.publish(now_ms, session, token, &mut publish) {
+        match self.publish(now_ms, turn.session, token, &mut publish) {
             Ok(()) => {
                 self.next_token += 1;
                 self.window.on_sent(message.window_bytes());
                 message.sent_ms = Some(now_ms);
                 message.is_attempt = message.refusals > 0 || self.refusals.is_refused(message.topic());
-                stats.sent += 1;
+                turn.stats.sent += 1;
                 self.sent.insert(token.0, message);
                 true
             }
@@ -276,26 +268,19 @@ impl<P: Pack> Uplink<P> {
                     PublishError::TooLarge { .. } => ReasonCode::PACKET_TOO_LARGE,
                     _ => ReasonCode::TOPIC_NAME_INVALID,
                 };
-                self.park_unsendable(now_ms, &message, reason, spool, stats);
+                self.park_unsendable(turn, &message, reason);
                 true
             }
         }
     }
 
     /// Parks a message that was about to be sent.
-    fn park_unsendable<S: Spool>(
-        &mut self,
-        now_ms: u64,
-        message: &Message,
-        reason: ReasonCode,
-        spool: &mut S,
-        stats: &mut Stats,
-    ) {
+    fn park_unsendable<S: Spool>(&mut self, turn: &mut Turn<'_, S>, message: &Message, reason: ReasonCode) {
         self.refusals.on_gone(message.topic());
         if self.link.is_refused() {
-            self.link.postpone(now_ms);
+            self.link.postpone(turn.now.up_ms);
         }
-        self.set_aside(now_ms, message, reason, spool, stats);
+        self.set_aside(turn.now.up_ms, message, reason, turn.spool, turn.stats);
     }
 
     fn publish(

@@ -1,28 +1,23 @@
 //! Passes over the parked rows: a sweep tries them again in their order, a pass by hand shows, drops or copies them.
 
 use super::by_hand_pass::covers;
+use super::next_message::Turn;
 use super::pack::Pack;
 use super::spool::{Leased, Spool};
 use super::uplink::{Uplink, give_back, is_about_message, row_key};
-use crate::ingest::Now;
 use crate::wire::{ReasonCode, Utf8};
 
 /// Time to the next look for a poison message that a sweep should have met.
 const MISSED_POISON_MS: u64 = 600_000;
 
 impl<P: Pack> Uplink<P> {
-    pub(super) fn lease_swept<S: Spool>(
-        &mut self,
-        now: Now,
-        spool: &mut S,
-        room: usize,
-        parks: &mut usize,
-    ) -> bool {
+    pub(super) fn lease_swept<S: Spool>(&mut self, turn: &mut Turn<'_, S>, room: usize) -> bool {
         if self.hand.is_some() {
             return false;
         }
         let is_ahead = self.pack_is_empty();
-        self.lease_parked(now.up_ms, spool, room, parks, |uplink, spool, row| {
+        let now = turn.now;
+        self.lease_parked(now.up_ms, turn.spool, room, &mut turn.parks, |uplink, spool, row| {
             let (key, topic) = (row_key(row.id, spool), uplink.pack.topic(&row));
             if uplink.retry_filter.as_ref().is_some_and(|filter| covers(filter, &topic)) {
                 uplink.poison.register.retry(key);

@@ -1,12 +1,11 @@
 //! Probes of a refused link: which row goes, when nothing else may.
 
 use super::message::Message;
+use super::next_message::Turn;
 use super::pack::Pack;
 use super::spool::{Leased, Spool};
-use super::stats::Stats;
 use super::uplink::{Uplink, row_key};
 use crate::ingest::Now;
-use crate::session::Session;
 use crate::wire::{ReasonCode, Utf8};
 
 /// Rows and bytes looked through for the probe of a refused link.
@@ -22,29 +21,23 @@ enum Candidate {
 impl<P: Pack> Uplink<P> {
     /// The next message of a refused link: one at a time, and each of another topic. Before the first everything goes back to its place, which keeps
     /// its order only when nothing is on its way.
-    pub(super) fn link_probe<S: Spool>(
-        &mut self,
-        now: Now,
-        session: &Session,
-        spool: &mut S,
-        stats: &mut Stats,
-        parks: &mut usize,
-    ) -> Option<Message> {
+    pub(super) fn link_probe<S: Spool>(&mut self, turn: &mut Turn<'_, S>) -> Option<Message> {
+        let now = turn.now;
         if !self.sent.is_empty() {
             return None;
         }
         if self.link.on_drained() || !self.again.is_empty() {
             self.refusals.end_attempts();
-            self.give_back_waiting(now.up_ms, false, spool);
+            self.give_back_waiting(now.up_ms, false, turn.spool);
         }
-        if self.hand.is_none() && self.finish_sweep(now, spool, parks) {
+        if self.hand.is_none() && self.finish_sweep(now, turn.spool, &mut turn.parks) {
             return None;
         }
         if !self.probing {
             if self.link.due_ms().is_some_and(|due_ms| due_ms > now.up_ms) {
                 return None;
             }
-            if let Some(held) = self.lease_probe(now, spool) {
+            if let Some(held) = self.lease_probe(now, turn.spool) {
                 self.link.on_probe();
                 return Some(held);
             }
@@ -55,7 +48,7 @@ impl<P: Pack> Uplink<P> {
                 return None;
             }
         }
-        let Some(message) = self.poll_pack(now, session, spool, stats) else {
+        let Some(message) = self.poll_pack(turn) else {
             // The row was no message after all (expired, unsendable): another one probes.
             if self.pack_is_empty() {
                 self.probing = false;

@@ -3,9 +3,10 @@ use bytes::Bytes;
 use super::super::pack::RawPack;
 use super::super::poison::RowKey;
 use super::super::spool::{LeaseId, MemorySpool, Settled};
+use super::super::stats::Stats;
 use super::*;
 use crate::row::Row;
-use crate::session::ClientConfig;
+use crate::session::{ClientConfig, Session};
 
 const DENIED: ReasonCode = ReasonCode::NOT_AUTHORIZED;
 /// A probe is due by then.
@@ -104,7 +105,7 @@ impl Rig {
 
     fn probe(&mut self, now_ms: u64) -> Option<Message> {
         let Self { uplink, session, spool, stats } = self;
-        uplink.link_probe(at(now_ms), session, spool, stats, &mut 1_024)
+        uplink.link_probe(&mut Turn { now: at(now_ms), session, spool, stats, parks: 1_024 })
     }
 
     fn probe_topic(&mut self, now_ms: u64) -> Option<String> {
