@@ -311,6 +311,11 @@ fn a_wrong_configuration_is_refused_with_its_place() {
             "period_ms = 10\nwatchdog_ms = 9",
             "control.watchdog_ms: `watchdog_ms` must be at least period_ms, found 9",
         ),
+        (
+            "period_ms = 10",
+            "period_ms = 3600001",
+            "control.period_ms: `period_ms` must be 3600000 ms (one hour) or less, found 3600001",
+        ),
         ("period_ms = 10", "period = 10", "line 3: control: unknown field `period`"),
     ] {
         assert!(PLANT.contains(from), "{from}");

@@ -63,14 +63,20 @@ impl Default for ControlBuilder {
 /// A number that an event can carry.
 const PARTS_MAX: usize = 1 << 16;
 
+/// Five of them, the default watchdog, are less than [`WATCHDOG_MS_MAX`].
+const PERIOD_MS_MAX: i64 = 3_600_000;
+
 const WATCHDOG_MS_MAX: i64 = 86_400_000;
 
 impl ControlBuilder {
     /// The time between two scans. Default 10 ms.
     ///
     /// # Errors
-    /// If it is less than 1 ms.
+    /// If it is less than 1 ms, or more than an hour: nothing is controlled between two scans.
     pub fn period_ms(mut self, ms: i64) -> Result<Self, ParamError> {
+        if ms > PERIOD_MS_MAX {
+            return Err(ParamError::new("period_ms", "3600000 ms (one hour) or less", ms));
+        }
         self.period_ns = interval("period_ms", ms)?.unsigned_abs().saturating_mul(NS_PER_MS);
         Ok(self)
     }

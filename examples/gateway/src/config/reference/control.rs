@@ -21,7 +21,7 @@ const BAD_INPUT_MEANING: &str = "Output while the input is bad or stale: its saf
 const SETPOINT: super::Preset = Means("one of the two");
 
 const CONTROL: &[Key] = &[
-    key("period_ms", MS, Is("10"), "Time from scan to scan. In a gateway at most 1000."),
+    key("period_ms", MS, Is("10"), "Time from scan to scan; at most an hour, in a gateway at most 1000."),
     key(
         "watchdog_ms",
         MS,
