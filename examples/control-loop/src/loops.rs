@@ -40,11 +40,15 @@ impl Loops {
     /// Warning about interlocks that nobody can reset; `None` if there are none.
     #[must_use]
     pub fn warning(&self) -> Option<String> {
-        let stuck: Vec<&str> = self.controller.reset_by_hand().filter(|_| !self.commands.are_on).collect();
+        let by_hand = self.controller.reset_by_hand();
+        let stuck: Vec<&str> = by_hand.filter(|name| !self.commands.can_be_reset(name)).collect();
         let names = stuck.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
-        let why = "reset by hand, and commands are off: tripped from the start on, with nobody to reset them; \
-                   [control] commands = true, or reset = \"auto\"";
-        (!stuck.is_empty()).then(|| format!("[[interlock]] {names}: {why}"))
+        let (why, mend) = match self.commands.are_on {
+            true => ("[commands] lets nobody do that", "name a client in [commands.reset]"),
+            false => ("commands are off", "[control] commands = true"),
+        };
+        let told = format!("reset by hand, and {why}: tripped from the start on, with nobody to reset them");
+        (!stuck.is_empty()).then(|| format!("[[interlock]] {names}: {told}; {mend}, or reset = \"auto\""))
     }
 
     /// Returns what anyone who reaches the listener of the inputs may do, in words.

@@ -79,6 +79,12 @@ impl Default for CommandRules {
 }
 
 impl CommandRules {
+    /// Returns whether there is a client that may reset this interlock.
+    pub(crate) fn can_be_reset(&self, interlock: &str) -> bool {
+        let list = self.reset.get(interlock).or(self.clients.as_ref());
+        self.are_on && !list.is_some_and(Vec::is_empty)
+    }
+
     /// Notes names of a file that there are not, ranges that are none, and rules under which no command can be obeyed.
     pub(crate) fn check(&self, file: &mut ConfigFile<'_>, controller: &Controller) {
         // The clients of an interlock stand in the place of these.
@@ -272,6 +278,31 @@ mod tests {
             let text = format!("{parts}{text}\n");
             let error = crate::Loops::parse(&text, Duration::MAX).unwrap_err().to_string();
             assert!(error.starts_with(expected) && error.lines().count() == 1, "{error}");
+        }
+    }
+    #[test]
+    fn an_interlock_that_nobody_can_reset_is_told() {
+        let interlock = "[[interlock]]\nname = \"stop\"\noutputs = [\"x\"]\nreset = \"manual\"\n\
+                         trip_when = { any = [{ input = \"t\", above = 1 }] }\n";
+        let parts = "[[input]]\nname = \"t\"\nstale_after_ms = 9\n[[output]]\nname = \"x\"\nvalue = 1\n";
+        for (commands, expected) in [
+            ("[control]\ncommands = true\n", None),
+            ("[control]\ncommands = true\n[commands.reset]\nstop = [\"panel\"]\n", None),
+            ("", Some("commands are off")),
+            (
+                "[control]\ncommands = true\n[commands.reset]\nstop = []\n",
+                Some("[commands] lets nobody do that"),
+            ),
+        ] {
+            let text = format!("{commands}{parts}{interlock}");
+            let warning = crate::Loops::parse(&text, Duration::MAX).unwrap().warning();
+            match (expected, warning) {
+                (None, warning) => assert_eq!(warning, None),
+                (Some(why), warning) => {
+                    let warning = warning.unwrap();
+                    assert!(warning.contains("\"stop\"") && warning.contains(why), "{warning}");
+                }
+            }
         }
     }
 }
