@@ -82,6 +82,52 @@ fn promise_13_a_heartbeat_comes_after_what_is_held() {
 }
 
 #[test]
+fn promise_13_no_heartbeat_follows_the_word_that_a_sensor_is_silent() {
+    let rule = Rule::new().stale(Stale::after_ms(30_000).unwrap().heartbeat_ms(20_000).unwrap());
+    let mut p = Pipeline::builder().rule("#", rule).unwrap().build();
+    let s = p.intern("a");
+    feed(&mut p, s, (0, 1.0.into(), GOOD), 0);
+    let mut reasons = |now| tick(&mut p, now).iter().map(|e| e.reason).collect::<Vec<_>>();
+    assert_eq!(reasons(20_000), [EmitReason::Heartbeat]);
+    assert_eq!(reasons(30_000), [EmitReason::Stale]);
+    assert_eq!(reasons(40_000), [], "the next one would have been due now");
+    assert_eq!((p.next_deadline(), tick(&mut p, i64::MAX)), (None, vec![]));
+}
+
+#[test]
+fn promise_13_integers_that_were_held_come_out_as_they_went_in() {
+    const BEYOND: u64 = (1 << 53) + 1;
+    let reducers: [Reducer; 3] = [
+        SwingingDoor::new(0.5).unwrap().into(),
+        Deadband::absolute(5.0).unwrap().send_previous(true).into(),
+        Sample::every_n(2).unwrap().pick(Pick::Last).into(),
+    ];
+    let kinds: [fn(u64) -> Value<'static>; 2] = [|n| Value::I64(-(n as i64)), Value::U64];
+    for reducer in reducers {
+        for kind in kinds {
+            let rule = Rule::new().reducer(reducer.clone());
+            let mut p = Pipeline::builder().rule("#", rule).unwrap().build();
+            let s = p.intern("a");
+            let mut out = Vec::new();
+            for (time, step) in [(0, 0), (1_000, 2), (2_000, 2), (3_000, 1_002), (4_000, 2)] {
+                out.extend(feed(&mut p, s, (time, kind(BEYOND + step), GOOD), time));
+            }
+            p.flush(&mut |e| out.push(e));
+            let offered = [0, 2, 1_002].map(|step| kind(BEYOND + step));
+            assert!(out.len() > 2, "{reducer:?}");
+            for emit in &out {
+                assert!(offered.contains(&emit.value), "{reducer:?}: {emit:?}");
+                assert_eq!(
+                    std::mem::discriminant(&emit.value),
+                    std::mem::discriminant(&offered[0]),
+                    "{reducer:?}: {emit:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn a_sensor_is_watched_from_its_first_reading_until_it_is_stale() {
     let silent = Rule::new().stale(Stale::after_ms(500).unwrap());
     let mut p =
