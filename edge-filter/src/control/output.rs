@@ -1,6 +1,10 @@
 //! An output and the law that drives it.
 
-use super::{Cause, CommandError, ControlEvent, Inputs, LoopBadInput};
+mod safe_state;
+
+pub use safe_state::LoopBadInput;
+
+use super::{Cause, CommandError, ControlEvent, Inputs};
 use crate::Quality;
 use crate::error::ParamError;
 use crate::pid::{Pid, PidInput, PidMode, PidState, PidStatus, Ramp};
@@ -102,7 +106,7 @@ pub(super) struct OutputState {
 /// One output and its state.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Output {
-    pub(super) spec: OutputSpec,
+    spec: OutputSpec,
     value: f64,
     cause: Cause,
     mode: PidMode,

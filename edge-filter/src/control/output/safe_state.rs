@@ -1,6 +1,7 @@
 //! Safe state of an output: its value before the first scan, while an interlock or a bad input demands it, and when its law fails.
 
-use super::{Cause, Law, Output, OutputSpec};
+use super::{Law, Output, OutputSpec};
+use crate::control::Cause;
 use crate::error::ParamError;
 use crate::pid::PidBadInput;
 
