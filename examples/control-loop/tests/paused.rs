@@ -44,6 +44,39 @@ fn promise_14_what_waited_while_the_process_was_stopped_is_not_fresh() {
     }
 }
 
+#[test]
+fn a_command_that_waited_while_the_process_was_stopped_is_refused_and_the_next_one_is_obeyed() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("control.toml");
+    let text = "[mqtt]\nlisten = \"127.0.0.1:0\"\npublish_every_ms = 20\n[control]\nwatchdog_ms = 100\ncommands = true\n\
+                [commands]\nper_minute = 1000\n[commands.setpoint]\nvalve = { range = [0.0, 100.0], per_minute = 1000 }\n\
+                [[input]]\nname = \"t\"\nstale_after_ms = 60000\n\
+                [[output]]\nname = \"valve\"\nramp = { setpoint = 10.0, rate_per_s = 10000.0 }\n";
+    std::fs::write(&file, text).unwrap();
+    let program = Program::start(&file);
+    let said = Subscriber::start(program.address, "actuator", "#");
+    let mut hand = Sensor::new(program.address, "hand");
+    let refused = "event/refused/output/valve/setpoint";
+    for run in 0..runs() {
+        let from = said.len();
+        until("a command is obeyed", || {
+            hand.publish("cmd/output/valve/setpoint", "40");
+            said.last("out/valve").as_deref() == Some("40")
+        });
+        assert!(said.since(from, refused).is_empty() || run > 0, "run {run}: nothing stood still");
+        program.signal("STOP");
+        std::thread::sleep(Duration::from_millis(1_500));
+        hand.publish("cmd/output/valve/setpoint", "77");
+        let from = said.len();
+        program.signal("CONT");
+        until("it is refused", || said.since(from, refused).iter().any(|why| why.contains("stood still")));
+        std::thread::sleep(Duration::from_millis(200));
+        let values = said.since(from, "out/valve");
+        // The watchdog may have made it safe for a moment.
+        assert!(!values.iter().any(|value| value == "77"), "run {run}: {values:?}");
+    }
+}
+
 /// Twenty runs by `EDGE_TEST_BUDGET=100`.
 fn runs() -> u32 {
     let budget = std::env::var("EDGE_TEST_BUDGET").ok().and_then(|budget| budget.parse::<u32>().ok());

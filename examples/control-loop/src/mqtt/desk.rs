@@ -19,6 +19,9 @@ const NOTES_MAX: usize = 256;
 const PLACES_FOR_DISPUTES: usize = 64;
 /// Ends and beginnings of disputes that are told, of each input.
 const DISPUTES_PER_MINUTE: u32 = 20;
+/// Time for which a command may have waited while the process stood still. Whoever gave an older one may have done something else meanwhile; a
+/// shorter pause is that of a busy machine.
+const WAITED_NS_MAX: u64 = 1_000_000_000;
 
 /// Something to be told. Exhaustive.
 #[derive(Debug)]
@@ -53,9 +56,16 @@ impl Desk {
         (Desk { permission, commands, notes, refusals: Refusals::default(), ticket: 0, stats }, received)
     }
 
-    /// A message under `cmd/`; returns whether the control thread has it.
-    pub(super) fn take(&mut self, names: &LoopNames, topic: &str, message: &Inbound, now_ns: u64) -> bool {
-        match self.admit(names, topic, message, now_ns) {
+    /// A message under `cmd/` that arrived at `arrived_ns` or later; returns whether the control thread has it.
+    pub(super) fn take(
+        &mut self,
+        names: &LoopNames,
+        topic: &str,
+        message: &Inbound,
+        (now_ns, arrived_ns): (u64, u64),
+    ) -> bool {
+        let waited_ns = now_ns.saturating_sub(arrived_ns);
+        match self.admit(names, topic, message, now_ns, waited_ns) {
             Ok(()) => true,
             Err(why) => {
                 self.stats.command_refused();
@@ -76,11 +86,15 @@ impl Desk {
         topic: &str,
         message: &Inbound,
         now_ns: u64,
+        waited_ns: u64,
     ) -> Result<(), &'static str> {
         if !self.permission.are_on() {
             return Err("commands are off: [control] commands = true");
         }
         check_age(message)?;
+        if waited_ns > WAITED_NS_MAX {
+            return Err("it may have waited here while the program stood still: give it again");
+        }
         let command = command(names, topic, &message.payload).ok_or("no such command, or not its payload")?;
         self.permission.check(names, &message.client, &command, now_ns)?;
         self.ticket += 1;
@@ -168,7 +182,8 @@ mod tests {
         rules.are_on = true;
         let (sender, _commands) = handoff::ring(1024);
         let (mut desk, mut notes) = Desk::new(rules, Commands(sender), Arc::default());
-        let taken = (0..1_000).filter(|_| desk.take(&names, "interlock/stop/reset", &message, 1)).count();
+        let taken =
+            (0..1_000).filter(|_| desk.take(&names, "interlock/stop/reset", &message, (1, 1))).count();
         assert_eq!(taken, NOTES_MAX - PLACES_FOR_DISPUTES);
         let both = || Some(["a", "b"].map(|name| Client::new(name, None)));
         let (mut one, mut other) = (Budget::default(), Budget::default());
@@ -189,7 +204,8 @@ mod tests {
         let (mut desk, mut notes) = Desk::new(CommandRules::default(), Commands(sender), Arc::default());
         let mut told = 0;
         for minute in 0..14_u64 {
-            (0..30).for_each(|_| assert!(!desk.take(&names, "a", &message, minute * 60_000_000_000)));
+            let now = minute * 60_000_000_000;
+            (0..30).for_each(|_| assert!(!desk.take(&names, "a", &message, (now, now))));
             // Nobody takes the first 240, for which there is no room.
             while minute >= 12
                 && let Ok(Note::Refused { more, .. }) = notes.try_recv()

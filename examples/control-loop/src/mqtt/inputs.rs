@@ -112,13 +112,13 @@ impl LoopInputs {
     }
 
     /// A message arrived. Never waits. A retained one is of unknown age, and a will was written when its client connected: no control input, and no
-    /// command. One that may have waited while
-    /// the process stood still counts from before that.
+    /// command. One that may have waited while the process stood still counts from before that.
     pub fn show(&mut self, message: &Inbound) -> Taken {
         let now_ns = self.clock.now_ns();
+        let arrived_ns = self.pulse.arrived_ns(now_ns);
         let topic = message.topic.as_str();
         if let Some(command) = topic.strip_prefix(COMMAND) {
-            let is_taken = self.desk.take(&self.names, command, message, now_ns);
+            let is_taken = self.desk.take(&self.names, command, message, (now_ns, arrived_ns));
             return if is_taken { Taken::Command } else { Taken::RefusedCommand };
         }
         while let Ok(client) = self.gone.try_recv() {
@@ -146,7 +146,7 @@ impl LoopInputs {
                 }
             }
         }
-        input.port.set(value, quality, self.pulse.arrived_ns(now_ns));
+        input.port.set(value, quality, arrived_ns);
         self.stats.received_one();
         let waits = message.qos != QoS::AtMostOnce;
         let is_news = waits && !std::mem::replace(&mut input.warned, true);
