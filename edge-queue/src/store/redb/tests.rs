@@ -28,7 +28,7 @@ fn row(seq: Seq) -> StoredRow {
         stamp: Stamp::default(),
         ttl_ms: None,
         expiry: Expiry::Lenient,
-        weight: 1,
+        weight: 1 + (seq % 3) as u32,
         key: Bytes::new(),
         meta: Bytes::from(format!("plant/{seq}")),
         payload: Rng::new(seq).bytes(200).into(),
@@ -94,6 +94,26 @@ fn any_damaged_page_costs_its_rows_and_nothing_else() {
         assert_eq!(again, lost, "whoever reads is told");
     }
     assert!(with_loss > 10 && set_aside > 3, "{with_loss} pages lost rows, {set_aside} files set aside");
+}
+
+/// Promise 2: a damaged row right behind those that were removed is counted with its own weight, and not with theirs.
+#[test]
+fn a_damaged_row_behind_removed_ones_weighs_its_own() {
+    const BELOW: Seq = 101;
+    let dir = SimDir::new();
+    let state = fill(&dir, 300, BELOW);
+    let (mut store, _) = open(&dir);
+    store.advance(Lane(1), &DoneRows::below(BELOW)).unwrap();
+    store.commit(&[], &state).unwrap();
+    drop(store);
+    let (content, payload) = (dir.content("queue.redb").unwrap(), row(BELOW).payload);
+    let found = (0..content.len()).filter(|at| content[*at..].starts_with(&payload));
+    let damaged = found.map(|at| assert!(dir.damage("queue.redb", at as u64, &[!payload[0]]))).count();
+    assert!(damaged > 0, "the row is nowhere in the file");
+    let (rows, lost) = read_all(&mut open(&dir).0);
+    assert_eq!(rows, (BELOW + 1..=300).collect::<Vec<_>>());
+    let lost: Vec<_> = lost.iter().map(|lost| (lost.last, lost.rows, lost.weight)).collect();
+    assert_eq!(lost, [(BELOW, 1, u64::from(row(BELOW).weight))]);
 }
 
 /// Promise 2: a file that redb refuses whole is searched for rows; numbers below the floor stay gone.
