@@ -40,6 +40,36 @@ fn truncated_and_flipped_tables_are_refused_or_read() {
     println!("executed codec.compact.bitflip.table: {} cases", refused + read);
 }
 
+/// Whoever puts readings by sensor would take one column for the other. A table knows its sensors, so nothing else looks at those
+/// of a batch.
+#[test]
+fn a_sensor_that_stands_twice_beside_a_table_is_refused_by_name() {
+    let mut names = SensorTable::new();
+    (0..4).for_each(|id| drop(names.insert(id, format!("s{id}"), "")));
+    let session = Session::names(1, &names);
+    let twice = |sensors: &[u32]| {
+        let mut encoder = session.encoder(Level::Fast);
+        for sensor in sensors {
+            let reading = Reading { sensor: *sensor, time: 5, value: Value::Null, quality: 0 };
+            encoder.push(&reading).unwrap();
+        }
+        let good = encoder.finish_under(usize::MAX).unwrap().to_vec();
+        let flipped = (0..good.len() * 8).map(|bit| {
+            let mut bad = good.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            session.reader().decode(&bad, &wide()).err()
+        });
+        let named = flipped.flatten().filter_map(|error| match error {
+            DecodeError::Duplicate { field, .. } => Some(field.into_owned()),
+            _ => None,
+        });
+        named.collect::<Vec<_>>()
+    };
+    // One bit of the step from a sensor to the second after it makes it a step back to itself.
+    assert_eq!(twice(&[0, 2]), ["sensor 0"]);
+    assert_eq!(twice(&[1, 3]), ["sensor 1"]);
+}
+
 /// A damaged table that is read is used, too: by a batch that is made against it, and read by the damaged one.
 #[test]
 fn fuzzed_tables_neither_panic_nor_hang_nor_allocate_without_bounds() {
