@@ -35,6 +35,7 @@ mod refused_link_probe;
 mod refused_list;
 mod refused_messages;
 mod refused_topic;
+mod rows_in_flight;
 pub mod rules;
 pub mod spool;
 mod stall_breaker;

@@ -57,7 +57,8 @@ impl<P: Pack> Uplink<P> {
                 self.park_unsendable(&mut turn, &message, ReasonCode::PACKET_TOO_LARGE);
                 continue;
             }
-            if !self.window.admits(message.window_bytes()) {
+            let rows = message.packed.rows.len();
+            if !self.window.admits(message.window_bytes()) || !self.rows_in_flight.admits(rows) {
                 self.again.push_front(message);
                 break;
             }
@@ -101,10 +102,15 @@ impl<P: Pack> Uplink<P> {
             self.resume_ms,
             self.retries.next_deadline(),
             self.refusals.next_deadline(),
-            self.sweep.next_deadline().filter(|_| self.window.room() > 0 && self.may_sweep()),
+            self.sweep.next_deadline().filter(|_| self.may_lease() && self.may_sweep()),
             self.pack.next_deadline(),
         ];
         waits.into_iter().flatten().min()
+    }
+
+    /// Tells that what is in flight leaves room for more.
+    fn may_lease(&self) -> bool {
+        self.window.room() > 0 && !self.rows_in_flight.is_full()
     }
 
     /// Tells that a sweep may go on, or begin. A pass by hand is one with a time of its own.
@@ -193,7 +199,7 @@ impl<P: Pack> Uplink<P> {
     fn lease<S: Spool>(&mut self, turn: &mut Turn<'_, S>) -> bool {
         let room = usize::try_from(self.window.room()).unwrap_or(usize::MAX);
         let room = room.saturating_sub(self.pack.held_bytes());
-        if room == 0 {
+        if room == 0 || self.rows_in_flight.is_full() {
             return false;
         }
         self.trim(turn.spool);
@@ -248,6 +254,7 @@ impl<P: Pack> Uplink<P> {
             Ok(()) => {
                 self.next_token += 1;
                 self.window.on_sent(message.window_bytes());
+                self.rows_in_flight.on_sent(message.packed.rows.len());
                 message.sent_ms = Some(now_ms);
                 message.is_attempt = message.refusals > 0 || self.refusals.is_refused(message.topic());
                 turn.stats.sent += 1;

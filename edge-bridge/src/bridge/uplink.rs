@@ -13,6 +13,7 @@ use super::pack::{Pack, set_expiry};
 use super::poison::{Poison, RowKey};
 use super::refusals::Refusals;
 use super::refused_messages::RefusedMessages;
+use super::rows_in_flight::RowsInFlight;
 use super::spool::{LeaseId, Settled, Spool};
 use super::stats::Stats;
 use super::sweep::Sweep;
@@ -27,6 +28,7 @@ pub(super) struct Uplink<P> {
     pub(super) pack: P,
     pub(super) window: Window,
     window_max: u64,
+    pub(super) rows_in_flight: RowsInFlight,
     /// Messages given to the session, without an answer.
     pub(super) sent: BTreeMap<u64, Message>,
     pub(super) next_token: u64,
@@ -63,6 +65,7 @@ impl<P: Pack> Uplink<P> {
             pack,
             window: Window::new(0, window_max),
             window_max,
+            rows_in_flight: RowsInFlight::default(),
             sent: BTreeMap::new(),
             next_token: 1,
             youngest_answered: 0,
@@ -109,6 +112,7 @@ impl<P: Pack> Uplink<P> {
     ) {
         self.size_limit.on_connected(packet_max);
         self.window = Window::new(now_ms, self.window_max);
+        self.rows_in_flight = RowsInFlight::default();
         self.retain_cleared = false;
         self.youngest_answered = 0;
         self.refusals.end_attempts();
@@ -117,6 +121,7 @@ impl<P: Pack> Uplink<P> {
             stats.resent += 1;
             message.sent_ms = None;
             self.window.on_sent(message.window_bytes());
+            self.rows_in_flight.on_sent(message.packed.rows.len());
         }
         for message in lost.into_iter().rev() {
             self.again.push_front(message);
@@ -144,6 +149,7 @@ impl<P: Pack> Uplink<P> {
         if let Some(message) = self.sent.remove(&token.0) {
             // Its bytes were counted by `on_connected`.
             self.window.on_acked(0, message.window_bytes(), None);
+            self.rows_in_flight.on_acked(message.packed.rows.len());
             self.refusals.on_gone(message.topic());
             self.set_aside(now_ms, &message, ReasonCode::PACKET_TOO_LARGE, spool, stats);
         }
@@ -157,6 +163,7 @@ impl<P: Pack> Uplink<P> {
             give_back(&message, spool);
         }
         self.window.forget_in_flight();
+        self.rows_in_flight = RowsInFlight::default();
     }
 
     /// Everything that waits here goes back to its place; what was sent is still to be answered. Unless `all`, topics with parked rows keep what

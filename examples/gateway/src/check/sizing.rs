@@ -22,8 +22,8 @@ const RAM_READING_BYTES: u64 = 4 << 20;
 const RAM_CONNECTION_BYTES: u64 = 6 << 10;
 /// Messages on the way to the hub, as rows and as packets, whatever their size.
 const RAM_LINK_BYTES: u64 = 4 << 20;
-/// Bookkeeping of a message on the way.
-const RAM_IN_FLIGHT_BYTES: u64 = 1 << 10;
+/// Bookkeeping of the rows on the way: 4 096 of about 1 KiB, in however many messages.
+const RAM_ROWS_IN_FLIGHT_BYTES: u64 = 4 << 20;
 /// Refused messages on the way to the disk.
 const RAM_PARKING_BYTES: u64 = 1 << 20;
 
@@ -75,7 +75,7 @@ fn local_ram_bytes(local: &Local) -> u64 {
 fn ram_bytes(config: &Config) -> u64 {
     let queue = store::config(&config.queue);
     let parked = queue.clone().lanes(1).max_unwritten_bytes(RAM_PARKING_BYTES);
-    let link = RAM_LINK_BYTES + u64::from(config.hub.window) * RAM_IN_FLIGHT_BYTES;
+    let link = RAM_LINK_BYTES + RAM_ROWS_IN_FLIGHT_BYTES;
     RAM_BASE_BYTES + local_ram_bytes(&config.local) + queue.ram_bytes(1) + link + parked.ram_bytes(1)
 }
 
