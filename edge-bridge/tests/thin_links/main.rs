@@ -34,6 +34,21 @@ fn a_large_message_goes_once_over_a_thin_link() {
     }
 }
 
+/// The idle ping is for links on which nothing is on the way: behind a large message it would be answered too late.
+#[test]
+fn a_large_message_goes_once_over_a_thin_link_that_listens_too() {
+    for rate in RATES {
+        for size in SIZES {
+            let mut world = World::new(Path::new(rate));
+            world.subscribe();
+            world.push(size);
+            world.run_until_delivered(2 * world.path.transmission_ms(size) + 1_000);
+            assert_eq!(world.arrived.len(), 1);
+            world.assert_one_connection();
+        }
+    }
+}
+
 /// The hub's side says nothing for the whole transmission, and nobody tells the core that bytes leave.
 #[test]
 fn patience_needs_no_word_of_the_shell() {

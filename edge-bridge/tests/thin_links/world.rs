@@ -8,7 +8,9 @@ use edge_bridge::bridge::spool::MemorySpool;
 use edge_bridge::bridge::{Core, Event, Input, LinkConfig, Output, RawPack};
 use edge_bridge::ingest::Now;
 use edge_bridge::session::ClientConfig;
-use edge_bridge::wire::{self, Ack, ConnAck, Limits, Packet, Properties, ReasonCode, Utf8, Version};
+use edge_bridge::wire::{
+    self, Ack, ConnAck, Limits, Packet, Properties, QoS, ReasonCode, SubAck, Subscribe, Utf8, Version,
+};
 
 pub(crate) fn text(text: &str) -> Utf8 {
     Utf8::try_from(text).unwrap()
@@ -143,6 +145,12 @@ impl World {
         Now { up_ms: self.now_ms, wall_ms: 0 }
     }
 
+    pub(crate) fn subscribe(&mut self) {
+        self.core.subscribe(self.now(), text("cmd/#"), QoS::AtLeastOnce);
+        self.outputs();
+        self.run(10_000);
+    }
+
     pub(crate) fn push(&mut self, size: usize) {
         let row = Row::new(text("plant/1"), Bytes::from(vec![b'x'; size]));
         self.core.spool_mut().push(self.now_ms, row).unwrap();
@@ -266,6 +274,11 @@ impl World {
                     self.say(&Packet::PubAck(Ack::new(publish.packet_id.unwrap(), ReasonCode::SUCCESS)));
                 }
                 Packet::PingReq => self.say(&Packet::PingResp),
+                Packet::Subscribe(Subscribe { packet_id, filters, .. }) => {
+                    let reasons = vec![ReasonCode::GRANTED_QOS_1; filters.len()];
+                    let properties = Properties::default();
+                    self.say(&Packet::SubAck(SubAck { packet_id, properties, reasons }));
+                }
                 _ => {}
             }
         }

@@ -141,6 +141,8 @@ fn goes_on_until_mended(dir: &Path, cause: &str, mend: impl FnOnce()) {
     control_goes_on(listen, &outputs);
     clients_talk(listen, &readings, "with");
     assert_eq!(gateway.metric("edge_queue_open"), Some(1.0));
+    let losing = gateway.metric("edge_verdict{verdict=\"losing\"}");
+    assert_eq!(losing, Some(0.0), "what was given up for want of a queue is no news");
     assert!(gateway.metric("edge_accepted_total").is_some());
     assert_eq!(gateway.log().matches("the queue is open").count(), 1);
     stops_clean(gateway, &outputs);

@@ -78,6 +78,31 @@ fn number(command: &Command) -> u64 {
     std::str::from_utf8(command.payload()).unwrap().parse().unwrap()
 }
 
+/// Promise 4: what came at QoS 0 has no PUBACK, and is none for the message before it.
+#[test]
+fn a_message_at_qos_0_acknowledges_no_other() {
+    let mut rig = Rig::new();
+    let mut commands = rig.subscribe("cmd/#");
+    let first = rig.message("cmd/a");
+    let publish = Publish {
+        dup: false,
+        qos: QoS::AtMostOnce,
+        retain: false,
+        topic: Utf8::from_static("cmd/b"),
+        packet_id: None,
+        properties: Properties::default(),
+        payload: Bytes::from_static(b"9"),
+    };
+    rig.router.deliver(rig.now_ms, &publish, None);
+    let unfinished = take(&mut commands).unwrap();
+    let command = take(&mut commands).unwrap();
+    assert_eq!((number(&unfinished), number(&command)), (first, 9));
+    command.done();
+    assert!(rig.acked().is_empty());
+    unfinished.done();
+    assert_eq!(rig.acked(), [first]);
+}
+
 /// The quick one must not acknowledge for the slow one.
 #[test]
 fn a_message_of_two_subscriptions_is_acknowledged_when_both_are_done() {
