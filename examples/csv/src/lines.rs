@@ -68,10 +68,11 @@ impl Lines {
         Ok(Self { name, reader, number: 0, line: String::new(), separator: ',', is_kept: false })
     }
 
-    /// Returns the first line's cells, and from them on knows what separates cells.
+    /// Returns the first line's cells, and from them on knows what separates cells. A line `sep=;` before it, as Excel reads and some programs
+    /// write it, says so itself.
     ///
     /// # Errors
-    /// There is no line, or it is no text.
+    /// There is no line, it is no text, or `sep=` names no comma, semicolon or tab.
     pub fn header(&mut self) -> Result<Vec<String>, CsvError> {
         if !self.advance()? {
             return Err(CsvError::file(&self.name, "empty: a header is missing"));
@@ -79,7 +80,19 @@ impl Lines {
         if let Some(text) = self.line.strip_prefix('\u{feff}') {
             self.line = text.to_owned();
         }
-        self.separator = separator(&self.line);
+        self.separator = match named_separator(&self.line) {
+            None => separator(&self.line),
+            Some(Some(named)) => {
+                if !self.advance()? {
+                    return Err(CsvError::file(&self.name, "a header is missing behind sep="));
+                }
+                named
+            }
+            Some(None) => {
+                let what = format!("sep= must name a comma, a semicolon or a tab, found \"{}\"", self.line);
+                return Err(CsvError::file(self.place(), what));
+            }
+        };
         Ok(split(&self.line, self.separator).iter().map(|name| name.trim().to_owned()).collect())
     }
 
@@ -147,6 +160,16 @@ impl Lines {
 
 fn unreadable(name: &str, error: &std::io::Error) -> CsvError {
     CsvError::file(name, format!("cannot read it: {error}"))
+}
+
+/// What a line `sep=;` names: `None` if it is no such line, `Some(None)` if that is no separator.
+fn named_separator(line: &str) -> Option<Option<char>> {
+    let bare = line.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(line);
+    let (key, named) = bare.split_at_checked(4)?;
+    // A header `sep=x,y` is none that is known either, and is told as such.
+    let is_short = named.chars().count() <= 1;
+    let named = || named.chars().next().filter(|c| matches!(c, ',' | ';' | '\t'));
+    (key.eq_ignore_ascii_case("sep=") && is_short).then(named)
 }
 
 /// The first of comma, semicolon and tab outside of quotes.

@@ -78,6 +78,24 @@ fn cells_become_readings_and_empty_ones_none() {
 }
 
 #[test]
+fn a_first_line_may_name_the_separator() {
+    let plain = read("ts_ms;a:f64:\n5;1,5\n");
+    assert_eq!(plain[0].3, Value::F64(1.5));
+    for first in ["sep=;", "SEP=;\r", "\"sep=;\"", "\u{feff}sep=;"] {
+        assert_eq!(read(&format!("{first}\nts_ms;a:f64:\n5;1,5\n")), plain, "{first}");
+    }
+    assert_eq!(read("sep=\t\nts_ms\ta:f64:\n5\t1,5\n"), plain);
+    for (text, said) in [
+        ("sep=;\n", "x.csv: a header is missing behind sep="),
+        ("sep=|\nts_ms|a\n", "x.csv line 1: sep= must name a comma, a semicolon or a tab, found \"sep=|\""),
+        ("sep=;\nts_ms;a:int:\n1;x\n", "x.csv line 3, column a:int:"),
+    ] {
+        let error = read_with(text.as_bytes(), false).unwrap_err();
+        assert!(error.starts_with(said), "{error}");
+    }
+}
+
+#[test]
 fn every_mistake_has_its_line_and_its_column() {
     for (text, said) in [
         ("", "x.csv: empty"),
