@@ -28,6 +28,11 @@ use crate::error::{ParamError, width};
 /// * While the mode is not automatic, or the input is bad, `I` follows: the first automatic output is the last output
 ///   plus `Ki·e·dt`.
 ///
+/// Without an integral (`Ki` = 0, `ti_s` infinite or left out) `I` stays where the last transfer put it: the output starts from where it was
+/// (in a control loop from the safe value) and only follows changes of `P` and `D` from there. At a measurement of 40, a setpoint of 60 and `Kp` = 2 it
+/// does not go to 40, and a lasting deviation stays. A controller that was never scanned is the exception: its first automatic output is `P`, with `I` = 0. A
+/// fixed bias is the output from which it is switched to automatic: `PidMode::Manual(bias)` while the measurement is at the setpoint, then `Auto`.
+///
 /// `dt` is the caller's ([`Pid::step`]) or comes from event time ([`Pid::update`]). A `dt` of zero, negative or NaN leaves
 /// the output as it is; one above `dt_max_s` does not move `I` and makes no `D`.
 ///
@@ -240,6 +245,11 @@ impl Pid {
         }
         self.bad_input = what;
         Ok(self)
+    }
+
+    /// Returns whether there is an integral that moves.
+    pub(crate) fn integrates(&self) -> bool {
+        self.ki != 0.0
     }
 
     /// Returns whether there is a derivative that is filtered.

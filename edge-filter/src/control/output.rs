@@ -188,6 +188,12 @@ impl Output {
         }
     }
 
+    /// Returns whether the output has a PID controller without an integral, which removes no lasting deviation.
+    #[must_use]
+    pub fn lacks_integral(&self) -> bool {
+        matches!(&self.spec.law, Law::Pid { pid, .. } if !pid.integrates())
+    }
+
     /// Returns the setpoint, if the output has one that a command can change.
     #[must_use]
     pub fn setpoint(&self) -> Option<f64> {

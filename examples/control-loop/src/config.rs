@@ -146,7 +146,7 @@ impl Config {
         let (listen, may) = (self.mqtt.listen, self.loops.open_to_anyone());
         let open =
             (!listen.ip().is_loopback()).then(|| format!("mqtt.listen: anyone who reaches {listen} {may}"));
-        self.loops.warning().into_iter().chain(open).collect()
+        self.loops.warnings().chain(open).collect()
     }
 }
 

@@ -37,6 +37,23 @@ impl Loops {
         file.finish(Some(loops))
     }
 
+    /// Returns what is valid and worth knowing all the same.
+    pub fn warnings(&self) -> impl Iterator<Item = String> {
+        self.warning().into_iter().chain(self.lasting_deviations())
+    }
+
+    /// Warnings about PID loops without an integral.
+    fn lasting_deviations(&self) -> impl Iterator<Item = String> {
+        let outputs = self.controller.outputs().iter().filter(|output| output.lacks_integral());
+        outputs.map(|output| {
+            let (name, safe) = (output.name(), output.safe());
+            format!(
+                "[[output]] \"{name}\": pid without an integral: it does not remove a lasting deviation, and starts from \
+                 safe = {safe}, from where it only follows changes; ti_s (form = \"parallel\": ki) gives it one"
+            )
+        })
+    }
+
     /// Warning about interlocks that nobody can reset; `None` if there are none.
     #[must_use]
     pub fn warning(&self) -> Option<String> {
@@ -107,6 +124,23 @@ mod tests {
         assert_eq!(warning(format!("[control]\ncommands = true\n{GOOD}{interlock}")), None);
         assert_eq!(warning(format!("{GOOD}{interlock}reset = \"auto\"\n")), None);
         assert_eq!(warning(GOOD.to_owned()), None);
+    }
+
+    #[test]
+    fn a_pid_without_an_integral_is_told() {
+        let warnings = |gains: &str| {
+            let pid = format!("safe = 5.0\npid = {{ input = \"a\", setpoint = 60.0, {gains} }}\n");
+            let loops = Loops::parse(&GOOD.replace("value = 1.0\n", &pid), Duration::MAX).unwrap();
+            loops.warnings().collect::<Vec<_>>()
+        };
+        for gains in ["k = 2.0", "form = \"parallel\", kp = 2.0", "k = 2.0, ti_s = inf"] {
+            let told = warnings(gains);
+            let expected = "[[output]] \"x\": pid without an integral: it does not remove a lasting deviation, and starts from safe = 5";
+            assert!(told.len() == 1 && told[0].starts_with(expected), "{gains}: {told:?}");
+        }
+        for gains in ["k = 2.0, ti_s = 9.0", "form = \"parallel\", kp = 2.0, ki = 0.1"] {
+            assert!(warnings(gains).is_empty(), "{gains}");
+        }
     }
 
     #[test]

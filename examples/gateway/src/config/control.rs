@@ -75,7 +75,7 @@ pub(super) fn control(section: &mut Section<'_>, findings: &mut Findings) -> Opt
 /// Checks the rest of the configuration for the loops' needs.
 pub(super) fn check(config: &Config, findings: &mut Findings) {
     let Some(control) = &config.control else { return };
-    if let Some(warning) = control.loops.warning() {
+    for warning in control.loops.warnings() {
         findings.warning(0, "control.rules", format!("{}: {warning}", control.rules.display()));
     }
     match &config.local {

@@ -18,6 +18,7 @@ const NONE: super::Preset = Means("none");
 const CHOICE: super::Preset = Means("exactly one of the four");
 const BAD_INPUT: super::Value = OneOf(&["safe", "hold", "manual"]);
 const BAD_INPUT_MEANING: &str = "Output while the input is bad or stale: its safe state; where it is; or its safe state until somebody has switched to manual and back.";
+const TI_MEANING: &str = "Integral time. Without an integral the output starts from `safe` and only follows changes from there: a lasting deviation stays. A fixed bias is `safe`, or the output by hand, at the switch to automatic.";
 const SETPOINT: super::Preset = Means("one of the two");
 
 const CONTROL: &[Key] = &[
@@ -62,7 +63,7 @@ const PID: &[Key] = &[
         "`isa`: `k`, `ti_s`, `td_s`; `parallel`: `kp`, `ki`, `kd`.",
     ),
     key("k", NUMBER, Means("required with `isa`"), "Gain."),
-    key("ti_s", NUMBER, Means("no integral"), "Integral time."),
+    key("ti_s", NUMBER, Means("no integral"), TI_MEANING),
     key("td_s", NUMBER, Means("no derivative"), "Derivative time."),
     key("kp", NUMBER, Means("required with `parallel`"), "Proportional gain."),
     key("ki", NUMBER, Means("no integral"), "Integral gain."),
