@@ -196,3 +196,45 @@ fn promise_14_the_gateways_loops_go_on_without_hub_and_room_and_start_tripped_af
     let said = outputs.arrived();
     assert_eq!(since(&said, 0, "out/contactor").last(), Some(&"0"), "the last word is safe");
 }
+
+/// A switch by hand: a ramp that goes at once to its setpoint.
+const VALVE: &str = r#"
+[control]
+watchdog_ms = 1000
+commands = true
+[commands]
+per_minute = 1000
+[commands.setpoint]
+valve = { range = [20.0, 80.0], per_minute = 1000 }
+[[output]]
+name = "valve"
+ramp = { setpoint = 60.0, rate_per_s = 1000.0 }
+"#;
+
+#[test]
+fn promise_14_a_command_that_waited_while_the_gateway_was_stopped_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("control.toml"), VALVE).unwrap();
+    let nowhere = "127.0.0.1:9".parse().unwrap();
+    let (gateway, listen) = Gateway::started(dir.path(), nowhere, CONFIG);
+    let outputs = Subscriber::start(listen, "out/#");
+    let events = Subscriber::start(listen, "event/#");
+    let mut hand = Sensor::new(listen, "hand");
+    becomes("the start", &outputs, "out/valve", "60");
+    std::thread::sleep(Duration::from_secs(3));
+    hand.publish("cmd/output/valve/setpoint", "50");
+    becomes("a command is obeyed", &outputs, "out/valve", "50");
+    gateway.signal("STOP");
+    hand.publish("cmd/output/valve/setpoint", "70");
+    std::thread::sleep(Duration::from_secs(3));
+    gateway.signal("CONT");
+    wait_until("it is refused", 30, || {
+        let told = events.arrived();
+        let told = since(&told, 0, "event/refused/output/valve/setpoint");
+        told.iter().any(|said| said.contains("stood still"))
+    });
+    std::thread::sleep(Duration::from_secs(3));
+    assert!(!since(&outputs.arrived(), 0, "out/valve").contains(&"70"));
+    hand.publish("cmd/output/valve/setpoint", "40");
+    becomes("one given afterwards is obeyed", &outputs, "out/valve", "40");
+}
