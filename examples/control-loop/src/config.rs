@@ -1,5 +1,6 @@
 //! The program's file: its own tables, and those of the control loops.
 
+use crate::circle::listens_at;
 use crate::loops::Loops;
 use edge_bridge::net::Target;
 use edge_filter::{ConfigError, ConfigFile};
@@ -78,13 +79,18 @@ impl HubConfig {
         HubConfig { url: url.into(), client_id: client_id.into(), spool: spool.into() }
     }
 
-    fn check(&self, file: &mut ConfigFile<'_>) {
+    fn check(&self, file: &mut ConfigFile<'_>, listen: Option<SocketAddr>) {
         match self.url.parse::<Target>() {
             Err(error) => file.wrong(&["hub", "url"], error),
             Ok(target) if target.tls => file.wrong(
                 &["hub", "url"],
                 "mqtts:// is not in this program: use the gateway, or a broker beside it",
             ),
+            Ok(target) if listen.is_some_and(|listen| listens_at(listen, &target.host, target.port)) => file
+                .wrong(
+                    &["hub", "url"],
+                    "the hub is this program's own listener: messages would go round in circles",
+                ),
             Ok(_) => {}
         }
         if self.client_id.is_empty() {
@@ -134,7 +140,7 @@ impl Config {
             mqtt.check(&mut file, loops.controller.period_ns());
         }
         if let Some(hub) = &hub {
-            hub.check(&mut file);
+            hub.check(&mut file, mqtt.as_ref().map(|mqtt| mqtt.listen));
         }
         let (state, metrics) = (state.map(|state| state.dir), metrics.map(|metrics| metrics.listen));
         file.finish(mqtt.map(|mqtt| Config { mqtt, hub, state, metrics, loops }))
@@ -176,6 +182,32 @@ mod tests {
             let error = Config::parse(&DEFAULT.replacen(from, to, 1)).unwrap_err();
             let said = error.to_string();
             assert!(said.contains(expected) && error.problems().len() == 1, "{said}");
+        }
+    }
+
+    fn with(listen: &str, tables: &str) -> String {
+        let text = DEFAULT.replacen("127.0.0.1:0", listen, 1).replacen(
+            "[fields]",
+            &format!("{tables}\n[fields]"),
+            1,
+        );
+        Config::parse(&text).map_or_else(|error| error.to_string(), |_| String::new())
+    }
+
+    #[test]
+    fn a_hub_that_is_the_own_listener_is_refused() {
+        for (listen, hub, is_own) in [
+            ("127.0.0.1:1887", "127.0.0.1:1887", true),
+            ("0.0.0.0:1887", "localhost:1887", true),
+            ("127.0.0.1:1887", "127.0.0.1:1888", false),
+        ] {
+            let hub = format!("[hub]\nurl = \"mqtt://{hub}\"\nclient_id = \"c\"\nspool = \"s\"");
+            let said = with(listen, &hub);
+            assert_eq!(
+                said.contains("hub.url: the hub is this program's own listener"),
+                is_own,
+                "{listen}: {said}"
+            );
         }
     }
 }

@@ -4,6 +4,7 @@
 mod actuate;
 #[cfg(feature = "program")]
 mod app;
+pub mod circle;
 mod clock;
 #[cfg(feature = "program")]
 mod config;

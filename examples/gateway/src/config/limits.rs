@@ -50,7 +50,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
         }
     }
     if let Local::Listen { address, .. } = &config.local
-        && circle::is_at(&config.hub.url, &address.ip().to_string(), address.port())
+        && circle::is_listener(&config.hub.url, *address)
     {
         findings.error(
             0,
