@@ -103,7 +103,7 @@ impl Receipts {
         self.inner.wake.notify_one();
     }
 
-    /// Takes the tickets that were resolved: for a client of a broker, which drives a [chain](crate::chain) of its own.
+    /// Takes the tickets that were resolved: for a client of a broker, which drives a [PUBACK chain](crate::puback_chain) of its own.
     pub fn take(&self) -> Vec<Ticket> {
         std::mem::take(&mut *self.inner.resolved.lock().unwrap_or_else(PoisonError::into_inner))
     }
