@@ -94,7 +94,7 @@ name = "lamp"
 switch = { input = "line/estop", on_at = 0.5, off_at = 0.4 }
 [[output]]
 name = "pump"
-pid = { input = "line/estop", setpoint = 6.0, form = "parallel", kp = 8.5, limits = [0, 10] }
+pid = { input = "line/estop", setpoint = 6.0, form = "parallel", kp = 8.5, ki = 0.5, limits = [0, 10] }
 [[interlock]]
 name = "stop"
 outputs = ["tank/heater", "contactor"]
