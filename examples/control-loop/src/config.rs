@@ -96,6 +96,9 @@ impl HubConfig {
         if self.client_id.is_empty() {
             file.wrong(&["hub", "client_id"], "is empty");
         }
+        if self.spool.as_os_str().is_empty() {
+            file.wrong(&["hub", "spool"], "is empty");
+        }
     }
 }
 
@@ -109,6 +112,13 @@ struct StateConfig {
 #[serde(deny_unknown_fields)]
 struct MetricsConfig {
     listen: SocketAddr,
+}
+
+/// Returns whether two listeners cannot both have their address; port 0 is any free one.
+fn is_taken(one: SocketAddr, other: SocketAddr) -> bool {
+    let (at, also_at) = (one.ip(), other.ip());
+    let overlap = at == also_at || at.is_unspecified() || also_at.is_unspecified();
+    one.port() == other.port() && one.port() != 0 && overlap
 }
 
 impl Config {
@@ -141,6 +151,14 @@ impl Config {
         }
         if let Some(hub) = &hub {
             hub.check(&mut file, mqtt.as_ref().map(|mqtt| mqtt.listen));
+        }
+        if state.as_ref().is_some_and(|state| state.dir.as_os_str().is_empty()) {
+            file.wrong(&["state", "dir"], "is empty");
+        }
+        if let (Some(mqtt), Some(metrics)) = (&mqtt, &metrics)
+            && is_taken(mqtt.listen, metrics.listen)
+        {
+            file.wrong(&["metrics", "listen"], "mqtt.listen has this address and port already");
         }
         let (state, metrics) = (state.map(|state| state.dir), metrics.map(|metrics| metrics.listen));
         file.finish(mqtt.map(|mqtt| Config { mqtt, hub, state, metrics, loops }))
@@ -177,12 +195,22 @@ mod tests {
                 "output 1: pid.setpoint: `setpoint` must be a finite number",
             ),
             ("is = false", "ist = false", "unknown field `ist`"),
+            ("[control]", "[state]\ndir = \"\"\n[control]", "state.dir: is empty"),
+            (
+                "[control]",
+                "[hub]\nurl = \"mqtt://hub:1883\"\nclient_id = \"a\"\nspool = \"\"\n[control]",
+                "hub.spool: is empty",
+            ),
             ("[control]", "[controls]", "unknown field `controls`"),
         ] {
             let error = Config::parse(&DEFAULT.replacen(from, to, 1)).unwrap_err();
             let said = error.to_string();
             assert!(said.contains(expected) && error.problems().len() == 1, "{said}");
         }
+        let taken =
+            DEFAULT.replacen("127.0.0.1:0", "127.0.0.1:1883", 1) + "[metrics]\nlisten = \"0.0.0.0:1883\"\n";
+        let error = Config::parse(&taken).unwrap_err().to_string();
+        assert!(error.contains("metrics.listen: mqtt.listen has this address and port already"), "{error}");
     }
 
     fn with(listen: &str, tables: &str) -> String {
