@@ -66,6 +66,11 @@ impl Findings {
         self.push(Finding { severity, at, key: key.to_owned(), message: message.into(), help });
     }
 
+    /// Drops what is said to be missing: in a file that is not TOML it may stand where nobody could read it.
+    pub(crate) fn drop_missing(&mut self) {
+        self.all.retain(|finding| !finding.message.starts_with("missing: "));
+    }
+
     pub(crate) fn count(&self, severity: Severity) -> usize {
         self.all.iter().filter(|finding| finding.severity == severity).count()
     }

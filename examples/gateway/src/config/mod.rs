@@ -225,6 +225,7 @@ impl Config {
     ) -> Result<(Config, Findings), Findings> {
         let mut findings = Findings::new(path, text);
         let (root, errors) = DeTable::parse_recoverable(text);
+        let is_toml = errors.is_empty();
         for error in errors {
             let at = error.span().map_or(0, |span| span.start);
             findings.error(at, "syntax", error.message().to_owned());
@@ -232,6 +233,9 @@ impl Config {
         let base = path.parent().unwrap_or(Path::new("."));
         let world = World { base, env };
         let config = read(root.get_ref(), &world, &mut findings);
+        if !is_toml {
+            findings.drop_missing();
+        }
         match config {
             Some(config) if findings.count(Severity::Error) == 0 => Ok((config, findings)),
             _ => {

@@ -260,18 +260,21 @@ impl<'a> Section<'a> {
 
     /// A path relative to the configuration file; the file must exist and be readable.
     pub(crate) fn file(&self, key: &'static str, findings: &mut Findings) -> Option<Placed<PathBuf>> {
-        let text = self.string(key, findings)?;
-        let path = self.world.base.join(&text.value);
+        let Placed { value: path, at } = self.path(key, findings)?;
         if let Err(error) = std::fs::metadata(&path) {
-            findings.error(text.at, &self.key(key), format!("{}: {error}", path.display()));
+            findings.error(at, &self.key(key), format!("{}: {error}", path.display()));
             return None;
         }
-        Some(Placed { value: path, at: text.at })
+        Some(Placed { value: path, at })
     }
 
     /// A path relative to the configuration file that need not exist yet.
     pub(crate) fn path(&self, key: &'static str, findings: &mut Findings) -> Option<Placed<PathBuf>> {
         let text = self.string(key, findings)?;
+        if text.value.is_empty() {
+            findings.error(text.at, &self.key(key), "an empty path");
+            return None;
+        }
         Some(Placed { value: self.world.base.join(&text.value), at: text.at })
     }
 

@@ -220,6 +220,24 @@ fn missing_tables_are_named() {
 }
 
 #[test]
+fn an_empty_path_is_none() {
+    for line in ["state = \"\"", "state = \"${EDGE_NOT_SET:-}\""] {
+        let said =
+            parse(&SMALL.replace("[gateway]\n", &format!("[gateway]\n{line}\n"))).unwrap_err().to_string();
+        assert!(said.contains("error: gateway.state: an empty path\n  --> gateway.toml:"), "{said}");
+    }
+    let said = parse(&SMALL.replace("[hub]\n", "[hub]\nca = \"\"\n")).unwrap_err().to_string();
+    assert!(said.contains("error: hub.ca: an empty path"), "{said}");
+}
+
+#[test]
+fn nothing_is_called_missing_in_a_file_that_is_not_toml() {
+    let text = SMALL.replace("[gateway]\n", "[gateway]\nid site7\n").replace("[hub]", "[hub");
+    let said = parse(&text).unwrap_err().to_string();
+    assert!(said.contains("error: syntax:") && !said.contains("missing"), "{said}");
+}
+
+#[test]
 fn a_syntax_error_has_its_place() {
     let said = parse("[gateway\nid = \"x\"\n").unwrap_err().to_string();
     assert!(said.contains("error: syntax:") && said.contains("gateway.toml:1:"), "{said}");
