@@ -295,6 +295,32 @@ async fn a_pass_over_many_holes_closes_them_and_keeps_the_order() {
     assert!(!rig.spool.has_holes());
 }
 
+/// What waits in its place waits for the room that the holes take: they are closed all the same.
+#[tokio::test]
+async fn holes_are_closed_while_rows_wait_in_their_place_for_them() {
+    let mut rig = with_holes(|n| n % 3 == 1).await;
+    rig.push((100..130).map(row)).await;
+    let rows = rig.lease(false, 30).await;
+    rig.park(&rows);
+    soon(async {
+        while rig.spool.in_place() + ledger(&rig.main).moved < 130 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    let (in_place, parked) = (rig.spool.in_place(), rig.spool.parked());
+    assert!(in_place > 0 && in_place + parked == 97, "{in_place} wait, {parked} are parked");
+    rig.spool.close_holes();
+    rig.spool.scan_parked();
+    let first = rig.lease(true, 40).await;
+    assert_eq!(numbers(&first), (0..60).filter(|n| n % 3 != 1).collect::<Vec<u8>>());
+    let there = ledger(rig.parked.get().unwrap());
+    assert_eq!((there.queued, there.ranges, there.dropped.total()), (parked, 0, 0));
+    // Now there is room for them.
+    park_all(&mut rig).await;
+    assert_eq!((rig.spool.in_place(), rig.spool.parked(), rig.spool.has_holes()), (0, 97, false));
+}
+
 #[tokio::test]
 async fn full_of_parked_rows_the_oldest_go_counted_and_told() {
     let (main, parked, clock) = (SimDir::new(), SimDir::new(), still());
