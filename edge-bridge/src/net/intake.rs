@@ -66,7 +66,7 @@ pub struct Intake {
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// Lanes for which rows wait, as bits.
+    /// Full lanes, for which messages wait: bit `n` for lane `n`.
     full_lanes: AtomicU8,
     /// Bytes that wait for the task.
     bytes: AtomicUsize,
@@ -138,7 +138,7 @@ impl Intake {
         self.full_lanes() == 0 && self.takes_messages()
     }
 
-    /// Returns whether a message for this lane would be taken now; without a lane, for one that is not full.
+    /// Returns whether a message for this lane would be taken now; `None`: whatever its lane, full ones are not looked at.
     pub fn has_room_in(&self, lane: Option<u8>) -> bool {
         let bit = lane.map_or(0, bit);
         self.full_lanes() & bit == 0 && self.takes_messages()

@@ -6,7 +6,7 @@ use crate::compact::stream::ans::Decoder;
 use crate::compact::stream::bits::BitReader;
 use crate::compact::stream::op_buffer::OpBuffer;
 
-/// The codes in use besides 0, as they come in the runs.
+/// The first different codes besides 0, in the order of the runs.
 pub(super) fn codes(runs: impl Iterator<Item = (u32, usize)>) -> Vec<u32> {
     let mut codes = Vec::new();
     for (quality, _) in runs.filter(|run| run.0 != 0) {

@@ -324,7 +324,7 @@ impl LimitAlarm {
         }
     }
 
-    /// Returns when [`LimitAlarm::tick`] has something to do.
+    /// Returns the time, on the clock of its `now_ms`, at which [`LimitAlarm::tick`] has something to do; `None`: no delay is running.
     #[must_use]
     pub fn deadline(&self, state: &LimitAlarmState) -> Option<i64> {
         let levels = self.rules().zip(&state.levels);

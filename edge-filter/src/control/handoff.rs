@@ -98,7 +98,7 @@ impl<const N: usize> Reader<N> {
     }
 }
 
-/// A queue of at least `capacity` items of `N` words, from one thread to one other.
+/// A queue of `capacity` items (1 if it is 0) of `N` words, from one thread to one other. An item that does not fit is dropped and counted.
 ///
 /// ```
 /// use edge_filter::control::handoff;

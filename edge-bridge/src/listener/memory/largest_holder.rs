@@ -96,7 +96,8 @@ impl Holders {
         self.total
     }
 
-    /// Returns who holds most: of absent clients, which count as one, the one that has been away longest.
+    /// Returns who holds most: of absent clients, which count as one, the one that has been away longest. `payloads`: bytes of all payloads that are
+    /// held, each once.
     ///
     /// Payloads that others hold too count for each, but only where they are the larger part of all memory: otherwise the end of one of many
     /// readers of a large message would free next to nothing. For the absent ones, who can all go, they always count, each once.

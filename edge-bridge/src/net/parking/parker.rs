@@ -372,7 +372,7 @@ impl Parker {
     }
 }
 
-/// Identity of the row where it was accepted.
+/// Identity of a row that was never parked: its lease's own. That of a parked one is in its envelope.
 pub(in crate::net) fn identity(lease: &Lease) -> Identity {
     let own = lease.id();
     Identity { gateway: own.gateway, lane: own.lane.0, epoch: own.epoch, seq: own.seq }

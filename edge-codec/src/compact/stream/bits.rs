@@ -2,7 +2,7 @@
 
 #![deny(clippy::indexing_slicing)]
 
-/// Reads a stream from its marker bit on. Reading past the end gives zeros; [`overrun`](Self::overrun) tells.
+/// Reads a stream forwards, from behind its marker, the first set bit. Reading past the end gives zeros; [`overrun`](Self::overrun) tells.
 ///
 /// Nothing but the place is kept: every look at the data starts from there, so that a look does not wait for the one
 /// before, only for its length (Giesen, "Reading bits in far too many ways", part 2, variant 1).
