@@ -1,6 +1,6 @@
 //! A decoded batch: header, sensor table, and an iterator over the readings.
 
-use crate::seqs::Seqs;
+use crate::seq_runs::Seqs;
 use crate::{DecodeError, Header, Reading, SensorTable};
 use std::sync::OnceLock;
 

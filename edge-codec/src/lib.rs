@@ -19,7 +19,7 @@ mod identity;
 mod limits;
 mod model;
 mod sensors;
-mod seqs;
+mod seq_runs;
 mod series;
 #[cfg(any(feature = "json", feature = "influx"))]
 mod text;

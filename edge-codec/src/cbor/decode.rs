@@ -6,7 +6,7 @@ use super::VERSION;
 use super::read::{Reader, malformed};
 use super::rows::Rows;
 use crate::batch::Rows as AnyRows;
-use crate::seqs::Seqs;
+use crate::seq_runs::Seqs;
 use crate::{Batch, DecodeError, Header, Limits, Sensor, SensorTable};
 use std::borrow::Cow;
 
@@ -84,7 +84,7 @@ fn outer<'a>(reader: &mut Reader<'a>, limits: &Limits) -> Result<Envelope<'a>, D
     let (offset, runs) = runs.map_or((offset, None), |(offset, runs)| (offset, Some(runs)));
     Ok(Envelope {
         header,
-        seqs: crate::seqs::seqs(offset, &header, runs, readings)?,
+        seqs: crate::seq_runs::seqs(offset, &header, runs, readings)?,
         base_time: base_time.ok_or_else(|| missing("t"))?,
         sensors: sensors.ok_or_else(|| missing("sensors"))?,
         readings,
@@ -99,7 +99,7 @@ fn id(offset: usize, text: &str) -> Result<crate::BatchId, DecodeError> {
 pub(crate) fn seqs(reader: &mut Reader<'_>, limits: &Limits) -> Result<Vec<u64>, DecodeError> {
     let offset = reader.offset();
     let len = reader.array("seqs", 1)?;
-    crate::seqs::check_runs(offset, len, limits)?;
+    crate::seq_runs::check_runs(offset, len, limits)?;
     let mut runs = Vec::with_capacity(len);
     for _ in 0..len {
         runs.push(reader.unsigned("seqs")?);

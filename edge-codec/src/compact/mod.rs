@@ -34,7 +34,6 @@
 //! # Ok(()) }
 //! ```
 
-mod clock;
 mod decoder;
 mod encoder;
 mod layout;
@@ -43,6 +42,7 @@ mod names;
 mod quality;
 mod row_order;
 mod sensor_positions;
+mod shared_timestamps;
 mod stream;
 mod table;
 mod values;

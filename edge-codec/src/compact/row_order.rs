@@ -2,7 +2,7 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use crate::compact::clock::Span;
+use crate::compact::shared_timestamps::Span;
 use crate::compact::stream::ans::Decoder;
 use crate::compact::stream::bits::{unzigzag, zigzag};
 use crate::compact::stream::coder::Coder;

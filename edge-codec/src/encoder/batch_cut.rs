@@ -2,7 +2,7 @@
 
 use super::{Body, Encoder, Pending, Row, Wire, within_sequence};
 use crate::limits::{MAX_READINGS, MAX_SENSORS};
-use crate::seqs::{Runs, RunsMark};
+use crate::seq_runs::{Runs, RunsMark};
 use crate::{EncodeError, Sensors};
 use bytes::Bytes;
 use std::collections::BTreeMap;

@@ -7,7 +7,7 @@ use super::guard::Guard;
 use super::import::{Defaults, ReadingArray, Record, read};
 use super::visit::{Key, Node, Purpose, Scalar};
 use crate::batch::Rows;
-use crate::seqs::{check_runs, seqs};
+use crate::seq_runs::{check_runs, seqs};
 use crate::{Batch, DecodeError, Header, Limits, Reading, Sensor, SensorTable, Value};
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;

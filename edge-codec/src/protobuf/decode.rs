@@ -20,7 +20,7 @@ pub fn decode<'a>(input: &'a [u8], limits: &Limits) -> Result<Batch<'a>, DecodeE
     let (sensors, readings) = count(input, limits)?;
     let (header, base_time) = envelope::read(input)?;
     let sensors = table(input, sensors, limits)?;
-    let seqs = crate::seqs::seqs(0, &header, envelope::runs(input, limits)?, readings)?;
+    let seqs = crate::seq_runs::seqs(0, &header, envelope::runs(input, limits)?, readings)?;
     let rows = Rows::new(input, base_time, limits);
     let mut check = rows.clone();
     while let Some((offset, Reading { sensor, .. })) = check.row()? {

@@ -5,7 +5,7 @@
 use super::VERSION;
 use super::fields::{Fields, malformed, put_packed, shifted, varint_len};
 use super::schema::{Head, SEQS};
-use crate::seqs::Runs;
+use crate::seq_runs::Runs;
 use crate::{BatchId, DecodeError, Header, Limits};
 use prost::Message;
 
@@ -89,13 +89,13 @@ pub(crate) fn runs(input: &[u8], limits: &Limits) -> Result<Option<Vec<u64>>, De
             (Some(packed), _) => {
                 while !packed.at_end() {
                     runs.push(packed.varint().map_err(|e| shifted(e, field.offset))?);
-                    crate::seqs::check_runs(field.offset, runs.len(), limits)?;
+                    crate::seq_runs::check_runs(field.offset, runs.len(), limits)?;
                 }
             }
             (None, Some(number)) => runs.push(number),
             (None, None) => return Err(malformed(field.offset, "seqs are not varints")),
         }
-        crate::seqs::check_runs(field.offset, runs.len(), limits)?;
+        crate::seq_runs::check_runs(field.offset, runs.len(), limits)?;
     }
     Ok((!runs.is_empty()).then_some(runs))
 }

@@ -92,7 +92,7 @@ impl<'a> Resolver<'a> {
     /// The batch; the input ends at the byte `offset`.
     pub(super) fn finish(self, offset: usize) -> Result<Batch<'a>, DecodeError> {
         let left = self.readings.len();
-        let seqs = crate::seqs::seqs(offset, &self.header, self.runs, left)?;
+        let seqs = crate::seq_runs::seqs(offset, &self.header, self.runs, left)?;
         let sensors = SensorTable::from_unsorted(self.sensors)
             .map_err(|twice| DecodeError::Duplicate { offset, field: format!("sensor {twice}").into() })?;
         let rows = Rows::Ready(self.readings.into_iter());

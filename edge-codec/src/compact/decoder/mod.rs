@@ -8,11 +8,11 @@ mod rows;
 mod series;
 
 use crate::batch::Rows as AnyRows;
-use crate::compact::clock::Span;
 use crate::compact::layout::PER_BYTE;
 use crate::compact::quality;
 use crate::compact::row_order;
 use crate::compact::sensor_positions::SensorPositions;
+use crate::compact::shared_timestamps::Span;
 use crate::compact::stream::ans::Decoder;
 use crate::compact::stream::bits::{BitReader, PADDING};
 use crate::compact::stream::error::{StreamError, limited_sum};
@@ -142,7 +142,7 @@ impl<'a> Body<'a, '_> {
         }
         let readings = rows.values.len();
         let header = self.message.header;
-        let seqs = crate::seqs::seqs(0, &header, self.message.runs.take(), readings)?;
+        let seqs = crate::seq_runs::seqs(0, &header, self.message.runs.take(), readings)?;
         let sensors = match self.table {
             Some(_) => OnceLock::new(),
             None => SensorTable::from_unsorted(sensors).map_err(duplicate)?.into(),

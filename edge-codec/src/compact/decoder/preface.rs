@@ -4,10 +4,10 @@
 
 use super::Body;
 use super::rows::Rows;
-use crate::compact::clock::{ClockPlan, STEPS_LOW};
 use crate::compact::layout::{COLUMNS_LOW, PER_BYTE, TEXTS_LOW, turns_pay};
 use crate::compact::names;
 use crate::compact::quality;
+use crate::compact::shared_timestamps::{ClockPlan, STEPS_LOW};
 use crate::compact::stream::ans::Decoder;
 use crate::compact::stream::bits::BitReader;
 use crate::compact::stream::error::{StreamError, limited, limited_sum};

@@ -2,8 +2,8 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use crate::compact::clock::Span;
 use crate::compact::row_order;
+use crate::compact::shared_timestamps::Span;
 use crate::compact::table::{Entry, Table};
 use crate::compact::values::kind::Kind;
 use crate::{DecodeError, Reading, SensorTable, Value};

@@ -3,12 +3,12 @@
 #![deny(clippy::indexing_slicing)]
 
 use super::column::Column;
-use crate::compact::clock::{self, ClockPlan, Span};
 use crate::compact::layout::{COLUMNS_LOW, PER_BYTE, TEXTS_LOW, field, pad, turns_pay};
 use crate::compact::names;
 use crate::compact::quality;
 use crate::compact::row_order;
 use crate::compact::sensor_positions::SensorPositions;
+use crate::compact::shared_timestamps::{self, ClockPlan, Span};
 use crate::compact::stream::bits::bit_len;
 use crate::compact::stream::coder::Coder;
 use crate::compact::stream::distribution_choice;
@@ -17,7 +17,7 @@ use crate::compact::table::{Entry, Table};
 use crate::compact::values::plan::{Scratch, TablePlan};
 use crate::protobuf::envelope;
 use crate::protobuf::fields::{put_joined, put_string};
-use crate::seqs::Runs;
+use crate::seq_runs::Runs;
 use crate::{Header, Sensor};
 
 /// Parts of a batch. `picked` are the columns with readings and how many of each, by position.
@@ -74,7 +74,7 @@ fn body(draft: &Draft<'_>, columns: &mut [Column], ops: &mut OpBuffer, memory: &
     let mut spans = Vec::with_capacity(draft.picked.len());
     let times: Vec<&[i64]> =
         draft.picked.iter().filter_map(|(c, n)| columns.get(*c)?.times().get(..*n)).collect();
-    let clocks = clock::share(&times, &mut spans);
+    let clocks = shared_timestamps::share(&times, &mut spans);
     let order = reorder(draft, &clocks, &spans);
     let qualities = draft.picked.iter().filter_map(|(c, n)| Some(columns.get(*c)?.qualities(*n)));
     let codes = quality::codes(qualities.flatten());
@@ -193,7 +193,7 @@ fn write_clocks(
 }
 
 fn write_steps(instants: usize, first: bool, columns: usize, ops: &mut OpBuffer) {
-    ops.eg(instants as u64 - 1, clock::STEPS_LOW);
+    ops.eg(instants as u64 - 1, shared_timestamps::STEPS_LOW);
     if first && turns_pay(columns, instants) {
         ops.take_turns();
     }

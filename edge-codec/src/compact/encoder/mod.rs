@@ -15,7 +15,7 @@ use crate::compact::level::Level;
 use crate::compact::table::Table;
 use crate::compact::values::kind::Kind;
 use crate::protobuf::fields::varint_len;
-use crate::seqs::Runs;
+use crate::seq_runs::Runs;
 use crate::{BatchId, EncodeError, Header, Reading, SensorTable, Sensors, encoder};
 use bytes::Bytes;
 use column::Column;

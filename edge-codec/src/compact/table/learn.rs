@@ -3,8 +3,8 @@
 #![deny(clippy::indexing_slicing)]
 
 use super::Entry;
-use crate::compact::clock::{self, ClockPlan};
 use crate::compact::encoder::column::Column;
+use crate::compact::shared_timestamps::{self, ClockPlan};
 use crate::compact::stream::ans::{Dist, STATES};
 use crate::compact::stream::bits::{bit_len, zigzag};
 use crate::compact::stream::coder::Coder;
@@ -187,7 +187,7 @@ fn weights(counts: &[u64; TOKENS], all: u64) -> Vec<(u8, u16)> {
 fn clocks(columns: &[Column]) -> Vec<ClockPlan> {
     let times: Vec<&[i64]> = columns.iter().map(Column::times).collect();
     let mut paces: Vec<(ClockPlan, Vec<u64>, u64)> = Vec::new();
-    for times in clock::share(&times, &mut Vec::new()) {
+    for times in shared_timestamps::share(&times, &mut Vec::new()) {
         let mut plan = ClockPlan::of(&times, Coder::plain());
         let mut residuals = Vec::new();
         if times.len() < TOO_FEW || !plan.residuals(&times, &mut residuals) {

@@ -5,7 +5,7 @@ use std::mem::size_of;
 use std::sync::Arc;
 
 use super::{Entry, Table};
-use crate::compact::clock::ClockPlan;
+use crate::compact::shared_timestamps::ClockPlan;
 use crate::compact::stream::ans::Dist;
 use crate::compact::stream::coder::DistRef;
 

@@ -6,7 +6,7 @@ mod distributions;
 mod learn;
 mod memory;
 
-use crate::compact::clock::ClockPlan;
+use crate::compact::shared_timestamps::ClockPlan;
 use crate::compact::stream::ans::{Decoder, Dist, STATES};
 use crate::compact::stream::bits::{BitReader, unzigzag, zigzag};
 use crate::compact::stream::coder::Coder;

@@ -5,7 +5,7 @@
 
 use super::integer_dictionary::{self, LIST_MAX};
 use super::rounding::ROUND;
-use crate::compact::clock::gcd;
+use crate::compact::shared_timestamps::gcd;
 use crate::compact::stream::bits::{BitReader, bit_len, unzigzag, zigzag};
 use crate::compact::stream::op_buffer::OpBuffer;
 

@@ -24,7 +24,7 @@ pub fn decode<'a>(input: &'a [u8], limits: &Limits) -> Result<Batch<'a>, DecodeE
     let (entries, readings) = count(input, limits)?;
     let (header, base_time) = envelope::read(input)?;
     let (sensors, entries) = table(input, entries, limits)?;
-    let seqs = crate::seqs::seqs(0, &header, envelope::runs(input, limits)?, readings)?;
+    let seqs = crate::seq_runs::seqs(0, &header, envelope::runs(input, limits)?, readings)?;
     let rows = Rows::new(input, base_time, entries, limits);
     let mut check = rows.clone();
     for _ in 0..readings {

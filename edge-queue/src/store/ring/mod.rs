@@ -8,7 +8,7 @@
 //! * [`lane`] a lane's log in RAM, which abandons failed commits and reclaims segments, with [`segment`] (which frames count),
 //!   [`active_segment`] (where it grows) and [`free_slots`] (which slot comes next, with [`prefill`] when it is new);
 //! * [`writer`] a commit; [`reader`] rows, through [`page_reader`];
-//! * [`create`], [`open`], [`recover`], [`scan`] (with its `log_end` of each lane), [`resize`]: opening, with [`completeness`] of
+//! * [`create`], [`open`], [`recover`], [`scan`] (with its `log_end` of each lane), [`resize`]: opening, with [`torn_commit`] of
 //!   commits, their [`changes`], the [`high_water`] marks of the lanes and the [`checkpoint`] of a clean close;
 //! * [`quarantine`] of damaged bytes; [`salvage`] of a file that opens no more.
 //!
@@ -19,7 +19,6 @@
 mod active_segment;
 mod changes;
 mod checkpoint;
-mod completeness;
 mod create;
 mod epoch;
 mod footprint;
@@ -45,6 +44,7 @@ mod sectors;
 mod segment;
 mod snapshot;
 mod superblock;
+mod torn_commit;
 mod writer;
 
 pub(crate) use footprint::Footprint;

@@ -7,12 +7,12 @@ use std::collections::BTreeSet;
 use super::Scan;
 use crate::planted_flaw::{Flaw, planted};
 use crate::store::ring::active_segment::ActiveSegment;
-use crate::store::ring::completeness::CommitPart;
 use crate::store::ring::frame::{Head, Kind};
 use crate::store::ring::layout::READ_BYTES;
 use crate::store::ring::page_reader::PageReader;
 use crate::store::ring::segment::{Counters, Frames, Look, Placed, Segment};
 use crate::store::ring::superblock::Waived;
+use crate::store::ring::torn_commit::CommitPart;
 
 /// The segments at the end of a lane, oldest first, scanned.
 pub(super) struct LogEnd {

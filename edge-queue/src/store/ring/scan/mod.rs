@@ -6,7 +6,6 @@ mod log_end;
 
 use super::changes::Changes;
 use super::checkpoint::Checkpoint;
-use super::completeness::{CommitPart, Completeness};
 use super::frame::{Head, Kind, into_body};
 use super::high_water::HighWaterMarks;
 use super::lane::LaneLog;
@@ -14,6 +13,7 @@ use super::page_reader::PageReader;
 use super::segment::{Counters, Look, Placed, Segment, Slot};
 use super::snapshot::get_head;
 use super::superblock::Waived;
+use super::torn_commit::{CommitPart, Completeness};
 use crate::planted_flaw::{Flaw, planted};
 use crate::row::Lane;
 use crate::state::State;
