@@ -26,7 +26,7 @@ impl<P: Pack> Uplink<P> {
         let Some(message) = self.sent.remove(&token.0) else { return };
         self.youngest_answered = self.youngest_answered.max(token.0);
         self.window.on_acked(now_ms, message.window_bytes(), message.sent_ms);
-        self.rows_in_flight.on_acked(message.packed.rows.len());
+        self.rows_in_flight.on_acked(message.window_rows());
         if self.poison.on_answer(now_ms) {
             self.sweep.want(now_ms + 1_000);
         }

@@ -57,6 +57,11 @@ impl Message {
         if self.is_overdue { 0 } else { self.bytes }
     }
 
+    /// Returns the rows that count against those in flight.
+    pub(super) fn window_rows(&self) -> usize {
+        if self.is_overdue { 0 } else { self.packed.rows.len() }
+    }
+
     pub(super) fn topic(&self) -> &Utf8 {
         &self.packed.publish.topic
     }

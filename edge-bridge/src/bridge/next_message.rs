@@ -57,7 +57,7 @@ impl<P: Pack> Uplink<P> {
                 self.park_unsendable(&mut turn, &message, ReasonCode::PACKET_TOO_LARGE);
                 continue;
             }
-            let rows = message.packed.rows.len();
+            let rows = message.window_rows();
             if !self.window.admits(message.window_bytes()) || !self.rows_in_flight.admits(rows) {
                 self.again.push_front(message);
                 break;
@@ -254,7 +254,7 @@ impl<P: Pack> Uplink<P> {
             Ok(()) => {
                 self.next_token += 1;
                 self.window.on_sent(message.window_bytes());
-                self.rows_in_flight.on_sent(message.packed.rows.len());
+                self.rows_in_flight.on_sent(message.window_rows());
                 message.sent_ms = Some(now_ms);
                 message.is_attempt = message.refusals > 0 || self.refusals.is_refused(message.topic());
                 turn.stats.sent += 1;

@@ -121,7 +121,7 @@ impl<P: Pack> Uplink<P> {
             stats.resent += 1;
             message.sent_ms = None;
             self.window.on_sent(message.window_bytes());
-            self.rows_in_flight.on_sent(message.packed.rows.len());
+            self.rows_in_flight.on_sent(message.window_rows());
         }
         for message in lost.into_iter().rev() {
             self.again.push_front(message);
@@ -149,7 +149,7 @@ impl<P: Pack> Uplink<P> {
         if let Some(message) = self.sent.remove(&token.0) {
             // Its bytes were counted by `on_connected`.
             self.window.on_acked(0, message.window_bytes(), None);
-            self.rows_in_flight.on_acked(message.packed.rows.len());
+            self.rows_in_flight.on_acked(message.window_rows());
             self.refusals.on_gone(message.topic());
             self.set_aside(now_ms, &message, ReasonCode::PACKET_TOO_LARGE, spool, stats);
         }

@@ -238,6 +238,11 @@ fn rows_in_flight_are_bounded_however_small_their_batches_are() {
     }
     rig.pump();
     assert_eq!(in_flight(&rig), 2 * ROWS_MAX);
+    // One that the hub never answers keeps no younger ones back.
+    rig.uplink.sent.values_mut().for_each(|message| message.is_overdue = true);
+    rig.uplink.on_connected(0, u32::MAX, &[], &mut rig.stats);
+    rig.pump();
+    assert_eq!(in_flight(&rig), 4 * ROWS_MAX);
 }
 
 /// A pack whose batches have so many rows, of a byte in all.
