@@ -102,15 +102,19 @@ impl<P: Pack> Uplink<P> {
             self.resume_ms,
             self.retries.next_deadline(),
             self.refusals.next_deadline(),
-            self.sweep.next_deadline().filter(|_| self.may_lease() && self.may_sweep()),
+            self.sweep.next_deadline().filter(|_| self.lease_room() > 0 && self.may_sweep()),
             self.pack.next_deadline(),
         ];
         waits.into_iter().flatten().min()
     }
 
-    /// Tells that what is in flight leaves room for more.
-    fn may_lease(&self) -> bool {
-        self.window.room() > 0 && !self.rows_in_flight.is_full()
+    /// Returns the bytes of rows that may be leased: what is in flight, and what waits for its batch, leave no more room.
+    fn lease_room(&self) -> usize {
+        if self.rows_in_flight.is_full() {
+            return 0;
+        }
+        let room = usize::try_from(self.window.room()).unwrap_or(usize::MAX);
+        room.saturating_sub(self.pack.held_bytes())
     }
 
     /// Tells that a sweep may go on, or begin. A pass by hand is one with a time of its own.
@@ -197,9 +201,8 @@ impl<P: Pack> Uplink<P> {
 
     /// Moves rows from the spool to the pack, as far as the window has room for them: parked ones and new ones take turns while a sweep goes on.
     fn lease<S: Spool>(&mut self, turn: &mut Turn<'_, S>) -> bool {
-        let room = usize::try_from(self.window.room()).unwrap_or(usize::MAX);
-        let room = room.saturating_sub(self.pack.held_bytes());
-        if room == 0 || self.rows_in_flight.is_full() {
+        let room = self.lease_room();
+        if room == 0 {
             return false;
         }
         self.trim(turn.spool);

@@ -345,6 +345,30 @@ fn a_full_window_has_no_timeout() {
     assert_eq!(rig.uplink.next_deadline(&rig.session), None);
 }
 
+/// The same where the rows of an open batch take all the room: a sweep to which the spool gives nothing ends when the batch has gone.
+#[test]
+fn an_open_batch_that_fills_the_window_leaves_no_timeout_in_the_past() {
+    let mut rig = Rig::with(OpenBatch { rows: VecDeque::new(), due_ms: Some(60_000) }, 10, 100);
+    rig.park("t", "x");
+    rig.spool.lease_parked(0, 1, 1_000);
+    rig.uplink.sweep.want(0);
+    rig.pump();
+    assert_eq!(rig.uplink.next_deadline(&rig.session), Some(5_000));
+    for _ in 0..200 {
+        rig.push("u", "x");
+    }
+    rig.pump();
+    assert_eq!(rig.uplink.pack.held_bytes(), 100);
+    rig.now_ms = 6_000;
+    rig.pump();
+    assert_eq!(rig.uplink.next_deadline(&rig.session), Some(60_000), "that of the batch");
+    let rows = rig.uplink.pack.take_rows();
+    rows.into_iter().for_each(|row| rig.spool.give_back(row));
+    rig.uplink.pack.due_ms = None;
+    rig.pump();
+    assert!(!rig.uplink.sweep.is_active());
+}
+
 #[test]
 fn what_the_hub_has_no_place_for_stays_in_the_spool() {
     let mut rig = Rig::new(1, 1_000_000);
