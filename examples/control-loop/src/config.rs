@@ -116,8 +116,10 @@ struct MetricsConfig {
 
 /// Returns whether two listeners cannot both have their address; port 0 is any free one.
 fn is_taken(one: SocketAddr, other: SocketAddr) -> bool {
-    let (at, also_at) = (one.ip(), other.ip());
-    let overlap = at == also_at || at.is_unspecified() || also_at.is_unspecified();
+    // A listener on `::` takes IPv4 too, one on 0.0.0.0 takes no IPv6.
+    let covers =
+        |all: SocketAddr, of: SocketAddr| all.ip().is_unspecified() && (all.is_ipv6() || of.is_ipv4());
+    let overlap = one.ip() == other.ip() || covers(one, other) || covers(other, one);
     one.port() == other.port() && one.port() != 0 && overlap
 }
 
@@ -207,10 +209,27 @@ mod tests {
             let said = error.to_string();
             assert!(said.contains(expected) && error.problems().len() == 1, "{said}");
         }
-        let taken =
-            DEFAULT.replacen("127.0.0.1:0", "127.0.0.1:1883", 1) + "[metrics]\nlisten = \"0.0.0.0:1883\"\n";
-        let error = Config::parse(&taken).unwrap_err().to_string();
-        assert!(error.contains("metrics.listen: mqtt.listen has this address and port already"), "{error}");
+    }
+
+    #[test]
+    fn two_listeners_need_two_places() {
+        for (mqtt, metrics, is_taken) in [
+            ("127.0.0.1:1883", "127.0.0.1:1883", true),
+            ("127.0.0.1:1883", "0.0.0.0:1883", true),
+            ("[::]:1883", "127.0.0.1:1883", true),
+            ("[::1]:1883", "[::]:1883", true),
+            ("0.0.0.0:1883", "[::1]:1883", false),
+            ("127.0.0.1:1883", "[::1]:1883", false),
+            ("127.0.0.1:1883", "127.0.0.2:1883", false),
+            ("127.0.0.1:1883", "127.0.0.1:1884", false),
+            ("127.0.0.1:0", "127.0.0.1:0", false),
+        ] {
+            let text =
+                DEFAULT.replacen("127.0.0.1:0", mqtt, 1) + &format!("[metrics]\nlisten = \"{metrics}\"\n");
+            let said = Config::parse(&text).map_or_else(|error| error.to_string(), |_| String::new());
+            let expected = "metrics.listen: mqtt.listen has this address and port already";
+            assert_eq!(said.contains(expected), is_taken, "{mqtt} {metrics}: {said}");
+        }
     }
 
     fn with(listen: &str, tables: &str) -> String {
