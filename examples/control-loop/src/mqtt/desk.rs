@@ -6,6 +6,7 @@
 use super::command::command;
 use super::command_rules::{Budget, CommandRules, Permission};
 use super::names::LoopNames;
+use super::pulse::WAITED_NS_MAX;
 use super::told::{Client, Refusals, Told, check_age};
 use crate::runner::{Commands, LoopStats};
 use edge_bridge::ingest::Inbound;
@@ -19,9 +20,6 @@ const NOTES_MAX: usize = 256;
 const PLACES_FOR_DISPUTES: usize = 64;
 /// Ends and beginnings of disputes that are told, of each input.
 const DISPUTES_PER_MINUTE: u32 = 20;
-/// Time for which a command may have waited while the process stood still. Whoever gave an older one may have done something else meanwhile; a
-/// shorter pause is that of a busy machine.
-const WAITED_NS_MAX: u64 = 1_000_000_000;
 
 /// Something to be told. Exhaustive.
 #[derive(Debug)]

@@ -1,8 +1,8 @@
 //! Age of messages that waited in a socket while this process, or its network thread, stood still: they count from before the pause.
 //!
-//! The kernel does not tell when a byte came. A task of the network's runtime beats four times per `watchdog_ms`; a beat that is late by
-//! more than `watchdog_ms` is a pause. What is shown after it may have come during it, until the runtime has beaten in time for twice
-//! `watchdog_ms`, in which it reads what lies in the sockets. So a value is never taken for fresher than it is by more than `watchdog_ms`.
+//! The kernel does not tell when a byte came. A task of the network's runtime beats four times per limit, which is `watchdog_ms` and a second at
+//! most; a beat that is late by more than the limit is a pause. What is shown after it may have come during it, until the runtime has beaten in time
+//! for twice the limit, in which it reads what lies in the sockets. So a value is never taken for fresher than it is by more than the limit.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -10,6 +10,9 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 const BEATS: u64 = 4;
 /// Beats in time after which the sockets are read empty.
 const QUIET: u32 = 8;
+/// Time for which a command may have waited while the process stood still, and the longest limit. Whoever gave an older one may have done something
+/// else meanwhile; a shorter pause is that of a busy machine.
+pub(super) const WAITED_NS_MAX: u64 = 1_000_000_000;
 
 /// Shared by the task that beats and the loops' inputs, both on the network's thread.
 #[derive(Debug)]
@@ -22,9 +25,9 @@ pub(super) struct Pulse {
 }
 
 impl Pulse {
-    pub(super) fn new(limit_ns: u64, now_ns: u64) -> Self {
+    pub(super) fn new(watchdog_ns: u64, now_ns: u64) -> Self {
         Pulse {
-            limit_ns: limit_ns.max(BEATS),
+            limit_ns: watchdog_ns.clamp(BEATS, WAITED_NS_MAX),
             beat_ns: AtomicU64::new(now_ns),
             paused_ns: AtomicU64::new(0),
             quiet: AtomicU32::new(0),
@@ -80,5 +83,18 @@ mod tests {
             pulse.beat(9_000 + n * 25);
         }
         assert_eq!(pulse.arrived_ns(9_201), 9_201);
+    }
+    /// A loop that is scanned once in a while has a long watchdog, and its commands are no older for that.
+    #[test]
+    fn a_pause_of_more_than_a_second_is_seen_whatever_the_watchdog() {
+        const S: u64 = 1_000_000_000;
+        for watchdog_ns in [S, 5 * S, 86_400 * S] {
+            let pulse = Pulse::new(watchdog_ns, S);
+            assert_eq!(pulse.arrived_ns(2 * S), 2 * S, "a second is that of a busy machine");
+            assert_eq!(pulse.arrived_ns(3 * S), S, "shown before the first beat");
+            pulse.beat(3 * S);
+            assert_eq!(pulse.arrived_ns(3 * S), S);
+            assert!(pulse.period_ns() <= S / 4);
+        }
     }
 }
