@@ -20,18 +20,18 @@ use super::relay::{ONE_WAY_DELAY, Relay};
 use super::report::{Event, Sample};
 use super::sensor::{LiveCounts, SensorRecord};
 use super::series::Sensor;
-use super::story::{Action, DRAIN_MS_MAX, Fault, PhaseName, Story};
+use super::story::{Action, Fault, PhaseName, Story};
 use super::verdict::{GatewayLedger, Observed, Timeline};
+use drain::Silence;
 use surroundings::{Crew, Stack, sensors_for};
 
+mod drain;
 mod surroundings;
 
 const SAMPLE_EVERY_MS: u64 = 250;
 const START_WITHIN: Duration = Duration::from_secs(10);
 /// Twice `totals_within` of the drill's gateway.
 const TOTALS_MS_MAX: u64 = 20_000;
-/// Of a gateway that does not say what waits: nothing does if nothing has arrived for so long.
-const SILENT_MS: u64 = 3_000;
 
 /// Everything the drill has seen.
 #[derive(Debug)]
@@ -112,8 +112,7 @@ struct Conductor {
     events: Vec<Event>,
     next_sample_ms: u64,
     half_open_since_ms: Option<u64>,
-    /// Arrivals, and the time at which there were fewer last.
-    last_arrival: (usize, u64),
+    silence: Silence,
     /// The gateway has ended by itself, which was said.
     has_ended: bool,
 }
@@ -142,7 +141,7 @@ impl Conductor {
             events: Vec::new(),
             next_sample_ms: 0,
             half_open_since_ms: None,
-            last_arrival: (0, 0),
+            silence: Silence::default(),
             has_ended: false,
         }
     }
@@ -235,52 +234,6 @@ impl Conductor {
                 Ok(false)
             }
         }
-    }
-
-    /// Returns whether nothing waits at the gateway, as far as can be known.
-    fn is_empty(&mut self) -> bool {
-        if self.gateway.tells() {
-            return self.samples.last().is_some_and(|sample| sample.waiting == 0);
-        }
-        let (now_ms, arrivals) = (self.clock.story_ms(), self.hub.arrivals());
-        if arrivals > self.last_arrival.0 {
-            self.last_arrival = (arrivals, now_ms);
-        }
-        now_ms.saturating_sub(self.last_arrival.1) >= SILENT_MS
-    }
-
-    /// Until every sensor has all its acknowledgments and nothing waits at the gateway, or the time for it is over.
-    async fn drain(&mut self, crew: Crew) -> io::Result<Vec<SensorRecord>> {
-        let Crew { mut tasks, stop, .. } = crew;
-        let deadline_ms = self.story.publish_ms + DRAIN_MS_MAX;
-        let mut records = Vec::new();
-        loop {
-            while let Some(done) = tasks.try_join_next() {
-                records.push(done.map_err(io::Error::other)?);
-            }
-            // Asked in any case: it sees when something arrived last.
-            let is_empty = self.is_empty();
-            if tasks.is_empty() && is_empty {
-                break;
-            }
-            if self.clock.story_ms() >= deadline_ms {
-                let now_ms = self.clock.story_ms();
-                self.event(
-                    now_ms,
-                    "drain.timeout",
-                    format!("not everything was delivered within {DRAIN_MS_MAX} ms"),
-                );
-                break;
-            }
-            self.clock.until(self.next_sample_ms).await;
-            self.sample_if_due().await?;
-        }
-        // Only sensors that still wait are left to hear it.
-        let _ = stop.send(true);
-        while let Some(done) = tasks.join_next().await {
-            records.push(done.map_err(io::Error::other)?);
-        }
-        Ok(records)
     }
 
     async fn finish(

@@ -24,6 +24,7 @@ use super::mosquitto::PROBE;
 use super::mqtt::Connection;
 use super::record::Arrived;
 use super::tables::Tables;
+use super::verdict::different;
 use arrivals::{arrivals, is_table};
 
 mod arrivals;
@@ -136,6 +137,11 @@ impl Hub {
 
     pub(crate) fn arrivals(&self) -> usize {
         lock(&self.seen.arrived).len()
+    }
+
+    /// Arrivals without their copies.
+    pub(crate) fn different(&self) -> u64 {
+        different(&lock(&self.seen.arrived))
     }
 
     pub(crate) fn unreadable_batches(&self) -> u64 {

@@ -5,7 +5,7 @@
 //! than the tolerance, in text or in quality; or if its sensor has no filter and it is not at the hub itself. Nothing a
 //! gateway counts is used here.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::record::{Acked, Arrived, Class, Header, Reading, Records};
 
@@ -154,6 +154,11 @@ enum Key<'a> {
         sensor: &'a str,
         event_time: i64,
     },
+}
+
+/// Returns how many of these are not copies of one another.
+pub(crate) fn different(arrived: &[Arrived]) -> u64 {
+    arrived.iter().map(|arrived| key_of_arrived(arrived, "")).collect::<HashSet<_>>().len() as u64
 }
 
 struct Copies<'a> {
