@@ -3,17 +3,19 @@
 //! Recorded readings as CSV files, in the dialects that historians, spreadsheets and gateways write.
 //!
 //! Plain or gzip, UTF-8 with or without a byte-order mark; cells at `,`, `;` or tabs, quoted or not (RFC 4180, within a line); a decimal
-//! comma where the comma does not separate. Times are whole ms since 1970, seconds if the column's name ends in `_s`, or RFC 3339, in UTC
-//! where no zone is given. [`Recording`] knows the layouts.
+//! comma where the comma does not separate. Times are whole ms since 1970, another unit if the column's name ends in `_s`, `_us` or `_ns`
+//! or [`Lines::time_unit`] says so, or RFC 3339, in UTC where no zone is given. [`Recording`] knows the layouts.
 
 mod field;
 mod lines;
 mod recording;
+mod time_unit;
 
 pub use edge_page::is_hidden;
 pub use field::{Field, Visible};
 pub use lines::{Cell, Lines, places};
 pub use recording::{Column, Recording, Row};
+pub use time_unit::TimeUnit;
 
 /// Error of a file or of one of its lines, with its place.
 #[derive(Debug, thiserror::Error)]

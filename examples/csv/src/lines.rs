@@ -8,7 +8,7 @@ use std::path::Path;
 use edge_codec::json;
 use flate2::bufread::MultiGzDecoder;
 
-use crate::CsvError;
+use crate::{CsvError, TimeUnit};
 
 /// Bytes of a line at most: thousands of sensors.
 const LINE_MAX: usize = 1 << 20;
@@ -26,6 +26,10 @@ pub struct Lines {
     separator: char,
     /// The present line is given out once more.
     is_kept: bool,
+    /// Unit of times that the caller names.
+    time_unit: Option<TimeUnit>,
+    /// No time has been read yet.
+    is_untimed: std::cell::Cell<bool>,
 }
 
 /// One cell, with its place.
@@ -33,9 +37,17 @@ pub struct Cell<'a> {
     /// Its text, without quotes.
     pub text: Cow<'a, str>,
     column: &'a str,
+    lines: Place<'a>,
+}
+
+/// Place of a cell's line, and what the whole file has in common.
+#[derive(Clone, Copy)]
+struct Place<'a> {
     line: u64,
     file: &'a str,
     separator: char,
+    time_unit: Option<TimeUnit>,
+    is_untimed: &'a std::cell::Cell<bool>,
 }
 
 impl std::fmt::Debug for Lines {
@@ -65,7 +77,23 @@ impl Lines {
         if start.starts_with(&GZIP_MAGIC) {
             reader = Box::new(BufReader::new(MultiGzDecoder::new(reader)));
         }
-        Ok(Self { name, reader, number: 0, line: String::new(), separator: ',', is_kept: false })
+        Ok(Self {
+            name,
+            reader,
+            number: 0,
+            line: String::new(),
+            separator: ',',
+            is_kept: false,
+            time_unit: None,
+            is_untimed: std::cell::Cell::new(true),
+        })
+    }
+
+    /// Names the unit of times that are numbers. It wins over the column's name, and numbers of any size are taken; `None` leaves it to the name.
+    #[must_use]
+    pub fn time_unit(mut self, unit: Option<TimeUnit>) -> Self {
+        self.time_unit = unit;
+        self
     }
 
     /// Returns the first line's cells, and from them on knows what separates cells. A line `sep=;` before it, as Excel reads and some programs
@@ -109,21 +137,30 @@ impl Lines {
         if !self.advance()? {
             return Ok(None);
         }
-        let (line, file, separator) = (self.number, self.name.as_str(), self.separator);
-        let texts = split(&self.line, separator);
+        let place = self.shared();
+        let texts = split(&self.line, self.separator);
         if texts.len() != columns.len() {
             let (expected, found) = (columns.len(), texts.len());
             let what = format!("{expected} cells expected, as in the header, found {found}");
             return Err(CsvError::line(self.place(), what));
         }
         let cells = texts.into_iter().zip(columns);
-        Ok(Some(cells.map(|(text, column)| Cell { text, column, line, file, separator }).collect()))
+        Ok(Some(cells.map(|(text, column)| Cell { text, column, lines: place }).collect()))
     }
 
     /// A cell of the header, read as one of the data.
     pub(crate) fn cell<'a>(&'a self, text: &'a str) -> Cell<'a> {
-        let (line, file, separator) = (self.number, self.name.as_str(), self.separator);
-        Cell { text: Cow::Borrowed(text), column: "", line, file, separator }
+        Cell { text: Cow::Borrowed(text), column: "", lines: self.shared() }
+    }
+
+    fn shared(&self) -> Place<'_> {
+        Place {
+            line: self.number,
+            file: &self.name,
+            separator: self.separator,
+            time_unit: self.time_unit,
+            is_untimed: &self.is_untimed,
+        }
     }
 
     /// File and line of the present line.
@@ -200,24 +237,68 @@ impl Cell<'_> {
     /// Milliseconds since 1970.
     ///
     /// # Errors
-    /// It is no time.
+    /// It is no time, or by its size one of another unit than it would be read in.
     pub fn time(&self) -> Result<i64, CsvError> {
+        let unit = self.unit();
+        self.check_size(unit)?;
+        let time = self.number_as_time(unit).or_else(|| self.calendar()).ok_or_else(|| {
+            let kind = if unit == TimeUnit::Seconds { "a" } else { "a whole" };
+            self.must_be(&format!("{unit} since 1970 as {kind} number, or a time as 2020-02-01T00:00:00Z"))
+        })?;
+        self.lines.is_untimed.set(false);
+        Ok(time)
+    }
+
+    /// Returns whether it is a time, of whatever unit.
+    pub(crate) fn is_time(&self) -> bool {
+        self.is_number() && !self.text.trim().is_empty() || self.calendar().is_some()
+    }
+
+    /// Returns whether it is empty or a number, even one that is too large.
+    pub(crate) fn is_number(&self) -> bool {
         let text = self.text.trim();
-        let in_seconds = self.column.ends_with("_s");
-        let whole = text
-            .parse::<i64>()
-            .ok()
-            .and_then(|time| if in_seconds { time.checked_mul(1000) } else { Some(time) });
-        let seconds = || {
-            let ms = (number(text, self.separator)? * 1000.0).round();
-            // 2^63 as a double.
-            (in_seconds && ms.abs() < 9_223_372_036_854_775_808.0).then_some(ms as i64)
+        text.is_empty() || number(text, self.lines.separator).is_some()
+    }
+
+    fn unit(&self) -> TimeUnit {
+        let named = || TimeUnit::split_name(self.column).0;
+        self.lines.time_unit.or_else(named).unwrap_or(TimeUnit::Milliseconds)
+    }
+
+    /// Refuses a number that is far from our times in the unit that it would be read in. A smaller one than is plausible may stand far behind a
+    /// start at 0: it is refused where nothing stands before it.
+    fn check_size(&self, unit: TimeUnit) -> Result<(), CsvError> {
+        if self.lines.time_unit.is_some() {
+            return Ok(());
+        }
+        let text = self.text.trim();
+        let is_first = self.lines.is_untimed.get();
+        let guessed = number(text, self.lines.separator).and_then(TimeUnit::of_size);
+        let Some(guess) = guessed.filter(|guess| *guess > unit || *guess < unit && is_first) else {
+            return Ok(());
         };
-        let calendar = || json::rfc3339_ms(text).or_else(|| json::rfc3339_ms(&format!("{text}Z")));
-        whole
-            .or_else(seconds)
-            .or_else(calendar)
-            .ok_or_else(|| self.must_be("ms since 1970 as a whole number, or a time as 2020-02-01T00:00:00Z"))
+        let what = format!(
+            "{text} looks like {guess} since 1970 and would be read as {unit}: say --time-unit {}, or --time-unit {} if it is that",
+            guess.symbol(),
+            unit.symbol()
+        );
+        // A first line speaks for the file; later ones may be broken alone.
+        Err(if is_first { CsvError::file(self.place(), what) } else { CsvError::line(self.place(), what) })
+    }
+
+    fn number_as_time(&self, unit: TimeUnit) -> Option<i64> {
+        let text = self.text.trim();
+        let whole = text.parse::<i64>().ok().and_then(|time| unit.whole_to_ms(time));
+        whole.or_else(|| {
+            let ms = (number(text, self.lines.separator)? * 1000.0).round();
+            // 2^63 as a double.
+            (unit == TimeUnit::Seconds && ms.abs() < 9_223_372_036_854_775_808.0).then_some(ms as i64)
+        })
+    }
+
+    fn calendar(&self) -> Option<i64> {
+        let text = self.text.trim();
+        json::rfc3339_ms(text).or_else(|| json::rfc3339_ms(&format!("{text}Z")))
     }
 
     /// A number; an empty cell is NaN.
@@ -229,7 +310,13 @@ impl Cell<'_> {
         if text.is_empty() {
             return Ok(f64::NAN);
         }
-        number(text, self.separator).ok_or_else(|| self.must_be("a number, nan, inf or -inf"))
+        let number =
+            number(text, self.lines.separator).ok_or_else(|| self.must_be("a number, nan, inf or -inf"))?;
+        // Of the infinities only those in words are meant.
+        match number.is_infinite() && text.contains(|c: char| c.is_ascii_digit()) {
+            true => Err(self.must_be("a number that a double holds, 1.8e308 at most")),
+            false => Ok(number),
+        }
     }
 
     /// An OPC UA status code; an empty cell is good.
@@ -247,12 +334,12 @@ impl Cell<'_> {
     /// The error of a cell that is something else.
     #[must_use]
     pub fn must_be(&self, what: &str) -> CsvError {
-        let Cell { text, column, line, file, .. } = self;
-        let shown: String = text.chars().take(SHOWN).collect();
-        CsvError::line(
-            format!("{file} line {line}, column {column}"),
-            format!("must be {what}, found \"{shown}\""),
-        )
+        let shown: String = self.text.chars().take(SHOWN).collect();
+        CsvError::line(self.place(), format!("must be {what}, found \"{shown}\""))
+    }
+
+    fn place(&self) -> String {
+        format!("{} line {}, column {}", self.lines.file, self.lines.line, self.column)
     }
 }
 

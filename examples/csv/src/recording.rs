@@ -12,9 +12,9 @@ use std::collections::HashMap;
 
 use edge_codec::Value;
 
-use crate::{Cell, CsvError, Lines};
+use crate::{Cell, CsvError, Lines, TimeUnit};
 
-/// Names of a time's column; `_ms` or `_s` may follow.
+/// Names of a time's column; `_ms`, `_s`, `_us` or `_ns` may follow.
 const TIMES: [&str; 7] = ["ts", "t", "time", "timestamp", "date", "datetime", "date_time"];
 
 /// A sensor of the recording.
@@ -176,7 +176,7 @@ impl Lines {
     fn is_data(&self, header: &[String]) -> bool {
         let cells: Vec<Cell<'_>> = header.iter().map(|text| self.cell(text)).collect();
         let [time, values @ ..] = cells.as_slice() else { return false };
-        !values.is_empty() && time.time().is_ok() && values.iter().all(|value| value.number().is_ok())
+        !values.is_empty() && time.is_time() && values.iter().all(Cell::is_number)
     }
 }
 
@@ -210,8 +210,7 @@ fn long_row(
 
 fn is_time(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    let bare = name.strip_suffix("_ms").or_else(|| name.strip_suffix("_s")).unwrap_or(&name);
-    TIMES.contains(&bare)
+    TIMES.contains(&TimeUnit::split_name(&name).1)
 }
 
 fn no_layout(lines: &Lines, header: &[String]) -> CsvError {

@@ -103,7 +103,10 @@ fn every_mistake_has_its_line_and_its_column() {
         ("ts_ms\n1\n", "x.csv line 1: no layout that is known"),
         ("ts_ms,a:f32:\n", "x.csv line 1, column a:f32:: not NAME:KIND:UNIT"),
         ("ts_ms,:f64:\n", "x.csv line 1, column :f64:: a sensor without a name"),
-        ("ts_ms,a:int:\n1,2\n1.5,2\n", "x.csv line 3, column ts_ms: must be ms since 1970"),
+        (
+            "ts_ms,a:int:\n1,2\n1.5,2\n",
+            "x.csv line 3, column ts_ms: must be milliseconds since 1970 as a whole number",
+        ),
         (
             "ts_ms,a:int:\n1,2.5\n",
             "x.csv line 2, column a:int:: must be an integer of 64 bits, found \"2.5\"",
@@ -156,4 +159,98 @@ fn the_recordings_of_the_drill_are_read() {
         files += 1;
     }
     assert!(files >= 8);
+}
+
+#[test]
+fn a_time_that_is_plainly_of_another_unit_is_refused_with_its_line_and_the_way_to_say_it() {
+    for (text, said) in [
+        (
+            "time,value\n1580515200,1\n",
+            "x.csv line 2, column time: 1580515200 looks like seconds since 1970 and would be read as milliseconds: \
+             say --time-unit s, or --time-unit ms if it is that",
+        ),
+        ("ts_ms,a:f64:\n1580515200,1\n", "x.csv line 2, column ts_ms: 1580515200 looks like seconds"),
+        ("1580515200,1\n1580515201,2\n", "x.csv line 1, column time: 1580515200 looks like seconds"),
+        ("1580515200.25,1\n", "x.csv line 1, column time: 1580515200.25 looks like seconds"),
+        (
+            "ts,sensor,value\n1580515200000000,a,1\n",
+            "x.csv line 2, column ts: 1580515200000000 looks like microseconds",
+        ),
+        (
+            "time,value\n1580515200000000000,1\n",
+            "x.csv line 2, column time: 1580515200000000000 looks like nanoseconds",
+        ),
+        (
+            "time,value\n5,1\n1580515200000000000,1\n",
+            "x.csv line 3, column time: 1580515200000000000 looks like nano",
+        ),
+        (
+            "time_s,value\n1580515200000,1\n",
+            "x.csv line 2, column time_s: 1580515200000 looks like milliseconds",
+        ),
+        (
+            "time_us,value\n1580515200000,1\n",
+            "x.csv line 2, column time_us: 1580515200000 looks like milliseconds",
+        ),
+    ] {
+        for skip_bad in [false, true] {
+            let found = read_with(text.as_bytes(), skip_bad);
+            match (text.lines().count(), skip_bad, found) {
+                // One broken line among good ones.
+                (3, true, Ok((rows, skipped))) => assert!(rows.len() == 1 && skipped.unwrap().contains(said)),
+                (_, _, found) => {
+                    let error = found.unwrap_err();
+                    assert!(error.starts_with(said), "{error}");
+                }
+            }
+        }
+    }
+    // A recording that counts from its start may be longer than a day.
+    assert_eq!(read("time,value\n0,1\n200000000,2\n").len(), 2);
+}
+
+#[test]
+fn the_unit_of_times_is_the_callers_or_the_columns() {
+    let with = |text: &str, unit: TimeUnit| {
+        let reader = Box::new(BufReader::new(Cursor::new(text.as_bytes().to_vec())));
+        let lines = Lines::new("x.csv", reader).unwrap().time_unit(Some(unit));
+        let mut recording = Recording::new(lines).unwrap();
+        let mut rows = Vec::new();
+        while recording.next_line(&mut rows).unwrap() {}
+        rows.iter().map(|row| row.time).collect::<Vec<_>>()
+    };
+    for (text, unit) in [
+        ("time,value\n1580515200,1\n1580515200.25,1\n", TimeUnit::Seconds),
+        ("1580515200,1\n1580515200.25,1\n", TimeUnit::Seconds),
+        ("ts_ms,value\n1580515200000,1\n1580515200250,1\n", TimeUnit::Milliseconds),
+        ("time,value\n1580515200000000,1\n1580515200250999,1\n", TimeUnit::Microseconds),
+        ("ts_ms,value\n1580515200000000000,1\n2020-02-01T00:00:00.25Z,1\n", TimeUnit::Nanoseconds),
+    ] {
+        assert_eq!(with(text, unit), [1_580_515_200_000, 1_580_515_200_250], "{text}");
+    }
+    assert_eq!(with("time,value\n1580515200,1\n", TimeUnit::Milliseconds), [1_580_515_200], "as it was said");
+    for text in ["time_us,value\n1580515200000000,1\n", "ts_ns;value\n1580515200000000000;1\n"] {
+        assert_eq!(read(text)[0].2, 1_580_515_200_000, "{text}");
+    }
+}
+
+#[test]
+fn a_number_that_no_double_holds_is_refused_and_an_infinity_in_words_is_one() {
+    for (text, said) in [
+        (
+            "time,value\n5,1e400\n",
+            "x.csv line 2, column value: must be a number that a double holds, 1.8e308 at most, found \"1e400\"",
+        ),
+        ("time;value\n5;-1,5e309\n", "x.csv line 2, column value: must be a number that a double holds"),
+        ("5,1e400\n", "x.csv line 1, column value: must be a number that a double holds"),
+        (
+            "ts_ms,sensor,value\n5,a,1e999\n",
+            "x.csv line 2, column value: must be a number that a double holds",
+        ),
+    ] {
+        let error = read_with(text.as_bytes(), false).unwrap_err();
+        assert!(error.starts_with(said), "{error}");
+    }
+    assert_eq!(read("time,value\n5,-inf\n")[0].3, Value::F64(f64::NEG_INFINITY));
+    assert_eq!(read("time,value\n5,1.7976931348623157e308\n")[0].3, Value::F64(f64::MAX));
 }
