@@ -52,6 +52,9 @@ pub(crate) struct Encode {
     /// Pass over lines that cannot be read, and say how many at the end
     #[arg(long)]
     pub(crate) skip_bad: bool,
+    /// Unit of times that are numbers: s, ms, us or ns; default: what the column's name ends in (_s, _us, _ns), else ms
+    #[arg(long, value_name = "UNIT")]
+    pub(crate) time_unit: Option<edge_csv::TimeUnit>,
     /// The recorded compressor that is built in, instead of an input
     #[arg(long)]
     pub(crate) sample: bool,

@@ -106,6 +106,7 @@ fn open(options: &Encode) -> Result<Recording, Failure> {
         None => Lines::new("standard input", input::open(None)?),
         Some(path) => Lines::new(path.display().to_string(), input::open(Some(path))?),
     };
+    let lines = lines.map(|lines| lines.time_unit(options.time_unit));
     let recording = lines.and_then(Recording::new).map_err(|error| wrong(&error))?;
     Ok(recording.skip_bad(options.skip_bad))
 }

@@ -261,6 +261,32 @@ fn recordings_of_other_programs_are_encoded() {
     assert!(String::from_utf8(stats).unwrap().contains("of 4 sensors"));
 }
 
+#[test]
+fn a_time_in_seconds_is_no_millisecond_unless_it_is_said_and_1e400_is_no_reading() {
+    let csv = b"time,value\n1580515200,1.5\n";
+    let refused = edge_decode(&["encode"], csv);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("line 2, column time: 1580515200 looks like seconds")
+            && said.contains("--time-unit s,"),
+        "{said}"
+    );
+    for (unit, time) in [("s", "1580515200000"), ("ms", "1580515200"), ("us", "1580515"), ("ns", "1580")] {
+        let frames = good(edge_decode(&["encode", "--time-unit", unit], csv));
+        let lines = String::from_utf8(good(edge_decode(&["decode", "--to", "csv"], &frames))).unwrap();
+        assert!(lines.ends_with(&format!("id\n{time},value,,f64,1.5,0,\n")), "{unit}: {lines}");
+    }
+    assert_eq!(edge_decode(&["encode", "--time-unit", "m"], csv).status.code(), Some(2));
+    let refused = edge_decode(&["encode"], b"time,value\n5,1e400\n");
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(
+        refused.status.code() == Some(1)
+            && said.contains("line 2, column value: must be a number that a double holds"),
+        "{said}"
+    );
+}
+
 /// A payload by another host: an integer that could be negative or not between two doubles.
 #[test]
 fn a_doubtful_metric_is_told_and_the_others_are_printed() {
