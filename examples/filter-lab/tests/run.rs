@@ -139,6 +139,28 @@ fn recordings_of_other_programs_are_read_and_their_names_drive_nothing() {
 }
 
 #[test]
+fn a_time_in_nanoseconds_is_read_as_such_only_where_it_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let (input, rules, out) =
+        (dir.path().join("in.csv"), dir.path().join("rules.toml"), dir.path().join("out.csv"));
+    fs::write(&input, "time,value\n1580515200000000000,1\n1580515201000000000,2\n").unwrap();
+    fs::write(&rules, "[[rule]]\nmatch = \"value\"\nstages = []\n").unwrap();
+    for mode in [&[&"--suggest" as &dyn AsRef<std::ffi::OsStr>][..], &[&"--rules", &rules, &"--out", &out]] {
+        let arguments = [&[&"run" as &dyn AsRef<std::ffi::OsStr>, &"--in", &input], mode].concat();
+        let refused = lab(&arguments);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(1), "{said}");
+        assert!(
+            said.contains("in.csv line 2, column time: 1580515200000000000 looks like nanoseconds"),
+            "{said}"
+        );
+        let done = lab(&[&arguments[..], &[&"--time-unit", &"ns"]].concat());
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    }
+    assert!(fs::read_to_string(&out).unwrap().contains("\n1580515201000,value,2,"));
+}
+
+#[test]
 fn suggestions_name_a_tolerance_and_its_price() {
     let done = lab(&[&"run", &"--suggest", &"--in", &data().join("temp.csv")]);
     let text = String::from_utf8(done.stdout).unwrap();

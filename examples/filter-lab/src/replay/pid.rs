@@ -2,7 +2,7 @@
 
 use super::case::Config;
 use crate::error::Error;
-use edge_csv::{Lines, places};
+use edge_csv::{Lines, TimeUnit, places};
 use edge_filter::Quality;
 use edge_filter::pid::{AntiWindup, DerivativeForm, Pid, PidInput, PidMode, PidState};
 use std::fmt::Write as _;
@@ -11,7 +11,7 @@ use std::path::Path;
 pub(super) fn table(config: &Config<'_>, input: &Path) -> Result<String, Error> {
     let pid = controller(config)?;
     let dt_s = config.maybe_number("dt_s")?;
-    let mut lines = Lines::open(input)?;
+    let mut lines = Lines::open(input)?.time_unit(Some(TimeUnit::Milliseconds));
     let header = lines.header()?;
     let places = places(&lines, &header, ["ts_ms", "pv", "sp", "mode", "manual_output"])?;
     let (mut state, mut table, mut index) = (PidState::default(), String::from("idx,output\n"), 0_usize);

@@ -1,7 +1,7 @@
 //! The readings of a replay.
 
 use crate::error::Error;
-use edge_csv::{Lines, places};
+use edge_csv::{Lines, TimeUnit, places};
 use edge_filter::Quality;
 use std::collections::HashMap;
 use std::path::Path;
@@ -17,7 +17,7 @@ pub(super) struct Row {
 
 /// Reads `ts_ms,sensor,value,quality`; other columns are not looked at.
 pub(super) fn read(file: &Path) -> Result<Vec<Row>, Error> {
-    let mut lines = Lines::open(file)?;
+    let mut lines = Lines::open(file)?.time_unit(Some(TimeUnit::Milliseconds));
     let header = lines.header()?;
     let places = places(&lines, &header, ["ts_ms", "sensor", "value", "quality"])?;
     let (mut sensors, mut rows) = (HashMap::<String, usize>::new(), Vec::new());

@@ -10,9 +10,9 @@ mod trace;
 
 use crate::error::Error;
 use account::Account;
-use edge_csv::{Field, Visible};
+use edge_csv::{Field, TimeUnit, Visible};
 use edge_filter::{Emit, Outcome, Pipeline, Quality, Value};
-use reader::{Reader, Record};
+use reader::{Reader, Record, Source};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -35,6 +35,9 @@ pub(crate) struct Arguments {
     /// Pass over lines that cannot be read, and say how many at the end
     #[arg(long)]
     skip_bad: bool,
+    /// Unit of times that are numbers: s, ms, us or ns; default: what the column's name ends in (_s, _us, _ns), else ms
+    #[arg(long, value_name = "UNIT")]
+    time_unit: Option<TimeUnit>,
     /// Plots and figures in one HTML file
     #[arg(long, value_name = "HTML")]
     report: Option<PathBuf>,
@@ -43,14 +46,20 @@ pub(crate) struct Arguments {
     suggest: bool,
 }
 
+impl Arguments {
+    fn source(&self) -> Source<'_> {
+        Source { file: &self.input, skip_bad: self.skip_bad, time_unit: self.time_unit }
+    }
+}
+
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
     if arguments.suggest {
-        print!("{}", suggest::table(&arguments.input, arguments.skip_bad)?);
+        print!("{}", suggest::table(&arguments.source())?);
     }
     let (Some(rules), Some(output)) = (&arguments.rules, &arguments.output) else { return Ok(()) };
     refuse_to_overwrite(&arguments.input, [Some(output), arguments.report.as_ref()])?;
     let pipeline = pipeline(rules)?;
-    let mut reader = Reader::open(&arguments.input, arguments.skip_bad)?;
+    let mut reader = Reader::open(&arguments.source())?;
     let mut lab = Lab::new(pipeline, output, arguments.spreadsheet)?;
     while let Some(record) = reader.next_record()? {
         lab.take(&record)?;

@@ -1,7 +1,7 @@
 //! Recorded data, one reading at a time.
 
 use crate::error::Error;
-use edge_csv::{Lines, Recording, Row};
+use edge_csv::{Lines, Recording, Row, TimeUnit};
 use edge_filter::{Quality, Value};
 use std::collections::VecDeque;
 use std::path::Path;
@@ -17,6 +17,14 @@ pub(super) struct Record<'a> {
     pub(super) quality: Quality,
 }
 
+/// A recording's file, and how to read it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Source<'a> {
+    pub(super) file: &'a Path,
+    pub(super) skip_bad: bool,
+    pub(super) time_unit: Option<TimeUnit>,
+}
+
 pub(super) struct Reader {
     recording: Recording,
     line: Vec<Row>,
@@ -25,8 +33,9 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) fn open(file: &Path, skip_bad: bool) -> Result<Self, Error> {
-        let recording = Recording::new(Lines::open(file)?)?.skip_bad(skip_bad);
+    pub(super) fn open(source: &Source<'_>) -> Result<Self, Error> {
+        let lines = Lines::open(source.file)?.time_unit(source.time_unit);
+        let recording = Recording::new(lines)?.skip_bad(source.skip_bad);
         Ok(Reader { recording, line: Vec::new(), rest: VecDeque::new() })
     }
 

@@ -7,12 +7,12 @@
 mod steps;
 mod trial;
 
-use super::reader::Reader;
+use super::reader::{Reader, Source};
 use crate::error::Error;
 use edge_csv::Visible;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::Path;
+
 use steps::Steps;
 use trial::{Stage, Trial};
 
@@ -29,17 +29,17 @@ const FINE: u32 = 20;
 type Trials = BTreeMap<String, Vec<Trial>>;
 
 /// Reads the recording three times: for the steps, and through the stages on both grids.
-pub(super) fn table(input: &Path, skip_bad: bool) -> Result<String, Error> {
+pub(super) fn table(input: &Source<'_>) -> Result<String, Error> {
     let mut steps = BTreeMap::<String, Steps>::new();
-    each_number(input, skip_bad, |sensor, value, _| match steps.get_mut(sensor) {
+    each_number(input, |sensor, value, _| match steps.get_mut(sensor) {
         Some(steps) => steps.add(value),
         None => steps.entry(sensor.to_owned()).or_default().add(value),
     })?;
     let continuous = || steps.iter().filter(|(_, steps)| !steps.is_discrete());
-    let priced = run(input, skip_bad, continuous().map(|(name, steps)| (name, in_steps(steps))).collect())?;
-    let coarse = run(input, skip_bad, continuous().map(|(name, steps)| (name, coarse(steps))).collect())?;
+    let priced = run(input, continuous().map(|(name, steps)| (name, in_steps(steps))).collect())?;
+    let coarse = run(input, continuous().map(|(name, steps)| (name, coarse(steps))).collect())?;
     let fine = continuous().filter_map(|(name, steps)| Some((name, fine(coarse.get(name)?, steps.readings))));
-    let fine = run(input, skip_bad, fine.collect())?;
+    let fine = run(input, fine.collect())?;
     let (mut table, mut rules) = (String::new(), String::new());
     for (name, steps) in &steps {
         let found =
@@ -57,8 +57,8 @@ pub(super) fn table(input: &Path, skip_bad: bool) -> Result<String, Error> {
 }
 
 /// Calls `take` with every usable number of the recording.
-fn each_number(input: &Path, skip_bad: bool, mut take: impl FnMut(&str, f64, i64)) -> Result<(), Error> {
-    let mut reader = Reader::open(input, skip_bad)?;
+fn each_number(input: &Source<'_>, mut take: impl FnMut(&str, f64, i64)) -> Result<(), Error> {
+    let mut reader = Reader::open(input)?;
     while let Some(record) = reader.next_record()? {
         if let Some(value) = record.value.as_f64().filter(|v| v.is_finite() && !record.quality.is_bad()) {
             take(record.sensor, value, record.time);
@@ -68,14 +68,14 @@ fn each_number(input: &Path, skip_bad: bool, mut take: impl FnMut(&str, f64, i64
 }
 
 /// Runs stages over the recording.
-fn run(input: &Path, skip_bad: bool, wanted: Vec<(&String, Vec<(Stage, f64)>)>) -> Result<Trials, Error> {
+fn run(input: &Source<'_>, wanted: Vec<(&String, Vec<(Stage, f64)>)>) -> Result<Trials, Error> {
     let mut trials = Trials::new();
     for (name, wanted) in wanted {
         // What a stage refuses is no tolerance: beyond what a double can compare.
         let sensor = wanted.into_iter().filter_map(|(stage, tolerance)| Trial::new(stage, tolerance).ok());
         trials.insert(name.clone(), sensor.collect());
     }
-    each_number(input, skip_bad, |sensor, value, time| {
+    each_number(input, |sensor, value, time| {
         for trial in trials.get_mut(sensor).into_iter().flatten() {
             trial.take(value, time);
         }
