@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustls::server::WebPkiClientVerifier;
-use rustls::{CertificateError, Error, crypto};
-use rustls_pki_types::UnixTime;
+use rustls::{CertificateError, Error, RootCertStore, crypto};
+use rustls_pki_types::{CertificateDer, UnixTime};
 
 use super::tls::{TlsError, certificates, roots};
 
@@ -50,11 +50,39 @@ pub fn client_certificate_problem(
     ca: impl AsRef<Path>,
     at: SystemTime,
 ) -> Result<Option<CertificateProblem>, TlsError> {
-    let (chain, roots) = (certificates(cert.as_ref())?, Arc::new(roots(ca.as_ref())?));
-    let provider = Arc::new(crypto::ring::default_provider());
-    let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider).build();
-    let verifier = verifier.map_err(|error| TlsError::Verifier(error.to_string()))?;
+    let (chain, roots) = (certificates(cert.as_ref())?, roots(ca.as_ref())?);
     let Some((own, behind)) = chain.split_first() else { return Ok(None) };
+    problem_of(own, behind, roots, at)
+}
+
+/// Returns whether every certificate in `ca` has expired at the time `at`. PEM. The link itself does not look at it: rustls trusts an authority
+/// without end. Hubs and tools with other libraries refuse what such an authority signed.
+///
+/// # Errors
+///
+/// A file that cannot be read, or holds no certificate.
+pub fn authorities_have_expired(ca: impl AsRef<Path>, at: SystemTime) -> Result<bool, TlsError> {
+    for certificate in certificates(ca.as_ref())? {
+        let mut roots = RootCertStore::empty();
+        let added = roots.add(certificate.clone());
+        added.map_err(|source| TlsError::Refused { path: ca.as_ref().to_owned(), source })?;
+        // Dates are looked at before whether it may be a client's.
+        if problem_of(&certificate, &[], roots, at)? != Some(CertificateProblem::Expired) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn problem_of(
+    own: &CertificateDer<'_>,
+    behind: &[CertificateDer<'_>],
+    roots: RootCertStore,
+    at: SystemTime,
+) -> Result<Option<CertificateProblem>, TlsError> {
+    let provider = Arc::new(crypto::ring::default_provider());
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+    let verifier = verifier.map_err(|error| TlsError::Verifier(error.to_string()))?;
     let at = UnixTime::since_unix_epoch(at.duration_since(UNIX_EPOCH).unwrap_or_default());
     Ok(verifier.verify_client_cert(own, behind, at).err().map(|error| problem(&error)))
 }
@@ -133,6 +161,24 @@ mod tests {
         assert_eq!(files.problem("cert", 2021), Some(CertificateProblem::Expired));
         let server = Files::new(ExtendedKeyUsagePurpose::ServerAuth);
         assert_eq!(server.problem("own", 2020), Some(CertificateProblem::NotForClients));
+    }
+
+    #[test]
+    fn authorities_have_expired_when_the_last_of_them_has() {
+        let authority = |until: i32| {
+            let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            (params.not_before, params.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(until, 1, 1));
+            params.self_signed(&KeyPair::generate().unwrap()).unwrap().pem()
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ca");
+        std::fs::write(&path, authority(2021) + &authority(2023)).unwrap();
+        let at = |year: u64| UNIX_EPOCH + Duration::from_secs((year - 1970) * 31_557_600 + 86_400 * 30);
+        let expired = [2019, 2020, 2022, 2023].map(|year| authorities_have_expired(&path, at(year)).unwrap());
+        assert_eq!(expired, [false, false, false, true]);
+        std::fs::write(&path, "").unwrap();
+        assert!(authorities_have_expired(&path, at(2020)).is_err());
     }
 
     #[test]

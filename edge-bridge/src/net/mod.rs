@@ -44,7 +44,7 @@ mod tls;
 
 pub use builder::Builder;
 pub use by_hand::ByHandError;
-pub use certificate::{CertificateProblem, client_certificate_problem};
+pub use certificate::{CertificateProblem, authorities_have_expired, client_certificate_problem};
 pub use clock::Clock;
 pub use commands::{Acknowledgement, Command, Commands};
 pub use hub_address::{Target, TargetError};
