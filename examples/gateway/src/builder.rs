@@ -119,7 +119,7 @@ impl Builder {
         let env = |name: &str| std::env::var(name).ok();
         let parsed = Config::parse(Path::new("settings"), &table.to_string(), &env);
         let (config, warnings) = parsed.map_err(|wrong| RunError::Configuration(wrong.to_string()))?;
-        for warning in warnings.to_string().lines().filter(|line| line.starts_with("warning")) {
+        for warning in warnings.for_a_run().to_string().lines().filter(|line| line.starts_with("warning")) {
             tracing::warn!("{warning}");
         }
         let ((tell, told), (stop, stopped), state) = (oneshot::channel(), oneshot::channel(), state.into());

@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 use control_loop::OneLine;
 
 use crate::config::reference::Page;
-use crate::config::{Config, Findings, Severity};
+use crate::config::{Config, Severity};
 use crate::open_files::OpenFiles;
 use crate::{check, drill, parked, run};
 
@@ -61,22 +61,28 @@ pub fn run() -> ExitCode {
     }
 }
 
+/// Purpose of reading a configuration.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Check,
+    Run,
+}
+
 /// Reads a configuration, says what is wrong with it on standard error.
-fn load(file: &Path) -> Result<Config, ExitCode> {
-    let summary = |findings: &Findings| {
-        let (errors, warnings) = (findings.count(Severity::Error), findings.count(Severity::Warning));
-        eprint!("{findings}");
-        (errors, warnings)
+fn load(file: &Path, purpose: Purpose) -> Result<Config, ExitCode> {
+    let (config, findings) = match Config::load(file) {
+        Ok((config, findings)) => (Some(config), findings),
+        Err(findings) => (None, findings),
     };
-    match Config::load(file) {
-        Ok((config, findings)) => {
-            summary(&findings);
-            Ok(config)
-        }
-        Err(findings) => {
-            let (errors, warnings) = summary(&findings);
-            let counted = |count, what| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
-            let (errors, warnings) = (counted(errors, "error"), counted(warnings, "warning"));
+    let findings = if purpose == Purpose::Run && config.is_some() { findings.for_a_run() } else { findings };
+    eprint!("{findings}");
+    let errors = findings.count(Severity::Error) + findings.count(Severity::ErrorInCheck);
+    let counted = |count, what| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    match config.filter(|_| errors == 0) {
+        Some(config) => Ok(config),
+        None => {
+            let (errors, warnings) =
+                (counted(errors, "error"), counted(findings.count(Severity::Warning), "warning"));
             eprintln!("{errors}, {warnings}. Nothing was started.");
             Err(ExitCode::from(2))
         }
@@ -84,7 +90,7 @@ fn load(file: &Path) -> Result<Config, ExitCode> {
 }
 
 fn run_gateway(file: &Path, state: Option<&Path>) -> ExitCode {
-    let config = match load(file) {
+    let config = match load(file, Purpose::Run) {
         Ok(config) => config,
         Err(code) => return code,
     };
@@ -110,7 +116,7 @@ fn print(text: &str) -> ExitCode {
 }
 
 fn print_meaning(file: &Path) -> ExitCode {
-    match load(file) {
+    match load(file, Purpose::Check) {
         Ok(config) => {
             let (clock, files) = (run::wall_clock(&config).sync(), OpenFiles::of_this_process());
             print(&check::Meaning(&config, clock, files).to_string())

@@ -160,11 +160,10 @@ fn the_key_that_does_not_fit_and_the_certificate_that_ends_are_found_before_the_
     assert!(said.contains("gateway.toml:8:"), "{said}");
     site_files(other.path(), -2);
     let (code, said) = check_with_files(other.path());
-    assert_eq!(code, Some(0), "the clock may be wrong: {said}");
-    assert!(
-        said.contains("the certificate has expired, by this machine's clock: the hub will refuse it"),
-        "{said}"
-    );
+    assert_eq!(code, Some(2), "{said}");
+    let expired = "error: hub.cert: ";
+    assert!(said.contains(expired) && said.contains("the certificate has expired, by this machine's clock"));
+    assert!(said.contains("1 error, 0 warnings. Nothing was started."), "{said}");
     fs::copy(fine.path().join("site7.key"), other.path().join("site7.key")).unwrap();
     let (code, said) = check_with_files(other.path());
     assert_eq!(code, Some(2), "{said}");
@@ -196,6 +195,20 @@ fn the_key_that_does_not_fit_and_the_certificate_that_ends_are_found_before_the_
     let (code, said) = check_with_files(other.path());
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("error: hub.ca:") && said.contains("no certificate in it"), "{said}");
+}
+
+/// The clock may be wrong, and what sensors send meanwhile is kept.
+#[test]
+fn a_certificate_that_has_expired_keeps_no_gateway_from_its_start() {
+    let dir = tempfile::tempdir().unwrap();
+    site_files(dir.path(), -2);
+    let hub = "mqtts://127.0.0.1:1\"\nca = \"ca.crt\"\ncert = \"site7.crt\"\nkey = \"site7.key";
+    let mut gateway = Gateway::new(dir.path(), &good().replace("mqtt://127.0.0.1:1", hub));
+    gateway.start();
+    assert!(gateway.terminate().0.success());
+    let log = gateway.log();
+    assert!(log.contains("warning: hub.cert: ") && log.contains("the certificate has expired"), "{log}");
+    assert!(!log.contains("error: "), "{log}");
 }
 
 #[test]

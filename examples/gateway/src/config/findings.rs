@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use control_loop::OneLine;
+use edge_filter::ConfigError;
 use toml::de::{DeTable, DeValue};
 
 /// Severity of a finding.
@@ -11,6 +12,8 @@ use toml::de::{DeTable, DeValue};
 pub(crate) enum Severity {
     /// The gateway does not start.
     Error,
+    /// `check` fails. `run` starts and warns: there is no link to the hub before it is mended, and meanwhile everything is stored.
+    ErrorInCheck,
     /// It starts, and somebody should read this.
     Warning,
 }
@@ -26,6 +29,16 @@ pub(crate) struct Finding {
     pub(crate) message: String,
     /// Advice.
     pub(crate) help: Option<String>,
+    /// Place in another file, which is shown instead of that in this one.
+    pub(crate) elsewhere: Option<Elsewhere>,
+}
+
+/// Place in a file that gateway.toml names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Elsewhere {
+    file: PathBuf,
+    /// Number and text of the line.
+    line: Option<(usize, String)>,
 }
 
 /// All findings about one file.
@@ -63,7 +76,38 @@ impl Findings {
         help: Option<String>,
     ) {
         let at = if at == 0 { self.find(key) } else { Some(at) };
-        self.push(Finding { severity, at, key: key.to_owned(), message: message.into(), help });
+        let (key, message) = (key.to_owned(), message.into());
+        self.push(Finding { severity, at, key, message, help, elsewhere: None });
+    }
+
+    /// Reports what is wrong with a file of that text, which `key` names at `at`, each mistake at its line there.
+    pub(crate) fn errors_in(&mut self, file: &Path, text: &str, error: &ConfigError, at: usize, key: &str) {
+        for problem in error.problems() {
+            let line = problem.line().and_then(|line| {
+                let source = text.lines().nth(line.checked_sub(1)?)?;
+                Some((line, source.to_owned()))
+            });
+            let elsewhere = Some(Elsewhere { file: file.to_owned(), line });
+            let (severity, message) = (Severity::Error, format!("{}: {problem}", file.display()));
+            self.push(Finding {
+                severity,
+                at: Some(at),
+                key: key.to_owned(),
+                message,
+                help: None,
+                elsewhere,
+            });
+        }
+    }
+
+    /// Makes warnings of what only `check` fails at.
+    pub(crate) fn for_a_run(mut self) -> Self {
+        for finding in &mut self.all {
+            if finding.severity == Severity::ErrorInCheck {
+                finding.severity = Severity::Warning;
+            }
+        }
+        self
     }
 
     /// Drops what is said to be missing: in a file that is not TOML it may stand where nobody could read it.
@@ -106,6 +150,17 @@ impl Findings {
     }
 }
 
+impl fmt::Display for Elsewhere {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let file = self.file.display().to_string();
+        let file = OneLine(&file);
+        match &self.line {
+            Some((line, source)) => writeln!(f, "  --> {file}:{line}\n{line:>5} | {}", OneLine(source)),
+            None => writeln!(f, "  --> {file}"),
+        }
+    }
+}
+
 impl fmt::Display for Findings {
     /// Each part of a finding stays on its line, whatever strings of the file it quotes.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -115,18 +170,19 @@ impl fmt::Display for Findings {
         let file = OneLine(&file);
         for finding in sorted {
             let word = match finding.severity {
-                Severity::Error => "error",
+                Severity::Error | Severity::ErrorInCheck => "error",
                 Severity::Warning => "warning",
             };
             writeln!(f, "{word}: {}: {}", OneLine(&finding.key), OneLine(&finding.message))?;
-            match finding.at.map(|at| self.place(at)) {
-                Some((line, column)) => {
+            match (&finding.elsewhere, finding.at.map(|at| self.place(at))) {
+                (Some(elsewhere), _) => elsewhere.fmt(f)?,
+                (None, Some((line, column))) => {
                     writeln!(f, "  --> {file}:{line}:{column}")?;
                     if let Some(source) = self.text.lines().nth(line - 1) {
                         writeln!(f, "{line:>5} | {}", OneLine(source))?;
                     }
                 }
-                None => writeln!(f, "  --> {file}")?,
+                (None, None) => writeln!(f, "  --> {file}")?,
             }
             if let Some(help) = &finding.help {
                 writeln!(f, "help: {}", OneLine(help))?;

@@ -1,26 +1,25 @@
 //! `[hub]`: where messages go, as whom, and in which version of MQTT.
 
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::password;
 use super::section::{Placed, Section};
 use super::tables::host_port;
+use super::tls::Files;
 use super::{Credentials, Findings, Hub, Protocol};
 
+/// Ports that IANA lists for MQTT.
+const PLAIN_PORT: u16 = 1883;
+const TLS_PORT: u16 = 8883;
+
 pub(super) fn hub(section: &mut Section<'_>, id: &str, findings: &mut Findings) -> Option<Hub> {
-    let url = section.parsed("url", findings, |text| {
-        let (tls, rest) = match text.split_once("://") {
-            Some(("mqtt", rest)) => (false, rest),
-            Some(("mqtts", rest)) => (true, rest),
-            _ => return Err(format!("\"{text}\" is not mqtt://HOST:PORT or mqtts://HOST:PORT")),
-        };
-        let (host, port) = host_port(rest, if tls { 8883 } else { 1883 })?;
-        Ok((tls, format!("{}://{host}:{port}", if tls { "mqtts" } else { "mqtt" })))
-    });
+    let url = url(section, findings);
     let ca = section.file("ca", findings);
     let cert = section.file("cert", findings);
     let key = section.file("key", findings);
+    key.iter().for_each(|key| warn_of_an_open_key(key, findings));
+    super::tls::check(Files { ca: ca.as_ref(), cert: cert.as_ref(), key: key.as_ref() }, findings);
     let client_id = section.string("client_id", findings).map(|placed| placed.value);
     let credentials = credentials(section, findings);
     let protocol = match section.one_of_in_force("protocol", findings) {
@@ -31,9 +30,6 @@ pub(super) fn hub(section: &mut Section<'_>, id: &str, findings: &mut Findings) 
     let keep_alive = section.duration_in_force("keep_alive", findings);
     let command_within = section.duration_in_force("command_within", findings);
     let window = u16::try_from(section.integer_in_force("window", findings)).unwrap_or(u16::MAX);
-    if section.get("url").is_none() {
-        findings.error(section.at(), "hub.url", "missing: mqtt://HOST:PORT or mqtts://HOST:PORT");
-    }
     if section.get("cert").is_some() != section.get("key").is_some() {
         findings.error(section.at(), "hub", "`cert` and `key` belong together: one of them is missing");
     }
@@ -45,10 +41,10 @@ pub(super) fn hub(section: &mut Section<'_>, id: &str, findings: &mut Findings) 
     if !tls && credentials.is_some() && !is_loopback(&text) {
         findings.warning(url.at, "hub.url", "the password goes over mqtt:// in the clear: write mqtts://");
     }
-    let files = [("ca", &ca), ("cert", &cert), ("key", &key)];
-    // What is not there was reported.
-    let are_there = files.iter().all(|(name, file)| section.get(name).is_some() == file.is_some());
-    let hub = Hub {
+    if tls && section.get("ca").is_none() {
+        super::tls::check_system(url.at, findings);
+    }
+    Some(Hub {
         url: text,
         ca: ca.as_ref().map(|placed| placed.value.clone()),
         cert: cert.as_ref().map(|placed| placed.value.clone()),
@@ -59,18 +55,34 @@ pub(super) fn hub(section: &mut Section<'_>, id: &str, findings: &mut Findings) 
         command_within,
         keep_alive,
         window,
-    };
-    key.iter().for_each(|key| warn_of_an_open_key(key, findings));
-    if are_there {
-        let place = |path: &Path| {
-            files.iter().find_map(|(name, file)| {
-                let file = file.as_ref().filter(|file| file.value == path)?;
-                Some((format!("hub.{name}"), file.at))
-            })
-        };
-        super::tls::check(&hub, |path| place(path).unwrap_or(("hub".to_owned(), url.at)), findings);
+    })
+}
+
+/// Whether there is TLS, and the URL with its port.
+fn url(section: &Section<'_>, findings: &mut Findings) -> Option<Placed<(bool, String)>> {
+    if section.get("url").is_none() {
+        findings.error(section.at(), "hub.url", "missing: mqtt://HOST:PORT or mqtts://HOST:PORT");
     }
-    Some(hub)
+    let url = section.parsed("url", findings, |text| {
+        let (tls, rest) = match text.split_once("://") {
+            Some(("mqtt", rest)) => (false, rest),
+            Some(("mqtts", rest)) => (true, rest),
+            _ => return Err(format!("\"{text}\" is not mqtt://HOST:PORT or mqtts://HOST:PORT")),
+        };
+        let (host, port) = host_port(rest, if tls { TLS_PORT } else { PLAIN_PORT })?;
+        Ok((tls, host, port))
+    })?;
+    let (at, (tls, host, port)) = (url.at, url.value);
+    let other = match (tls, port) {
+        (false, TLS_PORT) => Some(("with TLS", "mqtts")),
+        (true, PLAIN_PORT) => Some(("without TLS", "mqtt")),
+        _ => None,
+    };
+    if let Some((kind, scheme)) = other {
+        let message = format!("{port} is the usual port of MQTT {kind}: is {scheme}://{host}:{port} meant?");
+        findings.warning(at, "hub.url", message);
+    }
+    Some(Placed { value: (tls, format!("{}://{host}:{port}", if tls { "mqtts" } else { "mqtt" })), at })
 }
 
 /// User name and password, which stands in a file of its own: gateway.toml is shown around.

@@ -2,13 +2,16 @@
 
 #![allow(clippy::disallowed_methods, reason = "dates are those of this machine's clock")]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use edge_bridge::Tls;
-use edge_bridge::net::{CertificateProblem, TlsError, client_certificate_problem};
+use edge_bridge::net::{
+    CertificateProblem, ServerTls, TlsError, authorities_have_expired, client_certificate_problem,
+};
 
-use super::{Findings, Hub};
+use super::section::Placed;
+use super::{Findings, Hub, Severity};
 
 /// So long before a certificate's end it is told: the time to roll out another one.
 const SOON: Duration = Duration::from_secs(30 * 86_400);
@@ -27,47 +30,97 @@ pub(crate) fn tls(hub: &Hub) -> Result<Option<Tls>, TlsError> {
     .map(Some)
 }
 
-/// Reports what keeps the link from starting, and what its hub will not take. `place` knows the keys that name files, and where they stand.
-pub(super) fn check(hub: &Hub, place: impl Fn(&Path) -> (String, usize), findings: &mut Findings) {
-    match tls(hub) {
-        Ok(Some(_)) => check_certificate(hub, place, findings),
-        Ok(None) => {}
-        Err(error) => {
-            let (key, at) = place(file_of(&error));
-            match error {
-                // The machine that checks need not be the one that runs.
-                TlsError::NoSystemRoots => findings.warning(at, &key, error.to_string()),
-                _ => findings.error(at, &key, error.to_string()),
-            }
-        }
+/// Files of `[hub]` that are named and there.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Files<'a> {
+    pub(super) ca: Option<&'a Placed<PathBuf>>,
+    pub(super) cert: Option<&'a Placed<PathBuf>>,
+    pub(super) key: Option<&'a Placed<PathBuf>>,
+}
+
+/// Reports what keeps the link from starting, and what its hub will not take: of each file, whatever is wrong with another.
+pub(super) fn check(files: Files<'_>, findings: &mut Findings) {
+    let is_read = |file: &Placed<PathBuf>, key: &str, findings: &mut Findings| {
+        let error = Tls::from_ca(&file.value).err();
+        error.iter().for_each(|error| findings.error(file.at, key, error.to_string()));
+        error.is_none()
+    };
+    let ca = files.ca.filter(|ca| is_read(ca, "hub.ca", findings));
+    ca.iter().for_each(|ca| check_authorities(ca, findings));
+    let cert = files.cert.filter(|cert| is_read(cert, "hub.cert", findings));
+    if let Some(key) = files.key {
+        check_key(key, cert, findings);
+    }
+    cert.iter().for_each(|cert| check_certificate(cert, ca, findings));
+}
+
+/// Reports a key that cannot be read, or does not belong to the certificate.
+fn check_key(key: &Placed<PathBuf>, cert: Option<&Placed<PathBuf>>, findings: &mut Findings) {
+    // Nothing else takes a certificate and its key alone, without authorities. Without a certificate only the reading of the key counts.
+    let other = cert.unwrap_or(key);
+    let Err(error) = ServerTls::from_pem(&other.value, &key.value, None) else { return };
+    let of_cert = cert.filter(|cert| file_of(&error) == Some(cert.value.as_path()));
+    match (of_cert, &error) {
+        (Some(cert), _) => findings.error(cert.at, "hub.cert", error.to_string()),
+        (None, TlsError::Pem { .. }) => findings.error(key.at, "hub.key", error.to_string()),
+        (None, _) if cert.is_some() => findings.error(key.at, "hub.key", error.to_string()),
+        (None, _) => {}
     }
 }
 
-fn file_of(error: &TlsError) -> &Path {
+/// Reports that the system has no authorities to trust, where no file names others. `at` is the URL's place.
+pub(super) fn check_system(at: usize, findings: &mut Findings) {
+    match Tls::from_system() {
+        Ok(_) => {}
+        // The machine that checks need not be the one that runs.
+        Err(error @ TlsError::NoSystemRoots) => findings.warning(at, "hub", error.to_string()),
+        Err(error) => findings.error(at, "hub", error.to_string()),
+    }
+}
+
+fn file_of(error: &TlsError) -> Option<&Path> {
     match error {
-        TlsError::Pem { path, .. } | TlsError::NoCertificate(path) | TlsError::Refused { path, .. } => path,
-        _ => Path::new(""),
+        TlsError::Pem { path, .. } | TlsError::NoCertificate(path) | TlsError::Refused { path, .. } => {
+            Some(path)
+        }
+        _ => None,
     }
 }
 
-fn check_certificate(hub: &Hub, place: impl Fn(&Path) -> (String, usize), findings: &mut Findings) {
-    let Some(cert) = &hub.cert else { return };
+fn check_authorities(ca: &Placed<PathBuf>, findings: &mut Findings) {
+    let have_expired = |time| authorities_have_expired(&ca.value, SystemTime::now() + time).unwrap_or(false);
+    let path = ca.value.display();
+    if have_expired(Duration::ZERO) {
+        let message = format!("{path}: every certificate in it has expired, by this machine's clock");
+        findings.add(Severity::ErrorInCheck, ca.at, "hub.ca", message, None);
+    } else if have_expired(SOON) {
+        let message =
+            format!("{path}: the last certificate in it expires within 30 days, by this machine's clock");
+        findings.warning(ca.at, "hub.ca", message);
+    }
+}
+
+fn check_certificate(cert: &Placed<PathBuf>, ca: Option<&Placed<PathBuf>>, findings: &mut Findings) {
     // Dates are looked at before authorities: without another file any will do.
-    let ca = hub.ca.as_ref().unwrap_or(cert);
-    let problem_in = |time| client_certificate_problem(cert, ca, SystemTime::now() + time).ok().flatten();
-    let said = match problem_in(Duration::ZERO) {
+    let ca = ca.unwrap_or(cert);
+    let now = SystemTime::now();
+    let problem_in = |time| client_certificate_problem(&cert.value, &ca.value, now + time).ok().flatten();
+    let (severity, said) = match problem_in(Duration::ZERO) {
         // Hubs may trust others for their clients than those that signed their own certificates.
         None | Some(CertificateProblem::OtherAuthority) => match problem_in(SOON) {
-            Some(CertificateProblem::Expired) => {
-                "the certificate expires within 30 days, by this machine's clock".to_owned()
-            }
+            Some(CertificateProblem::Expired) => (
+                Severity::Warning,
+                "the certificate expires within 30 days, by this machine's clock".to_owned(),
+            ),
             _ => return,
         },
-        Some(problem @ (CertificateProblem::Expired | CertificateProblem::NotYetValid)) => {
-            format!("{problem}, by this machine's clock: the hub will refuse it")
+        Some(problem @ CertificateProblem::Expired) => {
+            (Severity::ErrorInCheck, format!("{problem}, by this machine's clock: the hub will refuse it"))
         }
-        Some(problem) => format!("{problem}: a hub may refuse it"),
+        Some(problem @ CertificateProblem::NotYetValid) => {
+            (Severity::Warning, format!("{problem}, by this machine's clock: the hub will refuse it"))
+        }
+        Some(problem) => (Severity::Warning, format!("{problem}: a hub may refuse it")),
     };
-    let (key, at) = place(cert);
-    findings.warning(at, &key, format!("{}: {said}", cert.display()));
+    findings.add(severity, cert.at, "hub.cert", format!("{}: {said}", cert.value.display()), None);
 }

@@ -1,0 +1,128 @@
+//! Words and places of findings: everything at once, each at the line that is to be mended.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+
+use super::*;
+
+/// A folder with files that gateway.toml names.
+struct Site(tempfile::TempDir);
+
+impl Site {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.0.path().join(name);
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// Findings of a configuration in this folder, whether or not they are errors; `hub` are lines of `[hub]`, `rest` lines of the route and tables.
+    fn said(&self, hub: &str, rest: &str) -> String {
+        let text = SMALL.replace("url = \"mqtt://hub.example:1883\"\n", hub) + rest;
+        let path = self.0.path().join("gateway.toml");
+        match Config::parse(&path, &text, &|_| None) {
+            Ok((_, findings)) | Err(findings) => findings.to_string(),
+        }
+    }
+
+    /// `ca.crt`, and `site7.crt` of it with `site7.key`, which end so many days from now.
+    fn certificates(&self, ca_days: i64, own_days: i64) {
+        let at = |days: i64| {
+            let (now, far) = (SystemTime::now(), Duration::from_secs(86_400 * days.unsigned_abs()));
+            if days < 0 { now - far } else { now + far }
+        };
+        let mut authority = CertificateParams::new(Vec::<String>::new()).unwrap();
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        authority.not_after = at(ca_days).into();
+        let key = KeyPair::generate().unwrap();
+        self.write("ca.crt", &authority.self_signed(&key).unwrap().pem());
+        let authority = Issuer::new(authority, key);
+        let mut own = CertificateParams::new(vec!["site7".to_owned()]).unwrap();
+        own.not_after = at(own_days).into();
+        let key = KeyPair::generate().unwrap();
+        self.write("site7.crt", &own.signed_by(&key, &authority).unwrap().pem());
+        let key = self.write("site7.key", &key.serialize_pem());
+        fs::set_permissions(key, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+}
+
+const URL: &str = "url = \"mqtts://hub.example:8883\"\n";
+const FILES: &str = "ca = \"ca.crt\"\ncert = \"site7.crt\"\nkey = \"site7.key\"\n";
+
+#[test]
+fn no_file_of_the_hub_hides_what_is_wrong_with_another() {
+    let site = Site::new();
+    for name in ["ca.crt", "site7.crt", "site7.key"] {
+        site.write(name, "nothing");
+    }
+    let wrong = |hub: &str| site.said(&format!("{URL}{hub}"), "");
+    let (cert, key) = ("error: hub.cert:", "error: hub.key:");
+    for ca in ["ca = \"\"\n", "ca = \"nowhere.crt\"\n", "ca = \"ca.crt\"\n"] {
+        let said = wrong(&FILES.replace("ca = \"ca.crt\"\n", ca));
+        assert!(said.contains("error: hub.ca:") && said.contains(cert) && said.contains(key), "{ca}{said}");
+    }
+    let said = wrong("cert = \"\"\nkey = \"site7.key\"\n");
+    assert!(said.contains(cert) && said.contains(key), "{said}");
+    let said = wrong("cert = \"site7.crt\"\nkey = \"\"\n");
+    assert!(said.contains(cert) && said.contains(key), "{said}");
+    let said = site.said(&format!("url = \"hub\"\n{FILES}"), "");
+    assert!(said.contains("error: hub.url:") && said.contains(cert) && said.contains(key), "{said}");
+    site.certificates(365, 365);
+    let (own, other) = (site.0.path().join("site7.key"), KeyPair::generate().unwrap().serialize_pem());
+    fs::write(own, other).unwrap();
+    let said = wrong(&FILES.replace("ca = \"ca.crt\"", "ca = \"\""));
+    assert!(
+        said.contains("error: hub.ca: an empty path") && said.contains("site7.key: the key does not belong"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_certificate_that_has_expired_is_an_error_and_one_that_soon_does_a_warning() {
+    let site = Site::new();
+    for (ca_days, own_days, said) in [
+        (365, 365, None),
+        (365, 20, Some("warning: hub.cert:")),
+        (365, -2, Some("error: hub.cert:")),
+        (20, 365, Some("warning: hub.ca:")),
+        (-2, 365, Some("error: hub.ca:")),
+    ] {
+        site.certificates(ca_days, own_days);
+        let found = site.said(&format!("{URL}{FILES}"), "");
+        let told: Vec<&str> = found.lines().filter(|line| line.contains(": hub.")).collect();
+        match said {
+            None => assert_eq!(found, ""),
+            Some(said) => {
+                assert!(told.len() == 1 && told[0].starts_with(said), "{ca_days} {own_days}\n{found}")
+            }
+        }
+    }
+    // An authority that has expired beside its successor.
+    site.certificates(-2, 365);
+    let old = fs::read_to_string(site.0.path().join("ca.crt")).unwrap();
+    site.certificates(365, 365);
+    let new = fs::read_to_string(site.0.path().join("ca.crt")).unwrap();
+    site.write("ca.crt", &(old + &new));
+    assert_eq!(site.said(&format!("{URL}{FILES}"), ""), "");
+}
+
+#[test]
+fn a_port_of_the_other_scheme_is_told() {
+    let said = |url: &str| Site::new().said(&format!("url = \"{url}\"\n"), "");
+    let plain = said("mqtt://hub.example:8883");
+    assert!(plain.contains("warning: hub.url:") && plain.contains("mqtts://hub.example:8883"), "{plain}");
+    let tls = said("mqtts://hub.example:1883");
+    assert!(tls.contains("warning: hub.url:") && tls.contains("mqtt://hub.example:1883"), "{tls}");
+    for fine in
+        ["mqtt://hub.example", "mqtt://hub.example:1883", "mqtts://hub.example", "mqtts://hub.example:8883"]
+    {
+        assert!(!said(fine).contains("port"), "{fine}: {}", said(fine));
+    }
+}
