@@ -43,14 +43,17 @@ pub(super) fn control(section: &mut Section<'_>, findings: &mut Findings) -> Opt
         return None;
     }
     let rules = section.file("rules", findings)?;
-    let mut refused = |problem: &dyn std::fmt::Display| {
-        findings.error(rules.at, "control.rules", format!("{}: {problem}", rules.value.display()));
+    let text = match std::fs::read_to_string(&rules.value) {
+        Ok(text) => text,
+        Err(error) => {
+            findings.error(rules.at, "control.rules", format!("{}: {error}", rules.value.display()));
+            return None;
+        }
     };
-    let text = std::fs::read_to_string(&rules.value).map_err(|error| refused(&error)).ok()?;
     let loops = match Loops::parse(&text, PERIOD_MAX) {
         Ok(loops) => loops,
         Err(error) => {
-            error.problems().iter().for_each(|problem| refused(problem));
+            findings.errors_in(&rules.value, &text, &error, rules.at, "control.rules");
             return None;
         }
     };

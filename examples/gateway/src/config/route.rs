@@ -204,9 +204,7 @@ fn rules(section: &mut Section<'_>, findings: &mut Findings) -> Option<String> {
         }
     };
     if let Err(error) = edge_filter::Pipeline::from_toml(&text) {
-        for problem in error.problems() {
-            findings.error(path.at, &section.key("filter"), format!("{}: {problem}", path.value.display()));
-        }
+        findings.errors_in(&path.value, &text, &error, path.at, &section.key("filter"));
         return None;
     }
     Some(text)

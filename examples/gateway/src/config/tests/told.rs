@@ -114,6 +114,20 @@ fn a_certificate_that_has_expired_is_an_error_and_one_that_soon_does_a_warning()
 }
 
 #[test]
+fn a_mistake_in_another_file_is_shown_at_its_line_there() {
+    let site = Site::new();
+    site.write("rules.toml", "[[rule]]\nmatch = \"#\"\nstagse = []\n");
+    site.write("control.toml", "\n\n[contrl]\nperiod_ms = 10\n");
+    let route =
+        "to = \"x\"\nformat = \"json\"\nfilter = \"rules.toml\"\n[control]\nrules = \"control.toml\"\n";
+    let said = site.said("url = \"mqtt://hub.example\"\n", route);
+    let at = |name: &str, line: usize| format!("  --> {}:{line}\n", site.0.path().join(name).display());
+    assert!(said.contains(&(at("rules.toml", 3) + "    3 | stagse = []\n")), "{said}");
+    assert!(said.contains(&(at("control.toml", 3) + "    3 | [contrl]\n")), "{said}");
+    assert!(!said.contains("gateway.toml") && !said.contains("filter = "), "{said}");
+}
+
+#[test]
 fn a_port_of_the_other_scheme_is_told() {
     let said = |url: &str| Site::new().said(&format!("url = \"{url}\"\n"), "");
     let plain = said("mqtt://hub.example:8883");
