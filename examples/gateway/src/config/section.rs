@@ -236,6 +236,16 @@ impl<'a> Section<'a> {
     }
 
     pub(crate) fn strings(&self, key: &'static str, findings: &mut Findings) -> Option<Placed<Vec<String>>> {
+        let Placed { value, at } = self.placed_strings(key, findings)?;
+        Some(Placed { value: value.into_iter().map(|item| item.value).collect(), at })
+    }
+
+    /// As [`strings`](Self::strings), each with its place.
+    pub(crate) fn placed_strings(
+        &self,
+        key: &'static str,
+        findings: &mut Findings,
+    ) -> Option<Placed<Vec<Placed<String>>>> {
         let value = self.get(key)?;
         let at = value.span().start;
         let DeValue::Array(items) = value.get_ref() else {
@@ -246,7 +256,7 @@ impl<'a> Section<'a> {
         for item in items.iter() {
             match item.get_ref() {
                 DeValue::String(text) => match expand(text, self.world.env) {
-                    Ok(text) => out.push(text),
+                    Ok(value) => out.push(Placed { value, at: item.span().start }),
                     Err(message) => findings.error(item.span().start, &self.key(key), message),
                 },
                 other => {

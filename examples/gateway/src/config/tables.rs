@@ -129,20 +129,7 @@ fn topics(section: &Section<'_>, findings: &mut Findings) -> Option<Vec<String>>
 }
 
 pub(super) fn queue(section: &mut Section<'_>, findings: &mut Findings) -> Queue {
-    let lanes = section.strings("lanes", findings);
-    if let Some(lanes) = &lanes {
-        let mut names = lanes.value.clone();
-        names.sort();
-        names.dedup();
-        if lanes.value.is_empty() || lanes.value.len() > LANES_MAX || names.len() != lanes.value.len() {
-            findings.error(
-                lanes.at,
-                "queue.lanes",
-                format!("1 to {LANES_MAX} different names, most urgent first"),
-            );
-        }
-    }
-    let named = lanes.map(|placed| placed.value).filter(|lanes| (1..=LANES_MAX).contains(&lanes.len()));
+    let lanes = lanes(section, findings);
     Queue {
         max_messages: section.integer("max_messages", findings).map(|placed| placed.value),
         max_bytes: section.size_in_force("max_bytes", findings),
@@ -157,8 +144,29 @@ pub(super) fn queue(section: &mut Section<'_>, findings: &mut Findings) -> Queue
             _ => Order::Fifo,
         },
         ack_within: section.duration_in_force("ack_within", findings),
-        lanes: named.unwrap_or_else(|| vec!["alarm".to_owned(), "telemetry".to_owned()]),
+        lanes: lanes.unwrap_or_else(|| vec!["alarm".to_owned(), "telemetry".to_owned()]),
     }
+}
+
+/// Names that differ, also beside a mistake, so that routes are held against what was meant; `None` if there are none.
+fn lanes(section: &Section<'_>, findings: &mut Findings) -> Option<Vec<String>> {
+    let lanes = section.placed_strings("lanes", findings)?;
+    let mut names: Vec<String> = Vec::new();
+    for lane in lanes.value {
+        if names.contains(&lane.value) {
+            findings.error(lane.at, "queue.lanes", format!("\"{}\" is named twice", lane.value));
+        } else {
+            names.push(lane.value);
+        }
+    }
+    if !(1..=LANES_MAX).contains(&names.len()) {
+        findings.error(
+            lanes.at,
+            "queue.lanes",
+            format!("1 to {LANES_MAX} different names, most urgent first"),
+        );
+    }
+    Some(names).filter(|names| !names.is_empty())
 }
 
 /// The address, and how old totals may be.

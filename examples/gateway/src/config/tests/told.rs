@@ -140,3 +140,12 @@ fn a_port_of_the_other_scheme_is_told() {
         assert!(!said(fine).contains("port"), "{fine}: {}", said(fine));
     }
 }
+
+#[test]
+fn a_lane_that_is_named_twice_is_told_at_its_line() {
+    let rest = "lane = \"telemetry\"\n[queue]\nlanes = [\n  \"alarm\",\n  \"alarm\",\n]\n";
+    let said = Site::new().said("url = \"mqtt://hub.example\"\n", rest);
+    assert!(said.contains("error: queue.lanes: \"alarm\" is named twice\n"), "{said}");
+    assert!(said.contains("gateway.toml:14:3\n   14 |   \"alarm\",\n"), "{said}");
+    assert!(!said.contains("alarm, alarm"), "{said}");
+}
