@@ -4,6 +4,8 @@ mod gateway;
 
 pub(super) use gateway::TABLES;
 
+use super::suggest::nearest;
+
 /// Value of a key, with its bounds in the notation of the file.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Value {
@@ -66,6 +68,26 @@ pub(super) const fn table(
     keys: &'static [Key],
 ) -> Table {
     Table { name, head, meaning, keys }
+}
+
+/// Returns advice on a key that a table does not have: the one of that name in another table, or the nearest in a table within this one.
+pub(super) fn elsewhere(section: &str, wrong: &str) -> Option<String> {
+    let here = keys_of(section);
+    let others = || TABLES.iter().filter(|table| !std::ptr::eq(table.keys, here));
+    let parent = section.split('[').next().unwrap_or(section);
+    // A table within this one is written as a key of it.
+    let inner = |table: &Table| table.name.strip_prefix(parent)?.strip_prefix('.');
+    let is_there = |table: &&Table| table.keys.iter().any(|key| key.name == wrong);
+    let found = others().filter(is_there).min_by_key(|table| inner(table).is_none());
+    if let Some(table) = found {
+        let place = inner(table).map_or_else(|| table.head.to_owned(), |name| format!("`{name}`"));
+        return Some(format!("`{wrong}` is a key of {place}"));
+    }
+    let near = others().find_map(|table| {
+        let names: Vec<&str> = table.keys.iter().map(|key| key.name).collect();
+        Some((inner(table)?, nearest(wrong, &names)?))
+    });
+    near.map(|(table, key)| format!("did you mean `{table}.{key}`?"))
 }
 
 /// Returns the keys that are valid in a table, `"route[2].fields"` being one of `"route.fields"`.

@@ -301,9 +301,10 @@ impl<'a> Section<'a> {
             if valid.contains(&name) || self.refused.contains(name) {
                 continue;
             }
-            let help = match nearest(name, &valid) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("valid here: {}", valid.join(", ")),
+            let help = match (nearest(name, &valid), keys::elsewhere(&self.name, name)) {
+                (Some(near), _) => format!("did you mean `{near}`?"),
+                (None, Some(other)) => other,
+                (None, None) => format!("valid here: {}", valid.join(", ")),
             };
             findings.add(Severity::Error, key.span().start, &self.key(name), "unknown key", Some(help));
         }

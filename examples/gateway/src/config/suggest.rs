@@ -1,7 +1,7 @@
 //! The nearest valid name for a wrong one.
 
 /// Words people bring from mosquitto.conf, telegraf.conf and other products, and what they are called here.
-const ALIASES: [(&str, &str); 22] = [
+const ALIASES: [(&str, &str); 36] = [
     ("address", "url"),
     ("bridge_cafile", "ca"),
     ("bridge_certfile", "cert"),
@@ -24,13 +24,34 @@ const ALIASES: [(&str, &str); 22] = [
     ("remote_clientid", "client_id"),
     ("upstream", "hub"),
     ("when_full", "on_full"),
+    // Values.
+    ("s", "seconds"),
+    ("ms", "milliseconds"),
+    ("us", "microseconds"),
+    ("µs", "microseconds"),
+    ("ns", "nanoseconds"),
+    ("iso", "rfc3339"),
+    ("iso8601", "rfc3339"),
+    ("protobuf3", "protobuf"),
+    ("proto", "protobuf"),
+    ("3", "3.1.1"),
+    ("3.1", "3.1.1"),
+    ("4", "3.1.1"),
+    ("5.0", "5"),
+    ("v5", "5"),
 ];
 
 /// The valid name that `wrong` most likely stands for, if any is near enough to be worth saying.
 pub(crate) fn nearest<'a>(wrong: &str, valid: &[&'a str]) -> Option<&'a str> {
+    let wrong = &*wrong.to_lowercase();
     let alias = ALIASES.iter().find(|(foreign, _)| *foreign == wrong).map(|(_, ours)| *ours);
     if let Some(found) = alias.and_then(|ours| valid.iter().find(|name| **name == ours)) {
         return Some(found);
+    }
+    // An abbreviation, such as "millis".
+    let mut longer = valid.iter().filter(|name| wrong.len() >= 3 && name.starts_with(wrong));
+    if let (Some(only), None) = (longer.next(), longer.next()) {
+        return Some(only);
     }
     let bound = (wrong.chars().count() / 2).clamp(1, 3);
     valid
@@ -73,5 +94,10 @@ mod tests {
         assert_eq!(nearest("keep_alvie", &valid), Some("keep_alive"));
         assert_eq!(nearest("keepalive_interval", &valid), Some("keep_alive"));
         assert_eq!(nearest("banana", &valid), None);
+        assert_eq!(
+            (nearest("WINDOW", &valid), nearest("client", &valid)),
+            (Some("window"), Some("client_id"))
+        );
+        assert_eq!(nearest("drop", &["drop-oldest", "drop-newest"]), None, "either could be meant");
     }
 }

@@ -149,3 +149,33 @@ fn a_lane_that_is_named_twice_is_told_at_its_line() {
     assert!(said.contains("gateway.toml:14:3\n   14 |   \"alarm\",\n"), "{said}");
     assert!(!said.contains("alarm, alarm"), "{said}");
 }
+
+#[test]
+fn a_name_of_other_programs_is_told_as_ours() {
+    let route = |text: &str| Site::new().said("url = \"mqtt://hub.example\"\n", text);
+    for (found, ours) in [
+        ("ms", "milliseconds"),
+        ("s", "seconds"),
+        ("us", "microseconds"),
+        ("ns", "nanoseconds"),
+        ("millis", "milliseconds"),
+        ("Seconds", "seconds"),
+        ("iso8601", "rfc3339"),
+    ] {
+        let said = route(&format!("to = \"x\"\nformat = \"json\"\nfields = {{ time_unit = \"{found}\" }}\n"));
+        assert!(said.contains(&format!("help: did you mean \"{ours}\"?")), "{found}: {said}");
+    }
+    let said = route("to = \"x\"\nformat = \"JSON\"\n");
+    assert!(said.contains("help: did you mean \"json\"?"), "{said}");
+    // A key of another table.
+    let said = route("to = \"x\"\nformat = \"json\"\ntime_unit = \"ms\"\n");
+    assert!(
+        said.contains("route[1].time_unit: unknown key")
+            && said.contains("help: `time_unit` is a key of `fields`"),
+        "{said}"
+    );
+    let said = route("to = \"x\"\nformat = \"json\"\ntimeunit = \"ms\"\n");
+    assert!(said.contains("help: did you mean `fields.time_unit`?"), "{said}");
+    let said = route("max_age = \"1h\"\n");
+    assert!(said.contains("help: `max_age` is a key of [queue]"), "{said}");
+}
