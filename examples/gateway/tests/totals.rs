@@ -11,7 +11,8 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -181,4 +182,32 @@ fn what_is_never_written_is_counted_for_who_reads_the_totals() {
     gateway.kill_9();
     gateway.start();
     assert_eq!(totals(&gateway), [20.0, 20.0]);
+}
+
+/// A message of which its sender says that it is no longer wanted: no loss that anybody is to be called for.
+#[test]
+fn what_expires_is_counted_and_is_no_loss() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = Hub::start();
+    let (gateway, listen) = Gateway::started(dir.path(), hub.address, ROUTES);
+    let mut sensor = TcpStream::connect(listen).unwrap();
+    // MQTT 5, Message Expiry Interval 0.
+    sensor.write_all(b"\x10\x0e\0\x04MQTT\x05\x02\0\x3c\0\0\x01e").unwrap();
+    let mut connack = [0];
+    sensor.read_exact(&mut connack).unwrap();
+    assert_eq!(connack, [0x20]);
+    let mut seen = Seen::default();
+    let mut ids = 1..=u8::MAX;
+    wait_until("a message expires", 40, || {
+        let id = ids.next().unwrap();
+        sensor.write_all(&[0x32, 12, 0, 1, b'a', 0, id, 5, 2, 0, 0, 0, 0, b'x']).unwrap();
+        std::thread::sleep(Duration::from_millis(200));
+        let page = gateway.get("/metrics").unwrap().1;
+        assert!(page.contains("\nedge_verdict{verdict=\"losing\"} 0\n"), "{page}");
+        seen.note(&page);
+        seen.of("edge_dropped_total{reason=\"expired\"}") > 0
+    });
+    // The verdict looks at the live figures, which are ahead of those that are exported.
+    let page = gateway.get("/metrics").unwrap().1;
+    assert!(page.contains("\nedge_verdict{verdict=\"losing\"} 0\n"), "{page}");
 }

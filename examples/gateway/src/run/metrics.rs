@@ -194,10 +194,15 @@ pub(super) fn verdicts(page: &mut Page, verdict: Verdict) {
     page.labelled("edge_verdict", "verdict", verdicts);
 }
 
-/// Messages that a queue gave up, over restarts. Those that a person discarded are not among them.
+/// Messages that a queue gave up, over restarts. Those that a person discarded are not among them, nor those that expired: their sender, or the
+/// configuration, wanted them no longer.
 pub(crate) fn given_up(ledgers: &[Ledger]) -> u64 {
     let by = |(_, reason)| ledgers.iter().map(move |ledger| ledger.dropped.for_reason(reason)).sum::<u64>();
-    REASONS.into_iter().filter(|(_, reason)| *reason != Reason::Discarded).map(by).sum()
+    REASONS.into_iter().filter(|(_, reason)| is_loss(*reason)).map(by).sum()
+}
+
+fn is_loss(reason: Reason) -> bool {
+    !matches!(reason, Reason::Discarded | Reason::Expired)
 }
 
 #[cfg(test)]
@@ -296,6 +301,13 @@ mod tests {
             page.lines().filter(|line| line.ends_with(" 1") && line.contains("edge_verdict{")).count(),
             1
         );
+    }
+
+    #[test]
+    fn what_is_no_longer_wanted_is_no_loss() {
+        let losses = REASONS.into_iter().filter(|(_, reason)| is_loss(*reason)).map(|(name, _)| name);
+        let expected = ["overflow", "overflow_unconfirmed", "fragmented", "quarantined"];
+        assert_eq!(losses.collect::<Vec<_>>(), expected);
     }
 
     /// Not a smaller one, which would be read as a reset.
