@@ -65,6 +65,8 @@ pub(crate) struct Sample {
     /// By cause.
     pub(crate) wan_bytes: [(&'static str, u64); 5],
     pub(crate) counts: Counts,
+    /// Messages of the hub that no subscription of this program asks for.
+    pub(crate) unclaimed: u64,
     /// Of the gateway's own listener; `None` without one, or while it does not answer.
     pub(crate) listener: Option<edge_bridge::listener::Stats>,
 }
@@ -175,6 +177,8 @@ impl Sample {
             "Messages that no route wants since the start.",
             self.counts.unrouted,
         );
+        let help = "Messages of the hub that no subscription of this program asks for, since the start.";
+        page.counter("edge_unclaimed_total", help, self.unclaimed);
         if let Some(listener) = &self.listener {
             listener_figures::render(listener, &mut page);
         }
@@ -238,6 +242,7 @@ mod tests {
             store_bytes_written: 4_096,
             wan_bytes: [("payload", 1), ("mqtt", 2), ("tls", 3), ("ping", 4), ("resend", 5)],
             counts: Counts::default(),
+            unclaimed: 11,
             listener: None,
         }
     }
@@ -292,6 +297,7 @@ mod tests {
             "edge_link_cause{cause=\"refused: \\\"no\\\\??\\\"\"} 1",
             "edge_clock_synced 1",
             "edge_store_bytes_written_total 4096",
+            "edge_unclaimed_total 11",
             "edge_wan_bytes_total{cause=\"resend\"} 5",
         ] {
             assert!(page.lines().any(|found| found == line), "{line} is missing in\n{page}");

@@ -112,6 +112,7 @@ impl Monitor {
                 ("resend", traffic.resend),
             ],
             counts: self.ingest.counts(),
+            unclaimed: link.unclaimed,
             listener,
         };
         let losing = self.losing(here, parked_live.as_deref());
