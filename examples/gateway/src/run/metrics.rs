@@ -111,6 +111,37 @@ impl Sample {
         page.labelled("edge_dropped_total", "reason", since_start);
     }
 
+    /// What became of messages since the start that are in no queue.
+    fn render_counts(&self, page: &mut Page) {
+        page.head(
+            "edge_suppressed_total",
+            "counter",
+            "Readings that a filter suppressed since the start, by reason.",
+        );
+        let suppressed = self.counts.suppressed.iter().map(|(reason, count)| (reason.as_str(), *count));
+        page.labelled("edge_suppressed_total", "reason", suppressed);
+        page.head(
+            "edge_unfiltered_total",
+            "counter",
+            "Readings that passed beside a filter's stages since the start, by what is wrong with their time.",
+        );
+        let unfiltered = self.counts.unfiltered.iter().map(|(reason, count)| (reason.as_str(), *count));
+        page.labelled("edge_unfiltered_total", "reason", unfiltered);
+        page.counter(
+            "edge_undecodable_total",
+            "Messages that are not readings since the start.",
+            self.counts.undecodable,
+        );
+        page.counter("edge_empty_total", "Messages that hold no reading since the start.", self.counts.empty);
+        page.counter(
+            "edge_unrouted_total",
+            "Messages that no route wants since the start.",
+            self.counts.unrouted,
+        );
+        let help = "Messages of the hub that no subscription of this program asks for, since the start.";
+        page.counter("edge_unclaimed_total", help, self.unclaimed);
+    }
+
     /// The page.
     pub(crate) fn render(&self) -> String {
         let mut page = Page::default();
@@ -152,33 +183,7 @@ impl Sample {
         );
         page.head("edge_wan_bytes_total", "counter", "Bytes to and from the hub since the start, by cause.");
         page.labelled("edge_wan_bytes_total", "cause", self.wan_bytes);
-        page.head(
-            "edge_suppressed_total",
-            "counter",
-            "Readings that a filter suppressed since the start, by reason.",
-        );
-        let suppressed = self.counts.suppressed.iter().map(|(reason, count)| (reason.as_str(), *count));
-        page.labelled("edge_suppressed_total", "reason", suppressed);
-        page.head(
-            "edge_unfiltered_total",
-            "counter",
-            "Readings that passed beside a filter's stages since the start, by what is wrong with their time.",
-        );
-        let unfiltered = self.counts.unfiltered.iter().map(|(reason, count)| (reason.as_str(), *count));
-        page.labelled("edge_unfiltered_total", "reason", unfiltered);
-        page.counter(
-            "edge_undecodable_total",
-            "Messages that are not readings since the start.",
-            self.counts.undecodable,
-        );
-        page.counter("edge_empty_total", "Messages that hold no reading since the start.", self.counts.empty);
-        page.counter(
-            "edge_unrouted_total",
-            "Messages that no route wants since the start.",
-            self.counts.unrouted,
-        );
-        let help = "Messages of the hub that no subscription of this program asks for, since the start.";
-        page.counter("edge_unclaimed_total", help, self.unclaimed);
+        self.render_counts(&mut page);
         if let Some(listener) = &self.listener {
             listener_figures::render(listener, &mut page);
         }
