@@ -23,6 +23,8 @@ pub(super) struct Client {
     /// Memory of the client's filters, in bytes.
     pub(super) filter_bytes: usize,
     pub(super) waiting: OfflineQueue,
+    /// Time at which one of those that wait was sent last, or at which the first came.
+    pub(super) sent_ms: u64,
     /// Bytes of `waiting` as the [accounts](super::memory) know them.
     pub(super) held_bytes: usize,
     /// Seconds to keep the session after the end of the connection.
@@ -66,6 +68,7 @@ impl Clients {
             resume_memory: Memory::default(),
             filter_bytes: 0,
             waiting: OfflineQueue::default(),
+            sent_ms: 0,
             held_bytes: 0,
             expiry_s: 0,
             left_ms: 0,

@@ -6,6 +6,9 @@ use crate::puback_chain::ConnectionId;
 use crate::session::Closed;
 use crate::wire::ReasonCode;
 
+/// Unwritten bytes of a connection that gives way which are written all the same: its DISCONNECT, and a few answers before it.
+const LAST_WORDS: usize = 64;
+
 impl<I: Ingest> Listener<I> {
     pub(super) fn on_closed(&mut self, now: Now, id: ConnectionId, why: Closed) {
         let Some(mut state) = self.connections.remove(id) else { return };
@@ -42,7 +45,8 @@ impl<I: Ingest> Listener<I> {
         // Who breaks the protocol and does not read keeps no payloads, and no socket, for the time of a flush.
         let breaks_off =
             state.unwritten.memory().payloads > 0 && matches!(why, Closed::Violation(_) | Closed::KeepAlive);
-        self.outputs.push_back(Output::Close { connection: id, discards: state.gives_way || breaks_off });
+        let frees = state.gives_way && state.unwritten.bytes() > LAST_WORDS;
+        self.outputs.push_back(Output::Close { connection: id, discards: frees || breaks_off });
         self.accounts.set_connection(id, None);
         self.outputs.push_back(Output::Event(Event::Disconnected { connection: id, client, why }));
         if let Some(key) = key {

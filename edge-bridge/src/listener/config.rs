@@ -31,9 +31,10 @@ pub struct Config {
     /// Bytes of retained messages. Default 1 MiB.
     pub max_retained_bytes: usize,
     /// Bytes that clients may make the listener hold altogether: unfinished packets, bytes and messages that are not written or not acknowledged,
-    /// by them or to them, what waits for them, retained messages, wills, filters and sessions. Beyond it whoever holds most gives way: messages that
-    /// wait for it are dropped, the oldest first; when there are none its connection, or its session if it is absent, is closed. Default
-    /// 16 MiB; less than the other limits together closes clients that keep to them.
+    /// by them or to them, what waits for them, retained messages, wills, filters and sessions. Beyond it whoever has most bytes times milliseconds
+    /// without progress gives way (a second at most counts): messages that wait for it are dropped, the oldest first; when there are none its
+    /// connection is closed. All absent clients count as one, which loses sessions, longest away first, once it holds what the largest does.
+    /// Default 16 MiB; less than the other limits together closes clients that keep to them.
     pub max_memory: usize,
     /// Messages that wait for one client, absent or slow; the oldest go first, those at QoS 0 before the others, counted. Default 1 000.
     pub max_queued: usize,

@@ -21,7 +21,11 @@ pub(super) struct Connection {
     pub(super) answered: u64,
     /// Memory of received bytes that are no whole packet yet, or were not handled.
     pub(super) unfinished: usize,
-    /// Set when the connection is closed because it held most: what is not written is dropped.
+    /// Time since when the packet that is not finished is here.
+    pub(super) began_ms: u64,
+    /// Time at which its peer had last taken all that was handed to the network, or acknowledged a message.
+    pub(super) caught_up_ms: u64,
+    /// Set when the connection is closed because it held too much for too long: what is not written is dropped.
     pub(super) gives_way: bool,
     /// Messages in [`HeldMessages`](super::held_messages::HeldMessages) that wait for room.
     pub(super) held: usize,
@@ -50,6 +54,8 @@ impl Connection {
             unwritten: Unwritten::default(),
             answered: 0,
             unfinished: 0,
+            began_ms: now_ms,
+            caught_up_ms: now_ms,
             gives_way: false,
             held: 0,
             held_bytes: 0,
@@ -66,8 +72,24 @@ impl Connection {
     pub(super) fn on_bytes(&mut self, now_ms: u64, buffer: &mut BytesMut) {
         self.heard_ms = now_ms;
         (self.gone, self.farewell) = (false, None);
+        let before = buffer.len();
         self.session.handle_input(now_ms, Input::Bytes(buffer));
+        if buffer.len() < before || self.unfinished == 0 {
+            self.began_ms = now_ms;
+        }
         self.unfinished = if buffer.is_empty() { 0 } else { buffer.capacity() };
+    }
+
+    pub(super) fn on_written(&mut self, now_ms: u64, bytes: usize) {
+        self.unwritten.take(bytes);
+        if self.unwritten.bytes() == 0 {
+            self.caught_up_ms = now_ms;
+        }
+    }
+
+    /// Time since when its peer has not taken what is here for it.
+    pub(super) fn taken_ms(&self) -> u64 {
+        self.unwritten.oldest_ms().unwrap_or(self.caught_up_ms)
     }
 
     /// Returns whether it neither waits for room nor makes for more and more answers that its peer does not take.

@@ -44,6 +44,9 @@ impl<I: Ingest> Listener<I> {
             return;
         }
         self.tracking.add(delivery.origin);
+        if client.waiting.len() == 0 {
+            client.sent_ms = now_ms;
+        }
         client.waiting.push(delivery);
         self.pump(now_ms, key);
         while self.holds_too_much(key) && self.drop_least(key) {}
@@ -76,7 +79,7 @@ impl<I: Ingest> Listener<I> {
     }
 
     fn send_waiting(&mut self, now_ms: u64, key: ClientKey) {
-        while let Some(delivery) = self.next_delivery(key) {
+        while let Some(delivery) = self.next_delivery(now_ms, key) {
             if delivery.message.is_expired(now_ms) {
                 self.stats.dropped_expired += 1;
                 self.tracking.dropped(delivery.origin);
@@ -104,7 +107,7 @@ impl<I: Ingest> Listener<I> {
     }
 
     /// The oldest delivery, if the client can take it now.
-    fn next_delivery(&mut self, key: ClientKey) -> Option<Delivery> {
+    fn next_delivery(&mut self, now_ms: u64, key: ClientKey) -> Option<Delivery> {
         let client = self.clients.get_mut(key)?;
         let state = self.connections.get(client.connection?)?;
         let unsent = state.session.unsent();
@@ -120,6 +123,7 @@ impl<I: Ingest> Listener<I> {
         if client.waiting.next_qos()? != QoS::AtMostOnce && state.session.room() == 0 {
             return None;
         }
+        client.sent_ms = now_ms;
         client.waiting.pop()
     }
 
@@ -129,7 +133,9 @@ impl<I: Ingest> Listener<I> {
         } else {
             self.tracking.delivered(Self::origin(token));
         }
-        if let Some(key) = self.connections.get(id).and_then(|state| state.client) {
+        let Some(state) = self.connections.get_mut(id) else { return };
+        state.caught_up_ms = now_ms;
+        if let Some(key) = state.client {
             self.pump(now_ms, key);
         }
     }

@@ -202,7 +202,7 @@ pub struct Stats {
     pub violations: u64,
     /// Connections that were not read and were closed to make place for new ones.
     pub displaced: u64,
-    /// Connections that were closed, and sessions of absent clients that ended, because they held most when all together held too much.
+    /// Connections that were closed, and sessions of absent clients that ended, because all together held too much.
     pub closed_for_memory: u64,
     /// Sessions of absent clients that ended early because their place, or their memory, was needed: first those for which nothing waits, where a
     /// place was, then those that have been away longest.

@@ -157,7 +157,7 @@ impl<I: Ingest> Listener<I> {
 
     fn on_written(&mut self, now: Now, connection: ConnectionId, bytes: usize) {
         let Some(state) = self.connections.get_mut(connection) else { return };
-        state.unwritten.take(bytes);
+        state.on_written(now.up_ms, bytes);
         state.note_answers(self.config.max_unwritten_bytes);
         let client = state.client;
         self.account_connection(connection);
@@ -309,7 +309,7 @@ impl<I: Ingest> Listener<I> {
             let Some(output) = state.session.poll_output() else { break };
             match output {
                 session::Output::Transmit(bytes) => {
-                    state.unwritten.add(bytes.len(), is_shared);
+                    state.unwritten.add(now.up_ms, bytes.len(), is_shared);
                     state.note_answers(self.config.max_unwritten_bytes);
                     self.outputs.push_back(Output::Transmit { connection: id, bytes });
                 }

@@ -8,37 +8,49 @@ use crate::session::Memory;
 const COPIES: usize = 2;
 /// Memory of a shared payload's place in these buffers, in bytes.
 const PIECE_OVERHEAD: usize = 256;
+/// Time within which bytes are one piece, in milliseconds: few pieces, however small the packets.
+const PIECE_MS: u64 = 250;
+
+#[derive(Debug)]
+struct Piece {
+    bytes: usize,
+    is_shared: bool,
+    /// Time of its first byte.
+    at_ms: u64,
+}
 
 /// See the [module](self).
 #[derive(Debug, Default)]
 pub(super) struct Unwritten {
-    /// Unwritten bytes in their order: length of each piece, and whether it is a shared payload.
-    pieces: VecDeque<(usize, bool)>,
+    /// Unwritten bytes in their order.
+    pieces: VecDeque<Piece>,
     bytes: usize,
     memory: Memory,
 }
 
 impl Unwritten {
     /// Notes bytes that were handed on.
-    pub(super) fn add(&mut self, bytes: usize, is_shared: bool) {
+    pub(super) fn add(&mut self, now_ms: u64, bytes: usize, is_shared: bool) {
         self.bytes += bytes;
         self.memory += cost(bytes, is_shared);
         self.memory.own += if is_shared { PIECE_OVERHEAD } else { 0 };
         match self.pieces.back_mut() {
-            Some((last, false)) if !is_shared => *last += bytes,
-            _ => self.pieces.push_back((bytes, is_shared)),
+            Some(last) if !is_shared && !last.is_shared && now_ms < last.at_ms + PIECE_MS => {
+                last.bytes += bytes
+            }
+            _ => self.pieces.push_back(Piece { bytes, is_shared, at_ms: now_ms }),
         }
     }
 
     /// Takes out the first bytes, which the network took.
     pub(super) fn take(&mut self, mut bytes: usize) {
-        while let Some((first, is_shared)) = self.pieces.front_mut() {
-            let (taken, is_shared) = (bytes.min(*first), *is_shared);
-            *first -= taken;
+        while let Some(first) = self.pieces.front_mut() {
+            let (taken, is_shared) = (bytes.min(first.bytes), first.is_shared);
+            first.bytes -= taken;
             self.bytes -= taken;
             bytes -= taken;
             self.memory -= cost(taken, is_shared);
-            if *first > 0 {
+            if first.bytes > 0 {
                 return;
             }
             self.memory.own -= if is_shared { PIECE_OVERHEAD } else { 0 };
@@ -49,6 +61,11 @@ impl Unwritten {
     /// Number of bytes.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Time of the oldest piece.
+    pub(super) fn oldest_ms(&self) -> Option<u64> {
+        self.pieces.front().map(|piece| piece.at_ms)
     }
 
     /// Returns the memory of the unwritten bytes.
@@ -70,7 +87,7 @@ mod tests {
         for step in [1, 7, 1_000, 10_000] {
             let mut unwritten = Unwritten::default();
             for (bytes, is_shared) in [(20, false), (10, false), (5_000, true), (3_000, true), (10, false)] {
-                unwritten.add(bytes, is_shared);
+                unwritten.add(0, bytes, is_shared);
             }
             assert_eq!(unwritten.bytes(), 8_040);
             assert_eq!(unwritten.memory(), Memory { own: 80 + 2 * PIECE_OVERHEAD, payloads: 8_000 });
@@ -84,5 +101,20 @@ mod tests {
             unwritten.take(11);
             assert_eq!((unwritten.bytes(), unwritten.memory()), (0, Memory::default()));
         }
+    }
+
+    #[test]
+    fn its_age_is_that_of_the_oldest_byte_however_slowly_it_is_taken() {
+        let mut unwritten = Unwritten::default();
+        for now_ms in 0..1_000 {
+            unwritten.add(now_ms, 4, false);
+        }
+        assert_eq!((unwritten.pieces.len(), unwritten.oldest_ms()), (4, Some(0)), "few pieces");
+        (0..999).for_each(|_| unwritten.take(1));
+        assert_eq!(unwritten.oldest_ms(), Some(0));
+        unwritten.take(1);
+        assert_eq!(unwritten.oldest_ms(), Some(250));
+        unwritten.take(3_000);
+        assert_eq!(unwritten.oldest_ms(), None);
     }
 }

@@ -70,6 +70,8 @@ pub struct Site {
     pub events: Vec<Event>,
     pub settled: Vec<Settled>,
     pub closed: HashSet<ConnectionId>,
+    /// Of these the ones whose last bytes were dropped.
+    pub discarded: HashSet<ConnectionId>,
     /// Connections whose network takes nothing more.
     pub stuck: HashSet<ConnectionId>,
     /// Bytes that wait to be written to them since they are stuck.
@@ -94,6 +96,7 @@ impl Site {
             events: Vec::new(),
             settled: Vec::new(),
             closed: HashSet::new(),
+            discarded: HashSet::new(),
             stuck: HashSet::new(),
             unwritten: HashMap::new(),
             flushing: 0,
@@ -286,6 +289,9 @@ impl Site {
                 }
                 Output::Close { connection, discards } => {
                     assert!(self.closed.insert(connection), "closed twice");
+                    if discards {
+                        self.discarded.insert(connection);
+                    }
                     self.unread.remove(&connection);
                     let left = self.unwritten.remove(&connection).unwrap_or(0);
                     self.flushing += if discards { 0 } else { left };

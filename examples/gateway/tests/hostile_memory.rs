@@ -11,9 +11,10 @@
 
 mod support;
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use support::free_port;
@@ -111,6 +112,60 @@ impl Site {
         }
     }
 
+    /// MQTT 5, clean start.
+    fn connect_v5(&self, name: &str) -> Option<TcpStream> {
+        let mut stream = self.open()?;
+        let rest = [&text(b"MQTT")[..], &[5, 2, 0, 60, 0], &text(name.as_bytes())].concat();
+        stream.write_all(&packet(0x10, &rest)).ok()?;
+        let mut head = [0; 2];
+        stream.read_exact(&mut head).ok()?;
+        stream.read_exact(&mut vec![0; usize::from(head[1])]).ok()?;
+        Some(stream)
+    }
+
+    /// `count` clients, each with half a message of 200 kB; whoever is closed comes again.
+    fn half_send_again_and_again(&self, name: &str, count: usize, is_over: &AtomicBool) {
+        let whole = packet(0x30, &[&text(b"flood")[..], &[b'x'; 200_000]].concat());
+        let mut streams: Vec<Option<TcpStream>> = (0..count).map(|_| None).collect();
+        while !is_over.load(Ordering::Relaxed) {
+            for (n, stream) in streams.iter_mut().enumerate() {
+                let is_there = stream.as_ref().is_some_and(|stream| {
+                    stream.set_nonblocking(true).is_ok()
+                        && stream.peek(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+                });
+                if is_there {
+                    continue;
+                }
+                *stream = self.connect(&format!("{name}-{n}"), 2);
+                if let Some(stream) = stream {
+                    let _ = stream.write_all(&whole[..100_000]);
+                }
+            }
+        }
+    }
+
+    /// Publishes a message again and again, on a new connection after each close. Returns how often it was acknowledged, at most `count` times, and how
+    /// often the connection was closed, at most 100 times.
+    fn publish_until_acknowledged(&self, whole: &[u8], count: usize) -> (usize, usize) {
+        let (mut acknowledged, mut closes, mut stream) = (0, 0, None);
+        while acknowledged < count && closes < 100 {
+            if stream.is_none() {
+                stream = self.connect("sensor", 2);
+            }
+            let puback = stream.as_mut().map(|stream| {
+                stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+                stream.write_all(whole)?;
+                stream.read_exact(&mut [0; 4])
+            });
+            if let Some(Ok(())) = puback {
+                acknowledged += 1;
+            } else {
+                (closes, stream) = (closes + 1, None);
+            }
+        }
+        (acknowledged, closes)
+    }
+
     /// `user`: whether they say that a user name follows.
     fn half_send_connects(&mut self, count: usize, user: bool) {
         for _ in 0..count {
@@ -181,6 +236,52 @@ fn one_large_message_for_many_slow_readers() {
 #[test]
 fn half_sent_messages() {
     within("990 PUBLISHes of 255 kB", |site| site.half_send_publishes(990));
+}
+
+/// They come again when they are closed. A sensor with larger messages is heard all the same.
+#[test]
+fn half_sent_messages_that_come_again_do_not_shut_out_a_sensor() {
+    within("200 PUBLISHes of 100 kB that come again", |site| {
+        let whole = packet(0x32, &[&text(b"queued/big")[..], &[0, 1], &[b'x'; 200_000]].concat());
+        let is_over = AtomicBool::new(false);
+        let (acknowledged, closes) = std::thread::scope(|threads| {
+            for n in 0..2 {
+                let (site, is_over) = (&*site, &is_over);
+                threads.spawn(move || site.half_send_again_and_again(&format!("again{n}"), 100, is_over));
+            }
+            std::thread::sleep(Duration::from_secs(1));
+            let counts = site.publish_until_acknowledged(&whole, 30);
+            is_over.store(true, Ordering::Relaxed);
+            counts
+        });
+        println!("{acknowledged} acknowledged, {closes} closes");
+        assert!(acknowledged == 30 && closes <= 10, "{acknowledged} acknowledged, {closes} closes");
+    });
+}
+
+/// A DISCONNECT with its reason, not a reset.
+#[test]
+fn who_is_closed_for_what_it_half_sends_is_told_why() {
+    within("100 PUBLISHes of 200 kB", |site| {
+        let whole = packet(0x30, &[&text(b"flood")[..], &[0], &[b'x'; 200_000]].concat());
+        let mut streams = Vec::new();
+        for n in 0..100 {
+            let Some(mut stream) = site.connect_v5(&format!("half-{n}")) else { continue };
+            let _ = stream.write_all(&whole[..190_000]);
+            streams.push(stream);
+        }
+        let (mut told, mut reset) = (0, 0);
+        for mut stream in streams {
+            stream.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+            let mut said = Vec::new();
+            match stream.read_to_end(&mut said) {
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => reset += 1,
+                _ => told += usize::from(said.starts_with(&[0xe0]) && said.get(2) == Some(&0x97)),
+            }
+        }
+        println!("{told} told, {reset} reset");
+        assert!(told > 20 && reset <= told / 10, "{told} told, {reset} reset");
+    });
 }
 
 #[test]

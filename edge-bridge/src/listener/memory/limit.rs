@@ -1,7 +1,7 @@
-//! Limit of the memory: beyond [`Config::max_memory`](crate::listener::Config::max_memory) whoever holds most gives way, first a message that waits,
-//! then the connection or the session.
+//! Limit of the memory: beyond [`Config::max_memory`](crate::listener::Config::max_memory) clients give way in their
+//! [order](super::eviction_order), each by a message that waits for it first, then by its connection or session.
 
-use super::largest_holder::Holder;
+use super::eviction_order::Holder;
 use crate::ingest::{Ingest, Now};
 use crate::listener::{ClientKey, Listener};
 use crate::puback_chain::ConnectionId;
@@ -40,10 +40,10 @@ impl<I: Ingest> Listener<I> {
         self.account_client(key);
     }
 
-    /// Takes memory from whoever holds most, if all together hold too much: a message that waits, or else the session or the connection. Returns
-    /// whether it did.
+    /// Takes memory from whoever is first in the order, if all together hold too much: a message that waits, or else the session or the connection.
+    /// Returns whether it did.
     pub(in crate::listener) fn give_way(&mut self, now: Now) -> bool {
-        match self.accounts.largest_above(now.up_ms, self.unshared_bytes(), self.config.max_memory) {
+        match self.accounts.first_above(now.up_ms, self.unshared_bytes(), self.config.max_memory) {
             None => return false,
             Some(Holder::Connection(id)) => self.close_for_memory(now, id),
             Some(Holder::Client(key)) if self.drop_least(key) => {}

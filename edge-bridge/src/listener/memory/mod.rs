@@ -1,6 +1,6 @@
 //! Memory that clients take, and its limits: shares by connection and by client, payloads that they share, and memory that is on its way out.
 
-mod largest_holder;
+mod eviction_order;
 mod limit;
 mod payloads_being_freed;
 mod per_client;
@@ -11,7 +11,7 @@ use super::client::{Client, ClientKey};
 use super::connection::Connection;
 use crate::puback_chain::ConnectionId;
 use crate::session::Memory;
-use largest_holder::{Holder, Holders};
+use eviction_order::{Holder, Holders};
 use payloads_being_freed::PayloadsBeingFreed;
 use per_client::{memory_of_client, memory_of_connection};
 use shared_payloads::SharedPayloads;
@@ -57,16 +57,17 @@ impl Accounts {
     /// Books a connection; `None`: it is gone.
     pub(super) fn set_connection(&mut self, id: ConnectionId, state: Option<&Connection>) {
         let state = state.filter(|state| !state.gives_way);
-        self.holders.set(Holder::Connection(id), state.map_or(Memory::default(), memory_of_connection));
+        let (memory, since_ms) = state.map_or_else(Default::default, memory_of_connection);
+        self.holders.set(Holder::Connection(id), memory, since_ms);
     }
 
     /// Books a client that is there or absent.
     pub(super) fn set_client(&mut self, key: ClientKey, client: &mut Client) {
         self.waiting.update(key, client);
-        let memory = memory_of_client(client);
+        let (memory, since_ms) = memory_of_client(client);
         match client.absent_since_ms() {
             Some(since_ms) => self.holders.set_absent(key, since_ms, memory),
-            None => self.holders.set(Holder::Client(key), memory),
+            None => self.holders.set(Holder::Client(key), memory, since_ms),
         }
     }
 
@@ -75,7 +76,7 @@ impl Accounts {
         if let Some(client) = client {
             self.waiting.update(key, client);
         }
-        self.holders.set(Holder::Client(key), Memory::default());
+        self.holders.set(Holder::Client(key), Memory::default(), None);
     }
 
     /// Sends to the client once somebody has given way.
@@ -99,12 +100,12 @@ impl Accounts {
     }
 
     /// Returns who is to give way so that at most `max` bytes are held; `others`: bytes that are no client's share.
-    fn largest_above(&mut self, now_ms: u64, others: usize, max: usize) -> Option<Holder> {
+    fn first_above(&mut self, now_ms: u64, others: usize, max: usize) -> Option<Holder> {
         self.being_freed.expire(now_ms);
         let stays = self.payloads.bytes().saturating_sub(self.being_freed.bytes());
         if self.own_bytes() + others + stays <= max {
             return None;
         }
-        self.holders.largest(stays)
+        self.holders.first(now_ms, stays)
     }
 }

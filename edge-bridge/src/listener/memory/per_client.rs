@@ -1,4 +1,4 @@
-//! Memory of one connection, and of one client's session.
+//! Memory of one connection, and of one client's session, each with the time of its last progress: that of the larger part of what it holds.
 
 use super::super::client::Client;
 use super::super::connection::Connection;
@@ -8,24 +8,27 @@ use crate::session::Memory;
 /// Memory of a message that waits beside what it carries, in bytes.
 const DELIVERY_OVERHEAD: usize = 256;
 
-/// Memory of a connection.
-pub(super) fn memory_of_connection(state: &Connection) -> Memory {
+/// Memory of a connection: what it sends and has not finished, and what it does not take.
+pub(super) fn memory_of_connection(state: &Connection) -> (Memory, Option<u64>) {
     let mut memory = state.session.memory();
     memory += state.session.unsent();
     let unwritten = state.unwritten.memory();
     // At QoS 1 they are the messages in flight: once for each connection.
     memory.payloads = memory.payloads.max(unwritten.payloads);
     memory.own += unwritten.own;
-    memory.own += state.unfinished + state.held_bytes;
-    memory
+    let received = state.unfinished + state.held_bytes;
+    let is_received = received > memory.own + memory.payloads;
+    memory.own += received;
+    (memory, Some(if is_received { state.began_ms } else { state.taken_ms() }))
 }
 
-/// Memory of a session.
-pub(super) fn memory_of_client(client: &Client) -> Memory {
+/// Memory of a session: what waits for the client, and what is always there and waits for nothing.
+pub(super) fn memory_of_client(client: &Client) -> (Memory, Option<u64>) {
     let will = client.will.as_ref().map_or(0, PendingWill::bytes);
     let payloads = client.waiting.payload_bytes();
     let waiting = client.waiting.bytes() - payloads + client.waiting.len() * DELIVERY_OVERHEAD;
+    let is_waiting = waiting + payloads > will + client.filter_bytes;
     let mut memory = client.resume_memory;
     memory += Memory { own: waiting + will + client.id.len() + client.filter_bytes, payloads };
-    memory
+    (memory, is_waiting.then_some(client.sent_ms))
 }

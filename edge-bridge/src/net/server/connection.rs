@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::time::timeout;
 
 use super::read_share::{READ_MIN, ReadShare};
@@ -21,6 +21,9 @@ use crate::pieces::Pieces;
 
 /// Longest wait for a peer to take the last bytes.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
+/// Longest wait for a peer to close after them, and the most that is read from it meanwhile.
+const LINGER_WITHIN: Duration = Duration::from_millis(500);
+const LINGER_BYTES: usize = 256 * 1024;
 
 /// Message of a connection's task to the owner.
 #[derive(Debug)]
@@ -98,6 +101,7 @@ pub(super) async fn run(
     outbox: Arc<Outbox>,
     owner: mpsc::Sender<(ConnectionId, FromPeer)>,
     share: ReadShare,
+    lingering: Arc<Semaphore>,
 ) {
     let buffer = Some(BytesMut::new());
     let mut reading = Reading { buffer, ahead: BytesMut::new(), want: READ_MIN, share };
@@ -147,7 +151,28 @@ pub(super) async fn run(
             stream.shutdown().await
         };
         // The connection is over either way.
-        let _ = timeout(CLOSE_WITHIN, flush).await;
+        let is_flushed = matches!(timeout(CLOSE_WITHIN, flush).await, Ok(Ok(())));
+        // At a stop nobody waits, and many who are closed at once and stay must not pile up.
+        if is_flushed
+            && !owner.is_closed()
+            && let Ok(_place) = lingering.try_acquire()
+        {
+            let _ = timeout(LINGER_WITHIN, linger(&mut stream)).await;
+        }
+    }
+}
+
+/// Reads and forgets what the peer still sends, until it closes: a socket closed with unread bytes is reset, and then the peer may never see the DISCONNECT
+/// that names the reason.
+async fn linger(stream: &mut Stream) {
+    let mut forgotten = BytesMut::with_capacity(READ_MIN);
+    let mut left = LINGER_BYTES;
+    while left > 0 {
+        forgotten.clear();
+        match stream.read_buf(&mut (&mut forgotten).limit(READ_MIN)).await {
+            Ok(n @ 1..) => left = left.saturating_sub(n),
+            Ok(0) | Err(_) => return,
+        }
     }
 }
 

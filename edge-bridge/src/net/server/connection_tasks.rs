@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -19,6 +19,8 @@ use crate::net::stream::{Counted, Stream, probe_when_idle};
 const PROBE_AFTER: Duration = Duration::from_secs(30);
 /// Time limit of a TLS handshake.
 const TLS_WITHIN: Duration = Duration::from_secs(10);
+/// Connections that may wait for their peer's close at a time.
+const LINGERING_MAX: usize = 64;
 /// Time limit for the last bytes of all connections at a stop.
 const CLOSE_WITHIN: Duration = Duration::from_secs(3);
 
@@ -27,13 +29,15 @@ pub(super) struct ConnectionTasks {
     tls: Option<ServerTls>,
     /// Number of connections that read.
     readers: Arc<AtomicUsize>,
+    lingering: Arc<Semaphore>,
     tasks: JoinSet<()>,
     to_owner: mpsc::Sender<(ConnectionId, FromPeer)>,
 }
 
 impl ConnectionTasks {
     pub(super) fn new(tls: Option<ServerTls>, to_owner: mpsc::Sender<(ConnectionId, FromPeer)>) -> Self {
-        Self { tls, readers: Arc::default(), tasks: JoinSet::new(), to_owner }
+        let lingering = Arc::new(Semaphore::new(LINGERING_MAX));
+        Self { tls, readers: Arc::default(), lingering, tasks: JoinSet::new(), to_owner }
     }
 
     /// Runs a connection until the owner closes it.
@@ -44,11 +48,14 @@ impl ConnectionTasks {
         // Nobody asks for the bytes of the server's connections.
         let stream = Counted::new(stream, Arc::default());
         let (owner, share) = (self.to_owner.clone(), ReadShare::of(&self.readers));
+        let lingering = Arc::clone(&self.lingering);
         match self.tls.clone() {
-            None => self.tasks.spawn(connection::run(id, Stream::Tcp(stream), outbox, owner, share)),
+            None => {
+                self.tasks.spawn(connection::run(id, Stream::Tcp(stream), outbox, owner, share, lingering))
+            }
             Some(tls) => self.tasks.spawn(async move {
                 match timeout(TLS_WITHIN, tls.accept(stream)).await {
-                    Ok(Ok(stream)) => connection::run(id, stream, outbox, owner, share).await,
+                    Ok(Ok(stream)) => connection::run(id, stream, outbox, owner, share, lingering).await,
                     failed => {
                         tracing::debug!(connection = id.0, error = ?failed.err(), "no TLS handshake");
                         // The owner may have ended.

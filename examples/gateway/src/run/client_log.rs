@@ -204,7 +204,7 @@ fn trouble(event: &Event) -> Option<Trouble> {
         } => Some(Trouble {
             cause: "memory".to_owned(),
             said: format!(
-                "client \"{}\" was disconnected: of all clients it held most, and [local] max_memory is reached",
+                "client \"{}\" was disconnected: of all clients it held most for longest, and [local] max_memory is reached",
                 Escaped(client)
             ),
         }),

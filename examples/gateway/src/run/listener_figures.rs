@@ -22,7 +22,7 @@ pub(super) fn render(stats: &Stats, page: &mut Page) {
     );
     page.counter(
         "edge_closed_for_memory_total",
-        "Connections and sessions that were ended because they held most of what all may hold, since the start.",
+        "Connections and sessions that were ended because all together held more than they may, since the start.",
         stats.closed_for_memory,
     );
     page.counter(

@@ -54,7 +54,7 @@ const LOCAL: &[Key] = &[
         "max_memory",
         Size("8MiB", "1GiB"),
         Is("12MiB"),
-        "Bytes that all clients together may make the gateway hold. Above it whoever holds most gives way.",
+        "Bytes that all clients together may make the gateway hold. Above it whoever holds most for longest without progress gives way.",
     ),
     key(
         "broker",

@@ -1,0 +1,148 @@
+//! Who pays when clients together hold too much: those who hold without progress, not the sensor whose messages are large and come fast.
+
+use crate::listener_support::*;
+use bytes::BytesMut;
+use edge_bridge::listener::Config;
+use edge_bridge::wire::{self, Packet, QoS, ReasonCode, Subscription, Version};
+
+const MAX: usize = 2 * 1024 * 1024;
+
+fn site() -> Site {
+    let mut config = Config::default();
+    config.max_memory = MAX;
+    Site::new(config)
+}
+
+/// A PUBLISH at QoS 1 of `size` bytes, whole.
+fn whole(size: usize) -> Vec<u8> {
+    let mut bytes = BytesMut::new();
+    wire::encode(&publish(7, "big", &"x".repeat(size)), Version::V5, &mut bytes).unwrap();
+    bytes.to_vec()
+}
+
+/// Sends a message in `parts`, one every 5 ms. Returns whether it was acknowledged.
+fn is_taken_in(
+    site: &mut Site,
+    sensor: Peer,
+    bytes: &[u8],
+    parts: usize,
+    mut meanwhile: impl FnMut(&mut Site),
+) -> bool {
+    for part in bytes.chunks(bytes.len().div_ceil(parts)) {
+        site.send_bytes(sensor, part);
+        site.pass(5);
+        meanwhile(site);
+        if site.is_closed(sensor) {
+            return false;
+        }
+    }
+    site.received(sensor).len() == 1
+}
+
+/// They come again 200 ms after they were closed, each with half of a message of 200 kB.
+#[test]
+fn half_sent_messages_that_come_again_and_again_do_not_shut_out_a_larger_one() {
+    let mut site = site();
+    let sensor = site.client("sensor", Version::V5);
+    let half = &whole(200_000)[..100_000];
+    let mut attackers = vec![None; 30];
+    let mut due_ms = vec![0; 30];
+    let mut now_ms = 0;
+    let mut attack = |site: &mut Site| {
+        now_ms += 5;
+        for (n, (attacker, due_ms)) in attackers.iter_mut().zip(&mut due_ms).enumerate() {
+            if attacker.is_some_and(|peer| site.is_closed(peer)) {
+                (*attacker, *due_ms) = (None, now_ms + 200);
+            }
+            if attacker.is_none() && *due_ms <= now_ms {
+                let peer = site.client(&format!("half{n}"), Version::V311);
+                site.send_bytes(peer, half);
+                *attacker = Some(peer);
+            }
+        }
+    };
+    (0..100).for_each(|_| {
+        site.pass(5);
+        attack(&mut site);
+    });
+    let bytes = whole(200_000);
+    for n in 0..50 {
+        assert!(is_taken_in(&mut site, sensor, &bytes, 4, &mut attack), "message {n}");
+        site.pass(20);
+        attack(&mut site);
+    }
+    assert!(site.listener.stats().closed_for_memory > 50, "{:?}", site.listener.stats());
+}
+
+/// Each holds little, and for long; those that are closed come again.
+#[test]
+fn subscribers_that_do_not_read_do_not_shut_out_a_message_larger_than_what_each_holds() {
+    for qos in [QoS::AtMostOnce, QoS::AtLeastOnce] {
+        let mut site = site();
+        let (sensor, source) = (site.client("sensor", Version::V5), site.client("source", Version::V311));
+        let mut readers = vec![None; 300];
+        let mut flood = |site: &mut Site| {
+            for (n, reader) in readers.iter_mut().enumerate() {
+                if reader.is_none_or(|peer| site.is_closed(peer)) {
+                    let peer = site.client(&format!("s{n}"), Version::V311);
+                    site.send(peer, &[subscribe_as(vec![Subscription::new(text("flood"), qos)], None)]);
+                    site.stuck.insert(peer.connection);
+                    *reader = Some(peer);
+                }
+            }
+            site.send(source, &[publish(1, "flood", &"y".repeat(1_500))]);
+            site.received(source);
+        };
+        for _ in 0..10 {
+            flood(&mut site);
+            site.pass(100);
+        }
+        let bytes = whole(100_000);
+        for n in 0..40 {
+            site.pass(100);
+            assert!(is_taken_in(&mut site, sensor, &bytes, 2, &mut flood), "{qos:?} message {n}");
+        }
+        let stats = site.listener.stats();
+        assert!(stats.closed_for_memory + stats.dropped_full > 1_000, "{stats:?}");
+    }
+}
+
+/// It hears the reason, and the one that waited longest goes first.
+#[test]
+fn whoever_gives_way_for_what_it_sends_is_told_why() {
+    let mut site = site();
+    let half = &whole(200_000)[..100_000];
+    let half_sent = |site: &mut Site, n| {
+        let peer = site.client(&format!("half{n}"), Version::V5);
+        site.send_bytes(peer, half);
+        site.pass(10);
+        peer
+    };
+    let peers: Vec<_> = (0..30).map(|n| half_sent(&mut site, n)).collect();
+    let closed: Vec<_> = (0..30).filter(|n| site.is_closed(peers[*n])).collect();
+    assert_eq!(closed, (0..closed.len()).collect::<Vec<_>>());
+    assert!(closed.len() > 5, "30 of 100 000 bytes in 2 MiB");
+    for n in closed {
+        let said = site.received(peers[n]);
+        let [Packet::Disconnect(disconnect)] = said.as_slice() else { panic!("{said:?}") };
+        assert_eq!(disconnect.reason, ReasonCode::QUOTA_EXCEEDED);
+        assert!(!site.discarded.contains(&peers[n].connection), "it is written");
+    }
+}
+
+/// What it does not read is dropped, since its memory is needed.
+#[test]
+fn whoever_gives_way_for_what_it_does_not_read_keeps_no_memory() {
+    let mut site = site();
+    let source = site.client("source", Version::V311);
+    let readers: Vec<_> = (0..20).map(|n| site.client(&format!("s{n}"), Version::V5)).collect();
+    for (n, reader) in readers.iter().enumerate() {
+        let topic = format!("to/{n}");
+        site.send(*reader, &[subscribe_as(vec![Subscription::new(text(&topic), QoS::AtMostOnce)], None)]);
+        site.stuck.insert(reader.connection);
+        site.send(source, &[qos0(&topic, &"y".repeat(200_000))]);
+        site.pass(10);
+    }
+    let closed: Vec<_> = readers.iter().filter(|reader| site.is_closed(**reader)).collect();
+    assert!(!closed.is_empty() && closed.iter().all(|peer| site.discarded.contains(&peer.connection)));
+}
