@@ -36,7 +36,7 @@ impl Unwritten {
         self.memory.own += if is_shared { PIECE_OVERHEAD } else { 0 };
         match self.pieces.back_mut() {
             Some(last) if !is_shared && !last.is_shared && now_ms < last.at_ms + PIECE_MS => {
-                last.bytes += bytes
+                last.bytes += bytes;
             }
             _ => self.pieces.push_back(Piece { bytes, is_shared, at_ms: now_ms }),
         }

@@ -35,6 +35,7 @@ impl Site {
     /// `ca.crt`, and `site7.crt` of it with `site7.key`, which end so many days from now.
     fn certificates(&self, ca_days: i64, own_days: i64) {
         let at = |days: i64| {
+            #[allow(clippy::disallowed_methods, reason = "certificates of today")]
             let (now, far) = (SystemTime::now(), Duration::from_secs(86_400 * days.unsigned_abs()));
             if days < 0 { now - far } else { now + far }
         };
@@ -100,7 +101,7 @@ fn a_certificate_that_has_expired_is_an_error_and_one_that_soon_does_a_warning()
         match said {
             None => assert_eq!(found, ""),
             Some(said) => {
-                assert!(told.len() == 1 && told[0].starts_with(said), "{ca_days} {own_days}\n{found}")
+                assert!(told.len() == 1 && told[0].starts_with(said), "{ca_days} {own_days}\n{found}");
             }
         }
     }
