@@ -40,6 +40,8 @@ pub struct Builder {
     pub(super) username: Option<String>,
     pub(super) password: Option<PasswordSource>,
     pub(super) tls: Option<Tls>,
+    pub(super) alpn: Vec<String>,
+    pub(super) server_name: Option<String>,
     pub(super) connect_timeout: Duration,
     pub(super) send_buffer_bytes: Option<u32>,
     pub(super) window_max_bytes: Option<u64>,
@@ -62,6 +64,8 @@ impl Builder {
             username: None,
             password: None,
             tls: None,
+            alpn: Vec::new(),
+            server_name: None,
             connect_timeout: Duration::from_secs(10),
             send_buffer_bytes: None,
             window_max_bytes: None,
@@ -85,6 +89,47 @@ impl Builder {
     /// Keys and trust of `mqtts`.
     pub fn tls(mut self, tls: Tls) -> Self {
         self.tls = Some(tls);
+        self
+    }
+
+    /// Names for ALPN (RFC 7301), the preferred one first. A hub on port 443 tells by it what is spoken: AWS IoT takes `x-amzn-mqtt-ca` for clients
+    /// with a certificate. A hub that takes none of the names ends the handshake; one that does not know ALPN goes on without. At most 16 names of
+    /// 1 to 255 bytes. Default, also of an empty list: those of [`tls`](Self::tls), which sends none unless it came from
+    /// [`Tls::from_config`].
+    ///
+    /// ```
+    /// use edge_bridge::{Bridge, Tls};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # if false {
+    /// let tls = Tls::from_pem("AmazonRootCA1.pem", "site7.crt", "site7.key")?;
+    /// let builder = Bridge::builder("mqtts://example-ats.iot.eu-central-1.amazonaws.com:443")
+    ///     .client_id("site7")
+    ///     .tls(tls)
+    ///     .alpn(&["x-amzn-mqtt-ca"]);
+    /// # }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Of the start: [`StartError::TlsName`](super::StartError::TlsName) for a name that TLS does not carry,
+    /// [`StartError::NotOverTls`](super::StartError::NotOverTls) where the address is `mqtt://`.
+    pub fn alpn(mut self, protocols: &[&str]) -> Self {
+        self.alpn = protocols.iter().map(|&name| name.to_owned()).collect();
+        self
+    }
+
+    /// Name of the hub in TLS: a DNS name, which is sent as SNI, or an IP address. The hub's certificate is checked against it and no longer against
+    /// the host of the address. For a hub that is dialled by another name than its certificate has. Default: that host.
+    ///
+    /// # Errors
+    ///
+    /// Of the start: [`StartError::TlsName`](super::StartError::TlsName) for a text that is neither,
+    /// [`StartError::NotOverTls`](super::StartError::NotOverTls) where the address is `mqtt://`.
+    pub fn server_name(mut self, name: &str) -> Self {
+        self.server_name = Some(name.to_owned());
         self
     }
 

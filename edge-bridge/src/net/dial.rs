@@ -32,6 +32,8 @@ pub(super) struct Dialer {
     pub(super) target: Target,
     /// `Some` if and only if the target speaks TLS.
     pub(super) tls: Option<Tls>,
+    /// Name of the hub in TLS; `None`: the host of the target.
+    pub(super) server_name: Option<ServerName<'static>>,
     /// Time limit of an attempt, DNS and TLS included.
     pub(super) connect_timeout: Duration,
     /// The socket's send buffer, which the kernel doubles; `None` leaves it to the kernel.
@@ -114,7 +116,10 @@ impl Dialer {
     async fn secure(&self, stream: Counted) -> Result<Stream, DialError> {
         let Some(tls) = &self.tls else { return Ok(Stream::Tcp(stream)) };
         let host = &self.target.host;
-        let name = ServerName::try_from(host.clone()).map_err(|_| DialError::ServerName(host.clone()))?;
+        let name = match &self.server_name {
+            Some(name) => name.clone(),
+            None => ServerName::try_from(host.clone()).map_err(|_| DialError::ServerName(host.clone()))?,
+        };
         let stream = tokio_rustls::TlsConnector::from(tls.config.clone())
             .connect(name, stream)
             .await

@@ -41,6 +41,8 @@ mod start_error;
 pub mod stream;
 mod subscription_queue;
 mod tls;
+mod tls_names;
+mod way_to_hub;
 
 pub use builder::Builder;
 pub use by_hand::ByHandError;
@@ -55,3 +57,4 @@ pub use receipt::{PendingReceipt, Receipt, ReceiptError};
 pub use server::{Server, ServerBuilder};
 pub use start_error::StartError;
 pub use tls::{ServerTls, Tls, TlsError};
+pub use tls_names::{TlsNameError, validate_alpn, validate_server_name};

@@ -15,7 +15,6 @@ use super::commands::Acks;
 use super::dial::Dialer;
 use super::driver::Driver;
 use super::event_log::EventLog;
-use super::hub_address::Target;
 use super::in_process::{Bridge, Store};
 use super::link::Link;
 use super::memory_spool::SharedMemory;
@@ -119,13 +118,8 @@ impl Builder {
         Err(StartError::NoDiskSpool)
     }
 
-    fn check(&self) -> Result<(Target, LinkConfig), StartError> {
-        let target: Target = self.url.parse()?;
-        match (target.tls, &self.tls) {
-            (true, None) => return Err(StartError::TlsMissing),
-            (false, Some(_)) => return Err(StartError::TlsUnused),
-            _ => {}
-        }
+    fn check(&self) -> Result<(Dialer, LinkConfig), StartError> {
+        let dialer = self.dialer()?;
         if self.client_id.is_empty() {
             return Err(StartError::ClientId);
         }
@@ -150,7 +144,7 @@ impl Builder {
         if let Some(within) = self.command_within {
             config.command_within_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
         }
-        Ok((target, config))
+        Ok((dialer, config))
     }
 
     fn spawn<S, P>(self, clock: Clock, spool: S, pack: P) -> Result<(Link, JoinHandle<()>), StartError>
@@ -173,22 +167,15 @@ impl Builder {
         S: Spool + Send + 'static,
         P: Pack + Send + 'static,
     {
-        let (target, config) = self.check()?;
+        let (dialer, config) = self.check()?;
         let packet_max = config.client.limits.max_packet_size;
-        let log = EventLog::new(target.clone());
+        let log = EventLog::new(dialer.target.clone());
         let acks = Acks::new(wake.clone());
         let (requests, received) = mpsc::channel(16);
         let (status, watched) = watch::channel(Stats::default());
         let driver = Driver {
             core: Core::new(config, spool, pack),
-            dialer: Dialer {
-                target,
-                tls: self.tls,
-                connect_timeout: self.connect_timeout,
-                send_buffer_bytes: self.send_buffer_bytes,
-                wire_bytes: Arc::default(),
-                password: self.password,
-            },
+            dialer,
             clock,
             router: Router::new(acks.clone(), packet_max),
             acks,

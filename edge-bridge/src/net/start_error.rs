@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::hub_address::TargetError;
+use super::tls_names::TlsNameError;
 
 /// Error of starting a bridge.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +27,15 @@ pub enum StartError {
     /// There are keys and the address is not `mqtts`.
     #[error("tls() is set, but the address is mqtt://, which would be sent in the clear")]
     TlsUnused,
+    /// A setting of TLS, and the address is not `mqtts`.
+    #[error("{what} is set, but the address is mqtt://, which has no TLS")]
+    NotOverTls {
+        /// Name of the setting.
+        what: &'static str,
+    },
+    /// A name that TLS does not carry.
+    #[error(transparent)]
+    TlsName(#[from] TlsNameError),
     /// `spool_dir` without the feature that has a disk queue.
     #[error("spool_dir needs the feature \"spool-queue\"")]
     NoDiskSpool,

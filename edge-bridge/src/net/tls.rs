@@ -122,6 +122,16 @@ impl Tls {
     pub fn from_config(config: Arc<ClientConfig>) -> Self {
         Self { config }
     }
+
+    /// Offers `protocols` in place of those of the configuration; none leaves these.
+    pub(super) fn with_alpn(self, protocols: &[String]) -> Self {
+        if protocols.is_empty() {
+            return self;
+        }
+        let mut config = ClientConfig::clone(&self.config);
+        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+        Self::from_config(Arc::new(config))
+    }
 }
 
 impl ServerTls {

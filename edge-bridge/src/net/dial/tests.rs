@@ -1,4 +1,5 @@
 mod address_histories;
+mod tls;
 
 use std::time::Instant;
 
@@ -10,6 +11,7 @@ fn dialer() -> Dialer {
     Dialer {
         target: "mqtt://hub".parse().unwrap(),
         tls: None,
+        server_name: None,
         connect_timeout: Duration::from_secs(5),
         password: None,
         send_buffer_bytes: None,
