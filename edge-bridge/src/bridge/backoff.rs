@@ -6,7 +6,8 @@
 pub struct BackoffConfig {
     /// First delay in milliseconds. Default 250.
     pub base_ms: u64,
-    /// Longest delay in milliseconds after a hub that answered and would not go on: it refused, or accepted and then kicked. Default 15 000.
+    /// Longest delay in milliseconds after a hub that answered and would not go on: it refused, or accepted and then kicked; also after a
+    /// proxy that refuses. Default 15 000.
     pub max_ms: u64,
     /// Longest delay in milliseconds while nobody answers: what an outage costs at most after its end. Default 3 000; an attempt is one SYN.
     pub silent_max_ms: u64,

@@ -111,7 +111,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
         self.disconnected(now, reason, answered, is_hurried);
     }
 
-    /// `answered`: by MQTT, not only by TCP. `is_hurried`: a message is looked for that makes the hub close.
+    /// `answered`: by MQTT or a proxy, not only by TCP. `is_hurried`: a message is looked for that makes the hub close.
     pub(super) fn disconnected(&mut self, now: Now, reason: String, answered: bool, is_hurried: bool) {
         let mut in_ms = if answered { self.backoff.next_ms() } else { self.backoff.next_silent_ms() };
         if is_hurried {

@@ -14,6 +14,8 @@ pub enum Input<'a> {
     Dialed,
     /// The network connection could not be made, and why.
     DialFailed(String),
+    /// The network connection was refused by a proxy that answers, and why: it is asked again as rarely as a hub that refuses.
+    DialRefused(String),
     /// Bytes from the hub: whole packets are taken, the rest is left. Call again while the buffer gets shorter.
     Bytes(&'a mut BytesMut),
     /// The system took bytes of [`Output::Transmit`] for this connection. Optional: without it everything counts as taken at once, and a large

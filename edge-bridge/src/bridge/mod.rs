@@ -160,6 +160,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
         match (input, &mut self.phase) {
             (Input::Dialed, Phase::Dialing) => self.connect(now),
             (Input::DialFailed(why), Phase::Dialing) => self.disconnected(now, why, false, false),
+            (Input::DialRefused(why), Phase::Dialing) => self.disconnected(now, why, true, false),
             (Input::Bytes(buffer), Phase::Up(connection)) => {
                 connection.on_bytes(now, buffer);
                 self.stall.on_byte(now.up_ms);

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::hub_password::PasswordSource;
+use super::password_source::{Owner, PasswordSource};
+use super::proxy_settings::ProxySettings;
 use super::tls::Tls;
 use crate::bridge::backoff::BackoffConfig;
 use crate::bridge::rules::Rules;
@@ -42,6 +43,7 @@ pub struct Builder {
     pub(super) tls: Option<Tls>,
     pub(super) alpn: Vec<String>,
     pub(super) server_name: Option<String>,
+    pub(super) proxy: ProxySettings,
     pub(super) connect_timeout: Duration,
     pub(super) send_buffer_bytes: Option<u32>,
     pub(super) window_max_bytes: Option<u64>,
@@ -66,6 +68,7 @@ impl Builder {
             tls: None,
             alpn: Vec::new(),
             server_name: None,
+            proxy: ProxySettings::default(),
             connect_timeout: Duration::from_secs(10),
             send_buffer_bytes: None,
             window_max_bytes: None,
@@ -147,7 +150,59 @@ impl Builder {
         mut self,
         read: impl Fn() -> std::io::Result<Bytes> + Send + Sync + 'static,
     ) -> Self {
-        self.password = Some(PasswordSource::new(read));
+        self.password = Some(PasswordSource::new(Owner::Hub, read));
+        self
+    }
+
+    /// Way through an HTTP proxy, by CONNECT: `http://HOST:PORT` or `http://USER@HOST:PORT`, an IPv6 address in brackets, the user percent-encoded
+    /// where it has `@`, `:` or `%`. The proxy gets the hub's name as it stands in the address and resolves it; TLS runs inside the tunnel and is the
+    /// hub's. Without TLS the proxy reads everything, and a login at it goes there in the clear. Default: none, whatever the environment says.
+    ///
+    /// A proxy that refuses, or whose answer is no answer or has a head above 8 KiB, is a failed dial: its status is in
+    /// [`Stats::last_error`](crate::bridge::Stats::last_error), and it is asked again, after a refusal (4xx) with the delays of a hub that refuses.
+    /// [`connect_timeout`](Self::connect_timeout) bounds all of it.
+    ///
+    /// ```
+    /// use edge_bridge::{Bridge, Tls};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # if std::path::Path::new("ca.crt").exists() {
+    /// let bridge = Bridge::builder("mqtts://hub.example:8883")
+    ///     .client_id("site7")
+    ///     .tls(Tls::from_ca("ca.crt")?)
+    ///     .proxy("http://site7@10.1.0.9:3128")
+    ///     .proxy_password("secret")
+    ///     .start()
+    ///     .await?;
+    /// # bridge.close().await?;
+    /// # }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Of the start: [`StartError::Proxy`](super::StartError::Proxy) for a text of another shape, also one with a password in it, which is not shown;
+    /// [`StartError::ProxyLogin`](super::StartError::ProxyLogin) for a user without a password or a password without a user.
+    pub fn proxy(mut self, url: &str) -> Self {
+        self.proxy.url = Some(url.to_owned());
+        self
+    }
+
+    /// Password of the user in [`proxy`](Self::proxy), for Basic authentication. Default: none.
+    pub fn proxy_password(mut self, password: impl Into<Bytes>) -> Self {
+        self.proxy.password = Some(password.into());
+        self
+    }
+
+    /// Reads the proxy's password again before each dial, as [`password_from`](Self::password_from) does the hub's. Until it is read once,
+    /// [`proxy_password`](Self::proxy_password) is used; without that there is no connection.
+    pub fn proxy_password_from(
+        mut self,
+        read: impl Fn() -> std::io::Result<Bytes> + Send + Sync + 'static,
+    ) -> Self {
+        self.proxy.source = Some(PasswordSource::new(Owner::Proxy, read));
         self
     }
 
@@ -254,7 +309,7 @@ impl Builder {
         self
     }
 
-    /// Sets the time that DNS, TCP and TLS may take together. Default 10 s.
+    /// Sets the time that DNS, TCP, a proxy and TLS may take together. Default 10 s.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self

@@ -1,5 +1,8 @@
-//! Dialling: makes a connection of a name by DNS, TCP and TLS, within one time. The addresses of a name are tried side by side, each a little after
+//! Dialling: makes a connection of a name by DNS, TCP and TLS, or through a proxy, within one time. The addresses of a name are tried side by side, each a little after
 //! the one before (Happy Eyeballs, RFC 8305): a node that swallows SYNs must not hide the one that works.
+
+mod http_connect;
+mod tunnel;
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,10 +17,13 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::hub_address::Target;
-use super::hub_password::PasswordSource;
+use super::password_source::PasswordSource;
+use super::proxy_address::ProxyAddress;
+use super::proxy_login::ProxyLogin;
 use super::stream::{Counted, Stream, probe_when_idle};
 use super::tls::Tls;
 use crate::session::UNSENT_MAX;
+use tunnel::TunnelError;
 
 /// Head start of an address over the next one (RFC 8305 §5).
 const HEAD_START: Duration = Duration::from_millis(250);
@@ -34,7 +40,9 @@ pub(super) struct Dialer {
     pub(super) tls: Option<Tls>,
     /// Name of the hub in TLS; `None`: the host of the target.
     pub(super) server_name: Option<ServerName<'static>>,
-    /// Time limit of an attempt, DNS and TLS included.
+    /// `None`: the hub is dialled itself.
+    pub(super) proxy: Option<Proxy>,
+    /// Time limit of an attempt, DNS, proxy and TLS included.
     pub(super) connect_timeout: Duration,
     /// The socket's send buffer, which the kernel doubles; `None` leaves it to the kernel.
     pub(super) send_buffer_bytes: Option<u32>,
@@ -42,6 +50,13 @@ pub(super) struct Dialer {
     pub(super) wire_bytes: Arc<AtomicU64>,
     /// `None` if the password does not change.
     pub(super) password: Option<PasswordSource>,
+}
+
+/// HTTP proxy on the way.
+#[derive(Debug, Clone)]
+pub(super) struct Proxy {
+    pub(super) address: ProxyAddress,
+    pub(super) login: Option<ProxyLogin>,
 }
 
 /// A connection to the hub on which nothing was sent yet.
@@ -60,19 +75,35 @@ pub(super) enum DialError {
     NoAddress(String),
     #[error("cannot connect to {address}: {source}")]
     Connect { address: SocketAddr, source: io::Error },
+    #[error("proxy {proxy}: {source}")]
+    ProxyUnreachable { proxy: ProxyAddress, source: Box<DialError> },
+    #[error("proxy {proxy}: {source}")]
+    Proxy { proxy: ProxyAddress, source: TunnelError },
     #[error("\"{0}\" cannot be the name of a TLS server")]
     ServerName(String),
     #[error("TLS with {host}: {source}")]
     Tls { host: String, source: io::Error },
-    #[error("no connection to {target} within {timeout:?}")]
-    Timeout { target: Target, timeout: Duration },
+    #[error("no connection to {target}{} within {timeout:?}", through(proxy))]
+    Timeout { target: Target, proxy: Option<ProxyAddress>, timeout: Duration },
+}
+
+impl DialError {
+    /// Returns whether a proxy answered and will say the same next time: a login that is tried too often may be locked there.
+    pub(super) fn is_refusal(&self) -> bool {
+        matches!(self, Self::Proxy { source, .. } if source.is_refusal())
+    }
+}
+
+fn through(proxy: &Option<ProxyAddress>) -> String {
+    proxy.as_ref().map_or_else(String::new, |proxy| format!(" through the proxy {proxy}"))
 }
 
 impl Dialer {
     pub(super) async fn dial(self) -> Result<Dialed, DialError> {
         let limit = self.connect_timeout;
         let Ok(connected) = timeout(limit, self.connect()).await else {
-            return Err(DialError::Timeout { target: self.target, timeout: limit });
+            let proxy = self.proxy.map(|proxy| proxy.address);
+            return Err(DialError::Timeout { target: self.target, proxy, timeout: limit });
         };
         let stream = connected?;
         let password = match &self.password {
@@ -83,17 +114,41 @@ impl Dialer {
     }
 
     async fn connect(&self) -> Result<Stream, DialError> {
-        let Target { host, port, .. } = &self.target;
-        let addresses = lookup_host((host.as_str(), *port))
-            .await
-            .map_err(|source| DialError::Resolve { host: host.clone(), source })?;
-        let stream = self.connect_first(interleaved(addresses)).await?;
+        let stream = match &self.proxy {
+            None => self.reach().await?,
+            Some(Proxy { address, login }) => {
+                let proxy = || address.clone();
+                let unreachable =
+                    |source| DialError::ProxyUnreachable { proxy: proxy(), source: Box::new(source) };
+                let mut stream = self.reach().await.map_err(unreachable)?;
+                tunnel::open(&mut stream, &self.target, login.as_ref(), &self.wire_bytes)
+                    .await
+                    .map_err(|source| DialError::Proxy { proxy: proxy(), source })?;
+                stream
+            }
+        };
         self.secure(Counted::new(stream, self.wire_bytes.clone())).await
+    }
+
+    /// Host and port that this machine connects to: of the proxy, or of the hub. The hub's name is the proxy's to resolve.
+    fn next_hop(&self) -> (&str, u16) {
+        match &self.proxy {
+            Some(Proxy { address, .. }) => (&address.host, address.port),
+            None => (&self.target.host, self.target.port),
+        }
+    }
+
+    async fn reach(&self) -> Result<TcpStream, DialError> {
+        let (host, port) = self.next_hop();
+        let addresses = lookup_host((host, port))
+            .await
+            .map_err(|source| DialError::Resolve { host: host.to_owned(), source })?;
+        self.connect_first(interleaved(addresses)).await
     }
 
     /// The first of the addresses that answers.
     async fn connect_first(&self, addresses: Vec<SocketAddr>) -> Result<TcpStream, DialError> {
-        let mut last = DialError::NoAddress(self.target.host.clone());
+        let mut last = DialError::NoAddress(self.next_hop().0.to_owned());
         let mut addresses = addresses.into_iter().peekable();
         let mut attempts = JoinSet::new();
         loop {

@@ -70,7 +70,10 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
                 }
                 Woken::Dialed(Err(error)) => {
                     self.dialing = None;
-                    self.core.handle_input(self.clock.now(), Input::DialFailed(error.to_string()));
+                    let why = error.to_string();
+                    let input =
+                        if error.is_refusal() { Input::DialRefused(why) } else { Input::DialFailed(why) };
+                    self.core.handle_input(self.clock.now(), input);
                 }
                 Woken::Moved(Moved::Read) => self.received(false).await,
                 Woken::Moved(Moved::Wrote { bytes, waited }) => {

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::host_port::{host_port, shown};
+
 /// Address of the hub. Exhaustive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
@@ -34,28 +36,8 @@ impl FromStr for Target {
             _ => return Err(error("unknown scheme")),
         };
         let rest = rest.strip_suffix('/').unwrap_or(rest);
-        let (host, port) = match rest.strip_prefix('[') {
-            Some(v6) => {
-                let (host, after) = v6.split_once(']').ok_or_else(|| error("a bracket is not closed"))?;
-                let port = match after {
-                    "" => None,
-                    _ => Some(after.strip_prefix(':').ok_or_else(|| error("text after the bracket"))?),
-                };
-                (host, port)
-            }
-            None => match rest.split_once(':') {
-                Some((host, port)) => (host, Some(port)),
-                None => (rest, None),
-            },
-        };
-        if host.is_empty() || host.contains(['/', '@', '?', '#', ' ']) {
-            return Err(error("not a host"));
-        }
-        let port = match port {
-            None if tls => 8883,
-            None => 1883,
-            Some(port) => port.parse().ok().filter(|port| *port > 0).ok_or_else(|| error("not a port"))?,
-        };
+        let (host, port) = host_port(rest).map_err(error)?;
+        let port = port.unwrap_or(if tls { 8883 } else { 1883 });
         Ok(Self { host: host.to_owned(), port, tls })
     }
 }
@@ -63,10 +45,7 @@ impl FromStr for Target {
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.tls { "mqtts" } else { "mqtt" };
-        match self.host.contains(':') {
-            true => write!(f, "{scheme}://[{}]:{}", self.host, self.port),
-            false => write!(f, "{scheme}://{}:{}", self.host, self.port),
-        }
+        write!(f, "{scheme}://{}", shown(&self.host, self.port))
     }
 }
 
@@ -100,6 +79,8 @@ mod tests {
             "mqtt://[::1",
             "mqtt://u@hub",
             "mqtt://[::1]x",
+            "mqtt://hub\u{7f}",
+            "mqtt://hu\tb",
         ] {
             let error = url.parse::<Target>().unwrap_err().to_string();
             assert!(error.contains(url), "{error}");

@@ -16,8 +16,8 @@ mod commands;
 mod dial;
 mod driver;
 mod event_log;
+mod host_port;
 mod hub_address;
-mod hub_password;
 mod in_process;
 #[cfg(feature = "spool-queue")]
 pub mod intake;
@@ -27,6 +27,10 @@ mod link_log;
 mod memory_spool;
 #[cfg(feature = "spool-queue")]
 mod parking;
+mod password_source;
+mod proxy_address;
+mod proxy_login;
+mod proxy_settings;
 #[cfg(feature = "spool-queue")]
 mod queue_spool;
 mod receipt;
@@ -53,6 +57,7 @@ pub use hub_address::{Target, TargetError};
 pub use in_process::{Bridge, CloseError, PublishError};
 pub use link::{Link, SubscribeError};
 pub use link_by_hand::Copies;
+pub use proxy_address::{ProxyAddress, ProxyAddressError};
 pub use receipt::{PendingReceipt, Receipt, ReceiptError};
 pub use server::{Server, ServerBuilder};
 pub use start_error::StartError;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::hub_address::TargetError;
+use super::proxy_address::ProxyAddressError;
 use super::tls_names::TlsNameError;
 
 /// Error of starting a bridge.
@@ -36,6 +37,12 @@ pub enum StartError {
     /// A name that TLS does not carry.
     #[error(transparent)]
     TlsName(#[from] TlsNameError),
+    /// The text is no address of a proxy.
+    #[error(transparent)]
+    Proxy(#[from] ProxyAddressError),
+    /// Half a login at the proxy, or one without a proxy.
+    #[error("a user in proxy() and its proxy_password() belong together: one of them is missing")]
+    ProxyLogin,
     /// `spool_dir` without the feature that has a disk queue.
     #[error("spool_dir needs the feature \"spool-queue\"")]
     NoDiskSpool,

@@ -1,10 +1,13 @@
-//! Way to the hub, as the settings say it: address and TLS, checked before anything starts.
+//! Way to the hub, as the settings say it: address, TLS and a proxy between, checked before anything starts.
 
 use std::sync::Arc;
 
 use super::builder::Builder;
-use super::dial::Dialer;
+use super::dial::{Dialer, Proxy};
 use super::hub_address::Target;
+use super::proxy_address::ProxyAddress;
+use super::proxy_login::ProxyLogin;
+use super::proxy_settings::ProxySettings;
 use super::start_error::StartError;
 use super::tls_names::{server_name, validate_alpn};
 
@@ -29,11 +32,25 @@ impl Builder {
             target,
             tls: self.tls.clone().map(|tls| tls.with_alpn(&self.alpn)),
             server_name,
+            proxy: self.checked_proxy()?,
             connect_timeout: self.connect_timeout,
             send_buffer_bytes: self.send_buffer_bytes,
             wire_bytes: Arc::default(),
             password: self.password.clone(),
         })
+    }
+
+    fn checked_proxy(&self) -> Result<Option<Proxy>, StartError> {
+        let ProxySettings { url, password, source } = self.proxy.clone();
+        let address = url.as_deref().map(str::parse::<ProxyAddress>).transpose()?;
+        let has_password = password.is_some() || source.is_some();
+        let user = address.as_ref().and_then(|address| address.user.clone());
+        let login = match user {
+            Some(user) if has_password => Some(ProxyLogin::new(user, password, source)),
+            None if !has_password => None,
+            _ => return Err(StartError::ProxyLogin),
+        };
+        Ok(address.map(|address| Proxy { address, login }))
     }
 }
 

@@ -169,6 +169,26 @@ fn a_dial_waits_its_time() {
     assert_eq!((link.dialed, link.core.stats().dials), (2, 2));
 }
 
+/// A path without an answer is tried again sooner than somebody who refuses: a login that is tried too often may be locked.
+#[test]
+fn a_dial_that_is_refused_waits_as_long_as_for_a_hub_that_refuses() {
+    let longest_ms = |input: fn(String) -> Input<'static>| {
+        let mut link = Link::new();
+        let mut delays = Vec::new();
+        for _ in 0..30 {
+            link.input(input("no".to_owned()));
+            let due_ms = link.core.next_deadline().unwrap();
+            delays.push(due_ms - link.now_ms);
+            link.now_ms = due_ms;
+            link.timeout();
+        }
+        delays.into_iter().max().unwrap()
+    };
+    let (failed_ms, refused_ms) = (longest_ms(Input::DialFailed), longest_ms(Input::DialRefused));
+    assert!((1_500..=3_000).contains(&failed_ms), "{failed_ms}");
+    assert!((7_500..=15_000).contains(&refused_ms), "{refused_ms}");
+}
+
 /// A connection that lasted, or on which something was acknowledged, ends the growth of the delay; a hub that only accepts and kicks does not.
 #[test]
 fn progress_or_time_resets_the_delay() {

@@ -1,4 +1,5 @@
 mod address_histories;
+mod proxy;
 mod tls;
 
 use std::time::Instant;
@@ -12,6 +13,7 @@ fn dialer() -> Dialer {
         target: "mqtt://hub".parse().unwrap(),
         tls: None,
         server_name: None,
+        proxy: None,
         connect_timeout: Duration::from_secs(5),
         password: None,
         send_buffer_bytes: None,

@@ -24,3 +24,22 @@ fn names_of_tls_are_checked_and_need_tls() {
     assert!(refused(&plain().alpn(&["mqtt"])).starts_with("alpn() is set"));
     assert!(refused(&plain().server_name("hub")).starts_with("server_name() is set"));
 }
+
+#[test]
+fn a_proxy_is_checked_and_its_login_is_whole() {
+    let with = |proxy: &str| Bridge::builder("mqtt://hub").proxy(proxy);
+    assert_eq!(refused(&with("http://proxy:3128")), "");
+    assert_eq!(refused(&with("http://site7@proxy:3128").proxy_password("secret")), "");
+    let source = || Err(std::io::ErrorKind::NotFound.into());
+    assert_eq!(refused(&with("http://site7@proxy:3128").proxy_password_from(source)), "");
+    for half in [
+        with("http://site7@proxy:3128"),
+        with("http://proxy:3128").proxy_password("secret"),
+        Bridge::builder("mqtt://hub").proxy_password("secret"),
+    ] {
+        assert!(refused(&half).contains("belong together"), "{}", refused(&half));
+    }
+    let builder = with("http://site7:secret@proxy:3128").proxy_password("secret");
+    assert!(refused(&builder).contains("a password stands in it"));
+    assert!(!refused(&builder).contains("secret") && !format!("{builder:?}").contains("secret"));
+}

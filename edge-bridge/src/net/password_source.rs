@@ -1,4 +1,4 @@
-//! Password of the hub, which may change while the link runs: read again before each CONNECT, so that a rotated one needs no
+//! Password of the hub or of a proxy, which may change while the link runs: read again before each login, so that a rotated one needs no
 //! restart.
 
 use std::fmt;
@@ -14,9 +14,17 @@ const READ_WITHIN: Duration = Duration::from_secs(1);
 
 type Read = dyn Fn() -> io::Result<Bytes> + Send + Sync;
 
-/// Source of the hub's password.
+/// Owner of a password.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Owner {
+    Hub,
+    Proxy,
+}
+
+/// Source of a password.
 #[derive(Clone)]
 pub(super) struct PasswordSource {
+    owner: Owner,
     read: Arc<Read>,
     /// A read has not returned yet: no second thread waits beside it.
     is_reading: Arc<AtomicBool>,
@@ -25,8 +33,8 @@ pub(super) struct PasswordSource {
 }
 
 impl PasswordSource {
-    pub(super) fn new(read: impl Fn() -> io::Result<Bytes> + Send + Sync + 'static) -> Self {
-        Self { read: Arc::new(read), is_reading: Arc::default(), is_failing: Arc::default() }
+    pub(super) fn new(owner: Owner, read: impl Fn() -> io::Result<Bytes> + Send + Sync + 'static) -> Self {
+        Self { owner, read: Arc::new(read), is_reading: Arc::default(), is_failing: Arc::default() }
     }
 
     /// Reads on a thread that may block. `None`: the last password stays.
@@ -36,11 +44,22 @@ impl PasswordSource {
             Ok(_) => self.is_failing.store(false, Ordering::Relaxed),
             Err(error) => {
                 if !self.is_failing.swap(true, Ordering::Relaxed) {
-                    tracing::warn!(%error, "cannot read the hub's password again: the last one is used");
+                    self.warn(error);
                 }
             }
         }
         result.ok()
+    }
+
+    fn warn(&self, error: &io::Error) {
+        match self.owner {
+            Owner::Hub => {
+                tracing::warn!(%error, "cannot read the hub's password again: the last one is used");
+            }
+            Owner::Proxy => {
+                tracing::warn!(%error, "cannot read the proxy's password again: the last one is used");
+            }
+        }
     }
 
     async fn read_in_time(&self) -> io::Result<Bytes> {
@@ -78,7 +97,7 @@ mod tests {
     async fn what_is_read_last_counts_and_a_failure_changes_nothing() {
         let file = Arc::new(Mutex::new(Some("old")));
         let read = file.clone();
-        let source = PasswordSource::new(move || {
+        let source = PasswordSource::new(Owner::Hub, move || {
             let content = *read.lock().unwrap();
             content.map(Bytes::from).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
         });
@@ -95,7 +114,7 @@ mod tests {
         let blocked = Mutex::new(blocked);
         let reads = Arc::new(AtomicBool::new(false));
         let seen = reads.clone();
-        let source = PasswordSource::new(move || {
+        let source = PasswordSource::new(Owner::Hub, move || {
             assert!(!seen.swap(true, Ordering::SeqCst), "a second read beside the first");
             let _ = blocked.lock().unwrap().recv();
             seen.store(false, Ordering::SeqCst);

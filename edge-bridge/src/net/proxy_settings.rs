@@ -1,0 +1,22 @@
+//! Settings of a proxy, as they were given.
+
+use std::fmt;
+
+use bytes::Bytes;
+
+use super::password_source::PasswordSource;
+
+/// Settings of a proxy, unchecked.
+#[derive(Clone, Default)]
+pub(super) struct ProxySettings {
+    pub(super) url: Option<String>,
+    pub(super) password: Option<Bytes>,
+    pub(super) source: Option<PasswordSource>,
+}
+
+impl fmt::Debug for ProxySettings {
+    /// Shows neither the password nor the address, in which one may stand.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProxySettings").finish_non_exhaustive()
+    }
+}
