@@ -78,6 +78,30 @@ fn what_an_operator_said_is_kept_and_the_rest_is_told_anew() {
     assert_eq!(read(&mut after, "t/ack", 95.0, 14_000), [(HIGH, Unacknowledged)]);
 }
 
+/// What hides an alarm is kept with its end. A condition that says so by itself has none, and an unshelve would find nothing to end.
+#[test]
+fn promise_14_a_damaged_kept_state_shows_no_alarm_as_hidden_that_nothing_hides() {
+    let mut before = pipeline();
+    read(&mut before, "t/ack", 95.0, 1_000);
+    let transition = before.alarm(before.number("t/ack").unwrap()).unwrap().transition(HIGH);
+    command(&mut before, "t/ack", AlarmCommand::Acknowledge { transition }, 2_000);
+    let text = serde_json::to_string(&kept(&before)).unwrap();
+    let state = |state: AlarmState| format!("\"state\":{}", serde_json::to_string(&state).unwrap());
+    for hidden in [Shelved, AlarmState::Suppressed, AlarmState::OutOfService] {
+        let damaged = text.replace(&state(Acknowledged), &state(hidden));
+        assert_ne!(damaged, text);
+        let kept: Vec<(String, LimitAlarmState)> = serde_json::from_str(&damaged).unwrap();
+        let mut after = pipeline();
+        for (name, state) in kept {
+            after.restore_alarm(&name, state, 3_000);
+        }
+        read(&mut after, "t/ack", 20.0, 4_000);
+        let shows = after.alarm(after.number("t/ack").unwrap()).unwrap().state(HIGH);
+        assert_eq!(shows, Normal, "{hidden:?}");
+        assert_eq!(read(&mut after, "t/ack", 95.0, 5_000).first(), Some(&(HIGH, Unacknowledged)));
+    }
+}
+
 #[test]
 fn a_name_that_nobody_published_makes_no_sensor() {
     let mut pipeline = pipeline();

@@ -125,6 +125,30 @@ fn a_clock_set_back_does_not_lengthen_a_shelf() {
     assert_eq!(rig.tick(400_000), Unacknowledged);
 }
 
+/// Also where the clock stands still or was set back between the two: the operator has seen the first alone.
+#[test]
+fn promise_14_an_acknowledgement_hits_no_other_occurrence_of_the_same_millisecond() {
+    for now in [5_000, 1_000] {
+        let mut rig = Rig::new(LimitAlarm::new());
+        rig.value(96.0, 5_000);
+        let first = rig.state.transition(HIGH);
+        rig.acknowledge(5_000).unwrap();
+        assert_eq!(rig.value(90.0, now), Normal);
+        assert_eq!(rig.value(96.0, now), Unacknowledged);
+        let current = rig.state.transition(HIGH);
+        let late = rig.command(AlarmCommand::Acknowledge { transition: first }, now);
+        assert_eq!(late, Err(AckError::OtherOccurrence { current }.into()), "now {now}");
+        assert_eq!(rig.acknowledge(now), Ok(Acknowledged));
+    }
+}
+
+#[test]
+fn a_priority_that_opc_ua_does_not_know_is_refused() {
+    for (priority, is_known) in [(0, false), (1, true), (1_000, true), (1_001, false)] {
+        assert_eq!(Limit::at(95.0).unwrap().priority(priority).is_ok(), is_known, "{priority}");
+    }
+}
+
 #[test]
 fn suppressed_and_out_of_service_alarms_go_on_being_evaluated() {
     for (on, off, shows) in [
