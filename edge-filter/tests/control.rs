@@ -305,6 +305,11 @@ fn a_wrong_configuration_is_refused_with_its_place() {
             "\"conductor\"]",
             "interlock 1: outputs 3: there is no output named \"conductor\"",
         ),
+        (
+            "[\"heater\", \"belt\", \"contactor\"]",
+            "[]",
+            "interlock 1: outputs: an interlock holds at least one output",
+        ),
         ("match = \"temp\"", "match = \"tmp\"", "alarm 1: match: no input has such a name"),
         (
             "period_ms = 10",
@@ -370,4 +375,7 @@ fn everything_that_is_wrong_is_told_at_once_in_the_order_of_the_file() {
     let lines: Vec<usize> = error.problems().iter().filter_map(|problem| problem.line()).collect();
     assert_eq!((error.problems().len(), lines.len()), (4, 4), "{error}");
     assert!(lines.is_sorted(), "{lines:?}");
+    // A gain of the other form was meant for the one that is missing: that is one mistake.
+    let error = Controller::from_toml(&PLANT.replacen("k = 2.0, ti_s", "ki = 2.0, ti_s", 1)).unwrap_err();
+    assert_eq!(error.problems().len(), 1, "{error}");
 }
