@@ -103,6 +103,25 @@ fn keep_alive_counts_again_when_the_peer_is_gone() {
     assert!(!site.is_closed(waits), "its pings may be there, unread");
 }
 
+/// Also where nothing is said to it when it is read again: what others sent was stored, and its own message still waits.
+#[test]
+fn keep_alive_counts_again_when_the_peer_is_read_again() {
+    let mut config = Config::default();
+    config.max_unacked_bytes = 1_000;
+    let mut site = Site::new(config);
+    let [(silent, _), (busy, _)] = [("silent", 5), ("busy", 0)]
+        .map(|(name, keep_alive_s)| site.connect(Connect { keep_alive_s, ..connect(name, Version::V311) }));
+    site.send(silent, &[publish(1, "store/a", "small")]);
+    site.send(busy, &[publish(1, "store/b", &"x".repeat(1_000))]);
+    assert!(!site.listener.may_read(silent.connection));
+    site.pass(60_000);
+    assert!(!site.is_closed(silent), "its pings may be there, unread");
+    site.resolve(1);
+    assert!(site.listener.may_read(silent.connection));
+    site.pass(12_000);
+    assert!(site.is_closed(silent) && !site.is_closed(busy));
+}
+
 #[test]
 fn what_a_publisher_left_behind_is_stored_if_there_is_room_in_time() {
     let mut site = full_site(10);
@@ -180,8 +199,9 @@ fn a_connection_that_is_read_again_is_not_gone() {
 
 /// Each leaves a session for which the message of `publisher` to `plant/x` waits.
 fn absent_with_a_message(site: &mut Site, publisher: Peer, names: &[&str]) {
-    for name in names {
-        let peer = site.client(name, Version::V5);
+    // They come in another order than that in which they leave.
+    let peers: Vec<Peer> = names.iter().rev().map(|name| site.client(name, Version::V5)).collect();
+    for peer in peers.into_iter().rev() {
         site.send(peer, &[subscribe(&["plant/#"])]);
         site.send(peer, &[disconnect(ReasonCode::SUCCESS)]);
         site.pass(1_000);

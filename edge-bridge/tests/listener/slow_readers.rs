@@ -63,6 +63,21 @@ fn a_slow_reader_that_pings_stays() {
     }
 }
 
+/// What its connection takes along is counted, and what had left is not.
+#[test]
+fn what_waited_for_a_slow_reader_that_goes_is_counted() {
+    let mut site = Site::new(Config::default());
+    let peer = stuck(&mut site, 10);
+    for _ in 0..9 {
+        site.publish(&Publish { qos: QoS::AtMostOnce, ..message("a", &"x".repeat(100_000)) });
+    }
+    assert_eq!(site.listener.stats().dropped_gone, 0);
+    site.cut(peer);
+    let stats = site.listener.stats();
+    assert!(stats.dropped_gone > 0 && stats.dropped_full == 0, "{stats:?}");
+    assert_eq!(stats.sent + stats.dropped_gone, 9);
+}
+
 /// Answers that it makes the listener give are bounded too.
 #[test]
 fn a_client_that_never_reads_the_answers_is_not_read_any_more() {
