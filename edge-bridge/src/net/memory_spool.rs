@@ -129,4 +129,16 @@ mod tests {
         let id = memory.lease(2_000, 1, 100)[0].id;
         assert_eq!((memory.weight(id), memory.ttl_left_ms(id, 4_000)), (7, Some(7_000)));
     }
+
+    /// While the link is down nothing else asks the spool for what is gone.
+    #[test]
+    fn a_row_that_makes_room_for_another_is_settled_at_once() {
+        let memory = SharedMemory::new();
+        let row =
+            |ttl_ms| Row { ttl_ms, ..Row::new(Utf8::from_static("t"), vec![0; BYTES_MAX / 2 + 1].into()) };
+        let mut first = memory.push(0, row(Some(1_000))).unwrap();
+        assert!(memory.push(999, row(None)).is_err() && first.try_recv().is_err());
+        memory.push(1_001, row(None)).unwrap();
+        assert_eq!(first.try_recv(), Ok(Receipt::Settled));
+    }
 }

@@ -288,4 +288,19 @@ mod tests {
             assert!(5 * found >= 4 * exact, "{found} of {exact}: {all:?}");
         }
     }
+
+    /// Otherwise those who are away would give way for ever to a client that takes its messages each time and leaves again.
+    #[test]
+    fn payloads_of_a_client_that_came_back_count_for_the_absent_no_more() {
+        let there = Holder::Connection(ConnectionId(1));
+        let mut holders = Holders::default();
+        holders.set(there, Memory { own: 3 * STEP, payloads: 0 }, Some(0));
+        holders.set_absent(ClientKey(2), 0, Memory { own: STEP, payloads: 0 });
+        for since_ms in 1..10 {
+            holders.set_absent(ClientKey(1), since_ms, Memory { own: STEP, payloads: 4 * STEP });
+            assert_ne!(holders.first(0, 4 * STEP), Some(there), "{since_ms}");
+            holders.set(Holder::Client(ClientKey(1)), Memory::default(), None);
+            assert_eq!(holders.first(0, 4 * STEP), Some(there), "{since_ms}");
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! Promise 4 for refused rows: whatever the disk and the power do, a row is in one of the two queues, under one identity.
 
 mod accepted;
+mod ages;
 mod failing_disks;
 mod in_place;
 mod order;
