@@ -85,6 +85,7 @@ impl Conductor {
 }
 
 #[cfg(test)]
+#[allow(clippy::panic, reason = "test code")]
 mod tests {
     use super::*;
 
