@@ -17,8 +17,9 @@ pub struct LinkConfig {
     /// Delays between two dials.
     pub backoff: BackoffConfig,
     /// RAM of messages on the way at most, in bytes. Default 4 MiB. Half of it may be unacknowledged: a message is there twice, as a row and as
-    /// the packet that the socket has yet to take. Beside it the bookkeeping of at most 4 096 rows without the hub's PUBACK, about 1 KiB each. One
-    /// message goes whatever its size and however many rows it has.
+    /// the packet that the socket has yet to take. Beside it the bookkeeping of at most 4 096 rows that wait for the hub's PUBACK, about 1 KiB each,
+    /// and of twice as many where the hub answers younger messages and leaves theirs without one: those keep nothing back, and are parked after three
+    /// connections. One message goes whatever its size and however many rows it has.
     pub window_max_bytes: u64,
     /// While there are subscriptions: milliseconds within which a lost connection is noticed and dialled again, so that a command waits no
     /// longer for it. Default 15 000; 0 leaves it to the keep alive. Costs a PINGREQ per [`idle_ping_every_ms`](super::idle_ping_every_ms) of a link on which

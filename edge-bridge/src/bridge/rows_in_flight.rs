@@ -27,3 +27,6 @@ impl RowsInFlight {
         self.0 = self.0.saturating_sub(rows);
     }
 }
+
+#[cfg(test)]
+mod tests;
