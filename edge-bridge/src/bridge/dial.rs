@@ -13,8 +13,8 @@ use crate::wire::{PacketId, ReasonCode};
 /// acknowledged.
 const STABLE_MS: u64 = 30_000;
 
-/// Patience with the first CONNACK after progress, in milliseconds; doubles with each attempt, up to the client's own
-/// timeout.
+/// Patience with the first CONNACK, in milliseconds; doubles with each CONNECT after the first that gets no answer, up to the
+/// client's own timeout.
 const HANDSHAKE_MS: u64 = 4_000;
 
 /// Longest delay before the next dial while a message is looked for that makes the hub close.
@@ -43,7 +43,8 @@ impl<S: Spool, P: Pack> Core<S, P> {
         client.version = self.version.current();
         client.first_packet_id = first_packet_id(self.config.seed.wrapping_add(self.epoch - 1));
         // A path that swallows CONNECT must not cost the whole timeout when it heals meanwhile; a slow hub gets more with every attempt.
-        let patience_ms = HANDSHAKE_MS << self.backoff.attempts().saturating_sub(1).min(8);
+        // Dials that are refused, as in a long outage, do not count: they say nothing of the hub's pace.
+        let patience_ms = HANDSHAKE_MS << self.unanswered_connects.saturating_sub(1).min(8);
         client.handshake_timeout_ms = client.handshake_timeout_ms.min(patience_ms);
         let mut connection = Connection::new(now, self.epoch, client, resume);
         connection.session.limit_in_flight(now.up_ms, self.uplink.in_flight_limit());
@@ -65,6 +66,11 @@ impl<S: Spool, P: Pack> Core<S, P> {
         let blame = connection.blame(closed);
         let sign = self.takeover.on_over(closed, blame.is_none(), lasted_ms);
         let answered = connection.accepted || matches!(closed, Closed::Refused(_));
+        if answered {
+            self.unanswered_connects = 0;
+        } else if matches!(closed, Closed::Handshake) {
+            self.unanswered_connects = self.unanswered_connects.saturating_add(1);
+        }
         if let Some(version) = self.version.on_over(connection.accepted, closed) {
             self.out.push_back(Output::Event(Event::OtherVersion(version)));
         }
@@ -120,5 +126,40 @@ impl<S: Spool, P: Pack> Core<S, P> {
         self.phase = Phase::Waiting { until_ms: now.up_ms + in_ms };
         self.stats.last_error = Some(reason.clone());
         self.out.push_back(Output::Event(Event::Disconnected { reason, retry_in_ms: Some(in_ms) }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Input;
+    use super::super::config::LinkConfig;
+    use super::super::pack::RawPack;
+    use super::super::spool::MemorySpool;
+    use super::super::test_uplink::text;
+    use super::*;
+    use crate::session::ClientConfig;
+
+    /// Refused dials of a long outage say nothing of a hub that is slow: behind them a CONNECT that is swallowed costs no more than
+    /// after a short one.
+    #[test]
+    fn patience_with_a_connack_grows_with_connects_that_get_none() {
+        let config = LinkConfig::new(ClientConfig::new(text("site7")));
+        let mut core = Core::new(config, MemorySpool::new(10, 1_000), RawPack::new(false));
+        let at = |up_ms| Now { up_ms, wall_ms: 0 };
+        let mut now_ms = 0;
+        core.start(at(now_ms));
+        for _ in 0..20 {
+            core.handle_input(at(now_ms), Input::DialFailed("refused".to_owned()));
+            now_ms = core.next_deadline().unwrap();
+            core.handle_timeout(at(now_ms));
+        }
+        for patience_ms in [4_000, 4_000, 8_000, 16_000, 20_000, 20_000] {
+            core.handle_input(at(now_ms), Input::Dialed);
+            let until_ms = core.next_deadline().unwrap();
+            assert_eq!(until_ms - now_ms, patience_ms);
+            core.handle_timeout(at(until_ms));
+            now_ms = core.next_deadline().unwrap();
+            core.handle_timeout(at(now_ms));
+        }
     }
 }

@@ -105,6 +105,8 @@ pub struct Core<S, P> {
     version: VersionChoice,
     takeover: Takeover,
     backoff: Backoff,
+    /// CONNECTs that got no answer, since the last that got one.
+    unanswered_connects: u32,
     out: VecDeque<Output>,
     stats: Stats,
 }
@@ -138,6 +140,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
             path: Path::default(),
             gave_up: false,
             takeover: Takeover::default(),
+            unanswered_connects: 0,
             out: VecDeque::new(),
             stats: Stats::default(),
         }
