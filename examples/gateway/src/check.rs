@@ -164,6 +164,14 @@ fn hub(f: &mut Lines<'_, '_>, config: &Config) -> fmt::Result {
         Protocol::V311 => "MQTT 3.1.1",
     };
     writeln!(f, "hub           {} as {}, {version}", hub.url, hub.client_id)?;
+    if let Some(proxy) = &hub.proxy {
+        let login = proxy.address.user.as_deref().map_or_else(String::new, |user| format!(" as {user}"));
+        writeln!(
+            f,
+            "              through the proxy {}{login}, which resolves the hub's name",
+            proxy.address
+        )?;
+    }
     if hub.is_in_the_clear() {
         writeln!(
             f,

@@ -7,6 +7,8 @@ use control_loop::OneLine;
 use edge_filter::ConfigError;
 use toml::de::{DeTable, DeValue};
 
+use super::mask::without_password;
+
 /// Severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Severity {
@@ -162,7 +164,7 @@ impl fmt::Display for Elsewhere {
 }
 
 impl fmt::Display for Findings {
-    /// Each part of a finding stays on its line, whatever strings of the file it quotes.
+    /// Each part of a finding stays on its line, whatever strings of the file it quotes, and no password in an address is shown.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut sorted: Vec<&Finding> = self.all.iter().collect();
         sorted.sort_by_key(|finding| finding.at);
@@ -173,13 +175,14 @@ impl fmt::Display for Findings {
                 Severity::Error | Severity::ErrorInCheck => "error",
                 Severity::Warning => "warning",
             };
-            writeln!(f, "{word}: {}: {}", OneLine(&finding.key), OneLine(&finding.message))?;
+            let message = without_password(&finding.message);
+            writeln!(f, "{word}: {}: {}", OneLine(&finding.key), OneLine(&message))?;
             match (&finding.elsewhere, finding.at.map(|at| self.place(at))) {
                 (Some(elsewhere), _) => elsewhere.fmt(f)?,
                 (None, Some((line, column))) => {
                     writeln!(f, "  --> {file}:{line}:{column}")?;
                     if let Some(source) = self.text.lines().nth(line - 1) {
-                        writeln!(f, "{line:>5} | {}", OneLine(source))?;
+                        writeln!(f, "{line:>5} | {}", OneLine(&without_password(source)))?;
                     }
                 }
                 (None, None) => writeln!(f, "  --> {file}")?,

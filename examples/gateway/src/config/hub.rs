@@ -1,9 +1,12 @@
-//! `[hub]`: where messages go, as whom, and in which version of MQTT.
+//! `[hub]`: where messages go, by which way, as whom, and in which version of MQTT.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use edge_bridge::net::{validate_alpn, validate_server_name};
+
 use super::password;
+use super::proxy::proxy;
 use super::section::{Placed, Section};
 use super::tables::host_port;
 use super::tls::Files;
@@ -20,6 +23,8 @@ pub(super) fn hub(section: &mut Section<'_>, id: &str, findings: &mut Findings) 
     let key = section.file("key", findings);
     key.iter().for_each(|key| warn_of_an_open_key(key, findings));
     super::tls::check(Files { ca: ca.as_ref(), cert: cert.as_ref(), key: key.as_ref() }, findings);
+    let (alpn, server_name) = tls_names(section, findings);
+    let proxy = proxy(section, findings);
     let client_id = section.string("client_id", findings).map(|placed| placed.value);
     let credentials = credentials(section, findings);
     let protocol = match section.one_of_in_force("protocol", findings) {
@@ -30,32 +35,37 @@ pub(super) fn hub(section: &mut Section<'_>, id: &str, findings: &mut Findings) 
     let keep_alive = section.duration_in_force("keep_alive", findings);
     let command_within = section.duration_in_force("command_within", findings);
     let window = u16::try_from(section.integer_in_force("window", findings)).unwrap_or(u16::MAX);
-    if section.get("cert").is_some() != section.get("key").is_some() {
-        findings.error(section.at(), "hub", "`cert` and `key` belong together: one of them is missing");
-    }
+    report_missing(section, findings);
     let url = url?;
     let (tls, text) = url.value;
     if !tls && (ca.is_some() || cert.is_some()) {
         findings.error(url.at, "hub.url", "certificates are given but the scheme is mqtt://: write mqtts://");
     }
-    if !tls && credentials.is_some() && !is_loopback(&text) {
-        findings.warning(url.at, "hub.url", "the password goes over mqtt:// in the clear: write mqtts://");
+    if !tls {
+        refuse_names(section, findings);
     }
     if tls && section.get("ca").is_none() {
         super::tls::check_system(url.at, findings);
     }
-    Some(Hub {
+    let hub = Hub {
         url: text,
         ca: ca.as_ref().map(|placed| placed.value.clone()),
         cert: cert.as_ref().map(|placed| placed.value.clone()),
         key: key.as_ref().map(|placed| placed.value.clone()),
+        alpn,
+        server_name,
+        proxy,
         client_id: client_id.unwrap_or_else(|| id.to_owned()),
         credentials,
         protocol,
         command_within,
         keep_alive,
         window,
-    })
+    };
+    if hub.credentials.is_some() && hub.is_in_the_clear() {
+        findings.warning(url.at, "hub.url", "the password goes over mqtt:// in the clear: write mqtts://");
+    }
+    Some(hub)
 }
 
 /// Whether there is TLS, and the URL with its port.
@@ -85,6 +95,36 @@ fn url(section: &Section<'_>, findings: &mut Findings) -> Option<Placed<(bool, S
     Some(Placed { value: (tls, format!("{}://{host}:{port}", if tls { "mqtts" } else { "mqtt" })), at })
 }
 
+/// Protocols for ALPN, and the hub's name in TLS.
+fn tls_names(section: &Section<'_>, findings: &mut Findings) -> (Vec<String>, Option<String>) {
+    let alpn = section.strings("alpn", findings);
+    if let Some(alpn) = &alpn {
+        let checked = validate_alpn(&alpn.value).map_err(|error| error.to_string());
+        if let Err(message) = checked {
+            findings.error(alpn.at, "hub.alpn", message);
+        }
+    }
+    let server_name = section.parsed("tls_server_name", findings, |text| {
+        validate_server_name(text).map(|()| text.to_owned()).map_err(|error| error.to_string())
+    });
+    (alpn.map(|placed| placed.value).unwrap_or_default(), server_name.map(|placed| placed.value))
+}
+
+/// Reports keys that belong to others.
+fn report_missing(section: &Section<'_>, findings: &mut Findings) {
+    if section.get("cert").is_some() != section.get("key").is_some() {
+        findings.error(section.at(), "hub", "`cert` and `key` belong together: one of them is missing");
+    }
+}
+
+/// Reports names of TLS where there is none.
+fn refuse_names(section: &Section<'_>, findings: &mut Findings) {
+    for key in ["alpn", "tls_server_name"].into_iter().filter(|key| section.get(key).is_some()) {
+        let message = "without effect on mqtt://, which has no TLS: write mqtts:// in `url`";
+        findings.error(0, &format!("hub.{key}"), message);
+    }
+}
+
 /// User name and password, which stands in a file of its own: gateway.toml is shown around.
 fn credentials(section: &mut Section<'_>, findings: &mut Findings) -> Option<Credentials> {
     let user = section.string("user", findings);
@@ -97,18 +137,7 @@ fn credentials(section: &mut Section<'_>, findings: &mut Findings) -> Option<Cre
     if user.value.is_empty() {
         findings.error(user.at, "hub.user", "empty");
     }
-    let path = file.value.display();
-    let password = match password::read(&file.value) {
-        Ok(password) => password,
-        Err(problem) => {
-            findings.error(file.at, "hub.password_file", format!("{path}: {problem}"));
-            return None;
-        }
-    };
-    if let Some(mode) = password::mode_for_others(&file.value) {
-        let message = format!("{path}: mode {mode:04o}, others may read the password: chmod 600");
-        findings.warning(file.at, "hub.password_file", message);
-    }
+    let password = password::checked(&file, "hub.password_file", findings)?;
     Some(Credentials { user: user.value, password, file: file.value })
 }
 
@@ -124,7 +153,8 @@ fn warn_of_an_open_key(key: &Placed<PathBuf>, findings: &mut Findings) {
 impl Hub {
     /// Returns whether anybody on the way can read and change what is sent.
     pub(crate) fn is_in_the_clear(&self) -> bool {
-        self.url.starts_with("mqtt://") && !is_loopback(&self.url)
+        // Behind a proxy the loopback is another machine's.
+        self.url.starts_with("mqtt://") && (self.proxy.is_some() || !is_loopback(&self.url))
     }
 }
 

@@ -13,7 +13,9 @@ mod hub;
 mod keys;
 mod limits;
 mod listener;
+mod mask;
 pub(crate) mod password;
+pub(crate) mod proxy;
 pub(crate) mod reference;
 mod route;
 mod section;
@@ -80,6 +82,11 @@ pub(crate) struct Hub {
     pub(crate) ca: Option<PathBuf>,
     pub(crate) cert: Option<PathBuf>,
     pub(crate) key: Option<PathBuf>,
+    /// Protocols for ALPN; without any none is sent.
+    pub(crate) alpn: Vec<String>,
+    /// Name of the hub in TLS; `None`: the host of the address.
+    pub(crate) server_name: Option<String>,
+    pub(crate) proxy: Option<proxy::Proxy>,
     pub(crate) client_id: String,
     pub(crate) credentials: Option<Credentials>,
     pub(crate) protocol: Protocol,

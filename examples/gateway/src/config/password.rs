@@ -1,8 +1,11 @@
-//! The password file: one line, read at the start and again before each connection to the hub.
+//! A password's file: one line, read at the start and again before each connection to the hub.
 
 use std::io;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use super::Findings;
+use super::section::Placed;
 
 /// The format's.
 const BYTES_MAX: usize = 65_535;
@@ -24,6 +27,23 @@ pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
         return Err(io::Error::new(io::ErrorKind::InvalidData, message));
     }
     Ok(line.to_vec())
+}
+
+/// Reads the file that stands at `key`, and reports what is wrong with it.
+pub(super) fn checked(file: &Placed<PathBuf>, key: &str, findings: &mut Findings) -> Option<Vec<u8>> {
+    let path = file.value.display();
+    let password = match read(&file.value) {
+        Ok(password) => password,
+        Err(problem) => {
+            findings.error(file.at, key, format!("{path}: {problem}"));
+            return None;
+        }
+    };
+    if let Some(mode) = mode_for_others(&file.value) {
+        let message = format!("{path}: mode {mode:04o}, others may read the password: chmod 600");
+        findings.warning(file.at, key, message);
+    }
+    Some(password)
 }
 
 /// Returns the file's mode if others may read it.

@@ -211,6 +211,10 @@ pub(super) fn tables_of<'a>(
 
 /// `HOST`, `HOST:PORT` or `[V6]:PORT`.
 pub(super) fn host_port(text: &str, default: u16) -> Result<(String, u16), String> {
+    if text.contains('@') {
+        // Not quoted: it may be a password.
+        return Err("a user or a password does not belong into this address".to_owned());
+    }
     let text = text.trim_end_matches('/');
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) if !host.is_empty() && (!host.contains(':') || host.ends_with(']')) => {

@@ -1,4 +1,5 @@
 mod told;
+mod way_out;
 
 use super::*;
 

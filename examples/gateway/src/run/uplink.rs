@@ -5,6 +5,7 @@ use edge_bridge::wire::Version;
 use edge_bridge::{Bridge, Link};
 use edge_queue::aio;
 
+use crate::config::proxy::{Login, Proxy};
 use crate::config::{self, Config, Credentials, Protocol, password};
 
 use super::compact::Compact;
@@ -34,6 +35,19 @@ pub(crate) fn prepare(config: &Config) -> Result<Builder, RunError> {
         let again = move || password::read(&file).map(Into::into);
         builder = builder.credentials(user, password.clone()).password_from(again);
     }
+    if let Some(Proxy { url, login, .. }) = &hub.proxy {
+        builder = builder.proxy(url);
+        if let Some(Login { password, file }) = login {
+            let file = file.clone();
+            let again = move || password::read(&file).map(Into::into);
+            builder = builder.proxy_password(password.clone()).proxy_password_from(again);
+        }
+    }
+    if let Some(name) = &hub.server_name {
+        builder = builder.server_name(name);
+    }
+    let alpn: Vec<&str> = hub.alpn.iter().map(String::as_str).collect();
+    builder = builder.alpn(&alpn);
     if let Some(tls) =
         config::tls::tls(hub).map_err(|error| RunError::Configuration(format!("[hub] {error}")))?
     {

@@ -86,6 +86,30 @@ const HUB: &[Key] = &[
     key("ca", Text("file"), Means("authorities of the system"), "Authority to trust, in PEM."),
     key("cert", Text("file"), Means("none"), "Certificate of this gateway, in PEM. Belongs to `key`."),
     key("key", Text("file"), Means("none"), "Private key of the certificate, in PEM, mode 0600."),
+    key(
+        "alpn",
+        Strings("1 to 16 names of protocols"),
+        Means("none is sent"),
+        "Names for ALPN, for a hub that tells MQTT by them: AWS IoT on port 443 takes `x-amzn-mqtt-ca`. Only with `mqtts`.",
+    ),
+    key(
+        "tls_server_name",
+        Text("DNS name or IP address"),
+        Means("the host of `url`"),
+        "Name of the hub in TLS: sent as SNI, and the one that its certificate must have. Only with `mqtts`.",
+    ),
+    key(
+        "proxy",
+        Text("`http://HOST:PORT` or `http://USER@HOST:PORT`"),
+        Means("none"),
+        "HTTP proxy on the way to the hub, by CONNECT. It resolves the hub's name. A user belongs to `proxy_password_file`.",
+    ),
+    key(
+        "proxy_password_file",
+        Text("file"),
+        Means("none"),
+        "File with the password at the proxy as its one line, mode 0600. It is read again before each connection.",
+    ),
     key("client_id", Text("text"), Means("`id`"), "Client identifier at the hub."),
     key("user", Text("text"), Means("none"), "User name at the hub. Belongs to `password_file`."),
     key(

@@ -1,0 +1,86 @@
+//! `[hub]`: a proxy on the way, and names in TLS.
+
+use std::os::unix::fs::PermissionsExt;
+
+use super::*;
+
+/// The configuration whose `[hub]` begins with `keys`, in a folder with `proxy.password`.
+fn with(keys: &str, url: &str) -> Result<(Config, Findings), Findings> {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("proxy.password");
+    std::fs::write(&file, "secret\n").unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let text = SMALL
+        .replace("[hub]\nurl = \"mqtt://hub.example:1883\"\n", &format!("[hub]\n{keys}\nurl = \"{url}\"\n"));
+    let env = |name: &str| match name {
+        "PROXY_USER" => Some("site7".to_owned()),
+        "CREDENTIALS_DIRECTORY" => Some(dir.path().to_str().unwrap().to_owned()),
+        _ => None,
+    };
+    Config::parse(Path::new("gateway.toml"), &text, &env)
+}
+
+#[test]
+fn a_proxy_is_read_with_its_login_of_file_and_environment() {
+    let (config, findings) = with("proxy = \"http://10.1.0.9:3128\"", "mqtt://hub").unwrap();
+    let proxy = config.hub.proxy.unwrap();
+    assert_eq!((proxy.address.to_string().as_str(), proxy.login.is_none()), ("http://10.1.0.9:3128", true));
+    assert_eq!(findings.to_string(), "");
+    let keys = "proxy = \"http://${PROXY_USER}@proxy:3128\"\n\
+                proxy_password_file = \"${CREDENTIALS_DIRECTORY}/proxy.password\"";
+    let (config, findings) = with(keys, "mqtt://hub").unwrap();
+    assert_eq!(findings.to_string(), "");
+    assert!(!format!("{config:?}").contains("115, 101, 99"));
+    let proxy = config.hub.proxy.unwrap();
+    assert_eq!(proxy.address.user.as_deref(), Some("site7"));
+    assert_eq!(proxy.login.unwrap().password, b"secret");
+}
+
+#[test]
+fn mistakes_of_a_proxy_are_told_at_their_line_without_a_password() {
+    let file = "proxy_password_file = \"${CREDENTIALS_DIRECTORY}/proxy.password\"";
+    let both = |proxy: &str| format!("{file}\nproxy = \"{proxy}\"");
+    for (keys, expected) in [
+        ("proxy = \"proxy:3128\"".to_owned(), "error: hub.proxy: address of the proxy: no scheme"),
+        ("proxy = \"https://proxy:3128\"".to_owned(), "https:// is not supported"),
+        ("proxy = \"http://proxy\"".to_owned(), "no port"),
+        ("proxy = \"http://u:hunter2@proxy:1\"".to_owned(), "a password stands in it"),
+        ("proxy = \"http://u@proxy:1\"".to_owned(), "has a user: `proxy_password_file` is missing"),
+        (file.to_owned(), "error: hub.proxy_password_file: belongs to `proxy`"),
+        (both("http://proxy:1"), "error: hub.proxy_password_file: belongs to a user in `proxy`"),
+        (both("http://u@proxy:1").replace("proxy.p", "none.p"), "No such file"),
+    ] {
+        let said = with(&keys, "mqtt://hub").unwrap_err().to_string();
+        assert!(said.contains(expected), "{keys}: {said}");
+        assert!(said.contains("gateway.toml:7:") || said.contains("gateway.toml:8:"), "{said}");
+        assert!(!said.contains("hunter2") && !said.contains("secret"), "{said}");
+    }
+    // Also where an address is none of a proxy.
+    let said = with("", "mqtt://u:hunter2@hub").unwrap_err().to_string();
+    assert!(said.contains("error: hub.url:") && !said.contains("hunter2"), "{said}");
+}
+
+#[test]
+fn names_of_tls_are_read_and_checked() {
+    let keys = "alpn = [\"x-amzn-mqtt-ca\"]\ntls_server_name = \"hub.example\"";
+    let (config, _) = with(keys, "mqtts://10.0.0.1:443").unwrap();
+    assert_eq!(config.hub.alpn, ["x-amzn-mqtt-ca"]);
+    assert_eq!(config.hub.server_name.as_deref(), Some("hub.example"));
+    let said = with(keys, "mqtt://10.0.0.1").unwrap_err().to_string();
+    for place in [
+        "error: hub.alpn: without effect",
+        "gateway.toml:7:8",
+        "error: hub.tls_server_name: without",
+        "gateway.toml:8:19",
+    ] {
+        assert!(said.contains(place), "{place}: {said}");
+    }
+    for (keys, expected) in [
+        ("alpn = [\"\"]", "error: hub.alpn: \"\" cannot be a protocol of ALPN"),
+        ("alpn = \"mqtt\"", "error: hub.alpn: expected an array"),
+        ("tls_server_name = \"hub:8883\"", "error: hub.tls_server_name: \"hub:8883\" cannot be the name"),
+    ] {
+        let said = with(keys, "mqtts://hub").unwrap_err().to_string();
+        assert!(said.contains(expected) && said.contains("gateway.toml:7:"), "{keys}: {said}");
+    }
+}
