@@ -11,6 +11,7 @@
 )]
 
 pub mod gateway;
+pub mod http_proxy;
 pub mod hub;
 pub mod mosquitto;
 pub mod packet;
