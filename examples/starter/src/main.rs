@@ -100,8 +100,8 @@ struct Sensors {
 
 impl Ingest for Sensors {
     fn ingest(&mut self, now: Now, message: &Inbound) -> Answer {
-        let number =
-            std::str::from_utf8(&message.payload).ok().and_then(|text| text.trim().parse::<f64>().ok());
+        let number = std::str::from_utf8(&message.payload).ok().and_then(|text| text.trim().parse().ok());
+        let number = number.filter(|number: &f64| number.is_finite());
         // Goes up as it came, as a dead letter; an MQTT 5 client is told the reason.
         let Some(number) = number else { return Answer::Refuse(ReasonCode::PAYLOAD_FORMAT_INVALID) };
         let sensor = self.filters.intern(&message.topic);

@@ -2,6 +2,7 @@
 
 use edge_bridge::bridge::Pack;
 use edge_bridge::bridge::spool::{Identity, LeaseId};
+use edge_bridge::wire::{Properties, Publish, QoS, Version};
 
 use super::*;
 
@@ -38,4 +39,34 @@ fn every_row_is_sent_or_set_aside_whatever_a_hub_takes() {
     assert_eq!(packed(100_000), (all.clone(), vec![]));
     assert_eq!(packed(400), (all.clone(), vec![]), "several messages");
     assert_eq!(packed(100), (vec![], all), "less than an empty batch takes");
+}
+
+#[test]
+fn what_is_no_finite_number_is_refused() {
+    let text = |text: &str| Utf8::try_from(text).unwrap();
+    let mut sensors = Sensors { filters: Pipeline::from_toml(RULES).unwrap(), topic: text("site7") };
+    let mut answer = |payload: &'static [u8]| {
+        let publish = Publish {
+            dup: false,
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            topic: text("line2/speed"),
+            packet_id: None,
+            properties: Properties::default(),
+            payload: Bytes::from_static(payload),
+        };
+        let message = Inbound::new(text("sensor"), Version::V5, &publish);
+        sensors.ingest(Now { up_ms: 0, wall_ms: 0 }, &message)
+    };
+    for payload in ["21.5", " -3\n", "1e308"] {
+        assert!(matches!(answer(payload.as_bytes()), Answer::Store(rows) if rows.len() == 1), "{payload}");
+    }
+    for payload in ["1e400", "NaN", "-inf", "", "21,5"] {
+        let answer = answer(payload.as_bytes());
+        assert!(
+            matches!(answer, Answer::Refuse(ReasonCode::PAYLOAD_FORMAT_INVALID)),
+            "{payload}: {answer:?}"
+        );
+    }
+    assert!(matches!(answer(b"\xff"), Answer::Refuse(ReasonCode::PAYLOAD_FORMAT_INVALID)));
 }
