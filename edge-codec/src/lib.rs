@@ -23,6 +23,8 @@ mod seq_runs;
 mod series;
 #[cfg(any(feature = "json", feature = "influx"))]
 mod text;
+#[cfg(any(feature = "compact", feature = "protobuf"))]
+mod zigzag;
 
 pub mod base64;
 #[cfg(feature = "cbor")]

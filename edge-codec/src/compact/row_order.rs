@@ -4,10 +4,10 @@
 
 use crate::compact::shared_timestamps::Span;
 use crate::compact::stream::ans::Decoder;
-use crate::compact::stream::bits::{unzigzag, zigzag};
 use crate::compact::stream::coder::Coder;
 use crate::compact::stream::distribution_choice;
 use crate::compact::stream::op_buffer::OpBuffer;
+use crate::zigzag::{unzigzag, zigzag};
 use std::ops::Range;
 
 /// The order by time: readings sorted by the latest time their clock has had so far, then by column, then as they

@@ -3,9 +3,9 @@
 #![deny(clippy::indexing_slicing)]
 
 use crate::compact::stream::ans::Decoder;
-use crate::compact::stream::bits::{unzigzag, zigzag};
 use crate::compact::stream::coder::Coder;
 use crate::compact::stream::op_buffer::OpBuffer;
+use crate::zigzag::{unzigzag, zigzag};
 
 /// Exp-Golomb order of the start of a batch's first clock if no table says: milliseconds since 1970 have 41 bits.
 const START_LOW: u32 = 40;

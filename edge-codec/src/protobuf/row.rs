@@ -6,6 +6,7 @@
 
 use super::fields::{Field, Fields, content, malformed, shifted};
 use super::schema::{ROWS, tag};
+use crate::zigzag::unzigzag;
 use crate::{DecodeError, Limits, Reading, Sensor, Value};
 use std::borrow::Cow;
 
@@ -126,8 +127,4 @@ fn each<'a>(
     };
     while next().map_err(|e| shifted(e, offset))? {}
     Ok(())
-}
-
-fn unzigzag(number: u64) -> i64 {
-    (number >> 1).cast_signed() ^ -(number & 1).cast_signed()
 }

@@ -255,17 +255,6 @@ impl Front {
     }
 }
 
-/// 0, -1, 1, -2, … as 0, 1, 2, 3, …
-#[inline(always)]
-pub(crate) fn zigzag(value: i64) -> u64 {
-    ((value << 1) ^ (value >> 63)) as u64
-}
-
-#[inline(always)]
-pub(crate) fn unzigzag(value: u64) -> i64 {
-    ((value >> 1) as i64) ^ -((value & 1) as i64)
-}
-
 /// Returns how many bits a number has; 0 has none.
 #[inline(always)]
 pub(crate) fn bit_len(value: u64) -> u32 {
@@ -310,13 +299,5 @@ mod tests {
             assert!((0..count).rev().all(|n| reader.bits(13) == n) && reader.at_end());
             writer = ReverseWriter::new(buffer);
         }
-    }
-
-    #[test]
-    fn zigzag_is_a_bijection() {
-        for v in [0, 1, -1, i64::MIN, i64::MAX] {
-            assert_eq!(unzigzag(zigzag(v)), v);
-        }
-        assert_eq!([0, -1, 1, -2].map(zigzag), [0, 1, 2, 3]);
     }
 }

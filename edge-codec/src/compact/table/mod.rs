@@ -8,13 +8,14 @@ mod memory;
 
 use crate::compact::shared_timestamps::ClockPlan;
 use crate::compact::stream::ans::{Decoder, Dist, STATES};
-use crate::compact::stream::bits::{BitReader, unzigzag, zigzag};
+use crate::compact::stream::bits::BitReader;
 use crate::compact::stream::coder::Coder;
 use crate::compact::stream::op_buffer::OpBuffer;
 use crate::compact::values::kind::Kind;
 use crate::compact::values::plan::{Plan, TablePlan};
 use crate::limits::{MAX_DISTRIBUTIONS, UNLIMITED};
 use crate::protobuf::fields::{Fields, malformed, put_number, put_string};
+use crate::zigzag::{unzigzag, zigzag};
 use crate::{DecodeError, Limits, Reading, Sensor, SensorTable};
 use bytes::Bytes;
 use distributions::Distributions;

@@ -6,7 +6,8 @@
 use super::number_form::{DIVISORS, NumberForm, Rounding, scale};
 use super::rounding::{POW10, from_ordinal, ordinal};
 use super::transform::Transform;
-use crate::compact::stream::bits::{bit_len, zigzag};
+use crate::compact::stream::bits::bit_len;
+use crate::zigzag::zigzag;
 
 /// A grid finer than so many units in the last place saves too little.
 const FINEST: f64 = 256.0;

@@ -10,9 +10,10 @@ use super::predict::{Order, residuals_of, rest_of};
 use super::rounding::{from_ordinal, ordinal};
 use super::transform::{self, Transform};
 use crate::compact::stream::ans::Decoder;
-use crate::compact::stream::bits::{bit_len, unzigzag, zigzag};
+use crate::compact::stream::bits::bit_len;
 use crate::compact::stream::coder::Coder;
 use crate::compact::stream::op_buffer::OpBuffer;
+use crate::zigzag::{unzigzag, zigzag};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {

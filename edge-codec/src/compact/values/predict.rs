@@ -3,8 +3,8 @@
 #![deny(clippy::indexing_slicing)]
 
 use crate::compact::stream::ans::Decoder;
-use crate::compact::stream::bits::{unzigzag, zigzag};
 use crate::compact::stream::coder::Coder;
+use crate::zigzag::{unzigzag, zigzag};
 
 /// Two that predict by the integers before have a first one that is predicted otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

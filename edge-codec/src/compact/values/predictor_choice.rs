@@ -3,7 +3,8 @@
 #![deny(clippy::indexing_slicing)]
 
 use super::predict::Order;
-use crate::compact::stream::bits::{bit_len, zigzag};
+use crate::compact::stream::bits::bit_len;
+use crate::zigzag::zigzag;
 
 /// A predictor of a run of integers.
 #[derive(Clone, Copy)]

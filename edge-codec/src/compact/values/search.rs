@@ -10,9 +10,10 @@ use super::plan::{Plan, Scratch};
 use super::predict::{Order, residuals_of};
 use super::predictor_choice::{self, Predictor, small};
 use super::transform::{self, Transform};
-use crate::compact::stream::bits::{bit_len, zigzag};
+use crate::compact::stream::bits::bit_len;
 use crate::compact::stream::coder::Coder;
 use crate::compact::stream::distribution_choice::coder;
+use crate::zigzag::zigzag;
 
 /// A plan that holds all values (given as bits), as small as a quick search finds, and what it takes with the values, in
 /// 1/256 bits.

@@ -6,8 +6,9 @@
 use super::integer_dictionary::{self, LIST_MAX};
 use super::rounding::ROUND;
 use crate::compact::shared_timestamps::gcd;
-use crate::compact::stream::bits::{BitReader, bit_len, unzigzag, zigzag};
+use crate::compact::stream::bits::{BitReader, bit_len};
 use crate::compact::stream::op_buffer::OpBuffer;
+use crate::zigzag::{unzigzag, zigzag};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Transform {

@@ -1,9 +1,9 @@
 //! Encodes readings as Protobuf columns.
 
 use super::super::{envelope, fields};
-use super::packed::zigzag;
 use super::schema::{Kind, tag};
 use crate::encoder::{Body, Draft, Row, Wire};
+use crate::zigzag::zigzag;
 use crate::{EncodeError, Header, Reading, Sensor, Value};
 use fields::{LEN, put_string, put_varint, varint_len};
 

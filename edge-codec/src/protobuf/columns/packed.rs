@@ -85,15 +85,6 @@ impl<'a> Column<'a> {
 
 pub(super) const MORE: &str = "an array has more elements than there is need for";
 
-/// Maps small negative numbers to small ones: ZigZag of `sint64`.
-pub(super) fn zigzag(v: i64) -> u64 {
-    (v << 1 ^ v >> 63).cast_unsigned()
-}
-
-pub(super) fn unzigzag(v: u64) -> i64 {
-    (v >> 1).cast_signed() ^ -(v & 1).cast_signed()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,12 +100,5 @@ mod tests {
         assert!(matches!(wrong.varint(), Err(DecodeError::Malformed { offset: 1, .. })));
         let mut cut = Column::new(&[0x6a, 3, 1, 2, 3], 13);
         assert!(matches!(cut.fixed64(), Err(DecodeError::Truncated { .. })));
-    }
-
-    #[test]
-    fn zigzag_is_that_of_protobuf() {
-        for (v, coded) in [(0, 0), (-1, 1), (1, 2), (i64::MAX, u64::MAX - 1), (i64::MIN, u64::MAX)] {
-            assert_eq!((zigzag(v), unzigzag(coded)), (coded, v));
-        }
     }
 }

@@ -3,8 +3,9 @@
 #![deny(clippy::indexing_slicing)]
 
 use super::super::fields::malformed;
-use super::packed::{Column, MORE, unzigzag};
+use super::packed::{Column, MORE};
 use super::schema::{Kind, tag};
+use crate::zigzag::unzigzag;
 use crate::{DecodeError, Limits, Reading, Value};
 use std::borrow::Cow;
 use std::sync::Arc;
