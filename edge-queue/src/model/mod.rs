@@ -5,6 +5,7 @@
 
 mod acked_ranges;
 mod acked_ranges_quota;
+mod commit_batch;
 mod consumers;
 mod cursor;
 mod damage;
@@ -15,13 +16,13 @@ mod elision;
 mod evict;
 mod expiry;
 mod gaps;
-mod group_commit;
 mod lane;
 mod lane_scheduler;
 mod lease;
 mod lease_timeout;
 mod live_first;
 mod loss_report;
+mod pass_over;
 mod pinned;
 mod progress;
 mod push;
@@ -35,7 +36,6 @@ mod read_fault;
 mod receipts;
 mod recount;
 mod removed_lanes;
-mod scan;
 #[cfg(test)]
 mod tests;
 mod unwritten_acks;
@@ -49,6 +49,7 @@ use crate::state::{LaneState, State};
 
 #[cfg(feature = "ring")]
 pub(crate) use acked_ranges_quota::RANGES_BOUND;
+pub(crate) use commit_batch::Batch;
 #[cfg(feature = "ring")]
 pub(crate) use consumers::CONSUMERS_MAX;
 pub(crate) use consumers::{ConsumerModel, NOBODY};
@@ -56,7 +57,6 @@ pub(crate) use cursor::{Cursor, Done};
 pub(crate) use evict::MadeRoom;
 #[cfg(feature = "ring")]
 pub(crate) use gaps::GAPS_MAX;
-pub(crate) use group_commit::Batch;
 pub(crate) use lane::LaneModel;
 pub(crate) use lease::{Leased, More, Take};
 pub(crate) use lease_timeout::LeaseKey;

@@ -1,8 +1,8 @@
 //! Rules of the bookkeeping, each looked at alone: no store, no clock, no thread.
 
+mod commit_batch;
 mod consumers;
 mod damage;
-mod group_commit;
 mod head;
 mod leases;
 mod reads;

@@ -7,7 +7,7 @@
 //!   writing; [`record`] and [`snapshot`] its contents;
 //! * [`lane`] a lane's log in RAM, which abandons failed commits and reclaims segments, with [`segment`] (which frames count),
 //!   [`active_segment`] (where it grows) and [`free_slots`] (which slot comes next, with [`prefill`] when it is new);
-//! * [`writer`] a commit; [`reader`] rows, through [`page_reader`];
+//! * [`writer`] a commit, with [`rotation`] to the next segment; [`reader`] rows, through [`page_reader`];
 //! * [`create`], [`open`], [`recover`], [`scan`] (with its `log_end` of each lane), [`resize`]: opening, with [`torn_commit`] of
 //!   commits, their [`changes`], the [`high_water`] marks of the lanes and the [`checkpoint`] of a clean close;
 //! * [`quarantine`] of damaged bytes; [`salvage`] of a file that opens no more.
@@ -37,6 +37,7 @@ mod reader;
 mod record;
 mod recover;
 mod resize;
+mod rotation;
 mod salvage;
 mod scan;
 #[cfg(test)]

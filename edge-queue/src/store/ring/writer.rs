@@ -4,17 +4,13 @@
 
 use super::active_segment::ActiveSegment;
 use super::frame::{Head, Kind};
-use super::free_slots::reserve;
 use super::high_water::HighWaterMarks;
 use super::lane::{LaneLog, row_bytes};
 use super::layout::{FIRST_ROOM, FRAME_PAGES_MAX, Geometry, PAGE, SMALL, pages_for};
-use super::page_reader::{probe, readable};
-use super::prefill::{fill, worth_filling};
 use super::record::{Before, put_change, put_ends, put_row};
-use super::segment::{Counters, Placed, Segment};
-use super::snapshot::put_snapshot;
+use super::segment::{Counters, Placed};
 use crate::medium::Medium;
-use crate::row::{Lane, StoredRow};
+use crate::row::StoredRow;
 use crate::state::{Change, State};
 use crate::store::StoreError;
 
@@ -24,7 +20,7 @@ pub(super) struct Buffers {
     body: Vec<u8>,
     changes: Vec<u8>,
     /// Frames that lie next to each other, for one write.
-    run: Vec<u8>,
+    pub(super) run: Vec<u8>,
 }
 
 /// A commit that is being written.
@@ -51,13 +47,13 @@ pub(super) struct Writer<'a> {
 }
 
 /// Progress of the lane's part of the commit.
-struct Progress {
-    part: u32,
+pub(super) struct Progress {
+    pub(super) part: u32,
     /// Page the run starts at.
-    run_page: u32,
+    pub(super) run_page: u32,
     closed: bool,
     /// Size of the part in bytes, about.
-    size: usize,
+    pub(super) size: usize,
 }
 
 impl Writer<'_> {
@@ -274,7 +270,7 @@ impl Writer<'_> {
     }
 
     /// A header for the next frame without rows.
-    fn head(&self, kind: Kind, log: &LaneLog, tail: &ActiveSegment, progress: &Progress) -> Head {
+    pub(super) fn head(&self, kind: Kind, log: &LaneLog, tail: &ActiveSegment, progress: &Progress) -> Head {
         Head {
             kind,
             lane: log.lane,
@@ -300,76 +296,8 @@ impl Writer<'_> {
         }
     }
 
-    /// Begins a segment: its first frame, with the snapshot, opens the next run. Changes alone may take the
-    /// reserve.
-    fn rotate(
-        &mut self,
-        log: &mut LaneLog,
-        progress: &mut Progress,
-        changes_only: bool,
-    ) -> Result<(), StoreError> {
-        self.flush(log, progress)?;
-        if !changes_only && log.free.len() <= reserve() {
-            return Err(StoreError::Full { lane: Lane(log.lane) });
-        }
-        let mut body = Vec::new();
-        put_snapshot(&mut body, self.geometry, self.durable);
-        self.ends.put(&mut body);
-        *self.head_pages = pages_for(body.len());
-        if *self.head_pages > self.geometry.pages() as usize {
-            return Err(too_large("commit", "bookkeeping larger than a segment"));
-        }
-        let blank = log.free.next_blank();
-        let slot = self.next_slot(log)?;
-        if blank == Some(slot) && worth_filling(progress.size) {
-            // Nobody had time to do it before. The commit's own sync covers it.
-            match fill(self.medium, self.geometry, slot) {
-                Ok(bytes) => *self.written += bytes,
-                Err(source) => {
-                    log.free.put_suspect(slot);
-                    return Err(StoreError::Io { op: "write", source });
-                }
-            }
-        }
-        let generation = *self.generation;
-        *self.generation += 1;
-        let tail = ActiveSegment::new(slot, generation, self.geometry.pages(), 0);
-        let head = self.head(Kind::Snapshot, log, &tail, progress).seal(&body, &mut self.buffers.run);
-        log.open_segment(Segment::of(&head), tail);
-        log.counters = Counters::after(&head);
-        progress.part += 1;
-        progress.run_page = 0;
-        if let Some(tail) = log.tail.as_mut() {
-            tail.advance(head.pages);
-        }
-        Ok(())
-    }
-
-    /// The slot for a segment.
-    fn next_slot(&mut self, log: &mut LaneLog) -> Result<u32, StoreError> {
-        let (medium, geometry) = (&*self.medium, self.geometry);
-        if let Some(slot) = log.free.take(|slot| readable(medium, geometry, slot)) {
-            return Ok(slot);
-        }
-        if log.free.holds() && log.has_begun() {
-            self.medium.sync().map_err(|source| StoreError::Io { op: "sync", source })?;
-            log.release_held();
-            return self.next_slot(log);
-        }
-        // The newest segment was begun by changes alone, which took the reserve: they lie in it, and no held slot has any. Or
-        // the others cannot be read; then nothing else is left.
-        if let Some(slot) = log.free.take_held() {
-            return Ok(slot);
-        }
-        // Only suspects are left and none can be read. Their fault or the medium's? Room is given up for the first only.
-        Err(match probe(&*self.medium, 0) {
-            Ok(()) => StoreError::Full { lane: Lane(log.lane) },
-            Err(source) => StoreError::Io { op: "read", source },
-        })
-    }
-
     /// Writes the collected pages in one call.
-    fn flush(&mut self, log: &LaneLog, progress: &mut Progress) -> Result<(), StoreError> {
+    pub(super) fn flush(&mut self, log: &LaneLog, progress: &mut Progress) -> Result<(), StoreError> {
         let Some(tail) = log.tail.as_ref().filter(|_| !self.buffers.run.is_empty()) else { return Ok(()) };
         let offset = self.geometry.offset(tail.slot, progress.run_page);
         let done = self.medium.write_at(offset, &self.buffers.run);
@@ -385,7 +313,7 @@ fn put_all(body: &mut Vec<u8>, before: &mut Before, changes: &[u8], rows: &[Stor
     rows.iter().for_each(|row| put_row(body, before, row));
 }
 
-fn too_large(op: &'static str, what: &'static str) -> StoreError {
+pub(super) fn too_large(op: &'static str, what: &'static str) -> StoreError {
     StoreError::Io { op, source: std::io::Error::new(std::io::ErrorKind::InvalidInput, what) }
 }
 

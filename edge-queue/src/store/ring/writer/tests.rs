@@ -1,5 +1,6 @@
 use super::*;
 use crate::store::ring::sectors::Sectors;
+use crate::store::ring::segment::Segment;
 
 const GEOMETRY: Geometry = Geometry { segment_bytes: 65_536, lanes: 1, segments: [9, 0, 0, 0] };
 

@@ -1,4 +1,4 @@
-//! Group commit: decides when to write and what, and applies the outcome of a write.
+//! The batch of a commit: decides when to write and what, and applies the outcome of a write.
 
 use std::sync::Arc;
 

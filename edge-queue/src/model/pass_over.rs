@@ -1,4 +1,4 @@
-//! Scan: a consumer looks at its rows one after the other and leaves some where they are. A row that is passed over is open and unleased again,
+//! Pass over: a consumer looks at its rows one after the other and leaves some where they are. A row that is passed over is open and unleased again,
 //! but behind the cursor: it is not handed out before the next scan or rewind. It may be evicted and expires like any other.
 
 use super::Model;
