@@ -54,8 +54,9 @@ fn a_stranger_can_use_all_four_crates() {
     run(&programs.join("codec"), &[], "codec: ok");
 
     let dir = tempfile::tempdir().unwrap();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let _hub = tls_hub(dir.path(), port);
+    let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let (port, plain_port) = (free(), free());
+    let _hub = tls_hub(dir.path(), port, plain_port);
     let path = |name: &str| dir.path().join(name).to_string_lossy().into_owned();
     let url = format!("mqtts://localhost:{port}");
     run(
@@ -63,14 +64,26 @@ fn a_stranger_can_use_all_four_crates() {
         &[&url, &path("ca.pem"), &path("site7.pem"), &path("site7.key")],
         "bridge: ok",
     );
+    let url = format!("mqtt://localhost:{plain_port}");
+    run(&programs.join("plain_client"), &[&url], "HandedOver\nplain_client: ok");
+    run(&programs.join("plain_client"), &[&url, &path("spool")], "plain_client: ok");
 }
 
-/// A real Mosquitto that wants a client certificate.
-fn tls_hub(dir: &Path, port: u16) -> Running {
+#[test]
+fn the_guide_for_users_of_another_client_shows_the_program_that_runs() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let guide = fs::read_to_string(root.join("docs/guide/from-rumqttc.md")).unwrap();
+    let shown = guide.split("```rust\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let program = fs::read_to_string(embedder().join("src/bin/plain_client.rs")).unwrap();
+    assert!(program.contains(shown), "{shown}");
+}
+
+/// A real Mosquitto that wants a client certificate, and none at its other port.
+fn tls_hub(dir: &Path, port: u16, plain_port: u16) -> Running {
     certificates(dir);
     let at = |name: &str| dir.join(name).display().to_string();
     let configuration = format!(
-        "listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nrequire_certificate true\n\
+        "listener {plain_port} 127.0.0.1\nlistener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nrequire_certificate true\n\
          cafile {}\ncertfile {}\nkeyfile {}\n",
         at("ca.pem"),
         at("hub.pem"),
