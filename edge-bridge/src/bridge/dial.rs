@@ -40,7 +40,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
             self.uplink.prepare_resume(now.up_ms, resume, &self.spool);
         }
         let mut client = self.config.client.clone();
-        client.version = self.version.current();
+        client.version = self.version.next(now.up_ms);
         client.first_packet_id = first_packet_id(self.config.seed.wrapping_add(self.epoch - 1));
         // A path that swallows CONNECT must not cost the whole timeout when it heals meanwhile; a slow hub gets more with every attempt.
         // Dials that are refused, as in a long outage, do not count: they say nothing of the hub's pace.
@@ -71,7 +71,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
         } else if matches!(closed, Closed::Handshake) {
             self.unanswered_connects = self.unanswered_connects.saturating_add(1);
         }
-        if let Some(version) = self.version.on_over(connection.accepted, closed) {
+        if let Some(version) = self.version.on_over(now.up_ms, connection.accepted, closed) {
             self.out.push_back(Output::Event(Event::OtherVersion(version)));
         }
         let stable = connection.acked || lasted_ms >= STABLE_MS;

@@ -1,7 +1,14 @@
-//! Choice of the MQTT version: 5, or 3.1.1 for a hub that does not know 5.
+//! Choice of the MQTT version: 5, or 3.1.1 for a hub that does not know 5, for a day.
 
 use crate::session::Closed;
 use crate::wire::{ReasonCode, Version};
+
+/// Time for which a version that the hub has accepted stays after the other was refused, in milliseconds: hubs are upgraded, and one that
+/// refused 5 by mistake costs the identities of its messages.
+const ACCEPTED_MS: u64 = 86_400_000;
+
+/// The same of a version that it has not accepted since.
+const UNPROVED_MS: u64 = 600_000;
 
 /// Version of the next connection. It changes only where the hub says that it does not know the one before: one that closes without a word may be
 /// a path whose hub is away, and messages of 3.1.1 carry no identity by which a copy is told.
@@ -9,20 +16,44 @@ use crate::wire::{ReasonCode, Version};
 pub(super) struct VersionChoice {
     /// The version may change.
     auto: bool,
-    current: Version,
+    first: Version,
+    other: Option<Other>,
+}
+
+/// The version that is spoken instead of the first.
+#[derive(Clone, Copy, Debug)]
+struct Other {
+    since_ms: u64,
+    is_accepted: bool,
 }
 
 impl VersionChoice {
     pub(super) fn new(first: Version, auto: bool) -> Self {
-        Self { auto, current: first }
+        Self { auto, first, other: None }
     }
 
-    pub(super) fn current(&self) -> Version {
-        self.current
+    /// Returns the version to dial with.
+    pub(super) fn next(&mut self, now_ms: u64) -> Version {
+        self.other = self.other.filter(|other| {
+            let lasts_ms = if other.is_accepted { ACCEPTED_MS } else { UNPROVED_MS };
+            now_ms.saturating_sub(other.since_ms) < lasts_ms
+        });
+        self.current()
+    }
+
+    fn current(&self) -> Version {
+        match (self.other, self.first) {
+            (None, first) => first,
+            (Some(_), Version::V5) => Version::V311,
+            (Some(_), Version::V311) => Version::V5,
+        }
     }
 
     /// Notes that a connection is over. `Some`: the next one speaks another version.
-    pub(super) fn on_over(&mut self, accepted: bool, closed: &Closed) -> Option<Version> {
+    pub(super) fn on_over(&mut self, now_ms: u64, accepted: bool, closed: &Closed) -> Option<Version> {
+        if let Some(other) = &mut self.other {
+            other.is_accepted |= accepted;
+        }
         let is_refused = match closed {
             Closed::Refused(reason) => *reason == ReasonCode::UNSUPPORTED_PROTOCOL_VERSION,
             Closed::Violation(violation) => violation.reason() == ReasonCode::UNSUPPORTED_PROTOCOL_VERSION,
@@ -31,8 +62,11 @@ impl VersionChoice {
         if !self.auto || accepted || !is_refused {
             return None;
         }
-        self.current = if self.current == Version::V5 { Version::V311 } else { Version::V5 };
-        Some(self.current)
+        self.other = match self.other {
+            None => Some(Other { since_ms: now_ms, is_accepted: false }),
+            Some(_) => None,
+        };
+        Some(self.current())
     }
 }
 
@@ -47,17 +81,40 @@ mod tests {
     }
 
     #[test]
-    fn a_hub_that_says_it_does_not_know_5_gets_3_1_1_at_once_and_for_good() {
+    fn a_hub_that_says_it_does_not_know_5_gets_3_1_1_at_once_and_for_a_day() {
         let kind = DecodeErrorKind::ConnAckWithoutProperties(1);
         let in_form_of_3_1_1 = Closed::Violation(Violation::Decode(DecodeError { kind, offset: 2 }));
         for closed in [refused(), in_form_of_3_1_1] {
             let mut choice = VersionChoice::new(Version::V5, true);
-            assert_eq!(choice.on_over(false, &closed), Some(Version::V311));
-            assert_eq!(choice.on_over(true, &Closed::Transport), None);
-            for _ in 0..10 {
-                assert_eq!(choice.on_over(false, &Closed::Transport), None, "the hub is away");
+            assert_eq!(choice.on_over(7, false, &closed), Some(Version::V311));
+            assert_eq!(choice.next(8), Version::V311);
+            assert_eq!(choice.on_over(9, true, &Closed::Transport), None);
+            for n in 0..10 {
+                assert_eq!(choice.on_over(10 + n, false, &Closed::Transport), None, "the hub is away");
             }
-            assert_eq!(choice.current(), Version::V311);
+            assert_eq!(choice.next(7 + ACCEPTED_MS - 1), Version::V311);
+            assert_eq!(choice.next(7 + ACCEPTED_MS), Version::V5, "it may have been upgraded");
+        }
+    }
+
+    #[test]
+    fn a_hub_that_has_not_accepted_3_1_1_is_asked_for_5_again_soon() {
+        let mut choice = VersionChoice::new(Version::V5, true);
+        assert_eq!(choice.on_over(7, false, &refused()), Some(Version::V311));
+        assert_eq!(choice.on_over(8, false, &Closed::Transport), None);
+        assert_eq!(choice.next(7 + UNPROVED_MS - 1), Version::V311);
+        assert_eq!(choice.next(7 + UNPROVED_MS), Version::V5);
+    }
+
+    #[test]
+    fn a_hub_that_then_says_it_does_not_know_3_1_1_gets_5_at_once() {
+        let kind = DecodeErrorKind::ConnAckOfV5(ReasonCode::UNSUPPORTED_PROTOCOL_VERSION);
+        let in_form_of_5 = Closed::Violation(Violation::Decode(DecodeError { kind, offset: 3 }));
+        for closed in [refused(), in_form_of_5] {
+            let mut choice = VersionChoice::new(Version::V5, true);
+            assert_eq!(choice.on_over(7, false, &refused()), Some(Version::V311));
+            assert_eq!(choice.on_over(8, false, &closed), Some(Version::V5));
+            assert_eq!(choice.next(9), Version::V5);
         }
     }
 
@@ -66,17 +123,17 @@ mod tests {
         let mut choice = VersionChoice::new(Version::V5, true);
         let ends = [Closed::Transport, Closed::Handshake, Closed::Refused(ReasonCode::SERVER_UNAVAILABLE)];
         for closed in ends.iter().cycle().take(30) {
-            assert_eq!(choice.on_over(false, closed), None, "{closed}");
+            assert_eq!(choice.on_over(0, false, closed), None, "{closed}");
         }
-        assert_eq!(choice.current(), Version::V5);
+        assert_eq!(choice.next(u64::MAX), Version::V5);
     }
 
     #[test]
     fn who_named_a_version_gets_that() {
         for version in [Version::V5, Version::V311] {
             let mut choice = VersionChoice::new(version, false);
-            assert_eq!(choice.on_over(false, &refused()), None);
-            assert_eq!(choice.current(), version);
+            assert_eq!(choice.on_over(0, false, &refused()), None);
+            assert_eq!(choice.next(u64::MAX), version);
         }
     }
 }

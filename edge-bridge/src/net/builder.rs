@@ -226,8 +226,8 @@ impl Builder {
         self
     }
 
-    /// MQTT 5 where the hub takes it, 3.1.1 where it says that it does not (not where it closes without a word). The log says so; what a hub
-    /// has accepted is kept until the process ends.
+    /// MQTT 5 where the hub takes it, 3.1.1 where it says that it does not (not where it closes without a word). The log says so. What a
+    /// hub has accepted is kept for a day, then the first connection asks for 5 again.
     pub fn any_version(mut self) -> Self {
         self.any_version = true;
         self

@@ -72,6 +72,9 @@ impl ConnAck {
 fn decode_return_code(r: &mut Reader<'_>) -> Result<ReasonCode, DecodeError> {
     let at = r.at();
     let code = r.u8()?;
+    if r.left() > 0 || code >= 0x80 {
+        return fail(DecodeErrorKind::ConnAckOfV5(ReasonCode::new(code)), at);
+    }
     ReasonCode::from_v311_connack(code)
         .ok_or(DecodeError { kind: DecodeErrorKind::ReturnCode { packet: PACKET, code }, offset: at })
 }

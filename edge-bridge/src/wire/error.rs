@@ -129,6 +129,9 @@ pub enum DecodeErrorKind {
     /// A CONNACK in the form of 3.1.1 on an MQTT 5 connection: with code 1 a server that does not know MQTT 5 says so.
     #[error("CONNACK {0:#04x} in the form of MQTT 3.1.1: does the server speak MQTT 5?")]
     ConnAckWithoutProperties(u8),
+    /// A CONNACK in the form of MQTT 5 on a 3.1.1 connection: with 0x84 a server that does not know 3.1.1 says so.
+    #[error("CONNACK {0} in the form of MQTT 5: does the server speak MQTT 3.1.1?")]
+    ConnAckOfV5(ReasonCode),
     /// Return code that 3.1.1 does not have (§3.2.2.3, §3.9.3)
     #[error("return code {code:#04x} in {packet:?} of MQTT 3.1.1")]
     ReturnCode {
@@ -180,7 +183,10 @@ impl DecodeErrorKind {
             Self::Mqtt31
             | Self::ProtocolLevel(_)
             | Self::ProtocolName
-            | Self::ConnAckWithoutProperties(1) => ReasonCode::UNSUPPORTED_PROTOCOL_VERSION,
+            | Self::ConnAckWithoutProperties(1)
+            | Self::ConnAckOfV5(ReasonCode::UNSUPPORTED_PROTOCOL_VERSION) => {
+                ReasonCode::UNSUPPORTED_PROTOCOL_VERSION
+            }
             Self::EmptyClientId => ReasonCode::CLIENT_IDENTIFIER_NOT_VALID,
             Self::PropertyValue(PropertyId::TopicAlias) => ReasonCode::TOPIC_ALIAS_INVALID,
             Self::PropertyValue(PropertyId::ResponseTopic) => ReasonCode::TOPIC_NAME_INVALID,

@@ -208,6 +208,13 @@ fn trap_answers() {
     // What a server of 3.1.1 answers to a CONNECT of MQTT 5.
     let kind = K::ConnAckWithoutProperties(1);
     assert_refused(&[0x20, 2, 0, 1], Version::V5, kind, 2, ReasonCode::UNSUPPORTED_PROTOCOL_VERSION);
+    // And one that knows only MQTT 5 to a CONNECT of 3.1.1.
+    for bytes in [&[0x20, 3, 0, 0x84, 0][..], &[0x20, 2, 0, 0x84], &[0x20, 6, 0, 0x84, 3, 0x1f, 0, 0]] {
+        let reason = ReasonCode::UNSUPPORTED_PROTOCOL_VERSION;
+        assert_refused(bytes, Version::V311, K::ConnAckOfV5(reason), 3, reason);
+    }
+    let kind = K::ConnAckOfV5(ReasonCode::NOT_AUTHORIZED);
+    assert_refused(&[0x20, 3, 0, 0x87, 0], Version::V311, kind, 3, malformed);
     for (code, reason) in [(1, 0x84), (2, 0x85), (3, 0x88), (4, 0x86), (5, 0x87)] {
         let Ok(Some(Packet::ConnAck(connack))) = decoded(&[0x20, 2, 0, code], Version::V311) else {
             panic!()
