@@ -9,8 +9,6 @@ use crate::error::ConsumerError;
 use crate::gap::Gap;
 use crate::lease::{Chunk, Lease};
 use crate::model::{Done, Take};
-use crate::row::Lane;
-use crate::state::GapRecord;
 
 /// A registered consumer. Rows come highest lane first, but every lane with rows gets one row in eight; within a lane as
 /// [`Order`](crate::Order) says.
@@ -123,8 +121,7 @@ impl Consumer {
 
     /// Takes losses that were reported off the list, durably with the next commit.
     pub fn ack_gaps(&mut self, gaps: &[Gap]) {
-        let gaps: Vec<(Lane, GapRecord)> = gaps.iter().map(|gap| (gap.lane, gap.record())).collect();
-        self.handle.engine.ack_gaps(self.id, &gaps);
+        self.handle.engine.ack_gaps(self.id, gaps);
     }
 }
 

@@ -12,6 +12,7 @@ use crate::consumer::Consumer;
 use crate::engine::Engine;
 use crate::error::{CommitError, ConsumerError, OpenError, PushError};
 use crate::event::Event;
+use crate::gap::Gap;
 use crate::ledger::Ledger;
 use crate::medium::Dir;
 use crate::model::Refusal;
@@ -293,6 +294,21 @@ impl Queue {
     #[must_use]
     pub fn committed_ledger(&self) -> Vec<Ledger> {
         self.handle.engine.committed_ledgers()
+    }
+
+    /// Losses of the consumer of this name, as [`Consumer::gaps`], for who reports them while the consumer is somebody else's. Empty if nobody has
+    /// the name.
+    #[must_use]
+    pub fn gaps(&self, consumer: &str) -> Vec<Gap> {
+        let model = self.handle.engine.model();
+        let records = model.find_consumer(consumer).map(|id| model.gaps(id)).unwrap_or_default();
+        records.into_iter().map(Gap::from).collect()
+    }
+
+    /// Takes losses of the consumer of this name off the list, as [`Consumer::ack_gaps`].
+    pub fn ack_gaps(&self, consumer: &str, gaps: &[Gap]) {
+        let id = self.handle.engine.model().find_consumer(consumer);
+        id.into_iter().for_each(|id| self.handle.engine.ack_gaps(id, gaps));
     }
 
     /// Events of the store since the last call; the newest 256.

@@ -64,6 +64,11 @@ fn moved_and_given_up_rows_are_counted_apart_over_restarts() {
         let mut hub = q.consumer("hub").unwrap();
         let gaps: Vec<_> = hub.gaps().iter().map(|gap| (gap.reason, gap.count)).collect();
         assert_eq!(gaps, [(Reason::Discarded, 1), (Reason::Expired, 1), (Reason::Discarded, 1)], "{kind:?}");
+        // Who has only the queue finds and ends them by the consumer's name.
+        assert_eq!((q.gaps("hub"), q.gaps("nobody").len()), (hub.gaps(), 0));
+        q.ack_gaps("nobody", &hub.gaps());
+        q.ack_gaps("hub", &hub.gaps()[..1]);
+        assert_eq!(hub.gaps().len(), 2);
         let left: Vec<u8> = leases(&mut hub, 10).iter().map(|lease| lease.payload()[0]).collect();
         assert_eq!(left, [6, 7, 8, 9], "{kind:?}: neither moved nor given up rows come again");
     }

@@ -39,6 +39,7 @@ use crate::config::{Config, ConsumerConfig};
 use crate::engine::{Engine, WaitingProducer};
 use crate::error::{CommitError, ConsumerError, OpenError, PushError};
 use crate::event::Event;
+use crate::gap::Gap;
 use crate::ledger::Ledger;
 use crate::model::Refusal;
 use crate::pending::Pending;
@@ -294,6 +295,17 @@ impl Queue {
     #[must_use]
     pub fn committed_ledger(&self) -> Vec<Ledger> {
         self.queue.committed_ledger()
+    }
+
+    /// Losses of a consumer, as [`crate::Queue::gaps`].
+    #[must_use]
+    pub fn gaps(&self, consumer: &str) -> Vec<Gap> {
+        self.queue.gaps(consumer)
+    }
+
+    /// Takes losses of a consumer off the list, as [`crate::Queue::ack_gaps`].
+    pub fn ack_gaps(&self, consumer: &str, gaps: &[Gap]) {
+        self.queue.ack_gaps(consumer, gaps);
     }
 
     /// Events since the last call, as [`crate::Queue::events`].

@@ -37,6 +37,7 @@ use std::thread::ThreadId;
 use std::time::Duration;
 
 use crate::event::{Event, Events};
+use crate::gap::Gap;
 use crate::model::{Done, LeaseKey, Model, Outbox, WaitObserver};
 use crate::planted_flaw::{Flaw, planted};
 use crate::row::Lane;
@@ -132,9 +133,10 @@ impl Engine {
         });
     }
 
-    pub(crate) fn ack_gaps(&self, consumer: u64, gaps: &[(Lane, GapRecord)]) {
+    pub(crate) fn ack_gaps(&self, consumer: u64, gaps: &[Gap]) {
         let up_ms = self.clock.now().up_ms;
-        self.change_leases(|model| model.ack_gaps(consumer, gaps, up_ms));
+        let gaps: Vec<(Lane, GapRecord)> = gaps.iter().map(|gap| (gap.lane, gap.record())).collect();
+        self.change_leases(|model| model.ack_gaps(consumer, &gaps, up_ms));
     }
 
     /// Changes what a consumer holds, and wakes whom that concerns: producers too, since a row that is not leased may make room.
