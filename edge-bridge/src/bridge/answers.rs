@@ -58,6 +58,9 @@ impl<P: Pack> Uplink<P> {
             }
             spool.ack(*row);
         }
+        if message.packed.rows.is_empty() {
+            self.pack.on_delivered(&message.packed.publish);
+        }
         stats.acknowledged += 1;
         stats.rows_delivered += message.packed.rows.len() as u64;
         if message.swept {

@@ -11,7 +11,7 @@ use super::spool::{LeaseId, Leased};
 use super::{Pack, Packing, RawPack};
 use crate::ingest::Now;
 use crate::row::Format;
-use crate::wire::Utf8;
+use crate::wire::{Publish, Utf8};
 
 /// Bytes of rows, and of a message, that a batch has at most: it is decoded as a whole at the other end, whatever the hub takes.
 const BATCH_BYTES_MAX: usize = 128 * 1024;
@@ -38,6 +38,9 @@ pub trait Encode {
     fn next_deadline(&self) -> Option<u64> {
         None
     }
+
+    /// The hub has a message without rows that [`poll`](Self::poll) made. As [`Pack::on_delivered`].
+    fn on_delivered(&mut self, _message: &Publish) {}
 }
 
 /// Limits of a batch. Exhaustive.
@@ -206,6 +209,10 @@ impl<E: Encode> Pack for BatchPack<E> {
         self.raw.held_bytes() + self.ready_bytes + batches
     }
 
+    fn is_empty(&self) -> bool {
+        self.raw.is_empty() && self.ready.is_empty() && self.open.is_empty() && self.closed.is_empty()
+    }
+
     fn take_rows(&mut self) -> Vec<LeaseId> {
         let mut rows = self.raw.take_rows();
         self.ready_bytes = 0;
@@ -216,6 +223,10 @@ impl<E: Encode> Pack for BatchPack<E> {
         let batches = self.open.drain(..).chain(self.closed.drain(..));
         rows.extend(batches.flat_map(|batch| batch.rows).map(|row| row.id));
         rows
+    }
+
+    fn on_delivered(&mut self, message: &Publish) {
+        self.encoder.on_delivered(message);
     }
 }
 
@@ -274,5 +285,7 @@ fn payload_bytes(packing: &Packing) -> usize {
     }
 }
 
+#[cfg(test)]
+mod own_messages;
 #[cfg(test)]
 mod tests;

@@ -222,7 +222,8 @@ impl<P: Pack> Uplink<P> {
         if self.sweep.is_full() {
             return false;
         }
-        let is_ahead = self.pack_is_empty();
+        // A row that is parked when it is leased overtakes none that was leased before.
+        let is_ahead = self.pack.is_empty();
         let rows = turn.spool.lease(turn.now.up_ms, LEASE_ROWS, room);
         let any = !rows.is_empty();
         for row in rows {
@@ -238,11 +239,6 @@ impl<P: Pack> Uplink<P> {
             }
         }
         any
-    }
-
-    /// Tells that a row that is parked when it is leased overtakes none that was leased before.
-    pub(super) fn pack_is_empty(&self) -> bool {
-        self.pack.held_bytes() == 0 && self.pack.next_deadline().is_none()
     }
 
     /// `false`: nothing more can be sent now.

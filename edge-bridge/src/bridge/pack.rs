@@ -72,8 +72,18 @@ pub trait Pack {
     /// Payload bytes of the rows inside: counts against the window.
     fn held_bytes(&self) -> usize;
 
+    /// Tells that no row is inside. Default: no bytes and no deadline; say better if there are deadlines without rows, or what is parked takes the
+    /// way of what is not.
+    fn is_empty(&self) -> bool {
+        self.held_bytes() == 0 && self.next_deadline().is_none()
+    }
+
     /// Rows inside, to be given back to the queue: the bridge stops.
     fn take_rows(&mut self) -> Vec<LeaseId>;
+
+    /// The hub has a message without rows, which the pack made by itself. One that the hub refuses is told of and is gone, and so may be one
+    /// whose connection ends: when it is made again is the pack's to decide.
+    fn on_delivered(&mut self, _message: &Publish) {}
 }
 
 /// Outcome of packing a row. Exhaustive.
@@ -226,6 +236,10 @@ impl Pack for RawPack {
 
     fn held_bytes(&self) -> usize {
         self.bytes
+    }
+
+    fn is_empty(&self) -> bool {
+        self.rows.is_empty()
     }
 
     fn take_rows(&mut self) -> Vec<LeaseId> {

@@ -15,7 +15,7 @@ impl<P: Pack> Uplink<P> {
         if self.hand.is_some() {
             return false;
         }
-        let is_ahead = self.pack_is_empty();
+        let is_ahead = self.pack.is_empty();
         let now = turn.now;
         self.lease_parked(now.up_ms, turn.spool, room, &mut turn.parks, |uplink, spool, row| {
             let (key, topic) = (row_key(row.id, spool), uplink.pack.topic(&row));

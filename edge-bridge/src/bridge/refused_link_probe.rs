@@ -50,7 +50,7 @@ impl<P: Pack> Uplink<P> {
         }
         let Some(message) = self.poll_pack(turn) else {
             // The row was no message after all (expired, unsendable): another one probes.
-            if self.pack_is_empty() {
+            if self.pack.is_empty() {
                 self.probing = false;
                 self.link.postpone(now.up_ms);
             }

@@ -128,7 +128,7 @@ fn everything_goes_back_once_and_then_what_came_back_meanwhile() {
     };
     take(&mut rig);
     assert_eq!(rig.probe_topic(0), None, "not due");
-    assert_eq!((rig.spool.waiting(), rig.uplink.pack_is_empty()), (1, true));
+    assert_eq!((rig.spool.waiting(), rig.uplink.pack.is_empty()), (1, true));
     // The row in the pack is the probe from now on.
     take(&mut rig);
     let message = rig.probe(1).unwrap();
