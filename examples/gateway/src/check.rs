@@ -14,6 +14,7 @@ use edge_queue::ClockSync;
 use crate::config::units::{human_bytes, human_duration};
 use crate::config::{AlarmCommands, Config, Control, Format, Local, OnFull, Protocol, Route};
 use crate::open_files::OpenFiles;
+use crate::run::gap_reports::GapReports;
 
 use sizing::{MESSAGE_BYTES, MESSAGES_PER_SECOND, sizing};
 
@@ -51,6 +52,10 @@ impl fmt::Display for Meaning<'_> {
                 f,
                 "dead letters  dead-letter/#: messages that are not readings, as they came; the hub must allow it"
             )?;
+        }
+        if config.queue.gap_reports {
+            let topics = GapReports::topics(config).join(", ");
+            writeln!(f, "gap reports   {topics}: what was acknowledged and lost; the hub must allow it")?;
         }
         alarms(f, config)?;
         if let Some(control) = &config.control {

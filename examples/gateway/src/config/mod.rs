@@ -147,6 +147,7 @@ pub(crate) struct Queue {
     /// In every lane.
     pub(crate) order: Order,
     pub(crate) ack_within: Duration,
+    pub(crate) gap_reports: bool,
     /// Names of the lanes, most urgent first.
     pub(crate) lanes: Vec<String>,
 }

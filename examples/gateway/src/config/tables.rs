@@ -144,6 +144,7 @@ pub(super) fn queue(section: &mut Section<'_>, findings: &mut Findings) -> Queue
             _ => Order::Fifo,
         },
         ack_within: section.duration_in_force("ack_within", findings),
+        gap_reports: section.boolean("gap_reports", findings).unwrap_or(true),
         lanes: lanes.unwrap_or_else(|| vec!["alarm".to_owned(), "telemetry".to_owned()]),
     }
 }

@@ -26,6 +26,7 @@ use super::compact::{Compact, KeptTables, Shown};
 use super::control::{Control, Figures};
 use super::error::RunError;
 use super::front::Front;
+use super::gap_reports::GapReports;
 use super::ingest::GatewayIngest;
 use super::metrics::given_up;
 use super::monitor::Monitor;
@@ -179,7 +180,8 @@ impl Local {
         let compact =
             Compact::new(&config.routes, &config.id, config.queue.max_age, shown.clone(), &kept, &saved);
         let parked_before = queue.has_beside("parked");
-        let encoding = (compact, std::mem::take(&mut self.packers));
+        let gap_reports = config.queue.gap_reports.then(|| GapReports::new(config, queue.gateway_id()));
+        let encoding = (compact, gap_reports.clone(), std::mem::take(&mut self.packers));
         let link = match uplink::start(uplink, config, &queue, consumer, encoding) {
             Ok(link) => link,
             Err(error) => {
@@ -206,6 +208,7 @@ impl Local {
             losses: Arc::new(Mutex::new(losses)),
             time_drops: Arc::new(Mutex::new(Losses::new(0))),
             table_files: table_files.clone(),
+            gap_reports,
             parked_losses: Arc::default(),
             parked_before,
             refresh: Arc::new(Mutex::new(Refresh::new(config.totals_within))),

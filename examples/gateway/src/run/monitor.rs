@@ -15,6 +15,7 @@ use edge_bridge::net::server::LocalPublisher;
 use edge_queue::{Clock as _, Health, Ledger, Stats, SystemClock, aio};
 
 use super::control::Figures;
+use super::gap_reports::GapReports;
 use super::http::{Answer, Pages};
 use super::ingest::GatewayIngest;
 use super::intake_figures::IntakeFigures;
@@ -52,6 +53,7 @@ pub(crate) struct Monitor {
     /// Of readings that the rules drop for their time.
     pub(crate) time_drops: Arc<Mutex<Losses>>,
     pub(crate) table_files: TableFiles,
+    pub(crate) gap_reports: Option<GapReports>,
     /// Of the parked messages, once their queue is open.
     pub(crate) parked_losses: Arc<Mutex<Option<Losses>>>,
     /// An earlier run parked messages: their totals are not known before their queue is open.
@@ -150,12 +152,25 @@ impl Monitor {
         loop {
             every.tick().await;
             store::tell_events(&self.queue);
+            self.report_gaps();
             self.refresh_totals().await;
             let Some((sample, stats)) = self.sample().await else { continue };
             let state = (sample.verdict, steady(sample.link));
             if let Some(changes) = log.note(self.clock.now().up_ms, state) {
                 say(&sample, &stats, changes);
             }
+        }
+    }
+
+    /// Takes off the queue's list what the hub was told, and shows what it is to be told.
+    fn report_gaps(&self) {
+        let Some(reports) = &self.gap_reports else { return };
+        let delivered = reports.take_delivered();
+        if !delivered.is_empty() {
+            self.queue.ack_gaps(CONSUMER, &delivered);
+        }
+        if reports.see(self.queue.gaps(CONSUMER)) {
+            self.link.rows_pushed();
         }
     }
 

@@ -10,12 +10,13 @@ use edge_bridge::Format as RowFormat;
 use edge_bridge::bridge::spool::Leased;
 use edge_bridge::bridge::{BatchLimits, Encode, Packing, RowBatch};
 use edge_bridge::ingest::Now;
-use edge_bridge::wire::Utf8;
+use edge_bridge::wire::{Publish, Utf8};
 
 use crate::config::{Format, Route};
 
 use super::compact::Compact;
 use super::formats::{row_format, shape};
+use super::gap_reports::GapReports;
 use super::own_part::OwnPart;
 use super::parts::Packer;
 
@@ -30,6 +31,7 @@ const LIMITS: BatchLimits = BatchLimits { age_ms: 200, rows: 1_000, bytes: usize
 pub(crate) struct RouteEncoder {
     routes: Vec<RouteLimits>,
     compact: Compact,
+    gap_reports: Option<GapReports>,
     /// Packers of the program's own, by the topic of their batches.
     packers: Vec<(Utf8, OwnPacker)>,
 }
@@ -63,7 +65,12 @@ impl RouteEncoder {
             })
         };
         let batched = routes.iter().filter(|route| route.format != Format::Raw);
-        Self { routes: batched.filter_map(limits).collect(), compact, packers: Vec::new() }
+        Self { routes: batched.filter_map(limits).collect(), compact, gap_reports: None, packers: Vec::new() }
+    }
+
+    /// Puts reports of losses beside the batches.
+    pub(crate) fn with_gap_reports(self, reports: Option<GapReports>) -> Self {
+        Self { gap_reports: reports, ..self }
     }
 
     /// Puts packers, by the `match` of their route, in the place of the routes' formats.
@@ -104,11 +111,19 @@ impl Encode for RouteEncoder {
     }
 
     fn poll(&mut self, now: Now, max_packet: usize) -> Option<Packing> {
-        self.compact.poll(now, max_packet)
+        let report = self.gap_reports.as_ref().and_then(|reports| reports.poll(now, max_packet));
+        report.or_else(|| self.compact.poll(now, max_packet))
     }
 
     fn next_deadline(&self) -> Option<u64> {
-        self.compact.next_deadline()
+        let report = self.gap_reports.as_ref().and_then(GapReports::next_deadline);
+        report.into_iter().chain(self.compact.next_deadline()).min()
+    }
+
+    fn on_delivered(&mut self, message: &Publish) {
+        if let Some(reports) = &self.gap_reports {
+            reports.on_delivered(message);
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use crate::config::{self, Config, Credentials, Protocol, password};
 
 use super::compact::Compact;
 use super::error::RunError;
+use super::gap_reports::GapReports;
 use super::pack::{BatchPack, RouteEncoder};
 use super::parts::Packers;
 
@@ -65,9 +66,10 @@ pub(crate) fn start(
     config: &Config,
     queue: &aio::Queue,
     consumer: aio::Consumer,
-    (compact, packers): (Compact, Packers),
+    (compact, gap_reports, packers): (Compact, Option<GapReports>, Packers),
 ) -> Result<Link, RunError> {
-    let encoder = RouteEncoder::new(&config.routes, compact).with_packers(&config.routes, packers);
+    let encoder = RouteEncoder::new(&config.routes, compact).with_gap_reports(gap_reports);
+    let encoder = encoder.with_packers(&config.routes, packers);
     let encoder = encoder.map_err(RunError::Configuration)?;
     let started = builder.start_on(queue, consumer, BatchPack::new(encoder));
     let (link, _task) = started.map_err(|error| RunError::Configuration(format!("[hub] {error}")))?;

@@ -172,6 +172,12 @@ const QUEUE: &[Key] = &[
         "Longest wait for a PUBACK. What the hub has by then is never written to disk.",
     ),
     key(
+        "gap_reports",
+        Boolean,
+        Is("true"),
+        "Whether the hub is told on `TO/$gap` which messages were acknowledged and lost.",
+    ),
+    key(
         "lanes",
         Strings("1 to 4 different names"),
         Is("[\"alarm\", \"telemetry\"]"),

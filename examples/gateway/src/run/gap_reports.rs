@@ -1,0 +1,215 @@
+//! Gap reports: the hub is told what was acknowledged here and will never come, before the queue forgets that it lost it. Pure.
+//!
+//! A record leaves the queue's list when the hub has acknowledged the report that names it, so after a kill the same record may come twice. What was
+//! merged into it meanwhile comes in a later report.
+
+#![deny(clippy::indexing_slicing)]
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use edge_bridge::bridge::{Packed, Packing};
+use edge_bridge::ingest::Now;
+use edge_bridge::wire::{Properties, PropertiesBuilder, PropertyId, Publish, QoS, Utf8, Value};
+use edge_queue::Gap;
+use serde::Serialize;
+
+use crate::config::{Config, Format};
+
+/// Between two reports: a lane that overflows for hours costs a message a minute.
+const EVERY_MS: u64 = 60_000;
+/// After this a report that the hub has not acknowledged is made again; it doubles with each such report.
+const AGAIN_MS: u64 = 600_000;
+const DOUBLINGS_MAX: u32 = 7;
+/// Records of a report.
+const RECORDS_MAX: usize = 32;
+const CONTENT_TYPE: &str = "application/vnd.edge.gaps+json";
+/// Beside topic and payload of a packet: fixed header, packet identifier, content type.
+const PACKET_OVERHEAD: usize = 64;
+
+/// A handle; clones are the same.
+#[derive(Clone, Debug)]
+pub(crate) struct GapReports {
+    gateway: u64,
+    id: String,
+    /// Name and topic by lane; a lane that the configuration has no longer has the last one's topic.
+    lanes: Arc<Vec<(String, Utf8)>>,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Records of the queue that the hub has not, as far as it is known.
+    waiting: Vec<Gap>,
+    under_way: Option<UnderWay>,
+    next_ms: u64,
+    /// Reports since the last that the hub has.
+    unanswered: u32,
+    /// Records that the hub has.
+    delivered: Vec<Gap>,
+}
+
+#[derive(Debug)]
+struct UnderWay {
+    made_ms: u64,
+    payload: Bytes,
+    gaps: Vec<Gap>,
+}
+
+/// Report as it stands in a payload.
+#[derive(Serialize)]
+struct Report<'a> {
+    id: &'a str,
+    gateway: String,
+    gaps: Vec<Record<'a>>,
+}
+
+/// Rows of one lane that will never come. Times in milliseconds since the Unix epoch, 0 if not known.
+#[derive(Serialize)]
+struct Record<'a> {
+    lane: u8,
+    lane_name: Option<&'a str>,
+    reason: &'static str,
+    count: u64,
+    first_seq: u64,
+    last_seq: u64,
+    first_ms: i64,
+    last_ms: i64,
+}
+
+impl GapReports {
+    /// `gateway`: the queue's.
+    pub(crate) fn new(config: &Config, gateway: u64) -> Self {
+        let names = config.queue.lanes.iter().enumerate();
+        let lanes = names.filter_map(|(lane, name)| Some((name.clone(), topic(config, lane)?)));
+        Self { gateway, id: config.id.clone(), lanes: Arc::new(lanes.collect()), state: Arc::default() }
+    }
+
+    /// Topics of the reports.
+    pub(crate) fn topics(config: &Config) -> Vec<String> {
+        let mut topics: Vec<String> = Vec::new();
+        for lane in 0..config.queue.lanes.len() {
+            let topic = topic(config, lane).map(|topic| topic.as_str().to_owned());
+            topics.extend(topic.filter(|topic| !topics.contains(topic)));
+        }
+        topics
+    }
+
+    /// Shows the queue's list, after [`take_delivered`](Self::take_delivered) was taken off it. Returns whether the first record of a report came.
+    pub(super) fn see(&self, gaps: Vec<Gap>) -> bool {
+        let mut state = self.lock();
+        let had_none = state.waiting.is_empty();
+        // What the hub has by now is in the list still.
+        if state.delivered.is_empty() {
+            state.waiting = gaps;
+        }
+        had_none && !state.waiting.is_empty()
+    }
+
+    /// Records to be taken off the queue's list: the hub has them.
+    pub(super) fn take_delivered(&self) -> Vec<Gap> {
+        std::mem::take(&mut self.lock().delivered)
+    }
+
+    /// A report that is due, in a packet of at most `packet_max` bytes.
+    pub(super) fn poll(&self, now: Now, packet_max: usize) -> Option<Packing> {
+        let mut state = self.lock();
+        let lane = state.waiting.first()?.lane;
+        if now.up_ms < state.next_ms {
+            return None;
+        }
+        state.next_ms = now.up_ms.saturating_add(EVERY_MS);
+        let (_, topic) = self.lanes.get(usize::from(lane.0)).or_else(|| self.lanes.last())?;
+        let room = packet_max.saturating_sub(topic.len() + PACKET_OVERHEAD);
+        let of_lane = state.waiting.iter().filter(|gap| gap.lane == lane).copied();
+        let mut gaps: Vec<Gap> = of_lane.take(RECORDS_MAX).collect();
+        let mut payload = self.payload(&gaps);
+        while payload.len() > room && gaps.len() > 1 {
+            gaps.truncate(gaps.len() / 2);
+            payload = self.payload(&gaps);
+        }
+        if payload.len() > room {
+            return None;
+        }
+        state.next_ms = now.up_ms.saturating_add(AGAIN_MS << state.unanswered.min(DOUBLINGS_MAX));
+        state.unanswered = state.unanswered.saturating_add(1);
+        let payload = Bytes::from(payload);
+        state.under_way = Some(UnderWay { made_ms: now.up_ms, payload: payload.clone(), gaps });
+        Some(report(topic.clone(), payload))
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<u64> {
+        let state = self.lock();
+        (!state.waiting.is_empty()).then_some(state.next_ms)
+    }
+
+    /// The hub has a message that no row is in.
+    pub(super) fn on_delivered(&self, message: &Publish) {
+        let mut state = self.lock();
+        if let Some(UnderWay { made_ms, gaps, .. }) =
+            state.under_way.take_if(|under_way| under_way.payload == message.payload)
+        {
+            state.delivered.extend(gaps);
+            state.waiting.clear();
+            state.unanswered = 0;
+            state.next_ms = made_ms.saturating_add(EVERY_MS);
+        }
+    }
+
+    fn payload(&self, gaps: &[Gap]) -> Vec<u8> {
+        let record = |gap: &Gap| Record {
+            lane: gap.lane.0,
+            lane_name: self.lanes.get(usize::from(gap.lane.0)).map(|(name, _)| name.as_str()),
+            reason: gap.reason.name(),
+            count: gap.count,
+            first_seq: gap.first_seq,
+            last_seq: gap.last_seq,
+            first_ms: gap.first_ms,
+            last_ms: gap.last_ms,
+        };
+        let gaps = gaps.iter().map(record).collect();
+        let report = Report { id: &self.id, gateway: format!("{:016x}", self.gateway), gaps };
+        // Texts and numbers always are JSON.
+        serde_json::to_vec(&report).unwrap_or_default()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// `TO/$gap` of the first route that has the lane, or else of the first route; without a prefix the gateway's id takes its place, since what begins
+/// with `$` is the hub's own.
+fn topic(config: &Config, lane: usize) -> Option<Utf8> {
+    let its = config.routes.iter().find(|route| usize::from(route.lane) == lane);
+    let route = its.or_else(|| config.routes.first())?;
+    let to = match route.format {
+        Format::Raw => route.to.trim_end_matches('/'),
+        _ => route.to.as_str(),
+    };
+    let to = if to.is_empty() { config.id.as_str() } else { to };
+    Utf8::try_from(format!("{to}/$gap")).ok()
+}
+
+fn report(topic: Utf8, payload: Bytes) -> Packing {
+    let mut properties = PropertiesBuilder::new();
+    // A short static text always fits.
+    let _ = properties.push(PropertyId::ContentType, Value::Utf8(CONTENT_TYPE));
+    let properties: Properties = properties.finish();
+    Packing::Message(Packed {
+        publish: Publish {
+            dup: false,
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            topic,
+            packet_id: None,
+            properties,
+            payload,
+        },
+        rows: Vec::new(),
+        expires_ms: None,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,155 @@
+#![allow(clippy::unwrap_used, clippy::panic, reason = "test code")]
+
+use std::path::Path;
+
+use edge_queue::{Config as QueueConfig, OnFull, Queue, Row, StoreKind};
+
+use super::*;
+
+fn config(routes: &str) -> Config {
+    let text = format!(
+        "[gateway]\nid = \"site7\"\n[local]\nlisten = \"127.0.0.1:1\"\n[hub]\nurl = \"mqtt://hub.example\"\n{routes}"
+    );
+    Config::parse(Path::new("gateway.toml"), &text, &|_| None).unwrap().0
+}
+
+const ROUTES: &str = "[[route]]\nmatch = \"alarm/#\"\nlane = \"alarm\"\nto = \"up/\"\n\
+                      [[route]]\nmatch = \"#\"\nto = \"out/r\"\nformat = \"json\"\n";
+
+/// A queue of ten rows, and what was pushed beyond them.
+struct Rig {
+    queue: Queue,
+    reports: GapReports,
+    now_ms: u64,
+}
+
+impl Rig {
+    fn new() -> Self {
+        let config_of_ten = QueueConfig::default()
+            .lanes(2)
+            .max_messages(10)
+            .on_full(OnFull::DropOldest)
+            .store(StoreKind::Memory);
+        let queue = Queue::open("unused", config_of_ten).unwrap();
+        drop(queue.consumer("hub").unwrap());
+        let reports = GapReports::new(&config(ROUTES), queue.gateway_id());
+        Self { queue, reports, now_ms: 1_000 }
+    }
+
+    fn push(&self, rows: usize) {
+        for _ in 0..rows {
+            drop(self.queue.push(Row::new(&b"x"[..]).lane(edge_queue::Lane(1))).unwrap());
+        }
+    }
+
+    /// As the monitor does once a second.
+    fn turn(&mut self, ms: u64) -> bool {
+        self.now_ms += ms;
+        self.queue.ack_gaps("hub", &self.reports.take_delivered());
+        self.reports.see(self.queue.gaps("hub"))
+    }
+
+    fn poll(&self) -> Option<Publish> {
+        match self.reports.poll(Now { up_ms: self.now_ms, wall_ms: 0 }, 100_000)? {
+            Packing::Message(packed) => {
+                assert!(packed.rows.is_empty());
+                Some(packed.publish)
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn counts(publish: &Publish) -> Vec<u64> {
+    let report: serde_json::Value = serde_json::from_slice(&publish.payload).unwrap();
+    report["gaps"].as_array().unwrap().iter().map(|gap| gap["count"].as_u64().unwrap()).collect()
+}
+
+#[test]
+fn a_loss_is_said_once_and_forgotten_when_the_hub_has_it() {
+    let mut rig = Rig::new();
+    assert!(!rig.turn(0) && rig.poll().is_none() && rig.reports.next_deadline().is_none());
+    rig.push(14);
+    assert!(rig.turn(1_000), "the link is to be woken");
+    assert!(!rig.turn(1_000), "once");
+    let publish = rig.poll().unwrap();
+    assert_eq!((publish.topic.as_str(), counts(&publish)), ("out/r/$gap", vec![4]));
+    let report: serde_json::Value = serde_json::from_slice(&publish.payload).unwrap();
+    assert_eq!(report["id"], "site7");
+    assert_eq!(report["gateway"], format!("{:016x}", rig.queue.gateway_id()));
+    let record = &report["gaps"][0];
+    assert_eq!(
+        (record["lane_name"].as_str(), record["reason"].as_str()),
+        (Some("telemetry"), Some("overflow"))
+    );
+    assert_eq!((record["first_seq"].as_u64(), record["last_seq"].as_u64()), (Some(1), Some(4)));
+    rig.turn(1_000);
+    assert!(rig.poll().is_none() && rig.queue.gaps("hub").len() == 1, "not before its PUBACK");
+    rig.reports.on_delivered(&publish);
+    rig.turn(1_000);
+    assert!(rig.queue.gaps("hub").is_empty());
+    rig.turn(3_600_000);
+    assert!(rig.poll().is_none());
+}
+
+#[test]
+fn what_is_lost_while_a_report_is_on_its_way_is_said_in_the_next() {
+    let mut rig = Rig::new();
+    rig.push(14);
+    rig.turn(1_000);
+    let first = rig.poll().unwrap();
+    rig.push(3);
+    rig.turn(1_000);
+    rig.reports.on_delivered(&first);
+    assert!(rig.turn(1_000));
+    assert!(rig.poll().is_none(), "one a minute");
+    assert_eq!(rig.reports.next_deadline(), Some(2_000 + EVERY_MS));
+    rig.turn(EVERY_MS);
+    let second = rig.poll().unwrap();
+    assert_eq!((counts(&first), counts(&second)), (vec![4], vec![3]));
+}
+
+#[test]
+fn a_report_without_an_answer_is_made_again_less_and_less_often() {
+    let mut rig = Rig::new();
+    rig.push(12);
+    rig.turn(1_000);
+    let first = rig.poll().unwrap();
+    for n in 0..12 {
+        let pause_ms = AGAIN_MS << n.min(DOUBLINGS_MAX);
+        rig.turn(pause_ms - 1);
+        assert!(rig.poll().is_none(), "{n}");
+        rig.turn(1);
+        assert_eq!(rig.poll().unwrap().payload, first.payload);
+    }
+    // The last is answered: so is the next loss at once.
+    rig.reports.on_delivered(&first);
+    rig.turn(1_000);
+    assert!(rig.queue.gaps("hub").is_empty());
+}
+
+#[test]
+fn a_report_is_cut_to_what_the_hub_takes_and_one_that_never_fits_asks_for_no_attention() {
+    let rig = Rig::new();
+    let gap = |seq: u64| {
+        let queue = Rig::new();
+        queue.push(11);
+        let mut gap = queue.queue.gaps("hub").remove(0);
+        (gap.first_seq, gap.last_seq) = (seq, seq);
+        gap
+    };
+    rig.reports.see((1..50).map(|n| gap(n * 10)).collect());
+    let now = Now { up_ms: rig.now_ms, wall_ms: 0 };
+    assert!(rig.reports.poll(now, 100).is_none());
+    assert_eq!(rig.reports.next_deadline(), Some(rig.now_ms + EVERY_MS), "no busy loop");
+    let later = Now { up_ms: rig.now_ms + EVERY_MS, wall_ms: 0 };
+    let Some(Packing::Message(packed)) = rig.reports.poll(later, 1_024) else { panic!("it fits in part") };
+    assert!(packed.publish.payload.len() < 1_024);
+    assert!((2..RECORDS_MAX).contains(&counts(&packed.publish).len()));
+}
+
+#[test]
+fn each_lane_has_the_topic_of_its_first_route() {
+    assert_eq!(GapReports::topics(&config(ROUTES)), ["up/$gap", "out/r/$gap"]);
+    assert_eq!(GapReports::topics(&config("[[route]]\nmatch = \"#\"\n")), ["site7/$gap"]);
+}
