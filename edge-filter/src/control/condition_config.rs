@@ -6,7 +6,7 @@ use super::from_config::input;
 use crate::ParamError;
 use crate::interlock::{Condition, Test};
 use crate::pipeline::config_error::Problem;
-use crate::pipeline::place::Place;
+use crate::pipeline::config_path::Place;
 
 const KEYS: [&str; 10] = ["input", "above", "below", "is", "all", "any", "not", "at_least", "of", "degraded"];
 

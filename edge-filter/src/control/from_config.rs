@@ -7,7 +7,7 @@ use crate::config::AlarmConfig;
 use crate::interlock::{Condition, Interlock, Reset, Test};
 use crate::pipeline::checks::Checks;
 use crate::pipeline::config_error::{ConfigError, Problem};
-use crate::pipeline::place::Place;
+use crate::pipeline::config_path::Place;
 use crate::{ConfigFile, ParamError, Pattern};
 
 impl Controller {

@@ -7,7 +7,7 @@ use crate::ParamError;
 use crate::pid::{AntiWindup, DerivativeForm, Pid, Ramp};
 use crate::pipeline::checks::Checks;
 use crate::pipeline::config_error::Problem;
-use crate::pipeline::place::Place;
+use crate::pipeline::config_path::Place;
 use crate::switch::HysteresisSwitch;
 
 fn setpoint(

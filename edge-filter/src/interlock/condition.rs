@@ -1,6 +1,6 @@
 //! The condition under which an interlock trips: a tree over inputs.
 
-use super::vote::{Count, Vote};
+use super::voting::{Count, Degraded, Vote, at_least};
 use crate::error::ParamError;
 
 /// Condition of a trip. Built once and checked by [`Interlock::new`](super::Interlock::new).
@@ -59,20 +59,6 @@ pub enum Test {
     IsTrue,
     /// 0: a contact that is closed while all is well, as an emergency stop should be.
     IsFalse,
-}
-
-/// Vote of a channel of `AtLeast` while its input is bad, stale or missing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "config", serde(rename_all = "snake_case"))]
-#[allow(clippy::exhaustive_enums, reason = "the two of the specification")]
-pub enum Degraded {
-    /// A bad input counts as a vote to trip: 2oo3 with one bad channel is 1oo2 of the others. The safe choice.
-    #[default]
-    TripVote,
-    /// A bad input counts as if it were not there: 2oo3 with one bad channel is 2oo2 of the others, as long as `k`
-    /// channels are left. Fewer trips without cause; a fault of one of the two others is not tolerated any more.
-    Ignore,
 }
 
 impl Test {
@@ -144,16 +130,4 @@ impl Condition {
 
 fn count(conditions: &[Condition], read: &impl Fn(usize) -> Option<f64>) -> Count {
     conditions.iter().map(|condition| condition.vote(read)).collect()
-}
-
-fn at_least(k: usize, degraded: Degraded, count: Count) -> Vote {
-    let Count { trip, healthy, unknown } = count;
-    if trip >= k {
-        return Vote::Trip;
-    }
-    let certain = match degraded {
-        Degraded::TripVote => trip + unknown < k,
-        Degraded::Ignore => trip + healthy >= k,
-    };
-    if certain { Vote::Healthy } else { Vote::Unknown }
 }

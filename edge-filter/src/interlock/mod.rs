@@ -2,10 +2,10 @@
 
 mod bypass;
 mod condition;
-mod vote;
+mod voting;
 
-pub use condition::{Condition, Degraded, Test};
-pub use vote::Vote;
+pub use condition::{Condition, Test};
+pub use voting::{Degraded, Vote};
 
 use crate::Cost;
 use crate::error::{ParamError, delay, interval};

@@ -2,7 +2,7 @@
 
 use super::checks::Checks;
 use super::config_error::Problem;
-use super::place::Place;
+use super::config_path::Place;
 use crate::alarm::{AlarmLevel, BadInput, Limit, LimitAlarm};
 use serde::{Deserialize, Serialize};
 

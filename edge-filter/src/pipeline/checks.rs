@@ -1,7 +1,7 @@
 //! Checks of one table: whatever its part refuses is noted, and the checks go on.
 
 use super::config_error::Problem;
-use super::place::Place;
+use super::config_path::Place;
 use crate::ParamError;
 
 /// Notes of what is wrong with one table.

@@ -75,7 +75,7 @@
 //! ```
 
 pub use super::alarm_config::{AlarmConfig, LimitConfig};
-pub use super::pair::two_numbers;
+pub use super::number_pair::two_numbers;
 pub use super::quality_check_config::{
     AttenuatedSignalConfig, CounterConfig, FlatLineConfig, HampelConfig, JumpRejectConfig,
     RateOfChangeConfig, ScaleConfig, SpikeConfig,
@@ -236,9 +236,9 @@ pub struct TimeGuardConfig {
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data; see the setters of `Range`")]
 pub struct GrossRangeConfig {
-    #[serde(deserialize_with = "super::pair::two_numbers")]
+    #[serde(deserialize_with = "super::number_pair::two_numbers")]
     pub fail: [f64; 2],
-    #[serde(default, deserialize_with = "super::pair::maybe_two_numbers")]
+    #[serde(default, deserialize_with = "super::number_pair::maybe_two_numbers")]
     pub suspect: Option<[f64; 2]>,
     #[serde(default)]
     pub action: RangeAction,

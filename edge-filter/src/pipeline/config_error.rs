@@ -1,7 +1,7 @@
 //! Errors of a configuration, with their places.
 
+use super::config_path::Place;
 use super::parsed_text::ParsedText;
-use super::place::Place;
 use crate::ParamError;
 use std::fmt;
 use std::ops::Range;

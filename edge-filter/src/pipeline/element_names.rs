@@ -2,9 +2,9 @@
 
 use super::Pattern;
 use super::config_error::Reference;
-use super::left_out::{LeftOutValues, alike};
+use super::config_path::Place;
+use super::omitted_values::{LeftOutValues, alike};
 use super::parsed_text::ParsedText;
-use super::place::Place;
 use hashbrown::HashSet;
 use toml::Spanned;
 use toml::de::DeValue;

@@ -8,7 +8,7 @@ use super::config::{
 };
 use super::config_error::{ConfigError, Problem};
 use super::config_file::ConfigFile;
-use super::place::Place;
+use super::config_path::Place;
 use super::{Pipeline, Rule};
 use crate::check::{Normalise, Range};
 use crate::reduce::{Deadband, Dedup, OnChange, Reducer, Sample, SegmentHold, SwingingDoor, Trigger};

@@ -13,26 +13,26 @@ pub mod config;
 pub(crate) mod config_error;
 #[cfg(feature = "config")]
 mod config_file;
+#[cfg(feature = "config")]
+pub(crate) mod config_path;
+#[cfg(feature = "config")]
+mod config_piece;
 mod deadlines;
 #[cfg(feature = "config")]
 mod element_names;
 #[cfg(feature = "config")]
 mod from_config;
 mod intern;
-#[cfg(feature = "config")]
-mod left_out;
 mod lookahead;
 #[cfg(feature = "config")]
-pub(crate) mod pair;
+pub(crate) mod number_pair;
+#[cfg(feature = "config")]
+mod omitted_values;
 #[cfg(feature = "config")]
 mod parse;
 #[cfg(feature = "config")]
 mod parsed_text;
 mod pattern;
-#[cfg(feature = "config")]
-mod piece;
-#[cfg(feature = "config")]
-pub(crate) mod place;
 #[cfg(feature = "config")]
 mod quality_check_config;
 mod quality_checks;

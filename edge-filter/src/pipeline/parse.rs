@@ -4,8 +4,8 @@ use super::Pipeline;
 use super::config::{AlarmConfig, RuleConfig, StageConfig};
 use super::config_error::ConfigError;
 use super::config_file::ConfigFile;
+use super::config_path::Place;
 use super::from_config::Assembly;
-use super::place::Place;
 use toml::Spanned;
 use toml::de::DeValue;
 

@@ -103,9 +103,9 @@ pub struct CounterConfig {
 pub struct ScaleConfig {
     pub factor: Option<f64>,
     pub offset: Option<f64>,
-    #[serde(deserialize_with = "super::pair::maybe_two_numbers")]
+    #[serde(deserialize_with = "super::number_pair::maybe_two_numbers")]
     pub raw: Option<[f64; 2]>,
-    #[serde(deserialize_with = "super::pair::maybe_two_numbers")]
+    #[serde(deserialize_with = "super::number_pair::maybe_two_numbers")]
     pub unit: Option<[f64; 2]>,
 }
 

@@ -1,7 +1,7 @@
 //! Values that were left out of a configuration, and what may only follow from them.
 
+use super::config_path::Place;
 use super::parsed_text::ParsedText;
-use super::place::Place;
 use hashbrown::{HashMap, HashSet};
 
 /// A value that was left out.

@@ -1,4 +1,4 @@
-//! The three values in which an interlock thinks.
+//! Voting of channels (2oo3 and alike), in three values.
 
 /// Vote of a condition about a trip.
 ///
@@ -44,4 +44,31 @@ impl FromIterator<Vote> for Count {
             count
         })
     }
+}
+
+/// Vote of a channel of `AtLeast` while its input is bad, stale or missing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "config", serde(rename_all = "snake_case"))]
+#[allow(clippy::exhaustive_enums, reason = "the two of the specification")]
+pub enum Degraded {
+    /// A bad input counts as a vote to trip: 2oo3 with one bad channel is 1oo2 of the others. The safe choice.
+    #[default]
+    TripVote,
+    /// A bad input counts as if it were not there: 2oo3 with one bad channel is 2oo2 of the others, as long as `k`
+    /// channels are left. Fewer trips without cause; a fault of one of the two others is not tolerated any more.
+    Ignore,
+}
+
+/// Returns the vote of `k` out of the channels.
+pub(super) fn at_least(k: usize, degraded: Degraded, count: Count) -> Vote {
+    let Count { trip, healthy, unknown } = count;
+    if trip >= k {
+        return Vote::Trip;
+    }
+    let certain = match degraded {
+        Degraded::TripVote => trip + unknown < k,
+        Degraded::Ignore => trip + healthy >= k,
+    };
+    if certain { Vote::Healthy } else { Vote::Unknown }
 }

@@ -1,7 +1,7 @@
 //! A piece of a configuration file that is read again and again, without what could not be read.
 
-use super::left_out::LeftOut;
-use super::place::Place;
+use super::config_path::Place;
+use super::omitted_values::LeftOut;
 use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeValue, Error};
