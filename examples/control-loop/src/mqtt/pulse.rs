@@ -84,7 +84,8 @@ mod tests {
         }
         assert_eq!(pulse.arrived_ns(9_201), 9_201);
     }
-    /// A loop that is scanned once in a while has a long watchdog, and its commands are no older for that.
+
+    /// The limit is a second at most: a loop with a long watchdog must not take older commands for it.
     #[test]
     fn a_pause_of_more_than_a_second_is_seen_whatever_the_watchdog() {
         const S: u64 = 1_000_000_000;

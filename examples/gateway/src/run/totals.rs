@@ -26,7 +26,8 @@ impl Refresh {
         self.is_asked = true;
     }
 
-    /// Returns whether to commit at `up_ms`, and takes it as done. `lag`: the committed totals are behind.
+    /// Returns whether to commit now, and then begins a new period: somebody read the totals, the committed ones are behind (`lag`), and the
+    /// period is over.
     pub(crate) fn is_due(&mut self, up_ms: u64, lag: bool) -> bool {
         let is_time = self.last_ms.is_none_or(|last| up_ms.saturating_sub(last) >= self.within_ms);
         let is_due = self.is_asked && lag && is_time;

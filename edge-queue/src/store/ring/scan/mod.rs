@@ -241,8 +241,8 @@ impl Scan {
     }
 }
 
-/// Returns whether a segment counts beside the one begun after it. One that begins where that one begins is what a failed commit left
-/// behind. Rows ascend as well.
+/// Returns whether a segment belongs to the log before `later`: it begins at an earlier frame and at no higher row. One that begins at the same
+/// frame is what a failed commit left.
 fn precedes(segment: &Segment, later: Option<&Segment>) -> bool {
     later.is_none_or(|later| {
         let ascends = segment.start.highest <= later.start.highest || planted(Flaw::DescendingCounted);
