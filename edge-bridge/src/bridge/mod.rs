@@ -45,7 +45,7 @@ mod takeover;
 mod unanswered;
 mod uplink;
 mod uplink_event;
-mod version;
+mod version_choice;
 pub mod window;
 
 use std::collections::VecDeque;
@@ -71,7 +71,7 @@ use idle_ping::IdlePing;
 use spool::Spool;
 use takeover::Takeover;
 use uplink::Uplink;
-use version::VersionChoice;
+use version_choice::VersionChoice;
 
 use crate::ingest::Now;
 use crate::session::{self, AckHandle, Path, Resume, StaleAck};

@@ -14,7 +14,6 @@
 
 #![deny(clippy::indexing_slicing)]
 
-mod admission;
 mod auth;
 mod client;
 mod close;
@@ -30,6 +29,7 @@ mod events;
 mod held_messages;
 mod memory;
 mod message;
+mod message_admission;
 mod message_expiry;
 mod offline_queue;
 mod queue_room;
@@ -47,19 +47,19 @@ use std::collections::VecDeque;
 
 use bytes::BytesMut;
 
-pub use admission::Observe;
 pub use auth::{AllowAnonymous, Authenticate};
 pub use config::Config;
 pub use events::{Event, Input, Output, PublishId, Settled, Stats};
+pub use message_admission::Observe;
 
 pub use crate::puback_chain::{ConnectionId, Ticket};
 
-use admission::Admission;
 use client::{ClientKey, Clients};
 use connections::Connections;
 use deadlines::Deadlines;
 use delivery_tracking::DeliveryTracking;
 use memory::Accounts;
+use message_admission::Admission;
 use topics::Topics;
 
 use crate::ingest::{Inbound, Ingest, Now};

@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf, sp
 use tokio::time::timeout;
 
 use super::send_buffer::Outgoing;
-use super::stream::Stream;
+use super::tcp_stream::Stream;
 
 /// Bytes read at a time at most.
 pub(super) const READ_MAX: usize = 32 * 1024;
@@ -29,8 +29,8 @@ pub(super) struct Socket {
     read_later: bool,
     out: Outgoing,
     unflushed: bool,
-    /// The system had no room for what is to be written.
-    waits: bool,
+    /// The system had no room at some time since the last write that was reported.
+    waited: bool,
     /// Error of the last write: the system takes nothing more, and what the peer said before is still to be read.
     broken: Option<String>,
 }
@@ -59,7 +59,7 @@ impl Socket {
             read_later: false,
             out: Outgoing::default(),
             unflushed: false,
-            waits: false,
+            waited: false,
             broken: None,
         }
     }
@@ -81,7 +81,7 @@ impl Socket {
         if self.broken.is_some() {
             return self.read_rest(may_read).await;
         }
-        let Self { reader, writer, received, out, unflushed, waits, .. } = self;
+        let Self { reader, writer, received, out, unflushed, waited, .. } = self;
         let wants_write = *unflushed || !out.is_empty();
         received.reserve(READ_MAX / 4);
         let mut room = received.limit(READ_MAX);
@@ -91,8 +91,8 @@ impl Socket {
                 Ok(_) => Moved::Read,
                 Err(error) => Moved::Ended(Some(error.to_string())),
             },
-            wrote = write(writer, out, unflushed, waits), if wants_write => match wrote {
-                Ok(bytes) => Moved::Wrote { bytes, waited: std::mem::take(waits) },
+            wrote = write(writer, out, unflushed, waited), if wants_write => match wrote {
+                Ok(bytes) => Moved::Wrote { bytes, waited: std::mem::take(waited) },
                 Err(error) => {
                     self.broken = Some(error.to_string());
                     self.read_rest(may_read).await
@@ -130,7 +130,7 @@ impl Socket {
         self.out.drop_messages();
         let last = async {
             while self.unflushed || !self.out.is_empty() {
-                write(&mut self.writer, &mut self.out, &mut self.unflushed, &mut self.waits).await?;
+                write(&mut self.writer, &mut self.out, &mut self.unflushed, &mut self.waited).await?;
             }
             self.writer.shutdown().await?;
             self.received.clear();
@@ -144,12 +144,12 @@ impl Socket {
     }
 }
 
-/// Returns the bytes taken. `waits`: is set when the system has no room.
+/// Returns the bytes taken. `waited`: is set when the system has no room.
 async fn write(
     writer: &mut WriteHalf<Stream>,
     out: &mut Outgoing,
     unflushed: &mut bool,
-    waits: &mut bool,
+    waited: &mut bool,
 ) -> io::Result<usize> {
     let flushes = out.is_empty();
     let n = poll_fn(|cx| {
@@ -159,7 +159,7 @@ async fn write(
             true => writer.as_mut().poll_flush(cx).map_ok(|()| 0),
             false => writer.as_mut().poll_write(cx, out.bytes()),
         };
-        *waits |= matches!(done, Poll::Pending);
+        *waited |= matches!(done, Poll::Pending);
         done
     })
     .await?;
@@ -181,7 +181,7 @@ mod tests {
 
     use tokio::net::{TcpListener, TcpStream};
 
-    use super::super::stream::Counted;
+    use super::super::tcp_stream::Counted;
     use super::*;
 
     /// A hub may give its reason and close the connection while we write: the reason is read, whether reading or writing comes first.

@@ -20,7 +20,7 @@ use super::hub_address::Target;
 use super::password_source::PasswordSource;
 use super::proxy_address::ProxyAddress;
 use super::proxy_login::ProxyLogin;
-use super::stream::{Counted, Stream, probe_when_idle};
+use super::tcp_stream::{Counted, Stream, probe_when_idle};
 use super::tls::Tls;
 use crate::session::UNSENT_MAX;
 use tunnel::TunnelError;

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use super::connection_io::READ_MAX;
 use super::shared_ack::SharedAck;
-use super::socket::READ_MAX;
 use crate::session::PACKETS_PER_TURN;
 use crate::wire::Publish;
 

@@ -9,7 +9,7 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig, crypto};
 use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::stream::{Counted, Stream};
+use super::tcp_stream::{Counted, Stream};
 
 /// Debian and Alpine; Fedora and its kin; SUSE; Alpine and the BSDs.
 const SYSTEM_BUNDLES: [&str; 4] = [

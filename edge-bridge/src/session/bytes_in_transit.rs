@@ -12,7 +12,7 @@ const SEGMENT: u64 = 1_400;
 
 /// Positions in the stream of bytes of one connection.
 #[derive(Debug, Default)]
-pub(super) struct Transit {
+pub(super) struct BytesInTransit {
     written: u64,
     /// Bytes of it that the system has taken; `None` while the caller says nothing of it: everything.
     taken: Option<u64>,
@@ -32,12 +32,12 @@ pub(super) struct Wrote {
 
 impl Wrote {
     /// Notes the packet that was written last.
-    pub(super) fn last(now_ms: u64, transit: &Transit) -> Self {
+    pub(super) fn last(now_ms: u64, transit: &BytesInTransit) -> Self {
         Self { at_ms: now_ms, end: transit.end(), bytes: transit.bytes() }
     }
 
     /// Ends the transit: the packet was answered.
-    pub(super) fn answered(self, now_ms: u64, transit: &mut Transit) -> Arrival {
+    pub(super) fn answered(self, now_ms: u64, transit: &mut BytesInTransit) -> Arrival {
         transit.on_answered(self.end);
         Arrival { bytes: self.bytes, took_ms: now_ms.saturating_sub(self.at_ms) }
     }
@@ -65,7 +65,7 @@ impl Arrival {
     }
 }
 
-impl Transit {
+impl BytesInTransit {
     /// Notes that a packet was encoded.
     pub(super) fn on_encoded(&mut self, bytes: usize) {
         self.written += bytes as u64;
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn an_answer_proves_all_that_was_written_before() {
-        let mut transit = Transit::default();
+        let mut transit = BytesInTransit::default();
         transit.on_encoded(100);
         let first = transit.end();
         transit.on_encoded(1_000);
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn only_what_the_system_took_is_on_the_way() {
-        let mut transit = Transit::default();
+        let mut transit = BytesInTransit::default();
         transit.on_encoded(1_000_000);
         let end = transit.end();
         transit.on_taken(5, 60_000, false);

@@ -1,7 +1,7 @@
 //! Keep alive of MQTT (§3.1.2.10): the timers of the interval that the client promised, for both roles.
 
+use super::bytes_in_transit::Wrote;
 use super::timer::{Timer, TimerTable};
-use super::transit::Wrote;
 
 /// The keep alive of one connection. Both roles, since each side runs only its own half.
 #[derive(Debug)]

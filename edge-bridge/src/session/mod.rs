@@ -12,12 +12,12 @@
 
 #![deny(clippy::indexing_slicing)]
 
+mod bytes_in_transit;
 mod error;
 mod events;
 mod handshake;
 mod inbound;
 mod keep_alive;
-mod outbound;
 mod packet_id;
 mod path_estimates;
 mod receive;
@@ -29,8 +29,8 @@ mod session_state;
 mod timer;
 mod topic_alias;
 mod traffic;
-mod transit;
 mod transmission_allowance;
+mod unacked_messages;
 
 use std::collections::VecDeque;
 
@@ -44,14 +44,14 @@ pub(crate) use session_state::Memory;
 pub use session_state::{InFlight, Resume, Token};
 pub use traffic::Traffic;
 
+use bytes_in_transit::{BytesInTransit, Wrote};
 use inbound::Inbound;
 use keep_alive::KeepAlive;
-use outbound::Outbound;
 use requests::Requests;
 use timer::{Timer, TimerTable};
 use topic_alias::{InboundAliases, OutboundAliases};
-use transit::{Transit, Wrote};
 use transmission_allowance::Receiving;
+use unacked_messages::UnackedMessages;
 
 use crate::pieces::Pieces;
 use crate::wire::{Ack, Connect, Limits, Packet, Publish, QoS, ReasonCode, Version};
@@ -80,12 +80,12 @@ pub struct Session {
     peer_packet_max: u32,
     timers: TimerTable,
     keep_alive: KeepAlive,
-    transit: Transit,
+    transit: BytesInTransit,
     path: Path,
     receiving: Option<Receiving>,
     /// CONNECT of a client.
     connect: Wrote,
-    outbound: Outbound,
+    outbound: UnackedMessages,
     cap: Option<u16>,
     inbound: Inbound,
     /// Server: what a message broke. Nothing behind it is read, and the connection ends once those before it are answered.
@@ -130,7 +130,7 @@ impl Session {
         session.aliases_in = InboundAliases::new(config.topic_alias_maximum);
         let has_session = resume.is_some();
         let resume = resume.unwrap_or_else(|| Resume::beginning_at(config.first_packet_id));
-        session.outbound = Outbound::new(resume, 1);
+        session.outbound = UnackedMessages::new(resume, 1);
         session.outbound.is_up_to_date(now_ms);
         session.timers.set(Timer::Handshake, now_ms + config.handshake_timeout_ms);
         session.phase = Phase::AwaitConnAck;
@@ -163,11 +163,11 @@ impl Session {
             peer_packet_max: u32::MAX,
             timers: TimerTable::default(),
             keep_alive: KeepAlive::new(ping_timeout_ms),
-            transit: Transit::default(),
+            transit: BytesInTransit::default(),
             path: Path::default(),
             receiving: None,
             connect: Wrote::default(),
-            outbound: Outbound::new(Resume::new(), 1),
+            outbound: UnackedMessages::new(Resume::new(), 1),
             cap: None,
             inbound: Inbound::new(epoch, 1),
             refused: None,

@@ -1,7 +1,7 @@
 //! Estimates of the path to the peer: round trip, and how long a large message may take. They outlive connections: the next one usually takes
 //! the same path, and a thin link that had to be learned anew on each would be broken on each.
 
-use super::transit::{Arrival, slowest_ms};
+use super::bytes_in_transit::{Arrival, slowest_ms};
 
 /// Bytes that the system holds unsent at most: the sockets of the shell are told so. Until they have left, nobody can see that a path which was
 /// fast has become thin.

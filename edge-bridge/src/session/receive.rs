@@ -145,10 +145,11 @@ impl Session {
             (false, true) => SessionOutcome::Unknown,
             (true, true) => SessionOutcome::Resumed,
             (true, false) => {
-                let state = std::mem::replace(&mut self.outbound, super::Outbound::new(Resume::new(), 1));
+                let state =
+                    std::mem::replace(&mut self.outbound, super::UnackedMessages::new(Resume::new(), 1));
                 let resume = state.into_resume();
                 let ids = Resume { in_flight: Vec::new(), ids: resume.ids };
-                self.outbound = super::Outbound::new(ids, 1);
+                self.outbound = super::UnackedMessages::new(ids, 1);
                 SessionOutcome::Lost(resume.in_flight)
             }
         };

@@ -1,9 +1,9 @@
 //! Packets on their way out: what the peer allows, and what each costs.
 
+use super::bytes_in_transit::Wrote;
 use super::error::{PublishError, RequestError};
 use super::events::{Event, Violation};
 use super::topic_alias::Spelling;
-use super::transit::Wrote;
 use super::{Closed, Phase, Role, Session};
 use crate::pieces::SHARED_MIN;
 use crate::wire::{

@@ -1,9 +1,9 @@
 //! Answers of a server alone: to CONNECT and to subscriptions.
 
 use super::handshake::ClientLimits;
-use super::outbound::Outbound;
 use super::timer::Timer;
 use super::topic_alias::{InboundAliases, OutboundAliases};
+use super::unacked_messages::UnackedMessages;
 use super::{Accept, Closed, Phase, Role, Session, receive_maximum};
 use crate::wire::{Packet, PacketId, Properties, ReasonCode, SubAck, UnsubAck, Version};
 
@@ -20,7 +20,7 @@ impl Session {
         self.aliases_out = OutboundAliases::new(config.topic_aliases_out.min(peer.topic_alias_maximum));
         self.inbound.set_receive_maximum(receive_maximum(self.version, config.receive_maximum));
         let resume = accept.resume.filter(|_| !connect.clean_start).unwrap_or_default();
-        self.outbound = Outbound::new(resume, peer.window(self.version, accept.max_in_flight));
+        self.outbound = UnackedMessages::new(resume, peer.window(self.version, accept.max_in_flight));
         let keep_alive_s = match (self.version, accept.keep_alive_s) {
             (Version::V5, Some(own_s)) => own_s,
             _ => connect.keep_alive_s,

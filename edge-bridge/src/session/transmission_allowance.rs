@@ -1,8 +1,8 @@
 //! Transmission allowance: bytes that are under way, in either direction, put off the timeouts of the [keep alive](super::keep_alive).
 
+use super::bytes_in_transit::Wrote;
 use super::path_estimates::Path;
 use super::timer::Timer;
-use super::transit::Wrote;
 use super::{Closed, Session};
 use crate::wire::ReasonCode;
 

@@ -2,16 +2,16 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
+use super::bytes_in_transit::Wrote;
 use super::packet_id::PacketIds;
 use super::receive_maximum::Quota;
 use super::session_state::Memory;
-use super::transit::Wrote;
 use super::{InFlight, Resume, Token};
 use crate::wire::{PacketId, Publish};
 
 /// The unacknowledged messages in original order, and how many of them this connection may carry.
 #[derive(Debug)]
-pub(super) struct Outbound {
+pub(super) struct UnackedMessages {
     /// Written on this connection, by serial number; counted in the quota. PUBACKs may come in any order: a message that the peer leaves out
     /// takes one place of its window.
     sent: BTreeMap<u64, (InFlight, Wrote)>,
@@ -29,7 +29,7 @@ pub(super) struct Outbound {
     memory: Memory,
 }
 
-impl Outbound {
+impl UnackedMessages {
     pub(super) fn new(resume: Resume, window: u16) -> Self {
         Self {
             memory: resume.memory(),
@@ -169,20 +169,20 @@ mod tests {
         }
     }
 
-    fn send(out: &mut Outbound, token: u64) -> PacketId {
+    fn send(out: &mut UnackedMessages, token: u64) -> PacketId {
         assert!(out.room() > 0);
         let id = out.allocate_id(|_| false).unwrap();
         out.push_sent(id, Token(token), publish(), Wrote::default());
         id
     }
 
-    fn acknowledge(out: &mut Outbound, id: PacketId) -> Option<Token> {
+    fn acknowledge(out: &mut UnackedMessages, id: PacketId) -> Option<Token> {
         out.acknowledge(id).map(|(token, _)| token)
     }
 
     #[test]
     fn acknowledgements_in_any_order_keep_the_original_order_of_the_rest() {
-        let mut out = Outbound::new(Resume::new(), 10);
+        let mut out = UnackedMessages::new(Resume::new(), 10);
         let ids: Vec<_> = (0..5).map(|n| send(&mut out, n)).collect();
         assert_eq!(acknowledge(&mut out, ids[3]), Some(Token(3)));
         assert_eq!(acknowledge(&mut out, ids[0]), Some(Token(0)));
@@ -195,7 +195,7 @@ mod tests {
     /// Any number of younger messages goes past one that the peer leaves out, which costs one place and no more.
     #[test]
     fn a_message_without_an_answer_takes_one_place() {
-        let mut out = Outbound::new(Resume::new(), 10);
+        let mut out = UnackedMessages::new(Resume::new(), 10);
         let first = send(&mut out, 0);
         for token in 1..70_000 {
             let id = send(&mut out, token);
@@ -209,9 +209,9 @@ mod tests {
 
     #[test]
     fn a_waiting_message_is_not_acknowledged_by_a_stray_answer() {
-        let mut out = Outbound::new(Resume::new(), 2);
+        let mut out = UnackedMessages::new(Resume::new(), 2);
         let ids = [send(&mut out, 1), send(&mut out, 2)];
-        let mut out = Outbound::new(out.into_resume(), 1);
+        let mut out = UnackedMessages::new(out.into_resume(), 1);
         assert_eq!(acknowledge(&mut out, ids[1]), None);
         assert_eq!(out.room(), 0, "resumed messages go first");
         assert_eq!(out.next_waiting().map(|(m, dup)| (m.token, dup)), Some((Token(1), true)));
@@ -226,21 +226,21 @@ mod tests {
         // Two of them, and what is resumed of them, take twice as much.
         let id = send(&mut out, 3);
         assert_eq!((out.memory(), acknowledge(&mut out, id)), (of_one, Some(Token(3))));
-        let mut out = Outbound::new(Resume::new(), 2);
+        let mut out = UnackedMessages::new(Resume::new(), 2);
         for token in [4, 5] {
             send(&mut out, token);
         }
         let of_two = Memory { own: 2 * of_one.own, payloads: 2 };
         assert_eq!(out.memory(), of_two);
         let resume = out.into_resume();
-        assert_eq!((resume.memory(), Outbound::new(resume, 1).memory()), (of_two, of_two));
+        assert_eq!((resume.memory(), UnackedMessages::new(resume, 1).memory()), (of_two, of_two));
     }
 
     #[test]
     fn identifiers_of_waiting_messages_are_not_given_again() {
-        let mut out = Outbound::new(Resume::new(), 2);
+        let mut out = UnackedMessages::new(Resume::new(), 2);
         assert_eq!([1, 2].map(|token| send(&mut out, token).get()), [1, 2]);
-        let mut out = Outbound::new(out.into_resume(), 1);
+        let mut out = UnackedMessages::new(out.into_resume(), 1);
         let given: Vec<_> = (0..65_533).map(|_| out.allocate_id(|_| false).unwrap().get()).collect();
         assert!(given.iter().copied().eq(3..=u16::MAX));
         assert_eq!(out.allocate_id(|_| false).map(PacketId::get), Some(3));
@@ -251,10 +251,10 @@ mod tests {
     fn a_message_that_waited_counts_as_sent_once_it_is_written() {
         let (packet_id, token) = (PacketId::MIN, Token(1));
         let message = InFlight { packet_id, token, publish: publish(), sent: false, as_of_ms: 0 };
-        let mut out = Outbound::new(Resume { in_flight: vec![message], ..Resume::new() }, 1);
+        let mut out = UnackedMessages::new(Resume { in_flight: vec![message], ..Resume::new() }, 1);
         assert_eq!(out.next_waiting().map(|(_, dup)| dup), Some(false));
         out.waiting_sent(Wrote::default());
-        let out = Outbound::new(out.into_resume(), 1);
+        let out = UnackedMessages::new(out.into_resume(), 1);
         assert_eq!(out.next_waiting().map(|(_, dup)| dup), Some(true));
     }
 }

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 use super::read_share::{READ_MIN, ReadShare};
 use crate::listener::ConnectionId;
-use crate::net::stream::Stream;
+use crate::net::tcp_stream::Stream;
 use crate::pieces::Pieces;
 
 /// Longest wait for a peer to take the last bytes.

@@ -13,7 +13,7 @@ use super::connection::{self, FromPeer, Outbox};
 use super::read_share::ReadShare;
 use crate::listener::ConnectionId;
 use crate::net::ServerTls;
-use crate::net::stream::{Counted, Stream, probe_when_idle};
+use crate::net::tcp_stream::{Counted, Stream, probe_when_idle};
 
 /// Silence after which the system probes a connection.
 const PROBE_AFTER: Duration = Duration::from_secs(30);
