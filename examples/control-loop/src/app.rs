@@ -2,8 +2,8 @@
 
 #![allow(clippy::disallowed_methods, reason = "a shell: it makes the directory of what is kept")]
 
-use crate::keep::{self, Found, Keeper, Mailbox};
 use crate::net::{Net, NetStats, Parts};
+use crate::restart_memory::{self, Found, Keeper, Mailbox};
 use crate::runner::{LoopStats, Runner};
 use crate::{Actuate, Clock, Config, HubConfig};
 use edge_filter::control::Controller;
@@ -116,7 +116,7 @@ fn keep(
     controller: &mut Controller,
     clock: Clock,
 ) -> std::io::Result<(Option<Keeper>, Option<Mailbox>)> {
-    let file = dir.join(keep::FILE);
+    let file = dir.join(restart_memory::FILE);
     let (said, mut last) = (file.clone(), String::new());
     let on_error = move |error: std::io::Error| {
         let error = error.to_string();

@@ -1,6 +1,6 @@
 //! The program's file: its own tables, and those of the control loops.
 
-use crate::circle::listens_at;
+use crate::loop_to_itself::listens_at;
 use crate::loops::Loops;
 use edge_bridge::net::Target;
 use edge_filter::{ConfigError, ConfigFile};

@@ -4,11 +4,10 @@
 mod actuate;
 #[cfg(feature = "program")]
 mod app;
-pub mod circle;
 mod clock;
 #[cfg(feature = "program")]
 mod config;
-pub mod keep;
+pub mod loop_to_itself;
 mod loops;
 mod metrics;
 pub mod mqtt;
@@ -16,6 +15,7 @@ pub mod mqtt;
 pub mod net;
 mod one_line;
 pub mod plant;
+pub mod restart_memory;
 pub mod runner;
 pub mod state_file;
 

@@ -1,7 +1,7 @@
 //! Answers to commands: what is said of each, and how often refusals are. For anything that obeys local clients.
 
 use super::command_rules::Budget;
-use super::said::{Said, said_event};
+use super::loop_messages::{Said, said_event};
 use edge_bridge::escape::Escaped;
 use edge_bridge::ingest::Inbound;
 use serde_json::json;

@@ -4,10 +4,10 @@
 //! bounds and room of their own, so that no flood of commands hides one.
 
 use super::command::command;
+use super::command_answers::{Client, Refusals, Told, check_age};
 use super::command_rules::{Budget, CommandRules, Permission};
 use super::names::LoopNames;
 use super::pulse::WAITED_NS_MAX;
-use super::told::{Client, Refusals, Told, check_age};
 use crate::runner::{Commands, LoopStats};
 use edge_bridge::ingest::Inbound;
 use std::collections::VecDeque;

@@ -1,12 +1,12 @@
 //! Inputs that sensors and operators publish locally, straight into the control thread's atomics.
 
+use super::command_answers::Client;
+use super::command_desk::Desk;
 use super::command_rules::Budget;
-use super::desk::Desk;
 use super::names::{COMMAND, LoopNames};
 use super::payload;
 use super::publishers::{Publisher, Standing};
 use super::pulse::Pulse;
-use super::told::Client;
 use crate::runner::{InputPort, LoopStats};
 use crate::{Clock, Loops};
 use edge_bridge::ingest::{Answer, Inbound, Ingest, Now};

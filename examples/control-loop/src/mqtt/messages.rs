@@ -1,8 +1,8 @@
 //! Messages of the loops: outputs every so often, and each event at once.
 
-use super::desk::{Note, Waiting};
+use super::command_desk::{Note, Waiting};
+use super::loop_messages::{Said, alarm_event, said, said_event};
 use super::names::{LoopNames, OUTPUT};
-use super::said::{Said, alarm_event, said, said_event};
 use crate::Clock;
 use crate::runner::{Answers, Events, LoopStats, OUTPUT_WORDS};
 use edge_filter::control::ControlEvent;

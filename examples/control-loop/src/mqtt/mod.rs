@@ -4,28 +4,28 @@
 #![allow(clippy::disallowed_methods, reason = "a shell: one task that beats")]
 
 mod command;
+mod command_answers;
+mod command_desk;
 mod command_rules;
-mod desk;
 mod inputs;
+mod loop_messages;
 mod messages;
 mod names;
 mod payload;
 mod publishers;
 mod pulse;
-mod said;
-mod told;
 
 pub use command::alarm_command;
+pub use command_answers::{Refusals, Told, check_age};
 pub use command_rules::{Budget, CommandRules};
 pub use inputs::{Departures, LoopInputs, Taken};
+pub use loop_messages::{Said, alarm_event};
 pub use messages::LoopMessages;
 pub use names::{COMMAND, LoopNames, event_topics, own_topics};
-pub use said::{Said, alarm_event};
-pub use told::{Refusals, Told, check_age};
 
 use crate::runner::{LoopStats, Ports};
 use crate::{Clock, Loops};
-use desk::Desk;
+use command_desk::Desk;
 use pulse::Pulse;
 use std::io;
 use std::sync::{Arc, Weak};

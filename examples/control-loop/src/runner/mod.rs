@@ -12,7 +12,7 @@ mod stats;
 pub(crate) use answer::reason;
 pub use stats::LoopStats;
 
-use crate::keep::Mailbox;
+use crate::restart_memory::Mailbox;
 use crate::{Actuate, Clock};
 use edge_filter::Quality;
 use edge_filter::control::handoff::{self, Reader, Receiver, Sender, Writer};
@@ -119,7 +119,7 @@ impl Commands {
 impl Runner {
     /// Starts both threads. `actuator` is driven by the control thread, `guard` by the watchdog: two handles on the same
     /// actuators. Wakes the reader of the ports every `wake_every` scans, and at every event. What is to survive a restart goes
-    /// to `keep`, of a [`Keeper`](crate::keep::Keeper) for this controller.
+    /// to `keep`, of a [`Keeper`](crate::restart_memory::Keeper) for this controller.
     ///
     /// The first scan is before anybody can set an input, so that nothing runs by itself after a restart: see
     /// [`Controller::restore`].

@@ -2,7 +2,7 @@
 
 use super::answer::{self, ANSWER_WORDS};
 use super::{INPUT_WORDS, LoopStats, NUMBERED_WORDS, OUTPUT_WORDS};
-use crate::keep::Mailbox;
+use crate::restart_memory::Mailbox;
 use crate::{Actuate, Clock};
 use edge_filter::Quality;
 use edge_filter::control::handoff::{Reader, Receiver, Sender, Writer};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use edge_bridge::wire::matches;
 
-use super::{Config, Findings, Format, Local, circle};
+use super::{Config, Findings, Format, Local, loop_to_itself};
 
 /// A round trip over the field's uplink; a batch must be old enough and acknowledged within `ack_within`.
 const ROUND_TRIP: Duration = Duration::from_millis(500);
@@ -45,12 +45,12 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
         if topics.is_empty() {
             findings.error(0, "local.topics", "nothing to subscribe to");
         }
-        if circle::is_at(&config.hub.url, host, *port) {
+        if loop_to_itself::is_at(&config.hub.url, host, *port) {
             findings.error(0, "hub.url", "the hub is the local broker: messages would go round in circles");
         }
     }
     if let Local::Listen { address, .. } = &config.local
-        && circle::is_listener(&config.hub.url, *address)
+        && loop_to_itself::is_listener(&config.hub.url, *address)
     {
         findings.error(
             0,

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use control_loop::circle::{is_same_host, listens_at};
+use control_loop::loop_to_itself::{is_same_host, listens_at};
 
 use super::tables::host_port;
 

@@ -4,7 +4,6 @@
 
 mod ack_held;
 mod alarms;
-mod circle;
 mod control;
 mod expand;
 mod fields;
@@ -13,6 +12,7 @@ mod hub;
 mod keys;
 mod limits;
 mod listener;
+mod loop_to_itself;
 mod mask;
 pub(crate) mod password;
 pub(crate) mod proxy;

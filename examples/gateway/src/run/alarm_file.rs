@@ -22,9 +22,9 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
 use super::alarm_desk::milliseconds;
+use super::checksummed_file;
 use super::ingest::GatewayIngest;
 use super::once_a_minute::OnceAMinute;
-use super::sealed;
 
 const FILE: &str = "alarms";
 const VERSION: &str = "edge-gateway alarms 1 ";
@@ -45,7 +45,7 @@ pub(crate) struct KeptAlarms {
 
 /// Reads what the last run kept. A damaged file is told, and nothing.
 pub(super) fn read(state: &Path) -> Vec<KeptAlarms> {
-    let read = sealed::read(state, FILE, VERSION, BYTES_MAX);
+    let read = checksummed_file::read(state, FILE, VERSION, BYTES_MAX);
     match read.and_then(|body| serde_json::from_slice(&body).map_err(io::Error::other)) {
         Ok(kept) => kept,
         Err(error) => {
@@ -74,7 +74,7 @@ pub(super) fn write(state: &Path, kept: &[KeptAlarms]) -> io::Result<()> {
         return remove(state);
     }
     let written = serde_json::to_vec(kept).map_err(io::Error::other);
-    let written = written.and_then(|body| sealed::replace(state, FILE, VERSION, &body));
+    let written = written.and_then(|body| checksummed_file::replace(state, FILE, VERSION, &body));
     if written.is_err() {
         // An error here changes nothing: the one above is told, and it is tried again.
         let _ = remove(state);

@@ -24,10 +24,10 @@ use edge_bridge::Row;
 use edge_filter::Snapshot;
 use serde::{Deserialize, Serialize};
 
+use super::checksummed_file;
 use super::filter::FilterSnapshot;
 use super::filter_state::FilterState;
 use super::kept_row::KeptRow;
-use super::sealed;
 
 const FILE: &str = "stopped.json";
 const VERSION: &str = "edge-gateway stopped 2 ";
@@ -106,14 +106,14 @@ pub(crate) fn leave_rows(state: &Path, rows: &[Row]) -> io::Result<()> {
 }
 
 fn write(state: &Path, mark: &Mark<&[FilterState]>) -> io::Result<()> {
-    sealed::replace(state, FILE, VERSION, &serde_json::to_vec(mark)?)
+    checksummed_file::replace(state, FILE, VERSION, &serde_json::to_vec(mark)?)
 }
 
 fn parse(text: &[u8]) -> Option<LastRun> {
-    if let Some(body) = sealed::body_of(text, VERSION_1) {
+    if let Some(body) = checksummed_file::body_of(text, VERSION_1) {
         return parse_version_1(body);
     }
-    let body = sealed::body_of(text, VERSION)?;
+    let body = checksummed_file::body_of(text, VERSION)?;
     let Mark { clean, filters, rows } = serde_json::from_slice::<Mark<Vec<FilterState>>>(body).ok()?;
     let mut rows: Vec<Row> = rows.into_iter().map(KeptRow::into_row).collect::<Option<_>>()?;
     // The queue may have had them before the kill.
@@ -208,7 +208,7 @@ mod tests {
     fn the_mark_of_an_earlier_version_is_read() {
         let dir = tempfile::tempdir().unwrap();
         let body = serde_json::to_string(&[("a/#", snapshot())]).unwrap();
-        sealed::replace(dir.path(), FILE, VERSION_1, body.as_bytes()).unwrap();
+        checksummed_file::replace(dir.path(), FILE, VERSION_1, body.as_bytes()).unwrap();
         let last = read(dir.path());
         assert!(last.clean);
         let [state] = &last.filters[..] else { panic!("{:?}", last.filters) };

@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use control_loop::Clock;
-use control_loop::keep::{FILE, Found, Keeper, Mailbox};
 use control_loop::mqtt::{self, Departures, LoopInputs, LoopMessages, Taken};
+use control_loop::restart_memory::{FILE, Found, Keeper, Mailbox};
 use control_loop::runner::{LoopStats, Runner};
 use edge_bridge::escape::Escaped;
 use edge_bridge::ingest::{Inbound, Now};

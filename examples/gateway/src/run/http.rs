@@ -3,8 +3,8 @@
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a shell: sockets and tasks")]
 
+mod connection_places;
 mod io;
-mod places;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -21,8 +21,8 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::net::{TcpListener, TcpStream};
 
+use connection_places::Places;
 use io::TokioIo;
-use places::Places;
 
 /// From accept to the end of the request's head.
 const HEAD_WITHIN: Duration = Duration::from_secs(5);

@@ -6,8 +6,8 @@
 //! ```
 //! Pure: [`alarm_desk`], [`arrival`], [`time_drops`], [`ingest`], [`route`], [`readings`], [`filter`], [`filter_state`], [`silence`], [`kept_row`], [`gap_reports`], [`withhold`], [`reading_row`], [`pack`], [`batch`], [`compact`],
 //! [`parts`], [`metrics`], [`page`], [`intake_figures`], [`refused`], [`status`], [`state_log`], [`restarted`], [`read_back`], [`by_hand_text`]. Shells: [`broker`], [`control`], [`alarms`], [`alarm_file`], [`to_hub`],
-//! [`by_hand`], [`http`], [`monitor`], [`client_log`], [`clean_stop`], [`sealed`], [`watched`], [`first_rows`], [`restarts`], [`tables`], [`table_files`], [`opening`],
-//! [`take_over`], [`no_queue`], [`front`], [`own_part`], [`signals`], and [`gateway`], which starts and stops them.
+//! [`by_hand`], [`http`], [`monitor`], [`client_log`], [`clean_stop`], [`checksummed_file`], [`watched`], [`first_rows`], [`restarts`], [`tables`], [`table_files`], [`opening`],
+//! [`take_over`], [`no_queue`], [`sensor_side`], [`own_part`], [`signals`], and [`gateway`], which starts and stops them.
 
 mod alarm_desk;
 mod alarm_file;
@@ -19,6 +19,7 @@ pub(crate) mod by_hand;
 pub(crate) mod by_hand_text;
 #[cfg(test)]
 mod captured_log;
+mod checksummed_file;
 mod clean_stop;
 mod client_log;
 mod compact;
@@ -29,7 +30,6 @@ mod filter;
 mod filter_state;
 mod first_rows;
 mod formats;
-mod front;
 pub(crate) mod gap_reports;
 mod gateway;
 mod http;
@@ -54,7 +54,7 @@ mod refused;
 mod restarted;
 mod restarts;
 mod route;
-mod sealed;
+mod sensor_side;
 mod signals;
 mod silence;
 mod state_log;

@@ -16,8 +16,8 @@ use std::time::Duration;
 use edge_bridge::net::Clock;
 use serde::{Deserialize, Serialize};
 
+use super::checksummed_file;
 use super::ingest::GatewayIngest;
-use super::sealed;
 use super::silence::Changed;
 
 const FILE: &str = "watched";
@@ -46,7 +46,7 @@ pub(crate) struct Watched {
 /// Reads what the last run watched. A damaged list is told, and none. `up_ms`: the present.
 pub(crate) fn read(state: &Path, up_ms: u64) -> (Vec<Watched>, Pace) {
     let path = state.join(FILE);
-    let body = match sealed::read(state, FILE, VERSION, 2 * BYTES_MAX as u64) {
+    let body = match checksummed_file::read(state, FILE, VERSION, 2 * BYTES_MAX as u64) {
         Ok(body) => body,
         Err(error) => {
             if error.kind() != io::ErrorKind::NotFound {
@@ -77,8 +77,9 @@ pub(crate) async fn keep(state: PathBuf, clock: Clock, ingest: GatewayIngest, mu
         }
         let Some(body) = pace.next(up_ms, body) else { continue };
         let path = state.clone();
-        let written =
-            tokio::task::spawn_blocking(move || sealed::replace(&path, FILE, VERSION, &body).map(|()| body));
+        let written = tokio::task::spawn_blocking(move || {
+            checksummed_file::replace(&path, FILE, VERSION, &body).map(|()| body)
+        });
         match written.await {
             Ok(Ok(body)) => pace.written = body,
             Ok(Err(error)) => {
@@ -205,7 +206,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         assert!(read(dir.path(), 0).0.is_empty());
         let (bytes, _) = body(lists(3, 9));
-        sealed::replace(dir.path(), FILE, VERSION, &bytes).unwrap();
+        checksummed_file::replace(dir.path(), FILE, VERSION, &bytes).unwrap();
         let (found, pace) = read(dir.path(), 0);
         assert_eq!((found, pace.written), (lists(3, 9), bytes));
         let path = dir.path().join(FILE);

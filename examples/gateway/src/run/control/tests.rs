@@ -12,8 +12,8 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::run::front::listen;
 use crate::run::restarted::Restarted;
+use crate::run::sensor_side::listen;
 
 /// Looks for something that must happen; it takes much fewer on any machine.
 const LOOKS: u32 = 12_000;
