@@ -5,6 +5,7 @@
 //! says so, so that publishers are not read (back-pressure) and a burst at QoS 0 waits in its senders' sockets.
 
 mod pusher;
+mod settling;
 
 use std::fmt;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};

@@ -10,7 +10,8 @@ use edge_queue::{Lane, Limit, Pending, PushError, aio};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
-use super::{AGAIN, BYTES_MAX, MESSAGES_MAX, Message, Safe, Shared, bit, bytes};
+use super::settling::{self, Receipt, Settling};
+use super::{AGAIN, BYTES_MAX, MESSAGES_MAX, Message, Shared, bit, bytes};
 use crate::row::Row;
 
 /// Rows that may wait for room before nothing more is taken in at all. For a full lane no message comes in, so these are what was on its way when
@@ -24,6 +25,8 @@ const SAY_AGAIN: Duration = Duration::from_secs(60);
 pub(super) struct Pusher {
     queue: aio::Queue,
     shared: Arc<Shared>,
+    /// Bounded by what is unsettled at a time.
+    settling: mpsc::UnboundedSender<Settling>,
     /// By lane.
     waiting: Vec<VecDeque<Waiting>>,
     /// Bytes of the waiting payloads.
@@ -39,12 +42,6 @@ struct Waiting {
     receipt: oneshot::Sender<Option<Pending>>,
 }
 
-/// Receipt of a row, which may not be pushed yet.
-enum Receipt {
-    Pushed(Pending),
-    Waits(oneshot::Receiver<Option<Pending>>),
-}
-
 /// Why a row was not taken.
 enum Refused {
     Full(Box<edge_queue::Row>, Limit),
@@ -52,9 +49,20 @@ enum Refused {
 }
 
 impl Pusher {
+    /// Spawns the task that waits for the receipts.
     pub(super) fn new(queue: aio::Queue, lanes: usize, shared: Arc<Shared>) -> Self {
         let waiting = (0..lanes.max(1)).map(|_| VecDeque::new()).collect();
-        Self { queue, shared, waiting, waiting_bytes: 0, again_at: Instant::now(), said_full_at: None }
+        let (settling, messages) = mpsc::unbounded_channel();
+        tokio::spawn(settling::run(messages, shared.clone()));
+        Self {
+            queue,
+            shared,
+            settling,
+            waiting,
+            waiting_bytes: 0,
+            again_at: Instant::now(),
+            said_full_at: None,
+        }
     }
 
     /// Until the queue is closed: returns the rows that it has not taken.
@@ -128,7 +136,8 @@ impl Pusher {
             };
             receipts.extend(self.wait(at, refused).map(Receipt::Waits));
         }
-        tokio::spawn(settle(receipts, safe, self.shared.clone()));
+        // It ends with the runtime only.
+        let _ = self.settling.send(Settling { receipts, safe });
         Ok(())
     }
 
@@ -219,25 +228,4 @@ fn bridge_row(row: edge_queue::Row) -> Option<Row> {
     own.lane = row.lane.map(|lane| lane.0);
     (own.key, own.ttl_ms, own.weight) = (row.key, row.ttl_ms, row.weight);
     Some(own)
-}
-
-/// Waits until all rows are safe, or given up by the policy that the operator chose: then their message is done with.
-async fn settle(receipts: Vec<Receipt>, safe: Safe, shared: Arc<Shared>) {
-    for receipt in receipts {
-        let pending = match receipt {
-            Receipt::Pushed(pending) => Ok(Some(pending)),
-            Receipt::Waits(receipt) => receipt.await,
-        };
-        // The queue was closed before the row was safe: the publisher keeps it.
-        let is_safe = match pending {
-            Ok(Some(pending)) => pending.await.is_ok(),
-            Ok(None) => true,
-            Err(_) => false,
-        };
-        if !is_safe {
-            return;
-        }
-    }
-    shared.unsettled.fetch_sub(1, Ordering::Relaxed);
-    safe();
 }

@@ -53,6 +53,41 @@ async fn taken(hub: &mut aio::Consumer, rows: usize) -> Vec<u8> {
     numbers
 }
 
+/// A runtime with tasks that are always ready looks for tasks that another thread woke now and then only, and takes one each time.
+#[tokio::test]
+async fn receipts_of_a_commit_come_together_however_busy_the_runtime_is() {
+    const MESSAGES: usize = 4_000;
+    let limits = Config::default().max_bytes(64 << 20);
+    let queue = Queue::open_in(Box::new(SimDir::new()), limits, Arc::new(SystemClock::new())).unwrap();
+    let intake = Intake::start(&aio::Queue::of(queue).unwrap(), 1);
+    let (rounds, settled) = (Arc::<AtomicU64>::default(), Arc::new(Mutex::new(Vec::new())));
+    for _ in 0..MESSAGES {
+        let (rounds, settled) = (rounds.clone(), settled.clone());
+        let row = Row::new(Utf8::from_static("t"), Bytes::from_static(b"21.5"));
+        let note = move || settled.lock().unwrap().push(rounds.load(Ordering::Relaxed));
+        intake.reserve().await.unwrap().put(vec![row], note);
+    }
+    let busy: Vec<_> = (0..50).map(|_| tokio::spawn(busy())).collect();
+    intake.commit();
+    soon(async {
+        while settled.lock().unwrap().len() < MESSAGES {
+            rounds.fetch_add(1, Ordering::Relaxed);
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    busy.iter().for_each(JoinHandle::abort);
+    let mut rounds = settled.lock().unwrap().clone();
+    rounds.dedup();
+    assert!(rounds.len() < 100, "{MESSAGES} receipts in {} rounds", rounds.len());
+}
+
+async fn busy() {
+    loop {
+        tokio::task::yield_now().await;
+    }
+}
+
 #[tokio::test]
 async fn rows_that_wait_for_their_lane_do_not_hold_up_another_lane() {
     let (_queue, mut hub, intake) = rig().await;

@@ -1,0 +1,57 @@
+//! The task that waits for receipts: one for all messages. A task for each would be woken by itself from the queue's thread, and a busy runtime takes in
+//! such tasks one by one between its own: thousands of receipts of one commit then reach their sensors seconds later.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use edge_queue::Pending;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Safe, Shared};
+
+/// A message whose rows are pushed, or wait for room.
+pub(super) struct Settling {
+    pub(super) receipts: Vec<Receipt>,
+    pub(super) safe: Safe,
+}
+
+/// Receipt of a row, which may not be pushed yet.
+pub(super) enum Receipt {
+    Pushed(Pending),
+    Waits(oneshot::Receiver<Option<Pending>>),
+}
+
+/// Runs until no more messages come and all are settled.
+pub(super) async fn run(mut messages: mpsc::UnboundedReceiver<Settling>, shared: Arc<Shared>) {
+    let mut waiting = FuturesUnordered::new();
+    loop {
+        tokio::select! {
+            Some(()) = waiting.next() => {}
+            Some(message) = messages.recv() => waiting.push(settle(message, &shared)),
+            else => return,
+        }
+    }
+}
+
+/// Waits until all rows are safe, or given up by the policy that the operator chose: then their message is done with.
+async fn settle(message: Settling, shared: &Shared) {
+    for receipt in message.receipts {
+        let pending = match receipt {
+            Receipt::Pushed(pending) => Ok(Some(pending)),
+            Receipt::Waits(receipt) => receipt.await,
+        };
+        // The queue was closed before the row was safe: the publisher keeps it.
+        let is_safe = match pending {
+            Ok(Some(pending)) => pending.await.is_ok(),
+            Ok(None) => true,
+            Err(_) => false,
+        };
+        if !is_safe {
+            return;
+        }
+    }
+    shared.unsettled.fetch_sub(1, Ordering::Relaxed);
+    (message.safe)();
+}
