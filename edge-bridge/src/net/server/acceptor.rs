@@ -2,6 +2,9 @@
 //! cause, since whoever is outside can repeat it for ever.
 
 use std::fmt::Display;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
@@ -47,6 +50,15 @@ impl Acceptor {
                 }
             }
         }
+    }
+
+    /// Returns a connection that is there already.
+    pub(super) async fn accept_ready(&mut self) -> Option<TcpStream> {
+        poll_fn(|cx| match pin!(self.accept()).poll(cx) {
+            Poll::Ready(stream) => Poll::Ready(Some(stream)),
+            Poll::Pending => Poll::Ready(None),
+        })
+        .await
     }
 
     /// Notes a connection that finds no place.

@@ -24,6 +24,8 @@ use crate::wire::Publish;
 
 /// Inputs that wait for the owner.
 const INPUTS: usize = 256;
+/// Connections that are accepted at a time.
+const ACCEPTS: usize = 32;
 /// Period at which a full queue is asked for room, if it does not say so itself.
 const ROOM_EVERY: Duration = Duration::from_millis(50);
 
@@ -96,7 +98,14 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
             let wake_at = self.wake_at();
             let has_turn = self.has_turn();
             tokio::select! {
-                stream = self.acceptor.accept() => self.accept(stream),
+                stream = self.acceptor.accept() => {
+                    self.accept(stream);
+                    // One at a time would keep a client waiting for as many rounds of turns as there are connections before it.
+                    for _ in 1..ACCEPTS {
+                        let Some(stream) = self.acceptor.accept_ready().await else { break };
+                        self.accept(stream);
+                    }
+                }
                 Some((id, input)) = self.inputs.recv() => {
                     self.input(id, input);
                     // As much as is there, before receipts and timers are looked at again.
