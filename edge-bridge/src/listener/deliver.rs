@@ -43,13 +43,15 @@ impl<I: Ingest> Listener<I> {
         if client.connection.is_none() && delivery.message.publish.qos == QoS::AtMostOnce {
             return;
         }
+        self.topics.copies += 1;
         self.tracking.add(delivery.origin);
         if client.waiting.len() == 0 {
             client.sent_ms = now_ms;
         }
         client.waiting.push(delivery);
-        self.pump(now_ms, key);
-        while self.holds_too_much(key) && self.drop_least(key) {}
+        self.send_waiting(now_ms, key);
+        while self.holds_too_much(key) && self.take_least(key) {}
+        self.account_client(key);
         // From who holds most: an absent client's backlog must not cost another one its command.
         while self.accounts.waiting_bytes() > self.config.max_queued_bytes_total
             && let Some(largest) = self.accounts.most_waiting()
@@ -63,10 +65,16 @@ impl<I: Ingest> Listener<I> {
     }
 
     /// Drops the message that a client needs least of those that wait for it.
-    pub(super) fn drop_least(&mut self, key: ClientKey) -> bool {
+    fn drop_least(&mut self, key: ClientKey) -> bool {
+        let is_dropped = self.take_least(key);
+        self.account_client(key);
+        is_dropped
+    }
+
+    /// As [`drop_least`](Self::drop_least), for callers that account for the client themselves.
+    pub(super) fn take_least(&mut self, key: ClientKey) -> bool {
         let Some(client) = self.clients.get_mut(key) else { return false };
         let Some(least) = client.waiting.pop_least() else { return false };
-        self.account_client(key);
         self.stats.dropped_full += 1;
         self.tracking.dropped(least.origin);
         true

@@ -317,6 +317,27 @@ fn messages_that_wait_for_room_give_way() {
     is_served(&mut site, good);
 }
 
+/// Messages go several at a time, and yet no more than has to: whoever comes back finds what there was room for.
+#[test]
+fn no_more_messages_are_dropped_than_make_room() {
+    let (mut site, good) = site();
+    for n in 0..10 {
+        let peer = site.client(&format!("s{n}"), Version::V311);
+        site.send(peer, &[subscribe(&["to/all"])]);
+        site.stuck.insert(peer.connection);
+    }
+    let mut least = usize::MAX;
+    for n in 0..10_000 {
+        site.send(good, &[publish(1, "to/all", "21.5")]);
+        within(&mut site);
+        if n > 5_000 {
+            least = least.min(site.listener.stats().held_bytes);
+        }
+    }
+    assert!(least > MAX - 32 * 1024, "{least} bytes of {MAX} are held");
+    assert_eq!(site.listener.stats().closed_for_memory, 0);
+}
+
 /// Nobody is known before CONNECT.
 #[test]
 fn a_connect_without_a_login_is_small() {

@@ -1,11 +1,16 @@
 //! Limit of the memory: beyond [`Config::max_memory`](crate::listener::Config::max_memory) clients give way in their
-//! [order](super::eviction_order), each by a message that waits for it first, then by its connection or session.
+//! [order](super::eviction_order), each by messages that wait for it first, then by its connection or session.
 
 use super::eviction_order::Holder;
+use super::per_client::memory_of_waiting;
 use crate::ingest::{Ingest, Now};
 use crate::listener::{ClientKey, Listener};
 use crate::puback_chain::ConnectionId;
 use crate::wire::ReasonCode;
+
+/// One message in so many is dropped at a time of those that wait for a client: the search for who is first costs more than a message, and the order is
+/// exact to a quarter only.
+const DROPPED_OF: usize = 8;
 
 impl<I: Ingest> Listener<I> {
     /// Bytes that clients hold altogether.
@@ -40,13 +45,17 @@ impl<I: Ingest> Listener<I> {
         self.account_client(key);
     }
 
-    /// Takes memory from whoever is first in the order, if all together hold too much: a message that waits, or else the session or the connection.
+    /// Takes memory from whoever is first in the order, if all together hold too much: messages that wait, or else the session or the connection.
     /// Returns whether it did.
     pub(in crate::listener) fn give_way(&mut self, now: Now) -> bool {
-        match self.accounts.first_above(now.up_ms, self.unshared_bytes(), self.config.max_memory) {
+        let excess = self.accounts.excess(now.up_ms, self.unshared_bytes(), self.config.max_memory);
+        if excess == 0 {
+            return false;
+        }
+        match self.accounts.first(now.up_ms) {
             None => return false,
             Some(Holder::Connection(id)) => self.close_for_memory(now, id),
-            Some(Holder::Client(key)) if self.drop_least(key) => {}
+            Some(Holder::Client(key)) if self.drop_waiting(key, excess) => {}
             Some(Holder::Client(key)) => {
                 let connection = self.clients.get_mut(key).and_then(|client| {
                     client.expiry_s = 0;
@@ -62,6 +71,23 @@ impl<I: Ingest> Listener<I> {
             }
         }
         true
+    }
+
+    /// Drops messages that wait for a client until `excess` bytes are free or one in [`DROPPED_OF`] is gone. Returns whether there was one.
+    fn drop_waiting(&mut self, key: ClientKey, excess: usize) -> bool {
+        let held = |this: &Self| {
+            let waiting = this.clients.get(key).map(|client| memory_of_waiting(&client.waiting).own);
+            waiting.unwrap_or_default() + this.accounts.payloads().bytes()
+        };
+        let before = held(self);
+        let most = self.clients.get(key).map_or(0, |client| client.waiting.len().div_ceil(DROPPED_OF));
+        for _ in 0..most {
+            if before.saturating_sub(held(self)) >= excess || !self.take_least(key) {
+                break;
+            }
+        }
+        self.account_client(key);
+        most > 0
     }
 
     fn close_for_memory(&mut self, now: Now, id: ConnectionId) {

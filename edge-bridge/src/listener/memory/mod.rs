@@ -99,13 +99,18 @@ impl Accounts {
         self.being_freed.due_ms()
     }
 
-    /// Returns who is to give way so that at most `max` bytes are held; `others`: bytes that are no client's share.
-    fn first_above(&mut self, now_ms: u64, others: usize, max: usize) -> Option<Holder> {
+    /// Bytes beyond `max` that are held; `others`: bytes that are no client's share.
+    fn excess(&mut self, now_ms: u64, others: usize, max: usize) -> usize {
         self.being_freed.expire(now_ms);
-        let stays = self.payloads.bytes().saturating_sub(self.being_freed.bytes());
-        if self.own_bytes() + others + stays <= max {
-            return None;
-        }
-        self.holders.first(now_ms, stays)
+        (self.own_bytes() + others + self.payloads_that_stay()).saturating_sub(max)
+    }
+
+    /// Returns who is to give way.
+    fn first(&self, now_ms: u64) -> Option<Holder> {
+        self.holders.first(now_ms, self.payloads_that_stay())
+    }
+
+    fn payloads_that_stay(&self) -> usize {
+        self.payloads.bytes().saturating_sub(self.being_freed.bytes())
     }
 }

@@ -2,6 +2,7 @@
 
 use super::super::client::Client;
 use super::super::connection::Connection;
+use super::super::offline_queue::OfflineQueue;
 use super::super::wills::PendingWill;
 use crate::session::Memory;
 
@@ -25,10 +26,16 @@ pub(super) fn memory_of_connection(state: &Connection) -> (Memory, Option<u64>) 
 /// Memory of a session: what waits for the client, and what is always there and waits for nothing.
 pub(super) fn memory_of_client(client: &Client) -> (Memory, Option<u64>) {
     let will = client.will.as_ref().map_or(0, PendingWill::bytes);
-    let payloads = client.waiting.payload_bytes();
-    let waiting = client.waiting.bytes() - payloads + client.waiting.len() * DELIVERY_OVERHEAD;
-    let is_waiting = waiting + payloads > will + client.filter_bytes;
+    let waiting = memory_of_waiting(&client.waiting);
+    let is_waiting = waiting.own + waiting.payloads > will + client.filter_bytes;
     let mut memory = client.resume_memory;
-    memory += Memory { own: waiting + will + client.id.len() + client.filter_bytes, payloads };
+    memory += waiting;
+    memory.own += will + client.id.len() + client.filter_bytes;
     (memory, is_waiting.then_some(client.sent_ms))
+}
+
+/// Memory of the messages that wait for a client.
+pub(super) fn memory_of_waiting(waiting: &OfflineQueue) -> Memory {
+    let payloads = waiting.payload_bytes();
+    Memory { own: waiting.bytes() - payloads + waiting.len() * DELIVERY_OVERHEAD, payloads }
 }
