@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use bytes::BytesMut;
 
 use super::client::ClientKey;
+use super::turn_size::TurnSize;
 use super::unwritten::Unwritten;
 use crate::session::{self, Input, Session};
 
@@ -32,6 +33,7 @@ pub(super) struct Connection {
     /// Bytes of the held messages.
     pub(super) held_bytes: usize,
     pub(super) touched: bool,
+    pub(super) turn_size: TurnSize,
     /// Time of the last bytes.
     pub(super) heard_ms: u64,
     /// Set when the peer closed the connection while it was not read.
@@ -60,6 +62,7 @@ impl Connection {
             held: 0,
             held_bytes: 0,
             touched: false,
+            turn_size: TurnSize::default(),
             heard_ms: now_ms,
             gone: false,
             farewell: None,
@@ -73,6 +76,7 @@ impl Connection {
         self.heard_ms = now_ms;
         (self.gone, self.farewell) = (false, None);
         let before = buffer.len();
+        self.session.set_packets_per_turn(self.turn_size.packets());
         self.session.handle_input(now_ms, Input::Bytes(buffer));
         if buffer.len() < before || self.unfinished == 0 {
             self.began_ms = now_ms;

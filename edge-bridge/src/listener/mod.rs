@@ -40,6 +40,7 @@ mod subscribe;
 mod subscriptions;
 mod topic_check;
 mod topics;
+mod turn_size;
 mod unwritten;
 mod wills;
 
@@ -145,14 +146,16 @@ impl<I: Ingest> Listener<I> {
     }
 
     fn on_bytes(&mut self, now: Now, connection: ConnectionId, buffer: &mut BytesMut) {
+        let copies = self.topics.copies;
         match self.connections.get_mut(connection) {
-            Some(state) => {
-                state.on_bytes(now.up_ms, buffer);
-            }
+            Some(state) => state.on_bytes(now.up_ms, buffer),
             None => buffer.clear(),
         }
         self.connections.touch(connection);
         self.run(now);
+        if let Some(state) = self.connections.get_mut(connection) {
+            state.turn_size.on_turn(self.topics.copies - copies);
+        }
     }
 
     fn on_written(&mut self, now: Now, connection: ConnectionId, bytes: usize) {

@@ -14,12 +14,14 @@ const FILTER_OVERHEAD: usize = 256;
 pub(super) struct Topics {
     pub(super) subscriptions: Subscriptions,
     pub(super) retained: Retained,
+    /// Copies of messages that were made for subscribers.
+    pub(super) copies: u64,
 }
 
 impl Topics {
     pub(super) fn new(config: &Config) -> Self {
         let retained = Retained::new(config.max_retained, config.max_retained_bytes);
-        Self { subscriptions: Subscriptions::default(), retained }
+        Self { subscriptions: Subscriptions::default(), retained, copies: 0 }
     }
 
     /// Retains a message, or ends that of its topic if the payload is empty. `false` if there is no room for it.

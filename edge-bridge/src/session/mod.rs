@@ -87,6 +87,7 @@ pub struct Session {
     connect: Wrote,
     outbound: UnackedMessages,
     cap: Option<u16>,
+    packets_per_turn: usize,
     inbound: Inbound,
     /// Server: what a message broke. Nothing behind it is read, and the connection ends once those before it are answered.
     refused: Option<Violation>,
@@ -169,6 +170,7 @@ impl Session {
             connect: Wrote::default(),
             outbound: UnackedMessages::new(Resume::new(), 1),
             cap: None,
+            packets_per_turn: PACKETS_PER_TURN,
             inbound: Inbound::new(epoch, 1),
             refused: None,
             requests: Requests::default(),
@@ -189,6 +191,11 @@ impl Session {
             Input::Written { bytes, waited } => self.on_written(now_ms, bytes, waited),
             Input::Closed => self.end(Closed::Transport),
         }
+    }
+
+    /// Limits the packets that one [`Input::Bytes`] handles further than [`PACKETS_PER_TURN`].
+    pub(crate) fn set_packets_per_turn(&mut self, packets: usize) {
+        self.packets_per_turn = packets.clamp(1, PACKETS_PER_TURN);
     }
 
     /// The next thing to do; call until `None`. May change after every other `&mut` call.

@@ -6,7 +6,7 @@ use super::events::{Connected, Event, SessionOutcome, Violation};
 use super::inbound::Arrival;
 use super::requests::Kind;
 use super::topic_alias::OutboundAliases;
-use super::{Closed, PACKETS_PER_TURN, Phase, Resume, Role, ServerLimits, Session};
+use super::{Closed, Phase, Resume, Role, ServerLimits, Session};
 use crate::wire::{
     self, Ack, ConnAck, Connect, Disconnect, Limits, Packet, PropertyId, Publish, QoS, ReasonCode, SubAck,
     Subscribe, UnsubAck, Version,
@@ -23,7 +23,7 @@ impl Session {
 
     /// Handles whole packets and returns their number.
     fn receive_packets(&mut self, now_ms: u64, buffer: &mut BytesMut) -> usize {
-        for packets in 0..PACKETS_PER_TURN {
+        for packets in 0..self.packets_per_turn {
             if matches!(self.phase, Phase::AwaitDecision(_)) {
                 return packets;
             }
@@ -49,7 +49,7 @@ impl Session {
                 Err(error) => self.violate(now_ms, Violation::Decode(error)),
             }
         }
-        PACKETS_PER_TURN
+        self.packets_per_turn
     }
 
     /// Limits of a CONNECT, by the login that its beginning announces.

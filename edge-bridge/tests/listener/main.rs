@@ -21,6 +21,7 @@ mod shares;
 mod slow_readers;
 mod subscriptions;
 mod topics;
+mod turns;
 mod versions;
 mod waiting;
 mod wills;

@@ -1,0 +1,72 @@
+//! Packets of a connection's next turn: the more subscribers its messages go to, the fewer, so that a turn keeps the others waiting for about as long
+//! whatever is published, and however little its subscribers read.
+
+use crate::session::PACKETS_PER_TURN;
+
+/// Copies of messages, one for each subscriber, that a turn makes about: a fifth of a millisecond of work.
+const COPIES: u64 = 128;
+/// Packets of a connection's first turn: nothing is known of its messages yet.
+const AT_FIRST: usize = 8;
+
+/// See the [module](self).
+#[derive(Debug)]
+pub(super) struct TurnSize(usize);
+
+impl Default for TurnSize {
+    fn default() -> Self {
+        Self(AT_FIRST)
+    }
+}
+
+impl TurnSize {
+    /// Packets that the next turn handles at most.
+    pub(super) fn packets(&self) -> usize {
+        self.0
+    }
+
+    /// Notes how many copies the last turn made: down at once, up by doubling.
+    pub(super) fn on_turn(&mut self, copies: u64) {
+        let packets = match usize::try_from(copies / COPIES) {
+            Ok(0) => 2 * self.0,
+            Ok(times_too_many) => self.0 / (times_too_many + 1),
+            Err(_) => 1,
+        };
+        self.0 = packets.clamp(1, PACKETS_PER_TURN);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Packets of 20 turns, each message to so many.
+    fn turns(size: &mut TurnSize, subscribers: u64) -> Vec<usize> {
+        let turn = |_| {
+            let packets = size.packets();
+            size.on_turn(subscribers * packets as u64);
+            packets
+        };
+        (0..20).map(turn).collect()
+    }
+
+    #[test]
+    fn a_turn_makes_about_as_many_copies_whatever_the_number_of_subscribers() {
+        for subscribers in [0, 1, 7, 100, 240, 2_000] {
+            let mut size = TurnSize::default();
+            let packets = turns(&mut size, subscribers);
+            let copies = subscribers * packets[10..].iter().map(|packets| *packets as u64).sum::<u64>() / 10;
+            assert!(copies <= 2 * COPIES.max(subscribers), "{copies} to {subscribers}");
+            assert!(copies >= COPIES.min(subscribers * 64) / 4, "{copies} to {subscribers}");
+        }
+    }
+
+    #[test]
+    fn it_is_small_at_once_and_large_again_soon() {
+        let mut size = TurnSize::default();
+        assert_eq!(turns(&mut size, 1)[..5], [8, 16, 32, 64, 64]);
+        assert_eq!(turns(&mut size, 1_000)[..3], [64, 1, 1]);
+        assert_eq!(turns(&mut size, 0)[..7], [1, 2, 4, 8, 16, 32, 64]);
+        size.on_turn(u64::MAX);
+        assert_eq!(size.packets(), 1);
+    }
+}
