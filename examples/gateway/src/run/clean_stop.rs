@@ -30,6 +30,8 @@ use super::filter_state::FilterState;
 use super::kept_row::KeptRow;
 
 const FILE: &str = "stopped.json";
+/// Name of a directory that was in its place.
+const ASIDE: &str = "stopped.json.aside";
 const VERSION: &str = "edge-gateway stopped 2 ";
 const VERSION_1: &str = "edge-gateway stopped 1 ";
 /// 10 000 sensors in each of some routes; a larger file is none of ours.
@@ -73,7 +75,7 @@ pub(crate) fn read(state: &Path) -> LastRun {
 }
 
 /// Takes the mark away: when this returns it is gone from the disk too. To be called when nothing can fail before the
-/// first reading any more, and before that.
+/// first reading any more, and before that. A directory in its place, which is none of ours, is renamed.
 ///
 /// # Errors
 /// The disk refused.
@@ -82,10 +84,20 @@ pub(crate) fn remove(state: &Path) -> io::Result<()> {
     match fs::remove_file(&path) {
         // Perhaps of an attempt whose sync failed.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(_) if path.is_dir() => set_aside(state)?,
         Err(error) => return Err(io::Error::new(error.kind(), format!("{}: {error}", path.display()))),
         Ok(()) => {}
     }
     state_file::sync_names(state)
+}
+
+/// Renames a directory that is where the mark has to be.
+fn set_aside(state: &Path) -> io::Result<()> {
+    let (path, aside) = (state.join(FILE), state.join(ASIDE));
+    fs::rename(&path, &aside)
+        .map_err(|error| io::Error::new(error.kind(), format!("{}: a directory: {error}", path.display())))?;
+    tracing::warn!(path = %path.display(), aside = %aside.display(), "a directory in the place of the mark of a clean stop is set aside");
+    Ok(())
 }
 
 /// Leaves the mark of a clean stop, durably. `rows`: those that the queue had no room for.
@@ -173,9 +185,24 @@ mod tests {
     #[test]
     fn a_mark_that_cannot_be_removed_is_named() {
         let dir = tempfile::tempdir().unwrap();
-        fs::create_dir(dir.path().join(FILE)).unwrap();
+        for name in [FILE, ASIDE] {
+            fs::create_dir(dir.path().join(name)).unwrap();
+            fs::write(dir.path().join(name).join("x"), "somebody's").unwrap();
+        }
         let error = remove(dir.path()).unwrap_err().to_string();
         assert!(error.contains(FILE), "{error}");
+    }
+
+    #[test]
+    fn a_directory_in_its_place_is_set_aside_with_what_is_in_it() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join(FILE)).unwrap();
+        fs::write(dir.path().join(FILE).join("x"), "somebody's").unwrap();
+        assert!(!read(dir.path()).clean);
+        remove(dir.path()).unwrap();
+        leave(dir.path(), &filters(), &rows()).unwrap();
+        assert!(read(dir.path()).clean);
+        assert_eq!(fs::read_to_string(dir.path().join(ASIDE).join("x")).unwrap(), "somebody's");
     }
 
     #[test]
