@@ -18,8 +18,8 @@ pub(super) fn request(authority: &str, authorization: Option<&str>) -> String {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Head {
     pub(super) status: u16,
-    /// The proxy names Basic among the logins that it takes.
-    pub(super) offers_basic: bool,
+    /// The proxy names the logins that it takes, and Basic is not among them.
+    pub(super) refuses_basic: bool,
 }
 
 /// Error of an answer that has no head.
@@ -75,7 +75,8 @@ impl HeadReader {
 fn head(bytes: &[u8]) -> Option<Head> {
     let mut lines = bytes.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     let status = status(lines.next()?)?;
-    Some(Head { status, offers_basic: lines.any(offers_basic) })
+    let offers: Vec<bool> = lines.filter_map(offers_basic).collect();
+    Some(Head { status, refuses_basic: !offers.is_empty() && !offers.contains(&true) })
 }
 
 /// `HTTP/1.1 200 Connection established`, of which the words may be missing.
@@ -91,22 +92,20 @@ fn status(line: &[u8]) -> Option<u16> {
     (100..600).contains(&status).then_some(status)
 }
 
-/// `Proxy-Authenticate: Negotiate, Basic realm="plant"`.
-fn offers_basic(line: &[u8]) -> bool {
-    let Some((name, value)) = std::str::from_utf8(line).ok().and_then(|line| line.split_once(':')) else {
-        return false;
-    };
+/// `Proxy-Authenticate: Negotiate, Basic realm="plant"`; `None` for any other line.
+fn offers_basic(line: &[u8]) -> Option<bool> {
+    let (name, value) = std::str::from_utf8(line).ok()?.split_once(':')?;
     let is_basic = |challenge: &str| {
         challenge.split_whitespace().next().is_some_and(|scheme| scheme.eq_ignore_ascii_case("basic"))
     };
-    name.eq_ignore_ascii_case("proxy-authenticate") && value.split(',').any(is_basic)
+    name.eq_ignore_ascii_case("proxy-authenticate").then(|| value.split(',').any(is_basic))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const GRANTED: Head = Head { status: 200, offers_basic: false };
+    const GRANTED: Head = Head { status: 200, refuses_basic: false };
 
     fn whole(answer: &[u8]) -> Result<(usize, Option<Head>), HeadError> {
         HeadReader::default().read(answer)
@@ -176,17 +175,17 @@ mod tests {
 
     #[test]
     fn a_login_other_than_basic_is_told_from_it() {
-        for (lines, offers_basic) in [
-            ("Proxy-Authenticate: Basic realm=\"plant\"\r\n", true),
-            ("proxy-authenticate:basic\r\n", true),
-            ("Proxy-Authenticate: NTLM\r\nProxy-Authenticate: Negotiate, BASIC realm=\"x\"\r\n", true),
-            ("Proxy-Authenticate: Negotiate\r\nX: Basic\r\n", false),
-            ("WWW-Authenticate: Basic\r\n", false),
+        for (lines, refuses_basic) in [
+            ("Proxy-Authenticate: Basic realm=\"plant\"\r\n", false),
+            ("proxy-authenticate:basic\r\n", false),
+            ("Proxy-Authenticate: NTLM\r\nProxy-Authenticate: Negotiate, BASIC realm=\"x\"\r\n", false),
+            ("Proxy-Authenticate: Negotiate\r\nX: Basic\r\n", true),
+            ("WWW-Authenticate: Negotiate\r\n", false),
             ("\u{e4}: Basic\r\n", false),
             ("", false),
         ] {
             let answer = format!("HTTP/1.1 407 No\r\n{lines}\r\n");
-            let head = Head { status: 407, offers_basic };
+            let head = Head { status: 407, refuses_basic };
             assert_eq!(whole(answer.as_bytes()), Ok((answer.len(), Some(head))), "{lines}");
         }
     }

@@ -86,8 +86,8 @@ pub(super) async fn open(
     match head.status {
         200..300 => Ok(()),
         407 if authorization.is_none() => Err(TunnelError::LoginMissing),
-        407 if head.offers_basic => Err(TunnelError::LoginRefused),
-        407 => Err(TunnelError::OtherLogin),
+        407 if head.refuses_basic => Err(TunnelError::OtherLogin),
+        407 => Err(TunnelError::LoginRefused),
         status => Err(TunnelError::Status { status }),
     }
 }

@@ -186,6 +186,8 @@ async fn the_login_is_read_for_each_dial() {
     }
     let basic = "HTTP/1.1 407 No\r\nProxy-Authenticate: Basic realm=\"x\"\r\n\r\n";
     assert!(refused(basic, Some(login.clone())).await.starts_with("407, it does not take this user"));
+    let silent = "HTTP/1.1 407 No\r\n\r\n";
+    assert!(refused(silent, Some(login.clone())).await.starts_with("407, it does not take this user"));
     let other = "HTTP/1.1 407 No\r\nProxy-Authenticate: NTLM\r\n\r\n";
     assert!(refused(other, Some(login)).await.starts_with("407, it wants another login than Basic"));
 }
