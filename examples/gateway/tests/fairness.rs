@@ -11,7 +11,7 @@
 
 mod support;
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -68,6 +68,19 @@ fn flood(listen: SocketAddr, stop: &AtomicBool) -> u64 {
     written / message.len() as u64
 }
 
+/// Each message of the flood goes to all of them, and none of them reads.
+fn unread_subscribers(listen: SocketAddr) -> Vec<TcpStream> {
+    let subscriber = |n: u8| {
+        let mut stream = TcpStream::connect(listen).unwrap();
+        stream.write_all(b"\x10\x0f\x00\x04MQTT\x04\x02\x00\x00\x00\x03s").unwrap();
+        stream.write_all(&[b'0' + n / 10, b'0' + n % 10]).unwrap();
+        stream.write_all(b"\x82\x08\x00\x01\x00\x03a/b\x00").unwrap();
+        stream.read_exact(&mut [0; 4 + 5]).unwrap();
+        stream
+    };
+    (0..100).map(subscriber).collect()
+}
+
 #[test]
 fn a_flood_of_one_client_leaves_the_others_their_pubacks() {
     let dir = tempfile::tempdir().unwrap();
@@ -81,10 +94,16 @@ fn a_flood_of_one_client_leaves_the_others_their_pubacks() {
     });
     thread::sleep(Duration::from_secs(1));
     let flooded = puback_p99(listen, "flooded");
+    let unread = unread_subscribers(listen);
+    thread::sleep(Duration::from_secs(1));
+    let copied = puback_p99(listen, "flooded, with subscribers that do not read");
+    drop(unread);
     stop.store(true, Ordering::Relaxed);
     let messages = flooder.join().unwrap();
     println!("99 of 100 PUBACKs: {quiet:?} quiet, {flooded:?} beside {messages} messages at QoS 0");
+    println!("{copied:?} beside those to 100 subscribers that do not read");
     assert!(messages > 20_000, "a flood: {messages}");
     assert!(flooded <= 3 * quiet + ACK_WITHIN, "{quiet:?} quiet, {flooded:?} beside {messages} messages");
+    assert!(copied <= 3 * quiet + ACK_WITHIN, "{quiet:?} quiet, {copied:?} beside unread subscribers");
     assert_eq!(gateway.get("/readyz").unwrap().0, 200);
 }
