@@ -52,8 +52,8 @@ const LOCAL: &[Key] = &[
     ),
     key(
         "max_memory",
-        Size("8MiB", "1GiB"),
-        Is("12MiB"),
+        Size("4MiB", "1GiB"),
+        Is("8MiB"),
         "Bytes that all clients together may make the gateway hold. Above it whoever holds most for longest without progress gives way.",
     ),
     key(
