@@ -1,10 +1,12 @@
 //! Gap reports: the hub is told what was acknowledged here and will never come, before the queue forgets that it lost it. Pure.
 //!
-//! A record leaves the queue's list when the hub has acknowledged the report that names it, so after a kill the same record may come twice. What was
-//! merged into it meanwhile comes in a later report.
+//! A record leaves the queue's list when the hub has acknowledged the report that names it. Until then the same report is made again, whatever was lost
+//! since: a session may still send the first one, and two of different numbers could not be told from two losses. What was merged into a record
+//! meanwhile comes in a later report. Each lane has reports of its own, so that a topic that the hub refuses silences no other lane.
 
 #![deny(clippy::indexing_slicing)]
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -16,7 +18,7 @@ use serde::Serialize;
 
 use crate::config::{Config, Format};
 
-/// Between two reports: a lane that overflows for hours costs a message a minute.
+/// Between two reports of a lane: one that overflows for hours costs a message a minute.
 const EVERY_MS: u64 = 60_000;
 /// After this a report that the hub has not acknowledged is made again; it doubles with each such report.
 const AGAIN_MS: u64 = 600_000;
@@ -41,12 +43,18 @@ pub(crate) struct GapReports {
 struct State {
     /// Records of the queue that the hub has not, as far as it is known.
     waiting: Vec<Gap>,
+    lanes: BTreeMap<u8, LaneReports>,
+    /// Records that the hub has.
+    delivered: Vec<Gap>,
+}
+
+/// Reports of one lane.
+#[derive(Debug, Default)]
+struct LaneReports {
     under_way: Option<UnderWay>,
     next_ms: u64,
     /// Reports since the last that the hub has.
     unanswered: u32,
-    /// Records that the hub has.
-    delivered: Vec<Gap>,
 }
 
 #[derive(Debug)]
@@ -95,15 +103,15 @@ impl GapReports {
         topics
     }
 
-    /// Shows the queue's list, after [`take_delivered`](Self::take_delivered) was taken off it. Returns whether the first record of a report came.
+    /// Shows the queue's list, after [`take_delivered`](Self::take_delivered) was taken off it. Returns whether the first record of a lane came.
     pub(super) fn see(&self, gaps: Vec<Gap>) -> bool {
         let mut state = self.lock();
-        let had_none = state.waiting.is_empty();
         // What the hub has by now is in the list still.
-        if state.delivered.is_empty() {
-            state.waiting = gaps;
+        if !state.delivered.is_empty() {
+            return false;
         }
-        had_none && !state.waiting.is_empty()
+        let before = std::mem::replace(&mut state.waiting, gaps);
+        state.waiting.iter().any(|gap| !before.iter().any(|known| known.lane == gap.lane))
     }
 
     /// Records to be taken off the queue's list: the hub has them.
@@ -114,45 +122,60 @@ impl GapReports {
     /// A report that is due, in a packet of at most `packet_max` bytes.
     pub(super) fn poll(&self, now: Now, packet_max: usize) -> Option<Packing> {
         let mut state = self.lock();
-        let lane = state.waiting.first()?.lane;
-        if now.up_ms < state.next_ms {
-            return None;
+        let State { waiting, lanes, .. } = &mut *state;
+        waiting.chunk_by(|one, other| one.lane == other.lane).find_map(|gaps| {
+            let lane = gaps.first()?.lane.0;
+            let reports = lanes.entry(lane).or_default();
+            if now.up_ms < reports.next_ms {
+                return None;
+            }
+            let (_, topic) = self.lanes.get(usize::from(lane)).or_else(|| self.lanes.last())?;
+            let room = packet_max.saturating_sub(topic.len() + PACKET_OVERHEAD);
+            let again = reports.under_way.take().filter(|under_way| under_way.payload.len() <= room);
+            let Some((payload, gaps)) =
+                again.map(|again| (again.payload, again.gaps)).or_else(|| self.cut(gaps, room))
+            else {
+                reports.next_ms = now.up_ms.saturating_add(EVERY_MS);
+                return None;
+            };
+            let pause_ms = AGAIN_MS << reports.unanswered.min(DOUBLINGS_MAX);
+            reports.next_ms = now.up_ms.saturating_add(pause_ms);
+            reports.unanswered = reports.unanswered.saturating_add(1);
+            reports.under_way = Some(UnderWay { made_ms: now.up_ms, payload: payload.clone(), gaps });
+            Some(report(topic.clone(), payload))
+        })
+    }
+
+    /// A report of as many of these records as have room.
+    fn cut(&self, gaps: &[Gap], room: usize) -> Option<(Bytes, Vec<Gap>)> {
+        let mut gaps = gaps.get(..RECORDS_MAX).unwrap_or(gaps);
+        loop {
+            let payload = self.payload(gaps);
+            if payload.len() <= room {
+                return Some((payload.into(), gaps.to_vec()));
+            }
+            gaps = gaps.get(..gaps.len() / 2).filter(|half| !half.is_empty())?;
         }
-        state.next_ms = now.up_ms.saturating_add(EVERY_MS);
-        let (_, topic) = self.lanes.get(usize::from(lane.0)).or_else(|| self.lanes.last())?;
-        let room = packet_max.saturating_sub(topic.len() + PACKET_OVERHEAD);
-        let of_lane = state.waiting.iter().filter(|gap| gap.lane == lane).copied();
-        let mut gaps: Vec<Gap> = of_lane.take(RECORDS_MAX).collect();
-        let mut payload = self.payload(&gaps);
-        while payload.len() > room && gaps.len() > 1 {
-            gaps.truncate(gaps.len() / 2);
-            payload = self.payload(&gaps);
-        }
-        if payload.len() > room {
-            return None;
-        }
-        state.next_ms = now.up_ms.saturating_add(AGAIN_MS << state.unanswered.min(DOUBLINGS_MAX));
-        state.unanswered = state.unanswered.saturating_add(1);
-        let payload = Bytes::from(payload);
-        state.under_way = Some(UnderWay { made_ms: now.up_ms, payload: payload.clone(), gaps });
-        Some(report(topic.clone(), payload))
     }
 
     pub(super) fn next_deadline(&self) -> Option<u64> {
         let state = self.lock();
-        (!state.waiting.is_empty()).then_some(state.next_ms)
+        let next_ms = |gap: &Gap| state.lanes.get(&gap.lane.0).map_or(0, |reports| reports.next_ms);
+        state.waiting.iter().map(next_ms).min()
     }
 
     /// The hub has a message that no row is in.
     pub(super) fn on_delivered(&self, message: &Publish) {
         let mut state = self.lock();
-        if let Some(UnderWay { made_ms, gaps, .. }) =
-            state.under_way.take_if(|under_way| under_way.payload == message.payload)
-        {
-            state.delivered.extend(gaps);
-            state.waiting.clear();
-            state.unanswered = 0;
-            state.next_ms = made_ms.saturating_add(EVERY_MS);
+        let State { waiting, lanes, delivered } = &mut *state;
+        for (lane, reports) in lanes {
+            let is_it = |under_way: &mut UnderWay| under_way.payload == message.payload;
+            if let Some(UnderWay { made_ms, gaps, .. }) = reports.under_way.take_if(is_it) {
+                delivered.extend(gaps);
+                waiting.retain(|gap| gap.lane.0 != *lane);
+                *reports =
+                    LaneReports { next_ms: made_ms.saturating_add(EVERY_MS), ..LaneReports::default() };
+            }
         }
     }
 

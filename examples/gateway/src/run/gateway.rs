@@ -208,7 +208,7 @@ impl Local {
             losses: Arc::new(Mutex::new(losses)),
             time_drops: Arc::new(Mutex::new(Losses::new(0))),
             table_files: table_files.clone(),
-            gap_reports,
+            gap_reports: gap_reports.clone(),
             parked_losses: Arc::default(),
             parked_before,
             refresh: Arc::new(Mutex::new(Refresh::new(config.totals_within))),
@@ -232,7 +232,7 @@ impl Local {
         let_go(clock, &ingest, &intake).await;
         front.stop(LOCAL_WITHIN).await;
         tasks.into_iter().chain(pages).chain(alarms.into_iter().flatten()).for_each(|task| task.abort());
-        stop(state, clock, (&ingest, &intake), link, queue).await
+        stop(state, clock, (&ingest, &intake), link, (queue, gap_reports)).await
     }
 
     /// Stops without a queue. The mark of the last stop is as it was: nothing was received.
@@ -254,10 +254,13 @@ async fn stop(
     clock: Clock,
     (ingest, intake): (&GatewayIngest, &Intake),
     link: Link,
-    queue: aio::Queue,
+    (queue, gap_reports): (aio::Queue, Option<GapReports>),
 ) -> Result<(), RunError> {
     if tokio::time::timeout(UPLINK_WITHIN, link.close()).await.is_err() {
         tracing::info!("the hub does not take a goodbye");
+    }
+    if let Some(reports) = gap_reports {
+        queue.ack_gaps(store::CONSUMER, &reports.take_delivered());
     }
     let queued = queued(&queue);
     match tokio::time::timeout(STORE_WITHIN, queue.close()).await {

@@ -37,8 +37,12 @@ impl Rig {
     }
 
     fn push(&self, rows: usize) {
+        self.push_to(1, rows);
+    }
+
+    fn push_to(&self, lane: u8, rows: usize) {
         for _ in 0..rows {
-            drop(self.queue.push(Row::new(&b"x"[..]).lane(edge_queue::Lane(1))).unwrap());
+            drop(self.queue.push(Row::new(&b"x"[..]).lane(edge_queue::Lane(lane))).unwrap());
         }
     }
 
@@ -119,13 +123,39 @@ fn a_report_without_an_answer_is_made_again_less_and_less_often() {
         let pause_ms = AGAIN_MS << n.min(DOUBLINGS_MAX);
         rig.turn(pause_ms - 1);
         assert!(rig.poll().is_none(), "{n}");
+        // Whatever was lost since: the session may still send the first.
+        rig.push(3);
         rig.turn(1);
         assert_eq!(rig.poll().unwrap().payload, first.payload);
     }
-    // The last is answered: so is the next loss at once.
+    // The last is answered: the first loss was told once, and the rest is told now.
     rig.reports.on_delivered(&first);
+    rig.reports.on_delivered(&first);
+    rig.turn(EVERY_MS);
+    assert_eq!(counts(&rig.poll().unwrap()), [36]);
+}
+
+#[test]
+fn a_lane_whose_reports_are_not_answered_silences_no_other() {
+    let mut rig = Rig::new();
+    rig.push_to(0, 12);
     rig.turn(1_000);
-    assert!(rig.queue.gaps("hub").is_empty());
+    assert_eq!(rig.poll().unwrap().topic.as_str(), "up/$gap");
+    rig.push(14);
+    assert!(rig.turn(1_000), "the link is to be woken");
+    assert_eq!(rig.reports.next_deadline(), Some(0));
+    let telemetry = rig.poll().unwrap();
+    assert_eq!((telemetry.topic.as_str(), counts(&telemetry)), ("out/r/$gap", vec![4]));
+    rig.reports.on_delivered(&telemetry);
+    for _ in 0..5 {
+        rig.push(1);
+        rig.turn(1_000);
+        rig.turn(EVERY_MS);
+        let next = rig.poll().unwrap();
+        assert_eq!((next.topic.as_str(), counts(&next)), ("out/r/$gap", vec![1]));
+        rig.reports.on_delivered(&next);
+    }
+    assert_eq!(rig.queue.gaps("hub").iter().filter(|gap| gap.lane.0 == 0).count(), 1, "not answered yet");
 }
 
 #[test]
