@@ -2,29 +2,56 @@
 
 use std::borrow::Cow;
 
-/// Returns the text with an ellipsis in place of every password: `scheme://user:…@host`.
+/// Returns the text with an ellipsis in place of every password: `scheme://user:…@host`, and in quotes also without a scheme.
 pub(super) fn without_password(text: &str) -> Cow<'_, str> {
-    let (mut out, mut rest) = (String::new(), text);
-    while let Some((before, after)) = rest.split_once("://") {
-        out.push_str(before);
-        out.push_str("://");
-        rest = after;
-        // A password may hold any character but the quotes around the address.
-        let end = after.find(['"', '\'']).unwrap_or(after.len());
-        let address = after.get(..end).unwrap_or(after);
-        if let Some((login, _)) = address.rsplit_once('@')
-            && let Some((user, _)) = login.split_once(':')
-        {
-            out.push_str(user);
-            out.push_str(":…");
-            rest = after.get(login.len()..).unwrap_or("");
-        }
-    }
-    if out.is_empty() {
+    if !text.contains('@') {
         return Cow::Borrowed(text);
     }
-    out.push_str(rest);
+    let (mut out, mut rest) = (String::new(), text);
+    while let Some((at, quote)) = rest.char_indices().find(|(_, char)| QUOTES.contains(char)) {
+        let (plain, quoted) = rest.split_at(at);
+        out.push_str(&plain_text(plain));
+        out.push(quote);
+        let quoted = quoted.get(1..).unwrap_or_default();
+        let Some(end) = end_of(quoted, quote) else {
+            // No string of the file: perhaps an apostrophe.
+            out.push_str(&address(quoted));
+            return Cow::Owned(out);
+        };
+        let (inside, behind) = quoted.split_at(end);
+        out.push_str(&address(inside));
+        out.push(quote);
+        rest = behind.get(1..).unwrap_or_default();
+    }
+    out.push_str(&plain_text(rest));
     Cow::Owned(out)
+}
+
+const QUOTES: [char; 3] = ['"', '\'', '`'];
+
+/// Place of the quote that ends a string. Behind a backslash it does not, in a string of `"`.
+fn end_of(quoted: &str, quote: char) -> Option<usize> {
+    let mut is_escaped = false;
+    quoted.char_indices().find_map(|(at, char)| {
+        let ends = char == quote && !is_escaped;
+        is_escaped = quote == '"' && char == '\\' && !is_escaped;
+        ends.then_some(at)
+    })
+}
+
+/// Text outside of quotes: only behind a scheme is it an address.
+fn plain_text(text: &str) -> Cow<'_, str> {
+    if text.contains("://") { address(text) } else { Cow::Borrowed(text) }
+}
+
+/// A password may hold any character: it ends at the last `@`.
+fn address(text: &str) -> Cow<'_, str> {
+    let (scheme, rest) = text.split_at(text.find("://").map_or(0, |at| at + 3));
+    let login = rest.rsplit_once('@').and_then(|(login, host)| Some((login.split_once(':')?.0, host)));
+    match login {
+        Some((user, host)) => Cow::Owned(format!("{scheme}{user}:…@{host}")),
+        None => Cow::Borrowed(text),
+    }
 }
 
 #[cfg(test)]
@@ -39,6 +66,12 @@ mod tests {
             ("http://:secret@proxy", "http://:…@proxy"),
             ("\"mqtt://u:p@h\" or \"http://v:p@h\"", "\"mqtt://u:…@h\" or \"http://v:…@h\""),
             ("http://u:a://b@proxy:1", "http://u:…@proxy:1"),
+            ("broker = \"u:secret@10.0.0.1:1883\"", "broker = \"u:…@10.0.0.1:1883\""),
+            ("proxy = \"http://u:it's-secret@proxy:1\"", "proxy = \"http://u:…@proxy:1\""),
+            (r#"proxy = "u:a\"secret@proxy:1" # it's"#, r#"proxy = "u:…@proxy:1" # it's"#),
+            ("the hub's `u:secret@hub` is no address", "the hub's `u:…@hub` is no address"),
+            ("the hub's address is u:x", "the hub's address is u:x"),
+            ("topic = \"a/b\" # mail to a@b", "topic = \"a/b\" # mail to a@b"),
             ("url = \"mqtts://hub:8883\"", "url = \"mqtts://hub:8883\""),
             ("http://user@proxy:1", "http://user@proxy:1"),
             ("no address: a@b", "no address: a@b"),
