@@ -4,6 +4,7 @@ use super::connection::Connection;
 use super::pack::Pack;
 use super::spool::Spool;
 use super::takeover::Takeover;
+use super::version_choice::VersionChoice;
 use super::{Core, Event, Output, Phase};
 use crate::ingest::Now;
 use crate::session::Closed;
@@ -65,7 +66,8 @@ impl<S: Spool, P: Pack> Core<S, P> {
         let lasted_ms = now.up_ms.saturating_sub(connection.since_ms);
         let blame = connection.blame(closed);
         let sign = self.takeover.on_over(closed, blame.is_none(), lasted_ms);
-        let answered = connection.accepted || matches!(closed, Closed::Refused(_));
+        let is_refused = matches!(closed, Closed::Refused(_)) || VersionChoice::is_refused(closed);
+        let answered = connection.accepted || is_refused;
         if answered {
             self.unanswered_connects = 0;
         } else if matches!(closed, Closed::Handshake) {

@@ -18,6 +18,8 @@ pub(super) struct VersionChoice {
     auto: bool,
     first: Version,
     other: Option<Other>,
+    /// The other version was accepted, and the first not since: a hub that closes on the first without a word gets the other again.
+    other_is_known: bool,
 }
 
 /// The version that is spoken instead of the first.
@@ -29,7 +31,7 @@ struct Other {
 
 impl VersionChoice {
     pub(super) fn new(first: Version, auto: bool) -> Self {
-        Self { auto, first, other: None }
+        Self { auto, first, other: None, other_is_known: false }
     }
 
     /// Returns the version to dial with.
@@ -39,6 +41,16 @@ impl VersionChoice {
             now_ms.saturating_sub(other.since_ms) < lasts_ms
         });
         self.current()
+    }
+
+    /// Returns whether the hub does not know the version of a connection that is over.
+    pub(super) fn is_refused(closed: &Closed) -> bool {
+        let reason = match closed {
+            Closed::Refused(reason) => *reason,
+            Closed::Violation(violation) => violation.reason(),
+            _ => return false,
+        };
+        reason == ReasonCode::UNSUPPORTED_PROTOCOL_VERSION
     }
 
     fn current(&self) -> Version {
@@ -54,12 +66,12 @@ impl VersionChoice {
         if let Some(other) = &mut self.other {
             other.is_accepted |= accepted;
         }
-        let is_refused = match closed {
-            Closed::Refused(reason) => *reason == ReasonCode::UNSUPPORTED_PROTOCOL_VERSION,
-            Closed::Violation(violation) => violation.reason() == ReasonCode::UNSUPPORTED_PROTOCOL_VERSION,
-            _ => false,
-        };
-        if !self.auto || accepted || !is_refused {
+        if accepted {
+            self.other_is_known = self.other.is_some();
+        }
+        let is_without_a_word = matches!(closed, Closed::Transport | Closed::Handshake);
+        let falls_back = self.other.is_none() && self.other_is_known && is_without_a_word;
+        if !self.auto || accepted || !(Self::is_refused(closed) || falls_back) {
             return None;
         }
         self.other = match self.other {
@@ -95,6 +107,25 @@ mod tests {
             assert_eq!(choice.next(7 + ACCEPTED_MS - 1), Version::V311);
             assert_eq!(choice.next(7 + ACCEPTED_MS), Version::V5, "it may have been upgraded");
         }
+    }
+
+    #[test]
+    fn a_hub_that_spoke_3_1_1_and_closes_on_5_without_a_word_gets_3_1_1_again() {
+        let mut choice = VersionChoice::new(Version::V5, true);
+        assert_eq!(choice.on_over(7, false, &refused()), Some(Version::V311));
+        assert_eq!(choice.on_over(9, true, &Closed::Transport), None);
+        let mut now_ms = 7 + ACCEPTED_MS;
+        // Also after an outage of whatever length, in which neither is accepted.
+        for _ in 0..5 {
+            assert_eq!(choice.next(now_ms), Version::V5);
+            assert_eq!(choice.on_over(now_ms, false, &Closed::Transport), Some(Version::V311));
+            assert_eq!(choice.next(now_ms + UNPROVED_MS - 1), Version::V311);
+            assert_eq!(choice.on_over(now_ms + 1, false, &Closed::Handshake), None);
+            now_ms += UNPROVED_MS;
+        }
+        assert_eq!(choice.next(now_ms), Version::V5);
+        assert_eq!(choice.on_over(now_ms + 1, true, &Closed::Transport), None);
+        assert_eq!(choice.on_over(now_ms + 2, false, &Closed::Transport), None, "it knows 5 by now");
     }
 
     #[test]

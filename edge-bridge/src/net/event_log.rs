@@ -45,7 +45,9 @@ impl EventLog {
                 }
             }
             Event::OtherVersion(version) => {
-                tracing::warn!(%hub, "the hub does not take this version of MQTT: {version:?} is tried next");
+                if link.recurs(now_ms, "other version") {
+                    tracing::warn!(%hub, "the hub does not take this version of MQTT: {version:?} is tried next");
+                }
             }
             Event::Stalled => {
                 if link.recurs(now_ms, "stalled") {
