@@ -180,6 +180,18 @@ fn an_acknowledged_alarm_comes_back_after_the_re_alarm_time() {
     assert_eq!((rig.alarm.deadline(&rig.state), rig.tick(i64::MAX)), (None, Normal));
 }
 
+/// Nobody sees it there, and whoever shelved it said for how long.
+#[test]
+fn an_acknowledged_alarm_on_the_shelf_comes_back_at_its_end() {
+    let mut rig = Rig::new(LimitAlarm::new().re_alarm_ms(60_000).unwrap());
+    rig.value(96.0, 0);
+    rig.acknowledge(0).unwrap();
+    rig.command(AlarmCommand::Shelve { for_ms: 200_000 }, 1_000).unwrap();
+    assert_eq!(rig.alarm.deadline(&rig.state), Some(201_000));
+    assert_eq!((rig.tick(200_999), rig.state.condition(HIGH)), (Shelved, Acknowledged));
+    assert_eq!(rig.tick(201_000), Unacknowledged);
+}
+
 #[test]
 fn promise_14_bad_input_holds_raises_or_clears_as_configured() {
     for (what, from_normal, from_active) in [

@@ -278,7 +278,9 @@ fn check(dir: &Path, mistakes: &[Mistake]) {
 fn each_mistake_alone_is_one_finding() {
     let dir = tempfile::tempdir().unwrap();
     assert_eq!(findings(dir.path(), GOOD), [""; 0]);
-    for mistake in MISTAKES {
+    let in_place_of_another =
+        ("on_at = 60.0", "on_at = 50.0", "output 2: switch.off_at: `off_at` must be another value than");
+    for mistake in MISTAKES.iter().chain([&in_place_of_another]) {
         check(dir.path(), &[*mistake]);
     }
 }
