@@ -174,12 +174,13 @@ fn promise_14_a_place_where_nothing_can_be_written_costs_no_control() {
     goes_on_until_mended(dir.path(), "lock failed", || fs::remove_file(&state).unwrap());
 }
 
-/// The mark of the last stop has to be gone before the first reading.
+/// The mark of the last stop has to be gone before the first reading. A directory in its place is set aside, the second one is in the way.
 #[test]
 fn a_mark_that_cannot_be_taken_away_is_waited_for() {
     let dir = tempfile::tempdir().unwrap();
     let mark = dir.path().join("state/stopped.json");
     fs::create_dir_all(&mark).unwrap();
+    fs::create_dir_all(dir.path().join("state/stopped.json.aside/somebody's")).unwrap();
     goes_on_until_mended(dir.path(), "stopped.json", || fs::remove_dir(&mark).unwrap());
 }
 
