@@ -18,12 +18,12 @@ use serde::Serialize;
 
 use crate::config::{Config, Format};
 
-/// Between two reports of a lane: one that overflows for hours costs a message a minute.
+/// Between two reports of a lane, of which each has as many messages as its records need: one that overflows for hours costs a message a minute.
 const EVERY_MS: u64 = 60_000;
 /// After this a report that the hub has not acknowledged is made again; it doubles with each such report.
 const AGAIN_MS: u64 = 600_000;
 const DOUBLINGS_MAX: u32 = 7;
-/// Records of a report.
+/// Records of a message.
 const RECORDS_MAX: usize = 32;
 const CONTENT_TYPE: &str = "application/vnd.edge.gaps+json";
 /// Beside topic and payload of a packet: fixed header, packet identifier, content type.
@@ -53,13 +53,15 @@ struct State {
 struct LaneReports {
     under_way: Option<UnderWay>,
     next_ms: u64,
+    /// When this minute's first message was made, and the records that were there then and are in no message yet.
+    began_ms: u64,
+    left: usize,
     /// Reports since the last that the hub has.
     unanswered: u32,
 }
 
 #[derive(Debug)]
 struct UnderWay {
-    made_ms: u64,
     payload: Bytes,
     gaps: Vec<Gap>,
 }
@@ -124,7 +126,7 @@ impl GapReports {
         let mut state = self.lock();
         let State { waiting, lanes, .. } = &mut *state;
         waiting.chunk_by(|one, other| one.lane == other.lane).find_map(|gaps| {
-            let lane = gaps.first()?.lane.0;
+            let (lane, records) = (gaps.first()?.lane.0, gaps.len());
             let reports = lanes.entry(lane).or_default();
             if now.up_ms < reports.next_ms {
                 return None;
@@ -138,10 +140,13 @@ impl GapReports {
                 reports.next_ms = now.up_ms.saturating_add(EVERY_MS);
                 return None;
             };
+            if reports.left == 0 {
+                (reports.began_ms, reports.left) = (now.up_ms, records);
+            }
             let pause_ms = AGAIN_MS << reports.unanswered.min(DOUBLINGS_MAX);
             reports.next_ms = now.up_ms.saturating_add(pause_ms);
             reports.unanswered = reports.unanswered.saturating_add(1);
-            reports.under_way = Some(UnderWay { made_ms: now.up_ms, payload: payload.clone(), gaps });
+            reports.under_way = Some(UnderWay { payload: payload.clone(), gaps });
             Some(report(topic.clone(), payload))
         })
     }
@@ -170,11 +175,13 @@ impl GapReports {
         let State { waiting, lanes, delivered } = &mut *state;
         for (lane, reports) in lanes {
             let is_it = |under_way: &mut UnderWay| under_way.payload == message.payload;
-            if let Some(UnderWay { made_ms, gaps, .. }) = reports.under_way.take_if(is_it) {
+            if let Some(UnderWay { gaps, .. }) = reports.under_way.take_if(is_it) {
+                reports.left = reports.left.saturating_sub(gaps.len());
+                let pause_ms = if reports.left == 0 { EVERY_MS } else { 0 };
+                reports.next_ms = reports.began_ms.saturating_add(pause_ms);
+                reports.unanswered = 0;
                 delivered.extend(gaps);
                 waiting.retain(|gap| gap.lane.0 != *lane);
-                *reports =
-                    LaneReports { next_ms: made_ms.saturating_add(EVERY_MS), ..LaneReports::default() };
             }
         }
     }

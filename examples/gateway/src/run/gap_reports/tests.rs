@@ -113,6 +113,38 @@ fn what_is_lost_while_a_report_is_on_its_way_is_said_in_the_next() {
     assert_eq!((counts(&first), counts(&second)), (vec![4], vec![3]));
 }
 
+/// With a row that was kept between two losses each is a record.
+#[test]
+fn what_one_message_has_no_room_for_follows_at_once_and_new_losses_in_a_minute() {
+    let mut rig = Rig::new();
+    rig.push(11);
+    let one = rig.queue.gaps("hub")[0];
+    let gaps = |numbers: std::ops::Range<u64>| {
+        numbers.map(|n| {
+            let mut gap = one;
+            (gap.first_seq, gap.last_seq) = (2 * n, 2 * n);
+            gap
+        })
+    };
+    // Three messages, and two records more after each.
+    let mut lost = 80;
+    for told in [0, 32, 64] {
+        rig.now_ms += 1_000;
+        rig.reports.take_delivered();
+        rig.reports.see(gaps(told..lost).collect());
+        let publish = rig.poll().unwrap();
+        assert_eq!(counts(&publish).len() as u64, 32.min(lost - told));
+        rig.reports.on_delivered(&publish);
+        lost += 2;
+    }
+    rig.reports.take_delivered();
+    rig.reports.see(gaps(84..lost).collect());
+    rig.now_ms = 1_999 + EVERY_MS;
+    assert!(rig.poll().is_none(), "new ones wait");
+    rig.now_ms += 1;
+    assert_eq!(counts(&rig.poll().unwrap()).len(), 2);
+}
+
 #[test]
 fn a_report_without_an_answer_is_made_again_less_and_less_often() {
     let mut rig = Rig::new();
