@@ -3,7 +3,7 @@
 mod windows;
 
 use super::judge::{RULES, Rule, judge};
-use super::record::{Content, Filter, Message, Reading, Records, Row, Run, Value, Whole};
+use super::record::{Content, Filter, Gap, Message, Reading, Records, Row, Run, Value, Whole};
 
 const START: i64 = 1_790_000_000_000;
 
@@ -64,9 +64,13 @@ fn without_stamps(records: &mut Records) {
     }
 }
 
+fn gap(first_seq: u64, last_seq: u64) -> Gap {
+    Gap { lane: 1, reason: "overflow".to_owned(), first_seq, last_seq, count: last_seq - first_seq + 1 }
+}
+
 type Fault = (Rule, &'static str, fn(&mut Records));
 
-const FAULTS: [Fault; 29] = [
+const FAULTS: [Fault; 32] = [
     (Rule::Lost, "a dropped row", |records| drop(records.rows.remove(1))),
     (Rule::Lost, "no row at all", |records| records.rows.clear()),
     (Rule::Lost, "a raw message that did not arrive", |records| records.wholes.clear()),
@@ -74,6 +78,15 @@ const FAULTS: [Fault; 29] = [
         records.wholes.clear();
         records.rows.retain(|row| row.time != START);
         records.dropped = 1;
+    }),
+    (Rule::Gap, "a loss that the hub is not told of", |records| records.dropped_before_last = 1),
+    (Rule::Gap, "two told, one lost", |records| {
+        records.gaps = vec![gap(0, 0), gap(3, 3)];
+        records.dropped = 1;
+    }),
+    (Rule::Gap, "more than the range has", |records| {
+        records.gaps = vec![Gap { count: 2, ..gap(3, 3) }];
+        records.dropped = 2;
     }),
     (Rule::Value, "another value", |records| records.rows[1].value = Value::Float(77.0)),
     (Rule::Value, "an integer in place of a float", |records| records.rows[0].value = Value::Int(0)),
@@ -148,7 +161,12 @@ fn what_may_happen_is_not_convicted() {
     records.rows.extend(again.into_iter().map(|row| Row { id: (7, 1, 2, row.id.3), pd: true, ..row }));
     assert!(judge(&records).is_empty(), "{:?}", judge(&records));
     records.wholes.clear();
-    records.dropped = 1;
+    (records.dropped, records.dropped_before_last) = (1, 1);
+    records.gaps = vec![gap(30, 30), gap(30, 30)];
+    assert!(judge(&records).is_empty(), "{:?}", judge(&records));
+    // After a stop it comes again and has grown.
+    records.gaps.push(gap(30, 31));
+    records.dropped = 2;
     assert!(judge(&records).is_empty(), "{:?}", judge(&records));
 
     let mut records = good(Filter::Door(0.1));

@@ -1,6 +1,7 @@
 //! Judge of a history, from its records alone.
 
 mod alarms;
+mod gaps;
 mod wholes;
 mod windows;
 
@@ -16,6 +17,8 @@ pub(crate) enum Rule {
     Lost,
     /// So many are missing that the gateway's count of what it gave up does not cover them.
     Uncounted,
+    /// The hub is told how many the queue gave up before the last run, and of no more than were given up.
+    Gap,
     /// A value is the one that was sent.
     Value,
     /// A unit is the one that was sent.
@@ -50,9 +53,10 @@ pub(crate) enum Rule {
     Window,
 }
 
-pub(crate) const RULES: [Rule; 18] = [
+pub(crate) const RULES: [Rule; 19] = [
     Rule::Lost,
     Rule::Uncounted,
+    Rule::Gap,
     Rule::Value,
     Rule::Unit,
     Rule::Quality,
@@ -106,6 +110,7 @@ pub(crate) fn judge(records: &Records) -> Vec<Violation> {
     identities(records, &mut say);
     wholes::judge(records, &mut say);
     alarms::alarms(records, &mut say);
+    gaps::judge(records, &mut say);
     if records.in_clear {
         say(Rule::Clear, "topics could be read on the line".to_owned());
     }

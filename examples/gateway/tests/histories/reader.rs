@@ -2,8 +2,9 @@
 
 use edge_codec::compact::{Table, table_wanted};
 use edge_codec::{Batch, Format, Limits};
+use serde::Deserialize;
 
-use super::record::{Records, Row, Value, Whole};
+use super::record::{Gap, Records, Row, Value, Whole};
 use super::support::mosquitto::Arrived;
 
 /// Told by the judge's own publisher.
@@ -24,13 +25,61 @@ pub(crate) fn read(arrived: &[Arrived], records: &mut Records) {
         if topic.contains("/table/") || topic.starts_with(PROBE) {
             continue;
         }
-        if !topic.starts_with("out/") {
-            records.wholes.push(whole(message));
-        } else if let Err(why) = batch(message, &tables, records) {
+        let read = match topic {
+            _ if topic.ends_with("/$gap") => gaps(message, records),
+            _ if topic.starts_with("out/") => batch(message, &tables, records),
+            _ => {
+                records.wholes.push(whole(message));
+                Ok(())
+            }
+        };
+        if let Err(why) = read {
             let format = &message.content_type;
             records.unreadable.push(format!("{topic}, {format}, {} bytes: {why}", message.bytes.len()));
         }
     }
+}
+
+/// As `docs/guide/hub.md` says.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Report {
+    id: String,
+    gateway: String,
+    gaps: Vec<ReportedGap>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReportedGap {
+    lane: u8,
+    lane_name: String,
+    reason: String,
+    count: u64,
+    first_seq: u64,
+    last_seq: u64,
+    first_ms: i64,
+    last_ms: i64,
+}
+
+fn gaps(message: &Arrived, records: &mut Records) -> Result<(), String> {
+    if message.content_type != "application/vnd.edge.gaps+json" {
+        return Err("content type".to_owned());
+    }
+    let report: Report = serde_json::from_slice(&message.bytes).map_err(|error| error.to_string())?;
+    let gateway = u64::from_str_radix(&report.gateway, 16).map_err(|error| error.to_string())?;
+    let of_others = records.rows.first().is_some_and(|row| row.id.0 != gateway);
+    if report.id != "g" || of_others || report.gaps.is_empty() {
+        return Err(format!("{}, {gateway:x}", report.id));
+    }
+    for gap in report.gaps {
+        let ReportedGap { lane, lane_name, reason, count, first_seq, last_seq, first_ms, last_ms } = gap;
+        if lane_name.is_empty() || first_ms <= 0 || last_ms < first_ms {
+            return Err(format!("lane {lane_name}, {first_ms} to {last_ms}"));
+        }
+        records.gaps.push(Gap { lane, reason, first_seq, last_seq, count });
+    }
+    Ok(())
 }
 
 fn whole(message: &Arrived) -> Whole {

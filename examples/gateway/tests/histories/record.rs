@@ -178,6 +178,16 @@ pub(crate) struct Row {
     pub(crate) unit: String,
 }
 
+/// A record of a gap report: so many messages of a lane will never come.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Gap {
+    pub(crate) lane: u8,
+    pub(crate) reason: String,
+    pub(crate) first_seq: u64,
+    pub(crate) last_seq: u64,
+    pub(crate) count: u64,
+}
+
 /// A message that a reader found at the hub as it was sent.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Whole {
@@ -204,6 +214,10 @@ pub(crate) struct Records {
     /// In the order in which they arrived, as are the next two.
     pub(crate) rows: Vec<Row>,
     pub(crate) wholes: Vec<Whole>,
+    /// Records of the gap reports.
+    pub(crate) gaps: Vec<Gap>,
+    /// Rows that were given up before the last run.
+    pub(crate) dropped_before_last: u64,
     /// Batches that no reader can decode with what the hub has, and why.
     pub(crate) unreadable: Vec<String>,
     /// Rows that the gateway says it has given up.

@@ -278,6 +278,7 @@ impl World<'_> {
             publisher.settle(0, DRAIN_S);
         }
         self.note();
+        self.records.dropped_before_last = self.dropped().unwrap_or(0);
         self.stop();
         self.restart();
         let (mut passes, mut asked) = (0, 0);
