@@ -11,7 +11,7 @@ use edge_queue::inspect::Inspection;
 use edge_queue::store::StoredRow;
 use edge_queue::testing::{Call, Fault, FaultError, Outcome, Rng, SimDir, budget_percent, seed};
 use edge_queue::transfer::{ImportError, Imported, StreamError, import};
-use edge_queue::{Config, Lane, ManualClock, Now, OpenError, Queue, Row, StoreKind, Wait};
+use edge_queue::{Config, Lane, ManualClock, Now, OnFull, OpenError, Queue, Row, StoreKind, Wait};
 
 use streams::{GATEWAY, gaps, read, rows, stream};
 
@@ -131,6 +131,33 @@ fn a_running_queue_exports_what_waits_and_the_imported_one_delivers_it() {
         assert!(payloads.iter().map(|payload| payload[0]).eq(0..50));
         queue.commit().unwrap();
         assert!(queue.ledger().iter().all(|ledger| ledger.balanced() && ledger.queued == 0));
+        queue.close().unwrap();
+    }
+}
+
+/// Promise 3: of each lane.
+#[test]
+fn a_running_queue_exports_the_losses_that_nobody_was_told_of() {
+    for kind in DURABLE {
+        let dir = SimDir::new();
+        let queue = open(&dir, config(kind).on_full(OnFull::DropOldest)).unwrap();
+        let hub = queue.consumer("hub").unwrap();
+        for lane in [Lane::ALARM, Lane::TELEMETRY] {
+            for _ in 0..80 {
+                drop(queue.push(Row::new(vec![7; 30_000]).lane(lane)).unwrap());
+                queue.commit().unwrap();
+            }
+        }
+        let lost = hub.gaps();
+        assert!([Lane::ALARM, Lane::TELEMETRY].iter().all(|lane| lost.iter().any(|gap| gap.lane == *lane)));
+        let mut bytes = Vec::new();
+        queue.export(&mut bytes).unwrap();
+        let found: Vec<_> = read(&bytes).unwrap().1.into_iter().collect();
+        assert_eq!(
+            found,
+            lost.into_iter().map(|gap| ("hub".to_owned(), gap)).collect::<Vec<_>>(),
+            "{kind:?}"
+        );
         queue.close().unwrap();
     }
 }

@@ -177,10 +177,7 @@ impl Model {
         self.follow_floors();
         self.retire(at);
         self.due.require();
-        for lane in &mut self.lanes {
-            lane.head.rewind(lane.floor);
-            lane.dirty = true;
-        }
+        self.lanes.iter_mut().for_each(|lane| lane.head.rewind(lane.floor));
         (0..self.lanes.len()).for_each(|lane| self.recount_later(lane));
         true
     }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::delivery_marks::DeliveryMarks;
 use crate::model::evict::OldestRows;
 use crate::model::gaps;
+use crate::model::handed_out::HandedOut;
 use crate::model::lane::LaneModel;
 use crate::model::live_first::{LanePart, LiveFirst};
 use crate::model::ram_tail::RamTail;
@@ -43,7 +43,7 @@ pub(crate) struct Cursor {
     /// Rows from here on are not handed out: the end of a scan.
     pub(crate) until: Seq,
     pub(crate) live: LiveFirst,
-    pub(crate) handed: DeliveryMarks,
+    pub(crate) handed: HandedOut,
     /// Oldest rows of the consumer, for limits of its own.
     pub(crate) head: OldestRows,
     pub(crate) fetched: ReadAhead,

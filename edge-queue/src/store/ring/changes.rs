@@ -4,10 +4,10 @@
 
 use std::collections::BTreeMap;
 
+use super::find_frames::{Look, Placed};
 use super::frame::into_body;
 use super::high_water::HighWaterMarks;
 use super::record::{Cursor, Order, Record, get_change, get_ends};
-use super::segment::{Look, Placed};
 use crate::state::{Change, Position, State};
 
 /// Changes of several lanes, put in order. Only the newest of each position is kept whole: what came before it is

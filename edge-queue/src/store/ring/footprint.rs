@@ -1,7 +1,8 @@
 //! Footprint of a ring on disk and in RAM, known before it is opened.
 
 use super::layout::{Geometry, READ_BYTES, pages_for};
-use super::segment::{Item, Segment};
+use super::missing_frames::Item;
+use super::segment::Segment;
 use crate::store::Options;
 
 /// RAM per segment: its entry, room for the list to grow into, and its place among the free ones.

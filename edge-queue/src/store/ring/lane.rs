@@ -9,10 +9,11 @@ use std::sync::Arc;
 
 use self::failed_commit::Undo;
 use super::active_segment::ActiveSegment;
+use super::find_frames::Placed;
 use super::free_slots::{FreeSlots, reserve};
 use super::layout::{FRAME_PAGES_MAX, Geometry, pages_for, room_of};
 use super::prefill::worth_filling;
-use super::segment::{Counters, Placed, Segment};
+use super::segment::{Counters, Segment};
 use crate::row::StoredRow;
 use crate::store::DoneRows;
 

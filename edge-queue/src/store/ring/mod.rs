@@ -5,9 +5,10 @@
 //!
 //! * [`layout`] offsets and geometry; [`superblock`] identity of the file; [`epoch`] the rules of epochs; [`frame`] the unit of
 //!   writing; [`record`] and [`snapshot`] its contents;
-//! * [`lane`] a lane's log in RAM, which abandons failed commits and reclaims segments, with [`segment`] (which frames count),
+//! * [`lane`] a lane's log in RAM, which abandons failed commits and reclaims segments, with [`segment`],
 //!   [`active_segment`] (where it grows) and [`free_slots`] (which slot comes next, with [`prefill`] when it is new);
 //! * [`writer`] a commit, with [`rotation`] to the next segment; [`reader`] rows, through [`page_reader`];
+//! * [`find_frames`] which frames of a segment count; [`missing_frames`] what it should have and has not;
 //! * [`create`], [`open`], [`recover`], [`scan`] (with its `log_end` of each lane), [`resize`]: opening, with [`torn_commit`] of
 //!   commits, their [`changes`], the [`high_water`] marks of the lanes and the [`checkpoint`] of a clean close;
 //! * [`quarantine`] of damaged bytes; [`salvage`] of a file that opens no more.
@@ -21,6 +22,7 @@ mod changes;
 mod checkpoint;
 mod create;
 mod epoch;
+mod find_frames;
 mod footprint;
 mod frame;
 mod free_slots;
@@ -29,6 +31,7 @@ mod fuzz;
 mod high_water;
 mod lane;
 mod layout;
+mod missing_frames;
 mod open;
 mod page_reader;
 mod prefill;
@@ -55,6 +58,7 @@ use std::sync::Arc;
 pub(crate) use self::salvage::Salvage;
 
 use self::checkpoint::Checkpoint;
+use self::find_frames::Look;
 use self::high_water::HighWaterMarks;
 use self::lane::LaneLog;
 use self::page_reader::{Pages, Unread};
@@ -62,7 +66,6 @@ use self::prefill::fill;
 use self::quarantine::Quarantine;
 use self::reader::{Reader, Source};
 use self::scan::Scan;
-use self::segment::Look;
 use self::superblock::Superblock;
 use self::writer::{Buffers, Writer};
 use crate::error::OpenError;

@@ -5,12 +5,14 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 
+use super::find_frames::{Look, Placed};
 use super::frame::into_body;
 use super::lane::LaneLog;
 use super::layout::{FRAME_PAGES_MAX, PAGE};
+use super::missing_frames::{Gap, Item, items};
 use super::quarantine::Quarantine;
 use super::record::{Cursor, Record, RowRef};
-use super::segment::{Counters, Gap, Item, Look, Placed, Segment, items};
+use super::segment::{Counters, Segment};
 use super::superblock::Waived;
 use crate::medium::Dir;
 use crate::row::{LANES_MAX, Seq};

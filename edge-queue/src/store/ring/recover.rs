@@ -5,6 +5,7 @@
 use super::RingStore;
 use super::checkpoint::Checkpoint;
 use super::epoch;
+use super::find_frames::{Look, Placed};
 use super::frame::Kind;
 use super::free_slots::RESERVE;
 use super::layout::{FILE, FRAME_PAGES_MAX, PAGE, READ_BYTES};
@@ -12,7 +13,6 @@ use super::page_reader::Pages;
 use super::quarantine::Quarantine;
 use super::reader::Reader;
 use super::scan::Scan;
-use super::segment::{Look, Placed};
 use super::superblock::{Superblock, Waived};
 use crate::error::OpenError;
 use crate::medium::{Dir, Medium};

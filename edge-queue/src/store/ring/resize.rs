@@ -4,12 +4,12 @@
 use super::RingStore;
 use super::checkpoint::Checkpoint;
 use super::create::create;
+use super::find_frames::Look;
 use super::layout::{FILE, FILE_NEW, Geometry};
 use super::page_reader::Pages;
 use super::quarantine::Quarantine;
 use super::reader::Reader;
 use super::scan::Scan;
-use super::segment::Look;
 use super::superblock::Superblock;
 use crate::error::{ConfigError, OpenError};
 use crate::loss_share::{Share, divide};

@@ -1,7 +1,7 @@
 //! Rows out of a ring that opens no more: every page is looked at, and frames prove themselves.
 //!
 //! Without superblocks and snapshots nobody knows the segments; but each frame says its gateway, lane, epoch and place.
-//! Of rows that are there twice the later epoch and frame counts, as in `segment.rs`. Floors are taken from the newest
+//! Of rows that are there twice the later epoch and frame counts, as in `find_frames.rs`. Floors are taken from the newest
 //! changes that can be read. Where those are gone too, rows long delivered come back: a duplicate is better than a loss.
 #![deny(clippy::indexing_slicing)]
 

@@ -22,7 +22,7 @@ impl CommitPart {
     }
 }
 
-/// The newest commit of each run that is known to have been synced.
+/// By epoch, the number of the newest commit that a later frame says was synced: every part of a commit up to it was on the disk.
 #[derive(Debug, Default)]
 pub(super) struct Completeness(BTreeMap<u32, u64>);
 

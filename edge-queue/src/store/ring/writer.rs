@@ -3,12 +3,13 @@
 #![deny(clippy::indexing_slicing)]
 
 use super::active_segment::ActiveSegment;
+use super::find_frames::Placed;
 use super::frame::{Head, Kind};
 use super::high_water::HighWaterMarks;
 use super::lane::{LaneLog, row_bytes};
 use super::layout::{FIRST_ROOM, FRAME_PAGES_MAX, Geometry, PAGE, SMALL, pages_for};
 use super::record::{Before, put_change, put_ends, put_row};
-use super::segment::{Counters, Placed};
+use super::segment::Counters;
 use crate::medium::Medium;
 use crate::row::StoredRow;
 use crate::state::{Change, State};

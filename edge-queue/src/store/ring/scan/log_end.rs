@@ -7,10 +7,11 @@ use std::collections::BTreeSet;
 use super::Scan;
 use crate::planted_flaw::{Flaw, planted};
 use crate::store::ring::active_segment::ActiveSegment;
+use crate::store::ring::find_frames::{Frames, Look, Placed};
 use crate::store::ring::frame::{Head, Kind};
 use crate::store::ring::layout::READ_BYTES;
 use crate::store::ring::page_reader::PageReader;
-use crate::store::ring::segment::{Counters, Frames, Look, Placed, Segment};
+use crate::store::ring::segment::{Counters, Segment};
 use crate::store::ring::superblock::Waived;
 use crate::store::ring::torn_commit::CommitPart;
 

@@ -6,11 +6,12 @@ mod log_end;
 
 use super::changes::Changes;
 use super::checkpoint::Checkpoint;
+use super::find_frames::{Look, Placed, Slot};
 use super::frame::{Head, Kind, into_body};
 use super::high_water::HighWaterMarks;
 use super::lane::LaneLog;
 use super::page_reader::PageReader;
-use super::segment::{Counters, Look, Placed, Segment, Slot};
+use super::segment::{Counters, Segment};
 use super::snapshot::get_head;
 use super::superblock::Waived;
 use super::torn_commit::{CommitPart, Completeness};

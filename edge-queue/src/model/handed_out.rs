@@ -1,4 +1,4 @@
-//! Delivery marks: rows that were handed out in this run. One that is evicted afterwards may have arrived all the same, and is
+//! Rows that were handed out in this run. One that is evicted afterwards may have arrived all the same, and is
 //! counted as `overflow_unconfirmed`.
 
 use crate::row::Seq;
@@ -9,13 +9,13 @@ const SPANS_MAX: usize = 64;
 
 /// Rows handed out, or passed over because they were done: all below a number, and spans of live rows above it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct DeliveryMarks {
+pub(crate) struct HandedOut {
     below: Seq,
     /// First and one past the last, ascending.
     spans: Vec<(Seq, Seq)>,
 }
 
-impl DeliveryMarks {
+impl HandedOut {
     pub(crate) fn contains(&self, seq: Seq) -> bool {
         seq < self.below || self.spans.iter().any(|(first, end)| (*first..*end).contains(&seq))
     }
@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn spans_end_where_the_backlog_comes_by() {
-        let (mut handed, done) = (DeliveryMarks::default(), Position::default());
+        let (mut handed, done) = (HandedOut::default(), Position::default());
         handed.backlog(5);
         handed.live(100, 102, &done);
         handed.live(200, 200, &done);
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn their_number_is_bounded_and_what_is_done_goes_first() {
-        let (mut handed, mut done) = (DeliveryMarks::default(), Position::default());
+        let (mut handed, mut done) = (HandedOut::default(), Position::default());
         (1..=64).for_each(|n| handed.live(n * 100, n * 100 + n, &done));
         done.mark(300, 303);
         handed.live(6_500, 6_500, &done);
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn a_row_handed_out_again_is_in_the_span_it_was_in() {
-        let (mut handed, done) = (DeliveryMarks::default(), Position::default());
+        let (mut handed, done) = (HandedOut::default(), Position::default());
         [100, 102, 100].into_iter().for_each(|seq| handed.live(100, seq, &done));
         assert_eq!(handed.spans, [(100, 103)]);
     }

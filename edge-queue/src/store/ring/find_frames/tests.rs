@@ -2,7 +2,7 @@ use super::*;
 use crate::store::ring::frame::tests::sample;
 use crate::store::ring::sectors::Sectors;
 
-fn placed(epoch: u32, base: u64, counter: u64, page: u32) -> Placed {
+pub(crate) fn placed(epoch: u32, base: u64, counter: u64, page: u32) -> Placed {
     let rows = (counter - base + 1) as u32;
     let head = Head {
         epoch,
@@ -42,22 +42,6 @@ fn a_later_run_and_the_next_segment_replace_a_torn_tail() {
 }
 
 #[test]
-fn a_missing_frame_is_an_exact_gap_and_missing_changes_are_none() {
-    let frames = [placed(1, 1, 1, 0), placed(1, 4, 4, 7)];
-    let start = Counters { next: 1, rows: 0, weight: 0, highest: 0 };
-    let end = Counters { next: 9, rows: 4, weight: 4, highest: 4 };
-    let items = items(&start, &frames, Some(end));
-    assert_eq!(items.len(), 3);
-    match items[1] {
-        Item::Gap(gap) => {
-            assert_eq!((gap.frames, gap.seqs, gap.pages), ((2, 3), (2, 3), (1, 7)));
-            assert_eq!((gap.rows, gap.weight, gap.rows_before, gap.weight_before), (2, 2, 1, 1));
-        }
-        Item::Frame(_) => panic!("a frame"),
-    }
-}
-
-#[test]
 fn no_frame_is_counted_twice_and_none_may_claim_rows_of_the_one_behind_it() {
     // Of changes alone: each stands for one number and holds no row.
     let changes = |counter, page| {
@@ -73,16 +57,6 @@ fn no_frame_is_counted_twice_and_none_may_claim_rows_of_the_one_behind_it() {
     frames[0].head.last_seq = 2;
     choose(&mut frames, None);
     assert_eq!(counters(&frames), [(2, 2)]);
-}
-
-#[test]
-fn a_gap_is_never_without_a_number() {
-    let at = Counters { next: 1, rows: 0, weight: 0, highest: 5 };
-    let next = Counters { next: 2, rows: 1, weight: 1, highest: 5 };
-    match gap(&at, &next, (0, 1)) {
-        Some(Item::Gap(gap)) => assert_eq!(gap.seqs, (6, 6)),
-        other => panic!("{other:?}"),
-    }
 }
 
 const GEOMETRY: Geometry = Geometry { segment_bytes: 16 * PAGE as u32, lanes: 2, segments: [4, 4, 0, 0] };
