@@ -242,3 +242,16 @@ fn the_documented_configuration_is_accepted_and_the_first_rule_wins() {
     let again: edge_filter::config::Config = toml::from_str(&toml::to_string(&config).unwrap()).unwrap();
     assert_eq!(config, again);
 }
+
+/// Whatever type the missing value has: what stands behind it is read and told.
+#[test]
+fn what_stands_behind_a_missing_number_is_told_too() {
+    let said = stage("{ swinging_door = {} },\n  { window = { width_ms = \"x\" } }");
+    assert!(said.contains("line 8: rule 2: stages 1: swinging_door") && said.contains("deviation"), "{said}");
+    assert!(said.contains("line 9: rule 2: stages 2: window.width_ms"), "{said}");
+    let said = stage("{ window = {} },\n  { stale = { timeout_ms = 0 } }");
+    assert!(
+        said.contains("width_ms") && said.contains("line 9: rule 2: stages 2: stale.timeout_ms"),
+        "{said}"
+    );
+}

@@ -158,7 +158,7 @@ pub struct PidConfig {
     pub bad_input: LoopBadInput,
 }
 
-/// Parameters of a [`HysteresisSwitch`](crate::switch::HysteresisSwitch).
+/// Parameters of a [`HysteresisSwitch`](crate::hysteresis_switch::HysteresisSwitch).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data")]

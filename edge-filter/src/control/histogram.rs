@@ -126,5 +126,10 @@ mod tests {
         assert_eq!((histogram.count(), histogram.max_ns()), (1_000, 1_000_000_000));
         assert_eq!(histogram.sum_ns(), 500_500_000_000);
         assert!(histogram.at_most(500_000_000).abs_diff(500) <= 32);
+        let edge_ns = top_ns(bucket(500_000_000));
+        assert!(
+            histogram.at_most(edge_ns) >= 500 && histogram.at_most(edge_ns - 1) < 500,
+            "a bucket counts from its end on"
+        );
     }
 }

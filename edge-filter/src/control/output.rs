@@ -7,8 +7,8 @@ pub use safe_state::LoopBadInput;
 use super::{Cause, CommandError, ControlEvent, Inputs};
 use crate::Quality;
 use crate::error::ParamError;
+use crate::hysteresis_switch::{HysteresisSwitch, HysteresisSwitchState};
 use crate::pid::{Pid, PidInput, PidMode, PidState, PidStatus, Ramp};
-use crate::switch::{HysteresisSwitch, HysteresisSwitchState};
 
 /// Definition of an output.
 ///
@@ -37,7 +37,7 @@ impl OutputSpec {
 ///
 /// ```
 /// use edge_filter::control::{Law, LoopBadInput};
-/// use edge_filter::switch::HysteresisSwitch;
+/// use edge_filter::hysteresis_switch::HysteresisSwitch;
 ///
 /// // On below 18 degrees, off above 20, at full power; off while input 0 is not good.
 /// let (switch, bad_input) = (HysteresisSwitch::new(18.0, 20.0)?, LoopBadInput::Safe);

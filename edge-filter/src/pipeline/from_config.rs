@@ -313,3 +313,27 @@ fn stale(c: &StaleConfig) -> Result<Stale, ParamError> {
     let stage = Stale::after_ms(c.timeout_ms)?;
     c.heartbeat_ms.map_or(Ok(stage), |ms| stage.heartbeat_ms(ms))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read<T: serde::de::DeserializeOwned>(text: &str) -> T {
+        toml::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn each_stage_takes_uncertain_values_as_its_table_says() {
+        for (word, is_bad) in [("bad", true), ("good", false)] {
+            let uncertain = format!("uncertain_as = \"{word}\"");
+            let found = deadband(&read(&uncertain), 1.0).unwrap();
+            assert_eq!(found, Deadband::absolute(1.0).unwrap().uncertain_is_bad(is_bad), "{word}");
+            let found = swinging_door(&read(&uncertain), 1.0).unwrap();
+            assert_eq!(found, SwingingDoor::new(1.0).unwrap().uncertain_is_bad(is_bad), "{word}");
+            let found = segment_hold(&read(&uncertain), 1.0).unwrap();
+            assert_eq!(found, SegmentHold::new(1.0).unwrap().uncertain_is_bad(is_bad), "{word}");
+            let found = window(&read(&format!("{uncertain}\nwidth_ms = 1000\nagg = \"mean\""))).unwrap();
+            assert_eq!(found, Window::tumbling_ms(1_000).unwrap().uncertain_is_bad(is_bad), "{word}");
+        }
+    }
+}

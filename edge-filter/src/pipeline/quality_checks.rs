@@ -9,7 +9,7 @@ use crate::qartod::{
 use crate::time::Passage;
 use crate::{Cost, DropReason, LossBound, Quality, Reading, Value};
 
-/// Quality checks of a rule.
+/// Parameters of the quality checks that a rule asks for; `None` are those that it does not. Their states are per sensor.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct QualityChecks {
     pub(super) range: Option<Range>,

@@ -10,7 +10,7 @@ use crate::{Cost, Quality};
 /// overrules them.
 ///
 /// ```
-/// # use edge_filter::{*, switch::*};
+/// # use edge_filter::{*, hysteresis_switch::*};
 /// let heater = HysteresisSwitch::new(18.0, 20.0)?;
 /// let mut state = HysteresisSwitchState::default();
 /// assert!(heater.check(&mut state, 17.5, Quality::GOOD, 0));
@@ -30,7 +30,7 @@ pub struct HysteresisSwitch {
 /// Effect of a bad reading, a NaN or an infinity on a [`HysteresisSwitch`].
 ///
 /// ```
-/// # use edge_filter::{ParamError, Quality, switch::{HysteresisSwitch, HysteresisSwitchState, SwitchBadInput}};
+/// # use edge_filter::{ParamError, Quality, hysteresis_switch::{HysteresisSwitch, HysteresisSwitchState, SwitchBadInput}};
 /// let fan = HysteresisSwitch::new(30.0, 27.0)?.bad_input(SwitchBadInput::On);
 /// assert!(fan.check(&mut HysteresisSwitchState::default(), f64::NAN, Quality::BAD, 0));
 /// # Ok::<(), ParamError>(())
