@@ -42,9 +42,9 @@ mod names;
 mod quality;
 mod row_order;
 mod sensor_positions;
+mod session_table;
 mod shared_timestamps;
 mod stream;
-mod table;
 mod values;
 mod zstd_wrap;
 
@@ -52,7 +52,7 @@ pub(crate) use decoder::Rows;
 pub use decoder::{decode, table_wanted};
 pub use encoder::Encoder;
 pub use level::Level;
-pub use table::Table;
+pub use session_table::Table;
 
 /// `application/vnd.edge.batch;v=1`.
 pub const CONTENT_TYPE: &str = crate::content_type::COMPACT;

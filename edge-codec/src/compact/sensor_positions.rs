@@ -1,8 +1,8 @@
 //! Positions of a batch's sensors: their numbers, or their positions in the session table, delta-encoded.
 
+use super::session_table::Table;
 use super::stream::bits::{BitReader, bit_len};
 use super::stream::op_buffer::OpBuffer;
-use super::table::Table;
 use crate::zigzag::{unzigzag, zigzag};
 
 /// Coder of positions as differences to the expected one: each is mostly one more than the one before.

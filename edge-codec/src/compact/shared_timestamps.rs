@@ -1,4 +1,4 @@
-//! Clocks: sensors that are polled together share one list of instants; each uses a stretch of it.
+//! Timestamps that sensors share: those that are polled together have one list of instants, a clock, and each uses a stretch of it.
 
 #![deny(clippy::indexing_slicing)]
 

@@ -3,8 +3,8 @@
 #![deny(clippy::indexing_slicing)]
 
 use crate::compact::row_order;
+use crate::compact::session_table::{Entry, Table};
 use crate::compact::shared_timestamps::Span;
-use crate::compact::table::{Entry, Table};
 use crate::compact::values::kind::Kind;
 use crate::{DecodeError, Reading, SensorTable, Value};
 use std::borrow::Cow;

@@ -8,12 +8,12 @@ use crate::compact::names;
 use crate::compact::quality;
 use crate::compact::row_order;
 use crate::compact::sensor_positions::SensorPositions;
+use crate::compact::session_table::{Entry, Table};
 use crate::compact::shared_timestamps::{self, ClockPlan, Span};
 use crate::compact::stream::bits::bit_len;
 use crate::compact::stream::coder::Coder;
 use crate::compact::stream::distribution_choice;
 use crate::compact::stream::op_buffer::OpBuffer;
-use crate::compact::table::{Entry, Table};
 use crate::compact::values::plan::{Scratch, TablePlan};
 use crate::protobuf::envelope;
 use crate::protobuf::fields::{put_joined, put_string};
@@ -30,7 +30,7 @@ pub(crate) struct Draft<'d> {
     /// The texts that are in use, in the order of their numbers.
     pub(crate) texts: &'d [Box<[u8]>],
     pub(crate) picked: &'d [(usize, usize)],
-    /// The readings' columns in the order they were pushed, if that must be kept.
+    /// For each reading, in the order they were pushed, the number of its column; `None` if readers may get them in the order of time.
     pub(crate) pushed: Option<&'d [u32]>,
     pub(crate) readings: usize,
 }
@@ -122,7 +122,8 @@ fn body(draft: &Draft<'_>, columns: &mut [Column], ops: &mut OpBuffer, memory: &
     }
 }
 
-/// The readings' columns, if their order must be kept and is not the one by time.
+/// Returns for each reading, in the order they were pushed, the number of its column in the batch. `None`: the order need not be kept, or is the one by
+/// time, which a reader finds by itself.
 fn reorder(draft: &Draft<'_>, clocks: &[Vec<i64>], spans: &[Span]) -> Option<Vec<u32>> {
     let pushed = draft.pushed?;
     // From the encoder's numbers of columns to the batch's.

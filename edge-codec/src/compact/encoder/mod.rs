@@ -12,7 +12,7 @@ mod sensor_index;
 mod text_table;
 
 use crate::compact::level::Level;
-use crate::compact::table::Table;
+use crate::compact::session_table::Table;
 use crate::compact::values::kind::Kind;
 use crate::protobuf::fields::varint_len;
 use crate::seq_runs::Runs;
