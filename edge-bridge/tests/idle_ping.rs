@@ -68,7 +68,7 @@ impl World {
     fn outputs(&mut self) {
         while let Some(output) = self.core.poll_output() {
             match output {
-                Output::Dial => {
+                Output::Dial { .. } => {
                     self.dials.push(self.now_ms);
                     // The path takes connections, whatever became of the one before.
                     self.lost = false;
@@ -79,7 +79,7 @@ impl World {
                     self.answers.clear();
                 }
                 Output::Event(Event::Stalled) => self.stalls += 1,
-                Output::Event(_) => {}
+                Output::Event(_) | Output::Probe { .. } => {}
                 Output::Transmit(bytes) => self.sent(&bytes),
             }
         }

@@ -52,6 +52,14 @@ impl Backoff {
         delay_ms - half + splitmix64(&mut self.random) % (half + 1)
     }
 
+    /// Returns a first delay, without growth: for another address in the same round.
+    pub(super) fn first_ms(&mut self) -> u64 {
+        let attempts = std::mem::take(&mut self.attempts);
+        let delay_ms = self.next_within(self.config.max_ms);
+        self.attempts = attempts;
+        delay_ms
+    }
+
     /// Begins again with the first delay, since there was progress.
     pub fn reset(&mut self) {
         self.attempts = 0;

@@ -12,8 +12,14 @@ pub struct LinkConfig {
     pub client: ClientConfig,
     /// Tries the other version when the hub says that it does not take `client.version`; one that closes without a word may be
     /// away, and is not told.
-    /// Default false. Kept until the process ends.
+    /// Default false. Kept for a day, for each address.
     pub any_version: bool,
+    /// Number of the hub's addresses: [`Output::Dial`](super::Output::Dial) says which. Default 1. One that cannot be reached, refuses, or leaves messages without an
+    /// answer is followed by the next at once; the delay grows when all were in vain.
+    pub addresses: usize,
+    /// Returns to the first address when it can be reached again: looked for after 30 s on another one, and after twice as long each time, up to an hour. Default
+    /// true; without it the address that works is kept.
+    pub failback: bool,
     /// Delays between two dials.
     pub backoff: BackoffConfig,
     /// RAM of messages on the way at most, in bytes. Default 4 MiB. Half of it may be unacknowledged: a message is there twice, as a row and as
@@ -37,6 +43,8 @@ impl LinkConfig {
         Self {
             client,
             any_version: false,
+            addresses: 1,
+            failback: true,
             backoff: BackoffConfig::default(),
             window_max_bytes: 4 * 1024 * 1024,
             command_within_ms: 15_000,

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::BytesMut;
 
+use super::address_choice::{AddressChoice, End, Return};
 use super::downlink::Downlink;
 use super::idle_ping::IdlePing;
 use super::pack::Pack;
@@ -26,12 +27,18 @@ pub(super) struct Connection {
     pub(super) accepted: bool,
     /// Set once a PUBACK came.
     pub(super) acked: bool,
+    /// Set once one of them refused a message: some hubs close then.
+    pub(super) refused: bool,
     /// Cause of the end, as the shell knows it.
     why: Option<String>,
     /// Set when this side ended the connection.
     broken_here: bool,
     /// Set when the connection was given up because its oldest message had no answer.
     pub(super) is_unanswered: bool,
+    /// Set when the stall breaker broke it.
+    is_stalled: bool,
+    /// Set when it was left for the first address.
+    is_left: bool,
 }
 
 /// Parts of the core that live longer than a connection.
@@ -40,6 +47,7 @@ pub(super) struct Parts<'a, S, P> {
     pub(super) downlink: &'a mut Downlink,
     pub(super) stall: &'a mut StallBreaker,
     pub(super) idle_ping: &'a mut IdlePing,
+    pub(super) addresses: &'a mut AddressChoice,
     pub(super) spool: &'a mut S,
     pub(super) stats: &'a mut Stats,
     pub(super) out: &'a mut VecDeque<Output>,
@@ -53,9 +61,12 @@ impl Connection {
             since_ms: now.up_ms,
             accepted: false,
             acked: false,
+            refused: false,
             why: None,
             broken_here: false,
             is_unanswered: false,
+            is_stalled: false,
+            is_left: false,
         }
     }
 
@@ -92,6 +103,16 @@ impl Connection {
         self.broken_here || matches!(closed, Closed::KeepAlive | Closed::Handshake)
     }
 
+    /// What it was good for, to choose the next address by. An address that leaves messages without an answer gets no further connection in its round.
+    pub(super) fn end(&self, is_stable: bool, closed: &Closed) -> End {
+        match closed {
+            _ if self.is_left => End::Left,
+            Closed::KeepAlive => End::InVain,
+            _ if is_stable && !self.is_stalled => End::Worked,
+            _ => End::InVain,
+        }
+    }
+
     /// Handles events, sends what can be sent, looks for a stall. `Some` when the connection is over.
     pub(super) fn turn<S: Spool, P: Pack>(
         &mut self,
@@ -105,6 +126,7 @@ impl Connection {
             parts.uplink.pump(now, &mut self.session, parts.spool, parts.stats);
             parts.stall.set_waiting(now.up_ms, self.session.in_flight() > 0);
             self.watch(now, parts);
+            self.go_back(now, parts);
             over = over.or(self.drain(now, parts));
         }
         while let Some(event) = parts.uplink.poll_event() {
@@ -135,6 +157,7 @@ impl Connection {
             session::Event::Connected(connected) => self.on_connected(now, *connected, parts),
             session::Event::Acked { token, reason } => {
                 self.acked = true;
+                self.refused |= reason.is_error();
                 // PUBACKs come in order (\[MQTT-4.6.0-2\]): those of younger messages are no progress of one that was left out.
                 if parts.uplink.is_oldest(token) {
                     parts.stall.on_ack(now.up_ms);
@@ -185,9 +208,12 @@ impl Connection {
             parts.uplink.events.push_back(UplinkEvent::QosNotSupported);
         }
         parts.idle_ping.on_connected(now.up_ms);
+        // A session at another address may be an old one, with subscriptions of then.
+        let is_elsewhere = parts.addresses.is_elsewhere();
+        parts.addresses.on_accepted(now.up_ms);
         let (present, resumed, lost) = match connected.session {
             SessionOutcome::New => (false, false, Vec::new()),
-            SessionOutcome::Resumed => (true, true, Vec::new()),
+            SessionOutcome::Resumed => (true, !is_elsewhere, Vec::new()),
             // A restart: what was in flight is in the spool, and the hub's subscriptions may be those of another configuration.
             SessionOutcome::Unknown => (true, false, Vec::new()),
             SessionOutcome::Lost(lost) => {
@@ -228,6 +254,19 @@ impl Connection {
         }
     }
 
+    /// Looks for the first address, and leaves for it. The will says that we are gone: here we are.
+    fn go_back<S: Spool, P: Pack>(&mut self, now: Now, parts: &mut Parts<'_, S, P>) {
+        match parts.addresses.poll(now.up_ms, self.session.in_flight() == 0) {
+            None => {}
+            Some(Return::Probe) => parts.out.push_back(Output::Probe { address: 0 }),
+            Some(Return::Leave) => {
+                self.is_left = true;
+                self.why = Some("the first address can be reached again".to_owned());
+                self.session.disconnect(now.up_ms, ReasonCode::DISCONNECT_WITH_WILL);
+            }
+        }
+    }
+
     fn watch<S: Spool, P: Pack>(&mut self, now: Now, parts: &mut Parts<'_, S, P>) {
         let delays = delays(&self.session);
         let listens = parts.downlink.listens() && self.session.in_flight() == 0;
@@ -240,7 +279,7 @@ impl Connection {
             Some(StallAction::Break) => {
                 parts.stats.stalls += 1;
                 parts.out.push_back(Output::Event(Event::Stalled));
-                self.is_unanswered = is_unanswered;
+                (self.is_unanswered, self.is_stalled) = (is_unanswered, true);
                 self.break_off(now, "stalled: no answer from the hub");
             }
         }

@@ -1,9 +1,10 @@
 //! Dialling: begins connections, takes over what they leave, and waits between two of them.
 
+use super::address_choice::End;
 use super::connection::Connection;
 use super::pack::Pack;
 use super::spool::Spool;
-use super::takeover::Takeover;
+use super::takeover_signs::TakeoverSigns;
 use super::version_choice::VersionChoice;
 use super::{Core, Event, Output, Phase};
 use crate::ingest::Now;
@@ -31,7 +32,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
     pub(super) fn dial(&mut self) {
         self.phase = Phase::Dialing;
         self.stats.dials += 1;
-        self.out.push_back(Output::Dial);
+        self.out.push_back(Output::Dial { address: self.addresses.current() });
     }
 
     pub(super) fn connect(&mut self, now: Now) {
@@ -41,7 +42,9 @@ impl<S: Spool, P: Pack> Core<S, P> {
             self.uplink.prepare_resume(now.up_ms, resume, &self.spool);
         }
         let mut client = self.config.client.clone();
-        client.version = self.version.next(now.up_ms);
+        if let Some(version) = self.versions.get_mut(self.addresses.current()) {
+            client.version = version.next(now.up_ms);
+        }
         client.first_packet_id = first_packet_id(self.config.seed.wrapping_add(self.epoch - 1));
         // A path that swallows CONNECT must not cost the whole timeout when it heals meanwhile; a slow hub gets more with every attempt.
         // Dials that are refused, as in a long outage, do not count: they say nothing of the hub's pace.
@@ -62,10 +65,12 @@ impl<S: Spool, P: Pack> Core<S, P> {
             self.path.on_break();
         }
         // Two clients under one identifier throw each other out, however much each gets done in between.
-        let taken_over = Takeover::is_said(closed);
+        let taken_over = TakeoverSigns::is_said(closed);
         let lasted_ms = now.up_ms.saturating_sub(connection.since_ms);
         let blame = connection.blame(closed);
-        let sign = self.takeover.on_over(closed, blame.is_none(), lasted_ms);
+        // One that refused a message may close for that, as Mosquitto 2.0 does.
+        let has_cause = blame.is_none() || connection.refused;
+        let sign = self.takeover.on_over(closed, has_cause, lasted_ms);
         let is_refused = matches!(closed, Closed::Refused(_)) || VersionChoice::is_refused(closed);
         let answered = connection.accepted || is_refused;
         if answered {
@@ -73,13 +78,12 @@ impl<S: Spool, P: Pack> Core<S, P> {
         } else if matches!(closed, Closed::Handshake) {
             self.unanswered_connects = self.unanswered_connects.saturating_add(1);
         }
-        if let Some(version) = self.version.on_over(now.up_ms, connection.accepted, closed) {
-            self.out.push_back(Output::Event(Event::OtherVersion(version)));
-        }
+        let has_other_version = self.choose_version(now, connection.accepted, closed);
         let stable = connection.acked || lasted_ms >= STABLE_MS;
         if stable && !taken_over {
             self.backoff.reset();
         }
+        let end = connection.end(stable, closed);
         let names_a_message = blame.is_some_and(|close| close.names_a_message);
         let here = usize::from(connection.session.in_flight_here());
         let too_large =
@@ -112,19 +116,43 @@ impl<S: Spool, P: Pack> Core<S, P> {
             return;
         }
         let is_hurried = blame.is_some_and(|close| close.names_a_message) && self.uplink.is_hurried();
-        let mut reason = why.unwrap_or_else(|| closed.to_string());
-        if let Some(sign) = sign {
-            reason = format!("{reason}; {sign}");
-        }
-        self.disconnected(now, reason, answered, is_hurried);
-    }
-
-    /// `answered`: by MQTT or a proxy, not only by TCP. `is_hurried`: a message is looked for that makes the hub close.
-    pub(super) fn disconnected(&mut self, now: Now, reason: String, answered: bool, is_hurried: bool) {
-        let mut in_ms = if answered { self.backoff.next_ms() } else { self.backoff.next_silent_ms() };
+        let goes_on = if has_other_version { self.addresses.on_stays() } else { self.addresses.on_over(end) };
+        let reason = why.unwrap_or_else(|| closed.to_string());
+        let reason = sign.map_or(reason.clone(), |sign| format!("{reason}; {sign}"));
+        let mut in_ms = self.delay_ms(answered, goes_on);
         if is_hurried {
             in_ms = in_ms.min(HURRIED_MS);
         }
+        self.wait(now, in_ms, reason);
+    }
+
+    /// Returns whether this address is to be tried in another version than the first.
+    fn choose_version(&mut self, now: Now, accepted: bool, closed: &Closed) -> bool {
+        let choice = self.versions.get_mut(self.addresses.current());
+        let Some(version) = choice.and_then(|choice| choice.on_over(now.up_ms, accepted, closed)) else {
+            return false;
+        };
+        self.out.push_back(Output::Event(Event::OtherVersion(version)));
+        version != self.config.client.version
+    }
+
+    /// Notes that there was no connection. `answered`: a proxy answers.
+    pub(super) fn not_dialed(&mut self, now: Now, reason: String, answered: bool) {
+        let goes_on = self.addresses.on_over(End::InVain);
+        let in_ms = self.delay_ms(answered, goes_on);
+        self.wait(now, in_ms, reason);
+    }
+
+    /// `answered`: by MQTT or a proxy, not only by TCP. `goes_on`: another address of the same round is next.
+    fn delay_ms(&mut self, answered: bool, goes_on: bool) -> u64 {
+        match (goes_on, answered) {
+            (true, _) => self.backoff.first_ms(),
+            (false, true) => self.backoff.next_ms(),
+            (false, false) => self.backoff.next_silent_ms(),
+        }
+    }
+
+    fn wait(&mut self, now: Now, in_ms: u64, reason: String) {
         self.phase = Phase::Waiting { until_ms: now.up_ms + in_ms };
         self.stats.last_error = Some(reason.clone());
         self.out.push_back(Output::Event(Event::Disconnected { reason, retry_in_ms: Some(in_ms) }));

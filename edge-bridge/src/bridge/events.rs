@@ -28,6 +28,11 @@ pub enum Input<'a> {
     },
     /// The network connection ended, and why if that is known.
     HungUp(Option<String>),
+    /// What became of an [`Output::Probe`].
+    Probed {
+        /// Set if there was a connection.
+        is_reachable: bool,
+    },
     /// Rows may be in the spool that were not there before.
     Rows,
 }
@@ -36,7 +41,15 @@ pub enum Input<'a> {
 #[derive(Debug)]
 pub enum Output {
     /// Make a network connection.
-    Dial,
+    Dial {
+        /// Place of the address in the list, from 0.
+        address: usize,
+    },
+    /// Make a network connection to this address beside the present one, and close it again without a byte: [`Input::Probed`] says whether there was one.
+    Probe {
+        /// Place of the address in the list.
+        address: usize,
+    },
     /// Writes these bytes to the connection.
     Transmit(Bytes),
     /// Close it, after what was to be transmitted before; at once by a reset if [`has_given_up`](super::Core::has_given_up).

@@ -5,6 +5,7 @@
 
 #![deny(clippy::indexing_slicing)]
 
+mod address_choice;
 mod answers;
 pub mod backoff;
 mod batch_pack;
@@ -41,7 +42,7 @@ pub mod spool;
 mod stall_breaker;
 mod stats;
 mod sweep;
-mod takeover;
+mod takeover_signs;
 mod unanswered;
 mod uplink;
 mod uplink_event;
@@ -63,13 +64,14 @@ pub use stall_breaker::{Delays, StallAction, StallBreaker};
 pub use stats::Stats;
 pub use uplink_event::{ByHandCount, HubLimit, LeftOut, Refusal, UplinkEvent};
 
+use address_choice::AddressChoice;
 use backoff::Backoff;
 use bytes::Bytes;
 use connection::Connection;
 use downlink::Downlink;
 use idle_ping::IdlePing;
 use spool::Spool;
-use takeover::Takeover;
+use takeover_signs::TakeoverSigns;
 use uplink::Uplink;
 use version_choice::VersionChoice;
 
@@ -102,8 +104,10 @@ pub struct Core<S, P> {
     /// The last connection was given up as dead.
     gave_up: bool,
     idle_ping: IdlePing,
-    version: VersionChoice,
-    takeover: Takeover,
+    addresses: AddressChoice,
+    /// By address.
+    versions: Vec<VersionChoice>,
+    takeover: TakeoverSigns,
     backoff: Backoff,
     /// CONNECTs that got no answer, since the last that got one.
     unanswered_connects: u32,
@@ -130,7 +134,10 @@ impl<S: Spool, P: Pack> Core<S, P> {
             downlink: Downlink::new(config.rules.clone()),
             backoff: Backoff::new(config.backoff, config.seed),
             idle_ping: IdlePing::new(config.command_within_ms),
-            version: VersionChoice::new(config.client.version, config.any_version),
+            addresses: AddressChoice::new(config.addresses, config.failback),
+            versions: (0..config.addresses.max(1))
+                .map(|_| VersionChoice::new(config.client.version, config.any_version))
+                .collect(),
             config,
             spool,
             phase: Phase::Offline,
@@ -139,7 +146,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
             stall: StallBreaker::default(),
             path: Path::default(),
             gave_up: false,
-            takeover: Takeover::default(),
+            takeover: TakeoverSigns::default(),
             unanswered_connects: 0,
             out: VecDeque::new(),
             stats: Stats::default(),
@@ -162,8 +169,8 @@ impl<S: Spool, P: Pack> Core<S, P> {
     pub fn handle_input(&mut self, now: Now, input: Input<'_>) {
         match (input, &mut self.phase) {
             (Input::Dialed, Phase::Dialing) => self.connect(now),
-            (Input::DialFailed(why), Phase::Dialing) => self.disconnected(now, why, false, false),
-            (Input::DialRefused(why), Phase::Dialing) => self.disconnected(now, why, true, false),
+            (Input::DialFailed(why), Phase::Dialing) => self.not_dialed(now, why, false),
+            (Input::DialRefused(why), Phase::Dialing) => self.not_dialed(now, why, true),
             (Input::Bytes(buffer), Phase::Up(connection)) => {
                 connection.on_bytes(now, buffer);
                 self.stall.on_byte(now.up_ms);
@@ -176,6 +183,9 @@ impl<S: Spool, P: Pack> Core<S, P> {
             }
             (Input::HungUp(why), Phase::Up(connection)) => {
                 connection.on_hangup(now, why);
+            }
+            (Input::Probed { is_reachable }, Phase::Up(_)) => {
+                self.addresses.on_probed(now.up_ms, is_reachable);
             }
             _ => {}
         }
@@ -209,7 +219,8 @@ impl<S: Spool, P: Pack> Core<S, P> {
                 let stall = self.stall.next_deadline(connection::delays(session));
                 let probe = self.idle_ping.next_deadline(session.path().srtt_ms());
                 let (up, down) = (self.uplink.next_deadline(session), self.downlink.next_deadline(session));
-                [session.next_deadline(), up, down, stall, probe].into_iter().flatten().min()
+                let back = self.addresses.next_deadline();
+                [session.next_deadline(), up, down, stall, probe, back].into_iter().flatten().min()
             }
         };
         [of_phase, self.uplink.hand_timeout()].into_iter().flatten().min()
@@ -305,6 +316,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
             idle_ping: &mut self.idle_ping,
             spool: &mut self.spool,
             stats: &mut self.stats,
+            addresses: &mut self.addresses,
             out: &mut self.out,
         };
         let closed = connection.turn(now, &mut parts);

@@ -55,6 +55,8 @@ pub struct Stats {
     pub dropped_qos0: u64,
     /// Messages of QoS 1 from the hub that were acknowledged although no subscription of the application asked for them.
     pub unclaimed: u64,
+    /// Place in the list, from 0, of the address of the present connection, or of the next attempt.
+    pub address: usize,
     /// Number of attempts to connect.
     pub dials: u64,
     /// Connections that the hub accepted.
@@ -103,6 +105,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
 
     /// Updates the numbers.
     pub(super) fn note(&mut self) {
+        self.stats.address = self.addresses.current();
         self.stats.unacknowledged = self.uplink.unacknowledged();
         self.stats.waiting = self.spool.waiting();
         self.stats.parked = self.spool.parked();

@@ -36,6 +36,8 @@ use crate::wire::{Utf8, Version, Will};
 #[must_use = "a builder does nothing until it is started"]
 pub struct Builder {
     pub(super) url: String,
+    pub(super) further_urls: Vec<String>,
+    pub(super) failback: bool,
     pub(super) client_id: String,
     pub(super) client: ClientConfig,
     pub(super) username: Option<String>,
@@ -61,6 +63,8 @@ impl Builder {
     pub(super) fn new(url: &str) -> Self {
         Self {
             url: url.to_owned(),
+            further_urls: Vec::new(),
+            failback: true,
             client_id: String::new(),
             client: ClientConfig { receive_maximum: u16::MAX, ..ClientConfig::new(Utf8::default()) },
             username: None,
@@ -187,6 +191,41 @@ impl Builder {
     /// [`StartError::ProxyLogin`](super::StartError::ProxyLogin) for a user without a password or a password without a user.
     pub fn proxy(mut self, url: &str) -> Self {
         self.proxy.url = Some(url.to_owned());
+        self
+    }
+
+    /// Further addresses of the hub, as `mqtt://HOST:PORT` or `mqtts://HOST:PORT` like the first: tried in this order where the one before cannot be reached, refuses, or
+    /// leaves messages without an answer. Credentials, TLS and proxy are the same for all. Default: none.
+    ///
+    /// They are nodes of one hub, or hubs that have the same readers: a message goes to one of them, and what is unacknowledged there goes to the next again.
+    ///
+    /// ```
+    /// # use edge_bridge::Bridge;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let bridge = Bridge::builder("mqtt://127.0.0.1:1")
+    ///     .further_urls(["mqtt://127.0.0.1:2"])
+    ///     .client_id("site7")
+    ///     .start()
+    ///     .await?;
+    /// # bridge.close().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Of the start: [`StartError::Target`](super::StartError::Target); [`StartError::MixedSchemes`](super::StartError::MixedSchemes) if not all are `mqtt` or all
+    /// `mqtts`.
+    pub fn further_urls<U: Into<String>>(mut self, urls: impl IntoIterator<Item = U>) -> Self {
+        self.further_urls = urls.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// `false`: stay at the address that works, instead of going back to the first when it can be reached again. Default `true`: it is looked for after 30 s on another one, by a TCP
+    /// connection without MQTT, and after twice as long each time it is not there or does nothing, up to an hour.
+    pub fn failback(mut self, failback: bool) -> Self {
+        self.failback = failback;
         self
     }
 

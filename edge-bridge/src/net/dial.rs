@@ -113,9 +113,20 @@ impl Dialer {
         Ok(Dialed { stream, password })
     }
 
+    /// Returns whether there is a connection, of TCP and through the proxy; it is closed.
+    pub(super) async fn reaches(self) -> bool {
+        timeout(self.connect_timeout, self.open()).await.is_ok_and(|stream| stream.is_ok())
+    }
+
     async fn connect(&self) -> Result<Stream, DialError> {
-        let stream = match &self.proxy {
-            None => self.reach().await?,
+        let stream = self.open().await?;
+        self.secure(Counted::new(stream, self.wire_bytes.clone())).await
+    }
+
+    /// A connection to the hub on which nothing was said.
+    async fn open(&self) -> Result<TcpStream, DialError> {
+        match &self.proxy {
+            None => self.reach().await,
             Some(Proxy { address, login }) => {
                 let proxy = || address.clone();
                 let unreachable =
@@ -124,10 +135,9 @@ impl Dialer {
                 tunnel::open(&mut stream, &self.target, login.as_ref(), &self.wire_bytes)
                     .await
                     .map_err(|source| DialError::Proxy { proxy: proxy(), source })?;
-                stream
+                Ok(stream)
             }
-        };
-        self.secure(Counted::new(stream, self.wire_bytes.clone())).await
+        }
     }
 
     /// Host and port that this machine connects to: of the proxy, or of the hub. The hub's name is the proxy's to resolve.

@@ -16,6 +16,7 @@ use super::commands::Acks;
 use super::connection_io::{Moved, Socket};
 use super::dial::{DialError, Dialed, Dialer};
 use super::event_log::EventLog;
+use super::hub_address::Target;
 use super::request::Request;
 use super::router::Router;
 use crate::bridge::spool::Spool;
@@ -31,6 +32,8 @@ type Dialing = Pin<Box<dyn Future<Output = Result<Dialed, DialError>> + Send>>;
 pub(super) struct Driver<S, P> {
     pub(super) core: Core<S, P>,
     pub(super) dialer: Dialer,
+    /// Addresses of the hub; at least one.
+    pub(super) targets: Vec<Target>,
     pub(super) clock: Clock,
     pub(super) router: Router,
     pub(super) acks: Arc<Acks>,
@@ -40,6 +43,8 @@ pub(super) struct Driver<S, P> {
     pub(super) status_at_ms: u64,
     pub(super) socket: Option<Socket>,
     pub(super) dialing: Option<Dialing>,
+    /// Look at another address beside the connection.
+    pub(super) probing: Option<Pin<Box<dyn Future<Output = bool> + Send>>>,
     pub(super) log: EventLog,
     pub(super) hand: Hand,
     /// Task of the spool, which ends after the driver.
@@ -49,6 +54,7 @@ pub(super) struct Driver<S, P> {
 enum Woken {
     Dialed(Result<Dialed, DialError>),
     Moved(Moved),
+    Probed(bool),
     Wake,
     Request(Option<Request>),
     Timer,
@@ -86,6 +92,10 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
                     if self.socket.take().is_some() {
                         self.core.handle_input(self.clock.now(), Input::HungUp(why));
                     }
+                }
+                Woken::Probed(is_reachable) => {
+                    self.probing = None;
+                    self.core.handle_input(self.clock.now(), Input::Probed { is_reachable });
                 }
                 Woken::Wake => self.woken(),
                 Woken::Timer => {
@@ -129,6 +139,7 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
         tokio::select! {
             dialed = dialed(&mut self.dialing) => Woken::Dialed(dialed),
             moved = moved(&mut self.socket, reads_again_ms.is_none()) => Woken::Moved(moved),
+            is_reachable = probed(&mut self.probing) => Woken::Probed(is_reachable),
             () = self.wake.notified() => Woken::Wake,
             request = self.requests.recv() => Woken::Request(request),
             () = timer(due) => Woken::Timer,
@@ -188,13 +199,21 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
     async fn put_out(&mut self) {
         while let Some(output) = self.core.poll_output() {
             match output {
-                Output::Dial => self.dialing = Some(Box::pin(self.dialer.clone().dial())),
+                Output::Dial { address } => {
+                    let dialer = self.dialer_to(address);
+                    self.log.set_hub(&dialer.target);
+                    self.dialing = Some(Box::pin(dialer.dial()));
+                }
+                Output::Probe { address } => {
+                    self.probing = Some(Box::pin(self.dialer_to(address).reaches()));
+                }
                 Output::Transmit(bytes) => {
                     if let Some(socket) = &mut self.socket {
                         socket.send(&bytes);
                     }
                 }
                 Output::Hangup => {
+                    self.probing = None;
                     self.router.on_hangup();
                     match self.socket.take() {
                         Some(socket) if self.core.has_given_up() => socket.abort(),
@@ -205,6 +224,14 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
                 Output::Event(event) => self.on_event(event),
             }
         }
+    }
+
+    fn dialer_to(&self, address: usize) -> Dialer {
+        let mut dialer = self.dialer.clone();
+        if let Some(target) = self.targets.get(address) {
+            dialer.target = target.clone();
+        }
+        dialer
     }
 
     fn on_event(&mut self, event: Event) {
@@ -268,6 +295,13 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
 async fn dialed(dialing: &mut Option<Dialing>) -> Result<Dialed, DialError> {
     match dialing {
         Some(dialing) => dialing.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn probed(probing: &mut Option<Pin<Box<dyn Future<Output = bool> + Send>>>) -> bool {
+    match probing {
+        Some(probing) => probing.await,
         None => std::future::pending().await,
     }
 }

@@ -19,6 +19,13 @@ impl EventLog {
         Self { hub, link: LinkLog::default() }
     }
 
+    /// Names another address in the lines from now on.
+    pub(super) fn set_hub(&mut self, hub: &Target) {
+        if self.hub != *hub {
+            self.hub = hub.clone();
+        }
+    }
+
     /// Writes the line about `event`, if it is due. Messages are no news.
     pub(super) fn say(&mut self, now_ms: u64, event: &Event) {
         let Self { hub, link } = self;

@@ -15,6 +15,7 @@ use super::commands::Acks;
 use super::dial::Dialer;
 use super::driver::Driver;
 use super::event_log::EventLog;
+use super::hub_address::Target;
 use super::in_process::{Bridge, Store};
 use super::link::Link;
 use super::memory_spool::SharedMemory;
@@ -118,8 +119,8 @@ impl Builder {
         Err(StartError::NoDiskSpool)
     }
 
-    fn check(&self) -> Result<(Dialer, LinkConfig), StartError> {
-        let dialer = self.dialer()?;
+    fn check(&self) -> Result<(Dialer, Vec<Target>, LinkConfig), StartError> {
+        let (dialer, targets) = (self.dialer()?, self.targets()?);
         if self.client_id.is_empty() {
             return Err(StartError::ClientId);
         }
@@ -136,6 +137,7 @@ impl Builder {
         let mut config = LinkConfig::new(client);
         config.backoff = self.backoff;
         config.any_version = self.any_version;
+        (config.addresses, config.failback) = (targets.len(), self.failback);
         config.rules = self.rules.clone();
         config.seed = RandomState::new().build_hasher().finish();
         if let Some(bytes) = self.window_max_bytes {
@@ -144,7 +146,7 @@ impl Builder {
         if let Some(within) = self.command_within {
             config.command_within_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
         }
-        Ok((dialer, config))
+        Ok((dialer, targets, config))
     }
 
     fn spawn<S, P>(self, clock: Clock, spool: S, pack: P) -> Result<(Link, JoinHandle<()>), StartError>
@@ -167,7 +169,7 @@ impl Builder {
         S: Spool + Send + 'static,
         P: Pack + Send + 'static,
     {
-        let (dialer, config) = self.check()?;
+        let (dialer, targets, config) = self.check()?;
         let packet_max = config.client.limits.max_packet_size;
         let log = EventLog::new(dialer.target.clone());
         let acks = Acks::new(wake.clone());
@@ -176,6 +178,7 @@ impl Builder {
         let driver = Driver {
             core: Core::new(config, spool, pack),
             dialer,
+            targets,
             clock,
             router: Router::new(acks.clone(), packet_max),
             acks,
@@ -185,6 +188,7 @@ impl Builder {
             status_at_ms: 0,
             socket: None,
             dialing: None,
+            probing: None,
             log,
             hand: super::by_hand::Hand::default(),
             beside: beside.map(tokio::spawn),

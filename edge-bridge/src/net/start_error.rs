@@ -13,6 +13,9 @@ pub enum StartError {
     /// The text is no address of a hub.
     #[error(transparent)]
     Target(#[from] TargetError),
+    /// Some of the addresses are `mqtt` and some `mqtts`: the keys and the password would go to both.
+    #[error("the addresses must all be mqtt:// or all mqtts://")]
+    MixedSchemes,
     /// The client identifier is missing: the hub keeps the session under it.
     #[error("client_id is missing: the hub keeps the session under this name")]
     ClientId,

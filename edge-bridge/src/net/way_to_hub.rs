@@ -12,6 +12,16 @@ use super::start_error::StartError;
 use super::tls_names::{server_name, validate_alpn};
 
 impl Builder {
+    /// The hub's addresses, the first first.
+    pub(super) fn targets(&self) -> Result<Vec<Target>, StartError> {
+        let urls = std::iter::once(&self.url).chain(&self.further_urls);
+        let targets = urls.map(|url| url.parse::<Target>()).collect::<Result<Vec<_>, _>>()?;
+        if targets.iter().any(|target| target.tls) && !targets.iter().all(|target| target.tls) {
+            return Err(StartError::MixedSchemes);
+        }
+        Ok(targets)
+    }
+
     /// Checks what leads to the hub.
     pub(super) fn dialer(&self) -> Result<Dialer, StartError> {
         let target: Target = self.url.parse()?;

@@ -26,7 +26,7 @@ pub struct ClientConfig {
     pub receive_maximum: u16,
     /// QoS 1 messages we have unacknowledged at most, within the server's Receive Maximum. Default 65 535; in 3.1.1 the only limit.
     pub max_in_flight: u16,
-    /// Limits of our decoder; `max_packet_size` is announced. Default: [`Limits::default`].
+    /// Limits of our decoder; `max_packet_size` is announced. Default: 1 MiB, and within it all that the format allows.
     pub limits: Limits,
     /// Aliases the server may define towards us. Default 16. MQTT 5.
     pub topic_alias_maximum: u16,
@@ -58,7 +58,8 @@ impl ClientConfig {
             session_expiry_s: 86_400,
             receive_maximum: 100,
             max_in_flight: u16::MAX,
-            limits: Limits::default(),
+            // What fits into the packet size that we announce is ours to take: a server sends an unacknowledged message again for ever.
+            limits: Limits::FORMAT.with_max_packet_size(Limits::default().max_packet_size),
             topic_alias_maximum: 16,
             topic_aliases_out: 32,
             will: None,

@@ -117,7 +117,8 @@ pub(crate) fn check_limits(text: &[u8], limits: &Limits) -> Result<(), TopicErro
         return Err(TopicError::TooLong { len: text.len(), limit: limits.max_topic_len });
     }
     let separators = text.iter().filter(|b| **b == b'/').count();
-    if separators >= usize::from(limits.max_topic_levels) {
+    // The format allows one level more than the number can say.
+    if separators >= usize::from(limits.max_topic_levels) && limits.max_topic_levels < u16::MAX {
         return Err(TopicError::TooManyLevels(limits.max_topic_levels));
     }
     Ok(())

@@ -200,3 +200,22 @@ fn a_slow_ping_leaves_the_next_one_more_time() {
         "of 15 s twice four times 1.5 s are left for answers, at most half"
     );
 }
+
+/// Mosquitto 2.0 with MQTT 5 closes after each message that it denies.
+#[test]
+fn a_hub_that_closes_after_a_refusal_is_no_sign_of_another_client() {
+    let mut link = Link::new();
+    for n in 0..6 {
+        link.push("x");
+        link.connect(n > 0, &[]);
+        for publish in link.sent() {
+            link.answer(publish.packet_id.unwrap().get(), ReasonCode::NOT_AUTHORIZED);
+        }
+        hang_up(&mut link);
+        assert!(!last_end(&link).contains("another client"), "{n}: {}", last_end(&link));
+        link.redial();
+    }
+    assert!(
+        link.core.stats().refusals.iter().any(|(reason, count)| (reason.get(), *count > 2) == (0x87, true))
+    );
+}

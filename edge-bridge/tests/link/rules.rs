@@ -5,7 +5,8 @@ use bytes::Bytes;
 use edge_bridge::bridge::spool::Spool;
 use edge_bridge::bridge::{Event, Input, LinkState};
 use edge_bridge::wire::{
-    Ack, Packet, PacketId, Properties, PropertyId, Publish, QoS, ReasonCode, RetainHandling, SubAck, Value,
+    Ack, Packet, PacketId, Properties, PropertiesBuilder, PropertyId, Publish, QoS, ReasonCode,
+    RetainHandling, SubAck, Value,
 };
 
 fn filters(link: &mut Link) -> Vec<(String, RetainHandling)> {
@@ -259,4 +260,42 @@ fn what_comes_from_the_hub_is_acknowledged_on_its_own_connection() {
     link.input(Input::HungUp(None));
     assert!(link.core.ack(at(1), ack, ReasonCode::SUCCESS).is_err(), "no connection");
     assert_eq!(link.core.stats().received, 1);
+}
+
+/// Whoever may publish at the hub could otherwise end the link with one message, for good: the hub sends it again on each connection.
+#[test]
+fn a_message_with_a_topic_of_any_length_or_depth_is_taken() {
+    let mut properties = PropertiesBuilder::new();
+    for _ in 0..300 {
+        properties.push(PropertyId::UserProperty, Value::Pair("k", "v")).unwrap();
+    }
+    for topic in ["t".repeat(4_097), "t".repeat(65_535), "/".repeat(65_535), "t/".repeat(300)] {
+        let mut link = Link::new();
+        link.connect(false, &[]);
+        link.packets.clear();
+        let id = PacketId::new(7).unwrap();
+        let publish = Publish {
+            dup: false,
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            topic: text(&topic),
+            packet_id: Some(id),
+            properties: properties.clone().finish(),
+            payload: Bytes::from_static(b"x"),
+        };
+        link.receive(&Packet::Publish(publish));
+        let taken = link.events.iter().find_map(|event| match event {
+            Event::Message { publish, ack } => Some((publish.topic.len(), *ack)),
+            _ => None,
+        });
+        let (len, ack) = taken.unwrap_or_else(|| panic!("{:?}", link.events));
+        assert_eq!((len, link.hangups), (topic.len(), 0));
+        link.core.ack(at(link.now_ms), ack.unwrap(), ReasonCode::SUCCESS).unwrap();
+        link.drain();
+        assert!(
+            link.packets.contains(&Packet::PubAck(Ack::new(id, ReasonCode::SUCCESS))),
+            "{:?}",
+            link.packets
+        );
+    }
 }

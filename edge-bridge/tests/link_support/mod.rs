@@ -25,6 +25,9 @@ pub(crate) struct Link {
     pub(crate) core: Core<MemorySpool, RawPack>,
     pub(crate) now_ms: u64,
     pub(crate) dialed: usize,
+    /// That was dialled last.
+    pub(crate) address: usize,
+    pub(crate) probed: Vec<usize>,
     pub(crate) hangups: usize,
     pub(crate) events: Vec<Event>,
     pub(crate) packets: Vec<Packet>,
@@ -39,8 +42,16 @@ impl Link {
         let mut config = LinkConfig::new(ClientConfig::new(text("site7")));
         change(&mut config);
         let core = Core::new(config, MemorySpool::new(10_000, 10_000_000), RawPack::new(false));
-        let mut link =
-            Self { core, now_ms: 1, dialed: 0, hangups: 0, events: Vec::new(), packets: Vec::new() };
+        let mut link = Self {
+            core,
+            now_ms: 1,
+            dialed: 0,
+            address: 0,
+            probed: Vec::new(),
+            hangups: 0,
+            events: Vec::new(),
+            packets: Vec::new(),
+        };
         link.core.start(at(1));
         link.drain();
         link
@@ -49,7 +60,11 @@ impl Link {
     pub(crate) fn drain(&mut self) {
         while let Some(output) = self.core.poll_output() {
             match output {
-                Output::Dial => self.dialed += 1,
+                Output::Dial { address } => {
+                    self.dialed += 1;
+                    self.address = address;
+                }
+                Output::Probe { address } => self.probed.push(address),
                 Output::Hangup => self.hangups += 1,
                 Output::Event(event) => self.events.push(event),
                 Output::Transmit(bytes) => {

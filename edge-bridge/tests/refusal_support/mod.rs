@@ -306,7 +306,7 @@ impl Rig {
     fn drain(&mut self) {
         while let Some(output) = self.core.poll_output() {
             match output {
-                Output::Dial => {
+                Output::Dial { .. } => {
                     self.dials += 1;
                     self.dial_ms = Some(self.now_ms + self.latency_ms);
                 }
@@ -314,6 +314,7 @@ impl Rig {
                     self.connected = false;
                     self.from_hub.clear();
                 }
+                Output::Probe { .. } => panic!("there is one address"),
                 Output::Event(event) => self.on_event(event),
                 Output::Transmit(bytes) => self.on_bytes(&bytes),
             }

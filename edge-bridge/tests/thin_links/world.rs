@@ -161,10 +161,11 @@ impl World {
     pub(crate) fn outputs(&mut self) {
         while let Some(output) = self.core.poll_output() {
             match output {
-                Output::Dial => {
+                Output::Dial { .. } => {
                     self.dials += 1;
                     self.dial_ms = Some(self.now_ms + 2 * self.path.latency_ms);
                 }
+                Output::Probe { .. } => panic!("there is one address"),
                 Output::Hangup => {
                     self.resets += usize::from(self.core.has_given_up());
                     self.hang_up();

@@ -3,7 +3,7 @@ use bytes::Bytes;
 use super::super::message_retries::Retries;
 use super::super::pack::RawPack;
 use super::super::refused_topic::Phase;
-use super::super::spool::MemorySpool;
+use super::super::spool::{LeaseId, MemorySpool};
 use super::super::uplink_event::UplinkEvent;
 use super::*;
 use crate::row::Row;
@@ -141,7 +141,7 @@ fn copies_wait_for_five_seconds() {
 fn a_pass_waits_for_rows_that_it_would_overtake() {
     let (mut uplink, mut spool) = parked();
     uplink.sweep.begin(&mut spool);
-    uplink.sweep.on_row(super::super::spool::LeaseId(99), text("t"));
+    uplink.sweep.on_row(LeaseId(99), text("t"));
     assert!(uplink.begin_pass(100, text("#"), Work::Copy, &mut spool));
     for now_ms in [100, 100 + WITHIN_MS - 1] {
         uplink.work_by_hand(now_ms, &mut spool);
@@ -192,4 +192,73 @@ fn rows_that_expired_are_not_said_to_be_left_out() {
     }
     uplink.work_by_hand(5_100, &mut spool);
     assert_eq!(ended(&mut uplink), Some((0, None)));
+}
+
+/// A spool that does not know yet what is parked, and whose commits do not end.
+struct Slow(MemorySpool);
+
+impl Spool for Slow {
+    fn lease(&mut self, now_ms: u64, max_rows: usize, max_bytes: usize) -> Vec<Leased> {
+        self.0.lease(now_ms, max_rows, max_bytes)
+    }
+
+    fn ack(&mut self, id: LeaseId) {
+        self.0.ack(id);
+    }
+
+    fn settle(&mut self, id: LeaseId, why: Settled) {
+        self.0.settle(id, why);
+    }
+
+    fn give_back(&mut self, id: LeaseId) {
+        self.0.give_back(id);
+    }
+
+    fn park(&mut self, id: LeaseId, why: ReasonCode) {
+        self.0.park(id, why);
+    }
+
+    fn lease_parked(&mut self, now_ms: u64, max_rows: usize, max_bytes: usize) -> Vec<Leased> {
+        self.0.lease_parked(now_ms, max_rows, max_bytes)
+    }
+
+    fn is_settled(&self) -> bool {
+        false
+    }
+
+    fn is_committed(&self) -> bool {
+        false
+    }
+
+    fn waiting(&self) -> u64 {
+        self.0.waiting()
+    }
+
+    fn parked(&self) -> u64 {
+        self.0.parked()
+    }
+}
+
+/// It waits for either for five seconds at most, and asks for no turn before: a turn each millisecond would be a processor's whole time.
+#[test]
+fn a_pass_waits_for_a_slow_spool_without_turns() {
+    let (mut uplink, spool) = parked();
+    let mut spool = Slow(spool);
+    assert!(uplink.begin_pass(100, text("#"), Work::Drop, &mut spool));
+    let wait = |uplink: &mut Uplink<RawPack>, spool: &mut Slow, from_ms: u64, parked: u64| {
+        for now_ms in [from_ms, from_ms + 1, from_ms + WITHIN_MS - 1] {
+            uplink.work_by_hand(now_ms, spool);
+            assert_eq!(
+                (uplink.hand_timeout(), spool.parked()),
+                (Some(from_ms + WITHIN_MS), parked),
+                "at {now_ms}"
+            );
+        }
+    };
+    wait(&mut uplink, &mut spool, 100, 2);
+    uplink.work_by_hand(100 + WITHIN_MS, &mut spool);
+    assert_eq!((uplink.hand_timeout(), spool.parked()), (Some(100 + 2 * WITHIN_MS), 0));
+    wait(&mut uplink, &mut spool, 100 + WITHIN_MS, 0);
+    uplink.work_by_hand(100 + 2 * WITHIN_MS, &mut spool);
+    assert_eq!(ended(&mut uplink), Some((2, Some(LeftOut::NotDurable))));
 }

@@ -249,6 +249,20 @@ mod tests {
     }
 
     #[test]
+    fn what_waits_is_counted_in_messages() {
+        let mut spool = MemorySpool::new(10, 1000);
+        for weight in [5, 2, 1] {
+            spool.push(0, Row { weight, ..row(None) }).unwrap();
+        }
+        assert_eq!(spool.waiting(), 8);
+        let leased = spool.lease(0, 2, 1000);
+        assert_eq!(spool.waiting(), 1);
+        spool.give_back(leased[0].id);
+        spool.park(leased[1].id, ReasonCode::NOT_AUTHORIZED);
+        assert_eq!((spool.waiting(), spool.parked()), (6, 2));
+    }
+
+    #[test]
     fn rows_return_to_their_old_place() {
         let mut spool = filled(4);
         let leased = spool.lease(0, 3, 1000);

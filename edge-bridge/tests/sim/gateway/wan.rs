@@ -69,7 +69,7 @@ impl Gateway {
 
     pub(super) fn on_core(&mut self, ctx: &mut Ctx, wan: &mut WanTap, output: Output) {
         match output {
-            Output::Dial => {
+            Output::Dial { .. } => {
                 ctx.dials += 1;
                 ctx.at(2 * ctx.net.wan.latency_ms, Due::Dialed(ctx.dials));
             }
@@ -84,6 +84,7 @@ impl Gateway {
                     self.write(ctx);
                 }
             }
+            Output::Probe { .. } => panic!("there is one address"),
             Output::Hangup => self.hang_up(ctx, wan),
             Output::Event(event) => self.on_event(ctx, wan, event),
         }

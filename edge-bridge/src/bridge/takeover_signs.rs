@@ -14,17 +14,17 @@ const POSSIBLY: &str = "soon after it was accepted, as others before: another cl
 
 /// Connections that ended one after the other.
 #[derive(Debug, Default)]
-pub(super) struct Takeover {
+pub(super) struct TakeoverSigns {
     short: u32,
 }
 
-impl Takeover {
+impl TakeoverSigns {
     /// Returns whether the hub said that another client took the session over.
     pub(super) fn is_said(closed: &Closed) -> bool {
         matches!(closed, Closed::Peer { reason: ReasonCode::SESSION_TAKEN_OVER, .. })
     }
 
-    /// A connection that the hub had accepted ended after so many milliseconds. `is_ours`: this side broke it off. Returns what is to be added to the
+    /// A connection that the hub had accepted ended after so many milliseconds. `is_ours`: this side broke it off, or there is another cause. Returns what is to be added to the
     /// reason.
     pub(super) fn on_over(&mut self, closed: &Closed, is_ours: bool, lasted_ms: u64) -> Option<&'static str> {
         if Self::is_said(closed) {
@@ -46,7 +46,7 @@ mod tests {
 
     #[test]
     fn a_row_of_short_connections_is_a_sign_and_a_long_one_or_our_own_end_is_none() {
-        let mut takeover = Takeover::default();
+        let mut takeover = TakeoverSigns::default();
         let mut over = |is_ours, lasted_ms| takeover.on_over(&Closed::Transport, is_ours, lasted_ms);
         assert_eq!([over(false, 900), over(false, 900), over(false, 900)], [None, None, Some(POSSIBLY)]);
         assert_eq!(over(false, 9_999), Some(POSSIBLY));

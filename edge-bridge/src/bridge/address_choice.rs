@@ -1,0 +1,248 @@
+//! Choice among several addresses of the hub: the first that works, and the way back to the first. Pure.
+//!
+//! A round tries each address once. Within it the next one is dialled after the shortest delay; the delay grows from round to round. Behind a connection that
+//! did its work a round begins with the first address, or, without failback, with the one that worked.
+
+/// Time on another address after which the first is looked for, in milliseconds; doubles with each time in vain.
+const RETURN_MS: u64 = 30_000;
+/// Longest such time.
+const RETURN_MAX_MS: u64 = 3_600_000;
+/// Longest wait, in milliseconds, for a moment in which no message is without its PUBACK: such a message comes twice.
+const LEAVE_WITHIN_MS: u64 = 10_000;
+
+/// How a connection, or the attempt to make one, ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// There was none, the hub refused it, or it did nothing.
+    InVain,
+    /// It did its work until it was cut.
+    Worked,
+    /// It was left for the first address.
+    Left,
+}
+
+/// What is due about the way back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Return {
+    /// The first address is to be tried beside the connection.
+    Probe,
+    /// The connection is to be left.
+    Leave,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// On the first address, or nowhere.
+    Home,
+    /// On another one: the first is looked for at this time.
+    Due(u64),
+    Probing,
+    /// The first answers: left at this time at the latest.
+    Leaving(u64),
+}
+
+/// The addresses, by their place in the list.
+#[derive(Debug)]
+pub(super) struct AddressChoice {
+    count: usize,
+    failback: bool,
+    current: usize,
+    /// Attempts of this round that were in vain.
+    tried: usize,
+    /// Address of the last connection that was accepted.
+    accepted: Option<usize>,
+    return_ms: u64,
+    way: Way,
+}
+
+impl AddressChoice {
+    pub(super) fn new(count: usize, failback: bool) -> Self {
+        let count = count.max(1);
+        Self { count, failback, current: 0, tried: 0, accepted: None, return_ms: RETURN_MS, way: Way::Home }
+    }
+
+    /// Returns the address to dial.
+    pub(super) fn current(&self) -> usize {
+        self.current
+    }
+
+    /// Returns whether the last connection that was accepted led to another address: what is known of the session there says nothing here.
+    pub(super) fn is_elsewhere(&self) -> bool {
+        self.accepted.is_some_and(|address| address != self.current)
+    }
+
+    /// Notes that the hub accepted the connection.
+    pub(super) fn on_accepted(&mut self, now_ms: u64) {
+        self.accepted = Some(self.current);
+        if self.current > 0 && self.failback {
+            self.way = Way::Due(now_ms + self.return_ms);
+        }
+    }
+
+    /// Notes an end; chooses the next address. `true`: the round goes on.
+    pub(super) fn on_over(&mut self, end: End) -> bool {
+        self.way = Way::Home;
+        match end {
+            End::Worked if self.current == 0 || !self.failback => {
+                (self.tried, self.return_ms) = (0, RETURN_MS);
+                false
+            }
+            End::Worked => {
+                (self.tried, self.current) = (0, 0);
+                false
+            }
+            End::Left => {
+                (self.tried, self.current) = (0, 0);
+                self.return_ms = (self.return_ms * 2).min(RETURN_MAX_MS);
+                true
+            }
+            End::InVain => {
+                self.current = (self.current + 1) % self.count;
+                self.tried = (self.tried + 1) % self.count;
+                self.tried > 0
+            }
+        }
+    }
+
+    /// Notes an end that has the same address dialled again. `false`, as of a round that is over.
+    pub(super) fn on_stays(&mut self) -> bool {
+        self.way = Way::Home;
+        false
+    }
+
+    /// Notes what became of a [`Return::Probe`].
+    pub(super) fn on_probed(&mut self, now_ms: u64, is_reachable: bool) {
+        if self.way != Way::Probing {
+            return;
+        }
+        self.way = if is_reachable {
+            Way::Leaving(now_ms + LEAVE_WITHIN_MS)
+        } else {
+            self.return_ms = (self.return_ms * 2).min(RETURN_MAX_MS);
+            Way::Due(now_ms + self.return_ms)
+        };
+    }
+
+    /// Says what is due. `is_idle`: no message is without its PUBACK.
+    pub(super) fn poll(&mut self, now_ms: u64, is_idle: bool) -> Option<Return> {
+        match self.way {
+            Way::Due(at_ms) if at_ms <= now_ms => {
+                self.way = Way::Probing;
+                Some(Return::Probe)
+            }
+            Way::Leaving(at_ms) if is_idle || at_ms <= now_ms => Some(Return::Leave),
+            _ => None,
+        }
+    }
+
+    /// Returns the time at which [`poll`](Self::poll) has something to say without an event.
+    pub(super) fn next_deadline(&self) -> Option<u64> {
+        match self.way {
+            Way::Due(at_ms) | Way::Leaving(at_ms) => Some(at_ms),
+            Way::Home | Way::Probing => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_address_has_rounds_of_one() {
+        let mut choice = AddressChoice::new(1, true);
+        for end in [End::InVain, End::Worked, End::InVain, End::InVain] {
+            choice.on_accepted(7);
+            assert_eq!((choice.on_over(end), choice.current(), choice.is_elsewhere()), (false, 0, false));
+            assert_eq!(choice.next_deadline(), None);
+        }
+    }
+
+    #[test]
+    fn a_round_tries_each_address_once() {
+        let mut choice = AddressChoice::new(3, true);
+        let ends: Vec<_> = (0..6).map(|_| (choice.on_over(End::InVain), choice.current())).collect();
+        assert_eq!(ends, [(true, 1), (true, 2), (false, 0), (true, 1), (true, 2), (false, 0)]);
+    }
+
+    #[test]
+    fn behind_a_connection_that_worked_a_round_begins_with_the_first() {
+        let mut choice = AddressChoice::new(3, true);
+        assert!(choice.on_over(End::InVain) && choice.on_over(End::InVain));
+        choice.on_accepted(0);
+        assert!(!choice.is_elsewhere());
+        assert_eq!((choice.on_over(End::Worked), choice.current(), choice.is_elsewhere()), (false, 0, true));
+        let ends: Vec<_> = (0..3).map(|_| choice.on_over(End::InVain)).collect();
+        assert_eq!(ends, [true, true, false], "a whole round");
+    }
+
+    #[test]
+    fn without_failback_it_stays_where_it_works() {
+        let mut choice = AddressChoice::new(3, false);
+        assert!(choice.on_over(End::InVain));
+        choice.on_accepted(0);
+        assert_eq!(choice.next_deadline(), None);
+        assert_eq!((choice.on_over(End::Worked), choice.current()), (false, 1));
+        assert_eq!((choice.on_over(End::InVain), choice.current()), (true, 2));
+    }
+
+    /// Looked for after 30 s, then ever more rarely; left when nothing is on its way, or ten seconds later.
+    #[test]
+    fn the_first_is_looked_for_and_gone_back_to() {
+        let mut choice = AddressChoice::new(2, true);
+        assert!(choice.on_over(End::InVain));
+        choice.on_accepted(1_000);
+        let mut now_ms = 1_000;
+        for wait_ms in [30_000, 60_000, 120_000, 240_000, 480_000, 960_000, 1_920_000, 3_600_000, 3_600_000] {
+            assert_eq!(choice.next_deadline(), Some(now_ms + wait_ms));
+            assert_eq!(choice.poll(now_ms + wait_ms - 1, true), None);
+            now_ms += wait_ms;
+            assert_eq!(choice.poll(now_ms, true), Some(Return::Probe));
+            assert_eq!((choice.poll(now_ms, true), choice.next_deadline()), (None, None), "one at a time");
+            choice.on_probed(now_ms, false);
+        }
+        now_ms += RETURN_MAX_MS;
+        assert_eq!(choice.poll(now_ms, false), Some(Return::Probe));
+        choice.on_probed(now_ms, true);
+        assert_eq!(choice.poll(now_ms + LEAVE_WITHIN_MS - 1, false), None);
+        assert_eq!(choice.next_deadline(), Some(now_ms + LEAVE_WITHIN_MS));
+        assert_eq!(choice.poll(now_ms + 1, true), Some(Return::Leave));
+        assert_eq!(choice.poll(now_ms + LEAVE_WITHIN_MS, false), Some(Return::Leave));
+        assert_eq!((choice.on_over(End::Left), choice.current()), (true, 0));
+    }
+
+    /// An address that is reached and then does nothing is not gone back to every half minute.
+    #[test]
+    fn a_return_in_vain_makes_the_next_one_rarer_until_the_first_worked() {
+        let mut choice = AddressChoice::new(2, true);
+        assert!(choice.on_over(End::InVain));
+        let mut now_ms = 0;
+        for wait_ms in [30_000, 60_000, 120_000] {
+            choice.on_accepted(now_ms);
+            now_ms += wait_ms;
+            assert_eq!(choice.poll(now_ms - 1, true), None);
+            assert_eq!(choice.poll(now_ms, true), Some(Return::Probe));
+            choice.on_probed(now_ms, true);
+            assert_eq!(choice.poll(now_ms, true), Some(Return::Leave));
+            choice.on_over(End::Left);
+            assert!(choice.on_over(End::InVain), "on the first");
+        }
+        choice.on_over(End::Worked);
+        choice.on_accepted(now_ms);
+        choice.on_over(End::Worked);
+        choice.on_over(End::InVain);
+        choice.on_accepted(now_ms);
+        assert_eq!(choice.next_deadline(), Some(now_ms + RETURN_MS));
+    }
+
+    #[test]
+    fn an_answer_to_a_probe_of_an_earlier_connection_says_nothing() {
+        let mut choice = AddressChoice::new(2, true);
+        choice.on_over(End::InVain);
+        choice.on_accepted(0);
+        assert_eq!(choice.poll(RETURN_MS, true), Some(Return::Probe));
+        choice.on_over(End::InVain);
+        choice.on_probed(RETURN_MS, true);
+        assert_eq!((choice.poll(u64::MAX, true), choice.next_deadline()), (None, None));
+    }
+}
