@@ -15,7 +15,7 @@ use toml::{Table, Value};
 
 use crate::config::{Config, Format};
 use crate::embedded::{Gateway, ended};
-use crate::run::parts::{OwnIngest, Packer, Parts};
+use crate::run::replaced_parts::{OwnIngest, Packer, Parts};
 use crate::run::{RunError, run_until};
 
 /// A gateway that is not started yet. Made by [`Gateway::builder`].

@@ -169,6 +169,10 @@ fn hub(f: &mut Lines<'_, '_>, config: &Config) -> fmt::Result {
         Protocol::V311 => "MQTT 3.1.1",
     };
     writeln!(f, "hub           {} as {}, {version}", hub.url, hub.client_id)?;
+    if !hub.further_urls.is_empty() {
+        let back = if hub.failback { "; back to the first when it can be reached" } else { "" };
+        writeln!(f, "              or {}{back}", hub.further_urls.join(", "))?;
+    }
     if let Some(proxy) = &hub.proxy {
         let login = proxy.address.user.as_deref().map_or_else(String::new, |user| format!(" as {user}"));
         writeln!(

@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 
 use crate::builder::Builder;
 use crate::run::RunError;
-use crate::run::parts::Started;
+use crate::run::replaced_parts::Started;
 use crate::run::status::Status;
 
 /// A running gateway. Dropped, it stops by itself, in order; only [`stop`](Self::stop) waits for that and tells how it ended.

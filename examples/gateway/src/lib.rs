@@ -19,6 +19,6 @@ pub use builder::Builder;
 pub use config::Format;
 pub use embedded::Gateway;
 pub use run::RunError as Error;
-pub use run::parts::{PackedBatch, Packer};
 pub use run::reading_row::ReadingRow as Reading;
+pub use run::replaced_parts::{PackedBatch, Packer};
 pub use run::status::{Status, Verdict};

@@ -190,3 +190,27 @@ fn a_stop_with_a_full_queue_keeps_what_is_held_and_what_found_no_room() {
     let sums = arrived(&hub).iter().filter(|(time, value, _)| (*time, *value) == (0, 5.0)).count();
     assert_eq!(sums, 1, "{:?}", arrived(&hub));
 }
+
+/// The queue's room was reserved; a file for the filters' states cannot be made.
+#[test]
+fn what_filters_hold_is_not_lost_where_their_states_find_no_room() {
+    let dir = tempfile::tempdir().unwrap();
+    let (hub, listen) = (Hub::start(), free_port());
+    fs::write(dir.path().join("rules.toml"), DOOR).unwrap();
+    let route = "match = \"#\"\nto = \"up\"\nformat = \"json\"\nfilter = \"rules.toml\"\n";
+    let mut gateway = gateway(dir.path(), listen, hub.address, route);
+    gateway.start();
+    let mut publisher = Publisher::new(listen, "s", 1);
+    (1..=5).for_each(|n| send(&mut publisher, 1_000 * n, n as f64, ""));
+    wait_until("the first is there", 20, || !arrived(&hub).is_empty());
+    assert_eq!(arrived(&hub).len(), 1, "the door holds the others");
+    for name in ["stopped.json.new", "stopped.json.trial.new"] {
+        fs::create_dir(dir.path().join("state").join(name)).unwrap();
+    }
+    assert!(gateway.terminate().0.success());
+    let log = gateway.log();
+    assert!(log.contains("no room for the filters' states: what they hold goes into the queue"), "{log}");
+    gateway.start();
+    wait_until("the last is there", 30, || arrived(&hub).iter().any(|(time, ..)| *time == 5_000));
+    assert!(gateway.terminate().0.success());
+}

@@ -18,6 +18,11 @@ const TLS_PORT: u16 = 8883;
 
 pub(super) fn hub(section: &mut Section<'_>, id: &str, findings: &mut Findings) -> Option<Hub> {
     let url = url(section, findings);
+    let further = further_urls(section, url.as_ref(), findings);
+    let failback = section.boolean("failback", findings);
+    if failback.is_some() && further.is_empty() {
+        findings.warning(0, "hub.failback", "without effect: there is one address, `url`");
+    }
     let ca = section.file("ca", findings);
     let cert = section.file("cert", findings);
     let key = section.file("key", findings);
@@ -49,6 +54,8 @@ pub(super) fn hub(section: &mut Section<'_>, id: &str, findings: &mut Findings) 
     }
     let hub = Hub {
         url: text,
+        further_urls: further,
+        failback: failback.unwrap_or(true),
         ca: ca.as_ref().map(|placed| placed.value.clone()),
         cert: cert.as_ref().map(|placed| placed.value.clone()),
         key: key.as_ref().map(|placed| placed.value.clone()),
@@ -73,26 +80,68 @@ fn url(section: &Section<'_>, findings: &mut Findings) -> Option<Placed<(bool, S
     if section.get("url").is_none() {
         findings.error(section.at(), "hub.url", "missing: mqtt://HOST:PORT or mqtts://HOST:PORT");
     }
-    let url = section.parsed("url", findings, |text| {
-        let (tls, rest) = match text.split_once("://") {
-            Some(("mqtt", rest)) => (false, rest),
-            Some(("mqtts", rest)) => (true, rest),
-            _ => return Err(format!("\"{text}\" is not mqtt://HOST:PORT or mqtts://HOST:PORT")),
+    let url = section.parsed("url", findings, parts)?;
+    warn_of_the_port(url.at, "hub.url", &url.value, findings);
+    Some(Placed { value: (url.value.0, shown(&url.value)), at: url.at })
+}
+
+/// The other addresses, with their ports.
+fn further_urls(
+    section: &Section<'_>,
+    first: Option<&Placed<(bool, String)>>,
+    findings: &mut Findings,
+) -> Vec<String> {
+    const KEY: &str = "hub.further_urls";
+    let mut urls: Vec<String> = first.iter().map(|url| url.value.1.clone()).collect();
+    let known = urls.len();
+    for item in section.placed_strings("further_urls", findings).into_iter().flat_map(|list| list.value) {
+        let parts = match parts(&item.value) {
+            Ok(parts) => parts,
+            Err(message) => {
+                findings.error(item.at, KEY, message);
+                continue;
+            }
         };
-        let (host, port) = host_port(rest, if tls { TLS_PORT } else { PLAIN_PORT })?;
-        Ok((tls, host, port))
-    })?;
-    let (at, (tls, host, port)) = (url.at, url.value);
-    let other = match (tls, port) {
+        warn_of_the_port(item.at, KEY, &parts, findings);
+        let url = shown(&parts);
+        if first.is_some_and(|first| first.value.0 != parts.0) {
+            let message =
+                "not the scheme of `url`: password and messages would go in the clear to one of them";
+            findings.error(item.at, KEY, message);
+        }
+        if urls.contains(&url) {
+            findings.warning(item.at, KEY, format!("{url} stands there twice"));
+        }
+        urls.push(url);
+    }
+    urls.split_off(known)
+}
+
+/// Whether there is TLS, host and port.
+fn parts(url: &str) -> Result<(bool, String, u16), String> {
+    let (tls, rest) = match url.split_once("://") {
+        Some(("mqtt", rest)) => (false, rest),
+        Some(("mqtts", rest)) => (true, rest),
+        _ => return Err(format!("\"{url}\" is not mqtt://HOST:PORT or mqtts://HOST:PORT")),
+    };
+    let (host, port) = host_port(rest, if tls { TLS_PORT } else { PLAIN_PORT })?;
+    Ok((tls, host, port))
+}
+
+fn shown((tls, host, port): &(bool, String, u16)) -> String {
+    format!("{}://{host}:{port}", if *tls { "mqtts" } else { "mqtt" })
+}
+
+fn warn_of_the_port(at: usize, key: &str, (tls, host, port): &(bool, String, u16), findings: &mut Findings) {
+    let other = match (*tls, *port) {
         (false, TLS_PORT) => Some(("with TLS", "mqtts")),
         (true, PLAIN_PORT) => Some(("without TLS", "mqtt")),
         _ => None,
     };
     if let Some((kind, scheme)) = other {
         let message = format!("{port} is the usual port of MQTT {kind}: is {scheme}://{host}:{port} meant?");
-        findings.warning(at, "hub.url", message);
+        findings.warning(at, key, message);
     }
-    Some(Placed { value: (tls, format!("{}://{host}:{port}", if tls { "mqtts" } else { "mqtt" })), at })
 }
 
 /// Protocols for ALPN, and the hub's name in TLS.
@@ -151,10 +200,15 @@ fn warn_of_an_open_key(key: &Placed<PathBuf>, findings: &mut Findings) {
 }
 
 impl Hub {
+    /// Its addresses, in the order in which they are tried.
+    pub(crate) fn urls(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.url).chain(&self.further_urls).map(String::as_str)
+    }
+
     /// Returns whether anybody on the way can read and change what is sent.
     pub(crate) fn is_in_the_clear(&self) -> bool {
         // Behind a proxy the loopback is another machine's.
-        self.url.starts_with("mqtt://") && (self.proxy.is_some() || !is_loopback(&self.url))
+        self.url.starts_with("mqtt://") && (self.proxy.is_some() || !self.urls().all(is_loopback))
     }
 }
 

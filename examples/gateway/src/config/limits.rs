@@ -45,18 +45,14 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
         if topics.is_empty() {
             findings.error(0, "local.topics", "nothing to subscribe to");
         }
-        if loop_to_itself::is_at(&config.hub.url, host, *port) {
-            findings.error(0, "hub.url", "the hub is the local broker: messages would go round in circles");
+        if let Some(key) = hub_key(config, |url| loop_to_itself::is_at(url, host, *port)) {
+            findings.error(0, key, "the hub is the local broker: messages would go round in circles");
         }
     }
     if let Local::Listen { address, .. } = &config.local
-        && loop_to_itself::is_listener(&config.hub.url, *address)
+        && let Some(key) = hub_key(config, |url| loop_to_itself::is_listener(url, *address))
     {
-        findings.error(
-            0,
-            "hub.url",
-            "the hub is this gateway's own listener: messages would go round in circles",
-        );
+        findings.error(0, key, "the hub is this gateway's own listener: messages would go round in circles");
     }
     if let (Local::Listen { address, .. }, Some(metrics)) = (&config.local, config.metrics)
         && address.port() == metrics.port()
@@ -64,4 +60,10 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
     {
         findings.error(0, "metrics.listen", "local.listen has this address and port already");
     }
+}
+
+/// The key of the first of the hub's addresses that is so.
+fn hub_key(config: &Config, is_so: impl Fn(&str) -> bool) -> Option<&'static str> {
+    let at = config.hub.urls().position(is_so)?;
+    Some(if at == 0 { "hub.url" } else { "hub.further_urls" })
 }

@@ -79,6 +79,10 @@ pub(crate) enum Local {
 #[derive(Clone, Debug)]
 pub(crate) struct Hub {
     pub(crate) url: String,
+    /// Tried in this order behind `url`.
+    pub(crate) further_urls: Vec<String>,
+    /// Goes back to `url` when it can be reached again.
+    pub(crate) failback: bool,
     pub(crate) ca: Option<PathBuf>,
     pub(crate) cert: Option<PathBuf>,
     pub(crate) key: Option<PathBuf>,

@@ -32,6 +32,10 @@ use super::kept_row::KeptRow;
 const FILE: &str = "stopped.json";
 /// Name of a directory that was in its place.
 const ASIDE: &str = "stopped.json.aside";
+/// A mark for trial.
+const TRIAL: &str = "stopped.json.trial";
+/// Room for rows besides, in bytes.
+const SPARE: usize = 64 << 10;
 const VERSION: &str = "edge-gateway stopped 2 ";
 const VERSION_1: &str = "edge-gateway stopped 1 ";
 /// 10 000 sensors in each of some routes; a larger file is none of ours.
@@ -98,6 +102,17 @@ fn set_aside(state: &Path) -> io::Result<()> {
         .map_err(|error| io::Error::new(error.kind(), format!("{}: a directory: {error}", path.display())))?;
     tracing::warn!(path = %path.display(), aside = %aside.display(), "a directory in the place of the mark of a clean stop is set aside");
     Ok(())
+}
+
+/// Tries whether the disk has room for the mark: it is written under another name, and removed.
+///
+/// # Errors
+/// The disk refused.
+pub(crate) fn try_room(state: &Path, filters: &[FilterState]) -> io::Result<()> {
+    let mut mark = serde_json::to_vec(&Mark { clean: true, filters, rows: Vec::new() })?;
+    mark.resize(mark.len() + SPARE, b' ');
+    checksummed_file::replace(state, TRIAL, VERSION, &mark)?;
+    fs::remove_file(state.join(TRIAL))
 }
 
 /// Leaves the mark of a clean stop, durably. `rows`: those that the queue had no room for.

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::window;
 
-use super::own_part::OwnPart;
+use super::bulkhead::Bulkhead;
 use super::reading_row::ReadingRow;
 use super::readings::{Taken, keep, keep_record};
 use super::silence::{Changed, Silence};
@@ -30,7 +30,7 @@ const SENSORS_SPARE: usize = 1_000;
 pub(super) struct Filter {
     pipeline: Pipeline,
     /// `None`: the stages are those of the rules.
-    own: Option<OwnPart>,
+    own: Option<Bulkhead>,
     /// Last unit by sensor number: what the filter emits by itself has one too.
     units: HashMap<u32, Box<str>>,
     /// `None`: what a stage holds is acknowledged as what it suppresses.
@@ -43,6 +43,7 @@ pub(super) struct Filter {
     copies: HashMap<u32, usize>,
     /// `None`: nobody here is told.
     alarm_changes: Option<AlarmChanges>,
+    alarm_log: alarms::AlarmLog,
 }
 
 /// A filter's state over a clean restart.
@@ -90,11 +91,12 @@ impl Filter {
             silence: Silence::default(),
             copies: HashMap::new(),
             alarm_changes: None,
+            alarm_log: alarms::AlarmLog::default(),
         }
     }
 
     /// The stages are a program's own: they are called behind a bulkhead.
-    pub(super) fn with_own_stages(self, part: OwnPart) -> Self {
+    pub(super) fn with_own_stages(self, part: Bulkhead) -> Self {
         Self { own: Some(part), ..self }
     }
 
@@ -152,7 +154,7 @@ impl Filter {
                 self.let_go(sensor, taken);
             }
         }
-        self.keep_alarms(taken);
+        self.keep_alarms(now, taken);
     }
 
     /// `is_asked_for`: somebody stands still until receipts come.
@@ -165,7 +167,7 @@ impl Filter {
         if std::mem::take(&mut self.flushes_at_once) {
             self.flush(taken);
         }
-        self.keep_alarms(taken);
+        self.keep_alarms(now, taken);
         while let Some(sensor) = self.silence.next_stale(now.up_ms) {
             self.report_absent(sensor, now.wall_ms, taken);
         }
@@ -374,7 +376,7 @@ impl Filter {
 }
 
 /// Calls the stages; `None`: they are a program's own, and one has panicked.
-fn behind<T>(own: Option<&OwnPart>, call: impl FnOnce() -> T) -> Option<T> {
+fn behind<T>(own: Option<&Bulkhead>, call: impl FnOnce() -> T) -> Option<T> {
     match own {
         Some(part) => part.call(call),
         None => Some(call()),

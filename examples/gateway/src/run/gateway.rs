@@ -31,7 +31,7 @@ use super::metrics::given_up;
 use super::monitor::Monitor;
 use super::no_queue::{NoQueue, Surface};
 use super::opening::{Cause, Opened, Opening};
-use super::parts::{Packers, Parts, Started};
+use super::replaced_parts::{Packers, Parts, Started};
 use super::restarted::Restarted;
 use super::sensor_side::Front;
 use super::status::Losses;
@@ -248,7 +248,7 @@ impl Local {
     }
 }
 
-/// The link first: what it had leased is back before the last commit. The mark last: it says that all else was done.
+/// The filters first: the queue takes what their states find no room for. Then the link: what it had leased is back before the last commit. The mark last: it says that all else was done.
 async fn stop(
     state: &Path,
     clock: Clock,
@@ -256,6 +256,7 @@ async fn stop(
     link: Link,
     (queue, gap_reports): (aio::Queue, Option<GapReports>),
 ) -> Result<(), RunError> {
+    flush_without_room(state, ingest, intake).await;
     if tokio::time::timeout(UPLINK_WITHIN, link.close()).await.is_err() {
         tracing::info!("the hub does not take a goodbye");
     }
@@ -321,6 +322,20 @@ async fn tick(clock: Clock, wall: Arc<SystemClock>, ingest: GatewayIngest, intak
 
 fn put_due(permit: Permit<'_>, now: Now, is_asked_for: bool, ingest: &GatewayIngest) {
     let (rows, link) = ingest.tick(now, is_asked_for);
+    if !rows.is_empty() || !link.is_empty() {
+        permit.put(rows, link.then(Tell::Nobody));
+    }
+}
+
+/// The queue has its room already: what filters hold, and was acknowledged, goes there where the disk has none for their states.
+async fn flush_without_room(state: &Path, ingest: &GatewayIngest, intake: &Intake) {
+    let Err(error) = clean_stop::try_room(state, &ingest.filter_states()) else { return };
+    let Ok(Some(permit)) = tokio::time::timeout(LET_GO_WITHIN, intake.reserve()).await else {
+        tracing::warn!(%error, "no room for the filters' states, nor in the queue: what they hold is lost");
+        return;
+    };
+    let (rows, link) = ingest.flush();
+    tracing::warn!(%error, rows = rows.len(), "no room for the filters' states: what they hold goes into the queue");
     if !rows.is_empty() || !link.is_empty() {
         permit.put(rows, link.then(Tell::Nobody));
     }

@@ -18,8 +18,8 @@ use crate::config::Route;
 
 use super::arrival::ArrivalClock;
 use super::once_an_hour::OnceAnHour;
-use super::parts::OwnIngest;
 use super::readings::Readings;
+use super::replaced_parts::OwnIngest;
 use super::restarted::Restarted;
 use super::route::RouteState;
 use super::time_drops::is_for_time;
@@ -183,6 +183,17 @@ impl GatewayIngest {
     pub(crate) fn stop_holding(&self) {
         let mut inner = self.lock();
         inner.routes.iter_mut().filter_map(|route| route.readings.as_mut()).for_each(Readings::stop_holding);
+    }
+
+    /// Rows of all that stages hold: nothing keeps it over a stop.
+    pub(crate) fn flush(&self) -> (Vec<Row>, Link) {
+        let (mut rows, mut link) = (Vec::new(), Link::default());
+        for route in &mut self.lock().routes {
+            let (more, depends) = route.flush();
+            rows.extend(more);
+            link.join(depends);
+        }
+        (rows, link)
     }
 
     /// Returns whether a receipt waits for a stage.

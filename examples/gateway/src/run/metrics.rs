@@ -58,6 +58,8 @@ pub(crate) struct Sample {
     pub(crate) restarts: Restarts,
     /// The reason why there is no connection to the hub.
     pub(crate) link_cause: Option<String>,
+    /// Place of the hub's address in the list.
+    pub(crate) hub_address: usize,
     pub(crate) verdict: Verdict,
     /// The wall clock is known to be right, or trusted.
     pub(crate) clock_synced: bool,
@@ -173,6 +175,8 @@ impl Sample {
         );
         let cause = label(self.link_cause.as_deref().unwrap_or_default());
         page.line(format_args!("edge_link_cause{{cause=\"{cause}\"}} 1"));
+        let help = "Address of the connection to the hub, or of the next attempt: 0 is url, 1 the first of further_urls.";
+        page.gauge("edge_hub_address", help, self.hub_address as u64);
         verdicts(&mut page, self.verdict);
         let help = "1 while the wall clock is known to be right, or trusted by configuration.";
         page.gauge("edge_clock_synced", help, self.clock_synced.into());
@@ -242,6 +246,7 @@ mod tests {
             },
             restarts: Restarts { clean: 1, unclean: 2 },
             link_cause: Some("refused: \"no\\\n\u{202e}\"".to_owned()),
+            hub_address: 2,
             verdict: Verdict::Storing,
             clock_synced: true,
             store_bytes_written: 4_096,
@@ -300,6 +305,7 @@ mod tests {
             "edge_link_state{state=\"backing-off\"} 1",
             "edge_restarts_total{cause=\"unclean\"} 2",
             "edge_link_cause{cause=\"refused: \\\"no\\\\??\\\"\"} 1",
+            "edge_hub_address 2",
             "edge_clock_synced 1",
             "edge_store_bytes_written_total 4096",
             "edge_unclaimed_total 11",

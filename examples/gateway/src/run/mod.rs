@@ -5,9 +5,9 @@
 //!                  ◀──────────────── PUBACK when the rows are safe ────────┘
 //! ```
 //! Pure: [`alarm_desk`], [`arrival`], [`time_drops`], [`ingest`], [`route`], [`readings`], [`filter`], [`filter_state`], [`silence`], [`kept_row`], [`gap_reports`], [`withhold`], [`reading_row`], [`pack`], [`batch`], [`compact`],
-//! [`parts`], [`metrics`], [`page`], [`intake_figures`], [`refused`], [`status`], [`state_log`], [`restarted`], [`read_back`], [`by_hand_text`]. Shells: [`broker`], [`control`], [`alarms`], [`alarm_file`], [`to_hub`],
+//! [`replaced_parts`], [`metrics`], [`page`], [`intake_figures`], [`refused`], [`status`], [`state_log`], [`line_budget`], [`restarted`], [`read_back`], [`by_hand_text`]. Shells: [`broker`], [`control`], [`alarms`], [`alarm_file`], [`to_hub`],
 //! [`by_hand`], [`http`], [`monitor`], [`client_log`], [`clean_stop`], [`checksummed_file`], [`watched`], [`first_rows`], [`restarts`], [`tables`], [`table_files`], [`opening`],
-//! [`take_over`], [`no_queue`], [`sensor_side`], [`own_part`], [`signals`], and [`gateway`], which starts and stops them.
+//! [`take_over`], [`no_queue`], [`sensor_side`], [`bulkhead`], [`signals`], and [`gateway`], which starts and stops them.
 
 mod alarm_desk;
 mod alarm_file;
@@ -15,6 +15,7 @@ mod alarms;
 mod arrival;
 mod batch;
 mod broker;
+mod bulkhead;
 pub(crate) mod by_hand;
 pub(crate) mod by_hand_text;
 #[cfg(test)]
@@ -36,6 +37,7 @@ mod http;
 mod ingest;
 mod intake_figures;
 mod kept_row;
+mod line_budget;
 mod listener_figures;
 mod metrics;
 mod monitor;
@@ -43,14 +45,13 @@ mod no_queue;
 mod once_a_minute;
 mod once_an_hour;
 mod opening;
-mod own_part;
 mod pack;
 mod page;
-pub(crate) mod parts;
 mod read_back;
 pub(crate) mod reading_row;
 mod readings;
 mod refused;
+pub(crate) mod replaced_parts;
 mod restarted;
 mod restarts;
 mod route;
@@ -82,7 +83,7 @@ use tracing_subscriber::{fmt, registry};
 use crate::config::Config;
 pub use error::RunError;
 pub(crate) use gateway::{run as run_until, wall_clock};
-use parts::Parts;
+use replaced_parts::Parts;
 use signals::Signals;
 
 /// Runs until a signal. `state` is the command line's, which wins over the configuration's.

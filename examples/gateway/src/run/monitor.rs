@@ -103,6 +103,7 @@ impl Monitor {
             refused: Refused::of(&link),
             restarts: self.restarts,
             link_cause: link.last_error.clone(),
+            hub_address: link.address,
             verdict: Verdict::Delivering,
             clock_synced: self.wall.now().synced,
             store_bytes_written: stats.store.bytes_written + self.table_files.bytes_written(),

@@ -14,11 +14,11 @@ use edge_bridge::wire::{Publish, Utf8};
 
 use crate::config::{Format, Route};
 
+use super::bulkhead::Bulkhead;
 use super::compact::Compact;
 use super::formats::{row_format, shape};
 use super::gap_reports::GapReports;
-use super::own_part::OwnPart;
-use super::parts::Packer;
+use super::replaced_parts::Packer;
 
 /// The gateway's pack.
 pub(crate) type BatchPack = edge_bridge::bridge::BatchPack<RouteEncoder>;
@@ -40,7 +40,7 @@ pub(crate) struct RouteEncoder {
 #[derive(Debug)]
 struct OwnPacker {
     packer: Box<dyn Packer>,
-    part: OwnPart,
+    part: Bulkhead,
 }
 
 /// Limits by which batches of one topic are cut.
@@ -88,7 +88,7 @@ impl RouteEncoder {
             let Some(topic) = topic else {
                 return Err(format!("no route with batches has match = \"{filter_topic}\", to be packed"));
             };
-            let part = OwnPart::new(format!("packer of \"{filter_topic}\""), "its readings go as JSON");
+            let part = Bulkhead::new(format!("packer of \"{filter_topic}\""), "its readings go as JSON");
             self.packers.push((topic, OwnPacker { packer, part }));
         }
         Ok(self)

@@ -8,8 +8,8 @@ use edge_codec::json::{self, FieldMap, Record, Source};
 use edge_codec::{DecodeError, Limits, Value};
 use edge_filter::{Pipeline, Quality, RestoreError, Stats};
 
+use super::bulkhead::Bulkhead;
 use super::filter::{Filter, FilterSnapshot};
-use super::own_part::OwnPart;
 use super::reading_row::ReadingRow;
 use super::silence::Changed;
 use super::withhold::{Extent, Link};
@@ -68,12 +68,12 @@ impl Readings {
     }
 
     /// Puts a filter in the place of the present one. What its stages hold is acknowledged at once.
-    pub(crate) fn set_filter(&mut self, pipeline: Pipeline, part: OwnPart) {
+    pub(crate) fn set_filter(&mut self, pipeline: Pipeline, part: Bulkhead) {
         self.filter = Some(Filter::new(pipeline, None).with_own_stages(part));
     }
 
-    /// Returns what is kept of a message. A payload that cannot be decoded moves no state. `may_be_copy`: the message may
-    /// have been received before.
+    /// Decodes a message and filters its readings; returns those that are to be stored. A payload that cannot be decoded changes no filter. `may_be_copy`: the message
+    /// may have been received before, and rows that a filter makes of it later are marked so.
     pub(crate) fn take_in(
         &mut self,
         now: Now,
@@ -114,6 +114,15 @@ impl Readings {
         let mut taken = Taken::default();
         if let Some(filter) = &mut self.filter {
             filter.tick(now, is_asked_for, &mut taken);
+        }
+        taken
+    }
+
+    /// Returns what the filter's stages hold.
+    pub(crate) fn flush(&mut self) -> Taken {
+        let mut taken = Taken::default();
+        if let Some(filter) = &mut self.filter {
+            filter.flush(&mut taken);
         }
         taken
     }

@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{Format, Route};
 
+use super::bulkhead::Bulkhead;
 use super::filter::Filter;
 use super::filter_state::{FilterState, Origin};
 use super::formats::row_format;
-use super::own_part::OwnPart;
 use super::readings::{Kept, Readings, Taken};
 use super::withhold::Link;
 
@@ -78,12 +78,18 @@ impl RouteState {
     pub(crate) fn set_filter(&mut self, pipeline: Pipeline) -> bool {
         self.rules = None;
         let name = format!("filter of \"{}\"", self.filter_topic);
-        let part = OwnPart::new(name, "the reading passes unfiltered");
+        let part = Bulkhead::new(name, "the reading passes unfiltered");
         self.readings.as_mut().map(|readings| readings.set_filter(pipeline, part)).is_some()
     }
 
     pub(crate) fn tick(&mut self, now: Now, is_asked_for: bool) -> (Vec<Row>, Link) {
         let taken = self.readings.as_mut().map(|readings| readings.tick(now, is_asked_for));
+        self.rows(taken.unwrap_or_default())
+    }
+
+    /// Rows of what its filter holds.
+    pub(crate) fn flush(&mut self) -> (Vec<Row>, Link) {
+        let taken = self.readings.as_mut().map(Readings::flush);
         self.rows(taken.unwrap_or_default())
     }
 

@@ -1,14 +1,13 @@
-//! Rate limit of the log's line about the state (verdict and link): a token bucket. A few changes are said at once; a state that flaps has a line a
-//! minute, with the number of changes since the last. Pure.
+//! The log's line about the state (verdict and link). A few changes are said at once; a state that flaps has a line a minute, with the number of
+//! changes since the last. Pure.
 
 use edge_bridge::bridge::LinkState;
 
+use super::line_budget::LineBudget;
 use super::status::Verdict;
 
 /// Lines that may be written at once.
 const BURST: u64 = 5;
-/// Time after which one more may be, in milliseconds.
-const EVERY_MS: u64 = 60_000;
 
 /// State that a line names.
 type State = (Verdict, LinkState);
@@ -19,14 +18,12 @@ pub(super) struct StateLog {
     last: Option<State>,
     /// Changes since the last line.
     changes: u64,
-    /// Lines that may be written, and the time up to which they are counted.
-    tokens: u64,
-    counted_ms: u64,
+    budget: LineBudget,
 }
 
 impl Default for StateLog {
     fn default() -> Self {
-        Self { last: None, changes: 0, tokens: BURST, counted_ms: 0 }
+        Self { last: None, changes: 0, budget: LineBudget::new(BURST) }
     }
 }
 
@@ -36,18 +33,7 @@ impl StateLog {
         if self.last.replace(state) != Some(state) {
             self.changes += 1;
         }
-        let minutes = up_ms.saturating_sub(self.counted_ms) / EVERY_MS;
-        self.counted_ms += minutes * EVERY_MS;
-        self.tokens = self.tokens.saturating_add(minutes).min(BURST);
-        if self.changes == 0 || self.tokens == 0 {
-            return None;
-        }
-        if self.tokens == BURST {
-            // A full bucket fills no further: the minute begins now.
-            self.counted_ms = up_ms;
-        }
-        self.tokens -= 1;
-        Some(std::mem::take(&mut self.changes))
+        (self.changes > 0 && self.budget.take(up_ms)).then(|| std::mem::take(&mut self.changes))
     }
 }
 

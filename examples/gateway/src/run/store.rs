@@ -14,7 +14,7 @@ use super::error::RunError;
 
 /// The hub's name in the queue: what it has acknowledged is kept under it.
 pub(crate) const CONSUMER: &str = "hub";
-/// A packet of the listener is at most 256 KiB; the row has its topic and properties twice at worst.
+/// Largest row that the queue takes: a packet of the listener, 256 KiB at most, and its topic, less than 64 KiB, once more under another name.
 const ROW_BYTES_MAX: usize = 384 * 1024;
 /// For the end of a queue that was opened in vain.
 pub(super) const CLOSE_WITHIN: Duration = Duration::from_secs(3);
@@ -49,9 +49,9 @@ pub(crate) async fn open(
             NotOpened::ForGood(RunError::Failed(format!("the queue in {}: {error}", state.display())))
         }
         // Without the bytes that are free, which change: the same cause is said once an hour.
-        OpenError::NoSpace { needed, lower: Some(key), .. } => {
-            NotOpened::ForNow(format!("disk full: the configuration reserves {needed} bytes, lower {key}"))
-        }
+        OpenError::NoSpace { needed, lower: Some(key), .. } => NotOpened::ForNow(format!(
+            "disk full: the configuration reserves {needed} bytes, beside the queue that is there if its limits changed: lower {key}, or take the old limits"
+        )),
         OpenError::NoSpace { needed, lower: None, .. } => {
             NotOpened::ForNow(format!("disk full: {needed} bytes are needed"))
         }

@@ -12,7 +12,7 @@ use super::compact::Compact;
 use super::error::RunError;
 use super::gap_reports::GapReports;
 use super::pack::{BatchPack, RouteEncoder};
-use super::parts::Packers;
+use super::replaced_parts::Packers;
 
 /// Prepares the link: what is wrong with its configuration is found before anything runs.
 ///
@@ -22,6 +22,8 @@ pub(crate) fn prepare(config: &Config) -> Result<Builder, RunError> {
     let hub = &config.hub;
     let keep_alive_s = u16::try_from(hub.keep_alive.as_secs()).unwrap_or(u16::MAX);
     let mut builder = Bridge::builder(&hub.url)
+        .further_urls(&hub.further_urls)
+        .failback(hub.failback)
         .client_id(&hub.client_id)
         .keep_alive_s(keep_alive_s)
         .command_within(hub.command_within)

@@ -18,6 +18,8 @@ pub enum Answer {
     Disconnect(u8),
     /// It closes without a word.
     Close,
+    /// No answer to this message.
+    Silent,
 }
 
 /// Answer of a hub of 3.1.1 to a CONNECT of MQTT 5.
@@ -200,6 +202,7 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>) -> Option<()> {
                         return None;
                     }
                     Answer::Close => return None,
+                    Answer::Silent => {}
                 }
             }
             // PUBREC of what was left over, then its PUBCOMP.

@@ -47,8 +47,17 @@ impl Mosquitto {
 
     /// Kills it with signal 9 and starts it again with what it has on its disk.
     pub fn crash(&mut self) {
+        self.kill_9();
+        self.run();
+    }
+
+    pub fn kill_9(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Starts a killed one again with what it has on its disk.
+    pub fn run(&mut self) {
         self.child = Self::spawn(self.address, &self.conf);
     }
 

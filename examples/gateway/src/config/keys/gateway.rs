@@ -83,6 +83,18 @@ const HUB: &[Key] = &[
         Required,
         "Address of the hub; `mqtts` is TLS. Ports 1883 and 8883 may be left out.",
     ),
+    key(
+        "further_urls",
+        Strings("addresses like `url`"),
+        Means("none"),
+        "Tried in this order where the one before cannot be reached, refuses, or leaves messages without a PUBACK. All with the scheme of `url`, as the same client.",
+    ),
+    key(
+        "failback",
+        Boolean,
+        Is("true"),
+        "Go back to `url` when it can be reached again: looked for after 30 s, then ever more rarely, up to an hour. `false` stays where it works.",
+    ),
     key("ca", Text("file"), Means("authorities of the system"), "Authority to trust, in PEM."),
     key("cert", Text("file"), Means("none"), "Certificate of this gateway, in PEM. Belongs to `key`."),
     key("key", Text("file"), Means("none"), "Private key of the certificate, in PEM, mode 0600."),

@@ -84,3 +84,44 @@ fn names_of_tls_are_read_and_checked() {
         assert!(said.contains(expected) && said.contains("gateway.toml:7:"), "{keys}: {said}");
     }
 }
+
+#[test]
+fn further_addresses_are_read_and_their_mistakes_told_at_their_line() {
+    let (config, findings) =
+        with("further_urls = [\"mqtt://b\", \"mqtt://[::1]:1884\"]", "mqtt://hub").unwrap();
+    let urls: Vec<_> = config.hub.urls().collect();
+    assert_eq!(urls, ["mqtt://hub:1883", "mqtt://b:1883", "mqtt://[::1]:1884"]);
+    assert!(config.hub.failback && findings.to_string().is_empty(), "{findings}");
+    let (config, _) = with("failback = false\nfurther_urls = [\"mqtt://b\"]", "mqtt://hub").unwrap();
+    assert!(!config.hub.failback);
+    for (keys, expected) in [
+        ("further_urls = [\"mqtts://b\"]", "error: hub.further_urls: not the scheme of `url`"),
+        (
+            "further_urls = [\"mqtt://b\", \"b:1883\"]",
+            "error: hub.further_urls: \"b:1883\" is not mqtt://HOST:PORT",
+        ),
+        (
+            "further_urls = [\"mqtt://127.0.0.1:1883\"]",
+            "error: hub.further_urls: the hub is this gateway's own listener",
+        ),
+        ("further_urls = \"mqtt://b\"", "error: hub.further_urls: expected an array"),
+    ] {
+        let said = with(keys, "mqtt://hub").unwrap_err().to_string();
+        assert!(said.contains(expected), "{keys}: {said}");
+    }
+    for (keys, expected) in [
+        (
+            "further_urls = [\"mqtt://b\", \"mqtt://hub:1883\"]",
+            "warning: hub.further_urls: mqtt://hub:1883 stands there twice",
+        ),
+        (
+            "further_urls = [\"mqtt://b:8883\"]",
+            "warning: hub.further_urls: 8883 is the usual port of MQTT with TLS",
+        ),
+        ("failback = true", "warning: hub.failback: without effect"),
+        ("further_urls = []\nfailback = false", "warning: hub.failback: without effect"),
+    ] {
+        let (_, findings) = with(keys, "mqtt://hub").unwrap();
+        assert!(findings.to_string().contains(expected), "{keys}: {findings}");
+    }
+}

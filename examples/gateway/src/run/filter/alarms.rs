@@ -7,8 +7,12 @@ use edge_filter::alarm::{
 };
 
 use super::Filter;
+use crate::run::line_budget::LineBudget;
 use crate::run::reading_row::ReadingRow;
 use crate::run::readings::{Taken, keep};
+
+/// Changes of alarms that are logged at once, as when a plant trips; then one a minute.
+const LINES_AT_ONCE: u64 = 60;
 
 /// Changes of a filter's alarms that nobody was told of yet.
 #[derive(Debug, Default)]
@@ -17,6 +21,28 @@ pub(crate) struct AlarmChanges {
     pub(crate) all: Vec<(Box<str>, AlarmTransition)>,
     /// One of them changed what a kill must not lose.
     pub(crate) is_kept: bool,
+}
+
+/// The log's lines about a filter's alarms: one that chatters must not write a line for each change.
+#[derive(Debug)]
+pub(super) struct AlarmLog {
+    budget: LineBudget,
+    not_logged: u64,
+}
+
+impl Default for AlarmLog {
+    fn default() -> Self {
+        Self { budget: LineBudget::new(LINES_AT_ONCE), not_logged: 0 }
+    }
+}
+
+impl AlarmLog {
+    /// Takes in a change. Returns how many had no line since the last one, if this has one.
+    fn note(&mut self, up_ms: u64) -> Option<u64> {
+        let is_said = self.budget.take(up_ms);
+        self.not_logged += u64::from(!is_said);
+        is_said.then(|| std::mem::take(&mut self.not_logged))
+    }
 }
 
 impl Filter {
@@ -46,7 +72,7 @@ impl Filter {
     ) -> Result<(), AlarmCommandError> {
         let sensor = self.pipeline.number(sensor).unwrap_or(edge_filter::Pipeline::UNFILTERED);
         let done = self.pipeline.alarm_command(sensor, level, command, now.wall_ms);
-        self.keep_alarms(taken);
+        self.keep_alarms(now, taken);
         done
     }
 
@@ -82,13 +108,15 @@ impl Filter {
     }
 
     /// A change of an alarm is a reading of its own: sensor `NAME/alarm/HI`, the ISA-18.2 state as text.
-    pub(super) fn keep_alarms(&mut self, taken: &mut Taken) {
+    pub(super) fn keep_alarms(&mut self, now: Now, taken: &mut Taken) {
         while let Some(event) = self.pipeline.poll_alarm() {
             let Some(name) = self.pipeline.name(event.sensor) else { continue };
             let transition = event.transition;
             let (level, from, to) =
                 (transition.level.as_str(), transition.from.as_str(), transition.to.as_str());
-            tracing::info!(sensor = name, level, from, to, value = transition.value, "alarm");
+            if let Some(not_logged) = self.alarm_log.note(now.up_ms) {
+                tracing::info!(sensor = name, level, from, to, value = transition.value, not_logged, "alarm");
+            }
             let row = alarm_row(name, level, transition.time, to);
             keep(&row, true, false, &mut taken.kept);
             if let Some(changes) = &mut self.alarm_changes {
@@ -107,5 +135,22 @@ fn alarm_row(sensor: &str, level: &str, time: i64, state: &'static str) -> Readi
         time,
         value: Value::Text(state.into()),
         quality: 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chattering_alarm_has_a_line_a_minute_that_says_what_was_left_out() {
+        let mut log = AlarmLog::default();
+        let lines: Vec<u64> = (0..6_000).filter_map(|tenth| log.note(tenth * 100)).collect();
+        assert_eq!(lines.len() as u64, LINES_AT_ONCE + 9, "{lines:?}");
+        assert_eq!(
+            (lines[0], lines.iter().skip(61).all(|left_out| *left_out == 599)),
+            (0, true),
+            "{lines:?}"
+        );
     }
 }

@@ -9,9 +9,9 @@ use edge_codec::{BatchId, Limits};
 use super::super::batch::{Head, Piece, encode};
 use super::super::compact::Compact;
 use super::super::formats::{BatchFormat, Shape, shape};
-use super::super::parts::PackedBatch;
 use super::super::read_back;
 use super::super::reading_row::ReadingRow;
+use super::super::replaced_parts::PackedBatch;
 use super::OwnPacker;
 
 /// Readings that go in batches of their own, with their rows. Numbers rise.

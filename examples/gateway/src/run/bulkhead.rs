@@ -13,7 +13,7 @@ const AGAIN: Duration = Duration::from_secs(60);
 
 /// Part of the program's own.
 #[derive(Debug)]
-pub(crate) struct OwnPart {
+pub(crate) struct Bulkhead {
     /// Role and place, such as `filter of "plant/#"`.
     name: String,
     /// Said after a panic: what becomes of the data.
@@ -22,7 +22,7 @@ pub(crate) struct OwnPart {
     said_slow: Cell<Option<Instant>>,
 }
 
-impl OwnPart {
+impl Bulkhead {
     pub(crate) fn new(name: String, instead: &'static str) -> Self {
         Self { name, instead, said_panic: Cell::default(), said_slow: Cell::default() }
     }

@@ -10,8 +10,8 @@ use edge_codec::BatchId;
 use edge_filter::Pipeline;
 use tokio::sync::oneshot;
 
+use super::bulkhead::Bulkhead;
 use super::no_queue::Surface;
-use super::own_part::OwnPart;
 use super::reading_row::ReadingRow;
 
 /// All of them; none by default.
@@ -45,14 +45,14 @@ type Decide = dyn FnMut(Now, &Inbound) -> Option<Answer> + Send;
 /// An ingest that is asked before the routes.
 pub(crate) struct OwnIngest {
     decide: Box<Decide>,
-    part: OwnPart,
+    part: Bulkhead,
 }
 
 impl OwnIngest {
     pub(crate) fn new(decide: Box<Decide>) -> Self {
         Self {
             decide,
-            part: OwnPart::new("ingest".to_owned(), "the message goes to dead-letter/TOPIC as it came"),
+            part: Bulkhead::new("ingest".to_owned(), "the message goes to dead-letter/TOPIC as it came"),
         }
     }
 
