@@ -78,11 +78,11 @@ pub(crate) async fn play(story: Story, setup: Setup<'_>) -> io::Result<Played> {
     gateway.accepting(START_WITHIN).await?;
     let way = match local {
         Some(local) => wait_until_open(local, &hub, clock).await,
-        None if gateway.tells() => Ok(()),
+        None if gateway.reports_itself() => Ok(()),
         None => wait_until_open(gateway.inlet(), &hub, clock).await,
     };
     let closed = match way {
-        Err(error) if gateway.tells() => return Err(error),
+        Err(error) if gateway.reports_itself() => return Err(error),
         way => way.err(),
     };
     let (clock, story) = (clock.restart(), Arc::new(story));
@@ -126,7 +126,7 @@ impl Conductor {
         gateway: Gateway,
         counts: Arc<LiveCounts>,
     ) -> Self {
-        let observed = Observed { from_outside_alone: !gateway.tells(), ..Observed::default() };
+        let observed = Observed { from_outside_alone: !gateway.reports_itself(), ..Observed::default() };
         Self {
             clock,
             story,
@@ -196,7 +196,7 @@ impl Conductor {
         self.timeline.killed_at = Some(self.clock.unix_of(now_ms));
         self.observed.kills += u32::from(self.gateway.kill().await?);
         self.event(now_ms, "gateway.killed", "the gateway is killed with signal 9".into());
-        if !self.gateway.tells() && self.gateway.accepts().await {
+        if !self.gateway.reports_itself() && self.gateway.accepts().await {
             return Err(io::Error::other(
                 "what listens for the sensors has survived signal 9 to the command: a script has to end with `exec`",
             ));
@@ -226,7 +226,7 @@ impl Conductor {
     fn is_there(&mut self, outcome: io::Result<()>) -> io::Result<bool> {
         match outcome {
             Ok(()) => Ok(true),
-            Err(error) if self.gateway.tells() => Err(error),
+            Err(error) if self.gateway.reports_itself() => Err(error),
             Err(error) => {
                 if !std::mem::replace(&mut self.has_ended, true) {
                     self.event(self.clock.story_ms(), "gateway.ended", error.to_string());
@@ -287,7 +287,7 @@ impl Conductor {
 
     /// Totals are those of the last commit, what waits is that of now: reads them until they agree, or the time for it is over.
     async fn settled_ledger(&mut self) -> Option<GatewayLedger> {
-        if !self.gateway.tells() {
+        if !self.gateway.reports_itself() {
             return None;
         }
         let deadline_ms = self.clock.story_ms() + TOTALS_MS_MAX;
@@ -318,7 +318,7 @@ impl Conductor {
         self.progress.show(&Snapshot {
             at_ms: now_ms,
             phase,
-            link: if self.gateway.tells() { &link } else { "unknown" },
+            link: if self.gateway.reports_itself() { &link } else { "unknown" },
             waiting,
             sent,
             acknowledged,

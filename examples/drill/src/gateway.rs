@@ -85,7 +85,7 @@ impl Gateway {
     }
 
     /// Returns whether it has counters and a link state to be read.
-    pub(crate) fn tells(&self) -> bool {
+    pub(crate) fn reports_itself(&self) -> bool {
         self.metrics.is_some()
     }
 

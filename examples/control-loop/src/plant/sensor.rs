@@ -21,7 +21,7 @@ impl Sensor {
         Sensor { broker, name: name.to_owned(), stream: None }
     }
 
-    /// Publishes, or does not.
+    /// Publishes at QoS 0. A reading for which there is no connection, and none can be made, is dropped, as real sensors do.
     pub fn publish(&mut self, topic: &str, payload: &str) {
         let packet = packet(0x30, &[text(topic), payload.as_bytes().to_vec()].concat());
         let stream = match self.stream.take() {

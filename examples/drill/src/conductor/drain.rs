@@ -41,7 +41,7 @@ impl Silence {
 impl Conductor {
     /// Returns whether nothing waits at the gateway, as far as can be known.
     fn is_empty(&mut self) -> bool {
-        if self.gateway.tells() {
+        if self.gateway.reports_itself() {
             return self.samples.last().is_some_and(|sample| sample.waiting == 0);
         }
         let acknowledged = self.counts.acknowledged.load(Ordering::Relaxed);
