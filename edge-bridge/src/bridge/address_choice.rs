@@ -10,7 +10,7 @@ const RETURN_MAX_MS: u64 = 3_600_000;
 /// Longest wait, in milliseconds, for a moment in which no message is without its PUBACK: such a message comes twice.
 const LEAVE_WITHIN_MS: u64 = 10_000;
 
-/// How a connection, or the attempt to make one, ended.
+/// Use of a connection, or of the attempt to make one, seen from its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
     /// There was none, the hub refused it, or it did nothing.
@@ -19,9 +19,11 @@ pub(super) enum End {
     Worked,
     /// It was left for the first address.
     Left,
+    /// The hub wants another version of MQTT: the same address is dialled again.
+    OtherVersion,
 }
 
-/// What is due about the way back.
+/// Step of the way back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Return {
     /// The first address is to be tried beside the connection.
@@ -83,31 +85,27 @@ impl AddressChoice {
     pub(super) fn on_over(&mut self, end: End) -> bool {
         self.way = Way::Home;
         match end {
-            End::Worked if self.current == 0 || !self.failback => {
-                (self.tried, self.return_ms) = (0, RETURN_MS);
-                false
-            }
             End::Worked => {
-                (self.tried, self.current) = (0, 0);
+                self.tried = 0;
+                if self.current == 0 || !self.failback {
+                    self.return_ms = RETURN_MS;
+                } else {
+                    self.current = 0;
+                }
                 false
             }
             End::Left => {
                 (self.tried, self.current) = (0, 0);
-                self.return_ms = (self.return_ms * 2).min(RETURN_MAX_MS);
+                self.look_later();
                 true
             }
+            End::OtherVersion => false,
             End::InVain => {
                 self.current = (self.current + 1) % self.count;
                 self.tried = (self.tried + 1) % self.count;
                 self.tried > 0
             }
         }
-    }
-
-    /// Notes an end that has the same address dialled again. `false`, as of a round that is over.
-    pub(super) fn on_stays(&mut self) -> bool {
-        self.way = Way::Home;
-        false
     }
 
     /// Notes what became of a [`Return::Probe`].
@@ -118,9 +116,13 @@ impl AddressChoice {
         self.way = if is_reachable {
             Way::Leaving(now_ms + LEAVE_WITHIN_MS)
         } else {
-            self.return_ms = (self.return_ms * 2).min(RETURN_MAX_MS);
+            self.look_later();
             Way::Due(now_ms + self.return_ms)
         };
+    }
+
+    fn look_later(&mut self) {
+        self.return_ms = (self.return_ms * 2).min(RETURN_MAX_MS);
     }
 
     /// Says what is due. `is_idle`: no message is without its PUBACK.

@@ -45,19 +45,21 @@ impl Backoff {
     }
 
     fn next_within(&mut self, max_ms: u64) -> u64 {
-        let grown = self.config.base_ms.saturating_mul(1 << self.attempts.min(20));
-        let delay_ms = grown.clamp(1, max_ms.max(1));
+        let delay_ms = self.delay_ms(self.attempts, max_ms);
         self.attempts = self.attempts.saturating_add(1);
-        let half = delay_ms / 2;
-        delay_ms - half + splitmix64(&mut self.random) % (half + 1)
+        delay_ms
     }
 
     /// Returns a first delay, without growth: for another address in the same round.
     pub(super) fn first_ms(&mut self) -> u64 {
-        let attempts = std::mem::take(&mut self.attempts);
-        let delay_ms = self.next_within(self.config.max_ms);
-        self.attempts = attempts;
-        delay_ms
+        self.delay_ms(0, self.config.max_ms)
+    }
+
+    fn delay_ms(&mut self, attempts: u32, max_ms: u64) -> u64 {
+        let grown = self.config.base_ms.saturating_mul(1 << attempts.min(20));
+        let delay_ms = grown.clamp(1, max_ms.max(1));
+        let half = delay_ms / 2;
+        delay_ms - half + splitmix64(&mut self.random) % (half + 1)
     }
 
     /// Begins again with the first delay, since there was progress.

@@ -103,7 +103,7 @@ impl Connection {
         self.broken_here || matches!(closed, Closed::KeepAlive | Closed::Handshake)
     }
 
-    /// What it was good for, to choose the next address by. An address that leaves messages without an answer gets no further connection in its round.
+    /// Returns its use, to choose the next address by. An address that leaves messages without an answer gets no further connection in its round.
     pub(super) fn end(&self, is_stable: bool, closed: &Closed) -> End {
         match closed {
             _ if self.is_left => End::Left,
@@ -201,7 +201,7 @@ impl Connection {
         self.accepted = true;
         parts.stats.connects += 1;
         parts.stats.last_error = None;
-        parts.stats.refused_subscriptions.clear();
+        parts.stats.refused_subscriptions = parts.downlink.suspects();
         parts.stall.on_connected(now.up_ms);
         if connected.server.maximum_qos == QoS::AtMostOnce && self.session.in_flight() > 0 {
             // What is in flight waits in the session for a hub that takes it.

@@ -1,7 +1,7 @@
 //! Dialling: begins connections, takes over what they leave, and waits between two of them.
 
 use super::address_choice::End;
-use super::connection::Connection;
+use super::connection::{Connection, HubClose};
 use super::pack::Pack;
 use super::spool::Spool;
 use super::takeover_signs::TakeoverSigns;
@@ -67,7 +67,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
         // Two clients under one identifier throw each other out, however much each gets done in between.
         let taken_over = TakeoverSigns::is_said(closed);
         let lasted_ms = now.up_ms.saturating_sub(connection.since_ms);
-        let blame = connection.blame(closed);
+        let blame = connection.blame(closed).filter(|close| !self.is_for_a_filter(now, *close));
         // One that refused a message may close for that, as Mosquitto 2.0 does.
         let has_cause = blame.is_none() || connection.refused;
         let sign = self.takeover.on_over(closed, has_cause, lasted_ms);
@@ -83,7 +83,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
         if stable && !taken_over {
             self.backoff.reset();
         }
-        let end = connection.end(stable, closed);
+        let end = if has_other_version { End::OtherVersion } else { connection.end(stable, closed) };
         let names_a_message = blame.is_some_and(|close| close.names_a_message);
         let here = usize::from(connection.session.in_flight_here());
         let too_large =
@@ -116,7 +116,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
             return;
         }
         let is_hurried = blame.is_some_and(|close| close.names_a_message) && self.uplink.is_hurried();
-        let goes_on = if has_other_version { self.addresses.on_stays() } else { self.addresses.on_over(end) };
+        let goes_on = self.addresses.on_over(end);
         let reason = why.unwrap_or_else(|| closed.to_string());
         let reason = sign.map_or(reason.clone(), |sign| format!("{reason}; {sign}"));
         let mut in_ms = self.delay_ms(answered, goes_on);
@@ -124,6 +124,15 @@ impl<S: Spool, P: Pack> Core<S, P> {
             in_ms = in_ms.min(HURRIED_MS);
         }
         self.wait(now, in_ms, reason);
+    }
+
+    /// Returns whether the hub closed with a SUBSCRIBE unanswered: that is suspected before any message.
+    fn is_for_a_filter(&mut self, now: Now, close: HubClose) -> bool {
+        let Some(refused) = self.downlink.on_hub_closed(now.up_ms, close.reason) else { return false };
+        self.stats.refused_subscriptions = self.downlink.refused();
+        let events = refused.into_iter().map(|refused| Output::Event(Event::SubscriptionRefused(refused)));
+        self.out.extend(events);
+        true
     }
 
     /// Returns whether this address is to be tried in another version than the first.

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::backoff::Backoff;
 use super::refusals::retry_backoff;
 use super::rules::{Mapped, Rules};
+use super::suspect_filters::SuspectFilters;
 use crate::session::Session;
 use crate::wire::{PacketId, Publish, QoS, ReasonCode, RetainHandling, Subscription, Utf8};
 
@@ -18,6 +19,7 @@ pub(super) struct Downlink {
     granted: HashSet<Utf8>,
     asked: Vec<(PacketId, Vec<Utf8>)>,
     refused: HashMap<Utf8, RefusedFilter>,
+    suspects: SuspectFilters,
     qos2_seen: bool,
     /// Filters still to be unsubscribed.
     unwanted: Vec<Utf8>,
@@ -66,6 +68,7 @@ impl Downlink {
     fn forget_answer(&mut self, filter: &Utf8) {
         self.granted.remove(filter);
         self.refused.remove(filter);
+        self.suspects.clear(filter);
         for asked in self.asked.iter_mut().flat_map(|(_, filters)| filters).filter(|asked| *asked == filter) {
             *asked = Utf8::default();
         }
@@ -106,6 +109,12 @@ impl Downlink {
         self.unwanted = filters;
     }
 
+    /// Filters at which the hub closes: a new connection does not ask for them at once.
+    pub(super) fn suspects(&self) -> Vec<Refused> {
+        let all = self.suspects.iter();
+        all.map(|(filter, reason)| Refused { filter: filter.clone(), reason }).collect()
+    }
+
     /// Returns whether messages may come.
     pub(super) fn listens(&self) -> bool {
         !self.wanted.is_empty()
@@ -118,6 +127,7 @@ impl Downlink {
             self.granted.clear();
         }
         self.asked.clear();
+        self.suspects.on_connected(now_ms);
         self.refused.values_mut().for_each(|filter| filter.due_ms = now_ms);
         self.missing(now_ms)
     }
@@ -131,30 +141,50 @@ impl Downlink {
     pub(super) fn next_deadline(&self, session: &Session) -> Option<u64> {
         let asked = |filter: &Utf8| self.asked.iter().any(|(_, filters)| filters.contains(filter));
         let waiting = self.refused.iter().filter(|(filter, _)| session.is_open() && !asked(filter));
-        waiting.map(|(_, filter)| filter.due_ms).min()
+        let suspect = self.suspects.next().filter(|_| session.is_open() && self.asked.is_empty());
+        waiting.map(|(_, filter)| filter.due_ms).chain(suspect.map(|(due_ms, _)| due_ms)).min()
     }
 
-    /// Filters to ask for now.
+    /// Notes that the hub closed. `None`: every filter that it was asked for had its answer. Otherwise the end speaks of no message; returns the filters
+    /// that count as refused by it.
+    pub(super) fn on_hub_closed(&mut self, now_ms: u64, reason: ReasonCode) -> Option<Vec<Refused>> {
+        let asked = self.asked.drain(..).flat_map(|(_, filters)| filters);
+        let asked: Vec<_> = asked.filter(|filter| !filter.is_empty()).collect();
+        if asked.is_empty() {
+            return None;
+        }
+        let new = self.suspects.on_hub_closed(now_ms, asked, reason);
+        // It has one delay, not two.
+        new.iter().for_each(|filter| drop(self.refused.remove(filter)));
+        Some(new.into_iter().map(|filter| Refused { filter, reason }).collect())
+    }
+
+    /// Filters to ask for now. A suspect is asked for when no other is.
     pub(super) fn missing(&self, now_ms: u64) -> Vec<Subscription> {
         let asked = |filter: &Utf8| self.asked.iter().any(|(_, filters)| filters.contains(filter));
         let waits = |filter: &Utf8| self.refused.get(filter).is_some_and(|refused| refused.due_ms > now_ms);
         let open = self.wanted.iter().filter(|s| !self.granted.contains(&s.filter) && !asked(&s.filter));
-        let open = open.filter(|s| !waits(&s.filter));
-        open.cloned().collect()
+        let open = open.filter(|s| !waits(&s.filter)).cloned();
+        let (suspects, open): (Vec<_>, Vec<_>) = open.partition(|s| self.suspects.contains(&s.filter));
+        if !open.is_empty() || !self.asked.is_empty() {
+            return open;
+        }
+        let next = self.suspects.next().filter(|(due_ms, _)| *due_ms <= now_ms);
+        suspects.into_iter().filter(|s| next.is_some_and(|(_, filter)| *filter == s.filter)).collect()
     }
 
     pub(super) fn on_asked(&mut self, id: PacketId, filters: &[Subscription]) {
         self.asked.push((id, filters.iter().map(|s| s.filter.clone()).collect()));
     }
 
-    /// Filters that the hub refuses.
+    /// Filters that the hub refuses, or closes at.
     pub(super) fn refused(&self) -> Vec<Refused> {
-        let mut all: Vec<_> = self
-            .refused
-            .iter()
-            .map(|(filter, refused)| Refused { filter: filter.clone(), reason: refused.reason })
-            .collect();
+        let refused = self.refused.iter().map(|(filter, refused)| (filter, refused.reason));
+        let all = refused.chain(self.suspects.iter());
+        let mut all: Vec<_> =
+            all.map(|(filter, reason)| Refused { filter: filter.clone(), reason }).collect();
         all.sort_by(|a, b| a.filter.cmp(&b.filter));
+        all.dedup_by(|a, b| a.filter == b.filter);
         all
     }
 
@@ -167,6 +197,7 @@ impl Downlink {
             if filter.is_empty() {
                 continue;
             }
+            self.suspects.clear(&filter);
             if !reason.is_error() {
                 self.refused.remove(&filter);
                 self.granted.insert(filter);

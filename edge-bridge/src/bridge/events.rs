@@ -94,7 +94,8 @@ pub enum Event {
     /// once. Told once.
     QoS2Received,
     /// The hub refused a subscription, or gives another reason for it than before; it is asked for again after 1 s to 10 min, and on the next
-    /// connection.
+    /// connection. Or it closed three times in a row without an answer to it, as AWS IoT Core refuses: asked for alone after such delays, behind the
+    /// messages.
     SubscriptionRefused(Refused),
     /// Event of the way up.
     Uplink(UplinkEvent),

@@ -41,6 +41,7 @@ pub mod rules;
 pub mod spool;
 mod stall_breaker;
 mod stats;
+mod suspect_filters;
 mod sweep;
 mod takeover_signs;
 mod unanswered;

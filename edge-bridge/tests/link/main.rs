@@ -7,3 +7,4 @@ mod ends;
 #[path = "../link_support/mod.rs"]
 mod link_support;
 mod rules;
+mod subscriptions;

@@ -1,0 +1,75 @@
+//! Filters at which the hub closes instead of refusing them in a SUBACK, as AWS IoT Core does. Three ends in a row with a SUBSCRIBE unanswered make its
+//! filters suspects. A suspect is asked for alone, after a delay that grows with each end, so that messages flow meanwhile and the other filters
+//! are granted; an answer clears it.
+
+use std::collections::HashMap;
+
+use super::backoff::Backoff;
+use super::refusals::retry_backoff;
+use crate::wire::{ReasonCode, Utf8};
+
+/// Ends in a row that make a suspect: one or two may be the network's.
+const SUSPECT_CLOSES: u32 = 3;
+/// Time for which a new connection carries messages alone, in milliseconds: an end within it speaks of them.
+const MESSAGES_FIRST_MS: u64 = 5_000;
+
+#[derive(Debug)]
+struct Suspect {
+    reason: ReasonCode,
+    due_ms: u64,
+    backoff: Backoff,
+}
+
+/// See the [module](self).
+#[derive(Debug, Default)]
+pub(super) struct SuspectFilters {
+    closes_in_row: u32,
+    held_until_ms: u64,
+    suspects: HashMap<Utf8, Suspect>,
+}
+
+impl SuspectFilters {
+    /// Notes that the hub closed while these filters had no answer. Returns those that became suspects by it.
+    pub(super) fn on_hub_closed(&mut self, now_ms: u64, asked: Vec<Utf8>, reason: ReasonCode) -> Vec<Utf8> {
+        self.closes_in_row = self.closes_in_row.saturating_add(1);
+        let mut new = Vec::new();
+        for filter in asked {
+            if let Some(suspect) = self.suspects.get_mut(&filter) {
+                (suspect.reason, suspect.due_ms) = (reason, now_ms + suspect.backoff.next_ms());
+            } else if self.closes_in_row >= SUSPECT_CLOSES {
+                let seed = filter.bytes().fold(0, |seed: u64, byte| seed.wrapping_mul(31) + u64::from(byte));
+                let mut backoff = retry_backoff(seed);
+                let due_ms = now_ms + backoff.next_ms();
+                self.suspects.insert(filter.clone(), Suspect { reason, due_ms, backoff });
+                new.push(filter);
+            }
+        }
+        new
+    }
+
+    /// Notes that a connection is up.
+    pub(super) fn on_connected(&mut self, now_ms: u64) {
+        self.held_until_ms = now_ms + MESSAGES_FIRST_MS;
+    }
+
+    /// Notes that the hub answered for a filter, whatever it said, or that nobody wants it any more.
+    pub(super) fn clear(&mut self, filter: &Utf8) {
+        self.closes_in_row = 0;
+        self.suspects.remove(filter);
+    }
+
+    pub(super) fn contains(&self, filter: &Utf8) -> bool {
+        self.suspects.contains_key(filter)
+    }
+
+    /// Returns the time at which the next suspect may be asked for, and the suspect.
+    pub(super) fn next(&self) -> Option<(u64, &Utf8)> {
+        let next = self.suspects.iter().min_by_key(|(_, suspect)| suspect.due_ms);
+        next.map(|(filter, suspect)| (suspect.due_ms.max(self.held_until_ms), filter))
+    }
+
+    /// The suspects, with the reason of the last end.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Utf8, ReasonCode)> {
+        self.suspects.iter().map(|(filter, suspect)| (filter, suspect.reason))
+    }
+}
