@@ -16,19 +16,30 @@ pub struct Target {
     pub tls: bool,
 }
 
-/// Error for a text that is no address of a hub.
+/// Error for a text that is no address of a hub. Shows the text without what stands before an `@`, which may be a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("\"{url}\": {problem}; expected mqtt://HOST:PORT or mqtts://HOST:PORT")]
+#[error("\"{shown}\": {problem}; expected mqtt://HOST:PORT or mqtts://HOST:PORT")]
 pub struct TargetError {
-    url: String,
+    shown: String,
     problem: &'static str,
+}
+
+impl TargetError {
+    fn new(url: &str, problem: &'static str) -> Self {
+        let Some((before, place)) = url.rsplit_once('@') else {
+            return Self { shown: url.to_owned(), problem };
+        };
+        let scheme = before.split_once("://").map(|(scheme, _)| format!("{scheme}://")).unwrap_or_default();
+        let shown = format!("{scheme}…@{place}");
+        Self { shown, problem: "a user or a password does not belong into the address" }
+    }
 }
 
 impl FromStr for Target {
     type Err = TargetError;
 
     fn from_str(url: &str) -> Result<Self, TargetError> {
-        let error = |problem| TargetError { url: url.to_owned(), problem };
+        let error = |problem| TargetError::new(url, problem);
         let (scheme, rest) = url.split_once("://").ok_or_else(|| error("no scheme"))?;
         let tls = match scheme {
             "mqtt" => false,
@@ -77,13 +88,31 @@ mod tests {
             "mqtt://hub:0",
             "mqtt://hub:65536",
             "mqtt://[::1",
-            "mqtt://u@hub",
             "mqtt://[::1]x",
             "mqtt://hub\u{7f}",
             "mqtt://hu\tb",
         ] {
             let error = url.parse::<Target>().unwrap_err().to_string();
             assert!(error.contains(url), "{error}");
+        }
+    }
+
+    /// It was: the whole text, in an error that ends in logs, with "not a port" for what is a password.
+    #[test]
+    fn no_password_is_shown() {
+        for url in [
+            "mqtt://u:secret@hub:1883",
+            "u:secret@hub:1883",
+            "mqtts://a@secret:p@hub:1883",
+            "http://u:secret@hub:1883",
+        ] {
+            let error = url.parse::<Target>().unwrap_err();
+            for said in [error.to_string(), format!("{error:?}")] {
+                assert!(
+                    !said.contains("secret") && said.contains("…@hub:1883") && said.contains("a password"),
+                    "{said}"
+                );
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use edge_bridge::net::{validate_alpn, validate_server_name};
+use edge_bridge::net::{Target, TargetError, validate_alpn, validate_server_name};
 
 use super::password;
 use super::proxy::proxy;
@@ -42,7 +42,7 @@ pub(super) fn hub(section: &mut Section<'_>, id: &str, findings: &mut Findings) 
     let window = u16::try_from(section.integer_in_force("window", findings)).unwrap_or(u16::MAX);
     report_missing(section, findings);
     let url = url?;
-    let (tls, text) = url.value;
+    let tls = url.value.tls;
     if !tls && (ca.is_some() || cert.is_some()) {
         findings.error(url.at, "hub.url", "certificates are given but the scheme is mqtt://: write mqtts://");
     }
@@ -53,7 +53,7 @@ pub(super) fn hub(section: &mut Section<'_>, id: &str, findings: &mut Findings) 
         super::tls::check_system(url.at, findings);
     }
     let hub = Hub {
-        url: text,
+        url: url.value.to_string(),
         further_urls: further,
         failback: failback.unwrap_or(true),
         ca: ca.as_ref().map(|placed| placed.value.clone()),
@@ -75,73 +75,59 @@ pub(super) fn hub(section: &mut Section<'_>, id: &str, findings: &mut Findings) 
     Some(hub)
 }
 
-/// Whether there is TLS, and the URL with its port.
-fn url(section: &Section<'_>, findings: &mut Findings) -> Option<Placed<(bool, String)>> {
+/// The first address.
+fn url(section: &Section<'_>, findings: &mut Findings) -> Option<Placed<Target>> {
     if section.get("url").is_none() {
         findings.error(section.at(), "hub.url", "missing: mqtt://HOST:PORT or mqtts://HOST:PORT");
     }
-    let url = section.parsed("url", findings, parts)?;
+    let url = section.parsed("url", findings, target)?;
     warn_of_the_port(url.at, "hub.url", &url.value, findings);
-    Some(Placed { value: (url.value.0, shown(&url.value)), at: url.at })
+    Some(url)
 }
 
 /// The other addresses, with their ports.
 fn further_urls(
     section: &Section<'_>,
-    first: Option<&Placed<(bool, String)>>,
+    first: Option<&Placed<Target>>,
     findings: &mut Findings,
 ) -> Vec<String> {
     const KEY: &str = "hub.further_urls";
-    let mut urls: Vec<String> = first.iter().map(|url| url.value.1.clone()).collect();
-    let known = urls.len();
+    let mut targets: Vec<Target> = first.iter().map(|url| url.value.clone()).collect();
+    let known = targets.len();
     for item in section.placed_strings("further_urls", findings).into_iter().flat_map(|list| list.value) {
-        let parts = match parts(&item.value) {
-            Ok(parts) => parts,
+        let target = match target(&item.value) {
+            Ok(target) => target,
             Err(message) => {
                 findings.error(item.at, KEY, message);
                 continue;
             }
         };
-        warn_of_the_port(item.at, KEY, &parts, findings);
-        let url = shown(&parts);
-        if first.is_some_and(|first| first.value.0 != parts.0) {
+        warn_of_the_port(item.at, KEY, &target, findings);
+        if first.is_some_and(|first| first.value.tls != target.tls) {
             let message =
                 "not the scheme of `url`: password and messages would go in the clear to one of them";
             findings.error(item.at, KEY, message);
         }
-        if urls.contains(&url) {
-            findings.warning(item.at, KEY, format!("{url} stands there twice"));
+        if targets.contains(&target) {
+            findings.warning(item.at, KEY, format!("{target} stands there twice"));
         }
-        urls.push(url);
+        targets.push(target);
     }
-    urls.split_off(known)
+    targets.iter().skip(known).map(Target::to_string).collect()
 }
 
-/// Whether there is TLS, host and port.
-fn parts(url: &str) -> Result<(bool, String, u16), String> {
-    let (tls, rest) = match url.split_once("://") {
-        Some(("mqtt", rest)) => (false, rest),
-        Some(("mqtts", rest)) => (true, rest),
-        _ => return Err(format!("\"{url}\" is not mqtt://HOST:PORT or mqtts://HOST:PORT")),
+fn target(url: &str) -> Result<Target, String> {
+    url.parse().map_err(|error: TargetError| error.to_string())
+}
+
+fn warn_of_the_port(at: usize, key: &str, target: &Target, findings: &mut Findings) {
+    let kind = match (target.tls, target.port) {
+        (false, TLS_PORT) => "with TLS",
+        (true, PLAIN_PORT) => "without TLS",
+        _ => return,
     };
-    let (host, port) = host_port(rest, if tls { TLS_PORT } else { PLAIN_PORT })?;
-    Ok((tls, host, port))
-}
-
-fn shown((tls, host, port): &(bool, String, u16)) -> String {
-    format!("{}://{host}:{port}", if *tls { "mqtts" } else { "mqtt" })
-}
-
-fn warn_of_the_port(at: usize, key: &str, (tls, host, port): &(bool, String, u16), findings: &mut Findings) {
-    let other = match (*tls, *port) {
-        (false, TLS_PORT) => Some(("with TLS", "mqtts")),
-        (true, PLAIN_PORT) => Some(("without TLS", "mqtt")),
-        _ => None,
-    };
-    if let Some((kind, scheme)) = other {
-        let message = format!("{port} is the usual port of MQTT {kind}: is {scheme}://{host}:{port} meant?");
-        findings.warning(at, key, message);
-    }
+    let (port, meant) = (target.port, Target { tls: !target.tls, ..target.clone() });
+    findings.warning(at, key, format!("{port} is the usual port of MQTT {kind}: is {meant} meant?"));
 }
 
 /// Protocols for ALPN, and the hub's name in TLS.

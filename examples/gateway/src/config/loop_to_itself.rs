@@ -3,22 +3,16 @@
 use std::net::SocketAddr;
 
 use control_loop::loop_to_itself::{is_same_host, listens_at};
-
-use super::tables::host_port;
+use edge_bridge::net::Target;
 
 /// Returns whether the hub's `url` is the address `host` and `port` of this machine's side, as far as the text says.
 pub(super) fn is_at(url: &str, host: &str, port: u16) -> bool {
-    place_of(url).is_some_and(|(hub, hub_port)| hub_port == port && is_same_host(&hub, host))
+    url.parse().is_ok_and(|hub: Target| hub.port == port && is_same_host(&hub.host, host))
 }
 
 /// Returns whether the hub's `url` leads to this machine's own listener.
 pub(super) fn is_listener(url: &str, listen: SocketAddr) -> bool {
-    place_of(url).is_some_and(|(hub, port)| listens_at(listen, &hub, port))
-}
-
-fn place_of(url: &str) -> Option<(String, u16)> {
-    let (scheme, rest) = url.split_once("://").unwrap_or(("mqtt", url));
-    host_port(rest, if scheme == "mqtts" { 8883 } else { 1883 }).ok()
+    url.parse().is_ok_and(|hub: Target| listens_at(listen, &hub.host, hub.port))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::Findings;
-use super::section::Placed;
+use super::section::{Placed, check_file};
 
 /// The format's.
 const BYTES_MAX: usize = 65_535;
@@ -16,6 +16,7 @@ const BYTES_MAX: usize = 65_535;
 ///
 /// The file cannot be read, is empty, or holds more than a password may have.
 pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
+    check_file(path)?;
     let bytes = std::fs::read(path)?;
     let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
     let line = line.strip_suffix(b"\r").unwrap_or(line);

@@ -1,6 +1,7 @@
 //! Typed reading of one table, collecting every mistake instead of stopping at the first.
 
 use std::collections::HashSet;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -271,7 +272,7 @@ impl<'a> Section<'a> {
     /// A path relative to the configuration file; the file must exist and be readable.
     pub(crate) fn file(&self, key: &'static str, findings: &mut Findings) -> Option<Placed<PathBuf>> {
         let Placed { value: path, at } = self.path(key, findings)?;
-        if let Err(error) = std::fs::metadata(&path) {
+        if let Err(error) = check_file(&path) {
             findings.error(at, &self.key(key), format!("{}: {error}", path.display()));
             return None;
         }
@@ -322,4 +323,22 @@ pub(crate) fn kind(value: &DeValue<'_>) -> &'static str {
         DeValue::Array(_) => "an array",
         DeValue::Table(_) => "a table",
     }
+}
+/// Checks that there is a file which can be read to its end: a pipe would keep the start waiting for a writer.
+///
+/// # Errors
+///
+/// There is none, or it is something else.
+pub(crate) fn check_file(path: &Path) -> io::Result<()> {
+    let kind = std::fs::metadata(path)?;
+    if kind.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    if !kind.is_file() {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "not a file, but a pipe, a socket or a device",
+        ));
+    }
+    Ok(())
 }

@@ -96,10 +96,7 @@ fn further_addresses_are_read_and_their_mistakes_told_at_their_line() {
     assert!(!config.hub.failback);
     for (keys, expected) in [
         ("further_urls = [\"mqtts://b\"]", "error: hub.further_urls: not the scheme of `url`"),
-        (
-            "further_urls = [\"mqtt://b\", \"b:1883\"]",
-            "error: hub.further_urls: \"b:1883\" is not mqtt://HOST:PORT",
-        ),
+        ("further_urls = [\"mqtt://b\", \"b:1883\"]", "error: hub.further_urls: \"b:1883\": no scheme"),
         (
             "further_urls = [\"mqtt://127.0.0.1:1883\"]",
             "error: hub.further_urls: the hub is this gateway's own listener",
@@ -123,5 +120,29 @@ fn further_addresses_are_read_and_their_mistakes_told_at_their_line() {
     ] {
         let (_, findings) = with(keys, "mqtt://hub").unwrap();
         assert!(findings.to_string().contains(expected), "{keys}: {findings}");
+    }
+}
+
+/// It was: `check` and `run` waited for a writer of the pipe, for ever.
+#[test]
+fn what_is_no_file_is_told_and_not_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let pipe = dir.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let pipe = pipe.to_str().unwrap();
+    for (keys, key) in
+        [("ca", "ca"), ("cert", "cert"), ("key", "key"), ("username = \"u\"\npassword_file", "password_file")]
+    {
+        for (path, expected) in [
+            (pipe, "not a file"),
+            ("/dev/zero", "not a file"),
+            (dir.path().to_str().unwrap(), "is a directory"),
+        ] {
+            let said = with(&format!("{keys} = \"{path}\""), "mqtts://hub").unwrap_err().to_string();
+            assert!(
+                said.contains(&format!("error: hub.{key}: {path}: ")) && said.contains(expected),
+                "{said}"
+            );
+        }
     }
 }
