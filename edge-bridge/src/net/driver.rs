@@ -21,7 +21,7 @@ use super::request::Request;
 use super::router::Router;
 use crate::bridge::spool::Spool;
 use crate::bridge::{Core, Event, Input, Output, Pack, Stats, UplinkEvent};
-use crate::wire::ReasonCode;
+use crate::wire::{QoS, ReasonCode, Utf8};
 
 /// Shortest time between two publications of the numbers, in milliseconds; a change of the link's state is published at
 /// once.
@@ -105,14 +105,17 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
                     self.core.handle_timeout(now);
                 }
                 Woken::Request(Some(Request::Subscribe { filter, qos, reply })) => {
-                    // What an earlier subscription left goes to this one, in order.
-                    self.answer_commands();
-                    if self.router.is_leaving(&filter) {
-                        self.core.renew(self.clock.now(), &filter);
-                    }
+                    self.subscribe(&filter, qos);
                     // If nobody waits for the answer, the subscription is dropped with it.
-                    let _ = reply.send(self.router.subscribe(filter.clone()));
-                    self.core.subscribe(self.clock.now(), filter, qos);
+                    let _ = reply.send(self.router.subscribe(filter));
+                }
+                Woken::Request(Some(Request::AddFilter { filter, qos, queue, reply })) => {
+                    let is_ours = self.router.has(&queue);
+                    if is_ours {
+                        self.subscribe(&filter, qos);
+                        self.router.add(filter, queue);
+                    }
+                    let _ = reply.send(is_ours);
                 }
                 Woken::Request(Some(Request::ByHand(ask))) => {
                     self.hand.ask(self.clock.now(), &mut self.core, ask);
@@ -167,6 +170,16 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
     fn woken(&mut self) {
         self.answer_commands();
         self.core.handle_input(self.clock.now(), Input::Rows);
+    }
+
+    /// Asks the hub for a filter that the application has now. What an earlier subscription left goes to that one, in order.
+    fn subscribe(&mut self, filter: &Utf8, qos: QoS) {
+        self.answer_commands();
+        let now = self.clock.now();
+        if self.router.is_leaving(filter) {
+            self.core.renew(now, filter);
+        }
+        self.core.subscribe(now, filter.clone(), qos);
     }
 
     /// Passes on the application's answers to messages and its subscriptions.

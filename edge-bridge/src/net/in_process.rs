@@ -119,6 +119,15 @@ impl Bridge {
         self.link.subscribe(filter).await
     }
 
+    /// Subscribes to one more filter for a subscription that is there: see [`Link::add_filter`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`subscribe`](Self::subscribe), and if the subscription is not one of this bridge.
+    pub async fn add_filter(&self, to: &Commands, filter: &str) -> Result<(), SubscribeError> {
+        self.link.add_filter(to, filter).await
+    }
+
     /// Counters and gauges of this moment.
     pub fn stats(&self) -> Stats {
         self.link.stats()

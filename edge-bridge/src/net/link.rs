@@ -36,6 +36,15 @@ pub enum SubscribeError {
     /// The link was closed.
     #[error("the link is closed")]
     Closed,
+    /// The subscription is one of another link.
+    #[error("the subscription is one of another link")]
+    OtherLink,
+}
+
+fn filter_of(filter: &str) -> Result<Utf8, SubscribeError> {
+    let error = |error| SubscribeError::Filter { filter: filter.to_owned(), error };
+    check_filter(filter, Version::V5).map_err(error)?;
+    Utf8::try_from(filter).map_err(|_| error(TopicError::Nul))
 }
 
 impl Link {
@@ -47,12 +56,25 @@ impl Link {
     /// Subscribes at the hub at QoS 1, at least once: a message is acknowledged there only when it is
     /// [`done`](super::Command::done). Returns before the hub has answered; a refusal is logged and asked for again on the next connection.
     pub async fn subscribe(&self, filter: &str) -> Result<Commands, SubscribeError> {
-        let error = |error| SubscribeError::Filter { filter: filter.to_owned(), error };
-        check_filter(filter, Version::V5).map_err(error)?;
-        let filter = Utf8::try_from(filter).map_err(|_| error(TopicError::Nul))?;
+        let filter = filter_of(filter)?;
+        self.request(|reply| Request::Subscribe { filter, qos: QoS::AtLeastOnce, reply }).await
+    }
+
+    /// Subscribes to one more filter, whose messages come through a subscription that is there: both share its order and its bounds, and a message
+    /// that both match comes once. A subscription has no end of filters otherwise, each with as much memory as its application leaves waiting.
+    pub async fn add_filter(&self, to: &Commands, filter: &str) -> Result<(), SubscribeError> {
+        let (filter, queue) = (filter_of(filter)?, to.queue.clone());
+        let is_ours =
+            self.request(|reply| Request::AddFilter { filter, qos: QoS::AtLeastOnce, queue, reply });
+        if is_ours.await? { Ok(()) } else { Err(SubscribeError::OtherLink) }
+    }
+
+    async fn request<T>(
+        &self,
+        request: impl FnOnce(oneshot::Sender<T>) -> Request,
+    ) -> Result<T, SubscribeError> {
         let (reply, answer) = oneshot::channel();
-        let request = Request::Subscribe { filter, qos: QoS::AtLeastOnce, reply };
-        self.requests.send(request).await.map_err(|_| SubscribeError::Closed)?;
+        self.requests.send(request(reply)).await.map_err(|_| SubscribeError::Closed)?;
         answer.await.map_err(|_| SubscribeError::Closed)
     }
 

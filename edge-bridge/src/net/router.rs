@@ -94,8 +94,19 @@ impl Router {
 
     pub(super) fn subscribe(&mut self, filter: Utf8) -> Commands {
         let queue = Arc::new(SubscriptionQueue::new(self.packet_max));
+        self.add(filter, queue.clone());
+        Commands { queue, acks: self.acks.clone() }
+    }
+
+    /// Returns whether this is the queue of a subscription here.
+    pub(super) fn has(&self, queue: &Arc<SubscriptionQueue>) -> bool {
+        self.routes.iter().any(|route| Arc::ptr_eq(&route.queue, queue))
+    }
+
+    /// Adds a filter whose messages go into this queue.
+    pub(super) fn add(&mut self, filter: Utf8, queue: Arc<SubscriptionQueue>) {
         self.leaving.retain(|leaving| leaving.filter != filter);
-        self.routes.push(Route { filter, queue: queue.clone() });
+        self.routes.push(Route { filter, queue });
         for (publish, handle) in std::mem::take(&mut self.unclaimed) {
             self.unclaimed_bytes = self.unclaimed_bytes.saturating_sub(size(&publish));
             if !self.hand_out(&publish, Some(handle)) {
@@ -103,7 +114,6 @@ impl Router {
                 self.unclaimed.push_back((publish, handle));
             }
         }
-        Commands { queue, acks: self.acks.clone() }
     }
 
     /// Delivers one message of the hub.
@@ -123,14 +133,13 @@ impl Router {
 
     /// Gives it to every subscription that matches; `false` if none does.
     fn hand_out(&mut self, publish: &Publish, ack: Option<AckHandle>) -> bool {
-        let matching: Vec<_> = self
-            .routes
-            .iter()
-            .filter(|route| {
-                !route.queue.is_closed() && wire::matches(unshared(&route.filter), &publish.topic)
-            })
-            .map(|route| &route.queue)
-            .collect();
+        let mut matching: Vec<&Arc<SubscriptionQueue>> = Vec::new();
+        for Route { filter, queue } in &self.routes {
+            let is_here = matching.iter().any(|here| Arc::ptr_eq(here, queue));
+            if !is_here && !queue.is_closed() && wire::matches(unshared(filter), &publish.topic) {
+                matching.push(queue);
+            }
+        }
         let ack = ack.map(|handle| SharedAck::new(handle, matching.len()));
         let mut room = false;
         for queue in &matching {

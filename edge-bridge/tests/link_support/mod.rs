@@ -25,7 +25,7 @@ pub(crate) struct Link {
     pub(crate) core: Core<MemorySpool, RawPack>,
     pub(crate) now_ms: u64,
     pub(crate) dialed: usize,
-    /// That was dialled last.
+    /// Address of the last dial.
     pub(crate) address: usize,
     pub(crate) probed: Vec<usize>,
     pub(crate) hangups: usize,

@@ -341,3 +341,29 @@ fn a_message_dropped_after_its_connection_ends_no_other() {
     rig.router.tidy(5_000);
     assert!(!rig.router.wants_redial());
 }
+
+/// It was: a queue for each filter, so that thousands of filters could hold thousands of queues' bytes.
+#[test]
+fn filters_of_one_subscription_share_its_queue() {
+    let mut rig = Rig::new();
+    let mut commands = rig.subscribe("a/#");
+    rig.router.add(Utf8::from_static("a/+"), commands.queue.clone());
+    rig.router.add(Utf8::from_static("b"), commands.queue.clone());
+    let sent = [rig.message("a/1"), rig.message("b"), rig.message("a/1/2")];
+    for number_sent in sent {
+        let command = take(&mut commands).unwrap();
+        assert_eq!(number(&command), number_sent);
+        command.done();
+        assert_eq!(rig.acked(), [number_sent], "once, although two filters match");
+    }
+    assert!(take(&mut commands).is_none());
+    let unread = rig.message("b");
+    drop(commands);
+    rig.router.tidy(rig.now_ms);
+    let mut again = rig.subscribe("b");
+    assert_eq!(take(&mut again).map(|command| number(&command)), Some(unread));
+    assert!(!rig.router.has(&Rig::new().subscribe("b").queue), "of another link");
+    rig.now_ms += GRACE_MS;
+    let unwanted: Vec<_> = rig.router.tidy(rig.now_ms).iter().map(|filter| filter.to_string()).collect();
+    assert_eq!(unwanted, ["a/#", "a/+"]);
+}

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::known_tables::KnownTables;
 use super::now_ms;
 use super::table_cache::{Added, TableKey};
-use super::table_fetch::{Announced, TableFetch};
+use super::table_fetch::TableFetch;
 use super::unread::{Cause, Message, Unread};
 use super::waiting::{Entry, Waiting};
 use crate::format::Kind;
@@ -95,22 +95,26 @@ impl<'a, W: Write> Reader<'a, W> {
     }
 
     /// Takes a table that was asked for.
-    pub(super) fn announced(&mut self, announced: Announced, now: Instant) -> Result<(), Failure> {
-        self.table(&announced.topic, announced.command.message(), now)?;
-        announced.command.done();
+    pub(super) fn announced(&mut self, table: Command, now: Instant) -> Result<(), Failure> {
+        for topic in self.fetch.topics_of(table.topic(), now) {
+            self.table(&topic, table.message(), now)?;
+        }
+        table.done();
         Ok(())
     }
 
     /// Does what is due: asks for tables, gives up on those that did not come.
     pub(super) async fn turn(&mut self, bridge: &Bridge, now: Instant) {
         if self.unread.sets_aside() {
-            for entry in self.waiting.take_overdue(now, self.last_table) {
+            let asked_at = |topic: &str| self.fetch.asked_at(topic);
+            for entry in self.waiting.take_overdue(now, asked_at, self.last_table) {
                 self.distrust(&entry.key.topic, now);
                 let why = in_vain(&self.fetch, &entry.key, entry.waited(now));
                 self.unread.message(entry.message, Cause::NoTable, &why);
             }
         } else {
-            for entry in self.waiting.tell_overdue(now) {
+            let asked_at = |topic: &str| self.fetch.asked_at(topic);
+            for entry in self.waiting.tell_overdue(now, asked_at) {
                 let why = in_vain(&self.fetch, &entry.key, entry.waited(now));
                 self.unread.waits_on(&entry.key.topic, &why);
             }

@@ -3,14 +3,12 @@
 //! A hub sends what it retains when it is subscribed to, on a new connection always. So a table that has left the memory is fetched
 //! by a new connection, with the topics that are needed then; how often is bounded for each topic and for all of them.
 
-#![allow(clippy::disallowed_methods, reason = "a shell: a task per topic")]
+#![allow(clippy::disallowed_methods, reason = "a shell: the clock")]
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use edge_bridge::{Bridge, Command};
-use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use edge_bridge::{Bridge, Command, Commands};
 use tokio::time::Instant;
 
 use super::hub::Hub;
@@ -18,21 +16,17 @@ use crate::tell;
 
 /// Topics of one connection.
 const TOPICS_MAX: usize = 10_000;
-/// Tables handed over in one turn: about as much as a connection reads in one.
-const HANDED_OVER: usize = 64;
 /// Between two connections at least.
 const CONNECT_EVERY: Duration = Duration::from_millis(250);
 /// Between two fetches for one topic at least. Doubles while they bring nothing that a batch waited for.
 const PAUSE: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
-
-/// A message at or below `TOPIC/table`.
-#[derive(Debug)]
-pub(super) struct Announced {
-    /// `TOPIC`, that of the batches.
-    pub(super) topic: String,
-    pub(super) command: Command,
-}
+/// A connection by which a table came so lately is not given up for another one, which would begin anew.
+const BUSY: Duration = Duration::from_secs(1);
+/// But not for longer than this: a flood of tables holds up nobody.
+const BUSY_MAX: Duration = Duration::from_secs(20);
+/// Between a topic of batches and the gateways' names below it.
+const TABLE_LEVEL: &str = "/table";
 
 pub(super) struct TableFetch<'a> {
     hub: &'a Hub<'a>,
@@ -41,15 +35,15 @@ pub(super) struct TableFetch<'a> {
     connected_at: Option<Instant>,
     /// The reason why the last connection could not even be begun: a certificate's file has gone, say.
     not_begun: Option<String>,
-    to: mpsc::Sender<Announced>,
-    from: mpsc::Receiver<Announced>,
 }
 
 /// A connection. With it go its subscriptions, and what they had not handed over.
 struct Link {
     bridge: Bridge,
     topics: HashSet<String>,
-    tasks: JoinSet<()>,
+    /// One for all topics, so that what waits in it is bounded; `None` before the first.
+    tables: Option<Commands>,
+    last_table: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -66,17 +60,27 @@ impl Ask {
 
 impl<'a> TableFetch<'a> {
     pub(super) fn new(hub: &'a Hub<'a>) -> Self {
-        let (to, from) = mpsc::channel(HANDED_OVER);
-        Self { hub, link: None, asks: HashMap::new(), connected_at: None, not_begun: None, to, from }
+        Self { hub, link: None, asks: HashMap::new(), connected_at: None, not_begun: None }
     }
 
-    /// The next table. Never ends.
-    pub(super) async fn next(&mut self) -> Announced {
-        match self.from.recv().await {
-            Some(announced) => announced,
-            // Not while `to` lives.
-            None => std::future::pending().await,
+    /// The next message at or below `TOPIC/table` of a topic that was asked for. Waits for ever when there is nothing to wait for.
+    pub(super) async fn next(&mut self) -> Command {
+        if let Some(Link { tables: Some(tables), .. }) = &mut self.link
+            && let Some(command) = tables.next().await
+        {
+            return command;
         }
+        std::future::pending().await
+    }
+
+    /// The topics of batches that this message may be a table of: those that were asked for above its own.
+    pub(super) fn topics_of(&mut self, table: &str, now: Instant) -> Vec<String> {
+        let Some(link) = &mut self.link else { return Vec::new() };
+        link.last_table = Some(now);
+        let above = table.match_indices(TABLE_LEVEL).map(|(at, _)| table.split_at(at));
+        let above =
+            above.filter(|(_, below)| *below == TABLE_LEVEL || below[TABLE_LEVEL.len()..].starts_with('/'));
+        above.filter(|(topic, _)| link.topics.contains(*topic)).map(|(topic, _)| topic.to_owned()).collect()
     }
 
     /// A batch of this topic got its table: the next fetch may be soon.
@@ -84,6 +88,11 @@ impl<'a> TableFetch<'a> {
         if let Some(ask) = self.asks.get_mut(topic) {
             ask.pause = PAUSE;
         }
+    }
+
+    /// Returns when the tables of this topic were asked for last.
+    pub(super) fn asked_at(&self, topic: &str) -> Option<Instant> {
+        self.asks.get(topic).map(|ask| ask.at)
     }
 
     /// Asks for the tables of the topics whose batches wait, as far as it is time.
@@ -94,7 +103,7 @@ impl<'a> TableFetch<'a> {
             self.connected_at = Some(now);
             let begun = self.hub.tables().await;
             self.not_begun = begun.as_ref().err().map(ToString::to_string);
-            let link = |bridge| Link { bridge, topics: HashSet::new(), tasks: JoinSet::new() };
+            let link = |bridge| Link { bridge, topics: HashSet::new(), tables: None, last_table: None };
             self.link = begun.ok().map(link);
         }
         let Some(link) = &mut self.link else { return };
@@ -102,13 +111,12 @@ impl<'a> TableFetch<'a> {
             if link.topics.len() >= TOPICS_MAX || link.topics.contains(topic) {
                 continue;
             }
-            link.topics.insert(topic.to_owned());
             let ask = self.asks.entry(topic.to_owned()).or_insert(Ask { at: now, pause: PAUSE / 2 });
             if ask.at == now || ask.is_over(now) {
                 ask.pause = (2 * ask.pause).min(PAUSE_MAX);
             }
             ask.at = now;
-            link.subscribe(topic, self.to.clone()).await;
+            link.subscribe(topic).await;
         }
     }
 
@@ -128,11 +136,13 @@ impl<'a> TableFetch<'a> {
 
     /// Returns whether a topic is needed that this connection has had its answer for, or has no room for.
     fn wants_connection(&self, needed: &HashSet<&str>, now: Instant) -> bool {
-        if self.connected_at.is_some_and(|at| now < at + CONNECT_EVERY) {
+        let since = self.connected_at.map(|at| now.saturating_duration_since(at));
+        if since.is_some_and(|since| since < CONNECT_EVERY) {
             return false;
         }
         let Some(link) = &self.link else { return !needed.is_empty() };
-        if link.bridge.stats().connects == 0 {
+        let is_busy = link.last_table.is_some_and(|at| now < at + BUSY);
+        if link.bridge.stats().connects == 0 || is_busy && since.is_some_and(|since| since < BUSY_MAX) {
             return false;
         }
         let is_full = link.topics.len() >= TOPICS_MAX;
@@ -144,24 +154,20 @@ impl<'a> TableFetch<'a> {
 }
 
 impl Link {
-    async fn subscribe(&mut self, topic: &str, to: mpsc::Sender<Announced>) {
-        match self.bridge.subscribe(&filter(topic)).await {
-            Ok(mut tables) => {
-                let topic = topic.to_owned();
-                self.tasks.spawn(async move {
-                    while let Some(command) = tables.next().await {
-                        if to.send(Announced { topic: topic.clone(), command }).await.is_err() {
-                            return;
-                        }
-                    }
-                });
-            }
-            Err(error) => tell(format_args!("{topic}: {error}")),
+    async fn subscribe(&mut self, topic: &str) {
+        let filter = filter(topic);
+        let outcome = match &self.tables {
+            Some(tables) => self.bridge.add_filter(tables, &filter).await,
+            None => self.bridge.subscribe(&filter).await.map(|tables| self.tables = Some(tables)),
+        };
+        if let Err(error) = outcome {
+            tell(format_args!("{topic}: {error}"));
         }
+        self.topics.insert(topic.to_owned());
     }
 }
 
 /// With all below `TOPIC/table/GATEWAY`.
 fn filter(topic: &str) -> String {
-    format!("{topic}/table/#")
+    format!("{topic}{TABLE_LEVEL}/#")
 }

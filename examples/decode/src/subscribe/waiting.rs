@@ -7,8 +7,10 @@ use tokio::time::Instant;
 
 use super::table_cache::TableKey;
 
-/// The longest that a batch waits before it counts as one that cannot be read.
+/// Wait for a table that was asked for, before the batch counts as one that cannot be read.
 const TABLE_WITHIN: Duration = Duration::from_secs(10);
+/// The longest that a batch waits, whether its table could be asked for or not.
+const WITHIN_MAX: Duration = Duration::from_secs(60);
 /// So many unacknowledged batches may fill a hub's window (some send 20, whatever the client takes), and hold up everybody else.
 const CROWD: usize = 16;
 /// The wait in a crowd, since the last table came.
@@ -32,6 +34,8 @@ pub(super) struct Entry<M> {
     pub(super) message: M,
     bytes: usize,
     since: Instant,
+    /// First time that its table was asked for after it was needed.
+    asked: Option<Instant>,
     /// It has waited long enough, and that was said.
     is_told: bool,
 }
@@ -39,6 +43,21 @@ pub(super) struct Entry<M> {
 impl<M> Entry<M> {
     pub(super) fn waited(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.since)
+    }
+
+    /// Notes when its table was asked for last.
+    fn note_ask(&mut self, at: Option<Instant>) {
+        self.asked = self.asked.or(at.filter(|at| *at >= self.since));
+    }
+
+    /// Returns whether the table has had ten seconds since it was asked for.
+    fn is_overdue(&self, now: Instant) -> bool {
+        now >= self.since + WITHIN_MAX || self.asked.is_some_and(|at| now >= at + TABLE_WITHIN)
+    }
+
+    /// Returns whether it had two seconds in which no table came.
+    fn is_overdue_in_a_crowd(&self, now: Instant, last_table: Option<Instant>) -> bool {
+        self.asked.is_some_and(|at| now >= last_table.map_or(at, |last| last.max(at)) + CROWD_WITHIN)
     }
 }
 
@@ -77,7 +96,7 @@ impl<M> Waiting<M> {
         let bytes = payload_bytes + key.topic.len() + ENTRY_BYTES;
         self.bytes += bytes;
         *self.bytes_by_topic.entry(key.topic.clone()).or_default() += bytes;
-        self.list.push(Entry { key, message, bytes, since: now, is_told: false });
+        self.list.push(Entry { key, message, bytes, since: now, asked: None, is_told: false });
         let mut out = Vec::new();
         while self.bytes > self.max_bytes {
             let heaviest = self.bytes_by_topic.iter().max_by_key(|(_, bytes)| **bytes);
@@ -99,21 +118,31 @@ impl<M> Waiting<M> {
         self.remove(|entry, _| entry.key == *key)
     }
 
-    /// Takes those that have waited too long: ten seconds, or two without a table coming when there is a crowd.
-    pub(super) fn take_overdue(&mut self, now: Instant, last_table: Option<Instant>) -> Vec<Entry<M>> {
+    /// Takes those that have waited too long: ten seconds since their table was asked for, or two without a table coming when there is a crowd.
+    pub(super) fn take_overdue(
+        &mut self,
+        now: Instant,
+        asked_at: impl Fn(&str) -> Option<Instant>,
+        last_table: Option<Instant>,
+    ) -> Vec<Entry<M>> {
         let crowded = self.list.len() >= CROWD;
+        self.list.iter_mut().for_each(|entry| entry.note_ask(asked_at(&entry.key.topic)));
         self.remove(|entry, _| {
-            let quiet_since = last_table.map_or(entry.since, |at| at.max(entry.since));
-            now >= entry.since + TABLE_WITHIN || (crowded && now >= quiet_since + CROWD_WITHIN)
+            entry.is_overdue(now) || crowded && entry.is_overdue_in_a_crowd(now, last_table)
         })
     }
 
-    /// Those that have waited for ten seconds and of which it was not said yet. They go on waiting.
-    pub(super) fn tell_overdue(&mut self, now: Instant) -> impl Iterator<Item = &Entry<M>> {
-        let overdue = move |entry: &&mut Entry<M>| !entry.is_told && now >= entry.since + TABLE_WITHIN;
-        self.list.iter_mut().filter(overdue).map(|entry| {
-            entry.is_told = true;
-            &*entry
+    /// Those that have waited too long and of which it was not said yet. They go on waiting.
+    pub(super) fn tell_overdue(
+        &mut self,
+        now: Instant,
+        asked_at: impl Fn(&str) -> Option<Instant>,
+    ) -> impl Iterator<Item = &Entry<M>> {
+        self.list.iter_mut().filter_map(move |entry| {
+            entry.note_ask(asked_at(&entry.key.topic));
+            let is_news = !entry.is_told && entry.is_overdue(now);
+            entry.is_told |= is_news;
+            is_news.then_some(&*entry)
         })
     }
 
@@ -168,12 +197,16 @@ mod tests {
             assert!(waiting.add(key, name, 10, at(since)).is_empty());
         }
         assert_eq!(names(waiting.take(&key("x", 1))), ["a", "c"], "not those of another topic");
-        assert_eq!(names(waiting.take_overdue(at(10), None)), Vec::<&str>::new());
-        assert_eq!(waiting.tell_overdue(at(11)).map(|entry| entry.message).collect::<Vec<_>>(), ["b"]);
-        assert_eq!((waiting.tell_overdue(at(11)).count(), waiting.told()), (0, 1), "said once");
-        assert_eq!(names(waiting.take_overdue(at(11), None)), ["b"]);
+        for entry in &mut waiting.list {
+            entry.note_ask(Some(entry.since));
+        }
+        let asked = |_: &str| Some(start);
+        assert_eq!(names(waiting.take_overdue(at(10), asked, None)), Vec::<&str>::new());
+        assert_eq!(waiting.tell_overdue(at(11), asked).map(|entry| entry.message).collect::<Vec<_>>(), ["b"]);
+        assert_eq!((waiting.tell_overdue(at(11), asked).count(), waiting.told()), (0, 1), "said once");
+        assert_eq!(names(waiting.take_overdue(at(11), asked, None)), ["b"]);
         assert_eq!(waiting.topics().collect::<Vec<_>>(), ["y"]);
-        assert_eq!(names(waiting.take_overdue(at(20), None)), ["d"]);
+        assert_eq!(names(waiting.take_overdue(at(20), asked, None)), ["d"]);
         assert!(waiting.len() == 0 && waiting.bytes == 0 && !waiting.has("y"));
     }
 
@@ -185,12 +218,33 @@ mod tests {
         for id in 0..CROWD as TableId {
             assert!(waiting.add(key("x", id), "a", 10, at(0)).is_empty());
         }
-        assert!(waiting.take_overdue(at(3), Some(at(2))).is_empty(), "tables are coming");
-        assert_eq!(waiting.take_overdue(at(4), Some(at(2))).len(), CROWD);
+        let asked = |_: &str| Some(start);
+        assert!(waiting.take_overdue(at(3), asked, Some(at(2))).is_empty(), "tables are coming");
+        assert_eq!(waiting.take_overdue(at(4), asked, Some(at(2))).len(), CROWD);
         for id in 1..CROWD as TableId {
             assert!(waiting.add(key("x", id), "a", 10, at(5)).is_empty());
         }
-        assert!(waiting.take_overdue(at(14), Some(at(2))).is_empty(), "one fewer is none");
+        let asked = |_: &str| Some(at(5));
+        assert!(waiting.take_overdue(at(14), asked, Some(at(2))).is_empty(), "one fewer is none");
+    }
+
+    /// It was: ten seconds from the arrival, also of a batch whose table was not asked for yet.
+    #[test]
+    fn the_wait_begins_when_the_table_is_asked_for() {
+        let start = start();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut waiting = Waiting::new(1 << 20);
+        for id in 0..CROWD as TableId {
+            assert!(waiting.add(key("x", id), "a", 10, at(0)).is_empty());
+        }
+        let asked = |_: &str| Some(at(30));
+        assert!(waiting.take_overdue(at(29), |_| None, None).is_empty());
+        assert!(waiting.take_overdue(at(31), asked, None).is_empty());
+        assert_eq!(waiting.tell_overdue(at(31), asked).count(), 0);
+        assert_eq!(waiting.tell_overdue(at(40), |_| Some(at(35))).count(), CROWD, "asked for twice");
+        assert!(waiting.add(key("y", 1), "b", 10, at(40)).is_empty());
+        assert_eq!(waiting.take_overdue(at(99), |_| None, None).len(), CROWD);
+        assert_eq!(names(waiting.take_overdue(at(100), |_| None, None)), ["b"], "in the end all the same");
     }
 
     #[test]
