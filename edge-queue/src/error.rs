@@ -20,7 +20,7 @@ pub enum OpenError {
         /// Newest version this build knows.
         known: u32,
     },
-    /// The file system has too little space. The ring reserves its whole file when it is made or its limits change:
+    /// The file system has too little space. The ring reserves its whole file when it is made, or gets another lane:
     /// twice every lane's `max_bytes` and four segments each ([`Config::disk_bytes`](crate::Config::disk_bytes)).
     NoSpace {
         /// Bytes to be reserved; with redb, which reserves none, the least that would help.

@@ -191,6 +191,39 @@ fn rows_that_damage_took_from_a_lane_that_goes_are_reported() {
     assert!(told.iter().any(lost), "{told:?}");
 }
 
+/// It was: no queue at all, and no PUBACK for a sensor, until there was room or the old limits were back.
+#[test]
+fn larger_limits_without_room_for_both_files_wait_for_an_open_with_room() {
+    let dir = waiting(StoreKind::Ring, 100, 1024 * KIB);
+    dir.set_capacity(dir.allocated_bytes() + 64 * KIB);
+    let wanted = || config(StoreKind::Ring, 8192 * KIB).on_full(OnFull::Reject);
+    let kept = |queue: &Queue| queue.events().iter().any(|event| matches!(event, Event::LimitsKept(_)));
+    let mut pushed = 100;
+    {
+        let queue = open(&dir, wanted()).unwrap();
+        assert!(kept(&queue));
+        // As much as the old file holds, and no commit fails.
+        while let Ok(receipt) = queue.push(Row::new(vec![1; 1024])) {
+            drop(receipt);
+            queue.commit().unwrap();
+            pushed += 1;
+            assert!(pushed < 2_000, "more than the file holds");
+        }
+        assert!(pushed > 500, "{pushed}");
+        balanced(&queue);
+        queue.close().unwrap();
+    }
+    dir.heal();
+    let queue = open(&dir, wanted()).unwrap();
+    assert!(!kept(&queue));
+    for _ in 0..2_000 {
+        drop(queue.push(Row::new(vec![2; 1024])).unwrap());
+        queue.commit().unwrap();
+    }
+    assert_eq!(drain(&queue).len(), pushed + 2_000);
+    balanced(&queue);
+}
+
 #[test]
 fn damage_found_while_limits_change_is_counted_like_any_other() {
     let lost_with = |bytes, after: Option<u64>| {

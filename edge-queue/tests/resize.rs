@@ -178,14 +178,17 @@ fn any_call_may_fail_while_limits_change_and_the_old_limits_still_work() {
 }
 
 #[test]
-fn without_space_for_a_second_file_the_open_says_so_and_works_with_the_old_limits() {
+fn without_space_for_a_second_file_the_old_limits_stay_and_new_lanes_are_refused() {
     let (dir, rows, state) = lived(seed(), true);
-    let options = changed()[0];
+    let [larger, more_lanes, ..] = changed()[..] else { panic!("four changes") };
     dir.set_capacity(dir.allocated_bytes() + 64 * 1024);
-    let Err(OpenError::NoSpace { needed, .. }) = open(&dir, &options).map(drop) else {
+    let (store, found) = open(&dir, &larger).unwrap();
+    assert!(found.limits_kept.is_some_and(|why| why.contains("on disk")));
+    drop(store);
+    let Err(OpenError::NoSpace { needed, .. }) = open(&dir, &more_lanes).map(drop) else {
         panic!("it has room")
     };
-    assert!(needed > 2 * (1 << 20), "{needed}");
+    assert!(needed > 1 << 20, "{needed}");
     assert_eq!(dir.names(), [FILE]);
     judge(&dir, &small_options(), &rows, &state).unwrap();
 }

@@ -49,8 +49,8 @@ pub(super) fn open(dir: Box<dyn Dir>, options: &Options) -> Result<(RingStore, R
         superblock.geometry = superblock.geometry.within(len);
     }
     let geometry = superblock.geometry;
-    if geometry != wanted {
-        // Before anything is written: with the old limits the next open finds what this one found.
+    if geometry.lanes < wanted.lanes {
+        // A lane more needs a new file. Before anything is written: with the old limits the next open finds what this one found.
         check_space(dir.as_ref(), wanted.file_bytes())?;
     }
     let mut looked = Looked::new(dir, medium, superblock, damage)?;

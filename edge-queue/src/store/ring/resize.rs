@@ -31,8 +31,8 @@ enum Stop {
 }
 
 /// Moves what is wanted into a file of the wanted geometry. While more waits than the new limits hold, nothing is
-/// dropped for it: the file keeps its division, and says so. Without space for two files at once the open fails, and
-/// works again with the old limits.
+/// dropped for it: the file keeps its division, and says so; also without space for two files at once. Only a new lane, which needs a region, makes
+/// the open fail then.
 pub(super) fn resize(
     mut old: RingStore,
     mut recovered: Recovered,
@@ -46,7 +46,6 @@ pub(super) fn resize(
     let more_lanes = old.superblock.geometry.lanes < wanted.lanes;
     let why = match copied {
         Ok((medium, superblock)) => return take_name(old, recovered, (medium, superblock), options.lanes),
-        Err(Stop::Error(error @ OpenError::NoSpace { .. })) => return Err(error),
         Err(Stop::Error(error)) if more_lanes => return Err(error),
         Err(Stop::Error(error)) => error.to_string(),
         Err(Stop::TooMuch(lane)) => {

@@ -50,7 +50,7 @@ pub(crate) async fn open(
         }
         // Without the bytes that are free, which change: the same cause is said once an hour.
         OpenError::NoSpace { needed, lower: Some(key), .. } => NotOpened::ForNow(format!(
-            "disk full: the configuration reserves {needed} bytes, beside the queue that is there if its limits changed: lower {key}, or take the old limits"
+            "disk full: the configuration reserves {needed} bytes: lower {key}"
         )),
         OpenError::NoSpace { needed, lower: None, .. } => {
             NotOpened::ForNow(format!("disk full: {needed} bytes are needed"))
