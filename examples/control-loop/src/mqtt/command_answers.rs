@@ -2,6 +2,7 @@
 
 use super::command_rules::Budget;
 use super::loop_messages::{Said, said_event};
+use crate::OneLine;
 use edge_bridge::escape::Escaped;
 use edge_bridge::ingest::Inbound;
 use serde_json::json;
@@ -44,6 +45,7 @@ impl fmt::Display for Client {
 pub struct Told {
     /// Its topic without `cmd/`, escaped.
     topic: String,
+    /// Its beginning, as it came.
     payload: String,
     client: Client,
 }
@@ -54,7 +56,7 @@ impl Told {
     pub fn of(topic: &str, message: &Inbound) -> Told {
         let payload = String::from_utf8_lossy(message.payload.get(..SHOWN_MAX).unwrap_or(&message.payload));
         let client = Client::new(&message.client, message.peer);
-        Told { topic: shown(topic), payload: shown(&payload), client }
+        Told { topic: shown(topic), payload: payload.into_owned(), client }
     }
 
     /// The event and the log's line that it was obeyed, or refused for this reason. `more`: refusals before it that were not told.
@@ -65,10 +67,12 @@ impl Told {
             None => ("command", "obeyed".to_owned()),
             Some(why) => ("refused", format!("refused: {why}")),
         };
-        let mut line = format!("command \"{topic}\" \"{payload}\" of client {client}: {end}");
+        let mut line = format!("command \"{topic}\" \"{}\" of client {client}: {end}", shown(payload));
         if more > 0 {
             line.push_str(&format!(" ({more} refusals before it are not told)"));
         }
+        // JSON has its own escapes for quotes and backslashes.
+        let payload = OneLine(payload).to_string();
         let mut event = json!({"client": client.name(), "payload": payload, "ts": now_ms});
         if let (Some(why), Some(event)) = (why, event.as_object_mut()) {
             event.insert("reason".to_owned(), json!(why));

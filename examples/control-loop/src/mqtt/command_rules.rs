@@ -202,9 +202,11 @@ impl Permission {
                 let budget = self.setpoints.entry(output).or_default();
                 budget.take(rule.per_minute, now_ns).then_some(()).ok_or("more changes than its per_minute")
             }
-            ControlCommand::Mode { output, mode: PidMode::Manual(value) } => {
+            ControlCommand::Mode { output, mode: mode @ (PidMode::Manual(_) | PidMode::Hold) } => {
                 let range = manual.get(&of(&names.outputs, output));
-                within(*range.ok_or("no [commands.manual] for this output")?, value)
+                let range = *range.ok_or("no [commands.manual] for this output")?;
+                // A hold moves nothing: it is allowed wherever the output is.
+                if let PidMode::Manual(value) = mode { within(range, value) } else { Ok(()) }
             }
             _ => Ok(()),
         }
@@ -228,7 +230,7 @@ mod tests {
             interlocks: vec!["stop".to_owned(), "door".to_owned()],
             alarms: Vec::new(),
         };
-        let text = "clients = [\"hmi\"]\nper_minute = 9\n[setpoint]\nx = { range = [20, 80], per_minute = 2 }\n\
+        let text = "clients = [\"hmi\"]\nper_minute = 11\n[setpoint]\nx = { range = [20, 80], per_minute = 2 }\n\
                     [manual]\nx = [0, 50]\n[reset]\nstop = [\"key\"]\n";
         let rules: CommandRules = toml::from_str(text).unwrap();
         let mut permission = Permission::new(rules);
@@ -242,6 +244,12 @@ mod tests {
             ("thief", setpoint(0, 30.0), Err("this client may not command it")),
             ("hmi", manual(0, 100.0), Err("outside the range of the rules")),
             ("hmi", manual(1, 1.0), Err("no [commands.manual] for this output")),
+            ("hmi", ControlCommand::Mode { output: 0, mode: PidMode::Hold }, Ok(())),
+            (
+                "hmi",
+                ControlCommand::Mode { output: 1, mode: PidMode::Hold },
+                Err("no [commands.manual] for this output"),
+            ),
             ("hmi", ControlCommand::Reset { interlock: 0 }, Err("this client may not command it")),
             ("key", ControlCommand::Reset { interlock: 0 }, Ok(())),
             ("hmi", ControlCommand::Reset { interlock: 1 }, Ok(())),

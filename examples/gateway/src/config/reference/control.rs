@@ -189,7 +189,7 @@ const COMMANDS: &[Key] = &[
         "manual",
         Text("table by output"),
         Means("none may be set"),
-        "Outputs with a `pid` that may be set by hand, with the least and the largest value, within its `limits`.",
+        "Outputs with a `pid` that may be set by hand, with the least and the largest value, within its `limits`; `hold` keeps one of them where it is, within that or not.",
     ),
     key(
         "reset",
