@@ -1,5 +1,6 @@
 //! The bridge as a part of the application: publish, subscribe, watch, close.
 
+use std::error::Error;
 use std::fmt;
 
 use bytes::Bytes;
@@ -53,17 +54,20 @@ pub enum PublishError {
         row: Box<Row>,
     },
     /// The spool does not take this message.
-    #[error("the spool refused the message: {reason}")]
+    #[error("the spool refused the message")]
     Refused {
-        /// Error of the queue, in words.
-        reason: String,
+        /// Error of the queue: an `edge_queue::PushError`.
+        source: Box<dyn Error + Send + Sync>,
     },
 }
 
 /// The spool could not be closed cleanly; what it could not store was never acknowledged by a receipt.
 #[derive(Debug, thiserror::Error)]
-#[error("closing the spool: {0}")]
-pub struct CloseError(String);
+#[error("the spool was not closed cleanly")]
+pub struct CloseError {
+    /// An `edge_queue::CommitError`.
+    source: Box<dyn Error + Send + Sync>,
+}
 
 impl Bridge {
     /// A bridge to `mqtt://HOST:PORT` or `mqtts://HOST:PORT`.
@@ -152,7 +156,7 @@ impl Bridge {
         match store {
             Store::Memory(_) => Ok(()),
             #[cfg(feature = "spool-queue")]
-            Store::Queue(queue) => queue.close().await.map_err(|error| CloseError(error.to_string())),
+            Store::Queue(queue) => queue.close().await.map_err(|error| CloseError { source: error.into() }),
         }
     }
 }
@@ -169,7 +173,7 @@ async fn push(queue: &edge_queue::aio::Queue, row: Row) -> Result<edge_queue::Pe
     let original = row.clone();
     queue.push(row.into_queue_row()).await.map_err(|error| match error {
         edge_queue::PushError::Full { .. } => PublishError::Full { row: Box::new(original) },
-        other => PublishError::Refused { reason: other.to_string() },
+        other => PublishError::Refused { source: other.into() },
     })
 }
 

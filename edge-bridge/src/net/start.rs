@@ -107,9 +107,9 @@ impl Builder {
         let config = self.queue_config.clone().unwrap_or_default();
         let queue = edge_queue::aio::Queue::open(&dir, config)
             .await
-            .map_err(|e| StartError::Spool { dir: dir.clone(), reason: e.to_string() })?;
+            .map_err(|e| StartError::Spool { dir: dir.clone(), source: e.into() })?;
         let consumer =
-            queue.consumer(CONSUMER).await.map_err(|e| StartError::Spool { dir, reason: e.to_string() })?;
+            queue.consumer(CONSUMER).await.map_err(|e| StartError::Spool { dir, source: e.into() })?;
         let (link, task) = self.start_on(&queue, consumer, pack)?;
         Ok(Bridge::new(link, task, Store::Queue(queue), clock))
     }

@@ -1,5 +1,6 @@
 //! Errors of a start.
 
+use std::error::Error;
 use std::path::PathBuf;
 
 use super::hub_address::TargetError;
@@ -50,11 +51,32 @@ pub enum StartError {
     #[error("spool_dir needs the feature \"spool-queue\"")]
     NoDiskSpool,
     /// The queue on disk did not open.
-    #[error("the spool in {}: {reason}", dir.display())]
+    #[error("the spool in {} did not open", dir.display())]
     Spool {
         /// Directory of the spool.
         dir: PathBuf,
-        /// Error of the queue, in words.
-        reason: String,
+        /// Error of the queue: an `edge_queue::OpenError`, or an `edge_queue::ConsumerError`.
+        source: Box<dyn Error + Send + Sync>,
     },
+}
+
+#[cfg(all(test, feature = "spool-queue"))]
+mod tests {
+    use super::*;
+    use crate::net::{Bridge, PublishError};
+
+    /// It was: the queue's error in words alone, so that a program could not tell a lock from a full disk.
+    #[tokio::test]
+    async fn errors_of_the_spool_are_there_as_they_are() {
+        let dir = tempfile::tempdir().unwrap();
+        let start = || Bridge::builder("mqtt://127.0.0.1:9").client_id("a").spool_dir(dir.path()).start();
+        let bridge = start().await.unwrap();
+        let locked = start().await.unwrap_err();
+        let source = locked.source().and_then(|source| source.downcast_ref::<edge_queue::OpenError>());
+        assert!(matches!(source, Some(edge_queue::OpenError::Busy)), "{locked:?}");
+        let refused = bridge.publish("t", vec![0; 1 << 20]).await.unwrap_err();
+        let PublishError::Refused { source } = refused else { panic!("{refused:?}") };
+        assert!(source.is::<edge_queue::PushError>(), "{source:?}");
+        bridge.close().await.unwrap();
+    }
 }

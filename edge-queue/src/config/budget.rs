@@ -24,35 +24,40 @@ const SEGMENTS: [u64; 8] = [MIB, 512 * KIB, 2 * MIB, 256 * KIB, 4 * MIB, 8 * MIB
 impl Config {
     /// The largest queue with the default two lanes and two consumers whose file fits into `disk_bytes` and whose
     /// memory fits into `ram_bytes`: sets `max_bytes`, `row_bytes_max`, `segment_bytes`, `max_unwritten_bytes` and
-    /// `commit_bytes`, and lifts `max_messages`. Change other settings afterwards, and ask [`Config::disk_bytes`] and
+    /// `commit_bytes`, and lifts `max_messages`. Where the bookkeeping of such a file takes more RAM the file is smaller. Change other settings afterwards, and ask [`Config::disk_bytes`] and
     /// [`Config::ram_bytes`] again if they are limits or lanes.
     ///
     /// The disk must hold more now and then: a copy of the file while an open with changed limits rebuilds it, and what
     /// damage sets aside in `bad/`.
     ///
     /// # Errors
-    /// `disk_bytes` or `ram_bytes` is too small; names the minimum.
+    /// `disk_bytes` or `ram_bytes` is too small for any queue; names the minimum.
     pub fn for_budget(disk_bytes: u64, ram_bytes: u64) -> Result<Config, ConfigError> {
-        let mut row_bytes = ROW_BYTES_MAX;
-        let mut ram_min = u64::MAX;
-        loop {
+        for row_bytes in row_sizes() {
             for segment in SEGMENTS {
-                let Some(config) = smallest(row_bytes, segment).grown_to(disk_bytes) else { continue };
+                let Some(config) = smallest(row_bytes, segment).grown_to(disk_bytes, u64::MAX) else {
+                    continue;
+                };
                 let least = config.ram_bytes(CONSUMERS);
-                ram_min = ram_min.min(least);
                 if least <= ram_bytes {
                     return Ok(config.with_ram(ram_bytes - least));
                 }
             }
-            if row_bytes == ROW_BYTES_MIN {
-                break;
+        }
+        // The bookkeeping of such a file does not fit into the RAM: a smaller one.
+        for row_bytes in row_sizes() {
+            let files =
+                SEGMENTS.iter().filter_map(|size| smallest(row_bytes, *size).grown_to(disk_bytes, ram_bytes));
+            if let Some(config) = files.max_by_key(|config| config.max_bytes) {
+                let least = config.ram_bytes(CONSUMERS);
+                return Ok(config.with_ram(ram_bytes.saturating_sub(least)));
             }
-            row_bytes /= 2;
         }
-        if ram_min == u64::MAX {
-            return Err(too_small("disk_bytes", disk_bytes, smallest(ROW_BYTES_MIN, MIB).disk_bytes()));
+        let least = row_sizes().flat_map(|row| SEGMENTS.iter().map(move |size| smallest(row, *size)));
+        match least.filter(|config| config.disk_bytes() <= disk_bytes).map(|c| c.ram_bytes(CONSUMERS)).min() {
+            None => Err(too_small("disk_bytes", disk_bytes, smallest(ROW_BYTES_MIN, MIB).disk_bytes())),
+            Some(ram_min) => Err(too_small("ram_bytes", ram_bytes, ram_min)),
         }
-        Err(too_small("ram_bytes", ram_bytes, ram_min))
     }
 
     /// Returns what the ring store's file takes, reserved when the queue is opened: two pages and, for each lane, twice its
@@ -74,9 +79,12 @@ impl Config {
         [lanes * ram_bound::PER_LANE, consumers, unwritten].into_iter().fold(store, u64::saturating_add)
     }
 
-    /// Returns the configuration with the largest byte limit whose file fits; `None` when not even this one does.
-    fn grown_to(self, disk_bytes: u64) -> Option<Config> {
-        let fits = |config: &Config| config.validate().is_ok() && config.disk_bytes() <= disk_bytes;
+    /// Returns the configuration with the largest byte limit whose file and RAM fit; `None` when not even this one's do.
+    fn grown_to(self, disk_bytes: u64, ram_bytes: u64) -> Option<Config> {
+        let fits = |config: &Config| {
+            let is_small = config.disk_bytes() <= disk_bytes && config.ram_bytes(CONSUMERS) <= ram_bytes;
+            is_small && config.validate().is_ok()
+        };
         if !fits(&self) {
             return None;
         }
@@ -102,6 +110,12 @@ impl Config {
     }
 }
 
+/// Sizes of the largest row that are tried, the best first.
+fn row_sizes() -> impl Iterator<Item = u64> {
+    std::iter::successors(Some(ROW_BYTES_MAX), |bytes| Some(bytes / 2))
+        .take_while(|bytes| *bytes >= ROW_BYTES_MIN)
+}
+
 fn smallest(row_bytes: u64, segment_bytes: u64) -> Config {
     Config::default()
         .max_messages(u64::MAX / 4)
@@ -123,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_budget_that_is_too_small_is_told_the_least() {
-        for (disk, ram) in [(0, u64::MAX), (512 * KIB, 64 * MIB), (64 * MIB, MIB), (u64::MAX, 4 * MIB)] {
+        for (disk, ram) in [(0, u64::MAX), (512 * KIB, 64 * MIB), (64 * MIB, MIB)] {
             let error = Config::for_budget(disk, ram).unwrap_err();
             let words: Vec<&str> = error.problem.split([' ', ',']).collect();
             let least: u64 = words[3].parse().unwrap();
@@ -131,6 +145,17 @@ mod tests {
             Config::for_budget(disk, ram).unwrap();
             let below = if error.key == "disk_bytes" { (least - 1, ram) } else { (disk, least - 1) };
             assert_eq!(Config::for_budget(below.0, below.1).unwrap_err().key, error.key);
+        }
+    }
+
+    /// It was: refused, although a smaller file is a queue.
+    #[test]
+    fn a_disk_too_large_for_the_ram_is_used_in_part() {
+        for ram in [4 * MIB, 16 * MIB, 64 * MIB] {
+            let config = Config::for_budget(1 << 40, ram).unwrap();
+            assert!(config.ram_bytes(CONSUMERS) <= ram && config.disk_bytes() > 64 * ram, "{config:?}");
+            let more = config.clone().max_bytes(config.max_bytes + config.max_bytes / 10);
+            assert!(more.max_unwritten_bytes(0).ram_bytes(CONSUMERS) > ram / 2, "{ram}");
         }
     }
 

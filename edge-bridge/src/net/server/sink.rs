@@ -35,8 +35,8 @@ use crate::row::Row;
 /// # assert!(shelf.has_room());
 /// ```
 pub trait Sink: Send + 'static {
-    /// Returns whether the rows of one more message would be taken now. Asked before the ingest sees the message, so that what is refused moves no
-    /// filter's state. While it is `false` it is asked again whenever a receipt comes, and 20 times a second.
+    /// Returns whether there is room. Asked between the turns of connections, of at most [`PACKETS_PER_TURN`](crate::session::PACKETS_PER_TURN) packets,
+    /// before the ingest sees their messages: what is not read moves no filter's state. The rest of a turn comes all the same. While it is `false` it is asked again whenever a receipt comes, and 20 times a second.
     fn has_room(&mut self) -> bool {
         true
     }

@@ -49,9 +49,9 @@ pub(crate) async fn open(
             NotOpened::ForGood(RunError::Failed(format!("the queue in {}: {error}", state.display())))
         }
         // Without the bytes that are free, which change: the same cause is said once an hour.
-        OpenError::NoSpace { needed, lower: Some(key), .. } => NotOpened::ForNow(format!(
-            "disk full: the configuration reserves {needed} bytes: lower {key}"
-        )),
+        OpenError::NoSpace { needed, lower: Some(key), .. } => {
+            NotOpened::ForNow(format!("disk full: the configuration reserves {needed} bytes: lower {key}"))
+        }
         OpenError::NoSpace { needed, lower: None, .. } => {
             NotOpened::ForNow(format!("disk full: {needed} bytes are needed"))
         }
