@@ -1,12 +1,12 @@
 //! Congestion window by delay: bounds the unacknowledged bytes by the delay they cause.
 //!
 //! A window larger than the path's bandwidth-delay product only makes a queue in front of the slowest link, and every live row waits
-//! behind it. So the window starts at 64 KiB, doubles per round trip until it first shrinks (slow start, RFC 5681 §3.1), then grows by
+//! behind it. So the window starts at 16 KiB, about as TCP does (RFC 6928), doubles per round trip until it first shrinks (slow start, RFC 5681 §3.1), then grows by
 //! a little per round trip while the PUBACK comes within 200 ms of the fastest one, and shrinks when it does not (AIMD on delay, after
 //! TCP Vegas, Brakmo and Peterson 1995).
 
 /// Bytes at the start.
-const START: u64 = 64 * 1024;
+const START: u64 = 16 * 1024;
 /// Never less: several small messages.
 const FLOOR: u64 = 4 * 1024;
 /// Growth per round trip after the first shrink.
@@ -174,20 +174,20 @@ mod tests {
 
     #[test]
     fn it_grows_only_while_it_is_what_limits() {
-        let mut window = Window::new(0, 100_000);
+        let mut window = Window::new(0, 30_000);
         window.on_sent(START / 4);
         window.on_acked(10, START / 4, Some(0));
         assert_eq!(window.limit(), START, "half full at most");
         window.on_sent(START / 4 + 1);
         window.on_acked(20, START / 4 + 1, Some(10));
         assert_eq!(window.limit(), START + START / 4 + 1);
-        window.on_sent(60_000);
-        assert_eq!((window.in_flight(), window.room()), (60_000, START + START / 4 + 1 - 60_000));
-        window.on_acked(30, 60_000, Some(20));
-        assert_eq!(window.limit(), 100_000, "never above its maximum");
+        window.on_sent(START);
+        assert_eq!((window.in_flight(), window.room()), (START, START / 4 + 1));
+        window.on_acked(30, START, Some(20));
+        assert_eq!(window.limit(), 30_000, "never above its maximum");
         window.on_sent(500);
         window.forget_in_flight();
-        assert_eq!((window.in_flight(), window.room()), (0, 100_000));
+        assert_eq!((window.in_flight(), window.room()), (0, 30_000));
     }
 
     #[test]

@@ -12,8 +12,9 @@ pub enum Order {
     ///
     /// A row is *backlog* of a consumer when it was there as the consumer asked for its first row in this run, or as it
     /// asked while more than `behind_rows` live rows waited (or rows no longer in RAM, of which a lane keeps 256 KiB
-    /// besides the unwritten ones); every other row is *live*. A restart makes everything backlog. Only sequence numbers
-    /// decide, never a clock.
+    /// besides the unwritten ones); every other row is *live*. Where more than sixteen times `behind_rows` wait then, the
+    /// newest half of `behind_rows` stays live, as far as it is in RAM: what was pushed just before an outage ended. A
+    /// restart makes everything backlog. Only sequence numbers decide, never a clock.
     ///
     /// Bounds, in rows handed out by `lease` from this lane: a live row waits for the live rows before it, at most
     /// `behind_rows`, and for one row of backlog per `backlog_one_in - 1` of them and one more; while there is backlog

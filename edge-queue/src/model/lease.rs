@@ -143,7 +143,11 @@ impl Model {
             return Next::Nothing;
         };
         cursor.live.next = cursor.open_from(cursor.live.next);
-        cursor.live.follow(l.next, l.tail.from(), behind_rows, may_part);
+        let ram_from = l.tail.from();
+        if cursor.live.is_behind(l.next, ram_from, behind_rows) {
+            let oldest = cursor.open_from(cursor.backlog_next);
+            cursor.live.draw_line(l.next, oldest, may_part.then_some(ram_from), behind_rows);
+        }
         for part in cursor.live.order(backlog_one_in) {
             match self.next_of_part(consumer, lane, part, room, now) {
                 Next::Nothing => {}

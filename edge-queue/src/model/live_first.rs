@@ -2,10 +2,14 @@
 //!
 //! A rule on numbers alone. When a consumer asks for a row and more than `behind_rows` newer rows wait than it was
 //! served, or the oldest of them has left RAM, or it asks for the first time in this run, everything there becomes
-//! backlog and what is pushed from now on is live. So live rows always come from RAM, and each time a consumer falls
+//! backlog and what is pushed from now on is live; of many rows the newest half of `behind_rows` too, as far as they are
+//! in RAM: they came just before an outage ended. So live rows always come from RAM, and each time a consumer falls
 //! behind costs at most one range of acknowledgements.
 
 use crate::row::Seq;
+
+/// More rows that wait than so many times `behind_rows` are an outage's: the newest of them are as fresh as what comes now.
+const OUTAGE: u64 = 16;
 
 /// The two parts of a lane, as one consumer sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,15 +49,23 @@ impl LiveFirst {
         if seq < self.from { LanePart::Backlog } else { LanePart::Live }
     }
 
-    /// Draws the line anew if the consumer fell behind. `next`: the number the next push gets; `ram_from`: every live
-    /// row from there on is in RAM; `may_part`: another range of acknowledgements may come of it.
-    pub(crate) fn follow(&mut self, next: Seq, ram_from: Seq, behind_rows: u32, may_part: bool) {
+    /// Returns whether the consumer fell behind, or asks for the first time. `next`: the number the next push gets; `ram_from`: every live row from
+    /// there on is in RAM.
+    pub(crate) fn is_behind(&self, next: Seq, ram_from: Seq, behind_rows: u32) -> bool {
         let waiting = next.saturating_sub(self.next);
-        let behind = waiting > u64::from(behind_rows) || (waiting > 0 && self.next < ram_from);
-        if self.from == Seq::MAX || behind {
-            let from = if may_part { next } else { Seq::MAX };
-            (self.from, self.next) = (from, from);
-        }
+        self.from == Seq::MAX || waiting > u64::from(behind_rows) || (waiting > 0 && self.next < ram_from)
+    }
+
+    /// Draws the line anew. `oldest`: the first number of the backlog that waits. `None` for `ram_from`: there is no other range of acknowledgements for live
+    /// rows.
+    pub(crate) fn draw_line(&mut self, next: Seq, oldest: Seq, ram_from: Option<Seq>, behind_rows: u32) {
+        let backlog = self.from.min(next).saturating_sub(oldest);
+        let waiting = next.saturating_sub(self.next).saturating_add(backlog);
+        let is_outage = waiting > OUTAGE * u64::from(behind_rows);
+        // Fewer rows are soon through, in their order.
+        let newest = if is_outage { u64::from(behind_rows / 2) } else { 0 };
+        let from = ram_from.map_or(Seq::MAX, |ram_from| next.saturating_sub(newest).max(ram_from).min(next));
+        (self.from, self.next) = (from, from);
     }
 
     /// The parts in the order in which they may send the next row: of `backlog_one_in` rows one is the backlog's.
@@ -75,39 +87,62 @@ impl LiveFirst {
 mod tests {
     use super::*;
 
+    /// As a lease does, with eight rows that may wait and a backlog from 1 on.
+    fn follow(live: &mut LiveFirst, next: Seq, ram_from: Seq, may_part: bool) {
+        if live.is_behind(next, ram_from, 8) {
+            live.draw_line(next, 1, may_part.then_some(ram_from), 8);
+        }
+    }
+
     #[test]
     fn what_waits_at_the_first_question_is_backlog_and_what_comes_after_is_live() {
         let mut live = LiveFirst::default();
         assert_eq!(live.part_of(u64::MAX - 1), LanePart::Backlog);
-        live.follow(100, 1, 8, true);
+        follow(&mut live, 100, 1, true);
         assert_eq!((live.part_of(99), live.part_of(100)), (LanePart::Backlog, LanePart::Live));
-        live.follow(108, 1, 8, true);
+        follow(&mut live, 108, 1, true);
         assert_eq!(live.from(), 100, "eight rows wait: not behind");
-        live.follow(109, 1, 8, true);
+        follow(&mut live, 109, 1, true);
         assert_eq!(live.from(), 109);
+    }
+
+    #[test]
+    fn of_an_outage_the_newest_stay_live_as_far_as_they_are_in_ram() {
+        for (next, ram_from, from) in [(129, 1, 129), (130, 1, 126), (130, 128, 128), (130, 130, 130)] {
+            let mut live = LiveFirst::default();
+            follow(&mut live, next, ram_from, true);
+            assert_eq!((live.from(), live.next), (from, from), "{next} {ram_from}");
+        }
+        let mut live = LiveFirst::default();
+        follow(&mut live, 10, 1, true);
+        live.draw_line(300, 10, Some(1), 8);
+        assert_eq!(live.from(), 296, "many live rows are one too");
+        live.next = 300;
+        live.draw_line(309, 300, Some(1), 8);
+        assert_eq!(live.from(), 309, "no backlog is left");
     }
 
     #[test]
     fn a_live_row_that_left_ram_is_backlog() {
         let mut live = LiveFirst::default();
-        live.follow(10, 10, 8, true);
-        live.follow(12, 10, 8, true);
+        follow(&mut live, 10, 10, true);
+        follow(&mut live, 12, 10, true);
         assert_eq!(live.from(), 10);
-        live.follow(12, 11, 8, true);
+        follow(&mut live, 12, 11, true);
         assert_eq!(live.from(), 12);
-        live.follow(12, 500, 8, true);
+        follow(&mut live, 12, 500, true);
         assert_eq!(live.from(), 12, "nothing waits");
     }
 
     #[test]
     fn without_ranges_to_spare_the_lane_is_fifo_until_there_are() {
         let mut live = LiveFirst::default();
-        live.follow(10, 1, 8, true);
-        live.follow(100, 1, 8, false);
+        follow(&mut live, 10, 1, true);
+        follow(&mut live, 100, 1, false);
         assert_eq!(live.part_of(1_000_000), LanePart::Backlog);
-        live.follow(110, 1, 8, false);
+        follow(&mut live, 110, 1, false);
         assert_eq!(live.part_of(110), LanePart::Backlog);
-        live.follow(120, 1, 8, true);
+        follow(&mut live, 120, 1, true);
         assert_eq!((live.part_of(119), live.part_of(120)), (LanePart::Backlog, LanePart::Live));
     }
 

@@ -49,7 +49,14 @@ impl Reference {
         };
         let from = match self.books[&key].live_from {
             Some(from) if waits(from) <= behind_rows as usize => from,
-            _ => len,
+            live_from => {
+                let line = live_from.unwrap_or(len);
+                let queued = |at: &usize| self.lanes[lane][*at].at.get(name) == Some(&At::Queued);
+                let backlog = (0..line).find(queued).map_or(0, |first| line - first);
+                let waiting = live_from.map_or(0, waits) + backlog;
+                let newest = if waiting > 16 * behind_rows as usize { behind_rows as usize / 2 } else { 0 };
+                (len - newest).max(self.opened_at[lane])
+            }
         };
         let book = self.books.get_mut(&key).unwrap();
         book.live_from = Some(from);

@@ -76,6 +76,8 @@ struct Book {
 pub struct Reference {
     limits: Vec<Limits>,
     lanes: Vec<Vec<RefRow>>,
+    /// Rows of each lane that were there when the queue was opened: no longer in RAM.
+    opened_at: Vec<usize>,
     /// In order of registration.
     consumers: Vec<String>,
     books: BTreeMap<(String, usize), Book>,
@@ -96,7 +98,15 @@ impl Reference {
     pub fn new(limits: Vec<Limits>, stored_says: Receipt) -> Reference {
         let lanes = vec![Vec::new(); limits.len()];
         let next_seq = vec![1; limits.len()];
-        Reference { limits, lanes, next_seq, stored_says: Some(stored_says), ..Reference::default() }
+        let opened_at = vec![0; limits.len()];
+        Reference {
+            limits,
+            lanes,
+            opened_at,
+            next_seq,
+            stored_says: Some(stored_says),
+            ..Reference::default()
+        }
     }
 
     pub fn consumers(&self) -> &[String] {
@@ -261,6 +271,7 @@ impl Reference {
     }
 
     fn forget_leases(&mut self) {
+        self.opened_at = self.lanes.iter().map(Vec::len).collect();
         for at in self.lanes.iter_mut().flatten().flat_map(|row| row.at.values_mut()) {
             if *at == At::Leased {
                 *at = At::Queued;

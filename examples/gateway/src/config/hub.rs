@@ -8,7 +8,6 @@ use edge_bridge::net::{Target, TargetError, validate_alpn, validate_server_name}
 use super::password;
 use super::proxy::proxy;
 use super::section::{Placed, Section};
-use super::tables::host_port;
 use super::tls::Files;
 use super::{Credentials, Findings, Hub, Protocol};
 
