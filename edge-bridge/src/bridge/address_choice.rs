@@ -19,8 +19,8 @@ pub(super) enum End {
     Worked,
     /// It was left for the first address.
     Left,
-    /// The hub wants another version of MQTT: the same address is dialled again.
-    OtherVersion,
+    /// The same address is dialled again: the hub wants another version of MQTT, or another client has the session.
+    Stays,
 }
 
 /// Step of the way back.
@@ -99,7 +99,7 @@ impl AddressChoice {
                 self.look_later();
                 true
             }
-            End::OtherVersion => false,
+            End::Stays => false,
             End::InVain => {
                 self.current = (self.current + 1) % self.count;
                 self.tried = (self.tried + 1) % self.count;

@@ -83,7 +83,9 @@ impl<S: Spool, P: Pack> Core<S, P> {
         if stable && !taken_over {
             self.backoff.reset();
         }
-        let end = if has_other_version { End::OtherVersion } else { connection.end(stable, closed) };
+        // Who has the same identifier has it at the other addresses too.
+        let stays = has_other_version || taken_over;
+        let end = if stays { End::Stays } else { connection.end(stable, closed) };
         let names_a_message = blame.is_some_and(|close| close.names_a_message);
         let here = usize::from(connection.session.in_flight_here());
         let too_large =
@@ -122,6 +124,9 @@ impl<S: Spool, P: Pack> Core<S, P> {
         let mut in_ms = self.delay_ms(answered, goes_on);
         if is_hurried {
             in_ms = in_ms.min(HURRIED_MS);
+        }
+        if taken_over {
+            in_ms = in_ms.max(self.takeover.next_ms());
         }
         self.wait(now, in_ms, reason);
     }

@@ -139,6 +139,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
             versions: (0..config.addresses.max(1))
                 .map(|_| VersionChoice::new(config.client.version, config.any_version))
                 .collect(),
+            takeover: TakeoverSigns::new(config.seed),
             config,
             spool,
             phase: Phase::Offline,
@@ -147,7 +148,6 @@ impl<S: Spool, P: Pack> Core<S, P> {
             stall: StallBreaker::default(),
             path: Path::default(),
             gave_up: false,
-            takeover: TakeoverSigns::default(),
             unanswered_connects: 0,
             out: VecDeque::new(),
             stats: Stats::default(),
@@ -221,7 +221,8 @@ impl<S: Spool, P: Pack> Core<S, P> {
                 let probe = self.idle_ping.next_deadline(session.path().srtt_ms());
                 let (up, down) = (self.uplink.next_deadline(session), self.downlink.next_deadline(session));
                 let back = self.addresses.next_deadline();
-                [session.next_deadline(), up, down, stall, probe, back].into_iter().flatten().min()
+                let alone = self.takeover.next_deadline(connection.since_ms);
+                [session.next_deadline(), up, down, stall, probe, back, alone].into_iter().flatten().min()
             }
         };
         [of_phase, self.uplink.hand_timeout()].into_iter().flatten().min()
@@ -321,6 +322,9 @@ impl<S: Spool, P: Pack> Core<S, P> {
             out: &mut self.out,
         };
         let closed = connection.turn(now, &mut parts);
+        if connection.accepted {
+            self.takeover.on_lasting(now.up_ms.saturating_sub(connection.since_ms));
+        }
         if let Some((closed, why)) = closed {
             self.connection_over(now, &closed, why);
         }

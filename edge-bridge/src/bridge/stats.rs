@@ -55,6 +55,9 @@ pub struct Stats {
     pub dropped_qos0: u64,
     /// Messages of QoS 1 from the hub that were acknowledged although no subscription of the application asked for them.
     pub unclaimed: u64,
+    /// Set once the hub said that another client has taken our session over (0x8E), until a connection has lasted for a minute. Attempts are 30 s
+    /// to 10 min apart meanwhile.
+    pub taken_over: bool,
     /// Place in the list, from 0, of the address of the present connection, or of the next attempt.
     pub address: usize,
     /// Number of attempts to connect.
@@ -106,6 +109,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
     /// Updates the numbers.
     pub(super) fn note(&mut self) {
         self.stats.address = self.addresses.current();
+        self.stats.taken_over = self.takeover.is_taken_over();
         self.stats.unacknowledged = self.uplink.unacknowledged();
         self.stats.waiting = self.spool.waiting();
         self.stats.parked = self.spool.parked();

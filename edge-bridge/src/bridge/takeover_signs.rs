@@ -1,6 +1,8 @@
 //! Signs of a session takeover: another client connects under the same client identifier, so the hub ends the other's connection at each CONNECT. A hub
-//! that speaks MQTT 5 says so; another one only closes, again and again soon after CONNACK. Pure.
+//! that speaks MQTT 5 says so, and is left alone for a while then: two clients that connect at once throw each other out for ever, and neither gets
+//! anything done. Another one only closes, again and again soon after CONNACK. Pure.
 
+use super::backoff::{Backoff, BackoffConfig};
 use crate::session::Closed;
 use crate::wire::ReasonCode;
 
@@ -8,17 +10,52 @@ use crate::wire::ReasonCode;
 const SHORT_MS: u64 = 10_000;
 /// Short connections in a row from which on another client is a possible cause.
 const SHORT_IN_A_ROW: u32 = 3;
+/// Delay of the next attempt after a takeover, and the longest one, in milliseconds.
+const APART_MS: (u64, u64) = (30_000, 600_000);
+/// A connection that lasts for so long has no other client beside it, in milliseconds.
+const ALONE_MS: u64 = 60_000;
 
 const TAKEN_OVER: &str = "another client connects with the same client identifier";
 const POSSIBLY: &str = "soon after it was accepted, as others before: another client with the same client identifier is a possible cause";
 
 /// Connections that ended one after the other.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct TakeoverSigns {
     short: u32,
+    /// Set from a takeover until a connection has lasted.
+    is_taken_over: bool,
+    backoff: Backoff,
 }
 
 impl TakeoverSigns {
+    pub(super) fn new(seed: u64) -> Self {
+        let config = BackoffConfig { base_ms: APART_MS.0, max_ms: APART_MS.1, silent_max_ms: APART_MS.1 };
+        Self { short: 0, is_taken_over: false, backoff: Backoff::new(config, seed) }
+    }
+
+    /// Returns whether another client has taken the session over, and no connection has lasted since.
+    pub(super) fn is_taken_over(&self) -> bool {
+        self.is_taken_over
+    }
+
+    /// Returns the delay of the next attempt after a takeover.
+    pub(super) fn next_ms(&mut self) -> u64 {
+        self.backoff.next_ms()
+    }
+
+    /// Notes for how long the present connection, which the hub accepted, has lasted.
+    pub(super) fn on_lasting(&mut self, lasted_ms: u64) {
+        if lasted_ms >= ALONE_MS {
+            self.is_taken_over = false;
+            self.backoff.reset();
+        }
+    }
+
+    /// Returns the time at which a connection made at `since_ms` has lasted, if that is waited for.
+    pub(super) fn next_deadline(&self, since_ms: u64) -> Option<u64> {
+        self.is_taken_over.then_some(since_ms + ALONE_MS)
+    }
+
     /// Returns whether the hub said that another client took the session over.
     pub(super) fn is_said(closed: &Closed) -> bool {
         matches!(closed, Closed::Peer { reason: ReasonCode::SESSION_TAKEN_OVER, .. })
@@ -28,7 +65,7 @@ impl TakeoverSigns {
     /// reason.
     pub(super) fn on_over(&mut self, closed: &Closed, is_ours: bool, lasted_ms: u64) -> Option<&'static str> {
         if Self::is_said(closed) {
-            self.short = 0;
+            (self.short, self.is_taken_over) = (0, true);
             return Some(TAKEN_OVER);
         }
         if is_ours || *closed != Closed::Transport || lasted_ms >= SHORT_MS {
@@ -46,7 +83,7 @@ mod tests {
 
     #[test]
     fn a_row_of_short_connections_is_a_sign_and_a_long_one_or_our_own_end_is_none() {
-        let mut takeover = TakeoverSigns::default();
+        let mut takeover = TakeoverSigns::new(1);
         let mut over = |is_ours, lasted_ms| takeover.on_over(&Closed::Transport, is_ours, lasted_ms);
         assert_eq!([over(false, 900), over(false, 900), over(false, 900)], [None, None, Some(POSSIBLY)]);
         assert_eq!(over(false, 9_999), Some(POSSIBLY));

@@ -219,3 +219,36 @@ fn a_hub_that_closes_after_a_refusal_is_no_sign_of_another_client() {
         link.core.stats().refusals.iter().any(|(reason, count)| (reason.get(), *count > 2) == (0x87, true))
     );
 }
+
+/// It was: both clients of one name at full speed, each thrown out by the other within a second.
+#[test]
+fn after_a_takeover_the_other_client_is_left_alone_for_a_while() {
+    let mut link = Link::with(|config| config.addresses = 2);
+    let taken_over = |link: &mut Link| {
+        link.receive(&Packet::Disconnect(Disconnect::new(ReasonCode::SESSION_TAKEN_OVER)));
+    };
+    let mut waits = Vec::new();
+    for n in 0..8 {
+        link.connect(n > 0, &[]);
+        taken_over(&mut link);
+        assert!(link.core.stats().taken_over && last_end(&link).contains("another client"));
+        waits.push(link.redial());
+        assert_eq!(link.address, 0, "who has the name has it everywhere");
+    }
+    assert!((15_000..=30_000).contains(&waits[0]) && waits[7] >= 300_000, "{waits:?}");
+    assert!(waits.iter().all(|ms| *ms <= 600_000), "{waits:?}");
+    // Alone for a minute.
+    link.connect(true, &[]);
+    let since_ms = link.now_ms;
+    while link.core.stats().taken_over {
+        for message in link.sent() {
+            link.answer(message.packet_id.unwrap().get(), ReasonCode::SUCCESS);
+        }
+        link.now_ms = link.core.next_deadline().unwrap();
+        link.timeout();
+        link.receive(&Packet::PingResp);
+    }
+    assert_eq!(link.now_ms - since_ms, 60_000);
+    taken_over(&mut link);
+    assert!(link.redial() <= 30_000, "it begins anew");
+}

@@ -55,10 +55,10 @@ fn a_poison_message_stops_no_line() {
     }
 }
 
-/// A hub that closes at one message, whatever it says then, gets the others, and that message once it is mended.
+/// A hub that closes at one message, whatever it says then but for a takeover, which takes its time, gets the others, and that message once it is mended.
 #[test]
 fn a_message_that_the_hub_blames_on_something_else_stops_no_line() {
-    let reasons = [0x8e, 0x9d, 0x9c, 0x97, 0x96, 0x98, 0x89, 0x8b, 0x00];
+    let reasons = [0x9d, 0x9c, 0x97, 0x96, 0x98, 0x89, 0x8b, 0x00];
     let bad: [&[u32]; 3] = [&[0], &[100], &[3, 4]];
     for (reason, bad, receive_maximum) in reasons
         .into_iter()
@@ -106,9 +106,9 @@ fn two_clients_of_one_name_make_no_poison() {
                 rig.throw_out(0x8e);
             }
         }
-        assert!(rig.dials > 15, "{} dials", rig.dials);
+        assert!((4..16).contains(&rig.dials), "{} dials", rig.dials);
         assert_eq!((rig.core.stats().poison, rig.core.stats().parked), (0, 0));
-        rig.run_until_empty(MINUTE);
+        rig.run_until_empty(12 * MINUTE);
         rig.assert_all_in_order(3_000);
     }
 }
