@@ -12,7 +12,7 @@ use edge_filter::{DropReason, LossBound, Pipeline};
 use edge_queue::ClockSync;
 
 use crate::config::units::{human_bytes, human_duration};
-use crate::config::{AlarmCommands, Config, Control, Format, Local, OnFull, Protocol, Route};
+use crate::config::{AlarmCommands, Config, Control, Format, Local, OnFull, Order, Protocol, Route};
 use crate::open_files::OpenFiles;
 use crate::run::gap_reports::GapReports;
 
@@ -52,6 +52,13 @@ impl fmt::Display for Meaning<'_> {
                 f,
                 "dead letters  dead-letter/#: messages that are not readings, as they came; the hub must allow it"
             )?;
+        }
+        for (name, order) in config.queue.lanes.iter().zip(config.orders()) {
+            let order = match order {
+                Order::Fifo => "in the order in which they came",
+                Order::LiveFirst => "new messages before those of an outage",
+            };
+            writeln!(f, "lane {name:<9}{order}")?;
         }
         if config.queue.gap_reports {
             let topics = GapReports::topics(config).join(", ");

@@ -76,7 +76,7 @@ fn local_ram_bytes(local: &Local) -> u64 {
 
 /// The sum of what each part may hold. The parked rows have a queue of their own, of one lane.
 fn ram_bytes(config: &Config) -> u64 {
-    let queue = store::config(&config.queue);
+    let queue = store::config(config);
     let parked = queue.clone().lanes(1).max_unwritten_bytes(RAM_PARKING_BYTES);
     let link = RAM_LINK_BYTES + RAM_ROWS_IN_FLIGHT_BYTES;
     RAM_BASE_BYTES + local_ram_bytes(&config.local) + queue.ram_bytes(1) + link + parked.ram_bytes(1)

@@ -148,8 +148,8 @@ pub(crate) struct Queue {
     pub(crate) max_bytes: u64,
     pub(crate) max_age: Option<Duration>,
     pub(crate) on_full: OnFull,
-    /// In every lane.
-    pub(crate) order: Order,
+    /// Of all lanes but the first of several; `None`: by their routes.
+    pub(crate) order: Option<Order>,
     pub(crate) ack_within: Duration,
     pub(crate) gap_reports: bool,
     /// Names of the lanes, most urgent first.
@@ -216,6 +216,17 @@ pub(crate) struct Route {
 }
 
 impl Config {
+    /// Returns the order of each lane. Alarms keep theirs: the end of one before its beginning would be a third thing. So do messages without a time of their own.
+    pub(crate) fn orders(&self) -> Vec<Order> {
+        let lanes = self.queue.lanes.len();
+        let of_lane = |lane: usize| {
+            let is_raw = |route: &Route| usize::from(route.lane) == lane && route.format == Format::Raw;
+            let by_routes = if self.routes.iter().any(is_raw) { Order::Fifo } else { Order::LiveFirst };
+            if lane == 0 && lanes > 1 { Order::Fifo } else { self.queue.order.unwrap_or(by_routes) }
+        };
+        (0..lanes).map(of_lane).collect()
+    }
+
     /// Reads and checks a file. `Err` holds at least one error; `Ok` may come with warnings.
     pub(crate) fn load(path: &Path) -> Result<(Config, Findings), Findings> {
         let env = |name: &str| std::env::var(name).ok();

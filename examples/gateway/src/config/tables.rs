@@ -139,10 +139,10 @@ pub(super) fn queue(section: &mut Section<'_>, findings: &mut Findings) -> Queue
             "reject" => OnFull::Reject,
             _ => OnFull::DropOldest,
         },
-        order: match section.one_of_in_force("order", findings) {
+        order: section.one_of("order", findings).map(|order| match order.value {
             "live-first" => Order::LiveFirst,
             _ => Order::Fifo,
-        },
+        }),
         ack_within: section.duration_in_force("ack_within", findings),
         gap_reports: section.boolean("gap_reports", findings).unwrap_or(true),
         lanes: lanes.unwrap_or_else(|| vec!["alarm".to_owned(), "telemetry".to_owned()]),

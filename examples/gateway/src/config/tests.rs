@@ -34,7 +34,7 @@ fn the_smallest_configuration_has_the_documented_defaults() {
     assert_eq!(config.queue.ack_within, Duration::from_secs(1));
     assert_eq!(config.totals_within, Duration::from_secs(60));
     assert_eq!(config.queue.on_full, OnFull::DropOldest);
-    assert_eq!(config.queue.order, Order::Fifo);
+    assert_eq!(config.orders(), [Order::Fifo, Order::Fifo]);
     assert_eq!(config.queue.lanes, ["alarm", "telemetry"]);
     assert_eq!(config.routes[0].format, Format::Raw);
     assert_eq!(config.routes[0].lane, 1);

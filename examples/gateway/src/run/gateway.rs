@@ -86,7 +86,7 @@ pub(crate) async fn run(
     let wall = Arc::new(wall_clock(config));
     let uplink = uplink::prepare(config)?;
     // Before all else: another process on this directory gets no further.
-    let mut opening = Opening::start(state, &config.queue, wall.clone());
+    let mut opening = Opening::start(state, store::config(config), wall.clone());
     let opened = opening.at_once().await?;
     let local = Local::start(config, state, wall, opening.cause(), parts).await?;
     let tables = Tables::new(config);

@@ -121,7 +121,8 @@ impl Monitor {
         let losing = self.losing(here, parked_live.as_deref());
         // Asked each time: what was dropped under another reason to be degraded is no news afterwards.
         let drops = self.drops_for_time(&sample);
-        let is_degraded = stats.health != Health::Healthy || sample.refused.is_refusing() || drops;
+        let is_degraded =
+            stats.health != Health::Healthy || sample.refused.is_refusing() || drops || link.taken_over;
         sample.verdict = Verdict::of(sample.link, is_degraded, losing);
         Some((sample, stats))
     }

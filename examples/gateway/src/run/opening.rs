@@ -14,11 +14,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use edge_bridge::bridge::backoff::{Backoff, BackoffConfig};
-use edge_queue::{SystemClock, aio};
+use edge_queue::{Config as QueueConfig, SystemClock, aio};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
-
-use crate::config::Queue;
 
 use super::error::RunError;
 use super::store::{self, NotOpened};
@@ -55,12 +53,12 @@ pub(super) struct Opening {
 
 impl Opening {
     /// Nothing is done before the first call that waits.
-    pub(super) fn start(state: &Path, queue: &Queue, clock: Arc<SystemClock>) -> Self {
+    pub(super) fn start(state: &Path, queue: QueueConfig, clock: Arc<SystemClock>) -> Self {
         let told = Arc::new(watch::Sender::new(None));
         let mut pauses = BackoffConfig::default();
         (pauses.base_ms, pauses.max_ms) = (FIRST_PAUSE_MS, LONGEST_PAUSE_MS);
         let backoff = Backoff::new(pauses, u64::from(std::process::id()));
-        let (state, queue, line) = (state.to_owned(), queue.clone(), CauseLine::default());
+        let (state, line) = (state.to_owned(), CauseLine::default());
         let attempts =
             Attempts { state, queue, clock, backoff, told: told.clone(), line, made: false, is_again: false };
         Self { running: Box::pin(attempts.run()), attempts: None, told }
@@ -127,7 +125,7 @@ impl Opening {
 
 struct Attempts {
     state: PathBuf,
-    queue: Queue,
+    queue: QueueConfig,
     clock: Arc<SystemClock>,
     backoff: Backoff,
     told: Arc<watch::Sender<Option<String>>>,
@@ -165,7 +163,7 @@ impl Attempts {
         let made = tokio::task::spawn_blocking(move || make(&state)).await;
         let made = made.unwrap_or_else(|error| Err(io::Error::other(error)));
         let is_new = made.map_err(|error| NotOpened::ForNow(error.to_string()))?;
-        let (queue, consumer) = store::open(&self.state, &self.queue, self.clock.clone()).await?;
+        let (queue, consumer) = store::open(&self.state, self.queue.clone(), self.clock.clone()).await?;
         // Also if this run ends before its first look at itself: the next one finds the store in order.
         store::tell_events(&queue);
         Ok(Opened { queue, consumer, is_new: is_new || self.made })
@@ -258,12 +256,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let state = dir.path().join("state");
         std::fs::write(&state, "no directory").unwrap();
-        let mut opening = Opening::start(&state, &config.queue, Arc::default());
+        let mut opening = Opening::start(&state, store::config(&config), Arc::default());
         assert!(opening.at_once().await.unwrap().is_none());
         std::fs::remove_file(&state).unwrap();
         std::fs::create_dir(&state).unwrap();
-        let (held, consumer) = store::open(&state, &config.queue, Arc::default()).await.unwrap();
-        let second = Opening::start(&state, &config.queue, Arc::default()).at_once().await;
+        let (held, consumer) = store::open(&state, store::config(&config), Arc::default()).await.unwrap();
+        let second = Opening::start(&state, store::config(&config), Arc::default()).at_once().await;
         assert!(second.is_err_and(|error| error.to_string().contains("is in use")));
         let mut cause = opening.cause();
         let in_use = cause.wait_for(|cause| cause.as_ref().is_some_and(|cause| cause.contains("in use")));

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use edge_queue::{
-    Config as QueueConfig, OnFull as QueueOnFull, OpenError, Order as QueueOrder, SystemClock, aio,
+    Config as QueueConfig, Lane, LaneConfig, OnFull as QueueOnFull, OpenError, Order as QueueOrder,
+    SystemClock, aio,
 };
 
-use crate::config::{OnFull, Order, Queue};
+use crate::config::{Config, OnFull, Order, Queue};
 
 use super::error::RunError;
 
@@ -38,10 +39,10 @@ pub(crate) enum NotOpened {
 /// As the queue's.
 pub(crate) async fn open(
     state: &Path,
-    queue: &Queue,
+    queue: QueueConfig,
     clock: Arc<SystemClock>,
 ) -> Result<(aio::Queue, aio::Consumer), NotOpened> {
-    let opened = aio::Queue::open_with_clock(state, config(queue), clock).await;
+    let opened = aio::Queue::open_with_clock(state, queue, clock).await;
     let opened = opened.map_err(|error| match error {
         OpenError::Busy => NotOpened::Busy,
         OpenError::Config(error) => NotOpened::ForGood(RunError::Configuration(format!("[queue] {error}"))),
@@ -75,59 +76,73 @@ pub(crate) fn tell_events(queue: &aio::Queue) {
 }
 
 /// The queue's own configuration.
-pub(crate) fn config(queue: &Queue) -> QueueConfig {
-    let on_full = match queue.on_full {
+pub(crate) fn config(config: &Config) -> QueueConfig {
+    let Queue { max_messages, max_bytes, max_age, on_full, ack_within, ref lanes, .. } = config.queue;
+    let on_full = match on_full {
         OnFull::DropOldest => QueueOnFull::DropOldest,
         OnFull::DropNewest => QueueOnFull::DropNewest,
         OnFull::Reject => QueueOnFull::Reject,
     };
-    let order = match queue.order {
-        Order::Fifo => QueueOrder::Fifo,
-        Order::LiveFirst => QueueOrder::live_first(),
-    };
-    let config = QueueConfig::default()
-        .lanes(u8::try_from(queue.lanes.len()).unwrap_or(u8::MAX))
-        .max_messages(queue.max_messages.unwrap_or(UNLIMITED_MESSAGES))
-        .max_bytes(queue.max_bytes)
+    let mut queue = QueueConfig::default()
+        .lanes(u8::try_from(lanes.len()).unwrap_or(u8::MAX))
+        .max_messages(max_messages.unwrap_or(UNLIMITED_MESSAGES))
+        .max_bytes(max_bytes)
         .row_bytes_max(ROW_BYTES_MAX)
         .on_full(on_full)
-        .order(order)
-        .ack_within(queue.ack_within);
-    match queue.max_age {
-        Some(age) => config.max_age(age),
-        None => config,
+        .ack_within(ack_within);
+    for (lane, order) in (0..).zip(config.orders()) {
+        let order = match order {
+            Order::Fifo => QueueOrder::Fifo,
+            Order::LiveFirst => QueueOrder::live_first(),
+        };
+        queue = queue.lane(Lane(lane), LaneConfig::default().order(order));
+    }
+    match max_age {
+        Some(age) => queue.max_age(age),
+        None => queue,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
 
-    fn parsed(queue: &str) -> Queue {
+    fn parsed(route: &str, queue: &str) -> QueueConfig {
         let text = format!(
-            "[gateway]\nid=\"a\"\n[local]\nlisten=\"127.0.0.1:1\"\n[hub]\nurl=\"mqtt://h\"\n[[route]]\nmatch=\"#\"\n[queue]\n{queue}"
+            "[gateway]\nid=\"a\"\n[local]\nlisten=\"127.0.0.1:1\"\n[hub]\nurl=\"mqtt://h\"\n[[route]]\nmatch=\"#\"\n{route}\n[queue]\n{queue}"
         );
-        Config::parse(Path::new("g.toml"), &text, &|_| None).unwrap().0.queue
+        config(&Config::parse(Path::new("g.toml"), &text, &|_| None).unwrap().0)
     }
 
-    /// Promise 7: with `order = "live-first"` what comes in during a drain leaves before the rest of the backlog.
+    /// Promise 7: what comes in during a drain leaves before the rest of the backlog, but for alarms and where the plant wants it otherwise.
     #[tokio::test(flavor = "current_thread")]
-    async fn a_live_row_leaves_first_in_a_drain_if_the_plant_wants_it() {
-        for (order, expected) in [("", [100, 101]), ("order = \"live-first\"", [1_000, 100])] {
+    async fn a_live_row_leaves_first_in_a_drain() {
+        let (alarm, telemetry) = (Lane::ALARM, Lane::TELEMETRY);
+        let batches = "to = \"t\"\nformat = \"compact\"";
+        for (route, queue, lane, expected) in [
+            (batches, "", telemetry, [1_000, 100]),
+            (batches, "", alarm, [100, 101]),
+            (batches, "order = \"fifo\"", telemetry, [100, 101]),
+            (batches, "lanes = [\"one\"]", alarm, [1_000, 100]),
+            ("", "", telemetry, [100, 101]),
+            ("", "order = \"live-first\"", telemetry, [1_000, 100]),
+            ("", "order = \"live-first\"", alarm, [100, 101]),
+            ("lane = \"alarm\"", "", telemetry, [1_000, 100]),
+        ] {
             let dir = tempfile::tempdir().unwrap();
-            let (queue, mut hub) = open(dir.path(), &parsed(order), Arc::default()).await.unwrap();
-            for n in 0..1_000u32 {
-                let _stored = queue.push(edge_queue::Row::new(n.to_be_bytes().to_vec())).await.unwrap();
+            let (opened, mut hub) = open(dir.path(), parsed(route, queue), Arc::default()).await.unwrap();
+            let row = |n: u32| edge_queue::Row::new(n.to_be_bytes().to_vec()).lane(lane);
+            for n in 0..1_000 {
+                let _stored = opened.push(row(n)).await.unwrap();
             }
             hub.lease(100).await.unwrap().ack();
-            let _live = queue.push(edge_queue::Row::new(1_000u32.to_be_bytes().to_vec())).await.unwrap();
+            let _live = opened.push(row(1_000)).await.unwrap();
             let next = hub.lease(2).await.unwrap();
             let found: Vec<u32> = next
                 .iter()
                 .map(|lease| u32::from_be_bytes(lease.payload()[..].try_into().unwrap()))
                 .collect();
-            assert_eq!(found, expected, "{order}");
+            assert_eq!(found, expected, "{route} {queue} {lane:?}");
         }
     }
 
@@ -139,7 +154,7 @@ mod tests {
             "max_messages = 1\nmax_bytes = \"1MiB\"\nmax_age = \"1s\"\nack_within = \"10ms\"\nlanes = [\"one\"]",
             "max_messages = 1000000000\nmax_bytes = \"1024GiB\"\nack_within = \"60s\"\nlanes = [\"a\",\"b\",\"c\",\"d\"]\non_full = \"reject\"\norder = \"live-first\"",
         ] {
-            config(&parsed(queue)).validate().unwrap();
+            parsed("", queue).validate().unwrap();
         }
     }
 }

@@ -174,8 +174,8 @@ const QUEUE: &[Key] = &[
     key(
         "order",
         OneOf(&["fifo", "live-first"]),
-        Is("fifo"),
-        "Order after an outage. `live-first`: new messages first, and every fourth is one of the outage.",
+        Means("`live-first` for lanes of batches alone"),
+        "Order after an outage. `live-first`: new messages first, and every fourth is one of the outage. The first of several lanes, for alarms, is `fifo` always; without this key also each lane that a route in the format `raw` leads to: a reader of the last value would take an old message for it, and so would a hub that retains it.",
     ),
     key(
         "ack_within",

@@ -131,7 +131,7 @@ fn what_is_no_file_is_told_and_not_read() {
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     let pipe = pipe.to_str().unwrap();
     for (keys, key) in
-        [("ca", "ca"), ("cert", "cert"), ("key", "key"), ("username = \"u\"\npassword_file", "password_file")]
+        [("ca", "ca"), ("cert", "cert"), ("key", "key"), ("user = \"u\"\npassword_file", "password_file")]
     {
         for (path, expected) in [
             (pipe, "not a file"),
