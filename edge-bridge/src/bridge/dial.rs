@@ -73,11 +73,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
         let sign = self.takeover.on_over(closed, has_cause, lasted_ms);
         let is_refused = matches!(closed, Closed::Refused(_)) || VersionChoice::is_refused(closed);
         let answered = connection.accepted || is_refused;
-        if answered {
-            self.unanswered_connects = 0;
-        } else if matches!(closed, Closed::Handshake) {
-            self.unanswered_connects = self.unanswered_connects.saturating_add(1);
-        }
+        self.note_answer(answered, closed);
         let has_other_version = self.choose_version(now, connection.accepted, closed);
         let stable = connection.acked || lasted_ms >= STABLE_MS;
         if stable && !taken_over {
@@ -121,14 +117,21 @@ impl<S: Spool, P: Pack> Core<S, P> {
         let goes_on = self.addresses.on_over(end);
         let reason = why.unwrap_or_else(|| closed.to_string());
         let reason = sign.map_or(reason.clone(), |sign| format!("{reason}; {sign}"));
-        let mut in_ms = self.delay_ms(answered, goes_on);
-        if is_hurried {
-            in_ms = in_ms.min(HURRIED_MS);
-        }
-        if taken_over {
-            in_ms = in_ms.max(self.takeover.next_ms());
-        }
+        let in_ms = match self.delay_ms(answered, goes_on) {
+            in_ms if taken_over => in_ms.max(self.takeover.next_ms()),
+            in_ms if is_hurried => in_ms.min(HURRIED_MS),
+            in_ms => in_ms,
+        };
         self.wait(now, in_ms, reason);
+    }
+
+    /// Notes whether a CONNECT had an answer, for the patience with the next one.
+    fn note_answer(&mut self, answered: bool, closed: &Closed) {
+        if answered {
+            self.unanswered_connects = 0;
+        } else if matches!(closed, Closed::Handshake) {
+            self.unanswered_connects = self.unanswered_connects.saturating_add(1);
+        }
     }
 
     /// Returns whether the hub closed with a SUBSCRIBE unanswered: that is suspected before any message.

@@ -155,7 +155,7 @@ impl Downlink {
         }
         let new = self.suspects.on_hub_closed(now_ms, asked, reason);
         // It has one delay, not two.
-        new.iter().for_each(|filter| drop(self.refused.remove(filter)));
+        self.refused.retain(|filter, _| !new.contains(filter));
         Some(new.into_iter().map(|filter| Refused { filter, reason }).collect())
     }
 

@@ -42,7 +42,11 @@ fn ends_well(gateway: &Gateway) {
     };
     let until = Instant::now() + Duration::from_secs(30);
     while !is_done() {
-        assert!(Instant::now() < until, "not delivering, or not empty: {}", gateway.get("/metrics").unwrap().1);
+        assert!(
+            Instant::now() < until,
+            "not delivering, or not empty: {}",
+            gateway.get("/metrics").unwrap().1
+        );
         std::thread::sleep(Duration::from_millis(100));
     }
     let (_, page) = gateway.get("/metrics").unwrap();

@@ -69,7 +69,7 @@ fn backlog_before_live(order: &str) -> Vec<usize> {
     lags_ms.sort_unstable();
     let of = |share: usize| lags_ms[(LIVE - 1) * share / 100];
     println!(
-        "{queue:?}: live messages late by {} ms, 95 of 100 by at most {}, all by at most {}",
+        "{order}: live messages late by {} ms, 95 of 100 by at most {}, all by at most {}",
         of(50),
         of(95),
         of(100)
