@@ -250,7 +250,10 @@ impl Connection {
         }
         match self.session.subscribe(now.up_ms, filters.to_vec()) {
             Ok(id) => parts.downlink.on_asked(id, filters),
-            Err(error) => tracing::debug!(%error, "subscribe"),
+            Err(error) => {
+                tracing::debug!(%error, "subscribe");
+                parts.downlink.on_not_asked(now.up_ms, filters);
+            }
         }
     }
 

@@ -35,10 +35,10 @@ impl SuspectFilters {
         let mut new = Vec::new();
         for filter in asked {
             if let Some(suspect) = self.suspects.get_mut(&filter) {
-                (suspect.reason, suspect.due_ms) = (reason, now_ms + suspect.backoff.next_ms());
+                suspect.reason = reason;
+                self.put_off(now_ms, &filter);
             } else if self.closes_in_row >= SUSPECT_CLOSES {
-                let seed = filter.bytes().fold(0, |seed: u64, byte| seed.wrapping_mul(31) + u64::from(byte));
-                let mut backoff = retry_backoff(seed);
+                let mut backoff = filter_backoff(&filter);
                 let due_ms = now_ms + backoff.next_ms();
                 self.suspects.insert(filter.clone(), Suspect { reason, due_ms, backoff });
                 new.push(filter);
@@ -58,6 +58,13 @@ impl SuspectFilters {
         self.suspects.remove(filter);
     }
 
+    /// Puts a suspect off that could not be asked for.
+    pub(super) fn put_off(&mut self, now_ms: u64, filter: &Utf8) {
+        if let Some(suspect) = self.suspects.get_mut(filter) {
+            suspect.due_ms = now_ms + suspect.backoff.next_ms();
+        }
+    }
+
     pub(super) fn contains(&self, filter: &Utf8) -> bool {
         self.suspects.contains_key(filter)
     }
@@ -72,4 +79,9 @@ impl SuspectFilters {
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Utf8, ReasonCode)> {
         self.suspects.iter().map(|(filter, suspect)| (filter, suspect.reason))
     }
+}
+
+/// Delays between the attempts of a filter, whose jitter is its own.
+pub(super) fn filter_backoff(filter: &Utf8) -> Backoff {
+    retry_backoff(filter.bytes().fold(0, |seed: u64, byte| seed.wrapping_mul(31) + u64::from(byte)))
 }

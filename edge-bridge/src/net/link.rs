@@ -61,7 +61,8 @@ impl Link {
     }
 
     /// Subscribes to one more filter, whose messages come through a subscription that is there: both share its order and its bounds, and a message
-    /// that both match comes once. A subscription has no end of filters otherwise, each with as much memory as its application leaves waiting.
+    /// that both match comes once. Filters that [`subscribe`](Self::subscribe) asks for have a queue each, with as much memory as its application leaves
+    /// waiting.
     pub async fn add_filter(&self, to: &Commands, filter: &str) -> Result<(), SubscribeError> {
         let (filter, queue) = (filter_of(filter)?, to.queue.clone());
         let is_ours =

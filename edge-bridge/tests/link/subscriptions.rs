@@ -2,7 +2,7 @@
 
 use crate::link_support::*;
 use edge_bridge::bridge::{Event, Input};
-use edge_bridge::wire::{Packet, PacketId, Properties, QoS, ReasonCode, SubAck};
+use edge_bridge::wire::{Packet, PacketId, Properties, PropertyId, QoS, ReasonCode, SubAck, Value};
 
 const DENIED: &str = "denied/#";
 
@@ -110,4 +110,37 @@ fn a_message_at_which_the_hub_closes_before_its_suback_came_is_found() {
         link.redial();
     }
     assert_eq!(link.core.stats().poison, 1);
+}
+
+/// It was: due at once and for ever, a turn without end.
+#[test]
+fn a_refused_filter_that_no_longer_fits_into_a_packet_waits() {
+    for closes in [false, true] {
+        let mut link = Link::new();
+        link.core.subscribe(at(link.now_ms), text(&"x".repeat(100)), QoS::AtLeastOnce);
+        for n in 0..3 {
+            link.packets.clear();
+            link.connect(n > 0, &[]);
+            if !closes {
+                let asked = link.packets.iter().find_map(|packet| match packet {
+                    Packet::Subscribe(subscribe) => Some(subscribe.packet_id),
+                    _ => None,
+                });
+                let (packet_id, properties) = (asked.unwrap(), Properties::default());
+                let reasons = vec![ReasonCode::NOT_AUTHORIZED];
+                link.receive(&Packet::SubAck(SubAck { packet_id, properties, reasons }));
+            }
+            link.input(Input::HungUp(None));
+            link.redial();
+        }
+        link.connect(true, &[(PropertyId::MaximumPacketSize, Value::U32(60))]);
+        let (mut turns, end_ms) = (0, link.now_ms + 600_000);
+        while link.now_ms < end_ms && turns < 1_000 {
+            link.now_ms = link.core.next_deadline().unwrap().max(link.now_ms);
+            link.timeout();
+            link.receive(&Packet::PingResp);
+            turns += 1;
+        }
+        assert!(turns < 200, "closes: {closes}");
+    }
 }
