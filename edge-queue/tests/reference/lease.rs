@@ -52,8 +52,10 @@ impl Reference {
             live_from => {
                 let line = live_from.unwrap_or(len);
                 let queued = |at: &usize| self.lanes[lane][*at].at.get(name) == Some(&At::Queued);
-                let backlog = (0..line).find(queued).map_or(0, |first| line - first);
-                let waiting = live_from.map_or(0, waits) + backlog;
+                // Numbers, which have holes where rows of an earlier run are gone.
+                let seq = |at: usize| self.lanes[lane].get(at).map_or(self.next_seq[lane], |row| row.seq);
+                let backlog = (0..line).find(queued).map_or(0, |first| seq(line) - seq(first));
+                let waiting = live_from.map_or(0, waits) + backlog as usize;
                 let newest = if waiting > 16 * behind_rows as usize { behind_rows as usize / 2 } else { 0 };
                 (len - newest).max(self.opened_at[lane])
             }
