@@ -28,7 +28,7 @@ pub enum Input<'a> {
     },
     /// The network connection ended, and why if that is known.
     HungUp(Option<String>),
-    /// What became of an [`Output::Probe`].
+    /// Answer to an [`Output::Probe`].
     Probed {
         /// Set if there was a connection.
         is_reachable: bool,

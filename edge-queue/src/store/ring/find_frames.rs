@@ -1,6 +1,6 @@
 //! Search for the frames on a segment's pages, at open and when reading.
 //!
-//! Which frames of a segment count is one rule: of all whole headers of this life of
+//! One rule says which frames of a segment count: of all whole headers of this life of
 //! the slot, newest (epoch, counter) first ([rule 3](super::epoch)), a frame counts when its counter lies below the base of every frame that
 //! counts already, and below the base of the next segment. So a grown frame replaces the smaller ones, the frames
 //! of a failed commit are replaced by the next segment, and what a crash left behind is replaced by what the next
