@@ -1,7 +1,7 @@
 //! Batches at drain: rows of one topic and format become messages of many rows, all others go one by one.
 //!
-//! A batch is closed when it has as many rows or bytes as it may, or when its first row has waited here for its time: a backlog fills big
-//! batches by itself. An [`Encode`] makes its messages. Every row keeps its identity, so a resend that cuts differently is recognised. Rows
+//! A batch is closed when it has as many rows or bytes as it may, when its first row has waited here for its time, or when it is the largest of too
+//! many rows: a backlog fills big batches by itself. An [`Encode`] makes its messages. Every row keeps its identity, so a resend that cuts differently is recognised. Rows
 //! of one topic and lane leave in their order, whatever their marks.
 
 use std::collections::VecDeque;
@@ -15,6 +15,10 @@ use crate::wire::{Publish, Utf8};
 
 /// Bytes of rows, and of a message, that a batch has at most: it is decoded as a whole at the other end, whatever the hub takes.
 const BATCH_BYTES_MAX: usize = 128 * 1024;
+/// Cost of the rows in open batches together: about 4 000 small ones. Above it the largest batch goes before its time.
+const OPEN_COST_MAX: usize = 1024 * 1024;
+/// Cost of a row beside its payload: its lease, its place here, its topic.
+const ROW_COST: usize = 256;
 /// Fixed header, packet identifier, lengths, content type and what the uplink adds.
 const PACKET_OVERHEAD_BYTES: usize = 128;
 /// Batches of one topic and lane that may be open: one of live rows and one of the backlog.
@@ -151,10 +155,25 @@ impl<E: Encode> BatchPack<E> {
         raw
     }
 
-    /// Makes messages of the next batch that is full or has waited long enough. `false`: there is none.
-    fn finish_next(&mut self, now: Now, max_packet: usize) -> bool {
+    fn open_cost(&self) -> usize {
+        self.open.iter().map(RowBatch::cost).sum()
+    }
+
+    /// Position of the open batch that goes next: one that has waited long enough, or the largest of too many rows.
+    fn next_open(&self, now: Now) -> Option<usize> {
         let due = self.open.iter().position(|batch| batch.due_ms <= now.up_ms);
-        let batch = self.closed.pop_front().or_else(|| due.map(|at| self.open.remove(at)));
+        let largest = || {
+            let is_too_much = self.open_cost() >= OPEN_COST_MAX;
+            let by_cost = self.open.iter().enumerate().max_by_key(|(_, batch)| batch.cost());
+            by_cost.filter(|_| is_too_much).map(|(at, _)| at)
+        };
+        due.or_else(largest)
+    }
+
+    /// Makes messages of the next batch that is full or is to go. `false`: there is none.
+    fn finish_next(&mut self, now: Now, max_packet: usize) -> bool {
+        let open = |pack: &mut Self| pack.next_open(now).map(|at| pack.open.remove(at));
+        let batch = self.closed.pop_front().or_else(|| open(self));
         let Some(batch) = batch else { return false };
         let room = max_packet.saturating_sub(PACKET_OVERHEAD_BYTES + batch.topic.len());
         let bytes_max = room.min(batch.limits.bytes).min(BATCH_BYTES_MAX);
@@ -209,6 +228,10 @@ impl<E: Encode> Pack for BatchPack<E> {
         self.raw.held_bytes() + self.ready_bytes + batches
     }
 
+    fn open_room(&self) -> usize {
+        if self.open.is_empty() { 0 } else { OPEN_COST_MAX.saturating_sub(self.open_cost()) }
+    }
+
     fn is_empty(&self) -> bool {
         self.raw.is_empty() && self.ready.is_empty() && self.open.is_empty() && self.closed.is_empty()
     }
@@ -242,6 +265,10 @@ impl RowBatch {
             limits,
             due_ms: now.up_ms.saturating_add(limits.age_ms),
         }
+    }
+
+    fn cost(&self) -> usize {
+        self.bytes + self.rows.len() * ROW_COST
     }
 
     /// Returns whether the order of `row` among the batch's rows matters: one topic and one lane.
@@ -285,6 +312,8 @@ fn payload_bytes(packing: &Packing) -> usize {
     }
 }
 
+#[cfg(test)]
+mod open_batches;
 #[cfg(test)]
 mod own_messages;
 #[cfg(test)]

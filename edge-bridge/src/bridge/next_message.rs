@@ -14,6 +14,8 @@ use crate::wire::{Publish, QoS, ReasonCode};
 
 /// Rows leased at a time at most.
 const LEASE_ROWS: usize = 256;
+/// Bytes of rows leased at a time for an open batch that is larger than the room in the window.
+const LEASE_STEP_BYTES: usize = 4 * 1024;
 /// Rows parked unsent in one turn at most.
 const PARKS_PER_TURN: usize = 1_024;
 
@@ -108,13 +110,14 @@ impl<P: Pack> Uplink<P> {
         waits.into_iter().flatten().min()
     }
 
-    /// Returns the bytes of rows that may be leased: what is in flight, and what waits for its batch, leave no more room.
+    /// Returns the bytes of rows that may be leased: what is in flight leaves no more room. An open batch is filled beyond that, in small steps: rows
+    /// that turn out to be messages of their own stop it.
     fn lease_room(&self) -> usize {
-        if self.rows_in_flight.is_full() {
+        let room = usize::try_from(self.window.room()).unwrap_or(usize::MAX);
+        if room == 0 || self.rows_in_flight.is_full() {
             return 0;
         }
-        let room = usize::try_from(self.window.room()).unwrap_or(usize::MAX);
-        room.saturating_sub(self.pack.held_bytes())
+        room.saturating_sub(self.pack.held_bytes()).max(self.pack.open_room().min(LEASE_STEP_BYTES))
     }
 
     /// Tells that a sweep may go on, or begin. A pass by hand is one with a time of its own.

@@ -72,6 +72,12 @@ pub trait Pack {
     /// Payload bytes of the rows inside: counts against the window.
     fn held_bytes(&self) -> usize;
 
+    /// Payload bytes of rows that its open batches take in although the window has no room for them as they are: in a batch they are a fraction
+    /// of that. Asked when [`poll`](Self::poll) gave nothing. Default: none, so that a batch larger than the window waits for its time.
+    fn open_room(&self) -> usize {
+        0
+    }
+
     /// Tells that no row is inside. Default: no bytes and no deadline; say better if there are deadlines without rows, or what is parked takes the
     /// way of what is not.
     fn is_empty(&self) -> bool {
