@@ -317,4 +317,6 @@ mod open_batches;
 #[cfg(test)]
 mod own_messages;
 #[cfg(test)]
+mod parked_rows;
+#[cfg(test)]
 mod tests;

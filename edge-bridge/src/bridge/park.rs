@@ -43,9 +43,7 @@ impl<P: Pack> Uplink<P> {
     /// Parks a message: what a sweep meets of its topic from now on goes behind it.
     pub(super) fn park_again<S: Spool>(&mut self, message: &Message, reason: ReasonCode, spool: &mut S) {
         self.park(message, reason, spool);
-        if self.sweep.is_active() {
-            self.refusals.on_passed(message.topic());
-        }
+        self.refusals.on_passed(message.topic());
     }
 
     /// Parks a row of the sweep again. Poison rows are counted for themselves: they wait whatever becomes of their topic.

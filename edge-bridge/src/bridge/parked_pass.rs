@@ -87,7 +87,6 @@ impl<P: Pack> Uplink<P> {
 
     fn end_sweep<S: Spool>(&mut self, now_ms: u64, spool: &mut S) {
         if self.sweep.could_not_read() {
-            self.refusals.on_sweep_broken_off();
             self.size_limit.on_pass_broken_off();
         } else {
             self.refusals.on_sweep_over();

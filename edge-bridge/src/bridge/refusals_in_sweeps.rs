@@ -8,7 +8,7 @@ use super::refused_topic::Phase;
 use crate::wire::{ReasonCode, Utf8};
 
 impl Refusals {
-    /// The sweep parks rows of this topic again.
+    /// Rows of this topic are parked again. Until the next sweep begins: rows that this one met may wait in an open batch for longer than it lasts.
     pub(super) fn on_passed(&mut self, topic: &Utf8) {
         if let Some(topic) = self.topics.get_mut(topic) {
             topic.passed = true;
@@ -47,15 +47,10 @@ impl Refusals {
     /// All rows that were parked when the sweep began have been passed: what is counted beyond those parked since has expired.
     pub(super) fn on_sweep_over(&mut self) {
         for topic in self.topics.values_mut() {
-            (topic.parked, topic.left, topic.passed) = (topic.parked_since, topic.left_since, false);
+            (topic.parked, topic.left) = (topic.parked_since, topic.left_since);
             self.sweep_wanted |= topic.is_healing() && topic.has_parked();
         }
         self.topics.retain(|_, topic| !topic.is_healing() || topic.has_parked());
-    }
-
-    /// Notes that a sweep ended that did not meet every row: what it did not meet is still parked.
-    pub(super) fn on_sweep_broken_off(&mut self) {
-        self.topics.values_mut().for_each(|topic| topic.passed = false);
     }
 
     /// Hands out what is held and forgets its topics. `all`: also of topics with parked rows, which are younger than what is held, and of those

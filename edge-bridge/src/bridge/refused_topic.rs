@@ -47,7 +47,7 @@ pub(super) struct Topic {
     pub(super) left_since: u64,
     /// New rows that are to be parked once nothing older of the topic can come behind them.
     pub(super) deferred: u64,
-    /// The present sweep parked rows of it again: what the sweep still meets is younger, and goes behind them.
+    /// Rows of it were parked again since the last sweep began: what that sweep still meets, or has in an open batch, is younger and goes behind them.
     pub(super) passed: bool,
     /// Messages of parked rows are about to be held.
     pub(super) holds_swept: bool,
