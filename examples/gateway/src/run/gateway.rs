@@ -322,9 +322,7 @@ async fn tick(clock: Clock, wall: Arc<SystemClock>, ingest: GatewayIngest, intak
 
 fn put_due(permit: Permit<'_>, now: Now, is_asked_for: bool, ingest: &GatewayIngest) {
     let (rows, link) = ingest.tick(now, is_asked_for);
-    if !rows.is_empty() || !link.is_empty() {
-        permit.put(rows, link.then(Tell::Nobody));
-    }
+    permit.put(rows, link.then(Tell::Nobody));
 }
 
 /// The queue has its room already: what filters hold, and was acknowledged, goes there where the disk has none for their states.
@@ -336,9 +334,7 @@ async fn flush_without_room(state: &Path, ingest: &GatewayIngest, intake: &Intak
     };
     let (rows, link) = ingest.flush();
     tracing::warn!(%error, rows = rows.len(), "no room for the filters' states: what they hold goes into the queue");
-    if !rows.is_empty() || !link.is_empty() {
-        permit.put(rows, link.then(Tell::Nobody));
-    }
+    permit.put(rows, link.then(Tell::Nobody));
 }
 
 /// No stage holds what has no receipt yet: such a reading would come again, and be taken for a repetition.
