@@ -49,17 +49,20 @@ impl Downlink {
         Self { wanted: wanted.collect(), rules, ..Self::default() }
     }
 
-    /// Adds a filter of the application's, under whose topics messages keep their name. One that an `in` rule asks for at a lower QoS is asked for
-    /// again.
-    pub(super) fn want(&mut self, filter: Utf8, qos: QoS) {
-        self.unwanted.retain(|unwanted| *unwanted != filter);
-        match self.wanted.iter_mut().find(|s| s.filter == filter) {
-            None => self.wanted.push(subscription(filter, qos)),
-            Some(own) if own.qos < qos.min(QoS::AtLeastOnce) => {
-                *own = subscription(filter.clone(), qos);
-                self.forget_answer(&filter);
-            }
-            Some(_) => {}
+    /// Adds a filter of the application's, under whose topics messages keep their name. One that is there at a lower QoS, or with other options, is
+    /// asked for again.
+    pub(super) fn want(&mut self, mut wanted: Subscription) {
+        wanted.qos = wanted.qos.min(QoS::AtLeastOnce);
+        self.unwanted.retain(|unwanted| *unwanted != wanted.filter);
+        let Some(own) = self.wanted.iter_mut().find(|own| own.filter == wanted.filter) else {
+            self.wanted.push(wanted);
+            return;
+        };
+        let options = |of: &Subscription| (of.no_local, of.retain_as_published);
+        if own.qos < wanted.qos || options(own) != options(&wanted) {
+            wanted.qos = wanted.qos.max(own.qos);
+            *own = wanted.clone();
+            self.forget_answer(&wanted.filter);
         }
     }
 
@@ -234,7 +237,8 @@ fn refused((filter, reason): (&Utf8, ReasonCode)) -> Refused {
     Refused { filter: filter.clone(), reason }
 }
 
-fn subscription(filter: Utf8, qos: QoS) -> Subscription {
+/// What is asked for where nothing else is said.
+pub(crate) fn subscription(filter: Utf8, qos: QoS) -> Subscription {
     // QoS 2 is not implemented: a rule that asks for it gets QoS 1, and `check` says so.
     let qos = qos.min(QoS::AtLeastOnce);
     Subscription { retain_handling: RetainHandling::SendIfNew, ..Subscription::new(filter, qos) }

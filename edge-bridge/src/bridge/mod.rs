@@ -56,6 +56,8 @@ pub use batch_pack::{BatchLimits, BatchPack, Encode, RowBatch, Source};
 pub use config::LinkConfig;
 pub use dead_letter_address::{DEAD_LETTER_PREFIX, dead_letter_topic};
 pub use downlink::Refused;
+#[cfg(feature = "net")]
+pub(crate) use downlink::subscription;
 pub use events::{Event, Input, Output};
 pub use idle_ping::idle_ping_every_ms;
 pub use link_state::LinkState;
@@ -78,7 +80,7 @@ use version_choice::VersionChoice;
 
 use crate::ingest::Now;
 use crate::session::{self, AckHandle, Path, Resume, StaleAck};
-use crate::wire::{QoS, ReasonCode, Utf8};
+use crate::wire::{QoS, ReasonCode, Subscription, Utf8};
 
 /// One upstream link.
 ///
@@ -242,7 +244,12 @@ impl<S: Spool, P: Pack> Core<S, P> {
 
     /// Subscribes at the hub, now and in every later session.
     pub fn subscribe(&mut self, now: Now, filter: Utf8, qos: QoS) {
-        self.downlink.want(filter, qos);
+        self.subscribe_with(now, downlink::subscription(filter, qos));
+    }
+
+    /// Subscribes as [`subscribe`](Self::subscribe) does, with options of your own. Of QoS 2 it makes QoS 1.
+    pub fn subscribe_with(&mut self, now: Now, wanted: Subscription) {
+        self.downlink.want(wanted);
         self.turn(now);
     }
 

@@ -21,7 +21,7 @@ use super::request::Request;
 use super::router::Router;
 use crate::bridge::spool::Spool;
 use crate::bridge::{Core, Event, Input, Output, Pack, Stats, UplinkEvent};
-use crate::wire::{QoS, ReasonCode, Utf8};
+use crate::wire::{ReasonCode, Subscription};
 
 /// Shortest time between two publications of the numbers, in milliseconds; a change of the link's state is published at
 /// once.
@@ -104,16 +104,17 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
                     self.answer_commands();
                     self.core.handle_timeout(now);
                 }
-                Woken::Request(Some(Request::Subscribe { filter, qos, reply })) => {
-                    self.subscribe(&filter, qos);
+                Woken::Request(Some(Request::Subscribe { filters, reply })) => {
+                    filters.iter().for_each(|filter| self.subscribe(filter));
+                    let filters = filters.into_iter().map(|subscription| subscription.filter);
                     // If nobody waits for the answer, the subscription is dropped with it.
-                    let _ = reply.send(self.router.subscribe(filter));
+                    let _ = reply.send(self.router.subscribe(filters));
                 }
-                Woken::Request(Some(Request::AddFilter { filter, qos, queue, reply })) => {
+                Woken::Request(Some(Request::AddFilter { filter, queue, reply })) => {
                     let is_ours = self.router.has(&queue);
                     if is_ours {
-                        self.subscribe(&filter, qos);
-                        self.router.add(filter, queue);
+                        self.subscribe(&filter);
+                        self.router.add(filter.filter, queue);
                     }
                     let _ = reply.send(is_ours);
                 }
@@ -173,13 +174,13 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
     }
 
     /// Asks the hub for a filter that the application has now. What an earlier subscription left goes to that one, in order.
-    fn subscribe(&mut self, filter: &Utf8, qos: QoS) {
+    fn subscribe(&mut self, wanted: &Subscription) {
         self.answer_commands();
         let now = self.clock.now();
-        if self.router.is_leaving(filter) {
-            self.core.renew(now, filter);
+        if self.router.is_leaving(&wanted.filter) {
+            self.core.renew(now, &wanted.filter);
         }
-        self.core.subscribe(now, filter.clone(), qos);
+        self.core.subscribe_with(now, wanted.clone());
     }
 
     /// Passes on the application's answers to messages and its subscriptions.

@@ -15,7 +15,7 @@ use super::memory_spool::SharedMemory;
 use super::receipt::{Inner, PendingReceipt};
 use crate::bridge::Stats;
 use crate::row::Row;
-use crate::wire::{TopicError, Utf8, validate_characters, validate_topic_name};
+use crate::wire::{Subscription, TopicError, Utf8, validate_characters, validate_topic_name};
 
 /// A store-and-forward bridge to a hub, running as a task of the present tokio runtime.
 ///
@@ -121,6 +121,18 @@ impl Bridge {
     /// Not a filter, or the bridge is closed.
     pub async fn subscribe(&self, filter: &str) -> Result<Commands, SubscribeError> {
         self.link.subscribe(filter).await
+    }
+
+    /// Subscribes to several filters with options of your own: see [`Link::subscribe_all`].
+    ///
+    /// # Errors
+    ///
+    /// As those of [`Link::subscribe_all`].
+    pub async fn subscribe_all(
+        &self,
+        filters: impl IntoIterator<Item = Subscription>,
+    ) -> Result<Commands, SubscribeError> {
+        self.link.subscribe_all(filters).await
     }
 
     /// Subscribes to one more filter for a subscription that is there: see [`Link::add_filter`].

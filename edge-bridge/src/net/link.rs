@@ -7,8 +7,8 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use super::commands::Commands;
 use super::request::Request;
-use crate::bridge::Stats;
-use crate::wire::{QoS, TopicError, Utf8, Version, check_filter};
+use crate::bridge::{Stats, subscription};
+use crate::wire::{QoS, Subscription, TopicError, Utf8, Version, check_filter};
 
 /// The handle of a link that runs as a task. Cheap to clone; when the last clone is dropped the link stops as by [`close`](Self::close),
 /// without anyone to wait for it.
@@ -33,6 +33,12 @@ pub enum SubscribeError {
         /// The rule that the filter breaks.
         error: TopicError,
     },
+    /// A shared subscription with No Local (MQTT 5, §3.8.3.1): a hub ends the connection for it.
+    #[error("\"{filter}\" is a shared subscription: it cannot leave out what this client publishes")]
+    NoLocalOnShared {
+        /// The filter that was given.
+        filter: String,
+    },
     /// The link was closed.
     #[error("the link is closed")]
     Closed,
@@ -41,10 +47,21 @@ pub enum SubscribeError {
     OtherLink,
 }
 
-fn filter_of(filter: &str) -> Result<Utf8, SubscribeError> {
-    let error = |error| SubscribeError::Filter { filter: filter.to_owned(), error };
-    check_filter(filter, Version::V5).map_err(error)?;
-    Utf8::try_from(filter).map_err(|_| error(TopicError::Nul))
+fn plain(filter: &str) -> Result<Subscription, SubscribeError> {
+    let nul = |_| SubscribeError::Filter { filter: filter.to_owned(), error: TopicError::Nul };
+    let plain = subscription(Utf8::try_from(filter).map_err(nul)?, QoS::AtLeastOnce);
+    check(&plain)?;
+    Ok(plain)
+}
+
+fn check(wanted: &Subscription) -> Result<(), SubscribeError> {
+    let filter = wanted.filter.as_str();
+    check_filter(filter, Version::V5)
+        .map_err(|error| SubscribeError::Filter { filter: filter.to_owned(), error })?;
+    if wanted.no_local && filter.starts_with("$share/") {
+        return Err(SubscribeError::NoLocalOnShared { filter: filter.to_owned() });
+    }
+    Ok(())
 }
 
 impl Link {
@@ -56,17 +73,52 @@ impl Link {
     /// Subscribes at the hub at QoS 1, at least once: a message is acknowledged there only when it is
     /// [`done`](super::Command::done). Returns before the hub has answered; a refusal is logged and asked for again on the next connection.
     pub async fn subscribe(&self, filter: &str) -> Result<Commands, SubscribeError> {
-        let filter = filter_of(filter)?;
-        self.request(|reply| Request::Subscribe { filter, qos: QoS::AtLeastOnce, reply }).await
+        self.subscribe_all([plain(filter)?]).await
+    }
+
+    /// Subscribes to several filters with options of your own, No Local say. Their messages come through one subscription, in the hub's order, and one
+    /// that several match comes once; without a filter nothing ever comes. Of QoS 2 it makes QoS 1. [`RetainHandling::Send`] brings what the hub retains
+    /// with every start of the program.
+    ///
+    /// ```
+    /// use edge_bridge::Bridge;
+    /// use edge_bridge::wire::{QoS, RetainHandling, Subscription, Utf8};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let bridge = Bridge::builder("mqtt://127.0.0.1:1").client_id("site7").start().await?;
+    /// let others = ["line/#", "office/#"].map(|filter| Subscription {
+    ///     no_local: true,
+    ///     retain_handling: RetainHandling::SendIfNew,
+    ///     ..Subscription::new(Utf8::from_static(filter), QoS::AtLeastOnce)
+    /// });
+    /// let messages = bridge.subscribe_all(others).await?;
+    /// # drop(messages);
+    /// # bridge.close().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// One of them is no filter, asks for No Local of a shared subscription, or the link is closed: then there is none.
+    ///
+    /// [`RetainHandling::Send`]: crate::wire::RetainHandling::Send
+    pub async fn subscribe_all(
+        &self,
+        filters: impl IntoIterator<Item = Subscription>,
+    ) -> Result<Commands, SubscribeError> {
+        let filters: Vec<_> = filters.into_iter().collect();
+        filters.iter().try_for_each(check)?;
+        self.request(|reply| Request::Subscribe { filters, reply }).await
     }
 
     /// Subscribes to one more filter, whose messages come through a subscription that is there: both share its order and its bounds, and a message
     /// that both match comes once. Filters that [`subscribe`](Self::subscribe) asks for have a queue each, with as much memory as its application leaves
     /// waiting.
     pub async fn add_filter(&self, to: &Commands, filter: &str) -> Result<(), SubscribeError> {
-        let (filter, queue) = (filter_of(filter)?, to.queue.clone());
-        let is_ours =
-            self.request(|reply| Request::AddFilter { filter, qos: QoS::AtLeastOnce, queue, reply });
+        let (filter, queue) = (plain(filter)?, to.queue.clone());
+        let is_ours = self.request(|reply| Request::AddFilter { filter, queue, reply });
         if is_ours.await? { Ok(()) } else { Err(SubscribeError::OtherLink) }
     }
 
@@ -110,5 +162,20 @@ impl Link {
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Link").field("status", &*self.status.borrow()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A hub ends the connection for such a SUBSCRIBE, and for every one that follows with it.
+    #[test]
+    fn a_shared_subscription_cannot_leave_out_own_messages() {
+        let shared = plain("$share/group/a").unwrap();
+        let no_local = Subscription { no_local: true, ..shared };
+        assert!(matches!(check(&no_local), Err(SubscribeError::NoLocalOnShared { .. })));
+        assert!(check(&Subscription { no_local: true, ..plain("a/#").unwrap() }).is_ok());
+        assert!(matches!(plain("a#"), Err(SubscribeError::Filter { .. })));
     }
 }

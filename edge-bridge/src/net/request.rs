@@ -7,19 +7,18 @@ use tokio::sync::oneshot;
 use super::by_hand::Ask;
 use super::commands::Commands;
 use super::subscription_queue::SubscriptionQueue;
-use crate::wire::{QoS, Utf8};
+use crate::wire::Subscription;
 
 /// Order of the application to the bridge.
 pub(super) enum Request {
+    /// One subscription of the application's, which has all of these filters.
     Subscribe {
-        filter: Utf8,
-        qos: QoS,
+        filters: Vec<Subscription>,
         reply: oneshot::Sender<Commands>,
     },
     /// Replies whether the subscription is one of this link's.
     AddFilter {
-        filter: Utf8,
-        qos: QoS,
+        filter: Subscription,
         queue: Arc<SubscriptionQueue>,
         reply: oneshot::Sender<bool>,
     },

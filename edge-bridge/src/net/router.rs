@@ -92,9 +92,10 @@ impl Router {
         }
     }
 
-    pub(super) fn subscribe(&mut self, filter: Utf8) -> Commands {
+    /// Adds a subscription that has all of these filters.
+    pub(super) fn subscribe(&mut self, filters: impl IntoIterator<Item = Utf8>) -> Commands {
         let queue = Arc::new(SubscriptionQueue::new(self.packet_max));
-        self.add(filter, queue.clone());
+        filters.into_iter().for_each(|filter| self.add(filter, queue.clone()));
         Commands { queue, acks: self.acks.clone() }
     }
 

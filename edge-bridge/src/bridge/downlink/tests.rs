@@ -17,17 +17,38 @@ fn a_resumed_session_is_not_asked_again() {
     assert_eq!(downlink.on_connected(0, false).len(), 1);
 }
 
+/// A bridge between two brokers must not get its own messages back, whoever asked for the filter first.
+#[test]
+fn other_options_of_a_filter_are_asked_for() {
+    let mut downlink = Downlink::default();
+    let filter = Utf8::from_static("x/#");
+    let wanted = subscription(filter.clone(), QoS::AtLeastOnce);
+    downlink.want(wanted.clone());
+    downlink.on_asked(PacketId::MIN, &downlink.missing(0));
+    assert!(downlink.on_suback(0, PacketId::MIN, &[ReasonCode::GRANTED_QOS_1]).is_empty());
+    let other =
+        Subscription { no_local: true, retain_as_published: true, qos: QoS::AtMostOnce, ..wanted.clone() };
+    for again in [other.clone(), other.clone()] {
+        downlink.want(again);
+        assert_eq!(downlink.missing(0), [Subscription { qos: QoS::AtLeastOnce, ..other.clone() }]);
+    }
+    downlink.on_asked(PacketId::MIN, &downlink.missing(0));
+    downlink.on_suback(0, PacketId::MIN, &[ReasonCode::GRANTED_QOS_1]);
+    downlink.want(other);
+    assert!(downlink.missing(0).is_empty(), "granted as it is wanted");
+}
+
 #[test]
 fn a_filter_that_was_given_up_and_wanted_again_is_asked_for_again() {
     let mut downlink = downlink();
     let filter = Utf8::try_from("x/#").unwrap();
     downlink.on_connected(0, false);
-    downlink.want(filter.clone(), QoS::AtLeastOnce);
+    downlink.want(subscription(filter.clone(), QoS::AtLeastOnce));
     let filters = downlink.missing(0);
     downlink.on_asked(PacketId::MIN, &filters);
     downlink.unwant(&filter);
     assert_eq!(downlink.take_unwanted(), std::slice::from_ref(&filter));
-    downlink.want(filter.clone(), QoS::AtLeastOnce);
+    downlink.want(subscription(filter.clone(), QoS::AtLeastOnce));
     let asked_again = downlink.missing(0);
     assert_eq!(asked_again.iter().map(|s| &s.filter).collect::<Vec<_>>(), [&filter]);
     // The SUBACK of the first request is older than the UNSUBSCRIBE, and says nothing.
@@ -36,7 +57,7 @@ fn a_filter_that_was_given_up_and_wanted_again_is_asked_for_again() {
     assert_eq!(downlink.missing(0).len(), 1);
     // Given up and wanted again before anything could be sent: no UNSUBSCRIBE behind the SUBSCRIBE.
     downlink.unwant(&filter);
-    downlink.want(filter, QoS::AtLeastOnce);
+    downlink.want(subscription(filter, QoS::AtLeastOnce));
     assert!(downlink.take_unwanted().is_empty());
     // A rule's filter stays.
     downlink.unwant(&Utf8::try_from("hub/site7/cmd/#").unwrap());
@@ -48,7 +69,7 @@ fn a_filter_that_was_given_up_and_wanted_again_is_asked_for_again() {
 fn a_filter_that_is_renewed_is_asked_for_with_what_is_retained() {
     let mut downlink = downlink();
     let (own, rules) = (Utf8::try_from("x/#").unwrap(), Utf8::try_from("hub/site7/cmd/#").unwrap());
-    downlink.want(own.clone(), QoS::AtLeastOnce);
+    downlink.want(subscription(own.clone(), QoS::AtLeastOnce));
     let filters = downlink.on_connected(0, false);
     assert!(filters.iter().all(|s| s.retain_handling == RetainHandling::SendIfNew));
     downlink.on_asked(PacketId::MIN, &filters);
@@ -70,7 +91,7 @@ fn an_application_gets_a_rules_filter_at_its_own_qos() {
         if rule_is_granted {
             downlink.on_suback(0, PacketId::MIN, &[ReasonCode::GRANTED_QOS_0]);
         }
-        downlink.want(filters[0].filter.clone(), QoS::AtLeastOnce);
+        downlink.want(subscription(filters[0].filter.clone(), QoS::AtLeastOnce));
         // An answer to the first request is none to the second.
         downlink.on_suback(0, PacketId::MIN, &[ReasonCode::GRANTED_QOS_0]);
         let raised = downlink.missing(0);
@@ -78,7 +99,7 @@ fn an_application_gets_a_rules_filter_at_its_own_qos() {
         let id = PacketId::new(2).unwrap();
         downlink.on_asked(id, &raised);
         downlink.on_suback(0, id, &[ReasonCode::GRANTED_QOS_1]);
-        downlink.want(filters[0].filter.clone(), QoS::AtMostOnce);
+        downlink.want(subscription(filters[0].filter.clone(), QoS::AtMostOnce));
         assert!(downlink.missing(0).is_empty(), "never lowered");
     }
 }
@@ -88,12 +109,12 @@ fn each_filter_is_wanted_and_given_up_by_itself() {
     let mut downlink = Downlink::default();
     let [a, b] = ["a", "b"].map(Utf8::from_static);
     assert!(!downlink.listens());
-    downlink.want(a.clone(), QoS::AtLeastOnce);
-    downlink.want(b.clone(), QoS::AtLeastOnce);
+    downlink.want(subscription(a.clone(), QoS::AtLeastOnce));
+    downlink.want(subscription(b.clone(), QoS::AtLeastOnce));
     let filters = downlink.missing(0);
     downlink.on_asked(PacketId::MIN, &filters);
     downlink.on_suback(0, PacketId::MIN, &[ReasonCode::GRANTED_QOS_1; 2]);
-    downlink.want(a.clone(), QoS::ExactlyOnce);
+    downlink.want(subscription(a.clone(), QoS::ExactlyOnce));
     assert!(downlink.missing(0).is_empty(), "what is granted is as much as can be had");
     downlink.unwant(&a);
     assert!(downlink.listens() && downlink.missing(0).is_empty(), "b stays as it is");

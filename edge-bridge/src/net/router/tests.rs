@@ -35,7 +35,7 @@ impl Rig {
 
     fn subscribe(&mut self, filter: &str) -> Commands {
         self.router.tidy(self.now_ms);
-        self.router.subscribe(Utf8::try_from(filter).unwrap())
+        self.router.subscribe([Utf8::try_from(filter).unwrap()])
     }
 
     /// Its serial number, which is also its payload.
