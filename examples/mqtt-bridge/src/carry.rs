@@ -1,0 +1,190 @@
+//! One bridge at work: messages out through the queue, messages in with an acknowledgement from end to end.
+//!
+//! A message is acknowledged at the local broker when it is safe in the queue or at the hub, and at the hub when the local broker has it.
+
+use std::pin::Pin;
+
+use edge_bridge::bridge::LinkState;
+use edge_bridge::bridge::rules::{Mapped, Rules};
+use edge_bridge::escape::Escaped;
+use edge_bridge::net::{Acknowledgement, Commands, PublishError};
+use edge_bridge::wire::Utf8;
+use edge_bridge::{Bridge, Row};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Duration, timeout};
+
+use crate::plan::Plan;
+
+/// For the last state, and for what is on its way when the program ends.
+const GOODBYE: Duration = Duration::from_secs(2);
+/// The lane that goes before a backlog.
+const FIRST_LANE: u8 = 0;
+
+/// A running bridge.
+pub(crate) struct Carrier {
+    pub(crate) plan: Plan,
+    hub: std::sync::Arc<Bridge>,
+    local: std::sync::Arc<Bridge>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Carrier {
+    /// Starts both clients; returns before any of them is connected.
+    ///
+    /// # Errors
+    ///
+    /// In words: the queue did not open, or a setting is wrong.
+    pub(crate) async fn start(plan: Plan) -> Result<Self, String> {
+        let hub = std::sync::Arc::new(plan.hub().await?);
+        let local = std::sync::Arc::new(plan.local().await?);
+        let rules = plan.rules();
+        let mut tasks = Vec::new();
+        let filters = plan.out_filters();
+        if !filters.is_empty() {
+            let messages = local.subscribe_all(filters).await.map_err(|error| error.to_string())?;
+            let keeps_retain = plan.section.outgoing_retain;
+            let map = move |rules: &Rules, topic: &str| rules.map_out(topic);
+            tasks.push(tokio::spawn(carry(messages, hub.clone(), rules.clone(), map, keeps_retain)));
+        }
+        let filters = plan.in_filters();
+        if !filters.is_empty() {
+            let messages = hub.subscribe_all(filters).await.map_err(|error| error.to_string())?;
+            let map = move |rules: &Rules, topic: &str| rules.map_in(topic);
+            tasks.push(tokio::spawn(carry(messages, local.clone(), rules, map, true)));
+        }
+        if let Some(topic) = plan.notification_topic() {
+            let topic = Utf8::try_from(topic).map_err(|error| error.to_string())?;
+            let there = (!plan.section.notifications_local_only).then(|| hub.clone());
+            tasks.push(tokio::spawn(tell_state(topic, hub.watch(), there, local.clone())));
+        }
+        Ok(Self { plan, hub, local, tasks })
+    }
+
+    /// Until the local broker has accepted us.
+    pub(crate) async fn is_ready(&self) {
+        // Ends with the link alone, which ends with this.
+        let _ = self.local.watch().wait_for(|stats| stats.connects > 0).await;
+    }
+
+    /// Tells the state, ends both links and closes the queue. What has no receipt is not acknowledged, and comes again.
+    pub(crate) async fn stop(self) {
+        let Self { plan, hub, local, tasks } = self;
+        tasks.iter().for_each(JoinHandle::abort);
+        for task in tasks {
+            // Cancelled, or ended by itself.
+            let _ = task.await;
+        }
+        if let Some(topic) = plan.notification_topic() {
+            let at_hub = !plan.section.notifications_local_only && hub.stats().link != LinkState::BackingOff;
+            let sides = [Some(&local), Some(&hub).filter(|_| at_hub)];
+            for side in sides.into_iter().flatten() {
+                // Nobody hears it where there is no connection: there the will has said it.
+                let _ = timeout(GOODBYE, say(side, &topic, "0")).await;
+            }
+        }
+        for (bridge, side) in [(local, "local"), (hub, "hub")] {
+            let Ok(bridge) = std::sync::Arc::try_unwrap(bridge) else { continue };
+            if let Err(error) = bridge.close().await {
+                tracing::error!(connection = %Escaped(&plan.section.name), side, error = %crate::plan::in_full(&error), "not closed cleanly");
+            }
+        }
+    }
+}
+
+async fn say(bridge: &Bridge, topic: &str, state: &'static str) {
+    let Ok(topic) = Utf8::try_from(topic) else { return };
+    let mut row = Row::new(topic, state.into());
+    (row.retain, row.lane) = (true, Some(FIRST_LANE));
+    if let Ok(receipt) = bridge.publish_row(row).await {
+        let _ = receipt.await;
+    }
+}
+
+/// Tells both sides of each connection to the hub, and the local one of its end; of that the will tells the hub.
+async fn tell_state(
+    topic: Utf8,
+    mut hub: watch::Receiver<edge_bridge::bridge::Stats>,
+    there: Option<std::sync::Arc<Bridge>>,
+    here: std::sync::Arc<Bridge>,
+) {
+    let (mut connects, mut was_up) = (0, None);
+    loop {
+        let stats = hub.borrow_and_update().clone();
+        let is_up = !matches!(stats.link, LinkState::Offline | LinkState::BackingOff);
+        if was_up != Some(is_up) {
+            say_later(&here, &topic, if is_up { "1" } else { "0" });
+            was_up = Some(is_up);
+        }
+        if is_up && stats.connects != connects {
+            connects = stats.connects;
+            if let Some(there) = &there {
+                say_later(there, &topic, "1");
+            }
+        }
+        if hub.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+fn say_later(bridge: &std::sync::Arc<Bridge>, topic: &Utf8, state: &'static str) {
+    let (bridge, topic) = (bridge.clone(), topic.clone());
+    drop(tokio::spawn(async move { say(&bridge, &topic, state).await }));
+}
+
+type Safe = Pin<Box<dyn Future<Output = Option<Acknowledgement>> + Send>>;
+
+/// Hands each message on, and acknowledges it when it is safe.
+async fn carry(
+    mut from: Commands,
+    to: std::sync::Arc<Bridge>,
+    rules: Rules,
+    map: impl Fn(&Rules, &str) -> Option<Mapped>,
+    keeps_retain: bool,
+) {
+    let mut on_the_way: FuturesUnordered<Safe> = FuturesUnordered::new();
+    loop {
+        let message = tokio::select! {
+            message = from.next() => message,
+            Some(safe) = on_the_way.next() => {
+                safe.into_iter().for_each(Acknowledgement::done);
+                continue;
+            }
+        };
+        let Some(message) = message else { return };
+        let Some(mapped) = map(&rules, message.topic()) else {
+            message.done();
+            continue;
+        };
+        let (publish, ack) = message.split();
+        let mut row = Row::from_publish(&publish);
+        row.topic = mapped.topic;
+        row.retain &= keeps_retain;
+        if let Some(receipt) = hand_on(&to, row).await {
+            on_the_way.push(Box::pin(async move { receipt.await.is_ok().then_some(ack) }));
+        } else {
+            ack.done();
+        }
+    }
+}
+
+/// `None`: the message can never be handed on, and would only come again.
+async fn hand_on(to: &Bridge, mut row: Row) -> Option<edge_bridge::net::PendingReceipt> {
+    loop {
+        let topic = row.topic.clone();
+        match to.publish_row(row).await {
+            Ok(receipt) => return Some(receipt),
+            // Where the broker on the other side is away: what comes waits at its own.
+            Err(PublishError::Full { row: back }) => {
+                row = *back;
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            Err(error) => {
+                tracing::error!(topic = %Escaped(&topic), error = %crate::plan::in_full(&error), "dropped: no broker would get it");
+                return None;
+            }
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! The lines of a mosquitto.conf, as Mosquitto 2.0 reads them: a word, blanks, the rest; a `#` in the first column is a comment.
+//!
+//! Beyond Mosquitto, `${NAME}` in a value is the environment's.
+
+#![allow(clippy::disallowed_methods, reason = "a shell: it reads its configuration")]
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::findings::{Findings, Place};
+
+/// Directories in directories, as in Mosquitto.
+const DEPTH_MAX: usize = 10;
+/// Bytes of a file at most: a device or a wrong file is no configuration.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// A line that says something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Line {
+    pub(crate) place: Place,
+    pub(crate) word: String,
+    /// Without blanks at its ends; may be empty.
+    pub(crate) value: String,
+}
+
+/// Reads the file, and those of its `include_dir`s where they stand.
+pub(crate) fn read(file: &Path, env: &impl Fn(&str) -> Option<String>, findings: &mut Findings) -> Vec<Line> {
+    let mut lines = Vec::new();
+    read_into(file, None, env, 0, findings, &mut lines);
+    lines
+}
+
+fn read_into(
+    file: &Path,
+    from: Option<&Place>,
+    env: &impl Fn(&str) -> Option<String>,
+    depth: usize,
+    findings: &mut Findings,
+    lines: &mut Vec<Line>,
+) {
+    let text = match text_of(file) {
+        Ok(text) => text,
+        Err(error) => return findings.error(from.cloned(), format!("{}: {error}", file.display())),
+    };
+    for line in parse(&Arc::from(file), &text, env, findings) {
+        if line.word != "include_dir" {
+            lines.push(line);
+            continue;
+        }
+        if depth >= DEPTH_MAX {
+            findings.error(line.place, "include_dir goes too deep");
+            continue;
+        }
+        match files_of(Path::new(&line.value)) {
+            Ok(files) => {
+                for file in files {
+                    read_into(&file, Some(&line.place), env, depth + 1, findings, lines);
+                }
+            }
+            Err(error) => findings.error(line.place, format!("include_dir {}: {error}", line.value)),
+        }
+    }
+}
+
+fn text_of(file: &Path) -> Result<String, String> {
+    let about = std::fs::metadata(file).map_err(|error| error.to_string())?;
+    if !about.is_file() || about.len() > FILE_BYTES_MAX {
+        return Err(format!("no file of at most {FILE_BYTES_MAX} bytes"));
+    }
+    let bytes = std::fs::read(file).map_err(|error| error.to_string())?;
+    String::from_utf8(bytes).map_err(|_| "not UTF-8".to_owned())
+}
+
+/// Files of a directory that end in `.conf`, by name, capitals first.
+fn files_of(dir: &Path) -> Result<Vec<PathBuf>, std::io::Error> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "conf") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn parse(
+    file: &Arc<Path>,
+    text: &str,
+    env: &impl Fn(&str) -> Option<String>,
+    findings: &mut Findings,
+) -> Vec<Line> {
+    let mut lines = Vec::new();
+    for (at, line) in text.lines().enumerate() {
+        if line.starts_with('#') || line.trim().is_empty() {
+            continue;
+        }
+        let place = Place { file: file.clone(), line: at + 1 };
+        let line = line.trim();
+        let (word, value) = line.split_once([' ', '\t']).unwrap_or((line, ""));
+        let value = expand(value.trim(), env, &place, findings);
+        lines.push(Line { place, word: word.to_owned(), value });
+    }
+    lines
+}
+
+/// What is not set stays as it is written, which is an error.
+fn expand(
+    value: &str,
+    env: &impl Fn(&str) -> Option<String>,
+    place: &Place,
+    findings: &mut Findings,
+) -> String {
+    let (mut expanded, mut rest) = (String::new(), value);
+    while let Some((before, behind)) = rest.split_once("${") {
+        let Some((name, after)) = behind.split_once('}') else { break };
+        expanded.push_str(before);
+        match env(name) {
+            Some(text) => {
+                findings.trap(
+                    place.clone(),
+                    format!("${{{name}}} is \"{text}\" here; Mosquitto takes it as it is written, unless somebody replaces it before"),
+                );
+                expanded.push_str(&text);
+            }
+            None => {
+                findings.error(place.clone(), format!("${{{name}}} is not set in the environment"));
+                expanded.push_str(&format!("${{{name}}}"));
+            }
+        }
+        rest = after;
+    }
+    expanded + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::findings::Severity;
+
+    fn lines(text: &str) -> (Vec<(String, String)>, Findings) {
+        let mut findings = Findings::default();
+        let env = |name: &str| (name == "SITE").then(|| "site7".to_owned());
+        let lines = parse(&Arc::from(Path::new("a.conf")), text, &env, &mut findings);
+        (lines.into_iter().map(|line| (line.word, line.value)).collect(), findings)
+    }
+
+    #[test]
+    fn words_values_comments_and_blank_lines() {
+        let (lines, findings) = lines("# a b\n\n  connection  up \r\nnotifications\tfalse\ntopic # out\n");
+        let expected = [("connection", "up"), ("notifications", "false"), ("topic", "# out")];
+        assert_eq!(lines, expected.map(|(word, value)| (word.to_owned(), value.to_owned())));
+        assert_eq!(findings, Findings::default());
+    }
+
+    #[test]
+    fn the_environment_is_put_in_and_what_is_not_set_is_named() {
+        let (read, findings) = lines("topic # in 1 \"\" hub/${SITE}/\nclientid ${NOBODY}.${SITE}${");
+        assert_eq!(read[0].1, "# in 1 \"\" hub/site7/");
+        assert_eq!(read[1].1, "${NOBODY}.site7${");
+        assert_eq!((findings.count(Severity::Error), findings.count(Severity::Trap)), (1, 2));
+        let error = findings.iter().find(|finding| finding.severity == Severity::Error);
+        assert_eq!(
+            error.map(ToString::to_string).as_deref(),
+            Some("a.conf:2: error: ${NOBODY} is not set in the environment")
+        );
+    }
+
+    #[test]
+    fn files_of_a_directory_stand_where_its_line_stands() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        std::fs::create_dir(path("d")).unwrap();
+        for (name, text) in [("d/b.conf", "b 1\n"), ("d/A.conf", "A 1\n"), ("d/c.txt", "c 1\n")] {
+            std::fs::write(path(name), text).unwrap();
+        }
+        std::fs::write(path("m.conf"), format!("x 1\ninclude_dir {}\ny 1\n", path("d").display())).unwrap();
+        let mut findings = Findings::default();
+        let words: Vec<_> =
+            read(&path("m.conf"), &|_| None, &mut findings).into_iter().map(|l| l.word).collect();
+        assert_eq!(words, ["x", "A", "b", "y"]);
+        std::fs::write(path("d/b.conf"), format!("include_dir {}\n", path("d").display())).unwrap();
+        read(&path("m.conf"), &|_| None, &mut findings);
+        assert!(findings.count(Severity::Error) > 0, "a directory in itself comes to an end");
+        let mut none = Findings::default();
+        assert!(read(Path::new("/dev/zero"), &|_| None, &mut none).is_empty());
+        assert_eq!(none.count(Severity::Error), 1);
+    }
+}

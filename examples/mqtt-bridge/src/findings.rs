@@ -1,0 +1,92 @@
+//! What is said about a configuration: errors, traps and lines that have no effect, each with its place.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use edge_bridge::escape::Escaped;
+
+/// A line of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) file: Arc<Path>,
+    /// From 1.
+    pub(crate) line: usize,
+}
+
+/// Weight of a finding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Severity {
+    /// The bridge does not start.
+    Error,
+    /// The line means something else than it seems to, in Mosquitto or here.
+    Trap,
+    /// The line has no effect here.
+    Ignored,
+}
+
+/// One finding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Finding {
+    pub(crate) place: Option<Place>,
+    pub(crate) severity: Severity,
+    pub(crate) text: String,
+}
+
+/// All findings of a configuration.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Findings(Vec<Finding>);
+
+impl Findings {
+    pub(crate) fn error(&mut self, place: impl Into<Option<Place>>, text: impl Into<String>) {
+        self.add(Severity::Error, place.into(), text.into());
+    }
+
+    pub(crate) fn trap(&mut self, place: impl Into<Option<Place>>, text: impl Into<String>) {
+        self.add(Severity::Trap, place.into(), text.into());
+    }
+
+    pub(crate) fn ignored(&mut self, place: impl Into<Option<Place>>, text: impl Into<String>) {
+        self.add(Severity::Ignored, place.into(), text.into());
+    }
+
+    fn add(&mut self, severity: Severity, place: Option<Place>, text: String) {
+        self.0.push(Finding { place, severity, text });
+    }
+
+    pub(crate) fn count(&self, severity: Severity) -> usize {
+        self.0.iter().filter(|finding| finding.severity == severity).count()
+    }
+
+    /// By file and line; what is of the whole file comes first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Finding> {
+        let mut sorted: Vec<_> = self.0.iter().collect();
+        sorted.sort_by_key(|finding| finding.place.as_ref().map(|place| (&place.file, place.line)));
+        sorted.into_iter()
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Error => "error",
+            Self::Trap => "trap",
+            Self::Ignored => "ignored",
+        })
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", Escaped(&self.file.to_string_lossy()), self.line)
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(place) = &self.place {
+            write!(f, "{place}: ")?;
+        }
+        write!(f, "{}: {}", self.severity, self.text)
+    }
+}

@@ -1,0 +1,162 @@
+#![forbid(unsafe_code)]
+//! `mqtt-bridge --mosquitto-conf FILE --local HOST:PORT --state DIR`: Mosquitto's bridge with a queue that survives power cuts.
+//!
+//! Exit codes: 0 checked or stopped, 1 failed while running, 2 the configuration or the command line is wrong.
+
+#![allow(clippy::disallowed_methods, reason = "a shell: it reads its configuration and the environment")]
+
+mod carry;
+mod conf;
+mod findings;
+mod plan;
+mod run;
+mod section;
+mod traps;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Parser;
+use edge_bridge::escape::Escaped;
+use findings::{Findings, Severity};
+use plan::Plan;
+use run::Places;
+use section::Conf;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+#[derive(Parser)]
+#[command(name = "mqtt-bridge", version, about = "Mosquitto's bridge with a durable queue.")]
+struct Arguments {
+    /// mosquitto.conf, or a file with its connection sections
+    #[arg(long, value_name = "FILE")]
+    mosquitto_conf: PathBuf,
+    /// The local broker, which speaks MQTT 5
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:1883")]
+    local: String,
+    /// Directory of the queues, one for each connection
+    #[arg(long, value_name = "DIR", required_unless_present = "check")]
+    state: Option<PathBuf>,
+    /// File that is there while every bridge is at its local broker
+    #[arg(long, value_name = "FILE")]
+    ready: Option<PathBuf>,
+    /// Say what the file means, and what it does not mean; nothing is started
+    #[arg(long)]
+    check: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let (plans, findings) = read(&arguments);
+    if arguments.check {
+        return check(&plans, &findings);
+    }
+    findings.iter().for_each(|finding| complain(&finding.to_string()));
+    if findings.count(Severity::Error) > 0 {
+        complain("nothing was started");
+        return ExitCode::from(2);
+    }
+    let places = Places { state: state(&arguments), ready: arguments.ready.clone() };
+    match block_on(plans, &places, &arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&Escaped(&error).to_string());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn block_on(plans: Vec<Plan>, places: &Places, arguments: &Arguments) -> Result<(), String> {
+    log();
+    std::fs::create_dir_all(&places.state).map_err(|error| format!("{}: {error}", places.state.display()))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("the runtime: {error}"))?;
+    let ended = runtime.block_on(run::run(plans, places, || read_again(arguments)));
+    // A look-up of a name must not hold up the exit.
+    runtime.shutdown_background();
+    ended
+}
+
+fn state(arguments: &Arguments) -> PathBuf {
+    arguments.state.clone().unwrap_or_else(|| PathBuf::from("STATE"))
+}
+
+/// The file and what is to be said about it.
+fn read(arguments: &Arguments) -> (Vec<Plan>, Findings) {
+    let mut findings = Findings::default();
+    let env = |name: &str| std::env::var(name).ok();
+    let lines = conf::read(&arguments.mosquitto_conf, &env, &mut findings);
+    let conf = if lines.is_empty() && findings.count(Severity::Error) > 0 {
+        Conf::default()
+    } else {
+        section::parse(&lines, &mut findings)
+    };
+    traps::find(&conf, &mut findings);
+    let host = host_name();
+    let plans = plan::plans(&conf, &arguments.local, &state(arguments), &host);
+    if host.is_empty() && conf.sections.iter().any(|section| section.remote_client_id.is_none()) {
+        findings.error(None, "this machine has no name: give each connection a remote_clientid");
+    }
+    for plan in &plans {
+        if let Err(error) = plan.tls() {
+            findings.error(plan.section.place.clone(), error);
+        }
+        if let Some(error) = plan.queue_error() {
+            findings.error(plan.section.place.clone(), error);
+        }
+    }
+    (plans, findings)
+}
+
+/// A file that has become wrong changes nothing.
+fn read_again(arguments: &Arguments) -> Option<Vec<Plan>> {
+    let (plans, findings) = read(arguments);
+    for finding in findings.iter().filter(|finding| finding.severity == Severity::Error) {
+        tracing::error!("{finding}");
+    }
+    if findings.count(Severity::Error) > 0 {
+        tracing::error!("the file is not read: everything goes on as before");
+        return None;
+    }
+    tracing::info!("the file is read again");
+    Some(plans)
+}
+
+fn host_name() -> String {
+    std::fs::read_to_string(Path::new("/proc/sys/kernel/hostname")).unwrap_or_default().trim().to_owned()
+}
+
+fn check(plans: &[Plan], findings: &Findings) -> ExitCode {
+    let mut text: String = plans.iter().map(ToString::to_string).collect();
+    for finding in findings.iter() {
+        text.push_str(&format!("{finding}\n"));
+    }
+    let errors = findings.count(Severity::Error);
+    let (traps, ignored) = (findings.count(Severity::Trap), findings.count(Severity::Ignored));
+    text.push_str(&format!(
+        "errors: {errors}, traps: {traps}, lines without effect: {ignored}. Nothing was started.\n"
+    ));
+    let mut out = std::io::stdout();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            complain(&format!("standard output: {error}"));
+            ExitCode::FAILURE
+        }
+        _ if errors > 0 => ExitCode::from(2),
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+fn complain(line: &str) {
+    eprintln!("mqtt-bridge: {line}");
+}
+
+/// To standard error, from `info` on; `RUST_LOG` changes that.
+fn log() {
+    let wanted = std::env::var("RUST_LOG").ok().and_then(|wanted| wanted.parse::<Targets>().ok());
+    let filter = wanted.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
+    let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(std::io::stderr);
+    tracing_subscriber::registry().with(layer).with(filter).init();
+}

@@ -1,0 +1,311 @@
+//! What a section means: the two clients, their filters and topics, and the queue between them.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use edge_bridge::bridge::backoff::BackoffConfig;
+use edge_bridge::bridge::rules::Rules;
+use edge_bridge::escape::Escaped;
+use edge_bridge::wire::{Properties, QoS, RetainHandling, Subscription, Utf8, Version, Will};
+use edge_bridge::{Bridge, Tls};
+
+use crate::section::{Conf, Limits, Login, Protocol, Section};
+
+/// Longest name of a directory, with room for what the queue puts beside it.
+const DIR_NAME_MAX: usize = 200;
+
+/// One bridge to be run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Plan {
+    pub(crate) section: Section,
+    limits: Limits,
+    remote_client_id: String,
+    local_client_id: String,
+    /// `HOST:PORT` of the local broker.
+    local: String,
+    /// Directory of the queue.
+    pub(crate) spool: PathBuf,
+}
+
+/// The plans of a file.
+pub(crate) fn plans(conf: &Conf, local: &str, state: &Path, host: &str) -> Vec<Plan> {
+    let plan = |section: &Section| {
+        let remote = section.remote_client_id.clone().unwrap_or_else(|| format!("{host}.{}", section.name));
+        Plan {
+            local_client_id: section.local_client_id.clone().unwrap_or_else(|| format!("local.{remote}")),
+            remote_client_id: remote,
+            limits: conf.limits.clone(),
+            local: local.to_owned(),
+            spool: state.join(dir_name(&section.name)),
+            section: section.clone(),
+        }
+    };
+    conf.sections.iter().map(plan).collect()
+}
+
+/// A name of letters, digits, `-` and `_` as it is; other bytes as `%XX`, so that no name leaves the state directory.
+pub(crate) fn dir_name(name: &str) -> String {
+    let mut safe = String::new();
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_' {
+            safe.push(char::from(byte));
+        } else {
+            safe.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    safe.truncate(DIR_NAME_MAX);
+    safe
+}
+
+impl Plan {
+    pub(crate) fn rules(&self) -> Rules {
+        Rules::new(self.section.topics.iter().map(|topic| topic.rule.clone()).collect())
+    }
+
+    /// Subscriptions at the local broker.
+    pub(crate) fn out_filters(&self) -> Vec<Subscription> {
+        self.section
+            .topics
+            .iter()
+            .filter_map(|t| Some(wanted(t.rule.local_filter()?, t.rule.qos())))
+            .collect()
+    }
+
+    /// Subscriptions at the hub.
+    pub(crate) fn in_filters(&self) -> Vec<Subscription> {
+        self.section
+            .topics
+            .iter()
+            .filter_map(|t| Some(wanted(t.rule.remote_filter()?, t.rule.qos())))
+            .collect()
+    }
+
+    /// Where the state of the connection is told, retained: `1` or `0`.
+    pub(crate) fn notification_topic(&self) -> Option<String> {
+        let section = &self.section;
+        let own = || format!("$SYS/broker/connection/{}/state", self.remote_client_id);
+        section.notifications.then(|| section.notification_topic.clone().unwrap_or_else(own))
+    }
+
+    /// The client of the hub, with the queue on disk.
+    ///
+    /// # Errors
+    ///
+    /// In words: a key that cannot be read, say.
+    pub(crate) async fn hub(&self) -> Result<Bridge, String> {
+        let section = &self.section;
+        let scheme = if section.tls.ca.is_some() { "mqtts" } else { "mqtt" };
+        let urls: Vec<_> = section.addresses.iter().map(|address| format!("{scheme}://{address}")).collect();
+        let (first, further) = urls.split_first().ok_or("no address")?;
+        let mut builder = Bridge::builder(first)
+            .further_urls(further)
+            .failback(!section.round_robin)
+            .client_id(&self.remote_client_id)
+            .keep_alive_s(section.keep_alive_s)
+            .session_expiry_s(self.session_expiry_s())
+            .spool_dir(&self.spool)
+            .queue_config(self.queue());
+        builder = match section.protocol {
+            Protocol::Any => builder.any_version(),
+            Protocol::V5 => builder.version(Version::V5),
+            Protocol::V311 => builder.version(Version::V311),
+        };
+        builder = login(builder, &section.remote_login);
+        if let Some((base, cap)) = section.restart {
+            builder = builder.backoff(delays(base, cap));
+        }
+        if let Some((_, most)) = self.limits.max_in_flight.as_ref().filter(|(_, most)| *most > 0) {
+            builder = builder.max_in_flight(*most);
+        }
+        if let Some(most) = section.receive_maximum {
+            builder = builder.receive_maximum(most);
+        }
+        if let Some(bytes) = section.max_packet_size {
+            builder = builder.max_packet_size(bytes);
+        }
+        if let Some(tls) = self.tls()? {
+            builder = builder.tls(tls);
+        }
+        if let Some(name) = &section.tls.alpn {
+            builder = builder.alpn(&[name]);
+        }
+        if let Some(topic) = self.notification_topic().filter(|_| !section.notifications_local_only) {
+            builder = builder.will(will(&topic)?);
+        }
+        builder.start().await.map_err(|error| in_full(&error))
+    }
+
+    /// The client of the local broker. Its messages are in RAM: the hub keeps them until they are there.
+    ///
+    /// # Errors
+    ///
+    /// In words.
+    pub(crate) async fn local(&self) -> Result<Bridge, String> {
+        let mut builder = Bridge::builder(&format!("mqtt://{}", self.local)).client_id(&self.local_client_id);
+        builder = builder.session_expiry_s(if self.section.local_clean_session == Some(true) {
+            0
+        } else {
+            u32::MAX
+        });
+        // The same machine, or the next one: it comes back in a moment.
+        builder = builder.backoff(delays(Duration::from_millis(100), Duration::from_secs(2)));
+        if let Some(topic) = self.notification_topic() {
+            builder = builder.will(will(&topic)?);
+        }
+        login(builder, &self.section.local_login).start().await.map_err(|error| in_full(&error))
+    }
+
+    /// `cleansession false` keeps a session for ever.
+    fn session_expiry_s(&self) -> u32 {
+        match self.section.clean_session {
+            Some((_, true)) => 0,
+            _ => self.section.session_expiry_s.unwrap_or(u32::MAX),
+        }
+    }
+
+    fn queue(&self) -> edge_queue::Config {
+        let mut config = edge_queue::Config::default();
+        if let Some((_, messages)) = self.limits.max_queued_messages.as_ref().filter(|(_, most)| *most > 0) {
+            config = config.max_messages(*messages);
+        }
+        if let Some(bytes) = self.limits.max_queued_bytes.filter(|most| *most > 0) {
+            config = config.max_bytes(bytes);
+        }
+        config
+    }
+
+    /// Keys of the connection.
+    ///
+    /// # Errors
+    ///
+    /// In words, with the file.
+    pub(crate) fn tls(&self) -> Result<Option<Tls>, String> {
+        let files = &self.section.tls;
+        let Some(ca) = &files.ca else { return Ok(None) };
+        let tls = match (&files.cert, &files.key) {
+            (Some(cert), Some(key)) => Tls::from_pem(ca, cert, key),
+            _ => Tls::from_ca(ca),
+        };
+        tls.map(Some).map_err(|error| in_full(&error))
+    }
+
+    /// What the queue does not take, in words.
+    pub(crate) fn queue_error(&self) -> Option<String> {
+        self.queue().validate().err().map(|error| in_full(&error))
+    }
+}
+
+/// No Local: what goes both ways is not answered with itself. The retain flag goes on as it was published.
+fn wanted(filter: &Utf8, qos: QoS) -> Subscription {
+    Subscription {
+        no_local: !filter.starts_with("$share/"),
+        retain_as_published: true,
+        retain_handling: RetainHandling::SendIfNew,
+        ..Subscription::new(filter.clone(), qos)
+    }
+}
+
+fn login(builder: edge_bridge::net::Builder, login: &Login) -> edge_bridge::net::Builder {
+    match &login.user {
+        Some(user) => builder.credentials(user, login.password.clone().unwrap_or_default()),
+        None => builder,
+    }
+}
+
+fn delays(base: Duration, cap: Duration) -> BackoffConfig {
+    let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let mut delays = BackoffConfig::default();
+    (delays.base_ms, delays.max_ms, delays.silent_max_ms) = (ms(base), ms(cap), ms(cap));
+    delays
+}
+
+fn will(topic: &str) -> Result<Will, String> {
+    let topic = Utf8::try_from(topic).map_err(|error| format!("\"{topic}\": {error}"))?;
+    let properties = Properties::default();
+    Ok(Will { qos: QoS::AtLeastOnce, retain: true, topic, payload: "0".into(), properties })
+}
+
+/// An error and what caused it, in one line.
+pub(crate) fn in_full(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let why = error.to_string();
+        if !text.contains(&why) {
+            text = format!("{text}: {why}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let section = &self.section;
+        let version = match section.protocol {
+            Protocol::Any => "MQTT 5, or 3.1.1 where the hub has no other",
+            Protocol::V5 => "MQTT 5",
+            Protocol::V311 => "MQTT 3.1.1",
+        };
+        let tls = if section.tls.ca.is_some() { ", TLS" } else { "" };
+        writeln!(f, "connection {}", Escaped(&section.name))?;
+        writeln!(
+            f,
+            "  hub      {}{tls}, {version}, client id {}",
+            Escaped(&section.addresses.join(" ")),
+            Escaped(&self.remote_client_id)
+        )?;
+        let session = match self.session_expiry_s() {
+            0 => "ends with the connection".to_owned(),
+            u32::MAX => "kept for ever".to_owned(),
+            seconds => format!("kept for {seconds} s"),
+        };
+        writeln!(f, "  session  {session}, keep alive {} s", section.keep_alive_s)?;
+        writeln!(f, "  local    {}, client id {}", Escaped(&self.local), Escaped(&self.local_client_id))?;
+        let queue = self.queue();
+        writeln!(
+            f,
+            "  queue    {}, {} MiB of disk; when it is full the oldest go",
+            Escaped(&self.spool.to_string_lossy()),
+            queue.disk_bytes().div_ceil(1 << 20)
+        )?;
+        if let Some(topic) = self.notification_topic() {
+            let there = if section.notifications_local_only { "the local broker" } else { "both sides" };
+            writeln!(f, "  state    1 or 0 on {}, retained, at {there}", Escaped(&topic))?;
+        }
+        for topic in &section.topics {
+            let line = topic.place.line;
+            if let Some(filter) = topic.rule.local_filter() {
+                writeln!(
+                    f,
+                    "  out      line {line}: \"{}\" here → prefix \"{}\" at the hub",
+                    Escaped(filter),
+                    Escaped(&topic.remote_prefix)
+                )?;
+            }
+            if let Some(filter) = topic.rule.remote_filter() {
+                writeln!(
+                    f,
+                    "  in       line {line}: \"{}\" at the hub → prefix \"{}\" here",
+                    Escaped(filter),
+                    Escaped(&topic.local_prefix)
+                )?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_of_a_connection_stays_in_the_state_directory() {
+        for (name, dir) in [("up-1_a", "up-1_a"), ("../x", "%2E%2E%2Fx"), (".", "%2E"), ("a b", "a%20b")] {
+            assert_eq!(dir_name(name), dir);
+        }
+        assert!(dir_name(&"ä".repeat(300)).len() <= DIR_NAME_MAX);
+    }
+}

@@ -1,0 +1,319 @@
+//! One `connection` section, and what the rest of the file says for all of them.
+
+mod values;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use edge_bridge::bridge::rules::{Direction, Rule};
+
+use crate::conf::Line;
+use crate::findings::{Findings, Place};
+use values::{address, boolean, number, protocol, required, restart, start_type, text, topic};
+
+/// Version that a section asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Protocol {
+    /// 5 where the hub takes it, else 3.1.1.
+    #[default]
+    Any,
+    V5,
+    V311,
+}
+
+/// A `topic` line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Topic {
+    pub(crate) place: Place,
+    pub(crate) pattern: String,
+    pub(crate) direction: Direction,
+    pub(crate) local_prefix: String,
+    pub(crate) remote_prefix: String,
+    pub(crate) rule: Rule,
+}
+
+/// One bridge. Times and sizes that the file leaves out are `None`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Section {
+    pub(crate) place: Place,
+    pub(crate) name: String,
+    /// `HOST:PORT` each.
+    pub(crate) addresses: Vec<String>,
+    pub(crate) topics: Vec<Topic>,
+    pub(crate) remote_client_id: Option<String>,
+    pub(crate) local_client_id: Option<String>,
+    pub(crate) remote_login: Login,
+    pub(crate) local_login: Login,
+    pub(crate) protocol: Protocol,
+    /// The line of `bridge_protocol_version`.
+    pub(crate) protocol_place: Option<Place>,
+    pub(crate) clean_session: Option<(Place, bool)>,
+    pub(crate) local_clean_session: Option<bool>,
+    pub(crate) session_expiry_s: Option<u32>,
+    pub(crate) keep_alive_s: u16,
+    /// First and longest delay between dials.
+    pub(crate) restart: Option<(Duration, Duration)>,
+    pub(crate) round_robin: bool,
+    pub(crate) notifications: bool,
+    pub(crate) notifications_local_only: bool,
+    pub(crate) notification_topic: Option<String>,
+    pub(crate) outgoing_retain: bool,
+    pub(crate) max_packet_size: Option<u32>,
+    pub(crate) receive_maximum: Option<u16>,
+    pub(crate) tls: TlsFiles,
+}
+
+/// User name and password.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub(crate) struct Login {
+    pub(crate) user: Option<String>,
+    pub(crate) password: Option<String>,
+}
+
+/// No password is shown.
+impl std::fmt::Debug for Login {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Login").field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
+/// Keys of a section.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct TlsFiles {
+    pub(crate) ca: Option<PathBuf>,
+    pub(crate) cert: Option<PathBuf>,
+    pub(crate) key: Option<PathBuf>,
+    pub(crate) alpn: Option<String>,
+}
+
+/// Limits of the file, for each bridge by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Limits {
+    /// 0: no limit of the file's own.
+    pub(crate) max_queued_messages: Option<(Place, u64)>,
+    pub(crate) max_queued_bytes: Option<u64>,
+    pub(crate) max_in_flight: Option<(Place, u16)>,
+}
+
+/// What a file means.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Conf {
+    pub(crate) sections: Vec<Section>,
+    pub(crate) limits: Limits,
+    /// `listener` and `port` lines: they are the local broker's.
+    pub(crate) listeners: Vec<Place>,
+}
+
+/// Reads the lines.
+pub(crate) fn parse(lines: &[Line], findings: &mut Findings) -> Conf {
+    let mut conf = Conf::default();
+    for line in lines {
+        let said = if line.word == "connection" { conf.begin(line) } else { conf.apply(line) };
+        match said {
+            Ok(None) => {}
+            Ok(Some(ignored)) => findings.ignored(line.place.clone(), format!("{}: {ignored}", line.word)),
+            Err(error) => findings.error(line.place.clone(), format!("{}: {error}", line.word)),
+        }
+    }
+    for section in &conf.sections {
+        section.check(findings);
+    }
+    if conf.sections.is_empty() {
+        findings.error(None, "no connection section: there is nothing to bridge");
+    }
+    conf
+}
+
+/// `Ok(Some(why))`: the line has no effect. `Err`: it is wrong.
+type Said = Result<Option<&'static str>, String>;
+
+impl Conf {
+    fn begin(&mut self, line: &Line) -> Said {
+        let name = required(&line.value)?;
+        if self.sections.iter().any(|section| section.name == name) {
+            return Err(format!("\"{name}\" is there twice"));
+        }
+        self.sections.push(Section::new(line.place.clone(), name.to_owned()));
+        Ok(None)
+    }
+
+    fn apply(&mut self, line: &Line) -> Said {
+        let value = line.value.as_str();
+        match line.word.as_str() {
+            // Of the whole broker, wherever they stand.
+            "max_queued_messages" => {
+                self.limits.max_queued_messages = Some((line.place.clone(), number(value)?));
+            }
+            "max_queued_bytes" => self.limits.max_queued_bytes = Some(number(value)?),
+            "max_inflight_messages" => {
+                self.limits.max_in_flight = Some((line.place.clone(), number::<u16>(value)?));
+            }
+            "queue_qos0_messages" => {
+                boolean(value)?;
+                return Ok(Some("messages of QoS 0 are queued as all others are"));
+            }
+            "listener" | "port" => {
+                self.listeners.push(line.place.clone());
+                return Ok(Some("of the local broker; this program is a client of it: --local HOST:PORT"));
+            }
+            word => match self.sections.last_mut() {
+                Some(section) => return section.apply(word, line),
+                None if is_of_a_bridge(word) => return Err("stands before the first connection".to_owned()),
+                None => return Ok(Some("of the local broker, not of a bridge")),
+            },
+        }
+        Ok(None)
+    }
+}
+
+fn is_of_a_bridge(word: &str) -> bool {
+    word.starts_with("bridge_")
+        || ["topic", "address", "addresses", "try_private", "notifications"].contains(&word)
+}
+
+impl Section {
+    fn new(place: Place, name: String) -> Self {
+        Self {
+            place,
+            name,
+            addresses: Vec::new(),
+            topics: Vec::new(),
+            remote_client_id: None,
+            local_client_id: None,
+            remote_login: Login::default(),
+            local_login: Login::default(),
+            protocol: Protocol::default(),
+            protocol_place: None,
+            clean_session: None,
+            local_clean_session: None,
+            session_expiry_s: None,
+            keep_alive_s: 60,
+            restart: None,
+            round_robin: false,
+            notifications: true,
+            notifications_local_only: false,
+            notification_topic: None,
+            outgoing_retain: true,
+            max_packet_size: None,
+            receive_maximum: None,
+            tls: TlsFiles::default(),
+        }
+    }
+
+    fn apply(&mut self, word: &str, line: &Line) -> Said {
+        let value = line.value.as_str();
+        match word {
+            "address" | "addresses" => {
+                if !self.addresses.is_empty() {
+                    return Err("the connection has addresses already".to_owned());
+                }
+                required(value)?;
+                let words = value.split_whitespace().take_while(|word| !word.starts_with('#'));
+                self.addresses = words.map(address).collect::<Result<_, _>>()?;
+            }
+            "topic" => self.topics.push(topic(line)?),
+            "remote_clientid" | "clientid" => self.remote_client_id = text(value)?,
+            "local_clientid" => self.local_client_id = text(value)?,
+            "remote_username" | "username" => self.remote_login.user = text(value)?,
+            "remote_password" | "password" => self.remote_login.password = text(value)?,
+            "local_username" => self.local_login.user = text(value)?,
+            "local_password" => self.local_login.password = text(value)?,
+            "cleansession" => self.clean_session = Some((line.place.clone(), boolean(value)?)),
+            "local_cleansession" => self.local_clean_session = Some(boolean(value)?),
+            "keepalive_interval" => self.keep_alive_s = number::<u16>(value)?.max(5),
+            "restart_timeout" => self.restart = Some(restart(value)?),
+            "round_robin" => self.round_robin = boolean(value)?,
+            "notifications" => self.notifications = boolean(value)?,
+            "notifications_local_only" => self.notifications_local_only = boolean(value)?,
+            "notification_topic" => self.notification_topic = text(value)?,
+            "start_type" => return start_type(value),
+            "try_private" => {
+                boolean(value)?;
+                return Ok(Some(
+                    "no broker is asked to treat this as a bridge: MQTT 5 keeps own messages out by No Local",
+                ));
+            }
+            _ => return self.apply_bridge(word, line),
+        }
+        Ok(None)
+    }
+
+    fn apply_bridge(&mut self, word: &str, line: &Line) -> Said {
+        let value = line.value.as_str();
+        match word {
+            "bridge_protocol_version" => {
+                self.protocol = protocol(value)?;
+                self.protocol_place = Some(line.place.clone());
+            }
+            "bridge_session_expiry_interval" => self.session_expiry_s = Some(number(value)?),
+            "bridge_max_packet_size" => {
+                self.max_packet_size = Some(number(value)?).filter(|bytes| *bytes > 0);
+            }
+            "bridge_receive_maximum" => self.receive_maximum = Some(number(value)?).filter(|most| *most > 0),
+            "bridge_outgoing_retain" => self.outgoing_retain = boolean(value)?,
+            "bridge_cafile" => self.tls.ca = Some(required(value)?.into()),
+            "bridge_certfile" => self.tls.cert = Some(required(value)?.into()),
+            "bridge_keyfile" => self.tls.key = Some(required(value)?.into()),
+            "bridge_alpn" => self.tls.alpn = text(value)?,
+            "bridge_insecure" if boolean(value)? => {
+                return Err("a hub whose name is not checked can be anybody: give the name of its certificate as address".to_owned());
+            }
+            "bridge_insecure" => {}
+            "bridge_capath" => {
+                return Err("put the certificates into one file and name it as bridge_cafile".to_owned());
+            }
+            "bridge_identity" | "bridge_psk" => {
+                return Err("keys without certificates are not supported".to_owned());
+            }
+            "bridge_tls_version" => return Ok(Some("TLS 1.3 or 1.2, as the hub has it")),
+            "bridge_require_ocsp" if boolean(value)? => return Err("OCSP is not supported".to_owned()),
+            "bridge_require_ocsp" => {}
+            "bridge_attempt_unsubscribe" => {
+                boolean(value)?;
+                return Ok(Some("nothing is unsubscribed that no rule has"));
+            }
+            "bridge_bind_address" | "bridge_tcp_keepalive" | "bridge_tcp_user_timeout" => {
+                return Ok(Some(
+                    "not supported: the system chooses the way, and a lost link is noticed by unanswered messages",
+                ));
+            }
+            "bridge_max_topic_alias" => {
+                return Ok(Some("topic aliases are used as far as the hub takes them"));
+            }
+            word if is_of_a_bridge(word) => return Ok(Some("not known: no effect")),
+            _ => return Ok(Some("of the local broker, not of a bridge")),
+        }
+        Ok(None)
+    }
+
+    /// What no single line shows.
+    fn check(&self, findings: &mut Findings) {
+        if self.addresses.is_empty() {
+            findings.error(self.place.clone(), format!("connection {}: no address", self.name));
+        }
+        if self.topics.is_empty() {
+            findings.error(
+                self.place.clone(),
+                format!("connection {}: no topic: it would carry nothing", self.name),
+            );
+        }
+        let (ca, cert, key) = (&self.tls.ca, &self.tls.cert, &self.tls.key);
+        if cert.is_some() != key.is_some() {
+            findings.error(self.place.clone(), "bridge_certfile and bridge_keyfile belong together");
+        }
+        if ca.is_none() && (cert.is_some() || self.tls.alpn.is_some()) {
+            findings.error(
+                self.place.clone(),
+                "TLS without bridge_cafile: Mosquitto would send everything, the password too, in the clear",
+            );
+        }
+        for (login, side) in [(&self.remote_login, "remote"), (&self.local_login, "local")] {
+            if login.user.is_none() && login.password.is_some() {
+                findings.error(self.place.clone(), format!("{side}_password without {side}_username"));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,99 @@
+//! Values of lines, as Mosquitto reads them.
+
+use std::time::Duration;
+
+use edge_bridge::bridge::rules::{Direction, Rule};
+use edge_bridge::wire::QoS;
+
+use super::{Protocol, Said, Topic};
+use crate::conf::Line;
+
+pub(super) fn required(value: &str) -> Result<&str, String> {
+    if value.is_empty() { Err("has no value".to_owned()) } else { Ok(value) }
+}
+
+pub(super) fn text(value: &str) -> Result<Option<String>, String> {
+    required(value).map(|value| Some(value.to_owned()))
+}
+
+/// The first word of a value; Mosquitto passes over what follows.
+pub(super) fn first(value: &str) -> Result<&str, String> {
+    required(value.split_whitespace().next().unwrap_or_default())
+}
+
+pub(super) fn boolean(value: &str) -> Result<bool, String> {
+    match first(value)? {
+        "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        other => Err(format!("\"{other}\" is neither true nor false")),
+    }
+}
+
+pub(super) fn number<N: std::str::FromStr>(value: &str) -> Result<N, String> {
+    let word = first(value)?;
+    word.parse().map_err(|_| format!("\"{word}\" is no number that it takes"))
+}
+
+/// `HOST[:PORT]`; an IPv6 address needs its port.
+pub(super) fn address(word: &str) -> Result<String, String> {
+    let (host, port) = word.rsplit_once(':').unwrap_or((word, "1883"));
+    let port: u16 = port.parse().map_err(|_| format!("\"{word}\" is no HOST:PORT"))?;
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    if bare.is_empty() || port == 0 {
+        return Err(format!("\"{word}\" is no HOST:PORT"));
+    }
+    Ok(if bare.contains(':') { format!("[{bare}]:{port}") } else { format!("{bare}:{port}") })
+}
+
+/// `SECONDS`, or `BASE CAP`.
+pub(super) fn restart(value: &str) -> Result<(Duration, Duration), String> {
+    let mut words = value.split_whitespace();
+    let seconds = |word: &str| Ok::<_, String>(Duration::from_secs(number::<u64>(word)?.max(1)));
+    let base = seconds(words.next().unwrap_or_default())?;
+    // One value is the longest wait: a first attempt soon after the end harms nobody.
+    let Some(cap) = words.next() else { return Ok((Duration::from_millis(250).min(base), base)) };
+    let cap = seconds(cap)?;
+    if cap < base { Err("the second value is lower than the first".to_owned()) } else { Ok((base, cap)) }
+}
+
+pub(super) fn start_type(value: &str) -> Said {
+    match first(value)? {
+        "automatic" => Ok(None),
+        "lazy" | "once" | "manual" => Ok(Some("the bridge connects at once and stays connected")),
+        other => Err(format!("\"{other}\" is no start_type")),
+    }
+}
+
+pub(super) fn protocol(value: &str) -> Result<Protocol, String> {
+    match first(value)? {
+        "mqttv50" => Ok(Protocol::V5),
+        "mqttv311" => Ok(Protocol::V311),
+        "mqttv31" => Err("MQTT 3.1 is not supported: mqttv311 or mqttv50".to_owned()),
+        other => Err(format!("\"{other}\" is no version: mqttv311 or mqttv50")),
+    }
+}
+
+/// `PATTERN [[[out|in|both] QOS] LOCAL REMOTE]`; a word that begins with `#` behind the pattern is a comment.
+pub(super) fn topic(line: &Line) -> Result<Topic, String> {
+    let mut words = line.value.split_whitespace();
+    let pattern = words.next().ok_or("has no value")?;
+    let mut words = words.take_while(|word| !word.starts_with('#'));
+    let direction = match words.next().map(str::to_ascii_lowercase).as_deref() {
+        None | Some("out") => Direction::Out,
+        Some("in") => Direction::In,
+        Some("both") => Direction::Both,
+        Some(other) => return Err(format!("\"{other}\" is not a direction: out, in or both")),
+    };
+    let qos = match words.next() {
+        None | Some("0") => QoS::AtMostOnce,
+        Some("1") => QoS::AtLeastOnce,
+        Some("2") => QoS::ExactlyOnce,
+        Some(other) => return Err(format!("\"{other}\" is not a QoS: 0, 1 or 2")),
+    };
+    let bare = |word: Option<&str>| word.filter(|word| *word != "\"\"").unwrap_or_default().to_owned();
+    let (local_prefix, remote_prefix) = (bare(words.next()), bare(words.next()));
+    let pattern = bare(Some(pattern));
+    let rule = Rule::new(&pattern, direction, qos, &local_prefix, &remote_prefix);
+    let rule = rule.map_err(|error| error.to_string())?;
+    Ok(Topic { place: line.place.clone(), pattern, direction, local_prefix, remote_prefix, rule })
+}

@@ -1,0 +1,187 @@
+//! Lines that mean something else than they seem to: in Mosquitto's bridge, or here. Pure.
+
+use edge_bridge::bridge::rules::Direction;
+use edge_bridge::wire::QoS;
+
+use crate::findings::Findings;
+use crate::section::{Conf, Limits, Protocol, Section, Topic};
+
+/// Names the traps of a file, each at its line.
+pub(crate) fn find(conf: &Conf, findings: &mut Findings) {
+    for section in &conf.sections {
+        section.topics.iter().for_each(|topic| of_topic(topic, findings));
+        of_session(section, findings);
+    }
+    if !conf.sections.is_empty() {
+        of_limits(&conf.limits, findings);
+    }
+}
+
+fn of_topic(topic: &Topic, findings: &mut Findings) {
+    let sides = [
+        (topic.rule.local_filter(), &topic.local_prefix, "here"),
+        (topic.rule.remote_filter(), &topic.remote_prefix, "at the hub"),
+    ];
+    for (filter, prefix, side) in sides {
+        let Some(filter) = filter.filter(|_| repeats(&topic.pattern, prefix)) else { continue };
+        findings.trap(
+            topic.place.clone(),
+            format!(
+                "the prefix \"{prefix}\" stands before the pattern, which has it already: this subscribes to \"{filter}\" {side}. {}",
+                meant(topic, prefix)
+            ),
+        );
+    }
+    match topic.rule.qos() {
+        QoS::AtMostOnce if topic.direction != Direction::In => findings.trap(
+            topic.place.clone(),
+            "QoS 0: what the local broker gets while this program is away is not kept; what it passes on goes to the hub at QoS 1",
+        ),
+        QoS::ExactlyOnce => {
+            findings.trap(topic.place.clone(), "QoS 2 is not supported: messages go at QoS 1 and may come twice after a break");
+        }
+        _ => {}
+    }
+}
+
+/// Whether the pattern has the levels of the prefix somewhere.
+fn repeats(pattern: &str, prefix: &str) -> bool {
+    let prefix = prefix.trim_matches('/');
+    !prefix.is_empty() && format!("/{pattern}/").contains(&format!("/{prefix}/"))
+}
+
+/// The line that subscribes to the pattern as it is written.
+fn meant(topic: &Topic, prefix: &str) -> String {
+    let levels = prefix.trim_matches('/');
+    let padded = format!("/{}/", topic.pattern);
+    let Some((_, rest)) = padded.split_once(&format!("/{levels}/")) else { return String::new() };
+    let rest = rest.trim_end_matches('/');
+    let before = topic.pattern.strip_suffix(rest).unwrap_or_default();
+    let quoted = |text: &str| if text.is_empty() { "\"\"".to_owned() } else { text.to_owned() };
+    let (local, remote) = match topic.direction {
+        Direction::Out => (before, topic.remote_prefix.as_str()),
+        // The prefix of the wrong side was meant for the other one.
+        Direction::In | Direction::Both if topic.local_prefix.is_empty() => (prefix, before),
+        Direction::In | Direction::Both => (topic.local_prefix.as_str(), before),
+    };
+    format!(
+        "For \"{}\" write: topic {} {} {} {} {}",
+        topic.pattern,
+        quoted(rest),
+        topic.direction,
+        topic.rule.qos() as u8,
+        quoted(local),
+        quoted(remote)
+    )
+}
+
+fn of_session(section: &Section, findings: &mut Findings) {
+    let brings = section.topics.iter().any(|topic| topic.direction != Direction::Out);
+    match &section.clean_session {
+        Some((place, true)) => findings.trap(
+            place.clone(),
+            "cleansession true: Mosquitto's bridge loses the messages of an outage. Here those to the hub are queued all the same; what the hub has meanwhile for this site is lost",
+        ),
+        _ if brings && section.protocol == Protocol::V5 && section.session_expiry_s.is_none() => {
+            if let Some(place) = section.protocol_place.clone() {
+                findings.trap(
+                    place,
+                    "mqttv50 without bridge_session_expiry_interval: Mosquitto's bridge lets its session end with the connection, so commands of an outage are lost. Here the hub is asked to keep it",
+                );
+            }
+        }
+        _ => {}
+    }
+}
+
+fn of_limits(limits: &Limits, findings: &mut Findings) {
+    if let Some((place, messages)) = &limits.max_queued_messages {
+        let text = if *messages == 0 {
+            "0 is no limit in Mosquitto; here the limit of an unset line holds, 100 000".to_owned()
+        } else {
+            format!(
+                "above {messages} messages Mosquitto keeps the oldest and drops what comes, without a count. Here the oldest go, and are counted"
+            )
+        };
+        findings.trap(place.clone(), text);
+    }
+    if let Some((place, most)) = limits.max_in_flight.as_ref().filter(|(_, most)| (1..1_000).contains(most)) {
+        findings.trap(
+            place.clone(),
+            format!(
+                "{most} unacknowledged messages are at most {} messages/s where a round trip takes 500 ms",
+                u32::from(*most) * 2
+            ),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::{conf, section};
+
+    /// The bridge of a plant as its operator published it.
+    const FIELD: &str = include_str!("../tests/field_bridge.conf");
+
+    fn traps(text: &str) -> Vec<(usize, String)> {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("bridge.conf");
+        std::fs::write(&file, text).unwrap();
+        let mut read = Findings::default();
+        let lines = conf::read(Path::new(&file), &|_| None, &mut read);
+        let conf = section::parse(&lines, &mut read);
+        let mut traps = Findings::default();
+        find(&conf, &mut traps);
+        let line = |place: &Option<crate::findings::Place>| place.as_ref().map_or(0, |place| place.line);
+        traps.iter().map(|trap| (line(&trap.place), trap.text.clone())).collect()
+    }
+
+    #[test]
+    fn the_three_traps_of_a_real_configuration_are_named_at_their_lines() {
+        let traps = traps(FIELD);
+        let lines: Vec<_> = traps.iter().map(|(line, _)| *line).collect();
+        assert_eq!(lines, [4, 11, 14], "{traps:?}");
+        assert!(traps[1].1.contains("subscribes to \"cmd/hub/${SITE_ID}/cmd/#\" at the hub"), "{traps:?}");
+        assert!(traps[1].1.ends_with("write: topic # in 1 cmd/ hub/${SITE_ID}/cmd/"), "{traps:?}");
+        assert!(traps[0].1.contains("commands of an outage are lost"));
+        assert!(traps[2].1.contains("Mosquitto keeps the oldest"));
+    }
+
+    #[test]
+    fn prefixes_that_are_meant_are_no_traps() {
+        for topic in [
+            "# in 1 cmd/ hub/site7/cmd/",
+            "line/# out 1 \"\" site7/",
+            "a/b both 1 a/ a/c/",
+            "cmds/# in 1 \"\" cmd/",
+        ] {
+            let expected = if topic.starts_with("a/b") { 1 } else { 0 };
+            assert_eq!(
+                traps(&format!("connection up\naddress h\ntopic {topic}\n")).len(),
+                expected,
+                "{topic}"
+            );
+        }
+    }
+
+    #[test]
+    fn settings_that_lose_or_slow_are_traps() {
+        let least = "connection up\naddress h\ntopic a out 1\n";
+        for (line, part) in [
+            ("cleansession true", "loses the messages of an outage"),
+            ("topic b out 0", "QoS 0"),
+            ("topic b in 2", "QoS 2"),
+            ("max_inflight_messages 20", "40 messages/s"),
+            ("max_queued_messages 0", "100 000"),
+        ] {
+            let traps = traps(&format!("{least}{line}\n"));
+            assert!(matches!(traps.as_slice(), [(4, text)] if text.contains(part)), "{line}: {traps:?}");
+        }
+        assert!(
+            traps(&format!("{least}cleansession false\nmax_inflight_messages 0\ntopic b in 0\n")).is_empty()
+        );
+    }
+}

@@ -1,0 +1,326 @@
+//! Between two real Mosquittos: the link is cut, the bridge and the hub are killed with signal 9. What the local broker acknowledged reaches the hub,
+//! commands of the outage reach the local broker, and nothing comes back to the side that it came from.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    unreachable_pub,
+    reason = "a test: real processes, sockets and time"
+)]
+
+#[path = "../../../edge-bridge/tests/support/mosquitto.rs"]
+#[allow(dead_code, reason = "not every test needs all of it")]
+mod mosquitto;
+#[path = "../../../edge-bridge/tests/support/relay.rs"]
+#[allow(dead_code, reason = "not every test needs all of it")]
+mod relay;
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use mosquitto::Mosquitto;
+use relay::{Path as Link, Relay};
+
+const LONG: Duration = Duration::from_secs(60);
+/// Messages of each part of the story, each way.
+const PART: usize = 12;
+
+/// Its files.
+struct Site {
+    dir: tempfile::TempDir,
+    local: SocketAddr,
+    child: Option<Child>,
+}
+
+impl Site {
+    fn new(local: &Mosquitto, conf: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("bridge.conf"), conf).unwrap();
+        Self { dir, local: local.address(), child: None }
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Runs the bridge until it is at its local broker.
+    fn run(&mut self) {
+        let ready = self.file("ready");
+        let _ = std::fs::remove_file(&ready);
+        let log = std::fs::File::options().create(true).append(true).open(self.file("log")).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mqtt-bridge"));
+        command.arg("--mosquitto-conf").arg(self.file("bridge.conf")).arg("--state").arg(self.file("state"));
+        command.args(["--local", &self.local.to_string(), "--ready"]).arg(&ready);
+        self.child = Some(command.stderr(log).spawn().unwrap());
+        self.until("ready", || ready.exists());
+    }
+
+    fn until(&self, what: &str, is_so: impl FnMut() -> bool) {
+        let log = || std::fs::read_to_string(self.file("log")).unwrap_or_default();
+        assert!(within(LONG, is_so), "not within {LONG:?}: {what}\n{}", log());
+    }
+
+    /// SIGKILL.
+    fn kill(&mut self) {
+        let mut child = self.child.take().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    fn signal(&self, signal: &str) {
+        let id = self.child.as_ref().unwrap().id().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+    }
+
+    fn stop(mut self) -> ExitStatus {
+        self.signal("-TERM");
+        self.child.take().unwrap().wait().unwrap()
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn within(time: Duration, mut is_so: impl FnMut() -> bool) -> bool {
+    let until = Instant::now() + time;
+    loop {
+        if is_so() {
+            return true;
+        }
+        if Instant::now() > until {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A client with a session that counts what it gets: `TOPIC PAYLOAD RETAIN`.
+struct Reader {
+    child: Child,
+    lines: Arc<Mutex<BTreeMap<String, usize>>>,
+}
+
+impl Reader {
+    fn start(broker: &Mosquitto, filter: &str) -> Self {
+        let port = broker.address().port().to_string();
+        let client = |more: &[&str]| {
+            let mut command = mosquitto::command("mosquitto_sub");
+            command
+                .args(["-h", "127.0.0.1", "-p", &port, "-c", "-i", "reader", "-q", "1", "-t", filter])
+                .args(more);
+            command
+        };
+        assert!(client(&["-E"]).status().unwrap().success());
+        let mut child =
+            client(&["-F", "%t %p %r"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let lines = Arc::<Mutex<BTreeMap<String, usize>>>::default();
+        let (text, into) = (BufReader::new(child.stdout.take().unwrap()), lines.clone());
+        std::thread::spawn(move || {
+            for line in text.lines().map_while(Result::ok) {
+                *into.lock().unwrap().entry(line).or_default() += 1;
+            }
+        });
+        Self { child, lines }
+    }
+
+    fn has(&self, line: &str) -> usize {
+        self.lines.lock().unwrap().get(line).copied().unwrap_or(0)
+    }
+
+    fn missing(&self, expected: &[String]) -> Vec<String> {
+        expected.iter().filter(|line| self.has(line) == 0).cloned().collect()
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Publishes a part at QoS 1; what the other side is to have of it.
+fn publish(broker: &Mosquitto, topic: &str, there: &str, part: usize) -> Vec<String> {
+    let numbers = part * PART..(part + 1) * PART;
+    numbers
+        .map(|n| {
+            broker.publish(&["-q", "1", "-t", &format!("{topic}/{n}"), "-m", &format!("m{n}")]);
+            format!("{there}/{n} m{n} 0")
+        })
+        .collect()
+}
+
+/// Both directions stand: until then the brokers drop what they are given.
+fn until_it_carries(
+    site: &Site,
+    (local, at_local): (&Mosquitto, &Reader),
+    (hub, at_hub): (&Mosquitto, &Reader),
+) {
+    site.until("both ways", || {
+        local.publish(&["-q", "1", "-t", "line/probe", "-m", "x"]);
+        hub.publish(&["-q", "1", "-t", "site7/cmd/probe", "-m", "x"]);
+        std::thread::sleep(Duration::from_millis(100));
+        at_hub.has("site7/line/probe x 0") > 0 && at_local.has("cmd/probe x 0") > 0
+    });
+}
+
+fn conf(hub: &str, version: &str, more: &str) -> String {
+    format!(
+        "connection up\naddress {hub}\nbridge_protocol_version {version}\nremote_clientid site7\nrestart_timeout 1\n\
+         topic line/# out 1 \"\" site7/\ntopic # in 1 cmd/ site7/cmd/\n{more}\n"
+    )
+}
+
+fn host(url: &str) -> &str {
+    url.strip_prefix("mqtt://").unwrap()
+}
+
+/// The link is cut and the bridge killed: rows of the disk, messages that the local broker keeps for us, commands that the hub keeps.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_outage_and_a_kill_lose_nothing_in_either_direction() {
+    for version in ["mqttv50", "mqttv311"] {
+        let (local, hub) = (Mosquitto::start(""), Mosquitto::start(""));
+        let relay = Relay::start(hub.address()).await;
+        let mut site = Site::new(&local, &conf(host(&relay.url()), version, "notifications false"));
+        let (at_hub, at_local) = (Reader::start(&hub, "site7/line/#"), Reader::start(&local, "cmd/#"));
+        site.run();
+        until_it_carries(&site, (&local, &at_local), (&hub, &at_hub));
+        let mut out = publish(&local, "line/a", "site7/line/a", 0);
+        relay.set(Link::Cut);
+        out.extend(publish(&local, "line/a", "site7/line/a", 1));
+        let mut commands = publish(&hub, "site7/cmd/a", "cmd/a", 0);
+        site.kill();
+        out.extend(publish(&local, "line/a", "site7/line/a", 2));
+        commands.extend(publish(&hub, "site7/cmd/a", "cmd/a", 1));
+        site.run();
+        out.extend(publish(&local, "line/a", "site7/line/a", 3));
+        relay.set(Link::Open);
+        site.until("all messages at the hub", || at_hub.missing(&out).is_empty());
+        site.until("all commands here", || at_local.missing(&commands).is_empty());
+        assert!(site.stop().success(), "{version}");
+    }
+}
+
+/// A hub that keeps its sessions on disk is killed together with the bridge.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hub_and_a_bridge_that_are_killed_lose_nothing() {
+    for version in ["mqttv50", "mqttv311"] {
+        let dir = tempfile::tempdir().unwrap();
+        let keeps = format!(
+            "persistence true\npersistence_location {}/\nautosave_on_changes true\nautosave_interval 1",
+            dir.path().display()
+        );
+        let (local, mut hub) = (Mosquitto::start(""), Mosquitto::start(&keeps));
+        let mut site = Site::new(&local, &conf(&hub.address().to_string(), version, "notifications false"));
+        let (at_hub, at_local) = (Reader::start(&hub, "site7/line/#"), Reader::start(&local, "cmd/#"));
+        site.run();
+        until_it_carries(&site, (&local, &at_local), (&hub, &at_hub));
+        site.kill();
+        let commands = publish(&hub, "site7/cmd/a", "cmd/a", 0);
+        let mut out = publish(&local, "line/a", "site7/line/a", 0);
+        let stored = || std::fs::read(dir.path().join("mosquitto.db")).unwrap_or_default();
+        let is_stored = || stored().windows(3).any(|bytes| bytes == b"m11");
+        assert!(within(LONG, is_stored), "the hub saves");
+        hub.kill();
+        site.run();
+        out.extend(publish(&local, "line/a", "site7/line/a", 1));
+        hub.run();
+        site.until("all messages at the hub", || at_hub.missing(&out).is_empty());
+        site.until("all commands here", || at_local.missing(&commands).is_empty());
+        assert!(site.stop().success(), "{version}");
+    }
+}
+
+/// Rules that go both ways: each message is on each side once, and retained ones stay so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_goes_both_ways_does_not_come_back() {
+    let (local, hub) = (Mosquitto::start(""), Mosquitto::start(""));
+    let both = "topic shared/# both 1\nnotification_topic site7/state";
+    let mut site = Site::new(&local, &conf(&hub.address().to_string(), "mqttv50", both));
+    let (at_hub, at_local) = (Reader::start(&hub, "#"), Reader::start(&local, "#"));
+    site.run();
+    until_it_carries(&site, (&local, &at_local), (&hub, &at_hub));
+    local.publish(&["-q", "1", "-r", "-t", "shared/of-site", "-m", "a"]);
+    hub.publish(&["-q", "1", "-t", "shared/of-hub", "-m", "b"]);
+    let here = ["shared/of-site a 0", "shared/of-hub b 0"];
+    site.until("each on both sides", || {
+        here.iter().all(|line| at_hub.has(line) > 0 && at_local.has(line) > 0)
+    });
+    // What would come back, comes before this.
+    local.publish(&["-q", "1", "-t", "line/last", "-m", "x"]);
+    hub.publish(&["-q", "1", "-t", "site7/cmd/last", "-m", "x"]);
+    site.until("the last", || at_hub.has("site7/line/last x 0") > 0 && at_local.has("cmd/last x 0") > 0);
+    for line in here {
+        assert_eq!((at_hub.has(line), at_local.has(line)), (1, 1), "{line}");
+    }
+    let kept = hub.subscribe(&["-t", "shared/#", "-F", "%t %p %r", "-C", "1", "-W", "20"]).lines();
+    assert_eq!(kept, ["shared/of-site a 1"], "retained at the hub, too");
+    site.until("the state on both sides", || {
+        at_hub.has("site7/state 1 0") > 0 && at_local.has("site7/state 1 0") > 0
+    });
+    assert!(site.stop().success());
+    assert!(
+        within(LONG, || at_hub.has("site7/state 0 0") > 0 && at_local.has("site7/state 0 0") > 0),
+        "and its end"
+    );
+}
+
+/// SIGHUP: a topic line is added while the link is cut; what is queued arrives. A file that has become wrong changes nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_changed_file_is_read_without_loss() {
+    let (local, hub) = (Mosquitto::start(""), Mosquitto::start(""));
+    let relay = Relay::start(hub.address()).await;
+    let before = conf(host(&relay.url()), "mqttv50", "notifications false");
+    let mut site = Site::new(&local, &before);
+    let (at_hub, at_local) = (Reader::start(&hub, "site7/#"), Reader::start(&local, "cmd/#"));
+    site.run();
+    until_it_carries(&site, (&local, &at_local), (&hub, &at_hub));
+    relay.set(Link::Cut);
+    let mut out = publish(&local, "line/a", "site7/line/a", 0);
+    let log = |part: &str| std::fs::read_to_string(site.file("log")).unwrap().contains(part);
+    std::fs::write(site.file("bridge.conf"), format!("{before}topic x sideways\n")).unwrap();
+    site.signal("-HUP");
+    site.until("the error is told", || log("sideways"));
+    std::fs::write(site.file("bridge.conf"), format!("{before}topic office/# out 1 \"\" site7/\n")).unwrap();
+    site.signal("-HUP");
+    site.until("read", || log("is read again"));
+    relay.set(Link::Open);
+    site.until("the new topic", || {
+        local.publish(&["-q", "1", "-t", "office/probe", "-m", "x"]);
+        at_hub.has("site7/office/probe x 0") > 0
+    });
+    out.extend(publish(&local, "line/a", "site7/line/a", 1));
+    site.until("what was queued, and what came", || at_hub.missing(&out).is_empty());
+    assert!(site.stop().success());
+}
+
+#[test]
+fn check_says_what_a_file_means_and_starts_nothing() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/field_bridge.conf");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mqtt-bridge"));
+    let output = command.args(["--mosquitto-conf", file, "--check"]).env_remove("SITE_ID").output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(2), "two lines need SITE_ID, and there are no keys here\n{text}");
+    for part in [
+        "field_bridge.conf:11: trap: the prefix",
+        "field_bridge.conf:4: trap: mqttv50",
+        "field_bridge.conf:14: trap: above 100000",
+    ] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+}
