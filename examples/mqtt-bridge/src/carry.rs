@@ -1,6 +1,6 @@
 //! One bridge at work: messages out through the queue, messages in with an acknowledgement from end to end.
 //!
-//! A message is acknowledged at the local broker when it is safe in the queue or at the hub, and at the hub when the local broker has it.
+//! A message is acknowledged on the side that it comes from when it is safe in the queue, or on the other side.
 
 use std::pin::Pin;
 

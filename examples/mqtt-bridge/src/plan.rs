@@ -14,6 +14,8 @@ use crate::section::{Conf, Limits, Login, Protocol, Section};
 
 /// Longest name of a directory, with room for what the queue puts beside it.
 const DIR_NAME_MAX: usize = 200;
+/// Bytes of messages that wait for the local broker at most; the oldest go.
+const IN_BYTES: u64 = 8 * 1024 * 1024;
 
 /// One bridge to be run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,8 +26,8 @@ pub(crate) struct Plan {
     local_client_id: String,
     /// `HOST:PORT` of the local broker.
     local: String,
-    /// Directory of the queue.
-    pub(crate) spool: PathBuf,
+    /// Directories of the queues to the hub and to the local broker.
+    spools: [PathBuf; 2],
 }
 
 /// The plans of a file.
@@ -37,15 +39,21 @@ pub(crate) fn plans(conf: &Conf, local: &str, state: &Path, host: &str) -> Vec<P
             remote_client_id: remote,
             limits: conf.limits.clone(),
             local: local.to_owned(),
-            spool: state.join(dir_name(&section.name)),
+            spools: dir_names(&section.name).map(|name| state.join(name)),
             section: section.clone(),
         }
     };
     conf.sections.iter().map(plan).collect()
 }
 
+/// Names of the directories of a connection's queues, to the hub and to the local broker.
+pub(crate) fn dir_names(name: &str) -> [String; 2] {
+    let name = dir_name(name);
+    [format!("{name}.out"), format!("{name}.in")]
+}
+
 /// A name of letters, digits, `-` and `_` as it is; other bytes as `%XX`, so that no name leaves the state directory.
-pub(crate) fn dir_name(name: &str) -> String {
+fn dir_name(name: &str) -> String {
     let mut safe = String::new();
     for byte in name.bytes() {
         if byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_' {
@@ -104,7 +112,7 @@ impl Plan {
             .client_id(&self.remote_client_id)
             .keep_alive_s(section.keep_alive_s)
             .session_expiry_s(self.session_expiry_s())
-            .spool_dir(&self.spool)
+            .spool_dir(&self.spools[0])
             .queue_config(self.queue());
         builder = match section.protocol {
             Protocol::Any => builder.any_version(),
@@ -136,7 +144,8 @@ impl Plan {
         builder.start().await.map_err(|error| in_full(&error))
     }
 
-    /// The client of the local broker. Its messages are in RAM: the hub keeps them until they are there.
+    /// The client of the local broker, with a queue of its own where messages come in: one that the broker refuses is parked there, and the hub has its
+    /// PUBACK, which leave in order.
     ///
     /// # Errors
     ///
@@ -152,6 +161,9 @@ impl Plan {
         builder = builder.backoff(delays(Duration::from_millis(100), Duration::from_secs(2)));
         if let Some(topic) = self.notification_topic() {
             builder = builder.will(will(&topic)?);
+        }
+        if !self.in_filters().is_empty() {
+            builder = builder.spool_dir(&self.spools[1]).queue_config(in_queue());
         }
         login(builder, &self.section.local_login).start().await.map_err(|error| in_full(&error))
     }
@@ -194,6 +206,11 @@ impl Plan {
     pub(crate) fn queue_error(&self) -> Option<String> {
         self.queue().validate().err().map(|error| in_full(&error))
     }
+}
+
+/// The local broker is near: what waits for it waits for its restart.
+fn in_queue() -> edge_queue::Config {
+    edge_queue::Config::default().max_bytes(IN_BYTES)
 }
 
 /// No Local: what goes both ways is not answered with itself. The retain flag goes on as it was published.
@@ -263,13 +280,20 @@ impl fmt::Display for Plan {
         };
         writeln!(f, "  session  {session}, keep alive {} s", section.keep_alive_s)?;
         writeln!(f, "  local    {}, client id {}", Escaped(&self.local), Escaped(&self.local_client_id))?;
-        let queue = self.queue();
-        writeln!(
-            f,
-            "  queue    {}, {} MiB of disk; when it is full the oldest go",
-            Escaped(&self.spool.to_string_lossy()),
-            queue.disk_bytes().div_ceil(1 << 20)
-        )?;
+        let queues = [
+            (&self.spools[0], self.queue(), true),
+            (&self.spools[1], in_queue(), !self.in_filters().is_empty()),
+        ];
+        for (dir, queue, is_there) in queues {
+            if is_there {
+                let (dir, mib) = (dir.to_string_lossy(), queue.disk_bytes().div_ceil(1 << 20));
+                writeln!(
+                    f,
+                    "  queue    {}, {mib} MiB of disk; when it is full the oldest go",
+                    Escaped(&dir)
+                )?;
+            }
+        }
         if let Some(topic) = self.notification_topic() {
             let there = if section.notifications_local_only { "the local broker" } else { "both sides" };
             writeln!(f, "  state    1 or 0 on {}, retained, at {there}", Escaped(&topic))?;

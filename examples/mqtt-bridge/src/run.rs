@@ -114,7 +114,8 @@ fn note_left(state: &Path, running: &[Carrier]) {
     let Ok(entries) = std::fs::read_dir(state) else { return };
     for entry in entries.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let is_known = running.iter().any(|carrier| plan::dir_name(&carrier.plan.section.name) == name);
+        let is_known =
+            running.iter().any(|carrier| plan::dir_names(&carrier.plan.section.name).contains(&name));
         if !is_known && entry.path().join("queue.ring").exists() {
             tracing::warn!(directory = %Escaped(&name), "the queue of a connection that is not running: what is in it waits for its section");
         }

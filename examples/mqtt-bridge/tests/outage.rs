@@ -309,6 +309,31 @@ async fn a_changed_file_is_read_without_loss() {
     assert!(site.stop().success());
 }
 
+/// The local broker denies a topic: its commands are parked here, and hold up neither the others nor the hub's window.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_that_the_local_broker_denies_costs_itself_only() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("acl"), "topic readwrite #\ntopic deny cmd/denied/#\n").unwrap();
+    let local = Mosquitto::start(&format!("acl_file {}", dir.path().join("acl").display()));
+    let hub = Mosquitto::start("");
+    let mut site = Site::new(&local, &conf(&hub.address().to_string(), "mqttv50", "notifications false"));
+    let (at_hub, at_local) = (Reader::start(&hub, "site7/line/#"), Reader::start(&local, "cmd/#"));
+    site.run();
+    until_it_carries(&site, (&local, &at_local), (&hub, &at_hub));
+    (0..2).for_each(|part| drop(publish(&hub, "site7/cmd/denied", "cmd/denied", part)));
+    let commands = publish(&hub, "site7/cmd/a", "cmd/a", 0);
+    site.until("the others", || at_local.missing(&commands).is_empty());
+    // A PUBACK is due within a second; what has none is sent again to the next connection.
+    std::thread::sleep(Duration::from_secs(2));
+    site.signal("-TERM");
+    site.child.take().unwrap().wait().unwrap();
+    site.run();
+    let last = publish(&hub, "site7/cmd/a", "cmd/a", 1);
+    site.until("the last", || at_local.missing(&last).is_empty());
+    assert!(commands.iter().all(|line| at_local.has(line) == 1), "the hub has the PUBACKs of all");
+    assert!(site.stop().success());
+}
+
 #[test]
 fn check_says_what_a_file_means_and_starts_nothing() {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/field_bridge.conf");
