@@ -216,30 +216,38 @@ async fn an_outage_and_a_kill_lose_nothing_in_either_direction() {
     }
 }
 
-/// A hub that keeps its sessions on disk is killed together with the bridge.
+/// A hub that keeps its sessions on disk is killed in an outage, alone or together with the bridge.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hub_and_a_bridge_that_are_killed_lose_nothing() {
-    for version in ["mqttv50", "mqttv311"] {
+async fn a_hub_that_is_killed_loses_nothing_alone_or_with_the_bridge() {
+    for (version, with_bridge) in
+        [("mqttv50", false), ("mqttv50", true), ("mqttv311", false), ("mqttv311", true)]
+    {
         let dir = tempfile::tempdir().unwrap();
         let keeps = format!(
             "persistence true\npersistence_location {}/\nautosave_on_changes true\nautosave_interval 1",
             dir.path().display()
         );
         let (local, mut hub) = (Mosquitto::start(""), Mosquitto::start(&keeps));
-        let mut site = Site::new(&local, &conf(&hub.address().to_string(), version, "notifications false"));
+        let relay = Relay::start(hub.address()).await;
+        let mut site = Site::new(&local, &conf(host(&relay.url()), version, "notifications false"));
         let (at_hub, at_local) = (Reader::start(&hub, "site7/line/#"), Reader::start(&local, "cmd/#"));
         site.run();
         until_it_carries(&site, (&local, &at_local), (&hub, &at_hub));
-        site.kill();
+        relay.set(Link::Cut);
+        if with_bridge {
+            site.kill();
+        }
         let commands = publish(&hub, "site7/cmd/a", "cmd/a", 0);
         let mut out = publish(&local, "line/a", "site7/line/a", 0);
         let stored = || std::fs::read(dir.path().join("mosquitto.db")).unwrap_or_default();
-        let is_stored = || stored().windows(3).any(|bytes| bytes == b"m11");
-        assert!(within(LONG, is_stored), "the hub saves");
+        assert!(within(LONG, || stored().windows(3).any(|bytes| bytes == b"m11")), "the hub saves");
         hub.kill();
-        site.run();
+        if with_bridge {
+            site.run();
+        }
         out.extend(publish(&local, "line/a", "site7/line/a", 1));
         hub.run();
+        relay.set(Link::Open);
         site.until("all messages at the hub", || at_hub.missing(&out).is_empty());
         site.until("all commands here", || at_local.missing(&commands).is_empty());
         assert!(site.stop().success(), "{version}");
