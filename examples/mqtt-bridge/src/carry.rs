@@ -27,7 +27,10 @@ pub(crate) struct Carrier {
     pub(crate) plan: Plan,
     hub: std::sync::Arc<Bridge>,
     local: std::sync::Arc<Bridge>,
-    tasks: Vec<JoinHandle<()>>,
+    /// Both directions: they take nothing more in and end when what they took is safe.
+    carrying: Vec<JoinHandle<()>>,
+    telling: Option<JoinHandle<()>>,
+    stop: watch::Sender<bool>,
 }
 
 impl Carrier {
@@ -40,26 +43,29 @@ impl Carrier {
         let hub = std::sync::Arc::new(plan.hub().await?);
         let local = std::sync::Arc::new(plan.local().await?);
         let rules = plan.rules();
-        let mut tasks = Vec::new();
+        let (mut carrying, (stop, stopped)) = (Vec::new(), watch::channel(false));
         let filters = plan.out_filters();
         if !filters.is_empty() {
             let messages = local.subscribe_all(filters).await.map_err(|error| error.to_string())?;
             let keeps_retain = plan.section.outgoing_retain;
             let map = move |rules: &Rules, topic: &str| rules.map_out(topic);
-            tasks.push(tokio::spawn(carry(messages, hub.clone(), rules.clone(), map, keeps_retain)));
+            let way = Way { to: hub.clone(), rules: rules.clone(), keeps_retain };
+            carrying.push(tokio::spawn(carry(messages, way, map, stopped.clone())));
         }
         let filters = plan.in_filters();
         if !filters.is_empty() {
             let messages = hub.subscribe_all(filters).await.map_err(|error| error.to_string())?;
             let map = move |rules: &Rules, topic: &str| rules.map_in(topic);
-            tasks.push(tokio::spawn(carry(messages, local.clone(), rules, map, true)));
+            let way = Way { to: local.clone(), rules, keeps_retain: true };
+            carrying.push(tokio::spawn(carry(messages, way, map, stopped)));
         }
+        let mut telling = None;
         if let Some(topic) = plan.notification_topic() {
             let topic = Utf8::try_from(topic).map_err(|error| error.to_string())?;
             let there = (!plan.section.notifications_local_only).then(|| hub.clone());
-            tasks.push(tokio::spawn(tell_state(topic, hub.watch(), there, local.clone())));
+            telling = Some(tokio::spawn(tell_state(topic, hub.watch(), there, local.clone())));
         }
-        Ok(Self { plan, hub, local, tasks })
+        Ok(Self { plan, hub, local, carrying, telling, stop })
     }
 
     /// Until the local broker has accepted us.
@@ -68,11 +74,14 @@ impl Carrier {
         let _ = self.local.watch().wait_for(|stats| stats.connects > 0).await;
     }
 
-    /// Tells the state, ends both links and closes the queue. What has no receipt is not acknowledged, and comes again.
+    /// Lets what was taken become safe, so that it does not come again; tells the state, ends both links and closes the queues.
     pub(crate) async fn stop(self) {
-        let Self { plan, hub, local, tasks } = self;
-        tasks.iter().for_each(JoinHandle::abort);
-        for task in tasks {
+        let Self { plan, hub, local, carrying, telling, stop } = self;
+        stop.send_replace(true);
+        if let Some(telling) = &telling {
+            telling.abort();
+        }
+        for task in carrying.into_iter().chain(telling) {
             // Cancelled, or ended by itself.
             let _ = task.await;
         }
@@ -136,24 +145,31 @@ fn say_later(bridge: &std::sync::Arc<Bridge>, topic: &Utf8, state: &'static str)
 
 type Safe = Pin<Box<dyn Future<Output = Option<Acknowledgement>> + Send>>;
 
+/// One direction.
+struct Way {
+    to: std::sync::Arc<Bridge>,
+    rules: Rules,
+    keeps_retain: bool,
+}
+
 /// Hands each message on, and acknowledges it when it is safe.
 async fn carry(
     mut from: Commands,
-    to: std::sync::Arc<Bridge>,
-    rules: Rules,
+    Way { to, rules, keeps_retain }: Way,
     map: impl Fn(&Rules, &str) -> Option<Mapped>,
-    keeps_retain: bool,
+    mut stopped: watch::Receiver<bool>,
 ) {
     let mut on_the_way: FuturesUnordered<Safe> = FuturesUnordered::new();
     loop {
         let message = tokio::select! {
+            _ = stopped.wait_for(|stopped| *stopped) => break,
             message = from.next() => message,
             Some(safe) = on_the_way.next() => {
                 safe.into_iter().for_each(Acknowledgement::done);
                 continue;
             }
         };
-        let Some(message) = message else { return };
+        let Some(message) = message else { break };
         let Some(mapped) = map(&rules, message.topic()) else {
             message.done();
             continue;
@@ -168,6 +184,17 @@ async fn carry(
             ack.done();
         }
     }
+    // Receipts of the disk are a second away at most. The subscription lives until they are told.
+    let rest = async {
+        while let Some(safe) = on_the_way.next().await {
+            safe.into_iter().for_each(Acknowledgement::done);
+        }
+    };
+    if timeout(GOODBYE, rest).await.is_err() {
+        tracing::info!("not all that was taken is safe yet: it comes again");
+    }
+    // The link sends the last PUBACKs before its goodbye.
+    drop(from);
 }
 
 /// `None`: the message can never be handed on, and would only come again.

@@ -8,6 +8,7 @@
 mod carry;
 mod conf;
 mod findings;
+mod one_line;
 mod plan;
 mod run;
 mod section;
@@ -18,8 +19,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
-use edge_bridge::escape::Escaped;
 use findings::{Findings, Severity};
+use one_line::OneLine;
 use plan::Plan;
 use run::Places;
 use section::Conf;
@@ -62,7 +63,7 @@ fn main() -> ExitCode {
     match block_on(plans, &places, &arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&Escaped(&error).to_string());
+            complain(&error);
             ExitCode::FAILURE
         }
     }
@@ -130,9 +131,7 @@ fn host_name() -> String {
 
 fn check(plans: &[Plan], findings: &Findings) -> ExitCode {
     let mut text: String = plans.iter().map(ToString::to_string).collect();
-    for finding in findings.iter() {
-        text.push_str(&format!("{finding}\n"));
-    }
+    findings.iter().for_each(|finding| text.push_str(&format!("{}\n", OneLine(&finding.to_string()))));
     let errors = findings.count(Severity::Error);
     let (traps, ignored) = (findings.count(Severity::Trap), findings.count(Severity::Ignored));
     text.push_str(&format!(
@@ -150,7 +149,7 @@ fn check(plans: &[Plan], findings: &Findings) -> ExitCode {
 }
 
 fn complain(line: &str) {
-    eprintln!("mqtt-bridge: {line}");
+    eprintln!("mqtt-bridge: {}", OneLine(line));
 }
 
 /// To standard error, from `info` on; `RUST_LOG` changes that.

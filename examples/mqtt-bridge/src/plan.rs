@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use edge_bridge::bridge::backoff::BackoffConfig;
 use edge_bridge::bridge::rules::Rules;
-use edge_bridge::escape::Escaped;
 use edge_bridge::wire::{Properties, QoS, RetainHandling, Subscription, Utf8, Version, Will};
 use edge_bridge::{Bridge, Tls};
 
+use crate::one_line::OneLine;
 use crate::section::{Conf, Limits, Login, Protocol, Section};
 
 /// Longest name of a directory, with room for what the queue puts beside it.
@@ -52,11 +52,11 @@ pub(crate) fn dir_names(name: &str) -> [String; 2] {
     [format!("{name}.out"), format!("{name}.in")]
 }
 
-/// A name of letters, digits, `-` and `_` as it is; other bytes as `%XX`, so that no name leaves the state directory.
+/// A name of letters, digits, `-`, `_` and `.` as it is; other bytes as `%XX`, so that no name leaves the state directory.
 fn dir_name(name: &str) -> String {
     let mut safe = String::new();
     for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_' {
+        if byte.is_ascii_alphanumeric() || b"-_.".contains(&byte) {
             safe.push(char::from(byte));
         } else {
             safe.push_str(&format!("%{byte:02X}"));
@@ -266,12 +266,12 @@ impl fmt::Display for Plan {
             Protocol::V311 => "MQTT 3.1.1",
         };
         let tls = if section.tls.ca.is_some() { ", TLS" } else { "" };
-        writeln!(f, "connection {}", Escaped(&section.name))?;
+        writeln!(f, "connection {}", OneLine(&section.name))?;
         writeln!(
             f,
             "  hub      {}{tls}, {version}, client id {}",
-            Escaped(&section.addresses.join(" ")),
-            Escaped(&self.remote_client_id)
+            OneLine(&section.addresses.join(" ")),
+            OneLine(&self.remote_client_id)
         )?;
         let session = match self.session_expiry_s() {
             0 => "ends with the connection".to_owned(),
@@ -279,7 +279,7 @@ impl fmt::Display for Plan {
             seconds => format!("kept for {seconds} s"),
         };
         writeln!(f, "  session  {session}, keep alive {} s", section.keep_alive_s)?;
-        writeln!(f, "  local    {}, client id {}", Escaped(&self.local), Escaped(&self.local_client_id))?;
+        writeln!(f, "  local    {}, client id {}", OneLine(&self.local), OneLine(&self.local_client_id))?;
         let queues = [
             (&self.spools[0], self.queue(), true),
             (&self.spools[1], in_queue(), !self.in_filters().is_empty()),
@@ -290,13 +290,13 @@ impl fmt::Display for Plan {
                 writeln!(
                     f,
                     "  queue    {}, {mib} MiB of disk; when it is full the oldest go",
-                    Escaped(&dir)
+                    OneLine(&dir)
                 )?;
             }
         }
         if let Some(topic) = self.notification_topic() {
             let there = if section.notifications_local_only { "the local broker" } else { "both sides" };
-            writeln!(f, "  state    1 or 0 on {}, retained, at {there}", Escaped(&topic))?;
+            writeln!(f, "  state    1 or 0 on {}, retained, at {there}", OneLine(&topic))?;
         }
         for topic in &section.topics {
             let line = topic.place.line;
@@ -304,16 +304,16 @@ impl fmt::Display for Plan {
                 writeln!(
                     f,
                     "  out      line {line}: \"{}\" here → prefix \"{}\" at the hub",
-                    Escaped(filter),
-                    Escaped(&topic.remote_prefix)
+                    OneLine(filter),
+                    OneLine(&topic.remote_prefix)
                 )?;
             }
             if let Some(filter) = topic.rule.remote_filter() {
                 writeln!(
                     f,
                     "  in       line {line}: \"{}\" at the hub → prefix \"{}\" here",
-                    Escaped(filter),
-                    Escaped(&topic.local_prefix)
+                    OneLine(filter),
+                    OneLine(&topic.local_prefix)
                 )?;
             }
         }
@@ -327,8 +327,9 @@ mod tests {
 
     #[test]
     fn a_name_of_a_connection_stays_in_the_state_directory() {
-        for (name, dir) in [("up-1_a", "up-1_a"), ("../x", "%2E%2E%2Fx"), (".", "%2E"), ("a b", "a%20b")] {
+        for (name, dir) in [("up-1_a", "up-1_a"), ("../x", "..%2Fx"), ("..", ".."), ("a b", "a%20b")] {
             assert_eq!(dir_name(name), dir);
+            assert_eq!(Path::new(&dir_names(name)[0]).components().count(), 1);
         }
         assert!(dir_name(&"ä".repeat(300)).len() <= DIR_NAME_MAX);
     }

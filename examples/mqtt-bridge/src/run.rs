@@ -4,11 +4,11 @@
 
 use std::path::{Path, PathBuf};
 
-use edge_bridge::escape::Escaped;
 use futures_util::future::join_all;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::carry::Carrier;
+use crate::one_line::OneLine;
 use crate::plan::{self, Plan};
 
 /// Where everything is.
@@ -69,7 +69,7 @@ pub(crate) async fn run(
 async fn start(plan: Plan) -> Result<Carrier, String> {
     let name = plan.section.name.clone();
     let carrier = Carrier::start(plan).await.map_err(|error| format!("connection {name}: {error}"))?;
-    tracing::info!(connection = %Escaped(&name), "started");
+    tracing::info!(connection = %OneLine(&name), "started");
     Ok(carrier)
 }
 
@@ -105,7 +105,7 @@ async fn stop(running: Vec<Carrier>, places: &Places) {
 fn tell_ready(places: &Places) {
     let Some(ready) = &places.ready else { return };
     if let Err(error) = std::fs::write(ready, "ready\n") {
-        tracing::error!(file = %Escaped(&ready.to_string_lossy()), %error, "nobody can see that this is ready");
+        tracing::error!(file = %OneLine(&ready.to_string_lossy()), %error, "nobody can see that this is ready");
     }
 }
 
@@ -117,7 +117,7 @@ fn note_left(state: &Path, running: &[Carrier]) {
         let is_known =
             running.iter().any(|carrier| plan::dir_names(&carrier.plan.section.name).contains(&name));
         if !is_known && entry.path().join("queue.ring").exists() {
-            tracing::warn!(directory = %Escaped(&name), "the queue of a connection that is not running: what is in it waits for its section");
+            tracing::warn!(directory = %OneLine(&name), "the queue of a connection that is not running: what is in it waits for its section");
         }
     }
 }

@@ -317,6 +317,27 @@ async fn a_changed_file_is_read_without_loss() {
     assert!(site.stop().success());
 }
 
+/// A stop right behind a message, in an outage: it is on disk, the local broker has its PUBACK, and it comes once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clean_stop_makes_no_copies() {
+    let (local, hub) = (Mosquitto::start(""), Mosquitto::start(""));
+    let relay = Relay::start(hub.address()).await;
+    let mut site = Site::new(&local, &conf(host(&relay.url()), "mqttv50", "notifications false"));
+    let (at_hub, at_local) = (Reader::start(&hub, "site7/line/#"), Reader::start(&local, "cmd/#"));
+    site.run();
+    until_it_carries(&site, (&local, &at_local), (&hub, &at_hub));
+    relay.set(Link::Cut);
+    let out = publish(&local, "line/a", "site7/line/a", 0);
+    site.signal("-TERM");
+    assert!(site.child.take().unwrap().wait().unwrap().success());
+    relay.set(Link::Open);
+    site.run();
+    let last = publish(&local, "line/a", "site7/line/a", 1);
+    site.until("all at the hub", || at_hub.missing(&out).is_empty() && at_hub.missing(&last).is_empty());
+    assert!(out.iter().all(|line| at_hub.has(line) == 1), "each once");
+    assert!(site.stop().success());
+}
+
 /// The local broker denies a topic: its commands are parked here, and hold up neither the others nor the hub's window.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_command_that_the_local_broker_denies_costs_itself_only() {
