@@ -40,7 +40,7 @@ struct Arguments {
     /// Directory of the queues, one for each connection
     #[arg(long, value_name = "DIR", required_unless_present = "check")]
     state: Option<PathBuf>,
-    /// File that is there while every bridge is at its local broker
+    /// File to write when every bridge has been accepted by its local broker
     #[arg(long, value_name = "FILE")]
     ready: Option<PathBuf>,
     /// Say what the file means, and what it does not mean; nothing is started

@@ -14,7 +14,7 @@ use crate::plan::{self, Plan};
 /// Where everything is.
 pub(crate) struct Places {
     pub(crate) state: PathBuf,
-    /// There while every local broker has accepted its bridge.
+    /// Written when every local broker has accepted its bridge.
     pub(crate) ready: Option<PathBuf>,
 }
 
