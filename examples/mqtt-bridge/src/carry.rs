@@ -13,12 +13,14 @@ use edge_bridge::{Bridge, Row};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{Duration, timeout};
+use tokio::time::{Duration, Instant, timeout};
 
 use crate::plan::Plan;
 
 /// For the last state, and for what is on its way when the program ends.
 const GOODBYE: Duration = Duration::from_secs(2);
+/// Time between two lines about messages that are dropped.
+const SAID_AGAIN: Duration = Duration::from_secs(60);
 /// The lane that goes before a backlog.
 const FIRST_LANE: u8 = 0;
 
@@ -160,6 +162,7 @@ async fn carry(
     mut stopped: watch::Receiver<bool>,
 ) {
     let mut on_the_way: FuturesUnordered<Safe> = FuturesUnordered::new();
+    let mut dropped = Dropped::default();
     loop {
         let message = tokio::select! {
             _ = stopped.wait_for(|stopped| *stopped) => break,
@@ -178,7 +181,7 @@ async fn carry(
         let mut row = Row::from_publish(&publish);
         row.topic = mapped.topic;
         row.retain &= keeps_retain;
-        if let Some(receipt) = hand_on(&to, row).await {
+        if let Some(receipt) = hand_on(&to, row, &mut dropped).await {
             on_the_way.push(Box::pin(async move { receipt.await.is_ok().then_some(ack) }));
         } else {
             ack.done();
@@ -197,8 +200,30 @@ async fn carry(
     drop(from);
 }
 
+/// Messages of one direction that no queue takes: a line a minute, with their number.
+#[derive(Default)]
+struct Dropped {
+    messages: u64,
+    said_at: Option<Instant>,
+}
+
+impl Dropped {
+    fn say(&mut self, topic: &str, error: &str) {
+        self.messages += 1;
+        let now = Instant::now();
+        if self.said_at.is_none_or(|said_at| now >= said_at + SAID_AGAIN) {
+            self.said_at = Some(now);
+            tracing::error!(topic = %Escaped(topic), error, messages = self.messages, "dropped: the queue can never take it");
+        }
+    }
+}
+
 /// `None`: the message can never be handed on, and would only come again.
-async fn hand_on(to: &Bridge, mut row: Row) -> Option<edge_bridge::net::PendingReceipt> {
+async fn hand_on(
+    to: &Bridge,
+    mut row: Row,
+    dropped: &mut Dropped,
+) -> Option<edge_bridge::net::PendingReceipt> {
     loop {
         let topic = row.topic.clone();
         match to.publish_row(row).await {
@@ -209,7 +234,7 @@ async fn hand_on(to: &Bridge, mut row: Row) -> Option<edge_bridge::net::PendingR
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
             Err(error) => {
-                tracing::error!(topic = %Escaped(&topic), error = %crate::plan::in_full(&error), "dropped: no broker would get it");
+                dropped.say(&topic, &crate::plan::in_full(&error));
                 return None;
             }
         }

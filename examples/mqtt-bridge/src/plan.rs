@@ -129,9 +129,6 @@ impl Plan {
         if let Some(most) = section.receive_maximum {
             builder = builder.receive_maximum(most);
         }
-        if let Some(bytes) = section.max_packet_size {
-            builder = builder.max_packet_size(bytes);
-        }
         if let Some(tls) = self.tls()? {
             builder = builder.tls(tls);
         }

@@ -9,7 +9,7 @@ use edge_bridge::bridge::rules::{Direction, Rule};
 
 use crate::conf::Line;
 use crate::findings::{Findings, Place};
-use values::{address, boolean, number, protocol, required, restart, start_type, text, topic};
+use values::{address, boolean, number, protocol, required, restart, seconds, start_type, text, topic};
 
 /// Version that a section asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -58,7 +58,6 @@ pub(crate) struct Section {
     pub(crate) notifications_local_only: bool,
     pub(crate) notification_topic: Option<String>,
     pub(crate) outgoing_retain: bool,
-    pub(crate) max_packet_size: Option<u32>,
     pub(crate) receive_maximum: Option<u16>,
     pub(crate) tls: TlsFiles,
 }
@@ -194,7 +193,6 @@ impl Section {
             notifications_local_only: false,
             notification_topic: None,
             outgoing_retain: true,
-            max_packet_size: None,
             receive_maximum: None,
             tls: TlsFiles::default(),
         }
@@ -245,9 +243,10 @@ impl Section {
                 self.protocol = protocol(value)?;
                 self.protocol_place = Some(line.place.clone());
             }
-            "bridge_session_expiry_interval" => self.session_expiry_s = Some(number(value)?),
+            "bridge_session_expiry_interval" => self.session_expiry_s = Some(seconds(value)?),
             "bridge_max_packet_size" => {
-                self.max_packet_size = Some(number(value)?).filter(|bytes| *bytes > 0);
+                number::<u32>(value)?;
+                return Ok(Some("the hub's own limit holds; a message above it is parked, not dropped"));
             }
             "bridge_receive_maximum" => self.receive_maximum = Some(number(value)?).filter(|most| *most > 0),
             "bridge_outgoing_retain" => self.outgoing_retain = boolean(value)?,

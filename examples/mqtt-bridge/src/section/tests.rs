@@ -137,7 +137,7 @@ fn each_line_that_has_no_effect_is_said_once() {
 fn values_that_a_file_sets_are_taken() {
     let (conf, findings) = conf(&format!(
         "{LEAST}max_queued_messages 100000\nmax_inflight_messages 0\nkeepalive_interval 1\nrestart_timeout 10\nround_robin 1\ncleansession true\n\
-         bridge_protocol_version mqttv50\nbridge_session_expiry_interval 86400\nremote_username u\nremote_password p q\nbridge_outgoing_retain false"
+         bridge_protocol_version mqttv50\nbridge_session_expiry_interval 0x15180\nremote_username u\nremote_password p q\nbridge_outgoing_retain false"
     ));
     assert_eq!(findings, Findings::default());
     let section = &conf.sections[0];

@@ -34,6 +34,16 @@ pub(super) fn number<N: std::str::FromStr>(value: &str) -> Result<N, String> {
     word.parse().map_err(|_| format!("\"{word}\" is no number that it takes"))
 }
 
+/// A number, also as `0xFFFFFFFF`.
+pub(super) fn seconds(value: &str) -> Result<u32, String> {
+    match first(value)?.strip_prefix("0x") {
+        Some(digits) => {
+            u32::from_str_radix(digits, 16).map_err(|_| format!("\"{value}\" is no number that it takes"))
+        }
+        None => number(value),
+    }
+}
+
 /// `HOST[:PORT]`; an IPv6 address needs its port.
 pub(super) fn address(word: &str) -> Result<String, String> {
     let (host, port) = word.rsplit_once(':').unwrap_or((word, "1883"));
