@@ -104,7 +104,7 @@ fn parse(
     lines
 }
 
-/// What is not set stays as it is written, which is an error.
+/// Puts the environment in. A name that is not set stays as it is written, which is an error.
 fn expand(
     value: &str,
     env: &impl Fn(&str) -> Option<String>,

@@ -1,4 +1,4 @@
-//! What is said about a configuration: errors, traps and lines that have no effect, each with its place.
+//! Findings about a configuration: errors, traps and lines that have no effect, each with its place.
 
 use std::fmt;
 use std::path::Path;

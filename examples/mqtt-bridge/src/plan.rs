@@ -1,4 +1,4 @@
-//! What a section means: the two clients, their filters and topics, and the queue between them.
+//! Meaning of a section: the two clients, their filters and topics, and the queue between them.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -89,7 +89,7 @@ impl Plan {
             .collect()
     }
 
-    /// Where the state of the connection is told, retained: `1` or `0`.
+    /// Topic of the connection's state, retained: `1` or `0`.
     pub(crate) fn notification_topic(&self) -> Option<String> {
         let section = &self.section;
         let own = || format!("$SYS/broker/connection/{}/state", self.remote_client_id);
@@ -199,7 +199,7 @@ impl Plan {
         tls.map(Some).map_err(|error| in_full(&error))
     }
 
-    /// What the queue does not take, in words.
+    /// Error of the queue's settings, in words.
     pub(crate) fn queue_error(&self) -> Option<String> {
         self.queue().validate().err().map(|error| in_full(&error))
     }

@@ -11,7 +11,7 @@ use crate::carry::Carrier;
 use crate::one_line::OneLine;
 use crate::plan::{self, Plan};
 
-/// Where everything is.
+/// Places of the program's files.
 pub(crate) struct Places {
     pub(crate) state: PathBuf,
     /// Written when every local broker has accepted its bridge.

@@ -94,7 +94,7 @@ pub(crate) struct Limits {
     pub(crate) max_in_flight: Option<(Place, u16)>,
 }
 
-/// What a file means.
+/// Meaning of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Conf {
     pub(crate) sections: Vec<Section>,
@@ -285,7 +285,7 @@ impl Section {
         Ok(None)
     }
 
-    /// What no single line shows.
+    /// Finds errors that no single line shows.
     fn check(&self, findings: &mut Findings) {
         if self.addresses.is_empty() {
             findings.error(self.place.clone(), format!("connection {}: no address", self.name));

@@ -44,7 +44,7 @@ fn of_topic(topic: &Topic, findings: &mut Findings) {
     }
 }
 
-/// Whether the pattern has the levels of the prefix somewhere.
+/// Tells that the pattern has the levels of the prefix somewhere.
 fn repeats(pattern: &str, prefix: &str) -> bool {
     let prefix = prefix.trim_matches('/');
     !prefix.is_empty() && format!("/{pattern}/").contains(&format!("/{prefix}/"))
