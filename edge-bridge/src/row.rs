@@ -77,6 +77,11 @@ impl Row {
         }
     }
 
+    /// Bytes that the row carries: topic, properties, key and payload. A client chooses all of them, so every bound counts all.
+    pub(crate) fn bytes(&self) -> usize {
+        self.topic.len() + self.properties.as_bytes().len() + self.key.len() + self.payload.len()
+    }
+
     /// Everything but payload, lane, key, ttl and weight, in the form that [`from_meta`](Self::from_meta) reads.
     pub fn to_meta(&self) -> Bytes {
         let properties = self.properties.as_bytes();

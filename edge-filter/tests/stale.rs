@@ -5,7 +5,7 @@ mod support;
 
 use edge_filter::reduce::{Deadband, Pick, Reducer, Sample, SegmentHold, SwingingDoor};
 use edge_filter::time::Stale;
-use edge_filter::{Emit, EmitReason, Outcome, Pipeline, Quality, Rule, Value};
+use edge_filter::{Emit, EmitReason, Outcome, OverLimit, Pipeline, Quality, Rule, Value};
 use support::feed;
 
 const GOOD: Quality = Quality::GOOD;
@@ -188,6 +188,22 @@ fn many_sensors_are_due_at_once_and_none_is_scanned_before() {
 }
 
 #[test]
+fn promise_12_a_name_that_is_too_long_is_passed_by_and_takes_no_place() {
+    for policy in [OverLimit::Pass, OverLimit::EvictIdle] {
+        let rule = Rule::new().reducer(Deadband::absolute(1.0).unwrap());
+        let mut p = Pipeline::builder().rule("#", rule).unwrap().max_keys(2).over_limit(policy).build();
+        let name = "n".repeat(Pipeline::NAME_BYTES_MAX);
+        let (a, b) = (p.intern("a"), p.intern(&name));
+        assert_eq!(p.intern(&format!("{name}n")), Pipeline::UNFILTERED);
+        assert_eq!((p.number("a"), p.number(&name)), (Some(a), Some(b)), "nobody was forgotten for it");
+        assert_eq!((p.stats().names_refused, p.stats().evicted), (1, 0));
+        for time in [0, 1] {
+            assert_eq!(feed(&mut p, Pipeline::UNFILTERED, (time, 1.0.into(), GOOD), time).len(), 1);
+        }
+    }
+}
+
+#[test]
 fn promise_12_a_flood_of_names_costs_savings_and_never_data() {
     let rule = Rule::new().reducer(Deadband::absolute(1.0).unwrap());
     let mut p = Pipeline::builder().rule("#", rule).unwrap().max_keys(100).build();
@@ -199,7 +215,8 @@ fn promise_12_a_flood_of_names_costs_savings_and_never_data() {
         assert!(out[0].quality.is_bad(), "no NaN leaves as good, filtered or not");
     }
     let stats = p.stats();
-    assert_eq!((p.sensors(), stats.over_limit, stats.names_refused), (100, 9_900, 9_900));
+    assert_eq!((p.sensors(), p.max_keys()), (100, 100));
+    assert_eq!((stats.over_limit, stats.names_refused), (9_900, 9_900));
     assert!(stats.is_balanced());
     let reading = edge_filter::Reading { sensor: 7_777, time: 0, value: 1.0.into(), quality: GOOD };
     assert!(matches!(p.process(reading, 0, &mut |_| ()), Outcome::Emit(_)), "a number nobody gave out");

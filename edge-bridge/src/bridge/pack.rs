@@ -69,7 +69,7 @@ pub trait Pack {
     /// Time at which an open batch is to be asked for again, in milliseconds of `Now::up_ms`.
     fn next_deadline(&self) -> Option<u64>;
 
-    /// Payload bytes of the rows inside: counts against the window.
+    /// Bytes of the rows inside: counts against the window.
     fn held_bytes(&self) -> usize;
 
     /// Payload bytes of rows that its open batches take in although the window has no room for them as they are: in a batch they are a fraction
@@ -211,13 +211,13 @@ impl Pack for RawPack {
 
     fn add(&mut self, _now: Now, row: Leased) {
         let row = dead_letter_address::address(row);
-        self.bytes += row.row.payload.len();
+        self.bytes += row.row.bytes();
         self.rows.push_back(row);
     }
 
     fn poll(&mut self, now: Now, _max_packet: usize) -> Option<Packing> {
         let row = self.rows.pop_front()?;
-        self.bytes -= row.row.payload.len();
+        self.bytes -= row.row.bytes();
         if row.is_expired(now.up_ms) {
             return Some(Packing::Expired { rows: vec![row.id] });
         }
@@ -329,9 +329,9 @@ mod tests {
             assert_eq!(pack.topic(&row), "a/b");
             pack.add(Now::default(), row);
         }
-        assert_eq!(pack.held_bytes(), 13);
+        assert_eq!(pack.held_bytes(), 13 + 9, "topics count, too");
         assert!(pack.poll(Now::default(), usize::MAX).is_some());
-        assert_eq!(pack.held_bytes(), 8);
+        assert_eq!(pack.held_bytes(), 8 + 6);
         assert_eq!(pack.take_rows(), [LeaseId(2), LeaseId(3)]);
         assert_eq!((pack.held_bytes(), pack.take_rows()), (0, Vec::new()));
     }

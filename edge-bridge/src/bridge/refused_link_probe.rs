@@ -83,7 +83,7 @@ impl<P: Pack> Uplink<P> {
     fn lease_probe<S: Spool>(&mut self, now: Now, spool: &mut S) -> Option<Message> {
         let rows = spool.lease(now.up_ms, PROBE_ROWS, PROBE_BYTES);
         let topics: Vec<Utf8> = rows.iter().map(|row| self.pack.topic(row)).collect();
-        let bytes: usize = rows.iter().map(|row| row.row.payload.len()).sum();
+        let bytes: usize = rows.iter().map(|row| row.row.bytes()).sum();
         let is_full = rows.len() >= PROBE_ROWS || bytes >= PROBE_BYTES;
         let looks = self.link.looks(now.up_ms);
         if is_full {

@@ -259,7 +259,7 @@ fn bit(lane: u8) -> u8 {
 }
 
 fn bytes(rows: &[Row]) -> usize {
-    rows.iter().map(|row| row.topic.len() + row.payload.len()).sum()
+    rows.iter().map(Row::bytes).sum()
 }
 
 /// Commits when somebody asks, until nothing is pushed any more.

@@ -120,6 +120,10 @@ impl Names {
         self.spans.len() - usize::from(self.free.is_some())
     }
 
+    pub(super) fn max(&self) -> usize {
+        self.max as usize
+    }
+
     fn at(&self, place: u32) -> Option<&str> {
         let &(start, end) = self.spans.get(place as usize)?;
         self.text.get(start as usize..end as usize)

@@ -38,6 +38,7 @@ mod quality_check_config;
 mod quality_checks;
 mod rule;
 mod rule_set;
+mod sensor_numbers;
 mod sensors;
 mod silence_repeat;
 mod slot;
@@ -66,7 +67,6 @@ use alarms::Alarms;
 use deadlines::{Deadlines, earlier};
 use rule_set::RuleSet;
 use sensors::Sensors;
-use slot::Slot;
 use stage_walk::StageWalk;
 
 /// Readings of many sensors through the rules that apply to them.
@@ -113,57 +113,12 @@ impl Pipeline {
     /// The number that [`intern`](Pipeline::intern) gives to every name beyond `max_keys`.
     pub const UNFILTERED: u32 = u32::MAX;
 
+    /// Bytes of a sensor's name, at most, whoever chooses it: readings of a longer one pass unfiltered and are counted.
+    pub const NAME_BYTES_MAX: usize = 512;
+
     /// A pipeline from code.
     pub fn builder() -> Builder {
         Builder::default()
-    }
-
-    /// The number of a sensor. For a new name the rules are searched, once; the first that matches applies.
-    ///
-    /// Beyond `max_keys` names the answer is [`Pipeline::UNFILTERED`]: readings with that number pass unfiltered and
-    /// are counted, so that a flood of names costs savings and never data. Or, if the [`OverLimit`] policy says so, an
-    /// idle sensor is forgotten; what it held is emitted by the next `process` or `tick`.
-    pub fn intern(&mut self, name: &str) -> u32 {
-        if let Some(number) = self.sensors.number(name) {
-            return number;
-        }
-        let mut added = self.sensors.add(name);
-        if added.is_none() && self.evict() {
-            added = self.sensors.add(name);
-        }
-        let Some(number) = added else {
-            self.stats.names_refused += 1;
-            return Self::UNFILTERED;
-        };
-        let slot = Slot::new(self.rules.matching(name), self.alarms.add_sensor(name));
-        if self.sensors.put(number, slot) {
-            self.deadlines.add_sensor();
-        }
-        number
-    }
-
-    /// Forgets one sensor and returns whether there was one to forget.
-    fn evict(&mut self) -> bool {
-        let Some(place) = self.sensors.choose_idle() else { return false };
-        let mut held = Vec::new();
-        self.flush_one(place, &mut |emit| held.push(emit));
-        self.deadlines.set(place, None);
-        self.sensors.forget(place, held);
-        self.stats.evicted += 1;
-        true
-    }
-
-    /// The number of a sensor that has one; makes none.
-    #[must_use]
-    pub fn number(&self, name: &str) -> Option<u32> {
-        self.sensors.number(name)
-    }
-
-    /// The name of a sensor; `None` for [`Pipeline::UNFILTERED`]. That of a forgotten sensor is known until the next is
-    /// forgotten, after what it held was emitted.
-    #[must_use]
-    pub fn name(&self, sensor: u32) -> Option<&str> {
-        self.sensors.name(sensor)
     }
 
     /// The rule that applies to a sensor, for its bounds.
@@ -313,8 +268,7 @@ impl Pipeline {
         earlier(stages, alarm)
     }
 
-    /// Emits what stages hold, of every sensor: before a stop without a [`snapshot`](Pipeline::snapshot), or a change of
-    /// the configuration.
+    /// Emits what stages hold of every sensor: before a stop without a [`snapshot`](Pipeline::snapshot), or a new configuration.
     pub fn flush(&mut self, sink: &mut impl FnMut(Emit<'static>)) {
         self.sensors.emit_evicted(sink);
         for place in self.sensors.places() {
@@ -322,9 +276,8 @@ impl Pipeline {
         }
     }
 
-    /// Emits what is held of one sensor, as [`flush`](Pipeline::flush) does for all; the sensor goes on as it was. For a
-    /// caller that cannot leave a reading held any longer. What a window says afterwards of the same interval is another
-    /// result, under a later time.
+    /// Emits what is held of one sensor, as [`flush`](Pipeline::flush) does for all; the sensor goes on as it was. What a window
+    /// says afterwards of the same interval is another result, under a later time.
     pub fn flush_sensor(&mut self, sensor: u32, sink: &mut impl FnMut(Emit<'static>)) {
         self.sensors.emit_evicted(sink);
         if let Some(place) = self.sensors.place(sensor) {
@@ -375,12 +328,6 @@ impl Pipeline {
     #[must_use]
     pub fn stats(&self) -> Stats {
         Stats { alarm_events_lost: self.alarms.lost, ..self.stats.clone() }
-    }
-
-    /// Number of sensors that have a number.
-    #[must_use]
-    pub fn sensors(&self) -> usize {
-        self.sensors.len()
     }
 }
 

@@ -94,6 +94,11 @@ impl Sensors {
         self.names.len()
     }
 
+    /// Number of sensors that may have a number.
+    pub(super) fn max(&self) -> usize {
+        self.names.max()
+    }
+
     /// A number for a new name; `None` when there is no room.
     pub(super) fn add(&mut self, name: &str) -> Option<u32> {
         self.names.add(name)

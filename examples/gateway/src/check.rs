@@ -58,7 +58,7 @@ impl fmt::Display for Meaning<'_> {
                 Order::Fifo => "in the order in which they came",
                 Order::LiveFirst => "new messages before those of an outage",
             };
-            writeln!(f, "lane {name:<9}{order}")?;
+            writeln!(f, "lane {name:<8} {order}")?;
         }
         if config.queue.gap_reports {
             let topics = GapReports::topics(config).join(", ");

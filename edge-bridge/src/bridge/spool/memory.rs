@@ -50,7 +50,7 @@ impl Stored {
 }
 
 impl MemorySpool {
-    /// Makes a spool of at most `max_rows` rows and `max_bytes` of payload.
+    /// Makes a spool of at most `max_rows` rows and `max_bytes` of their topics, properties, keys and payloads.
     pub fn new(max_rows: usize, max_bytes: usize) -> Self {
         Self {
             rows: BTreeMap::new(),
@@ -82,7 +82,7 @@ impl MemorySpool {
         }
         let id = self.next;
         self.next += 1;
-        self.bytes += row.payload.len();
+        self.bytes += row.bytes();
         self.waiting += u64::from(row.weight);
         self.rows.insert(id, Stored { row, pushed_ms: now_ms, parked: None });
         self.free.insert(id);
@@ -110,7 +110,7 @@ impl MemorySpool {
     }
 
     fn is_full_for(&self, row: &Row) -> bool {
-        self.rows.len() >= self.max_rows || self.bytes + row.payload.len() > self.max_bytes
+        self.rows.len() >= self.max_rows || self.bytes + row.bytes() > self.max_bytes
     }
 
     /// Removes what expired and is not leased. Costs a look at every row.
@@ -124,7 +124,7 @@ impl MemorySpool {
 
     fn remove(&mut self, id: u64, why: Gone) {
         let Some(stored) = self.rows.remove(&id) else { return };
-        self.bytes -= stored.row.payload.len();
+        self.bytes -= stored.row.bytes();
         let messages = u64::from(stored.row.weight);
         if self.free.remove(&id) {
             self.waiting -= messages;
@@ -160,7 +160,7 @@ impl MemorySpool {
                 continue;
             }
             let age_ms = now_ms.saturating_sub(stored.pushed_ms);
-            bytes += stored.row.payload.len().max(1);
+            bytes += stored.row.bytes();
             out.push(Leased::new(LeaseId(id), stored.row.clone(), now_ms, age_ms, None));
         }
         out
@@ -276,8 +276,9 @@ mod tests {
     #[test]
     fn a_lease_ends_once_its_bytes_are_reached() {
         let mut spool = filled(5);
-        assert_eq!(ids(&spool.lease(0, 10, 6)), [1, 2], "the row that reaches them is in it");
-        assert_eq!(ids(&spool.lease(0, 10, 5)), [3]);
+        let bytes = row(None).bytes();
+        assert_eq!(ids(&spool.lease(0, 10, bytes + 1)), [1, 2], "the row that reaches them is in it");
+        assert_eq!(ids(&spool.lease(0, 10, bytes)), [3]);
         assert_eq!((ids(&spool.lease(0, 10, 0)).len(), spool.waiting()), (0, 2));
     }
 
@@ -343,11 +344,11 @@ mod tests {
 
     #[test]
     fn a_row_that_leaves_makes_room_for_as_many_bytes() {
-        let mut spool = MemorySpool::new(10, 15);
+        let mut spool = MemorySpool::new(10, 3 * row(None).bytes());
         for _ in 0..3 {
             spool.push(0, row(None)).unwrap();
         }
-        assert!(spool.push(0, row(None)).is_err(), "15 bytes are in it");
+        assert!(spool.push(0, row(None)).is_err(), "there are three in it");
         let leased = spool.lease(0, 1, 1000);
         spool.ack(leased[0].id);
         assert!(spool.push(0, row(None)).is_ok());

@@ -34,6 +34,8 @@ pub(super) struct Pusher {
     /// Time at which those that wait are tried again.
     again_at: Instant,
     said_full_at: Option<Instant>,
+    /// Time at which it was said last that a row can never be stored.
+    said_never_at: Option<Instant>,
 }
 
 /// A row for which there is no room, and whom to give its receipt to: `None` if it can never be stored.
@@ -62,6 +64,7 @@ impl Pusher {
             waiting_bytes: 0,
             again_at: Instant::now(),
             said_full_at: None,
+            said_never_at: None,
         }
     }
 
@@ -149,6 +152,14 @@ impl Pusher {
         }
     }
 
+    fn say_never_stored(&mut self, error: &PushError, so_far: u64) {
+        let now = Instant::now();
+        if self.said_never_at.is_none_or(|said_at| now >= said_at + SAY_AGAIN) {
+            self.said_never_at = Some(now);
+            tracing::error!(%error, so_far, "a message cannot be stored: it is lost, whatever its sender was told");
+        }
+    }
+
     /// A row's lane. One that the queue does not have is the queue's to refuse, like the last one's rows.
     fn lane_of(&self, row: &edge_queue::Row) -> usize {
         let last = self.waiting.len() - 1;
@@ -160,7 +171,7 @@ impl Pusher {
         if self.waiting.iter().all(VecDeque::is_empty) {
             self.again_at = Instant::now() + AGAIN;
         }
-        self.waiting_bytes += row.payload.len();
+        self.waiting_bytes += bytes_of(&row);
         self.waiting.get_mut(at)?.push_back(Waiting { row, receipt });
         self.shared.without_room.fetch_add(1, Ordering::Relaxed);
         self.shared.full_lanes.fetch_or(bit_of(at), Ordering::Relaxed);
@@ -172,7 +183,7 @@ impl Pusher {
         for at in 0..self.waiting.len() {
             while let Some(Waiting { row, receipt }) = self.waiting.get_mut(at).and_then(VecDeque::pop_front)
             {
-                let bytes = row.payload.len();
+                let bytes = bytes_of(&row);
                 let (row, ends) = match self.push(row).await {
                     Ok(pushed) => {
                         self.waiting_bytes = self.waiting_bytes.saturating_sub(bytes);
@@ -204,18 +215,23 @@ impl Pusher {
     }
 
     /// `None`: the row can never be stored, and is counted.
-    async fn push(&self, row: edge_queue::Row) -> Result<Option<Pending>, Refused> {
+    async fn push(&mut self, row: edge_queue::Row) -> Result<Option<Pending>, Refused> {
         match self.queue.push(row).await {
             Ok(receipt) => Ok(Some(receipt)),
             Err(PushError::Closed { row }) => Err(Refused::Closed(row)),
             Err(PushError::Full { row, limit }) => Err(Refused::Full(row, limit)),
             Err(error) => {
-                tracing::error!(%error, "a message cannot be stored");
-                self.shared.never_stored.fetch_add(1, Ordering::Relaxed);
+                let so_far = 1 + self.shared.never_stored.fetch_add(1, Ordering::Relaxed);
+                self.say_never_stored(&error, so_far);
                 Ok(None)
             }
         }
     }
+}
+
+/// Bytes of a row that a client chose: [`Row::bytes`] in the queue's form.
+fn bytes_of(row: &edge_queue::Row) -> usize {
+    row.key.len() + row.meta.len() + row.payload.len()
 }
 
 fn bit_of(at: usize) -> u8 {

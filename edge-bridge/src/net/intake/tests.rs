@@ -4,7 +4,7 @@ use edge_queue::{Config, Lane, LaneConfig, OnFull, Queue, SystemClock};
 
 use super::pusher::WAITING_MAX;
 use super::*;
-use crate::wire::Utf8;
+use crate::wire::{PropertiesBuilder, Utf8};
 
 const ALARM: u8 = 0;
 const TELEMETRY: u8 = 1;
@@ -170,4 +170,29 @@ async fn filters_rows_for_a_full_lane_are_bounded() {
         }
     }
     assert!(!intake.has_room_in(Some(ALARM)));
+}
+
+/// A message of one byte may carry 200 kB of properties.
+#[test]
+fn promise_12_bytes_on_the_way_are_bounded_whatever_part_of_a_message_is_large() {
+    const SIZE: usize = 60_000;
+    let text = "x".repeat(SIZE);
+    let row = || Row::new(Utf8::from_static("t"), Bytes::new());
+    let mut user = PropertiesBuilder::new();
+    user.user("k", &text).unwrap();
+    let large = [
+        Row { payload: Bytes::from(text.clone()), ..row() },
+        Row { topic: Utf8::try_from(text.as_str()).unwrap(), ..row() },
+        Row { key: Bytes::from(text.clone()), ..row() },
+        Row { properties: user.finish(), ..row() },
+    ];
+    for row in large {
+        let intake = Intake::closed();
+        let mut taken = 0;
+        while intake.takes_messages() {
+            intake.try_reserve().unwrap().put(vec![row.clone()], || {});
+            taken += 1;
+        }
+        assert!(taken * SIZE < BYTES_MAX + 2 * SIZE, "{taken} rows of {} bytes", row.bytes());
+    }
 }

@@ -67,7 +67,7 @@ struct Parcel {
     /// Turn with which a row that was leased from the parked ones goes to their end.
     again: Option<u32>,
     why: ReasonCode,
-    _transit: Transit,
+    transit: Transit,
 }
 
 /// Counts a row as on its way for as long as it exists.
@@ -193,8 +193,7 @@ impl Parking {
         self.shared.bytes.fetch_add(bytes, Ordering::Relaxed);
         let transit = Transit { shared: self.shared.clone(), rows, bytes };
         // A task that is gone drops the lease: the row returns to its place.
-        let _ =
-            self.orders.send(Order::Park(Box::new(Parcel { lease, count, again, why, _transit: transit })));
+        let _ = self.orders.send(Order::Park(Box::new(Parcel { lease, count, again, why, transit })));
     }
 
     /// Begins a pass over the parked rows.

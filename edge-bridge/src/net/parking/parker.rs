@@ -15,7 +15,7 @@ use crate::bridge::spool::Identity;
 /// Rows stored together at most.
 const BATCH_ROWS: usize = 256;
 /// Bytes after which a batch is closed.
-const BATCH_BYTES: usize = 256 * 1024;
+const BATCH_BYTES: u64 = 256 * 1024;
 /// Pauses until rows that wait in their place are looked at again, doubling while no parked row comes to its end.
 const RETRY_FIRST: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(60);
@@ -132,7 +132,7 @@ impl Parker {
 
     /// The rows that are stored together, and the last commit that was asked for among them.
     fn batch(&mut self, first: Parcel) -> (Vec<Parcel>, Option<u64>) {
-        let (mut bytes, mut commit) = (first.lease.payload().len(), None);
+        let (mut bytes, mut commit) = (first.transit.bytes, None);
         let mut batch = vec![first];
         while batch.len() < BATCH_ROWS
             && bytes < BATCH_BYTES
@@ -140,7 +140,7 @@ impl Parker {
         {
             match next {
                 Order::Park(next) => {
-                    bytes += next.lease.payload().len();
+                    bytes += next.transit.bytes;
                     batch.push(*next);
                 }
                 Order::Commit(nth) => commit = Some(nth),

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use crate::config::{Config, Local};
-use crate::run::store;
+use edge_filter::Pipeline;
+
+use crate::config::{Config, Local, Route};
+use crate::run::{NAME_BYTES_MAX, UNIT_BYTES_MAX, store};
 
 /// The site the prediction is made for: the field's usual load.
 pub(super) const MESSAGES_PER_SECOND: u64 = 30;
@@ -27,6 +29,8 @@ const LOCAL_HEAP_FACTOR: u64 = 2;
 const RAM_LINK_BYTES: u64 = 4 << 20;
 /// Bookkeeping of the rows on the way: 4 096 of about 1 KiB, in however many messages.
 const RAM_ROWS_IN_FLIGHT_BYTES: u64 = 4 << 20;
+/// A filtered sensor: the longest name and unit, the states of its stages, and a text in two of them.
+const RAM_FILTERED_SENSOR_BYTES: u64 = (NAME_BYTES_MAX + UNIT_BYTES_MAX + 512 + 2 * 128) as u64;
 /// Refused messages on the way to the disk.
 const RAM_PARKING_BYTES: u64 = 1 << 20;
 
@@ -79,7 +83,19 @@ fn ram_bytes(config: &Config) -> u64 {
     let queue = store::config(config);
     let parked = queue.clone().lanes(1).max_unwritten_bytes(RAM_PARKING_BYTES);
     let link = RAM_LINK_BYTES + RAM_ROWS_IN_FLIGHT_BYTES;
-    RAM_BASE_BYTES + local_ram_bytes(&config.local) + queue.ram_bytes(1) + link + parked.ram_bytes(1)
+    let filters: u64 = config.routes.iter().map(filter_ram_bytes).sum();
+    RAM_BASE_BYTES
+        + local_ram_bytes(&config.local)
+        + queue.ram_bytes(1)
+        + link
+        + parked.ram_bytes(1)
+        + filters
+}
+
+/// Memory of a route's filter, with as many sensors as it takes.
+fn filter_ram_bytes(route: &Route) -> u64 {
+    let filter = route.rules.as_deref().and_then(|rules| Pipeline::from_toml(rules).ok());
+    filter.map_or(0, |filter| filter.max_keys() as u64 * RAM_FILTERED_SENSOR_BYTES)
 }
 
 /// Every lane reserves twice its limit and four segments of 1 MiB; lanes but the last get an eighth of the limit.

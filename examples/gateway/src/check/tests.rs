@@ -139,6 +139,14 @@ fn the_report_says_hours_ram_and_loss() {
 }
 
 #[test]
+fn memory_of_filters_is_in_the_sum() {
+    let mut config = config("");
+    let without = sizing::sizing(&config).ram_bytes;
+    config.routes[0].rules = Some("[defaults]\nmax_keys = 1000\n[[rule]]\nmatch = \"#\"\n".to_owned());
+    assert_eq!(sizing::sizing(&config).ram_bytes - without, 1_000 * 1_408);
+}
+
+#[test]
 fn what_is_open_to_others_is_said() {
     let said = |rest: &str| {
         let text =

@@ -16,12 +16,15 @@ use crate::config::window;
 use super::bulkhead::Bulkhead;
 use super::reading_row::ReadingRow;
 use super::readings::{Taken, keep, keep_record};
-use super::silence::{Changed, Silence};
+use super::silence::Silence;
 use super::time_drops::TimeDrops;
 use super::withhold::{Extent, Withheld};
 use alarms::AlarmChanges;
+use long_texts::LongTexts;
 
 mod alarms;
+mod long_texts;
+mod silent_sensors;
 
 /// Entries of forgotten sensors that a table keeps before it is looked through.
 const SENSORS_SPARE: usize = 1_000;
@@ -44,6 +47,7 @@ pub(super) struct Filter {
     /// `None`: nobody here is told.
     alarm_changes: Option<AlarmChanges>,
     alarm_log: alarms::AlarmLog,
+    long_texts: LongTexts,
 }
 
 /// A filter's state over a clean restart.
@@ -92,6 +96,7 @@ impl Filter {
             copies: HashMap::new(),
             alarm_changes: None,
             alarm_log: alarms::AlarmLog::default(),
+            long_texts: LongTexts::default(),
         }
     }
 
@@ -103,12 +108,14 @@ impl Filter {
     pub(super) fn take_in(&mut self, now: Now, record: Record<'_>, may_be_copy: bool, taken: &mut Taken) {
         // Bytes have no order and no distance: there is nothing to filter by.
         let Ok(value) = record.value.clone().try_into() else {
-            let (time, quality) = (record.time, record.quality);
-            keep_record(record, time, quality, &mut taken.kept);
-            return;
+            return keep_as_it_came(record, taken);
         };
         let sensor = self.pipeline.intern(&record.sensor);
         self.note_unit(sensor, &record.unit, taken);
+        if !self.long_texts.admit(&self.pipeline, sensor, &record.value) {
+            self.start_again(sensor, taken);
+            return keep_as_it_came(record, taken);
+        }
         let reading = Reading { sensor, time: record.time, value, quality: Quality(record.quality) };
         let was_watched = self.pipeline.is_watched(sensor);
         let mut before = Vec::new();
@@ -116,9 +123,7 @@ impl Filter {
             self.pipeline.process(reading, now.wall_ms, &mut |emit| before.push(Made::of(&emit)))
         });
         let Some(outcome) = outcome else {
-            let (time, quality) = (record.time, record.quality);
-            keep_record(record, time, quality, &mut taken.kept);
-            return;
+            return keep_as_it_came(record, taken);
         };
         let (own, is_held) = match outcome {
             Outcome::Emit(emit) => (Some((emit.time, emit.quality.0, emit.reason)), false),
@@ -267,36 +272,6 @@ impl Filter {
         Ok(())
     }
 
-    /// The last run watched these sensors for silence. Each is reported once its rule's time is over, counted from now, unless
-    /// it is heard of or a restored state knows it.
-    pub(super) fn await_sensors(&mut self, now: Now, sensors: Vec<(Box<str>, Box<str>)>) {
-        for (name, unit) in sensors {
-            let sensor = self.pipeline.intern(&name);
-            let is_known = self.pipeline.is_watched(sensor) || self.pipeline.last_time(sensor).is_some();
-            let silence_ms = self.pipeline.silence_ms(sensor).and_then(|ms| u64::try_from(ms).ok());
-            if let Some(ms) = silence_ms.filter(|_| !is_known) {
-                self.units.insert(sensor, unit);
-                self.silence.await_sensor(sensor, now.up_ms.saturating_add(ms));
-            }
-        }
-    }
-
-    /// Names with units of the sensors whose silence the next run has to watch, sorted.
-    pub(super) fn watched(&self) -> Vec<(Box<str>, Box<str>)> {
-        let named = |sensor| {
-            let unit = self.units.get(&sensor).cloned().unwrap_or_default();
-            Some((self.pipeline.name(sensor)?.into(), unit))
-        };
-        let mut all: Vec<_> =
-            self.pipeline.watched().chain(self.silence.awaited()).filter_map(named).collect();
-        all.sort_unstable();
-        all
-    }
-
-    pub(super) fn take_watch_changes(&mut self) -> Changed {
-        self.silence.take_changed()
-    }
-
     /// The hub may know alarms of an earlier run.
     pub(super) fn tell_first_alarms(&mut self) {
         self.pipeline.tell_first_alarms();
@@ -312,11 +287,7 @@ impl Filter {
         if sensor == Pipeline::UNFILTERED || self.units.get(&sensor).map_or("", |known| known) == unit {
             return;
         }
-        if self.pipeline.last_time(sensor).is_some() {
-            let mut made = Vec::new();
-            self.pipeline.unit_changed(sensor, &mut |emit| made.push(Made::of(&emit)));
-            made.into_iter().for_each(|made| self.keep_made(made, taken));
-        }
+        self.start_again(sensor, taken);
         forget_unnamed(&self.pipeline, &mut self.units);
         self.units.insert(sensor, unit.into());
         if self.pipeline.silence_ms(sensor).is_some() {
@@ -324,17 +295,14 @@ impl Filter {
         }
     }
 
-    /// A sensor of the last run does not come back: its last value went with that.
-    fn report_absent(&mut self, sensor: u32, now_ms: i64, taken: &mut Taken) {
-        let Some(name) = self.pipeline.name(sensor) else { return };
-        let row = ReadingRow {
-            sensor: name.into(),
-            unit: self.units.get(&sensor).map_or("", |unit| unit).into(),
-            time: now_ms,
-            value: Value::Null,
-            quality: Quality::BAD_NO_COMMUNICATION.0,
-        };
-        keep(&row, false, false, &mut taken.kept);
+    /// Emits what the stages hold of a sensor; its next reading passes, since they do not know what was sent last.
+    fn start_again(&mut self, sensor: u32, taken: &mut Taken) {
+        if self.pipeline.last_time(sensor).is_none() {
+            return;
+        }
+        let mut made = Vec::new();
+        self.pipeline.unit_changed(sensor, &mut |emit| made.push(Made::of(&emit)));
+        made.into_iter().for_each(|made| self.keep_made(made, taken));
     }
 
     fn keep_made(&mut self, made: Made, taken: &mut Taken) {
@@ -373,6 +341,12 @@ impl Filter {
         }
         true
     }
+}
+
+/// Keeps a reading beside the filter.
+fn keep_as_it_came(record: Record<'_>, taken: &mut Taken) {
+    let (time, quality) = (record.time, record.quality);
+    keep_record(record, time, quality, &mut taken.kept);
 }
 
 /// Calls the stages; `None`: they are a program's own, and one has panicked.

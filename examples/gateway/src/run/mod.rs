@@ -83,6 +83,7 @@ use tracing_subscriber::{fmt, registry};
 use crate::config::Config;
 pub use error::RunError;
 pub(crate) use gateway::{run as run_until, wall_clock};
+pub(crate) use readings::{NAME_BYTES_MAX, UNIT_BYTES_MAX};
 use replaced_parts::Parts;
 use signals::Signals;
 

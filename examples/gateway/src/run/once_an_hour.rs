@@ -1,21 +1,31 @@
-//! Rate limit of log lines by name: one an hour for each, of a sensor or a client. Bounded, since peers choose the names: it keeps their
-//! hashes. Two names of one hash share a line. Pure, but for the hashes' seed.
+//! Rate limit of log lines by name: one an hour for each, of a sensor or a client. Peers choose the names, so of new ones a few have their line at once,
+//! and the others one a minute together; of each its hash is kept. Two names of one hash share a line. Pure, but for the hashes' seed.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
+use super::line_budget::LineBudget;
+
 /// Time for which a name's line is not repeated.
 pub(super) const AGAIN_MS: u64 = 3_600_000;
-/// Further names within the hour have no line of their own.
-pub(super) const NAMES_MAX: usize = 10_000;
+/// Names that have their line at once.
+const LINES_AT_ONCE: u64 = 20;
+/// Names that are kept before those are looked for whose hour is over. There are at most 80 of an hour.
+const NAMES_MAX: usize = 160;
 
 /// Time of each name's last line, on the axis of `Now::up_ms`.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct OnceAnHour {
     said: HashMap<u64, u64>,
     hashes: RandomState,
-    /// The first of them, once there is no room: before its hour is over a look would find nothing to forget.
-    full_until_ms: u64,
+    budget: LineBudget,
+}
+
+impl Default for OnceAnHour {
+    fn default() -> Self {
+        let (said, hashes) = Default::default();
+        Self { said, hashes, budget: LineBudget::new(LINES_AT_ONCE) }
+    }
 }
 
 impl OnceAnHour {
@@ -23,16 +33,11 @@ impl OnceAnHour {
     pub(super) fn may_say(&mut self, up_ms: u64, name: &str) -> bool {
         let is_said = |said_ms: &u64| up_ms.saturating_sub(*said_ms) < AGAIN_MS;
         let name = self.hashes.hash_one(name);
-        if self.said.get(&name).is_some_and(is_said) {
+        if self.said.get(&name).is_some_and(is_said) || !self.budget.take(up_ms) {
             return false;
-        }
-        if self.said.len() >= NAMES_MAX && up_ms >= self.full_until_ms {
-            self.said.retain(|_, said_ms| is_said(said_ms));
-            let first_ms = self.said.values().min();
-            self.full_until_ms = first_ms.map_or(0, |first_ms| first_ms.saturating_add(AGAIN_MS));
         }
         if self.said.len() >= NAMES_MAX {
-            return false;
+            self.said.retain(|_, said_ms| is_said(said_ms));
         }
         self.said.insert(name, up_ms);
         true
@@ -43,12 +48,30 @@ impl OnceAnHour {
 mod tests {
     use super::*;
 
+    const MINUTE_MS: u64 = 60_000;
+
     #[test]
-    fn a_flood_of_names_is_bounded() {
+    fn a_flood_of_names_has_a_few_lines_at_once_and_then_one_a_minute() {
         let mut lines = OnceAnHour::default();
-        let said = (0..NAMES_MAX + 5).filter(|n| lines.may_say(0, &n.to_string())).count();
-        assert_eq!((said, lines.said.len()), (NAMES_MAX, NAMES_MAX));
-        assert!(lines.may_say(AGAIN_MS, "later"));
-        assert_eq!(lines.said.len(), 1);
+        let mut said = |ms: u64, names: std::ops::Range<u32>| {
+            names.filter(|n| lines.may_say(ms, &n.to_string())).collect::<Vec<_>>()
+        };
+        assert_eq!(said(0, 0..50), (0..20).collect::<Vec<_>>());
+        assert_eq!(said(MINUTE_MS - 1, 0..50), [0_u32; 0]);
+        assert_eq!(said(MINUTE_MS, 0..50), [20], "one that was held back has its line later");
+        assert_eq!(said(4 * MINUTE_MS, 0..50), [21, 22, 23]);
+        assert_eq!(said(AGAIN_MS, 0..50), (0..20).collect::<Vec<_>>(), "an hour later");
+    }
+
+    #[test]
+    fn names_are_kept_for_an_hour_and_bounded() {
+        let mut lines = OnceAnHour::default();
+        let mut said = 0;
+        for n in 0..1_000 {
+            said += u32::from(lines.may_say(n * MINUTE_MS, &n.to_string()));
+            assert!(lines.said.len() <= NAMES_MAX);
+            assert!(n < 59 || !lines.may_say(n * MINUTE_MS, &(n - 59).to_string()), "{n}");
+        }
+        assert_eq!(said, 1_000);
     }
 }

@@ -18,8 +18,11 @@ use super::withhold::{Extent, Link};
 const PAYLOAD_BYTES_MAX: usize = 256 * 1024;
 /// Readings in one message: each becomes a row.
 const READINGS_MAX: usize = 10_000;
-/// A name, a unit or a text value.
+/// A text value.
 const TEXT_BYTES_MAX: usize = 16 * 1024;
+/// A sensor's name, and its unit: filters and session tables keep those of thousands, and clients choose them.
+pub(crate) const NAME_BYTES_MAX: usize = Pipeline::NAME_BYTES_MAX;
+pub(crate) const UNIT_BYTES_MAX: usize = 128;
 
 /// A reading that goes to the queue.
 #[derive(Clone, Debug, PartialEq)]
@@ -83,9 +86,7 @@ impl Readings {
     ) -> Result<Taken, DecodeError> {
         let source = Source { sensor: Some(topic), arrival_ms: now.wall_ms };
         let records = json::import(payload, &self.map, &source, &self.limits)?;
-        if records.iter().any(|record| record.sensor.is_empty()) {
-            return Err(DecodeError::Malformed { offset: 0, what: "the name of a sensor is empty".into() });
-        }
+        records.iter().try_for_each(check_names)?;
         let is_of_none = records.is_empty();
         let kept = Vec::with_capacity(records.len());
         let mut taken = Taken { kept, is_of_none, ..Taken::default() };
@@ -192,6 +193,23 @@ impl Readings {
     }
 }
 
+/// Checks the lengths of a reading's name and unit.
+fn check_names(record: &Record<'_>) -> Result<(), DecodeError> {
+    let is_of_field = !record.field.is_empty();
+    let name_bytes = record.sensor.len() + if is_of_field { 1 + record.field.len() } else { 0 };
+    if record.sensor.is_empty() {
+        return Err(DecodeError::Malformed { offset: 0, what: "the name of a sensor is empty".into() });
+    }
+    let texts = [("sensor name", name_bytes, NAME_BYTES_MAX), ("unit", record.unit.len(), UNIT_BYTES_MAX)];
+    match texts.into_iter().find(|(_, bytes, limit)| bytes > limit) {
+        Some((text, bytes, limit)) => Err(DecodeError::Malformed {
+            offset: 0,
+            what: format!("a {text} of {bytes} bytes: the limit is {limit}").into(),
+        }),
+        None => Ok(()),
+    }
+}
+
 /// The sensor's quality; a null, which says "I have no value", is bad, as it is behind a filter.
 fn quality_of(record: &Record<'_>) -> u32 {
     let quality = Quality(record.quality);
@@ -213,188 +231,4 @@ pub(super) fn keep(row: &ReadingRow<'_>, alarm: bool, may_be_copy: bool, kept: &
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const RULES: &str = r#"
-[[rule]]
-match = "line/#"
-stages = [ { deadband = { absolute = 0.5 } }, { stale = { timeout_ms = 30000 } } ]
-
-[[alarm]]
-match = "line/t"
-high = { limit = 90.0 }
-"#;
-
-    fn at(wall_ms: i64) -> Now {
-        Now { up_ms: 0, wall_ms }
-    }
-
-    fn filtered() -> Readings {
-        Readings::new(Some(Pipeline::from_toml(RULES).unwrap()), None, FieldMap::default())
-    }
-
-    fn shown(taken: &Taken) -> Vec<String> {
-        taken
-            .kept
-            .iter()
-            .map(|kept| {
-                let row = ReadingRow::decode(&kept.row).unwrap();
-                let alarm = if kept.alarm { " !" } else { "" };
-                format!("{} {:?} {} {} q{:x}{alarm}", row.sensor, row.value, row.unit, row.time, row.quality)
-            })
-            .collect()
-    }
-
-    #[test]
-    fn without_a_filter_every_reading_is_kept_under_its_own_or_the_topics_name() {
-        let mut readings = Readings::new(None, None, FieldMap::default());
-        let payload = br#"[{"value":1,"ts":5,"unit":"Cel"},{"sensor":"b","value":null,"quality":"bad"}]"#;
-        let kept = readings.take_in(at(1_000), "plant/a", payload, false).unwrap();
-        assert_eq!(shown(&kept), ["plant/a I64(1) Cel 5 q0", "b Null  1000 q80000000"]);
-    }
-
-    #[test]
-    fn a_null_is_bad_with_and_without_a_filter() {
-        for mut readings in [Readings::new(None, None, FieldMap::default()), filtered()] {
-            let mut take =
-                |json: &str| shown(&readings.take_in(at(1), "line/x", json.as_bytes(), false).unwrap());
-            assert_eq!(take(r#"{"value":null}"#), ["line/x Null  1 q80000000"]);
-            assert_eq!(take(r#"{"value":null,"ts":2,"quality":2155085824}"#), ["line/x Null  2 q80740000"]);
-        }
-    }
-
-    #[test]
-    fn a_sensor_without_a_name_is_refused_with_its_message() {
-        let mut readings = filtered();
-        let payload = br#"[{"value":1.0},{"sensor":"","value":2.0}]"#;
-        let refused = readings.take_in(at(0), "line/t", payload, false).unwrap_err();
-        assert!(refused.to_string().contains("name of a sensor is empty"), "{refused}");
-        assert_eq!(readings.stats().unwrap().input, 0);
-    }
-
-    #[test]
-    fn readings_stand_where_the_map_says() {
-        let map = FieldMap::default().value("/data/temp").time("at", edge_codec::json::TimeUnit::Seconds);
-        let mut readings = Readings::new(None, None, map);
-        let kept = readings
-            .take_in(at(9), "plant/a", br#"{"at":7,"data":{"temp":97.4},"unit":"F"}"#, false)
-            .unwrap();
-        assert_eq!(shown(&kept), ["plant/a F64(97.4) F 7000 q0"]);
-        let mut readings = Readings::new(None, None, FieldMap::default().each("/data"));
-        let kept =
-            readings.take_in(at(9), "plant/a", br#"{"data":{"temp":97.4,"rpm":1200}}"#, false).unwrap();
-        assert_eq!(shown(&kept), ["plant/a/temp F64(97.4)  9 q0", "plant/a/rpm I64(1200)  9 q0"]);
-    }
-
-    #[test]
-    fn the_deadband_suppresses_and_stale_adds_with_the_units_of_the_sensor() {
-        let mut readings = filtered();
-        let mut take = |ms, value: &str| {
-            let payload = format!(r#"{{"value":{value},"unit":"Cel"}}"#);
-            shown(&readings.take_in(at(ms), "line/t", payload.as_bytes(), false).unwrap())
-        };
-        assert_eq!(take(0, "20.0"), ["line/t F64(20.0) Cel 0 q0"]);
-        assert!(take(1_000, "20.25").is_empty());
-        assert_eq!(take(2_000, "20.75"), ["line/t F64(20.75) Cel 2000 q0"]);
-        assert_eq!(readings.due_in_ms(at(2_000)), Some(30_000));
-        assert_eq!(shown(&readings.tick(at(32_000), false)), ["line/t F64(20.75) Cel 2001 q40900000"]);
-        assert!(readings.tick(at(40_000), false).kept.is_empty(), "once per silence");
-    }
-
-    #[test]
-    fn a_held_reading_is_kept_before_the_one_that_releases_it_and_survives_a_clean_stop() {
-        let rules = "[[rule]]\nmatch = \"#\"\nstages = [ { swinging_door = { deviation = 0.1 } } ]";
-        let readings = || Readings::new(Some(Pipeline::from_toml(rules).unwrap()), None, FieldMap::default());
-        let take = |readings: &mut Readings, ms: i64, value: f64| {
-            let payload = format!(r#"{{"value":{value:?},"unit":"Cel"}}"#);
-            shown(&readings.take_in(at(ms), "line/t", payload.as_bytes(), false).unwrap())
-        };
-        let mut first = readings();
-        assert_eq!(take(&mut first, 0, 0.0).len(), 1);
-        assert!(take(&mut first, 1, 1.0).is_empty(), "held: acknowledged as a suppressed one is");
-        let mut second = readings();
-        second.restore(at(2), first.snapshot().unwrap()).unwrap();
-        assert_eq!(take(&mut second, 2, 0.0), ["line/t F64(1.0) Cel 1 q0"], "the corner; 2 is held now");
-        assert_eq!(second.stats().unwrap().held, 1);
-    }
-
-    #[test]
-    fn a_sensor_that_was_forgotten_leaves_what_it_held_under_its_name_and_unit() {
-        let rules = "[defaults]\nmax_keys = 1\nover_limit = \"evict_idle\"\n[[rule]]\nmatch = \"#\"\nstages = [ { swinging_door = { deviation = 0.1 } } ]";
-        let mut readings =
-            Readings::new(Some(Pipeline::from_toml(rules).unwrap()), None, FieldMap::default());
-        let mut take = |ms: i64, topic: &str| {
-            shown(&readings.take_in(at(ms), topic, br#"{"value":1.5,"unit":"Cel"}"#, false).unwrap())
-        };
-        take(0, "a");
-        assert!(take(1, "a").is_empty());
-        assert_eq!(take(2, "b"), ["a F64(1.5) Cel 1 q0", "b F64(1.5) Cel 2 q0"]);
-    }
-
-    #[test]
-    fn a_null_passes_once_and_what_ends_it_passes() {
-        let mut readings = filtered();
-        let mut take =
-            |ms, json: &str| shown(&readings.take_in(at(ms), "line/x", json.as_bytes(), false).unwrap());
-        assert_eq!(take(0, r#"{"value":1.0}"#).len(), 1);
-        assert_eq!(take(1, r#"{"value":null}"#), ["line/x Null  1 q80000000"]);
-        assert!(take(2, r#"{"value":null}"#).is_empty());
-        assert_eq!(take(3, r#"{"value":1.0}"#), ["line/x F64(1.0)  3 q0"]);
-    }
-
-    #[test]
-    fn an_alarm_is_a_reading_of_its_own_also_when_the_value_is_suppressed() {
-        let mut readings = filtered();
-        let mut take = |ms, value: f64| {
-            shown(
-                &readings
-                    .take_in(at(ms), "line/t", format!(r#"{{"value":{value:?}}}"#).as_bytes(), false)
-                    .unwrap(),
-            )
-        };
-        take(0, 89.8);
-        assert_eq!(take(1, 90.1), ["line/t/alarm/HI Text(\"UNACK_ALM\")  1 q0 !"]);
-    }
-
-    /// The hub has an alarm of the killed run for raised.
-    #[test]
-    fn an_alarm_that_is_over_after_a_kill_is_told_once_and_not_before_it_is_known() {
-        let rules =
-            "[[alarm]]\nmatch = \"t\"\nhigh = { limit = 90.0, on_delay_ms = 100 }\nlow = { limit = 10.0 }\n";
-        let cold = || {
-            let pipeline = Pipeline::from_toml(rules).unwrap();
-            let mut readings = Readings::new(Some(pipeline), None, FieldMap::default());
-            readings.tell_first_alarms();
-            readings
-        };
-        let take = |readings: &mut Readings, ms: i64, value: &str| {
-            let payload = format!("{{\"value\":{value}}}");
-            let mut all = shown(&readings.take_in(at(ms), "t", payload.as_bytes(), false).unwrap());
-            all.remove(0);
-            all
-        };
-        let mut after = cold();
-        assert!(take(&mut after, 1, "null").is_empty(), "proves nothing");
-        let told = ["t/alarm/HI Text(\"NORM\")  2 q0 !", "t/alarm/LO Text(\"NORM\")  2 q0 !"];
-        assert_eq!(take(&mut after, 2, "50.0"), told);
-        assert!(take(&mut after, 3, "50.0").is_empty(), "once");
-        let mut restored = cold();
-        restored.restore(at(4), after.snapshot().unwrap()).unwrap();
-        assert!(take(&mut restored, 5, "50.0").is_empty(), "a clean stop keeps it");
-
-        let mut raised = cold();
-        assert!(take(&mut raised, 1, "95.0").is_empty(), "the delay decides");
-        let told = ["t/alarm/HI Text(\"UNACK_ALM\")  101 q0 !", "t/alarm/LO Text(\"NORM\")  200 q0 !"];
-        assert_eq!(take(&mut raised, 200, "95.0"), told);
-    }
-
-    #[test]
-    fn an_undecodable_payload_moves_no_state() {
-        let mut readings = filtered();
-        let half = br#"[{"value":1.0},{"value":"#;
-        assert!(readings.take_in(at(0), "line/t", half, false).is_err());
-        assert_eq!(readings.stats().unwrap().input, 0);
-        assert_eq!(readings.take_in(at(1), "line/t", br#"{"value":1.0}"#, false).unwrap().kept.len(), 1);
-    }
-}
+mod tests;

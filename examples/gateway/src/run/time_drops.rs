@@ -1,6 +1,7 @@
 //! Readings that a route's rules drop for their time: acknowledged, and lost as configured. Each sensor has a line in the
 //! log, once an hour. Pure, but for that.
 
+use edge_bridge::escape::Escaped;
 use edge_filter::DropReason;
 
 use super::once_an_hour::OnceAnHour;
@@ -18,7 +19,7 @@ impl TimeDrops {
             return false;
         }
         tracing::warn!(
-            sensor,
+            sensor = %format_args!("\"{}\"", Escaped(sensor)),
             reason = reason.as_str(),
             "acknowledged readings are dropped for their time: time_guard"
         );

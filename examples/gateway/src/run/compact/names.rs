@@ -1,21 +1,25 @@
 //! The numbers of a topic's sensors: 0, 1, 2 … in the order of their first reading, one per pair of name and unit. When there
-//! are too many, those that were silent longest are forgotten, and the rest get other numbers.
+//! are too many, or their names take too much, those that were silent longest are forgotten, and the rest get other numbers.
 
 use std::collections::HashMap;
 
 use edge_codec::SensorTable;
 use edge_codec::compact::Table;
 
-/// A table of so many sensors is about 128 KiB.
+/// Sensors of a table, which is then about 128 KiB.
 pub(super) const SENSORS_MAX: usize = 4_096;
-/// So many are forgotten at a time: each time makes a table of its own.
-const FORGOTTEN: usize = SENSORS_MAX / 4;
+/// Bytes of their names and units together: clients choose them.
+pub(super) const NAMES_BYTES_MAX: usize = 256 * 1024;
+/// One in so many of either is left free by forgetting: each time makes a table of its own.
+const FORGOTTEN_OF: usize = 4;
 
 #[derive(Debug, Default)]
 pub(super) struct Names {
     /// By name: its units, of which there is hardly ever more than one.
     by_name: HashMap<Box<str>, Vec<Known>>,
     len: u32,
+    /// Bytes of all names and units, each name counted for each of its units.
+    bytes: usize,
     /// Numbers of batches tell which sensor was silent longest.
     batch: u64,
     generation: u64,
@@ -43,7 +47,7 @@ impl Names {
         self.batch += 1;
     }
 
-    /// The number of a sensor that has a reading in this batch. `None` if it is new and there are too many.
+    /// The number of a sensor that has a reading in this batch. `None` if it is new and there is no room for it.
     pub(super) fn number(&mut self, name: &str, unit: &str) -> Option<u32> {
         let known =
             self.by_name.get_mut(name).and_then(|units| units.iter_mut().find(|known| *known.unit == *unit));
@@ -51,9 +55,11 @@ impl Names {
             known.seen = self.batch;
             return Some(known.number);
         }
-        if self.len as usize >= SENSORS_MAX {
+        let bytes = self.bytes + name.len() + unit.len();
+        if self.len as usize >= SENSORS_MAX || bytes > NAMES_BYTES_MAX {
             return None;
         }
+        self.bytes = bytes;
         let known = Known { unit: unit.into(), number: self.len, seen: self.batch };
         self.len += 1;
         let number = known.number;
@@ -67,19 +73,29 @@ impl Names {
         Some(known.number)
     }
 
-    /// Forgets the sensors that were silent longest, but none of this batch. Returns the new number of each old one; `None` if
-    /// nothing can be forgotten.
+    /// Forgets the sensors that were silent longest, but none of this batch, until a quarter of both limits is free. Returns the
+    /// new number of each old one; `None` if nothing can be forgotten.
     pub(super) fn forget(&mut self) -> Option<Vec<Option<u32>>> {
-        let known = self.by_name.values().flatten();
-        let mut silent: Vec<(u64, u32)> =
-            known.filter(|known| known.seen < self.batch).map(|known| (known.seen, known.number)).collect();
+        let mut silent: Vec<(u64, u32, usize)> = self
+            .by_name
+            .iter()
+            .flat_map(|(name, units)| units.iter().map(move |known| (name.len(), known)))
+            .filter(|(_, known)| known.seen < self.batch)
+            .map(|(name_len, known)| (known.seen, known.number, name_len + known.unit.len()))
+            .collect();
         if silent.is_empty() {
             return None;
         }
         silent.sort_unstable();
         let mut numbers = vec![Some(0); self.len as usize];
-        for (_, number) in silent.into_iter().take(FORGOTTEN) {
+        for (_, number, bytes) in silent {
+            let has_places = self.len as usize <= SENSORS_MAX - SENSORS_MAX / FORGOTTEN_OF;
+            if has_places && self.bytes <= NAMES_BYTES_MAX - NAMES_BYTES_MAX / FORGOTTEN_OF {
+                break;
+            }
             numbers.get_mut(number as usize).into_iter().for_each(|forgotten| *forgotten = None);
+            self.len -= 1;
+            self.bytes -= bytes;
         }
         self.len = 0;
         for number in numbers.iter_mut().flatten() {
@@ -149,7 +165,8 @@ mod tests {
         names.begin_batch();
         assert_eq!((names.number("0", ""), names.number("new", "")), (Some(0), None));
         let numbers = names.forget().unwrap();
-        let (kept, first) = (SENSORS_MAX - FORGOTTEN, FORGOTTEN + 1);
+        let forgotten = SENSORS_MAX / FORGOTTEN_OF;
+        let (kept, first) = (SENSORS_MAX - forgotten, forgotten + 1);
         assert_eq!(
             numbers.iter().flatten().copied().collect::<Vec<_>>(),
             (0..kept as u32).collect::<Vec<_>>()
@@ -169,5 +186,22 @@ mod tests {
             names.number(&n.to_string(), "");
         }
         assert_eq!((names.forget(), names.number("new", ""), names.generation()), (None, None, 0));
+    }
+    /// Clients choose the names: 4 096 of 16 KiB each would take 64 MiB, and their tables as much again.
+    #[test]
+    fn bytes_of_names_and_units_are_bounded_and_the_longest_silent_ones_make_room() {
+        let mut names = Names::default();
+        let (name, unit) = ("n".repeat(1_000), "u".repeat(1_020));
+        let add = |names: &mut Names, n: usize| {
+            names.begin_batch();
+            names.number(&format!("{n:04}{name}"), &unit)
+        };
+        let room = NAMES_BYTES_MAX / 2_024;
+        let added = (0..room + 5).filter(|n| add(&mut names, *n).is_some()).count();
+        assert_eq!((added, names.len() as usize), (room, room));
+        let kept = names.forget().unwrap().iter().flatten().count();
+        assert!((room * 3 / 4..=room * 3 / 4 + 1).contains(&kept), "{kept} of {room}");
+        let added = (room..2 * room).filter(|n| add(&mut names, *n).is_some()).count();
+        assert_eq!(added + kept, room, "what was forgotten is free again, and no more");
     }
 }

@@ -1,5 +1,6 @@
 //! Alarms of a route's filter: their changes as readings, and what operators do to them.
 
+use edge_bridge::escape::Escaped;
 use edge_bridge::ingest::Now;
 use edge_codec::Value;
 use edge_filter::alarm::{
@@ -115,7 +116,8 @@ impl Filter {
             let (level, from, to) =
                 (transition.level.as_str(), transition.from.as_str(), transition.to.as_str());
             if let Some(not_logged) = self.alarm_log.note(now.up_ms) {
-                tracing::info!(sensor = name, level, from, to, value = transition.value, not_logged, "alarm");
+                let sensor = format_args!("\"{}\"", Escaped(name));
+                tracing::info!(sensor = %sensor, level, from, to, value = transition.value, not_logged, "alarm");
             }
             let row = alarm_row(name, level, transition.time, to);
             keep(&row, true, false, &mut taken.kept);

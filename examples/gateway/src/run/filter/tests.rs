@@ -1,4 +1,4 @@
-//! Marks of held readings whose message may be a copy.
+//! A route's filter alone: marks of held readings whose message may be a copy, and its bounds.
 
 use std::borrow::Cow;
 
@@ -14,18 +14,23 @@ fn at(wall_ms: i64) -> Now {
 
 /// Marks of what is kept of a reading.
 fn take(filter: &mut Filter, time: i64, sensor: &str, may_be_copy: bool) -> Vec<bool> {
+    let taken = take_value(filter, time, sensor, Value::F64(1.0), may_be_copy);
+    taken.kept.iter().map(|kept| kept.may_be_copy).collect()
+}
+
+fn take_value(filter: &mut Filter, time: i64, sensor: &str, value: Value<'_>, may_be_copy: bool) -> Taken {
     let record = Record {
         sensor: Cow::Borrowed(sensor),
         field: Cow::Borrowed(""),
         unit: Cow::Borrowed(""),
         time,
         arrival_time: false,
-        value: Value::F64(1.0),
+        value,
         quality: 0,
     };
     let mut taken = Taken::default();
     filter.take_in(at(time), record, may_be_copy, &mut taken);
-    taken.kept.iter().map(|kept| kept.may_be_copy).collect()
+    taken
 }
 
 /// Promise 4: a heartbeat repeats what left before, and the held reading is still to leave.
@@ -66,4 +71,22 @@ fn sensors_without_room_are_not_restored() {
         filter.copies.into_keys().map(|sensor| sensor == Pipeline::UNFILTERED).collect::<Vec<_>>(),
         [false]
     );
+}
+
+/// Promise 12: stages keep texts, and a client may send long ones for every sensor. What passes beside the filter is not suppressed by what the filter
+/// knew before.
+#[test]
+fn long_texts_of_many_sensors_pass_unfiltered_and_a_reading_after_one_passes() {
+    let mut filter = filter("[[rule]]\nmatch = \"#\"\nstages = [ { on_change = {} } ]");
+    let (mut time, long) = (0, "x".repeat(16_000));
+    let mut kept = |sensor: u32, text: &str| {
+        time += 1;
+        take_value(&mut filter, time, &format!("s{sensor}"), Value::Text(text.into()), false).kept.len()
+    };
+    assert_eq!((kept(100, "on"), kept(100, "on")), (1, 0));
+    for sensor in 0..40 {
+        assert_eq!((kept(sensor, &long), kept(sensor, &long)), (1, usize::from(sensor >= 32)), "{sensor}");
+    }
+    assert_eq!((kept(100, &long), kept(100, "on"), kept(100, "on")), (1, 1, 0), "it is filtered again");
+    assert_eq!((kept(31, "on"), kept(31, &long), kept(31, &long)), (1, 1, 0));
 }

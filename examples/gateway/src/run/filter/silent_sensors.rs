@@ -1,0 +1,55 @@
+//! Sensors that a filter watches for silence, over a kill: those of the last run are waited for.
+
+use edge_bridge::ingest::Now;
+use edge_codec::Value;
+use edge_filter::Quality;
+
+use super::super::reading_row::ReadingRow;
+use super::super::readings::{Taken, keep};
+use super::super::silence::Changed;
+use super::Filter;
+
+impl Filter {
+    /// The last run watched these sensors for silence. Each is reported once its rule's time is over, counted from now, unless
+    /// it is heard of or a restored state knows it.
+    pub(in crate::run) fn await_sensors(&mut self, now: Now, sensors: Vec<(Box<str>, Box<str>)>) {
+        for (name, unit) in sensors {
+            let sensor = self.pipeline.intern(&name);
+            let is_known = self.pipeline.is_watched(sensor) || self.pipeline.last_time(sensor).is_some();
+            let silence_ms = self.pipeline.silence_ms(sensor).and_then(|ms| u64::try_from(ms).ok());
+            if let Some(ms) = silence_ms.filter(|_| !is_known) {
+                self.units.insert(sensor, unit);
+                self.silence.await_sensor(sensor, now.up_ms.saturating_add(ms));
+            }
+        }
+    }
+
+    /// Names with units of the sensors whose silence the next run has to watch, sorted.
+    pub(in crate::run) fn watched(&self) -> Vec<(Box<str>, Box<str>)> {
+        let named = |sensor| {
+            let unit = self.units.get(&sensor).cloned().unwrap_or_default();
+            Some((self.pipeline.name(sensor)?.into(), unit))
+        };
+        let mut all: Vec<_> =
+            self.pipeline.watched().chain(self.silence.awaited()).filter_map(named).collect();
+        all.sort_unstable();
+        all
+    }
+
+    pub(in crate::run) fn take_watch_changes(&mut self) -> Changed {
+        self.silence.take_changed()
+    }
+
+    /// A sensor of the last run does not come back: its last value went with that.
+    pub(super) fn report_absent(&mut self, sensor: u32, now_ms: i64, taken: &mut Taken) {
+        let Some(name) = self.pipeline.name(sensor) else { return };
+        let row = ReadingRow {
+            sensor: name.into(),
+            unit: self.units.get(&sensor).map_or("", |unit| unit).into(),
+            time: now_ms,
+            value: Value::Null,
+            quality: Quality::BAD_NO_COMMUNICATION.0,
+        };
+        keep(&row, false, false, &mut taken.kept);
+    }
+}
