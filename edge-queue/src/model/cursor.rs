@@ -15,6 +15,9 @@ use crate::row::Seq;
 use crate::state::{Position, Reason};
 
 /// A row out with the application.
+/// Acknowledgements of a scan that wait for a range, beyond which it leases the floor alone.
+const SCAN_ACKS_MAX: usize = 64;
+
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Out {
     pub(crate) size: Size,
@@ -190,6 +193,13 @@ impl Cursor {
         }
         let mut parked = self.leased.iter().filter_map(|(seq, out)| Some((*seq, out.parked?)));
         parked.find(|(seq, _)| ranges_free || !self.pos.grows_with(*seq))
+    }
+
+    /// Returns whether a row may be leased while no range is free: the floor, since its acknowledgement needs none. A scan passes over rows, the floor
+    /// among them, and would else come to its end there for ever: it goes on until too many acknowledgements wait for a range.
+    pub(crate) fn may_lease_without_range(&self, seq: Seq) -> bool {
+        let is_scan = self.until != Seq::MAX;
+        seq == self.pos.floor || (is_scan && self.parked < SCAN_ACKS_MAX)
     }
 
     /// The first number at or after `seq` that is neither done nor leased.

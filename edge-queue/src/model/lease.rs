@@ -170,7 +170,7 @@ impl Model {
             // Not beyond the end: live rows that are leased now may come back as backlog.
             let seq = cursor.open_from(at).min(end);
             *cursor.next_mut(part) = seq;
-            if seq >= end || (ranges_full && seq != cursor.pos.floor) {
+            if seq >= end || (ranges_full && !cursor.may_lease_without_range(seq)) {
                 return Next::Nothing;
             }
             let in_ram = seq >= l.tail.from();

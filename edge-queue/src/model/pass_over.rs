@@ -83,6 +83,39 @@ mod tests {
         assert_eq!((consumer.queued(), consumer.waiting()), (6, 6));
     }
 
+    /// Rows that are tried again are passed over in their places: a scan that ended at the first of them would never come to the others.
+    #[test]
+    fn a_scan_comes_to_its_end_while_no_range_is_free() {
+        const ROWS: usize = 2_200;
+        let queue = Queue::open("", Config::default().lanes(1).store(StoreKind::Memory)).unwrap();
+        let mut consumer = queue.consumer("hub").unwrap();
+        (0..ROWS).for_each(|_| drop(queue.push(Row::new(vec![0])).unwrap()));
+        let (mut kept, mut acked) = (Vec::new(), 0);
+        for (n, row) in consumer.lease(ROWS, Wait::None).unwrap().into_iter().enumerate() {
+            if n % 2 == 1 && queue.ledger()[0].ranges < 1_024 {
+                row.ack();
+                acked += 1;
+            } else {
+                kept.push(row);
+            }
+        }
+        drop(kept);
+        assert_eq!((queue.ledger()[0].ranges, consumer.queued()), (1_024, (ROWS - acked) as u64));
+        for _ in 0..2 {
+            consumer.scan();
+            let mut passed = 0;
+            while !consumer.at_end() && passed < ROWS {
+                let rows = consumer.lease(64, Wait::None).unwrap();
+                assert!(!rows.is_empty(), "it stands still after {passed} rows");
+                passed += rows.len();
+                rows.into_iter().for_each(crate::Lease::pass);
+            }
+            assert_eq!(passed, ROWS - acked);
+        }
+        consumer.rewind();
+        assert_eq!(consumer.lease(9, Wait::None).unwrap().len(), 1, "the floor, where no scan is under way");
+    }
+
     #[test]
     fn a_row_that_is_passed_over_makes_room_like_any_other() {
         let config = Config::default().store(StoreKind::Memory).max_messages(3);
