@@ -174,13 +174,13 @@ impl Rules {
     /// Name of a local message at the hub; `None` if no rule takes it out. As in Mosquitto the first rule *with a prefix*
     /// decides the new name, wherever it stands; rules without one leave the name as it is.
     pub fn map_out(&self, topic: &str) -> Option<Mapped> {
-        let taken = |rule: &&Rule| rule.local_filter().is_some_and(|f| wire::matches(f, topic));
+        let taken = |rule: &&Rule| rule.local_filter().is_some_and(|filter| takes(filter, topic));
         self.map(topic, taken, |rule| (&rule.local_prefix, &rule.remote_prefix))
     }
 
     /// Maps the topic of a message from the hub, as [`map_out`](Self::map_out) does for one to it.
     pub fn map_in(&self, topic: &str) -> Option<Mapped> {
-        let taken = |rule: &&Rule| rule.remote_filter().is_some_and(|f| wire::matches(f, topic));
+        let taken = |rule: &&Rule| rule.remote_filter().is_some_and(|filter| takes(filter, topic));
         self.map(topic, taken, |rule| (&rule.remote_prefix, &rule.local_prefix))
     }
 
@@ -196,7 +196,8 @@ impl Rules {
             None => matching.next()?,
         };
         let (from, to) = prefixes(rule);
-        let rest = topic.strip_prefix(from.as_str()).unwrap_or(topic);
+        let (from, to) = (without_group(from), without_group(to));
+        let rest = topic.strip_prefix(from).unwrap_or(topic);
         Some(Mapped { topic: Utf8::try_from(format!("{to}{rest}")).ok()?, qos: rule.qos })
     }
 }
@@ -209,6 +210,17 @@ impl fmt::Display for Direction {
             Self::Both => "both",
         })
     }
+}
+
+/// Returns whether a subscription to the filter brings the topic: a shared one brings what its filter without the group does.
+fn takes(filter: &str, topic: &str) -> bool {
+    wire::matches(wire::unshared(filter), topic)
+}
+
+/// Returns the part of a prefix that stands before topics: not that of a shared subscription, `$share/GROUP/`.
+fn without_group(prefix: &str) -> &str {
+    let shared = prefix.strip_prefix("$share/").and_then(|shared| shared.split_once('/'));
+    shared.map_or(prefix, |(_, prefix)| prefix)
 }
 
 fn text(text: &str) -> Result<Utf8, RuleError> {
@@ -262,6 +274,17 @@ mod tests {
         assert_eq!(out(&rules, "a/b"), Some("x/a/b".into()));
         assert_eq!(out(&rules, "a/c"), Some("y/a/c".into()));
         assert_eq!(rules.map_out("a/c").unwrap().qos, QoS::AtLeastOnce);
+    }
+
+    #[test]
+    fn a_shared_subscription_takes_what_its_filter_takes() {
+        let rules =
+            rules(&[r#"$share/g/cmd/# both 1 "" here/"#, "$share/g/job/+ in 1", "# in 1 x/ $share/g/hub/"]);
+        assert_eq!(*rules.iter().next().unwrap().local_filter().unwrap(), "$share/g/cmd/#");
+        assert_eq!(out(&rules, "cmd/a"), Some("here/cmd/a".into()));
+        assert_eq!(out(&rules, "job/a"), None, "in only");
+        assert_eq!(inward(&rules, "hub/a"), Some("x/a".into()), "the group is no part of a topic");
+        assert_eq!(inward(&rules, "$share/g/cmd/a"), None);
     }
 
     #[test]

@@ -137,7 +137,7 @@ impl Router {
         let mut matching: Vec<&Arc<SubscriptionQueue>> = Vec::new();
         for Route { filter, queue } in &self.routes {
             let is_here = matching.iter().any(|here| Arc::ptr_eq(here, queue));
-            if !is_here && !queue.is_closed() && wire::matches(unshared(filter), &publish.topic) {
+            if !is_here && !queue.is_closed() && wire::matches(wire::unshared(filter), &publish.topic) {
                 matching.push(queue);
             }
         }
@@ -311,13 +311,6 @@ impl Drop for Router {
 
 fn is_shared(filter: &Utf8) -> bool {
     matches!(wire::SharedFilter::parse(filter), Ok(Some(_)))
-}
-
-fn unshared(filter: &Utf8) -> &str {
-    match wire::SharedFilter::parse(filter) {
-        Ok(Some(shared)) => shared.filter,
-        _ => filter.as_str(),
-    }
 }
 
 #[cfg(test)]

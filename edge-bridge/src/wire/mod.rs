@@ -47,10 +47,10 @@ pub use reason::ReasonCode;
 pub use simple::{Auth, Disconnect};
 pub use string::{Utf8, Utf8Error};
 pub use subscribe::{RetainHandling, SubAck, Subscribe, Subscription, UnsubAck, Unsubscribe};
-pub(crate) use topic::check_filter;
 pub use topic::{
     SharedFilter, TopicError, matches, validate_characters, validate_filter, validate_topic_name,
 };
+pub(crate) use topic::{check_filter, unshared};
 pub use types::{PacketId, PacketType, QoS, Version};
 
 /// The largest Remaining Length a fixed header can state (§1.5.5): four bytes of seven bits.

@@ -185,6 +185,14 @@ impl<'a> SharedFilter<'a> {
     }
 }
 
+/// Returns the filter that topics are matched against: of a shared subscription the one that its group subscribes to.
+pub(crate) fn unshared(filter: &str) -> &str {
+    match SharedFilter::parse(filter) {
+        Ok(Some(shared)) => shared.filter,
+        _ => filter,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -301,5 +309,6 @@ mod tests {
             assert_eq!(SharedFilter::parse(bad), Err(TopicError::Share), "{bad}");
         }
         assert_eq!(SharedFilter::parse("$share/g/a#"), Err(TopicError::Wildcard(1)));
+        assert_eq!(["a/+", "$share/g/a/+", "$share/g"].map(unshared), ["a/+", "a/+", "$share/g"]);
     }
 }
