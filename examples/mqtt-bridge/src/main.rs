@@ -8,6 +8,7 @@
 mod carry;
 mod conf;
 mod findings;
+mod notify;
 mod one_line;
 mod plan;
 mod run;

@@ -136,7 +136,7 @@ impl Plan {
             builder = builder.alpn(&[name]);
         }
         if let Some(topic) = self.notification_topic().filter(|_| !section.notifications_local_only) {
-            builder = builder.will(will(&topic)?);
+            builder = builder.will(will(&topic, section.outgoing_retain)?);
         }
         builder.start().await.map_err(|error| in_full(&error))
     }
@@ -157,7 +157,7 @@ impl Plan {
         // The same machine, or the next one: it comes back in a moment.
         builder = builder.backoff(delays(Duration::from_millis(100), Duration::from_secs(2)));
         if let Some(topic) = self.notification_topic() {
-            builder = builder.will(will(&topic)?);
+            builder = builder.will(will(&topic, true)?);
         }
         if !self.in_filters().is_empty() {
             builder = builder.spool_dir(&self.spools[1]).queue_config(in_queue());
@@ -234,10 +234,10 @@ fn delays(base: Duration, cap: Duration) -> BackoffConfig {
     delays
 }
 
-fn will(topic: &str) -> Result<Will, String> {
+fn will(topic: &str, retain: bool) -> Result<Will, String> {
     let topic = Utf8::try_from(topic).map_err(|error| format!("\"{topic}\": {error}"))?;
     let properties = Properties::default();
-    Ok(Will { qos: QoS::AtLeastOnce, retain: true, topic, payload: "0".into(), properties })
+    Ok(Will { qos: QoS::AtLeastOnce, retain, topic, payload: "0".into(), properties })
 }
 
 /// An error and what caused it, in one line.

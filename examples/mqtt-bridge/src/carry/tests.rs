@@ -1,0 +1,58 @@
+use edge_queue::{Config, OnFull};
+
+use super::*;
+
+fn row(topic: &str, bytes: usize) -> Row {
+    Row::new(Utf8::try_from(topic).unwrap(), vec![b'x'; bytes].into())
+}
+
+/// To a hub that is not there.
+async fn way(dir: &std::path::Path) -> Way {
+    let config = Config::default().max_messages(2).on_full(OnFull::Reject);
+    let bridge = Bridge::builder("mqtt://127.0.0.1:1").client_id("c").spool_dir(dir).queue_config(config);
+    let to = Arc::new(bridge.start().await.unwrap());
+    Way { connection: "up".to_owned(), to, rules: Rules::default(), map: Rules::map_out, keeps_retain: true }
+}
+
+#[tokio::test]
+async fn a_stop_ends_the_wait_for_room_and_leaves_the_message_unacknowledged() {
+    let dir = tempfile::tempdir().unwrap();
+    let way = way(dir.path()).await;
+    let (stop, mut stopped) = watch::channel(false);
+    let mut causes = Causes::default();
+    for _ in 0..2 {
+        let handed = hand_on(&way, row("a", 1), &mut causes, &mut stopped).await;
+        assert!(matches!(handed, Handed::Taken(_)));
+    }
+    let full = hand_on(&way, row("a", 1), &mut causes, &mut stopped);
+    let stopping = async {
+        sleep(Duration::from_millis(300)).await;
+        stop.send_replace(true);
+    };
+    let both = futures_util::future::join(full, stopping);
+    let (handed, ()) = timeout(Duration::from_secs(10), both).await.expect("the wait ends");
+    assert!(matches!(handed, Handed::NotNow));
+    assert!(causes.full.count > 1 && causes.full.said_at.is_some(), "tried again, and told");
+}
+
+#[tokio::test]
+async fn a_message_that_no_queue_takes_is_told_from_one_that_comes_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let way = way(dir.path()).await;
+    let (_stop, mut stopped) = watch::channel(false);
+    let mut causes = Causes::default();
+    for row in [row("a", 1 << 20), row("a\u{1}", 1)] {
+        assert!(matches!(hand_on(&way, row, &mut causes, &mut stopped).await, Handed::Never));
+    }
+    assert_eq!((causes.never.count, causes.refused.count), (2, 0));
+    let closed = PushError::Closed { row: Box::new(edge_queue::Row::new("x")) };
+    assert!(!is_final(&PublishError::Refused { source: closed.into() }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cause_is_told_once_a_minute_with_its_count() {
+    let mut cause = Cause::default();
+    assert_eq!([cause.add(), cause.add(), cause.add()], [Some(1), None, None]);
+    tokio::time::advance(SAID_AGAIN).await;
+    assert_eq!([cause.add(), cause.add()], [Some(4), None]);
+}

@@ -1,0 +1,125 @@
+//! Ends of a bridge, by SIGHUP and by SIGTERM, where a broker denies or a disk fails; and what is carried in forms that look like others.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    unreachable_pub,
+    reason = "a test: real processes, sockets and time"
+)]
+
+#[path = "../../../edge-bridge/tests/support/mosquitto.rs"]
+#[allow(dead_code, reason = "not every test needs all of it")]
+mod mosquitto;
+#[path = "support/site.rs"]
+#[allow(dead_code, reason = "not every test needs all of it")]
+mod site;
+
+use std::time::{Duration, Instant};
+
+use mosquitto::Mosquitto;
+use site::{LONG, Reader, Site, conf, publish, until_it_carries, within};
+
+/// The state is denied by the local broker, so its message waits for ever. That holds up neither a new start of the section nor the end.
+#[test]
+fn a_state_that_nobody_takes_leaves_no_link_behind() {
+    let acl = tempfile::NamedTempFile::new().unwrap();
+    // Of what begins with `$` it grants nothing.
+    std::fs::write(acl.path(), "topic readwrite #\n").unwrap();
+    let local = Mosquitto::start(&format!("acl_file {}", acl.path().display()));
+    let hub = Mosquitto::start("");
+    // Outwards alone: what the local broker does not take waits in RAM, without a receipt.
+    let hub_address = hub.address();
+    let before = format!(
+        "connection up\naddress {hub_address}\nremote_clientid site7\nrestart_timeout 1\ntopic line/# out 1 \"\" site7/\n"
+    );
+    let mut site = Site::new(&local, &before);
+    let at_hub = Reader::start(&hub, "site7/#");
+    site.run();
+    site.until("the first topic", || {
+        local.publish(&["-q", "1", "-t", "line/probe", "-m", "x"]);
+        at_hub.has("site7/line/probe x 0") > 0
+    });
+    std::fs::write(site.file("bridge.conf"), format!("{before}topic office/# out 1 \"\" site7/\n")).unwrap();
+    site.signal("-HUP");
+    site.until("the new topic", || {
+        local.publish(&["-q", "1", "-t", "office/probe", "-m", "x"]);
+        at_hub.has("site7/office/probe x 0") > 0
+    });
+    let mut out = publish(&local, "line/a", "site7/line/a", 0);
+    out.extend(publish(&local, "office/a", "site7/office/a", 0));
+    site.until("all messages", || at_hub.missing(&out).is_empty());
+    // Two links of one name would take turns by now.
+    std::thread::sleep(Duration::from_secs(3));
+    for broker in [&local, &hub] {
+        assert_eq!(broker.log().matches("already connected").count(), 0, "{}", broker.log());
+    }
+    assert!(site.stop().success());
+    for (broker, id) in [(&local, "local.site7"), (&hub, "site7")] {
+        // Mosquitto 2.0 may close a connection that publishes there, so their number says nothing.
+        let name = format!(" {id}");
+        let last = || broker.log().lines().rfind(|line| line.contains(&name)).map(str::to_owned);
+        let is_goodbye = || last().is_some_and(|line| line.ends_with(&format!("Client {id} disconnected.")));
+        assert!(within(LONG, is_goodbye), "{}", broker.log());
+    }
+}
+
+/// The disk takes nothing more and the messages do not end: a stop is one all the same, and what was not acknowledged comes again.
+#[test]
+fn a_stop_does_not_wait_for_a_disk_that_fails() {
+    let local = Mosquitto::start("max_inflight_messages 0");
+    let mut site = Site::new(&local, &conf("127.0.0.1:1", "mqttv50", "notifications false"));
+    site.run_with_small_files();
+    let payload = "x".repeat(200_000);
+    let file = site.file("payload");
+    std::fs::write(&file, payload).unwrap();
+    let file = file.to_str().unwrap().to_owned();
+    // The subscription may come after the first ones.
+    for n in 0..60 {
+        local.publish(&["-q", "1", "-t", &format!("line/{n}"), "-f", &file]);
+    }
+    std::thread::sleep(Duration::from_secs(3));
+    let since = Instant::now();
+    site.signal("-TERM");
+    assert!(
+        within(Duration::from_secs(20), || site.child.as_mut().unwrap().try_wait().unwrap().is_some()),
+        "still there after {:?}",
+        since.elapsed()
+    );
+}
+
+/// Shared subscriptions in both directions carry, under the prefixes of their rules.
+#[test]
+fn a_shared_subscription_carries() {
+    let (local, hub) = (Mosquitto::start(""), Mosquitto::start(""));
+    let shared = "notifications false\ntopic $share/g/part/# both 1\ntopic $share/g/job/# in 1 here/ \"\"";
+    let mut site = Site::new(&local, &conf(&hub.address().to_string(), "mqttv50", shared));
+    let (at_hub, at_local) = (Reader::start(&hub, "#"), Reader::start(&local, "#"));
+    site.run();
+    until_it_carries(&site, (&local, &at_local), (&hub, &at_hub));
+    local.publish(&["-q", "1", "-t", "part/of-site", "-m", "a"]);
+    hub.publish(&["-q", "1", "-t", "job/1", "-m", "b"]);
+    site.until("both", || at_hub.has("part/of-site a 0") > 0 && at_local.has("here/job/1 b 0") > 0);
+    assert!(site.stop().success());
+}
+
+/// A hub without retained messages gets none: neither the messages, nor the state, nor the will, for which it would refuse the connection.
+#[test]
+fn a_section_without_retained_messages_sends_none() {
+    let (local, hub) = (Mosquitto::start(""), Mosquitto::start("retain_available false"));
+    let none = "bridge_outgoing_retain false\nnotification_topic site7/state";
+    let mut site = Site::new(&local, &conf(&hub.address().to_string(), "mqttv50", none));
+    let (at_hub, at_local) = (Reader::start(&hub, "site7/#"), Reader::start(&local, "cmd/#"));
+    site.run();
+    until_it_carries(&site, (&local, &at_local), (&hub, &at_hub));
+    local.publish(&["-q", "1", "-r", "-t", "line/kept", "-m", "a"]);
+    site.until("the message", || at_hub.has("site7/line/kept a 0") > 0);
+    site.until("the state", || at_hub.has("site7/state 1 0") > 0);
+    site.kill();
+    site.until("the will", || at_hub.has("site7/state 0 0") > 0);
+    let here = local.subscribe(&["-t", "site7/state", "-F", "%p %r", "-C", "1", "-W", "20"]).lines();
+    assert_eq!(here, ["0 1"], "retained at the local broker");
+}
