@@ -119,7 +119,8 @@ fn expand(
             Some(text) => {
                 findings.trap(
                     place.clone(),
-                    format!("${{{name}}} is \"{text}\" here; Mosquitto takes it as it is written, unless somebody replaces it before"),
+                    // Not what it holds: it may be a password.
+                    format!("${{{name}}} is taken from the environment; Mosquitto takes it as it is written, unless somebody replaces it before"),
                 );
                 expanded.push_str(&text);
             }
@@ -159,6 +160,10 @@ mod tests {
         assert_eq!(read[0].1, "# in 1 \"\" hub/site7/");
         assert_eq!(read[1].1, "${NOBODY}.site7${");
         assert_eq!((findings.count(Severity::Error), findings.count(Severity::Trap)), (1, 2));
+        assert!(
+            findings.iter().all(|finding| !finding.to_string().contains("site7")),
+            "it may be a password"
+        );
         let error = findings.iter().find(|finding| finding.severity == Severity::Error);
         assert_eq!(
             error.map(ToString::to_string).as_deref(),

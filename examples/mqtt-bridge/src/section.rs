@@ -279,7 +279,8 @@ impl Section {
             "bridge_max_topic_alias" => {
                 return Ok(Some("topic aliases are used as far as the hub takes them"));
             }
-            word if is_of_a_bridge(word) => return Ok(Some("not known: no effect")),
+            // It may be about TLS, and what has no effect there is a link in the clear.
+            word if is_of_a_bridge(word) => return Err("not known here".to_owned()),
             _ => return Ok(Some("of the local broker, not of a bridge")),
         }
         Ok(None)

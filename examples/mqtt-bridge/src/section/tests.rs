@@ -129,7 +129,9 @@ fn each_line_that_has_no_effect_is_said_once() {
         .iter()
         .map(|finding| (finding.severity, finding.place.as_ref().map_or(0, |place| place.line)))
         .collect();
-    assert_eq!(lines, [1, 5, 6, 7, 8, 9, 10, 11].map(|line| (Severity::Ignored, line)));
+    let (unknown, ignored) = lines.split_last().unwrap();
+    assert_eq!(ignored, [1, 5, 6, 7, 8, 9, 10].map(|line| (Severity::Ignored, line)));
+    assert_eq!(*unknown, (Severity::Error, 11), "it may be about TLS");
     assert_eq!(conf.listeners.len(), 1);
 }
 
