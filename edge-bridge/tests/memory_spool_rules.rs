@@ -113,6 +113,8 @@ impl World {
         let (bytes, ttl_ms) =
             (self.random.pick(&[1, 10, 40]), self.random.pick(&[None, Some(100), Some(500)]));
         let mut row = Row::new(Utf8::from_static("t"), Bytes::from(vec![b'x'; bytes]));
+        // The topic counts, too.
+        let bytes = bytes + 1;
         row.ttl_ms = ttl_ms;
         let filled = |rows: &mut dyn Iterator<Item = &Known>| {
             let (count, used) = rows.fold((0, 0), |(count, used), row| (count + 1, used + row.bytes));
