@@ -7,7 +7,7 @@ impl Pipeline {
     /// The number of a sensor. For a new name the rules are searched, once; the first that matches applies.
     ///
     /// Beyond `max_keys` names, and for too long ones, the answer is [`Pipeline::UNFILTERED`]: readings with that number
-    /// pass unfiltered and are counted, so that a flood of names costs savings and never data. Or, if the [`OverLimit`]
+    /// pass unfiltered and are counted, so that a flood of names costs savings and never data. Or, if the [`OverLimit`](super::OverLimit)
     /// policy says so, an idle sensor is forgotten; what it held is emitted by the next `process` or `tick`.
     pub fn intern(&mut self, name: &str) -> u32 {
         if let Some(number) = self.sensors.number(name) {
