@@ -47,6 +47,7 @@ impl<I: Ingest> Listener<I> {
             state.unwritten.memory().payloads > 0 && matches!(why, Closed::Violation(_) | Closed::KeepAlive);
         let frees = state.gives_way && state.unwritten.bytes() > LAST_WORDS;
         self.outputs.push_back(Output::Close { connection: id, discards: frees || breaks_off });
+        self.accounts.set_unfinished(now.up_ms, id, None);
         self.accounts.set_connection(id, None);
         self.outputs.push_back(Output::Event(Event::Disconnected { connection: id, client, why }));
         if let Some(key) = key {

@@ -34,7 +34,8 @@ pub struct Config {
     /// by them or to them, what waits for them, retained messages, wills, filters and sessions. Beyond it whoever has most bytes times milliseconds
     /// without progress gives way (a second at most counts): messages that wait for it are dropped, the oldest first; when there are none its
     /// connection is closed. All absent clients count as one, which loses sessions, longest away first, once it holds what the largest does.
-    /// Default 16 MiB; less than the other limits together closes clients that keep to them.
+    /// A packet over 4 KiB is read to its end once there is memory for all of it: many at once come one after the other, and who then
+    /// stands still for 100 ms while others wait may give way. Default 16 MiB; less than the other limits together closes clients that keep to them.
     pub max_memory: usize,
     /// Messages that wait for one client, absent or slow; the oldest go first, those at QoS 0 before the others, counted. Default 1 000.
     pub max_queued: usize,

@@ -5,9 +5,13 @@ use std::net::SocketAddr;
 use bytes::BytesMut;
 
 use super::client::ClientKey;
+use super::memory::Unfinished;
 use super::turn_size::TurnSize;
 use super::unwritten::Unwritten;
 use crate::session::{self, Input, Session};
+
+/// Unused bytes of a buffer that are not worth a copy.
+const UNUSED_MAX: usize = 1024;
 
 /// State of one network connection.
 #[derive(Debug)]
@@ -82,6 +86,21 @@ impl Connection {
             self.began_ms = now_ms;
         }
         self.unfinished = if buffer.is_empty() { 0 } else { buffer.capacity() };
+    }
+
+    /// Gives the buffer the size that its packet needs: while it waits for memory that of what is here, then that of all of it, so that it does not grow
+    /// by doubling.
+    pub(super) fn fit(&mut self, buffer: &mut BytesMut, packet: Option<Unfinished>, waits: bool) {
+        let Some(packet) = packet else { return };
+        let capacity = if waits { packet.received } else { packet.capacity_needed() };
+        let fits =
+            if waits { buffer.capacity() < capacity + UNUSED_MAX } else { buffer.capacity() >= capacity };
+        if !fits {
+            let mut fitting = BytesMut::with_capacity(capacity);
+            fitting.extend_from_slice(buffer);
+            *buffer = fitting;
+        }
+        self.unfinished = buffer.capacity();
     }
 
     pub(super) fn on_written(&mut self, now_ms: u64, bytes: usize) {

@@ -13,6 +13,9 @@ pub enum Input<'a> {
     /// Received bytes, in order, while [`may_read`](super::Listener::may_read) says so. Whole packets are taken from the front, at most
     /// [`PACKETS_PER_TURN`](crate::session::PACKETS_PER_TURN), and the rest is left: call again while the buffer gets shorter.
     Bytes(&'a mut BytesMut),
+    /// Bytes came, and wait for the caller to hand them over: until then it is not their sender who makes no progress. For callers that let
+    /// connections take turns.
+    Waiting,
     /// Number of bytes of [`Output::Transmit`] that were written.
     Written(usize),
     /// The peer, or the network, closed the connection.

@@ -59,7 +59,7 @@ use client::{ClientKey, Clients};
 use connections::Connections;
 use deadlines::Deadlines;
 use delivery_tracking::DeliveryTracking;
-use memory::Accounts;
+use memory::{Accounts, Unfinished};
 use message_admission::Admission;
 use topics::Topics;
 
@@ -135,10 +135,16 @@ impl<I: Ingest> Listener<I> {
         self
     }
 
+    /// Bytes that clients may make it hold altogether: [`Config::max_memory`].
+    pub fn max_memory(&self) -> usize {
+        self.config.max_memory
+    }
+
     /// Takes in what happened to a connection.
     pub fn handle_input(&mut self, now: Now, connection: ConnectionId, input: Input<'_>) {
         match input {
             Input::Bytes(buffer) => self.on_bytes(now, connection, buffer),
+            Input::Waiting => self.accounts.on_bytes_waiting(connection),
             Input::Written(bytes) => self.on_written(now, connection, bytes),
             Input::Closed => self.on_hung_up(now, connection),
             Input::Gone { unread } => self.on_gone(now, connection, unread),
@@ -148,7 +154,12 @@ impl<I: Ingest> Listener<I> {
     fn on_bytes(&mut self, now: Now, connection: ConnectionId, buffer: &mut BytesMut) {
         let copies = self.topics.copies;
         match self.connections.get_mut(connection) {
-            Some(state) => state.on_bytes(now.up_ms, buffer),
+            Some(state) => {
+                state.on_bytes(now.up_ms, buffer);
+                let unfinished = Unfinished::at(buffer);
+                self.accounts.set_unfinished(now.up_ms, connection, unfinished);
+                state.fit(buffer, unfinished, self.accounts.waits_for_memory(connection));
+            }
             None => buffer.clear(),
         }
         self.connections.touch(connection);
@@ -210,6 +221,7 @@ impl<I: Ingest> Listener<I> {
         let state = self.connections.get(connection);
         state.is_some_and(|state| state.may_be_read(self.config.max_unwritten_bytes))
             && self.admission.may_read(connection)
+            && !self.accounts.waits_for_memory(connection)
     }
 
     /// Resolves a message's receipt: all of its rows are safe, or settled by the policy that the operator chose.
@@ -271,7 +283,7 @@ impl<I: Ingest> Listener<I> {
 
     /// A client that is there is not silent because we do not read it: its keep alive counts again a while after we do.
     fn connection_due(&mut self, now: Now, id: ConnectionId) {
-        let stopped = !self.admission.may_read(id);
+        let stopped = !self.admission.may_read(id) || self.accounts.waits_for_memory(id);
         let Some(state) = self.connections.get_mut(id) else { return };
         if !state.gone && (stopped || state.held > 0 || state.excused) {
             state.excused = stopped || state.held > 0;

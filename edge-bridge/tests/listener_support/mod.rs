@@ -83,8 +83,14 @@ pub struct Site {
     /// Bytes that a shell would hold for connections that are stuck.
     untaken: HashMap<ConnectionId, Vec<Bytes>>,
     received: HashMap<ConnectionId, BytesMut>,
+    /// In its network.
     unread: HashMap<ConnectionId, BytesMut>,
+    /// Read and not yet taken in.
+    buffers: HashMap<ConnectionId, BytesMut>,
 }
+
+/// Bytes that are read at a time at most, as by the shell where there are many connections.
+const READ_MAX: usize = 8 * 1024;
 
 impl Site {
     pub fn new(config: Config) -> Self {
@@ -104,6 +110,7 @@ impl Site {
             untaken: HashMap::new(),
             received: HashMap::new(),
             unread: HashMap::new(),
+            buffers: HashMap::new(),
         }
     }
 
@@ -221,9 +228,10 @@ impl Site {
         self.received.get(&peer.connection).map_or(0, BytesMut::len)
     }
 
-    /// Bytes of `peer` that the listener has not read.
+    /// Bytes of `peer` that the listener has not taken in.
     pub fn unread(&self, peer: Peer) -> Bytes {
-        self.unread.get(&peer.connection).map(|bytes| bytes.clone().freeze()).unwrap_or_default()
+        let of = |of: &HashMap<ConnectionId, BytesMut>| of.get(&peer.connection).cloned().unwrap_or_default();
+        [of(&self.buffers), of(&self.unread)].concat().into()
     }
 
     /// The network of a client that is stuck takes so many bytes.
@@ -251,24 +259,32 @@ impl Site {
     }
 
     fn read(&mut self, connection: ConnectionId) {
-        let Some(mut buffer) = self.unread.remove(&connection) else { return };
-        while !buffer.is_empty() && self.listener.may_read(connection) {
+        let Some(mut unread) = self.unread.remove(&connection) else { return };
+        let mut buffer = self.buffers.remove(&connection).unwrap_or_default();
+        while !(unread.is_empty() && buffer.is_empty()) && self.listener.may_read(connection) {
+            let read = unread.split_to(unread.len().min(READ_MAX));
+            let is_done = read.is_empty();
             let before = buffer.len();
+            buffer.extend_from_slice(&read);
             self.listener.handle_input(self.now, connection, Input::Bytes(&mut buffer));
             self.do_outputs();
-            if buffer.len() == before {
+            if is_done && buffer.len() == before {
                 break;
             }
         }
         if !self.closed.contains(&connection) {
-            self.unread.insert(connection, buffer);
+            self.unread.insert(connection, unread);
+            self.buffers.insert(connection, buffer);
         }
     }
 
     /// Does what the listener says, then reads what may be read again.
     pub fn outputs(&mut self) {
         self.do_outputs();
-        let waiting: Vec<_> = self.unread.iter().filter(|(_, b)| !b.is_empty()).map(|(id, _)| *id).collect();
+        let waits = |id: &ConnectionId| {
+            [&self.unread, &self.buffers].iter().any(|of| of.get(id).is_some_and(|b| !b.is_empty()))
+        };
+        let waiting: Vec<_> = self.unread.keys().filter(|id| waits(id)).copied().collect();
         for connection in waiting {
             self.read(connection);
         }
@@ -293,6 +309,7 @@ impl Site {
                         self.discarded.insert(connection);
                     }
                     self.unread.remove(&connection);
+                    self.buffers.remove(&connection);
                     let left = self.unwritten.remove(&connection).unwrap_or(0);
                     self.flushing += if discards { 0 } else { left };
                     self.untaken.remove(&connection);

@@ -16,12 +16,18 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread;
 
 use support::gateway::Gateway;
+use support::publisher::{packet, text};
 use support::{free_port, wait_until};
 
 const NO_ROOM: &str = "edge_dropped_total{reason=\"no_room\"}";
 
 /// A 3.1.1 client that writes so many messages at once and disconnects.
 fn burst(listen: SocketAddr, name: &str, messages: usize) {
+    burst_of(listen, name, messages, 80);
+}
+
+/// As [`burst`], with so many bytes more in each message.
+fn burst_of(listen: SocketAddr, name: &str, messages: usize, filling: usize) {
     let mut stream = TcpStream::connect(listen).unwrap();
     let mut head =
         vec![0x10, 12 + name.len() as u8, 0, 4, b'M', b'Q', b'T', b'T', 4, 2, 0, 60, 0, name.len() as u8];
@@ -30,9 +36,8 @@ fn burst(listen: SocketAddr, name: &str, messages: usize) {
     stream.read_exact(&mut [0; 4]).unwrap();
     let mut all = Vec::new();
     for n in 0..messages {
-        let payload = format!("{name} {n:06} {}", "x".repeat(80));
-        all.extend_from_slice(&[0x30, 5 + payload.len() as u8, 0, 3, b'a', b'/', b'b']);
-        all.extend_from_slice(payload.as_bytes());
+        let payload = format!("{name} {n:06} {}", "x".repeat(filling));
+        all.extend_from_slice(&packet(0x30, &[&text(b"a/b")[..], payload.as_bytes()].concat()));
     }
     all.extend_from_slice(&[0xe0, 0]);
     stream.write_all(&all).unwrap();
@@ -58,6 +63,24 @@ fn bursts_at_qos_0_are_kept_as_long_as_the_queue_has_room() {
     }
     assert_eq!(gateway.metric(NO_ROOM), Some(0.0));
     assert_eq!(gateway.metric("edge_verdict{verdict=\"losing\"}"), Some(0.0));
+}
+
+/// 112 MB for a gateway that may hold 8 MiB of them at a time.
+#[test]
+fn bursts_of_large_messages_come_one_after_the_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let rest = "[queue]\nmax_bytes = \"512MiB\"\n[[route]]\nmatch = \"#\"\n";
+    let (gateway, listen) = Gateway::started(dir.path(), free_port(), rest);
+    let mut sent = 0;
+    for (clients, messages, bytes) in [(400, 10, 16_000), (80, 3, 200_000)] {
+        let clients: Vec<_> = (0..clients)
+            .map(|n| thread::spawn(move || burst_of(listen, &format!("c{bytes}-{n}"), messages, bytes)))
+            .collect();
+        sent += clients.len() * messages;
+        clients.into_iter().for_each(|client| client.join().unwrap());
+        wait_until("all of it is queued", 60, || gateway.metric("edge_queue_messages") == Some(sent as f64));
+    }
+    assert_eq!(gateway.metric("edge_closed_for_memory_total"), Some(0.0));
 }
 
 #[test]

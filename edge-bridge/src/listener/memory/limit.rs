@@ -1,6 +1,7 @@
 //! Limit of the memory: beyond [`Config::max_memory`](crate::listener::Config::max_memory) clients give way in their
 //! [order](super::eviction_order), each by messages that wait for it first, then by its connection or session.
 
+use super::Look;
 use super::eviction_order::Holder;
 use super::per_client::memory_of_waiting;
 use crate::ingest::{Ingest, Now};
@@ -11,6 +12,9 @@ use crate::wire::ReasonCode;
 /// One message in so many is dropped at a time of those that wait for a client: the search for who is first costs more than a message, and the order is
 /// exact to a quarter only.
 const DROPPED_OF: usize = 8;
+
+/// One byte in so many is not given to unfinished packets, but kept for what comes first from others.
+const KEPT_FREE: usize = 4;
 
 impl<I: Ingest> Listener<I> {
     /// Bytes that clients hold altogether.
@@ -45,10 +49,10 @@ impl<I: Ingest> Listener<I> {
         self.account_client(key);
     }
 
-    /// Takes memory from whoever is first in the order, if all together hold too much: messages that wait, or else the session or the connection.
-    /// Returns whether it did.
+    /// Takes memory from whoever is first in the order, if all together hold too much, or a packet waits for memory that nobody is about to free:
+    /// messages that wait, or else the session or the connection. Returns whether it did.
     pub(in crate::listener) fn give_way(&mut self, now: Now) -> bool {
-        let excess = self.accounts.excess(now.up_ms, self.unshared_bytes(), self.config.max_memory);
+        let excess = self.excess(now);
         if excess == 0 {
             return false;
         }
@@ -71,6 +75,41 @@ impl<I: Ingest> Listener<I> {
             }
         }
         true
+    }
+
+    /// Bytes beyond the limit, or those that the next packet lacks; gives room to those for which there is some.
+    fn excess(&mut self, now: Now) -> usize {
+        let max = self.config.max_memory;
+        loop {
+            let others = self.unshared_bytes();
+            let held = self.accounts.bytes_that_stay(now.up_ms, others);
+            if held > max {
+                return held - max;
+            }
+            match self.accounts.packets.look(now.up_ms, max - held, max / KEPT_FREE) {
+                Look::Given(id) => self.go_on(now, id),
+                Look::Short(bytes) => {
+                    // Those on their way to the queue are soon there.
+                    let short = bytes.saturating_sub(self.admission.unacked_bytes());
+                    if short == 0 || self.accounts.first(now.up_ms).is_some() {
+                        return short;
+                    }
+                    match self.accounts.packets.give_anyway(now.up_ms) {
+                        Some(id) => self.go_on(now, id),
+                        None => return 0,
+                    }
+                }
+                Look::Nothing => return 0,
+            }
+        }
+    }
+
+    /// A connection that had to wait for memory is read on.
+    fn go_on(&mut self, now: Now, id: ConnectionId) {
+        if let Some(state) = self.connections.get_mut(id) {
+            state.began_ms = now.up_ms;
+        }
+        self.account_connection(id);
     }
 
     /// Drops messages that wait for a client until `excess` bytes are free or one in [`DROPPED_OF`] is gone. Returns whether there was one.

@@ -2,6 +2,7 @@
 
 mod eviction_order;
 mod limit;
+mod packet_room;
 mod payloads_being_freed;
 mod per_client;
 pub(super) mod shared_payloads;
@@ -12,6 +13,8 @@ use super::connection::Connection;
 use crate::puback_chain::ConnectionId;
 use crate::session::Memory;
 use eviction_order::{Holder, Holders};
+pub(super) use packet_room::Unfinished;
+use packet_room::{Look, PacketRoom};
 use payloads_being_freed::PayloadsBeingFreed;
 use per_client::{memory_of_client, memory_of_connection};
 use shared_payloads::SharedPayloads;
@@ -24,6 +27,7 @@ pub(super) struct Accounts {
     payloads: SharedPayloads,
     holders: Holders,
     being_freed: PayloadsBeingFreed,
+    packets: PacketRoom,
     /// Clients to whom what waits is sent once somebody has given way.
     deferred: Vec<ClientKey>,
 }
@@ -58,7 +62,24 @@ impl Accounts {
     pub(super) fn set_connection(&mut self, id: ConnectionId, state: Option<&Connection>) {
         let state = state.filter(|state| !state.gives_way);
         let (memory, since_ms) = state.map_or_else(Default::default, memory_of_connection);
+        // It is we who do not read on: no time passes for it.
+        let since_ms = if self.packets.is_awaited_by(id) { Some(u64::MAX) } else { since_ms };
         self.holders.set(Holder::Connection(id), memory, since_ms);
+    }
+
+    /// Notes how far a connection's packet has come; `None`: it has none that is not finished, or the connection is gone.
+    pub(super) fn set_unfinished(&mut self, now_ms: u64, id: ConnectionId, packet: Option<Unfinished>) {
+        self.packets.note(now_ms, id, packet);
+    }
+
+    /// Notes that bytes of a connection wait for their turn.
+    pub(super) fn on_bytes_waiting(&mut self, id: ConnectionId) {
+        self.packets.on_bytes_waiting(id);
+    }
+
+    /// Returns whether a connection waits until there is memory for the rest of its packet.
+    pub(super) fn waits_for_memory(&self, id: ConnectionId) -> bool {
+        self.packets.is_awaited_by(id)
     }
 
     /// Books a client that is there or absent.
@@ -96,13 +117,13 @@ impl Accounts {
 
     /// Time at which memory is to be looked at again.
     pub(super) fn due_ms(&self) -> Option<u64> {
-        self.being_freed.due_ms()
+        [self.being_freed.due_ms(), self.packets.due_ms()].into_iter().flatten().min()
     }
 
-    /// Bytes beyond `max` that are held; `others`: bytes that are no client's share.
-    fn excess(&mut self, now_ms: u64, others: usize, max: usize) -> usize {
+    /// Bytes that are held and not on their way out; `others`: bytes that are no client's share.
+    fn bytes_that_stay(&mut self, now_ms: u64, others: usize) -> usize {
         self.being_freed.expire(now_ms);
-        (self.own_bytes() + others + self.payloads_that_stay()).saturating_sub(max)
+        self.own_bytes() + others + self.payloads_that_stay()
     }
 
     /// Returns who is to give way.

@@ -223,7 +223,11 @@ impl Reading {
             // Not that of the last bytes, which may be large and is not needed while nothing comes.
             *buffer = BytesMut::new();
         }
-        buffer.reserve(want);
+        // A buffer with room has the size of its packet.
+        if buffer.capacity() - buffer.len() < READ_MIN {
+            buffer.reserve(want);
+        }
+        let want = want.min(buffer.capacity() - buffer.len());
         let n = from.read_buf(&mut buffer.limit(want)).await?;
         if n == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());

@@ -29,15 +29,21 @@ pub(super) struct ConnectionTasks {
     tls: Option<ServerTls>,
     /// Number of connections that read.
     readers: Arc<AtomicUsize>,
+    max_memory: usize,
     lingering: Arc<Semaphore>,
     tasks: JoinSet<()>,
     to_owner: mpsc::Sender<(ConnectionId, FromPeer)>,
 }
 
 impl ConnectionTasks {
-    pub(super) fn new(tls: Option<ServerTls>, to_owner: mpsc::Sender<(ConnectionId, FromPeer)>) -> Self {
+    /// `max_memory`: bytes that clients may hold.
+    pub(super) fn new(
+        tls: Option<ServerTls>,
+        to_owner: mpsc::Sender<(ConnectionId, FromPeer)>,
+        max_memory: usize,
+    ) -> Self {
         let lingering = Arc::new(Semaphore::new(LINGERING_MAX));
-        Self { tls, readers: Arc::default(), lingering, tasks: JoinSet::new(), to_owner }
+        Self { tls, readers: Arc::default(), max_memory, lingering, tasks: JoinSet::new(), to_owner }
     }
 
     /// Runs a connection until the owner closes it.
@@ -47,7 +53,7 @@ impl ConnectionTasks {
         probe_when_idle(&stream, PROBE_AFTER);
         // Nobody asks for the bytes of the server's connections.
         let stream = Counted::new(stream, Arc::default());
-        let (owner, share) = (self.to_owner.clone(), ReadShare::of(&self.readers));
+        let (owner, share) = (self.to_owner.clone(), ReadShare::of(&self.readers, self.max_memory));
         let lingering = Arc::clone(&self.lingering);
         match self.tls.clone() {
             None => {

@@ -70,6 +70,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
         tls: Option<ServerTls>,
     ) -> Self {
         let (to_owner, inputs) = mpsc::channel(INPUTS);
+        let tasks = ConnectionTasks::new(tls, to_owner, listener.max_memory());
         Self {
             listener,
             sink,
@@ -77,7 +78,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
             on_event,
             clock,
             acceptor: Acceptor::default(),
-            tasks: ConnectionTasks::new(tls, to_owner),
+            tasks,
             outboxes: HashMap::new(),
             addresses: HashMap::new(),
             turns: Turns::default(),
@@ -146,7 +147,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
         self.ask_for_room();
         if self.closing.is_none() {
             for (id, buffer) in self.paused.take_ready(|id| self.listener.may_read(id)) {
-                self.turns.push(id, buffer);
+                self.wait_for_turn(id, buffer);
             }
             for outbox in self.paused.due(Instant::now()).filter_map(|id| self.outboxes.get(id)) {
                 outbox.look();
@@ -180,7 +181,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
 
     fn input(&mut self, id: ConnectionId, input: FromPeer) {
         match input {
-            FromPeer::Bytes(buffer) => self.turns.push(id, buffer),
+            FromPeer::Bytes(buffer) => self.wait_for_turn(id, buffer),
             FromPeer::Written(n) => self.listener.handle_input(self.now(), id, Input::Written(n)),
             FromPeer::Gone(ahead) => self.gone(id, &ahead),
             FromPeer::Closed => {
@@ -193,6 +194,11 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
             }
         }
         self.outputs();
+    }
+
+    fn wait_for_turn(&mut self, id: ConnectionId, buffer: BytesMut) {
+        self.listener.handle_input(self.now(), id, Input::Waiting);
+        self.turns.push(id, buffer);
     }
 
     /// Ends a connection whose peer is gone, if it is still not read; `ahead` came after what was read.
