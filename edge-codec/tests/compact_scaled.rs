@@ -73,10 +73,13 @@ fn sizes(all: &[Reading<'static>]) -> [f64; 2] {
 }
 
 /// The scaling's bytes per reading over the counts', by the table and without.
-fn more(scaling: Scaling, rng: &mut Rng) -> [f64; 2] {
-    let counts = counts(scaling.1, rng);
+fn more((_, bits, scaled): Scaling, rng: &mut Rng) -> [f64; 2] {
+    over(&counts(bits, rng), scaled)
+}
+
+fn over(counts: &[f64], scaled: fn(f64) -> f64) -> [f64; 2] {
     let raw = sizes(&readings(counts.iter().map(|c| Value::I64(*c as i64))));
-    let scaled = sizes(&readings(counts.iter().map(|c| Value::F64(scaling.2(*c)))));
+    let scaled = sizes(&readings(counts.iter().map(|c| Value::F64(scaled(*c)))));
     [scaled[0] - raw[0], scaled[1] - raw[1]]
 }
 
@@ -91,6 +94,17 @@ fn scaled_counts_take_little_more_than_the_counts() {
         }
     }
     println!("executed codec.compact.scaled: {} cases", rounds * SCALINGS.len() as u64);
+}
+
+/// Steps of two and of three counts lie on the grid of one count, though no two values are one count apart.
+#[test]
+fn scaled_counts_without_neighbours_take_little_more_than_the_counts() {
+    let mut rng = Rng(seed());
+    for (name, bits, scaled) in SCALINGS {
+        let sparse: Vec<f64> = counts(bits, &mut rng).iter().map(|c| (c * 2.5).floor()).collect();
+        let more = over(&sparse, scaled);
+        assert!(more.iter().all(|more| *more < MORE), "{name}: {more:.3?} bytes more");
+    }
 }
 
 /// Negative control: doubles that no grid holds are over the bound.
