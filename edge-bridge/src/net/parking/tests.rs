@@ -4,6 +4,7 @@ mod accepted;
 mod ages;
 mod failing_disks;
 mod in_place;
+mod moved_rows;
 mod order;
 mod power_cuts;
 
