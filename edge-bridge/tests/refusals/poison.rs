@@ -7,7 +7,7 @@ use edge_bridge::wire::{PropertyId, ReasonCode, Value};
 
 use crate::random::Rng;
 use crate::refusal_support::{Answer, Rig, TAKEN, number};
-use crate::{MINUTE, SECOND};
+use crate::{MINUTE, QUOTA, SECOND};
 
 /// A hub that closes on, or refuses, one payload. 500 rows behind it within 90 s, an alarm that comes meanwhile within 10 s.
 #[test]
@@ -49,6 +49,31 @@ fn a_poison_message_stops_no_line() {
         assert_eq!(rig.arrived("alarm"), [10_000], "{case}");
         assert_eq!(rig.core.spool().len(), bad.len(), "{case}: none is lost");
         assert!(rig.told() < 20, "{case}: {:?}", rig.events);
+        rig.script = Box::new(|_, _| TAKEN);
+        rig.run_until_empty(25 * MINUTE);
+        assert_eq!(rig.arrived("t/0").len(), 500, "{case}");
+    }
+}
+
+/// A topic that was refused heals, and one of its messages is poison: the others, of which some are parked, do not wait for it.
+#[test]
+fn a_poison_message_of_a_topic_that_heals_stops_none_of_the_others() {
+    for (answer, bad, receive_maximum) in [Answer::Disconnect(0x81), Answer::Close]
+        .into_iter()
+        .flat_map(|answer| [0, 3, 100].into_iter().flat_map(move |bad| [1, 20].map(|rm| (answer, bad, rm))))
+    {
+        let case = format!("{answer:?} at {bad}, receive maximum {receive_maximum}");
+        let mut rig = Rig::new(move |now_ms, publish| match number(publish) {
+            _ if now_ms < 5 * SECOND => QUOTA,
+            n if n == bad => answer,
+            _ => TAKEN,
+        });
+        rig.properties = vec![(PropertyId::ReceiveMaximum, Value::U16(receive_maximum))];
+        rig.fill(500, 1);
+        rig.run_until(10 * MINUTE);
+        let arrived: HashSet<_> = rig.arrived("t/0").into_iter().collect();
+        let missing = (0..500).filter(|n| *n != bad && !arrived.contains(n)).count();
+        assert_eq!(missing, 0, "{case}: {:?}", rig.core.stats());
         rig.script = Box::new(|_, _| TAKEN);
         rig.run_until_empty(25 * MINUTE);
         assert_eq!(rig.arrived("t/0").len(), 500, "{case}");
