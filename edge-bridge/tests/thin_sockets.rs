@@ -11,8 +11,9 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use edge_bridge::net::{Bridge, Receipt, Server};
+use edge_bridge::net::{Bridge, Receipt, Server, ServerTls, Tls};
 use edge_bridge::wire::{Properties, QoS, Utf8, Will};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc;
@@ -68,6 +69,42 @@ async fn a_large_message_over_a_slow_relay_needs_one_connection() {
         timeout(Duration::from_secs(25), receipt).await.expect("within twice its transmission time");
     assert_eq!(delivered.unwrap(), Receipt::HandedOver);
     assert!(start.elapsed() > Duration::from_secs(8), "the relay is slow: {:?}", start.elapsed());
+    let stats = bridge.stats();
+    assert_eq!((stats.dials, stats.stalls, stats.traffic.resend), (1, 0, 0), "{stats:?}");
+    bridge.close().await.unwrap();
+}
+
+/// A hub's certificate, and what trusts it.
+fn tls_of_both() -> (ServerTls, Tls) {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: String| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let mut authority = CertificateParams::default();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let (authority_key, key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+    let root = authority.self_signed(&authority_key).unwrap();
+    let leaf = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    let leaf = leaf.signed_by(&key, &Issuer::from_params(&authority, &authority_key)).unwrap();
+    let (cert, key) = (file("hub.crt", leaf.pem()), file("hub.key", key.serialize_pem()));
+    let trusted = Tls::from_ca(file("ca.crt", root.pem())).unwrap();
+    (ServerTls::from_pem(cert, key, None).unwrap(), trusted)
+}
+
+/// TLS holds what the system has no room for, and nothing comes behind it that would push it out.
+#[tokio::test]
+async fn a_large_message_over_tls_and_a_slow_relay_needs_one_connection() {
+    let (of_hub, trusted) = tls_of_both();
+    let hub = Server::builder().tls(of_hub).start_observer("127.0.0.1:0", |_, _| {}).await.unwrap();
+    let (listener, address) = small_listener();
+    tokio::spawn(relay(listener, hub.local_addr(), 20_000));
+    let bridge = Bridge::builder(&format!("mqtts://{address}")).client_id("site7").tls(trusted);
+    let bridge = bridge.send_buffer_bytes(4_096).start().await.unwrap();
+    let receipt = bridge.publish("plant/1", vec![b'x'; 60_000]).await.unwrap();
+    let delivered = timeout(Duration::from_secs(20), receipt).await.expect("a receipt");
+    assert_eq!(delivered.unwrap(), Receipt::HandedOver);
     let stats = bridge.stats();
     assert_eq!((stats.dials, stats.stalls, stats.traffic.resend), (1, 0, 0), "{stats:?}");
     bridge.close().await.unwrap();
