@@ -238,3 +238,54 @@ fn promise_14_a_command_that_waited_while_the_gateway_was_stopped_is_refused() {
     hand.publish("cmd/output/valve/setpoint", "40");
     becomes("one given afterwards is obeyed", &outputs, "out/valve", "40");
 }
+
+/// An alarm that latches.
+const ALARM: &str = r#"
+[control]
+commands = true
+[commands]
+per_minute = 1000
+[[input]]
+name = "line/temp"
+stale_after_ms = 20000
+[[output]]
+name = "heater"
+switch = { input = "line/temp", on_at = 60.0, off_at = 70.0 }
+[[alarm]]
+match = "line/temp"
+latch = true
+high = { limit = 80 }
+"#;
+
+/// Returns the states of the alarm that were told, each with its transition.
+fn alarms(events: &Subscriber) -> Vec<(String, u64)> {
+    let arrived = events.arrived();
+    let told = since(&arrived, 0, "event/alarm/line/temp/HI");
+    let json = told.iter().map(|said| serde_json::from_str::<serde_json::Value>(said).unwrap());
+    json.map(|said| (said["state"].as_str().unwrap().to_owned(), said["transition"].as_u64().unwrap()))
+        .collect()
+}
+
+#[test]
+fn promise_14_an_alarm_of_the_loops_waits_for_a_hand_over_a_restart_of_the_gateway() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("control.toml"), ALARM).unwrap();
+    let nowhere = "127.0.0.1:9".parse().unwrap();
+    let (mut gateway, listen) = Gateway::started(dir.path(), nowhere, CONFIG);
+    let events = Subscriber::start(listen, "event/#");
+    let sensors = Sensors::start(listen);
+    sensors.say("line/temp", "85");
+    wait_until("the alarm", 30, || !alarms(&events).is_empty());
+    let transition = alarms(&events)[0].1;
+    sensors.say("line/temp", "20");
+    wait_until("it waits for a hand", 30, || alarms(&events).len() == 2);
+    drop(sensors);
+    assert!(gateway.terminate().0.success());
+
+    gateway.start();
+    let events = Subscriber::start(listen, "event/#");
+    let mut hand = Sensor::new(listen, "hand");
+    hand.publish("cmd/alarm/line/temp/HI/ack", &transition.to_string());
+    let acknowledged = [("LATCHED_ACK".to_owned(), transition)];
+    wait_until("it is acknowledged", 10, || alarms(&events) == acknowledged);
+}
