@@ -83,7 +83,22 @@ pub(crate) struct TlsFiles {
     pub(crate) cert: Option<PathBuf>,
     pub(crate) key: Option<PathBuf>,
     pub(crate) alpn: Option<String>,
+    /// First line that is about TLS, and its word.
+    pub(crate) first: Option<(Place, String)>,
 }
+
+/// Words that ask for TLS, with or without a CA.
+const TLS_WORDS: [&str; 9] = [
+    "bridge_alpn",
+    "bridge_certfile",
+    "bridge_ciphers",
+    "bridge_ciphers_tls1.3",
+    "bridge_insecure",
+    "bridge_keyfile",
+    "bridge_require_ocsp",
+    "bridge_tls_use_os_certs",
+    "bridge_tls_version",
+];
 
 /// Limits of the file, for each bridge by itself.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -238,6 +253,9 @@ impl Section {
 
     fn apply_bridge(&mut self, word: &str, line: &Line) -> Said {
         let value = line.value.as_str();
+        if TLS_WORDS.contains(&word) && self.tls.first.is_none() {
+            self.tls.first = Some((line.place.clone(), word.to_owned()));
+        }
         match word {
             "bridge_protocol_version" => {
                 self.protocol = protocol(value)?;
@@ -265,6 +283,14 @@ impl Section {
                 return Err("keys without certificates are not supported".to_owned());
             }
             "bridge_tls_version" => return Ok(Some("TLS 1.3 or 1.2, as the hub has it")),
+            "bridge_tls_use_os_certs" => {
+                boolean(value)?;
+                return Err("name the file of the system's certificates as bridge_cafile".to_owned());
+            }
+            "bridge_ciphers" | "bridge_ciphers_tls1.3" => {
+                required(value)?;
+                return Ok(Some("the ciphers of TLS 1.3 and 1.2 that are safe, as the hub has them"));
+            }
             "bridge_require_ocsp" if boolean(value)? => return Err("OCSP is not supported".to_owned()),
             "bridge_require_ocsp" => {}
             "bridge_attempt_unsubscribe" => {
@@ -301,10 +327,12 @@ impl Section {
         if cert.is_some() != key.is_some() {
             findings.error(self.place.clone(), "bridge_certfile and bridge_keyfile belong together");
         }
-        if ca.is_none() && (cert.is_some() || self.tls.alpn.is_some()) {
+        if let (None, Some((place, word))) = (ca, &self.tls.first) {
             findings.error(
-                self.place.clone(),
-                "TLS without bridge_cafile: Mosquitto would send everything, the password too, in the clear",
+                place.clone(),
+                format!(
+                    "{word}: TLS without bridge_cafile: Mosquitto would send everything, the password too, in the clear"
+                ),
             );
         }
         for (login, side) in [(&self.remote_login, "remote"), (&self.local_login, "local")] {

@@ -108,13 +108,7 @@ fn each_error_names_its_line() {
         ]
     );
     assert_eq!(errors("connection up").len(), 2);
-    for keys in [
-        "bridge_certfile c\nbridge_keyfile k",
-        "bridge_alpn x",
-        "bridge_cafile ca\nbridge_certfile c",
-        "bridge_insecure true",
-        "remote_password x",
-    ] {
+    for keys in ["bridge_cafile ca\nbridge_certfile c", "remote_password x"] {
         assert_eq!(errors(&format!("{LEAST}{keys}")).len(), 1, "{keys}");
     }
 }
@@ -157,4 +151,25 @@ fn values_that_a_file_sets_are_taken() {
     assert_eq!((section.protocol, section.session_expiry_s), (Protocol::V5, Some(86_400)));
     assert_eq!(section.remote_login.password.as_deref(), Some("p q"));
     assert!(!format!("{section:?}").contains("p q"));
+}
+
+#[test]
+fn a_line_about_tls_without_a_ca_is_an_error_at_that_line() {
+    for keys in [
+        "bridge_tls_version tlsv1.2",
+        "bridge_certfile c\nbridge_keyfile k",
+        "bridge_alpn x",
+        "bridge_insecure false",
+        "bridge_require_ocsp false",
+        "bridge_ciphers HIGH",
+    ] {
+        let word = keys.split(' ').next().unwrap();
+        let expected = format!("b.conf:4: error: {word}: TLS without bridge_cafile");
+        let errors = errors(&format!("{LEAST}{keys}"));
+        assert!(matches!(errors.as_slice(), [error] if error.starts_with(&expected)), "{errors:?}");
+    }
+    for keys in ["bridge_insecure true", "bridge_tls_use_os_certs true"] {
+        assert_eq!(errors(&format!("{LEAST}bridge_cafile ca\n{keys}")).len(), 1, "{keys}");
+    }
+    assert_eq!(errors(&format!("{LEAST}bridge_tls_version tlsv1.2\nbridge_cafile ca")), Vec::<String>::new());
 }
