@@ -14,6 +14,7 @@ mod plan;
 mod run;
 mod section;
 mod traps;
+mod words;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

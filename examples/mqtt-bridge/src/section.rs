@@ -9,6 +9,7 @@ use edge_bridge::bridge::rules::{Direction, Rule};
 
 use crate::conf::Line;
 use crate::findings::{Findings, Place};
+use crate::words;
 use values::{address, boolean, number, protocol, required, restart, seconds, start_type, text, topic};
 
 /// Version that a section asks for.
@@ -170,19 +171,16 @@ impl Conf {
                 self.listeners.push(line.place.clone());
                 return Ok(Some("of the local broker; this program is a client of it: --local HOST:PORT"));
             }
+            word if words::is_of_the_broker(word) => return Ok(Some("of the local broker, not of a bridge")),
+            // It may have begun a section, or ask for TLS: what follows would mean something else.
+            word if !words::is_of_a_connection(word) => return Err(words::unknown(word)),
             word => match self.sections.last_mut() {
                 Some(section) => return section.apply(word, line),
-                None if is_of_a_bridge(word) => return Err("stands before the first connection".to_owned()),
-                None => return Ok(Some("of the local broker, not of a bridge")),
+                None => return Err("stands before the first connection".to_owned()),
             },
         }
         Ok(None)
     }
-}
-
-fn is_of_a_bridge(word: &str) -> bool {
-    word.starts_with("bridge_")
-        || ["topic", "address", "addresses", "try_private", "notifications"].contains(&word)
 }
 
 impl Section {
@@ -305,9 +303,11 @@ impl Section {
             "bridge_max_topic_alias" => {
                 return Ok(Some("topic aliases are used as far as the hub takes them"));
             }
-            // It may be about TLS, and what has no effect there is a link in the clear.
-            word if is_of_a_bridge(word) => return Err("not known here".to_owned()),
-            _ => return Ok(Some("of the local broker, not of a bridge")),
+            "idle_timeout" | "threshold" => {
+                return Ok(Some("of start_type lazy: the bridge stays connected"));
+            }
+            "bridge_reload_type" => return Ok(Some("a SIGHUP starts anew what has changed, at once")),
+            word => return Err(words::unknown(word)),
         }
         Ok(None)
     }

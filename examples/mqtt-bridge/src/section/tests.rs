@@ -116,16 +116,14 @@ fn each_error_names_its_line() {
 #[test]
 fn each_line_that_has_no_effect_is_said_once() {
     let text = format!(
-        "persistence true\n{LEAST}try_private true\nqueue_qos0_messages false\nstart_type lazy\nbridge_bind_address ::1\nlistener 1883\nallow_anonymous true\nbridge_new_thing 1\n"
+        "persistence true\n{LEAST}try_private true\nqueue_qos0_messages false\nstart_type lazy\nbridge_bind_address ::1\nlistener 1883\nallow_anonymous true\nidle_timeout 5\nauth_opt_x 1\n"
     );
     let (conf, findings) = conf(&text);
     let lines: Vec<_> = findings
         .iter()
         .map(|finding| (finding.severity, finding.place.as_ref().map_or(0, |place| place.line)))
         .collect();
-    let (unknown, ignored) = lines.split_last().unwrap();
-    assert_eq!(ignored, [1, 5, 6, 7, 8, 9, 10].map(|line| (Severity::Ignored, line)));
-    assert_eq!(*unknown, (Severity::Error, 11), "it may be about TLS");
+    assert_eq!(lines, [1, 5, 6, 7, 8, 9, 10, 11, 12].map(|line| (Severity::Ignored, line)));
     assert_eq!(conf.listeners.len(), 1);
 }
 
@@ -172,4 +170,19 @@ fn a_line_about_tls_without_a_ca_is_an_error_at_that_line() {
         assert_eq!(errors(&format!("{LEAST}bridge_cafile ca\n{keys}")).len(), 1, "{keys}");
     }
     assert_eq!(errors(&format!("{LEAST}bridge_tls_version tlsv1.2\nbridge_cafile ca")), Vec::<String>::new());
+}
+
+#[test]
+fn a_word_that_is_no_option_is_an_error_wherever_it_stands() {
+    for (text, error) in [
+        ("topc # out".to_owned(), "b.conf:1: error: topc: no option of Mosquitto: did you mean \"topic\"?"),
+        (
+            format!("{LEAST}conection other\n"),
+            "b.conf:4: error: conection: no option of Mosquitto: did you mean \"connection\"?",
+        ),
+        (format!("{LEAST}bridge_new_thing 1\n"), "b.conf:4: error: bridge_new_thing: no option of Mosquitto"),
+        ("password x".to_owned(), "b.conf:1: error: password: stands before the first connection"),
+    ] {
+        assert!(errors(&text).iter().any(|said| said == error), "{text}: {:?}", errors(&text));
+    }
 }
