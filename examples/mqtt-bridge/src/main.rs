@@ -102,6 +102,7 @@ fn read(arguments: &Arguments) -> (Vec<Plan>, Findings) {
     if host.is_empty() && conf.sections.iter().any(|section| section.remote_client_id.is_none()) {
         findings.error(None, "this machine has no name: give each connection a remote_clientid");
     }
+    plan::twins::find(&plans, &mut findings);
     for plan in &plans {
         if let Err(error) = plan.tls() {
             findings.error(plan.section.place.clone(), error);

@@ -1,5 +1,7 @@
 //! Meaning of a section: the two clients, their filters and topics, and the queue between them.
 
+pub(crate) mod twins;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
