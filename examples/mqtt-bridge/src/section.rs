@@ -9,8 +9,10 @@ use edge_bridge::bridge::rules::{Direction, Rule};
 
 use crate::conf::Line;
 use crate::findings::{Findings, Place};
-use crate::words;
-use values::{address, boolean, number, protocol, required, restart, seconds, start_type, text, topic};
+use crate::{traps, words};
+use values::{
+    address, boolean, first, number, protocol, required, restart, seconds, start_type, text, topic,
+};
 
 /// Version that a section asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -123,6 +125,7 @@ pub(crate) struct Conf {
 pub(crate) fn parse(lines: &[Line], findings: &mut Findings) -> Conf {
     let mut conf = Conf::default();
     for line in lines {
+        traps::of_line(line, findings);
         let said = if line.word == "connection" { conf.begin(line) } else { conf.apply(line) };
         match said {
             Ok(None) => {}
@@ -144,7 +147,7 @@ type Said = Result<Option<&'static str>, String>;
 
 impl Conf {
     fn begin(&mut self, line: &Line) -> Said {
-        let name = required(&line.value)?;
+        let name = first(&line.value)?;
         if self.sections.iter().any(|section| section.name == name) {
             return Err(format!("\"{name}\" is there twice"));
         }

@@ -3,6 +3,7 @@
 use edge_bridge::bridge::rules::Direction;
 use edge_bridge::wire::QoS;
 
+use crate::conf::Line;
 use crate::findings::Findings;
 use crate::section::{Conf, Limits, Protocol, Section, Topic};
 
@@ -14,6 +15,44 @@ pub(crate) fn find(conf: &Conf, findings: &mut Findings) {
     }
     if !conf.sections.is_empty() {
         of_limits(&conf.limits, findings);
+    }
+}
+
+/// Options whose value Mosquitto takes to the end of the line.
+const TO_THE_END: [&str; 14] = [
+    "bridge_alpn",
+    "bridge_cafile",
+    "bridge_certfile",
+    "bridge_keyfile",
+    "clientid",
+    "local_clientid",
+    "local_password",
+    "local_username",
+    "notification_topic",
+    "password",
+    "remote_clientid",
+    "remote_password",
+    "remote_username",
+    "username",
+];
+
+/// Names what a line takes of its end, where that is another part than it looks like. Shows no value: it may be a password.
+pub(crate) fn of_line(line: &Line, findings: &mut Findings) {
+    let word = line.word.as_str();
+    if TO_THE_END.contains(&word) && line.value.contains(" #") {
+        findings.trap(
+            line.place.clone(),
+            format!("{word}: the value goes to the end of the line: the # and what follows are part of it"),
+        );
+    }
+    let mut words = line.value.split_whitespace();
+    if let ("connection", Some(name), Some(next)) = (word, words.next(), words.next())
+        && !next.starts_with('#')
+    {
+        findings.trap(
+            line.place.clone(),
+            format!("connection: the name is the first word, \"{name}\"; Mosquitto passes over what follows"),
+        );
     }
 }
 
@@ -121,6 +160,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::findings::Severity;
     use crate::{conf, section};
 
     /// The bridge of a plant as its operator published it.
@@ -132,11 +172,12 @@ mod tests {
         std::fs::write(&file, text).unwrap();
         let mut read = Findings::default();
         let lines = conf::read(Path::new(&file), &|_| None, &mut read);
-        let conf = section::parse(&lines, &mut read);
         let mut traps = Findings::default();
+        let conf = section::parse(&lines, &mut traps);
         find(&conf, &mut traps);
         let line = |place: &Option<crate::findings::Place>| place.as_ref().map_or(0, |place| place.line);
-        traps.iter().map(|trap| (line(&trap.place), trap.text.clone())).collect()
+        let traps = traps.iter().filter(|finding| finding.severity == Severity::Trap);
+        traps.map(|trap| (line(&trap.place), trap.text.clone())).collect()
     }
 
     #[test]
@@ -183,5 +224,20 @@ mod tests {
         assert!(
             traps(&format!("{least}cleansession false\nmax_inflight_messages 0\ntopic b in 0\n")).is_empty()
         );
+    }
+
+    #[test]
+    fn the_end_of_a_line_is_told_where_it_is_no_comment() {
+        for (line, part) in [
+            ("connection next line", "the first word, \"next\""),
+            ("remote_password hush #1", "remote_password: the value goes to the end"),
+        ] {
+            let traps =
+                traps(&format!("connection up # text\naddress h # text\ntopic a out 1 # text\n{line}\n"));
+            assert!(
+                matches!(traps.as_slice(), [(4, text)] if text.contains(part) && !text.contains("hush")),
+                "{line}: {traps:?}"
+            );
+        }
     }
 }

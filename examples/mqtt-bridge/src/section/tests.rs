@@ -186,3 +186,14 @@ fn a_word_that_is_no_option_is_an_error_wherever_it_stands() {
         assert!(errors(&text).iter().any(|said| said == error), "{text}: {:?}", errors(&text));
     }
 }
+
+#[test]
+fn the_name_of_a_connection_is_one_word() {
+    let (read, findings) = conf(&LEAST.replace("connection up", "connection up # to the hub"));
+    assert_eq!((read.sections[0].name.as_str(), findings), ("up", Findings::default()));
+    assert_eq!(
+        errors(&format!("{LEAST}connection up # again\n")),
+        ["b.conf:4: error: connection: \"up\" is there twice"]
+    );
+    assert_eq!(errors(&format!("{LEAST}connection ")), ["b.conf:4: error: connection: has no value"]);
+}
