@@ -9,8 +9,6 @@ use std::sync::Arc;
 
 use crate::findings::{Findings, Place};
 
-/// Directories in directories, as in Mosquitto.
-const DEPTH_MAX: usize = 10;
 /// Bytes of a file at most: a device or a wrong file is no configuration.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
@@ -26,15 +24,15 @@ pub(crate) struct Line {
 /// Reads the file, and those of its `include_dir`s where they stand.
 pub(crate) fn read(file: &Path, env: &impl Fn(&str) -> Option<String>, findings: &mut Findings) -> Vec<Line> {
     let mut lines = Vec::new();
-    read_into(file, None, env, 0, findings, &mut lines);
+    read_into(file, None, env, findings, &mut lines);
     lines
 }
 
+/// Reads one file. `from` is the `include_dir` that it is of, if it is not the first one.
 fn read_into(
     file: &Path,
     from: Option<&Place>,
     env: &impl Fn(&str) -> Option<String>,
-    depth: usize,
     findings: &mut Findings,
     lines: &mut Vec<Line>,
 ) {
@@ -47,14 +45,15 @@ fn read_into(
             lines.push(line);
             continue;
         }
-        if depth >= DEPTH_MAX {
-            findings.error(line.place, "include_dir goes too deep");
+        if from.is_some() {
+            let text = "include_dir: Mosquitto follows those of the first file alone";
+            findings.ignored(line.place, text);
             continue;
         }
         match files_of(Path::new(&line.value)) {
             Ok(files) => {
                 for file in files {
-                    read_into(&file, Some(&line.place), env, depth + 1, findings, lines);
+                    read_into(&file, Some(&line.place), env, findings, lines);
                 }
             }
             Err(error) => findings.error(line.place, format!("include_dir {}: {error}", line.value)),
@@ -71,7 +70,7 @@ fn text_of(file: &Path) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|_| "not UTF-8".to_owned())
 }
 
-/// Files of a directory that end in `.conf`, by name, capitals first.
+/// Files of a directory that end in `.conf`, in Mosquitto's order: letter for letter, of each its capital first.
 fn files_of(dir: &Path) -> Result<Vec<PathBuf>, std::io::Error> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(dir)? {
@@ -80,7 +79,11 @@ fn files_of(dir: &Path) -> Result<Vec<PathBuf>, std::io::Error> {
             files.push(path);
         }
     }
-    files.sort();
+    let order = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+        name.iter().map(|byte| (byte.to_ascii_uppercase(), *byte)).collect::<Vec<_>>()
+    };
+    files.sort_by_cached_key(order);
     Ok(files)
 }
 
@@ -176,17 +179,20 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name);
         std::fs::create_dir(path("d")).unwrap();
-        for (name, text) in [("d/b.conf", "b 1\n"), ("d/A.conf", "A 1\n"), ("d/c.txt", "c 1\n")] {
-            std::fs::write(path(name), text).unwrap();
+        let files = ["b.conf", "B.conf", "aZ.conf", "Ab.conf", "_.conf", "c.txt", ".conf"];
+        for name in files {
+            std::fs::write(path("d").join(name), format!("{name} 1\n")).unwrap();
         }
         std::fs::write(path("m.conf"), format!("x 1\ninclude_dir {}\ny 1\n", path("d").display())).unwrap();
         let mut findings = Findings::default();
-        let words: Vec<_> =
-            read(&path("m.conf"), &|_| None, &mut findings).into_iter().map(|l| l.word).collect();
-        assert_eq!(words, ["x", "A", "b", "y"]);
+        let mut words = || {
+            let lines = read(&path("m.conf"), &|_| None, &mut findings).into_iter();
+            lines.map(|line| line.word).collect::<Vec<_>>()
+        };
+        assert_eq!(words(), ["x", "Ab.conf", "aZ.conf", "B.conf", "b.conf", "_.conf", "y"]);
         std::fs::write(path("d/b.conf"), format!("include_dir {}\n", path("d").display())).unwrap();
-        read(&path("m.conf"), &|_| None, &mut findings);
-        assert!(findings.count(Severity::Error) > 0, "a directory in itself comes to an end");
+        assert_eq!(words(), ["x", "Ab.conf", "aZ.conf", "B.conf", "_.conf", "y"]);
+        assert_eq!((findings.count(Severity::Ignored), findings.count(Severity::Error)), (1, 0));
         let mut none = Findings::default();
         assert!(read(Path::new("/dev/zero"), &|_| None, &mut none).is_empty());
         assert_eq!(none.count(Severity::Error), 1);

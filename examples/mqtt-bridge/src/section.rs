@@ -177,9 +177,10 @@ impl Conf {
             word if words::is_of_the_broker(word) => return Ok(Some("of the local broker, not of a bridge")),
             // It may have begun a section, or ask for TLS: what follows would mean something else.
             word if !words::is_of_a_connection(word) => return Err(words::unknown(word)),
-            word => match self.sections.last_mut() {
+            // A section goes on behind an include_dir, but not from one file into another.
+            word => match self.sections.iter_mut().rfind(|section| section.place.file == line.place.file) {
                 Some(section) => return section.apply(word, line),
-                None => return Err("stands before the first connection".to_owned()),
+                None => return Err("stands before the first connection of its file".to_owned()),
             },
         }
         Ok(None)

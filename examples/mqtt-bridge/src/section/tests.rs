@@ -104,7 +104,7 @@ fn each_error_names_its_line() {
         errors("topic # out"),
         [
             "error: no connection section: there is nothing to bridge",
-            "b.conf:1: error: topic: stands before the first connection"
+            "b.conf:1: error: topic: stands before the first connection of its file"
         ]
     );
     assert_eq!(errors("connection up").len(), 2);
@@ -181,7 +181,10 @@ fn a_word_that_is_no_option_is_an_error_wherever_it_stands() {
             "b.conf:4: error: conection: no option of Mosquitto: did you mean \"connection\"?",
         ),
         (format!("{LEAST}bridge_new_thing 1\n"), "b.conf:4: error: bridge_new_thing: no option of Mosquitto"),
-        ("password x".to_owned(), "b.conf:1: error: password: stands before the first connection"),
+        (
+            "password x".to_owned(),
+            "b.conf:1: error: password: stands before the first connection of its file",
+        ),
     ] {
         assert!(errors(&text).iter().any(|said| said == error), "{text}: {:?}", errors(&text));
     }
@@ -196,4 +199,30 @@ fn the_name_of_a_connection_is_one_word() {
         ["b.conf:4: error: connection: \"up\" is there twice"]
     );
     assert_eq!(errors(&format!("{LEAST}connection ")), ["b.conf:4: error: connection: has no value"]);
+}
+
+#[test]
+fn a_section_is_of_one_file() {
+    let line = |file: &str, word: &str, value: &str| Line {
+        place: Place { file: Arc::from(Path::new(file)), line: 1 },
+        word: word.to_owned(),
+        value: value.to_owned(),
+    };
+    let mut lines = vec![
+        line("m.conf", "connection", "up"),
+        line("m.conf", "address", "hub"),
+        line("d/a.conf", "connection", "other"),
+        line("d/a.conf", "address", "far"),
+        line("d/a.conf", "topic", "a"),
+        line("m.conf", "topic", "b"),
+    ];
+    let mut findings = Findings::default();
+    let conf = parse(&lines, &mut findings);
+    assert_eq!(findings, Findings::default());
+    let topics: Vec<_> = conf.sections.iter().map(|section| section.topics[0].pattern.as_str()).collect();
+    assert_eq!(topics, ["b", "a"]);
+    lines.push(line("d/b.conf", "topic", "c"));
+    parse(&lines, &mut findings);
+    let errors: Vec<_> = findings.iter().map(ToString::to_string).collect();
+    assert_eq!(errors, ["d/b.conf:1: error: topic: stands before the first connection of its file"]);
 }
