@@ -36,11 +36,16 @@ fn read_into(
     findings: &mut Findings,
     lines: &mut Vec<Line>,
 ) {
-    let text = match text_of(file) {
-        Ok(text) => text,
+    let file: Arc<Path> = Arc::from(file);
+    let bytes = match bytes_of(&file) {
+        Ok(bytes) => bytes,
         Err(error) => return findings.error(from.cloned(), format!("{}: {error}", file.display())),
     };
-    for line in parse(&Arc::from(file), &text, env, findings) {
+    let text = match text_of(&bytes) {
+        Ok(text) => text,
+        Err((line, error)) => return findings.error(Place { file, line }, error),
+    };
+    for line in parse(&file, text, env, findings) {
         if line.word != "include_dir" {
             lines.push(line);
             continue;
@@ -61,13 +66,26 @@ fn read_into(
     }
 }
 
-fn text_of(file: &Path) -> Result<String, String> {
+fn bytes_of(file: &Path) -> Result<Vec<u8>, String> {
     let about = std::fs::metadata(file).map_err(|error| error.to_string())?;
     if !about.is_file() || about.len() > FILE_BYTES_MAX {
         return Err(format!("no file of at most {FILE_BYTES_MAX} bytes"));
     }
-    let bytes = std::fs::read(file).map_err(|error| error.to_string())?;
-    String::from_utf8(bytes).map_err(|_| "not UTF-8".to_owned())
+    std::fs::read(file).map_err(|error| error.to_string())
+}
+
+/// The text of a file, or the line that is none and why.
+fn text_of(bytes: &[u8]) -> Result<&str, (usize, String)> {
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
+        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let foreign = bytes.get(error.valid_up_to()).copied().unwrap_or_default();
+        (line, format!("the byte 0x{foreign:02X} is not UTF-8: save the file as UTF-8"))
+    })?;
+    if text.starts_with('\u{feff}') {
+        return Err((1, "the file begins with a byte order mark: save it as UTF-8 without one".to_owned()));
+    }
+    Ok(text)
 }
 
 /// Files of a directory that end in `.conf`, in Mosquitto's order: letter for letter, of each its capital first.
@@ -196,5 +214,26 @@ mod tests {
         let mut none = Findings::default();
         assert!(read(Path::new("/dev/zero"), &|_| None, &mut none).is_empty());
         assert_eq!(none.count(Severity::Error), 1);
+    }
+
+    #[test]
+    fn what_is_not_plain_text_is_an_error_at_its_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a.conf");
+        for (bytes, line, part) in [
+            (&b"\xef\xbb\xbfconnection up\n"[..], 1, "begins with a byte order mark"),
+            (b"connection up\n# caf\xe9\n", 2, "the byte 0xE9 is not UTF-8"),
+            (b"\xff\xfec\0o\0", 1, "the byte 0xFF is not UTF-8"),
+        ] {
+            std::fs::write(&file, bytes).unwrap();
+            let mut findings = Findings::default();
+            assert!(read(&file, &|_| None, &mut findings).is_empty());
+            let errors: Vec<_> = findings.iter().map(ToString::to_string).collect();
+            let expected = format!("{}:{line}: error: ", file.display());
+            assert!(
+                matches!(errors.as_slice(), [error] if error.starts_with(&expected) && error.contains(part)),
+                "{errors:?}"
+            );
+        }
     }
 }
