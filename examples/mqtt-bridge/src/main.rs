@@ -107,9 +107,10 @@ fn read(arguments: &Arguments) -> (Vec<Plan>, Findings) {
         if let Err(error) = plan.tls() {
             findings.error(plan.section.place.clone(), error);
         }
-        if let Some(error) = plan.queue_error() {
-            findings.error(plan.section.place.clone(), error);
-        }
+    }
+    // Of the whole file: all plans have the same.
+    if let Some((place, error)) = plans.iter().find_map(Plan::queue_error) {
+        findings.error(place, error);
     }
     (plans, findings)
 }

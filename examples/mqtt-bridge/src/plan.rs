@@ -11,6 +11,7 @@ use edge_bridge::bridge::rules::Rules;
 use edge_bridge::wire::{Properties, QoS, RetainHandling, Subscription, Utf8, Version, Will};
 use edge_bridge::{Bridge, Tls};
 
+use crate::findings::Place;
 use crate::one_line::OneLine;
 use crate::section::{Conf, Limits, Login, Protocol, Section};
 
@@ -180,8 +181,8 @@ impl Plan {
         if let Some((_, messages)) = self.limits.max_queued_messages.as_ref().filter(|(_, most)| *most > 0) {
             config = config.max_messages(*messages);
         }
-        if let Some(bytes) = self.limits.max_queued_bytes.filter(|most| *most > 0) {
-            config = config.max_bytes(bytes);
+        if let Some((_, bytes)) = self.limits.max_queued_bytes.as_ref().filter(|(_, most)| *most > 0) {
+            config = config.max_bytes(*bytes);
         }
         config
     }
@@ -201,9 +202,18 @@ impl Plan {
         tls.map(Some).map_err(|error| in_full(&error))
     }
 
-    /// Error of the queue's settings, in words.
-    pub(crate) fn queue_error(&self) -> Option<String> {
-        self.queue().validate().err().map(|error| in_full(&error))
+    /// Error of the queue's settings, in words, at the line that it is of.
+    pub(crate) fn queue_error(&self) -> Option<(Place, String)> {
+        let error = self.queue().validate().err()?;
+        let lines = [
+            ("max_messages", "max_queued_messages", self.limits.max_queued_messages.as_ref()),
+            ("max_bytes", "max_queued_bytes", self.limits.max_queued_bytes.as_ref()),
+        ];
+        let line = lines.into_iter().find(|(key, ..)| *key == error.key);
+        Some(match line {
+            Some((_, word, Some((place, _)))) => (place.clone(), format!("{word}: {}", error.problem)),
+            _ => (self.section.place.clone(), in_full(&error)),
+        })
     }
 }
 
@@ -321,15 +331,4 @@ impl fmt::Display for Plan {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_of_a_connection_stays_in_the_state_directory() {
-        for (name, dir) in [("up-1_a", "up-1_a"), ("../x", "..%2Fx"), ("..", ".."), ("a b", "a%20b")] {
-            assert_eq!(dir_name(name), dir);
-            assert_eq!(Path::new(&dir_names(name)[0]).components().count(), 1);
-        }
-        assert!(dir_name(&"ä".repeat(300)).len() <= DIR_NAME_MAX);
-    }
-}
+mod tests;

@@ -1,5 +1,6 @@
 //! One `connection` section, and what the rest of the file says for all of them.
 
+mod given;
 mod values;
 
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use edge_bridge::bridge::rules::{Direction, Rule};
 use crate::conf::Line;
 use crate::findings::{Findings, Place};
 use crate::{traps, words};
+use given::Given;
 use values::{
     address, boolean, first, number, protocol, required, restart, seconds, start_type, text, topic,
 };
@@ -103,12 +105,16 @@ const TLS_WORDS: [&str; 9] = [
     "bridge_tls_version",
 ];
 
+/// Options of the whole file that are taken.
+const LIMITS: [&str; 4] =
+    ["max_inflight_messages", "max_queued_bytes", "max_queued_messages", "queue_qos0_messages"];
+
 /// Limits of the file, for each bridge by itself.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Limits {
     /// 0: no limit of the file's own.
     pub(crate) max_queued_messages: Option<(Place, u64)>,
-    pub(crate) max_queued_bytes: Option<u64>,
+    pub(crate) max_queued_bytes: Option<(Place, u64)>,
     pub(crate) max_in_flight: Option<(Place, u16)>,
 }
 
@@ -124,8 +130,14 @@ pub(crate) struct Conf {
 /// Reads the lines.
 pub(crate) fn parse(lines: &[Line], findings: &mut Findings) -> Conf {
     let mut conf = Conf::default();
+    let mut given = Given::default();
     for line in lines {
         traps::of_line(line, findings);
+        if words::is_of_a_connection(&line.word) {
+            given.note(conf.section_of(line), line, findings);
+        } else if LIMITS.contains(&line.word.as_str()) {
+            given.note(None, line, findings);
+        }
         let said = if line.word == "connection" { conf.begin(line) } else { conf.apply(line) };
         match said {
             Ok(None) => {}
@@ -155,6 +167,11 @@ impl Conf {
         Ok(None)
     }
 
+    /// Number of the section that the line is in. A section goes on behind an `include_dir`, but not from one file into another.
+    fn section_of(&self, line: &Line) -> Option<usize> {
+        self.sections.iter().rposition(|section| section.place.file == line.place.file)
+    }
+
     fn apply(&mut self, line: &Line) -> Said {
         let value = line.value.as_str();
         match line.word.as_str() {
@@ -162,7 +179,9 @@ impl Conf {
             "max_queued_messages" => {
                 self.limits.max_queued_messages = Some((line.place.clone(), number(value)?));
             }
-            "max_queued_bytes" => self.limits.max_queued_bytes = Some(number(value)?),
+            "max_queued_bytes" => {
+                self.limits.max_queued_bytes = Some((line.place.clone(), number(value)?));
+            }
             "max_inflight_messages" => {
                 self.limits.max_in_flight = Some((line.place.clone(), number::<u16>(value)?));
             }
@@ -177,8 +196,7 @@ impl Conf {
             word if words::is_of_the_broker(word) => return Ok(Some("of the local broker, not of a bridge")),
             // It may have begun a section, or ask for TLS: what follows would mean something else.
             word if !words::is_of_a_connection(word) => return Err(words::unknown(word)),
-            // A section goes on behind an include_dir, but not from one file into another.
-            word => match self.sections.iter_mut().rfind(|section| section.place.file == line.place.file) {
+            word => match self.section_of(line).and_then(|at| self.sections.get_mut(at)) {
                 Some(section) => return section.apply(word, line),
                 None => return Err("stands before the first connection of its file".to_owned()),
             },

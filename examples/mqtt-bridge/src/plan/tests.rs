@@ -1,0 +1,39 @@
+use super::*;
+use crate::findings::Findings;
+use crate::{conf, section};
+
+/// The plans of a file `b.conf` in the directory.
+fn plans_of(dir: &Path, text: &str) -> Vec<Plan> {
+    let file = dir.join("b.conf");
+    std::fs::write(&file, text).unwrap();
+    let mut findings = Findings::default();
+    let lines = conf::read(&file, &|_| None, &mut findings);
+    let conf = section::parse(&lines, &mut findings);
+    assert_eq!(findings, Findings::default());
+    plans(&conf, "127.0.0.1:1883", &dir.join("state"), "gw")
+}
+
+const LEAST: &str = "connection up\naddress h\ntopic # out\n";
+
+#[test]
+fn a_name_of_a_connection_stays_in_the_state_directory() {
+    for (name, dir) in [("up-1_a", "up-1_a"), ("../x", "..%2Fx"), ("..", ".."), ("a b", "a%20b")] {
+        assert_eq!(dir_name(name), dir);
+        assert_eq!(Path::new(&dir_names(name)[0]).components().count(), 1);
+    }
+    assert!(dir_name(&"ä".repeat(300)).len() <= DIR_NAME_MAX);
+}
+
+#[test]
+fn an_error_of_the_queue_is_told_at_its_line() {
+    let dir = tempfile::tempdir().unwrap();
+    for (line, part) in [
+        ("max_queued_bytes 1000000000000000000", "max_queued_bytes: "),
+        ("max_queued_messages 18446744073709551615", "max_queued_messages: "),
+    ] {
+        let plans = plans_of(dir.path(), &format!("{LEAST}{line}\n"));
+        let (place, error) = plans[0].queue_error().unwrap();
+        assert!(place.line == 4 && error.starts_with(part), "{place}: {error}");
+    }
+    assert_eq!(plans_of(dir.path(), LEAST)[0].queue_error(), None);
+}
