@@ -16,7 +16,7 @@ use crate::one_line::OneLine;
 use crate::section::{Conf, Limits, Login, Protocol, Section};
 
 /// Longest name of a directory, with room for what the queue puts beside it.
-const DIR_NAME_MAX: usize = 200;
+pub(crate) const DIR_NAME_MAX: usize = 200;
 /// Bytes of messages that wait for the local broker at most; the oldest go.
 const IN_BYTES: u64 = 8 * 1024 * 1024;
 
@@ -56,7 +56,7 @@ pub(crate) fn dir_names(name: &str) -> [String; 2] {
 }
 
 /// A name of letters, digits, `-`, `_` and `.` as it is; other bytes as `%XX`, so that no name leaves the state directory.
-fn dir_name(name: &str) -> String {
+pub(crate) fn dir_name(name: &str) -> String {
     let mut safe = String::new();
     for byte in name.bytes() {
         if byte.is_ascii_alphanumeric() || b"-_.".contains(&byte) {
@@ -65,7 +65,6 @@ fn dir_name(name: &str) -> String {
             safe.push_str(&format!("%{byte:02X}"));
         }
     }
-    safe.truncate(DIR_NAME_MAX);
     safe
 }
 

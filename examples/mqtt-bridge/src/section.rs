@@ -10,7 +10,7 @@ use edge_bridge::bridge::rules::{Direction, Rule};
 
 use crate::conf::Line;
 use crate::findings::{Findings, Place};
-use crate::{traps, words};
+use crate::{plan, traps, words};
 use given::Given;
 use values::{
     address, boolean, first, number, protocol, required, restart, seconds, start_type, text, topic,
@@ -164,6 +164,13 @@ impl Conf {
             return Err(format!("\"{name}\" is there twice"));
         }
         self.sections.push(Section::new(line.place.clone(), name.to_owned()));
+        // The section is there all the same: its lines are no errors.
+        if plan::dir_name(name).len() > plan::DIR_NAME_MAX {
+            return Err(format!(
+                "the name is too long for a directory: at most {} bytes, of which all but letters, digits, -, _ and . count three times",
+                plan::DIR_NAME_MAX
+            ));
+        }
         Ok(None)
     }
 

@@ -198,6 +198,10 @@ fn the_name_of_a_connection_is_one_word() {
         errors(&format!("{LEAST}connection up # again\n")),
         ["b.conf:4: error: connection: \"up\" is there twice"]
     );
+    let long = |end: char| format!("connection {}{end}\naddress h\ntopic # out\n", "ä".repeat(33));
+    assert_eq!(errors(&format!("{}{}", long('a'), long('b'))), Vec::<String>::new());
+    let longer = errors(&LEAST.replace("up", &"ä".repeat(34)));
+    assert!(longer[0].starts_with("b.conf:1: error: connection: the name is too long"), "{longer:?}");
     assert_eq!(errors(&format!("{LEAST}connection ")), ["b.conf:4: error: connection: has no value"]);
 }
 
