@@ -136,10 +136,10 @@ fn of_session(section: &Section, findings: &mut Findings) {
 fn of_limits(limits: &Limits, findings: &mut Findings) {
     if let Some((place, messages)) = &limits.max_queued_messages {
         let text = if *messages == 0 {
-            "0 is no limit in Mosquitto; here the limit of an unset line holds, 100 000".to_owned()
+            "0 is no limit in Mosquitto; here the limit of an unset line holds, 1 000 000".to_owned()
         } else {
             format!(
-                "above {messages} messages Mosquitto keeps the oldest and drops what comes, without a count. Here the oldest go, and are counted"
+                "above {messages} messages Mosquitto keeps the oldest and drops what comes, with a count for the whole broker under $SYS/broker/publish/messages/dropped. Here the oldest go, and are counted for each connection"
             )
         };
         findings.trap(place.clone(), text);
@@ -189,6 +189,7 @@ mod tests {
         assert!(traps[1].1.ends_with("write: topic # in 1 cmd/ hub/${SITE_ID}/cmd/"), "{traps:?}");
         assert!(traps[0].1.contains("commands of an outage are lost"));
         assert!(traps[2].1.contains("Mosquitto keeps the oldest"));
+        assert!(traps[2].1.contains("$SYS/broker/publish/messages/dropped"), "it counts them");
     }
 
     #[test]
@@ -216,7 +217,7 @@ mod tests {
             ("topic b out 0", "QoS 0"),
             ("topic b in 2", "QoS 2"),
             ("max_inflight_messages 20", "40 messages/s"),
-            ("max_queued_messages 0", "100 000"),
+            ("max_queued_messages 0", "1 000 000"),
         ] {
             let traps = traps(&format!("{least}{line}\n"));
             assert!(matches!(traps.as_slice(), [(4, text)] if text.contains(part)), "{line}: {traps:?}");
