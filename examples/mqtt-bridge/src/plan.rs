@@ -17,6 +17,8 @@ use crate::section::{Conf, Limits, Login, Protocol, Section};
 
 /// Longest name of a directory, with room for what the queue puts beside it.
 pub(crate) const DIR_NAME_MAX: usize = 200;
+/// Bytes of a message with its topic and properties at most: more does not fit into a segment of the queue.
+const MESSAGE_BYTES_MAX: usize = 896 * 1024;
 /// Bytes of messages that wait for the local broker at most; the oldest go.
 const IN_BYTES: u64 = 8 * 1024 * 1024;
 
@@ -176,7 +178,7 @@ impl Plan {
     }
 
     fn queue(&self) -> edge_queue::Config {
-        let mut config = edge_queue::Config::default();
+        let mut config = edge_queue::Config::default().row_bytes_max(MESSAGE_BYTES_MAX);
         if let Some((_, messages)) = self.limits.max_queued_messages.as_ref().filter(|(_, most)| *most > 0) {
             config = config.max_messages(*messages);
         }
@@ -218,7 +220,13 @@ impl Plan {
 
 /// The local broker is near: what waits for it waits for its restart.
 fn in_queue() -> edge_queue::Config {
-    edge_queue::Config::default().max_bytes(IN_BYTES)
+    edge_queue::Config::default().row_bytes_max(MESSAGE_BYTES_MAX).max_bytes(IN_BYTES)
+}
+
+/// Bytes of a message at most in a queue of so many bytes.
+pub(crate) fn message_bytes_max(queue_bytes: Option<u64>) -> u64 {
+    let most = MESSAGE_BYTES_MAX as u64;
+    queue_bytes.map_or(most, |bytes| bytes.saturating_sub(edge_queue::ROW_OVERHEAD_BYTES).min(most))
 }
 
 /// No Local: what goes both ways is not answered with itself. The retain flag goes on as it was published.
@@ -288,17 +296,19 @@ impl fmt::Display for Plan {
         };
         writeln!(f, "  session  {session}, keep alive {} s", section.keep_alive_s)?;
         writeln!(f, "  local    {}, client id {}", OneLine(&self.local), OneLine(&self.local_client_id))?;
+        let bytes = self.limits.max_queued_bytes.as_ref().map(|(_, bytes)| *bytes).filter(|bytes| *bytes > 0);
         let queues = [
-            (&self.spools[0], self.queue(), true),
-            (&self.spools[1], in_queue(), !self.in_filters().is_empty()),
+            (&self.spools[0], self.queue(), bytes, true),
+            (&self.spools[1], in_queue(), None, !self.in_filters().is_empty()),
         ];
-        for (dir, queue, is_there) in queues {
+        for (dir, queue, bytes, is_there) in queues {
             if is_there {
                 let (dir, mib) = (dir.to_string_lossy(), queue.disk_bytes().div_ceil(1 << 20));
                 writeln!(
                     f,
-                    "  queue    {}, {mib} MiB of disk; when it is full the oldest go",
-                    OneLine(&dir)
+                    "  queue    {}, {mib} MiB of disk, messages of at most {} bytes; when it is full the oldest go",
+                    OneLine(&dir),
+                    message_bytes_max(bytes)
                 )?;
             }
         }

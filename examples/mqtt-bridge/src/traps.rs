@@ -5,6 +5,7 @@ use edge_bridge::wire::QoS;
 
 use crate::conf::Line;
 use crate::findings::Findings;
+use crate::plan::message_bytes_max;
 use crate::section::{Conf, Limits, Protocol, Section, Topic};
 
 /// Names the traps of a file, each at its line.
@@ -144,6 +145,15 @@ fn of_limits(limits: &Limits, findings: &mut Findings) {
         };
         findings.trap(place.clone(), text);
     }
+    if let Some((place, bytes)) = limits.max_queued_bytes.as_ref().filter(|(_, bytes)| *bytes > 0) {
+        let most = message_bytes_max(Some(*bytes));
+        if most < message_bytes_max(None) {
+            let text = format!(
+                "a message of more than {most} bytes with its topic never fits: it is dropped, and the log says so"
+            );
+            findings.trap(place.clone(), text);
+        }
+    }
     if let Some((place, most)) = limits.max_in_flight.as_ref().filter(|(_, most)| (1..1_000).contains(most)) {
         findings.trap(
             place.clone(),
@@ -218,12 +228,16 @@ mod tests {
             ("topic b in 2", "QoS 2"),
             ("max_inflight_messages 20", "40 messages/s"),
             ("max_queued_messages 0", "1 000 000"),
+            ("max_queued_bytes 300000", "never fits"),
         ] {
             let traps = traps(&format!("{least}{line}\n"));
             assert!(matches!(traps.as_slice(), [(4, text)] if text.contains(part)), "{line}: {traps:?}");
         }
         assert!(
-            traps(&format!("{least}cleansession false\nmax_inflight_messages 0\ntopic b in 0\n")).is_empty()
+            traps(&format!(
+                "{least}cleansession false\nmax_inflight_messages 0\nmax_queued_bytes 1000000\ntopic b in 0\n"
+            ))
+            .is_empty()
         );
     }
 

@@ -123,3 +123,20 @@ fn a_section_without_retained_messages_sends_none() {
     let here = local.subscribe(&["-t", "site7/state", "-F", "%p %r", "-C", "1", "-W", "20"]).lines();
     assert_eq!(here, ["0 1"], "retained at the local broker");
 }
+
+/// A message of more than the queue's default limit goes out.
+#[test]
+fn a_large_message_is_carried() {
+    let (local, hub) = (Mosquitto::start(""), Mosquitto::start(""));
+    let mut site = Site::new(&local, &conf(&hub.address().to_string(), "mqttv50", "notifications false"));
+    let (at_hub, at_local) = (Reader::start(&hub, "#"), Reader::start(&local, "#"));
+    site.run();
+    until_it_carries(&site, (&local, &at_local), (&hub, &at_hub));
+    let file = site.file("payload");
+    let payload = "x".repeat(800_000);
+    std::fs::write(&file, &payload).unwrap();
+    let file = file.to_str().unwrap().to_owned();
+    local.publish(&["-q", "1", "-t", "line/large", "-f", &file]);
+    site.until("out", || at_hub.has(&format!("site7/line/large {payload} 0")) > 0);
+    assert!(site.stop().success());
+}

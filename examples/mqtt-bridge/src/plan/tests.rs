@@ -36,3 +36,20 @@ fn an_error_of_the_queue_is_told_at_its_line() {
     }
     assert_eq!(plans_of(dir.path(), LEAST)[0].queue_error(), None);
 }
+
+#[test]
+fn the_greatest_message_is_said_and_fits() {
+    let dir = tempfile::tempdir().unwrap();
+    for (line, most) in [
+        ("", MESSAGE_BYTES_MAX as u64),
+        ("max_queued_bytes 300000", 300_000 - edge_queue::ROW_OVERHEAD_BYTES),
+    ] {
+        let plan = &plans_of(dir.path(), &format!("{LEAST}{line}\n"))[0];
+        assert!(plan.to_string().contains(&format!("messages of at most {most} bytes;")), "{plan}");
+        let queue = edge_queue::Queue::open(dir.path().join(format!("q{most}")), plan.queue()).unwrap();
+        let row = |bytes: u64| edge_queue::Row::new(vec![0; usize::try_from(bytes).unwrap()]);
+        assert!(queue.push(row(most)).is_ok());
+        assert!(matches!(queue.push(row(most + 1)), Err(edge_queue::PushError::TooLarge { .. })));
+    }
+    in_queue().validate().unwrap();
+}
