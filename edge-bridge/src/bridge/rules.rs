@@ -102,27 +102,51 @@ impl Rule {
     }
 
     /// Parses the text behind `topic` in a mosquitto.conf: `PATTERN [out|in|both] [QOS] [LOCAL] [REMOTE]`, where `""` is
-    /// empty. Defaults: out, QoS 0, no prefixes.
+    /// empty and a word behind the direction that begins with `#` is a comment to the end. Defaults: out, QoS 0, no prefixes.
     pub fn parse(text: &str) -> Result<Self, RuleError> {
-        let mut words = text.split_whitespace().map(|word| if word == "\"\"" { "" } else { word });
-        let pattern = words.next().unwrap_or_default();
+        let bare = |word: &'_ str| if word == "\"\"" { String::new() } else { word.to_owned() };
+        let mut words = text.split_whitespace();
+        let pattern = bare(words.next().unwrap_or_default());
         let direction = match words.next() {
-            None | Some("out") => Direction::Out,
-            Some("in") => Direction::In,
-            Some("both") => Direction::Both,
+            None => Direction::Out,
+            Some(word) if word.eq_ignore_ascii_case("out") => Direction::Out,
+            Some(word) if word.eq_ignore_ascii_case("in") => Direction::In,
+            Some(word) if word.eq_ignore_ascii_case("both") => Direction::Both,
             Some(other) => return Err(RuleError::Direction(other.to_owned())),
         };
+        let mut words = words.take_while(|word| !word.starts_with('#'));
         let qos = match words.next() {
             None | Some("0") => QoS::AtMostOnce,
             Some("1") => QoS::AtLeastOnce,
             Some("2") => QoS::ExactlyOnce,
             Some(other) => return Err(RuleError::QoS(other.to_owned())),
         };
-        let (local, remote) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        let mut prefix = || words.next().map(bare).unwrap_or_default();
+        let (local, remote) = (prefix(), prefix());
         match words.next() {
             Some(word) => Err(RuleError::Trailing(word.to_owned())),
-            None => Self::new(pattern, direction, qos, local, remote),
+            None => Self::new(&pattern, direction, qos, &local, &remote),
         }
+    }
+
+    /// Topics of the rule, without a prefix.
+    pub fn pattern(&self) -> &str {
+        self.local_filter.strip_prefix(self.local_prefix.as_str()).unwrap_or_default()
+    }
+
+    /// Direction in which the rule works.
+    pub fn direction(&self) -> Direction {
+        self.direction
+    }
+
+    /// Prefix of the topics here; may be empty.
+    pub fn local_prefix(&self) -> &Utf8 {
+        &self.local_prefix
+    }
+
+    /// Prefix of the topics at the hub; may be empty.
+    pub fn remote_prefix(&self) -> &Utf8 {
+        &self.remote_prefix
     }
 
     /// Filter to subscribe to here, for rules that go out.
@@ -301,6 +325,7 @@ mod tests {
     #[test]
     fn errors_name_the_word() {
         assert_eq!(Rule::parse("a sideways"), Err(RuleError::Direction("sideways".into())));
+        assert_eq!(Rule::parse("a # out"), Err(RuleError::Direction("#".into())));
         assert_eq!(Rule::parse("a out 3"), Err(RuleError::QoS("3".into())));
         assert_eq!(Rule::parse("a out 1 b c d"), Err(RuleError::Trailing("d".into())));
         assert_eq!(Rule::parse("a out 1 b/+ c"), Err(RuleError::WildcardInPrefix("b/+".into())));
@@ -311,6 +336,18 @@ mod tests {
     #[test]
     fn a_rule_tells_its_qos_and_a_direction_its_word() {
         assert_eq!(Rule::parse("a/# out 1").unwrap().qos(), QoS::AtLeastOnce);
+        let parts = |text: &str| {
+            let rule = Rule::parse(text).unwrap();
+            let [local, remote] = [rule.local_prefix(), rule.remote_prefix()].map(ToString::to_string);
+            (rule.pattern().to_owned(), rule.direction(), rule.qos() as u8, local, remote)
+        };
+        let text = String::from;
+        assert_eq!(parts("a/# IN 2 l/ # b c d"), (text("a/#"), Direction::In, 2, text("l/"), text("")));
+        assert_eq!(
+            parts(r#""" Both 1 l/t "r/t""#),
+            (text(""), Direction::Both, 1, text("l/t"), text("\"r/t\""))
+        );
+        assert_eq!(parts("# out # b c d e"), (text("#"), Direction::Out, 0, text(""), text("")));
         let words = [Direction::Out, Direction::In, Direction::Both].map(|direction| direction.to_string());
         assert_eq!(words, ["out", "in", "both"]);
     }

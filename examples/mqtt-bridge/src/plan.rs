@@ -323,7 +323,7 @@ impl fmt::Display for Plan {
                     f,
                     "  out      line {line}: \"{}\" here → prefix \"{}\" at the hub",
                     OneLine(filter),
-                    OneLine(&topic.remote_prefix)
+                    OneLine(topic.rule.remote_prefix())
                 )?;
             }
             if let Some(filter) = topic.rule.remote_filter() {
@@ -331,7 +331,7 @@ impl fmt::Display for Plan {
                     f,
                     "  in       line {line}: \"{}\" at the hub → prefix \"{}\" here",
                     OneLine(filter),
-                    OneLine(&topic.local_prefix)
+                    OneLine(topic.rule.local_prefix())
                 )?;
             }
         }

@@ -6,7 +6,7 @@ mod values;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use edge_bridge::bridge::rules::{Direction, Rule};
+use edge_bridge::bridge::rules::Rule;
 
 use crate::conf::Line;
 use crate::findings::{Findings, Place};
@@ -30,10 +30,6 @@ pub(crate) enum Protocol {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Topic {
     pub(crate) place: Place,
-    pub(crate) pattern: String,
-    pub(crate) direction: Direction,
-    pub(crate) local_prefix: String,
-    pub(crate) remote_prefix: String,
     pub(crate) rule: Rule,
 }
 
@@ -123,8 +119,6 @@ pub(crate) struct Limits {
 pub(crate) struct Conf {
     pub(crate) sections: Vec<Section>,
     pub(crate) limits: Limits,
-    /// `listener` and `port` lines: they are the local broker's.
-    pub(crate) listeners: Vec<Place>,
 }
 
 /// Reads the lines.
@@ -197,7 +191,6 @@ impl Conf {
                 return Ok(Some("messages of QoS 0 are queued as all others are"));
             }
             "listener" | "port" => {
-                self.listeners.push(line.place.clone());
                 return Ok(Some("of the local broker; this program is a client of it: --local HOST:PORT"));
             }
             word if words::is_of_the_broker(word) => return Ok(Some("of the local broker, not of a bridge")),

@@ -59,11 +59,11 @@ pub(crate) fn of_line(line: &Line, findings: &mut Findings) {
 
 fn of_topic(topic: &Topic, findings: &mut Findings) {
     let sides = [
-        (topic.rule.local_filter(), &topic.local_prefix, "here"),
-        (topic.rule.remote_filter(), &topic.remote_prefix, "at the hub"),
+        (topic.rule.local_filter(), topic.rule.local_prefix(), "here"),
+        (topic.rule.remote_filter(), topic.rule.remote_prefix(), "at the hub"),
     ];
     for (filter, prefix, side) in sides {
-        let Some(filter) = filter.filter(|_| repeats(&topic.pattern, prefix)) else { continue };
+        let Some(filter) = filter.filter(|_| repeats(topic.rule.pattern(), prefix)) else { continue };
         findings.trap(
             topic.place.clone(),
             format!(
@@ -73,7 +73,7 @@ fn of_topic(topic: &Topic, findings: &mut Findings) {
         );
     }
     match topic.rule.qos() {
-        QoS::AtMostOnce if topic.direction != Direction::In => findings.trap(
+        QoS::AtMostOnce if topic.rule.direction() != Direction::In => findings.trap(
             topic.place.clone(),
             "QoS 0: what the local broker gets while this program is away is not kept; what it passes on goes to the hub at QoS 1",
         ),
@@ -93,22 +93,22 @@ fn repeats(pattern: &str, prefix: &str) -> bool {
 /// The line that subscribes to the pattern as it is written.
 fn meant(topic: &Topic, prefix: &str) -> String {
     let levels = prefix.trim_matches('/');
-    let padded = format!("/{}/", topic.pattern);
+    let padded = format!("/{}/", topic.rule.pattern());
     let Some((_, rest)) = padded.split_once(&format!("/{levels}/")) else { return String::new() };
     let rest = rest.trim_end_matches('/');
-    let before = topic.pattern.strip_suffix(rest).unwrap_or_default();
+    let before = topic.rule.pattern().strip_suffix(rest).unwrap_or_default();
     let quoted = |text: &str| if text.is_empty() { "\"\"".to_owned() } else { text.to_owned() };
-    let (local, remote) = match topic.direction {
-        Direction::Out => (before, topic.remote_prefix.as_str()),
+    let (local, remote) = match topic.rule.direction() {
+        Direction::Out => (before, topic.rule.remote_prefix().as_str()),
         // The prefix of the wrong side was meant for the other one.
-        Direction::In | Direction::Both if topic.local_prefix.is_empty() => (prefix, before),
-        Direction::In | Direction::Both => (topic.local_prefix.as_str(), before),
+        Direction::In | Direction::Both if topic.rule.local_prefix().is_empty() => (prefix, before),
+        Direction::In | Direction::Both => (topic.rule.local_prefix().as_str(), before),
     };
     format!(
         "For \"{}\" write: topic {} {} {} {} {}",
-        topic.pattern,
+        topic.rule.pattern(),
         quoted(rest),
-        topic.direction,
+        topic.rule.direction(),
         topic.rule.qos() as u8,
         quoted(local),
         quoted(remote)
@@ -116,7 +116,7 @@ fn meant(topic: &Topic, prefix: &str) -> String {
 }
 
 fn of_session(section: &Section, findings: &mut Findings) {
-    let brings = section.topics.iter().any(|topic| topic.direction != Direction::Out);
+    let brings = section.topics.iter().any(|topic| topic.rule.direction() != Direction::Out);
     match &section.clean_session {
         Some((place, true)) => findings.trap(
             place.clone(),

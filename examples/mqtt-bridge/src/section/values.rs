@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use edge_bridge::bridge::rules::{Direction, Rule};
-use edge_bridge::wire::QoS;
+use edge_bridge::bridge::rules::Rule;
 
 use super::{Protocol, Said, Topic};
 use crate::conf::Line;
@@ -83,27 +82,12 @@ pub(super) fn protocol(value: &str) -> Result<Protocol, String> {
     }
 }
 
-/// `PATTERN [[[out|in|both] QOS] LOCAL REMOTE]`; a word that begins with `#` behind the pattern is a comment.
+/// Words of a `topic` line; Mosquitto passes over what follows.
+const TOPIC_WORDS: usize = 5;
+
 pub(super) fn topic(line: &Line) -> Result<Topic, String> {
-    let mut words = line.value.split_whitespace();
-    let pattern = words.next().ok_or("has no value")?;
-    let mut words = words.take_while(|word| !word.starts_with('#'));
-    let direction = match words.next().map(str::to_ascii_lowercase).as_deref() {
-        None | Some("out") => Direction::Out,
-        Some("in") => Direction::In,
-        Some("both") => Direction::Both,
-        Some(other) => return Err(format!("\"{other}\" is not a direction: out, in or both")),
-    };
-    let qos = match words.next() {
-        None | Some("0") => QoS::AtMostOnce,
-        Some("1") => QoS::AtLeastOnce,
-        Some("2") => QoS::ExactlyOnce,
-        Some(other) => return Err(format!("\"{other}\" is not a QoS: 0, 1 or 2")),
-    };
-    let bare = |word: Option<&str>| word.filter(|word| *word != "\"\"").unwrap_or_default().to_owned();
-    let (local_prefix, remote_prefix) = (bare(words.next()), bare(words.next()));
-    let pattern = bare(Some(pattern));
-    let rule = Rule::new(&pattern, direction, qos, &local_prefix, &remote_prefix);
-    let rule = rule.map_err(|error| error.to_string())?;
-    Ok(Topic { place: line.place.clone(), pattern, direction, local_prefix, remote_prefix, rule })
+    required(&line.value)?;
+    let words: Vec<_> = line.value.split_whitespace().take(TOPIC_WORDS).collect();
+    let rule = Rule::parse(&words.join(" ")).map_err(|error| error.to_string())?;
+    Ok(Topic { place: line.place.clone(), rule })
 }
