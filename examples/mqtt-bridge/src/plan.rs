@@ -1,5 +1,6 @@
 //! Meaning of a section: the two clients, their filters and topics, and the queue between them.
 
+mod keys;
 pub(crate) mod twins;
 
 use std::fmt;
@@ -33,6 +34,8 @@ pub(crate) struct Plan {
     local: String,
     /// Directories of the queues to the hub and to the local broker.
     spools: [PathBuf; 2],
+    /// Contents of the files with its keys: renewed ones under the same names are another plan.
+    keys: keys::Digest,
 }
 
 /// The plans of a file.
@@ -45,6 +48,7 @@ pub(crate) fn plans(conf: &Conf, local: &str, state: &Path, host: &str) -> Vec<P
             limits: conf.limits.clone(),
             local: local.to_owned(),
             spools: dir_names(&section.name).map(|name| state.join(name)),
+            keys: keys::Digest::of(&section.tls),
             section: section.clone(),
         }
     };

@@ -53,3 +53,19 @@ fn the_greatest_message_is_said_and_fits() {
     }
     in_queue().validate().unwrap();
 }
+
+#[test]
+fn renewed_keys_are_another_plan_and_a_copy_of_them_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = ["ca", "cert", "key"].map(|name| dir.path().join(name));
+    files.iter().for_each(|file| std::fs::write(file, "old").unwrap());
+    let [ca, cert, key] = files.each_ref().map(|file| file.display());
+    let text = format!("{LEAST}bridge_cafile {ca}\nbridge_certfile {cert}\nbridge_keyfile {key}\n");
+    for file in &files {
+        let before = plans_of(dir.path(), &text);
+        std::fs::write(file, "old").unwrap();
+        assert_eq!(plans_of(dir.path(), &text), before);
+        std::fs::write(file, "new").unwrap();
+        assert_ne!(plans_of(dir.path(), &text), before, "{}", file.display());
+    }
+}
