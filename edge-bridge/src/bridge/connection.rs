@@ -16,7 +16,7 @@ use super::uplink_event::UplinkEvent;
 use super::{Event, Output};
 use crate::ingest::Now;
 use crate::session::{self, ClientConfig, Closed, Connected, Resume, Session, SessionOutcome, Violation};
-use crate::wire::{QoS, ReasonCode};
+use crate::wire::{QoS, ReasonCode, Version};
 
 /// A network connection, from its start to [`Closed`].
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub(super) struct Connection {
     pub(super) since_ms: u64,
     /// CONNACK came, and was no refusal.
     pub(super) accepted: bool,
+    /// Set if CONNECT says that we are a bridge.
+    pub(super) says_bridge: bool,
     /// Set once a PUBACK came.
     pub(super) acked: bool,
     /// Set once one of them refused a message: some hubs close then.
@@ -55,11 +57,13 @@ pub(super) struct Parts<'a, S, P> {
 
 impl Connection {
     pub(super) fn new(now: Now, epoch: u64, client: ClientConfig, resume: Option<Resume>) -> Self {
+        let says_bridge = client.bridge_bit && client.version == Version::V311;
         let session = Session::client(now.up_ms, epoch, client, resume);
         Self {
             session,
             since_ms: now.up_ms,
             accepted: false,
+            says_bridge,
             acked: false,
             refused: false,
             why: None,

@@ -45,6 +45,8 @@ impl<S: Spool, P: Pack> Core<S, P> {
         if let Some(version) = self.versions.get_mut(self.addresses.current()) {
             client.version = version.next(now.up_ms);
         }
+        client.bridge_bit &=
+            self.bridge_bits.get(self.addresses.current()).is_none_or(|bit| bit.next(now.up_ms));
         client.first_packet_id = first_packet_id(self.config.seed.wrapping_add(self.epoch - 1));
         // A path that swallows CONNECT must not cost the whole timeout when it heals meanwhile; a slow hub gets more with every attempt.
         // Dials that are refused, as in a long outage, do not count: they say nothing of the hub's pace.
@@ -74,7 +76,8 @@ impl<S: Spool, P: Pack> Core<S, P> {
         let is_refused = matches!(closed, Closed::Refused(_)) || VersionChoice::is_refused(closed);
         let answered = connection.accepted || is_refused;
         self.note_answer(answered, closed);
-        let has_other_version = self.choose_version(now, connection.accepted, closed);
+        let is_for_bit = self.is_for_bridge_bit(now, &connection, closed);
+        let has_other_version = is_for_bit || self.choose_version(now, connection.accepted, closed);
         let stable = connection.acked || lasted_ms >= STABLE_MS;
         if stable && !taken_over {
             self.backoff.reset();
@@ -153,6 +156,16 @@ impl<S: Spool, P: Pack> Core<S, P> {
         version != self.config.client.version
     }
 
+    /// Returns whether this address is to be tried without the bridge bit.
+    fn is_for_bridge_bit(&mut self, now: Now, connection: &Connection, closed: &Closed) -> bool {
+        let Some(bit) = self.bridge_bits.get_mut(self.addresses.current()) else { return false };
+        if !bit.on_over(now.up_ms, connection.says_bridge, connection.accepted, closed) {
+            return false;
+        }
+        self.out.push_back(Output::Event(Event::BridgeBitRefused));
+        true
+    }
+
     /// Notes that there was no connection. `answered`: a proxy answers.
     pub(super) fn not_dialed(&mut self, now: Now, reason: String, answered: bool) {
         let goes_on = self.addresses.on_over(End::InVain);
@@ -185,6 +198,7 @@ mod tests {
     use super::super::test_uplink::text;
     use super::*;
     use crate::session::ClientConfig;
+    use crate::wire::Version;
 
     /// Refused dials of a long outage say nothing of a hub that is slow: behind them a CONNECT that is swallowed costs no more than
     /// after a short one.
@@ -207,6 +221,37 @@ mod tests {
             core.handle_timeout(at(until_ms));
             now_ms = core.next_deadline().unwrap();
             core.handle_timeout(at(now_ms));
+        }
+    }
+
+    /// A hub that knows no bridge refuses the level as a version; an older one closes. Neither is told from MQTT 5 or back.
+    #[test]
+    fn a_hub_that_takes_no_bridge_bit_gets_a_plain_connect_of_the_same_version() {
+        for answer in [Some([0x20, 2, 0, 1]), None] {
+            let mut client = ClientConfig::new(text("site7"));
+            (client.version, client.bridge_bit) = (Version::V311, true);
+            let mut config = LinkConfig::new(client);
+            config.any_version = true;
+            let mut core = Core::new(config, MemorySpool::new(10, 1_000), RawPack::new(false));
+            let at = |up_ms| Now { up_ms, wall_ms: 0 };
+            let mut now_ms = 0;
+            core.start(at(now_ms));
+            let mut levels = Vec::new();
+            for answer in [answer, Some([0x20, 2, 0, 0])] {
+                core.handle_input(at(now_ms), Input::Dialed);
+                while let Some(output) = core.poll_output() {
+                    if let Output::Transmit(bytes) = output {
+                        levels.push(bytes[8]);
+                    }
+                }
+                if let Some(answer) = answer {
+                    core.handle_input(at(now_ms), Input::Bytes(&mut answer.as_slice().into()));
+                }
+                core.handle_input(at(now_ms), Input::HungUp(None));
+                now_ms = core.next_deadline().unwrap();
+                core.handle_timeout(at(now_ms));
+            }
+            assert_eq!(levels, [0x84, 4], "{answer:?}");
         }
     }
 }

@@ -74,6 +74,8 @@ pub enum Event {
     },
     /// The hub does not take the version that was spoken: the next connection speaks this one.
     OtherVersion(Version),
+    /// The hub refused to know us as a bridge, or closed at it without a word: the next connection is that of a plain client.
+    BridgeBitRefused,
     /// The connection is over, or was not made.
     Disconnected {
         /// Cause in plain words.

@@ -9,6 +9,7 @@ mod address_choice;
 mod answers;
 pub mod backoff;
 mod batch_pack;
+mod bridge_bit;
 mod by_hand;
 mod by_hand_pass;
 mod config;
@@ -69,6 +70,7 @@ pub use uplink_event::{ByHandCount, HubLimit, LeftOut, Refusal, UplinkEvent};
 
 use address_choice::AddressChoice;
 use backoff::Backoff;
+use bridge_bit::BridgeBit;
 use bytes::Bytes;
 use connection::Connection;
 use downlink::Downlink;
@@ -110,6 +112,8 @@ pub struct Core<S, P> {
     addresses: AddressChoice,
     /// By address.
     versions: Vec<VersionChoice>,
+    /// By address.
+    bridge_bits: Vec<BridgeBit>,
     takeover: TakeoverSigns,
     backoff: Backoff,
     /// CONNECTs that got no answer, since the last that got one.
@@ -141,6 +145,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
             versions: (0..config.addresses.max(1))
                 .map(|_| VersionChoice::new(config.client.version, config.any_version))
                 .collect(),
+            bridge_bits: (0..config.addresses.max(1)).map(|_| BridgeBit::default()).collect(),
             takeover: TakeoverSigns::new(config.seed),
             config,
             spool,

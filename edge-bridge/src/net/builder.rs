@@ -265,6 +265,13 @@ impl Builder {
         self
     }
 
+    /// Says to a hub of MQTT 3.1.1 that we are a bridge, as Mosquitto's does: it then keeps the retain flag of what it sends, and sends none of our
+    /// messages back. A hub that refuses, or closes, is dialled again as a plain client. Default: not said.
+    pub fn bridge_bit(mut self, says: bool) -> Self {
+        self.client.bridge_bit = says;
+        self
+    }
+
     /// MQTT 5 where the hub takes it, 3.1.1 where it says that it does not (not where it closes without a word). The log says so. What a
     /// hub has accepted is kept for a day, then the first connection asks for 5 again.
     pub fn any_version(mut self) -> Self {

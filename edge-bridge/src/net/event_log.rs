@@ -56,6 +56,11 @@ impl EventLog {
                     tracing::warn!(%hub, "the hub does not take this version of MQTT: {version:?} is tried next");
                 }
             }
+            Event::BridgeBitRefused => {
+                if link.recurs(now_ms, "bridge bit") {
+                    tracing::warn!(%hub, "the hub takes no bridge, or is away: a plain client is tried next");
+                }
+            }
             Event::Stalled => {
                 if link.recurs(now_ms, "stalled") {
                     tracing::warn!(%hub, "the link is stalled: broken, dialled again");

@@ -13,6 +13,8 @@ use crate::wire::{
 pub struct ClientConfig {
     /// Version to ask for; MQTT 5 by default.
     pub version: Version,
+    /// Says in CONNECT that we are a bridge, see [`Connect::is_bridge`]. Default false. MQTT 3.1.1.
+    pub bridge_bit: bool,
     /// Empty: the server names the client, see [`ServerLimits::assigned_client_id`].
     pub client_id: Utf8,
     /// Forget an older session. Default false.
@@ -52,6 +54,7 @@ impl ClientConfig {
     pub fn new(client_id: Utf8) -> Self {
         Self {
             version: Version::V5,
+            bridge_bit: false,
             client_id,
             clean_start: false,
             keep_alive_s: 60,
@@ -85,6 +88,7 @@ impl ClientConfig {
         }
         Connect {
             version: self.version,
+            is_bridge: self.bridge_bit && self.version == Version::V311,
             clean_start: self.clean_start,
             keep_alive_s: self.keep_alive_s,
             client_id: self.client_id.clone(),

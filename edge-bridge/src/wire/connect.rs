@@ -11,6 +11,9 @@ use super::{DecodeError, DecodeErrorKind, EncodeError, PacketType, Properties, Q
 pub struct Connect {
     /// The protocol the client asks to speak.
     pub version: Version,
+    /// Sets the highest bit of the protocol level: the client is a bridge. In 3.1.1 alone, and no part of the standard: Mosquitto, and brokers that know
+    /// its bridge, then keep the retain flag of what they send, and send none of its own messages back. Not read: a CONNECT with it is refused.
+    pub is_bridge: bool,
     /// Clean Start (5) or Clean Session (3.1.1).
     pub clean_start: bool,
     /// Keep alive in seconds; 0 = off.
@@ -48,6 +51,9 @@ const WILL_QOS: u8 = 0b0001_1000;
 const WILL_RETAIN: u8 = 0b0010_0000;
 const PASSWORD: u8 = 0b0100_0000;
 const USER_NAME: u8 = 0b1000_0000;
+
+/// Bit of the protocol level by which Mosquitto's bridge says what it is.
+const BRIDGE_BIT: u8 = 0b1000_0000;
 
 /// Protocol name with its length, and the level.
 const NAME_LEN: u64 = 6 + 1;
@@ -87,7 +93,17 @@ impl Connect {
         let will = if flags & WILL != 0 { Some(Will::decode(flags, r)?) } else { None };
         let username = if flags & USER_NAME != 0 { Some(r.utf8()?) } else { None };
         let password = if flags & PASSWORD != 0 { Some(r.binary()?) } else { None };
-        Ok(Self { version, clean_start, keep_alive_s, client_id, will, username, password, properties })
+        Ok(Self {
+            version,
+            is_bridge: false,
+            clean_start,
+            keep_alive_s,
+            client_id,
+            will,
+            username,
+            password,
+            properties,
+        })
     }
 
     pub(crate) fn check(&self, version: Version) -> Result<u64, EncodeError> {
@@ -118,6 +134,7 @@ impl Connect {
     pub(crate) fn write(&self, version: Version, out: &mut BytesMut) {
         put_field(b"MQTT", out);
         out.put_u8(match version {
+            Version::V311 if self.is_bridge => 4 | BRIDGE_BIT,
             Version::V311 => 4,
             Version::V5 => 5,
         });

@@ -21,6 +21,7 @@ pub fn properties(list: &[(PropertyId, Value<'_>)]) -> Properties {
 /// Clean, keep alive 60.
 pub fn connect(name: &str, version: Version) -> Connect {
     Connect {
+        is_bridge: false,
         version,
         clean_start: true,
         keep_alive_s: 60,

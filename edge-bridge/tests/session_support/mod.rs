@@ -91,6 +91,7 @@ pub(crate) fn open_client(receive_maximum: u16) -> Session {
 
 pub(crate) fn connect(version: Version, list: &[(PropertyId, Value<'_>)]) -> Packet {
     Packet::Connect(Box::new(Connect {
+        is_bridge: false,
         version,
         clean_start: false,
         keep_alive_s: 10,

@@ -70,6 +70,7 @@ pub(crate) fn mqttbytes_login_defect(packet: &Packet) -> Option<Defect> {
 fn every_listed_defect_is_still_there() {
     let connect = |username: Option<&str>, password: &'static [u8]| {
         Packet::Connect(Box::new(Connect {
+            is_bridge: false,
             version: Version::V5,
             clean_start: true,
             keep_alive_s: 9,

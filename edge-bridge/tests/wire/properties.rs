@@ -102,6 +102,7 @@ fn packet_with(packet: PacketType, properties: Properties) -> Packet {
 
 fn connect_with(properties: Properties, will: Option<Will>) -> Connect {
     Connect {
+        is_bridge: false,
         version: Version::V5,
         clean_start: true,
         keep_alive_s: 0,

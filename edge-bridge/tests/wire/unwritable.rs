@@ -18,6 +18,7 @@ fn what_must_not_be_sent_is_not_written() {
         properties: Properties::default(),
     };
     let connect = Connect {
+        is_bridge: false,
         version: Version::V5,
         clean_start: true,
         keep_alive_s: 0,

@@ -229,6 +229,7 @@ fn connect(version: Version) -> impl Strategy<Value = Packet> {
             let password = password.filter(|_| v5 || username.is_some());
             let (client_id, username) = (utf8(&client_id), username.map(|u| utf8(&u)));
             Packet::Connect(Box::new(Connect {
+                is_bridge: false,
                 version,
                 clean_start,
                 keep_alive_s,

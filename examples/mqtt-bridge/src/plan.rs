@@ -119,6 +119,7 @@ impl Plan {
             .failback(!section.round_robin)
             .client_id(&self.remote_client_id)
             .keep_alive_s(section.keep_alive_s)
+            .bridge_bit(!matches!(section.try_private, Some((_, false))))
             .session_expiry_s(self.session_expiry_s())
             .spool_dir(&self.spools[0])
             .queue_config(self.queue());

@@ -60,6 +60,8 @@ pub(crate) struct Section {
     pub(crate) notification_topic: Option<String>,
     pub(crate) outgoing_retain: bool,
     pub(crate) receive_maximum: Option<u16>,
+    /// Says to a 3.1.1 hub that this is a bridge; unset, it does.
+    pub(crate) try_private: Option<(Place, bool)>,
     pub(crate) tls: TlsFiles,
 }
 
@@ -229,6 +231,7 @@ impl Section {
             notification_topic: None,
             outgoing_retain: true,
             receive_maximum: None,
+            try_private: None,
             tls: TlsFiles::default(),
         }
     }
@@ -260,12 +263,7 @@ impl Section {
             "notifications_local_only" => self.notifications_local_only = boolean(value)?,
             "notification_topic" => self.notification_topic = text(value)?,
             "start_type" => return start_type(value),
-            "try_private" => {
-                boolean(value)?;
-                return Ok(Some(
-                    "no broker is asked to treat this as a bridge: MQTT 5 keeps own messages out by No Local",
-                ));
-            }
+            "try_private" => self.try_private = Some((line.place.clone(), boolean(value)?)),
             _ => return self.apply_bridge(word, line),
         }
         Ok(None)

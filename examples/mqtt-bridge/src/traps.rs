@@ -13,6 +13,7 @@ pub(crate) fn find(conf: &Conf, findings: &mut Findings) {
     for section in &conf.sections {
         section.topics.iter().for_each(|topic| of_topic(topic, findings));
         of_session(section, findings);
+        of_plain_client(section, findings);
     }
     if !conf.sections.is_empty() {
         of_limits(&conf.limits, findings);
@@ -134,6 +135,21 @@ fn of_session(section: &Section, findings: &mut Findings) {
     }
 }
 
+/// Without the bridge bit a 3.1.1 hub takes this program for a plain client.
+fn of_plain_client(section: &Section, findings: &mut Findings) {
+    let Some((place, false)) = &section.try_private else { return };
+    let directions = || section.topics.iter().map(|topic| topic.rule.direction());
+    let echoes = directions().any(|direction| direction == Direction::Both);
+    if section.protocol == Protocol::V5 || directions().all(|direction| direction == Direction::Out) {
+        return;
+    }
+    let echo = if echoes { ", and messages of a topic that goes both ways come back once" } else { "" };
+    findings.trap(
+        place.clone(),
+        format!("try_private false: from a 3.1.1 hub messages come without their retain flag{echo}"),
+    );
+}
+
 fn of_limits(limits: &Limits, findings: &mut Findings) {
     if let Some((place, messages)) = &limits.max_queued_messages {
         let text = if *messages == 0 {
@@ -227,6 +243,7 @@ mod tests {
             ("topic b out 0", "QoS 0"),
             ("topic b in 2", "QoS 2"),
             ("max_inflight_messages 20", "40 messages/s"),
+            ("try_private false\ntopic b both 1", "without their retain flag, and"),
             ("max_queued_messages 0", "1 000 000"),
             ("max_queued_bytes 300000", "never fits"),
         ] {
@@ -235,7 +252,7 @@ mod tests {
         }
         assert!(
             traps(&format!(
-                "{least}cleansession false\nmax_inflight_messages 0\nmax_queued_bytes 1000000\ntopic b in 0\n"
+                "{least}cleansession false\nmax_inflight_messages 0\nmax_queued_bytes 1000000\ntopic b in 0\ntry_private true\n"
             ))
             .is_empty()
         );

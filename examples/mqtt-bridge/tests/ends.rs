@@ -106,6 +106,26 @@ fn a_shared_subscription_carries() {
     assert!(site.stop().success());
 }
 
+/// A hub of 3.1.1 knows the bridge as one: what it retains comes with its flag, and nothing of ours comes back.
+#[test]
+fn a_hub_of_311_takes_this_for_a_bridge() {
+    let (local, hub) = (Mosquitto::start(""), Mosquitto::start(""));
+    hub.publish(&["-q", "1", "-r", "-t", "site7/cmd/set", "-m", "kept"]);
+    let both = "notifications false\ntopic # both 1 part/ site7/part/";
+    let mut site = Site::new(&local, &conf(&hub.address().to_string(), "mqttv311", both));
+    let (at_hub, at_local) = (Reader::start(&hub, "#"), Reader::start(&local, "#"));
+    site.run();
+    until_it_carries(&site, (&local, &at_local), (&hub, &at_hub));
+    local.publish(&["-q", "1", "-t", "part/1", "-m", "a"]);
+    site.until("the message", || at_hub.has("site7/part/1 a 0") > 0);
+    hub.publish(&["-q", "1", "-t", "site7/part/2", "-m", "b"]);
+    site.until("the hub's", || at_local.has("part/2 b 0") > 0);
+    assert_eq!((at_local.has("part/1 a 0"), at_hub.has("site7/part/2 b 0")), (1, 1), "no echo");
+    let kept = local.subscribe(&["-t", "cmd/set", "-F", "%p %r", "-C", "1", "-W", "20"]).lines();
+    assert_eq!(kept, ["kept 1"], "retained at the local broker");
+    assert!(site.stop().success());
+}
+
 /// A hub without retained messages gets none: neither the messages, nor the state, nor the will, for which it would refuse the connection.
 #[test]
 fn a_section_without_retained_messages_sends_none() {

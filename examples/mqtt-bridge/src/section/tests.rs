@@ -117,7 +117,7 @@ fn each_error_names_its_line() {
 #[test]
 fn each_line_that_has_no_effect_is_said_once() {
     let text = format!(
-        "persistence true\n{LEAST}try_private true\nqueue_qos0_messages false\nstart_type lazy\nbridge_bind_address ::1\nlistener 1883\nallow_anonymous true\nidle_timeout 5\nauth_opt_x 1\n"
+        "persistence true\n{LEAST}bridge_tcp_keepalive 1\nqueue_qos0_messages false\nstart_type lazy\nbridge_bind_address ::1\nlistener 1883\nallow_anonymous true\nidle_timeout 5\nauth_opt_x 1\n"
     );
     let (_, findings) = conf(&text);
     let lines: Vec<_> = findings

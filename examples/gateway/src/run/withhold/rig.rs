@@ -213,6 +213,7 @@ impl<'a> World<'a> {
         let state = &mut self.clients[client];
         (state.connection, state.received) = (Some(connection), BytesMut::new());
         let mut packets = vec![Packet::Connect(Box::new(Connect {
+            is_bridge: false,
             version: Version::V311,
             clean_start: false,
             keep_alive_s: 0,

@@ -1,0 +1,83 @@
+//! Bridge bit of a CONNECT of MQTT 3.1.1: asked for, and left out at a hub that does not take it.
+
+use super::version_choice::VersionChoice;
+use crate::session::Closed;
+
+/// Time without the bit after a hub has refused it, in milliseconds.
+const REFUSED_MS: u64 = 86_400_000;
+
+/// The same after a hub that closed without a word, which may have been away.
+const CLOSED_MS: u64 = 600_000;
+
+/// Choice of one address: to say the bit, or not.
+#[derive(Debug, Default)]
+pub(super) struct BridgeBit {
+    /// End of the time without it.
+    off_until_ms: Option<u64>,
+}
+
+impl BridgeBit {
+    /// Returns whether the next CONNECT may say it.
+    pub(super) fn next(&self, now_ms: u64) -> bool {
+        self.off_until_ms.is_none_or(|until_ms| now_ms >= until_ms)
+    }
+
+    /// Notes that a connection is over, `said` with the bit, and returns whether it is over for that: the next one goes without.
+    pub(super) fn on_over(&mut self, now_ms: u64, said: bool, accepted: bool, closed: &Closed) -> bool {
+        let is_closed = matches!(closed, Closed::Transport);
+        if accepted || !said {
+            // Without it too the hub closes: it is no reason to leave it out.
+            let is_no_reason = !accepted && is_closed;
+            self.off_until_ms = self.off_until_ms.filter(|_| !is_no_reason);
+            return false;
+        }
+        let off_ms = match closed {
+            _ if VersionChoice::is_refused(closed) => REFUSED_MS,
+            Closed::Transport => CLOSED_MS,
+            _ => return false,
+        };
+        self.off_until_ms = Some(now_ms.saturating_add(off_ms));
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::ReasonCode;
+
+    const REFUSED: Closed = Closed::Refused(ReasonCode::UNSUPPORTED_PROTOCOL_VERSION);
+
+    #[test]
+    fn a_hub_that_refuses_the_bit_is_asked_without_it_for_a_day() {
+        let mut bit = BridgeBit::default();
+        assert!(bit.next(0));
+        assert!(bit.on_over(7, true, false, &REFUSED));
+        assert!(!bit.next(7));
+        assert!(!bit.on_over(8, false, true, &Closed::Transport));
+        assert!(!bit.next(7 + REFUSED_MS - 1) && bit.next(7 + REFUSED_MS));
+    }
+
+    #[test]
+    fn a_hub_that_closes_without_a_word_is_asked_both_ways_in_turn() {
+        let mut bit = BridgeBit::default();
+        for now_ms in [7, 9] {
+            assert!(bit.on_over(now_ms, true, false, &Closed::Transport));
+            assert!(!bit.next(now_ms));
+            assert!(!bit.on_over(now_ms + 1, false, false, &Closed::Transport));
+            assert!(bit.next(now_ms + 1), "it is away, with and without the bit");
+        }
+        assert!(bit.on_over(11, true, false, &Closed::Transport));
+        assert!(!bit.on_over(12, false, true, &Closed::Transport));
+        assert!(!bit.next(11 + CLOSED_MS - 1) && bit.next(11 + CLOSED_MS));
+    }
+
+    #[test]
+    fn an_end_of_another_cause_keeps_the_bit() {
+        let mut bit = BridgeBit::default();
+        let denied = Closed::Refused(ReasonCode::NOT_AUTHORIZED);
+        assert!(!bit.on_over(7, true, false, &denied) && !bit.on_over(8, true, true, &Closed::Transport));
+        assert!(!bit.on_over(9, true, false, &Closed::Handshake));
+        assert!(bit.next(10));
+    }
+}
