@@ -13,6 +13,9 @@ use super::uplink_event::{Refusal, UplinkEvent};
 use crate::session::Token;
 use crate::wire::ReasonCode;
 
+/// Ends of a connection at one message from which its topic is told.
+const SUSPECT_CLOSES: u32 = 2;
+
 impl<P: Pack> Uplink<P> {
     /// Notes a PUBACK, and settles its rows.
     pub(super) fn on_acked(
@@ -184,6 +187,7 @@ impl<P: Pack> Uplink<P> {
         let is_known = rows.iter().any(|row| self.poison.register.is_known(*row));
         let is_certain = close.names_a_message || is_known;
         if self.poison.blame.on_close(suspects.len(), worst, is_certain) == Blame::None {
+            self.tell_suspect(token);
             return None;
         }
         let message = self.sent.remove(&token)?;
@@ -191,6 +195,14 @@ impl<P: Pack> Uplink<P> {
         self.poison.blame.on_message_parked();
         self.park_poison(now_ms, Cause::Poison, close.reason, &message, spool, stats);
         Some(Token(token))
+    }
+
+    /// Names the topic of a message without an answer at the second end, once: one may be an outage, and the search for its culprit takes a while.
+    fn tell_suspect(&mut self, token: u64) {
+        if let Some(message) = self.sent.get(&token).filter(|message| message.closes == SUSPECT_CLOSES) {
+            let topic = message.topic().clone();
+            self.events.push_back(UplinkEvent::ClosedAt { topic });
+        }
     }
 
     pub(super) fn tell(

@@ -196,9 +196,12 @@ mod tests {
     use super::super::pack::RawPack;
     use super::super::spool::MemorySpool;
     use super::super::test_uplink::text;
+    use super::super::uplink_event::UplinkEvent;
     use super::*;
+    use crate::row::Row;
     use crate::session::ClientConfig;
     use crate::wire::Version;
+    use bytes::Bytes;
 
     /// Refused dials of a long outage say nothing of a hub that is slow: behind them a CONNECT that is swallowed costs no more than
     /// after a short one.
@@ -253,5 +256,32 @@ mod tests {
             }
             assert_eq!(levels, [0x84, 4], "{answer:?}");
         }
+    }
+
+    /// A 3.1.1 hub that denies a topic can only close. The topic is told at the second end, before the search for a poison message is over.
+    #[test]
+    fn the_topic_at_which_the_hub_closes_is_told_at_the_second_end_and_once() {
+        let mut client = ClientConfig::new(text("site7"));
+        client.version = Version::V311;
+        let mut spool = MemorySpool::new(10, 1_000);
+        spool.push(0, Row::new(text("denied"), Bytes::from_static(b"x"))).unwrap();
+        let mut core = Core::new(LinkConfig::new(client), spool, RawPack::new(false));
+        let at = |up_ms| Now { up_ms, wall_ms: 0 };
+        let mut now_ms = 0;
+        core.start(at(now_ms));
+        let mut told = Vec::new();
+        for end in 1..=4 {
+            core.handle_input(at(now_ms), Input::Dialed);
+            core.handle_input(at(now_ms), Input::Bytes(&mut [0x20, 2, 0, 0].as_slice().into()));
+            core.handle_input(at(now_ms + 1), Input::HungUp(None));
+            while let Some(output) = core.poll_output() {
+                if let Output::Event(Event::Uplink(UplinkEvent::ClosedAt { topic })) = output {
+                    told.push((end, topic.to_string()));
+                }
+            }
+            now_ms = core.next_deadline().unwrap();
+            core.handle_timeout(at(now_ms));
+        }
+        assert_eq!(told, [(2, "denied".to_owned())]);
     }
 }

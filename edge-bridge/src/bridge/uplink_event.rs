@@ -26,6 +26,11 @@ pub enum UplinkEvent {
     LinkRefused(Refusal),
     /// The hub takes messages again.
     LinkHealed,
+    /// The hub has closed two connections while a message of this topic had no answer: it may deny the topic. A guess, told once for a message.
+    ClosedAt {
+        /// Topic at the hub.
+        topic: Utf8,
+    },
     /// The hub closes the connection whenever it gets this message: it is parked and tried again last.
     Poison(Refusal),
     /// The hub answers younger messages and never this one: it is parked and tried again.

@@ -97,6 +97,11 @@ impl EventLog {
                 tracing::error!(%hub, %topic, identity, %reason, "the hub refuses every message: all wait, one probes");
             }
             UplinkEvent::LinkHealed => tracing::info!(%hub, "the hub takes messages again"),
+            UplinkEvent::ClosedAt { topic } => {
+                if link.recurs(now_ms, "closed at a message") {
+                    tracing::warn!(%hub, topic = %quoted(topic), "the hub closed again with this topic unanswered: it may deny it");
+                }
+            }
             UplinkEvent::Poison(refusal) => {
                 let Line { topic, identity, reason, not_logged } = Line::of(refusal);
                 tracing::error!(%hub, %topic, identity, %reason, not_logged, "the hub closes the connection at this message: parked");
