@@ -217,7 +217,10 @@ impl Plan {
         ];
         let line = lines.into_iter().find(|(key, ..)| *key == error.key);
         Some(match line {
-            Some((_, word, Some((place, _)))) => (place.clone(), format!("{word}: {}", error.problem)),
+            Some((_, word, Some((place, value)))) => {
+                // The problem speaks of the part of a lane.
+                (place.clone(), format!("{word}: {value} is no limit for a queue: {}", error.problem))
+            }
             _ => (self.section.place.clone(), in_full(&error)),
         })
     }

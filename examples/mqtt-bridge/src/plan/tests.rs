@@ -27,7 +27,7 @@ fn a_name_of_a_connection_stays_in_the_state_directory() {
 fn an_error_of_the_queue_is_told_at_its_line() {
     let dir = tempfile::tempdir().unwrap();
     for (line, part) in [
-        ("max_queued_bytes 1000000000000000000", "max_queued_bytes: "),
+        ("max_queued_bytes 1000000000000000000", "max_queued_bytes: 1000000000000000000 is no limit"),
         ("max_queued_messages 18446744073709551615", "max_queued_messages: "),
     ] {
         let plans = plans_of(dir.path(), &format!("{LEAST}{line}\n"));
