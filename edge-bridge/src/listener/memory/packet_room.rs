@@ -231,7 +231,7 @@ mod tests {
     #[test]
     fn room_is_given_once_and_free_again_when_the_packet_is_whole() {
         let mut room = PacketRoom::default();
-        [A, B].map(|id| room.note(0, id, of(6_000, 0)));
+        [A, B].iter().for_each(|id| room.note(0, *id, of(6_000, 0)));
         assert!(room.is_awaited_by(A) && room.is_awaited_by(B));
         assert_eq!((room.look(0, 10_000, 0), room.look(0, 10_000, 0)), (Look::Given(A), Look::Nothing));
         assert!(room.is_awaited_by(B) && !room.is_awaited_by(A));
@@ -260,7 +260,7 @@ mod tests {
     #[test]
     fn some_of_it_stays_free_unless_nobody_has_any() {
         let mut room = PacketRoom::default();
-        [A, B].map(|id| room.note(0, id, of(5_000, 0)));
+        [A, B].iter().for_each(|id| room.note(0, *id, of(5_000, 0)));
         assert_eq!((room.look(0, 10_000, 6_000), room.look(0, 10_000, 1)), (Look::Given(A), Look::Nothing));
         assert_eq!(room.look(0, 10_000, 0), Look::Given(B));
     }
