@@ -22,7 +22,7 @@ impl Refusals {
         }
     }
 
-    /// Parked rows of this topic were leased and will not be sent now: it waits like a refused one, and its new rows behind them.
+    /// Holds back a topic whose parked rows were leased by a sweep and are not sent for now: its new rows wait behind them, as behind refused ones.
     pub(super) fn hold_swept(&mut self, now_ms: u64, name: &Utf8) {
         self.add(now_ms, name, ReasonCode::NOT_AUTHORIZED, 0);
         if let Some(topic) = self.topics.get_mut(name) {

@@ -287,8 +287,8 @@ impl Builder {
         self
     }
 
-    /// While there are subscriptions: how long a lost connection may stay unnoticed, hence how much later a command may come
-    /// for it. Default 15 s; zero leaves it to the keep alive. It cannot hold where a round trip takes more than an eighth of it. Costs a
+    /// Time within which a lost connection is noticed while there are subscriptions; a command comes so much later at most, and the time of the next
+    /// connection. Default 15 s; zero leaves it to the keep alive. It holds where a round trip takes an eighth of it at most. Costs a
     /// PINGREQ per [`idle_ping_every_ms`](crate::bridge::idle_ping_every_ms) of silence, none while other packets come.
     pub fn command_within(mut self, within: Duration) -> Self {
         self.command_within = Some(within);

@@ -81,7 +81,7 @@ impl SwingingDoor {
         Ok(self)
     }
 
-    /// Always refused: what is not emitted for being too soon may be any distance from the line. See
+    /// Refuses every interval but 0: what is not emitted for being too soon may be any distance from the line. See
     /// [`best_effort_min_interval_ms`](Self::best_effort_min_interval_ms).
     ///
     /// # Errors

@@ -56,7 +56,7 @@ pub(super) struct Holders {
 }
 
 impl Holders {
-    /// Notes what `holder`, which is there, holds now, and when it made progress last.
+    /// Notes what a holder that is not an absent client holds now, and when it made progress last.
     pub(super) fn set(&mut self, holder: Holder, memory: Memory, since_ms: Option<u64>) {
         let memory = in_steps(memory);
         let since_ms = since_ms.filter(|_| memory != Memory::default());

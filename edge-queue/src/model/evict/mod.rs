@@ -1,7 +1,7 @@
-//! Eviction: the policy of a full lane gives up its newest row, its oldest one ([`oldest_rows`]) or, where the store has no segment left, a
+//! Eviction: the policy of a full lane gives up its newest row, its oldest one ([`oldest_row_sizes`]) or, where the store has no segment left, a
 //! [`whole_segment`] of them; a [`slow_consumer`] beyond limits of its own loses rows alone. Leased rows stay.
 
-mod oldest_rows;
+mod oldest_row_sizes;
 mod slow_consumer;
 mod whole_segment;
 
@@ -13,7 +13,7 @@ use crate::receipt::Receipt;
 use crate::row::Seq;
 use crate::state::Reason;
 
-pub(crate) use oldest_rows::{HEAD_ROWS_MAX, Oldest, OldestRows};
+pub(crate) use oldest_row_sizes::{HEAD_ROWS_MAX, Oldest, OldestRows};
 pub(super) use slow_consumer::may_lease;
 
 /// Outcome of an attempt to make room in a full lane.

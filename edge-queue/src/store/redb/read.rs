@@ -27,9 +27,9 @@ struct Scan {
     chunk: StoredChunk,
     bytes: usize,
     next: Seq,
-    /// Last number accounted for, and the totals there.
+    /// The row number up to which it is known what became of each, and the lane's totals there.
     before: Option<(Seq, Totals)>,
-    /// Every row between `before` and where the scan began is known.
+    /// Set when no row is missing between `before` and where the scan began.
     sure: bool,
     full: bool,
 }

@@ -24,6 +24,7 @@ use crate::config::Config;
 use super::alarms::Alarms;
 use super::compact::{Compact, KeptTables, Shown};
 use super::control::{Control, Figures};
+use super::duplicate_marks::DuplicateMarks;
 use super::error::RunError;
 use super::gap_reports::GapReports;
 use super::ingest::GatewayIngest;
@@ -32,12 +33,11 @@ use super::monitor::Monitor;
 use super::no_queue::{NoQueue, Surface};
 use super::opening::{Cause, Opened, Opening};
 use super::replaced_parts::{Packers, Parts, Started};
-use super::restarted::Restarted;
+use super::resume::{Resumed, StateFiles, resume};
 use super::sensor_side::Front;
 use super::status::Losses;
 use super::table_files::TableFiles;
 use super::tables::Tables;
-use super::take_over::{StateFiles, TakenOver, take_over};
 use super::totals::Refresh;
 use super::withhold::Tell;
 use super::{by_hand, clean_stop, first_rows, http, store, uplink, watched};
@@ -98,7 +98,7 @@ pub(crate) async fn run(
     };
     let taken = tokio::select! {
         biased;
-        taken = take_over(&files, opened, &mut opening, (&local.ingest, local.clock), &local.no_queue) => {
+        taken = resume(&files, opened, &mut opening, (&local.ingest, local.clock), &local.no_queue) => {
             taken.map(Some)
         }
         () = stop.as_mut() => Ok(None),
@@ -124,7 +124,7 @@ impl Local {
     ) -> Result<Self, RunError> {
         let Parts { filters, ingest: own, packers, started } = parts;
         let clock = Clock::start();
-        let ingest = GatewayIngest::new(&config.routes, Restarted::default());
+        let ingest = GatewayIngest::new(&config.routes, DuplicateMarks::default());
         let ingest = ingest.map_err(RunError::Configuration)?;
         ingest.set_parts(own, filters).map_err(RunError::Configuration)?;
         let metrics = match config.metrics {
@@ -169,10 +169,10 @@ impl Local {
         config: &Config,
         state: &Path,
         uplink: Builder,
-        (taken, tables, table_files): (TakenOver, Tables, TableFiles),
+        (taken, tables, table_files): (Resumed, Tables, TableFiles),
         stop_asked: Stop<'_>,
     ) -> Result<(), RunError> {
-        let TakenOver { opened, clean, rows, alarms: told, pace, tables: saved, restarts } = taken;
+        let Resumed { opened, clean, rows, alarms: told, pace, tables: saved, restarts } = taken;
         let Opened { queue, consumer, is_new } = opened;
         let (from, queued) = (state.display(), queued(&queue));
         tracing::info!(gateway = config.id, state = %from, clean = clean || is_new, queued, "opened");

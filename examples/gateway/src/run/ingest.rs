@@ -17,10 +17,10 @@ use tokio::sync::Notify;
 use crate::config::Route;
 
 use super::arrival::ArrivalClock;
+use super::duplicate_marks::DuplicateMarks;
 use super::once_an_hour::OnceAnHour;
 use super::readings::Readings;
 use super::replaced_parts::OwnIngest;
-use super::restarted::Restarted;
 use super::route::RouteState;
 use super::time_drops::is_for_time;
 use super::withhold::{Extent, Link};
@@ -48,7 +48,7 @@ struct Inner {
     /// Asked before the routes.
     own: Option<OwnIngest>,
     routes: Vec<RouteState>,
-    restarted: Restarted,
+    restarted: DuplicateMarks,
     /// Topics that the control loops read: not lost if no route wants them.
     loops: Option<Arc<LoopNames>>,
     counts: Counts,
@@ -91,7 +91,7 @@ impl GatewayIngest {
     ///
     /// # Errors
     /// Rules or a topic that are not valid, in words; `check` finds them first.
-    pub(crate) fn new(routes: &[Route], restarted: Restarted) -> Result<Self, String> {
+    pub(crate) fn new(routes: &[Route], restarted: DuplicateMarks) -> Result<Self, String> {
         let routes = routes.iter().map(RouteState::new).collect::<Result<_, _>>()?;
         let (link, links) = (Link::default(), HashMap::new());
         let (arrival, counts) = (ArrivalClock::default(), Counts::default());
@@ -137,7 +137,7 @@ impl GatewayIngest {
     }
 
     /// Replaces what knows whose messages may be copies; to be called before the first message for a route.
-    pub(crate) fn set_restarted(&self, restarted: Restarted) {
+    pub(crate) fn set_duplicate_marks(&self, restarted: DuplicateMarks) {
         self.lock().restarted = restarted;
     }
 

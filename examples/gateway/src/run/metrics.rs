@@ -4,13 +4,13 @@
 use edge_bridge::bridge::LinkState;
 use edge_queue::{Ledger, Reason};
 
+use super::hub_refusals::HubRefusals;
 use super::ingest::Counts;
 use super::intake_figures::IntakeFigures;
 use super::listener_figures;
 use super::no_queue;
 use super::page::{Page, label};
-use super::refused::Refused;
-use super::restarts::Restarts;
+use super::start_counter::StartCounter;
 use super::status::Verdict;
 
 /// Of `edge_dropped_total{reason}`: the queue's reasons, and those beside it.
@@ -53,9 +53,9 @@ pub(crate) struct Sample {
     pub(crate) unacked: usize,
     pub(crate) link: LinkState,
     /// Messages that the hub does not take.
-    pub(crate) refused: Refused,
+    pub(crate) refused: HubRefusals,
     /// Of this state directory.
-    pub(crate) restarts: Restarts,
+    pub(crate) restarts: StartCounter,
     /// The reason why there is no connection to the hub.
     pub(crate) link_cause: Option<String>,
     /// Place of the hub's address in the list.
@@ -235,7 +235,7 @@ mod tests {
             withheld_oldest_age_ms: 2_250,
             unacked: 4,
             link: LinkState::BackingOff,
-            refused: Refused {
+            refused: HubRefusals {
                 parked: 12,
                 in_place: 9,
                 held: 6,
@@ -244,7 +244,7 @@ mod tests {
                 link_refused: true,
                 answers: vec![(0x87, 3), (0x97, 5)],
             },
-            restarts: Restarts { clean: 1, unclean: 2 },
+            restarts: StartCounter { clean: 1, unclean: 2 },
             link_cause: Some("refused: \"no\\\n\u{202e}\"".to_owned()),
             hub_address: 2,
             verdict: Verdict::Storing,

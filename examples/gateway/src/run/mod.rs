@@ -5,9 +5,9 @@
 //!                  ◀──────────────── PUBACK when the rows are safe ────────┘
 //! ```
 //! Pure: [`alarm_desk`], [`arrival`], [`time_drops`], [`ingest`], [`route`], [`readings`], [`filter`], [`filter_state`], [`silence`], [`kept_row`], [`gap_reports`], [`withhold`], [`reading_row`], [`pack`], [`batch`], [`compact`],
-//! [`replaced_parts`], [`metrics`], [`page`], [`intake_figures`], [`refused`], [`status`], [`state_log`], [`line_budget`], [`restarted`], [`read_back`], [`by_hand_text`]. Shells: [`broker`], [`control`], [`alarms`], [`alarm_file`], [`to_hub`],
-//! [`by_hand`], [`http`], [`monitor`], [`client_log`], [`clean_stop`], [`checksummed_file`], [`watched`], [`first_rows`], [`restarts`], [`tables`], [`table_files`], [`opening`],
-//! [`take_over`], [`no_queue`], [`sensor_side`], [`bulkhead`], [`signals`], and [`gateway`], which starts and stops them.
+//! [`replaced_parts`], [`metrics`], [`page`], [`intake_figures`], [`hub_refusals`], [`status`], [`state_log`], [`line_budget`], [`duplicate_marks`], [`read_back`], [`by_hand_text`]. Shells: [`broker`], [`control`], [`alarms`], [`alarm_file`], [`to_hub`],
+//! [`by_hand`], [`http`], [`monitor`], [`client_log`], [`clean_stop`], [`checksummed_file`], [`watched`], [`first_rows`], [`start_counter`], [`tables`], [`table_files`], [`opening`],
+//! [`resume`], [`no_queue`], [`sensor_side`], [`bulkhead`], [`signals`], and [`gateway`], which starts and stops them.
 
 mod alarm_desk;
 mod alarm_file;
@@ -26,6 +26,7 @@ mod client_log;
 mod compact;
 mod control;
 mod disk_wait;
+mod duplicate_marks;
 mod error;
 mod filter;
 mod filter_state;
@@ -34,6 +35,7 @@ mod formats;
 pub(crate) mod gap_reports;
 mod gateway;
 mod http;
+mod hub_refusals;
 mod ingest;
 mod intake_figures;
 mod kept_row;
@@ -50,20 +52,18 @@ mod page;
 mod read_back;
 pub(crate) mod reading_row;
 mod readings;
-mod refused;
 pub(crate) mod replaced_parts;
-mod restarted;
-mod restarts;
+mod resume;
 mod route;
 mod sensor_side;
 mod signals;
 mod silence;
+mod start_counter;
 mod state_log;
 pub(crate) mod status;
 pub(crate) mod store;
 mod table_files;
 mod tables;
-mod take_over;
 mod time_drops;
 mod to_hub;
 mod totals;

@@ -17,12 +17,12 @@ use edge_queue::{Clock as _, Health, Ledger, Stats, SystemClock, aio};
 use super::control::Figures;
 use super::gap_reports::GapReports;
 use super::http::{Answer, Pages};
+use super::hub_refusals::HubRefusals;
 use super::ingest::GatewayIngest;
 use super::intake_figures::IntakeFigures;
 use super::listener_figures;
 use super::metrics::{Sample, given_up};
-use super::refused::Refused;
-use super::restarts::Restarts;
+use super::start_counter::StartCounter;
 use super::state_log::StateLog;
 use super::status::{Losses, Verdict};
 use super::store::{self, CONSUMER};
@@ -59,7 +59,7 @@ pub(crate) struct Monitor {
     /// An earlier run parked messages: their totals are not known before their queue is open.
     pub(crate) parked_before: bool,
     pub(crate) refresh: Arc<Mutex<Refresh>>,
-    pub(crate) restarts: Restarts,
+    pub(crate) restarts: StartCounter,
     pub(crate) control: Option<Figures>,
 }
 
@@ -100,7 +100,7 @@ impl Monitor {
             withheld_oldest_age_ms: withheld.since_ms.map_or(0, waits_ms),
             unacked: link.unacknowledged,
             link: link.link,
-            refused: Refused::of(&link),
+            refused: HubRefusals::of(&link),
             restarts: self.restarts,
             link_cause: link.last_error.clone(),
             hub_address: link.address,
@@ -241,7 +241,7 @@ fn say(sample: &Sample, stats: &Stats, changes: u64) {
             tracing::warn!(%verdict, %link, changes, cause, queued, reason, "state");
         }
         (_, Verdict::Degraded) => {
-            let Refused { parked, in_place, held, topics, link_refused, .. } = sample.refused;
+            let HubRefusals { parked, in_place, held, topics, link_refused, .. } = sample.refused;
             let refusal = sample.refused.last.as_deref().filter(|_| sample.refused.is_refusing());
             let dropped_for_time = sample.counts.dropped_for_time();
             tracing::warn!(

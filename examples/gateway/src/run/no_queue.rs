@@ -178,7 +178,7 @@ mod tests {
     use tokio::sync::watch;
 
     use super::*;
-    use crate::run::restarted::Restarted;
+    use crate::run::duplicate_marks::DuplicateMarks;
 
     /// The first attempt may take seconds, and what it finds is taken over before the whole gateway's pages are shown.
     #[tokio::test(flavor = "current_thread")]
@@ -188,7 +188,7 @@ mod tests {
             cause,
             listener: None,
             control: None,
-            ingest: GatewayIngest::new(&[], Restarted::default()).unwrap(),
+            ingest: GatewayIngest::new(&[], DuplicateMarks::default()).unwrap(),
             clock: Clock::start(),
             wall: Arc::default(),
             losses: Arc::new(Mutex::new(Losses::new(0))),

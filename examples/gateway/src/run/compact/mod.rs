@@ -16,10 +16,10 @@
 //! So no batch ever refers to a table that a reader cannot fetch, whatever is refused, lost or late on the way. A hub that
 //! has lost its sessions has lost its retained messages too: then all of it begins again with the tables at hand.
 
+mod announcement_schedule;
 mod kept_tables;
 mod names;
 mod sample;
-mod schedule;
 mod shown;
 mod topic;
 mod versions;

@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::run::restarted::Restarted;
+use crate::run::duplicate_marks::DuplicateMarks;
 use crate::run::sensor_side::listen;
 
 /// Looks for something that must happen; it takes much fewer on any machine.
@@ -65,7 +65,7 @@ impl Rig {
             let queue = Queue::open_in(Box::new(dir), limits, Arc::new(SystemClock::new())).unwrap();
             let queue = aio::Queue::of(queue).unwrap();
             let _hub = queue.consumer("hub").await.unwrap();
-            let ingest = GatewayIngest::new(&config.routes, Restarted::new(clock.now(), true)).unwrap();
+            let ingest = GatewayIngest::new(&config.routes, DuplicateMarks::new(clock.now(), true)).unwrap();
             let intake = Intake::start(&queue, 2);
             let mut control =
                 Control::start(config.control.as_ref().unwrap(), &state, &ingest).await.unwrap();
@@ -133,7 +133,7 @@ async fn what_a_route_cannot_use_goes_to_the_hub_as_a_dead_letter() {
                 [[route]]\nmatch=\"event/#\"\nto=\"up\"\nformat=\"json\"\n";
     let (config, _) = crate::config::Config::parse(Path::new("g.toml"), text, &|_| None).unwrap();
     let clock = edge_bridge::net::Clock::start();
-    let ingest = GatewayIngest::new(&config.routes, Restarted::new(clock.now(), true)).unwrap();
+    let ingest = GatewayIngest::new(&config.routes, DuplicateMarks::new(clock.now(), true)).unwrap();
     let limits = edge_queue::Config::default().max_bytes(4 << 20);
     let queue = Queue::open_in(Box::new(SimDir::new()), limits, Arc::new(SystemClock::new())).unwrap();
     let queue = aio::Queue::of(queue).unwrap();

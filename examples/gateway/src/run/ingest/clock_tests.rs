@@ -12,8 +12,8 @@ use edge_filter::DropReason;
 use super::GatewayIngest;
 use crate::config::Config;
 use crate::run::arrival::ArrivalClock;
+use crate::run::duplicate_marks::DuplicateMarks;
 use crate::run::reading_row::ReadingRow;
-use crate::run::restarted::Restarted;
 
 const WALL: i64 = 1_700_000_000_000;
 const DAY: i64 = 86_400_000;
@@ -27,7 +27,7 @@ fn ingest(fields: &str, rules: &str) -> GatewayIngest {
     );
     let (mut config, _) = Config::parse(Path::new("g.toml"), &text, &|_| None).unwrap();
     config.routes[0].rules = Some(rules.to_owned());
-    GatewayIngest::new(&config.routes, Restarted::new(Now::default(), true)).unwrap()
+    GatewayIngest::new(&config.routes, DuplicateMarks::new(Now::default(), true)).unwrap()
 }
 
 /// A gateway with its clocks, and what it made of the readings that it acknowledged.

@@ -9,8 +9,8 @@ use edge_bridge::wire::{PropertiesBuilder, Publish, QoS, Utf8, Version};
 
 use super::GatewayIngest;
 use crate::config::Config;
+use crate::run::duplicate_marks::DuplicateMarks;
 use crate::run::reading_row::ReadingRow;
-use crate::run::restarted::Restarted;
 
 const DOOR: &str = "[[rule]]\nmatch = \"#\"\nstages = [ { swinging_door = { deviation = 0.1 } } ]\n";
 const WINDOW: &str =
@@ -23,7 +23,7 @@ fn ingest(route: &str, rules: Option<&str>) -> GatewayIngest {
     );
     let (mut config, _) = Config::parse(Path::new("g.toml"), &text, &|_| None).unwrap();
     config.routes[0].rules = rules.map(str::to_owned);
-    GatewayIngest::new(&config.routes, Restarted::new(Now::default(), true)).unwrap()
+    GatewayIngest::new(&config.routes, DuplicateMarks::new(Now::default(), true)).unwrap()
 }
 
 fn at(wall_ms: i64) -> Now {

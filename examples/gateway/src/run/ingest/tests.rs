@@ -29,7 +29,7 @@ match = "raw/never"
 
 fn ingest_after(clean: bool) -> GatewayIngest {
     let (config, _) = Config::parse(Path::new("g.toml"), CONFIG, &|_| None).unwrap();
-    GatewayIngest::new(&config.routes, Restarted::new(Now::default(), clean)).unwrap()
+    GatewayIngest::new(&config.routes, DuplicateMarks::new(Now::default(), clean)).unwrap()
 }
 
 fn message(topic: &'static str, payload: &'static [u8]) -> Inbound {

@@ -11,9 +11,9 @@ use edge_bridge::net::server::Receipts;
 use edge_bridge::wire::{self, Connect, Limits, Packet, PacketId, Properties, Publish, QoS, Utf8, Version};
 use edge_codec::Value;
 
+use super::super::duplicate_marks::DuplicateMarks;
 use super::super::ingest::GatewayIngest;
 use super::super::reading_row::ReadingRow;
-use super::super::restarted::Restarted;
 use super::{Link, Tell};
 use crate::config::Config;
 use outage_drill::Rng;
@@ -95,7 +95,7 @@ impl<'a> World<'a> {
         let withholds = case.planted != Planted::AcknowledgesAtOnce;
         config.routes[0].hold_max = withholds.then_some(std::time::Duration::from_millis(case.hold_max_ms));
         let now = Now { up_ms: 1_000, wall_ms: 1_800_000_000_000 };
-        let ingest = GatewayIngest::new(&config.routes, Restarted::new(now, true)).unwrap();
+        let ingest = GatewayIngest::new(&config.routes, DuplicateMarks::new(now, true)).unwrap();
         let mut world = Self {
             case,
             config,
@@ -196,7 +196,7 @@ impl<'a> World<'a> {
 
     fn start_again(&mut self, clean: bool) {
         self.pending.clear();
-        self.ingest = GatewayIngest::new(&self.config.routes, Restarted::new(self.now, clean)).unwrap();
+        self.ingest = GatewayIngest::new(&self.config.routes, DuplicateMarks::new(self.now, clean)).unwrap();
         self.listener = Listener::new(ListenerConfig::default(), self.ingest.clone());
         for client in 0..self.clients.len() {
             self.connect(client);

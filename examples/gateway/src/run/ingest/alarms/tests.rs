@@ -8,8 +8,8 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::config::{AlarmCommands, Config};
+use crate::run::duplicate_marks::DuplicateMarks;
 use crate::run::reading_row::ReadingRow;
-use crate::run::restarted::Restarted;
 
 const RULES: &str = "[[alarm]]\nmatch = \"#\"\nmax_shelve_ms = 60000\nhigh = { limit = 90.0 }\n";
 
@@ -34,7 +34,7 @@ fn rig_of(commands: Option<AlarmCommands>, has_room: bool) -> Rig {
         [[route]]\nmatch = \"b/#\"\nto = \"up\"\nformat = \"json\"\n[[route]]\nmatch = \"#\"\n";
     let (mut config, _) = Config::parse(Path::new("g.toml"), text, &|_| None).unwrap();
     config.routes.iter_mut().take(2).for_each(|route| route.rules = Some(RULES.to_owned()));
-    let ingest = GatewayIngest::new(&config.routes, Restarted::new(Now::default(), true)).unwrap();
+    let ingest = GatewayIngest::new(&config.routes, DuplicateMarks::new(Now::default(), true)).unwrap();
     let (to_say, said) = mpsc::channel(99);
     let to_keep = Arc::<Notify>::default();
     if let Some(commands) = commands {

@@ -13,14 +13,14 @@ const FILE_BYTES_MAX: u64 = 1_024;
 
 /// Since the state directory was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Restarts {
+pub(crate) struct StartCounter {
     /// After a stop by a signal.
     pub(crate) clean: u64,
     /// After a kill, a crash or a power cut.
     pub(crate) unclean: u64,
 }
 
-impl Restarts {
+impl StartCounter {
     /// Counts this start; `last_clean`: how the last run ended, `None` if there was none. What cannot be read counts from nothing.
     ///
     /// # Errors
@@ -42,10 +42,10 @@ impl Restarts {
     }
 }
 
-fn parse(text: &str) -> Option<Restarts> {
+fn parse(text: &str) -> Option<StartCounter> {
     let mut words = text.split_ascii_whitespace();
     let mut number = |word| (words.next()? == word).then(|| words.next()?.parse().ok()).flatten();
-    Some(Restarts { clean: number("clean")?, unclean: number("unclean")? })
+    Some(StartCounter { clean: number("clean")?, unclean: number("unclean")? })
 }
 
 #[cfg(test)]
@@ -57,12 +57,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut seen = Vec::new();
         for last in [None, Some(true), Some(false), Some(false), Some(true)] {
-            let (restarts, kept) = Restarts::count(dir.path(), last);
+            let (restarts, kept) = StartCounter::count(dir.path(), last);
             kept.unwrap();
             seen.push((restarts.clean, restarts.unclean));
         }
         assert_eq!(seen, [(0, 0), (1, 0), (1, 1), (1, 2), (2, 2)]);
         std::fs::write(dir.path().join(FILE), "clean x").unwrap();
-        assert_eq!(Restarts::count(dir.path(), Some(false)).0, Restarts { clean: 0, unclean: 1 });
+        assert_eq!(StartCounter::count(dir.path(), Some(false)).0, StartCounter { clean: 0, unclean: 1 });
     }
 }

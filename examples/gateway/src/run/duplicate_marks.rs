@@ -15,13 +15,13 @@ const CLIENTS_MAX: usize = 2_000;
 
 /// Since the start of this process. Pure.
 #[derive(Debug, Default)]
-pub(crate) struct Restarted {
+pub(crate) struct DuplicateMarks {
     /// `None` after a clean stop, and when the time is over.
     until_ms: Option<u64>,
     seen: HashMap<Utf8, u32>,
 }
 
-impl Restarted {
+impl DuplicateMarks {
     /// `clean`: the last run ended as it should and everything found room, or there was none.
     pub(crate) fn new(now: Now, clean: bool) -> Self {
         Self { until_ms: (!clean).then_some(now.up_ms + WITHIN_MS), seen: HashMap::new() }
@@ -59,19 +59,19 @@ mod tests {
         Now { up_ms, wall_ms: 0 }
     }
 
-    fn marked(restarted: &mut Restarted, now: Now, client: &'static str, messages: u32) -> u32 {
+    fn marked(restarted: &mut DuplicateMarks, now: Now, client: &'static str, messages: u32) -> u32 {
         let client = Utf8::from_static(client);
         (0..messages).map(|_| u32::from(restarted.may_repeat(now, &client))).sum()
     }
 
     #[test]
     fn after_a_clean_stop_nothing_is_marked() {
-        assert_eq!(marked(&mut Restarted::new(at(0), true), at(1), "a", 10), 0);
+        assert_eq!(marked(&mut DuplicateMarks::new(at(0), true), at(1), "a", 10), 0);
     }
 
     #[test]
     fn after_a_kill_each_clients_window_is_marked_for_a_minute() {
-        let mut restarted = Restarted::new(at(5), false);
+        let mut restarted = DuplicateMarks::new(at(5), false);
         assert_eq!(marked(&mut restarted, at(6), "a", 250), WINDOW);
         assert_eq!(marked(&mut restarted, at(60_004), "b", 3), 3);
         assert_eq!(marked(&mut restarted, at(60_005), "c", 3), 0);

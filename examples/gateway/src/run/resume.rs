@@ -15,12 +15,12 @@ use edge_bridge::net::Clock;
 use super::alarm_file::{self, KeptAlarms};
 use super::clean_stop::LastRun;
 use super::disk_wait::DiskWait;
+use super::duplicate_marks::DuplicateMarks;
 use super::error::RunError;
 use super::ingest::GatewayIngest;
 use super::no_queue::NoQueue;
 use super::opening::{Opened, Opening};
-use super::restarted::Restarted;
-use super::restarts::Restarts;
+use super::start_counter::StartCounter;
 use super::table_files::TableFiles;
 use super::watched::{self, Pace, Watched};
 use super::{alarms, clean_stop, first_rows};
@@ -29,7 +29,7 @@ use super::{alarms, clean_stop, first_rows};
 const WAIT: Duration = Duration::from_secs(2);
 
 /// The queue, and what goes on from the last run.
-pub(super) struct TakenOver {
+pub(super) struct Resumed {
     pub(super) opened: Opened,
     /// The last run ended as it should.
     pub(super) clean: bool,
@@ -40,7 +40,7 @@ pub(super) struct TakenOver {
     pub(super) pace: Pace,
     /// Session tables, each with its topic.
     pub(super) tables: Vec<(String, Bytes)>,
-    pub(super) restarts: Restarts,
+    pub(super) restarts: StartCounter,
 }
 
 /// Small files of a run.
@@ -58,13 +58,13 @@ pub(super) struct StateFiles {
 ///
 /// # Errors
 /// Failure that no further attempt can mend.
-pub(super) async fn take_over(
+pub(super) async fn resume(
     files: &StateFiles,
     mut opened: Option<Opened>,
     opening: &mut Opening,
     (ingest, clock): (&GatewayIngest, Clock),
     no_queue: &NoQueue,
-) -> Result<TakenOver, RunError> {
+) -> Result<Resumed, RunError> {
     let mut waited = false;
     loop {
         let opened = match opened.take() {
@@ -104,7 +104,7 @@ pub(super) async fn take_over(
                 if waited {
                     tracing::warn!("the queue is open: what comes is stored and acknowledged again");
                 }
-                return Ok(TakenOver { opened, clean, rows, alarms, pace, tables, restarts });
+                return Ok(Resumed { opened, clean, rows, alarms, pace, tables, restarts });
             }
             Err(error) => opening.give_back(opened, format!("the last stop's mark: {error}")).await,
         }
@@ -122,14 +122,14 @@ impl Drop for OpenedGuard {
     }
 }
 
-/// As [`TakenOver`], without the queue.
+/// As [`Resumed`], without the queue.
 struct Taken {
     clean: bool,
     rows: Vec<Row>,
     alarms: Vec<Row>,
     pace: Pace,
     tables: Vec<(String, Bytes)>,
-    restarts: Restarts,
+    restarts: StartCounter,
 }
 
 /// State of the last run, as read.
@@ -176,7 +176,7 @@ fn restore(left: Left, is_new: bool, ingest: &GatewayIngest, clock: Clock) -> (V
     let Left { last, alarms, watched: (lists, pace), .. } = left;
     // Rows that found no room have no PUBACK: their senders repeat them.
     let nothing_repeats = (last.clean || is_new) && last.rows.is_empty();
-    ingest.set_restarted(Restarted::new(clock.now(), nothing_repeats));
+    ingest.set_duplicate_marks(DuplicateMarks::new(clock.now(), nothing_repeats));
     if !is_new {
         ingest.tell_first_alarms();
     }
@@ -190,8 +190,8 @@ fn restore(left: Left, is_new: bool, ingest: &GatewayIngest, clock: Clock) -> (V
     (rows, told, pace)
 }
 
-fn count(state: &Path, last_clean: Option<bool>) -> Restarts {
-    let (restarts, counted) = Restarts::count(state, last_clean);
+fn count(state: &Path, last_clean: Option<bool>) -> StartCounter {
+    let (restarts, counted) = StartCounter::count(state, last_clean);
     if let Err(error) = counted {
         tracing::warn!(%error, "this restart is not counted over the next");
     }

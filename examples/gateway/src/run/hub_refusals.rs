@@ -6,7 +6,7 @@ use super::page::Page;
 
 /// Refusals at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Refused {
+pub(crate) struct HubRefusals {
     /// Messages set aside on disk until the hub takes them.
     pub(crate) parked: u64,
     /// Messages that could not be set aside, for want of room, and wait in their place.
@@ -23,7 +23,7 @@ pub(crate) struct Refused {
     pub(crate) answers: Vec<(u8, u64)>,
 }
 
-impl Refused {
+impl HubRefusals {
     pub(crate) fn of(link: &Stats) -> Self {
         Self {
             parked: link.parked,
