@@ -35,7 +35,7 @@ pub struct Config {
     /// without progress gives way (a second at most counts): messages that wait for it are dropped, the oldest first; when there are none its
     /// connection is closed. All absent clients count as one, which loses sessions, longest away first, once it holds what the largest does.
     /// A packet over 4 KiB is read to its end once there is memory for all of it: many at once come one after the other, and who then
-    /// stands still for 100 ms while others wait may give way. Default 16 MiB; less than the other limits together closes clients that keep to them.
+    /// sends less than 4 KiB in 100 ms while others wait may give way. Default 16 MiB; less than the other limits together closes clients that keep to them.
     pub max_memory: usize,
     /// Messages that wait for one client, absent or slow; the oldest go first, those at QoS 0 before the others, counted. Default 1 000.
     pub max_queued: usize,

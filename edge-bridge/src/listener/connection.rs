@@ -26,6 +26,8 @@ pub(super) struct Connection {
     pub(super) answered: u64,
     /// Memory of received bytes that are no whole packet yet, or were not handled.
     pub(super) unfinished: usize,
+    /// Bytes of the packet that is not finished, after the last turn.
+    received: usize,
     /// Time since when the packet that is not finished is here.
     pub(super) began_ms: u64,
     /// Time at which its peer had last taken all that was handed to the network, or acknowledged a message.
@@ -60,6 +62,7 @@ impl Connection {
             unwritten: Unwritten::default(),
             answered: 0,
             unfinished: 0,
+            received: 0,
             began_ms: now_ms,
             caught_up_ms: now_ms,
             gives_way: false,
@@ -88,13 +91,18 @@ impl Connection {
         self.unfinished = if buffer.is_empty() { 0 } else { buffer.capacity() };
     }
 
-    /// Gives the buffer the size that its packet needs: while it waits for memory that of what is here, then that of all of it, so that it does not grow
-    /// by doubling.
+    /// Gives the buffer the size that its packet needs: while it waits for memory that of what is here; once more has come that of all of it, so that it
+    /// does not grow by doubling.
     pub(super) fn fit(&mut self, buffer: &mut BytesMut, packet: Option<Unfinished>, waits: bool) {
+        let received = packet.map_or(0, |packet| packet.received);
+        let goes_on = std::mem::replace(&mut self.received, received) < received;
         let Some(packet) = packet else { return };
         let capacity = if waits { packet.received } else { packet.capacity_needed() };
-        let fits =
-            if waits { buffer.capacity() < capacity + UNUSED_MAX } else { buffer.capacity() >= capacity };
+        let fits = if waits {
+            buffer.capacity() < capacity + UNUSED_MAX
+        } else {
+            buffer.capacity() >= capacity || !goes_on
+        };
         if !fits {
             let mut fitting = BytesMut::with_capacity(capacity);
             fitting.extend_from_slice(buffer);

@@ -182,6 +182,7 @@ fn whoever_gives_way_for_what_it_sends_is_told_why() {
         peer
     };
     let peers: Vec<_> = (0..30).map(|n| half_sent(&mut site, n)).collect();
+    site.pass(1_000);
     let closed: Vec<_> = (0..30).filter(|n| site.is_closed(peers[*n])).collect();
     assert!(closed.first() == Some(&0) && closed.len() > 5, "30 of 100 000 bytes in 2 MiB");
     for n in closed {

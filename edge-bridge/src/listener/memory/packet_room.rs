@@ -2,8 +2,9 @@
 //! messages at once come one after the other, and nobody is closed for them.
 //!
 //! Room is given to the newest and to the oldest of those that wait, in turns: a sensor does not wait behind a crowd that began messages and
-//! does not go on, and nobody waits for ever. Who makes no progress for [`STALE_MS`] while others wait gives its room back, and asks again
-//! with its next bytes; if that is not enough, memory is taken from whoever is first in the [order](super::eviction_order).
+//! does not go on, and nobody waits for ever. Who sends nothing for [`FIRST_MS`], or less than [`PROGRESS`] bytes in [`STALE_MS`], gives its room
+//! back while others wait, and asks again with its next bytes; if that is not enough, memory is taken from whoever is first in the
+//! [order](super::eviction_order).
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
@@ -18,8 +19,10 @@ const SMALL: usize = 4 * 1024;
 const SPARE: usize = 2 * 1024;
 /// Time without progress after which room is given back, in milliseconds.
 const STALE_MS: u64 = 100;
-/// Time that has not passed yet, however late it is.
-const NOW: u64 = u64::MAX;
+/// The same before the first bytes: those that came while the connection was not read are here at once.
+const FIRST_MS: u64 = 20;
+/// Bytes that are progress: fewer would let a few who send a byte at a time hold all room.
+const PROGRESS: usize = 4 * 1024;
 
 /// A packet of which not all bytes are here. Exhaustive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +52,11 @@ impl Unfinished {
         self.capacity_needed().saturating_sub(self.capacity)
     }
 
+    /// Returns whether nothing has come since `before`.
+    fn is(&self, before: &Self) -> bool {
+        self.size == before.size && self.received == before.received
+    }
+
     /// Returns whether this is `before` with more bytes.
     fn goes_on(&self, before: &Self) -> bool {
         self.size == before.size && self.received > before.received
@@ -62,26 +70,44 @@ pub(super) enum Look {
     Given(ConnectionId),
     /// Nobody waits, or those that have room go on and will be done.
     Nothing,
-    /// Somebody who had room makes no progress: so many bytes must become free.
+    /// Somebody had room and does not go on, or nobody has any: so many bytes must become free.
     Short(usize),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Waits,
-    /// Time of its last bytes.
-    HasRoom {
-        since_ms: u64,
-    },
-    /// It had room and made no progress.
+    HasRoom(Room),
+    /// It had room, and nothing came: it takes no more memory than before.
+    Idle,
+    /// It had room, used some of it and made no progress.
     Stale,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Room {
+    /// Time at which it is stale, unless there is progress before.
+    until_ms: u64,
+    /// Bytes of the packet that were here at the last progress.
+    received: usize,
+    /// Set until the first bytes come.
+    is_unused: bool,
+    /// Set while bytes wait for their turn: it is not their sender who makes no progress.
+    has_turn: bool,
+}
+
+impl Room {
+    /// Time at which it is stale as things are.
+    fn stale_ms(&self) -> u64 {
+        if self.has_turn { u64::MAX } else { self.until_ms }
+    }
 }
 
 /// See the [module](self).
 #[derive(Debug, Default)]
 pub(super) struct PacketRoom {
     unfinished: HashMap<ConnectionId, (Unfinished, State)>,
-    /// Those with room, the longest without progress first.
+    /// Those with room, by the time at which they are stale.
     with_room: BTreeSet<(u64, ConnectionId)>,
     /// The bytes that they still need, together.
     given: usize,
@@ -98,13 +124,20 @@ impl PacketRoom {
         let before = self.unfinished.get(&id).copied();
         let Some(packet) = packet else { return self.forget(id) };
         let state = match before {
-            Some((before, State::HasRoom { .. })) if packet.goes_on(&before) => {
-                State::HasRoom { since_ms: now_ms }
+            Some((before, State::HasRoom(room))) if packet.goes_on(&before) => {
+                let is_progress = room.is_unused || packet.received >= room.received + PROGRESS;
+                let room = Room { is_unused: false, has_turn: false, ..room };
+                State::HasRoom(if is_progress {
+                    Room { until_ms: now_ms + STALE_MS, received: packet.received, ..room }
+                } else {
+                    room
+                })
             }
-            // The same bytes once more.
-            Some((before, state)) if (packet.size, packet.received) == (before.size, before.received) => {
-                state
+            // The same bytes once more: it is read on from now on.
+            Some((before, State::HasRoom(room))) if packet.is(&before) && room.has_turn => {
+                State::HasRoom(Room { until_ms: now_ms + FIRST_MS, has_turn: false, ..room })
             }
+            Some((before, state)) if packet.is(&before) => state,
             _ => State::Waits,
         };
         self.set(id, packet, state);
@@ -114,20 +147,21 @@ impl PacketRoom {
         let Some((packet, state)) = self.unfinished.remove(&id) else { return };
         match state {
             State::Waits => self.waiting.retain(|waiting| *waiting != id),
-            State::HasRoom { since_ms } => {
+            State::HasRoom(room) => {
                 self.given -= packet.needs();
-                self.with_room.remove(&(since_ms, id));
+                self.with_room.remove(&(room.stale_ms(), id));
             }
+            State::Idle => {}
             State::Stale => self.stale -= 1,
         }
     }
 
     /// Notes that bytes of a connection came, and wait for their turn.
     pub(super) fn on_bytes_waiting(&mut self, id: ConnectionId) {
-        if let Some((_, State::HasRoom { since_ms })) = self.unfinished.get_mut(&id) {
-            self.with_room.remove(&(*since_ms, id));
-            self.with_room.insert((NOW, id));
-            *since_ms = NOW;
+        if let Some((_, State::HasRoom(room))) = self.unfinished.get_mut(&id) {
+            self.with_room.remove(&(room.stale_ms(), id));
+            room.has_turn = true;
+            self.with_room.insert((room.stale_ms(), id));
         }
     }
 
@@ -140,22 +174,24 @@ impl PacketRoom {
     pub(super) fn look(&mut self, now_ms: u64, free: usize, kept: usize) -> Look {
         let Some((id, packet)) = self.next() else { return Look::Nothing };
         let needs = packet.needs();
-        while let Some((since_ms, stale)) = self.with_room.first().copied()
-            && since_ms.saturating_add(STALE_MS) <= now_ms
+        while let Some((stale_ms, stale)) = self.with_room.first().copied()
+            && stale_ms <= now_ms
         {
             self.with_room.pop_first();
             if let Some((packet, state)) = self.unfinished.get_mut(&stale) {
                 self.given -= packet.needs();
-                self.stale += 1;
-                *state = State::Stale;
+                let is_unused = matches!(state, State::HasRoom(Room { is_unused: true, .. }));
+                self.stale += usize::from(!is_unused);
+                *state = if is_unused { State::Idle } else { State::Stale };
             }
         }
-        let kept = if self.with_room.is_empty() { 0 } else { kept };
-        if self.given + needs + kept <= free {
+        // Waiting for those who go on is enough, unless others hold memory and do not.
+        let is_enough = !self.with_room.is_empty() && self.stale == 0;
+        if self.given + needs + if is_enough { kept } else { 0 } <= free {
             self.give(now_ms, id, packet);
             Look::Given(id)
-        } else if self.with_room.is_empty() || self.stale > 0 {
-            Look::Short((self.given + needs).saturating_sub(free).max(1))
+        } else if !is_enough {
+            Look::Short(self.given + needs - free)
         } else {
             Look::Nothing
         }
@@ -170,8 +206,8 @@ impl PacketRoom {
 
     /// Time at which to look again although nothing has happened.
     pub(super) fn due_ms(&self) -> Option<u64> {
-        let (since_ms, _) = self.with_room.first().filter(|_| !self.waiting.is_empty())?;
-        since_ms.checked_add(STALE_MS)
+        let (stale_ms, _) = self.with_room.first().filter(|_| !self.waiting.is_empty())?;
+        (*stale_ms < u64::MAX).then_some(*stale_ms)
     }
 
     fn next(&self) -> Option<(ConnectionId, Unfinished)> {
@@ -181,7 +217,9 @@ impl PacketRoom {
 
     fn give(&mut self, now_ms: u64, id: ConnectionId, packet: Unfinished) {
         self.is_newest_next = !self.is_newest_next;
-        self.set(id, packet, State::HasRoom { since_ms: now_ms });
+        let (until_ms, received) = (now_ms + FIRST_MS, packet.received);
+        let room = Room { until_ms, received, is_unused: true, has_turn: false };
+        self.set(id, packet, State::HasRoom(room));
     }
 
     fn set(&mut self, id: ConnectionId, packet: Unfinished, state: State) {
@@ -190,10 +228,11 @@ impl PacketRoom {
             self.forget(id);
             match state {
                 State::Waits => self.waiting.push_back(id),
-                State::HasRoom { since_ms } => {
+                State::HasRoom(room) => {
                     self.given += packet.needs();
-                    self.with_room.insert((since_ms, id));
+                    self.with_room.insert((room.stale_ms(), id));
                 }
+                State::Idle => {}
                 State::Stale => self.stale += 1,
             }
         }
@@ -231,30 +270,66 @@ mod tests {
     #[test]
     fn room_is_given_once_and_free_again_when_the_packet_is_whole() {
         let mut room = PacketRoom::default();
-        [A, B].iter().for_each(|id| room.note(0, *id, of(6_000, 0)));
+        [A, B].iter().for_each(|id| room.note(0, *id, of(9_000, 0)));
         assert!(room.is_awaited_by(A) && room.is_awaited_by(B));
-        assert_eq!((room.look(0, 10_000, 0), room.look(0, 10_000, 0)), (Look::Given(A), Look::Nothing));
+        assert_eq!((room.look(0, 12_000, 0), room.look(0, 12_000, 0)), (Look::Given(A), Look::Nothing));
         assert!(room.is_awaited_by(B) && !room.is_awaited_by(A));
-        room.note(10, A, of(6_000, 3_000));
-        assert_eq!(
-            (room.look(10, 8_000, 0), room.due_ms()),
-            (Look::Nothing, Some(10 + STALE_MS)),
-            "half is here"
-        );
+        room.note(10, A, of(9_000, 4_096));
+        assert_eq!((room.look(10, 13_000, 0), room.due_ms()), (Look::Nothing, Some(10 + STALE_MS)), "a part");
         room.note(20, A, None);
-        assert_eq!((room.look(20, 10_000, 0), room.due_ms()), (Look::Given(B), None));
-        room.on_bytes_waiting(B);
-        room.note(25, A, of(9_000, 10));
-        assert_eq!(
-            (room.look(9_999, 6_000, 0), room.due_ms()),
-            (Look::Nothing, None),
-            "it waits for its turn"
-        );
-        room.note(25, A, None);
-        room.note(30, B, of(7_000, 10));
+        assert_eq!((room.look(20, 12_000, 0), room.due_ms()), (Look::Given(B), None));
+        room.note(30, B, of(9_500, 10));
         assert!(room.is_awaited_by(B), "the next packet asks anew");
         room.note(30, B, None);
         assert_eq!((room.given, room.look(20, 0, 0)), (0, Look::Nothing));
+    }
+
+    #[test]
+    fn who_makes_no_progress_gives_its_room_to_those_who_wait() {
+        let mut room = PacketRoom::default();
+        room.note(0, A, of(9_000, 0));
+        assert_eq!(room.look(0, 12_000, 0), Look::Given(A));
+        room.note(10, B, of(9_000, 0));
+        room.note(19, A, of(9_000, 0));
+        assert_eq!(
+            (room.look(19, 12_000, 0), room.due_ms()),
+            (Look::Nothing, Some(FIRST_MS)),
+            "no new bytes"
+        );
+        assert_eq!(room.look(FIRST_MS, 12_000, 0), Look::Given(B));
+        room.note(110, A, of(9_000, 0));
+        assert!(!room.is_awaited_by(A), "nor now");
+        room.note(120, A, of(9_000, 1_000));
+        assert!(room.is_awaited_by(A), "it asks again with its next bytes");
+        assert_eq!(room.look(121, 7_000, 0), Look::Short(1_000), "what must become free");
+        assert_eq!((room.give_anyway(300), room.give_anyway(300)), (Some(A), None));
+    }
+
+    #[test]
+    fn a_byte_at_a_time_is_no_progress() {
+        let mut room = PacketRoom::default();
+        room.note(0, A, of(20_000, 0));
+        assert_eq!(room.look(0, 22_000, 0), Look::Given(A));
+        room.note(0, B, of(20_000, 0));
+        for (now_ms, received) in [(5, 4_096), (50, 4_097), (100, 4_098), (104, 8_191)] {
+            room.on_bytes_waiting(A);
+            room.note(now_ms, A, of(20_000, received));
+            assert_eq!((room.look(now_ms, 22_000, 0), room.due_ms()), (Look::Nothing, Some(5 + STALE_MS)));
+        }
+        assert_eq!(room.look(5 + STALE_MS, 22_000, 0), Look::Given(B));
+    }
+
+    #[test]
+    fn time_in_which_bytes_wait_for_their_turn_does_not_count() {
+        let mut room = PacketRoom::default();
+        [A, B].iter().for_each(|id| room.note(0, *id, of(9_000, 0)));
+        assert_eq!(room.look(0, 12_000, 0), Look::Given(A));
+        room.on_bytes_waiting(A);
+        assert_eq!((room.look(9_999, 12_000, 0), room.due_ms()), (Look::Nothing, None));
+        room.note(9_999, A, of(9_000, 0));
+        assert_eq!((room.look(9_999, 12_000, 0), room.due_ms()), (Look::Nothing, Some(9_999 + FIRST_MS)));
+        room.note(10_000, A, of(9_000, 0));
+        assert_eq!(room.look(9_999 + FIRST_MS, 12_000, 0), Look::Given(B), "the same bytes are no progress");
     }
 
     #[test]
@@ -263,27 +338,6 @@ mod tests {
         [A, B].iter().for_each(|id| room.note(0, *id, of(5_000, 0)));
         assert_eq!((room.look(0, 10_000, 6_000), room.look(0, 10_000, 1)), (Look::Given(A), Look::Nothing));
         assert_eq!(room.look(0, 10_000, 0), Look::Given(B));
-    }
-
-    #[test]
-    fn who_makes_no_progress_gives_its_room_to_those_who_wait() {
-        let mut room = PacketRoom::default();
-        room.note(0, A, of(6_000, 0));
-        assert_eq!(room.look(0, 10_000, 0), Look::Given(A));
-        room.note(50, B, of(6_000, 0));
-        room.note(99, A, of(6_000, 0));
-        assert_eq!(
-            (room.look(99, 10_000, 0), room.due_ms()),
-            (Look::Nothing, Some(STALE_MS)),
-            "no new bytes"
-        );
-        assert_eq!(room.look(STALE_MS, 10_000, 0), Look::Given(B));
-        room.note(110, A, of(6_000, 0));
-        assert!(!room.is_awaited_by(A), "nor now");
-        room.note(120, A, of(6_000, 1_000));
-        assert!(room.is_awaited_by(A), "it asks again with its next bytes");
-        assert_eq!(room.look(STALE_MS + 100, 4_000, 0), Look::Short(1_000), "what must become free");
-        assert_eq!((room.give_anyway(300), room.give_anyway(300)), (Some(A), None));
     }
 
     #[test]
