@@ -184,6 +184,10 @@ impl Connection {
                 let publish = parts.downlink.local(publish);
                 parts.out.push_back(Output::Event(Event::Message { publish, ack }));
             }
+            session::Event::TooLarge { topic, size, limit } => {
+                parts.stats.received_too_large += 1;
+                parts.out.push_back(Output::Event(Event::TooLarge { topic, size, limit }));
+            }
             session::Event::PingAnswered { rtt_ms } => parts.idle_ping.on_rtt(rtt_ms),
             session::Event::SubAck(ack) => {
                 for refused in parts.downlink.on_suback(now.up_ms, ack.packet_id, &ack.reasons) {

@@ -5,7 +5,7 @@ use bytes::{Bytes, BytesMut};
 use super::downlink::Refused;
 use super::uplink_event::UplinkEvent;
 use crate::session::AckHandle;
-use crate::wire::{Publish, Version};
+use crate::wire::{Publish, Utf8, Version};
 
 /// Event that the shell hands in. Exhaustive.
 #[derive(Debug)]
@@ -91,6 +91,15 @@ pub enum Event {
         publish: Publish,
         /// `None` at QoS 0.
         ack: Option<AckHandle>,
+    },
+    /// A message of a 3.1.1 hub, which cannot be told the limit, was larger than what the session reads. It is acknowledged and lost.
+    TooLarge {
+        /// Topic at the hub.
+        topic: Utf8,
+        /// Bytes of the packet.
+        size: usize,
+        /// Largest packet that is read.
+        limit: u32,
     },
     /// The hub sends messages at QoS 2, as a session does that an earlier client left behind. They are carried through and delivered at least
     /// once. Told once.

@@ -51,6 +51,8 @@ pub struct Stats {
     pub srtt_ms: u64,
     /// Messages from the hub.
     pub received: u64,
+    /// Messages from a 3.1.1 hub that were larger than what the session reads: acknowledged and lost ([`Event::TooLarge`](super::Event::TooLarge)).
+    pub received_too_large: u64,
     /// Messages of QoS 0 from the hub that no subscription of the application took.
     pub dropped_qos0: u64,
     /// Messages of QoS 1 from the hub that were acknowledged although no subscription of the application asked for them.

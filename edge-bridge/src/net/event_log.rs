@@ -75,6 +75,12 @@ impl EventLog {
                     tracing::warn!(%hub, "the hub sends messages at QoS 2: delivered at least once");
                 }
             }
+            Event::TooLarge { topic, size, limit } => {
+                if link.recurs(now_ms, "too large") {
+                    let topic = quoted(topic);
+                    tracing::error!(%hub, %topic, size, limit, "a message of the hub is too large: it is acknowledged and lost");
+                }
+            }
             Event::Uplink(event) => self.say_uplink(now_ms, event),
         }
     }

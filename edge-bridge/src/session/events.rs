@@ -5,7 +5,7 @@ use bytes::{Bytes, BytesMut};
 use super::{InFlight, ServerLimits, Token};
 use crate::wire::{
     Connect, DecodeError, Disconnect, PacketType, PropertyId, Publish, ReasonCode, SubAck, Subscribe,
-    UnsubAck, Unsubscribe,
+    UnsubAck, Unsubscribe, Utf8,
 };
 
 /// Event of the network connection. Exhaustive.
@@ -73,6 +73,16 @@ pub enum Event {
         publish: Publish,
         /// Handle to be given to [`ack`](super::Session::ack) when the message is safe; of QoS 1 alone.
         ack: Option<AckHandle>,
+    },
+    /// Client of a 3.1.1 server: a message came that is larger than the limit of the client's reader. It is acknowledged, unread, since it would come
+    /// again on every connection: it is lost.
+    TooLarge {
+        /// Topic of the message.
+        topic: Utf8,
+        /// Bytes of the packet.
+        size: usize,
+        /// Largest packet that is read.
+        limit: u32,
     },
     /// The peer answered a published message: below 0x80 it took it (0x10, no matching subscribers, included), otherwise it did not,
     /// and will not be asked again by the session.

@@ -18,6 +18,7 @@ mod events;
 mod handshake;
 mod inbound;
 mod keep_alive;
+mod oversized;
 mod packet_id;
 mod path_estimates;
 mod receive;
@@ -47,6 +48,7 @@ pub use traffic::Traffic;
 use bytes_in_transit::{BytesInTransit, Wrote};
 use inbound::Inbound;
 use keep_alive::KeepAlive;
+use oversized::Oversized;
 use requests::Requests;
 use timer::{Timer, TimerTable};
 use topic_alias::{InboundAliases, OutboundAliases};
@@ -92,6 +94,7 @@ pub struct Session {
     /// Server: what a message broke. Nothing behind it is read, and the connection ends once those before it are answered.
     refused: Option<Violation>,
     requests: Requests,
+    oversized: Option<Oversized>,
     /// Messages that came before CONNACK.
     early: Vec<Publish>,
     aliases_in: InboundAliases,
@@ -174,6 +177,7 @@ impl Session {
             inbound: Inbound::new(epoch, 1),
             refused: None,
             requests: Requests::default(),
+            oversized: None,
             early: Vec::new(),
             aliases_in: InboundAliases::new(0),
             aliases_out: OutboundAliases::new(0),

@@ -4,6 +4,7 @@ use bytes::BytesMut;
 
 use super::events::{Connected, Event, SessionOutcome, Violation};
 use super::inbound::Arrival;
+use super::oversized::{Oversized, PassedOver};
 use super::requests::Kind;
 use super::topic_alias::OutboundAliases;
 use super::{Closed, Phase, Resume, Role, ServerLimits, Session};
@@ -18,7 +19,8 @@ const EARLY_MAX: usize = 64;
 impl Session {
     pub(super) fn receive(&mut self, now_ms: u64, buffer: &mut BytesMut) {
         let packets = self.receive_packets(now_ms, buffer);
-        self.note_rest(now_ms, packets, buffer.len());
+        let passed_over = self.oversized.as_ref().map_or(0, Oversized::received);
+        self.note_rest(now_ms, packets, passed_over + buffer.len());
     }
 
     /// Handles whole packets and returns their number.
@@ -30,6 +32,11 @@ impl Session {
             if matches!(self.phase, Phase::Closed) || self.refused.is_some() {
                 buffer.clear();
                 return packets;
+            }
+            match self.pass_over(now_ms, buffer) {
+                PassedOver::Nothing => {}
+                PassedOver::Part => return packets,
+                PassedOver::Whole => continue,
             }
             let (before, first) = (buffer.len(), buffer.first().copied().unwrap_or_default());
             let decoded = match self.phase {
