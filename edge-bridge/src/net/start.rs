@@ -25,7 +25,7 @@ use super::router::Router;
 use super::start_error::StartError;
 use crate::bridge::spool::Spool;
 use crate::bridge::{Core, LinkConfig, Pack, RawPack, Stats};
-use crate::wire::{QoS, Utf8};
+use crate::wire::{QoS, Utf8, validate_topic_name};
 
 /// The bridge's name in its own queue.
 #[cfg(feature = "spool-queue")]
@@ -119,13 +119,19 @@ impl Builder {
         Err(StartError::NoDiskSpool)
     }
 
+    /// Checks the settings as [`start`](Self::start) does, without opening or dialling anything.
+    ///
+    /// # Errors
+    ///
+    /// A setting is wrong.
+    pub fn validate(&self) -> Result<(), StartError> {
+        self.check().map(drop)
+    }
+
     fn check(&self) -> Result<(Dialer, Vec<Target>, LinkConfig), StartError> {
         let (dialer, targets) = (self.dialer()?, self.targets()?);
         if self.client_id.is_empty() {
             return Err(StartError::ClientId);
-        }
-        for rule in self.rules.iter().filter(|rule| rule.qos() == QoS::ExactlyOnce) {
-            tracing::warn!(filter = ?rule.remote_filter(), "the rule asks for QoS 2, which is not supported: QoS 1 is used");
         }
         let text = |what, text: &str| Utf8::try_from(text).map_err(|_| StartError::Text { what });
         let mut client = self.client.clone();
@@ -133,6 +139,9 @@ impl Builder {
         client.username = self.username.as_deref().map(|name| text("the user name", name)).transpose()?;
         if client.password.as_ref().is_some_and(|password| password.len() > usize::from(u16::MAX)) {
             return Err(StartError::Text { what: "a password of more than 65 535 bytes" });
+        }
+        if let Some(will) = &client.will {
+            validate_topic_name(&will.topic).map_err(StartError::WillTopic)?;
         }
         let mut config = LinkConfig::new(client);
         config.backoff = self.backoff;
@@ -170,6 +179,9 @@ impl Builder {
         P: Pack + Send + 'static,
     {
         let (dialer, targets, config) = self.check()?;
+        for rule in config.rules.iter().filter(|rule| rule.qos() == QoS::ExactlyOnce) {
+            tracing::warn!(filter = ?rule.remote_filter(), "the rule asks for QoS 2, which is not supported: QoS 1 is used");
+        }
         let packet_max = config.client.limits.max_packet_size;
         let log = EventLog::new(dialer.target.clone());
         let acks = Acks::new(wake.clone());

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::hub_address::TargetError;
 use super::proxy_address::ProxyAddressError;
 use super::tls_names::TlsNameError;
+use crate::wire::TopicError;
 
 /// Error of starting a bridge.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +27,9 @@ pub enum StartError {
         /// Name of the setting.
         what: &'static str,
     },
+    /// A topic of the will that is none: a wildcard, say.
+    #[error("the topic of the will cannot be published to")]
+    WillTopic(#[source] TopicError),
     /// The address is `mqtts` and there are no keys.
     #[error("mqtts:// needs tls(): an authority to trust, at least")]
     TlsMissing,

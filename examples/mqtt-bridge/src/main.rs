@@ -104,8 +104,8 @@ fn read(arguments: &Arguments) -> (Vec<Plan>, Findings) {
     }
     plan::twins::find(&plans, &mut findings);
     for plan in &plans {
-        if let Err(error) = plan.tls() {
-            findings.error(plan.section.place.clone(), error);
+        if let Err(error) = plan.check() {
+            findings.error(plan.section.place.clone(), format!("connection {}: {error}", plan.section.name));
         }
     }
     // Of the whole file: all plans have the same.

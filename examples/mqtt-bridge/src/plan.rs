@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use edge_bridge::bridge::backoff::BackoffConfig;
 use edge_bridge::bridge::rules::Rules;
+use edge_bridge::net::Builder;
 use edge_bridge::wire::{Properties, QoS, RetainHandling, Subscription, Utf8, Version, Will};
 use edge_bridge::{Bridge, Tls};
 
@@ -104,12 +105,27 @@ impl Plan {
         section.notifications.then(|| section.notification_topic.clone().unwrap_or_else(own))
     }
 
+    /// Checks all that the start does, but for the queues.
+    ///
+    /// # Errors
+    ///
+    /// In words.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let of_hub = self.hub_builder()?.validate().map_err(|error| in_full(&error));
+        let of_local = self.local_builder()?.validate().map_err(|error| in_full(&error));
+        of_hub.and(of_local.map_err(|error| format!("at the local broker: {error}")))
+    }
+
     /// The client of the hub, with the queue on disk.
     ///
     /// # Errors
     ///
     /// In words: a key that cannot be read, say.
     pub(crate) async fn hub(&self) -> Result<Bridge, String> {
+        self.hub_builder()?.start().await.map_err(|error| in_full(&error))
+    }
+
+    fn hub_builder(&self) -> Result<Builder, String> {
         let section = &self.section;
         let scheme = if section.tls.ca.is_some() { "mqtts" } else { "mqtt" };
         let urls: Vec<_> = section.addresses.iter().map(|address| format!("{scheme}://{address}")).collect();
@@ -147,7 +163,7 @@ impl Plan {
         if let Some(topic) = self.notification_topic().filter(|_| !section.notifications_local_only) {
             builder = builder.will(will(&topic, section.outgoing_retain)?);
         }
-        builder.start().await.map_err(|error| in_full(&error))
+        Ok(builder)
     }
 
     /// The client of the local broker, with a queue of its own where messages come in: one that the broker refuses is parked there, and the hub has its
@@ -157,6 +173,10 @@ impl Plan {
     ///
     /// In words.
     pub(crate) async fn local(&self) -> Result<Bridge, String> {
+        self.local_builder()?.start().await.map_err(|error| in_full(&error))
+    }
+
+    fn local_builder(&self) -> Result<Builder, String> {
         let mut builder = Bridge::builder(&format!("mqtt://{}", self.local)).client_id(&self.local_client_id);
         builder = builder.session_expiry_s(if self.section.local_clean_session == Some(true) {
             0
@@ -171,7 +191,7 @@ impl Plan {
         if !self.in_filters().is_empty() {
             builder = builder.spool_dir(&self.spools[1]).queue_config(in_queue());
         }
-        login(builder, &self.section.local_login).start().await.map_err(|error| in_full(&error))
+        Ok(login(builder, &self.section.local_login))
     }
 
     /// `cleansession false` keeps a session for ever.
@@ -247,7 +267,7 @@ fn wanted(filter: &Utf8, qos: QoS) -> Subscription {
     }
 }
 
-fn login(builder: edge_bridge::net::Builder, login: &Login) -> edge_bridge::net::Builder {
+fn login(builder: Builder, login: &Login) -> Builder {
     match &login.user {
         Some(user) => builder.credentials(user, login.password.clone().unwrap_or_default()),
         None => builder,

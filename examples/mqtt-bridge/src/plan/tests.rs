@@ -69,3 +69,22 @@ fn renewed_keys_are_another_plan_and_a_copy_of_them_is_not() {
         assert_ne!(plans_of(dir.path(), &text), before, "{}", file.display());
     }
 }
+
+/// What the start would refuse, the check refuses: a SIGHUP must not end a bridge that works for a file that cannot run.
+#[test]
+fn the_check_finds_what_the_start_would_refuse() {
+    let dir = tempfile::tempdir().unwrap();
+    let long = "x".repeat(70_000);
+    for (text, part) in [
+        ("connection up\naddress tcp://127.0.0.1:1883\n".to_owned(), ""),
+        (format!("connection up\naddress h\nremote_username u\nremote_password {long}\n"), "password"),
+        ("connection up\naddress h\nlocal_username a\0b\n".to_owned(), "at the local broker: the user name"),
+        ("connection a+b\naddress h\n".to_owned(), "the topic of the will"),
+        ("connection up\naddress h\nnotification_topic a/#\n".to_owned(), "the topic of the will"),
+    ] {
+        let plans = plans_of(dir.path(), &format!("{text}topic # out\n"));
+        let error = plans[0].check().unwrap_err();
+        assert!(error.contains(part), "{error}");
+    }
+    assert_eq!(plans_of(dir.path(), LEAST)[0].check(), Ok(()));
+}
