@@ -160,3 +160,21 @@ fn a_large_message_is_carried() {
     site.until("out", || at_hub.has(&format!("site7/line/large {payload} 0")) > 0);
     assert!(site.stop().success());
 }
+
+/// A 3.1.1 hub cannot be told what is too large: it would send it for ever, and nothing behind it.
+#[test]
+fn a_message_too_large_from_a_311_hub_costs_itself_alone() {
+    let (local, hub) = (Mosquitto::start(""), Mosquitto::start(""));
+    let mut site = Site::new(&local, &conf(&hub.address().to_string(), "mqttv311", "notifications false"));
+    let (at_hub, at_local) = (Reader::start(&hub, "#"), Reader::start(&local, "#"));
+    site.run();
+    until_it_carries(&site, (&local, &at_local), (&hub, &at_hub));
+    let file = site.file("payload");
+    let payload = "x".repeat(1_200_000);
+    std::fs::write(&file, &payload).unwrap();
+    hub.publish(&["-q", "1", "-t", "site7/cmd/large", "-f", file.to_str().unwrap()]);
+    let commands = publish(&hub, "site7/cmd/a", "cmd/a", 0);
+    site.until("the commands behind it", || at_local.missing(&commands).is_empty());
+    assert_eq!(at_local.has(&format!("cmd/large {payload} 0")), 0);
+    assert!(site.stop().success());
+}
