@@ -147,7 +147,7 @@ mod tests {
                 match output {
                     Output::Transmit(bytes) => written.extend_from_slice(&bytes),
                     Output::Event(Event::TooLarge { topic, size, limit }) => {
-                        told.push(format!("{topic} {size} {limit}"))
+                        told.push(format!("{topic} {size} {limit}"));
                     }
                     Output::Event(Event::Publish { publish, .. }) => told.push(publish.topic.to_string()),
                     Output::Event(_) => {}
