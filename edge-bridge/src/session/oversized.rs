@@ -48,8 +48,11 @@ impl Session {
     pub(super) fn pass_over(&mut self, now_ms: u64, buffer: &mut BytesMut) -> PassedOver {
         if self.oversized.is_none() {
             let is_client = matches!(self.role, Role::Client { .. }) && matches!(self.phase, Phase::Open);
+            if !is_client || self.version != Version::V311 {
+                return PassedOver::Nothing;
+            }
             let Some((PacketType::Publish, size)) = frame(buffer) else { return PassedOver::Nothing };
-            if !is_client || self.version != Version::V311 || size <= self.limits.max_packet_size as usize {
+            if size <= self.limits.max_packet_size as usize {
                 return PassedOver::Nothing;
             }
             match head(buffer, size) {

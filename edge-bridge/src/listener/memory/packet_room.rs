@@ -63,7 +63,7 @@ impl Unfinished {
     }
 }
 
-/// What comes of a look at those that wait. Exhaustive.
+/// Outcome of a look at those that wait. Exhaustive.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Look {
     /// This one may be read on.
@@ -158,10 +158,8 @@ impl PacketRoom {
 
     /// Notes that bytes of a connection came, and wait for their turn.
     pub(super) fn on_bytes_waiting(&mut self, id: ConnectionId) {
-        if let Some((_, State::HasRoom(room))) = self.unfinished.get_mut(&id) {
-            self.with_room.remove(&(room.stale_ms(), id));
-            room.has_turn = true;
-            self.with_room.insert((room.stale_ms(), id));
+        if let Some((packet, State::HasRoom(room))) = self.unfinished.get(&id).copied() {
+            self.set(id, packet, State::HasRoom(Room { has_turn: true, ..room }));
         }
     }
 
@@ -178,11 +176,8 @@ impl PacketRoom {
             && stale_ms <= now_ms
         {
             self.with_room.pop_first();
-            if let Some((packet, state)) = self.unfinished.get_mut(&stale) {
-                self.given -= packet.needs();
-                let is_unused = matches!(state, State::HasRoom(Room { is_unused: true, .. }));
-                self.stale += usize::from(!is_unused);
-                *state = if is_unused { State::Idle } else { State::Stale };
+            if let Some((packet, State::HasRoom(room))) = self.unfinished.get(&stale).copied() {
+                self.set(stale, packet, if room.is_unused { State::Idle } else { State::Stale });
             }
         }
         // Waiting for those who go on is enough, unless others hold memory and do not.
