@@ -5,7 +5,7 @@
 use control_loop::Clock;
 use control_loop::runner::{Ports, Runner};
 use edge_filter::Quality;
-use edge_filter::control::Controller;
+use edge_filter::control::{ControlCommand, Controller};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -115,6 +115,47 @@ fn promise_14_the_watchdog_holds_the_outputs_while_the_loop_does_not_scan() {
     let after = log.len();
     until("it drives them", || log.len() > after && log.last() == Some(1.0));
     assert!(stats.watchdog_trips() >= 1);
+}
+
+/// A hung actuator, then 3 commands more than a scan takes: all of them are refused, and the next is obeyed.
+#[test]
+fn promise_14_no_command_is_obeyed_that_waited_while_the_loop_stood_still() {
+    let clock = Clock::start();
+    let hangs = Arc::new(AtomicBool::new(false));
+    let is_hanging = Arc::new(AtomicBool::new(false));
+    let (hang, hanging) = (hangs.clone(), is_hanging.clone());
+    let actuator = move |_: &[f64]| {
+        while hang.load(Ordering::SeqCst) {
+            hanging.store(true, Ordering::SeqCst);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    };
+    let (_runner, mut ports) =
+        Runner::start(controller(60_000), clock, actuator, |_: &[f64]| (), 1, None).unwrap();
+    let reset = ControlCommand::Reset { interlock: 0 };
+    let answer = |ports: &mut Ports, number| {
+        let mut found = None;
+        until("an answer", || {
+            found = ports.answers.take();
+            found.is_some()
+        });
+        assert_eq!(found.unwrap().0, number);
+        found.unwrap().1.unwrap_or("obeyed")
+    };
+    assert!(ports.commands.send(1, reset));
+    let other = answer(&mut ports, 1);
+    assert!(!other.contains("stood still"), "{other}");
+    hangs.store(true, Ordering::SeqCst);
+    until("it hangs", || is_hanging.load(Ordering::SeqCst));
+    (2..13).for_each(|number| assert!(ports.commands.send(number, reset)));
+    std::thread::sleep(Duration::from_millis(1_300));
+    hangs.store(false, Ordering::SeqCst);
+    for number in 2..13 {
+        let why = answer(&mut ports, number);
+        assert!(why.contains("stood still"), "{number}: {why}");
+    }
+    assert!(ports.commands.send(13, reset));
+    assert_eq!(answer(&mut ports, 13), other);
 }
 
 #[test]

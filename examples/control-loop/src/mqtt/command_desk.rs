@@ -8,7 +8,7 @@ use super::command_answers::{Client, Refusals, Told, check_age};
 use super::command_rules::{Budget, CommandRules, Permission};
 use super::names::LoopNames;
 use super::pulse::WAITED_NS_MAX;
-use crate::runner::{Commands, LoopStats};
+use crate::runner::{Commands, LoopStats, STOOD_STILL};
 use edge_bridge::ingest::Inbound;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -91,7 +91,7 @@ impl Desk {
         }
         check_age(message)?;
         if waited_ns > WAITED_NS_MAX {
-            return Err("it may have waited here while the program stood still: give it again");
+            return Err(STOOD_STILL);
         }
         let command = command(names, topic, &message.payload).ok_or("no such command, or not its payload")?;
         self.permission.check(names, &message.client, &command, now_ns)?;

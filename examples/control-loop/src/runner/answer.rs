@@ -8,7 +8,7 @@ use edge_filter::interlock::{InterlockError, Vote};
 pub(crate) const ANSWER_WORDS: usize = 2;
 
 /// Ends in the order of their numbers.
-const ENDS: [Option<&str>; 10] = [
+const ENDS: [Option<&str>; 11] = [
     None,
     Some("refused"),
     Some("there is nothing of that name"),
@@ -19,7 +19,12 @@ const ENDS: [Option<&str>; 10] = [
     Some("still in alarm"),
     Some("nothing to acknowledge, reset or unshelve"),
     Some("bypasses add up: too little of max_bypass_ms is left for this one"),
+    Some(STOOD_STILL),
 ];
+/// Number of the end of a command that waited for a loop that did not run.
+pub(super) const WAITED: u64 = 10;
+/// Reason for which a command that waited is refused, here or before it reaches the control thread.
+pub(crate) const STOOD_STILL: &str = "it may have waited here while the program stood still: give it again";
 
 /// The number of an end.
 pub(super) fn number(done: Result<(), CommandError>) -> u64 {
@@ -66,6 +71,7 @@ mod tests {
         ] {
             assert!(reason(number(Err(error))).unwrap().contains(expected), "{error}");
         }
+        assert_eq!(reason(WAITED), Some(STOOD_STILL));
         assert_eq!(reason(99), Some("refused"));
     }
 }

@@ -9,7 +9,7 @@ mod guard;
 mod scan;
 mod stats;
 
-pub(crate) use answer::reason;
+pub(crate) use answer::{STOOD_STILL, reason};
 pub use stats::LoopStats;
 
 use crate::restart_memory::Mailbox;

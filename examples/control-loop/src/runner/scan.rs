@@ -1,7 +1,7 @@
 //! The control thread: sleep until the deadline, read, decide, actuate, publish.
 
 use super::answer::{self, ANSWER_WORDS};
-use super::{INPUT_WORDS, LoopStats, NUMBERED_WORDS, OUTPUT_WORDS};
+use super::{COMMANDS_MAX, INPUT_WORDS, LoopStats, NUMBERED_WORDS, OUTPUT_WORDS};
 use crate::restart_memory::Mailbox;
 use crate::{Actuate, Clock};
 use edge_filter::Quality;
@@ -14,6 +14,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Commands per scan: what an operator sends, not a flood.
 const COMMANDS_PER_SCAN: usize = 8;
+/// Lateness of a scan in nanoseconds from which commands are refused that waited for it: whoever gave them may have done something else meanwhile.
+const STOOD_STILL_NS: u64 = 1_000_000_000;
 
 pub(super) struct Scan {
     pub(super) controller: Controller,
@@ -40,7 +42,7 @@ impl Scan {
             self.clock.sleep_until(schedule.deadline_ns());
             let now_ns = self.clock.now_ns();
             let Some(wake) = schedule.wake(now_ns) else { continue };
-            let happened = self.scan(now_ns);
+            let happened = self.scan(now_ns, wake.late_ns > STOOD_STILL_NS);
             for (value, output) in values.iter_mut().zip(self.controller.outputs()) {
                 *value = output.value();
             }
@@ -87,8 +89,8 @@ impl Scan {
         let _ = self.wake.write(&[1]);
     }
 
-    /// Returns whether anything happened that somebody should be told.
-    fn scan(&mut self, now_ns: u64) -> bool {
+    /// Returns whether anything happened that somebody should be told. `stood_still`: no command is obeyed that waits.
+    fn scan(&mut self, now_ns: u64, stood_still: bool) -> bool {
         let Scan { controller, inputs, events, commands, answers, stats, .. } = self;
         for (number, port) in inputs.iter().enumerate() {
             // A write that does not end leaves the value there was, which gets older.
@@ -105,12 +107,16 @@ impl Scan {
             }
         };
         let mut answered = false;
-        for _ in 0..COMMANDS_PER_SCAN {
+        for _ in 0..if stood_still { COMMANDS_MAX } else { COMMANDS_PER_SCAN } {
             let Some([number, head, value]) = commands.receive() else { break };
             let command = ControlCommand::from_words([head, value]).ok_or(CommandError::Unknown);
-            let done = command.and_then(|command| controller.command(command, now_ns, &mut tell));
+            let end = if stood_still {
+                answer::WAITED
+            } else {
+                answer::number(command.and_then(|command| controller.command(command, now_ns, &mut tell)))
+            };
             // There is room for more answers than commands.
-            answered |= answers.send([number, answer::number(done)]);
+            answered |= answers.send([number, end]);
         }
         controller.scan(now_ns, &mut tell);
         happened || answered
