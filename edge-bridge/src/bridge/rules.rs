@@ -116,10 +116,14 @@ impl Rule {
         };
         let mut words = words.take_while(|word| !word.starts_with('#'));
         let qos = match words.next() {
-            None | Some("0") => QoS::AtMostOnce,
-            Some("1") => QoS::AtLeastOnce,
-            Some("2") => QoS::ExactlyOnce,
-            Some(other) => return Err(RuleError::QoS(other.to_owned())),
+            None => QoS::AtMostOnce,
+            // As a number, which Mosquitto takes with zeros before it.
+            Some(word) => match word.parse::<u8>() {
+                Ok(0) => QoS::AtMostOnce,
+                Ok(1) => QoS::AtLeastOnce,
+                Ok(2) => QoS::ExactlyOnce,
+                _ => return Err(RuleError::QoS(word.to_owned())),
+            },
         };
         let mut prefix = || words.next().map(bare).unwrap_or_default();
         let (local, remote) = (prefix(), prefix());

@@ -41,11 +41,11 @@ fn read_into(
         Ok(bytes) => bytes,
         Err(error) => return findings.error(from.cloned(), format!("{}: {error}", file.display())),
     };
-    let text = match text_of(&bytes) {
-        Ok(text) => text,
+    let texts = match texts_of(&bytes) {
+        Ok(texts) => texts,
         Err((line, error)) => return findings.error(Place { file, line }, error),
     };
-    for line in parse(&file, text, env, findings) {
+    for line in parse(&file, &texts, env, findings) {
         if line.word != "include_dir" {
             lines.push(line);
             continue;
@@ -74,18 +74,20 @@ fn bytes_of(file: &Path) -> Result<Vec<u8>, String> {
     std::fs::read(file).map_err(|error| error.to_string())
 }
 
-/// The text of a file, or the line that is none and why.
-fn text_of(bytes: &[u8]) -> Result<&str, (usize, String)> {
-    let text = std::str::from_utf8(bytes).map_err(|error| {
-        let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
-        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-        let foreign = bytes.get(error.valid_up_to()).copied().unwrap_or_default();
-        (line, format!("the byte 0x{foreign:02X} is not UTF-8: save the file as UTF-8"))
-    })?;
-    if text.starts_with('\u{feff}') {
+/// The lines of a file that are no comments, with their numbers, or the line that is no text and why. A comment may be in any encoding.
+fn texts_of(bytes: &[u8]) -> Result<Vec<(usize, &str)>, (usize, String)> {
+    if bytes.starts_with("\u{feff}".as_bytes()) {
         return Err((1, "the file begins with a byte order mark: save it as UTF-8 without one".to_owned()));
     }
-    Ok(text)
+    let lines = bytes.split(|byte| *byte == b'\n').zip(1..).filter(|(line, _)| !line.starts_with(b"#"));
+    let texts = lines.map(|(line, number)| match std::str::from_utf8(line) {
+        Ok(text) => Ok((number, text)),
+        Err(error) => {
+            let foreign = line.get(error.valid_up_to()).copied().unwrap_or_default();
+            Err((number, format!("the byte 0x{foreign:02X} is not UTF-8: save the file as UTF-8")))
+        }
+    });
+    texts.collect()
 }
 
 /// Files of a directory that end in `.conf`, in Mosquitto's order: letter for letter, of each its capital first.
@@ -107,17 +109,17 @@ fn files_of(dir: &Path) -> Result<Vec<PathBuf>, std::io::Error> {
 
 fn parse(
     file: &Arc<Path>,
-    text: &str,
+    texts: &[(usize, &str)],
     env: &impl Fn(&str) -> Option<String>,
     findings: &mut Findings,
 ) -> Vec<Line> {
     let mut lines = Vec::new();
-    for (at, line) in text.lines().enumerate() {
-        if line.starts_with('#') || line.trim().is_empty() {
+    for (number, line) in texts {
+        let line = line.trim();
+        if line.is_empty() {
             continue;
         }
-        let place = Place { file: file.clone(), line: at + 1 };
-        let line = line.trim();
+        let place = Place { file: file.clone(), line: *number };
         let (word, value) = line.split_once([' ', '\t']).unwrap_or((line, ""));
         let value = expand(value.trim(), env, &place, findings);
         lines.push(Line { place, word: word.to_owned(), value });
@@ -134,7 +136,10 @@ fn expand(
 ) -> String {
     let (mut expanded, mut rest) = (String::new(), value);
     while let Some((before, behind)) = rest.split_once("${") {
-        let Some((name, after)) = behind.split_once('}') else { break };
+        let Some((name, after)) = behind.split_once('}') else {
+            findings.trap(place.clone(), "\"${\" without its \"}\" is taken as it is written");
+            break;
+        };
         expanded.push_str(before);
         match env(name) {
             Some(text) => {
@@ -163,7 +168,8 @@ mod tests {
     fn lines(text: &str) -> (Vec<(String, String)>, Findings) {
         let mut findings = Findings::default();
         let env = |name: &str| (name == "SITE").then(|| "site7".to_owned());
-        let lines = parse(&Arc::from(Path::new("a.conf")), text, &env, &mut findings);
+        let texts = texts_of(text.as_bytes()).unwrap();
+        let lines = parse(&Arc::from(Path::new("a.conf")), &texts, &env, &mut findings);
         (lines.into_iter().map(|line| (line.word, line.value)).collect(), findings)
     }
 
@@ -180,7 +186,7 @@ mod tests {
         let (read, findings) = lines("topic # in 1 \"\" hub/${SITE}/\nclientid ${NOBODY}.${SITE}${");
         assert_eq!(read[0].1, "# in 1 \"\" hub/site7/");
         assert_eq!(read[1].1, "${NOBODY}.site7${");
-        assert_eq!((findings.count(Severity::Error), findings.count(Severity::Trap)), (1, 2));
+        assert_eq!((findings.count(Severity::Error), findings.count(Severity::Trap)), (1, 3));
         assert!(
             findings.iter().all(|finding| !finding.to_string().contains("site7")),
             "it may be a password"
@@ -222,7 +228,7 @@ mod tests {
         let file = dir.path().join("a.conf");
         for (bytes, line, part) in [
             (&b"\xef\xbb\xbfconnection up\n"[..], 1, "begins with a byte order mark"),
-            (b"connection up\n# caf\xe9\n", 2, "the byte 0xE9 is not UTF-8"),
+            (b"# caf\xe9\nconnection up\nremote_username caf\xe9\n", 3, "the byte 0xE9 is not UTF-8"),
             (b"\xff\xfec\0o\0", 1, "the byte 0xFF is not UTF-8"),
         ] {
             std::fs::write(&file, bytes).unwrap();

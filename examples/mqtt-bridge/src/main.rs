@@ -25,7 +25,6 @@ use findings::{Findings, Severity};
 use one_line::OneLine;
 use plan::Plan;
 use run::Places;
-use section::Conf;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -91,11 +90,11 @@ fn read(arguments: &Arguments) -> (Vec<Plan>, Findings) {
     let mut findings = Findings::default();
     let env = |name: &str| std::env::var(name).ok();
     let lines = conf::read(&arguments.mosquitto_conf, &env, &mut findings);
-    let conf = if lines.is_empty() && findings.count(Severity::Error) > 0 {
-        Conf::default()
-    } else {
-        section::parse(&lines, &mut findings)
-    };
+    let conf = section::parse(&lines, &mut findings);
+    if conf.sections.is_empty() && (!lines.is_empty() || findings.count(Severity::Error) == 0) {
+        let file = arguments.mosquitto_conf.display();
+        findings.error(None, format!("{file}: no connection section: there is nothing to bridge"));
+    }
     traps::find(&conf, &mut findings);
     let host = host_name();
     let plans = plan::plans(&conf, &arguments.local, &state(arguments), &host);
@@ -104,8 +103,8 @@ fn read(arguments: &Arguments) -> (Vec<Plan>, Findings) {
     }
     plan::twins::find(&plans, &mut findings);
     for plan in &plans {
-        if let Err(error) = plan.check() {
-            findings.error(plan.section.place.clone(), format!("connection {}: {error}", plan.section.name));
+        if let Err((place, error)) = plan.check() {
+            findings.error(place, error);
         }
     }
     // Of the whole file: all plans have the same.

@@ -109,8 +109,20 @@ impl Plan {
     ///
     /// # Errors
     ///
-    /// In words.
-    pub(crate) fn check(&self) -> Result<(), String> {
+    /// In words, at the line that it is of.
+    pub(crate) fn check(&self) -> Result<(), (Place, String)> {
+        let section = &self.section;
+        if let Some(error) = keys::unreadable(&section.tls) {
+            return Err(error);
+        }
+        let tls = self.tls().map(drop);
+        let place = section.tls.ca.as_ref().map_or(&section.place, |(place, _)| place);
+        tls.map_err(|error| (place.clone(), format!("connection {}: {error}", section.name)))?;
+        self.check_clients()
+            .map_err(|error| (section.place.clone(), format!("connection {}: {error}", section.name)))
+    }
+
+    fn check_clients(&self) -> Result<(), String> {
         let of_hub = self.hub_builder()?.validate().map_err(|error| in_full(&error));
         let of_local = self.local_builder()?.validate().map_err(|error| in_full(&error));
         of_hub.and(of_local.map_err(|error| format!("at the local broker: {error}")))
@@ -127,7 +139,7 @@ impl Plan {
 
     fn hub_builder(&self) -> Result<Builder, String> {
         let section = &self.section;
-        let scheme = if section.tls.ca.is_some() { "mqtts" } else { "mqtt" };
+        let scheme = if section.tls.is_on() { "mqtts" } else { "mqtt" };
         let urls: Vec<_> = section.addresses.iter().map(|address| format!("{scheme}://{address}")).collect();
         let (first, further) = urls.split_first().ok_or("no address")?;
         let mut builder = Bridge::builder(first)
@@ -220,10 +232,12 @@ impl Plan {
     /// In words, with the file.
     pub(crate) fn tls(&self) -> Result<Option<Tls>, String> {
         let files = &self.section.tls;
-        let Some(ca) = &files.ca else { return Ok(None) };
-        let tls = match (&files.cert, &files.key) {
-            (Some(cert), Some(key)) => Tls::from_pem(ca, cert, key),
-            _ => Tls::from_ca(ca),
+        let tls = match (&files.ca, &files.cert, &files.key) {
+            (Some((_, ca)), Some((_, cert)), Some((_, key))) => Tls::from_pem(ca, cert, key),
+            (Some((_, ca)), ..) => Tls::from_ca(ca),
+            (None, Some((_, cert)), Some((_, key))) if files.system_ca => Tls::from_system_with(cert, key),
+            _ if files.system_ca => Tls::from_system(),
+            _ => return Ok(None),
         };
         tls.map(Some).map_err(|error| in_full(&error))
     }
@@ -238,8 +252,13 @@ impl Plan {
         let line = lines.into_iter().find(|(key, ..)| *key == error.key);
         Some(match line {
             Some((_, word, Some((place, value)))) => {
-                // The problem speaks of the part of a lane.
-                (place.clone(), format!("{word}: {value} is no limit for a queue: {}", error.problem))
+                // The queue's own words are about its lanes.
+                (
+                    place.clone(),
+                    format!(
+                        "{word}: {value} is more than a queue can have; the disk has to have room for it"
+                    ),
+                )
             }
             _ => (self.section.place.clone(), in_full(&error)),
         })
@@ -309,7 +328,7 @@ impl fmt::Display for Plan {
             Protocol::V5 => "MQTT 5",
             Protocol::V311 => "MQTT 3.1.1",
         };
-        let tls = if section.tls.ca.is_some() { ", TLS" } else { "" };
+        let tls = if section.tls.is_on() { ", TLS" } else { "" };
         writeln!(f, "connection {}", OneLine(&section.name))?;
         writeln!(
             f,

@@ -3,6 +3,7 @@
 mod given;
 mod values;
 
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,7 +14,8 @@ use crate::findings::{Findings, Place};
 use crate::{plan, traps, words};
 use given::Given;
 use values::{
-    address, boolean, first, number, protocol, required, restart, seconds, start_type, text, topic,
+    address, boolean, first, limit, number, protocol, required, restart, seconds, start_type, text,
+    tls_version, topic,
 };
 
 /// Version that a section asks for.
@@ -79,18 +81,26 @@ impl std::fmt::Debug for Login {
     }
 }
 
-/// Keys of a section.
+/// Keys of a section, each with its line.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct TlsFiles {
-    pub(crate) ca: Option<PathBuf>,
-    pub(crate) cert: Option<PathBuf>,
-    pub(crate) key: Option<PathBuf>,
+    pub(crate) ca: Option<(Place, PathBuf)>,
+    /// Trusts the authorities of the system.
+    pub(crate) system_ca: bool,
+    pub(crate) cert: Option<(Place, PathBuf)>,
+    pub(crate) key: Option<(Place, PathBuf)>,
     pub(crate) alpn: Option<String>,
     /// First line that is about TLS, and its word.
     pub(crate) first: Option<(Place, String)>,
 }
 
-/// Words that ask for TLS, with or without a CA.
+impl TlsFiles {
+    pub(crate) fn is_on(&self) -> bool {
+        self.ca.is_some() || self.system_ca
+    }
+}
+
+/// Words that ask for TLS, with or without a CA; with `false` they ask for nothing.
 const TLS_WORDS: [&str; 9] = [
     "bridge_alpn",
     "bridge_certfile",
@@ -144,9 +154,6 @@ pub(crate) fn parse(lines: &[Line], findings: &mut Findings) -> Conf {
     for section in &conf.sections {
         section.check(findings);
     }
-    if conf.sections.is_empty() {
-        findings.error(None, "no connection section: there is nothing to bridge");
-    }
     conf
 }
 
@@ -180,13 +187,13 @@ impl Conf {
         match line.word.as_str() {
             // Of the whole broker, wherever they stand.
             "max_queued_messages" => {
-                self.limits.max_queued_messages = Some((line.place.clone(), number(value)?));
+                self.limits.max_queued_messages = Some((line.place.clone(), limit(value)?));
             }
             "max_queued_bytes" => {
-                self.limits.max_queued_bytes = Some((line.place.clone(), number(value)?));
+                self.limits.max_queued_bytes = Some((line.place.clone(), limit(value)?));
             }
             "max_inflight_messages" => {
-                self.limits.max_in_flight = Some((line.place.clone(), number::<u16>(value)?));
+                self.limits.max_in_flight = Some((line.place.clone(), limit(value)?));
             }
             "queue_qos0_messages" => {
                 boolean(value)?;
@@ -271,9 +278,10 @@ impl Section {
 
     fn apply_bridge(&mut self, word: &str, line: &Line) -> Said {
         let value = line.value.as_str();
-        if TLS_WORDS.contains(&word) && self.tls.first.is_none() {
+        if TLS_WORDS.contains(&word) && self.tls.first.is_none() && !matches!(value, "false" | "0") {
             self.tls.first = Some((line.place.clone(), word.to_owned()));
         }
+        let file = || Ok::<_, String>(Some((line.place.clone(), PathBuf::from(required(value)?))));
         match word {
             "bridge_protocol_version" => {
                 self.protocol = protocol(value)?;
@@ -284,11 +292,11 @@ impl Section {
                 number::<u32>(value)?;
                 return Ok(Some("the hub's own limit holds; a message above it is parked, not dropped"));
             }
-            "bridge_receive_maximum" => self.receive_maximum = Some(number(value)?).filter(|most| *most > 0),
+            "bridge_receive_maximum" => self.receive_maximum = Some(number::<NonZeroU16>(value)?.get()),
             "bridge_outgoing_retain" => self.outgoing_retain = boolean(value)?,
-            "bridge_cafile" => self.tls.ca = Some(required(value)?.into()),
-            "bridge_certfile" => self.tls.cert = Some(required(value)?.into()),
-            "bridge_keyfile" => self.tls.key = Some(required(value)?.into()),
+            "bridge_cafile" => self.tls.ca = file()?,
+            "bridge_certfile" => self.tls.cert = file()?,
+            "bridge_keyfile" => self.tls.key = file()?,
             "bridge_alpn" => self.tls.alpn = text(value)?,
             "bridge_insecure" if boolean(value)? => {
                 return Err("a hub whose name is not checked can be anybody: give the name of its certificate as address".to_owned());
@@ -300,11 +308,8 @@ impl Section {
             "bridge_identity" | "bridge_psk" => {
                 return Err("keys without certificates are not supported".to_owned());
             }
-            "bridge_tls_version" => return Ok(Some("TLS 1.3 or 1.2, as the hub has it")),
-            "bridge_tls_use_os_certs" => {
-                boolean(value)?;
-                return Err("name the file of the system's certificates as bridge_cafile".to_owned());
-            }
+            "bridge_tls_version" => return tls_version(value),
+            "bridge_tls_use_os_certs" => self.tls.system_ca = boolean(value)?,
             "bridge_ciphers" | "bridge_ciphers_tls1.3" => {
                 required(value)?;
                 return Ok(Some("the ciphers of TLS 1.3 and 1.2 that are safe, as the hub has them"));
@@ -343,11 +348,16 @@ impl Section {
                 format!("connection {}: no topic: it would carry nothing", self.name),
             );
         }
-        let (ca, cert, key) = (&self.tls.ca, &self.tls.cert, &self.tls.key);
-        if cert.is_some() != key.is_some() {
-            findings.error(self.place.clone(), "bridge_certfile and bridge_keyfile belong together");
+        match (&self.tls.cert, &self.tls.key) {
+            (Some((place, _)), None) => {
+                findings.error(place.clone(), "bridge_certfile without bridge_keyfile")
+            }
+            (None, Some((place, _))) => {
+                findings.error(place.clone(), "bridge_keyfile without bridge_certfile")
+            }
+            _ => {}
         }
-        if let (None, Some((place, word))) = (ca, &self.tls.first) {
+        if let (false, Some((place, word))) = (self.tls.is_on(), &self.tls.first) {
             findings.error(
                 place.clone(),
                 format!(

@@ -14,6 +14,8 @@ pub(crate) fn find(conf: &Conf, findings: &mut Findings) {
         section.topics.iter().for_each(|topic| of_topic(topic, findings));
         of_session(section, findings);
         of_plain_client(section, findings);
+        of_restart(section, findings);
+        of_tls(section, findings);
     }
     if !conf.sections.is_empty() {
         of_limits(&conf.limits, findings);
@@ -46,6 +48,9 @@ pub(crate) fn of_line(line: &Line, findings: &mut Findings) {
             line.place.clone(),
             format!("{word}: the value goes to the end of the line: the # and what follows are part of it"),
         );
+    }
+    if TO_THE_END.contains(&word) && line.value.starts_with('"') {
+        findings.trap(line.place.clone(), format!("{word}: the quotation marks are part of the value"));
     }
     let mut words = line.value.split_whitespace();
     if let ("connection", Some(name), Some(next)) = (word, words.next(), words.next())
@@ -150,6 +155,28 @@ fn of_plain_client(section: &Section, findings: &mut Findings) {
     );
 }
 
+fn of_restart(section: &Section, findings: &mut Findings) {
+    let both = section.topics.iter().find(|topic| topic.rule.direction() == Direction::Both);
+    let Some(topic) = both.filter(|_| section.protocol == Protocol::V311) else { return };
+    findings.trap(
+        topic.place.clone(),
+        "at each start of this program a 3.1.1 hub sends what it retains under this topic, and its older value takes the place of a newer one that is retained here (Mosquitto's bridge: at each connection)",
+    );
+}
+
+fn of_tls(section: &Section, findings: &mut Findings) {
+    if let (Some((place, _)), true) = (&section.tls.ca, section.tls.system_ca) {
+        findings.trap(place.clone(), "with bridge_cafile those of the system are not trusted");
+    }
+    let address = section.addresses.iter().find(|address| address.ends_with(":8883"));
+    if let (Some(address), false) = (address, section.tls.is_on()) {
+        findings.trap(
+            section.place.clone(),
+            format!("{address} is the port of TLS, and nothing here asks for it: bridge_cafile, or bridge_tls_use_os_certs true"),
+        );
+    }
+}
+
 fn of_limits(limits: &Limits, findings: &mut Findings) {
     if let Some((place, messages)) = &limits.max_queued_messages {
         let text = if *messages == 0 {
@@ -244,6 +271,8 @@ mod tests {
             ("topic b in 2", "QoS 2"),
             ("max_inflight_messages 20", "40 messages/s"),
             ("try_private false\ntopic b both 1", "without their retain flag, and"),
+            ("topic b both 1\nbridge_protocol_version mqttv311", "its older value takes the place"),
+            ("remote_username \"me\"", "remote_username: the quotation marks"),
             ("max_queued_messages 0", "1 000 000"),
             ("max_queued_bytes 300000", "never fits"),
         ] {

@@ -7,6 +7,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Read;
 use std::path::Path;
 
+use crate::findings::Place;
 use crate::section::TlsFiles;
 
 /// Bytes of a file that count: keys are far shorter.
@@ -18,8 +19,19 @@ pub(super) struct Digest([Option<u64>; 3]);
 
 impl Digest {
     pub(super) fn of(files: &TlsFiles) -> Self {
-        Self([&files.ca, &files.cert, &files.key].map(|file| file.as_deref().and_then(digest)))
+        Self([&files.ca, &files.cert, &files.key].map(|file| digest(&file.as_ref()?.1)))
     }
+}
+
+/// The first file that cannot be opened, at its line, and why.
+pub(super) fn unreadable(files: &TlsFiles) -> Option<(Place, String)> {
+    let words =
+        [("bridge_cafile", &files.ca), ("bridge_certfile", &files.cert), ("bridge_keyfile", &files.key)];
+    words.into_iter().find_map(|(word, file)| {
+        let (place, file) = file.as_ref()?;
+        let error = File::open(file).err()?;
+        Some((place.clone(), format!("{word}: {}: {error}", file.display())))
+    })
 }
 
 /// An error is told where the keys are taken.

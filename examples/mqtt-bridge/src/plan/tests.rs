@@ -27,7 +27,10 @@ fn a_name_of_a_connection_stays_in_the_state_directory() {
 fn an_error_of_the_queue_is_told_at_its_line() {
     let dir = tempfile::tempdir().unwrap();
     for (line, part) in [
-        ("max_queued_bytes 1000000000000000000", "max_queued_bytes: 1000000000000000000 is no limit"),
+        (
+            "max_queued_bytes 1000000000000000000",
+            "max_queued_bytes: 1000000000000000000 is more than a queue",
+        ),
         ("max_queued_messages 18446744073709551615", "max_queued_messages: "),
     ] {
         let plans = plans_of(dir.path(), &format!("{LEAST}{line}\n"));
@@ -70,13 +73,33 @@ fn renewed_keys_are_another_plan_and_a_copy_of_them_is_not() {
     }
 }
 
-/// What the start would refuse, the check refuses: a SIGHUP must not end a bridge that works for a file that cannot run.
+#[test]
+fn an_error_of_a_key_is_told_at_its_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let ca = dir.path().join("ca");
+    std::fs::write(&ca, "no certificate").unwrap();
+    let ca = ca.display();
+    for (keys, line, part) in [
+        ("bridge_cafile nowhere.pem".to_owned(), 4, "bridge_cafile: nowhere.pem: No such file"),
+        (format!("bridge_cafile {ca}"), 4, "certificate"),
+        (
+            format!("bridge_cafile {ca}\nbridge_certfile {ca}\nbridge_keyfile nowhere.key"),
+            6,
+            "bridge_keyfile: nowhere.key: No such file",
+        ),
+    ] {
+        let (place, error) = plans_of(dir.path(), &format!("{LEAST}{keys}\n"))[0].check().unwrap_err();
+        assert!(place.line == line && error.contains(part), "{place}: {error}");
+    }
+}
+
+/// A SIGHUP must not end a bridge that works for a file that cannot run.
 #[test]
 fn the_check_finds_what_the_start_would_refuse() {
     let dir = tempfile::tempdir().unwrap();
     let long = "x".repeat(70_000);
     for (text, part) in [
-        ("connection up\naddress tcp://127.0.0.1:1883\n".to_owned(), ""),
+        ("connection up\naddress a/b\n".to_owned(), ""),
         (format!("connection up\naddress h\nremote_username u\nremote_password {long}\n"), "password"),
         ("connection up\naddress h\nlocal_username a\0b\n".to_owned(), "at the local broker: the user name"),
         ("connection a+b\naddress h\n".to_owned(), "the topic of the will"),
@@ -84,7 +107,7 @@ fn the_check_finds_what_the_start_would_refuse() {
     ] {
         let plans = plans_of(dir.path(), &format!("{text}topic # out\n"));
         let error = plans[0].check().unwrap_err();
-        assert!(error.contains(part), "{error}");
+        assert!(error.0.line == 1 && error.1.contains(part), "{error:?}");
     }
     assert_eq!(plans_of(dir.path(), LEAST)[0].check(), Ok(()));
 }

@@ -11,10 +11,15 @@ pub(crate) fn find(plans: &[Plan], findings: &mut Findings) {
             if plan.local_client_id == before.local_client_id {
                 refuse(plan, before, ("local_clientid", &plan.local_client_id, "the local broker"), findings);
             }
-            if let Some(hub) =
-                shared_hub(plan, before).filter(|_| plan.remote_client_id == before.remote_client_id)
-            {
-                refuse(plan, before, ("remote_clientid", &plan.remote_client_id, hub), findings);
+            if plan.remote_client_id != before.remote_client_id {
+                continue;
+            }
+            match shared_hub(plan, before) {
+                Some(hub) => {
+                    refuse(plan, before, ("remote_clientid", &plan.remote_client_id, hub), findings);
+                }
+                None if plan.local_client_id != before.local_client_id => warn(plan, before, findings),
+                None => {}
             }
         }
     }
@@ -25,6 +30,20 @@ fn shared_hub<'a>(plan: &'a Plan, other: &Plan) -> Option<&'a str> {
     let theirs = &other.section.addresses;
     let is_theirs = |own: &&String| theirs.iter().any(|address| address.eq_ignore_ascii_case(own));
     plan.section.addresses.iter().find(is_theirs).map(String::as_str)
+}
+
+/// Two names may be of one hub.
+fn warn(plan: &Plan, before: &Plan, findings: &mut Findings) {
+    findings.trap(
+        plan.section.place.clone(),
+        format!(
+            "connection {}: its remote_clientid \"{}\" is that of connection {} too, at {}: if these are addresses of one hub, they throw each other out",
+            OneLine(&plan.section.name),
+            OneLine(&plan.remote_client_id),
+            OneLine(&before.section.name),
+            before.section.place
+        ),
+    );
 }
 
 fn refuse(plan: &Plan, before: &Plan, (word, id, broker): (&str, &str, &str), findings: &mut Findings) {
@@ -94,6 +113,8 @@ mod tests {
         let [error] = errors.as_slice() else { panic!("{errors:?}") };
         assert!(error.starts_with("b.conf:6: error: connection b: its remote_clientid \"x\""), "{error}");
         assert!(error.contains("b.conf:1: at H:1883 they"), "{error}");
-        assert_eq!(errors_of("h", "h:1884"), Vec::<String>::new());
+        let others = errors_of("localhost", "127.0.0.1");
+        let [trap] = others.as_slice() else { panic!("{others:?}") };
+        assert!(trap.starts_with("b.conf:6: trap: connection b: its remote_clientid \"x\""), "{trap}");
     }
 }

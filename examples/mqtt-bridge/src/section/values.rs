@@ -1,5 +1,6 @@
 //! Values of lines, as Mosquitto reads them.
 
+use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use edge_bridge::bridge::rules::Rule;
@@ -33,6 +34,14 @@ pub(super) fn number<N: std::str::FromStr>(value: &str) -> Result<N, String> {
     word.parse().map_err(|_| format!("\"{word}\" is no number that it takes"))
 }
 
+/// A limit; below 0 it is none, as in Mosquitto.
+pub(super) fn limit<N: std::str::FromStr + Default>(value: &str) -> Result<N, String> {
+    match number::<i64>(value) {
+        Ok(less) if less < 0 => Ok(N::default()),
+        _ => number(value),
+    }
+}
+
 /// A number, also as `0xFFFFFFFF`.
 pub(super) fn seconds(value: &str) -> Result<u32, String> {
     match first(value)?.strip_prefix("0x") {
@@ -48,7 +57,13 @@ pub(super) fn address(word: &str) -> Result<String, String> {
     let (host, port) = word.rsplit_once(':').unwrap_or((word, "1883"));
     let port: u16 = port.parse().map_err(|_| format!("\"{word}\" is no HOST:PORT"))?;
     let bare = host.trim_start_matches('[').trim_end_matches(']');
-    if bare.is_empty() || port == 0 {
+    let is_host = if bare.contains(':') {
+        bare.parse::<Ipv6Addr>().is_ok()
+    } else {
+        // A number is a port behind a blank.
+        !bare.contains(['"', ',']) && bare.parse::<u32>().is_err()
+    };
+    if bare.is_empty() || !is_host || port == 0 {
         return Err(format!("\"{word}\" is no HOST:PORT"));
     }
     Ok(if bare.contains(':') { format!("[{bare}]:{port}") } else { format!("{bare}:{port}") })
@@ -68,7 +83,8 @@ pub(super) fn restart(value: &str) -> Result<(Duration, Duration), String> {
 pub(super) fn start_type(value: &str) -> Said {
     match first(value)? {
         "automatic" => Ok(None),
-        "lazy" | "once" | "manual" => Ok(Some("the bridge connects at once and stays connected")),
+        "manual" => Err("not supported, by Mosquitto either".to_owned()),
+        "lazy" | "once" => Ok(Some("the bridge connects at once and stays connected")),
         other => Err(format!("\"{other}\" is no start_type")),
     }
 }
@@ -79,6 +95,13 @@ pub(super) fn protocol(value: &str) -> Result<Protocol, String> {
         "mqttv311" => Ok(Protocol::V311),
         "mqttv31" => Err("MQTT 3.1 is not supported: mqttv311 or mqttv50".to_owned()),
         other => Err(format!("\"{other}\" is no version: mqttv311 or mqttv50")),
+    }
+}
+
+pub(super) fn tls_version(value: &str) -> Said {
+    match required(value)? {
+        "tlsv1.3" | "tlsv1.2" | "tlsv1.1" => Ok(Some("TLS 1.3 or 1.2, as the hub has it")),
+        other => Err(format!("\"{other}\" is no version: tlsv1.3 or tlsv1.2")),
     }
 }
 
