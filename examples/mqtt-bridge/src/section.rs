@@ -350,10 +350,10 @@ impl Section {
         }
         match (&self.tls.cert, &self.tls.key) {
             (Some((place, _)), None) => {
-                findings.error(place.clone(), "bridge_certfile without bridge_keyfile")
+                findings.error(place.clone(), "bridge_certfile without bridge_keyfile");
             }
             (None, Some((place, _))) => {
-                findings.error(place.clone(), "bridge_keyfile without bridge_certfile")
+                findings.error(place.clone(), "bridge_keyfile without bridge_certfile");
             }
             _ => {}
         }
