@@ -251,4 +251,18 @@ mod tests {
         assert_eq!(run(&stage.pick(Pick::MaxAbsDev), &ROWS), [0, 2, 5, 7]);
         Ok(())
     }
+
+    #[test]
+    fn what_is_older_than_the_held_reading_is_out_of_order() -> Result<(), ParamError> {
+        for stage in [Sample::every_n(9)?, Sample::min_interval_ms(1_000)?] {
+            let stage = stage.pick(Pick::Last);
+            let mut state = SampleState::default();
+            let mut at = |time| stage.check(&mut state, time as f64, Quality::GOOD, time, &mut |_| ());
+            // The first of all passes, the second opens a group.
+            assert_eq!([0, 1, 5].map(&mut at)[1..], [Verdict::Held, Verdict::Held]);
+            assert_eq!([3, 5].map(&mut at), [Verdict::Drop(DropReason::OutOfOrder); 2]);
+            assert_eq!(at(6), Verdict::Held);
+        }
+        Ok(())
+    }
 }

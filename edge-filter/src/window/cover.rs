@@ -79,3 +79,18 @@ impl Cover {
         (self.good_ms > 0.0).then(|| area.total() / self.good_ms)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_reading_that_covers_no_time_is_bad_all_the_same() {
+        let mut cover = Cover::default();
+        cover.seen(true);
+        cover.span(0, 100, Sample { time: 0, good: Some(1.0) }, Sample { time: 100, good: None });
+        assert_eq!(cover.good_pct(), 100.0);
+        cover.seen(false);
+        assert_eq!(cover.good_pct(), 100.0_f64.next_down());
+    }
+}

@@ -247,6 +247,14 @@ mod tests {
         Some(Unfinished { size: size - SPARE, received, capacity: received })
     }
 
+    /// What a buffer has already is accounted for, filled or not.
+    #[test]
+    fn room_is_needed_beyond_the_buffer_that_is_there() {
+        let packet = |capacity| Unfinished { size: 10_000, received: 5_000, capacity };
+        let needed = [8_192, 10_000 + SPARE, 20_000].map(|capacity| packet(capacity).needs());
+        assert_eq!(needed, [10_000 + SPARE - 8_192, 0, 0]);
+    }
+
     #[test]
     fn whole_packets_and_small_ones_need_no_room() {
         let found = |bytes: &[u8]| {

@@ -96,3 +96,25 @@ impl Look {
         *self = Self::default();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_begun_anew_keeps_those_that_the_last_one_did_not_come_to() {
+        let all = InPlace::default();
+        let leave = |messages, until| {
+            all.messages.fetch_add(messages, Ordering::Relaxed);
+            all.until[1].fetch_max(until, Ordering::Relaxed);
+        };
+        let mut look = Look::default();
+        leave(5, 40);
+        look.begin(&all);
+        leave(3, 30);
+        look.begin(&all);
+        assert_eq!((look.messages(), look.until[1], all.messages()), (8, 40, 0));
+        look.end();
+        assert_eq!((look.messages(), look.until[1]), (0, 0));
+    }
+}

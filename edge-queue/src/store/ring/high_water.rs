@@ -77,6 +77,13 @@ mod tests {
     }
 
     #[test]
+    fn a_lane_without_rows_keeps_its_place() {
+        let end = Counters { next: 7, rows: 1, weight: 1, highest: 7 };
+        let marks = HighWaterMarks::of([Counters::default(), end].iter());
+        assert_eq!([0, 1, 2].map(|lane| marks.lane(lane).next), [0, 7, 0]);
+    }
+
+    #[test]
     fn ends_that_no_log_can_have_reached_are_not_believed() {
         let believed = |end: Counters| {
             let mut out = Vec::new();

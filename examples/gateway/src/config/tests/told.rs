@@ -180,3 +180,19 @@ fn a_name_of_other_programs_is_told_as_ours() {
     let said = route("max_age = \"1h\"\n");
     assert!(said.contains("help: `max_age` is a key of [queue]"), "{said}");
 }
+
+#[test]
+fn an_unknown_key_is_told_in_every_table() {
+    for table in ["gateway", "local", "hub", "queue", "control", "alarms", "clock", "metrics"] {
+        let head = format!("[{table}]\n");
+        let text = if SMALL.contains(&head) {
+            SMALL.replace(&head, &format!("{head}nonsense = 1\n"))
+        } else {
+            format!("{head}nonsense = 1\n{SMALL}")
+        };
+        let said = match parse(&text) {
+            Ok((_, findings)) | Err(findings) => findings.to_string(),
+        };
+        assert!(said.contains(&format!("error: {table}.nonsense: unknown key")), "{text}{said}");
+    }
+}
