@@ -4,15 +4,13 @@
 //! most; a beat that is late by more than the limit is a pause. What is shown after it may have come during it, until the runtime has beaten in time
 //! for twice the limit, in which it reads what lies in the sockets. So a value is never taken for fresher than it is by more than the limit.
 
+use crate::runner::WAITED_NS_MAX;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// Beats per limit.
 const BEATS: u64 = 4;
 /// Beats in time after which the sockets are read empty.
 const QUIET: u32 = 8;
-/// Time for which a command may have waited while the process stood still, and the longest limit. Whoever gave an older one may have done something
-/// else meanwhile; a shorter pause is that of a busy machine.
-pub(super) const WAITED_NS_MAX: u64 = 1_000_000_000;
 
 /// Shared by the task that beats and the loops' inputs, both on the network's thread.
 #[derive(Debug)]

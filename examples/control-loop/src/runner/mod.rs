@@ -29,6 +29,9 @@ use answer::ANSWER_WORDS;
 const EVENTS_MAX: usize = 1024;
 /// Commands that wait for the next scan.
 const COMMANDS_MAX: usize = 64;
+/// Time in nanoseconds for which a command may have waited while the process or the loop stood still. Whoever gave an older one may have done
+/// something else meanwhile; a shorter pause is that of a busy machine.
+pub(crate) const WAITED_NS_MAX: u64 = 1_000_000_000;
 
 /// Beyond the watchdog's time: two threads' ways to the processor of a busy machine.
 const STOP_MORE_NS: u64 = 500_000_000;

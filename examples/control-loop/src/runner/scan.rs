@@ -1,7 +1,7 @@
 //! The control thread: sleep until the deadline, read, decide, actuate, publish.
 
 use super::answer::{self, ANSWER_WORDS};
-use super::{COMMANDS_MAX, INPUT_WORDS, LoopStats, NUMBERED_WORDS, OUTPUT_WORDS};
+use super::{COMMANDS_MAX, INPUT_WORDS, LoopStats, NUMBERED_WORDS, OUTPUT_WORDS, WAITED_NS_MAX};
 use crate::restart_memory::Mailbox;
 use crate::{Actuate, Clock};
 use edge_filter::Quality;
@@ -14,8 +14,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Commands per scan: what an operator sends, not a flood.
 const COMMANDS_PER_SCAN: usize = 8;
-/// Lateness of a scan in nanoseconds from which commands are refused that waited for it: whoever gave them may have done something else meanwhile.
-const STOOD_STILL_NS: u64 = 1_000_000_000;
 
 pub(super) struct Scan {
     pub(super) controller: Controller,
@@ -42,7 +40,7 @@ impl Scan {
             self.clock.sleep_until(schedule.deadline_ns());
             let now_ns = self.clock.now_ns();
             let Some(wake) = schedule.wake(now_ns) else { continue };
-            let happened = self.scan(now_ns, wake.late_ns > STOOD_STILL_NS);
+            let happened = self.scan(now_ns, wake.late_ns > WAITED_NS_MAX);
             for (value, output) in values.iter_mut().zip(self.controller.outputs()) {
                 *value = output.value();
             }
