@@ -115,15 +115,15 @@ impl Plan {
         if let Some(error) = keys::unreadable(&section.tls) {
             return Err(error);
         }
-        let tls = self.tls().map(drop);
-        let place = section.tls.ca.as_ref().map_or(&section.place, |(place, _)| place);
-        tls.map_err(|error| (place.clone(), format!("connection {}: {error}", section.name)))?;
-        self.check_clients()
-            .map_err(|error| (section.place.clone(), format!("connection {}: {error}", section.name)))
+        let at =
+            |place: &Place, error: String| (place.clone(), format!("connection {}: {error}", section.name));
+        let ca_place = section.tls.ca.as_ref().map_or(&section.place, |(place, _)| place);
+        let tls = self.tls().map_err(|error| at(ca_place, error))?;
+        self.check_clients(tls).map_err(|error| at(&section.place, error))
     }
 
-    fn check_clients(&self) -> Result<(), String> {
-        let of_hub = self.hub_builder()?.validate().map_err(|error| in_full(&error));
+    fn check_clients(&self, tls: Option<Tls>) -> Result<(), String> {
+        let of_hub = self.hub_builder(tls)?.validate().map_err(|error| in_full(&error));
         let of_local = self.local_builder()?.validate().map_err(|error| in_full(&error));
         of_hub.and(of_local.map_err(|error| format!("at the local broker: {error}")))
     }
@@ -134,10 +134,10 @@ impl Plan {
     ///
     /// In words: a key that cannot be read, say.
     pub(crate) async fn hub(&self) -> Result<Bridge, String> {
-        self.hub_builder()?.start().await.map_err(|error| in_full(&error))
+        self.hub_builder(self.tls()?)?.start().await.map_err(|error| in_full(&error))
     }
 
-    fn hub_builder(&self) -> Result<Builder, String> {
+    fn hub_builder(&self, tls: Option<Tls>) -> Result<Builder, String> {
         let section = &self.section;
         let scheme = if section.tls.is_on() { "mqtts" } else { "mqtt" };
         let urls: Vec<_> = section.addresses.iter().map(|address| format!("{scheme}://{address}")).collect();
@@ -166,7 +166,7 @@ impl Plan {
         if let Some(most) = section.receive_maximum {
             builder = builder.receive_maximum(most);
         }
-        if let Some(tls) = self.tls()? {
+        if let Some(tls) = tls {
             builder = builder.tls(tls);
         }
         if let Some(name) = &section.tls.alpn {

@@ -100,16 +100,13 @@ impl TlsFiles {
     }
 }
 
-/// Words that ask for TLS, with or without a CA; with `false` they ask for nothing.
-const TLS_WORDS: [&str; 9] = [
+/// Words that ask for TLS, with or without a CA.
+const TLS_WORDS: [&str; 6] = [
     "bridge_alpn",
     "bridge_certfile",
     "bridge_ciphers",
     "bridge_ciphers_tls1.3",
-    "bridge_insecure",
     "bridge_keyfile",
-    "bridge_require_ocsp",
-    "bridge_tls_use_os_certs",
     "bridge_tls_version",
 ];
 
@@ -278,7 +275,7 @@ impl Section {
 
     fn apply_bridge(&mut self, word: &str, line: &Line) -> Said {
         let value = line.value.as_str();
-        if TLS_WORDS.contains(&word) && self.tls.first.is_none() && !matches!(value, "false" | "0") {
+        if TLS_WORDS.contains(&word) && self.tls.first.is_none() {
             self.tls.first = Some((line.place.clone(), word.to_owned()));
         }
         let file = || Ok::<_, String>(Some((line.place.clone(), PathBuf::from(required(value)?))));

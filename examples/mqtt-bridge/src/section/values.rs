@@ -57,7 +57,8 @@ pub(super) fn address(word: &str) -> Result<String, String> {
     let (host, port) = word.rsplit_once(':').unwrap_or((word, "1883"));
     let port: u16 = port.parse().map_err(|_| format!("\"{word}\" is no HOST:PORT"))?;
     let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let is_host = if bare.contains(':') {
+    let is_ipv6 = bare.contains(':');
+    let is_host = if is_ipv6 {
         bare.parse::<Ipv6Addr>().is_ok()
     } else {
         // A number is a port behind a blank.
@@ -66,7 +67,7 @@ pub(super) fn address(word: &str) -> Result<String, String> {
     if bare.is_empty() || !is_host || port == 0 {
         return Err(format!("\"{word}\" is no HOST:PORT"));
     }
-    Ok(if bare.contains(':') { format!("[{bare}]:{port}") } else { format!("{bare}:{port}") })
+    Ok(if is_ipv6 { format!("[{bare}]:{port}") } else { format!("{bare}:{port}") })
 }
 
 /// `SECONDS`, or `BASE CAP`.
