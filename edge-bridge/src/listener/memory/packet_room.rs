@@ -247,7 +247,7 @@ mod tests {
         Some(Unfinished { size: size - SPARE, received, capacity: received })
     }
 
-    /// What a buffer has already is accounted for, filled or not.
+    /// A buffer is accounted for as it is, filled or not.
     #[test]
     fn room_is_needed_beyond_the_buffer_that_is_there() {
         let packet = |capacity| Unfinished { size: 10_000, received: 5_000, capacity };
