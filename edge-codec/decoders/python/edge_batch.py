@@ -23,6 +23,10 @@ from edge_batch_stream import cast, entry, fields, need, varints, wrap, zigzag
 VERSION, FIRST_SEQ, COLUMNS, TABLE_COLUMNS, SEQS, TEXTS, ZSTD = 1, 5, 8, 9, 10, 11, 13
 IDENTITY = (2, 3, 4, FIRST_SEQ)
 SENSORS, HINTS = 2, 3
+# Wire types of their fields: 0 a number, 1 eight bytes, 2 bytes behind their length.
+BATCH_TYPES = {1: (0,), 2: (1,), 3: (0,), 4: (0,), 5: (0,), 6: (0,), 8: (2,), 9: (2,), 10: (0, 2)}
+BATCH_TYPES.update({TEXTS: (2,), ZSTD: (2,)})
+TABLE_TYPES, SENSOR_TYPES = {1: (0,), 2: (2,), 3: (2,)}, {1: (0,), 2: (2,), 3: (2,)}
 ID_BYTES = 8
 KINDS = ("f64", "i64", "u64", "bool", "text", "bytes", "null")
 # Bytes of names, by rank.
@@ -68,8 +72,8 @@ class Table:
     """A session table: id, sensors as (number, name, unit), learned plans and clocks."""
     @guarded
     def __init__(self, data):
-        message, self.id, self.clocks = fields(data), table_id(data), []
-        sensors = map(fields, message.get(SENSORS, []))
+        message, self.id, self.clocks = fields(data, TABLE_TYPES), table_id(data), []
+        sensors = [fields(sensor, SENSOR_TYPES) for sensor in message.get(SENSORS, [])]
         text = lambda sensor, number: sensor.get(number, [b""])[-1].decode()
         self.sensors = [(s.get(1, [0])[-1], text(s, 2), text(s, 3)) for s in sensors]
         numbers = [message.get(VERSION, [0])[-1], *(sensor[0] for sensor in self.sensors)]
@@ -93,7 +97,7 @@ class Table:
 @guarded
 def wanted_table(data):
     """The id of the session table that a batch refers to, None if it needs none."""
-    against = fields(data).get(TABLE_COLUMNS)
+    against = fields(data, BATCH_TYPES).get(TABLE_COLUMNS)
     if against is None:
         return None
     need(len(against[-1]) >= ID_BYTES, "no id of a table before the columns")
@@ -103,7 +107,7 @@ def wanted_table(data):
 @guarded
 def decode(data, table=None):
     """The readings of a batch. `table` is the session table that it refers to."""
-    message, wanted = fields(data), wanted_table(data)
+    message, wanted = fields(data, BATCH_TYPES), wanted_table(data)
     need(message.get(VERSION, [0])[-1] == 0, "a newer layout")
     need(ZSTD not in message, "compressed with Zstandard, which this reader has not")
     is_known = wanted is None or table is not None and table.id == wanted
@@ -143,7 +147,7 @@ def identity(message):
     if there:
         is_right = len(there[0]) == 8 and there[1] < 1 << 8 and there[2] < 1 << 32
         need(is_right, "an identity out of range")
-    need(there or SEQS not in message, "runs of sequence numbers without an identity")
+    need(there or not runs_of(message), "runs of sequence numbers without an identity")
 
 
 def preface(bits, columns, texts):
@@ -238,11 +242,15 @@ def numbered(message, rows):
     return [Row(seq, *row[2:]) for seq, row in zip(sequence(message, len(rows)), rows)]
 
 
+def runs_of(message):
+    return list(itertools.chain.from_iterable(map(varints, message.get(SEQS, []))))
+
+
 def sequence(message, length):
     """Sequence numbers. Runs are so many in sequence, so many that are missing, and so on."""
     if FIRST_SEQ not in message:
         return [None] * length
-    runs = list(itertools.chain.from_iterable(map(varints, message.get(SEQS, []))))
+    runs = runs_of(message)
     need(not runs or len(runs) % 2 and all(runs), "runs of sequence numbers that are none")
     runs, number, out = runs or [length], message[FIRST_SEQ][-1], []
     need(sum(runs[::2]) == length, "the runs of sequence numbers do not fit")

@@ -64,6 +64,7 @@ def varint(data, at):
         number |= (data[at] & 127) << shift
         at += 1
         if data[at - 1] < 128:
+            need(number < 1 << 64, "a number of more than 64 bits")
             return number, at
     raise BatchError("a number of more than 10 bytes")
 
@@ -79,18 +80,21 @@ def varints(content):
     return numbers
 
 
-def fields(data):
-    """Fields of a Protobuf message: number -> contents."""
+def fields(data, types):
+    """Fields of a Protobuf message: number -> contents. `types` has the wire types of each."""
     found, at = {}, 0
     while at < len(data):
         key, at = varint(data, at)
-        if key & 7 in (0, 2):
+        number, wire = key >> 3, key & 7
+        need(0 < number < 1 << 29, "a field number out of range")
+        need(wire in types.get(number, (wire,)), "a field of another type than it has")
+        if wire in (0, 2):
             value, at = varint(data, at)
-        if key & 7:
-            size = value if key & 7 == 2 else {1: 8, 5: 4}[key & 7]
+        if wire:
+            size = value if wire == 2 else {1: 8, 5: 4}[wire]
             value, at = data[at : at + size], at + size
             need(at <= len(data), "the message is cut off")
-        found.setdefault(key >> 3, []).append(value)
+        found.setdefault(number, []).append(value)
     return found
 
 

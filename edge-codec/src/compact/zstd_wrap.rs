@@ -51,6 +51,9 @@ pub(super) fn unpack(
     let Some(size) = usize::try_from(claimed).ok().filter(|size| *size <= limits.bytes) else {
         return over("decompressed bytes", limits.bytes, claimed);
     };
+    if zstd::zstd_safe::find_frame_compressed_size(compressed) != Ok(compressed.len()) {
+        return Err(malformed(offset, "not one whole Zstandard frame"));
+    }
     let unpacked = zstd::bulk::decompress(compressed, size);
     let unpacked = unpacked.map_err(|e| DecodeError::Malformed { offset, what: e.to_string().into() })?;
     if unpacked.len() == size {

@@ -29,16 +29,16 @@ impl<'a> MessageFields<'a> {
             if !matches!(f.number, field::ZSTD | field::PADDING) {
                 beside = beside.or(Some(f.offset));
             }
-            match (f.number, f.varint, f.content) {
-                (field::COLUMNS, _, Some(content)) => message.columns = Some((f.offset, content)),
-                (field::TABLE_COLUMNS, ..) => {
+            match f.number {
+                field::COLUMNS => message.columns = Some((f.offset, f.content()?)),
+                field::TABLE_COLUMNS => {
                     let (id, columns) = table_columns(&f)?;
                     message.table = Some(id);
                     against = (!columns.1.is_empty()).then_some(columns);
                 }
-                (field::TEXTS, _, Some(content)) => message.texts = (f.offset, content),
-                (field::ZSTD, _, Some(content)) => message.zstd = Some((f.offset, content)),
-                (number, ..) => headed |= number < field::COLUMNS || number == field::SEQS,
+                field::TEXTS => message.texts = (f.offset, f.content()?),
+                field::ZSTD => message.zstd = Some((f.offset, f.content()?)),
+                number => headed |= number < field::COLUMNS || number == field::SEQS,
             }
         }
         if message.table.is_some() {

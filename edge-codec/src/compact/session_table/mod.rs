@@ -130,19 +130,19 @@ impl Table {
         let mut fields = Fields::new(input);
         while let Some(field) = fields.next()? {
             let offset = field.offset;
-            match (field.number, field.varint, field.content) {
-                (VERSION, Some(number), _) => {
-                    version =
-                        u32::try_from(number).map_err(|_| malformed(offset, "version is above 32 bits"))?;
+            match field.number {
+                VERSION => {
+                    version = u32::try_from(field.number()?)
+                        .map_err(|_| malformed(offset, "version is above 32 bits"))?;
                 }
-                (SENSOR, _, Some(content)) => {
+                SENSOR => {
                     if entries.len() >= limits.sensors {
                         let (limit, found) = (limits.sensors, entries.len() as u64 + 1);
                         return Err(DecodeError::Limit { what: "sensors", offset, limit, found });
                     }
-                    entries.push(entry(content, offset, limits)?);
+                    entries.push(entry(field.content()?, offset, limits)?);
                 }
-                (HINTS, _, Some(content)) => hints = Some((offset, content)),
+                HINTS => hints = Some((offset, field.content()?)),
                 _ => {}
             }
         }
@@ -236,12 +236,13 @@ fn entry(content: &[u8], offset: usize, limits: &Limits) -> Result<Entry, Decode
     let shifted = |e| crate::protobuf::fields::shifted(e, offset);
     while let Some(field) = fields.next().map_err(shifted)? {
         let at = offset.saturating_add(field.offset);
-        match (field.number, field.varint, field.content) {
-            (1, Some(number), _) => {
+        match field.number {
+            1 => {
+                let number = field.number().map_err(shifted)?;
                 entry.sensor = u32::try_from(number).map_err(|_| malformed(at, "sensor is above 32 bits"))?;
             }
-            (2, _, Some(text)) => entry.name = self::text(text, at, limits)?.to_owned(),
-            (3, _, Some(text)) => entry.unit = self::text(text, at, limits)?.to_owned(),
+            2 => entry.name = self::text(field.content().map_err(shifted)?, at, limits)?.to_owned(),
+            3 => entry.unit = self::text(field.content().map_err(shifted)?, at, limits)?.to_owned(),
             _ => {}
         }
     }
