@@ -39,7 +39,7 @@ pub(super) struct Client {
 impl Client {
     /// Returns whether nothing waits for the client and it has no will.
     fn is_idle(&self) -> bool {
-        self.waiting.len() == 0 && self.resume.in_flight().is_empty() && self.will.is_none()
+        self.waiting.len() == 0 && !self.resume.has_unfinished() && self.will.is_none()
     }
 
     /// Time since when it is not there; `None` while it is connected.

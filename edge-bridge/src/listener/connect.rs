@@ -5,7 +5,7 @@ use super::{ClientKey, Event, Listener, Output};
 use crate::ingest::{Ingest, Now};
 use crate::puback_chain::ConnectionId;
 use crate::session::{Accept, Memory};
-use crate::wire::{Connect, PropertyId, QoS, ReasonCode, Utf8, Version};
+use crate::wire::{Connect, PropertyId, ReasonCode, Utf8, Version};
 
 impl<I: Ingest> Listener<I> {
     pub(super) fn on_connect(&mut self, now: Now, id: ConnectionId, connect: &Connect) {
@@ -61,10 +61,6 @@ impl<I: Ingest> Listener<I> {
             if may { reason } else { ReasonCode::NOT_AUTHORIZED }
         })?;
         let will = connect.will.as_ref();
-        // \[MQTT-3.2.2-12\]; a 3.1.1 client has not been told, its will is published at QoS 1.
-        if connect.version == Version::V5 && will.is_some_and(|will| will.qos == QoS::ExactlyOnce) {
-            return Err(ReasonCode::QOS_NOT_SUPPORTED);
-        }
         if !self.config.session.retain_available && will.is_some_and(|will| will.retain) {
             return Err(ReasonCode::RETAIN_NOT_SUPPORTED);
         }

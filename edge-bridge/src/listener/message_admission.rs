@@ -99,6 +99,11 @@ impl<I: Ingest> Admission<I> {
         self.chain.resolve(ticket, reason);
     }
 
+    /// Answers a message that was taken in before, when that one is safe at the latest.
+    pub(super) fn absorb(&mut self, now_ms: u64, connection: ConnectionId, ack: AckHandle) {
+        self.chain.absorb(now_ms, connection, Some(ack), 0);
+    }
+
     /// Shows a message to whoever looks on at its arrival.
     pub(super) fn show(&mut self, now: Now, message: &Inbound) {
         if let Some(on_publish) = &mut self.on_publish {

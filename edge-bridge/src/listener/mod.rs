@@ -9,8 +9,10 @@
 //! again first. Where the queue has lanes and one of them is full ([`set_full_lanes`](Listener::set_full_lanes)), the same goes for its messages
 //! alone: clients that publish to others go on. No client is ever told 0x97 (quota exceeded), which would count as acknowledged.
 //!
-//! Not supported: QoS 2 (a 3.1.1 client that publishes at QoS 2 is disconnected, an MQTT 5 client is told the maximum), shared
-//! subscriptions (0x9E, in 3.1.1 0x80), extended authentication, access lists, sessions and retained messages on disk.
+//! **QoS 2.** A message goes to local subscribers and to the [`Ingest`] once, however often its connection ends before PUBREC, PUBREL or PUBCOMP, for as
+//! long as its client's session is here; PUBREC waits as a PUBACK does. Subscriptions are granted QoS 1 at most.
+//!
+//! Not supported: shared subscriptions (0x9E, in 3.1.1 0x80), extended authentication, access lists, sessions and retained messages on disk.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -341,6 +343,7 @@ impl<I: Ingest> Listener<I> {
         match event {
             session::Event::Connect(connect) => self.on_connect(now, id, &connect),
             session::Event::Publish { publish, ack } => self.on_publish(now, id, &publish, ack),
+            session::Event::Repeated { ack } => self.admission.absorb(now.up_ms, id, ack),
             session::Event::Subscribe { subscribe, .. } => self.on_subscribe(now.up_ms, id, &subscribe),
             session::Event::Unsubscribe(unsubscribe) => self.on_unsubscribe(now.up_ms, id, &unsubscribe),
             session::Event::Acked { token, reason } => self.on_acked(now.up_ms, id, token, reason),

@@ -76,7 +76,7 @@ impl<I: Ingest> Listener<I> {
         // PUBACKs leave in the order of arrival: what came behind a message that waits, waits too.
         let is_behind = ack.is_some() && self.connections.get(connection).is_some_and(|state| state.held > 0);
         if !is_behind && self.admission.room.is_in(lane) {
-            self.admission.take_in(now, &held, &mut self.outputs);
+            self.take_in(now, &held);
         } else if publish.qos == QoS::AtMostOnce {
             self.stats.qos0_without_room += 1;
             self.note_no_room(now.up_ms, connection, &held.message.client);
@@ -113,9 +113,17 @@ impl<I: Ingest> Listener<I> {
                     state.held_bytes -= held.bytes();
                     self.connections.touch(held.connection);
                 }
-                self.admission.take_in(now, &held, &mut self.outputs);
+                self.take_in(now, &held);
             }
         }
         self.run(now);
+    }
+
+    /// Gives a message to the ingest: from now on one of QoS 2 that comes again, on whatever connection, is this one.
+    fn take_in(&mut self, now: Now, held: &Held) {
+        self.admission.take_in(now, held, &mut self.outputs);
+        if let Some((ack, state)) = held.ack.zip(self.connections.get_mut(held.connection)) {
+            state.session.take_in(ack);
+        }
     }
 }

@@ -55,7 +55,7 @@ impl PendingWill {
     }
 }
 
-/// The PUBLISH of a will. QoS 2, which a 3.1.1 client may ask for, is published as QoS 1.
+/// The PUBLISH of a will. One of QoS 2 is published at QoS 1: no subscriber has more.
 fn publish_of(will: &Will) -> Publish {
     Publish {
         dup: false,

@@ -71,8 +71,13 @@ pub enum Event {
     Publish {
         /// Message from the peer.
         publish: Publish,
-        /// Handle to be given to [`ack`](super::Session::ack) when the message is safe; of QoS 1 alone.
+        /// Handle to be given to [`ack`](super::Session::ack) when the message is safe; not of QoS 0.
         ack: Option<AckHandle>,
+    },
+    /// A QoS 2 message came again that was [taken in](super::Session::take_in) on an earlier connection of the session: it is not to be handed on.
+    Repeated {
+        /// Handle to be given to [`ack`](super::Session::ack) when the message that came first is safe.
+        ack: AckHandle,
     },
     /// Client of a 3.1.1 server: a message came that is larger than the limit of the client's reader. It is acknowledged, unread, since it would come
     /// again on every connection: it is lost.
@@ -190,12 +195,10 @@ pub enum Violation {
     DecodeAnswer(DecodeError),
     /// A packet that may not come here and now.
     Unexpected(PacketType),
-    /// More unacknowledged QoS 1 messages than our Receive Maximum.
+    /// More unacknowledged messages than our Receive Maximum.
     ReceiveMaximumExceeded,
     /// A Topic Alias that is zero, too large, or was never set.
     TopicAliasInvalid,
-    /// QoS 2, which this side does not take.
-    QosNotSupported,
     /// A new message with the packet identifier of one that is not yet acknowledged.
     PacketIdInUse,
     /// CONNECT asks for an extended authentication, which this side does not know.
@@ -212,7 +215,6 @@ impl Violation {
             Self::Unexpected(_) | Self::PacketIdInUse | Self::AnswerCount => ReasonCode::PROTOCOL_ERROR,
             Self::ReceiveMaximumExceeded => ReasonCode::RECEIVE_MAXIMUM_EXCEEDED,
             Self::TopicAliasInvalid => ReasonCode::TOPIC_ALIAS_INVALID,
-            Self::QosNotSupported => ReasonCode::QOS_NOT_SUPPORTED,
             Self::AuthenticationNotSupported => ReasonCode::BAD_AUTHENTICATION_METHOD,
         }
     }
@@ -227,7 +229,6 @@ impl std::fmt::Display for Violation {
                 f.write_str("more unacknowledged messages than the Receive Maximum")
             }
             Self::TopicAliasInvalid => f.write_str("invalid Topic Alias"),
-            Self::QosNotSupported => f.write_str("QoS 2 is not supported"),
             Self::PacketIdInUse => f.write_str("the packet identifier is still in use"),
             Self::AuthenticationNotSupported => f.write_str("extended authentication is not supported"),
             Self::AnswerCount => f.write_str("the acknowledgement answers another number of filters"),
@@ -263,7 +264,7 @@ mod tests {
     #[test]
     fn a_violation_says_what_is_wrong() {
         assert_eq!(Violation::TopicAliasInvalid.to_string(), "invalid Topic Alias");
-        let closed = Closed::Violation(Violation::QosNotSupported).to_string();
-        assert_eq!(closed, "the peer broke the protocol: QoS 2 is not supported");
+        let closed = Closed::Violation(Violation::PacketIdInUse).to_string();
+        assert_eq!(closed, "the peer broke the protocol: the packet identifier is still in use");
     }
 }

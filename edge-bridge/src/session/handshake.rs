@@ -226,7 +226,6 @@ impl Accept {
 
     fn announce(&self, to: &mut PropertiesBuilder, config: &ServerConfig) {
         put(to, PropertyId::ReceiveMaximum, Value::U16(config.receive_maximum.max(1)));
-        put(to, PropertyId::MaximumQoS, Value::Byte(1));
         put(to, PropertyId::MaximumPacketSize, Value::U32(config.limits.max_packet_size.max(1)));
         if config.topic_alias_maximum > 0 {
             put(to, PropertyId::TopicAliasMaximum, Value::U16(config.topic_alias_maximum));

@@ -1,11 +1,12 @@
 //! Received messages until they are acknowledged: PUBACKs and PUBRECs leave when told, and in the order of arrival (\[MQTT-4.6.0-2\],
-//! \[MQTT-4.6.0-3\]). The identifiers of QoS 2 messages are held until PUBREL, for this connection only: after it a message comes again.
+//! \[MQTT-4.6.0-3\]). The identifiers of QoS 2 messages are held until PUBREL, which may come on a later connection.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::AckHandle;
 use super::events::Violation;
 use super::receive_maximum::Quota;
+use super::received::{Digest, RECEIVED_BYTES, Received, Unreleased};
 use crate::in_order::{IDLE, InOrder};
 use crate::wire::{PacketId, ReasonCode};
 
@@ -15,7 +16,10 @@ const PENDING_BYTES: usize = 64;
 #[derive(Debug)]
 struct Pending {
     id: PacketId,
-    qos2: bool,
+    /// Of a QoS 2 message.
+    digest: Option<Digest>,
+    /// Set when the message was taken in: from then on it is the same one that comes again.
+    is_taken_in: bool,
     answer: Option<ReasonCode>,
 }
 
@@ -38,6 +42,8 @@ pub(super) enum Arrival {
     Repeated,
     /// A QoS 2 message again after its PUBREC, which is sent again.
     Received,
+    /// A QoS 2 message again that was taken in on an earlier connection, which ended before its PUBREC.
+    TakenIn(AckHandle),
 }
 
 #[derive(Debug)]
@@ -46,7 +52,9 @@ pub(super) struct Inbound {
     pending: InOrder<Pending>,
     ids: HashSet<PacketId>,
     /// QoS 2 messages between PUBREC and PUBREL. They count in the quota.
-    received: HashSet<PacketId>,
+    received: HashMap<PacketId, Digest>,
+    /// Those of earlier connections, of which nothing came on this one.
+    earlier: Received,
     quota: Quota,
 }
 
@@ -56,7 +64,8 @@ impl Inbound {
             epoch,
             pending: InOrder::default(),
             ids: HashSet::new(),
-            received: HashSet::new(),
+            received: HashMap::new(),
+            earlier: Received::default(),
             quota: Quota::new(receive_maximum),
         }
     }
@@ -66,9 +75,24 @@ impl Inbound {
         self.quota = Quota::new(receive_maximum);
     }
 
-    pub(super) fn arrive(&mut self, id: PacketId, dup: bool, qos2: bool) -> Result<Arrival, Violation> {
-        if self.received.contains(&id) {
-            return if dup && qos2 { Ok(Arrival::Received) } else { Err(Violation::PacketIdInUse) };
+    /// Goes on with what earlier connections of the session received.
+    pub(super) fn resume(&mut self, earlier: Received) {
+        self.earlier = earlier;
+    }
+
+    /// A message came; `digest` of one of QoS 2.
+    pub(super) fn arrive(
+        &mut self,
+        id: PacketId,
+        dup: bool,
+        digest: Option<Digest>,
+    ) -> Result<Arrival, Violation> {
+        if self.received.contains_key(&id) {
+            return if dup && digest.is_some() {
+                Ok(Arrival::Received)
+            } else {
+                Err(Violation::PacketIdInUse)
+            };
         }
         if self.ids.contains(&id) {
             return if dup { Ok(Arrival::Repeated) } else { Err(Violation::PacketIdInUse) };
@@ -76,9 +100,25 @@ impl Inbound {
         if !self.quota.take() {
             return Err(Violation::ReceiveMaximumExceeded);
         }
+        let earlier = self.earlier.take(id).filter(|earlier| dup && digest == Some(earlier.digest));
+        if let Some(Unreleased { digest, is_answered: true }) = earlier {
+            self.received.insert(id, digest);
+            return Ok(Arrival::Received);
+        }
         self.ids.insert(id);
-        let serial = self.pending.push(Pending { id, qos2, answer: None });
-        Ok(Arrival::New(AckHandle { epoch: self.epoch, serial }))
+        let is_taken_in = earlier.is_some();
+        let serial = self.pending.push(Pending { id, digest, is_taken_in, answer: None });
+        let handle = AckHandle { epoch: self.epoch, serial };
+        Ok(if is_taken_in { Arrival::TakenIn(handle) } else { Arrival::New(handle) })
+    }
+
+    /// Notes that a message was taken in.
+    pub(super) fn take_in(&mut self, handle: AckHandle) {
+        if handle.epoch == self.epoch
+            && let Some(pending) = self.pending.get_mut(handle.serial)
+        {
+            pending.is_taken_in = true;
+        }
     }
 
     /// Notes the answer to one message. `false` if the handle is of another connection, or was used before.
@@ -98,33 +138,49 @@ impl Inbound {
 
     /// Returns the next PUBACK or PUBREC that may leave; without reasons (3.1.1) each is a success.
     pub(super) fn next_answer(&mut self, without_reasons: bool) -> Option<Answer> {
-        let Pending { id, qos2, answer } = self.pending.pop_if(|pending| pending.answer.is_some())?;
+        let Pending { id, digest, answer, .. } = self.pending.pop_if(|pending| pending.answer.is_some())?;
         let reason = answer.filter(|_| !without_reasons).unwrap_or(ReasonCode::SUCCESS);
         self.ids.remove(&id);
         self.pending.shrink();
         if self.ids.is_empty() {
             self.ids.shrink_to(IDLE);
         }
-        if qos2 && !reason.is_error() {
-            self.received.insert(id);
-        } else {
-            self.quota.give();
+        match digest {
+            Some(digest) if !reason.is_error() => {
+                self.received.insert(id, digest);
+            }
+            _ => self.quota.give(),
         }
-        Some(Answer { id, reason, qos2 })
+        Some(Answer { id, reason, qos2: digest.is_some() })
     }
 
     /// PUBREL. Whether a message of QoS 2 was received under this identifier.
     pub(super) fn release(&mut self, id: PacketId) -> bool {
-        let known = self.received.remove(&id);
-        if known {
+        if self.received.remove(&id).is_some() {
             self.quota.give();
+            return true;
         }
-        known
+        self.earlier.take(id).is_some()
     }
 
-    /// Returns the memory of unacknowledged messages, in bytes, about.
+    /// Ends the connection; returns what the session received and the peer has not released.
+    pub(super) fn into_received(self) -> Received {
+        let mut received = self.earlier;
+        for (id, digest) in self.received {
+            received.add(id, Unreleased { digest, is_answered: true });
+        }
+        for pending in self.pending.iter().filter(|pending| pending.is_taken_in) {
+            let is_refused = pending.answer.is_some_and(ReasonCode::is_error);
+            if let Some(digest) = pending.digest.filter(|_| !is_refused) {
+                received.add(pending.id, Unreleased { digest, is_answered: false });
+            }
+        }
+        received
+    }
+
+    /// Returns the memory of unacknowledged messages and of identifiers, in bytes, about.
     pub(super) fn bytes(&self) -> usize {
-        self.pending.len() * PENDING_BYTES
+        self.pending.len() * PENDING_BYTES + self.received.len() * RECEIVED_BYTES + self.earlier.bytes()
     }
 
     pub(super) fn unacknowledged(&self) -> usize {
@@ -140,8 +196,12 @@ mod tests {
         PacketId::new(id).unwrap()
     }
 
+    fn two() -> Option<Digest> {
+        Some(Digest::of("a", b"x"))
+    }
+
     fn new(inbound: &mut Inbound, n: u16) -> AckHandle {
-        match inbound.arrive(id(n), false, false) {
+        match inbound.arrive(id(n), false, None) {
             Ok(Arrival::New(handle)) => handle,
             other => panic!("{other:?}"),
         }
@@ -174,33 +234,33 @@ mod tests {
     fn a_repeat_is_absorbed_and_a_reused_identifier_is_not() {
         let mut inbound = Inbound::new(1, 1);
         let _ = new(&mut inbound, 1);
-        assert_eq!(inbound.arrive(id(1), true, false), Ok(Arrival::Repeated));
-        assert_eq!(inbound.arrive(id(1), false, false), Err(Violation::PacketIdInUse));
-        assert_eq!(inbound.arrive(id(2), false, false), Err(Violation::ReceiveMaximumExceeded));
+        assert_eq!(inbound.arrive(id(1), true, None), Ok(Arrival::Repeated));
+        assert_eq!(inbound.arrive(id(1), false, None), Err(Violation::PacketIdInUse));
+        assert_eq!(inbound.arrive(id(2), false, None), Err(Violation::ReceiveMaximumExceeded));
         assert_eq!(inbound.unacknowledged(), 1);
     }
 
     #[test]
     fn a_qos_2_message_holds_its_identifier_until_pubrel() {
         let mut inbound = Inbound::new(1, 1);
-        let Ok(Arrival::New(handle)) = inbound.arrive(id(1), false, true) else { panic!("new") };
+        let Ok(Arrival::New(handle)) = inbound.arrive(id(1), false, two()) else { panic!("new") };
         assert!(!inbound.release(id(1)), "PUBREC did not leave yet");
         assert!(inbound.answer(handle, ReasonCode::SUCCESS));
         let answer = Answer { id: id(1), reason: ReasonCode::SUCCESS, qos2: true };
         assert_eq!(inbound.next_answer(false), Some(answer));
-        assert_eq!(inbound.arrive(id(1), true, true), Ok(Arrival::Received));
-        assert_eq!(inbound.arrive(id(2), false, true), Err(Violation::ReceiveMaximumExceeded));
+        assert_eq!(inbound.arrive(id(1), true, two()), Ok(Arrival::Received));
+        assert_eq!(inbound.arrive(id(2), false, two()), Err(Violation::ReceiveMaximumExceeded));
         assert!(inbound.release(id(1)) && !inbound.release(id(1)));
-        assert!(inbound.arrive(id(1), false, true).is_ok());
+        assert!(inbound.arrive(id(1), false, two()).is_ok());
     }
 
     #[test]
     fn a_refused_qos_2_message_is_over_with_its_pubrec() {
         let mut inbound = Inbound::new(1, 1);
-        let Ok(Arrival::New(handle)) = inbound.arrive(id(1), false, true) else { panic!("new") };
+        let Ok(Arrival::New(handle)) = inbound.arrive(id(1), false, two()) else { panic!("new") };
         assert!(inbound.answer(handle, ReasonCode::NOT_AUTHORIZED));
         assert_eq!(inbound.next_answer(false).map(|answer| answer.reason), Some(ReasonCode::NOT_AUTHORIZED));
         assert!(!inbound.release(id(1)));
-        assert!(inbound.arrive(id(2), false, false).is_ok());
+        assert!(inbound.arrive(id(2), false, None).is_ok());
     }
 }

@@ -5,10 +5,10 @@
 //! acknowledgement come back from `into_resume`, from [`SessionOutcome::Lost`] or in [`Event::Unsendable`], never by silence; both
 //! Receive Maximums and Maximum Packet Sizes hold also while a session is resumed; no input panics.
 //!
-//! Messages of QoS 2 that come to a client, as of a session that an earlier client left behind, are carried through (PUBREC, PUBCOMP) and
-//! handed on at least once.
+//! Messages of QoS 2 that come are carried through (PUBREC, PUBCOMP), over the end of a connection too: one whose PUBREC was written, or that the
+//! caller [took in](Session::take_in), is handed on once, for as long as [`Resume`] is kept.
 //!
-//! Not supported: publishing at QoS 2, QoS 2 towards a server, and extended authentication, which it refuses by name.
+//! Not supported: publishing at QoS 2, and extended authentication, which it refuses by name.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -23,6 +23,7 @@ mod packet_id;
 mod path_estimates;
 mod receive;
 mod receive_maximum;
+mod received;
 mod requests;
 mod send;
 mod serve;
@@ -91,8 +92,6 @@ pub struct Session {
     cap: Option<u16>,
     packets_per_turn: usize,
     inbound: Inbound,
-    /// Server: what a message broke. Nothing behind it is read, and the connection ends once those before it are answered.
-    refused: Option<Violation>,
     requests: Requests,
     oversized: Option<Oversized>,
     /// Messages that came before CONNACK.
@@ -133,7 +132,8 @@ impl Session {
         session.inbound = Inbound::new(epoch, receive_maximum(config.version, config.receive_maximum));
         session.aliases_in = InboundAliases::new(config.topic_alias_maximum);
         let has_session = resume.is_some();
-        let resume = resume.unwrap_or_else(|| Resume::beginning_at(config.first_packet_id));
+        let mut resume = resume.unwrap_or_else(|| Resume::beginning_at(config.first_packet_id));
+        session.inbound.resume(std::mem::take(&mut resume.received));
         session.outbound = UnackedMessages::new(resume, 1);
         session.outbound.is_up_to_date(now_ms);
         session.timers.set(Timer::Handshake, now_ms + config.handshake_timeout_ms);
@@ -175,7 +175,6 @@ impl Session {
             cap: None,
             packets_per_turn: PACKETS_PER_TURN,
             inbound: Inbound::new(epoch, 1),
-            refused: None,
             requests: Requests::default(),
             oversized: None,
             early: Vec::new(),
@@ -250,8 +249,13 @@ impl Session {
             let packet = if answer.qos2 { Packet::PubRec(ack) } else { Packet::PubAck(ack) };
             self.write_small(now_ms, &packet);
         }
-        self.end_refused(now_ms);
         Ok(())
+    }
+
+    /// Notes that a received message was taken in for good, before its acknowledgement. One of QoS 2 whose connection ends before its PUBREC comes
+    /// again; with this, in the same session, as [`Event::Repeated`]. Without it, and of QoS 1 always, as a new message.
+    pub fn take_in(&mut self, handle: AckHandle) {
+        self.inbound.take_in(handle);
     }
 
     /// Bounds the QoS 1 messages that are in flight on this connection below the peer's Receive Maximum, resumed ones included; `None` = only that.
@@ -291,7 +295,7 @@ impl Session {
     /// Takes out the state that outlives the connection.
     #[must_use]
     pub fn into_resume(self) -> Resume {
-        self.outbound.into_resume()
+        self.outbound.into_resume(self.inbound.into_received())
     }
 
     /// Tells that the handshake is done and the connection not over.

@@ -4,6 +4,7 @@
 use bytes::{Buf, BytesMut};
 
 use super::inbound::Arrival;
+use super::received::Digest;
 use super::{AckHandle, Event, Phase, Role, Session};
 use crate::wire::{Ack, Packet, PacketId, PacketType, QoS, ReasonCode, Utf8, Version, frame};
 
@@ -80,10 +81,11 @@ impl Session {
 
     fn begin_to_pass_over(&mut self, now_ms: u64, head: Head, size: usize) {
         let Head { qos, is_dup, topic, packet_id } = head;
-        let arrival = packet_id.map(|id| (id, self.inbound.arrive(id, is_dup, qos == QoS::ExactlyOnce)));
+        let digest = (qos == QoS::ExactlyOnce).then(|| Digest::of(&topic, &size.to_be_bytes()));
+        let arrival = packet_id.map(|id| (id, self.inbound.arrive(id, is_dup, digest)));
         let ack = match arrival {
             None | Some((_, Ok(Arrival::Repeated))) => None,
-            Some((_, Ok(Arrival::New(handle)))) => Some(handle),
+            Some((_, Ok(Arrival::New(handle) | Arrival::TakenIn(handle)))) => Some(handle),
             Some((id, Ok(Arrival::Received))) => {
                 self.write_small(now_ms, &Packet::PubRec(Ack::success(id)));
                 None

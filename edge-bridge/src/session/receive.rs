@@ -5,6 +5,7 @@ use bytes::BytesMut;
 use super::events::{Connected, Event, SessionOutcome, Violation};
 use super::inbound::Arrival;
 use super::oversized::{Oversized, PassedOver};
+use super::received::{Digest, Received};
 use super::requests::Kind;
 use super::topic_alias::OutboundAliases;
 use super::{Closed, Phase, Resume, Role, ServerLimits, Session};
@@ -29,7 +30,7 @@ impl Session {
             if matches!(self.phase, Phase::AwaitDecision(_)) {
                 return packets;
             }
-            if matches!(self.phase, Phase::Closed) || self.refused.is_some() {
+            if matches!(self.phase, Phase::Closed) {
                 buffer.clear();
                 return packets;
             }
@@ -154,12 +155,15 @@ impl Session {
             (true, false) => {
                 let state =
                     std::mem::replace(&mut self.outbound, super::UnackedMessages::new(Resume::new(), 1));
-                let resume = state.into_resume();
-                let ids = Resume { in_flight: Vec::new(), ids: resume.ids };
+                let resume = state.into_resume(Received::default());
+                let ids = Resume { ids: resume.ids, ..Resume::new() };
                 self.outbound = super::UnackedMessages::new(ids, 1);
                 SessionOutcome::Lost(resume.in_flight)
             }
         };
+        if !matches!(session, SessionOutcome::Resumed) {
+            self.inbound.resume(Received::default());
+        }
         self.outbound.set_window(window);
         self.outbound.set_cap(self.cap);
         self.events.push_back(Event::Connected(Box::new(Connected { session, server: allowed })));
@@ -175,12 +179,6 @@ impl Session {
     }
 
     fn on_publish(&mut self, now_ms: u64, mut publish: Publish) {
-        let qos2 = publish.qos == QoS::ExactlyOnce;
-        if qos2 && matches!(self.role, Role::Server { .. }) {
-            self.refused = Some(Violation::QosNotSupported);
-            self.end_refused(now_ms);
-            return;
-        }
         if let Some(alias) = publish.properties.u16(PropertyId::TopicAlias) {
             match self.aliases_in.resolve(alias, &publish.topic) {
                 Ok(topic) => publish.topic = topic,
@@ -191,10 +189,16 @@ impl Session {
             }
             publish.properties = publish.properties.without(&[PropertyId::TopicAlias]);
         }
+        let is_qos_2 = publish.qos == QoS::ExactlyOnce;
+        let digest = is_qos_2.then(|| Digest::of(&publish.topic, &publish.payload));
         let ack = match publish.packet_id {
             None => None,
-            Some(id) => match self.inbound.arrive(id, publish.dup, qos2) {
+            Some(id) => match self.inbound.arrive(id, publish.dup, digest) {
                 Ok(Arrival::New(handle)) => Some(handle),
+                Ok(Arrival::TakenIn(ack)) => {
+                    self.events.push_back(Event::Repeated { ack });
+                    return;
+                }
                 Ok(Arrival::Repeated) => return,
                 Ok(Arrival::Received) => {
                     self.write_small(now_ms, &Packet::PubRec(Ack::success(id)));
@@ -207,15 +211,6 @@ impl Session {
             },
         };
         self.events.push_back(Event::Publish { publish, ack });
-    }
-
-    /// Ends the connection of a message that is refused, unless earlier ones wait for their answer.
-    pub(super) fn end_refused(&mut self, now_ms: u64) {
-        if self.inbound.unacknowledged() == 0
-            && let Some(violation) = self.refused.take()
-        {
-            self.violate(now_ms, violation);
-        }
     }
 
     fn on_puback(&mut self, now_ms: u64, ack: &Ack) {

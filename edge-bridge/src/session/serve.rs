@@ -19,7 +19,8 @@ impl Session {
         self.aliases_in = InboundAliases::new(config.topic_alias_maximum);
         self.aliases_out = OutboundAliases::new(config.topic_aliases_out.min(peer.topic_alias_maximum));
         self.inbound.set_receive_maximum(receive_maximum(self.version, config.receive_maximum));
-        let resume = accept.resume.filter(|_| !connect.clean_start).unwrap_or_default();
+        let mut resume = accept.resume.filter(|_| !connect.clean_start).unwrap_or_default();
+        self.inbound.resume(std::mem::take(&mut resume.received));
         self.outbound = UnackedMessages::new(resume, peer.window(self.version, accept.max_in_flight));
         let keep_alive_s = match (self.version, accept.keep_alive_s) {
             (Version::V5, Some(own_s)) => own_s,
@@ -42,7 +43,7 @@ impl Session {
         self.end(Closed::Local(reason));
     }
 
-    /// Server: answers a SUBSCRIBE. A reason of 0x02 is sent as 0x01: QoS 2 is never granted.
+    /// Server: answers a SUBSCRIBE. A reason of 0x02 is sent as 0x01: QoS 2 is never granted, since nothing is published at it.
     pub fn suback(&mut self, now_ms: u64, packet_id: PacketId, mut reasons: Vec<ReasonCode>) {
         for reason in &mut reasons {
             if *reason == ReasonCode::GRANTED_QOS_2 {

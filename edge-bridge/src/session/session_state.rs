@@ -3,6 +3,7 @@
 use std::ops::{AddAssign, SubAssign};
 
 use super::packet_id::PacketIds;
+use super::received::Received;
 use crate::wire::{PacketId, Publish};
 
 /// The caller's own number for a message it publishes; comes back in [`Event::Acked`](super::Event::Acked). The session gives it no meaning.
@@ -61,11 +62,12 @@ impl InFlight {
 }
 
 /// The state of a session between two connections. For QoS 1 it is only what one sent: received messages that were not acknowledged
-/// come again by themselves.
+/// come again by themselves. For QoS 2 it is also the identifiers of what was received.
 #[derive(Debug, Clone, Default)]
 pub struct Resume {
     pub(super) in_flight: Vec<InFlight>,
     pub(super) ids: PacketIds,
+    pub(super) received: Received,
 }
 
 impl Resume {
@@ -84,8 +86,20 @@ impl Resume {
         &self.in_flight
     }
 
-    /// Memory that the messages take. Cost: a walk.
+    /// Returns whether a message is unfinished, in either direction.
+    pub(crate) fn has_unfinished(&self) -> bool {
+        !self.in_flight.is_empty() || !self.received.is_empty()
+    }
+
+    /// Memory that the messages take, and the identifiers of received ones. Cost: a walk.
     pub(crate) fn memory(&self) -> Memory {
+        let mut memory = self.in_flight_memory();
+        memory.own += self.received.bytes();
+        memory
+    }
+
+    /// Memory that the messages in flight take. Cost: a walk.
+    pub(super) fn in_flight_memory(&self) -> Memory {
         let mut memory = Memory::default();
         self.in_flight.iter().for_each(|message| memory += message.memory());
         memory

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use super::bytes_in_transit::Wrote;
 use super::packet_id::PacketIds;
 use super::receive_maximum::Quota;
+use super::received::Received;
 use super::session_state::Memory;
 use super::{InFlight, Resume, Token};
 use crate::wire::{PacketId, Publish};
@@ -32,7 +33,7 @@ pub(super) struct UnackedMessages {
 impl UnackedMessages {
     pub(super) fn new(resume: Resume, window: u16) -> Self {
         Self {
-            memory: resume.memory(),
+            memory: resume.in_flight_memory(),
             sent: BTreeMap::new(),
             waiting: resume.in_flight.into(),
             next: 0,
@@ -143,10 +144,10 @@ impl UnackedMessages {
         self.sent.first_key_value().map(|(_, (_, wrote))| *wrote)
     }
 
-    /// Ends the connection; returns the state that the next one resumes.
-    pub(super) fn into_resume(self) -> Resume {
+    /// Ends the connection; returns the state that the next one resumes, with what was `received`.
+    pub(super) fn into_resume(self, received: Received) -> Resume {
         let sent = self.sent.into_values().map(|(message, _)| message);
-        Resume { in_flight: sent.chain(self.waiting).collect(), ids: self.ids }
+        Resume { in_flight: sent.chain(self.waiting).collect(), ids: self.ids, received }
     }
 }
 
@@ -188,7 +189,7 @@ mod tests {
         assert_eq!(acknowledge(&mut out, ids[0]), Some(Token(0)));
         assert_eq!(acknowledge(&mut out, ids[0]), None);
         assert_eq!((out.len(), out.room()), (3, 7));
-        let left: Vec<_> = out.into_resume().in_flight.iter().map(|m| m.token.0).collect();
+        let left: Vec<_> = out.into_resume(Received::default()).in_flight.iter().map(|m| m.token.0).collect();
         assert_eq!(left, [1, 2, 4]);
     }
 
@@ -211,7 +212,7 @@ mod tests {
     fn a_waiting_message_is_not_acknowledged_by_a_stray_answer() {
         let mut out = UnackedMessages::new(Resume::new(), 2);
         let ids = [send(&mut out, 1), send(&mut out, 2)];
-        let mut out = UnackedMessages::new(out.into_resume(), 1);
+        let mut out = UnackedMessages::new(out.into_resume(Received::default()), 1);
         assert_eq!(acknowledge(&mut out, ids[1]), None);
         assert_eq!(out.room(), 0, "resumed messages go first");
         assert_eq!(out.next_waiting().map(|(m, dup)| (m.token, dup)), Some((Token(1), true)));
@@ -232,7 +233,7 @@ mod tests {
         }
         let of_two = Memory { own: 2 * of_one.own, payloads: 2 };
         assert_eq!(out.memory(), of_two);
-        let resume = out.into_resume();
+        let resume = out.into_resume(Received::default());
         assert_eq!((resume.memory(), UnackedMessages::new(resume, 1).memory()), (of_two, of_two));
     }
 
@@ -240,7 +241,7 @@ mod tests {
     fn identifiers_of_waiting_messages_are_not_given_again() {
         let mut out = UnackedMessages::new(Resume::new(), 2);
         assert_eq!([1, 2].map(|token| send(&mut out, token).get()), [1, 2]);
-        let mut out = UnackedMessages::new(out.into_resume(), 1);
+        let mut out = UnackedMessages::new(out.into_resume(Received::default()), 1);
         let given: Vec<_> = (0..65_533).map(|_| out.allocate_id(|_| false).unwrap().get()).collect();
         assert!(given.iter().copied().eq(3..=u16::MAX));
         assert_eq!(out.allocate_id(|_| false).map(PacketId::get), Some(3));
@@ -254,7 +255,7 @@ mod tests {
         let mut out = UnackedMessages::new(Resume { in_flight: vec![message], ..Resume::new() }, 1);
         assert_eq!(out.next_waiting().map(|(_, dup)| dup), Some(false));
         out.waiting_sent(Wrote::default());
-        let out = UnackedMessages::new(out.into_resume(), 1);
+        let out = UnackedMessages::new(out.into_resume(Received::default()), 1);
         assert_eq!(out.next_waiting().map(|(_, dup)| dup), Some(true));
     }
 }

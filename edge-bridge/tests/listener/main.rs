@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
 
 mod connections;
+mod exactly_once;
 mod fair_memory;
 mod held_wills;
 mod histories;

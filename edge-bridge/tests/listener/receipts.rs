@@ -312,31 +312,3 @@ fn history(random: &mut Rng, planted: bool) -> Result<(), String> {
     }
     Ok(())
 }
-
-#[test]
-fn qos_2_is_refused_by_name() {
-    let mut site = site();
-    let sensor = site.client("s", Version::V5);
-    let mut packet = message("a", "x");
-    packet.qos = edge_bridge::wire::QoS::ExactlyOnce;
-    packet.packet_id = edge_bridge::wire::PacketId::new(1);
-    site.send(sensor, &[Packet::Publish(packet)]);
-    assert_eq!(told(&site.received(sensor)), Some(ReasonCode::QOS_NOT_SUPPORTED));
-    assert!(site.is_closed(sensor));
-}
-
-#[test]
-fn what_came_before_a_refused_message_is_answered_first() {
-    let mut site = site();
-    let sensor = site.client("s", Version::V5);
-    let mut refused = message("a", "x");
-    refused.qos = edge_bridge::wire::QoS::ExactlyOnce;
-    refused.packet_id = edge_bridge::wire::PacketId::new(2);
-    site.send(sensor, &[publish(1, "store/a", "1"), Packet::Publish(refused)]);
-    assert!(!site.is_closed(sensor), "the first one is not safe yet");
-    site.resolve(0);
-    let received = site.received(sensor);
-    assert!(matches!(received[..], [Packet::PubAck(_), Packet::Disconnect(_)]), "{received:?}");
-    assert_eq!(told(&received), Some(ReasonCode::QOS_NOT_SUPPORTED));
-    assert!(site.is_closed(sensor));
-}

@@ -13,10 +13,10 @@ use tokio::time::timeout;
 use crate::{PATIENCE, VERSIONS, client, lines, site};
 
 #[tokio::test]
-async fn publishers_of_both_versions_at_qos_0_and_1() {
+async fn publishers_of_both_versions_at_each_qos() {
     let mut site = site().await;
     for version in VERSIONS {
-        for qos in ["0", "1"] {
+        for qos in ["0", "1", "2"] {
             let payload = format!("{version} {qos}");
             site.pub_ok(version, &["-q", qos, "-t", "plant/1", "-m", &payload]).await;
             let message = site.seen().await;
@@ -39,7 +39,7 @@ async fn publishers_of_both_versions_at_qos_0_and_1() {
 async fn subscribers_of_both_versions_get_what_they_subscribed_to() {
     let mut site = site().await;
     for version in VERSIONS {
-        for qos in ["0", "1"] {
+        for qos in ["0", "1", "2"] {
             let sub = site.sub(version, &["-q", qos, "-C", "2", "-v", "-t", "plant/+/temp", "-t", "x"]).await;
             site.pub_ok(version, &["-q", "1", "-t", "plant/1/other", "-m", "no"]).await;
             site.pub_ok("mqttv311", &["-q", "1", "-t", "plant/1/temp", "-m", "20.5"]).await;

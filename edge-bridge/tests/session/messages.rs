@@ -163,6 +163,36 @@ fn an_identifier_of_qos_2_is_in_use_until_pubrel() {
     }
 }
 
+/// A hub whose session goes on sends PUBLISH again if PUBREC got lost, else PUBREL; one that lost its session may send another message.
+#[test]
+fn what_a_client_received_of_qos_2_stays_received_while_the_session_goes_on() {
+    let id = PacketId::new(5).unwrap();
+    let exactly = |dup, payload| {
+        let publish = Publish { dup, qos: QoS::ExactlyOnce, packet_id: Some(id), ..message("a", payload) };
+        [Packet::Publish(publish)]
+    };
+    let left = || {
+        let mut session = open_client(10);
+        let (_, events) = give(&mut session, &exactly(false, "x"));
+        session.ack(0, handle(&events)[0], ReasonCode::SUCCESS).unwrap();
+        drain(&mut session);
+        session.handle_input(0, Input::Closed);
+        session.into_resume()
+    };
+    let (pubrec, pubcomp) = (Packet::PubRec(Ack::success(id)), [Packet::PubComp(Ack::success(id))]);
+    let (mut session, ..) = client(Some(left()), &connack(true, &[]));
+    let (sent, events) = give(&mut session, &exactly(true, "x"));
+    assert_eq!((sent, events.len()), (vec![pubrec], 0));
+    assert_eq!(give(&mut session, &[Packet::PubRel(Ack::success(id))]).0, pubcomp);
+    let (mut session, ..) = client(Some(left()), &connack(true, &[]));
+    assert_eq!(give(&mut session, &[Packet::PubRel(Ack::success(id))]).0, pubcomp);
+    for (is_present, dup, payload) in [(true, true, "y"), (true, false, "x"), (false, true, "x")] {
+        let (mut session, ..) = client(Some(left()), &connack(is_present, &[]));
+        let (_, events) = give(&mut session, &exactly(dup, payload));
+        assert!(matches!(events[..], [Event::Publish { .. }]), "{is_present} {dup} {payload}: {events:?}");
+    }
+}
+
 #[test]
 fn an_answer_that_waits_for_others_is_not_changed() {
     let (mut session, _) = server(Version::V5, 1, None);

@@ -70,44 +70,9 @@ fn an_oversized_packet_is_refused_before_it_is_buffered() {
 }
 
 #[test]
-fn qos_2_is_refused_by_name_and_never_downgraded_in_silence() {
-    // As server, MQTT 5: announced, then refused with 0x9B.
-    let (mut session, hello) = server(Version::V5, 1, None);
-    let Packet::ConnAck(ack) = &hello[0] else { panic!("{hello:?}") };
-    assert_eq!(ack.properties.u32(PropertyId::MaximumQoS), Some(1));
-    let mut exactly = message("a", "x");
-    (exactly.qos, exactly.packet_id) = (QoS::ExactlyOnce, PacketId::new(1));
-    let (sent, events) = give(&mut session, &[Packet::Publish(exactly.clone())]);
-    assert!(matches!(sent[..], [Packet::Disconnect(ref d)] if d.reason == ReasonCode::QOS_NOT_SUPPORTED));
-    assert!(matches!(events[..], [Event::Closed(Closed::Violation(Violation::QosNotSupported))]));
-    // As server, 3.1.1: a close, and the reason for the log.
-    let (mut session, _) = server(Version::V311, 1, None);
-    let (sent, events) = give(&mut session, &[Packet::Publish(exactly.clone())]);
-    assert!(sent.is_empty());
-    assert!(matches!(events[..], [Event::Closed(Closed::Violation(Violation::QosNotSupported))]));
-    // Those before it are answered first; nothing behind it is read.
-    for version in [Version::V5, Version::V311] {
-        let (mut session, _) = server(version, 1, None);
-        let first = |n| Publish { packet_id: PacketId::new(n), ..message("a", "x") };
-        let later = Publish { packet_id: PacketId::new(9), ..exactly.clone() };
-        let packets = [first(1), first(2), later, first(3)].map(Packet::Publish);
-        let (sent, events) = give(&mut session, &packets);
-        let [Event::Publish { ack: Some(one), .. }, Event::Publish { ack: Some(two), .. }] = events[..]
-        else {
-            panic!("{version:?}: {events:?}")
-        };
-        assert!(sent.is_empty() && !session.is_closed(), "{version:?}: {sent:?}");
-        session.ack(0, one, ReasonCode::SUCCESS).unwrap();
-        assert!(give(&mut session, &[Packet::Publish(first(4))]).1.is_empty(), "{version:?}");
-        session.ack(0, two, ReasonCode::SUCCESS).unwrap();
-        let (sent, events) = drain(&mut session);
-        let told =
-            matches!(sent.last(), Some(Packet::Disconnect(d)) if d.reason == ReasonCode::QOS_NOT_SUPPORTED);
-        assert_eq!(told, version == Version::V5, "{sent:?}");
-        assert!(matches!(events[..], [Event::Closed(Closed::Violation(Violation::QosNotSupported))]));
-    }
-    // As client.
+fn publishing_at_qos_2_is_refused_by_name_and_never_downgraded_in_silence() {
     let mut session = open_client(10);
+    let exactly = Publish { qos: QoS::ExactlyOnce, ..message("a", "x") };
     assert_eq!(session.publish(0, Token(1), &exactly), Err(PublishError::QoS2));
     let filter = Subscription::new(text("a"), QoS::ExactlyOnce);
     assert_eq!(session.subscribe(0, vec![filter]), Err(RequestError::QoS2));

@@ -17,7 +17,7 @@ use std::path::Path;
 use edge_codec::{Format, Limits, Value};
 use support::gateway::Gateway;
 use support::hub::Hub;
-use support::mosquitto::{Mosquitto, Subscriber, publish, publish_at};
+use support::mosquitto::{Mosquitto, Subscriber, publish};
 use support::{free_port, wait_until};
 
 const RULES: &str = "[[rule]]\nmatch = \"#\"\nstages = [ { deadband = { absolute = 1.0 } } ]\n";
@@ -163,20 +163,4 @@ fn metrics_probes_and_log_tell_the_truth_without_a_hub() {
     wait_until("the log says it", 10, || gateway.log().contains("verdict=storing"));
     assert!(gateway.log().contains(&format!("accepting on {listen}")));
     assert!(gateway.terminate().0.success());
-}
-
-/// Promise 12, never a silent downgrade: a publisher at QoS 2 is told (MQTT 5) or closed (3.1.1), and the log says why.
-#[test]
-fn a_publisher_at_qos_2_is_refused_and_the_log_says_so() {
-    let dir = tempfile::tempdir().unwrap();
-    let (gateway, listen) = without_a_hub(dir.path());
-    let v5 = publish_at(listen, "mqttv5", 2, "plant/t", "1");
-    let said = String::from_utf8_lossy(&v5.stderr).into_owned();
-    assert!(said.contains("QoS not supported"), "CONNACK names the Maximum QoS: {v5:?}");
-    let v311 = publish_at(listen, "mqttv311", 2, "plant/t", "2");
-    assert!(!v311.status.success(), "closed: {v311:?}");
-    wait_until("the log says so", 10, || {
-        gateway.log().contains("disconnected: the peer broke the protocol: QoS 2")
-    });
-    publish(listen, "plant/t", "others are served");
 }

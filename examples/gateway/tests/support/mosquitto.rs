@@ -1,7 +1,7 @@
 //! Mosquitto and its clients, found by name in PATH and /usr/sbin.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -215,4 +215,16 @@ pub fn publish_at(broker: SocketAddr, version: &str, qos: u8, topic: &str, paylo
         .args(["-p", &port, "-V", version, "-q", &qos, "-t", topic, "-m", payload])
         .output()
         .expect("mosquitto_pub is not installed: apt-get install mosquitto-clients")
+}
+
+/// `mosquitto_pub` of many messages, MQTT 3.1.1, at QoS 2: returns when each has its PUBCOMP.
+pub fn publish_exactly_once(broker: SocketAddr, topic: &str, payloads: &[String]) {
+    let port = broker.port().to_string();
+    let mut child = command("mosquitto_pub")
+        .args(["-p", &port, "-q", "2", "-t", topic, "-l"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("mosquitto_pub is not installed: apt-get install mosquitto-clients");
+    child.stdin.take().unwrap().write_all((payloads.join("\n") + "\n").as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success());
 }

@@ -1,0 +1,56 @@
+//! QoS 2 messages that were received and whose PUBREL has not come (§4.3.3), over the end of a connection. One that comes again is the same message if
+//! it says so (DUP) and is what it was: a client that lost its state begins its identifiers anew, and what it sends under them must not get lost.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use crate::wire::PacketId;
+
+/// Memory of an identifier, in bytes, about.
+pub(super) const RECEIVED_BYTES: usize = 32;
+
+/// Digest of a message's topic and payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Digest(u64);
+
+impl Digest {
+    pub(super) fn of(topic: &str, payload: &[u8]) -> Self {
+        let mut hasher = DefaultHasher::new();
+        (topic, payload).hash(&mut hasher);
+        Self(hasher.finish())
+    }
+}
+
+/// A message whose PUBREL has not come.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Unreleased {
+    pub(super) digest: Digest,
+    /// Set once its PUBREC was written.
+    pub(super) is_answered: bool,
+}
+
+/// Identifiers of received messages, by an earlier connection of the session.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Received {
+    by_id: HashMap<PacketId, Unreleased>,
+}
+
+impl Received {
+    pub(super) fn add(&mut self, id: PacketId, message: Unreleased) {
+        self.by_id.insert(id, message);
+    }
+
+    /// Takes out what was received under an identifier.
+    pub(super) fn take(&mut self, id: PacketId) -> Option<Unreleased> {
+        self.by_id.remove(&id)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+
+    /// Memory of the identifiers, in bytes, about.
+    pub(super) fn bytes(&self) -> usize {
+        self.by_id.len() * RECEIVED_BYTES
+    }
+}
