@@ -9,8 +9,9 @@
 //! again first. Where the queue has lanes and one of them is full ([`set_full_lanes`](Listener::set_full_lanes)), the same goes for its messages
 //! alone: clients that publish to others go on. No client is ever told 0x97 (quota exceeded), which would count as acknowledged.
 //!
-//! **QoS 2.** A message goes to local subscribers and to the [`Ingest`] once, however often its connection ends before PUBREC, PUBREL or PUBCOMP, for as
-//! long as its client's session is here; PUBREC waits as a PUBACK does. Subscriptions are granted QoS 1 at most.
+//! **QoS 2.** A message goes to the [`Ingest`] once, however often its connection ends before PUBREC, PUBREL or PUBCOMP, for as long as its client's
+//! session is here; PUBREC waits as a PUBACK does. Subscriptions are granted QoS 1 at most: a message that waited for room in the queue when its
+//! connection ended goes to local subscribers again when it comes again.
 //!
 //! Not supported: shared subscriptions (0x9E, in 3.1.1 0x80), extended authentication, access lists, sessions and retained messages on disk.
 
