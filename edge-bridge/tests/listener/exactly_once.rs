@@ -4,15 +4,10 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use crate::listener_support::*;
 use crate::random::{Rng, percent, seed_or};
-use edge_bridge::listener::Config;
+use crate::{BOTH, site};
 use edge_bridge::wire::{Ack, Packet, PacketId, PropertyId, Publish, QoS, ReasonCode, Version};
 
 const OK: ReasonCode = ReasonCode::SUCCESS;
-const VERSIONS: [Version; 2] = [Version::V5, Version::V311];
-
-fn site() -> Site {
-    Site::new(Config::default())
-}
 
 fn exactly(id: u16, topic: &str, payload: &str, dup: bool) -> Packet {
     let packet_id = PacketId::new(id);
@@ -29,7 +24,7 @@ fn pubrel(id: u16) -> Packet {
 
 #[test]
 fn pubrec_follows_the_receipt_among_pubacks_in_order_of_arrival() {
-    for version in VERSIONS {
+    for version in BOTH {
         let mut site = site();
         let (sensor, connack) = site.connect(stays("s", version));
         assert_eq!(connack.properties.u32(PropertyId::MaximumQoS), None);
@@ -54,7 +49,7 @@ fn pubrec_follows_the_receipt_among_pubacks_in_order_of_arrival() {
 /// The row of the first copy is not safe when the second one comes on another connection.
 #[test]
 fn a_copy_on_a_new_connection_is_not_taken_in_and_its_pubrec_waits_for_the_first() {
-    for version in VERSIONS {
+    for version in BOTH {
         let mut site = site();
         let watcher = site.client("w", Version::V5);
         site.send(watcher, &[subscribe(&["#"])]);
@@ -188,7 +183,7 @@ impl World {
     fn new(seed: u64) -> Self {
         let mut random = Rng::new(seed);
         let sender = Sender {
-            version: random.pick(&VERSIONS),
+            version: random.pick(&BOTH),
             peer: None,
             in_flight: VecDeque::new(),
             next_id: 1,
@@ -203,10 +198,6 @@ impl World {
         if let Some(peer) = self.sender.peer {
             self.site.send(peer, std::slice::from_ref(packet));
         }
-    }
-
-    fn packet(&mut self, id: u16, n: usize, dup: bool) -> Packet {
-        exactly(id, "store/a", &n.to_string(), dup)
     }
 
     fn step(&mut self) {
@@ -244,7 +235,7 @@ impl World {
         let peer = self.site.client("s", self.sender.version);
         self.sender.peer = Some(peer);
         for (id, n, has_pubrec) in self.sender.in_flight.clone() {
-            let packet = if has_pubrec { pubrel(id) } else { self.packet(id, n, true) };
+            let packet = if has_pubrec { pubrel(id) } else { exactly(id, "store/a", &n.to_string(), true) };
             self.send(&packet);
         }
     }
@@ -260,8 +251,7 @@ impl World {
         if self.random.one_in(4) {
             self.cut();
         } else {
-            let packet = self.packet(id, n, false);
-            self.send(&packet);
+            self.send(&exactly(id, "store/a", &n.to_string(), false));
         }
     }
 

@@ -4,16 +4,13 @@ use std::sync::{Arc, Mutex};
 
 use crate::listener_support::*;
 use crate::random::{Rng, percent, seed_or};
+use crate::site;
 use edge_bridge::ingest::{Inbound, Now};
 use edge_bridge::listener::{Config, Event, Listener};
 
 use edge_bridge::wire::{Packet, Publish, ReasonCode, Version};
 
 const OK: ReasonCode = ReasonCode::SUCCESS;
-
-fn site() -> Site {
-    Site::new(Config::default())
-}
 
 #[test]
 fn a_puback_follows_the_receipt_in_order_of_arrival() {

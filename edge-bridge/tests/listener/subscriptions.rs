@@ -1,16 +1,13 @@
 //! Delivery to subscribers: which messages, and how they look there (§3.3, §3.8, §4.7).
 
 use crate::listener_support::*;
+use crate::site;
 use edge_bridge::listener::Config;
 
 use edge_bridge::wire::{
     Packet, PacketId, Properties, Publish, QoS, ReasonCode, RetainHandling, SubAck, Subscription,
     Unsubscribe, Version,
 };
-
-fn site() -> Site {
-    Site::new(Config::default())
-}
 
 fn filter(filter: &str) -> Subscription {
     Subscription::new(text(filter), QoS::AtLeastOnce)

@@ -89,7 +89,7 @@ fn a_shutdown_tells_mqtt_5_and_publishes_no_will() {
 /// Nobody is granted more.
 #[test]
 fn a_will_at_qos_2_is_published_at_qos_1() {
-    for version in [Version::V5, Version::V311] {
+    for version in BOTH {
         let mut site = site();
         let (watcher, _) = pair(&mut site, Version::V5);
         let mut will = will("a", &[]);

@@ -24,9 +24,10 @@ VERSION, FIRST_SEQ, COLUMNS, TABLE_COLUMNS, SEQS, TEXTS, ZSTD = 1, 5, 8, 9, 10, 
 IDENTITY = (2, 3, 4, FIRST_SEQ)
 SENSORS, HINTS = 2, 3
 # Wire types of their fields: 0 a number, 1 eight bytes, 2 bytes behind their length.
-BATCH_TYPES = {1: (0,), 2: (1,), 3: (0,), 4: (0,), 5: (0,), 6: (0,), 8: (2,), 9: (2,), 10: (0, 2)}
-BATCH_TYPES.update({TEXTS: (2,), ZSTD: (2,)})
-TABLE_TYPES, SENSOR_TYPES = {1: (0,), 2: (2,), 3: (2,)}, {1: (0,), 2: (2,), 3: (2,)}
+BATCH_TYPES = {number: (0,) for number in (VERSION, 3, 4, FIRST_SEQ, 6)}
+BATCH_TYPES |= {number: (2,) for number in (COLUMNS, TABLE_COLUMNS, TEXTS, ZSTD)}
+BATCH_TYPES |= {2: (1,), SEQS: (0, 2)}
+TABLE_TYPES = SENSOR_TYPES = {1: (0,), 2: (2,), 3: (2,)}
 ID_BYTES = 8
 KINDS = ("f64", "i64", "u64", "bool", "text", "bytes", "null")
 # Bytes of names, by rank.
