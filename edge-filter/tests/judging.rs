@@ -3,7 +3,8 @@
 #![cfg(feature = "config")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
 
-use edge_filter::{DropReason, EmitReason, Outcome, Pipeline, Quality, Reading, Snapshot, Value};
+use edge_filter::check::{Alignment, Hampel, RangeAction};
+use edge_filter::{DropReason, EmitReason, Outcome, Pipeline, Quality, Reading, Rule, Snapshot, Value};
 
 fn pipeline(stages: &str) -> Pipeline {
     Pipeline::from_toml(&format!("[[rule]]\nmatch = \"#\"\nstages = [ {stages} ]\n")).unwrap()
@@ -69,6 +70,11 @@ fn each_judging_stage_marks_or_drops() {
             &["F64(20.0) good", "jump", "F64(21.0) good", "jump", "F64(86.0) good"],
         ),
         (
+            "{ jump_reject = { max_step = 5.0, accept_after = 2, action = \"drop\" } }",
+            &[20.0, 85.0, 21.0, 85.0, 86.0, 87.0],
+            &["F64(20.0) good", "jump", "F64(21.0) good", "jump", "jump", "F64(87.0) good"],
+        ),
+        (
             "{ gross_range = { fail = [0, 50] } }, { jump_reject = { max_step = 5.0 } }",
             &[20.0, 85.0, 21.0],
             &["F64(20.0) good", "F64(85.0) bad", "F64(21.0) good"],
@@ -76,6 +82,26 @@ fn each_judging_stage_marks_or_drops() {
         ("{ scale = { raw = [4, 20], unit = [0, 100] } }", &[12.0], &["F64(50.0) good"]),
     ] {
         assert_eq!(outcomes(stage, values), expected, "{stage}");
+    }
+}
+
+/// Actions of the other checks are taken for outliers, too.
+#[test]
+fn an_action_for_outliers_is_the_one_that_was_asked_for() {
+    for (action, expected) in [(RangeAction::Mark, "emit"), (RangeAction::Drop, "outlier")] {
+        let hampel = Hampel::new(3, 3.0, Alignment::Causal).unwrap();
+        let mut p = Pipeline::builder().rule("#", Rule::new().hampel(hampel, action)).unwrap().build();
+        let sensor = p.intern("s");
+        let outcomes = [(0, 1.0), (10, 2.0), (20, 1.5), (30, 100.0)].map(|(time, value)| {
+            let reading = Reading { sensor, time, value: Value::F64(value), quality: Quality::GOOD };
+            match p.process(reading, time, &mut |_| ()) {
+                Outcome::Emit(emit) => (emit.quality.is_bad(), "emit".to_owned()),
+                Outcome::Drop(reason) => (false, reason.to_string()),
+                Outcome::Held => (false, "held".into()),
+            }
+        });
+        assert_eq!(outcomes[3], (action == RangeAction::Mark, expected.into()), "{action:?}");
+        assert!(p.stats().is_balanced());
     }
 }
 

@@ -164,3 +164,14 @@ fn a_deadline_that_never_moves_is_due_once() {
     assert_eq!(p.stats().synthetic, 1);
     assert!(give(&mut p, sensor, 151, 1.0.into()).is_empty());
 }
+
+#[test]
+fn promise_13_what_an_own_stage_made_up_is_told_as_such_and_counted_apart() {
+    let (mut p, sensor) = pipeline(Rule::new().reducer(Careless::default()));
+    give(&mut p, sensor, 0, 1.0.into());
+    let mut out = Vec::new();
+    p.tick(150, &mut |emit| out.push((emit.value.as_f64(), emit.synthetic)));
+    assert_eq!(out, [(Some(0.0), true)]);
+    assert_eq!((p.stats().synthetic, p.stats().emitted(), p.stats().dropped()), (1, 1, 0));
+    assert!(p.stats().is_balanced());
+}

@@ -158,3 +158,23 @@ fn promise_14_a_long_time_at_a_limit_is_not_paid_back() {
     // The negative control: tracking so slow that there is none.
     assert!(seconds_at_limit(pid.anti_windup(AntiWindup::TrackingTime(1e12)).unwrap()) > 1_000);
 }
+
+/// Limits of the rate of the setpoint and of the output, each without the other.
+#[test]
+fn promise_14_a_ramp_of_the_setpoint_slows_what_is_wanted_and_not_the_output() {
+    let scan = |state: &mut PidState, pid: &Pid, setpoint| {
+        let input = PidInput { pv: 0.0, quality: Quality::GOOD, setpoint, mode: PidMode::Auto };
+        pid.step(state, &input, 0.1)
+    };
+    let pid = || Pid::parallel(50.0, 0.0, 0.0).unwrap().output_limits(MIN, MAX).unwrap();
+    let slow = Ramp::per_s(1.0).unwrap();
+    for (pid, wanted, output) in
+        [(pid().setpoint_ramp(slow), 0.1, 5.0), (pid().output_rate(slow), 1.0, 0.1), (pid(), 1.0, 50.0)]
+    {
+        let mut state = PidState::default();
+        scan(&mut state, &pid, 0.0);
+        let value = scan(&mut state, &pid, 1.0);
+        assert!((state.setpoint().unwrap() - wanted).abs() < 1e-9, "{state:?}");
+        assert!((value - output).abs() < 1e-9, "{value} is not {output}");
+    }
+}

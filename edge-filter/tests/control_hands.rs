@@ -1,0 +1,44 @@
+//! Promise 14: a controller that bad input has put to manual waits in the safe state for a hand, which finds the output there.
+#![cfg(feature = "config")]
+#![allow(clippy::unwrap_used, missing_docs, reason = "test code")]
+
+use edge_filter::Quality;
+use edge_filter::control::{Cause, ControlCommand, Controller};
+use edge_filter::pid::PidMode;
+
+const MS: u64 = 1_000_000;
+const SAFE: f64 = 20.0;
+
+const PLANT: &str = r#"
+[[input]]
+name = "temp"
+stale_after_ms = 1000
+[[output]]
+name = "valve"
+safe = 20.0
+pid = { input = "temp", setpoint = 60.0, k = 2.0, ti_s = 20.0, limits = [0, 100], bad_input = "manual" }
+"#;
+
+/// Gives an input, and perhaps a mode, and scans; the output and its cause.
+fn scan(c: &mut Controller, ms: u64, quality: Quality, mode: Option<PidMode>) -> (f64, Cause) {
+    c.set_input(0, 30.0, quality, ms * MS);
+    if let Some(mode) = mode {
+        c.command(ControlCommand::Mode { output: 0, mode }, ms * MS, &mut |_| ()).unwrap();
+    }
+    c.scan(ms * MS, &mut |_| ());
+    (c.outputs()[0].value(), c.outputs()[0].cause())
+}
+
+#[test]
+fn promise_14_a_hand_takes_over_from_the_safe_state_and_automatic_goes_on_from_there() {
+    let mut c = Controller::from_toml(PLANT).unwrap();
+    let (running, cause) = scan(&mut c, 10, Quality::GOOD, None);
+    assert!(running > SAFE + 30.0 && cause == Cause::Running, "{running} {cause:?}");
+    let (bad, _) = scan(&mut c, 20, Quality::BAD, None);
+    assert_eq!(bad, SAFE);
+    let (waits, _) = scan(&mut c, 30, Quality::GOOD, None);
+    assert_eq!(waits, SAFE, "good input alone ends nothing");
+    assert_eq!(scan(&mut c, 40, Quality::GOOD, Some(PidMode::Hold)), (SAFE, Cause::Manual));
+    let (value, cause) = scan(&mut c, 50, Quality::GOOD, Some(PidMode::Auto));
+    assert!((value - SAFE).abs() < 0.1 && cause == Cause::Running, "{value} {cause:?}");
+}
