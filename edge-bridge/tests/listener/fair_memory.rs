@@ -209,3 +209,28 @@ fn whoever_gives_way_for_what_it_does_not_read_keeps_no_memory() {
     let closed: Vec<_> = readers.iter().filter(|reader| site.is_closed(**reader)).collect();
     assert!(!closed.is_empty() && closed.iter().all(|peer| site.discarded.contains(&peer.connection)));
 }
+
+/// However few messages wait for a client, they go before its connection, the oldest first.
+#[test]
+fn a_few_large_messages_that_wait_go_before_the_connection() {
+    let mut config = Config::default();
+    (config.max_memory, config.max_queued_bytes) = (MAX, 2 * MAX);
+    let mut site = Site::new(config);
+    let good = site.client("good", Version::V311);
+    let reader = site.client("reader", Version::V311);
+    site.send(reader, &[subscribe(&["big"])]);
+    site.received(reader);
+    site.stuck.insert(reader.connection);
+    for n in 1..=12 {
+        site.send(good, &[publish(n, "big", &"x".repeat(240_000 + usize::from(n)))]);
+        site.pass(20);
+    }
+    assert!(site.listener.stats().held_bytes <= MAX && !site.is_closed(reader));
+    let stats = site.listener.stats();
+    assert_eq!(stats.closed_for_memory, 0);
+    assert!((1..8).contains(&stats.dropped_full), "{}", stats.dropped_full);
+    site.unstick(reader);
+    let sizes: Vec<usize> = site.messages(reader).iter().map(|m| m.payload.len()).collect();
+    assert_eq!(sizes.len() as u64 + stats.dropped_full, 12, "{sizes:?}");
+    assert_eq!(sizes.last(), Some(&240_012), "the newest stays");
+}
