@@ -95,6 +95,27 @@ fn while_a_sync_hangs_rows_come_and_go_and_the_health_says_so() {
     }
 }
 
+/// A store that was told of once is not trusted for good.
+#[test]
+fn every_call_that_hangs_is_told_and_once_only() {
+    must_end(|| {
+        let dir = SimDir::new();
+        let (q, clock) = open(&dir, Config::default());
+        let _earlier = q.events();
+        for nth in 0..3 {
+            let Stall { hold, receipts, commit } = stall(&q, &dir, Call::Sync);
+            clock.advance_ms(STALL_MS);
+            let [told] = &q.events()[..] else { panic!("stall {nth}: one event") };
+            assert!(matches!(told, Event::Degraded { kind: FaultKind::Stalled, .. }), "stall {nth}: {told}");
+            assert!(q.events().is_empty(), "stall {nth}: told once");
+            drop(hold);
+            commit.join().unwrap().unwrap();
+            assert!(matches!(q.events()[..], [Event::Recovered]), "stall {nth}");
+            assert!(all_are(&receipts, Some(Receipt::Stored)));
+        }
+    });
+}
+
 #[test]
 fn beyond_the_bound_the_policy_decides_and_nobody_waits_for_the_call() {
     for policy in [OnFault::Withhold, OnFault::Volatile] {

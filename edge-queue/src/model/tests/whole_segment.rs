@@ -43,6 +43,17 @@ fn a_segment_that_nobody_wants_any_more_is_not_looked_for_rows() {
 }
 
 #[test]
+fn a_segment_whose_last_row_alone_is_leased_stays_and_the_next_one_goes() {
+    let mut m = filled(&["hub"]);
+    let id = m.find_consumer("hub").unwrap();
+    let mut rows = lease(&mut m, id, 10);
+    assert_eq!(rows.pop(), Some(10));
+    deliver(&mut m, id, rows);
+    assert_eq!(m.make_segment(0, 1), MadeRoom::Freed);
+    assert_eq!(open(&m), [10].into_iter().chain(21..=30).collect::<Vec<_>>());
+}
+
+#[test]
 fn a_queue_that_nobody_reads_gives_up_its_oldest_segment() {
     let mut m = filled(&[]);
     assert_eq!(m.make_segment(0, 1), MadeRoom::Freed);

@@ -132,6 +132,25 @@ fn a_refused_file_is_set_aside_and_its_rows_go_on() {
     assert!(open(&dir).1.damage.is_empty(), "reported once");
 }
 
+/// Promise 2: of two rows of one number, an unconfirmed one of a crashed run and its successor, the later epoch's goes on, whichever lies first.
+#[test]
+fn of_two_rows_of_one_number_the_later_epochs_is_carried_over() {
+    for epochs in [[1, 2], [2, 1]] {
+        let dir = SimDir::new();
+        fill(&dir, 10, 1);
+        let rows = epochs.map(|epoch| StoredRow { epoch, payload: vec![epoch as u8; 9].into(), ..row(11) });
+        let totals = value::Totals { rows: 11, weight: 22 };
+        let both = rows.iter().flat_map(|row| value::encode_row(row, totals)).collect::<Vec<u8>>();
+        let end = dir.content("queue.redb").unwrap().len() as u64;
+        assert!(dir.damage("queue.redb", end - 4096, &both) && dir.damage("queue.redb", 0, &[0xff; 4096]));
+        let (mut store, recovered) = open(&dir);
+        assert_eq!(recovered.damage.len(), 1, "{recovered:?}");
+        let found = store.read(Lane(1), 11, LIMIT).unwrap().rows;
+        assert_eq!(found.iter().map(|row| (row.seq, row.epoch)).collect::<Vec<_>>(), [(11, 2)], "{epochs:?}");
+        assert_eq!(found[0].payload, vec![2; 9]);
+    }
+}
+
 /// Promise 11: on a full disk rows are refused, what is there can still be given up, and then there is room again.
 #[test]
 fn a_full_disk_can_be_drained() {
