@@ -113,3 +113,22 @@ impl State {
         self.topics.values_mut().for_each(|topic| topic.messages.clear());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_came_before_the_hub_was_asked_is_no_answer() {
+        let shown = Shown::default();
+        shown.note("t", 1, b"a table", true);
+        shown.note("other", 2, b"another", true);
+        let before = shown.marks("t");
+        shown.ask("t");
+        assert_eq!(shown.marks("t"), Marks { asked: before.asked + 1, ..before });
+        assert!(shown.take("t").is_empty(), "the hub may have lost it since");
+        assert_eq!(shown.take("other").len(), 1, "nobody asked about it");
+        shown.note("t", 1, b"a table", true);
+        assert_eq!(shown.take("t").len(), 1);
+    }
+}
