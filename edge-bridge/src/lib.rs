@@ -2,6 +2,10 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![doc = include_str!("../README.md")]
 
+#[cfg(feature = "access")]
+pub mod access;
+#[cfg(any(feature = "access", feature = "net"))]
+mod base64;
 pub mod bridge;
 pub mod escape;
 mod in_order;

@@ -15,6 +15,8 @@ pub(super) struct ClientKey(pub(super) u64);
 #[derive(Debug)]
 pub(super) struct Client {
     pub(super) id: Utf8,
+    /// User name of its last CONNECT: the session is this user's.
+    pub(super) user: Option<Utf8>,
     pub(super) connection: Option<ConnectionId>,
     /// Unacknowledged deliveries, while there is no connection.
     pub(super) resume: Resume,
@@ -57,12 +59,13 @@ pub(super) struct Clients {
 }
 
 impl Clients {
-    pub(super) fn add(&mut self, id: Utf8) -> ClientKey {
+    pub(super) fn add(&mut self, id: Utf8, user: Option<Utf8>) -> ClientKey {
         self.next += 1;
         let key = ClientKey(self.next);
         self.keys.insert(id.clone(), key);
         let client = Client {
             id,
+            user,
             connection: None,
             resume: Resume::new(),
             resume_memory: Memory::default(),
@@ -95,6 +98,10 @@ impl Clients {
 
     pub(super) fn get_mut(&mut self, key: ClientKey) -> Option<&mut Client> {
         self.by_key.get_mut(&key)
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (ClientKey, &mut Client)> {
+        self.by_key.iter_mut().map(|(key, client)| (*key, client))
     }
 
     pub(super) fn len(&self) -> usize {

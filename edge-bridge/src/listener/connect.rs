@@ -1,5 +1,7 @@
 //! CONNECT: who may come in, and which session goes on (§3.1, §4.1).
 
+use std::net::SocketAddr;
+
 use super::wills::PendingWill;
 use super::{ClientKey, Event, Listener, Output};
 use crate::ingest::{Ingest, Now};
@@ -9,7 +11,8 @@ use crate::wire::{Connect, PropertyId, ReasonCode, Utf8, Version};
 
 impl<I: Ingest> Listener<I> {
     pub(super) fn on_connect(&mut self, now: Now, id: ConnectionId, connect: &Connect) {
-        if let Err(reason) = self.may_connect(connect) {
+        let peer = self.connections.get(id).and_then(|state| state.peer);
+        if let Err(reason) = self.may_connect(now, peer, connect) {
             self.refuse_client(now, id, connect, reason);
             return;
         }
@@ -17,18 +20,18 @@ impl<I: Ingest> Listener<I> {
         let client_id = assigned.clone().unwrap_or_else(|| connect.client_id.detached());
         let existing = self.clients.key(&client_id);
         if let Some(key) = existing {
-            self.take_over(now, key, connect.clean_start);
+            self.take_over(now, key, connect);
         }
-        // A session without expiry ended with the connection that was taken over.
+        // A session without expiry ended with the connection that was taken over; another user's has ended too.
         let existing = existing.filter(|key| self.clients.get(*key).is_some());
-        let Some(key) = existing.or_else(|| self.new_client(now, client_id.clone())) else {
+        let Some(key) = existing.or_else(|| self.new_client(now, client_id.clone(), connect)) else {
             self.refuse_client(now, id, connect, ReasonCode::QUOTA_EXCEEDED);
             return;
         };
         let mut accept = self.terms(connect);
         accept.assigned_client_id = assigned.filter(|_| connect.version == Version::V5);
         let expiry_s = self.expiry(connect);
-        let will_error = connect.will.as_ref().and_then(|will| self.check_topic(&will.topic).err());
+        let will_error = connect.will.as_ref().and_then(|will| self.check_topic(key, &will.topic).err());
         let Some((client, state)) = self.clients.get_mut(key).zip(self.connections.get_mut(id)) else {
             return;
         };
@@ -55,8 +58,13 @@ impl<I: Ingest> Listener<I> {
         self.pump(now.up_ms, key);
     }
 
-    fn may_connect(&mut self, connect: &Connect) -> Result<(), ReasonCode> {
-        self.authenticate.authenticate(connect).map_err(|reason| {
+    fn may_connect(
+        &mut self,
+        now: Now,
+        peer: Option<SocketAddr>,
+        connect: &Connect,
+    ) -> Result<(), ReasonCode> {
+        self.access.authenticate.authenticate(now, peer, connect).map_err(|reason| {
             let may = reason.is_error() && reason.is_valid_for(crate::wire::PacketType::ConnAck);
             if may { reason } else { ReasonCode::NOT_AUTHORIZED }
         })?;
@@ -76,27 +84,29 @@ impl<I: Ingest> Listener<I> {
         }
     }
 
-    /// Ends an older connection of the same client (\[MQTT-3.1.4-3\]); with Clean Start the session too.
-    fn take_over(&mut self, now: Now, key: ClientKey, clean_start: bool) {
+    /// Ends an older connection of the same client (\[MQTT-3.1.4-3\]); with Clean Start the session too, and one of another user: what waits in it
+    /// is not for this one.
+    fn take_over(&mut self, now: Now, key: ClientKey, connect: &Connect) {
         let Some(client) = self.clients.get(key) else { return };
+        let is_others = client.user != connect.username;
         if let Some(old) = client.connection
             && let Some(state) = self.connections.get_mut(old)
         {
             state.session.disconnect(now.up_ms, ReasonCode::SESSION_TAKEN_OVER);
             self.drain(now, old);
         }
-        if clean_start {
+        if connect.clean_start || is_others {
             self.end_session(now, key);
         }
     }
 
     /// `None` if there is no room for another session.
-    fn new_client(&mut self, now: Now, id: Utf8) -> Option<ClientKey> {
+    fn new_client(&mut self, now: Now, id: Utf8, connect: &Connect) -> Option<ClientKey> {
         if self.clients.len() >= self.config.max_sessions {
             let expendable = self.clients.expendable()?;
             self.give_up_session(now, expendable);
         }
-        Some(self.clients.add(id))
+        Some(self.clients.add(id, connect.username.as_ref().map(Utf8::detached)))
     }
 
     /// Makes a client identifier for a client that left the choice to us. The start of the text keeps it apart from those of an earlier run.

@@ -29,6 +29,9 @@ impl<I: Ingest> Listener<I> {
             self.stats.retain_refused += u64::from(!self.topics.retain(now_ms, topic, &message));
         }
         for (key, wants) in subscribers {
+            if !self.may_receive(key, topic) {
+                continue;
+            }
             let mut message = message.clone();
             message.publish.qos = publish.qos.min(wants.qos);
             message.publish.retain = publish.retain && wants.retain_as_published;

@@ -193,6 +193,8 @@ pub struct Stats {
     pub dropped_gone: u64,
     /// Messages that expired before a client took them.
     pub dropped_expired: u64,
+    /// Messages that waited for a client when it lost the right to have them.
+    pub dropped_denied: u64,
     /// Messages larger than a client takes.
     pub dropped_too_large: u64,
     /// Received QoS 0 messages, wills included, that were not ingested because the queue was full.
@@ -215,6 +217,6 @@ pub struct Stats {
     pub not_accepted: u64,
     /// Clients that were not taken in.
     pub refused: u64,
-    /// Messages and wills refused for their topic: control characters, Unicode non-characters, a topic of the application's own.
+    /// Messages and wills refused for their topic: control characters, Unicode non-characters, a topic of the application's own, one that the client has no right to.
     pub topics_refused: u64,
 }

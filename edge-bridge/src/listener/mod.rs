@@ -13,7 +13,7 @@
 //! session is here; PUBREC waits as a PUBACK does. Subscriptions are granted QoS 1 at most: a message that waited for room in the queue when its
 //! connection ended goes to local subscribers again when it comes again.
 //!
-//! Not supported: shared subscriptions (0x9E, in 3.1.1 0x80), extended authentication, access lists, sessions and retained messages on disk.
+//! Not supported: shared subscriptions (0x9E, in 3.1.1 0x80), extended authentication, sessions and retained messages on disk.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -38,6 +38,7 @@ mod offline_queue;
 mod queue_room;
 mod receive;
 mod retained;
+mod rights;
 mod session_expiry;
 mod subscribe;
 mod subscriptions;
@@ -51,7 +52,7 @@ use std::collections::VecDeque;
 
 use bytes::BytesMut;
 
-pub use auth::{AllowAnonymous, Authenticate};
+pub use auth::{Access, AllowAnonymous, Authenticate, Authorize, ClientRef};
 pub use config::Config;
 pub use events::{Event, Input, Output, PublishId, Settled, Stats};
 pub use message_admission::Observe;
@@ -87,7 +88,7 @@ pub type OnPublish = Box<dyn FnMut(Now, &Inbound) + Send>;
 /// 4. comes back with [`handle_timeout`](Self::handle_timeout) at [`next_deadline`](Self::next_deadline), if nothing else happens before.
 pub struct Listener<I> {
     config: Config,
-    authenticate: Box<dyn Authenticate>,
+    access: Access,
     connections: Connections,
     clients: Clients,
     topics: Topics,
@@ -112,7 +113,7 @@ impl<I: Ingest> Listener<I> {
             topics: Topics::new(&config),
             admission: Admission::new(ingest, config.max_unacked_bytes),
             config,
-            authenticate: Box::new(AllowAnonymous),
+            access: Access::default(),
             connections: Connections::default(),
             clients: Clients::default(),
             tracking: DeliveryTracking::default(),
@@ -123,10 +124,10 @@ impl<I: Ingest> Listener<I> {
         }
     }
 
-    /// Asks `authenticate` about each client from now on.
+    /// Asks `access` about each client and its messages.
     #[must_use]
-    pub fn with_authenticate(mut self, authenticate: Box<dyn Authenticate>) -> Self {
-        self.authenticate = authenticate;
+    pub fn with_access(mut self, access: Access) -> Self {
+        self.access = access;
         self
     }
 

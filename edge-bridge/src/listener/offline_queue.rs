@@ -73,12 +73,17 @@ impl OfflineQueue {
 
     /// Takes out the messages of QoS 0 when the client goes away: they are for clients that are there.
     pub(super) fn take_qos_0(&mut self) -> Vec<Delivery> {
+        self.take_out(|message| message.publish.qos == QoS::AtMostOnce)
+    }
+
+    /// Takes out these messages. Cost: a walk.
+    pub(super) fn take_out(&mut self, mut is_taken: impl FnMut(&Message) -> bool) -> Vec<Delivery> {
         let (gone, kept): (VecDeque<_>, VecDeque<_>) =
-            std::mem::take(&mut self.deliveries).into_iter().partition(|d| d.is_qos_0());
+            std::mem::take(&mut self.deliveries).into_iter().partition(|d| is_taken(&d.message));
         self.deliveries = kept;
         self.bytes = self.counted_bytes();
         self.payload_bytes = self.deliveries.iter().map(|d| d.message.publish.payload.len()).sum();
-        self.qos_0 = 0;
+        self.qos_0 = self.deliveries.iter().filter(|d| d.is_qos_0()).count();
         gone.into_iter().map(|delivery| *delivery).collect()
     }
 

@@ -51,7 +51,7 @@ impl<I: Ingest> Listener<I> {
         };
         let mut message = Inbound::new(client.id.clone(), state.session.version(), publish);
         message.peer = state.peer;
-        if let Err(error) = self.check_topic(&publish.topic) {
+        if let Err(error) = self.check_topic(key, &publish.topic) {
             self.refuse_topic(now, id, &message, ack, error);
             return;
         }

@@ -66,6 +66,11 @@ impl<I: Ingest> Listener<I> {
         let Some(will) = client.will.take() else { return };
         let message = will.message(client.id.clone());
         self.account_client(key);
+        // Rights may have changed since it was left.
+        if !self.may_publish(key, &will.publish.topic) {
+            self.stats.topics_refused += 1;
+            return;
+        }
         self.receive(now, NOWHERE, key, &will.publish, message, None);
     }
 }

@@ -91,6 +91,9 @@ impl<I: Ingest> Listener<I> {
         identifier: Option<u32>,
     ) {
         for mut message in self.topics.retained.matching(now_ms, subscription.filter.as_str()) {
+            if !self.may_receive(key, &message.publish.topic) {
+                continue;
+            }
             message.publish.retain = true;
             message.publish.qos = message.publish.qos.min(subscription.qos);
             message.identify(identifier.as_slice());

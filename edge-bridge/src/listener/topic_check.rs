@@ -1,21 +1,25 @@
 //! Check of topics at admission: a message that a hub may refuse for its topic (§1.5.4) is refused here, where the sensor hears of it, and not there,
-//! where it would end the connection with everything behind it waiting. So is one on a topic that the application keeps for itself.
+//! where it would end the connection with everything behind it waiting. So is one on a topic that the application keeps for itself, or that the
+//! client may not publish to.
 
-use super::{Event, Listener};
+use super::{ClientKey, Event, Listener};
 use crate::ingest::{Inbound, Ingest, Now};
 use crate::puback_chain::ConnectionId;
 use crate::session::AckHandle;
 use crate::wire::{ReasonCode, TopicError, Utf8, Version, matches, validate_characters};
 
 impl<I: Ingest> Listener<I> {
-    pub(super) fn check_topic(&self, topic: &str) -> Result<(), TopicError> {
+    pub(super) fn check_topic(&mut self, client: ClientKey, topic: &str) -> Result<(), TopicError> {
         if self.config.own_topics.iter().any(|filter| matches(filter, topic)) {
             return Err(TopicError::Reserved);
+        }
+        if !self.may_publish(client, topic) {
+            return Err(TopicError::Denied);
         }
         if self.config.accept_control_characters { Ok(()) } else { validate_characters(topic) }
     }
 
-    /// PUBACK 0x90, or 0x87 for a topic of the application's; in 3.1.1, whose PUBACK could only say that all is well, the end of the connection. At QoS 0 nothing.
+    /// PUBACK 0x90, or 0x87 for a topic of the application's or one that the client has no right to; in 3.1.1, whose PUBACK could only say that all is well, the end of the connection. At QoS 0 nothing.
     pub(super) fn refuse_topic(
         &mut self,
         now: Now,
@@ -26,7 +30,7 @@ impl<I: Ingest> Listener<I> {
     ) {
         self.note_refused_topic(id, &message.client, &message.topic, error);
         let reason = match error {
-            TopicError::Reserved => ReasonCode::NOT_AUTHORIZED,
+            TopicError::Reserved | TopicError::Denied => ReasonCode::NOT_AUTHORIZED,
             _ => ReasonCode::TOPIC_NAME_INVALID,
         };
         if ack.is_none() {

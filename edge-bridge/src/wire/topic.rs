@@ -39,6 +39,9 @@ pub enum TopicError {
     /// The server keeps it for its own messages, see [`Config::own_topics`](crate::listener::Config::own_topics).
     #[error("only the server publishes there")]
     Reserved,
+    /// The client has no right to publish there, see [`Authorize`](crate::listener::Authorize).
+    #[error("the client may not publish there")]
+    Denied,
 }
 
 /// Checks that `name` can be published to (§4.7): not empty, no `+`, `#` or U+0000, at most 65 535 bytes.

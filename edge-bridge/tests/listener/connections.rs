@@ -1,6 +1,6 @@
 //! Connections of clients: who may come in, under which name, and what is told of the end.
 
-use edge_bridge::listener::{Config, Event};
+use edge_bridge::listener::{Access, Config, Event};
 use edge_bridge::session::Closed;
 use edge_bridge::wire::{Connect, Packet, PropertyId, QoS, ReasonCode, Subscription, Version};
 
@@ -48,7 +48,7 @@ fn who_may_not_connect_is_told_so() {
         Some("ann") if connect.password.as_deref() == Some(&b"secret"[..]) => Ok(()),
         _ => Err(ReasonCode::BAD_USER_NAME_OR_PASSWORD),
     };
-    site.listener = site.listener.with_authenticate(Box::new(only_ann));
+    site.listener = site.listener.with_access(Access::of(only_ann));
     let (peer, ack) = site.connect(connect("c", Version::V5));
     assert_eq!(ack.reason, ReasonCode::BAD_USER_NAME_OR_PASSWORD);
     assert!(site.is_closed(peer));

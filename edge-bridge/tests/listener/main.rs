@@ -10,12 +10,15 @@ mod hostile;
 mod lanes;
 #[path = "../listener_support/mod.rs"]
 mod listener_support;
+#[cfg(feature = "access")]
+mod logins;
 mod memory;
 mod places;
 #[path = "../support/random.rs"]
 mod random;
 mod receipts;
 mod returns;
+mod rights;
 mod rules;
 mod sessions;
 mod shares;

@@ -29,7 +29,7 @@ pub use sink::{NoQueue, Receipts, Sink};
 use super::{Clock, ServerTls};
 use crate::ingest::{Inbound, Ingest, Now};
 use crate::listener::{
-    AllowAnonymous, Authenticate, Config, Event, Listener, Observe, OnPublish, Settled, Stats,
+    Access, Config, Event, Listener, Observe, OnPublish, Settled, Stats,
 };
 use crate::wire::Publish;
 use owner::{Command, Owner};
@@ -69,7 +69,7 @@ pub struct Ended;
 /// Settings of a [`Server`].
 pub struct ServerBuilder {
     config: Config,
-    authenticate: Box<dyn Authenticate>,
+    access: Access,
     on_event: Option<OnEvent>,
     on_publish: Option<OnPublish>,
     tls: Option<ServerTls>,
@@ -81,7 +81,7 @@ impl Server {
     pub fn builder() -> ServerBuilder {
         ServerBuilder {
             config: Config::default(),
-            authenticate: Box::new(AllowAnonymous),
+            access: Access::default(),
             on_event: None,
             on_publish: None,
             tls: None,
@@ -134,6 +134,15 @@ impl LocalPublisher {
         ask(&self.commands, |answer| Command::Publish { publish, answer }).await
     }
 
+    /// Puts other rules of access in place, see [`Listener::set_access`](crate::listener::Listener::set_access).
+    ///
+    /// # Errors
+    ///
+    /// The server has ended.
+    pub async fn set_access(&self, access: Access) -> Result<(), Ended> {
+        ask(&self.commands, |answer| Command::SetAccess { access, answer }).await
+    }
+
     /// Counters and gauges of this moment, as [`Server::stats`].
     ///
     /// # Errors
@@ -167,10 +176,10 @@ impl ServerBuilder {
         self
     }
 
-    /// Sets the check of clients that connect.
+    /// Sets who may come in, and what they may do.
     #[must_use]
-    pub fn authenticate(mut self, authenticate: impl Authenticate + 'static) -> Self {
-        self.authenticate = Box::new(authenticate);
+    pub fn access(mut self, access: Access) -> Self {
+        self.access = access;
         self
     }
 
@@ -225,7 +234,7 @@ impl ServerBuilder {
         let address = socket.local_addr()?;
         let (commands, commanded) = mpsc::channel(64);
         let receipts = Receipts::default();
-        let mut listener = Listener::new(self.config, ingest).with_authenticate(self.authenticate);
+        let mut listener = Listener::new(self.config, ingest).with_access(self.access);
         if let Some(on_publish) = self.on_publish {
             listener = listener.with_on_publish(on_publish);
         }

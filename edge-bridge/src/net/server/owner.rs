@@ -18,7 +18,7 @@ use super::fair_turns::Turns;
 use super::paused_connections::PausedConnections;
 use super::sink::{Receipts, Sink};
 use crate::ingest::{Ingest, Now};
-use crate::listener::{ConnectionId, Event, Input, Listener, Output, PublishId, Settled, Stats};
+use crate::listener::{Access, ConnectionId, Event, Input, Listener, Output, PublishId, Settled, Stats};
 use crate::net::{Clock, ServerTls};
 use crate::wire::Publish;
 
@@ -32,6 +32,7 @@ const ROOM_EVERY: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(super) enum Command {
     Publish { publish: Publish, answer: oneshot::Sender<Settled> },
+    SetAccess { access: Access, answer: oneshot::Sender<()> },
     Stats(oneshot::Sender<Stats>),
     Shutdown { within: Duration, answer: oneshot::Sender<()> },
 }
@@ -300,6 +301,11 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
                 let id = self.listener.publish(self.now(), &publish);
                 self.published.insert(id, answer);
                 self.outputs();
+            }
+            Command::SetAccess { access, answer } => {
+                self.listener.set_access(self.now(), access);
+                self.outputs();
+                let _ = answer.send(());
             }
             Command::Stats(answer) => {
                 let not_accepted = self.acceptor.not_accepted();

@@ -1,0 +1,282 @@
+//! Access list of Mosquitto: `topic` lines for clients without a user name, for the user whom a `user` line names, and `pattern` lines for
+//! everybody, in which `%u` is the user name and `%c` the client identifier.
+//!
+//! What no line allows is denied. A line that denies wins over those that allow, a user's own lines over patterns.
+
+use std::collections::HashMap;
+
+use super::line_error::{LineError, LineProblem};
+use crate::listener::{Authorize, ClientRef};
+use crate::wire::{matches, validate_filter};
+
+/// Topics to which Mosquitto's bridges tell their state: the only ones below `$SYS` that clients may publish to.
+const BRIDGE_STATES: &str = "$SYS/broker/connection/+/state";
+
+/// Rules of an access list.
+#[derive(Debug, Clone, Default)]
+pub struct AclFile {
+    anonymous: Vec<Rule>,
+    users: HashMap<Box<str>, Vec<Rule>>,
+    patterns: Vec<Rule>,
+}
+
+#[derive(Debug, Clone)]
+struct Rule {
+    access: Access,
+    filter: Box<str>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Access {
+    Read,
+    Write,
+    ReadWrite,
+    Deny,
+}
+
+impl Access {
+    /// `None`: the rule says nothing about it.
+    fn of(self, wanted: Self) -> Option<bool> {
+        match self {
+            Self::Deny => Some(false),
+            allowed => (allowed == Self::ReadWrite || allowed == wanted).then_some(true),
+        }
+    }
+}
+
+impl AclFile {
+    /// Reads the text of a file. Lines that begin with `#` and blank ones are passed over; words are parted by blanks.
+    ///
+    /// # Errors
+    ///
+    /// Every line that Mosquitto would not take.
+    pub fn parse(text: &str) -> Result<Self, Vec<LineError>> {
+        let mut file = Self::default();
+        let mut user = None;
+        let mut errors = Vec::new();
+        for (n, line) in text.lines().enumerate() {
+            if let Err(problem) = file.read(line.trim_end(), &mut user) {
+                errors.push(LineError { line: n + 1, problem });
+            }
+        }
+        if errors.is_empty() { Ok(file) } else { Err(errors) }
+    }
+
+    /// Reads one line; `user` is the one that a line above named.
+    fn read(&mut self, line: &str, user: &mut Option<Box<str>>) -> Result<(), LineProblem> {
+        if line.starts_with('#') || line.is_empty() {
+            return Ok(());
+        }
+        let line = line.trim_start_matches(' ');
+        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+        match word {
+            "user" => match rest.trim_matches(' ') {
+                "" => Err(LineProblem::NoName),
+                name => {
+                    *user = Some(name.into());
+                    Ok(())
+                }
+            },
+            "topic" => {
+                let rule = rule(rest)?;
+                let rules = match user {
+                    Some(user) => self.users.entry(user.clone()).or_default(),
+                    None => &mut self.anonymous,
+                };
+                rules.push(rule);
+                Ok(())
+            }
+            "pattern" => {
+                self.patterns.push(rule(rest)?);
+                Ok(())
+            }
+            other => Err(LineProblem::Word(other.to_owned())),
+        }
+    }
+
+    fn allows(&self, client: ClientRef<'_>, wanted: Access, topic: &str) -> bool {
+        let is_theirs = topic.starts_with("$share")
+            || wanted == Access::Write && topic.starts_with("$SYS") && !matches(BRIDGE_STATES, topic);
+        if is_theirs {
+            return false;
+        }
+        let own = match client.user {
+            Some(user) => self.users.get(user).map_or(&[][..], Vec::as_slice),
+            None => &self.anonymous,
+        };
+        if let Some(allowed) = verdict(own.iter().map(|rule| (rule.access, &*rule.filter)), wanted, topic) {
+            return allowed;
+        }
+        // A name with a wildcard would open other clients' topics in a pattern.
+        let has_wildcard = |name: &str| name.contains(['+', '#']);
+        if client.user.is_some_and(has_wildcard) || has_wildcard(client.client_id) {
+            return false;
+        }
+        let patterns = self.patterns.iter().filter_map(|rule| Some((rule.access, filled(&rule.filter, client)?)));
+        verdict(patterns, wanted, topic).unwrap_or(false)
+    }
+
+    /// Returns the users that have lines of their own.
+    pub fn users(&self) -> impl Iterator<Item = &str> {
+        self.users.keys().map(|user| &**user)
+    }
+
+    /// Number of rules.
+    pub fn len(&self) -> usize {
+        self.anonymous.len() + self.patterns.len() + self.users.values().map(Vec::len).sum::<usize>()
+    }
+
+    /// Returns whether there is no rule, and so nothing is allowed.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Authorize for AclFile {
+    fn may_publish(&mut self, client: ClientRef<'_>, topic: &str) -> bool {
+        self.allows(client, Access::Write, topic)
+    }
+
+    fn may_receive(&mut self, client: ClientRef<'_>, topic: &str) -> bool {
+        self.allows(client, Access::Read, topic)
+    }
+}
+
+/// Returns what the rules say; the first one that denies, wherever it stands, or the first that allows.
+fn verdict<T: AsRef<str>>(
+    rules: impl Iterator<Item = (Access, T)>,
+    wanted: Access,
+    topic: &str,
+) -> Option<bool> {
+    let found = rules.filter(|(_, filter)| matches(filter.as_ref(), topic));
+    // `false` is less than `true`.
+    found.filter_map(|(access, _)| access.of(wanted)).min()
+}
+
+/// Puts the client's names into a pattern; `None`: it needs a user name, and the client has none.
+fn filled(pattern: &str, client: ClientRef<'_>) -> Option<String> {
+    let mut filter = String::with_capacity(pattern.len() + client.client_id.len());
+    let mut rest = pattern;
+    while let Some((before, after)) = rest.split_once('%') {
+        filter.push_str(before);
+        rest = if let Some(after) = after.strip_prefix('c') {
+            filter.push_str(client.client_id);
+            after
+        } else if let Some(after) = after.strip_prefix('u') {
+            filter.push_str(client.user?);
+            after
+        } else {
+            filter.push('%');
+            after
+        };
+    }
+    filter.push_str(rest);
+    Some(filter)
+}
+
+/// Reads what stands behind `topic` or `pattern`. A single word is the filter: both may be done there.
+fn rule(text: &str) -> Result<Rule, LineProblem> {
+    let text = text.trim_start_matches(' ');
+    let (access, filter) = match text.split_once(' ') {
+        None => (Access::ReadWrite, text),
+        Some((access, filter)) => {
+            let access = match access {
+                "read" => Access::Read,
+                "write" => Access::Write,
+                "readwrite" => Access::ReadWrite,
+                "deny" => Access::Deny,
+                other => return Err(LineProblem::Access(other.to_owned())),
+            };
+            (access, filter.trim_matches(' '))
+        }
+    };
+    if filter.is_empty() {
+        return Err(LineProblem::NoTopic);
+    }
+    match validate_filter(filter) {
+        Ok(()) => Ok(Rule { access, filter: filter.into() }),
+        Err(error) => Err(LineProblem::Filter { filter: filter.to_owned(), error }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::TopicError;
+
+    /// May this client (USER/CLIENT, `-` for no user) read and write the topic: `rw`, `r`, `w` or nothing.
+    fn may(file: &AclFile, client: &str, topic: &str) -> String {
+        let (user, client_id) = client.split_once(' ').unwrap();
+        let client = ClientRef { client_id, user: (user != "-").then_some(user) };
+        let read = file.allows(client, Access::Read, topic);
+        let write = file.allows(client, Access::Write, topic);
+        [(read, "r"), (write, "w")].iter().filter(|(may, _)| *may).map(|(_, name)| *name).collect()
+    }
+
+    #[test]
+    fn promise_12_what_no_line_allows_is_denied() {
+        let file = AclFile::parse(
+            "topic read news/#\n\nuser ann\ntopic plant/#\ntopic deny plant/secret\ntopic write in/+\n# more\nuser bob\ntopic read plant/a b\n\
+             pattern write sites/%u/%c\npattern deny sites/+/off\nuser ann\ntopic read sites/x/off\n",
+        )
+        .unwrap();
+        for (client, topic, expected) in [
+            ("- c", "news/x", "r"),
+            ("- c", "plant/x", ""),
+            ("ann c", "news/x", ""),
+            ("ann c", "plant", "rw"),
+            ("ann c", "plant/x/y", "rw"),
+            ("ann c", "plant/secret", ""),
+            ("ann c", "in/x", "w"),
+            ("bob c", "plant/a b", "r"),
+            ("bob c", "sites/bob/c", "w"),
+            ("bob c", "sites/ann/c", ""),
+            ("- c", "sites/-/c", ""),
+            ("bob off", "sites/bob/off", ""),
+            ("ann c", "sites/x/off", "r"),
+            ("eve c", "plant/x", ""),
+            ("ann c", "$SYS/plant", ""),
+        ] {
+            assert_eq!(may(&file, client, topic), expected, "{client} {topic}");
+        }
+        assert_eq!(file.len(), 8);
+    }
+
+    #[test]
+    fn a_name_with_a_wildcard_has_no_patterns() {
+        let file = AclFile::parse("user a+\ntopic own\npattern sites/%u/#\npattern c/%c\npattern all").unwrap();
+        assert_eq!(may(&file, "a+ c", "sites/a+/x"), "");
+        assert_eq!((may(&file, "a+ c", "all"), may(&file, "a+ c", "own")), (String::new(), "rw".to_owned()));
+        assert_eq!((may(&file, "- #", "c/x"), may(&file, "- x", "c/x")), (String::new(), "rw".to_owned()));
+        assert_eq!(may(&file, "- x", "all"), "rw");
+    }
+
+    #[test]
+    fn the_topics_of_the_broker_are_its_own() {
+        let file = AclFile::parse("topic #\ntopic $SYS/#\ntopic $share/#\ntopic $x/#").unwrap();
+        let topics = ["$SYS/broker/uptime", "$SYS/broker/connection/b/state", "$share/g/a", "$x/y", "$z", "a"];
+        assert_eq!(topics.map(|topic| may(&file, "- c", topic)), ["r", "rw", "", "rw", "", "rw"]);
+    }
+
+    #[test]
+    fn every_wrong_line_is_named() {
+        let text = "topic\ntopic read\ntopic all a/b\ntopic read a/#/b\nuser\nuser  \ntopics a\n # x\n\ttopic a\ntopic read  a \ntopic  deny";
+        let errors = AclFile::parse(text).unwrap_err();
+        let wildcard = LineProblem::Filter { filter: "a/#/b".to_owned(), error: TopicError::Wildcard(2) };
+        let expected = [
+            (1, LineProblem::NoTopic),
+            (3, LineProblem::Access("all".to_owned())),
+            (4, wildcard),
+            (5, LineProblem::NoName),
+            (6, LineProblem::NoName),
+            (7, LineProblem::Word("topics".to_owned())),
+            (8, LineProblem::Word("#".to_owned())),
+            (9, LineProblem::Word("\ttopic".to_owned())),
+        ];
+        let found: Vec<_> = errors.into_iter().map(|error| (error.line, error.problem)).collect();
+        assert_eq!(found, expected);
+        let words = AclFile::parse("topic read\ntopic read  a \ntopic  deny").unwrap();
+        assert_eq!(["read", "deny", "a"].map(|topic| may(&words, "- c", topic)), ["rw", "rw", "r"]);
+        assert!(AclFile::parse("# nothing\n").unwrap().is_empty());
+    }
+}

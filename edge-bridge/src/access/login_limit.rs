@@ -1,0 +1,151 @@
+//! Limit of logins that have to be computed: wrong ones by address, and the work for all of them, so that guessing passwords costs who guesses
+//! and takes no more than a few percent of the processor.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+/// Wrong logins that an address has at once.
+const WRONG_BURST: u64 = 10;
+/// Time after which an address has another one.
+const WRONG_EVERY_MS: u64 = 1_000;
+/// Addresses that are remembered.
+const ADDRESSES_MAX: usize = 1_024;
+/// Iterations for all addresses at once: two thousand logins of 101, and half a second on a small gateway.
+const WORK_BURST: u64 = 250_000;
+/// Iterations that come anew in a millisecond.
+const WORK_PER_MS: u64 = 20;
+
+/// Leaky bucket: what was used, and runs off with time.
+#[derive(Debug, Clone, Copy, Default)]
+struct Used {
+    amount: u64,
+    at_ms: u64,
+}
+
+impl Used {
+    /// Returns what is left of it after a time in which `amount` runs off every `per_ms`.
+    fn after(self, now_ms: u64, amount: u64, per_ms: u64) -> Self {
+        let steps = now_ms.saturating_sub(self.at_ms) / per_ms;
+        let at_ms = if steps == 0 { self.at_ms.min(now_ms) } else { self.at_ms + steps * per_ms };
+        Self { amount: self.amount.saturating_sub(steps.saturating_mul(amount)), at_ms }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct LoginLimit {
+    wrong: HashMap<IpAddr, Used>,
+    work: Used,
+}
+
+impl LoginLimit {
+    /// Returns whether a login from this address may be computed now, and books its iterations.
+    pub(super) fn may_compute(&mut self, now_ms: u64, address: Option<IpAddr>, iterations: u32) -> bool {
+        let wrong = address.and_then(|address| self.wrong.get(&network(address)));
+        if wrong.is_some_and(|used| used.after(now_ms, 1, WRONG_EVERY_MS).amount >= WRONG_BURST) {
+            return false;
+        }
+        self.work = self.work.after(now_ms, WORK_PER_MS, 1);
+        if self.work.amount >= WORK_BURST {
+            return false;
+        }
+        self.work.amount += u64::from(iterations);
+        true
+    }
+
+    /// Notes a wrong login.
+    pub(super) fn on_wrong(&mut self, now_ms: u64, address: Option<IpAddr>) {
+        let Some(address) = address.map(network) else { return };
+        if self.wrong.len() >= ADDRESSES_MAX && !self.wrong.contains_key(&address) {
+            self.make_room(now_ms);
+        }
+        let used = self.wrong.entry(address).or_insert(Used { amount: 0, at_ms: now_ms });
+        *used = used.after(now_ms, 1, WRONG_EVERY_MS);
+        used.amount += 1;
+    }
+
+    /// Forgets addresses without wrong logins of late, or else one that has fewest.
+    fn make_room(&mut self, now_ms: u64) {
+        self.wrong.retain(|_, used| used.after(now_ms, 1, WRONG_EVERY_MS).amount > 0);
+        if self.wrong.len() >= ADDRESSES_MAX {
+            let fewest = self.wrong.iter().min_by_key(|(_, used)| used.after(now_ms, 1, WRONG_EVERY_MS).amount);
+            if let Some(fewest) = fewest.map(|(address, _)| *address) {
+                self.wrong.remove(&fewest);
+            }
+        }
+    }
+}
+
+/// Returns the network that one client may have: of IPv6 64 bits.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() & (u128::MAX << 64)).into()),
+        v4 => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> Option<IpAddr> {
+        text.parse().ok()
+    }
+
+    /// Logins, all of them wrong, of which this many are computed.
+    fn computed(limit: &mut LoginLimit, now_ms: u64, from: Option<IpAddr>, tries: usize) -> usize {
+        let try_one = |_: &usize| {
+            let may = limit.may_compute(now_ms, from, 101);
+            if may {
+                limit.on_wrong(now_ms, from);
+            }
+            may
+        };
+        (0..tries).filter(try_one).count()
+    }
+
+    #[test]
+    fn promise_12_who_guesses_waits_and_others_do_not() {
+        let mut limit = LoginLimit::default();
+        assert_eq!(computed(&mut limit, 0, address("10.0.0.7"), 1_000), 10);
+        assert_eq!(computed(&mut limit, 999, address("10.0.0.7"), 1_000), 0);
+        assert_eq!(computed(&mut limit, 3_000, address("10.0.0.7"), 1_000), 3, "one a second");
+        assert_eq!(computed(&mut limit, 3_000, address("10.0.0.8"), 5), 5);
+        assert_eq!(computed(&mut limit, 60_000, address("10.0.0.7"), 1_000), 10);
+        assert_eq!(computed(&mut limit, 60_000, address("::ffff:10.0.0.7"), 1_000), 0, "the same one");
+        let hosts = |n: u32| address(&format!("2001:db8:0:1::{n:x}"));
+        let guessed: usize = (0..1_000).map(|n| computed(&mut limit, 90_000, hosts(n), 1)).sum();
+        assert_eq!(guessed, 10, "one client has many addresses of IPv6");
+    }
+
+    #[test]
+    fn all_addresses_together_have_a_budget_of_work() {
+        let mut limit = LoginLimit::default();
+        let from = |n: u32| Some(IpAddr::V4(n.into()));
+        let mut computed_by_all = |now_ms, of: std::ops::Range<u32>| -> usize {
+            of.map(|n| computed(&mut limit, now_ms, from(n), 1)).sum()
+        };
+        assert_eq!(computed_by_all(0, 0..10_000), 2_476, "250 000 iterations, and the last login");
+        assert_eq!(computed_by_all(1_000, 20_000..30_000), 198, "20 000 a second");
+    }
+
+    #[test]
+    fn addresses_without_end_are_bounded_and_who_guesses_most_stays() {
+        let mut limit = LoginLimit::default();
+        let guesser = address("192.0.2.1");
+        assert_eq!(computed(&mut limit, 0, guesser, 20), 10);
+        for n in 0..5_000 {
+            limit.on_wrong(0, Some(IpAddr::V4(n.into())));
+        }
+        assert_eq!(limit.wrong.len(), ADDRESSES_MAX);
+        assert_eq!(computed(&mut limit, 1, guesser, 20), 0);
+        limit.on_wrong(20_000, address("192.0.2.2"));
+        assert_eq!(limit.wrong.len(), 1);
+    }
+
+    #[test]
+    fn a_clock_of_another_origin_opens_nothing() {
+        let mut limit = LoginLimit::default();
+        assert_eq!(computed(&mut limit, 50_000, address("10.0.0.7"), 20), 10);
+        assert_eq!(computed(&mut limit, 0, address("10.0.0.7"), 20), 0);
+    }
+}

@@ -1,0 +1,37 @@
+//! Access control by the two files that Mosquitto reads: who may log in ([`PasswordFile`]), and who may publish and get what ([`AclFile`]).
+//!
+//! Pure: the application reads the files, also when they change, and gives the listener what they hold as
+//! [`Access`](crate::listener::Access).
+//!
+//! ```
+//! use edge_bridge::access::{AclFile, Logins, PasswordFile};
+//! use edge_bridge::listener::{Access, Config, Listener, Observe};
+//!
+//! # fn main() -> Result<(), Vec<edge_bridge::access::LineError>> {
+//! let passwords = PasswordFile::parse(
+//!     "sensor:$7$101$c2FsdHNhbHRzYWw=$\
+//!      Hd71hnNoKcARd6Fkl1rUE+opfs3V78ZJB2AgXXC1kaKQiWfi5S5qX7D1mY5b+bIzvyidWMnS8VA+YAsAygq9EA==",
+//! )?;
+//! let rules = AclFile::parse("user sensor\ntopic write plant/#\n")?;
+//! // 32 random bytes of the process.
+//! let logins = Logins::new(passwords, [7; 32]);
+//! let access = Access::of(logins).with_rights(rules);
+//! let listener = Listener::new(Config::default(), Observe(|_, _: &_| {})).with_access(access);
+//! # drop(listener);
+//! # Ok(())
+//! # }
+//! ```
+
+#![deny(clippy::indexing_slicing)]
+
+mod acl_file;
+mod known_logins;
+mod line_error;
+mod login_limit;
+mod logins;
+mod password_file;
+
+pub use acl_file::AclFile;
+pub use line_error::{LineError, LineProblem};
+pub use logins::Logins;
+pub use password_file::PasswordFile;

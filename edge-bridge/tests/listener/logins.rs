@@ -1,0 +1,101 @@
+//! Logins by a password file: who guesses is slowed down, and nobody else is. Promise 12.
+
+use edge_bridge::access::{Logins, PasswordFile};
+use edge_bridge::listener::Access;
+use edge_bridge::wire::{Connect, Packet, ReasonCode, Version};
+
+use crate::listener_support::*;
+use crate::{BOTH, site};
+
+fn passwords(users: &[(&str, &str)]) -> PasswordFile {
+    let line = |(user, password): &(&str, &str)| PasswordFile::line(user, password.as_bytes(), [3; 12]).unwrap();
+    PasswordFile::parse(&users.iter().map(line).collect::<Vec<_>>().join("\n")).unwrap()
+}
+
+fn guarded() -> Site {
+    let mut site = site();
+    let logins = Logins::new(passwords(&[("ann", "secret"), ("bob", "")]), [1; 32]);
+    site.listener.set_access(site.now, Access::of(logins));
+    site
+}
+
+/// Reason of the CONNACK that a client at this address gets.
+fn login(site: &mut Site, address: &str, login: Option<(&str, &str)>, version: Version) -> ReasonCode {
+    let connect = Connect {
+        username: login.map(|(user, _)| text(user)),
+        password: login.map(|(_, password)| password.as_bytes().to_vec().into()),
+        ..connect("", version)
+    };
+    let connection = site.listener.accept_from(site.now, Some(address.parse().unwrap())).unwrap();
+    let peer = Peer { connection, version };
+    site.outputs();
+    site.send(peer, &[Packet::Connect(Box::new(connect))]);
+    let Some(Packet::ConnAck(ack)) = site.received(peer).pop() else { panic!("no CONNACK") };
+    assert_eq!(site.is_closed(peer), ack.reason.is_error());
+    site.cut(peer);
+    ack.reason
+}
+
+#[test]
+fn right_wrong_and_missing_logins_are_told_apart() {
+    for version in BOTH {
+        let mut site = guarded();
+        for (given, expected) in [
+            (Some(("ann", "secret")), ReasonCode::SUCCESS),
+            (Some(("ann", "Secret")), ReasonCode::BAD_USER_NAME_OR_PASSWORD),
+            (Some(("eve", "secret")), ReasonCode::BAD_USER_NAME_OR_PASSWORD),
+            (Some(("bob", "")), ReasonCode::SUCCESS),
+            (Some(("", "")), ReasonCode::BAD_USER_NAME_OR_PASSWORD),
+            (None, ReasonCode::NOT_AUTHORIZED),
+        ] {
+            assert_eq!(login(&mut site, "192.0.2.1:9", given, version), expected, "{given:?}");
+        }
+    }
+}
+
+#[test]
+fn promise_12_who_guesses_is_slowed_down_and_clients_that_come_back_are_not() {
+    let mut site = guarded();
+    let right = Some(("ann", "secret"));
+    let (plant, attacker) = ("192.0.2.1:9", "192.0.2.66:9");
+    assert_eq!(login(&mut site, attacker, right, Version::V5), ReasonCode::SUCCESS);
+    let mut told = [0; 2];
+    for n in 0..1_000 {
+        let guess = format!("guess {n}");
+        match login(&mut site, attacker, Some(("ann", &guess)), Version::V5) {
+            ReasonCode::BAD_USER_NAME_OR_PASSWORD => told[0] += 1,
+            ReasonCode::SERVER_BUSY => told[1] += 1,
+            other => panic!("{other}"),
+        }
+    }
+    assert_eq!(told, [10, 990]);
+    assert_eq!(login(&mut site, attacker, right, Version::V5), ReasonCode::SUCCESS, "known from before");
+    assert_eq!(login(&mut site, plant, Some(("bob", "")), Version::V5), ReasonCode::SUCCESS, "another address");
+    site.pass(1_000);
+    let guess = Some(("ann", "another"));
+    assert_eq!(login(&mut site, attacker, guess, Version::V311), ReasonCode::BAD_USER_NAME_OR_PASSWORD);
+    assert_eq!(login(&mut site, attacker, guess, Version::V311), ReasonCode::SERVER_UNAVAILABLE, "3.1.1 has no 0x89");
+}
+
+#[test]
+fn a_new_file_ends_the_connections_of_users_who_are_gone_or_have_another_password() {
+    let mut site = site();
+    let before = passwords(&[("ann", "1"), ("bob", "2"), ("cat", "3")]);
+    site.listener.set_access(site.now, Access::of(Logins::new(before.clone(), [1; 32])));
+    let mut connect = |user: &str, password: &'static str| {
+        let named = Connect {
+            username: Some(text(user)),
+            password: Some(password.into()),
+            ..stays(user, Version::V5)
+        };
+        let (peer, ack) = site.connect(named);
+        (peer, ack.reason)
+    };
+    let peers = [connect("ann", "1").0, connect("bob", "2").0, connect("cat", "3").0];
+    let logins = Logins::new(passwords(&[("ann", "1"), ("bob", "new")]), [1; 32]).replacing(&before);
+    site.listener.set_access(site.now, Access::of(logins));
+    site.outputs();
+    assert_eq!(peers.map(|peer| site.is_closed(peer)), [false, true, true]);
+    assert_eq!(login(&mut site, "192.0.2.1:9", Some(("bob", "2")), Version::V5), ReasonCode::BAD_USER_NAME_OR_PASSWORD);
+    assert_eq!(login(&mut site, "192.0.2.1:9", Some(("bob", "new")), Version::V5), ReasonCode::SUCCESS);
+}
