@@ -52,7 +52,9 @@ mod tests {
         assert_eq!(CODED.map(|text| decode(text).unwrap()), PLAIN.map(|text| text.as_bytes().to_vec()));
         let bytes: Vec<u8> = (0..=255).collect();
         assert_eq!(decode(&encode(&bytes)), Some(bytes));
-        for wrong in ["Z", "Zg", "Zg=", "Zg===", "Zh==", "Zm9v=", "Z=8=", "====", "Zm 9", "Zm9\u{e4}", "Zg==Zg=="] {
+        for wrong in
+            ["Z", "Zg", "Zg=", "Zg===", "Zh==", "Zm9v=", "Z=8=", "====", "Zm 9", "Zm9\u{e4}", "Zg==Zg=="]
+        {
             assert_eq!(decode(wrong), None, "{wrong}");
         }
     }

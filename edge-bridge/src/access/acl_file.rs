@@ -112,7 +112,8 @@ impl AclFile {
         if client.user.is_some_and(has_wildcard) || has_wildcard(client.client_id) {
             return false;
         }
-        let patterns = self.patterns.iter().filter_map(|rule| Some((rule.access, filled(&rule.filter, client)?)));
+        let patterns =
+            self.patterns.iter().filter_map(|rule| Some((rule.access, filled(&rule.filter, client)?)));
         verdict(patterns, wanted, topic).unwrap_or(false)
     }
 
@@ -207,7 +208,7 @@ mod tests {
     /// May this client (USER/CLIENT, `-` for no user) read and write the topic: `rw`, `r`, `w` or nothing.
     fn may(file: &AclFile, client: &str, topic: &str) -> String {
         let (user, client_id) = client.split_once(' ').unwrap();
-        let client = ClientRef { client_id, user: (user != "-").then_some(user) };
+        let client = ClientRef { client_id, user: (user != "-").then_some(user), is_certified: false };
         let read = file.allows(client, Access::Read, topic);
         let write = file.allows(client, Access::Write, topic);
         [(read, "r"), (write, "w")].iter().filter(|(may, _)| *may).map(|(_, name)| *name).collect()
@@ -244,7 +245,8 @@ mod tests {
 
     #[test]
     fn a_name_with_a_wildcard_has_no_patterns() {
-        let file = AclFile::parse("user a+\ntopic own\npattern sites/%u/#\npattern c/%c\npattern all").unwrap();
+        let file =
+            AclFile::parse("user a+\ntopic own\npattern sites/%u/#\npattern c/%c\npattern all").unwrap();
         assert_eq!(may(&file, "a+ c", "sites/a+/x"), "");
         assert_eq!((may(&file, "a+ c", "all"), may(&file, "a+ c", "own")), (String::new(), "rw".to_owned()));
         assert_eq!((may(&file, "- #", "c/x"), may(&file, "- x", "c/x")), (String::new(), "rw".to_owned()));
@@ -254,7 +256,8 @@ mod tests {
     #[test]
     fn the_topics_of_the_broker_are_its_own() {
         let file = AclFile::parse("topic #\ntopic $SYS/#\ntopic $share/#\ntopic $x/#").unwrap();
-        let topics = ["$SYS/broker/uptime", "$SYS/broker/connection/b/state", "$share/g/a", "$x/y", "$z", "a"];
+        let topics =
+            ["$SYS/broker/uptime", "$SYS/broker/connection/b/state", "$share/g/a", "$x/y", "$z", "a"];
         assert_eq!(topics.map(|topic| may(&file, "- c", topic)), ["r", "rw", "", "rw", "", "rw"]);
     }
 

@@ -67,7 +67,8 @@ impl LoginLimit {
     fn make_room(&mut self, now_ms: u64) {
         self.wrong.retain(|_, used| used.after(now_ms, 1, WRONG_EVERY_MS).amount > 0);
         if self.wrong.len() >= ADDRESSES_MAX {
-            let fewest = self.wrong.iter().min_by_key(|(_, used)| used.after(now_ms, 1, WRONG_EVERY_MS).amount);
+            let fewest =
+                self.wrong.iter().min_by_key(|(_, used)| used.after(now_ms, 1, WRONG_EVERY_MS).amount);
             if let Some(fewest) = fewest.map(|(address, _)| *address) {
                 self.wrong.remove(&fewest);
             }

@@ -2,16 +2,15 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::net::SocketAddr;
 
 use super::known_logins::KnownLogins;
 use super::login_limit::LoginLimit;
 use super::password_file::PasswordFile;
 use crate::ingest::Now;
-use crate::listener::{Authenticate, ClientRef};
-use crate::wire::{Connect, ReasonCode};
+use crate::listener::{Authenticate, ClientRef, Login};
+use crate::wire::ReasonCode;
 
-/// Lets users of a [`PasswordFile`] in.
+/// Lets users of a [`PasswordFile`] in, and clients whose certificate has a name.
 ///
 /// A wrong login is answered 0x86 (bad user name or password), a client without a user name 0x87 (not authorized). An address has ten wrong logins
 /// and one more a second, all addresses together some 2 000 and 200 a second; what is beyond is answered 0x89 (server busy), and nothing is computed
@@ -54,20 +53,20 @@ impl Logins {
 }
 
 impl Authenticate for Logins {
-    fn authenticate(
-        &mut self,
-        now: Now,
-        peer: Option<SocketAddr>,
-        connect: &Connect,
-    ) -> Result<(), ReasonCode> {
-        let Some(user) = connect.username.as_deref() else {
+    fn authenticate(&mut self, now: Now, login: &Login<'_>) -> Result<(), ReasonCode> {
+        if login.certificate_name.is_some() {
+            return Ok(());
+        }
+        let connect = login.connect;
+        // Programs send an empty one for none, and Mosquitto takes it so.
+        let Some(user) = connect.username.as_deref().filter(|user| !user.is_empty()) else {
             return if self.allows_anonymous { Ok(()) } else { Err(ReasonCode::NOT_AUTHORIZED) };
         };
         let password = connect.password.as_deref().unwrap_or_default();
         if self.known.is_known(user, password) {
             return Ok(());
         }
-        let address = peer.map(|peer| peer.ip());
+        let address = login.peer.map(|peer| peer.ip());
         if !self.limit.may_compute(now.up_ms, address, self.passwords.iterations(user)) {
             return Err(ReasonCode::SERVER_BUSY);
         }
@@ -81,6 +80,7 @@ impl Authenticate for Logins {
 
     fn may_stay(&self, client: ClientRef<'_>) -> bool {
         match client.user {
+            _ if client.is_certified => true,
             None => self.allows_anonymous,
             Some(user) => self.passwords.has_user(user) && !self.changed.contains(user),
         }

@@ -144,7 +144,8 @@ impl Login {
     fn verify(&self, password: &[u8]) -> bool {
         match self.scheme {
             Scheme::Pbkdf2 { iterations } => {
-                pbkdf2::verify(pbkdf2::PBKDF2_HMAC_SHA512, iterations, &self.salt, password, &self.hash).is_ok()
+                pbkdf2::verify(pbkdf2::PBKDF2_HMAC_SHA512, iterations, &self.salt, password, &self.hash)
+                    .is_ok()
             }
             Scheme::Sha512 => {
                 let mut hash = digest::Context::new(&digest::SHA512);
@@ -207,7 +208,9 @@ mod tests {
         let file = PasswordFile::parse(MADE_BY_MOSQUITTO).unwrap();
         assert_eq!(file.len(), 2);
         assert!(file.verify("ann", b"secret") && file.verify("bob", "täglich".as_bytes()));
-        for (user, password) in [("ann", "Secret"), ("ann", ""), ("bob", "secret"), ("eve", "secret"), ("", "")] {
+        for (user, password) in
+            [("ann", "Secret"), ("ann", ""), ("bob", "secret"), ("eve", "secret"), ("", "")]
+        {
             assert!(!file.verify(user, password.as_bytes()), "{user} {password}");
         }
         assert_eq!((file.iterations("ann"), file.iterations("bob"), file.iterations("eve")), (101, 1, 101));
@@ -231,7 +234,9 @@ mod tests {
         let (kind, zero, many) =
             (bob.replace("$7$", "$argon2id$"), bob.replace("$101$", "$0$"), bob.replace("$101$", "$10001$"));
         let cut = &bob[..bob.len() - 4];
-        let text = format!("{ann}\nwords\n:{ann}\nbob:secret\n{kind}\n{zero}\n{many}\n{cut}\n{ann}\nbob:$\nbob:$7$101$AA==");
+        let text = format!(
+            "{ann}\nwords\n:{ann}\nbob:secret\n{kind}\n{zero}\n{many}\n{cut}\n{ann}\nbob:$\nbob:$7$101$AA=="
+        );
         let limit = ITERATIONS_MAX;
         let expected = [
             (2, LineProblem::NotALogin),

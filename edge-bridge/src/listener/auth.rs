@@ -11,8 +11,21 @@ use crate::wire::{Connect, ReasonCode};
 pub struct ClientRef<'a> {
     /// Client identifier, also one that the listener chose.
     pub client_id: &'a str,
-    /// User name of its CONNECT.
+    /// Name in its certificate, or user name of its CONNECT.
     pub user: Option<&'a str>,
+    /// True if the name is that of a certificate which was verified.
+    pub is_certified: bool,
+}
+
+/// A client that wants to come in.
+#[derive(Debug, Clone, Copy)]
+pub struct Login<'a> {
+    /// Address of its connection; `None` where the listener was not told it.
+    pub peer: Option<SocketAddr>,
+    /// Name in its certificate, which was verified; then the user name of the CONNECT counts for nothing.
+    pub certificate_name: Option<&'a str>,
+    /// The packet that it sent.
+    pub connect: &'a Connect,
 }
 
 /// Decides about each CONNECT. Pure and quick: it is called on the shell's thread. A function will do:
@@ -33,13 +46,8 @@ pub struct ClientRef<'a> {
 /// ```
 pub trait Authenticate: Send {
     /// `Err` refuses the client with a reason of CONNACK; [`BAD_USER_NAME_OR_PASSWORD`](ReasonCode::BAD_USER_NAME_OR_PASSWORD) and
-    /// [`NOT_AUTHORIZED`](ReasonCode::NOT_AUTHORIZED) are those that 3.1.1 knows too. `peer` is `None` where the listener was not told it.
-    fn authenticate(
-        &mut self,
-        now: Now,
-        peer: Option<SocketAddr>,
-        connect: &Connect,
-    ) -> Result<(), ReasonCode>;
+    /// [`NOT_AUTHORIZED`](ReasonCode::NOT_AUTHORIZED) are those that 3.1.1 knows too.
+    fn authenticate(&mut self, now: Now, login: &Login<'_>) -> Result<(), ReasonCode>;
 
     /// Returns whether a client that others let in before may stay: asked of each when the listener's access changes. Default: it may.
     fn may_stay(&self, _client: ClientRef<'_>) -> bool {
@@ -52,19 +60,14 @@ pub trait Authenticate: Send {
 pub struct AllowAnonymous;
 
 impl Authenticate for AllowAnonymous {
-    fn authenticate(&mut self, _: Now, _: Option<SocketAddr>, _: &Connect) -> Result<(), ReasonCode> {
+    fn authenticate(&mut self, _: Now, _: &Login<'_>) -> Result<(), ReasonCode> {
         Ok(())
     }
 }
 
 impl<F: FnMut(&Connect) -> Result<(), ReasonCode> + Send> Authenticate for F {
-    fn authenticate(
-        &mut self,
-        _: Now,
-        _: Option<SocketAddr>,
-        connect: &Connect,
-    ) -> Result<(), ReasonCode> {
-        self(connect)
+    fn authenticate(&mut self, _: Now, login: &Login<'_>) -> Result<(), ReasonCode> {
+        self(login.connect)
     }
 }
 

@@ -17,6 +17,8 @@ pub(super) struct Client {
     pub(super) id: Utf8,
     /// User name of its last CONNECT: the session is this user's.
     pub(super) user: Option<Utf8>,
+    /// The user name stands in a certificate that was verified.
+    pub(super) is_certified: bool,
     pub(super) connection: Option<ConnectionId>,
     /// Unacknowledged deliveries, while there is no connection.
     pub(super) resume: Resume,
@@ -59,13 +61,14 @@ pub(super) struct Clients {
 }
 
 impl Clients {
-    pub(super) fn add(&mut self, id: Utf8, user: Option<Utf8>) -> ClientKey {
+    pub(super) fn add(&mut self, id: Utf8, user: Option<Utf8>, is_certified: bool) -> ClientKey {
         self.next += 1;
         let key = ClientKey(self.next);
         self.keys.insert(id.clone(), key);
         let client = Client {
             id,
             user,
+            is_certified,
             connection: None,
             resume: Resume::new(),
             resume_memory: Memory::default(),

@@ -1,9 +1,8 @@
 //! CONNECT: who may come in, and which session goes on (§3.1, §4.1).
 
-use std::net::SocketAddr;
-
+use super::client::Client;
 use super::wills::PendingWill;
-use super::{ClientKey, Event, Listener, Output};
+use super::{ClientKey, Event, Listener, Login, Output};
 use crate::ingest::{Ingest, Now};
 use crate::puback_chain::ConnectionId;
 use crate::session::{Accept, Memory};
@@ -11,8 +10,11 @@ use crate::wire::{Connect, PropertyId, ReasonCode, Utf8, Version};
 
 impl<I: Ingest> Listener<I> {
     pub(super) fn on_connect(&mut self, now: Now, id: ConnectionId, connect: &Connect) {
-        let peer = self.connections.get(id).and_then(|state| state.peer);
-        if let Err(reason) = self.may_connect(now, peer, connect) {
+        let Some(state) = self.connections.get(id) else { return };
+        let (peer, certified) = (state.peer, state.certified.clone());
+        if let Err(reason) =
+            self.may_connect(now, &Login { peer, certificate_name: certified.as_deref(), connect })
+        {
             self.refuse_client(now, id, connect, reason);
             return;
         }
@@ -20,11 +22,13 @@ impl<I: Ingest> Listener<I> {
         let client_id = assigned.clone().unwrap_or_else(|| connect.client_id.detached());
         let existing = self.clients.key(&client_id);
         if let Some(key) = existing {
-            self.take_over(now, key, connect);
+            self.take_over(now, key, connect.clean_start || !self.is_of(key, certified.as_ref(), connect));
         }
         // A session without expiry ended with the connection that was taken over; another user's has ended too.
         let existing = existing.filter(|key| self.clients.get(*key).is_some());
-        let Some(key) = existing.or_else(|| self.new_client(now, client_id.clone(), connect)) else {
+        let Some(key) =
+            existing.or_else(|| self.new_client(now, client_id.clone(), certified.clone(), connect))
+        else {
             self.refuse_client(now, id, connect, ReasonCode::QUOTA_EXCEEDED);
             return;
         };
@@ -58,17 +62,12 @@ impl<I: Ingest> Listener<I> {
         self.pump(now.up_ms, key);
     }
 
-    fn may_connect(
-        &mut self,
-        now: Now,
-        peer: Option<SocketAddr>,
-        connect: &Connect,
-    ) -> Result<(), ReasonCode> {
-        self.access.authenticate.authenticate(now, peer, connect).map_err(|reason| {
+    fn may_connect(&mut self, now: Now, login: &Login<'_>) -> Result<(), ReasonCode> {
+        self.access.authenticate.authenticate(now, login).map_err(|reason| {
             let may = reason.is_error() && reason.is_valid_for(crate::wire::PacketType::ConnAck);
             if may { reason } else { ReasonCode::NOT_AUTHORIZED }
         })?;
-        let will = connect.will.as_ref();
+        let will = login.connect.will.as_ref();
         if !self.config.session.retain_available && will.is_some_and(|will| will.retain) {
             return Err(ReasonCode::RETAIN_NOT_SUPPORTED);
         }
@@ -86,27 +85,42 @@ impl<I: Ingest> Listener<I> {
 
     /// Ends an older connection of the same client (\[MQTT-3.1.4-3\]); with Clean Start the session too, and one of another user: what waits in it
     /// is not for this one.
-    fn take_over(&mut self, now: Now, key: ClientKey, connect: &Connect) {
+    fn take_over(&mut self, now: Now, key: ClientKey, ends_session: bool) {
         let Some(client) = self.clients.get(key) else { return };
-        let is_others = client.user != connect.username;
         if let Some(old) = client.connection
             && let Some(state) = self.connections.get_mut(old)
         {
             state.session.disconnect(now.up_ms, ReasonCode::SESSION_TAKEN_OVER);
             self.drain(now, old);
         }
-        if connect.clean_start || is_others {
+        if ends_session {
             self.end_session(now, key);
         }
     }
 
+    /// Returns whether a session is that of the user who connects.
+    fn is_of(&self, key: ClientKey, certified: Option<&Utf8>, connect: &Connect) -> bool {
+        let user = certified.or_else(|| user_of(connect));
+        let is_theirs =
+            |client: &Client| client.user.as_ref() == user && client.is_certified == certified.is_some();
+        self.clients.get(key).is_some_and(is_theirs)
+    }
+
     /// `None` if there is no room for another session.
-    fn new_client(&mut self, now: Now, id: Utf8, connect: &Connect) -> Option<ClientKey> {
+    fn new_client(
+        &mut self,
+        now: Now,
+        id: Utf8,
+        certified: Option<Utf8>,
+        connect: &Connect,
+    ) -> Option<ClientKey> {
         if self.clients.len() >= self.config.max_sessions {
             let expendable = self.clients.expendable()?;
             self.give_up_session(now, expendable);
         }
-        Some(self.clients.add(id, connect.username.as_ref().map(Utf8::detached)))
+        let is_certified = certified.is_some();
+        let user = certified.or_else(|| user_of(connect).map(Utf8::detached));
+        Some(self.clients.add(id, user, is_certified))
     }
 
     /// Makes a client identifier for a client that left the choice to us. The start of the text keeps it apart from those of an earlier run.
@@ -135,4 +149,9 @@ impl<I: Ingest> Listener<I> {
         }
         accept
     }
+}
+
+/// Returns the user name; an empty one is none.
+fn user_of(connect: &Connect) -> Option<&Utf8> {
+    connect.username.as_ref().filter(|user| !user.is_empty())
 }

@@ -9,6 +9,7 @@ use super::memory::Unfinished;
 use super::turn_size::TurnSize;
 use super::unwritten::Unwritten;
 use crate::session::{self, Input, Session};
+use crate::wire::Utf8;
 
 /// Unused bytes of a buffer that are not worth a copy.
 const UNUSED_MAX: usize = 1024;
@@ -18,6 +19,8 @@ const UNUSED_MAX: usize = 1024;
 pub(super) struct Connection {
     pub(super) session: Session,
     pub(super) peer: Option<SocketAddr>,
+    /// Name in the client's certificate.
+    pub(super) certified: Option<Utf8>,
     /// Known from CONNECT on.
     pub(super) client: Option<ClientKey>,
     /// Bytes given to the caller and not yet written.
@@ -58,6 +61,7 @@ impl Connection {
         Self {
             session,
             peer,
+            certified: None,
             client: None,
             unwritten: Unwritten::default(),
             answered: 0,

@@ -13,6 +13,8 @@ pub enum Input<'a> {
     /// Received bytes, in order, while [`may_read`](super::Listener::may_read) says so. Whole packets are taken from the front, at most
     /// [`PACKETS_PER_TURN`](crate::session::PACKETS_PER_TURN), and the rest is left: call again while the buffer gets shorter.
     Bytes(&'a mut BytesMut),
+    /// The client showed a certificate that the caller verified, with this name: the user name of its CONNECT, whatever that says.
+    Certified(Utf8),
     /// Bytes came, and wait for the caller to hand them over: until then it is not their sender who makes no progress. For callers that let
     /// connections take turns.
     Waiting,
@@ -93,6 +95,13 @@ pub enum Event {
         /// True if the client's session goes on.
         session_present: bool,
     },
+    /// No TLS came about with a client. Told by [`net::Server`](crate::net::Server) alone.
+    NoTls {
+        /// Connection of the client.
+        connection: ConnectionId,
+        /// Reason in words; shown to people, it needs to be escaped.
+        error: String,
+    },
     /// A client was not taken in.
     Refused {
         /// Connection of the client.
@@ -154,6 +163,7 @@ impl Event {
     pub fn connection(&self) -> Option<ConnectionId> {
         match self {
             Self::Connected { connection, .. }
+            | Self::NoTls { connection, .. }
             | Self::Refused { connection, .. }
             | Self::Subscribed { connection, .. }
             | Self::TopicRefused { connection, .. }

@@ -52,7 +52,7 @@ use std::collections::VecDeque;
 
 use bytes::BytesMut;
 
-pub use auth::{Access, AllowAnonymous, Authenticate, Authorize, ClientRef};
+pub use auth::{Access, AllowAnonymous, Authenticate, Authorize, ClientRef, Login};
 pub use config::Config;
 pub use events::{Event, Input, Output, PublishId, Settled, Stats};
 pub use message_admission::Observe;
@@ -148,6 +148,11 @@ impl<I: Ingest> Listener<I> {
     pub fn handle_input(&mut self, now: Now, connection: ConnectionId, input: Input<'_>) {
         match input {
             Input::Bytes(buffer) => self.on_bytes(now, connection, buffer),
+            Input::Certified(name) => {
+                if let Some(state) = self.connections.get_mut(connection) {
+                    state.certified = Some(name);
+                }
+            }
             Input::Waiting => self.accounts.on_bytes_waiting(connection),
             Input::Written(bytes) => self.on_written(now, connection, bytes),
             Input::Closed => self.on_hung_up(now, connection),

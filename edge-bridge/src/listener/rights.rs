@@ -9,7 +9,7 @@ use crate::wire::ReasonCode;
 impl Client {
     /// The client as decisions about it see it.
     pub(super) fn reference(&self) -> ClientRef<'_> {
-        ClientRef { client_id: &self.id, user: self.user.as_deref() }
+        ClientRef { client_id: &self.id, user: self.user.as_deref(), is_certified: self.is_certified }
     }
 }
 
@@ -50,8 +50,10 @@ impl<I: Ingest> Listener<I> {
         let Some(authorize) = &mut self.access.authorize else { return };
         let mut denied = Vec::new();
         for (key, client) in self.clients.iter_mut() {
-            let reference = ClientRef { client_id: &client.id, user: client.user.as_deref() };
-            let gone = client.waiting.take_out(|message| !authorize.may_receive(reference, &message.publish.topic));
+            let mut waiting = std::mem::take(&mut client.waiting);
+            let reference = client.reference();
+            let gone = waiting.take_out(|message| !authorize.may_receive(reference, &message.publish.topic));
+            client.waiting = waiting;
             if !gone.is_empty() {
                 denied.push((key, gone));
             }

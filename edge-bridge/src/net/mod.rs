@@ -11,6 +11,7 @@ mod back_pressure;
 mod builder;
 mod by_hand;
 mod certificate;
+mod certificate_name;
 mod clock;
 mod commands;
 mod connection_io;

@@ -12,6 +12,9 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::certificate_name::common_name;
+use crate::wire::Utf8;
+
 /// A TCP connection that counts its bytes, both directions together.
 #[derive(Debug)]
 pub struct Counted {
@@ -29,6 +32,11 @@ impl Counted {
         self.bytes.fetch_add(n as u64, Ordering::Relaxed);
     }
 }
+
+/// A certificate without a common name: whose it is cannot be said.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("the client's certificate has no common name, which is to be its user name")]
+pub(super) struct Nameless;
 
 /// Keep alive of TCP: an idle connection is probed so often, ended by the system after [`PROBES`] without an answer, and then found to be
 /// [gone](Stream::is_gone) also while it is not read.
@@ -57,6 +65,18 @@ impl Stream {
     pub(super) fn is_gone(&self) -> bool {
         let end = pin!(self.counted().stream.ready(END));
         end.poll(&mut Context::from_waker(Waker::noop())).is_ready()
+    }
+
+    /// Returns the name in the certificate that a client showed, which has been verified; `None` if it showed none.
+    ///
+    /// # Errors
+    ///
+    /// The certificate has no name.
+    pub(super) fn certificate_name(&self) -> Option<Result<Utf8, Nameless>> {
+        let Self::Tls(tls) = self else { return None };
+        let certificate = tls.get_ref().1.peer_certificates()?.first()?;
+        let name = common_name(certificate).and_then(|name| Utf8::try_from(name).ok());
+        Some(name.ok_or(Nameless))
     }
 
     fn counted(&self) -> &Counted {

@@ -11,6 +11,8 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::tcp_stream::{Counted, Stream};
 
+/// Bytes that wait in a server's TLS for a client that does not read: those that wait before it are counted, these are not.
+const UNWRITTEN_MAX: usize = 4 * 1024;
 /// Debian and Alpine; Fedora and its kin; SUSE; Alpine and the BSDs.
 const SYSTEM_BUNDLES: [&str; 4] = [
     "/etc/ssl/certs/ca-certificates.crt",
@@ -170,7 +172,9 @@ impl ServerTls {
     ///
     /// The client speaks no TLS, or shows no certificate that is wanted.
     pub async fn accept(&self, stream: Counted) -> io::Result<Stream> {
-        let stream = tokio_rustls::TlsAcceptor::from(self.config.clone()).accept(stream).await?;
+        let bounded = |session: &mut rustls::ServerConnection| session.set_buffer_limit(Some(UNWRITTEN_MAX));
+        let acceptor = tokio_rustls::TlsAcceptor::from(self.config.clone());
+        let stream = acceptor.accept_with(stream, bounded).await?;
         Ok(Stream::Tls(Box::new(stream.into())))
     }
 }

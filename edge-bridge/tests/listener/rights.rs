@@ -31,8 +31,7 @@ impl Authenticate for Only {
     fn authenticate(
         &mut self,
         _: edge_bridge::ingest::Now,
-        _: Option<std::net::SocketAddr>,
-        _: &Connect,
+        _: &edge_bridge::listener::Login<'_>,
     ) -> Result<(), ReasonCode> {
         Ok(())
     }
@@ -68,7 +67,10 @@ fn promise_12_a_message_without_the_right_reaches_nobody_and_is_told() {
     let (bob, _) = site.connect(user("bob", "b", Version::V311));
     site.send(ann, &[subscribe(&["#"])]);
     site.received(ann);
-    site.send(ann, &[publish(1, "ann/x", "1"), publish(2, "bob/x", "2"), qos0("store/x", "3"), publish(3, "ann", "4")]);
+    site.send(
+        ann,
+        &[publish(1, "ann/x", "1"), publish(2, "bob/x", "2"), qos0("store/x", "3"), publish(3, "ann", "4")],
+    );
     let acks = site.received(ann);
     let reasons: Vec<_> = acks
         .iter()
@@ -158,7 +160,8 @@ fn who_may_not_stay_is_disconnected_and_what_waits_without_the_right_is_dropped(
         site.outputs();
         assert!(site.is_closed(ann) && site.is_closed(nobody));
         let why = Closed::Local(ReasonCode::ADMINISTRATIVE_ACTION);
-        let ended = |event: &&Event| matches!(event, Event::Disconnected { why: reason, .. } if *reason == why);
+        let ended =
+            |event: &&Event| matches!(event, Event::Disconnected { why: reason, .. } if *reason == why);
         assert_eq!(site.events.iter().filter(ended).count(), 2);
         let stats = site.listener.stats();
         assert_eq!((stats.dropped_denied, stats.connections, stats.sessions), (2, 0, 3));

@@ -1,25 +1,38 @@
-//! Accepting of connections: the socket, a pause after an accept that failed, and what could not be taken in: counted, and told once a minute for each
+//! Accepting of connections: the sockets in turn, a pause after an accept that failed, and what could not be taken in: counted, and told once a minute for each
 //! cause, since whoever is outside can repeat it for ever.
 
 use std::fmt::Display;
 use std::future::{Future, poll_fn};
+use std::io;
 use std::pin::pin;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep_until};
+
+use crate::net::ServerTls;
 
 /// After an accept that failed, usually for want of file descriptors.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 /// Time for which a line is not repeated.
 const AGAIN: Duration = Duration::from_secs(60);
 
+/// One address to which clients connect.
+#[derive(Debug)]
+pub(super) struct Door {
+    pub(super) socket: TcpListener,
+    /// TLS that is spoken there.
+    pub(super) tls: Option<ServerTls>,
+}
+
 /// See the [module](self).
 #[derive(Debug, Default)]
 pub(super) struct Acceptor {
-    /// `None` before the server runs and once it stops.
-    socket: Option<TcpListener>,
+    /// None once the server stops.
+    doors: Vec<Door>,
+    /// The door that is asked first, so that one that is stormed does not shut the other.
+    turn: usize,
     /// Set after an accept that failed.
     again_at: Option<Instant>,
     failed: NotAccepted,
@@ -28,21 +41,25 @@ pub(super) struct Acceptor {
 }
 
 impl Acceptor {
-    /// Accepts on `socket` from now on; `None`: nothing any more.
-    pub(super) fn set_socket(&mut self, socket: Option<TcpListener>) {
-        self.socket = socket;
+    /// Accepts at `doors` from now on; without any nothing.
+    pub(super) fn set_doors(&mut self, doors: Vec<Door>) {
+        self.doors = doors;
+    }
+
+    /// Speaks this TLS with whoever connects from now on where TLS is spoken.
+    pub(super) fn set_tls(&mut self, tls: &ServerTls) {
+        self.doors.iter_mut().filter_map(|door| door.tls.as_mut()).for_each(|old| *old = tls.clone());
     }
 
     /// Waits for the next connection. Cancel-safe.
-    pub(super) async fn accept(&mut self) -> TcpStream {
-        let Some(socket) = &self.socket else { return std::future::pending().await };
+    pub(super) async fn accept(&mut self) -> (TcpStream, Option<ServerTls>) {
         loop {
             if let Some(at) = self.again_at {
                 sleep_until(at).await;
                 self.again_at = None;
             }
-            match socket.accept().await {
-                Ok((stream, _)) => return stream,
+            match poll_fn(|cx| self.poll_doors(cx)).await {
+                Ok(accepted) => return accepted,
                 Err(error) => {
                     let now = Instant::now();
                     self.failed.note(now, &error);
@@ -52,10 +69,21 @@ impl Acceptor {
         }
     }
 
+    fn poll_doors(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, Option<ServerTls>)>> {
+        for _ in 0..self.doors.len() {
+            self.turn = (self.turn + 1) % self.doors.len();
+            let Some(door) = self.doors.get(self.turn) else { continue };
+            if let Poll::Ready(accepted) = door.socket.poll_accept(cx) {
+                return Poll::Ready(accepted.map(|(stream, _)| (stream, door.tls.clone())));
+            }
+        }
+        Poll::Pending
+    }
+
     /// Returns a connection that is there already.
-    pub(super) async fn accept_ready(&mut self) -> Option<TcpStream> {
+    pub(super) async fn accept_ready(&mut self) -> Option<(TcpStream, Option<ServerTls>)> {
         poll_fn(|cx| match pin!(self.accept()).poll(cx) {
-            Poll::Ready(stream) => Poll::Ready(Some(stream)),
+            Poll::Ready(accepted) => Poll::Ready(Some(accepted)),
             Poll::Pending => Poll::Ready(None),
         })
         .await

@@ -18,6 +18,7 @@ use super::read_share::{READ_MIN, ReadShare};
 use crate::listener::ConnectionId;
 use crate::net::tcp_stream::Stream;
 use crate::pieces::Pieces;
+use crate::wire::Utf8;
 
 /// Longest wait for a peer to take the last bytes.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
@@ -28,6 +29,10 @@ const LINGER_BYTES: usize = 256 * 1024;
 /// Message of a connection's task to the owner.
 #[derive(Debug)]
 pub(super) enum FromPeer {
+    /// The client showed a certificate that was verified, with this name. Before all bytes.
+    Certified(Utf8),
+    /// No TLS came about.
+    NoTls(String),
     /// Bytes that were read, behind what was left before. The task waits for the buffer.
     Bytes(BytesMut),
     Written(usize),

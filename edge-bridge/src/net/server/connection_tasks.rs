@@ -1,5 +1,6 @@
 //! Tasks of all connections; each begins with its TLS handshake.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::connection::{self, FromPeer, Outbox};
+use super::handshake_limit::HandshakeLimit;
 use super::read_share::ReadShare;
 use crate::listener::ConnectionId;
 use crate::net::ServerTls;
@@ -17,8 +19,10 @@ use crate::net::tcp_stream::{Counted, Stream, probe_when_idle};
 
 /// Silence after which the system probes a connection.
 const PROBE_AFTER: Duration = Duration::from_secs(30);
-/// Time limit of a TLS handshake.
+/// Time limit of a TLS handshake, with the wait for its turn.
 const TLS_WITHIN: Duration = Duration::from_secs(10);
+/// What is said of a handshake beyond that.
+const SLOW: &str = "the handshake took longer than 10 s";
 /// Connections that may wait for their peer's close at a time.
 const LINGERING_MAX: usize = 64;
 /// Time limit for the last bytes of all connections at a stop.
@@ -26,7 +30,7 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(3);
 
 /// See the [module](self).
 pub(super) struct ConnectionTasks {
-    tls: Option<ServerTls>,
+    handshakes: HandshakeLimit,
     /// Number of connections that read.
     readers: Arc<AtomicUsize>,
     max_memory: usize,
@@ -37,17 +41,20 @@ pub(super) struct ConnectionTasks {
 
 impl ConnectionTasks {
     /// `max_memory`: bytes that clients may hold.
-    pub(super) fn new(
-        tls: Option<ServerTls>,
-        to_owner: mpsc::Sender<(ConnectionId, FromPeer)>,
-        max_memory: usize,
-    ) -> Self {
+    pub(super) fn new(to_owner: mpsc::Sender<(ConnectionId, FromPeer)>, max_memory: usize) -> Self {
+        let handshakes = HandshakeLimit::new();
         let lingering = Arc::new(Semaphore::new(LINGERING_MAX));
-        Self { tls, readers: Arc::default(), max_memory, lingering, tasks: JoinSet::new(), to_owner }
+        Self { handshakes, readers: Arc::default(), max_memory, lingering, tasks: JoinSet::new(), to_owner }
     }
 
     /// Runs a connection until the owner closes it.
-    pub(super) fn spawn(&mut self, id: ConnectionId, stream: TcpStream, outbox: Arc<Outbox>) {
+    pub(super) fn spawn(
+        &mut self,
+        id: ConnectionId,
+        (stream, tls): (TcpStream, Option<ServerTls>),
+        outbox: Arc<Outbox>,
+    ) {
+        let address = stream.peer_addr().ok().map(|address| address.ip());
         // Acknowledgements are small and wait for nobody. An error would only cost time.
         let _ = stream.set_nodelay(true);
         probe_when_idle(&stream, PROBE_AFTER);
@@ -55,20 +62,35 @@ impl ConnectionTasks {
         let stream = Counted::new(stream, Arc::default());
         let (owner, share) = (self.to_owner.clone(), ReadShare::of(&self.readers, self.max_memory));
         let lingering = Arc::clone(&self.lingering);
-        match self.tls.clone() {
+        match tls {
             None => {
                 self.tasks.spawn(connection::run(id, Stream::Tcp(stream), outbox, owner, share, lingering))
             }
-            Some(tls) => self.tasks.spawn(async move {
-                match timeout(TLS_WITHIN, tls.accept(stream)).await {
-                    Ok(Ok(stream)) => connection::run(id, stream, outbox, owner, share, lingering).await,
-                    failed => {
-                        tracing::debug!(connection = id.0, error = ?failed.err(), "no TLS handshake");
-                        // The owner may have ended.
-                        let _ = owner.send((id, FromPeer::Closed)).await;
+            Some(tls) => {
+                let handshakes = self.handshakes.clone();
+                self.tasks.spawn(async move {
+                    let handshake = timeout(TLS_WITHIN, handshakes.run(address, tls.accept(stream)));
+                    let stream = match handshake.await {
+                        Ok(Ok(stream)) => stream,
+                        failed => {
+                            let error =
+                                failed.map_or_else(|_| SLOW.to_owned(), |failed| failure(failed.err()));
+                            // The owner may have ended.
+                            let _ = owner.send((id, FromPeer::NoTls(error))).await;
+                            return;
+                        }
+                    };
+                    match stream.certificate_name() {
+                        Some(Ok(name)) => drop(owner.send((id, FromPeer::Certified(name))).await),
+                        Some(Err(nameless)) => {
+                            let _ = owner.send((id, FromPeer::NoTls(nameless.to_string()))).await;
+                            return;
+                        }
+                        None => {}
                     }
-                }
-            }),
+                    connection::run(id, stream, outbox, owner, share, lingering).await;
+                })
+            }
         };
     }
 
@@ -85,5 +107,16 @@ impl ConnectionTasks {
         if timeout(CLOSE_WITHIN, all).await.is_err() {
             self.tasks.shutdown().await;
         }
+    }
+}
+
+/// Says why a handshake failed; the end of the connection in words of ours, the rest in those of rustls.
+fn failure(error: Option<io::Error>) -> String {
+    match error {
+        Some(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            "the client went away: a client that does not trust the certificate does so".to_owned()
+        }
+        Some(error) => error.to_string(),
+        None => String::new(),
     }
 }

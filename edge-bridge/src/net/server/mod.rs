@@ -7,6 +7,7 @@ mod acceptor;
 mod connection;
 mod connection_tasks;
 mod fair_turns;
+mod handshake_limit;
 mod owner;
 mod paused_connections;
 #[cfg(feature = "spool-queue")]
@@ -28,10 +29,9 @@ pub use sink::{NoQueue, Receipts, Sink};
 
 use super::{Clock, ServerTls};
 use crate::ingest::{Inbound, Ingest, Now};
-use crate::listener::{
-    Access, Config, Event, Listener, Observe, OnPublish, Settled, Stats,
-};
+use crate::listener::{Access, Config, Event, Listener, Observe, OnPublish, Settled, Stats};
 use crate::wire::Publish;
+use acceptor::Door;
 use owner::{Command, Owner};
 
 type OnEvent = Box<dyn FnMut(&Event, Option<SocketAddr>) + Send>;
@@ -57,6 +57,7 @@ type OnEvent = Box<dyn FnMut(&Event, Option<SocketAddr>) + Send>;
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
+    tls_address: Option<SocketAddr>,
     commands: mpsc::Sender<Command>,
     task: JoinHandle<()>,
 }
@@ -73,6 +74,7 @@ pub struct ServerBuilder {
     on_event: Option<OnEvent>,
     on_publish: Option<OnPublish>,
     tls: Option<ServerTls>,
+    tls_listen: Option<(SocketAddr, ServerTls)>,
     clock: Option<Clock>,
 }
 
@@ -85,6 +87,7 @@ impl Server {
             on_event: None,
             on_publish: None,
             tls: None,
+            tls_listen: None,
             clock: None,
         }
     }
@@ -92,6 +95,11 @@ impl Server {
     /// Returns where it listens: with port 0 asked for, the port that was found.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Returns where it listens with TLS beside that, see [`ServerBuilder::tls_listen`].
+    pub fn tls_addr(&self) -> Option<SocketAddr> {
+        self.tls_address
     }
 
     /// Publishes a message to local subscribers; it is not ingested. Waits until every client that was to get it has acknowledged it, or
@@ -143,6 +151,15 @@ impl LocalPublisher {
         ask(&self.commands, |answer| Command::SetAccess { access, answer }).await
     }
 
+    /// Speaks this TLS with whoever connects from now on, where TLS is spoken: for a renewed certificate. Connections that are there stay as they are.
+    ///
+    /// # Errors
+    ///
+    /// The server has ended.
+    pub async fn set_tls(&self, tls: ServerTls) -> Result<(), Ended> {
+        self.commands.send(Command::SetTls(tls)).await.map_err(|_| Ended)
+    }
+
     /// Counters and gauges of this moment, as [`Server::stats`].
     ///
     /// # Errors
@@ -183,7 +200,14 @@ impl ServerBuilder {
         self
     }
 
-    /// Speaks TLS on every connection.
+    /// Listens at another address too, where it speaks TLS.
+    #[must_use]
+    pub fn tls_listen(mut self, address: SocketAddr, tls: ServerTls) -> Self {
+        self.tls_listen = Some((address, tls));
+        self
+    }
+
+    /// Speaks TLS on every connection of the address that it is started with.
     #[must_use]
     pub fn tls(mut self, tls: ServerTls) -> Self {
         self.tls = Some(tls);
@@ -232,6 +256,13 @@ impl ServerBuilder {
     {
         let socket = TcpListener::bind(address).await?;
         let address = socket.local_addr()?;
+        let mut doors = vec![Door { socket, tls: self.tls }];
+        let mut tls_address = None;
+        if let Some((address, tls)) = self.tls_listen {
+            let socket = TcpListener::bind(address).await?;
+            tls_address = Some(socket.local_addr()?);
+            doors.push(Door { socket, tls: Some(tls) });
+        }
         let (commands, commanded) = mpsc::channel(64);
         let receipts = Receipts::default();
         let mut listener = Listener::new(self.config, ingest).with_access(self.access);
@@ -240,9 +271,9 @@ impl ServerBuilder {
         }
         let sink = sink(receipts.clone());
         let clock = self.clock.unwrap_or_else(Clock::start);
-        let owner = Owner::new(listener, sink, receipts, clock, self.on_event, self.tls);
-        let task = tokio::spawn(owner.run(socket, commanded));
-        Ok(Server { address, commands, task })
+        let owner = Owner::new(listener, sink, receipts, clock, self.on_event);
+        let task = tokio::spawn(owner.run(doors, commanded));
+        Ok(Server { address, tls_address, commands, task })
     }
 
     /// As [`start`](Self::start), for a hub in tests and drills: every message is shown to `observe` and acknowledged at once.

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
 use super::OnEvent;
-use super::acceptor::Acceptor;
+use super::acceptor::{Acceptor, Door};
 use super::connection::{FromPeer, Outbox};
 use super::connection_tasks::ConnectionTasks;
 use super::fair_turns::Turns;
@@ -33,6 +33,7 @@ const ROOM_EVERY: Duration = Duration::from_millis(50);
 pub(super) enum Command {
     Publish { publish: Publish, answer: oneshot::Sender<Settled> },
     SetAccess { access: Access, answer: oneshot::Sender<()> },
+    SetTls(ServerTls),
     Stats(oneshot::Sender<Stats>),
     Shutdown { within: Duration, answer: oneshot::Sender<()> },
 }
@@ -68,10 +69,9 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
         receipts: Receipts,
         clock: Clock,
         on_event: Option<OnEvent>,
-        tls: Option<ServerTls>,
     ) -> Self {
         let (to_owner, inputs) = mpsc::channel(INPUTS);
-        let tasks = ConnectionTasks::new(tls, to_owner, listener.max_memory());
+        let tasks = ConnectionTasks::new(to_owner, listener.max_memory());
         Self {
             listener,
             sink,
@@ -90,8 +90,8 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
         }
     }
 
-    pub(super) async fn run(mut self, socket: TcpListener, mut commands: mpsc::Receiver<Command>) {
-        self.acceptor.set_socket(Some(socket));
+    pub(super) async fn run(mut self, doors: Vec<Door>, mut commands: mpsc::Receiver<Command>) {
+        self.acceptor.set_doors(doors);
         loop {
             self.catch_up();
             if self.is_closed() {
@@ -100,12 +100,12 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
             let wake_at = self.wake_at();
             let has_turn = self.has_turn();
             tokio::select! {
-                stream = self.acceptor.accept() => {
-                    self.accept(stream);
+                accepted = self.acceptor.accept() => {
+                    self.accept(accepted);
                     // One at a time would keep a client waiting for as many rounds of turns as there are connections before it.
                     for _ in 1..ACCEPTS {
-                        let Some(stream) = self.acceptor.accept_ready().await else { break };
-                        self.accept(stream);
+                        let Some(accepted) = self.acceptor.accept_ready().await else { break };
+                        self.accept(accepted);
                     }
                 }
                 Some((id, input)) = self.inputs.recv() => {
@@ -124,7 +124,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
                 () = self.tasks.next_end() => {}
                 command = commands.recv() => match command {
                     Some(Command::Shutdown { within, answer }) => {
-                        self.acceptor.set_socket(None);
+                        self.acceptor.set_doors(Vec::new());
                         self.closing = Some(Closing { until: Instant::now() + within, answer });
                         self.sink.commit();
                     }
@@ -169,7 +169,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
         due.min(room).min(own)
     }
 
-    fn accept(&mut self, stream: TcpStream) {
+    fn accept(&mut self, (stream, tls): (TcpStream, Option<ServerTls>)) {
         let address = stream.peer_addr().ok();
         let accepted = self.listener.accept_from(self.now(), address);
         self.outputs();
@@ -177,11 +177,16 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
         self.addresses.extend(address.map(|address| (id, address)));
         let outbox = Arc::new(Outbox::default());
         self.outboxes.insert(id, Arc::clone(&outbox));
-        self.tasks.spawn(id, stream, outbox);
+        self.tasks.spawn(id, (stream, tls), outbox);
     }
 
     fn input(&mut self, id: ConnectionId, input: FromPeer) {
         match input {
+            FromPeer::Certified(name) => self.listener.handle_input(self.now(), id, Input::Certified(name)),
+            FromPeer::NoTls(error) => {
+                self.tell(&Event::NoTls { connection: id, error });
+                self.listener.handle_input(self.now(), id, Input::Closed);
+            }
             FromPeer::Bytes(buffer) => self.wait_for_turn(id, buffer),
             FromPeer::Written(n) => self.listener.handle_input(self.now(), id, Input::Written(n)),
             FromPeer::Gone(ahead) => self.gone(id, &ahead),
@@ -281,17 +286,20 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
                     }
                 }
                 Output::Event(event) => {
-                    let connection = event.connection();
-                    let address = connection.and_then(|id| self.addresses.get(&id).copied());
-                    tracing::debug!(?event, ?address, "listener");
-                    if let Some(on_event) = &mut self.on_event {
-                        on_event(&event, address);
-                    }
+                    self.tell(&event);
                     if let Event::Disconnected { connection, .. } = event {
                         self.addresses.remove(&connection);
                     }
                 }
             }
+        }
+    }
+
+    fn tell(&mut self, event: &Event) {
+        let address = event.connection().and_then(|id| self.addresses.get(&id).copied());
+        tracing::debug!(?event, ?address, "listener");
+        if let Some(on_event) = &mut self.on_event {
+            on_event(event, address);
         }
     }
 
@@ -307,6 +315,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
                 self.outputs();
                 let _ = answer.send(());
             }
+            Command::SetTls(tls) => self.acceptor.set_tls(&tls),
             Command::Stats(answer) => {
                 let not_accepted = self.acceptor.not_accepted();
                 let _ = answer.send(Stats { not_accepted, ..self.listener.stats() });

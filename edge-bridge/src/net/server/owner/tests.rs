@@ -53,7 +53,7 @@ fn owner(max: usize) -> (Owner<Seen, Slow>, Seen) {
     let seen = Seen::default();
     let listener = Listener::new(Config::default(), seen.clone());
     let sink = Slow { seen: seen.clone(), max };
-    (Owner::new(listener, sink, Receipts::default(), Clock::start(), None, None), seen)
+    (Owner::new(listener, sink, Receipts::default(), Clock::start(), None), seen)
 }
 
 /// A 3.1.1 client that sends so many QoS 0 messages at once.

@@ -1,0 +1,116 @@
+//! Name in a certificate: the common name of its subject, which stands for a user (X.509, RFC 5280 §4.1.2.6), read from DER.
+//!
+//! The certificate has been verified before: only its owner's authority chose these bytes. They are read with bounds all the same.
+
+/// Tags of DER.
+const SEQUENCE: u8 = 0x30;
+const SET: u8 = 0x31;
+const OBJECT_IDENTIFIER: u8 = 0x06;
+const VERSION: u8 = 0xa0;
+const UTF8_STRING: u8 = 0x0c;
+const PRINTABLE_STRING: u8 = 0x13;
+const IA5_STRING: u8 = 0x16;
+/// 2.5.4.3, id-at-commonName.
+const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
+
+/// Returns the first common name of the subject; `None` if there is none, or if it is empty or no text of UTF-8 or ASCII.
+pub(super) fn common_name(certificate: &[u8]) -> Option<&str> {
+    let (_, certificate, _) = element(certificate)?;
+    let (SEQUENCE, mut fields, _) = element(certificate)? else { return None };
+    if let Some((VERSION, _, rest)) = element(fields) {
+        fields = rest;
+    }
+    // Serial number, signature, issuer and validity stand before the subject.
+    for _ in 0..4 {
+        (_, _, fields) = element(fields)?;
+    }
+    let (SEQUENCE, mut names, _) = element(fields)? else { return None };
+    while let Some((SET, mut attributes, rest)) = element(names) {
+        names = rest;
+        while let Some((SEQUENCE, attribute, rest)) = element(attributes) {
+            attributes = rest;
+            let (OBJECT_IDENTIFIER, kind, value) = element(attribute)? else { return None };
+            if kind == COMMON_NAME {
+                return text(value);
+            }
+        }
+    }
+    None
+}
+
+fn text(value: &[u8]) -> Option<&str> {
+    let (UTF8_STRING | PRINTABLE_STRING | IA5_STRING, text, _) = element(value)? else { return None };
+    std::str::from_utf8(text).ok().filter(|text| !text.is_empty() && !text.contains('\0'))
+}
+
+/// Splits the first element off: tag, content, rest.
+fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (tag, rest) = bytes.split_first()?;
+    let (first, rest) = rest.split_first()?;
+    let (length, rest) = match usize::from(*first) {
+        short @ 0..=0x7f => (short, rest),
+        // A length of more than two bytes is that of no certificate.
+        0x81 | 0x82 => {
+            let (octets, rest) = rest.split_at_checked(usize::from(*first & 0x7f))?;
+            (octets.iter().fold(0, |length, octet| length << 8 | usize::from(*octet)), rest)
+        }
+        _ => return None,
+    };
+    let (content, rest) = rest.split_at_checked(length)?;
+    Some((*tag, content, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, DnType, DnValue, KeyPair};
+
+    use super::*;
+
+    fn certificate(names: &[(DnType, DnValue)]) -> Vec<u8> {
+        let mut params = CertificateParams::new(vec!["other.example".to_owned()]).unwrap();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        for (kind, value) in names {
+            params.distinguished_name.push(kind.clone(), value.clone());
+        }
+        params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().to_vec()
+    }
+
+    #[test]
+    fn the_common_name_is_found_among_others() {
+        let utf8 = |text: &str| DnValue::Utf8String(text.to_owned());
+        let long = "x".repeat(300);
+        for name in ["oven3", "öfen/3", &long] {
+            let der = certificate(&[
+                (DnType::OrganizationName, utf8("Plant")),
+                (DnType::CommonName, utf8(name)),
+                (DnType::CountryName, DnValue::PrintableString("DE".try_into().unwrap())),
+            ]);
+            assert_eq!(common_name(&der), Some(name));
+        }
+        let printable = DnValue::PrintableString("oven 3".try_into().unwrap());
+        assert_eq!(common_name(&certificate(&[(DnType::CommonName, printable)])), Some("oven 3"));
+    }
+
+    #[test]
+    fn without_a_name_of_readable_text_there_is_none() {
+        assert_eq!(common_name(&certificate(&[])), None);
+        let of = |value| common_name(&certificate(&[(DnType::CommonName, value)])).map(str::to_owned);
+        assert_eq!(of(DnValue::Utf8String(String::new())), None);
+        assert_eq!(of(DnValue::Utf8String("a\0b".to_owned())), None);
+        assert_eq!(of(DnValue::BmpString("oven".try_into().unwrap())), None);
+    }
+
+    #[test]
+    fn no_bytes_panic() {
+        let der = certificate(&[(DnType::CommonName, DnValue::Utf8String("oven3".to_owned()))]);
+        for cut in 0..der.len() {
+            let _ = common_name(&der[..cut]);
+            for value in [0, 1, 0x7f, 0x80, 0x82, 0xff, der[cut].wrapping_add(1)] {
+                let mut wrong = der.clone();
+                wrong[cut] = value;
+                let _ = common_name(&wrong);
+            }
+        }
+        assert_eq!(common_name(&der), Some("oven3"));
+    }
+}
