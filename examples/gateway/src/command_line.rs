@@ -10,7 +10,7 @@ use control_loop::OneLine;
 use crate::config::reference::Page;
 use crate::config::{Config, Severity};
 use crate::open_files::OpenFiles;
-use crate::{check, drill, parked, run};
+use crate::{check, drill, parked, passwd, run};
 
 #[derive(Parser)]
 #[command(
@@ -47,6 +47,8 @@ enum Command {
     Drill(outage_drill::Arguments),
     /// Look after what the hub refuses, at a running gateway
     Parked(parked::Arguments),
+    /// Set a user's password for `[local] password_file`, read from standard input
+    Passwd(passwd::Arguments),
 }
 
 /// Runs what the arguments of this process ask for. Ends the process with exit code 2 if they ask for nothing that there is.
@@ -58,6 +60,7 @@ pub fn run() -> ExitCode {
         Command::Reference { page } => print(&page.text()),
         Command::Drill(arguments) => drill::run(&arguments),
         Command::Parked(arguments) => parked::run(&arguments),
+        Command::Passwd(arguments) => passwd::run(&arguments),
     }
 }
 

@@ -13,6 +13,7 @@ mod drill;
 mod embedded;
 mod open_files;
 mod parked;
+mod passwd;
 mod run;
 
 pub use builder::Builder;

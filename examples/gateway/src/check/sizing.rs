@@ -22,6 +22,10 @@ const RAM_INTAKE_BYTES: u64 = 6 << 20;
 const RAM_READING_BYTES: u64 = 4 << 20;
 /// A connection that holds nothing, its task and its session.
 const RAM_CONNECTION_BYTES: u64 = 6 << 10;
+/// TLS of a connection that holds nothing but its keys, a record that is not whole and what waits to be written.
+const RAM_TLS_BYTES: u64 = 32 << 10;
+/// TLS handshakes under way, 64 of up to 64 KiB.
+const RAM_HANDSHAKES_BYTES: u64 = 6 << 20;
 /// Memory of what clients make the listener hold, by its bytes: blocks of all sizes that come and go leave room between them that is of no use to the next.
 /// Measured under attack: 1.3 to 1.6.
 const LOCAL_HEAP_FACTOR: u64 = 2;
@@ -70,8 +74,10 @@ pub(super) fn sizing(config: &Config) -> Sizing {
 /// Memory that the side of the sensors may hold.
 fn local_ram_bytes(local: &Local) -> u64 {
     match local {
-        Local::Listen { limits, .. } => {
-            let connections = u64::from(limits.max_connections) * RAM_CONNECTION_BYTES;
+        Local::Listen { limits, addresses, .. } => {
+            let tls = if addresses.tls.is_some() { RAM_TLS_BYTES } else { 0 };
+            let handshakes = if addresses.tls.is_some() { RAM_HANDSHAKES_BYTES } else { 0 };
+            let connections = u64::from(limits.max_connections) * (RAM_CONNECTION_BYTES + tls) + handshakes;
             RAM_INTAKE_BYTES + RAM_READING_BYTES + connections + LOCAL_HEAP_FACTOR * limits.max_memory
         }
         Local::Broker { .. } => RAM_UNACKED_BYTES,

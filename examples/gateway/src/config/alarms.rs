@@ -68,12 +68,12 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
             "alarms.commands",
             "needs `[local] listen`: behind another broker nobody can tell who commands",
         ),
-        Local::Listen { address, .. } if !address.ip().is_loopback() => findings.warning(
-            0,
-            "alarms.commands",
-            "anyone who reaches local.listen may command alarms: client identifiers are claims",
-        ),
-        Local::Listen { .. } => {}
+        Local::Listen { addresses, access, .. } => {
+            if let Some(who) = access.unrestricted(addresses).filter(|_| addresses.reach_beyond()) {
+                let message = format!("{who} may command alarms: client identifiers are claims");
+                findings.warning(0, "alarms.commands", message);
+            }
+        }
     }
     if is_on && !has_alarms {
         findings.warning(0, "alarms.commands", "no route's filter has an [[alarm]]");

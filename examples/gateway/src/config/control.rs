@@ -87,12 +87,11 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
             "control",
             "needs `[local] listen`: inputs that go through another broker wait for its queue",
         ),
-        Local::Listen { address, .. } if !address.ip().is_loopback() => findings.warning(
-            0,
-            "control",
-            format!("anyone who reaches local.listen {}", control.loops.open_to_anyone()),
-        ),
-        Local::Listen { .. } => {}
+        Local::Listen { addresses, access, .. } => {
+            if let Some(who) = access.unrestricted(addresses).filter(|_| addresses.reach_beyond()) {
+                findings.warning(0, "control", format!("{who} {}", control.loops.open_to_anyone()));
+            }
+        }
     }
     let wants = |prefix: &str| {
         config.routes.iter().any(|route| edge_bridge::wire::matches(&route.filter_topic, prefix))

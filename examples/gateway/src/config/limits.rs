@@ -1,5 +1,6 @@
 //! Checks of keys that are right one by one and still cannot work together.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use edge_bridge::wire::matches;
@@ -49,17 +50,22 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
             findings.error(0, key, "the hub is the local broker: messages would go round in circles");
         }
     }
-    if let Local::Listen { address, .. } = &config.local
-        && let Some(key) = hub_key(config, |url| loop_to_itself::is_listener(url, *address))
+    if let Local::Listen { addresses, .. } = &config.local
+        && let Some(key) =
+            hub_key(config, |url| addresses.iter().any(|own| loop_to_itself::is_listener(url, own)))
     {
         findings.error(0, key, "the hub is this gateway's own listener: messages would go round in circles");
     }
-    if let (Local::Listen { address, .. }, Some(metrics)) = (&config.local, config.metrics)
-        && address.port() == metrics.port()
-        && (address.ip() == metrics.ip() || address.ip().is_unspecified() || metrics.ip().is_unspecified())
+    if let (Local::Listen { addresses, .. }, Some(metrics)) = (&config.local, config.metrics)
+        && addresses.iter().any(|own| is_same(own, metrics))
     {
-        findings.error(0, "metrics.listen", "local.listen has this address and port already");
+        findings.error(0, "metrics.listen", "local.listen or tls_listen has this address and port already");
     }
+}
+
+fn is_same(one: SocketAddr, other: SocketAddr) -> bool {
+    let is_any = one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.port() == other.port() && (is_any || one.ip() == other.ip())
 }
 
 /// The key of the first of the hub's addresses that is so.

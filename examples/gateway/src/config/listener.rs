@@ -1,7 +1,12 @@
-//! Limits of the gateway's own listener: keys of `[local]`.
+//! Addresses and limits of the gateway's own listener: keys of `[local]`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use super::Findings;
-use super::section::Section;
+use super::access::AccessFiles;
+use super::section::{Placed, Section};
+use super::tls;
 
 /// Bounds of all clients together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,8 +19,53 @@ pub(crate) struct ListenerLimits {
     pub(crate) max_memory: u64,
 }
 
-/// The keys that it reads.
-const KEYS: [&str; 3] = ["max_connections", "max_packet", "max_memory"];
+/// Addresses where clients connect: one of them at least.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Addresses {
+    pub(crate) plain: Option<SocketAddr>,
+    pub(crate) tls: Option<TlsAddress>,
+}
+
+/// An address where TLS is spoken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TlsAddress {
+    pub(crate) address: SocketAddr,
+    pub(crate) cert: PathBuf,
+    pub(crate) key: PathBuf,
+    /// Authority of certificates that clients must show.
+    pub(crate) client_ca: Option<PathBuf>,
+}
+
+impl Addresses {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = SocketAddr> {
+        self.plain.into_iter().chain(self.tls.as_ref().map(|tls| tls.address))
+    }
+
+    /// Returns whether machines other than this one reach the listener.
+    pub(super) fn reach_beyond(&self) -> bool {
+        self.iter().any(|address| !address.ip().is_loopback())
+    }
+
+    /// Returns whether every client shows a certificate.
+    pub(crate) fn are_certified(&self) -> bool {
+        self.plain.is_none() && self.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some())
+    }
+}
+
+/// Keys of the listener alone.
+const KEYS: [&str; 9] = [
+    "tls_listen",
+    "cert",
+    "key",
+    "client_ca",
+    "password_file",
+    "acl_file",
+    "max_connections",
+    "max_packet",
+    "max_memory",
+];
+/// Keys that belong to `tls_listen`.
+const OF_TLS: [&str; 3] = ["cert", "key", "client_ca"];
 
 pub(super) fn limits(section: &Section<'_>, findings: &mut Findings) -> ListenerLimits {
     ListenerLimits {
@@ -26,11 +76,75 @@ pub(super) fn limits(section: &Section<'_>, findings: &mut Findings) -> Listener
     }
 }
 
+/// Reads the addresses; `None` if there is none, or one is wrong.
+pub(super) fn addresses(
+    section: &Section<'_>,
+    access: &AccessFiles,
+    findings: &mut Findings,
+) -> Option<Addresses> {
+    let plain = address(section, "listen", findings);
+    let secure = address(section, "tls_listen", findings);
+    let [cert, key, client_ca] = OF_TLS.map(|key| section.file(key, findings));
+    if section.get("tls_listen").is_none() {
+        for key in OF_TLS.into_iter().filter(|key| section.get(key).is_some()) {
+            findings.error(0, &format!("local.{key}"), "belongs to `tls_listen`, which is missing");
+        }
+    } else if section.get("cert").is_none() || section.get("key").is_none() {
+        findings.error(section.at(), "local.tls_listen", "needs `cert` and `key`");
+    }
+    if let (Some(cert), Some(key)) = (&cert, &key) {
+        tls::check_listener(cert, key, client_ca.as_ref(), findings);
+    }
+    let is_certified = client_ca.is_some();
+    for (at, key, may_enter) in [
+        (plain.as_ref().map(|plain| (plain.at, plain.value)), "local.listen", false),
+        (secure.as_ref().map(|secure| (secure.at, secure.value)), "local.tls_listen", is_certified),
+    ]
+    .into_iter()
+    .filter_map(|(place, key, may_enter)| Some((place?, key, may_enter)))
+    {
+        let (at, address) = at;
+        let is_open = access.passwords.is_none() && !access.allow_anonymous && !may_enter;
+        if is_open && !address.ip().is_loopback() {
+            let message = "anyone who reaches this address may publish: give a password_file, with tls_listen a client_ca, or set \
+                           allow_anonymous = true to accept that";
+            findings.error(at, key, message);
+        }
+    }
+    if let (Some(plain), Some(secure)) = (&plain, &secure)
+        && plain.value == secure.value
+    {
+        findings.error(secure.at, "local.tls_listen", "`listen` has this address and port already");
+    }
+    let has_all = |name: &str, has: bool| has || section.get(name).is_none();
+    if !has_all("listen", plain.is_some()) || !has_all("tls_listen", secure.is_some()) {
+        return None;
+    }
+    let tls = match (secure, cert, key) {
+        (Some(address), Some(cert), Some(key)) => Some(TlsAddress {
+            address: address.value,
+            cert: cert.value,
+            key: key.value,
+            client_ca: client_ca.map(|placed| placed.value),
+        }),
+        (Some(_), ..) => return None,
+        (None, ..) => None,
+    };
+    Some(Addresses { plain: plain.map(|plain| plain.value), tls })
+}
+
+fn address(section: &Section<'_>, key: &'static str, findings: &mut Findings) -> Option<Placed<SocketAddr>> {
+    section.parsed(key, findings, |text| {
+        text.parse::<SocketAddr>().map_err(|_| format!("\"{text}\" is not ADDRESS:PORT"))
+    })
+}
+
 /// They are the listener's: beside a broker nobody obeys them.
 pub(super) fn warn_beside_broker(section: &Section<'_>, findings: &mut Findings) {
     for key in KEYS {
         if let Some(value) = section.get(key) {
-            let message = format!("`{key}` has no effect with `broker`, which has limits of its own");
+            let message =
+                format!("`{key}` has no effect with `broker`, which has rules and limits of its own");
             findings.warning(value.span().start, "local", message);
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! Relative paths are relative to the file. Durations and sizes are strings with a unit. `${NAME}` expands.
 
+mod access;
 mod ack_held;
 mod alarms;
 mod control;
@@ -32,11 +33,12 @@ use edge_codec::compact::Level;
 use edge_codec::json::Fields;
 use toml::de::{DeTable, DeValue};
 
+pub(crate) use access::{AccessFiles, AccessRules};
 pub(crate) use ack_held::window;
 pub(crate) use alarms::AlarmCommands;
 pub(crate) use control::Control;
 pub(crate) use findings::{Findings, Severity};
-pub(crate) use listener::ListenerLimits;
+pub(crate) use listener::{Addresses, ListenerLimits, TlsAddress};
 use section::{Section, World};
 
 /// A configuration that has been checked.
@@ -64,12 +66,13 @@ pub(crate) struct Config {
 /// Source of messages.
 #[derive(Clone, Debug)]
 pub(crate) enum Local {
-    /// Sensors connect straight to this address.
+    /// Sensors connect straight to these addresses.
     Listen {
-        address: SocketAddr,
+        addresses: Addresses,
         /// Topics may have characters for which a hub may end the connection.
         accept_control_characters: bool,
         limits: ListenerLimits,
+        access: AccessFiles,
     },
     /// A broker that is already there.
     Broker { host: String, port: u16, client_id: String, topics: Vec<String> },

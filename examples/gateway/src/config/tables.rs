@@ -58,20 +58,19 @@ pub(super) fn local(
     routes: &[Route],
     findings: &mut Findings,
 ) -> Option<Local> {
-    let listen = section.parsed("listen", findings, |text| {
-        text.parse::<SocketAddr>().map_err(|_| format!("\"{text}\" is not ADDRESS:PORT"))
-    });
     let broker = section
         .parsed("broker", findings, |text| host_port(text.strip_prefix("mqtt://").unwrap_or(text), 1883));
     let client_id = section.string("client_id", findings).map(|placed| placed.value);
     let topics = topics(section, findings);
-    let anonymous = section.boolean("allow_anonymous", findings).unwrap_or(false);
+    let access = super::access::access(section, findings);
     let accept_control_characters = section.boolean("accept_control_characters", findings);
     let limits = listener::limits(section, findings);
-    let given = (section.get("listen").is_some(), section.get("broker").is_some());
+    let addresses = listener::addresses(section, &access, findings);
+    let listens = section.get("listen").is_some() || section.get("tls_listen").is_some();
+    let given = (listens, section.get("broker").is_some());
     match given {
         (true, true) => {
-            findings.error(section.at(), "local", "either `listen` or `broker`, not both");
+            findings.error(section.at(), "local", "either `listen`, `tls_listen` or both, or `broker`");
             None
         }
         (false, false) => {
@@ -83,12 +82,7 @@ pub(super) fn local(
             None
         }
         (true, false) => {
-            let listen = listen?;
-            if !listen.value.ip().is_loopback() && !anonymous {
-                let message =
-                    "anyone who reaches this address may publish: set allow_anonymous = true to accept that";
-                findings.error(listen.at, "local.listen", message);
-            }
+            let addresses = addresses?;
             if topics.is_some() || client_id.is_some() {
                 findings.warning(
                     section.at(),
@@ -97,9 +91,10 @@ pub(super) fn local(
                 );
             }
             Some(Local::Listen {
-                address: listen.value,
+                addresses,
                 accept_control_characters: accept_control_characters.unwrap_or(false),
                 limits,
+                access,
             })
         }
         (false, true) => {

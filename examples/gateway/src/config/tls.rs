@@ -11,7 +11,7 @@ use edge_bridge::net::{
 };
 
 use super::section::Placed;
-use super::{Findings, Hub, Severity};
+use super::{Findings, Hub, Severity, TlsAddress};
 
 /// So long before a certificate's end it is told: the time to roll out another one.
 const SOON: Duration = Duration::from_secs(30 * 86_400);
@@ -123,4 +123,49 @@ fn check_certificate(cert: &Placed<PathBuf>, ca: Option<&Placed<PathBuf>>, findi
         Some(problem) => (Severity::Warning, format!("{problem}: a hub may refuse it")),
     };
     findings.add(severity, cert.at, "hub.cert", format!("{}: {said}", cert.value.display()), None);
+}
+
+/// Returns the TLS of the listener.
+///
+/// # Errors
+/// One of the files is not in order.
+pub(crate) fn listener_tls(files: &TlsAddress) -> Result<ServerTls, TlsError> {
+    ServerTls::from_pem(&files.cert, &files.key, files.client_ca.as_deref())
+}
+
+/// Reports what keeps the listener from speaking TLS, and what its clients will not take.
+pub(super) fn check_listener(
+    cert: &Placed<PathBuf>,
+    key: &Placed<PathBuf>,
+    client_ca: Option<&Placed<PathBuf>>,
+    findings: &mut Findings,
+) {
+    if let Some(mode) = super::password::mode_for_others(&key.value) {
+        let path = key.value.display();
+        let message = format!("{path}: mode {mode:04o}, others may read the key: chmod 600");
+        findings.warning(key.at, "local.key", message);
+    }
+    if let Err(error) = ServerTls::from_pem(&cert.value, &key.value, None) {
+        let is_about_cert = file_of(&error) == Some(cert.value.as_path());
+        let (at, name) = if is_about_cert { (cert.at, "local.cert") } else { (key.at, "local.key") };
+        findings.error(at, name, error.to_string());
+        return;
+    }
+    if let Some(ca) = client_ca
+        && let Err(error) = ServerTls::from_pem(&cert.value, &key.value, Some(&ca.value))
+    {
+        findings.error(ca.at, "local.client_ca", error.to_string());
+    }
+    let now = SystemTime::now();
+    let problem_in = |time| client_certificate_problem(&cert.value, &cert.value, now + time).ok().flatten();
+    let said = match (problem_in(Duration::ZERO), problem_in(SOON)) {
+        (Some(problem @ (CertificateProblem::Expired | CertificateProblem::NotYetValid)), _) => {
+            format!("{problem}, by this machine's clock: clients will refuse it")
+        }
+        (_, Some(problem @ CertificateProblem::Expired)) => {
+            format!("within 30 days {problem}, by this machine's clock")
+        }
+        _ => return,
+    };
+    findings.warning(cert.at, "local.cert", format!("{}: {said}", cert.value.display()));
 }

@@ -168,9 +168,14 @@ fn trouble(event: &Event) -> Option<Trouble> {
             cause: format!("refused: {reason}"),
             said: format!("client \"{}\" was refused: {reason}", Escaped(client)),
         }),
+        Event::NoTls { error, .. } => Some(Trouble {
+            cause: format!("no TLS: {error}"),
+            said: format!("no TLS with a client: {}", Escaped(error)),
+        }),
         Event::TopicRefused { client, topic, error, .. } => {
             let (cause, key) = match error {
                 TopicError::Reserved => ("topic of the gateway's own", "[control], [alarms]"),
+                TopicError::Denied => ("right", "[local] acl_file"),
                 _ => ("topic", "[local] accept_control_characters"),
             };
             let (client, topic) = (Escaped(client), Escaped(topic));

@@ -48,6 +48,7 @@ pub(super) fn render(stats: &Stats, page: &mut Page) {
     let by_reason = [
         ("slow", stats.dropped_full),
         ("gone", stats.dropped_gone),
+        ("denied", stats.dropped_denied),
         ("expired", stats.dropped_expired),
         ("too_large", stats.dropped_too_large),
         ("topic", stats.topics_refused),

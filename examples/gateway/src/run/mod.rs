@@ -9,6 +9,7 @@
 //! [`by_hand`], [`http`], [`monitor`], [`client_log`], [`clean_stop`], [`checksummed_file`], [`watched`], [`first_rows`], [`start_counter`], [`tables`], [`table_files`], [`opening`],
 //! [`resume`], [`no_queue`], [`sensor_side`], [`bulkhead`], [`signals`], and [`gateway`], which starts and stops them.
 
+mod access;
 mod alarm_desk;
 mod alarm_file;
 mod alarms;

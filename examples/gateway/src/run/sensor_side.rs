@@ -2,19 +2,24 @@
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a shell: sockets and tasks")]
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use edge_bridge::listener::Access;
 use edge_bridge::net::intake::Intake;
 use edge_bridge::net::server::{LocalPublisher, QueueSink, Receipts};
-use edge_bridge::net::{Clock, Server};
+use edge_bridge::net::{Clock, Server, ServerTls};
+
+use tokio::task::JoinHandle;
 
 use crate::config::{Config, ListenerLimits, Local};
 use crate::open_files::OpenFiles;
 
+use super::access;
 use super::broker::{Broker, Subscribed, Target};
 use super::client_log::ClientLog;
 use super::control::Control;
@@ -27,7 +32,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// The side of the sensors.
 pub(super) enum Front {
-    Server(Server),
+    /// With the task that keeps its rules of access as their files say.
+    Server(Server, JoinHandle<()>),
     Broker(Broker),
     /// They are behind a local broker, of which nothing is asked before it can be stored.
     NotYet,
@@ -45,16 +51,21 @@ impl Front {
         intake: &Intake,
         control: Option<&mut Control>,
     ) -> Result<Self, RunError> {
-        let Local::Listen { address, accept_control_characters, limits } = &config.local else {
+        let Local::Listen { addresses, accept_control_characters, limits, access } = &config.local else {
             return Ok(Self::NotYet);
         };
+        let (rules, in_force) = access::open(access)?;
+        let doors = Doors { plain: addresses.plain, tls: access::open_tls(addresses.tls.as_ref())? };
         let fit = connections_that_fit(limits.max_connections);
         let mut limits = listener_config(&ListenerLimits { max_connections: fit, ..*limits });
         limits.accept_control_characters = *accept_control_characters;
         if config.alarm_commands.is_some() {
             limits.own_topics = vec![control_loop::mqtt::event_topics()];
         }
-        Ok(Self::Server(listen(*address, limits, clock, ingest, intake, control).await?))
+        let server = listen((doors, limits, rules), clock, ingest, intake, control).await?;
+        let files = (access.clone(), addresses.tls.clone());
+        let follows = tokio::spawn(access::follow(files, in_force, server.publisher()));
+        Ok(Self::Server(server, follows))
     }
 
     /// There is a queue: subscribes at the local broker, if the sensors are behind one.
@@ -84,28 +95,31 @@ impl Front {
     pub(super) fn local_connected(&self) -> Option<Arc<AtomicBool>> {
         match self {
             Self::Broker(broker) => Some(broker.connected()),
-            Self::Server(_) | Self::NotYet => None,
+            Self::Server(..) | Self::NotYet => None,
         }
     }
 
     /// Address of the listener.
     pub(super) fn address(&self) -> Option<SocketAddr> {
         match self {
-            Self::Server(server) => Some(server.local_addr()),
+            Self::Server(server, _) => Some(server.local_addr()),
             Self::Broker(_) | Self::NotYet => None,
         }
     }
 
     pub(super) fn listener(&self) -> Option<LocalPublisher> {
         match self {
-            Self::Server(server) => Some(server.publisher()),
+            Self::Server(server, _) => Some(server.publisher()),
             Self::Broker(_) | Self::NotYet => None,
         }
     }
 
     pub(super) async fn stop(self, within: Duration) {
         match self {
-            Self::Server(server) => server.shutdown(within).await,
+            Self::Server(server, follows) => {
+                follows.abort();
+                server.shutdown(within).await;
+            }
             Self::Broker(broker) => broker.stop(within).await,
             Self::NotYet => {}
         }
@@ -140,10 +154,26 @@ fn listener_config(limits: &ListenerLimits) -> edge_bridge::listener::Config {
     config
 }
 
+/// Addresses of the listener.
+#[derive(Clone, Debug)]
+pub(super) struct Doors {
+    pub(super) plain: Option<SocketAddr>,
+    pub(super) tls: Option<(SocketAddr, ServerTls)>,
+}
+
+impl fmt::Display for Doors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.plain, &self.tls) {
+            (Some(plain), Some((secure, _))) => write!(f, "{plain} or {secure}"),
+            (Some(address), None) | (None, Some((address, _))) => address.fmt(f),
+            (None, None) => f.write_str("nowhere"),
+        }
+    }
+}
+
 /// The listener; the loops hear and speak there.
 pub(super) async fn listen(
-    address: SocketAddr,
-    mut limits: edge_bridge::listener::Config,
+    (doors, mut limits, access): (Doors, edge_bridge::listener::Config, Access),
     clock: Clock,
     ingest: &GatewayIngest,
     intake: &Intake,
@@ -154,21 +184,32 @@ pub(super) async fn listen(
     }
     let mut log = ClientLog::default();
     let departures = control.as_ref().and_then(|control| control.departures());
-    let mut builder = Server::builder().config(limits).clock(clock).on_event(move |event, address| {
-        if let Some(departures) = &departures {
-            departures.on_event(event);
-        }
-        log.on_event(clock.now().up_ms, event, address);
-    });
+    let mut builder =
+        Server::builder().config(limits).access(access).clock(clock).on_event(move |event, address| {
+            if let Some(departures) = &departures {
+                departures.on_event(event);
+            }
+            log.on_event(clock.now().up_ms, event, address);
+        });
     let mut control = control;
     let pause_max = control.as_ref().map_or(PAUSE_MAX, |control| PAUSE_MAX.min(control.watchdog() / 4));
     if let Some(inputs) = control.as_mut().and_then(|control| control.inputs()) {
         builder = builder.on_publish(inputs);
     }
     let sink = |receipts| sink(ingest, intake, receipts).pause_max(pause_max);
+    let shown = doors.to_string();
+    let (address, builder) = match (doors.plain, doors.tls) {
+        (Some(plain), Some((secure, tls))) => (plain, builder.tls_listen(secure, tls)),
+        (Some(plain), None) => (plain, builder),
+        (None, Some((secure, tls))) => (secure, builder.tls(tls)),
+        (None, None) => return Err(RunError::Failed("[local] no address to listen at".to_owned())),
+    };
     let server = builder.start(address, ingest.clone(), sink).await;
-    let server = server.map_err(|error| RunError::Failed(format!("[local] listen {address}: {error}")))?;
+    let server = server.map_err(|error| RunError::Failed(format!("[local] listen {shown}: {error}")))?;
     tracing::info!("accepting on {}", server.local_addr());
+    if let Some(address) = server.tls_addr() {
+        tracing::info!("accepting on {}", address);
+    }
     if let Some(control) = control {
         control.publish(server.publisher(), ingest.clone(), intake.clone(), clock);
     }

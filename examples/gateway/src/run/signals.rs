@@ -33,7 +33,7 @@ impl Signals {
             tokio::select! {
                 _ = self.terminate.recv() => break "SIGTERM",
                 _ = self.interrupt.recv() => break "SIGINT",
-                _ = self.hangup.recv() => tracing::warn!("SIGHUP has no effect: a changed configuration needs a restart"),
+                _ = self.hangup.recv() => tracing::warn!("SIGHUP has no effect: a changed gateway.toml needs a restart, password and access files are read again by themselves"),
             }
         };
         tracing::info!(signal = name, "stopping");

@@ -23,14 +23,50 @@ const LOCAL: &[Key] = &[
     key(
         "listen",
         Text("ADDRESS:PORT"),
-        Means("either this or `broker`"),
-        "Address where sensors connect, MQTT 3.1.1 and 5.",
+        Means("this, `tls_listen` or both, or `broker`"),
+        "Address where sensors connect, MQTT 3.1.1 and 5, without TLS.",
+    ),
+    key(
+        "tls_listen",
+        Text("ADDRESS:PORT"),
+        Means("none"),
+        "Address where sensors connect with TLS 1.2 or 1.3. Needs `cert` and `key`.",
+    ),
+    key(
+        "cert",
+        Text("file"),
+        Means("none"),
+        "Certificate of the listener, in PEM, with the chain behind it. Read again when it changes.",
+    ),
+    key(
+        "key",
+        Text("file"),
+        Means("none"),
+        "Private key of the certificate, in PEM, mode 0600. Read again when it changes.",
+    ),
+    key(
+        "client_ca",
+        Text("file"),
+        Means("clients show none"),
+        "Authority of the certificates that clients must show at `tls_listen`, in PEM. The certificate's common name is their user name; no password is asked for.",
+    ),
+    key(
+        "password_file",
+        Text("file"),
+        Means("everybody may come in"),
+        "Users and hashes of their passwords, as `mosquitto_passwd` and `edge-gateway passwd` write them. Read again when it changes.",
+    ),
+    key(
+        "acl_file",
+        Text("file"),
+        Means("everybody may do everything"),
+        "Access list in Mosquitto's format: who may publish and read what. Read again when it changes.",
     ),
     key(
         "allow_anonymous",
         Boolean,
         Is("false"),
-        "Accepts that anybody who reaches the address publishes. Required where `listen` is no loopback address.",
+        "Beside `password_file`: clients without a user name come in, too. Without it: accepts that anybody who reaches the address publishes; required where `listen` is no loopback address.",
     ),
     key(
         "accept_control_characters",

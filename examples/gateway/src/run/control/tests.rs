@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use super::*;
 use crate::run::duplicate_marks::DuplicateMarks;
-use crate::run::sensor_side::listen;
+use crate::run::sensor_side::{Doors, listen};
 
 /// Looks for something that must happen; it takes much fewer on any machine.
 const LOOKS: u32 = 12_000;
@@ -70,9 +70,9 @@ impl Rig {
             let mut control =
                 Control::start(config.control.as_ref().unwrap(), &state, &ingest).await.unwrap();
             let address = "127.0.0.1:0".parse().unwrap();
-            let server = listen(address, Default::default(), clock, &ingest, &intake, Some(&mut control))
-                .await
-                .unwrap();
+            let doors = Doors { plain: Some(address), tls: None };
+            let place = (doors, Default::default(), Default::default());
+            let server = listen(place, clock, &ingest, &intake, Some(&mut control)).await.unwrap();
             ready.send((control.figures(), server.local_addr())).unwrap();
             let _ = stopped.await;
             control.stop().await;

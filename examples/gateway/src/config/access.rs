@@ -1,0 +1,167 @@
+//! Access of local clients: the files that say who may log in and who may do what, in Mosquitto's formats.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use edge_bridge::access::{AclFile, LineError, PasswordFile};
+
+use super::password::mode_for_others;
+use super::section::{Placed, Section, check_file};
+use super::{Addresses, Findings, Severity};
+
+/// Most bytes of a file.
+const BYTES_MAX: u64 = 1024 * 1024;
+/// Wrong lines of a file that are told.
+const LINES_MAX: usize = 10;
+
+/// Files that decide about local clients. Without a password file everybody may log in, without an access list everybody may do everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct AccessFiles {
+    pub(crate) passwords: Option<PathBuf>,
+    pub(crate) acl: Option<PathBuf>,
+    /// Clients without a user name may come in, too.
+    pub(crate) allow_anonymous: bool,
+}
+
+/// Content of the files.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct AccessRules {
+    pub(crate) passwords: Option<PasswordFile>,
+    pub(crate) acl: Option<AclFile>,
+}
+
+/// Reason why a file is not in force.
+#[derive(Debug)]
+pub(crate) struct FileError {
+    path: PathBuf,
+    reasons: Vec<String>,
+}
+
+impl fmt::Display for FileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path.display(), self.reasons.join("; "))
+    }
+}
+
+impl AccessFiles {
+    /// Returns in words who may do what nobody is refused; `None`: the access list says it.
+    pub(super) fn unrestricted(&self, addresses: &Addresses) -> Option<&'static str> {
+        let are_known = self.passwords.is_some() || addresses.are_certified();
+        match (are_known, &self.acl) {
+            (false, _) => Some("anyone who reaches local.listen"),
+            (true, None) => Some("every user who logs in, without an acl_file,"),
+            (true, Some(_)) => None,
+        }
+    }
+
+    /// Reads both files.
+    ///
+    /// # Errors
+    /// One of them cannot be read, or has lines that are none.
+    pub(crate) fn read(&self) -> Result<AccessRules, FileError> {
+        let passwords = self.passwords.as_deref().map(|path| parse(path, PasswordFile::parse));
+        let acl = self.acl.as_deref().map(|path| parse(path, AclFile::parse));
+        Ok(AccessRules { passwords: passwords.transpose()?, acl: acl.transpose()? })
+    }
+}
+
+fn parse<T>(path: &Path, parse: impl FnOnce(&str) -> Result<T, Vec<LineError>>) -> Result<T, FileError> {
+    let failed = |reasons| FileError { path: path.to_owned(), reasons };
+    let text = text(path).map_err(|error| failed(vec![error.to_string()]))?;
+    parse(&text).map_err(|errors| {
+        let more = errors.len().saturating_sub(LINES_MAX);
+        let mut reasons: Vec<_> = errors.iter().take(LINES_MAX).map(LineError::to_string).collect();
+        if more > 0 {
+            reasons.push(format!("and {more} more"));
+        }
+        failed(reasons)
+    })
+}
+
+fn text(path: &Path) -> io::Result<String> {
+    check_file(path)?;
+    let size = std::fs::metadata(path)?.len();
+    if size > BYTES_MAX {
+        let message = format!("{size} bytes, at most {BYTES_MAX} are read");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+    }
+    std::fs::read_to_string(path)
+}
+
+/// Reads the keys, and the files to see whether they are in order.
+pub(super) fn access(section: &Section<'_>, findings: &mut Findings) -> AccessFiles {
+    let passwords = section.path("password_file", findings);
+    let acl = section.path("acl_file", findings);
+    let anonymous = section.boolean("allow_anonymous", findings).unwrap_or(false);
+    let read = passwords.as_ref().and_then(|file| {
+        warn_of_an_open_file(file, findings);
+        told(parse(&file.value, PasswordFile::parse), file, "local.password_file", findings)
+    });
+    if let (Some(file), Some(read)) = (&passwords, &read)
+        && read.is_empty()
+        && !anonymous
+    {
+        findings.warning(file.at, "local.password_file", "no user stands there: nobody can log in");
+    }
+    let rules = acl
+        .as_ref()
+        .and_then(|file| told(parse(&file.value, AclFile::parse), file, "local.acl_file", findings));
+    if let (Some(file), Some(rules)) = (&acl, &rules) {
+        check_users(rules, read.as_ref(), (file.at, section), findings);
+    }
+    AccessFiles {
+        passwords: passwords.map(|file| file.value),
+        acl: acl.map(|file| file.value),
+        allow_anonymous: anonymous,
+    }
+}
+
+fn told<T>(
+    result: Result<T, FileError>,
+    file: &Placed<PathBuf>,
+    key: &str,
+    findings: &mut Findings,
+) -> Option<T> {
+    match result {
+        Ok(content) => Some(content),
+        Err(FileError { path, reasons }) => {
+            for reason in reasons {
+                findings.error(file.at, key, format!("{}: {reason}", path.display()));
+            }
+            None
+        }
+    }
+}
+
+/// Reports names of an access list that nobody can have, or anybody.
+fn check_users(
+    rules: &AclFile,
+    passwords: Option<&PasswordFile>,
+    (at, section): (usize, &Section<'_>),
+    findings: &mut Findings,
+) {
+    const KEY: &str = "local.acl_file";
+    if rules.is_empty() {
+        findings.warning(at, KEY, "no rule stands there: nobody may publish or read anything");
+    }
+    let mut names: Vec<&str> = rules.users().collect();
+    names.sort_unstable();
+    let has = |key: &str| section.get(key).is_some();
+    if !has("password_file") && !(has("client_ca") && !has("listen")) && !names.is_empty() {
+        let message = "without `password_file` everybody can call themselves what they like, also by the names of this list";
+        findings.warning(at, KEY, message);
+    }
+    let Some(passwords) = passwords.filter(|_| !has("client_ca")) else { return };
+    for name in names.into_iter().filter(|name| !passwords.has_user(name)) {
+        findings.warning(at, KEY, format!("user \"{name}\" has rules, but no login in `password_file`"));
+    }
+}
+
+fn warn_of_an_open_file(file: &Placed<PathBuf>, findings: &mut Findings) {
+    if let Some(mode) = mode_for_others(&file.value) {
+        let path = file.value.display();
+        let message = format!("{path}: mode {mode:04o}, others may read the hashes: chmod 600");
+        findings.add(Severity::Warning, file.at, "local.password_file", message, None);
+    }
+}

@@ -1,0 +1,106 @@
+//! `edge-gateway passwd FILE USER`: sets a user's password in a password file.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use control_loop::OneLine;
+use edge_bridge::access::PasswordFile;
+
+/// Most bytes of a password, by the format of MQTT.
+const PASSWORD_MAX: usize = 65_535;
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// Password file; it is made if it is not there
+    file: PathBuf,
+    /// Name of the user
+    user: String,
+    /// Take the user out
+    #[arg(long)]
+    delete: bool,
+}
+
+/// Reads the password from standard input, one line, and writes the file anew.
+pub(crate) fn run(arguments: &Arguments) -> ExitCode {
+    match change(arguments) {
+        Ok(what) => {
+            eprintln!("edge-gateway: {}", OneLine(&what));
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("edge-gateway: {}", OneLine(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn change(arguments: &Arguments) -> Result<String, String> {
+    let Arguments { file, user, delete } = arguments;
+    let failed = |error: io::Error| format!("{}: {error}", file.display());
+    let before = match std::fs::read_to_string(file) {
+        Ok(text) => Some(text),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !delete => None,
+        Err(error) => return Err(failed(error)),
+    };
+    let is_theirs = |line: &&str| line.split_once(':').is_some_and(|(name, _)| name.trim() == user);
+    let has_user = before.iter().flat_map(|text| text.lines()).any(|line| is_theirs(&line));
+    let line = if *delete {
+        if !has_user {
+            return Err(format!("{}: no user \"{user}\"", file.display()));
+        }
+        None
+    } else {
+        let mut salt = [0; 12];
+        rustix::rand::getrandom(&mut salt, rustix::rand::GetRandomFlags::empty())
+            .map_err(|error| format!("no random numbers: {error}"))?;
+        let line = PasswordFile::line(user, &password()?, salt);
+        Some(line.map_err(|error| format!("user \"{user}\": {error}"))?)
+    };
+    let kept = before.iter().flat_map(|text| text.lines()).filter(|line| !is_theirs(line));
+    let lines: String = kept.chain(line.as_deref()).flat_map(|line| [line, "\n"]).collect();
+    replace(file, &lines, before.is_some()).map_err(failed)?;
+    Ok(match (delete, has_user) {
+        (true, _) => format!("user \"{user}\" is taken out of {}", file.display()),
+        (false, true) => format!("the password of user \"{user}\" is changed in {}", file.display()),
+        (false, false) => format!("user \"{user}\" is added to {}", file.display()),
+    })
+}
+
+/// Returns the first line of standard input.
+fn password() -> Result<Vec<u8>, String> {
+    let mut input = io::stdin().lock();
+    if io::stdin().is_terminal() {
+        eprint!("password (it is shown): ");
+    }
+    let mut line = Vec::new();
+    let limit = PASSWORD_MAX as u64 + 2;
+    let read = io::Read::take(&mut input, limit).read_until(b'\n', &mut line);
+    read.map_err(|error| format!("standard input: {error}"))?;
+    let password = line.strip_suffix(b"\n").unwrap_or(&line);
+    let password = password.strip_suffix(b"\r").unwrap_or(password);
+    match password.len() {
+        0 => Err("the password is empty: it is read from standard input".to_owned()),
+        n if n > PASSWORD_MAX => Err(format!("the password has more than {PASSWORD_MAX} bytes")),
+        _ => Ok(password.to_vec()),
+    }
+}
+
+/// Puts a new file in the place of the old one, of its mode: whoever reads it sees either of them whole.
+fn replace(path: &Path, text: &str, exists: bool) -> io::Result<()> {
+    let target = if exists { std::fs::canonicalize(path)? } else { path.to_owned() };
+    let mode = if exists { std::fs::metadata(&target)?.permissions().mode() & 0o777 } else { 0o600 };
+    let mut name = target.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let new = target.with_file_name(name);
+    // What an earlier try left.
+    let _ = std::fs::remove_file(&new);
+    let mut file: File = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
+    file.set_permissions(std::fs::Permissions::from_mode(mode))?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(&new, &target)
+}

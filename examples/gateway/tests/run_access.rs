@@ -1,0 +1,309 @@
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "test code"
+)]
+//! `edge-gateway run` with users and rights, between Mosquitto's clients and a Mosquitto as hub. Promises 1 and 12.
+
+mod support;
+
+use std::fs;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use support::gateway::{BINARY, Gateway};
+use support::mosquitto::{Mosquitto, Subscriber};
+use support::{free_port, wait_until};
+
+const RIGHTS: &str =
+    "user oven3\ntopic write plant/oven3/#\nuser panel\ntopic read #\npattern write sites/%u/#\n";
+
+/// Sets a password by the command that users have; returns what it said.
+fn passwd(dir: &Path, user: &str, password: &str, more: &[&str]) -> Output {
+    let mut command = Command::new(BINARY);
+    command.arg("passwd").arg(dir.join("users")).arg(user).args(more);
+    let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(format!("{password}\n").as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+fn client(name: &str, at: SocketAddr, login: Option<(&str, &str)>) -> Command {
+    let mut command = Command::new(name);
+    command.args(["-h", "127.0.0.1", "-p", &at.port().to_string(), "-V", "5"]);
+    if let Some((user, password)) = login {
+        command.args(["-u", user, "-P", password]);
+    }
+    command
+}
+
+/// Publishes at QoS 1; `None`: taken, otherwise what `mosquitto_pub` says.
+fn publish(at: SocketAddr, login: Option<(&str, &str)>, topic: &str, payload: &str) -> Option<String> {
+    let output =
+        client("mosquitto_pub", at, login).args(["-q", "1", "-t", topic, "-m", payload]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    (!output.status.success() || !said.is_empty()).then_some(said)
+}
+
+/// A `mosquitto_sub` that writes to a file.
+fn subscriber(at: SocketAddr, login: (&str, &str), to: &Path) -> Child {
+    let out = fs::File::create(to).unwrap();
+    let mut command = client("mosquitto_sub", at, Some(login));
+    command.args(["-q", "1", "-t", "#", "-F", "%t %p", "-i", login.0, "-c", "-x", "600"]);
+    command.stdout(out).stderr(Stdio::null()).spawn().unwrap()
+}
+
+fn config(listen: SocketAddr, hub: SocketAddr) -> String {
+    format!(
+        "[gateway]\nid = \"g\"\n[local]\nlisten = \"{listen}\"\npassword_file = \"users\"\nacl_file = \"rights\"\n\
+         [hub]\nurl = \"mqtt://{hub}\"\n[[route]]\nmatch = \"#\"\nto = \"up/\"\n"
+    )
+}
+
+#[test]
+fn promise_12_users_do_what_they_may_and_the_files_are_followed() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let hub = Mosquitto::start(dir, "");
+    let at_hub = Subscriber::start(hub.address, "up/#");
+    for user in ["oven3", "panel"] {
+        assert!(passwd(dir, user, "secret", &[]).status.success());
+    }
+    fs::write(dir.join("rights"), RIGHTS).unwrap();
+    let listen = free_port();
+    let mut gateway = Gateway::new(dir, &config(listen, hub.address));
+    gateway.start();
+    let (oven, panel) = (("oven3", "secret"), ("panel", "secret"));
+    let mut reader = subscriber(listen, panel, &dir.join("read"));
+    let read = || fs::read_to_string(dir.join("read")).unwrap();
+    wait_until("the panel reads", 20, || {
+        publish(listen, Some(panel), "sites/panel/ready", "?");
+        read().contains("ready")
+    });
+
+    assert_eq!(publish(listen, Some(oven), "plant/oven3/temp", "1"), None);
+    assert_eq!(publish(listen, Some(panel), "sites/panel/x", "2"), None, "by the pattern");
+    for (login, topic) in [(Some(oven), "plant/oven4/temp"), (Some(panel), "plant/oven3/temp")] {
+        let said = publish(listen, login, topic, "forged").unwrap();
+        assert!(said.to_lowercase().contains("not authorized"), "{said}");
+    }
+    for login in [None, Some(("oven3", "guess")), Some(("eve", "secret"))] {
+        assert!(publish(listen, login, "plant/oven3/temp", "forged").is_some(), "{login:?}");
+    }
+
+    // Another password for the oven, a right less for the panel: both hold within seconds, without a restart.
+    assert!(passwd(dir, "oven3", "other", &[]).status.success());
+    fs::write(dir.join("rights"), RIGHTS.replace("read #", "read plant/#")).unwrap();
+    wait_until("the files are followed", 15, || {
+        gateway.log().contains("the access of local clients has changed")
+    });
+    wait_until("the old password is refused", 15, || {
+        publish(listen, Some(oven), "plant/oven3/temp", "x").is_some()
+    });
+    let oven = ("oven3", "other");
+    assert_eq!(publish(listen, Some(oven), "sites/oven3/x", "3"), None);
+    assert_eq!(publish(listen, Some(oven), "plant/oven3/temp", "4"), None);
+
+    // A broken file changes nothing.
+    fs::write(dir.join("users"), "oven3:secret\n").unwrap();
+    wait_until("it is told", 15, || gateway.log().contains("the access of local clients stays as it was"));
+    assert!(gateway.log().contains("line 1: the password is not hashed"), "{}", gateway.log());
+    assert_eq!(publish(listen, Some(oven), "plant/oven3/temp", "5"), None);
+
+    wait_until("the panel has read", 10, || read().contains("plant/oven3/temp 5"));
+    let _ = reader.kill();
+    let _ = reader.wait();
+    let read = read();
+    let lines: Vec<&str> = read.lines().filter(|line| !line.contains("ready")).collect();
+    assert_eq!(
+        lines,
+        ["plant/oven3/temp 1", "sites/panel/x 2", "plant/oven3/temp 4", "plant/oven3/temp 5"],
+        "nothing forged, and no other site's after its right was gone"
+    );
+    let at_hub = || {
+        let all = at_hub.arrived().into_iter().filter(|arrived| !arrived.topic.contains("ready"));
+        all.map(|arrived| format!("{} {}", arrived.topic, arrived.payload)).collect::<Vec<_>>()
+    };
+    wait_until("all is at the hub", 20, || at_hub().len() == 5);
+    let expected = [
+        "up/plant/oven3/temp 1",
+        "up/sites/panel/x 2",
+        "up/sites/oven3/x 3",
+        "up/plant/oven3/temp 4",
+        "up/plant/oven3/temp 5",
+    ];
+    assert_eq!(at_hub(), expected);
+    assert_eq!(gateway.terminate().0.code(), Some(0));
+}
+
+/// Users, rights and what was acknowledged outlive a kill in an outage of the hub.
+#[test]
+fn promise_1_with_users_too_what_is_acknowledged_outlives_a_kill_in_an_outage() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let mut hub = Mosquitto::start(dir, "");
+    hub.kill_9();
+    assert!(passwd(dir, "oven3", "secret", &[]).status.success());
+    fs::write(dir.join("rights"), RIGHTS).unwrap();
+    let listen = free_port();
+    let mut gateway = Gateway::new(dir, &config(listen, hub.address));
+    gateway.start();
+    let login = Some(("oven3", "secret"));
+    let mut acknowledged = Vec::new();
+    for n in 0..40 {
+        if n == 20 {
+            gateway.kill_9();
+            gateway.start();
+        }
+        let payload = n.to_string();
+        if publish(listen, login, "plant/oven3/temp", &payload).is_none() {
+            acknowledged.push(payload);
+        }
+        assert!(publish(listen, login, "plant/other", "forged").is_some());
+        assert!(publish(listen, Some(("oven3", "guess")), "plant/oven3/temp", "forged").is_some());
+    }
+    assert_eq!(acknowledged.len(), 40);
+    hub.run();
+    let at_hub = Subscriber::start(hub.address, "up/#");
+    let payloads = || at_hub.arrived().iter().map(|arrived| arrived.payload.clone()).collect::<Vec<_>>();
+    wait_until("all is at the hub", 60, || acknowledged.iter().all(|one| payloads().contains(one)));
+    assert!(!payloads().contains(&"forged".to_owned()));
+    gateway.terminate();
+}
+
+/// An authority, and what it signs.
+struct Authority {
+    certificate: rcgen::CertificateParams,
+    key: rcgen::KeyPair,
+}
+
+impl Authority {
+    /// Writes its own certificate to `DIR/NAME.crt`.
+    fn new(dir: &Path, name: &str) -> Self {
+        let mut certificate = rcgen::CertificateParams::default();
+        certificate.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        certificate.distinguished_name.push(rcgen::DnType::CommonName, name);
+        let key = rcgen::KeyPair::generate().unwrap();
+        fs::write(dir.join(format!("{name}.crt")), certificate.self_signed(&key).unwrap().pem()).unwrap();
+        Self { certificate, key }
+    }
+
+    /// Writes `DIR/FILE.crt` and `DIR/FILE.key` for somebody of this name; without one the certificate has none.
+    fn sign(&self, dir: &Path, file: &str, name: Option<&str>) {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        if let Some(name) = name {
+            params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        }
+        let issuer = rcgen::Issuer::from_params(&self.certificate, &self.key);
+        let certificate = params.signed_by(&key, &issuer).unwrap();
+        // The key last: a certificate without its key changes nothing.
+        fs::write(dir.join(format!("{file}.crt")), certificate.pem()).unwrap();
+        fs::write(dir.join(format!("{file}.key")), key.serialize_pem()).unwrap();
+    }
+}
+
+/// Publishes with TLS; `identity`: files of a certificate. `None`: taken.
+fn publish_tls(
+    dir: &Path,
+    port: u16,
+    ca: &str,
+    identity: Option<&str>,
+    user: &str,
+    topic: &str,
+) -> Option<String> {
+    let mut command = Command::new("mosquitto_pub");
+    command.args(["-h", "localhost", "-p", &port.to_string(), "-V", "5", "-q", "1", "-t", topic, "-m", "x"]);
+    command.arg("--cafile").arg(dir.join(format!("{ca}.crt"))).args(["-u", user]);
+    if let Some(identity) = identity {
+        command.arg("--cert").arg(dir.join(format!("{identity}.crt")));
+        command.arg("--key").arg(dir.join(format!("{identity}.key")));
+    }
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    (!output.status.success() || !said.is_empty()).then_some(said)
+}
+
+#[test]
+fn promise_12_a_certificate_is_a_user_and_a_renewed_one_of_the_gateway_is_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let hub = Mosquitto::start(dir, "");
+    let at_hub = Subscriber::start(hub.address, "up/#");
+    let (plant, sensors, others) =
+        (Authority::new(dir, "plant"), Authority::new(dir, "sensors"), Authority::new(dir, "others"));
+    plant.sign(dir, "gateway", Some("localhost"));
+    sensors.sign(dir, "oven3", Some("oven3"));
+    sensors.sign(dir, "nameless", None);
+    others.sign(dir, "forged", Some("oven3"));
+    fs::write(dir.join("rights"), RIGHTS).unwrap();
+    let (listen, secure) = (free_port(), free_port());
+    let config = config(listen, hub.address).replace(
+        "password_file = \"users\"",
+        &format!("tls_listen = \"{secure}\"\ncert = \"gateway.crt\"\nkey = \"gateway.key\"\nclient_ca = \"sensors.crt\""),
+    );
+    let mut gateway = Gateway::new(dir, &config);
+    gateway.start();
+    let port = secure.port();
+    let topic = "plant/oven3/temp";
+    assert_eq!(
+        publish_tls(dir, port, "plant", Some("oven3"), "panel", topic),
+        None,
+        "whatever name it gives"
+    );
+    for (identity, user) in [(None, "oven3"), (Some("forged"), "oven3"), (Some("nameless"), "oven3")] {
+        assert!(publish_tls(dir, port, "plant", identity, user, topic).is_some(), "{identity:?}");
+    }
+    wait_until("it is told", 10, || gateway.log().contains("has no common name"));
+    assert!(publish_tls(dir, port, "plant", Some("oven3"), "oven3", "plant/other").is_some());
+    assert!(
+        publish_tls(dir, port, "others", Some("oven3"), "oven3", topic).is_some(),
+        "who trusts others goes"
+    );
+    wait_until("it is told", 10, || gateway.log().contains("no TLS with a client"));
+
+    // Another authority's certificate in its place: who trusts that one comes in, without a restart.
+    others.sign(dir, "gateway", Some("localhost"));
+    wait_until("the new certificate is shown", 15, || {
+        publish_tls(dir, port, "others", Some("oven3"), "oven3", topic).is_none()
+    });
+    assert!(publish_tls(dir, port, "plant", Some("oven3"), "oven3", topic).is_some());
+    fs::write(dir.join("gateway.key"), "no key").unwrap();
+    wait_until("it is told", 15, || gateway.log().contains("certificate stays as it was"));
+    assert_eq!(publish_tls(dir, port, "others", Some("oven3"), "oven3", topic), None);
+    wait_until("all is at the hub", 20, || at_hub.arrived().len() == 3);
+    assert!(at_hub.arrived().iter().all(|arrived| arrived.topic == "up/plant/oven3/temp"));
+    assert_eq!(gateway.terminate().0.code(), Some(0));
+}
+
+#[test]
+fn passwd_writes_what_mosquitto_reads_and_says_what_it_cannot() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    fs::write(dir.join("users"), "# kept\n").unwrap();
+    let said = |output: Output| String::from_utf8(output.stderr).unwrap();
+    assert!(said(passwd(dir, "ann", "one", &[])).contains("user \"ann\" is added"));
+    assert!(said(passwd(dir, "bob", "two", &[])).contains("is added"));
+    assert!(said(passwd(dir, "ann", "three", &[])).contains("is changed"));
+    let broker = Mosquitto::start(dir, &format!("user root\npassword_file {}", dir.join("users").display()));
+    assert_eq!(publish(broker.address, Some(("ann", "three")), "x", "x"), None);
+    assert!(publish(broker.address, Some(("ann", "one")), "x", "x").is_some());
+    assert!(said(passwd(dir, "bob", "", &["--delete"])).contains("taken out"));
+    let text = fs::read_to_string(dir.join("users")).unwrap();
+    assert!(text.starts_with("# kept\nann:$7$101$") && text.lines().count() == 2, "{text}");
+    for (user, password, more, expected) in [
+        ("ann", "", &[][..], "the password is empty"),
+        ("a:b", "x", &[], "user \"a:b\": not USER:HASH"),
+        ("bob", "", &["--delete"], "no user \"bob\""),
+    ] {
+        let output = passwd(dir, user, password, more);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(said(output).contains(expected), "{expected}");
+    }
+    assert_eq!(fs::read_to_string(dir.join("users")).unwrap(), text, "nothing is lost by a mistake");
+}
