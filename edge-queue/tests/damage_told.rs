@@ -165,8 +165,9 @@ fn a_damaged_frame_costs_each_consumer_what_it_had_not_acknowledged() {
             assert_eq!((told, ledger.quarantined(), ledger.accepted), (lost, lost, 200), "{name}");
             assert!(ledger.balanced());
         }
-        let told = queue.events().into_iter().filter(|event| matches!(event, Event::Lost { .. })).count();
-        assert_eq!(told, 1, "an event says it once");
+        let rows = |event| if let Event::Lost { rows, .. } = event { Some(rows) } else { None };
+        let told: Vec<u64> = queue.events().into_iter().filter_map(rows).collect();
+        assert_eq!(told, [100], "an event says it once, with the rows of who lost most");
     }
 }
 

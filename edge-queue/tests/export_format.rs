@@ -5,6 +5,7 @@
 #[path = "common/streams.rs"]
 mod streams;
 
+use std::io;
 use std::path::PathBuf;
 
 use edge_queue::store::StoredRow;
@@ -12,7 +13,7 @@ use edge_queue::testing::{Rng, budget_percent, seed};
 use edge_queue::transfer::StreamError;
 use edge_queue::{Expiry, Lane, Stamp};
 
-use streams::{gaps, read, rows, stream};
+use streams::{gaps, read, read_from, rows, stream};
 
 /// FNV-1a of the fixture.
 const HASH: u64 = 0xd0c2b03ba4806300;
@@ -147,4 +148,34 @@ fn crc32c(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0u32, |crc, byte| {
         (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0x82f6_3b78 & 0u32.wrapping_sub(crc & 1)))
     })
+}
+
+/// A pipe that gives few bytes at a time, and is interrupted between them.
+struct Trickle<'a> {
+    left: &'a [u8],
+    calls: u64,
+}
+
+impl io::Read for Trickle<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.calls += 1;
+        if self.calls.is_multiple_of(5) {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        let few = self.left.len().min(into.len()).min(997);
+        into[..few].copy_from_slice(&self.left[..few]);
+        self.left = &self.left[few..];
+        Ok(few)
+    }
+}
+
+/// A read that returns less than was asked for is not the end: an import from a pipe loses no row.
+#[test]
+fn a_stream_that_comes_in_small_pieces_is_read_to_its_end() {
+    let rows = rows(1, 500);
+    let bytes = stream(&rows, &gaps());
+    assert!(bytes.len() > 10_000, "{} bytes", bytes.len());
+    let (found, told, end) = read_from(Trickle { left: &bytes, calls: 0 }).unwrap();
+    assert!(end.is_whole(), "{end:?}");
+    assert!(found == rows && told == gaps());
 }

@@ -2,9 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use edge_queue::{Config, ManualClock, Now, OnFull, Queue, Reason, Receipt, Row, StoreKind, Wait};
+use edge_queue::{
+    Config, ConsumerConfig, ManualClock, Now, OnFull, Queue, Reason, Receipt, Row, StoreKind, Wait,
+};
 
 fn open(config: Config) -> (Queue, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::new(Now { boot_id: 1, up_ms: 1_000, ..Now::default() }));
@@ -67,4 +69,24 @@ fn a_closed_queue_refuses_pushes_and_says_so() {
     q.close().unwrap();
     assert_eq!(pending.try_get().unwrap(), Some(Receipt::Volatile));
     assert!(matches!(other.push(Row::new("b")), Err(edge_queue::PushError::Closed { .. })));
+}
+
+/// The end of a lease in an hour is no reason for the writer thread to sleep past a commit.
+#[test]
+#[allow(clippy::disallowed_methods, reason = "the writer thread's own sleep is what is tested")]
+fn a_lease_that_ends_later_does_not_put_a_commit_off() {
+    let config = Config::default().ack_within(Duration::from_millis(50)).store(StoreKind::Memory);
+    let q = Queue::open("unused", config).unwrap();
+    let limits = ConsumerConfig::default().lease_time(Duration::from_secs(3_600));
+    let mut hub = q.consumer_with("hub", limits).unwrap();
+    drop(q.push(Row::new("a")).unwrap());
+    let held = hub.lease(1, Wait::None).unwrap();
+    assert_eq!(held.len(), 1);
+    let receipt = q.push(Row::new("b")).unwrap();
+    let pushed = Instant::now();
+    while receipt.try_get() == Ok(None) {
+        assert!(pushed.elapsed() < Duration::from_secs(20), "never committed");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(receipt.try_get(), Ok(Some(Receipt::Volatile)));
 }

@@ -83,15 +83,13 @@ mod tests {
         assert_eq!((consumer.queued(), consumer.waiting()), (6, 6));
     }
 
-    /// Rows that are tried again are passed over in their places: a scan that ended at the first of them would never come to the others.
-    #[test]
-    fn a_scan_comes_to_its_end_while_no_range_is_free() {
-        const ROWS: usize = 2_200;
+    /// So many rows that acknowledgements of every other one leave no range free; how many are left.
+    fn without_a_free_range(rows: usize) -> (Queue, crate::Consumer, usize) {
         let queue = Queue::open("", Config::default().lanes(1).store(StoreKind::Memory)).unwrap();
         let mut consumer = queue.consumer("hub").unwrap();
-        (0..ROWS).for_each(|_| drop(queue.push(Row::new(vec![0])).unwrap()));
+        (0..rows).for_each(|_| drop(queue.push(Row::new(vec![0])).unwrap()));
         let (mut kept, mut acked) = (Vec::new(), 0);
-        for (n, row) in consumer.lease(ROWS, Wait::None).unwrap().into_iter().enumerate() {
+        for (n, row) in consumer.lease(rows, Wait::None).unwrap().into_iter().enumerate() {
             if n % 2 == 1 && queue.ledger()[0].ranges < 1_024 {
                 row.ack();
                 acked += 1;
@@ -100,20 +98,55 @@ mod tests {
             }
         }
         drop(kept);
-        assert_eq!((queue.ledger()[0].ranges, consumer.queued()), (1_024, (ROWS - acked) as u64));
+        assert_eq!((queue.ledger()[0].ranges, consumer.queued()), (1_024, (rows - acked) as u64));
+        (queue, consumer, rows - acked)
+    }
+
+    /// Rows that are tried again are passed over in their places: a scan that ended at the first of them would never come to the others.
+    #[test]
+    fn a_scan_comes_to_its_end_while_no_range_is_free() {
+        let (_queue, mut consumer, open) = without_a_free_range(2_200);
         for _ in 0..2 {
             consumer.scan();
             let mut passed = 0;
-            while !consumer.at_end() && passed < ROWS {
+            while !consumer.at_end() && passed < 2 * open {
                 let rows = consumer.lease(64, Wait::None).unwrap();
                 assert!(!rows.is_empty(), "it stands still after {passed} rows");
                 passed += rows.len();
                 rows.into_iter().for_each(crate::Lease::pass);
             }
-            assert_eq!(passed, ROWS - acked);
+            assert_eq!(passed, open);
         }
         consumer.rewind();
         assert_eq!(consumer.lease(9, Wait::None).unwrap().len(), 1, "the floor, where no scan is under way");
+    }
+
+    /// Acknowledgements that waited for a range, and have it now, hold up no later scan.
+    #[test]
+    fn a_scan_goes_on_once_waiting_acknowledgements_have_their_ranges() {
+        let (queue, mut consumer, _) = without_a_free_range(2_400);
+        let mut waiting = 0;
+        consumer.scan();
+        while waiting < 64 {
+            let rows = consumer.lease(64, Wait::None).unwrap();
+            assert!(!rows.is_empty(), "it stands still with {waiting} acknowledgements waiting");
+            for row in rows {
+                if row.id().seq > 2_048 && row.id().seq % 2 == 0 && waiting < 64 {
+                    row.ack();
+                    waiting += 1;
+                } else {
+                    row.pass();
+                }
+            }
+        }
+        // Each floor gives back the range behind it.
+        for _ in 0..64 {
+            consumer.rewind();
+            consumer.lease(1, Wait::None).unwrap().ack();
+            assert_eq!(queue.ledger()[0].ranges, 1_024);
+        }
+        consumer.scan();
+        assert_eq!(consumer.lease(64, Wait::None).unwrap().len(), 64);
     }
 
     #[test]

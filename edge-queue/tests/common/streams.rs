@@ -44,8 +44,12 @@ pub(crate) fn gaps() -> Vec<(String, Gap)> {
 pub(crate) type Read = (Vec<StoredRow>, Vec<(String, Gap)>, StreamEnd);
 
 pub(crate) fn read(bytes: &[u8]) -> Result<Read, StreamError> {
+    read_from(bytes)
+}
+
+pub(crate) fn read_from(input: impl std::io::Read) -> Result<Read, StreamError> {
     let (mut rows, mut gaps) = (Vec::new(), Vec::new());
-    let mut stream = Stream::new(bytes);
+    let mut stream = Stream::new(input);
     while let Some(item) = stream.next_item()? {
         match item {
             Item::Row(row) => rows.push(row),
