@@ -1,9 +1,10 @@
-//! Promise 14: a controller that bad input has put to manual waits in the safe state for a hand, which finds the output there.
+//! Promise 14: a controller that bad input has put to manual waits in the safe state for a hand, which finds the output there; changes are
+//! told with the value that they bring.
 #![cfg(feature = "config")]
-#![allow(clippy::unwrap_used, missing_docs, reason = "test code")]
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "test code")]
 
 use edge_filter::Quality;
-use edge_filter::control::{Cause, ControlCommand, Controller};
+use edge_filter::control::{Cause, ControlCommand, ControlEvent, Controller};
 use edge_filter::pid::PidMode;
 
 const MS: u64 = 1_000_000;
@@ -41,4 +42,20 @@ fn promise_14_a_hand_takes_over_from_the_safe_state_and_automatic_goes_on_from_t
     assert_eq!(scan(&mut c, 40, Quality::GOOD, Some(PidMode::Hold)), (SAFE, Cause::Manual));
     let (value, cause) = scan(&mut c, 50, Quality::GOOD, Some(PidMode::Auto));
     assert!((value - SAFE).abs() < 0.1 && cause == Cause::Running, "{value} {cause:?}");
+}
+
+/// Who is told of a change of cause is told the output of now, not the one before.
+#[test]
+fn promise_14_a_change_of_an_output_is_told_with_its_new_value() {
+    let (mut c, mut told) = (Controller::from_toml(PLANT).unwrap(), Vec::new());
+    for (ms, quality) in [(10, Quality::GOOD), (20, Quality::BAD), (30, Quality::BAD)] {
+        c.set_input(0, 30.0, quality, ms * MS);
+        c.scan(ms * MS, &mut |event| match event {
+            ControlEvent::Output { output, value, cause, .. } => told.push((output, value, cause)),
+            other => panic!("{other:?}"),
+        });
+        let last = (0, c.outputs()[0].value(), c.outputs()[0].cause());
+        assert_eq!(told.last(), Some(&last), "{ms}");
+    }
+    assert!(told[0].1 > SAFE && told[1] == (0, SAFE, Cause::BadInput) && told.len() == 2, "{told:?}");
 }

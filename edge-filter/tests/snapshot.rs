@@ -261,6 +261,31 @@ fn a_changed_reducer_starts_cold_and_the_accounts_still_balance() {
     assert!(other.p.stats().is_balanced() && other.p.stats().held == 0);
 }
 
+/// A rule that judges at once holds nothing: what another one had in line neither leaves late nor keeps a window open.
+#[test]
+fn promise_13_a_changed_rule_that_no_longer_looks_ahead_holds_nothing_in_line() {
+    let rules = |stages: &str| {
+        Pipeline::from_toml(&format!("[[rule]]\nmatch = \"#\"\nstages = [ {stages} ]")).unwrap()
+    };
+    let mut old = rules("{ spike = { fail = 30.0 } }");
+    let s = old.intern("s");
+    feed(&mut old, s, (1000, 1.0.into(), Quality::GOOD), 1000);
+    let snapshot = old.snapshot();
+    let mut same = rules("{ spike = { fail = 30.0 } }");
+    same.restore(through_bytes(&snapshot)).unwrap();
+    assert_eq!((old.stats().held, same.stats().held), (1, 1));
+    let mut new =
+        rules("{ rate_of_change = { fail_per_s = 50.0 } }, { window = { width_ms = 3000, agg = \"last\" } }");
+    new.restore(snapshot).unwrap();
+    assert!(new.stats().is_balanced() && new.stats().held == 0, "{:?}", new.stats());
+    feed(&mut new, s, (4000, 2.0.into(), Quality::GOOD), 4000);
+    let mut out = Vec::new();
+    new.tick(60_000, &mut |e| out.push(e.value.as_f64()));
+    assert_eq!(out, [Some(2.0)], "the window ends by the clock");
+    new.flush(&mut |e| out.push(e.value.as_f64()));
+    assert_eq!(out.len(), 1, "nothing was left in line");
+}
+
 /// Sensors of every kind of reducer, each last seen at a time of its own within half a minute.
 #[test]
 fn ten_thousand_sensors_fit_into_one_mebibyte() {
