@@ -1,6 +1,7 @@
 use std::fs;
 
 use super::*;
+use crate::runner::Runner;
 use edge_filter::Quality;
 use edge_filter::alarm::{AlarmCommand, AlarmLevel};
 use edge_filter::control::ControlEvent;
@@ -148,4 +149,38 @@ fn a_file_that_comes_late_is_not_taken_over() {
     let mut third = controller();
     assert!(matches!(restore(load(&file), &mut third, clock.now_ns()), Found::Restored));
     assert!(acknowledge(&mut third, occurrence, clock) && acknowledge(&mut first, occurrence, clock));
+}
+
+/// Promise 14: a change that found the mailbox held is offered again at the next scan, although nothing else changes.
+#[test]
+fn a_change_that_found_the_mailbox_held_is_left_there_later() {
+    let (clock, mut controller) = (Clock::start(), controller());
+    let mailbox = Mailbox::of(&controller);
+    controller.scan(clock.now_ns(), &mut |_| ());
+    let (runner, mut ports) =
+        Runner::start(controller, clock, |_: &[f64]| (), |_: &[f64]| (), 1, Some(mailbox.clone())).unwrap();
+    let stats = runner.stats();
+    // The first of two counted scans may have begun before, the second one has left everything.
+    let two_scans = || {
+        let before = stats.scans();
+        while stats.scans() < before + 2 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    };
+    two_scans();
+    mailbox.take();
+    let held = mailbox.lock();
+    ports.inputs[0].set(85.0, Quality::GOOD, clock.now_ns());
+    let occurrence = loop {
+        match ports.events.take() {
+            Some(ControlEvent::Alarm { transition, .. }) => break transition.transition,
+            _ => std::thread::sleep(Duration::from_millis(1)),
+        }
+    };
+    two_scans();
+    drop(held);
+    two_scans();
+    let mut next = self::controller();
+    next.restore(&mailbox.take().expect("the alarm was not left"), clock.now_ns()).unwrap();
+    assert!(acknowledge(&mut next, occurrence, clock));
 }
