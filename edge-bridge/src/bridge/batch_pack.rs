@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use super::dead_letter_address::dead_letter_topic;
 use super::spool::{LeaseId, Leased};
-use super::{Pack, Packing, RawPack};
+use super::{IdentityForm, Pack, Packing, RawPack};
 use crate::ingest::Now;
 use crate::row::Format;
 use crate::wire::{Publish, Utf8};
@@ -104,11 +104,11 @@ pub struct BatchPack<E> {
 }
 
 impl<E: Encode> BatchPack<E> {
-    /// A pack without rows. Raw rows carry their identity as with [`RawPack::new(true)`](RawPack::new).
+    /// A pack without rows. Raw rows and dead letters carry their identity as [text](IdentityForm::Text).
     pub fn new(encoder: E) -> Self {
         Self {
             encoder,
-            raw: RawPack::new(true),
+            raw: RawPack::new(IdentityForm::Text),
             raw_was_last: false,
             open: Vec::new(),
             closed: VecDeque::new(),
@@ -116,6 +116,12 @@ impl<E: Encode> BatchPack<E> {
             ready_bytes: 0,
             batch_bytes_max: BATCH_BYTES_MAX,
         }
+    }
+
+    /// Sets the form of the identity of raw rows and dead letters. Batches carry theirs in the payload.
+    #[must_use]
+    pub fn with_identity(self, form: IdentityForm) -> Self {
+        Self { raw: self.raw.with_identity(form), ..self }
     }
 
     fn add_to_batch(&mut self, now: Now, row: Leased, limits: BatchLimits) {

@@ -18,6 +18,7 @@ mod dead_letter_address;
 mod dial;
 mod downlink;
 mod events;
+mod identity_form;
 mod idle_ping;
 mod learned_size_limit;
 mod link_refusal;
@@ -60,6 +61,7 @@ pub use downlink::Refused;
 #[cfg(feature = "net")]
 pub(crate) use downlink::subscription;
 pub use events::{Event, Input, Output};
+pub use identity_form::{IdentityForm, identity_text, is_possible_duplicate};
 pub use idle_ping::idle_ping_every_ms;
 pub use link_state::LinkState;
 pub use pack::{Pack, Packed, Packing, RawPack};

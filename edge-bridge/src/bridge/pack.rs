@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use super::dead_letter_address::{self, dead_letter_topic};
+use super::identity_form::IdentityForm;
 use super::spool::{LeaseId, Leased};
 use crate::ingest::Now;
 use crate::wire::{Properties, PropertiesBuilder, PropertyId, Publish, QoS, ReasonCode, Utf8, Value};
@@ -176,31 +177,20 @@ impl Packed {
 /// the user property `edge-reason`.
 #[derive(Debug, Default)]
 pub struct RawPack {
-    identity: bool,
+    identity: IdentityForm,
     rows: VecDeque<Leased>,
     bytes: usize,
 }
 
 impl RawPack {
-    /// Makes a pack. With `identity` each message carries the user properties `edge-id` (see [`Identity`](super::spool::Identity)) and, on a possible
-    /// duplicate, `edge-pd` = `1`; without it nothing is added.
-    pub fn new(identity: bool) -> Self {
-        Self { identity, ..Self::default() }
+    /// Makes a pack whose messages carry their [`Identity`](super::spool::Identity) in this form. `true` is [`IdentityForm::Text`]; with `false`
+    /// nothing is added.
+    pub fn new(identity: impl Into<IdentityForm>) -> Self {
+        Self { identity: identity.into(), ..Self::default() }
     }
 
-    fn properties(&self, row: &Leased) -> Properties {
-        if !self.identity {
-            return row.row.properties.clone();
-        }
-        let mut properties = row.row.properties.to_builder();
-        // A row with properties at the limit of the format keeps what it has.
-        if let Some(identity) = row.identity {
-            let _ = properties.user("edge-id", &identity.to_string());
-        }
-        if row.row.possible_duplicate {
-            let _ = properties.user("edge-pd", "1");
-        }
-        properties.finish()
+    pub(super) fn with_identity(self, identity: IdentityForm) -> Self {
+        Self { identity, ..self }
     }
 }
 
@@ -228,7 +218,7 @@ impl Pack for RawPack {
                 retain: row.row.retain,
                 topic: row.row.topic.clone(),
                 packet_id: None,
-                properties: self.properties(&row),
+                properties: self.identity.properties(&row),
                 payload: row.row.payload.clone(),
             },
             rows: vec![row.id],

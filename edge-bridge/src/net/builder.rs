@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::password_source::{Owner, PasswordSource};
 use super::proxy_settings::ProxySettings;
 use super::tls::Tls;
+use crate::bridge::IdentityForm;
 use crate::bridge::backoff::BackoffConfig;
 use crate::bridge::rules::Rules;
 use crate::session::ClientConfig;
@@ -53,7 +54,7 @@ pub struct Builder {
     pub(super) any_version: bool,
     pub(super) backoff: BackoffConfig,
     pub(super) rules: Rules,
-    pub(super) identity: bool,
+    pub(super) identity: IdentityForm,
     pub(super) spool_dir: Option<PathBuf>,
     #[cfg(feature = "spool-queue")]
     pub(super) queue_config: Option<edge_queue::Config>,
@@ -80,7 +81,7 @@ impl Builder {
             any_version: false,
             backoff: BackoffConfig::default(),
             rules: Rules::default(),
-            identity: false,
+            identity: IdentityForm::Off,
             spool_dir: None,
             #[cfg(feature = "spool-queue")]
             queue_config: None,
@@ -314,9 +315,10 @@ impl Builder {
         self
     }
 
-    /// Adds `edge-id` and, on possible duplicates, `edge-pd` to raw messages. Default false: nothing is added.
-    pub fn identity(mut self, on: bool) -> Self {
-        self.identity = on;
+    /// Sets the form in which raw messages carry their identity. `true` is [`IdentityForm::Text`]: `edge-id` and, on possible duplicates, `edge-pd`.
+    /// Default [`IdentityForm::Off`]: nothing is added.
+    pub fn identity(mut self, form: impl Into<IdentityForm>) -> Self {
+        self.identity = form.into();
         self
     }
 
