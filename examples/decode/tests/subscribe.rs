@@ -155,6 +155,34 @@ fn raw_messages_and_readings_under_one_filter_are_all_lines() {
     assert_eq!(subscriber.interrupt().code(), Some(0), "nothing was wrong");
 }
 
+/// The identity of a raw message is the same text in both forms; somebody else's Correlation Data is none.
+#[test]
+fn identities_of_raw_messages_are_shown_in_both_forms() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let broker = Mosquitto::start(dir);
+    let subscriber = Subscriber::start(dir, "ids", &broker, &["--topic", "edge/#"]);
+    subscriber.hears(dir, &broker, "edge/probe");
+    let binary: &[&[u8]] = &[b"correlation-data", &[0xf9, 1, 2, 3, 4, 5, 6, 7, 8, 0xac, 2, 0xf2, 0x20]];
+    let foreign: &[&[u8]] = &[b"correlation-data", b"17, of the panel"];
+    let text: &[&[u8]] = &[b"user-property", b"edge-id", b"0102030405060708-1-12c-1072"];
+    let mark: &[&[u8]] = &[b"user-property", b"edge-pd", b"1"];
+    broker.publish_with("edge/1", &[text], "a");
+    broker.publish_with("edge/2", &[binary, mark], "b");
+    broker.publish_with("edge/3", &[foreign, text], "c");
+    broker.publish_with("edge/4", &[foreign], "d");
+    wait_until("all are read", || subscriber.lines().iter().any(|line| line.contains("edge/4")));
+    let lines = subscriber.lines();
+    let id = r#""id":"0102030405060708-1-12c-1072""#;
+    for (n, is_ours, is_marked) in [(1, true, false), (2, true, true), (3, true, false), (4, false, false)] {
+        let line = lines.iter().find(|line| line.contains(&format!("edge/{n}"))).unwrap();
+        let found = (line.contains(id), line.contains(r#""pd":true"#));
+        assert_eq!(found, (is_ours, is_marked), "{line}");
+        assert!(is_ours || !line.contains("\"id\""), "{line}");
+    }
+    assert_eq!(subscriber.interrupt().code(), Some(0), "nothing was wrong");
+}
+
 /// Mosquitto drops what is larger than its client takes, without a word; by default that was 1 MiB.
 #[test]
 fn a_message_of_several_mib_is_printed_and_so_is_the_one_behind_it() {

@@ -6,7 +6,7 @@ use std::fmt;
 use std::time::Duration;
 
 use control_loop::OneLine;
-use edge_bridge::bridge::idle_ping_every_ms;
+use edge_bridge::bridge::{IdentityForm, idle_ping_every_ms};
 use edge_filter::time::TimeGuard;
 use edge_filter::{DropReason, LossBound, Pipeline};
 use edge_queue::ClockSync;
@@ -247,6 +247,9 @@ fn hub(f: &mut Lines<'_, '_>, config: &Config) -> fmt::Result {
             "              its PUBACKs have no reasons: a message that the hub denies in silence, as Mosquitto does, counts as delivered"
         )?;
     }
+    if hub.protocol != Protocol::V311 {
+        identity(f, hub.identity)?;
+    }
     if let Some(credentials) = &hub.credentials {
         writeln!(f, "              user {}", credentials.user)?;
     }
@@ -270,6 +273,21 @@ fn hub(f: &mut Lines<'_, '_>, config: &Config) -> fmt::Result {
         )?;
     }
     Ok(())
+}
+
+/// Writes what another form of the identity than the usual one asks of readers, or costs.
+fn identity(f: &mut Lines<'_, '_>, form: IdentityForm) -> fmt::Result {
+    match form {
+        IdentityForm::Binary => writeln!(
+            f,
+            "              identity of raw messages as Correlation Data, which readers must know; text beside a publisher's own"
+        ),
+        IdentityForm::Off => writeln!(
+            f,
+            "              raw messages have no identity: what comes twice after a kill or a broken link cannot be recognised"
+        ),
+        _ => Ok(()),
+    }
 }
 
 /// Returns what becomes of a route's messages.

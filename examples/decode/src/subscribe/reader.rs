@@ -5,6 +5,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use bytes::Bytes;
+use edge_bridge::bridge::{identity_text, is_possible_duplicate};
 use edge_bridge::wire::{PropertyId, Publish};
 use edge_bridge::{Bridge, Command};
 use edge_codec::compact::Table;
@@ -210,11 +211,10 @@ impl<'a, W: Write> Reader<'a, W> {
     }
 
     fn raw(&mut self, publish: &Publish, content_type: Option<&str>) -> Result<(), Failure> {
-        let property = |name| publish.properties.user_properties().find(|(n, _)| *n == name).map(|(_, v)| v);
         self.printer.raw(&RawMessage {
             topic: Some(&publish.topic),
-            id: property("edge-id"),
-            pd: property("edge-pd") == Some("1"),
+            id: identity_text(&publish.properties).as_deref(),
+            pd: is_possible_duplicate(&publish.properties),
             content_type,
             payload: &publish.payload,
         })?;

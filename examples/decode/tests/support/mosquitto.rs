@@ -1,7 +1,9 @@
 //! Mosquitto and its publisher, found by name in PATH and /usr/sbin.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -96,10 +98,24 @@ impl Mosquitto {
         if retain {
             command.arg("-r");
         }
-        let output =
-            command.output().expect("mosquitto_pub is not installed: apt-get install mosquitto-clients");
-        assert!(output.status.success(), "mosquitto_pub: {output:?}");
+        run(command);
     }
+
+    /// As [`publish`](Self::publish), a text with these properties: name and parts of each, which may have any byte but zero.
+    pub fn publish_with(&self, topic: &str, properties: &[&[&[u8]]], payload: &str) {
+        let mut command = command("mosquitto_pub");
+        command.args(["-p", &self.address.port().to_string(), "-V", "mqttv5", "-q", "1", "-t", topic]);
+        command.args(["-m", payload]);
+        for property in properties {
+            command.args(["-D", "publish"]).args(property.iter().map(|part| OsStr::from_bytes(part)));
+        }
+        run(command);
+    }
+}
+
+fn run(mut command: Command) {
+    let output = command.output().expect("mosquitto_pub is not installed: apt-get install mosquitto-clients");
+    assert!(output.status.success(), "mosquitto_pub: {output:?}");
 }
 
 /// An authority, a server's and a client's certificate, as files.

@@ -1,5 +1,8 @@
 //! Lines of the record from what arrives at the hub: one per message, or per reading of a batch.
 
+use std::borrow::Cow;
+
+use edge_bridge::bridge::{identity_text, is_possible_duplicate};
 use edge_bridge::wire::{PropertyId, Publish};
 use edge_codec::{BatchId, Format, Value};
 
@@ -35,8 +38,8 @@ pub(super) fn arrivals(
         topic: topic.to_owned(),
         sha256: sha256_hex(&publish.payload),
         time,
-        id: publish.properties.user_property("edge-id").map(str::to_owned),
-        pd: publish.dup || publish.properties.user_property("edge-pd") == Some("1"),
+        id: identity_text(&publish.properties).map(Cow::into_owned),
+        pd: publish.dup || is_possible_duplicate(&publish.properties),
         reading: None,
     };
     let content_type = publish.properties.str(PropertyId::ContentType);

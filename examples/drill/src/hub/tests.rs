@@ -1,4 +1,5 @@
-use edge_bridge::wire::{Properties, PropertiesBuilder, PropertyId};
+use edge_bridge::bridge::spool::Identity;
+use edge_bridge::wire::{Properties, PropertiesBuilder, PropertyId, Value as WireValue};
 use edge_codec::compact::{Encoder, Table};
 use edge_codec::{BatchId, Format, SensorTable, Value};
 
@@ -29,6 +30,18 @@ fn a_raw_message_is_one_line_with_its_identity_and_its_mark() {
     assert_eq!((arrived.class, arrived.client.as_deref()), (Class::Raw, Some("energy")));
     assert_eq!((arrived.id.as_deref(), arrived.pd), (Some("1-0-1-9"), true));
     assert_eq!(arrived.sha256, sha256_hex(b"abc"));
+}
+
+#[test]
+fn the_binary_form_of_an_identity_is_the_same_line() {
+    let identity = Identity { gateway: 1, lane: 0, epoch: 1, seq: 9 };
+    let mut message = publish("site7/plant/raw/energy", "abc");
+    let mut properties = PropertiesBuilder::new();
+    let data = identity.to_correlation_data().unwrap();
+    properties.push(PropertyId::CorrelationData, WireValue::Binary(&data)).unwrap();
+    message.properties = properties.finish();
+    let [arrived] = arrivals(&message, 5, &Tables::default()).unwrap().try_into().unwrap();
+    assert_eq!((arrived.id, arrived.pd), (Some(identity.to_string()), false));
 }
 
 #[test]

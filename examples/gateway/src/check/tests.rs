@@ -190,3 +190,23 @@ fn who_may_command_alarms_is_said_and_how_long_they_may_be_hidden() {
         "{text}"
     );
 }
+
+#[test]
+fn what_another_form_of_the_identity_costs_is_said() {
+    let mut config = config("");
+    let mut said = |form, protocol| {
+        (config.hub.identity, config.hub.protocol) = (form, protocol);
+        Meaning(&config, ClockSync::Unknown, OpenFiles::PLENTY).to_string()
+    };
+    let (binary, off) = ("identity of raw messages as Correlation Data", "raw messages have no identity: ");
+    for (form, has_binary, has_off) in [
+        (IdentityForm::Text, false, false),
+        (IdentityForm::Binary, true, false),
+        (IdentityForm::Off, false, true),
+    ] {
+        let text = said(form, Protocol::Auto);
+        assert_eq!((text.contains(binary), text.contains(off)), (has_binary, has_off), "{text}");
+        let text = said(form, Protocol::V311);
+        assert!(!text.contains(binary) && !text.contains(off), "{text}");
+    }
+}

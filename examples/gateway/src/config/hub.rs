@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use edge_bridge::bridge::IdentityForm;
 use edge_bridge::net::{Target, TargetError, validate_alpn, validate_server_name};
 
 use super::password;
@@ -39,6 +40,7 @@ pub(super) fn hub(section: &mut Section<'_>, id: &str, findings: &mut Findings) 
     let keep_alive = section.duration_in_force("keep_alive", findings);
     let command_within = section.duration_in_force("command_within", findings);
     let window = u16::try_from(section.integer_in_force("window", findings)).unwrap_or(u16::MAX);
+    let identity = identity(section, protocol, findings);
     report_missing(section, findings);
     let url = url?;
     let tls = url.value.tls;
@@ -67,11 +69,26 @@ pub(super) fn hub(section: &mut Section<'_>, id: &str, findings: &mut Findings) 
         command_within,
         keep_alive,
         window,
+        identity,
     };
     if hub.credentials.is_some() && hub.is_in_the_clear() {
         findings.warning(url.at, "hub.url", "the password goes over mqtt:// in the clear: write mqtts://");
     }
     Some(hub)
+}
+
+/// Form of the identity of raw messages.
+fn identity(section: &mut Section<'_>, protocol: Protocol, findings: &mut Findings) -> IdentityForm {
+    let at = section.get("identity").map(|value| value.span().start);
+    let form = match section.one_of_in_force("identity", findings) {
+        "binary" => IdentityForm::Binary,
+        "off" => IdentityForm::Off,
+        _ => IdentityForm::Text,
+    };
+    if let Some(at) = at.filter(|_| protocol == Protocol::V311) {
+        findings.warning(at, "hub.identity", "without effect: MQTT 3.1.1 carries no identity of a message");
+    }
+    form
 }
 
 /// The first address.

@@ -29,6 +29,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use edge_bridge::bridge::IdentityForm;
 use edge_codec::compact::Level;
 use edge_codec::json::Fields;
 use toml::de::{DeTable, DeValue};
@@ -102,6 +103,8 @@ pub(crate) struct Hub {
     pub(crate) command_within: Duration,
     /// Most unacknowledged messages towards the hub; the hub's Receive Maximum bounds it too.
     pub(crate) window: u16,
+    /// Of raw messages and dead letters.
+    pub(crate) identity: IdentityForm,
 }
 
 /// The gateway's user name and password at the hub.

@@ -73,7 +73,8 @@ pub(crate) fn start(
     let encoder = RouteEncoder::new(&config.routes, compact).with_gap_reports(gap_reports);
     let encoder = encoder.with_packers(&config.routes, packers);
     let encoder = encoder.map_err(RunError::Configuration)?;
-    let started = builder.start_on(queue, consumer, BatchPack::new(encoder));
+    let pack = BatchPack::new(encoder).with_identity(config.hub.identity);
+    let started = builder.start_on(queue, consumer, pack);
     let (link, _task) = started.map_err(|error| RunError::Configuration(format!("[hub] {error}")))?;
     Ok(link)
 }

@@ -217,6 +217,18 @@ pub fn publish_at(broker: SocketAddr, version: &str, qos: u8, topic: &str, paylo
         .expect("mosquitto_pub is not installed: apt-get install mosquitto-clients")
 }
 
+/// As [`publish`], MQTT 5, with Correlation Data if there is some.
+pub fn publish_request(broker: SocketAddr, topic: &str, payload: &str, correlation_data: Option<&str>) {
+    let port = broker.port().to_string();
+    let mut command = command("mosquitto_pub");
+    command.args(["-p", &port, "-V", "mqttv5", "-q", "1", "-t", topic, "-m", payload]);
+    if let Some(data) = correlation_data {
+        command.args(["-D", "publish", "correlation-data", data]);
+    }
+    let output = command.output().expect("mosquitto_pub is not installed: apt-get install mosquitto-clients");
+    assert!(output.status.success(), "mosquitto_pub: {output:?}");
+}
+
 /// `mosquitto_pub` of many messages, MQTT 3.1.1, at QoS 2: returns when each has its PUBCOMP.
 pub fn publish_exactly_once(broker: SocketAddr, topic: &str, payloads: &[String]) {
     let port = broker.port().to_string();

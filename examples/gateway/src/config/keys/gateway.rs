@@ -185,6 +185,12 @@ const HUB: &[Key] = &[
         "Time within which a dead link is found while the gateway is subscribed at the hub. Longer spares pings.",
     ),
     key("window", Integer(1, 65_535), Is("1000"), "Most messages without the hub's PUBACK."),
+    key(
+        "identity",
+        OneOf(&["text", "binary", "off"]),
+        Is("text"),
+        "Form in which messages of the format `raw` and dead letters carry their identity: user property `edge-id`, MQTT 5 Correlation Data, or none, and then no mark of a possible duplicate either. Batches have theirs in the payload.",
+    ),
 ];
 
 const QUEUE: &[Key] = &[

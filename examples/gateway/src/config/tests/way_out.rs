@@ -146,3 +146,23 @@ fn what_is_no_file_is_told_and_not_read() {
         }
     }
 }
+
+#[test]
+fn the_form_of_identities_is_read_and_one_that_does_nothing_is_told() {
+    for (keys, form) in [
+        ("", IdentityForm::Text),
+        ("identity = \"text\"", IdentityForm::Text),
+        ("identity = \"binary\"", IdentityForm::Binary),
+        ("identity = \"off\"", IdentityForm::Off),
+    ] {
+        let (config, findings) = with(keys, "mqtt://hub").unwrap();
+        assert_eq!((config.hub.identity, findings.to_string().as_str()), (form, ""), "{keys}");
+    }
+    let said = with("identity = \"hex\"", "mqtt://hub").unwrap_err().to_string();
+    assert!(said.contains("error: hub.identity: "), "{said}");
+    let (_, findings) = with("protocol = \"3.1.1\"\nidentity = \"binary\"", "mqtt://hub").unwrap();
+    let said = findings.to_string();
+    assert!(said.contains("gateway.toml:8:12: warning: hub.identity: without effect"), "{said}");
+    let (_, findings) = with("protocol = \"3.1.1\"", "mqtt://hub").unwrap();
+    assert_eq!(findings.to_string(), "");
+}
