@@ -4,7 +4,7 @@ use super::super::Packed;
 use super::super::spool::Identity;
 use super::*;
 use crate::row::Row;
-use crate::wire::ReasonCode;
+use crate::wire::{PropertyId, ReasonCode};
 
 const BATCHED: Format = Format(7);
 const LIMITS: BatchLimits = BatchLimits { age_ms: 300, rows: 4, bytes: 20 };
@@ -136,6 +136,30 @@ fn a_dead_letter_is_never_in_a_batch_and_has_a_topic_of_its_own() {
     let Some(Packing::Message(packed)) = pack.poll(at(0), 1 << 20) else { panic!("a message") };
     assert_eq!(packed.publish.topic.as_str(), "dead-letter/out");
     assert!(packed.publish.properties.user_property("edge-reason").is_some());
+}
+
+#[test]
+fn raw_rows_and_dead_letters_carry_their_identity_in_the_form_that_was_set() {
+    for (form, expected) in [
+        (None, (true, false)),
+        (Some(IdentityForm::Binary), (false, true)),
+        (Some(IdentityForm::Off), (false, false)),
+    ] {
+        let pack = BatchPack::new(Joined::default());
+        let mut pack =
+            form.map_or_else(|| BatchPack::new(Joined::default()), |form| pack.with_identity(form));
+        let mut dead = row(2, BATCHED);
+        dead.row.dead_letter = Some(ReasonCode::PAYLOAD_FORMAT_INVALID);
+        for row in [row(1, Format::RAW), dead] {
+            pack.add(at(0), row);
+            let Some(Packing::Message(packed)) = pack.poll(at(0), 1 << 20) else {
+                panic!("a message of its own")
+            };
+            let properties = &packed.publish.properties;
+            let has_text = properties.user_property("edge-id").is_some();
+            assert_eq!((has_text, properties.contains(PropertyId::CorrelationData)), expected, "{form:?}");
+        }
+    }
 }
 
 #[test]

@@ -1,3 +1,5 @@
+use proptest::prelude::{Just, Strategy};
+
 use super::super::spool::LeaseId;
 use super::*;
 use crate::row::Row;
@@ -147,4 +149,30 @@ fn a_lane_without_a_binary_form_goes_as_text() {
 fn without_a_form_nothing_is_added() {
     let row = leased(&[(PropertyId::ContentType, Value::Utf8("text/plain"))], IDENTITY, true);
     assert_eq!(IdentityForm::Off.properties(&row), row.row.properties);
+}
+
+proptest::proptest! {
+    /// One identity has one form: whoever keeps the bytes as a key takes no row twice.
+    #[test]
+    fn what_is_read_is_what_is_made_bit_for_bit(
+        lane in 0u8..8,
+        gateway in proptest::array::uniform8(0u8..),
+        epoch in varint_like(5),
+        seq in varint_like(10),
+    ) {
+        let data = [&[TAG | lane], &gateway[..], &epoch, &seq].concat();
+        if let Some(identity) = Identity::from_correlation_data(&data) {
+            proptest::prop_assert_eq!(binary(identity), data);
+        }
+    }
+}
+
+/// Bytes of which the last alone has no high bit. Some are longer than they need to be, or than a number is.
+fn varint_like(most: usize) -> impl Strategy<Value = Vec<u8>> {
+    let byte = proptest::prop_oneof![Just(0), Just(1), Just(0x7f), 0u8..0x80];
+    proptest::collection::vec(byte, 1..=most).prop_map(|mut bytes| {
+        let last = bytes.len() - 1;
+        bytes.iter_mut().take(last).for_each(|byte| *byte |= 0x80);
+        bytes
+    })
 }
