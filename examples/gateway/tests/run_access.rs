@@ -108,15 +108,11 @@ fn promise_12_users_do_what_they_may_and_the_files_are_followed() {
     assert_eq!(publish(listen, Some(oven), "sites/oven3/x", "3"), None);
     assert_eq!(publish(listen, Some(oven), "plant/oven3/temp", "4"), None);
 
-    // A broken file changes nothing.
-    fs::write(dir.join("users"), "oven3:secret\n").unwrap();
-    wait_until("it is told", 15, || gateway.log().contains("the access of local clients stays as it was"));
-    assert!(gateway.log().contains("line 1: the password is not hashed"), "{}", gateway.log());
+    a_broken_file_changes_nothing(dir, &gateway);
     assert_eq!(publish(listen, Some(oven), "plant/oven3/temp", "5"), None);
 
     wait_until("the panel has read", 10, || read().contains("plant/oven3/temp 5"));
-    let _ = reader.kill();
-    let _ = reader.wait();
+    let _ = reader.kill().and_then(|()| reader.wait());
     let read = read();
     let lines: Vec<&str> = read.lines().filter(|line| !line.contains("ready")).collect();
     assert_eq!(
@@ -138,6 +134,12 @@ fn promise_12_users_do_what_they_may_and_the_files_are_followed() {
     ];
     assert_eq!(at_hub(), expected);
     assert_eq!(gateway.terminate().0.code(), Some(0));
+}
+
+fn a_broken_file_changes_nothing(dir: &Path, gateway: &Gateway) {
+    fs::write(dir.join("users"), "oven3:secret\n").unwrap();
+    wait_until("it is told", 15, || gateway.log().contains("the access of local clients stays as it was"));
+    assert!(gateway.log().contains("line 1: the password is not hashed"), "{}", gateway.log());
 }
 
 /// Users, rights and what was acknowledged outlive a kill in an outage of the hub.
@@ -266,6 +268,9 @@ fn promise_12_a_certificate_is_a_user_and_a_renewed_one_of_the_gateway_is_shown(
         "who trusts others goes"
     );
     wait_until("it is told", 10, || gateway.log().contains("no TLS with a client"));
+
+    let claimed = publish(listen, Some(("oven3", "secret")), topic, "forged");
+    assert!(claimed.is_some(), "a name without its certificate, at the door without TLS");
 
     // Another authority's certificate in its place: who trusts that one comes in, without a restart.
     others.sign(dir, "gateway", Some("localhost"));

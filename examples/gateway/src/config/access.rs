@@ -22,6 +22,8 @@ pub(crate) struct AccessFiles {
     pub(crate) acl: Option<PathBuf>,
     /// Clients without a user name may come in, too.
     pub(crate) allow_anonymous: bool,
+    /// Certificates name users: no client may call itself so without one or a password.
+    pub(crate) has_certificates: bool,
 }
 
 /// Content of the files.
@@ -114,6 +116,7 @@ pub(super) fn access(section: &Section<'_>, findings: &mut Findings) -> AccessFi
         passwords: passwords.map(|file| file.value),
         acl: acl.map(|file| file.value),
         allow_anonymous: anonymous,
+        has_certificates: section.get("client_ca").is_some(),
     }
 }
 
@@ -148,7 +151,7 @@ fn check_users(
     let mut names: Vec<&str> = rules.users().collect();
     names.sort_unstable();
     let has = |key: &str| section.get(key).is_some();
-    if !has("password_file") && !(has("client_ca") && !has("listen")) && !names.is_empty() {
+    if !has("password_file") && !has("client_ca") && !names.is_empty() {
         let message = "without `password_file` everybody can call themselves what they like, also by the names of this list";
         findings.warning(at, KEY, message);
     }

@@ -1,6 +1,7 @@
 //! Keys of gateway.toml: the one table from which `check` takes bounds, choices and defaults, and `edge-gateway reference` its page.
 
 mod gateway;
+mod local;
 
 pub(super) use gateway::TABLES;
 

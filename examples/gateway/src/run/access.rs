@@ -116,10 +116,13 @@ fn access(
     rules: AccessRules,
     before: Option<&PasswordFile>,
 ) -> Result<Access, RunError> {
-    let access = match rules.passwords {
+    // Without passwords nobody proves a name but by a certificate: where there are any, no other name counts.
+    let nameless = files.has_certificates.then(PasswordFile::default);
+    let allow_anonymous = files.allow_anonymous || rules.passwords.is_none();
+    let access = match rules.passwords.or(nameless) {
         None => Access::of(AllowAnonymous),
         Some(passwords) => {
-            let logins = Logins::new(passwords, secret()?).allow_anonymous(files.allow_anonymous);
+            let logins = Logins::new(passwords, secret()?).allow_anonymous(allow_anonymous);
             Access::of(match before {
                 Some(before) => logins.replacing(before),
                 None => logins,

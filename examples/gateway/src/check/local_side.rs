@@ -1,0 +1,88 @@
+//! The side of the sensors in the report: where they come in, who they are, what they may do, how many of them fit.
+
+use std::fmt;
+
+use crate::config::units::human_bytes;
+use crate::config::{AccessFiles, Addresses, Local};
+use crate::open_files::OpenFiles;
+
+use super::Lines;
+
+/// Writes where sensors come in, and how many of them fit.
+pub(super) fn local(f: &mut Lines<'_, '_>, local: &Local, files: OpenFiles) -> fmt::Result {
+    match local {
+        Local::Listen { addresses, accept_control_characters, limits, access } => {
+            listens_at(f, addresses, access.passwords.is_some())?;
+            who_may(f, access, addresses)?;
+            writeln!(
+                f,
+                "              at most {} connections, packets of {}, {} held for all of them",
+                limits.max_connections,
+                human_bytes(limits.max_packet.into()),
+                human_bytes(limits.max_memory)
+            )?;
+            let fit = files.connections(limits.max_connections);
+            if fit < limits.max_connections {
+                writeln!(
+                    f,
+                    "              of them only {fit} on this machine: {} open files are the limit (LimitNOFILE, ulimit -Hn)",
+                    files.hard
+                )?;
+            }
+            if *accept_control_characters {
+                writeln!(
+                    f,
+                    "              control characters in topics are accepted: the hub may refuse them"
+                )?;
+            }
+        }
+        Local::Broker { host, port, client_id, topics } => {
+            writeln!(f, "local         subscribes {} at {host}:{port} as {client_id}", topics.join(", "))?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes the addresses of the listener.
+fn listens_at(f: &mut Lines<'_, '_>, addresses: &Addresses, has_passwords: bool) -> fmt::Result {
+    let mut head = "local         ";
+    if let Some(address) = addresses.plain {
+        writeln!(f, "{head}sensors connect to {address}, MQTT 3.1.1 and 5")?;
+        head = "              ";
+        if !address.ip().is_loopback() {
+            let what = if has_passwords { "passwords and messages" } else { "messages" };
+            writeln!(f, "{head}{what} go there in the clear: who listens on the network reads them")?;
+        }
+    }
+    if let Some(tls) = &addresses.tls {
+        writeln!(f, "{head}sensors connect with TLS to {}, MQTT 3.1.1 and 5", tls.address)?;
+        if let Some(ca) = &tls.client_ca {
+            let ca = ca.display();
+            writeln!(f, "              each shows a certificate by {ca}: its common name is the user name")?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes who may come in, and what they may do.
+fn who_may(f: &mut Lines<'_, '_>, access: &AccessFiles, addresses: &Addresses) -> fmt::Result {
+    // What is wrong with the files was reported.
+    let rules = access.read().unwrap_or_default();
+    let anonymous = if access.allow_anonymous { "clients without a user name too" } else { "nobody else" };
+    match (&access.passwords, &rules.passwords) {
+        (Some(path), Some(users)) => {
+            writeln!(f, "              logins by {}: {} users, {anonymous}", path.display(), users.len())?;
+        }
+        _ if addresses.are_certified() => {}
+        _ => writeln!(f, "              nobody logs in: whoever reaches it comes in")?,
+    }
+    match (&access.acl, &rules.acl) {
+        (Some(path), Some(rules)) => writeln!(
+            f,
+            "              rights by {}: {} rules, what none allows is refused",
+            path.display(),
+            rules.len()
+        ),
+        _ => writeln!(f, "              everybody there may publish and read everything"),
+    }
+}

@@ -1,0 +1,98 @@
+//! The keys of `[local]`: the side of the sensors.
+
+use super::Preset::{Is, Means};
+use super::Value::{Boolean, Integer, Size, Strings, Text};
+use super::{Key, key};
+
+pub(super) const LOCAL: &[Key] = &[
+    key(
+        "listen",
+        Text("ADDRESS:PORT"),
+        Means("this, `tls_listen` or both, or `broker`"),
+        "Address where sensors connect, MQTT 3.1.1 and 5, without TLS.",
+    ),
+    key(
+        "tls_listen",
+        Text("ADDRESS:PORT"),
+        Means("none"),
+        "Address where sensors connect with TLS 1.2 or 1.3. Needs `cert` and `key`.",
+    ),
+    key(
+        "cert",
+        Text("file"),
+        Means("none"),
+        "Certificate of the listener, in PEM, with the chain behind it. Read again when it changes.",
+    ),
+    key(
+        "key",
+        Text("file"),
+        Means("none"),
+        "Private key of the certificate, in PEM, mode 0600. Read again when it changes.",
+    ),
+    key(
+        "client_ca",
+        Text("file"),
+        Means("clients show none"),
+        "Authority of the certificates that clients must show at `tls_listen`, in PEM. The certificate's common name is their user name; no password is asked for.",
+    ),
+    key(
+        "password_file",
+        Text("file"),
+        Means("everybody may come in"),
+        "Users and hashes of their passwords, as `mosquitto_passwd` and `edge-gateway passwd` write them. Read again when it changes.",
+    ),
+    key(
+        "acl_file",
+        Text("file"),
+        Means("everybody may do everything"),
+        "Access list in Mosquitto's format: who may publish and read what. Read again when it changes.",
+    ),
+    key(
+        "allow_anonymous",
+        Boolean,
+        Is("false"),
+        "Beside `password_file`: clients without a user name come in, too. Without it: accepts that anybody who reaches the address publishes; required where `listen` is no loopback address.",
+    ),
+    key(
+        "accept_control_characters",
+        Boolean,
+        Is("false"),
+        "Takes topics with control characters and Unicode non-characters, for which a hub may end the connection.",
+    ),
+    key(
+        "max_connections",
+        Integer(1, 100_000),
+        Is("1000"),
+        "Connections at a time, as far as the limit of open files goes. Then a new one displaces one that is not read, never an idle one.",
+    ),
+    key(
+        "max_packet",
+        Size("1KiB", "256KiB"),
+        Is("256KiB"),
+        "Largest packet that a client may send. Its CONNECT, will included, has at most 4096 bytes.",
+    ),
+    key(
+        "max_memory",
+        Size("4MiB", "1GiB"),
+        Is("8MiB"),
+        "Bytes that all clients together may make the gateway hold. Above it whoever holds most for longest without progress gives way.",
+    ),
+    key(
+        "broker",
+        Text("HOST:PORT"),
+        Means("either this or `listen`"),
+        "Broker that is there already, at which the gateway subscribes.",
+    ),
+    key(
+        "client_id",
+        Text("text"),
+        Means("`id` and `-local`"),
+        "Client identifier at the broker. Without effect beside `listen`.",
+    ),
+    key(
+        "topics",
+        Strings("MQTT topic filters"),
+        Means("what the routes match"),
+        "Subscriptions at the broker. Without effect beside `listen`.",
+    ),
+];
