@@ -7,6 +7,8 @@ pub mod access;
 #[cfg(any(feature = "access", feature = "net"))]
 mod base64;
 pub mod bridge;
+#[cfg(any(feature = "access", feature = "net"))]
+mod client_network;
 pub mod escape;
 mod in_order;
 pub mod ingest;

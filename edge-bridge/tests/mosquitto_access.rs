@@ -18,7 +18,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use edge_bridge::access::{AclFile, Logins, PasswordFile};
+use edge_bridge::access::{AclFile, LoginMemory, Logins, PasswordFile};
 use edge_bridge::listener::Access;
 use edge_bridge::net::Server;
 use edge_bridge::wire::{
@@ -208,7 +208,7 @@ fn taken_logins(address: SocketAddr) -> Vec<bool> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn promise_12_users_and_rights_are_those_of_mosquitto() {
+async fn users_and_rights_are_those_of_mosquitto() {
     let mut random = Rng::new(20_261_125);
     let mut allowed = 0;
     let mut asked = 0;
@@ -228,7 +228,8 @@ async fn promise_12_users_and_rights_are_those_of_mosquitto() {
         );
         let mosquitto = Mosquitto::start(&files);
 
-        let logins = Logins::new(PasswordFile::parse(&passwords).unwrap(), [1; 32]).allow_anonymous(true);
+        let logins = Logins::new(PasswordFile::parse(&passwords).unwrap(), LoginMemory::new([1; 32]))
+            .allow_anonymous(true);
         let access = Access::of(logins).with_rights(AclFile::parse(&list).unwrap());
         let server = Server::builder().access(access).start_observer("127.0.0.1:0", |_, _| {}).await.unwrap();
 

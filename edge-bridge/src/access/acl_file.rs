@@ -3,6 +3,7 @@
 //!
 //! What no line allows is denied. A line that denies wins over those that allow, a user's own lines over patterns.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::line_error::{LineError, LineProblem};
@@ -22,19 +23,19 @@ pub struct AclFile {
 
 #[derive(Debug, Clone)]
 struct Rule {
-    access: Access,
+    access: Permission,
     filter: Box<str>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Access {
+enum Permission {
     Read,
     Write,
     ReadWrite,
     Deny,
 }
 
-impl Access {
+impl Permission {
     /// `None`: the rule says nothing about it.
     fn of(self, wanted: Self) -> Option<bool> {
         match self {
@@ -94,10 +95,10 @@ impl AclFile {
         }
     }
 
-    fn allows(&self, client: ClientRef<'_>, wanted: Access, topic: &str) -> bool {
-        let is_theirs = topic.starts_with("$share")
-            || wanted == Access::Write && topic.starts_with("$SYS") && !matches(BRIDGE_STATES, topic);
-        if is_theirs {
+    fn allows(&self, client: ClientRef<'_>, wanted: Permission, topic: &str) -> bool {
+        let is_the_brokers = topic.starts_with("$share")
+            || wanted == Permission::Write && topic.starts_with("$SYS") && !matches(BRIDGE_STATES, topic);
+        if is_the_brokers {
             return false;
         }
         let own = match client.user {
@@ -135,18 +136,18 @@ impl AclFile {
 
 impl Authorize for AclFile {
     fn may_publish(&mut self, client: ClientRef<'_>, topic: &str) -> bool {
-        self.allows(client, Access::Write, topic)
+        self.allows(client, Permission::Write, topic)
     }
 
     fn may_receive(&mut self, client: ClientRef<'_>, topic: &str) -> bool {
-        self.allows(client, Access::Read, topic)
+        self.allows(client, Permission::Read, topic)
     }
 }
 
 /// Returns what the rules say; the first one that denies, wherever it stands, or the first that allows.
 fn verdict<T: AsRef<str>>(
-    rules: impl Iterator<Item = (Access, T)>,
-    wanted: Access,
+    rules: impl Iterator<Item = (Permission, T)>,
+    wanted: Permission,
     topic: &str,
 ) -> Option<bool> {
     let found = rules.filter(|(_, filter)| matches(filter.as_ref(), topic));
@@ -155,7 +156,10 @@ fn verdict<T: AsRef<str>>(
 }
 
 /// Puts the client's names into a pattern; `None`: it needs a user name, and the client has none.
-fn filled(pattern: &str, client: ClientRef<'_>) -> Option<String> {
+fn filled<'a>(pattern: &'a str, client: ClientRef<'_>) -> Option<Cow<'a, str>> {
+    if !pattern.contains('%') {
+        return Some(Cow::Borrowed(pattern));
+    }
     let mut filter = String::with_capacity(pattern.len() + client.client_id.len());
     let mut rest = pattern;
     while let Some((before, after)) = rest.split_once('%') {
@@ -172,20 +176,20 @@ fn filled(pattern: &str, client: ClientRef<'_>) -> Option<String> {
         };
     }
     filter.push_str(rest);
-    Some(filter)
+    Some(Cow::Owned(filter))
 }
 
 /// Reads what stands behind `topic` or `pattern`. A single word is the filter: both may be done there.
 fn rule(text: &str) -> Result<Rule, LineProblem> {
     let text = text.trim_start_matches(' ');
     let (access, filter) = match text.split_once(' ') {
-        None => (Access::ReadWrite, text),
+        None => (Permission::ReadWrite, text),
         Some((access, filter)) => {
             let access = match access {
-                "read" => Access::Read,
-                "write" => Access::Write,
-                "readwrite" => Access::ReadWrite,
-                "deny" => Access::Deny,
+                "read" => Permission::Read,
+                "write" => Permission::Write,
+                "readwrite" => Permission::ReadWrite,
+                "deny" => Permission::Deny,
                 other => return Err(LineProblem::Access(other.to_owned())),
             };
             (access, filter.trim_matches(' '))
@@ -209,13 +213,13 @@ mod tests {
     fn may(file: &AclFile, client: &str, topic: &str) -> String {
         let (user, client_id) = client.split_once(' ').unwrap();
         let client = ClientRef { client_id, user: (user != "-").then_some(user), is_certified: false };
-        let read = file.allows(client, Access::Read, topic);
-        let write = file.allows(client, Access::Write, topic);
+        let read = file.allows(client, Permission::Read, topic);
+        let write = file.allows(client, Permission::Write, topic);
         [(read, "r"), (write, "w")].iter().filter(|(may, _)| *may).map(|(_, name)| *name).collect()
     }
 
     #[test]
-    fn promise_12_what_no_line_allows_is_denied() {
+    fn what_no_line_allows_is_denied() {
         let file = AclFile::parse(
             "topic read news/#\n\nuser ann\ntopic plant/#\ntopic deny plant/secret\ntopic write in/+\n# more\nuser bob\ntopic read plant/a b\n\
              pattern write sites/%u/%c\npattern deny sites/+/off\nuser ann\ntopic read sites/x/off\n",

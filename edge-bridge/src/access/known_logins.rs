@@ -32,4 +32,9 @@ impl KnownLogins {
             self.tags.insert(user.into(), hmac::sign(&self.key, password));
         }
     }
+
+    /// Forgets users whose login is another one now.
+    pub(super) fn forget(&mut self, is_changed: impl Fn(&str) -> bool) {
+        self.tags.retain(|user, _| !is_changed(user));
+    }
 }

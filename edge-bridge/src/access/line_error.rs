@@ -22,6 +22,9 @@ pub enum LineProblem {
     /// A user name without a character.
     #[error("the user name is empty")]
     NoName,
+    /// A user name that no line can have.
+    #[error("a user name has no colon, no line's end and no blanks around it, and does not begin with #")]
+    UnfitName,
     /// Second login of a user.
     #[error("the user stands there twice: the first time in line {0}")]
     Twice(usize),

@@ -2,38 +2,53 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::known_logins::KnownLogins;
 use super::login_limit::LoginLimit;
 use super::password_file::PasswordFile;
 use crate::ingest::Now;
-use crate::listener::{Authenticate, ClientRef, Login};
+use crate::listener::{Authenticate, ClientRef, LoginRequest, Standing};
 use crate::wire::ReasonCode;
+
+/// Logins that were right, and wrong ones by address: outlives a change of the [`PasswordFile`]. Clones share it.
+#[derive(Clone)]
+pub struct LoginMemory {
+    shared: Arc<Mutex<(KnownLogins, LoginLimit)>>,
+}
+
+impl LoginMemory {
+    /// An empty one; `secret` is 32 random bytes of this process.
+    pub fn new(secret: [u8; 32]) -> Self {
+        Self { shared: Arc::new(Mutex::new((KnownLogins::new(&secret), LoginLimit::default()))) }
+    }
+}
+
+impl fmt::Debug for LoginMemory {
+    /// Shows no secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoginMemory").finish_non_exhaustive()
+    }
+}
 
 /// Lets users of a [`PasswordFile`] in, and clients whose certificate has a name.
 ///
 /// A wrong login is answered 0x86 (bad user name or password), a client without a user name 0x87 (not authorized). An address has ten wrong logins
-/// and one more a second, all addresses together some 2 000 and 200 a second; what is beyond is answered 0x89 (server busy), and nothing is computed
-/// for it. Logins that were right are remembered and cost neither.
+/// and one more a second, all addresses together some 500 logins and 500 a second; what is beyond is answered 0x89 (server busy), and nothing is
+/// computed for it. Logins that were right are remembered and cost neither.
+#[derive(Debug)]
 pub struct Logins {
     passwords: PasswordFile,
+    memory: LoginMemory,
     allows_anonymous: bool,
     /// Users whose login is another one than before.
     changed: HashSet<Box<str>>,
-    known: KnownLogins,
-    limit: LoginLimit,
 }
 
 impl Logins {
-    /// Logins of a file; `secret` is 32 random bytes of this process.
-    pub fn new(passwords: PasswordFile, secret: [u8; 32]) -> Self {
-        Self {
-            passwords,
-            allows_anonymous: false,
-            changed: HashSet::new(),
-            known: KnownLogins::new(&secret),
-            limit: LoginLimit::default(),
-        }
+    /// Logins of a file.
+    pub fn new(passwords: PasswordFile, memory: LoginMemory) -> Self {
+        Self { passwords, memory, allows_anonymous: false, changed: HashSet::new() }
     }
 
     /// Lets clients without a user name in as well.
@@ -48,12 +63,15 @@ impl Logins {
     pub fn replacing(mut self, before: &PasswordFile) -> Self {
         let is_changed = |user: &&str| !self.passwords.is_unchanged(before, user);
         self.changed = before.users().filter(is_changed).map(Into::into).collect();
+        let mut memory = self.memory.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        memory.0.forget(|user| self.changed.contains(user));
+        drop(memory);
         self
     }
 }
 
 impl Authenticate for Logins {
-    fn authenticate(&mut self, now: Now, login: &Login<'_>) -> Result<(), ReasonCode> {
+    fn authenticate(&mut self, now: Now, login: &LoginRequest<'_>) -> Result<(), ReasonCode> {
         if login.certificate_name.is_some() {
             return Ok(());
         }
@@ -62,34 +80,35 @@ impl Authenticate for Logins {
         let Some(user) = connect.username.as_deref().filter(|user| !user.is_empty()) else {
             return if self.allows_anonymous { Ok(()) } else { Err(ReasonCode::NOT_AUTHORIZED) };
         };
+        if self.passwords.is_empty() {
+            // Nobody's password: there is nothing to be guessed.
+            return Err(ReasonCode::NOT_AUTHORIZED);
+        }
         let password = connect.password.as_deref().unwrap_or_default();
-        if self.known.is_known(user, password) {
+        let mut memory = self.memory.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let (known, limit) = &mut *memory;
+        if known.is_known(user, password) {
             return Ok(());
         }
         let address = login.peer.map(|peer| peer.ip());
-        if !self.limit.may_compute(now.up_ms, address, self.passwords.iterations(user)) {
+        if !limit.may_compute(now.up_ms, address, self.passwords.iterations(user)) {
             return Err(ReasonCode::SERVER_BUSY);
         }
         if self.passwords.verify(user, password) {
-            self.known.remember(user, password);
+            known.remember(user, password);
             return Ok(());
         }
-        self.limit.on_wrong(now.up_ms, address);
+        limit.on_wrong(now.up_ms, address);
         Err(ReasonCode::BAD_USER_NAME_OR_PASSWORD)
     }
 
-    fn may_stay(&self, client: ClientRef<'_>) -> bool {
+    fn standing(&self, client: ClientRef<'_>) -> Standing {
         match client.user {
-            _ if client.is_certified => true,
-            None => self.allows_anonymous,
-            Some(user) => self.passwords.has_user(user) && !self.changed.contains(user),
+            _ if client.is_certified => Standing::Stays,
+            None if self.allows_anonymous => Standing::Stays,
+            Some(user) if !self.passwords.has_user(user) => Standing::Gone,
+            Some(user) if !self.changed.contains(user) => Standing::Stays,
+            _ => Standing::LogsInAgain,
         }
-    }
-}
-
-impl fmt::Debug for Logins {
-    /// Shows no secret.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Logins").field("passwords", &self.passwords).finish_non_exhaustive()
     }
 }

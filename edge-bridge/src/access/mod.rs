@@ -4,7 +4,7 @@
 //! [`Access`](crate::listener::Access).
 //!
 //! ```
-//! use edge_bridge::access::{AclFile, Logins, PasswordFile};
+//! use edge_bridge::access::{AclFile, LoginMemory, Logins, PasswordFile};
 //! use edge_bridge::listener::{Access, Config, Listener, Observe};
 //!
 //! # fn main() -> Result<(), Vec<edge_bridge::access::LineError>> {
@@ -14,7 +14,7 @@
 //! )?;
 //! let rules = AclFile::parse("user sensor\ntopic write plant/#\n")?;
 //! // 32 random bytes of the process.
-//! let logins = Logins::new(passwords, [7; 32]);
+//! let logins = Logins::new(passwords, LoginMemory::new([7; 32]));
 //! let access = Access::of(logins).with_rights(rules);
 //! let listener = Listener::new(Config::default(), Observe(|_, _: &_| {})).with_access(access);
 //! # drop(listener);
@@ -33,5 +33,5 @@ mod password_file;
 
 pub use acl_file::AclFile;
 pub use line_error::{LineError, LineProblem};
-pub use logins::Logins;
+pub use logins::{LoginMemory, Logins};
 pub use password_file::PasswordFile;

@@ -20,13 +20,13 @@ const SALT_MAX: usize = 64;
 /// Users and the hashes of their passwords.
 #[derive(Clone, Default)]
 pub struct PasswordFile {
-    users: HashMap<Box<str>, Login>,
-    /// Stands in for users that are not there, so that the time of an answer does not tell which ones are.
-    decoy: Option<Login>,
+    users: HashMap<Box<str>, PasswordHash>,
+    /// Stands in for users that are not there, so that the time of an answer does not tell which ones are, where all have the same iterations.
+    decoy: Option<PasswordHash>,
 }
 
 #[derive(Clone, PartialEq, Eq)]
-struct Login {
+struct PasswordHash {
     scheme: Scheme,
     salt: Box<[u8]>,
     hash: [u8; HASH_BYTES],
@@ -75,11 +75,11 @@ impl PasswordFile {
     ///
     /// The name is empty, has a colon, a line's end or blanks around it, or begins with `#`.
     pub fn line(user: &str, password: &[u8], salt: [u8; 12]) -> Result<String, LineProblem> {
-        if user.is_empty() || user.trim() != user {
+        if user.is_empty() {
             return Err(LineProblem::NoName);
         }
-        if user.starts_with('#') || user.contains([':', '\n', '\r']) {
-            return Err(LineProblem::NotALogin);
+        if user.trim() != user || user.starts_with('#') || user.contains([':', '\n', '\r']) {
+            return Err(LineProblem::UnfitName);
         }
         let iterations = NonZeroU32::new(Self::ITERATIONS).unwrap_or(NonZeroU32::MIN);
         let mut hash = [0; HASH_BYTES];
@@ -87,7 +87,7 @@ impl PasswordFile {
         Ok(format!("{user}:$7${iterations}${}${}", base64::encode(&salt), base64::encode(&hash)))
     }
 
-    /// Returns whether a user has this password. Takes as long where there is no such user. Cost: the iterations of the hash, some 2 µs each.
+    /// Returns whether a user has this password. Where there is no such user it takes as long as for the one with the most iterations. Cost: the iterations of the hash, some 2 µs each.
     pub fn verify(&self, user: &str, password: &[u8]) -> bool {
         let found = self.users.get(user);
         let Some(login) = found.or(self.decoy.as_ref()) else { return false };
@@ -96,7 +96,7 @@ impl PasswordFile {
 
     /// Returns the iterations that [`verify`](Self::verify) does for this user.
     pub fn iterations(&self, user: &str) -> u32 {
-        self.users.get(user).or(self.decoy.as_ref()).map_or(1, Login::iterations)
+        self.users.get(user).or(self.decoy.as_ref()).map_or(1, PasswordHash::iterations)
     }
 
     /// Returns the names of all users.
@@ -132,7 +132,7 @@ impl fmt::Debug for PasswordFile {
     }
 }
 
-impl Login {
+impl PasswordHash {
     fn iterations(&self) -> u32 {
         match self.scheme {
             Scheme::Sha512 => 1,
@@ -161,7 +161,7 @@ impl Login {
 }
 
 /// Reads one line.
-fn login(line: &str) -> Result<(&str, Login), LineProblem> {
+fn login(line: &str) -> Result<(&str, PasswordHash), LineProblem> {
     let (user, hash) = line.split_once(':').ok_or(LineProblem::NotALogin)?;
     let (user, hash) = (user.trim(), hash.trim());
     if user.is_empty() {
@@ -181,7 +181,7 @@ fn login(line: &str) -> Result<(&str, Login), LineProblem> {
     let salt = base64::decode(salt).filter(|salt| (1..=SALT_MAX).contains(&salt.len()));
     let hash = base64::decode(hash).and_then(|hash| hash.try_into().ok());
     let (salt, hash) = salt.zip(hash).ok_or(LineProblem::DamagedHash)?;
-    Ok((user, Login { scheme, salt: salt.into(), hash }))
+    Ok((user, PasswordHash { scheme, salt: salt.into(), hash }))
 }
 
 fn checked(iterations: &str) -> Result<NonZeroU32, LineProblem> {

@@ -19,7 +19,7 @@ pub struct ClientRef<'a> {
 
 /// A client that wants to come in.
 #[derive(Debug, Clone, Copy)]
-pub struct Login<'a> {
+pub struct LoginRequest<'a> {
     /// Address of its connection; `None` where the listener was not told it.
     pub peer: Option<SocketAddr>,
     /// Name in its certificate, which was verified; then the user name of the CONNECT counts for nothing.
@@ -47,12 +47,24 @@ pub struct Login<'a> {
 pub trait Authenticate: Send {
     /// `Err` refuses the client with a reason of CONNACK; [`BAD_USER_NAME_OR_PASSWORD`](ReasonCode::BAD_USER_NAME_OR_PASSWORD) and
     /// [`NOT_AUTHORIZED`](ReasonCode::NOT_AUTHORIZED) are those that 3.1.1 knows too.
-    fn authenticate(&mut self, now: Now, login: &Login<'_>) -> Result<(), ReasonCode>;
+    fn authenticate(&mut self, now: Now, login: &LoginRequest<'_>) -> Result<(), ReasonCode>;
 
-    /// Returns whether a client that others let in before may stay: asked of each when the listener's access changes. Default: it may.
-    fn may_stay(&self, _client: ClientRef<'_>) -> bool {
-        true
+    /// Returns what becomes of a client that others let in before: asked of each, also of absent ones, when the listener's access changes. Default: it
+    /// stays.
+    fn standing(&self, _client: ClientRef<'_>) -> Standing {
+        Standing::Stays
     }
+}
+
+/// Fate of a client when the rules change. Exhaustive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It goes on as it was.
+    Stays,
+    /// It is disconnected, and finds its session when it comes back.
+    LogsInAgain,
+    /// It is disconnected, and its session ends: there is no such user any more.
+    Gone,
 }
 
 /// Lets everybody in: for loopback, and networks where the address is the authority.
@@ -60,13 +72,13 @@ pub trait Authenticate: Send {
 pub struct AllowAnonymous;
 
 impl Authenticate for AllowAnonymous {
-    fn authenticate(&mut self, _: Now, _: &Login<'_>) -> Result<(), ReasonCode> {
+    fn authenticate(&mut self, _: Now, _: &LoginRequest<'_>) -> Result<(), ReasonCode> {
         Ok(())
     }
 }
 
 impl<F: FnMut(&Connect) -> Result<(), ReasonCode> + Send> Authenticate for F {
-    fn authenticate(&mut self, _: Now, login: &Login<'_>) -> Result<(), ReasonCode> {
+    fn authenticate(&mut self, _: Now, login: &LoginRequest<'_>) -> Result<(), ReasonCode> {
         self(login.connect)
     }
 }
@@ -89,7 +101,7 @@ pub struct Access {
 }
 
 impl Access {
-    /// Everything for whom `authenticate` lets in.
+    /// Grants everything to whom `authenticate` lets in.
     pub fn of(authenticate: impl Authenticate + 'static) -> Self {
         Self { authenticate: Box::new(authenticate), authorize: None }
     }
@@ -103,7 +115,7 @@ impl Access {
 }
 
 impl Default for Access {
-    /// Everything for everybody.
+    /// Grants everything to everybody.
     fn default() -> Self {
         Self::of(AllowAnonymous)
     }

@@ -15,7 +15,7 @@ pub(super) struct ClientKey(pub(super) u64);
 #[derive(Debug)]
 pub(super) struct Client {
     pub(super) id: Utf8,
-    /// User name of its last CONNECT: the session is this user's.
+    /// Name in the certificate, or user name of the CONNECT, with which the session began: it is this user's.
     pub(super) user: Option<Utf8>,
     /// The user name stands in a certificate that was verified.
     pub(super) is_certified: bool,
@@ -105,6 +105,11 @@ impl Clients {
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (ClientKey, &mut Client)> {
         self.by_key.iter_mut().map(|(key, client)| (*key, client))
+    }
+
+    /// Iterates over all clients with the connection of those that are there.
+    pub(super) fn keyed(&self) -> impl Iterator<Item = (ClientKey, Option<ConnectionId>)> {
+        self.by_key.iter().map(|(key, client)| (*key, client.connection))
     }
 
     pub(super) fn len(&self) -> usize {

@@ -2,7 +2,7 @@
 
 use super::client::Client;
 use super::wills::PendingWill;
-use super::{ClientKey, Event, Listener, Login, Output};
+use super::{ClientKey, Event, Listener, LoginRequest, Output};
 use crate::ingest::{Ingest, Now};
 use crate::puback_chain::ConnectionId;
 use crate::session::{Accept, Memory};
@@ -13,7 +13,7 @@ impl<I: Ingest> Listener<I> {
         let Some(state) = self.connections.get(id) else { return };
         let (peer, certified) = (state.peer, state.certified.clone());
         if let Err(reason) =
-            self.may_connect(now, &Login { peer, certificate_name: certified.as_deref(), connect })
+            self.may_connect(now, &LoginRequest { peer, certificate_name: certified.as_deref(), connect })
         {
             self.refuse_client(now, id, connect, reason);
             return;
@@ -62,7 +62,7 @@ impl<I: Ingest> Listener<I> {
         self.pump(now.up_ms, key);
     }
 
-    fn may_connect(&mut self, now: Now, login: &Login<'_>) -> Result<(), ReasonCode> {
+    fn may_connect(&mut self, now: Now, login: &LoginRequest<'_>) -> Result<(), ReasonCode> {
         self.access.authenticate.authenticate(now, login).map_err(|reason| {
             let may = reason.is_error() && reason.is_valid_for(crate::wire::PacketType::ConnAck);
             if may { reason } else { ReasonCode::NOT_AUTHORIZED }

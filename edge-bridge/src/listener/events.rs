@@ -13,7 +13,7 @@ pub enum Input<'a> {
     /// Received bytes, in order, while [`may_read`](super::Listener::may_read) says so. Whole packets are taken from the front, at most
     /// [`PACKETS_PER_TURN`](crate::session::PACKETS_PER_TURN), and the rest is left: call again while the buffer gets shorter.
     Bytes(&'a mut BytesMut),
-    /// The client showed a certificate that the caller verified, with this name: the user name of its CONNECT, whatever that says.
+    /// The client showed a certificate that the caller verified, with this name: the user name of its CONNECT, whatever that says. Before all bytes.
     Certified(Utf8),
     /// Bytes came, and wait for the caller to hand them over: until then it is not their sender who makes no progress. For callers that let
     /// connections take turns.
@@ -95,7 +95,7 @@ pub enum Event {
         /// True if the client's session goes on.
         session_present: bool,
     },
-    /// No TLS came about with a client. Told by [`net::Server`](crate::net::Server) alone.
+    /// The TLS handshake of a client failed, or its certificate does not say whose it is. Told by [`net::Server`](crate::net::Server) alone.
     NoTls {
         /// Connection of the client.
         connection: ConnectionId,

@@ -52,7 +52,7 @@ use std::collections::VecDeque;
 
 use bytes::BytesMut;
 
-pub use auth::{Access, AllowAnonymous, Authenticate, Authorize, ClientRef, Login};
+pub use auth::{Access, AllowAnonymous, Authenticate, Authorize, ClientRef, LoginRequest, Standing};
 pub use config::Config;
 pub use events::{Event, Input, Output, PublishId, Settled, Stats};
 pub use message_admission::Observe;

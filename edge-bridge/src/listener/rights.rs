@@ -1,9 +1,10 @@
 //! Rights of clients on topics, and what a change of them does to clients that are there.
 
-use super::auth::{Access, ClientRef};
+use super::auth::{Access, ClientRef, Standing};
 use super::client::Client;
 use super::{ClientKey, Listener};
 use crate::ingest::{Ingest, Now};
+use crate::puback_chain::ConnectionId;
 use crate::wire::ReasonCode;
 
 impl Client {
@@ -14,11 +15,12 @@ impl Client {
 }
 
 impl<I: Ingest> Listener<I> {
-    /// Puts other rules in place of those that hold. Clients that may not stay are disconnected (0x98, administrative action) without their sessions'
-    /// end; messages that wait for clients who may no longer have them are dropped, counted.
+    /// Puts other rules in place of those that hold. Clients that may not stay are disconnected (0x98, administrative action), and the sessions of
+    /// those who are gone end; messages that wait for clients who may no longer have them are dropped, counted. What was sent before and is not
+    /// acknowledged is sent again, and messages of clients that wait for room in the queue stay taken.
     pub fn set_access(&mut self, now: Now, access: Access) {
         self.access = access;
-        self.disconnect_strangers(now);
+        self.part_with_strangers(now);
         self.drop_what_is_denied();
         self.run(now);
     }
@@ -33,17 +35,36 @@ impl<I: Ingest> Listener<I> {
         self.clients.get(key).is_some_and(|client| authorize.may_receive(client.reference(), topic))
     }
 
-    fn disconnect_strangers(&mut self, now: Now) {
-        let strangers = self.connections.iter().filter(|(_, state)| {
-            let client = state.client.and_then(|key| self.clients.get(key));
-            client.is_some_and(|client| !self.access.authenticate.may_stay(client.reference()))
-        });
-        for id in strangers.map(|(id, _)| id).collect::<Vec<_>>() {
-            if let Some(state) = self.connections.get_mut(id) {
-                state.session.disconnect(now.up_ms, ReasonCode::ADMINISTRATIVE_ACTION);
-                self.connections.touch(id);
+    /// Disconnects clients that came in by a certificate: they come back if theirs still counts.
+    pub fn disconnect_certified(&mut self, now: Now) {
+        for (key, connection) in self.clients.keyed().collect::<Vec<_>>() {
+            if self.clients.get(key).is_some_and(|client| client.is_certified) {
+                self.disconnect(now, connection);
             }
         }
+        self.run(now);
+    }
+
+    fn part_with_strangers(&mut self, now: Now) {
+        for (key, connection) in self.clients.keyed().collect::<Vec<_>>() {
+            let Some(client) = self.clients.get(key) else { continue };
+            let standing = self.access.authenticate.standing(client.reference());
+            if standing == Standing::Stays {
+                continue;
+            }
+            self.disconnect(now, connection);
+            if standing == Standing::Gone {
+                self.end_session(now, key);
+            }
+        }
+    }
+
+    fn disconnect(&mut self, now: Now, connection: Option<ConnectionId>) {
+        let Some((id, state)) = connection.and_then(|id| Some((id, self.connections.get_mut(id)?))) else {
+            return;
+        };
+        state.session.disconnect(now.up_ms, ReasonCode::ADMINISTRATIVE_ACTION);
+        self.drain(now, id);
     }
 
     fn drop_what_is_denied(&mut self) {

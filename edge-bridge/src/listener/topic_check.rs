@@ -19,7 +19,7 @@ impl<I: Ingest> Listener<I> {
         if self.config.accept_control_characters { Ok(()) } else { validate_characters(topic) }
     }
 
-    /// PUBACK 0x90, or 0x87 for a topic of the application's or one that the client has no right to; in 3.1.1, whose PUBACK could only say that all is well, the end of the connection. At QoS 0 nothing.
+    /// Answers with PUBACK 0x90, or 0x87 for a topic of the application's or one that the client has no right to; in 3.1.1, whose PUBACK could only say that all is well, the end of the connection. At QoS 0 nothing.
     pub(super) fn refuse_topic(
         &mut self,
         now: Now,

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::password_source::{Owner, PasswordSource};
 use super::proxy_settings::ProxySettings;
+use super::reread_source::{RereadSource, Subject};
 use super::tls::Tls;
+use super::tls_renewal::TlsRenewal;
 use crate::bridge::IdentityForm;
 use crate::bridge::backoff::BackoffConfig;
 use crate::bridge::rules::Rules;
@@ -42,8 +43,9 @@ pub struct Builder {
     pub(super) client_id: String,
     pub(super) client: ClientConfig,
     pub(super) username: Option<String>,
-    pub(super) password: Option<PasswordSource>,
+    pub(super) password: Option<RereadSource<Bytes>>,
     pub(super) tls: Option<Tls>,
+    pub(super) renewal: Option<TlsRenewal>,
     pub(super) alpn: Vec<String>,
     pub(super) server_name: Option<String>,
     pub(super) proxy: ProxySettings,
@@ -71,6 +73,7 @@ impl Builder {
             username: None,
             password: None,
             tls: None,
+            renewal: None,
             alpn: Vec::new(),
             server_name: None,
             proxy: ProxySettings::default(),
@@ -97,6 +100,17 @@ impl Builder {
     /// Keys and trust of `mqtts`.
     pub fn tls(mut self, tls: Tls) -> Self {
         self.tls = Some(tls);
+        self
+    }
+
+    /// Reads the certificate and the authorities again before each dial, on a thread that may block: a renewed one needs no restart. `read` gives
+    /// `None` while nothing has changed since it was read last. Until a hub has accepted a CONNECT with what was read, that and the former one take
+    /// turns. While `read` fails, or takes longer than a second, the last one is used, at first that of [`tls`](Self::tls), which is needed.
+    pub fn tls_from(
+        mut self,
+        read: impl Fn() -> std::io::Result<Option<Tls>> + Send + Sync + 'static,
+    ) -> Self {
+        self.renewal = Some(TlsRenewal::new(read));
         self
     }
 
@@ -155,7 +169,7 @@ impl Builder {
         mut self,
         read: impl Fn() -> std::io::Result<Bytes> + Send + Sync + 'static,
     ) -> Self {
-        self.password = Some(PasswordSource::new(Owner::Hub, read));
+        self.password = Some(RereadSource::new(Subject::HubPassword, read));
         self
     }
 
@@ -242,7 +256,7 @@ impl Builder {
         mut self,
         read: impl Fn() -> std::io::Result<Bytes> + Send + Sync + 'static,
     ) -> Self {
-        self.proxy.source = Some(PasswordSource::new(Owner::Proxy, read));
+        self.proxy.source = Some(RereadSource::new(Subject::ProxyPassword, read));
         self
     }
 

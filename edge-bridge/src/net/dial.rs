@@ -17,11 +17,12 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::hub_address::Target;
-use super::password_source::PasswordSource;
 use super::proxy_address::ProxyAddress;
 use super::proxy_login::ProxyLogin;
+use super::reread_source::RereadSource;
 use super::tcp_stream::{Counted, Stream, probe_when_idle};
 use super::tls::Tls;
+use super::tls_renewal::TlsRenewal;
 use crate::session::UNSENT_MAX;
 use tunnel::TunnelError;
 
@@ -38,6 +39,10 @@ pub(super) struct Dialer {
     pub(super) target: Target,
     /// `Some` if and only if the target speaks TLS.
     pub(super) tls: Option<Tls>,
+    /// `None` if the certificate does not change.
+    pub(super) renewal: Option<TlsRenewal>,
+    /// Protocols that a renewed certificate offers as well.
+    pub(super) alpn: Vec<String>,
     /// Name of the hub in TLS; `None`: the host of the target.
     pub(super) server_name: Option<ServerName<'static>>,
     /// `None`: the hub is dialled itself.
@@ -49,7 +54,7 @@ pub(super) struct Dialer {
     /// Counter of raw bytes.
     pub(super) wire_bytes: Arc<AtomicU64>,
     /// `None` if the password does not change.
-    pub(super) password: Option<PasswordSource>,
+    pub(super) password: Option<RereadSource<Bytes>>,
 }
 
 /// HTTP proxy on the way.
@@ -185,7 +190,11 @@ impl Dialer {
             Some(name) => name.clone(),
             None => ServerName::try_from(host.clone()).map_err(|_| DialError::ServerName(host.clone()))?,
         };
-        let stream = tokio_rustls::TlsConnector::from(tls.config.clone())
+        let tls = match &self.renewal {
+            Some(renewal) => renewal.next(tls, |renewed| renewed.with_alpn(&self.alpn)).await,
+            None => tls.clone(),
+        };
+        let stream = tokio_rustls::TlsConnector::from(tls.config)
             .connect(name, stream)
             .await
             .map_err(|source| DialError::Tls { host: host.clone(), source })?;

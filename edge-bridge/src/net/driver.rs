@@ -19,6 +19,7 @@ use super::event_log::EventLog;
 use super::hub_address::Target;
 use super::request::Request;
 use super::router::Router;
+use super::tls_renewal::TlsRenewal;
 use crate::bridge::spool::Spool;
 use crate::bridge::{Core, Event, Input, Output, Pack, Stats, UplinkEvent};
 use crate::wire::{ReasonCode, Subscription};
@@ -252,6 +253,9 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
         let now_ms = self.clock.now().up_ms;
         self.log.say(now_ms, &event);
         match event {
+            Event::Connected { .. } => {
+                self.dialer.renewal.iter().for_each(TlsRenewal::on_accepted);
+            }
             Event::Message { publish, ack } => self.router.deliver(now_ms, &publish, ack),
             // An application may wait for this number alone.
             Event::SubscriptionRefused(_) => self.status_at_ms = 0,

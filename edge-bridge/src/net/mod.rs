@@ -29,7 +29,6 @@ mod link_log;
 mod memory_spool;
 #[cfg(feature = "spool-queue")]
 mod parking;
-mod password_source;
 mod proxy_address;
 mod proxy_login;
 mod proxy_settings;
@@ -37,6 +36,7 @@ mod proxy_settings;
 mod queue_spool;
 mod receipt;
 mod request;
+mod reread_source;
 mod router;
 mod send_buffer;
 pub mod server;
@@ -47,6 +47,7 @@ mod subscription_queue;
 pub mod tcp_stream;
 mod tls;
 mod tls_names;
+mod tls_renewal;
 mod way_to_hub;
 
 pub use builder::Builder;

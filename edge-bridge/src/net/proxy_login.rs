@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
-use super::password_source::PasswordSource;
+use super::reread_source::RereadSource;
 use crate::base64;
 
 /// User and password at a proxy, shared by all dials of a link.
@@ -14,11 +14,11 @@ pub(super) struct ProxyLogin {
     user: String,
     /// The password that was given or read last.
     last: Arc<Mutex<Option<Bytes>>>,
-    source: Option<PasswordSource>,
+    source: Option<RereadSource<Bytes>>,
 }
 
 impl ProxyLogin {
-    pub(super) fn new(user: String, password: Option<Bytes>, source: Option<PasswordSource>) -> Self {
+    pub(super) fn new(user: String, password: Option<Bytes>, source: Option<RereadSource<Bytes>>) -> Self {
         Self { user, last: Arc::new(Mutex::new(password)), source }
     }
 
@@ -50,7 +50,7 @@ mod tests {
     use std::io;
 
     use super::*;
-    use crate::net::password_source::Owner;
+    use crate::net::reread_source::Subject;
 
     /// The example of RFC 7617 §2.
     #[tokio::test]
@@ -62,7 +62,7 @@ mod tests {
 
         let file = Arc::new(Mutex::new(None::<&str>));
         let read = file.clone();
-        let source = PasswordSource::new(Owner::Proxy, move || {
+        let source = RereadSource::new(Subject::ProxyPassword, move || {
             let content = *read.lock().unwrap();
             content.map(Bytes::from).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
         });

@@ -4,14 +4,14 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use super::password_source::PasswordSource;
+use super::reread_source::RereadSource;
 
 /// Settings of a proxy, unchecked.
 #[derive(Clone, Default)]
 pub(super) struct ProxySettings {
     pub(super) url: Option<String>,
     pub(super) password: Option<Bytes>,
-    pub(super) source: Option<PasswordSource>,
+    pub(super) source: Option<RereadSource<Bytes>>,
 }
 
 impl fmt::Debug for ProxySettings {

@@ -33,10 +33,17 @@ impl Counted {
     }
 }
 
-/// A certificate without a common name: whose it is cannot be said.
+/// Bytes of a client's certificates that TLS keeps for as long as the connection: they count in no other limit.
+const CHAIN_MAX: usize = 8 * 1024;
+
+/// A verified certificate of which nothing can be made.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
-#[error("the client's certificate has no common name, which is to be its user name")]
-pub(super) struct Nameless;
+pub(super) enum UnfitCertificate {
+    #[error("the client's certificate has no common name, which is to be its user name")]
+    Nameless,
+    #[error("the client's certificate and its chain have {bytes} bytes, the limit is {CHAIN_MAX}")]
+    TooLarge { bytes: usize },
+}
 
 /// Keep alive of TCP: an idle connection is probed so often, ended by the system after [`PROBES`] without an answer, and then found to be
 /// [gone](Stream::is_gone) also while it is not read.
@@ -71,12 +78,16 @@ impl Stream {
     ///
     /// # Errors
     ///
-    /// The certificate has no name.
-    pub(super) fn certificate_name(&self) -> Option<Result<Utf8, Nameless>> {
+    /// The certificate has no name, or is too large with its chain.
+    pub(super) fn certificate_name(&self) -> Option<Result<Utf8, UnfitCertificate>> {
         let Self::Tls(tls) = self else { return None };
-        let certificate = tls.get_ref().1.peer_certificates()?.first()?;
-        let name = common_name(certificate).and_then(|name| Utf8::try_from(name).ok());
-        Some(name.ok_or(Nameless))
+        let chain = tls.get_ref().1.peer_certificates()?;
+        let bytes: usize = chain.iter().map(|certificate| certificate.len()).sum();
+        if bytes > CHAIN_MAX {
+            return Some(Err(UnfitCertificate::TooLarge { bytes }));
+        }
+        let name = common_name(chain.first()?).and_then(|name| Utf8::try_from(name).ok());
+        Some(name.ok_or(UnfitCertificate::Nameless))
     }
 
     fn counted(&self) -> &Counted {

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::server::WebPkiClientVerifier;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{ClientConfig, RootCertStore, ServerConfig, crypto};
 use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -157,7 +157,10 @@ impl ServerTls {
             }
         };
         let config = builder.with_single_cert(chain, key_der);
-        let config = config.map_err(|source| unfit(cert.as_ref(), key.as_ref(), source))?;
+        let mut config = config.map_err(|source| unfit(cert.as_ref(), key.as_ref(), source))?;
+        // Sessions to be resumed would keep certificates of clients in memory that no limit counts.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
         Ok(Self::from_config(Arc::new(config)))
     }
 

@@ -41,6 +41,8 @@ impl Builder {
         Ok(Dialer {
             target,
             tls: self.tls.clone().map(|tls| tls.with_alpn(&self.alpn)),
+            renewal: self.renewal.clone(),
+            alpn: self.alpn.clone(),
             server_name,
             proxy: self.checked_proxy()?,
             connect_timeout: self.connect_timeout,

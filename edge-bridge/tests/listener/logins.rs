@@ -1,7 +1,7 @@
 //! Logins by a password file: who guesses is slowed down, and nobody else is. Promise 12.
 
-use edge_bridge::access::{Logins, PasswordFile};
-use edge_bridge::listener::Access;
+use edge_bridge::access::{LoginMemory, Logins, PasswordFile};
+use edge_bridge::listener::{Access, Input};
 use edge_bridge::wire::{Connect, Packet, ReasonCode, Version};
 
 use crate::listener_support::*;
@@ -13,9 +13,13 @@ fn passwords(users: &[(&str, &str)]) -> PasswordFile {
     PasswordFile::parse(&users.iter().map(line).collect::<Vec<_>>().join("\n")).unwrap()
 }
 
+fn memory() -> LoginMemory {
+    LoginMemory::new([1; 32])
+}
+
 fn guarded() -> Site {
     let mut site = site();
-    let logins = Logins::new(passwords(&[("ann", "secret"), ("bob", "")]), [1; 32]);
+    let logins = Logins::new(passwords(&[("ann", "secret"), ("bob", "")]), memory());
     site.listener.set_access(site.now, Access::of(logins));
     site
 }
@@ -89,8 +93,9 @@ fn promise_12_who_guesses_is_slowed_down_and_clients_that_come_back_are_not() {
 #[test]
 fn a_new_file_ends_the_connections_of_users_who_are_gone_or_have_another_password() {
     let mut site = site();
+    let memory = memory();
     let before = passwords(&[("ann", "1"), ("bob", "2"), ("cat", "3")]);
-    site.listener.set_access(site.now, Access::of(Logins::new(before.clone(), [1; 32])));
+    site.listener.set_access(site.now, Access::of(Logins::new(before.clone(), memory.clone())));
     let mut connect = |user: &str, password: &'static str| {
         let named = Connect {
             username: Some(text(user)),
@@ -98,16 +103,58 @@ fn a_new_file_ends_the_connections_of_users_who_are_gone_or_have_another_passwor
             ..stays(user, Version::V5)
         };
         let (peer, ack) = site.connect(named);
-        (peer, ack.reason)
+        assert_eq!(ack.reason, ReasonCode::SUCCESS);
+        peer
     };
-    let peers = [connect("ann", "1").0, connect("bob", "2").0, connect("cat", "3").0];
-    let logins = Logins::new(passwords(&[("ann", "1"), ("bob", "new")]), [1; 32]).replacing(&before);
+    let peers = [connect("ann", "1"), connect("bob", "2"), connect("cat", "3")];
+    let logins = Logins::new(passwords(&[("ann", "1"), ("bob", "new")]), memory).replacing(&before);
     site.listener.set_access(site.now, Access::of(logins));
     site.outputs();
     assert_eq!(peers.map(|peer| site.is_closed(peer)), [false, true, true]);
-    assert_eq!(
-        login(&mut site, "192.0.2.1:9", Some(("bob", "2")), Version::V5),
-        ReasonCode::BAD_USER_NAME_OR_PASSWORD
-    );
-    assert_eq!(login(&mut site, "192.0.2.1:9", Some(("bob", "new")), Version::V5), ReasonCode::SUCCESS);
+    assert_eq!(site.listener.stats().sessions, 2, "that of a user who is gone has ended");
+    let address = "192.0.2.1:9";
+    let wrong = ReasonCode::BAD_USER_NAME_OR_PASSWORD;
+    assert_eq!(login(&mut site, address, Some(("bob", "2")), Version::V5), wrong, "it was known before");
+    assert_eq!(login(&mut site, address, Some(("bob", "new")), Version::V5), ReasonCode::SUCCESS);
+}
+
+#[test]
+fn logins_that_were_right_and_guesses_outlive_a_change_of_the_file() {
+    let mut site = site();
+    let memory = memory();
+    let file = passwords(&[("ann", "secret"), ("bob", "")]);
+    let set = |site: &mut Site| {
+        let logins = Logins::new(file.clone(), memory.clone()).replacing(&file);
+        site.listener.set_access(site.now, Access::of(logins));
+    };
+    set(&mut site);
+    let address = "192.0.2.1:9";
+    assert_eq!(login(&mut site, address, Some(("ann", "secret")), Version::V5), ReasonCode::SUCCESS);
+    for _ in 0..10 {
+        login(&mut site, address, Some(("ann", "guess")), Version::V5);
+    }
+    set(&mut site);
+    assert_eq!(login(&mut site, address, Some(("ann", "guess")), Version::V5), ReasonCode::SERVER_BUSY);
+    assert_eq!(login(&mut site, address, Some(("ann", "secret")), Version::V5), ReasonCode::SUCCESS);
+}
+
+#[test]
+fn without_a_user_in_the_file_no_name_counts_but_that_of_a_certificate() {
+    let mut site = site();
+    let logins = Logins::new(PasswordFile::default(), memory()).allow_anonymous(true);
+    site.listener.set_access(site.now, Access::of(logins));
+    for _ in 0..20 {
+        let given = Some(("oven3", "x"));
+        assert_eq!(login(&mut site, "192.0.2.1:9", given, Version::V5), ReasonCode::NOT_AUTHORIZED);
+    }
+    assert_eq!(login(&mut site, "192.0.2.1:9", None, Version::V5), ReasonCode::SUCCESS);
+    let peer = site.open(Version::V5);
+    site.listener.handle_input(site.now, peer.connection, Input::Certified(text("oven3")));
+    let named = Connect { username: Some(text("panel")), ..connect("c", Version::V5) };
+    site.send(peer, &[Packet::Connect(Box::new(named))]);
+    let Some(Packet::ConnAck(ack)) = site.received(peer).pop() else { panic!("no CONNACK") };
+    assert_eq!(ack.reason, ReasonCode::SUCCESS, "whatever name its CONNECT gives");
+    site.listener.disconnect_certified(site.now);
+    site.outputs();
+    assert!(site.is_closed(peer));
 }

@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, IsTerminal, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -62,6 +62,10 @@ fn change(arguments: &Arguments) -> Result<String, String> {
     };
     let kept = before.iter().flat_map(|text| text.lines()).filter(|line| !is_theirs(line));
     let lines: String = kept.chain(line.as_deref()).flat_map(|line| [line, "\n"]).collect();
+    if let Err(errors) = PasswordFile::parse(&lines) {
+        let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
+        return Err(format!("{}: {}: nothing is changed", file.display(), errors.join("; ")));
+    }
     replace(file, &lines, before.is_some()).map_err(failed)?;
     Ok(match (delete, has_user) {
         (true, _) => format!("user \"{user}\" is taken out of {}", file.display()),
@@ -89,16 +93,21 @@ fn password() -> Result<Vec<u8>, String> {
     }
 }
 
-/// Puts a new file in the place of the old one, of its mode: whoever reads it sees either of them whole.
+/// Puts a new file in the place of the old one, of its owner and mode: whoever reads it sees either of them whole.
 fn replace(path: &Path, text: &str, exists: bool) -> io::Result<()> {
     let target = if exists { std::fs::canonicalize(path)? } else { path.to_owned() };
-    let mode = if exists { std::fs::metadata(&target)?.permissions().mode() & 0o777 } else { 0o600 };
+    let before = exists.then(|| std::fs::metadata(&target)).transpose()?;
+    let mode = before.as_ref().map_or(0o600, |before| before.permissions().mode() & 0o777);
     let mut name = target.file_name().unwrap_or_default().to_owned();
     name.push(".new");
     let new = target.with_file_name(name);
     // What an earlier try left.
     let _ = std::fs::remove_file(&new);
     let mut file: File = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
+    if let Some(before) = before {
+        // Whoever read the old one reads the new one.
+        std::os::unix::fs::fchown(&file, Some(before.uid()), Some(before.gid()))?;
+    }
     file.set_permissions(std::fs::Permissions::from_mode(mode))?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;

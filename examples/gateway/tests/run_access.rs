@@ -65,7 +65,7 @@ fn config(listen: SocketAddr, hub: SocketAddr) -> String {
 }
 
 #[test]
-fn promise_12_users_do_what_they_may_and_the_files_are_followed() {
+fn users_do_what_they_may_and_the_files_are_followed() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
     let hub = Mosquitto::start(dir, "");
@@ -232,7 +232,7 @@ fn publish_tls(
 }
 
 #[test]
-fn promise_12_a_certificate_is_a_user_and_a_renewed_one_of_the_gateway_is_shown() {
+fn a_certificate_is_a_user_and_a_renewed_one_of_the_gateway_is_shown() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
     let hub = Mosquitto::start(dir, "");
@@ -303,7 +303,7 @@ fn passwd_writes_what_mosquitto_reads_and_says_what_it_cannot() {
     assert!(text.starts_with("# kept\nann:$7$101$") && text.lines().count() == 2, "{text}");
     for (user, password, more, expected) in [
         ("ann", "", &[][..], "the password is empty"),
-        ("a:b", "x", &[], "user \"a:b\": not USER:HASH"),
+        ("a:b", "x", &[], "user \"a:b\": a user name has no colon"),
         ("bob", "", &["--delete"], "no user \"bob\""),
     ] {
         let output = passwd(dir, user, password, more);

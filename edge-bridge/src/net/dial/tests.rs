@@ -12,6 +12,8 @@ fn dialer() -> Dialer {
     Dialer {
         target: "mqtt://hub".parse().unwrap(),
         tls: None,
+        renewal: None,
+        alpn: Vec::new(),
         server_name: None,
         proxy: None,
         connect_timeout: Duration::from_secs(5),

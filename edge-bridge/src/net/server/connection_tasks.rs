@@ -19,10 +19,10 @@ use crate::net::tcp_stream::{Counted, Stream, probe_when_idle};
 
 /// Silence after which the system probes a connection.
 const PROBE_AFTER: Duration = Duration::from_secs(30);
-/// Time limit of a TLS handshake, with the wait for its turn.
-const TLS_WITHIN: Duration = Duration::from_secs(10);
+/// Time limit of a TLS handshake, with the wait for its turn: less than the session has for its CONNECT.
+const TLS_WITHIN: Duration = Duration::from_secs(8);
 /// What is said of a handshake beyond that.
-const SLOW: &str = "the handshake took longer than 10 s";
+const SLOW: &str = "no handshake within 8 s, the wait for a turn included";
 /// Connections that may wait for their peer's close at a time.
 const LINGERING_MAX: usize = 64;
 /// Time limit for the last bytes of all connections at a stop.
@@ -73,8 +73,10 @@ impl ConnectionTasks {
                     let stream = match handshake.await {
                         Ok(Ok(stream)) => stream,
                         failed => {
-                            let error =
-                                failed.map_or_else(|_| SLOW.to_owned(), |failed| failure(failed.err()));
+                            let error = match failed {
+                                Ok(Err(error)) => failure(&error),
+                                _ => SLOW.to_owned(),
+                            };
                             // The owner may have ended.
                             let _ = owner.send((id, FromPeer::NoTls(error))).await;
                             return;
@@ -82,8 +84,8 @@ impl ConnectionTasks {
                     };
                     match stream.certificate_name() {
                         Some(Ok(name)) => drop(owner.send((id, FromPeer::Certified(name))).await),
-                        Some(Err(nameless)) => {
-                            let _ = owner.send((id, FromPeer::NoTls(nameless.to_string()))).await;
+                        Some(Err(unfit)) => {
+                            let _ = owner.send((id, FromPeer::NoTls(unfit.to_string()))).await;
                             return;
                         }
                         None => {}
@@ -111,12 +113,10 @@ impl ConnectionTasks {
 }
 
 /// Says why a handshake failed; the end of the connection in words of ours, the rest in those of rustls.
-fn failure(error: Option<io::Error>) -> String {
-    match error {
-        Some(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            "the client went away: a client that does not trust the certificate does so".to_owned()
-        }
-        Some(error) => error.to_string(),
-        None => String::new(),
+fn failure(error: &io::Error) -> String {
+    if error.kind() == io::ErrorKind::UnexpectedEof {
+        "the client went away: a client that does not trust the certificate does so".to_owned()
+    } else {
+        error.to_string()
     }
 }

@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Semaphore;
 
+use crate::client_network::client_network;
+
 /// Handshakes at a time.
 const ALL: usize = 64;
 /// Handshakes of one address at a time: whoever begins them and does not go on leaves places to others.
@@ -36,14 +38,14 @@ impl HandshakeLimit {
 
     fn places(&self, address: Option<IpAddr>) -> Arc<Semaphore> {
         let new = || Arc::new(Semaphore::new(OF_AN_ADDRESS));
-        let Some(address) = address else { return new() };
+        let Some(address) = address.map(client_network) else { return new() };
         let mut places = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(places.entry(address).or_insert_with(new))
     }
 
     /// Forgets an address of which nobody waits or has a place.
     fn forget(&self, address: Option<IpAddr>) {
-        let Some(address) = address else { return };
+        let Some(address) = address.map(client_network) else { return };
         let mut places = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
         if places.get(&address).is_some_and(|own| Arc::strong_count(own) == 1) {
             places.remove(&address);

@@ -151,13 +151,14 @@ impl LocalPublisher {
         ask(&self.commands, |answer| Command::SetAccess { access, answer }).await
     }
 
-    /// Speaks this TLS with whoever connects from now on, where TLS is spoken: for a renewed certificate. Connections that are there stay as they are.
+    /// Speaks this TLS with whoever connects from now on, where TLS is spoken: for a renewed certificate. With `verifies_again` clients that came in by a
+    /// certificate are disconnected, so that other authorities count for them, too; else connections that are there stay as they are.
     ///
     /// # Errors
     ///
     /// The server has ended.
-    pub async fn set_tls(&self, tls: ServerTls) -> Result<(), Ended> {
-        self.commands.send(Command::SetTls(tls)).await.map_err(|_| Ended)
+    pub async fn set_tls(&self, tls: ServerTls, verifies_again: bool) -> Result<(), Ended> {
+        self.commands.send(Command::SetTls { tls, verifies_again }).await.map_err(|_| Ended)
     }
 
     /// Counters and gauges of this moment, as [`Server::stats`].

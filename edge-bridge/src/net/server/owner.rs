@@ -33,7 +33,7 @@ const ROOM_EVERY: Duration = Duration::from_millis(50);
 pub(super) enum Command {
     Publish { publish: Publish, answer: oneshot::Sender<Settled> },
     SetAccess { access: Access, answer: oneshot::Sender<()> },
-    SetTls(ServerTls),
+    SetTls { tls: ServerTls, verifies_again: bool },
     Stats(oneshot::Sender<Stats>),
     Shutdown { within: Duration, answer: oneshot::Sender<()> },
 }
@@ -315,7 +315,13 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
                 self.outputs();
                 let _ = answer.send(());
             }
-            Command::SetTls(tls) => self.acceptor.set_tls(&tls),
+            Command::SetTls { tls, verifies_again } => {
+                self.acceptor.set_tls(&tls);
+                if verifies_again {
+                    self.listener.disconnect_certified(self.now());
+                    self.outputs();
+                }
+            }
             Command::Stats(answer) => {
                 let not_accepted = self.acceptor.not_accepted();
                 let _ = answer.send(Stats { not_accepted, ..self.listener.stats() });

@@ -73,8 +73,17 @@ fn who_may(f: &mut Lines<'_, '_>, access: &AccessFiles, addresses: &Addresses) -
         (Some(path), Some(users)) => {
             writeln!(f, "              logins by {}: {} users, {anonymous}", path.display(), users.len())?;
         }
-        _ if addresses.are_certified() => {}
-        _ => writeln!(f, "              nobody logs in: whoever reaches it comes in")?,
+        (Some(path), None) => {
+            writeln!(f, "              logins by {}, which cannot be read", path.display())?
+        }
+        (None, _) if addresses.are_certified() => {}
+        (None, _) if access.has_certificates => {
+            writeln!(
+                f,
+                "              without a certificate nobody has a user name, and whoever gives one is refused"
+            )?;
+        }
+        (None, _) => writeln!(f, "              nobody logs in: whoever reaches it comes in")?,
     }
     match (&access.acl, &rules.acl) {
         (Some(path), Some(rules)) => writeln!(

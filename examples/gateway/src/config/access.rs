@@ -38,6 +38,14 @@ pub(crate) struct AccessRules {
 pub(crate) struct FileError {
     path: PathBuf,
     reasons: Vec<String>,
+    is_of_content: bool,
+}
+
+impl FileError {
+    /// Returns whether the file was read, and another attempt would find the same.
+    pub(crate) fn is_of_content(&self) -> bool {
+        self.is_of_content
+    }
 }
 
 impl fmt::Display for FileError {
@@ -49,7 +57,7 @@ impl fmt::Display for FileError {
 impl AccessFiles {
     /// Returns in words who may do what nobody is refused; `None`: the access list says it.
     pub(super) fn unrestricted(&self, addresses: &Addresses) -> Option<&'static str> {
-        let are_known = self.passwords.is_some() || addresses.are_certified();
+        let are_known = addresses.are_certified() || self.passwords.is_some() && !self.allow_anonymous;
         match (are_known, &self.acl) {
             (false, _) => Some("anyone who reaches local.listen"),
             (true, None) => Some("every user who logs in, without an acl_file,"),
@@ -69,15 +77,16 @@ impl AccessFiles {
 }
 
 fn parse<T>(path: &Path, parse: impl FnOnce(&str) -> Result<T, Vec<LineError>>) -> Result<T, FileError> {
-    let failed = |reasons| FileError { path: path.to_owned(), reasons };
-    let text = text(path).map_err(|error| failed(vec![error.to_string()]))?;
+    let failed = |reasons, is_of_content| FileError { path: path.to_owned(), reasons, is_of_content };
+    let text = text(path)
+        .map_err(|error| failed(vec![error.to_string()], error.kind() == io::ErrorKind::InvalidData))?;
     parse(&text).map_err(|errors| {
         let more = errors.len().saturating_sub(LINES_MAX);
         let mut reasons: Vec<_> = errors.iter().take(LINES_MAX).map(LineError::to_string).collect();
         if more > 0 {
             reasons.push(format!("and {more} more"));
         }
-        failed(reasons)
+        failed(reasons, true)
     })
 }
 
@@ -128,7 +137,7 @@ fn told<T>(
 ) -> Option<T> {
     match result {
         Ok(content) => Some(content),
-        Err(FileError { path, reasons }) => {
+        Err(FileError { path, reasons, .. }) => {
             for reason in reasons {
                 findings.error(file.at, key, format!("{}: {reason}", path.display()));
             }

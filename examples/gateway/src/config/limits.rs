@@ -63,7 +63,8 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
     }
 }
 
-fn is_same(one: SocketAddr, other: SocketAddr) -> bool {
+/// Returns whether two sockets cannot listen at both addresses.
+pub(super) fn is_same(one: SocketAddr, other: SocketAddr) -> bool {
     let is_any = one.ip().is_unspecified() || other.ip().is_unspecified();
     one.port() == other.port() && (is_any || one.ip() == other.ip())
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::Findings;
 use super::access::AccessFiles;
+use super::limits::is_same;
 use super::section::{Placed, Section};
 use super::tls;
 
@@ -112,7 +113,7 @@ pub(super) fn addresses(
         }
     }
     if let (Some(plain), Some(secure)) = (&plain, &secure)
-        && plain.value == secure.value
+        && is_same(plain.value, secure.value)
     {
         findings.error(secure.at, "local.tls_listen", "`listen` has this address and port already");
     }

@@ -65,9 +65,9 @@ pub(super) fn local(
     let access = super::access::access(section, findings);
     let accept_control_characters = section.boolean("accept_control_characters", findings);
     let limits = listener::limits(section, findings);
-    let addresses = listener::addresses(section, &access, findings);
     let listens = section.get("listen").is_some() || section.get("tls_listen").is_some();
     let given = (listens, section.get("broker").is_some());
+    let addresses = if listens { listener::addresses(section, &access, findings) } else { None };
     match given {
         (true, true) => {
             findings.error(section.at(), "local", "either `listen`, `tls_listen` or both, or `broker`");

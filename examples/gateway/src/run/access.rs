@@ -2,12 +2,10 @@
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a shell: files and a timer")]
 
-use std::net::SocketAddr;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use edge_bridge::access::{AclFile, Logins, PasswordFile};
+use edge_bridge::access::{AclFile, LoginMemory, Logins, PasswordFile};
 use edge_bridge::listener::{Access, AllowAnonymous};
 use edge_bridge::net::ServerTls;
 use edge_bridge::net::server::LocalPublisher;
@@ -16,51 +14,59 @@ use crate::config::tls::listener_tls;
 use crate::config::{AccessFiles, AccessRules, TlsAddress};
 
 use super::error::RunError;
+use super::file_stamp::{Stamp, stamp};
 
 /// Period of the looks for a change. A file that changed is read when the next look finds it as it was: not while it is written.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// What is in force of the files, and how they were when they were read.
+pub(super) struct InForce {
+    rules: Watch,
+    certificates: Watch,
+    passwords: Option<PasswordFile>,
+    client_ca: Option<Vec<u8>>,
+    memory: LoginMemory,
+}
 
 /// Reads the files for the listener's start.
 ///
 /// # Errors
 /// One of them is not in order.
-pub(super) fn open(files: &AccessFiles) -> Result<(Access, AccessRules), RunError> {
-    let rules = files.read().map_err(|error| RunError::Configuration(format!("[local] {error}")))?;
-    Ok((access(files, rules.clone(), None)?, rules))
-}
-
-/// Reads certificate and key for the listener's start.
-///
-/// # Errors
-/// One of them is not in order.
-pub(super) fn open_tls(files: Option<&TlsAddress>) -> Result<Option<(SocketAddr, ServerTls)>, RunError> {
-    let Some(files) = files else { return Ok(None) };
-    let tls = listener_tls(files).map_err(|error| RunError::Configuration(format!("[local] {error}")))?;
-    Ok(Some((files.address, tls)))
+pub(super) fn open(
+    files: &AccessFiles,
+    tls: Option<&TlsAddress>,
+) -> Result<(Access, Option<ServerTls>, InForce), RunError> {
+    let configuration = |error: String| RunError::Configuration(format!("[local] {error}"));
+    let memory = LoginMemory::new(secret()?);
+    // Looked at before they are read: a change in between is found later.
+    let rules_watch = Watch::new([&files.passwords, &files.acl].into_iter().flatten().cloned().collect());
+    let of_tls = tls.iter().flat_map(|tls| [Some(&tls.cert), Some(&tls.key), tls.client_ca.as_ref()]);
+    let certificates = Watch::new(of_tls.flatten().cloned().collect());
+    let rules = files.read().map_err(|error| configuration(error.to_string()))?;
+    let server = tls.map(listener_tls).transpose().map_err(|error| configuration(error.to_string()))?;
+    let client_ca = tls.and_then(|tls| tls.client_ca.as_ref()).and_then(|path| std::fs::read(path).ok());
+    let passwords = rules.passwords.clone();
+    let in_force = InForce { rules: rules_watch, certificates, passwords, client_ca, memory };
+    Ok((access(files, rules, &in_force), server, in_force))
 }
 
 /// Keeps what is in force as the files say, for as long as the listener runs.
 pub(super) async fn follow(
-    (files, tls): (AccessFiles, Option<TlsAddress>),
-    mut in_force: AccessRules,
+    files: AccessFiles,
+    tls: Option<TlsAddress>,
+    mut in_force: InForce,
     listener: LocalPublisher,
 ) {
-    let rules = [files.passwords.clone(), files.acl.clone()].into_iter().flatten().collect();
-    let certificates =
-        tls.iter().flat_map(|tls| [Some(tls.cert.clone()), Some(tls.key.clone()), tls.client_ca.clone()]);
-    let certificates = certificates.flatten().collect();
-    let mut rules = Watch::new(rules).await;
-    let mut certificates = Watch::new(certificates).await;
-    while !(rules.files.is_empty() && certificates.files.is_empty()) {
+    while !(in_force.rules.files.is_empty() && in_force.certificates.files.is_empty()) {
         tokio::time::sleep(LOOK_EVERY).await;
         let mut is_open = true;
-        if rules.has_changed().await {
+        if in_force.rules.has_changed().await {
             is_open &= follow_rules(&files, &mut in_force, &listener).await;
         }
         if let Some(tls) = &tls
-            && certificates.has_changed().await
+            && in_force.certificates.has_changed().await
         {
-            is_open &= follow_certificate(tls, &listener).await;
+            is_open &= follow_certificate(tls, &mut in_force, &listener).await;
         }
         if !is_open {
             return;
@@ -69,70 +75,72 @@ pub(super) async fn follow(
 }
 
 /// Returns whether the listener still runs.
-async fn follow_rules(files: &AccessFiles, in_force: &mut AccessRules, listener: &LocalPublisher) -> bool {
+async fn follow_rules(files: &AccessFiles, in_force: &mut InForce, listener: &LocalPublisher) -> bool {
     let read = files.clone();
     let read = tokio::task::spawn_blocking(move || read.read()).await;
-    let changed = match read {
-        Ok(Ok(rules)) => {
-            access(files, rules.clone(), in_force.passwords.as_ref()).map(|access| (rules, access))
-        }
-        Ok(Err(error)) => Err(RunError::Failed(error.to_string())),
-        Err(_) => return true,
-    };
-    let (rules, access) = match changed {
-        Ok(changed) => changed,
-        Err(error) => {
-            tracing::warn!(%error, "the access of local clients stays as it was");
+    let rules = match read {
+        Ok(Ok(rules)) => rules,
+        Ok(Err(error)) => {
+            if in_force.rules.is_told(error.is_of_content(), &error.to_string()) {
+                tracing::warn!(%error, "the access of local clients stays as it was");
+            }
             return true;
         }
+        Err(_) => return true,
     };
+    in_force.rules.is_applied();
     let users = rules.passwords.as_ref().map_or(0, PasswordFile::len);
     let rights = rules.acl.as_ref().map_or(0, AclFile::len);
-    *in_force = rules;
+    let passwords = rules.passwords.clone();
+    let access = access(files, rules, in_force);
+    in_force.passwords = passwords;
     let is_open = listener.set_access(access).await.is_ok();
     tracing::info!(users, rights, "the access of local clients has changed");
     is_open
 }
 
 /// Returns whether the listener still runs.
-async fn follow_certificate(files: &TlsAddress, listener: &LocalPublisher) -> bool {
+async fn follow_certificate(files: &TlsAddress, in_force: &mut InForce, listener: &LocalPublisher) -> bool {
     let read = files.clone();
-    match tokio::task::spawn_blocking(move || listener_tls(&read)).await {
-        Ok(Ok(tls)) => {
-            let is_open = listener.set_tls(tls).await.is_ok();
+    let read = tokio::task::spawn_blocking(move || {
+        let client_ca = read.client_ca.as_ref().and_then(|path| std::fs::read(path).ok());
+        listener_tls(&read).map(|tls| (tls, client_ca))
+    });
+    match read.await {
+        Ok(Ok((tls, client_ca))) => {
+            in_force.certificates.is_applied();
+            let verifies_again = client_ca != in_force.client_ca;
+            in_force.client_ca = client_ca;
+            let is_open = listener.set_tls(tls, verifies_again).await.is_ok();
             tracing::info!("the listener's certificate has changed: who connects from now on sees it");
             is_open
         }
         Ok(Err(error)) => {
-            tracing::warn!(%error, "the listener's certificate stays as it was");
+            if in_force.certificates.is_told(true, &error.to_string()) {
+                tracing::warn!(%error, "the listener's certificate stays as it was");
+            }
             true
         }
         Err(_) => true,
     }
 }
 
-fn access(
-    files: &AccessFiles,
-    rules: AccessRules,
-    before: Option<&PasswordFile>,
-) -> Result<Access, RunError> {
+fn access(files: &AccessFiles, rules: AccessRules, in_force: &InForce) -> Access {
     // Without passwords nobody proves a name but by a certificate: where there are any, no other name counts.
     let nameless = files.has_certificates.then(PasswordFile::default);
     let allow_anonymous = files.allow_anonymous || rules.passwords.is_none();
     let access = match rules.passwords.or(nameless) {
         None => Access::of(AllowAnonymous),
         Some(passwords) => {
-            let logins = Logins::new(passwords, secret()?).allow_anonymous(allow_anonymous);
-            Access::of(match before {
-                Some(before) => logins.replacing(before),
-                None => logins,
-            })
+            let before = in_force.passwords.clone().unwrap_or_default();
+            let logins = Logins::new(passwords, in_force.memory.clone()).replacing(&before);
+            Access::of(logins.allow_anonymous(allow_anonymous))
         }
     };
-    Ok(match rules.acl {
+    match rules.acl {
         Some(acl) => access.with_rights(acl),
         None => access,
-    })
+    }
 }
 
 /// Returns random bytes of the system.
@@ -143,43 +151,46 @@ fn secret() -> Result<[u8; 32], RunError> {
     Ok(secret)
 }
 
-/// Marks of a file by which a change is seen: also of one that a rename or a link put in its place. `None`: it is not there.
-type Stamp = Option<(u64, u64, i64, i64, i64, i64)>;
-
 /// Files and how they were when they were looked at.
 struct Watch {
     files: Vec<PathBuf>,
     last: Vec<Stamp>,
     /// As they were when what they hold came in force, or was told to be wrong.
     applied: Vec<Stamp>,
+    /// Error that was told last.
+    told: String,
 }
 
 impl Watch {
-    async fn new(files: Vec<PathBuf>) -> Self {
-        let last = stamps(&files).await;
-        Self { files, applied: last.clone(), last }
+    fn new(files: Vec<PathBuf>) -> Self {
+        let last: Vec<_> = files.iter().map(|path| stamp(path)).collect();
+        Self { files, applied: last.clone(), last, told: String::new() }
     }
 
-    /// Looks; tells of each change once, when a second look has found it.
+    /// Looks; a change is one when a second look has found it. It is found again until it [is applied](Self::is_applied).
     async fn has_changed(&mut self) -> bool {
-        let found = stamps(&self.files).await;
+        let files = self.files.clone();
+        let looked =
+            tokio::task::spawn_blocking(move || files.iter().map(|path| stamp(path)).collect::<Vec<_>>());
+        let Ok(found) = looked.await else { return false };
         let is_settled = found == self.last;
         self.last = found;
-        let has_changed = is_settled && self.last != self.applied;
-        if has_changed {
+        is_settled && self.last != self.applied
+    }
+
+    /// Takes note that what the files hold now is in force.
+    fn is_applied(&mut self) {
+        self.applied.clone_from(&self.last);
+        self.told.clear();
+    }
+
+    /// Takes note of an error, which another read will find again if it is one of the content. Returns whether it is news.
+    fn is_told(&mut self, is_of_content: bool, error: &str) -> bool {
+        if is_of_content {
             self.applied.clone_from(&self.last);
         }
-        has_changed
+        let is_news = self.told != error || is_of_content;
+        error.clone_into(&mut self.told);
+        is_news
     }
-}
-
-async fn stamps(files: &[PathBuf]) -> Vec<Stamp> {
-    let files = files.to_vec();
-    let looked = tokio::task::spawn_blocking(move || files.iter().map(|path| stamp(path)).collect());
-    looked.await.unwrap_or_default()
-}
-
-fn stamp(path: &Path) -> Stamp {
-    let found = std::fs::metadata(path).ok()?;
-    Some((found.ino(), found.size(), found.mtime(), found.mtime_nsec(), found.ctime(), found.ctime_nsec()))
 }

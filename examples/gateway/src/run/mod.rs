@@ -29,6 +29,7 @@ mod control;
 mod disk_wait;
 mod duplicate_marks;
 mod error;
+mod file_stamp;
 mod filter;
 mod filter_state;
 mod first_rows;

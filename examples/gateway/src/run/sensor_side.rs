@@ -54,8 +54,9 @@ impl Front {
         let Local::Listen { addresses, accept_control_characters, limits, access } = &config.local else {
             return Ok(Self::NotYet);
         };
-        let (rules, in_force) = access::open(access)?;
-        let doors = Doors { plain: addresses.plain, tls: access::open_tls(addresses.tls.as_ref())? };
+        let (rules, tls, in_force) = access::open(access, addresses.tls.as_ref())?;
+        let tls = addresses.tls.as_ref().map(|tls| tls.address).zip(tls);
+        let doors = Doors { plain: addresses.plain, tls };
         let fit = connections_that_fit(limits.max_connections);
         let mut limits = listener_config(&ListenerLimits { max_connections: fit, ..*limits });
         limits.accept_control_characters = *accept_control_characters;
@@ -63,8 +64,8 @@ impl Front {
             limits.own_topics = vec![control_loop::mqtt::event_topics()];
         }
         let server = listen((doors, limits, rules), clock, ingest, intake, control).await?;
-        let files = (access.clone(), addresses.tls.clone());
-        let follows = tokio::spawn(access::follow(files, in_force, server.publisher()));
+        let follow = access::follow(access.clone(), addresses.tls.clone(), in_force, server.publisher());
+        let follows = tokio::spawn(follow);
         Ok(Self::Server(server, follows))
     }
 
@@ -208,7 +209,7 @@ pub(super) async fn listen(
     let server = server.map_err(|error| RunError::Failed(format!("[local] listen {shown}: {error}")))?;
     tracing::info!("accepting on {}", server.local_addr());
     if let Some(address) = server.tls_addr() {
-        tracing::info!("accepting on {}", address);
+        tracing::info!("accepting with TLS on {address}");
     }
     if let Some(control) = control {
         control.publish(server.publisher(), ingest.clone(), intake.clone(), clock);

@@ -1,15 +1,19 @@
 //! The link to the hub.
 
+use std::io;
+use std::sync::{Mutex, PoisonError};
+
 use edge_bridge::net::Builder;
 use edge_bridge::wire::Version;
-use edge_bridge::{Bridge, Link};
+use edge_bridge::{Bridge, Link, Tls};
 use edge_queue::aio;
 
 use crate::config::proxy::{Login, Proxy};
-use crate::config::{self, Config, Credentials, Protocol, password};
+use crate::config::{self, Config, Credentials, Hub, Protocol, password};
 
 use super::compact::Compact;
 use super::error::RunError;
+use super::file_stamp::stamp;
 use super::gap_reports::GapReports;
 use super::pack::{BatchPack, RouteEncoder};
 use super::replaced_parts::Packers;
@@ -54,9 +58,26 @@ pub(crate) fn prepare(config: &Config) -> Result<Builder, RunError> {
     if let Some(tls) =
         config::tls::tls(hub).map_err(|error| RunError::Configuration(format!("[hub] {error}")))?
     {
-        builder = builder.tls(tls);
+        builder = builder.tls(tls).tls_from(renewed(hub));
     }
     Ok(builder)
+}
+
+/// Returns what reads the files of `[hub]` again; `None` while they are as they were.
+fn renewed(hub: &Hub) -> impl Fn() -> io::Result<Option<Tls>> + Send + Sync + 'static {
+    let hub = hub.clone();
+    let stamps = move |hub: &Hub| [&hub.ca, &hub.cert, &hub.key].map(|file| file.as_deref().and_then(stamp));
+    let last = Mutex::new(stamps(&hub));
+    move || {
+        let found = stamps(&hub);
+        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+        if found == *last {
+            return Ok(None);
+        }
+        let tls = config::tls::tls(&hub).map_err(io::Error::other)?;
+        *last = found;
+        Ok(tls)
+    }
 }
 
 /// Starts the link; it dials at once and for ever.

@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use super::super::*;
 use super::tls::{Hello, accept_tls, hub_tls};
 use super::{dialer, listener};
-use crate::net::password_source::Owner;
+use crate::net::reread_source::Subject;
 
 const GRANTED: &str = "HTTP/1.1 200 Connection established\r\n\r\n";
 
@@ -167,7 +167,7 @@ async fn a_proxy_that_is_not_there_is_named() {
 async fn the_login_is_read_for_each_dial() {
     let file = Arc::new(Mutex::new(None::<&str>));
     let read = file.clone();
-    let source = PasswordSource::new(Owner::Proxy, move || {
+    let source = RereadSource::new(Subject::ProxyPassword, move || {
         let content = *read.lock().unwrap();
         content.map(Bytes::from).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
     });

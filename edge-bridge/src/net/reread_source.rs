@@ -1,5 +1,4 @@
-//! Password of the hub or of a proxy, which may change while the link runs: read again before each login, so that a rotated one needs no
-//! restart.
+//! Source of a password or a certificate that may change while the link runs: read again before each use, so that a rotated one needs no restart.
 
 use std::fmt;
 use std::io;
@@ -7,38 +6,37 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
-
 /// Time for a read. After it the connection goes on with the last password: a disk that hangs must not hold up the link.
 const READ_WITHIN: Duration = Duration::from_secs(1);
 
-type Read = dyn Fn() -> io::Result<Bytes> + Send + Sync;
+type Read<T> = dyn Fn() -> io::Result<T> + Send + Sync;
 
-/// Owner of a password.
+/// Thing that is read.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Owner {
-    Hub,
-    Proxy,
+pub(super) enum Subject {
+    HubPassword,
+    ProxyPassword,
+    Certificate,
 }
 
-/// Source of a password.
+/// See the [module](self).
 #[derive(Clone)]
-pub(super) struct PasswordSource {
-    owner: Owner,
-    read: Arc<Read>,
+pub(super) struct RereadSource<T> {
+    subject: Subject,
+    read: Arc<Read<T>>,
     /// A read has not returned yet: no second thread waits beside it.
     is_reading: Arc<AtomicBool>,
     /// Set once the log says that the file cannot be read.
     is_failing: Arc<AtomicBool>,
 }
 
-impl PasswordSource {
-    pub(super) fn new(owner: Owner, read: impl Fn() -> io::Result<Bytes> + Send + Sync + 'static) -> Self {
-        Self { owner, read: Arc::new(read), is_reading: Arc::default(), is_failing: Arc::default() }
+impl<T: Send + 'static> RereadSource<T> {
+    pub(super) fn new(subject: Subject, read: impl Fn() -> io::Result<T> + Send + Sync + 'static) -> Self {
+        Self { subject, read: Arc::new(read), is_reading: Arc::default(), is_failing: Arc::default() }
     }
 
-    /// Reads on a thread that may block. `None`: the last password stays.
-    pub(super) async fn read(&self) -> Option<Bytes> {
+    /// Reads on a thread that may block. `None`: what was read last stays.
+    pub(super) async fn read(&self) -> Option<T> {
         let result = self.read_in_time().await;
         match &result {
             Ok(_) => self.is_failing.store(false, Ordering::Relaxed),
@@ -52,17 +50,20 @@ impl PasswordSource {
     }
 
     fn warn(&self, error: &io::Error) {
-        match self.owner {
-            Owner::Hub => {
+        match self.subject {
+            Subject::HubPassword => {
                 tracing::warn!(%error, "cannot read the hub's password again: the last one is used");
             }
-            Owner::Proxy => {
+            Subject::ProxyPassword => {
                 tracing::warn!(%error, "cannot read the proxy's password again: the last one is used");
+            }
+            Subject::Certificate => {
+                tracing::warn!(%error, "cannot read the link's certificate again: the last one is used");
             }
         }
     }
 
-    async fn read_in_time(&self) -> io::Result<Bytes> {
+    async fn read_in_time(&self) -> io::Result<T> {
         if self.is_reading.swap(true, Ordering::AcqRel) {
             return Err(io::Error::new(io::ErrorKind::TimedOut, "an earlier read has not returned"));
         }
@@ -80,10 +81,10 @@ impl PasswordSource {
     }
 }
 
-impl fmt::Debug for PasswordSource {
-    /// Shows all but the password.
+impl<T> fmt::Debug for RereadSource<T> {
+    /// Shows nothing that is read.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PasswordSource").finish_non_exhaustive()
+        f.debug_struct("RereadSource").field("subject", &self.subject).finish_non_exhaustive()
     }
 }
 
@@ -91,13 +92,15 @@ impl fmt::Debug for PasswordSource {
 mod tests {
     use std::sync::{Mutex, mpsc};
 
+    use bytes::Bytes;
+
     use super::*;
 
     #[tokio::test]
     async fn what_is_read_last_counts_and_a_failure_changes_nothing() {
         let file = Arc::new(Mutex::new(Some("old")));
         let read = file.clone();
-        let source = PasswordSource::new(Owner::Hub, move || {
+        let source = RereadSource::new(Subject::HubPassword, move || {
             let content = *read.lock().unwrap();
             content.map(Bytes::from).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
         });
@@ -114,7 +117,7 @@ mod tests {
         let blocked = Mutex::new(blocked);
         let reads = Arc::new(AtomicBool::new(false));
         let seen = reads.clone();
-        let source = PasswordSource::new(Owner::Hub, move || {
+        let source = RereadSource::new(Subject::HubPassword, move || {
             assert!(!seen.swap(true, Ordering::SeqCst), "a second read beside the first");
             let _ = blocked.lock().unwrap().recv();
             seen.store(false, Ordering::SeqCst);

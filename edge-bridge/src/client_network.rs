@@ -1,0 +1,25 @@
+//! Network that one client may have: limits by address must not be those of one of its many addresses.
+
+use std::net::IpAddr;
+
+/// Returns the address, of IPv6 the first 64 bits; an IPv4 address in its IPv6 form is one of IPv4.
+pub(crate) fn client_network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() & (u128::MAX << 64)).into()),
+        v4 => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_client_has_one_network() {
+        let network = |text: &str| client_network(text.parse().unwrap()).to_string();
+        assert_eq!(network("10.0.0.7"), "10.0.0.7");
+        assert_eq!(network("::ffff:10.0.0.7"), "10.0.0.7");
+        assert_eq!(network("2001:db8:0:1:2:3:4:5"), "2001:db8:0:1::");
+        assert_ne!(network("2001:db8:0:1::1"), network("2001:db8:0:2::1"));
+    }
+}

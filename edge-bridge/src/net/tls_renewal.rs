@@ -1,0 +1,119 @@
+//! Renewal of a link's certificate: its files are read again before each dial, and what they hold now is proven when a hub has accepted a CONNECT
+//! with it. Until then it and the former one take turns: a certificate that the hub does not take yet must not cut a gateway off for good.
+
+use std::fmt;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::reread_source::{RereadSource, Subject};
+use super::tls::Tls;
+
+/// See the [module](self). Clones share their state.
+#[derive(Clone)]
+pub(super) struct TlsRenewal {
+    source: RereadSource<Option<Tls>>,
+    state: Arc<Mutex<Option<State>>>,
+}
+
+#[derive(Debug, Clone)]
+struct State {
+    /// The one that a hub accepted last, or that the link was started with.
+    proven: Tls,
+    /// Read since, and not accepted yet.
+    candidate: Option<Tls>,
+    /// The candidate has the turn.
+    is_candidates: bool,
+}
+
+impl TlsRenewal {
+    /// `read` gives `None` while the files are as they were.
+    pub(super) fn new(read: impl Fn() -> io::Result<Option<Tls>> + Send + Sync + 'static) -> Self {
+        Self { source: RereadSource::new(Subject::Certificate, read), state: Arc::default() }
+    }
+
+    /// Returns what to dial with; `first` is what the link was started with, `finish` completes what is read.
+    pub(super) async fn next(&self, first: &Tls, finish: impl FnOnce(Tls) -> Tls) -> Tls {
+        let read = self.source.read().await.flatten();
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = || State { proven: first.clone(), candidate: None, is_candidates: false };
+        let state = state.get_or_insert_with(new);
+        if let Some(read) = read {
+            state.candidate = Some(finish(read));
+            state.is_candidates = false;
+        }
+        state.is_candidates = state.candidate.is_some() && !state.is_candidates;
+        match &state.candidate {
+            Some(candidate) if state.is_candidates => candidate.clone(),
+            _ => state.proven.clone(),
+        }
+    }
+
+    /// Takes note that a hub has accepted a CONNECT with what was dialled with last.
+    pub(super) fn on_accepted(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(state) = state.as_mut().filter(|state| state.candidate.is_some()) else { return };
+        if !state.is_candidates {
+            tracing::warn!("the hub does not take the link's renewed certificate: the former one is used");
+        } else if let Some(candidate) = state.candidate.take() {
+            (state.proven, state.is_candidates) = (candidate, false);
+            tracing::info!("the link's renewed certificate is in use");
+        }
+    }
+}
+
+impl fmt::Debug for TlsRenewal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsRenewal").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::{ClientConfig, RootCertStore, crypto};
+
+    use super::*;
+
+    fn tls() -> Tls {
+        let builder = ClientConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()));
+        let builder = builder.with_safe_default_protocol_versions().unwrap();
+        let config = builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth();
+        Tls::from_config(Arc::new(config))
+    }
+
+    fn is_same(one: &Tls, other: &Tls) -> bool {
+        Arc::ptr_eq(&one.config, &other.config)
+    }
+
+    #[tokio::test]
+    async fn a_renewed_certificate_and_the_former_take_turns_until_one_is_accepted() {
+        let (first, second, third) = (tls(), tls(), tls());
+        let file = Arc::new(Mutex::new(None::<Tls>));
+        let read = file.clone();
+        let renewal = TlsRenewal::new(move || Ok(read.lock().unwrap().take()));
+        let next = async || renewal.next(&first, |tls| tls).await;
+        assert!(is_same(&next().await, &first));
+        renewal.on_accepted();
+        *file.lock().unwrap() = Some(second.clone());
+        assert!(is_same(&next().await, &second), "the new one first");
+        assert!(is_same(&next().await, &first), "it was not accepted");
+        renewal.on_accepted();
+        assert!(is_same(&next().await, &second), "the former one proves nothing of it");
+        renewal.on_accepted();
+        assert!(is_same(&next().await, &second) && is_same(&next().await, &second));
+        *file.lock().unwrap() = Some(third.clone());
+        assert!(
+            is_same(&next().await, &third) && is_same(&next().await, &second),
+            "the last that was accepted"
+        );
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_read_changes_nothing() {
+        let first = tls();
+        let renewal = TlsRenewal::new(|| Err(io::Error::from(io::ErrorKind::NotFound)));
+        for _ in 0..3 {
+            assert!(is_same(&renewal.next(&first, |tls| tls).await, &first));
+        }
+        assert!(format!("{renewal:?}").starts_with("TlsRenewal"));
+    }
+}

@@ -1,0 +1,14 @@
+//! Marks by which a change of a file is seen: also of one that a rename or a link put in its place.
+
+#![allow(clippy::disallowed_methods, reason = "a shell: files")]
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+/// Inode, size, and the times of content and inode. `None`: the file is not there.
+pub(super) type Stamp = Option<(u64, u64, i64, i64, i64, i64)>;
+
+pub(super) fn stamp(path: &Path) -> Stamp {
+    let found = std::fs::metadata(path).ok()?;
+    Some((found.ino(), found.size(), found.mtime(), found.mtime_nsec(), found.ctime(), found.ctime_nsec()))
+}
