@@ -31,19 +31,63 @@ impl Used {
         let at_ms = if steps == 0 { self.at_ms.min(now_ms) } else { self.at_ms + steps * per_ms };
         Self { amount: self.amount.saturating_sub(steps.saturating_mul(amount)), at_ms }
     }
+
+    /// Adds a wrong login; what is beyond the burst is forgotten.
+    fn add(&mut self, now_ms: u64) {
+        *self = self.after(now_ms, 1, WRONG_EVERY_MS);
+        self.amount = (self.amount + 1).min(WRONG_BURST);
+    }
+}
+
+/// Users whose wrong logins an address is remembered for.
+const USERS_MAX: usize = 32;
+
+/// Wrong logins of an address: of all users, and of each.
+#[derive(Debug, Default)]
+struct Wrong {
+    all: Used,
+    users: HashMap<Box<str>, Used>,
+}
+
+impl Wrong {
+    fn is_over(&self, now_ms: u64) -> bool {
+        self.all.after(now_ms, 1, WRONG_EVERY_MS).amount >= WRONG_BURST
+    }
+
+    fn is_over_for(&self, now_ms: u64, user: &str) -> bool {
+        match self.users.get(user) {
+            Some(used) => used.after(now_ms, 1, WRONG_EVERY_MS).amount > 0,
+            None => self.users.len() >= USERS_MAX,
+        }
+    }
+
+    fn note(&mut self, now_ms: u64, user: &str) {
+        self.all.add(now_ms);
+        self.users.retain(|_, used| used.after(now_ms, 1, WRONG_EVERY_MS).amount > 0);
+        if self.users.len() < USERS_MAX {
+            self.users.entry(user.into()).or_insert(Used { amount: 0, at_ms: now_ms }).add(now_ms);
+        }
+    }
 }
 
 #[derive(Debug, Default)]
 pub(super) struct LoginLimit {
-    wrong: HashMap<IpAddr, Used>,
+    wrong: HashMap<IpAddr, Wrong>,
     work: Used,
 }
 
 impl LoginLimit {
+    /// Returns whether a login from this address may be held against those that were right before. Where others of the address have guessed, a user
+    /// has one attempt a second: who is behind the same address and right is not held up, who guesses is.
+    pub(super) fn may_look_up(&self, now_ms: u64, address: Option<IpAddr>, user: &str) -> bool {
+        let wrong = self.wrong.get(&place(address));
+        wrong.is_none_or(|wrong| !wrong.is_over(now_ms) || !wrong.is_over_for(now_ms, user))
+    }
+
     /// Returns whether a login from this address may be computed now, and books its iterations.
     pub(super) fn may_compute(&mut self, now_ms: u64, address: Option<IpAddr>, iterations: u32) -> bool {
         let wrong = self.wrong.get(&place(address));
-        if wrong.is_some_and(|used| used.after(now_ms, 1, WRONG_EVERY_MS).amount >= WRONG_BURST) {
+        if wrong.is_some_and(|wrong| wrong.is_over(now_ms)) {
             return false;
         }
         self.work = self.work.after(now_ms, WORK_PER_MS, 1);
@@ -54,23 +98,21 @@ impl LoginLimit {
         true
     }
 
-    /// Notes a wrong login.
-    pub(super) fn on_wrong(&mut self, now_ms: u64, address: Option<IpAddr>) {
+    /// Notes a login that was wrong, or was not looked at.
+    pub(super) fn on_wrong(&mut self, now_ms: u64, address: Option<IpAddr>, user: &str) {
         let address = place(address);
         if self.wrong.len() >= ADDRESSES_MAX && !self.wrong.contains_key(&address) {
             self.make_room(now_ms);
         }
-        let used = self.wrong.entry(address).or_insert(Used { amount: 0, at_ms: now_ms });
-        *used = used.after(now_ms, 1, WRONG_EVERY_MS);
-        used.amount += 1;
+        self.wrong.entry(address).or_default().note(now_ms, user);
     }
 
     /// Forgets addresses without wrong logins of late, or else one that has fewest.
     fn make_room(&mut self, now_ms: u64) {
-        self.wrong.retain(|_, used| used.after(now_ms, 1, WRONG_EVERY_MS).amount > 0);
+        let amount = |wrong: &Wrong| wrong.all.after(now_ms, 1, WRONG_EVERY_MS).amount;
+        self.wrong.retain(|_, wrong| amount(wrong) > 0);
         if self.wrong.len() >= ADDRESSES_MAX {
-            let fewest =
-                self.wrong.iter().min_by_key(|(_, used)| used.after(now_ms, 1, WRONG_EVERY_MS).amount);
+            let fewest = self.wrong.iter().min_by_key(|(_, wrong)| amount(wrong));
             if let Some(fewest) = fewest.map(|(address, _)| *address) {
                 self.wrong.remove(&fewest);
             }
@@ -96,7 +138,7 @@ mod tests {
         let try_one = |_: &usize| {
             let may = limit.may_compute(now_ms, from, 101);
             if may {
-                limit.on_wrong(now_ms, from);
+                limit.on_wrong(now_ms, from, "ann");
             }
             may
         };
@@ -135,11 +177,11 @@ mod tests {
         let guesser = address("192.0.2.1");
         assert_eq!(computed(&mut limit, 0, guesser, 20), 10);
         for n in 0..5_000 {
-            limit.on_wrong(0, Some(IpAddr::V4(n.into())));
+            limit.on_wrong(0, Some(IpAddr::V4(n.into())), "ann");
         }
         assert_eq!(limit.wrong.len(), ADDRESSES_MAX);
         assert_eq!(computed(&mut limit, 1, guesser, 20), 0);
-        limit.on_wrong(20_000, address("192.0.2.2"));
+        limit.on_wrong(20_000, address("192.0.2.2"), "ann");
         assert_eq!(limit.wrong.len(), 1);
     }
 
@@ -148,5 +190,28 @@ mod tests {
         let mut limit = LoginLimit::default();
         assert_eq!(computed(&mut limit, 50_000, address("10.0.0.7"), 20), 10);
         assert_eq!(computed(&mut limit, 0, address("10.0.0.7"), 20), 0);
+    }
+
+    #[test]
+    fn who_guesses_a_users_password_may_not_look_it_up_and_other_users_may() {
+        let mut limit = LoginLimit::default();
+        let (plant, users) = (address("192.0.2.1"), ["ann", "bob"]);
+        let may = |limit: &LoginLimit, now_ms| users.map(|user| limit.may_look_up(now_ms, plant, user));
+        for _ in 0..9 {
+            limit.on_wrong(0, plant, "ann");
+        }
+        assert_eq!(may(&limit, 0), [true, true], "below the limit");
+        limit.on_wrong(0, plant, "ann");
+        assert_eq!(may(&limit, 999), [false, true]);
+        limit.on_wrong(999, plant, "bob");
+        assert_eq!(may(&limit, 999), [false, false], "one attempt");
+        assert!(limit.may_look_up(999, address("192.0.2.2"), "ann"));
+        assert_eq!(may(&limit, 60_000), [true, true]);
+        for n in 0..100 {
+            limit.on_wrong(60_000, plant, &n.to_string());
+        }
+        assert!(
+            !limit.may_look_up(60_000, plant, "new") && limit.wrong[&plant.unwrap()].users.len() == USERS_MAX
+        );
     }
 }

@@ -35,7 +35,8 @@ impl fmt::Debug for LoginMemory {
 ///
 /// A wrong login is answered 0x86 (bad user name or password), a client without a user name 0x87 (not authorized). An address has ten wrong logins
 /// and one more a second, all addresses together some 500 logins and 500 a second; what is beyond is answered 0x89 (server busy), and nothing is
-/// computed for it. Logins that were right are remembered and cost neither.
+/// computed for it. Logins that were right are remembered and cost neither, also behind an address from which others guess; where it is their own
+/// password that is guessed there, they too are told 0x89.
 #[derive(Debug)]
 pub struct Logins {
     passwords: PasswordFile,
@@ -87,18 +88,20 @@ impl Authenticate for Logins {
         let password = connect.password.as_deref().unwrap_or_default();
         let mut memory = self.memory.shared.lock().unwrap_or_else(PoisonError::into_inner);
         let (known, limit) = &mut *memory;
-        if known.is_known(user, password) {
+        let address = login.peer.map(|peer| peer.ip());
+        if limit.may_look_up(now.up_ms, address, user) && known.is_known(user, password) {
             return Ok(());
         }
-        let address = login.peer.map(|peer| peer.ip());
         if !limit.may_compute(now.up_ms, address, self.passwords.iterations(user)) {
+            // It may have been looked up: a guess.
+            limit.on_wrong(now.up_ms, address, user);
             return Err(ReasonCode::SERVER_BUSY);
         }
         if self.passwords.verify(user, password) {
             known.remember(user, password);
             return Ok(());
         }
-        limit.on_wrong(now.up_ms, address);
+        limit.on_wrong(now.up_ms, address, user);
         Err(ReasonCode::BAD_USER_NAME_OR_PASSWORD)
     }
 

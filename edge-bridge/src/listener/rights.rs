@@ -54,6 +54,10 @@ impl<I: Ingest> Listener<I> {
             }
             self.disconnect(now, connection);
             if standing == Standing::Gone {
+                // Nobody's last word.
+                if let Some(client) = self.clients.get_mut(key) {
+                    client.will = None;
+                }
                 self.end_session(now, key);
             }
         }

@@ -87,7 +87,7 @@ fn problem_of(
     Ok(verifier.verify_client_cert(own, behind, at).err().map(|error| problem(&error)))
 }
 
-fn problem(error: &Error) -> CertificateProblem {
+pub(super) fn problem(error: &Error) -> CertificateProblem {
     match error {
         Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
             CertificateProblem::Expired

@@ -20,12 +20,19 @@ use crate::wire::Utf8;
 pub struct Counted {
     stream: TcpStream,
     bytes: Arc<AtomicU64>,
+    /// Bytes received since TLS gave something to be read, and their limit, if they are bounded.
+    silent: usize,
+    silent_max: Option<usize>,
 }
+
+/// Most bytes that a client's TLS may take in without giving something to be read: a record and a little more. A part of a handshake that never ends
+/// would be kept, up to 64 KiB of it, by whoever has not logged in.
+const SILENT_MAX: usize = 20 * 1024;
 
 impl Counted {
     /// Wraps `stream`; its bytes are added to `bytes`.
     pub fn new(stream: TcpStream, bytes: Arc<AtomicU64>) -> Self {
-        Self { stream, bytes }
+        Self { stream, bytes, silent: 0, silent_max: None }
     }
 
     fn count(&self, n: usize) {
@@ -90,6 +97,16 @@ impl Stream {
         Some(name.ok_or(UnfitCertificate::Nameless))
     }
 
+    /// Bounds what TLS takes in without giving something to be read, from now on: for a server, after the handshake.
+    pub(super) fn bound_silence(&mut self) {
+        if let Self::Tls(stream) = self
+            && let tokio_rustls::TlsStream::Server(stream) = &mut **stream
+        {
+            let counted = stream.get_mut().0;
+            (counted.silent, counted.silent_max) = (0, Some(SILENT_MAX));
+        }
+    }
+
     fn counted(&self) -> &Counted {
         match self {
             Self::Tcp(counted) => counted,
@@ -120,7 +137,13 @@ impl AsyncRead for Counted {
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let done = Pin::new(&mut self.stream).poll_read(cx, buf);
-        self.count(buf.filled().len() - before);
+        let received = buf.filled().len() - before;
+        self.count(received);
+        self.silent += received;
+        if self.silent_max.is_some_and(|max| self.silent > max) {
+            let error = "TLS has taken in too much without a message";
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error)));
+        }
         done
     }
 }
@@ -163,7 +186,16 @@ impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Tls(stream) => {
+                let before = buf.filled().len();
+                let done = Pin::new(&mut **stream).poll_read(cx, buf);
+                if buf.filled().len() > before
+                    && let tokio_rustls::TlsStream::Server(stream) = &mut **stream
+                {
+                    stream.get_mut().0.silent = 0;
+                }
+                done
+            }
         }
     }
 }
@@ -222,6 +254,18 @@ mod tests {
         let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (own, _) = listener.accept().await.unwrap();
         (Stream::Tcp(Counted::new(own, Arc::default())), peer)
+    }
+
+    #[tokio::test]
+    async fn what_tls_takes_in_without_a_message_is_bounded() {
+        let (own, mut peer) = pair().await;
+        let Stream::Tcp(mut own) = own else { panic!("TCP expected") };
+        own.silent_max = Some(SILENT_MAX);
+        peer.write_all(&vec![0; SILENT_MAX + 1]).await.unwrap();
+        let mut bytes = vec![0; SILENT_MAX];
+        own.read_exact(&mut bytes).await.unwrap();
+        let error = own.read(&mut bytes).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
     }
 
     async fn is_soon_gone(stream: &Stream) -> bool {

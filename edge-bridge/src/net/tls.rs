@@ -178,7 +178,9 @@ impl ServerTls {
         let bounded = |session: &mut rustls::ServerConnection| session.set_buffer_limit(Some(UNWRITTEN_MAX));
         let acceptor = tokio_rustls::TlsAcceptor::from(self.config.clone());
         let stream = acceptor.accept_with(stream, bounded).await?;
-        Ok(Stream::Tls(Box::new(stream.into())))
+        let mut stream = Stream::Tls(Box::new(stream.into()));
+        stream.bound_silence();
+        Ok(stream)
     }
 }
 

@@ -41,6 +41,8 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
 fn change(arguments: &Arguments) -> Result<String, String> {
     let Arguments { file, user, delete } = arguments;
     let failed = |error: io::Error| format!("{}: {error}", file.display());
+    let password = if *delete { Vec::new() } else { password()? };
+    let new = NewFile::open(file).map_err(failed)?;
     let before = match std::fs::read_to_string(file) {
         Ok(text) => Some(text),
         Err(error) if error.kind() == io::ErrorKind::NotFound && !delete => None,
@@ -57,7 +59,7 @@ fn change(arguments: &Arguments) -> Result<String, String> {
         let mut salt = [0; 12];
         rustix::rand::getrandom(&mut salt, rustix::rand::GetRandomFlags::empty())
             .map_err(|error| format!("no random numbers: {error}"))?;
-        let line = PasswordFile::line(user, &password()?, salt);
+        let line = PasswordFile::line(user, &password, salt);
         Some(line.map_err(|error| format!("user \"{user}\": {error}"))?)
     };
     let kept = before.iter().flat_map(|text| text.lines()).filter(|line| !is_theirs(line));
@@ -66,7 +68,7 @@ fn change(arguments: &Arguments) -> Result<String, String> {
         let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
         return Err(format!("{}: {}: nothing is changed", file.display(), errors.join("; ")));
     }
-    replace(file, &lines, before.is_some()).map_err(failed)?;
+    new.replace(&lines, before.is_some()).map_err(failed)?;
     Ok(match (delete, has_user) {
         (true, _) => format!("user \"{user}\" is taken out of {}", file.display()),
         (false, true) => format!("the password of user \"{user}\" is changed in {}", file.display()),
@@ -93,23 +95,59 @@ fn password() -> Result<Vec<u8>, String> {
     }
 }
 
-/// Puts a new file in the place of the old one, of its owner and mode: whoever reads it sees either of them whole.
-fn replace(path: &Path, text: &str, exists: bool) -> io::Result<()> {
-    let target = if exists { std::fs::canonicalize(path)? } else { path.to_owned() };
-    let before = exists.then(|| std::fs::metadata(&target)).transpose()?;
-    let mode = before.as_ref().map_or(0o600, |before| before.permissions().mode() & 0o777);
-    let mut name = target.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let new = target.with_file_name(name);
-    // What an earlier try left.
-    let _ = std::fs::remove_file(&new);
-    let mut file: File = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
-    if let Some(before) = before {
-        // Whoever read the old one reads the new one.
-        std::os::unix::fs::fchown(&file, Some(before.uid()), Some(before.gid()))?;
+/// File that takes the place of another, locked: of two who change it at once one waits.
+struct NewFile {
+    file: File,
+    path: PathBuf,
+    target: PathBuf,
+    is_in_place: bool,
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        if !self.is_in_place {
+            // Nothing depends on it.
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
-    file.set_permissions(std::fs::Permissions::from_mode(mode))?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    std::fs::rename(&new, &target)
+}
+
+impl NewFile {
+    fn open(path: &Path) -> io::Result<Self> {
+        let target = match std::fs::canonicalize(path) {
+            Ok(target) => target,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_owned(),
+            Err(error) => return Err(error),
+        };
+        let mut name = target.file_name().unwrap_or_default().to_owned();
+        name.push(".new");
+        let path = target.with_file_name(name);
+        loop {
+            let mut options = OpenOptions::new();
+            let file = options.write(true).create(true).truncate(false).mode(0o600).open(&path)?;
+            file.lock()?;
+            // Whoever had the lock has put it in place.
+            if std::fs::metadata(&path)
+                .is_ok_and(|found| file.metadata().is_ok_and(|own| own.ino() == found.ino()))
+            {
+                return Ok(Self { file, path, target, is_in_place: false });
+            }
+        }
+    }
+
+    /// Puts it in the place of the old one, of its owner and mode: whoever reads it sees either of them whole.
+    fn replace(mut self, text: &str, exists: bool) -> io::Result<()> {
+        self.file.set_len(0)?;
+        let before = exists.then(|| std::fs::metadata(&self.target)).transpose()?;
+        let mode = before.as_ref().map_or(0o600, |before| before.permissions().mode() & 0o777);
+        if let Some(before) = before {
+            std::os::unix::fs::fchown(&self.file, Some(before.uid()), Some(before.gid()))?;
+        }
+        self.file.set_permissions(std::fs::Permissions::from_mode(mode))?;
+        self.file.write_all(text.as_bytes())?;
+        self.file.sync_all()?;
+        std::fs::rename(&self.path, &self.target)?;
+        self.is_in_place = true;
+        Ok(())
+    }
 }

@@ -16,6 +16,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
+use support::authority::Authority;
 use support::gateway::{BINARY, Gateway};
 use support::mosquitto::{Mosquitto, Subscriber};
 use support::{free_port, wait_until};
@@ -177,39 +178,6 @@ fn promise_1_with_users_too_what_is_acknowledged_outlives_a_kill_in_an_outage() 
     gateway.terminate();
 }
 
-/// An authority, and what it signs.
-struct Authority {
-    certificate: rcgen::CertificateParams,
-    key: rcgen::KeyPair,
-}
-
-impl Authority {
-    /// Writes its own certificate to `DIR/NAME.crt`.
-    fn new(dir: &Path, name: &str) -> Self {
-        let mut certificate = rcgen::CertificateParams::default();
-        certificate.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        certificate.distinguished_name.push(rcgen::DnType::CommonName, name);
-        let key = rcgen::KeyPair::generate().unwrap();
-        fs::write(dir.join(format!("{name}.crt")), certificate.self_signed(&key).unwrap().pem()).unwrap();
-        Self { certificate, key }
-    }
-
-    /// Writes `DIR/FILE.crt` and `DIR/FILE.key` for somebody of this name; without one the certificate has none.
-    fn sign(&self, dir: &Path, file: &str, name: Option<&str>) {
-        let key = rcgen::KeyPair::generate().unwrap();
-        let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-        params.distinguished_name = rcgen::DistinguishedName::new();
-        if let Some(name) = name {
-            params.distinguished_name.push(rcgen::DnType::CommonName, name);
-        }
-        let issuer = rcgen::Issuer::from_params(&self.certificate, &self.key);
-        let certificate = params.signed_by(&key, &issuer).unwrap();
-        // The key last: a certificate without its key changes nothing.
-        fs::write(dir.join(format!("{file}.crt")), certificate.pem()).unwrap();
-        fs::write(dir.join(format!("{file}.key")), key.serialize_pem()).unwrap();
-    }
-}
-
 /// Publishes with TLS; `identity`: files of a certificate. `None`: taken.
 fn publish_tls(
     dir: &Path,
@@ -311,4 +279,15 @@ fn passwd_writes_what_mosquitto_reads_and_says_what_it_cannot() {
         assert!(said(output).contains(expected), "{expected}");
     }
     assert_eq!(fs::read_to_string(dir.join("users")).unwrap(), text, "nothing is lost by a mistake");
+    let at_once: Vec<_> = (0..8)
+        .map(|n| {
+            std::thread::spawn({
+                let dir = dir.to_owned();
+                move || passwd(&dir, &format!("user{n}"), "x", &[]).status.success()
+            })
+        })
+        .collect();
+    assert!(at_once.into_iter().all(|one| one.join().unwrap()));
+    let text = fs::read_to_string(dir.join("users")).unwrap();
+    assert_eq!((text.lines().count(), dir.join("users.new").exists()), (10, false), "{text}");
 }

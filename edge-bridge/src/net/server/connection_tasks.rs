@@ -15,14 +15,17 @@ use super::handshake_limit::HandshakeLimit;
 use super::read_share::ReadShare;
 use crate::listener::ConnectionId;
 use crate::net::ServerTls;
+use crate::net::certificate::{CertificateProblem, problem};
 use crate::net::tcp_stream::{Counted, Stream, probe_when_idle};
 
 /// Silence after which the system probes a connection.
 const PROBE_AFTER: Duration = Duration::from_secs(30);
 /// Time limit of a TLS handshake, with the wait for its turn: less than the session has for its CONNECT.
 const TLS_WITHIN: Duration = Duration::from_secs(8);
+/// Time limit of the handshake alone: while it stands still it keeps others waiting.
+const HANDSHAKE_WITHIN: Duration = Duration::from_secs(3);
 /// What is said of a handshake beyond that.
-const SLOW: &str = "no handshake within 8 s, the wait for a turn included";
+const SLOW: &str = "no handshake within 3 s, or no turn within 8 s";
 /// Connections that may wait for their peer's close at a time.
 const LINGERING_MAX: usize = 64;
 /// Time limit for the last bytes of all connections at a stop.
@@ -69,12 +72,13 @@ impl ConnectionTasks {
             Some(tls) => {
                 let handshakes = self.handshakes.clone();
                 self.tasks.spawn(async move {
-                    let handshake = timeout(TLS_WITHIN, handshakes.run(address, tls.accept(stream)));
+                    let handshake = timeout(HANDSHAKE_WITHIN, tls.accept(stream));
+                    let handshake = timeout(TLS_WITHIN, handshakes.run(address, handshake));
                     let stream = match handshake.await {
-                        Ok(Ok(stream)) => stream,
+                        Ok(Ok(Ok(stream))) => stream,
                         failed => {
                             let error = match failed {
-                                Ok(Err(error)) => failure(&error),
+                                Ok(Ok(Err(error))) => failure(&error),
                                 _ => SLOW.to_owned(),
                             };
                             // The owner may have ended.
@@ -115,8 +119,17 @@ impl ConnectionTasks {
 /// Says why a handshake failed; the end of the connection in words of ours, the rest in those of rustls.
 fn failure(error: &io::Error) -> String {
     if error.kind() == io::ErrorKind::UnexpectedEof {
-        "the client went away: a client that does not trust the certificate does so".to_owned()
-    } else {
-        error.to_string()
+        return "the client went away: a client that does not trust the certificate does so".to_owned();
+    }
+    let of_tls = error.get_ref().and_then(|error| error.downcast_ref());
+    match of_tls {
+        Some(error @ rustls::Error::InvalidCertificate(_)) => match problem(error) {
+            CertificateProblem::Other(text) if text.contains("UnsupportedCertVersion") => {
+                "the client's certificate is of X.509 version 1".to_owned()
+            }
+            CertificateProblem::Other(text) => text,
+            known => format!("client: {known}"),
+        },
+        _ => error.to_string(),
     }
 }

@@ -11,7 +11,7 @@ use crate::client_network::client_network;
 /// Handshakes at a time.
 const ALL: usize = 64;
 /// Handshakes of one address at a time: whoever begins them and does not go on leaves places to others.
-const OF_AN_ADDRESS: usize = 16;
+const OF_AN_ADDRESS: usize = 8;
 
 /// See the [module](self).
 #[derive(Debug, Clone)]

@@ -74,7 +74,7 @@ fn who_may(f: &mut Lines<'_, '_>, access: &AccessFiles, addresses: &Addresses) -
             writeln!(f, "              logins by {}: {} users, {anonymous}", path.display(), users.len())?;
         }
         (Some(path), None) => {
-            writeln!(f, "              logins by {}, which cannot be read", path.display())?
+            writeln!(f, "              logins by {}, which cannot be read", path.display())?;
         }
         (None, _) if addresses.are_certified() => {}
         (None, _) if access.has_certificates => {

@@ -96,7 +96,8 @@ pub(super) fn addresses(
     if let (Some(cert), Some(key)) = (&cert, &key) {
         tls::check_listener(cert, key, client_ca.as_ref(), findings);
     }
-    let is_certified = client_ca.is_some();
+    // A file that cannot be read is told by itself.
+    let is_certified = section.get("client_ca").is_some();
     for (at, key, may_enter) in [
         (plain.as_ref().map(|plain| (plain.at, plain.value)), "local.listen", false),
         (secure.as_ref().map(|secure| (secure.at, secure.value)), "local.tls_listen", is_certified),
@@ -107,8 +108,10 @@ pub(super) fn addresses(
         let (at, address) = at;
         let is_open = access.passwords.is_none() && !access.allow_anonymous && !may_enter;
         if is_open && !address.ip().is_loopback() {
-            let message = "anyone who reaches this address may publish: give a password_file, with tls_listen a client_ca, or set \
-                           allow_anonymous = true to accept that";
+            let or_ca = if key == "local.tls_listen" { ", a client_ca" } else { "" };
+            let message = format!(
+                "anyone who reaches this address may publish: give a password_file{or_ca}, or set allow_anonymous = true to accept that"
+            );
             findings.error(at, key, message);
         }
     }

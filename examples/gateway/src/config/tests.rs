@@ -1,3 +1,4 @@
+mod access;
 mod told;
 mod way_out;
 

@@ -10,7 +10,7 @@ use edge_bridge::listener::{Access, AllowAnonymous};
 use edge_bridge::net::ServerTls;
 use edge_bridge::net::server::LocalPublisher;
 
-use crate::config::tls::listener_tls;
+use crate::config::tls::{has_expired, listener_tls};
 use crate::config::{AccessFiles, AccessRules, TlsAddress};
 
 use super::error::RunError;
@@ -104,7 +104,10 @@ async fn follow_certificate(files: &TlsAddress, in_force: &mut InForce, listener
     let read = files.clone();
     let read = tokio::task::spawn_blocking(move || {
         let client_ca = read.client_ca.as_ref().and_then(|path| std::fs::read(path).ok());
-        listener_tls(&read).map(|tls| (tls, client_ca))
+        if has_expired(&read) {
+            return Err(format!("{}: the certificate has expired", read.cert.display()));
+        }
+        listener_tls(&read).map(|tls| (tls, client_ca)).map_err(|error| error.to_string())
     });
     match read.await {
         Ok(Ok((tls, client_ca))) => {
@@ -116,7 +119,7 @@ async fn follow_certificate(files: &TlsAddress, in_force: &mut InForce, listener
             is_open
         }
         Ok(Err(error)) => {
-            if in_force.certificates.is_told(true, &error.to_string()) {
+            if in_force.certificates.is_told(true, &error) {
                 tracing::warn!(%error, "the listener's certificate stays as it was");
             }
             true

@@ -161,6 +161,11 @@ impl ClientLog {
     }
 }
 
+/// Returns what is the same of a text each time: seconds since a certificate's end, and the place of a wrong byte, are not.
+fn without_numbers(text: &str) -> String {
+    text.replace(|c: char| c.is_ascii_digit(), "")
+}
+
 /// `None` for what clients do every day.
 fn trouble(event: &Event) -> Option<Trouble> {
     match event {
@@ -169,8 +174,7 @@ fn trouble(event: &Event) -> Option<Trouble> {
             said: format!("client \"{}\" was refused: {reason}", Escaped(client)),
         }),
         Event::NoTls { error, .. } => Some(Trouble {
-            // Its numbers differ each time: seconds since a certificate's end, say.
-            cause: format!("no TLS: {}", error.replace(|c: char| c.is_ascii_digit(), "")),
+            cause: format!("no TLS: {}", without_numbers(error)),
             said: format!("no TLS with a client: {}", Escaped(error)),
         }),
         Event::TopicRefused { client, topic, error, .. } => {
@@ -200,7 +204,7 @@ fn trouble(event: &Event) -> Option<Trouble> {
                 |client| format!("\"{}\"", Escaped(client)),
             );
             Some(Trouble {
-                cause: format!("disconnected: {why}"),
+                cause: format!("disconnected: {}", without_numbers(&why.to_string())),
                 said: format!("client {name} was disconnected: {why}"),
             })
         }

@@ -10,6 +10,7 @@
     reason = "test support; each file uses its part"
 )]
 
+pub mod authority;
 pub mod gateway;
 pub mod http_proxy;
 pub mod hub;

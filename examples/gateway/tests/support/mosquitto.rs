@@ -86,6 +86,10 @@ impl Mosquitto {
         format!("listener {} 127.0.0.1\nallow_anonymous true\n{lines}\n", address.port())
     }
 
+    pub fn log_path(&self) -> PathBuf {
+        self.conf.with_extension("log")
+    }
+
     /// Connections of a client so far.
     pub fn connects(&self, client: &str) -> usize {
         let log = fs::read_to_string(self.conf.with_extension("log")).unwrap();

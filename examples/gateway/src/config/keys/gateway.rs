@@ -258,7 +258,7 @@ const ALARMS: &[Key] = &[
         "clients",
         Strings("client identifiers"),
         Means("any client of the listener"),
-        "Clients that may command. An identifier is a claim: nobody logs in.",
+        "Clients that may command. An identifier is a claim: with `acl_file` only some users may publish to `cmd/#`.",
     ),
     key("per_minute", Integer(1, 6_000), Is("60"), "Most commands of all clients together."),
 ];

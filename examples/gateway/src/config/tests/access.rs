@@ -1,0 +1,110 @@
+//! Keys that say who comes in from the plant, and how.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use edge_bridge::access::PasswordFile;
+
+use super::*;
+
+fn write(path: &Path, text: &str) {
+    fs::write(path, text).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+/// A directory with `users`, `rights`, `cert`, `key` and `other.key`.
+fn files() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    write(&at("users"), &PasswordFile::line("ann", b"secret", [1; 12]).unwrap());
+    write(&at("rights"), "user ann\ntopic #\n");
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate =
+        rcgen::CertificateParams::new(vec!["gw".to_owned()]).unwrap().self_signed(&key).unwrap();
+    write(&at("cert"), &certificate.pem());
+    write(&at("key"), &key.serialize_pem());
+    write(&at("other.key"), &rcgen::KeyPair::generate().unwrap().serialize_pem());
+    dir
+}
+
+/// Findings about `[local]` with these lines.
+fn said(dir: &Path, local: &str) -> String {
+    let text = format!(
+        "[gateway]\nid = \"g\"\n[local]\n{local}\n[hub]\nurl = \"mqtt://hub:1\"\n[[route]]\nmatch = \"#\"\nto = \"up/\"\n"
+    );
+    Config::parse(&dir.join("gateway.toml"), &text, &|_| None)
+        .map_or_else(|errors| errors.to_string(), |(_, warnings)| warnings.to_string())
+}
+
+const TLS: &str = "tls_listen = \"0.0.0.0:8883\"\ncert = \"cert\"\nkey = \"key\"\n";
+
+#[test]
+fn what_is_in_order_is_passed_over() {
+    let dir = files();
+    for local in [
+        "listen = \"0.0.0.0:1883\"\npassword_file = \"users\"\nacl_file = \"rights\"".to_owned(),
+        format!("{TLS}client_ca = \"cert\"\nacl_file = \"rights\""),
+        format!("{TLS}password_file = \"users\"\nlisten = \"127.0.0.1:1883\""),
+        "listen = \"127.0.0.1:1883\"\npassword_file = \"users\"\nallow_anonymous = true".to_owned(),
+    ] {
+        assert_eq!(said(dir.path(), &local), "", "{local}");
+    }
+}
+
+#[test]
+fn each_mistake_is_named() {
+    let dir = files();
+    let at = |name: &str| dir.path().join(name);
+    write(&at("bad.users"), "ann\nbob:x\n");
+    write(&at("bad.rights"), "topic\n");
+    write(&at("empty"), "");
+    write(&at("eve.rights"), "user eve\ntopic #\n");
+    write(&at("open"), &PasswordFile::line("ann", b"x", [1; 12]).unwrap());
+    fs::set_permissions(at("open"), fs::Permissions::from_mode(0o644)).unwrap();
+    let here = "listen = \"127.0.0.1:1883\"\n";
+    for (local, expected) in [
+        (
+            "listen = \"0.0.0.0:1883\"".to_owned(),
+            "error: local.listen: anyone who reaches this address may publish",
+        ),
+        (
+            TLS.to_owned(),
+            "error: local.tls_listen: anyone who reaches this address may publish: give a password_file, a client_ca",
+        ),
+        (format!("{here}cert = \"cert\""), "error: local.cert: belongs to `tls_listen`"),
+        ("tls_listen = \"127.0.0.1:8883\"".to_owned(), "error: local.tls_listen: needs `cert` and `key`"),
+        (TLS.replace("\"key\"", "\"other.key\""), "error: local.key"),
+        (format!("{TLS}client_ca = \"key\"\npassword_file = \"users\""), "error: local.client_ca"),
+        (
+            format!("{TLS}client_ca = \"cert\"\nlisten = \"127.0.0.1:8883\""),
+            "error: local.tls_listen: `listen` has this address",
+        ),
+        (format!("{here}password_file = \"bad.users\""), "line 1: not USER:HASH"),
+        (format!("{here}password_file = \"bad.users\""), "line 2: the password is not hashed"),
+        (format!("{here}password_file = \"absent\""), "error: local.password_file"),
+        (format!("{here}password_file = \"empty\""), "warning: local.password_file: no user stands there"),
+        (format!("{here}password_file = \"open\""), "others may read the hashes"),
+        (format!("{here}acl_file = \"bad.rights\""), "line 1: the topic is missing"),
+        (format!("{here}acl_file = \"empty\""), "warning: local.acl_file: no rule stands there"),
+        (
+            format!("{here}acl_file = \"rights\""),
+            "warning: local.acl_file: without `password_file` everybody",
+        ),
+        (
+            format!("{here}password_file = \"users\"\nacl_file = \"eve.rights\""),
+            "user \"eve\" has rules, but no login",
+        ),
+        (
+            "broker = \"h:1\"\npassword_file = \"users\"".to_owned(),
+            "`password_file` has no effect with `broker`",
+        ),
+        (
+            format!("{TLS}broker = \"h:1\""),
+            "error: local: either `listen`, `tls_listen` or both, or `broker`",
+        ),
+    ] {
+        let said = said(dir.path(), &local);
+        assert!(said.contains(expected), "{local}: {expected} is not in\n{said}");
+    }
+}

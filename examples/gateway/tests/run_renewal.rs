@@ -1,0 +1,77 @@
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "test code"
+)]
+//! `edge-gateway run` whose certificate at the hub is renewed while it runs, and replaced by one that the hub does not take. Promise 1.
+
+mod support;
+
+use std::fs;
+
+use support::authority::Authority;
+use support::gateway::Gateway;
+use support::mosquitto::{self, Mosquitto, Subscriber};
+use support::{free_port, wait_until};
+
+#[test]
+fn a_renewed_certificate_is_shown_at_the_next_connection_and_a_wrong_one_cuts_nothing_off() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let (plant, others) = (Authority::new(dir, "plant"), Authority::new(dir, "others"));
+    plant.sign(dir, "hub", Some("hub"));
+    plant.sign(dir, "site7", Some("before"));
+    let secure = free_port();
+    let file = |name: &str| dir.join(name).display().to_string();
+    let mut hub = Mosquitto::start(
+        dir,
+        &format!(
+            "user root\npersistence true\npersistence_location {}/\nlistener {} 127.0.0.1\ncafile {}\ncertfile {}\nkeyfile {}\n\
+             require_certificate true\nuse_identity_as_username true",
+            dir.display(),
+            secure.port(),
+            file("plant.crt"),
+            file("hub.crt"),
+            file("hub.key"),
+        ),
+    );
+    let listen = free_port();
+    let config = format!(
+        "[gateway]\nid = \"g\"\n[local]\nlisten = \"{listen}\"\n[hub]\nurl = \"mqtts://localhost:{}\"\nca = \"plant.crt\"\n\
+         cert = \"site7.crt\"\nkey = \"site7.key\"\n[[route]]\nmatch = \"#\"\nto = \"up/\"\n",
+        secure.port()
+    );
+    let mut gateway = Gateway::new(dir, &config);
+    gateway.start();
+    let hub_log = |hub: &Mosquitto| fs::read_to_string(hub.log_path()).unwrap();
+    let is_seen = |hub: &Mosquitto, name: &str| hub_log(hub).matches(&format!("u'{name}'")).count();
+    wait_until("the hub has seen it", 20, || is_seen(&hub, "before") == 1);
+    for (n, name) in ["second", "third", "fourth"].into_iter().enumerate() {
+        plant.sign(dir, "site7", Some(name));
+        mosquitto::publish(listen, "a", &n.to_string());
+        hub.crash();
+        wait_until("the renewed certificate is shown", 30, || is_seen(&hub, name) >= 1);
+    }
+    assert_eq!(is_seen(&hub, "before"), 1);
+    wait_until("it is told", 10, || gateway.log().contains("the link's renewed certificate is in use"));
+    // One of an authority that the hub does not trust: the former one goes on.
+    others.sign(dir, "site7", Some("stranger"));
+    hub.crash();
+    wait_until("the former one is used", 40, || {
+        gateway.log().contains("the hub does not take the link's renewed certificate")
+    });
+    assert_eq!(is_seen(&hub, "stranger"), 0);
+    // So it does while the files are broken.
+    fs::write(dir.join("site7.key"), "no key").unwrap();
+    hub.crash();
+    let at_hub = Subscriber::start(hub.address, "up/#");
+    wait_until("a message arrives", 60, || {
+        mosquitto::publish(listen, "b", "x");
+        at_hub.arrived().iter().any(|arrived| arrived.topic == "up/b")
+    });
+    assert!(gateway.log().contains("cannot read the link's certificate again"));
+    assert_eq!(gateway.terminate().0.code(), Some(0));
+}

@@ -1,0 +1,37 @@
+//! Certificates of a plant.
+
+use std::fs;
+use std::path::Path;
+
+/// An authority, and what it signs.
+pub struct Authority {
+    certificate: rcgen::CertificateParams,
+    key: rcgen::KeyPair,
+}
+
+impl Authority {
+    /// Writes its own certificate to `DIR/NAME.crt`.
+    pub fn new(dir: &Path, name: &str) -> Self {
+        let mut certificate = rcgen::CertificateParams::default();
+        certificate.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        certificate.distinguished_name.push(rcgen::DnType::CommonName, name);
+        let key = rcgen::KeyPair::generate().unwrap();
+        fs::write(dir.join(format!("{name}.crt")), certificate.self_signed(&key).unwrap().pem()).unwrap();
+        Self { certificate, key }
+    }
+
+    /// Writes `DIR/FILE.crt` and `DIR/FILE.key` for somebody of this name; without one the certificate has none.
+    pub fn sign(&self, dir: &Path, file: &str, name: Option<&str>) {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        if let Some(name) = name {
+            params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        }
+        let issuer = rcgen::Issuer::from_params(&self.certificate, &self.key);
+        let certificate = params.signed_by(&key, &issuer).unwrap();
+        // The key last: a certificate without its key changes nothing.
+        fs::write(dir.join(format!("{file}.crt")), certificate.pem()).unwrap();
+        fs::write(dir.join(format!("{file}.key")), key.serialize_pem()).unwrap();
+    }
+}
