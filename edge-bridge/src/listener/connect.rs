@@ -77,7 +77,9 @@ impl<I: Ingest> Listener<I> {
     fn refuse_client(&mut self, now: Now, id: ConnectionId, connect: &Connect, reason: ReasonCode) {
         self.stats.refused += 1;
         let client = connect.client_id.detached();
-        self.outputs.push_back(Output::Event(Event::Refused { connection: id, client, reason }));
+        let certified = self.connections.get(id).and_then(|state| state.certified.clone());
+        let user = certified.or_else(|| user_of(connect).map(Utf8::detached));
+        self.outputs.push_back(Output::Event(Event::Refused { connection: id, client, user, reason }));
         if let Some(state) = self.connections.get_mut(id) {
             state.session.refuse(now.up_ms, reason);
         }

@@ -108,6 +108,8 @@ pub enum Event {
         connection: ConnectionId,
         /// Client identifier that the CONNECT gave.
         client: Utf8,
+        /// Name in its certificate, or the user name that the CONNECT gave.
+        user: Option<Utf8>,
         /// The reason that it was told; a 3.1.1 client got the nearest return code.
         reason: ReasonCode,
     },

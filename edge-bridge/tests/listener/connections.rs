@@ -55,6 +55,7 @@ fn who_may_not_connect_is_told_so() {
     let refused = Event::Refused {
         connection: peer.connection,
         client: text("c"),
+        user: None,
         reason: ReasonCode::BAD_USER_NAME_OR_PASSWORD,
     };
     assert!(site.events.contains(&refused));

@@ -169,9 +169,16 @@ fn without_numbers(text: &str) -> String {
 /// `None` for what clients do every day.
 fn trouble(event: &Event) -> Option<Trouble> {
     match event {
-        Event::Refused { client, reason, .. } => Some(Trouble {
+        Event::Refused { client, user, reason, .. } => Some(Trouble {
             cause: format!("refused: {reason}"),
-            said: format!("client \"{}\" was refused: {reason}", Escaped(client)),
+            said: match user {
+                Some(user) => format!(
+                    "client \"{}\" of user \"{}\" was refused: {reason}",
+                    Escaped(client),
+                    Escaped(user)
+                ),
+                None => format!("client \"{}\" without a user name was refused: {reason}", Escaped(client)),
+            },
         }),
         Event::NoTls { error, .. } => Some(Trouble {
             cause: format!("no TLS: {}", without_numbers(error)),
