@@ -25,9 +25,10 @@ pub struct Counted {
     silent_max: Option<usize>,
 }
 
-/// Most bytes that a client's TLS may take in without giving something to be read: a record and a little more. A part of a handshake that never ends
+/// Most bytes that a client's TLS may take in without giving something to be read: a record of which the last byte is missing (16 645 bytes at most,
+/// RFC 8446 §5.2), and one read more. A part of a handshake that never ends
 /// would be kept, up to 64 KiB of it, by whoever has not logged in.
-const SILENT_MAX: usize = 20 * 1024;
+const SILENT_MAX: usize = 36 * 1024;
 
 impl Counted {
     /// Wraps `stream`; its bytes are added to `bytes`.

@@ -63,7 +63,9 @@ fn promise_12_who_guesses_is_slowed_down_and_clients_that_come_back_are_not() {
     let mut site = guarded();
     let right = Some(("ann", "secret"));
     let (plant, attacker) = ("192.0.2.1:9", "192.0.2.66:9");
+    let other = Some(("bob", ""));
     assert_eq!(login(&mut site, attacker, right, Version::V5), ReasonCode::SUCCESS);
+    assert_eq!(login(&mut site, attacker, other, Version::V5), ReasonCode::SUCCESS);
     let mut told = [0; 2];
     for n in 0..1_000 {
         let guess = format!("guess {n}");
@@ -74,7 +76,9 @@ fn promise_12_who_guesses_is_slowed_down_and_clients_that_come_back_are_not() {
         }
     }
     assert_eq!(told, [10, 990]);
-    assert_eq!(login(&mut site, attacker, right, Version::V5), ReasonCode::SUCCESS, "known from before");
+    assert_eq!(login(&mut site, attacker, right, Version::V5), ReasonCode::SERVER_BUSY, "the last guess");
+    assert_eq!(login(&mut site, plant, right, Version::V5), ReasonCode::SUCCESS);
+    assert_eq!(login(&mut site, attacker, other, Version::V5), ReasonCode::SUCCESS, "whom nobody guesses");
     assert_eq!(
         login(&mut site, plant, Some(("bob", "")), Version::V5),
         ReasonCode::SUCCESS,
@@ -135,7 +139,9 @@ fn logins_that_were_right_and_guesses_outlive_a_change_of_the_file() {
     }
     set(&mut site);
     assert_eq!(login(&mut site, address, Some(("ann", "guess")), Version::V5), ReasonCode::SERVER_BUSY);
-    assert_eq!(login(&mut site, address, Some(("ann", "secret")), Version::V5), ReasonCode::SUCCESS);
+    let right = Some(("ann", "secret"));
+    assert_eq!(login(&mut site, address, right, Version::V5), ReasonCode::SERVER_BUSY, "guessed there");
+    assert_eq!(login(&mut site, "192.0.2.2:9", right, Version::V5), ReasonCode::SUCCESS, "known from before");
 }
 
 #[test]

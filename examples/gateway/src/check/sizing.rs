@@ -22,8 +22,8 @@ const RAM_INTAKE_BYTES: u64 = 6 << 20;
 const RAM_READING_BYTES: u64 = 4 << 20;
 /// A connection that holds nothing, its task and its session.
 const RAM_CONNECTION_BYTES: u64 = 6 << 10;
-/// TLS of a connection: 20 KiB while it is idle, as much again in records that are not whole, the client's certificate, and what waits to be written.
-const RAM_TLS_BYTES: u64 = 52 << 10;
+/// TLS of a connection: 20 KiB while it is idle, 36 KiB in records that are not whole, the client's certificate, and what waits to be written.
+const RAM_TLS_BYTES: u64 = 68 << 10;
 /// TLS handshakes under way: 64, each with up to 64 KiB in a buffer that has grown to it.
 const RAM_HANDSHAKES_BYTES: u64 = 8 << 20;
 /// Memory of what clients make the listener hold, by its bytes: blocks of all sizes that come and go leave room between them that is of no use to the next.
