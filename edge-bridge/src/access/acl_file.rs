@@ -1,7 +1,7 @@
 //! Access list of Mosquitto: `topic` lines for clients without a user name, for the user whom a `user` line names, and `pattern` lines for
 //! everybody, in which `%u` is the user name and `%c` the client identifier.
 //!
-//! What no line allows is denied. A line that denies wins over those that allow, a user's own lines over patterns.
+//! Topics that no line allows are denied. A line that denies wins over those that allow, a user's own lines over patterns.
 
 use std::borrow::Cow;
 use std::collections::HashMap;

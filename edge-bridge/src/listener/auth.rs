@@ -93,7 +93,7 @@ pub trait Authorize: Send {
     fn may_receive(&mut self, client: ClientRef<'_>, topic: &str) -> bool;
 }
 
-/// Who may come in, and what they may do there.
+/// Access control of a listener: who may come in, and what they may do there.
 pub struct Access {
     pub(super) authenticate: Box<dyn Authenticate>,
     /// `None`: everything.

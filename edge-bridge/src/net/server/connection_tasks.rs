@@ -24,7 +24,7 @@ const PROBE_AFTER: Duration = Duration::from_secs(30);
 const TLS_WITHIN: Duration = Duration::from_secs(8);
 /// Time limit of the handshake alone: while it stands still it keeps others waiting.
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(3);
-/// What is said of a handshake beyond that.
+/// Words for a handshake beyond these limits.
 const SLOW: &str = "no handshake within 3 s, or no turn within 8 s";
 /// Connections that may wait for their peer's close at a time.
 const LINGERING_MAX: usize = 64;

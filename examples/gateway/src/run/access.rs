@@ -19,7 +19,7 @@ use super::file_stamp::{Stamp, stamp};
 /// Period of the looks for a change. A file that changed is read when the next look finds it as it was: not while it is written.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// What is in force of the files, and how they were when they were read.
+/// State of the files: the part of them that is in force, and how they were when it was read.
 pub(super) struct InForce {
     rules: Watch,
     certificates: Watch,
