@@ -89,6 +89,20 @@ impl Inbound {
         }
     }
 
+    /// The message as a raw row: topic, payload, QoS, retain flag and DUP as they came; its Message Expiry Interval becomes the row's time to live. Shares
+    /// no receive buffer.
+    pub fn to_row(&self) -> Row {
+        let (properties, ttl_ms) = self.properties.handed_on();
+        Row {
+            qos: self.qos,
+            retain: self.retain,
+            possible_duplicate: self.dup,
+            properties: properties.detached(),
+            ttl_ms,
+            ..Row::new(self.topic.detached(), Bytes::copy_from_slice(&self.payload))
+        }
+    }
+
     /// The row of a message that cannot be used: as it came, marked with `reason`, and as a possible duplicate if the
     /// publisher says so.
     pub fn dead_letter(&self, reason: ReasonCode) -> Row {
@@ -117,12 +131,8 @@ impl Forward {
 impl Ingest for Forward {
     fn ingest(&mut self, _now: Now, message: &Inbound) -> Answer {
         let Some(mapped) = self.rules.map_out(&message.topic) else { return Answer::Absorb };
-        let mut row = Row::new(mapped.topic, Bytes::copy_from_slice(&message.payload));
-        row.qos = message.qos.min(mapped.qos);
-        row.retain = message.retain;
-        row.possible_duplicate = message.dup;
-        (row.properties, row.ttl_ms) = message.properties.handed_on();
-        Answer::Store(vec![row])
+        let qos = message.qos.min(mapped.qos);
+        Answer::Store(vec![Row { topic: mapped.topic, qos, ..message.to_row() }])
     }
 }
 

@@ -30,8 +30,10 @@ mod line_error;
 mod login_limit;
 mod logins;
 mod password_file;
+mod rules;
 
 pub use acl_file::AclFile;
 pub use line_error::{LineError, LineProblem};
 pub use logins::{LoginMemory, Logins};
 pub use password_file::PasswordFile;
+pub use rules::AccessRules;

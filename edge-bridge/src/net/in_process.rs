@@ -144,6 +144,20 @@ impl Bridge {
         self.link.add_filter(to, filter).await
     }
 
+    /// Makes safe now what was published, in place of within the queue's `ack_within`: for a publisher that stands still until its receipts come. Costs
+    /// a write. Nothing is to be done in memory; a disk that fails is tried again by the queue itself.
+    pub async fn commit(&self) {
+        match &self.store {
+            Store::Memory(_) => {}
+            #[cfg(feature = "spool-queue")]
+            Store::Queue(queue) => {
+                if let Err(error) = queue.commit().await {
+                    tracing::debug!(%error, "commit");
+                }
+            }
+        }
+    }
+
     /// Counters and gauges of this moment.
     pub fn stats(&self) -> Stats {
         self.link.stats()

@@ -62,6 +62,11 @@ impl Mosquitto {
         broker
     }
 
+    /// Clients' commands for a broker on `port` of loopback that is another program.
+    pub fn elsewhere(port: u16) -> Self {
+        Self { dir: tempfile::tempdir().unwrap(), port, child: None }
+    }
+
     /// Runs it, after a [`kill`](Self::kill), and waits until it listens.
     pub fn run(&mut self) {
         assert!(self.child.is_none());

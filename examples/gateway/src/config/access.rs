@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use edge_bridge::access::{AclFile, LineError, PasswordFile};
+use edge_bridge::access::{AccessRules, AclFile, LineError, PasswordFile};
 
 use super::password::mode_for_others;
 use super::section::{Placed, Section, check_file};
@@ -24,13 +24,6 @@ pub(crate) struct AccessFiles {
     pub(crate) allow_anonymous: bool,
     /// Certificates name users: no client may call itself so without one or a password.
     pub(crate) has_certificates: bool,
-}
-
-/// Content of the files.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct AccessRules {
-    pub(crate) passwords: Option<PasswordFile>,
-    pub(crate) acl: Option<AclFile>,
 }
 
 /// Reason why a file is not in force.
@@ -72,7 +65,11 @@ impl AccessFiles {
     pub(crate) fn read(&self) -> Result<AccessRules, FileError> {
         let passwords = self.passwords.as_deref().map(|path| parse(path, PasswordFile::parse));
         let acl = self.acl.as_deref().map(|path| parse(path, AclFile::parse));
-        Ok(AccessRules { passwords: passwords.transpose()?, acl: acl.transpose()? })
+        let mut rules = AccessRules::default();
+        (rules.passwords, rules.acl) = (passwords.transpose()?, acl.transpose()?);
+        (rules.allow_anonymous, rules.certificates_name_users) =
+            (self.allow_anonymous, self.has_certificates);
+        Ok(rules)
     }
 }
 

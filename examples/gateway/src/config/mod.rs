@@ -34,7 +34,7 @@ use edge_codec::compact::Level;
 use edge_codec::json::Fields;
 use toml::de::{DeTable, DeValue};
 
-pub(crate) use access::{AccessFiles, AccessRules};
+pub(crate) use access::AccessFiles;
 pub(crate) use ack_held::window;
 pub(crate) use alarms::AlarmCommands;
 pub(crate) use control::Control;

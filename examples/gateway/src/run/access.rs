@@ -5,13 +5,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use edge_bridge::access::{AclFile, LoginMemory, Logins, PasswordFile};
-use edge_bridge::listener::{Access, AllowAnonymous};
+use edge_bridge::access::{AccessRules, AclFile, LoginMemory, PasswordFile};
+use edge_bridge::listener::Access;
 use edge_bridge::net::ServerTls;
 use edge_bridge::net::server::LocalPublisher;
 
 use crate::config::tls::{has_expired, listener_tls};
-use crate::config::{AccessFiles, AccessRules, TlsAddress};
+use crate::config::{AccessFiles, TlsAddress};
 
 use super::error::RunError;
 use super::file_stamp::{Stamp, stamp};
@@ -47,7 +47,7 @@ pub(super) fn open(
     let client_ca = tls.and_then(|tls| tls.client_ca.as_ref()).and_then(|path| std::fs::read(path).ok());
     let passwords = rules.passwords.clone();
     let in_force = InForce { rules: rules_watch, certificates, passwords, client_ca, memory };
-    Ok((access(files, rules, &in_force), server, in_force))
+    Ok((access(rules, &in_force), server, in_force))
 }
 
 /// Keeps what is in force as the files say, for as long as the listener runs.
@@ -92,7 +92,7 @@ async fn follow_rules(files: &AccessFiles, in_force: &mut InForce, listener: &Lo
     let users = rules.passwords.as_ref().map_or(0, PasswordFile::len);
     let rights = rules.acl.as_ref().map_or(0, AclFile::len);
     let passwords = rules.passwords.clone();
-    let access = access(files, rules, in_force);
+    let access = access(rules, in_force);
     in_force.passwords = passwords;
     let is_open = listener.set_access(access).await.is_ok();
     tracing::info!(users, rights, "the access of local clients has changed");
@@ -128,22 +128,9 @@ async fn follow_certificate(files: &TlsAddress, in_force: &mut InForce, listener
     }
 }
 
-fn access(files: &AccessFiles, rules: AccessRules, in_force: &InForce) -> Access {
-    // Without passwords nobody proves a name but by a certificate: where there are any, no other name counts.
-    let nameless = files.has_certificates.then(PasswordFile::default);
-    let allow_anonymous = files.allow_anonymous || rules.passwords.is_none();
-    let access = match rules.passwords.or(nameless) {
-        None => Access::of(AllowAnonymous),
-        Some(passwords) => {
-            let before = in_force.passwords.clone().unwrap_or_default();
-            let logins = Logins::new(passwords, in_force.memory.clone()).replacing(&before);
-            Access::of(logins.allow_anonymous(allow_anonymous))
-        }
-    };
-    match rules.acl {
-        Some(acl) => access.with_rights(acl),
-        None => access,
-    }
+fn access(rules: AccessRules, in_force: &InForce) -> Access {
+    let before = in_force.passwords.clone().unwrap_or_default();
+    rules.access(in_force.memory.clone(), &before)
 }
 
 /// Returns random bytes of the system.
