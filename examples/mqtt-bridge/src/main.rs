@@ -1,15 +1,23 @@
 #![forbid(unsafe_code)]
-//! `mqtt-bridge --mosquitto-conf FILE --local HOST:PORT --state DIR`: Mosquitto's bridge with a queue that survives power cuts.
+//! `mqtt-bridge --mosquitto-conf FILE [--local HOST:PORT] --state DIR`: Mosquitto's bridge with a queue that survives power cuts, beside a local broker
+//! or in its place.
 //!
 //! Exit codes: 0 checked or stopped, 1 failed while running, 2 the configuration or the command line is wrong.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: it reads its configuration and the environment")]
 
+mod broker;
+mod broker_conf;
+mod carrier;
 mod carry;
+mod cause;
 mod conf;
+mod ends;
 mod findings;
+mod inbox;
 mod notify;
 mod one_line;
+mod outlets;
 mod plan;
 mod run;
 mod section;
@@ -20,6 +28,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use broker_conf::BrokerConf;
 use clap::Parser;
 use findings::{Findings, Severity};
 use one_line::OneLine;
@@ -35,9 +44,9 @@ struct Arguments {
     /// mosquitto.conf, or a file with its connection sections
     #[arg(long, value_name = "FILE")]
     mosquitto_conf: PathBuf,
-    /// The local broker, which speaks MQTT 5
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:1883")]
-    local: String,
+    /// The local broker, which speaks MQTT 5 [default: this program, if the file has a `listener`, else 127.0.0.1:1883]
+    #[arg(long, value_name = "HOST:PORT")]
+    local: Option<String>,
     /// Directory of the queues, one for each connection
     #[arg(long, value_name = "DIR", required_unless_present = "check")]
     state: Option<PathBuf>,
@@ -49,11 +58,22 @@ struct Arguments {
     check: bool,
 }
 
+/// Local broker, unless the command line or the file names another.
+const LOCAL: &str = "127.0.0.1:1883";
+
+/// Meaning of the file.
+#[derive(Default)]
+struct Setup {
+    plans: Vec<Plan>,
+    /// This program is the local broker.
+    broker: Option<BrokerConf>,
+}
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let (plans, findings) = read(&arguments);
+    let (setup, findings) = read(&arguments);
     if arguments.check {
-        return check(&plans, &findings);
+        return check(&setup, &findings);
     }
     findings.iter().for_each(|finding| complain(&finding.to_string()));
     if findings.count(Severity::Error) > 0 {
@@ -61,7 +81,7 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     }
     let places = Places { state: state(&arguments), ready: arguments.ready.clone() };
-    match block_on(plans, &places, &arguments) {
+    match block_on(setup, &places, &arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&error);
@@ -70,12 +90,12 @@ fn main() -> ExitCode {
     }
 }
 
-fn block_on(plans: Vec<Plan>, places: &Places, arguments: &Arguments) -> Result<(), String> {
+fn block_on(setup: Setup, places: &Places, arguments: &Arguments) -> Result<(), String> {
     log();
     std::fs::create_dir_all(&places.state).map_err(|error| format!("{}: {error}", places.state.display()))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("the runtime: {error}"))?;
-    let ended = runtime.block_on(run::run(plans, places, || read_again(arguments)));
+    let ended = runtime.block_on(run::run(setup, places, || read_again(arguments)));
     // A look-up of a name must not hold up the exit.
     runtime.shutdown_background();
     ended
@@ -86,10 +106,13 @@ fn state(arguments: &Arguments) -> PathBuf {
 }
 
 /// The file and what is to be said about it.
-fn read(arguments: &Arguments) -> (Vec<Plan>, Findings) {
+fn read(arguments: &Arguments) -> (Setup, Findings) {
     let mut findings = Findings::default();
     let env = |name: &str| std::env::var(name).ok();
     let lines = conf::read(&arguments.mosquitto_conf, &env, &mut findings);
+    let is_broker = arguments.local.is_none() && broker_conf::has_listener(&lines);
+    let broker = is_broker.then(|| broker_conf::parse(&lines, &mut findings));
+    let lines = if is_broker { broker_conf::of_connections(&lines) } else { lines };
     let conf = section::parse(&lines, &mut findings);
     if conf.sections.is_empty() && (!lines.is_empty() || findings.count(Severity::Error) == 0) {
         let file = arguments.mosquitto_conf.display();
@@ -97,7 +120,8 @@ fn read(arguments: &Arguments) -> (Vec<Plan>, Findings) {
     }
     traps::find(&conf, &mut findings);
     let host = host_name();
-    let plans = plan::plans(&conf, &arguments.local, &state(arguments), &host);
+    let local = (!is_broker).then(|| arguments.local.as_deref().unwrap_or(LOCAL));
+    let plans = plan::plans(&conf, local, &state(arguments), &host);
     if host.is_empty() && conf.sections.iter().any(|section| section.remote_client_id.is_none()) {
         findings.error(None, "this machine has no name: give each connection a remote_clientid");
     }
@@ -111,12 +135,15 @@ fn read(arguments: &Arguments) -> (Vec<Plan>, Findings) {
     if let Some((place, error)) = plans.iter().find_map(Plan::queue_error) {
         findings.error(place, error);
     }
-    (plans, findings)
+    if let Some(Err((place, error))) = broker.as_ref().map(broker::read) {
+        findings.error(place, error);
+    }
+    (Setup { plans, broker }, findings)
 }
 
 /// A file that has become wrong changes nothing.
-fn read_again(arguments: &Arguments) -> Option<Vec<Plan>> {
-    let (plans, findings) = read(arguments);
+fn read_again(arguments: &Arguments) -> Option<Setup> {
+    let (setup, findings) = read(arguments);
     for finding in findings.iter().filter(|finding| finding.severity == Severity::Error) {
         tracing::error!("{finding}");
     }
@@ -125,15 +152,16 @@ fn read_again(arguments: &Arguments) -> Option<Vec<Plan>> {
         return None;
     }
     tracing::info!("the file is read again");
-    Some(plans)
+    Some(setup)
 }
 
 fn host_name() -> String {
     std::fs::read_to_string(Path::new("/proc/sys/kernel/hostname")).unwrap_or_default().trim().to_owned()
 }
 
-fn check(plans: &[Plan], findings: &Findings) -> ExitCode {
-    let mut text: String = plans.iter().map(ToString::to_string).collect();
+fn check(setup: &Setup, findings: &Findings) -> ExitCode {
+    let mut text = setup.broker.as_ref().map(ToString::to_string).unwrap_or_default();
+    text.extend(setup.plans.iter().map(ToString::to_string));
     findings.iter().for_each(|finding| text.push_str(&format!("{}\n", OneLine(&finding.to_string()))));
     let errors = findings.count(Severity::Error);
     let (traps, ignored) = (findings.count(Severity::Trap), findings.count(Severity::Ignored));

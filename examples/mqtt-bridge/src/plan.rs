@@ -1,9 +1,9 @@
 //! Meaning of a section: the two clients, their filters and topics, and the queue between them.
 
 mod keys;
+mod shown;
 pub(crate) mod twins;
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,13 +14,12 @@ use edge_bridge::wire::{Properties, QoS, RetainHandling, Subscription, Utf8, Ver
 use edge_bridge::{Bridge, Tls};
 
 use crate::findings::Place;
-use crate::one_line::OneLine;
 use crate::section::{Conf, Limits, Login, Protocol, Section};
 
 /// Longest name of a directory, with room for what the queue puts beside it.
 pub(crate) const DIR_NAME_MAX: usize = 200;
 /// Bytes of a message with its topic and properties at most: more does not fit into a segment of the queue.
-const MESSAGE_BYTES_MAX: usize = 896 * 1024;
+pub(crate) const MESSAGE_BYTES_MAX: usize = 896 * 1024;
 /// Bytes of messages that wait for the local broker at most; the oldest go.
 const IN_BYTES: u64 = 8 * 1024 * 1024;
 
@@ -31,8 +30,8 @@ pub(crate) struct Plan {
     limits: Limits,
     remote_client_id: String,
     local_client_id: String,
-    /// `HOST:PORT` of the local broker.
-    local: String,
+    /// `HOST:PORT` of the local broker; `None`: it is this program.
+    local: Option<String>,
     /// Directories of the queues to the hub and to the local broker.
     spools: [PathBuf; 2],
     /// Contents of the files with its keys: renewed ones under the same names are another plan.
@@ -40,14 +39,14 @@ pub(crate) struct Plan {
 }
 
 /// The plans of a file.
-pub(crate) fn plans(conf: &Conf, local: &str, state: &Path, host: &str) -> Vec<Plan> {
+pub(crate) fn plans(conf: &Conf, local: Option<&str>, state: &Path, host: &str) -> Vec<Plan> {
     let plan = |section: &Section| {
         let remote = section.remote_client_id.clone().unwrap_or_else(|| format!("{host}.{}", section.name));
         Plan {
             local_client_id: section.local_client_id.clone().unwrap_or_else(|| format!("local.{remote}")),
             remote_client_id: remote,
             limits: conf.limits.clone(),
-            local: local.to_owned(),
+            local: local.map(str::to_owned),
             spools: dir_names(&section.name).map(|name| state.join(name)),
             keys: keys::Digest::of(&section.tls),
             section: section.clone(),
@@ -124,7 +123,8 @@ impl Plan {
 
     fn check_clients(&self, tls: Option<Tls>) -> Result<(), String> {
         let of_hub = self.hub_builder(tls)?.validate().map_err(|error| in_full(&error));
-        let of_local = self.local_builder()?.validate().map_err(|error| in_full(&error));
+        let Some(local) = &self.local else { return of_hub };
+        let of_local = self.local_builder(local)?.validate().map_err(|error| in_full(&error));
         of_hub.and(of_local.map_err(|error| format!("at the local broker: {error}")))
     }
 
@@ -185,11 +185,17 @@ impl Plan {
     ///
     /// In words.
     pub(crate) async fn local(&self) -> Result<Bridge, String> {
-        self.local_builder()?.start().await.map_err(|error| in_full(&error))
+        let local = self.local.as_deref().unwrap_or_default();
+        self.local_builder(local)?.start().await.map_err(|error| in_full(&error))
     }
 
-    fn local_builder(&self) -> Result<Builder, String> {
-        let mut builder = Bridge::builder(&format!("mqtt://{}", self.local)).client_id(&self.local_client_id);
+    /// Directory and settings of the queue to clients of the broker in this program.
+    pub(crate) fn inbox(&self) -> (&Path, edge_queue::Config) {
+        (&self.spools[1], in_queue())
+    }
+
+    fn local_builder(&self, local: &str) -> Result<Builder, String> {
+        let mut builder = Bridge::builder(&format!("mqtt://{local}")).client_id(&self.local_client_id);
         builder = builder.session_expiry_s(if self.section.local_clean_session == Some(true) {
             0
         } else {
@@ -318,72 +324,6 @@ pub(crate) fn in_full(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
-}
-
-impl fmt::Display for Plan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let section = &self.section;
-        let version = match section.protocol {
-            Protocol::Any => "MQTT 5, or 3.1.1 where the hub has no other",
-            Protocol::V5 => "MQTT 5",
-            Protocol::V311 => "MQTT 3.1.1",
-        };
-        let tls = if section.tls.is_on() { ", TLS" } else { "" };
-        writeln!(f, "connection {}", OneLine(&section.name))?;
-        writeln!(
-            f,
-            "  hub      {}{tls}, {version}, client id {}",
-            OneLine(&section.addresses.join(" ")),
-            OneLine(&self.remote_client_id)
-        )?;
-        let session = match self.session_expiry_s() {
-            0 => "ends with the connection".to_owned(),
-            u32::MAX => "kept for ever".to_owned(),
-            seconds => format!("kept for {seconds} s"),
-        };
-        writeln!(f, "  session  {session}, keep alive {} s", section.keep_alive_s)?;
-        writeln!(f, "  local    {}, client id {}", OneLine(&self.local), OneLine(&self.local_client_id))?;
-        let bytes = self.limits.max_queued_bytes.as_ref().map(|(_, bytes)| *bytes).filter(|bytes| *bytes > 0);
-        let queues = [
-            (&self.spools[0], self.queue(), bytes, true),
-            (&self.spools[1], in_queue(), None, !self.in_filters().is_empty()),
-        ];
-        for (dir, queue, bytes, is_there) in queues {
-            if is_there {
-                let (dir, mib) = (dir.to_string_lossy(), queue.disk_bytes().div_ceil(1 << 20));
-                writeln!(
-                    f,
-                    "  queue    {}, {mib} MiB of disk, messages of at most {} bytes; when it is full the oldest go",
-                    OneLine(&dir),
-                    message_bytes_max(bytes)
-                )?;
-            }
-        }
-        if let Some(topic) = self.notification_topic() {
-            let there = if section.notifications_local_only { "the local broker" } else { "both sides" };
-            writeln!(f, "  state    1 or 0 on {}, retained, at {there}", OneLine(&topic))?;
-        }
-        for topic in &section.topics {
-            let line = topic.place.line;
-            if let Some(filter) = topic.rule.local_filter() {
-                writeln!(
-                    f,
-                    "  out      line {line}: \"{}\" here → prefix \"{}\" at the hub",
-                    OneLine(filter),
-                    OneLine(topic.rule.remote_prefix())
-                )?;
-            }
-            if let Some(filter) = topic.rule.remote_filter() {
-                writeln!(
-                    f,
-                    "  in       line {line}: \"{}\" at the hub → prefix \"{}\" here",
-                    OneLine(filter),
-                    OneLine(topic.rule.local_prefix())
-                )?;
-            }
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -6,10 +6,17 @@ use std::path::{Path, PathBuf};
 
 use futures_util::future::join_all;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::Duration;
 
-use crate::carry::Carrier;
+use crate::Setup;
+use crate::broker::Broker;
+use crate::carrier::Carrier;
 use crate::one_line::OneLine;
+use crate::outlets::Outlets;
 use crate::plan::{self, Plan};
+
+/// For receipts of what local clients sent last.
+const GOODBYE: Duration = Duration::from_secs(2);
 
 /// Places of the program's files.
 pub(crate) struct Places {
@@ -18,35 +25,26 @@ pub(crate) struct Places {
     pub(crate) ready: Option<PathBuf>,
 }
 
-/// Runs the plans until SIGTERM or SIGINT. SIGHUP reads them again: a bridge that is the same goes on, one that is another starts anew with what is
+/// Runs until SIGTERM or SIGINT. SIGHUP reads the file again: a connection that is the same goes on, one that is another starts anew with what is
 /// queued.
 ///
 /// # Errors
 ///
-/// In words: a queue that does not open at the start.
+/// In words, at the start: a queue that does not open, an address that is taken.
 pub(crate) async fn run(
-    plans: Vec<Plan>,
+    setup: Setup,
     places: &Places,
-    read_again: impl Fn() -> Option<Vec<Plan>>,
+    read_again: impl Fn() -> Option<Setup>,
 ) -> Result<(), String> {
     let listen = |kind| signal(kind).map_err(|error| format!("signals: {error}"));
     let mut terminate = listen(SignalKind::terminate())?;
     let mut interrupt = listen(SignalKind::interrupt())?;
     let mut hangup = listen(SignalKind::hangup())?;
-    let mut running = Vec::new();
-    for plan in plans {
-        match start(plan).await {
-            Ok(carrier) => running.push(carrier),
-            Err(error) => {
-                stop(running, places).await;
-                return Err(error);
-            }
-        }
-    }
-    note_left(&places.state, &running);
+    let mut site = Site::start(setup).await?;
+    note_left(&places.state, &site.running);
     loop {
         let until_ready = async {
-            join_all(running.iter().map(Carrier::is_ready)).await;
+            join_all(site.running.iter().map(Carrier::is_ready)).await;
             tell_ready(places);
             std::future::pending::<()>().await;
         };
@@ -55,51 +53,98 @@ pub(crate) async fn run(
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             _ = hangup.recv() => {
-                let Some(plans) = read_again() else { continue };
-                running = change(running, plans).await;
-                note_left(&places.state, &running);
+                let Some(setup) = read_again() else { continue };
+                site.change(setup).await;
+                note_left(&places.state, &site.running);
             }
         }
     }
     tracing::info!("stopping");
-    stop(running, places).await;
-    Ok(())
-}
-
-async fn start(plan: Plan) -> Result<Carrier, String> {
-    let name = plan.section.name.clone();
-    let carrier = Carrier::start(plan).await.map_err(|error| format!("connection {name}: {error}"))?;
-    tracing::info!(connection = %OneLine(&name), "started");
-    Ok(carrier)
-}
-
-/// One that does not start is told and left out: the others go on.
-async fn change(running: Vec<Carrier>, plans: Vec<Plan>) -> Vec<Carrier> {
-    let (mut kept, mut ended) = (Vec::new(), Vec::new());
-    for carrier in running {
-        if plans.contains(&carrier.plan) { kept.push(carrier) } else { ended.push(carrier) }
-    }
-    join_all(ended.into_iter().map(Carrier::stop)).await;
-    for plan in plans {
-        if kept.iter().any(|carrier| carrier.plan == plan) {
-            continue;
-        }
-        match start(plan).await {
-            Ok(carrier) => kept.push(carrier),
-            Err(error) => {
-                tracing::error!(error, "a changed connection does not run; what it has queued stays");
-            }
-        }
-    }
-    kept
-}
-
-async fn stop(running: Vec<Carrier>, places: &Places) {
     if let Some(ready) = &places.ready {
         // It may not be there yet.
         let _ = std::fs::remove_file(ready);
     }
-    join_all(running.into_iter().map(Carrier::stop)).await;
+    site.stop().await;
+    Ok(())
+}
+
+/// All that runs.
+struct Site {
+    running: Vec<Carrier>,
+    /// The local broker, if this program is it.
+    broker: Option<Broker>,
+}
+
+impl Site {
+    async fn start(setup: Setup) -> Result<Self, String> {
+        let broker = match setup.broker {
+            Some(conf) => {
+                // Before the first message: what no connection takes is acknowledged at once.
+                let outlets = Outlets::default();
+                setup.plans.iter().for_each(|plan| drop(outlets.open(&plan.section.name, plan.rules())));
+                Some(Broker::start(conf, outlets).await?)
+            }
+            None => None,
+        };
+        let mut site = Self { running: Vec::new(), broker };
+        for plan in setup.plans {
+            match start(plan, site.broker.as_ref()).await {
+                Ok(carrier) => site.running.push(carrier),
+                Err(error) => {
+                    site.stop().await;
+                    return Err(error);
+                }
+            }
+        }
+        Ok(site)
+    }
+
+    /// One that does not start is told and left out: the others go on.
+    async fn change(&mut self, setup: Setup) {
+        match (&mut self.broker, setup.broker) {
+            (Some(broker), Some(conf)) => {
+                broker.change(conf).await;
+                broker.outlets().keep(|name| setup.plans.iter().any(|plan| plan.section.name == name));
+            }
+            (None, None) => {}
+            _ => {
+                return tracing::error!(
+                    "which program is the local broker changes at a restart alone: everything goes on as before"
+                );
+            }
+        }
+        let (kept, ended): (Vec<_>, Vec<_>) =
+            self.running.drain(..).partition(|carrier| setup.plans.contains(&carrier.plan));
+        self.running = kept;
+        join_all(ended.into_iter().map(Carrier::stop)).await;
+        for plan in setup.plans {
+            if self.running.iter().any(|carrier| carrier.plan == plan) {
+                continue;
+            }
+            match start(plan, self.broker.as_ref()).await {
+                Ok(carrier) => self.running.push(carrier),
+                Err(error) => {
+                    tracing::error!(error, "a changed connection does not run; what it has queued stays");
+                }
+            }
+        }
+    }
+
+    /// The broker takes nothing more in while the connections make safe what it has.
+    async fn stop(self) {
+        if let Some(broker) = self.broker {
+            broker.stop(GOODBYE).await;
+        }
+        join_all(self.running.into_iter().map(Carrier::stop)).await;
+    }
+}
+
+async fn start(plan: Plan, broker: Option<&Broker>) -> Result<Carrier, String> {
+    let name = plan.section.name.clone();
+    let carrier =
+        Carrier::start(plan, broker).await.map_err(|error| format!("connection {name}: {error}"))?;
+    tracing::info!(connection = %OneLine(&name), "started");
+    Ok(carrier)
 }
 
 fn tell_ready(places: &Places) {

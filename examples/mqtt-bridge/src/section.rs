@@ -13,10 +13,8 @@ use crate::conf::Line;
 use crate::findings::{Findings, Place};
 use crate::{plan, traps, words};
 use given::Given;
-use values::{
-    address, boolean, first, limit, number, protocol, required, restart, seconds, start_type, text,
-    tls_version, topic,
-};
+use values::{address, protocol, restart, seconds, start_type, text, tls_version, topic};
+pub(crate) use values::{boolean, first, limit, number, required};
 
 /// Version that a section asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -110,8 +108,8 @@ const TLS_WORDS: [&str; 6] = [
     "bridge_tls_version",
 ];
 
-/// Options of the whole file that are taken.
-const LIMITS: [&str; 4] =
+/// Options of the whole file that are taken, of the broker's too.
+pub(crate) const LIMITS: [&str; 4] =
     ["max_inflight_messages", "max_queued_bytes", "max_queued_messages", "queue_qos0_messages"];
 
 /// Limits of the file, for each bridge by itself.
@@ -155,7 +153,7 @@ pub(crate) fn parse(lines: &[Line], findings: &mut Findings) -> Conf {
 }
 
 /// `Ok(Some(why))`: the line has no effect. `Err`: it is wrong.
-type Said = Result<Option<&'static str>, String>;
+pub(crate) type Said = Result<Option<&'static str>, String>;
 
 impl Conf {
     fn begin(&mut self, line: &Line) -> Said {

@@ -18,6 +18,8 @@ mod mosquitto;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::net::TcpListener;
+use std::path::Path;
 use std::process::{Child, Command};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -190,35 +192,65 @@ impl Drop for Process {
     }
 }
 
+/// Mosquitto's own bridge between two brokers; ours is held against it.
+struct Oracle {
+    world: World,
+    _brokers: [Mosquitto; 2],
+}
+
+impl Oracle {
+    async fn start() -> Self {
+        let hub = Mosquitto::start("");
+        let conf = format!("max_inflight_messages 0\n{}", sections(&hub.address().to_string()));
+        let local = Mosquitto::start(&conf);
+        Self { world: World::start(&local, &hub).await, _brokers: [local, hub] }
+    }
+
+    async fn agrees_with(&self, ours: &World) {
+        ours.until_connected("mqtt-bridge").await;
+        self.world.until_connected("mosquitto").await;
+        let (ours, its) = (ours.carried().await, self.world.carried().await);
+        for (side, ours, its) in [("local", &ours[0], &its[0]), ("hub", &ours[1], &its[1])] {
+            let (only_ours, only_its): (Vec<_>, Vec<_>) =
+                (ours.difference(its).collect(), its.difference(ours).collect());
+            assert!(
+                only_ours.is_empty() && only_its.is_empty(),
+                "{side}: only ours {only_ours:#?}, only Mosquitto's {only_its:#?}"
+            );
+            let other = if side == "local" { "H" } else { "L" };
+            let carried = its.iter().filter(|(_, payload, _)| payload.starts_with(other)).count();
+            println!("{side}: {carried} messages came from the other side");
+            assert!(carried > 5 * count(), "{side}: {carried}");
+        }
+    }
+}
+
+/// Runs our bridge in `dir`.
+fn bridge(dir: &Path, lines: &str, hub: &Mosquitto, arguments: &[&str]) -> Process {
+    let conf = dir.join("bridge.conf");
+    let limits = "max_queued_bytes 1048576\nmax_inflight_messages 0\n";
+    std::fs::write(&conf, format!("{limits}{lines}{}", sections(&hub.address().to_string()))).unwrap();
+    let log = std::fs::File::create(dir.join("log")).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mqtt-bridge"));
+    command.args(arguments).arg("--state").arg(dir.join("state")).arg("--mosquitto-conf").arg(conf);
+    Process(command.stderr(log).spawn().unwrap())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sixty_sections_carry_what_mosquittos_bridge_carries() {
-    let limits = "max_queued_bytes 1048576\nmax_inflight_messages 0\n";
-    let (hub, its_hub) = (Mosquitto::start(""), Mosquitto::start(""));
+    let (dir, hub) = (tempfile::tempdir().unwrap(), Mosquitto::start(""));
     let local = Mosquitto::start("max_inflight_messages 0");
-    let its_conf = format!("max_inflight_messages 0\n{}", sections(&its_hub.address().to_string()));
-    let its_local = Mosquitto::start(&its_conf);
-    let dir = tempfile::tempdir().unwrap();
-    let (conf, state) = (dir.path().join("bridge.conf"), dir.path().join("state"));
-    std::fs::write(&conf, format!("{limits}{}", sections(&hub.address().to_string()))).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mqtt-bridge"));
-    command.args(["--local", &local.address().to_string()]).arg("--state").arg(state);
-    let log = std::fs::File::create(dir.path().join("log")).unwrap();
-    let _bridge = Process(command.arg("--mosquitto-conf").arg(conf).stderr(log).spawn().unwrap());
+    let _bridge = bridge(dir.path(), "", &hub, &["--local", &local.address().to_string()]);
+    let ours = World::start(&local, &hub).await;
+    Oracle::start().await.agrees_with(&ours).await;
+}
 
-    let (ours, its) = (World::start(&local, &hub).await, World::start(&its_local, &its_hub).await);
-    ours.until_connected("mqtt-bridge").await;
-    its.until_connected("mosquitto").await;
-    let (ours, its) = (ours.carried().await, its.carried().await);
-    for (side, ours, its) in [("local", &ours[0], &its[0]), ("hub", &ours[1], &its[1])] {
-        let (only_ours, only_its): (Vec<_>, Vec<_>) =
-            (ours.difference(its).collect(), its.difference(ours).collect());
-        assert!(
-            only_ours.is_empty() && only_its.is_empty(),
-            "{side}: only ours {only_ours:#?}, only Mosquitto's {only_its:#?}"
-        );
-        let other = if side == "local" { "H" } else { "L" };
-        let carried = its.iter().filter(|(_, payload, _)| payload.starts_with(other)).count();
-        println!("{side}: {carried} messages came from the other side");
-        assert!(carried > 5 * count(), "{side}: {carried}");
-    }
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bridge_that_is_the_broker_carries_what_mosquitto_carries() {
+    let (dir, hub) = (tempfile::tempdir().unwrap(), Mosquitto::start(""));
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let listener = format!("listener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 100000\n");
+    let _bridge = bridge(dir.path(), &listener, &hub, &[]);
+    let ours = World::start(&Mosquitto::elsewhere(port), &hub).await;
+    Oracle::start().await.agrees_with(&ours).await;
 }

@@ -1,3 +1,7 @@
+use std::sync::Arc;
+
+use edge_bridge::Bridge;
+use edge_bridge::wire::Utf8;
 use edge_queue::{Config, OnFull};
 
 use super::*;
@@ -10,7 +14,7 @@ fn row(topic: &str, bytes: usize) -> Row {
 async fn way(dir: &std::path::Path) -> Way {
     let config = Config::default().max_messages(2).on_full(OnFull::Reject);
     let bridge = Bridge::builder("mqtt://127.0.0.1:1").client_id("c").spool_dir(dir).queue_config(config);
-    let to = Arc::new(bridge.start().await.unwrap());
+    let to = To::Bridge(Arc::new(bridge.start().await.unwrap()));
     Way { connection: "up".to_owned(), to, rules: Rules::default(), map: Rules::map_out, keeps_retain: true }
 }
 
@@ -47,12 +51,4 @@ async fn a_message_that_no_queue_takes_is_told_from_one_that_comes_again() {
     assert_eq!((causes.never.count, causes.refused.count), (2, 0));
     let closed = PushError::Closed { row: Box::new(edge_queue::Row::new("x")) };
     assert!(!is_final(&PublishError::Refused { source: closed.into() }));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_cause_is_told_once_a_minute_with_its_count() {
-    let mut cause = Cause::default();
-    assert_eq!([cause.add(), cause.add(), cause.add()], [Some(1), None, None]);
-    tokio::time::advance(SAID_AGAIN).await;
-    assert_eq!([cause.add(), cause.add()], [Some(4), None]);
 }

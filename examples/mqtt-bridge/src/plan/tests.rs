@@ -10,7 +10,7 @@ fn plans_of(dir: &Path, text: &str) -> Vec<Plan> {
     let lines = conf::read(&file, &|_| None, &mut findings);
     let conf = section::parse(&lines, &mut findings);
     assert_eq!(findings, Findings::default());
-    plans(&conf, "127.0.0.1:1883", &dir.join("state"), "gw")
+    plans(&conf, Some("127.0.0.1:1883"), &dir.join("state"), "gw")
 }
 
 const LEAST: &str = "connection up\naddress h\ntopic # out\n";

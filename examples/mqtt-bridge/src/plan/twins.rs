@@ -8,7 +8,7 @@ use crate::one_line::OneLine;
 pub(crate) fn find(plans: &[Plan], findings: &mut Findings) {
     for (at, plan) in plans.iter().enumerate() {
         for before in plans.iter().take(at) {
-            if plan.local_client_id == before.local_client_id {
+            if plan.local.is_some() && plan.local_client_id == before.local_client_id {
                 refuse(plan, before, ("local_clientid", &plan.local_client_id, "the local broker"), findings);
             }
             if plan.remote_client_id != before.remote_client_id {
@@ -77,7 +77,7 @@ mod tests {
         let lines = conf::read(&file, &|_| None, &mut findings);
         let conf = section::parse(&lines, &mut findings);
         assert_eq!(findings, Findings::default());
-        find(&plans(&conf, "127.0.0.1:1883", Path::new("s"), "gw"), &mut findings);
+        find(&plans(&conf, Some("127.0.0.1:1883"), Path::new("s"), "gw"), &mut findings);
         let before = format!("{}/", dir.path().display());
         findings.iter().map(|finding| finding.to_string().replace(&before, "")).collect()
     }

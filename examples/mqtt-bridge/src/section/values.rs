@@ -8,7 +8,7 @@ use edge_bridge::bridge::rules::Rule;
 use super::{Protocol, Said, Topic};
 use crate::conf::Line;
 
-pub(super) fn required(value: &str) -> Result<&str, String> {
+pub(crate) fn required(value: &str) -> Result<&str, String> {
     if value.is_empty() { Err("has no value".to_owned()) } else { Ok(value) }
 }
 
@@ -17,11 +17,11 @@ pub(super) fn text(value: &str) -> Result<Option<String>, String> {
 }
 
 /// The first word of a value; Mosquitto passes over what follows.
-pub(super) fn first(value: &str) -> Result<&str, String> {
+pub(crate) fn first(value: &str) -> Result<&str, String> {
     required(value.split_whitespace().next().unwrap_or_default())
 }
 
-pub(super) fn boolean(value: &str) -> Result<bool, String> {
+pub(crate) fn boolean(value: &str) -> Result<bool, String> {
     match first(value)? {
         "true" | "1" => Ok(true),
         "false" | "0" => Ok(false),
@@ -29,13 +29,13 @@ pub(super) fn boolean(value: &str) -> Result<bool, String> {
     }
 }
 
-pub(super) fn number<N: std::str::FromStr>(value: &str) -> Result<N, String> {
+pub(crate) fn number<N: std::str::FromStr>(value: &str) -> Result<N, String> {
     let word = first(value)?;
     word.parse().map_err(|_| format!("\"{word}\" is no number that it takes"))
 }
 
 /// A limit; below 0 it is none, as in Mosquitto.
-pub(super) fn limit<N: std::str::FromStr + Default>(value: &str) -> Result<N, String> {
+pub(crate) fn limit<N: std::str::FromStr + Default>(value: &str) -> Result<N, String> {
     match number::<i64>(value) {
         Ok(less) if less < 0 => Ok(N::default()),
         _ => number(value),

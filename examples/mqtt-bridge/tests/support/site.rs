@@ -17,15 +17,25 @@ pub const PART: usize = 12;
 /// Its files.
 pub struct Site {
     pub dir: tempfile::TempDir,
-    local: SocketAddr,
+    /// `None`: the bridge is the local broker itself.
+    local: Option<SocketAddr>,
     pub child: Option<Child>,
 }
 
 impl Site {
     pub fn new(local: &Mosquitto, conf: &str) -> Self {
+        Self::with(Some(local.address()), conf)
+    }
+
+    /// A site without another broker.
+    pub fn alone(conf: &str) -> Self {
+        Self::with(None, conf)
+    }
+
+    fn with(local: Option<SocketAddr>, conf: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("bridge.conf"), conf).unwrap();
-        Self { dir, local: local.address(), child: None }
+        Self { dir, local, child: None }
     }
 
     pub fn file(&self, name: &str) -> PathBuf {
@@ -55,7 +65,10 @@ impl Site {
         let ready = self.file("ready");
         let _ = std::fs::remove_file(&ready);
         command.arg("--mosquitto-conf").arg(self.file("bridge.conf")).arg("--state").arg(self.file("state"));
-        command.args(["--local", &self.local.to_string(), "--ready"]).arg(&ready);
+        command.arg("--ready").arg(&ready);
+        if let Some(local) = self.local {
+            command.arg("--local").arg(local.to_string());
+        }
         self.child = Some(command.spawn().unwrap());
         self.until("ready", || ready.exists());
     }

@@ -1,0 +1,240 @@
+//! The local broker, where this program is it: its listeners, who may come in, and the log's lines about its clients.
+
+#![allow(clippy::disallowed_methods, reason = "a shell: files and sockets")]
+
+use std::io::{self, Read};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use edge_bridge::access::{AccessRules, AclFile, LineError, LoginMemory, PasswordFile};
+use edge_bridge::escape::Escaped;
+use edge_bridge::listener::{Access, Config, Event};
+use edge_bridge::net::server::LocalPublisher;
+use edge_bridge::net::{Server, ServerTls};
+use tokio::time::Duration;
+
+use crate::broker_conf::{BrokerConf, Listener};
+use crate::cause::Cause;
+use crate::findings::Place;
+use crate::outlets::{OutletSink, Outlets, Taking};
+use crate::plan::{MESSAGE_BYTES_MAX, in_full};
+
+/// Bytes of a file of users or rights at most.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+/// Wrong lines of a file that are told.
+const LINES_MAX: usize = 10;
+/// Topics that the broker alone publishes to: states of connections.
+const OWN_TOPICS: &str = "$SYS/#";
+
+/// The running broker.
+pub(crate) struct Broker {
+    server: Server,
+    outlets: Outlets,
+    memory: LoginMemory,
+    conf: BrokerConf,
+    /// In force: others may be at the next SIGHUP.
+    passwords: PasswordFile,
+    client_ca: Option<Vec<u8>>,
+}
+
+/// Files of the broker, read.
+pub(crate) struct Files {
+    rules: AccessRules,
+    client_ca: Option<Vec<u8>>,
+    plain: Option<Listener>,
+    secure: Option<(Listener, ServerTls)>,
+}
+
+/// Reads the files, and changes nothing.
+///
+/// # Errors
+///
+/// In words, at the line that names the file.
+pub(crate) fn read(conf: &BrokerConf) -> Result<Files, (Place, String)> {
+    let mut rules = AccessRules::default();
+    rules.passwords = content(conf.password_file.as_ref(), PasswordFile::parse)?;
+    rules.acl = content(conf.acl_file.as_ref(), AclFile::parse)?;
+    rules.allow_anonymous = conf.allow_anonymous;
+    let mut files = Files { rules, client_ca: None, plain: None, secure: None };
+    for listener in &conf.listeners {
+        match (&listener.cert, &listener.key) {
+            (Some((place, cert)), Some((_, key))) => {
+                let ca = listener.client_ca.as_ref().filter(|_| listener.asks_for_certificates());
+                files.rules.certificates_name_users |= ca.is_some();
+                files.client_ca = ca.and_then(|(_, ca)| std::fs::read(ca).ok());
+                let tls = ServerTls::from_pem(cert, key, ca.map(|(_, ca)| ca.as_path()));
+                let tls = tls.map_err(|error| (place.clone(), in_full(&error)))?;
+                files.secure = Some((listener.clone(), tls));
+            }
+            _ => files.plain = Some(listener.clone()),
+        }
+    }
+    Ok(files)
+}
+
+fn content<T>(
+    file: Option<&(Place, PathBuf)>,
+    parse: impl FnOnce(&str) -> Result<T, Vec<LineError>>,
+) -> Result<Option<T>, (Place, String)> {
+    let Some((place, path)) = file else { return Ok(None) };
+    let failed = |error: String| (place.clone(), format!("{}: {error}", path.display()));
+    let text = text(path).map_err(|error| failed(error.to_string()))?;
+    parse(&text).map(Some).map_err(|errors| {
+        let told: Vec<_> = errors.iter().take(LINES_MAX).map(LineError::to_string).collect();
+        failed(format!("{} of its lines: {}", errors.len(), told.join("; ")))
+    })
+}
+
+fn text(path: &Path) -> io::Result<String> {
+    let about = std::fs::metadata(path)?;
+    if !about.is_file() || about.len() > FILE_BYTES_MAX {
+        return Err(io::Error::other(format!("no file of at most {FILE_BYTES_MAX} bytes")));
+    }
+    std::fs::read_to_string(path)
+}
+
+impl Broker {
+    /// Listens. What comes in waits for the outlets that are there: open those first.
+    ///
+    /// # Errors
+    ///
+    /// In words: an address is taken, or a file is wrong.
+    pub(crate) async fn start(conf: BrokerConf, outlets: Outlets) -> Result<Self, String> {
+        let files = read(&conf).map_err(|(place, error)| format!("{place}: {error}"))?;
+        let memory = LoginMemory::new(secret().map_err(|error| format!("no random numbers: {error}"))?);
+        let passwords = files.rules.passwords.clone().unwrap_or_default();
+        let access = files.rules.access(memory.clone(), &passwords);
+        let mut log = ClientLog::default();
+        let builder = Server::builder()
+            .config(limits(&conf))
+            .access(access)
+            .on_event(move |event, address| log.on_event(event, address));
+        let (first, builder) = match (files.plain, files.secure) {
+            (Some(plain), Some((secure, tls))) => {
+                let address =
+                    addresses(&secure).await?.into_iter().next().ok_or("a listener without address")?;
+                (plain, builder.tls_listen(address, tls))
+            }
+            (Some(plain), None) => (plain, builder),
+            (None, Some((secure, tls))) => (secure, builder.tls(tls)),
+            (None, None) => return Err("no listener".to_owned()),
+        };
+        let at = addresses(&first).await?;
+        let sink = outlets.clone();
+        let server = builder
+            .start(at.as_slice(), Taking(outlets.clone()), |receipts| OutletSink::new(sink, receipts))
+            .await
+            .map_err(|error| format!("{}: listener {first}: {error}; a broker that runs there stays the local one with --local", first.place))?;
+        tracing::info!("accepting on {}", server.local_addr());
+        if let Some(address) = server.tls_addr() {
+            tracing::info!("accepting with TLS on {address}");
+        }
+        Ok(Self { server, outlets, memory, conf, passwords, client_ca: files.client_ca })
+    }
+
+    pub(crate) fn publisher(&self) -> LocalPublisher {
+        self.server.publisher()
+    }
+
+    pub(crate) fn outlets(&self) -> &Outlets {
+        &self.outlets
+    }
+
+    /// Puts users, rights and certificates in force as their files say now. Addresses and limits are those of the start.
+    pub(crate) async fn change(&mut self, conf: BrokerConf) {
+        let files = match read(&conf) {
+            Ok(files) => files,
+            Err((place, error)) => {
+                return tracing::error!("{place}: {error}: users and rights stay as they were");
+            }
+        };
+        let passwords = files.rules.passwords.clone().unwrap_or_default();
+        let access: Access = files.rules.access(self.memory.clone(), &self.passwords);
+        self.passwords = passwords;
+        let control = self.publisher();
+        // An error is the end of the broker.
+        let _ = control.set_access(access).await;
+        if let Some((_, tls)) = files.secure {
+            let verifies_again = files.client_ca != self.client_ca;
+            self.client_ca = files.client_ca;
+            let _ = control.set_tls(tls, verifies_again).await;
+        }
+        if !self.conf.differs_in_files_alone(&conf) {
+            tracing::warn!("listeners and limits of clients change at the next start");
+        }
+    }
+
+    /// Takes nothing more in, and acknowledges what is safe within the time.
+    pub(crate) async fn stop(self, within: Duration) {
+        self.server.shutdown(within).await;
+    }
+}
+
+/// Without a host all addresses of the machine, of IPv4 alone where there is no IPv6.
+async fn addresses(listener: &Listener) -> Result<Vec<SocketAddr>, String> {
+    let Some(host) = &listener.host else {
+        return Ok(vec![([0u16; 8], listener.port).into(), ([0u8; 4], listener.port).into()]);
+    };
+    let found = tokio::net::lookup_host((host.as_str(), listener.port)).await;
+    found.map(Iterator::collect).map_err(|error| format!("{}: listener {listener}: {error}", listener.place))
+}
+
+/// Limits of clients: the file's, or the listener's own.
+fn limits(conf: &BrokerConf) -> Config {
+    let mut limits = Config::default();
+    let packet =
+        conf.max_packet_bytes.unwrap_or(u32::MAX).min(u32::try_from(MESSAGE_BYTES_MAX).unwrap_or(u32::MAX));
+    limits.session.limits = limits.session.limits.with_max_packet_size(packet);
+    limits.session.retain_available = conf.retain_available.unwrap_or(true);
+    limits.max_connections = conf.max_connections.unwrap_or(limits.max_connections);
+    limits.max_sessions = limits.max_sessions.max(2 * limits.max_connections);
+    limits.keep_alive_max_s = conf.max_keepalive.unwrap_or(limits.keep_alive_max_s);
+    limits.max_memory = conf.max_memory.unwrap_or(limits.max_memory);
+    limits.max_queued = conf.max_queued.unwrap_or(limits.max_queued);
+    limits.max_in_flight = conf.max_in_flight.unwrap_or(limits.max_in_flight);
+    limits.own_topics = vec![OWN_TOPICS.to_owned()];
+    limits
+}
+
+/// Random bytes of the system.
+fn secret() -> io::Result<[u8; 32]> {
+    let mut secret = [0; 32];
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut secret)?;
+    Ok(secret)
+}
+
+/// Lines about clients: each cause once a minute, with its number.
+#[derive(Default)]
+struct ClientLog {
+    refused: Cause,
+    no_tls: Cause,
+    topic: Cause,
+    no_room: Cause,
+}
+
+impl ClientLog {
+    fn on_event(&mut self, event: &Event, address: Option<SocketAddr>) {
+        let address = address.map_or("unknown".to_owned(), |address| address.to_string());
+        match event {
+            Event::Refused { client, user, reason, .. } => {
+                let Some(clients) = self.refused.add() else { return };
+                let user = Escaped(user.as_deref().unwrap_or_default());
+                tracing::warn!(address, client = %Escaped(client), %user, %reason, clients, "a client was refused");
+            }
+            Event::NoTls { error, .. } => {
+                let Some(clients) = self.no_tls.add() else { return };
+                tracing::warn!(address, error = %Escaped(error), clients, "a client came in without TLS");
+            }
+            Event::TopicRefused { client, topic, error, .. } => {
+                let Some(messages) = self.topic.add() else { return };
+                let (client, topic) = (Escaped(client), Escaped(topic));
+                tracing::warn!(address, %client, %topic, %error, messages, "a client may not publish to the topic");
+            }
+            Event::NoRoom { client, .. } => {
+                let Some(messages) = self.no_room.add() else { return };
+                tracing::warn!(address, client = %Escaped(client), messages, "a message at QoS 0 found no room");
+            }
+            _ => {}
+        }
+    }
+}

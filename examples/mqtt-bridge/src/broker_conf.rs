@@ -1,0 +1,328 @@
+//! Lines of the local broker, where this program is it: `listener`s, who may come in, and limits of clients. Pure.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use crate::conf::Line;
+use crate::findings::{Findings, Place};
+use crate::one_line::OneLine;
+use crate::section::{LIMITS, Said, boolean, first, limit, number, required};
+use crate::words;
+
+/// Port of the listener that `bind_address` alone is of.
+const PORT: u16 = 1883;
+
+/// One `listener`, or that of `port` and `bind_address`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Listener {
+    pub(crate) place: Place,
+    /// `None`: all addresses of this machine.
+    pub(crate) host: Option<String>,
+    pub(crate) port: u16,
+    pub(crate) cert: Option<(Place, PathBuf)>,
+    pub(crate) key: Option<(Place, PathBuf)>,
+    pub(crate) client_ca: Option<(Place, PathBuf)>,
+    pub(crate) require_certificate: Option<(Place, bool)>,
+    pub(crate) names_from_certificates: bool,
+    /// That of `port` and `bind_address`, which lines before the first `listener` are of.
+    is_own: bool,
+}
+
+impl Listener {
+    fn new(place: Place, host: Option<String>, port: u16) -> Self {
+        Self {
+            place,
+            host,
+            port,
+            cert: None,
+            key: None,
+            client_ca: None,
+            require_certificate: None,
+            names_from_certificates: false,
+            is_own: false,
+        }
+    }
+
+    /// Returns whether it speaks TLS.
+    pub(crate) fn has_tls(&self) -> bool {
+        self.cert.is_some()
+    }
+
+    /// Returns whether only clients with a certificate come in.
+    pub(crate) fn asks_for_certificates(&self) -> bool {
+        self.has_tls() && matches!(self.require_certificate, Some((_, true)))
+    }
+
+    /// Returns whether only programs of this machine reach it.
+    fn is_of_this_machine(&self) -> bool {
+        let host = self.host.as_deref().unwrap_or_default();
+        host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+    }
+
+    /// Finds errors that no single line shows.
+    fn check(&self, findings: &mut Findings) {
+        match (&self.cert, &self.key) {
+            (Some((place, _)), None) => findings.error(place.clone(), "certfile without keyfile"),
+            (None, Some((place, _))) => findings.error(place.clone(), "keyfile without certfile"),
+            _ => {}
+        }
+        let Some((place, true)) = &self.require_certificate else { return };
+        if !self.has_tls() || self.client_ca.is_none() {
+            findings.error(place.clone(), "require_certificate needs certfile, keyfile and cafile");
+        } else if !self.names_from_certificates {
+            let text = "the common name of a certificate is its user's name, as with use_identity_as_username true; the user name that the client gives counts for nothing";
+            findings.trap(place.clone(), text);
+        }
+    }
+}
+
+/// What the file says of the broker.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct BrokerConf {
+    pub(crate) listeners: Vec<Listener>,
+    pub(crate) allow_anonymous: bool,
+    pub(crate) password_file: Option<(Place, PathBuf)>,
+    pub(crate) acl_file: Option<(Place, PathBuf)>,
+    /// Limits that the file gives; 0 and less are none of its own.
+    pub(crate) max_connections: Option<usize>,
+    pub(crate) max_keepalive: Option<u16>,
+    pub(crate) max_packet_bytes: Option<u32>,
+    pub(crate) max_memory: Option<usize>,
+    pub(crate) max_queued: Option<usize>,
+    pub(crate) max_in_flight: Option<u16>,
+    pub(crate) retain_available: Option<bool>,
+}
+
+/// Returns whether the file has a line that makes this program the local broker.
+pub(crate) fn has_listener(lines: &[Line]) -> bool {
+    lines.iter().any(|line| matches!(line.word.as_str(), "listener" | "port" | "bind_address"))
+}
+
+/// Returns whether the line is of the broker, alone or beside connections. A `connection` line begins what is of none.
+fn is_of_the_broker(line: &Line) -> bool {
+    line.word != "connection" && words::is_of_the_broker(&line.word)
+}
+
+/// Returns the lines that are not of the broker alone.
+pub(crate) fn of_connections(lines: &[Line]) -> Vec<Line> {
+    let is_other = |line: &&Line| !is_of_the_broker(line) || LIMITS.contains(&line.word.as_str());
+    lines.iter().filter(is_other).cloned().collect()
+}
+
+/// Reads the lines of the broker; those of connections are another part's.
+pub(crate) fn parse(lines: &[Line], findings: &mut Findings) -> BrokerConf {
+    let mut conf = BrokerConf::default();
+    for line in lines.iter().filter(|line| is_of_the_broker(line)) {
+        match conf.apply(line) {
+            Ok(None) => {}
+            Ok(Some(why)) => findings.ignored(line.place.clone(), format!("{}: {why}", line.word)),
+            Err(error) => findings.error(line.place.clone(), format!("{}: {error}", line.word)),
+        }
+    }
+    conf.check(findings);
+    conf
+}
+
+impl BrokerConf {
+    /// Returns whether nothing differs but users, rights and certificates.
+    pub(crate) fn differs_in_files_alone(&self, other: &Self) -> bool {
+        let without_files = |conf: &Self| {
+            let listeners = conf.listeners.iter().map(|listener| Listener {
+                cert: None,
+                key: None,
+                client_ca: None,
+                ..listener.clone()
+            });
+            let listeners = listeners.collect();
+            Self { listeners, allow_anonymous: false, password_file: None, acl_file: None, ..conf.clone() }
+        };
+        let has_tls = |conf: &Self| conf.listeners.iter().map(Listener::has_tls).collect::<Vec<_>>();
+        without_files(self) == without_files(other) && has_tls(self) == has_tls(other)
+    }
+
+    fn apply(&mut self, line: &Line) -> Said {
+        let value = line.value.as_str();
+        let file = || Ok::<_, String>(Some((line.place.clone(), PathBuf::from(required(value)?))));
+        match line.word.as_str() {
+            "listener" => {
+                let mut words = value.split_whitespace();
+                let port = port(words.next().unwrap_or_default())?;
+                let host = words.next().filter(|word| !word.starts_with('#')).map(str::to_owned);
+                self.listeners.push(Listener::new(line.place.clone(), host, port));
+            }
+            "port" => self.own_listener(line).port = port(first(value)?)?,
+            "bind_address" => {
+                let host = first(value)?.to_owned();
+                self.own_listener(line).host = Some(host);
+            }
+            "allow_anonymous" => self.allow_anonymous = boolean(value)?,
+            "password_file" => self.password_file = file()?,
+            "acl_file" => self.acl_file = file()?,
+            "max_keepalive" => self.max_keepalive = Some(number(value)?),
+            "max_packet_size" => self.max_packet_bytes = Some(number(value)?),
+            "message_size_limit" => self.max_packet_bytes = self.max_packet_bytes.or(above_zero(value)?),
+            "memory_limit" => self.max_memory = above_zero(value)?,
+            "max_queued_bytes" | "queue_qos0_messages" => {}
+            "max_queued_messages" => self.max_queued = above_zero(value)?,
+            "max_inflight_messages" => self.max_in_flight = above_zero(value)?,
+            "retain_available" => self.retain_available = Some(boolean(value)?),
+            "per_listener_settings" if boolean(value)? => {
+                return Err("not supported: users and rights are the same at all listeners".to_owned());
+            }
+            "per_listener_settings" => {}
+            _ => return self.apply_to_listener(line),
+        }
+        Ok(None)
+    }
+
+    fn apply_to_listener(&mut self, line: &Line) -> Said {
+        let value = line.value.as_str();
+        let file = || Ok::<_, String>(Some((line.place.clone(), PathBuf::from(required(value)?))));
+        let word = line.word.as_str();
+        match word {
+            // One limit for all: the lowest that is given.
+            "max_connections" | "global_max_connections" | "global_max_clients" => {
+                let given: Option<usize> = above_zero(value)?;
+                self.max_connections = [self.max_connections, given].into_iter().flatten().min();
+            }
+            "certfile" => self.last_listener()?.cert = file()?,
+            "keyfile" => self.last_listener()?.key = file()?,
+            "cafile" => self.last_listener()?.client_ca = file()?,
+            "require_certificate" => {
+                self.last_listener()?.require_certificate = Some((line.place.clone(), boolean(value)?));
+            }
+            "use_identity_as_username" => {
+                self.last_listener()?.names_from_certificates = boolean(value)?;
+            }
+            "protocol" => match first(value)? {
+                "mqtt" => {}
+                other => return Err(format!("{other} is not supported: mqtt")),
+            },
+            _ => return without_effect(word),
+        }
+        Ok(None)
+    }
+
+    /// The listener of `port` and `bind_address`.
+    fn own_listener(&mut self, line: &Line) -> &mut Listener {
+        let at = self.listeners.iter().position(|listener| listener.is_own).unwrap_or(self.listeners.len());
+        if at == self.listeners.len() {
+            let own = Listener { is_own: true, ..Listener::new(line.place.clone(), None, PORT) };
+            self.listeners.push(own);
+        }
+        &mut self.listeners[at]
+    }
+
+    /// Listener that the line is of: the last one before it.
+    fn last_listener(&mut self) -> Result<&mut Listener, String> {
+        self.listeners.last_mut().ok_or_else(|| "stands before the first listener".to_owned())
+    }
+
+    fn check(&self, findings: &mut Findings) {
+        self.listeners.iter().for_each(|listener| listener.check(findings));
+        for has_tls in [false, true] {
+            let mut alike = self.listeners.iter().filter(|listener| listener.has_tls() == has_tls);
+            alike.next();
+            for listener in alike {
+                let text = "one listener with TLS and one without are supported";
+                findings.error(listener.place.clone(), text);
+            }
+        }
+        let may_enter = |listener: &Listener| {
+            self.allow_anonymous || self.password_file.is_some() || listener.asks_for_certificates()
+        };
+        for listener in self.listeners.iter().filter(|listener| !may_enter(listener)) {
+            let text = "nobody may come in: password_file, or allow_anonymous true";
+            findings.error(listener.place.clone(), text);
+        }
+        let is_open = self.allow_anonymous && self.acl_file.is_none();
+        for listener in self.listeners.iter().filter(|l| is_open && !l.asks_for_certificates()) {
+            if !listener.is_of_this_machine() {
+                let text = "allow_anonymous true without acl_file: whoever reaches this address may publish and read everything";
+                findings.trap(listener.place.clone(), text);
+            }
+        }
+    }
+}
+
+impl fmt::Display for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.host {
+            Some(host) => write!(f, "{host}:{}", self.port),
+            None => write!(f, "port {} of all addresses", self.port),
+        }
+    }
+}
+
+/// In words, as `--check` prints it.
+impl fmt::Display for BrokerConf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "local broker: this program")?;
+        for listener in &self.listeners {
+            let tls = match (listener.has_tls(), listener.asks_for_certificates()) {
+                (false, _) => "",
+                (true, false) => ", TLS",
+                (true, true) => ", TLS with certificates of clients",
+            };
+            writeln!(f, "  listener {}{tls}", OneLine(&listener.to_string()))?;
+        }
+        let who = match (&self.password_file, self.allow_anonymous) {
+            (Some(_), false) => "users of password_file",
+            (Some(_), true) => "users of password_file, and clients without a name",
+            (None, true) => "everybody",
+            (None, false) => "clients with a certificate",
+        };
+        let rights = if self.acl_file.is_some() { "as acl_file says" } else { "all" };
+        writeln!(f, "  clients  {who}; rights: {rights}")?;
+        writeln!(
+            f,
+            "  memory   sessions and retained messages of clients: gone after a restart; what goes to a hub or comes from one is on disk"
+        )
+    }
+}
+
+fn port(word: &str) -> Result<u16, String> {
+    match number(word)? {
+        0 => Err("a unix socket is not supported: a port".to_owned()),
+        port => Ok(port),
+    }
+}
+
+fn above_zero<N: std::str::FromStr + Default + PartialEq>(value: &str) -> Result<Option<N>, String> {
+    limit::<N>(value).map(|number| Some(number).filter(|number| *number != N::default()))
+}
+
+/// Options that would keep somebody out, or change what a topic means: they are errors. The others have no effect.
+fn without_effect(word: &str) -> Said {
+    if word.starts_with("auth_") || word.starts_with("plugin") || word == "global_plugin" {
+        return Err("plugins are not supported: password_file and acl_file".to_owned());
+    }
+    match word {
+        "clientid_prefixes" => Err("not supported: it would let in whom it keeps out".to_owned()),
+        "mount_point" => Err("not supported: clients would have other topics".to_owned()),
+        "capath" => Err("put the certificates into one file and name it as cafile".to_owned()),
+        "crlfile" => Err("lists of revoked certificates are not supported".to_owned()),
+        "psk_file" | "psk_hint" => Err("keys without certificates are not supported".to_owned()),
+        "use_subject_as_username" | "use_username_as_clientid" => {
+            Err("not supported: use_identity_as_username, or password_file".to_owned())
+        }
+        "bind_interface" | "socket_domain" => {
+            Err("not supported: name an address behind the port".to_owned())
+        }
+        "enable_proxy_protocol" | "proxy_protocol_v2_require_tls" => Err("not supported".to_owned()),
+        "autosave_interval"
+        | "autosave_on_changes"
+        | "persistence"
+        | "persistence_file"
+        | "persistence_location"
+        | "persistent_client_expiration"
+        | "retained_persistence" => Ok(Some(
+            "what goes to a hub or comes from one is always on disk; sessions and retained messages of local clients are in memory",
+        )),
+        _ => Ok(Some("this program has no such setting")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,190 @@
+//! A connection at work: its two clients, or its client and the broker in this program, and both directions between them.
+
+use std::sync::Arc;
+
+use edge_bridge::Bridge;
+use edge_bridge::bridge::LinkState;
+use edge_bridge::bridge::rules::Rules;
+use edge_bridge::escape::Escaped;
+use edge_bridge::net::server::LocalPublisher;
+use edge_bridge::wire::Utf8;
+use futures_util::future::join_all;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Duration, timeout};
+
+use crate::broker::Broker;
+use crate::carry::{Map, Way, carry};
+use crate::ends::{From, To};
+use crate::inbox::Inbox;
+use crate::notify::{Side, Teller, tell_state};
+use crate::plan::{Plan, in_full};
+
+/// For the last state when the program ends.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// A running connection.
+pub(crate) struct Carrier {
+    pub(crate) plan: Plan,
+    /// The tasks below have the only clones.
+    hub: Arc<Bridge>,
+    local: Local,
+    /// Both directions: they take nothing more in and end when what they took is safe.
+    carrying: Vec<JoinHandle<()>>,
+    telling: Option<JoinHandle<()>>,
+    stop: watch::Sender<bool>,
+}
+
+/// The site's side.
+enum Local {
+    /// A client of the local broker.
+    Client(Arc<Bridge>),
+    /// The broker in this program; without `in` rules nothing is put in.
+    Broker(LocalPublisher, Option<Arc<Inbox>>),
+}
+
+impl Carrier {
+    /// Starts both sides; returns before a client is connected.
+    ///
+    /// # Errors
+    ///
+    /// In words: the queue did not open, or a setting is wrong.
+    pub(crate) async fn start(plan: Plan, broker: Option<&Broker>) -> Result<Self, String> {
+        let hub = Arc::new(plan.hub().await?);
+        let local = match broker {
+            Some(broker) => Local::Broker(broker.publisher(), inbox(&plan, broker).await?),
+            None => Local::Client(Arc::new(plan.local().await?)),
+        };
+        let (stop, stopped) = watch::channel(false);
+        let way = |to: To, map: Map, keeps_retain| Way {
+            connection: plan.section.name.clone(),
+            to,
+            rules: plan.rules(),
+            map,
+            keeps_retain,
+        };
+        let mut carrying = Vec::new();
+        if let Some(from) = local.messages(&plan, broker).await? {
+            let way = way(To::Bridge(hub.clone()), Rules::map_out, plan.section.outgoing_retain);
+            carrying.push(tokio::spawn(carry(from, way, stopped.clone())));
+        }
+        if let Some(to) = local.queue().filter(|_| !plan.in_filters().is_empty()) {
+            let messages = hub.subscribe_all(plan.in_filters()).await.map_err(|error| error.to_string())?;
+            let way = way(to, Rules::map_in, true);
+            carrying.push(tokio::spawn(carry(From::Subscription(messages), way, stopped)));
+        }
+        let mut carrier = Self { plan, hub, local, carrying, telling: None, stop };
+        if let Some((here, there)) = carrier.sides()? {
+            carrier.telling = Some(tokio::spawn(tell_state(carrier.hub.watch(), there, here)));
+        }
+        Ok(carrier)
+    }
+
+    /// Sides that are told of the connection's state: the local broker, and the hub unless the section leaves it out.
+    fn sides(&self) -> Result<Option<(Side, Option<Side>)>, String> {
+        let Some(topic) = self.plan.notification_topic() else { return Ok(None) };
+        let topic = Utf8::try_from(topic).map_err(|error| error.to_string())?;
+        let section = &self.plan.section;
+        let here = Side { to: self.local.teller(), topic: topic.clone(), retain: true };
+        let there = Side { to: Teller::Bridge(self.hub.clone()), topic, retain: section.outgoing_retain };
+        Ok(Some((here, Some(there).filter(|_| !section.notifications_local_only))))
+    }
+
+    /// Until the local broker has accepted us.
+    pub(crate) async fn is_ready(&self) {
+        if let Local::Client(local) = &self.local {
+            // Ends with the link alone, which ends with this.
+            let _ = local.watch().wait_for(|stats| stats.connects > 0).await;
+        }
+    }
+
+    /// Lets what was taken become safe, so that it does not come again; tells the state, ends both links and closes the queues.
+    pub(crate) async fn stop(mut self) {
+        self.stop.send_replace(true);
+        if let Some(telling) = &self.telling {
+            telling.abort();
+        }
+        for task in self.carrying.drain(..).chain(self.telling.take()) {
+            // Cancelled, or ended by itself.
+            let _ = task.await;
+        }
+        if let Ok(Some((here, there))) = self.sides() {
+            // Nobody hears it where there is no connection: there the will has said it.
+            let there = there.filter(|_| self.hub.stats().link != LinkState::BackingOff);
+            let sides = [Some(here), there].into_iter().flatten();
+            join_all(sides.map(async |side| timeout(GOODBYE, side.say("0")).await)).await;
+        }
+        let Self { plan, hub, local, .. } = self;
+        for (side, closed) in [("local", local.close().await), ("hub", close(hub).await)] {
+            if let Err(error) = closed {
+                tracing::error!(connection = %Escaped(&plan.section.name), side, error, "not closed cleanly");
+            }
+        }
+    }
+}
+
+/// The queue to local clients, if something comes in.
+async fn inbox(plan: &Plan, broker: &Broker) -> Result<Option<Arc<Inbox>>, String> {
+    if plan.in_filters().is_empty() {
+        return Ok(None);
+    }
+    let name = &plan.section.name;
+    let (dir, config) = plan.inbox();
+    let inbox = Inbox::open(dir, config, name, broker.publisher(), broker.outlets().clone()).await?;
+    Ok(Some(Arc::new(inbox)))
+}
+
+impl Local {
+    /// Messages that go out, if any do.
+    async fn messages(&self, plan: &Plan, broker: Option<&Broker>) -> Result<Option<From>, String> {
+        let filters = plan.out_filters();
+        if filters.is_empty() {
+            return Ok(None);
+        }
+        match (self, broker) {
+            (Self::Client(client), _) => {
+                let messages = client.subscribe_all(filters).await.map_err(|error| error.to_string())?;
+                Ok(Some(From::Subscription(messages)))
+            }
+            (Self::Broker(..), Some(broker)) => {
+                Ok(Some(From::Outlet(broker.outlets().open(&plan.section.name, plan.rules()))))
+            }
+            (Self::Broker(..), None) => Ok(None),
+        }
+    }
+
+    /// Queue of what comes in, if anything does.
+    fn queue(&self) -> Option<To> {
+        match self {
+            Self::Client(client) => Some(To::Bridge(client.clone())),
+            Self::Broker(_, inbox) => inbox.clone().map(To::Inbox),
+        }
+    }
+
+    fn teller(&self) -> Teller {
+        match self {
+            Self::Client(client) => Teller::Bridge(client.clone()),
+            Self::Broker(broker, _) => Teller::Broker(broker.clone()),
+        }
+    }
+
+    async fn close(self) -> Result<(), String> {
+        match self {
+            Self::Client(client) => close(client).await,
+            Self::Broker(_, Some(inbox)) => match Arc::try_unwrap(inbox) {
+                Ok(inbox) => inbox.close().await,
+                Err(_) => Err(STILL_IN_USE.to_owned()),
+            },
+            Self::Broker(_, None) => Ok(()),
+        }
+    }
+}
+
+const STILL_IN_USE: &str = "a task of it still runs: its link stays until that ends";
+
+async fn close(bridge: Arc<Bridge>) -> Result<(), String> {
+    match Arc::try_unwrap(bridge) {
+        Ok(bridge) => bridge.close().await.map_err(|error| in_full(&error)),
+        Err(_) => Err(STILL_IN_USE.to_owned()),
+    }
+}

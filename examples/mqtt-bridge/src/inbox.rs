@@ -1,0 +1,182 @@
+//! Messages from the hub for clients of the local broker: on disk until the clients that are to get them have them.
+
+use std::future::Future;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use edge_bridge::Row;
+use edge_bridge::escape::Escaped;
+use edge_bridge::net::PublishError;
+use edge_bridge::net::server::{Ended, LocalPublisher};
+use edge_bridge::wire::{PropertyId, Publish, QoS, Utf8, Value};
+use edge_queue::{Config, Lease, PushError, aio};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::task::JoinHandle;
+use tokio::time::{Duration, sleep, timeout};
+
+use crate::outlets::Outlets;
+use crate::plan::in_full;
+
+/// The consumer's name: that of a bridge's own, whose queue it may have been.
+const CONSUMER: &str = "hub";
+/// Messages and bytes on their way to clients.
+const MESSAGES_MAX: usize = 1_024;
+const BYTES_MAX: u64 = 1 << 20;
+/// Longest time for which a client keeps a message on disk. It may be away for long; then its copy waits in its session, in memory.
+const HANDED_WITHIN: Duration = Duration::from_secs(10);
+/// Time until a queue that cannot be read is tried again.
+const READ_AGAIN: Duration = Duration::from_secs(1);
+
+/// Queue of a connection's messages from the hub, and the task that hands them out.
+pub(crate) struct Inbox {
+    queue: aio::Queue,
+    handing_out: JoinHandle<()>,
+}
+
+impl Inbox {
+    /// Opens the queue, and hands out what was left there.
+    ///
+    /// # Errors
+    ///
+    /// In words: the queue did not open.
+    pub(crate) async fn open(
+        dir: &Path,
+        config: Config,
+        connection: &str,
+        broker: LocalPublisher,
+        outlets: Outlets,
+    ) -> Result<Self, String> {
+        let at = |error: &dyn std::error::Error| format!("{}: {}", dir.display(), in_full(error));
+        let queue = aio::Queue::open(dir, config).await.map_err(|error| at(&error))?;
+        let consumer = queue.consumer(CONSUMER).await.map_err(|error| at(&error))?;
+        let clients = Clients { connection: connection.to_owned(), broker, outlets };
+        let handing_out = tokio::spawn(hand_out(consumer, clients));
+        Ok(Self { queue, handing_out })
+    }
+
+    /// Puts a message in. The future is ready when it is safe; with false, the queue was closed before.
+    ///
+    /// # Errors
+    ///
+    /// As those of `Bridge::publish_row`.
+    pub(crate) async fn push(
+        &self,
+        row: Row,
+    ) -> Result<Pin<Box<dyn Future<Output = bool> + Send>>, PublishError> {
+        let original = row.clone();
+        let pushed = self.queue.push(row.into_queue_row()).await.map_err(|error| match error {
+            PushError::Full { .. } => PublishError::Full { row: Box::new(original) },
+            other => PublishError::Refused { source: other.into() },
+        });
+        Ok(Box::pin(pushed.map(|pending| async move { pending.await.is_ok() })?))
+    }
+
+    /// Stops handing out, and closes the queue.
+    ///
+    /// # Errors
+    ///
+    /// In words: not all of it is on disk.
+    pub(crate) async fn close(self) -> Result<(), String> {
+        self.handing_out.abort();
+        // Cancelled, or ended by itself.
+        let _ = self.handing_out.await;
+        self.queue.close().await.map_err(|error| in_full(&error))
+    }
+}
+
+/// All who are to get a message of the connection.
+struct Clients {
+    connection: String,
+    broker: LocalPublisher,
+    outlets: Outlets,
+}
+
+async fn hand_out(mut consumer: aio::Consumer, clients: Clients) {
+    let clients = Arc::new(clients);
+    let mut on_the_way = FuturesUnordered::new();
+    let (mut bytes_left, mut is_told) = (BYTES_MAX, false);
+    loop {
+        let room = if bytes_left > 0 { MESSAGES_MAX.saturating_sub(on_the_way.len()) } else { 0 };
+        let chunk = tokio::select! {
+            biased;
+            Some(given) = on_the_way.next() => {
+                // The broker has ended: what it did not take waits for the next start.
+                let Ok(bytes) = given else { return };
+                bytes_left += bytes;
+                continue;
+            }
+            chunk = consumer.lease_up_to(room, bytes_left), if room > 0 => chunk,
+        };
+        match chunk {
+            // The queue is closed.
+            Ok(chunk) if chunk.is_empty() => return,
+            Ok(chunk) => {
+                is_told = false;
+                // They go to the broker in their order: each is asked for the first time in that of the list.
+                for lease in chunk {
+                    let bytes = (lease.payload().len() + lease.meta().len()) as u64;
+                    let bytes = bytes.min(bytes_left);
+                    bytes_left -= bytes;
+                    let clients = clients.clone();
+                    on_the_way.push(async move { clients.give(lease).await.map(|()| bytes) });
+                }
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut is_told, true) {
+                    tracing::error!(connection = %Escaped(&clients.connection), %error, "messages from the hub cannot be read: tried again");
+                }
+                sleep(READ_AGAIN).await;
+            }
+        }
+    }
+}
+
+impl Clients {
+    /// Ends the lease when clients and connections have the message.
+    async fn give(self: Arc<Self>, lease: Lease) -> Result<(), Ended> {
+        let Some(row) = Row::from_meta(lease.meta(), lease.payload().clone()) else {
+            tracing::error!(connection = %Escaped(&self.connection), "a row of another program is passed over");
+            lease.discard();
+            return Ok(());
+        };
+        let Some(publish) = publish_of(&row, lease.ttl_left_ms()) else {
+            lease.expire();
+            return Ok(());
+        };
+        let passed_on = self.outlets.pass_on(&self.connection, &row);
+        // In time or not: what is given is with the sessions of clients that are away.
+        if let Ok(given) = timeout(HANDED_WITHIN, self.broker.publish(publish)).await {
+            given?;
+        }
+        // An error: no connection takes it any more.
+        let _ = passed_on.await;
+        lease.ack();
+        Ok(())
+    }
+}
+
+/// Returns the message for local clients; `None`: it has expired.
+fn publish_of(row: &Row, ttl_left_ms: Option<u64>) -> Option<Publish> {
+    let mut properties = row.properties.clone();
+    if let Some(left_ms) = ttl_left_ms {
+        let seconds = u32::try_from(left_ms.div_ceil(1000)).unwrap_or(u32::MAX);
+        if seconds == 0 {
+            return None;
+        }
+        let mut builder = properties.to_builder();
+        // It was left out of the row's: there is one at most.
+        if builder.push(PropertyId::MessageExpiryInterval, Value::U32(seconds)).is_ok() {
+            properties = builder.finish();
+        }
+    }
+    Some(Publish {
+        dup: false,
+        qos: QoS::AtLeastOnce,
+        retain: row.retain,
+        topic: Utf8::clone(&row.topic),
+        packet_id: None,
+        properties,
+        payload: row.payload.clone(),
+    })
+}

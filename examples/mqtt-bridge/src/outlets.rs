@@ -1,0 +1,283 @@
+//! Ways out of the local broker: messages of its clients, for the connections whose topic lines take them.
+//!
+//! A message is acknowledged when every connection that takes it has it on disk, or at its hub. What a connection did not finish because it was stopped
+//! waits for its next start, in its place.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use edge_bridge::Row;
+use edge_bridge::bridge::rules::Rules;
+use edge_bridge::ingest::{Answer, Inbound, Ingest, Now};
+use edge_bridge::listener::Ticket;
+use edge_bridge::net::server::{Receipts, Sink};
+use tokio::sync::{Notify, oneshot};
+use tokio::time::{Duration, Instant};
+
+/// Bytes of messages that a connection may have between its clients and the disk.
+const BYTES_MAX: usize = 4 << 20;
+/// Bytes that a message counts beside its own.
+const MESSAGE_BYTES: usize = 128;
+/// Longest time for which no client is read because a connection is behind.
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// The outlets of all connections. Clones share them.
+#[derive(Clone, Default)]
+pub(crate) struct Outlets(Arc<Mutex<Vec<Arc<Outlet>>>>);
+
+impl Outlets {
+    /// Opens the outlet of a connection, or gives the one that is there these rules.
+    pub(crate) fn open(&self, connection: &str, rules: Rules) -> Arc<Outlet> {
+        let mut outlets = self.lock();
+        if let Some(outlet) = outlets.iter().find(|outlet| outlet.connection == connection) {
+            outlet.lock().rules = rules;
+            return outlet.clone();
+        }
+        let outlet = Arc::new(Outlet::new(connection, rules));
+        outlets.push(outlet.clone());
+        outlet
+    }
+
+    /// Closes the outlets of connections that are there no more: nobody takes what waits there.
+    pub(crate) fn keep(&self, is_kept: impl Fn(&str) -> bool) {
+        let mut outlets = self.lock();
+        let (kept, closed) = std::mem::take(&mut *outlets).into_iter().partition(|o| is_kept(&o.connection));
+        *outlets = kept;
+        drop(outlets);
+        closed.iter().for_each(|outlet| outlet.close());
+    }
+
+    /// Hands a message that came in by the connection `from` to the others that take it. The receiver is told when all have it.
+    pub(crate) fn pass_on(&self, from: &str, row: &Row) -> oneshot::Receiver<()> {
+        let (told, all_have_it) = oneshot::channel();
+        self.offer(row, Some(from), Origin::Connection(told));
+        all_have_it
+    }
+
+    fn offer(&self, row: &Row, from: Option<&str>, origin: Origin) {
+        let outlets = self.lock();
+        let whole = Arc::new(Whole { open: AtomicUsize::new(1), origin: Mutex::new(Some(origin)) });
+        for outlet in outlets.iter().filter(|outlet| Some(outlet.connection.as_str()) != from) {
+            outlet.offer(row, &whole);
+        }
+        whole.end_part();
+    }
+
+    fn takes(&self, topic: &str) -> bool {
+        self.lock().iter().any(|outlet| outlet.lock().rules.map_out(topic).is_some())
+    }
+
+    fn all(&self, holds: impl Fn(&Outlet) -> bool) -> bool {
+        self.lock().iter().all(|outlet| holds(outlet))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Outlet>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Messages of the local broker for one connection, in the order in which they came.
+pub(crate) struct Outlet {
+    connection: String,
+    state: Mutex<State>,
+    offered: Notify,
+    commit: Notify,
+    is_closed: AtomicBool,
+}
+
+#[derive(Default)]
+struct State {
+    rules: Rules,
+    waiting: BTreeMap<u64, Waiting>,
+    next: u64,
+    /// Of what waits and of what is on its way.
+    bytes: usize,
+}
+
+struct Waiting {
+    row: Row,
+    whole: Arc<Whole>,
+}
+
+impl Outlet {
+    fn new(connection: &str, rules: Rules) -> Self {
+        Self {
+            connection: connection.to_owned(),
+            state: Mutex::new(State { rules, ..State::default() }),
+            offered: Notify::new(),
+            commit: Notify::new(),
+            is_closed: AtomicBool::new(false),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a copy of the message if a rule does.
+    fn offer(&self, row: &Row, whole: &Arc<Whole>) {
+        let mut state = self.lock();
+        if state.rules.map_out(&row.topic).is_none() {
+            return;
+        }
+        whole.open.fetch_add(1, Ordering::Relaxed);
+        state.bytes += bytes(row);
+        let at = state.next;
+        state.next += 1;
+        state.waiting.insert(at, Waiting { row: row.clone(), whole: whole.clone() });
+        drop(state);
+        self.offered.notify_one();
+    }
+
+    /// The next message, and what is to be told when it is safe.
+    pub(crate) async fn next(self: &Arc<Self>) -> (Row, Part) {
+        loop {
+            if let Some((at, waiting)) = self.lock().waiting.pop_first() {
+                let row = waiting.row.clone();
+                return (row, Part { at, waiting: Some(waiting), outlet: self.clone() });
+            }
+            self.offered.notified().await;
+        }
+    }
+
+    /// Waits until a client stands still for want of receipts.
+    pub(crate) async fn commit_wanted(&self) {
+        self.commit.notified().await;
+    }
+
+    fn close(&self) {
+        self.is_closed.store(true, Ordering::Relaxed);
+        let left = std::mem::take(&mut self.lock().waiting);
+        left.into_values().for_each(|waiting| self.end(&waiting));
+    }
+
+    fn end(&self, waiting: &Waiting) {
+        self.lock().bytes -= bytes(&waiting.row);
+        waiting.whole.end_part();
+    }
+
+    /// Puts a message back in its place, for the connection's next start.
+    fn take_back(&self, at: u64, waiting: Waiting) {
+        if self.is_closed.load(Ordering::Relaxed) {
+            return self.end(&waiting);
+        }
+        self.lock().waiting.insert(at, waiting);
+        self.offered.notify_one();
+    }
+
+    fn fills_less_than(&self, bytes: usize) -> bool {
+        self.lock().bytes < bytes
+    }
+}
+
+fn bytes(row: &Row) -> usize {
+    row.topic.len() + row.payload.len() + row.properties.as_bytes().len() + MESSAGE_BYTES
+}
+
+/// A connection's part of a message. Dropped, the message waits for the connection's next start.
+pub(crate) struct Part {
+    at: u64,
+    waiting: Option<Waiting>,
+    outlet: Arc<Outlet>,
+}
+
+impl Part {
+    /// Says that the message is safe, or that no attempt can make it so.
+    pub(crate) fn done(mut self) {
+        if let Some(waiting) = self.waiting.take() {
+            self.outlet.end(&waiting);
+        }
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if let Some(waiting) = self.waiting.take() {
+            self.outlet.take_back(self.at, waiting);
+        }
+    }
+}
+
+/// A message, for all connections that take it.
+struct Whole {
+    /// Parts that are not done, and one while they are being made.
+    open: AtomicUsize,
+    origin: Mutex<Option<Origin>>,
+}
+
+/// Where a message came from: who is told that all connections have it.
+enum Origin {
+    Client { ticket: Ticket, receipts: Receipts },
+    Connection(oneshot::Sender<()>),
+}
+
+impl Whole {
+    fn end_part(&self) {
+        if self.open.fetch_sub(1, Ordering::AcqRel) > 1 {
+            return;
+        }
+        match self.origin.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(Origin::Client { ticket, receipts }) => receipts.resolve(ticket),
+            // Nobody may be waiting any more.
+            Some(Origin::Connection(told)) => drop(told.send(())),
+            None => {}
+        }
+    }
+}
+
+/// The broker's decision about a message: it is for connections, or for local clients alone.
+pub(crate) struct Taking(pub(crate) Outlets);
+
+impl Ingest for Taking {
+    fn ingest(&mut self, _: Now, message: &Inbound) -> Answer {
+        if !self.0.takes(&message.topic) {
+            return Answer::Absorb;
+        }
+        Answer::Store(vec![message.to_row()])
+    }
+}
+
+/// The outlets as the broker's sink.
+pub(crate) struct OutletSink {
+    outlets: Outlets,
+    receipts: Receipts,
+    /// Since when a connection has been behind.
+    behind: Option<Instant>,
+}
+
+impl OutletSink {
+    pub(crate) fn new(outlets: Outlets, receipts: Receipts) -> Self {
+        Self { outlets, receipts, behind: None }
+    }
+}
+
+impl Sink for OutletSink {
+    fn has_room(&mut self) -> bool {
+        self.outlets.all(|outlet| outlet.fills_less_than(BYTES_MAX))
+    }
+
+    fn is_busy(&mut self) -> bool {
+        if self.outlets.all(|outlet| outlet.fills_less_than(BYTES_MAX / 2)) {
+            self.behind = None;
+            return false;
+        }
+        self.behind.get_or_insert_with(Instant::now).elapsed() < PAUSE_MAX
+    }
+
+    fn push(&mut self, ticket: Ticket, rows: Vec<Row>) -> Result<(), Vec<Row>> {
+        // One message is one row.
+        for row in &rows {
+            let origin = Origin::Client { ticket, receipts: self.receipts.clone() };
+            self.outlets.offer(row, None, origin);
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self) {
+        self.outlets.lock().iter().for_each(|outlet| outlet.commit.notify_one());
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,122 @@
+use edge_bridge::bridge::rules::Rule;
+use edge_bridge::wire::{Properties, Publish, QoS, Utf8, Version};
+
+use super::*;
+
+fn rules(lines: &[&str]) -> Rules {
+    Rules::new(lines.iter().map(|line| Rule::parse(line).unwrap()).collect())
+}
+
+fn row(topic: &str, payload: &str) -> Row {
+    Row::new(Utf8::try_from(topic).unwrap(), payload.to_owned().into())
+}
+
+fn payload(row: &Row) -> &str {
+    std::str::from_utf8(&row.payload).unwrap()
+}
+
+/// A message is done when the last connection that takes it is.
+#[tokio::test]
+async fn all_connections_that_take_a_message_have_to_have_it() {
+    let outlets = Outlets::default();
+    let a = outlets.open("a", rules(&["x/# out 1"]));
+    let b = outlets.open("b", rules(&["# out 1"]));
+    let c = outlets.open("c", rules(&["# both 1"]));
+    // It came in by `c`.
+    let mut told = outlets.pass_on("c", &row("x/1", "m"));
+    assert!(c.lock().waiting.is_empty());
+    let ((_, from_a), (_, from_b)) = (a.next().await, b.next().await);
+    from_a.done();
+    assert!(told.try_recv().is_err());
+    from_b.done();
+    assert_eq!(told.try_recv(), Ok(()));
+    let mut nobody = outlets.pass_on("b", &row("y", "m"));
+    c.next().await.1.done();
+    assert_eq!(nobody.try_recv(), Ok(()));
+    assert_eq!([a, b, c].map(|outlet| outlet.lock().bytes), [0, 0, 0]);
+}
+
+/// Messages that a stopped connection had taken stand before those that came meanwhile, in their order.
+#[tokio::test]
+async fn what_was_not_finished_comes_again_in_its_place() {
+    let outlets = Outlets::default();
+    let outlet = outlets.open("a", rules(&["# out 1"]));
+    let told: Vec<_> = ["1", "2", "3"].iter().map(|n| outlets.pass_on("b", &row("t", n))).collect();
+    let (first, second) = (outlet.next().await, outlet.next().await);
+    drop(first);
+    drop(second);
+    let last = outlets.pass_on("b", &row("t", "4"));
+    let mut order = Vec::new();
+    for _ in 0..4 {
+        let (row, part) = outlet.next().await;
+        order.push(payload(&row).to_owned());
+        part.done();
+    }
+    assert_eq!(order, ["1", "2", "3", "4"]);
+    for mut told in told.into_iter().chain([last]) {
+        assert_eq!(told.try_recv(), Ok(()));
+    }
+}
+
+/// A connection that is in the file no more keeps nobody waiting, not even with what it had taken.
+#[tokio::test]
+async fn a_closed_outlet_wants_nothing() {
+    let outlets = Outlets::default();
+    let outlet = outlets.open("a", rules(&["# out 1"]));
+    let (mut taken, mut waiting) =
+        (outlets.pass_on("b", &row("t", "1")), outlets.pass_on("b", &row("t", "2")));
+    let (_, part) = outlet.next().await;
+    outlets.keep(|name| name != "a");
+    assert_eq!(waiting.try_recv(), Ok(()));
+    assert!(taken.try_recv().is_err());
+    drop(part);
+    assert_eq!(taken.try_recv(), Ok(()));
+    assert_eq!(outlets.pass_on("b", &row("t", "3")).try_recv(), Ok(()));
+    assert!(outlet.lock().waiting.is_empty());
+}
+
+/// A connection that is behind stops the reading for a second at most, and one that is full the taking.
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_is_behind_bounds_what_comes_in() {
+    let outlets = Outlets::default();
+    let outlet = outlets.open("a", rules(&["# out 1"]));
+    let mut sink = OutletSink::new(outlets.clone(), Receipts::default());
+    let half = "x".repeat(BYTES_MAX / 2);
+    assert!(sink.has_room() && !sink.is_busy());
+    drop(outlets.pass_on("b", &row("t", &half)));
+    assert!(sink.has_room() && sink.is_busy());
+    tokio::time::advance(PAUSE_MAX).await;
+    assert!(!sink.is_busy());
+    drop(outlets.pass_on("b", &row("t", &half)));
+    assert!(!sink.has_room());
+    outlet.next().await.1.done();
+    assert!(sink.has_room() && !sink.is_busy(), "it counts from the next time on");
+}
+
+/// What no connection takes is for local clients alone.
+#[test]
+fn a_message_is_stored_as_it_came_if_a_connection_takes_it() {
+    let outlets = Outlets::default();
+    drop(outlets.open("a", rules(&["x/# out 1 \"\" up/"])));
+    let publish = |topic| Publish {
+        dup: true,
+        qos: QoS::AtLeastOnce,
+        retain: true,
+        topic: Utf8::try_from(topic).unwrap(),
+        packet_id: None,
+        properties: Properties::default(),
+        payload: "m".into(),
+    };
+    let mut taking = Taking(outlets);
+    let mut ingest = |topic| {
+        let message = Inbound::new(Utf8::default(), Version::V5, &publish(topic));
+        taking.ingest(Now::default(), &message)
+    };
+    let Answer::Store(rows) = ingest("x/1") else { panic!("stored") };
+    let [row] = rows.as_slice() else { panic!("{rows:?}") };
+    assert_eq!(
+        (row.topic.as_str(), payload(row), row.retain, row.possible_duplicate),
+        ("x/1", "m", true, true)
+    );
+    assert_eq!(ingest("y"), Answer::Absorb);
+}

@@ -1,0 +1,78 @@
+//! A plan in words, as `--check` prints it.
+
+use std::fmt;
+
+use super::{Plan, in_queue, message_bytes_max};
+use crate::one_line::OneLine;
+use crate::section::Protocol;
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let section = &self.section;
+        let version = match section.protocol {
+            Protocol::Any => "MQTT 5, or 3.1.1 where the hub has no other",
+            Protocol::V5 => "MQTT 5",
+            Protocol::V311 => "MQTT 3.1.1",
+        };
+        let tls = if section.tls.is_on() { ", TLS" } else { "" };
+        writeln!(f, "connection {}", OneLine(&section.name))?;
+        writeln!(
+            f,
+            "  hub      {}{tls}, {version}, client id {}",
+            OneLine(&section.addresses.join(" ")),
+            OneLine(&self.remote_client_id)
+        )?;
+        let session = match self.session_expiry_s() {
+            0 => "ends with the connection".to_owned(),
+            u32::MAX => "kept for ever".to_owned(),
+            seconds => format!("kept for {seconds} s"),
+        };
+        writeln!(f, "  session  {session}, keep alive {} s", section.keep_alive_s)?;
+        match &self.local {
+            Some(local) => {
+                writeln!(f, "  local    {}, client id {}", OneLine(local), OneLine(&self.local_client_id))?;
+            }
+            None => writeln!(f, "  local    the broker of this program")?,
+        }
+        let bytes = self.limits.max_queued_bytes.as_ref().map(|(_, bytes)| *bytes).filter(|bytes| *bytes > 0);
+        let queues = [
+            (&self.spools[0], self.queue(), bytes, true),
+            (&self.spools[1], in_queue(), None, !self.in_filters().is_empty()),
+        ];
+        for (dir, queue, bytes, is_there) in queues {
+            if is_there {
+                let (dir, mib) = (dir.to_string_lossy(), queue.disk_bytes().div_ceil(1 << 20));
+                writeln!(
+                    f,
+                    "  queue    {}, {mib} MiB of disk, messages of at most {} bytes; when it is full the oldest go",
+                    OneLine(&dir),
+                    message_bytes_max(bytes)
+                )?;
+            }
+        }
+        if let Some(topic) = self.notification_topic() {
+            let there = if section.notifications_local_only { "the local broker" } else { "both sides" };
+            writeln!(f, "  state    1 or 0 on {}, retained, at {there}", OneLine(&topic))?;
+        }
+        for topic in &section.topics {
+            let line = topic.place.line;
+            if let Some(filter) = topic.rule.local_filter() {
+                writeln!(
+                    f,
+                    "  out      line {line}: \"{}\" here → prefix \"{}\" at the hub",
+                    OneLine(filter),
+                    OneLine(topic.rule.remote_prefix())
+                )?;
+            }
+            if let Some(filter) = topic.rule.remote_filter() {
+                writeln!(
+                    f,
+                    "  in       line {line}: \"{}\" at the hub → prefix \"{}\" here",
+                    OneLine(filter),
+                    OneLine(topic.rule.local_prefix())
+                )?;
+            }
+        }
+        Ok(())
+    }
+}

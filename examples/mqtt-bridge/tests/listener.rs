@@ -1,0 +1,237 @@
+//! The bridge as the local broker itself, before a real Mosquitto as hub: outages with kill -9, users and rights, changes of the file.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    unreachable_pub,
+    reason = "a test: real processes, sockets and time"
+)]
+
+#[path = "../../../edge-bridge/tests/support/mosquitto.rs"]
+#[allow(dead_code, reason = "not every test needs all of it")]
+mod mosquitto;
+#[path = "../../../edge-bridge/tests/support/relay.rs"]
+#[allow(dead_code, reason = "not every test needs all of it")]
+mod relay;
+#[path = "support/site.rs"]
+#[allow(dead_code, reason = "not every test needs all of it")]
+mod site;
+
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use mosquitto::Mosquitto;
+use relay::{Path as Link, Relay};
+use site::{LONG, Reader, Site, conf, host, publish, until_it_carries, within};
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A listener for everybody on loopback, and clients' commands for it.
+fn open_listener() -> (Mosquitto, String) {
+    let port = free_port();
+    (Mosquitto::elsewhere(port), format!("listener {port} 127.0.0.1\nallow_anonymous true\n"))
+}
+
+/// `mosquitto_pub` at QoS 1; whether it was let in and its message taken.
+fn is_taken(broker: &Mosquitto, topic: &str, login: Option<(&str, &str)>) -> bool {
+    let mut command = mosquitto::command("mosquitto_pub");
+    command.args(["-h", "127.0.0.1", "-p", &broker.address().port().to_string(), "-V", "5"]);
+    command.args(["-q", "1", "-t", topic, "-m", "x"]);
+    if let Some((user, password)) = login {
+        command.args(["-u", user, "-P", password]);
+    }
+    let output = command.output().unwrap();
+    output.status.success() && output.stderr.is_empty()
+}
+
+/// What local clients have a PUBACK for reaches the hub, whatever is killed; the hub's commands of the outage reach local clients.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_outage_and_a_kill_of_the_broker_lose_nothing_in_either_direction() {
+    for version in ["mqttv50", "mqttv311"] {
+        let (local, listener) = open_listener();
+        let hub = Mosquitto::start("");
+        let relay = Relay::start(hub.address()).await;
+        let conf = format!("{listener}{}", conf(host(&relay.url()), version, "notifications false"));
+        let mut site = Site::alone(&conf);
+        site.run();
+        let (at_hub, at_local) = (Reader::start(&hub, "site7/line/#"), Reader::start(&local, "cmd/#"));
+        until_it_carries(&site, (&local, &at_local), (&hub, &at_hub));
+        let mut out = publish(&local, "line/a", "site7/line/a", 0);
+        relay.set(Link::Cut);
+        out.extend(publish(&local, "line/a", "site7/line/a", 1));
+        let mut commands = publish(&hub, "site7/cmd/a", "cmd/a", 0);
+        site.kill();
+        commands.extend(publish(&hub, "site7/cmd/a", "cmd/a", 1));
+        site.run();
+        out.extend(publish(&local, "line/a", "site7/line/a", 2));
+        // Who is not there gets nothing: the reader comes back by itself.
+        site.until("the reader", || {
+            local.publish(&["-q", "1", "-t", "cmd/again", "-m", "x"]);
+            at_local.has("cmd/again x 0") > 0
+        });
+        relay.set(Link::Open);
+        site.until("all messages at the hub", || at_hub.missing(&out).is_empty());
+        site.until("all commands here", || at_local.missing(&commands).is_empty());
+        assert!(site.stop().success(), "{version}");
+    }
+}
+
+/// Killed with signal 9 again and again, in and between outages, while a client publishes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_kills_lose_nothing_that_was_acknowledged() {
+    let (local, listener) = open_listener();
+    let hub = Mosquitto::start("");
+    let relay = Relay::start(hub.address()).await;
+    let mut site =
+        Site::alone(&format!("{listener}{}", conf(host(&relay.url()), "mqttv50", "notifications false")));
+    let at_hub = Reader::start(&hub, "site7/line/#");
+    site.run();
+    let (mut taken, mut n) = (Vec::new(), 0);
+    for kill in 0..10 {
+        relay.set(if kill % 3 == 1 { Link::Cut } else { Link::Open });
+        for _ in 0..8 {
+            let topic = format!("line/{n}");
+            if is_taken(&local, &topic, None) {
+                taken.push(format!("site7/{topic} x 0"));
+            }
+            n += 1;
+        }
+        site.kill();
+        site.run();
+    }
+    relay.set(Link::Open);
+    assert!(taken.len() > 40, "{} of {n}", taken.len());
+    site.until("all that was acknowledged", || at_hub.missing(&taken).is_empty());
+    assert!(site.stop().success());
+}
+
+/// Two hubs, of which one is away: a message is acknowledged and reaches both; what comes in from one goes out to the other, and not back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_connection_gets_what_its_lines_take() {
+    let (local, listener) = open_listener();
+    let (hub, other) = (Mosquitto::start(""), Mosquitto::start(""));
+    let relay = Relay::start(other.address()).await;
+    let mut site = Site::alone(&format!(
+        "{listener}connection one\naddress {}\nnotifications false\nrestart_timeout 1\ntopic # both 1 \"\" a/\n\
+         connection two\naddress {}\nnotifications false\nrestart_timeout 1\ntopic # out 1 \"\" b/\n",
+        hub.address(),
+        host(&relay.url()),
+    ));
+    site.run();
+    let (at_hub, at_other, here) =
+        (Reader::start(&hub, "a/#"), Reader::start(&other, "b/#"), Reader::start(&local, "#"));
+    site.until("both hubs", || {
+        local.publish(&["-q", "1", "-t", "probe", "-m", "x"]);
+        at_hub.has("a/probe x 0") > 0 && at_other.has("b/probe x 0") > 0 && here.has("probe x 0") > 0
+    });
+    relay.set(Link::Cut);
+    let taken = publish(&local, "t", "a/t", 0);
+    site.until("at the hub that is there", || at_hub.missing(&taken).is_empty());
+    let came = publish(&hub, "a/in", "in", 0);
+    site.until("here", || here.missing(&came).is_empty());
+    relay.set(Link::Open);
+    let at_both = |lines: &[String], from: &str| -> Vec<String> {
+        lines.iter().map(|line| format!("b/{}", line.strip_prefix(from).unwrap())).collect()
+    };
+    let expected = [at_both(&taken, "a/"), at_both(&came, "")].concat();
+    site.until("at the other one", || at_other.missing(&expected).is_empty());
+    for line in came {
+        assert_eq!((here.has(&line), at_hub.has(&format!("a/{line}"))), (1, 1), "{line}: once, and no echo");
+    }
+    assert!(site.stop().success());
+}
+
+/// Users, passwords and rights are those of Mosquitto's files, and a SIGHUP puts other ones in force without a break for who may stay.
+#[test]
+fn users_and_rights_are_those_of_the_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str| dir.path().join(name).display().to_string();
+    let set = |user: &str, password: &str| {
+        let mut command = mosquitto::command("mosquitto_passwd");
+        let create: &[&str] = if dir.path().join("users").exists() { &[] } else { &["-c"] };
+        let output = command.args(create).args(["-b", &file("users"), user, password]).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    };
+    set("oven", "one");
+    std::fs::write(file("rights"), "user oven\ntopic write line/oven/#\n").unwrap();
+    let port = free_port();
+    let local = Mosquitto::elsewhere(port);
+    let hub = Mosquitto::start("");
+    let lines = conf(&hub.address().to_string(), "mqttv50", "notifications false");
+    let mut site = Site::alone(&format!(
+        "listener {port} 127.0.0.1\npassword_file {}\nacl_file {}\n{lines}",
+        file("users"),
+        file("rights")
+    ));
+    site.run();
+    let at_hub = Reader::start(&hub, "site7/line/#");
+    let oven = Some(("oven", "one"));
+    assert!(is_taken(&local, "line/oven/1", oven));
+    assert!(!is_taken(&local, "line/oven/2", None), "without a name");
+    assert!(!is_taken(&local, "line/oven/2", Some(("oven", "two"))), "with another password");
+    assert!(!is_taken(&local, "line/press/1", oven), "without the right");
+    site.until("what was taken", || at_hub.has("site7/line/oven/1 x 0") > 0);
+
+    set("press", "two");
+    std::fs::write(file("rights"), "user press\ntopic write line/press/#\n").unwrap();
+    site.signal("-HUP");
+    site.until("the new user", || is_taken(&local, "line/press/2", Some(("press", "two"))));
+    assert!(!is_taken(&local, "line/oven/3", oven), "the right is gone");
+    std::fs::write(file("rights"), "user press\ntopic wrong line/press/#\n").unwrap();
+    site.signal("-HUP");
+    let log = || std::fs::read_to_string(site.file("log")).unwrap();
+    site.until("the error", || log().contains("the file is not read: everything goes on as before"));
+    assert!(is_taken(&local, "line/press/3", Some(("press", "two"))));
+    site.until("all of it", || at_hub.has("site7/line/press/3 x 0") > 0);
+    assert_eq!(at_hub.has("site7/line/oven/2 x 0") + at_hub.has("site7/line/oven/3 x 0"), 0);
+    assert!(site.stop().success());
+}
+
+/// SIGHUP: a connection changes again and again while a client publishes, and another one goes. What was acknowledged arrives.
+#[test]
+fn changes_of_the_file_lose_nothing() {
+    let (local, listener) = open_listener();
+    let hub = Mosquitto::start("");
+    let one = |keep_alive: u32| {
+        format!(
+            "{listener}{}keepalive_interval {keep_alive}\n",
+            conf(&hub.address().to_string(), "mqttv50", "notifications false")
+        )
+    };
+    // Nobody is there.
+    let gone = "connection gone\naddress 127.0.0.1:1\ntopic # out 1\n";
+    let mut site = Site::alone(&format!("{}{gone}", one(60)));
+    site.run();
+    let at_hub = Reader::start(&hub, "site7/line/#");
+    let ends = AtomicBool::new(false);
+    let taken = std::thread::scope(|scope| {
+        let publisher = scope.spawn(|| {
+            let topics = (0..).map(|n| format!("line/{n}")).take_while(|_| !ends.load(Ordering::Relaxed));
+            topics.filter(|topic| is_taken(&local, topic, None)).collect::<Vec<_>>()
+        });
+        let log = || std::fs::read_to_string(site.file("log")).unwrap();
+        let changed = (1..=8).all(|change| {
+            std::fs::write(site.file("bridge.conf"), one(60 + change)).unwrap();
+            site.signal("-HUP");
+            let starts = 2 + usize::try_from(change).unwrap();
+            within(LONG, || log().matches("started connection=").count() == starts)
+        });
+        std::thread::sleep(Duration::from_millis(500));
+        ends.store(true, Ordering::Relaxed);
+        let taken = publisher.join().unwrap();
+        assert!(changed, "{}", log());
+        taken
+    });
+    assert!(taken.len() > 20, "{}", taken.len());
+    let taken: Vec<_> = taken.iter().map(|topic| format!("site7/{topic} x 0")).collect();
+    site.until("all that was acknowledged", || at_hub.missing(&taken).is_empty());
+    assert!(taken.iter().all(|line| at_hub.has(line) == 1), "each once: nothing was killed");
+    assert!(site.stop().success());
+}
