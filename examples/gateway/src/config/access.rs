@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 
 use edge_bridge::access::{AccessRules, AclFile, LineError, PasswordFile};
 
-use super::password::mode_for_others;
 use super::section::{Placed, Section, check_file};
-use super::{Addresses, Findings, Severity};
+use super::{Addresses, Findings, secret_file};
 
 /// Most bytes of a file.
 const BYTES_MAX: u64 = 1024 * 1024;
@@ -103,7 +102,7 @@ pub(super) fn access(section: &Section<'_>, findings: &mut Findings) -> AccessFi
     let acl = section.path("acl_file", findings);
     let anonymous = section.boolean("allow_anonymous", findings).unwrap_or(false);
     let read = passwords.as_ref().and_then(|file| {
-        warn_of_an_open_file(file, findings);
+        secret_file::warn_if_open(file, "local.password_file", "hashes", findings);
         told(parse(&file.value, PasswordFile::parse), file, "local.password_file", findings)
     });
     if let (Some(file), Some(read)) = (&passwords, &read)
@@ -164,13 +163,5 @@ fn check_users(
     let Some(passwords) = passwords.filter(|_| !has("client_ca")) else { return };
     for name in names.into_iter().filter(|name| !passwords.has_user(name)) {
         findings.warning(at, KEY, format!("user \"{name}\" has rules, but no login in `password_file`"));
-    }
-}
-
-fn warn_of_an_open_file(file: &Placed<PathBuf>, findings: &mut Findings) {
-    if let Some(mode) = mode_for_others(&file.value) {
-        let path = file.value.display();
-        let message = format!("{path}: mode {mode:04o}, others may read the hashes: chmod 600");
-        findings.add(Severity::Warning, file.at, "local.password_file", message, None);
     }
 }

@@ -1,7 +1,6 @@
 //! `[hub]`: where messages go, by which way, as whom, and in which version of MQTT.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
 
 use edge_bridge::bridge::IdentityForm;
 use edge_bridge::net::{Target, TargetError, validate_alpn, validate_server_name};
@@ -10,7 +9,7 @@ use super::password;
 use super::proxy::proxy;
 use super::section::{Placed, Section};
 use super::tls::Files;
-use super::{Credentials, Findings, Hub, Protocol};
+use super::{Credentials, Findings, Hub, Protocol, secret_file};
 
 /// Ports that IANA lists for MQTT.
 const PLAIN_PORT: u16 = 1883;
@@ -26,7 +25,7 @@ pub(super) fn hub(section: &mut Section<'_>, id: &str, findings: &mut Findings) 
     let ca = section.file("ca", findings);
     let cert = section.file("cert", findings);
     let key = section.file("key", findings);
-    key.iter().for_each(|key| warn_of_an_open_key(key, findings));
+    key.iter().for_each(|key| secret_file::warn_if_open(key, "hub.key", "key", findings));
     super::tls::check(Files { ca: ca.as_ref(), cert: cert.as_ref(), key: key.as_ref() }, findings);
     let (alpn, server_name) = tls_names(section, findings);
     let proxy = proxy(section, findings);
@@ -190,15 +189,6 @@ fn credentials(section: &mut Section<'_>, findings: &mut Findings) -> Option<Cre
     }
     let password = password::checked(&file, "hub.password_file", findings)?;
     Some(Credentials { user: user.value, password, file: file.value })
-}
-
-/// The file of `[hub] key` as a person must not leave it.
-fn warn_of_an_open_key(key: &Placed<PathBuf>, findings: &mut Findings) {
-    if let Some(mode) = password::mode_for_others(&key.value) {
-        let path = key.value.display();
-        let message = format!("{path}: mode {mode:04o}, others may read the key: chmod 600");
-        findings.warning(key.at, "hub.key", message);
-    }
 }
 
 impl Hub {

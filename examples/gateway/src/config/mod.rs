@@ -19,6 +19,7 @@ pub(crate) mod password;
 pub(crate) mod proxy;
 pub(crate) mod reference;
 mod route;
+mod secret_file;
 mod section;
 mod suggest;
 mod tables;

@@ -1,11 +1,10 @@
 //! A password's file: one line, read at the start and again before each connection to the hub.
 
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::Findings;
 use super::section::{Placed, check_file};
+use super::{Findings, secret_file};
 
 /// The format's.
 const BYTES_MAX: usize = 65_535;
@@ -40,15 +39,6 @@ pub(super) fn checked(file: &Placed<PathBuf>, key: &str, findings: &mut Findings
             return None;
         }
     };
-    if let Some(mode) = mode_for_others(&file.value) {
-        let message = format!("{path}: mode {mode:04o}, others may read the password: chmod 600");
-        findings.warning(file.at, key, message);
-    }
+    secret_file::warn_if_open(file, key, "password", findings);
     Some(password)
-}
-
-/// Returns the file's mode if others may read it.
-pub(super) fn mode_for_others(path: &Path) -> Option<u32> {
-    let mode = std::fs::metadata(path).ok()?.permissions().mode() & 0o777;
-    (mode & 0o077 != 0).then_some(mode)
 }

@@ -11,7 +11,7 @@ use edge_bridge::net::{
 };
 
 use super::section::Placed;
-use super::{Findings, Hub, Severity, TlsAddress};
+use super::{Findings, Hub, Severity, TlsAddress, secret_file};
 
 /// So long before a certificate's end it is told: the time to roll out another one.
 const SOON: Duration = Duration::from_secs(30 * 86_400);
@@ -146,11 +146,7 @@ pub(super) fn check_listener(
     client_ca: Option<&Placed<PathBuf>>,
     findings: &mut Findings,
 ) {
-    if let Some(mode) = super::password::mode_for_others(&key.value) {
-        let path = key.value.display();
-        let message = format!("{path}: mode {mode:04o}, others may read the key: chmod 600");
-        findings.warning(key.at, "local.key", message);
-    }
+    secret_file::warn_if_open(key, "local.key", "key", findings);
     if let Err(error) = ServerTls::from_pem(&cert.value, &key.value, None) {
         let is_about_cert = file_of(&error) == Some(cert.value.as_path());
         let (at, name) = if is_about_cert { (cert.at, "local.cert") } else { (key.at, "local.key") };

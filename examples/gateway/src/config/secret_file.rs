@@ -1,0 +1,19 @@
+//! Files whose content is a secret: what others may read is told.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use super::Findings;
+use super::section::Placed;
+
+/// Warns of a file at `key` whose `secret` others than its owner may read.
+pub(super) fn warn_if_open(file: &Placed<PathBuf>, key: &str, secret: &str, findings: &mut Findings) {
+    // One that cannot be read is told by whoever reads it.
+    let Ok(about) = std::fs::metadata(&file.value) else { return };
+    let mode = about.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        let path = file.value.display();
+        let message = format!("{path}: mode {mode:04o}, others may read the {secret}: chmod 600");
+        findings.warning(file.at, key, message);
+    }
+}
