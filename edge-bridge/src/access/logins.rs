@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::known_logins::KnownLogins;
 use super::login_limit::LoginLimit;
@@ -14,13 +14,23 @@ use crate::wire::ReasonCode;
 /// Logins that were right, and wrong ones by address: outlives a change of the [`PasswordFile`]. Clones share it.
 #[derive(Clone)]
 pub struct LoginMemory {
-    shared: Arc<Mutex<(KnownLogins, LoginLimit)>>,
+    shared: Arc<Mutex<Remembered>>,
+}
+
+struct Remembered {
+    right: KnownLogins,
+    wrong: LoginLimit,
 }
 
 impl LoginMemory {
     /// An empty one; `secret` is 32 random bytes of this process.
     pub fn new(secret: [u8; 32]) -> Self {
-        Self { shared: Arc::new(Mutex::new((KnownLogins::new(&secret), LoginLimit::default()))) }
+        let remembered = Remembered { right: KnownLogins::new(&secret), wrong: LoginLimit::default() };
+        Self { shared: Arc::new(Mutex::new(remembered)) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Remembered> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -64,9 +74,7 @@ impl Logins {
     pub fn replacing(mut self, before: &PasswordFile) -> Self {
         let is_changed = |user: &&str| !self.passwords.is_unchanged(before, user);
         self.changed = before.users().filter(is_changed).map(Into::into).collect();
-        let mut memory = self.memory.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        memory.0.forget(|user| self.changed.contains(user));
-        drop(memory);
+        self.memory.lock().right.forget(|user| self.changed.contains(user));
         self
     }
 }
@@ -86,22 +94,22 @@ impl Authenticate for Logins {
             return Err(ReasonCode::NOT_AUTHORIZED);
         }
         let password = connect.password.as_deref().unwrap_or_default();
-        let mut memory = self.memory.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        let (known, limit) = &mut *memory;
+        let mut memory = self.memory.lock();
+        let Remembered { right, wrong } = &mut *memory;
         let address = login.peer.map(|peer| peer.ip());
-        if limit.may_look_up(now.up_ms, address, user) && known.is_known(user, password) {
+        if wrong.may_look_up(now.up_ms, address, user) && right.is_known(user, password) {
             return Ok(());
         }
-        if !limit.may_compute(now.up_ms, address, self.passwords.iterations(user)) {
+        if !wrong.may_compute(now.up_ms, address, self.passwords.iterations(user)) {
             // It may have been looked up: a guess.
-            limit.on_wrong(now.up_ms, address, user);
+            wrong.on_wrong(now.up_ms, address, user);
             return Err(ReasonCode::SERVER_BUSY);
         }
         if self.passwords.verify(user, password) {
-            known.remember(user, password);
+            right.remember(user, password);
             return Ok(());
         }
-        limit.on_wrong(now.up_ms, address, user);
+        wrong.on_wrong(now.up_ms, address, user);
         Err(ReasonCode::BAD_USER_NAME_OR_PASSWORD)
     }
 
