@@ -92,6 +92,8 @@ pub(crate) struct BrokerConf {
     pub(crate) max_queued: Option<usize>,
     pub(crate) max_in_flight: Option<u16>,
     pub(crate) retain_available: Option<bool>,
+    /// Users and rights are those of each listener.
+    per_listener: Option<Place>,
 }
 
 /// Returns whether the file has a line that makes this program the local broker.
@@ -167,10 +169,9 @@ impl BrokerConf {
             "max_queued_messages" => self.max_queued = above_zero(value)?,
             "max_inflight_messages" => self.max_in_flight = above_zero(value)?,
             "retain_available" => self.retain_available = Some(boolean(value)?),
-            "per_listener_settings" if boolean(value)? => {
-                return Err("not supported: users and rights are the same at all listeners".to_owned());
+            "per_listener_settings" => {
+                self.per_listener = boolean(value)?.then(|| line.place.clone());
             }
-            "per_listener_settings" => {}
             _ => return self.apply_to_listener(line),
         }
         Ok(None)
@@ -229,12 +230,16 @@ impl BrokerConf {
                 findings.error(listener.place.clone(), text);
             }
         }
+        if let Some(place) = self.per_listener.as_ref().filter(|_| self.listeners.len() > 1) {
+            let text = "per_listener_settings: users and rights are the same at all listeners here";
+            findings.error(place.clone(), text);
+        }
         let may_enter = |listener: &Listener| {
             self.allow_anonymous || self.password_file.is_some() || listener.asks_for_certificates()
         };
         for listener in self.listeners.iter().filter(|listener| !may_enter(listener)) {
-            let text = "nobody may come in: password_file, or allow_anonymous true";
-            findings.error(listener.place.clone(), text);
+            let text = "nobody may come in, as in Mosquitto: give a password_file, or allow_anonymous true";
+            findings.trap(listener.place.clone(), text);
         }
         let is_open = self.allow_anonymous && self.acl_file.is_none();
         for listener in self.listeners.iter().filter(|l| is_open && !l.asks_for_certificates()) {

@@ -54,7 +54,7 @@ fn what_keeps_somebody_out_in_mosquitto_is_an_error_and_not_passed_over() {
         ("mount_point a/", "other topics"),
         ("crlfile x", "revoked"),
         ("psk_file x", "keys without"),
-        ("per_listener_settings true", "the same at all"),
+        ("per_listener_settings true\nlistener 2", "the same at all"),
         ("protocol websockets", "websockets is not supported"),
         ("require_certificate true", "needs certfile"),
         ("certfile c", "certfile without keyfile"),
@@ -71,14 +71,18 @@ fn what_keeps_somebody_out_in_mosquitto_is_an_error_and_not_passed_over() {
 #[test]
 fn who_may_come_in_is_told_where_it_is_nobody_or_everybody() {
     for (text, part) in [
-        ("listener 1883 localhost", "error: nobody may come in"),
+        ("listener 1883 localhost", "trap: nobody may come in"),
         ("listener 1883\nallow_anonymous true", "trap: allow_anonymous true without acl_file"),
         ("listener 1883\ncertfile c\nkeyfile k\ncafile a\nrequire_certificate true", "trap: the common name"),
     ] {
         let (_, told) = conf(text);
         assert!(matches!(told.as_slice(), [only] if only.contains(part)), "{text}: {told:?}");
     }
-    for text in ["listener 1883 ::1\nallow_anonymous true", "listener 1883\npassword_file p"] {
+    for text in [
+        "listener 1883 ::1\nallow_anonymous true",
+        "listener 1883\npassword_file p",
+        "per_listener_settings true\nlistener 1883\npassword_file p",
+    ] {
         assert_eq!(conf(text).1, <[String; 0]>::default(), "{text}");
     }
 }
