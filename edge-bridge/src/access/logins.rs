@@ -69,11 +69,17 @@ impl Logins {
         self
     }
 
-    /// Takes the place of logins by an older file: users who are gone or have another password since then may not stay.
+    /// Takes the place of logins by an older file: users who are gone or have another password since then may not stay. `None`: there was no file, so
+    /// that clients called themselves what they liked.
     #[must_use]
-    pub fn replacing(mut self, before: &PasswordFile) -> Self {
-        let is_changed = |user: &&str| !self.passwords.is_unchanged(before, user);
-        self.changed = before.users().filter(is_changed).map(Into::into).collect();
+    pub fn replacing(mut self, before: Option<&PasswordFile>) -> Self {
+        self.changed = match before {
+            Some(before) => {
+                let is_changed = |user: &&str| !self.passwords.is_unchanged(before, user);
+                before.users().filter(is_changed).map(Into::into).collect()
+            }
+            None => self.passwords.users().map(Into::into).collect(),
+        };
         self.memory.lock().right.forget(|user| self.changed.contains(user));
         self
     }

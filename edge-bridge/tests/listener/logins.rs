@@ -111,7 +111,7 @@ fn a_new_file_ends_the_connections_of_users_who_are_gone_or_have_another_passwor
         peer
     };
     let peers = [connect("ann", "1"), connect("bob", "2"), connect("cat", "3")];
-    let logins = Logins::new(passwords(&[("ann", "1"), ("bob", "new")]), memory).replacing(&before);
+    let logins = Logins::new(passwords(&[("ann", "1"), ("bob", "new")]), memory).replacing(Some(&before));
     site.listener.set_access(site.now, Access::of(logins));
     site.outputs();
     assert_eq!(peers.map(|peer| site.is_closed(peer)), [false, true, true]);
@@ -128,7 +128,7 @@ fn logins_that_were_right_and_guesses_outlive_a_change_of_the_file() {
     let memory = memory();
     let file = passwords(&[("ann", "secret"), ("bob", "")]);
     let set = |site: &mut Site| {
-        let logins = Logins::new(file.clone(), memory.clone()).replacing(&file);
+        let logins = Logins::new(file.clone(), memory.clone()).replacing(Some(&file));
         site.listener.set_access(site.now, Access::of(logins));
     };
     set(&mut site);

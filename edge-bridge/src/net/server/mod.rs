@@ -15,8 +15,11 @@ mod queue_sink;
 mod read_share;
 mod sink;
 
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, ToSocketAddrs};
@@ -139,7 +142,19 @@ impl LocalPublisher {
     ///
     /// The server has ended.
     pub async fn publish(&self, publish: Publish) -> Result<Settled, Ended> {
-        ask(&self.commands, |answer| Command::Publish { publish, answer }).await
+        self.send(publish).await?.await
+    }
+
+    /// Publishes as [`publish`](Self::publish), and returns as soon as the server has the message: messages that are sent one after the other come to
+    /// clients in this order. The future that it returns waits for them.
+    ///
+    /// # Errors
+    ///
+    /// The server has ended.
+    pub async fn send(&self, publish: Publish) -> Result<Settling, Ended> {
+        let (answer, answered) = oneshot::channel();
+        self.commands.send(Command::Publish { publish, answer }).await.map_err(|_| Ended)?;
+        Ok(Settling { answered })
     }
 
     /// Puts other rules of access in place, see [`Listener::set_access`](crate::listener::Listener::set_access).
@@ -168,6 +183,22 @@ impl LocalPublisher {
     /// The server has ended.
     pub async fn stats(&self) -> Result<Stats, Ended> {
         ask(&self.commands, Command::Stats).await
+    }
+}
+
+/// A message on its way to local subscribers: ready when every client that was to get it has acknowledged it, or never will. Dropping it cancels
+/// nothing.
+#[derive(Debug)]
+#[must_use = "the message is on its way, nobody knows how it ends"]
+pub struct Settling {
+    answered: oneshot::Receiver<Settled>,
+}
+
+impl Future for Settling {
+    type Output = Result<Settled, Ended>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.answered).poll(cx).map_err(|_| Ended)
     }
 }
 

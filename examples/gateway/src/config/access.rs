@@ -66,8 +66,8 @@ impl AccessFiles {
         let acl = self.acl.as_deref().map(|path| parse(path, AclFile::parse));
         let mut rules = AccessRules::default();
         (rules.passwords, rules.acl) = (passwords.transpose()?, acl.transpose()?);
-        (rules.allow_anonymous, rules.certificates_name_users) =
-            (self.allow_anonymous, self.has_certificates);
+        rules.allow_anonymous = self.allow_anonymous || rules.passwords.is_none();
+        rules.certificates_name_users = self.has_certificates;
         Ok(rules)
     }
 }

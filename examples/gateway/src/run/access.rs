@@ -129,8 +129,7 @@ async fn follow_certificate(files: &TlsAddress, in_force: &mut InForce, listener
 }
 
 fn access(rules: AccessRules, in_force: &InForce) -> Access {
-    let before = in_force.passwords.clone().unwrap_or_default();
-    rules.access(in_force.memory.clone(), &before)
+    rules.access(in_force.memory.clone(), in_force.passwords.as_ref())
 }
 
 /// Returns random bytes of the system.
