@@ -3,7 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "a shell: files and sockets")]
 
 use std::io::{self, Read};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use edge_bridge::access::{AccessRules, AclFile, LineError, LoginMemory, PasswordFile};
@@ -16,7 +16,7 @@ use tokio::time::Duration;
 use crate::broker_conf::{BrokerConf, Listener};
 use crate::cause::Cause;
 use crate::findings::Place;
-use crate::outlets::{OutletSink, Outlets, Taking};
+use crate::outlets::{OutletIngest, OutletSink, Outlets};
 use crate::plan::{MESSAGE_BYTES_MAX, in_full};
 
 /// Bytes of a file of users or rights at most.
@@ -33,7 +33,7 @@ pub(crate) struct Broker {
     memory: LoginMemory,
     conf: BrokerConf,
     /// In force: others may be at the next SIGHUP.
-    passwords: PasswordFile,
+    passwords: Option<PasswordFile>,
     client_ca: Option<Vec<u8>>,
 }
 
@@ -102,8 +102,8 @@ impl Broker {
     pub(crate) async fn start(conf: BrokerConf, outlets: Outlets) -> Result<Self, String> {
         let files = read(&conf).map_err(|(place, error)| format!("{place}: {error}"))?;
         let memory = LoginMemory::new(secret().map_err(|error| format!("no random numbers: {error}"))?);
-        let passwords = files.rules.passwords.clone().unwrap_or_default();
-        let access = files.rules.access(memory.clone(), &passwords);
+        let passwords = files.rules.passwords.clone();
+        let access = files.rules.access(memory.clone(), None);
         let mut log = ClientLog::default();
         let builder = Server::builder()
             .config(limits(&conf))
@@ -111,18 +111,17 @@ impl Broker {
             .on_event(move |event, address| log.on_event(event, address));
         let (first, builder) = match (files.plain, files.secure) {
             (Some(plain), Some((secure, tls))) => {
-                let address =
-                    addresses(&secure).await?.into_iter().next().ok_or("a listener without address")?;
+                let address = address(&secure).await?;
                 (plain, builder.tls_listen(address, tls))
             }
             (Some(plain), None) => (plain, builder),
             (None, Some((secure, tls))) => (secure, builder.tls(tls)),
             (None, None) => return Err("no listener".to_owned()),
         };
-        let at = addresses(&first).await?;
+        let at = address(&first).await?;
         let sink = outlets.clone();
         let server = builder
-            .start(at.as_slice(), Taking(outlets.clone()), |receipts| OutletSink::new(sink, receipts))
+            .start(at, OutletIngest(outlets.clone()), |receipts| OutletSink::new(sink, receipts))
             .await
             .map_err(|error| format!("{}: listener {first}: {error}; a broker that runs there stays the local one with --local", first.place))?;
         tracing::info!("accepting on {}", server.local_addr());
@@ -141,15 +140,19 @@ impl Broker {
     }
 
     /// Puts users, rights and certificates in force as their files say now. Addresses and limits are those of the start.
-    pub(crate) async fn change(&mut self, conf: BrokerConf) {
+    pub(crate) async fn change(&mut self, mut conf: BrokerConf) {
+        if !self.conf.differs_in_files_alone(&conf) {
+            tracing::warn!("listeners and limits of clients change at the next start");
+            conf.listeners.clone_from(&self.conf.listeners);
+        }
         let files = match read(&conf) {
             Ok(files) => files,
             Err((place, error)) => {
                 return tracing::error!("{place}: {error}: users and rights stay as they were");
             }
         };
-        let passwords = files.rules.passwords.clone().unwrap_or_default();
-        let access: Access = files.rules.access(self.memory.clone(), &self.passwords);
+        let passwords = files.rules.passwords.clone();
+        let access: Access = files.rules.access(self.memory.clone(), self.passwords.as_ref());
         self.passwords = passwords;
         let control = self.publisher();
         // An error is the end of the broker.
@@ -159,9 +162,6 @@ impl Broker {
             self.client_ca = files.client_ca;
             let _ = control.set_tls(tls, verifies_again).await;
         }
-        if !self.conf.differs_in_files_alone(&conf) {
-            tracing::warn!("listeners and limits of clients change at the next start");
-        }
     }
 
     /// Takes nothing more in, and acknowledges what is safe within the time.
@@ -170,13 +170,16 @@ impl Broker {
     }
 }
 
-/// Without a host all addresses of the machine, of IPv4 alone where there is no IPv6.
-async fn addresses(listener: &Listener) -> Result<Vec<SocketAddr>, String> {
+/// Without a host all addresses of the machine, of IPv4 alone where there is no IPv6. Of a name's the IPv4 one goes before.
+async fn address(listener: &Listener) -> Result<SocketAddr, String> {
+    let at = |error: &dyn std::fmt::Display| format!("{}: listener {listener}: {error}", listener.place);
     let Some(host) = &listener.host else {
-        return Ok(vec![([0u16; 8], listener.port).into(), ([0u8; 4], listener.port).into()]);
+        let has_ipv6 = std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
+        let any: IpAddr = if has_ipv6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
+        return Ok((any, listener.port).into());
     };
-    let found = tokio::net::lookup_host((host.as_str(), listener.port)).await;
-    found.map(Iterator::collect).map_err(|error| format!("{}: listener {listener}: {error}", listener.place))
+    let found = tokio::net::lookup_host((host.as_str(), listener.port)).await.map_err(|error| at(&error))?;
+    found.min_by_key(SocketAddr::is_ipv6).ok_or_else(|| at(&"the name has no address"))
 }
 
 /// Limits of clients: the file's, or the listener's own.
@@ -223,7 +226,7 @@ impl ClientLog {
             }
             Event::NoTls { error, .. } => {
                 let Some(clients) = self.no_tls.add() else { return };
-                tracing::warn!(address, error = %Escaped(error), clients, "a client came in without TLS");
+                tracing::warn!(address, error = %Escaped(error), clients, "a client could not speak TLS, or has no certificate that counts");
             }
             Event::TopicRefused { client, topic, error, .. } => {
                 let Some(messages) = self.topic.add() else { return };

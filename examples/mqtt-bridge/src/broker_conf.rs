@@ -67,6 +67,10 @@ impl Listener {
             (None, Some((place, _))) => findings.error(place.clone(), "keyfile without certfile"),
             _ => {}
         }
+        if self.names_from_certificates && !self.asks_for_certificates() {
+            let text = "use_identity_as_username true needs require_certificate true";
+            findings.error(self.place.clone(), text);
+        }
         let Some((place, true)) = &self.require_certificate else { return };
         if !self.has_tls() || self.client_ca.is_none() {
             findings.error(place.clone(), "require_certificate needs certfile, keyfile and cafile");
@@ -106,8 +110,12 @@ fn is_of_the_broker(line: &Line) -> bool {
     line.word != "connection" && words::is_of_the_broker(&line.word)
 }
 
-/// Returns the lines that are not of the broker alone.
-pub(crate) fn of_connections(lines: &[Line]) -> Vec<Line> {
+/// Returns the lines that are not of the broker alone. Those of a client of the local broker have no effect: there is none.
+pub(crate) fn of_connections(lines: &[Line], findings: &mut Findings) -> Vec<Line> {
+    for line in lines.iter().filter(|line| line.word.starts_with("local_")) {
+        let text = format!("{}: this program is the local broker, and no client of it", line.word);
+        findings.ignored(line.place.clone(), text);
+    }
     let is_other = |line: &&Line| !is_of_the_broker(line) || LIMITS.contains(&line.word.as_str());
     lines.iter().filter(is_other).cloned().collect()
 }
@@ -159,10 +167,15 @@ impl BrokerConf {
                 self.own_listener(line).host = Some(host);
             }
             "allow_anonymous" => self.allow_anonymous = boolean(value)?,
+            "password_file" if self.password_file.is_some() => return Err("is given already".to_owned()),
+            "acl_file" if self.acl_file.is_some() => return Err("is given already".to_owned()),
             "password_file" => self.password_file = file()?,
             "acl_file" => self.acl_file = file()?,
             "max_keepalive" => self.max_keepalive = Some(number(value)?),
-            "max_packet_size" => self.max_packet_bytes = Some(number(value)?),
+            "max_packet_size" => match number(value)? {
+                few @ ..20 => return Err(format!("{few}: at least 20 bytes")),
+                bytes => self.max_packet_bytes = Some(bytes),
+            },
             "message_size_limit" => self.max_packet_bytes = self.max_packet_bytes.or(above_zero(value)?),
             "memory_limit" => self.max_memory = above_zero(value)?,
             "max_queued_bytes" | "queue_qos0_messages" => {}
@@ -200,6 +213,8 @@ impl BrokerConf {
                 "mqtt" => {}
                 other => return Err(format!("{other} is not supported: mqtt")),
             },
+            "use_subject_as_username" | "use_username_as_clientid" | "enable_proxy_protocol"
+                if boolean(value) == Ok(false) => {}
             _ => return without_effect(word),
         }
         Ok(None)
@@ -276,7 +291,10 @@ impl fmt::Display for BrokerConf {
             (Some(_), false) => "users of password_file",
             (Some(_), true) => "users of password_file, and clients without a name",
             (None, true) => "everybody",
-            (None, false) => "clients with a certificate",
+            (None, false) if self.listeners.iter().any(Listener::asks_for_certificates) => {
+                "clients with a certificate"
+            }
+            (None, false) => "nobody",
         };
         let rights = if self.acl_file.is_some() { "as acl_file says" } else { "all" };
         writeln!(f, "  clients  {who}; rights: {rights}")?;

@@ -15,7 +15,7 @@ use tokio::time::{Duration, timeout};
 
 use crate::broker::Broker;
 use crate::carry::{Map, Way, carry};
-use crate::ends::{From, To};
+use crate::ends::{Destination, Source};
 use crate::inbox::Inbox;
 use crate::notify::{Side, Teller, tell_state};
 use crate::plan::{Plan, in_full};
@@ -56,7 +56,7 @@ impl Carrier {
             None => Local::Client(Arc::new(plan.local().await?)),
         };
         let (stop, stopped) = watch::channel(false);
-        let way = |to: To, map: Map, keeps_retain| Way {
+        let way = |to: Destination, map: Map, keeps_retain| Way {
             connection: plan.section.name.clone(),
             to,
             rules: plan.rules(),
@@ -65,13 +65,13 @@ impl Carrier {
         };
         let mut carrying = Vec::new();
         if let Some(from) = local.messages(&plan, broker).await? {
-            let way = way(To::Bridge(hub.clone()), Rules::map_out, plan.section.outgoing_retain);
+            let way = way(Destination::Bridge(hub.clone()), Rules::map_out, plan.section.outgoing_retain);
             carrying.push(tokio::spawn(carry(from, way, stopped.clone())));
         }
         if let Some(to) = local.queue().filter(|_| !plan.in_filters().is_empty()) {
             let messages = hub.subscribe_all(plan.in_filters()).await.map_err(|error| error.to_string())?;
             let way = way(to, Rules::map_in, true);
-            carrying.push(tokio::spawn(carry(From::Subscription(messages), way, stopped)));
+            carrying.push(tokio::spawn(carry(Source::Subscription(messages), way, stopped)));
         }
         let mut carrier = Self { plan, hub, local, carrying, telling: None, stop };
         if let Some((here, there)) = carrier.sides()? {
@@ -136,7 +136,7 @@ async fn inbox(plan: &Plan, broker: &Broker) -> Result<Option<Arc<Inbox>>, Strin
 
 impl Local {
     /// Messages that go out, if any do.
-    async fn messages(&self, plan: &Plan, broker: Option<&Broker>) -> Result<Option<From>, String> {
+    async fn messages(&self, plan: &Plan, broker: Option<&Broker>) -> Result<Option<Source>, String> {
         let filters = plan.out_filters();
         if filters.is_empty() {
             return Ok(None);
@@ -144,20 +144,20 @@ impl Local {
         match (self, broker) {
             (Self::Client(client), _) => {
                 let messages = client.subscribe_all(filters).await.map_err(|error| error.to_string())?;
-                Ok(Some(From::Subscription(messages)))
+                Ok(Some(Source::Subscription(messages)))
             }
             (Self::Broker(..), Some(broker)) => {
-                Ok(Some(From::Outlet(broker.outlets().open(&plan.section.name, plan.rules()))))
+                Ok(Some(Source::Outlet(broker.outlets().open(&plan.section.name, plan.rules()))))
             }
             (Self::Broker(..), None) => Ok(None),
         }
     }
 
     /// Queue of what comes in, if anything does.
-    fn queue(&self) -> Option<To> {
+    fn queue(&self) -> Option<Destination> {
         match self {
-            Self::Client(client) => Some(To::Bridge(client.clone())),
-            Self::Broker(_, inbox) => inbox.clone().map(To::Inbox),
+            Self::Client(client) => Some(Destination::Bridge(client.clone())),
+            Self::Broker(_, inbox) => inbox.clone().map(Destination::Inbox),
         }
     }
 

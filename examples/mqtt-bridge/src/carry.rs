@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::time::{Duration, sleep, timeout};
 
 use crate::cause::Cause;
-use crate::ends::{Ack, From, Next, Safe, To};
+use crate::ends::{Ack, Destination, Safe, Source, SourceEvent};
 use crate::plan::in_full;
 
 /// For what is on its way when the program ends.
@@ -31,14 +31,14 @@ pub(crate) type Map = fn(&Rules, &str) -> Option<Mapped>;
 pub(crate) struct Way {
     /// Name of the connection, for the log.
     pub(crate) connection: String,
-    pub(crate) to: To,
+    pub(crate) to: Destination,
     pub(crate) rules: Rules,
     pub(crate) map: Map,
     pub(crate) keeps_retain: bool,
 }
 
 /// Hands each message on, and acknowledges it when it is safe.
-pub(crate) async fn carry(mut from: From, way: Way, mut stopped: watch::Receiver<bool>) {
+pub(crate) async fn carry(mut from: Source, way: Way, mut stopped: watch::Receiver<bool>) {
     let mut on_the_way: FuturesUnordered<OnTheWay> = FuturesUnordered::new();
     let mut causes = Causes::default();
     loop {
@@ -52,12 +52,12 @@ pub(crate) async fn carry(mut from: From, way: Way, mut stopped: watch::Receiver
             next = from.next() => next,
         };
         let (mut row, ack) = match next {
-            Next::Message(row, ack) => (row, ack),
-            Next::Commit => {
+            SourceEvent::Message(row, ack) => (row, ack),
+            SourceEvent::Commit => {
                 on_the_way.push(Box::pin(commit(way.to.clone())));
                 continue;
             }
-            Next::End => break,
+            SourceEvent::End => break,
         };
         let Some(mapped) = (way.map)(&way.rules, &row.topic) else {
             causes.unmapped(&way, &row.topic);
@@ -71,8 +71,14 @@ pub(crate) async fn carry(mut from: From, way: Way, mut stopped: watch::Receiver
                 on_the_way.push(Box::pin(async move { safe.await.then_some(ack) }));
             }
             Handed::Never => ack.done(),
-            // It comes again.
-            Handed::NotNow => drop(ack),
+            // It comes again: where it comes from this program, at once.
+            Handed::NotNow => {
+                drop(ack);
+                tokio::select! {
+                    _ = stopped.wait_for(|stopped| *stopped) => {}
+                    () = sleep(FULL_AGAIN) => {}
+                }
+            }
         }
     }
     // Receipts of the disk are a second away at most. The subscription lives until they are told.
@@ -88,7 +94,7 @@ pub(crate) async fn carry(mut from: From, way: Way, mut stopped: watch::Receiver
     drop(from);
 }
 
-async fn commit(to: To) -> Option<Ack> {
+async fn commit(to: Destination) -> Option<Ack> {
     to.commit().await;
     None
 }

@@ -8,10 +8,10 @@ use edge_bridge::net::{Acknowledgement, Commands, PublishError};
 use edge_bridge::{Bridge, Row};
 
 use crate::inbox::Inbox;
-use crate::outlets::{Outlet, Part};
+use crate::outlets::{Outlet, Share};
 
 /// Messages of one direction.
-pub(crate) enum From {
+pub(crate) enum Source {
     /// A subscription, at the hub or at the local broker.
     Subscription(Commands),
     /// The broker in this program.
@@ -23,7 +23,7 @@ pub(crate) enum From {
     clippy::large_enum_variant,
     reason = "it is matched where it is made: a box for each message saves nothing"
 )]
-pub(crate) enum Next {
+pub(crate) enum SourceEvent {
     Message(Row, Ack),
     /// A publisher stands still for want of receipts.
     Commit,
@@ -31,18 +31,20 @@ pub(crate) enum Next {
     End,
 }
 
-impl From {
+impl Source {
     /// A local broker of its own knows its publishers: only the one in this program asks for commits.
-    pub(crate) async fn next(&mut self) -> Next {
+    pub(crate) async fn next(&mut self) -> SourceEvent {
         match self {
             Self::Subscription(messages) => {
-                let Some(message) = messages.next().await else { return Next::End };
+                let Some(message) = messages.next().await else { return SourceEvent::End };
                 let (publish, ack) = message.split();
-                Next::Message(Row::from_publish(&publish), Ack::Subscription(ack))
+                SourceEvent::Message(Row::from_publish(&publish), Ack::Subscription(ack))
             }
             Self::Outlet(outlet) => tokio::select! {
-                () = outlet.commit_wanted() => Next::Commit,
-                (row, part) = outlet.next() => Next::Message(row, Ack::Outlet(part)),
+                // The messages first that the commit is for.
+                biased;
+                (row, part) = outlet.next() => SourceEvent::Message(row, Ack::Outlet(part)),
+                () = outlet.commit_wanted() => SourceEvent::Commit,
             },
         }
     }
@@ -51,7 +53,7 @@ impl From {
 /// Acknowledgement of a message. Dropped, the message comes again.
 pub(crate) enum Ack {
     Subscription(Acknowledgement),
-    Outlet(Part),
+    Outlet(Share),
 }
 
 impl Ack {
@@ -68,14 +70,14 @@ pub(crate) type Safe = Pin<Box<dyn Future<Output = bool> + Send>>;
 
 /// Queue of one direction.
 #[derive(Clone)]
-pub(crate) enum To {
+pub(crate) enum Destination {
     /// A client's, at the hub or at the local broker.
     Bridge(Arc<Bridge>),
     /// That of the broker in this program.
     Inbox(Arc<Inbox>),
 }
 
-impl To {
+impl Destination {
     /// Puts a message in.
     ///
     /// # Errors

@@ -3,7 +3,6 @@
 use std::future::Future;
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::Arc;
 
 use edge_bridge::Row;
 use edge_bridge::escape::Escaped;
@@ -25,6 +24,8 @@ const MESSAGES_MAX: usize = 1_024;
 const BYTES_MAX: u64 = 1 << 20;
 /// Longest time for which a client keeps a message on disk. It may be away for long; then its copy waits in its session, in memory.
 const HANDED_WITHIN: Duration = Duration::from_secs(10);
+/// Time that clients have after a start to come back and subscribe before what was left on disk is handed out.
+pub(crate) const CLIENTS_COME_BACK: Duration = Duration::from_secs(20);
 /// Time until a queue that cannot be read is tried again.
 const READ_AGAIN: Duration = Duration::from_secs(1);
 
@@ -77,11 +78,17 @@ impl Inbox {
     /// # Errors
     ///
     /// In words: not all of it is on disk.
-    pub(crate) async fn close(self) -> Result<(), String> {
+    pub(crate) async fn close(mut self) -> Result<(), String> {
         self.handing_out.abort();
         // Cancelled, or ended by itself.
-        let _ = self.handing_out.await;
-        self.queue.close().await.map_err(|error| in_full(&error))
+        let _ = (&mut self.handing_out).await;
+        self.queue.clone().close().await.map_err(|error| in_full(&error))
+    }
+}
+
+impl Drop for Inbox {
+    fn drop(&mut self) {
+        self.handing_out.abort();
     }
 }
 
@@ -93,16 +100,17 @@ struct Clients {
 }
 
 async fn hand_out(mut consumer: aio::Consumer, clients: Clients) {
-    let clients = Arc::new(clients);
+    if consumer.queued() > 0 {
+        // Clients have no session after a start: what is given before they subscribe, nobody gets.
+        sleep(CLIENTS_COME_BACK).await;
+    }
     let mut on_the_way = FuturesUnordered::new();
     let (mut bytes_left, mut is_told) = (BYTES_MAX, false);
     loop {
         let room = if bytes_left > 0 { MESSAGES_MAX.saturating_sub(on_the_way.len()) } else { 0 };
         let chunk = tokio::select! {
             biased;
-            Some(given) = on_the_way.next() => {
-                // The broker has ended: what it did not take waits for the next start.
-                let Ok(bytes) = given else { return };
+            Some(bytes) = on_the_way.next() => {
                 bytes_left += bytes;
                 continue;
             }
@@ -113,13 +121,20 @@ async fn hand_out(mut consumer: aio::Consumer, clients: Clients) {
             Ok(chunk) if chunk.is_empty() => return,
             Ok(chunk) => {
                 is_told = false;
-                // They go to the broker in their order: each is asked for the first time in that of the list.
                 for lease in chunk {
-                    let bytes = (lease.payload().len() + lease.meta().len()) as u64;
-                    let bytes = bytes.min(bytes_left);
-                    bytes_left -= bytes;
-                    let clients = clients.clone();
-                    on_the_way.push(async move { clients.give(lease).await.map(|()| bytes) });
+                    let bytes = bytes_left.min((lease.payload().len() + lease.meta().len()) as u64);
+                    match clients.give(lease).await {
+                        Ok(None) => {}
+                        Ok(Some(given)) => {
+                            bytes_left -= bytes;
+                            on_the_way.push(async move {
+                                given.await;
+                                bytes
+                            });
+                        }
+                        // What the broker did not take waits for the next start.
+                        Err(Ended) => return,
+                    }
                 }
             }
             Err(error) => {
@@ -133,33 +148,37 @@ async fn hand_out(mut consumer: aio::Consumer, clients: Clients) {
 }
 
 impl Clients {
-    /// Ends the lease when clients and connections have the message.
-    async fn give(self: Arc<Self>, lease: Lease) -> Result<(), Ended> {
-        let Some(row) = Row::from_meta(lease.meta(), lease.payload().clone()) else {
+    /// Gives a message to the broker, in its turn. The future that it returns ends the lease when clients and connections have the message.
+    async fn give(&self, lease: Lease) -> Result<Option<impl Future<Output = ()> + use<>>, Ended> {
+        let Some(mut row) = Row::from_meta(lease.meta(), lease.payload().clone()) else {
             tracing::error!(connection = %Escaped(&self.connection), "a row of another program is passed over");
             lease.discard();
-            return Ok(());
+            return Ok(None);
         };
-        let Some(publish) = publish_of(&row, lease.ttl_left_ms()) else {
+        row.ttl_ms = lease.ttl_left_ms();
+        let Some(publish) = publish_of(&row) else {
             lease.expire();
-            return Ok(());
+            return Ok(None);
         };
+        let settling = self.broker.send(publish).await?;
         let passed_on = self.outlets.pass_on(&self.connection, &row);
-        // In time or not: what is given is with the sessions of clients that are away.
-        if let Ok(given) = timeout(HANDED_WITHIN, self.broker.publish(publish)).await {
-            given?;
-        }
-        // An error: no connection takes it any more.
-        let _ = passed_on.await;
-        lease.ack();
-        Ok(())
+        Ok(Some(async move {
+            // In time or not: what is given is with the sessions of clients that are away.
+            if let Ok(Err(Ended)) = timeout(HANDED_WITHIN, settling).await {
+                // It comes again at the next start.
+                return;
+            }
+            // An error: no connection takes it any more.
+            let _ = passed_on.await;
+            lease.ack();
+        }))
     }
 }
 
 /// Returns the message for local clients; `None`: it has expired.
-fn publish_of(row: &Row, ttl_left_ms: Option<u64>) -> Option<Publish> {
+fn publish_of(row: &Row) -> Option<Publish> {
     let mut properties = row.properties.clone();
-    if let Some(left_ms) = ttl_left_ms {
+    if let Some(left_ms) = row.ttl_ms {
         let seconds = u32::try_from(left_ms.div_ceil(1000)).unwrap_or(u32::MAX);
         if seconds == 0 {
             return None;
@@ -180,3 +199,6 @@ fn publish_of(row: &Row, ttl_left_ms: Option<u64>) -> Option<Publish> {
         payload: row.payload.clone(),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -112,7 +112,7 @@ fn read(arguments: &Arguments) -> (Setup, Findings) {
     let lines = conf::read(&arguments.mosquitto_conf, &env, &mut findings);
     let is_broker = arguments.local.is_none() && broker_conf::has_listener(&lines);
     let broker = is_broker.then(|| broker_conf::parse(&lines, &mut findings));
-    let lines = if is_broker { broker_conf::of_connections(&lines) } else { lines };
+    let lines = if is_broker { broker_conf::of_connections(&lines, &mut findings) } else { lines };
     let conf = section::parse(&lines, &mut findings);
     if conf.sections.is_empty() && (!lines.is_empty() || findings.count(Severity::Error) == 0) {
         let file = arguments.mosquitto_conf.display();

@@ -4,19 +4,24 @@
 //! waits for its next start, in its place.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use edge_bridge::Row;
 use edge_bridge::bridge::rules::Rules;
 use edge_bridge::ingest::{Answer, Inbound, Ingest, Now};
 use edge_bridge::listener::Ticket;
 use edge_bridge::net::server::{Receipts, Sink};
+use edge_bridge::wire::Utf8;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Duration, Instant};
 
 /// Bytes of messages that a connection may have between its clients and the disk.
 const BYTES_MAX: usize = 4 << 20;
+/// Lane of messages for connections, and of those for local clients alone: these wait for no connection.
+const TO_CONNECTIONS: u8 = 0;
+const LOCAL_ALONE: u8 = 1;
 /// Bytes that a message counts beside its own.
 const MESSAGE_BYTES: usize = 128;
 /// Longest time for which no client is read because a connection is behind.
@@ -27,6 +32,16 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 pub(crate) struct Outlets(Arc<Mutex<Vec<Arc<Outlet>>>>);
 
 impl Outlets {
+    /// Opens the outlets of connections that have none yet.
+    pub(crate) fn add<'a>(&self, plans: impl Iterator<Item = (&'a str, Rules)>) {
+        for (connection, rules) in plans {
+            let mut outlets = self.lock();
+            if !outlets.iter().any(|outlet| outlet.connection == connection) {
+                outlets.push(Arc::new(Outlet::new(connection, rules)));
+            }
+        }
+    }
+
     /// Opens the outlet of a connection, or gives the one that is there these rules.
     pub(crate) fn open(&self, connection: &str, rules: Rules) -> Arc<Outlet> {
         let mut outlets = self.lock();
@@ -57,11 +72,11 @@ impl Outlets {
 
     fn offer(&self, row: &Row, from: Option<&str>, origin: Origin) {
         let outlets = self.lock();
-        let whole = Arc::new(Whole { open: AtomicUsize::new(1), origin: Mutex::new(Some(origin)) });
+        let fanout = Arc::new(Fanout { open: AtomicUsize::new(1), origin: Mutex::new(Some(origin)) });
         for outlet in outlets.iter().filter(|outlet| Some(outlet.connection.as_str()) != from) {
-            outlet.offer(row, &whole);
+            outlet.offer(row, &fanout);
         }
-        whole.end_part();
+        fanout.end_part();
     }
 
     fn takes(&self, topic: &str) -> bool {
@@ -83,7 +98,6 @@ pub(crate) struct Outlet {
     state: Mutex<State>,
     offered: Notify,
     commit: Notify,
-    is_closed: AtomicBool,
 }
 
 #[derive(Default)]
@@ -93,11 +107,12 @@ struct State {
     next: u64,
     /// Of what waits and of what is on its way.
     bytes: usize,
+    is_closed: bool,
 }
 
 struct Waiting {
     row: Row,
-    whole: Arc<Whole>,
+    fanout: Arc<Fanout>,
 }
 
 impl Outlet {
@@ -107,7 +122,6 @@ impl Outlet {
             state: Mutex::new(State { rules, ..State::default() }),
             offered: Notify::new(),
             commit: Notify::new(),
-            is_closed: AtomicBool::new(false),
         }
     }
 
@@ -116,26 +130,29 @@ impl Outlet {
     }
 
     /// Takes a copy of the message if a rule does.
-    fn offer(&self, row: &Row, whole: &Arc<Whole>) {
+    fn offer(&self, row: &Row, fanout: &Arc<Fanout>) {
         let mut state = self.lock();
         if state.rules.map_out(&row.topic).is_none() {
             return;
         }
-        whole.open.fetch_add(1, Ordering::Relaxed);
+        fanout.open.fetch_add(1, Ordering::Relaxed);
         state.bytes += bytes(row);
         let at = state.next;
         state.next += 1;
-        state.waiting.insert(at, Waiting { row: row.clone(), whole: whole.clone() });
+        let mut row = row.clone();
+        // The lane was the broker's: in the connection's queue it is the last one.
+        row.lane = None;
+        state.waiting.insert(at, Waiting { row, fanout: fanout.clone() });
         drop(state);
         self.offered.notify_one();
     }
 
     /// The next message, and what is to be told when it is safe.
-    pub(crate) async fn next(self: &Arc<Self>) -> (Row, Part) {
+    pub(crate) async fn next(self: &Arc<Self>) -> (Row, Share) {
         loop {
             if let Some((at, waiting)) = self.lock().waiting.pop_first() {
                 let row = waiting.row.clone();
-                return (row, Part { at, waiting: Some(waiting), outlet: self.clone() });
+                return (row, Share { at, waiting: Some(waiting), outlet: self.clone() });
             }
             self.offered.notified().await;
         }
@@ -147,22 +164,27 @@ impl Outlet {
     }
 
     fn close(&self) {
-        self.is_closed.store(true, Ordering::Relaxed);
-        let left = std::mem::take(&mut self.lock().waiting);
+        let mut state = self.lock();
+        state.is_closed = true;
+        let left = std::mem::take(&mut state.waiting);
+        drop(state);
         left.into_values().for_each(|waiting| self.end(&waiting));
     }
 
     fn end(&self, waiting: &Waiting) {
         self.lock().bytes -= bytes(&waiting.row);
-        waiting.whole.end_part();
+        waiting.fanout.end_part();
     }
 
     /// Puts a message back in its place, for the connection's next start.
     fn take_back(&self, at: u64, waiting: Waiting) {
-        if self.is_closed.load(Ordering::Relaxed) {
+        let mut state = self.lock();
+        if state.is_closed {
+            drop(state);
             return self.end(&waiting);
         }
-        self.lock().waiting.insert(at, waiting);
+        state.waiting.insert(at, waiting);
+        drop(state);
         self.offered.notify_one();
     }
 
@@ -176,13 +198,13 @@ fn bytes(row: &Row) -> usize {
 }
 
 /// A connection's part of a message. Dropped, the message waits for the connection's next start.
-pub(crate) struct Part {
+pub(crate) struct Share {
     at: u64,
     waiting: Option<Waiting>,
     outlet: Arc<Outlet>,
 }
 
-impl Part {
+impl Share {
     /// Says that the message is safe, or that no attempt can make it so.
     pub(crate) fn done(mut self) {
         if let Some(waiting) = self.waiting.take() {
@@ -191,7 +213,7 @@ impl Part {
     }
 }
 
-impl Drop for Part {
+impl Drop for Share {
     fn drop(&mut self) {
         if let Some(waiting) = self.waiting.take() {
             self.outlet.take_back(self.at, waiting);
@@ -200,7 +222,7 @@ impl Drop for Part {
 }
 
 /// A message, for all connections that take it.
-struct Whole {
+struct Fanout {
     /// Parts that are not done, and one while they are being made.
     open: AtomicUsize,
     origin: Mutex<Option<Origin>>,
@@ -212,7 +234,7 @@ enum Origin {
     Connection(oneshot::Sender<()>),
 }
 
-impl Whole {
+impl Fanout {
     fn end_part(&self) {
         if self.open.fetch_sub(1, Ordering::AcqRel) > 1 {
             return;
@@ -227,14 +249,20 @@ impl Whole {
 }
 
 /// The broker's decision about a message: it is for connections, or for local clients alone.
-pub(crate) struct Taking(pub(crate) Outlets);
+pub(crate) struct OutletIngest(pub(crate) Outlets);
 
-impl Ingest for Taking {
+impl Ingest for OutletIngest {
     fn ingest(&mut self, _: Now, message: &Inbound) -> Answer {
-        if !self.0.takes(&message.topic) {
-            return Answer::Absorb;
-        }
-        Answer::Store(vec![message.to_row()])
+        let lane = self.lane(message);
+        // One for local clients alone carries nothing: an answer without rows would wait for all receipts of others that are due before.
+        let is_taken = lane == Some(TO_CONNECTIONS);
+        let mut row = if is_taken { message.to_row() } else { Row::new(Utf8::default(), Bytes::new()) };
+        row.lane = lane;
+        Answer::Store(vec![row])
+    }
+
+    fn lane(&self, message: &Inbound) -> Option<u8> {
+        Some(if self.0.takes(&message.topic) { TO_CONNECTIONS } else { LOCAL_ALONE })
     }
 }
 
@@ -253,8 +281,9 @@ impl OutletSink {
 }
 
 impl Sink for OutletSink {
-    fn has_room(&mut self) -> bool {
-        self.outlets.all(|outlet| outlet.fills_less_than(BYTES_MAX))
+    fn full_lanes(&mut self) -> u8 {
+        let has_room = self.outlets.all(|outlet| outlet.fills_less_than(BYTES_MAX));
+        if has_room { 0 } else { 1 << TO_CONNECTIONS }
     }
 
     fn is_busy(&mut self) -> bool {
@@ -268,8 +297,12 @@ impl Sink for OutletSink {
     fn push(&mut self, ticket: Ticket, rows: Vec<Row>) -> Result<(), Vec<Row>> {
         // One message is one row.
         for row in &rows {
-            let origin = Origin::Client { ticket, receipts: self.receipts.clone() };
-            self.outlets.offer(row, None, origin);
+            if row.lane == Some(LOCAL_ALONE) {
+                self.receipts.resolve(ticket);
+            } else {
+                let origin = Origin::Client { ticket, receipts: self.receipts.clone() };
+                self.outlets.offer(row, None, origin);
+            }
         }
         Ok(())
     }

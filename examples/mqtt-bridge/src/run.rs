@@ -4,9 +4,10 @@
 
 use std::path::{Path, PathBuf};
 
+use edge_bridge::bridge::rules::Rules;
 use futures_util::future::join_all;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::Duration;
+use tokio::time::{Duration, sleep};
 
 use crate::Setup;
 use crate::broker::Broker;
@@ -17,6 +18,9 @@ use crate::plan::{self, Plan};
 
 /// For receipts of what local clients sent last.
 const GOODBYE: Duration = Duration::from_secs(2);
+
+/// Time until a changed connection that did not start is tried again.
+const START_AGAIN: Duration = Duration::from_secs(10);
 
 /// Places of the program's files.
 pub(crate) struct Places {
@@ -52,6 +56,7 @@ pub(crate) async fn run(
             () = until_ready => {}
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
+            () = sleep(START_AGAIN), if !site.waiting.is_empty() => site.start_waiting().await,
             _ = hangup.recv() => {
                 let Some(setup) = read_again() else { continue };
                 site.change(setup).await;
@@ -71,6 +76,8 @@ pub(crate) async fn run(
 /// All that runs.
 struct Site {
     running: Vec<Carrier>,
+    /// Changed connections that did not start.
+    waiting: Vec<Plan>,
     /// The local broker, if this program is it.
     broker: Option<Broker>,
 }
@@ -81,12 +88,12 @@ impl Site {
             Some(conf) => {
                 // Before the first message: what no connection takes is acknowledged at once.
                 let outlets = Outlets::default();
-                setup.plans.iter().for_each(|plan| drop(outlets.open(&plan.section.name, plan.rules())));
+                outlets.add(plans_out(&setup.plans));
                 Some(Broker::start(conf, outlets).await?)
             }
             None => None,
         };
-        let mut site = Self { running: Vec::new(), broker };
+        let mut site = Self { running: Vec::new(), waiting: Vec::new(), broker };
         for plan in setup.plans {
             match start(plan, site.broker.as_ref()).await {
                 Ok(carrier) => site.running.push(carrier),
@@ -104,7 +111,9 @@ impl Site {
         match (&mut self.broker, setup.broker) {
             (Some(broker), Some(conf)) => {
                 broker.change(conf).await;
-                broker.outlets().keep(|name| setup.plans.iter().any(|plan| plan.section.name == name));
+                // A new one takes at once what is its own; changed ones do when the former ones have stopped.
+                broker.outlets().keep(|name| plans_out(&setup.plans).any(|(kept, _)| kept == name));
+                broker.outlets().add(plans_out(&setup.plans));
             }
             (None, None) => {}
             _ => {
@@ -117,14 +126,25 @@ impl Site {
             self.running.drain(..).partition(|carrier| setup.plans.contains(&carrier.plan));
         self.running = kept;
         join_all(ended.into_iter().map(Carrier::stop)).await;
-        for plan in setup.plans {
-            if self.running.iter().any(|carrier| carrier.plan == plan) {
-                continue;
-            }
-            match start(plan, self.broker.as_ref()).await {
+        if let Some(broker) = &self.broker {
+            plans_out(&setup.plans).for_each(|(name, rules)| drop(broker.outlets().open(name, rules)));
+        }
+        let runs = |plan: &Plan| self.running.iter().any(|carrier| carrier.plan == *plan);
+        self.waiting = setup.plans.into_iter().filter(|plan| !runs(plan)).collect();
+        self.start_waiting().await;
+    }
+
+    /// Starts what does not run. What does not start is told and tried again: the others go on.
+    async fn start_waiting(&mut self) {
+        for plan in std::mem::take(&mut self.waiting) {
+            match start(plan.clone(), self.broker.as_ref()).await {
                 Ok(carrier) => self.running.push(carrier),
                 Err(error) => {
-                    tracing::error!(error, "a changed connection does not run; what it has queued stays");
+                    tracing::error!(
+                        error,
+                        "a changed connection does not run, and is tried again: what it has queued stays, and what it is to take is not acknowledged"
+                    );
+                    self.waiting.push(plan);
                 }
             }
         }
@@ -137,6 +157,12 @@ impl Site {
         }
         join_all(self.running.into_iter().map(Carrier::stop)).await;
     }
+}
+
+/// Connections by which something goes out, and their rules.
+fn plans_out(plans: &[Plan]) -> impl Iterator<Item = (&str, Rules)> {
+    let out = plans.iter().filter(|plan| !plan.out_filters().is_empty());
+    out.map(|plan| (plan.section.name.as_str(), plan.rules()))
 }
 
 async fn start(plan: Plan, broker: Option<&Broker>) -> Result<Carrier, String> {

@@ -14,7 +14,7 @@ fn row(topic: &str, bytes: usize) -> Row {
 async fn way(dir: &std::path::Path) -> Way {
     let config = Config::default().max_messages(2).on_full(OnFull::Reject);
     let bridge = Bridge::builder("mqtt://127.0.0.1:1").client_id("c").spool_dir(dir).queue_config(config);
-    let to = To::Bridge(Arc::new(bridge.start().await.unwrap()));
+    let to = Destination::Bridge(Arc::new(bridge.start().await.unwrap()));
     Way { connection: "up".to_owned(), to, rules: Rules::default(), map: Rules::map_out, keeps_retain: true }
 }
 

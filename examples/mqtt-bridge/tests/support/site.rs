@@ -147,6 +147,12 @@ impl Reader {
         Self { child, lines }
     }
 
+    pub fn signal(&self, signal: &str) {
+        assert!(
+            Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap().success()
+        );
+    }
+
     pub fn has(&self, line: &str) -> usize {
         self.lines.lock().unwrap().get(line).copied().unwrap_or(0)
     }
