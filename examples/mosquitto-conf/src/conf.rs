@@ -14,15 +14,17 @@ const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// A line that says something.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Line {
-    pub(crate) place: Place,
-    pub(crate) word: String,
+pub struct Line {
+    /// File and line.
+    pub place: Place,
+    /// Name of the option.
+    pub word: String,
     /// Without blanks at its ends; may be empty.
-    pub(crate) value: String,
+    pub value: String,
 }
 
 /// Reads the file, and those of its `include_dir`s where they stand.
-pub(crate) fn read(file: &Path, env: &impl Fn(&str) -> Option<String>, findings: &mut Findings) -> Vec<Line> {
+pub fn read(file: &Path, env: &impl Fn(&str) -> Option<String>, findings: &mut Findings) -> Vec<Line> {
     let mut lines = Vec::new();
     read_into(file, None, env, findings, &mut lines);
     lines

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 /// A line of a file. All places are equal: a section that has only moved means what it meant.
 #[derive(Debug, Clone)]
-pub(crate) struct Place {
-    pub(crate) file: Arc<Path>,
+pub struct Place {
+    /// Path as it was given, or as `include_dir` has it.
+    pub file: Arc<Path>,
     /// From 1.
-    pub(crate) line: usize,
+    pub line: usize,
 }
 
 impl PartialEq for Place {
@@ -22,7 +23,7 @@ impl Eq for Place {}
 
 /// Weight of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Severity {
+pub enum Severity {
     /// The bridge does not start.
     Error,
     /// The line means something else than it seems to, in Mosquitto or here.
@@ -33,26 +34,32 @@ pub(crate) enum Severity {
 
 /// One finding.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Finding {
-    pub(crate) place: Option<Place>,
-    pub(crate) severity: Severity,
-    pub(crate) text: String,
+pub struct Finding {
+    /// Line that it is about; `None`: the whole configuration.
+    pub place: Option<Place>,
+    /// Weight.
+    pub severity: Severity,
+    /// One sentence for the operator.
+    pub text: String,
 }
 
 /// All findings of a configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Findings(Vec<Finding>);
+pub struct Findings(Vec<Finding>);
 
 impl Findings {
-    pub(crate) fn error(&mut self, place: impl Into<Option<Place>>, text: impl Into<String>) {
+    /// Adds an error.
+    pub fn error(&mut self, place: impl Into<Option<Place>>, text: impl Into<String>) {
         self.add(Severity::Error, place.into(), text.into());
     }
 
-    pub(crate) fn trap(&mut self, place: impl Into<Option<Place>>, text: impl Into<String>) {
+    /// Adds a trap.
+    pub fn trap(&mut self, place: impl Into<Option<Place>>, text: impl Into<String>) {
         self.add(Severity::Trap, place.into(), text.into());
     }
 
-    pub(crate) fn ignored(&mut self, place: impl Into<Option<Place>>, text: impl Into<String>) {
+    /// Adds a line that has no effect.
+    pub fn ignored(&mut self, place: impl Into<Option<Place>>, text: impl Into<String>) {
         self.add(Severity::Ignored, place.into(), text.into());
     }
 
@@ -60,12 +67,13 @@ impl Findings {
         self.0.push(Finding { place, severity, text });
     }
 
-    pub(crate) fn count(&self, severity: Severity) -> usize {
+    /// Counts the findings of one weight.
+    pub fn count(&self, severity: Severity) -> usize {
         self.0.iter().filter(|finding| finding.severity == severity).count()
     }
 
     /// By file and line; what is of the whole file comes first.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Finding> {
+    pub fn iter(&self) -> impl Iterator<Item = &Finding> {
         let mut sorted: Vec<_> = self.0.iter().collect();
         sorted.sort_by_key(|finding| finding.place.as_ref().map(|place| (&place.file, place.line)));
         sorted.into_iter()

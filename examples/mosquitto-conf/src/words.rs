@@ -152,17 +152,17 @@ const TYPOS_MAX: usize = 2;
 const WORD_BYTES_MAX: usize = 40;
 
 /// Returns whether the word is an option of a connection.
-pub(crate) fn is_of_a_connection(word: &str) -> bool {
+pub fn is_of_a_connection(word: &str) -> bool {
     OF_A_CONNECTION.contains(&word)
 }
 
 /// Returns whether the word is an option of the broker, of a listener or of a plugin.
-pub(crate) fn is_of_the_broker(word: &str) -> bool {
+pub fn is_of_the_broker(word: &str) -> bool {
     OF_THE_BROKER.contains(&word) || OF_A_PLUGIN.iter().any(|beginning| word.starts_with(beginning))
 }
 
 /// Says that Mosquitto has no such option, and which one may be meant.
-pub(crate) fn unknown(word: &str) -> String {
+pub fn unknown(word: &str) -> String {
     let no = "no option of Mosquitto";
     match nearest(word) {
         Some(meant) => format!("{no}: did you mean \"{meant}\"?"),
