@@ -1,8 +1,11 @@
 #![forbid(unsafe_code)]
-//! Lines of a mosquitto.conf with their places, the words that Mosquitto knows, and findings about them.
+//! Lines of a mosquitto.conf with their places, their values, the words that Mosquitto knows, and findings about them.
 //!
 //! What a line means is the matter of who reads it: `mqtt-bridge` runs its connections, `edge-gateway import` makes a gateway.toml of it.
 
 pub mod conf;
 pub mod findings;
+pub mod line_end;
+pub mod prefix_order;
+pub mod values;
 pub mod words;

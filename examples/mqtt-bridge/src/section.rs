@@ -1,37 +1,17 @@
 //! One `connection` section, and what the rest of the file says for all of them.
 
 mod given;
-mod values;
 
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use edge_bridge::bridge::rules::Rule;
-
 use crate::conf::Line;
 use crate::findings::{Findings, Place};
 use crate::{plan, traps, words};
 use given::Given;
-use values::{address, protocol, restart, seconds, start_type, text, tls_version, topic};
-pub(crate) use values::{boolean, first, limit, number, required};
-
-/// Version that a section asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Protocol {
-    /// 5 where the hub takes it, else 3.1.1.
-    #[default]
-    Any,
-    V5,
-    V311,
-}
-
-/// A `topic` line.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Topic {
-    pub(crate) place: Place,
-    pub(crate) rule: Rule,
-}
+pub(crate) use mosquitto_conf::values::{Protocol, Said, Topic, boolean, first, limit, number, required};
+use mosquitto_conf::values::{address, protocol, restart, seconds, start_type, text, tls_version, topic};
 
 /// One bridge. Times and sizes that the file leaves out are `None`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,9 +131,6 @@ pub(crate) fn parse(lines: &[Line], findings: &mut Findings) -> Conf {
     }
     conf
 }
-
-/// `Ok(Some(why))`: the line has no effect. `Err`: it is wrong.
-pub(crate) type Said = Result<Option<&'static str>, String>;
 
 impl Conf {
     fn begin(&mut self, line: &Line) -> Said {

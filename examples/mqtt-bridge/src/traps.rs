@@ -3,7 +3,9 @@
 use edge_bridge::bridge::rules::Direction;
 use edge_bridge::wire::QoS;
 
-use crate::conf::Line;
+pub(crate) use mosquitto_conf::line_end::of_line;
+use mosquitto_conf::prefix_order;
+
 use crate::findings::Findings;
 use crate::plan::message_bytes_max;
 use crate::section::{Conf, Limits, Protocol, Section, Topic};
@@ -22,61 +24,9 @@ pub(crate) fn find(conf: &Conf, findings: &mut Findings) {
     }
 }
 
-/// Options whose value Mosquitto takes to the end of the line.
-const TO_THE_END: [&str; 14] = [
-    "bridge_alpn",
-    "bridge_cafile",
-    "bridge_certfile",
-    "bridge_keyfile",
-    "clientid",
-    "local_clientid",
-    "local_password",
-    "local_username",
-    "notification_topic",
-    "password",
-    "remote_clientid",
-    "remote_password",
-    "remote_username",
-    "username",
-];
-
-/// Names what a line takes of its end, where that is another part than it looks like. Shows no value: it may be a password.
-pub(crate) fn of_line(line: &Line, findings: &mut Findings) {
-    let word = line.word.as_str();
-    if TO_THE_END.contains(&word) && line.value.contains(" #") {
-        findings.trap(
-            line.place.clone(),
-            format!("{word}: the value goes to the end of the line: the # and what follows are part of it"),
-        );
-    }
-    if TO_THE_END.contains(&word) && line.value.starts_with('"') {
-        findings.trap(line.place.clone(), format!("{word}: the quotation marks are part of the value"));
-    }
-    let mut words = line.value.split_whitespace();
-    if let ("connection", Some(name), Some(next)) = (word, words.next(), words.next())
-        && !next.starts_with('#')
-    {
-        findings.trap(
-            line.place.clone(),
-            format!("connection: the name is the first word, \"{name}\"; Mosquitto passes over what follows"),
-        );
-    }
-}
-
 fn of_topic(topic: &Topic, findings: &mut Findings) {
-    let sides = [
-        (topic.rule.local_filter(), topic.rule.local_prefix(), "here"),
-        (topic.rule.remote_filter(), topic.rule.remote_prefix(), "at the hub"),
-    ];
-    for (filter, prefix, side) in sides {
-        let Some(filter) = filter.filter(|_| repeats(topic.rule.pattern(), prefix)) else { continue };
-        findings.trap(
-            topic.place.clone(),
-            format!(
-                "the prefix \"{prefix}\" stands before the pattern, which has it already: this subscribes to \"{filter}\" {side}. {}",
-                meant(topic, prefix)
-            ),
-        );
+    for text in prefix_order::traps(&topic.rule) {
+        findings.trap(topic.place.clone(), text);
     }
     match topic.rule.qos() {
         QoS::AtMostOnce if topic.rule.direction() != Direction::In => findings.trap(
@@ -88,37 +38,6 @@ fn of_topic(topic: &Topic, findings: &mut Findings) {
         }
         _ => {}
     }
-}
-
-/// Tells that the pattern has the levels of the prefix somewhere.
-fn repeats(pattern: &str, prefix: &str) -> bool {
-    let prefix = prefix.trim_matches('/');
-    !prefix.is_empty() && format!("/{pattern}/").contains(&format!("/{prefix}/"))
-}
-
-/// The line that subscribes to the pattern as it is written.
-fn meant(topic: &Topic, prefix: &str) -> String {
-    let levels = prefix.trim_matches('/');
-    let padded = format!("/{}/", topic.rule.pattern());
-    let Some((_, rest)) = padded.split_once(&format!("/{levels}/")) else { return String::new() };
-    let rest = rest.trim_end_matches('/');
-    let before = topic.rule.pattern().strip_suffix(rest).unwrap_or_default();
-    let quoted = |text: &str| if text.is_empty() { "\"\"".to_owned() } else { text.to_owned() };
-    let (local, remote) = match topic.rule.direction() {
-        Direction::Out => (before, topic.rule.remote_prefix().as_str()),
-        // The prefix of the wrong side was meant for the other one.
-        Direction::In | Direction::Both if topic.rule.local_prefix().is_empty() => (prefix, before),
-        Direction::In | Direction::Both => (topic.rule.local_prefix().as_str(), before),
-    };
-    format!(
-        "For \"{}\" write: topic {} {} {} {} {}",
-        topic.rule.pattern(),
-        quoted(rest),
-        topic.rule.direction(),
-        topic.rule.qos() as u8,
-        quoted(local),
-        quoted(remote)
-    )
 }
 
 fn of_session(section: &Section, findings: &mut Findings) {

@@ -5,23 +5,50 @@ use std::time::Duration;
 
 use edge_bridge::bridge::rules::Rule;
 
-use super::{Protocol, Said, Topic};
 use crate::conf::Line;
+use crate::findings::Place;
 
-pub(crate) fn required(value: &str) -> Result<&str, String> {
+/// Version that a section asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Protocol {
+    /// 5 where the hub takes it, else 3.1.1.
+    #[default]
+    Any,
+    /// MQTT 5.
+    V5,
+    /// MQTT 3.1.1.
+    V311,
+}
+
+/// A `topic` line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Topic {
+    /// Its line.
+    pub place: Place,
+    /// Its meaning.
+    pub rule: Rule,
+}
+
+/// `Ok(Some(why))`: the line has no effect. `Err`: it is wrong.
+pub type Said = Result<Option<&'static str>, String>;
+
+/// Returns a value that is not empty.
+pub fn required(value: &str) -> Result<&str, String> {
     if value.is_empty() { Err("has no value".to_owned()) } else { Ok(value) }
 }
 
-pub(super) fn text(value: &str) -> Result<Option<String>, String> {
+/// Returns a text to the end of the line.
+pub fn text(value: &str) -> Result<Option<String>, String> {
     required(value).map(|value| Some(value.to_owned()))
 }
 
 /// The first word of a value; Mosquitto passes over what follows.
-pub(crate) fn first(value: &str) -> Result<&str, String> {
+pub fn first(value: &str) -> Result<&str, String> {
     required(value.split_whitespace().next().unwrap_or_default())
 }
 
-pub(crate) fn boolean(value: &str) -> Result<bool, String> {
+/// Reads `true` or `false`.
+pub fn boolean(value: &str) -> Result<bool, String> {
     match first(value)? {
         "true" | "1" => Ok(true),
         "false" | "0" => Ok(false),
@@ -29,13 +56,14 @@ pub(crate) fn boolean(value: &str) -> Result<bool, String> {
     }
 }
 
-pub(crate) fn number<N: std::str::FromStr>(value: &str) -> Result<N, String> {
+/// Reads a number; what follows it is passed over.
+pub fn number<N: std::str::FromStr>(value: &str) -> Result<N, String> {
     let word = first(value)?;
     word.parse().map_err(|_| format!("\"{word}\" is no number that it takes"))
 }
 
 /// A limit; below 0 it is none, as in Mosquitto.
-pub(crate) fn limit<N: std::str::FromStr + Default>(value: &str) -> Result<N, String> {
+pub fn limit<N: std::str::FromStr + Default>(value: &str) -> Result<N, String> {
     match number::<i64>(value) {
         Ok(less) if less < 0 => Ok(N::default()),
         _ => number(value),
@@ -43,7 +71,7 @@ pub(crate) fn limit<N: std::str::FromStr + Default>(value: &str) -> Result<N, St
 }
 
 /// A number, also as `0xFFFFFFFF`.
-pub(super) fn seconds(value: &str) -> Result<u32, String> {
+pub fn seconds(value: &str) -> Result<u32, String> {
     match first(value)?.strip_prefix("0x") {
         Some(digits) => {
             u32::from_str_radix(digits, 16).map_err(|_| format!("\"{value}\" is no number that it takes"))
@@ -53,7 +81,7 @@ pub(super) fn seconds(value: &str) -> Result<u32, String> {
 }
 
 /// `HOST[:PORT]`; an IPv6 address needs its port.
-pub(super) fn address(word: &str) -> Result<String, String> {
+pub fn address(word: &str) -> Result<String, String> {
     let (host, port) = word.rsplit_once(':').unwrap_or((word, "1883"));
     let port: u16 = port.parse().map_err(|_| format!("\"{word}\" is no HOST:PORT"))?;
     let bare = host.trim_start_matches('[').trim_end_matches(']');
@@ -71,7 +99,7 @@ pub(super) fn address(word: &str) -> Result<String, String> {
 }
 
 /// `SECONDS`, or `BASE CAP`.
-pub(super) fn restart(value: &str) -> Result<(Duration, Duration), String> {
+pub fn restart(value: &str) -> Result<(Duration, Duration), String> {
     let mut words = value.split_whitespace();
     let seconds = |word: &str| Ok::<_, String>(Duration::from_secs(number::<u64>(word)?.max(1)));
     let base = seconds(words.next().unwrap_or_default())?;
@@ -81,7 +109,8 @@ pub(super) fn restart(value: &str) -> Result<(Duration, Duration), String> {
     if cap < base { Err("the second value is lower than the first".to_owned()) } else { Ok((base, cap)) }
 }
 
-pub(super) fn start_type(value: &str) -> Said {
+/// Reads the value of `start_type`.
+pub fn start_type(value: &str) -> Said {
     match first(value)? {
         "automatic" => Ok(None),
         "manual" => Err("not supported, by Mosquitto either".to_owned()),
@@ -90,7 +119,8 @@ pub(super) fn start_type(value: &str) -> Said {
     }
 }
 
-pub(super) fn protocol(value: &str) -> Result<Protocol, String> {
+/// Reads the value of `bridge_protocol_version`.
+pub fn protocol(value: &str) -> Result<Protocol, String> {
     match first(value)? {
         "mqttv50" => Ok(Protocol::V5),
         "mqttv311" => Ok(Protocol::V311),
@@ -99,7 +129,8 @@ pub(super) fn protocol(value: &str) -> Result<Protocol, String> {
     }
 }
 
-pub(super) fn tls_version(value: &str) -> Said {
+/// Reads the value of `bridge_tls_version`.
+pub fn tls_version(value: &str) -> Said {
     match required(value)? {
         "tlsv1.3" | "tlsv1.2" | "tlsv1.1" => Ok(Some("TLS 1.3 or 1.2, as the hub has it")),
         other => Err(format!("\"{other}\" is no version: tlsv1.3 or tlsv1.2")),
@@ -109,7 +140,8 @@ pub(super) fn tls_version(value: &str) -> Said {
 /// Words of a `topic` line; Mosquitto passes over what follows.
 const TOPIC_WORDS: usize = 5;
 
-pub(super) fn topic(line: &Line) -> Result<Topic, String> {
+/// Reads a `topic` line.
+pub fn topic(line: &Line) -> Result<Topic, String> {
     required(&line.value)?;
     let words: Vec<_> = line.value.split_whitespace().take(TOPIC_WORDS).collect();
     let rule = Rule::parse(&words.join(" ")).map_err(|error| error.to_string())?;
