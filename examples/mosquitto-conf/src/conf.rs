@@ -25,6 +25,13 @@ pub struct Line {
 
 /// Reads the file, and those of its `include_dir`s where they stand.
 pub fn read(file: &Path, env: &impl Fn(&str) -> Option<String>, findings: &mut Findings) -> Vec<Line> {
+    let mut lines = read_all(file, env, findings);
+    lines.retain(|line| line.word != "include_dir");
+    lines
+}
+
+/// Reads as [`read`] does, and keeps the lines of `include_dir` before those of its files.
+pub fn read_all(file: &Path, env: &impl Fn(&str) -> Option<String>, findings: &mut Findings) -> Vec<Line> {
     let mut lines = Vec::new();
     read_into(file, None, env, findings, &mut lines);
     lines
@@ -48,8 +55,8 @@ fn read_into(
         Err((line, error)) => return findings.error(Place { file, line }, error),
     };
     for line in parse(&file, &texts, env, findings) {
+        lines.push(line.clone());
         if line.word != "include_dir" {
-            lines.push(line);
             continue;
         }
         if from.is_some() {
@@ -219,6 +226,8 @@ mod tests {
         std::fs::write(path("d/b.conf"), format!("include_dir {}\n", path("d").display())).unwrap();
         assert_eq!(words(), ["x", "Ab.conf", "aZ.conf", "B.conf", "_.conf", "y"]);
         assert_eq!((findings.count(Severity::Ignored), findings.count(Severity::Error)), (1, 0));
+        let all = read_all(&path("m.conf"), &|_| None, &mut Findings::default());
+        assert_eq!(all.iter().filter(|line| line.word == "include_dir").count(), 2, "none vanishes");
         let mut none = Findings::default();
         assert!(read(Path::new("/dev/zero"), &|_| None, &mut none).is_empty());
         assert_eq!(none.count(Severity::Error), 1);
