@@ -10,7 +10,7 @@ use control_loop::OneLine;
 use crate::config::reference::Page;
 use crate::config::{Config, Severity};
 use crate::open_files::OpenFiles;
-use crate::{check, drill, parked, passwd, run};
+use crate::{check, drill, import, parked, passwd, run};
 
 #[derive(Parser)]
 #[command(
@@ -38,6 +38,8 @@ enum Command {
         /// gateway.toml
         file: PathBuf,
     },
+    /// Make a gateway.toml of a mosquitto.conf and a telegraf.conf, on standard output. What is not carried over is said
+    Import(import::Arguments),
     /// Print the reference of the configuration files as Markdown: every key with bounds, default and meaning
     Reference {
         #[arg(value_enum, default_value_t = Page::Gateway)]
@@ -58,6 +60,7 @@ pub fn run() -> ExitCode {
         Command::Run { file, state } => run_gateway(&file, state.as_deref()),
         Command::Check { file } => print_meaning(&file),
         Command::Reference { page } => print(&page.text()),
+        Command::Import(arguments) => import::run(&arguments),
         Command::Drill(arguments) => drill::run(&arguments),
         Command::Parked(arguments) => parked::run(&arguments),
         Command::Passwd(arguments) => passwd::run(&arguments),

@@ -11,6 +11,7 @@ mod check;
 mod config;
 mod drill;
 mod embedded;
+mod import;
 mod open_files;
 mod parked;
 mod passwd;

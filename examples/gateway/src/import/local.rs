@@ -1,0 +1,291 @@
+//! `[local]`, made of the listeners and the users of a broker whose place the gateway takes; or of the broker that stays.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use mosquitto_conf::conf::Line;
+use mosquitto_conf::values::{boolean, first, limit, number};
+
+use super::hub::path;
+use super::leftovers;
+use super::origin::Origin;
+use super::output::{Output, Part, quoted, size};
+use super::pools::Pool;
+
+const PART: Part = Part::Local;
+/// Address of a broker whose file names none.
+const BROKER: &str = "127.0.0.1:1883";
+/// Port of a listener that `bind_address` alone is of.
+const PORT: u16 = 1883;
+const CONNECTIONS_MAX: u64 = 100_000;
+const PACKET_BYTES: (u64, u64) = (1 << 10, 256 << 10);
+/// Bytes of a packet beside its payload: topic and properties.
+const AROUND_A_PAYLOAD: u64 = 1 << 10;
+
+/// What is there already.
+#[derive(Default)]
+struct Taken {
+    plain: bool,
+    tls: bool,
+    ports: Vec<u16>,
+    max_connections: bool,
+}
+
+/// Who may come in, as far as addresses must know it.
+struct Entry {
+    is_open: bool,
+}
+
+/// An address of a listener that the gateway can have.
+struct Address {
+    lines: Vec<Line>,
+    /// As in the file, or with a variable of the environment.
+    host: String,
+    port: u16,
+}
+
+/// Writes the table; returns whether the gateway listens itself.
+pub(super) fn local(
+    listeners: Vec<Pool>,
+    broker: &mut Pool,
+    connection: &mut Pool,
+    output: &mut Output,
+) -> bool {
+    let anonymous = broker.take_last(&["allow_anonymous"], PART, output);
+    let lets_all = anonymous.as_ref().is_some_and(|line| boolean(&line.value) == Ok(true));
+    let has_users = broker.lines().any(|line| line.word == "password_file" && !line.value.is_empty());
+    let entry = Entry { is_open: lets_all || has_users };
+    let mut taken = Taken::default();
+    for pool in listeners {
+        listener(pool, &entry, &mut taken, output);
+    }
+    let listens = taken.plain || taken.tls;
+    if !listens {
+        output.key(
+            PART,
+            "broker",
+            &quoted(BROKER),
+            &[],
+            "no listener in the file: the broker stays, without its connection section",
+        );
+        if let Some(line) = connection.take_last(&["local_clientid"], PART, output) {
+            match first(&line.value) {
+                Ok(_) => output.key(PART, "client_id", &quoted(&line.value), &[(&line).into()], ""),
+                Err(error) => output.leave_with_warning(PART, &line, &error),
+            }
+        }
+        anonymous.iter().for_each(|line| output.leave(PART, line, "of the local broker, which stays"));
+        return false;
+    }
+    for word in ["password_file", "acl_file"] {
+        if let Some(line) = broker.take_last(&[word], PART, output) {
+            path(PART, word, &line, &[], output);
+        }
+    }
+    if let Some(line) = anonymous {
+        match boolean(&line.value) {
+            Ok(is) => output.key(PART, "allow_anonymous", &is.to_string(), &[(&line).into()], ""),
+            Err(error) => output.leave_with_warning(PART, &line, &error),
+        }
+    }
+    packets(broker, output);
+    true
+}
+
+/// Writes one listener, if it is one that the gateway can have and the first of its kind.
+fn listener(mut pool: Pool, entry: &Entry, taken: &mut Taken, output: &mut Output) {
+    let address = match address(&mut pool, output) {
+        Some(address) => address,
+        None => return leave_all(pool, output),
+    };
+    let head = match address.lines.first() {
+        Some(line) => line.clone(),
+        None => return leave_all(pool, output),
+    };
+    let has_tls = pool.has("certfile") && pool.has("keyfile");
+    let why = if is_websockets(&pool) {
+        Some("the gateway has no listener for websockets")
+    } else if has_tls && taken.tls || !has_tls && taken.plain {
+        Some("the gateway has one address with TLS and one without, and another listener has it")
+    } else if taken.ports.contains(&address.port) {
+        Some("another listener has this port")
+    } else {
+        None
+    };
+    if let Some(why) = why {
+        address.lines.iter().for_each(|line| output.leave_with_warning(PART, line, why));
+        return leave_all(pool, output);
+    }
+    taken.ports.push(address.port);
+    let mut rest = Vec::new();
+    for line in pool.take(&["protocol"]) {
+        output.leave(PART, &line, "as the gateway does");
+    }
+    if has_tls {
+        taken.tls = true;
+        write_address("tls_listen", &address, &head, entry.is_open || asks_for_certificates(&pool), output);
+        certificates(&mut pool, &mut rest, output);
+    } else {
+        taken.plain = true;
+        write_address("listen", &address, &head, entry.is_open, output);
+        let lone = pool.take(&["cafile", "certfile", "keyfile", "require_certificate"]);
+        let why = "certfile and keyfile belong together, and the others to them";
+        lone.iter().for_each(|line| output.leave_with_warning(PART, line, why));
+    }
+    if let Some(line) = pool.take_last(&["max_connections"], PART, output) {
+        connections(&line, taken, output);
+    }
+    rest.extend(pool.rest());
+    leftovers::of_a_listener(&rest, output);
+}
+
+fn is_websockets(pool: &Pool) -> bool {
+    pool.lines().any(|line| line.word == "protocol" && first(&line.value) != Ok("mqtt"))
+}
+
+/// Returns whether clients of a listener with TLS show certificates.
+fn asks_for_certificates(pool: &Pool) -> bool {
+    let asks = pool.lines().filter(|line| line.word == "require_certificate").last();
+    pool.has("cafile") && asks.is_some_and(|line| boolean(&line.value) == Ok(true))
+}
+
+/// Writes comments for a listener that is not taken.
+fn leave_all(pool: Pool, output: &mut Output) {
+    for line in pool.rest() {
+        output.leave(PART, &line, "of a listener that the gateway does not have");
+    }
+}
+
+/// Reads the address of a listener; what is wrong with it is told.
+fn address(pool: &mut Pool, output: &mut Output) -> Option<Address> {
+    let listener = pool.take(&["listener"]).pop();
+    if let Some(line) = listener {
+        let mut words = line.value.split_whitespace();
+        let port = words.next().unwrap_or_default().to_owned();
+        let host = words.next().filter(|word| !word.starts_with('#')).unwrap_or("0.0.0.0").to_owned();
+        return read_address(vec![line], &host, &port, output);
+    }
+    let port = pool.take_last(&["port"], PART, output);
+    let host = pool.take_last(&["bind_address"], PART, output);
+    let text = |line: &Option<Line>, preset: &str| {
+        let given = line.as_ref().and_then(|line| line.value.split_whitespace().next().map(str::to_owned));
+        given.unwrap_or_else(|| preset.to_owned())
+    };
+    let (port_text, host_text) = (text(&port, &PORT.to_string()), text(&host, "0.0.0.0"));
+    let lines: Vec<Line> = port.into_iter().chain(host).collect();
+    if lines.is_empty() { None } else { read_address(lines, &host_text, &port_text, output) }
+}
+
+fn read_address(lines: Vec<Line>, host: &str, port: &str, output: &mut Output) -> Option<Address> {
+    let host = if host == "localhost" { "127.0.0.1" } else { host };
+    let is_address = host.contains("${") || host.parse::<IpAddr>().is_ok();
+    let why = match number::<u16>(port) {
+        Ok(0) => "a unix socket is not supported: a port".to_owned(),
+        Err(error) => error,
+        Ok(_) if !is_address => format!("\"{host}\" is a name: the gateway listens at an IP address"),
+        Ok(port) => return Some(Address { lines, host: host.to_owned(), port }),
+    };
+    lines.iter().for_each(|line| output.leave_with_warning(PART, line, &why));
+    None
+}
+
+/// Writes the address. One that nobody may enter is narrowed to this machine, where the gateway lets everybody in.
+fn write_address(key: &str, address: &Address, head: &Line, may_enter: bool, output: &mut Output) {
+    let origins: Vec<Origin> = address.lines.iter().map(Origin::from).collect();
+    let ip = address.host.parse::<IpAddr>().ok();
+    let is_narrowed = !may_enter && ip.is_none_or(|ip| !ip.is_loopback());
+    let text = match ip {
+        _ if is_narrowed => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port).to_string(),
+        Some(ip) => SocketAddr::new(ip, address.port).to_string(),
+        None => format!("{}:{}", address.host, address.port),
+    };
+    output.key(PART, key, &quoted(&text), &origins, "");
+    if is_narrowed {
+        let text = "nobody may enter there: no password_file, no certificates, no allow_anonymous true. Here it is an address of this machine alone, where everybody may";
+        output.warn(Some(head.into()), text);
+    }
+}
+
+/// Writes the files of TLS. What has no effect goes to `rest`.
+fn certificates(pool: &mut Pool, rest: &mut Vec<Line>, output: &mut Output) {
+    for (word, key) in [("certfile", "cert"), ("keyfile", "key")] {
+        if let Some(line) = pool.take_last(&[word], PART, output) {
+            path(PART, key, &line, &[], output);
+        }
+    }
+    let ca = pool.take_last(&["cafile"], PART, output);
+    let asks = pool.take_last(&["require_certificate"], PART, output);
+    let names = pool.take_last(&["use_identity_as_username"], PART, output);
+    let is_true = |line: &Option<Line>| line.as_ref().is_some_and(|line| boolean(&line.value) == Ok(true));
+    match (ca, asks) {
+        (Some(ca), Some(asks)) if boolean(&asks.value) == Ok(true) => {
+            path(PART, "client_ca", &ca, &[Origin::from(&asks)], output);
+            if !is_true(&names) {
+                let text = "require_certificate: the common name of a certificate is its user here, as with use_identity_as_username true; no password is asked for";
+                output.warn(Some((&asks).into()), text);
+            }
+            names
+                .iter()
+                .for_each(|line| output.leave(PART, line, "the common name of a certificate is its user"));
+        }
+        (None, Some(asks)) if boolean(&asks.value) == Ok(true) => {
+            output.leave_with_warning(PART, &asks, "there is no cafile: clients show no certificates");
+            rest.extend(names);
+        }
+        (ca, asks) => {
+            let why = "without require_certificate true no client has to show a certificate";
+            ca.iter().chain(&asks).for_each(|line| output.leave(PART, line, why));
+            rest.extend(names);
+        }
+    }
+}
+
+fn connections(line: &Line, taken: &mut Taken, output: &mut Output) {
+    match limit::<u64>(&line.value) {
+        Ok(0) => output.leave(PART, line, "no limit: here it is 1000 without the key"),
+        Ok(_) if taken.max_connections => {
+            output.leave_with_warning(
+                PART,
+                line,
+                "the limit is of both addresses together, and an earlier line gives it",
+            );
+        }
+        Ok(most) => {
+            taken.max_connections = true;
+            output.key(PART, "max_connections", &most.min(CONNECTIONS_MAX).to_string(), &[line.into()], "");
+        }
+        Err(error) => output.leave_with_warning(PART, line, &error),
+    }
+}
+
+/// Writes the largest packet. Mosquitto has a limit for it, and an older one for its payload.
+fn packets(broker: &mut Pool, output: &mut Output) {
+    let packet = broker.take_last(&["max_packet_size"], PART, output);
+    let payload = broker.take_last(&["message_size_limit"], PART, output);
+    let (line, around) = match (packet, payload) {
+        (Some(packet), payload) => {
+            payload.iter().for_each(|line| output.leave(PART, line, "max_packet_size says it"));
+            (packet, 0)
+        }
+        (None, Some(payload)) => (payload, AROUND_A_PAYLOAD),
+        (None, None) => return,
+    };
+    let (least, most) = PACKET_BYTES;
+    match limit::<u64>(&line.value) {
+        Ok(0) => output.leave(PART, &line, "no limit: here it is 256 KiB"),
+        Ok(given) => {
+            let wanted = given.saturating_add(around);
+            let taken = wanted.clamp(least, most);
+            let remark = if around > 0 {
+                "of the payload in Mosquitto; here 1 KiB more, for topic and properties"
+            } else {
+                ""
+            };
+            output.key(PART, "max_packet", &size(taken), &[(&line).into()], remark);
+            if taken != wanted {
+                let text = format!("{}: {given} bytes are not to be had: {}", line.word, size(taken));
+                output.warn(Some((&line).into()), &text);
+            }
+        }
+        Err(error) => output.leave_with_warning(PART, &line, &error),
+    }
+}

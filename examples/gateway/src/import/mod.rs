@@ -1,0 +1,193 @@
+//! `edge-gateway import MOSQUITTO_CONF [TELEGRAF_CONF]`: a gateway.toml made of what a plant has.
+//!
+//! Every line that is not blank and no comment becomes a key, with the line behind it, or a comment that says why it is none. What somebody
+//! has to judge is a warning beside that. No password is shown.
+
+mod hub;
+mod leftovers;
+mod local;
+mod origin;
+mod output;
+mod pools;
+mod queue;
+mod routes;
+mod telegraf;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use control_loop::OneLine;
+use mosquitto_conf::conf::{self, Line};
+use mosquitto_conf::findings::{Findings, Severity};
+
+use origin::Origin;
+use output::{Counts, Output, Part};
+use pools::Pools;
+
+/// Bytes of a telegraf.conf at most: a device or a wrong file is no configuration.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// mosquitto.conf, or a file with its connection section; its `include_dir` is followed
+    #[arg(value_name = "MOSQUITTO_CONF")]
+    mosquitto: PathBuf,
+    /// telegraf.conf, whose mqtt_consumers become routes
+    #[arg(value_name = "TELEGRAF_CONF")]
+    telegraf: Option<PathBuf>,
+    /// End with exit code 1 if there are warnings
+    #[arg(long)]
+    strict: bool,
+}
+
+/// Reason why there is no gateway.toml, with the line that it is about.
+#[derive(Debug)]
+struct Fatal {
+    origin: Option<Origin>,
+    text: String,
+}
+
+impl Fatal {
+    fn new(origin: Option<Origin>, text: &str) -> Self {
+        Self { origin, text: text.to_owned() }
+    }
+
+    fn at(line: &Line, error: &str) -> Self {
+        Self::new(Some(line.into()), &format!("{}: {error}", line.word))
+    }
+}
+
+/// A gateway.toml that was made.
+#[derive(Debug)]
+struct Imported {
+    text: String,
+    /// Each with its line.
+    warnings: Vec<String>,
+    counts: Counts,
+}
+
+/// Text of a telegraf.conf with its path.
+#[derive(Clone, Copy, Debug)]
+struct Telegraf<'a> {
+    path: &'a Path,
+    text: &'a str,
+}
+
+/// Reads the files, writes the new one to standard output and everything else to standard error.
+pub(crate) fn run(arguments: &Arguments) -> ExitCode {
+    match read(arguments) {
+        Ok(imported) => tell(&imported, arguments.strict),
+        Err(errors) => {
+            for error in errors {
+                eprintln!("{}", OneLine(&error));
+            }
+            eprintln!("Nothing was written.");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn read(arguments: &Arguments) -> Result<Imported, Vec<String>> {
+    let mut findings = Findings::default();
+    // A variable of the environment stays one: gateway.toml has them, too.
+    let as_it_is = |name: &str| Some(format!("${{{name}}}"));
+    let lines = conf::read_all(&arguments.mosquitto, &as_it_is, &mut findings);
+    if findings.count(Severity::Error) > 0 {
+        let errors = findings.iter().filter(|finding| finding.severity == Severity::Error);
+        return Err(errors.map(ToString::to_string).collect());
+    }
+    let text = arguments.telegraf.as_deref().map(text).transpose().map_err(|error| vec![error])?;
+    let telegraf = arguments.telegraf.as_deref().zip(text.as_deref());
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let telegraf = telegraf.map(|(path, text)| Telegraf { path, text });
+    import(&arguments.mosquitto, lines, telegraf, host.trim()).map_err(|Fatal { origin, text }| {
+        let place =
+            origin.map_or_else(|| arguments.mosquitto.display().to_string(), |origin| origin.to_string());
+        vec![format!("{place}: error: {text}")]
+    })
+}
+
+fn text(path: &Path) -> Result<String, String> {
+    let failed = |error: String| format!("{}: {error}", path.display());
+    let about = std::fs::metadata(path).map_err(|error| failed(error.to_string()))?;
+    if !about.is_file() || about.len() > FILE_BYTES_MAX {
+        return Err(failed(format!("no file of at most {FILE_BYTES_MAX} bytes")));
+    }
+    std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))
+}
+
+fn tell(imported: &Imported, strict: bool) -> ExitCode {
+    let mut out = std::io::stdout();
+    let written = out.write_all(imported.text.as_bytes()).and_then(|()| out.flush());
+    if let Err(error) = written
+        && error.kind() != std::io::ErrorKind::BrokenPipe
+    {
+        eprintln!("edge-gateway: standard output: {error}");
+        return ExitCode::FAILURE;
+    }
+    for warning in &imported.warnings {
+        eprintln!("{warning}");
+    }
+    let Counts { carried, left, warnings } = imported.counts;
+    let plural = |count| if count == 1 { "" } else { "s" };
+    eprintln!(
+        "{} line{}: {carried} became keys, {left} comments; {warnings} warning{}.",
+        carried + left,
+        plural(carried + left),
+        plural(warnings)
+    );
+    if strict && warnings > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// Makes a gateway.toml of the lines of a mosquitto.conf and the text of a telegraf.conf. `host` is the name of the machine, of which Mosquitto
+/// makes client identifiers.
+fn import(
+    mosquitto: &Path,
+    lines: Vec<Line>,
+    telegraf: Option<Telegraf<'_>>,
+    host: &str,
+) -> Result<Imported, Fatal> {
+    let files: Vec<&Path> =
+        std::iter::once(mosquitto).chain(telegraf.map(|telegraf| telegraf.path)).collect();
+    let mut output = Output::of(&files);
+    let mut pools = Pools::of(lines, &mut output);
+    let connection = pools.connection.lines().next().cloned();
+    hub::hub(&mut pools.connection, host, &mut output)?;
+    let listens = local::local(pools.listeners, &mut pools.broker, &mut pools.connection, &mut output);
+    let has_limit = queue::queue(&mut pools.broker, &mut output);
+    let mut routes = routes::routes(&mut pools.connection, listens, &mut output);
+    if let Some(Telegraf { path, text }) = telegraf {
+        telegraf::telegraf(path, text, has_limit, &mut routes, &mut output)?;
+    }
+    leave_other_connections(&pools.other_connections.rest(), &mut output);
+    leftovers::of_the_connection(&pools.connection.rest(), &mut output);
+    leftovers::of_the_broker(&pools.broker.rest(), listens, &mut output);
+    if routes.is_empty() {
+        let text = "no topic of the connection goes out as a route: the gateway would carry nothing. mqtt-bridge carries messages from a hub";
+        return Err(Fatal::new(connection.as_ref().map(Origin::from), text));
+    }
+    let of_telegraf =
+        telegraf.map_or_else(String::new, |telegraf| format!(" and {}", telegraf.path.display()));
+    let sources = format!("{}{of_telegraf}", mosquitto.display());
+    let head = format!(
+        "# Made by `edge-gateway import` of {}.\n# Behind each key stand the lines that it is from. Next: edge-gateway check gateway.toml\n",
+        OneLine(&sources)
+    );
+    Ok(Imported { text: output.text(&head), warnings: output.warnings(), counts: output.counts() })
+}
+
+/// Leaves the sections behind the first one: a gateway has one hub.
+fn leave_other_connections(lines: &[Line], output: &mut Output) {
+    if let Some(line) = lines.first() {
+        let text = "a gateway has one hub, that of the first connection: each further one needs a gateway of its own, or mqtt-bridge, which runs them all";
+        output.warn(Some(line.into()), text);
+    }
+    for line in lines {
+        output.leave(Part::Rest, line, "of a further connection");
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,283 @@
+//! The gateway.toml that an import writes, and its warnings: each line of the sources is the origin of a key, or a comment that says why it is none.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+use control_loop::OneLine;
+use mosquitto_conf::conf::Line;
+use mosquitto_conf::words;
+
+use super::origin::Origin;
+
+/// Part of the file, in the order in which they are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    Gateway,
+    Local,
+    Hub,
+    Queue,
+    Routes,
+    /// Comments on lines that belong to no table.
+    Rest,
+}
+
+const PARTS: [(Part, &str, &str); 6] = [
+    (Part::Gateway, "[gateway]", ""),
+    (Part::Local, "[local]", ""),
+    (Part::Hub, "[hub]", ""),
+    (Part::Queue, "[queue]", ""),
+    (Part::Routes, "", ""),
+    (Part::Rest, "", "# Lines that belong to no table.\n"),
+];
+
+/// Lines of one part.
+#[derive(Debug, Default)]
+struct Written {
+    /// Behind the head of the table.
+    head_origins: Vec<Origin>,
+    keys: String,
+    comments: Vec<(Origin, String)>,
+}
+
+/// The file under way.
+#[derive(Debug, Default)]
+pub(super) struct Output {
+    parts: [Written; PARTS.len()],
+    /// In the order of their finding, with the line that each is about.
+    warnings: Vec<(Option<Origin>, String)>,
+    carried: BTreeSet<Origin>,
+    left: BTreeSet<Origin>,
+    /// In the order in which they were read.
+    files: Vec<Arc<Path>>,
+}
+
+/// Number of lines of the sources by what became of them, and of warnings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) carried: usize,
+    pub(crate) left: usize,
+    pub(crate) warnings: usize,
+}
+
+impl Output {
+    /// Makes an empty file out of these ones. Comments and warnings are in their order; `include_dir` adds further ones behind.
+    pub(super) fn of(files: &[&Path]) -> Self {
+        Self { files: files.iter().map(|file| Arc::from(*file)).collect(), ..Self::default() }
+    }
+
+    /// Returns the place of an origin among all lines.
+    fn place<'a>(&self, origin: &'a Origin) -> (usize, &'a Origin) {
+        (self.files.iter().position(|file| *file == origin.file).unwrap_or(self.files.len()), origin)
+    }
+
+    fn part(&mut self, part: Part) -> &mut Written {
+        let [gateway, local, hub, queue, routes, rest] = &mut self.parts;
+        match part {
+            Part::Gateway => gateway,
+            Part::Local => local,
+            Part::Hub => hub,
+            Part::Queue => queue,
+            Part::Routes => routes,
+            Part::Rest => rest,
+        }
+    }
+
+    /// Takes lines as the origin of a table itself.
+    pub(super) fn head(&mut self, part: Part, origin: Origin) {
+        self.carried.insert(origin.clone());
+        self.part(part).head_origins.push(origin);
+    }
+
+    /// Writes `name = value` with the lines that it is from and a remark; either may be empty. `value` is TOML.
+    pub(super) fn key(&mut self, part: Part, name: &str, value: &str, origins: &[Origin], remark: &str) {
+        let line = format!("{name} = {value}{}\n", self.behind(origins, remark));
+        self.part(part).keys.push_str(&line);
+    }
+
+    /// Writes a route. Its lines are named behind its head.
+    pub(super) fn route(&mut self, keys: &[(&str, String)], origins: &[Origin], remarks: &[String]) {
+        let mut text = format!("\n[[route]]{}\n", self.behind(origins, ""));
+        for remark in remarks {
+            let _ = writeln!(text, "# {}", OneLine(remark));
+        }
+        for (name, value) in keys {
+            let _ = writeln!(text, "{name} = {value}");
+        }
+        self.part(Part::Routes).keys.push_str(&text);
+    }
+
+    /// Text of the comment behind a key, and notes that its lines are carried over.
+    fn behind(&mut self, origins: &[Origin], remark: &str) -> String {
+        self.carried.extend(origins.iter().cloned());
+        let mut text = list(origins);
+        if !remark.is_empty() {
+            let separator = if text.is_empty() { "" } else { ": " };
+            let _ = write!(text, "{separator}{remark}");
+        }
+        if text.is_empty() { text } else { format!("  # {}", OneLine(&text)) }
+    }
+
+    /// Writes a comment for a line that becomes no key. `what` is the line as far as it may be shown.
+    pub(super) fn comment(&mut self, part: Part, origin: Origin, what: &str, why: &str) {
+        let text = format!("# {origin} not carried over: {what}: {why}");
+        self.left.insert(origin.clone());
+        self.part(part).comments.push((origin, OneLine(&text).to_string()));
+    }
+
+    /// Writes a comment for a line of a mosquitto.conf.
+    pub(super) fn leave(&mut self, part: Part, line: &Line, why: &str) {
+        self.comment(part, line.into(), &shown(line), why);
+    }
+
+    /// Writes a comment for a line whose absence somebody has to judge, and warns.
+    pub(super) fn leave_with_warning(&mut self, part: Part, line: &Line, why: &str) {
+        self.leave(part, line, why);
+        self.warn(Some(line.into()), &format!("{}: {why}", shown_word(&line.word)));
+    }
+
+    pub(super) fn warn(&mut self, origin: Option<Origin>, text: &str) {
+        self.warnings.push((origin, text.to_owned()));
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        Counts { carried: self.carried.len(), left: self.left.len(), warnings: self.warnings.len() }
+    }
+
+    /// Returns the warnings by line, one on each.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let mut sorted: Vec<_> = self.warnings.iter().collect();
+        sorted.sort_by_key(|(origin, _)| origin.as_ref().map(|origin| self.place(origin)));
+        let text = |(origin, text): &(Option<Origin>, String)| match origin {
+            Some(origin) => OneLine(&format!("{origin}: warning: {text}")).to_string(),
+            None => OneLine(&format!("warning: {text}")).to_string(),
+        };
+        sorted.into_iter().map(text).collect()
+    }
+
+    /// Writes the file behind its first lines.
+    pub(super) fn text(&self, head: &str) -> String {
+        let mut text = head.to_owned();
+        for ((_, table, title), written) in PARTS.iter().zip(&self.parts) {
+            let mut comments: Vec<_> = written.comments.iter().collect();
+            comments.sort_by_key(|(origin, _)| self.place(origin));
+            if written.keys.is_empty() && comments.is_empty() && written.head_origins.is_empty() {
+                continue;
+            }
+            if !table.is_empty() {
+                let origins = list(&written.head_origins);
+                let behind = if origins.is_empty() { origins } else { format!("  # {}", OneLine(&origins)) };
+                let _ = write!(text, "\n{table}{behind}\n");
+            } else if !comments.is_empty() {
+                text.push('\n');
+            }
+            text.push_str(title);
+            // Comments on routes stand before the first one: behind the last they would look like a part of it.
+            let (before, behind) =
+                if table.is_empty() { (&comments[..], &[][..]) } else { (&[][..], &comments[..]) };
+            for (_, comment) in before {
+                let _ = writeln!(text, "{comment}");
+            }
+            text.push_str(&written.keys);
+            for (_, comment) in behind {
+                let _ = writeln!(text, "{comment}");
+            }
+        }
+        text
+    }
+}
+
+fn list(origins: &[Origin]) -> String {
+    origins.iter().map(Origin::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// The line as it may be shown to anybody: without a password, and without a value that may be one.
+fn shown(line: &Line) -> String {
+    let word = shown_word(&line.word);
+    let is_known = words::is_of_a_connection(&line.word) || words::is_of_the_broker(&line.word);
+    let is_shown = is_known && !is_secret(&line.word) && !line.value.contains('@') && !line.value.is_empty();
+    if is_shown { format!("{word} {}", line.value) } else { word }
+}
+
+/// Without what follows a letter that is of no option's name: `password=…` is one word to Mosquitto.
+fn shown_word(word: &str) -> String {
+    word.chars().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.')).collect()
+}
+
+fn is_secret(word: &str) -> bool {
+    let is_file = word.ends_with("_file") || word == "psk_hint";
+    let holds = ["password", "psk", "kpass", "auth_opt_", "plugin_opt_"];
+    !is_file && holds.iter().any(|part| word.contains(part)) || word.contains("_opt_")
+}
+
+/// Returns the text as a string of TOML.
+pub(super) fn quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if c.is_control() => {
+                let _ = write!(quoted, "\\u{:04X}", u32::from(c));
+            }
+            c => quoted.push(c),
+        }
+    }
+    quoted + "\""
+}
+
+/// Returns the texts as an array of TOML.
+pub(super) fn array(texts: &[String]) -> String {
+    format!("[{}]", texts.iter().map(|text| quoted(text)).collect::<Vec<_>>().join(", "))
+}
+
+/// Returns a size in the unit that needs no fraction.
+pub(super) fn size(bytes: u64) -> String {
+    let units = [("GiB", 1_u64 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    match units.iter().find(|(_, unit)| bytes > 0 && bytes.is_multiple_of(*unit)) {
+        Some((name, unit)) => quoted(&format!("{}{name}", bytes / unit)),
+        None => quoted(&format!("{bytes}B")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use mosquitto_conf::findings::Place;
+
+    use super::*;
+
+    fn line(word: &str, value: &str) -> Line {
+        let place = Place { file: Arc::from(Path::new("a")), line: 1 };
+        Line { place, word: word.to_owned(), value: value.to_owned() }
+    }
+
+    #[test]
+    fn nothing_that_may_be_a_password_is_shown() {
+        for (word, value) in [
+            ("remote_password", "hush"),
+            ("password", "hush"),
+            ("local_password", "hush"),
+            ("bridge_psk", "hush"),
+            ("auth_opt_pg_password", "hush"),
+            ("plugin_opt_file", "hush"),
+            ("tls_engine_kpass_sha1", "hush"),
+            ("remote_pasword", "hush"),
+            ("remote_password=hush", ""),
+            ("address", "me:hush@hub:1883"),
+        ] {
+            assert!(!shown(&line(word, value)).contains("hush"), "{word}");
+        }
+        assert_eq!(shown(&line("password_file", "/etc/p")), "password_file /etc/p");
+        assert_eq!(shown(&line("psk_hint", "x")), "psk_hint x");
+    }
+
+    #[test]
+    fn texts_and_sizes_are_toml() {
+        assert_eq!(quoted("a\"b\\c\u{1b}ä"), "\"a\\\"b\\\\c\\u001Bä\"");
+        assert_eq!(array(&["a".to_owned(), "b".to_owned()]), "[\"a\", \"b\"]");
+        assert_eq!([size(1 << 20), size(1_000), size(3 << 30)], ["\"1MiB\"", "\"1000B\"", "\"3GiB\""]);
+    }
+}

@@ -1,0 +1,84 @@
+//! `[queue]`, made of the limits that Mosquitto has for its own queues.
+
+use mosquitto_conf::conf::Line;
+use mosquitto_conf::values::{limit, number};
+
+use super::output::{Output, Part, quoted, size};
+use super::pools::Pool;
+
+const PART: Part = Part::Queue;
+/// Bounds of `max_messages`, `max_bytes` and `window`.
+const MESSAGES_MAX: u64 = 1_000_000_000;
+const BYTES_MIN: u64 = 1 << 20;
+const BYTES_MAX: u64 = 1 << 40;
+const WINDOW_MAX: u64 = 65_535;
+
+/// Writes the table; returns whether it limits the number of messages.
+pub(super) fn queue(broker: &mut Pool, output: &mut Output) -> bool {
+    let has_limit = messages(broker, output);
+    if let Some(line) = broker.take_last(&["max_queued_bytes"], PART, output) {
+        bytes(&line, output);
+    }
+    if let Some(line) = broker.take_last(&["autosave_interval"], PART, output) {
+        autosave(&line, output);
+    }
+    if let Some(line) = broker.take_last(&["max_inflight_messages"], PART, output) {
+        match limit::<u64>(&line.value) {
+            Ok(0) => output.leave(Part::Hub, &line, "no limit of its own: the hub's holds"),
+            Ok(most) => {
+                let window = most.min(WINDOW_MAX).to_string();
+                output.key(Part::Hub, "window", &window, &[(&line).into()], "");
+            }
+            Err(error) => output.leave_with_warning(Part::Hub, &line, &error),
+        }
+    }
+    has_limit
+}
+
+fn messages(broker: &mut Pool, output: &mut Output) -> bool {
+    let Some(line) = broker.take_last(&["max_queued_messages"], PART, output) else { return false };
+    match limit::<u64>(&line.value) {
+        Ok(0) => output.leave(PART, &line, "no limit: here max_bytes is one, 64 MiB without the key"),
+        Ok(most) => {
+            let value = most.min(MESSAGES_MAX).to_string();
+            output.key(PART, "max_messages", &value, &[(&line).into()], "");
+            let text = format!(
+                "above {most} messages Mosquitto keeps the OLDEST and drops what comes; here the oldest go. The other way: on_full = \"drop-newest\""
+            );
+            output.warn(Some((&line).into()), &text);
+            return true;
+        }
+        Err(error) => output.leave_with_warning(PART, &line, &error),
+    }
+    false
+}
+
+fn bytes(line: &Line, output: &mut Output) {
+    match limit::<u64>(&line.value) {
+        Ok(0) => output.leave(PART, line, "no limit: here max_bytes is one, 64 MiB without the key"),
+        Ok(most) => {
+            let taken = most.clamp(BYTES_MIN, BYTES_MAX);
+            output.key(PART, "max_bytes", &size(taken), &[line.into()], "");
+            if taken != most {
+                let text = format!("max_queued_bytes: {most} is none of a queue on disk: {}", size(taken));
+                output.warn(Some(line.into()), &text);
+            }
+        }
+        Err(error) => output.leave_with_warning(PART, line, &error),
+    }
+}
+
+/// The queue's receipt takes the place of the snapshot of a database.
+fn autosave(line: &Line, output: &mut Output) {
+    match number::<u64>(&line.value) {
+        Ok(seconds) => {
+            let was = if seconds == 0 {
+                "in Mosquitto: nothing is saved before its end".to_owned()
+            } else {
+                format!("in Mosquitto: up to {seconds} s are lost with the power")
+            };
+            output.key(PART, "ack_within", &quoted("1s"), &[line.into()], &was);
+        }
+        Err(error) => output.leave_with_warning(PART, line, &error),
+    }
+}

@@ -1,0 +1,132 @@
+//! `[[route]]`s made of the `topic` lines of a connection.
+
+use edge_bridge::bridge::rules::{Direction, Rule};
+use edge_bridge::wire::{QoS, validate_characters, validate_topic_name};
+use mosquitto_conf::conf::Line;
+use mosquitto_conf::prefix_order;
+use mosquitto_conf::values::topic;
+
+use super::origin::Origin;
+use super::output::{Output, Part, quoted};
+use super::pools::Pool;
+
+const PART: Part = Part::Routes;
+
+/// A route that is written, for whoever adds another one.
+#[derive(Clone, Debug)]
+pub(super) struct Written {
+    pub(super) filter: String,
+    pub(super) to: String,
+    pub(super) origin: Origin,
+}
+
+/// Writes the routes. `listens`: there is no broker behind them.
+pub(super) fn routes(pool: &mut Pool, listens: bool, output: &mut Output) -> Vec<Written> {
+    let mut rules = Vec::new();
+    for line in pool.take(&["topic"]) {
+        match topic(&line) {
+            Ok(topic) => {
+                prefix_order::traps(&topic.rule)
+                    .iter()
+                    .for_each(|trap| output.warn(Some((&line).into()), trap));
+                if topic.rule.direction() == Direction::In {
+                    output.leave_with_warning(PART, &line, "the gateway brings nothing from the hub yet; mqtt-bridge carries commands, beside it");
+                } else {
+                    rules.push((line, topic.rule));
+                }
+            }
+            Err(error) => output.leave_with_warning(PART, &line, &error),
+        }
+    }
+    // Mosquitto lets the first rule with a prefix name a topic, and the gateway the first route.
+    let has_prefix = |rule: &Rule| !rule.local_prefix().is_empty() || !rule.remote_prefix().is_empty();
+    rules.sort_by_key(|(_, rule)| !has_prefix(rule));
+    let mut written: Vec<Written> = Vec::new();
+    for (line, rule) in rules {
+        match route(&line, &rule, &written, listens, output) {
+            Ok(route) => written.push(route),
+            Err(why) => output.leave_with_warning(PART, &line, &why),
+        }
+    }
+    written
+}
+
+fn route(
+    line: &Line,
+    rule: &Rule,
+    written: &[Written],
+    listens: bool,
+    output: &mut Output,
+) -> Result<Written, String> {
+    let filter = rule.local_filter().map(ToString::to_string).unwrap_or_default();
+    if let Some(same) = written.iter().find(|route| route.filter == filter) {
+        return Err(format!("{} has these topics already", same.origin));
+    }
+    if filter.starts_with("$share/") {
+        return Err("a shared subscription is none of a route".to_owned());
+    }
+    if listens && filter.starts_with('$') {
+        return Err("topics that begin with $ are a broker's own; the gateway has none".to_owned());
+    }
+    let to = prefix(rule);
+    let name = format!("{to}x");
+    validate_topic_name(&name)
+        .and_then(|()| validate_characters(&name))
+        .map_err(|error| error.to_string())?;
+    warn(line, rule, &filter, &to, output);
+    let both = "The way in of this line is not carried over: the gateway brings nothing from the hub yet."
+        .to_owned();
+    let remarks = if rule.direction() == Direction::Both { vec![both] } else { Vec::new() };
+    let qos = if rule.qos() == QoS::AtMostOnce { "0" } else { "1" };
+    let keys =
+        [("match", quoted(&filter)), ("to", quoted(&to)), ("qos", qos.to_owned()), ("format", quoted("raw"))];
+    let origin = Origin::from(line);
+    output.route(&keys, std::slice::from_ref(&origin), &remarks);
+    Ok(Written { filter, to, origin })
+}
+
+/// Returns what stands before the whole topic at the hub. The local prefix, which Mosquitto cuts off, may be the end of the other one.
+fn prefix(rule: &Rule) -> String {
+    let (local, remote) = (rule.local_prefix().as_str(), rule.remote_prefix().as_str());
+    remote.strip_suffix(local).unwrap_or(remote).to_owned()
+}
+
+/// Warns of what differs at the hub.
+fn warn(line: &Line, rule: &Rule, filter: &str, to: &str, output: &mut Output) {
+    let origin = Some(Origin::from(line));
+    let (local, remote) = (rule.local_prefix().as_str(), rule.remote_prefix().as_str());
+    if !remote.ends_with(local) {
+        let text = format!(
+            "other topics at the hub: Mosquitto cuts \"{local}\" off and sends \"{remote}…\"; a route puts its `to` before the whole topic: \"{remote}{local}…\""
+        );
+        output.warn(origin.clone(), &text);
+    }
+    if rule.direction() == Direction::Both {
+        let text = format!(
+            "the way in, from \"{}\", is not carried over: the gateway brings nothing from the hub yet; mqtt-bridge carries commands, beside it",
+            rule.remote_filter().map_or("", |filter| filter.as_str())
+        );
+        output.warn(origin.clone(), &text);
+    }
+    if !to.is_empty() && !to.ends_with('/') {
+        let text = format!(
+            "the prefix \"{to}\" has no / at its end: it stands right before the topic, as in Mosquitto"
+        );
+        output.warn(origin.clone(), &text);
+    }
+    match rule.qos() {
+        QoS::AtMostOnce => {
+            let text = format!(
+                "QoS 0: what is on its way when the link breaks is lost. For \"{filter}\" write qos = 1"
+            );
+            output.warn(origin, &text);
+        }
+        QoS::ExactlyOnce => {
+            output.warn(
+                origin,
+                "QoS 2 is not built: QoS 1, and what comes twice after a break can be told by its identity",
+            );
+        }
+        QoS::AtLeastOnce => {}
+    }
+}

@@ -1,0 +1,244 @@
+//! `[[inputs.mqtt_consumer]]`: topics whose JSON becomes readings.
+
+use edge_bridge::wire::{validate_characters, validate_filter};
+use toml::de::{DeTable, DeValue};
+
+use super::{Item, Table};
+use crate::import::origin::Origin;
+use crate::import::output::{Output, Part, quoted};
+use crate::import::routes::Written;
+
+/// Name of the batches' topic, where no output of Telegraf names one.
+const TOPIC: &str = "readings";
+
+/// Returns the parsed consumers in their order.
+pub(super) fn all<'a>(root: &'a DeTable<'a>) -> Vec<&'a DeTable<'a>> {
+    inner(root, "inputs", "mqtt_consumer")
+}
+
+/// Returns the tables `[[first.second]]`.
+fn inner<'a>(root: &'a DeTable<'a>, first: &str, second: &str) -> Vec<&'a DeTable<'a>> {
+    let Some(DeValue::Table(table)) = root.get(first).map(|value| value.get_ref()) else { return Vec::new() };
+    match table.get(second).map(|value| value.get_ref()) {
+        Some(DeValue::Array(entries)) => {
+            entries.iter().filter_map(|entry| as_table(entry.get_ref())).collect()
+        }
+        Some(DeValue::Table(only)) => vec![only],
+        _ => Vec::new(),
+    }
+}
+
+fn as_table<'a>(value: &'a DeValue<'a>) -> Option<&'a DeTable<'a>> {
+    match value {
+        DeValue::Table(table) => Some(table),
+        _ => None,
+    }
+}
+
+/// Topic of the batches, and what is to be said about it.
+pub(super) struct BatchTopic {
+    name: String,
+    remark: &'static str,
+}
+
+/// Chooses the topic of the batches: that of an MQTT output, or one below the prefix of the first route.
+pub(super) fn topic(root: &DeTable<'_>, routes: &[Written]) -> BatchTopic {
+    let outputs = inner(root, "outputs", "mqtt");
+    let of_output = outputs.iter().find_map(|output| text(output, "topic")).filter(|topic| {
+        !topic.contains(['{', '+', '#']) && edge_bridge::wire::validate_topic_name(topic).is_ok()
+    });
+    if let Some(name) = of_output {
+        return BatchTopic {
+            name: name.to_owned(),
+            remark: "`to` is the topic of outputs.mqtt; its payload is another one: batches of readings.",
+        };
+    }
+    let prefix = routes.first().map_or("", |route| route.to.as_str());
+    let separator = if prefix.is_empty() || prefix.ends_with('/') { "" } else { "/" };
+    BatchTopic {
+        name: format!("{prefix}{separator}{TOPIC}"),
+        remark: "`to` is made up: Telegraf has no topic for it.",
+    }
+}
+
+fn text<'a>(table: &'a DeTable<'a>, key: &str) -> Option<&'a str> {
+    match table.get(key)?.get_ref() {
+        DeValue::String(text) => Some(text),
+        _ => None,
+    }
+}
+
+fn texts<'a>(table: &'a DeTable<'a>, key: &str) -> Vec<&'a str> {
+    let Some(DeValue::Array(entries)) = table.get(key).map(|value| value.get_ref()) else {
+        return Vec::new();
+    };
+    let text = |value: &'a DeValue<'a>| match value {
+        DeValue::String(text) => Some(&**text),
+        _ => None,
+    };
+    entries.iter().filter_map(|entry| text(entry.get_ref())).collect()
+}
+
+/// Writes the routes of a consumer, or why it has none.
+pub(super) fn consumer(
+    table: &Table<'_>,
+    values: &DeTable<'_>,
+    to: &BatchTopic,
+    routes: &mut Vec<Written>,
+    output: &mut Output,
+) {
+    let fields = match fields(values) {
+        Ok(fields) => fields,
+        Err(why) => {
+            let head = table.head.as_ref();
+            output.warn(head.map(|head| head.origin.clone()), &format!("inputs.mqtt_consumer: {why}"));
+            return leave(table, &[], &why, output);
+        }
+    };
+    let mut used = vec!["topics", "data_format"];
+    used.extend(fields.iter().map(|(key, _)| *key));
+    let of = |keys: &[&str]| -> Vec<Origin> {
+        let items = table.items.iter().filter(|item| keys.contains(&item.key.as_str()));
+        table.head.iter().chain(items).map(|item| item.origin.clone()).collect()
+    };
+    let topics_at = table.items.iter().find(|item| item.key == "topics").or(table.head.as_ref());
+    let topics_at = topics_at.map(|item| item.origin.clone());
+    let mut has_route = false;
+    for filter in texts(values, "topics") {
+        if let Err(why) = free(filter, routes) {
+            output.warn(topics_at.clone(), &format!("\"{filter}\": {why}"));
+            continue;
+        }
+        let keys = [
+            ("match", quoted(filter)),
+            ("to", quoted(&to.name)),
+            ("format", quoted("json")),
+            ("fields", of_a_reading(&fields)),
+        ];
+        output.route(&keys, &of(&used), &[to.remark.to_owned()]);
+        has_route = true;
+        let origin = topics_at.clone().into_iter().next();
+        routes.extend(origin.map(|origin| Written {
+            filter: filter.to_owned(),
+            to: to.name.clone(),
+            origin,
+        }));
+    }
+    if has_route {
+        leave(table, &used, "Telegraf's own; a route takes its messages from [local]", output);
+    } else {
+        leave(table, &[], "none of its topics becomes a route", output);
+    }
+}
+
+/// Tells why a filter is none of a new route.
+fn free(filter: &str, routes: &[Written]) -> Result<(), String> {
+    validate_filter(filter).map_err(|error| error.to_string())?;
+    validate_characters(filter).map_err(|error| error.to_string())?;
+    if filter.starts_with("$share/") {
+        return Err("a shared subscription is none of a route".to_owned());
+    }
+    match routes.iter().find(|route| covers(&route.filter, filter)) {
+        Some(route) => Err(format!(
+            "{} has these topics already, and a message goes by one route: unseen as it came, or as readings. To get readings, change `format` there",
+            route.origin
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Returns whether one filter takes all topics of the other.
+fn covers(wide: &str, narrow: &str) -> bool {
+    let (mut wide, mut narrow) = (wide.split('/'), narrow.split('/'));
+    loop {
+        match (wide.next(), narrow.next()) {
+            (Some("#"), _) | (None, None) => return true,
+            (Some("+"), Some(level)) if level != "#" => {}
+            (Some(one), Some(other)) if one == other => {}
+            _ => return false,
+        }
+    }
+}
+
+/// Parts of a reading, each by the key of Telegraf that it is from, as TOML.
+type Fields = Vec<(&'static str, String)>;
+
+/// Reads where a consumer finds readings.
+///
+/// # Errors
+///
+/// Its payload is none that the gateway reads.
+fn fields(values: &DeTable<'_>) -> Result<Fields, String> {
+    match text(values, "data_format") {
+        Some("json") => {}
+        Some(other) => {
+            return Err(format!(
+                "data_format \"{other}\": the gateway reads JSON alone; a raw route forwards such messages as they are"
+            ));
+        }
+        None => {
+            return Err("data_format influx: the gateway reads JSON alone; a raw route forwards such messages as they are".to_owned());
+        }
+    }
+    let mut fields = vec![("json_query", format!("each = {}", quoted(&each(values)?)))];
+    if let Some(key) = text(values, "json_time_key") {
+        let unit = match text(values, "json_time_format").unwrap_or_default() {
+            "unix" => "seconds",
+            "unix_ms" => "milliseconds",
+            "unix_us" => "microseconds",
+            "unix_ns" => "nanoseconds",
+            "2006-01-02T15:04:05Z07:00" => "rfc3339",
+            _ => return Err("json_time_format is none that the gateway reads: unix, unix_ms, unix_us, unix_ns or RFC 3339".to_owned()),
+        };
+        fields.push(("json_time_key", format!("time = {}", quoted(key))));
+        fields.push(("json_time_format", format!("time_unit = \"{unit}\"")));
+    }
+    Ok(fields)
+}
+
+/// Returns where the numbers are: in the message itself, or in the object that a plain query names.
+fn each(values: &DeTable<'_>) -> Result<String, String> {
+    let Some(query) = text(values, "json_query").filter(|query| !query.is_empty()) else {
+        return Ok(String::new());
+    };
+    let is_plain = query.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'));
+    if !is_plain {
+        return Err("json_query is more than a path: say it as `fields` by hand".to_owned());
+    }
+    Ok(format!("/{}", query.replace('.', "/")))
+}
+
+fn of_a_reading(fields: &Fields) -> String {
+    format!("{{ {} }}", fields.iter().map(|(_, field)| field.as_str()).collect::<Vec<_>>().join(", "))
+}
+
+/// Leaves the lines of a consumer but those that a route is from, and its head with them if there is none.
+fn leave(table: &Table<'_>, used: &[&str], why: &str, output: &mut Output) {
+    let is_left = |item: &&Item| !used.contains(&item.key.as_str());
+    let head = table.head.iter().filter(|_| used.is_empty());
+    for item in head.chain(table.items.iter().filter(is_left)) {
+        output.comment(Part::Rest, item.origin.clone(), &item.key, why);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::covers;
+
+    #[test]
+    fn a_filter_covers_another_where_it_takes_all_of_its_topics() {
+        for (wide, narrow, is) in [
+            ("#", "a/b", true),
+            ("a/#", "a/+/b", true),
+            ("a/#", "a", true),
+            ("a/+", "a/b", true),
+            ("a/+", "a/+", true),
+            ("a/+", "a/#", false),
+            ("a/b", "a/+", false),
+            ("a", "a/b", false),
+            ("a/b", "a", false),
+        ] {
+            assert_eq!(covers(wide, narrow), is, "{wide} {narrow}");
+        }
+    }
+}

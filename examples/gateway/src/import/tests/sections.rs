@@ -1,0 +1,188 @@
+//! What each kind of line becomes, held against the gateway's own reader.
+
+use super::Site;
+
+/// Least that is a configuration.
+const LEAST: &str = "connection up\naddress hub.example\nremote_clientid gw14\ntopic plant/# out 1\n";
+const TLS: &str = "connection up\naddress hub.example:8883\nbridge_cafile DIR/ca.crt\nremote_clientid gw14\ntopic plant/# out 1\n";
+
+/// Lines, a part of what they become, and a part of the warning, if there is one. The lines stand behind `LEAST`, which has four.
+const LINES: [(&str, &str, &str); 41] = [
+    ("keepalive_interval 30", "keep_alive = \"30s\"  # M:5", ""),
+    ("keepalive_interval 1", "keep_alive = \"5s\"  # M:5", ""),
+    ("keepalive_interval soon", "M:5 not carried over: keepalive_interval soon", "no number"),
+    ("bridge_protocol_version mqttv311", "protocol = \"3.1.1\"", ""),
+    ("bridge_protocol_version mqttv31", "M:5 not carried over", "MQTT 3.1 is not supported"),
+    (
+        "topic cmd/# in 1\nbridge_protocol_version mqttv50",
+        "protocol = \"5\"",
+        "commands of an outage were lost",
+    ),
+    ("cleansession true", "M:5 not carried over: cleansession true", "loses the messages of an outage"),
+    ("cleansession false", "M:5 not carried over: cleansession false", ""),
+    (
+        "remote_username me\nremote_password hush",
+        "user = \"me\"  # M:5\npassword_file = \"hub.password\"",
+        "the password goes into the file",
+    ),
+    ("remote_username me", "M:5 not carried over: remote_username me", "belong together"),
+    ("notifications true", "M:5 not carried over: notifications true", ""),
+    ("restart_timeout 5 30", "M:5 not carried over: restart_timeout", ""),
+    ("try_private false", "M:5 not carried over: try_private", ""),
+    ("bridge_insecure true", "M:5 not carried over: bridge_insecure true", "always checked"),
+    ("topic a/b out 2", "qos = 1", "QoS 2 is not built"),
+    ("topic a/b", "qos = 0", "QoS 0: what is on its way"),
+    (
+        "topic hub/7/cmd/# in 1 \"\" cmd/",
+        "M:5 not carried over: topic hub/7",
+        "subscribes to \"cmd/hub/7/cmd/#\"",
+    ),
+    (
+        "topic a/# both 1 \"\" s/",
+        "[[route]]  # M:5\n# The way in of this line is not carried over",
+        "the way in, from \"s/a/#\"",
+    ),
+    ("topic # out 1 line/ site7/line/", "match = \"line/#\"\nto = \"site7/\"", ""),
+    ("topic # out 1 line/ site7/", "match = \"line/#\"\nto = \"site7/\"", "\"site7/line/…\""),
+    ("topic \"\" out 1 a/b s/a/b", "match = \"a/b\"\nto = \"s/\"", ""),
+    ("topic plant/# out 1 \"\" x/", "[[route]]  # M:5", "M:5 has these topics already"),
+    ("topic a/# sideways 1", "M:5 not carried over: topic a/#", "not a direction"),
+    ("frobnicate 7", "M:5 not carried over: frobnicate: ", "no option of Mosquitto"),
+    ("remote_pasword hush", "M:5 not carried over: remote_pasword: ", "did you mean \"remote_password\""),
+    ("max_queued_messages 100000", "max_messages = 100000  # M:5", "keeps the OLDEST"),
+    ("max_queued_messages 0", "M:5 not carried over: max_queued_messages 0", ""),
+    ("max_queued_bytes 33554432", "max_bytes = \"32MiB\"  # M:5", ""),
+    ("max_queued_bytes 1000", "max_bytes = \"1MiB\"  # M:5", "none of a queue on disk"),
+    ("max_inflight_messages 20", "window = 20  # M:5", ""),
+    ("autosave_interval 1800", "ack_within = \"1s\"  # M:5: in Mosquitto: up to 1800 s are lost", ""),
+    ("persistence true", "M:5 not carried over: persistence true", ""),
+    ("allow_anonymous true", "broker = \"127.0.0.1:1883\"", ""),
+    ("listener 1884 127.0.0.1", "listen = \"127.0.0.1:1884\"  # M:5", ""),
+    (
+        "listener 1883\nallow_anonymous true",
+        "listen = \"0.0.0.0:1883\"  # M:5\nallow_anonymous = true  # M:6",
+        "",
+    ),
+    ("listener 1883", "listen = \"127.0.0.1:1883\"  # M:5", "nobody may enter there"),
+    ("port 1885\nbind_address ::1", "listen = \"[::1]:1885\"  # M:5, M:6", ""),
+    (
+        "listener 1883\npassword_file DIR/users\nacl_file DIR/acl\nmax_connections 50",
+        "max_connections = 50  # M:8",
+        "",
+    ),
+    ("listener 1883 localhost\nmax_packet_size 65536", "max_packet = \"64KiB\"  # M:6", ""),
+    (
+        "listener 1883 127.0.0.1\ncertfile DIR/own.crt\nkeyfile DIR/own.key\nport 1883\nbind_address ::1",
+        "listen = \"[::1]:1883\"  # M:8, M:9",
+        "another listener has this port",
+    ),
+    ("listener 9001 127.0.0.1\nprotocol websockets", "broker = ", "no listener for websockets"),
+];
+
+#[test]
+fn each_line_becomes_what_it_should_and_the_gateway_takes_it() {
+    let site = Site::new();
+    let file = site.0.path().join("m.conf").display().to_string();
+    for (lines, part, warning) in LINES {
+        let imported = site.import(&format!("{LEAST}{lines}\n"), None).unwrap();
+        let text = imported.text.replace(&file, "M");
+        let warnings = imported.warnings.join("\n").replace(&file, "M");
+        if let Err(errors) = site.check(&imported.text) {
+            panic!("{lines}: {errors}\n{text}");
+        }
+        assert!(text.contains(part), "{lines}: \"{part}\" is missing in\n{text}");
+        assert_eq!(warning.is_empty(), warnings.is_empty(), "{lines}: {warnings}");
+        assert!(warnings.contains(warning), "{lines}: {warnings}");
+        assert!(!text.contains("hush") && !warnings.contains("hush"), "{lines}: a password is shown");
+    }
+}
+
+#[test]
+fn lines_about_tls_become_keys_of_the_hub() {
+    let site = Site::new();
+    let certificate = "bridge_certfile DIR/own.crt\nbridge_keyfile DIR/own.key\n";
+    for (lines, part, warning) in [
+        (certificate, "cert = ", ""),
+        ("bridge_alpn mqtt\n", "alpn = [\"mqtt\"]", ""),
+        ("bridge_certfile DIR/own.crt\n", "not carried over: bridge_certfile", "belong together"),
+        ("bridge_tls_version tlsv1.2\n", "not carried over: bridge_tls_version", ""),
+        ("bridge_tls_use_os_certs true\n", "m.conf:6", ""),
+    ] {
+        let imported = site.import(&format!("{TLS}{lines}"), None).unwrap();
+        let config = site.check(&imported.text).unwrap_or_else(|errors| panic!("{lines}: {errors}"));
+        assert_eq!(config.hub.url, "mqtts://hub.example:8883");
+        assert!(config.hub.ca.is_some_and(|ca| ca.ends_with("ca.crt")));
+        assert!(imported.text.contains(part), "{lines}: {}", imported.text);
+        assert_eq!(warning.is_empty(), imported.warnings.is_empty(), "{lines}: {:?}", imported.warnings);
+        assert!(imported.warnings.concat().contains(warning), "{:?}", imported.warnings);
+    }
+    let in_the_clear = LEAST.replace("hub.example", "hub.example:8883");
+    let warnings = site.import(&in_the_clear, None).unwrap().warnings;
+    assert!(warnings.concat().contains("the port of TLS"), "{warnings:?}");
+    let without_ca = site.import(&format!("{LEAST}bridge_alpn mqtt\n"), None).unwrap();
+    assert!(without_ca.text.contains("mqtts://hub.example:1883"));
+    assert!(without_ca.warnings.concat().contains("in the clear"), "{:?}", without_ca.warnings);
+}
+
+#[test]
+fn a_listener_with_tls_has_its_own_keys_and_a_second_one_of_a_kind_is_left() {
+    let site = Site::new();
+    let tls = "listener 8883\ncertfile DIR/own.crt\nkeyfile DIR/own.key\ncafile DIR/ca.crt\nrequire_certificate true\nuse_identity_as_username true\n";
+    let text = format!("{LEAST}{tls}listener 1883 127.0.0.1\nlistener 1884 127.0.0.1\nmax_connections 5\n");
+    let imported = site.import(&text, None).unwrap();
+    site.check(&imported.text).unwrap();
+    for part in ["tls_listen = \"0.0.0.0:8883\"", "listen = \"127.0.0.1:1883\"", "client_ca = "] {
+        assert!(imported.text.contains(part), "{part}: {}", imported.text);
+    }
+    assert!(
+        matches!(imported.warnings.as_slice(), [one] if one.contains(":12: warning: listener: the gateway has one address")),
+        "{:?}",
+        imported.warnings
+    );
+    assert!(imported.text.contains(
+        "m.conf:13 not carried over: max_connections 5: of a listener that the gateway does not have"
+    ));
+    // Without users who show certificates nobody would come in from elsewhere.
+    let open = tls.replace("require_certificate true", "require_certificate false");
+    let imported = site.import(&format!("{LEAST}{open}"), None).unwrap();
+    assert!(imported.text.contains("tls_listen = \"127.0.0.1:8883\""), "{}", imported.text);
+    site.check(&imported.text).unwrap();
+}
+
+#[test]
+fn several_addresses_and_the_first_rule_with_a_prefix_are_as_in_mosquitto() {
+    let site = Site::new();
+    let text = "connection up\naddresses a b:1884\nround_robin true\nremote_clientid g\ntopic x/# out 1\ntopic x/+ out 1 \"\" s/\n";
+    let imported = site.import(text, None).unwrap();
+    let config = site.check(&imported.text).unwrap();
+    assert_eq!(
+        (config.hub.url.as_str(), &*config.hub.further_urls),
+        ("mqtt://a:1883", &["mqtt://b:1884".to_owned()][..])
+    );
+    assert!(!config.hub.failback);
+    let filters: Vec<_> =
+        config.routes.iter().map(|route| (route.filter_topic.as_str(), route.to.as_str())).collect();
+    assert_eq!(filters, [("x/+", "s/"), ("x/#", "")], "the rule with a prefix names the topic");
+}
+
+#[test]
+fn a_connection_without_a_client_identifier_gets_mosquittos_and_a_warning() {
+    let site = Site::new();
+    let imported = site.import(&LEAST.replace("remote_clientid gw14\n", ""), None).unwrap();
+    let config = site.check(&imported.text).unwrap();
+    assert_eq!((config.id.as_str(), config.hub.client_id.as_str()), ("gw14.up", "gw14.up"));
+    assert!(imported.warnings.concat().contains("throw each other out"), "{:?}", imported.warnings);
+}
+
+#[test]
+fn texts_of_the_file_stay_texts() {
+    let site = Site::new();
+    let text =
+        LEAST.replace("gw14", "a\"b\\c${SITE}").replace("plant/# out 1", "plant/# out 1 \"\" h/${SITE}/");
+    let imported = site.import(&text, None).unwrap();
+    let config = site.check(&imported.text).unwrap();
+    assert_eq!((config.hub.client_id.as_str(), config.routes[0].to.as_str()), ("a\"b\\cx", "h/x/"));
+    let imported = site.import(&format!("{LEAST}topic b/# out 1 \"\" h/${{SITE/\n"), None).unwrap();
+    site.check(&imported.text).unwrap();
+    assert!(imported.warnings.concat().contains("without its \"}\""), "{:?}", imported.warnings);
+}
