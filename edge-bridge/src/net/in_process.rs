@@ -13,6 +13,8 @@ use super::commands::Commands;
 use super::link::{Link, SubscribeError};
 use super::memory_spool::SharedMemory;
 use super::receipt::{Inner, PendingReceipt};
+#[cfg(feature = "spool-queue")]
+use super::start::CONSUMER;
 use crate::bridge::Stats;
 use crate::row::Row;
 use crate::wire::{Subscription, TopicError, Utf8, validate_characters, validate_topic_name};
@@ -154,6 +156,19 @@ impl Bridge {
                 if let Err(error) = queue.commit().await {
                     tracing::debug!(%error, "commit");
                 }
+            }
+        }
+    }
+
+    /// Returns the number of rows, by weight, that the spool has given up since it was made: evicted when it was full, expired, or damaged. 0 in memory,
+    /// where what finds no room is refused.
+    pub fn dropped(&self) -> u64 {
+        match &self.store {
+            Store::Memory(_) => 0,
+            #[cfg(feature = "spool-queue")]
+            Store::Queue(queue) => {
+                let lanes = queue.ledger();
+                lanes.iter().filter(|lane| lane.consumer == CONSUMER).map(|lane| lane.dropped.total()).sum()
             }
         }
     }

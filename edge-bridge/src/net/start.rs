@@ -29,7 +29,7 @@ use crate::wire::{QoS, Utf8, validate_topic_name};
 
 /// The bridge's name in its own queue.
 #[cfg(feature = "spool-queue")]
-const CONSUMER: &str = "hub";
+pub(super) const CONSUMER: &str = "hub";
 
 impl Builder {
     /// Starts the bridge as a task of the present tokio runtime. Returns before there is a connection: publishing works without one.
