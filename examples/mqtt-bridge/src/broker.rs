@@ -8,24 +8,22 @@ use std::path::{Path, PathBuf};
 
 use edge_bridge::access::{AccessRules, AclFile, LineError, LoginMemory, PasswordFile};
 use edge_bridge::escape::Escaped;
-use edge_bridge::listener::{Access, Config, Event};
+use edge_bridge::listener::{Access, Event, Stats};
 use edge_bridge::net::server::LocalPublisher;
 use edge_bridge::net::{Server, ServerTls};
-use tokio::time::Duration;
+use tokio::time::{Duration, Instant};
 
 use crate::broker_conf::{BrokerConf, Listener};
 use crate::cause::Cause;
 use crate::findings::Place;
+use crate::losses;
 use crate::outlets::{OutletIngest, OutletSink, Outlets};
-use crate::plan::{MESSAGE_BYTES_MAX, in_full};
+use crate::plan::in_full;
 
 /// Bytes of a file of users or rights at most.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// Wrong lines of a file that are told.
 const LINES_MAX: usize = 10;
-/// Topics that the broker alone publishes to: states of connections.
-const OWN_TOPICS: &str = "$SYS/#";
-
 /// The running broker.
 pub(crate) struct Broker {
     server: Server,
@@ -35,6 +33,10 @@ pub(crate) struct Broker {
     /// In force: others may be at the next SIGHUP.
     passwords: Option<PasswordFile>,
     client_ca: Option<Vec<u8>>,
+    /// Time from which clients are given what hubs have for them.
+    gives_from: Instant,
+    /// As they were told last.
+    figures: Stats,
 }
 
 /// Files of the broker, read.
@@ -106,7 +108,7 @@ impl Broker {
         let access = files.rules.access(memory.clone(), None);
         let mut log = ClientLog::default();
         let builder = Server::builder()
-            .config(limits(&conf))
+            .config(conf.limits())
             .access(access)
             .on_event(move |event, address| log.on_event(event, address));
         let (first, builder) = match (files.plain, files.secure) {
@@ -128,11 +130,25 @@ impl Broker {
         if let Some(address) = server.tls_addr() {
             tracing::info!("accepting with TLS on {address}");
         }
-        Ok(Self { server, outlets, memory, conf, passwords, client_ca: files.client_ca })
+        let gives_from = Instant::now() + conf.clients_return_within;
+        let (client_ca, figures) = (files.client_ca, Stats::default());
+        Ok(Self { server, outlets, memory, conf, passwords, client_ca, gives_from, figures })
     }
 
     pub(crate) fn publisher(&self) -> LocalPublisher {
         self.server.publisher()
+    }
+
+    pub(crate) fn gives_from(&self) -> Instant {
+        self.gives_from
+    }
+
+    /// Tells what clients did not get since the last time.
+    pub(crate) async fn tell_losses(&mut self) {
+        if let Ok(figures) = self.server.stats().await {
+            losses::tell_of_clients(&self.figures, &figures);
+            self.figures = figures;
+        }
     }
 
     pub(crate) fn outlets(&self) -> &Outlets {
@@ -180,23 +196,6 @@ async fn address(listener: &Listener) -> Result<SocketAddr, String> {
     };
     let found = tokio::net::lookup_host((host.as_str(), listener.port)).await.map_err(|error| at(&error))?;
     found.min_by_key(SocketAddr::is_ipv6).ok_or_else(|| at(&"the name has no address"))
-}
-
-/// Limits of clients: the file's, or the listener's own.
-fn limits(conf: &BrokerConf) -> Config {
-    let mut limits = Config::default();
-    let packet =
-        conf.max_packet_bytes.unwrap_or(u32::MAX).min(u32::try_from(MESSAGE_BYTES_MAX).unwrap_or(u32::MAX));
-    limits.session.limits = limits.session.limits.with_max_packet_size(packet);
-    limits.session.retain_available = conf.retain_available.unwrap_or(true);
-    limits.max_connections = conf.max_connections.unwrap_or(limits.max_connections);
-    limits.max_sessions = limits.max_sessions.max(2 * limits.max_connections);
-    limits.keep_alive_max_s = conf.max_keepalive.unwrap_or(limits.keep_alive_max_s);
-    limits.max_memory = conf.max_memory.unwrap_or(limits.max_memory);
-    limits.max_queued = conf.max_queued.unwrap_or(limits.max_queued);
-    limits.max_in_flight = conf.max_in_flight.unwrap_or(limits.max_in_flight);
-    limits.own_topics = vec![OWN_TOPICS.to_owned()];
-    limits
 }
 
 /// Random bytes of the system.

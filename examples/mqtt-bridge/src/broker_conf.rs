@@ -3,13 +3,22 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
+
+use edge_bridge::listener::Config;
 
 use crate::conf::Line;
 use crate::findings::{Findings, Place};
 use crate::one_line::OneLine;
+use crate::plan::MESSAGE_BYTES_MAX;
 use crate::section::{LIMITS, Said, boolean, first, limit, number, required};
 use crate::words;
 
+/// Topics that the broker alone publishes to: states of connections.
+const OWN_TOPICS: &str = "$SYS/#";
+/// Mosquitto has no limit of either; `memory_limit` bounds what they hold.
+const SUBSCRIPTIONS_MAX: usize = 10_000;
+const RETAINED_MAX: usize = 100_000;
 /// Port of the listener that `bind_address` alone is of.
 const PORT: u16 = 1883;
 
@@ -96,6 +105,8 @@ pub(crate) struct BrokerConf {
     pub(crate) max_queued: Option<usize>,
     pub(crate) max_in_flight: Option<u16>,
     pub(crate) retain_available: Option<bool>,
+    /// Of the command line.
+    pub(crate) clients_return_within: Duration,
     /// Users and rights are those of each listener.
     per_listener: Option<Place>,
 }
@@ -151,6 +162,27 @@ impl BrokerConf {
         without_files(self) == without_files(other) && has_tls(self) == has_tls(other)
     }
 
+    /// Limits of clients: the file's, or the listener's own.
+    pub(crate) fn limits(&self) -> Config {
+        let mut limits = Config::default();
+        let most = u32::try_from(MESSAGE_BYTES_MAX).unwrap_or(u32::MAX);
+        let packet = self.max_packet_bytes.unwrap_or(most).min(most);
+        limits.session.limits = limits.session.limits.with_max_packet_size(packet);
+        limits.session.retain_available = self.retain_available.unwrap_or(true);
+        limits.max_connections = self.max_connections.unwrap_or(limits.max_connections);
+        limits.max_sessions = limits.max_sessions.max(2 * limits.max_connections);
+        limits.keep_alive_max_s = self.max_keepalive.unwrap_or(limits.keep_alive_max_s);
+        limits.max_memory = self.max_memory.unwrap_or(limits.max_memory);
+        limits.max_queued = self.max_queued.unwrap_or(limits.max_queued);
+        limits.max_in_flight = self.max_in_flight.unwrap_or(limits.max_in_flight);
+        // What waits for several clients is one copy, and `max_memory` is its limit: clients that are away give way first.
+        limits.max_queued_bytes_total = usize::MAX;
+        limits.max_subscriptions = SUBSCRIPTIONS_MAX;
+        (limits.max_retained, limits.max_retained_bytes) = (RETAINED_MAX, limits.max_memory / 4);
+        limits.own_topics = vec![OWN_TOPICS.to_owned()];
+        limits
+    }
+
     fn apply(&mut self, line: &Line) -> Said {
         let value = line.value.as_str();
         let file = || Ok::<_, String>(Some((line.place.clone(), PathBuf::from(required(value)?))));
@@ -176,7 +208,12 @@ impl BrokerConf {
                 few @ ..20 => return Err(format!("{few}: at least 20 bytes")),
                 bytes => self.max_packet_bytes = Some(bytes),
             },
-            "message_size_limit" => self.max_packet_bytes = self.max_packet_bytes.or(above_zero(value)?),
+            "message_size_limit" => {
+                let _: Option<u32> = above_zero(value)?;
+                return Ok(Some(
+                    "max_packet_size is the limit: a client with a larger message is disconnected",
+                ));
+            }
             "memory_limit" => self.max_memory = above_zero(value)?,
             "max_queued_bytes" | "queue_qos0_messages" => {}
             "max_queued_messages" => self.max_queued = above_zero(value)?,
@@ -298,6 +335,17 @@ impl fmt::Display for BrokerConf {
         };
         let rights = if self.acl_file.is_some() { "as acl_file says" } else { "all" };
         writeln!(f, "  clients  {who}; rights: {rights}")?;
+        let limits = self.limits();
+        writeln!(
+            f,
+            "  limits   {} connections, packets of {} bytes, {} MiB for all clients; {} messages for one that is slow or away, {} subscriptions of one, {} retained messages",
+            limits.max_connections,
+            limits.session.limits.max_packet_size,
+            limits.max_memory >> 20,
+            limits.max_queued,
+            limits.max_subscriptions,
+            limits.max_retained
+        )?;
         writeln!(
             f,
             "  memory   sessions and retained messages of clients: gone after a restart; what goes to a hub or comes from one is on disk"

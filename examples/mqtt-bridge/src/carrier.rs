@@ -17,6 +17,7 @@ use crate::broker::Broker;
 use crate::carry::{Map, Way, carry};
 use crate::ends::{Destination, Source};
 use crate::inbox::Inbox;
+use crate::losses::Told;
 use crate::notify::{Side, Teller, tell_state};
 use crate::plan::{Plan, in_full};
 
@@ -33,6 +34,7 @@ pub(crate) struct Carrier {
     carrying: Vec<JoinHandle<()>>,
     telling: Option<JoinHandle<()>>,
     stop: watch::Sender<bool>,
+    losses: Told,
 }
 
 /// The site's side.
@@ -73,7 +75,8 @@ impl Carrier {
             let way = way(to, Rules::map_in, true);
             carrying.push(tokio::spawn(carry(Source::Subscription(messages), way, stopped)));
         }
-        let mut carrier = Self { plan, hub, local, carrying, telling: None, stop };
+        let losses = Told::from(hub.dropped());
+        let mut carrier = Self { plan, hub, local, carrying, telling: None, stop, losses };
         if let Some((here, there)) = carrier.sides()? {
             carrier.telling = Some(tokio::spawn(tell_state(carrier.hub.watch(), there, here)));
         }
@@ -88,6 +91,11 @@ impl Carrier {
         let here = Side { to: self.local.teller(), topic: topic.clone(), retain: true };
         let there = Side { to: Teller::Bridge(self.hub.clone()), topic, retain: section.outgoing_retain };
         Ok(Some((here, Some(there).filter(|_| !section.notifications_local_only))))
+    }
+
+    /// Tells what the queue to the hub has given up since the last time.
+    pub(crate) fn tell_losses(&mut self) {
+        self.losses.update(&self.plan.section.name, self.hub.dropped());
     }
 
     /// Until the local broker has accepted us.
@@ -130,7 +138,8 @@ async fn inbox(plan: &Plan, broker: &Broker) -> Result<Option<Arc<Inbox>>, Strin
     }
     let name = &plan.section.name;
     let (dir, config) = plan.inbox();
-    let inbox = Inbox::open(dir, config, name, broker.publisher(), broker.outlets().clone()).await?;
+    let (publisher, outlets) = (broker.publisher(), broker.outlets().clone());
+    let inbox = Inbox::open(dir, config, name, publisher, outlets, broker.gives_from()).await?;
     Ok(Some(Arc::new(inbox)))
 }
 

@@ -12,7 +12,7 @@ use edge_bridge::wire::{PropertyId, Publish, QoS, Utf8, Value};
 use edge_queue::{Config, Lease, PushError, aio};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::task::JoinHandle;
-use tokio::time::{Duration, sleep, timeout};
+use tokio::time::{Duration, Instant, sleep, sleep_until, timeout};
 
 use crate::outlets::Outlets;
 use crate::plan::in_full;
@@ -24,8 +24,6 @@ const MESSAGES_MAX: usize = 1_024;
 const BYTES_MAX: u64 = 1 << 20;
 /// Longest time for which a client keeps a message on disk. It may be away for long; then its copy waits in its session, in memory.
 const HANDED_WITHIN: Duration = Duration::from_secs(10);
-/// Time that clients have after a start to come back and subscribe before what was left on disk is handed out.
-pub(crate) const CLIENTS_COME_BACK: Duration = Duration::from_secs(20);
 /// Time until a queue that cannot be read is tried again.
 const READ_AGAIN: Duration = Duration::from_secs(1);
 
@@ -36,7 +34,7 @@ pub(crate) struct Inbox {
 }
 
 impl Inbox {
-    /// Opens the queue, and hands out what was left there.
+    /// Opens the queue, and hands out what is there from the given time on.
     ///
     /// # Errors
     ///
@@ -47,12 +45,13 @@ impl Inbox {
         connection: &str,
         broker: LocalPublisher,
         outlets: Outlets,
+        from: Instant,
     ) -> Result<Self, String> {
         let at = |error: &dyn std::error::Error| format!("{}: {}", dir.display(), in_full(error));
         let queue = aio::Queue::open(dir, config).await.map_err(|error| at(&error))?;
         let consumer = queue.consumer(CONSUMER).await.map_err(|error| at(&error))?;
         let clients = Clients { connection: connection.to_owned(), broker, outlets };
-        let handing_out = tokio::spawn(hand_out(consumer, clients));
+        let handing_out = tokio::spawn(hand_out(consumer, clients, from));
         Ok(Self { queue, handing_out })
     }
 
@@ -99,11 +98,9 @@ struct Clients {
     outlets: Outlets,
 }
 
-async fn hand_out(mut consumer: aio::Consumer, clients: Clients) {
-    if consumer.queued() > 0 {
-        // Clients have no session after a start: what is given before they subscribe, nobody gets.
-        sleep(CLIENTS_COME_BACK).await;
-    }
+async fn hand_out(mut consumer: aio::Consumer, clients: Clients, from: Instant) {
+    // Clients have no session after the broker's start: what is given before they subscribe, nobody gets.
+    sleep_until(from).await;
     let mut on_the_way = FuturesUnordered::new();
     let (mut bytes_left, mut is_told) = (BYTES_MAX, false);
     loop {

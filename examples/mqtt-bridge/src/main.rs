@@ -13,6 +13,7 @@ mod carry;
 mod cause;
 mod ends;
 mod inbox;
+mod losses;
 mod notify;
 mod one_line;
 mod outlets;
@@ -24,6 +25,7 @@ mod traps;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use broker_conf::BrokerConf;
 use clap::Parser;
@@ -48,6 +50,9 @@ struct Arguments {
     /// Directory of the queues, one for each connection
     #[arg(long, value_name = "DIR", required_unless_present = "check")]
     state: Option<PathBuf>,
+    /// Time after a start for local clients to come back and subscribe, before they are given what hubs have for them; where this program is the broker
+    #[arg(long, value_name = "SECONDS", default_value_t = 20)]
+    clients_return_within: u16,
     /// File to write when every bridge has been accepted by its local broker
     #[arg(long, value_name = "FILE")]
     ready: Option<PathBuf>,
@@ -109,7 +114,10 @@ fn read(arguments: &Arguments) -> (Setup, Findings) {
     let env = |name: &str| std::env::var(name).ok();
     let lines = conf::read(&arguments.mosquitto_conf, &env, &mut findings);
     let is_broker = arguments.local.is_none() && broker_conf::has_listener(&lines);
-    let broker = is_broker.then(|| broker_conf::parse(&lines, &mut findings));
+    let mut broker = is_broker.then(|| broker_conf::parse(&lines, &mut findings));
+    if let Some(broker) = &mut broker {
+        broker.clients_return_within = Duration::from_secs(arguments.clients_return_within.into());
+    }
     let lines = if is_broker { broker_conf::of_connections(&lines, &mut findings) } else { lines };
     let conf = section::parse(&lines, &mut findings);
     if conf.sections.is_empty() && (!lines.is_empty() || findings.count(Severity::Error) == 0) {

@@ -12,6 +12,7 @@ use edge_bridge::bridge::rules::Rules;
 use edge_bridge::net::Builder;
 use edge_bridge::wire::{Properties, QoS, RetainHandling, Subscription, Utf8, Version, Will};
 use edge_bridge::{Bridge, Tls};
+use edge_queue::OnFull;
 
 use crate::findings::Place;
 use crate::section::{Conf, Limits, Login, Protocol, Section};
@@ -20,7 +21,7 @@ use crate::section::{Conf, Limits, Login, Protocol, Section};
 pub(crate) const DIR_NAME_MAX: usize = 200;
 /// Bytes of a message with its topic and properties at most: more does not fit into a segment of the queue.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 896 * 1024;
-/// Bytes of messages that wait for the local broker at most; the oldest go.
+/// Bytes of messages that wait for the local broker at most.
 const IN_BYTES: u64 = 8 * 1024 * 1024;
 
 /// One bridge to be run.
@@ -88,12 +89,16 @@ impl Plan {
             .collect()
     }
 
-    /// Subscriptions at the hub.
+    /// Subscriptions at the hub. The broker in this program begins without retained messages: it is told them at each start.
     pub(crate) fn in_filters(&self) -> Vec<Subscription> {
+        let retain_handling =
+            if self.local.is_none() { RetainHandling::Send } else { RetainHandling::SendIfNew };
         self.section
             .topics
             .iter()
-            .filter_map(|t| Some(wanted(t.rule.remote_filter()?, t.rule.qos())))
+            .filter_map(|t| {
+                Some(Subscription { retain_handling, ..wanted(t.rule.remote_filter()?, t.rule.qos()) })
+            })
             .collect()
     }
 
@@ -271,9 +276,10 @@ impl Plan {
     }
 }
 
-/// The local broker is near: what waits for it waits for its restart.
+/// What finds no room here is not acknowledged, and stays at the hub.
 fn in_queue() -> edge_queue::Config {
-    edge_queue::Config::default().row_bytes_max(MESSAGE_BYTES_MAX).max_bytes(IN_BYTES)
+    let config = edge_queue::Config::default().row_bytes_max(MESSAGE_BYTES_MAX).max_bytes(IN_BYTES);
+    config.on_full(OnFull::Reject)
 }
 
 /// Bytes of a message at most in a queue of so many bytes.

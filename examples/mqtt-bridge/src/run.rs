@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use edge_bridge::bridge::rules::Rules;
 use futures_util::future::join_all;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::{Duration, sleep};
+use tokio::time::{Duration, Instant, interval_at, sleep};
 
 use crate::Setup;
 use crate::broker::Broker;
@@ -21,6 +21,9 @@ const GOODBYE: Duration = Duration::from_secs(2);
 
 /// Time until a changed connection that did not start is tried again.
 const START_AGAIN: Duration = Duration::from_secs(10);
+
+/// Period at which messages that were given up are told.
+const LOSSES_EVERY: Duration = Duration::from_secs(60);
 
 /// Places of the program's files.
 pub(crate) struct Places {
@@ -46,6 +49,7 @@ pub(crate) async fn run(
     let mut hangup = listen(SignalKind::hangup())?;
     let mut site = Site::start(setup).await?;
     note_left(&places.state, &site.running);
+    let mut looks = interval_at(Instant::now() + LOSSES_EVERY, LOSSES_EVERY);
     loop {
         let until_ready = async {
             join_all(site.running.iter().map(Carrier::is_ready)).await;
@@ -56,6 +60,7 @@ pub(crate) async fn run(
             () = until_ready => {}
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
+            _ = looks.tick() => site.tell_losses().await,
             () = sleep(START_AGAIN), if !site.waiting.is_empty() => site.start_waiting().await,
             _ = hangup.recv() => {
                 let Some(setup) = read_again() else { continue };
@@ -147,6 +152,13 @@ impl Site {
                     self.waiting.push(plan);
                 }
             }
+        }
+    }
+
+    async fn tell_losses(&mut self) {
+        self.running.iter_mut().for_each(Carrier::tell_losses);
+        if let Some(broker) = &mut self.broker {
+            broker.tell_losses().await;
         }
     }
 

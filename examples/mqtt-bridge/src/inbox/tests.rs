@@ -44,7 +44,14 @@ async fn a_backlog_comes_in_its_order() {
     const MESSAGES: usize = 600;
     let (server, _client, mut messages) = broker_and_client().await;
     let dir = tempfile::tempdir().unwrap();
-    let inbox = Inbox::open(dir.path(), Config::default(), "a", server.publisher(), Outlets::default());
+    let inbox = Inbox::open(
+        dir.path(),
+        Config::default(),
+        "a",
+        server.publisher(),
+        Outlets::default(),
+        Instant::now(),
+    );
     let inbox = inbox.await.unwrap();
     for n in 0..MESSAGES {
         drop(inbox.push(row("t", n)).await.unwrap());
@@ -80,9 +87,18 @@ async fn what_was_left_waits_for_clients_to_come_back() {
     let (server, _client, mut messages) = broker_and_client().await;
     let outlets = Outlets::default();
     let other = outlets.open("b", Rules::new(vec![Rule::parse("# out 1").unwrap()]));
-    let inbox = Inbox::open(dir.path(), Config::default(), "a", server.publisher(), outlets).await.unwrap();
+    let inbox = Inbox::open(
+        dir.path(),
+        Config::default(),
+        "a",
+        server.publisher(),
+        outlets,
+        Instant::now() + Duration::from_secs(2),
+    )
+    .await
+    .unwrap();
     assert!(!messages_wait(&mut messages).await, "not at once");
-    let message = timeout(2 * CLIENTS_COME_BACK, messages.next()).await.unwrap().unwrap();
+    let message = timeout(Duration::from_secs(30), messages.next()).await.unwrap().unwrap();
     assert_eq!(
         (message.topic(), message.properties().u32(PropertyId::MessageExpiryInterval).is_some()),
         ("t", true)

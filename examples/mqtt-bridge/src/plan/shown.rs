@@ -35,16 +35,17 @@ impl fmt::Display for Plan {
             None => writeln!(f, "  local    the broker of this program")?,
         }
         let bytes = self.limits.max_queued_bytes.as_ref().map(|(_, bytes)| *bytes).filter(|bytes| *bytes > 0);
+        let brings = !self.in_filters().is_empty();
         let queues = [
-            (&self.spools[0], self.queue(), bytes, true),
-            (&self.spools[1], in_queue(), None, !self.in_filters().is_empty()),
+            (&self.spools[0], self.queue(), bytes, Some("the oldest go")),
+            (&self.spools[1], in_queue(), None, brings.then_some("the hub keeps what comes")),
         ];
-        for (dir, queue, bytes, is_there) in queues {
-            if is_there {
+        for (dir, queue, bytes, when_full) in queues {
+            if let Some(when_full) = when_full {
                 let (dir, mib) = (dir.to_string_lossy(), queue.disk_bytes().div_ceil(1 << 20));
                 writeln!(
                     f,
-                    "  queue    {}, {mib} MiB of disk, messages of at most {} bytes; when it is full the oldest go",
+                    "  queue    {}, {mib} MiB of disk, messages of at most {} bytes; when it is full {when_full}",
                     OneLine(&dir),
                     message_bytes_max(bytes)
                 )?;

@@ -66,9 +66,11 @@ impl Site {
         let _ = std::fs::remove_file(&ready);
         command.arg("--mosquitto-conf").arg(self.file("bridge.conf")).arg("--state").arg(self.file("state"));
         command.arg("--ready").arg(&ready);
-        if let Some(local) = self.local {
-            command.arg("--local").arg(local.to_string());
-        }
+        match self.local {
+            Some(local) => command.arg("--local").arg(local.to_string()),
+            // Readers come back within a second.
+            None => command.args(["--clients-return-within", "4"]),
+        };
         self.child = Some(command.spawn().unwrap());
         self.until("ready", || ready.exists());
     }
