@@ -91,6 +91,38 @@ fn a_reading_of_a_window_that_the_clock_has_completed_passes_beside_it() {
     assert!(p.stats().is_balanced());
 }
 
+/// Windows of the time before the clock was set back say nothing of those that come after it.
+#[test]
+fn a_window_goes_on_in_the_new_time_of_a_clock_that_was_set_back() {
+    let mut p = pipeline("", "window = { width_ms = 10000, agg = \"mean\" }");
+    let (sensor, mut out) = (p.intern("s"), Vec::new());
+    let mut give = |p: &mut Pipeline, time| {
+        let reading = Reading { sensor, time, value: Value::F64(1.0), quality: GOOD };
+        p.process(reading, START, &mut |e| out.push((e.time - START, e.reason)))
+    };
+    assert_eq!(give(&mut p, START + 1000), Outcome::Held);
+    p.clock_stepped(sensor);
+    for time in [-3_600_000, -3_599_000, -3_589_000] {
+        assert_eq!(give(&mut p, START + time), Outcome::Held, "{time}");
+    }
+    assert_eq!(out, [(0, EmitReason::WindowClosed), (-3_600_000, EmitReason::WindowClosed)]);
+    assert!(p.stats().is_balanced());
+}
+
+/// A window ends by the sensor's clock: as late as its readings come.
+#[test]
+fn a_sensor_whose_clock_is_an_hour_slow_has_whole_windows() {
+    let mut p = pipeline("", "window = { width_ms = 10000, agg = \"count\" }");
+    let (sensor, mut out) = (p.intern("s"), Vec::new());
+    for second in 0..30 {
+        let (time, now) = (START + second * 1000, START + second * 1000 + 3_600_000);
+        p.tick(now, &mut |e| out.push((e.time - START, e.value.as_f64())));
+        let reading = Reading { sensor, time, value: Value::F64(1.0), quality: GOOD };
+        assert_eq!(p.process(reading, now, &mut |_| ()), Outcome::Held, "{second}");
+    }
+    assert_eq!(out, [(0, Some(10.0)), (10_000, Some(10.0))]);
+}
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Bug {
     None,

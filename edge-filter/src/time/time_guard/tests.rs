@@ -74,6 +74,30 @@ fn an_old_message_delivered_again_is_not_a_clock_reset() -> Result<(), ParamErro
 }
 
 #[test]
+fn a_late_or_repeated_reading_in_between_begins_the_count_of_a_clock_reset_anew() {
+    let (start, old, late) = (100_000_000, 50_000_000, Err(D::OutOfOrder));
+    for between in [(start - 1, late), (start, Err(D::Duplicate))] {
+        let rows = [(start, Ok(Passage::First)), (old, late), (old + 1, late), between];
+        let rows: Vec<_> = rows.into_iter().chain([(old + 2, late), (old + 3, late)]).collect();
+        let rows: Vec<_> = rows.into_iter().chain([(old + 4, Ok(Passage::ClockReset))]).collect();
+        run(&TimeGuard::strict(), &rows.iter().map(|&(time, found)| (time, 1.0, found)).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn as_many_readings_as_configured_make_a_clock_reset() -> Result<(), ParamError> {
+    for confirm in [1, 2, 5] {
+        let (guard, mut state) = (TimeGuard::strict().confirm(confirm)?, TimeGuardState::default());
+        let mut check = |time| guard.check(&mut state, &Value::F64(1.0), Quality::GOOD, time, NOW);
+        assert_eq!(check(100_000_000), Ok(Passage::First));
+        let late = (0..10).take_while(|at| check(*at) == Err(D::OutOfOrder)).count();
+        assert_eq!(late as u32 + 1, confirm);
+        assert_eq!(guard.loss_bound(), [LossBound::Nothing, LossBound::Readings(confirm - 1)][late.min(1)]);
+    }
+    Ok(())
+}
+
+#[test]
 fn by_default_nothing_but_an_exact_duplicate_is_dropped() -> Result<(), ParamError> {
     let start = 100_000_000;
     let rows = [
