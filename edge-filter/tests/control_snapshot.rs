@@ -7,7 +7,7 @@ mod support;
 
 use edge_filter::Quality;
 use edge_filter::alarm::{AlarmCommand, AlarmLevel, AlarmState};
-use edge_filter::control::{ControlCommand, ControlEvent, ControlSnapshot, Controller};
+use edge_filter::control::{Cause, ControlCommand, ControlEvent, ControlSnapshot, Controller};
 use edge_filter::pid::PidMode;
 use support::{Rng, budget};
 
@@ -305,6 +305,51 @@ fn a_damaged_snapshot_is_no_panic_and_no_number_that_is_none() {
     }
     assert!(read > 0, "some were taken for snapshots");
     println!("executed control_snapshot_damage: {} cases", bytes.len() * flips);
+}
+
+/// Puts `none` in the place of the number that `left` others go before; tells whether there was one.
+fn spoil(value: &mut ciborium::Value, left: &mut usize, none: f64) -> bool {
+    match value {
+        ciborium::Value::Float(number) if *left == 0 => {
+            *number = none;
+            true
+        }
+        ciborium::Value::Float(_) => {
+            *left -= 1;
+            false
+        }
+        ciborium::Value::Array(of) => of.iter_mut().any(|value| spoil(value, left, none)),
+        ciborium::Value::Map(of) => of.iter_mut().any(|(_, value)| spoil(value, left, none)),
+        _ => false,
+    }
+}
+
+/// The output of it starts cold, and runs.
+#[test]
+fn promise_14_a_stored_number_that_is_none_comes_to_no_output() {
+    fn scan(run: &mut Run) {
+        let good = |(input, value)| Step::Set(input, value, Quality::GOOD);
+        [(0, 50.0), (1, 55.0), (2, 1.0)].map(good).into_iter().for_each(|step| drop(run.take(step)));
+        run.take(Step::Scan(10));
+    }
+    let mut run = Run::new();
+    (0..50).for_each(|_| scan(&mut run));
+    let stored = ciborium::Value::serialized(&run.controller.snapshot()).unwrap();
+    for none in [f64::NAN, f64::INFINITY] {
+        let spoiled = |at: usize| {
+            let (mut value, mut left) = (stored.clone(), at);
+            spoil(&mut value, &mut left, none).then_some(value)
+        };
+        let numbers = (0..).map_while(spoiled).map(|value| {
+            let mut next = Run { controller: plant(), ..run.clone() };
+            next.controller.restore(&value.deserialized().unwrap(), run.now).unwrap();
+            (0..20).for_each(|_| scan(&mut next));
+            let outputs = next.outputs();
+            assert!(outputs.iter().all(|(value, _)| value.is_finite()), "{outputs:?}");
+            assert_eq!(outputs[1].1, Cause::Running.as_str(), "{value:?}");
+        });
+        assert!(numbers.count() > 10);
+    }
 }
 
 #[test]
