@@ -288,6 +288,7 @@ fn a_wrong_configuration_is_refused_with_its_place() {
             "td_s = 1.0, derivative = \"zoh\"",
             "unknown variant `zoh`, expected `backward_difference` or `zero_order_hold`",
         ),
+        ("on = 1,", "on = nan,", "output 2: switch.on: `on` must be a finite number, found NaN"),
         ("safe = 3.0", "safe = -3.0", "output 1: safe: `safe` must be within the output's limits, found -3"),
         ("value = 1.0", "value = nan", "output 4: value: `value` must be a finite number, found NaN"),
         (
@@ -327,6 +328,17 @@ fn a_wrong_configuration_is_refused_with_its_place() {
         let error = Controller::from_toml(&PLANT.replacen(from, to, 1)).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}\nnot\n{expected}");
     }
+}
+
+#[test]
+fn a_derivative_by_zero_order_hold_is_taken_with_a_filter_alone() {
+    let with = |filter_s: &str| {
+        let pid = format!("td_s = 1.0, {filter_s}, derivative = \"zero_order_hold\"");
+        Controller::from_toml(&PLANT.replacen("td_s = 1.0", &pid, 1))
+    };
+    assert!(format!("{:?}", with("filter_s = 0.5").unwrap()).contains("ZeroOrderHold"));
+    let error = with("filter_s = 0.0").unwrap_err().to_string();
+    assert!(error.contains("pid.derivative: `derivative` must be left out without a filter"), "{error}");
 }
 
 /// A reader never sees halves of two values, an event is never lost or out of order, and nobody waits.

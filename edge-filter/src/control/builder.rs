@@ -187,3 +187,33 @@ impl ControlBuilder {
 fn room(used: usize) -> Result<(), ParamError> {
     if used < PARTS_MAX { Ok(()) } else { Err(ParamError::new("name", "one of at most 65536", used + 1)) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::interlock::Test;
+
+    #[test]
+    #[cfg(feature = "config")]
+    fn the_watchdog_waits_as_long_as_configured_else_for_five_scans() {
+        for (times, watchdog_ms) in [("", 100), ("watchdog_ms = 70", 70), ("watchdog_ms = 20", 20)] {
+            let controller = Controller::from_toml(&format!("[control]\nperiod_ms = 20\n{times}\n"));
+            assert_eq!(controller.map(|c| c.watchdog_ns() / NS_PER_MS).ok(), Some(watchdog_ms));
+        }
+    }
+
+    #[test]
+    fn a_name_is_given_to_one_part_of_a_kind() -> Result<(), ParamError> {
+        let mut builder = Controller::builder();
+        let input = builder.input(InputSpec::new("same", 100)?)?;
+        let output = builder.output(OutputSpec::new("same", Law::Fixed(0.0)))?;
+        let interlock = Interlock::new(Condition::Input { input, test: Test::Above(1.0) })?;
+        builder.interlock("same", interlock.clone(), vec![output])?;
+        assert!(builder.input(InputSpec::new("same", 100)?).is_err());
+        assert!(builder.output(OutputSpec::new("same", Law::Fixed(0.0))).is_err());
+        assert!(builder.interlock("same", interlock, vec![output]).is_err());
+        let controller = builder.build();
+        assert_eq!((controller.outputs().len(), controller.interlocks().count()), (1, 1));
+        Ok(())
+    }
+}
