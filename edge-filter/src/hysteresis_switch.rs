@@ -150,6 +150,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_change_in_the_millisecond_of_the_last_is_none_but_one_before_it_is() -> Result<(), ParamError> {
+        let switch = HysteresisSwitch::new(80.0, 70.0)?.min_on_ms(100)?;
+        for (now_ms, on) in [(1000, true), (1001, true), (999, false)] {
+            let mut state = HysteresisSwitchState::default();
+            assert!(switch.check(&mut state, 80.0, Quality::GOOD, 1000));
+            assert_eq!(switch.check(&mut state, 70.0, Quality::GOOD, now_ms), on, "{now_ms}");
+        }
+        Ok(())
+    }
+
+    #[test]
     fn both_directions_with_inclusive_ends() -> Result<(), ParamError> {
         for (on_at, off_at, rows) in [
             (80.0, 70.0, [(75.0, false), (80.0, true), (75.0, true), (70.0, false), (79.9, false)]),

@@ -58,6 +58,23 @@ impl Rig {
 }
 
 #[test]
+fn limits_out_of_their_order_are_refused_whichever_comes_last() {
+    let with = |alarm: LimitAlarm, level, at| alarm.with(level, Limit::at(at).unwrap());
+    let fits = |above, below, (high, low)| {
+        let down = with(with(LimitAlarm::new(), above, high).unwrap(), below, low).is_ok();
+        assert_eq!(with(with(LimitAlarm::new(), below, low).unwrap(), above, high).is_ok(), down);
+        down
+    };
+    let [hihi, high, low, lolo] = AlarmLevel::ALL;
+    let apart = [(hihi, low), (hihi, lolo), (high, low), (high, lolo)];
+    for (above, below) in apart.into_iter().chain([(hihi, high), (low, lolo)]) {
+        assert!(fits(above, below, (2.0, 1.0)) && !fits(above, below, (1.0, 2.0)), "{above:?} {below:?}");
+        let may_be_one = !apart.contains(&(above, below));
+        assert_eq!(fits(above, below, (1.0, 1.0)), may_be_one, "{above:?} {below:?}");
+    }
+}
+
+#[test]
 fn promise_14_a_latched_alarm_waits_for_a_reset() {
     let mut rig = Rig::new(LimitAlarm::new().latch(true));
     assert_eq!(rig.command(AlarmCommand::Reset, 0), Err(AlarmCommandError::NothingToReset));
