@@ -26,6 +26,24 @@ fn few_readings_are_all_kept_and_nan_never() -> Result<(), ParamError> {
 }
 
 #[test]
+fn a_reading_alone_at_its_height_is_kept_by_its_own_number() -> Result<(), ParamError> {
+    let times: Vec<i64> = (0..400).collect();
+    for spike in [1, 57, 200, 398] {
+        let mut values = vec![0.0; times.len()];
+        values[spike] = 9.0;
+        for kept in [
+            m4(&times, &values, 40)?,
+            minmax(&times, &values, 40)?,
+            lttb(&times, &values, 40)?,
+            minmaxlttb(&times, &values, 40, 4)?,
+        ] {
+            assert!(kept.contains(&spike), "{spike}: {kept:?}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
 fn extremes_of_time_and_value_stay_in_bounds() -> Result<(), ParamError> {
     let times = [i64::MIN, -1, 0, 0, 0, 1, 2, i64::MAX - 1, i64::MAX];
     let values = [f64::MAX, f64::MIN, f64::INFINITY, 0.0, f64::NEG_INFINITY, 1.0, 2.0, 3.0, 4.0];

@@ -299,6 +299,7 @@ mod tests {
                 test.check(&mut state, (t % 7) as f64, t);
             }
             assert_eq!(state.window.len(), AttenuatedSignal::MAX_READINGS);
+            assert!(state.is_sound(), "a full window is kept over a restart");
             assert_eq!(test.check(&mut state, 1.0, 0), QartodFlag::Unknown, "from before the last one");
             state.restart();
             assert_eq!(state.window.len(), 0);

@@ -248,3 +248,43 @@ impl Holding for Skeleton {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Shows the first number alone, and saves the second alone.
+    #[derive(Clone)]
+    struct Shown(u8, u8);
+
+    impl fmt::Debug for Shown {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            self.0.fmt(f)
+        }
+    }
+
+    impl Cost for Shown {}
+
+    impl Stage for Shown {
+        fn process(&mut self, _: i64, _: Number, _: Quality, _: &mut dyn FnMut(Settlement)) -> Verdict {
+            Verdict::Emit(EmitReason::Change)
+        }
+
+        fn passed(&mut self, _: i64, _: &Value<'_>, _: Quality) {}
+
+        fn snapshot(&self) -> Vec<u8> {
+            vec![self.1]
+        }
+
+        fn copied(&self) -> Box<dyn Stage> {
+            Box::new(self.clone())
+        }
+    }
+
+    #[test]
+    fn stages_are_the_same_if_they_show_and_save_the_same() {
+        let own = |shown, saved| OwnStage::new(Box::new(Shown(shown, saved)));
+        assert_eq!(own(1, 2), own(1, 2));
+        assert!(own(1, 2) != own(1, 3) && own(1, 2) != own(2, 2));
+    }
+}
