@@ -12,7 +12,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use edge_queue::testing::SimDir;
+use edge_queue::testing::{Call, SimDir};
 use edge_queue::{
     Clock, Config, Consumer, ConsumerConfig, Lease, ManualClock, Now, OnFull, Queue, Row, StoreKind,
     SystemClock, Wait, aio,
@@ -161,6 +161,35 @@ async fn an_async_consumer_gets_them_too_and_nothing_that_is_over() {
     assert_eq!(row.payload()[0], 7);
     row.ack();
     assert_eq!(queue.ledger().iter().map(|ledger| ledger.delivered).sum::<u64>(), 4);
+}
+
+/// The writer thread, which tells async consumers, is at work in a commit then, and others may see the end first.
+#[tokio::test]
+async fn an_async_consumer_gets_a_row_whose_lease_ended_while_the_medium_hung() {
+    for who_looks in ["nobody", "another consumer", "the holder"] {
+        let dir = SimDir::new();
+        let config = Config::default().ack_within(Duration::from_millis(20));
+        let queue = Queue::open_in(Box::new(dir.clone()), config, Arc::new(SystemClock::new())).unwrap();
+        let mut other = queue.consumer("other").unwrap();
+        let queue = aio::Queue::of(queue).unwrap();
+        let limits = ConsumerConfig::default().lease_time(Duration::from_millis(200));
+        let mut hub = queue.consumer_with("hub", limits).await.unwrap();
+        queue.commit().await.unwrap();
+        let hold = dir.hold(Call::Sync);
+        drop(queue.push(Row::new(vec![7])).await.unwrap());
+        let first = hub.lease(1).await.unwrap();
+        hold.wait_until_held();
+        let again = tokio::spawn(async move { hub.lease(1).await.map(|rows| rows.len()) });
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        match who_looks {
+            "another consumer" => drop(other.lease(1, Wait::None).unwrap()),
+            "the holder" => assert!(first.iter().all(Lease::is_over)),
+            _ => {}
+        }
+        drop(hold);
+        let again = tokio::time::timeout(Duration::from_secs(20), again).await;
+        assert_eq!(again.expect(who_looks).unwrap().unwrap(), 1);
+    }
 }
 
 #[test]

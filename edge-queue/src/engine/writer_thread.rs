@@ -64,7 +64,7 @@ impl Engine {
     /// prepares for the next. Returns whether a commit was written.
     pub(crate) fn tick(&self) -> bool {
         let now = self.clock.now();
-        if self.with_model(|model| model.take_back(now.up_ms)) {
+        if self.with_model(|model| model.came_back(now.up_ms)) {
             self.wake_all();
         }
         let due = self.model().due_at_ms().is_some_and(|at| at <= now.up_ms);
@@ -84,11 +84,16 @@ impl Engine {
 
     fn run(&self) {
         loop {
-            let model = self.model();
+            let mut model = self.model();
             if model.closed {
                 return;
             }
             let now = self.clock.now().up_ms;
+            if model.came_back(now) {
+                drop(model);
+                self.wake_all();
+                continue;
+            }
             let due = model.due_at_ms();
             if due.is_some_and(|at| at <= now) {
                 drop(model);
@@ -101,15 +106,12 @@ impl Engine {
                 self.prepare();
                 continue;
             }
-            // Consumers look again then: at a lane that could not be read, or for rows whose lease is over.
-            let again = [model.read_again_at(), model.returns_at()].into_iter().flatten();
-            let again = again.filter(|at| *at > now).min();
-            let wakes_at = [due, again].into_iter().flatten().min();
+            // Consumers look again then at a lane that could not be read.
+            let again = model.read_again_at().filter(|at| *at > now);
+            let wakes_at = [due, again, model.returns_at()].into_iter().flatten().min();
             let sleep = wakes_at.map_or(SLEEP_MAX_MS, |at| (at - now).min(SLEEP_MAX_MS));
             self.writer.sleep.sleep(model, now.saturating_add(sleep), Duration::from_millis(sleep));
             if again.is_some_and(|at| at <= self.clock.now().up_ms) {
-                let up_ms = self.clock.now().up_ms;
-                self.with_model(|model| model.take_back(up_ms));
                 self.wake_all();
             }
         }

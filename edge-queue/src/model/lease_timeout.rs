@@ -11,11 +11,13 @@ pub(super) struct LeaseTimeouts {
     next_ms: u64,
     /// Turns of leases: raised when one ended by time, so that what is left of it is told from a later lease of the same row.
     turn: u32,
+    /// Rows came back, and no consumer that waits was told.
+    untold: bool,
 }
 
 impl Default for LeaseTimeouts {
     fn default() -> LeaseTimeouts {
-        LeaseTimeouts { next_ms: u64::MAX, turn: 0 }
+        LeaseTimeouts { next_ms: u64::MAX, turn: 0, untold: false }
     }
 }
 
@@ -61,10 +63,16 @@ impl Model {
         }
     }
 
-    /// Takes back every row whose lease is over; tells whether there was one.
-    pub(crate) fn take_back(&mut self, up_ms: u64) -> bool {
+    /// Takes back every row whose lease is over; tells once of those that came back, whoever saw it first.
+    pub(crate) fn came_back(&mut self, up_ms: u64) -> bool {
+        self.take_back(up_ms);
+        std::mem::take(&mut self.lease_timeouts.untold)
+    }
+
+    /// Takes back every row whose lease is over.
+    pub(crate) fn take_back(&mut self, up_ms: u64) {
         if up_ms < self.lease_timeouts.next_ms {
-            return false;
+            return;
         }
         let (mut over, mut next_ms) = (Vec::new(), u64::MAX);
         for consumer in &self.consumers {
@@ -80,13 +88,12 @@ impl Model {
             }
         }
         self.lease_timeouts.next_ms = next_ms;
-        let any = !over.is_empty();
-        if any {
+        if !over.is_empty() {
+            self.lease_timeouts.untold = true;
             self.lease_timeouts.turn = self.lease_timeouts.turn.wrapping_add(1).max(1);
         }
         for (id, lane, seq) in over {
             self.give_back(id, lane, seq);
         }
-        any
     }
 }
