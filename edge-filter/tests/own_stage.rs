@@ -175,3 +175,12 @@ fn promise_13_what_an_own_stage_made_up_is_told_as_such_and_counted_apart() {
     assert_eq!((p.stats().synthetic, p.stats().emitted(), p.stats().dropped()), (1, 1, 0));
     assert!(p.stats().is_balanced());
 }
+
+#[test]
+fn a_text_that_was_there_before_passes_after_what_is_held() {
+    let (mut p, sensor) = turning();
+    assert_eq!(give(&mut p, sensor, 0, "stop".into()), [(0, EmitReason::First)]);
+    assert!(give(&mut p, sensor, 1, 5.0.into()).is_empty());
+    assert_eq!(give(&mut p, sensor, 2, "stop".into()), [(1, EmitReason::Flush), (2, EmitReason::Change)]);
+    assert!(give(&mut p, sensor, 3, "stop".into()).is_empty());
+}

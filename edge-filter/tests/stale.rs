@@ -48,6 +48,19 @@ fn promise_13_the_last_value_is_emitted_once_and_the_next_reading_passes() {
     );
 }
 
+/// What came last may be shown, and is not what the sensor is said to hold on to.
+#[test]
+fn promise_13_a_silent_sensor_repeats_its_last_usable_value() {
+    let deadband = Deadband::absolute(1.0).unwrap().uncertain_is_bad(true);
+    let rule = Rule::new().reducer(deadband).stale(Stale::after_ms(30_000).unwrap());
+    let mut p = Pipeline::builder().rule("#", rule).unwrap().build();
+    let s = p.intern("a");
+    feed(&mut p, s, (0, 20.0.into(), GOOD), 0);
+    assert_eq!(feed(&mut p, s, (1000, 99.0.into(), Quality::UNCERTAIN), 1000)[0].value, Value::F64(99.0));
+    let out = tick(&mut p, 31_000);
+    assert_eq!((out.len(), &out[0].value, out[0].reason), (1, &Value::F64(20.0), EmitReason::Stale));
+}
+
 #[test]
 fn without_ticks_the_next_reading_reports_the_silence_before_itself() {
     let mut p = pipeline();
