@@ -5,6 +5,7 @@
 
 mod support;
 
+use edge_filter::alarm::{AlarmLevel, AlarmState};
 use edge_filter::{DropReason, EmitReason, Outcome, Pipeline, Quality, Reading, Value};
 use support::{Rng, budget};
 
@@ -107,6 +108,27 @@ fn a_window_goes_on_in_the_new_time_of_a_clock_that_was_set_back() {
     }
     assert_eq!(out, [(0, EmitReason::WindowClosed), (-3_600_000, EmitReason::WindowClosed)]);
     assert!(p.stats().is_balanced());
+}
+
+#[test]
+fn the_delay_of_an_alarm_goes_on_in_the_new_time_of_a_clock_that_was_set_back() {
+    let mut p = Pipeline::from_toml(
+        "[[alarm]]\nmatch = \"#\"\nhigh = { limit = 95, on_delay_ms = 10000 }\n[[rule]]\nmatch = \"#\"\n",
+    )
+    .unwrap();
+    let sensor = p.intern("s");
+    let mut state_after = |time, is_set_back| {
+        if is_set_back {
+            p.clock_stepped(sensor);
+        }
+        let reading = Reading { sensor, time, value: Value::F64(96.0), quality: GOOD };
+        let _ = p.process(reading, START, &mut |_| ());
+        p.alarm(sensor).unwrap().state(AlarmLevel::High)
+    };
+    assert_eq!(state_after(START, false), AlarmState::Normal);
+    let back = START - 3_600_000;
+    assert_eq!([state_after(back, true), state_after(back + 9_999, false)], [AlarmState::Normal; 2]);
+    assert_eq!(state_after(back + 10_001, false), AlarmState::Unacknowledged);
 }
 
 /// A window ends by the sensor's clock: as late as its readings come.

@@ -191,7 +191,27 @@ fn room(used: usize) -> Result<(), ParamError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::interlock::Test;
+    use crate::control::LoopBadInput;
+    use crate::interlock::{Reset, Test};
+    use crate::pid::Pid;
+
+    #[test]
+    fn an_interlock_is_not_reset_before_its_condition() -> Result<(), ParamError> {
+        let interlock = Interlock::new(Condition::Input { input: 0, test: Test::Above(1.0) })?;
+        let after = |after_ms| interlock.clone().reset_by(Reset::Auto { after_ms });
+        assert!(after(-1).is_err() && after(0).is_ok());
+        Ok(())
+    }
+
+    #[test]
+    fn an_output_tells_that_its_controller_leaves_a_lasting_deviation() -> Result<(), ParamError> {
+        let (setpoint, bad_input) = (Setpoint::Value(1.0), LoopBadInput::Safe);
+        let law = |pid| Law::Pid { pid, input: 0, setpoint, bad_input };
+        let lacks = |law| Output::new(OutputSpec::new("a", law)).map(|output| output.lacks_integral());
+        assert!(lacks(law(Pid::parallel(1.0, 0.0, 1.0)?))?);
+        assert!(!lacks(law(Pid::parallel(1.0, 0.1, 0.0)?))? && !lacks(Law::Fixed(0.0))?);
+        Ok(())
+    }
 
     #[test]
     #[cfg(feature = "config")]

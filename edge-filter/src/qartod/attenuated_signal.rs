@@ -300,6 +300,8 @@ mod tests {
             }
             assert_eq!(state.window.len(), AttenuatedSignal::MAX_READINGS);
             assert!(state.is_sound(), "a full window is kept over a restart");
+            let readings = [0, 1, AttenuatedSignal::MAX_READINGS, AttenuatedSignal::MAX_READINGS + 1];
+            assert_eq!(readings.map(|n| test.min_obs(n).is_ok()), [false, true, true, false]);
             assert_eq!(test.check(&mut state, 1.0, 0), QartodFlag::Unknown, "from before the last one");
             state.restart();
             assert_eq!(state.window.len(), 0);

@@ -96,3 +96,13 @@ fn the_first_number_after_a_boolean_or_text_passes() -> Result<(), ParamError> {
     }
     Ok(())
 }
+
+#[test]
+fn uncertain_readings_take_part_unless_they_count_as_bad() -> Result<(), ParamError> {
+    let door = SwingingDoor::new(0.1)?;
+    let rows = [(0, 0.0, Quality::GOOD), (1, 5.0, Quality::UNCERTAIN), (2, 6.0, Quality::UNCERTAIN)];
+    let emitted = [(0, E::First), (1, E::StatusChange), (2, E::Flush)];
+    assert_eq!(run(&door.uncertain_is_bad(false), &rows), emitted);
+    assert_eq!(run(&door.uncertain_is_bad(true), &rows), emitted[..2]);
+    Ok(())
+}

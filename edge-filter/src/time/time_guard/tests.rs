@@ -85,6 +85,15 @@ fn a_late_or_repeated_reading_in_between_begins_the_count_of_a_clock_reset_anew(
 }
 
 #[test]
+fn times_that_fall_begin_the_count_of_a_clock_reset_anew() {
+    let (old, late) = (50_000_000, Err(D::OutOfOrder));
+    let back =
+        [(old, late), (old + 1, late), (old - 5, late), (old - 4, late), (old - 3, Ok(Passage::ClockReset))];
+    let rows = [(100_000_000, Ok(Passage::First))].into_iter().chain(back);
+    run(&TimeGuard::strict(), &rows.map(|(time, found)| (time, 1.0, found)).collect::<Vec<_>>());
+}
+
+#[test]
 fn as_many_readings_as_configured_make_a_clock_reset() -> Result<(), ParamError> {
     for confirm in [1, 2, 5] {
         let (guard, mut state) = (TimeGuard::strict().confirm(confirm)?, TimeGuardState::default());
