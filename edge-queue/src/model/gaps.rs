@@ -95,6 +95,16 @@ mod tests {
     }
 
     #[test]
+    fn a_record_reaches_from_the_first_to_the_last_loss_in_whatever_order_they_come() {
+        for seqs in [[4, 5, 6], [6, 5, 4]] {
+            let mut p = Position::default();
+            seqs.into_iter().for_each(|seq| p.add_gap(one(seq, 10 * seq as i64, 1, Reason::Overflow)));
+            let whole = GapRecord { first_seq: 4, first_ms: 40, count: 3, ..one(6, 60, 1, Reason::Overflow) };
+            assert_eq!(p.gaps, [whole], "{seqs:?}");
+        }
+    }
+
+    #[test]
     fn a_time_that_is_not_known_leaves_that_of_the_other_loss() {
         for (first, second) in [(0, 70), (70, 0)] {
             let mut p = Position::default();

@@ -40,6 +40,25 @@ fn the_last_consumer_leaves_what_is_done_to_the_next_and_holds_nothing() {
     assert_eq!(lease(&mut m, id, 3), [3, 5, 6]);
 }
 
+/// On the medium too, or its floor would hold segments back for ever.
+#[test]
+fn what_the_last_consumer_left_ends_with_the_next_one() {
+    let mut m = model(&Config::default().lanes(1));
+    let id = m.register("hub").unwrap();
+    push(&mut m, 3);
+    assert_eq!(lease(&mut m, id, 3).len(), 3);
+    deliver(&mut m, id, [2]);
+    assert!(m.forget("hub"));
+    let mut durable = State::new(1, 1);
+    write(&mut m).unwrap().iter().for_each(|change| durable.apply(change));
+    assert_eq!(durable.consumers.len(), 1, "which rows are done");
+    m.register("next").unwrap();
+    write(&mut m).unwrap().iter().for_each(|change| durable.apply(change));
+    let names: Vec<&str> = durable.consumers.iter().map(|consumer| consumer.name.as_str()).collect();
+    assert_eq!(names, ["next"]);
+    assert_eq!(durable.consumers[0].lanes.first().unwrap().floor, cursor(&m).pos.floor);
+}
+
 #[test]
 fn gap_records_of_all_consumers_are_bounded_together_and_no_fewer_are_kept() {
     let mut m = model(&Config::default().lanes(2));
