@@ -196,6 +196,20 @@ mod tests {
     use crate::pid::Pid;
 
     #[test]
+    fn parts_of_each_kind_are_bounded() -> Result<(), ParamError> {
+        let mut builder = Controller::builder();
+        let input = builder.input(InputSpec::new("a", 100)?)?;
+        let interlock = Interlock::new(Condition::Input { input, test: Test::Above(1.0) })?;
+        for part in 0..PARTS_MAX {
+            builder.interlock(part.to_string(), interlock.clone(), Vec::new())?;
+            builder.alarm(input, LimitAlarm::new())?;
+        }
+        assert!(builder.interlock("b", interlock, Vec::new()).is_err());
+        assert!(builder.alarm(input, LimitAlarm::new()).is_err());
+        Ok(())
+    }
+
+    #[test]
     fn an_interlock_is_not_reset_before_its_condition() -> Result<(), ParamError> {
         let interlock = Interlock::new(Condition::Input { input: 0, test: Test::Above(1.0) })?;
         let after = |after_ms| interlock.clone().reset_by(Reset::Auto { after_ms });
@@ -211,6 +225,18 @@ mod tests {
         assert!(lacks(law(Pid::parallel(1.0, 0.0, 1.0)?))?);
         assert!(!lacks(law(Pid::parallel(1.0, 0.1, 0.0)?))? && !lacks(Law::Fixed(0.0))?);
         Ok(())
+    }
+
+    #[test]
+    #[cfg(feature = "config")]
+    fn a_configuration_read_in_another_way_makes_the_same_controller() {
+        let text = "[[input]]\nname = \"a\"\nstale_after_ms = 9\n[[output]]\nname = \"b\"\nvalue = 1.0\n\
+                    [[interlock]]\nname = \"c\"\noutputs = [\"b\"]\ntrip_when = { input = \"a\", above = 2 }\n\
+                    [[alarm]]\nmatch = \"a\"\nhigh = { limit = 3 }\n";
+        let made = toml::from_str(text).map(|config| Controller::from_config(&config)).ok();
+        let made = made.and_then(Result::ok).map(|controller| format!("{controller:?}"));
+        let read = Controller::from_toml(text).ok().map(|controller| format!("{controller:?}"));
+        assert!(made.is_some() && made == read, "{made:?}\n{read:?}");
     }
 
     #[test]

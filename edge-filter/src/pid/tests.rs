@@ -167,3 +167,19 @@ fn the_exact_form_sees_the_setpoint_behind_its_ramp() -> Result<(), ParamError> 
     }
     Ok(())
 }
+
+/// What a hand's setpoint was moved to meanwhile is no step that the ramp still has to take.
+#[test]
+fn the_ramp_of_the_setpoint_begins_where_a_hand_left_it() -> Result<(), ParamError> {
+    let pid = Pid::parallel(1.0, 0.0, 0.0)?.setpoint_ramp(Ramp::per_s(1.0)?);
+    let mut state = PidState::default();
+    pid.step(&mut state, &input(0.0, 10.0, PidMode::Auto), 1.0);
+    pid.step(&mut state, &input(0.0, 60.0, PidMode::Hold), 1.0);
+    assert_eq!(state.setpoint, Some(60.0));
+    pid.step(&mut state, &input(0.0, f64::NAN, PidMode::Hold), 1.0);
+    assert_eq!(state.setpoint, None);
+    pid.step(&mut state, &input(0.0, 50.0, PidMode::Hold), 1.0);
+    pid.step(&mut state, &input(0.0, 60.0, PidMode::Auto), 1.0);
+    assert_eq!(state.setpoint, Some(51.0));
+    Ok(())
+}

@@ -164,3 +164,24 @@ fn a_long_time_without_readings_is_one_result_and_a_short_one_has_its_windows() 
     assert!(count <= 3, "{count} results from one end of time to the other");
     Ok(())
 }
+
+#[test]
+fn a_state_that_no_reading_leads_to_is_told() -> Result<(), ParamError> {
+    let (window, mut state) = (Window::tumbling_ms(1000)?, WindowState::default());
+    window.check(&mut state, 1.0, Quality::GOOD, 100, &mut |_| ());
+    assert!(state.is_sound());
+    let spoil: [fn(&mut WindowState); 6] = [
+        |state| state.delay_ms = -1,
+        |state| state.newest = None,
+        |state| state.newest.iter_mut().for_each(|newest| newest.time = 1001),
+        |state| state.open.iter_mut().for_each(|open| open.start = open.end + 1),
+        |state| state.open.iter_mut().for_each(|open| open.readings = READINGS_MAX + 1),
+        |state| state.open.iter_mut().for_each(|open| open.readings = 0),
+    ];
+    for (nth, spoil) in spoil.into_iter().enumerate() {
+        let mut state = state.clone();
+        spoil(&mut state);
+        assert!(!state.is_sound(), "{nth}");
+    }
+    Ok(())
+}
