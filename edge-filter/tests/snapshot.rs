@@ -271,6 +271,7 @@ fn promise_13_a_changed_rule_that_no_longer_looks_ahead_holds_nothing_in_line() 
     let s = old.intern("s");
     feed(&mut old, s, (1000, 1.0.into(), Quality::GOOD), 1000);
     let snapshot = old.snapshot();
+    assert!(!snapshot.is_empty() && rules("{ spike = { fail = 30.0 } }").snapshot().is_empty());
     let mut same = rules("{ spike = { fail = 30.0 } }");
     same.restore(through_bytes(&snapshot)).unwrap();
     assert_eq!((old.stats().held, same.stats().held), (1, 1));

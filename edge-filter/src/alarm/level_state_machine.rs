@@ -288,3 +288,22 @@ impl LevelState {
         others.into_iter().chain([delay]).flatten().min()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_began_in_the_future_of_a_clock_that_was_set_back_begins_now() {
+        let timer = |at| Timer { since_time: at, since_now: at };
+        for (began, now_ms, begins) in [(900, 100, 100), (100, 900, 100)] {
+            let active = LevelState { condition: AlarmState::Acknowledged, ..LevelState::default() };
+            let mut state = LevelState { timer: Some(timer(began)), acknowledged_now: Some(began), ..active };
+            state.resume(now_ms);
+            assert_eq!(
+                state,
+                LevelState { timer: Some(timer(begins)), acknowledged_now: Some(begins), ..active }
+            );
+        }
+    }
+}

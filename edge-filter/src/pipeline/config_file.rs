@@ -305,3 +305,28 @@ const FAULTS_MAX: usize = 256;
 fn place_of(path: &[&str]) -> Place {
     path.iter().fold(Place::root(), |place, key| place.named(key))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn a_table_is_there_until_it_is_taken() {
+        let mut file = ConfigFile::parse("[own]\nkey = 1\n").unwrap();
+        assert!(file.has("own") && !file.has("other"));
+        assert!(file.take::<BTreeMap<String, i64>>("own").is_some_and(|own| own["key"] == 1));
+        assert!(!file.has("own"));
+        assert_eq!(file.take_key::<i64>("own", "key"), None, "it went with its table");
+        assert!(file.finish(Some(())).is_ok());
+    }
+
+    #[test]
+    fn a_name_that_is_nobodys_is_told() {
+        let mut file = ConfigFile::parse("[own]\nof = \"b\"\n").unwrap();
+        let _ = file.take::<BTreeMap<String, String>>("own");
+        file.refers(&["own", "of"], "sensor", "b");
+        let error = file.finish(Some(())).unwrap_err().to_string();
+        assert_eq!(error, "line 2: own.of: there is no sensor named \"b\"");
+    }
+}

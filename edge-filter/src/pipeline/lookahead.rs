@@ -153,3 +153,22 @@ impl QueuedReading {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Quality;
+
+    #[test]
+    fn a_line_that_no_readings_make_is_told() {
+        let in_line = |value| {
+            let point = Point::new(1, Number::F64(value), Quality::GOOD);
+            QueuedReading { point, fate: Fate::GoesOn, clock_reset: false }
+        };
+        let line = |values: &[f64]| values.iter().copied().map(in_line).collect();
+        let sound =
+            |values: &[f64]| LookaheadState { line: line(values), ..LookaheadState::default() }.is_sound();
+        assert!(sound(&[1.0, 2.0]) && !sound(&[1.0, f64::NAN]));
+        assert!(sound(&[1.0; Hampel::MAX_WINDOW]) && !sound(&[1.0; Hampel::MAX_WINDOW + 1]));
+    }
+}
