@@ -109,7 +109,7 @@ impl Engine {
             // Consumers look again then at a lane that could not be read.
             let again = model.read_again_at().filter(|at| *at > now);
             let wakes_at = [due, again, model.returns_at()].into_iter().flatten().min();
-            let sleep = wakes_at.map_or(SLEEP_MAX_MS, |at| (at - now).min(SLEEP_MAX_MS));
+            let sleep = wakes_at.map_or(SLEEP_MAX_MS, |at| at.saturating_sub(now).min(SLEEP_MAX_MS));
             self.writer.sleep.sleep(model, now.saturating_add(sleep), Duration::from_millis(sleep));
             if again.is_some_and(|at| at <= self.clock.now().up_ms) {
                 self.wake_all();

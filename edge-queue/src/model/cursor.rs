@@ -14,10 +14,10 @@ use crate::planted_flaw::{Flaw, planted};
 use crate::row::Seq;
 use crate::state::{Position, Reason};
 
-/// A row out with the application.
 /// Acknowledgements of a scan that wait for a range, beyond which it leases the floor alone.
 const SCAN_ACKS_MAX: usize = 64;
 
+/// A row out with the application.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Out {
     pub(crate) size: Size,
