@@ -13,8 +13,6 @@ use super::commands::Commands;
 use super::link::{Link, SubscribeError};
 use super::memory_spool::SharedMemory;
 use super::receipt::{Inner, PendingReceipt};
-#[cfg(feature = "spool-queue")]
-use super::start::CONSUMER;
 use crate::bridge::Stats;
 use crate::row::Row;
 use crate::wire::{Subscription, TopicError, Utf8, validate_characters, validate_topic_name};
@@ -168,7 +166,11 @@ impl Bridge {
             #[cfg(feature = "spool-queue")]
             Store::Queue(queue) => {
                 let lanes = queue.ledger();
-                lanes.iter().filter(|lane| lane.consumer == CONSUMER).map(|lane| lane.dropped.total()).sum()
+                lanes
+                    .iter()
+                    .filter(|lane| lane.consumer == super::queue_spool::CONSUMER)
+                    .map(|lane| lane.dropped.total())
+                    .sum()
             }
         }
     }

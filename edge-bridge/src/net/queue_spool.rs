@@ -15,6 +15,8 @@ use crate::bridge::spool::{Identity, LeaseId, Leased, Left, ParkedCount, Settled
 use crate::row::Row;
 use crate::wire::{ReasonCode, Utf8};
 
+/// Name of the consumer whose rows a bridge sends.
+pub(super) const CONSUMER: &str = "hub";
 /// Parked rows read in one turn that are not handed out.
 const PASSED_PER_TURN: u64 = 64;
 

@@ -27,10 +27,6 @@ use crate::bridge::spool::Spool;
 use crate::bridge::{Core, LinkConfig, Pack, RawPack, Stats};
 use crate::wire::{QoS, Utf8, validate_topic_name};
 
-/// The bridge's name in its own queue.
-#[cfg(feature = "spool-queue")]
-pub(super) const CONSUMER: &str = "hub";
-
 impl Builder {
     /// Starts the bridge as a task of the present tokio runtime. Returns before there is a connection: publishing works without one.
     ///
@@ -108,8 +104,10 @@ impl Builder {
         let queue = edge_queue::aio::Queue::open(&dir, config)
             .await
             .map_err(|e| StartError::Spool { dir: dir.clone(), source: e.into() })?;
-        let consumer =
-            queue.consumer(CONSUMER).await.map_err(|e| StartError::Spool { dir, source: e.into() })?;
+        let consumer = queue
+            .consumer(super::queue_spool::CONSUMER)
+            .await
+            .map_err(|e| StartError::Spool { dir, source: e.into() })?;
         let (link, task) = self.start_on(&queue, consumer, pack)?;
         Ok(Bridge::new(link, task, Store::Queue(queue), clock))
     }
