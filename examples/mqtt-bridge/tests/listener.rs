@@ -155,6 +155,31 @@ fn a_command_that_no_client_has_acknowledged_comes_again_after_a_kill() {
     assert!(site.stop().success());
 }
 
+/// More commands than the queue to local clients holds wait at the hub, and come before they are given out: none takes the place of another.
+#[test]
+fn commands_that_find_no_room_stay_at_the_hub() {
+    let (local, listener) = open_listener();
+    let hub = Mosquitto::start("");
+    let lines = conf(&hub.address().to_string(), "mqttv50", "notifications false");
+    let mut site = Site::alone(&format!("{listener}{lines}"));
+    let at_hub = Reader::start(&hub, "site7/line/#");
+    site.run();
+    let at_local = Reader::start(&local, "cmd/#");
+    until_it_carries(&site, (&local, &at_local), (&hub, &at_hub));
+    site.kill();
+    let payload = "x".repeat(700_000);
+    std::fs::write(site.file("payload"), &payload).unwrap();
+    let file = site.file("payload").display().to_string();
+    // 14 MB.
+    let commands: Vec<_> = (0..20).map(|n| format!("cmd/large/{n} {payload} 0")).collect();
+    for n in 0..commands.len() {
+        hub.publish(&["-q", "1", "-t", &format!("site7/cmd/large/{n}"), "-f", &file]);
+    }
+    site.run();
+    site.until("all commands", || at_local.missing(&commands).is_empty());
+    assert!(site.stop().success());
+}
+
 /// Two hubs, of which one is away: a message is acknowledged and reaches both; what comes in from one goes out to the other, and not back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_connection_gets_what_its_lines_take() {
