@@ -160,7 +160,13 @@ impl World {
     async fn until_connected(&self, who: &str) {
         let until = Instant::now() + LONG;
         while self.hub.connected() < count() {
-            assert!(Instant::now() < until, "{who}: {} of {}", self.hub.connected(), count());
+            assert!(
+                Instant::now() < until,
+                "{who}: {} of {}: {:?}",
+                self.hub.connected(),
+                count(),
+                self.hub.seen.lock().unwrap()
+            );
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         // The state is told before the SUBACKs are there.
