@@ -103,7 +103,7 @@ impl<I: Ingest> Listener<I> {
                 Ok(()) => {
                     self.stats.sent += 1;
                     if delivery.message.publish.qos == QoS::AtMostOnce {
-                        self.tracking.delivered(delivery.origin);
+                        self.tracking.sent(delivery.origin);
                     }
                 }
                 // \[MQTT-3.1.2-25\]: as if it had been sent. Any other error says that it can never be.
@@ -142,7 +142,7 @@ impl<I: Ingest> Listener<I> {
         if reason.is_error() {
             self.tracking.dropped(Self::origin(token));
         } else {
-            self.tracking.delivered(Self::origin(token));
+            self.tracking.acknowledged(Self::origin(token));
         }
         let Some(state) = self.connections.get_mut(id) else { return };
         state.caught_up_ms = now_ms;

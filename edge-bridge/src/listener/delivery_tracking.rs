@@ -16,14 +16,16 @@ struct Open {
     waiting: u32,
     delivered: u32,
     dropped: u32,
+    /// The first acknowledgement settles it.
+    one_is_enough: bool,
 }
 
 impl DeliveryTracking {
     /// Starts with one part that [`end`](Self::end) takes away: a message is not settled while its copies are still being made.
-    pub(super) fn begin(&mut self) -> PublishId {
+    pub(super) fn begin(&mut self, one_is_enough: bool) -> PublishId {
         self.next += 1;
         let id = PublishId(self.next);
-        self.open.insert(id, Open { waiting: 1, ..Open::default() });
+        self.open.insert(id, Open { waiting: 1, one_is_enough, ..Open::default() });
         id
     }
 
@@ -33,8 +35,18 @@ impl DeliveryTracking {
         }
     }
 
-    pub(super) fn delivered(&mut self, id: Option<PublishId>) {
+    /// Counts a copy that was sent at QoS 0.
+    pub(super) fn sent(&mut self, id: Option<PublishId>) {
         self.part(id, |open| open.delivered += 1);
+    }
+
+    pub(super) fn acknowledged(&mut self, id: Option<PublishId>) {
+        self.part(id, |open| {
+            open.delivered += 1;
+            if open.one_is_enough {
+                open.waiting = 1;
+            }
+        });
     }
 
     pub(super) fn dropped(&mut self, id: Option<PublishId>) {
@@ -69,15 +81,30 @@ mod tests {
     #[test]
     fn settled_when_the_last_copy_is() {
         let mut tracking = DeliveryTracking::default();
-        let id = tracking.begin();
+        let id = tracking.begin(false);
         tracking.add(Some(id));
         tracking.add(Some(id));
-        tracking.delivered(Some(id));
+        tracking.acknowledged(Some(id));
         tracking.end(id);
         assert_eq!(tracking.pop(), None);
         tracking.dropped(Some(id));
         assert_eq!(tracking.pop(), Some(Settled { publish: id, delivered: 1, dropped: 1 }));
-        tracking.delivered(Some(id));
+        tracking.acknowledged(Some(id));
         assert_eq!(tracking.pop(), None);
+    }
+
+    #[test]
+    fn settled_by_the_first_acknowledgement_where_one_is_enough() {
+        let mut tracking = DeliveryTracking::default();
+        let id = tracking.begin(true);
+        (0..4).for_each(|_| tracking.add(Some(id)));
+        tracking.end(id);
+        tracking.sent(Some(id));
+        tracking.dropped(Some(id));
+        assert_eq!(tracking.pop(), None, "nobody has acknowledged it");
+        tracking.acknowledged(Some(id));
+        assert_eq!(tracking.pop(), Some(Settled { publish: id, delivered: 2, dropped: 1 }));
+        tracking.acknowledged(Some(id));
+        assert_eq!(tracking.pop(), None, "once");
     }
 }

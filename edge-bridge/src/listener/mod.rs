@@ -242,7 +242,17 @@ impl<I: Ingest> Listener<I> {
     /// Publishes a message of the application's, a command or an alarm, to local subscribers; it is not ingested.
     /// [`Output::Settled`] says when every client that was to get it has acknowledged it, or will never.
     pub fn publish(&mut self, now: Now, publish: &Publish) -> PublishId {
-        let id = self.tracking.begin();
+        self.publish_tracked(now, publish, false)
+    }
+
+    /// Publishes as [`publish`](Self::publish), but [`Output::Settled`] comes with the first client's acknowledgement: others, that are away perhaps, get
+    /// the message all the same, and nobody waits for them. A copy at QoS 0 is no acknowledgement.
+    pub fn publish_to_any(&mut self, now: Now, publish: &Publish) -> PublishId {
+        self.publish_tracked(now, publish, true)
+    }
+
+    fn publish_tracked(&mut self, now: Now, publish: &Publish, one_is_enough: bool) -> PublishId {
+        let id = self.tracking.begin(one_is_enough);
         self.distribute(now.up_ms, publish, None, Some(id));
         self.tracking.end(id);
         self.run(now);

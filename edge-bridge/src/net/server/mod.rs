@@ -152,8 +152,22 @@ impl LocalPublisher {
     ///
     /// The server has ended.
     pub async fn send(&self, publish: Publish) -> Result<Settling, Ended> {
+        self.send_tracked(publish, false).await
+    }
+
+    /// Sends as [`send`](Self::send), but the future that it returns waits for the first client's acknowledgement alone, see
+    /// [`Listener::publish_to_any`](crate::listener::Listener::publish_to_any).
+    ///
+    /// # Errors
+    ///
+    /// The server has ended.
+    pub async fn send_to_any(&self, publish: Publish) -> Result<Settling, Ended> {
+        self.send_tracked(publish, true).await
+    }
+
+    async fn send_tracked(&self, publish: Publish, one_is_enough: bool) -> Result<Settling, Ended> {
         let (answer, answered) = oneshot::channel();
-        self.commands.send(Command::Publish { publish, answer }).await.map_err(|_| Ended)?;
+        self.commands.send(Command::Publish { publish, one_is_enough, answer }).await.map_err(|_| Ended)?;
         Ok(Settling { answered })
     }
 

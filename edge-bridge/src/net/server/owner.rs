@@ -31,7 +31,7 @@ const ROOM_EVERY: Duration = Duration::from_millis(50);
 
 #[derive(Debug)]
 pub(super) enum Command {
-    Publish { publish: Publish, answer: oneshot::Sender<Settled> },
+    Publish { publish: Publish, one_is_enough: bool, answer: oneshot::Sender<Settled> },
     SetAccess { access: Access, answer: oneshot::Sender<()> },
     SetTls { tls: ServerTls, verifies_again: bool },
     Stats(oneshot::Sender<Stats>),
@@ -305,8 +305,12 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
 
     fn command(&mut self, command: Command) {
         match command {
-            Command::Publish { publish, answer } => {
-                let id = self.listener.publish(self.now(), &publish);
+            Command::Publish { publish, one_is_enough, answer } => {
+                let now = self.now();
+                let id = match one_is_enough {
+                    true => self.listener.publish_to_any(now, &publish),
+                    false => self.listener.publish(now, &publish),
+                };
                 self.published.insert(id, answer);
                 self.outputs();
             }
