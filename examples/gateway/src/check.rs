@@ -1,5 +1,6 @@
 //! `edge-gateway check FILE`: what is wrong, or what the configuration means.
 
+mod from_the_hub;
 mod local_side;
 mod sizing;
 
@@ -17,6 +18,7 @@ use crate::config::{AlarmCommands, Config, Control, Format, Local, OnFull, Order
 use crate::open_files::OpenFiles;
 use crate::run::gap_reports::GapReports;
 
+use from_the_hub::commands;
 use local_side::local;
 use sizing::{MESSAGE_BYTES, MESSAGES_PER_SECOND, sizing};
 
@@ -66,6 +68,7 @@ impl fmt::Display for Meaning<'_> {
             let topics = GapReports::topics(config).join(", ");
             writeln!(f, "gap reports   {topics}: what was acknowledged and lost; the hub must allow it")?;
         }
+        commands(f, config)?;
         alarms(f, config)?;
         if let Some(control) = &config.control {
             loops(f, control)?;
@@ -177,7 +180,7 @@ fn hub(f: &mut Lines<'_, '_>, config: &Config) -> fmt::Result {
     if hub.url.starts_with("mqtts://") && hub.ca.is_none() {
         writeln!(f, "              trusts the authorities of the system")?;
     }
-    if config.routes.iter().any(|route| route.format == Format::Compact) {
+    if config.routes.iter().any(|route| route.format == Format::Compact) || !config.commands.is_empty() {
         let every_ms = idle_ping_every_ms(u64::try_from(hub.command_within.as_millis()).unwrap_or(u64::MAX));
         let pings = 86_400_000 / every_ms.max(1);
         writeln!(

@@ -74,6 +74,24 @@ fn a_hub_of_3_1_1_is_said_to_deny_in_silence() {
 }
 
 #[test]
+fn commands_are_explained_and_what_they_cannot_be_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |hub: &str, rule: &str| {
+        let text = good().replace("[hub]\n", &format!("[hub]\n{hub}\n")).replace("\"#\"", "\"plant/#\"");
+        written(dir.path(), &format!("{text}[[command]]\nmatch = \"site7/cmd/#\"\n{rule}\n"))
+    };
+    let output = edge_gateway(&["check", &file("", "to = \"valve/#\"")]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.stderr.is_empty(), "no warnings: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains("command 1     site7/cmd/# at the hub -> valve/# for local clients"), "{said}");
+    let output = edge_gateway(&["check", &file("protocol = \"3.1.1\"", "to = \"valve/+\"")]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("error: command[1].to: "), "{said}");
+}
+
+#[test]
 fn compact_batches_are_a_format_like_the_others_and_a_batch_has_readings_or_bytes() {
     let dir = tempfile::tempdir().unwrap();
     for (max, said) in [("500", "500 readings"), ("\"16184B\"", "15.8 KiB")] {

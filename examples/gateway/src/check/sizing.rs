@@ -38,6 +38,9 @@ const RAM_FILTERED_SENSOR_BYTES: u64 = (NAME_BYTES_MAX + UNIT_BYTES_MAX + 512 + 
 /// Refused messages on the way to the disk.
 const RAM_PARKING_BYTES: u64 = 1 << 20;
 
+/// Commands of the hub: 1 MiB of payloads, their answers, and 4 096 identities.
+const RAM_COMMANDS_BYTES: u64 = 3 << 20;
+
 /// Figures of a configuration. Pure: the same configuration gives the same answer everywhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Sizing {
@@ -96,6 +99,7 @@ fn ram_bytes(config: &Config) -> u64 {
         + link
         + parked.ram_bytes(1)
         + filters
+        + if config.commands.is_empty() { 0 } else { RAM_COMMANDS_BYTES }
 }
 
 /// Memory of a route's filter, with as many sensors as it takes.

@@ -210,3 +210,27 @@ fn what_another_form_of_the_identity_costs_is_said() {
         assert!(!text.contains(binary) && !text.contains(off), "{text}");
     }
 }
+
+#[test]
+fn what_becomes_of_commands_is_said_with_time_and_number_and_answers() {
+    let said = |rest: &str| {
+        let config = config(&format!("[[command]]\nmatch = \"site7/cmd/#\"\nto = \"cmd/#\"\n{rest}"));
+        Meaning(&config, ClockSync::Unknown, OpenFiles::PLENTY).to_string()
+    };
+    let text = said("expiry = \"90s\"\n[[command]]\nmatch = \"b\"\nanswers = \"done\"\n");
+    for line in [
+        "\ncommand 1     site7/cmd/# at the hub -> cmd/# for local clients, at most once: each is on disk before a client gets it\n",
+        "\n              within its own Message Expiry Interval, and 1 min 30 s after it came at most; one without is refused\n",
+        "\n              its end is told at its Response Topic, or else edge/answers/a; the hub must allow both\n",
+        "\ncommand 2     b at the hub -> b for local clients, at most once",
+        " or else done; ",
+        "a ping every",
+    ] {
+        assert!(text.contains(line), "{line} is missing in\n{text}");
+    }
+    let text = said("delivery = \"at-least-once\"\nallow_unbounded = true\n");
+    assert!(text.contains("at least once: a copy is given again\n"), "{text}");
+    assert!(text.contains(
+        "within 1 min 0 s after it came, or its own Message Expiry Interval if that is shorter; one"
+    ));
+}

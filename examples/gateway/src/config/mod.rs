@@ -5,6 +5,7 @@
 mod access;
 mod ack_held;
 mod alarms;
+mod command;
 mod control;
 mod expand;
 mod fields;
@@ -15,6 +16,7 @@ mod limits;
 mod listener;
 mod loop_to_itself;
 mod mask;
+pub(crate) mod overlap;
 pub(crate) mod password;
 pub(crate) mod proxy;
 pub(crate) mod reference;
@@ -38,6 +40,7 @@ use toml::de::{DeTable, DeValue};
 pub(crate) use access::AccessFiles;
 pub(crate) use ack_held::window;
 pub(crate) use alarms::AlarmCommands;
+pub(crate) use command::{CommandRule, LocalTopic, answers_by_default, own_topic};
 pub(crate) use control::Control;
 pub(crate) use findings::{Findings, Severity};
 pub(crate) use listener::{Addresses, ListenerLimits, TlsAddress};
@@ -54,6 +57,8 @@ pub(crate) struct Config {
     pub(crate) hub: Hub,
     pub(crate) queue: Queue,
     pub(crate) routes: Vec<Route>,
+    /// The first that matches a message of the hub decides.
+    pub(crate) commands: Vec<CommandRule>,
     pub(crate) control: Option<Control>,
     /// Commands of local clients to the filters' alarms; `None`: none are taken.
     pub(crate) alarm_commands: Option<AlarmCommands>,
@@ -297,6 +302,8 @@ fn read(root: &DeTable<'_>, world: &World<'_>, findings: &mut Findings) -> Optio
     let queue_config = tables::queue(&mut queue, findings);
     queue.finish(findings);
     let routes = route::routes(&mut top, &queue_config, world, findings);
+    let (numbers, commands): (Vec<_>, Vec<_>) =
+        command::commands(&mut top, named, world, findings).into_iter().unzip();
     let local_config = tables::local(&mut local, named, &routes, findings);
     local.finish(findings);
     let hub_config = hub::hub(&mut hub_table, named, findings);
@@ -309,7 +316,6 @@ fn read(root: &DeTable<'_>, world: &World<'_>, findings: &mut Findings) -> Optio
     metrics.finish(findings);
     let trusts_clock = clock.boolean("trusted", findings).unwrap_or(false);
     clock.finish(findings);
-    tables::refuse_commands(&mut top, findings);
     top.finish(findings);
 
     let config = Config {
@@ -319,6 +325,7 @@ fn read(root: &DeTable<'_>, world: &World<'_>, findings: &mut Findings) -> Optio
         hub: hub_config?,
         queue: queue_config,
         routes,
+        commands,
         control: control_config,
         alarm_commands,
         metrics: listen,
@@ -326,6 +333,7 @@ fn read(root: &DeTable<'_>, world: &World<'_>, findings: &mut Findings) -> Optio
         trusts_clock,
     };
     limits::check(&config, findings);
+    command::check(&config, &numbers, findings);
     control::check(&config, findings);
     alarms::check(&config, findings);
     Some(config)

@@ -1,6 +1,5 @@
 //! Typed reading of one table, collecting every mistake instead of stopping at the first.
 
-use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -27,8 +26,6 @@ pub(crate) struct Section<'a> {
     at: usize,
     table: Option<&'a DeTable<'a>>,
     keys: &'static [Key],
-    /// Told already, with the reason why they are not valid.
-    refused: HashSet<&'static str>,
     world: &'a World<'a>,
 }
 
@@ -42,7 +39,7 @@ pub(crate) struct Placed<T> {
 impl<'a> Section<'a> {
     pub(crate) fn new(name: &str, at: usize, table: Option<&'a DeTable<'a>>, world: &'a World<'a>) -> Self {
         let keys = keys::keys_of(name);
-        Section { name: name.to_owned(), at, table, keys, refused: HashSet::new(), world }
+        Section { name: name.to_owned(), at, table, keys, world }
     }
 
     /// A table within this one.
@@ -103,12 +100,6 @@ impl<'a> Section<'a> {
     /// As [`duration_in_force`](Self::duration_in_force).
     pub(crate) fn one_of_in_force(&self, key: &'static str, findings: &mut Findings) -> &'static str {
         self.one_of(key, findings).map_or_else(|| self.preset(key), |found| found.value)
-    }
-
-    /// As [`get`](Self::get), of a key that is not valid here, whatever its value.
-    pub(crate) fn refuse(&mut self, key: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
-        self.refused.insert(key);
-        self.table?.get(key)
     }
 
     pub(crate) fn string(&self, key: &'static str, findings: &mut Findings) -> Option<Placed<String>> {
@@ -299,7 +290,7 @@ impl<'a> Section<'a> {
         let Some(table) = self.table else { return };
         for (key, _) in table {
             let name: &str = key.get_ref();
-            if valid.contains(&name) || self.refused.contains(name) {
+            if valid.contains(&name) {
                 continue;
             }
             let help = match (nearest(name, &valid), keys::elsewhere(&self.name, name)) {

@@ -173,13 +173,6 @@ pub(super) fn metrics(section: &mut Section<'_>, findings: &mut Findings) -> (Op
     (listen.map(|placed| placed.value), section.duration_in_force("totals_within", findings))
 }
 
-/// `[[command]]` is a known table that is not built yet: silence would mean valves that do not move.
-pub(super) fn refuse_commands(top: &mut Section<'_>, findings: &mut Findings) {
-    if let Some(value) = top.refuse("command") {
-        findings.error(value.span().start, "command", "`[[command]]` is not built yet: remove it");
-    }
-}
-
 /// The tables of an array of tables, numbered from 1 as a reader counts.
 pub(super) fn tables_of<'a>(
     top: &mut Section<'a>,

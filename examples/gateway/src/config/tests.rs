@@ -63,6 +63,7 @@ format = "compct"
 to = "x"
 [[command]]
 match = "cmd/#"
+expiry = "2d"
 [metrics]
 listen = "9109"
 totals_within = "1ms"
@@ -80,7 +81,7 @@ totals_within = "1ms"
         "error: route[1].match:",
         "\"compct\" is not one of raw, json, cbor, protobuf, compact",
         "did you mean \"compact\"?",
-        "`[[command]]` is not built yet",
+        "error: command[1].expiry: 1s to 1d",
         "error: metrics.listen:",
         "error: metrics.totals_within: 1s to 1h",
         "error: local.listen: anyone who reaches this address may publish",
@@ -283,6 +284,7 @@ fn the_example_has_every_key() {
         let text = match table {
             "" => format!("nothing_alike_here = 1\n{SMALL}"),
             "route" => format!("{SMALL}nothing_alike_here = 1\n"),
+            "command" => format!("{SMALL}[[command]]\nmatch = \"a\"\nnothing_alike_here = 1\n"),
             "route.fields" => format!("{SMALL}format = \"json\"\nfields = {{ nothing_alike_here = 1 }}\n"),
             table if SMALL.contains(&format!("[{table}]")) => {
                 SMALL.replace(&format!("[{table}]"), &format!("[{table}]\nnothing_alike_here = 1"))
@@ -301,9 +303,19 @@ fn the_example_has_every_key() {
                 || line.contains(&format!(", {key} = "))
         })
     };
-    for table in
-        ["gateway", "local", "hub", "queue", "route", "route.fields", "control", "alarms", "metrics", "clock"]
-    {
+    for table in [
+        "gateway",
+        "local",
+        "hub",
+        "queue",
+        "route",
+        "route.fields",
+        "command",
+        "control",
+        "alarms",
+        "metrics",
+        "clock",
+    ] {
         let missing: Vec<_> = known(table).into_iter().filter(|key| !has(key)).collect();
         assert!(missing.is_empty(), "[{table}] of gateway.toml lacks {missing:?}");
     }

@@ -29,8 +29,14 @@ pub(super) fn mark(state: &Path, rows: &mut [Row], lanes: usize) -> io::Result<(
     clean_stop::leave_rows(state, rows)
 }
 
-/// Queues the rows that [`mark`] left.
-pub(super) fn queue(state: &Path, intake: &Intake, rows: Vec<Row>) -> JoinHandle<()> {
+/// Queues the rows that [`mark`] left, and behind them those of alarms.
+pub(super) fn queue(state: &Path, intake: &Intake, rows: Vec<Row>, alarms: Vec<Row>) -> JoinHandle<()> {
+    let safe = queue_marked(state, intake, rows);
+    queue_alarms(intake, alarms);
+    safe
+}
+
+fn queue_marked(state: &Path, intake: &Intake, rows: Vec<Row>) -> JoinHandle<()> {
     if rows.is_empty() {
         return tokio::spawn(async {});
     }
@@ -49,8 +55,8 @@ pub(super) fn queue(state: &Path, intake: &Intake, rows: Vec<Row>) -> JoinHandle
     })
 }
 
-/// Queues rows of alarms behind those. A kill before they are safe has them made again from the file of alarms.
-pub(super) fn queue_alarms(intake: &Intake, rows: Vec<Row>) {
+/// A kill before they are safe has them made again from the file of alarms.
+fn queue_alarms(intake: &Intake, rows: Vec<Row>) {
     if rows.is_empty() {
         return;
     }

@@ -22,6 +22,7 @@ use tokio::task::JoinHandle;
 use crate::config::Config;
 
 use super::alarms::Alarms;
+use super::commands::RunningCommands;
 use super::compact::{Compact, KeptTables, Shown};
 use super::control::{Control, Figures};
 use super::duplicate_marks::DuplicateMarks;
@@ -193,9 +194,10 @@ impl Local {
         let front = front.with_queue(config, clock, &ingest, &intake, (state, !is_new))?;
         // What was given up for want of a queue is no news.
         let losses = Losses::new(dropped_before(&queue) + no_queue.known_losses());
-        let first_rows = first_rows::queue(state, &intake, rows);
-        first_rows::queue_alarms(&intake, told);
+        let first_rows = first_rows::queue(state, &intake, rows, told);
         intake.open(&queue, config.queue.lanes.len());
+        let commands =
+            RunningCommands::start(&config.commands, state, front.listener(), (&link, &intake, clock));
         let monitor = Monitor {
             queue: queue.clone(),
             link: link.clone(),
@@ -214,6 +216,7 @@ impl Local {
             refresh: Arc::new(Mutex::new(Refresh::new(config.totals_within))),
             restarts,
             control: control.as_ref().map(Control::figures),
+            commands: commands.counts(),
         };
         surface.show(monitor.clone());
         let tasks = [
@@ -226,9 +229,7 @@ impl Local {
             first_rows,
         ];
         stop_asked.await;
-        if let Some(control) = control {
-            control.stop().await;
-        }
+        stop_commanding(control, commands).await;
         let_go(clock, &ingest, &intake).await;
         front.stop(LOCAL_WITHIN).await;
         tasks.into_iter().chain(pages).chain(alarms.into_iter().flatten()).for_each(|task| task.abort());
@@ -246,6 +247,13 @@ impl Local {
         let unqueued = self.no_queue.control.as_ref().map_or(0, Figures::unqueued);
         tracing::info!(unqueued, "stopped without a queue");
     }
+}
+
+async fn stop_commanding(control: Option<Control>, commands: RunningCommands) {
+    if let Some(control) = control {
+        control.stop().await;
+    }
+    commands.stop().await;
 }
 
 /// The filters first: the queue takes what their states find no room for. Then the link: what it had leased is back before the last commit. The mark last: it says that all else was done.

@@ -4,6 +4,7 @@
 use edge_bridge::bridge::LinkState;
 use edge_queue::{Ledger, Reason};
 
+use super::commands::CommandCounts;
 use super::hub_refusals::HubRefusals;
 use super::ingest::Counts;
 use super::intake_figures::IntakeFigures;
@@ -67,6 +68,8 @@ pub(crate) struct Sample {
     /// By cause.
     pub(crate) wan_bytes: [(&'static str, u64); 5],
     pub(crate) counts: Counts,
+    /// Of the hub's commands; `None` without a rule for them.
+    pub(crate) commands: Option<CommandCounts>,
     /// Messages of the hub that no subscription of this program asks for.
     pub(crate) unclaimed: u64,
     /// Of the gateway's own listener; `None` without one, or while it does not answer.
@@ -188,6 +191,7 @@ impl Sample {
         page.head("edge_wan_bytes_total", "counter", "Bytes to and from the hub since the start, by cause.");
         page.labelled("edge_wan_bytes_total", "cause", self.wan_bytes);
         self.render_counts(&mut page);
+        self.commands.iter().for_each(|commands| commands.render(&mut page));
         if let Some(listener) = &self.listener {
             listener_figures::render(listener, &mut page);
         }
@@ -252,6 +256,7 @@ mod tests {
             store_bytes_written: 4_096,
             wan_bytes: [("payload", 1), ("mqtt", 2), ("tls", 3), ("ping", 4), ("resend", 5)],
             counts: Counts::default(),
+            commands: None,
             unclaimed: 11,
             listener: None,
         }

@@ -6,7 +6,7 @@
 //! ```
 //! Pure: [`alarm_desk`], [`arrival`], [`time_drops`], [`ingest`], [`route`], [`readings`], [`filter`], [`filter_state`], [`silence`], [`kept_row`], [`gap_reports`], [`withhold`], [`reading_row`], [`pack`], [`batch`], [`compact`],
 //! [`replaced_parts`], [`metrics`], [`page`], [`intake_figures`], [`hub_refusals`], [`status`], [`state_log`], [`line_budget`], [`duplicate_marks`], [`read_back`], [`by_hand_text`]. Shells: [`broker`], [`control`], [`alarms`], [`alarm_file`], [`to_hub`],
-//! [`by_hand`], [`http`], [`monitor`], [`client_log`], [`clean_stop`], [`checksummed_file`], [`watched`], [`first_rows`], [`start_counter`], [`tables`], [`table_files`], [`opening`],
+//! [`commands`], [`by_hand`], [`http`], [`monitor`], [`client_log`], [`clean_stop`], [`checksummed_file`], [`watched`], [`first_rows`], [`start_counter`], [`tables`], [`table_files`], [`opening`],
 //! [`resume`], [`no_queue`], [`sensor_side`], [`bulkhead`], [`signals`], and [`gateway`], which starts and stops them.
 
 mod access;
@@ -24,6 +24,7 @@ mod captured_log;
 mod checksummed_file;
 mod clean_stop;
 mod client_log;
+mod commands;
 mod compact;
 mod control;
 mod disk_wait;

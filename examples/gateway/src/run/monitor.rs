@@ -14,6 +14,7 @@ use edge_bridge::net::intake::Intake;
 use edge_bridge::net::server::LocalPublisher;
 use edge_queue::{Clock as _, Health, Ledger, Stats, SystemClock, aio};
 
+use super::commands::CommandCounts;
 use super::control::Figures;
 use super::gap_reports::GapReports;
 use super::http::{Answer, Pages};
@@ -61,6 +62,7 @@ pub(crate) struct Monitor {
     pub(crate) refresh: Arc<Mutex<Refresh>>,
     pub(crate) restarts: StartCounter,
     pub(crate) control: Option<Figures>,
+    pub(crate) commands: Option<CommandCounts>,
 }
 
 impl Monitor {
@@ -115,6 +117,7 @@ impl Monitor {
                 ("resend", traffic.resend),
             ],
             counts: self.ingest.counts(),
+            commands: self.commands.clone(),
             unclaimed: link.unclaimed,
             listener,
         };

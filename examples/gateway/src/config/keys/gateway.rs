@@ -232,6 +232,45 @@ const FIELDS: &[Key] = &[
     ),
 ];
 
+const COMMAND: &[Key] = &[
+    key(
+        "match",
+        Text("MQTT topic filter, none of `$share/…`"),
+        Required,
+        "Messages of the hub that are commands. The first rule that matches a topic has it.",
+    ),
+    key(
+        "to",
+        Text("MQTT topic, with the wildcards of `match` in their order"),
+        Means("the topic at the hub"),
+        "Topic for local clients. Each wildcard stands for what that of `match` stood for.",
+    ),
+    key(
+        "expiry",
+        Duration("1s", "1d"),
+        Is("1m"),
+        "Longest time after its arrival in which a command is given to a local client. Its own Message Expiry Interval counts if that is shorter.",
+    ),
+    key(
+        "allow_unbounded",
+        Boolean,
+        Is("false"),
+        "Takes commands without a Message Expiry Interval too, as all of an MQTT 3.1.1 hub are: how long they waited at the hub nobody knows. `false` refuses them.",
+    ),
+    key(
+        "delivery",
+        OneOf(&["at-most-once", "at-least-once"]),
+        Is("at-most-once"),
+        "At most once: the identity is on disk before a client gets the command, a second copy is not given, and a command that a restart interrupted is refused, since it may have been obeyed. At least once: nothing is kept, and a copy is given again.",
+    ),
+    key(
+        "answers",
+        Text("MQTT topic"),
+        Means("`edge/answers/ID` with the gateway's `id`"),
+        "Topic at the hub where the end of each command is told. A command with a Response Topic is answered there.",
+    ),
+];
+
 const CONTROL: &[Key] = &[
     key(
         "rules",
@@ -302,6 +341,12 @@ pub(in super::super) const TABLES: &[Table] = &[
         "fields = { … }",
         "Parts of a reading in a sensor's JSON. A field is a name, or a JSON Pointer when it begins with `/`.",
         FIELDS,
+    ),
+    table(
+        "command",
+        "[[command]]",
+        "Messages of the hub that are commands for local clients; without the table there are none. Needs `[local] listen`.",
+        COMMAND,
     ),
     table(
         "control",

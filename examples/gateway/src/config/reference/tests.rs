@@ -133,11 +133,13 @@ fn the_table_of_the_gateway_is_what_check_reads() {
             ("queue", ""),
             ("route", "match = \"plant/#\"\nto = \"out\"\nformat = \"compact\""),
             ("route.fields", ""),
+            ("command", "match = \"cmd/+\""),
             ("alarms", if key == "commands" { "" } else { "commands = true" }),
             ("metrics", ""),
             ("clock", ""),
         ] {
-            let head = if name == "route" { "[[route]]".to_owned() } else { format!("[{name}]") };
+            let head =
+                if matches!(name, "route" | "command") { format!("[[{name}]]") } else { format!("[{name}]") };
             // Raw routes have no fields.
             if (name, table, key) == ("route.fields", "route", "format") {
                 continue;

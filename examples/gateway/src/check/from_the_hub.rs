@@ -1,0 +1,40 @@
+//! Commands of the hub in the report: from where to where, within which time, how often, and where their end is told.
+
+use std::fmt;
+
+use crate::config::units::human_duration;
+use crate::config::{CommandRule, Config};
+
+use super::Lines;
+
+/// Writes the rules, and what they ask of the hub.
+pub(super) fn commands(f: &mut Lines<'_, '_>, config: &Config) -> fmt::Result {
+    for (index, rule) in config.commands.iter().enumerate() {
+        let CommandRule { filter, to, expiry, allows_unbounded, at_most_once, answers } = rule;
+        writeln!(
+            f,
+            "command {:<6}{filter} at the hub -> {to} for local clients, {}",
+            index + 1,
+            match at_most_once {
+                true => "at most once: each is on disk before a client gets it",
+                false => "at least once: a copy is given again",
+            }
+        )?;
+        let bound = human_duration(*expiry);
+        match allows_unbounded {
+            false => writeln!(
+                f,
+                "              within its own Message Expiry Interval, and {bound} after it came at most; one without is refused"
+            )?,
+            true => writeln!(
+                f,
+                "              within {bound} after it came, or its own Message Expiry Interval if that is shorter; one without may be old"
+            )?,
+        }
+        writeln!(
+            f,
+            "              its end is told at its Response Topic, or else {answers}; the hub must allow both"
+        )?;
+    }
+    Ok(())
+}

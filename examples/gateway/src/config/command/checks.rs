@@ -1,0 +1,113 @@
+//! Checks of `[[command]]` against each other, the routes and the local side.
+
+use control_loop::mqtt::{COMMAND, event_topics, own_topics};
+use edge_bridge::wire::matches;
+
+use super::super::overlap::overlap;
+use super::super::{Config, Findings, Format, Local, Protocol, Route};
+use super::CommandRule;
+
+/// `numbers`: those of the rules in the file.
+pub(in super::super) fn check(config: &Config, numbers: &[usize], findings: &mut Findings) {
+    if config.commands.is_empty() {
+        return;
+    }
+    if matches!(config.local, Local::Broker { .. }) {
+        let message = "needs `[local] listen`: behind another broker nobody knows when, and whether, a client got a command";
+        findings.error(0, "command", message);
+    }
+    let rules: Vec<(usize, &CommandRule)> = numbers.iter().copied().zip(&config.commands).collect();
+    for (at, (number, rule)) in rules.iter().enumerate() {
+        let key = |name: &str| format!("command[{number}].{name}");
+        if let Some((earlier, _)) =
+            rules.iter().take(at).find(|(_, earlier)| matches(&earlier.filter, &rule.filter))
+        {
+            let message = format!("never reached: command[{earlier}] matches all of {:?} first", rule.filter);
+            findings.warning(0, &key("match"), message);
+        }
+        if let Some((other, _)) = rules.iter().find(|(_, other)| matches(&other.filter, &rule.answers)) {
+            let message = format!(
+                "{:?} is matched by command[{other}]: each answer would come back as a command",
+                rule.answers
+            );
+            findings.error(0, &key("answers"), message);
+        }
+        expiry(config.hub.protocol, rule, &key("allow_unbounded"), findings);
+        local_topic(config, rule, &key("to"), findings);
+        own_messages(config, rule, &key("match"), findings);
+    }
+}
+
+/// What a Message Expiry Interval would say and is not there.
+fn expiry(protocol: Protocol, rule: &CommandRule, key: &str, findings: &mut Findings) {
+    if rule.allows_unbounded {
+        let message = "commands without an expiry are taken: how long they waited at the hub nobody knows";
+        findings.warning(0, key, message);
+    } else if protocol == Protocol::V311 {
+        let message = "every command is refused: over MQTT 3.1.1 none has a Message Expiry Interval; [hub] protocol = \"5\", or allow_unbounded = true";
+        findings.warning(0, key, message);
+    }
+}
+
+/// Topics on which others than the hub's clients speak or listen.
+fn local_topic(config: &Config, rule: &CommandRule, key: &str, findings: &mut Findings) {
+    let to = rule.to.to_string();
+    let spoken = match (&config.control, &config.alarm_commands) {
+        (Some(_), _) => own_topics(),
+        (None, Some(_)) => vec![event_topics()],
+        (None, None) => Vec::new(),
+    };
+    // A wildcard may stand for one of them.
+    let by_a_wildcard = || spoken.into_iter().find(|own| overlap(own, &to));
+    if let Some(own) = own_topic(&to).or_else(by_a_wildcard) {
+        let message = format!("{to:?}: on {own} the gateway alone speaks, and actuators believe it");
+        findings.error(0, key, message);
+    }
+    let who = match (&config.control, &config.alarm_commands) {
+        (Some(_), _) => "loops",
+        (None, Some(_)) => "alarms",
+        (None, None) => return,
+    };
+    if overlap(&to, &format!("{COMMAND}#")) {
+        let message = format!(
+            "{to:?}: the {who} take commands of local clients alone; this one goes to local subscribers only"
+        );
+        findings.warning(0, key, message);
+    }
+}
+
+/// Returns the filter of what the gateway says that all of these topics are within, whether or not it has anything to say.
+pub(crate) fn own_topic(to: &str) -> Option<String> {
+    own_topics().into_iter().find(|own| matches(own, to))
+}
+
+/// Routes whose messages come back from a hub that sends them to their publisher.
+fn own_messages(config: &Config, rule: &CommandRule, key: &str, findings: &mut Findings) {
+    if config.hub.protocol == Protocol::V5 {
+        return;
+    }
+    for (index, route) in config.routes.iter().enumerate() {
+        let Some(topic) = topics_at_the_hub(route).into_iter().find(|topic| overlap(topic, &rule.filter))
+        else {
+            continue;
+        };
+        let message = format!(
+            "route[{}] publishes at {topic:?}, which this matches: from a hub of MQTT 3.1.1 its messages come back as commands (MQTT 5 has No Local)",
+            index + 1
+        );
+        findings.warning(0, key, message);
+    }
+}
+
+/// Returns filters for [`overlap`]. The prefix of a raw route may end within a level.
+fn topics_at_the_hub(route: &Route) -> Vec<String> {
+    let Route { to, filter_topic, .. } = route;
+    match route.format {
+        Format::Raw if to.is_empty() || to.ends_with('/') => vec![format!("{to}{filter_topic}")],
+        // Before `#` stands the rest of the level.
+        Format::Raw if filter_topic == "#" => vec![format!("{to}+/#")],
+        Format::Raw => vec![format!("{to}{filter_topic}")],
+        Format::Compact => vec![to.clone(), format!("{to}/table/#")],
+        _ => vec![to.clone()],
+    }
+}

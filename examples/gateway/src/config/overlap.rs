@@ -1,0 +1,60 @@
+//! Overlap of two topic filters: whether some topic matches both.
+
+/// Returns whether some topic matches both filters. A level may also be the beginning of a level with `+` behind it, as what stands right before a topic makes it.
+pub(crate) fn overlap(one: &str, other: &str) -> bool {
+    // A wildcard at the beginning is for no topic that begins with `$`.
+    let is_beside = |own: &str, wild: &str| own.starts_with('$') && wild.starts_with(['+', '#']);
+    if is_beside(one, other) || is_beside(other, one) {
+        return false;
+    }
+    let (mut one, mut other) = (one.split('/'), other.split('/'));
+    loop {
+        match (one.next(), other.next()) {
+            // `a/#` matches `a` too.
+            (Some("#"), _) | (_, Some("#")) | (None, None) => return true,
+            (Some(a), Some(b)) if is_level_of_both(a, b) => {}
+            _ => return false,
+        }
+    }
+}
+
+fn is_level_of_both(one: &str, other: &str) -> bool {
+    match (one.strip_suffix('+'), other.strip_suffix('+')) {
+        (Some(a), Some(b)) => a.starts_with(b) || b.starts_with(a),
+        (Some(beginning), None) => other.starts_with(beginning),
+        (None, Some(beginning)) => one.starts_with(beginning),
+        (None, None) => one == other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_overlap_where_some_topic_matches_both() {
+        for (one, other) in [
+            ("a/b", "a/b"),
+            ("+/b", "a/+"),
+            ("a/#", "a"),
+            ("a/#", "+/c/d"),
+            ("#", "a/+"),
+            ("$aws/#", "$aws/x"),
+            ("hub-+/#", "hub-7/cmd/+"),
+            ("hub-+", "hub-"),
+            ("hub-+", "+"),
+        ] {
+            assert!(overlap(one, other) && overlap(other, one), "{one} {other}");
+        }
+        for (one, other) in [
+            ("a/b", "a/b/c"),
+            ("a/+/c", "a/b/d"),
+            ("a/#", "b/#"),
+            ("+/x", "$aws/x"),
+            ("#", "$aws/x"),
+            ("hub-+/#", "cmd/#"),
+        ] {
+            assert!(!overlap(one, other) && !overlap(other, one), "{one} {other}");
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! Admission of commands: retained, late or too large ones go no further. Pure.
+
+use edge_bridge::wire::{PropertyId, Publish, Utf8, Value};
+
+use crate::config::CommandRule;
+
+use super::answer::{Reason, ReturnAddress};
+
+/// Largest payload.
+pub(super) const PAYLOAD_MAX: usize = 256 * 1024;
+
+/// Returns the local topic of a command, and for how long it may be given to clients.
+///
+/// # Errors
+/// The reason of its refusal, the same whenever it comes.
+pub(super) fn admit(rule: &CommandRule, publish: &Publish, waited_ms: u64) -> Result<(Utf8, u64), Reason> {
+    if publish.retain {
+        return Err(Reason::Retained);
+    }
+    if publish.payload.len() > PAYLOAD_MAX || !ReturnAddress::holds(publish) {
+        return Err(Reason::TooLarge);
+    }
+    let longest_ms = u64::try_from(rule.expiry.as_millis()).unwrap_or(u64::MAX);
+    let left_ms = match publish.properties.u32(PropertyId::MessageExpiryInterval) {
+        Some(seconds) => longest_ms.min(u64::from(seconds) * 1_000),
+        None if rule.allows_unbounded => longest_ms,
+        None => return Err(Reason::NoExpiry),
+    };
+    let left_ms = left_ms.saturating_sub(waited_ms);
+    if left_ms == 0 {
+        return Err(Reason::Expired);
+    }
+    let topic = rule.to.of(&publish.topic).and_then(|topic| Utf8::try_from(topic).ok());
+    topic.map(|topic| (topic, left_ms)).ok_or(Reason::NotATopic)
+}
+
+/// The message with what is left of its expiry, in seconds that have begun.
+pub(super) fn expiring(publish: &Publish, left_ms: u64) -> Option<Publish> {
+    let seconds = u32::try_from(left_ms.div_ceil(1_000)).unwrap_or(u32::MAX);
+    let of_the_connection =
+        [PropertyId::MessageExpiryInterval, PropertyId::TopicAlias, PropertyId::SubscriptionIdentifier];
+    let mut properties = publish.properties.without(&of_the_connection).to_builder();
+    properties.push(PropertyId::MessageExpiryInterval, Value::U32(seconds)).ok()?;
+    Some(Publish { properties: properties.finish(), ..publish.clone() })
+}

@@ -1,0 +1,137 @@
+//! Ends of commands, and the answers that tell the hub. Pure.
+
+use edge_bridge::Row;
+use edge_bridge::wire::{PropertiesBuilder, PropertyId, Publish, Utf8, Value, validate_topic_name};
+use serde::{Deserialize, Serialize};
+
+use super::identity::Identity;
+
+/// Longest Response Topic and Correlation Data that are kept, in bytes.
+const RETURN_BYTES_MAX: usize = 1_024;
+
+/// Reason of a refusal. The texts are stored and sent: never give one another meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Reason {
+    /// Old news.
+    Retained,
+    /// Without a Message Expiry Interval, where one is asked for.
+    NoExpiry,
+    Expired,
+    BadId,
+    /// What `to` makes of it is no topic name.
+    NotATopic,
+    /// Too many wait already.
+    Busy,
+    TooLarge,
+    /// The disk does not take its identity.
+    NotKept,
+    /// The gateway ended meanwhile; it may have been obeyed.
+    Interrupted,
+    /// No client subscribed to its topic within its expiry.
+    Nobody,
+    /// No client that it was given to acknowledged it within its expiry; it may have been obeyed.
+    NotAcknowledged,
+    /// Equal to one that has ended, marked as a repetition and without an identity.
+    Copy,
+}
+
+impl Reason {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Retained => "retained",
+            Self::NoExpiry => "no-expiry",
+            Self::Expired => "expired",
+            Self::BadId => "bad-id",
+            Self::NotATopic => "not-a-topic",
+            Self::Busy => "busy",
+            Self::TooLarge => "too-large",
+            Self::NotKept => "not-kept",
+            Self::Interrupted => "interrupted",
+            Self::Nobody => "nobody",
+            Self::NotAcknowledged => "not-acknowledged",
+            Self::Copy => "copy",
+        }
+    }
+}
+
+/// End of a command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Outcome {
+    /// So many clients acknowledged it.
+    Delivered(u32),
+    Refused(Reason),
+}
+
+/// Whom to tell the end of a command, and what of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct ReturnAddress {
+    /// The command's topic at the hub.
+    pub(super) command: String,
+    pub(super) id: Option<String>,
+    /// Topic of the answer.
+    pub(super) topic: String,
+    pub(super) correlation: Vec<u8>,
+}
+
+impl ReturnAddress {
+    /// Reads it of a command. `answers`: the topic where it names none that can be kept.
+    pub(super) fn of(publish: &Publish, identity: Option<&Identity>, answers: &str) -> Self {
+        let (topic, correlation) = wishes(publish);
+        let usable = |topic: &&str| topic.len() <= RETURN_BYTES_MAX && validate_topic_name(topic).is_ok();
+        Self {
+            command: publish.topic.as_str().to_owned(),
+            id: identity.and_then(|identity| identity.shown.clone()),
+            topic: topic.filter(usable).unwrap_or(answers).to_owned(),
+            correlation: correlation
+                .filter(|data| data.len() <= RETURN_BYTES_MAX)
+                .unwrap_or_default()
+                .to_vec(),
+        }
+    }
+
+    /// Returns whether the command asks for no more than is kept.
+    pub(super) fn holds(publish: &Publish) -> bool {
+        let (topic, correlation) = wishes(publish);
+        topic.is_none_or(|topic| topic.len() <= RETURN_BYTES_MAX)
+            && correlation.is_none_or(|data| data.len() <= RETURN_BYTES_MAX)
+    }
+
+    /// The answer on its way to the hub; `wall_ms` since the Unix epoch.
+    pub(super) fn answer(&self, outcome: &Outcome, wall_ms: i64) -> Option<Row> {
+        let (result, reason, clients) = match outcome {
+            Outcome::Delivered(clients) => ("delivered", None, Some(*clients)),
+            Outcome::Refused(reason) => ("refused", Some(reason.as_str()), None),
+        };
+        let text =
+            Answer { command: &self.command, id: self.id.as_deref(), result, reason, clients, at: wall_ms };
+        let payload = serde_json::to_vec(&text).ok()?;
+        let mut row = Row::new(Utf8::try_from(self.topic.clone()).ok()?, payload.into());
+        row.lane = Some(0);
+        let mut properties = PropertiesBuilder::new();
+        if !self.correlation.is_empty() {
+            properties.push(PropertyId::CorrelationData, Value::Binary(&self.correlation)).ok()?;
+        }
+        row.properties = properties.finish();
+        Some(row)
+    }
+}
+
+fn wishes(publish: &Publish) -> (Option<&str>, Option<bytes::Bytes>) {
+    let properties = &publish.properties;
+    (properties.str(PropertyId::ResponseTopic), properties.binary(PropertyId::CorrelationData))
+}
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    command: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
+    result: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clients: Option<u32>,
+    at: i64,
+}

@@ -1,0 +1,58 @@
+//! Numbers of commands since the start, by their end.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::super::page::Page;
+use super::answer::{Outcome, Reason};
+
+/// Values of `edge_commands_total{result}`, in order.
+const RESULTS: [&str; 9] = [
+    "delivered",
+    "expired",
+    "nobody",
+    "not_acknowledged",
+    "retained",
+    "no_expiry",
+    "copy",
+    "interrupted",
+    "other",
+];
+
+/// A handle; cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CommandCounts(Arc<[AtomicU64; RESULTS.len()]>);
+
+impl CommandCounts {
+    pub(super) fn add(&self, outcome: &Outcome) {
+        self.add_to(match outcome {
+            Outcome::Delivered(_) => "delivered",
+            Outcome::Refused(Reason::Expired) => "expired",
+            Outcome::Refused(Reason::Nobody) => "nobody",
+            Outcome::Refused(Reason::NotAcknowledged) => "not_acknowledged",
+            Outcome::Refused(Reason::Retained) => "retained",
+            Outcome::Refused(Reason::NoExpiry) => "no_expiry",
+            Outcome::Refused(Reason::Copy) => "copy",
+            Outcome::Refused(Reason::Interrupted) => "interrupted",
+            Outcome::Refused(_) => "other",
+        });
+    }
+
+    pub(super) fn add_copy(&self) {
+        self.add_to("copy");
+    }
+
+    fn add_to(&self, result: &str) {
+        let counters = RESULTS.iter().zip(self.0.iter());
+        counters.filter(|(name, _)| **name == result).for_each(|(_, count)| {
+            count.fetch_add(1, Ordering::Relaxed);
+        });
+    }
+
+    /// Writes them on the page of metrics.
+    pub(crate) fn render(&self, page: &mut Page) {
+        page.head("edge_commands_total", "counter", "Commands of the hub since the start, by their end.");
+        let counts = RESULTS.into_iter().zip(self.0.iter().map(|count| count.load(Ordering::Relaxed)));
+        page.labelled("edge_commands_total", "result", counts);
+    }
+}

@@ -1,0 +1,389 @@
+//! Commands of the hub on their way to local clients: admission, order, expiry and ends (promise 10). Pure; times are those of `Now::up_ms`.
+//!
+//! A command goes through [`Phase`]s. Its identity is durable before a client gets it, and its end before the answer; the hub's PUBACK is the last of all. So a
+//! restart finds each command either not begun, or without an end, or with the one that was told.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use edge_bridge::listener::Settled;
+use edge_bridge::wire::{Publish, QoS, Utf8, matches};
+
+use crate::config::CommandRule;
+
+use super::admission::{admit, expiring};
+use super::answer::{Outcome, Reason, ReturnAddress};
+use super::command::{Command, Phase, Step, Ticket};
+use super::counts::CommandCounts;
+use super::identity::{Identity, Key};
+use super::ledger::{Change, Known, Ledger, Record};
+use super::topic_order::TopicOrder;
+
+/// Commands that wait, or are with clients, and bytes of their payloads.
+const OPEN_MAX: usize = 256;
+const OPEN_BYTES_MAX: usize = 1 << 20;
+/// Commands that make progress, beyond which no further one is taken from the hub.
+const FLOWING_MAX: usize = 64;
+/// Commands of a local topic whose first makes no progress: the places of the hub's window are for the others.
+const STUCK_MAX: usize = 16;
+/// Time from which a client that has not acknowledged makes none.
+const STUCK_MS: u64 = 2_000;
+/// Time for clients beyond the expiry: what they have, they may acknowledge late.
+const GRACE_MS: u64 = 1_000;
+/// Pause before a command without a subscriber is tried again.
+const AGAIN_MS: u64 = 1_000;
+
+/// All commands of this run, and what is known of earlier ones.
+#[derive(Debug)]
+pub(super) struct Desk {
+    rules: Vec<CommandRule>,
+    ledger: Ledger,
+    commands: BTreeMap<Ticket, Command>,
+    /// Those with an identity that have no end yet.
+    by_key: HashMap<Key, Ticket>,
+    /// Those that clients are to get.
+    order: TopicOrder,
+    steps: VecDeque<Step>,
+    last: u64,
+    is_stopping: bool,
+    counts: CommandCounts,
+}
+
+impl Desk {
+    /// Takes over what an earlier run left: whatever has no end may have been obeyed, and is told so.
+    pub(super) fn new(rules: Vec<CommandRule>, ledger: Ledger, counts: CommandCounts, wall_ms: i64) -> Self {
+        let open: Vec<_> = ledger.open().map(|(key, known)| (key, known.clone())).collect();
+        let mut desk = Self {
+            rules,
+            ledger,
+            commands: BTreeMap::new(),
+            by_key: HashMap::new(),
+            order: TopicOrder::default(),
+            steps: VecDeque::new(),
+            last: 0,
+            is_stopping: false,
+            counts,
+        };
+        for (key, known) in open {
+            let (to, outcome) = match known {
+                Known::Started(to) => (to, None),
+                Known::Ended(to, outcome) => (to, Some(outcome)),
+                Known::Answered => continue,
+            };
+            let is_ended = outcome.is_some();
+            let command = Command::without_client(Some(key), to);
+            let ticket = desk.take_in(Command { is_started: true, outcome, ..command });
+            if is_ended {
+                desk.answer(ticket, wall_ms);
+            } else {
+                desk.end(ticket, Outcome::Refused(Reason::Interrupted), wall_ms);
+            }
+        }
+        desk
+    }
+
+    /// Next work of the shell.
+    pub(super) fn next_step(&mut self) -> Option<Step> {
+        self.steps.pop_front()
+    }
+
+    /// Takes a message of the hub. `waited_ms`: for so long it may have waited in this process. Returns the command that it belongs to: an earlier one, if
+    /// it is a copy of one that has no end.
+    pub(super) fn arrive(&mut self, now_ms: u64, wall_ms: i64, publish: &Publish, waited_ms: u64) -> Ticket {
+        let rule = self.rules.iter().find(|rule| matches(&rule.filter, &publish.topic)).cloned();
+        let Some(rule) = rule else {
+            // The session has a filter of an earlier configuration.
+            return self.pass_over();
+        };
+        let identity = Identity::of(publish);
+        let to = ReturnAddress::of(publish, identity.as_ref().ok(), &rule.answers);
+        let key = identity.as_ref().ok().filter(|_| rule.at_most_once).map(|identity| identity.key);
+        let is_named = identity.as_ref().is_ok_and(|identity| identity.shown.is_some());
+        if let Some(key) = key.filter(|_| is_named || publish.dup) {
+            if let Some(ticket) = self.by_key.get(&key) {
+                return *ticket;
+            }
+            if self.ledger.get(key).is_some() {
+                if is_named {
+                    self.counts.add_copy();
+                    return self.pass_over();
+                }
+                return self.refuse(None, to, Reason::Copy, wall_ms);
+            }
+        }
+        let admitted = identity.map_err(|()| Reason::BadId).and_then(|_| admit(&rule, publish, waited_ms));
+        let (topic, left_ms) = match admitted {
+            Ok(admitted) => admitted,
+            // The same whenever it comes.
+            Err(reason) => return self.refuse(None, to, reason, wall_ms),
+        };
+        if !self.has_room(&topic, publish.payload.len(), now_ms) {
+            // Kept: a copy of it must not be obeyed later.
+            return self.refuse(key, to, Reason::Busy, wall_ms);
+        }
+        let local = Publish {
+            dup: false,
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            topic: topic.clone(),
+            packet_id: None,
+            properties: publish.properties.clone(),
+            payload: publish.payload.clone(),
+        };
+        let ticket = self.take_in(Command {
+            phase: Phase::Waiting { next_ms: now_ms },
+            publish: Some(local),
+            deadline_ms: now_ms + left_ms,
+            ..Command::without_client(key, to)
+        });
+        self.order.push(&topic, ticket);
+        self.give_next(&topic, now_ms, wall_ms);
+        ticket
+    }
+
+    /// What the shell was to keep is on disk, or is not.
+    pub(super) fn kept(&mut self, now_ms: u64, wall_ms: i64, ticket: Ticket, is_kept: bool) {
+        let Some(command) = self.commands.get_mut(&ticket) else { return };
+        match command.phase {
+            Phase::Starting if !is_kept => {
+                // Told at once: with a full disk every command would wait here.
+                self.close(ticket, Outcome::Refused(Reason::NotKept));
+                self.answer(ticket, wall_ms);
+            }
+            Phase::Starting => {
+                command.phase = Phase::Waiting { next_ms: now_ms };
+                if self.is_stopping {
+                    return self.stop();
+                }
+                if let Some(topic) = command.publish.as_ref().map(|publish| publish.topic.clone()) {
+                    self.give_next(&topic, now_ms, wall_ms);
+                }
+            }
+            Phase::Ending if !is_kept => {
+                command.phase = Phase::Unkept { next_ms: now_ms + AGAIN_MS };
+                // Its start may be lost too: an end alone says not whom to tell.
+                command.is_started = false;
+            }
+            Phase::Ending => self.answer(ticket, wall_ms),
+            Phase::Waiting { .. } | Phase::Given { .. } | Phase::Unkept { .. } | Phase::Answering => {}
+        }
+    }
+
+    /// Its clients have acknowledged it, or never will.
+    pub(super) fn settled(&mut self, now_ms: u64, wall_ms: i64, ticket: Ticket, settled: Settled) {
+        let is_given = |command: &&mut Command| matches!(command.phase, Phase::Given { .. });
+        let Some(command) = self.commands.get_mut(&ticket).filter(is_given) else { return };
+        let topic = command.publish.as_ref().map(|publish| publish.topic.clone());
+        if settled.delivered > 0 {
+            self.end(ticket, Outcome::Delivered(settled.delivered), wall_ms);
+        } else if settled.dropped > 0 {
+            self.end(ticket, Outcome::Refused(Reason::NotAcknowledged), wall_ms);
+        } else if now_ms >= command.deadline_ms {
+            self.end(ticket, Outcome::Refused(Reason::Nobody), wall_ms);
+        } else {
+            command.phase = Phase::Waiting { next_ms: now_ms + AGAIN_MS };
+        }
+        if let Some(topic) = topic {
+            self.shorten_if_stuck(&topic, now_ms, wall_ms);
+            self.give_next(&topic, now_ms, wall_ms);
+        }
+    }
+
+    /// Its answer is safe.
+    pub(super) fn answered(&mut self, ticket: Ticket) {
+        let Some(command) = self.commands.remove(&ticket) else { return };
+        if let Some(key) = command.key {
+            if self.by_key.get(&key) == Some(&ticket) {
+                self.by_key.remove(&key);
+            }
+            let record = Record { key, change: Change::Answered };
+            self.ledger.apply(&record);
+            // Without it the same answer goes once more after a restart.
+            self.steps.push_back(Step::Keep(None, record));
+        }
+        self.steps.push_back(Step::Acknowledge(ticket));
+    }
+
+    /// Looks at what waits.
+    pub(super) fn tick(&mut self, now_ms: u64, wall_ms: i64) {
+        let is_due = |command: &Command| match command.phase {
+            Phase::Waiting { next_ms } => next_ms <= now_ms || command.deadline_ms <= now_ms,
+            Phase::Unkept { next_ms } => next_ms <= now_ms,
+            Phase::Given { since_ms } => {
+                since_ms + STUCK_MS <= now_ms || command.deadline_ms + GRACE_MS <= now_ms
+            }
+            _ => false,
+        };
+        let due: Vec<_> =
+            self.commands.iter().filter(|(_, command)| is_due(command)).map(|(ticket, _)| *ticket).collect();
+        for ticket in due {
+            let Some(command) = self.commands.get(&ticket) else { continue };
+            if matches!(command.phase, Phase::Unkept { .. }) {
+                self.keep_end(ticket);
+                continue;
+            }
+            let Some(topic) = command.publish.as_ref().map(|publish| publish.topic.clone()) else { continue };
+            let is_given = matches!(command.phase, Phase::Given { .. });
+            if is_given && command.deadline_ms + GRACE_MS <= now_ms {
+                self.end(ticket, Outcome::Refused(Reason::NotAcknowledged), wall_ms);
+            } else if !is_given && command.deadline_ms <= now_ms {
+                let was_first = self.order.first(&topic) == Some(ticket);
+                let reason = if was_first { Reason::Nobody } else { Reason::Expired };
+                self.end(ticket, Outcome::Refused(reason), wall_ms);
+            }
+            self.shorten_if_stuck(&topic, now_ms, wall_ms);
+            self.give_next(&topic, now_ms, wall_ms);
+        }
+    }
+
+    /// Gives no command any more. Those that no client had are forgotten: they come again after the start.
+    pub(super) fn stop(&mut self) {
+        self.is_stopping = true;
+        for command in self.commands.values().filter(|command| command.is_started) {
+            if let (Phase::Waiting { .. }, Some(key)) = (command.phase, command.key) {
+                let record = Record { key, change: Change::Forgotten };
+                self.steps.push_back(Step::Keep(None, record));
+            }
+        }
+    }
+
+    /// Returns whether the next message of the hub may come: more would wait here, where their time is not known. What is stuck keeps nobody back.
+    pub(super) fn takes_more(&self, now_ms: u64) -> bool {
+        let flowing = self.order.topics().filter(|(topic, _)| !self.is_stuck(topic, now_ms));
+        flowing.map(|(_, count)| count).sum::<usize>() < FLOWING_MAX
+    }
+
+    /// Lines of the ledger as they are now.
+    pub(super) fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    fn take_in(&mut self, command: Command) -> Ticket {
+        self.last += 1;
+        let ticket = Ticket(self.last);
+        self.by_key.extend(command.key.map(|key| (key, ticket)));
+        self.commands.insert(ticket, command);
+        ticket
+    }
+
+    /// Nobody is told of it.
+    fn pass_over(&mut self) -> Ticket {
+        self.last += 1;
+        self.steps.push_back(Step::Acknowledge(Ticket(self.last)));
+        Ticket(self.last)
+    }
+
+    fn refuse(&mut self, key: Option<Key>, to: ReturnAddress, reason: Reason, wall_ms: i64) -> Ticket {
+        let ticket = self.take_in(Command::without_client(key, to));
+        self.end(ticket, Outcome::Refused(reason), wall_ms);
+        ticket
+    }
+
+    fn has_room(&self, topic: &Utf8, bytes: usize, now_ms: u64) -> bool {
+        let open = self.commands.values().filter_map(|command| command.publish.as_ref());
+        let sizes = open.map(|publish| publish.payload.len());
+        let (count, all) = sizes.fold((0, bytes), |(count, all), one| (count + 1, all + one));
+        let is_bounded = count < OPEN_MAX && all <= OPEN_BYTES_MAX;
+        is_bounded && (self.order.len(topic) < STUCK_MAX || !self.is_stuck(topic, now_ms))
+    }
+
+    /// Returns whether the first of a topic found nobody, or is with a client that does not acknowledge it.
+    fn is_stuck(&self, topic: &Utf8, now_ms: u64) -> bool {
+        let first = self.order.first(topic);
+        first.and_then(|ticket| self.commands.get(&ticket)).is_some_and(|command| match command.phase {
+            Phase::Waiting { next_ms } => next_ms > now_ms,
+            Phase::Given { since_ms } => since_ms + STUCK_MS <= now_ms,
+            _ => false,
+        })
+    }
+
+    /// The youngest give way.
+    fn shorten_if_stuck(&mut self, topic: &Utf8, now_ms: u64, wall_ms: i64) {
+        if self.is_stuck(topic, now_ms) {
+            for ticket in self.order.beyond(topic, STUCK_MAX) {
+                self.end(ticket, Outcome::Refused(Reason::Busy), wall_ms);
+            }
+        }
+    }
+
+    fn keep(&mut self, ticket: Ticket, record: Record) {
+        self.ledger.apply(&record);
+        self.steps.push_back(Step::Keep(Some(ticket), record));
+    }
+
+    /// Gives the first of a topic to clients, if it is its turn.
+    fn give_next(&mut self, topic: &Utf8, now_ms: u64, wall_ms: i64) {
+        while let Some(ticket) = self.order.first(topic) {
+            let Some(command) = self.commands.get_mut(&ticket) else { return };
+            let Phase::Waiting { next_ms } = command.phase else { return };
+            if self.is_stopping || (next_ms > now_ms && command.deadline_ms > now_ms) {
+                return;
+            }
+            let left_ms = command.deadline_ms.saturating_sub(now_ms);
+            let publish = command.publish.as_ref().filter(|_| left_ms > 0);
+            let Some(publish) = publish.and_then(|publish| expiring(publish, left_ms)) else {
+                self.end(ticket, Outcome::Refused(Reason::Expired), wall_ms);
+                continue;
+            };
+            match command.start() {
+                Some(record) => {
+                    command.phase = Phase::Starting;
+                    self.keep(ticket, record);
+                }
+                None => {
+                    command.phase = Phase::Given { since_ms: now_ms };
+                    self.steps.push_back(Step::Give(ticket, publish));
+                }
+            }
+            return;
+        }
+    }
+
+    /// Its end is known: durable first, where the start is, and told then.
+    fn end(&mut self, ticket: Ticket, outcome: Outcome, wall_ms: i64) {
+        self.close(ticket, outcome);
+        if !self.keep_end(ticket) {
+            self.answer(ticket, wall_ms);
+        }
+    }
+
+    fn keep_end(&mut self, ticket: Ticket) -> bool {
+        let Some(command) = self.commands.get_mut(&ticket) else { return false };
+        let (Some(key), Some(outcome)) = (command.key, command.outcome.clone()) else { return false };
+        command.phase = Phase::Ending;
+        if let Some(start) = command.start() {
+            self.ledger.apply(&start);
+            self.steps.push_back(Step::Keep(None, start));
+        }
+        self.keep(ticket, Record { key, change: Change::Ended(outcome) });
+        true
+    }
+
+    /// No client gets it any more, and the next of its topic may go.
+    fn close(&mut self, ticket: Ticket, outcome: Outcome) {
+        let Some(command) = self.commands.get_mut(&ticket) else { return };
+        self.counts.add(&outcome);
+        if let Outcome::Refused(reason) = outcome {
+            self.steps.push_back(Step::Tell(command.to.command.clone(), reason));
+        }
+        command.outcome = Some(outcome);
+        if let Some(topic) = command.publish.take().map(|publish| publish.topic) {
+            self.order.remove(&topic, ticket);
+        }
+    }
+
+    fn answer(&mut self, ticket: Ticket, wall_ms: i64) {
+        let Some(command) = self.commands.get_mut(&ticket) else { return };
+        command.phase = Phase::Answering;
+        let row = command.outcome.as_ref().and_then(|outcome| command.to.answer(outcome, wall_ms));
+        match row {
+            Some(row) => self.steps.push_back(Step::Answer(ticket, Box::new(row))),
+            // A topic of a damaged file: nobody can be told.
+            None => self.answered(ticket),
+        }
+    }
+}
+
+#[cfg(test)]
+mod histories;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,395 @@
+//! Random histories in virtual time: a hub with a session, a gateway that is killed and whose disk refuses, local clients that come, go, and are slow. Promise 10.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use edge_bridge::Row;
+use edge_bridge::wire::{PropertyId, Value};
+use outage_drill::Rng;
+
+use super::super::testing::{command, rule, with};
+use super::tests::settled;
+use super::*;
+
+const WALL: i64 = 1_700_000_000_000;
+const CASES: u64 = 10_000;
+const COMMANDS: u64 = 12;
+
+/// Mistakes of a shell, each of which breaks a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bug {
+    /// The hub forgets a command when it arrives.
+    AcknowledgedAtOnce,
+    /// The file is not read at the start.
+    LedgerNotRead,
+    /// What was kept is not synced: a kill takes it.
+    NotSynced,
+    /// Its answer is called safe when the queue has it in memory.
+    AnswerNotSafe,
+    /// The time for which a command waited at the hub does not count.
+    HubTimeLost,
+    /// A standstill of the process is not noticed.
+    StandstillUnnoticed,
+    /// What no client had is forgotten at a stop, and what they have too.
+    AllForgotten,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Broken {
+    ObeyedTwice(u64),
+    ObeyedLate(u64),
+    /// Refused with a reason that says that nobody had it.
+    ObeyedAndRefused(u64),
+    TwoEnds(u64),
+    NoAnswer(u64),
+    NotAcknowledged(u64),
+    OutOfOrder(u64),
+}
+
+/// A command at the hub.
+struct AtHub {
+    publish: Publish,
+    /// By the hub's clock.
+    published_ms: u64,
+    expires_ms: u64,
+    sent: bool,
+}
+
+struct World {
+    rng: Rng,
+    bug: Option<Bug>,
+    now_ms: u64,
+    hub: BTreeMap<u64, AtHub>,
+    /// Unacknowledged on this connection, by the gateway's ticket.
+    in_flight: Vec<(Ticket, u64)>,
+    desk: Desk,
+    disk: String,
+    /// Written, and not synced.
+    unsynced: Vec<(Option<Ticket>, Record)>,
+    answering: Vec<(Ticket, Box<Row>)>,
+    given: Vec<(Ticket, u64)>,
+    answers: BTreeMap<u64, BTreeSet<String>>,
+    obeyed: Vec<u64>,
+    late: Option<u64>,
+    is_subscribed: bool,
+    /// Those of the second topic, and those that have come.
+    others: BTreeSet<u64>,
+    arrived: BTreeSet<u64>,
+    /// Those that a disk refused. Over a restart it cannot say what was told of them.
+    unkept: BTreeSet<u64>,
+}
+
+fn id_of(publish: &Publish) -> u64 {
+    publish.properties.user_property("cmd-id").unwrap().parse().unwrap()
+}
+
+fn desk(disk: &str) -> Desk {
+    Desk::new(vec![rule("c/#", "l/#")], Ledger::read(disk.as_bytes()).0, CommandCounts::default(), WALL)
+}
+
+impl World {
+    fn new(seed: u64, bug: Option<Bug>) -> Self {
+        Self {
+            rng: Rng::new(seed),
+            bug,
+            now_ms: 1,
+            hub: BTreeMap::new(),
+            in_flight: Vec::new(),
+            desk: desk(""),
+            disk: String::new(),
+            unsynced: Vec::new(),
+            answering: Vec::new(),
+            given: Vec::new(),
+            answers: BTreeMap::new(),
+            obeyed: Vec::new(),
+            late: None,
+            is_subscribed: true,
+            others: BTreeSet::new(),
+            arrived: BTreeSet::new(),
+            unkept: BTreeSet::new(),
+        }
+    }
+
+    fn one_in(&mut self, n: u64) -> bool {
+        self.rng.next_u64().is_multiple_of(n)
+    }
+
+    fn below(&mut self, n: u64) -> u64 {
+        self.rng.next_u64() % n.max(1)
+    }
+
+    /// Message Expiry Interval in a PUBLISH of now.
+    fn expiry_left(&self, at_hub: &AtHub, now_ms: u64) -> u32 {
+        let from_ms = if self.bug == Some(Bug::HubTimeLost) { at_hub.published_ms } else { now_ms };
+        u32::try_from(at_hub.expires_ms.saturating_sub(from_ms).div_ceil(1_000)).unwrap()
+    }
+
+    fn publish(&mut self, id: u64) {
+        let seconds = 1 + u32::try_from(self.below(20)).unwrap();
+        let topic = if self.one_in(3) { "c/b" } else { "c/a" };
+        if topic == "c/b" {
+            self.others.insert(id);
+        }
+        let publish =
+            with(&command(topic, "on"), PropertyId::UserProperty, Value::Pair("cmd-id", &id.to_string()));
+        let expires_ms = self.now_ms + u64::from(seconds) * 1_000;
+        self.hub.insert(id, AtHub { publish, published_ms: self.now_ms, expires_ms, sent: false });
+    }
+
+    /// Sends what the session has, oldest first: again what was sent, marked.
+    fn connect(&mut self) {
+        self.in_flight.clear();
+        self.deliver(|at_hub| at_hub.sent);
+    }
+
+    fn deliver(&mut self, which: fn(&AtHub) -> bool) {
+        self.deliver_sent_at(self.now_ms, which);
+    }
+
+    /// What the hub sends at `sent_ms` arrives now.
+    fn deliver_sent_at(&mut self, sent_ms: u64, which: fn(&AtHub) -> bool) {
+        // What was never sent goes with its time.
+        self.hub.retain(|_, at_hub| at_hub.sent || at_hub.expires_ms > sent_ms);
+        let ids: Vec<u64> = self.hub.iter().filter(|(_, at_hub)| which(at_hub)).map(|(id, _)| *id).collect();
+        for id in ids {
+            let left = self.hub.get(&id).map_or(0, |at_hub| self.expiry_left(at_hub, sent_ms));
+            let at_hub = self.hub.get_mut(&id).unwrap();
+            let mut publish = with(&at_hub.publish, PropertyId::MessageExpiryInterval, Value::U32(left));
+            publish.dup = std::mem::replace(&mut at_hub.sent, true);
+            let waited_ms =
+                if self.bug == Some(Bug::StandstillUnnoticed) { 0 } else { self.now_ms - sent_ms };
+            let ticket = self.desk.arrive(self.now_ms, WALL, &publish, waited_ms);
+            self.in_flight.push((ticket, id));
+            self.arrived.insert(id);
+            if self.bug == Some(Bug::AcknowledgedAtOnce) {
+                self.hub.remove(&id);
+            }
+        }
+    }
+
+    fn work(&mut self) {
+        while let Some(step) = self.desk.next_step() {
+            match step {
+                Step::Keep(ticket, record) => self.unsynced.push((ticket, record)),
+                Step::Give(ticket, publish) => self.give(ticket, &publish),
+                Step::Answer(ticket, row) if self.bug == Some(Bug::AnswerNotSafe) => {
+                    self.answering.push((ticket, row));
+                    self.desk.answered(ticket);
+                }
+                Step::Answer(ticket, row) => self.answering.push((ticket, row)),
+                Step::Tell(..) => {}
+                Step::Acknowledge(ticket) => {
+                    let done: Vec<u64> =
+                        self.in_flight.iter().filter(|(one, _)| *one == ticket).map(|(_, id)| *id).collect();
+                    done.iter().for_each(|id| drop(self.hub.remove(id)));
+                }
+            }
+        }
+    }
+
+    /// A client that is there has it, and obeys at once.
+    fn give(&mut self, ticket: Ticket, publish: &Publish) {
+        let id = id_of(publish);
+        self.given.push((ticket, id));
+        if self.is_subscribed {
+            self.obeyed.push(id);
+            // The hub's seconds and ours are begun ones.
+            let is_late = self.hub.get(&id).is_some_and(|at_hub| at_hub.expires_ms + 1_000 < self.now_ms);
+            self.late = self.late.or(is_late.then_some(id));
+        }
+    }
+
+    fn settle_one(&mut self) {
+        if self.given.is_empty() {
+            return;
+        }
+        let at = usize::try_from(self.below(self.given.len() as u64)).unwrap();
+        let (ticket, id) = self.given.swap_remove(at);
+        let (delivered, dropped) = match (self.obeyed.contains(&id), self.one_in(6)) {
+            (false, _) => (0, 0),
+            (true, true) => (0, 1),
+            (true, false) => (1, 0),
+        };
+        self.desk.settled(self.now_ms, WALL, ticket, settled(delivered, dropped));
+    }
+
+    fn sync(&mut self, takes: bool) {
+        for (ticket, record) in std::mem::take(&mut self.unsynced) {
+            if takes && self.bug != Some(Bug::NotSynced) {
+                self.disk += &record.to_line();
+            }
+            if let Some(ticket) = ticket {
+                let ids = self.in_flight.iter().filter(|(one, _)| !takes && *one == ticket);
+                self.unkept.extend(ids.map(|(_, id)| *id));
+                self.desk.kept(self.now_ms, WALL, ticket, takes);
+            }
+        }
+    }
+
+    fn answers_are_safe(&mut self) {
+        for (ticket, row) in std::mem::take(&mut self.answering) {
+            let answer: serde_json::Value = serde_json::from_slice(&row.payload).unwrap();
+            let id = answer["id"].as_str().unwrap().parse().unwrap();
+            let end = answer["reason"].as_str().unwrap_or("delivered").to_owned();
+            self.answers.entry(id).or_default().insert(end);
+            if self.bug != Some(Bug::AnswerNotSafe) {
+                self.desk.answered(ticket);
+            }
+        }
+    }
+
+    /// What is not on disk, or in the queue, is gone; a part of what is written may be there.
+    fn kill(&mut self) {
+        let unsynced = std::mem::take(&mut self.unsynced);
+        let count = usize::try_from(self.below(unsynced.len() as u64 + 1)).unwrap();
+        if self.bug != Some(Bug::NotSynced) {
+            self.disk.extend(unsynced.iter().take(count).map(|(_, record)| record.to_line()));
+        }
+        self.restart();
+    }
+
+    fn stop(&mut self) {
+        self.sync(true);
+        self.desk.stop();
+        if self.bug == Some(Bug::AllForgotten) {
+            let open: Vec<Key> = self.desk.ledger().open().map(|(key, _)| key).collect();
+            self.unsynced
+                .extend(open.into_iter().map(|key| (None, Record { key, change: Change::Forgotten })));
+        }
+        self.work();
+        self.sync(true);
+        self.restart();
+    }
+
+    fn restart(&mut self) {
+        self.answering.clear();
+        self.given.clear();
+        let disk = if self.bug == Some(Bug::LedgerNotRead) { "" } else { &self.disk };
+        self.desk = desk(disk);
+        self.work();
+        self.connect();
+    }
+
+    fn step(&mut self) {
+        match self.below(16) {
+            0..=3 => self.settle_one(),
+            4..=6 => self.sync(true),
+            7 if self.one_in(8) => self.sync(false),
+            8..=9 => self.answers_are_safe(),
+            10 => self.is_subscribed = !self.one_in(3),
+            11 if self.one_in(3) => self.kill(),
+            12 if self.one_in(3) => self.stop(),
+            13 if self.one_in(3) => self.connect(),
+            14 if self.one_in(4) => {
+                // What the hub sends meanwhile waits in the socket.
+                let sent_ms = self.now_ms;
+                self.now_ms += 2_000 + self.below(20_000);
+                self.deliver_sent_at(sent_ms, |at_hub| !at_hub.sent);
+            }
+            _ => {
+                self.now_ms += self.below(1_500);
+                self.deliver(|at_hub| !at_hub.sent);
+            }
+        }
+        self.desk.tick(self.now_ms, WALL);
+        self.work();
+    }
+
+    fn rest(&mut self) {
+        self.is_subscribed = true;
+        for _ in 0..200 {
+            self.now_ms += 500;
+            self.deliver(|at_hub| !at_hub.sent);
+            self.desk.tick(self.now_ms, WALL);
+            self.work();
+            self.sync(true);
+            self.work();
+            while !self.given.is_empty() {
+                self.settle_one();
+            }
+            self.work();
+            self.sync(true);
+            self.work();
+            self.answers_are_safe();
+            self.work();
+        }
+    }
+
+    fn judge(&self, ids: &BTreeSet<u64>) -> Result<(), Broken> {
+        if let Some(id) = self.late {
+            return Err(Broken::ObeyedLate(id));
+        }
+        let mut last = BTreeMap::new();
+        for id in &self.obeyed {
+            if self.obeyed.iter().filter(|one| *one == id).count() > 1 {
+                return Err(Broken::ObeyedTwice(*id));
+            }
+            if self.unkept.contains(id) {
+                continue;
+            }
+            let topic = self.others.contains(id);
+            if last.insert(topic, *id).is_some_and(|before| before > *id) {
+                return Err(Broken::OutOfOrder(*id));
+            }
+        }
+        for id in ids {
+            let ends = self.answers.get(id).cloned().unwrap_or_default();
+            let was_obeyed = self.obeyed.contains(id);
+            let nobody_had_it = |end: &str| !["delivered", "interrupted", "not-acknowledged"].contains(&end);
+            if ends.contains("not-kept") {
+                continue;
+            }
+            if ends.len() > 1 {
+                return Err(Broken::TwoEnds(*id));
+            }
+            if was_obeyed && ends.iter().any(|end| nobody_had_it(end)) {
+                return Err(Broken::ObeyedAndRefused(*id));
+            }
+            if ends.is_empty() && self.arrived.contains(id) {
+                return Err(Broken::NoAnswer(*id));
+            }
+        }
+        self.hub.keys().next().map_or(Ok(()), |id| Err(Broken::NotAcknowledged(*id)))
+    }
+}
+
+fn run(seed: u64, bug: Option<Bug>) -> Result<usize, Broken> {
+    let mut world = World::new(seed, bug);
+    let mut ids = BTreeSet::new();
+    for id in 0..COMMANDS {
+        world.publish(id);
+        ids.insert(id);
+        for _ in 0..world.below(12) {
+            world.step();
+        }
+    }
+    world.rest();
+    world.judge(&ids).map(|()| world.obeyed.len())
+}
+
+#[test]
+fn promise_10_no_command_is_obeyed_late_or_twice_and_none_ends_without_an_answer() {
+    let mut obeyed = 0;
+    for seed in 0..CASES {
+        match run(seed, None) {
+            Ok(count) => obeyed += count,
+            Err(broken) => panic!("{broken:?} with seed {seed}"),
+        }
+    }
+    println!("executed gateway.commands: {CASES} cases, {obeyed} of {} obeyed", CASES * COMMANDS);
+    assert!(obeyed > 60_000, "{obeyed}");
+}
+
+#[test]
+fn each_planted_bug_breaks_its_rule() {
+    let convicted = |bug, rule: fn(&Broken) -> bool| {
+        let found = (0..2_000).find_map(|seed| run(seed, Some(bug)).err());
+        assert!(found.as_ref().is_some_and(rule), "{bug:?}: {found:?}");
+    };
+    convicted(Bug::AcknowledgedAtOnce, |broken| matches!(broken, Broken::NoAnswer(_)));
+    convicted(Bug::LedgerNotRead, |broken| matches!(broken, Broken::ObeyedTwice(_)));
+    convicted(Bug::NotSynced, |broken| matches!(broken, Broken::ObeyedTwice(_)));
+    convicted(Bug::AnswerNotSafe, |broken| matches!(broken, Broken::NoAnswer(_)));
+    convicted(Bug::HubTimeLost, |broken| matches!(broken, Broken::ObeyedLate(_)));
+    convicted(Bug::StandstillUnnoticed, |broken| matches!(broken, Broken::ObeyedLate(_)));
+    convicted(Bug::AllForgotten, |broken| matches!(broken, Broken::ObeyedTwice(_)));
+}

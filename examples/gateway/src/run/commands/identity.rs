@@ -1,0 +1,103 @@
+//! Identity of a command: what makes two messages the same one. Pure.
+
+use edge_bridge::wire::{PropertyId, Publish};
+use sha2::{Digest, Sha256};
+
+/// Longest identity that a sender may give, in bytes.
+const BYTES_MAX: usize = 256;
+/// User property with the identity.
+const PROPERTY: &str = "cmd-id";
+
+/// Fixed length, whatever the sender gave: what is kept of a command is bounded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Key(pub(super) [u8; 16]);
+
+/// Identity of one command, within its topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Identity {
+    pub(super) key: Key,
+    /// The sender's words; `None` if it gave none, and the content stands for them.
+    pub(super) shown: Option<String>,
+}
+
+impl Identity {
+    /// Reads it: the user property `cmd-id`, else the Correlation Data, else the content.
+    ///
+    /// # Errors
+    /// The sender's identity is empty or too long.
+    pub(super) fn of(publish: &Publish) -> Result<Self, ()> {
+        let properties = &publish.properties;
+        let topic = publish.topic.as_bytes();
+        if let Some(id) = properties.user_property(PROPERTY) {
+            let fits = (1..=BYTES_MAX).contains(&id.len());
+            let identity = Self { key: key(b"i", &[topic, id.as_bytes()]), shown: Some(id.to_owned()) };
+            return fits.then_some(identity).ok_or(());
+        }
+        if let Some(data) = properties.binary(PropertyId::CorrelationData) {
+            let fits = (1..=BYTES_MAX).contains(&data.len());
+            let identity = Self { key: key(b"c", &[topic, &data]), shown: Some(hex(&data)) };
+            return fits.then_some(identity).ok_or(());
+        }
+        // A hub shortens the expiry with each attempt.
+        let rest = properties.without(&[PropertyId::MessageExpiryInterval, PropertyId::TopicAlias]);
+        Ok(Self { key: key(b"m", &[topic, rest.as_bytes(), &publish.payload]), shown: None })
+    }
+}
+
+fn key(kind: &[u8], parts: &[&[u8]]) -> Key {
+    let mut sum = Sha256::new();
+    sum.update(kind);
+    for part in parts {
+        sum.update((part.len() as u64).to_be_bytes());
+        sum.update(part);
+    }
+    let sum: [u8; 32] = sum.finalize().into();
+    let mut key = [0; 16];
+    key.iter_mut().zip(sum).for_each(|(to, from)| *to = from);
+    Key(key)
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{command, with};
+    use super::*;
+    use edge_bridge::wire::Value;
+
+    fn identity(publish: &Publish) -> Identity {
+        Identity::of(publish).unwrap()
+    }
+
+    #[test]
+    fn the_senders_identity_counts_and_else_the_content() {
+        let plain = command("site7/cmd/a", "1");
+        let expiring = |seconds| with(&plain, PropertyId::MessageExpiryInterval, Value::U32(seconds));
+        assert_eq!(identity(&expiring(9)), identity(&expiring(3)), "the hub counts it down");
+        assert_ne!(identity(&plain).key, identity(&command("site7/cmd/a", "2")).key);
+        assert_ne!(identity(&plain).key, identity(&command("site7/cmd/b", "1")).key);
+        let named = |id| with(&plain, PropertyId::UserProperty, Value::Pair("cmd-id", id));
+        let again = with(&command("site7/cmd/a", "2"), PropertyId::UserProperty, Value::Pair("cmd-id", "x"));
+        assert_eq!(identity(&named("x")), identity(&again), "whatever else it says");
+        assert_eq!(identity(&named("x")).shown.as_deref(), Some("x"));
+        let correlated = with(&plain, PropertyId::CorrelationData, Value::Binary(b"x\xff"));
+        assert_eq!(identity(&correlated).shown.as_deref(), Some("78ff"));
+        let both = with(&correlated, PropertyId::UserProperty, Value::Pair("cmd-id", "x"));
+        assert_eq!(identity(&both), identity(&named("x")), "the user property goes first");
+    }
+
+    #[test]
+    fn an_identity_has_1_to_256_bytes() {
+        let plain = command("a", "1");
+        for len in [0, 1, 127, 128, 255, 256, 257, 16_384] {
+            let id = "i".repeat(len);
+            let named = with(&plain, PropertyId::UserProperty, Value::Pair("cmd-id", &id));
+            let correlated = with(&plain, PropertyId::CorrelationData, Value::Binary(id.as_bytes()));
+            for publish in [named, correlated] {
+                assert_eq!(Identity::of(&publish).is_ok(), (1..=256).contains(&len), "{len}");
+            }
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! For how long a message of the hub may have waited in this process before it was looked at: that time is off its expiry. Pure.
+
+/// A turn that is so late was stopped, or starved. What it finds in the socket comes within as long.
+const LATE_MS: u64 = 2_000;
+
+#[derive(Debug)]
+pub(super) struct Lateness {
+    /// Last turn.
+    turned_ms: u64,
+    /// Last time at which no message waited.
+    empty_ms: u64,
+    /// Length of the last standstill, and until when arrivals may be of it.
+    standstill_ms: u64,
+    until_ms: u64,
+}
+
+impl Lateness {
+    pub(super) fn since(now_ms: u64) -> Self {
+        Self { turned_ms: now_ms, empty_ms: now_ms, standstill_ms: 0, until_ms: 0 }
+    }
+
+    /// The process makes progress.
+    pub(super) fn turn(&mut self, now_ms: u64) {
+        let pause_ms = now_ms.saturating_sub(self.turned_ms);
+        self.turned_ms = now_ms;
+        if pause_ms >= LATE_MS {
+            self.standstill_ms = pause_ms;
+            self.until_ms = now_ms + LATE_MS;
+        }
+    }
+
+    /// No message waits.
+    pub(super) fn found_none(&mut self, now_ms: u64) {
+        self.empty_ms = now_ms;
+    }
+
+    /// For how long a message that is taken now may have waited.
+    pub(super) fn of_arrival(&mut self, now_ms: u64) -> u64 {
+        self.turn(now_ms);
+        let standstill_ms = if now_ms < self.until_ms { self.standstill_ms } else { 0 };
+        standstill_ms.max(now_ms.saturating_sub(self.empty_ms))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_arrives_behind_a_standstill_may_have_waited_for_all_of_it() {
+        let mut lateness = Lateness::since(1_000);
+        lateness.found_none(1_200);
+        assert_eq!(lateness.of_arrival(1_200), 0);
+        lateness.turn(2_000);
+        lateness.found_none(2_000);
+        assert_eq!(lateness.of_arrival(62_000), 60_000);
+        lateness.found_none(62_000);
+        assert_eq!(lateness.of_arrival(62_001), 60_000, "the next one of the socket");
+        for s in 62..70 {
+            lateness.turn(s * 1_000);
+            lateness.found_none(s * 1_000);
+        }
+        assert_eq!(lateness.of_arrival(69_001), 1);
+    }
+
+    #[test]
+    fn what_could_not_be_taken_has_waited_since() {
+        let mut lateness = Lateness::since(1_000);
+        lateness.found_none(1_000);
+        (4..16).for_each(|quarter| lateness.turn(quarter * 250));
+        assert_eq!(lateness.of_arrival(4_000), 3_000);
+    }
+}

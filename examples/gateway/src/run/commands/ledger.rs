@@ -1,0 +1,272 @@
+//! Ledger of commands that are given at most once: what is known of each identity, and the lines that keep it over a restart. Pure.
+//!
+//! ```text
+//! SHA8 S KEY {"command":…}      durable before a client gets it
+//! SHA8 E KEY {"result":…}       durable before its answer
+//! SHA8 A KEY                    its answer is safe
+//! SHA8 F KEY                    never given, and forgotten: it may come again
+//! ```
+//! Without a clock: a hub repeats what it has no PUBACK for on the next connection, behind at most its window of other messages. So the newest
+//! identities are enough, however long the outage.
+
+use std::collections::{HashMap, VecDeque};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::answer::{Outcome, ReturnAddress};
+use super::identity::{Key, hex};
+
+/// Identities of commands that have ended; the oldest gives way. Many times a hub's window.
+const ENDED_MAX: usize = 4_096;
+
+/// One change of what is known.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) enum Change {
+    Started(ReturnAddress),
+    Ended(Outcome),
+    Answered,
+    /// It was never given.
+    Forgotten,
+}
+
+/// One line.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Record {
+    pub(super) key: Key,
+    pub(super) change: Change,
+}
+
+impl Record {
+    pub(super) fn to_line(&self) -> String {
+        let (letter, json) = match &self.change {
+            Change::Started(to) => ('S', serde_json::to_string(to).unwrap_or_default()),
+            Change::Ended(outcome) => ('E', serde_json::to_string(outcome).unwrap_or_default()),
+            Change::Answered => ('A', String::new()),
+            Change::Forgotten => ('F', String::new()),
+        };
+        let text = format!("{letter} {} {json}", hex(&self.key.0));
+        format!("{} {text}\n", sum(&text))
+    }
+
+    /// `None`: it is damaged, or torn.
+    fn from_line(line: &str) -> Option<Self> {
+        let (found, text) = line.split_once(' ')?;
+        if found != sum(text) {
+            return None;
+        }
+        let mut parts = text.splitn(3, ' ');
+        let (letter, key, json) = (parts.next()?, parts.next()?, parts.next()?);
+        let change = match letter {
+            "S" => Change::Started(serde_json::from_str(json).ok()?),
+            "E" => Change::Ended(serde_json::from_str(json).ok()?),
+            "A" => Change::Answered,
+            "F" => Change::Forgotten,
+            _ => return None,
+        };
+        Some(Self { key: Key(bytes(key)?), change })
+    }
+}
+
+fn sum(text: &str) -> String {
+    let sum: [u8; 32] = Sha256::digest(text).into();
+    hex(sum.get(..4).unwrap_or_default())
+}
+
+fn bytes(hex: &str) -> Option<[u8; 16]> {
+    (hex.len() == 32).then_some(())?;
+    let number = u128::from_str_radix(hex, 16).ok()?;
+    Some(number.to_be_bytes())
+}
+
+/// What is known of an identity.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Known {
+    /// A client may have it.
+    Started(ReturnAddress),
+    /// Nobody is told yet.
+    Ended(ReturnAddress, Outcome),
+    Answered,
+}
+
+/// All identities that are known.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Ledger {
+    known: HashMap<Key, Known>,
+    /// Answered ones, oldest first.
+    ended: VecDeque<Key>,
+}
+
+impl Ledger {
+    /// Reads the lines of a file. Returns how many of them are damaged: what they said is not known. A last line that is torn was
+    /// never promised to anybody.
+    pub(super) fn read(text: &[u8]) -> (Self, usize) {
+        let text = String::from_utf8_lossy(text);
+        let (mut ledger, mut damaged) = (Self::default(), 0);
+        for line in text.split_inclusive('\n') {
+            match line.strip_suffix('\n').map(Record::from_line) {
+                Some(Some(record)) => ledger.apply(&record),
+                Some(None) => damaged += 1,
+                None => {}
+            }
+        }
+        (ledger, damaged)
+    }
+
+    pub(super) fn get(&self, key: Key) -> Option<&Known> {
+        self.known.get(&key)
+    }
+
+    /// Commands without an answer, in no order.
+    pub(super) fn open(&self) -> impl Iterator<Item = (Key, &Known)> {
+        self.known.iter().filter(|(_, known)| **known != Known::Answered).map(|(key, known)| (*key, known))
+    }
+
+    pub(super) fn apply(&mut self, record: &Record) {
+        let key = record.key;
+        let before = self.known.remove(&key);
+        // An old place is behind a new one of the same identity.
+        let was_answered = before == Some(Known::Answered);
+        let after = match (&record.change, before) {
+            (Change::Started(to), _) => Some(Known::Started(to.clone())),
+            (Change::Ended(outcome), Some(Known::Started(to) | Known::Ended(to, _))) => {
+                Some(Known::Ended(to, outcome.clone()))
+            }
+            // Its beginning is in a damaged line: whom to tell is not known.
+            (Change::Ended(_) | Change::Answered, _) => Some(Known::Answered),
+            (Change::Forgotten, _) => None,
+        };
+        if was_answered && after != Some(Known::Answered) {
+            self.ended.retain(|one| *one != key);
+        }
+        if after == Some(Known::Answered) && !was_answered {
+            self.ended.push_back(key);
+        }
+        self.known.extend(after.map(|known| (key, known)));
+        while self.ended.len() > ENDED_MAX {
+            if let Some(oldest) = self.ended.pop_front() {
+                self.known.remove(&oldest);
+            }
+        }
+    }
+
+    /// The lines of a new file.
+    pub(super) fn to_text(&self) -> String {
+        let line = |key, change| Record { key, change }.to_line();
+        let mut text: String = self.ended.iter().map(|key| line(*key, Change::Answered)).collect();
+        for (key, known) in self.open() {
+            match known {
+                Known::Started(to) => text += &line(key, Change::Started(to.clone())),
+                Known::Ended(to, outcome) => {
+                    text += &line(key, Change::Started(to.clone()));
+                    text += &line(key, Change::Ended(outcome.clone()));
+                }
+                Known::Answered => {}
+            }
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::answer::Reason;
+    use super::*;
+
+    fn key(n: u16) -> Key {
+        let mut key = [0; 16];
+        key[0] = n.to_be_bytes()[0];
+        key[15] = n.to_be_bytes()[1];
+        Key(key)
+    }
+
+    fn address(n: u16) -> ReturnAddress {
+        let id = Some(format!("a \"{n}\"\n"));
+        ReturnAddress { command: "site/ä".into(), id, topic: "t".into(), correlation: vec![0, 255, 10] }
+    }
+
+    fn story() -> Vec<Record> {
+        let record = |n, change| Record { key: key(n), change };
+        let mut story = Vec::new();
+        for n in 0..6 {
+            story.push(record(n, Change::Started(address(n))));
+            if n > 0 {
+                story.push(record(n, Change::Ended(Outcome::Delivered(n.into()))));
+            }
+            if n > 2 {
+                story.push(record(n, Change::Answered));
+            }
+        }
+        story.push(record(5, Change::Started(address(7))));
+        story.push(record(5, Change::Ended(Outcome::Refused(Reason::Nobody))));
+        story.push(record(9, Change::Started(address(9))));
+        story.push(record(9, Change::Forgotten));
+        story
+    }
+
+    fn after(story: &[Record]) -> Ledger {
+        let mut ledger = Ledger::default();
+        story.iter().for_each(|record| ledger.apply(record));
+        ledger
+    }
+
+    #[test]
+    fn a_file_says_what_was_applied_and_so_does_a_new_one() {
+        let ledger = after(&story());
+        let text: String = story().iter().map(Record::to_line).collect();
+        assert_eq!(Ledger::read(text.as_bytes()), (ledger.clone(), 0));
+        assert_eq!(Ledger::read(ledger.to_text().as_bytes()), (ledger.clone(), 0));
+        assert_eq!(ledger.open().count(), 4);
+        let refused = Known::Ended(address(7), Outcome::Refused(Reason::Nobody));
+        assert_eq!((ledger.get(key(5)), ledger.get(key(9))), (Some(&refused), None));
+    }
+
+    /// Promise 2 in small: a power cut leaves a part of what was appended.
+    #[test]
+    fn a_file_that_is_cut_anywhere_says_what_was_before() {
+        let story = story();
+        let text: String = story.iter().map(Record::to_line).collect();
+        let mut whole = 0;
+        for cut in 0..=text.len() {
+            let (ledger, damaged) = Ledger::read(&text.as_bytes()[..cut]);
+            whole = text.as_bytes()[..cut].iter().filter(|byte| **byte == b'\n').count();
+            assert_eq!((ledger, damaged), (after(&story[..whole]), 0), "{cut}");
+        }
+        assert_eq!(whole, story.len());
+    }
+
+    #[test]
+    fn a_damaged_line_costs_what_it_said_and_is_counted() {
+        let story = story();
+        let text: String = story.iter().map(Record::to_line).collect();
+        for at in 0..text.len() {
+            let mut damaged = text.clone().into_bytes();
+            damaged[at] ^= 0x15;
+            let (ledger, lines) = Ledger::read(&damaged);
+            let line = text.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count();
+            // A line break that is gone costs the line behind it too; one that is new cuts a line in two.
+            assert!((1..=2).contains(&lines) || text.as_bytes()[at] == b'\n', "{at}: {lines}");
+            let key = story[line].key;
+            for (other, known) in after(&story).known {
+                if other != key && story.get(line + 1).is_none_or(|next| next.key != other) {
+                    assert_eq!(ledger.get(other), Some(&known), "{at}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_oldest_that_were_answered_give_way_and_open_ones_never() {
+        let mut ledger = Ledger::default();
+        let most = u16::try_from(ENDED_MAX).unwrap() + 10;
+        for n in 0..most {
+            ledger.apply(&Record { key: key(n), change: Change::Started(address(n)) });
+            if n != 3 {
+                ledger.apply(&Record { key: key(n), change: Change::Answered });
+            }
+        }
+        assert_eq!(ledger.known.len(), ENDED_MAX + 1);
+        assert_eq!(ledger.get(key(3)), Some(&Known::Started(address(3))));
+        assert_eq!((ledger.get(key(0)), ledger.get(key(most - 1))), (None, Some(&Known::Answered)));
+    }
+}

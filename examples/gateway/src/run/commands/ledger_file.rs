@@ -1,0 +1,128 @@
+//! File of the [`Ledger`]: appended to, synced, and written anew when it has grown or an append failed.
+
+#![allow(clippy::disallowed_methods, reason = "a shell: one file")]
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use control_loop::state_file;
+use rustix::fs::OFlags;
+
+use super::ledger::Ledger;
+
+/// Name in the state directory.
+const FILE: &str = "commands";
+/// Size at which it is written anew: what is open, and the newest that have ended, has a fifth of it as a rule.
+const GROWN_BYTES: u64 = 1 << 20;
+/// A larger one is none of ours: every open command may have 4 KiB.
+const BYTES_MAX: u64 = 16 << 20;
+
+/// The file, or the place where there will be one.
+#[derive(Debug)]
+pub(super) struct LedgerFile {
+    dir: PathBuf,
+    /// `None`: what is there is not known, so it must be written anew.
+    file: Option<File>,
+    bytes: u64,
+}
+
+impl LedgerFile {
+    /// Reads what the last run left. Without a file there was nothing; one that cannot be read is told, and its commands are not known.
+    pub(super) fn open(dir: &Path) -> (Self, Ledger) {
+        let path = dir.join(FILE);
+        let ledger = match state_file::read(dir, FILE, BYTES_MAX) {
+            Ok(text) => {
+                let (ledger, damaged) = Ledger::read(&text);
+                if damaged > 0 {
+                    tracing::error!(path = %path.display(), damaged, "lines about commands are damaged: a copy of one of these may be given again");
+                }
+                ledger
+            }
+            Err(error) => {
+                if error.kind() != io::ErrorKind::NotFound {
+                    tracing::error!(path = %path.display(), %error, "which commands were given is not known: a copy may be given again");
+                }
+                Ledger::default()
+            }
+        };
+        (Self { dir: dir.to_owned(), file: None, bytes: 0 }, ledger)
+    }
+
+    /// Returns whether the next write must be of everything.
+    pub(super) fn wants_all(&self) -> bool {
+        self.file.is_none() || self.bytes > GROWN_BYTES
+    }
+
+    /// Appends lines, durably.
+    ///
+    /// # Errors
+    /// The disk refused: whether they are there is not known.
+    pub(super) fn append(&mut self, lines: &str) -> io::Result<()> {
+        let appended = match &mut self.file {
+            Some(file) => file.write_all(lines.as_bytes()).and_then(|()| file.sync_data()),
+            None => Err(io::Error::other("it is to be written anew")),
+        };
+        self.bytes += lines.len() as u64;
+        if appended.is_err() {
+            self.file = None;
+        }
+        appended
+    }
+
+    /// Puts these lines in the place of all that is there, durably.
+    ///
+    /// # Errors
+    /// The disk refused: the old ones are there, or these.
+    pub(super) fn replace(&mut self, lines: &str) -> io::Result<()> {
+        self.file = None;
+        state_file::replace(&self.dir, FILE, &[lines.as_bytes()])?;
+        let flags = OFlags::NOFOLLOW.bits().cast_signed();
+        let file = OpenOptions::new().append(true).custom_flags(flags).open(self.dir.join(FILE))?;
+        self.file = Some(file);
+        self.bytes = lines.len() as u64;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::identity::Key;
+    use super::super::ledger::{Change, Record};
+    use super::*;
+
+    #[test]
+    fn what_was_appended_is_there_for_the_next_run_and_a_disk_that_refuses_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let line = |n, change| Record { key: Key([n; 16]), change }.to_line();
+        let (mut file, none) = LedgerFile::open(dir.path());
+        assert_eq!((file.wants_all(), none), (true, Ledger::default()));
+        file.append("x").unwrap_err();
+        file.replace(&line(1, Change::Answered)).unwrap();
+        assert!(!file.wants_all());
+        file.append(&line(2, Change::Answered)).unwrap();
+        let (_, ledger) = LedgerFile::open(dir.path());
+        assert!(ledger.get(Key([1; 16])).is_some() && ledger.get(Key([2; 16])).is_some());
+        // A directory in its place: neither is replaced nor read.
+        std::fs::remove_file(dir.path().join(FILE)).unwrap();
+        std::fs::create_dir(dir.path().join(FILE)).unwrap();
+        file.replace("").unwrap_err();
+        assert!(file.wants_all(), "the next write is of everything");
+        assert_eq!(LedgerFile::open(dir.path()).1, Ledger::default());
+    }
+
+    #[test]
+    fn a_file_that_has_grown_is_written_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut file, _) = LedgerFile::open(dir.path());
+        file.replace("").unwrap();
+        let line = Record { key: Key([1; 16]), change: Change::Answered }.to_line();
+        let mut lines = 0;
+        while !file.wants_all() {
+            file.append(&line.repeat(1_000)).unwrap();
+            lines += 1_000;
+        }
+        assert!((20_000..30_000).contains(&lines), "{lines}");
+    }
+}

@@ -1,0 +1,345 @@
+//! `[[command]]`: messages of the hub for local clients (promise 10). This file is the shell around the [`desk`]: the subscription, the file, the listener, the queue.
+
+#![allow(clippy::disallowed_methods, reason = "a shell: tasks, a file and time")]
+
+mod admission;
+mod answer;
+mod command;
+mod counts;
+mod desk;
+mod identity;
+mod lateness;
+mod ledger;
+mod ledger_file;
+#[cfg(test)]
+mod testing;
+mod topic_order;
+
+use std::collections::HashMap;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::time::Duration;
+
+use edge_bridge::escape::Escaped;
+use edge_bridge::listener::Settled;
+use edge_bridge::net::intake::Intake;
+use edge_bridge::net::server::LocalPublisher;
+use edge_bridge::net::{Acknowledgement, Clock};
+use edge_bridge::wire::{Publish, QoS, RetainHandling, Subscription, Utf8};
+use edge_bridge::{Command, Commands, Link, Row};
+use tokio::sync::{oneshot, watch};
+use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
+use tokio::time::{Instant, interval, sleep, timeout};
+
+use crate::config::CommandRule;
+
+use super::once_a_minute::OnceAMinute;
+
+use answer::Reason;
+use command::{Step, Ticket};
+pub(crate) use counts::CommandCounts;
+use desk::Desk;
+use lateness::Lateness;
+use ledger::Record;
+use ledger_file::LedgerFile;
+
+/// Period of the desk's looks at what waits.
+const TICK: Duration = Duration::from_millis(250);
+/// For the last lines of the file when the gateway ends.
+const GOODBYE: Duration = Duration::from_millis(500);
+
+/// What the commands need of the gateway.
+struct Surroundings {
+    local: LocalPublisher,
+    link: Link,
+    intake: Intake,
+    clock: Clock,
+}
+
+/// The running commands; none without rules.
+pub(super) struct RunningCommands(Option<Running>);
+
+struct Running {
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+    counts: CommandCounts,
+}
+
+impl RunningCommands {
+    /// Starts, if there are rules and a listener.
+    pub(super) fn start(
+        rules: &[CommandRule],
+        state: &Path,
+        local: Option<LocalPublisher>,
+        (link, intake, clock): (&Link, &Intake, Clock),
+    ) -> Self {
+        let Some(local) = local.filter(|_| !rules.is_empty()) else { return Self(None) };
+        let around = Surroundings { local, link: link.clone(), intake: intake.clone(), clock };
+        let (stop, stopped) = watch::channel(false);
+        let counts = CommandCounts::default();
+        let task = tokio::spawn(run(rules.to_vec(), state.to_owned(), around, counts.clone(), stopped));
+        Self(Some(Running { stop, task, counts }))
+    }
+
+    /// `None` without rules.
+    pub(super) fn counts(&self) -> Option<CommandCounts> {
+        self.0.as_ref().map(|running| running.counts.clone())
+    }
+
+    /// Gives no command any more. Those that nobody had come again after the next start.
+    pub(super) async fn stop(self) {
+        let Some(Running { stop, mut task, .. }) = self.0 else { return };
+        stop.send_replace(true);
+        if timeout(2 * GOODBYE, &mut task).await.is_err() {
+            task.abort();
+        }
+    }
+}
+
+async fn run(
+    rules: Vec<CommandRule>,
+    state: PathBuf,
+    around: Surroundings,
+    counts: CommandCounts,
+    stopped: watch::Receiver<bool>,
+) {
+    // A disk that hangs keeps back commands, and nothing else.
+    let Ok((file, ledger)) = spawn_blocking(move || LedgerFile::open(&state)).await else { return };
+    let filters = rules.iter().filter_map(|rule| subscription(&rule.filter)).collect::<Vec<_>>();
+    let messages = match around.link.subscribe_all(filters).await {
+        Ok(messages) => messages,
+        Err(error) => {
+            tracing::error!(%error, "no commands are taken");
+            return;
+        }
+    };
+    let desk = Desk::new(rules, ledger, counts, around.clock.now().wall_ms);
+    Shell::new(desk, file, around).run(messages, stopped).await;
+}
+
+/// Without what this gateway publishes itself, and with what the hub retains only at the first time: it is refused.
+fn subscription(filter: &str) -> Option<Subscription> {
+    let filter = Utf8::try_from(filter).ok()?;
+    Some(Subscription {
+        no_local: true,
+        retain_handling: RetainHandling::SendIfNew,
+        ..Subscription::new(filter, QoS::AtLeastOnce)
+    })
+}
+
+/// End of something that the desk asked for.
+enum Done {
+    Kept(LedgerFile, Vec<Ticket>, io::Result<()>),
+    /// `None`: the listener has ended.
+    Settled(Ticket, Option<Settled>),
+    Answered(Ticket),
+}
+
+struct Shell {
+    desk: Desk,
+    around: Surroundings,
+    /// `None` while it is written.
+    file: Option<LedgerFile>,
+    to_keep: Vec<(Option<Ticket>, Record)>,
+    acknowledgements: HashMap<Ticket, Vec<Acknowledgement>>,
+    on_the_way: JoinSet<Option<Done>>,
+    line: OnceAMinute,
+    refusals: Refusals,
+    lateness: Lateness,
+}
+
+impl Shell {
+    fn new(desk: Desk, file: LedgerFile, around: Surroundings) -> Self {
+        let lateness = Lateness::since(around.clock.now().up_ms);
+        Self {
+            desk,
+            around,
+            file: Some(file),
+            to_keep: Vec::new(),
+            acknowledgements: HashMap::new(),
+            on_the_way: JoinSet::new(),
+            line: OnceAMinute::default(),
+            refusals: Refusals::default(),
+            lateness,
+        }
+    }
+
+    async fn run(mut self, mut messages: Commands, mut stopped: watch::Receiver<bool>) {
+        let mut ticks = interval(TICK);
+        loop {
+            self.work();
+            let now_ms = self.around.clock.now().up_ms;
+            self.lateness.turn(now_ms);
+            let takes_more = self.desk.takes_more(now_ms);
+            tokio::select! {
+                biased;
+                _ = stopped.wait_for(|stopped| *stopped) => break,
+                Some(done) = self.on_the_way.join_next() => self.take(done.ok().flatten()),
+                message = next(&mut messages, &mut self.lateness, now_ms), if takes_more => match message {
+                    Some(message) => {
+                        let (publish, acknowledgement) = message.split();
+                        self.arrived(&publish, acknowledgement);
+                    }
+                    None => break,
+                },
+                _ = ticks.tick() => {
+                    let now = self.around.clock.now();
+                    self.desk.tick(now.up_ms, now.wall_ms);
+                }
+            }
+        }
+        self.desk.stop();
+        let last = async {
+            loop {
+                self.work();
+                if self.file.is_some() && self.to_keep.is_empty() {
+                    return;
+                }
+                match self.on_the_way.join_next().await {
+                    Some(done) => self.take(done.ok().flatten()),
+                    None => return,
+                }
+            }
+        };
+        if timeout(GOODBYE, last).await.is_err() {
+            tracing::warn!("the disk is slow: commands that nobody has had count as interrupted");
+        }
+        // The link sends the last PUBACKs before its goodbye, so the subscription outlives them.
+        drop(messages);
+    }
+
+    fn arrived(&mut self, publish: &Publish, acknowledgement: Acknowledgement) {
+        let now = self.around.clock.now();
+        let waited_ms = self.lateness.of_arrival(now.up_ms);
+        let ticket = self.desk.arrive(now.up_ms, now.wall_ms, publish, waited_ms);
+        self.acknowledgements.entry(ticket).or_default().push(acknowledgement);
+    }
+
+    fn take(&mut self, done: Option<Done>) {
+        let now = self.around.clock.now();
+        match done {
+            None => {}
+            Some(Done::Kept(file, tickets, kept)) => {
+                self.file = Some(file);
+                if let Err(error) = &kept
+                    && self.line.may_say(Instant::now())
+                {
+                    tracing::error!(%error, "identities of commands are not kept: those that are given at most once are refused");
+                }
+                for ticket in tickets {
+                    self.desk.kept(now.up_ms, now.wall_ms, ticket, kept.is_ok());
+                }
+            }
+            Some(Done::Settled(ticket, Some(settled))) => {
+                self.desk.settled(now.up_ms, now.wall_ms, ticket, settled);
+            }
+            // The next run says that it was interrupted.
+            Some(Done::Settled(_, None)) => {}
+            Some(Done::Answered(ticket)) => self.desk.answered(ticket),
+        }
+    }
+
+    /// Does what the desk asks for.
+    fn work(&mut self) {
+        while let Some(step) = self.desk.next_step() {
+            match step {
+                Step::Keep(ticket, record) => self.to_keep.push((ticket, record)),
+                Step::Give(ticket, publish) => {
+                    let local = self.around.local.clone();
+                    self.on_the_way.spawn(give(local, ticket, publish));
+                }
+                Step::Answer(ticket, row) => {
+                    let intake = self.around.intake.clone();
+                    self.on_the_way.spawn(answer(intake, ticket, *row));
+                }
+                Step::Tell(command, reason) => self.refusals.tell(&command, reason),
+                Step::Acknowledge(ticket) => {
+                    let all = self.acknowledgements.remove(&ticket);
+                    all.into_iter().flatten().for_each(Acknowledgement::done);
+                }
+            }
+        }
+        self.write();
+    }
+
+    /// One write for all that waits for the disk.
+    fn write(&mut self) {
+        if self.to_keep.is_empty() {
+            return;
+        }
+        let Some(mut file) = self.file.take() else { return };
+        let lines: String = self.to_keep.iter().map(|(_, record)| record.to_line()).collect();
+        let tickets: Vec<_> = self.to_keep.drain(..).filter_map(|(ticket, _)| ticket).collect();
+        let all = file.wants_all().then(|| self.desk.ledger().to_text());
+        self.on_the_way.spawn(async move {
+            let written = spawn_blocking(move || {
+                let kept = match all {
+                    // Behind it, what the ledger leaves out: forgotten ones.
+                    Some(all) => file.replace(&(all + &lines)),
+                    None => file.append(&lines),
+                };
+                (file, kept)
+            });
+            let (file, kept) = written.await.ok()?;
+            Some(Done::Kept(file, tickets, kept))
+        });
+    }
+}
+
+/// The next message, and the note that there was none until then.
+async fn next(messages: &mut Commands, lateness: &mut Lateness, now_ms: u64) -> Option<Command> {
+    let mut next = pin!(messages.next());
+    poll_fn(|cx| {
+        let polled = next.as_mut().poll(cx);
+        if polled.is_pending() {
+            lateness.found_none(now_ms);
+        }
+        polled
+    })
+    .await
+}
+
+async fn give(local: LocalPublisher, ticket: Ticket, publish: Publish) -> Option<Done> {
+    let settled = match local.send_to_any(publish).await {
+        Ok(settling) => settling.await.ok(),
+        Err(_) => None,
+    };
+    Some(Done::Settled(ticket, settled))
+}
+
+/// Until it is safe. A queue without room keeps the hub's message unacknowledged meanwhile.
+async fn answer(intake: Intake, ticket: Ticket, row: Row) -> Option<Done> {
+    let (tell, safe) = oneshot::channel();
+    let permit = loop {
+        match intake.reserve_in(row.lane).await {
+            Some(permit) => break permit,
+            // Not open, or closed.
+            None => sleep(Duration::from_secs(1)).await,
+        }
+    };
+    permit.put(vec![row], move || {
+        // Its receiver ends with the gateway.
+        let _ = tell.send(());
+    });
+    safe.await.ok()?;
+    Some(Done::Answered(ticket))
+}
+
+/// Line about refused commands, once a minute for all: each has its answer.
+#[derive(Debug, Default)]
+struct Refusals {
+    line: OnceAMinute,
+    untold: u64,
+}
+
+impl Refusals {
+    fn tell(&mut self, command: &str, reason: Reason) {
+        self.untold += 1;
+        if self.line.may_say(Instant::now()) {
+            let refused = std::mem::take(&mut self.untold);
+            tracing::warn!(command = %Escaped(command), reason = reason.as_str(), refused, "command of the hub refused");
+        }
+    }
+}
