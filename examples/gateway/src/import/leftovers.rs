@@ -59,7 +59,7 @@ const OF_A_CONNECTION: &[(&[&str], Weight, &str)] = &[
     (
         &["bridge_receive_maximum", "bridge_session_expiry_interval", "bridge_attempt_unsubscribe"],
         Comment,
-        "of messages from the hub, which the gateway does not bring",
+        "of messages from the hub: [[command]] has bounds of its own",
     ),
     (&["bridge_reload_type"], Comment, "a gateway takes a new file at its start"),
     (
@@ -68,7 +68,11 @@ const OF_A_CONNECTION: &[(&[&str], Weight, &str)] = &[
         "the gateway publishes no state of its link; [metrics] listen has it, and /readyz",
     ),
     (&["restart_timeout"], Comment, "the gateway dials again soon, then ever more rarely, by its own rule"),
-    (&["try_private"], Comment, "the gateway is a plain client of the hub and brings nothing back"),
+    (
+        &["try_private"],
+        Comment,
+        "the gateway is a plain client of the hub; over MQTT 5 it asks for nothing of its own back",
+    ),
     (&["start_type"], Comment, "the gateway connects at its start and stays connected"),
     (&["idle_timeout", "threshold"], Comment, "of start_type lazy: the gateway stays connected"),
     (&["local_cleansession"], Comment, "the gateway keeps its session at a broker"),

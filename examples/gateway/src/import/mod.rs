@@ -3,6 +3,7 @@
 //! Every line that is not blank and no comment becomes a key, with the line behind it, or a comment that says why it is none. What somebody
 //! has to judge is a warning beside that. No password is shown.
 
+mod commands;
 mod hub;
 mod leftovers;
 mod local;

@@ -19,16 +19,18 @@ pub(super) enum Part {
     Hub,
     Queue,
     Routes,
+    Commands,
     /// Comments on lines that belong to no table.
     Rest,
 }
 
-const PARTS: [(Part, &str, &str); 6] = [
+const PARTS: [(Part, &str, &str); 7] = [
     (Part::Gateway, "[gateway]", ""),
     (Part::Local, "[local]", ""),
     (Part::Hub, "[hub]", ""),
     (Part::Queue, "[queue]", ""),
     (Part::Routes, "", ""),
+    (Part::Commands, "", ""),
     (Part::Rest, "", "# Lines that belong to no table.\n"),
 ];
 
@@ -73,13 +75,14 @@ impl Output {
     }
 
     fn part(&mut self, part: Part) -> &mut Written {
-        let [gateway, local, hub, queue, routes, rest] = &mut self.parts;
+        let [gateway, local, hub, queue, routes, commands, rest] = &mut self.parts;
         match part {
             Part::Gateway => gateway,
             Part::Local => local,
             Part::Hub => hub,
             Part::Queue => queue,
             Part::Routes => routes,
+            Part::Commands => commands,
             Part::Rest => rest,
         }
     }
@@ -98,14 +101,30 @@ impl Output {
 
     /// Writes a route. Its lines are named behind its head.
     pub(super) fn route(&mut self, keys: &[(&str, String)], origins: &[Origin], remarks: &[String]) {
-        let mut text = format!("\n[[route]]{}\n", self.behind(origins, ""));
+        self.entry(Part::Routes, "[[route]]", keys, origins, remarks);
+    }
+
+    /// Writes a rule for commands, as [`route`](Self::route) does.
+    pub(super) fn command(&mut self, keys: &[(&str, String)], origins: &[Origin]) {
+        self.entry(Part::Commands, "[[command]]", keys, origins, &[]);
+    }
+
+    fn entry(
+        &mut self,
+        part: Part,
+        head: &str,
+        keys: &[(&str, String)],
+        origins: &[Origin],
+        remarks: &[String],
+    ) {
+        let mut text = format!("\n{head}{}\n", self.behind(origins, ""));
         for remark in remarks {
             let _ = writeln!(text, "# {}", OneLine(remark));
         }
         for (name, value) in keys {
             let _ = writeln!(text, "{name} = {value}");
         }
-        self.part(Part::Routes).keys.push_str(&text);
+        self.part(part).keys.push_str(&text);
     }
 
     /// Text of the comment behind a key, and notes that its lines are carried over.

@@ -1,4 +1,4 @@
-//! `[[route]]`s made of the `topic` lines of a connection.
+//! `[[route]]`s and `[[command]]`s made of the `topic` lines of a connection.
 
 use edge_bridge::bridge::rules::{Direction, Rule};
 use edge_bridge::wire::{QoS, validate_characters, validate_topic_name};
@@ -6,6 +6,7 @@ use mosquitto_conf::conf::Line;
 use mosquitto_conf::prefix_order;
 use mosquitto_conf::values::topic;
 
+use super::commands::WaysIn;
 use super::origin::Origin;
 use super::output::{Output, Part, quoted};
 use super::pools::Pool;
@@ -29,23 +30,29 @@ pub(super) fn routes(pool: &mut Pool, listens: bool, output: &mut Output) -> Vec
                 prefix_order::traps(&topic.rule)
                     .iter()
                     .for_each(|trap| output.warn(Some((&line).into()), trap));
-                if topic.rule.direction() == Direction::In {
-                    output.leave_with_warning(PART, &line, "the gateway brings nothing from the hub yet; mqtt-bridge carries commands, beside it");
-                } else {
-                    rules.push((line, topic.rule));
-                }
+                rules.push((line, topic.rule));
             }
             Err(error) => output.leave_with_warning(PART, &line, &error),
         }
     }
-    // Mosquitto lets the first rule with a prefix name a topic, and the gateway the first route.
+    // Mosquitto lets the first rule with a prefix name a topic, and the gateway the first route, or the first command.
     let has_prefix = |rule: &Rule| !rule.local_prefix().is_empty() || !rule.remote_prefix().is_empty();
     rules.sort_by_key(|(_, rule)| !has_prefix(rule));
     let mut written: Vec<Written> = Vec::new();
+    let mut ways_in = WaysIn::new(listens);
     for (line, rule) in rules {
-        match route(&line, &rule, &written, listens, output) {
-            Ok(route) => written.push(route),
-            Err(why) => output.leave_with_warning(PART, &line, &why),
+        let made = match rule.direction() {
+            Direction::In => ways_in.find(&rule).map(|way_in| ways_in.write(&line, &rule, way_in, output)),
+            Direction::Out | Direction::Both => {
+                route(&line, &rule, (&written, &mut ways_in), listens, output)
+                    .map(|route| written.push(route))
+            }
+        };
+        if let Err(mut why) = made {
+            if rule.direction() == Direction::Both {
+                why.push_str("; its way in is not carried over either");
+            }
+            output.leave_with_warning(PART, &line, &why);
         }
     }
     written
@@ -54,7 +61,7 @@ pub(super) fn routes(pool: &mut Pool, listens: bool, output: &mut Output) -> Vec
 fn route(
     line: &Line,
     rule: &Rule,
-    written: &[Written],
+    (written, ways_in): (&[Written], &mut WaysIn),
     listens: bool,
     output: &mut Output,
 ) -> Result<Written, String> {
@@ -74,9 +81,18 @@ fn route(
         .and_then(|()| validate_characters(&name))
         .map_err(|error| error.to_string())?;
     warn(line, rule, &filter, &to, output);
-    let both = "The way in of this line is not carried over: the gateway brings nothing from the hub yet."
-        .to_owned();
-    let remarks = if rule.direction() == Direction::Both { vec![both] } else { Vec::new() };
+    let mut remarks = Vec::new();
+    if rule.direction() == Direction::Both {
+        match ways_in.find(rule) {
+            Ok(way_in) => ways_in.write(line, rule, way_in, output),
+            Err(why) => {
+                remarks.push(format!("The way in of this line is not carried over: {why}."));
+                let from = rule.remote_filter().map_or("", |filter| filter.as_str());
+                let text = format!("the way in, from \"{from}\", is not carried over: {why}");
+                output.warn(Some(line.into()), &text);
+            }
+        }
+    }
     let qos = if rule.qos() == QoS::AtMostOnce { "0" } else { "1" };
     let keys =
         [("match", quoted(&filter)), ("to", quoted(&to)), ("qos", qos.to_owned()), ("format", quoted("raw"))];
@@ -98,13 +114,6 @@ fn warn(line: &Line, rule: &Rule, filter: &str, to: &str, output: &mut Output) {
     if !remote.ends_with(local) {
         let text = format!(
             "other topics at the hub: Mosquitto cuts \"{local}\" off and sends \"{remote}…\"; a route puts its `to` before the whole topic: \"{remote}{local}…\""
-        );
-        output.warn(origin.clone(), &text);
-    }
-    if rule.direction() == Direction::Both {
-        let text = format!(
-            "the way in, from \"{}\", is not carried over: the gateway brings nothing from the hub yet; mqtt-bridge carries commands, beside it",
-            rule.remote_filter().map_or("", |filter| filter.as_str())
         );
         output.warn(origin.clone(), &text);
     }

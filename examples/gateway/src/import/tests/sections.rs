@@ -7,7 +7,7 @@ const LEAST: &str = "connection up\naddress hub.example\nremote_clientid gw14\nt
 const TLS: &str = "connection up\naddress hub.example:8883\nbridge_cafile DIR/ca.crt\nremote_clientid gw14\ntopic plant/# out 1\n";
 
 /// Lines, a part of what they become, and a part of the warning, if there is one. The lines stand behind `LEAST`, which has four.
-const LINES: [(&str, &str, &str); 41] = [
+const LINES: [(&str, &str, &str); 48] = [
     ("keepalive_interval 30", "keep_alive = \"30s\"  # M:5", ""),
     ("keepalive_interval 1", "keep_alive = \"5s\"  # M:5", ""),
     ("keepalive_interval soon", "M:5 not carried over: keepalive_interval soon", "no number"),
@@ -41,6 +41,41 @@ const LINES: [(&str, &str, &str); 41] = [
         "topic a/# both 1 \"\" s/",
         "[[route]]  # M:5\n# The way in of this line is not carried over",
         "the way in, from \"s/a/#\"",
+    ),
+    (
+        "listener 1884 127.0.0.1\ntopic # in 1 cmd/ hub/7/cmd/",
+        "[[command]]  # M:6\nmatch = \"hub/7/cmd/#\"\nto = \"cmd/#\"\ndelivery = \"at-least-once\"\nallow_unbounded = true\n",
+        "M:6: warning: \"hub/7/cmd/#\": what is retained at the hub",
+    ),
+    (
+        "listener 1884 127.0.0.1\ntopic \"\" in 2 a/b s/c",
+        "match = \"s/c\"\nto = \"a/b\"\n",
+        "delivery = \"at-most-once\"",
+    ),
+    (
+        "listener 1884 127.0.0.1\ntopic a/# both 1 \"\" s/",
+        "[[command]]  # M:6\nmatch = \"s/a/#\"\nto = \"a/#\"\n",
+        "M:6: warning: \"s/a/#\": what is retained",
+    ),
+    (
+        "listener 1884 127.0.0.1\ntopic # in 1",
+        "M:6 not carried over: topic # in 1",
+        "\"#\" is also where the ends of commands are told",
+    ),
+    (
+        "listener 1884 127.0.0.1\ntopic # in 1 out/ s/",
+        "M:6 not carried over: topic # in 1",
+        "on out/# the gateway alone speaks",
+    ),
+    (
+        "listener 1884 127.0.0.1\ntopic a in 1\ntopic a in 1",
+        "M:7 not carried over: topic a in 1",
+        "M:6 has these topics already",
+    ),
+    (
+        "listener 1884 127.0.0.1\ntopic a/+ in 1\ntopic # in 1 x/ a/",
+        "[[command]]  # M:7\nmatch = \"a/#\"\nto = \"x/#\"\ndelivery = \"at-least-once\"\nallow_unbounded = true\n\n[[command]]  # M:6\n",
+        "what is retained",
     ),
     ("topic # out 1 line/ site7/line/", "match = \"line/#\"\nto = \"site7/\"", ""),
     ("topic # out 1 line/ site7/", "match = \"line/#\"\nto = \"site7/\"", "\"site7/line/…\""),
