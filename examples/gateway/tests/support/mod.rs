@@ -11,6 +11,7 @@
 )]
 
 pub mod authority;
+pub mod commands;
 pub mod gateway;
 pub mod http_proxy;
 pub mod hub;

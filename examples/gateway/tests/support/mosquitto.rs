@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::{free_port, wait_until};
 
-fn command(name: &str) -> Command {
+pub(super) fn command(name: &str) -> Command {
     let mut command = Command::new(name);
     let path = std::env::var("PATH").unwrap_or_default();
     command.env("PATH", format!("{path}:/usr/sbin")).stdin(Stdio::null());
@@ -139,7 +139,8 @@ impl Subscriber {
         Self::with_format(broker, filter, "%t\t%C\t%P\t")
     }
 
-    fn with_format(broker: SocketAddr, filter: &str, format: &str) -> Self {
+    /// With four columns of your choice, the last of which is hexadecimal or nothing.
+    pub fn with_format(broker: SocketAddr, filter: &str, format: &str) -> Self {
         let port = broker.port().to_string();
         let mut child = command("mosquitto_sub")
             .args(["-p", &port, "-V", "mqttv5", "-q", "1", "-t", filter, "-t", "probe"])

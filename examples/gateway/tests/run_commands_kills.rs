@@ -1,0 +1,144 @@
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "test code"
+)]
+//! Commands of a hub while the gateway is killed at many moments: none is given twice, and each has one end.
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::thread;
+use std::time::Duration;
+
+use support::commands::{Answer, LocalClient, Plant, Request};
+use support::rng::Rng;
+use support::wait_until;
+
+const KILLS: usize = 12;
+const IN_A_ROUND: usize = 25;
+const COMMANDS: usize = KILLS * IN_A_ROUND;
+const TOPICS: usize = 5;
+
+/// What became of a command.
+#[derive(Clone, Debug, Default)]
+struct Fate {
+    given: usize,
+    /// Ends that the hub was told, each once: `delivered`, or the reason of a refusal.
+    told: BTreeSet<String>,
+}
+
+fn id(n: usize) -> String {
+    format!("command {n:03}")
+}
+
+fn publish(hub: SocketAddr, round: usize) {
+    for n in round * IN_A_ROUND..(round + 1) * IN_A_ROUND {
+        let topic = format!("site7/cmd/{}", n % TOPICS);
+        Request::new(&topic, &id(n)).expiry(3_600).id(&id(n)).send(hub);
+        // So that commands come for the better part of the round.
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn told(answer: Answer) -> String {
+    if answer.is_delivered { "delivered".to_owned() } else { answer.reason }
+}
+
+/// The fates of all commands over the kills, in whose rounds they are published.
+fn fates(delivery: &str, seed: u64) -> BTreeMap<String, Fate> {
+    let rules = format!(
+        "[[command]]\nmatch = \"site7/cmd/#\"\nto = \"cmd/#\"\nexpiry = \"1h\"\ndelivery = \"{delivery}\"\n"
+    );
+    let mut plant = Plant::start(&rules);
+    let local = LocalClient::slow(plant.listen, "valves", "cmd/#", Duration::from_millis(10));
+    let (hub, mut moments) = (plant.hub.address, Rng::new(seed));
+    for round in 0..KILLS {
+        let publisher = thread::spawn(move || publish(hub, round));
+        // The moment of the kill.
+        thread::sleep(Duration::from_millis(moments.below(1_200)));
+        plant.gateway.kill_9();
+        plant.gateway.start();
+        publisher.join().unwrap();
+    }
+    wait_until("each command has an answer", 60, || {
+        let ids: BTreeSet<_> = plant.answers.all().into_iter().filter_map(|answer| answer.id).collect();
+        ids.len() == COMMANDS
+    });
+    for n in 0..TOPICS {
+        // Copies would be ahead of it.
+        let topic = format!("site7/cmd/{n}");
+        plant.request(&topic, "the end", 60, &topic);
+        assert!(plant.answers.wait(&topic).is_delivered);
+    }
+    assert_eq!(plant.left_at_hub(), 0);
+    let mut fates: BTreeMap<_, _> = (0..COMMANDS).map(|n| (id(n), Fate::default())).collect();
+    // Also those with DUP: a client without a session has none.
+    local.given().iter().filter(|given| given.payload != "the end").for_each(|given| {
+        fates.get_mut(&given.payload).unwrap().given += 1;
+    });
+    for answer in plant.answers.all() {
+        if let Some(fate) = fates.get_mut(answer.id.as_ref().unwrap()) {
+            fate.told.insert(told(answer));
+        }
+    }
+    let mut summary = BTreeMap::new();
+    fates.values().for_each(|fate| *summary.entry(format!("{fate:?}")).or_insert(0) += 1);
+    println!("{delivery}: {summary:#?}");
+    fates
+}
+
+/// One end, and given as often as that says.
+fn is_in_order(fate: &Fate) -> bool {
+    let mut told = fate.told.iter().map(String::as_str);
+    match (told.next(), told.next()) {
+        (Some("delivered"), None) => fate.given == 1,
+        // Nobody knows, and so nobody gives it again.
+        (Some("interrupted"), None) => fate.given <= 1,
+        (Some("nobody" | "busy" | "not-kept"), None) => fate.given == 0,
+        _ => false,
+    }
+}
+
+#[test]
+fn over_many_kills_no_command_is_given_twice_and_each_has_one_end() {
+    let fates = fates("at-most-once", 11);
+    let wrong: Vec<_> = fates.iter().filter(|(_, fate)| !is_in_order(fate)).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    let delivered = fates.values().filter(|fate| fate.told.contains("delivered")).count();
+    assert!(delivered >= COMMANDS / 2, "{delivered} were delivered");
+}
+
+/// Negative control: the kills fall between a client's getting a command and the hub's hearing of it.
+#[test]
+fn over_many_kills_commands_are_given_twice_where_that_is_allowed() {
+    let fates = fates("at-least-once", 11);
+    let is_kept = |fate: &Fate| {
+        fate.given > 0 && fate.told.contains("delivered") || fate.told == BTreeSet::from(["busy".to_owned()])
+    };
+    let lost: Vec<_> = fates.iter().filter(|(_, fate)| !is_kept(fate)).collect();
+    assert!(lost.is_empty(), "{lost:#?}");
+    assert!(fates.values().any(|fate| fate.given > 1), "none came twice");
+}
+
+#[test]
+fn the_judgement_sees_a_copy_a_loss_and_two_ends() {
+    let fate = |given, told: &[&str]| Fate { given, told: told.iter().map(|&end| end.to_owned()).collect() };
+    assert!(is_in_order(&fate(1, &["delivered"])) && is_in_order(&fate(1, &["interrupted"])));
+    assert!(is_in_order(&fate(0, &["interrupted"])) && is_in_order(&fate(0, &["nobody"])));
+    for (given, told) in [
+        (2, &["delivered"][..]),
+        (2, &["interrupted"]),
+        (0, &["delivered"]),
+        (1, &["nobody"]),
+        (1, &[]),
+        (0, &[]),
+        (1, &["delivered", "interrupted"]),
+    ] {
+        assert!(!is_in_order(&fate(given, told)), "{given} {told:?}");
+    }
+}
