@@ -28,7 +28,7 @@ pub struct ClientConfig {
     pub receive_maximum: u16,
     /// QoS 1 messages we have unacknowledged at most, within the server's Receive Maximum. Default 65 535; in 3.1.1 the only limit.
     pub max_in_flight: u16,
-    /// Limits of our decoder; `max_packet_size` is announced. Default: 1 MiB, and within it all that the format allows.
+    /// Limits of our decoder; `max_packet_size` is announced. Default: 1 MiB, within it all that the format allows, and a bad Response Topic is dropped.
     pub limits: Limits,
     /// Aliases the server may define towards us. Default 16. MQTT 5.
     pub topic_alias_maximum: u16,
@@ -62,7 +62,11 @@ impl ClientConfig {
             receive_maximum: 100,
             max_in_flight: u16::MAX,
             // What fits into the packet size that we announce is ours to take: a server sends an unacknowledged message again for ever.
-            limits: Limits::FORMAT.with_max_packet_size(Limits::default().max_packet_size),
+            limits: Limits {
+                max_packet_size: Limits::default().max_packet_size,
+                drop_bad_response_topic: true,
+                ..Limits::FORMAT
+            },
             topic_alias_maximum: 16,
             topic_aliases_out: 32,
             will: None,

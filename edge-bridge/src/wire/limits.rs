@@ -17,6 +17,9 @@ pub struct Limits {
     pub max_user_properties: u16,
     /// Filters of one SUBSCRIBE or UNSUBSCRIBE, and reasons of their acknowledgements. Default 1 024.
     pub max_subscriptions: u16,
+    /// Takes a message whose Response Topic is no topic name (\[MQTT-3.3.2-14\]), without it. Default false: an error. For a client: some servers hand on what they
+    /// should refuse, again on each connection.
+    pub drop_bad_response_topic: bool,
 }
 
 impl Default for Limits {
@@ -27,6 +30,7 @@ impl Default for Limits {
             max_topic_levels: 200,
             max_user_properties: 128,
             max_subscriptions: 1024,
+            drop_bad_response_topic: false,
         }
     }
 }
@@ -39,6 +43,7 @@ impl Limits {
         max_topic_levels: u16::MAX,
         max_user_properties: u16::MAX,
         max_subscriptions: u16::MAX,
+        drop_bad_response_topic: false,
     };
 
     /// Returns these limits with another [`max_packet_size`](Self::max_packet_size).

@@ -37,15 +37,28 @@ impl Properties {
     /// Checks bytes as they stand on the wire, without the length in front, such as those that [`as_bytes`](Self::as_bytes) gave: every property
     /// is known, of its type, in its range, and there is a packet in which they may stand together. No copy.
     pub fn from_raw(raw: Bytes) -> Result<Self, DecodeError> {
-        Self::parse(raw, u16::MAX).map_err(|(kind, offset)| DecodeError { kind, offset })
+        Self::parse(raw, u16::MAX, false).map_err(|(kind, offset)| DecodeError { kind, offset })
     }
 
-    pub(crate) fn parse(raw: Bytes, max_user: u16) -> Result<Self, (DecodeErrorKind, usize)> {
+    pub(crate) fn parse(
+        raw: Bytes,
+        max_user: u16,
+        drops_bad_response_topic: bool,
+    ) -> Result<Self, (DecodeErrorKind, usize)> {
         let (mut present, mut places, mut user) = (0, Places::MAX, 0u16);
         let mut rest: &[u8] = &raw;
         while !rest.is_empty() {
             let at = raw.len() - rest.len();
-            let (found, tail) = property::split_first(rest).map_err(|(kind, inner)| (kind, at + inner))?;
+            let (found, tail) =
+                property::split_unchecked(rest).map_err(|(kind, inner)| (kind, at + inner))?;
+            if let Err(kind) = property::check(&found) {
+                if drops_bad_response_topic && found.id == PropertyId::ResponseTopic {
+                    let without =
+                        [raw.get(..at), Some(tail)].into_iter().flatten().collect::<Vec<_>>().concat();
+                    return Self::parse(without.into(), max_user, false);
+                }
+                return Err((kind, at));
+            }
             join(found.id, &mut present, &mut places).map_err(|kind| (kind, at))?;
             if found.id == PropertyId::UserProperty {
                 user = user.saturating_add(1);

@@ -33,6 +33,13 @@ pub enum Value<'a> {
 
 /// Takes the first property off `bytes`. The error says how far into `bytes` it lies.
 pub(crate) fn split_first(bytes: &[u8]) -> Result<(Property<'_>, &[u8]), (DecodeErrorKind, usize)> {
+    let (property, rest) = split_unchecked(bytes)?;
+    check(&property).map_err(|kind| (kind, 0))?;
+    Ok((property, rest))
+}
+
+/// Takes the first property off, whatever its value.
+pub(crate) fn split_unchecked(bytes: &[u8]) -> Result<(Property<'_>, &[u8]), (DecodeErrorKind, usize)> {
     let truncated = || (DecodeErrorKind::Truncated, bytes.len());
     let (number, used) = varint::read(bytes, true).map_err(|kind| (kind, 0))?.ok_or_else(truncated)?;
     let id = PropertyId::new(number).ok_or((DecodeErrorKind::UnknownProperty(number), 0))?;
@@ -50,9 +57,7 @@ pub(crate) fn split_first(bytes: &[u8]) -> Result<(Property<'_>, &[u8]), (Decode
         Kind::Binary => Value::Binary(binary(&mut rest).ok_or_else(truncated)?),
         Kind::Pair => Value::Pair(text(&mut rest, bytes)?, text(&mut rest, bytes)?),
     };
-    let property = Property { id, value };
-    check(&property).map_err(|kind| (kind, 0))?;
-    Ok((property, rest))
+    Ok((Property { id, value }, rest))
 }
 
 /// Checks that the value has the property's type and obeys its rule.

@@ -128,7 +128,7 @@ impl<'l> Reader<'l> {
         self.at += used;
         let start = self.at;
         let raw = self.bytes(len as usize)?;
-        Properties::parse(raw, self.limits.max_user_properties)
+        Properties::parse(raw, self.limits.max_user_properties, self.limits.drop_bad_response_topic)
             .map_err(|(kind, inner)| DecodeError { kind, offset: start + inner })
     }
 

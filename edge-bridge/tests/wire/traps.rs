@@ -302,6 +302,14 @@ fn trap_property_values() {
     assert_eq!(publish(&[11, 0]), Err(K::PropertyValue(PropertyId::SubscriptionIdentifier)));
     assert_eq!(publish(&[11, 0x80, 0]), Err(K::VarintNotMinimal));
     assert_eq!(publish(b"\x08\0\x01#"), Err(K::PropertyValue(PropertyId::ResponseTopic)));
+    // Some servers hand it on: the client takes the message without it, and what else it says.
+    let mut lenient = Limits::default();
+    lenient.drop_bad_response_topic = true;
+    let head = [0x30, 14, 0, 1, b't', 9, 1, 1, 8, 0, 1, b'#', 9, 0, 0];
+    let taken = decode(&mut BytesMut::from(&[&head[..], b"p"].concat()[..]), Version::V5, &lenient);
+    let Ok(Some(Packet::Publish(taken))) = taken else { panic!("{taken:?}") };
+    assert_eq!(taken.properties.as_bytes().as_ref(), [1, 1, 9, 0, 0]);
+    assert_eq!((&taken.payload[..], taken.properties.str(PropertyId::ResponseTopic)), (&b"p"[..], None));
     assert_eq!(publish(&[4, 0]), Err(K::UnknownProperty(4)));
     assert_eq!(
         publish(&[0x81, 0]),
