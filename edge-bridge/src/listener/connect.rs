@@ -40,7 +40,12 @@ impl<I: Ingest> Listener<I> {
             return;
         };
         if existing.is_some() {
-            accept.resume = Some(std::mem::take(&mut client.resume));
+            let mut resume = std::mem::take(&mut client.resume);
+            for token in resume.take_expired(now.up_ms) {
+                self.stats.dropped_expired += 1;
+                self.tracking.dropped(Self::origin(token));
+            }
+            accept.resume = Some(resume);
             client.resume_memory = Memory::default();
         }
         client.connection = Some(id);

@@ -15,6 +15,7 @@ pub(super) struct DeliveryTracking {
 struct Open {
     waiting: u32,
     delivered: u32,
+    sent: u32,
     dropped: u32,
     /// The first acknowledgement settles it.
     one_is_enough: bool,
@@ -37,7 +38,10 @@ impl DeliveryTracking {
 
     /// Counts a copy that was sent at QoS 0.
     pub(super) fn sent(&mut self, id: Option<PublishId>) {
-        self.part(id, |open| open.delivered += 1);
+        self.part(id, |open| {
+            open.delivered += 1;
+            open.sent += 1;
+        });
     }
 
     pub(super) fn acknowledged(&mut self, id: Option<PublishId>) {
@@ -67,9 +71,9 @@ impl DeliveryTracking {
         count(open);
         open.waiting -= 1;
         if open.waiting == 0 {
-            let Open { delivered, dropped, .. } = *open;
+            let Open { delivered, sent, dropped, .. } = *open;
             self.open.remove(&id);
-            self.settled.push_back(Settled { publish: id, delivered, dropped });
+            self.settled.push_back(Settled { publish: id, delivered, sent, dropped });
         }
     }
 }
@@ -88,7 +92,7 @@ mod tests {
         tracking.end(id);
         assert_eq!(tracking.pop(), None);
         tracking.dropped(Some(id));
-        assert_eq!(tracking.pop(), Some(Settled { publish: id, delivered: 1, dropped: 1 }));
+        assert_eq!(tracking.pop(), Some(Settled { publish: id, delivered: 1, sent: 0, dropped: 1 }));
         tracking.acknowledged(Some(id));
         assert_eq!(tracking.pop(), None);
     }
@@ -103,7 +107,7 @@ mod tests {
         tracking.dropped(Some(id));
         assert_eq!(tracking.pop(), None, "nobody has acknowledged it");
         tracking.acknowledged(Some(id));
-        assert_eq!(tracking.pop(), Some(Settled { publish: id, delivered: 2, dropped: 1 }));
+        assert_eq!(tracking.pop(), Some(Settled { publish: id, delivered: 2, sent: 1, dropped: 1 }));
         tracking.acknowledged(Some(id));
         assert_eq!(tracking.pop(), None, "once");
     }

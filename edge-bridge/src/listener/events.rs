@@ -76,6 +76,8 @@ pub struct Settled {
     pub publish: PublishId,
     /// Clients that acknowledged it, or to which it was sent at QoS 0.
     pub delivered: u32,
+    /// Those of them to which it was sent at QoS 0: whether they have it nobody knows.
+    pub sent: u32,
     /// Clients that did not get it: it expired, was too large for them, was pushed out of a full queue, their session ended, or they refused it.
     pub dropped: u32,
 }

@@ -57,7 +57,7 @@ use transmission_allowance::Receiving;
 use unacked_messages::UnackedMessages;
 
 use crate::pieces::Pieces;
-use crate::wire::{Ack, Connect, Limits, Packet, Publish, QoS, ReasonCode, Version};
+use crate::wire::{Ack, Connect, Limits, Packet, PropertyId, Publish, QoS, ReasonCode, Version};
 
 /// Packets that one [`Input::Bytes`] handles at most.
 pub const PACKETS_PER_TURN: usize = 64;
@@ -234,7 +234,14 @@ impl Session {
             .allocate_id(|id| requests.is_id_used(id))
             .ok_or(PublishError::WindowFull { window: u16::MAX })?;
         self.write_publish(now_ms, &message, Some(id), false)?;
-        self.outbound.push_sent(id, token, message, Wrote::last(now_ms, &self.transit));
+        let mut kept = message;
+        // 3.1.1 does not carry it, and it counts all the same when the message is sent again.
+        if let (Role::Server { .. }, Some(seconds)) =
+            (&self.role, publish.properties.u32(PropertyId::MessageExpiryInterval))
+        {
+            kept.properties = kept.properties.with_expiry_s(seconds);
+        }
+        self.outbound.push_sent(id, token, kept, Wrote::last(now_ms, &self.transit));
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use std::ops::{AddAssign, SubAssign};
 
 use super::packet_id::PacketIds;
 use super::received::Received;
-use crate::wire::{PacketId, Publish};
+use crate::wire::{PacketId, PropertyId, Publish};
 
 /// The caller's own number for a message it publishes; comes back in [`Event::Acked`](super::Event::Acked). The session gives it no meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -113,6 +113,16 @@ impl Resume {
     /// Takes a message out of the session: it will not be resent. For a message that makes the peer end the connection.
     pub fn forget(&mut self, token: Token) {
         self.in_flight.retain(|message| message.token != token);
+    }
+
+    /// Takes out the messages whose expiry is over (§3.3.2.3.3): a receiver that comes back late must not have them. For a server, whose messages say
+    /// what was left when they were published.
+    pub(crate) fn take_expired(&mut self, now_ms: u64) -> Vec<Token> {
+        let is_over = |message: &InFlight| {
+            let said_s = message.publish.properties.u32(PropertyId::MessageExpiryInterval);
+            said_s.is_some_and(|said_s| message.as_of_ms + u64::from(said_s) * 1000 <= now_ms)
+        };
+        self.in_flight.extract_if(.., |message| is_over(message)).map(|message| message.token).collect()
     }
 
     /// Gives up the session's state, so that the caller keeps the messages.
