@@ -336,3 +336,42 @@ fn one_client_that_acknowledges_is_enough() {
     wait_until("both have both", 20, || silent.payloads() == ["first", "second"]);
     assert_eq!((other.payloads(), plant.left_at_hub()), (silent.payloads(), 0));
 }
+
+/// Mosquitto 2.0 hands on what the standard forbids (\[MQTT-3.3.2-14\]): it must not end the link.
+#[test]
+fn a_response_topic_that_is_none_costs_the_command_its_own_answer_there_alone() {
+    let mut plant = Plant::start(RULES);
+    let local = LocalClient::start(plant.listen, "valves", "cmd/#");
+    Request::new("site7/cmd/a", "open").expiry(30).id("x7").response("hmi/+/x").send(plant.hub.address);
+    plant.request("site7/cmd/b", "shut", 30, "x8");
+    for id in ["x7", "x8"] {
+        let answer = plant.answers.wait(id);
+        assert_eq!((answer.is_delivered, answer.topic.as_str()), (true, "edge/answers/g"), "{answer:?}");
+    }
+    assert_eq!((local.payloads().len(), plant.left_at_hub()), (2, 0));
+}
+
+#[test]
+fn a_client_that_comes_back_late_does_not_get_what_it_did_not_acknowledge() {
+    let plant = Plant::start(RULES);
+    let silent = LocalClient::silent_with_session(plant.listen, "away", "cmd/a");
+    plant.request("site7/cmd/a", "late", 2, "x7");
+    wait_until("it is given", 20, || silent.payloads() == ["late"]);
+    drop(silent);
+    assert_eq!(plant.answers.wait("x7").reason, "not-acknowledged");
+    let back = LocalClient::silent_with_session(plant.listen, "away", "cmd/a");
+    plant.request("site7/cmd/a", "in time", 30, "x8");
+    wait_until("the next one is given", 20, || !back.given().is_empty());
+    assert_eq!(back.payloads(), ["in time"]);
+}
+
+#[test]
+fn a_subscriber_at_qos_0_acknowledges_nothing() {
+    let mut plant = Plant::start(RULES);
+    let local = LocalClient::at_qos_0(plant.listen, "viewer", "cmd/#");
+    plant.request("site7/cmd/a", "open", 30, "x7");
+    let answer = plant.answers.wait("x7");
+    assert_eq!((answer.is_delivered, answer.reason.as_str()), (false, "not-acknowledged"), "{answer:?}");
+    wait_until("it has it", 20, || local.payloads() == ["open"]);
+    assert_eq!(plant.left_at_hub(), 0);
+}

@@ -22,7 +22,7 @@ use tokio::task::JoinHandle;
 use crate::config::Config;
 
 use super::alarms::Alarms;
-use super::commands::RunningCommands;
+use super::commands::{RunningCommands, Unended};
 use super::compact::{Compact, KeptTables, Shown};
 use super::control::{Control, Figures};
 use super::duplicate_marks::DuplicateMarks;
@@ -229,7 +229,7 @@ impl Local {
             first_rows,
         ];
         stop_asked.await;
-        stop_commanding(control, commands).await;
+        let _unended = stop_commanding(control, commands).await;
         let_go(clock, &ingest, &intake).await;
         front.stop(LOCAL_WITHIN).await;
         tasks.into_iter().chain(pages).chain(alarms.into_iter().flatten()).for_each(|task| task.abort());
@@ -249,11 +249,14 @@ impl Local {
     }
 }
 
-async fn stop_commanding(control: Option<Control>, commands: RunningCommands) {
-    if let Some(control) = control {
-        control.stop().await;
-    }
-    commands.stop().await;
+/// Both at once: they share their second.
+async fn stop_commanding(control: Option<Control>, commands: RunningCommands) -> Option<Unended> {
+    let loops = async {
+        if let Some(control) = control {
+            control.stop().await;
+        }
+    };
+    tokio::join!(loops, commands.stop()).1
 }
 
 /// The filters first: the queue takes what their states find no room for. Then the link: what it had leased is back before the last commit. The mark last: it says that all else was done.

@@ -11,6 +11,7 @@ use edge_queue::aio;
 use crate::config::proxy::{Login, Proxy};
 use crate::config::{self, Config, Credentials, Hub, Protocol, password};
 
+use super::commands;
 use super::compact::Compact;
 use super::error::RunError;
 use super::file_stamp::stamp;
@@ -32,6 +33,9 @@ pub(crate) fn prepare(config: &Config) -> Result<Builder, RunError> {
         .keep_alive_s(keep_alive_s)
         .command_within(hub.command_within)
         .max_in_flight(hub.window);
+    if !config.commands.is_empty() {
+        builder = builder.receive_maximum(commands::WINDOW);
+    }
     builder = match hub.protocol {
         Protocol::Auto => builder.any_version(),
         Protocol::V5 => builder.version(Version::V5),

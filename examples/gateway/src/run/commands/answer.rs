@@ -1,12 +1,14 @@
 //! Ends of commands, and the answers that tell the hub. Pure.
 
 use edge_bridge::Row;
-use edge_bridge::wire::{PropertiesBuilder, PropertyId, Publish, Utf8, Value, validate_topic_name};
+use edge_bridge::wire::{
+    PropertiesBuilder, PropertyId, Publish, Utf8, Value, validate_characters, validate_topic_name,
+};
 use serde::{Deserialize, Serialize};
 
 use super::identity::Identity;
 
-/// Longest Response Topic and Correlation Data that are kept, in bytes.
+/// Longest topic, Response Topic and Correlation Data that are kept, in bytes.
 const RETURN_BYTES_MAX: usize = 1_024;
 
 /// Reason of a refusal. The texts are stored and sent: never give one another meaning.
@@ -79,7 +81,10 @@ impl ReturnAddress {
     /// Reads it of a command. `answers`: the topic where it names none that can be kept.
     pub(super) fn of(publish: &Publish, identity: Option<&Identity>, answers: &str) -> Self {
         let (topic, correlation) = wishes(publish);
-        let usable = |topic: &&str| topic.len() <= RETURN_BYTES_MAX && validate_topic_name(topic).is_ok();
+        let usable = |topic: &&str| {
+            let is_name = validate_topic_name(topic).is_ok() && validate_characters(topic).is_ok();
+            topic.len() <= RETURN_BYTES_MAX && is_name && !topic.starts_with("$share/")
+        };
         Self {
             command: publish.topic.as_str().to_owned(),
             id: identity.and_then(|identity| identity.shown.clone()),
@@ -94,7 +99,8 @@ impl ReturnAddress {
     /// Returns whether the command asks for no more than is kept.
     pub(super) fn holds(publish: &Publish) -> bool {
         let (topic, correlation) = wishes(publish);
-        topic.is_none_or(|topic| topic.len() <= RETURN_BYTES_MAX)
+        publish.topic.len() <= RETURN_BYTES_MAX
+            && topic.is_none_or(|topic| topic.len() <= RETURN_BYTES_MAX)
             && correlation.is_none_or(|data| data.len() <= RETURN_BYTES_MAX)
     }
 

@@ -44,35 +44,42 @@ pub(super) enum Phase {
 
 #[derive(Debug)]
 pub(super) struct Command {
-    /// `None`: it is given at least once, or is refused whenever it comes.
+    /// `None`: it is refused whenever it comes.
     pub(super) key: Option<Key>,
     pub(super) to: ReturnAddress,
     pub(super) phase: Phase,
+    /// Given at most once: identity and end are kept on disk.
+    pub(super) is_kept: bool,
     /// Its identity has been given to the disk.
     pub(super) is_started: bool,
     /// As local clients get it; `None` if none is to get it.
     pub(super) publish: Option<Publish>,
     pub(super) deadline_ms: u64,
-    pub(super) outcome: Option<Outcome>,
+    /// First attempt that found nobody.
+    pub(super) alone_ms: Option<u64>,
+    /// With the wall clock's time.
+    pub(super) outcome: Option<(Outcome, i64)>,
 }
 
 impl Command {
     /// Without a client that is to get it.
-    pub(super) fn without_client(key: Option<Key>, to: ReturnAddress) -> Self {
+    pub(super) fn without_client(key: Option<Key>, is_kept: bool, to: ReturnAddress) -> Self {
         Self {
             key,
             to,
             phase: Phase::Ending,
+            is_kept,
             is_started: false,
             publish: None,
             deadline_ms: 0,
+            alone_ms: None,
             outcome: None,
         }
     }
 
     /// The line that must be durable before a client gets it; `None` if there is one already, or none is kept.
     pub(super) fn start(&mut self) -> Option<Record> {
-        let key = self.key.filter(|_| !std::mem::replace(&mut self.is_started, true))?;
+        let key = self.key.filter(|_| self.is_kept && !std::mem::replace(&mut self.is_started, true))?;
         Some(Record { key, change: Change::Started(self.to.clone()) })
     }
 }

@@ -3,6 +3,8 @@
 //! A command goes through [`Phase`]s. Its identity is durable before a client gets it, and its end before the answer; the hub's PUBACK is the last of all. So a
 //! restart finds each command either not begun, or without an end, or with the one that was told.
 
+mod room;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use edge_bridge::listener::Settled;
@@ -17,16 +19,8 @@ use super::counts::CommandCounts;
 use super::identity::{Identity, Key};
 use super::ledger::{Change, Known, Ledger, Record};
 use super::topic_order::TopicOrder;
+use room::{STUCK_MS, bytes};
 
-/// Commands that wait, or are with clients, and bytes of their payloads.
-const OPEN_MAX: usize = 256;
-const OPEN_BYTES_MAX: usize = 1 << 20;
-/// Commands that make progress, beyond which no further one is taken from the hub.
-const FLOWING_MAX: usize = 64;
-/// Commands of a local topic whose first makes no progress: the places of the hub's window are for the others.
-const STUCK_MAX: usize = 16;
-/// Time from which a client that has not acknowledged makes none.
-const STUCK_MS: u64 = 2_000;
 /// Time for clients beyond the expiry: what they have, they may acknowledge late.
 const GRACE_MS: u64 = 1_000;
 /// Pause before a command without a subscriber is tried again.
@@ -66,14 +60,14 @@ impl Desk {
         for (key, known) in open {
             let (to, outcome) = match known {
                 Known::Started(to) => (to, None),
-                Known::Ended(to, outcome) => (to, Some(outcome)),
+                Known::Ended(to, outcome, at) => (to, Some((outcome, at))),
                 Known::Answered => continue,
             };
             let is_ended = outcome.is_some();
-            let command = Command::without_client(Some(key), to);
+            let command = Command::without_client(Some(key), true, to);
             let ticket = desk.take_in(Command { is_started: true, outcome, ..command });
             if is_ended {
-                desk.answer(ticket, wall_ms);
+                desk.answer(ticket);
             } else {
                 desk.end(ticket, Outcome::Refused(Reason::Interrupted), wall_ms);
             }
@@ -91,34 +85,34 @@ impl Desk {
     pub(super) fn arrive(&mut self, now_ms: u64, wall_ms: i64, publish: &Publish, waited_ms: u64) -> Ticket {
         let rule = self.rules.iter().find(|rule| matches(&rule.filter, &publish.topic)).cloned();
         let Some(rule) = rule else {
-            // The session has a filter of an earlier configuration.
+            // A copy by a filter of an earlier configuration, which the session still has.
             return self.pass_over();
         };
         let identity = Identity::of(publish);
         let to = ReturnAddress::of(publish, identity.as_ref().ok(), &rule.answers);
-        let key = identity.as_ref().ok().filter(|_| rule.at_most_once).map(|identity| identity.key);
+        let key = identity.as_ref().ok().map(|identity| identity.key);
         let is_named = identity.as_ref().is_ok_and(|identity| identity.shown.is_some());
         if let Some(key) = key.filter(|_| is_named || publish.dup) {
             if let Some(ticket) = self.by_key.get(&key) {
                 return *ticket;
             }
-            if self.ledger.get(key).is_some() {
+            if rule.at_most_once && self.ledger.get(key).is_some() {
                 if is_named {
                     self.counts.add_copy();
                     return self.pass_over();
                 }
-                return self.refuse(None, to, Reason::Copy, wall_ms);
+                return self.refuse((None, false), to, Reason::Copy, wall_ms);
             }
         }
         let admitted = identity.map_err(|()| Reason::BadId).and_then(|_| admit(&rule, publish, waited_ms));
         let (topic, left_ms) = match admitted {
             Ok(admitted) => admitted,
             // The same whenever it comes.
-            Err(reason) => return self.refuse(None, to, reason, wall_ms),
+            Err(reason) => return self.refuse((key, false), to, reason, wall_ms),
         };
-        if !self.has_room(&topic, publish.payload.len(), now_ms) {
+        if !self.make_room(&topic, bytes(publish), now_ms, wall_ms) {
             // Kept: a copy of it must not be obeyed later.
-            return self.refuse(key, to, Reason::Busy, wall_ms);
+            return self.refuse((key, rule.at_most_once), to, Reason::Busy, wall_ms);
         }
         let local = Publish {
             dup: false,
@@ -133,7 +127,7 @@ impl Desk {
             phase: Phase::Waiting { next_ms: now_ms },
             publish: Some(local),
             deadline_ms: now_ms + left_ms,
-            ..Command::without_client(key, to)
+            ..Command::without_client(key, rule.at_most_once, to)
         });
         self.order.push(&topic, ticket);
         self.give_next(&topic, now_ms, wall_ms);
@@ -146,8 +140,8 @@ impl Desk {
         match command.phase {
             Phase::Starting if !is_kept => {
                 // Told at once: with a full disk every command would wait here.
-                self.close(ticket, Outcome::Refused(Reason::NotKept));
-                self.answer(ticket, wall_ms);
+                self.close(ticket, Outcome::Refused(Reason::NotKept), wall_ms);
+                self.answer(ticket);
             }
             Phase::Starting => {
                 command.phase = Phase::Waiting { next_ms: now_ms };
@@ -163,7 +157,7 @@ impl Desk {
                 // Its start may be lost too: an end alone says not whom to tell.
                 command.is_started = false;
             }
-            Phase::Ending => self.answer(ticket, wall_ms),
+            Phase::Ending => self.answer(ticket),
             Phase::Waiting { .. } | Phase::Given { .. } | Phase::Unkept { .. } | Phase::Answering => {}
         }
     }
@@ -173,14 +167,18 @@ impl Desk {
         let is_given = |command: &&mut Command| matches!(command.phase, Phase::Given { .. });
         let Some(command) = self.commands.get_mut(&ticket).filter(is_given) else { return };
         let topic = command.publish.as_ref().map(|publish| publish.topic.clone());
-        if settled.delivered > 0 {
-            self.end(ticket, Outcome::Delivered(settled.delivered), wall_ms);
-        } else if settled.dropped > 0 {
+        let acknowledged = settled.delivered - settled.sent;
+        // A second attempt may be a second time for who has it.
+        let is_last = now_ms >= command.deadline_ms || (command.is_kept && settled.dropped > 0);
+        if acknowledged > 0 {
+            self.end(ticket, Outcome::Delivered(acknowledged), wall_ms);
+        } else if settled.sent > 0 || (is_last && settled.dropped > 0) {
             self.end(ticket, Outcome::Refused(Reason::NotAcknowledged), wall_ms);
-        } else if now_ms >= command.deadline_ms {
+        } else if is_last {
             self.end(ticket, Outcome::Refused(Reason::Nobody), wall_ms);
         } else {
             command.phase = Phase::Waiting { next_ms: now_ms + AGAIN_MS };
+            command.alone_ms.get_or_insert(now_ms);
         }
         if let Some(topic) = topic {
             self.shorten_if_stuck(&topic, now_ms, wall_ms);
@@ -195,10 +193,12 @@ impl Desk {
             if self.by_key.get(&key) == Some(&ticket) {
                 self.by_key.remove(&key);
             }
-            let record = Record { key, change: Change::Answered };
-            self.ledger.apply(&record);
-            // Without it the same answer goes once more after a restart.
-            self.steps.push_back(Step::Keep(None, record));
+            if command.is_kept {
+                let record = Record { key, change: Change::Answered };
+                self.ledger.apply(&record);
+                // Without it the same answer goes once more after a restart.
+                self.steps.push_back(Step::Keep(None, record));
+            }
         }
         self.steps.push_back(Step::Acknowledge(ticket));
     }
@@ -246,10 +246,9 @@ impl Desk {
         }
     }
 
-    /// Returns whether the next message of the hub may come: more would wait here, where their time is not known. What is stuck keeps nobody back.
-    pub(super) fn takes_more(&self, now_ms: u64) -> bool {
-        let flowing = self.order.topics().filter(|(topic, _)| !self.is_stuck(topic, now_ms));
-        flowing.map(|(_, count)| count).sum::<usize>() < FLOWING_MAX
+    /// Returns whether an answer is on its way to the queue, or to the disk before that.
+    pub(super) fn is_answering(&self) -> bool {
+        self.commands.values().any(|command| matches!(command.phase, Phase::Ending | Phase::Answering))
     }
 
     /// Lines of the ledger as they are now.
@@ -272,37 +271,17 @@ impl Desk {
         Ticket(self.last)
     }
 
-    fn refuse(&mut self, key: Option<Key>, to: ReturnAddress, reason: Reason, wall_ms: i64) -> Ticket {
-        let ticket = self.take_in(Command::without_client(key, to));
+    /// With an identity it is known, and kept as the flag says.
+    fn refuse(
+        &mut self,
+        (key, is_kept): (Option<Key>, bool),
+        to: ReturnAddress,
+        reason: Reason,
+        wall_ms: i64,
+    ) -> Ticket {
+        let ticket = self.take_in(Command::without_client(key, is_kept, to));
         self.end(ticket, Outcome::Refused(reason), wall_ms);
         ticket
-    }
-
-    fn has_room(&self, topic: &Utf8, bytes: usize, now_ms: u64) -> bool {
-        let open = self.commands.values().filter_map(|command| command.publish.as_ref());
-        let sizes = open.map(|publish| publish.payload.len());
-        let (count, all) = sizes.fold((0, bytes), |(count, all), one| (count + 1, all + one));
-        let is_bounded = count < OPEN_MAX && all <= OPEN_BYTES_MAX;
-        is_bounded && (self.order.len(topic) < STUCK_MAX || !self.is_stuck(topic, now_ms))
-    }
-
-    /// Returns whether the first of a topic found nobody, or is with a client that does not acknowledge it.
-    fn is_stuck(&self, topic: &Utf8, now_ms: u64) -> bool {
-        let first = self.order.first(topic);
-        first.and_then(|ticket| self.commands.get(&ticket)).is_some_and(|command| match command.phase {
-            Phase::Waiting { next_ms } => next_ms > now_ms,
-            Phase::Given { since_ms } => since_ms + STUCK_MS <= now_ms,
-            _ => false,
-        })
-    }
-
-    /// The youngest give way.
-    fn shorten_if_stuck(&mut self, topic: &Utf8, now_ms: u64, wall_ms: i64) {
-        if self.is_stuck(topic, now_ms) {
-            for ticket in self.order.beyond(topic, STUCK_MAX) {
-                self.end(ticket, Outcome::Refused(Reason::Busy), wall_ms);
-            }
-        }
     }
 
     fn keep(&mut self, ticket: Ticket, record: Record) {
@@ -340,41 +319,42 @@ impl Desk {
 
     /// Its end is known: durable first, where the start is, and told then.
     fn end(&mut self, ticket: Ticket, outcome: Outcome, wall_ms: i64) {
-        self.close(ticket, outcome);
+        self.close(ticket, outcome, wall_ms);
         if !self.keep_end(ticket) {
-            self.answer(ticket, wall_ms);
+            self.answer(ticket);
         }
     }
 
     fn keep_end(&mut self, ticket: Ticket) -> bool {
         let Some(command) = self.commands.get_mut(&ticket) else { return false };
-        let (Some(key), Some(outcome)) = (command.key, command.outcome.clone()) else { return false };
+        let key = command.key.filter(|_| command.is_kept);
+        let (Some(key), Some((outcome, at))) = (key, command.outcome.clone()) else { return false };
         command.phase = Phase::Ending;
         if let Some(start) = command.start() {
             self.ledger.apply(&start);
             self.steps.push_back(Step::Keep(None, start));
         }
-        self.keep(ticket, Record { key, change: Change::Ended(outcome) });
+        self.keep(ticket, Record { key, change: Change::Ended(outcome, at) });
         true
     }
 
     /// No client gets it any more, and the next of its topic may go.
-    fn close(&mut self, ticket: Ticket, outcome: Outcome) {
+    fn close(&mut self, ticket: Ticket, outcome: Outcome, wall_ms: i64) {
         let Some(command) = self.commands.get_mut(&ticket) else { return };
         self.counts.add(&outcome);
         if let Outcome::Refused(reason) = outcome {
             self.steps.push_back(Step::Tell(command.to.command.clone(), reason));
         }
-        command.outcome = Some(outcome);
+        command.outcome = Some((outcome, wall_ms));
         if let Some(topic) = command.publish.take().map(|publish| publish.topic) {
             self.order.remove(&topic, ticket);
         }
     }
 
-    fn answer(&mut self, ticket: Ticket, wall_ms: i64) {
+    fn answer(&mut self, ticket: Ticket) {
         let Some(command) = self.commands.get_mut(&ticket) else { return };
         command.phase = Phase::Answering;
-        let row = command.outcome.as_ref().and_then(|outcome| command.to.answer(outcome, wall_ms));
+        let row = command.outcome.as_ref().and_then(|(outcome, at)| command.to.answer(outcome, *at));
         match row {
             Some(row) => self.steps.push_back(Step::Answer(ticket, Box::new(row))),
             // A topic of a damaged file: nobody can be told.

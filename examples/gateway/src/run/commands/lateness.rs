@@ -24,7 +24,9 @@ impl Lateness {
         let pause_ms = now_ms.saturating_sub(self.turned_ms);
         self.turned_ms = now_ms;
         if pause_ms >= LATE_MS {
-            self.standstill_ms = pause_ms;
+            // What waited for the last one may still be there.
+            let before_ms = if now_ms < self.until_ms + pause_ms { self.standstill_ms } else { 0 };
+            self.standstill_ms = before_ms + pause_ms;
             self.until_ms = now_ms + LATE_MS;
         }
     }

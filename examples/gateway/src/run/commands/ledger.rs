@@ -2,12 +2,12 @@
 //!
 //! ```text
 //! SHA8 S KEY {"command":…}      durable before a client gets it
-//! SHA8 E KEY {"result":…}       durable before its answer
+//! SHA8 E KEY [END,AT]           durable before its answer
 //! SHA8 A KEY                    its answer is safe
 //! SHA8 F KEY                    never given, and forgotten: it may come again
 //! ```
-//! Without a clock: a hub repeats what it has no PUBACK for on the next connection, behind at most its window of other messages. So the newest
-//! identities are enough, however long the outage.
+//! Without a clock: a hub repeats what it has no PUBACK for on the next connection, behind at most the window that the gateway announces of other
+//! messages. So the newest identities are enough, however long the outage.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -17,14 +17,15 @@ use sha2::{Digest, Sha256};
 use super::answer::{Outcome, ReturnAddress};
 use super::identity::{Key, hex};
 
-/// Identities of commands that have ended; the oldest gives way. Many times a hub's window.
+/// Identities of commands that have ended; the oldest gives way. Many times the hub's window, whose acknowledgements leave in order.
 const ENDED_MAX: usize = 4_096;
 
 /// One change of what is known.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) enum Change {
     Started(ReturnAddress),
-    Ended(Outcome),
+    /// With the wall clock's time.
+    Ended(Outcome, i64),
     Answered,
     /// It was never given.
     Forgotten,
@@ -41,7 +42,7 @@ impl Record {
     pub(super) fn to_line(&self) -> String {
         let (letter, json) = match &self.change {
             Change::Started(to) => ('S', serde_json::to_string(to).unwrap_or_default()),
-            Change::Ended(outcome) => ('E', serde_json::to_string(outcome).unwrap_or_default()),
+            Change::Ended(outcome, at) => ('E', serde_json::to_string(&(outcome, at)).unwrap_or_default()),
             Change::Answered => ('A', String::new()),
             Change::Forgotten => ('F', String::new()),
         };
@@ -59,7 +60,10 @@ impl Record {
         let (letter, key, json) = (parts.next()?, parts.next()?, parts.next()?);
         let change = match letter {
             "S" => Change::Started(serde_json::from_str(json).ok()?),
-            "E" => Change::Ended(serde_json::from_str(json).ok()?),
+            "E" => {
+                let (outcome, at) = serde_json::from_str(json).ok()?;
+                Change::Ended(outcome, at)
+            }
             "A" => Change::Answered,
             "F" => Change::Forgotten,
             _ => return None,
@@ -85,7 +89,7 @@ pub(super) enum Known {
     /// A client may have it.
     Started(ReturnAddress),
     /// Nobody is told yet.
-    Ended(ReturnAddress, Outcome),
+    Ended(ReturnAddress, Outcome, i64),
     Answered,
 }
 
@@ -129,11 +133,11 @@ impl Ledger {
         let was_answered = before == Some(Known::Answered);
         let after = match (&record.change, before) {
             (Change::Started(to), _) => Some(Known::Started(to.clone())),
-            (Change::Ended(outcome), Some(Known::Started(to) | Known::Ended(to, _))) => {
-                Some(Known::Ended(to, outcome.clone()))
+            (Change::Ended(outcome, at), Some(Known::Started(to) | Known::Ended(to, ..))) => {
+                Some(Known::Ended(to, outcome.clone(), *at))
             }
             // Its beginning is in a damaged line: whom to tell is not known.
-            (Change::Ended(_) | Change::Answered, _) => Some(Known::Answered),
+            (Change::Ended(..) | Change::Answered, _) => Some(Known::Answered),
             (Change::Forgotten, _) => None,
         };
         if was_answered && after != Some(Known::Answered) {
@@ -157,9 +161,9 @@ impl Ledger {
         for (key, known) in self.open() {
             match known {
                 Known::Started(to) => text += &line(key, Change::Started(to.clone())),
-                Known::Ended(to, outcome) => {
+                Known::Ended(to, outcome, at) => {
                     text += &line(key, Change::Started(to.clone()));
-                    text += &line(key, Change::Ended(outcome.clone()));
+                    text += &line(key, Change::Ended(outcome.clone(), *at));
                 }
                 Known::Answered => {}
             }
@@ -191,14 +195,14 @@ mod tests {
         for n in 0..6 {
             story.push(record(n, Change::Started(address(n))));
             if n > 0 {
-                story.push(record(n, Change::Ended(Outcome::Delivered(n.into()))));
+                story.push(record(n, Change::Ended(Outcome::Delivered(n.into()), 7)));
             }
             if n > 2 {
                 story.push(record(n, Change::Answered));
             }
         }
         story.push(record(5, Change::Started(address(7))));
-        story.push(record(5, Change::Ended(Outcome::Refused(Reason::Nobody))));
+        story.push(record(5, Change::Ended(Outcome::Refused(Reason::Nobody), -1)));
         story.push(record(9, Change::Started(address(9))));
         story.push(record(9, Change::Forgotten));
         story
@@ -217,8 +221,21 @@ mod tests {
         assert_eq!(Ledger::read(text.as_bytes()), (ledger.clone(), 0));
         assert_eq!(Ledger::read(ledger.to_text().as_bytes()), (ledger.clone(), 0));
         assert_eq!(ledger.open().count(), 4);
-        let refused = Known::Ended(address(7), Outcome::Refused(Reason::Nobody));
+        let refused = Known::Ended(address(7), Outcome::Refused(Reason::Nobody), -1);
         assert_eq!((ledger.get(key(5)), ledger.get(key(9))), (Some(&refused), None));
+    }
+
+    /// What an earlier version wrote must be read: a line that is not means a command that is given twice.
+    #[test]
+    fn the_lines_of_the_first_version_are_read() {
+        let golden = include_bytes!("golden.txt");
+        let (ledger, damaged) = Ledger::read(golden);
+        let ended = |n: u16, outcome, at| Some(Known::Ended(address(n), outcome, at));
+        assert_eq!(damaged, 0);
+        assert_eq!(ledger.get(key(1)).cloned(), Some(Known::Started(address(1))));
+        assert_eq!(ledger.get(key(2)).cloned(), ended(2, Outcome::Delivered(3), 1_795_655_731_755));
+        assert_eq!(ledger.get(key(3)).cloned(), ended(3, Outcome::Refused(Reason::NotAcknowledged), 9));
+        assert_eq!((ledger.get(key(4)), ledger.get(key(5))), (Some(&Known::Answered), None));
     }
 
     /// Promise 2 in small: a power cut leaves a part of what was appended.

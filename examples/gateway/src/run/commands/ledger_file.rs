@@ -16,7 +16,7 @@ use super::ledger::Ledger;
 const FILE: &str = "commands";
 /// Size at which it is written anew: what is open, and the newest that have ended, has a fifth of it as a rule.
 const GROWN_BYTES: u64 = 1 << 20;
-/// A larger one is none of ours: every open command may have 4 KiB.
+/// A larger one is none of ours: 512 commands without an answer, of 20 KiB each where every byte of their topics is escaped, and 1 MiB that was appended.
 const BYTES_MAX: u64 = 16 << 20;
 
 /// The file, or the place where there will be one.
@@ -47,7 +47,12 @@ impl LedgerFile {
                 Ledger::default()
             }
         };
-        (Self { dir: dir.to_owned(), file: None, bytes: 0 }, ledger)
+        (Self::unknown(dir), ledger)
+    }
+
+    /// A file of which nothing is known.
+    pub(super) fn unknown(dir: &Path) -> Self {
+        Self { dir: dir.to_owned(), file: None, bytes: 0 }
     }
 
     /// Returns whether the next write must be of everything.

@@ -27,7 +27,7 @@ use edge_bridge::listener::Settled;
 use edge_bridge::net::intake::Intake;
 use edge_bridge::net::server::LocalPublisher;
 use edge_bridge::net::{Acknowledgement, Clock};
-use edge_bridge::wire::{Publish, QoS, RetainHandling, Subscription, Utf8};
+use edge_bridge::wire::{Publish, QoS, RetainHandling, Subscription, Utf8, matches};
 use edge_bridge::{Command, Commands, Link, Row};
 use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
@@ -47,8 +47,10 @@ use ledger_file::LedgerFile;
 
 /// Period of the desk's looks at what waits.
 const TICK: Duration = Duration::from_millis(250);
-/// For the last lines of the file when the gateway ends.
+/// For the last answers, and the last lines of the file, when the gateway ends.
 const GOODBYE: Duration = Duration::from_millis(500);
+/// Messages that a hub of MQTT 5 may have unacknowledged here. A command keeps its place until it has ended, and those behind it theirs.
+pub(super) const WINDOW: u16 = 1_024;
 
 /// What the commands need of the gateway.
 struct Surroundings {
@@ -61,9 +63,15 @@ struct Surroundings {
 /// The running commands; none without rules.
 pub(super) struct RunningCommands(Option<Running>);
 
+/// What the hub sends again. To be dropped when the link is closed: before that it would be asked for again, on a new connection.
+pub(super) struct Unended(
+    #[allow(dead_code, reason = "it is there to be dropped")] Commands,
+    #[allow(dead_code, reason = "as that")] HashMap<Ticket, Vec<Acknowledgement>>,
+);
+
 struct Running {
     stop: watch::Sender<bool>,
-    task: JoinHandle<()>,
+    task: JoinHandle<Option<Unended>>,
     counts: CommandCounts,
 }
 
@@ -89,12 +97,14 @@ impl RunningCommands {
     }
 
     /// Gives no command any more. Those that nobody had come again after the next start.
-    pub(super) async fn stop(self) {
-        let Some(Running { stop, mut task, .. }) = self.0 else { return };
+    pub(super) async fn stop(self) -> Option<Unended> {
+        let Running { stop, mut task, .. } = self.0?;
         stop.send_replace(true);
-        if timeout(2 * GOODBYE, &mut task).await.is_err() {
+        let ended = timeout(2 * GOODBYE, &mut task).await;
+        if ended.is_err() {
             task.abort();
         }
+        ended.ok()?.ok()?
     }
 }
 
@@ -104,19 +114,35 @@ async fn run(
     around: Surroundings,
     counts: CommandCounts,
     stopped: watch::Receiver<bool>,
-) {
-    // A disk that hangs keeps back commands, and nothing else.
-    let Ok((file, ledger)) = spawn_blocking(move || LedgerFile::open(&state)).await else { return };
-    let filters = rules.iter().filter_map(|rule| subscription(&rule.filter)).collect::<Vec<_>>();
-    let messages = match around.link.subscribe_all(filters).await {
+) -> Option<Unended> {
+    let started_ms = around.clock.now().up_ms;
+    // Before the file is open: what a session that goes on brings at once waits here, and not with those that nobody wants.
+    let messages = match around.link.subscribe_all(filters(&rules)).await {
         Ok(messages) => messages,
         Err(error) => {
             tracing::error!(%error, "no commands are taken");
-            return;
+            return None;
         }
     };
+    // A disk that hangs keeps back commands, and nothing else.
+    let dir = state.clone();
+    let (file, ledger) = spawn_blocking(move || LedgerFile::open(&dir)).await.ok()?;
     let desk = Desk::new(rules, ledger, counts, around.clock.now().wall_ms);
-    Shell::new(desk, file, around).run(messages, stopped).await;
+    let shell = Shell::new(desk, file, state, around, Lateness::since(started_ms));
+    Some(shell.run(messages, stopped).await)
+}
+
+/// One for each rule, but for those whose messages another one's filter brings already: some hubs send a copy for each.
+fn filters(rules: &[CommandRule]) -> Vec<Subscription> {
+    let is_covered = |at: usize, rule: &CommandRule| {
+        let mut others = rules.iter().enumerate().filter(|(other, _)| *other != at);
+        others.any(|(other, wide)| {
+            let is_same = wide.filter == rule.filter;
+            matches(&wide.filter, &rule.filter) && (!is_same || other < at)
+        })
+    };
+    let wanted = rules.iter().enumerate().filter(|(at, rule)| !is_covered(*at, rule));
+    wanted.filter_map(|(_, rule)| subscription(&rule.filter)).collect()
 }
 
 /// Without what this gateway publishes itself, and with what the hub retains only at the first time: it is refused.
@@ -139,6 +165,7 @@ enum Done {
 
 struct Shell {
     desk: Desk,
+    state: PathBuf,
     around: Surroundings,
     /// `None` while it is written.
     file: Option<LedgerFile>,
@@ -151,10 +178,10 @@ struct Shell {
 }
 
 impl Shell {
-    fn new(desk: Desk, file: LedgerFile, around: Surroundings) -> Self {
-        let lateness = Lateness::since(around.clock.now().up_ms);
+    fn new(desk: Desk, file: LedgerFile, state: PathBuf, around: Surroundings, lateness: Lateness) -> Self {
         Self {
             desk,
+            state,
             around,
             file: Some(file),
             to_keep: Vec::new(),
@@ -166,7 +193,7 @@ impl Shell {
         }
     }
 
-    async fn run(mut self, mut messages: Commands, mut stopped: watch::Receiver<bool>) {
+    async fn run(mut self, mut messages: Commands, mut stopped: watch::Receiver<bool>) -> Unended {
         let mut ticks = interval(TICK);
         loop {
             self.work();
@@ -191,29 +218,37 @@ impl Shell {
             }
         }
         self.desk.stop();
-        let last = async {
-            loop {
-                self.work();
-                if self.file.is_some() && self.to_keep.is_empty() {
-                    return;
-                }
-                match self.on_the_way.join_next().await {
-                    Some(done) => self.take(done.ok().flatten()),
-                    None => return,
-                }
-            }
-        };
-        if timeout(GOODBYE, last).await.is_err() {
-            tracing::warn!("the disk is slow: commands that nobody has had count as interrupted");
+        if timeout(GOODBYE, self.finish()).await.is_err() {
+            tracing::warn!(
+                "the disk is slow: commands that nobody has had count as interrupted, and answers come twice"
+            );
         }
-        // The link sends the last PUBACKs before its goodbye, so the subscription outlives them.
-        drop(messages);
+        Unended(messages, self.acknowledgements)
+    }
+
+    /// Until the last lines are on disk, and the answers that are on their way.
+    async fn finish(&mut self) {
+        loop {
+            self.work();
+            if self.file.is_some() && self.to_keep.is_empty() && !self.desk.is_answering() {
+                return;
+            }
+            self.around.intake.commit();
+            match self.on_the_way.join_next().await {
+                Some(done) => self.take(done.ok().flatten()),
+                None => return,
+            }
+        }
     }
 
     fn arrived(&mut self, publish: &Publish, acknowledgement: Acknowledgement) {
         let now = self.around.clock.now();
         let waited_ms = self.lateness.of_arrival(now.up_ms);
         let ticket = self.desk.arrive(now.up_ms, now.wall_ms, publish, waited_ms);
+        if publish.qos == QoS::AtMostOnce {
+            // Nobody waits for it.
+            return acknowledgement.done();
+        }
         self.acknowledgements.entry(ticket).or_default().push(acknowledgement);
     }
 
@@ -273,6 +308,7 @@ impl Shell {
         let lines: String = self.to_keep.iter().map(|(_, record)| record.to_line()).collect();
         let tickets: Vec<_> = self.to_keep.drain(..).filter_map(|(ticket, _)| ticket).collect();
         let all = file.wants_all().then(|| self.desk.ledger().to_text());
+        let unknown = LedgerFile::unknown(&self.state);
         self.on_the_way.spawn(async move {
             let written = spawn_blocking(move || {
                 let kept = match all {
@@ -282,7 +318,7 @@ impl Shell {
                 };
                 (file, kept)
             });
-            let (file, kept) = written.await.ok()?;
+            let (file, kept) = written.await.unwrap_or_else(|error| (unknown, Err(io::Error::other(error))));
             Some(Done::Kept(file, tickets, kept))
         });
     }

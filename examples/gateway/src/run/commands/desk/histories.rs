@@ -59,11 +59,10 @@ struct World {
     bug: Option<Bug>,
     now_ms: u64,
     hub: BTreeMap<u64, AtHub>,
-    /// Unacknowledged on this connection, by the gateway's ticket.
+    /// By the gateway's ticket.
     in_flight: Vec<(Ticket, u64)>,
     desk: Desk,
     disk: String,
-    /// Written, and not synced.
     unsynced: Vec<(Option<Ticket>, Record)>,
     answering: Vec<(Ticket, Box<Row>)>,
     given: Vec<(Ticket, u64)>,
@@ -74,6 +73,9 @@ struct World {
     /// Those of the second topic, and those that have come.
     others: BTreeSet<u64>,
     arrived: BTreeSet<u64>,
+    /// Answers of each, and starts behind the first: each may tell an end once more.
+    told: BTreeMap<u64, usize>,
+    restarts: usize,
     /// Those that a disk refused. Over a restart it cannot say what was told of them.
     unkept: BTreeSet<u64>,
 }
@@ -105,16 +107,18 @@ impl World {
             is_subscribed: true,
             others: BTreeSet::new(),
             arrived: BTreeSet::new(),
+            told: BTreeMap::new(),
+            restarts: 0,
             unkept: BTreeSet::new(),
         }
     }
 
-    fn one_in(&mut self, n: u64) -> bool {
-        self.rng.next_u64().is_multiple_of(n)
-    }
-
     fn below(&mut self, n: u64) -> u64 {
         self.rng.next_u64() % n.max(1)
+    }
+
+    fn one_in(&mut self, n: u64) -> bool {
+        self.below(n) == 0
     }
 
     /// Message Expiry Interval in a PUBLISH of now.
@@ -231,13 +235,14 @@ impl World {
             let id = answer["id"].as_str().unwrap().parse().unwrap();
             let end = answer["reason"].as_str().unwrap_or("delivered").to_owned();
             self.answers.entry(id).or_default().insert(end);
+            *self.told.entry(id).or_default() += 1;
             if self.bug != Some(Bug::AnswerNotSafe) {
                 self.desk.answered(ticket);
             }
         }
     }
 
-    /// What is not on disk, or in the queue, is gone; a part of what is written may be there.
+    /// What is not on disk, or in the queue, is gone, but for the first of what was written.
     fn kill(&mut self) {
         let unsynced = std::mem::take(&mut self.unsynced);
         let count = usize::try_from(self.below(unsynced.len() as u64 + 1)).unwrap();
@@ -265,6 +270,7 @@ impl World {
         self.given.clear();
         let disk = if self.bug == Some(Bug::LedgerNotRead) { "" } else { &self.disk };
         self.desk = desk(disk);
+        self.restarts += 1;
         self.work();
         self.connect();
     }
@@ -323,11 +329,8 @@ impl World {
             if self.obeyed.iter().filter(|one| *one == id).count() > 1 {
                 return Err(Broken::ObeyedTwice(*id));
             }
-            if self.unkept.contains(id) {
-                continue;
-            }
             let topic = self.others.contains(id);
-            if last.insert(topic, *id).is_some_and(|before| before > *id) {
+            if !self.unkept.contains(id) && last.insert(topic, *id).is_some_and(|before| before > *id) {
                 return Err(Broken::OutOfOrder(*id));
             }
         }
@@ -338,7 +341,7 @@ impl World {
             if ends.contains("not-kept") {
                 continue;
             }
-            if ends.len() > 1 {
+            if ends.len() > 1 || self.told.get(id).is_some_and(|told| *told > 1 + self.restarts) {
                 return Err(Broken::TwoEnds(*id));
             }
             if was_obeyed && ends.iter().any(|end| nobody_had_it(end)) {

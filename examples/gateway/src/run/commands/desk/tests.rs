@@ -9,6 +9,8 @@ use super::super::admission::PAYLOAD_MAX;
 use super::super::testing::{command, rule, with};
 use super::*;
 
+mod bounds;
+
 const WALL: i64 = 1_700_000_000_000;
 
 /// A desk, and what it has asked for.
@@ -108,7 +110,7 @@ impl Bench {
 pub(super) fn settled(delivered: u32, dropped: u32) -> Settled {
     let publish = Listener::new(Config::default(), NoIngest)
         .publish(edge_bridge::ingest::Now::default(), &command("a", ""));
-    Settled { publish, delivered, dropped }
+    Settled { publish, delivered, sent: 0, dropped }
 }
 
 struct NoIngest;
@@ -163,16 +165,12 @@ fn what_is_refused_is_answered_with_its_reason_and_given_to_nobody() {
         (expiring("c/a", "x", 0), 0, "expired"),
         (expiring("c/a", "x", 9), 9_000, "expired"),
         (expiring("c/a", "", 9), 0, "bad-id"),
-        (expiring(&format!("c/{}", "l".repeat(65_533)), "x", 9), 0, "not-a-topic"),
         (large, 0, "too-large"),
         (set(PropertyId::ResponseTopic, Value::Utf8(&long)), 0, "too-large"),
+        (expiring(&format!("c/{long}"), "x", 9), 0, "too-large"),
         (set(PropertyId::CorrelationData, Value::Binary(long.as_bytes())), 0, "too-large"),
     ];
     for (publish, waited_ms, reason) in cases {
-        // The topic is longer than what a topic of two letters more may have.
-        let rules =
-            if reason == "not-a-topic" { vec![rule("c/#", "local/#")] } else { vec![rule("c/#", "l/#")] };
-        bench.desk.rules = rules;
         let ticket = bench.arrive_late(&publish, waited_ms);
         assert_eq!((bench.reason_of(ticket), bench.acknowledged.last()), (reason.to_owned(), Some(&ticket)));
     }
@@ -231,52 +229,16 @@ fn commands_of_a_topic_keep_their_order_and_those_of_others_do_not_wait() {
 }
 
 #[test]
-fn a_topic_that_is_stuck_is_bounded_and_so_are_all() {
-    let mut bench = Bench::new(vec![rule("c/#", "l/#")]);
-    let busy = |bench: &Bench| bench.answers.iter().filter(|(_, answer)| answer["reason"] == "busy").count();
-    for absent in ["c/nobody", "c/silent"] {
-        let before = busy(&bench);
-        let tickets: Vec<_> =
-            (0..100).map(|n| bench.arrive(&expiring(absent, &format!("{n}"), 90))).collect();
-        assert_eq!(busy(&bench), before, "a burst that flows is no trouble");
-        if absent == "c/nobody" {
-            bench.settle(tickets[0], 0, 0);
-        } else {
-            bench.pass(STUCK_MS);
-        }
-        assert_eq!(busy(&bench), before + 100 - STUCK_MAX);
-        let ticket = bench.arrive(&expiring(absent, "one more", 90));
-        assert_eq!(bench.reason_of(ticket), "busy");
-        let open = tickets.iter().filter(|ticket| !bench.acknowledged.contains(ticket));
-        assert!(open.eq(&tickets[..STUCK_MAX]), "the youngest give way");
+fn a_copy_at_qos_0_is_no_acknowledgement() {
+    for (delivered, sent, expected) in [(1, 1, "not-acknowledged"), (3, 2, "delivered")] {
+        let mut bench = Bench::new(vec![rule("c/#", "l/#")]);
+        let ticket = bench.arrive(&expiring("c/a", "x", 9));
+        let settled = Settled { sent, ..super::tests::settled(delivered, 0) };
+        bench.desk.settled(bench.now_ms, WALL, ticket, settled);
+        bench.work(true);
+        assert_eq!(bench.reason_of(ticket), expected, "once: who has it may have obeyed");
+        assert_eq!(bench.given.len(), 1);
     }
-    let (refused, given) = (busy(&bench), bench.given.len());
-    for n in 0..OPEN_MAX {
-        bench.arrive(&expiring(&format!("c/{n}"), "x", 9));
-    }
-    assert_eq!(
-        (busy(&bench), bench.given.len()),
-        (refused + 2 * STUCK_MAX, given + OPEN_MAX - 2 * STUCK_MAX)
-    );
-    // A copy of one that was refused so is never obeyed.
-    let given = bench.given.len();
-    bench.arrive(&expiring(&format!("c/{}", OPEN_MAX - 1), "x", 9));
-    assert_eq!(bench.given.len(), given);
-}
-
-#[test]
-fn large_commands_are_bounded_in_bytes() {
-    let mut bench = Bench::new(vec![rule("c/#", "l/#")]);
-    let large = |n: usize| {
-        let mut publish = expiring(&format!("c/{n}"), "x", 9);
-        publish.payload = vec![0; PAYLOAD_MAX].into();
-        publish
-    };
-    let tickets: Vec<_> = (0..10).map(|n| bench.arrive(&large(n))).collect();
-    assert_eq!((bench.given.len(), bench.reason_of(tickets[4])), (4, "busy".to_owned()));
-    bench.settle(tickets[0], 1, 0);
-    bench.arrive(&large(10));
-    assert_eq!(bench.given.len(), 5);
 }
 
 #[test]
@@ -317,11 +279,16 @@ fn a_copy_shares_the_end_of_the_first_or_is_passed_over() {
 }
 
 #[test]
-fn at_least_once_keeps_nothing_and_gives_each_copy() {
+fn at_least_once_keeps_nothing_and_gives_each_copy_of_what_has_ended() {
     let mut bench = Bench::new(vec![CommandRule { at_most_once: false, ..rule("c/#", "l/#") }]);
-    for _ in 0..2 {
+    for n in 1..3 {
         let ticket = bench.arrive(&expiring("c/a", "1", 9));
+        assert_eq!(bench.arrive(&expiring("c/a", "1", 8)), ticket, "it is under way");
+        bench.settle(ticket, 0, 1);
+        assert_eq!(bench.answers.len(), n - 1, "it is tried again");
+        bench.pass(AGAIN_MS);
         bench.settle(ticket, 1, 0);
+        bench.given.pop();
     }
     assert_eq!((bench.given.len(), bench.answers.len(), bench.kept.len()), (2, 2, 0));
 }
@@ -362,4 +329,23 @@ fn after_a_stop_what_nobody_had_comes_as_if_it_were_new() {
     assert_eq!(stopped.ids_answered(), ["1"]);
     stopped.arrive(&expiring("c/b", "2", 8));
     assert_eq!(stopped.topics_given(), ["l/b"]);
+}
+
+#[test]
+fn what_begins_while_the_gateway_stops_comes_again_too() {
+    let mut bench = Bench::new(vec![rule("c/#", "l/#")]);
+    bench.desk.arrive(bench.now_ms, WALL, &expiring("c/a", "1", 9), 0);
+    bench.desk.stop();
+    bench.work(true);
+    assert_eq!((bench.given.len(), bench.next_run().answers.len()), (0, 0));
+}
+
+#[test]
+fn a_repetition_without_an_identity_is_of_the_youngest_of_its_twins() {
+    let mut bench = Bench::new(vec![CommandRule { at_most_once: false, ..rule("c/#", "l/#") }]);
+    let press = with(&command("c/a", "on"), PropertyId::MessageExpiryInterval, Value::U32(9));
+    let first = bench.arrive(&press);
+    let second = bench.arrive(&press);
+    bench.settle(first, 1, 0);
+    assert_eq!(bench.arrive(&Publish { dup: true, ..press }), second);
 }

@@ -1,0 +1,88 @@
+//! Bounds: of a topic that is stuck, of all commands, and of what is taken from the hub.
+
+use super::super::room::{ALL_MAX, FLOWING_MAX, OPEN_MAX, RETURN_MS, STUCK_MAX, STUCK_MS};
+use super::*;
+
+#[test]
+fn a_topic_that_is_stuck_is_bounded() {
+    let mut bench = Bench::new(vec![rule("c/#", "l/#")]);
+    let busy = |bench: &Bench| bench.answers.iter().filter(|(_, answer)| answer["reason"] == "busy").count();
+    for absent in ["c/nobody", "c/silent"] {
+        let before = busy(&bench);
+        let tickets: Vec<_> =
+            (0..100).map(|n| bench.arrive(&expiring(absent, &format!("{n}"), 90))).collect();
+        assert_eq!(busy(&bench), before, "a burst that flows is no trouble");
+        if absent == "c/nobody" {
+            bench.settle(tickets[0], 0, 0);
+            assert_eq!(busy(&bench), before, "its client may come back");
+            bench.pass(RETURN_MS);
+            bench.settle(tickets[0], 0, 0);
+        } else {
+            bench.pass(STUCK_MS);
+        }
+        assert_eq!(busy(&bench), before + 100 - STUCK_MAX);
+        let ticket = bench.arrive(&expiring(absent, "one more", 90));
+        assert_eq!(bench.reason_of(ticket), "busy");
+        let open = tickets.iter().filter(|ticket| !bench.acknowledged.contains(ticket));
+        assert!(open.eq(&tickets[..STUCK_MAX]), "the youngest give way");
+    }
+    // A copy of one that was refused so is never obeyed.
+    let given = bench.given.len();
+    bench.arrive(&expiring("c/nobody", "99", 9));
+    assert_eq!(bench.given.len(), given);
+}
+
+#[test]
+fn what_is_stuck_gives_way_to_what_is_not() {
+    let mut bench = Bench::new(vec![rule("c/#", "l/#")]);
+    for topic in 0..OPEN_MAX / STUCK_MAX {
+        for n in 0..STUCK_MAX {
+            bench.arrive(&expiring(&format!("c/{topic}"), &format!("{n}"), 90));
+        }
+    }
+    bench.pass(STUCK_MS);
+    let ticket = bench.arrive(&expiring("c/well", "x", 90));
+    assert_eq!((bench.given.last().unwrap().0, bench.answers.len()), (ticket, 1), "one has given way");
+    let ticket = bench.arrive(&expiring("c/1", "x", 90));
+    assert_eq!(bench.reason_of(ticket), "busy");
+}
+
+#[test]
+fn no_more_is_taken_while_many_flow_and_what_is_stuck_keeps_nobody_back() {
+    let mut bench = Bench::new(vec![rule("c/#", "l/#")]);
+    let tickets: Vec<_> = (0..FLOWING_MAX)
+        .map(|n| {
+            assert!(bench.desk.takes_more(bench.now_ms), "{n}");
+            bench.arrive(&expiring(&format!("c/{n}"), "x", 90))
+        })
+        .collect();
+    assert!(!bench.desk.takes_more(bench.now_ms));
+    bench.settle(tickets[0], 1, 0);
+    assert!(bench.desk.takes_more(bench.now_ms));
+    bench.arrive(&expiring("c/one more", "x", 90));
+    assert!(!bench.desk.takes_more(bench.now_ms));
+    bench.pass(STUCK_MS);
+    assert!(bench.desk.takes_more(bench.now_ms));
+    // Answers that the queue does not take are bounded, too.
+    let mut count = 0;
+    while bench.desk.takes_more(bench.now_ms) {
+        bench.desk.arrive(bench.now_ms, WALL, &command("c/a", "on"), 0);
+        count += 1;
+    }
+    assert_eq!(count, ALL_MAX - FLOWING_MAX);
+}
+
+#[test]
+fn large_commands_are_bounded_in_bytes() {
+    let mut bench = Bench::new(vec![rule("c/#", "l/#")]);
+    let large = |n: usize| {
+        let mut publish = expiring(&format!("c/{n}"), "x", 9);
+        publish.payload = vec![0; PAYLOAD_MAX].into();
+        publish
+    };
+    let tickets: Vec<_> = (0..10).map(|n| bench.arrive(&large(n))).collect();
+    assert_eq!((bench.given.len(), bench.reason_of(tickets[3])), (3, "busy".to_owned()));
+    bench.settle(tickets[0], 1, 0);
+    bench.arrive(&large(10));
+    assert_eq!(bench.given.len(), 4);
+}
