@@ -86,7 +86,7 @@ impl ReturnAddress {
             topic.len() <= RETURN_BYTES_MAX && is_name && !topic.starts_with("$share/")
         };
         Self {
-            command: publish.topic.as_str().to_owned(),
+            command: cut(&publish.topic).to_owned(),
             id: identity.and_then(|identity| identity.shown.clone()),
             topic: topic.filter(usable).unwrap_or(answers).to_owned(),
             correlation: correlation
@@ -122,6 +122,12 @@ impl ReturnAddress {
         row.properties = properties.finish();
         Some(row)
     }
+}
+
+/// The beginning of a topic that is too long to be kept.
+fn cut(topic: &str) -> &str {
+    let longest = topic.len().min(RETURN_BYTES_MAX);
+    (0..=longest).rev().find_map(|end| topic.get(..end)).unwrap_or_default()
 }
 
 fn wishes(publish: &Publish) -> (Option<&str>, Option<bytes::Bytes>) {

@@ -55,7 +55,9 @@ pub(super) struct Command {
     /// As local clients get it; `None` if none is to get it.
     pub(super) publish: Option<Publish>,
     pub(super) deadline_ms: u64,
-    /// First attempt that found nobody.
+    /// A client may have it.
+    pub(super) was_given: bool,
+    /// First attempt that found nobody, of it or of the one before it.
     pub(super) alone_ms: Option<u64>,
     /// With the wall clock's time.
     pub(super) outcome: Option<(Outcome, i64)>,
@@ -72,8 +74,19 @@ impl Command {
             is_started: false,
             publish: None,
             deadline_ms: 0,
+            was_given: false,
             alone_ms: None,
             outcome: None,
+        }
+    }
+
+    /// Returns the end to tell: nobody is told that no client had what one may have.
+    pub(super) fn end_of(&self, outcome: Outcome) -> Outcome {
+        match outcome {
+            Outcome::Refused(Reason::Nobody | Reason::Expired | Reason::Busy) if self.was_given => {
+                Outcome::Refused(Reason::NotAcknowledged)
+            }
+            outcome => outcome,
         }
     }
 

@@ -107,8 +107,11 @@ impl Desk {
         let admitted = identity.map_err(|()| Reason::BadId).and_then(|_| admit(&rule, publish, waited_ms));
         let (topic, left_ms) = match admitted {
             Ok(admitted) => admitted,
-            // The same whenever it comes.
-            Err(reason) => return self.refuse((key, false), to, reason, wall_ms),
+            // The same whenever it comes, but for the time that it may have waited here: a copy of one that is late must not be obeyed.
+            Err(reason) => {
+                let is_kept = rule.at_most_once && reason == Reason::Expired;
+                return self.refuse((key, is_kept), to, reason, wall_ms);
+            }
         };
         if !self.make_room(&topic, bytes(publish), now_ms, wall_ms) {
             // Kept: a copy of it must not be obeyed later.
@@ -167,14 +170,13 @@ impl Desk {
         let is_given = |command: &&mut Command| matches!(command.phase, Phase::Given { .. });
         let Some(command) = self.commands.get_mut(&ticket).filter(is_given) else { return };
         let topic = command.publish.as_ref().map(|publish| publish.topic.clone());
-        let acknowledged = settled.delivered - settled.sent;
-        // A second attempt may be a second time for who has it.
-        let is_last = now_ms >= command.deadline_ms || (command.is_kept && settled.dropped > 0);
+        let acknowledged = settled.delivered.saturating_sub(settled.sent);
+        command.was_given |= settled.sent > 0 || settled.dropped > 0;
+        // A second attempt may be a second time for who has it: at most once there is none, and none where only QoS 0 is asked for.
+        let is_final = command.was_given && (command.is_kept || settled.dropped == 0);
         if acknowledged > 0 {
             self.end(ticket, Outcome::Delivered(acknowledged), wall_ms);
-        } else if settled.sent > 0 || (is_last && settled.dropped > 0) {
-            self.end(ticket, Outcome::Refused(Reason::NotAcknowledged), wall_ms);
-        } else if is_last {
+        } else if is_final || now_ms >= command.deadline_ms {
             self.end(ticket, Outcome::Refused(Reason::Nobody), wall_ms);
         } else {
             command.phase = Phase::Waiting { next_ms: now_ms + AGAIN_MS };
@@ -240,8 +242,10 @@ impl Desk {
         self.is_stopping = true;
         for command in self.commands.values().filter(|command| command.is_started) {
             if let (Phase::Waiting { .. }, Some(key)) = (command.phase, command.key) {
-                let record = Record { key, change: Change::Forgotten };
-                self.steps.push_back(Step::Keep(None, record));
+                // Without an identity the key is another command's, too.
+                let is_own = command.to.id.is_some();
+                let change = if is_own { Change::Forgotten } else { Change::Answered };
+                self.steps.push_back(Step::Keep(None, Record { key, change }));
             }
         }
     }
@@ -259,7 +263,11 @@ impl Desk {
     fn take_in(&mut self, command: Command) -> Ticket {
         self.last += 1;
         let ticket = Ticket(self.last);
-        self.by_key.extend(command.key.map(|key| (key, ticket)));
+        if let Some(key) = command.key {
+            // One that is refused leaves its twin where it is.
+            let is_twin = command.publish.is_none() && self.by_key.contains_key(&key);
+            self.by_key.extend((!is_twin).then_some((key, ticket)));
+        }
         self.commands.insert(ticket, command);
         ticket
     }
@@ -341,13 +349,19 @@ impl Desk {
     /// No client gets it any more, and the next of its topic may go.
     fn close(&mut self, ticket: Ticket, outcome: Outcome, wall_ms: i64) {
         let Some(command) = self.commands.get_mut(&ticket) else { return };
+        let outcome = command.end_of(outcome);
         self.counts.add(&outcome);
         if let Outcome::Refused(reason) = outcome {
             self.steps.push_back(Step::Tell(command.to.command.clone(), reason));
         }
+        let alone_ms = command.alone_ms.filter(|_| outcome == Outcome::Refused(Reason::Nobody));
         command.outcome = Some((outcome, wall_ms));
-        if let Some(topic) = command.publish.take().map(|publish| publish.topic) {
-            self.order.remove(&topic, ticket);
+        let Some(topic) = command.publish.take().map(|publish| publish.topic) else { return };
+        self.order.remove(&topic, ticket);
+        // Its topic is as deserted for the next one.
+        let next = self.order.first(&topic).and_then(|next| self.commands.get_mut(&next));
+        if let Some(next) = next {
+            next.alone_ms = next.alone_ms.or(alone_ms);
         }
     }
 

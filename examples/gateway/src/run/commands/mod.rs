@@ -49,6 +49,7 @@ use ledger_file::LedgerFile;
 const TICK: Duration = Duration::from_millis(250);
 /// For the last answers, and the last lines of the file, when the gateway ends.
 const GOODBYE: Duration = Duration::from_millis(500);
+const COMMIT_EVERY: Duration = Duration::from_millis(20);
 /// Messages that a hub of MQTT 5 may have unacknowledged here. A command keeps its place until it has ended, and those behind it theirs.
 pub(super) const WINDOW: u16 = 1_024;
 
@@ -233,10 +234,12 @@ impl Shell {
             if self.file.is_some() && self.to_keep.is_empty() && !self.desk.is_answering() {
                 return;
             }
+            // An answer may come into the queue behind the commit that was asked for before.
             self.around.intake.commit();
-            match self.on_the_way.join_next().await {
-                Some(done) => self.take(done.ok().flatten()),
-                None => return,
+            match timeout(COMMIT_EVERY, self.on_the_way.join_next()).await {
+                Ok(Some(done)) => self.take(done.ok().flatten()),
+                Ok(None) => return,
+                Err(_) => {}
             }
         }
     }

@@ -162,20 +162,26 @@ fn what_is_refused_is_answered_with_its_reason_and_given_to_nobody() {
     let cases = [
         (Publish { retain: true, ..fine.clone() }, 0, "retained"),
         (command("c/a", "on"), 0, "no-expiry"),
-        (expiring("c/a", "x", 0), 0, "expired"),
-        (expiring("c/a", "x", 9), 9_000, "expired"),
         (expiring("c/a", "", 9), 0, "bad-id"),
         (large, 0, "too-large"),
         (set(PropertyId::ResponseTopic, Value::Utf8(&long)), 0, "too-large"),
         (expiring(&format!("c/{long}"), "x", 9), 0, "too-large"),
+        (expiring(&format!("c/{}", "ä".repeat(30_000)), "x", 9), 0, "too-large"),
         (set(PropertyId::CorrelationData, Value::Binary(long.as_bytes())), 0, "too-large"),
     ];
     for (publish, waited_ms, reason) in cases {
         let ticket = bench.arrive_late(&publish, waited_ms);
         assert_eq!((bench.reason_of(ticket), bench.acknowledged.last()), (reason.to_owned(), Some(&ticket)));
+        assert!(bench.answers.last().is_some_and(|(_, answer)| answer.to_string().len() < 1_200), "{reason}");
     }
     assert_eq!(bench.topics_given(), [""; 0]);
-    // Nothing of it is kept: the sender may mend it, and send it again.
+    for (late, waited_ms) in [(expiring("c/a", "late", 0), 0), (expiring("c/a", "later", 9), 9_000)] {
+        let ticket = bench.arrive_late(&late, waited_ms);
+        assert_eq!(bench.reason_of(ticket), "expired");
+        bench.arrive(&expiring("c/a", if waited_ms == 0 { "late" } else { "later" }, 9));
+    }
+    assert_eq!(bench.topics_given(), [""; 0], "a copy of what was late is not given");
+    // Nothing of the others is kept: the sender may mend it, and send it again.
     let ticket = bench.arrive(&fine);
     assert_eq!(bench.given.pop().unwrap().0, ticket);
 }
@@ -348,4 +354,44 @@ fn a_repetition_without_an_identity_is_of_the_youngest_of_its_twins() {
     let second = bench.arrive(&press);
     bench.settle(first, 1, 0);
     assert_eq!(bench.arrive(&Publish { dup: true, ..press }), second);
+}
+
+#[test]
+fn what_a_client_had_does_not_end_as_if_nobody_had_it() {
+    for (sent, dropped) in [(0, 1), (1, 1)] {
+        let mut bench = Bench::new(vec![CommandRule { at_most_once: false, ..rule("c/#", "l/#") }]);
+        let ticket = bench.arrive(&expiring("c/a", "1", 3));
+        let first = Settled { sent, ..settled(sent, dropped) };
+        bench.desk.settled(bench.now_ms, WALL, ticket, first);
+        bench.work(true);
+        bench.pass(AGAIN_MS);
+        assert_eq!(bench.given.len(), 2, "again, since somebody has not acknowledged it");
+        bench.settle(ticket, 0, 0);
+        bench.pass(3_000);
+        assert_eq!(bench.reason_of(ticket), "not-acknowledged");
+    }
+}
+
+#[test]
+fn a_stop_does_not_forget_the_twin_of_what_waits() {
+    let mut bench = Bench::new(vec![rule("c/#", "l/#")]);
+    let press = with(&command("c/a", "on"), PropertyId::MessageExpiryInterval, Value::U32(9));
+    let first = bench.arrive(&press);
+    bench.settle(first, 1, 0);
+    let second = bench.arrive(&press);
+    bench.settle(second, 0, 0);
+    bench.desk.stop();
+    bench.work(true);
+    let mut next = bench.next_run();
+    let copy = next.arrive(&Publish { dup: true, ..press });
+    assert_eq!((next.given.len(), next.reason_of(copy)), (0, "copy".to_owned()));
+}
+
+#[test]
+fn a_refused_twin_is_not_taken_for_the_one_that_is_under_way() {
+    let mut bench = Bench::new(vec![CommandRule { at_most_once: false, ..rule("c/#", "l/#") }]);
+    let press = with(&command("c/a", "on"), PropertyId::MessageExpiryInterval, Value::U32(9));
+    let given = bench.arrive(&press);
+    bench.arrive(&command("c/a", "on"));
+    assert_eq!(bench.arrive(&Publish { dup: true, ..press }), given);
 }

@@ -86,3 +86,18 @@ fn large_commands_are_bounded_in_bytes() {
     bench.arrive(&large(10));
     assert_eq!(bench.given.len(), 4);
 }
+
+#[test]
+fn a_topic_stays_deserted_for_the_next_of_its_commands() {
+    let mut bench = Bench::new(vec![rule("c/#", "l/#")]);
+    let first = bench.arrive(&expiring("c/a", "first", 4));
+    for n in 0..FLOWING_MAX {
+        bench.arrive(&expiring("c/a", &format!("{n}"), 90));
+    }
+    bench.settle(first, 0, 0);
+    bench.pass(RETURN_MS);
+    assert_eq!(bench.reason_of(first), "nobody");
+    let next = bench.given.last().unwrap().0;
+    bench.settle(next, 0, 0);
+    assert!(bench.desk.takes_more(bench.now_ms));
+}
