@@ -101,3 +101,14 @@ fn a_topic_stays_deserted_for_the_next_of_its_commands() {
     bench.settle(next, 0, 0);
     assert!(bench.desk.takes_more(bench.now_ms));
 }
+
+#[test]
+fn what_clients_have_gives_way_to_nothing() {
+    let mut bench = Bench::new(vec![rule("c/#", "l/#")]);
+    for n in 0..OPEN_MAX {
+        bench.arrive(&expiring(&format!("c/{n}"), "x", 90));
+    }
+    bench.pass(STUCK_MS);
+    let ticket = bench.arrive(&expiring("c/one more", "x", 90));
+    assert_eq!((bench.reason_of(ticket), bench.answers.len()), ("busy".to_owned(), 1));
+}
