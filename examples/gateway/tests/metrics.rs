@@ -27,6 +27,9 @@ const CONFIG: &str = "
 rules = 'control.toml'
 [[route]]
 match = '#'
+[[command]]
+match = 'g/cmd/#'
+to = 'valve/#'
 ";
 
 fn printed(page: &str) -> BTreeSet<&str> {
@@ -61,7 +64,8 @@ fn every_metric_is_explained_in_the_docs_and_no_other_is_named_there() {
     let read = |page: &str| std::fs::read_to_string(docs.join(page)).unwrap();
     let metrics = read("reference/metrics.md");
     assert_eq!(explained(&metrics), printed);
-    let guide = ["getting-started", "hub", "outages", "sensors", "sizing", "upgrading", "certificates"];
+    let guide =
+        ["getting-started", "hub", "outages", "sensors", "sizing", "upgrading", "certificates", "commands"];
     let guide = guide.map(|page| read(&format!("guide/{page}.md")));
     let all = [read("operations.md"), metrics, guide.join("\n")].join("\n");
     assert_eq!(mentioned(&all), printed);
