@@ -1,4 +1,18 @@
-//! Overlap of two topic filters: whether some topic matches both.
+//! Overlap of topic filters: pairs that some topic matches both of, and those that another one covers. Pure.
+
+use edge_bridge::wire::matches;
+
+/// The filters without those that another one covers, in their order.
+pub(crate) fn without_covered(filters: &[String]) -> Vec<String> {
+    let needed = |(at, filter): (usize, &String)| {
+        let by = |(other_at, other): (usize, &String)| {
+            other_at != at && matches(other, filter) && (other_at < at || !matches(filter, other))
+        };
+        !filters.iter().enumerate().any(by)
+    };
+    let kept = filters.iter().enumerate().filter(|(at, filter)| needed((*at, filter)));
+    kept.map(|(_, filter)| filter.clone()).collect()
+}
 
 /// Returns whether some topic matches both filters. A level may also be the beginning of a level with `+` behind it, as what stands right before a topic makes it.
 pub(crate) fn overlap(one: &str, other: &str) -> bool {
@@ -56,5 +70,19 @@ mod tests {
         ] {
             assert!(!overlap(one, other) && !overlap(other, one), "{one} {other}");
         }
+    }
+
+    fn left(filters: &[&str]) -> Vec<String> {
+        without_covered(&filters.iter().map(|f| (*f).to_owned()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn what_another_covers_is_not_subscribed() {
+        assert_eq!(left(&["plant/alarm/#", "plant/+/t", "plant/#", "other"]), ["plant/#", "other"]);
+        assert_eq!(left(&["a/b", "a/b"]), ["a/b"], "one of equals stays");
+        assert_eq!(left(&["+/b", "a/+"]), ["+/b", "a/+"]);
+        assert_eq!(left(&["a/+", "a/#"]), ["a/#"]);
+        assert_eq!(left(&["a/#", "a"]), ["a/#"], "the parent level is matched too");
+        assert_eq!(left(&["+", "#"]), ["#"]);
     }
 }

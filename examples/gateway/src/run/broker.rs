@@ -30,6 +30,8 @@ use tokio::task::JoinHandle;
 
 pub(crate) use subscribed::Subscribed;
 
+use crate::config::overlap::without_covered;
+
 use super::error::RunError;
 use super::ingest::GatewayIngest;
 
@@ -77,7 +79,7 @@ impl Broker {
         let mut config = ClientConfig::new(text(&target.client_id)?);
         config.session_expiry_s = u32::MAX;
         config.receive_maximum = u16::MAX;
-        let topics = filters::without_covered(&target.topics);
+        let topics = without_covered(&target.topics);
         if let Some((one, other)) = filters::overlapping(&topics) {
             tracing::warn!(
                 one,

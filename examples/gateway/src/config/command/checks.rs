@@ -38,7 +38,7 @@ pub(in super::super) fn check(config: &Config, numbers: &[usize], findings: &mut
     }
 }
 
-/// What a Message Expiry Interval would say and is not there.
+/// Warns where a command's Message Expiry Interval is not asked for, or never there.
 fn expiry(protocol: Protocol, rule: &CommandRule, key: &str, findings: &mut Findings) {
     if rule.allows_unbounded {
         let message = "commands without an expiry are taken: how long they waited at the hub nobody knows";

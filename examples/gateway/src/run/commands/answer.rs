@@ -21,7 +21,7 @@ pub(crate) enum Reason {
     NoExpiry,
     Expired,
     BadId,
-    /// What `to` makes of it is no topic name.
+    /// The topic that `to` makes of it is no name.
     NotATopic,
     /// Too many wait already.
     Busy,
@@ -66,7 +66,7 @@ pub(super) enum Outcome {
     Refused(Reason),
 }
 
-/// Whom to tell the end of a command, and what of.
+/// Receiver of a command's end, and the words that name the command there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ReturnAddress {
     /// The command's topic at the hub.

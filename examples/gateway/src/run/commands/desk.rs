@@ -137,7 +137,7 @@ impl Desk {
         ticket
     }
 
-    /// What the shell was to keep is on disk, or is not.
+    /// Takes the end of a write: it is on disk, or is not.
     pub(super) fn kept(&mut self, now_ms: u64, wall_ms: i64, ticket: Ticket, is_kept: bool) {
         let Some(command) = self.commands.get_mut(&ticket) else { return };
         match command.phase {

@@ -1,4 +1,4 @@
-//! For how long a message of the hub may have waited in this process before it was looked at: that time is off its expiry. Pure.
+//! Bound of the time that a message of the hub waited in this process before it was looked at, which is off its expiry. Pure.
 
 /// A turn that is so late was stopped, or starved. What it finds in the socket comes within as long.
 const LATE_MS: u64 = 2_000;
@@ -36,7 +36,7 @@ impl Lateness {
         self.empty_ms = now_ms;
     }
 
-    /// For how long a message that is taken now may have waited.
+    /// Returns the longest time that a message that is taken now may have waited.
     pub(super) fn of_arrival(&mut self, now_ms: u64) -> u64 {
         self.turn(now_ms);
         let standstill_ms = if now_ms < self.until_ms { self.standstill_ms } else { 0 };

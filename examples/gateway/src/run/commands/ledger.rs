@@ -83,7 +83,7 @@ fn bytes(hex: &str) -> Option<[u8; 16]> {
     Some(number.to_be_bytes())
 }
 
-/// What is known of an identity.
+/// State of an identity that is known.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Known {
     /// A client may have it.
@@ -225,7 +225,7 @@ mod tests {
         assert_eq!((ledger.get(key(5)), ledger.get(key(9))), (Some(&refused), None));
     }
 
-    /// What an earlier version wrote must be read: a line that is not means a command that is given twice.
+    /// Lines of an earlier version must be read: one that is not means a command that is given twice.
     #[test]
     fn the_lines_of_the_first_version_are_read() {
         let golden = include_bytes!("golden.txt");

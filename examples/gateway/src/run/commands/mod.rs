@@ -27,13 +27,14 @@ use edge_bridge::listener::Settled;
 use edge_bridge::net::intake::Intake;
 use edge_bridge::net::server::LocalPublisher;
 use edge_bridge::net::{Acknowledgement, Clock};
-use edge_bridge::wire::{Publish, QoS, RetainHandling, Subscription, Utf8, matches};
+use edge_bridge::wire::{Publish, QoS, RetainHandling, Subscription, Utf8};
 use edge_bridge::{Command, Commands, Link, Row};
 use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 use tokio::time::{Instant, interval, sleep, timeout};
 
 use crate::config::CommandRule;
+use crate::config::overlap::without_covered;
 
 use super::once_a_minute::OnceAMinute;
 
@@ -53,7 +54,7 @@ const COMMIT_EVERY: Duration = Duration::from_millis(20);
 /// Messages that a hub of MQTT 5 may have unacknowledged here. A command keeps its place until it has ended, and those behind it theirs.
 pub(super) const WINDOW: u16 = 1_024;
 
-/// What the commands need of the gateway.
+/// Parts of the gateway that the commands need.
 struct Surroundings {
     local: LocalPublisher,
     link: Link,
@@ -64,7 +65,7 @@ struct Surroundings {
 /// The running commands; none without rules.
 pub(super) struct RunningCommands(Option<Running>);
 
-/// What the hub sends again. To be dropped when the link is closed: before that it would be asked for again, on a new connection.
+/// Messages that the hub sends again. To be dropped when the link is closed: before that it would be asked for again, on a new connection.
 pub(super) struct Unended(
     #[allow(dead_code, reason = "it is there to be dropped")] Commands,
     #[allow(dead_code, reason = "as that")] HashMap<Ticket, Vec<Acknowledgement>>,
@@ -135,15 +136,8 @@ async fn run(
 
 /// One for each rule, but for those whose messages another one's filter brings already: some hubs send a copy for each.
 fn filters(rules: &[CommandRule]) -> Vec<Subscription> {
-    let is_covered = |at: usize, rule: &CommandRule| {
-        let mut others = rules.iter().enumerate().filter(|(other, _)| *other != at);
-        others.any(|(other, wide)| {
-            let is_same = wide.filter == rule.filter;
-            matches(&wide.filter, &rule.filter) && (!is_same || other < at)
-        })
-    };
-    let wanted = rules.iter().enumerate().filter(|(at, rule)| !is_covered(*at, rule));
-    wanted.filter_map(|(_, rule)| subscription(&rule.filter)).collect()
+    let all: Vec<String> = rules.iter().map(|rule| rule.filter.clone()).collect();
+    without_covered(&all).iter().filter_map(|filter| subscription(filter)).collect()
 }
 
 /// Without what this gateway publishes itself, and with what the hub retains only at the first time: it is refused.
@@ -227,7 +221,7 @@ impl Shell {
         Unended(messages, self.acknowledgements)
     }
 
-    /// Until the last lines are on disk, and the answers that are on their way.
+    /// Waits until the last lines are on disk, and the answers that are on their way.
     async fn finish(&mut self) {
         loop {
             self.work();
@@ -348,7 +342,7 @@ async fn give(local: LocalPublisher, ticket: Ticket, publish: Publish) -> Option
     Some(Done::Settled(ticket, settled))
 }
 
-/// Until it is safe. A queue without room keeps the hub's message unacknowledged meanwhile.
+/// Waits until the answer is safe. A queue without room keeps the hub's message unacknowledged meanwhile.
 async fn answer(intake: Intake, ticket: Ticket, row: Row) -> Option<Done> {
     let (tell, safe) = oneshot::channel();
     let permit = loop {

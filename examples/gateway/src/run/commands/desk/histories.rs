@@ -21,7 +21,7 @@ enum Bug {
     AcknowledgedAtOnce,
     /// The file is not read at the start.
     LedgerNotRead,
-    /// What was kept is not synced: a kill takes it.
+    /// Lines are not synced: a kill takes them.
     NotSynced,
     /// Its answer is called safe when the queue has it in memory.
     AnswerNotSafe,
@@ -29,7 +29,7 @@ enum Bug {
     HubTimeLost,
     /// A standstill of the process is not noticed.
     StandstillUnnoticed,
-    /// What no client had is forgotten at a stop, and what they have too.
+    /// A stop forgets the commands that clients have, too.
     AllForgotten,
 }
 
@@ -149,7 +149,7 @@ impl World {
         self.deliver_sent_at(self.now_ms, which);
     }
 
-    /// What the hub sends at `sent_ms` arrives now.
+    /// Delivers now, as sent at `sent_ms`.
     fn deliver_sent_at(&mut self, sent_ms: u64, which: fn(&AtHub) -> bool) {
         // What was never sent goes with its time.
         self.hub.retain(|_, at_hub| at_hub.sent || at_hub.expires_ms > sent_ms);
@@ -244,7 +244,7 @@ impl World {
         }
     }
 
-    /// What is not on disk, or in the queue, is gone, but for the first of what was written.
+    /// Loses all that is neither on disk nor in the queue, but for the first of what was written.
     fn kill(&mut self) {
         let unsynced = std::mem::take(&mut self.unsynced);
         let count = usize::try_from(self.below(unsynced.len() as u64 + 1)).unwrap();
