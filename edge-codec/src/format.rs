@@ -25,7 +25,7 @@ pub mod content_type {
 }
 
 /// A batch format of this crate. All exist in every build; [`Format::decode`] says if one is not built in. Line protocol
-/// is not among them: it goes out only (`influx::Encoder`).
+/// is not among them: it carries no identity (`influx::Encoder`, `influx::import`).
 ///
 /// ```
 /// use edge_codec::Format;

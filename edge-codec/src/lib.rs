@@ -18,6 +18,8 @@ mod format;
 mod identity;
 mod limits;
 mod model;
+mod number_text;
+mod record;
 mod sensors;
 mod seq_runs;
 mod series;
@@ -35,6 +37,7 @@ pub mod compact;
 pub mod influx;
 #[cfg(feature = "json")]
 pub mod json;
+pub mod plain;
 #[cfg(feature = "protobuf")]
 pub mod protobuf;
 #[cfg(feature = "senml")]
@@ -50,11 +53,11 @@ pub use format::{Codec, Format, content_type};
 pub use identity::{BatchId, Header, ParseBatchIdError};
 pub use limits::Limits;
 pub use model::{Reading, Value, quality};
+pub use record::{Record, Source};
 pub use sensors::{Sensor, SensorTable, Sensors};
 pub use series::{Series, SeriesValues};
 
 /// The limit every decoder checks first.
-#[cfg(any(feature = "json", feature = "cbor", feature = "protobuf"))]
 fn check_input(input: &[u8], limits: &Limits) -> Result<(), DecodeError> {
     let (limit, found) = (limits.bytes, input.len() as u64);
     if input.len() > limit {

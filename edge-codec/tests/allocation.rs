@@ -7,9 +7,9 @@ mod counting;
 mod support;
 
 use counting::{allocated, allocations};
-use edge_codec::json::{self, FieldMap, Source};
+use edge_codec::json::{self, FieldMap};
 use edge_codec::sparkplug::{self, Birth};
-use edge_codec::{Limits, Reading, Value};
+use edge_codec::{Limits, Reading, Source, Value};
 use support::{AnyEncoder, KINDS, Kind, Rng, cases, samples, seed, table};
 
 const CONSTANT: usize = 2048;

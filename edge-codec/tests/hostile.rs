@@ -7,7 +7,8 @@ mod any_bytes;
 mod support;
 
 use any_bytes::{
-    IMPORT, batch, consume, field_map, json_import, place, sparkplug_birth, sparkplug_data, sparkplug_session,
+    IMPORT, LINES, PLAIN, batch, consume, field_map, json_import, lines_import, place, plain_import,
+    sparkplug_birth, sparkplug_data, sparkplug_session,
 };
 use edge_codec::json::FieldMap;
 use edge_codec::sparkplug::Birth;
@@ -127,12 +128,16 @@ fn fuzzed_imports_never_panic() {
     let n = fuzz_cases(1_000_000);
     let mut rng = Rng(seed() ^ 4);
     let map = field_map();
-    let mut read = 0_u64;
+    let (mut json, mut lines, mut plain) = (0_u64, 0_u64, 0_u64);
     for _ in 0..n {
-        read += u64::from(json_import(&map, &mutate(&mut rng, IMPORT)));
+        json += u64::from(json_import(&map, &mutate(&mut rng, IMPORT)));
+        lines += u64::from(lines_import(&mutate(&mut rng, LINES)));
+        plain += u64::from(plain_import(&mutate(&mut rng, PLAIN)));
     }
-    assert!(read > 0);
-    println!("executed codec.fuzz.import: {n} cases ({read} read)");
+    assert!(json > 0 && lines > 0 && plain > 0);
+    println!(
+        "executed codec.fuzz.import: {n} cases ({json} of JSON, {lines} of lines, {plain} of one value read)"
+    );
 }
 
 #[test]
@@ -145,6 +150,8 @@ fn noise_never_panics() {
             let _ = consume(kind, &noise);
         }
         json_import(&FieldMap::default(), &noise);
+        lines_import(&noise);
+        plain_import(&noise);
     }
     println!("executed codec.fuzz.noise: {n} cases");
 }

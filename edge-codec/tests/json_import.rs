@@ -2,8 +2,8 @@
 #![cfg(feature = "json")]
 //! Payloads of sensors are read as configured and never guessed (promise 12).
 
-use edge_codec::json::{FieldMap, Record, Source, TimeUnit, import};
-use edge_codec::{DecodeError, Limits, Value, quality};
+use edge_codec::json::{FieldMap, TimeUnit, import};
+use edge_codec::{DecodeError, Limits, Record, Source, Value, quality};
 use std::borrow::Cow;
 
 const TOPIC: Source<'static> = Source { sensor: Some("plant/oven"), arrival_ms: 99 };
@@ -211,4 +211,36 @@ fn each_is_limited_as_single_values_are() {
     assert!(matches!(e, DecodeError::Limit { what: "text bytes", limit: 64, found: 65, .. }), "{e}");
     assert_eq!(read(&long.replace("\\n", ""), &map).unwrap().len(), 1, "without an escape nothing is copied");
     assert!(matches!(read(r#"{"note":"x"}"#, &map), Err(DecodeError::Missing { .. })));
+}
+
+#[test]
+fn numbers_in_quotation_marks_are_numbers_where_that_is_asked_for() {
+    let payload = r#"{"value":"21.5","ts":"1580515200","unit":"7","sensor":"8"}"#;
+    let plain = FieldMap::default().time("ts", TimeUnit::Seconds);
+    let error = read(payload, &plain).unwrap_err().to_string();
+    assert!(error.contains("expected a time in seconds"), "{error}");
+    let asked = plain.clone().numbers_in_text(true);
+    let r = one(payload, &asked);
+    assert_eq!((r.value, r.time), (Value::F64(21.5), 1_580_515_200_000));
+    assert_eq!((r.unit.as_ref(), r.sensor.as_ref()), ("7", "8"), "names stay text");
+    for (text, expected) in [
+        (r#""-5""#, Value::I64(-5)),
+        (r#""1\u0030""#, Value::I64(10)),
+        (r#""on""#, Value::Text("on".into())),
+        (r#""nan""#, Value::Text("nan".into())),
+        (r#"" 1""#, Value::Text(" 1".into())),
+        ("true", Value::Bool(true)),
+    ] {
+        let payload = format!(r#"{{"value":{text}}}"#);
+        assert_eq!(one(&payload, &asked).value, expected, "{text}");
+        let is_text = matches!(one(&payload, &plain).value, Value::Text(_));
+        assert_eq!(is_text, text.starts_with('"'), "{text}: not guessed");
+    }
+    let each = FieldMap::default().each("");
+    let payload = r#"{"a":"1","b":2,"c":"x","unit":"C"}"#;
+    let names = |map: &FieldMap| {
+        read(payload, map).unwrap().iter().map(|r| r.field.clone().into_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&each), ["b"]);
+    assert_eq!(names(&each.numbers_in_text(true)), ["a", "b"]);
 }

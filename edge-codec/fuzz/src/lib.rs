@@ -42,6 +42,12 @@ pub fn json_import(input: &[u8]) {
     any_bytes::json_import(&any_bytes::field_map(), input);
 }
 
+/// Lines of the line protocol, and the same as a value alone.
+pub fn text_import(input: &[u8]) {
+    any_bytes::lines_import(input);
+    any_bytes::plain_import(input);
+}
+
 /// A Sparkplug birth, whose length is in the first two bytes, and data by it.
 pub fn sparkplug(input: &[u8]) {
     if let Some((length, rest)) = input.split_first_chunk() {
@@ -65,16 +71,19 @@ mod tests {
             ("tables", session.announced().to_vec()),
             ("json_import", any_bytes::IMPORT.to_vec()),
             ("sparkplug", [&length[..], &birth, &data].concat()),
+            ("text_import", any_bytes::LINES.to_vec()),
+            ("text_import", any_bytes::PLAIN.to_vec()),
         ];
         batches.chain(goods.into_iter().map(|good| ("compact", good))).chain(others).collect()
     }
     #[test]
     fn the_committed_seeds_pass() {
-        let targets: [fuzz_replay::Target; 5] = [
+        let targets: [fuzz_replay::Target; 6] = [
             ("batches", batches),
             ("compact", compact),
             ("tables", tables),
             ("json_import", json_import),
+            ("text_import", text_import),
             ("sparkplug", sparkplug),
         ];
         fuzz_replay::replay_seeds(env!("CARGO_MANIFEST_DIR"), &targets, &made());

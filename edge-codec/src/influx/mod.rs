@@ -1,4 +1,4 @@
-//! InfluxDB line protocol, out only: one line per reading.
+//! InfluxDB line protocol: batches out, one line per reading ([`Encoder`]), and what Telegraf or a sensor sends in ([`import`]).
 //!
 //! ```text
 //! readings,sensor=line2/temp,unit=Cel value=53.6 1580515200000000000
@@ -25,10 +25,16 @@
 //! control characters or backslashes (the protocol cannot escape them in tags), times that do not fit `i64` in the
 //! precision. Lost: the batch's identity and mark; InfluxDB recognises a repeated reading by measurement, tags and
 //! time.
+//!
+//! **In**, [`import`] takes lines of any writer: tags and fields in any order, `\,`, `\=` and `\ ` in names, `\"` and `\\` in texts, comments, empty
+//! lines, and NUL bytes behind the last line. Lines of this module come back as the readings that they were.
 
 mod encode;
+mod import;
+mod line;
 
 pub use encode::{Influx, Precision};
+pub use import::import;
 
 /// Encoder of line protocol; see [`Encoder`](crate::Encoder).
 ///

@@ -4,11 +4,11 @@
 
 use super::FieldMap;
 use super::guard::Guard;
-use super::import::{Defaults, ReadingArray, Record, read};
+use super::import::{Defaults, ReadingArray, read};
 use super::visit::{Key, Node, Purpose, Scalar};
 use crate::batch::Rows;
 use crate::seq_runs::{check_runs, seqs};
-use crate::{Batch, DecodeError, Header, Limits, Reading, Sensor, SensorTable, Value};
+use crate::{Batch, DecodeError, Header, Limits, Reading, Record, Sensor, SensorTable, Value};
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
 use std::collections::HashMap;

@@ -31,8 +31,8 @@ pub enum TimeUnit {
 /// [`Fields`].
 ///
 /// ```
-/// use edge_codec::json::{self, FieldMap, Source, TimeUnit};
-/// use edge_codec::{Limits, Value};
+/// use edge_codec::json::{self, FieldMap, TimeUnit};
+/// use edge_codec::{Limits, Source, Value};
 ///
 /// let map = FieldMap::default().value("/data/temp").time("at", TimeUnit::Seconds);
 /// let source = Source { sensor: Some("oven3"), arrival_ms: 0 };
@@ -48,6 +48,8 @@ pub struct FieldMap {
     pub(super) time_unit: TimeUnit,
     /// The object whose numbers are readings of their own.
     each: Option<Path>,
+    /// Whether a text that is a number is that number.
+    pub(super) numbers_in_text: bool,
 }
 
 /// Role of a field, and its place in [`FieldMap::paths`].
@@ -74,13 +76,14 @@ impl Default for FieldMap {
             paths: [key("sensor"), key("value"), key("unit"), key("quality"), key("ts"), Vec::new()],
             time_unit: TimeUnit::Milliseconds,
             each: None,
+            numbers_in_text: false,
         }
     }
 }
 
 impl FieldMap {
     /// The field that names the sensor, text. Default `sensor`. Payloads without it take
-    /// [`Source::sensor`](super::Source::sensor).
+    /// [`Source::sensor`](crate::Source::sensor).
     #[must_use]
     pub fn sensor(self, name: &str) -> Self {
         self.set(Role::Sensor, name)
@@ -113,12 +116,19 @@ impl FieldMap {
     }
 
     /// Payloads with several values: every number and boolean of the object at `object` that is none of the fields
-    /// above is a reading of its own, with the key in [`Record::field`](super::Record::field) and sensor, time, unit and
+    /// above is a reading of its own, with the key in [`Record::field`](crate::Record::field) and sensor, time, unit and
     /// quality of the object around it. `""` is the reading's object itself, a pointer leads to one within. Default:
     /// none. The [`value`](Self::value) is optional then.
     #[must_use]
     pub fn each(mut self, object: &str) -> Self {
         self.each = Some(if object.is_empty() { Vec::new() } else { path(object) });
+        self
+    }
+
+    /// Values and times that are decimal numbers in quotation marks, as `"21.5"`, are those numbers; other texts stay what they are. Default: no.
+    #[must_use]
+    pub fn numbers_in_text(mut self, wanted: bool) -> Self {
+        self.numbers_in_text = wanted;
         self
     }
 
@@ -206,6 +216,8 @@ pub struct Fields {
     pub time_unit: TimeUnit,
     /// See [`FieldMap::each`]; absent: no.
     pub each: Option<String>,
+    /// See [`FieldMap::numbers_in_text`].
+    pub numbers_in_text: bool,
 }
 
 impl Default for Fields {
@@ -218,6 +230,7 @@ impl Default for Fields {
             time: "ts".to_owned(),
             time_unit: TimeUnit::Milliseconds,
             each: None,
+            numbers_in_text: false,
         }
     }
 }
@@ -229,7 +242,8 @@ impl From<Fields> for FieldMap {
             .value(&fields.value)
             .unit(&fields.unit)
             .quality(&fields.quality)
-            .time(&fields.time, fields.time_unit);
+            .time(&fields.time, fields.time_unit)
+            .numbers_in_text(fields.numbers_in_text);
         match fields.each {
             Some(object) => map.each(&object),
             None => map,

@@ -2,7 +2,7 @@
 //!
 //! [`import`] takes one sensor's payload: an object or an array of objects, with field names by configuration
 //! ([`FieldMap`], as configuration data [`Fields`]); an object with several values gives a reading for each
-//! ([`FieldMap::each`]). Its [`Record`]s name their sensor by text, since numbers are the application's to give.
+//! ([`FieldMap::each`]). Its [`Record`](crate::Record)s name their sensor by text, since numbers are the application's to give.
 //!
 //! A batch is `{"id":"00c0ffee00000001-1-2a-3e8","pd":1,"seqs":[2,1,3],"readings":[…]}` with `id` and `pd` as in
 //! [`Header`](crate::Header) (absent if unknown and not marked), `seqs` the run lengths of sequence numbers that have
@@ -29,7 +29,7 @@ pub(crate) mod visit;
 
 pub use decode::decode;
 pub use encode::{Json, NonFinite};
-pub use import::{Record, Source, import};
+pub use import::import;
 pub use map::{FieldMap, Fields, TimeUnit};
 pub use time::from_rfc3339 as rfc3339_ms;
 

@@ -5,6 +5,7 @@
 use super::guard::{Guard, Step};
 use super::map::Role;
 use super::{TimeUnit, time};
+use crate::number_text::number;
 use crate::{DecodeError, Value, base64, quality};
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
@@ -38,6 +39,7 @@ pub(crate) fn object<'de, A: MapAccess<'de>>(
                 match guard.enter() {
                     Step::Field(role) => {
                         let scalar = access.next_value_seed(Scalar { guard, role: Some(role) })?;
+                        let scalar = out_of_text(guard, role, scalar);
                         draft.set(guard, role, scalar)?;
                     }
                     Step::Into => {
@@ -96,6 +98,15 @@ impl<'de> Draft<'de> {
             }
         }
         Ok(())
+    }
+}
+
+/// A value or a time in quotation marks, where the map wants the number in it.
+fn out_of_text<'de>(guard: &Guard<'de, '_>, role: Role, scalar: Value<'de>) -> Value<'de> {
+    let may_be_number = guard.map.numbers_in_text && matches!(role, Role::Value | Role::Time);
+    match &scalar {
+        Value::Text(text) if may_be_number => number(text).unwrap_or(scalar),
+        _ => scalar,
     }
 }
 
@@ -292,7 +303,11 @@ impl<'de> Visitor<'de> for Node<'_, '_, 'de, '_> {
         self.number(Value::F64(v))
     }
     fn visit_str<E: de::Error>(self, v: &str) -> Result<(), E> {
-        self.guard.check_text(v.len())
+        self.guard.check_text(v.len())?;
+        match number(v).filter(|_| self.guard.map.numbers_in_text) {
+            Some(value) => self.number(value),
+            None => Ok(()),
+        }
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<(), A::Error> {
         let level = self.level.saturating_add(1);

@@ -8,9 +8,10 @@
     reason = "test support; each file uses its part"
 )]
 
-use edge_codec::json::{self, FieldMap, Source};
+use edge_codec::influx::{self, Precision};
+use edge_codec::json::{self, FieldMap};
 use edge_codec::sparkplug::{self, Birth};
-use edge_codec::{Batch, BatchId, DecodeError, Limits};
+use edge_codec::{Batch, BatchId, DecodeError, Limits, Source, plain};
 
 use super::support::{AnyEncoder, Kind, table};
 
@@ -82,6 +83,36 @@ pub fn sparkplug_birth(input: &[u8], data: &[u8]) -> bool {
 pub fn json_import(map: &FieldMap, input: &[u8]) -> bool {
     let source = Source { sensor: Some("t"), arrival_ms: 7 };
     match json::import(input, map, &source, &Limits::default()) {
+        Ok(_) => true,
+        Err(e) => {
+            assert!(place(&e) <= input.len(), "{e}");
+            false
+        }
+    }
+}
+
+/// Lines with every kind of field, escapes, a comment, and one of our own.
+pub const LINES: &[u8] = b"# c\ncpu\\ 0,host=g\\,w,unit=C idle=98.2,busy=-3i,big=5u,ok=true,state=\"a \\\"b\\\" \\\\\" 1580515200000000000\r\nreadings,sensor=line2/temp,unit=Cel int=5i,quality=5i 7\n";
+
+/// Reads lines of the line protocol; returns whether they could be read.
+pub fn lines_import(input: &[u8]) -> bool {
+    let source = Source { sensor: Some("t"), arrival_ms: 7 };
+    match influx::import(input, Precision::Nanoseconds, &source, &Limits::default()) {
+        Ok(_) => true,
+        Err(e) => {
+            assert!(place(&e) <= input.len(), "{e}");
+            false
+        }
+    }
+}
+
+/// A value alone.
+pub const PLAIN: &[u8] = "-21.5e1 °C\r\n".as_bytes();
+
+/// Reads a value alone; returns whether it could be read.
+pub fn plain_import(input: &[u8]) -> bool {
+    let source = Source { sensor: Some("t"), arrival_ms: 7 };
+    match plain::import(input, &source, &Limits::default()) {
         Ok(_) => true,
         Err(e) => {
             assert!(place(&e) <= input.len(), "{e}");

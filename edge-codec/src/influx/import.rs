@@ -1,0 +1,160 @@
+//! Lines of the line protocol to records.
+
+#![deny(clippy::indexing_slicing)]
+
+use super::Precision;
+use super::line::{Line, Lines};
+use crate::{DecodeError, Limits, Record, Source, Value, base64, quality};
+use std::borrow::Cow;
+
+/// Names of a payload's records may take so many bytes per byte of input: long tags before many short fields would
+/// otherwise fill the memory.
+const NAME_BYTES_PER_BYTE: usize = 16;
+
+/// Reads lines: each field is a reading.
+///
+/// The name of a line without the tag `sensor` is [`Source::sensor`], the measurement and each tag as `KEY=VALUE`, in the order of their
+/// keys, with `/` between; a field that is not `value` has its key in [`Record::field`]. With the tag `sensor`, as this crate writes lines, that is the name, and
+/// the fields of the [table](super) are one value and its quality. The tag `unit` is the unit of all fields. A line without a time takes that of the arrival; what is
+/// finer than a millisecond is cut off.
+///
+/// Costs one allocation for the list, one for each name that is put together, and one per text with escapes.
+///
+/// ```
+/// use edge_codec::influx::{self, Precision};
+/// use edge_codec::{Limits, Source, Value};
+///
+/// let source = Source { sensor: Some("telegraf"), arrival_ms: 0 };
+/// let line = b"cpu,host=gw1 usage_idle=98.2,busy=3i 1580515200000000000";
+/// let records = influx::import(line, Precision::Nanoseconds, &source, &Limits::default())?;
+/// assert_eq!(records[0].name(), "telegraf/cpu/host=gw1/usage_idle");
+/// assert_eq!((records[1].time, &records[1].value), (1_580_515_200_000, &Value::I64(3)));
+/// # Ok::<(), edge_codec::DecodeError>(())
+/// ```
+///
+/// # Errors
+/// Everything in [`DecodeError`] that the [`limits`](Limits) and the protocol refuse; one wrong line refuses the payload.
+pub fn import<'a>(
+    payload: &'a [u8],
+    precision: Precision,
+    source: &Source<'a>,
+    limits: &Limits,
+) -> Result<Vec<Record<'a>>, DecodeError> {
+    crate::check_input(payload, limits)?;
+    let text = std::str::from_utf8(payload)
+        .map_err(|e| DecodeError::Malformed { offset: e.valid_up_to(), what: "text is not UTF-8".into() })?;
+    let name_bytes = payload.len().saturating_mul(NAME_BYTES_PER_BYTE);
+    let mut import = Import { source, limits, precision, name_bytes, records: Vec::new() };
+    let mut lines = Lines::new(text, limits);
+    while let Some(line) = lines.next()? {
+        import.line(line)?;
+    }
+    Ok(import.records)
+}
+
+struct Import<'s, 'a> {
+    source: &'s Source<'a>,
+    limits: &'s Limits,
+    precision: Precision,
+    /// Bytes that names may still take.
+    name_bytes: usize,
+    records: Vec<Record<'a>>,
+}
+
+impl<'a> Import<'_, 'a> {
+    fn line(&mut self, mut line: Line<'a>) -> Result<(), DecodeError> {
+        let (time, arrival_time) = match line.time {
+            None => (self.source.arrival_ms, true),
+            Some(time) => (self.precision.to_ms(time).ok_or_else(|| line.wrong("time out of range"))?, false),
+        };
+        let unit = line.take_tag("unit").unwrap_or_default();
+        match line.take_tag("sensor") {
+            Some(sensor) => self.own_line(&line, sensor, unit, time, arrival_time),
+            None => {
+                let sensor: Cow<'a, str> = Cow::Owned(self.name_of(&mut line));
+                for (key, value) in line.fields {
+                    let field = if key == "value" { Cow::Borrowed("") } else { key };
+                    let (sensor, unit) = (sensor.clone(), unit.clone());
+                    let quality = quality::GOOD;
+                    self.push(
+                        line.offset,
+                        Record { sensor, field, unit, time, arrival_time, value, quality },
+                    )?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Source, measurement and tags.
+    fn name_of(&self, line: &mut Line<'a>) -> String {
+        line.tags.sort_unstable();
+        let mut name = self.source.sensor.map(|sensor| format!("{sensor}/")).unwrap_or_default();
+        name.push_str(&line.measurement);
+        for (key, value) in &line.tags {
+            for part in ["/", key, "=", value] {
+                name.push_str(part);
+            }
+        }
+        name
+    }
+
+    /// A line as this crate writes them: one value, and its quality.
+    fn own_line(
+        &mut self,
+        line: &Line<'a>,
+        sensor: Cow<'a, str>,
+        unit: Cow<'a, str>,
+        time: i64,
+        arrival_time: bool,
+    ) -> Result<(), DecodeError> {
+        let (mut value, mut quality) = (None, quality::GOOD);
+        for (key, given) in &line.fields {
+            let given = match (&**key, given) {
+                ("quality", Value::I64(code)) => {
+                    quality = u32::try_from(*code).map_err(|_| line.wrong("a quality beyond 32 bits"))?;
+                    continue;
+                }
+                ("value", value @ Value::F64(_))
+                | ("int", value @ Value::I64(_))
+                | ("uint", value @ Value::U64(_))
+                | ("bool", value @ Value::Bool(_))
+                | ("text", value @ Value::Text(_)) => value.clone(),
+                ("bytes", Value::Text(text)) => {
+                    let bytes = base64::decode_url(text);
+                    Value::Bytes(
+                        bytes.ok_or_else(|| line.wrong("bytes are not base64url without padding"))?.into(),
+                    )
+                }
+                _ => {
+                    let what = format!("the field {:?} of a line with the tag sensor", shown(key));
+                    return Err(line.wrong(what));
+                }
+            };
+            if value.replace(given).is_some() {
+                return Err(line.wrong("two values in a line with the tag sensor"));
+            }
+        }
+        let (value, field) = (value.unwrap_or(Value::Null), Cow::Borrowed(""));
+        self.push(line.offset, Record { sensor, field, unit, time, arrival_time, value, quality })
+    }
+
+    fn push(&mut self, offset: usize, record: Record<'a>) -> Result<(), DecodeError> {
+        let (limit, found) = (self.limits.readings, self.records.len().saturating_add(1));
+        if found > limit {
+            return Err(DecodeError::Limit { what: "readings", offset, limit, found: found as u64 });
+        }
+        let owned = [&record.sensor, &record.unit].into_iter().filter(|text| matches!(text, Cow::Owned(_)));
+        let bytes: usize = owned.map(|text| text.len()).sum();
+        self.name_bytes = self.name_bytes.checked_sub(bytes).ok_or(DecodeError::Malformed {
+            offset,
+            what: "names put together are longer than sixteen times the input".into(),
+        })?;
+        self.records.push(record);
+        Ok(())
+    }
+}
+
+fn shown(text: &str) -> String {
+    text.chars().take(40).collect()
+}
