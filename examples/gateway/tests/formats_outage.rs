@@ -23,7 +23,7 @@ use support::rng::Rng;
 use support::wait_until;
 
 /// Name of a route, its lines, and whether the hub takes its session table.
-const ROUTES: [(&str, &str, bool); 8] = [
+const ROUTES: [(&str, &str, bool); 10] = [
     ("json", "format = \"json\"", false),
     ("cbor", "format = \"cbor\"", false),
     ("protobuf", "format = \"protobuf\"", false),
@@ -32,6 +32,8 @@ const ROUTES: [(&str, &str, bool); 8] = [
     ("states", "format = \"compact\"", true),
     ("fast_alone", "format = \"compact\"", false),
     ("small_alone", "format = \"compact\"\nlevel = \"small\"", false),
+    ("lines", "format = \"compact\"\ninput = \"influx-line\"", true),
+    ("senml", "format = \"compact\"\ninput = \"senml\"", true),
 ];
 const SENSORS: u64 = 4;
 /// Messages of one route in a row: below and beyond the steps of every length on the wire.
@@ -43,11 +45,55 @@ fn value(route: &str, sensor: u64, n: u64) -> String {
         ("states", 0) => if (n / 250).is_multiple_of(2) { "\"RUN\"" } else { "\"STOP\"" }.to_owned(),
         ("states", 1) => "null".to_owned(),
         ("states", _) => [r#""idle""#, "20", "20.5", "null", "true"][n as usize % 5].to_owned(),
+        // Both forms have no null.
+        ("lines" | "senml", 3) => {
+            ["true", r#""läuft""#, "18446744073709551615", "-0.0"][n as usize % 4].to_owned()
+        }
         // As JavaScript writes numbers: integers among floats.
         (_, 0) => format!("{}", (n % 7) as f64 / 2.0),
         (_, 1) => format!("{n}"),
         (_, 2) => format!("{:?}", 20.0 + (n as f64 / 37.0).sin()),
         (_, _) => ["true", "null", r#""läuft""#, "18446744073709551615", "-0.0"][n as usize % 5].to_owned(),
+    }
+}
+
+/// A sensor's name at the hub.
+fn name(route: &str, sensor: u64) -> String {
+    match route {
+        "lines" => format!("plant/lines/{sensor}/m/rack=2"),
+        _ => format!("plant/{route}/{sensor}"),
+    }
+}
+
+/// Time of a reading, in ms.
+fn time(n: u64) -> i64 {
+    1_790_000_000_000 + n as i64 * 50
+}
+
+/// The message of a reading, in the form that its route reads.
+fn payload(route: &str, sensor: u64, n: u64) -> String {
+    let (time, value) = (time(n), value(route, sensor, n));
+    match route {
+        "lines" => {
+            let suffix = match value.parse::<i128>() {
+                Ok(whole) if whole > i128::from(i64::MAX) => "u",
+                Ok(_) if sensor == 1 => "i",
+                _ => "",
+            };
+            format!("m,rack=2 value={value}{suffix} {time}000000")
+        }
+        "senml" => {
+            let label = if value.starts_with('"') {
+                "vs"
+            } else if value == "true" {
+                "vb"
+            } else {
+                "v"
+            };
+            let seconds = time as f64 / 1_000.0;
+            format!("[{{\"bn\":\"plant/senml/\",\"bt\":{seconds:?},\"n\":\"{sensor}\",\"{label}\":{value}}}]")
+        }
+        _ => format!("{{\"value\":{value},\"ts\":{time}}}"),
     }
 }
 
@@ -164,9 +210,8 @@ impl Plant {
         };
         let sensor = self.rng.below(SENSORS);
         let n = self.sent.entry((name, sensor)).or_default();
-        let (time, value) = (1_790_000_000_000 + *n as i64 * 50, value(name, sensor, *n));
+        let payload = payload(name, sensor, *n);
         *n += 1;
-        let payload = format!("{{\"value\":{value},\"ts\":{time}}}");
         self.publisher.publish(&format!("plant/{name}/{sensor}"), &payload);
     }
 }
@@ -247,8 +292,7 @@ fn judge(plant: &Plant, subscriber: &Subscriber, log: &str) {
     assert_eq!(reader.unreadable, [""; 0], "batches that nobody can read");
     for ((route, sensor), count) in &plant.sent {
         for n in 0..*count {
-            let key =
-                ((*route).to_owned(), format!("plant/{route}/{sensor}"), 1_790_000_000_000 + n as i64 * 50);
+            let key = ((*route).to_owned(), name(route, *sensor), time(n));
             let read = reader.readings.get(&key).unwrap_or_else(|| panic!("{key:?} is not at the hub"));
             assert!(
                 is_told(&value(route, *sensor, n), read),

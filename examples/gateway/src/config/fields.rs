@@ -7,7 +7,7 @@ use super::Findings;
 use super::section::{Section, kind};
 
 /// `None` if the route has none, or one with mistakes.
-pub(super) fn fields(section: &mut Section<'_>, findings: &mut Findings) -> Option<Fields> {
+pub(super) fn fields(section: &Section<'_>, findings: &mut Findings) -> Option<Fields> {
     let value = section.get("fields")?;
     let at = value.span().start;
     let DeValue::Table(table) = value.get_ref() else {
@@ -39,6 +39,7 @@ pub(super) fn fields(section: &mut Section<'_>, findings: &mut Findings) -> Opti
         fields.time_unit = unit_of(unit.value);
     }
     fields.each = inner.string("each", findings).map(|each| each.value);
+    fields.numbers_in_text = inner.boolean("numbers_in_text", findings).unwrap_or_default();
     inner.finish(findings);
     Some(fields)
 }

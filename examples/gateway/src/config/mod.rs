@@ -11,6 +11,7 @@ mod expand;
 mod fields;
 mod findings;
 mod hub;
+mod input;
 mod keys;
 mod limits;
 mod listener;
@@ -34,7 +35,6 @@ use std::time::Duration;
 
 use edge_bridge::bridge::IdentityForm;
 use edge_codec::compact::Level;
-use edge_codec::json::Fields;
 use toml::de::{DeTable, DeValue};
 
 pub(crate) use access::AccessFiles;
@@ -43,6 +43,7 @@ pub(crate) use alarms::AlarmCommands;
 pub(crate) use command::{CommandRule, LocalTopic, answers_by_default, own_topic};
 pub(crate) use control::Control;
 pub(crate) use findings::{Findings, Severity};
+pub(crate) use input::Input;
 pub(crate) use listener::{Addresses, ListenerLimits, TlsAddress};
 use section::{Section, World};
 
@@ -217,8 +218,8 @@ pub(crate) struct Route {
     pub(crate) format: Format,
     /// Of compact batches.
     pub(crate) level: Level,
-    /// Fields of their JSON that hold the parts of readings.
-    pub(crate) fields: Fields,
+    /// Form of the payloads.
+    pub(crate) input: Input,
     pub(crate) batch_age: Duration,
     pub(crate) batch_max: BatchMax,
     /// Text of the edge-filter rules file.

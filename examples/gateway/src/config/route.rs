@@ -5,7 +5,7 @@ use toml::de::DeValue;
 use edge_bridge::wire::{validate_characters, validate_filter, validate_topic_name};
 use edge_codec::compact::Level;
 
-use super::fields::fields;
+use super::input::input;
 use super::section::{Placed, Section, World};
 use super::tables::tables_of;
 use super::{BatchMax, Findings, Format, Queue, Route, Severity, ack_held};
@@ -49,7 +49,7 @@ fn route(section: &mut Section<'_>, queue: &Queue, findings: &mut Findings) -> O
     let rules = rules(section, findings);
     let hold_max = ack_held::hold_max(section, rules.as_deref(), findings);
     let level = level(section, format, findings);
-    let fields = fields(section, findings);
+    let input = input(section, findings);
 
     if let Some(qos) = &qos
         && qos.value == 2
@@ -69,7 +69,7 @@ fn route(section: &mut Section<'_>, queue: &Queue, findings: &mut Findings) -> O
         lane,
         format: format?,
         level,
-        fields: fields.unwrap_or_default(),
+        input,
         batch_age,
         batch_max,
         rules,
@@ -78,7 +78,7 @@ fn route(section: &mut Section<'_>, queue: &Queue, findings: &mut Findings) -> O
 }
 
 fn needless_for_raw(section: &mut Section<'_>, findings: &mut Findings) {
-    for key in ["filter", "fields"] {
+    for key in ["filter", "input", "fields"] {
         if section.get(key).is_some() {
             let message = format!(
                 "a raw route forwards payloads unseen: `{key}` needs format json, cbor, protobuf or compact"

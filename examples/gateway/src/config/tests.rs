@@ -2,6 +2,8 @@ mod access;
 mod told;
 mod way_out;
 
+use edge_codec::json::Fields;
+
 use super::*;
 
 const SMALL: &str = r#"
@@ -96,11 +98,13 @@ fn the_level_and_the_fields_of_a_route_are_read_and_held_against_its_format() {
         fields = { value = \"/data/temp\", time = \"at\", time_unit = \"seconds\" }\n";
     let (config, findings) = parse(&format!("{SMALL}{route}")).unwrap();
     assert_eq!(findings.to_string(), "");
-    let (level, fields) = (config.routes[0].level, &config.routes[0].fields);
+    let Input::Json(fields) = &config.routes[0].input else { panic!("{:?}", config.routes[0].input) };
+    let level = config.routes[0].level;
     assert_eq!((level, fields.value.as_str(), fields.time.as_str()), (Level::Small, "/data/temp", "at"));
     assert_eq!((fields.time_unit, fields.unit.as_str()), (edge_codec::json::TimeUnit::Seconds, "unit"));
     let (config, _) = parse(&format!("{SMALL}to = \"x\"\nformat = \"compact\"\n")).unwrap();
-    assert_eq!((config.routes[0].level, &config.routes[0].fields), (Level::Fast, &Fields::default()));
+    let input = Input::Json(Fields::default());
+    assert_eq!((config.routes[0].level, &config.routes[0].input), (Level::Fast, &input));
     for (route, expected) in [
         ("to = \"x\"\nformat = \"json\"\nlevel = \"small\"", "error: route[1].level: only compact"),
         ("to = \"x\"\nformat = \"compact\"\nlevel = \"smal\"", "did you mean \"small\"?"),
@@ -116,6 +120,51 @@ fn the_level_and_the_fields_of_a_route_are_read_and_held_against_its_format() {
         let said = parse(&format!("{SMALL}{route}\n")).unwrap_err().to_string();
         assert!(said.contains(expected), "{route}: {said}");
     }
+}
+
+#[test]
+fn the_input_of_a_route_is_read_and_held_against_its_fields() {
+    use edge_codec::influx::Precision;
+    let route = |keys: &str| parse(&format!("{SMALL}to = \"x\"\nformat = \"json\"\n{keys}\n"));
+    for (keys, input) in [
+        ("", Input::Json(Fields::default())),
+        ("input = \"json\"", Input::Json(Fields::default())),
+        (
+            "fields = { numbers_in_text = true }",
+            Input::Json(Fields { numbers_in_text: true, ..Fields::default() }),
+        ),
+        ("input = \"number\"", Input::Number),
+        ("input = \"senml\"", Input::Senml),
+        ("input = \"influx-line\"", Input::Lines(Precision::Nanoseconds)),
+        ("input = \"influx-line\"\nfields = {}", Input::Lines(Precision::Nanoseconds)),
+        (
+            "input = \"influx-line\"\nfields = { time_unit = \"milliseconds\" }",
+            Input::Lines(Precision::Milliseconds),
+        ),
+        ("input = \"influx-line\"\nfields = { time_unit = \"seconds\" }", Input::Lines(Precision::Seconds)),
+    ] {
+        let (config, findings) = route(keys).unwrap();
+        assert_eq!((&config.routes[0].input, findings.to_string().as_str()), (&input, ""), "{keys}");
+    }
+    for (keys, expected) in [
+        ("input = \"numbers\"", "did you mean \"number\"?"),
+        ("input = \"number\"\nfields = { value = \"v\" }", "error: route[1].fields: names parts of JSON"),
+        ("input = \"senml\"\nfields = {}", "error: route[1].fields: names parts of JSON"),
+        (
+            "input = \"influx-line\"\nfields = { value = \"v\" }",
+            "error: route[1].fields: of lines only `time_unit`",
+        ),
+        (
+            "input = \"influx-line\"\nfields = { time_unit = \"rfc3339\" }",
+            "error: route[1].fields: of lines only",
+        ),
+        ("input = \"influx-line\"\nfields = { numbers_in_text = 1 }", "expected true or false"),
+    ] {
+        let said = route(keys).unwrap_err().to_string();
+        assert!(said.contains(expected), "{keys}: {said}");
+    }
+    let raw = parse(&format!("{SMALL}input = \"number\"\n")).unwrap_err().to_string();
+    assert!(raw.contains("error: route[1].input: a raw route forwards payloads unseen"), "{raw}");
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use edge_bridge::ingest::Now;
+use edge_codec::Record;
 use edge_codec::Value;
-use edge_codec::json::Record;
 use edge_filter::{
     DropReason, Emit, EmitReason, Outcome, Pipeline, Quality, Reading, RestoreError, Rule, Snapshot, Stats,
 };

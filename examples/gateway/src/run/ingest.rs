@@ -11,6 +11,7 @@ use edge_bridge::ingest::{Answer, Inbound, Ingest, Now};
 use edge_bridge::net::intake::Intake;
 use edge_bridge::puback_chain::Ticket;
 use edge_bridge::wire::{ReasonCode, matches};
+use edge_codec::DecodeError;
 use edge_filter::{DropReason, EmitReason, Pipeline};
 use tokio::sync::Notify;
 
@@ -330,8 +331,7 @@ impl Inner {
                 Err(error) => {
                     self.counts.undecodable += 1;
                     if self.dead_letters.may_say(now.up_ms, topic) {
-                        let error = error.to_string();
-                        tracing::warn!(topic = %format_args!("\"{}\"", Escaped(topic)), error = %format_args!("\"{}\"", Escaped(&error)), "not readings: goes to dead-letter/TOPIC as it came");
+                        tell_dead_letter(topic, &error, &message.payload);
                     }
                     Err(ReasonCode::PAYLOAD_FORMAT_INVALID)
                 }
@@ -355,6 +355,15 @@ impl Inner {
         self.link = link;
         if withholds { Answer::Withhold(rows) } else { Answer::Store(rows) }
     }
+}
+
+/// Bytes of a payload that are shown.
+const SHOWN_BYTES: usize = 40;
+
+fn tell_dead_letter(topic: &str, error: &DecodeError, payload: &[u8]) {
+    let error = error.to_string();
+    let begins = String::from_utf8_lossy(payload.get(..SHOWN_BYTES).unwrap_or(payload));
+    tracing::warn!(topic = %format_args!("\"{}\"", Escaped(topic)), error = %format_args!("\"{}\"", Escaped(&error)), begins = %format_args!("\"{}\"", Escaped(&begins)), "not readings: goes to dead-letter/TOPIC as it came");
 }
 
 #[cfg(test)]

@@ -1,25 +1,21 @@
-//! From a sensor's payload to the readings that are kept: JSON in, through the route's filter.
+//! From a sensor's payload to the readings that are kept: decoded, and through the route's filter.
 
-use std::borrow::Cow;
+mod payload;
 
 use bytes::Bytes;
 use edge_bridge::ingest::Now;
-use edge_codec::json::{self, FieldMap, Record, Source};
-use edge_codec::{DecodeError, Limits, Value};
+use edge_codec::{DecodeError, Record, Source, Value};
 use edge_filter::{Pipeline, Quality, RestoreError, Stats};
+
+use crate::config::Input;
 
 use super::bulkhead::Bulkhead;
 use super::filter::{Filter, FilterSnapshot};
 use super::reading_row::ReadingRow;
 use super::silence::Changed;
 use super::withhold::{Extent, Link};
+use payload::Decoder;
 
-/// The largest row of the queue: no message above it is taken in.
-const PAYLOAD_BYTES_MAX: usize = 256 * 1024;
-/// Readings in one message: each becomes a row.
-const READINGS_MAX: usize = 10_000;
-/// A text value.
-const TEXT_BYTES_MAX: usize = 16 * 1024;
 /// A sensor's name, and its unit: filters and session tables keep those of thousands, and clients choose them.
 pub(crate) const NAME_BYTES_MAX: usize = Pipeline::NAME_BYTES_MAX;
 pub(crate) const UNIT_BYTES_MAX: usize = 128;
@@ -52,22 +48,15 @@ pub(crate) struct Taken {
 #[derive(Debug)]
 pub(crate) struct Readings {
     filter: Option<Filter>,
-    map: FieldMap,
-    limits: Limits,
+    decoder: Decoder,
 }
 
 impl Readings {
     /// `filter`: the route's rules; without them every reading is kept. `hold_max_ms`: how long receipts of what they hold
-    /// wait, `None`: not at all. `map`: where the payload has what.
-    pub(crate) fn new(filter: Option<Pipeline>, hold_max_ms: Option<u64>, map: FieldMap) -> Self {
-        Self {
-            filter: filter.map(|pipeline| Filter::new(pipeline, hold_max_ms)),
-            map,
-            limits: Limits::default()
-                .bytes(PAYLOAD_BYTES_MAX)
-                .readings(READINGS_MAX)
-                .text_bytes(TEXT_BYTES_MAX),
-        }
+    /// wait, `None`: not at all. `input`: the form of the payloads.
+    pub(crate) fn new(filter: Option<Pipeline>, hold_max_ms: Option<u64>, input: &Input) -> Self {
+        let filter = filter.map(|pipeline| Filter::new(pipeline, hold_max_ms));
+        Self { filter, decoder: Decoder::new(input) }
     }
 
     /// Puts a filter in the place of the present one. What its stages hold is acknowledged at once.
@@ -85,24 +74,17 @@ impl Readings {
         may_be_copy: bool,
     ) -> Result<Taken, DecodeError> {
         let source = Source { sensor: Some(topic), arrival_ms: now.wall_ms };
-        let records = json::import(payload, &self.map, &source, &self.limits)?;
-        records.iter().try_for_each(check_names)?;
-        let is_of_none = records.is_empty();
+        let records = self.decoder.decode(payload, &source)?;
+        records.check(check_names)?;
         let kept = Vec::with_capacity(records.len());
-        let mut taken = Taken { kept, is_of_none, ..Taken::default() };
-        for mut record in records {
-            // Of an object with several values each is a sensor of its own.
-            if !record.field.is_empty() {
-                record.sensor = Cow::Owned(record.name().into_owned());
+        let mut taken = Taken { kept, is_of_none: records.len() == 0, ..Taken::default() };
+        records.for_each(|record| match &mut self.filter {
+            Some(filter) => filter.take_in(now, record, may_be_copy, &mut taken),
+            None => {
+                let (time, quality) = (record.time, quality_of(&record));
+                keep_record(record, time, quality, &mut taken.kept);
             }
-            match &mut self.filter {
-                Some(filter) => filter.take_in(now, record, may_be_copy, &mut taken),
-                None => {
-                    let (time, quality) = (record.time, quality_of(&record));
-                    keep_record(record, time, quality, &mut taken.kept);
-                }
-            }
-        }
+        });
         if taken.has_copy && !taken.kept.is_empty() {
             taken.link.withhold();
         }
@@ -193,14 +175,12 @@ impl Readings {
     }
 }
 
-/// Checks the lengths of a reading's name and unit.
-fn check_names(record: &Record<'_>) -> Result<(), DecodeError> {
-    let is_of_field = !record.field.is_empty();
-    let name_bytes = record.sensor.len() + if is_of_field { 1 + record.field.len() } else { 0 };
-    if record.sensor.is_empty() {
+/// Checks the lengths of a sensor's name and unit.
+fn check_names(name_bytes: usize, unit: &str) -> Result<(), DecodeError> {
+    if name_bytes == 0 {
         return Err(DecodeError::Malformed { offset: 0, what: "the name of a sensor is empty".into() });
     }
-    let texts = [("sensor name", name_bytes, NAME_BYTES_MAX), ("unit", record.unit.len(), UNIT_BYTES_MAX)];
+    let texts = [("sensor name", name_bytes, NAME_BYTES_MAX), ("unit", unit.len(), UNIT_BYTES_MAX)];
     match texts.into_iter().find(|(_, bytes, limit)| bytes > limit) {
         Some((text, bytes, limit)) => Err(DecodeError::Malformed {
             offset: 0,

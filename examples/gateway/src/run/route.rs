@@ -70,7 +70,7 @@ impl RouteState {
             lane: route.lane,
             rules: route.rules.clone(),
             readings: (route.format != Format::Raw)
-                .then(|| Readings::new(pipeline, hold_max_ms, route.fields.clone().into())),
+                .then(|| Readings::new(pipeline, hold_max_ms, &route.input)),
         })
     }
 

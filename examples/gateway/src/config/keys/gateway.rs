@@ -200,10 +200,16 @@ const ROUTE: &[Key] = &[
         "Of `compact`. `small` puts a batch into Zstandard where that is smaller, in a build with the feature `zstd`.",
     ),
     key(
+        "input",
+        OneOf(&["json", "number", "influx-line", "senml"]),
+        Is("json"),
+        "Form of the sensors' payloads. `number`: one value as text, as `21.5` or `21.5 °C`. `influx-line`: lines of the line protocol, each field a reading. `senml`: packs in JSON or CBOR. Not for `raw`.",
+    ),
+    key(
         "fields",
         Text("table"),
         Means("the names below"),
-        "Names of the parts of a reading in sensors' JSON. Not for `raw`.",
+        "Names of the parts of a reading in sensors' JSON; of `influx-line` `time_unit` alone, which is nanoseconds there if nothing is said. Not for `raw`.",
     ),
 ];
 
@@ -229,6 +235,12 @@ const FIELDS: &[Key] = &[
         Text("field, or empty"),
         Means("one reading a message, or an array of such"),
         "Object of which every number and boolean is a reading, or list of which every entry is one; `\"\"`: the message itself.",
+    ),
+    key(
+        "numbers_in_text",
+        Boolean,
+        Is("false"),
+        "Takes values and times in quotation marks, as `\"21.5\"`, for the numbers in them. Other texts stay what they are.",
     ),
 ];
 

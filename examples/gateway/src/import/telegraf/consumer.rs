@@ -87,8 +87,8 @@ pub(super) fn consumer(
     routes: &mut Vec<Written>,
     output: &mut Output,
 ) {
-    let fields = match fields(values) {
-        Ok(fields) => fields,
+    let payload = match payload(values) {
+        Ok(payload) => payload,
         Err(why) => {
             let head = table.head.as_ref();
             output.warn(head.map(|head| head.origin.clone()), &format!("inputs.mqtt_consumer: {why}"));
@@ -96,7 +96,8 @@ pub(super) fn consumer(
         }
     };
     let mut used = vec!["topics", "data_format"];
-    used.extend(fields.iter().map(|(key, _)| *key));
+    used.extend(payload.fields.iter().map(|(key, _)| *key));
+    used.extend(payload.used);
     let of = |keys: &[&str]| -> Vec<Origin> {
         let items = table.items.iter().filter(|item| keys.contains(&item.key.as_str()));
         table.head.iter().chain(items).map(|item| item.origin.clone()).collect()
@@ -109,12 +110,13 @@ pub(super) fn consumer(
             output.warn(topics_at.clone(), &format!("\"{filter}\": {why}"));
             continue;
         }
-        let keys = [
-            ("match", quoted(filter)),
-            ("to", quoted(&to.name)),
-            ("format", quoted("json")),
-            ("fields", of_a_reading(&fields)),
-        ];
+        let mut keys = vec![("match", quoted(filter)), ("to", quoted(&to.name)), ("format", quoted("json"))];
+        if payload.input != "json" {
+            keys.push(("input", quoted(payload.input)));
+        }
+        if !payload.fields.is_empty() {
+            keys.push(("fields", of_a_reading(&payload.fields)));
+        }
         output.route(&keys, &of(&used), &[to.remark.to_owned()]);
         has_route = true;
         let origin = topics_at.clone().into_iter().next();
@@ -163,23 +165,57 @@ fn covers(wide: &str, narrow: &str) -> bool {
 /// Parts of a reading, each by the key of Telegraf that it is from, as TOML.
 type Fields = Vec<(&'static str, String)>;
 
-/// Reads where a consumer finds readings.
+/// Payloads of a consumer, as a route says them.
+struct Payload {
+    input: &'static str,
+    fields: Fields,
+    /// Keys of Telegraf that say the same.
+    used: Option<&'static str>,
+}
+
+/// Reads the form of a consumer's payloads.
 ///
 /// # Errors
 ///
-/// Its payload is none that the gateway reads.
-fn fields(values: &DeTable<'_>) -> Result<Fields, String> {
-    match text(values, "data_format") {
-        Some("json") => {}
-        Some(other) => {
-            return Err(format!(
-                "data_format \"{other}\": the gateway reads JSON alone; a raw route forwards such messages as they are"
-            ));
-        }
-        None => {
-            return Err("data_format influx: the gateway reads JSON alone; a raw route forwards such messages as they are".to_owned());
-        }
+/// It is none that the gateway reads.
+fn payload(values: &DeTable<'_>) -> Result<Payload, String> {
+    match text(values, "data_format").unwrap_or("influx") {
+        "json" => Ok(Payload { input: "json", fields: json_fields(values)?, used: None }),
+        "influx" => Ok(Payload { input: "influx-line", fields: line_fields(values)?, used: None }),
+        "value" => match text(values, "data_type").unwrap_or("integer") {
+            "string" => Err("data_type \"string\": `input = \"number\"` takes numbers, true and false; a raw route forwards texts".to_owned()),
+            _ => Ok(Payload { input: "number", fields: Fields::new(), used: Some("data_type") }),
+        },
+        other => Err(format!(
+            "data_format \"{other}\": the gateway reads json, influx and value; a raw route forwards such messages as they are"
+        )),
     }
+}
+
+/// Reads the unit of the times of lines.
+///
+/// # Errors
+///
+/// The gateway has no such unit.
+fn line_fields(values: &DeTable<'_>) -> Result<Fields, String> {
+    const KEY: &str = "influx_timestamp_precision";
+    let unit = match text(values, KEY) {
+        None => return Ok(Fields::new()),
+        Some("1ns" | "ns") => "nanoseconds",
+        Some("1us" | "us" | "1µs") => "microseconds",
+        Some("1ms" | "ms") => "milliseconds",
+        Some("1s" | "s") => "seconds",
+        Some(_) => return Err(format!("{KEY} is none that the gateway reads: 1ns, 1us, 1ms or 1s")),
+    };
+    Ok(vec![(KEY, format!("time_unit = \"{unit}\""))])
+}
+
+/// Reads where a consumer of JSON finds readings.
+///
+/// # Errors
+///
+/// It says it in a form that the gateway has not.
+fn json_fields(values: &DeTable<'_>) -> Result<Fields, String> {
     let mut fields = vec![("json_query", format!("each = {}", quoted(&each(values)?)))];
     if let Some(key) = text(values, "json_time_key") {
         let unit = match text(values, "json_time_format").unwrap_or_default() {

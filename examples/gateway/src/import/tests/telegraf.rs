@@ -1,5 +1,9 @@
 //! Lines of a telegraf.conf.
 
+use edge_codec::influx::Precision;
+
+use crate::config::Input;
+
 use super::{Imported, Site};
 
 const MOSQUITTO: &str = "connection up\naddress h\nremote_clientid g\ntopic plant/+/raw out 1 \"\" hub/7/\n";
@@ -18,7 +22,8 @@ fn a_consumer_of_json_is_a_route_of_readings() {
     let config = site.check(&imported.text).unwrap();
     let route = &config.routes[1];
     assert_eq!((config.routes.len(), route.format.name(), route.to.as_str()), (2, "json", "hub/7/readings"));
-    assert_eq!((route.fields.each.as_deref(), route.fields.time.as_str()), (Some("/data/values"), "at"));
+    let Input::Json(fields) = &route.input else { panic!("{:?}", route.input) };
+    assert_eq!((fields.each.as_deref(), fields.time.as_str()), (Some("/data/values"), "at"));
     assert!(
         imported
             .text
@@ -34,10 +39,25 @@ fn a_consumer_of_json_is_a_route_of_readings() {
 }
 
 #[test]
+fn a_consumer_of_lines_or_of_numbers_is_a_route_that_reads_them() {
+    for (lines, input) in [
+        ("", Input::Lines(Precision::Nanoseconds)),
+        ("data_format = \"influx\"", Input::Lines(Precision::Nanoseconds)),
+        ("data_format = \"influx\"\ninflux_timestamp_precision = \"1s\"", Input::Lines(Precision::Seconds)),
+        ("data_format = \"value\"\ndata_type = \"float\"", Input::Number),
+    ] {
+        let (site, imported) = import(&format!("[[inputs.mqtt_consumer]]\ntopics = [\"a\"]\n{lines}\n"));
+        assert_eq!(site.check(&imported.text).unwrap().routes[1].input, input, "{}", imported.text);
+        assert!(imported.warnings.is_empty(), "{lines}: {:?}", imported.warnings);
+    }
+}
+
+#[test]
 fn a_consumer_whose_payload_is_none_of_the_gateway_is_left_with_a_warning() {
     for (lines, why) in [
-        ("", "data_format influx"),
-        ("data_format = \"value\"", "data_format \"value\""),
+        ("data_format = \"xpath_xml\"", "data_format \"xpath_xml\""),
+        ("data_format = \"value\"\ndata_type = \"string\"", "data_type \"string\""),
+        ("influx_timestamp_precision = \"1h\"", "influx_timestamp_precision"),
         ("data_format = \"json\"\njson_query = \"a.#.b\"", "json_query is more than a path"),
         ("data_format = \"json\"\njson_time_key = \"t\"\njson_time_format = \"Jan 2\"", "json_time_format"),
     ] {

@@ -1,5 +1,7 @@
 //! Readings of a route, without a queue.
 
+use edge_codec::json::Fields;
+
 use super::*;
 
 const RULES: &str = r#"
@@ -16,8 +18,16 @@ fn at(wall_ms: i64) -> Now {
     Now { up_ms: 0, wall_ms }
 }
 
+fn json() -> Input {
+    Input::Json(Fields::default())
+}
+
+fn with(fields: Fields) -> Readings {
+    Readings::new(None, None, &Input::Json(fields))
+}
+
 fn filtered() -> Readings {
-    Readings::new(Some(Pipeline::from_toml(RULES).unwrap()), None, FieldMap::default())
+    Readings::new(Some(Pipeline::from_toml(RULES).unwrap()), None, &json())
 }
 
 fn shown(taken: &Taken) -> Vec<String> {
@@ -34,7 +44,7 @@ fn shown(taken: &Taken) -> Vec<String> {
 
 #[test]
 fn without_a_filter_every_reading_is_kept_under_its_own_or_the_topics_name() {
-    let mut readings = Readings::new(None, None, FieldMap::default());
+    let mut readings = Readings::new(None, None, &json());
     let payload = br#"[{"value":1,"ts":5,"unit":"Cel"},{"sensor":"b","value":null,"quality":"bad"}]"#;
     let kept = readings.take_in(at(1_000), "plant/a", payload, false).unwrap();
     assert_eq!(shown(&kept), ["plant/a I64(1) Cel 5 q0", "b Null  1000 q80000000"]);
@@ -42,7 +52,7 @@ fn without_a_filter_every_reading_is_kept_under_its_own_or_the_topics_name() {
 
 #[test]
 fn a_null_is_bad_with_and_without_a_filter() {
-    for mut readings in [Readings::new(None, None, FieldMap::default()), filtered()] {
+    for mut readings in [Readings::new(None, None, &json()), filtered()] {
         let mut take =
             |json: &str| shown(&readings.take_in(at(1), "line/x", json.as_bytes(), false).unwrap());
         assert_eq!(take(r#"{"value":null}"#), ["line/x Null  1 q80000000"]);
@@ -61,7 +71,7 @@ fn a_sensor_without_a_name_is_refused_with_its_message() {
 
 #[test]
 fn names_and_units_have_limits_that_the_error_tells() {
-    let mut readings = Readings::new(None, None, FieldMap::default());
+    let mut readings = Readings::new(None, None, &json());
     let mut take = |topic: &str, payload: &str| {
         readings.take_in(at(0), topic, payload.as_bytes(), false).map(|taken| taken.kept.len())
     };
@@ -80,7 +90,7 @@ fn names_and_units_have_limits_that_the_error_tells() {
         let told = take(&topic, &payload).unwrap_err().to_string();
         assert!(told.contains(error), "{told}");
     }
-    let mut readings = Readings::new(None, None, FieldMap::default().each("/data"));
+    let mut readings = with(Fields { each: Some("/data".to_owned()), ..Fields::default() });
     let payload = format!(r#"{{"data":{{"{}":1}}}}"#, "f".repeat(510));
     assert!(readings.take_in(at(0), "t", payload.as_bytes(), false).is_ok());
     assert!(readings.take_in(at(0), "tt", payload.as_bytes(), false).is_err(), "TOPIC/FIELD is the name");
@@ -88,14 +98,66 @@ fn names_and_units_have_limits_that_the_error_tells() {
 
 #[test]
 fn readings_stand_where_the_map_says() {
-    let map = FieldMap::default().value("/data/temp").time("at", edge_codec::json::TimeUnit::Seconds);
-    let mut readings = Readings::new(None, None, map);
+    let (value, time) = ("/data/temp".to_owned(), "at".to_owned());
+    let time_unit = edge_codec::json::TimeUnit::Seconds;
+    let mut readings = with(Fields { value, time, time_unit, ..Fields::default() });
     let kept =
         readings.take_in(at(9), "plant/a", br#"{"at":7,"data":{"temp":97.4},"unit":"F"}"#, false).unwrap();
     assert_eq!(shown(&kept), ["plant/a F64(97.4) F 7000 q0"]);
-    let mut readings = Readings::new(None, None, FieldMap::default().each("/data"));
+    let mut readings = with(Fields { each: Some("/data".to_owned()), ..Fields::default() });
     let kept = readings.take_in(at(9), "plant/a", br#"{"data":{"temp":97.4,"rpm":1200}}"#, false).unwrap();
     assert_eq!(shown(&kept), ["plant/a/temp F64(97.4)  9 q0", "plant/a/rpm I64(1200)  9 q0"]);
+}
+
+#[test]
+fn each_form_of_payload_gives_readings_under_the_names_of_its_sensors() {
+    use edge_codec::influx::Precision;
+    let pack =
+        br#" [{"bn":"urn:dev:a:","bt":1580515200,"n":"t","u":"Cel","v":21.5},{"n":"h","u":"%RH","v":45}]"#;
+    // The same in CBOR: [{-2: "urn:dev:a:", -3: 1580515200, 0: "t", 1: "Cel", 2: 21.5}, {0: "h", 1: "%RH", 2: 45}]
+    let cbor = b"\x82\xa5\x21\x6aurn:dev:a:\x22\x1a\x5e\x34\xbf\x80\x00\x61t\x01\x63Cel\x02\xf9\x4d\x60\xa3\x00\x61h\x01\x63%RH\x02\x18\x2d";
+    let packed = ["urn:dev:a:t F64(21.5) Cel 1580515200000 q0", "urn:dev:a:h I64(45) %RH 1580515200000 q0"];
+    let cases: [(Input, &[u8], &[&str]); 7] = [
+        (Input::Number, b"21.5", &["/plant/a F64(21.5)  9 q0"]),
+        (Input::Number, b"21.5 \xc2\xb0C\n", &["/plant/a F64(21.5) \u{b0}C 9 q0"]),
+        (Input::Number, b"nan", &["/plant/a Null  9 q80000000"]),
+        (
+            Input::Lines(Precision::Seconds),
+            b"env,room=1 t=21.5,h=45i 7\nx value=t",
+            &[
+                "/plant/a/env/room=1/t F64(21.5)  7000 q0",
+                "/plant/a/env/room=1/h I64(45)  7000 q0",
+                "/plant/a/x Bool(true)  9 q0",
+            ],
+        ),
+        (Input::Senml, pack, &packed),
+        (Input::Senml, cbor, &packed),
+        (Input::Senml, b"[]", &[]),
+    ];
+    for (input, payload, expected) in cases {
+        let taken = Readings::new(None, None, &input).take_in(at(9), "/plant/a", payload, false).unwrap();
+        assert_eq!(
+            (shown(&taken), taken.is_of_none),
+            (expected.iter().map(|line| (*line).to_owned()).collect(), expected.is_empty()),
+            "{input:?}"
+        );
+    }
+}
+
+#[test]
+fn names_of_every_form_have_the_same_limit() {
+    use edge_codec::influx::Precision;
+    let long = "n".repeat(NAME_BYTES_MAX + 1);
+    for (input, payload) in [
+        (Input::Lines(Precision::Nanoseconds), format!("{long} value=1")),
+        (Input::Lines(Precision::Nanoseconds), format!("m {}=1", &long[..NAME_BYTES_MAX - 3])),
+        (Input::Senml, format!(r#"[{{"n":"a","v":1}},{{"n":"{long}","v":1}}]"#)),
+        (Input::Number, format!("1 {}", "u".repeat(UNIT_BYTES_MAX + 1))),
+    ] {
+        let mut readings = Readings::new(None, None, &input);
+        let error = readings.take_in(at(0), "t", payload.as_bytes(), false).unwrap_err().to_string();
+        assert!(error.contains("the limit is"), "{input:?}: {error}");
+    }
 }
 
 #[test]
@@ -116,7 +178,7 @@ fn the_deadband_suppresses_and_stale_adds_with_the_units_of_the_sensor() {
 #[test]
 fn a_held_reading_is_kept_before_the_one_that_releases_it_and_survives_a_clean_stop() {
     let rules = "[[rule]]\nmatch = \"#\"\nstages = [ { swinging_door = { deviation = 0.1 } } ]";
-    let readings = || Readings::new(Some(Pipeline::from_toml(rules).unwrap()), None, FieldMap::default());
+    let readings = || Readings::new(Some(Pipeline::from_toml(rules).unwrap()), None, &json());
     let take = |readings: &mut Readings, ms: i64, value: f64| {
         let payload = format!(r#"{{"value":{value:?},"unit":"Cel"}}"#);
         shown(&readings.take_in(at(ms), "line/t", payload.as_bytes(), false).unwrap())
@@ -133,7 +195,7 @@ fn a_held_reading_is_kept_before_the_one_that_releases_it_and_survives_a_clean_s
 #[test]
 fn a_sensor_that_was_forgotten_leaves_what_it_held_under_its_name_and_unit() {
     let rules = "[defaults]\nmax_keys = 1\nover_limit = \"evict_idle\"\n[[rule]]\nmatch = \"#\"\nstages = [ { swinging_door = { deviation = 0.1 } } ]";
-    let mut readings = Readings::new(Some(Pipeline::from_toml(rules).unwrap()), None, FieldMap::default());
+    let mut readings = Readings::new(Some(Pipeline::from_toml(rules).unwrap()), None, &json());
     let mut take = |ms: i64, topic: &str| {
         shown(&readings.take_in(at(ms), topic, br#"{"value":1.5,"unit":"Cel"}"#, false).unwrap())
     };
@@ -174,7 +236,7 @@ fn an_alarm_that_is_over_after_a_kill_is_told_once_and_not_before_it_is_known() 
         "[[alarm]]\nmatch = \"t\"\nhigh = { limit = 90.0, on_delay_ms = 100 }\nlow = { limit = 10.0 }\n";
     let cold = || {
         let pipeline = Pipeline::from_toml(rules).unwrap();
-        let mut readings = Readings::new(Some(pipeline), None, FieldMap::default());
+        let mut readings = Readings::new(Some(pipeline), None, &json());
         readings.tell_first_alarms();
         readings
     };

@@ -1,0 +1,74 @@
+//! `input` of a route: the form of its sensors' payloads.
+
+use edge_codec::influx::Precision;
+use edge_codec::json::{Fields, TimeUnit};
+
+use toml::de::DeValue;
+
+use super::Findings;
+use super::fields::fields;
+use super::section::Section;
+
+/// Form of the payloads of a route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Input {
+    /// Objects, with the parts of a reading where `fields` say.
+    Json(Fields),
+    /// One value as text.
+    Number,
+    /// Lines of the line protocol, their times in this unit.
+    Lines(Precision),
+    /// SenML in JSON or CBOR.
+    Senml,
+}
+
+pub(super) fn input(section: &Section<'_>, findings: &mut Findings) -> Input {
+    let input = section.one_of_in_force("input", findings);
+    let given = fields(section, findings);
+    let is_named = |key: &str| match section.get("fields").map(|value| value.get_ref()) {
+        Some(DeValue::Table(table)) => table.keys().any(|name| name.get_ref() == key),
+        _ => false,
+    };
+    let mut wrong = |message: String| findings.error(section.at(), &section.key("fields"), message);
+    match input {
+        "influx-line" => {
+            let unit = given.as_ref().filter(|_| is_named("time_unit")).map(|given| given.time_unit);
+            let precision = precision(unit);
+            let others = given.is_some_and(|given| given != of_time_unit(unit));
+            if others || precision.is_none() {
+                wrong(
+                    "of lines only `time_unit` is said: seconds, milliseconds, microseconds or nanoseconds"
+                        .to_owned(),
+                );
+            }
+            Input::Lines(precision.unwrap_or_default())
+        }
+        "number" | "senml" => {
+            if section.get("fields").is_some() {
+                wrong(format!(
+                    "names parts of JSON: payloads of `input = \"{input}\"` have none to be named"
+                ));
+            }
+            if input == "number" { Input::Number } else { Input::Senml }
+        }
+        _ => Input::Json(given.unwrap_or_default()),
+    }
+}
+
+/// Fields of which nothing but the unit of the time was said.
+fn of_time_unit(unit: Option<TimeUnit>) -> Fields {
+    let preset = Fields::default();
+    Fields { time_unit: unit.unwrap_or(preset.time_unit), ..preset }
+}
+
+/// Unit of the times of lines; `None` if lines cannot have it.
+fn precision(unit: Option<TimeUnit>) -> Option<Precision> {
+    Some(match unit {
+        None => Precision::default(),
+        Some(TimeUnit::Seconds) => Precision::Seconds,
+        Some(TimeUnit::Milliseconds) => Precision::Milliseconds,
+        Some(TimeUnit::Microseconds) => Precision::Microseconds,
+        Some(TimeUnit::Nanoseconds) => Precision::Nanoseconds,
+        Some(TimeUnit::Rfc3339) => return None,
+    })
+}

@@ -1,0 +1,133 @@
+//! Decoder of a route's payloads, by its `input`.
+
+use std::borrow::Cow;
+
+use edge_codec::influx::{self, Precision};
+use edge_codec::json::{self, FieldMap};
+use edge_codec::{Batch, DecodeError, Limits, Record, Source, plain, senml};
+
+use crate::config::Input;
+
+/// The largest row of the queue: no message above it is taken in.
+const PAYLOAD_BYTES_MAX: usize = 256 * 1024;
+/// Readings in one message: each becomes a row.
+const READINGS_MAX: usize = 10_000;
+/// A text value.
+const TEXT_BYTES_MAX: usize = 16 * 1024;
+
+/// Form of the payloads, and what they may hold.
+#[derive(Debug)]
+pub(super) struct Decoder {
+    form: Form,
+    limits: Limits,
+}
+
+#[derive(Debug)]
+enum Form {
+    Json(Box<FieldMap>),
+    Number,
+    Lines(Precision),
+    Senml,
+}
+
+impl Decoder {
+    pub(super) fn new(input: &Input) -> Self {
+        let form = match input {
+            Input::Json(fields) => Form::Json(Box::new(fields.clone().into())),
+            Input::Number => Form::Number,
+            Input::Lines(precision) => Form::Lines(*precision),
+            Input::Senml => Form::Senml,
+        };
+        let limits =
+            Limits::default().bytes(PAYLOAD_BYTES_MAX).readings(READINGS_MAX).text_bytes(TEXT_BYTES_MAX);
+        Self { form, limits }
+    }
+
+    /// Decodes a payload as a whole.
+    pub(super) fn decode<'a>(
+        &self,
+        payload: &'a [u8],
+        source: &Source<'a>,
+    ) -> Result<Records<'a>, DecodeError> {
+        let limits = &self.limits;
+        Ok(match &self.form {
+            Form::Json(map) => Records::List(json::import(payload, map, source, limits)?),
+            Form::Number => Records::List(vec![plain::import(payload, source, limits)?]),
+            Form::Lines(precision) => Records::List(influx::import(payload, *precision, source, limits)?),
+            Form::Senml if is_json(payload) => {
+                Records::Batch(senml::json::decode_at(payload, source.arrival_ms, limits)?)
+            }
+            Form::Senml => Records::Batch(senml::cbor::decode_at(payload, source.arrival_ms, limits)?),
+        })
+    }
+}
+
+/// JSON begins with a bracket or a brace, which begin no array of CBOR.
+fn is_json(payload: &[u8]) -> bool {
+    matches!(payload.iter().find(|byte| !byte.is_ascii_whitespace()), Some(b'[' | b'{'))
+}
+
+/// Readings of a payload.
+pub(super) enum Records<'a> {
+    List(Vec<Record<'a>>),
+    /// Its names stand once, however many readings there are of each.
+    Batch(Batch<'a>),
+}
+
+impl<'a> Records<'a> {
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::List(records) => records.len(),
+            Self::Batch(batch) => batch.len(),
+        }
+    }
+
+    /// Asks `is_right` about the length of each name, and each unit.
+    pub(super) fn check(
+        &self,
+        is_right: impl Fn(usize, &str) -> Result<(), DecodeError>,
+    ) -> Result<(), DecodeError> {
+        match self {
+            Self::List(records) => records.iter().try_for_each(|record| {
+                let field_bytes = if record.field.is_empty() { 0 } else { 1 + record.field.len() };
+                // A field alone is no name.
+                let name_bytes = if record.sensor.is_empty() { 0 } else { record.sensor.len() + field_bytes };
+                is_right(name_bytes, &record.unit)
+            }),
+            Self::Batch(batch) => {
+                batch.sensors().iter().try_for_each(|sensor| is_right(sensor.name.len(), &sensor.unit))
+            }
+        }
+    }
+
+    /// Gives the readings to `take`, under their whole names.
+    pub(super) fn for_each(self, mut take: impl FnMut(Record<'_>)) {
+        match self {
+            Self::List(records) => {
+                for mut record in records {
+                    // Of a message with several values each is a sensor of its own.
+                    if !record.field.is_empty() {
+                        record.sensor = Cow::Owned(record.name().into_owned());
+                    }
+                    take(record);
+                }
+            }
+            Self::Batch(batch) => {
+                let sensors = batch.sensors().clone();
+                // A pack was read as a whole: no reading of it is wrong now.
+                for reading in batch.filter_map(Result::ok) {
+                    let Some(sensor) = sensors.get(reading.sensor) else { continue };
+                    take(Record {
+                        sensor: Cow::Borrowed(&sensor.name),
+                        field: Cow::Borrowed(""),
+                        unit: Cow::Borrowed(&sensor.unit),
+                        time: reading.time,
+                        arrival_time: false,
+                        value: reading.value,
+                        quality: reading.quality,
+                    });
+                }
+            }
+        }
+    }
+}
