@@ -2,11 +2,8 @@
 //!
 //! The certificate has been verified before: only its owner's authority chose these bytes. They are read with bounds all the same.
 
-/// Tags of DER.
-const SEQUENCE: u8 = 0x30;
-const SET: u8 = 0x31;
-const OBJECT_IDENTIFIER: u8 = 0x06;
-const VERSION: u8 = 0xa0;
+use super::der::{OBJECT_IDENTIFIER, SEQUENCE, SET, element, fields};
+
 const UTF8_STRING: u8 = 0x0c;
 const PRINTABLE_STRING: u8 = 0x13;
 const IA5_STRING: u8 = 0x16;
@@ -15,11 +12,7 @@ const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
 
 /// Returns the first common name of the subject; `None` if there is none, or if it is empty or no text of UTF-8 or ASCII.
 pub(super) fn common_name(certificate: &[u8]) -> Option<&str> {
-    let (_, certificate, _) = element(certificate)?;
-    let (SEQUENCE, mut fields, _) = element(certificate)? else { return None };
-    if let Some((VERSION, _, rest)) = element(fields) {
-        fields = rest;
-    }
+    let mut fields = fields(certificate)?;
     // Serial number, signature, issuer and validity stand before the subject.
     for _ in 0..4 {
         (_, _, fields) = element(fields)?;
@@ -41,23 +34,6 @@ pub(super) fn common_name(certificate: &[u8]) -> Option<&str> {
 fn text(value: &[u8]) -> Option<&str> {
     let (UTF8_STRING | PRINTABLE_STRING | IA5_STRING, text, _) = element(value)? else { return None };
     std::str::from_utf8(text).ok().filter(|text| !text.is_empty() && !text.contains('\0'))
-}
-
-/// Splits the first element off: tag, content, rest.
-fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
-    let (tag, rest) = bytes.split_first()?;
-    let (first, rest) = rest.split_first()?;
-    let (length, rest) = match usize::from(*first) {
-        short @ 0..=0x7f => (short, rest),
-        // A length of more than two bytes is that of no certificate.
-        0x81 | 0x82 => {
-            let (octets, rest) = rest.split_at_checked(usize::from(*first & 0x7f))?;
-            (octets.iter().fold(0, |length, octet| length << 8 | usize::from(*octet)), rest)
-        }
-        _ => return None,
-    };
-    let (content, rest) = rest.split_at_checked(length)?;
-    Some((*tag, content, rest))
 }
 
 #[cfg(test)]

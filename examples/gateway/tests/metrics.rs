@@ -13,6 +13,8 @@ mod support;
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use support::authority::Authority;
+use support::free_port;
 use support::gateway::Gateway;
 use support::hub::Hub;
 
@@ -55,7 +57,15 @@ fn every_metric_is_explained_in_the_docs_and_no_other_is_named_there() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("control.toml"), LOOPS).unwrap();
     let hub = Hub::start();
-    let (gateway, _) = Gateway::started(dir.path(), hub.address, CONFIG);
+    Authority::new(dir.path(), "plant").sign(dir.path(), "own", Some("own"));
+    let config = format!(
+        "[gateway]\nid = 'g'\n[hub]\nurl = 'mqtt://{}'\n[local]\nlisten = '{}'\ntls_listen = '{}'\ncert = 'own.crt'\nkey = 'own.key'\n{CONFIG}",
+        hub.address,
+        free_port(),
+        free_port()
+    );
+    let mut gateway = Gateway::new(dir.path(), &config);
+    gateway.start();
     let (status, page) = gateway.get("/metrics").unwrap();
     assert_eq!(status, 200, "{page}");
     let printed = printed(&page);

@@ -11,6 +11,7 @@
 mod support;
 
 use std::fs;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use support::authority::Authority;
 use support::gateway::Gateway;
@@ -74,4 +75,39 @@ fn a_renewed_certificate_is_shown_at_the_next_connection_and_a_wrong_one_cuts_no
     });
     assert!(gateway.log().contains("cannot read the link's certificate again"));
     assert_eq!(gateway.terminate().0.code(), Some(0));
+}
+
+/// Nothing of it is seen on the link before it is too late.
+#[test]
+fn a_certificate_that_ends_soon_degrades_the_gateway_until_it_is_renewed() {
+    for (max_age, days, is_near) in [("", 13, true), ("", 20, false), ("max_age = \"90d\"", 80, true)] {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path();
+        let plant = Authority::new(dir, "plant");
+        plant.sign_for_days(dir, "site7", "site7", days);
+        let config = format!(
+            "[gateway]\nid = \"g\"\n[local]\nlisten = \"{}\"\n[hub]\nurl = \"mqtts://localhost:{}\"\nca = \"plant.crt\"\n\
+             cert = \"site7.crt\"\nkey = \"site7.key\"\n[queue]\n{max_age}\n[[route]]\nmatch = \"#\"\nto = \"up/\"\n",
+            free_port(),
+            free_port().port()
+        );
+        let mut gateway = Gateway::new(dir, &config);
+        gateway.start();
+        let days_left = || {
+            let end = gateway.metric("edge_certificate_expiry_timestamp_seconds{role=\"hub\"}").unwrap();
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
+            ((end - now) / 86_400.0).round()
+        };
+        assert_eq!(days_left(), f64::from(days));
+        let verdict =
+            |word: &str| gateway.metric(&format!("edge_verdict{{verdict=\"{word}\"}}")) == Some(1.0);
+        assert_eq!((verdict("degraded"), verdict("storing")), (is_near, !is_near), "{max_age} {days}");
+        if is_near {
+            wait_until("the log names the file", 30, || gateway.log().contains("a certificate ends soon"));
+            wait_until("and the state why", 10, || gateway.log().contains("certificate_ends_soon=\"hub\""));
+        }
+        plant.sign_for_days(dir, "site7", "site7", 365);
+        wait_until("the renewed one counts", 30, || days_left() == 365.0 && verdict("storing"));
+        assert!(is_near || !gateway.log().contains("ends soon"), "{}", gateway.log());
+    }
 }

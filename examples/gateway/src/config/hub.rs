@@ -1,6 +1,7 @@
 //! `[hub]`: where messages go, by which way, as whom, and in which version of MQTT.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use edge_bridge::bridge::IdentityForm;
 use edge_bridge::net::{Target, TargetError, validate_alpn, validate_server_name};
@@ -15,7 +16,13 @@ use super::{Credentials, Findings, Hub, Protocol, secret_file};
 const PLAIN_PORT: u16 = 1883;
 const TLS_PORT: u16 = 8883;
 
-pub(super) fn hub(section: &mut Section<'_>, id: &str, findings: &mut Findings) -> Option<Hub> {
+/// `max_age`: of the queue.
+pub(super) fn hub(
+    section: &mut Section<'_>,
+    id: &str,
+    max_age: Option<Duration>,
+    findings: &mut Findings,
+) -> Option<Hub> {
     let url = url(section, findings);
     let further = further_urls(section, url.as_ref(), findings);
     let failback = section.boolean("failback", findings);
@@ -26,7 +33,7 @@ pub(super) fn hub(section: &mut Section<'_>, id: &str, findings: &mut Findings) 
     let cert = section.file("cert", findings);
     let key = section.file("key", findings);
     key.iter().for_each(|key| secret_file::warn_if_open(key, "hub.key", "key", findings));
-    super::tls::check(Files { ca: ca.as_ref(), cert: cert.as_ref(), key: key.as_ref() }, findings);
+    super::tls::check(Files { ca: ca.as_ref(), cert: cert.as_ref(), key: key.as_ref(), max_age }, findings);
     let (alpn, server_name) = tls_names(section, findings);
     let proxy = proxy(section, findings);
     let client_id = section.string("client_id", findings).map(|placed| placed.value);

@@ -307,7 +307,7 @@ fn read(root: &DeTable<'_>, world: &World<'_>, findings: &mut Findings) -> Optio
         command::commands(&mut top, named, world, findings).into_iter().unzip();
     let local_config = tables::local(&mut local, named, &routes, findings);
     local.finish(findings);
-    let hub_config = hub::hub(&mut hub_table, named, findings);
+    let hub_config = hub::hub(&mut hub_table, named, queue_config.max_age, findings);
     hub_table.finish(findings);
     let control_config = control::control(&mut control, findings);
     control.finish(findings);

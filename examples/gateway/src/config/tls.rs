@@ -36,6 +36,8 @@ pub(super) struct Files<'a> {
     pub(super) ca: Option<&'a Placed<PathBuf>>,
     pub(super) cert: Option<&'a Placed<PathBuf>>,
     pub(super) key: Option<&'a Placed<PathBuf>>,
+    /// Of a message in the queue, which is delivered with the certificate of then.
+    pub(super) max_age: Option<Duration>,
 }
 
 /// Reports what keeps the link from starting, and what its hub will not take: of each file, whatever is wrong with another.
@@ -51,7 +53,7 @@ pub(super) fn check(files: Files<'_>, findings: &mut Findings) {
     if let Some(key) = files.key {
         check_key(key, cert, findings);
     }
-    cert.iter().for_each(|cert| check_certificate(cert, ca, findings));
+    cert.iter().for_each(|cert| check_certificate(cert, ca, files.max_age.unwrap_or_default(), findings));
 }
 
 /// Reports a key that cannot be read, or does not belong to the certificate.
@@ -100,17 +102,29 @@ fn check_authorities(ca: &Placed<PathBuf>, findings: &mut Findings) {
     }
 }
 
-fn check_certificate(cert: &Placed<PathBuf>, ca: Option<&Placed<PathBuf>>, findings: &mut Findings) {
+fn check_certificate(
+    cert: &Placed<PathBuf>,
+    ca: Option<&Placed<PathBuf>>,
+    max_age: Duration,
+    findings: &mut Findings,
+) {
     // Dates are looked at before authorities: without another file any will do.
     let ca = ca.unwrap_or(cert);
     let now = SystemTime::now();
-    let problem_in = |time| client_certificate_problem(&cert.value, &ca.value, now + time).ok().flatten();
+    let problem_in = |time| {
+        let at = now.checked_add(time)?;
+        client_certificate_problem(&cert.value, &ca.value, at).ok().flatten()
+    };
     let (severity, said) = match problem_in(Duration::ZERO) {
         // Hubs may trust others for their clients than those that signed their own certificates.
         None | Some(CertificateProblem::OtherAuthority) => match problem_in(SOON) {
             Some(CertificateProblem::Expired) => (
                 Severity::Warning,
                 "the certificate expires within 30 days, by this machine's clock".to_owned(),
+            ),
+            _ if problem_in(max_age) == Some(CertificateProblem::Expired) => (
+                Severity::Warning,
+                "the certificate expires before `[queue] max_age` has passed: what an outage keeps so long cannot be delivered with it".to_owned(),
             ),
             _ => return,
         },

@@ -22,6 +22,7 @@ use tokio::task::JoinHandle;
 use crate::config::Config;
 
 use super::alarms::Alarms;
+use super::certificates::Certificates;
 use super::commands::{RunningCommands, Unended};
 use super::compact::{Compact, KeptTables, Shown};
 use super::control::{Control, Figures};
@@ -30,7 +31,7 @@ use super::error::RunError;
 use super::gap_reports::GapReports;
 use super::ingest::GatewayIngest;
 use super::metrics::given_up;
-use super::monitor::Monitor;
+use super::monitor::{LastLook, Monitor};
 use super::no_queue::{NoQueue, Surface};
 use super::opening::{Cause, Opened, Opening};
 use super::replaced_parts::{Packers, Parts, Started};
@@ -39,7 +40,6 @@ use super::sensor_side::Front;
 use super::status::Losses;
 use super::table_files::TableFiles;
 use super::tables::Tables;
-use super::totals::Refresh;
 use super::withhold::Tell;
 use super::{by_hand, clean_stop, first_rows, http, store, uplink, watched};
 
@@ -175,8 +175,8 @@ impl Local {
     ) -> Result<(), RunError> {
         let Resumed { opened, clean, rows, alarms: told, pace, tables: saved, restarts } = taken;
         let Opened { queue, consumer, is_new } = opened;
-        let (from, queued) = (state.display(), queued(&queue));
-        tracing::info!(gateway = config.id, state = %from, clean = clean || is_new, queued, "opened");
+        let (from, clean) = (state.display(), clean || is_new);
+        tracing::info!(gateway = config.id, state = %from, clean, queued = queued(&queue), "opened");
         let (shown, kept) = (Shown::default(), KeptTables::default());
         let compact =
             Compact::new(&config.routes, &config.id, config.queue.max_age, shown.clone(), &kept, &saved);
@@ -207,16 +207,14 @@ impl Local {
             intake: intake.clone(),
             clock,
             wall: wall.clone(),
-            losses: Arc::new(Mutex::new(losses)),
-            time_drops: Arc::new(Mutex::new(Losses::new(0))),
+            last_look: LastLook::new(losses, config.totals_within),
             table_files: table_files.clone(),
             gap_reports: gap_reports.clone(),
-            parked_losses: Arc::default(),
             parked_before,
-            refresh: Arc::new(Mutex::new(Refresh::new(config.totals_within))),
             restarts,
             control: control.as_ref().map(Control::figures),
             commands: commands.counts(),
+            certificates: Certificates::new(config),
         };
         surface.show(monitor.clone());
         let tasks = [

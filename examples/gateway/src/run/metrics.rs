@@ -4,6 +4,7 @@
 use edge_bridge::bridge::LinkState;
 use edge_queue::{Ledger, Reason};
 
+use super::certificates::{self, End};
 use super::commands::CommandCounts;
 use super::hub_refusals::HubRefusals;
 use super::ingest::Counts;
@@ -64,6 +65,7 @@ pub(crate) struct Sample {
     pub(crate) verdict: Verdict,
     /// The wall clock is known to be right, or trusted.
     pub(crate) clock_synced: bool,
+    pub(crate) certificates: Vec<End>,
     pub(crate) store_bytes_written: u64,
     /// By cause.
     pub(crate) wan_bytes: [(&'static str, u64); 5],
@@ -183,6 +185,7 @@ impl Sample {
         verdicts(&mut page, self.verdict);
         let help = "1 while the wall clock is known to be right, or trusted by configuration.";
         page.gauge("edge_clock_synced", help, self.clock_synced.into());
+        certificates::render(&self.certificates, &mut page);
         page.counter(
             "edge_store_bytes_written_total",
             "Bytes written to the store, and of session tables to their files, since the start.",
@@ -253,6 +256,7 @@ mod tests {
             hub_address: 2,
             verdict: Verdict::Storing,
             clock_synced: true,
+            certificates: Vec::new(),
             store_bytes_written: 4_096,
             wan_bytes: [("payload", 1), ("mqtt", 2), ("tls", 3), ("ping", 4), ("resend", 5)],
             counts: Counts::default(),

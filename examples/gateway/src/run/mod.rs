@@ -21,6 +21,7 @@ pub(crate) mod by_hand;
 pub(crate) mod by_hand_text;
 #[cfg(test)]
 mod captured_log;
+mod certificates;
 mod checksummed_file;
 mod clean_stop;
 mod client_log;

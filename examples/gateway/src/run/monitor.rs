@@ -14,6 +14,7 @@ use edge_bridge::net::intake::Intake;
 use edge_bridge::net::server::LocalPublisher;
 use edge_queue::{Clock as _, Health, Ledger, Stats, SystemClock, aio};
 
+use super::certificates::Certificates;
 use super::commands::CommandCounts;
 use super::control::Figures;
 use super::gap_reports::GapReports;
@@ -50,19 +51,38 @@ pub(crate) struct Monitor {
     pub(crate) intake: Intake,
     pub(crate) clock: Clock,
     pub(crate) wall: Arc<SystemClock>,
-    pub(crate) losses: Arc<Mutex<Losses>>,
-    /// Of readings that the rules drop for their time.
-    pub(crate) time_drops: Arc<Mutex<Losses>>,
+    pub(crate) last_look: LastLook,
     pub(crate) table_files: TableFiles,
     pub(crate) gap_reports: Option<GapReports>,
-    /// Of the parked messages, once their queue is open.
-    pub(crate) parked_losses: Arc<Mutex<Option<Losses>>>,
     /// An earlier run parked messages: their totals are not known before their queue is open.
     pub(crate) parked_before: bool,
-    pub(crate) refresh: Arc<Mutex<Refresh>>,
     pub(crate) restarts: StartCounter,
     pub(crate) control: Option<Figures>,
     pub(crate) commands: Option<CommandCounts>,
+    pub(crate) certificates: Certificates,
+}
+
+/// What was seen at the last look, against which the present is news.
+#[derive(Clone)]
+pub(crate) struct LastLook {
+    losses: Arc<Mutex<Losses>>,
+    /// Of readings that the rules drop for their time.
+    time_drops: Arc<Mutex<Losses>>,
+    /// Of the parked messages, once their queue is open.
+    parked_losses: Arc<Mutex<Option<Losses>>>,
+    refresh: Arc<Mutex<Refresh>>,
+}
+
+impl LastLook {
+    /// `losses`: those that are no news.
+    pub(crate) fn new(losses: Losses, totals_within: Duration) -> Self {
+        Self {
+            losses: Arc::new(Mutex::new(losses)),
+            time_drops: Arc::new(Mutex::new(Losses::new(0))),
+            parked_losses: Arc::default(),
+            refresh: Arc::new(Mutex::new(Refresh::new(totals_within))),
+        }
+    }
 }
 
 impl Monitor {
@@ -108,6 +128,7 @@ impl Monitor {
             hub_address: link.address,
             verdict: Verdict::Delivering,
             clock_synced: self.wall.now().synced,
+            certificates: self.certificates.ends(),
             store_bytes_written: stats.store.bytes_written + self.table_files.bytes_written(),
             wan_bytes: [
                 ("payload", traffic.payload),
@@ -124,31 +145,38 @@ impl Monitor {
         let losing = self.losing(here, parked_live.as_deref());
         // Asked each time: what was dropped under another reason to be degraded is no news afterwards.
         let drops = self.drops_for_time(&sample);
-        let is_degraded =
-            stats.health != Health::Healthy || sample.refused.is_refusing() || drops || link.taken_over;
+        let is_degraded = stats.health != Health::Healthy
+            || sample.refused.is_refusing()
+            || sample.certificates.iter().any(|end| end.is_near)
+            || drops
+            || link.taken_over;
         sample.verdict = Verdict::of(sample.link, is_degraded, losing);
         Some((sample, stats))
     }
 
     fn drops_for_time(&self, sample: &Sample) -> bool {
-        let mut drops = self.time_drops.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut drops = self.last_look.time_drops.lock().unwrap_or_else(PoisonError::into_inner);
         drops.are_happening(self.clock.now().up_ms, sample.counts.dropped_for_time())
     }
 
     /// `here`: messages that the queue gave up.
     fn losing(&self, here: u64, parked: Option<&[Ledger]>) -> bool {
         let up_ms = self.clock.now().up_ms;
-        let mut losses = self.losses.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut losses = self.last_look.losses.lock().unwrap_or_else(PoisonError::into_inner);
         let here = losses.are_happening(up_ms, here);
         let Some(parked) = parked else { return here };
         // The queue of the parked messages opens later than the other: its first figure is that of earlier runs.
         let given_up = given_up(parked);
-        let mut losses = self.parked_losses.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut losses = self.last_look.parked_losses.lock().unwrap_or_else(PoisonError::into_inner);
         losses.get_or_insert_with(|| Losses::new(given_up)).are_happening(up_ms, given_up) || here
     }
 
     /// Writes a line for each change, within the log's limit, for ever.
     pub(crate) async fn watch(self) {
+        tokio::join!(self.certificates.clone().watch(), self.watch_state());
+    }
+
+    async fn watch_state(self) {
         let mut log = StateLog::default();
         let mut every = tokio::time::interval(EVERY);
         every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -185,7 +213,7 @@ impl Monitor {
         let behind = |queue: &aio::Queue| lag(&queue.committed_ledger(), &queue.ledger());
         let lag = queues.iter().flatten().any(behind);
         let is_due = {
-            let mut refresh = self.refresh.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut refresh = self.last_look.refresh.lock().unwrap_or_else(PoisonError::into_inner);
             refresh.is_due(self.clock.now().up_ms, lag)
         };
         if !is_due {
@@ -199,7 +227,7 @@ impl Monitor {
 
     /// The loops' figures do not depend on a queue that answers.
     async fn metrics(&self) -> Answer {
-        self.refresh.lock().unwrap_or_else(PoisonError::into_inner).asked();
+        self.last_look.refresh.lock().unwrap_or_else(PoisonError::into_inner).asked();
         let loops = self.control.as_ref().map(Figures::render);
         match (self.sample().await, loops) {
             (Some((sample, _)), loops) => {
@@ -247,9 +275,11 @@ fn say(sample: &Sample, stats: &Stats, changes: u64) {
             let HubRefusals { parked, in_place, held, topics, link_refused, .. } = sample.refused;
             let refusal = sample.refused.last.as_deref().filter(|_| sample.refused.is_refusing());
             let dropped_for_time = sample.counts.dropped_for_time();
+            let near = sample.certificates.iter().find(|end| end.is_near);
+            let certificate_ends_soon = near.map(|end| end.role.as_str());
             tracing::warn!(
                 %verdict, %link, changes, cause, queued, parked, in_place, held, refused_topics = topics, link_refused, refusal,
-                dropped_for_time, "state"
+                dropped_for_time, certificate_ends_soon, "state"
             );
         }
         (_, Verdict::Losing) => {

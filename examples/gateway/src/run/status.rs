@@ -13,8 +13,8 @@ pub enum Verdict {
     Storing,
     /// The hub is reached, what was kept is on its way.
     CatchingUp,
-    /// The store fails, the hub refuses messages, or another client has our name there: nothing is lost, sensors may wait for
-    /// their PUBACKs, refused messages are kept. Or the rules drop readings for their time, which are lost as configured.
+    /// The store fails, the hub refuses messages, another client has our name there, or a certificate ends soon: nothing is lost, sensors may
+    /// wait for their PUBACKs, refused messages are kept. Or the rules drop readings for their time, which are lost as configured.
     Degraded,
     /// Messages are being given up.
     Losing,

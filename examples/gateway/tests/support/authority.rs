@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 /// An authority, and what it signs.
 pub struct Authority {
@@ -20,10 +21,23 @@ impl Authority {
         Self { certificate, key }
     }
 
-    /// Writes `DIR/FILE.crt` and `DIR/FILE.key` for somebody of this name; without one the certificate has none.
+    /// Writes `DIR/FILE.crt` and `DIR/FILE.key` for somebody of this name; without one the certificate has none. It ends in the year 4096.
     pub fn sign(&self, dir: &Path, file: &str, name: Option<&str>) {
+        self.sign_until(dir, file, name, None);
+    }
+
+    /// As [`sign`](Self::sign), for so many days from now on.
+    pub fn sign_for_days(&self, dir: &Path, file: &str, name: &str, days: u32) {
+        let end = SystemTime::now() + Duration::from_secs(86_400) * days;
+        self.sign_until(dir, file, Some(name), Some(end));
+    }
+
+    fn sign_until(&self, dir: &Path, file: &str, name: Option<&str>, end: Option<SystemTime>) {
         let key = rcgen::KeyPair::generate().unwrap();
         let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        if let Some(end) = end {
+            params.not_after = end.into();
+        }
         params.distinguished_name = rcgen::DistinguishedName::new();
         if let Some(name) = name {
             params.distinguished_name.push(rcgen::DnType::CommonName, name);

@@ -105,6 +105,16 @@ fn a_certificate_that_has_expired_is_an_error_and_one_that_soon_does_a_warning()
             }
         }
     }
+    // What waits longer than the certificate is valid.
+    site.certificates(365, 80);
+    let kept =
+        |max_age: &str| site.said(&format!("{URL}{FILES}"), &format!("[queue]\nmax_age = \"{max_age}\"\n"));
+    let said = kept("90d");
+    assert!(
+        said.starts_with("warning: hub.cert:") && said.contains("before `[queue] max_age` has passed"),
+        "{said}"
+    );
+    assert_eq!((kept("70d"), kept("100000000d").contains("max_age")), (String::new(), true));
     // An authority that has expired beside its successor.
     site.certificates(-2, 365);
     let old = fs::read_to_string(site.0.path().join("ca.crt")).unwrap();

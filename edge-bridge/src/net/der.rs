@@ -1,0 +1,35 @@
+//! Elements of DER (X.690), as far as a certificate's own fields need them. Read with bounds: whoever wrote the file chose these bytes.
+
+pub(super) const SEQUENCE: u8 = 0x30;
+pub(super) const SET: u8 = 0x31;
+pub(super) const OBJECT_IDENTIFIER: u8 = 0x06;
+pub(super) const UTC_TIME: u8 = 0x17;
+pub(super) const GENERALIZED_TIME: u8 = 0x18;
+const VERSION: u8 = 0xa0;
+
+/// Returns the fields of a certificate behind its version, the serial number first (RFC 5280 §4.1).
+pub(super) fn fields(certificate: &[u8]) -> Option<&[u8]> {
+    let (_, certificate, _) = element(certificate)?;
+    let (SEQUENCE, fields, _) = element(certificate)? else { return None };
+    match element(fields) {
+        Some((VERSION, _, rest)) => Some(rest),
+        _ => Some(fields),
+    }
+}
+
+/// Splits the first element off: tag, content, rest.
+pub(super) fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (tag, rest) = bytes.split_first()?;
+    let (first, rest) = rest.split_first()?;
+    let (length, rest) = match usize::from(*first) {
+        short @ 0..=0x7f => (short, rest),
+        // A length of more than two bytes is that of no certificate.
+        0x81 | 0x82 => {
+            let (octets, rest) = rest.split_at_checked(usize::from(*first & 0x7f))?;
+            (octets.iter().fold(0, |length, octet| length << 8 | usize::from(*octet)), rest)
+        }
+        _ => return None,
+    };
+    let (content, rest) = rest.split_at_checked(length)?;
+    Some((*tag, content, rest))
+}

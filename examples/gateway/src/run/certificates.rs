@@ -1,0 +1,297 @@
+//! Ends of the certificates that the configuration names: for the metrics, the verdict, and one line a day while one of them is near. The files are read
+//! again when they change.
+
+#![allow(clippy::disallowed_methods, reason = "a shell: it looks at files by this machine's clock")]
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use edge_bridge::net::certificate_ends;
+
+use crate::config::{Config, Local};
+
+use super::file_stamp::{Stamp, stamp};
+use super::page::Page;
+
+/// Between two looks at the files.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// So long before its end a certificate needs somebody.
+const NEAR: Duration = Duration::from_secs(14 * 86_400);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Holder of a certificate, and so the one whose connections end with it. Exhaustive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// The gateway at the hub.
+    Hub,
+    /// Authority of the hub.
+    HubAuthority,
+    /// The gateway at its sensors.
+    Listener,
+    /// Authority of the sensors.
+    SensorAuthority,
+}
+
+impl Role {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Hub => "hub",
+            Self::HubAuthority => "hub_ca",
+            Self::Listener => "listener",
+            Self::SensorAuthority => "sensors_ca",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// End of a file's certificate, as it was read last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct End {
+    pub(crate) role: Role,
+    /// Seconds since 1970.
+    pub(crate) at_s: u64,
+    /// It is so near, or past, that somebody has to renew the certificate.
+    pub(crate) is_near: bool,
+}
+
+/// A certificate file.
+#[derive(Debug)]
+struct File {
+    role: Role,
+    path: PathBuf,
+    /// Before its end.
+    near: Duration,
+    /// Of the content that was read.
+    stamp: Stamp,
+    end: Option<SystemTime>,
+    said: Option<SystemTime>,
+}
+
+impl File {
+    fn is_near(&self, now: SystemTime) -> bool {
+        self.end.is_some_and(|end| end.duration_since(now).is_ok_and(|left| left < self.near) || end <= now)
+    }
+
+    fn new(role: Role, path: &Path, near: Duration) -> Self {
+        let (stamp, end) = read(role, path, None).unwrap_or_default();
+        Self { role, path: path.to_owned(), near, stamp, end, said: None }
+    }
+
+    /// Returns whether there is a line about it now, and notes it.
+    fn may_say(&mut self, now: SystemTime) -> bool {
+        let is_said = |said: SystemTime| now.duration_since(said).is_ok_and(|ago| ago < DAY);
+        let may_say = self.is_near(now) && !self.said.is_some_and(is_said);
+        self.said = if may_say { Some(now) } else { self.said };
+        may_say
+    }
+}
+
+/// Reads a file that is not as it was at `known`. `None` leaves what is known, also if it cannot be read: the gateway goes on with what it has, too.
+fn read(role: Role, path: &Path, known: Stamp) -> Option<(Stamp, Option<SystemTime>)> {
+    let found = stamp(path);
+    if found.is_none() || found == known {
+        return None;
+    }
+    let ends = certificate_ends(path).ok()?;
+    // Behind the own certificate stand those of its authorities; of authorities the last to end is trusted until then.
+    let end = match role {
+        Role::Hub | Role::Listener => ends.first(),
+        Role::HubAuthority | Role::SensorAuthority => ends.iter().max(),
+    };
+    Some((found, end.copied()))
+}
+
+/// See the [module](self). A handle; cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Certificates(Arc<Mutex<Vec<File>>>);
+
+impl Certificates {
+    /// Reads the files that `config` names.
+    pub(crate) fn new(config: &Config) -> Self {
+        let is_tls = config.hub.url.starts_with("mqtts://");
+        // What waits as long as it may is delivered with the certificate of then.
+        let at_hub = NEAR.max(config.queue.max_age.unwrap_or_default());
+        let mut files = Vec::new();
+        let mut add = |role, path: Option<&PathBuf>, near| {
+            files.extend(path.map(|path| File::new(role, path, near)));
+        };
+        add(Role::Hub, config.hub.cert.as_ref().filter(|_| is_tls), at_hub);
+        add(Role::HubAuthority, config.hub.ca.as_ref().filter(|_| is_tls), at_hub);
+        if let Local::Listen { addresses, .. } = &config.local {
+            add(Role::Listener, addresses.tls.as_ref().map(|tls| &tls.cert), NEAR);
+            add(Role::SensorAuthority, addresses.tls.as_ref().and_then(|tls| tls.client_ca.as_ref()), NEAR);
+        }
+        Self(Arc::new(Mutex::new(files)))
+    }
+
+    /// Looks at the files for as long as it is polled.
+    pub(crate) async fn watch(self) {
+        if self.lock().is_empty() {
+            return;
+        }
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let certificates = self.clone();
+            if tokio::task::spawn_blocking(move || certificates.look(SystemTime::now())).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// A disk that hangs keeps nobody waiting: no file is read under the lock.
+    fn look(&self, now: SystemTime) {
+        let known: Vec<_> =
+            self.lock().iter().map(|file| (file.role, file.path.clone(), file.stamp)).collect();
+        let found: Vec<_> = known.iter().map(|(role, path, stamp)| read(*role, path, *stamp)).collect();
+        for (file, found) in self.lock().iter_mut().zip(found) {
+            if let Some((stamp, end)) = found {
+                (file.stamp, file.end, file.said) = (stamp, end, None);
+            }
+            if file.may_say(now) {
+                let left = file.end.and_then(|end| end.duration_since(now).ok());
+                let days = left.map_or(0, |left| left.as_secs() / DAY.as_secs());
+                let (role, path) = (file.role, file.path.display());
+                tracing::warn!(%role, %path, days, "a certificate ends soon, by this machine's clock: renew it");
+            }
+        }
+    }
+
+    /// Ends that are known.
+    pub(crate) fn ends(&self) -> Vec<End> {
+        self.ends_at(SystemTime::now())
+    }
+
+    fn ends_at(&self, now: SystemTime) -> Vec<End> {
+        let end = |file: &File| {
+            let at_s = file.end?.duration_since(UNIX_EPOCH).ok()?.as_secs();
+            Some(End { role: file.role, at_s, is_near: file.is_near(now) })
+        };
+        self.lock().iter().filter_map(end).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<File>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Nothing, where there is no certificate.
+pub(super) fn render(ends: &[End], page: &mut Page) {
+    const NAME: &str = "edge_certificate_expiry_timestamp_seconds";
+    if ends.is_empty() {
+        return;
+    }
+    page.head(NAME, "gauge", "Last second of each certificate that the configuration names, since 1970.");
+    page.labelled(NAME, "role", ends.iter().map(|end| (end.role.as_str(), end.at_s)));
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, KeyPair};
+
+    use super::*;
+
+    const NOW_S: u64 = 1_800_000_000;
+
+    fn at(days: i64) -> SystemTime {
+        let now = UNIX_EPOCH + Duration::from_secs(NOW_S);
+        let far = DAY * u32::try_from(days.abs()).unwrap();
+        if days < 0 { now - far } else { now + far }
+    }
+
+    fn pem(days: i64) -> String {
+        let mut params = CertificateParams::new(vec!["x".to_owned()]).unwrap();
+        params.not_after = at(days).into();
+        params.self_signed(&KeyPair::generate().unwrap()).unwrap().pem()
+    }
+
+    /// Certificates of one role whose file holds these ends.
+    fn of(dir: &Path, role: Role, near_days: u32, ends: &[i64]) -> Certificates {
+        let path = dir.join("file");
+        std::fs::write(&path, ends.iter().map(|days| pem(*days)).collect::<String>()).unwrap();
+        Certificates(Arc::new(Mutex::new(vec![File::new(role, &path, DAY * near_days)])))
+    }
+
+    fn days(end: &End) -> i64 {
+        (end.at_s.cast_signed() - NOW_S.cast_signed()) / 86_400
+    }
+
+    #[test]
+    fn an_end_is_near_as_long_before_it_as_is_asked_for_and_after_it() {
+        let dir = tempfile::tempdir().unwrap();
+        for (near_days, end, is_near) in [
+            (14, 15, false),
+            (14, 13, true),
+            (14, -1, true),
+            (14, -400, true),
+            (90, 89, true),
+            (90, 91, false),
+        ] {
+            let ends = of(dir.path(), Role::Hub, near_days, &[end]).ends_at(at(0));
+            assert_eq!((days(&ends[0]), ends[0].is_near), (end, is_near), "{near_days} {end}");
+        }
+    }
+
+    #[test]
+    fn of_a_chain_the_first_counts_and_of_authorities_the_last_to_end() {
+        let dir = tempfile::tempdir().unwrap();
+        for (role, end) in
+            [(Role::Hub, 100), (Role::Listener, 100), (Role::HubAuthority, 900), (Role::SensorAuthority, 900)]
+        {
+            let ends = of(dir.path(), role, 14, &[100, 900, 300]).ends_at(at(0));
+            assert_eq!(ends.iter().map(days).collect::<Vec<_>>(), [end], "{role}");
+        }
+    }
+
+    #[test]
+    fn a_renewed_file_is_read_and_one_that_cannot_be_read_changes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let certificates = of(dir.path(), Role::Hub, 14, &[3]);
+        let end = || {
+            certificates.look(at(0));
+            certificates.ends_at(at(0)).iter().map(|end| (days(end), end.is_near)).collect::<Vec<_>>()
+        };
+        let path = dir.path().join("file");
+        assert_eq!(end(), [(3, true)]);
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(end(), [(3, true)]);
+        std::fs::write(&path, "half a certif").unwrap();
+        assert_eq!(end(), [(3, true)]);
+        std::fs::write(&path, pem(365)).unwrap();
+        assert_eq!(end(), [(365, false)]);
+    }
+
+    #[test]
+    fn there_is_a_line_once_a_day_and_at_once_for_another_certificate() {
+        let dir = tempfile::tempdir().unwrap();
+        let certificates = of(dir.path(), Role::Hub, 14, &[10]);
+        let says = |now: SystemTime| {
+            let before = certificates.lock()[0].said;
+            certificates.look(now);
+            certificates.lock()[0].said == Some(now) && before != Some(now)
+        };
+        let hour = Duration::from_secs(3_600);
+        assert!(!says(at(-5)), "it is not near yet");
+        assert!(says(at(0)) && !says(at(0) + hour) && !says(at(0) + hour * 23));
+        assert!(says(at(1)) && says(at(11)), "also behind its end");
+        std::fs::write(dir.path().join("file"), pem(12)).unwrap();
+        assert!(says(at(11) + hour) && !says(at(11) + hour * 2));
+    }
+
+    #[test]
+    fn without_a_certificate_there_is_no_series() {
+        let mut page = Page::default();
+        render(&[], &mut page);
+        assert_eq!(page.into_text(), "");
+        let mut page = Page::default();
+        render(&[End { role: Role::HubAuthority, at_s: 5, is_near: false }], &mut page);
+        let text = page.into_text();
+        assert!(text.ends_with("\nedge_certificate_expiry_timestamp_seconds{role=\"hub_ca\"} 5\n"), "{text}");
+    }
+}
