@@ -28,6 +28,9 @@ pub struct Stats {
     /// Milliseconds that the writer has been overdue with a commit or in one call of the store; stays near 0
     /// while it makes progress.
     pub overdue_ms: u64,
+    /// Milliseconds for which a call of the store has been under way; 0 between calls. Tells a medium that is slow or hangs from a
+    /// writer that does nothing.
+    pub call_ms: u64,
     /// Rows whose receipt said `Volatile` because the store failed.
     pub volatile_rows: u64,
 }

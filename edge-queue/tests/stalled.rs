@@ -67,7 +67,7 @@ fn while_a_sync_hangs_rows_come_and_go_and_the_health_says_so() {
             assert_eq!(q.stats().health, Health::Healthy);
             clock.advance_ms(STALL_MS - STALLED_AFTER_MS + 1);
             assert!(is_stalled(&q), "{kind:?}");
-            assert!(q.stats().overdue_ms >= STALL_MS);
+            assert!(q.stats().overdue_ms >= STALL_MS && q.stats().call_ms >= STALL_MS);
             assert!(matches!(q.events()[..], [Event::Degraded { kind: FaultKind::Stalled, .. }]));
             assert!(q.events().is_empty(), "told once");
             // Rows go on coming in and out, and no receipt says more than is known.
@@ -84,6 +84,7 @@ fn while_a_sync_hangs_rows_come_and_go_and_the_health_says_so() {
             commit.join().unwrap().unwrap();
             assert!(all_are(&receipts, Some(Receipt::Stored)));
             assert_eq!(q.stats().health, Health::Healthy);
+            assert_eq!(q.stats().call_ms, 0);
             assert!(matches!(q.events()[..], [Event::Recovered]));
             q.commit().unwrap();
             assert!(all_are(&later[5..], Some(Receipt::Stored)));

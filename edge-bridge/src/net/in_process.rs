@@ -175,6 +175,15 @@ impl Bridge {
         }
     }
 
+    /// Returns the figures of the spool on disk, as [`edge_queue::aio::Queue::stats`] does; `None` in memory, or when its thread is gone.
+    #[cfg(feature = "spool-queue")]
+    pub async fn spool_stats(&self) -> Option<edge_queue::Stats> {
+        match &self.store {
+            Store::Memory(_) => None,
+            Store::Queue(queue) => queue.stats().await,
+        }
+    }
+
     /// Counters and gauges of this moment.
     pub fn stats(&self) -> Stats {
         self.link.stats()

@@ -110,6 +110,7 @@ impl Engine {
         let lanes: Vec<LaneStats> = model.lanes.iter().map(|lane| lane_stats(&model, lane)).collect();
         let due = model.due_at_ms().filter(|at| *at > 0);
         let late_ms = due.map_or(0, |at| now.up_ms.saturating_sub(at));
+        let call_ms = self.watchdog.busy_ms(now.up_ms);
         Stats {
             messages: lanes.iter().map(|l| l.messages).sum(),
             bytes: lanes.iter().map(|l| l.bytes).sum(),
@@ -118,7 +119,8 @@ impl Engine {
             lanes,
             store,
             health: self.health(&model, now),
-            overdue_ms: late_ms.max(self.watchdog.busy_ms(now.up_ms)),
+            overdue_ms: late_ms.max(call_ms),
+            call_ms,
             volatile_rows: model.degraded_mode.volatile_rows(),
         }
     }

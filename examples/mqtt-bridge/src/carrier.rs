@@ -8,6 +8,7 @@ use edge_bridge::bridge::rules::Rules;
 use edge_bridge::escape::Escaped;
 use edge_bridge::net::server::LocalPublisher;
 use edge_bridge::wire::Utf8;
+use edge_service::makes_progress;
 use futures_util::future::join_all;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -106,6 +107,16 @@ impl Carrier {
         }
     }
 
+    /// Tells whether the writers of its queues turn.
+    pub(crate) async fn makes_progress(&self) -> bool {
+        let local = match &self.local {
+            Local::Client(client) => client.spool_stats().await,
+            Local::Broker(_, Some(inbox)) => inbox.stats().await,
+            Local::Broker(_, None) => return turns(self.hub.spool_stats().await),
+        };
+        turns(self.hub.spool_stats().await) && turns(local)
+    }
+
     /// Lets what was taken become safe, so that it does not come again; tells the state, ends both links and closes the queues.
     pub(crate) async fn stop(mut self) {
         self.stop.send_replace(true);
@@ -187,6 +198,11 @@ impl Local {
             Self::Broker(_, None) => Ok(()),
         }
     }
+}
+
+/// A queue whose thread is gone makes no progress.
+fn turns(stats: Option<edge_queue::Stats>) -> bool {
+    stats.is_some_and(|stats| makes_progress(&stats))
 }
 
 const STILL_IN_USE: &str = "a task of it still runs: its link stays until that ends";

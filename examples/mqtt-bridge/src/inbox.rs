@@ -72,6 +72,11 @@ impl Inbox {
         Ok(Box::pin(pushed.map(|pending| async move { pending.await.is_ok() })?))
     }
 
+    /// Returns the queue's figures; `None` when its thread is gone.
+    pub(crate) async fn stats(&self) -> Option<edge_queue::Stats> {
+        self.queue.stats().await
+    }
+
     /// Stops handing out, and closes the queue.
     ///
     /// # Errors

@@ -29,6 +29,7 @@ use std::time::Duration;
 
 use broker_conf::BrokerConf;
 use clap::Parser;
+use edge_service::Notifier;
 use findings::{Findings, Severity};
 use mosquitto_conf::{conf, findings, words};
 use one_line::OneLine;
@@ -98,7 +99,9 @@ fn block_on(setup: Setup, places: &Places, arguments: &Arguments) -> Result<(), 
     std::fs::create_dir_all(&places.state).map_err(|error| format!("{}: {error}", places.state.display()))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("the runtime: {error}"))?;
-    let ended = runtime.block_on(run::run(setup, places, || read_again(arguments)));
+    let service = Notifier::new(|name| std::env::var(name).ok(), std::process::id());
+    let service = service.map_err(|error| format!("NOTIFY_SOCKET: {error}"))?;
+    let ended = runtime.block_on(run::run(setup, places, || read_again(arguments), &service));
     // A look-up of a name must not hold up the exit.
     runtime.shutdown_background();
     ended

@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use edge_bridge::bridge::rules::Rules;
+use edge_service::Notifier;
 use futures_util::future::join_all;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Duration, Instant, interval_at, sleep};
@@ -42,13 +43,17 @@ pub(crate) async fn run(
     setup: Setup,
     places: &Places,
     read_again: impl Fn() -> Option<Setup>,
+    service: &Notifier,
 ) -> Result<(), String> {
     let listen = |kind| signal(kind).map_err(|error| format!("signals: {error}"));
     let mut terminate = listen(SignalKind::terminate())?;
     let mut interrupt = listen(SignalKind::interrupt())?;
     let mut hangup = listen(SignalKind::hangup())?;
-    let mut site = Site::start(setup).await?;
+    let mut site = service.while_starting(Site::start(setup)).await?;
     note_left(&places.state, &site.running);
+    if let Err(error) = service.ready() {
+        tracing::warn!(%error, "systemd is not told that this is ready, and will start it again");
+    }
     let mut looks = interval_at(Instant::now() + LOSSES_EVERY, LOSSES_EVERY);
     loop {
         let until_ready = async {
@@ -56,19 +61,26 @@ pub(crate) async fn run(
             tell_ready(places);
             std::future::pending::<()>().await;
         };
+        service.status(&site.state());
+        let pings = async {
+            service.keep_alive(|| site.makes_progress()).await;
+            std::future::pending::<()>().await;
+        };
         tokio::select! {
             () = until_ready => {}
+            () = pings => {}
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             _ = looks.tick() => site.tell_losses().await,
-            () = sleep(START_AGAIN), if !site.waiting.is_empty() => site.start_waiting().await,
+            () = sleep(START_AGAIN), if !site.waiting.is_empty() => service.while_waiting(site.start_waiting()).await,
             _ = hangup.recv() => {
                 let Some(setup) = read_again() else { continue };
-                site.change(setup).await;
+                service.while_waiting(site.change(setup)).await;
                 note_left(&places.state, &site.running);
             }
         }
     }
+    service.stopping();
     tracing::info!("stopping");
     if let Some(ready) = &places.ready {
         // It may not be there yet.
@@ -153,6 +165,18 @@ impl Site {
                 }
             }
         }
+    }
+
+    /// Returns the state in words, for systemd.
+    fn state(&self) -> String {
+        let all = self.running.len() + self.waiting.len();
+        format!("{} of {all} connections have their queue open", self.running.len())
+    }
+
+    /// Tells whether the writers of all queues turn.
+    async fn makes_progress(&self) -> bool {
+        let each = self.running.iter().map(Carrier::makes_progress);
+        join_all(each).await.into_iter().all(|turns| turns)
     }
 
     async fn tell_losses(&mut self) {

@@ -41,7 +41,7 @@ use super::status::Losses;
 use super::table_files::TableFiles;
 use super::tables::Tables;
 use super::withhold::Tell;
-use super::{by_hand, clean_stop, first_rows, http, store, uplink, watched};
+use super::{by_hand, clean_stop, first_rows, http, service, store, uplink, watched};
 
 /// Of the eight seconds that a stop may take, a second of which is the control loops': for the receipts of what was received, and the goodbyes.
 const LOCAL_WITHIN: Duration = Duration::from_secs(2);
@@ -123,7 +123,7 @@ impl Local {
         cause: Cause,
         parts: Parts,
     ) -> Result<Self, RunError> {
-        let Parts { filters, ingest: own, packers, started } = parts;
+        let Parts { filters, ingest: own, packers, started, service } = parts;
         let clock = Clock::start();
         let ingest = GatewayIngest::new(&config.routes, DuplicateMarks::default());
         let ingest = ingest.map_err(RunError::Configuration)?;
@@ -154,6 +154,7 @@ impl Local {
             clock,
             wall: wall.clone(),
             losses: Arc::new(Mutex::new(Losses::new(0))),
+            service,
         };
         let surface = Surface::new(no_queue.clone());
         let pages = metrics.map(|socket| tokio::spawn(http::serve(socket, surface.clone())));
@@ -215,6 +216,7 @@ impl Local {
             control: control.as_ref().map(Control::figures),
             commands: commands.counts(),
             certificates: Certificates::new(config),
+            service: no_queue.service.clone(),
         };
         surface.show(monitor.clone());
         let tasks = [
@@ -224,8 +226,10 @@ impl Local {
             tokio::spawn(by_hand::serve(state.to_owned(), link.clone())),
             tokio::spawn(tick(clock, wall, ingest.clone(), intake.clone())),
             tokio::spawn(watched::keep(state.to_owned(), clock, ingest.clone(), pace)),
+            tokio::spawn(service::keep_alive(no_queue.service.clone(), queue.clone())),
             first_rows,
         ];
+        service::ready(&no_queue.service);
         stop_asked.await;
         let _unended = stop_commanding(control, commands).await;
         let_go(clock, &ingest, &intake).await;

@@ -7,7 +7,7 @@
 //! Pure: [`alarm_desk`], [`arrival`], [`time_drops`], [`ingest`], [`route`], [`readings`], [`filter`], [`filter_state`], [`silence`], [`kept_row`], [`gap_reports`], [`withhold`], [`reading_row`], [`pack`], [`batch`], [`compact`],
 //! [`replaced_parts`], [`metrics`], [`page`], [`intake_figures`], [`hub_refusals`], [`status`], [`state_log`], [`line_budget`], [`duplicate_marks`], [`read_back`], [`by_hand_text`]. Shells: [`broker`], [`control`], [`alarms`], [`alarm_file`], [`to_hub`],
 //! [`commands`], [`by_hand`], [`http`], [`monitor`], [`client_log`], [`clean_stop`], [`checksummed_file`], [`watched`], [`first_rows`], [`start_counter`], [`tables`], [`table_files`], [`opening`],
-//! [`resume`], [`no_queue`], [`sensor_side`], [`bulkhead`], [`signals`], and [`gateway`], which starts and stops them.
+//! [`resume`], [`no_queue`], [`sensor_side`], [`bulkhead`], [`signals`], [`service`], and [`gateway`], which starts and stops them.
 
 mod access;
 mod alarm_desk;
@@ -60,6 +60,7 @@ pub(crate) mod replaced_parts;
 mod resume;
 mod route;
 mod sensor_side;
+mod service;
 mod signals;
 mod silence;
 mod start_counter;
@@ -110,7 +111,13 @@ pub(crate) fn run(config: &Config, state: Option<&Path>) -> Result<(), RunError>
         .map_err(|error| RunError::Failed(format!("the runtime: {error}")))?;
     let result = runtime.block_on(async {
         let mut signals = Signals::listen()?;
-        gateway::run(config, &state, Parts::default(), pin!(signals.stop())).await
+        let service = service::from_env();
+        let parts = Parts { service: service.clone(), ..Parts::default() };
+        let stop = async {
+            signals.stop().await;
+            service.stopping();
+        };
+        gateway::run(config, &state, parts, pin!(stop)).await
     });
     // A look-up of a name must not hold up the exit.
     runtime.shutdown_background();

@@ -13,6 +13,7 @@ use edge_bridge::net::Clock;
 use edge_bridge::net::intake::Intake;
 use edge_bridge::net::server::LocalPublisher;
 use edge_queue::{Clock as _, Health, Ledger, Stats, SystemClock, aio};
+use edge_service::Notifier;
 
 use super::certificates::Certificates;
 use super::commands::CommandCounts;
@@ -24,6 +25,7 @@ use super::ingest::GatewayIngest;
 use super::intake_figures::IntakeFigures;
 use super::listener_figures;
 use super::metrics::{Sample, given_up};
+use super::service;
 use super::start_counter::StartCounter;
 use super::state_log::StateLog;
 use super::status::{Losses, Verdict};
@@ -60,6 +62,7 @@ pub(crate) struct Monitor {
     pub(crate) control: Option<Figures>,
     pub(crate) commands: Option<CommandCounts>,
     pub(crate) certificates: Certificates,
+    pub(crate) service: Notifier,
 }
 
 /// What was seen at the last look, against which the present is news.
@@ -188,6 +191,7 @@ impl Monitor {
             self.report_gaps();
             self.refresh_totals().await;
             let Some((sample, stats)) = self.sample().await else { continue };
+            self.service.status(&service::sentence(sample.verdict, cause(&sample, &stats)));
             let state = (sample.verdict, steady(sample.link));
             if let Some(changes) = log.note(self.clock.now().up_ms, state) {
                 say(&sample, &stats, changes);
@@ -260,6 +264,15 @@ fn steady(link: LinkState) -> LinkState {
         LinkState::Idle => LinkState::Flowing,
         LinkState::Offline => LinkState::BackingOff,
         other => other,
+    }
+}
+
+/// Returns why the verdict is not the best one, as far as there is one cause.
+fn cause<'a>(sample: &'a Sample, stats: &'a Stats) -> Option<&'a str> {
+    match &stats.health {
+        Health::Degraded { reason, .. } => Some(reason),
+        _ if sample.refused.is_refusing() => sample.refused.last.as_deref(),
+        _ => sample.link_cause.as_deref(),
     }
 }
 

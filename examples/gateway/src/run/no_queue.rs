@@ -11,6 +11,7 @@ use edge_bridge::listener;
 use edge_bridge::net::Clock;
 use edge_bridge::net::server::LocalPublisher;
 use edge_queue::{Clock as _, SystemClock};
+use edge_service::Notifier;
 
 use super::control::Figures;
 use super::http::{Answer, Pages};
@@ -38,6 +39,7 @@ pub(super) struct NoQueue {
     pub(super) wall: Arc<SystemClock>,
     /// Of messages that found no room.
     pub(super) losses: Arc<Mutex<Losses>>,
+    pub(super) service: Notifier,
 }
 
 impl NoQueue {
@@ -49,6 +51,9 @@ impl NoQueue {
         loop {
             tokio::time::sleep(EVERY).await;
             let verdict = self.verdict(self.listener_stats().await.as_ref());
+            // A new start would mend nothing, and end control.
+            self.service.extend_start();
+            self.service.status(&format!("{verdict}: no queue ({})", self.cause()));
             if let Some(changes) = log.note(self.clock.now().up_ms, (verdict, LinkState::Offline)) {
                 tracing::warn!(%verdict, changes, cause = self.cause(), "state");
             }
@@ -192,6 +197,7 @@ mod tests {
             clock: Clock::start(),
             wall: Arc::default(),
             losses: Arc::new(Mutex::new(Losses::new(0))),
+            service: Notifier::default(),
         });
         for (path, ok) in [("/healthz", true), ("/readyz", false), ("/metrics", true)] {
             let answer = surface.page(path).await.unwrap();

@@ -8,6 +8,7 @@ use edge_bridge::ingest::{Answer, Inbound, Now};
 use edge_bridge::wire::ReasonCode;
 use edge_codec::BatchId;
 use edge_filter::Pipeline;
+use edge_service::Notifier;
 use tokio::sync::oneshot;
 
 use super::bulkhead::Bulkhead;
@@ -23,6 +24,8 @@ pub(crate) struct Parts {
     pub(crate) packers: Packers,
     /// Told when sensors can connect.
     pub(crate) started: Option<oneshot::Sender<Started>>,
+    /// Tells systemd, in the program alone.
+    pub(crate) service: Notifier,
 }
 
 /// Handles of a gateway that has started.

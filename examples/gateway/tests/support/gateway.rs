@@ -20,6 +20,10 @@ pub struct Gateway {
     pub wall_clock: Option<WallClock>,
     /// Options of `ulimit`, if it is not to have this process's limits.
     pub ulimit: Option<&'static str>,
+    /// Variables of its environment, besides this process's.
+    pub env: Vec<(&'static str, String)>,
+    /// Directory of the queue.
+    pub state: PathBuf,
     child: Option<Child>,
 }
 
@@ -40,7 +44,8 @@ impl Gateway {
         let metrics = free_port();
         let config = format!("{config}\n[metrics]\nlisten = \"{metrics}\"\ntotals_within = \"1s\"\n");
         fs::write(dir.join("gateway.toml"), config).unwrap();
-        Self { dir: dir.to_owned(), metrics, wall_clock: None, ulimit: None, child: None }
+        let (dir, state) = (dir.to_owned(), dir.join("state"));
+        Self { dir, metrics, wall_clock: None, ulimit: None, env: Vec::new(), state, child: None }
     }
 
     pub fn command(&self) -> Command {
@@ -52,7 +57,8 @@ impl Gateway {
                 shell
             }
         };
-        command.arg("run").arg(self.dir.join("gateway.toml")).arg("--state").arg(self.dir.join("state"));
+        command.arg("run").arg(self.dir.join("gateway.toml")).arg("--state").arg(&self.state);
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
         if let Some(clock) = &self.wall_clock {
             clock.give_to(&mut command);
         }

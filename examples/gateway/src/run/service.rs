@@ -1,0 +1,71 @@
+//! The gateway as a service of systemd: ready when the queue is open and sensors can connect, the verdict as its status, and a watchdog that is fed
+//! while the runtime turns and the queue's writer makes progress. Outside of systemd, and inside another program, nobody is told.
+
+#![allow(clippy::disallowed_methods, reason = "a shell: the environment, and looks at the queue")]
+
+use std::time::Duration;
+
+use edge_queue::aio;
+use edge_service::{Notifier, makes_progress};
+
+use super::status::Verdict;
+
+/// For the queue's figures; a queue that does not answer makes no progress.
+const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+
+/// Returns the sender to systemd, if this process was started by one that wants to be told.
+pub(super) fn from_env() -> Notifier {
+    let notifier = Notifier::new(|name| std::env::var(name).ok(), std::process::id());
+    notifier.unwrap_or_else(|error| {
+        untold(&error);
+        Notifier::default()
+    })
+}
+
+/// Tells that what comes is stored from now on.
+pub(super) fn ready(notifier: &Notifier) {
+    if let Err(error) = notifier.ready() {
+        untold(&error);
+    }
+}
+
+fn untold(error: &std::io::Error) {
+    tracing::warn!(%error, "systemd is not told that this is ready, and will start it again");
+}
+
+/// Feeds the watchdog for as long as it is polled, which is done by the runtime's only thread.
+pub(super) async fn keep_alive(notifier: Notifier, queue: aio::Queue) {
+    notifier.keep_alive(|| is_alive(&queue)).await;
+}
+
+async fn is_alive(queue: &aio::Queue) -> bool {
+    let stats = tokio::time::timeout(ANSWER_WITHIN, queue.stats()).await;
+    stats.ok().flatten().is_some_and(|stats| makes_progress(&stats))
+}
+
+/// Returns the verdict as a sentence, with its cause.
+pub(super) fn sentence(verdict: Verdict, cause: Option<&str>) -> String {
+    let words = match verdict {
+        Verdict::Delivering => return "delivering: messages go out as they come in".to_owned(),
+        Verdict::Storing => "storing: the hub is not reached, everything is kept",
+        Verdict::CatchingUp => "catching-up: the hub is reached, what was kept is on its way",
+        Verdict::Degraded => "degraded: nothing is lost, something is to be mended",
+        Verdict::Losing => "losing: messages are being given up",
+    };
+    cause.map_or_else(|| words.to_owned(), |cause| format!("{words} ({cause})"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sentence_begins_with_the_word_of_the_other_surfaces() {
+        for verdict in Verdict::ALL {
+            let sentence = sentence(verdict, Some("connection refused"));
+            assert!(sentence.starts_with(&format!("{verdict}: ")), "{sentence}");
+            let says_why = sentence.ends_with("(connection refused)");
+            assert_eq!(says_why, verdict != Verdict::Delivering, "{sentence}");
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! The bridge as systemd sees it: ready with its queues open and clients let in, a watchdog that is fed without a hub, stopping.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test: real processes, sockets and time"
+)]
+
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixDatagram;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Ends the bridge also where its test fails.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// The bridge as the local broker, below a supervisor with a watchdog of a second. Nobody is at its hub.
+fn start(dir: &std::path::Path, listen: u16) -> (Ended, UnixDatagram) {
+    let socket = UnixDatagram::bind(dir.join("notify")).unwrap();
+    socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    let conf = format!(
+        "listener {listen} 127.0.0.1\nallow_anonymous true\n\
+         connection up\naddress 127.0.0.1:{}\nremote_clientid site7\ntopic # both 1 \"\" site7/\n",
+        free_port()
+    );
+    std::fs::write(dir.join("bridge.conf"), conf).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mqtt-bridge"));
+    command.arg("--mosquitto-conf").arg(dir.join("bridge.conf")).arg("--state").arg(dir.join("state"));
+    command.env("NOTIFY_SOCKET", dir.join("notify")).env("WATCHDOG_USEC", "1000000").stderr(Stdio::null());
+    (Ended(command.spawn().unwrap()), socket)
+}
+
+/// Takes datagrams until enough of them are this one. Returns those before.
+fn until(socket: &UnixDatagram, datagram: &str, times: usize) -> Vec<String> {
+    let (mut said, mut found, mut buffer) = (Vec::new(), 0, [0; 4_096]);
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while found < times {
+        assert!(Instant::now() < deadline, "{datagram} is not said: {said:?}");
+        let Ok(size) = socket.recv(&mut buffer) else { continue };
+        let latest = String::from_utf8(buffer[..size].to_vec()).unwrap();
+        found += usize::from(latest == datagram);
+        said.push(latest);
+    }
+    said.pop();
+    said
+}
+
+#[test]
+fn it_is_ready_alive_and_says_that_it_stops() {
+    let (dir, listen) = (tempfile::tempdir().unwrap(), free_port());
+    let (mut bridge, socket) = start(dir.path(), listen);
+    let before = until(&socket, "READY=1", 1);
+    assert!(before.iter().all(|said| said.starts_with("EXTEND_TIMEOUT_USEC=")), "{before:?}");
+    TcpStream::connect(("127.0.0.1", listen)).unwrap();
+    let said = until(&socket, "WATCHDOG=1", 4);
+    assert!(said.contains(&"STATUS=1 of 1 connections have their queue open".to_owned()), "{said:?}");
+    assert!(Command::new("kill").args(["-TERM", &bridge.0.id().to_string()]).status().unwrap().success());
+    until(&socket, "STOPPING=1", 1);
+    assert!(bridge.0.wait().unwrap().success());
+}
+
+#[test]
+fn without_its_queue_it_is_never_ready() {
+    let (dir, listen) = (tempfile::tempdir().unwrap(), free_port());
+    std::fs::write(dir.path().join("state"), "no directory").unwrap();
+    let (mut bridge, socket) = start(dir.path(), listen);
+    assert!(!bridge.0.wait().unwrap().success());
+    let mut buffer = [0; 4_096];
+    while let Ok(size) = socket.recv(&mut buffer) {
+        assert_ne!(&buffer[..size], b"READY=1");
+    }
+}
