@@ -272,6 +272,7 @@ fn cause<'a>(sample: &'a Sample, stats: &'a Stats) -> Option<&'a str> {
     match &stats.health {
         Health::Degraded { reason, .. } => Some(reason),
         _ if sample.refused.is_refusing() => sample.refused.last.as_deref(),
+        _ if sample.certificates.iter().any(|end| end.is_near) => Some("a certificate ends soon"),
         _ => sample.link_cause.as_deref(),
     }
 }
