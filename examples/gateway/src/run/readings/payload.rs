@@ -54,10 +54,10 @@ impl Decoder {
             Form::Json(map) => Records::List(json::import(payload, map, source, limits)?),
             Form::Number => Records::List(vec![plain::import(payload, source, limits)?]),
             Form::Lines(precision) => Records::List(influx::import(payload, *precision, source, limits)?),
-            Form::Senml if is_json(payload) => {
-                Records::Batch(senml::json::decode_at(payload, source.arrival_ms, limits)?)
+            Form::Senml => {
+                let decode = if is_json(payload) { senml::json::decode_at } else { senml::cbor::decode_at };
+                Records::Batch(Box::new(decode(payload, source.arrival_ms, limits)?))
             }
-            Form::Senml => Records::Batch(senml::cbor::decode_at(payload, source.arrival_ms, limits)?),
         })
     }
 }
@@ -71,7 +71,7 @@ fn is_json(payload: &[u8]) -> bool {
 pub(super) enum Records<'a> {
     List(Vec<Record<'a>>),
     /// Its names stand once, however many readings there are of each.
-    Batch(Batch<'a>),
+    Batch(Box<Batch<'a>>),
 }
 
 impl<'a> Records<'a> {
