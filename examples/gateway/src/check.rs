@@ -73,14 +73,25 @@ impl fmt::Display for Meaning<'_> {
         if let Some(control) = &config.control {
             loops(f, control)?;
         }
-        if let Some(address) = config.metrics {
-            let who =
-                if address.ip().is_loopback() { "" } else { ", for whoever reaches it: nobody logs in" };
-            writeln!(f, "metrics       http://{address}/metrics, /healthz, /readyz{who}")?;
-        }
+        pages(f, config)?;
         wall_clock(f, clock)?;
         costs(f, config)
     }
+}
+
+/// Writes the addresses of the pages, and who may read them.
+fn pages(f: &mut Lines<'_, '_>, config: &Config) -> fmt::Result {
+    let Some(address) = config.metrics else { return Ok(()) };
+    let is_here = address.ip().is_loopback();
+    let who = if is_here { "" } else { ", for whoever reaches it: nobody logs in" };
+    writeln!(f, "metrics       http://{address}/metrics, /healthz, /readyz{who}")?;
+    let who = match (&config.status_token, is_here) {
+        (Some(_), true) => "for whoever has the token",
+        (Some(_), false) => "for whoever has the token, which goes there in the clear",
+        (None, true) => "for whoever is on this machine",
+        (None, false) => "closed: beyond loopback it needs [status] token_file",
+    };
+    writeln!(f, "status page   http://{address}/, /status.json, {who}")
 }
 
 /// Writes the state of the wall clock and its effect until it is synchronised.

@@ -10,7 +10,7 @@ use control_loop::OneLine;
 use crate::config::reference::Page;
 use crate::config::{Config, Severity};
 use crate::open_files::OpenFiles;
-use crate::{check, drill, import, parked, passwd, run};
+use crate::{check, drill, import, parked, passwd, run, status_command};
 
 #[derive(Parser)]
 #[command(
@@ -47,6 +47,8 @@ enum Command {
     },
     /// Prove it here: an outage, a kill -9 and a half-open link on loopback, with a verdict and a report
     Drill(outage_drill::Arguments),
+    /// Say how a running gateway is: verdict, losses, room left, and what needs a person
+    Status(status_command::Arguments),
     /// Look after what the hub refuses, at a running gateway
     Parked(parked::Arguments),
     /// Set a user's password for `[local] password_file`, read from standard input
@@ -62,6 +64,7 @@ pub fn run() -> ExitCode {
         Command::Reference { page } => print(&page.text()),
         Command::Import(arguments) => import::run(&arguments),
         Command::Drill(arguments) => drill::run(&arguments),
+        Command::Status(arguments) => status_command::run(&arguments),
         Command::Parked(arguments) => parked::run(&arguments),
         Command::Passwd(arguments) => passwd::run(&arguments),
     }

@@ -6,6 +6,7 @@
 
 pub mod command_line;
 
+mod asking;
 mod builder;
 mod check;
 mod config;
@@ -16,6 +17,7 @@ mod open_files;
 mod parked;
 mod passwd;
 mod run;
+mod status_command;
 
 pub use builder::Builder;
 pub use config::Format;

@@ -1,8 +1,8 @@
 #![forbid(unsafe_code)]
 //! `edge-gateway`: MQTT in, filter, durable queue, MQTT out.
 //!
-//! Exit codes: 0 done or stopped, 1 failed while running or warnings (`import --strict`), 2 the configuration or the command line is wrong, 69 no
-//! running gateway answers (`parked`).
+//! Exit codes: 0 done or stopped, 1 failed while running, warnings (`import --strict`) or a bad answer (`status`), 2 the configuration or the command
+//! line is wrong, 69 no running gateway answers (`parked`, `status`).
 
 use std::process::ExitCode;
 

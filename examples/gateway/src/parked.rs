@@ -7,9 +7,8 @@
 )]
 
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, BufRead, BufReader, BufWriter, ErrorKind, Write};
+use std::io::{self, BufWriter, ErrorKind, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -18,11 +17,9 @@ use clap::{Args, Subcommand};
 use edge_bridge::bridge::ByHandCount;
 use edge_bridge::wire::validate_filter;
 
-use crate::run::by_hand::{SOCKET, check_length};
+use crate::asking::{Failed, UNAVAILABLE, ask_on, open};
 use crate::run::by_hand_text::{InPlaceLine, ListLine, speaks_to_terminals};
 
-/// `EX_UNAVAILABLE`: no gateway answers.
-const UNAVAILABLE: u8 = 69;
 /// Mode of an export: readings are their owner's alone, whatever the umask allows.
 const MODE: u32 = 0o600;
 /// For the next line. A drop says nothing until it has passed all that is parked.
@@ -97,13 +94,6 @@ fn filter(text: &str) -> Result<String, String> {
         return Err("at most 4000 bytes in one line".to_owned());
     }
     Ok(text.to_owned())
-}
-
-enum Failed {
-    /// No gateway answers.
-    Nobody(String),
-    /// It answered otherwise.
-    Answer(String),
 }
 
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
@@ -183,7 +173,7 @@ fn export(state: &Path, filter: &str, file: &Path) -> Result<(), Failed> {
     }
     let (reader, made) = (open(state)?, create(file).map_err(failed)?);
     let mut out = BufWriter::new(made);
-    let done = ask_on(reader, &format!("export {filter}"), |line| writeln!(out, "{line}"));
+    let done = ask_on(reader, &format!("export {filter}"), ANSWER_WITHIN, |line| writeln!(out, "{line}"));
     let whole = out.into_inner().map_err(|error| failed(error.into_error()))?.sync_all();
     let done = done.map_err(|error| match error {
         Failed::Answer(text) => Failed::Answer(format!("{} is not whole: {text}", file.display())),
@@ -209,38 +199,7 @@ fn create(path: &Path) -> io::Result<File> {
 }
 
 fn ask(state: &Path, request: &str, line: impl FnMut(&str) -> io::Result<()>) -> Result<String, Failed> {
-    ask_on(open(state)?, request, line)
-}
-
-fn open(state: &Path) -> Result<UnixStream, Failed> {
-    let path = state.join(SOCKET);
-    let nobody = |error: io::Error| {
-        Failed::Nobody(format!("no running gateway answers at {}: {error}", path.display()))
-    };
-    check_length(&path).map_err(nobody)?;
-    UnixStream::connect(&path).map_err(nobody)
-}
-
-/// Gives every line of the answer but the last, and returns what that says was done.
-fn ask_on(
-    mut stream: UnixStream,
-    request: &str,
-    mut line: impl FnMut(&str) -> io::Result<()>,
-) -> Result<String, Failed> {
-    let broken = |error: io::Error| Failed::Answer(format!("the gateway's answer: {error}"));
-    stream.set_read_timeout(Some(ANSWER_WITHIN)).map_err(broken)?;
-    stream.write_all(format!("{request}\n").as_bytes()).map_err(broken)?;
-    for text in BufReader::new(stream).lines() {
-        let text = text.map_err(broken)?;
-        if text.starts_with('{') {
-            line(&text).map_err(broken)?;
-        } else if let Some(done) = text.strip_prefix("ok ") {
-            return Ok(done.to_owned());
-        } else {
-            return Err(Failed::Answer(text.strip_prefix("error ").unwrap_or(&text).to_owned()));
-        }
-    }
-    Err(Failed::Answer("the gateway's answer ended early".to_owned()))
+    ask_on(open(state)?, request, ANSWER_WITHIN, line)
 }
 
 #[cfg(test)]

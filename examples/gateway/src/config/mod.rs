@@ -24,6 +24,7 @@ pub(crate) mod reference;
 mod route;
 mod secret_file;
 mod section;
+mod status;
 mod suggest;
 mod tables;
 pub(crate) mod tls;
@@ -46,6 +47,7 @@ pub(crate) use findings::{Findings, Severity};
 pub(crate) use input::Input;
 pub(crate) use listener::{Addresses, ListenerLimits, TlsAddress};
 use section::{Section, World};
+pub(crate) use status::Token;
 
 /// A configuration that has been checked.
 #[derive(Clone, Debug)]
@@ -63,8 +65,10 @@ pub(crate) struct Config {
     pub(crate) control: Option<Control>,
     /// Commands of local clients to the filters' alarms; `None`: none are taken.
     pub(crate) alarm_commands: Option<AlarmCommands>,
-    /// Address of `/metrics`, `/healthz` and `/readyz`.
+    /// Address of the status page, `/metrics`, `/healthz` and `/readyz`.
     pub(crate) metrics: Option<SocketAddr>,
+    /// Token that the status page asks for.
+    pub(crate) status_token: Option<Token>,
     /// Shortest time between two commits of the bookkeeping for whoever reads the totals of `/metrics`.
     pub(crate) totals_within: Duration,
     /// The wall clock is taken as right whatever the machine says.
@@ -294,6 +298,7 @@ fn read(root: &DeTable<'_>, world: &World<'_>, findings: &mut Findings) -> Optio
     let mut control = table(&mut top, "control", world, findings);
     let mut alarms_table = table(&mut top, "alarms", world, findings);
     let mut metrics = table(&mut top, "metrics", world, findings);
+    let mut status_table = table(&mut top, "status", world, findings);
     let clock = table(&mut top, "clock", world, findings);
 
     let id = tables::gateway_id(&mut gateway, findings);
@@ -315,6 +320,8 @@ fn read(root: &DeTable<'_>, world: &World<'_>, findings: &mut Findings) -> Optio
     alarms_table.finish(findings);
     let (listen, totals_within) = tables::metrics(&mut metrics, findings);
     metrics.finish(findings);
+    let status_token = status::status(&mut status_table, listen, findings);
+    status_table.finish(findings);
     let trusts_clock = clock.boolean("trusted", findings).unwrap_or(false);
     clock.finish(findings);
     top.finish(findings);
@@ -330,6 +337,7 @@ fn read(root: &DeTable<'_>, world: &World<'_>, findings: &mut Findings) -> Optio
         control: control_config,
         alarm_commands,
         metrics: listen,
+        status_token,
         totals_within,
         trusts_clock,
     };

@@ -363,6 +363,7 @@ fn the_example_has_every_key() {
         "control",
         "alarms",
         "metrics",
+        "status",
         "clock",
     ] {
         let missing: Vec<_> = known(table).into_iter().filter(|key| !has(key)).collect();

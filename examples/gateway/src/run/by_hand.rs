@@ -1,7 +1,7 @@
-//! A socket in the state directory, by which a person on this machine looks after what the hub refuses.
+//! A socket in the state directory, by which a person on this machine sees how the gateway is, and looks after what the hub refuses.
 //!
-//! A connection is one request, a line `list`, `retry FILTER`, `drop FILTER` or `export FILTER`, and its answer: lines of JSON, then
-//! `ok TEXT` or `error TEXT`, which say to a person what was done.
+//! A connection is one request, a line `status`, `list`, `retry FILTER`, `drop FILTER` or `export FILTER`, and its answer: lines of JSON, then
+//! `ok TEXT` or `error TEXT`, which say to a person what was done. The socket is there from the start on, also without a queue.
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a shell: a socket and its tasks")]
 
@@ -9,7 +9,7 @@ use std::fs::{self, DirBuilder, Permissions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use edge_bridge::Link;
@@ -21,6 +21,8 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::by_hand_text as text;
+use super::status_page::desk::Desk;
+use super::status_page::json::json;
 
 /// In the state directory.
 pub(crate) const SOCKET: &str = "control.sock";
@@ -35,11 +37,25 @@ const LINE_BYTES_MAX: u64 = 4_096;
 const WITHIN: Duration = Duration::from_secs(4);
 /// After an accept that failed.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
+/// After a socket that could not be made, while there is no queue.
+const BIND_AGAIN: Duration = Duration::from_secs(1);
+
+/// A socket that nobody listens to yet.
+struct Made {
+    listener: std::os::unix::net::UnixListener,
+    path: PathBuf,
+}
 
 /// A socket that is taken away with this value.
 struct Socket {
     listener: UnixListener,
     path: PathBuf,
+}
+
+impl Socket {
+    fn listen(made: Made) -> io::Result<Self> {
+        Ok(Self { listener: UnixListener::from_std(made.listener)?, path: made.path })
+    }
 }
 
 impl Drop for Socket {
@@ -48,16 +64,12 @@ impl Drop for Socket {
     }
 }
 
+/// The link to the hub, once there is one.
+pub(crate) type LaterLink = Arc<OnceLock<Link>>;
+
 /// Serves until it is dropped. Without a socket the gateway goes on: the log says why there is none.
-pub(crate) async fn serve(state: PathBuf, link: Link) {
-    let socket = match bind(&state) {
-        Ok(socket) => socket,
-        Err(error) => {
-            let path = state.join(SOCKET);
-            tracing::error!(path = %path.display(), %error, "no control socket: `edge-gateway parked` does not work");
-            return;
-        }
-    };
+pub(crate) async fn serve(state: PathBuf, desk: Desk, link: LaterLink) {
+    let Some(socket) = bound(&state, &link).await else { return };
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         // Nobody closes the semaphore.
@@ -66,9 +78,9 @@ pub(crate) async fn serve(state: PathBuf, link: Link) {
             tokio::time::sleep(ACCEPT_AGAIN).await;
             continue;
         };
-        let link = link.clone();
+        let (desk, link) = (desk.clone(), link.clone());
         tokio::spawn(async move {
-            if let Err(error) = serve_one(stream, &link).await {
+            if let Err(error) = serve_one(stream, &desk, &link).await {
                 tracing::debug!(%error, "control socket");
             }
             drop(place);
@@ -76,12 +88,38 @@ pub(crate) async fn serve(state: PathBuf, link: Link) {
     }
 }
 
-/// The queue's lock is held: a socket that is there is of a run that ended.
-fn bind(state: &Path) -> io::Result<Socket> {
+/// The socket, as soon as there can be one; `None`, with a line in the log, if there is a queue and no socket.
+async fn bound(state: &Path, link: &LaterLink) -> Option<Socket> {
+    loop {
+        // Before the attempt: one that failed while the queue was not open is made once more.
+        let is_open = link.get().is_some();
+        let dir = state.to_owned();
+        // A disk that hangs must not hold up the runtime's only thread.
+        let made = tokio::task::spawn_blocking(move || bind(&dir)).await;
+        let made = made.unwrap_or_else(|error| Err(io::Error::other(error)));
+        match made.and_then(Socket::listen) {
+            Ok(socket) => return Some(socket),
+            Err(error) if is_open => {
+                let path = state.join(SOCKET);
+                tracing::error!(path = %path.display(), %error, "no control socket: `edge-gateway status` and `parked` do not work");
+                return None;
+            }
+            Err(_) => tokio::time::sleep(BIND_AGAIN).await,
+        }
+    }
+}
+
+/// Makes the socket in the place of one of a run that ended: nobody answers there.
+fn bind(state: &Path) -> io::Result<Made> {
     let path = state.join(SOCKET);
     check_length(&path)?;
     match fs::symlink_metadata(&path) {
-        Ok(there) if there.file_type().is_socket() => {}
+        Ok(there) if there.file_type().is_socket() => {
+            // Without the queue's lock it may be that of another gateway, which has no queue either.
+            if std::os::unix::net::UnixStream::connect(&path).is_ok() {
+                return Err(io::Error::new(ErrorKind::AddrInUse, "another gateway answers there"));
+            }
+        }
         Ok(_) => return Err(io::Error::new(ErrorKind::AlreadyExists, "something else is in its place")),
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(error) => return Err(error),
@@ -93,11 +131,13 @@ fn bind(state: &Path) -> io::Result<Socket> {
     }
     DirBuilder::new().mode(0o700).create(&making)?;
     let made = making.join("s");
-    let listener = UnixListener::bind(&made)?;
+    let listener = std::os::unix::net::UnixListener::bind(&made)?;
+    listener.set_nonblocking(true)?;
     fs::set_permissions(&made, Permissions::from_mode(0o600))?;
     fs::rename(&made, &path)?;
+    let made = Made { listener, path };
     fs::remove_dir(&making)?;
-    Ok(Socket { listener, path })
+    Ok(made)
 }
 
 /// Checks that a socket can have this path.
@@ -114,13 +154,13 @@ pub(crate) fn check_length(path: &Path) -> io::Result<()> {
     Err(io::Error::new(ErrorKind::InvalidInput, text))
 }
 
-async fn serve_one(mut stream: UnixStream, link: &Link) -> io::Result<()> {
+async fn serve_one(mut stream: UnixStream, desk: &Desk, link: &LaterLink) -> io::Result<()> {
     let mut line = String::new();
     let (reader, _) = stream.split();
     let mut reader = BufReader::with_capacity(512, reader.take(LINE_BYTES_MAX));
     timeout(WITHIN, reader.read_line(&mut line)).await??;
     let last = match line.strip_suffix('\n') {
-        Some(line) => match answer(&mut stream, line, link).await {
+        Some(line) => match answer(&mut stream, line, desk, link).await {
             Ok(done) => format!("ok {done}\n"),
             Err(Failed::Said(error)) => format!("error {error}\n"),
             Err(Failed::Gone(error)) => return Err(error),
@@ -142,7 +182,18 @@ impl From<edge_bridge::net::ByHandError> for Failed {
 }
 
 /// Says the lines before the last. Returns what was done, in words.
-async fn answer(stream: &mut UnixStream, line: &str, link: &Link) -> Result<String, Failed> {
+async fn answer(
+    stream: &mut UnixStream,
+    line: &str,
+    desk: &Desk,
+    link: &LaterLink,
+) -> Result<String, Failed> {
+    if line == "status" {
+        let snapshot = desk.snapshot().await;
+        say(stream, json(&snapshot).as_bytes()).await.map_err(Failed::Gone)?;
+        return Ok(snapshot.verdict);
+    }
+    let Some(link) = link.get() else { return Err(Failed::Said("there is no queue yet".to_owned())) };
     match line.split_once(' ').unwrap_or((line, "")) {
         ("list", _) => {
             let list = link.parked().await?;
@@ -168,7 +219,7 @@ async fn answer(stream: &mut UnixStream, line: &str, link: &Link) -> Result<Stri
             }
             Ok(format!("{count} exported"))
         }
-        (verb, _) => Err(Failed::Said(format!("\"{verb}\" is none of list, retry, drop, export"))),
+        (verb, _) => Err(Failed::Said(format!("\"{verb}\" is none of status, list, retry, drop, export"))),
     }
 }
 

@@ -118,7 +118,8 @@ pub(crate) fn speaks_to_terminals(c: char) -> bool {
         || matches!(c, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-fn add(out: &mut String, line: &impl Serialize) {
+/// Adds a line of JSON. Nothing in it speaks to a terminal.
+pub(crate) fn add(out: &mut String, line: &impl Serialize) {
     // Strings and numbers: nothing that JSON does not have.
     for c in serde_json::to_string(line).unwrap_or_default().chars() {
         match c {

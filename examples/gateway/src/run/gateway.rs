@@ -19,9 +19,10 @@ use edge_queue::{Clock as _, SystemClock, aio};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::config::Config;
+use crate::config::{Config, Token};
 
 use super::alarms::Alarms;
+use super::by_hand::LaterLink;
 use super::certificates::Certificates;
 use super::commands::{RunningCommands, Unended};
 use super::compact::{Compact, KeptTables, Shown};
@@ -38,6 +39,9 @@ use super::replaced_parts::{Packers, Parts, Started};
 use super::resume::{Resumed, StateFiles, resume};
 use super::sensor_side::Front;
 use super::status::Losses;
+use super::status_page::desk::{Desk, Memory};
+use super::status_page::pages::StatusPages;
+use super::status_page::{Door, Facts};
 use super::table_files::TableFiles;
 use super::tables::Tables;
 use super::withhold::Tell;
@@ -68,7 +72,10 @@ struct Local {
     no_queue: NoQueue,
     surface: Surface,
     packers: Packers,
-    pages: Option<JoinHandle<()>>,
+    /// For whoever asks at the control socket.
+    link: LaterLink,
+    /// Pages and control socket.
+    tasks: Vec<JoinHandle<()>>,
 }
 
 /// Wish to stop. One type for signals and for programs, so that the whole run is compiled once.
@@ -132,7 +139,7 @@ impl Local {
             Some(address) => {
                 let bound = TcpListener::bind(address).await;
                 let failed = |error| RunError::Failed(format!("[metrics] listen {address}: {error}"));
-                Some(bound.map_err(failed)?)
+                Some((bound.map_err(failed)?, address))
             }
             None => None,
         };
@@ -155,14 +162,35 @@ impl Local {
             wall: wall.clone(),
             losses: Arc::new(Mutex::new(Losses::new(0))),
             service,
+            memory: Memory::new(&clock),
         };
         let surface = Surface::new(no_queue.clone());
-        let pages = metrics.map(|socket| tokio::spawn(http::serve(socket, surface.clone())));
+        let desk = Desk::new(surface.clone(), Facts::of(config, state), no_queue.memory.clone(), clock);
+        let pages = metrics.map(|(socket, address)| {
+            let door = Door::new(address.ip(), config.status_token.as_ref().map(Token::as_bytes));
+            tokio::spawn(http::serve(socket, StatusPages::new(surface.clone(), desk.clone(), door)))
+        });
+        let link = LaterLink::default();
+        let by_hand = tokio::spawn(by_hand::serve(state.to_owned(), desk, link.clone()));
         if let Some(started) = started {
             // Whoever asked for it may be gone.
             let _ = started.send(Started { address: front.address(), surface: surface.clone() });
         }
-        Ok(Self { clock, wall, ingest, intake, control, alarms, front, no_queue, surface, packers, pages })
+        let tasks = pages.into_iter().chain([by_hand]).collect();
+        Ok(Self {
+            clock,
+            wall,
+            ingest,
+            intake,
+            control,
+            alarms,
+            front,
+            no_queue,
+            surface,
+            packers,
+            link,
+            tasks,
+        })
     }
 
     /// Starts what needs the queue, and runs until a signal. Until the queue is open nothing is taken in: the last run's state is as it was taken over.
@@ -191,7 +219,7 @@ impl Local {
                 return Err(error);
             }
         };
-        let Self { clock, wall, ingest, intake, control, alarms, front, no_queue, surface, pages, .. } = self;
+        let Self { clock, wall, ingest, intake, control, alarms, front, no_queue, surface, .. } = self;
         let front = front.with_queue(config, clock, &ingest, &intake, (state, !is_new))?;
         // What was given up for want of a queue is no news.
         let losses = Losses::new(dropped_before(&queue) + no_queue.known_losses());
@@ -217,13 +245,15 @@ impl Local {
             commands: commands.counts(),
             certificates: Certificates::new(config),
             service: no_queue.service.clone(),
+            memory: no_queue.memory.clone(),
         };
         surface.show(monitor.clone());
+        // Once, here.
+        let _ = self.link.set(link.clone());
         let tasks = [
             tokio::spawn(monitor.watch()),
             tokio::spawn(tables.listen(link.clone(), shown)),
             tokio::spawn(table_files.keep(kept)),
-            tokio::spawn(by_hand::serve(state.to_owned(), link.clone())),
             tokio::spawn(tick(clock, wall, ingest.clone(), intake.clone())),
             tokio::spawn(watched::keep(state.to_owned(), clock, ingest.clone(), pace)),
             tokio::spawn(service::keep_alive(no_queue.service.clone(), queue.clone())),
@@ -234,7 +264,7 @@ impl Local {
         let _unended = stop_commanding(control, commands).await;
         let_go(clock, &ingest, &intake).await;
         front.stop(LOCAL_WITHIN).await;
-        tasks.into_iter().chain(pages).chain(alarms.into_iter().flatten()).for_each(|task| task.abort());
+        tasks.into_iter().chain(self.tasks).chain(alarms.into_iter().flatten()).for_each(|task| task.abort());
         stop(state, clock, (&ingest, &intake), link, (queue, gap_reports)).await
     }
 
@@ -244,7 +274,7 @@ impl Local {
             control.stop().await;
         }
         self.front.stop(LOCAL_WITHIN).await;
-        self.pages.into_iter().chain(self.alarms.into_iter().flatten()).for_each(|task| task.abort());
+        self.tasks.into_iter().chain(self.alarms.into_iter().flatten()).for_each(|task| task.abort());
         // Among them that the outputs are safe.
         let unqueued = self.no_queue.control.as_ref().map_or(0, Figures::unqueued);
         tracing::info!(unqueued, "stopped without a queue");

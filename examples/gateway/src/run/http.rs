@@ -1,4 +1,4 @@
-//! A small HTTP server for an orchestrator and a scraper: GET, one answer per connection. Nobody can hold it up: a request comes within
+//! A small HTTP server for an orchestrator, a scraper and a person's browser: GET, one answer per connection. Nobody can hold it up: a request comes within
 //! seconds, and who comes when all places are taken gets that of the address with most of them.
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a shell: sockets and tasks")]
@@ -15,7 +15,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, CONTENT_TYPE};
+use hyper::header::{
+    ALLOW, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH,
+};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -33,22 +35,99 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
 /// hyper's least: requests here are some hundred bytes.
 const BUFFER_BYTES: usize = 8 * 1024;
 
-/// Answer to a request.
+/// Answer to a scraper or a probe.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub(crate) ok: bool,
     pub(crate) body: String,
 }
 
-/// Source of the pages.
+/// Source of texts for scrapers and probes.
 pub(crate) trait Pages: Send + Sync + 'static {
     /// `None`: there is no such page.
     fn page(&self, path: &str) -> impl Future<Output = Option<Answer>> + Send;
 }
 
-/// Serves `pages` until it is dropped.
-pub(crate) async fn serve(socket: TcpListener, pages: impl Pages) {
-    let pages = Arc::new(pages);
+/// Parts of a request that an answer may depend on.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Asked<'a> {
+    pub(crate) path: &'a str,
+    pub(crate) host: Option<&'a str>,
+    pub(crate) authorization: Option<&'a str>,
+    pub(crate) if_none_match: Option<&'a str>,
+}
+
+impl<'a> Asked<'a> {
+    fn of(request: &'a Request<Incoming>) -> Self {
+        let header = |name: HeaderName| request.headers().get(name);
+        // One that is no text is none that is known: it must not count as missing.
+        let text = |name: HeaderName| header(name).map(|value| value.to_str().unwrap_or_default());
+        Self {
+            path: request.uri().path(),
+            // An address in the request line stands before it.
+            host: request.uri().host().or(text(HOST)),
+            authorization: text(AUTHORIZATION),
+            if_none_match: text(IF_NONE_MATCH),
+        }
+    }
+}
+
+/// Answer to a request, with its headers.
+#[derive(Clone, Debug)]
+pub(crate) struct Reply {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: String,
+}
+
+impl Reply {
+    /// Media type of the metrics, and of the short texts beside them.
+    const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+    pub(crate) fn new(status: StatusCode, kind: &'static str, body: String) -> Self {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+        Self { status, headers, body }
+    }
+
+    pub(crate) fn text(status: StatusCode, body: &str) -> Self {
+        Self::new(status, Self::TEXT, body.to_owned())
+    }
+
+    /// `None`: there is no such page.
+    pub(crate) fn of(answer: Option<Answer>) -> Self {
+        match answer {
+            Some(Answer { ok: true, body }) => Self::text(StatusCode::OK, &body),
+            Some(Answer { ok: false, body }) => Self::text(StatusCode::SERVICE_UNAVAILABLE, &body),
+            None => {
+                Self::text(StatusCode::NOT_FOUND, "not here: /, /status.json, /metrics, /healthz, /readyz\n")
+            }
+        }
+    }
+
+    /// A value that is none of a header is left out.
+    pub(crate) fn with(mut self, name: HeaderName, value: &str) -> Self {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.headers.insert(name, value);
+        }
+        self
+    }
+}
+
+/// Source of the answers.
+pub(crate) trait Site: Send + Sync + 'static {
+    fn reply(&self, asked: &Asked<'_>) -> impl Future<Output = Reply> + Send;
+}
+
+impl<P: Pages> Site for P {
+    async fn reply(&self, asked: &Asked<'_>) -> Reply {
+        Reply::of(self.page(asked.path).await)
+    }
+}
+
+/// Serves `site` until it is dropped.
+pub(crate) async fn serve(socket: TcpListener, site: impl Site) {
+    let site = Arc::new(site);
     let mut places = Places::default();
     loop {
         let (stream, peer) = match socket.accept().await {
@@ -59,17 +138,17 @@ pub(crate) async fn serve(socket: TcpListener, pages: impl Pages) {
                 continue;
             }
         };
-        let connection = tokio::spawn(connection(stream, pages.clone()));
+        let connection = tokio::spawn(connection(stream, site.clone()));
         places.take(peer.ip(), connection.abort_handle());
     }
 }
 
 /// One request and its answer.
-async fn connection(stream: TcpStream, pages: Arc<impl Pages>) {
+async fn connection(stream: TcpStream, site: Arc<impl Site>) {
     let has_head = AtomicBool::new(false);
     let service = service_fn(|request| {
         has_head.store(true, Ordering::Relaxed);
-        answer(&*pages, request)
+        answer(&*site, request)
     });
     let connection = http1::Builder::new()
         .keep_alive(false)
@@ -91,25 +170,14 @@ async fn connection(stream: TcpStream, pages: Arc<impl Pages>) {
     }
 }
 
-async fn answer(pages: &impl Pages, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-    let mut response = Response::new(Full::default());
-    let headers = response.headers_mut();
-    headers.insert(
-        CONTENT_TYPE,
-        hyper::header::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"),
-    );
-    if request.method() != Method::GET && request.method() != Method::HEAD {
-        headers.insert(ALLOW, hyper::header::HeaderValue::from_static("GET, HEAD"));
-        *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
-        return Ok(response);
-    }
-    let (status, body) = match pages.page(request.uri().path()).await {
-        Some(Answer { ok: true, body }) => (StatusCode::OK, body),
-        Some(Answer { ok: false, body }) => (StatusCode::SERVICE_UNAVAILABLE, body),
-        None => (StatusCode::NOT_FOUND, "not here: /metrics, /healthz, /readyz\n".to_owned()),
+async fn answer(site: &impl Site, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    let reply = match *request.method() {
+        Method::GET | Method::HEAD => site.reply(&Asked::of(&request)).await,
+        _ => Reply::text(StatusCode::METHOD_NOT_ALLOWED, "").with(ALLOW, "GET, HEAD"),
     };
-    *response.status_mut() = status;
-    *response.body_mut() = Full::new(Bytes::from(body));
+    let mut response = Response::new(Full::new(Bytes::from(reply.body)));
+    *response.status_mut() = reply.status;
+    *response.headers_mut() = reply.headers;
     Ok(response)
 }
 

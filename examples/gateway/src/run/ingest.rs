@@ -23,6 +23,7 @@ use super::once_an_hour::OnceAnHour;
 use super::readings::Readings;
 use super::replaced_parts::OwnIngest;
 use super::route::RouteState;
+use super::status_page::figures::RouteFigures;
 use super::time_drops::is_for_time;
 use super::withhold::{Extent, Link};
 use alarms::Commanded;
@@ -247,6 +248,11 @@ impl GatewayIngest {
         Counts { suppressed, unfiltered: unfiltered.collect(), ..inner.counts.clone() }
     }
 
+    /// Figures of each route since the start, in their order.
+    pub(crate) fn route_figures(&self) -> Vec<RouteFigures> {
+        self.lock().routes.iter().map(RouteState::figures).collect()
+    }
+
     /// Whether the wall clock is known to be right; it is not before this is called.
     pub(crate) fn trust_clock(&self, is_trusted: bool) {
         let mut inner = self.lock();
@@ -320,6 +326,7 @@ impl Inner {
             }
             return Answer::Absorb;
         };
+        route.count();
         let may_be_copy = message.dup || self.restarted.may_repeat(now, &message.client);
         let taken = match &mut route.readings {
             None => route.raw(message).map(|row| (vec![row], Link::default())),

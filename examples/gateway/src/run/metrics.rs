@@ -16,7 +16,7 @@ use super::start_counter::StartCounter;
 use super::status::Verdict;
 
 /// Of `edge_dropped_total{reason}`: the queue's reasons, and those beside it.
-const REASONS: [(&str, Reason); 6] = [
+pub(crate) const REASONS: [(&str, Reason); 6] = [
     ("overflow", Reason::Overflow),
     ("overflow_unconfirmed", Reason::OverflowUnconfirmed),
     ("fragmented", Reason::Fragmented),
@@ -51,8 +51,16 @@ pub(crate) struct Sample {
     /// Messages whose receipt waits for a stage.
     pub(crate) withheld_messages: u64,
     pub(crate) withheld_oldest_age_ms: u64,
+    /// Messages that the hub acknowledged, of now: ahead of the ledgers.
+    pub(crate) delivered_now: u64,
     /// Messages to the hub without an answer.
     pub(crate) unacked: usize,
+    /// Smoothed round trip to the hub; 0 before the first.
+    pub(crate) round_trip_ms: u64,
+    /// Another client has our name at the hub.
+    pub(crate) taken_over: bool,
+    /// Readings were dropped for their time not long ago.
+    pub(crate) drops_for_time: bool,
     pub(crate) link: LinkState,
     /// Messages that the hub does not take.
     pub(crate) refused: HubRefusals,
@@ -240,7 +248,11 @@ mod tests {
             oldest_age_ms: 1_500,
             withheld_messages: 7,
             withheld_oldest_age_ms: 2_250,
+            delivered_now: 0,
             unacked: 4,
+            round_trip_ms: 0,
+            taken_over: false,
+            drops_for_time: false,
             link: LinkState::BackingOff,
             refused: HubRefusals {
                 parked: 12,

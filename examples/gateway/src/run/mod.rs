@@ -5,7 +5,7 @@
 //!                  ◀──────────────── PUBACK when the rows are safe ────────┘
 //! ```
 //! Pure: [`alarm_desk`], [`arrival`], [`time_drops`], [`ingest`], [`route`], [`readings`], [`filter`], [`filter_state`], [`silence`], [`kept_row`], [`gap_reports`], [`withhold`], [`reading_row`], [`pack`], [`batch`], [`compact`],
-//! [`replaced_parts`], [`metrics`], [`page`], [`intake_figures`], [`hub_refusals`], [`status`], [`state_log`], [`line_budget`], [`duplicate_marks`], [`read_back`], [`by_hand_text`]. Shells: [`broker`], [`control`], [`alarms`], [`alarm_file`], [`to_hub`],
+//! [`replaced_parts`], [`metrics`], [`page`], [`intake_figures`], [`hub_refusals`], [`status`], [`state_log`], [`line_budget`], [`duplicate_marks`], [`read_back`], [`by_hand_text`], [`status_page`] but for its desk and pages. Shells: [`broker`], [`control`], [`alarms`], [`alarm_file`], [`to_hub`],
 //! [`commands`], [`by_hand`], [`http`], [`monitor`], [`client_log`], [`clean_stop`], [`checksummed_file`], [`watched`], [`first_rows`], [`start_counter`], [`tables`], [`table_files`], [`opening`],
 //! [`resume`], [`no_queue`], [`sensor_side`], [`bulkhead`], [`signals`], [`service`], and [`gateway`], which starts and stops them.
 
@@ -66,6 +66,7 @@ mod silence;
 mod start_counter;
 mod state_log;
 pub(crate) mod status;
+pub(crate) mod status_page;
 pub(crate) mod store;
 mod table_files;
 mod tables;

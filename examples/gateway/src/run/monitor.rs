@@ -17,7 +17,7 @@ use edge_service::Notifier;
 
 use super::certificates::Certificates;
 use super::commands::CommandCounts;
-use super::control::Figures;
+use super::control;
 use super::gap_reports::GapReports;
 use super::http::{Answer, Pages};
 use super::hub_refusals::HubRefusals;
@@ -29,6 +29,9 @@ use super::service;
 use super::start_counter::StartCounter;
 use super::state_log::StateLog;
 use super::status::{Losses, Verdict};
+use super::status_page::Totals;
+use super::status_page::desk::Memory;
+use super::status_page::figures::{Figures, QueueFigures};
 use super::store::{self, CONSUMER};
 use super::table_files::TableFiles;
 use super::totals::{Refresh, lag};
@@ -59,10 +62,12 @@ pub(crate) struct Monitor {
     /// An earlier run parked messages: their totals are not known before their queue is open.
     pub(crate) parked_before: bool,
     pub(crate) restarts: StartCounter,
-    pub(crate) control: Option<Figures>,
+    pub(crate) control: Option<control::Figures>,
     pub(crate) commands: Option<CommandCounts>,
     pub(crate) certificates: Certificates,
     pub(crate) service: Notifier,
+    /// Memory of the status surfaces.
+    pub(crate) memory: Memory,
 }
 
 /// What was seen at the last look, against which the present is news.
@@ -104,8 +109,10 @@ impl Monitor {
         };
         let no_room =
             listener.as_ref().map_or(0, listener_figures::without_room) + intake.answers_without_room;
-        let here = given_up(&of_hub(self.queue.ledger())) + intake.too_large + no_room;
+        let live = of_hub(self.queue.ledger());
+        let here = given_up(&live) + intake.too_large + no_room;
         let parked_live = parked.as_ref().map(|queue| queue.ledger());
+        let delivered = |ledgers: &[Ledger]| ledgers.iter().map(|ledger| ledger.delivered).sum::<u64>();
         let traffic = &link.traffic;
         let withheld = self.ingest.withheld();
         let waits_ms = |since_ms| self.clock.now().up_ms.saturating_sub(since_ms);
@@ -123,7 +130,11 @@ impl Monitor {
             oldest_age_ms: stats.oldest_age_ms.unwrap_or(0),
             withheld_messages: withheld.messages as u64,
             withheld_oldest_age_ms: withheld.since_ms.map_or(0, waits_ms),
+            delivered_now: delivered(&live) + delivered(parked_live.as_deref().unwrap_or_default()),
             unacked: link.unacknowledged,
+            round_trip_ms: link.srtt_ms,
+            taken_over: link.taken_over,
+            drops_for_time: false,
             link: link.link,
             refused: HubRefusals::of(&link),
             restarts: self.restarts,
@@ -147,14 +158,37 @@ impl Monitor {
         };
         let losing = self.losing(here, parked_live.as_deref());
         // Asked each time: what was dropped under another reason to be degraded is no news afterwards.
-        let drops = self.drops_for_time(&sample);
+        sample.drops_for_time = self.drops_for_time(&sample);
         let is_degraded = stats.health != Health::Healthy
             || sample.refused.is_refusing()
             || sample.certificates.iter().any(|end| end.is_near)
-            || drops
-            || link.taken_over;
+            || sample.drops_for_time
+            || sample.taken_over;
         sample.verdict = Verdict::of(sample.link, is_degraded, losing);
         Some((sample, stats))
+    }
+
+    /// What a status is made of, at one moment; `None` if the queue does not answer.
+    async fn figures(&self) -> Option<Figures> {
+        let (sample, stats) = self.sample().await?;
+        Some(Figures {
+            totals: Totals::of(&sample),
+            queue: QueueFigures::of(&stats),
+            routes: self.ingest.route_figures(),
+            local_broker_connected: self.local.as_ref().map(|connected| connected.load(Ordering::Relaxed)),
+            sample,
+        })
+    }
+
+    /// The same for somebody who reads totals: they are brought up to date as for `/metrics`.
+    pub(crate) async fn figures_for_a_reader(&self) -> Option<Figures> {
+        self.asked();
+        self.figures().await
+    }
+
+    /// Notes that somebody reads the totals.
+    fn asked(&self) {
+        self.last_look.refresh.lock().unwrap_or_else(PoisonError::into_inner).asked();
     }
 
     fn drops_for_time(&self, sample: &Sample) -> bool {
@@ -190,11 +224,12 @@ impl Monitor {
             store::tell_events(&self.queue);
             self.report_gaps();
             self.refresh_totals().await;
-            let Some((sample, stats)) = self.sample().await else { continue };
-            self.service.status(&service::sentence(sample.verdict, cause(&sample, &stats)));
-            let state = (sample.verdict, steady(sample.link));
+            let Some(figures) = self.figures().await else { continue };
+            self.memory.note(&self.clock, &figures);
+            self.service.status(&service::sentence(figures.sample.verdict, cause(&figures)));
+            let state = (figures.sample.verdict, steady(figures.sample.link));
             if let Some(changes) = log.note(self.clock.now().up_ms, state) {
-                say(&sample, &stats, changes);
+                say(&figures, changes);
             }
         }
     }
@@ -231,8 +266,8 @@ impl Monitor {
 
     /// The loops' figures do not depend on a queue that answers.
     async fn metrics(&self) -> Answer {
-        self.last_look.refresh.lock().unwrap_or_else(PoisonError::into_inner).asked();
-        let loops = self.control.as_ref().map(Figures::render);
+        self.asked();
+        let loops = self.control.as_ref().map(control::Figures::render);
         match (self.sample().await, loops) {
             (Some((sample, _)), loops) => {
                 Answer { ok: true, body: sample.render() + &loops.unwrap_or_default() }
@@ -268,9 +303,10 @@ fn steady(link: LinkState) -> LinkState {
 }
 
 /// Returns why the verdict is not the best one, as far as there is one cause.
-fn cause<'a>(sample: &'a Sample, stats: &'a Stats) -> Option<&'a str> {
-    match &stats.health {
-        Health::Degraded { reason, .. } => Some(reason),
+fn cause(figures: &Figures) -> Option<&str> {
+    let sample = &figures.sample;
+    match &figures.queue.fault {
+        Some(reason) => Some(reason),
         _ if sample.refused.is_refusing() => sample.refused.last.as_deref(),
         _ if sample.certificates.iter().any(|end| end.is_near) => Some("a certificate ends soon"),
         _ => sample.link_cause.as_deref(),
@@ -278,11 +314,12 @@ fn cause<'a>(sample: &'a Sample, stats: &'a Stats) -> Option<&'a str> {
 }
 
 /// `changes`: of the state since the last line.
-fn say(sample: &Sample, stats: &Stats, changes: u64) {
+fn say(figures: &Figures, changes: u64) {
+    let sample = &figures.sample;
     let (verdict, link, queued) = (sample.verdict, sample.link, sample.queue_messages);
     let cause = sample.link_cause.as_deref();
-    match (&stats.health, verdict) {
-        (Health::Degraded { reason, .. }, _) => {
+    match (&figures.queue.fault, verdict) {
+        (Some(reason), _) => {
             tracing::warn!(%verdict, %link, changes, cause, queued, reason, "state");
         }
         (_, Verdict::Degraded) => {

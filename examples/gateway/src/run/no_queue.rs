@@ -13,7 +13,7 @@ use edge_bridge::net::server::LocalPublisher;
 use edge_queue::{Clock as _, SystemClock};
 use edge_service::Notifier;
 
-use super::control::Figures;
+use super::control;
 use super::http::{Answer, Pages};
 use super::ingest::GatewayIngest;
 use super::intake_figures::IntakeFigures;
@@ -24,22 +24,45 @@ use super::opening::Cause;
 use super::page::{Page, label};
 use super::state_log::StateLog;
 use super::status::{Losses, Status, Verdict};
+use super::status_page::WithoutQueue;
+use super::status_page::desk::Memory;
+use super::status_page::figures::Figures;
 
 /// Cause until an attempt has failed.
 const OPENING: &str = "the queue is being opened";
+/// Cause where it is open and its worker is stuck.
+const SILENT: &str = "the queue does not answer";
 
 /// A handle; cheap to clone.
 #[derive(Clone)]
 pub(super) struct NoQueue {
     pub(super) cause: Cause,
     pub(super) listener: Option<LocalPublisher>,
-    pub(super) control: Option<Figures>,
+    pub(super) control: Option<control::Figures>,
     pub(super) ingest: GatewayIngest,
     pub(super) clock: Clock,
     pub(super) wall: Arc<SystemClock>,
     /// Of messages that found no room.
     pub(super) losses: Arc<Mutex<Losses>>,
     pub(super) service: Notifier,
+    /// Memory of the status surfaces.
+    pub(super) memory: Memory,
+}
+
+/// State of a gateway without a queue that answers.
+pub(crate) struct Without {
+    cause: String,
+    verdict: Verdict,
+    lost: u64,
+    clock_synced: bool,
+    not_queued: u64,
+}
+
+impl Without {
+    pub(crate) fn as_state(&self) -> WithoutQueue<'_> {
+        let Self { ref cause, verdict, lost, clock_synced, not_queued } = *self;
+        WithoutQueue { cause, verdict, lost, clock_synced, not_queued }
+    }
 }
 
 impl NoQueue {
@@ -50,13 +73,27 @@ impl NoQueue {
         log.note(self.clock.now().up_ms, (Verdict::Degraded, LinkState::Offline));
         loop {
             tokio::time::sleep(EVERY).await;
-            let verdict = self.verdict(self.listener_stats().await.as_ref());
+            let state = self.state().await;
+            self.memory.note_without_queue(&self.clock, &state.as_state());
+            let verdict = state.verdict;
             // A new start would mend nothing, and end control.
             self.service.extend_start();
             self.service.status(&format!("{verdict}: no queue ({})", self.cause()));
             if let Some(changes) = log.note(self.clock.now().up_ms, (verdict, LinkState::Offline)) {
                 tracing::warn!(%verdict, changes, cause = self.cause(), "state");
             }
+        }
+    }
+
+    /// What a status is made of.
+    async fn state(&self) -> Without {
+        let listener = self.listener_stats().await;
+        Without {
+            cause: self.cause(),
+            verdict: self.verdict(listener.as_ref()),
+            lost: listener.as_ref().map_or(0, listener_figures::without_room) + self.answers_without_room(),
+            clock_synced: self.wall.now().synced,
+            not_queued: listener.as_ref().map_or(0, |listener| listener.held as u64),
         }
     }
 
@@ -104,7 +141,7 @@ impl NoQueue {
         if let Some(listener) = &listener {
             listener_figures::render(listener, &mut page);
         }
-        page.into_text() + &self.control.as_ref().map(Figures::render).unwrap_or_default()
+        page.into_text() + &self.control.as_ref().map(control::Figures::render).unwrap_or_default()
     }
 }
 
@@ -150,6 +187,15 @@ impl Surface {
     pub(super) fn show(&self, monitor: Monitor) {
         // Once, by whoever opened the queue.
         let _ = self.monitor.set(monitor);
+    }
+
+    /// Figures of the gateway, or what is known without a queue that answers.
+    pub(crate) async fn figures(&self) -> Result<Figures, Without> {
+        let Some(monitor) = self.monitor.get() else { return Err(self.no_queue.state().await) };
+        match monitor.figures_for_a_reader().await {
+            Some(figures) => Ok(figures),
+            None => Err(Without { cause: SILENT.to_owned(), ..self.no_queue.state().await }),
+        }
     }
 
     pub(crate) async fn status(&self) -> Status {
@@ -198,6 +244,7 @@ mod tests {
             wall: Arc::default(),
             losses: Arc::new(Mutex::new(Losses::new(0))),
             service: Notifier::default(),
+            memory: Memory::new(&Clock::start()),
         });
         for (path, ok) in [("/healthz", true), ("/readyz", false), ("/metrics", true)] {
             let answer = surface.page(path).await.unwrap();

@@ -26,7 +26,7 @@ pub(super) fn label(text: &str) -> String {
 
 /// Lines of the page, in their order.
 #[derive(Default)]
-pub(super) struct Page(String);
+pub(crate) struct Page(String);
 
 impl Page {
     pub(super) fn into_text(self) -> String {

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use edge_bridge::ingest::{Inbound, Now};
 use edge_bridge::wire::{PropertyId, QoS, ReasonCode, Utf8};
 use edge_bridge::{Format as RowFormat, Row};
-use edge_filter::{Pipeline, RestoreError};
+use edge_filter::{DropReason, Pipeline, RestoreError, Stats};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Format, Route};
@@ -14,6 +14,7 @@ use super::filter::Filter;
 use super::filter_state::{FilterState, Origin};
 use super::formats::row_format;
 use super::readings::{Kept, Readings, Taken};
+use super::status_page::figures::RouteFigures;
 use super::withhold::Link;
 
 /// Destination of a route's readings. Kept over a stop.
@@ -54,6 +55,8 @@ pub(crate) struct RouteState {
     rules: Option<String>,
     /// `None` for raw routes.
     pub(crate) readings: Option<Readings>,
+    /// Messages that it took since the start.
+    taken: u64,
 }
 
 impl RouteState {
@@ -71,6 +74,7 @@ impl RouteState {
             rules: route.rules.clone(),
             readings: (route.format != Format::Raw)
                 .then(|| Readings::new(pipeline, hold_max_ms, &route.input)),
+            taken: 0,
         })
     }
 
@@ -80,6 +84,18 @@ impl RouteState {
         let name = format!("filter of \"{}\"", self.filter_topic);
         let part = Bulkhead::new(name, "the reading passes unfiltered");
         self.readings.as_mut().map(|readings| readings.set_filter(pipeline, part)).is_some()
+    }
+
+    /// Counts a message of its own.
+    pub(crate) fn count(&mut self) {
+        self.taken += 1;
+    }
+
+    /// Figures for the status.
+    pub(crate) fn figures(&self) -> RouteFigures {
+        let suppressed = |stats: &Stats| DropReason::ALL.iter().map(|reason| stats.dropped_by(*reason)).sum();
+        let stats = self.readings.as_ref().and_then(Readings::stats);
+        RouteFigures { messages: self.taken, filtered: stats.map(|stats| (stats.input, suppressed(&stats))) }
     }
 
     pub(crate) fn tick(&mut self, now: Now, is_asked_for: bool) -> (Vec<Row>, Link) {

@@ -319,7 +319,7 @@ const METRICS: &[Key] = &[
         "listen",
         Text("ADDRESS:PORT"),
         Means("no pages"),
-        "Address of `/metrics`, `/healthz` and `/readyz`.",
+        "Address of the status page (`/` and `/status.json`), `/metrics`, `/healthz` and `/readyz`. Beyond loopback the status page needs `[status] token_file`.",
     ),
     key(
         "totals_within",
@@ -328,6 +328,13 @@ const METRICS: &[Key] = &[
         "Age of the totals at most, while somebody reads them. Each renewal writes 4 KiB.",
     ),
 ];
+
+const STATUS: &[Key] = &[key(
+    "token_file",
+    Text("file"),
+    Means("none is asked for on loopback; beyond it the page is closed"),
+    "One line of 16 to 512 printable characters, mode 0600. The status page asks for it: as `Bearer`, or as the password of any user. Read at the start.",
+)];
 
 const CLOCK: &[Key] = &[key(
     "trusted",
@@ -368,5 +375,6 @@ pub(in super::super) const TABLES: &[Table] = &[
     ),
     table("alarms", "[alarms]", "Commands of local clients to the alarms of the routes' filters.", ALARMS),
     table("metrics", "[metrics]", "Pages for whoever watches the gateway.", METRICS),
+    table("status", "[status]", "Who may read the status page.", STATUS),
     table("clock", "[clock]", "The wall clock.", CLOCK),
 ];

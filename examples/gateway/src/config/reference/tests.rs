@@ -136,6 +136,7 @@ fn the_table_of_the_gateway_is_what_check_reads() {
             ("command", "match = \"cmd/+\""),
             ("alarms", if key == "commands" { "" } else { "commands = true" }),
             ("metrics", ""),
+            ("status", ""),
             ("clock", ""),
         ] {
             let head =

@@ -1,0 +1,61 @@
+//! Client of the control socket: asks the running gateway of a state directory.
+
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a command: a socket")]
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::run::by_hand::{SOCKET, check_length};
+
+/// `EX_UNAVAILABLE`: no gateway answers.
+pub(crate) const UNAVAILABLE: u8 = 69;
+
+/// Reason why there is no answer to be shown.
+#[derive(Debug)]
+pub(crate) enum Failed {
+    /// No gateway answers.
+    Nobody(String),
+    /// It answered otherwise.
+    Answer(String),
+}
+
+/// Connects to the gateway that runs on this state directory.
+///
+/// # Errors
+/// There is none.
+pub(crate) fn open(state: &Path) -> Result<UnixStream, Failed> {
+    let path = state.join(SOCKET);
+    let nobody = |error: io::Error| {
+        Failed::Nobody(format!("no running gateway answers at {}: {error}", path.display()))
+    };
+    check_length(&path).map_err(nobody)?;
+    UnixStream::connect(&path).map_err(nobody)
+}
+
+/// Gives every line of the answer but the last, and returns what that says was done. `within`: for the next line.
+///
+/// # Errors
+/// The gateway refused, or its answer is not whole.
+pub(crate) fn ask_on(
+    mut stream: UnixStream,
+    request: &str,
+    within: Duration,
+    mut line: impl FnMut(&str) -> io::Result<()>,
+) -> Result<String, Failed> {
+    let broken = |error: io::Error| Failed::Answer(format!("the gateway's answer: {error}"));
+    stream.set_read_timeout(Some(within)).map_err(broken)?;
+    stream.write_all(format!("{request}\n").as_bytes()).map_err(broken)?;
+    for text in BufReader::new(stream).lines() {
+        let text = text.map_err(broken)?;
+        if text.starts_with('{') {
+            line(&text).map_err(broken)?;
+        } else if let Some(done) = text.strip_prefix("ok ") {
+            return Ok(done.to_owned());
+        } else {
+            return Err(Failed::Answer(text.strip_prefix("error ").unwrap_or(&text).to_owned()));
+        }
+    }
+    Err(Failed::Answer("the gateway's answer ended early".to_owned()))
+}

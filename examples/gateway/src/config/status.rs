@@ -1,0 +1,54 @@
+//! `[status]`: the token that the status page asks for.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use super::section::Section;
+use super::{Findings, password};
+
+/// Fewest bytes: the page is asked as often as somebody likes.
+const BYTES_MIN: usize = 16;
+/// Most bytes of a header that is read.
+const BYTES_MAX: usize = 512;
+
+/// Token of the status page.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Token(Vec<u8>);
+
+impl Token {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Token {
+    /// Without the token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Token").finish_non_exhaustive()
+    }
+}
+
+/// `None` without the key, or with a mistake, which is in `findings`. `pages`: the address of the pages.
+pub(super) fn status(
+    section: &mut Section<'_>,
+    pages: Option<SocketAddr>,
+    findings: &mut Findings,
+) -> Option<Token> {
+    const KEY: &str = "status.token_file";
+    let file = section.path("token_file", findings)?;
+    if pages.is_none() {
+        findings.warning(file.at, KEY, "without `[metrics] listen` there is no page that asks for it");
+    }
+    let token = password::checked(&file, KEY, findings)?;
+    let is_printable = token.iter().all(u8::is_ascii_graphic);
+    if !(BYTES_MIN..=BYTES_MAX).contains(&token.len()) || !is_printable {
+        // Not quoted: it is a secret.
+        let message = format!(
+            "{}: a token has {BYTES_MIN} to {BYTES_MAX} printable ASCII characters without spaces, as `openssl rand -hex 24` makes it",
+            file.value.display()
+        );
+        findings.error(file.at, KEY, message);
+        return None;
+    }
+    Some(Token(token))
+}

@@ -1,0 +1,218 @@
+//! Charts of the last 24 hours, as SVG that scales with its place: messages that waited, messages in and out, and the link. Words stand beside the
+//! drawings, as text of the page, and the same figures in a table. Pure.
+
+use std::fmt::{self, Write};
+
+use edge_page::count;
+
+use super::history::{SLOTS, Slot};
+use super::units::duration;
+
+/// Height of a plot in its own units; a slot is one wide.
+const HEIGHT: u64 = 100;
+/// Slots of one row of the table.
+const HOUR: u64 = 12;
+
+/// State of the link in a slot, by the share of its time.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Band {
+    Up,
+    Partly,
+    Down,
+}
+
+impl Band {
+    fn of(slot: &Slot) -> Self {
+        match slot.up_ms.saturating_mul(100).checked_div(slot.seen_ms) {
+            None if slot.up_ms == slot.seen_ms => Self::Up,
+            Some(99..) => Self::Up,
+            Some(0) | None => Self::Down,
+            Some(_) => Self::Partly,
+        }
+    }
+
+    /// Class of its colour, and its height: the shape tells as much as the colour.
+    fn drawn(self) -> (&'static str, u64) {
+        match self {
+            Self::Up => ("up", 6),
+            Self::Partly => ("pa", 12),
+            Self::Down => ("dn", 20),
+        }
+    }
+}
+
+/// Returns the drawings with their words, and the table.
+pub(super) fn charts(slots: &[Slot], up_s: u64) -> String {
+    let mut out = String::with_capacity(8_192);
+    // Writing to a `String` cannot fail.
+    let written = write_all(&mut out, slots, up_s);
+    debug_assert!(written.is_ok());
+    out
+}
+
+fn write_all(out: &mut String, slots: &[Slot], up_s: u64) -> fmt::Result {
+    let most = |of: fn(&Slot) -> u64| slots.iter().map(of).max().unwrap_or(0);
+    let (waiting, flow) =
+        (most(|slot| slot.waiting_max), most(|slot| slot.accepted).max(most(|slot| slot.delivered)));
+    if up_s < 86_400 {
+        writeln!(
+            out,
+            "<p class=\"m\">The history is in memory: it begins at the start, {} ago.</p>",
+            duration(up_s)
+        )?;
+    }
+    writeln!(out, "<p class=\"k\">Messages waiting, at most {}</p>", count(waiting))?;
+    open(out, HEIGHT, &format!("Messages waiting over 24 hours, at most {}", count(waiting)))?;
+    let line = steps(slots, waiting, |slot| slot.waiting_max);
+    if let Some((first, last)) = slots.first().zip(slots.last()) {
+        let (left, right) = (x(slots, first), x(slots, last) + 1);
+        writeln!(
+            out,
+            "<path class=\"area\" d=\"{line}V{HEIGHT}H{left}Z\"/><path class=\"q\" d=\"{line}\"/>"
+        )?;
+        debug_assert!(right <= SLOTS as u64);
+    }
+    writeln!(out, "</svg>")?;
+    band(out, slots)?;
+    let per_minute = flow.div_ceil(5);
+    writeln!(
+        out,
+        "<p class=\"k\"><span class=\"ln\"></span> taken in and <span class=\"ld\"></span> acknowledged by the hub, at most {} a minute</p>",
+        count(per_minute)
+    )?;
+    open(out, HEIGHT, "Messages taken in, and acknowledged by the hub, over 24 hours")?;
+    let (taken, acknowledged) =
+        (steps(slots, flow, |slot| slot.accepted), steps(slots, flow, |slot| slot.delivered));
+    writeln!(out, "<path class=\"q\" d=\"{taken}\"/><path class=\"d\" d=\"{acknowledged}\"/></svg>")?;
+    writeln!(
+        out,
+        "<p class=\"ax\"><span>24 h ago</span><span>18 h</span><span>12 h</span><span>6 h</span><span>now</span></p>"
+    )?;
+    table(out, slots)
+}
+
+fn open(out: &mut String, height: u64, label: &str) -> fmt::Result {
+    writeln!(
+        out,
+        "<svg viewBox=\"0 0 {SLOTS} {height}\" preserveAspectRatio=\"none\" height=\"{height}\" role=\"img\" aria-label=\"{label}\">"
+    )
+}
+
+/// Place of a slot: the newest is at the right.
+fn x(slots: &[Slot], slot: &Slot) -> u64 {
+    let newest = slots.last().map_or(0, |last| last.index);
+    (SLOTS as u64).saturating_sub(1 + newest.saturating_sub(slot.index))
+}
+
+/// Path of a line that stays for five minutes at each height; equal ones are one step.
+fn steps(slots: &[Slot], most: u64, of: fn(&Slot) -> u64) -> String {
+    let y = |value: u64| HEIGHT - 2 - value.saturating_mul(HEIGHT - 6).checked_div(most).unwrap_or(0);
+    let mut path = String::new();
+    let mut run: Option<(u64, u64)> = None;
+    for slot in slots {
+        let (at, height) = (x(slots, slot), y(of(slot)));
+        match run {
+            Some((_, last)) if last == height => {}
+            Some((_, _)) => _ = write!(path, "H{at}V{height}"),
+            None => _ = write!(path, "M{at} {height}"),
+        }
+        run = Some((at, height));
+    }
+    if let Some((at, _)) = run {
+        let _ = write!(path, "H{}", at + 1);
+    }
+    path
+}
+
+fn band(out: &mut String, slots: &[Slot]) -> fmt::Result {
+    let down_ms: u64 = slots.iter().map(|slot| slot.seen_ms - slot.up_ms.min(slot.seen_ms)).sum();
+    writeln!(
+        out,
+        "<p class=\"k\">Link: down for {} of it (low bar: up, half: partly, high: down)</p>",
+        duration(down_ms / 1_000)
+    )?;
+    open(out, 20, &format!("Link over 24 hours: down for {} in all", duration(down_ms / 1_000)))?;
+    let mut at = 0;
+    while let Some(first) = slots.get(at) {
+        let band = Band::of(first);
+        let run = slots.iter().skip(at).take_while(|slot| Band::of(slot) == band).count();
+        let (class, height) = band.drawn();
+        let (left, top) = (x(slots, first), 20 - height);
+        writeln!(
+            out,
+            "<rect class=\"{class}\" x=\"{left}\" y=\"{top}\" width=\"{run}\" height=\"{height}\"/>"
+        )?;
+        at += run;
+    }
+    writeln!(out, "</svg>")
+}
+
+/// One row an hour, the newest first.
+fn table(out: &mut String, slots: &[Slot]) -> fmt::Result {
+    writeln!(
+        out,
+        "<details><summary>The same as a table</summary><table><thead><tr><th scope=\"col\">Hours ago</th>\
+         <th scope=\"col\" class=\"r\">Taken in</th><th scope=\"col\" class=\"r\">Acknowledged</th>\
+         <th scope=\"col\" class=\"r\">Waiting, at most</th><th scope=\"col\" class=\"r\">Link up</th></tr></thead><tbody>"
+    )?;
+    let newest = slots.last().map_or(0, |last| last.index);
+    for hour in 0..24 {
+        let in_hour = || slots.iter().filter(move |slot| (newest - slot.index.min(newest)) / HOUR == hour);
+        if in_hour().next().is_none() {
+            break;
+        }
+        let sum = |of: fn(&Slot) -> u64| in_hour().map(of).sum::<u64>();
+        let (seen, up) = (sum(|slot| slot.seen_ms), sum(|slot| slot.up_ms));
+        let up = up
+            .saturating_mul(100)
+            .checked_div(seen)
+            .map_or_else(|| "–".to_owned(), |share| format!("{share} %"));
+        let waiting = in_hour().map(|slot| slot.waiting_max).max().unwrap_or(0);
+        writeln!(
+            out,
+            "<tr><th scope=\"row\">{hour} to {}</th><td>{}</td><td>{}</td><td>{}</td><td>{up}</td></tr>",
+            hour + 1,
+            count(sum(|slot| slot.accepted)),
+            count(sum(|slot| slot.delivered)),
+            count(waiting)
+        )?;
+    }
+    writeln!(out, "</tbody></table></details>")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slot(index: u64, waiting_max: u64, up_ms: u64) -> Slot {
+        Slot { index, accepted: 50, delivered: 40, waiting_max, seen_ms: 300_000, up_ms }
+    }
+
+    #[test]
+    fn the_newest_is_at_the_right_and_equal_heights_are_one_step() {
+        let slots = [slot(7, 0, 300_000), slot(8, 0, 300_000), slot(9, 10, 0), slot(10, 5, 150_000)];
+        assert_eq!(steps(&slots, 10, |slot| slot.waiting_max), "M284 98H286V4H287V51H288");
+        let page = charts(&slots, 3_000);
+        assert!(page.contains("it begins at the start, 50 min ago"), "{page}");
+        assert!(page.contains("Link over 24 hours: down for 7 min 30 s in all"), "{page}");
+        for rect in [
+            "<rect class=\"up\" x=\"284\" y=\"14\" width=\"2\" height=\"6\"/>",
+            "<rect class=\"dn\" x=\"286\" y=\"0\" width=\"1\" height=\"20\"/>",
+            "<rect class=\"pa\" x=\"287\" y=\"8\" width=\"1\" height=\"12\"/>",
+            "<tr><th scope=\"row\">0 to 1</th><td>200</td><td>160</td><td>10</td><td>62 %</td></tr>",
+        ] {
+            assert!(page.contains(rect), "{rect} is missing in\n{page}");
+        }
+        assert!(!page.contains("1 to 2"), "no hour of which nothing is known");
+    }
+
+    #[test]
+    fn a_day_that_never_stands_still_stays_small() {
+        let slots: Vec<_> =
+            (0..288).map(|at| slot(1_000 + at, at * 7_919 % 1_000, at % 2 * 150_000)).collect();
+        let page = charts(&slots, 100_000);
+        assert!(page.len() < 20_000, "{} bytes", page.len());
+        assert!(!page.contains("begins at the start"));
+        assert!(charts(&[], 0).contains("</table>"));
+    }
+}

@@ -1,0 +1,136 @@
+//! Situations, and what is said of them.
+
+use super::*;
+use crate::run::status_page::examples::{NOW, facts, figures, outage, recorder, snapshot};
+use crate::run::status_page::figures::Figures;
+use crate::run::status_page::snapshot::{Level, Need};
+
+fn ids(needs: &[Need]) -> Vec<&str> {
+    needs.iter().map(|need| need.id.as_str()).collect()
+}
+
+/// A verdict that asks for a person names what for.
+#[test]
+fn every_cause_of_a_bad_verdict_is_something_that_needs_a_person() {
+    let cases: [(&str, fn(&mut Figures)); 9] = [
+        ("store", |figures| figures.queue.fault = Some("no space left on device".to_owned())),
+        ("refused", |figures| figures.sample.refused.parked = 3),
+        ("refused", |figures| figures.sample.refused.in_place = 3),
+        ("refused", |figures| figures.sample.refused.held = 3),
+        ("refused", |figures| figures.sample.refused.topics = 3),
+        ("link_refused", |figures| figures.sample.refused.link_refused = true),
+        ("taken_over", |figures| figures.sample.taken_over = true),
+        ("time", |figures| {
+            figures.sample.counts.suppressed = vec![(edge_filter::DropReason::Future, 2)];
+            figures.sample.drops_for_time = true;
+        }),
+        ("losing", |figures| {
+            (figures.sample.verdict, figures.sample.given_up) = (Verdict::Losing, 9);
+        }),
+    ];
+    for (id, spoil) in cases {
+        let mut figures = figures();
+        figures.sample.verdict = Verdict::Degraded;
+        spoil(&mut figures);
+        let snapshot = snapshot(&figures);
+        let need = snapshot.needs.first().expect("something needs a person");
+        assert_eq!((need.id.as_str(), need.level), (id, Level::Act), "{:?}", snapshot.needs);
+        assert!(snapshot.sentence.starts_with(&need.text), "{}", snapshot.sentence);
+        assert!(need.text.ends_with('.') && need.action.len() > 10, "{need:?}");
+    }
+    assert_eq!(ids(&snapshot(&figures()).needs), [""; 0]);
+}
+
+#[test]
+fn what_is_worth_a_look_is_said_and_comes_after_what_is_to_be_done() {
+    let mut figures = figures();
+    let sample = &mut figures.sample;
+    sample.clock_synced = false;
+    (sample.counts.undecodable, sample.counts.unrouted, sample.intake.too_large) = (1, 2, 3);
+    sample.given_up = 3;
+    let mut listener = edge_bridge::listener::Stats::default();
+    (listener.refused, listener.closed_for_memory, listener.displaced) = (1, 2, 3);
+    sample.listener = Some(listener);
+    figures.queue.lanes[1].bytes = figures.queue.lanes[1].max_bytes / 100 * 85;
+    figures.local_broker_connected = Some(false);
+    figures.queue.overdue_ms = 20_000;
+    let all = ids(&snapshot(&figures).needs).join(" ");
+    assert_eq!(
+        all,
+        "writer local_broker lost too_large full undecodable unrouted clock clients_refused clients_memory clients_places"
+    );
+}
+
+#[test]
+fn a_ledger_that_does_not_add_up_needs_a_person() {
+    let mut figures = figures();
+    figures.totals.as_mut().unwrap().hub.accepted += 1;
+    let snapshot = snapshot(&figures);
+    assert_eq!(ids(&snapshot.needs), ["ledger"]);
+    assert_eq!(snapshot.ledger.map(|ledger| ledger.difference), Some(1));
+}
+
+#[test]
+fn nothing_is_said_to_be_kept_that_was_not() {
+    let said = |change: fn(&mut Figures)| {
+        let mut figures = outage();
+        change(&mut figures);
+        snapshot(&figures).sentence
+    };
+    assert!(said(|_| ()).contains("Nothing has been lost. 10 messages expired unsent."), "{}", said(|_| ()));
+    let lost = said(|figures| figures.sample.given_up = 2);
+    assert!(lost.contains("2 messages were lost earlier.") && !lost.contains("Nothing"), "{lost}");
+    let dropped = said(|figures| {
+        figures.sample.counts.suppressed = vec![(edge_filter::DropReason::OutOfOrder, 2)];
+    });
+    assert!(dropped.contains("No message was given up.") && !dropped.contains("Nothing"), "{dropped}");
+}
+
+/// At the present rate, and without one that is not known.
+#[test]
+fn an_outage_says_how_long_it_can_last() {
+    let snapshot = snapshot(&outage());
+    assert_eq!((snapshot.since_s, snapshot.link.since_s), (7_980, 7_980));
+    assert!(!snapshot.link.is_up && snapshot.link.cause.is_some());
+    // 64 MiB of 250 bytes each at 11.4 a second, and 90 972 are there.
+    let room_s = snapshot.room.seconds.unwrap();
+    assert!((15_000..16_000).contains(&room_s), "{room_s}");
+    assert_eq!(
+        (snapshot.room.limit.as_deref(), snapshot.room.lane.as_deref()),
+        (Some("max_bytes"), Some("telemetry"))
+    );
+    assert!(snapshot.sentence.contains("there is room for 4 h"), "{}", snapshot.sentence);
+    assert!((11.0..12.0).contains(&snapshot.rates.accepted_per_s), "{:?}", snapshot.rates);
+    assert_eq!(snapshot.rates.delivered_per_s, 0.0);
+}
+
+#[test]
+fn catching_up_says_how_long_it_takes() {
+    let mut figures = figures();
+    figures.sample.verdict = Verdict::CatchingUp;
+    figures.sample.link = LinkState::Draining;
+    figures.sample.queue_messages = 1_000;
+    let mut recorder = Recorder::new(NOW.up_ms - 60_000);
+    for second in 0..=60 {
+        let mut look = look(&figures);
+        look.flow.delivered += second * 20;
+        look.flow.accepted += second * 10;
+        recorder.note(NOW.up_ms - 60_000 + second * 1_000, &look);
+    }
+    let said = super::snapshot(&facts(), NOW, &figures, &recorder).sentence;
+    assert!(
+        said.contains("1\u{202f}000 messages that had to wait are on their way, about 1 min 40 s at"),
+        "{said}"
+    );
+}
+
+#[test]
+fn without_a_queue_the_cause_comes_first_and_nothing_is_invented() {
+    let (cause, verdict) = ("/srv/q: it is no directory", Verdict::Degraded);
+    let state = WithoutQueue { cause, verdict, lost: 0, clock_synced: true, not_queued: 4 };
+    let snapshot = without_queue(&facts(), NOW, &state, &recorder(&figures()));
+    assert_eq!(ids(&snapshot.needs), ["no_queue"]);
+    assert!(snapshot.sentence.contains(cause), "{}", snapshot.sentence);
+    assert_eq!((snapshot.queue.open, snapshot.ledger.is_none(), snapshot.room.seconds), (false, true, None));
+    assert_eq!((snapshot.link.state.as_str(), snapshot.queue.not_queued), ("offline", 4));
+}

@@ -1,0 +1,76 @@
+//! Makes snapshots: asks the running gateway for its figures, and what it remembers for the rest.
+
+#![allow(clippy::disallowed_types, reason = "a shell: locks between the tasks that look and those that ask")]
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use edge_bridge::net::Clock;
+
+use crate::run::no_queue::Surface;
+
+use super::describe::{self, WithoutQueue};
+use super::facts::Facts;
+use super::figures::Figures;
+use super::history::Slot;
+use super::recorder::Recorder;
+use super::snapshot::Snapshot;
+
+/// A recorder that those who look write and those who are asked read; cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Memory(Arc<Mutex<Recorder>>);
+
+impl Memory {
+    pub(crate) fn new(clock: &Clock) -> Self {
+        Self(Arc::new(Mutex::new(Recorder::new(clock.now().up_ms))))
+    }
+
+    pub(crate) fn note(&self, clock: &Clock, figures: &Figures) {
+        self.lock().note(clock.now().up_ms, &describe::look(figures));
+    }
+
+    pub(crate) fn note_without_queue(&self, clock: &Clock, state: &WithoutQueue<'_>) {
+        self.lock().note(clock.now().up_ms, &describe::look_without_queue(state));
+    }
+
+    /// A panic while it was held would have ended the process' only thread.
+    fn lock(&self) -> MutexGuard<'_, Recorder> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A handle; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Desk {
+    surface: Surface,
+    facts: Arc<Facts>,
+    memory: Memory,
+    clock: Clock,
+}
+
+impl Desk {
+    pub(crate) fn new(surface: Surface, facts: Facts, memory: Memory, clock: Clock) -> Self {
+        Self { surface, facts: Arc::new(facts), memory, clock }
+    }
+
+    /// Returns what is so now.
+    pub(crate) async fn snapshot(&self) -> Snapshot {
+        let figures = self.surface.figures().await;
+        let now = self.clock.now();
+        match figures {
+            Ok(figures) => {
+                self.memory.note(&self.clock, &figures);
+                describe::snapshot(&self.facts, now, &figures, &self.memory.lock())
+            }
+            Err(without) => {
+                let state = without.as_state();
+                self.memory.note_without_queue(&self.clock, &state);
+                describe::without_queue(&self.facts, now, &state, &self.memory.lock())
+            }
+        }
+    }
+
+    /// Returns the history of the last day, the oldest slot first.
+    pub(crate) fn slots(&self) -> Vec<Slot> {
+        self.memory.lock().history().slots().copied().collect()
+    }
+}

@@ -1,0 +1,54 @@
+//! Facts of the configuration that a status names: lanes, routes, limits, names. Pure.
+
+use std::path::Path;
+
+use crate::config::{Config, OnFull};
+
+/// Routes that are listed; each further one is counted.
+const ROUTES_MAX: usize = 32;
+
+/// One route of the configuration.
+#[derive(Clone, Debug)]
+pub(crate) struct RouteFacts {
+    pub(crate) filter: String,
+    pub(crate) to: String,
+    pub(crate) format: &'static str,
+    pub(crate) lane: String,
+}
+
+/// What does not change while the gateway runs.
+#[derive(Clone, Debug)]
+pub(crate) struct Facts {
+    pub(crate) gateway: String,
+    /// Name at the hub.
+    pub(crate) client_id: String,
+    /// State directory, for the commands that a person is told.
+    pub(crate) state: String,
+    pub(crate) lanes: Vec<String>,
+    pub(crate) on_full: OnFull,
+    pub(crate) max_age_s: Option<u64>,
+    pub(crate) routes: Vec<RouteFacts>,
+    pub(crate) more_routes: u64,
+}
+
+impl Facts {
+    pub(crate) fn of(config: &Config, state: &Path) -> Self {
+        let lane = |lane: u8| config.queue.lanes.get(usize::from(lane)).cloned().unwrap_or_default();
+        let routes = config.routes.iter().take(ROUTES_MAX).map(|route| RouteFacts {
+            filter: route.filter_topic.clone(),
+            to: route.to.clone(),
+            format: route.format.name(),
+            lane: lane(route.lane),
+        });
+        Self {
+            gateway: config.id.clone(),
+            client_id: config.hub.client_id.clone(),
+            state: state.display().to_string(),
+            lanes: config.queue.lanes.clone(),
+            on_full: config.queue.on_full,
+            max_age_s: config.queue.max_age.map(|age| age.as_secs()),
+            routes: routes.collect(),
+            more_routes: config.routes.len().saturating_sub(ROUTES_MAX) as u64,
+        }
+    }
+}

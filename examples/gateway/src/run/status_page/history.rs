@@ -1,0 +1,175 @@
+//! History of 24 hours: a ring of 288 slots of five minutes in RAM, and the rates of the last minutes. Fixed memory: nothing in it grows with
+//! traffic, and nothing is written to disk, so it begins at the start of the process. Pure.
+
+use std::collections::VecDeque;
+
+/// Width of a slot.
+pub(crate) const SLOT_MS: u64 = 300_000;
+/// Slots of a day.
+pub(crate) const SLOTS: usize = 288;
+/// Lanes that a queue can have.
+pub(crate) const LANES_MAX: usize = 4;
+
+/// Totals at one moment. They never go back within a process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Flow {
+    pub(crate) accepted: u64,
+    pub(crate) delivered: u64,
+    /// Readings that filters suppressed.
+    pub(crate) suppressed: u64,
+    /// Accepted, by lane.
+    pub(crate) lanes: [u64; LANES_MAX],
+}
+
+/// Five minutes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Slot {
+    /// Place in the time since the start: 0 are its first five minutes.
+    pub(crate) index: u64,
+    pub(crate) accepted: u64,
+    pub(crate) delivered: u64,
+    /// Most messages that waited at a look.
+    pub(crate) waiting_max: u64,
+    /// Time that was looked at, and the part of it in which the link was up.
+    pub(crate) seen_ms: u64,
+    pub(crate) up_ms: u64,
+}
+
+/// The last day in slots.
+#[derive(Debug, Default)]
+pub(crate) struct History {
+    slots: VecDeque<Slot>,
+    /// Time and totals of the last look.
+    last: Option<(u64, Flow)>,
+}
+
+impl History {
+    /// Notes a look, `since_start_ms` after the start.
+    pub(crate) fn note(&mut self, since_start_ms: u64, flow: Flow, waiting: u64, is_up: bool) {
+        let index = since_start_ms / SLOT_MS;
+        if self.slots.back().is_none_or(|slot| slot.index < index) {
+            if self.slots.len() >= SLOTS {
+                self.slots.pop_front();
+            }
+            self.slots.push_back(Slot { index, ..Slot::default() });
+        }
+        let (last_ms, before) = self.last.replace((since_start_ms, flow)).unwrap_or((since_start_ms, flow));
+        let passed_ms = since_start_ms.saturating_sub(last_ms);
+        if let Some(slot) = self.slots.back_mut() {
+            slot.accepted += flow.accepted.saturating_sub(before.accepted);
+            slot.delivered += flow.delivered.saturating_sub(before.delivered);
+            slot.waiting_max = slot.waiting_max.max(waiting);
+            slot.seen_ms += passed_ms;
+            slot.up_ms += if is_up { passed_ms } else { 0 };
+        }
+    }
+
+    /// Slots, the oldest first.
+    pub(crate) fn slots(&self) -> impl Iterator<Item = &Slot> {
+        self.slots.iter()
+    }
+}
+
+/// Rates over the last while: totals, kept at most every `every_ms`, `keep` of them.
+#[derive(Debug)]
+pub(crate) struct RateWindow {
+    every_ms: u64,
+    keep: usize,
+    kept: VecDeque<(u64, Flow)>,
+    newest: (u64, Flow),
+}
+
+/// Difference of two looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Passed {
+    pub(crate) ms: u64,
+    pub(crate) flow: Flow,
+}
+
+impl Passed {
+    pub(crate) fn per_s(&self, count: u64) -> f64 {
+        if self.ms == 0 { 0.0 } else { count as f64 * 1_000.0 / self.ms as f64 }
+    }
+}
+
+impl RateWindow {
+    /// Over `every_ms * keep`.
+    pub(crate) fn new(every_ms: u64, keep: usize) -> Self {
+        Self { every_ms, keep, kept: VecDeque::with_capacity(keep + 1), newest: Default::default() }
+    }
+
+    pub(crate) fn note(&mut self, at_ms: u64, flow: Flow) {
+        if self.kept.back().is_none_or(|(last, _)| at_ms.saturating_sub(*last) >= self.every_ms) {
+            if self.kept.len() > self.keep {
+                self.kept.pop_front();
+            }
+            self.kept.push_back((at_ms, flow));
+        }
+        self.newest = (at_ms, flow);
+    }
+
+    /// From the oldest look that is kept to the newest.
+    pub(crate) fn passed(&self) -> Passed {
+        let (Some((from_ms, from)), (to_ms, to)) = (self.kept.front(), self.newest) else {
+            return Passed::default();
+        };
+        let mut lanes = to.lanes;
+        lanes.iter_mut().zip(from.lanes).for_each(|(lane, before)| *lane = lane.saturating_sub(before));
+        Passed {
+            ms: to_ms.saturating_sub(*from_ms),
+            flow: Flow {
+                accepted: to.accepted.saturating_sub(from.accepted),
+                delivered: to.delivered.saturating_sub(from.delivered),
+                suppressed: to.suppressed.saturating_sub(from.suppressed),
+                lanes,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flow(accepted: u64, delivered: u64) -> Flow {
+        Flow { accepted, delivered, ..Flow::default() }
+    }
+
+    #[test]
+    fn a_day_is_kept_and_no_more() {
+        let mut history = History::default();
+        for minute in 0..3 * 1_440 {
+            history.note(minute * 60_000, flow(minute * 10, minute * 9), minute % 7, minute % 2 == 0);
+        }
+        let slots: Vec<_> = history.slots().copied().collect();
+        assert_eq!(slots.len(), SLOTS);
+        assert_eq!(slots.last().unwrap().index, 3 * 288 - 1);
+        for slot in &slots[1..] {
+            assert_eq!((slot.accepted, slot.delivered, slot.seen_ms), (50, 45, SLOT_MS), "{slot:?}");
+            assert!((4..=6).contains(&slot.waiting_max), "{slot:?}");
+            assert!(slot.up_ms == 120_000 || slot.up_ms == 180_000, "{slot:?}");
+        }
+    }
+
+    /// The totals of earlier runs are no traffic of this one.
+    #[test]
+    fn the_first_look_only_begins() {
+        let mut history = History::default();
+        history.note(0, flow(1_000_000, 1_000_000), 5, true);
+        let slot = *history.slots().next().unwrap();
+        assert_eq!((slot.accepted, slot.seen_ms, slot.waiting_max), (0, 0, 5));
+    }
+
+    #[test]
+    fn rates_are_over_the_last_while() {
+        let mut window = RateWindow::new(5_000, 12);
+        assert_eq!(window.passed().per_s(1), 0.0);
+        for second in 0..600 {
+            window.note(second * 1_000, flow(second * if second < 500 { 100 } else { 0 }, second * 3));
+        }
+        let passed = window.passed();
+        assert!((60_000..=65_000).contains(&passed.ms), "{passed:?}");
+        assert!((passed.per_s(passed.flow.delivered) - 3.0).abs() < 1e-9);
+        assert_eq!(passed.flow.accepted, 0, "a total that went back is no flow");
+    }
+}

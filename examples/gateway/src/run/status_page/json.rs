@@ -1,0 +1,95 @@
+//! The JSON of `/status.json`, of the control socket and of `edge-gateway status --json`: the snapshot, the cells of the page in words, and a tag
+//! by which a reader sees whether anything changed. Pure.
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::run::by_hand_text;
+
+use super::snapshot::Snapshot;
+use super::texts::{Texts, texts};
+
+#[derive(Serialize)]
+struct Document<'a> {
+    #[serde(flatten)]
+    snapshot: &'a Snapshot,
+    /// Changes when a loaded page is to be loaded again: all else of it is in `texts`.
+    page: String,
+    texts: Texts,
+}
+
+/// Returns one line of JSON, with its end. Nothing in it speaks to a terminal.
+pub(crate) fn json(snapshot: &Snapshot) -> String {
+    let mut line = String::with_capacity(4_096);
+    by_hand_text::add(&mut line, &Document { snapshot, page: page(snapshot), texts: texts(snapshot) });
+    line
+}
+
+/// Returns the tag of a snapshot. Two snapshots with one tag differ at most in times, by less than a minute.
+pub(crate) fn tag(snapshot: &Snapshot) -> String {
+    let mut same = snapshot.clone();
+    same.time_ms = 0;
+    for seconds in [&mut same.up_s, &mut same.since_s, &mut same.link.since_s] {
+        *seconds /= 60;
+    }
+    same.queue.oldest_ms /= 60_000;
+    same.rates.over_s = 0;
+    same.events.iter_mut().for_each(|event| event.ago_s /= 60);
+    hash(&same)
+}
+
+/// Returns a name for what a page shows and [`texts`] does not carry: it lasts at most a minute.
+fn page(snapshot: &Snapshot) -> String {
+    let events: Vec<_> =
+        snapshot.events.iter().map(|event| (&event.verdict, &event.link, event.times)).collect();
+    hash(&(&snapshot.verdict, &snapshot.needs, events, snapshot.up_s / 60))
+}
+
+fn hash(value: &impl Serialize) -> String {
+    let digest = Sha256::digest(serde_json::to_vec(value).unwrap_or_default());
+    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::status_page::examples;
+
+    /// The names are those of docs/reference/status.md: a changed one is a new version.
+    #[test]
+    fn the_names_stay() {
+        let json = json(&examples::storing());
+        examples::golden("storing.json", &examples::pretty(&json));
+        let read: Snapshot = serde_json::from_str(&json).unwrap();
+        assert_eq!(read, examples::storing(), "what a reader has is what was said");
+    }
+
+    #[test]
+    fn foreign_text_stays_text() {
+        let mut hostile = examples::storing();
+        hostile.link.cause = Some("\"},\n\u{1b}[2J\u{202e}".to_owned());
+        let json = json(&hostile);
+        assert!(json.ends_with("}\n") && !json.trim_end().contains(['\n', '\u{1b}', '\u{202e}']), "{json}");
+        assert_eq!(serde_json::from_str::<Snapshot>(&json).unwrap(), hostile);
+    }
+
+    #[test]
+    fn a_tag_lasts_while_nothing_changes_and_a_minute_at_most() {
+        let one = examples::delivering();
+        let later = |seconds: u64| {
+            let mut later = one.clone();
+            (later.up_s, later.since_s) = (one.up_s / 60 * 60 + seconds, one.since_s / 60 * 60 + seconds);
+            later.time_ms += seconds as i64 * 1_000;
+            later
+        };
+        assert_eq!(tag(&later(0)), tag(&later(59)));
+        assert_ne!(tag(&later(0)), tag(&later(60)));
+        let mut other = later(0);
+        other.lost += 1;
+        assert_ne!(tag(&later(0)), tag(&other));
+        assert_eq!(page(&later(0)), page(&other), "a figure is in the texts");
+        other.needs.clear();
+        other.needs.push(examples::storing().needs[0].clone());
+        assert_ne!(page(&later(0)), page(&other), "a list is not");
+    }
+}

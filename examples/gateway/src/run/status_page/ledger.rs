@@ -1,0 +1,131 @@
+//! The ledger as an equation: accepted = delivered + waiting + parked + dropped by reason. Made of the totals that `/metrics` exports, those of
+//! the last commit; what is not accounted for is said, never hidden. Pure.
+
+use std::collections::BTreeMap;
+
+use edge_queue::Ledger;
+
+use crate::run::metrics::{REASONS, Sample};
+
+use super::snapshot::LedgerStatus;
+
+/// Totals of one queue.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct QueueTotals {
+    pub(crate) accepted: u64,
+    pub(crate) delivered: u64,
+    /// Given to the parked messages.
+    pub(crate) moved: u64,
+    pub(crate) queued: u64,
+    pub(crate) dropped: BTreeMap<&'static str, u64>,
+}
+
+impl QueueTotals {
+    fn of(ledgers: &[Ledger]) -> Self {
+        let sum = |of: fn(&Ledger) -> u64| ledgers.iter().map(of).sum();
+        let by =
+            |(name, reason)| (name, ledgers.iter().map(|ledger| ledger.dropped.for_reason(reason)).sum());
+        Self {
+            accepted: sum(|ledger| ledger.accepted),
+            delivered: sum(|ledger| ledger.delivered),
+            moved: sum(|ledger| ledger.moved),
+            queued: sum(|ledger| ledger.queued),
+            dropped: REASONS.into_iter().map(by).collect(),
+        }
+    }
+}
+
+/// Totals of the queue and of the parked messages.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Totals {
+    pub(crate) hub: QueueTotals,
+    pub(crate) parked: QueueTotals,
+}
+
+impl Totals {
+    /// `None` while those of the parked messages are not known.
+    pub(crate) fn of(sample: &Sample) -> Option<Self> {
+        let parked = sample.parked_ledgers.as_deref()?;
+        Some(Self { hub: QueueTotals::of(&sample.ledgers), parked: QueueTotals::of(parked) })
+    }
+}
+
+/// Returns the equation.
+pub(super) fn ledger(Totals { hub, parked }: &Totals) -> LedgerStatus {
+    let mut dropped: BTreeMap<String, u64> = BTreeMap::new();
+    for (reason, count) in hub.dropped.iter().chain(&parked.dropped) {
+        *dropped.entry((*reason).to_owned()).or_default() += count;
+    }
+    let delivered = hub.delivered + parked.delivered;
+    let accounted = delivered + hub.queued + parked.queued + dropped.values().sum::<u64>();
+    LedgerStatus {
+        accepted: hub.accepted,
+        delivered,
+        waiting: hub.queued,
+        parked: parked.queued,
+        dropped,
+        difference: signed(hub.accepted, accounted),
+        between: signed(hub.moved, parked.accepted),
+    }
+}
+
+fn signed(more: u64, less: u64) -> i64 {
+    i64::try_from(i128::from(more) - i128::from(less)).unwrap_or(i64::MAX)
+}
+
+/// Says whether it adds up, and what explains the rest.
+pub(super) fn balance(ledger: &LedgerStatus) -> String {
+    let missing = ledger.difference.unsigned_abs();
+    match (ledger.adds_up(), ledger.difference) {
+        (true, 0) => "Adds up, as of the last commit.".to_owned(),
+        (true, _) => format!(
+            "Adds up but for {missing} between the queue and the parked messages: on the way, or after a kill in both."
+        ),
+        (false, 1..) => {
+            format!(
+                "Does not add up: {missing} accepted and in no other figure. A defect: keep the state directory."
+            )
+        }
+        (false, _) => {
+            format!("Does not add up: {missing} more than were accepted. A defect: keep the state directory.")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(accepted: u64, delivered: u64, moved: u64, queued: u64, overflow: u64) -> QueueTotals {
+        QueueTotals { accepted, delivered, moved, queued, dropped: BTreeMap::from([("overflow", overflow)]) }
+    }
+
+    #[test]
+    fn what_is_not_accounted_for_is_said() {
+        for (hub, parked, difference, adds_up, said) in [
+            (one(20, 12, 3, 4, 1), one(3, 1, 0, 1, 1), 0, true, "Adds up, as of the last commit."),
+            // On its way to the parked ones.
+            (one(20, 12, 3, 4, 1), one(2, 0, 0, 1, 1), 1, true, "Adds up but for 1 between"),
+            (one(20, 12, 3, 4, 1), one(5, 1, 0, 3, 1), -2, true, "Adds up but for 2 between"),
+            (
+                one(21, 12, 3, 4, 1),
+                one(3, 1, 0, 1, 1),
+                1,
+                false,
+                "Does not add up: 1 accepted and in no other",
+            ),
+            (
+                one(19, 12, 3, 4, 1),
+                one(3, 1, 0, 1, 1),
+                -1,
+                false,
+                "Does not add up: 1 more than were accepted",
+            ),
+        ] {
+            let ledger = ledger(&Totals { hub, parked });
+            assert_eq!((ledger.difference, ledger.adds_up()), (difference, adds_up), "{ledger:?}");
+            assert!(balance(&ledger).starts_with(said), "{}", balance(&ledger));
+            assert_eq!((ledger.dropped.get("overflow"), ledger.waiting), (Some(&2), 4));
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! Status: what the gateway says of itself, to a person in a browser (`/`), to a program (`/status.json`), on a terminal and to a monitoring check
+//! (`edge-gateway status`).
+//!
+//! ```text
+//!  figures of /metrics ─┐
+//!  facts, recorder ─────┴▶ describe ▶ SNAPSHOT ─▶ html │ json │ terminal │ nagios
+//! ```
+//! Pure: all but [`desk`], which asks the gateway, and [`pages`], which answers HTTP. One snapshot, so no surface contradicts another.
+
+mod chart;
+mod describe;
+pub(crate) mod desk;
+mod door;
+mod facts;
+pub(crate) mod figures;
+mod history;
+mod html;
+pub(crate) mod json;
+mod ledger;
+pub(crate) mod nagios;
+mod needs;
+pub(crate) mod pages;
+mod recorder;
+mod room;
+mod sentence;
+pub(crate) mod snapshot;
+pub(crate) mod terminal;
+mod texts;
+mod units;
+
+pub(crate) use describe::WithoutQueue;
+pub(crate) use door::Door;
+pub(crate) use facts::Facts;
+pub(crate) use ledger::Totals;
+
+#[cfg(test)]
+pub(crate) use snapshot::examples;

@@ -1,0 +1,252 @@
+//! What needs a person: each cause of a verdict, and what is worth a look, as a plain sentence with what to do. Pure.
+
+use crate::config::OnFull;
+use crate::run::status::Verdict;
+
+use super::facts::Facts;
+use super::figures::Figures;
+use super::snapshot::{Lane, LedgerStatus, Level, LinkStatus, Need};
+use super::units::{counted, duration};
+
+/// Time after which an outage is worth a look at its cause; the alert of docs/reference/metrics.md has the same.
+const OUTAGE_S: u64 = 900;
+/// Share of a lane's limit from which on it is worth a look.
+const FILL_PERCENT: u64 = 80;
+/// Time that the writer may be late before a person is asked.
+const OVERDUE_MS: u64 = 10_000;
+
+/// List under construction.
+#[derive(Default)]
+struct Needs(Vec<Need>);
+
+impl Needs {
+    fn act(&mut self, id: &str, text: String, action: impl Into<String>) {
+        self.add(Level::Act, id, text, action.into());
+    }
+
+    fn look(&mut self, id: &str, text: String, action: impl Into<String>) {
+        self.add(Level::Look, id, text, action.into());
+    }
+
+    fn add(&mut self, level: Level, id: &str, text: String, action: String) {
+        self.0.push(Need { level, id: id.to_owned(), text, action });
+    }
+
+    /// The worst first, otherwise as they were added.
+    fn sorted(mut self) -> Vec<Need> {
+        self.0.sort_by_key(|need| need.level);
+        self.0
+    }
+}
+
+/// Returns what needs a person at a gateway with a queue.
+pub(super) fn needs(
+    facts: &Facts,
+    figures: &Figures,
+    (lanes, link): (&[Lane], &LinkStatus),
+    ledger: Option<&LedgerStatus>,
+) -> Vec<Need> {
+    let mut needs = Needs::default();
+    losses(&mut needs, facts, figures);
+    store(&mut needs, figures, ledger);
+    hub(&mut needs, facts, figures, link);
+    room(&mut needs, facts, lanes);
+    sensors(&mut needs, figures);
+    clients(&mut needs, figures);
+    needs.sorted()
+}
+
+/// Returns what needs a person while there is no queue, for this cause.
+pub(super) fn without_queue(cause: &str, lost: u64, clock_synced: bool) -> Vec<Need> {
+    let mut needs = Needs::default();
+    let text = format!("There is no queue, so nothing is stored for the hub: {cause}.");
+    needs.act(
+        "no_queue",
+        text,
+        "Mend the disk or the path; it is tried again every minute, no restart is needed.",
+    );
+    if lost > 0 {
+        let text = format!("{} at QoS 0 found no room.", counted(lost, "message"));
+        needs.act("losing", text, "Sensors at QoS 1 keep theirs until there is a queue.");
+    }
+    clock(&mut needs, clock_synced);
+    needs.sorted()
+}
+
+fn losses(needs: &mut Needs, facts: &Facts, figures: &Figures) {
+    let sample = &figures.sample;
+    let lost = counted(sample.given_up, "message");
+    if sample.verdict == Verdict::Losing {
+        let action = match facts.on_full {
+            OnFull::DropOldest => {
+                "The oldest make room for new ones: bring the link back, or raise [queue] max_bytes."
+            }
+            OnFull::DropNewest => "New ones find no room: bring the link back, or raise [queue] max_bytes.",
+            OnFull::Reject => {
+                "QoS 0 and wills find no room: bring the link back, or raise [queue] max_bytes."
+            }
+        };
+        needs.act("losing", format!("Messages are being given up: {lost} so far."), action);
+    } else if sample.given_up > 0 {
+        let action = "None in the last half minute. edge_dropped_total of /metrics has the reasons.";
+        needs.look("lost", format!("{lost} were given up, over all runs."), action);
+    }
+    if sample.intake.too_large > 0 {
+        let text =
+            format!("{} had no place in any row: too large.", counted(sample.intake.too_large, "message"));
+        needs.look(
+            "too_large",
+            text,
+            "They are lost whatever their senders were told; the log names none of them.",
+        );
+    }
+}
+
+fn store(needs: &mut Needs, figures: &Figures, ledger: Option<&LedgerStatus>) {
+    if let Some(fault) = &figures.queue.fault {
+        let text = format!("The store fails: {fault}.");
+        let action =
+            "Free space, mount it writable or replace the medium. What is in RAM is written when it is back.";
+        needs.act("store", text, action);
+    }
+    if figures.queue.overdue_ms > OVERDUE_MS {
+        let text = format!("The writer is {} late.", duration(figures.queue.overdue_ms / 1_000));
+        needs.act(
+            "writer",
+            text,
+            "The disk hangs, or the process does: look at the disk, then restart the gateway.",
+        );
+    }
+    if ledger.is_some_and(|ledger| !ledger.adds_up()) {
+        let text = "The ledger does not add up.".to_owned();
+        needs.act("ledger", text, "That is a defect of the program: keep the state directory and report it.");
+    }
+}
+
+fn hub(needs: &mut Needs, facts: &Facts, figures: &Figures, link: &LinkStatus) {
+    let (sample, state) = (&figures.sample, &facts.state);
+    let refused = &sample.refused;
+    if refused.link_refused {
+        let text = "The hub refuses every message as not authorized.".to_owned();
+        let name = &facts.client_id;
+        needs.act(
+            "link_refused",
+            text,
+            format!("Let client {name} publish at the hub; all is kept and tried again."),
+        );
+    }
+    if refused.is_refusing() {
+        let why = refused.last.as_deref().map_or_else(String::new, |why| format!(": {why}"));
+        let kept = refused.parked + refused.in_place + refused.held;
+        let topics = counted(refused.topics as u64, "topic");
+        let text =
+            format!("The hub refuses {topics}{why}. {} are kept and tried again.", counted(kept, "message"));
+        needs.act("refused", text, format!("See what and why: edge-gateway parked list --state {state}"));
+    }
+    if sample.taken_over {
+        let text = format!("Another client connects to the hub as {}.", facts.client_id);
+        needs.act(
+            "taken_over",
+            text,
+            "Give each its own [hub] client_id. Nothing is lost; attempts are rare meanwhile.",
+        );
+    }
+    if !link.is_up && link.since_s >= OUTAGE_S {
+        let why = link.cause.as_deref().map_or_else(String::new, |why| format!(": {why}"));
+        let text = format!("The hub has not answered for {}{why}.", duration(link.since_s));
+        needs.look(
+            "hub",
+            text,
+            "If the link should be up: look at the cause, the certificate and the way there.",
+        );
+    }
+}
+
+fn room(needs: &mut Needs, facts: &Facts, lanes: &[Lane]) {
+    for lane in lanes.iter().filter(|lane| lane.percent() >= FILL_PERCENT) {
+        let text = format!("Lane {} is {} % full.", lane.name, lane.percent());
+        let then = match facts.on_full {
+            OnFull::DropOldest => "its oldest messages are given up",
+            OnFull::DropNewest => "new messages are given up",
+            OnFull::Reject => "sensors get no PUBACK and keep theirs",
+        };
+        needs.look(
+            "full",
+            text,
+            format!("Bring the link back or raise [queue] max_bytes. When it is full, {then}."),
+        );
+    }
+}
+
+fn clock(needs: &mut Needs, synced: bool) {
+    if !synced {
+        let text = "The wall clock is not known to be right.".to_owned();
+        let action = "Set up a time service, or [clock] trusted = true if it is right all the same.";
+        needs.look("clock", text, action);
+    }
+}
+
+fn sensors(needs: &mut Needs, figures: &Figures) {
+    let (sample, counts) = (&figures.sample, &figures.sample.counts);
+    let dropped = counts.dropped_for_time();
+    if dropped > 0 {
+        let text = format!("{} were dropped for their time, as the rules say.", counted(dropped, "reading"));
+        let action = "Mend the sensors' clocks, or the rules' time_guard. The log has the sensors.";
+        if sample.drops_for_time {
+            needs.act("time", text, action);
+        } else {
+            needs.look("time", text, action);
+        }
+    }
+    if counts.undecodable > 0 {
+        let text = format!("{} were no readings since the start.", counted(counts.undecodable, "message"));
+        needs.look("undecodable", text, "They went to dead-letter/TOPIC; the log has topic and reason.");
+    }
+    if counts.unrouted > 0 {
+        let text = format!(
+            "{} were on topics that no route wants, since the start.",
+            counted(counts.unrouted, "message")
+        );
+        needs.look("unrouted", text, "They are acknowledged and not kept: add a [[route]] if they matter.");
+    }
+    clock(needs, sample.clock_synced);
+    if figures.local_broker_connected == Some(false) {
+        let text = "There is no connection to the local broker.".to_owned();
+        needs.act("local_broker", text, "Nothing comes in from sensors: look at the broker and at [local].");
+    }
+}
+
+fn clients(needs: &mut Needs, figures: &Figures) {
+    let Some(listener) = &figures.sample.listener else { return };
+    let crowded = listener.displaced + listener.not_accepted;
+    for (id, count, what, action) in [
+        (
+            "clients_refused",
+            listener.refused,
+            "local client was refused",
+            "A wrong password, or no place: the log has client and reason.",
+        ),
+        (
+            "clients_memory",
+            listener.closed_for_memory,
+            "local connection ended for memory",
+            "Raise [local] max_memory, or find the client in the log.",
+        ),
+        (
+            "clients_places",
+            crowded,
+            "local connection found no place",
+            "Raise [local] max_connections and the limit of open files.",
+        ),
+    ] {
+        if count > 0 {
+            let text = if count == 1 { format!("1 {what} since the start.") } else { plural(count, what) };
+            needs.look(id, text, action);
+        }
+    }
+}
+
+fn plural(count: u64, what: &str) -> String {
+    let what = what.replace("client was", "clients were").replace("connection", "connections");
+    format!("{} {what} since the start.", edge_page::count(count))
+}

@@ -1,0 +1,230 @@
+//! Memory of the status surfaces: since when the state is as it is, its last changes, and the history. Fixed size; begins at the start. Pure.
+
+use std::collections::VecDeque;
+
+use edge_bridge::bridge::LinkState;
+
+use crate::run::status::Verdict;
+
+use super::history::{Flow, History, LANES_MAX, Passed, RateWindow};
+use super::snapshot::Event;
+
+/// Changes that are kept.
+const EVENTS: usize = 16;
+/// Characters of a cause that are kept.
+const CAUSE_CHARS_MAX: usize = 200;
+
+/// State at one look.
+#[derive(Clone, Debug)]
+pub(crate) struct Look<'a> {
+    pub(crate) verdict: Verdict,
+    pub(crate) link: LinkState,
+    pub(crate) cause: Option<&'a str>,
+    pub(crate) flow: Flow,
+    pub(crate) waiting: u64,
+    /// Messages and bytes that wait, by lane.
+    pub(crate) lanes: Vec<(u64, u64)>,
+}
+
+#[derive(Debug)]
+struct Change {
+    at_ms: u64,
+    verdict: Verdict,
+    link: LinkState,
+    cause: Option<String>,
+    times: u64,
+}
+
+/// Memory of one process.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    start_ms: u64,
+    verdict_since_ms: u64,
+    link_since_ms: u64,
+    /// Newest last.
+    changes: VecDeque<Change>,
+    history: History,
+    /// For what is shown.
+    minute: RateWindow,
+    /// For what is predicted.
+    ten_minutes: RateWindow,
+    /// Bytes of a message, by lane, when some waited last.
+    mean_bytes: [u64; LANES_MAX],
+}
+
+/// Link without what changes with every message.
+fn steady(link: LinkState) -> LinkState {
+    match link {
+        LinkState::Idle => LinkState::Flowing,
+        LinkState::Offline => LinkState::BackingOff,
+        other => other,
+    }
+}
+
+/// Returns whether the hub answers.
+pub(crate) fn is_up(link: LinkState) -> bool {
+    matches!(link, LinkState::Flowing | LinkState::Idle | LinkState::Draining)
+}
+
+impl Recorder {
+    pub(crate) fn new(up_ms: u64) -> Self {
+        Self {
+            start_ms: up_ms,
+            verdict_since_ms: up_ms,
+            link_since_ms: up_ms,
+            changes: VecDeque::with_capacity(EVENTS + 1),
+            history: History::default(),
+            minute: RateWindow::new(5_000, 12),
+            ten_minutes: RateWindow::new(30_000, 20),
+            mean_bytes: [0; LANES_MAX],
+        }
+    }
+
+    /// Notes a look; any number at one time.
+    pub(crate) fn note(&mut self, up_ms: u64, look: &Look<'_>) {
+        let since_start_ms = up_ms.saturating_sub(self.start_ms);
+        self.history.note(since_start_ms, look.flow, look.waiting, is_up(look.link));
+        self.minute.note(up_ms, look.flow);
+        self.ten_minutes.note(up_ms, look.flow);
+        for (mean, (messages, bytes)) in self.mean_bytes.iter_mut().zip(&look.lanes) {
+            if let Some(known) = bytes.checked_div(*messages).filter(|known| *known > 0) {
+                *mean = known;
+            }
+        }
+        self.note_change(up_ms, look);
+    }
+
+    fn note_change(&mut self, up_ms: u64, look: &Look<'_>) {
+        let state = (look.verdict, steady(look.link));
+        let last = self.changes.back().map(|change| (change.verdict, change.link));
+        if last == Some(state) {
+            return;
+        }
+        if last.is_none_or(|(verdict, _)| verdict != look.verdict) {
+            self.verdict_since_ms = up_ms;
+        }
+        if last.is_none_or(|(_, link)| is_up(link) != is_up(look.link)) {
+            self.link_since_ms = up_ms;
+        }
+        // A state that comes and goes takes two places, not all of them.
+        let before = self.changes.len().checked_sub(2);
+        let again = before
+            .filter(|at| self.changes.get(*at).is_some_and(|change| (change.verdict, change.link) == state));
+        let times = again.and_then(|at| self.changes.remove(at)).map_or(1, |change| change.times + 1);
+        if self.changes.len() >= EVENTS {
+            self.changes.pop_front();
+        }
+        let cut = |cause: &str| cause.chars().take(CAUSE_CHARS_MAX).collect();
+        let cause = look.cause.filter(|_| !is_up(look.link)).map(cut);
+        self.changes.push_back(Change { at_ms: up_ms, verdict: state.0, link: state.1, cause, times });
+    }
+
+    pub(crate) fn up_s(&self, up_ms: u64) -> u64 {
+        up_ms.saturating_sub(self.start_ms) / 1_000
+    }
+
+    pub(crate) fn verdict_since_s(&self, up_ms: u64) -> u64 {
+        up_ms.saturating_sub(self.verdict_since_ms) / 1_000
+    }
+
+    pub(crate) fn link_since_s(&self, up_ms: u64) -> u64 {
+        up_ms.saturating_sub(self.link_since_ms) / 1_000
+    }
+
+    /// Changes, the newest first.
+    pub(crate) fn events(&self, up_ms: u64) -> Vec<Event> {
+        let event = |change: &Change| Event {
+            ago_s: up_ms.saturating_sub(change.at_ms) / 1_000,
+            verdict: change.verdict.as_str().to_owned(),
+            link: change.link.as_str().to_owned(),
+            cause: change.cause.clone(),
+            times: change.times,
+        };
+        self.changes.iter().rev().map(event).collect()
+    }
+
+    pub(crate) fn last_minute(&self) -> Passed {
+        self.minute.passed()
+    }
+
+    pub(crate) fn last_ten_minutes(&self) -> Passed {
+        self.ten_minutes.passed()
+    }
+
+    /// Bytes of a message in this lane; `None` if none has waited yet.
+    pub(crate) fn mean_bytes(&self, lane: usize) -> Option<u64> {
+        self.mean_bytes.get(lane).copied().filter(|bytes| *bytes > 0)
+    }
+
+    pub(crate) fn history(&self) -> &History {
+        &self.history
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn look(verdict: Verdict, link: LinkState) -> Look<'static> {
+        let cause = Some("refused");
+        Look { verdict, link, cause, flow: Flow::default(), waiting: 0, lanes: vec![(2, 500)] }
+    }
+
+    #[test]
+    fn a_state_has_its_beginning_and_flowing_or_idle_is_the_same() {
+        let mut recorder = Recorder::new(1_000);
+        recorder.note(2_000, &look(Verdict::Delivering, LinkState::Idle));
+        recorder.note(5_000, &look(Verdict::Delivering, LinkState::Flowing));
+        assert_eq!(recorder.events(12_000).len(), 1);
+        assert_eq!((recorder.verdict_since_s(12_000), recorder.up_s(12_000)), (10, 11));
+        recorder.note(20_000, &look(Verdict::Storing, LinkState::Stalled));
+        recorder.note(25_000, &look(Verdict::Storing, LinkState::BackingOff));
+        assert_eq!(
+            (recorder.verdict_since_s(30_000), recorder.link_since_s(30_000)),
+            (10, 10),
+            "down all the time"
+        );
+        let events = recorder.events(30_000);
+        assert_eq!(
+            events.iter().map(|event| event.link.as_str()).collect::<Vec<_>>(),
+            ["backing-off", "stalled", "flowing"]
+        );
+        assert_eq!((events[0].cause.as_deref(), events[2].cause.as_deref()), (Some("refused"), None));
+        assert_eq!((recorder.mean_bytes(0), recorder.mean_bytes(1)), (Some(250), None));
+    }
+
+    #[test]
+    fn a_state_that_flaps_pushes_nothing_else_out() {
+        let mut recorder = Recorder::new(0);
+        recorder.note(0, &look(Verdict::Losing, LinkState::BackingOff));
+        for at in 1..1_000u64 {
+            let up = at % 2 == 0;
+            let (verdict, link) = if up {
+                (Verdict::Delivering, LinkState::Flowing)
+            } else {
+                (Verdict::Storing, LinkState::Stalled)
+            };
+            recorder.note(at * 1_000, &look(verdict, link));
+        }
+        let events = recorder.events(1_000_000);
+        assert_eq!(events.len(), 3, "{events:?}");
+        assert_eq!((events[0].times, events[1].times), (500, 499));
+        assert_eq!(events[2].verdict, "losing");
+    }
+
+    #[test]
+    fn what_is_kept_has_a_limit() {
+        let mut recorder = Recorder::new(0);
+        for at in 0..400u64 {
+            let link = [LinkState::Flowing, LinkState::Draining, LinkState::Stalled, LinkState::BackingOff]
+                [(at / 3 % 4) as usize];
+            let verdict = Verdict::ALL[(at % 5) as usize];
+            recorder.note(at * 1_000, &Look { cause: Some(&"x".repeat(5_000)), ..look(verdict, link) });
+        }
+        let events = recorder.events(400_000);
+        assert_eq!(events.len(), EVENTS);
+        assert!(
+            events.iter().all(|event| event.cause.as_deref().unwrap_or_default().len() <= CAUSE_CHARS_MAX)
+        );
+    }
+}

@@ -1,0 +1,70 @@
+//! The verdict's sentence: what is so, what it means, how long it can last. Pure.
+
+use super::snapshot::Snapshot;
+use super::units::{counted, duration};
+
+/// Returns the sentence for what the rest of the snapshot says.
+pub(super) fn sentence(snapshot: &Snapshot) -> String {
+    match snapshot.verdict.as_str() {
+        "delivering" => format!("Everything that is accepted here reaches the hub. {}", losses(snapshot)),
+        "storing" => storing(snapshot),
+        "catching-up" => catching_up(snapshot),
+        "losing" => format!("{} {}", first_need(snapshot, "Messages are being given up."), outlook(snapshot)),
+        _ => format!("{} {}", first_need(snapshot, "It works, and needs a person."), losses(snapshot)),
+    }
+    .trim_end()
+    .to_owned()
+}
+
+/// What was lost, and what ended otherwise than by delivery.
+fn losses(snapshot: &Snapshot) -> String {
+    // Readings that the rules drop for their time are lost, and no message was given up.
+    let drops_for_time = snapshot.needs.iter().any(|need| need.id == "time");
+    let lost = match snapshot.lost {
+        0 if drops_for_time => "No message was given up.".to_owned(),
+        0 => "Nothing has been lost.".to_owned(),
+        lost => format!("{} were lost earlier.", counted(lost, "message")),
+    };
+    let ended =
+        |reason: &str| snapshot.ledger.as_ref().and_then(|ledger| ledger.dropped.get(reason)).copied();
+    match ended("expired").filter(|expired| *expired > 0) {
+        Some(expired) => format!("{lost} {} expired unsent.", counted(expired, "message")),
+        None => lost,
+    }
+}
+
+fn storing(snapshot: &Snapshot) -> String {
+    let link = &snapshot.link;
+    let why = link.cause.as_deref().map_or_else(String::new, |why| format!(" ({why})"));
+    let since = duration(link.since_s);
+    format!(
+        "The hub has not answered for {since}{why}. Messages are kept here. {} {}",
+        losses(snapshot),
+        outlook(snapshot)
+    )
+}
+
+/// How long it can last.
+fn outlook(snapshot: &Snapshot) -> String {
+    match snapshot.room.seconds {
+        None => String::new(),
+        Some(0) => "There is no room left.".to_owned(),
+        Some(left) => format!("At the present rate there is room for {} more.", duration(left)),
+    }
+}
+
+fn catching_up(snapshot: &Snapshot) -> String {
+    let waiting = counted(snapshot.queue.messages, "message");
+    let net = snapshot.rates.delivered_per_s - snapshot.rates.accepted_per_s;
+    let time = if net > 0.0 {
+        let left_s = (snapshot.queue.messages as f64 / net) as u64;
+        format!(", about {} at the present rate", duration(left_s))
+    } else {
+        String::new()
+    };
+    format!("The hub answers, and {waiting} that had to wait are on their way{time}. {}", losses(snapshot))
+}
+
+fn first_need(snapshot: &Snapshot, otherwise: &str) -> String {
+    snapshot.needs.first().map_or_else(|| otherwise.to_owned(), |need| need.text.clone())
+}

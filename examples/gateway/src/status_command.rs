@@ -1,0 +1,247 @@
+//! `edge-gateway status`: asks the running gateway how it is, by the socket in its state directory, and says it in text, as JSON, or as a
+//! monitoring check.
+
+#![allow(clippy::disallowed_methods, reason = "a command: a socket, the screen, a pause between two looks")]
+
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::asking::{Failed, UNAVAILABLE, ask_on, open};
+use crate::config::Config;
+use crate::run::status_page::nagios::{self, Service};
+use crate::run::status_page::snapshot::{Snapshot, VERSION};
+use crate::run::status_page::terminal::{printable, terminal};
+
+/// For the gateway's answer: it asks its queue for at most three seconds.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// Pause of `--watch`.
+const EVERY: Duration = Duration::from_secs(2);
+/// The configuration is wrong, or names no gateway.
+const CONFIGURATION: u8 = 2;
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// gateway.toml of the gateway, for its `[gateway] state`
+    #[arg(required_unless_present = "state")]
+    file: Option<PathBuf>,
+    /// The state directory of the running gateway; wins over the file's
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+    /// Look again every two seconds, until it is stopped
+    #[arg(long)]
+    watch: bool,
+    /// The whole answer as one line of JSON
+    #[arg(long)]
+    json: bool,
+    /// One line with performance data and the exit codes 0 to 3, as Nagios and its kin want it
+    #[arg(long, conflicts_with_all = ["watch", "json"])]
+    nagios: bool,
+}
+
+/// A question that has no snapshot for an answer.
+enum Trouble {
+    Configuration(String),
+    Gateway(Failed),
+}
+
+pub(crate) fn run(arguments: &Arguments) -> ExitCode {
+    let state = match state(arguments) {
+        Ok(state) => state,
+        Err(text) => return trouble(arguments, &Trouble::Configuration(text)),
+    };
+    let mut screen = Screen::new(arguments);
+    loop {
+        let answer = ask(&state);
+        let code = match &answer {
+            Ok((json, snapshot)) => match screen.show(json, snapshot) {
+                Ok(()) => exit_code(arguments, snapshot),
+                // A reader that has seen enough.
+                Err(error) if error.kind() == ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
+                Err(error) => {
+                    eprintln!("edge-gateway: standard output: {error}");
+                    return ExitCode::FAILURE;
+                }
+            },
+            Err(_) => ExitCode::SUCCESS,
+        };
+        if let Err(failed) = answer {
+            // Somebody who watches wants to see that it comes back.
+            screen.forget();
+            let code = trouble(arguments, &Trouble::Gateway(failed));
+            if !arguments.watch {
+                return code;
+            }
+        } else if !arguments.watch {
+            return code;
+        }
+        std::thread::sleep(EVERY);
+    }
+}
+
+/// The state directory, in the order in which `run` looks for it.
+fn state(arguments: &Arguments) -> Result<PathBuf, String> {
+    if let Some(state) = &arguments.state {
+        return Ok(state.clone());
+    }
+    let file = arguments.file.as_deref().unwrap_or(Path::new("gateway.toml"));
+    let (config, _) = Config::load(file).map_err(|findings| findings.to_string())?;
+    config.state.ok_or_else(|| format!("{}: no [gateway] state: give --state DIR", file.display()))
+}
+
+/// Asks once. Returns the line of JSON too, as it came.
+fn ask(state: &Path) -> Result<(String, Snapshot), Failed> {
+    let mut json = String::new();
+    ask_on(open(state)?, "status", ANSWER_WITHIN, |line| {
+        json = line.to_owned();
+        Ok(())
+    })?;
+    let snapshot = read(&json).map_err(Failed::Answer)?;
+    Ok((json, snapshot))
+}
+
+fn read(json: &str) -> Result<Snapshot, String> {
+    let value: serde_json::Value = serde_json::from_str(json).map_err(|error| format!("no JSON: {error}"))?;
+    match value.get("v").and_then(serde_json::Value::as_u64) {
+        Some(version) if version == u64::from(VERSION) => {}
+        version => {
+            let other = version.map_or_else(|| "none".to_owned(), |version| version.to_string());
+            return Err(format!("the gateway's status has version {other}, this program reads {VERSION}"));
+        }
+    }
+    serde_json::from_value(value).map_err(|error| format!("the gateway's status is not understood: {error}"))
+}
+
+fn exit_code(arguments: &Arguments, snapshot: &Snapshot) -> ExitCode {
+    if arguments.nagios {
+        return ExitCode::from(nagios::service(&snapshot.verdict) as u8);
+    }
+    match snapshot.verdict.as_str() {
+        "delivering" | "storing" | "catching-up" => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
+    }
+}
+
+/// Says why there is no answer. Returns the exit code for it.
+fn trouble(arguments: &Arguments, trouble: &Trouble) -> ExitCode {
+    let (text, code) = match trouble {
+        Trouble::Configuration(text) => (text, CONFIGURATION),
+        Trouble::Gateway(Failed::Nobody(text)) => (text, UNAVAILABLE),
+        Trouble::Gateway(Failed::Answer(text)) => (text, 1),
+    };
+    if arguments.nagios {
+        let line = printable(text.lines().next().unwrap_or_default()).replace('|', "/");
+        // Whoever does not read it has the exit code.
+        let _ = writeln!(io::stdout(), "EDGE UNKNOWN - {line}");
+        return ExitCode::from(Service::Unknown as u8);
+    }
+    for line in text.lines() {
+        eprintln!("edge-gateway: {}", printable(line));
+    }
+    ExitCode::from(code)
+}
+
+/// Form of the answers.
+enum Form {
+    Json,
+    Nagios,
+    Text,
+    /// Redrawn in place.
+    Redrawn,
+    /// A line for each change: no place to draw in.
+    Appended,
+}
+
+struct Screen {
+    form: Form,
+    colours: bool,
+    /// Text on the screen.
+    last: String,
+}
+
+impl Screen {
+    fn new(arguments: &Arguments) -> Self {
+        let is_there = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let is_dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
+        let is_terminal = io::stdout().is_terminal() && !is_dumb;
+        let form = match arguments {
+            Arguments { json: true, .. } => Form::Json,
+            Arguments { nagios: true, .. } => Form::Nagios,
+            Arguments { watch: true, .. } if is_terminal => Form::Redrawn,
+            Arguments { watch: true, .. } => Form::Appended,
+            _ => Form::Text,
+        };
+        Self { form, colours: is_terminal && !is_there("NO_COLOR"), last: String::new() }
+    }
+
+    /// The screen has something else on it.
+    fn forget(&mut self) {
+        self.last.clear();
+    }
+
+    fn show(&mut self, json: &str, snapshot: &Snapshot) -> io::Result<()> {
+        let text = match self.form {
+            Form::Json => format!("{json}\n"),
+            Form::Nagios => nagios::line(snapshot),
+            Form::Text => terminal(snapshot, self.colours),
+            Form::Redrawn => self.redrawn(snapshot),
+            Form::Appended => self.appended(snapshot),
+        };
+        let mut out = io::stdout();
+        out.write_all(text.as_bytes())?;
+        out.flush()
+    }
+
+    /// Over what is there, so that nothing flickers; the first time on an empty screen.
+    fn redrawn(&mut self, snapshot: &Snapshot) -> String {
+        let begin = if self.last.is_empty() { "\u{1b}[2J\u{1b}[H" } else { "\u{1b}[H" };
+        self.last = terminal(snapshot, self.colours);
+        format!("{begin}{}\u{1b}[J", self.last.replace('\n', "\u{1b}[K\n"))
+    }
+
+    fn appended(&mut self, snapshot: &Snapshot) -> String {
+        let state = format!("{} {}", snapshot.verdict, snapshot.link.state);
+        if self.last == state {
+            return String::new();
+        }
+        self.last = state;
+        let (verdict, link) = (printable(&snapshot.verdict), printable(&snapshot.link.state));
+        format!("{verdict}, link {link}: {}\n", printable(&snapshot.sentence))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::status_page::examples;
+    use crate::run::status_page::json::json;
+
+    #[test]
+    fn another_version_is_named_and_more_fields_are_no_trouble() {
+        let line = json(&examples::storing());
+        assert_eq!(read(&line).unwrap(), examples::storing());
+        let later = line.replacen("{\"v\":1,", "{\"v\":1,\"later\":{\"a\":[1]},", 1);
+        assert_ne!(later, line);
+        assert_eq!(read(&later).unwrap(), examples::storing());
+        let other = line.replacen("{\"v\":1,", "{\"v\":2,", 1);
+        assert!(read(&other).unwrap_err().contains("version 2"));
+        assert!(read("{}").unwrap_err().contains("version none"));
+        assert!(read("{\"v\":1}").unwrap_err().contains("not understood"));
+    }
+
+    #[test]
+    fn a_screen_is_drawn_over_and_a_list_has_changes_alone() {
+        let one = examples::storing();
+        let mut screen = Screen { form: Form::Redrawn, colours: false, last: String::new() };
+        assert!(screen.redrawn(&one).starts_with("\u{1b}[2J\u{1b}[HSTORING"));
+        let again = screen.redrawn(&one);
+        assert!(again.starts_with("\u{1b}[HSTORING") && again.ends_with("\u{1b}[K\n\u{1b}[J"), "{again:?}");
+        let mut list = Screen { form: Form::Appended, colours: false, last: String::new() };
+        assert!(list.appended(&one).starts_with("storing, link backing-off: The hub has not answered"));
+        assert_eq!(list.appended(&one), "");
+        assert!(list.appended(&examples::delivering()).starts_with("delivering, link flowing: "));
+    }
+}
