@@ -10,8 +10,10 @@ use super::units::duration;
 
 /// Height of a plot in its own units; a slot is one wide.
 const HEIGHT: u64 = 100;
-/// Slots of one row of the table.
-const HOUR: u64 = 12;
+/// Slots of one row of the table: two hours.
+const ROW: u64 = 24;
+/// Slots of one step of the flow.
+const QUARTER: u64 = 3;
 
 /// State of the link in a slot, by the share of its time.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -51,9 +53,10 @@ pub(super) fn charts(slots: &[Slot], up_s: u64) -> String {
 }
 
 fn write_all(out: &mut String, slots: &[Slot], up_s: u64) -> fmt::Result {
-    let most = |of: fn(&Slot) -> u64| slots.iter().map(of).max().unwrap_or(0);
-    let (waiting, flow) =
-        (most(|slot| slot.waiting_max), most(|slot| slot.accepted).max(most(|slot| slot.delivered)));
+    let quarters = quarters(slots);
+    let most = |slots: &[Slot], of: fn(&Slot) -> u64| slots.iter().map(of).max().unwrap_or(0);
+    let waiting = most(slots, |slot| slot.waiting_max);
+    let flow = most(&quarters, |slot| slot.accepted).max(most(&quarters, |slot| slot.delivered));
     if up_s < 86_400 {
         writeln!(
             out,
@@ -64,25 +67,20 @@ fn write_all(out: &mut String, slots: &[Slot], up_s: u64) -> fmt::Result {
     writeln!(out, "<p class=\"k\">Messages waiting, at most {}</p>", count(waiting))?;
     open(out, HEIGHT, &format!("Messages waiting over 24 hours, at most {}", count(waiting)))?;
     let line = steps(slots, waiting, |slot| slot.waiting_max);
-    if let Some((first, last)) = slots.first().zip(slots.last()) {
-        let (left, right) = (x(slots, first), x(slots, last) + 1);
-        writeln!(
-            out,
-            "<path class=\"area\" d=\"{line}V{HEIGHT}H{left}Z\"/><path class=\"q\" d=\"{line}\"/>"
-        )?;
-        debug_assert!(right <= SLOTS as u64);
+    if let Some(first) = slots.first() {
+        writeln!(out, "<path class=\"q area\" d=\"{line}V{HEIGHT}H{}Z\"/>", x(slots, first))?;
     }
     writeln!(out, "</svg>")?;
     band(out, slots)?;
-    let per_minute = flow.div_ceil(5);
+    let per_minute = flow.div_ceil(15);
     writeln!(
         out,
         "<p class=\"k\"><span class=\"ln\"></span> taken in and <span class=\"ld\"></span> acknowledged by the hub, at most {} a minute</p>",
         count(per_minute)
     )?;
     open(out, HEIGHT, "Messages taken in, and acknowledged by the hub, over 24 hours")?;
-    let (taken, acknowledged) =
-        (steps(slots, flow, |slot| slot.accepted), steps(slots, flow, |slot| slot.delivered));
+    let taken = steps(&quarters, flow, |slot| slot.accepted);
+    let acknowledged = steps(&quarters, flow, |slot| slot.delivered);
     writeln!(out, "<path class=\"q\" d=\"{taken}\"/><path class=\"d\" d=\"{acknowledged}\"/></svg>")?;
     writeln!(
         out,
@@ -104,22 +102,40 @@ fn x(slots: &[Slot], slot: &Slot) -> u64 {
     (SLOTS as u64).saturating_sub(1 + newest.saturating_sub(slot.index))
 }
 
-/// Path of a line that stays for five minutes at each height; equal ones are one step.
+/// Sums of quarters of an hour, each with the place of its last slot.
+fn quarters(slots: &[Slot]) -> Vec<Slot> {
+    let newest = slots.last().map_or(0, |last| last.index);
+    let quarter = |slot: &Slot| newest.saturating_sub(slot.index) / QUARTER;
+    let mut quarters: Vec<Slot> = Vec::with_capacity(slots.len() / QUARTER as usize + 1);
+    for slot in slots {
+        match quarters.last_mut().filter(|last| quarter(last) == quarter(slot)) {
+            None => quarters.push(*slot),
+            Some(sum) => {
+                sum.index = slot.index;
+                sum.accepted += slot.accepted;
+                sum.delivered += slot.delivered;
+            }
+        }
+    }
+    quarters
+}
+
+/// Path of a line that stays at each height to the end of its slot; equal ones are one step.
 fn steps(slots: &[Slot], most: u64, of: fn(&Slot) -> u64) -> String {
     let y = |value: u64| HEIGHT - 2 - value.saturating_mul(HEIGHT - 6).checked_div(most).unwrap_or(0);
     let mut path = String::new();
-    let mut run: Option<(u64, u64)> = None;
+    let mut end = None;
     for slot in slots {
-        let (at, height) = (x(slots, slot), y(of(slot)));
-        match run {
+        let (right, height) = (x(slots, slot) + 1, y(of(slot)));
+        match end {
             Some((_, last)) if last == height => {}
-            Some((_, _)) => _ = write!(path, "H{at}V{height}"),
-            None => _ = write!(path, "M{at} {height}"),
+            Some((at, _)) => _ = write!(path, "H{at}V{height}"),
+            None => _ = write!(path, "M{} {height}", right - 1),
         }
-        run = Some((at, height));
+        end = Some((right, height));
     }
-    if let Some((at, _)) = run {
-        let _ = write!(path, "H{}", at + 1);
+    if let Some((at, _)) = end {
+        let _ = write!(path, "H{at}");
     }
     path
 }
@@ -132,22 +148,25 @@ fn band(out: &mut String, slots: &[Slot]) -> fmt::Result {
         duration(down_ms / 1_000)
     )?;
     open(out, 20, &format!("Link over 24 hours: down for {} in all", duration(down_ms / 1_000)))?;
-    let mut at = 0;
-    while let Some(first) = slots.get(at) {
-        let band = Band::of(first);
-        let run = slots.iter().skip(at).take_while(|slot| Band::of(slot) == band).count();
+    for band in [Band::Up, Band::Partly, Band::Down] {
         let (class, height) = band.drawn();
-        let (left, top) = (x(slots, first), 20 - height);
-        writeln!(
-            out,
-            "<rect class=\"{class}\" x=\"{left}\" y=\"{top}\" width=\"{run}\" height=\"{height}\"/>"
-        )?;
-        at += run;
+        let mut path = String::new();
+        let mut at = 0;
+        while let Some(first) = slots.get(at) {
+            let run = slots.iter().skip(at).take_while(|slot| Band::of(slot) == Band::of(first)).count();
+            if Band::of(first) == band {
+                let _ = write!(path, "M{} 20h{run}v-{height}h-{run}z", x(slots, first));
+            }
+            at += run;
+        }
+        if !path.is_empty() {
+            writeln!(out, "<path class=\"{class}\" d=\"{path}\"/>")?;
+        }
     }
     writeln!(out, "</svg>")
 }
 
-/// One row an hour, the newest first.
+/// One row for two hours, the newest first.
 fn table(out: &mut String, slots: &[Slot]) -> fmt::Result {
     writeln!(
         out,
@@ -156,22 +175,23 @@ fn table(out: &mut String, slots: &[Slot]) -> fmt::Result {
          <th scope=\"col\" class=\"r\">Waiting, at most</th><th scope=\"col\" class=\"r\">Link up</th></tr></thead><tbody>"
     )?;
     let newest = slots.last().map_or(0, |last| last.index);
-    for hour in 0..24 {
-        let in_hour = || slots.iter().filter(move |slot| (newest - slot.index.min(newest)) / HOUR == hour);
-        if in_hour().next().is_none() {
+    for row in 0..12 {
+        let in_row = || slots.iter().filter(move |slot| (newest - slot.index.min(newest)) / ROW == row);
+        if in_row().next().is_none() {
             break;
         }
-        let sum = |of: fn(&Slot) -> u64| in_hour().map(of).sum::<u64>();
+        let sum = |of: fn(&Slot) -> u64| in_row().map(of).sum::<u64>();
         let (seen, up) = (sum(|slot| slot.seen_ms), sum(|slot| slot.up_ms));
         let up = up
             .saturating_mul(100)
             .checked_div(seen)
             .map_or_else(|| "–".to_owned(), |share| format!("{share} %"));
-        let waiting = in_hour().map(|slot| slot.waiting_max).max().unwrap_or(0);
+        let waiting = in_row().map(|slot| slot.waiting_max).max().unwrap_or(0);
         writeln!(
             out,
-            "<tr><th scope=\"row\">{hour} to {}</th><td>{}</td><td>{}</td><td>{}</td><td>{up}</td></tr>",
-            hour + 1,
+            "<tr><th scope=\"row\">{} to {}</th><td>{}</td><td>{}</td><td>{}</td><td>{up}</td></tr>",
+            2 * row,
+            2 * row + 2,
             count(sum(|slot| slot.accepted)),
             count(sum(|slot| slot.delivered)),
             count(waiting)
@@ -195,15 +215,17 @@ mod tests {
         let page = charts(&slots, 3_000);
         assert!(page.contains("it begins at the start, 50 min ago"), "{page}");
         assert!(page.contains("Link over 24 hours: down for 7 min 30 s in all"), "{page}");
-        for rect in [
-            "<rect class=\"up\" x=\"284\" y=\"14\" width=\"2\" height=\"6\"/>",
-            "<rect class=\"dn\" x=\"286\" y=\"0\" width=\"1\" height=\"20\"/>",
-            "<rect class=\"pa\" x=\"287\" y=\"8\" width=\"1\" height=\"12\"/>",
-            "<tr><th scope=\"row\">0 to 1</th><td>200</td><td>160</td><td>10</td><td>62 %</td></tr>",
+        for part in [
+            "<path class=\"up\" d=\"M284 20h2v-6h-2z\"/>",
+            "<path class=\"dn\" d=\"M286 20h1v-20h-1z\"/>",
+            "<path class=\"pa\" d=\"M287 20h1v-12h-1z\"/>",
+            // The last quarter of an hour is the newest three slots.
+            "<path class=\"q\" d=\"M284 67H285V4H288\"/>",
+            "<tr><th scope=\"row\">0 to 2</th><td>200</td><td>160</td><td>10</td><td>62 %</td></tr>",
         ] {
-            assert!(page.contains(rect), "{rect} is missing in\n{page}");
+            assert!(page.contains(part), "{part} is missing in\n{page}");
         }
-        assert!(!page.contains("1 to 2"), "no hour of which nothing is known");
+        assert!(!page.contains("2 to 4"), "no hour of which nothing is known");
     }
 
     #[test]
@@ -211,7 +233,7 @@ mod tests {
         let slots: Vec<_> =
             (0..288).map(|at| slot(1_000 + at, at * 7_919 % 1_000, at % 2 * 150_000)).collect();
         let page = charts(&slots, 100_000);
-        assert!(page.len() < 20_000, "{} bytes", page.len());
+        assert!(page.len() < 12_000, "{} bytes", page.len());
         assert!(!page.contains("begins at the start"));
         assert!(charts(&[], 0).contains("</table>"));
     }

@@ -13,6 +13,8 @@ use super::texts::{Texts, heading, texts};
 use super::units::{bytes, duration};
 
 const STYLE: &str = include_str!("style.css");
+/// Changes that are listed.
+const EVENTS: usize = 8;
 const SCRIPT: &str = include_str!("script.js");
 
 /// Returns the policy that lets the page's own style and script in, by their hashes, and nothing else.
@@ -298,7 +300,7 @@ impl Page<'_> {
             "<section class=\"card\"><h2>Latest changes</h2><div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Latest changes\"><table><thead><tr>\
              <th scope=\"col\">Ago</th><th scope=\"col\">Verdict</th><th scope=\"col\">Link</th></tr></thead><tbody>"
         )?;
-        for event in &self.snapshot.events {
+        for event in self.snapshot.events.iter().take(EVENTS) {
             let times =
                 if event.times > 1 { format!(", {} times", count(event.times)) } else { String::new() };
             let cause = event
