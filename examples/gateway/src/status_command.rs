@@ -138,7 +138,7 @@ fn trouble(arguments: &Arguments, trouble: &Trouble) -> ExitCode {
         let _ = writeln!(io::stdout(), "EDGE UNKNOWN - {line}");
         return ExitCode::from(Service::Unknown as u8);
     }
-    for line in text.lines() {
+    for line in text.lines().filter(|line| !line.trim().is_empty()) {
         eprintln!("edge-gateway: {}", printable(line));
     }
     ExitCode::from(code)

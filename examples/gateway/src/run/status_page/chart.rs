@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 
 use edge_page::count;
 
-use super::history::{SLOTS, Slot};
+use super::history::{SLOT_MS, SLOTS, Slot};
 use super::units::duration;
 
 /// Height of a plot in its own units; a slot is one wide.
@@ -52,54 +52,125 @@ pub(super) fn charts(slots: &[Slot], up_s: u64) -> String {
     out
 }
 
+/// Slots that are shown: the fewest of these that hold what is there.
+const SPANS: [u64; 5] = [12, 36, 72, 144, SLOTS as u64];
+
+/// The part of the day that is drawn.
+struct Frame<'a> {
+    slots: &'a [Slot],
+    span: u64,
+}
+
 fn write_all(out: &mut String, slots: &[Slot], up_s: u64) -> fmt::Result {
+    let known = slots
+        .last()
+        .zip(slots.first())
+        .map_or(0, |(last, first)| 1 + last.index - first.index.min(last.index));
+    let span = SPANS.into_iter().find(|span| *span >= known).unwrap_or(SLOTS as u64);
+    let frame = Frame { slots, span };
     let quarters = quarters(slots);
     let most = |slots: &[Slot], of: fn(&Slot) -> u64| slots.iter().map(of).max().unwrap_or(0);
     let waiting = most(slots, |slot| slot.waiting_max);
     let flow = most(&quarters, |slot| slot.accepted).max(most(&quarters, |slot| slot.delivered));
+    let of = if span == 12 { "Last hour".to_owned() } else { format!("Last {} hours", span / 12) };
+    writeln!(out, "<h2>{of}</h2>")?;
     if up_s < 86_400 {
+        let since = duration(up_s);
         writeln!(
             out,
-            "<p class=\"m\">The history is in memory: it begins at the start, {} ago.</p>",
-            duration(up_s)
+            "<p class=\"m\">The history of a day is in memory: it begins at the start, {since} ago.</p>"
         )?;
     }
-    writeln!(out, "<p class=\"k\">Messages waiting, at most {}</p>", count(waiting))?;
-    open(out, HEIGHT, &format!("Messages waiting over 24 hours, at most {}", count(waiting)))?;
-    let line = steps(slots, waiting, |slot| slot.waiting_max);
+    let label = format!("Messages waiting, at most {}", count(waiting));
+    writeln!(out, "<p class=\"k\">{label}</p>")?;
+    frame.open(out, HEIGHT, &label)?;
     if let Some(first) = slots.first() {
-        writeln!(out, "<path class=\"q area\" d=\"{line}V{HEIGHT}H{}Z\"/>", x(slots, first))?;
+        let line = frame.steps(slots, waiting, |slot| slot.waiting_max);
+        writeln!(out, "<path class=\"q area\" d=\"{line}V{HEIGHT}H{}Z\"/>", frame.x(first))?;
     }
     writeln!(out, "</svg>")?;
-    band(out, slots)?;
-    let per_minute = flow.div_ceil(15);
+    frame.band(out)?;
+    let per_minute = count(flow.div_ceil(15));
     writeln!(
         out,
-        "<p class=\"k\"><span class=\"ln\"></span> taken in and <span class=\"ld\"></span> acknowledged by the hub, at most {} a minute</p>",
-        count(per_minute)
+        "<p class=\"k\"><span class=\"ln\"></span> taken in and <span class=\"ld\"></span> acknowledged by the hub, \
+         a quarter of an hour each, at most {per_minute} a minute</p>"
     )?;
-    open(out, HEIGHT, "Messages taken in, and acknowledged by the hub, over 24 hours")?;
-    let taken = steps(&quarters, flow, |slot| slot.accepted);
-    let acknowledged = steps(&quarters, flow, |slot| slot.delivered);
+    frame.open(
+        out,
+        HEIGHT,
+        &format!("Messages taken in, and acknowledged by the hub, at most {per_minute} a minute"),
+    )?;
+    let taken = frame.steps(&quarters, flow, |slot| slot.accepted);
+    let acknowledged = frame.steps(&quarters, flow, |slot| slot.delivered);
     writeln!(out, "<path class=\"q\" d=\"{taken}\"/><path class=\"d\" d=\"{acknowledged}\"/></svg>")?;
+    let ago = |part: u64| duration(span * SLOT_MS / 1_000 * part / 4);
+    let (all, most, half, part) = (ago(4), ago(3), ago(2), ago(1));
     writeln!(
         out,
-        "<p class=\"ax\"><span>24 h ago</span><span>18 h</span><span>12 h</span><span>6 h</span><span>now</span></p>"
+        "<p class=\"ax\"><span>{all} ago</span><span>{most}</span><span>{half}</span><span>{part}</span><span>now</span></p>"
     )?;
     table(out, slots)
 }
 
-fn open(out: &mut String, height: u64, label: &str) -> fmt::Result {
-    writeln!(
-        out,
-        "<svg viewBox=\"0 0 {SLOTS} {height}\" preserveAspectRatio=\"none\" height=\"{height}\" role=\"img\" aria-label=\"{label}\">"
-    )
-}
+impl Frame<'_> {
+    fn open(&self, out: &mut String, height: u64, label: &str) -> fmt::Result {
+        let span = self.span;
+        writeln!(
+            out,
+            "<svg viewBox=\"0 0 {span} {height}\" preserveAspectRatio=\"none\" height=\"{height}\" role=\"img\" aria-label=\"{label}\">"
+        )
+    }
 
-/// Place of a slot: the newest is at the right.
-fn x(slots: &[Slot], slot: &Slot) -> u64 {
-    let newest = slots.last().map_or(0, |last| last.index);
-    (SLOTS as u64).saturating_sub(1 + newest.saturating_sub(slot.index))
+    /// Place of a slot: the newest is at the right.
+    fn x(&self, slot: &Slot) -> u64 {
+        let newest = self.slots.last().map_or(0, |last| last.index);
+        self.span.saturating_sub(1 + newest.saturating_sub(slot.index))
+    }
+
+    /// Path of a line that stays at each height to the end of its slot; equal ones are one step.
+    fn steps(&self, slots: &[Slot], most: u64, of: fn(&Slot) -> u64) -> String {
+        let y = |value: u64| HEIGHT - 2 - value.saturating_mul(HEIGHT - 6).checked_div(most).unwrap_or(0);
+        let mut path = String::new();
+        let mut end = None;
+        for slot in slots {
+            let (right, height) = (self.x(slot) + 1, y(of(slot)));
+            match end {
+                Some((_, last)) if last == height => {}
+                Some((at, _)) => _ = write!(path, "H{at}V{height}"),
+                None => _ = write!(path, "M{} {height}", self.x(self.slots.first().unwrap_or(slot))),
+            }
+            end = Some((right, height));
+        }
+        if let Some((at, _)) = end {
+            let _ = write!(path, "H{at}");
+        }
+        path
+    }
+
+    fn band(&self, out: &mut String) -> fmt::Result {
+        let down_ms: u64 = self.slots.iter().map(|slot| slot.seen_ms - slot.up_ms.min(slot.seen_ms)).sum();
+        let label = format!("Link: down for {} of it", duration(down_ms / 1_000));
+        writeln!(out, "<p class=\"k\">{label} (low bar: up, half: partly, high: down)</p>")?;
+        self.open(out, 20, &label)?;
+        for band in [Band::Up, Band::Partly, Band::Down] {
+            let (class, height) = band.drawn();
+            let mut path = String::new();
+            let mut at = 0;
+            while let Some(first) = self.slots.get(at) {
+                let run =
+                    self.slots.iter().skip(at).take_while(|slot| Band::of(slot) == Band::of(first)).count();
+                if Band::of(first) == band {
+                    let _ = write!(path, "M{} 20h{run}v-{height}h-{run}z", self.x(first));
+                }
+                at += run;
+            }
+            if !path.is_empty() {
+                writeln!(out, "<path class=\"{class}\" d=\"{path}\"/>")?;
+            }
+        }
+        writeln!(out, "</svg>")
+    }
 }
 
 /// Sums of quarters of an hour, each with the place of its last slot.
@@ -118,52 +189,6 @@ fn quarters(slots: &[Slot]) -> Vec<Slot> {
         }
     }
     quarters
-}
-
-/// Path of a line that stays at each height to the end of its slot; equal ones are one step.
-fn steps(slots: &[Slot], most: u64, of: fn(&Slot) -> u64) -> String {
-    let y = |value: u64| HEIGHT - 2 - value.saturating_mul(HEIGHT - 6).checked_div(most).unwrap_or(0);
-    let mut path = String::new();
-    let mut end = None;
-    for slot in slots {
-        let (right, height) = (x(slots, slot) + 1, y(of(slot)));
-        match end {
-            Some((_, last)) if last == height => {}
-            Some((at, _)) => _ = write!(path, "H{at}V{height}"),
-            None => _ = write!(path, "M{} {height}", right - 1),
-        }
-        end = Some((right, height));
-    }
-    if let Some((at, _)) = end {
-        let _ = write!(path, "H{at}");
-    }
-    path
-}
-
-fn band(out: &mut String, slots: &[Slot]) -> fmt::Result {
-    let down_ms: u64 = slots.iter().map(|slot| slot.seen_ms - slot.up_ms.min(slot.seen_ms)).sum();
-    writeln!(
-        out,
-        "<p class=\"k\">Link: down for {} of it (low bar: up, half: partly, high: down)</p>",
-        duration(down_ms / 1_000)
-    )?;
-    open(out, 20, &format!("Link over 24 hours: down for {} in all", duration(down_ms / 1_000)))?;
-    for band in [Band::Up, Band::Partly, Band::Down] {
-        let (class, height) = band.drawn();
-        let mut path = String::new();
-        let mut at = 0;
-        while let Some(first) = slots.get(at) {
-            let run = slots.iter().skip(at).take_while(|slot| Band::of(slot) == Band::of(first)).count();
-            if Band::of(first) == band {
-                let _ = write!(path, "M{} 20h{run}v-{height}h-{run}z", x(slots, first));
-            }
-            at += run;
-        }
-        if !path.is_empty() {
-            writeln!(out, "<path class=\"{class}\" d=\"{path}\"/>")?;
-        }
-    }
-    writeln!(out, "</svg>")
 }
 
 /// One row for two hours, the newest first.
@@ -211,16 +236,21 @@ mod tests {
     #[test]
     fn the_newest_is_at_the_right_and_equal_heights_are_one_step() {
         let slots = [slot(7, 0, 300_000), slot(8, 0, 300_000), slot(9, 10, 0), slot(10, 5, 150_000)];
-        assert_eq!(steps(&slots, 10, |slot| slot.waiting_max), "M284 98H286V4H287V51H288");
         let page = charts(&slots, 3_000);
+        assert!(
+            page.starts_with("<h2>Last hour</h2>")
+                && page.contains("<span>1 h ago</span><span>45 min</span>"),
+            "{page}"
+        );
         assert!(page.contains("it begins at the start, 50 min ago"), "{page}");
-        assert!(page.contains("Link over 24 hours: down for 7 min 30 s in all"), "{page}");
+        assert!(page.contains("Link: down for 7 min 30 s of it"), "{page}");
         for part in [
-            "<path class=\"up\" d=\"M284 20h2v-6h-2z\"/>",
-            "<path class=\"dn\" d=\"M286 20h1v-20h-1z\"/>",
-            "<path class=\"pa\" d=\"M287 20h1v-12h-1z\"/>",
+            "d=\"M8 98H10V4H11V51H12V100H8Z\"",
+            "<path class=\"up\" d=\"M8 20h2v-6h-2z\"/>",
+            "<path class=\"dn\" d=\"M10 20h1v-20h-1z\"/>",
+            "<path class=\"pa\" d=\"M11 20h1v-12h-1z\"/>",
             // The last quarter of an hour is the newest three slots.
-            "<path class=\"q\" d=\"M284 67H285V4H288\"/>",
+            "<path class=\"q\" d=\"M8 67H9V4H12\"/>",
             "<tr><th scope=\"row\">0 to 2</th><td>200</td><td>160</td><td>10</td><td>62 %</td></tr>",
         ] {
             assert!(page.contains(part), "{part} is missing in\n{page}");

@@ -72,7 +72,7 @@ pub(crate) fn snapshot(facts: &Facts, now: Now, figures: &Figures, recorder: &Re
         ..link_status(sample.link, recorder, now.up_ms)
     };
     let lanes = lanes(facts, &figures.queue.lanes);
-    let ledger = figures.totals.as_ref().map(ledger);
+    let ledger = figures.totals.as_ref().map(|totals| ledger(totals, sample.delivered_now));
     let held_at_door = sample.listener.as_ref().map_or(0, |listener| listener.held as u64);
     let refused = &sample.refused;
     let described = Snapshot {

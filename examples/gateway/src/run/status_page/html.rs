@@ -10,7 +10,7 @@ use super::chart::charts;
 use super::history::Slot;
 use super::snapshot::{Level, Snapshot};
 use super::texts::{Texts, heading, texts};
-use super::units::{bytes, duration};
+use super::units::duration;
 
 const STYLE: &str = include_str!("style.css");
 /// Changes that are listed.
@@ -83,11 +83,7 @@ impl Page<'_> {
         self.write_tiles(out)?;
         self.write_needs(out)?;
         self.write_path(out)?;
-        writeln!(
-            out,
-            "<section class=\"card\"><h2>Last 24 hours</h2>\n{}</section>",
-            charts(slots, snapshot.up_s)
-        )?;
+        writeln!(out, "<section class=\"card\">{}</section>", charts(slots, snapshot.up_s))?;
         self.write_ledger(out)?;
         self.write_lanes(out)?;
         self.write_routes(out)?;
@@ -189,24 +185,17 @@ impl Page<'_> {
         let Some(ledger) = &self.snapshot.ledger else {
             return writeln!(out, "<p>Not known: a part of the totals is not open.</p></section>");
         };
-        let term = |id: &str, name: &str| format!("<div><dd>{}</dd><dt>{name}</dt></div>", self.cell(id));
-        let sign = |sign: char| format!("<div class=\"op\" aria-hidden=\"true\">{sign}</div>");
-        write!(
-            out,
-            "<dl class=\"eq\">{}{}{}",
-            term("accepted", "accepted"),
-            sign('='),
-            term("delivered", "at the hub")
-        )?;
-        write!(out, "{}{}{}{}", sign('+'), term("queued", "waiting"), sign('+'), term("parked", "parked"))?;
-        for (reason, dropped) in &ledger.dropped {
-            let class = match (*dropped, reason.as_str()) {
-                (0, _) => "z",
-                (_, "expired" | "discarded") => "",
-                _ => "x",
-            };
-            let (reason, dropped) = (escape(&reason.replace('_', " ")), count(*dropped));
-            write!(out, "{}<div class=\"{class}\"><dd>{dropped}</dd><dt>{reason}</dt></div>", sign('+'))?;
+        let term = |id: &str, name: &str| format!("<div><dt>{name}</dt><dd>{}</dd></div>", self.cell(id));
+        write!(out, "<dl class=\"eq\">{}{}", term("accepted", "accepted"), term("delivered", "at the hub"))?;
+        write!(out, "{}{}", term("queued", "waiting"), term("parked", "parked"))?;
+        let dropped = || ledger.dropped.iter().enumerate().filter(|(_, (_, dropped))| **dropped > 0);
+        for (at, (reason, _)) in dropped() {
+            let class = if matches!(reason.as_str(), "expired" | "discarded") { "" } else { " class=\"x\"" };
+            let (reason, cell) = (escape(&reason.replace('_', " ")), self.cell(&format!("dropped{at}")));
+            write!(out, "<div{class}><dt>{reason}</dt><dd>{cell}</dd></div>")?;
+        }
+        if dropped().next().is_none() {
+            write!(out, "<div class=\"z\"><dt>dropped</dt><dd>0</dd></div>")?;
         }
         let class = if ledger.adds_up() { "good" } else { "bad" };
         writeln!(out, "</dl><p class=\"{class}\">{}</p></section>", self.cell("balance"))
@@ -227,15 +216,13 @@ impl Page<'_> {
              <thead><tr><th scope=\"col\">Lane</th><th scope=\"col\" class=\"r\">Waiting</th>\
              <th scope=\"col\" class=\"r\">Bytes</th><th scope=\"col\" class=\"r\">Full</th></tr></thead><tbody>"
         )?;
-        for lane in &queue.lanes {
-            let (name, percent) = (escape(&lane.name), lane.percent());
-            let max = lane.max_messages.map_or_else(String::new, |max| format!(" of {}", count(max)));
+        for (at, lane) in queue.lanes.iter().enumerate() {
+            let cell = |what: &str| self.cell(&format!("lane{at}_{what}"));
+            let (name, messages, bytes, full) =
+                (escape(&lane.name), cell("messages"), cell("bytes"), cell("full"));
             writeln!(
                 out,
-                "<tr><th scope=\"row\">{name}</th><td>{}{max}</td><td>{} of {}</td><td>{percent} %</td></tr>",
-                count(lane.messages),
-                bytes(lane.bytes),
-                bytes(lane.max_bytes)
+                "<tr><th scope=\"row\">{name}</th><td>{messages}</td><td>{bytes}</td><td>{full}</td></tr>"
             )?;
         }
         writeln!(out, "</tbody></table></div></section>")
@@ -248,22 +235,17 @@ impl Page<'_> {
              <thead><tr><th scope=\"col\">Topics</th><th scope=\"col\">Goes to</th><th scope=\"col\" class=\"r\">Messages</th>\
              <th scope=\"col\" class=\"r\">Suppressed</th></tr></thead><tbody>"
         )?;
-        for route in &self.snapshot.routes {
-            let suppressed = match route.readings.zip(route.suppressed) {
-                Some((readings, suppressed)) => {
-                    let percent = suppressed.saturating_mul(100).checked_div(readings).unwrap_or(0);
-                    format!("{percent} % of {}", count(readings))
-                }
-                None => "no filter".to_owned(),
-            };
+        for (at, route) in self.snapshot.routes.iter().enumerate() {
+            let cell = |what: &str| self.cell(&format!("route{at}_{what}"));
             writeln!(
                 out,
-                "<tr><th scope=\"row\">{}</th><td>{}<small>{}, lane {}</small></td><td>{}</td><td>{suppressed}</td></tr>",
+                "<tr><th scope=\"row\">{}</th><td>{}<small>{}, lane {}</small></td><td>{}</td><td>{}</td></tr>",
                 escape(&route.filter),
                 escape(&route.to),
                 escape(&route.format),
                 escape(&route.lane),
-                count(route.messages)
+                cell("messages"),
+                cell("suppressed")
             )?;
         }
         writeln!(out, "</tbody></table></div>")?;
@@ -279,8 +261,9 @@ impl Page<'_> {
             "<section class=\"g2\" aria-label=\"Bytes since the start\"><div class=\"card\"><h2>Over the link, since the start</h2>"
         )?;
         writeln!(out, "<p class=\"n\">{}</p><table><tbody>", self.cell("wan_bytes"))?;
-        for (cause, sent) in &self.snapshot.bytes.wan {
-            writeln!(out, "<tr><th scope=\"row\">{}</th><td>{}</td></tr>", escape(cause), bytes(*sent))?;
+        for (at, cause) in self.snapshot.bytes.wan.keys().enumerate() {
+            let cell = self.cell(&format!("wan{at}"));
+            writeln!(out, "<tr><th scope=\"row\">{}</th><td>{cell}</td></tr>", escape(cause))?;
         }
         writeln!(
             out,

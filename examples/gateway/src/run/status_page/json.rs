@@ -42,7 +42,8 @@ pub(crate) fn tag(snapshot: &Snapshot) -> String {
 fn page(snapshot: &Snapshot) -> String {
     let events: Vec<_> =
         snapshot.events.iter().map(|event| (&event.verdict, &event.link, event.times)).collect();
-    hash(&(&snapshot.verdict, &snapshot.needs, events, snapshot.up_s / 60))
+    let ids: Vec<_> = texts(snapshot).into_keys().collect();
+    hash(&(&snapshot.verdict, &snapshot.needs, events, ids, snapshot.up_s / 60))
 }
 
 fn hash(value: &impl Serialize) -> String {

@@ -50,8 +50,8 @@ impl Totals {
     }
 }
 
-/// Returns the equation.
-pub(super) fn ledger(Totals { hub, parked }: &Totals) -> LedgerStatus {
+/// Returns the equation. `delivered_now`: ahead of the totals, which are those of the last commit.
+pub(super) fn ledger(Totals { hub, parked }: &Totals, delivered_now: u64) -> LedgerStatus {
     let mut dropped: BTreeMap<String, u64> = BTreeMap::new();
     for (reason, count) in hub.dropped.iter().chain(&parked.dropped) {
         *dropped.entry((*reason).to_owned()).or_default() += count;
@@ -66,6 +66,7 @@ pub(super) fn ledger(Totals { hub, parked }: &Totals) -> LedgerStatus {
         dropped,
         difference: signed(hub.accepted, accounted),
         between: signed(hub.moved, parked.accepted),
+        newer: delivered_now.saturating_sub(delivered),
     }
 }
 
@@ -77,7 +78,10 @@ fn signed(more: u64, less: u64) -> i64 {
 pub(super) fn balance(ledger: &LedgerStatus) -> String {
     let missing = ledger.difference.unsigned_abs();
     match (ledger.adds_up(), ledger.difference) {
-        (true, 0) => "Adds up, as of the last commit.".to_owned(),
+        (true, 0) if ledger.newer == 0 => "Adds up, as of the last commit.".to_owned(),
+        (true, 0) => {
+            format!("Adds up, as of the last commit; {} acknowledged since.", edge_page::count(ledger.newer))
+        }
         (true, _) => format!(
             "Adds up but for {missing} between the queue and the parked messages: on the way, or after a kill in both."
         ),
@@ -122,10 +126,12 @@ mod tests {
                 "Does not add up: 1 more than were accepted",
             ),
         ] {
-            let ledger = ledger(&Totals { hub, parked });
+            let ledger = ledger(&Totals { hub, parked }, 0);
             assert_eq!((ledger.difference, ledger.adds_up()), (difference, adds_up), "{ledger:?}");
             assert!(balance(&ledger).starts_with(said), "{}", balance(&ledger));
             assert_eq!((ledger.dropped.get("overflow"), ledger.waiting), (Some(&2), 4));
         }
+        let ledger = ledger(&Totals { hub: one(20, 12, 3, 4, 1), parked: one(3, 1, 0, 1, 1) }, 15);
+        assert_eq!(balance(&ledger), "Adds up, as of the last commit; 2 acknowledged since.");
     }
 }

@@ -143,6 +143,8 @@ pub(crate) struct LedgerStatus {
     pub(crate) difference: i64,
     /// Messages that are between the queue and the parked ones, or in both: they explain as much of the difference.
     pub(crate) between: i64,
+    /// Messages that the hub acknowledged since that commit: in no other figure here.
+    pub(crate) newer: u64,
 }
 
 impl LedgerStatus {

@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use edge_page::count;
 
 use super::ledger::balance;
-use super::snapshot::Snapshot;
+use super::snapshot::{RouteStatus, Snapshot};
 use super::units::{bytes, counted, duration, rate};
 
 /// Texts by the identifier of their element.
-pub(super) type Texts = BTreeMap<&'static str, String>;
+pub(super) type Texts = BTreeMap<String, String>;
 
 /// Returns the verdict as a heading has it.
 pub(super) fn heading(verdict: &str) -> &'static str {
@@ -31,35 +31,59 @@ pub(super) fn texts(snapshot: &Snapshot) -> Texts {
         _ => format!("the oldest for {}", duration(queue.oldest_ms / 1_000)),
     };
     let clock = if snapshot.clock_synced { "clock synchronised" } else { "clock not trusted" };
-    let mut texts = Texts::from([
-        ("sentence", snapshot.sentence.clone()),
-        ("since", format!("for {}", duration(snapshot.since_s))),
-        ("up", format!("up {}, {clock}", duration(snapshot.up_s))),
-        ("lost", count(snapshot.lost)),
-        ("waiting", count(queue.messages)),
-        ("oldest", oldest),
-        ("room", room(snapshot)),
-        ("room_of", room_of(snapshot)),
-        ("link", if link.is_up { "Up" } else { "Down" }.to_owned()),
-        ("link_of", link_of(snapshot)),
-        ("in", rate(rates.accepted_per_s)),
-        ("held_back", rate(rates.suppressed_per_s)),
-        ("out", rate(rates.delivered_per_s)),
-        ("not_queued", count(queue.not_queued)),
-        ("queue_bytes", bytes(queue.bytes)),
-        ("store_bytes", bytes(snapshot.bytes.store_written)),
-        ("wan_bytes", bytes(snapshot.bytes.wan.values().sum())),
-    ]);
+    let mut texts = Texts::new();
+    let mut put = |id: &str, text: String| _ = texts.insert(id.to_owned(), text);
+    put("sentence", snapshot.sentence.clone());
+    put("since", format!("for {}", duration(snapshot.since_s)));
+    put("up", format!("up {}, {clock}", duration(snapshot.up_s)));
+    put("lost", count(snapshot.lost));
+    put("waiting", count(queue.messages));
+    put("oldest", oldest);
+    put("room", room(snapshot));
+    put("room_of", room_of(snapshot));
+    put("link", if link.is_up { "Up" } else { "Down" }.to_owned());
+    put("link_of", link_of(snapshot));
+    put("in", rate(rates.accepted_per_s));
+    put("held_back", rate(rates.suppressed_per_s));
+    put("out", rate(rates.delivered_per_s));
+    put("not_queued", count(queue.not_queued));
+    put("queue_bytes", bytes(queue.bytes));
+    put("store_bytes", bytes(snapshot.bytes.store_written));
+    put("wan_bytes", bytes(snapshot.bytes.wan.values().sum()));
+    for (at, wan) in snapshot.bytes.wan.values().enumerate() {
+        put(&format!("wan{at}"), bytes(*wan));
+    }
+    for (at, lane) in queue.lanes.iter().enumerate() {
+        let max = lane.max_messages.map_or_else(String::new, |max| format!(" of {}", count(max)));
+        put(&format!("lane{at}_messages"), count(lane.messages) + &max);
+        put(&format!("lane{at}_bytes"), format!("{} of {}", bytes(lane.bytes), bytes(lane.max_bytes)));
+        put(&format!("lane{at}_full"), format!("{} %", lane.percent()));
+    }
+    for (at, route) in snapshot.routes.iter().enumerate() {
+        put(&format!("route{at}_messages"), count(route.messages));
+        put(&format!("route{at}_suppressed"), suppressed(route));
+    }
     if let Some(ledger) = &snapshot.ledger {
-        texts.extend([
-            ("accepted", count(ledger.accepted)),
-            ("delivered", count(ledger.delivered)),
-            ("queued", count(ledger.waiting)),
-            ("parked", count(ledger.parked)),
-            ("balance", balance(ledger)),
-        ]);
+        put("accepted", count(ledger.accepted));
+        put("delivered", count(ledger.delivered));
+        put("queued", count(ledger.waiting));
+        put("parked", count(ledger.parked));
+        put("balance", balance(ledger));
+        for (at, dropped) in ledger.dropped.values().enumerate().filter(|(_, dropped)| **dropped > 0) {
+            put(&format!("dropped{at}"), count(*dropped));
+        }
     }
     texts
+}
+
+fn suppressed(route: &RouteStatus) -> String {
+    match route.readings.zip(route.suppressed) {
+        Some((readings, suppressed)) => {
+            let percent = suppressed.saturating_mul(100).checked_div(readings).unwrap_or(0);
+            format!("{percent} % of {}", count(readings))
+        }
+        None => "no filter".to_owned(),
+    }
 }
 
 fn room(snapshot: &Snapshot) -> String {
