@@ -165,6 +165,12 @@ fn what_is_open_to_others_is_said() {
         assert_eq!(said.contains("in the clear: "), clear, "{said}");
         assert_eq!(said.contains("for whoever reaches it"), open, "{said}");
         assert!(said.contains(&format!("metrics       http://{metrics}/metrics")), "{said}");
+        let who = if open {
+            "closed: beyond loopback it needs [status] token_file"
+        } else {
+            "for whoever is on this machine"
+        };
+        assert!(said.contains(&format!("status page   http://{metrics}/, /status.json, {who}\n")), "{said}");
     }
 }
 

@@ -1,4 +1,5 @@
 mod access;
+mod status;
 mod told;
 mod way_out;
 

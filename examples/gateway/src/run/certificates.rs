@@ -57,6 +57,8 @@ pub(crate) struct End {
     pub(crate) role: Role,
     /// Seconds since 1970.
     pub(crate) at_s: u64,
+    /// Whole days until then; 0 when it is past.
+    pub(crate) days_left: u64,
     /// It is so near, or past, that somebody has to renew the certificate.
     pub(crate) is_near: bool,
 }
@@ -82,6 +84,11 @@ impl File {
     fn new(role: Role, path: &Path, near: Duration) -> Self {
         let (stamp, end) = read(role, path, None).unwrap_or_default();
         Self { role, path: path.to_owned(), near, stamp, end, said: None }
+    }
+
+    fn days_left(&self, now: SystemTime) -> u64 {
+        let left = self.end.and_then(|end| end.duration_since(now).ok());
+        left.map_or(0, |left| left.as_secs() / DAY.as_secs())
     }
 
     /// Returns whether there is a line about it now, and notes it.
@@ -155,9 +162,7 @@ impl Certificates {
                 (file.stamp, file.end, file.said) = (stamp, end, None);
             }
             if file.may_say(now) {
-                let left = file.end.and_then(|end| end.duration_since(now).ok());
-                let days = left.map_or(0, |left| left.as_secs() / DAY.as_secs());
-                let (role, path) = (file.role, file.path.display());
+                let (role, path, days) = (file.role, file.path.display(), file.days_left(now));
                 tracing::warn!(%role, %path, days, "a certificate ends soon, by this machine's clock: renew it");
             }
         }
@@ -171,7 +176,7 @@ impl Certificates {
     fn ends_at(&self, now: SystemTime) -> Vec<End> {
         let end = |file: &File| {
             let at_s = file.end?.duration_since(UNIX_EPOCH).ok()?.as_secs();
-            Some(End { role: file.role, at_s, is_near: file.is_near(now) })
+            Some(End { role: file.role, at_s, days_left: file.days_left(now), is_near: file.is_near(now) })
         };
         self.lock().iter().filter_map(end).collect()
     }
@@ -290,7 +295,7 @@ mod tests {
         render(&[], &mut page);
         assert_eq!(page.into_text(), "");
         let mut page = Page::default();
-        render(&[End { role: Role::HubAuthority, at_s: 5, is_near: false }], &mut page);
+        render(&[End { role: Role::HubAuthority, at_s: 5, days_left: 0, is_near: false }], &mut page);
         let text = page.into_text();
         assert!(text.ends_with("\nedge_certificate_expiry_timestamp_seconds{role=\"hub_ca\"} 5\n"), "{text}");
     }

@@ -1,6 +1,7 @@
 //! What needs a person: each cause of a verdict, and what is worth a look, as a plain sentence with what to do. Pure.
 
 use crate::config::OnFull;
+use crate::run::certificates::{End, Role};
 use crate::run::status::Verdict;
 
 use super::facts::Facts;
@@ -50,6 +51,7 @@ pub(super) fn needs(
     losses(&mut needs, facts, figures);
     store(&mut needs, figures, ledger);
     hub(&mut needs, facts, figures, link);
+    certificates(&mut needs, &figures.sample.certificates);
     room(&mut needs, facts, lanes);
     sensors(&mut needs, figures);
     clients(&mut needs, figures);
@@ -159,6 +161,22 @@ fn hub(needs: &mut Needs, facts: &Facts, figures: &Figures, link: &LinkStatus) {
             text,
             "If the link should be up: look at the cause, the certificate and the way there.",
         );
+    }
+}
+
+fn certificates(needs: &mut Needs, ends: &[End]) {
+    for end in ends.iter().filter(|end| end.is_near) {
+        let whose = match end.role {
+            Role::Hub => "The gateway's certificate for the hub",
+            Role::HubAuthority => "The certificate of the hub's authority",
+            Role::Listener => "The gateway's certificate for its sensors",
+            Role::SensorAuthority => "The certificate of the sensors' authority",
+        };
+        let text = match end.days_left {
+            0 => format!("{whose} has ended, or does within a day."),
+            days => format!("{whose} ends in {}.", counted(days, "day")),
+        };
+        needs.act("certificate", text, "Put the renewed files in place: they are read within ten seconds, no restart is needed.");
     }
 }
 

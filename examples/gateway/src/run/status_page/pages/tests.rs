@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use edge_bridge::net::Clock;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use edge_service::Notifier;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -31,6 +32,7 @@ async fn server(door: Door) -> SocketAddr {
         clock,
         wall: Arc::default(),
         losses: Arc::new(Mutex::new(Losses::new(0))),
+        service: Notifier::default(),
         memory: memory.clone(),
     });
     let desk = Desk::new(surface.clone(), examples::facts(), memory, clock);

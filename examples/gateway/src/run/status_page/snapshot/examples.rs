@@ -58,6 +58,7 @@ pub(crate) fn figures() -> Figures {
     };
     Figures {
         sample: Sample {
+            certificates: Vec::new(),
             ledgers: Vec::new(),
             parked_ledgers: Some(Vec::new()),
             given_up: 0,
