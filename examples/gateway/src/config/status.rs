@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use super::section::Section;
-use super::{Findings, password};
+use super::{Findings, password, secret_file};
 
 /// Fewest bytes: the page is asked as often as somebody likes.
 const BYTES_MIN: usize = 16;
@@ -39,7 +39,14 @@ pub(super) fn status(
     if pages.is_none() {
         findings.warning(file.at, KEY, "without `[metrics] listen` there is no page that asks for it");
     }
-    let token = password::checked(&file, KEY, findings)?;
+    let token = match password::read(&file.value) {
+        Ok(token) => token,
+        Err(problem) => {
+            findings.error(file.at, KEY, format!("{}: {problem}", file.value.display()));
+            return None;
+        }
+    };
+    secret_file::warn_if_open(&file, KEY, "token", findings);
     let is_printable = token.iter().all(u8::is_ascii_graphic);
     if !(BYTES_MIN..=BYTES_MAX).contains(&token.len()) || !is_printable {
         // Not quoted: it is a secret.

@@ -90,16 +90,18 @@ fn write_all(out: &mut String, slots: &[Slot], up_s: u64) -> fmt::Result {
     }
     writeln!(out, "</svg>")?;
     frame.band(out)?;
-    let per_minute = count(flow.div_ceil(15));
+    let flow_max = count(flow);
     writeln!(
         out,
         "<p class=\"k\"><span class=\"ln\"></span> taken in and <span class=\"ld\"></span> acknowledged by the hub, \
-         a quarter of an hour each, at most {per_minute} a minute</p>"
+         at most {flow_max} in a quarter of an hour</p>"
     )?;
     frame.open(
         out,
         HEIGHT,
-        &format!("Messages taken in, and acknowledged by the hub, at most {per_minute} a minute"),
+        &format!(
+            "Messages taken in, and acknowledged by the hub, at most {flow_max} in a quarter of an hour"
+        ),
     )?;
     let taken = frame.steps(&quarters, flow, |slot| slot.accepted);
     let acknowledged = frame.steps(&quarters, flow, |slot| slot.delivered);

@@ -10,7 +10,7 @@ use super::chart::charts;
 use super::history::Slot;
 use super::snapshot::{Level, Snapshot};
 use super::texts::{Texts, heading, texts};
-use super::units::duration;
+use super::units::{counted, duration};
 
 const STYLE: &str = include_str!("style.css");
 /// Changes that are listed.
@@ -175,12 +175,10 @@ impl Page<'_> {
 
     fn write_ledger(&self, out: &mut String) -> fmt::Result {
         let restarts = &self.snapshot.restarts;
-        let runs = restarts.clean + restarts.unclean;
+        let (all, unclean) = (counted(restarts.clean + restarts.unclean, "restart"), count(restarts.unclean));
         writeln!(
             out,
-            "<section class=\"card\"><h2>Where every accepted message is, over all runs ({} restarts, {} of them unclean)</h2>",
-            count(runs),
-            count(restarts.unclean)
+            "<section class=\"card\"><h2>Where every accepted message is, over all runs ({all}, {unclean} of them unclean)</h2>"
         )?;
         let Some(ledger) = &self.snapshot.ledger else {
             return writeln!(out, "<p>Not known: a part of the totals is not open.</p></section>");
