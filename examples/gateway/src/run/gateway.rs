@@ -204,8 +204,7 @@ impl Local {
     ) -> Result<(), RunError> {
         let Resumed { opened, clean, rows, alarms: told, pace, tables: saved, restarts } = taken;
         let Opened { queue, consumer, is_new } = opened;
-        let (from, clean) = (state.display(), clean || is_new);
-        tracing::info!(gateway = config.id, state = %from, clean, queued = queued(&queue), "opened");
+        tell_opened(config, state, clean || is_new, &queue);
         let (shown, kept) = (Shown::default(), KeptTables::default());
         let compact =
             Compact::new(&config.routes, &config.id, config.queue.max_age, shown.clone(), &kept, &saved);
@@ -248,15 +247,13 @@ impl Local {
             memory: no_queue.memory.clone(),
         };
         surface.show(monitor.clone());
-        // Once, here.
-        let _ = self.link.set(link.clone());
+        let _ = self.link.set(link.clone()); // Once, here.
         let tasks = [
             tokio::spawn(monitor.watch()),
             tokio::spawn(tables.listen(link.clone(), shown)),
             tokio::spawn(table_files.keep(kept)),
             tokio::spawn(tick(clock, wall, ingest.clone(), intake.clone())),
             tokio::spawn(watched::keep(state.to_owned(), clock, ingest.clone(), pace)),
-            tokio::spawn(service::keep_alive(no_queue.service.clone(), queue.clone())),
             first_rows,
         ];
         service::ready(&no_queue.service);
@@ -328,6 +325,10 @@ async fn stop(
 fn dropped_before(queue: &aio::Queue) -> u64 {
     let hub = queue.ledger().into_iter().filter(|ledger| ledger.consumer == store::CONSUMER);
     given_up(&hub.collect::<Vec<_>>())
+}
+
+fn tell_opened(config: &Config, state: &Path, clean: bool, queue: &aio::Queue) {
+    tracing::info!(gateway = config.id, state = %state.display(), clean, queued = queued(queue), "opened");
 }
 
 fn queued(queue: &aio::Queue) -> u64 {

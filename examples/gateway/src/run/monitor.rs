@@ -101,12 +101,7 @@ impl Monitor {
         let parked = self.link.parked_queue();
         // Those of now: a store that fails commits nothing, and losses are news at once.
         let listener = listener_stats(self.listener.as_ref()).await;
-        let intake = IntakeFigures {
-            too_large: self.intake.never_stored(),
-            answers_without_room: self.ingest.answers_without_room().load(Ordering::Relaxed),
-            on_the_way: self.intake.on_the_way(),
-            no_room: self.intake.without_room(),
-        };
+        let intake = self.intake_figures();
         let no_room =
             listener.as_ref().map_or(0, listener_figures::without_room) + intake.answers_without_room;
         let live = of_hub(self.queue.ledger());
@@ -168,6 +163,15 @@ impl Monitor {
         Some((sample, stats))
     }
 
+    fn intake_figures(&self) -> IntakeFigures {
+        IntakeFigures {
+            too_large: self.intake.never_stored(),
+            answers_without_room: self.ingest.answers_without_room().load(Ordering::Relaxed),
+            on_the_way: self.intake.on_the_way(),
+            no_room: self.intake.without_room(),
+        }
+    }
+
     /// What a status is made of, at one moment; `None` if the queue does not answer.
     async fn figures(&self) -> Option<Figures> {
         let (sample, stats) = self.sample().await?;
@@ -208,9 +212,10 @@ impl Monitor {
         losses.get_or_insert_with(|| Losses::new(given_up)).are_happening(up_ms, given_up) || here
     }
 
-    /// Writes a line for each change, within the log's limit, for ever.
+    /// Writes a line for each change, within the log's limit, for ever; feeds systemd's watchdog, and looks at the certificates.
     pub(crate) async fn watch(self) {
-        tokio::join!(self.certificates.clone().watch(), self.watch_state());
+        let keep_alive = service::keep_alive(self.service.clone(), self.queue.clone());
+        tokio::join!(keep_alive, self.certificates.clone().watch(), self.watch_state());
     }
 
     async fn watch_state(self) {

@@ -176,7 +176,11 @@ fn certificates(needs: &mut Needs, ends: &[End]) {
             0 => format!("{whose} has ended, or does within a day."),
             days => format!("{whose} ends in {}.", counted(days, "day")),
         };
-        needs.act("certificate", text, "Put the renewed files in place: they are read within ten seconds, no restart is needed.");
+        needs.act(
+            "certificate",
+            text,
+            "Put the renewed files in place: they are read within ten seconds, no restart is needed.",
+        );
     }
 }
 

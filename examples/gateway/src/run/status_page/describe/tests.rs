@@ -1,6 +1,7 @@
 //! Situations, and what is said of them.
 
 use super::*;
+use crate::run::certificates::{End, Role};
 use crate::run::status_page::examples::{NOW, facts, figures, outage, recorder, snapshot};
 use crate::run::status_page::figures::Figures;
 use crate::run::status_page::snapshot::{Level, Need};
@@ -9,10 +10,13 @@ fn ids(needs: &[Need]) -> Vec<&str> {
     needs.iter().map(|need| need.id.as_str()).collect()
 }
 
+/// Change of good figures.
+type Spoil = fn(&mut Figures);
+
 /// A verdict that asks for a person names what for.
 #[test]
 fn every_cause_of_a_bad_verdict_is_something_that_needs_a_person() {
-    let cases: [(&str, fn(&mut Figures)); 9] = [
+    let cases: [(&str, Spoil); 10] = [
         ("store", |figures| figures.queue.fault = Some("no space left on device".to_owned())),
         ("refused", |figures| figures.sample.refused.parked = 3),
         ("refused", |figures| figures.sample.refused.in_place = 3),
@@ -20,6 +24,10 @@ fn every_cause_of_a_bad_verdict_is_something_that_needs_a_person() {
         ("refused", |figures| figures.sample.refused.topics = 3),
         ("link_refused", |figures| figures.sample.refused.link_refused = true),
         ("taken_over", |figures| figures.sample.taken_over = true),
+        ("certificate", |figures| {
+            let end = End { role: Role::Hub, at_s: 1_800_000_000, days_left: 9, is_near: true };
+            figures.sample.certificates = vec![End { is_near: false, ..end }, end];
+        }),
         ("time", |figures| {
             figures.sample.counts.suppressed = vec![(edge_filter::DropReason::Future, 2)];
             figures.sample.drops_for_time = true;

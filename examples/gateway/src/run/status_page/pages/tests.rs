@@ -1,11 +1,13 @@
 //! The pages over HTTP, of a gateway that has no queue: door, tags, headers.
 
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a server and its client")]
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
 use edge_bridge::net::Clock;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use edge_service::Notifier;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
