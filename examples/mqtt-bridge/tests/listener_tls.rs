@@ -11,6 +11,7 @@
     reason = "a test: real processes, sockets and time"
 )]
 
+#[allow(dead_code, reason = "shared test support")]
 #[path = "../../gateway/tests/support/authority.rs"]
 mod authority;
 #[path = "../../../edge-bridge/tests/support/mosquitto.rs"]
