@@ -1,4 +1,4 @@
-//! Progress of a queue's writer, as far as a watchdog is concerned: what a new start of the process could mend.
+//! Progress of a queue's writer, as far as a service watchdog is concerned: what a new start of the process could mend.
 
 use edge_queue::{STALLED_AFTER_MS, Stats};
 

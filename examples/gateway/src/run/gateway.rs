@@ -45,7 +45,7 @@ use super::status_page::{Door, Facts};
 use super::table_files::TableFiles;
 use super::tables::Tables;
 use super::withhold::Tell;
-use super::{by_hand, clean_stop, first_rows, http, service, store, uplink, watched};
+use super::{by_hand, clean_stop, first_rows, http, store, uplink, watched};
 
 /// Of the eight seconds that a stop may take, a second of which is the control loops': for the receipts of what was received, and the goodbyes.
 const LOCAL_WITHIN: Duration = Duration::from_secs(2);
@@ -243,20 +243,18 @@ impl Local {
             control: control.as_ref().map(Control::figures),
             commands: commands.counts(),
             certificates: Certificates::new(config),
-            service: no_queue.service.clone(),
             memory: no_queue.memory.clone(),
         };
         surface.show(monitor.clone());
         let _ = self.link.set(link.clone()); // Once, here.
         let tasks = [
-            tokio::spawn(monitor.watch()),
+            tokio::spawn(monitor.watch(no_queue.service)),
             tokio::spawn(tables.listen(link.clone(), shown)),
             tokio::spawn(table_files.keep(kept)),
             tokio::spawn(tick(clock, wall, ingest.clone(), intake.clone())),
             tokio::spawn(watched::keep(state.to_owned(), clock, ingest.clone(), pace)),
             first_rows,
         ];
-        service::ready(&no_queue.service);
         stop_asked.await;
         let _unended = stop_commanding(control, commands).await;
         let_go(clock, &ingest, &intake).await;

@@ -65,7 +65,6 @@ pub(crate) struct Monitor {
     pub(crate) control: Option<control::Figures>,
     pub(crate) commands: Option<CommandCounts>,
     pub(crate) certificates: Certificates,
-    pub(crate) service: Notifier,
     /// Memory of the status surfaces.
     pub(crate) memory: Memory,
 }
@@ -212,13 +211,15 @@ impl Monitor {
         losses.get_or_insert_with(|| Losses::new(given_up)).are_happening(up_ms, given_up) || here
     }
 
-    /// Writes a line for each change, within the log's limit, for ever; feeds systemd's watchdog, and looks at the certificates.
-    pub(crate) async fn watch(self) {
-        let keep_alive = service::keep_alive(self.service.clone(), self.queue.clone());
-        tokio::join!(keep_alive, self.certificates.clone().watch(), self.watch_state());
+    /// Tells that the gateway is ready, and from then on its state, for ever: to the log and to systemd, whose watchdog is fed beside that. Looks at the certificates.
+    pub(crate) async fn watch(self, service: Notifier) {
+        service::ready(&service);
+        let keep_alive = service::keep_alive(&service, &self.queue);
+        tokio::join!(self.tell_state(&service), keep_alive, self.certificates.clone().watch());
     }
 
-    async fn watch_state(self) {
+    /// Writes a line for each change, within the log's limit, for ever.
+    async fn tell_state(&self, service: &Notifier) {
         let mut log = StateLog::default();
         let mut every = tokio::time::interval(EVERY);
         every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -231,7 +232,7 @@ impl Monitor {
             self.refresh_totals().await;
             let Some(figures) = self.figures().await else { continue };
             self.memory.note(&self.clock, &figures);
-            self.service.status(&service::sentence(figures.sample.verdict, cause(&figures)));
+            service.status(&service::sentence(figures.sample.verdict, cause(&figures)));
             let state = (figures.sample.verdict, steady(figures.sample.link));
             if let Some(changes) = log.note(self.clock.now().up_ms, state) {
                 say(&figures, changes);

@@ -34,8 +34,8 @@ fn untold(error: &std::io::Error) {
 }
 
 /// Feeds the watchdog for as long as it is polled, which is done by the runtime's only thread.
-pub(super) async fn keep_alive(notifier: Notifier, queue: aio::Queue) {
-    notifier.keep_alive(|| is_alive(&queue)).await;
+pub(super) async fn keep_alive(notifier: &Notifier, queue: &aio::Queue) {
+    notifier.keep_alive(|| is_alive(queue)).await;
 }
 
 async fn is_alive(queue: &aio::Queue) -> bool {
@@ -57,7 +57,28 @@ pub(super) fn sentence(verdict: Verdict, cause: Option<&str>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use edge_queue::testing::SimDir;
+    use edge_queue::{Config, ManualClock, Now, Queue, Row};
+
     use super::*;
+
+    /// With this clock a queue has no writer thread: a commit is due that nobody writes.
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_writer_that_is_stuck_is_not_alive() {
+        let clock = Arc::new(ManualClock::new(Now { boot_id: 1, up_ms: 1_000, ..Now::default() }));
+        let config = Config::default().max_bytes(1 << 20);
+        let queue = Queue::open_in(Box::new(SimDir::new()), config, clock.clone()).unwrap();
+        let queue = aio::Queue::of(queue).unwrap();
+        clock.advance_ms(3_600_000);
+        assert!(is_alive(&queue).await, "nothing is due");
+        let _waiting = queue.push(Row::new("reading")).await.unwrap();
+        clock.advance_ms(60_000);
+        assert!(!is_alive(&queue).await);
+        queue.commit().await.unwrap();
+        assert!(is_alive(&queue).await);
+    }
 
     #[test]
     fn a_sentence_begins_with_the_word_of_the_other_surfaces() {
