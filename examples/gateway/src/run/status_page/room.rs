@@ -51,11 +51,11 @@ mod tests {
     use crate::run::status_page::history::Flow;
     use crate::run::status_page::recorder::Look;
 
-    /// Ten messages a second of 100 bytes in the second lane, for a minute.
-    fn recorder(sizes_known: bool) -> Recorder {
+    /// Ten messages a second of 100 bytes in the second lane, for a minute; `alarms`: and one in the first, whose size nobody has seen.
+    fn recorder(sizes_known: bool, alarms: u64) -> Recorder {
         let mut recorder = Recorder::new(0);
         for second in 0..=60 {
-            let flow = Flow { lanes: [0, second * 10, 0, 0], ..Flow::default() };
+            let flow = Flow { lanes: [second * alarms, second * 10, 0, 0], ..Flow::default() };
             let lanes = vec![(0, 0), if sizes_known { (5, 500) } else { (0, 0) }];
             let (verdict, link) = (Verdict::Storing, LinkState::Stalled);
             recorder.note(second * 1_000, &Look { verdict, link, cause: None, flow, waiting: 5, lanes });
@@ -81,14 +81,19 @@ mod tests {
             (room.seconds, room.limit.unwrap_or_default(), room.lane.unwrap_or_default())
         };
         let told = |seconds, limit: &str| (Some(seconds), limit.to_owned(), "telemetry".to_owned());
-        let known = recorder(true);
+        let known = recorder(true, 0);
         assert_eq!(said(&lanes(None), &known, None, 0), told(100, "max_bytes"));
         assert_eq!(said(&lanes(Some(210)), &known, None, 0), told(20, "max_messages"));
         assert_eq!(said(&lanes(Some(210)), &known, Some(15), 0), told(15, "max_age"));
         assert_eq!(said(&lanes(Some(210)), &known, Some(3_600), 3_595_500), told(5, "max_age"));
         assert_eq!(said(&lanes(Some(10)), &known, None, 0), told(0, "max_messages"));
         let unknown = (None, String::new(), String::new());
-        assert_eq!(said(&lanes(Some(210)), &recorder(false), Some(15), 0), unknown, "the size of a message");
+        assert_eq!(
+            said(&lanes(Some(210)), &recorder(false, 0), Some(15), 0),
+            unknown,
+            "the size of a message"
+        );
+        assert_eq!(said(&lanes(None), &recorder(true, 1), None, 0), unknown, "the size of an alarm");
         assert_eq!(said(&lanes(Some(210)), &Recorder::new(0), Some(15), 0), unknown, "the rate");
     }
 }
