@@ -53,6 +53,8 @@ pub(crate) struct Sample {
     pub(crate) withheld_oldest_age_ms: u64,
     /// Messages that the hub acknowledged, of now: ahead of the ledgers.
     pub(crate) delivered_now: u64,
+    /// The same since the start, without what earlier runs did.
+    pub(crate) rows_delivered: u64,
     /// Messages to the hub without an answer.
     pub(crate) unacked: usize,
     /// Smoothed round trip to the hub; 0 before the first.
@@ -249,6 +251,7 @@ mod tests {
             withheld_messages: 7,
             withheld_oldest_age_ms: 2_250,
             delivered_now: 0,
+            rows_delivered: 0,
             unacked: 4,
             round_trip_ms: 0,
             taken_over: false,

@@ -125,6 +125,7 @@ impl Monitor {
             withheld_messages: withheld.messages as u64,
             withheld_oldest_age_ms: withheld.since_ms.map_or(0, waits_ms),
             delivered_now: delivered(&live) + delivered(parked_live.as_deref().unwrap_or_default()),
+            rows_delivered: link.rows_delivered,
             unacked: link.unacknowledged,
             round_trip_ms: link.srtt_ms,
             taken_over: link.taken_over,

@@ -43,12 +43,12 @@ pub(crate) fn look(figures: &Figures) -> Look<'_> {
         verdict: sample.verdict,
         link: sample.link,
         cause: sample.link_cause.as_deref(),
-        flow: Flow {
+        flow: Some(Flow {
             accepted: accepted.iter().sum(),
-            delivered: sample.delivered_now,
+            delivered: sample.rows_delivered,
             suppressed: sample.counts.suppressed.iter().map(|(_, count)| count).sum(),
             lanes: accepted,
-        },
+        }),
         waiting: sample.queue_messages,
         lanes: figures.queue.lanes.iter().map(|lane| (lane.messages, lane.bytes)).collect(),
     }
@@ -56,7 +56,7 @@ pub(crate) fn look(figures: &Figures) -> Look<'_> {
 
 /// Returns what the recorder has to know of a gateway without its queue.
 pub(crate) fn look_without_queue<'a>(state: &WithoutQueue<'a>) -> Look<'a> {
-    let (flow, lanes) = (Flow::default(), Vec::new());
+    let (flow, lanes) = (None, Vec::new());
     let (verdict, cause) = (state.verdict, Some(state.cause));
     Look { verdict, link: LinkState::Offline, cause, flow, waiting: 0, lanes }
 }

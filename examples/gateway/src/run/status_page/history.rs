@@ -39,13 +39,15 @@ pub(crate) struct Slot {
 #[derive(Debug, Default)]
 pub(crate) struct History {
     slots: VecDeque<Slot>,
-    /// Time and totals of the last look.
-    last: Option<(u64, Flow)>,
+    /// Time of the last look.
+    last_ms: Option<u64>,
+    /// Totals as they were known last.
+    flow: Option<Flow>,
 }
 
 impl History {
-    /// Notes a look, `since_start_ms` after the start.
-    pub(crate) fn note(&mut self, since_start_ms: u64, flow: Flow, waiting: u64, is_up: bool) {
+    /// Notes a look, `since_start_ms` after the start. `flow`: `None` while it is not known; the first that is known only begins.
+    pub(crate) fn note(&mut self, since_start_ms: u64, flow: Option<Flow>, waiting: u64, is_up: bool) {
         let index = since_start_ms / SLOT_MS;
         if self.slots.back().is_none_or(|slot| slot.index < index) {
             if self.slots.len() >= SLOTS {
@@ -53,8 +55,11 @@ impl History {
             }
             self.slots.push_back(Slot { index, ..Slot::default() });
         }
-        let (last_ms, before) = self.last.replace((since_start_ms, flow)).unwrap_or((since_start_ms, flow));
-        let passed_ms = since_start_ms.saturating_sub(last_ms);
+        let passed_ms =
+            since_start_ms.saturating_sub(self.last_ms.replace(since_start_ms).unwrap_or(since_start_ms));
+        let before = self.flow.or(flow).unwrap_or_default();
+        self.flow = flow.or(self.flow);
+        let flow = self.flow.unwrap_or_default();
         if let Some(slot) = self.slots.back_mut() {
             slot.accepted += flow.accepted.saturating_sub(before.accepted);
             slot.delivered += flow.delivered.saturating_sub(before.delivered);
@@ -139,7 +144,7 @@ mod tests {
     fn a_day_is_kept_and_no_more() {
         let mut history = History::default();
         for minute in 0..3 * 1_440 {
-            history.note(minute * 60_000, flow(minute * 10, minute * 9), minute % 7, minute % 2 == 0);
+            history.note(minute * 60_000, Some(flow(minute * 10, minute * 9)), minute % 7, minute % 2 == 0);
         }
         let slots: Vec<_> = history.slots().copied().collect();
         assert_eq!(slots.len(), SLOTS);
@@ -155,7 +160,7 @@ mod tests {
     #[test]
     fn the_first_look_only_begins() {
         let mut history = History::default();
-        history.note(0, flow(1_000_000, 1_000_000), 5, true);
+        history.note(0, Some(flow(1_000_000, 1_000_000)), 5, true);
         let slot = *history.slots().next().unwrap();
         assert_eq!((slot.accepted, slot.seen_ms, slot.waiting_max), (0, 0, 5));
     }

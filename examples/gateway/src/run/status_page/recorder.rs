@@ -20,7 +20,8 @@ pub(crate) struct Look<'a> {
     pub(crate) verdict: Verdict,
     pub(crate) link: LinkState,
     pub(crate) cause: Option<&'a str>,
-    pub(crate) flow: Flow,
+    /// `None` while the queue does not tell.
+    pub(crate) flow: Option<Flow>,
     pub(crate) waiting: u64,
     /// Messages and bytes that wait, by lane.
     pub(crate) lanes: Vec<(u64, u64)>,
@@ -84,8 +85,10 @@ impl Recorder {
     pub(crate) fn note(&mut self, up_ms: u64, look: &Look<'_>) {
         let since_start_ms = up_ms.saturating_sub(self.start_ms);
         self.history.note(since_start_ms, look.flow, look.waiting, is_up(look.link));
-        self.minute.note(up_ms, look.flow);
-        self.ten_minutes.note(up_ms, look.flow);
+        if let Some(flow) = look.flow {
+            self.minute.note(up_ms, flow);
+            self.ten_minutes.note(up_ms, flow);
+        }
         for (mean, (messages, bytes)) in self.mean_bytes.iter_mut().zip(&look.lanes) {
             if let Some(known) = bytes.checked_div(*messages).filter(|known| *known > 0) {
                 *mean = known;
@@ -167,7 +170,7 @@ mod tests {
 
     fn look(verdict: Verdict, link: LinkState) -> Look<'static> {
         let cause = Some("refused");
-        Look { verdict, link, cause, flow: Flow::default(), waiting: 0, lanes: vec![(2, 500)] }
+        Look { verdict, link, cause, flow: None, waiting: 0, lanes: vec![(2, 500)] }
     }
 
     #[test]
@@ -191,6 +194,29 @@ mod tests {
         );
         assert_eq!((events[0].cause.as_deref(), events[2].cause.as_deref()), (Some("refused"), None));
         assert_eq!((recorder.mean_bytes(0), recorder.mean_bytes(1)), (Some(250), None));
+    }
+
+    /// Totals over all runs are known with the queue: what earlier runs did is no traffic of this one.
+    #[test]
+    fn a_queue_that_opens_late_makes_no_flow() {
+        let mut recorder = Recorder::new(0);
+        let without = look(Verdict::Degraded, LinkState::Offline);
+        for second in 0..30 {
+            recorder.note(second * 1_000, &without);
+        }
+        for second in 30..60 {
+            let total = 8_000_000 + second;
+            let flow = Some(Flow { accepted: total, delivered: total, ..Flow::default() });
+            recorder.note(second * 1_000, &Look { flow, ..look(Verdict::Delivering, LinkState::Flowing) });
+        }
+        // It stops to answer for a while.
+        recorder.note(60_000, &without);
+        let flow = Some(Flow { accepted: 8_000_061, delivered: 8_000_061, ..Flow::default() });
+        recorder.note(61_000, &Look { flow, ..look(Verdict::Delivering, LinkState::Flowing) });
+        let passed = recorder.last_minute();
+        assert_eq!((passed.flow.delivered, passed.ms), (31, 31_000));
+        let slot = recorder.history().slots().next().unwrap();
+        assert_eq!((slot.accepted, slot.delivered), (31, 31));
     }
 
     #[test]

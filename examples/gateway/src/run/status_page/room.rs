@@ -55,7 +55,7 @@ mod tests {
     fn recorder(sizes_known: bool, alarms: u64) -> Recorder {
         let mut recorder = Recorder::new(0);
         for second in 0..=60 {
-            let flow = Flow { lanes: [second * alarms, second * 10, 0, 0], ..Flow::default() };
+            let flow = Some(Flow { lanes: [second * alarms, second * 10, 0, 0], ..Flow::default() });
             let lanes = vec![(0, 0), if sizes_known { (5, 500) } else { (0, 0) }];
             let (verdict, link) = (Verdict::Storing, LinkState::Stalled);
             recorder.note(second * 1_000, &Look { verdict, link, cause: None, flow, waiting: 5, lanes });

@@ -121,8 +121,9 @@ fn catching_up_says_how_long_it_takes() {
     let mut recorder = Recorder::new(NOW.up_ms - 60_000);
     for second in 0..=60 {
         let mut look = look(&figures);
-        look.flow.delivered += second * 20;
-        look.flow.accepted += second * 10;
+        let flow = look.flow.as_mut().unwrap();
+        flow.delivered += second * 20;
+        flow.accepted += second * 10;
         recorder.note(NOW.up_ms - 60_000 + second * 1_000, &look);
     }
     let said = super::snapshot(&facts(), NOW, &figures, &recorder).sentence;

@@ -16,6 +16,7 @@ use crate::run::status::Verdict;
 use crate::run::status_page::describe;
 use crate::run::status_page::facts::{Facts, RouteFacts};
 use crate::run::status_page::figures::{Figures, LaneFigures, QueueFigures, RouteFigures};
+use crate::run::status_page::history::Flow;
 use crate::run::status_page::ledger::{QueueTotals, Totals};
 use crate::run::status_page::recorder::Recorder;
 
@@ -69,6 +70,7 @@ pub(crate) fn figures() -> Figures {
             withheld_messages: 0,
             withheld_oldest_age_ms: 0,
             delivered_now: 8_009_635,
+            rows_delivered: 6_998,
             unacked: 5,
             round_trip_ms: 480,
             taken_over: false,
@@ -127,11 +129,13 @@ pub(crate) fn recorder(figures: &Figures) -> Recorder {
         recorder.note(begin_ms + second * 1_000, &describe::look(&normal));
     }
     let mut look = describe::look(figures);
-    let last = look.flow;
+    let last = look.flow.unwrap();
+    let before = describe::look(&normal).flow.unwrap().accepted;
     for second in 0..=7_980 {
-        let more = last.accepted - describe::look(&normal).flow.accepted;
-        look.flow.accepted = last.accepted - more + more * second / 7_980;
-        look.flow.lanes[1] = look.flow.accepted - last.lanes[0];
+        let accepted = before + (last.accepted - before) * second / 7_980;
+        let mut flow = Flow { accepted, ..last };
+        flow.lanes[1] = accepted - last.lanes[0];
+        look.flow = Some(flow);
         recorder.note(NOW.up_ms - 7_980_000 + second * 1_000, &look);
     }
     recorder
