@@ -157,7 +157,7 @@ fn the_socket_is_private_and_replaced() {
     std::os::unix::fs::symlink(&elsewhere, &socket).unwrap();
     gateway.start();
     assert_eq!(std::fs::read_to_string(&elsewhere).unwrap(), "mine");
-    assert!(gateway.log().contains("no control socket"));
+    wait_until("the log says so", 10, || gateway.log().contains("no control socket"));
     assert_eq!(parked(&state, &["list"]).status.code(), Some(69));
 }
 

@@ -17,7 +17,7 @@ use edge_bridge::bridge::ByHandCount;
 use edge_bridge::escape::Escaped;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 
 use super::by_hand_text as text;
@@ -67,9 +67,9 @@ impl Drop for Socket {
 /// The link to the hub, once there is one.
 pub(crate) type LaterLink = Arc<OnceLock<Link>>;
 
-/// Serves until it is dropped. Without a socket the gateway goes on: the log says why there is none.
-pub(crate) async fn serve(state: PathBuf, desk: Desk, link: LaterLink) {
-    let Some(socket) = bound(&state, &link).await else { return };
+/// Serves until it is dropped. Without a socket the gateway goes on: the log says why there is none. `tried` hears of the end of the first attempt to make it.
+pub(crate) async fn serve(state: PathBuf, desk: Desk, link: LaterLink, tried: oneshot::Sender<()>) {
+    let Some(socket) = bound(&state, &link, tried).await else { return };
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         // Nobody closes the semaphore.
@@ -89,7 +89,8 @@ pub(crate) async fn serve(state: PathBuf, desk: Desk, link: LaterLink) {
 }
 
 /// The socket, as soon as there can be one; `None`, with a line in the log, if there is a queue and no socket.
-async fn bound(state: &Path, link: &LaterLink) -> Option<Socket> {
+async fn bound(state: &Path, link: &LaterLink, tried: oneshot::Sender<()>) -> Option<Socket> {
+    let mut tried = Some(tried);
     loop {
         // Before the attempt: one that failed while the queue was not open is made once more.
         let is_open = link.get().is_some();
@@ -97,7 +98,10 @@ async fn bound(state: &Path, link: &LaterLink) -> Option<Socket> {
         // A disk that hangs must not hold up the runtime's only thread.
         let made = tokio::task::spawn_blocking(move || bind(&dir)).await;
         let made = made.unwrap_or_else(|error| Err(io::Error::other(error)));
-        match made.and_then(Socket::listen) {
+        let made = made.and_then(Socket::listen);
+        // Whoever waits for it may be gone.
+        let _ = tried.take().map(|tried| tried.send(()));
+        match made {
             Ok(socket) => return Some(socket),
             Err(error) if is_open => {
                 let path = state.join(SOCKET);

@@ -17,6 +17,7 @@ use edge_bridge::net::intake::{Intake, Permit};
 use edge_bridge::net::{Builder, Clock};
 use edge_queue::{Clock as _, SystemClock, aio};
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::config::{Config, Token};
@@ -53,6 +54,8 @@ const LOCAL_WITHIN: Duration = Duration::from_secs(2);
 const LET_GO_WITHIN: Duration = Duration::from_millis(300);
 /// For DISCONNECT to the hub.
 const UPLINK_WITHIN: Duration = Duration::from_millis(1_500);
+/// For the first attempt to make the control socket, before the gateway is ready.
+const SOCKET_WITHIN: Duration = Duration::from_secs(1);
 /// For the last commit.
 const STORE_WITHIN: Duration = Duration::from_secs(3);
 /// For the queue's word that it is closed.
@@ -74,6 +77,8 @@ struct Local {
     packers: Packers,
     /// For whoever asks at the control socket.
     link: LaterLink,
+    /// End of the first attempt to make the control socket.
+    socket_tried: oneshot::Receiver<()>,
     /// Pages and control socket.
     tasks: Vec<JoinHandle<()>>,
 }
@@ -113,6 +118,9 @@ pub(crate) async fn run(
     };
     match taken {
         Ok(Some(taken)) => {
+            let mut local = local;
+            // Who finds it ready finds the socket: the disk has just answered.
+            let _tried = tokio::time::timeout(SOCKET_WITHIN, &mut local.socket_tried).await;
             local.with_queue(config, state, uplink, (taken, tables, files.table_files), stop).await
         }
         without => {
@@ -171,7 +179,8 @@ impl Local {
             tokio::spawn(http::serve(socket, StatusPages::new(surface.clone(), desk.clone(), door)))
         });
         let link = LaterLink::default();
-        let by_hand = tokio::spawn(by_hand::serve(state.to_owned(), desk, link.clone()));
+        let (tried, socket_tried) = oneshot::channel();
+        let by_hand = tokio::spawn(by_hand::serve(state.to_owned(), desk, link.clone(), tried));
         if let Some(started) = started {
             // Whoever asked for it may be gone.
             let _ = started.send(Started { address: front.address(), surface: surface.clone() });
@@ -189,6 +198,7 @@ impl Local {
             surface,
             packers,
             link,
+            socket_tried,
             tasks,
         })
     }
