@@ -16,7 +16,6 @@ use edge_bridge::ingest::Now;
 use edge_bridge::net::intake::{Intake, Permit};
 use edge_bridge::net::{Builder, Clock};
 use edge_queue::{Clock as _, SystemClock, aio};
-use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -143,14 +142,7 @@ impl Local {
         let ingest = GatewayIngest::new(&config.routes, DuplicateMarks::default());
         let ingest = ingest.map_err(RunError::Configuration)?;
         ingest.set_parts(own, filters).map_err(RunError::Configuration)?;
-        let metrics = match config.metrics {
-            Some(address) => {
-                let bound = TcpListener::bind(address).await;
-                let failed = |error| RunError::Failed(format!("[metrics] listen {address}: {error}"));
-                Some((bound.map_err(failed)?, address))
-            }
-            None => None,
-        };
+        let metrics = http::bind(config.metrics).await?;
         let intake = Intake::closed();
         let alarms = Alarms::open(config.alarm_commands.as_ref(), &ingest, &intake);
         let mut control = match &config.control {

@@ -8,6 +8,7 @@ mod io;
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -23,6 +24,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::net::{TcpListener, TcpStream};
 
+use super::error::RunError;
 use connection_places::Places;
 use io::TokioIo;
 
@@ -123,6 +125,16 @@ impl<P: Pages> Site for P {
     async fn reply(&self, asked: &Asked<'_>) -> Reply {
         Reply::of(self.page(asked.path).await)
     }
+}
+
+/// Binds the address of the pages, if there is one.
+///
+/// # Errors
+/// It is taken, or none of this machine.
+pub(super) async fn bind(address: Option<SocketAddr>) -> Result<Option<(TcpListener, SocketAddr)>, RunError> {
+    let Some(address) = address else { return Ok(None) };
+    let failed = |error| RunError::Failed(format!("[metrics] listen {address}: {error}"));
+    Ok(Some((TcpListener::bind(address).await.map_err(failed)?, address)))
 }
 
 /// Serves `site` until it is dropped.
