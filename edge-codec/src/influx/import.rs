@@ -4,7 +4,7 @@
 
 use super::Precision;
 use super::line::{Line, Lines};
-use crate::{DecodeError, Limits, Record, Source, Value, base64, quality};
+use crate::{DecodeError, Limits, Record, Source, quality};
 use std::borrow::Cow;
 
 /// Names of a payload's records may take so many bytes per byte of input: long tags before many short fields would
@@ -13,10 +13,9 @@ const NAME_BYTES_PER_BYTE: usize = 16;
 
 /// Reads lines: each field is a reading.
 ///
-/// The name of a line without the tag `sensor` is [`Source::sensor`], the measurement and each tag as `KEY=VALUE`, in the order of their
-/// keys, with `/` between; a field that is not `value` has its key in [`Record::field`]. With the tag `sensor`, as this crate writes lines, that is the name, and
-/// the fields of the [table](super) are one value and its quality. The tag `unit` is the unit of all fields. A line without a time takes that of the arrival; what is
-/// finer than a millisecond is cut off.
+/// Its name is [`Source::sensor`], the measurement and each tag as `KEY=VALUE` in the order of their keys, with `/` between, and behind them the field's key
+/// ([`Record::field`]) unless that is `value`. No tag has a meaning of its own, not even `sensor` or `unit`: to others they may mean other things, and two series
+/// must never become one. A line without a time takes that of the arrival; what is finer than a millisecond is cut off.
 ///
 /// Costs one allocation for the list, one for each name that is put together, and one per text with escapes.
 ///
@@ -67,23 +66,15 @@ impl<'a> Import<'_, 'a> {
             None => (self.source.arrival_ms, true),
             Some(time) => (self.precision.to_ms(time).ok_or_else(|| line.wrong("time out of range"))?, false),
         };
-        let unit = line.take_tag("unit").unwrap_or_default();
-        match line.take_tag("sensor") {
-            Some(sensor) => self.own_line(&line, sensor, unit, time, arrival_time),
-            None => {
-                let sensor: Cow<'a, str> = Cow::Owned(self.name_of(&mut line));
-                for (key, value) in line.fields {
-                    let field = if key == "value" { Cow::Borrowed("") } else { key };
-                    let (sensor, unit) = (sensor.clone(), unit.clone());
-                    let quality = quality::GOOD;
-                    self.push(
-                        line.offset,
-                        Record { sensor, field, unit, time, arrival_time, value, quality },
-                    )?;
-                }
-                Ok(())
-            }
+        let name = self.name_of(&mut line);
+        for (key, value) in line.fields {
+            self.count(line.offset, name.len())?;
+            let (sensor, unit) = (Cow::Owned(name.clone()), Cow::Borrowed(""));
+            let field = if key == "value" { Cow::Borrowed("") } else { key };
+            let quality = quality::GOOD;
+            self.records.push(Record { sensor, field, unit, time, arrival_time, value, quality });
         }
+        Ok(())
     }
 
     /// Source, measurement and tags.
@@ -99,62 +90,16 @@ impl<'a> Import<'_, 'a> {
         name
     }
 
-    /// A line as this crate writes them: one value, and its quality.
-    fn own_line(
-        &mut self,
-        line: &Line<'a>,
-        sensor: Cow<'a, str>,
-        unit: Cow<'a, str>,
-        time: i64,
-        arrival_time: bool,
-    ) -> Result<(), DecodeError> {
-        let (mut value, mut quality) = (None, quality::GOOD);
-        for (key, given) in &line.fields {
-            let given = match (&**key, given) {
-                ("quality", Value::I64(code)) => {
-                    quality = u32::try_from(*code).map_err(|_| line.wrong("a quality beyond 32 bits"))?;
-                    continue;
-                }
-                ("value", value @ Value::F64(_))
-                | ("int", value @ Value::I64(_))
-                | ("uint", value @ Value::U64(_))
-                | ("bool", value @ Value::Bool(_))
-                | ("text", value @ Value::Text(_)) => value.clone(),
-                ("bytes", Value::Text(text)) => {
-                    let bytes = base64::decode_url(text);
-                    Value::Bytes(
-                        bytes.ok_or_else(|| line.wrong("bytes are not base64url without padding"))?.into(),
-                    )
-                }
-                _ => {
-                    let what = format!("the field {:?} of a line with the tag sensor", shown(key));
-                    return Err(line.wrong(what));
-                }
-            };
-            if value.replace(given).is_some() {
-                return Err(line.wrong("two values in a line with the tag sensor"));
-            }
-        }
-        let (value, field) = (value.unwrap_or(Value::Null), Cow::Borrowed(""));
-        self.push(line.offset, Record { sensor, field, unit, time, arrival_time, value, quality })
-    }
-
-    fn push(&mut self, offset: usize, record: Record<'a>) -> Result<(), DecodeError> {
+    /// Holds another record with a name of so many bytes against the limits.
+    fn count(&mut self, offset: usize, name_bytes: usize) -> Result<(), DecodeError> {
         let (limit, found) = (self.limits.readings, self.records.len().saturating_add(1));
         if found > limit {
             return Err(DecodeError::Limit { what: "readings", offset, limit, found: found as u64 });
         }
-        let owned = [&record.sensor, &record.unit].into_iter().filter(|text| matches!(text, Cow::Owned(_)));
-        let bytes: usize = owned.map(|text| text.len()).sum();
-        self.name_bytes = self.name_bytes.checked_sub(bytes).ok_or(DecodeError::Malformed {
+        self.name_bytes = self.name_bytes.checked_sub(name_bytes).ok_or(DecodeError::Malformed {
             offset,
             what: "names put together are longer than sixteen times the input".into(),
         })?;
-        self.records.push(record);
         Ok(())
     }
-}
-
-fn shown(text: &str) -> String {
-    text.chars().take(40).collect()
 }

@@ -18,12 +18,6 @@ pub(super) struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    /// Takes a tag out of the others.
-    pub(super) fn take_tag(&mut self, key: &str) -> Option<Cow<'a, str>> {
-        let at = self.tags.iter().position(|(tag, _)| tag == key)?;
-        Some(self.tags.remove(at).1)
-    }
-
     pub(super) fn wrong(&self, what: impl Into<Cow<'static, str>>) -> DecodeError {
         DecodeError::Malformed { offset: self.offset, what: what.into() }
     }

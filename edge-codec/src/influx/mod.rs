@@ -27,7 +27,7 @@
 //! time.
 //!
 //! **In**, [`import`] takes lines of any writer: tags and fields in any order, `\,`, `\=` and `\ ` in names, `\"` and `\\` in texts, comments, empty
-//! lines, and NUL bytes behind the last line. Lines of this module come back as the readings that they were.
+//! lines, and NUL bytes behind the last line.
 
 mod encode;
 mod import;

@@ -88,8 +88,8 @@ fn state(arguments: &Arguments) -> Result<PathBuf, String> {
         return Ok(state.clone());
     }
     let file = arguments.file.as_deref().unwrap_or(Path::new("gateway.toml"));
-    let (config, _) = Config::load(file).map_err(|findings| findings.to_string())?;
-    config.state.ok_or_else(|| format!("{}: no [gateway] state: give --state DIR", file.display()))
+    let state = Config::state_in(file).map_err(|findings| findings.to_string())?;
+    state.ok_or_else(|| format!("{}: no [gateway] state: give --state DIR", file.display()))
 }
 
 /// Asks once. Returns the line of JSON too, as it came.
@@ -218,6 +218,27 @@ mod tests {
     use super::*;
     use crate::run::status_page::examples;
     use crate::run::status_page::json::json;
+
+    fn naming(file: &Path) -> Arguments {
+        Arguments { file: Some(file.to_owned()), state: None, watch: false, json: false, nagios: false }
+    }
+
+    /// The gateway that runs was started when it was in order.
+    #[test]
+    fn a_file_that_is_not_in_order_names_its_state_directory_all_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("gateway.toml");
+        let state_of = |text: &str| {
+            std::fs::write(&file, text).unwrap();
+            state(&naming(&file))
+        };
+        let broken = "[gateway]\nstate = \"s\"\n[hub]\nurl = 7\ncert = \"nowhere\"\n[[route]]\nmatch = \"#";
+        assert_eq!(state_of(broken), Ok(dir.path().join("s")));
+        assert!(state_of("[gateway]\nid = \"g\"\n").unwrap_err().contains("give --state DIR"));
+        assert!(state_of("[gateway]\nstate = 7\n").unwrap_err().contains("expected a string"));
+        std::fs::remove_file(&file).unwrap();
+        assert!(state(&naming(&file)).unwrap_err().contains("cannot be read"));
+    }
 
     #[test]
     fn another_version_is_named_and_more_fields_are_no_trouble() {

@@ -104,7 +104,7 @@ fn a_certificate_that_ends_soon_degrades_the_gateway_until_it_is_renewed() {
         assert_eq!((verdict("degraded"), verdict("storing")), (is_near, !is_near), "{max_age} {days}");
         if is_near {
             wait_until("the log names the file", 30, || gateway.log().contains("a certificate ends soon"));
-            wait_until("and the state why", 10, || gateway.log().contains("certificate_ends_soon=\"hub\""));
+            wait_until("and the state why", 10, || gateway.log().contains("certificate=\"hub\""));
         }
         plant.sign_for_days(dir, "site7", "site7", 365);
         wait_until("the renewed one counts", 30, || days_left() == 365.0 && verdict("storing"));

@@ -257,6 +257,23 @@ impl Config {
         }
     }
 
+    /// Reads the state directory alone: whatever else is wrong with the file now, the gateway that was started with it may be asked.
+    pub(crate) fn state_in(path: &Path) -> Result<Option<PathBuf>, Findings> {
+        let env = |name: &str| std::env::var(name).ok();
+        let text = std::fs::read_to_string(path);
+        let mut findings = Findings::new(path, text.as_deref().unwrap_or_default());
+        if let Err(error) = &text {
+            findings.error(0, "file", format!("cannot be read: {error}"));
+        }
+        let text = text.unwrap_or_default();
+        let (root, _) = DeTable::parse_recoverable(&text);
+        let world = World { base: path.parent().unwrap_or(Path::new(".")), env: &env };
+        let mut top = Section::new("", 0, Some(root.get_ref()), &world);
+        let mut gateway = table(&mut top, "gateway", &world, &mut findings);
+        let state = tables::state(&mut gateway, &mut findings);
+        if findings.count(Severity::Error) == 0 { Ok(state) } else { Err(findings) }
+    }
+
     /// As [`Config::load`] with the text and environment given.
     pub(crate) fn parse(
         path: &Path,

@@ -20,6 +20,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// So long before its end a certificate needs somebody.
 const NEAR: Duration = Duration::from_secs(14 * 86_400);
 const DAY: Duration = Duration::from_secs(86_400);
+/// Looks at which a file could not be read before somebody is asked for: a renewal may be under way at one.
+const FAILED_LOOKS: u32 = 2;
 
 /// Holder of a certificate, and so the one whose connections end with it. Exhaustive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +63,15 @@ pub(crate) struct End {
     pub(crate) days_left: u64,
     /// It is so near, or past, that somebody has to renew the certificate.
     pub(crate) is_near: bool,
+    pub(crate) has_ended: bool,
+    /// The file was replaced by one that is none: the gateway goes on with what it has, and its next start fails.
+    pub(crate) is_unreadable: bool,
+}
+
+impl End {
+    pub(crate) fn needs_somebody(&self) -> bool {
+        self.is_near || self.is_unreadable
+    }
 }
 
 /// A certificate file.
@@ -73,6 +84,8 @@ struct File {
     /// Of the content that was read.
     stamp: Stamp,
     end: Option<SystemTime>,
+    /// Looks in a row at which it could not be read.
+    failed_looks: u32,
     said: Option<SystemTime>,
 }
 
@@ -82,8 +95,24 @@ impl File {
     }
 
     fn new(role: Role, path: &Path, near: Duration) -> Self {
-        let (stamp, end) = read(role, path, None).unwrap_or_default();
-        Self { role, path: path.to_owned(), near, stamp, end, said: None }
+        let mut file =
+            Self { role, path: path.to_owned(), near, stamp: None, end: None, failed_looks: 0, said: None };
+        file.take(read(role, path, None));
+        file
+    }
+
+    fn take(&mut self, found: Found) {
+        match found {
+            Found::AsBefore => self.failed_looks = 0,
+            Found::Unreadable => self.failed_looks = self.failed_looks.saturating_add(1),
+            Found::Read(stamp, end) => {
+                (self.stamp, self.end, self.failed_looks, self.said) = (stamp, end, 0, None)
+            }
+        }
+    }
+
+    fn is_unreadable(&self) -> bool {
+        self.failed_looks >= FAILED_LOOKS
     }
 
     fn days_left(&self, now: SystemTime) -> u64 {
@@ -94,25 +123,33 @@ impl File {
     /// Returns whether there is a line about it now, and notes it.
     fn may_say(&mut self, now: SystemTime) -> bool {
         let is_said = |said: SystemTime| now.duration_since(said).is_ok_and(|ago| ago < DAY);
-        let may_say = self.is_near(now) && !self.said.is_some_and(is_said);
+        let may_say = (self.is_near(now) || self.is_unreadable()) && !self.said.is_some_and(is_said);
         self.said = if may_say { Some(now) } else { self.said };
         may_say
     }
 }
 
-/// Reads a file that is not as it was at `known`. `None` leaves what is known, also if it cannot be read: the gateway goes on with what it has, too.
-fn read(role: Role, path: &Path, known: Stamp) -> Option<(Stamp, Option<SystemTime>)> {
+/// Result of a look at a file.
+enum Found {
+    AsBefore,
+    /// It is not there, or no certificate: what is known stays, as the gateway goes on with what it has.
+    Unreadable,
+    Read(Stamp, Option<SystemTime>),
+}
+
+/// Reads a file that is not as it was at `known`.
+fn read(role: Role, path: &Path, known: Stamp) -> Found {
     let found = stamp(path);
-    if found.is_none() || found == known {
-        return None;
+    if found.is_some() && found == known {
+        return Found::AsBefore;
     }
-    let ends = certificate_ends(path).ok()?;
+    let Ok(ends) = certificate_ends(path) else { return Found::Unreadable };
     // Behind the own certificate stand those of its authorities; of authorities the last to end is trusted until then.
     let end = match role {
         Role::Hub | Role::Listener => ends.first(),
         Role::HubAuthority | Role::SensorAuthority => ends.iter().max(),
     };
-    Some((found, end.copied()))
+    Found::Read(found, end.copied())
 }
 
 /// See the [module](self). A handle; cheap to clone.
@@ -158,12 +195,9 @@ impl Certificates {
             self.lock().iter().map(|file| (file.role, file.path.clone(), file.stamp)).collect();
         let found: Vec<_> = known.iter().map(|(role, path, stamp)| read(*role, path, *stamp)).collect();
         for (file, found) in self.lock().iter_mut().zip(found) {
-            if let Some((stamp, end)) = found {
-                (file.stamp, file.end, file.said) = (stamp, end, None);
-            }
+            file.take(found);
             if file.may_say(now) {
-                let (role, path, days) = (file.role, file.path.display(), file.days_left(now));
-                tracing::warn!(%role, %path, days, "a certificate ends soon, by this machine's clock: renew it");
+                tell(file, now);
             }
         }
     }
@@ -176,13 +210,31 @@ impl Certificates {
     fn ends_at(&self, now: SystemTime) -> Vec<End> {
         let end = |file: &File| {
             let at_s = file.end?.duration_since(UNIX_EPOCH).ok()?.as_secs();
-            Some(End { role: file.role, at_s, days_left: file.days_left(now), is_near: file.is_near(now) })
+            Some(End {
+                role: file.role,
+                at_s,
+                days_left: file.days_left(now),
+                is_near: file.is_near(now),
+                has_ended: file.end.is_some_and(|end| end <= now),
+                is_unreadable: file.is_unreadable(),
+            })
         };
         self.lock().iter().filter_map(end).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<File>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn tell(file: &File, now: SystemTime) {
+    let (role, path, days) = (file.role, file.path.display(), file.days_left(now));
+    if file.is_unreadable() {
+        tracing::warn!(%role, %path, "a certificate's file cannot be read: the next start fails");
+    } else if file.end.is_some_and(|end| end <= now) {
+        tracing::warn!(%role, %path, "a certificate has ended, by this machine's clock: renew it");
+    } else {
+        tracing::warn!(%role, %path, days, "a certificate ends soon, by this machine's clock: renew it");
     }
 }
 
@@ -264,12 +316,17 @@ mod tests {
         };
         let path = dir.path().join("file");
         assert_eq!(end(), [(3, true)]);
+        let asks = || certificates.ends_at(at(0))[0].is_unreadable;
         std::fs::remove_file(&path).unwrap();
-        assert_eq!(end(), [(3, true)]);
+        assert_eq!((end(), asks()), (vec![(3, true)], false), "a renewal may be under way");
         std::fs::write(&path, "half a certif").unwrap();
-        assert_eq!(end(), [(3, true)]);
+        assert_eq!((end(), asks()), (vec![(3, true)], true));
         std::fs::write(&path, pem(365)).unwrap();
-        assert_eq!(end(), [(365, false)]);
+        assert_eq!((end(), asks()), (vec![(365, false)], false));
+        std::fs::write(&path, "half a certif").unwrap();
+        assert!(!certificates.ends_at(at(0))[0].needs_somebody());
+        assert_eq!((end(), end(), asks()), (vec![(365, false)], vec![(365, false)], true));
+        assert!(certificates.ends_at(at(0))[0].needs_somebody());
     }
 
     #[test]
@@ -289,13 +346,24 @@ mod tests {
         assert!(says(at(11) + hour) && !says(at(11) + hour * 2));
     }
 
+    fn end() -> End {
+        End {
+            role: Role::HubAuthority,
+            at_s: 0,
+            days_left: 0,
+            is_near: false,
+            has_ended: false,
+            is_unreadable: false,
+        }
+    }
+
     #[test]
     fn without_a_certificate_there_is_no_series() {
         let mut page = Page::default();
         render(&[], &mut page);
         assert_eq!(page.into_text(), "");
         let mut page = Page::default();
-        render(&[End { role: Role::HubAuthority, at_s: 5, days_left: 0, is_near: false }], &mut page);
+        render(&[End { at_s: 5, ..end() }], &mut page);
         let text = page.into_text();
         assert!(text.ends_with("\nedge_certificate_expiry_timestamp_seconds{role=\"hub_ca\"} 5\n"), "{text}");
     }

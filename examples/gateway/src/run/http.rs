@@ -62,7 +62,7 @@ pub(crate) struct Asked<'a> {
 impl<'a> Asked<'a> {
     fn of(request: &'a Request<Incoming>) -> Self {
         let header = |name: HeaderName| request.headers().get(name);
-        // One that is no text is none that is known: it must not count as missing.
+        // A header that is no text must not count as one that is missing.
         let text = |name: HeaderName| header(name).map(|value| value.to_str().unwrap_or_default());
         Self {
             path: request.uri().path(),
@@ -101,9 +101,10 @@ impl Reply {
         match answer {
             Some(Answer { ok: true, body }) => Self::text(StatusCode::OK, &body),
             Some(Answer { ok: false, body }) => Self::text(StatusCode::SERVICE_UNAVAILABLE, &body),
-            None => {
-                Self::text(StatusCode::NOT_FOUND, "not here: /, /status.json, /metrics, /healthz, /readyz\n")
-            }
+            None => Self::text(
+                StatusCode::NOT_FOUND,
+                "no such page; there are /, /status.json, /metrics, /healthz and /readyz\n",
+            ),
         }
     }
 

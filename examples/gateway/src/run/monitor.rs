@@ -15,7 +15,7 @@ use edge_bridge::net::server::LocalPublisher;
 use edge_queue::{Clock as _, Health, Ledger, Stats, SystemClock, aio};
 use edge_service::Notifier;
 
-use super::certificates::Certificates;
+use super::certificates::{Certificates, End};
 use super::commands::CommandCounts;
 use super::control;
 use super::gap_reports::GapReports;
@@ -156,7 +156,7 @@ impl Monitor {
         sample.drops_for_time = self.drops_for_time(&sample);
         let is_degraded = stats.health != Health::Healthy
             || sample.refused.is_refusing()
-            || sample.certificates.iter().any(|end| end.is_near)
+            || sample.certificates.iter().any(End::needs_somebody)
             || sample.drops_for_time
             || sample.taken_over;
         sample.verdict = Verdict::of(sample.link, is_degraded, losing);
@@ -315,7 +315,9 @@ fn cause(figures: &Figures) -> Option<&str> {
     match &figures.queue.fault {
         Some(reason) => Some(reason),
         _ if sample.refused.is_refusing() => sample.refused.last.as_deref(),
-        _ if sample.certificates.iter().any(|end| end.is_near) => Some("a certificate ends soon"),
+        _ if sample.certificates.iter().any(End::needs_somebody) => {
+            Some("a certificate ends soon, or cannot be read")
+        }
         _ => sample.link_cause.as_deref(),
     }
 }
@@ -333,11 +335,11 @@ fn say(figures: &Figures, changes: u64) {
             let HubRefusals { parked, in_place, held, topics, link_refused, .. } = sample.refused;
             let refusal = sample.refused.last.as_deref().filter(|_| sample.refused.is_refusing());
             let dropped_for_time = sample.counts.dropped_for_time();
-            let near = sample.certificates.iter().find(|end| end.is_near);
-            let certificate_ends_soon = near.map(|end| end.role.as_str());
+            let near = sample.certificates.iter().find(|end| end.needs_somebody());
+            let certificate = near.map(|end| end.role.as_str());
             tracing::warn!(
                 %verdict, %link, changes, cause, queued, parked, in_place, held, refused_topics = topics, link_refused, refusal,
-                dropped_for_time, certificate_ends_soon, "state"
+                dropped_for_time, certificate, "state"
             );
         }
         (_, Verdict::Losing) => {

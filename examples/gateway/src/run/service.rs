@@ -49,7 +49,7 @@ pub(super) fn sentence(verdict: Verdict, cause: Option<&str>) -> String {
         Verdict::Delivering => return "delivering: messages go out as they come in".to_owned(),
         Verdict::Storing => "storing: the hub is not reached, everything is kept",
         Verdict::CatchingUp => "catching-up: the hub is reached, what was kept is on its way",
-        Verdict::Degraded => "degraded: nothing is lost, something is to be mended",
+        Verdict::Degraded => "degraded: something is to be mended",
         Verdict::Losing => "losing: messages are being given up",
     };
     cause.map_or_else(|| words.to_owned(), |cause| format!("{words} ({cause})"))

@@ -32,7 +32,7 @@ impl Memory {
         self.lock().note(clock.now().up_ms, &describe::look_without_queue(state));
     }
 
-    /// A panic while it was held would have ended the process' only thread.
+    /// A panic while it was held would have ended the runtime's only thread.
     fn lock(&self) -> MutexGuard<'_, Recorder> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 
 /// Width of a slot.
 pub(crate) const SLOT_MS: u64 = 300_000;
+/// Longest time between two looks that counts as looked at.
+const LOOK_MS_MAX: u64 = 60_000;
 /// Slots of a day.
 pub(crate) const SLOTS: usize = 288;
 /// Lanes that a queue can have.
@@ -50,13 +52,15 @@ impl History {
     pub(crate) fn note(&mut self, since_start_ms: u64, flow: Option<Flow>, waiting: u64, is_up: bool) {
         let index = since_start_ms / SLOT_MS;
         if self.slots.back().is_none_or(|slot| slot.index < index) {
-            if self.slots.len() >= SLOTS {
+            // By its age: after a time without a look a slot may be older than its place says.
+            while self.slots.front().is_some_and(|slot| slot.index + SLOTS as u64 <= index) {
                 self.slots.pop_front();
             }
             self.slots.push_back(Slot { index, ..Slot::default() });
         }
         let passed_ms =
             since_start_ms.saturating_sub(self.last_ms.replace(since_start_ms).unwrap_or(since_start_ms));
+        let passed_ms = if passed_ms > LOOK_MS_MAX { 0 } else { passed_ms };
         let before = self.flow.or(flow).unwrap_or_default();
         self.flow = flow.or(self.flow);
         let flow = self.flow.unwrap_or_default();
@@ -154,6 +158,25 @@ mod tests {
             assert!((4..=6).contains(&slot.waiting_max), "{slot:?}");
             assert!(slot.up_ms == 120_000 || slot.up_ms == 180_000, "{slot:?}");
         }
+    }
+
+    /// As of a machine that was suspended.
+    #[test]
+    fn a_time_without_a_look_is_not_seen_and_what_is_older_than_a_day_is_gone() {
+        let mut history = History::default();
+        (0..600).for_each(|second| history.note(second * 1_000, Some(flow(second, 0)), 0, true));
+        let later_ms = 3 * 86_400_000;
+        history.note(later_ms, Some(flow(700, 0)), 0, true);
+        history.note(later_ms + 1_000, Some(flow(701, 0)), 0, true);
+        let slots: Vec<_> = history.slots().copied().collect();
+        let expected = Slot {
+            index: later_ms / SLOT_MS,
+            accepted: 102,
+            seen_ms: 1_000,
+            up_ms: 1_000,
+            ..Slot::default()
+        };
+        assert_eq!(slots, [expected]);
     }
 
     /// The totals of earlier runs are no traffic of this one.

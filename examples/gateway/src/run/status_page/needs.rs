@@ -81,11 +81,13 @@ fn losses(needs: &mut Needs, facts: &Facts, figures: &Figures) {
     if sample.verdict == Verdict::Losing {
         let action = match facts.on_full {
             OnFull::DropOldest => {
-                "The oldest make room for new ones: bring the link back, or raise [queue] max_bytes."
+                "The oldest make room for new ones: bring the link back, or raise the limit in [queue]."
             }
-            OnFull::DropNewest => "New ones find no room: bring the link back, or raise [queue] max_bytes.",
+            OnFull::DropNewest => {
+                "New ones find no room: bring the link back, or raise the limit in [queue]."
+            }
             OnFull::Reject => {
-                "QoS 0 and wills find no room: bring the link back, or raise [queue] max_bytes."
+                "QoS 0 and wills find no room: bring the link back, or raise the limit in [queue]."
             }
         };
         needs.act("losing", format!("Messages are being given up: {lost} so far."), action);
@@ -165,7 +167,7 @@ fn hub(needs: &mut Needs, facts: &Facts, figures: &Figures, link: &LinkStatus) {
 }
 
 fn certificates(needs: &mut Needs, ends: &[End]) {
-    for end in ends.iter().filter(|end| end.is_near) {
+    for end in ends.iter().filter(|end| end.needs_somebody()) {
         let whose = match end.role {
             Role::Hub => "The gateway's certificate for the hub",
             Role::HubAuthority => "The certificate of the hub's authority",
@@ -173,7 +175,9 @@ fn certificates(needs: &mut Needs, ends: &[End]) {
             Role::SensorAuthority => "The certificate of the sensors' authority",
         };
         let text = match end.days_left {
-            0 => format!("{whose} has ended, or does within a day."),
+            _ if end.is_unreadable => format!("{whose} cannot be read: the next start would fail."),
+            _ if end.has_ended => format!("{whose} has ended."),
+            0 => format!("{whose} ends within a day."),
             days => format!("{whose} ends in {}.", counted(days, "day")),
         };
         needs.act(
@@ -195,7 +199,7 @@ fn room(needs: &mut Needs, facts: &Facts, lanes: &[Lane]) {
         needs.look(
             "full",
             text,
-            format!("Bring the link back or raise [queue] max_bytes. When it is full, {then}."),
+            format!("Bring the link back or raise the limit in [queue]. When it is full, {then}."),
         );
     }
 }
@@ -222,7 +226,11 @@ fn sensors(needs: &mut Needs, figures: &Figures) {
     }
     if counts.undecodable > 0 {
         let text = format!("{} were no readings since the start.", counted(counts.undecodable, "message"));
-        needs.look("undecodable", text, "They went to dead-letter/TOPIC; the log has topic and reason.");
+        needs.look(
+            "undecodable",
+            text,
+            "They went to dead-letter/TOPIC; the log has topic and reason of the first of each hour.",
+        );
     }
     if counts.unrouted > 0 {
         let text = format!(

@@ -6,7 +6,7 @@ use super::units::{counted, duration};
 /// Returns the sentence for what the rest of the snapshot says.
 pub(super) fn sentence(snapshot: &Snapshot) -> String {
     match snapshot.verdict.as_str() {
-        "delivering" => format!("Everything that is accepted here reaches the hub. {}", losses(snapshot)),
+        "delivering" => format!("Messages go to the hub as they come in. {}", losses(snapshot)),
         "storing" => storing(snapshot),
         "catching-up" => catching_up(snapshot),
         "losing" => format!("{} {}", first_need(snapshot, "Messages are being given up."), outlook(snapshot)),

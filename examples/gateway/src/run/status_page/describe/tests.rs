@@ -25,7 +25,9 @@ fn every_cause_of_a_bad_verdict_is_something_that_needs_a_person() {
         ("link_refused", |figures| figures.sample.refused.link_refused = true),
         ("taken_over", |figures| figures.sample.taken_over = true),
         ("certificate", |figures| {
-            let end = End { role: Role::Hub, at_s: 1_800_000_000, days_left: 9, is_near: true };
+            let (at_s, days_left) = (1_800_000_000, 9);
+            let (has_ended, is_unreadable) = (false, false);
+            let end = End { role: Role::Hub, at_s, days_left, is_near: true, has_ended, is_unreadable };
             figures.sample.certificates = vec![End { is_near: false, ..end }, end];
         }),
         ("time", |figures| {
