@@ -106,7 +106,7 @@ impl File {
             Found::AsBefore => self.failed_looks = 0,
             Found::Unreadable => self.failed_looks = self.failed_looks.saturating_add(1),
             Found::Read(stamp, end) => {
-                (self.stamp, self.end, self.failed_looks, self.said) = (stamp, end, 0, None)
+                (self.stamp, self.end, self.failed_looks, self.said) = (stamp, end, 0, None);
             }
         }
     }
@@ -130,6 +130,7 @@ impl File {
 }
 
 /// Result of a look at a file.
+#[derive(Clone, Copy)]
 enum Found {
     AsBefore,
     /// It is not there, or no certificate: what is known stays, as the gateway goes on with what it has.
