@@ -18,6 +18,9 @@ pub(crate) const SECONDS_MIN: u64 = 30;
 pub(crate) const SECONDS_MAX: u64 = 3600;
 /// Longest backlog after the last message, in milliseconds; beyond it the drill stops and says so.
 pub(crate) const DRAIN_MS_MAX: u64 = 12_000;
+/// The same for a gateway that is somebody else's, whose patience with a hub is its own: a CONNECT that the half-open link swallowed may keep it waiting for
+/// 15 s, and what is only late is not lost.
+pub(crate) const DRAIN_OF_OTHERS_MS_MAX: u64 = 30_000;
 
 const RATE_LOW_PER_S: u64 = 30;
 const RATE_HIGH_PER_S: u64 = 300;

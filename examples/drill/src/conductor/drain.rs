@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use super::surroundings::Crew;
 use super::{Conductor, SensorRecord};
-use crate::story::DRAIN_MS_MAX;
+use crate::story::{DRAIN_MS_MAX, DRAIN_OF_OTHERS_MS_MAX};
 
 /// Of a gateway that does not say what waits: what was acknowledged has arrived, and nothing more arrives for so long.
 const SILENT_MS: u64 = 3_000;
@@ -52,7 +52,8 @@ impl Conductor {
     /// Until every sensor has all its acknowledgments and nothing waits at the gateway, or the time for it is over.
     pub(super) async fn drain(&mut self, crew: Crew) -> io::Result<Vec<SensorRecord>> {
         let Crew { mut tasks, stop, .. } = crew;
-        let deadline_ms = self.story.publish_ms + DRAIN_MS_MAX;
+        let longest_ms = if self.gateway.reports_itself() { DRAIN_MS_MAX } else { DRAIN_OF_OTHERS_MS_MAX };
+        let deadline_ms = self.story.publish_ms + longest_ms;
         let mut records = Vec::new();
         loop {
             while let Some(done) = tasks.try_join_next() {
@@ -68,7 +69,7 @@ impl Conductor {
                 self.event(
                     now_ms,
                     "drain.timeout",
-                    format!("not everything was delivered within {DRAIN_MS_MAX} ms"),
+                    format!("not everything was delivered within {longest_ms} ms"),
                 );
                 break;
             }
