@@ -142,7 +142,7 @@ fn metrics_probes_and_log_tell_the_truth_without_a_hub() {
     let dir = tempfile::tempdir().unwrap();
     let (mut gateway, listen) = without_a_hub(dir.path());
     publish(listen, "a", "one");
-    for (path, status) in [("/readyz", 200), ("/healthz", 200), ("/metrics", 200), ("/", 404)] {
+    for (path, status) in [("/readyz", 200), ("/healthz", 200), ("/metrics", 200), ("/nothing", 404)] {
         assert_eq!(gateway.get(path).unwrap().0, status, "{path}");
     }
     wait_until("the message waits", 10, || gateway.metric("edge_queue_messages") == Some(1.0));
