@@ -166,3 +166,8 @@ pub enum EncodeError {
         feature: &'static str,
     },
 }
+
+/// The beginning of a foreign text, between quotation marks: text of any length does not belong into a log line.
+pub(crate) fn quoted(text: &str) -> String {
+    format!("{:?}", text.chars().take(40).collect::<String>())
+}

@@ -65,3 +65,9 @@ fn check_input(input: &[u8], limits: &Limits) -> Result<(), DecodeError> {
     }
     Ok(())
 }
+
+/// An input that is text as a whole.
+fn input_text(input: &[u8]) -> Result<&str, DecodeError> {
+    std::str::from_utf8(input)
+        .map_err(|e| DecodeError::Malformed { offset: e.valid_up_to(), what: "text is not UTF-8".into() })
+}

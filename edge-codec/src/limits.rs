@@ -102,7 +102,6 @@ impl Limits {
         self
     }
 
-    #[cfg_attr(not(feature = "protobuf"), allow(dead_code, reason = "the other readers know their place"))]
     pub(crate) fn check_text(&self, offset: usize, text: &[u8]) -> Result<(), crate::DecodeError> {
         let (limit, found) = (self.text_bytes, text.len() as u64);
         if text.len() > limit {

@@ -12,6 +12,7 @@
 
 #![deny(clippy::indexing_slicing)]
 
+use crate::error::quoted;
 use crate::number_text::number;
 use crate::{DecodeError, Limits, Record, Source, Value, quality};
 use std::borrow::Cow;
@@ -38,26 +39,19 @@ pub fn import<'a>(
     limits: &Limits,
 ) -> Result<Record<'a>, DecodeError> {
     crate::check_input(payload, limits)?;
-    let (limit, found) = (limits.text_bytes, payload.len() as u64);
-    if payload.len() > limit {
-        return Err(DecodeError::Limit { what: "text bytes", offset: limit, limit, found });
-    }
-    let text = std::str::from_utf8(payload)
-        .map_err(|e| DecodeError::Malformed { offset: e.valid_up_to(), what: "text is not UTF-8".into() })?;
+    limits.check_text(limits.text_bytes, payload)?;
+    let text = crate::input_text(payload)?;
     let text = text.trim_matches(|c: char| c.is_ascii_whitespace() || c == '\0');
     if text.is_empty() {
         return Err(DecodeError::Missing { offset: payload.len(), field: "value".into() });
     }
     let sensor =
         source.sensor.ok_or(DecodeError::Missing { offset: payload.len(), field: "sensor".into() })?;
-    let (value, unit) = value(text).ok_or_else(|| {
-        let shown: String = text.chars().take(SHOWN_CHARS).collect();
-        DecodeError::Unexpected {
-            offset: 0,
-            field: "payload".into(),
-            expected: "a number, true or false",
-            found: format!("text {shown:?}").into(),
-        }
+    let (value, unit) = value(text).ok_or_else(|| DecodeError::Unexpected {
+        offset: 0,
+        field: "payload".into(),
+        expected: "a number, true or false",
+        found: format!("text {}", quoted(text)).into(),
     })?;
     Ok(Record {
         sensor: Cow::Borrowed(sensor),
@@ -69,9 +63,6 @@ pub fn import<'a>(
         quality: quality::GOOD,
     })
 }
-
-/// Foreign text of any length does not belong into a log line.
-const SHOWN_CHARS: usize = 40;
 
 /// The value, and its unit or an empty text.
 fn value(text: &str) -> Option<(Value<'static>, &str)> {

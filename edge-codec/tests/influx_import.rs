@@ -145,7 +145,7 @@ fn any_value() -> impl Strategy<Value = Value<'static>> {
     ]
 }
 
-/// What Telegraf's inputs write has such tags, and two series must not become one.
+/// Telegraf's inputs write such tags, and two series must not become one.
 #[test]
 fn no_tag_has_a_meaning_of_its_own() {
     let got = shown(

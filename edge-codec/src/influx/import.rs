@@ -40,8 +40,7 @@ pub fn import<'a>(
     limits: &Limits,
 ) -> Result<Vec<Record<'a>>, DecodeError> {
     crate::check_input(payload, limits)?;
-    let text = std::str::from_utf8(payload)
-        .map_err(|e| DecodeError::Malformed { offset: e.valid_up_to(), what: "text is not UTF-8".into() })?;
+    let text = crate::input_text(payload)?;
     let name_bytes = payload.len().saturating_mul(NAME_BYTES_PER_BYTE);
     let mut import = Import { source, limits, precision, name_bytes, records: Vec::new() };
     let mut lines = Lines::new(text, limits);

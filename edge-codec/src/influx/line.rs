@@ -2,6 +2,7 @@
 
 #![deny(clippy::indexing_slicing)]
 
+use crate::error::quoted;
 use crate::number_text::number;
 use crate::{DecodeError, Limits, Value};
 use std::borrow::Cow;
@@ -103,7 +104,7 @@ impl<'a, 'l> Lines<'a, 'l> {
             self.at = self.at.saturating_add(if is_escape { 2 } else { 1 });
         }
         let word = self.text.get(start..self.at).unwrap_or_default();
-        self.check_text(start, word)?;
+        self.limits.check_text(start, word.as_bytes())?;
         if word.is_empty() {
             return Err(malformed(start, format!("expected {name}")));
         }
@@ -117,14 +118,11 @@ impl<'a, 'l> Lines<'a, 'l> {
         let start = self.at;
         self.skip(|byte| !matches!(byte, b',' | b' ' | b'\r' | b'\n' | 0));
         let word = self.text.get(start..self.at).unwrap_or_default();
-        plain_value(word).ok_or_else(|| {
-            let found: String = word.chars().take(40).collect();
-            DecodeError::Unexpected {
-                offset: start,
-                field: "a field".into(),
-                expected: "a number, a number with i or u, a boolean or a text in quotation marks",
-                found: format!("{found:?}").into(),
-            }
+        plain_value(word).ok_or_else(|| DecodeError::Unexpected {
+            offset: start,
+            field: "a field".into(),
+            expected: "a number, a number with i or u, a boolean or a text in quotation marks",
+            found: quoted(word).into(),
         })
     }
 
@@ -145,7 +143,7 @@ impl<'a, 'l> Lines<'a, 'l> {
         }
         let text = self.text.get(start..self.at).unwrap_or_default();
         self.at = self.at.saturating_add(1);
-        self.check_text(start, text)?;
+        self.limits.check_text(start, text.as_bytes())?;
         Ok(if escapes { Cow::Owned(without_escapes(text, &['"', '\\'])) } else { Cow::Borrowed(text) })
     }
 
@@ -164,14 +162,6 @@ impl<'a, 'l> Lines<'a, 'l> {
             return Err(DecodeError::Limit { what: "fields", offset, limit, found: found as u64 });
         }
         all.push((key, value));
-        Ok(())
-    }
-
-    fn check_text(&self, offset: usize, text: &str) -> Result<(), DecodeError> {
-        let (limit, found) = (self.limits.text_bytes, text.len());
-        if found > limit {
-            return Err(DecodeError::Limit { what: "text bytes", offset, limit, found: found as u64 });
-        }
         Ok(())
     }
 

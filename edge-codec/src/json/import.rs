@@ -37,8 +37,7 @@ pub(crate) fn read<'de, 'm, T>(
     ) -> Result<T, serde_json::Error>,
 ) -> Result<T, DecodeError> {
     crate::check_input(input, limits)?;
-    let text = std::str::from_utf8(input)
-        .map_err(|e| DecodeError::Malformed { offset: e.valid_up_to(), what: "text is not UTF-8".into() })?;
+    let text = crate::input_text(input)?;
     let mut guard = Guard::new(map, limits);
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let result = match run(&mut guard, &mut deserializer) {

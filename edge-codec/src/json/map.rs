@@ -48,7 +48,7 @@ pub struct FieldMap {
     pub(super) time_unit: TimeUnit,
     /// The object whose numbers are readings of their own.
     each: Option<Path>,
-    /// Whether a text that is a number is that number.
+    /// A text that is a number is that number.
     pub(super) numbers_in_text: bool,
 }
 

@@ -5,6 +5,7 @@
 use super::guard::{Guard, Step};
 use super::map::Role;
 use super::{TimeUnit, time};
+use crate::error::quoted;
 use crate::number_text::number;
 use crate::{DecodeError, Value, base64, quality};
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -158,8 +159,7 @@ fn unexpected<E: de::Error>(
         Value::I64(v) => v.to_string().into(),
         Value::U64(v) => v.to_string().into(),
         Value::F64(v) => format!("{v:?}").into(),
-        // Foreign text of any length does not belong into a log line.
-        Value::Text(v) => format!("text {:?}", v.chars().take(40).collect::<String>()).into(),
+        Value::Text(v) => format!("text {}", quoted(v)).into(),
         Value::Bytes(_) => "bytes".into(),
     };
     let field = guard.map.name(role);
