@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use edge_bridge::Link;
-use edge_bridge::bridge::LinkState;
 use edge_bridge::listener;
 use edge_bridge::net::Clock;
 use edge_bridge::net::intake::Intake;
@@ -28,7 +27,7 @@ use super::metrics::{Sample, given_up};
 use super::service;
 use super::start_counter::StartCounter;
 use super::state_log::StateLog;
-use super::status::{Losses, Verdict};
+use super::status::{Losses, Verdict, steady};
 use super::status_page::Totals;
 use super::status_page::desk::Memory;
 use super::status_page::figures::{Figures, QueueFigures};
@@ -69,7 +68,7 @@ pub(crate) struct Monitor {
     pub(crate) memory: Memory,
 }
 
-/// What was seen at the last look, against which the present is news.
+/// State at the last look, against which the present is news.
 #[derive(Clone)]
 pub(crate) struct LastLook {
     losses: Arc<Mutex<Losses>>,
@@ -172,7 +171,7 @@ impl Monitor {
         }
     }
 
-    /// What a status is made of, at one moment; `None` if the queue does not answer.
+    /// Figures of a status, at one moment; `None` if the queue does not answer.
     async fn figures(&self) -> Option<Figures> {
         let (sample, stats) = self.sample().await?;
         Some(Figures {
@@ -298,15 +297,6 @@ pub(super) async fn listener_stats(listener: Option<&LocalPublisher>) -> Option<
 
 fn of_hub(ledgers: Vec<Ledger>) -> Vec<Ledger> {
     ledgers.into_iter().filter(|ledger| ledger.consumer == CONSUMER).collect()
-}
-
-/// Between messages a flowing link is idle: that is no news.
-fn steady(link: LinkState) -> LinkState {
-    match link {
-        LinkState::Idle => LinkState::Flowing,
-        LinkState::Offline => LinkState::BackingOff,
-        other => other,
-    }
 }
 
 /// Returns why the verdict is not the best one, as far as there is one cause.

@@ -85,7 +85,7 @@ impl NoQueue {
         }
     }
 
-    /// What a status is made of.
+    /// Figures that a status is made of.
     async fn state(&self) -> Without {
         let listener = self.listener_stats().await;
         Without {

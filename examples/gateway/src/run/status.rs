@@ -54,6 +54,15 @@ impl fmt::Display for Verdict {
     }
 }
 
+/// Between messages a flowing link is idle: that is no news.
+pub(crate) fn steady(link: LinkState) -> LinkState {
+    match link {
+        LinkState::Idle => LinkState::Flowing,
+        LinkState::Offline => LinkState::BackingOff,
+        other => other,
+    }
+}
+
 /// State of a running gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -16,7 +16,7 @@ pub(crate) struct RouteFacts {
     pub(crate) lane: String,
 }
 
-/// What does not change while the gateway runs.
+/// Parts of a status that do not change while the gateway runs.
 #[derive(Clone, Debug)]
 pub(crate) struct Facts {
     pub(crate) gateway: String,

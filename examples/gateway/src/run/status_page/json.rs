@@ -21,7 +21,8 @@ struct Document<'a> {
 /// Returns one line of JSON, with its end. Nothing in it speaks to a terminal.
 pub(crate) fn json(snapshot: &Snapshot) -> String {
     let mut line = String::with_capacity(4_096);
-    by_hand_text::add(&mut line, &Document { snapshot, page: page(snapshot), texts: texts(snapshot) });
+    let texts = texts(snapshot);
+    by_hand_text::add(&mut line, &Document { snapshot, page: page(snapshot, &texts), texts });
     line
 }
 
@@ -38,11 +39,11 @@ pub(crate) fn tag(snapshot: &Snapshot) -> String {
     hash(&same)
 }
 
-/// Returns a name for what a page shows and [`texts`] does not carry: it lasts at most a minute.
-fn page(snapshot: &Snapshot) -> String {
+/// Returns a name for what a page shows and `texts` do not carry: it lasts at most a minute.
+fn page(snapshot: &Snapshot, texts: &Texts) -> String {
     let events: Vec<_> =
         snapshot.events.iter().map(|event| (&event.verdict, &event.link, event.times)).collect();
-    let ids: Vec<_> = texts(snapshot).into_keys().collect();
+    let ids: Vec<_> = texts.keys().collect();
     hash(&(&snapshot.verdict, &snapshot.needs, events, ids, snapshot.up_s / 60))
 }
 
@@ -77,6 +78,7 @@ mod tests {
     #[test]
     fn a_tag_lasts_while_nothing_changes_and_a_minute_at_most() {
         let one = examples::delivering();
+        let name = |snapshot: &Snapshot| page(snapshot, &texts(snapshot));
         let later = |seconds: u64| {
             let mut later = one.clone();
             (later.up_s, later.since_s) = (one.up_s / 60 * 60 + seconds, one.since_s / 60 * 60 + seconds);
@@ -88,9 +90,9 @@ mod tests {
         let mut other = later(0);
         other.lost += 1;
         assert_ne!(tag(&later(0)), tag(&other));
-        assert_eq!(page(&later(0)), page(&other), "a figure is in the texts");
+        assert_eq!(name(&later(0)), name(&other), "a figure is in the texts");
         other.needs.clear();
         other.needs.push(examples::storing().needs[0].clone());
-        assert_ne!(page(&later(0)), page(&other), "a list is not");
+        assert_ne!(name(&later(0)), name(&other), "a list is not");
     }
 }

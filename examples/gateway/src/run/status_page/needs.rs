@@ -1,4 +1,4 @@
-//! What needs a person: each cause of a verdict, and what is worth a look, as a plain sentence with what to do. Pure.
+//! List of what needs a person: each cause of a verdict, and what is worth a look, as a plain sentence with what to do. Pure.
 
 use crate::config::OnFull;
 use crate::run::certificates::{End, Role};

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use edge_bridge::bridge::LinkState;
 
-use crate::run::status::Verdict;
+use crate::run::status::{Verdict, steady};
 
 use super::history::{Flow, History, LANES_MAX, Passed, RateWindow};
 use super::snapshot::Event;
@@ -51,15 +51,6 @@ pub(crate) struct Recorder {
     ten_minutes: RateWindow,
     /// Bytes of a message, by lane, when some waited last.
     mean_bytes: [u64; LANES_MAX],
-}
-
-/// Link without what changes with every message.
-fn steady(link: LinkState) -> LinkState {
-    match link {
-        LinkState::Idle => LinkState::Flowing,
-        LinkState::Offline => LinkState::BackingOff,
-        other => other,
-    }
 }
 
 /// Returns whether the hub answers.

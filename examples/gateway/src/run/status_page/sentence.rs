@@ -16,7 +16,7 @@ pub(super) fn sentence(snapshot: &Snapshot) -> String {
     .to_owned()
 }
 
-/// What was lost, and what ended otherwise than by delivery.
+/// Losses, and messages that ended otherwise than by delivery.
 fn losses(snapshot: &Snapshot) -> String {
     // Readings that the rules drop for their time are lost, and no message was given up.
     let drops_for_time = snapshot.needs.iter().any(|need| need.id == "time");
@@ -44,7 +44,7 @@ fn storing(snapshot: &Snapshot) -> String {
     )
 }
 
-/// How long it can last.
+/// Time that it can last.
 fn outlook(snapshot: &Snapshot) -> String {
     match snapshot.room.seconds {
         None => String::new(),

@@ -36,7 +36,7 @@ pub(crate) struct Snapshot {
     /// `None` while a part of the totals is not known.
     pub(crate) ledger: Option<LedgerStatus>,
     pub(crate) refused: Refused,
-    /// What needs a person, the worst first.
+    /// Causes that need a person, the worst first.
     pub(crate) needs: Vec<Need>,
     pub(crate) routes: Vec<RouteStatus>,
     /// Routes that are not listed.
@@ -181,9 +181,9 @@ pub(crate) struct Need {
     pub(crate) level: Level,
     /// Name that does not change.
     pub(crate) id: String,
-    /// What is the matter.
+    /// The matter, in a sentence.
     pub(crate) text: String,
-    /// What to do.
+    /// Advice on what to do.
     pub(crate) action: String,
 }
 
