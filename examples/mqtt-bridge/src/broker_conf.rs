@@ -175,8 +175,9 @@ impl BrokerConf {
         limits.max_memory = self.max_memory.unwrap_or(limits.max_memory);
         limits.max_queued = self.max_queued.unwrap_or(limits.max_queued);
         limits.max_in_flight = self.max_in_flight.unwrap_or(limits.max_in_flight);
-        // What waits for several clients is one copy, and `max_memory` is its limit: clients that are away give way first.
-        limits.max_queued_bytes_total = usize::MAX;
+        // As in Mosquitto, no client has a limit of its own in bytes. What waits for several is one copy, and `max_memory` is the limit of all
+        // together: clients that are away give way first.
+        (limits.max_queued_bytes, limits.max_queued_bytes_total) = (usize::MAX, usize::MAX);
         limits.max_subscriptions = SUBSCRIPTIONS_MAX;
         (limits.max_retained, limits.max_retained_bytes) = (RETAINED_MAX, limits.max_memory / 4);
         limits.own_topics = vec![OWN_TOPICS.to_owned()];

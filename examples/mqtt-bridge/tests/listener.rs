@@ -180,6 +180,39 @@ fn commands_that_find_no_room_stay_at_the_hub() {
     assert!(site.stop().success());
 }
 
+/// A subscriber that does not read has no limit of its own, and costs `memory_limit` at most: the others get all.
+#[test]
+fn a_client_that_does_not_read_costs_memory_limit_at_most() {
+    const MIB: usize = 1024 * 1024;
+    let (local, listener) = open_listener();
+    let lines = "memory_limit 4194304\nconnection up\naddress 127.0.0.1:1\ntopic line/# out 1\n";
+    let mut site = Site::alone(&format!("{listener}{lines}"));
+    site.run();
+    let [stuck, reads] = ["alarm/#", "alarm/+"].map(|filter| Reader::start_as(filter, &local, filter));
+    let is_there = |reader: &Reader| reader.missing(&["alarm/first x 0".to_owned()]).is_empty();
+    site.until("both read", || {
+        local.publish(&["-q", "1", "-t", "alarm/first", "-m", "x"]);
+        is_there(&stuck) && is_there(&reads)
+    });
+    let before = site.peak_bytes();
+    stuck.signal("-STOP");
+    // 40 MB, of which the kernel's buffers take a few.
+    let payload = "x".repeat(200_000);
+    std::fs::write(site.file("payload"), &payload).unwrap();
+    let file = site.file("payload").display().to_string();
+    let sent: Vec<_> = (0..200).map(|n| format!("alarm/{n} {payload} 0")).collect();
+    for n in 0..sent.len() {
+        local.publish(&["-q", "1", "-t", &format!("alarm/{n}"), "-f", &file]);
+    }
+    site.until("all of it at who reads", || reads.missing(&sent).is_empty());
+    let grown = site.peak_bytes() - before;
+    println!("grown by {} KiB", grown / 1024);
+    // What it is allowed, and as much again for the heap's room between blocks.
+    assert!(grown < 8 * MIB, "{grown}");
+    stuck.signal("-CONT");
+    assert!(site.stop().success());
+}
+
 /// Two hubs, of which one is away: a message is acknowledged and reaches both; what comes in from one goes out to the other, and not back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_connection_gets_what_its_lines_take() {

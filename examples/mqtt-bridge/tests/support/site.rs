@@ -92,6 +92,14 @@ impl Site {
         assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
     }
 
+    /// Resident memory of the bridge at its highest (VmHWM).
+    pub fn peak_bytes(&self) -> usize {
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.child.as_ref().unwrap().id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
+    }
+
     pub fn stop(mut self) -> ExitStatus {
         self.signal("-TERM");
         self.child.take().unwrap().wait().unwrap()
@@ -128,11 +136,15 @@ pub struct Reader {
 
 impl Reader {
     pub fn start(broker: &Mosquitto, filter: &str) -> Self {
+        Self::start_as("reader", broker, filter)
+    }
+
+    pub fn start_as(id: &str, broker: &Mosquitto, filter: &str) -> Self {
         let port = broker.address().port().to_string();
         let client = |more: &[&str]| {
             let mut command = mosquitto::command("mosquitto_sub");
             command
-                .args(["-h", "127.0.0.1", "-p", &port, "-c", "-i", "reader", "-q", "1", "-t", filter])
+                .args(["-h", "127.0.0.1", "-p", &port, "-c", "-i", id, "-q", "1", "-t", filter])
                 .args(more);
             command
         };
