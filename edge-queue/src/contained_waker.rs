@@ -3,13 +3,15 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
 
-/// Wakers by what they wait for, at most one each.
+use smallvec::SmallVec;
+
+/// Wakers by what they wait for, at most one each. A single one, the usual number, takes no allocation.
 #[derive(Debug)]
-pub(crate) struct Wakers<K>(Vec<(K, Waker)>);
+pub(crate) struct Wakers<K>(SmallVec<[(K, Waker); 1]>);
 
 impl<K> Default for Wakers<K> {
     fn default() -> Wakers<K> {
-        Wakers(Vec::new())
+        Wakers(SmallVec::new())
     }
 }
 

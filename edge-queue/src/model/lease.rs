@@ -73,7 +73,8 @@ impl Model {
     pub(crate) fn lease(&mut self, id: u64, take: Take, out: &mut Vec<Leased>, now: &Now) -> More {
         self.take_back(now.up_ms);
         let Some(consumer) = self.consumer_at(id) else { return More::Gone };
-        out.reserve(self.open_rows(consumer).min(take.rows.saturating_sub(out.len())).min(AHEAD.rows));
+        // Exactly: one row at a time is the usual number, and room for four of them is a kilobyte.
+        out.reserve_exact(self.open_rows(consumer).min(take.rows.saturating_sub(out.len())).min(AHEAD.rows));
         let mut bytes: u64 = out.iter().map(|leased| leased.row.bytes()).sum();
         while out.len() < take.rows {
             let room = if out.is_empty() { u64::MAX } else { take.bytes.saturating_sub(bytes) };

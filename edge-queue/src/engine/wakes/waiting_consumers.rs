@@ -5,13 +5,15 @@ use std::task::Waker;
 use std::time::Duration;
 
 use crate::contained_waker::Wakers;
-use crate::sync::{AtomicBool, Condvar, Mutex, MutexGuard, Ordering, PoisonError, lock};
+use crate::sync::{AtomicBool, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering, PoisonError, lock};
 
 /// Consumers that found no row.
 #[derive(Default)]
 pub(crate) struct WaitingConsumers {
     /// Set while anybody waits: spares a system call per push.
     any: AtomicBool,
+    /// Number of blocked consumers, changed with the model held: a wake-up of tasks alone costs no system call.
+    blocked: AtomicUsize,
     /// Blocked consumers sleep on it, with the model.
     asleep: Condvar,
     /// Of async consumers, by waiter: at most one each, whatever became of the future.
@@ -28,13 +30,13 @@ impl WaitingConsumers {
     /// Sleeps until rows may have come, for at most `time`. The caller has seen in `model` that there are none.
     pub(crate) fn sleep<T>(&self, model: MutexGuard<'_, T>, time: Option<Duration>) {
         self.any.store(true, Ordering::Relaxed);
-        match time {
-            None => drop(self.asleep.wait(model).unwrap_or_else(PoisonError::into_inner)),
-            Some(time) => {
-                let waited = self.asleep.wait_timeout(model, time);
-                drop(waited.unwrap_or_else(PoisonError::into_inner));
-            }
-        }
+        self.blocked.fetch_add(1, Ordering::Relaxed);
+        let model = match time {
+            None => self.asleep.wait(model).unwrap_or_else(PoisonError::into_inner),
+            Some(time) => self.asleep.wait_timeout(model, time).unwrap_or_else(PoisonError::into_inner).0,
+        };
+        self.blocked.fetch_sub(1, Ordering::Relaxed);
+        drop(model);
     }
 
     /// Has `waker` called when rows may have come. The caller holds the model and has seen that there are none.
@@ -50,8 +52,11 @@ impl WaitingConsumers {
         let _gone = lock(&self.wakers).take(|known| *known == waiter);
     }
 
+    /// Wakes all. The caller has claimed it with the model held: a consumer that slept then is counted, or awake already.
     pub(crate) fn wake(&self) {
-        self.asleep.notify_all();
+        if self.blocked.load(Ordering::Relaxed) > 0 {
+            self.asleep.notify_all();
+        }
         let wakers = std::mem::take(&mut *lock(&self.wakers));
         wakers.wake();
     }

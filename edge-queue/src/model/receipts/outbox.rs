@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::slot::{Answer, Ticket};
 use crate::receipt::{Receipt, WaitError};
 
 /// Receipts that are resolved once the lock is released.
 #[derive(Default)]
-pub(crate) struct Outbox(Vec<(Ticket, Answer)>);
+pub(crate) struct Outbox(SmallVec<[(Ticket, Answer); 1]>);
 
 impl Outbox {
     pub(crate) fn put(&mut self, ticket: Ticket, receipt: Receipt) {
