@@ -5,6 +5,7 @@
 //! mark of a possible duplicate is not part of it: both copies of a row have the same bytes, which can be a key as they are.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -16,6 +17,10 @@ const ID_PROPERTY: &str = "edge-id";
 /// User property with the mark of a possible duplicate, and its value.
 const MARK_PROPERTY: &str = "edge-pd";
 const MARK: &str = "1";
+/// Longest identity as text: 64, 8, 32 and 64 bits in hexadecimal, and what stands between.
+const TEXT_MAX: usize = 16 + 2 + 8 + 16 + 3;
+/// Room for what is added, with the heads of both properties.
+const ADDED_MAX: usize = 5 + ID_PROPERTY.len() + TEXT_MAX + 5 + MARK_PROPERTY.len() + MARK.len();
 
 /// First byte of the binary form, in its five high bits; the lane is in the others.
 const TAG: u8 = 0xf8;
@@ -48,14 +53,17 @@ impl IdentityForm {
         if self == Self::Off {
             return row.row.properties.clone();
         }
-        let mut properties = row.row.properties.to_builder();
+        let mut properties = row.row.properties.to_builder_with_room(ADDED_MAX);
         if let Some(identity) = &row.identity {
             let own = &row.row.properties;
             let is_request = [PropertyId::CorrelationData, PropertyId::ResponseTopic];
             let is_request = is_request.into_iter().any(|id| own.contains(id));
             let is_text = self == Self::Text || is_request || !push_binary(&mut properties, identity);
             if is_text {
-                let _ = properties.user(ID_PROPERTY, &identity.to_string());
+                let mut text = String::with_capacity(TEXT_MAX);
+                // Writing to a string does not fail.
+                let _ = write!(text, "{identity}");
+                let _ = properties.user(ID_PROPERTY, &text);
             }
         }
         if row.row.possible_duplicate {

@@ -103,6 +103,8 @@ impl QueueSpool {
             if parked {
                 leases = self.parking.sift(leases);
             }
+            // Exactly: usually there is one.
+            out.reserve_exact(leases.len());
             for lease in leases {
                 left = left.saturating_sub(size(&lease));
                 let id = self.next;

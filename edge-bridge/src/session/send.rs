@@ -11,6 +11,9 @@ use crate::wire::{
     ReasonCode, Utf8, Value, Version,
 };
 
+/// Bytes of a Topic Alias among the properties.
+const ALIAS_BYTES: usize = 3;
+
 impl Session {
     /// Refuses what CONNACK and the version forbid.
     pub(super) fn may_publish(&self, publish: &Publish) -> Result<(), PublishError> {
@@ -73,7 +76,7 @@ impl Session {
         packet.packet_id = packet_id;
         packet.dup = dup;
         if let Spelling::Define(alias) | Spelling::Use(alias) = spelling {
-            let mut properties = packet.properties.to_builder();
+            let mut properties = packet.properties.to_builder_with_room(ALIAS_BYTES);
             properties.push(PropertyId::TopicAlias, Value::U16(alias))?;
             packet.properties = properties.finish();
         }

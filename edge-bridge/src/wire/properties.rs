@@ -259,11 +259,14 @@ impl Properties {
 
     /// A builder that starts with these. Copies.
     pub fn to_builder(&self) -> PropertiesBuilder {
-        PropertiesBuilder {
-            raw: BytesMut::from(self.raw.as_ref()),
-            present: self.present,
-            places: self.places,
-        }
+        self.to_builder_with_room(0)
+    }
+
+    /// A builder that starts with these and takes so many bytes more in the same allocation.
+    pub(crate) fn to_builder_with_room(&self, bytes: usize) -> PropertiesBuilder {
+        let mut raw = BytesMut::with_capacity(self.raw.len() + bytes);
+        raw.extend_from_slice(&self.raw);
+        PropertiesBuilder { raw, present: self.present, places: self.places }
     }
 }
 

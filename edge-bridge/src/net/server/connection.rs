@@ -109,7 +109,7 @@ pub(super) async fn run(
     lingering: Arc<Semaphore>,
 ) {
     let buffer = Some(BytesMut::new());
-    let mut reading = Reading { buffer, ahead: BytesMut::new(), want: READ_MIN, share };
+    let mut reading = Reading { buffer, is_fresh: false, ahead: BytesMut::new(), want: READ_MIN, share };
     let mut out = Out::default();
     // Whether the network still carries anything: afterwards only the owner's word is waited for.
     let mut is_up = true;
@@ -207,6 +207,8 @@ async fn step(stream: &mut Stream, out: &mut Out, reading: &mut Reading) -> io::
 struct Reading {
     /// Receive buffer; `None` while the owner has it.
     buffer: Option<BytesMut>,
+    /// The buffer was allocated to read into, and nothing came yet.
+    is_fresh: bool,
     /// Bytes read while the owner had the buffer; they go into it next.
     ahead: BytesMut,
     /// Bytes to read at a time: doubles for a sender that fills it.
@@ -224,7 +226,7 @@ impl Reading {
         }
         let max = self.share.max();
         let want = self.want.min(max);
-        if buffer.is_empty() {
+        if buffer.is_empty() && !std::mem::replace(&mut self.is_fresh, true) {
             // Not that of the last bytes, which may be large and is not needed while nothing comes.
             *buffer = BytesMut::new();
         }
@@ -237,6 +239,7 @@ impl Reading {
         if n == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
+        self.is_fresh = false;
         self.want = if n >= want { want * 2 } else { want / 2 }.clamp(READ_MIN, max);
         Ok(self.buffer.take().unwrap_or_default())
     }
