@@ -13,6 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
+use super::Stream;
 use super::arrivals::{Arrivals, payload};
 
 const TOPIC: &str = "bench/line2/data";
@@ -44,36 +45,40 @@ pub(super) async fn subscribe(hub: SocketAddr, arrivals: Arc<Arrivals>) -> Resul
     }))
 }
 
-/// Publishes `messages` messages to `entrance`; the time until the last one was at the hub.
+/// Publishes a stream of messages to `entrance`; the time until the last one was at the hub.
 pub(super) async fn round(
     entrance: SocketAddr,
     round: u32,
-    messages: u32,
+    stream: Stream,
     arrivals: &Arrivals,
     at_most: Duration,
 ) -> Result<Duration, String> {
-    let all = arrivals.expect(round, messages);
+    let all = arrivals.expect(round, stream.messages);
     let mut connection = Connection::open(entrance, &format!("bench-publisher-{round}")).await?;
     let start = Instant::now();
     let work = async {
-        publish(&mut connection, round, messages).await?;
+        publish(&mut connection, round, stream).await?;
         all.await.map_err(|_| "the subscriber is gone".to_owned())
     };
-    let end = tokio::time::timeout(at_most, work)
-        .await
-        .map_err(|_| format!("{} of {messages} messages did not reach the hub", arrivals.missing()))??;
+    let end = tokio::time::timeout(at_most, work).await.map_err(|_| {
+        format!("{} of {} messages did not reach the hub", arrivals.missing(), stream.messages)
+    })??;
     Ok(end.duration_since(start))
 }
 
 /// Fills the window whenever half of it is free, until everything is acknowledged. Filling it after each PUBACK would
-/// measure the system calls of a ping-pong, and flatter whoever acknowledges in groups.
-async fn publish(connection: &mut Connection, round: u32, messages: u32) -> Result<(), String> {
+/// measure the system calls of a ping-pong, and flatter whoever acknowledges in groups. A paced stream sends each message at its time.
+async fn publish(connection: &mut Connection, round: u32, stream: Stream) -> Result<(), String> {
+    let Stream { messages, rate } = stream;
     let topic = text(TOPIC)?;
     let (mut next, mut acked) = (0, 0);
+    let start = Instant::now();
+    let due = |number: u32| rate.map(|rate| start + Duration::from_secs(number.into()) / rate);
     while acked < messages {
         let now_ms = connection.now_ms();
-        let refill = connection.session.room() >= WINDOW / 2;
-        while refill && next < messages && connection.session.room() > 0 {
+        let refill = rate.is_some() || connection.session.room() >= WINDOW / 2;
+        let is_due = |number| due(number).is_none_or(|at| at <= Instant::now());
+        while refill && next < messages && is_due(next) && connection.session.room() > 0 {
             let publish = Publish {
                 dup: false,
                 qos: QoS::AtLeastOnce,
@@ -96,7 +101,14 @@ async fn publish(connection: &mut Connection, round: u32, messages: u32) -> Resu
             }
         }
         if acked < messages {
-            connection.turn().await?;
+            match due(next).filter(|_| next < messages) {
+                // What a turn has begun when its time is over, the next one goes on with.
+                Some(at) => {
+                    let turned = tokio::time::timeout_at(at.into(), connection.turn()).await;
+                    turned.unwrap_or(Ok(()))?;
+                }
+                None => connection.turn().await?,
+            }
         }
     }
     connection.session.disconnect(connection.now_ms(), ReasonCode::NORMAL_DISCONNECTION);
