@@ -65,6 +65,37 @@ async fn disconnect_leaves_behind_the_message_that_is_half_written() {
     assert_eq!(last.reason, ReasonCode::NORMAL_DISCONNECTION);
 }
 
+fn will() -> Will {
+    Will {
+        qos: QoS::AtLeastOnce,
+        retain: false,
+        topic: Utf8::try_from("site/gone").unwrap(),
+        payload: Bytes::from_static(b"gone"),
+        properties: Properties::default(),
+    }
+}
+
+/// Whoever watches a site by its will hears of a clean stop too, in both versions.
+#[tokio::test]
+async fn a_close_publishes_the_will_if_it_was_asked_to() {
+    let (gone, mut seen) = tokio::sync::mpsc::unbounded_channel();
+    let hub = Server::builder().start_observer("127.0.0.1:0", move |_, message| {
+        let _ = gone.send((message.topic.clone(), message.payload.clone()));
+    });
+    let hub = hub.await.unwrap();
+    for version in [Version::V5, Version::V311] {
+        let url = format!("mqtt://{}", hub.local_addr());
+        let builder = Bridge::builder(&url).client_id("site").version(version).will(will()).will_at_close();
+        let bridge = builder.start().await.unwrap();
+        bridge.publish("plant/1", "21.5").await.unwrap().await.unwrap();
+        assert_eq!(seen.recv().await.unwrap().0, "plant/1", "{version:?}");
+        bridge.close().await.unwrap();
+        let last = timeout(Duration::from_secs(20), seen.recv()).await.expect("the will").unwrap();
+        assert_eq!((last.0.as_str(), &last.1[..]), ("site/gone", &b"gone"[..]), "{version:?}");
+        assert!(seen.try_recv().is_err(), "{version:?}: once");
+    }
+}
+
 /// The whole way, with a hub that holds a will.
 #[tokio::test]
 async fn a_close_in_the_middle_of_a_backlog_publishes_no_will() {
@@ -76,15 +107,8 @@ async fn a_close_in_the_middle_of_a_backlog_publishes_no_will() {
     });
     let hub = hub.await.unwrap();
     for n in 0..10 {
-        let will = Will {
-            qos: QoS::AtLeastOnce,
-            retain: false,
-            topic: Utf8::try_from("site/gone").unwrap(),
-            payload: Bytes::from_static(b"gone"),
-            properties: Properties::default(),
-        };
         let url = format!("mqtt://{}", hub.local_addr());
-        let bridge = Bridge::builder(&url).client_id(&format!("site{n}")).will(will).start().await.unwrap();
+        let bridge = Bridge::builder(&url).client_id(&format!("site{n}")).will(will()).start().await.unwrap();
         for _ in 0..3_000 {
             drop(bridge.publish("plant/1", vec![b'x'; 1_000]).await.unwrap());
         }

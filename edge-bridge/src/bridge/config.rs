@@ -31,6 +31,9 @@ pub struct LinkConfig {
     /// longer for it. Default 15 000; 0 leaves it to the keep alive. Costs a PINGREQ per [`idle_ping_every_ms`](super::idle_ping_every_ms) of a link on which
     /// nothing else comes, and nothing on others.
     pub command_within_ms: u64,
+    /// Ends the connection at a [`stop`](super::Core::stop) so that the hub publishes the client's will then too: with reason 0x04, in 3.1.1, which has no
+    /// reasons, without a DISCONNECT. Default false.
+    pub will_at_stop: bool,
     /// The `in` rules. Default: none.
     pub rules: Rules,
     /// Seed of the jitter: should differ between gateways.
@@ -48,6 +51,7 @@ impl LinkConfig {
             backoff: BackoffConfig::default(),
             window_max_bytes: 4 * 1024 * 1024,
             command_within_ms: 15_000,
+            will_at_stop: false,
             rules: Rules::default(),
             seed: 0,
         }

@@ -111,7 +111,8 @@ impl<S: Spool, P: Pack> Core<S, P> {
         self.stall.set_waiting(now.up_ms, false);
         self.idle_ping.set_listening(now.up_ms, false);
         self.out.push_back(Output::Hangup);
-        if matches!(closed, Closed::Local(ReasonCode::NORMAL_DISCONNECTION)) {
+        let at_stop = [ReasonCode::NORMAL_DISCONNECTION, ReasonCode::DISCONNECT_WITH_WILL];
+        if matches!(&closed, Closed::Local(reason) if at_stop.contains(reason)) {
             let reason = closed.to_string();
             self.out.push_back(Output::Event(Event::Disconnected { reason, retry_in_ms: None }));
             return;

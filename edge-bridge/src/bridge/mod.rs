@@ -273,11 +273,15 @@ impl<S: Spool, P: Pack> Core<S, P> {
         self.turn(now);
     }
 
-    /// Ends the link: DISCONNECT, and every row that the hub has not acknowledged goes back to its place in the spool. The hub keeps the
+    /// Ends the link: DISCONNECT (see [`will_at_stop`](LinkConfig::will_at_stop)), and every row that the hub has not acknowledged goes back to its place in the spool. The hub keeps the
     /// session, so that its messages are not lost.
     pub fn stop(&mut self, now: Now) {
         if let Phase::Up(connection) = &mut self.phase {
-            connection.session.disconnect(now.up_ms, ReasonCode::NORMAL_DISCONNECTION);
+            let reason = match self.config.will_at_stop {
+                true => ReasonCode::DISCONNECT_WITH_WILL,
+                false => ReasonCode::NORMAL_DISCONNECTION,
+            };
+            connection.session.disconnect(now.up_ms, reason);
             self.turn(now);
         }
         self.phase = Phase::Offline;

@@ -53,6 +53,7 @@ pub struct Builder {
     pub(super) send_buffer_bytes: Option<u32>,
     pub(super) window_max_bytes: Option<u64>,
     pub(super) command_within: Option<Duration>,
+    pub(super) will_at_close: bool,
     pub(super) any_version: bool,
     pub(super) backoff: BackoffConfig,
     pub(super) rules: Rules,
@@ -81,6 +82,7 @@ impl Builder {
             send_buffer_bytes: None,
             window_max_bytes: None,
             command_within: None,
+            will_at_close: false,
             any_version: false,
             backoff: BackoffConfig::default(),
             rules: Rules::default(),
@@ -320,6 +322,13 @@ impl Builder {
     /// Sets the will, which the hub publishes when the connection ends without a DISCONNECT.
     pub fn will(mut self, will: Will) -> Self {
         self.client.will = Some(will);
+        self
+    }
+
+    /// Has the hub publish the will at a [`close`](super::Link::close) too. In MQTT 5 the DISCONNECT says so (0x04); in 3.1.1 there is none, and the hub
+    /// takes the connection for lost.
+    pub fn will_at_close(mut self) -> Self {
+        self.will_at_close = true;
         self
     }
 

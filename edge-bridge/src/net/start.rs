@@ -150,6 +150,7 @@ impl Builder {
         if let Some(bytes) = self.window_max_bytes {
             config.window_max_bytes = bytes;
         }
+        config.will_at_stop = self.will_at_close;
         if let Some(within) = self.command_within {
             config.command_within_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
         }

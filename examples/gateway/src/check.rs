@@ -17,6 +17,7 @@ use crate::config::units::{human_bytes, human_duration};
 use crate::config::{AlarmCommands, Config, Control, Format, Local, OnFull, Order, Protocol, Route};
 use crate::open_files::OpenFiles;
 use crate::run::gap_reports::GapReports;
+use crate::run::hub_status::HubStatus;
 
 use from_the_hub::commands;
 use local_side::local;
@@ -67,6 +68,13 @@ impl fmt::Display for Meaning<'_> {
         if config.queue.gap_reports {
             let topics = GapReports::topics(config).join(", ");
             writeln!(f, "gap reports   {topics}: what was acknowledged and lost; the hub must allow it")?;
+        }
+        if config.status_to_hub {
+            let [alive, status] = HubStatus::topics(&config.id);
+            writeln!(
+                f,
+                "hub status    {status}, {alive}: the gateway's state, retained; the hub must allow it"
+            )?;
         }
         commands(f, config)?;
         alarms(f, config)?;

@@ -69,6 +69,10 @@ pub(crate) struct Config {
     pub(crate) metrics: Option<SocketAddr>,
     /// Token that the status page asks for.
     pub(crate) status_token: Option<Token>,
+    /// The hub is told the state of the gateway.
+    pub(crate) status_to_hub: bool,
+    /// First digits of a hash of its files.
+    pub(crate) digest: String,
     /// Shortest time between two commits of the bookkeeping for whoever reads the totals of `/metrics`.
     pub(crate) totals_within: Duration,
     /// The wall clock is taken as right whatever the machine says.
@@ -294,7 +298,9 @@ impl Config {
             findings.drop_missing();
         }
         match config {
-            Some(config) if findings.count(Severity::Error) == 0 => Ok((config, findings)),
+            Some(config) if findings.count(Severity::Error) == 0 => {
+                Ok((Config { digest: status::digest(text, &config), ..config }, findings))
+            }
             _ => {
                 if findings.count(Severity::Error) == 0 {
                     findings.error(0, "file", "incomplete");
@@ -338,6 +344,7 @@ fn read(root: &DeTable<'_>, world: &World<'_>, findings: &mut Findings) -> Optio
     let (listen, totals_within) = tables::metrics(&mut metrics, findings);
     metrics.finish(findings);
     let status_token = status::status(&mut status_table, listen, findings);
+    let status_to_hub = status_table.boolean("to_hub", findings).unwrap_or(false);
     status_table.finish(findings);
     let trusts_clock = clock.boolean("trusted", findings).unwrap_or(false);
     clock.finish(findings);
@@ -355,6 +362,8 @@ fn read(root: &DeTable<'_>, world: &World<'_>, findings: &mut Findings) -> Optio
         alarm_commands,
         metrics: listen,
         status_token,
+        status_to_hub,
+        digest: String::new(),
         totals_within,
         trusts_clock,
     };

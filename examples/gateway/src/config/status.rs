@@ -1,10 +1,12 @@
-//! `[status]`: the token that the status page asks for.
+//! `[status]`: the token that the status page asks for, and what names the configuration in a status.
 
 use std::fmt;
 use std::net::SocketAddr;
 
+use sha2::{Digest, Sha256};
+
 use super::section::Section;
-use super::{Findings, password, secret_file};
+use super::{Config, Findings, password, secret_file};
 
 /// Fewest bytes: the page is asked as often as somebody likes.
 const BYTES_MIN: usize = 16;
@@ -58,4 +60,18 @@ pub(super) fn status(
         return None;
     }
     Some(Token(token))
+}
+
+/// Returns the first eight digits of the SHA-256 of the configuration file, as it stands, and of the rules files that it names. Two gateways whose
+/// files are equal have the same, whatever their environments.
+pub(super) fn digest(text: &str, config: &Config) -> String {
+    let mut hash = Sha256::new_with_prefix(text);
+    for rules in config.routes.iter().filter_map(|route| route.rules.as_ref()) {
+        hash.update(rules);
+    }
+    if let Some(control) = &config.control {
+        // It was read a moment ago.
+        hash.update(std::fs::read(&control.rules).unwrap_or_default());
+    }
+    hash.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }

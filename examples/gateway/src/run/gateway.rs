@@ -44,6 +44,7 @@ use super::status_page::pages::StatusPages;
 use super::status_page::{Door, Facts};
 use super::table_files::TableFiles;
 use super::tables::Tables;
+use super::uplink::Beside;
 use super::withhold::Tell;
 use super::{by_hand, clean_stop, first_rows, http, store, uplink, watched};
 
@@ -211,9 +212,9 @@ impl Local {
         let compact =
             Compact::new(&config.routes, &config.id, config.queue.max_age, shown.clone(), &kept, &saved);
         let parked_before = queue.has_beside("parked");
-        let gap_reports = config.queue.gap_reports.then(|| GapReports::new(config, queue.gateway_id()));
-        let encoding = (compact, gap_reports.clone(), std::mem::take(&mut self.packers));
-        let link = match uplink::start(uplink, config, &queue, consumer, encoding) {
+        let beside = Beside::new(config, queue.gateway_id(), compact, std::mem::take(&mut self.packers));
+        let (gap_reports, hub_status) = (beside.gap_reports.clone(), beside.hub_status.clone());
+        let link = match uplink::start(uplink, config, &queue, consumer, beside) {
             Ok(link) => link,
             Err(error) => {
                 self.stop().await;
@@ -240,6 +241,8 @@ impl Local {
             last_look: LastLook::new(losses, config.totals_within),
             table_files: table_files.clone(),
             gap_reports: gap_reports.clone(),
+            hub_status,
+            facts: Arc::new(Facts::of(config, state)),
             parked_before,
             restarts,
             control: control.as_ref().map(Control::figures),

@@ -20,6 +20,7 @@ use super::control;
 use super::gap_reports::GapReports;
 use super::http::{Answer, Pages};
 use super::hub_refusals::HubRefusals;
+use super::hub_status::{HubStatus, Process};
 use super::ingest::GatewayIngest;
 use super::intake_figures::IntakeFigures;
 use super::listener_figures;
@@ -28,9 +29,9 @@ use super::service;
 use super::start_counter::StartCounter;
 use super::state_log::StateLog;
 use super::status::{Losses, Verdict, steady};
-use super::status_page::Totals;
 use super::status_page::desk::Memory;
 use super::status_page::figures::{Figures, QueueFigures};
+use super::status_page::{Facts, Totals, is_up};
 use super::store::{self, CONSUMER};
 use super::table_files::TableFiles;
 use super::totals::{Refresh, lag};
@@ -58,6 +59,8 @@ pub(crate) struct Monitor {
     pub(crate) last_look: LastLook,
     pub(crate) table_files: TableFiles,
     pub(crate) gap_reports: Option<GapReports>,
+    pub(crate) hub_status: Option<HubStatus>,
+    pub(crate) facts: Arc<Facts>,
     /// An earlier run parked messages: their totals are not known before their queue is open.
     pub(crate) parked_before: bool,
     pub(crate) restarts: StartCounter,
@@ -232,6 +235,7 @@ impl Monitor {
             self.refresh_totals().await;
             let Some(figures) = self.figures().await else { continue };
             self.memory.note(&self.clock, &figures);
+            self.tell_hub(&figures);
             service.status(&service::sentence(figures.sample.verdict, cause(&figures)));
             let state = (figures.sample.verdict, steady(figures.sample.link));
             if let Some(changes) = log.note(self.clock.now().up_ms, state) {
@@ -248,6 +252,20 @@ impl Monitor {
             self.queue.ack_gaps(CONSUMER, &delivered);
         }
         if reports.see(self.queue.gaps(CONSUMER)) {
+            self.link.rows_pushed();
+        }
+    }
+
+    /// Has the hub told of a state that is news to it, while it answers.
+    fn tell_hub(&self, figures: &Figures) {
+        let Some(status) = self.hub_status.as_ref().filter(|_| is_up(figures.sample.link)) else { return };
+        let make = || {
+            let days = figures.sample.certificates.iter().map(|end| end.days_left).min();
+            let process = Process { certificate_days: days, memory_bytes: resident_bytes() };
+            (self.memory.snapshot(&self.facts, &self.clock, figures), process)
+        };
+        let (now, connects) = (self.clock.now().up_ms, self.link.stats().connects);
+        if status.see(now, connects, figures.sample.verdict, make) {
             self.link.rows_pushed();
         }
     }
@@ -293,6 +311,13 @@ impl Monitor {
 pub(super) async fn listener_stats(listener: Option<&LocalPublisher>) -> Option<listener::Stats> {
     let stats = listener?.stats();
     tokio::time::timeout(ANSWER_WITHIN, stats).await.ok()?.ok()
+}
+
+/// Resident memory of this process, if the system tells.
+fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    Some(kib.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
 }
 
 fn of_hub(ledgers: Vec<Ledger>) -> Vec<Ledger> {

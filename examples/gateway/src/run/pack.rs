@@ -18,6 +18,7 @@ use super::bulkhead::Bulkhead;
 use super::compact::Compact;
 use super::formats::{row_format, shape};
 use super::gap_reports::GapReports;
+use super::hub_status::HubStatus;
 use super::replaced_parts::Packer;
 
 /// The gateway's pack.
@@ -32,6 +33,7 @@ pub(crate) struct RouteEncoder {
     routes: Vec<RouteLimits>,
     compact: Compact,
     gap_reports: Option<GapReports>,
+    hub_status: Option<HubStatus>,
     /// Packers of the program's own, by the topic of their batches.
     packers: Vec<(Utf8, OwnPacker)>,
 }
@@ -65,12 +67,18 @@ impl RouteEncoder {
             })
         };
         let batched = routes.iter().filter(|route| route.format != Format::Raw);
-        Self { routes: batched.filter_map(limits).collect(), compact, gap_reports: None, packers: Vec::new() }
+        let routes = batched.filter_map(limits).collect();
+        Self { routes, compact, gap_reports: None, hub_status: None, packers: Vec::new() }
     }
 
     /// Puts reports of losses beside the batches.
     pub(crate) fn with_gap_reports(self, reports: Option<GapReports>) -> Self {
         Self { gap_reports: reports, ..self }
+    }
+
+    /// Puts the gateway's status beside the batches.
+    pub(crate) fn with_hub_status(self, status: Option<HubStatus>) -> Self {
+        Self { hub_status: status, ..self }
     }
 
     /// Puts packers, by the `match` of their route, in the place of the routes' formats.
@@ -111,8 +119,9 @@ impl Encode for RouteEncoder {
     }
 
     fn poll(&mut self, now: Now, max_packet: usize) -> Option<Packing> {
-        let report = self.gap_reports.as_ref().and_then(|reports| reports.poll(now, max_packet));
-        report.or_else(|| self.compact.poll(now, max_packet))
+        let status = self.hub_status.as_ref().and_then(|status| status.poll(now, max_packet));
+        let report = || self.gap_reports.as_ref().and_then(|reports| reports.poll(now, max_packet));
+        status.or_else(report).or_else(|| self.compact.poll(now, max_packet))
     }
 
     fn next_deadline(&self) -> Option<u64> {
@@ -123,6 +132,9 @@ impl Encode for RouteEncoder {
     fn on_delivered(&mut self, message: &Publish) {
         if let Some(reports) = &self.gap_reports {
             reports.on_delivered(message);
+        }
+        if let Some(status) = &self.hub_status {
+            status.on_delivered(message);
         }
     }
 }

@@ -16,6 +16,7 @@ use super::compact::Compact;
 use super::error::RunError;
 use super::file_stamp::stamp;
 use super::gap_reports::GapReports;
+use super::hub_status::HubStatus;
 use super::pack::{BatchPack, RouteEncoder};
 use super::replaced_parts::Packers;
 
@@ -84,6 +85,23 @@ fn renewed(hub: &Hub) -> impl Fn() -> io::Result<Option<Tls>> + Send + Sync + 's
     }
 }
 
+/// What the link carries beside raw messages, and makes them of.
+pub(crate) struct Beside {
+    pub(crate) compact: Compact,
+    pub(crate) gap_reports: Option<GapReports>,
+    pub(crate) hub_status: Option<HubStatus>,
+    pub(crate) packers: Packers,
+}
+
+impl Beside {
+    /// `gateway`: number of the queue.
+    pub(crate) fn new(config: &Config, gateway: u64, compact: Compact, packers: Packers) -> Self {
+        let gap_reports = config.queue.gap_reports.then(|| GapReports::new(config, gateway));
+        let hub_status = config.status_to_hub.then(|| HubStatus::new(&config.id, &config.digest)).flatten();
+        Self { compact, gap_reports, hub_status, packers }
+    }
+}
+
 /// Starts the link; it dials at once and for ever.
 ///
 /// # Errors
@@ -93,9 +111,15 @@ pub(crate) fn start(
     config: &Config,
     queue: &aio::Queue,
     consumer: aio::Consumer,
-    (compact, gap_reports, packers): (Compact, Option<GapReports>, Packers),
+    beside: Beside,
 ) -> Result<Link, RunError> {
-    let encoder = RouteEncoder::new(&config.routes, compact).with_gap_reports(gap_reports);
+    let Beside { compact, gap_reports, hub_status, packers } = beside;
+    let builder = match &hub_status {
+        Some(status) => builder.will(status.will()).will_at_close(),
+        None => builder,
+    };
+    let encoder = RouteEncoder::new(&config.routes, compact);
+    let encoder = encoder.with_gap_reports(gap_reports).with_hub_status(hub_status);
     let encoder = encoder.with_packers(&config.routes, packers);
     let encoder = encoder.map_err(RunError::Configuration)?;
     let pack = BatchPack::new(encoder).with_identity(config.hub.identity);

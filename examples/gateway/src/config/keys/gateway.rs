@@ -329,12 +329,20 @@ const METRICS: &[Key] = &[
     ),
 ];
 
-const STATUS: &[Key] = &[key(
-    "token_file",
-    Text("file"),
-    Means("none is asked for on loopback; beyond it the page is closed"),
-    "One line of 16 to 512 printable characters, mode 0600. The status page asks for it: as `Bearer`, or as the password of any user. Read at the start.",
-)];
+const STATUS: &[Key] = &[
+    key(
+        "token_file",
+        Text("file"),
+        Means("none is asked for on loopback; beyond it the page is closed"),
+        "One line of 16 to 512 printable characters, mode 0600. The status page asks for it: as `Bearer`, or as the password of any user. Read at the start.",
+    ),
+    key(
+        "to_hub",
+        Boolean,
+        Is("false"),
+        "Tells the hub the state of the gateway, at each change and each hour, as a retained message of at most 350 bytes on `edge/status/ID`; and on `edge/alive/ID` whether it is connected: `1`, or `0`, its will. The hub must allow both.",
+    ),
+];
 
 const CLOCK: &[Key] = &[key(
     "trusted",
@@ -375,6 +383,6 @@ pub(in super::super) const TABLES: &[Table] = &[
     ),
     table("alarms", "[alarms]", "Commands of local clients to the alarms of the routes' filters.", ALARMS),
     table("metrics", "[metrics]", "Pages for whoever watches the gateway.", METRICS),
-    table("status", "[status]", "Who may read the status page.", STATUS),
+    table("status", "[status]", "Who is told the state of the gateway.", STATUS),
     table("clock", "[clock]", "The wall clock.", CLOCK),
 ];

@@ -32,6 +32,12 @@ impl Memory {
         self.lock().note(clock.now().up_ms, &describe::look_without_queue(state));
     }
 
+    /// Returns what is so now, of figures that were just looked at.
+    pub(crate) fn snapshot(&self, facts: &Facts, clock: &Clock, figures: &Figures) -> Snapshot {
+        self.note(clock, figures);
+        describe::snapshot(facts, clock.now(), figures, &self.lock())
+    }
+
     /// A panic while it was held would have ended the runtime's only thread.
     fn lock(&self) -> MutexGuard<'_, Recorder> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -57,10 +63,7 @@ impl Desk {
         let figures = self.surface.figures().await;
         let now = self.clock.now();
         match figures {
-            Ok(figures) => {
-                self.memory.note(&self.clock, &figures);
-                describe::snapshot(&self.facts, now, &figures, &self.memory.lock())
-            }
+            Ok(figures) => self.memory.snapshot(&self.facts, &self.clock, &figures),
             Err(without) => {
                 let state = without.as_state();
                 self.memory.note_without_queue(&self.clock, &state);

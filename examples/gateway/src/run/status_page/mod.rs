@@ -32,6 +32,7 @@ pub(crate) use describe::WithoutQueue;
 pub(crate) use door::Door;
 pub(crate) use facts::Facts;
 pub(crate) use ledger::Totals;
+pub(crate) use recorder::is_up;
 
 #[cfg(test)]
 pub(crate) use snapshot::examples;

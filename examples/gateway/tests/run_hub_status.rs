@@ -1,0 +1,122 @@
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "test code"
+)]
+//! `[status] to_hub`: the hub is told the state of the gateway, and says itself when the gateway is away.
+
+mod support;
+
+use std::collections::BTreeSet;
+
+use support::gateway::Gateway;
+use support::hub::{Answer, Hub};
+use support::mosquitto::{Arrived, Mosquitto, Subscriber};
+use support::publisher::Publisher;
+use support::relay::Relay;
+use support::wait_until;
+
+const REST: &str = "[status]\nto_hub = true\n[[route]]\nmatch = \"plant/#\"\nto = \"up/\"\n";
+
+/// Last message of a topic.
+fn last(arrived: &[Arrived], topic: &str) -> Option<String> {
+    arrived.iter().rfind(|message| message.topic == topic).map(|message| message.payload.clone())
+}
+
+fn is_alive(subscriber: &Subscriber) -> Option<String> {
+    last(&subscriber.arrived(), "edge/alive/g")
+}
+
+fn status(subscriber: &Subscriber) -> Option<serde_json::Value> {
+    let payload = last(&subscriber.arrived(), "edge/status/g")?;
+    assert!(payload.len() <= 350, "{} bytes", payload.len());
+    Some(serde_json::from_str(&payload).unwrap())
+}
+
+fn readings(arrived: &[Arrived]) -> BTreeSet<String> {
+    let messages = arrived.iter().filter(|message| message.topic == "up/plant/a");
+    messages.map(|message| message.payload.clone()).collect()
+}
+
+/// Promise 5: over an outage, a kill and a clean stop, in both versions; whoever comes late finds it all the same.
+#[test]
+fn the_hub_knows_how_the_gateway_is_and_that_it_is_away() {
+    for protocol in ["5", "3.1.1"] {
+        let dir = tempfile::tempdir().unwrap();
+        let hub = Mosquitto::start(dir.path(), "max_queued_messages 0");
+        let subscriber = Subscriber::start(hub.address, "#");
+        let wan = Relay::start(hub.address);
+        let rest = format!("protocol = \"{protocol}\"\n{REST}");
+        let (mut gateway, listen) = Gateway::started(dir.path(), wan.address, &rest);
+        wait_until("it is there", 30, || is_alive(&subscriber).as_deref() == Some("1"));
+        wait_until("it is well", 30, || status(&subscriber).is_some_and(|s| s["verdict"] == "delivering"));
+        wan.cut();
+        wait_until("the hub says that it is away", 30, || is_alive(&subscriber).as_deref() == Some("0"));
+        let before = status(&subscriber).unwrap();
+        let mut publisher = Publisher::new(listen, "foreign", 50);
+        (0..300).for_each(|n| publisher.publish("plant/a", &format!("message {n:05}")));
+        publisher.settle(0, 60);
+        wan.mend();
+        wait_until("it is back", 60, || is_alive(&subscriber).as_deref() == Some("1"));
+        wait_until("all readings", 60, || readings(&subscriber.arrived()).len() == 300);
+        wait_until("a status of now", 60, || {
+            let status = status(&subscriber).unwrap();
+            status["time_ms"].as_i64() > before["time_ms"].as_i64() && status["verdict"] == "delivering"
+        });
+        gateway.kill_9();
+        wait_until("it was killed", 30, || is_alive(&subscriber).as_deref() == Some("0"));
+        gateway.start();
+        wait_until("it was started", 30, || is_alive(&subscriber).as_deref() == Some("1"));
+        assert!(gateway.terminate().0.success());
+        wait_until("it was stopped", 30, || is_alive(&subscriber).as_deref() == Some("0"));
+        let late = Subscriber::start(hub.address, "edge/#");
+        wait_until("what is retained", 30, || is_alive(&late).is_some() && status(&late).is_some());
+        let status = status(&late).unwrap();
+        assert_eq!(
+            (status["v"].as_u64(), status["lost"].as_u64()),
+            (Some(1), Some(0)),
+            "{protocol}: {status}"
+        );
+        assert_eq!(is_alive(&late).as_deref(), Some("0"));
+    }
+}
+
+/// Who may not say it there has it told once, and nothing else is another.
+#[test]
+fn a_hub_that_denies_the_status_costs_the_status_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let acl = dir.path().join("acl");
+    std::fs::write(&acl, "topic deny edge/#\ntopic readwrite #\n").unwrap();
+    let hub = Mosquitto::start(dir.path(), &format!("max_queued_messages 0\nacl_file {}", acl.display()));
+    let subscriber = Subscriber::start(hub.address, "up/#");
+    let (mut gateway, listen) = Gateway::started(dir.path(), hub.address, REST);
+    wait_until("the refusal is told", 30, || gateway.log().contains("edge/alive/g"));
+    let mut publisher = Publisher::new(listen, "foreign", 50);
+    (0..300).for_each(|n| publisher.publish("plant/a", &format!("message {n:05}")));
+    publisher.settle(0, 60);
+    wait_until("all readings", 60, || readings(&subscriber.arrived()).len() == 300);
+    assert_eq!(gateway.metric("edge_parked_messages"), Some(0.0));
+    wait_until("nothing is wrong with the gateway", 30, || {
+        gateway.metric("edge_verdict{verdict=\"delivering\"}") == Some(1.0)
+    });
+    assert!(gateway.terminate().0.success());
+}
+
+/// A hub of 3.1.1 manners can only close at a topic that it denies: readings pass all the same.
+#[test]
+fn a_hub_that_closes_at_the_status_has_all_readings() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = Hub::start();
+    hub.answer(|topic, _| if topic.starts_with("edge/") { Answer::Close } else { Answer::Ack(0) });
+    let (mut gateway, listen) = Gateway::started(dir.path(), hub.address, REST);
+    let mut publisher = Publisher::new(listen, "foreign", 50);
+    (0..300).for_each(|n| publisher.publish("plant/a", &format!("message {n:05}")));
+    publisher.settle(0, 60);
+    wait_until("all readings", 120, || hub.payloads().len() >= 300);
+    let connects = hub.connects().len();
+    assert!(connects < 20, "{connects} connections");
+    assert!(gateway.terminate().0.success());
+}
