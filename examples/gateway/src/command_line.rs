@@ -10,7 +10,7 @@ use control_loop::OneLine;
 use crate::config::reference::Page;
 use crate::config::{Config, Severity};
 use crate::open_files::OpenFiles;
-use crate::{check, drill, import, parked, passwd, run, status_command};
+use crate::{check, drill, fleet, import, parked, passwd, run, status_command};
 
 #[derive(Parser)]
 #[command(
@@ -49,6 +49,8 @@ enum Command {
     Drill(outage_drill::Arguments),
     /// Say how a running gateway is: verdict, losses, room left, and what needs a person
     Status(status_command::Arguments),
+    /// Say how all gateways are, from what the hub keeps of them (`[status] to_hub`); the worst first
+    Fleet(fleet::Arguments),
     /// Look after what the hub refuses, at a running gateway
     Parked(parked::Arguments),
     /// Set a user's password for `[local] password_file`, read from standard input
@@ -65,6 +67,7 @@ pub fn run() -> ExitCode {
         Command::Import(arguments) => import::run(&arguments),
         Command::Drill(arguments) => drill::run(&arguments),
         Command::Status(arguments) => status_command::run(&arguments),
+        Command::Fleet(arguments) => fleet::run(&arguments),
         Command::Parked(arguments) => parked::run(&arguments),
         Command::Passwd(arguments) => passwd::run(&arguments),
     }

@@ -12,6 +12,7 @@ mod check;
 mod config;
 mod drill;
 mod embedded;
+mod fleet;
 mod import;
 mod open_files;
 mod parked;

@@ -1,8 +1,8 @@
 #![forbid(unsafe_code)]
 //! `edge-gateway`: MQTT in, filter, durable queue, MQTT out.
 //!
-//! Exit codes: 0 done or stopped, 1 failed while running, warnings (`import --strict`) or a bad answer (`status`), 2 the configuration or the command
-//! line is wrong, 69 no running gateway answers (`parked`, `status`).
+//! Exit codes: 0 done or stopped, 1 failed while running, warnings (`import --strict`) or a bad answer (`status`, `fleet`), 2 the configuration or the command
+//! line is wrong, 69 no running gateway answers (`parked`, `status`), or no hub (`fleet`).
 
 use std::process::ExitCode;
 

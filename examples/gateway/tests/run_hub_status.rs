@@ -84,6 +84,45 @@ fn the_hub_knows_how_the_gateway_is_and_that_it_is_away() {
     }
 }
 
+/// All gateways at the hub, by its command line: what it says, and its exit code.
+fn fleet(hub: std::net::SocketAddr, more: &[&str]) -> (String, Option<i32>) {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_edge-gateway"));
+    let output = command.args(["fleet", "--broker", &format!("mqtt://{hub}")]).args(more).output().unwrap();
+    (
+        String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap(),
+        output.status.code(),
+    )
+}
+
+#[test]
+fn a_fleet_is_seen_at_its_hub() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = Mosquitto::start(dir.path(), "max_queued_messages 0");
+    let (text, code) = fleet(hub.address, &[]);
+    assert!(text.starts_with("0 gateways") && code == Some(1), "{text}");
+    let (mut gateway, _) = Gateway::started(dir.path(), hub.address, REST);
+    wait_until("it is well", 30, || fleet(hub.address, &[]).1 == Some(0));
+    let (text, _) = fleet(hub.address, &["--json"]);
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(
+        (json["gateways"][0]["id"].as_str(), json["gateways"][0]["standing"].as_str()),
+        (Some("g"), Some("delivering"))
+    );
+    // Somebody who may write there, and a hub that says more than that.
+    support::mosquitto::retain(hub.address, "edge/status/x", &"y".repeat(100_000));
+    support::mosquitto::retain(hub.address, "edge/alive/h", "0");
+    gateway.kill_9();
+    wait_until("it is away", 30, || fleet(hub.address, &[]).0.contains("2 away"));
+    let (text, code) = fleet(hub.address, &[]);
+    assert!(text.contains("last words: delivering") && code == Some(1), "{text}");
+    let address = hub.address;
+    drop(hub);
+    let (text, code) = fleet(address, &[]);
+    assert!(text.contains("no connection within") && code == Some(69), "{text}");
+    let (text, code) = fleet(address, &["--user", "u", "--password-file", "/nowhere"]);
+    assert!(text.contains("/nowhere") && code == Some(2), "{text}");
+}
+
 /// Who may not say it there has it told once, and nothing else is another.
 #[test]
 fn a_hub_that_denies_the_status_costs_the_status_alone() {

@@ -26,7 +26,7 @@ mod sentence;
 pub(crate) mod snapshot;
 pub(crate) mod terminal;
 mod texts;
-mod units;
+pub(crate) mod units;
 
 pub(crate) use describe::WithoutQueue;
 pub(crate) use door::Door;

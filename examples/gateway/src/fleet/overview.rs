@@ -1,0 +1,251 @@
+//! Gateways by what the hub keeps of each, and their order: the worst first. Pure; whoever may write at the hub chooses all of it, so everything is bounded.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Prefixes of the topics, before the gateway's id.
+pub(super) const ALIVE: &str = "edge/alive/";
+pub(super) const STATUS: &str = "edge/status/";
+
+/// Gateways that are kept.
+const GATEWAYS_MAX: usize = 10_000;
+/// Bytes of an id, and of a status with what later versions may add.
+const ID_MAX: usize = 256;
+const STATUS_MAX: usize = 1_024;
+/// Age from which on a status says nothing of now: one comes each hour.
+const SILENT_S: i64 = 2 * 3_600 + 600;
+
+/// What the hub keeps of all gateways.
+#[derive(Debug, Default)]
+pub(super) struct Overview {
+    gateways: BTreeMap<String, Kept>,
+    /// Messages beyond the limits.
+    left_out: u64,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    is_connected: Option<bool>,
+    status: Option<Result<Status, String>>,
+}
+
+/// Status of a gateway, as it stands at the hub (docs/reference/status.md).
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+struct Status {
+    v: u64,
+    time_ms: i64,
+    verdict: String,
+    since_s: u64,
+    why: Option<String>,
+    waiting: u64,
+    room_s: Option<u64>,
+    lost: u64,
+    clock_synced: bool,
+    version: String,
+    config: String,
+}
+
+/// State of a gateway as it is seen from the hub. The order is that of urgency.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Standing {
+    Losing,
+    Degraded,
+    /// The hub has lost it.
+    Away,
+    /// It is connected, as far as the hub knows, and has said nothing for two hours.
+    Silent,
+    /// It says something that is no status of a version that is known here.
+    Unclear,
+    Storing,
+    CatchingUp,
+    Delivering,
+}
+
+impl Standing {
+    pub(super) const ALL: [Self; 8] = [
+        Self::Losing,
+        Self::Degraded,
+        Self::Away,
+        Self::Silent,
+        Self::Unclear,
+        Self::Storing,
+        Self::CatchingUp,
+        Self::Delivering,
+    ];
+
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Losing => "losing",
+            Self::Degraded => "degraded",
+            Self::Away => "away",
+            Self::Silent => "silent",
+            Self::Unclear => "unclear",
+            Self::Storing => "storing",
+            Self::CatchingUp => "catching-up",
+            Self::Delivering => "delivering",
+        }
+    }
+
+    fn is_well(self) -> bool {
+        self >= Self::Storing
+    }
+
+    fn of_verdict(verdict: &str) -> Self {
+        let verdicts = [Self::Losing, Self::Degraded, Self::Storing, Self::CatchingUp, Self::Delivering];
+        verdicts.into_iter().find(|standing| standing.word() == verdict).unwrap_or(Self::Unclear)
+    }
+}
+
+/// One gateway at one moment.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(super) struct Gateway {
+    pub(super) standing: Standing,
+    pub(super) id: String,
+    /// Seconds since its status was said; `None` where its clock, or ours, does not tell.
+    pub(super) age_s: Option<u64>,
+    /// Last verdict that it said, and how long it had been so by now.
+    pub(super) verdict: Option<String>,
+    pub(super) since_s: Option<u64>,
+    pub(super) waiting: Option<u64>,
+    /// Time until its first limit; of one that is away or silent, what is left at most of what it said.
+    pub(super) room_s: Option<u64>,
+    pub(super) lost: Option<u64>,
+    pub(super) why: Option<String>,
+    pub(super) version: Option<String>,
+    pub(super) config: Option<String>,
+}
+
+/// All gateways at one moment, the worst first.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(super) struct Fleet {
+    pub(super) gateways: Vec<Gateway>,
+    /// Messages beyond the limits of this program.
+    pub(super) left_out: u64,
+}
+
+impl Fleet {
+    /// Returns whether there are gateways, and nothing is wrong with any.
+    pub(super) fn is_well(&self) -> bool {
+        !self.gateways.is_empty() && self.gateways.iter().all(|gateway| gateway.standing.is_well())
+    }
+
+    /// Returns the most frequent of the texts that `of` picks, which the others differ from; of equally frequent ones the first by name.
+    pub(super) fn usual(&self, of: impl Fn(&Gateway) -> Option<&str>) -> Option<&str> {
+        let mut counts = BTreeMap::<&str, usize>::new();
+        for gateway in &self.gateways {
+            if let Some(text) = of(gateway) {
+                *counts.entry(text).or_default() += 1;
+            }
+        }
+        let most = counts.values().copied().max()?;
+        counts.into_iter().find(|(_, count)| *count == most).map(|(text, _)| text)
+    }
+}
+
+impl Overview {
+    /// Takes in a message of the hub; an empty one takes away what was kept.
+    pub(super) fn take(&mut self, topic: &str, payload: &[u8]) {
+        let (id, is_alive) = match (topic.strip_prefix(ALIVE), topic.strip_prefix(STATUS)) {
+            (Some(id), _) => (id, true),
+            (None, Some(id)) => (id, false),
+            (None, None) => return,
+        };
+        let is_new = !self.gateways.contains_key(id);
+        if id.is_empty() || id.len() > ID_MAX || (is_new && self.gateways.len() >= GATEWAYS_MAX) {
+            self.left_out += 1;
+            return;
+        }
+        let kept = self.gateways.entry(id.to_owned()).or_default();
+        if is_alive {
+            kept.is_connected = match payload {
+                b"0" => Some(false),
+                b"1" => Some(true),
+                // What else may stand there says nothing.
+                _ => None,
+            };
+        } else {
+            kept.status = (!payload.is_empty()).then(|| read(payload));
+        }
+        if kept.is_connected.is_none() && kept.status.is_none() {
+            self.gateways.remove(id);
+        }
+    }
+
+    /// Returns how the gateways are; `now_s`: seconds since the Unix epoch.
+    pub(super) fn at(&self, now_s: i64) -> Fleet {
+        let mut gateways: Vec<_> = self.gateways.iter().map(|(id, kept)| gateway(id, kept, now_s)).collect();
+        gateways.sort_by(|one, other| {
+            let key = |gateway: &Gateway| (gateway.standing, gateway.room_s.unwrap_or(u64::MAX));
+            key(one).cmp(&key(other)).then_with(|| one.id.cmp(&other.id))
+        });
+        Fleet { gateways, left_out: self.left_out }
+    }
+}
+
+fn read(payload: &[u8]) -> Result<Status, String> {
+    if payload.len() > STATUS_MAX {
+        return Err(format!("{} bytes, too many for a status", payload.len()));
+    }
+    let status: Status = serde_json::from_slice(payload).map_err(|error| format!("no status: {error}"))?;
+    match status.v {
+        1 => Ok(status),
+        version => Err(format!("status of version {version}, this program reads 1")),
+    }
+}
+
+fn gateway(id: &str, kept: &Kept, now_s: i64) -> Gateway {
+    let nothing = Gateway {
+        standing: Standing::Unclear,
+        id: id.to_owned(),
+        age_s: None,
+        verdict: None,
+        since_s: None,
+        waiting: None,
+        room_s: None,
+        lost: None,
+        why: None,
+        version: None,
+        config: None,
+    };
+    let is_away = kept.is_connected == Some(false);
+    let status = match &kept.status {
+        Some(Ok(status)) => status,
+        Some(Err(why)) => {
+            let standing = if is_away { Standing::Away } else { Standing::Unclear };
+            return Gateway { standing, why: Some(why.clone()), ..nothing };
+        }
+        None => {
+            let standing = if is_away { Standing::Away } else { Standing::Unclear };
+            return Gateway { standing, why: Some("it has not said how it is".to_owned()), ..nothing };
+        }
+    };
+    // A clock that was never set says nothing; one that is a little ahead is no news.
+    let age_s =
+        status.clock_synced.then(|| u64::try_from(now_s.saturating_sub(status.time_ms / 1_000)).unwrap_or(0));
+    let is_silent = age_s.is_some_and(|age| age >= SILENT_S.unsigned_abs());
+    let standing = match () {
+        () if is_away => Standing::Away,
+        () if is_silent => Standing::Silent,
+        () => Standing::of_verdict(&status.verdict),
+    };
+    // Nobody drains its queue while it is away: what it had left it has used since, at most.
+    let used_s = if is_away || is_silent { age_s } else { Some(0) };
+    Gateway {
+        standing,
+        age_s,
+        verdict: Some(status.verdict.clone()),
+        since_s: age_s.map(|age| status.since_s.saturating_add(age)),
+        waiting: Some(status.waiting),
+        room_s: status.room_s.zip(used_s).map(|(room, used)| room.saturating_sub(used)),
+        lost: Some(status.lost),
+        why: status.why.clone(),
+        version: Some(status.version.clone()),
+        config: Some(status.config.clone()),
+        ..nothing
+    }
+}
+
+#[cfg(test)]
+mod tests;

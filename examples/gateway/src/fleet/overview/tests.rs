@@ -1,0 +1,125 @@
+#![allow(clippy::unwrap_used, clippy::panic, reason = "test code")]
+
+use super::*;
+
+const NOW_S: i64 = 1_700_000_000;
+
+fn status(verdict: &str, ago_s: i64) -> serde_json::Value {
+    serde_json::json!({
+        "v": 1, "time_ms": (NOW_S - ago_s) * 1_000, "verdict": verdict, "since_s": 60, "why": null, "waiting": 5,
+        "room_s": 100_000, "lost": 0, "parked": 0, "flash_mb": 1, "link_kb": 1, "memory_mb": 13,
+        "certificate_days": null, "clock_synced": true, "version": "0.1.0", "config": "9c41e0d2",
+    })
+}
+
+fn say(overview: &mut Overview, id: &str, status: &serde_json::Value) {
+    overview.take(&format!("{STATUS}{id}"), status.to_string().as_bytes());
+}
+
+fn standings(fleet: &Fleet) -> Vec<(&str, Standing)> {
+    fleet.gateways.iter().map(|gateway| (gateway.id.as_str(), gateway.standing)).collect()
+}
+
+#[test]
+fn the_worst_is_first_and_one_that_is_away_is_not_well_whatever_it_said() {
+    let mut overview = Overview::default();
+    for verdict in ["delivering", "losing", "storing", "degraded", "catching-up"] {
+        say(&mut overview, verdict, &status(verdict, 10));
+        overview.take(&format!("{ALIVE}{verdict}"), b"1");
+    }
+    assert!(!overview.at(NOW_S).is_well());
+    say(&mut overview, "gone", &status("delivering", 50_000));
+    overview.take("edge/alive/gone", b"0");
+    say(&mut overview, "stuck", &status("delivering", 7_800));
+    overview.take("edge/alive/stuck", b"1");
+    say(&mut overview, "later", &serde_json::json!({ "v": 2 }));
+    overview.take("edge/alive/mute", b"1");
+    let fleet = overview.at(NOW_S);
+    assert_eq!(
+        standings(&fleet),
+        [
+            ("losing", Standing::Losing),
+            ("degraded", Standing::Degraded),
+            ("gone", Standing::Away),
+            ("stuck", Standing::Silent),
+            ("later", Standing::Unclear),
+            ("mute", Standing::Unclear),
+            ("storing", Standing::Storing),
+            ("catching-up", Standing::CatchingUp),
+            ("delivering", Standing::Delivering),
+        ]
+    );
+    let find = |id: &str| fleet.gateways.iter().find(|gateway| gateway.id == id).unwrap();
+    // Of the time that it had left it has used what has passed; one that is there uses none.
+    assert_eq!((find("gone").room_s, find("gone").age_s), (Some(50_000), Some(50_000)));
+    assert_eq!((find("stuck").room_s, find("storing").room_s), (Some(92_200), Some(100_000)));
+    assert_eq!(find("storing").since_s, Some(70));
+    assert!(find("later").why.as_deref().unwrap().contains("no status"), "{:?}", find("later"));
+    assert!(!fleet.is_well());
+}
+
+#[test]
+fn all_is_well_when_all_are_and_there_is_one() {
+    let mut overview = Overview::default();
+    assert!(!overview.at(NOW_S).is_well(), "nobody");
+    for verdict in ["delivering", "storing", "catching-up"] {
+        say(&mut overview, verdict, &status(verdict, 7_799));
+    }
+    assert!(overview.at(NOW_S).is_well());
+    assert!(!overview.at(NOW_S + 1).is_well(), "silent for too long");
+    overview.take("edge/alive/delivering", b"0");
+    assert!(!overview.at(NOW_S).is_well(), "away");
+    overview.take("edge/alive/delivering", b"");
+    assert!(overview.at(NOW_S).is_well(), "taken away");
+    overview.take("edge/status/delivering", b"");
+    assert_eq!(overview.at(NOW_S).gateways.len(), 2, "decommissioned: both are cleared");
+}
+
+/// A gateway whose clock was never set is not silent since 1970.
+#[test]
+fn a_clock_that_is_not_right_says_nothing_of_an_age() {
+    let mut overview = Overview::default();
+    let mut status = status("delivering", NOW_S);
+    status["clock_synced"] = false.into();
+    say(&mut overview, "g", &status);
+    let fleet = overview.at(NOW_S);
+    assert_eq!((fleet.gateways[0].standing, fleet.gateways[0].age_s), (Standing::Delivering, None));
+    overview.take("edge/alive/g", b"0");
+    assert_eq!(overview.at(NOW_S).gateways[0].room_s, None, "nobody knows how long it is away");
+}
+
+/// Whoever may write there cannot make it grow, nor hide the others.
+#[test]
+fn what_is_kept_is_bounded() {
+    let mut overview = Overview::default();
+    say(&mut overview, "first", &status("losing", 0));
+    for n in 0..GATEWAYS_MAX + 50 {
+        overview.take(&format!("{ALIVE}{n}"), b"1");
+    }
+    overview.take(&format!("{ALIVE}{}", "x".repeat(ID_MAX + 1)), b"1");
+    overview.take(ALIVE, b"1");
+    overview.take("edge/other/g", b"1");
+    say(&mut overview, "first", &serde_json::json!({ "v": 1, "why": "x".repeat(STATUS_MAX) }));
+    let fleet = overview.at(NOW_S);
+    assert_eq!((fleet.gateways.len(), fleet.left_out), (GATEWAYS_MAX, 51 + 2));
+    let first = fleet.gateways.iter().find(|gateway| gateway.id == "first").unwrap();
+    assert!(first.why.as_deref().unwrap().contains("too many for a status"), "{first:?}");
+    for garbage in [&b"\xff\xfe"[..], b"[]", b"{}", b"null", b"{\"v\":1}", b"2", b"11"] {
+        overview.take("edge/status/first", garbage);
+        overview.take("edge/alive/first", garbage);
+        assert_eq!(overview.at(NOW_S).gateways[0].standing, Standing::Unclear);
+    }
+}
+
+#[test]
+fn what_differs_from_most_is_known() {
+    let mut overview = Overview::default();
+    for (id, version) in [("a", "0.1.0"), ("b", "0.2.0"), ("c", "0.2.0")] {
+        let mut status = status("delivering", 0);
+        status["version"] = version.into();
+        say(&mut overview, id, &status);
+    }
+    let fleet = overview.at(NOW_S);
+    assert_eq!(fleet.usual(|gateway| gateway.version.as_deref()), Some("0.2.0"));
+    assert_eq!(fleet.usual(|_| None), None);
+}

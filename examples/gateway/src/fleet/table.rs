@@ -1,0 +1,121 @@
+//! The fleet as a table for a terminal, and as JSON. Pure; nothing foreign in it speaks to a terminal.
+
+use std::fmt::{self, Write};
+
+use edge_page::count;
+
+use super::overview::{Fleet, Gateway, Standing};
+use crate::run::status_page::terminal::printable;
+use crate::run::status_page::units::duration;
+
+/// Characters of an id, and of a cause.
+const ID_CHARS: usize = 24;
+const WHY_CHARS: usize = 60;
+
+/// Returns the fleet as one line of JSON.
+pub(super) fn json(fleet: &Fleet) -> String {
+    // Texts and numbers always are JSON.
+    serde_json::to_string(fleet).unwrap_or_default() + "\n"
+}
+
+/// Returns the fleet as a table: how many there are of each kind, then a line for each gateway. What differs from the most frequent version or configuration
+/// has a `*`.
+pub(super) fn table(fleet: &Fleet) -> String {
+    let mut out = String::with_capacity(128 * (fleet.gateways.len() + 2));
+    // Writing to a `String` cannot fail.
+    let written = write_all(&mut out, fleet);
+    debug_assert!(written.is_ok());
+    out
+}
+
+fn write_all(out: &mut String, fleet: &Fleet) -> fmt::Result {
+    let gateways = fleet.gateways.len();
+    write!(out, "{} gateway{}", count(gateways as u64), if gateways == 1 { "" } else { "s" })?;
+    let mut before = ": ";
+    for standing in Standing::ALL {
+        let number = fleet.gateways.iter().filter(|gateway| gateway.standing == standing).count();
+        if number > 0 {
+            write!(out, "{before}{} {}", count(number as u64), standing.word())?;
+            before = ", ";
+        }
+    }
+    writeln!(out)?;
+    if gateways == 0 {
+        writeln!(
+            out,
+            "Nothing is kept below edge/status/ and edge/alive/: gateways say it with [status] to_hub = true."
+        )?;
+    }
+    if fleet.left_out > 0 {
+        writeln!(
+            out,
+            "{} messages were left out: too many gateways, or too long names.",
+            count(fleet.left_out)
+        )?;
+    }
+    if gateways > 0 {
+        line(
+            out,
+            ["state", "gateway", "since", "waiting", "room left", "lost", "version", "config", "why"]
+                .map(str::to_owned),
+        )?;
+    }
+    let version = fleet.usual(|gateway| gateway.version.as_deref());
+    let config = fleet.usual(|gateway| gateway.config.as_deref());
+    for gateway in &fleet.gateways {
+        line(out, cells(gateway, version, config))?;
+    }
+    Ok(())
+}
+
+fn cells(gateway: &Gateway, version: Option<&str>, config: Option<&str>) -> [String; 9] {
+    let unknown = || "?".to_owned();
+    let marked = |own: &Option<String>, usual: Option<&str>| match own {
+        Some(own) => cut(own, 12) + if Some(own.as_str()) == usual { "" } else { "*" },
+        None => unknown(),
+    };
+    let is_last_word = matches!(gateway.standing, Standing::Away | Standing::Silent);
+    let room = match gateway.room_s {
+        Some(room) => format!("{}{}", if is_last_word { "\u{2264} " } else { "" }, duration(room)),
+        None => unknown(),
+    };
+    // Of one that is away: since when it is, as far as is known.
+    let since = if is_last_word { gateway.age_s } else { gateway.since_s };
+    let said = gateway.verdict.as_deref().filter(|_| is_last_word);
+    let why = match (said, gateway.why.as_deref()) {
+        (Some(said), Some(why)) => format!("last words: {said}, {why}"),
+        (Some(said), None) => format!("last words: {said}"),
+        (None, why) => why.unwrap_or_default().to_owned(),
+    };
+    [
+        gateway.standing.word().to_owned(),
+        cut(&gateway.id, ID_CHARS),
+        since.map_or_else(unknown, duration),
+        gateway.waiting.map_or_else(unknown, count),
+        room,
+        gateway.lost.map_or_else(unknown, count),
+        marked(&gateway.version, version),
+        marked(&gateway.config, config),
+        cut(&why, WHY_CHARS),
+    ]
+}
+
+fn line(out: &mut String, cells: [String; 9]) -> fmt::Result {
+    let [state, id, since, waiting, room, lost, version, config, why] = cells;
+    let text = format!(
+        "{state:<11}  {id:<ID_CHARS$}  {since:<13}  {waiting:>11}  {room:<15}  {lost:>9}  {version:<9}  {config:<9}  {why}"
+    );
+    writeln!(out, "{}", text.trim_end())
+}
+
+/// Returns the first characters, without what a terminal would obey.
+fn cut(text: &str, chars: usize) -> String {
+    let text = printable(text);
+    match text.char_indices().nth(chars) {
+        Some(_) => text.chars().take(chars.saturating_sub(1)).chain(['\u{2026}']).collect(),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests;
