@@ -69,7 +69,7 @@ impl Ingest for AsItCame {
 fn run(
     hub: SocketAddr,
     spool: std::path::PathBuf,
-    address: mpsc::Sender<SocketAddr>,
+    address: &mpsc::Sender<SocketAddr>,
     stop: mpsc::Receiver<()>,
 ) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -116,7 +116,7 @@ fn a_message_costs_few_allocations() {
     let (hub_address, spool) = (hub.local_addr().unwrap(), dir.path().join("spool"));
     let (tell, address) = mpsc::channel();
     let (stop, stopped) = mpsc::channel();
-    let product = std::thread::spawn(move || run(hub_address, spool, tell, stopped));
+    let product = std::thread::spawn(move || run(hub_address, spool, &tell, stopped));
     let mut body = [0; 1_024];
     let mut hub = hub.accept().unwrap().0;
     hub.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
