@@ -27,6 +27,8 @@ pub(super) struct Connection {
     pub(super) accepted: bool,
     /// Set if CONNECT says that we are a bridge.
     pub(super) says_bridge: bool,
+    /// Set if CONNECT gives a will.
+    pub(super) has_will: bool,
     /// Set once a PUBACK came.
     pub(super) acked: bool,
     /// Set once one of them refused a message: some hubs close then.
@@ -58,12 +60,14 @@ pub(super) struct Parts<'a, S, P> {
 impl Connection {
     pub(super) fn new(now: Now, epoch: u64, client: ClientConfig, resume: Option<Resume>) -> Self {
         let says_bridge = client.bridge_bit && client.version == Version::V311;
+        let has_will = client.will.is_some();
         let session = Session::client(now.up_ms, epoch, client, resume);
         Self {
             session,
             since_ms: now.up_ms,
             accepted: false,
             says_bridge,
+            has_will,
             acked: false,
             refused: false,
             why: None,

@@ -47,6 +47,10 @@ impl<S: Spool, P: Pack> Core<S, P> {
         }
         client.bridge_bit &=
             self.bridge_bits.get(self.addresses.current()).is_none_or(|bit| bit.next(now.up_ms));
+        if !self.wills.get(self.addresses.current()).is_none_or(|will| will.next(now.up_ms)) {
+            client.will = None;
+        }
+        self.stats.will_left_out = client.will.is_none() && self.config.client.will.is_some();
         client.first_packet_id = first_packet_id(self.config.seed.wrapping_add(self.epoch - 1));
         // A path that swallows CONNECT must not cost the whole timeout when it heals meanwhile; a slow hub gets more with every attempt.
         // Dials that are refused, as in a long outage, do not count: they say nothing of the hub's pace.
@@ -77,7 +81,9 @@ impl<S: Spool, P: Pack> Core<S, P> {
         let answered = connection.accepted || is_refused;
         self.note_answer(answered, closed);
         let is_for_bit = self.is_for_bridge_bit(now, &connection, closed);
-        let has_other_version = is_for_bit || self.choose_version(now, connection.accepted, closed);
+        let is_for_will = self.is_for_will(now, &connection, closed);
+        let has_other_version =
+            is_for_bit || is_for_will || self.choose_version(now, connection.accepted, closed);
         let stable = connection.acked || lasted_ms >= STABLE_MS;
         if stable && !taken_over {
             self.backoff.reset();
@@ -111,8 +117,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
         self.stall.set_waiting(now.up_ms, false);
         self.idle_ping.set_listening(now.up_ms, false);
         self.out.push_back(Output::Hangup);
-        let at_stop = [ReasonCode::NORMAL_DISCONNECTION, ReasonCode::DISCONNECT_WITH_WILL];
-        if matches!(&closed, Closed::Local(reason) if at_stop.contains(reason)) {
+        if self.is_stopping {
             let reason = closed.to_string();
             self.out.push_back(Output::Event(Event::Disconnected { reason, retry_in_ms: None }));
             return;
@@ -164,6 +169,16 @@ impl<S: Spool, P: Pack> Core<S, P> {
             return false;
         }
         self.out.push_back(Output::Event(Event::BridgeBitRefused));
+        true
+    }
+
+    /// Returns whether this address is to be tried without the will.
+    fn is_for_will(&mut self, now: Now, connection: &Connection, closed: &Closed) -> bool {
+        let Some(will) = self.wills.get_mut(self.addresses.current()) else { return false };
+        if !will.on_over(now.up_ms, connection.has_will, connection.accepted, closed) {
+            return false;
+        }
+        self.out.push_back(Output::Event(Event::WillRefused));
         true
     }
 

@@ -76,6 +76,8 @@ pub enum Event {
     OtherVersion(Version),
     /// The hub refused to know us as a bridge, or closed at it without a word: the next connection is that of a plain client.
     BridgeBitRefused,
+    /// The hub refused the connection for its will, or it may be for that: the next one has none.
+    WillRefused,
     /// The connection is over, or was not made.
     Disconnected {
         /// Cause in plain words.

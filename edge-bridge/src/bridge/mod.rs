@@ -50,6 +50,7 @@ mod unanswered;
 mod uplink;
 mod uplink_event;
 mod version_choice;
+mod will_choice;
 pub mod window;
 
 use std::collections::VecDeque;
@@ -81,6 +82,7 @@ use spool::Spool;
 use takeover_signs::TakeoverSigns;
 use uplink::Uplink;
 use version_choice::VersionChoice;
+use will_choice::WillChoice;
 
 use crate::ingest::Now;
 use crate::session::{self, AckHandle, Path, Resume, StaleAck};
@@ -116,7 +118,11 @@ pub struct Core<S, P> {
     versions: Vec<VersionChoice>,
     /// By address.
     bridge_bits: Vec<BridgeBit>,
+    /// By address.
+    wills: Vec<WillChoice>,
     takeover: TakeoverSigns,
+    /// It ends the connection for good.
+    is_stopping: bool,
     backoff: Backoff,
     /// CONNECTs that got no answer, since the last that got one.
     unanswered_connects: u32,
@@ -148,7 +154,9 @@ impl<S: Spool, P: Pack> Core<S, P> {
                 .map(|_| VersionChoice::new(config.client.version, config.any_version))
                 .collect(),
             bridge_bits: (0..config.addresses.max(1)).map(|_| BridgeBit::default()).collect(),
+            wills: (0..config.addresses.max(1)).map(|_| WillChoice::default()).collect(),
             takeover: TakeoverSigns::new(config.seed),
+            is_stopping: false,
             config,
             spool,
             phase: Phase::Offline,
@@ -282,7 +290,9 @@ impl<S: Spool, P: Pack> Core<S, P> {
                 false => ReasonCode::NORMAL_DISCONNECTION,
             };
             connection.session.disconnect(now.up_ms, reason);
+            self.is_stopping = true;
             self.turn(now);
+            self.is_stopping = false;
         }
         self.phase = Phase::Offline;
         self.resume = None;

@@ -60,6 +60,8 @@ pub struct Stats {
     /// Set once the hub said that another client has taken our session over (0x8E), until a connection has lasted for a minute. Attempts are 30 s
     /// to 10 min apart meanwhile.
     pub taken_over: bool,
+    /// Set if the present connection, or the next one, has no will although one is configured: the hub refused it.
+    pub will_left_out: bool,
     /// Place in the list, from 0, of the address of the present connection, or of the next attempt.
     pub address: usize,
     /// Number of attempts to connect.

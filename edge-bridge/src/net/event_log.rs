@@ -61,6 +61,11 @@ impl EventLog {
                     tracing::warn!(%hub, "the hub takes no bridge, or is away: a plain client is tried next");
                 }
             }
+            Event::WillRefused => {
+                if link.recurs(now_ms, "will") {
+                    tracing::warn!(%hub, "the hub refuses the connection, perhaps for its will: tried without one next");
+                }
+            }
             Event::Stalled => {
                 if link.recurs(now_ms, "stalled") {
                     tracing::warn!(%hub, "the link is stalled: broken, dialled again");

@@ -61,10 +61,12 @@ struct State {
 impl State {
     /// Both are said anew on each connection, but for what was on its way: the session sends that again, and one at which a hub closes must not come
     /// at each.
-    fn on_connected(&mut self, connects: u64) {
+    /// Without a will nobody would say that the gateway is away: then it does not say that it is there.
+    fn on_connected(&mut self, connects: u64, has_will: bool) {
         (self.connects, self.told) = (connects, None);
         if self.alive.on_its_way.is_none() {
-            self.alive = Slot { wanted: Some(Bytes::from_static(CONNECTED)), ..Slot::default() };
+            let wanted = has_will.then(|| Bytes::from_static(CONNECTED));
+            self.alive = Slot { wanted, ..Slot::default() };
         }
         if self.status.on_its_way.is_none() {
             self.status = Slot::default();
@@ -156,18 +158,18 @@ impl HubStatus {
         }
     }
 
-    /// Looks whether anything is to be said, now that there is a connection, the `connects`th; only then `make` is called. Returns whether the link has to be
+    /// Looks whether anything is to be said, now that there is a connection, the `connects`th, of which the hub took the will or not; only then `make` is called. Returns whether the link has to be
     /// woken.
     pub(super) fn see(
         &self,
         now_ms: u64,
-        connects: u64,
+        (connects, has_will): (u64, bool),
         verdict: Verdict,
         make: impl FnOnce() -> (Snapshot, Process),
     ) -> bool {
         let mut state = self.lock();
         if state.connects != connects {
-            state.on_connected(connects);
+            state.on_connected(connects, has_will);
         }
         let is_news = state.told.is_none_or(|(told, at_ms)| told != verdict || now_ms >= at_ms + AGAIN_MS);
         if is_news && now_ms >= state.status.next_ms {

@@ -264,8 +264,9 @@ impl Monitor {
             let process = Process { certificate_days: days, memory_bytes: resident_bytes() };
             (self.memory.snapshot(&self.facts, &self.clock, figures), process)
         };
-        let (now, connects) = (self.clock.now().up_ms, self.link.stats().connects);
-        if status.see(now, connects, figures.sample.verdict, make) {
+        let link = self.link.stats();
+        let connection = (link.connects, !link.will_left_out);
+        if status.see(self.clock.now().up_ms, connection, figures.sample.verdict, make) {
             self.link.rows_pushed();
         }
     }

@@ -37,7 +37,7 @@ fn topics(messages: &[Publish]) -> Vec<&str> {
 }
 
 fn see(status: &HubStatus, up_ms: u64, connects: u64, verdict: Verdict) -> bool {
-    status.see(up_ms, connects, verdict, made)
+    status.see(up_ms, (connects, true), verdict, made)
 }
 
 /// Says all that is due, and has the hub take it.
@@ -65,6 +65,14 @@ fn each_connection_is_told_that_it_is_there_and_how_the_gateway_is() {
         (topic.as_str(), &payload[..], retain, qos),
         ("edge/alive/site7", &b"0"[..], true, QoS::AtLeastOnce)
     );
+}
+
+/// A hub that takes no will would show it as connected for ever.
+#[test]
+fn without_a_will_nothing_says_that_it_is_there() {
+    let status = status();
+    assert!(status.see(1_000, (1, false), Verdict::Delivering, made));
+    assert_eq!(topics(&said(&status, 1_000)), ["edge/status/site7"]);
 }
 
 /// A verdict that comes and goes each second costs two messages a minute; without a change there is one an hour.

@@ -1,0 +1,96 @@
+//! Will of a CONNECT: left out at a hub that refuses the connection for it, for a time. A link that carries everything but its will is worth more than none.
+
+use crate::session::Closed;
+use crate::wire::ReasonCode;
+
+/// Time without it at a hub that takes none of its kind, in milliseconds.
+const REFUSED_MS: u64 = 86_400_000;
+
+/// The same at a hub that said that we may not connect, and let us without it.
+const DENIED_MS: u64 = 3_600_000;
+
+/// Time for which the will is kept after a hub has let us neither with it nor without.
+const NO_REASON_MS: u64 = 600_000;
+
+/// Choice of one address: to give the will, or not.
+#[derive(Debug, Default)]
+pub(super) struct WillChoice {
+    /// End of the time without it.
+    off_until_ms: Option<u64>,
+    /// Time before which a denied connection is not tried without it.
+    kept_until_ms: u64,
+}
+
+impl WillChoice {
+    /// Returns whether the next CONNECT may give it.
+    pub(super) fn next(&self, now_ms: u64) -> bool {
+        self.off_until_ms.is_none_or(|until_ms| now_ms >= until_ms)
+    }
+
+    /// Notes that a connection is over, `given` with a will, and returns whether it is over for that, perhaps: the next one goes without.
+    pub(super) fn on_over(&mut self, now_ms: u64, given: bool, accepted: bool, closed: &Closed) -> bool {
+        let Closed::Refused(reason) = closed else { return false };
+        let is_denied = *reason == ReasonCode::NOT_AUTHORIZED;
+        if accepted || !given {
+            if is_denied && self.off_until_ms.take().is_some() {
+                // Without it we may not connect either: that is another cause.
+                self.kept_until_ms = now_ms.saturating_add(NO_REASON_MS);
+            }
+            return false;
+        }
+        let off_ms = match *reason {
+            // §3.1.2.6 and §3.1.2.7: whatever else the CONNECT says.
+            ReasonCode::RETAIN_NOT_SUPPORTED | ReasonCode::QOS_NOT_SUPPORTED => REFUSED_MS,
+            _ if is_denied && now_ms >= self.kept_until_ms => DENIED_MS,
+            _ => return false,
+        };
+        self.off_until_ms = Some(now_ms.saturating_add(off_ms));
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(reason: ReasonCode) -> Closed {
+        Closed::Refused(reason)
+    }
+
+    #[test]
+    fn a_hub_that_takes_no_such_will_is_given_none_for_a_day() {
+        for reason in [ReasonCode::RETAIN_NOT_SUPPORTED, ReasonCode::QOS_NOT_SUPPORTED] {
+            let mut will = WillChoice::default();
+            assert!(will.next(0));
+            assert!(will.on_over(7, true, false, &refused(reason)));
+            assert!(!will.on_over(8, false, true, &Closed::Transport));
+            assert!(!will.next(7 + REFUSED_MS - 1) && will.next(7 + REFUSED_MS));
+        }
+    }
+
+    /// A will on a topic that we have no right to, or a wrong password: the hub says the same of both.
+    #[test]
+    fn a_denied_connection_is_tried_without_it_once_and_then_not_for_a_while() {
+        let denied = refused(ReasonCode::NOT_AUTHORIZED);
+        let mut will = WillChoice::default();
+        assert!(will.on_over(7, true, false, &denied) && !will.next(8));
+        assert!(!will.on_over(9, false, false, &denied));
+        assert!(will.next(9), "it was not the will");
+        for now_ms in [10, 1_000, 9 + NO_REASON_MS - 1] {
+            assert!(!will.on_over(now_ms, true, false, &denied) && will.next(now_ms));
+        }
+        assert!(will.on_over(9 + NO_REASON_MS, true, false, &denied));
+        let accepted_ms = 10 + NO_REASON_MS;
+        assert!(!will.on_over(accepted_ms, false, true, &Closed::Transport));
+        assert!(!will.next(9 + NO_REASON_MS + DENIED_MS - 1) && will.next(9 + NO_REASON_MS + DENIED_MS));
+    }
+
+    #[test]
+    fn an_end_of_another_cause_keeps_it() {
+        let mut will = WillChoice::default();
+        let ends = [Closed::Transport, Closed::Handshake, refused(ReasonCode::SERVER_BUSY)];
+        assert!(ends.iter().all(|closed| !will.on_over(7, true, false, closed)));
+        assert!(!will.on_over(8, true, true, &refused(ReasonCode::NOT_AUTHORIZED)), "it was accepted once");
+        assert!(will.next(9));
+    }
+}
