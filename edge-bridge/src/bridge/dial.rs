@@ -9,7 +9,7 @@ use super::version_choice::VersionChoice;
 use super::{Core, Event, Output, Phase};
 use crate::ingest::Now;
 use crate::session::Closed;
-use crate::wire::{PacketId, ReasonCode};
+use crate::wire::PacketId;
 
 /// Life of a connection, in milliseconds, from which it counts as accepted for good, when nothing was there to be
 /// acknowledged.

@@ -144,6 +144,23 @@ fn a_hub_that_denies_the_status_costs_the_status_alone() {
     assert!(gateway.terminate().0.success());
 }
 
+/// A hub without retained messages refuses a connection with a retained will (0x9A): readings pass all the same, without one.
+#[test]
+fn a_hub_without_retained_messages_has_all_readings() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = Mosquitto::start(dir.path(), "max_queued_messages 0\nretain_available false");
+    let subscriber = Subscriber::start(hub.address, "#");
+    let (mut gateway, listen) = Gateway::started(dir.path(), hub.address, REST);
+    let mut publisher = Publisher::new(listen, "foreign", 50);
+    (0..300).for_each(|n| publisher.publish("plant/a", &format!("message {n:05}")));
+    publisher.settle(0, 60);
+    wait_until("all readings", 60, || readings(&subscriber.arrived()).len() == 300);
+    wait_until("a status", 30, || status(&subscriber).is_some());
+    assert_eq!(is_alive(&subscriber), None, "nobody would say that it is away");
+    assert!(gateway.log().contains("perhaps for its will"));
+    assert!(gateway.terminate().0.success());
+}
+
 /// A hub of 3.1.1 manners can only close at a topic that it denies: readings pass all the same.
 #[test]
 fn a_hub_that_closes_at_the_status_has_all_readings() {
