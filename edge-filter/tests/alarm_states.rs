@@ -95,6 +95,24 @@ fn promise_14_a_latched_alarm_waits_for_a_reset() {
     assert!(rig.log.iter().all(|t| t.priority == 700));
 }
 
+/// The end of the deadband itself is still active.
+#[test]
+fn promise_14_an_alarm_ends_beyond_its_deadband_on_either_side() {
+    for (level, limit, within, beyond) in [(HIGH, 95.0, 93.5, 93.4), (AlarmLevel::Low, 5.0, 6.5, 6.6)] {
+        let limit = Limit::at(limit).unwrap().deadband(1.5).unwrap();
+        let alarm = LimitAlarm::new().with(level, limit).unwrap();
+        let mut state = LimitAlarmState::default();
+        let mut check = |value: f64, now| {
+            alarm.check(&mut state, value, Quality::GOOD, now, now, &mut |_| ());
+            state.state(level)
+        };
+        assert_eq!(check(within, 1), Normal, "{level:?}: not yet at the limit");
+        assert_eq!(check(if level == HIGH { 95.0 } else { 5.0 }, 2), Unacknowledged, "{level:?}");
+        assert_eq!(check(within, 3), Unacknowledged, "{level:?}");
+        assert_eq!(check(beyond, 4), ReturnedUnacknowledged, "{level:?}");
+    }
+}
+
 #[test]
 fn a_shelf_ends_by_itself_and_an_active_alarm_is_announced_again() {
     let mut rig = Rig::new(LimitAlarm::new().max_shelve_ms(10_000).unwrap());

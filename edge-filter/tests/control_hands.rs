@@ -59,3 +59,33 @@ fn promise_14_a_change_of_an_output_is_told_with_its_new_value() {
     }
     assert!(told[0].1 > SAFE && told[1] == (0, SAFE, Cause::BadInput) && told.len() == 2, "{told:?}");
 }
+
+/// Ended by hand before its time, it holds nothing any more; who ends one that there is not is told so.
+#[test]
+fn promise_14_a_bypass_that_a_hand_ended_hides_no_trip() {
+    let rules = format!(
+        "{PLANT}[[interlock]]\nname = \"hot\"\noutputs = [\"valve\"]\nmax_bypass_ms = 60000\n\
+         trip_when = {{ input = \"temp\", above = 25 }}\nreset = \"auto\"\n"
+    );
+    let mut c = Controller::from_toml(&rules).unwrap();
+    assert_eq!(scan(&mut c, 10, Quality::GOOD, None), (SAFE, Cause::Interlock));
+    let command = |c: &mut Controller, command| c.command(command, 20 * MS, &mut |_| ());
+    command(&mut c, ControlCommand::Bypass { interlock: 0, for_ms: 60_000 }).unwrap();
+    assert_eq!(scan(&mut c, 30, Quality::GOOD, None).1, Cause::Running);
+    command(&mut c, ControlCommand::EndBypass { interlock: 0 }).unwrap();
+    assert_eq!(scan(&mut c, 40, Quality::GOOD, None), (SAFE, Cause::Interlock));
+    assert!(command(&mut c, ControlCommand::EndBypass { interlock: 1 }).is_err());
+}
+
+/// On is 1 and off is 0 where the rules do not say.
+#[test]
+fn a_switch_without_values_is_one_and_zero() {
+    let rules = "[[input]]\nname = \"temp\"\nstale_after_ms = 1000\n[[output]]\nname = \"fan\"\n\
+                 switch = { input = \"temp\", on_at = 40.0, off_at = 35.0 }\n";
+    let mut c = Controller::from_toml(rules).unwrap();
+    for (ms, value, expected) in [(10, 34.0, 0.0), (20, 40.0, 1.0), (30, 36.0, 1.0), (40, 35.0, 0.0)] {
+        c.set_input(0, value, Quality::GOOD, ms * MS);
+        c.scan(ms * MS, &mut |_| ());
+        assert_eq!(c.outputs()[0].value(), expected, "{value}");
+    }
+}

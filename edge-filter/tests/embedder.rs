@@ -2,8 +2,9 @@
 #![cfg(feature = "config")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
 
+use edge_filter::check::Normalise;
 use edge_filter::reduce::{Deadband, DeadbandState};
-use edge_filter::{Emit, EmitReason, Outcome, Pipeline, Quality, Reading, Value};
+use edge_filter::{Emit, EmitReason, Outcome, Pipeline, Quality, QualityScheme, Reading, Value};
 
 #[test]
 fn the_snippets_of_the_design_compile_and_run() -> Result<(), Box<dyn std::error::Error>> {
@@ -65,4 +66,37 @@ fn emits_may_borrow_the_reading_or_be_kept_for_ever() {
         kept
     };
     assert_eq!(kept[0].value, Value::from("running"));
+}
+
+/// A sensor that no rule is for passes, and what its quality could not be read as is counted all the same.
+#[test]
+fn qualities_that_nobody_knows_are_counted_without_a_rule_too() {
+    let mut p = Pipeline::builder().normalise(Normalise::new(QualityScheme::Sparkplug)).build();
+    let sensor = p.intern("line2/temp");
+    for (time, raw, counted) in [(0, 192, 0), (1, 500, 0), (2, 0, 0), (3, 7, 1), (4, 501, 2)] {
+        let reading = Reading { sensor, time, value: Value::F64(20.0), quality: Quality(raw) };
+        let outcome = p.process(reading, time, &mut |_| ());
+        assert!(matches!(outcome, Outcome::Emit(Emit { reason: EmitReason::Passthrough, .. })), "{raw}");
+        assert_eq!(p.stats().unknown_quality, counted, "{raw}");
+    }
+}
+
+#[test]
+fn a_flush_of_one_sensor_emits_what_it_holds_and_nothing_of_others() {
+    let mut p = Pipeline::from_toml(
+        "[[rule]]\nmatch = \"#\"\nstages = [ { sample = { every_n = 10, pick = \"last\" } } ]\n",
+    )
+    .unwrap();
+    let sensors = [p.intern("a"), p.intern("b")];
+    for (time, sensor) in [(1, 0), (2, 1), (3, 0), (4, 1)] {
+        let reading =
+            Reading { sensor: sensors[sensor], time, value: Value::F64(time as f64), quality: Quality::GOOD };
+        let _ = p.process(reading, time, &mut |_| ());
+    }
+    let mut out = Vec::new();
+    p.flush_sensor(sensors[1], &mut |e| out.push((e.sensor, e.time, e.reason)));
+    assert_eq!(out, [(sensors[1], 4, EmitReason::Flush)]);
+    p.flush_sensor(sensors[1], &mut |e| panic!("flushed twice: {e:?}"));
+    p.flush(&mut |e| out.push((e.sensor, e.time, e.reason)));
+    assert_eq!(out.last(), Some(&(sensors[0], 3, EmitReason::Flush)));
 }

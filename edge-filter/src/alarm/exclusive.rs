@@ -163,4 +163,12 @@ mod tests {
         assert_eq!(alarm.check(&mut state, 50.0, Quality::BAD), ExclusiveState::Bad);
         Ok(())
     }
+
+    #[test]
+    fn a_limit_that_is_no_number_is_refused() -> Result<(), ParamError> {
+        for at in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            assert!(ExclusiveAlarm::new(0.0)?.limit(AlarmLevel::High, at).is_err(), "{at}");
+        }
+        Ok(())
+    }
 }

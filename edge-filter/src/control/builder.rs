@@ -201,9 +201,15 @@ mod tests {
         let input = builder.input(InputSpec::new("a", 100)?)?;
         let interlock = Interlock::new(Condition::Input { input, test: Test::Above(1.0) })?;
         for part in 0..PARTS_MAX {
+            if part > 0 {
+                builder.input(InputSpec::new(part.to_string(), 100)?)?;
+            }
+            builder.output(OutputSpec::new(part.to_string(), Law::Fixed(0.0)))?;
             builder.interlock(part.to_string(), interlock.clone(), Vec::new())?;
             builder.alarm(input, LimitAlarm::new())?;
         }
+        assert!(builder.input(InputSpec::new("b", 100)?).is_err());
+        assert!(builder.output(OutputSpec::new("b", Law::Fixed(0.0))).is_err());
         assert!(builder.interlock("b", interlock, Vec::new()).is_err());
         assert!(builder.alarm(input, LimitAlarm::new()).is_err());
         Ok(())

@@ -104,3 +104,39 @@ fn conditions(
     let of = of.iter().enumerate();
     of.map(|(index, one)| one.build(inputs, &place.index(index), problems)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::control::Controller;
+
+    #[test]
+    fn a_condition_that_says_two_things_is_refused() {
+        let of = |trip_when: &str| {
+            let text = format!(
+                "[[input]]\nname = \"a\"\nstale_after_ms = 9\n[[output]]\nname = \"b\"\nvalue = 1.0\n\
+                 [[interlock]]\nname = \"c\"\noutputs = [\"b\"]\ntrip_when = {{ {trip_when} }}\n"
+            );
+            Controller::from_toml(&text).map(|_| ()).map_err(|error| error.to_string())
+        };
+        let leaf = "{ input = \"a\", is = true }";
+        let [all, any, not] = [format!("all = [{leaf}]"), format!("any = [{leaf}]"), format!("not = {leaf}")];
+        for one in [&all, &any, &not] {
+            assert_eq!(of(one), Ok(()));
+        }
+        for two in [
+            format!("{all}, {any}"),
+            format!("{any}, {not}"),
+            format!("{not}, above = 1"),
+            format!("{any}, degraded = \"ignore\""),
+            format!("{all}, input = \"a\", is = true"),
+            format!("at_least = 1, of = [{leaf}], {not}"),
+            format!("at_least = 1, of = [{leaf}], is = true"),
+        ] {
+            let error = of(&two);
+            assert!(
+                error.as_ref().is_err_and(|text| text.contains("a condition is `input`")),
+                "{two}: {error:?}"
+            );
+        }
+    }
+}

@@ -63,3 +63,25 @@ fn extremes_of_time_and_value_stay_in_bounds() -> Result<(), ParamError> {
     assert_eq!(kept, [0, 1, 3, 99], "one bin");
     Ok(())
 }
+
+#[test]
+fn bins_are_of_one_length_in_time_and_a_reading_on_an_edge_is_in_the_earlier_one() {
+    let bins = |times: &[i64], count| super::bins::Bins::new(times, count).collect::<Vec<_>>();
+    let even: Vec<i64> = (0..10).collect();
+    assert_eq!(bins(&even, 2), [0..5, 5..10]);
+    assert_eq!(bins(&even, 3), [0..4, 4..7, 7..10]);
+    assert_eq!(bins(&[0, 1, 2, 100], 4), [0..3, 3..4], "bins without a reading are none");
+}
+
+#[test]
+fn many_readings_are_preselected_and_few_are_not() -> Result<(), ParamError> {
+    let times: Vec<i64> = (0..400).collect();
+    let values: Vec<f64> = times.iter().map(|i| (i * 7919 % 101) as f64).collect();
+    for (len, preselected) in [(49, false), (50, true), (400, true)] {
+        let (times, values) = (&times[..len], &values[..len]);
+        let (kept, plain) = (minmaxlttb(times, values, 10, 4)?, lttb(times, values, 10)?);
+        assert_eq!(kept != plain, preselected, "{len}");
+        assert_eq!((kept.first(), kept.last(), kept.len()), (Some(&0), Some(&(len - 1)), 10), "{len}");
+    }
+    Ok(())
+}

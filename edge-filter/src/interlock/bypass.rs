@@ -78,3 +78,22 @@ impl BypassTime {
         max_ms.saturating_sub(self.ms).max(0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Condition, Interlock, InterlockError, InterlockState, Test};
+    use crate::error::ParamError;
+
+    /// Nobody knows how long a bypass lasted that was replaced after the clock was set back: it counts as the whole of it.
+    #[test]
+    fn promise_14_a_clock_that_was_set_back_gives_no_time_of_bypass_back() -> Result<(), ParamError> {
+        let condition = Condition::Input { input: 0, test: Test::IsFalse };
+        let interlock = Interlock::new(condition)?.max_bypass_ms(1_000)?;
+        let mut state = InterlockState::default();
+        assert_eq!(interlock.bypass(&mut state, 600, 5_000), Ok(()));
+        let refused = interlock.bypass(&mut state, 500, 2_000);
+        assert_eq!(refused, Err(InterlockError::BypassSpent { max_ms: 1_000, left_ms: 400 }));
+        assert_eq!(interlock.bypass(&mut state, 400, 2_000), Ok(()));
+        Ok(())
+    }
+}

@@ -131,3 +131,18 @@ impl Condition {
 fn count(conditions: &[Condition], read: &impl Fn(usize) -> Option<f64>) -> Count {
     conditions.iter().map(|condition| condition.vote(read)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn promise_14_a_value_at_its_limit_trips() {
+        for (test, at, short) in [(Test::Above(80.0), 80.0, 79.9), (Test::Below(10.0), 10.0, 10.1)] {
+            let condition = Condition::Input { input: 0, test };
+            assert_eq!(condition.vote(&|_| Some(at)), Vote::Trip, "{test:?}");
+            assert_eq!(condition.vote(&|_| Some(short)), Vote::Healthy, "{test:?}");
+            assert_eq!(Condition::Not(Box::new(condition)).vote(&|_| Some(at)), Vote::Healthy, "{test:?}");
+        }
+    }
+}

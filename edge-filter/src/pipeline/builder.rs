@@ -115,3 +115,18 @@ impl Builder {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_are_bounded() -> Result<(), PatternError> {
+        let mut builder = Pipeline::builder();
+        for _ in 0..RULES_MAX {
+            builder.add_rule("a", Rule::new())?;
+        }
+        assert_eq!(builder.add_rule("a", Rule::new()), Err(PatternError("at most 65535 rules")));
+        Ok(())
+    }
+}

@@ -322,6 +322,18 @@ mod tests {
     }
 
     #[test]
+    fn elements_in_which_something_is_wrong_are_known_by_name() {
+        let mut file = ConfigFile::parse("[[own]]\nname = \"a\"\n[[own]]\nname = \"b\"\n").unwrap();
+        let _ = file.take::<Vec<BTreeMap<String, String>>>("own");
+        assert!(file.faulty_names("own").is_empty() && !file.is_wrong(&["own"]));
+        file.wrong_name("own", 1, "not this one");
+        assert_eq!(file.faulty_names("own").into_iter().collect::<Vec<_>>(), ["b"]);
+        assert!(file.faulty_names("other").is_empty());
+        file.wrong(&["other", "key"], "too large");
+        assert!(file.is_wrong(&["other", "key"]) && !file.is_wrong(&["other", "key2"]));
+    }
+
+    #[test]
     fn a_name_that_is_nobodys_is_told() {
         let mut file = ConfigFile::parse("[own]\nof = \"b\"\n").unwrap();
         let _ = file.take::<BTreeMap<String, String>>("own");

@@ -77,3 +77,22 @@ pub(super) fn elements<'f, 't>(
     let elements = text.tables().get(table).and_then(|value| value.get_ref().as_array());
     elements.into_iter().flat_map(|elements| elements.iter())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::may_stand_for;
+
+    #[test]
+    fn a_refused_name_stands_for_what_its_wildcards_leave_open() {
+        for (unusable, name) in
+            [("", "any"), ("line/+", "line/a"), ("+/temp", "a/temp"), ("a/+/c/#/e", "a/b/e")]
+        {
+            assert!(may_stand_for(unusable, name), "{unusable} {name}");
+        }
+        for (unusable, name) in
+            [("line", "line"), ("line/+", "other/a"), ("a/+/c", "a/b/d"), ("+/temp", "a/level")]
+        {
+            assert!(!may_stand_for(unusable, name), "{unusable} {name}");
+        }
+    }
+}

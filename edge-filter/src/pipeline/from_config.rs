@@ -336,4 +336,22 @@ mod tests {
             assert_eq!(found, Window::tumbling_ms(1_000).unwrap().uncertain_is_bad(is_bad), "{word}");
         }
     }
+
+    #[test]
+    fn each_key_of_the_time_guard_is_obeyed() {
+        for (key, value) in
+            [("max_future_ms", 7), ("max_backward_ms", 7), ("n_confirm", 7), ("max_gap_ms", 7)]
+        {
+            let config = toml::from_str(&format!("{key} = {value}")).unwrap();
+            let strict = TimeGuard::strict;
+            let expected = match key {
+                "max_future_ms" => strict().max_future_ms(value),
+                "max_backward_ms" => strict().max_backward_ms(value),
+                "n_confirm" => strict().confirm(7),
+                _ => strict().max_gap_ms(value),
+            };
+            let made = guard(strict(), &config).unwrap();
+            assert_eq!(format!("{made:?}"), format!("{:?}", expected.unwrap()), "{key}");
+        }
+    }
 }

@@ -308,4 +308,17 @@ mod tests {
         }
         Ok(())
     }
+
+    #[test]
+    fn a_count_that_no_window_has_is_told() {
+        let most = AttenuatedSignal::MAX_READINGS as u32;
+        let counted = |count, removed| {
+            let moments = Moments { count, removed, ..Moments::default() };
+            AttenuatedSignalState { moments, ..AttenuatedSignalState::default() }
+        };
+        assert!(counted(most, most).is_sound());
+        assert!(!counted(most + 1, 0).is_sound() && !counted(0, most + 1).is_sound());
+        let present = AttenuatedSignalState { present: 1, ..AttenuatedSignalState::default() };
+        assert!(!present.is_sound());
+    }
 }

@@ -265,4 +265,12 @@ mod tests {
         }
         Ok(())
     }
+
+    #[test]
+    fn a_crash_costs_the_candidate_that_is_held_and_no_more() -> Result<(), ParamError> {
+        for (pick, bound) in [(Pick::First, LossBound::Nothing), (Pick::Last, LossBound::Readings(1))] {
+            assert_eq!(Sample::every_n(3)?.pick(pick).loss_bound(), bound, "{pick:?}");
+        }
+        Ok(())
+    }
 }

@@ -107,6 +107,22 @@ fn a_flushed_interval_goes_on_under_a_later_time() -> Result<(), ParamError> {
     Ok(())
 }
 
+/// The rest of a flushed window is none of its own, though windows without a reading are given.
+#[test]
+fn the_rest_of_a_flushed_window_is_no_window_without_a_reading() -> Result<(), ParamError> {
+    let (window, mut state, mut out) = (window(1000)?.emit_empty(true), WindowState::default(), Vec::new());
+    let _ = window.check(&mut state, 1.0, GOOD, 400, &mut |w| out.push((w.start, w.end, w.readings)));
+    window.flush(&mut state, &mut |w| out.push((w.start, w.end, w.readings)));
+    window.tick(&mut state, 2000, &mut |w| out.push((w.start, w.end, w.readings)));
+    assert_eq!(out, [(0, 1000, 1), (1000, 2000, 0)]);
+    // Flushed at its very last millisecond it leaves no rest.
+    let mut state = WindowState::default();
+    let _ = window.check(&mut state, 1.0, GOOD, 999, &mut |_| ());
+    window.flush(&mut state, &mut |_| ());
+    assert_eq!(window.deadline(&state), Some(2000));
+    Ok(())
+}
+
 #[test]
 fn a_delay_without_end_ends_no_window() -> Result<(), ParamError> {
     let (window, mut state) = (window(5000)?.emit_empty(true), WindowState::default());

@@ -93,6 +93,16 @@ fn times_that_fall_begin_the_count_of_a_clock_reset_anew() {
     run(&TimeGuard::strict(), &rows.map(|(time, found)| (time, 1.0, found)).collect::<Vec<_>>());
 }
 
+/// It neither counts nor takes away what was counted.
+#[test]
+fn a_repeated_time_far_back_does_not_count_for_a_clock_reset() {
+    let (old, late) = (50_000_000, Err(D::OutOfOrder));
+    let back =
+        [(old, late), (old + 1, late), (old + 1, late), (old + 1, late), (old + 2, Ok(Passage::ClockReset))];
+    let rows = [(100_000_000, Ok(Passage::First))].into_iter().chain(back);
+    run(&TimeGuard::strict(), &rows.map(|(time, found)| (time, 1.0, found)).collect::<Vec<_>>());
+}
+
 #[test]
 fn as_many_readings_as_configured_make_a_clock_reset() -> Result<(), ParamError> {
     for confirm in [1, 2, 5] {
