@@ -254,6 +254,7 @@ mod tests {
     use rcgen::{CertificateParams, KeyPair};
 
     use super::*;
+    use crate::run::captured_log;
 
     const NOW_S: u64 = 1_800_000_000;
 
@@ -343,8 +344,14 @@ mod tests {
         assert!(!says(at(-5)), "it is not near yet");
         assert!(says(at(0)) && !says(at(0) + hour) && !says(at(0) + hour * 23));
         assert!(says(at(1)) && says(at(11)), "also behind its end");
+        let line = |now| captured_log::captured(|| certificates.look(now));
+        assert!(line(at(12)).contains("a certificate has ended"));
+        assert!(line(at(12)).is_empty(), "said already");
         std::fs::write(dir.path().join("file"), pem(12)).unwrap();
-        assert!(says(at(11) + hour) && !says(at(11) + hour * 2));
+        assert!(line(at(11) + hour).contains("a certificate ends soon") && !says(at(11) + hour * 2));
+        std::fs::write(dir.path().join("file"), "half a certif").unwrap();
+        assert!(line(at(11) + hour * 3).is_empty(), "a renewal may be under way");
+        assert!(line(at(12) + hour * 2).contains("cannot be read"));
     }
 
     fn end() -> End {
@@ -367,5 +374,12 @@ mod tests {
         render(&[End { at_s: 5, ..end() }], &mut page);
         let text = page.into_text();
         assert!(text.ends_with("\nedge_certificate_expiry_timestamp_seconds{role=\"hub_ca\"} 5\n"), "{text}");
+    }
+
+    /// Nothing is said of what nobody could ever read: the start fails then.
+    #[test]
+    fn an_end_that_is_not_known_is_not_near() {
+        let file = File::new(Role::Hub, Path::new("/nowhere"), DAY);
+        assert!(file.end.is_none() && !file.is_near(at(0)));
     }
 }

@@ -147,3 +147,29 @@ struct Answer<'a> {
     clients: Option<u32>,
     at: i64,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{command, with};
+    use super::*;
+
+    #[test]
+    fn an_answer_goes_where_the_command_asks_if_that_is_a_topic() {
+        let long = "t".repeat(RETURN_BYTES_MAX + 1);
+        for (wished, topic) in [
+            (None, "answers"),
+            (Some("mine/back"), "mine/back"),
+            (Some(&*long), "answers"),
+            (Some(&long[1..]), &long[1..]),
+            (Some("$share/group/back"), "answers"),
+        ] {
+            let plain = command("c/a", "on");
+            let publish = wished.map_or_else(
+                || plain.clone(),
+                |topic| with(&plain, PropertyId::ResponseTopic, Value::Utf8(topic)),
+            );
+            assert_eq!(ReturnAddress::of(&publish, None, "answers").topic, topic, "{wished:?}");
+            assert_eq!(ReturnAddress::holds(&publish), wished != Some(&*long), "{wished:?}");
+        }
+    }
+}

@@ -56,3 +56,46 @@ impl CommandCounts {
         page.labelled("edge_commands_total", "result", counts);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_end_counts_under_its_own_name() {
+        let counts = CommandCounts::default();
+        for (outcome, times) in [
+            (Outcome::Delivered(3), 1),
+            (Outcome::Refused(Reason::Expired), 2),
+            (Outcome::Refused(Reason::Nobody), 3),
+            (Outcome::Refused(Reason::NotAcknowledged), 4),
+            (Outcome::Refused(Reason::Retained), 5),
+            (Outcome::Refused(Reason::NoExpiry), 6),
+            (Outcome::Refused(Reason::Copy), 7),
+            (Outcome::Refused(Reason::Interrupted), 8),
+            (Outcome::Refused(Reason::Busy), 9),
+        ] {
+            (0..times).for_each(|_| counts.add(&outcome));
+        }
+        counts.add_copy();
+        let mut page = Page::default();
+        counts.render(&mut page);
+        let text = page.into_text();
+        let lines = text.lines().filter_map(|line| line.strip_prefix("edge_commands_total{result=\""));
+        let lines: Vec<_> = lines.collect();
+        assert_eq!(
+            lines,
+            [
+                "delivered\"} 1",
+                "expired\"} 2",
+                "nobody\"} 3",
+                "not_acknowledged\"} 4",
+                "retained\"} 5",
+                "no_expiry\"} 6",
+                "copy\"} 8",
+                "interrupted\"} 8",
+                "other\"} 9",
+            ]
+        );
+    }
+}

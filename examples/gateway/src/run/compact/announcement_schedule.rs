@@ -62,7 +62,8 @@ mod tests {
         schedule.want();
         assert!(schedule.is_due(0));
         let mut now_ms = 0;
-        for expected in [1_000, 2_000, 4_000] {
+        let doubled = (0..12).map(|times| 1_000 << times);
+        for expected in doubled.chain([PAUSE_MAX_MS, PAUSE_MAX_MS, PAUSE_MAX_MS]) {
             schedule.announced(now_ms);
             assert!(!schedule.is_due(now_ms + expected - 1), "{expected}");
             now_ms += expected;

@@ -131,4 +131,13 @@ mod tests {
         shown.note("t", 1, b"a table", true);
         assert_eq!(shown.take("t").len(), 1);
     }
+
+    #[test]
+    fn of_what_nobody_looks_at_the_newest_is_kept() {
+        let shown = Shown::default();
+        let most = MESSAGES_MAX as u64;
+        (0..most + 3).for_each(|id| shown.note("t", id, b"a table", true));
+        let ids: Vec<_> = shown.take("t").iter().map(|message| message.id).collect();
+        assert_eq!(ids, (3..most + 3).collect::<Vec<_>>());
+    }
 }

@@ -269,4 +269,29 @@ mod tests {
         assert!(!page.contains("begins at the start"));
         assert!(charts(&[], 0).contains("</table>"));
     }
+
+    #[test]
+    fn a_link_is_up_for_99_in_a_hundred_and_down_below_one() {
+        for (up_ms, class) in
+            [(300_000, "up"), (297_000, "up"), (296_999, "pa"), (3_000, "pa"), (2_999, "dn"), (0, "dn")]
+        {
+            assert_eq!(Band::of(&slot(1, 0, up_ms)).drawn().0, class, "{up_ms}");
+        }
+        let unseen = Slot { seen_ms: 0, ..slot(1, 0, 0) };
+        assert_eq!(Band::of(&unseen).drawn().0, "up", "nothing was seen of it");
+    }
+
+    #[test]
+    fn the_shortest_span_that_holds_all_is_drawn() {
+        for (count, title) in [
+            (12, "Last hour"),
+            (13, "Last 3 hours"),
+            (36, "Last 3 hours"),
+            (37, "Last 6 hours"),
+            (288, "Last 24 hours"),
+        ] {
+            let slots: Vec<_> = (0..count).map(|at| slot(100 + at, 1, 300_000)).collect();
+            assert!(charts(&slots, 100_000).starts_with(&format!("<h2>{title}</h2>")), "{count}");
+        }
+    }
 }

@@ -244,4 +244,21 @@ mod tests {
             events.iter().all(|event| event.cause.as_deref().unwrap_or_default().len() <= CAUSE_CHARS_MAX)
         );
     }
+
+    /// Empty messages have no size to go by.
+    #[test]
+    fn the_size_of_messages_is_that_of_the_last_that_had_one() {
+        let mut recorder = Recorder::new(0);
+        for (lanes, mean) in [
+            ((0, 0), None),
+            ((4, 4), Some(1)),
+            ((2, 500), Some(250)),
+            ((5, 0), Some(250)),
+            ((0, 0), Some(250)),
+        ] {
+            let look = Look { lanes: vec![lanes], ..look(Verdict::Storing, LinkState::Stalled) };
+            recorder.note(1_000, &look);
+            assert_eq!(recorder.mean_bytes(0), mean, "{lanes:?}");
+        }
+    }
 }

@@ -87,6 +87,11 @@ mod tests {
         assert_eq!(said(&lanes(Some(210)), &known, Some(15), 0), told(15, "max_age"));
         assert_eq!(said(&lanes(Some(210)), &known, Some(3_600), 3_595_500), told(5, "max_age"));
         assert_eq!(said(&lanes(Some(10)), &known, None, 0), told(0, "max_messages"));
+        assert_eq!(
+            said(&lanes(Some(1_010)), &known, None, 0),
+            told(100, "max_messages"),
+            "the first of equals"
+        );
         let unknown = (None, String::new(), String::new());
         assert_eq!(
             said(&lanes(Some(210)), &recorder(false, 0), Some(15), 0),

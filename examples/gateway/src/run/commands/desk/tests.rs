@@ -254,7 +254,9 @@ fn a_client_that_does_not_acknowledge_in_time_ends_the_command() {
     let next = bench.arrive(&expiring("c/a", "y", 9));
     bench.pass(3_000);
     assert_eq!(bench.answers.len(), 0, "it may be on its way");
-    bench.pass(GRACE_MS);
+    bench.pass(GRACE_MS - 1);
+    assert_eq!(bench.answers.len(), 0, "still");
+    bench.pass(1);
     assert_eq!(
         (bench.reason_of(ticket), bench.given.last().unwrap().0),
         ("not-acknowledged".to_owned(), next)

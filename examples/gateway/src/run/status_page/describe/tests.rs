@@ -71,6 +71,40 @@ fn what_is_worth_a_look_is_said_and_comes_after_what_is_to_be_done() {
     );
 }
 
+/// One is enough, and what is not there is not told.
+#[test]
+fn a_single_event_of_one_kind_is_told_alone() {
+    let of = |spoil: Spoil| {
+        let mut figures = figures();
+        figures.sample.listener = Some(edge_bridge::listener::Stats::default());
+        spoil(&mut figures);
+        ids(&snapshot(&figures).needs).join(" ")
+    };
+    let cases: [(&str, Spoil); 7] = [
+        ("", |_| ()),
+        ("lost", |figures| figures.sample.given_up = 1),
+        ("too_large", |figures| figures.sample.intake.too_large = 1),
+        ("clients_refused", |figures| figures.sample.listener.as_mut().unwrap().refused = 1),
+        ("clients_memory", |figures| figures.sample.listener.as_mut().unwrap().closed_for_memory = 1),
+        ("clients_places", |figures| figures.sample.listener.as_mut().unwrap().displaced = 1),
+        ("clock", |figures| figures.sample.clock_synced = false),
+    ];
+    for (expected, spoil) in cases {
+        assert_eq!(of(spoil), expected);
+    }
+}
+
+/// On its way, without room, or held at the door: none of them is in the queue.
+#[test]
+fn what_is_not_yet_in_the_queue_is_counted_once() {
+    let mut figures = figures();
+    (figures.sample.intake.on_the_way, figures.sample.intake.no_room) = (1, 20);
+    let mut listener = edge_bridge::listener::Stats::default();
+    listener.held = 300;
+    figures.sample.listener = Some(listener);
+    assert_eq!(snapshot(&figures).queue.not_queued, 321);
+}
+
 #[test]
 fn a_ledger_that_does_not_add_up_needs_a_person() {
     let mut figures = figures();
@@ -141,6 +175,9 @@ fn without_a_queue_the_cause_comes_first_and_nothing_is_invented() {
     let state = WithoutQueue { cause, verdict, lost: 0, clock_synced: true, not_queued: 4 };
     let snapshot = without_queue(&facts(), NOW, &state, &recorder(&figures()));
     assert_eq!(ids(&snapshot.needs), ["no_queue"]);
+    let lost = without_queue(&facts(), NOW, &WithoutQueue { lost: 1, ..state }, &recorder(&figures()));
+    assert_eq!(ids(&lost.needs), ["no_queue", "losing"]);
+    assert!(lost.needs[1].text.starts_with("1 message at QoS 0"), "{}", lost.needs[1].text);
     assert!(snapshot.sentence.contains(cause), "{}", snapshot.sentence);
     assert_eq!((snapshot.queue.open, snapshot.ledger.is_none(), snapshot.room.seconds), (false, true, None));
     assert_eq!((snapshot.link.state.as_str(), snapshot.queue.not_queued), ("offline", 4));

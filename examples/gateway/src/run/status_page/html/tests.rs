@@ -149,3 +149,17 @@ fn a_gateway_without_losses_shows_none_in_red() {
     figures.sample.given_up = 1;
     assert!(html(&snapshot(&figures), &slots()).contains("class=\"n bad\""));
 }
+
+/// What there is not has no list, and what there is has its sentence.
+#[test]
+fn the_page_says_what_is_not_there() {
+    let good = html(&delivering(), &slots());
+    assert!(good.contains("<p>Nothing.</p></section>") && !good.contains("class=\"todo\""), "{good}");
+    assert!(good.contains("clock synchronised") && !good.contains("are not listed"), "{good}");
+    let mut other = delivering();
+    (other.clock_synced, other.more_routes, other.queue.cause) = (false, 1, Some("disk full".to_owned()));
+    let other = html(&other, &slots());
+    for part in ["clock not trusted", "1 more are not listed.", "Not open: disk full"] {
+        assert!(other.contains(part), "{part} is missing");
+    }
+}

@@ -68,6 +68,7 @@ async fn the_page_and_its_json_say_the_same_and_the_headers_keep_both() {
     for header in ["cache-control: no-store", "x-content-type-options: nosniff", "x-frame-options: deny"] {
         assert!(head.contains(header), "{header} is missing in {head}");
     }
+    assert!(page.contains("<path class=\"up\""), "the history is drawn\n{page}");
     let (status, head, json) = ask(address, "/status.json", "").await;
     assert_eq!(status, 200, "{head}");
     assert!(

@@ -112,3 +112,42 @@ fn what_clients_have_gives_way_to_nothing() {
     let ticket = bench.arrive(&expiring("c/one more", "x", 90));
     assert_eq!((bench.reason_of(ticket), bench.answers.len()), ("busy".to_owned(), 1));
 }
+
+/// What is late is kept with whom to tell, in that order, and the desk's own ledger says the same as the file.
+#[test]
+fn what_is_refused_at_once_is_on_the_file_with_its_start_before_its_end() {
+    let mut bench = Bench::new(vec![rule("c/#", "l/#")]);
+    bench.desk.arrive(bench.now_ms, WALL, &expiring("c/a", "1", 3), 10_000);
+    // Nothing is answered yet: its end is on its way to the disk.
+    let (mut records, mut waits) = (Vec::new(), Vec::new());
+    while let Some(step) = bench.desk.next_step() {
+        let Step::Keep(ticket, record) = step else { continue };
+        records.push(record);
+        waits.extend(ticket);
+    }
+    assert!(matches!(records[0].change, Change::Started(_)), "{records:?}");
+    assert!(matches!(records[1].change, Change::Ended(..)) && records.len() == 2, "{records:?}");
+    let lines: String = records.iter().map(Record::to_line).collect();
+    assert_eq!(bench.desk.ledger(), &Ledger::read(lines.as_bytes()).0);
+    // The disk refused: both are written again, for it may have neither.
+    bench.desk.kept(bench.now_ms, WALL, waits[0], false);
+    bench.now_ms += AGAIN_MS;
+    bench.desk.tick(bench.now_ms, WALL);
+    bench.work(true);
+    assert!(matches!(bench.kept[0].change, Change::Started(_)), "{:?}", bench.kept);
+    assert!(matches!(bench.kept[1].change, Change::Ended(..)), "{:?}", bench.kept);
+    assert_eq!(bench.answers.len(), 1);
+}
+
+/// Without a command on the way nothing is left of a topic.
+#[test]
+fn a_topic_without_commands_takes_no_memory() {
+    let mut order = TopicOrder::default();
+    let topic = expiring("c/a", "1", 9).topic;
+    order.push(&topic, Ticket(1));
+    order.push(&topic, Ticket(2));
+    order.remove(&topic, Ticket(1));
+    assert_eq!(order.topics().map(|(_, count)| count).collect::<Vec<_>>(), [1]);
+    order.remove(&topic, Ticket(2));
+    assert_eq!(order.topics().count(), 0);
+}
