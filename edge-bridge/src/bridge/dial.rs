@@ -80,16 +80,13 @@ impl<S: Spool, P: Pack> Core<S, P> {
         let is_refused = matches!(closed, Closed::Refused(_)) || VersionChoice::is_refused(closed);
         let answered = connection.accepted || is_refused;
         self.note_answer(answered, closed);
-        let is_for_bit = self.is_for_bridge_bit(now, &connection, closed);
-        let is_for_will = self.is_for_will(now, &connection, closed);
-        let has_other_version =
-            is_for_bit || is_for_will || self.choose_version(now, connection.accepted, closed);
+        let is_dialled_otherwise = self.connects_otherwise(now, &connection, closed);
         let stable = connection.acked || lasted_ms >= STABLE_MS;
         if stable && !taken_over {
             self.backoff.reset();
         }
         // Who has the same identifier has it at the other addresses too.
-        let stays = has_other_version || taken_over;
+        let stays = is_dialled_otherwise || taken_over;
         let end = if stays { End::Stays } else { connection.end(stable, closed) };
         let names_a_message = blame.is_some_and(|close| close.names_a_message);
         let here = usize::from(connection.session.in_flight_here());
@@ -150,6 +147,13 @@ impl<S: Spool, P: Pack> Core<S, P> {
         let events = refused.into_iter().map(|refused| Output::Event(Event::SubscriptionRefused(refused)));
         self.out.extend(events);
         true
+    }
+
+    /// Returns whether this address is to be tried with another CONNECT: of another version, without the bridge bit, or without the will.
+    fn connects_otherwise(&mut self, now: Now, connection: &Connection, closed: &Closed) -> bool {
+        let is_for_bit = self.is_for_bridge_bit(now, connection, closed);
+        let is_for_will = self.is_for_will(now, connection, closed);
+        is_for_bit || is_for_will || self.choose_version(now, connection.accepted, closed)
     }
 
     /// Returns whether this address is to be tried in another version than the first.
