@@ -147,4 +147,28 @@ mod tests {
             }
         }
     }
+
+    /// Numbers that are no date or no time of day are none.
+    #[test]
+    fn a_time_that_there_is_not_is_none() {
+        let of =
+            |text: &str| seconds(if text.len() == 13 { UTC_TIME } else { GENERALIZED_TIME }, text.as_bytes());
+        // `date -u -d 2049-12-31T23:59:59Z +%s`, and of 1999-01-01.
+        assert_eq!((of("491231235959Z"), of("990101000000Z")), (Some(2_524_607_999), Some(915_148_800)));
+        assert_eq!((of("500101000000Z"), of("19500101000000Z")), (Some(0), Some(0)), "1950");
+        for wrong in [
+            "20260001000000Z",
+            "20261301000000Z",
+            "20260100000000Z",
+            "20260132000000Z",
+            "20260101240000Z",
+            "20260101006000Z",
+            "20260101000060Z",
+            "20260101000000",
+            "202601010000Z0",
+            "2026010100000aZ",
+        ] {
+            assert_eq!(of(wrong), None, "{wrong}");
+        }
+    }
 }

@@ -137,6 +137,8 @@ mod tests {
         let end = transit.end();
         transit.on_taken(5, 60_000, false);
         assert_eq!((transit.until(end), transit.left_ms()), (60_000, 0));
+        transit.on_answered(50_000);
+        assert_eq!((transit.until(end), transit.until(40_000)), (10_000, 0), "the rest of it");
         transit.on_taken(9, 700_000, true);
         assert_eq!((transit.until(end), transit.left_ms()), (UNSEEN_MAX, 9));
     }

@@ -280,3 +280,28 @@ fn put(to: &mut PropertiesBuilder, id: PropertyId, value: Value<'_>) {
     let pushed = to.push(id, value);
     debug_assert!(pushed.is_ok(), "{id:?}: {pushed:?}");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a client of 3.1.1 cannot say is 20, as Mosquitto has it; one of MQTT 5 that says nothing means 65 535.
+    #[test]
+    fn the_window_of_a_client_is_its_own_word_and_ours() {
+        let limits = |receive_maximum| ClientLimits {
+            receive_maximum,
+            maximum_packet_size: u32::MAX,
+            topic_alias_maximum: 0,
+        };
+        for (said, version, own, expected) in [
+            (None, Version::V311, None, 20),
+            (None, Version::V5, None, u16::MAX),
+            (Some(7), Version::V5, None, 7),
+            (Some(7), Version::V5, Some(5), 5),
+            (Some(3), Version::V5, Some(5), 3),
+            (None, Version::V311, Some(100), 100),
+        ] {
+            assert_eq!(limits(said).window(version, own), expected, "{said:?} {version:?} {own:?}");
+        }
+    }
+}

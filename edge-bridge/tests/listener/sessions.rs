@@ -84,6 +84,19 @@ fn an_expiry_beyond_ours_is_capped_and_told_and_3_1_1_gets_ours() {
     assert_eq!(ended, 2);
 }
 
+/// A session that never was to outlive its connection has no end of its own.
+#[test]
+fn the_end_of_a_clean_client_is_no_end_of_a_session() {
+    for version in BOTH {
+        let mut site = site();
+        let (peer, _) = site.connect(connect("clean", version));
+        site.cut(peer);
+        site.pass(1_000);
+        assert_eq!(site.listener.stats().sessions, 0);
+        assert!(!site.events.iter().any(|event| matches!(event, Event::SessionEnded { .. })), "{version:?}");
+    }
+}
+
 #[test]
 fn a_second_connection_of_a_client_takes_over() {
     for version in BOTH {

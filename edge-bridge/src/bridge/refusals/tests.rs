@@ -76,6 +76,15 @@ fn holding(out: usize, messages: u64, bytes: u64) -> Refusals {
     refusals
 }
 
+#[test]
+fn the_list_says_when_a_topic_is_tried_again() {
+    let refusals = refused(0);
+    let due_ms = refusals.next_deadline().unwrap();
+    let retry_in_ms = |now_ms| refusals.list(now_ms, &MemorySpool::new(1, 1))[0].retry_in_ms;
+    assert_eq!((retry_in_ms(0), retry_in_ms(due_ms - 1)), (Some(due_ms), Some(1)));
+    assert_eq!(retry_in_ms(due_ms + 1), Some(0));
+}
+
 /// Parked rows as the list says them.
 fn listed(refusals: &Refusals) -> u64 {
     refusals.list(0, &MemorySpool::new(1, 1))[0].parked

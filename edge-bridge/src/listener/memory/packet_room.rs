@@ -356,4 +356,14 @@ mod tests {
         .collect();
         assert_eq!(order, [1, 6, 2, 5, 4]);
     }
+
+    /// More bytes of a packet that waits do not send it to the end of the line.
+    #[test]
+    fn who_waits_on_keeps_its_place() {
+        let mut room = PacketRoom::default();
+        [A, B].iter().for_each(|id| room.note(0, *id, of(5_000, 0)));
+        room.note(1, A, of(5_000, 10));
+        assert_eq!(room.look(1, 100_000, 0), Look::Given(A), "the oldest");
+        assert_eq!(room.look(1, 100_000, 0), Look::Given(B));
+    }
 }

@@ -66,6 +66,11 @@ impl Rig {
     }
 }
 
+fn at_qos_0(topic: &'static str, payload: Bytes) -> Publish {
+    let (topic, properties) = (Utf8::from_static(topic), Properties::default());
+    Publish { dup: false, qos: QoS::AtMostOnce, retain: false, topic, packet_id: None, properties, payload }
+}
+
 fn take(commands: &mut Commands) -> Option<Command> {
     let cx = &mut Context::from_waker(Waker::noop());
     match std::pin::Pin::new(commands).poll_next(cx) {
@@ -84,16 +89,7 @@ fn a_message_at_qos_0_acknowledges_no_other() {
     let mut rig = Rig::new();
     let mut commands = rig.subscribe("cmd/#");
     let first = rig.message("cmd/a");
-    let publish = Publish {
-        dup: false,
-        qos: QoS::AtMostOnce,
-        retain: false,
-        topic: Utf8::from_static("cmd/b"),
-        packet_id: None,
-        properties: Properties::default(),
-        payload: Bytes::from_static(b"9"),
-    };
-    rig.router.deliver(rig.now_ms, &publish, None);
+    rig.router.deliver(rig.now_ms, &at_qos_0("cmd/b", Bytes::from_static(b"9")), None);
     let unfinished = take(&mut commands).unwrap();
     let command = take(&mut commands).unwrap();
     assert_eq!((number(&unfinished), number(&command)), (first, 9));
@@ -101,6 +97,28 @@ fn a_message_at_qos_0_acknowledges_no_other() {
     assert!(rig.acked().is_empty());
     unfinished.done();
     assert_eq!(rig.acked(), [first]);
+}
+
+/// Counted once each: nobody asked for it, or nobody who did has room.
+#[test]
+fn a_message_at_qos_0_that_nobody_gets_is_counted() {
+    let mut rig = Rig::new();
+    let large = at_qos_0("cmd/a", Bytes::from(vec![0; 300_000]));
+    rig.router.deliver(rig.now_ms, &large, None);
+    assert_eq!(rig.router.dropped_qos0(), 1);
+    let (mut slow, mut quick) = (rig.subscribe("cmd/#"), rig.subscribe("cmd/#"));
+    let mut taken = 0;
+    while rig.router.dropped_qos0() == 1 {
+        taken += 1;
+        assert!(taken < 1_000, "no end of room");
+        rig.router.deliver(rig.now_ms, &large, None);
+    }
+    assert_eq!(rig.router.dropped_qos0(), 2);
+    take(&mut quick).unwrap().done();
+    rig.router.deliver(rig.now_ms, &large, None);
+    assert_eq!(rig.router.dropped_qos0(), 2, "one of the two has it");
+    let left = std::iter::from_fn(|| take(&mut slow)).count();
+    assert_eq!(left, taken - 1);
 }
 
 /// The quick one must not acknowledge for the slow one.
@@ -200,6 +218,13 @@ fn a_filter_is_unsubscribed_when_nobody_has_had_it_for_the_grace_time() {
     let third = rig.subscribe("a");
     assert!(rig.router.tidy(2 + GRACE_MS).is_empty() && rig.router.next_deadline().is_none(), "it came back");
     drop(third);
+    let other = rig.subscribe("b");
+    drop(other);
+    assert!(rig.router.tidy(60).is_empty());
+    assert_eq!(rig.router.next_deadline(), Some(rig.now_ms + GRACE_MS), "of two the first");
+    assert_eq!(rig.router.tidy(rig.now_ms + GRACE_MS), a);
+    assert_eq!(rig.router.tidy(60 + GRACE_MS).len(), 1);
+    drop(rig.subscribe("a"));
     assert!(rig.router.tidy(100).is_empty() && rig.router.tidy(99 + GRACE_MS).is_empty());
     assert_eq!(rig.router.tidy(100 + GRACE_MS), a);
     assert!(rig.router.next_deadline().is_none() && rig.router.tidy(u64::MAX).is_empty(), "once");
