@@ -50,6 +50,15 @@ fn each_of_equal_stamps_passes_and_so_does_the_next_reading() {
     assert_eq!(reasons(&mut p, 2000, &readings), expected);
 }
 
+/// Of a sampled sensor nobody takes the last value for that of now: no other reading passes for it.
+#[test]
+fn one_beside_the_series_makes_no_other_pass_where_values_are_sampled() {
+    let mut p = pipeline("", "sample = { every_n = 3, pick = \"first\" }");
+    let found = reasons(&mut p, 9, &[(0, 0.0), (0, 9.0), (1, 0.0), (2, 0.0)]);
+    assert_eq!((found[0], found[1]), (Ok(EmitReason::First), Ok(EmitReason::SameTime)));
+    assert!(found[2..].iter().all(|reason| *reason != Ok(EmitReason::Resumed)), "{found:?}");
+}
+
 #[test]
 fn a_reading_from_the_future_is_the_newest_until_the_series_overtakes_it() {
     use EmitReason as E;

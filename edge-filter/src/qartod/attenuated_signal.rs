@@ -265,6 +265,21 @@ mod tests {
     }
 
     #[test]
+    fn the_number_of_readings_is_bounded_by_name() -> Result<(), ParamError> {
+        let of =
+            |count| AttenuatedSignal::new(Attenuation::Std, Some(5.0), Some(2.0), 40_000)?.min_obs(count);
+        assert!(of(1).is_ok() && of(AttenuatedSignal::MAX_READINGS).is_ok());
+        for count in [0, AttenuatedSignal::MAX_READINGS + 1] {
+            assert_eq!(
+                of(count).map_err(|error| error.param().to_owned()),
+                Err("min_obs".to_owned()),
+                "{count}"
+            );
+        }
+        Ok(())
+    }
+
+    #[test]
     fn a_whole_recording_has_one_flag() -> Result<(), ParamError> {
         let values = [1.0, f64::NAN, 4.0, f64::INFINITY, 1.0, 4.0];
         for (check, spread) in [(Attenuation::Std, 1.5), (Attenuation::Range, 3.0)] {
