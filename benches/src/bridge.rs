@@ -87,7 +87,7 @@ struct Stream {
     rate: Option<u32>,
 }
 
-/// Where the rounds arrive, and the number of the last one.
+/// Far end of the rounds, and the number of the last one.
 struct Hub {
     arrivals: Arc<Arrivals>,
     round: u32,

@@ -75,7 +75,7 @@ fn will() -> Will {
     }
 }
 
-/// Whoever watches a site by its will hears of a clean stop too, in both versions.
+/// Watchers of a site's will hear of a clean stop too, in both versions.
 #[tokio::test]
 async fn a_close_publishes_the_will_if_it_was_asked_to() {
     let (gone, mut seen) = tokio::sync::mpsc::unbounded_channel();

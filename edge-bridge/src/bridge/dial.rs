@@ -42,13 +42,8 @@ impl<S: Spool, P: Pack> Core<S, P> {
             self.uplink.prepare_resume(now.up_ms, resume, &self.spool);
         }
         let mut client = self.config.client.clone();
-        if let Some(version) = self.versions.get_mut(self.addresses.current()) {
-            client.version = version.next(now.up_ms);
-        }
-        client.bridge_bit &=
-            self.bridge_bits.get(self.addresses.current()).is_none_or(|bit| bit.next(now.up_ms));
-        if !self.wills.get(self.addresses.current()).is_none_or(|will| will.next(now.up_ms)) {
-            client.will = None;
+        if let Some(choice) = self.connect_choices.get_mut(self.addresses.current()) {
+            choice.adapt(now.up_ms, &mut client);
         }
         self.stats.will_left_out = client.will.is_none() && self.config.client.will.is_some();
         client.first_packet_id = first_packet_id(self.config.seed.wrapping_add(self.epoch - 1));
@@ -151,39 +146,15 @@ impl<S: Spool, P: Pack> Core<S, P> {
 
     /// Returns whether this address is to be tried with another CONNECT: of another version, without the bridge bit, or without the will.
     fn connects_otherwise(&mut self, now: Now, connection: &Connection, closed: &Closed) -> bool {
-        let is_for_bit = self.is_for_bridge_bit(now, connection, closed);
-        let is_for_will = self.is_for_will(now, connection, closed);
-        is_for_bit || is_for_will || self.choose_version(now, connection.accepted, closed)
-    }
-
-    /// Returns whether this address is to be tried in another version than the first.
-    fn choose_version(&mut self, now: Now, accepted: bool, closed: &Closed) -> bool {
-        let choice = self.versions.get_mut(self.addresses.current());
-        let Some(version) = choice.and_then(|choice| choice.on_over(now.up_ms, accepted, closed)) else {
+        let choice = self.connect_choices.get_mut(self.addresses.current());
+        let Some(event) = choice.and_then(|choice| choice.on_over(now.up_ms, connection, closed)) else {
             return false;
         };
-        self.out.push_back(Output::Event(Event::OtherVersion(version)));
-        version != self.config.client.version
-    }
-
-    /// Returns whether this address is to be tried without the bridge bit.
-    fn is_for_bridge_bit(&mut self, now: Now, connection: &Connection, closed: &Closed) -> bool {
-        let Some(bit) = self.bridge_bits.get_mut(self.addresses.current()) else { return false };
-        if !bit.on_over(now.up_ms, connection.says_bridge, connection.accepted, closed) {
-            return false;
-        }
-        self.out.push_back(Output::Event(Event::BridgeBitRefused));
-        true
-    }
-
-    /// Returns whether this address is to be tried without the will.
-    fn is_for_will(&mut self, now: Now, connection: &Connection, closed: &Closed) -> bool {
-        let Some(will) = self.wills.get_mut(self.addresses.current()) else { return false };
-        if !will.on_over(now.up_ms, connection.has_will, connection.accepted, closed) {
-            return false;
-        }
-        self.out.push_back(Output::Event(Event::WillRefused));
-        true
+        // Back in the first version it is nothing new.
+        let is_other =
+            !matches!(event, Event::OtherVersion(version) if version == self.config.client.version);
+        self.out.push_back(Output::Event(event));
+        is_other
     }
 
     /// Notes that there was no connection. `answered`: a proxy answers.

@@ -13,6 +13,7 @@ mod bridge_bit;
 mod by_hand;
 mod by_hand_pass;
 mod config;
+mod connect_choice;
 mod connection;
 mod dead_letter_address;
 mod dial;
@@ -73,16 +74,14 @@ pub use uplink_event::{ByHandCount, HubLimit, LeftOut, Refusal, UplinkEvent};
 
 use address_choice::AddressChoice;
 use backoff::Backoff;
-use bridge_bit::BridgeBit;
 use bytes::Bytes;
+use connect_choice::ConnectChoice;
 use connection::Connection;
 use downlink::Downlink;
 use idle_ping::IdlePing;
 use spool::Spool;
 use takeover_signs::TakeoverSigns;
 use uplink::Uplink;
-use version_choice::VersionChoice;
-use will_choice::WillChoice;
 
 use crate::ingest::Now;
 use crate::session::{self, AckHandle, Path, Resume, StaleAck};
@@ -115,11 +114,7 @@ pub struct Core<S, P> {
     idle_ping: IdlePing,
     addresses: AddressChoice,
     /// By address.
-    versions: Vec<VersionChoice>,
-    /// By address.
-    bridge_bits: Vec<BridgeBit>,
-    /// By address.
-    wills: Vec<WillChoice>,
+    connect_choices: Vec<ConnectChoice>,
     takeover: TakeoverSigns,
     /// It ends the connection for good.
     is_stopping: bool,
@@ -150,11 +145,9 @@ impl<S: Spool, P: Pack> Core<S, P> {
             backoff: Backoff::new(config.backoff, config.seed),
             idle_ping: IdlePing::new(config.command_within_ms),
             addresses: AddressChoice::new(config.addresses, config.failback),
-            versions: (0..config.addresses.max(1))
-                .map(|_| VersionChoice::new(config.client.version, config.any_version))
+            connect_choices: (0..config.addresses.max(1))
+                .map(|_| ConnectChoice::new(&config.client, config.any_version))
                 .collect(),
-            bridge_bits: (0..config.addresses.max(1)).map(|_| BridgeBit::default()).collect(),
-            wills: (0..config.addresses.max(1)).map(|_| WillChoice::default()).collect(),
             takeover: TakeoverSigns::new(config.seed),
             is_stopping: false,
             config,

@@ -285,7 +285,7 @@ fn put(to: &mut PropertiesBuilder, id: PropertyId, value: Value<'_>) {
 mod tests {
     use super::*;
 
-    /// What a client of 3.1.1 cannot say is 20, as Mosquitto has it; one of MQTT 5 that says nothing means 65 535.
+    /// A client of 3.1.1, which cannot say it, has 20, as in Mosquitto; one of MQTT 5 that says nothing means 65 535.
     #[test]
     fn the_window_of_a_client_is_its_own_word_and_ours() {
         let limits = |receive_maximum| ClientLimits {

@@ -1,6 +1,5 @@
 //! Command line of `edge-gateway`: its subcommands, their exit codes, and the texts on standard output.
 
-use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -10,7 +9,7 @@ use control_loop::OneLine;
 use crate::config::reference::Page;
 use crate::config::{Config, Severity};
 use crate::open_files::OpenFiles;
-use crate::{check, drill, fleet, import, parked, passwd, run, status_command};
+use crate::{check, drill, fleet, import, parked, passwd, run, standard_output, status_command};
 
 #[derive(Parser)]
 #[command(
@@ -115,16 +114,8 @@ fn run_gateway(file: &Path, state: Option<&Path>) -> ExitCode {
     }
 }
 
-/// Writes to standard output. A reader that has seen enough, as `head`, is no failure.
 fn print(text: &str) -> ExitCode {
-    let mut out = std::io::stdout();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            eprintln!("edge-gateway: standard output: {error}");
-            ExitCode::FAILURE
-        }
-        _ => ExitCode::SUCCESS,
-    }
+    standard_output::print(text).err().unwrap_or(ExitCode::SUCCESS)
 }
 
 fn print_meaning(file: &Path) -> ExitCode {

@@ -18,6 +18,7 @@ mod open_files;
 mod parked;
 mod passwd;
 mod run;
+mod standard_output;
 mod status_command;
 
 pub use builder::Builder;

@@ -7,7 +7,6 @@ mod table;
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
-use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -20,12 +19,14 @@ use tokio::time::{Instant, timeout};
 
 use crate::asking::UNAVAILABLE;
 use crate::config::password;
+use crate::run::hub_status::{ALIVE, STATUS};
 use crate::run::status_page::terminal::printable;
+use crate::standard_output;
 use overview::Overview;
 
 /// For the first connection.
 const CONNECT_WITHIN: Duration = Duration::from_secs(15);
-/// What the hub keeps comes at once: after so long without a message it has all come.
+/// Silence after which all has come: the hub sends at once what it keeps.
 const QUIET: Duration = Duration::from_secs(1);
 /// For all of it, where messages do not cease.
 const LISTEN_WITHIN: Duration = Duration::from_secs(15);
@@ -89,21 +90,17 @@ fn show(arguments: &Arguments, overview: &Overview) -> ExitCode {
     let now_s = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
     let fleet = overview.at(now_s);
     let text = if arguments.json { table::json(&fleet) } else { table::table(&fleet) };
-    let mut out = std::io::stdout();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            eprintln!("edge-gateway: standard output: {error}");
-            ExitCode::FAILURE
-        }
-        _ if fleet.is_well() => ExitCode::SUCCESS,
-        _ => ExitCode::FAILURE,
+    match standard_output::print(&text) {
+        Err(failed) => failed,
+        Ok(()) if fleet.is_well() => ExitCode::SUCCESS,
+        Ok(()) => ExitCode::FAILURE,
     }
 }
 
 /// Takes in what the hub keeps of the gateways.
 async fn listen(arguments: &Arguments) -> Result<Overview, Trouble> {
     let bridge = builder(arguments)?.start().await.map_err(|error| Trouble::Usage(usage(error)))?;
-    let filters = [overview::ALIVE, overview::STATUS].map(|prefix| {
+    let filters = [ALIVE, STATUS].map(|prefix| {
         let filter = Utf8::try_from(format!("{prefix}+")).unwrap_or_default();
         Subscription::new(filter, QoS::AtLeastOnce)
     });

@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// Prefixes of the topics, before the gateway's id.
-pub(super) const ALIVE: &str = "edge/alive/";
-pub(super) const STATUS: &str = "edge/status/";
+use crate::run::hub_status::{ALIVE, STATUS};
 
 /// Gateways that are kept.
 const GATEWAYS_MAX: usize = 10_000;
@@ -14,9 +12,9 @@ const GATEWAYS_MAX: usize = 10_000;
 const ID_MAX: usize = 256;
 const STATUS_MAX: usize = 1_024;
 /// Age from which on a status says nothing of now: one comes each hour.
-const SILENT_S: i64 = 2 * 3_600 + 600;
+const SILENT_S: u64 = 2 * 3_600 + 600;
 
-/// What the hub keeps of all gateways.
+/// State of all gateways, as far as the hub keeps it.
 #[derive(Debug, Default)]
 pub(super) struct Overview {
     gateways: BTreeMap<String, Kept>,
@@ -210,21 +208,21 @@ fn gateway(id: &str, kept: &Kept, now_s: i64) -> Gateway {
         config: None,
     };
     let is_away = kept.is_connected == Some(false);
-    let status = match &kept.status {
-        Some(Ok(status)) => status,
-        Some(Err(why)) => {
+    let said = kept
+        .status
+        .as_ref()
+        .map_or(Err("it has not said how it is"), |said| said.as_ref().map_err(String::as_str));
+    let status = match said {
+        Ok(status) => status,
+        Err(why) => {
             let standing = if is_away { Standing::Away } else { Standing::Unclear };
-            return Gateway { standing, why: Some(why.clone()), ..nothing };
-        }
-        None => {
-            let standing = if is_away { Standing::Away } else { Standing::Unclear };
-            return Gateway { standing, why: Some("it has not said how it is".to_owned()), ..nothing };
+            return Gateway { standing, why: Some(why.to_owned()), ..nothing };
         }
     };
     // A clock that was never set says nothing; one that is a little ahead is no news.
     let age_s =
         status.clock_synced.then(|| u64::try_from(now_s.saturating_sub(status.time_ms / 1_000)).unwrap_or(0));
-    let is_silent = age_s.is_some_and(|age| age >= SILENT_S.unsigned_abs());
+    let is_silent = age_s.is_some_and(|age| age >= SILENT_S);
     let standing = match () {
         () if is_away => Standing::Away,
         () if is_silent => Standing::Silent,

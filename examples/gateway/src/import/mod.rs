@@ -14,7 +14,6 @@ mod queue;
 mod routes;
 mod telegraf;
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -26,6 +25,8 @@ use mosquitto_conf::findings::{Findings, Severity};
 use origin::Origin;
 use output::{Counts, Output, Part};
 use pools::Pools;
+
+use crate::standard_output;
 
 /// Bytes of a telegraf.conf at most: a device or a wrong file is no configuration.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -120,13 +121,8 @@ fn text(path: &Path) -> Result<String, String> {
 }
 
 fn tell(imported: &Imported, strict: bool) -> ExitCode {
-    let mut out = std::io::stdout();
-    let written = out.write_all(imported.text.as_bytes()).and_then(|()| out.flush());
-    if let Err(error) = written
-        && error.kind() != std::io::ErrorKind::BrokenPipe
-    {
-        eprintln!("edge-gateway: standard output: {error}");
-        return ExitCode::FAILURE;
+    if let Err(failed) = standard_output::print(&imported.text) {
+        return failed;
     }
     for warning in &imported.warnings {
         eprintln!("{warning}");

@@ -16,6 +16,10 @@ use serde::Serialize;
 use super::status::Verdict;
 use super::status_page::snapshot::Snapshot;
 
+/// Topics, before the gateway's id: whether it is connected, and how it is.
+pub(crate) const ALIVE: &str = "edge/alive/";
+pub(crate) const STATUS: &str = "edge/status/";
+
 /// Bytes of a status at most.
 const BYTES_MAX: usize = 350;
 /// Larger figures are given as this, so that they always have room.
@@ -104,7 +108,7 @@ impl Slot {
     }
 }
 
-/// What may be said of this process beside its snapshot.
+/// Figures of this process beside its snapshot.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Process {
     /// Whole days until the first certificate ends.
@@ -144,7 +148,7 @@ impl HubStatus {
 
     /// Topics of the connection's state and of the status.
     pub(crate) fn topics(id: &str) -> [String; 2] {
-        [format!("edge/alive/{id}"), format!("edge/status/{id}")]
+        [ALIVE, STATUS].map(|prefix| format!("{prefix}{id}"))
     }
 
     /// Will of the connection.

@@ -85,7 +85,7 @@ fn renewed(hub: &Hub) -> impl Fn() -> io::Result<Option<Tls>> + Send + Sync + 's
     }
 }
 
-/// What the link carries beside raw messages, and makes them of.
+/// Parts that the link makes messages of, beside the raw ones.
 pub(crate) struct Beside {
     pub(crate) compact: Compact,
     pub(crate) gap_reports: Option<GapReports>,

@@ -18,7 +18,7 @@ fn status() -> HubStatus {
     HubStatus::new("site7", "9c41e0d2").unwrap()
 }
 
-/// What the status says at this time, by topic.
+/// Messages of the status at this time.
 fn said(status: &HubStatus, up_ms: u64) -> Vec<Publish> {
     let next = || match status.poll(at(up_ms), PACKET_MAX)? {
         Packing::Message(message) => {

@@ -150,7 +150,7 @@ fn a_gateway_without_losses_shows_none_in_red() {
     assert!(html(&snapshot(&figures), &slots()).contains("class=\"n bad\""));
 }
 
-/// What there is not has no list, and what there is has its sentence.
+/// A list stands only where there is something for it, a sentence too.
 #[test]
 fn the_page_says_what_is_not_there() {
     let good = html(&delivering(), &slots());

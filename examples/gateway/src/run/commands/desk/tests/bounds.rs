@@ -113,7 +113,7 @@ fn what_clients_have_gives_way_to_nothing() {
     assert_eq!((bench.reason_of(ticket), bench.answers.len()), ("busy".to_owned(), 1));
 }
 
-/// What is late is kept with whom to tell, in that order, and the desk's own ledger says the same as the file.
+/// Late commands are kept with whom to tell, in that order, and the desk's own ledger says the same as the file.
 #[test]
 fn what_is_refused_at_once_is_on_the_file_with_its_start_before_its_end() {
     let mut bench = Bench::new(vec![rule("c/#", "l/#")]);

@@ -1,0 +1,42 @@
+//! Choices for the CONNECT at one address: what a hub refused there is said otherwise, or left out, the next time.
+
+use super::Event;
+use super::bridge_bit::BridgeBit;
+use super::connection::Connection;
+use super::version_choice::VersionChoice;
+use super::will_choice::WillChoice;
+use crate::session::{ClientConfig, Closed};
+
+#[derive(Debug)]
+pub(super) struct ConnectChoice {
+    version: VersionChoice,
+    bridge_bit: BridgeBit,
+    will: WillChoice,
+}
+
+impl ConnectChoice {
+    /// `any_version`: the version may be another one than the client's.
+    pub(super) fn new(client: &ClientConfig, any_version: bool) -> Self {
+        let version = VersionChoice::new(client.version, any_version);
+        Self { version, bridge_bit: BridgeBit::default(), will: WillChoice::default() }
+    }
+
+    /// Makes the next CONNECT of `client` one that is not known to be refused.
+    pub(super) fn adapt(&mut self, now_ms: u64, client: &mut ClientConfig) {
+        client.version = self.version.next(now_ms);
+        client.bridge_bit &= self.bridge_bit.next(now_ms);
+        client.will = client.will.take().filter(|_| self.will.next(now_ms));
+    }
+
+    /// Notes that a connection is over. `Some`: the next CONNECT is another one, of which this is to be told.
+    pub(super) fn on_over(&mut self, now_ms: u64, connection: &Connection, closed: &Closed) -> Option<Event> {
+        let accepted = connection.accepted;
+        if self.bridge_bit.on_over(now_ms, connection.says_bridge, accepted, closed) {
+            return Some(Event::BridgeBitRefused);
+        }
+        if self.will.on_over(now_ms, connection.has_will, accepted, closed) {
+            return Some(Event::WillRefused);
+        }
+        self.version.on_over(now_ms, accepted, closed).map(Event::OtherVersion)
+    }
+}

@@ -1,0 +1,19 @@
+//! Standard output of the commands.
+
+use std::io::{ErrorKind, Write};
+use std::process::ExitCode;
+
+/// Writes a command's answer. A reader that has seen enough, as `head`, is no failure.
+///
+/// # Errors
+/// It cannot be written; that was told on standard error.
+pub(crate) fn print(text: &str) -> Result<(), ExitCode> {
+    let mut out = std::io::stdout();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            eprintln!("edge-gateway: standard output: {error}");
+            Err(ExitCode::FAILURE)
+        }
+        _ => Ok(()),
+    }
+}
