@@ -105,7 +105,7 @@ fn run_gateway(file: &Path, state: Option<&Path>) -> ExitCode {
         Ok(config) => config,
         Err(code) => return code,
     };
-    match run::run(&config, state) {
+    match run::run(file, config, state) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("edge-gateway: {}", OneLine(&error.to_string()));

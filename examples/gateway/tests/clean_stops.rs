@@ -53,17 +53,6 @@ fn arrived(hub: &Hub) -> Vec<(i64, f64, String)> {
     readings
 }
 
-#[test]
-fn a_hangup_ends_nothing() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut gateway = gateway(dir.path(), free_port(), free_port(), "match = \"#\"");
-    gateway.start();
-    gateway.signal("HUP");
-    wait_until("it is told", 10, || gateway.log().contains("SIGHUP has no effect"));
-    assert_eq!(gateway.get("/readyz").unwrap().0, 200);
-    assert!(gateway.terminate().0.success());
-}
-
 /// The next start finds the store in order, and would not tell.
 #[test]
 fn a_store_that_was_set_aside_is_told_by_a_run_that_ends_at_once() {

@@ -16,6 +16,8 @@ const PERIOD_MAX: Duration = Duration::from_secs(1);
 pub(crate) struct Control {
     /// The file they are from.
     pub(crate) rules: PathBuf,
+    /// Its text.
+    pub(crate) text: String,
     pub(crate) loops: Loops,
     /// Period of the outputs, beside every change of state.
     pub(crate) publish_every: Duration,
@@ -59,6 +61,7 @@ pub(super) fn control(section: &mut Section<'_>, findings: &mut Findings) -> Opt
     };
     let control = Control {
         rules: rules.value,
+        text,
         loops,
         publish_every: publish_every
             .as_ref()

@@ -121,6 +121,17 @@ impl Findings {
         self.all.iter().filter(|finding| finding.severity == severity).count()
     }
 
+    /// Findings of this severity in a line each: file, line, key and message, without a password.
+    pub(crate) fn summaries(&self, severity: Severity) -> impl Iterator<Item = String> {
+        let file = self.file.display();
+        self.all.iter().filter(move |finding| finding.severity == severity).map(move |finding| {
+            let place = finding.at.filter(|_| finding.elsewhere.is_none()).map(|at| self.place(at));
+            let line = place.map(|(line, _)| format!(":{line}")).unwrap_or_default();
+            let message = without_password(&finding.message);
+            OneLine(&format!("{file}{line}: {}: {message}", finding.key)).to_string()
+        })
+    }
+
     /// Place of a key, for findings whose place nobody remembers: that of its value, or of the nearest table above it that is there.
     fn find(&self, key: &str) -> Option<usize> {
         let (root, _) = DeTable::parse_recoverable(&self.text);

@@ -1,6 +1,7 @@
 //! `[hub]`: where messages go, by which way, as whom, and in which version of MQTT.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use edge_bridge::bridge::IdentityForm;
@@ -10,11 +11,27 @@ use super::password;
 use super::proxy::proxy;
 use super::section::{Placed, Section};
 use super::tls::Files;
-use super::{Credentials, Findings, Hub, Protocol, secret_file};
+use super::{Findings, Hub, Protocol, secret_file};
 
 /// Ports that IANA lists for MQTT.
 const PLAIN_PORT: u16 = 1883;
 const TLS_PORT: u16 = 8883;
+
+/// The gateway's user name and password at the hub.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Credentials {
+    pub(crate) user: String,
+    pub(crate) password: Vec<u8>,
+    /// The password's file.
+    pub(crate) file: PathBuf,
+}
+
+impl std::fmt::Debug for Credentials {
+    /// Without the password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credentials").field("user", &self.user).finish_non_exhaustive()
+    }
+}
 
 /// `max_age`: of the queue.
 pub(super) fn hub(

@@ -5,6 +5,7 @@
 mod access;
 mod ack_held;
 mod alarms;
+mod changes;
 mod command;
 mod control;
 mod expand;
@@ -41,9 +42,11 @@ use toml::de::{DeTable, DeValue};
 pub(crate) use access::AccessFiles;
 pub(crate) use ack_held::window;
 pub(crate) use alarms::AlarmCommands;
+pub(crate) use changes::Changes;
 pub(crate) use command::{CommandRule, LocalTopic, answers_by_default, own_topic};
 pub(crate) use control::Control;
 pub(crate) use findings::{Findings, Severity};
+pub(crate) use hub::Credentials;
 pub(crate) use input::Input;
 pub(crate) use listener::{Addresses, ListenerLimits, TlsAddress};
 use section::{Section, World};
@@ -56,6 +59,8 @@ pub(crate) struct Config {
     pub(crate) id: String,
     /// The queue's directory; `--state` wins over it.
     pub(crate) state: Option<PathBuf>,
+    /// Read again when a file of it changes, not at a signal alone.
+    pub(crate) follows_files: bool,
     pub(crate) local: Local,
     pub(crate) hub: Hub,
     pub(crate) queue: Queue,
@@ -80,7 +85,7 @@ pub(crate) struct Config {
 }
 
 /// Source of messages.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Local {
     /// Sensors connect straight to these addresses.
     Listen {
@@ -95,7 +100,7 @@ pub(crate) enum Local {
 }
 
 /// The hub: address, names and limits.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Hub {
     pub(crate) url: String,
     /// Tried in this order behind `url`.
@@ -120,22 +125,6 @@ pub(crate) struct Hub {
     pub(crate) window: u16,
     /// Of raw messages and dead letters.
     pub(crate) identity: IdentityForm,
-}
-
-/// The gateway's user name and password at the hub.
-#[derive(Clone)]
-pub(crate) struct Credentials {
-    pub(crate) user: String,
-    pub(crate) password: Vec<u8>,
-    /// The password's file.
-    pub(crate) file: PathBuf,
-}
-
-impl std::fmt::Debug for Credentials {
-    /// Without the password.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Credentials").field("user", &self.user).finish_non_exhaustive()
-    }
 }
 
 /// Version of MQTT towards the hub.
@@ -163,7 +152,7 @@ pub(crate) enum Order {
 }
 
 /// Limits of the queue.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Queue {
     pub(crate) max_messages: Option<u64>,
     pub(crate) max_bytes: u64,
@@ -214,7 +203,7 @@ pub(crate) struct BatchMax {
 }
 
 /// One class of messages.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Route {
     /// MQTT topic filter.
     pub(crate) filter_topic: String,
@@ -232,6 +221,8 @@ pub(crate) struct Route {
     pub(crate) batch_max: BatchMax,
     /// Text of the edge-filter rules file.
     pub(crate) rules: Option<String>,
+    /// The file they are from.
+    pub(crate) rules_file: Option<PathBuf>,
     /// `ack_held = "when_emitted"`: how long the PUBACK of a reading that a stage holds may wait. `None`: it does not.
     pub(crate) hold_max: Option<Duration>,
 }
@@ -326,6 +317,7 @@ fn read(root: &DeTable<'_>, world: &World<'_>, findings: &mut Findings) -> Optio
 
     let id = tables::gateway_id(&mut gateway, findings);
     let state = tables::state(&mut gateway, findings);
+    let follows_files = gateway.one_of_in_force("reload", findings) == "on_change";
     gateway.finish(findings);
     let named = id.as_deref().unwrap_or("gateway");
     let queue_config = tables::queue(&mut queue, findings);
@@ -353,6 +345,7 @@ fn read(root: &DeTable<'_>, world: &World<'_>, findings: &mut Findings) -> Optio
     let config = Config {
         id: id?,
         state,
+        follows_files,
         local: local_config?,
         hub: hub_config?,
         queue: queue_config,

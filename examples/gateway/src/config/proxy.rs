@@ -9,7 +9,7 @@ use super::password;
 use super::section::Section;
 
 /// An HTTP proxy between the gateway and the hub.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Proxy {
     pub(crate) url: String,
     pub(crate) address: ProxyAddress,
@@ -17,7 +17,7 @@ pub(crate) struct Proxy {
 }
 
 /// Password of the user in the proxy's address.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Login {
     pub(crate) password: Vec<u8>,
     /// The password's file.

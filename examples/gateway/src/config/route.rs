@@ -1,5 +1,7 @@
 //! `[[route]]`: which messages go where, and as what.
 
+use std::path::PathBuf;
+
 use toml::de::DeValue;
 
 use edge_bridge::wire::{validate_characters, validate_filter, validate_topic_name};
@@ -46,7 +48,7 @@ fn route(section: &mut Section<'_>, queue: &Queue, findings: &mut Findings) -> O
     let format = route_format(section, findings);
     let batch_age = section.duration_in_force("batch_age", findings);
     let batch_max = batch_max(section, findings);
-    let rules = rules(section, findings);
+    let (rules_file, rules) = rules(section, findings).unzip();
     let hold_max = ack_held::hold_max(section, rules.as_deref(), findings);
     let level = level(section, format, findings);
     let input = input(section, findings);
@@ -73,6 +75,7 @@ fn route(section: &mut Section<'_>, queue: &Queue, findings: &mut Findings) -> O
         batch_age,
         batch_max,
         rules,
+        rules_file,
         hold_max,
     })
 }
@@ -194,7 +197,7 @@ fn lane_index(
 }
 
 /// The rules file of edge-filter, parsed here so that a mistake in it is found before anything starts.
-fn rules(section: &mut Section<'_>, findings: &mut Findings) -> Option<String> {
+fn rules(section: &mut Section<'_>, findings: &mut Findings) -> Option<(PathBuf, String)> {
     let path = section.file("filter", findings)?;
     let text = match std::fs::read_to_string(&path.value) {
         Ok(text) => text,
@@ -207,7 +210,7 @@ fn rules(section: &mut Section<'_>, findings: &mut Findings) -> Option<String> {
         findings.errors_in(&path.value, &text, &error, path.at, &section.key("filter"));
         return None;
     }
-    Some(text)
+    Some((path.value, text))
 }
 
 #[cfg(test)]

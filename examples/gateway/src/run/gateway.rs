@@ -12,10 +12,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use edge_bridge::Link;
-use edge_bridge::ingest::Now;
-use edge_bridge::net::intake::{Intake, Permit};
+use edge_bridge::net::intake::Intake;
 use edge_bridge::net::{Builder, Clock};
-use edge_queue::{Clock as _, SystemClock, aio};
+use edge_queue::{SystemClock, aio};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -37,21 +36,19 @@ use super::no_queue::{NoQueue, Surface};
 use super::opening::{Cause, Opened, Opening};
 use super::replaced_parts::{Packers, Parts, Started};
 use super::resume::{Resumed, StateFiles, resume};
+use super::route_changes::{Configurations, RouteChanges};
 use super::sensor_side::Front;
 use super::status::Losses;
 use super::status_page::desk::{Desk, Memory};
 use super::status_page::pages::StatusPages;
-use super::status_page::{Door, Facts};
+use super::status_page::{CurrentFacts, Door, Facts};
 use super::table_files::TableFiles;
 use super::tables::Tables;
 use super::uplink::Beside;
-use super::withhold::Tell;
-use super::{by_hand, clean_stop, first_rows, http, store, uplink, watched};
+use super::{by_hand, clean_stop, due_rows, first_rows, http, store, uplink, watched};
 
 /// Of the eight seconds that a stop may take, a second of which is the control loops': for the receipts of what was received, and the goodbyes.
 const LOCAL_WITHIN: Duration = Duration::from_secs(2);
-/// For room in the queue, of which there is nearly always some.
-const LET_GO_WITHIN: Duration = Duration::from_millis(300);
 /// For DISCONNECT to the hub.
 const UPLINK_WITHIN: Duration = Duration::from_millis(1_500);
 /// For the first attempt to make the control socket, before the gateway is ready.
@@ -60,8 +57,6 @@ const SOCKET_WITHIN: Duration = Duration::from_secs(1);
 const STORE_WITHIN: Duration = Duration::from_secs(3);
 /// For the queue's word that it is closed.
 const LEFT_WITHIN: Duration = Duration::from_millis(200);
-/// Longest pause between looks for silence, since the wall clock, by which it is measured, may jump.
-const TICK_MAX: Duration = Duration::from_secs(10);
 
 /// Parts that run with or without a queue.
 struct Local {
@@ -74,7 +69,9 @@ struct Local {
     front: Front,
     no_queue: NoQueue,
     surface: Surface,
+    facts: CurrentFacts,
     packers: Packers,
+    configurations: Option<Configurations>,
     /// For whoever asks at the control socket.
     link: LaterLink,
     /// End of the first attempt to make the control socket.
@@ -121,7 +118,9 @@ pub(crate) async fn run(
             let mut local = local;
             // Who finds it ready finds the socket: the disk has just answered.
             let _tried = tokio::time::timeout(SOCKET_WITHIN, &mut local.socket_tried).await;
-            local.with_queue(config, state, uplink, (taken, tables, files.table_files), stop).await
+            let running = local.with_queue(config, state, uplink, (taken, tables, files.table_files)).await?;
+            stop.await;
+            running.stop(state).await
         }
         without => {
             local.stop().await;
@@ -138,7 +137,7 @@ impl Local {
         cause: Cause,
         parts: Parts,
     ) -> Result<Self, RunError> {
-        let Parts { filters, ingest: own, packers, started, service } = parts;
+        let Parts { filters, ingest: own, packers, started, service, configurations } = parts;
         let clock = Clock::start();
         let ingest = GatewayIngest::new(&config.routes, DuplicateMarks::default());
         let ingest = ingest.map_err(RunError::Configuration)?;
@@ -166,7 +165,9 @@ impl Local {
             memory: Memory::new(&clock),
         };
         let surface = Surface::new(no_queue.clone());
-        let desk = Desk::new(surface.clone(), Facts::of(config, state), no_queue.memory.clone(), clock);
+        let refused = configurations.as_ref().and_then(|in_force| in_force.borrow().refused.clone());
+        let facts = CurrentFacts::new(Facts { refused, ..Facts::of(config, state) });
+        let desk = Desk::new(surface.clone(), facts.clone(), no_queue.memory.clone(), clock);
         let pages = metrics.map(|(socket, address)| {
             let door = Door::new(address.ip(), config.status_token.as_ref().map(Token::as_bytes));
             tokio::spawn(http::serve(socket, StatusPages::new(surface.clone(), desk.clone(), door)))
@@ -189,22 +190,23 @@ impl Local {
             front,
             no_queue,
             surface,
+            facts,
             packers,
+            configurations,
             link,
             socket_tried,
             tasks,
         })
     }
 
-    /// Starts what needs the queue, and runs until a signal. Until the queue is open nothing is taken in: the last run's state is as it was taken over.
+    /// Starts what needs the queue. Until it is open nothing is taken in: the last run's state is as it was taken over.
     async fn with_queue(
         mut self,
         config: &Config,
         state: &Path,
         uplink: Builder,
         (taken, tables, table_files): (Resumed, Tables, TableFiles),
-        stop_asked: Stop<'_>,
-    ) -> Result<(), RunError> {
+    ) -> Result<Running, RunError> {
         let Resumed { opened, clean, rows, alarms: told, pace, tables: saved, restarts } = taken;
         let Opened { queue, consumer, is_new } = opened;
         tell_opened(config, state, clean || is_new, &queue);
@@ -214,6 +216,7 @@ impl Local {
         let parked_before = queue.has_beside("parked");
         let beside = Beside::new(config, queue.gateway_id(), compact, std::mem::take(&mut self.packers));
         let (gap_reports, hub_status) = (beside.gap_reports.clone(), beside.hub_status.clone());
+        let next_routes = beside.next_routes.clone();
         let link = match uplink::start(uplink, config, &queue, consumer, beside) {
             Ok(link) => link,
             Err(error) => {
@@ -242,7 +245,7 @@ impl Local {
             table_files: table_files.clone(),
             gap_reports: gap_reports.clone(),
             hub_status,
-            facts: Arc::new(Facts::of(config, state)),
+            facts: self.facts,
             parked_before,
             restarts,
             control: control.as_ref().map(Control::figures),
@@ -252,20 +255,19 @@ impl Local {
         };
         surface.show(monitor.clone());
         let _ = self.link.set(link.clone()); // Once, here.
+        let (changes, more_tables) = RouteChanges::new(&monitor, next_routes, config, &tables);
+        let changes = self.configurations.map(|found| tokio::spawn(changes.follow(found, state.to_owned())));
         let tasks = [
             tokio::spawn(monitor.watch(no_queue.service)),
-            tokio::spawn(tables.listen(link.clone(), shown)),
+            tokio::spawn(tables.listen(link.clone(), shown, more_tables)),
             tokio::spawn(table_files.keep(kept)),
-            tokio::spawn(tick(clock, wall, ingest.clone(), intake.clone())),
+            tokio::spawn(due_rows::tick(clock, wall, ingest.clone(), intake.clone())),
             tokio::spawn(watched::keep(state.to_owned(), clock, ingest.clone(), pace)),
             first_rows,
         ];
-        stop_asked.await;
-        let _unended = stop_commanding(control, commands).await;
-        let_go(clock, &ingest, &intake).await;
-        front.stop(LOCAL_WITHIN).await;
-        tasks.into_iter().chain(self.tasks).chain(alarms.into_iter().flatten()).for_each(|task| task.abort());
-        stop(state, clock, (&ingest, &intake), link, (queue, gap_reports)).await
+        let tasks = tasks.into_iter().chain(changes).chain(self.tasks).chain(alarms.into_iter().flatten());
+        let tasks = tasks.collect();
+        Ok(Running { clock, ingest, intake, control, commands, front, link, queue, gap_reports, tasks })
     }
 
     /// Stops without a queue. The mark of the last stop is as it was: nothing was received.
@@ -278,6 +280,31 @@ impl Local {
         // Among them that the outputs are safe.
         let unqueued = self.no_queue.control.as_ref().map_or(0, Figures::unqueued);
         tracing::info!(unqueued, "stopped without a queue");
+    }
+}
+
+/// A gateway with its queue.
+struct Running {
+    clock: Clock,
+    ingest: GatewayIngest,
+    intake: Intake,
+    control: Option<Control>,
+    commands: RunningCommands,
+    front: Front,
+    link: Link,
+    queue: aio::Queue,
+    gap_reports: Option<GapReports>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Running {
+    async fn stop(self, state: &Path) -> Result<(), RunError> {
+        let Self { clock, ingest, intake, control, commands, front, link, queue, gap_reports, tasks } = self;
+        let _unended = stop_commanding(control, commands).await;
+        due_rows::let_go(clock, &ingest, &intake).await;
+        front.stop(LOCAL_WITHIN).await;
+        tasks.into_iter().for_each(|task| task.abort());
+        stop(state, clock, (&ingest, &intake), link, (queue, gap_reports)).await
     }
 }
 
@@ -299,7 +326,7 @@ async fn stop(
     link: Link,
     (queue, gap_reports): (aio::Queue, Option<GapReports>),
 ) -> Result<(), RunError> {
-    flush_without_room(state, ingest, intake).await;
+    due_rows::flush_without_room(state, ingest, intake).await;
     if tokio::time::timeout(UPLINK_WITHIN, link.close()).await.is_err() {
         tracing::info!("the hub does not take a goodbye");
     }
@@ -343,52 +370,4 @@ fn queued(queue: &aio::Queue) -> u64 {
 pub(crate) fn wall_clock(config: &Config) -> SystemClock {
     let wall = SystemClock::new();
     if config.trusts_clock { wall.assume_synced() } else { wall }
-}
-
-/// Lets the filters notice what did not happen, and let go what others wait for.
-async fn tick(clock: Clock, wall: Arc<SystemClock>, ingest: GatewayIngest, intake: Intake) {
-    loop {
-        ingest.trust_clock(wall.now().synced);
-        let left = ingest.due_in_ms(clock.now()).map_or(TICK_MAX, |ms| Duration::from_millis(ms.max(10)));
-        // A deadline that a message makes meanwhile is found a second late at most.
-        let is_asked_for = tokio::select! {
-            () = tokio::time::sleep(left.min(Duration::from_secs(1))) => false,
-            () = ingest.let_go_is_asked_for() => true,
-        };
-        if !is_asked_for && ingest.due_in_ms(clock.now()) != Some(0) {
-            continue;
-        }
-        // Room first: a row that has no place must not have moved a filter's state.
-        let Some(permit) = intake.reserve().await else { return };
-        put_due(permit, clock.now(), is_asked_for, &ingest);
-        if is_asked_for {
-            intake.commit();
-        }
-    }
-}
-
-fn put_due(permit: Permit<'_>, now: Now, is_asked_for: bool, ingest: &GatewayIngest) {
-    let (rows, link) = ingest.tick(now, is_asked_for);
-    permit.put(rows, link.then(Tell::Nobody));
-}
-
-/// The queue has its room already: what filters hold, and was acknowledged, goes there where the disk has none for their states.
-async fn flush_without_room(state: &Path, ingest: &GatewayIngest, intake: &Intake) {
-    let Err(error) = clean_stop::try_room(state, &ingest.filter_states()) else { return };
-    let Ok(Some(permit)) = tokio::time::timeout(LET_GO_WITHIN, intake.reserve()).await else {
-        tracing::warn!(%error, "no room for the filters' states, nor in the queue: what they hold is lost");
-        return;
-    };
-    let (rows, link) = ingest.flush();
-    tracing::warn!(%error, rows = rows.len(), "no room for the filters' states: what they hold goes into the queue");
-    permit.put(rows, link.then(Tell::Nobody));
-}
-
-/// No stage holds what has no receipt yet: such a reading would come again, and be taken for a repetition.
-async fn let_go(clock: Clock, ingest: &GatewayIngest, intake: &Intake) {
-    ingest.stop_holding();
-    match tokio::time::timeout(LET_GO_WITHIN, intake.reserve()).await {
-        Ok(Some(permit)) => put_due(permit, clock.now(), false, ingest),
-        Ok(None) | Err(_) => tracing::info!("no room for what the filters hold: it waits for the next start"),
-    }
 }

@@ -39,8 +39,6 @@ const AWAY: &[u8] = b"0";
 #[derive(Clone, Debug)]
 pub(crate) struct HubStatus {
     topics: Arc<Topics>,
-    /// The first digits of the configuration's hash.
-    config: Arc<str>,
     state: Arc<Mutex<State>>,
 }
 
@@ -139,11 +137,11 @@ struct Status<'a> {
 }
 
 impl HubStatus {
-    /// `id`: the gateway's; `config`: hash of its configuration. `None` for an id that is no part of a topic.
-    pub(crate) fn new(id: &str, config: &str) -> Option<Self> {
+    /// `id`: the gateway's. `None` for an id that is no part of a topic.
+    pub(crate) fn new(id: &str) -> Option<Self> {
         let [alive, status] = Self::topics(id);
         let topics = Topics { alive: Utf8::try_from(alive).ok()?, status: Utf8::try_from(status).ok()? };
-        Some(Self { topics: Arc::new(topics), config: config.into(), state: Arc::default() })
+        Some(Self { topics: Arc::new(topics), state: Arc::default() })
     }
 
     /// Topics of the connection's state and of the status.
@@ -178,7 +176,7 @@ impl HubStatus {
         let is_news = state.told.is_none_or(|(told, at_ms)| told != verdict || now_ms >= at_ms + AGAIN_MS);
         if is_news && now_ms >= state.status.next_ms {
             let (snapshot, process) = make();
-            state.status.wanted = Some(payload(&snapshot, process, &self.config).into());
+            state.status.wanted = Some(payload(&snapshot, process).into());
             state.made = Some((verdict, now_ms));
         }
         let is_due = |slot: &Slot| slot.wanted.is_some() && now_ms >= slot.next_ms;
@@ -233,7 +231,7 @@ fn retained(topic: &Utf8, payload: Bytes) -> Packing {
 }
 
 /// Returns a status of at most [`BYTES_MAX`] bytes: the cause is cut where it has no room.
-fn payload(snapshot: &Snapshot, process: Process, config: &str) -> Vec<u8> {
+fn payload(snapshot: &Snapshot, process: Process) -> Vec<u8> {
     let figure = |figure: u64| figure.min(FIGURE_MAX);
     let need = snapshot.needs.first().map(|need| need.text.as_str());
     let why = need.or(snapshot.link.cause.as_deref().filter(|_| !snapshot.link.is_up));
@@ -253,7 +251,7 @@ fn payload(snapshot: &Snapshot, process: Process, config: &str) -> Vec<u8> {
         certificate_days: process.certificate_days.map(figure),
         clock_synced: snapshot.clock_synced,
         version: env!("CARGO_PKG_VERSION"),
-        config,
+        config: &snapshot.config,
     };
     loop {
         // Texts and numbers always are JSON.

@@ -12,7 +12,7 @@ use edge_bridge::net::intake::Intake;
 use edge_bridge::puback_chain::Ticket;
 use edge_bridge::wire::{ReasonCode, matches};
 use edge_codec::DecodeError;
-use edge_filter::{DropReason, EmitReason, Pipeline};
+use edge_filter::Pipeline;
 use tokio::sync::Notify;
 
 use crate::config::Route;
@@ -24,11 +24,13 @@ use super::readings::Readings;
 use super::replaced_parts::OwnIngest;
 use super::route::RouteState;
 use super::status_page::figures::RouteFigures;
-use super::time_drops::is_for_time;
 use super::withhold::{Extent, Link};
 use alarms::Commanded;
+pub(crate) use counts::Counts;
 
 mod alarms;
+mod change;
+mod counts;
 mod over_runs;
 #[cfg(test)]
 pub(crate) use alarms::tests::rig as alarm_rig;
@@ -64,28 +66,6 @@ struct Inner {
     links: HashMap<Ticket, Link>,
     /// `None`: local clients command no alarms.
     alarms: Option<Commanded>,
-}
-
-/// Messages that did not become rows, since the start.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
-    /// No route matched.
-    pub(crate) unrouted: u64,
-    /// A route that needs readings got a list of none.
-    pub(crate) empty: u64,
-    /// A route that needs readings got something else.
-    pub(crate) undecodable: u64,
-    /// Readings that a filter suppressed, by reason.
-    pub(crate) suppressed: Vec<(DropReason, u64)>,
-    /// Readings that passed unfiltered for their time, by reason.
-    pub(crate) unfiltered: Vec<(EmitReason, u64)>,
-}
-
-impl Counts {
-    /// Readings that the rules drop for their time, which nothing that is sent stands for.
-    pub(crate) fn dropped_for_time(&self) -> u64 {
-        self.suppressed.iter().filter(|(reason, _)| is_for_time(*reason)).map(|(_, count)| count).sum()
-    }
 }
 
 impl GatewayIngest {
@@ -238,14 +218,9 @@ impl GatewayIngest {
 
     pub(crate) fn counts(&self) -> Counts {
         let inner = self.lock();
-        let stats: Vec<_> = inner.readings().filter_map(Readings::stats).collect();
-        let suppressed =
-            |reason: DropReason| (reason, stats.iter().map(|stats| stats.dropped_by(reason)).sum::<u64>());
-        let suppressed = DropReason::ALL.iter().copied().map(suppressed).collect();
-        let beside = EmitReason::ALL.iter().copied().filter(|reason| reason.is_beside());
-        let unfiltered =
-            beside.map(|reason| (reason, stats.iter().map(|stats| stats.emitted_by(reason)).sum::<u64>()));
-        Counts { suppressed, unfiltered: unfiltered.collect(), ..inner.counts.clone() }
+        let mut counts = inner.counts.clone();
+        inner.readings().filter_map(Readings::stats).for_each(|stats| counts.add(&stats));
+        counts
     }
 
     /// Figures of each route since the start, in their order.
@@ -373,6 +348,8 @@ fn tell_dead_letter(topic: &str, error: &DecodeError, payload: &[u8]) {
     tracing::warn!(topic = %format_args!("\"{}\"", Escaped(topic)), error = %format_args!("\"{}\"", Escaped(&error)), begins = %format_args!("\"{}\"", Escaped(&begins)), "not readings: goes to dead-letter/TOPIC as it came");
 }
 
+#[cfg(test)]
+mod change_tests;
 #[cfg(test)]
 mod clock_tests;
 #[cfg(test)]

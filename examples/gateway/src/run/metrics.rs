@@ -76,6 +76,8 @@ pub(crate) struct Sample {
     /// The wall clock is known to be right, or trusted.
     pub(crate) clock_synced: bool,
     pub(crate) certificates: Vec<End>,
+    /// Changed files of the configuration are not in force.
+    pub(crate) config_refused: bool,
     pub(crate) store_bytes_written: u64,
     /// By cause.
     pub(crate) wan_bytes: [(&'static str, u64); 5],
@@ -201,6 +203,11 @@ impl Sample {
             "Bytes written to the store, and of session tables to their files, since the start.",
             self.store_bytes_written,
         );
+        page.gauge(
+            "edge_config_refused",
+            "1 while changed files of the configuration are not in force.",
+            u64::from(self.config_refused),
+        );
         page.head("edge_wan_bytes_total", "counter", "Bytes to and from the hub since the start, by cause.");
         page.labelled("edge_wan_bytes_total", "cause", self.wan_bytes);
         self.render_counts(&mut page);
@@ -272,6 +279,7 @@ mod tests {
             verdict: Verdict::Storing,
             clock_synced: true,
             certificates: Vec::new(),
+            config_refused: true,
             store_bytes_written: 4_096,
             wan_bytes: [("payload", 1), ("mqtt", 2), ("tls", 3), ("ping", 4), ("resend", 5)],
             counts: Counts::default(),

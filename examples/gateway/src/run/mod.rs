@@ -7,7 +7,7 @@
 //! Pure: [`alarm_desk`], [`arrival`], [`time_drops`], [`ingest`], [`route`], [`readings`], [`filter`], [`filter_state`], [`silence`], [`kept_row`], [`gap_reports`], [`hub_status`], [`withhold`], [`reading_row`], [`pack`], [`batch`], [`compact`],
 //! [`replaced_parts`], [`metrics`], [`page`], [`intake_figures`], [`hub_refusals`], [`status`], [`state_log`], [`line_budget`], [`duplicate_marks`], [`read_back`], [`by_hand_text`], [`status_page`] but for its desk and pages. Shells: [`broker`], [`control`], [`alarms`], [`alarm_file`], [`to_hub`],
 //! [`commands`], [`by_hand`], [`http`], [`monitor`], [`client_log`], [`clean_stop`], [`checksummed_file`], [`watched`], [`first_rows`], [`start_counter`], [`tables`], [`table_files`], [`opening`],
-//! [`resume`], [`no_queue`], [`sensor_side`], [`bulkhead`], [`signals`], [`service`], and [`gateway`], which starts and stops them.
+//! [`resume`], [`no_queue`], [`sensor_side`], [`bulkhead`], [`signals`], [`reload`], [`route_changes`], [`due_rows`], [`service`], and [`gateway`], which starts and stops them.
 
 mod access;
 mod alarm_desk;
@@ -29,6 +29,7 @@ mod commands;
 mod compact;
 mod control;
 mod disk_wait;
+mod due_rows;
 mod duplicate_marks;
 mod error;
 mod file_stamp;
@@ -57,9 +58,11 @@ mod page;
 mod read_back;
 pub(crate) mod reading_row;
 mod readings;
+mod reload;
 pub(crate) mod replaced_parts;
 mod resume;
 mod route;
+mod route_changes;
 mod sensor_side;
 mod service;
 mod signals;
@@ -81,6 +84,7 @@ mod withhold;
 
 use std::path::{Path, PathBuf};
 use std::pin::pin;
+use std::sync::Arc;
 
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
@@ -91,16 +95,19 @@ use crate::config::Config;
 pub use error::RunError;
 pub(crate) use gateway::{run as run_until, wall_clock};
 pub(crate) use readings::{NAME_BYTES_MAX, UNIT_BYTES_MAX};
+use reload::{Ending, Reload};
 use replaced_parts::Parts;
 use signals::Signals;
 
-/// Runs until a signal. `state` is the command line's, which wins over the configuration's.
+/// Runs until a signal. `config` was read from `file`, which is read again where that is asked for. `state` is the command line's, which wins over the
+/// configuration's.
 ///
 /// # Errors
 /// In words, with the exit code.
-pub(crate) fn run(config: &Config, state: Option<&Path>) -> Result<(), RunError> {
+pub(crate) fn run(file: &Path, config: Config, state: Option<&Path>) -> Result<(), RunError> {
     log();
-    let state = state.map(Path::to_owned).or_else(|| config.state.clone());
+    let mut reload = Reload::new(file, Arc::new(config), state.is_some());
+    let state = state.map(Path::to_owned).or_else(|| reload.running().state.clone());
     let state: PathBuf = state.ok_or_else(|| {
         RunError::Configuration("where to keep the queue: give --state DIR or [gateway] state".to_owned())
     })?;
@@ -114,12 +121,33 @@ pub(crate) fn run(config: &Config, state: Option<&Path>) -> Result<(), RunError>
     let result = runtime.block_on(async {
         let mut signals = Signals::listen()?;
         let service = service::from_env();
-        let parts = Parts { service: service.clone(), ..Parts::default() };
-        let stop = async {
-            signals.stop().await;
-            service.stopping();
-        };
-        gateway::run(config, &state, parts, pin!(stop)).await
+        let mut before = None;
+        loop {
+            let (config, mut ending) = (reload.running(), None);
+            let configurations = Some(reload.configurations());
+            let parts = Parts { service: service.clone(), configurations, ..Parts::default() };
+            let stop = async {
+                let asked = reload.next(&mut signals).await;
+                if matches!(asked, Ending::Stop) {
+                    service.stopping();
+                }
+                ending = Some(asked);
+            };
+            let result = gateway::run(&config, &state, parts, pin!(stop)).await;
+            match (result, ending) {
+                (Ok(()), Some(Ending::StartAnew(next))) => {
+                    before = Some(reload.running());
+                    reload.replace(next, None);
+                }
+                // Without a wish it ends at its start alone.
+                (Err(error), None) if before.is_some() => {
+                    tracing::error!(%error, "the changed configuration does not start: the one before is in force again");
+                    let why = format!("it does not start: {error}");
+                    before.take().into_iter().for_each(|config| reload.replace(config, Some(why.clone())));
+                }
+                (result, _) => return result,
+            }
+        }
     });
     // A look-up of a name must not hold up the exit.
     runtime.shutdown_background();

@@ -31,7 +31,7 @@ use super::state_log::StateLog;
 use super::status::{Losses, Verdict, steady};
 use super::status_page::desk::Memory;
 use super::status_page::figures::{Figures, QueueFigures};
-use super::status_page::{Facts, Totals, is_up};
+use super::status_page::{CurrentFacts, Totals, is_up};
 use super::store::{self, CONSUMER};
 use super::table_files::TableFiles;
 use super::totals::{Refresh, lag};
@@ -60,7 +60,7 @@ pub(crate) struct Monitor {
     pub(crate) table_files: TableFiles,
     pub(crate) gap_reports: Option<GapReports>,
     pub(crate) hub_status: Option<HubStatus>,
-    pub(crate) facts: Arc<Facts>,
+    pub(crate) facts: CurrentFacts,
     /// An earlier run parked messages: their totals are not known before their queue is open.
     pub(crate) parked_before: bool,
     pub(crate) restarts: StartCounter,
@@ -140,6 +140,7 @@ impl Monitor {
             verdict: Verdict::Delivering,
             clock_synced: self.wall.now().synced,
             certificates: self.certificates.ends(),
+            config_refused: self.facts.get().refused.is_some(),
             store_bytes_written: stats.store.bytes_written + self.table_files.bytes_written(),
             wan_bytes: [
                 ("payload", traffic.payload),
@@ -262,7 +263,7 @@ impl Monitor {
         let make = || {
             let days = figures.sample.certificates.iter().map(|end| end.days_left).min();
             let process = Process { certificate_days: days, memory_bytes: resident_bytes() };
-            (self.memory.snapshot(&self.facts, &self.clock, figures), process)
+            (self.memory.snapshot(&self.facts.get(), &self.clock, figures), process)
         };
         let link = self.link.stats();
         let connection = (link.connects, !link.will_left_out);

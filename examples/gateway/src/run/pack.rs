@@ -5,6 +5,7 @@
 #![deny(clippy::indexing_slicing)]
 
 mod messages;
+mod next_routes;
 
 use edge_bridge::Format as RowFormat;
 use edge_bridge::bridge::spool::Leased;
@@ -20,6 +21,7 @@ use super::formats::{row_format, shape};
 use super::gap_reports::GapReports;
 use super::hub_status::HubStatus;
 use super::replaced_parts::Packer;
+pub(crate) use next_routes::NextRoutes;
 
 /// The gateway's pack.
 pub(crate) type BatchPack = edge_bridge::bridge::BatchPack<RouteEncoder>;
@@ -31,6 +33,7 @@ const LIMITS: BatchLimits = BatchLimits { age_ms: 200, rows: 1_000, bytes: usize
 #[derive(Debug)]
 pub(crate) struct RouteEncoder {
     routes: Vec<RouteLimits>,
+    next_routes: NextRoutes,
     compact: Compact,
     gap_reports: Option<GapReports>,
     hub_status: Option<HubStatus>,
@@ -53,10 +56,11 @@ struct RouteLimits {
     limits: BatchLimits,
 }
 
-impl RouteEncoder {
-    pub(crate) fn new(routes: &[Route], compact: Compact) -> Self {
+impl RouteLimits {
+    /// Returns those of the routes that have batches.
+    fn of(routes: &[Route]) -> Vec<Self> {
         let limits = |route: &Route| {
-            Some(RouteLimits {
+            Some(Self {
                 topic: Utf8::try_from(route.to.as_str()).ok()?,
                 format: row_format(route.format),
                 limits: BatchLimits {
@@ -66,9 +70,19 @@ impl RouteEncoder {
                 },
             })
         };
-        let batched = routes.iter().filter(|route| route.format != Format::Raw);
-        let routes = batched.filter_map(limits).collect();
-        Self { routes, compact, gap_reports: None, hub_status: None, packers: Vec::new() }
+        routes.iter().filter(|route| route.format != Format::Raw).filter_map(limits).collect()
+    }
+}
+
+impl RouteEncoder {
+    pub(crate) fn new(routes: &[Route], compact: Compact) -> Self {
+        let (routes, next_routes) = (RouteLimits::of(routes), NextRoutes::default());
+        Self { routes, next_routes, compact, gap_reports: None, hub_status: None, packers: Vec::new() }
+    }
+
+    /// Follows routes that change.
+    pub(crate) fn with_next_routes(self, next_routes: NextRoutes) -> Self {
+        Self { next_routes, ..self }
     }
 
     /// Puts reports of losses beside the batches.
@@ -119,6 +133,10 @@ impl Encode for RouteEncoder {
     }
 
     fn poll(&mut self, now: Now, max_packet: usize) -> Option<Packing> {
+        if let Some(routes) = self.next_routes.take() {
+            self.routes = RouteLimits::of(&routes);
+            self.compact.follow(&routes);
+        }
         let status = self.hub_status.as_ref().and_then(|status| status.poll(now, max_packet));
         let report = || self.gap_reports.as_ref().and_then(|reports| reports.poll(now, max_packet));
         status.or_else(report).or_else(|| self.compact.poll(now, max_packet))

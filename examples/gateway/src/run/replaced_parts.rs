@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use super::bulkhead::Bulkhead;
 use super::no_queue::Surface;
 use super::reading_row::ReadingRow;
+use super::route_changes::Configurations;
 
 /// All of them; none by default.
 #[derive(Debug, Default)]
@@ -26,6 +27,8 @@ pub(crate) struct Parts {
     pub(crate) started: Option<oneshot::Sender<Started>>,
     /// Tells systemd, in the program alone.
     pub(crate) service: Notifier,
+    /// Configurations that follow this one while the gateway runs, in the program alone.
+    pub(crate) configurations: Option<Configurations>,
 }
 
 /// Handles of a gateway that has started.

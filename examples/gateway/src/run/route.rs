@@ -46,6 +46,8 @@ fn reading_row(topic: Utf8, format: RowFormat, lane: u8, kept: Kept) -> Row {
 /// A route and what it needs to make rows.
 #[derive(Debug)]
 pub(crate) struct RouteState {
+    /// The configuration's.
+    configured: Route,
     pub(crate) filter_topic: String,
     to: Utf8,
     format: Format,
@@ -66,6 +68,7 @@ impl RouteState {
         let to = Utf8::try_from(route.to.as_str()).map_err(|error| format!("\"{}\": {error}", route.to))?;
         let hold_max_ms = route.hold_max.map(|max| u64::try_from(max.as_millis()).unwrap_or(u64::MAX));
         Ok(Self {
+            configured: route.clone(),
             filter_topic: route.filter_topic.clone(),
             to,
             format: route.format,
@@ -84,6 +87,19 @@ impl RouteState {
         let name = format!("filter of \"{}\"", self.filter_topic);
         let part = Bulkhead::new(name, "the reading passes unfiltered");
         self.readings.as_mut().map(|readings| readings.set_filter(pipeline, part)).is_some()
+    }
+
+    /// Returns whether both were configured alike.
+    pub(super) fn is_as(&self, other: &Self) -> bool {
+        self.configured == other.configured
+    }
+
+    /// Begins in the place of another one: the hub may know alarms of that one, and local clients, if they command alarms (`obeys`), are told of its own.
+    pub(super) fn begin(&mut self, obeys: bool) {
+        self.readings.iter_mut().for_each(Readings::tell_first_alarms);
+        if obeys && let Some(filter) = self.filter_mut() {
+            filter.tell_alarms();
+        }
     }
 
     /// Counts a message of its own.

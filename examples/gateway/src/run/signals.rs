@@ -1,10 +1,18 @@
-//! Signals that stop the gateway, and one that does nothing.
+//! Signals that stop the gateway, and one at which it reads its configuration again.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: signals of the process")]
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::error::RunError;
+
+/// Wish of whoever sent a signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wish {
+    Stop,
+    /// SIGHUP.
+    Reload,
+}
 
 /// From now on these signals no longer end the process.
 pub(super) struct Signals {
@@ -30,15 +38,14 @@ impl Signals {
         })
     }
 
-    /// Until the gateway is to stop.
-    pub(super) async fn stop(&mut self) {
-        let name = loop {
-            tokio::select! {
-                _ = self.terminate.recv() => break "SIGTERM",
-                _ = self.interrupt.recv() => break "SIGINT",
-                _ = self.hangup.recv() => tracing::warn!("SIGHUP has no effect: a changed gateway.toml needs a restart, password and access files are read again by themselves"),
-            }
+    /// Until the next one. Nothing is missed between two calls, nor by one that is given up.
+    pub(super) async fn next(&mut self) -> Wish {
+        let name = tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.hangup.recv() => return Wish::Reload,
         };
         tracing::info!(signal = name, "stopping");
+        Wish::Stop
     }
 }

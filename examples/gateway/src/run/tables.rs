@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use edge_bridge::bridge::LinkState;
 use edge_bridge::{Command, Link};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval_at};
 
@@ -31,19 +31,26 @@ impl Tables {
         }
     }
 
-    /// Until the link ends.
-    pub(crate) async fn listen(self, link: Link, shown: Shown) {
+    /// Until the link ends. `more`: topics of routes that came while the gateway ran.
+    pub(crate) async fn listen(self, link: Link, shown: Shown, mut more: mpsc::UnboundedReceiver<String>) {
         let (ask, asks) = watch::channel(());
-        let mut tasks = JoinSet::new();
-        for topic in self.topics {
-            let (link, shown) = (link.clone(), shown.clone());
-            tasks.spawn(Listener { link, topic, shown }.run(asks.clone()));
+        let (mut tasks, mut ask) = (JoinSet::new(), Some(ask));
+        let mut topics = self.topics;
+        loop {
+            for topic in topics.drain(..) {
+                let (link, shown) = (link.clone(), shown.clone());
+                tasks.spawn(Listener { link, topic, shown }.run(asks.clone()));
+            }
+            // Nothing is watched for nobody.
+            if let Some(ask) = ask.take_if(|_| !tasks.is_empty()) {
+                tasks.spawn(watch(link.clone(), shown.clone(), ask));
+            }
+            tokio::select! {
+                Some(topic) = more.recv() => topics.push(topic),
+                Some(_) = tasks.join_next() => {}
+                else => return,
+            }
         }
-        if tasks.is_empty() {
-            return;
-        }
-        tasks.spawn(watch(link, shown, ask));
-        while tasks.join_next().await.is_some() {}
     }
 }
 

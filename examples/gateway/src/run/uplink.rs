@@ -17,7 +17,7 @@ use super::error::RunError;
 use super::file_stamp::stamp;
 use super::gap_reports::GapReports;
 use super::hub_status::HubStatus;
-use super::pack::{BatchPack, RouteEncoder};
+use super::pack::{BatchPack, NextRoutes, RouteEncoder};
 use super::replaced_parts::Packers;
 
 /// Prepares the link: what is wrong with its configuration is found before anything runs.
@@ -91,14 +91,15 @@ pub(crate) struct Beside {
     pub(crate) gap_reports: Option<GapReports>,
     pub(crate) hub_status: Option<HubStatus>,
     pub(crate) packers: Packers,
+    pub(crate) next_routes: NextRoutes,
 }
 
 impl Beside {
     /// `gateway`: number of the queue.
     pub(crate) fn new(config: &Config, gateway: u64, compact: Compact, packers: Packers) -> Self {
         let gap_reports = config.queue.gap_reports.then(|| GapReports::new(config, gateway));
-        let hub_status = config.status_to_hub.then(|| HubStatus::new(&config.id, &config.digest)).flatten();
-        Self { compact, gap_reports, hub_status, packers }
+        let hub_status = config.status_to_hub.then(|| HubStatus::new(&config.id)).flatten();
+        Self { compact, gap_reports, hub_status, packers, next_routes: NextRoutes::default() }
     }
 }
 
@@ -113,12 +114,12 @@ pub(crate) fn start(
     consumer: aio::Consumer,
     beside: Beside,
 ) -> Result<Link, RunError> {
-    let Beside { compact, gap_reports, hub_status, packers } = beside;
+    let Beside { compact, gap_reports, hub_status, packers, next_routes } = beside;
     let builder = match &hub_status {
         Some(status) => builder.will(status.will()).will_at_close(),
         None => builder,
     };
-    let encoder = RouteEncoder::new(&config.routes, compact);
+    let encoder = RouteEncoder::new(&config.routes, compact).with_next_routes(next_routes);
     let encoder = encoder.with_gap_reports(gap_reports).with_hub_status(hub_status);
     let encoder = encoder.with_packers(&config.routes, packers);
     let encoder = encoder.map_err(RunError::Configuration)?;

@@ -18,6 +18,12 @@ const GATEWAY: &[Key] = &[
         Means("required here or as `--state`"),
         "Directory of the queue and of everything that survives a restart. `--state` wins over it.",
     ),
+    key(
+        "reload",
+        OneOf(&["signal", "on_change"]),
+        Is("signal"),
+        "When this file is read again: at SIGHUP, or also when it or a file of rules changes, looked for every 5 s. A file with a mistake is refused whole, and the configuration in force stays.",
+    ),
 ];
 
 const HUB: &[Key] = &[

@@ -49,6 +49,9 @@ const TABLE_CONTENT_TYPE: &str = "application/vnd.edge.table;v=1";
 pub(crate) struct Compact {
     topics: Vec<Topic>,
     shown: Shown,
+    gateway: String,
+    max_age_ms: Option<u64>,
+    kept: KeptTables,
 }
 
 /// Returns where the tables of a configuration are: pairs of a batch topic and the topic above those of its tables.
@@ -75,20 +78,32 @@ impl Compact {
         saved: &[(String, Bytes)],
     ) -> Self {
         let max_age_ms = max_age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
-        let topic = |(batches, tables): (String, String)| {
-            let saved = saved.iter().filter(|(topic, _)| *topic == tables).map(|(_, table)| table.clone());
+        let (gateway, kept) = (gateway.to_owned(), kept.clone());
+        let mut compact = Self { topics: Vec::new(), shown, gateway, max_age_ms, kept };
+        compact.take_up(routes, saved);
+        compact
+    }
+
+    /// The routes changed. A topic that has none any more goes on: the queue may hold rows of it.
+    pub(crate) fn follow(&mut self, routes: &[Route]) {
+        self.take_up(routes, &[]);
+    }
+
+    fn take_up(&mut self, routes: &[Route], saved: &[(String, Bytes)]) {
+        for (batches, tables) in table_topics(routes, &self.gateway) {
             // Of several routes to one topic the first decides.
             let route = routes.iter().find(|route| route.format == Format::Compact && route.to == batches);
-            Some(Topic::new(
-                Utf8::try_from(batches.as_str()).ok()?,
-                Utf8::try_from(tables.as_str()).ok()?,
-                route.map_or_else(Level::default, |route| route.level),
-                max_age_ms,
-                kept.clone(),
-                saved,
-            ))
-        };
-        Self { topics: table_topics(routes, gateway).into_iter().filter_map(topic).collect(), shown }
+            let level = route.map_or_else(Level::default, |route| route.level);
+            if let Some(known) = self.topics.iter_mut().find(|known| known.batches == *batches) {
+                known.set_level(level);
+                continue;
+            }
+            let saved = saved.iter().filter(|(topic, _)| *topic == tables).map(|(_, table)| table.clone());
+            let topics = (Utf8::try_from(batches.as_str()), Utf8::try_from(tables.as_str()));
+            let (Ok(batches), Ok(tables)) = topics else { continue };
+            let kept = self.kept.clone();
+            self.topics.push(Topic::new(batches, tables, level, self.max_age_ms, kept, saved));
+        }
     }
 
     /// Returns for each row whether its sensor is in the table that the hub has; `None`: they are better off in one batch.

@@ -116,6 +116,13 @@ impl Topic {
         topic
     }
 
+    /// Batches from now on.
+    pub(super) fn set_level(&mut self, level: Level) {
+        if self.level != level {
+            (self.level, self.encoder) = (level, None);
+        }
+    }
+
     /// Takes note of what the hub has shown, or lost.
     pub(super) fn look_at(&mut self, hub: &Shown) {
         let marks = hub.marks(&self.tables);

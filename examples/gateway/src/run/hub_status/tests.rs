@@ -15,7 +15,7 @@ fn made() -> (Snapshot, Process) {
 }
 
 fn status() -> HubStatus {
-    HubStatus::new("site7", "9c41e0d2").unwrap()
+    HubStatus::new("site7").unwrap()
 }
 
 /// Messages of the status at this time.
@@ -137,7 +137,7 @@ fn a_status_is_what_the_snapshot_says() {
     figures.sample.refused.parked = 3;
     let snapshot = examples::snapshot(&figures);
     let process = Process { certificate_days: Some(71), memory_bytes: Some(13_400_000) };
-    let json: serde_json::Value = serde_json::from_slice(&payload(&snapshot, process, "9c41e0d2")).unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&payload(&snapshot, process)).unwrap();
     let expected = serde_json::json!({
         "v": 1, "time_ms": snapshot.time_ms, "verdict": snapshot.verdict, "since_s": snapshot.since_s,
         "waiting": snapshot.queue.messages, "room_s": snapshot.room.seconds, "lost": 12, "parked": 3,
@@ -150,11 +150,11 @@ fn a_status_is_what_the_snapshot_says() {
     assert!(why.len() > 20 && snapshot.needs[0].text.starts_with(why), "{why}");
     // Without anything that needs a person: why there is no connection, or nothing.
     let calm = Snapshot { needs: Vec::new(), ..snapshot };
-    let json: serde_json::Value = serde_json::from_slice(&payload(&calm, process, "")).unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&payload(&calm, process)).unwrap();
     assert_eq!(json["why"], "connection refused (os error 111)");
     let mut up = calm;
     up.link.is_up = true;
-    let json: serde_json::Value = serde_json::from_slice(&payload(&up, process, "")).unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&payload(&up, process)).unwrap();
     assert_eq!(json["why"], serde_json::Value::Null);
 }
 
@@ -174,7 +174,7 @@ fn a_status_has_at_most_350_bytes() {
             let text = cause.repeat(length);
             let need = Need { level: Level::Act, id: "store".to_owned(), text, action: String::new() };
             snapshot.needs = vec![need];
-            let json = payload(&snapshot, process, "9c41e0d2");
+            let json = payload(&snapshot, process);
             assert!(json.len() <= BYTES_MAX, "{}: {cause:?} x {length}", json.len());
             let status: serde_json::Value = serde_json::from_slice(&json).unwrap();
             let why = status["why"].as_str().unwrap_or_default();
@@ -183,7 +183,7 @@ fn a_status_has_at_most_350_bytes() {
     }
     // An ordinary status has room for a sentence.
     let ordinary = examples::snapshot(&examples::outage());
-    let json = payload(&ordinary, made().1, "9c41e0d2");
+    let json = payload(&ordinary, made().1);
     let status: serde_json::Value = serde_json::from_slice(&json).unwrap();
     assert!(status["why"].as_str().unwrap().len() > 30, "{status}");
 }
@@ -193,5 +193,5 @@ fn a_small_packet_is_no_place_for_it() {
     let status = status();
     see(&status, 0, 1, Verdict::Delivering);
     assert!(status.poll(at(0), 100).is_none());
-    assert!(HubStatus::new("a\u{0}", "").is_none());
+    assert!(HubStatus::new("a\u{0}").is_none());
 }

@@ -139,6 +139,7 @@ fn empty(facts: &Facts, now: Now, verdict: Verdict, recorder: &Recorder) -> Snap
         v: VERSION,
         gateway: facts.gateway.clone(),
         program: concat!("edge-gateway ", env!("CARGO_PKG_VERSION")).to_owned(),
+        config: facts.config.clone(),
         time_ms: now.wall_ms,
         clock_synced: false,
         up_s: recorder.up_s(now.up_ms),

@@ -9,7 +9,7 @@ use edge_bridge::net::Clock;
 use crate::run::no_queue::Surface;
 
 use super::describe::{self, WithoutQueue};
-use super::facts::Facts;
+use super::facts::{CurrentFacts, Facts};
 use super::figures::Figures;
 use super::history::Slot;
 use super::recorder::Recorder;
@@ -48,14 +48,14 @@ impl Memory {
 #[derive(Clone)]
 pub(crate) struct Desk {
     surface: Surface,
-    facts: Arc<Facts>,
+    facts: CurrentFacts,
     memory: Memory,
     clock: Clock,
 }
 
 impl Desk {
-    pub(crate) fn new(surface: Surface, facts: Facts, memory: Memory, clock: Clock) -> Self {
-        Self { surface, facts: Arc::new(facts), memory, clock }
+    pub(crate) fn new(surface: Surface, facts: CurrentFacts, memory: Memory, clock: Clock) -> Self {
+        Self { surface, facts, memory, clock }
     }
 
     /// Returns what is so now.
@@ -63,11 +63,11 @@ impl Desk {
         let figures = self.surface.figures().await;
         let now = self.clock.now();
         match figures {
-            Ok(figures) => self.memory.snapshot(&self.facts, &self.clock, &figures),
+            Ok(figures) => self.memory.snapshot(&self.facts.get(), &self.clock, &figures),
             Err(without) => {
                 let state = without.as_state();
                 self.memory.note_without_queue(&self.clock, &state);
-                describe::without_queue(&self.facts, now, &state, &self.memory.lock())
+                describe::without_queue(&self.facts.get(), now, &state, &self.memory.lock())
             }
         }
     }

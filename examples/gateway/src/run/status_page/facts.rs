@@ -1,6 +1,7 @@
 //! Facts of the configuration that a status names: lanes, routes, limits, names. Pure.
 
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::config::{Config, OnFull};
 
@@ -16,10 +17,12 @@ pub(crate) struct RouteFacts {
     pub(crate) lane: String,
 }
 
-/// Parts of a status that do not change while the gateway runs.
+/// Parts of a status that change with the configuration alone.
 #[derive(Clone, Debug)]
 pub(crate) struct Facts {
     pub(crate) gateway: String,
+    /// First digits of the configuration's hash.
+    pub(crate) config: String,
     /// Name at the hub.
     pub(crate) client_id: String,
     /// State directory, for the commands that a person is told.
@@ -29,6 +32,8 @@ pub(crate) struct Facts {
     pub(crate) max_age_s: Option<u64>,
     pub(crate) routes: Vec<RouteFacts>,
     pub(crate) more_routes: u64,
+    /// Reason why a changed configuration is not in force.
+    pub(crate) refused: Option<String>,
 }
 
 impl Facts {
@@ -42,6 +47,7 @@ impl Facts {
         });
         Self {
             gateway: config.id.clone(),
+            config: config.digest.clone(),
             client_id: config.hub.client_id.clone(),
             state: state.display().to_string(),
             lanes: config.queue.lanes.clone(),
@@ -49,6 +55,25 @@ impl Facts {
             max_age_s: config.queue.max_age.map(|age| age.as_secs()),
             routes: routes.collect(),
             more_routes: config.routes.len().saturating_sub(ROUTES_MAX) as u64,
+            refused: None,
         }
+    }
+}
+
+/// Facts of the configuration in force. A handle; clones are the same.
+#[derive(Clone, Debug)]
+pub(crate) struct CurrentFacts(Arc<Mutex<Arc<Facts>>>);
+
+impl CurrentFacts {
+    pub(crate) fn new(facts: Facts) -> Self {
+        Self(Arc::new(Mutex::new(Arc::new(facts))))
+    }
+
+    pub(crate) fn get(&self) -> Arc<Facts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set(&self, facts: Facts) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(facts);
     }
 }

@@ -30,7 +30,7 @@ pub(crate) mod units;
 
 pub(crate) use describe::WithoutQueue;
 pub(crate) use door::Door;
-pub(crate) use facts::Facts;
+pub(crate) use facts::{CurrentFacts, Facts};
 pub(crate) use ledger::Totals;
 pub(crate) use recorder::is_up;
 

@@ -53,6 +53,7 @@ pub(super) fn needs(
     hub(&mut needs, facts, figures, link);
     certificates(&mut needs, &figures.sample.certificates);
     room(&mut needs, facts, lanes);
+    configuration(&mut needs, facts);
     sensors(&mut needs, figures);
     clients(&mut needs, figures);
     needs.sorted()
@@ -201,6 +202,13 @@ fn room(needs: &mut Needs, facts: &Facts, lanes: &[Lane]) {
             text,
             format!("Bring the link back or raise the limit in [queue]. When it is full, {then}."),
         );
+    }
+}
+
+fn configuration(needs: &mut Needs, facts: &Facts) {
+    if let Some(why) = &facts.refused {
+        let text = format!("The changed gateway.toml is not in force: {why}.");
+        needs.act("configuration", text, "What was in force goes on. Mend the file: `edge-gateway check` names every mistake; then reload it.");
     }
 }
 

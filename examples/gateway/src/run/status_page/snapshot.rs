@@ -16,6 +16,9 @@ pub(crate) struct Snapshot {
     pub(crate) gateway: String,
     /// Name and version of the program.
     pub(crate) program: String,
+    /// First eight digits of the SHA-256 of the configuration in force.
+    #[serde(default)]
+    pub(crate) config: String,
     /// Milliseconds since the Unix epoch, by the gateway's clock.
     pub(crate) time_ms: i64,
     pub(crate) clock_synced: bool,

@@ -18,7 +18,7 @@ use crate::run::ingest::GatewayIngest;
 use crate::run::no_queue::NoQueue;
 use crate::run::status::Losses;
 use crate::run::status_page::desk::Memory;
-use crate::run::status_page::examples;
+use crate::run::status_page::{CurrentFacts, examples};
 
 const TOKEN: &[u8] = b"a-token-of-24-characters";
 
@@ -37,7 +37,7 @@ async fn server(door: Door) -> SocketAddr {
         service: Notifier::default(),
         memory: memory.clone(),
     });
-    let desk = Desk::new(surface.clone(), examples::facts(), memory, clock);
+    let desk = Desk::new(surface.clone(), CurrentFacts::new(examples::facts()), memory, clock);
     let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = socket.local_addr().unwrap();
     tokio::spawn(http::serve(socket, StatusPages::new(surface, desk, door)));

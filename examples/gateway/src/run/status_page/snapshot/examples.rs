@@ -31,6 +31,7 @@ pub(crate) fn facts() -> Facts {
     };
     Facts {
         gateway: "site7".to_owned(),
+        config: "9c41e0d2".to_owned(),
         client_id: "site7".to_owned(),
         state: "/var/lib/edge-gateway".to_owned(),
         lanes: vec!["alarm".to_owned(), "telemetry".to_owned()],
@@ -38,6 +39,7 @@ pub(crate) fn facts() -> Facts {
         max_age_s: Some(604_800),
         routes: vec![route("plant/alarm/#", "raw"), route("plant/#", "compact")],
         more_routes: 0,
+        refused: None,
     }
 }
 
@@ -60,6 +62,7 @@ pub(crate) fn figures() -> Figures {
     Figures {
         sample: Sample {
             certificates: Vec::new(),
+            config_refused: false,
             ledgers: Vec::new(),
             parked_ledgers: Some(Vec::new()),
             given_up: 0,

@@ -1,0 +1,209 @@
+//! The changed configuration of a running gateway: read at SIGHUP, and where it is wanted when a file of it changes; checked whole, then applied, or refused
+//! while the one in force stays.
+//!
+//! ```text
+//!  file ─▶ check ─▶ same as before      nothing
+//!                 ├ routes alone        in force between two messages, nobody is disconnected
+//!                 ├ anything else       a clean stop and a start in this process; if that start fails, one with the configuration before
+//!                 └ a mistake, another state directory, or control loops that would stop: refused
+//! ```
+
+#![allow(clippy::disallowed_methods, reason = "a shell: files, and the time between looks at them")]
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::config::{Changes, Config, Findings, Severity};
+
+use super::file_stamp::{Stamp, stamp};
+use super::route_changes::{Configurations, InForce};
+use super::signals::{Signals, Wish};
+
+/// Between two looks at the files.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Mistakes of a refused file that have a line each.
+const MISTAKES_MAX: usize = 5;
+
+/// End of a run that was asked for.
+#[derive(Debug)]
+pub(super) enum Ending {
+    Stop,
+    /// With this configuration.
+    StartAnew(Arc<Config>),
+}
+
+/// What becomes of a changed configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Decision {
+    Nothing,
+    Routes,
+    /// These tables are read at a start.
+    StartAnew(Vec<&'static str>),
+    Refused(String),
+}
+
+/// Decides what becomes of `next`. `state_is_given`: the state directory is the command line's.
+fn decide(running: &Config, next: &Config, state_is_given: bool) -> Decision {
+    let Changes { routes, at_start } = running.changes(next);
+    if running.state != next.state && !state_is_given {
+        return Decision::Refused(
+            "gateway.state: another directory is another queue; stop the gateway for it".to_owned(),
+        );
+    }
+    match (at_start.as_slice(), routes) {
+        ([], false) => Decision::Nothing,
+        ([], true) => Decision::Routes,
+        (tables, _) if running.control.is_some() => Decision::Refused(format!(
+            "{} is read at a start, at which control loops stop and outputs become safe; restart the gateway when the plant allows it",
+            tables.join(", ")
+        )),
+        _ => Decision::StartAnew(at_start),
+    }
+}
+
+/// The configuration in force, and the files that it is from.
+pub(super) struct Reload {
+    file: PathBuf,
+    state_is_given: bool,
+    in_force: watch::Sender<InForce>,
+    seen: Vec<Stamp>,
+    /// Another look at what changed is due: its writer may not be done.
+    changing: Option<Vec<Stamp>>,
+}
+
+impl Reload {
+    pub(super) fn new(file: &Path, config: Arc<Config>, state_is_given: bool) -> Self {
+        let seen = stamps(file, &config);
+        let in_force = watch::Sender::new(InForce { config, refused: None });
+        Self { file: file.to_owned(), state_is_given, in_force, seen, changing: None }
+    }
+
+    /// Configurations of one run, the first as it is now.
+    pub(super) fn configurations(&self) -> Configurations {
+        self.in_force.subscribe()
+    }
+
+    pub(super) fn running(&self) -> Arc<Config> {
+        self.in_force.borrow().config.clone()
+    }
+
+    /// Puts another configuration in force. `refused`: why the files' is not.
+    pub(super) fn replace(&mut self, config: Arc<Config>, refused: Option<String>) {
+        self.in_force.send_replace(InForce { config, refused });
+    }
+
+    /// Applies what can be applied, until the run has to end.
+    pub(super) async fn next(&mut self, signals: &mut Signals) -> Ending {
+        loop {
+            let look = async {
+                match self.running().follows_files {
+                    true => tokio::time::sleep(LOOK_EVERY).await,
+                    false => std::future::pending().await,
+                }
+            };
+            let is_due = tokio::select! {
+                wish = signals.next() => match wish {
+                    Wish::Stop => return Ending::Stop,
+                    Wish::Reload => true,
+                },
+                () = look => self.have_files_changed().await,
+            };
+            if is_due && let Some(config) = self.reload().await {
+                return Ending::StartAnew(config);
+            }
+        }
+    }
+
+    /// Returns whether the files are others than at the last reading, and have been for two looks.
+    async fn have_files_changed(&mut self) -> bool {
+        let (file, config) = (self.file.clone(), self.running());
+        let Ok(found) = tokio::task::spawn_blocking(move || stamps(&file, &config)).await else {
+            return false;
+        };
+        if found == self.seen {
+            self.changing = None;
+            return false;
+        }
+        let is_settled = self.changing.as_ref() == Some(&found);
+        self.changing = Some(found);
+        is_settled
+    }
+
+    /// Reads the files, and applies what can be applied now. Returns a configuration with which the gateway has to start anew.
+    async fn reload(&mut self) -> Option<Arc<Config>> {
+        let (file, running) = (self.file.clone(), self.running());
+        let read = tokio::task::spawn_blocking(move || {
+            // Before they are read: a change in between is found later.
+            let seen = stamps(&file, &running);
+            (Config::load(&file), seen)
+        });
+        // A blocking task that ended otherwise has panicked.
+        let (loaded, seen) = read.await.ok()?;
+        (self.seen, self.changing) = (seen, None);
+        let next = match loaded {
+            Ok((next, findings)) => {
+                tell_warnings(&findings.for_a_run());
+                Arc::new(next)
+            }
+            Err(findings) => {
+                tell_mistakes(&findings);
+                let mut mistakes = findings.summaries(Severity::Error);
+                self.refuse(mistakes.next().unwrap_or_default());
+                return None;
+            }
+        };
+        // Of its files; those of the other one may be others.
+        self.seen = stamps(&self.file, &next);
+        match decide(&self.running(), &next, self.state_is_given) {
+            Decision::Nothing => {
+                tracing::info!(
+                    config = next.digest,
+                    "the configuration was read again: nothing in it has changed"
+                );
+                self.replace(next, None);
+            }
+            Decision::Routes => {
+                self.replace(next, None);
+            }
+            Decision::StartAnew(tables) => {
+                let tables = tables.join(", ");
+                tracing::info!(
+                    config = next.digest,
+                    tables,
+                    "the configuration has changed: the gateway starts anew with it"
+                );
+                return Some(next);
+            }
+            Decision::Refused(why) => self.refuse(why),
+        }
+        None
+    }
+
+    fn refuse(&mut self, why: String) {
+        tracing::warn!(why, "the changed configuration is refused: the one in force stays");
+        self.replace(self.running(), Some(why));
+    }
+}
+
+fn stamps(file: &Path, config: &Config) -> Vec<Stamp> {
+    let rules = config.rules_files();
+    std::iter::once(file).chain(rules.iter().map(PathBuf::as_path)).map(stamp).collect()
+}
+
+fn tell_warnings(findings: &Findings) {
+    for warning in findings.summaries(Severity::Warning).take(MISTAKES_MAX) {
+        tracing::warn!(warning, "the changed configuration is doubtful");
+    }
+}
+
+fn tell_mistakes(findings: &Findings) {
+    for mistake in findings.summaries(Severity::Error).take(MISTAKES_MAX) {
+        tracing::warn!(mistake, "the changed configuration has a mistake");
+    }
+}
+
+#[cfg(test)]
+mod tests;

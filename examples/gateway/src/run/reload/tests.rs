@@ -1,0 +1,72 @@
+use super::*;
+
+const FILE: &str = r#"
+[gateway]
+id = "site7"
+[local]
+listen = "127.0.0.1:1883"
+[hub]
+url = "mqtt://hub.example:1883"
+[[route]]
+match = "plant/#"
+to = "site7/readings"
+format = "cbor"
+"#;
+
+const LOOPS: &str = r#"
+[control]
+period_ms = 100
+[[input]]
+name = "tank/temp"
+stale_after_ms = 5000
+[[output]]
+name = "tank/heater"
+pid = { input = "tank/temp", setpoint = 60.0, form = "isa", k = 8.0, ti_s = 12.0, limits = [0, 100], dt_max_s = 1.0 }
+"#;
+
+fn parse(text: &str, dir: &Path) -> Config {
+    let parsed = Config::parse(&dir.join("gateway.toml"), text, &|_| None);
+    parsed.unwrap_or_else(|findings| panic!("{findings}")).0
+}
+
+fn decided(from: &str, to: &str, state_is_given: bool) -> Decision {
+    let dir = Path::new(".");
+    assert!(FILE.contains(from), "{from}");
+    decide(&parse(FILE, dir), &parse(&FILE.replacen(from, to, 1), dir), state_is_given)
+}
+
+#[test]
+fn routes_change_at_once_and_everything_else_at_a_start() {
+    assert_eq!(decided("site7", "site7", false), Decision::Nothing);
+    assert_eq!(decided("plant/#", "plant/+", false), Decision::Routes);
+    assert_eq!(decided("hub.example", "other", false), Decision::StartAnew(vec!["[hub]"]));
+    let both = "listen = \"127.0.0.1:1884\"";
+    assert_eq!(decided("listen = \"127.0.0.1:1883\"", both, false), Decision::StartAnew(vec!["[local]"]));
+}
+
+#[test]
+fn another_state_directory_is_refused_unless_the_command_line_names_one() {
+    let other = "id = \"site7\"\nstate = \"elsewhere\"";
+    let refused = decided("id = \"site7\"", other, false);
+    assert!(matches!(&refused, Decision::Refused(why) if why.starts_with("gateway.state: ")), "{refused:?}");
+    assert_eq!(decided("id = \"site7\"", other, true), Decision::StartAnew(vec!["[gateway]"]));
+}
+
+#[test]
+fn loops_are_not_stopped_for_a_changed_table_and_routes_beside_them_change() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("control.toml"), LOOPS).unwrap();
+    let text = format!("{FILE}[control]\nrules = \"control.toml\"\n");
+    let running = parse(&text, dir.path());
+    let next = |from: &str, to: &str| parse(&text.replacen(from, to, 1), dir.path());
+    assert_eq!(decide(&running, &next("plant/#", "plant/+"), true), Decision::Routes);
+    let refused = decide(&running, &next("hub.example", "other"), true);
+    assert!(matches!(&refused, Decision::Refused(why) if why.starts_with("[hub] ")), "{refused:?}");
+    let refused = decide(&running, &next("[control]\nrules = \"control.toml\"\n", ""), true);
+    assert!(matches!(&refused, Decision::Refused(why) if why.starts_with("[control] ")), "{refused:?}");
+    std::fs::write(dir.path().join("control.toml"), LOOPS.replace("60.0", "61.0")).unwrap();
+    let refused = decide(&running, &next("site7", "site7"), true);
+    assert!(matches!(&refused, Decision::Refused(why) if why.starts_with("[control] ")), "{refused:?}");
+    // Loops that begin stop none.
+    assert_eq!(decide(&parse(FILE, dir.path()), &running, true), Decision::StartAnew(vec!["[control]"]));
+}

@@ -1,0 +1,114 @@
+//! Routes of a changed configuration, brought to every part that knows routes, while messages come in and go out.
+
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a shell: it follows a channel for as long as the gateway runs"
+)]
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use edge_bridge::Link;
+use edge_bridge::net::Clock;
+use edge_bridge::net::intake::Intake;
+use tokio::sync::{mpsc, watch};
+
+use crate::config::{Config, Route};
+
+use super::compact::table_topics;
+use super::ingest::GatewayIngest;
+use super::monitor::Monitor;
+use super::pack::NextRoutes;
+use super::status_page::{CurrentFacts, Facts};
+use super::tables::Tables;
+use super::withhold::Tell;
+
+/// The configuration in force.
+#[derive(Clone, Debug)]
+pub(crate) struct InForce {
+    pub(crate) config: Arc<Config>,
+    /// Reason why the files that are there now are not in force.
+    pub(crate) refused: Option<String>,
+}
+
+/// Configurations of a run; of those that follow the first the routes alone differ.
+pub(crate) type Configurations = watch::Receiver<InForce>;
+
+/// Parts that know routes.
+pub(super) struct RouteChanges {
+    ingest: GatewayIngest,
+    intake: Intake,
+    clock: Clock,
+    facts: CurrentFacts,
+    link: Link,
+    next_routes: NextRoutes,
+    /// Takes topics of session tables that are to be listened to.
+    more_tables: mpsc::UnboundedSender<String>,
+    /// Those that are.
+    tables: Vec<String>,
+    /// Those in force.
+    routes: Vec<Route>,
+}
+
+impl RouteChanges {
+    /// Returns it with the topics of session tables that are to be listened to beside `tables`, as they come.
+    pub(super) fn new(
+        monitor: &Monitor,
+        next_routes: NextRoutes,
+        config: &Config,
+        tables: &Tables,
+    ) -> (Self, mpsc::UnboundedReceiver<String>) {
+        let (more_tables, more) = mpsc::unbounded_channel();
+        let changes = Self {
+            ingest: monitor.ingest.clone(),
+            intake: monitor.intake.clone(),
+            clock: monitor.clock,
+            facts: monitor.facts.clone(),
+            link: monitor.link.clone(),
+            next_routes,
+            more_tables,
+            tables: tables.topics.clone(),
+            routes: config.routes.clone(),
+        };
+        (changes, more)
+    }
+
+    /// Follows them until the gateway stops. `state`: its directory, which a status names.
+    pub(super) async fn follow(mut self, mut configurations: Configurations, state: PathBuf) {
+        while configurations.changed().await.is_ok() {
+            let InForce { config, refused } = configurations.borrow_and_update().clone();
+            self.facts.set(Facts { refused, ..Facts::of(&config, &state) });
+            if config.routes == self.routes {
+                continue;
+            }
+            // Room first: a row that has no place must not have left a filter.
+            let Some(permit) = self.intake.reserve().await else { return };
+            match self.ingest.change_routes(self.clock.now(), &config.routes) {
+                Ok((rows, depends)) => permit.put(rows, depends.then(Tell::Nobody)),
+                Err(error) => {
+                    tracing::error!(error, "the routes stay as they were");
+                    continue;
+                }
+            }
+            self.tell_pack(&config);
+            self.routes = config.routes.clone();
+            tracing::info!(
+                config = config.digest,
+                routes = config.routes.len(),
+                "the routes of the changed configuration are in force"
+            );
+        }
+    }
+
+    fn tell_pack(&mut self, config: &Config) {
+        for (_, tables) in table_topics(&config.routes, &config.id) {
+            if !self.tables.contains(&tables) {
+                // Nobody listens when the link has ended.
+                let _ = self.more_tables.send(tables.clone());
+                self.tables.push(tables);
+            }
+        }
+        self.next_routes.set(config.routes.clone());
+        self.link.rows_pushed();
+    }
+}
