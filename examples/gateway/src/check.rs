@@ -1,6 +1,8 @@
 //! `edge-gateway check FILE`: what is wrong, or what the configuration means.
 
+mod costs;
 mod from_the_hub;
+mod load;
 mod local_side;
 mod sizing;
 
@@ -14,17 +16,23 @@ use edge_filter::{DropReason, LossBound, Pipeline};
 use edge_queue::ClockSync;
 
 use crate::config::units::{human_bytes, human_duration};
-use crate::config::{AlarmCommands, Config, Control, Format, Local, OnFull, Order, Protocol, Route};
+use crate::config::{AlarmCommands, Config, Control, Format, Order, Protocol, Route};
 use crate::open_files::OpenFiles;
 use crate::run::gap_reports::GapReports;
 use crate::run::hub_status::HubStatus;
 
+use costs::costs;
 use from_the_hub::commands;
+pub(crate) use load::Load;
 use local_side::local;
-use sizing::{MESSAGE_BYTES, MESSAGES_PER_SECOND, sizing};
 
-/// The report for a person, on a machine with such a wall clock and such a limit of open files.
-pub(crate) struct Meaning<'a>(pub(crate) &'a Config, pub(crate) ClockSync, pub(crate) OpenFiles);
+/// The report for a person, on a machine with such a wall clock and such a limit of open files, at a site of such a load.
+pub(crate) struct Meaning<'a>(
+    pub(crate) &'a Config,
+    pub(crate) ClockSync,
+    pub(crate) OpenFiles,
+    pub(crate) Load,
+);
 
 /// Writer of the report: what one call writes stays on its line, whatever strings of the file it quotes.
 struct Lines<'a, 'b>(&'a mut fmt::Formatter<'b>);
@@ -41,7 +49,7 @@ impl Lines<'_, '_> {
 
 impl fmt::Display for Meaning<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(config, clock, files) = *self;
+        let Self(config, clock, files, load) = *self;
         let f = &mut Lines(f);
         writeln!(f, "gateway       {}", config.id)?;
         local(f, &config.local, files)?;
@@ -83,7 +91,7 @@ impl fmt::Display for Meaning<'_> {
         }
         pages(f, config)?;
         wall_clock(f, clock)?;
-        costs(f, config)
+        costs(f, config, load)
     }
 }
 
@@ -113,41 +121,6 @@ fn wall_clock(f: &mut Lines<'_, '_>, clock: ClockSync) -> fmt::Result {
         writeln!(
             f,
             "              max_age counts from that; [clock] trusted = true if it is right all the same"
-        )?;
-    }
-    Ok(())
-}
-
-/// Writes what an outage, a kill and a full queue cost under a typical load.
-fn costs(f: &mut Lines<'_, '_>, config: &Config) -> fmt::Result {
-    let sizing = sizing(config);
-    writeln!(f)?;
-    writeln!(f, "At {MESSAGES_PER_SECOND} messages/s of {MESSAGE_BYTES} bytes:")?;
-    writeln!(
-        f,
-        "  outage covered   {} ({:.1} h); reached first: {}",
-        human_duration(sizing.outage),
-        sizing.outage.as_secs_f64() / 3_600.0,
-        sizing.reached_first
-    )?;
-    let then = match config.queue.on_full {
-        OnFull::DropOldest => "the oldest unsent messages are given up, counted and reported",
-        OnFull::DropNewest => "new messages are given up, counted and reported",
-        OnFull::Reject => "new messages are not acknowledged: sensors keep them",
-    };
-    writeln!(f, "  then             {then}")?;
-    writeln!(f, "  disk reserved    {}", human_bytes(sizing.disk_bytes))?;
-    writeln!(f, "  RAM at most      {}, whatever is queued", human_bytes(sizing.ram_bytes))?;
-    writeln!(f, "  PUBACK within    {} of a message, online and offline", human_duration(sizing.receipt))?;
-    writeln!(
-        f,
-        "  lost on power cut or kill: nothing that was acknowledged (QoS 1) and that no filter holds; QoS 0 messages"
-    )?;
-    writeln!(f, "                   of the last {} may be lost", human_duration(sizing.receipt))?;
-    if matches!(config.local, Local::Broker { .. }) {
-        writeln!(
-            f,
-            "  the local broker acknowledges from its own RAM: what it has not handed over is its risk"
         )?;
     }
     Ok(())

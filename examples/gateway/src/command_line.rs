@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use control_loop::OneLine;
 
+use crate::check::{Load, Meaning};
 use crate::config::reference::Page;
 use crate::config::{Config, Severity};
 use crate::open_files::OpenFiles;
-use crate::{check, drill, fleet, import, parked, passwd, run, standard_output, status_command};
+use crate::{drill, fleet, import, parked, passwd, run, standard_output, status_command};
 
 #[derive(Parser)]
 #[command(
@@ -20,6 +21,25 @@ use crate::{check, drill, fleet, import, parked, passwd, run, standard_output, s
 struct Arguments {
     #[command(subcommand)]
     command: Command,
+}
+
+/// Load of the site for which costs are predicted.
+#[derive(Args)]
+struct LoadArguments {
+    /// Messages per second for the prediction, of all sensors together; of a message with several readings, the readings
+    #[arg(long, value_name = "N", default_value_t = Load::USUAL.messages_per_s, value_parser = rate)]
+    rate: f64,
+    /// Bytes of a raw message's payload
+    #[arg(long, value_name = "BYTES", default_value_t = Load::USUAL.payload_bytes, value_parser = clap::value_parser!(u64).range(0..=262_144))]
+    payload: u64,
+    /// Sensors that they come from
+    #[arg(long, value_name = "N", default_value_t = Load::USUAL.sensors, value_parser = clap::value_parser!(u32).range(1..=4_096))]
+    sensors: u32,
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let rate = text.parse::<f64>().ok().filter(|rate| (0.001..=100_000.0).contains(rate));
+    rate.ok_or_else(|| "a number from 0.001 to 100000".to_owned())
 }
 
 #[derive(Subcommand)]
@@ -36,6 +56,8 @@ enum Command {
     Check {
         /// gateway.toml
         file: PathBuf,
+        #[command(flatten)]
+        load: LoadArguments,
     },
     /// Make a gateway.toml of a mosquitto.conf and a telegraf.conf, on standard output. What is not carried over is said
     Import(import::Arguments),
@@ -61,7 +83,7 @@ pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
     match arguments.command {
         Command::Run { file, state } => run_gateway(&file, state.as_deref()),
-        Command::Check { file } => print_meaning(&file),
+        Command::Check { file, load } => print_meaning(&file, &load),
         Command::Reference { page } => print(&page.text()),
         Command::Import(arguments) => import::run(&arguments),
         Command::Drill(arguments) => drill::run(&arguments),
@@ -118,11 +140,13 @@ fn print(text: &str) -> ExitCode {
     standard_output::print(text).err().unwrap_or(ExitCode::SUCCESS)
 }
 
-fn print_meaning(file: &Path) -> ExitCode {
+fn print_meaning(file: &Path, site: &LoadArguments) -> ExitCode {
     match load(file, Purpose::Check) {
         Ok(config) => {
             let (clock, files) = (run::wall_clock(&config).sync(), OpenFiles::of_this_process());
-            print(&check::Meaning(&config, clock, files).to_string())
+            let LoadArguments { rate: messages_per_s, payload: payload_bytes, sensors } = *site;
+            let load = Load { messages_per_s, payload_bytes, sensors };
+            print(&Meaning(&config, clock, files, load).to_string())
         }
         Err(code) => code,
     }

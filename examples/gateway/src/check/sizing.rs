@@ -1,17 +1,26 @@
-//! Figures of a configuration: the outage that it covers, and what it takes of disk and memory. Pure.
+//! Figures of a configuration under a load: the outage that it covers, and what it takes of link, disk, flash and memory. Pure.
 
 use std::time::Duration;
 
 use edge_filter::Pipeline;
+use edge_queue::ROW_OVERHEAD_BYTES;
 
-use crate::config::{Config, Local, Route};
+use super::load::{LinkBytes, Load, RouteLoad};
+use crate::config::{Config, Format, Local, Route};
 use crate::run::{NAME_BYTES_MAX, UNIT_BYTES_MAX, store};
 
-/// The site the prediction is made for: the field's usual load.
-pub(super) const MESSAGES_PER_SECOND: u64 = 30;
-pub(super) const MESSAGE_BYTES: u64 = 200;
-/// Bytes of a row beside its payload: topic, times, frame share.
-const ROW_OVERHEAD_BYTES: u64 = 60;
+/// Of a row beside its payload and metadata, in the store.
+const ROW_FRAME_BYTES: u64 = 12;
+/// Page of the store: a commit writes whole ones.
+const PAGE_BYTES: u64 = 4_096;
+/// Round trip that a sending of batches must leave within `ack_within`, as [`crate::config`] warns of it.
+const ROUND_TRIP: Duration = Duration::from_millis(500);
+/// Bytes that a flash writes for each that it is given.
+const FLASH_FACTOR: u64 = 2;
+/// Outage of which the time of catching up is told.
+const OUTAGE: Duration = Duration::from_secs(3_600);
+const DAY_S: u64 = 86_400;
+const MONTH_S: u64 = 30 * DAY_S;
 /// Binary, runtime, one queue segment's index, socket buffers: measured idle, see docs/guide/sizing.md.
 const RAM_BASE_BYTES: u64 = 8 << 20;
 /// Messages received from a local broker and not yet acknowledged.
@@ -41,13 +50,11 @@ const RAM_PARKING_BYTES: u64 = 1 << 20;
 /// Commands of the hub: 1 MiB of payloads, their answers, and 4 096 identities.
 const RAM_COMMANDS_BYTES: u64 = 3 << 20;
 
-/// Figures of a configuration. Pure: the same configuration gives the same answer everywhere.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Figures of a configuration under a load. Pure: the same configuration gives the same answer everywhere.
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Sizing {
-    /// Longest outage before `on_full` applies.
-    pub(super) outage: Duration,
-    /// Name of the limit that is reached first.
-    pub(super) reached_first: &'static str,
+    /// What each route would cost if all messages came by it, in their order.
+    pub(super) routes: Vec<RouteSizing>,
     /// Reserved on disk.
     pub(super) disk_bytes: u64,
     /// Most resident memory.
@@ -56,22 +63,100 @@ pub(super) struct Sizing {
     pub(super) receipt: Duration,
 }
 
+/// Figures of a route that all messages come by.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct RouteSizing {
+    /// Longest outage before `on_full` applies.
+    pub(super) outage: Duration,
+    /// Name of the limit that is reached first.
+    pub(super) reached_first: &'static str,
+    /// Bytes on the link in 30 days: of MQTT, and with TLS and TCP.
+    pub(super) month: (u64, u64),
+    /// Bytes written to the store in a day while the hub is away.
+    pub(super) flash_offline: u64,
+    /// The same while it answers.
+    pub(super) flash_online: u64,
+    /// Years of the flash if the hub is away all the time.
+    pub(super) years: f64,
+    /// Time to catch up after [`OUTAGE`]; `None` on a line of unknown rate. As long as anything lasts: the line is too thin.
+    pub(super) catching_up: Option<Duration>,
+}
+
 /// Computes the figures.
-pub(super) fn sizing(config: &Config) -> Sizing {
-    let by_bytes = config.queue.max_bytes / (MESSAGES_PER_SECOND * (MESSAGE_BYTES + ROW_OVERHEAD_BYTES));
-    let by_count = config.queue.max_messages.map(|count| count / MESSAGES_PER_SECOND);
-    let by_age = config.queue.max_age.map(|age| age.as_secs());
-    let limits = [(by_bytes, "max_bytes"), (by_count.unwrap_or(u64::MAX), "max_messages")];
-    let limits = limits.into_iter().chain([(by_age.unwrap_or(u64::MAX), "max_age")]);
-    let (seconds, reached_first) = limits.min_by_key(|(seconds, _)| *seconds).unwrap_or((0, "max_bytes"));
+pub(super) fn sizing(config: &Config, load: Load) -> Sizing {
     let held = config.routes.iter().filter_map(|route| route.hold_max).max();
     Sizing {
-        outage: Duration::from_secs(seconds),
-        reached_first,
+        routes: config.routes.iter().map(|route| route_sizing(config, route, load)).collect(),
         disk_bytes: disk_bytes(config),
         ram_bytes: ram_bytes(config),
         receipt: config.queue.ack_within + held.unwrap_or_default(),
     }
+}
+
+impl Sizing {
+    /// The route whose outage is the shortest.
+    pub(super) fn shortest(&self) -> Option<&RouteSizing> {
+        self.routes.iter().min_by_key(|route| route.outage)
+    }
+}
+
+fn route_sizing(config: &Config, route: &Route, load: Load) -> RouteSizing {
+    let rate = load.messages_per_s;
+    let RouteLoad { row_bytes, live, backlog } = RouteLoad::of(config, route, load);
+    let (outage, reached_first) = outage(config, route, rate * (row_bytes + ROW_OVERHEAD_BYTES) as f64, rate);
+    let commit_bytes = bytes_a_day(rate, row_bytes + ROW_FRAME_BYTES, config.queue.ack_within);
+    // Where the hub can answer in time nothing is written.
+    let waits = if route.format == Format::Raw { Duration::ZERO } else { route.batch_age };
+    let is_elided = waits + ROUND_TRIP < config.queue.ack_within;
+    let life = config.hardware.flash_bytes.saturating_mul(config.hardware.flash_cycles) / FLASH_FACTOR;
+    let of_month = |bytes: f64| (bytes * rate * MONTH_S as f64) as u64;
+    RouteSizing {
+        outage,
+        reached_first,
+        month: (of_month(live.mqtt), of_month(live.wire)),
+        flash_offline: commit_bytes,
+        flash_online: if is_elided { 0 } else { commit_bytes },
+        years: life as f64 / (commit_bytes.max(1) as f64 * 365.0),
+        catching_up: config
+            .hardware
+            .link_bytes_per_s
+            .map(|line| catching_up(line as f64, rate, live, backlog)),
+    }
+}
+
+/// Time until a limit of the route's lane is reached, and its name.
+fn outage(config: &Config, route: &Route, bytes_per_s: f64, rate: f64) -> (Duration, &'static str) {
+    let queue = &config.queue;
+    // Lanes but the last have an eighth of the limits.
+    let share = if usize::from(route.lane) + 1 < queue.lanes.len() { 8 } else { 1 };
+    let of = |limit: u64, per_s: f64| (limit / share) as f64 / per_s;
+    let limits = [
+        (Some(of(queue.max_bytes, bytes_per_s)), "max_bytes"),
+        (queue.max_messages.map(|count| of(count, rate)), "max_messages"),
+        (queue.max_age.map(|age| age.as_secs_f64()), "max_age"),
+    ];
+    let known = limits.into_iter().filter_map(|(seconds, name)| Some((seconds?, name)));
+    let (seconds, name) =
+        known.min_by(|(one, _), (other, _)| one.total_cmp(other)).unwrap_or((0.0, "max_bytes"));
+    (Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX), name)
+}
+
+/// Bytes of a day's commits, each of what came within `every`, in whole pages: since no two are of the same number of rows, half a page more than their bytes.
+fn bytes_a_day(rate: f64, row_bytes: u64, every: Duration) -> u64 {
+    let rows = (rate * every.as_secs_f64()).max(1.0);
+    let pages = (rows * row_bytes as f64 / PAGE_BYTES as f64 + 0.5).max(1.0);
+    let commits = DAY_S as f64 * rate / rows;
+    (commits * pages * PAGE_BYTES as f64) as u64
+}
+
+/// Time in which a line takes the backlog of [`OUTAGE`] beside what comes meanwhile.
+fn catching_up(line: f64, rate: f64, live: LinkBytes, backlog: LinkBytes) -> Duration {
+    let left = line - rate * live.wire;
+    if left <= 0.0 {
+        return Duration::MAX;
+    }
+    let seconds = rate * OUTAGE.as_secs_f64() * backlog.wire / left;
+    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
 }
 
 /// Memory that the side of the sensors may hold.
@@ -114,3 +199,6 @@ fn disk_bytes(config: &Config) -> u64 {
     let lane = |limit: u64| 2 * limit + (4 << 20);
     lane(config.queue.max_bytes) + others * lane(config.queue.max_bytes / 8)
 }
+
+#[cfg(test)]
+mod tests;

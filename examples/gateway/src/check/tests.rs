@@ -11,7 +11,7 @@ fn config(queue: &str) -> Config {
 
 #[test]
 fn a_clock_that_nobody_keeps_is_said_with_what_it_costs() {
-    let said = |clock| Meaning(&config(""), clock, OpenFiles::PLENTY).to_string();
+    let said = |clock| Meaning(&config(""), clock, OpenFiles::PLENTY, Load::USUAL).to_string();
     let (kept, not_kept) = (said(ClockSync::Timesyncd), said(ClockSync::Unknown));
     assert!(
         kept.contains("\nclock         on this machine synchronised, says systemd-timesyncd\n"),
@@ -23,7 +23,7 @@ fn a_clock_that_nobody_keeps_is_said_with_what_it_costs() {
 
 #[test]
 fn connections_beyond_the_limit_of_open_files_are_said() {
-    let said = |files| Meaning(&config(""), ClockSync::Unknown, files).to_string();
+    let said = |files| Meaning(&config(""), ClockSync::Unknown, files, Load::USUAL).to_string();
     assert!(!said(OpenFiles::PLENTY).contains("open files"));
     let few = said(OpenFiles::at_most(1_024));
     assert!(
@@ -43,7 +43,7 @@ fn each_rule_of_a_filter_states_what_it_may_cost() {
     let rule =
         |(n, stage): (usize, &&str)| format!("[[rule]]\nmatch = \"{n}/#\"\nstages = [ {{ {stage} }} ]\n");
     config.routes[0].rules = Some(stages.iter().enumerate().map(rule).collect());
-    let text = Meaning(&config, ClockSync::Unknown, OpenFiles::PLENTY).to_string();
+    let text = Meaning(&config, ClockSync::Unknown, OpenFiles::PLENTY, Load::USUAL).to_string();
     for line in [
         "  filter 0/#: error at most 0.5; lost on power cut or kill: nothing\n",
         "  filter 1/#: error at most 0.25 from the straight line; lost on power cut or kill: at most 1 reading per sensor\n",
@@ -53,7 +53,7 @@ fn each_rule_of_a_filter_states_what_it_may_cost() {
     }
     assert!(text.contains("  ack_held      as_suppressed: "), "{text}");
     config.routes[0].hold_max = Some(Duration::from_secs(90));
-    let text = Meaning(&config, ClockSync::Unknown, OpenFiles::PLENTY).to_string();
+    let text = Meaning(&config, ClockSync::Unknown, OpenFiles::PLENTY, Load::USUAL).to_string();
     for line in [
         "  filter 1/#: error at most 0.25 from the straight line; holds at most 1 reading per sensor, not acknowledged\n",
         "  ack_held      when_emitted: a held reading's PUBACK waits, at most 1 min 30 s and for the disk; nothing\n",
@@ -69,7 +69,7 @@ fn what_a_time_guard_drops_is_in_the_line_of_the_loss() {
     let mut told = |guard: &str| {
         let stages = format!("{{ time_guard = {{ {guard} }} }}, {{ deadband = {{ absolute = 0.5 }} }}");
         config.routes[0].rules = Some(format!("[[rule]]\nmatch = \"#\"\nstages = [ {stages} ]\n"));
-        let text = Meaning(&config, ClockSync::Unknown, OpenFiles::PLENTY).to_string();
+        let text = Meaning(&config, ClockSync::Unknown, OpenFiles::PLENTY, Load::USUAL).to_string();
         let line = text.lines().find(|line| line.contains("  filter #: ")).unwrap();
         line.split_once("kill: ").unwrap().1.to_owned()
     };
@@ -86,24 +86,27 @@ fn what_a_time_guard_drops_is_in_the_line_of_the_loss() {
 
 #[test]
 fn the_limit_that_is_reached_first_decides() {
-    let by_count = sizing(&config("max_messages = 108000"));
-    assert_eq!((by_count.outage, by_count.reached_first), (Duration::from_secs(3_600), "max_messages"));
-    let by_bytes = sizing(&config("max_messages = 100000000\nmax_bytes = \"1MiB\""));
-    assert_eq!(by_bytes.reached_first, "max_bytes");
-    let by_age = sizing(&config("max_age = \"60s\""));
-    assert_eq!((by_age.outage, by_age.reached_first), (Duration::from_secs(60), "max_age"));
+    let of = |queue: &str| {
+        let sizing = sizing::sizing(&config(queue), Load::USUAL);
+        (sizing.routes[0].outage, sizing.routes[0].reached_first)
+    };
+    assert_eq!(of("max_messages = 108000"), (Duration::from_secs(3_600), "max_messages"));
+    assert_eq!(of("max_messages = 100000000\nmax_bytes = \"1MiB\"").1, "max_bytes");
+    assert_eq!(of("max_age = \"60s\""), (Duration::from_secs(60), "max_age"));
 }
 
 #[test]
 fn dead_letters_are_among_the_topics_of_a_route_with_readings() {
     let mut config = config("");
     assert!(
-        !Meaning(&config, ClockSync::Unknown, OpenFiles::PLENTY).to_string().contains("dead-letter/#"),
+        !Meaning(&config, ClockSync::Unknown, OpenFiles::PLENTY, Load::USUAL)
+            .to_string()
+            .contains("dead-letter/#"),
         "no route needs readings"
     );
     config.routes[0].format = Format::Json;
     assert!(
-        Meaning(&config, ClockSync::Unknown, OpenFiles::PLENTY)
+        Meaning(&config, ClockSync::Unknown, OpenFiles::PLENTY, Load::USUAL)
             .to_string()
             .contains("\ndead letters  dead-letter/#: ")
     );
@@ -113,18 +116,20 @@ fn dead_letters_are_among_the_topics_of_a_route_with_readings() {
 fn the_report_says_what_listening_costs() {
     let mut config = config("");
     assert!(
-        !Meaning(&config, ClockSync::Unknown, OpenFiles::PLENTY).to_string().contains("a ping every"),
+        !Meaning(&config, ClockSync::Unknown, OpenFiles::PLENTY, Load::USUAL)
+            .to_string()
+            .contains("a ping every"),
         "nothing is subscribed"
     );
     config.routes[0].format = Format::Compact;
-    let said = Meaning(&config, ClockSync::Unknown, OpenFiles::PLENTY).to_string();
+    let said = Meaning(&config, ClockSync::Unknown, OpenFiles::PLENTY, Load::USUAL).to_string();
     assert!(
         said.contains("noticed within 15 s") && said.contains("11 s, at most 30.7 KiB of MQTT a day"),
         "{said}"
     );
     config.hub.url = "mqtts://h:8883".to_owned();
     assert!(
-        Meaning(&config, ClockSync::Unknown, OpenFiles::PLENTY)
+        Meaning(&config, ClockSync::Unknown, OpenFiles::PLENTY, Load::USUAL)
             .to_string()
             .contains("trusts the authorities of the system")
     );
@@ -132,7 +137,7 @@ fn the_report_says_what_listening_costs() {
 
 #[test]
 fn the_report_says_hours_ram_and_loss() {
-    let said = Meaning(&config(""), ClockSync::Unknown, OpenFiles::PLENTY).to_string();
+    let said = Meaning(&config(""), ClockSync::Unknown, OpenFiles::PLENTY, Load::USUAL).to_string();
     for expected in ["outage covered", " h);", "RAM at most", "lost on power cut", "disk reserved    152"] {
         assert!(said.contains(expected), "{expected:?} is missing in\n{said}");
     }
@@ -141,9 +146,9 @@ fn the_report_says_hours_ram_and_loss() {
 #[test]
 fn memory_of_filters_is_in_the_sum() {
     let mut config = config("");
-    let without = sizing::sizing(&config).ram_bytes;
+    let without = sizing::sizing(&config, Load::USUAL).ram_bytes;
     config.routes[0].rules = Some("[defaults]\nmax_keys = 1000\n[[rule]]\nmatch = \"#\"\n".to_owned());
-    assert_eq!(sizing::sizing(&config).ram_bytes - without, 1_000 * 1_408);
+    assert_eq!(sizing::sizing(&config, Load::USUAL).ram_bytes - without, 1_000 * 1_408);
 }
 
 #[test]
@@ -152,7 +157,7 @@ fn what_is_open_to_others_is_said() {
         let text =
             format!("[gateway]\nid=\"a\"\n[local]\nlisten=\"127.0.0.1:1\"\n[[route]]\nmatch=\"#\"\n{rest}");
         let (config, _) = Config::parse(Path::new("g.toml"), &text, &|_| None).unwrap();
-        Meaning(&config, ClockSync::Unknown, OpenFiles::PLENTY).to_string()
+        Meaning(&config, ClockSync::Unknown, OpenFiles::PLENTY, Load::USUAL).to_string()
     };
     for (hub, metrics, clear, open) in [
         ("mqtt://hub", "0.0.0.0:9100", true, true),
@@ -177,11 +182,15 @@ fn what_is_open_to_others_is_said() {
 #[test]
 fn who_may_command_alarms_is_said_and_how_long_they_may_be_hidden() {
     let mut config = config("");
-    assert!(!Meaning(&config, ClockSync::Unknown, OpenFiles::PLENTY).to_string().contains("alarms  "));
+    assert!(
+        !Meaning(&config, ClockSync::Unknown, OpenFiles::PLENTY, Load::USUAL)
+            .to_string()
+            .contains("alarms  ")
+    );
     let rules = "[[alarm]]\nmatch = \"a\"\nmax_shelve_ms = 90000\nhigh = { limit = 1.0 }\n\
                  [[alarm]]\nmatch = \"b\"\nhigh = { limit = 1.0 }\n";
     config.routes[0].rules = Some(rules.to_owned());
-    let text = Meaning(&config, ClockSync::Unknown, OpenFiles::PLENTY).to_string();
+    let text = Meaning(&config, ClockSync::Unknown, OpenFiles::PLENTY, Load::USUAL).to_string();
     for line in [
         "  alarm a: shelved for at most 1 min 30 s\n",
         "  alarm b: shelved for any time\n",
@@ -190,7 +199,7 @@ fn who_may_command_alarms_is_said_and_how_long_they_may_be_hidden() {
         assert!(text.contains(line), "{text}");
     }
     config.alarm_commands = Some(AlarmCommands { clients: Some(vec!["hmi".to_owned()]), per_minute: 7 });
-    let text = Meaning(&config, ClockSync::Unknown, OpenFiles::PLENTY).to_string();
+    let text = Meaning(&config, ClockSync::Unknown, OpenFiles::PLENTY, Load::USUAL).to_string();
     assert!(
         text.contains("alarms        clients hmi may command them at cmd/alarm/SENSOR/LEVEL/ack"),
         "{text}"
@@ -202,7 +211,7 @@ fn what_another_form_of_the_identity_costs_is_said() {
     let mut config = config("");
     let mut said = |form, protocol| {
         (config.hub.identity, config.hub.protocol) = (form, protocol);
-        Meaning(&config, ClockSync::Unknown, OpenFiles::PLENTY).to_string()
+        Meaning(&config, ClockSync::Unknown, OpenFiles::PLENTY, Load::USUAL).to_string()
     };
     let (binary, off) = ("identity of raw messages as Correlation Data", "raw messages have no identity: ");
     for (form, has_binary, has_off) in [
@@ -221,7 +230,7 @@ fn what_another_form_of_the_identity_costs_is_said() {
 fn what_becomes_of_commands_is_said_with_time_and_number_and_answers() {
     let said = |rest: &str| {
         let config = config(&format!("[[command]]\nmatch = \"site7/cmd/#\"\nto = \"cmd/#\"\n{rest}"));
-        Meaning(&config, ClockSync::Unknown, OpenFiles::PLENTY).to_string()
+        Meaning(&config, ClockSync::Unknown, OpenFiles::PLENTY, Load::USUAL).to_string()
     };
     let text = said("expiry = \"90s\"\n[[command]]\nmatch = \"b\"\nanswers = \"done\"\n");
     for line in [

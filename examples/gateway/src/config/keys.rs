@@ -2,6 +2,7 @@
 
 mod gateway;
 mod local;
+mod machine;
 
 pub(super) use gateway::TABLES;
 

@@ -11,6 +11,7 @@ mod control;
 mod expand;
 mod fields;
 mod findings;
+mod hardware;
 mod hub;
 mod input;
 mod keys;
@@ -46,6 +47,7 @@ pub(crate) use changes::Changes;
 pub(crate) use command::{CommandRule, LocalTopic, answers_by_default, own_topic};
 pub(crate) use control::Control;
 pub(crate) use findings::{Findings, Severity};
+pub(crate) use hardware::Hardware;
 pub(crate) use hub::Credentials;
 pub(crate) use input::Input;
 pub(crate) use listener::{Addresses, ListenerLimits, TlsAddress};
@@ -82,6 +84,7 @@ pub(crate) struct Config {
     pub(crate) totals_within: Duration,
     /// The wall clock is taken as right whatever the machine says.
     pub(crate) trusts_clock: bool,
+    pub(crate) hardware: Hardware,
 }
 
 /// Source of messages.
@@ -314,6 +317,7 @@ fn read(root: &DeTable<'_>, world: &World<'_>, findings: &mut Findings) -> Optio
     let mut metrics = table(&mut top, "metrics", world, findings);
     let mut status_table = table(&mut top, "status", world, findings);
     let clock = table(&mut top, "clock", world, findings);
+    let mut hardware_table = table(&mut top, "hardware", world, findings);
 
     let id = tables::gateway_id(&mut gateway, findings);
     let state = tables::state(&mut gateway, findings);
@@ -340,6 +344,8 @@ fn read(root: &DeTable<'_>, world: &World<'_>, findings: &mut Findings) -> Optio
     status_table.finish(findings);
     let trusts_clock = clock.boolean("trusted", findings).unwrap_or(false);
     clock.finish(findings);
+    let hardware = hardware::hardware(&mut hardware_table, findings);
+    hardware_table.finish(findings);
     top.finish(findings);
 
     let config = Config {
@@ -359,6 +365,7 @@ fn read(root: &DeTable<'_>, world: &World<'_>, findings: &mut Findings) -> Optio
         digest: String::new(),
         totals_within,
         trusts_clock,
+        hardware,
     };
     limits::check(&config, findings);
     command::check(&config, &numbers, findings);

@@ -366,6 +366,7 @@ fn the_example_has_every_key() {
         "metrics",
         "status",
         "clock",
+        "hardware",
     ] {
         let missing: Vec<_> = known(table).into_iter().filter(|key| !has(key)).collect();
         assert!(missing.is_empty(), "[{table}] of gateway.toml lacks {missing:?}");

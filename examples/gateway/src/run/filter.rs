@@ -30,7 +30,7 @@ mod silent_sensors;
 const SENSORS_SPARE: usize = 1_000;
 
 #[derive(Debug)]
-pub(super) struct Filter {
+pub(crate) struct Filter {
     pipeline: Pipeline,
     /// `None`: the stages are those of the rules.
     own: Option<Bulkhead>,

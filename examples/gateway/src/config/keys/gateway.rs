@@ -3,6 +3,7 @@
 use super::Preset::{Is, Means, Required};
 use super::Value::{Batch, Boolean, Duration, Integer, OneOf, Size, Strings, Text};
 use super::local::LOCAL;
+use super::machine::{CLOCK, HARDWARE, METRICS, STATUS};
 use super::{Key, Table, key, table};
 
 const GATEWAY: &[Key] = &[
@@ -320,43 +321,6 @@ const ALARMS: &[Key] = &[
     key("per_minute", Integer(1, 6_000), Is("60"), "Most commands of all clients together."),
 ];
 
-const METRICS: &[Key] = &[
-    key(
-        "listen",
-        Text("ADDRESS:PORT"),
-        Means("no pages"),
-        "Address of the status page (`/` and `/status.json`), `/metrics`, `/healthz` and `/readyz`. Beyond loopback the status page needs `[status] token_file`.",
-    ),
-    key(
-        "totals_within",
-        Duration("1s", "1h"),
-        Is("60s"),
-        "Age of the totals at most, while somebody reads them. Each renewal writes 4 KiB.",
-    ),
-];
-
-const STATUS: &[Key] = &[
-    key(
-        "token_file",
-        Text("file"),
-        Means("none is asked for on loopback; beyond it the page is closed"),
-        "One line of 16 to 512 printable characters, mode 0600. The status page asks for it: as `Bearer`, or as the password of any user. Read at the start.",
-    ),
-    key(
-        "to_hub",
-        Boolean,
-        Is("false"),
-        "Tells the hub the state of the gateway, at each change and each hour, as a retained message of at most 350 bytes on `edge/status/ID`; and on `edge/alive/ID` whether it is connected: `1`, or `0`, its will. The hub must allow both.",
-    ),
-];
-
-const CLOCK: &[Key] = &[key(
-    "trusted",
-    Boolean,
-    Is("false"),
-    "Takes the wall clock as right although neither the kernel nor systemd-timesyncd says so.",
-)];
-
 /// The file's tables, in the order of the reference.
 pub(in super::super) const TABLES: &[Table] = &[
     table("gateway", "[gateway]", "The gateway itself.", GATEWAY),
@@ -391,4 +355,10 @@ pub(in super::super) const TABLES: &[Table] = &[
     table("metrics", "[metrics]", "Pages for whoever watches the gateway.", METRICS),
     table("status", "[status]", "Who is told the state of the gateway.", STATUS),
     table("clock", "[clock]", "The wall clock.", CLOCK),
+    table(
+        "hardware",
+        "[hardware]",
+        "Figures of the machine for what `check` predicts. Nothing else reads them.",
+        HARDWARE,
+    ),
 ];

@@ -138,6 +138,7 @@ fn the_table_of_the_gateway_is_what_check_reads() {
             ("metrics", ""),
             ("status", ""),
             ("clock", ""),
+            ("hardware", ""),
         ] {
             let head =
                 if matches!(name, "route" | "command") { format!("[[{name}]]") } else { format!("[{name}]") };

@@ -1,0 +1,226 @@
+//! A route under load: made-up messages through its own encoders, and the bytes that come of them counted. Pure: the readings are made up, the bytes are
+//! those of a running gateway.
+
+use bytes::Bytes;
+use edge_bridge::Row;
+use edge_bridge::bridge::spool::{Identity, LeaseId, Leased};
+use edge_bridge::bridge::{Pack, Packed, Packing};
+use edge_bridge::ingest::Now;
+use edge_bridge::wire::{Packet, PacketId, QoS, Utf8, Version, encoded_len};
+use edge_codec::Value;
+use outage_drill::Rng;
+
+use crate::config::{Config, Format, Protocol, Route};
+use crate::run::compact::{Compact, KeptTables, Shown, table_topics, version_of};
+use crate::run::formats::row_format;
+use crate::run::pack::{BatchPack, RouteEncoder};
+use crate::run::reading_row::ReadingRow;
+use crate::run::readings::Kept;
+use crate::run::route::Destination;
+
+/// Messages before the session table is what it stays, and those that are counted.
+const WARM: u64 = 5_000;
+const COUNTED: u64 = 2_000;
+/// Messages of a backlog that are counted.
+const BEHIND: u64 = 8_000;
+/// Sensors at most: a table has no more.
+const SENSORS_MAX: u32 = 4_096;
+/// Bytes of a PUBACK that says nothing else.
+const PUBACK: u64 = 4;
+/// Of a record of TLS 1.3, and of TCP and IPv4 around a segment.
+const TLS_RECORD: u64 = 22;
+const SEGMENT: u64 = 40;
+/// Payload of a segment, and of a record.
+const SEGMENT_MAX: u64 = 1_400;
+const RECORD_MAX: u64 = 16_384;
+/// Property that bounds a message's age.
+const EXPIRY: u64 = 5;
+/// Topic as an alias: no topic, and the property.
+const ALIAS: u64 = 3;
+/// Topics that hubs know by an alias: Mosquitto takes ten.
+const ALIASES: u32 = 10;
+/// Largest packet that hubs take at least.
+const PACKET_MAX: usize = 256 * 1024;
+/// Number that a queue has after some weeks.
+const SEQ: u64 = 10_000_000;
+
+/// Load of a site, for which costs are predicted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Load {
+    pub(crate) messages_per_s: f64,
+    /// Payload of a message.
+    pub(crate) payload_bytes: u64,
+    pub(crate) sensors: u32,
+}
+
+impl Load {
+    /// The field's usual one.
+    pub(crate) const USUAL: Self = Self { messages_per_s: 30.0, payload_bytes: 200, sensors: 100 };
+}
+
+/// Costs of one message of a route; a reading, where it has readings.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct RouteLoad {
+    /// Payload and metadata of its row in the queue.
+    pub(super) row_bytes: u64,
+    /// On the link while the hub answers.
+    pub(super) live: LinkBytes,
+    /// On the link behind an outage, in full batches.
+    pub(super) backlog: LinkBytes,
+}
+
+/// Bytes on the link for one message, to the hub and back.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct LinkBytes {
+    pub(super) mqtt: f64,
+    /// With TLS, if there is any, and TCP.
+    pub(super) wire: f64,
+}
+
+/// A route with its encoder, in virtual time.
+struct Rig<'a> {
+    config: &'a Config,
+    route: &'a Route,
+    load: Load,
+    pack: BatchPack,
+    shown: Shown,
+    tables: Vec<String>,
+    rng: Rng,
+    sent: u64,
+    now_ms: f64,
+}
+
+/// Sum over the messages to the hub.
+#[derive(Default)]
+struct Sum {
+    rows: u64,
+    mqtt: u64,
+    wire: u64,
+}
+
+impl Sum {
+    fn each(&self) -> LinkBytes {
+        let rows = self.rows.max(1) as f64;
+        LinkBytes { mqtt: self.mqtt as f64 / rows, wire: self.wire as f64 / rows }
+    }
+}
+
+impl RouteLoad {
+    /// Costs if all messages of the load come by this route, and its filter keeps each.
+    pub(super) fn of(config: &Config, route: &Route, load: Load) -> Self {
+        let mut rig = Rig::new(config, route, load);
+        let row_bytes = rig.row().map_or(0, |row| row.payload.len() + row.to_meta().len()) as u64;
+        let apart_ms = 1_000.0 / load.messages_per_s;
+        // A table is the better the longer it was learned.
+        rig.run(WARM, apart_ms);
+        let live = rig.run(COUNTED, apart_ms).each();
+        let backlog = rig.run(BEHIND, 0.0).each();
+        // As many messages fill a segment.
+        let full = 1.0 + (SEGMENT as f64 / SEGMENT_MAX as f64) + (TLS_RECORD as f64 / RECORD_MAX as f64);
+        let backlog = LinkBytes { wire: (backlog.mqtt * full).min(backlog.wire), ..backlog };
+        Self { row_bytes, live, backlog }
+    }
+}
+
+impl<'a> Rig<'a> {
+    fn new(config: &'a Config, route: &'a Route, load: Load) -> Self {
+        let (shown, kept) = (Shown::default(), KeptTables::default());
+        let routes = std::slice::from_ref(route);
+        let compact = Compact::new(routes, &config.id, config.queue.max_age, shown.clone(), &kept, &[]);
+        let pack = BatchPack::new(RouteEncoder::new(routes, compact)).with_identity(config.hub.identity);
+        let tables: Vec<String> =
+            table_topics(routes, &config.id).into_iter().map(|(_, tables)| tables).collect();
+        tables.iter().for_each(|topic| shown.ask(topic));
+        Self { config, route, load, pack, shown, tables, rng: Rng::new(1), sent: 0, now_ms: 1.0 }
+    }
+
+    fn now(&self) -> Now {
+        let up_ms = self.now_ms as u64;
+        Now { up_ms, wall_ms: 1_790_000_000_000 + i64::try_from(up_ms).unwrap_or(i64::MAX) }
+    }
+
+    /// Lets so many messages come, so far apart, and returns what went to the hub.
+    fn run(&mut self, messages: u64, apart_ms: f64) -> Sum {
+        let mut sum = Sum::default();
+        for _ in 0..messages {
+            self.now_ms += apart_ms;
+            self.take(&mut sum);
+            let Some(row) = self.row() else { continue };
+            self.sent += 1;
+            let seq = SEQ + self.sent;
+            let identity = Identity { gateway: 0x5f0c_9d2a_b1e8_4733, lane: 1, epoch: 3, seq };
+            self.pack.add(self.now(), Leased::new(LeaseId(seq), row, self.now().up_ms, 0, Some(identity)));
+        }
+        // The rest of an open batch.
+        self.now_ms += self.route.batch_age.as_secs_f64() * 1_000.0 + 1.0;
+        self.take(&mut sum);
+        sum
+    }
+
+    fn take(&mut self, sum: &mut Sum) {
+        while let Some(packing) = self.pack.poll(self.now(), PACKET_MAX) {
+            let Packing::Message(packed) = packing else { continue };
+            let topic = packed.publish.topic.as_str();
+            let table = self.tables.iter().find_map(|tables| Some((tables, version_of(tables, topic)?)));
+            match table {
+                Some((tables, id)) => self.shown.note(tables, id, &packed.publish.payload, true),
+                None => self.count(packed, sum),
+            }
+        }
+    }
+
+    fn count(&self, packed: Packed, sum: &mut Sum) {
+        let (rows, mut publish) = (packed.rows.len().max(1) as u64, packed.publish);
+        let version = if self.config.hub.protocol == Protocol::V311 { Version::V311 } else { Version::V5 };
+        let topic_bytes = publish.topic.as_bytes().len() as u64;
+        publish.packet_id = PacketId::new(1).filter(|_| publish.qos != QoS::AtMostOnce);
+        let is_answered = publish.packet_id.is_some();
+        let has_alias = self.route.format != Format::Raw || self.load.sensors <= ALIASES;
+        let length = encoded_len(&Packet::Publish(publish), version).unwrap_or_default() as u64;
+        let of_v5 = match version {
+            Version::V5 => {
+                let expiry = if self.config.queue.max_age.is_some() { EXPIRY } else { 0 };
+                let saved = if has_alias { topic_bytes.saturating_sub(ALIAS) } else { 0 };
+                length + expiry - saved
+            }
+            Version::V311 => length,
+        };
+        let answer = if is_answered { PUBACK } else { 0 };
+        let segments = of_v5.div_ceil(SEGMENT_MAX) + if is_answered { 2 } else { 0 };
+        let records = match self.config.hub.url.starts_with("mqtts://") {
+            true => of_v5.div_ceil(RECORD_MAX) + u64::from(is_answered),
+            false => 0,
+        };
+        sum.rows += rows;
+        sum.mqtt += of_v5 + answer;
+        sum.wire += of_v5 + answer + segments * SEGMENT + records * TLS_RECORD;
+    }
+
+    /// A message of one of the sensors, as the route's row. `None` for a topic that is too long.
+    fn row(&mut self) -> Option<Row> {
+        let sensor = self.rng.next_u64() % u64::from(self.load.sensors.clamp(1, SENSORS_MAX));
+        let name = format!("s{sensor:03}");
+        let parts = self.route.filter_topic.split('/').map(|part| match part {
+            "+" | "#" => name.as_str(),
+            part => part,
+        });
+        let topic = parts.collect::<Vec<_>>().join("/");
+        if self.route.format == Format::Raw {
+            let payload =
+                vec![b'x'; usize::try_from(self.load.payload_bytes).unwrap_or(usize::MAX).min(PACKET_MAX)];
+            let mut row =
+                Row::new(Utf8::try_from(format!("{}{topic}", self.route.to)).ok()?, Bytes::from(payload));
+            row.qos = if self.route.qos == 0 { QoS::AtMostOnce } else { QoS::AtLeastOnce };
+            return Some(row);
+        }
+        // A slow swing with the last digit noisy, as a sensor of a hundredth of a degree has it.
+        let swing = (self.now_ms / 60_000.0 + sensor as f64).sin() * 500.0;
+        let noise = (self.rng.next_u64() % 5) as f64;
+        let value = Value::F64((2_000.0 + swing + noise).round() / 100.0);
+        let time = self.now().wall_ms;
+        let reading = ReadingRow { sensor: topic.into(), unit: "Cel".into(), time, value, quality: 0 };
+        let kept = Kept { row: reading.encode()?, alarm: false, may_be_copy: false };
+        let format = row_format(self.route.format).0;
+        Destination { to: self.route.to.clone(), format, lane: self.route.lane }.row(kept)
+    }
+}

@@ -1,0 +1,155 @@
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "test code"
+)]
+//! Bytes on the link that `check` predicts, beside those of a running gateway between a foreign publisher and Mosquitto: a quarter at most between them.
+
+mod support;
+
+use std::net::SocketAddr;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use support::gateway::{BINARY, Gateway};
+use support::mosquitto::Mosquitto;
+use support::publisher::Publisher;
+use support::rng::Rng;
+use support::wait_until;
+
+const MEASURED: Duration = Duration::from_secs(6);
+const MONTH_S: f64 = 30.0 * 86_400.0;
+
+/// A route with its load.
+#[derive(Clone, Copy, Debug)]
+struct Case {
+    route: &'static str,
+    rate: u64,
+    payload: usize,
+    sensors: u64,
+}
+
+const CASES: [Case; 6] = [
+    Case { route: "to = \"site/\"", rate: 40, payload: 200, sensors: 100 },
+    Case { route: "to = \"site/\"\nqos = 0", rate: 60, payload: 40, sensors: 5 },
+    Case { route: "to = \"site/json\"\nformat = \"json\"", rate: 50, payload: 200, sensors: 50 },
+    Case {
+        route: "to = \"site/cbor\"\nformat = \"cbor\"\nbatch_age = \"400ms\"",
+        rate: 80,
+        payload: 9,
+        sensors: 20,
+    },
+    Case {
+        route: "to = \"site/pb\"\nformat = \"protobuf\"\nbatch_max = 4",
+        rate: 40,
+        payload: 9,
+        sensors: 10,
+    },
+    Case { route: "to = \"site/compact\"\nformat = \"compact\"", rate: 120, payload: 200, sensors: 30 },
+];
+
+impl Case {
+    /// Bytes of MQTT in 30 days, as `check` says them.
+    fn predicted(&self, gateway: &Gateway) -> f64 {
+        let file = gateway.dir.join("gateway.toml");
+        let Self { rate, payload, sensors, .. } = self;
+        let load = [
+            "--rate",
+            &rate.to_string(),
+            "--payload",
+            &payload.to_string(),
+            "--sensors",
+            &sensors.to_string(),
+        ]
+        .map(str::to_owned);
+        let output = Command::new(BINARY).arg("check").arg(file).args(load).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let said = String::from_utf8(output.stdout).unwrap();
+        let line =
+            said.lines().find_map(|line| line.trim().strip_prefix("link ")).expect("a line of the link");
+        let mut words = line.split_whitespace();
+        let number: f64 = words.next().unwrap().parse().unwrap();
+        let unit = match words.next().unwrap() {
+            "GiB" => 1_073_741_824.0,
+            "MiB" => 1_048_576.0,
+            unit => panic!("{unit} {line}"),
+        };
+        number * unit
+    }
+
+    fn publish(&self, sensor: &mut Publisher, rng: &mut Rng) {
+        let topic = format!("plant/line2/t{:03}", rng.below(self.sensors));
+        let text = if self.route.contains("format") {
+            format!("{{\"value\":{}.{:02},\"unit\":\"Cel\"}}", rng.between(18, 24), rng.below(100))
+        } else {
+            "x".repeat(self.payload)
+        };
+        sensor.publish(&topic, &text);
+    }
+
+    fn measured(&self, gateway: &Gateway, listen: SocketAddr) -> f64 {
+        let (mut sensor, mut rng) = (Publisher::new(listen, "sensor", 200), Rng::new(self.rate));
+        let bytes = || {
+            let of = |cause| gateway.metric(&format!("edge_wan_bytes_total{{cause=\"{cause}\"}}")).unwrap();
+            of("payload") + of("mqtt")
+        };
+        let all = format!(" sensors={}", self.sensors);
+        let is_known = || {
+            let log = gateway.log();
+            log.lines().any(|line| line.contains("the hub has the session table") && line.contains(&all))
+        };
+        let pause = Duration::from_secs(1) / u32::try_from(self.rate).unwrap();
+        let mut next = Instant::now();
+        let mut paced = |sensor: &mut Publisher, rng: &mut Rng| {
+            self.publish(sensor, rng);
+            next += pause;
+            // It connects and takes PUBACKs when it is polled.
+            while Instant::now() < next {
+                sensor.poll();
+            }
+        };
+        let settle = |sensor: &mut Publisher| {
+            sensor.settle(0, 20);
+            wait_until("the hub has all", 20, || gateway.metric("edge_queue_messages") == Some(0.0));
+        };
+        // A compact table has learned what it can from some thousand readings.
+        let (warm, least) = (Instant::now(), if self.route.contains("compact") { 15 } else { 3 });
+        while warm.elapsed() < Duration::from_secs(least) || self.route.contains("compact") && !is_known() {
+            assert!(warm.elapsed() < Duration::from_secs(60), "no session table");
+            paced(&mut sensor, &mut rng);
+        }
+        settle(&mut sensor);
+        let (from, start, mut sent) = (bytes(), Instant::now(), 0);
+        while start.elapsed() < MEASURED {
+            paced(&mut sensor, &mut rng);
+            sent += 1;
+        }
+        settle(&mut sensor);
+        (bytes() - from) / f64::from(sent) * self.rate as f64 * MONTH_S
+    }
+}
+
+#[test]
+fn bytes_on_the_link_are_within_a_quarter_of_what_check_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = Mosquitto::start(dir.path(), "max_inflight_messages 0");
+    let run = |case: Case| {
+        let dir = tempfile::tempdir().unwrap();
+        let rest = format!("[[route]]\nmatch = \"plant/#\"\n{}\n", case.route);
+        let mut config = String::from("[hub]\nurl = \"mqtt://");
+        config += &format!("{}\"\nclient_id = \"g{}{}\"\n{rest}", hub.address, case.rate, case.sensors);
+        let listen = support::free_port();
+        let head =
+            format!("[gateway]\nid = \"g{}{}\"\n[local]\nlisten = \"{listen}\"\n", case.rate, case.sensors);
+        let mut gateway = Gateway::new(dir.path(), &(head + &config));
+        gateway.start();
+        let (predicted, measured) = (case.predicted(&gateway), case.measured(&gateway, listen));
+        let ratio = predicted / measured;
+        eprintln!("{case:?}: {ratio:.3}");
+        assert!((0.75..=1.25).contains(&ratio), "{case:?}: {predicted} beside {measured}");
+    };
+    std::thread::scope(|scope| CASES.iter().for_each(|case| drop(scope.spawn(move || run(*case)))));
+}
