@@ -10,7 +10,9 @@ use crate::check::{Load, Meaning};
 use crate::config::reference::Page;
 use crate::config::{Config, Severity};
 use crate::open_files::OpenFiles;
-use crate::{drill, fleet, import, parked, passwd, run, standard_output, status_command};
+use crate::{
+    drill, fleet, import, parked, passwd, route_command, run, standard_output, status_command, test_command,
+};
 
 #[derive(Parser)]
 #[command(
@@ -59,6 +61,10 @@ enum Command {
         #[command(flatten)]
         load: LoadArguments,
     },
+    /// Say which route takes messages on a topic, and where they go
+    Route(route_command::Arguments),
+    /// Run the cases of a configuration (`[[test]]`) through its routes and filters, in virtual time. Starts nothing.
+    Test(test_command::Arguments),
     /// Make a gateway.toml of a mosquitto.conf and a telegraf.conf, on standard output. What is not carried over is said
     Import(import::Arguments),
     /// Print the reference of the configuration files as Markdown: every key with bounds, default and meaning
@@ -85,6 +91,8 @@ pub fn run() -> ExitCode {
         Command::Run { file, state } => run_gateway(&file, state.as_deref()),
         Command::Check { file, load } => print_meaning(&file, &load),
         Command::Reference { page } => print(&page.text()),
+        Command::Route(arguments) => with(&arguments.file, |config| route_command::run(&arguments, config)),
+        Command::Test(arguments) => with(&arguments.file, |config| test_command::run(&arguments, config)),
         Command::Import(arguments) => import::run(&arguments),
         Command::Drill(arguments) => drill::run(&arguments),
         Command::Status(arguments) => status_command::run(&arguments),
@@ -119,6 +127,14 @@ fn load(file: &Path, purpose: Purpose) -> Result<Config, ExitCode> {
             eprintln!("{errors}, {warnings}. Nothing was started.");
             Err(ExitCode::from(2))
         }
+    }
+}
+
+/// Answers from a configuration that would start.
+fn with(file: &Path, answer: impl FnOnce(&Config) -> ExitCode) -> ExitCode {
+    match load(file, Purpose::Check) {
+        Ok(config) => answer(&config),
+        Err(code) => code,
     }
 }
 

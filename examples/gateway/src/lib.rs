@@ -8,6 +8,7 @@ pub mod command_line;
 
 mod asking;
 mod builder;
+mod cases;
 mod check;
 mod config;
 mod drill;
@@ -17,9 +18,11 @@ mod import;
 mod open_files;
 mod parked;
 mod passwd;
+mod route_command;
 mod run;
 mod standard_output;
 mod status_command;
+mod test_command;
 
 pub use builder::Builder;
 pub use config::Format;

@@ -5,12 +5,14 @@
 mod access;
 mod ack_held;
 mod alarms;
+mod case;
 mod changes;
 mod command;
 mod control;
 mod expand;
 mod fields;
 mod findings;
+mod format;
 mod hardware;
 mod hub;
 mod input;
@@ -43,10 +45,12 @@ use toml::de::{DeTable, DeValue};
 pub(crate) use access::AccessFiles;
 pub(crate) use ack_held::window;
 pub(crate) use alarms::AlarmCommands;
+pub(crate) use case::Case;
 pub(crate) use changes::Changes;
 pub(crate) use command::{CommandRule, LocalTopic, answers_by_default, own_topic};
 pub(crate) use control::Control;
 pub(crate) use findings::{Findings, Severity};
+pub use format::Format;
 pub(crate) use hardware::Hardware;
 pub(crate) use hub::Credentials;
 pub(crate) use input::Input;
@@ -85,6 +89,8 @@ pub(crate) struct Config {
     /// The wall clock is taken as right whatever the machine says.
     pub(crate) trusts_clock: bool,
     pub(crate) hardware: Hardware,
+    /// Cases of its routes.
+    pub(crate) cases: Vec<Case>,
 }
 
 /// Source of messages.
@@ -167,34 +173,6 @@ pub(crate) struct Queue {
     pub(crate) gap_reports: bool,
     /// Names of the lanes, most urgent first.
     pub(crate) lanes: Vec<String>,
-}
-
-/// Format of a route's messages at the hub.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// Payloads as they came, one message each.
-    Raw,
-    /// Batches of readings, as JSON.
-    Json,
-    /// Batches of readings, as CBOR.
-    Cbor,
-    /// Batches of readings, as Protobuf.
-    Protobuf,
-    /// Batches of readings in the fewest bytes, with session tables below `TO/table/ID`.
-    Compact,
-}
-
-impl Format {
-    /// Returns its name in gateway.toml.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Raw => "raw",
-            Self::Json => "json",
-            Self::Cbor => "cbor",
-            Self::Protobuf => "protobuf",
-            Self::Compact => "compact",
-        }
-    }
 }
 
 /// Largest batch. `batch_max` is either of the two.
@@ -346,6 +324,7 @@ fn read(root: &DeTable<'_>, world: &World<'_>, findings: &mut Findings) -> Optio
     clock.finish(findings);
     let hardware = hardware::hardware(&mut hardware_table, findings);
     hardware_table.finish(findings);
+    let cases = case::cases(&mut top, world, findings);
     top.finish(findings);
 
     let config = Config {
@@ -366,6 +345,7 @@ fn read(root: &DeTable<'_>, world: &World<'_>, findings: &mut Findings) -> Optio
         totals_within,
         trusts_clock,
         hardware,
+        cases,
     };
     limits::check(&config, findings);
     command::check(&config, &numbers, findings);

@@ -335,6 +335,7 @@ fn the_example_has_every_key() {
             "" => format!("nothing_alike_here = 1\n{SMALL}"),
             "route" => format!("{SMALL}nothing_alike_here = 1\n"),
             "command" => format!("{SMALL}[[command]]\nmatch = \"a\"\nnothing_alike_here = 1\n"),
+            "test" => format!("{SMALL}[[test]]\ninput = [\"0s\"]\nnothing_alike_here = 1\n"),
             "route.fields" => format!("{SMALL}format = \"json\"\nfields = {{ nothing_alike_here = 1 }}\n"),
             table if SMALL.contains(&format!("[{table}]")) => {
                 SMALL.replace(&format!("[{table}]"), &format!("[{table}]\nnothing_alike_here = 1"))
@@ -367,6 +368,7 @@ fn the_example_has_every_key() {
         "status",
         "clock",
         "hardware",
+        "test",
     ] {
         let missing: Vec<_> = known(table).into_iter().filter(|key| !has(key)).collect();
         assert!(missing.is_empty(), "[{table}] of gateway.toml lacks {missing:?}");

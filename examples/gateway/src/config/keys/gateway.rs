@@ -3,7 +3,7 @@
 use super::Preset::{Is, Means, Required};
 use super::Value::{Batch, Boolean, Duration, Integer, OneOf, Size, Strings, Text};
 use super::local::LOCAL;
-use super::machine::{CLOCK, HARDWARE, METRICS, STATUS};
+use super::machine::{CLOCK, HARDWARE, METRICS, STATUS, TEST};
 use super::{Key, Table, key, table};
 
 const GATEWAY: &[Key] = &[
@@ -360,5 +360,11 @@ pub(in super::super) const TABLES: &[Table] = &[
         "[hardware]",
         "Figures of the machine for what `check` predicts. Nothing else reads them.",
         HARDWARE,
+    ),
+    table(
+        "test",
+        "[[test]]",
+        "Cases of the routes and their filters, run by `edge-gateway test FILE`. The running gateway passes over them.",
+        TEST,
     ),
 ];

@@ -1,7 +1,7 @@
-//! The keys of the machine and of whoever watches it: `[metrics]`, `[status]`, `[clock]`, `[hardware]`.
+//! The keys of the machine, of whoever watches it and of whoever tries the file out: `[metrics]`, `[status]`, `[clock]`, `[hardware]`, `[[test]]`.
 
 use super::Preset::{Is, Means};
-use super::Value::{Boolean, Duration, Integer, Size, Text};
+use super::Value::{Boolean, Duration, Integer, Size, Strings, Text};
 use super::{Key, key};
 
 pub(super) const METRICS: &[Key] = &[
@@ -40,6 +40,22 @@ pub(super) const CLOCK: &[Key] = &[key(
     Is("false"),
     "Takes the wall clock as right although neither the kernel nor systemd-timesyncd says so.",
 )];
+
+pub(super) const TEST: &[Key] = &[
+    key("name", Text("text"), Means("its number"), "Name of the case."),
+    key(
+        "input",
+        Strings("`TIME TOPIC PAYLOAD`"),
+        Means("required"),
+        "Messages in their order, each at a time since the beginning (`0s`, `1500ms`, `2h`), which is 2026-01-01 00:00 UTC. A time alone lets it pass.",
+    ),
+    key(
+        "expect",
+        Strings("`TOPIC SENSOR VALUE UNIT`, `TOPIC PAYLOAD`, `- REASON`"),
+        Means("nothing"),
+        "What is to come of them: readings, with the unit if they have one, raw messages and dead letters with their topics at the hub. `- REASON` is a reading that a filter suppresses, or `- no route`: where no line says so, those are passed over.",
+    ),
+];
 
 pub(super) const HARDWARE: &[Key] = &[
     key("flash", Size("1MiB", "1024GiB"), Is("4GB"), "Size of the disk that the state directory is on."),

@@ -139,9 +139,13 @@ fn the_table_of_the_gateway_is_what_check_reads() {
             ("status", ""),
             ("clock", ""),
             ("hardware", ""),
+            ("test", "input = [\"0s\"]"),
         ] {
-            let head =
-                if matches!(name, "route" | "command") { format!("[[{name}]]") } else { format!("[{name}]") };
+            let head = if matches!(name, "route" | "command" | "test") {
+                format!("[[{name}]]")
+            } else {
+                format!("[{name}]")
+            };
             // Raw routes have no fields.
             if (name, table, key) == ("route.fields", "route", "format") {
                 continue;

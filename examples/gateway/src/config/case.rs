@@ -1,0 +1,94 @@
+//! `[[test]]`: messages, and what is to become of them. `edge-gateway test` runs them; `run` and `check` only read them.
+
+use std::time::Duration;
+
+use edge_bridge::wire::validate_topic_name;
+
+use super::Findings;
+use super::section::{Placed, Section, World};
+use super::tables::tables_of;
+use super::units;
+
+/// Cases of a file, and messages of a case.
+const CASES_MAX: usize = 1_000;
+const MESSAGES_MAX: usize = 10_000;
+/// From the beginning of a case to its end.
+const TIME_MAX: Duration = Duration::from_secs(366 * 86_400);
+
+/// A case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Case {
+    pub(crate) name: String,
+    /// In order of time.
+    pub(crate) input: Vec<Step>,
+    /// Lines as the command prints them.
+    pub(crate) expect: Vec<String>,
+}
+
+/// A moment of a case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Step {
+    /// Since the beginning.
+    pub(crate) at: Duration,
+    /// Topic and payload; `None`: time passes.
+    pub(crate) message: Option<(String, String)>,
+}
+
+pub(super) fn cases<'a>(top: &mut Section<'a>, world: &'a World<'a>, findings: &mut Findings) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (number, at, table) in tables_of(top, "test", findings) {
+        let section = Section::new(&format!("test[{number}]"), at, Some(table), world);
+        let name = section.string("name", findings).map(|name| name.value);
+        let input = section.placed_strings("input", findings).map(|list| list.value).unwrap_or_default();
+        let expect = section.strings("expect", findings).map(|list| list.value).unwrap_or_default();
+        let input = steps(&section, &input, findings);
+        if number > CASES_MAX {
+            findings.error(at, &section.key("name"), format!("at most {CASES_MAX} cases"));
+            break;
+        }
+        cases.push(Case { name: name.unwrap_or_else(|| format!("case {number}")), input, expect });
+        section.finish(findings);
+    }
+    cases
+}
+
+/// Reads `TIME [TOPIC PAYLOAD]` of each line.
+fn steps(section: &Section<'_>, lines: &[Placed<String>], findings: &mut Findings) -> Vec<Step> {
+    let key = section.key("input");
+    if lines.is_empty() {
+        findings.error(section.at(), &key, "missing: what comes in, as \"TIME TOPIC PAYLOAD\"");
+    }
+    if lines.len() > MESSAGES_MAX {
+        findings.error(section.at(), &key, format!("at most {MESSAGES_MAX} messages"));
+    }
+    let (mut steps, mut last) = (Vec::new(), Duration::ZERO);
+    for Placed { value, at } in lines.iter().take(MESSAGES_MAX) {
+        match step(value) {
+            Ok(step) if step.at < last => {
+                findings.error(*at, &key, format!("\"{value}\": earlier than the line before"));
+            }
+            Ok(step) => {
+                last = step.at;
+                steps.push(step);
+            }
+            Err(why) => findings.error(*at, &key, format!("\"{value}\": {why}")),
+        }
+    }
+    steps
+}
+
+fn step(line: &str) -> Result<Step, String> {
+    let line = line.trim();
+    let (at, rest) = line.split_once(' ').unwrap_or((line, ""));
+    let at = units::duration(at)?;
+    if at > TIME_MAX {
+        return Err("a case lasts a year at most".to_owned());
+    }
+    let rest = rest.trim_start();
+    if rest.is_empty() {
+        return Ok(Step { at, message: None });
+    }
+    let (topic, payload) = rest.split_once(' ').unwrap_or((rest, ""));
+    validate_topic_name(topic).map_err(|error| format!("the topic {topic}: {error}"))?;
+    Ok(Step { at, message: Some((topic.to_owned(), payload.to_owned())) })
+}

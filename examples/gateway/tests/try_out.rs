@@ -1,0 +1,141 @@
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "test code"
+)]
+//! `edge-gateway test` and `route`: a configuration is tried out before it is in force.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+const FILE: &str = r#"
+[gateway]
+id = "site7"
+[local]
+listen = "127.0.0.1:1883"
+[hub]
+url = "mqtt://127.0.0.1:1"
+[[route]]
+match = "plant/+/t"
+to = "site7/readings"
+format = "json"
+filter = "rules.toml"
+[[route]]
+match = "plant/#"
+to = "site7/"
+lane = "alarm"
+qos = 0
+"#;
+
+const RULES: &str = r##"
+[[rule]]
+match = "plant/mean/#"
+stages = [ { window = { width_ms = 60000, agg = "mean" } } ]
+[[rule]]
+match = "#"
+stages = [ { deadband = { absolute = 0.5 } }, { stale = { timeout_ms = 3600000, heartbeat_ms = 600000 } } ]
+"##;
+
+/// Exit code and standard output.
+fn run(dir: &Path, cases: &str, arguments: &[&str]) -> (Option<i32>, String) {
+    fs::write(dir.join("rules.toml"), RULES).unwrap();
+    let file = dir.join("gateway.toml");
+    fs::write(&file, format!("{FILE}{cases}")).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_edge-gateway"));
+    let output = command.arg(arguments[0]).arg(file).args(&arguments[1..]).output().unwrap();
+    (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+}
+
+fn case(input: &[&str], expect: &[&str]) -> String {
+    let list = |lines: &[&str]| lines.iter().map(|line| format!("'{line}',")).collect::<String>();
+    format!("[[test]]\nname = \"one\"\ninput = [{}]\nexpect = [{}]\n", list(input), list(expect))
+}
+
+#[test]
+fn cases_hold_where_the_routes_and_filters_do_what_they_say() {
+    let dir = tempfile::tempdir().unwrap();
+    let t = |n: u32, value: &str| format!("{n}s plant/1/t {{\"value\":{value},\"unit\":\"Cel\"}}");
+    let (first, second, third) = (t(0, "20.0"), t(1, "20.25"), t(2, "21.0"));
+    let steps = [first.as_str(), &second, &third];
+    let kept = ["site7/readings plant/1/t 20 Cel", "site7/readings plant/1/t 21 Cel"];
+    for (what, input, expect) in [
+        ("kept ones alone", &steps[..], &kept[..]),
+        ("with what is suppressed", &steps, &[kept[0], "- in_deadband", kept[1]]),
+        ("raw", &["0s plant/door open now"], &["site7/plant/door open now"]),
+        ("a dead letter", &["0s plant/1/t hello"], &["dead-letter/plant/1/t hello"]),
+        ("no route", &["0s other/x 1"], &["- no route"]),
+        ("a heartbeat is due", &[&first, "11m"], &[kept[0], kept[0]]),
+        (
+            "a window ends by time alone",
+            &["0s plant/mean/t {\"value\":1}", "10s plant/mean/t {\"value\":3}", "5m"],
+            &["site7/readings plant/mean/t 2"],
+        ),
+    ] {
+        let (code, said) = run(dir.path(), &case(input, expect), &["test"]);
+        assert_eq!((code, said.as_str()), (Some(0), "ok     one\n1 of 1 hold\n"), "{what}");
+    }
+}
+
+#[test]
+fn a_case_that_does_not_hold_shows_what_came_instead_and_why() {
+    let dir = tempfile::tempdir().unwrap();
+    let t = |n: u32, value: &str| format!("{n}s plant/1/t {{\"value\":{value}}}");
+    let (first, second) = (t(0, "20.0"), t(1, "20.25"));
+    let expect = ["site7/readings plant/1/t 20", "site7/readings plant/1/t 20.25"];
+    let two = case(&[&first, &second], &expect) + &case(&[&first], &expect[..1]);
+    let (code, said) = run(dir.path(), &two, &["test"]);
+    assert_eq!(code, Some(1), "{said}");
+    let shown = "FAILED one\n  expected\n    site7/readings plant/1/t 20\n    site7/readings plant/1/t 20.25\n  got\n    site7/readings plant/1/t 20.0\n    - in_deadband\nok     one\n1 of 2 hold\n";
+    assert_eq!(said, shown);
+    // A line too many, and one too few.
+    for expect in [&expect[..0], &[expect[0], expect[0]]] {
+        assert_eq!(run(dir.path(), &case(&[&first], expect), &["test"]).0, Some(1), "{expect:?}");
+    }
+    let (code, said) = run(dir.path(), "", &["test"]);
+    assert_eq!((code, said.as_str()), (Some(1), "no [[test]] in the file\n"));
+}
+
+#[test]
+fn a_wrong_case_is_a_wrong_configuration() {
+    let dir = tempfile::tempdir().unwrap();
+    for (input, why) in [
+        ("'plant/1/t 5'", "does not start with a number"),
+        ("'1s plant/# 5'", "the topic plant/#"),
+        ("'2s a 1', '1s a 1'", "earlier than the line before"),
+        ("'900d a 1'", "a case lasts a year at most"),
+        ("", "missing: what comes in"),
+    ] {
+        let (code, said) = run(dir.path(), &format!("[[test]]\ninput = [{input}]\n"), &["test"]);
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains("error: test[1].input: ") && said.contains(why), "{input}: {said}");
+    }
+}
+
+#[test]
+fn the_example_holds() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/gateway.toml");
+    let output = Command::new(env!("CARGO_BIN_EXE_edge-gateway")).args(["test", file]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[test]
+fn a_topic_goes_by_the_first_route_that_matches_and_the_others_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let (code, said) = run(dir.path(), "", &["route", "plant/1/t", "plant/door"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(
+        said,
+        "plant/1/t -> route 1 (plant/+/t) -> its filter -> lane telemetry -> site7/readings in json batches of at most 1000 readings or 0.2 s, QoS 1\n  \
+         also matches route 2 (plant/#), which is behind it\n\
+         plant/door -> route 2 (plant/#) -> lane alarm -> site7/plant/door, QoS 0\n"
+    );
+    for (topic, why) in [("other", "no route: acknowledged, and not kept"), ("plant/+", "no topic: ")] {
+        let (code, said) = run(dir.path(), "", &["route", "plant/door", topic]);
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains(&format!("{topic} -> {why}")), "{said}");
+    }
+}
