@@ -9,6 +9,7 @@ mod base64;
 pub mod bridge;
 #[cfg(any(feature = "access", feature = "net"))]
 mod client_network;
+mod durations;
 pub mod escape;
 mod in_order;
 pub mod ingest;
@@ -24,6 +25,7 @@ pub mod row;
 pub mod session;
 pub mod wire;
 
+pub use durations::Durations;
 #[cfg(feature = "net")]
 pub use net::{Bridge, Builder, Command, Commands, Link, Receipt, Tls};
 pub use row::{Format, Row};

@@ -163,7 +163,8 @@ impl Connection {
     fn on_event<S: Spool, P: Pack>(&mut self, now: Now, event: session::Event, parts: &mut Parts<'_, S, P>) {
         match event {
             session::Event::Connected(connected) => self.on_connected(now, *connected, parts),
-            session::Event::Acked { token, reason } => {
+            session::Event::Acked { token, reason, took_ms } => {
+                parts.stats.puback.note(took_ms);
                 self.acked = true;
                 self.refused |= reason.is_error();
                 // PUBACKs come in order (\[MQTT-4.6.0-2\]): those of younger messages are no progress of one that was left out.

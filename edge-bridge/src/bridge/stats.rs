@@ -6,6 +6,7 @@ use super::pack::Pack;
 use super::spool::Spool;
 use super::uplink_event::Refusal;
 use super::{Core, Phase};
+use crate::Durations;
 use crate::session::Traffic;
 use crate::wire::ReasonCode;
 
@@ -49,6 +50,8 @@ pub struct Stats {
     pub window_bytes: u64,
     /// Smoothed round trip in milliseconds, without transmission time, over all connections; 0 before the first.
     pub srtt_ms: u64,
+    /// Times from the writing of a message to its PUBACK, whatever that said, over all connections.
+    pub puback: Durations,
     /// Messages from the hub.
     pub received: u64,
     /// Messages from a 3.1.1 hub that were larger than what the session reads: acknowledged and lost ([`Event::TooLarge`](super::Event::TooLarge)).

@@ -131,7 +131,7 @@ impl<P: Pack> Rig<P> {
         let id = self.unanswered.pop_front().unwrap();
         receive(&mut self.session, self.now_ms, &Packet::PubAck(Ack::new(id, reason)));
         while let Some(output) = self.session.poll_output() {
-            if let session::Output::Event(session::Event::Acked { token, reason }) = output {
+            if let session::Output::Event(session::Event::Acked { token, reason, .. }) = output {
                 self.uplink.on_acked(self.now_ms, token, reason, &mut self.spool, &mut self.stats);
             }
         }

@@ -363,7 +363,7 @@ impl<I: Ingest> Listener<I> {
             session::Event::Repeated { ack } => self.admission.absorb(now.up_ms, id, ack),
             session::Event::Subscribe { subscribe, .. } => self.on_subscribe(now.up_ms, id, &subscribe),
             session::Event::Unsubscribe(unsubscribe) => self.on_unsubscribe(now.up_ms, id, &unsubscribe),
-            session::Event::Acked { token, reason } => self.on_acked(now.up_ms, id, token, reason),
+            session::Event::Acked { token, reason, .. } => self.on_acked(now.up_ms, id, token, reason),
             session::Event::Unsendable { token, .. } => self.on_unsendable(token),
             session::Event::Closed(why) => self.on_closed(now, id, why),
             // Those of clients.

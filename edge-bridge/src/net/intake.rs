@@ -15,8 +15,10 @@ use std::time::Duration;
 use edge_queue::{CommitError, aio};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::server::Receipts;
+use crate::Durations;
 use crate::row::Row;
 use pusher::Pusher;
 
@@ -35,6 +37,7 @@ pub(super) type Safe = Box<dyn FnOnce() + Send>;
 struct Message {
     rows: Vec<Row>,
     safe: Safe,
+    put_at: Instant,
 }
 
 /// Way of rows into an [`edge_queue`]. Cheap to clone: all handles are of one way.
@@ -80,6 +83,8 @@ struct Shared {
     /// Told when there may be room again.
     listener: OnceLock<Receipts>,
     never_stored: AtomicU64,
+    /// From the way's beginning to the receipts of all of a message's rows.
+    receipts: Mutex<Durations>,
     /// Until there is a queue.
     received: Mutex<Option<mpsc::Receiver<Message>>>,
     pusher: Mutex<Option<JoinHandle<Vec<Row>>>>,
@@ -182,6 +187,11 @@ impl Intake {
         self.shared.without_room.load(Ordering::Relaxed)
     }
 
+    /// Returns the times that messages took from [`put`](Permit::put) until all their rows were safe, or given up by the policy.
+    pub fn receipts(&self) -> Durations {
+        *self.shared.receipts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Waits for room for one message, whatever its lane. `None` when the queue is closed.
     pub async fn reserve(&self) -> Option<Permit<'_>> {
         let permit = self.messages.reserve().await.ok()?;
@@ -243,7 +253,7 @@ impl Permit<'_> {
         self.shared.bytes.fetch_add(bytes(&rows), Ordering::Relaxed);
         self.shared.on_the_way.fetch_add(rows.len() as u64, Ordering::Relaxed);
         self.shared.unsettled.fetch_add(1, Ordering::Relaxed);
-        self.permit.send(Message { rows, safe });
+        self.permit.send(Message { rows, safe, put_at: Instant::now() });
     }
 }
 

@@ -96,6 +96,8 @@ pub enum Event {
         token: Token,
         /// Reason code of the peer's answer.
         reason: ReasonCode,
+        /// Time since the message was written, on this connection, in milliseconds.
+        took_ms: u64,
     },
     /// A message of the resumed session is larger than the peer's *new* Maximum Packet Size. It is no longer in flight.
     Unsendable {

@@ -217,8 +217,9 @@ impl Session {
         // An identifier that is not in flight here: some servers answer a message of an earlier connection. It says nothing about what
         // is in flight now.
         if let Some((token, wrote)) = self.outbound.acknowledge(ack.packet_id) {
+            let took_ms = now_ms.saturating_sub(wrote.at_ms());
             self.on_answered(now_ms, wrote);
-            self.events.push_back(Event::Acked { token, reason: ack.reason });
+            self.events.push_back(Event::Acked { token, reason: ack.reason, took_ms });
             self.resend(now_ms);
         }
     }

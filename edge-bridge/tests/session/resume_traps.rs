@@ -51,7 +51,7 @@ fn no_matching_subscribers_is_a_success() {
     session.publish(0, Token(7), &message("plant/1", "x")).unwrap();
     drain(&mut session);
     let (_, events) = give(&mut session, &[puback(1, ReasonCode::NO_MATCHING_SUBSCRIBERS)]);
-    let [Event::Acked { token: Token(7), reason }] = events[..] else { panic!("{events:?}") };
+    let [Event::Acked { token: Token(7), reason, .. }] = events[..] else { panic!("{events:?}") };
     assert!(!reason.is_error());
 }
 

@@ -148,7 +148,7 @@ impl State {
                         }
                     }
                 }
-                Event::Acked { token, reason } if !reason.is_error() => self.acknowledged(token),
+                Event::Acked { token, reason, .. } if !reason.is_error() => self.acknowledged(token),
                 // Refused, which is the end of it: published, and never acknowledged as taken.
                 Event::Acked { token, .. } => drop(self.waiting.remove(&token.0)),
                 Event::Closed(_) => return false,

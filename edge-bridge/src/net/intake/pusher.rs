@@ -115,7 +115,7 @@ impl Pusher {
 
     /// Pushes the rows of a message, or has them wait. An error is the end of the queue, with the rows that are left.
     async fn take(&mut self, message: Message) -> Result<(), Vec<Row>> {
-        let Message { rows, safe } = message;
+        let Message { rows, safe, put_at } = message;
         let mut receipts = Vec::with_capacity(rows.len());
         let mut rows = rows.into_iter();
         while let Some(row) = rows.next() {
@@ -140,7 +140,7 @@ impl Pusher {
             receipts.extend(self.wait(at, refused).map(Receipt::Waits));
         }
         // It ends with the runtime only.
-        let _ = self.settling.send(Settling { receipts, safe });
+        let _ = self.settling.send(Settling { receipts, safe, put_at });
         Ok(())
     }
 

@@ -1,13 +1,14 @@
 //! The task that waits for receipts: one for all messages. A task for each would be woken by itself from the queue's thread, and a busy runtime takes in
 //! such tasks one by one between its own: thousands of receipts of one commit then reach their sensors seconds later.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
 use edge_queue::Pending;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use super::{Safe, Shared};
 
@@ -15,6 +16,7 @@ use super::{Safe, Shared};
 pub(super) struct Settling {
     pub(super) receipts: Vec<Receipt>,
     pub(super) safe: Safe,
+    pub(super) put_at: Instant,
 }
 
 /// Receipt of a row, which may not be pushed yet.
@@ -52,6 +54,8 @@ async fn settle(message: Settling, shared: &Shared) {
             return;
         }
     }
+    let took_ms = u64::try_from(message.put_at.elapsed().as_millis()).unwrap_or(u64::MAX);
+    shared.receipts.lock().unwrap_or_else(PoisonError::into_inner).note(took_ms);
     shared.unsettled.fetch_sub(1, Ordering::Relaxed);
     (message.safe)();
 }

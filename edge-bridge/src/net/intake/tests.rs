@@ -134,6 +134,26 @@ async fn rows_that_wait_are_counted_by_reason() {
     assert_eq!(waits(), (0, 0));
 }
 
+/// From the moment at which a message is put, its wait for room included.
+#[tokio::test]
+async fn the_time_to_a_messages_receipt_is_counted_once_for_all_its_rows() {
+    let (_queue, mut hub, intake) = rig().await;
+    let first = put(&intake, rows(ALARM, 0..2)).await;
+    intake.commit();
+    soon(first.notified()).await;
+    let fits_not = put(&intake, rows(TELEMETRY, 0..6)).await;
+    intake.commit();
+    let waits = Duration::from_millis(300);
+    tokio::time::sleep(waits).await;
+    assert_eq!(intake.receipts().count(), 1, "one message has its receipts");
+    taken(&mut hub, 8).await;
+    intake.commit();
+    soon(fits_not.notified()).await;
+    let receipts = intake.receipts();
+    assert_eq!(receipts.count(), 2);
+    assert!(receipts.sum_ms() >= waits.as_millis() as u64, "{receipts:?}");
+}
+
 #[tokio::test]
 async fn what_waits_for_room_when_the_queue_is_closed_is_left_in_order() {
     let (queue, _hub, intake) = rig().await;

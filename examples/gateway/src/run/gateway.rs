@@ -69,7 +69,6 @@ struct Local {
     front: Front,
     no_queue: NoQueue,
     surface: Surface,
-    facts: CurrentFacts,
     packers: Packers,
     configurations: Option<Configurations>,
     /// For whoever asks at the control socket.
@@ -153,6 +152,7 @@ impl Local {
         let alarms = alarms.zip(front.listener());
         let alarms =
             alarms.map(|(alarms, local)| alarms.run(state, clock, local, ingest.clone(), intake.clone()));
+        let refused = configurations.as_ref().and_then(|in_force| in_force.borrow().refused.clone());
         let no_queue = NoQueue {
             cause,
             listener: front.listener(),
@@ -163,11 +163,10 @@ impl Local {
             losses: Arc::new(Mutex::new(Losses::new(0))),
             service,
             memory: Memory::new(&clock),
+            facts: CurrentFacts::new(Facts { refused, ..Facts::of(config, state) }),
         };
         let surface = Surface::new(no_queue.clone());
-        let refused = configurations.as_ref().and_then(|in_force| in_force.borrow().refused.clone());
-        let facts = CurrentFacts::new(Facts { refused, ..Facts::of(config, state) });
-        let desk = Desk::new(surface.clone(), facts.clone(), no_queue.memory.clone(), clock);
+        let desk = Desk::new(surface.clone(), no_queue.facts.clone(), no_queue.memory.clone(), clock);
         let pages = metrics.map(|(socket, address)| {
             let door = Door::new(address.ip(), config.status_token.as_ref().map(Token::as_bytes));
             tokio::spawn(http::serve(socket, StatusPages::new(surface.clone(), desk.clone(), door)))
@@ -190,7 +189,6 @@ impl Local {
             front,
             no_queue,
             surface,
-            facts,
             packers,
             configurations,
             link,
@@ -245,7 +243,7 @@ impl Local {
             table_files: table_files.clone(),
             gap_reports: gap_reports.clone(),
             hub_status,
-            facts: self.facts,
+            facts: no_queue.facts.clone(),
             parked_before,
             restarts,
             control: control.as_ref().map(Control::figures),

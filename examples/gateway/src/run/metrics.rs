@@ -162,7 +162,7 @@ impl Sample {
     }
 
     /// The page.
-    pub(crate) fn render(&self) -> String {
+    pub(crate) fn page(&self) -> Page {
         let mut page = Page::default();
         no_queue::render(&mut page, None);
         page.counter("edge_accepted_total", "Messages taken in, over restarts.", self.accepted());
@@ -215,7 +215,7 @@ impl Sample {
         if let Some(listener) = &self.listener {
             listener_figures::render(listener, &mut page);
         }
-        page.into_text()
+        page
     }
 }
 
@@ -291,13 +291,13 @@ mod tests {
 
     #[test]
     fn the_listeners_losses_are_there_if_there_is_one() {
-        assert!(!sample().render().contains("edge_displaced_total"));
+        assert!(!sample().page().into_text().contains("edge_displaced_total"));
         let mut listener = edge_bridge::listener::Stats::default();
         (listener.displaced, listener.wills_without_room) = (40, 3);
         (listener.qos0_without_room, listener.dropped_gone) = (5, 6);
         (listener.sessions_given_up, listener.refused, listener.held) = (7, 8, 9);
         let intake = IntakeFigures { answers_without_room: 30, ..IntakeFigures::default() };
-        let page = Sample { listener: Some(listener), intake, ..sample() }.render();
+        let page = Sample { listener: Some(listener), intake, ..sample() }.page().into_text();
         assert!(page.contains("\nedge_waiting_messages{reason=\"no_puback\"} 9\n"), "{page}");
         assert!(page.contains("\nedge_displaced_total 40\n"), "{page}");
         assert!(page.contains("\nedge_sessions_given_up_total 7\n"), "{page}");
@@ -309,7 +309,7 @@ mod tests {
 
     #[test]
     fn the_pinned_names_are_there_with_every_label_from_the_start() {
-        let page = sample().render();
+        let page = sample().page().into_text();
         for line in [
             "edge_accepted_total 0",
             "edge_delivered_total 0",
@@ -362,7 +362,7 @@ mod tests {
     /// Not a smaller one, which would be read as a reset.
     #[test]
     fn totals_without_the_parked_messages_are_no_totals() {
-        let page = Sample { parked_ledgers: None, ..sample() }.render();
+        let page = Sample { parked_ledgers: None, ..sample() }.page().into_text();
         let is_there = |name: &str| page.lines().any(|line| line.starts_with(name));
         assert!(
             !is_there("edge_delivered_total ") && !is_there("edge_dropped_total{reason=\"overflow\"}"),
@@ -374,7 +374,7 @@ mod tests {
     /// Text format 0.0.4: HELP and TYPE once per name, before its series, and every line ends.
     #[test]
     fn every_series_follows_its_help_and_type() {
-        let page = sample().render();
+        let page = sample().page().into_text();
         assert!(page.ends_with('\n'));
         let mut typed: Vec<&str> = Vec::new();
         for line in page.lines() {

@@ -183,6 +183,8 @@ impl Monitor {
             queue: QueueFigures::of(&stats),
             routes: self.ingest.route_figures(),
             local_broker_connected: self.local.as_ref().map(|connected| connected.load(Ordering::Relaxed)),
+            receipts: self.intake.receipts(),
+            pubacks: self.link.stats().puback,
             sample,
         })
     }
@@ -294,9 +296,11 @@ impl Monitor {
     async fn metrics(&self) -> Answer {
         self.asked();
         let loops = self.control.as_ref().map(control::Figures::render);
-        match (self.sample().await, loops) {
-            (Some((sample, _)), loops) => {
-                Answer { ok: true, body: sample.render() + &loops.unwrap_or_default() }
+        match (self.figures().await, loops) {
+            (Some(figures), loops) => {
+                let mut page = figures.sample.page();
+                self.memory.render(&self.facts.get(), &self.clock, &figures, &mut page);
+                Answer { ok: true, body: page.into_text() + &loops.unwrap_or_default() }
             }
             (None, Some(loops)) => Answer { ok: true, body: loops },
             (None, None) => Answer { ok: false, body: "the queue does not answer\n".to_owned() },

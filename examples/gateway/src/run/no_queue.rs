@@ -24,9 +24,9 @@ use super::opening::Cause;
 use super::page::{Page, label};
 use super::state_log::StateLog;
 use super::status::{Losses, Status, Verdict};
-use super::status_page::WithoutQueue;
 use super::status_page::desk::Memory;
 use super::status_page::figures::Figures;
+use super::status_page::{CurrentFacts, WithoutQueue};
 
 /// Cause until an attempt has failed.
 const OPENING: &str = "the queue is being opened";
@@ -47,6 +47,7 @@ pub(super) struct NoQueue {
     pub(super) service: Notifier,
     /// Memory of the status surfaces.
     pub(super) memory: Memory,
+    pub(super) facts: CurrentFacts,
 }
 
 /// State of a gateway without a queue that answers.
@@ -127,6 +128,7 @@ impl NoQueue {
         let listener = self.listener_stats().await;
         let mut page = Page::default();
         render(&mut page, Some(&self.cause()));
+        self.memory.render_without_queue(&self.facts.get(), &mut page);
         verdicts(&mut page, self.verdict(listener.as_ref()));
         links(&mut page, LinkState::Offline);
         page.head("edge_dropped_total", "counter", "Messages given up, by reason, over restarts.");
@@ -245,6 +247,7 @@ mod tests {
             losses: Arc::new(Mutex::new(Losses::new(0))),
             service: Notifier::default(),
             memory: Memory::new(&Clock::start()),
+            facts: CurrentFacts::new(crate::run::status_page::examples::facts()),
         });
         for (path, ok) in [("/healthz", true), ("/readyz", false), ("/metrics", true)] {
             let answer = surface.page(path).await.unwrap();

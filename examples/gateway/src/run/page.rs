@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use edge_bridge::Durations;
+
 /// Characters of a label's value at most.
 const LABEL_CHARS_MAX: usize = 200;
 
@@ -64,6 +66,18 @@ impl Page {
         for (value, count) in values {
             self.line(format_args!("{name}{{{label}=\"{value}\"}} {count}"));
         }
+    }
+
+    /// Seconds are milliseconds below 2^53 and exact.
+    pub(super) fn histogram(&mut self, name: &str, help: &str, durations: &Durations) {
+        self.head(name, "histogram", help);
+        for (bound_ms, count) in durations.up_to() {
+            self.line(format_args!("{name}_bucket{{le=\"{}\"}} {count}", bound_ms as f64 / 1_000.0));
+        }
+        let (count, sum_ms) = (durations.count(), durations.sum_ms());
+        self.line(format_args!("{name}_bucket{{le=\"+Inf\"}} {count}"));
+        self.line(format_args!("{name}_sum {}", sum_ms as f64 / 1_000.0));
+        self.line(format_args!("{name}_count {count}"));
     }
 
     /// Writing to a `String` cannot fail.

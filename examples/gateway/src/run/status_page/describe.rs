@@ -174,7 +174,7 @@ fn link_status(link: LinkState, recorder: &Recorder, up_ms: u64) -> LinkStatus {
     }
 }
 
-fn lanes(facts: &Facts, figures: &[LaneFigures]) -> Vec<Lane> {
+pub(super) fn lanes(facts: &Facts, figures: &[LaneFigures]) -> Vec<Lane> {
     let lane = |(name, lane): (&String, &LaneFigures)| Lane {
         name: name.clone(),
         messages: lane.messages,

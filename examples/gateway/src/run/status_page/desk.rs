@@ -7,11 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use edge_bridge::net::Clock;
 
 use crate::run::no_queue::Surface;
+use crate::run::page::Page;
 
 use super::describe::{self, WithoutQueue};
 use super::facts::{CurrentFacts, Facts};
 use super::figures::Figures;
 use super::history::Slot;
+use super::prometheus;
 use super::recorder::Recorder;
 use super::snapshot::Snapshot;
 
@@ -30,6 +32,16 @@ impl Memory {
 
     pub(crate) fn note_without_queue(&self, clock: &Clock, state: &WithoutQueue<'_>) {
         self.lock().note(clock.now().up_ms, &describe::look_without_queue(state));
+    }
+
+    /// Writes the metrics of what is remembered, and of figures that were just looked at.
+    pub(crate) fn render(&self, facts: &Facts, clock: &Clock, figures: &Figures, page: &mut Page) {
+        self.note(clock, figures);
+        prometheus::render(facts, figures, &self.lock(), page);
+    }
+
+    pub(crate) fn render_without_queue(&self, facts: &Facts, page: &mut Page) {
+        prometheus::render_without_queue(facts, &self.lock(), page);
     }
 
     /// Returns what is so now, of figures that were just looked at.

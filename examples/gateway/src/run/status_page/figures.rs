@@ -1,5 +1,6 @@
 //! Figures that a snapshot is made of: those of `/metrics`, and what the queue and the routes say besides. Pure.
 
+use edge_bridge::Durations;
 use edge_queue::{Health, Stats};
 
 use crate::run::metrics::Sample;
@@ -62,4 +63,8 @@ pub(crate) struct Figures {
     pub(crate) routes: Vec<RouteFigures>,
     /// `None` where sensors connect straight to the gateway.
     pub(crate) local_broker_connected: Option<bool>,
+    /// From a message's way into the queue to its receipt.
+    pub(crate) receipts: Durations,
+    /// From sending a message to the hub's PUBACK.
+    pub(crate) pubacks: Durations,
 }

@@ -20,6 +20,7 @@ mod ledger;
 pub(crate) mod nagios;
 mod needs;
 pub(crate) mod pages;
+mod prometheus;
 mod recorder;
 mod room;
 mod sentence;

@@ -42,6 +42,11 @@ pub(crate) struct Recorder {
     start_ms: u64,
     verdict_since_ms: u64,
     link_since_ms: u64,
+    /// Time and link of the last look.
+    last: (u64, LinkState),
+    /// Time that the link was up, and down, up to then.
+    link_up_ms: u64,
+    link_down_ms: u64,
     /// Newest last.
     changes: VecDeque<Change>,
     history: History,
@@ -64,6 +69,9 @@ impl Recorder {
             start_ms: up_ms,
             verdict_since_ms: up_ms,
             link_since_ms: up_ms,
+            last: (up_ms, LinkState::Offline),
+            link_up_ms: 0,
+            link_down_ms: 0,
             changes: VecDeque::with_capacity(EVENTS + 1),
             history: History::default(),
             minute: RateWindow::new(5_000, 12),
@@ -85,7 +93,15 @@ impl Recorder {
                 *mean = known;
             }
         }
+        self.note_link(up_ms, look.link);
         self.note_change(up_ms, look);
+    }
+
+    /// Between two looks the link was as the first one found it.
+    fn note_link(&mut self, up_ms: u64, link: LinkState) {
+        let (last_ms, before) = std::mem::replace(&mut self.last, (up_ms, link));
+        let total = if is_up(before) { &mut self.link_up_ms } else { &mut self.link_down_ms };
+        *total += up_ms.saturating_sub(last_ms);
     }
 
     fn note_change(&mut self, up_ms: u64, look: &Look<'_>) {
@@ -123,6 +139,11 @@ impl Recorder {
 
     pub(crate) fn link_since_s(&self, up_ms: u64) -> u64 {
         up_ms.saturating_sub(self.link_since_ms) / 1_000
+    }
+
+    /// Seconds since the start in which the link was up, and down.
+    pub(crate) fn link_seconds(&self) -> (u64, u64) {
+        (self.link_up_ms / 1_000, self.link_down_ms / 1_000)
     }
 
     /// Changes, the newest first.
@@ -185,6 +206,22 @@ mod tests {
         );
         assert_eq!((events[0].cause.as_deref(), events[2].cause.as_deref()), (Some("refused"), None));
         assert_eq!((recorder.mean_bytes(0), recorder.mean_bytes(1)), (Some(250), None));
+    }
+
+    #[test]
+    fn the_time_between_two_looks_counts_as_the_first_one_found_the_link() {
+        let mut recorder = Recorder::new(1_000);
+        for (at_ms, link) in [
+            (3_000, LinkState::Idle),
+            (10_000, LinkState::Draining),
+            (11_500, LinkState::Stalled),
+            (12_000, LinkState::Offline),
+            (20_000, LinkState::Flowing),
+        ] {
+            recorder.note(at_ms, &look(Verdict::Storing, link));
+        }
+        recorder.note(20_000, &look(Verdict::Storing, LinkState::Flowing));
+        assert_eq!(recorder.link_seconds(), (8, 10), "8.5 s up");
     }
 
     /// Totals over all runs are known with the queue: what earlier runs did is no traffic of this one.

@@ -26,6 +26,7 @@ async fn server(door: Door) -> SocketAddr {
     let (_told, cause) = watch::channel(Some("/q: disk full".to_owned()));
     let clock = Clock::start();
     let memory = Memory::new(&clock);
+    let facts = CurrentFacts::new(examples::facts());
     let surface = Surface::new(NoQueue {
         cause,
         listener: None,
@@ -36,8 +37,9 @@ async fn server(door: Door) -> SocketAddr {
         losses: Arc::new(Mutex::new(Losses::new(0))),
         service: Notifier::default(),
         memory: memory.clone(),
+        facts: facts.clone(),
     });
-    let desk = Desk::new(surface.clone(), CurrentFacts::new(examples::facts()), memory, clock);
+    let desk = Desk::new(surface.clone(), facts, memory, clock);
     let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = socket.local_addr().unwrap();
     tokio::spawn(http::serve(socket, StatusPages::new(surface, desk, door)));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use edge_bridge::Durations;
 use edge_bridge::bridge::LinkState;
 use edge_bridge::ingest::Now;
 
@@ -105,6 +106,8 @@ pub(crate) fn figures() -> Figures {
             RouteFigures { messages: 18_000, filtered: Some((18_000, 11_000)) },
         ],
         local_broker_connected: None,
+        receipts: Durations::default(),
+        pubacks: Durations::default(),
     }
 }
 
