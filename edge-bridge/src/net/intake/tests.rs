@@ -137,7 +137,7 @@ async fn rows_that_wait_are_counted_by_reason() {
 /// From the moment at which a message is put, its wait for room included.
 #[tokio::test]
 async fn the_time_to_a_messages_receipt_is_counted_once_for_all_its_rows() {
-    let (_queue, mut hub, intake) = rig().await;
+    let (queue, mut hub, intake) = rig().await;
     let first = put(&intake, rows(ALARM, 0..2)).await;
     intake.commit();
     soon(first.notified()).await;
@@ -152,6 +152,13 @@ async fn the_time_to_a_messages_receipt_is_counted_once_for_all_its_rows() {
     let receipts = intake.receipts();
     assert_eq!(receipts.count(), 2);
     assert!(receipts.sum_ms() >= waits.as_millis() as u64, "{receipts:?}");
+    let early = Intake::closed();
+    let safe = put(&early, rows(ALARM, [0])).await;
+    tokio::time::sleep(waits).await;
+    early.open(&queue, 2);
+    early.commit();
+    soon(safe.notified()).await;
+    assert!(early.receipts().sum_ms() >= waits.as_millis() as u64, "the queue opened late");
 }
 
 #[tokio::test]
