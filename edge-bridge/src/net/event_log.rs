@@ -1,4 +1,4 @@
-//! The log's lines about a link. What recurs is said once a minute, and text that comes from outside is escaped between quotes, since
+//! The log's lines about a link. What recurs is said seldom, and text that comes from outside is escaped between quotes, since
 //! a topic must neither end a line nor read as words of it.
 
 use super::hub_address::Target;
@@ -43,12 +43,15 @@ impl EventLog {
             }
             Event::Disconnected { reason, retry_in_ms } => {
                 // Without a retry it was our own stop, which nobody needs to look at.
-                match retry_in_ms {
-                    Some(retry_in_ms) if link.disconnected(now_ms, reason) => {
-                        tracing::warn!(%hub, reason, retry_in_ms, "disconnected");
+                let Some(retry_in_ms) = retry_in_ms else {
+                    tracing::info!(%hub, reason, "disconnected");
+                    return;
+                };
+                match link.disconnected(now_ms, reason) {
+                    Some(not_logged) => {
+                        tracing::warn!(%hub, reason, retry_in_ms, not_logged, "disconnected");
                     }
-                    Some(retry_in_ms) => tracing::debug!(%hub, reason, retry_in_ms, "still disconnected"),
-                    None => tracing::info!(%hub, reason, "disconnected"),
+                    None => tracing::debug!(%hub, reason, retry_in_ms, "still disconnected"),
                 }
             }
             Event::OtherVersion(version) => {
@@ -76,12 +79,12 @@ impl EventLog {
                 tracing::error!(%hub, %filter, %reason, "subscription refused");
             }
             Event::QoS2Received => {
-                if link.recurs(now_ms, "QoS 2") {
+                if link.once_a_minute(now_ms, "QoS 2") {
                     tracing::warn!(%hub, "the hub sends messages at QoS 2: delivered at least once");
                 }
             }
             Event::TooLarge { topic, size, limit } => {
-                if link.recurs(now_ms, "too large") {
+                if link.once_a_minute(now_ms, "too large") {
                     let topic = quoted(topic);
                     tracing::error!(%hub, %topic, size, limit, "a message of the hub is too large: it is acknowledged and lost");
                 }
@@ -99,7 +102,7 @@ impl EventLog {
                 tracing::warn!(%hub, %topic, identity, %reason, not_logged, "topic refused: it waits, others go on");
             }
             UplinkEvent::TopicHealed { topic } => {
-                if link.recurs(now_ms, "topic taken again") {
+                if link.once_a_minute(now_ms, "topic taken again") {
                     tracing::info!(%hub, topic = %quoted(topic), "topic taken again");
                 }
             }
@@ -109,7 +112,7 @@ impl EventLog {
             }
             UplinkEvent::LinkHealed => tracing::info!(%hub, "the hub takes messages again"),
             UplinkEvent::ClosedAt { topic } => {
-                if link.recurs(now_ms, "closed at a message") {
+                if link.once_a_minute(now_ms, "closed at a message") {
                     tracing::warn!(%hub, topic = %quoted(topic), "the hub closed again with this topic unanswered: it may deny it");
                 }
             }
@@ -133,12 +136,12 @@ impl EventLog {
                 tracing::info!(%hub, %count, ?left_out, "refused messages were copied by hand");
             }
             UplinkEvent::RetainCleared => {
-                if link.recurs(now_ms, "no retained messages") {
+                if link.once_a_minute(now_ms, "no retained messages") {
                     tracing::warn!(%hub, "the hub takes no retained messages: published without the flag");
                 }
             }
             UplinkEvent::QosNotSupported => {
-                if link.recurs(now_ms, "no QoS 1") {
+                if link.once_a_minute(now_ms, "no QoS 1") {
                     tracing::error!(%hub, "the hub takes no QoS 1: nothing can be delivered");
                 }
             }
@@ -213,6 +216,61 @@ mod tests {
         }
         fn enter(&self, _: &Id) {}
         fn exit(&self, _: &Id) {}
+    }
+
+    const HOUR_MS: u64 = 3_600_000;
+
+    /// Lines by hour of a day in which this happens again and again, without those of the first minute and of the first time.
+    fn lines_of_a_day(pause_ms: u64, happens: &[Event]) -> Vec<usize> {
+        let fields = Fields::default();
+        let mut log = EventLog::new("mqtt://hub".parse().unwrap());
+        let mut by_hour = vec![0; 24];
+        let from_ms = (pause_ms * happens.len() as u64).max(60_000);
+        tracing::subscriber::with_default(fields.clone(), || {
+            for (now_ms, event) in (0..24 * HOUR_MS).step_by(pause_ms as usize).zip(happens.iter().cycle()) {
+                log.say(now_ms, event);
+                let lines = std::mem::take(&mut *fields.0.lock().unwrap());
+                let lines = lines.lines().filter(|line| !line.contains("still disconnected")).count();
+                by_hour[(now_ms / HOUR_MS) as usize] += if now_ms > from_ms { lines } else { 0 };
+            }
+        });
+        by_hour
+    }
+
+    /// Logs are written to flash, and a log full of one thing hides all others. The other line is for the state, which has a log of its own.
+    #[test]
+    fn an_outage_has_two_lines_an_hour_at_most_however_it_looks() {
+        let down = |reason: &str| Event::Disconnected { reason: reason.to_owned(), retry_in_ms: Some(3_000) };
+        let up = || Event::Connected { session_present: true };
+        for happens in [
+            vec![down("connection refused")],
+            vec![down("connection refused"), down("timed out")],
+            vec![
+                down("no such name"),
+                down("no such name"),
+                down("timed out"),
+                down("network is unreachable"),
+            ],
+            vec![up(), down("kicked")],
+            vec![up(), Event::SessionLost { republished: 3 }, Event::Stalled, down("the link is stalled")],
+            vec![up(), down("kicked"), down("connection refused"), down("timed out")],
+            vec![
+                Event::OtherVersion(crate::wire::Version::V311),
+                down("protocol"),
+                Event::BridgeBitRefused,
+                Event::WillRefused,
+            ],
+        ] {
+            for pause_ms in [1_000, 3_000, 20_000] {
+                let by_hour = lines_of_a_day(pause_ms, &happens);
+                let most =
+                    if happens.iter().any(|event| matches!(event, Event::Connected { .. })) { 2 } else { 1 };
+                assert!(
+                    by_hour.iter().all(|lines| *lines <= most),
+                    "{by_hour:?}: {happens:?} every {pause_ms} ms"
+                );
+            }
+        }
     }
 
     #[test]

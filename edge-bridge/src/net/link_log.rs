@@ -1,49 +1,84 @@
-//! Rate limit of the log's lines about connections: each cause when it is new, and none more than once a minute.
+//! Rate limit of the log's lines about connections, since logs are written to flash: a cause when it is new or lasts, and of what recurs a line in four
+//! hours, however the link flaps. Pure.
 
 use std::collections::HashMap;
 
-/// Least time between two lines of one cause, in milliseconds.
+/// Least time between two lines of one cause or event, in milliseconds.
 const QUIET_MS: u64 = 60_000;
+/// Time after which there is one more line about something that recurs.
+const EVERY_MS: u64 = 4 * 3_600_000;
+/// Time for which a cause has to be the only one to have its line in any case.
+const LASTS_MS: u64 = 600_000;
 /// Causes remembered; more are taken for one.
 const CAUSES_MAX: usize = 16;
 
-/// See the [module](self). Pure.
+/// See the [module](self).
 #[derive(Debug, Default)]
 pub(super) struct LinkLog {
-    /// The reason why there is no connection, as last given.
-    cause: Option<String>,
+    /// The reason why there is no connection, and since when it is the only one.
+    cause: Option<(String, u64)>,
+    /// The cause that the log has given for there being none.
+    told: Option<String>,
     /// Time of the last line of each cause.
     said_ms: HashMap<String, u64>,
     /// Per event that may come with every connection the time of its last line.
     events_ms: HashMap<&'static str, u64>,
-    /// Set once the log says that there is no connection.
-    is_down: bool,
+    /// Time from which on one more line may be written about what has had one.
+    again_ms: u64,
+    /// Ends of connections and failed dials since the last line about one, but for those of the cause that it gave.
+    left_out: u64,
     /// Set once the log has told of a connection.
     was_up: bool,
 }
 
 impl LinkLog {
-    /// Returns whether the line about this end of a connection, or failed dial, is due: in an outage of days a further attempt that fails for
-    /// the same reason is no news, another reason is.
-    pub(super) fn disconnected(&mut self, now_ms: u64, cause: &str) -> bool {
-        let is_new = self.cause.as_deref() != Some(cause);
-        self.cause = Some(cause.to_owned());
-        if !is_new {
-            return false;
+    /// Returns how many ends had no line since the last one, if the line about this end of a connection, or failed dial, is due: in an outage of days
+    /// a further attempt that fails for the same reason is no news, another reason is.
+    pub(super) fn disconnected(&mut self, now_ms: u64, cause: &str) -> Option<u64> {
+        let since_ms = match &self.cause {
+            Some((known, since_ms)) if known == cause => *since_ms,
+            _ => now_ms,
+        };
+        if since_ms == now_ms {
+            self.cause = Some((cause.to_owned(), now_ms));
+        }
+        if self.told.as_deref() == Some(cause) {
+            return None;
         }
         let key =
             if self.said_ms.contains_key(cause) || self.said_ms.len() < CAUSES_MAX { cause } else { "" };
         let last_ms = self.said_ms.get(key).copied();
-        if last_ms.is_some_and(|last_ms| now_ms < last_ms + QUIET_MS) {
-            return false;
+        let lasts = now_ms >= since_ms + LASTS_MS;
+        if !lasts && !self.is_due(now_ms, last_ms) {
+            self.left_out += 1;
+            return None;
         }
         self.said_ms.insert(key.to_owned(), now_ms);
-        self.is_down = true;
-        true
+        self.told = Some(cause.to_owned());
+        Some(std::mem::take(&mut self.left_out))
     }
 
-    /// Returns whether the line about an event that may come with every connection is due: not twice in a minute.
+    /// Returns whether there is a line about something that had its last one at `last_ms`, and takes it.
+    fn is_due(&mut self, now_ms: u64, last_ms: Option<u64>) -> bool {
+        let Some(last_ms) = last_ms else { return true };
+        let is_due = now_ms >= self.again_ms.max(last_ms + QUIET_MS);
+        if is_due {
+            self.again_ms = now_ms + EVERY_MS;
+        }
+        is_due
+    }
+
+    /// Returns whether the line about an event that may come with every connection is due: when it is new, and then as seldom as a cause's.
     pub(super) fn recurs(&mut self, now_ms: u64, event: &'static str) -> bool {
+        let is_due = self.is_due(now_ms, self.events_ms.get(event).copied());
+        if is_due {
+            self.events_ms.insert(event, now_ms);
+        }
+        is_due
+    }
+
+    /// Returns whether the line about an event that is one of a message is due: not twice in a minute.
+    pub(super) fn once_a_minute(&mut self, now_ms: u64, event: &'static str) -> bool {
         let last_ms = self.events_ms.get(event).copied();
         let is_due = last_ms.is_none_or(|last_ms| now_ms >= last_ms + QUIET_MS);
         if is_due {
@@ -55,7 +90,7 @@ impl LinkLog {
     /// Returns whether the line about a connection is due: it is the first, or the log says that there is none.
     pub(super) fn connected(&mut self) -> bool {
         self.cause = None;
-        !std::mem::replace(&mut self.was_up, true) | std::mem::take(&mut self.is_down)
+        !std::mem::replace(&mut self.was_up, true) | self.told.take().is_some()
     }
 }
 
@@ -63,45 +98,61 @@ impl LinkLog {
 mod tests {
     use super::*;
 
+    const HOUR_MS: u64 = 3_600_000;
+
     #[test]
     fn a_changed_cause_is_said_and_the_same_one_is_not() {
         let mut log = LinkLog::default();
-        assert!(log.disconnected(0, "refused"));
-        assert!(!log.disconnected(1_000, "refused"));
-        assert!(!log.disconnected(86_400_000, "refused"), "an outage of a day");
-        assert!(log.disconnected(86_401_000, "not authorized"), "the hub is back and does not want us");
+        assert_eq!(log.disconnected(0, "refused"), Some(0));
+        assert_eq!(log.disconnected(1_000, "refused"), None);
+        assert_eq!(log.disconnected(24 * HOUR_MS, "refused"), None, "an outage of a day");
+        let back = log.disconnected(24 * HOUR_MS + 1, "not authorized");
+        assert_eq!(back, Some(0), "the hub is back and does not want us");
     }
 
     #[test]
-    fn a_hub_that_accepts_and_kicks_is_said_once_a_minute() {
+    fn a_hub_that_accepts_and_kicks_is_said_at_once_again_and_then_every_four_hours() {
         let mut log = LinkLog::default();
-        let mut lines = 0;
-        for now_ms in (0..300_000).step_by(1_000) {
-            lines += usize::from(log.connected());
-            lines += usize::from(log.disconnected(now_ms, "kicked"));
+        let mut at = Vec::new();
+        for now_ms in (0..10 * HOUR_MS).step_by(1_000) {
+            log.connected().then(|| at.push(('+', now_ms)));
+            log.disconnected(now_ms, "kicked").map(|left_out| at.push(('-', left_out)));
         }
-        assert_eq!(lines, 1 + 5 + 5, "connected at first, five kicks, and after each of them a connection");
+        let kicks = 4 * 3_600 - 1;
+        let expected = [('+', 0), ('-', 0), ('+', 1_000), ('-', 59), ('+', 61_000)];
+        assert_eq!(at[..5], expected);
+        assert_eq!(
+            at[5..],
+            [('-', kicks), ('+', 4 * HOUR_MS + 61_000), ('-', kicks), ('+', 8 * HOUR_MS + 61_000)]
+        );
+    }
+
+    /// Whatever the log has left out before.
+    #[test]
+    fn what_lasts_is_said_within_ten_minutes() {
+        let mut log = LinkLog::default();
+        for now_ms in (0..HOUR_MS).step_by(1_000) {
+            log.disconnected(now_ms, ["a", "b"][now_ms as usize / 1_000 % 2]);
+        }
+        let told = (HOUR_MS..2 * HOUR_MS)
+            .step_by(1_000)
+            .filter_map(|now_ms| Some((now_ms, log.disconnected(now_ms, "b")?)));
+        assert_eq!(told.collect::<Vec<_>>(), [(4_199_000, 2_369)], "since the last a");
     }
 
     #[test]
-    fn an_event_of_every_connection_is_said_once_a_minute_and_delays_no_other() {
+    fn an_event_of_every_connection_is_said_seldom_and_one_of_a_message_once_a_minute() {
         let mut log = LinkLog::default();
         let lines = (0..300).filter(|n| log.recurs(n * 1_000, "session lost")).count();
-        assert_eq!(lines, 5);
-        assert!(log.recurs(299_000, "stalled"));
+        assert_eq!(lines, 2);
+        assert!(log.recurs(299_000, "stalled"), "another one is news");
+        assert_eq!((0..300).filter(|n| log.once_a_minute(n * 1_000, "too large")).count(), 5);
     }
 
     #[test]
     fn causes_that_never_end_do_not_fill_the_log() {
         let mut log = LinkLog::default();
-        let lines = (0..10_000).filter(|n| log.disconnected(n % 50, &format!("cause {n}"))).count();
+        let lines = (0..10_000).filter_map(|n| log.disconnected(n % 50, &format!("cause {n}"))).count();
         assert_eq!((lines, log.said_ms.len()), (CAUSES_MAX + 1, CAUSES_MAX + 1));
-    }
-
-    #[test]
-    fn two_causes_in_turn_are_said_once_a_minute_each() {
-        let mut log = LinkLog::default();
-        let lines = (0..120).filter(|n| log.disconnected(n * 1_000, ["a", "b"][*n as usize % 2])).count();
-        assert_eq!(lines, 4);
     }
 }

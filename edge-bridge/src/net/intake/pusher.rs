@@ -19,7 +19,9 @@ use crate::row::Row;
 pub(super) const WAITING_MAX: usize = 4 * MESSAGES_MAX;
 /// Bytes of payload that may wait for room before nothing more is taken in.
 const WAITING_BYTES_MAX: usize = 2 * BYTES_MAX;
-/// Time for which the line that the queue is full is not repeated: at its limit a lane is full and not full in turns.
+/// Time for which the line that the queue is full is not repeated: at its limit a lane is full and not full in turns, for as long as the outage lasts.
+const SAY_FULL_AGAIN: Duration = Duration::from_secs(3_600);
+/// Time for which the line about rows that can never be stored is not repeated.
 const SAY_AGAIN: Duration = Duration::from_secs(60);
 
 pub(super) struct Pusher {
@@ -146,7 +148,7 @@ impl Pusher {
 
     fn say_full(&mut self, limit: Limit) {
         let now = Instant::now();
-        if self.said_full_at.is_none_or(|said_at| now >= said_at + SAY_AGAIN) {
+        if self.said_full_at.is_none_or(|said_at| now >= said_at + SAY_FULL_AGAIN) {
             self.said_full_at = Some(now);
             tracing::warn!(%limit, "the queue is full: sensors are not acknowledged until there is room");
         }

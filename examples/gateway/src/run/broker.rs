@@ -11,6 +11,7 @@
 
 mod connection;
 mod filters;
+mod lines;
 mod subscribed;
 
 use std::sync::Arc;
@@ -31,6 +32,8 @@ use tokio::task::JoinHandle;
 pub(crate) use subscribed::Subscribed;
 
 use crate::config::overlap::without_covered;
+
+use lines::Lines;
 
 use super::error::RunError;
 use super::ingest::GatewayIngest;
@@ -104,6 +107,7 @@ impl Broker {
             unsubscribing: Vec::new(),
             is_connected: is_connected.clone(),
             stopped,
+            lines: Lines::default(),
         };
         Ok(Self { is_connected, stop, task: tokio::spawn(client.run()) })
     }
@@ -141,6 +145,7 @@ struct Client {
     resume: Option<Resume>,
     is_connected: Arc<AtomicBool>,
     stopped: watch::Receiver<bool>,
+    lines: Lines,
 }
 
 impl Client {
@@ -149,7 +154,6 @@ impl Client {
         config.max_ms = BACKOFF_MAX_MS;
         let mut backoff = Backoff::new(config, u64::from(std::process::id()));
         let mut stopped = self.stopped.clone();
-        let mut said = String::new();
         while !*self.stopped.borrow() {
             let dialed = tokio::select! {
                 dialed = dial(&self.target) => dialed,
@@ -161,7 +165,6 @@ impl Client {
                     self.is_connected.store(false, Ordering::Relaxed);
                     if ended.was_useful {
                         backoff.reset();
-                        said.clear();
                     }
                     ended.why
                 }
@@ -170,10 +173,8 @@ impl Client {
             if *self.stopped.borrow() {
                 return;
             }
-            // One line per change, not one per attempt.
-            if why != said {
+            if self.lines.away(self.clock.now().up_ms, &why) {
                 tracing::warn!(broker = %self.target.host, port = self.target.port, why, "no connection to the local broker");
-                said = why;
             }
             let pause = Duration::from_millis(backoff.next_ms());
             tokio::select! {

@@ -1,7 +1,7 @@
-//! Rate limit of a line of the log that something outside can bring about as often as it likes: a token bucket of a minute each. Pure.
+//! Rate limit of a line of the log that something outside can bring about as often as it likes: a token bucket. Pure.
 
-/// Time after which one more line may be written, in milliseconds.
-const EVERY_MS: u64 = 60_000;
+/// Usual time after which one more line may be written, in milliseconds.
+pub(super) const MINUTE_MS: u64 = 60_000;
 
 /// Lines that may be written.
 #[derive(Debug)]
@@ -9,25 +9,27 @@ pub(super) struct LineBudget {
     /// At once at most.
     burst: u64,
     left: u64,
+    /// Time after which there is one more.
+    every_ms: u64,
     /// Up time up to which they are counted.
     counted_ms: u64,
 }
 
 impl LineBudget {
-    pub(super) fn new(burst: u64) -> Self {
-        Self { burst, left: burst, counted_ms: 0 }
+    pub(super) fn new(burst: u64, every_ms: u64) -> Self {
+        Self { burst, left: burst, every_ms, counted_ms: 0 }
     }
 
     /// Takes a line, if there is one.
     pub(super) fn take(&mut self, up_ms: u64) -> bool {
-        let minutes = up_ms.saturating_sub(self.counted_ms) / EVERY_MS;
-        self.counted_ms += minutes * EVERY_MS;
-        self.left = self.left.saturating_add(minutes).min(self.burst);
+        let more = up_ms.saturating_sub(self.counted_ms) / self.every_ms;
+        self.counted_ms += more * self.every_ms;
+        self.left = self.left.saturating_add(more).min(self.burst);
         if self.left == 0 {
             return false;
         }
         if self.left == self.burst {
-            // A full bucket fills no further: the minute begins now.
+            // A full bucket fills no further: the time begins now.
             self.counted_ms = up_ms;
         }
         self.left -= 1;
@@ -41,7 +43,7 @@ mod tests {
 
     #[test]
     fn there_is_a_burst_and_then_a_line_a_minute() {
-        let mut budget = LineBudget::new(3);
+        let mut budget = LineBudget::new(3, MINUTE_MS);
         let lines: Vec<u64> = (0..400).filter(|second| budget.take(second * 1_000)).collect();
         assert_eq!(lines, [0, 1, 2, 60, 120, 180, 240, 300, 360]);
         // Filled again by quiet minutes, and not beyond.

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
-use super::line_budget::LineBudget;
+use super::line_budget::{LineBudget, MINUTE_MS};
 
 /// Time for which a name's line is not repeated.
 pub(super) const AGAIN_MS: u64 = 3_600_000;
@@ -24,7 +24,7 @@ pub(super) struct OnceAnHour {
 impl Default for OnceAnHour {
     fn default() -> Self {
         let (said, hashes) = Default::default();
-        Self { said, hashes, budget: LineBudget::new(LINES_AT_ONCE) }
+        Self { said, hashes, budget: LineBudget::new(LINES_AT_ONCE, MINUTE_MS) }
     }
 }
 
@@ -47,8 +47,6 @@ impl OnceAnHour {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const MINUTE_MS: u64 = 60_000;
 
     #[test]
     fn a_flood_of_names_has_a_few_lines_at_once_and_then_one_a_minute() {

@@ -1,5 +1,5 @@
-//! The log's line about the state (verdict and link). A few changes are said at once; a state that flaps has a line a minute, with the number of
-//! changes since the last. Pure.
+//! The log's line about the state (verdict and link). A change is said at once while there are lines for it, and in any case once it lasts: a state that
+//! comes and goes, as in a line that flaps or a burst every minute, must not fill a log that is written to flash. Pure.
 
 use edge_bridge::bridge::LinkState;
 
@@ -8,32 +8,55 @@ use super::status::Verdict;
 
 /// Lines that may be written at once.
 const BURST: u64 = 5;
+/// Time after which one more may be, in milliseconds.
+const EVERY_MS: u64 = 4 * 3_600_000;
+/// Time after which a state has its line in any case.
+const LASTS_MS: u64 = 600_000;
 
 /// State that a line names.
 type State = (Verdict, LinkState);
 
 #[derive(Debug)]
 pub(super) struct StateLog {
-    /// At the last look.
-    last: Option<State>,
+    /// State of the last look, and since when it is so.
+    last: Option<(State, u64)>,
+    /// State that the last line named.
+    said: Option<State>,
     /// Changes since the last line.
     changes: u64,
     budget: LineBudget,
+    /// Of states that need somebody: what is usual must not use up their lines.
+    urgent: LineBudget,
 }
 
 impl Default for StateLog {
     fn default() -> Self {
-        Self { last: None, changes: 0, budget: LineBudget::new(BURST) }
+        let budget = || LineBudget::new(BURST, EVERY_MS);
+        Self { last: None, said: None, changes: 0, budget: budget(), urgent: budget() }
     }
 }
 
 impl StateLog {
     /// Takes a look's state. Returns the changes since the last line, 1 or more, if a line is due.
     pub(super) fn note(&mut self, up_ms: u64, state: State) -> Option<u64> {
-        if self.last.replace(state) != Some(state) {
+        let since_ms = self.last.filter(|(last, _)| *last == state).map(|(_, since_ms)| since_ms);
+        if since_ms.is_none() {
             self.changes += 1;
         }
-        (self.changes > 0 && self.budget.take(up_ms)).then(|| std::mem::take(&mut self.changes))
+        let since_ms = since_ms.unwrap_or(up_ms);
+        self.last = Some((state, since_ms));
+        if self.said == Some(state) {
+            return None;
+        }
+        let budget = match state.0 {
+            Verdict::Degraded | Verdict::Losing => &mut self.urgent,
+            Verdict::Delivering | Verdict::Storing | Verdict::CatchingUp => &mut self.budget,
+        };
+        if up_ms < since_ms + LASTS_MS && !budget.take(up_ms) {
+            return None;
+        }
+        self.said = Some(state);
+        Some(std::mem::take(&mut self.changes))
     }
 }
 
@@ -42,29 +65,61 @@ mod tests {
     use super::*;
 
     const UP: State = (Verdict::Delivering, LinkState::Flowing);
+    const BURSTS: State = (Verdict::CatchingUp, LinkState::Draining);
     const DOWN: State = (Verdict::Storing, LinkState::BackingOff);
+    const LOSING: State = (Verdict::Losing, LinkState::BackingOff);
+    const DAY_S: u64 = 86_400;
+    const HOUR_S: u64 = 3_600;
+
+    /// Seconds and changes of the lines.
+    fn lines(seconds: u64, state: impl Fn(u64) -> State) -> Vec<(u64, u64)> {
+        let mut log = StateLog::default();
+        (0..seconds).filter_map(|second| Some((second, log.note(second * 1_000, state(second))?))).collect()
+    }
 
     #[test]
     fn a_change_is_said_at_once_and_only_once() {
-        let mut log = StateLog::default();
-        assert_eq!(log.note(1_000, UP), Some(1));
-        assert_eq!(log.note(2_000, UP), None);
-        for hour in 1..100 {
-            let now_ms = hour * 3_600_000;
-            assert_eq!([log.note(now_ms, DOWN), log.note(now_ms + 1_000, UP)], [Some(1), Some(1)]);
+        let outage = |second| if (50_000..80_000).contains(&second) { DOWN } else { UP };
+        assert_eq!(lines(DAY_S, outage), [(0, 1), (50_000, 1), (80_000, 1)]);
+    }
+
+    /// Of a day, what every day has beside: four certificates that end soon have a line each.
+    #[test]
+    fn a_day_with_bursts_has_twenty_lines_at_most_however_often_they_come() {
+        for (every_s, lasts_s) in [(60, 2), (60, 30), (300, 20), (1_800, 10), (1_800, 500), (HOUR_S, 400)] {
+            let lines = lines(DAY_S, |second| if second % every_s < lasts_s { BURSTS } else { UP });
+            assert!(lines.len() <= 20, "{every_s} s, {lasts_s} s: {lines:?}");
         }
     }
 
     #[test]
-    fn a_state_that_flaps_is_said_once_a_minute_with_the_changes_left_out() {
-        let mut log = StateLog::default();
-        let looks = (0..600).map(|second| log.note(second * 1_000, if second % 2 == 0 { UP } else { DOWN }));
-        let lines: Vec<u64> = looks.flatten().collect();
-        assert_eq!(lines[..5], [1; 5]);
-        assert_eq!(lines.len(), 5 + 9, "{lines:?}");
-        assert_eq!(lines[6..], [60; 8]);
-        // The state of now is known within a minute after it stopped.
-        let last: Vec<u64> = (600..1_200).filter_map(|second| log.note(second * 1_000, UP)).collect();
-        assert_eq!(last.len(), 1);
+    fn an_outage_in_which_the_link_flaps_has_a_line_an_hour_at_most() {
+        let stalled = (Verdict::Storing, LinkState::Stalled);
+        let flaps = |every_s: u64| move |second: u64| [DOWN, stalled, UP][(second / every_s % 3) as usize];
+        for every_s in [1, 7, 60, 200] {
+            let lines = lines(DAY_S, flaps(every_s));
+            let later =
+                (1..24).map(|hour| lines.iter().filter(|(second, _)| second / HOUR_S == hour).count());
+            assert!(later.into_iter().all(|count| count <= 1), "{every_s} s: {lines:?}");
+        }
+    }
+
+    #[test]
+    fn the_last_line_is_true_within_ten_minutes_of_rest() {
+        let lines = lines(3 * HOUR_S, |second| if second < HOUR_S && second % 2 == 0 { UP } else { DOWN });
+        assert_eq!(lines[..5].iter().map(|(second, _)| *second).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+        assert_eq!(lines[5..], [(HOUR_S - 1 + 600, 3_595)]);
+    }
+
+    /// Not after four hours, although the usual lines are used up.
+    #[test]
+    fn what_needs_somebody_is_said_at_once() {
+        let state = |second: u64| match second {
+            5_000..5_030 => LOSING,
+            second if second % 2 == 0 => UP,
+            _ => DOWN,
+        };
+        let lines = lines(6_000, state);
+        assert!(lines.iter().any(|(second, _)| *second == 5_000), "{lines:?}");
     }
 }

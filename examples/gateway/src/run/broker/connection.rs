@@ -190,7 +190,9 @@ impl Client {
         };
         self.target.expects_session = true;
         let (broker, port) = (&self.target.host, self.target.port);
-        tracing::info!(broker, port, session_present, "subscribed at the local broker");
+        if self.lines.there() {
+            tracing::info!(broker, port, session_present, "subscribed at the local broker");
+        }
         if was_lost {
             tracing::warn!(
                 broker,

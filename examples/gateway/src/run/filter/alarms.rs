@@ -8,7 +8,7 @@ use edge_filter::alarm::{
 };
 
 use super::Filter;
-use crate::run::line_budget::LineBudget;
+use crate::run::line_budget::{LineBudget, MINUTE_MS};
 use crate::run::reading_row::ReadingRow;
 use crate::run::readings::{Taken, keep};
 
@@ -33,7 +33,7 @@ pub(super) struct AlarmLog {
 
 impl Default for AlarmLog {
     fn default() -> Self {
-        Self { budget: LineBudget::new(LINES_AT_ONCE), not_logged: 0 }
+        Self { budget: LineBudget::new(LINES_AT_ONCE, MINUTE_MS), not_logged: 0 }
     }
 }
 

@@ -1,0 +1,56 @@
+//! Rate limit of the log's lines about connections to the local broker: a cause that is new, or another one, and each once an hour. Pure.
+
+use crate::run::once_an_hour::OnceAnHour;
+
+/// Memory of what the log says.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    /// Cause that the log has given for there being no connection.
+    told: Option<String>,
+    /// Set once the log has told of a connection.
+    was_there: bool,
+    causes: OnceAnHour,
+}
+
+impl Lines {
+    /// Returns whether the line about a connection that ended, or could not be made, is due.
+    pub(super) fn away(&mut self, up_ms: u64, why: &str) -> bool {
+        let is_due = self.told.as_deref() != Some(why) && self.causes.may_say(up_ms, why);
+        if is_due {
+            self.told = Some(why.to_owned());
+        }
+        is_due
+    }
+
+    /// Returns whether the line about a connection is due: it is the first, or the log says that there is none.
+    pub(super) fn there(&mut self) -> bool {
+        !std::mem::replace(&mut self.was_there, true) | self.told.take().is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Attempts come every five seconds.
+    #[test]
+    fn a_broker_that_is_away_or_comes_and_goes_has_two_lines_an_hour_at_most() {
+        let outages: [(bool, &[&str]); 3] =
+            [(false, &["refused"]), (false, &["refused", "timed out"]), (true, &["closed"])];
+        for (comes, causes) in outages {
+            let mut lines = Lines::default();
+            let (mut by_hour, mut causes) = ([0; 24], causes.iter().cycle());
+            for second in (0..86_400).step_by(5) {
+                let there = comes && lines.there();
+                let away = lines.away(second * 1_000, causes.next().unwrap());
+                by_hour[second as usize / 3_600] += u8::from(there) + u8::from(away);
+            }
+            assert!(
+                by_hour.iter().all(|lines| *lines <= 3) && by_hour[1..].iter().all(|lines| *lines <= 2),
+                "{by_hour:?}"
+            );
+        }
+        let mut lines = Lines::default();
+        assert!(lines.there() && !lines.there() && lines.away(0, "closed") && lines.there());
+    }
+}
