@@ -115,8 +115,8 @@ mod tests {
         let mut log = LinkLog::default();
         let mut at = Vec::new();
         for now_ms in (0..10 * HOUR_MS).step_by(1_000) {
-            log.connected().then(|| at.push(('+', now_ms)));
-            log.disconnected(now_ms, "kicked").map(|left_out| at.push(('-', left_out)));
+            at.extend(log.connected().then_some(('+', now_ms)));
+            at.extend(log.disconnected(now_ms, "kicked").map(|left_out| ('-', left_out)));
         }
         let kicks = 4 * 3_600 - 1;
         let expected = [('+', 0), ('-', 0), ('+', 1_000), ('-', 59), ('+', 61_000)];
