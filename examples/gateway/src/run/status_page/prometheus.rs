@@ -77,7 +77,7 @@ mod tests {
             concat!(
                 "edge_info{gateway=\"site7\",version=\"",
                 env!("CARGO_PKG_VERSION"),
-                "\",config=\"9c41e0aa\"} 1"
+                "\",config=\"9c41e0d2\"} 1"
             ),
             "edge_link_up_seconds_total 900",
             "edge_link_down_seconds_total 7980",
