@@ -104,6 +104,13 @@ pub enum Event {
         /// Reason in words; shown to people, it needs to be escaped.
         error: String,
     },
+    /// The WebSocket handshake of a client failed. Told by [`net::Server`](crate::net::Server) alone.
+    NoWebSocket {
+        /// Connection of the client.
+        connection: ConnectionId,
+        /// Reason in words; shown to people, it needs to be escaped.
+        error: String,
+    },
     /// A client was not taken in.
     Refused {
         /// Connection of the client.
@@ -168,6 +175,7 @@ impl Event {
         match self {
             Self::Connected { connection, .. }
             | Self::NoTls { connection, .. }
+            | Self::NoWebSocket { connection, .. }
             | Self::Refused { connection, .. }
             | Self::Subscribed { connection, .. }
             | Self::TopicRefused { connection, .. }

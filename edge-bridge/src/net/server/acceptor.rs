@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep_until};
 
+use super::client_stream::Transport;
 use crate::net::ServerTls;
 
 /// After an accept that failed, usually for want of file descriptors.
@@ -24,6 +25,15 @@ pub(super) struct Door {
     pub(super) socket: TcpListener,
     /// TLS that is spoken there.
     pub(super) tls: Option<ServerTls>,
+    pub(super) transport: Transport,
+}
+
+/// A connection of which nothing was read yet.
+#[derive(Debug)]
+pub(super) struct Accepted {
+    pub(super) stream: TcpStream,
+    pub(super) tls: Option<ServerTls>,
+    pub(super) transport: Transport,
 }
 
 /// See the [module](self).
@@ -52,7 +62,7 @@ impl Acceptor {
     }
 
     /// Waits for the next connection. Cancel-safe.
-    pub(super) async fn accept(&mut self) -> (TcpStream, Option<ServerTls>) {
+    pub(super) async fn accept(&mut self) -> Accepted {
         loop {
             if let Some(at) = self.again_at {
                 sleep_until(at).await;
@@ -69,19 +79,23 @@ impl Acceptor {
         }
     }
 
-    fn poll_doors(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, Option<ServerTls>)>> {
+    fn poll_doors(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Accepted>> {
         for _ in 0..self.doors.len() {
             self.turn = (self.turn + 1) % self.doors.len();
             let Some(door) = self.doors.get(self.turn) else { continue };
             if let Poll::Ready(accepted) = door.socket.poll_accept(cx) {
-                return Poll::Ready(accepted.map(|(stream, _)| (stream, door.tls.clone())));
+                return Poll::Ready(accepted.map(|(stream, _)| Accepted {
+                    stream,
+                    tls: door.tls.clone(),
+                    transport: door.transport.clone(),
+                }));
             }
         }
         Poll::Pending
     }
 
     /// Returns a connection that is there already.
-    pub(super) async fn accept_ready(&mut self) -> Option<(TcpStream, Option<ServerTls>)> {
+    pub(super) async fn accept_ready(&mut self) -> Option<Accepted> {
         poll_fn(|cx| match pin!(self.accept()).poll(cx) {
             Poll::Ready(accepted) => Poll::Ready(Some(accepted)),
             Poll::Pending => Poll::Ready(None),

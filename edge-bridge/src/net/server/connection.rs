@@ -14,9 +14,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::time::timeout;
 
+use super::client_stream::ClientStream;
 use super::read_share::{READ_MIN, ReadShare};
 use crate::listener::ConnectionId;
-use crate::net::tcp_stream::Stream;
 use crate::pieces::Pieces;
 use crate::wire::Utf8;
 
@@ -33,6 +33,8 @@ pub(super) enum FromPeer {
     Certified(Utf8),
     /// No TLS came about.
     NoTls(String),
+    /// No WebSocket came about.
+    NoWebSocket(String),
     /// Bytes that were read, behind what was left before. The task waits for the buffer.
     Bytes(BytesMut),
     Written(usize),
@@ -102,7 +104,7 @@ impl Outbox {
 /// Runs a connection until the owner closes it.
 pub(super) async fn run(
     id: ConnectionId,
-    mut stream: Stream,
+    mut stream: ClientStream,
     outbox: Arc<Outbox>,
     owner: mpsc::Sender<(ConnectionId, FromPeer)>,
     share: ReadShare,
@@ -169,7 +171,7 @@ pub(super) async fn run(
 
 /// Reads and forgets what the peer still sends, until it closes: a socket closed with unread bytes is reset, and then the peer may never see the DISCONNECT
 /// that names the reason.
-async fn linger(stream: &mut Stream) {
+async fn linger(stream: &mut ClientStream) {
     let mut forgotten = BytesMut::with_capacity(READ_MIN);
     let mut left = LINGER_BYTES;
     while left > 0 {
@@ -182,7 +184,7 @@ async fn linger(stream: &mut Stream) {
 }
 
 /// Reads or writes, whichever can go on, one after the other if both can. Cancel-safe.
-async fn step(stream: &mut Stream, out: &mut Out, reading: &mut Reading) -> io::Result<FromPeer> {
+async fn step(stream: &mut ClientStream, out: &mut Out, reading: &mut Reading) -> io::Result<FromPeer> {
     poll_fn(|cx| {
         let reads_first = std::mem::replace(&mut out.had_turn, false);
         for reads in [reads_first, !reads_first] {
@@ -218,7 +220,7 @@ struct Reading {
 
 impl Reading {
     /// Cancel-safe: what was read is in the buffer.
-    async fn read(&mut self, from: &mut Stream) -> io::Result<BytesMut> {
+    async fn read(&mut self, from: &mut ClientStream) -> io::Result<BytesMut> {
         let Some(buffer) = &mut self.buffer else { return std::future::pending().await };
         if !self.ahead.is_empty() {
             buffer.unsplit(std::mem::take(&mut self.ahead));
@@ -245,7 +247,7 @@ impl Reading {
     }
 
     /// Reads what is there already; an error comes again by [`read`](Self::read).
-    async fn read_ahead(&mut self, from: &mut Stream) {
+    async fn read_ahead(&mut self, from: &mut ClientStream) {
         while self.ahead.len() < self.share.max() {
             self.ahead.reserve(READ_MIN);
             let there = poll_fn(|cx| match pin!(from.read_buf(&mut self.ahead)).poll(cx) {
@@ -274,7 +276,7 @@ impl Out {
     }
 
     /// Writes what the socket takes, then makes sure that it left; how many bytes. Cancel-safe.
-    async fn write(&mut self, to: &mut Stream) -> io::Result<usize> {
+    async fn write(&mut self, to: &mut ClientStream) -> io::Result<usize> {
         if !self.bytes.has_remaining() {
             to.flush().await?;
             self.to_flush = false;

@@ -1,15 +1,16 @@
-//! Tasks of all connections; each begins with its TLS handshake.
+//! Tasks of all connections; each begins with its handshakes, of TLS and of WebSocket.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::acceptor::Accepted;
+use super::client_stream::{ClientStream, Transport};
 use super::connection::{self, FromPeer, Outbox};
 use super::handshake_limit::HandshakeLimit;
 use super::read_share::ReadShare;
@@ -17,11 +18,12 @@ use crate::listener::ConnectionId;
 use crate::net::ServerTls;
 use crate::net::certificate::{CertificateProblem, problem};
 use crate::net::tcp_stream::{Counted, Stream, probe_when_idle};
+use crate::wire::Utf8;
 
 /// Silence after which the system probes a connection.
 const PROBE_AFTER: Duration = Duration::from_secs(30);
-/// Time limit of a TLS handshake, with the wait for its turn: less than the session has for its CONNECT.
-const TLS_WITHIN: Duration = Duration::from_secs(8);
+/// Time limit of a handshake, of TLS and of WebSocket, with the wait for its turn: less than the session has for its CONNECT.
+const HANDSHAKE_IN_TURN_WITHIN: Duration = Duration::from_secs(8);
 /// Time limit of the handshake alone: while it stands still it keeps others waiting.
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(3);
 /// Words for a handshake beyond these limits.
@@ -51,12 +53,8 @@ impl ConnectionTasks {
     }
 
     /// Runs a connection until the owner closes it.
-    pub(super) fn spawn(
-        &mut self,
-        id: ConnectionId,
-        (stream, tls): (TcpStream, Option<ServerTls>),
-        outbox: Arc<Outbox>,
-    ) {
+    pub(super) fn spawn(&mut self, id: ConnectionId, accepted: Accepted, outbox: Arc<Outbox>) {
+        let Accepted { stream, tls, transport } = accepted;
         let address = stream.peer_addr().ok().map(|address| address.ip());
         // Acknowledgements are small and wait for nobody. An error would only cost time.
         let _ = stream.set_nodelay(true);
@@ -65,39 +63,31 @@ impl ConnectionTasks {
         let stream = Counted::new(stream, Arc::default());
         let (owner, share) = (self.to_owner.clone(), ReadShare::of(&self.readers, self.max_memory));
         let lingering = Arc::clone(&self.lingering);
-        match tls {
-            None => {
-                self.tasks.spawn(connection::run(id, Stream::Tcp(stream), outbox, owner, share, lingering))
-            }
-            Some(tls) => {
-                let handshakes = self.handshakes.clone();
-                self.tasks.spawn(async move {
-                    let handshake = timeout(HANDSHAKE_WITHIN, tls.accept(stream));
-                    let handshake = timeout(TLS_WITHIN, handshakes.run(address, handshake));
-                    let stream = match handshake.await {
-                        Ok(Ok(Ok(stream))) => stream,
-                        failed => {
-                            let error = match failed {
-                                Ok(Ok(Err(error))) => failure(&error),
-                                _ => SLOW.to_owned(),
-                            };
-                            // The owner may have ended.
-                            let _ = owner.send((id, FromPeer::NoTls(error))).await;
-                            return;
-                        }
-                    };
-                    match stream.certificate_name() {
-                        Some(Ok(name)) => drop(owner.send((id, FromPeer::Certified(name))).await),
-                        Some(Err(unfit)) => {
-                            let _ = owner.send((id, FromPeer::NoTls(unfit.to_string()))).await;
-                            return;
-                        }
-                        None => {}
+        if tls.is_none() && transport.is_plain() {
+            let stream = ClientStream::Plain(Stream::Tcp(stream));
+            self.tasks.spawn(connection::run(id, stream, outbox, owner, share, lingering));
+            return;
+        }
+        let handshakes = self.handshakes.clone();
+        self.tasks.spawn(async move {
+            let failed = if tls.is_some() { FromPeer::NoTls } else { FromPeer::NoWebSocket };
+            let handshake = timeout(HANDSHAKE_WITHIN, shake_hands(stream, tls, transport));
+            let handshake = timeout(HANDSHAKE_IN_TURN_WITHIN, handshakes.run(address, handshake));
+            let opened = match handshake.await {
+                Ok(Ok(opened)) => opened,
+                _ => Err(failed(SLOW.to_owned())),
+            };
+            match opened {
+                Ok((stream, name)) => {
+                    if let Some(name) = name {
+                        // The owner may have ended.
+                        let _ = owner.send((id, FromPeer::Certified(name))).await;
                     }
                     connection::run(id, stream, outbox, owner, share, lingering).await;
-                })
+                }
+                Err(failed) => drop(owner.send((id, failed)).await),
             }
-        };
+        });
     }
 
     /// Waits for the end of a task, so that it takes no memory any more. Cancel-safe.
@@ -114,6 +104,21 @@ impl ConnectionTasks {
             self.tasks.shutdown().await;
         }
     }
+}
+
+/// Does the handshakes of a connection. Returns it with the name in the client's certificate.
+async fn shake_hands(
+    stream: Counted,
+    tls: Option<ServerTls>,
+    transport: Transport,
+) -> Result<(ClientStream, Option<Utf8>), FromPeer> {
+    let stream = match tls {
+        None => Stream::Tcp(stream),
+        Some(tls) => tls.accept(stream).await.map_err(|error| FromPeer::NoTls(failure(&error)))?,
+    };
+    let name = stream.certificate_name().transpose();
+    let name = name.map_err(|unfit| FromPeer::NoTls(unfit.to_string()))?;
+    Ok((transport.open(stream).await.map_err(FromPeer::NoWebSocket)?, name))
 }
 
 /// Says why a handshake failed; the end of the connection in words of ours, the rest in those of rustls.

@@ -1,4 +1,4 @@
-//! Limit of TLS handshakes under way: until its end a handshake holds up to 64 KiB for somebody who is not known yet.
+//! Limit of handshakes under way, of TLS and of WebSocket: until its end a handshake holds up to 64 KiB for somebody who is not known yet.
 
 use std::collections::HashMap;
 use std::net::IpAddr;

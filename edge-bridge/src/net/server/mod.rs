@@ -1,9 +1,10 @@
-//! The [`Listener`] on TCP, with or without TLS.
+//! The [`Listener`] on TCP, with or without TLS and WebSocket.
 //!
 //! One task owns the listener; each connection has a task that moves bytes and nothing else. A connection that may not be read is not read:
 //! its sender's socket fills up, which is all the flow control that MQTT 3.1.1 has.
 
 mod acceptor;
+mod client_stream;
 mod connection;
 mod connection_tasks;
 mod fair_turns;
@@ -14,6 +15,8 @@ mod paused_connections;
 mod queue_sink;
 mod read_share;
 mod sink;
+#[cfg(feature = "websocket")]
+mod websocket;
 
 use std::future::Future;
 use std::io;
@@ -35,6 +38,7 @@ use crate::ingest::{Inbound, Ingest, Now};
 use crate::listener::{Access, Config, Event, Listener, Observe, OnPublish, Settled, Stats};
 use crate::wire::Publish;
 use acceptor::Door;
+use client_stream::Transport;
 use owner::{Command, Owner};
 
 type OnEvent = Box<dyn FnMut(&Event, Option<SocketAddr>) + Send>;
@@ -61,6 +65,10 @@ type OnEvent = Box<dyn FnMut(&Event, Option<SocketAddr>) + Send>;
 pub struct Server {
     address: SocketAddr,
     tls_address: Option<SocketAddr>,
+    #[cfg(feature = "websocket")]
+    ws_address: Option<SocketAddr>,
+    #[cfg(feature = "websocket")]
+    wss_address: Option<SocketAddr>,
     commands: mpsc::Sender<Command>,
     task: JoinHandle<()>,
 }
@@ -78,6 +86,8 @@ pub struct ServerBuilder {
     on_publish: Option<OnPublish>,
     tls: Option<ServerTls>,
     tls_listen: Option<(SocketAddr, ServerTls)>,
+    #[cfg(feature = "websocket")]
+    ws: websocket::Addresses,
     clock: Option<Clock>,
 }
 
@@ -91,6 +101,8 @@ impl Server {
             on_publish: None,
             tls: None,
             tls_listen: None,
+            #[cfg(feature = "websocket")]
+            ws: websocket::Addresses::default(),
             clock: None,
         }
     }
@@ -103,6 +115,18 @@ impl Server {
     /// Returns where it listens with TLS beside that, see [`ServerBuilder::tls_listen`].
     pub fn tls_addr(&self) -> Option<SocketAddr> {
         self.tls_address
+    }
+
+    /// Returns where it listens for WebSocket, see [`ServerBuilder::ws_listen`].
+    #[cfg(feature = "websocket")]
+    pub fn ws_addr(&self) -> Option<SocketAddr> {
+        self.ws_address
+    }
+
+    /// Returns where it listens for WebSocket over TLS, see [`ServerBuilder::wss_listen`].
+    #[cfg(feature = "websocket")]
+    pub fn wss_addr(&self) -> Option<SocketAddr> {
+        self.wss_address
     }
 
     /// Publishes a message to local subscribers; it is not ingested. Waits until every client that was to get it has acknowledged it, or
@@ -253,6 +277,31 @@ impl ServerBuilder {
         self
     }
 
+    /// Listens at another address too, for MQTT over WebSocket: subprotocol `mqtt`, any path. A browser may connect whose page is of the server's own
+    /// origin, or of one in [`ws_origins`](Self::ws_origins).
+    #[cfg(feature = "websocket")]
+    #[must_use]
+    pub fn ws_listen(mut self, address: SocketAddr) -> Self {
+        self.ws.plain = Some(address);
+        self
+    }
+
+    /// As [`ws_listen`](Self::ws_listen), over TLS.
+    #[cfg(feature = "websocket")]
+    #[must_use]
+    pub fn wss_listen(mut self, address: SocketAddr, tls: ServerTls) -> Self {
+        self.ws.tls = Some((address, tls));
+        self
+    }
+
+    /// Origins of pages that may connect by WebSocket beside the server's own, as browsers send them: `https://panel.example:8443`, or `null`.
+    #[cfg(feature = "websocket")]
+    #[must_use]
+    pub fn ws_origins(mut self, origins: impl IntoIterator<Item = String>) -> Self {
+        self.ws.origins = origins.into_iter().collect();
+        self
+    }
+
     /// Speaks TLS on every connection of the address that it is started with.
     #[must_use]
     pub fn tls(mut self, tls: ServerTls) -> Self {
@@ -302,13 +351,15 @@ impl ServerBuilder {
     {
         let socket = TcpListener::bind(address).await?;
         let address = socket.local_addr()?;
-        let mut doors = vec![Door { socket, tls: self.tls }];
+        let mut doors = vec![Door { socket, tls: self.tls, transport: Transport::Plain }];
         let mut tls_address = None;
         if let Some((address, tls)) = self.tls_listen {
             let socket = TcpListener::bind(address).await?;
             tls_address = Some(socket.local_addr()?);
-            doors.push(Door { socket, tls: Some(tls) });
+            doors.push(Door { socket, tls: Some(tls), transport: Transport::Plain });
         }
+        #[cfg(feature = "websocket")]
+        let [ws_address, wss_address] = self.ws.bind(&self.config, &mut doors).await?;
         let (commands, commanded) = mpsc::channel(64);
         let receipts = Receipts::default();
         let mut listener = Listener::new(self.config, ingest).with_access(self.access);
@@ -319,7 +370,16 @@ impl ServerBuilder {
         let clock = self.clock.unwrap_or_else(Clock::start);
         let owner = Owner::new(listener, sink, receipts, clock, self.on_event);
         let task = tokio::spawn(owner.run(doors, commanded));
-        Ok(Server { address, tls_address, commands, task })
+        Ok(Server {
+            address,
+            tls_address,
+            #[cfg(feature = "websocket")]
+            ws_address,
+            #[cfg(feature = "websocket")]
+            wss_address,
+            commands,
+            task,
+        })
     }
 
     /// As [`start`](Self::start), for a hub in tests and drills: every message is shown to `observe` and acknowledged at once.

@@ -6,12 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
 use super::OnEvent;
-use super::acceptor::{Acceptor, Door};
+use super::acceptor::{Accepted, Acceptor, Door};
 use super::connection::{FromPeer, Outbox};
 use super::connection_tasks::ConnectionTasks;
 use super::fair_turns::Turns;
@@ -169,15 +168,15 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
         due.min(room).min(own)
     }
 
-    fn accept(&mut self, (stream, tls): (TcpStream, Option<ServerTls>)) {
-        let address = stream.peer_addr().ok();
-        let accepted = self.listener.accept_from(self.now(), address);
+    fn accept(&mut self, accepted: Accepted) {
+        let address = accepted.stream.peer_addr().ok();
+        let taken_in = self.listener.accept_from(self.now(), address);
         self.outputs();
-        let Some(id) = accepted else { return self.acceptor.on_turned_away() };
+        let Some(id) = taken_in else { return self.acceptor.on_turned_away() };
         self.addresses.extend(address.map(|address| (id, address)));
         let outbox = Arc::new(Outbox::default());
         self.outboxes.insert(id, Arc::clone(&outbox));
-        self.tasks.spawn(id, (stream, tls), outbox);
+        self.tasks.spawn(id, accepted, outbox);
     }
 
     fn input(&mut self, id: ConnectionId, input: FromPeer) {
@@ -185,6 +184,10 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
             FromPeer::Certified(name) => self.listener.handle_input(self.now(), id, Input::Certified(name)),
             FromPeer::NoTls(error) => {
                 self.tell(&Event::NoTls { connection: id, error });
+                self.listener.handle_input(self.now(), id, Input::Closed);
+            }
+            FromPeer::NoWebSocket(error) => {
+                self.tell(&Event::NoWebSocket { connection: id, error });
                 self.listener.handle_input(self.now(), id, Input::Closed);
             }
             FromPeer::Bytes(buffer) => self.wait_for_turn(id, buffer),

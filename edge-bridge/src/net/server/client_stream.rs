@@ -1,0 +1,106 @@
+//! A client's connection as bytes of MQTT, whatever carries them.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+#[cfg(feature = "websocket")]
+use super::websocket::{WebSocketRules, WebSocketStream};
+use crate::net::tcp_stream::Stream;
+
+/// What clients speak at an address, below MQTT and above TLS.
+#[derive(Debug, Clone)]
+pub(super) enum Transport {
+    /// Nothing: MQTT itself.
+    Plain,
+    #[cfg(feature = "websocket")]
+    WebSocket(WebSocketRules),
+}
+
+impl Transport {
+    /// Returns whether a connection begins with MQTT.
+    pub(super) fn is_plain(&self) -> bool {
+        matches!(self, Self::Plain)
+    }
+
+    /// Does the transport's handshake with a client.
+    ///
+    /// # Errors
+    ///
+    /// Says why it came to nothing.
+    pub(super) async fn open(&self, stream: Stream) -> Result<ClientStream, String> {
+        match self {
+            Self::Plain => Ok(ClientStream::Plain(stream)),
+            #[cfg(feature = "websocket")]
+            Self::WebSocket(rules) => Ok(ClientStream::WebSocket(Box::new(rules.accept(stream).await?))),
+        }
+    }
+}
+
+/// See the [module](self).
+#[derive(Debug)]
+pub(super) enum ClientStream {
+    Plain(Stream),
+    #[cfg(feature = "websocket")]
+    WebSocket(Box<WebSocketStream>),
+}
+
+/// Calls a method of whatever carries the bytes.
+macro_rules! carrier {
+    ($stream:expr, $method:ident($($argument:expr),*)) => {
+        match $stream.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).$method($($argument),*),
+            #[cfg(feature = "websocket")]
+            Self::WebSocket(stream) => Pin::new(&mut **stream).$method($($argument),*),
+        }
+    };
+}
+
+impl ClientStream {
+    /// Returns whether the peer is gone, see [`Stream::is_gone`].
+    pub(super) fn is_gone(&self) -> bool {
+        match self {
+            Self::Plain(stream) => stream.is_gone(),
+            #[cfg(feature = "websocket")]
+            Self::WebSocket(stream) => stream.inner().is_gone(),
+        }
+    }
+}
+
+impl AsyncRead for ClientStream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        carrier!(self, poll_read(cx, buf))
+    }
+}
+
+impl AsyncWrite for ClientStream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        carrier!(self, poll_write(cx, buf))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        carrier!(self, poll_write_vectored(cx, bufs))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Plain(stream) => stream.is_write_vectored(),
+            #[cfg(feature = "websocket")]
+            Self::WebSocket(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        carrier!(self, poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        carrier!(self, poll_shutdown(cx))
+    }
+}

@@ -1,0 +1,200 @@
+//! Frames (RFC 6455 §5) of a client, taken apart where they lie: payload moves over the headers before it, so that a connection needs no buffer for them.
+
+use std::io::Cursor;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use tungstenite::protocol::frame::FrameHeader;
+use tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
+
+/// Bytes of a frame's header at most.
+const HEADER_MAX: usize = 14;
+/// Bytes that a ping, a pong or a close may carry.
+pub(super) const CONTROL_MAX: usize = 125;
+
+/// Takes a client's frames apart, wherever they are split.
+#[derive(Debug)]
+pub(super) struct FrameDecoder {
+    /// Header that is not whole yet.
+    header: [u8; HEADER_MAX],
+    header_len: usize,
+    /// Frame whose payload comes.
+    frame: Option<Frame>,
+    /// A message goes on in the next frame that is not a control frame.
+    in_message: bool,
+    frame_max: u64,
+    /// Last ping that is not answered: no other needs an answer (RFC 6455 §5.5.3).
+    ping: Option<Bytes>,
+    end: Option<End>,
+}
+
+/// End of what a client may say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// Client closed the connection, with this code if it gave one.
+    Closed(Option<u16>),
+    /// Client broke a rule.
+    Violated(Violation),
+}
+
+/// Rule that a client broke.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Violation {
+    #[error("a frame of text, where MQTT has binary ones")]
+    Text,
+    #[error("a frame larger than the limit")]
+    TooLarge,
+    #[error("a frame that is not masked")]
+    NotMasked,
+    #[error("a frame that WebSocket does not have")]
+    Protocol,
+}
+
+#[derive(Debug)]
+struct Frame {
+    mask: [u8; 4],
+    left: u64,
+    /// Payload so far of a control frame.
+    control: Option<(Control, BytesMut)>,
+}
+
+impl End {
+    /// Returns the code of the close that answers it.
+    pub(super) fn code(self) -> Option<u16> {
+        match self {
+            Self::Closed(code) => code,
+            Self::Violated(Violation::Text) => Some(CloseCode::Unsupported.into()),
+            Self::Violated(Violation::TooLarge) => Some(CloseCode::Size.into()),
+            Self::Violated(Violation::NotMasked | Violation::Protocol) => Some(CloseCode::Protocol.into()),
+        }
+    }
+}
+
+impl FrameDecoder {
+    pub(super) fn new(frame_max: u64) -> Self {
+        Self {
+            header: [0; HEADER_MAX],
+            header_len: 0,
+            frame: None,
+            in_message: false,
+            frame_max,
+            ping: None,
+            end: None,
+        }
+    }
+
+    pub(super) fn end(&self) -> Option<End> {
+        self.end
+    }
+
+    pub(super) fn take_ping(&mut self) -> Option<Bytes> {
+        self.ping.take()
+    }
+
+    /// Leaves the messages' bytes at the front of `bytes`, and returns how many. What comes after the end is forgotten.
+    pub(super) fn decode(&mut self, bytes: &mut [u8]) -> usize {
+        let (mut at, mut kept) = (0, 0);
+        while self.end.is_none() {
+            let Some(frame) = &mut self.frame else {
+                let Some(byte) = bytes.get(at) else { break };
+                at += 1;
+                self.header_byte(*byte);
+                continue;
+            };
+            let rest = bytes.len() - at;
+            let n = usize::try_from(frame.left).map_or(rest, |left| left.min(rest));
+            let part = bytes.get_mut(at..at + n).unwrap_or_default();
+            for (byte, mask) in part.iter_mut().zip(frame.mask.iter().cycle()) {
+                *byte ^= mask;
+            }
+            frame.mask.rotate_left(n % 4);
+            frame.left -= n as u64;
+            match &mut frame.control {
+                Some((_, payload)) => payload.extend_from_slice(part),
+                None => {
+                    bytes.copy_within(at..at + n, kept);
+                    kept += n;
+                }
+            }
+            at += n;
+            if frame.left > 0 {
+                break;
+            }
+            self.finish_frame();
+        }
+        kept
+    }
+
+    fn header_byte(&mut self, byte: u8) {
+        if let Some(place) = self.header.get_mut(self.header_len) {
+            *place = byte;
+            self.header_len += 1;
+        }
+        let header = self.header.get(..self.header_len).unwrap_or_default();
+        match FrameHeader::parse(&mut Cursor::new(header)) {
+            Ok(Some((header, size))) => {
+                self.header_len = 0;
+                match self.begin(&header, size) {
+                    Ok(frame) => self.frame = Some(frame),
+                    Err(violation) => self.end = Some(End::Violated(violation)),
+                }
+            }
+            Ok(None) => {}
+            Err(_) => self.end = Some(End::Violated(Violation::Protocol)),
+        }
+    }
+
+    fn begin(&mut self, header: &FrameHeader, size: u64) -> Result<Frame, Violation> {
+        // Extensions that nobody agreed on.
+        if header.rsv1 || header.rsv2 || header.rsv3 {
+            return Err(Violation::Protocol);
+        }
+        let mask = header.mask.ok_or(Violation::NotMasked)?;
+        let control = match header.opcode {
+            OpCode::Data(Data::Text) => return Err(Violation::Text),
+            OpCode::Data(Data::Binary) if !self.in_message => None,
+            OpCode::Data(Data::Continue) if self.in_message => None,
+            OpCode::Data(_) => return Err(Violation::Protocol),
+            OpCode::Control(_) if !header.is_final || size > CONTROL_MAX as u64 => {
+                return Err(Violation::Protocol);
+            }
+            OpCode::Control(control) => Some((control, BytesMut::new())),
+        };
+        if size > self.frame_max {
+            return Err(Violation::TooLarge);
+        }
+        if control.is_none() {
+            self.in_message = !header.is_final;
+        }
+        Ok(Frame { mask, left: size, control })
+    }
+
+    fn finish_frame(&mut self) {
+        let Some(Frame { control: Some((control, payload)), .. }) = self.frame.take() else { return };
+        match control {
+            Control::Ping => self.ping = Some(payload.freeze()),
+            Control::Close => {
+                self.end = Some(match (payload.len(), payload.first_chunk()) {
+                    (0, _) => End::Closed(None),
+                    (_, Some(code)) if CloseCode::from(u16::from_be_bytes(*code)).is_allowed() => {
+                        End::Closed(Some(u16::from_be_bytes(*code)))
+                    }
+                    _ => End::Violated(Violation::Protocol),
+                });
+            }
+            Control::Pong | Control::Reserved(_) => {}
+        }
+    }
+}
+
+/// Appends a frame of the server.
+pub(super) fn encode(opcode: OpCode, payload: &[u8], to: &mut BytesMut) {
+    let header = FrameHeader { is_final: true, opcode, mask: None, ..FrameHeader::default() };
+    let size = payload.len() as u64;
+    to.reserve(header.len(size) + payload.len());
+    // Memory takes everything.
+    let _ = header.format(size, &mut to.writer());
+    to.extend_from_slice(payload);
+}
+
+#[cfg(test)]
+mod tests;

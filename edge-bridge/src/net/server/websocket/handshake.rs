@@ -1,0 +1,186 @@
+//! Opening handshake (RFC 6455 §4.2): a request's head in, the answer out.
+
+use std::fmt;
+
+use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+
+use super::Origins;
+use crate::base64;
+
+/// Bytes of a request's head at most.
+pub(super) const HEAD_MAX: usize = 8 * 1024;
+/// Fields of a head at most.
+const FIELDS_MAX: usize = 64;
+/// Salt of the accept key, the same for all (RFC 6455 §1.3).
+const SALT: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+/// Name of MQTT's subprotocol, of every version (MQTT 5 §6).
+const SUBPROTOCOL: &str = "mqtt";
+
+/// Why a client gets no WebSocket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// Head is no request of HTTP/1.1, or more came than the head.
+    Malformed,
+    /// Request is none for a WebSocket.
+    NoUpgrade,
+    /// Head has too many bytes or fields.
+    TooLarge,
+    /// Version of the protocol is another.
+    Version,
+    /// Client does not offer `mqtt`.
+    Subprotocol,
+    /// Page comes from elsewhere; its origin.
+    Origin(String),
+}
+
+impl Refusal {
+    /// Returns the answer of HTTP.
+    pub(super) fn response(&self) -> String {
+        let status = match self {
+            Self::Malformed | Self::Subprotocol => "400 Bad Request",
+            Self::NoUpgrade | Self::Version => {
+                "426 Upgrade Required\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13"
+            }
+            Self::TooLarge => "431 Request Header Fields Too Large",
+            Self::Origin(_) => "403 Forbidden",
+        };
+        format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed => f.write_str("no request of HTTP/1.1 for a WebSocket"),
+            Self::NoUpgrade => f.write_str("the request asks for no WebSocket"),
+            Self::TooLarge => {
+                write!(f, "the request has more than {HEAD_MAX} bytes or {FIELDS_MAX} header fields")
+            }
+            Self::Version => f.write_str("the version of WebSocket is not 13"),
+            Self::Subprotocol => f.write_str("the client does not offer the subprotocol mqtt"),
+            Self::Origin(origin) => write!(f, "the origin {origin:?} is not among those that may connect"),
+        }
+    }
+}
+
+/// Returns the answer to a request's head, its empty line included.
+pub(super) fn answer(head: &[u8], origins: &Origins) -> Result<String, Refusal> {
+    let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
+    let mut request = httparse::Request::new(&mut fields);
+    match request.parse(head) {
+        // A client waits for the answer before it goes on.
+        Ok(httparse::Status::Complete(n)) if n == head.len() => {}
+        Err(httparse::Error::TooManyHeaders) => return Err(Refusal::TooLarge),
+        _ => return Err(Refusal::Malformed),
+    }
+    if (request.method, request.version) != (Some("GET"), Some(1)) {
+        return Err(Refusal::Malformed);
+    }
+    let fields = Fields(request.headers);
+    if !fields.has_token("Upgrade", "websocket") || !fields.has_token("Connection", "upgrade") {
+        return Err(Refusal::NoUpgrade);
+    }
+    if fields.one("Sec-WebSocket-Version")? != Some("13") {
+        return Err(Refusal::Version);
+    }
+    let host = fields.one("Host")?.ok_or(Refusal::Malformed)?;
+    let key = fields.one("Sec-WebSocket-Key")?.filter(|key| is_key(key)).ok_or(Refusal::Malformed)?;
+    let origin = fields.one("Origin")?;
+    if !origins.allow(origin, host) {
+        let shown = origin.unwrap_or_default().chars().take(100).collect();
+        return Err(Refusal::Origin(shown));
+    }
+    if !fields.tokens("Sec-WebSocket-Protocol").any(|offered| offered == SUBPROTOCOL) {
+        return Err(Refusal::Subprotocol);
+    }
+    let accept = base64::encode(digest(&SHA1_FOR_LEGACY_USE_ONLY, [key, SALT].concat().as_bytes()).as_ref());
+    Ok(format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Accept: {accept}\r\nSec-WebSocket-Protocol: {SUBPROTOCOL}\r\n\r\n"
+    ))
+}
+
+/// Returns whether this is base64 of 16 bytes.
+fn is_key(key: &str) -> bool {
+    let is_digit = |c: char| c.is_ascii_alphanumeric() || c == '+' || c == '/';
+    key.len() == 24 && key.strip_suffix("==").is_some_and(|digits| digits.chars().all(is_digit))
+}
+
+/// Header fields of a request.
+struct Fields<'a>(&'a [httparse::Header<'a>]);
+
+impl<'a> Fields<'a> {
+    fn values(&self, name: &str) -> impl Iterator<Item = Option<&'a str>> {
+        self.0
+            .iter()
+            .filter(move |field| field.name.eq_ignore_ascii_case(name))
+            .map(|field| std::str::from_utf8(field.value).ok().map(str::trim))
+    }
+
+    /// Returns the value of a field that may stand once.
+    fn one(&self, name: &str) -> Result<Option<&'a str>, Refusal> {
+        let mut values = self.values(name);
+        match (values.next(), values.next()) {
+            (None, _) => Ok(None),
+            (Some(Some(value)), None) => Ok(Some(value)),
+            _ => Err(Refusal::Malformed),
+        }
+    }
+
+    fn tokens(&self, name: &str) -> impl Iterator<Item = &'a str> {
+        self.values(name).flatten().flat_map(|value| value.split(',')).map(str::trim)
+    }
+
+    fn has_token(&self, name: &str, token: &str) -> bool {
+        self.tokens(name).any(|found| found.eq_ignore_ascii_case(token))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REQUEST: &str = "GET /mqtt HTTP/1.1\r\nHost: server.example.com\r\nUpgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n\
+        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nOrigin: http://server.example.com\r\nSec-WebSocket-Protocol: chat, mqtt\r\n\
+        Sec-WebSocket-Version: 13\r\n\r\n";
+
+    #[test]
+    fn the_request_of_the_standard_gets_its_answer() {
+        let answer = answer(REQUEST.as_bytes(), &Origins::default()).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");
+        assert!(answer.contains("\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"), "{answer}");
+        assert!(answer.ends_with("\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n"), "{answer}");
+    }
+
+    #[test]
+    fn what_is_not_in_order_is_refused_with_its_reason() {
+        let many = "X: y\r\n".repeat(FIELDS_MAX);
+        for (old, new, refusal) in [
+            ("GET", "POST", Refusal::Malformed),
+            ("HTTP/1.1", "HTTP/1.0", Refusal::Malformed),
+            ("Host: server.example.com\r\n", "", Refusal::Malformed),
+            ("Host: ", "Host: other\r\nHost: ", Refusal::Malformed),
+            ("Upgrade: websocket\r\n", "", Refusal::NoUpgrade),
+            ("keep-alive, Upgrade", "keep-alive", Refusal::NoUpgrade),
+            ("Version: 13", "Version: 8", Refusal::Version),
+            ("Sec-WebSocket-Version: 13\r\n", "", Refusal::Version),
+            ("chat, mqtt", "chat, mqttx", Refusal::Subprotocol),
+            ("Sec-WebSocket-Protocol: chat, mqtt\r\n", "", Refusal::Subprotocol),
+            ("dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25j", Refusal::Malformed),
+            ("dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25jZ!==", Refusal::Malformed),
+            (
+                "http://server.example.com",
+                "http://evil.example",
+                Refusal::Origin("http://evil.example".to_owned()),
+            ),
+            ("Origin: ", "Origin: http://evil.example\r\nOrigin: ", Refusal::Malformed),
+            ("\r\n\r\n", "\r\n\r\nmore", Refusal::Malformed),
+            ("Host: ", &format!("{many}Host: "), Refusal::TooLarge),
+        ] {
+            let request = REQUEST.replacen(old, new, 1);
+            assert_ne!(request, REQUEST);
+            let refused = answer(request.as_bytes(), &Origins::default());
+            assert_eq!(refused, Err(refusal), "{old:?} -> {new:?}");
+        }
+    }
+}

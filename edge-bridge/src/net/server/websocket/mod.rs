@@ -1,0 +1,119 @@
+//! WebSocket (RFC 6455) for clients, as MQTT 5 has it in §6: the connection's code sees the bytes of MQTT alone. Nothing of a frame is kept but its header: payload
+//! goes on as it comes, into the buffer that the listener's limit counts.
+
+mod frames;
+mod handshake;
+mod origins;
+mod stream;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::{BufMut, BytesMut};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use super::acceptor::Door;
+use super::client_stream::Transport;
+use crate::listener::Config;
+use crate::net::ServerTls;
+use crate::net::tcp_stream::Stream;
+use handshake::{HEAD_MAX, Refusal, answer};
+use origins::Origins;
+pub(super) use stream::WebSocketStream;
+
+/// Largest frame that is taken, unless packets may be larger: one frame may hold many packets.
+const FRAME_MAX: u64 = 1024 * 1024;
+
+/// Addresses where clients speak WebSocket.
+#[derive(Debug, Default)]
+pub(super) struct Addresses {
+    pub(super) plain: Option<SocketAddr>,
+    pub(super) tls: Option<(SocketAddr, ServerTls)>,
+    /// Origins of pages that may connect beside the server's own.
+    pub(super) origins: Vec<String>,
+}
+
+impl Addresses {
+    /// Binds them and appends them to `doors`. Returns where they listen, the one with TLS behind the other.
+    pub(super) async fn bind(
+        self,
+        config: &Config,
+        doors: &mut Vec<Door>,
+    ) -> io::Result<[Option<SocketAddr>; 2]> {
+        let rules = WebSocketRules::new(self.origins, config.session.limits.max_packet_size);
+        let mut bound = [None, None];
+        let plain = self.plain.map(|address| (address, None));
+        let secure = self.tls.map(|(address, tls)| (address, Some(tls)));
+        for (place, asked) in bound.iter_mut().zip([plain, secure]) {
+            let Some((address, tls)) = asked else { continue };
+            let socket = TcpListener::bind(address).await?;
+            *place = Some(socket.local_addr()?);
+            doors.push(Door { socket, tls, transport: Transport::WebSocket(rules.clone()) });
+        }
+        Ok(bound)
+    }
+}
+
+/// What an address asks of those who speak WebSocket there.
+#[derive(Debug, Clone)]
+pub(super) struct WebSocketRules {
+    origins: Arc<Origins>,
+    /// Bytes of a frame at most.
+    frame_max: u64,
+}
+
+impl WebSocketRules {
+    /// `packet_max`: bytes of a packet at most.
+    fn new(origins: Vec<String>, packet_max: u32) -> Self {
+        Self { origins: Arc::new(Origins::new(origins)), frame_max: FRAME_MAX.max(packet_max.into()) }
+    }
+
+    /// Answers a client's handshake. Takes as long as the client does: put a limit around it.
+    ///
+    /// # Errors
+    ///
+    /// Says why it came to nothing; the client was told by a status of HTTP.
+    pub(super) async fn accept(&self, mut stream: Stream) -> Result<WebSocketStream, String> {
+        let answered = match read_head(&mut stream).await? {
+            Some(head) => answer(&head, &self.origins),
+            None => Err(Refusal::TooLarge),
+        };
+        let written = match &answered {
+            Ok(response) => stream.write_all(response.as_bytes()).await,
+            Err(refusal) => stream.write_all(refusal.response().as_bytes()).await,
+        };
+        let flushed = match written {
+            Ok(()) => stream.flush().await,
+            failed => failed,
+        };
+        match answered {
+            Ok(_) => flushed.map_err(|error| error.to_string())?,
+            Err(refusal) => {
+                // It is over either way.
+                let _ = stream.shutdown().await;
+                return Err(refusal.to_string());
+            }
+        }
+        Ok(WebSocketStream::new(stream, self.frame_max))
+    }
+}
+
+/// Reads a request's head; `None` if it is too large.
+async fn read_head(stream: &mut Stream) -> Result<Option<BytesMut>, String> {
+    let mut head = BytesMut::new();
+    while head.len() < HEAD_MAX {
+        let before = head.len();
+        let room = HEAD_MAX - before;
+        let n = stream.read_buf(&mut (&mut head).limit(room)).await.map_err(|error| error.to_string())?;
+        if n == 0 {
+            return Err("the client went away before its request was whole".to_owned());
+        }
+        let unseen = head.get(before.saturating_sub(3)..).unwrap_or_default();
+        if unseen.windows(4).any(|end| end == b"\r\n\r\n") {
+            return Ok(Some(head));
+        }
+    }
+    Ok(None)
+}

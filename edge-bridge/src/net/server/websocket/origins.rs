@@ -1,0 +1,60 @@
+//! Origins (RFC 6454) from which browsers may connect. A page of anybody can open a WebSocket to whatever its reader's machine reaches; the browser says whose page
+//! it is, and it is the server that has to look.
+
+/// Origins that may connect beside the server's own.
+#[derive(Debug, Default)]
+pub(super) struct Origins {
+    listed: Vec<String>,
+}
+
+impl Origins {
+    pub(super) fn new(listed: Vec<String>) -> Self {
+        Self { listed }
+    }
+
+    /// Returns whether a client may connect that sent this `Origin` and this `Host`. One without an origin is no browser. The server's own is told by host and
+    /// port alone: programs send it with whatever scheme, and a browser cannot choose it.
+    pub(super) fn allow(&self, origin: Option<&str>, host: &str) -> bool {
+        let Some(origin) = origin else { return true };
+        let is_own = origin
+            .split_once("://")
+            .is_some_and(|(_, authority)| without_port(authority).eq_ignore_ascii_case(without_port(host)));
+        is_own || self.listed.iter().any(|listed| listed.eq_ignore_ascii_case(origin))
+    }
+}
+
+/// Takes off the ports that browsers leave out.
+fn without_port(authority: &str) -> &str {
+    authority.strip_suffix(":443").or_else(|| authority.strip_suffix(":80")).unwrap_or(authority)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_programs_the_own_origin_and_listed_ones_are_let_in() {
+        let none = Origins::default();
+        let some = Origins::new(vec!["https://panel.example".to_owned(), "null".to_owned()]);
+        let host = "10.0.0.7:9001";
+        for (origin, by_default, if_listed) in [
+            (None, true, true),
+            (Some("http://10.0.0.7:9001"), true, true),
+            (Some("https://10.0.0.7:9001"), true, true),
+            (Some("http://10.0.0.7"), false, false),
+            (Some("http://10.0.0.7:90"), false, false),
+            (Some("https://panel.example"), false, true),
+            (Some("HTTPS://Panel.Example"), false, true),
+            (Some("http://panel.example"), false, false),
+            (Some("https://panel.example.evil.example"), false, false),
+            (Some("https://evil.example"), false, false),
+            (Some("null"), false, true),
+            (Some(""), false, false),
+            (Some("10.0.0.7:9001"), false, false),
+        ] {
+            assert_eq!(none.allow(origin, host), by_default, "{origin:?}");
+            assert_eq!(some.allow(origin, host), if_listed, "{origin:?}");
+        }
+        assert!(none.allow(Some("https://gateway"), "gateway:443"));
+    }
+}

@@ -1,0 +1,145 @@
+//! A WebSocket as a stream of MQTT's bytes.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
+
+use super::frames::{End, FrameDecoder, encode};
+use crate::net::tcp_stream::Stream;
+
+/// Bytes of a frame to a client at most: they wait here when the client does not read, and count in no other limit.
+const WRITE_MAX: usize = 4 * 1024;
+
+/// See the [module](self). Pings and the close are answered when it is read.
+#[derive(Debug)]
+pub(in super::super) struct WebSocketStream {
+    inner: Stream,
+    decoder: FrameDecoder,
+    /// Frames on their way out: one of a message, a pong and a close at most.
+    out: BytesMut,
+    /// TLS may still hold a part of what was written.
+    to_flush: bool,
+    said_close: bool,
+}
+
+impl WebSocketStream {
+    /// `frame_max`: bytes of a client's frame at most.
+    pub(super) fn new(inner: Stream, frame_max: u64) -> Self {
+        let decoder = FrameDecoder::new(frame_max);
+        Self { inner, decoder, out: BytesMut::new(), to_flush: false, said_close: false }
+    }
+
+    pub(in super::super) fn inner(&self) -> &Stream {
+        &self.inner
+    }
+
+    fn close(&mut self, code: Option<u16>) {
+        if !std::mem::replace(&mut self.said_close, true) {
+            let code = code.map(u16::to_be_bytes);
+            let payload = code.as_ref().map_or(&[][..], |code| code);
+            encode(OpCode::Control(Control::Close), payload, &mut self.out);
+        }
+    }
+
+    /// Writes what waits.
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.out.is_empty() {
+            let n = ready!(Pin::new(&mut self.inner).poll_write(cx, &self.out))?;
+            if n == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.out.advance(n);
+            self.to_flush = true;
+        }
+        // An idle connection has no buffer.
+        self.out = BytesMut::new();
+        if self.to_flush {
+            ready!(Pin::new(&mut self.inner).poll_flush(cx))?;
+            self.to_flush = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Puts the answer to a ping behind nothing: a client that does not read gets one, however often it asks.
+    fn answer_ping(&mut self) {
+        if self.out.is_empty()
+            && !self.said_close
+            && let Some(payload) = self.decoder.take_ping()
+        {
+            encode(OpCode::Control(Control::Pong), &payload, &mut self.out);
+        }
+    }
+}
+
+impl AsyncRead for WebSocketStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        loop {
+            this.answer_ping();
+            if let Some(end) = this.decoder.end() {
+                this.close(end.code());
+            }
+            // A client that takes nothing more may have said something before.
+            let _ = this.poll_drain(cx);
+            match this.decoder.end() {
+                Some(End::Closed(_)) => return Poll::Ready(Ok(())),
+                Some(End::Violated(violation)) => {
+                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, violation)));
+                }
+                None => {}
+            }
+            let before = buf.filled().len();
+            ready!(Pin::new(&mut this.inner).poll_read(cx, buf))?;
+            let received = buf.filled_mut().get_mut(before..).unwrap_or_default();
+            if received.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            let kept = this.decoder.decode(received);
+            buf.set_filled(before + kept);
+            if kept > 0 {
+                // An answer does not wait for the next read.
+                this.answer_ping();
+                let _ = this.poll_drain(cx);
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+}
+
+impl AsyncWrite for WebSocketStream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let this = &mut *self;
+        if this.said_close {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        ready!(this.poll_drain(cx))?;
+        this.answer_ping();
+        let part = buf.get(..buf.len().min(WRITE_MAX)).unwrap_or_default();
+        if !part.is_empty() {
+            encode(OpCode::Data(Data::Binary), part, &mut this.out);
+        }
+        match this.poll_drain(cx) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            _ => Poll::Ready(Ok(part.len())),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_drain(cx))?;
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.close(Some(CloseCode::Normal.into()));
+        ready!(self.poll_drain(cx))?;
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
