@@ -61,6 +61,25 @@ fn listens_at(f: &mut Lines<'_, '_>, addresses: &Addresses, has_passwords: bool)
             writeln!(f, "              each shows a certificate by {ca}: its common name is the user name")?;
         }
     }
+    // A line stands before it.
+    let head = "              ";
+    for (address, with) in [(addresses.ws.plain, "by WebSocket"), (addresses.ws.tls, "by WebSocket with TLS")]
+    {
+        if let Some(address) = address {
+            writeln!(f, "{head}clients connect {with} to {address}, MQTT 3.1.1 and 5")?;
+        }
+    }
+    if addresses.ws.plain.is_some_and(|address| !address.ip().is_loopback()) {
+        writeln!(f, "{head}what goes there by WebSocket without TLS is in the clear")?;
+    }
+    if addresses.ws.iter().next().is_some() {
+        let mut pages = "of the same host and port".to_owned();
+        for origin in &addresses.ws.origins {
+            pages.push_str(", of ");
+            pages.push_str(origin);
+        }
+        writeln!(f, "{head}pages in browsers may connect by WebSocket if they are {pages}")?;
+    }
     Ok(())
 }
 

@@ -35,6 +35,10 @@ const RAM_CONNECTION_BYTES: u64 = 6 << 10;
 const RAM_TLS_BYTES: u64 = 68 << 10;
 /// TLS handshakes under way: 64, each with up to 64 KiB in a buffer that has grown to it.
 const RAM_HANDSHAKES_BYTES: u64 = 8 << 20;
+/// WebSocket of a connection: a frame on its way out, its state, and the last ping.
+const RAM_WEB_SOCKET_BYTES: u64 = 5 << 10;
+/// WebSocket handshakes under way without TLS: 64, each with the head of a request of up to 8 KiB, in a buffer that has grown to it.
+const RAM_HEADS_BYTES: u64 = 1 << 20;
 /// Memory of what clients make the listener hold, by its bytes: blocks of all sizes that come and go leave room between them that is of no use to the next.
 /// Measured under attack: 1.3 to 1.6.
 const LOCAL_HEAP_FACTOR: u64 = 2;
@@ -164,8 +168,15 @@ fn local_ram_bytes(local: &Local) -> u64 {
     match local {
         Local::Listen { limits, addresses, .. } => {
             let tls = if addresses.tls.is_some() { RAM_TLS_BYTES } else { 0 };
-            let handshakes = if addresses.tls.is_some() { RAM_HANDSHAKES_BYTES } else { 0 };
-            let connections = u64::from(limits.max_connections) * (RAM_CONNECTION_BYTES + tls) + handshakes;
+            let has_web_socket = addresses.ws.iter().next().is_some();
+            let handshakes = match (&addresses.tls, has_web_socket) {
+                (Some(_), _) => RAM_HANDSHAKES_BYTES,
+                (None, true) => RAM_HEADS_BYTES,
+                (None, false) => 0,
+            };
+            let web_socket = if has_web_socket { RAM_WEB_SOCKET_BYTES } else { 0 };
+            let connections =
+                u64::from(limits.max_connections) * (RAM_CONNECTION_BYTES + tls + web_socket) + handshakes;
             RAM_INTAKE_BYTES + RAM_READING_BYTES + connections + LOCAL_HEAP_FACTOR * limits.max_memory
         }
         Local::Broker { .. } => RAM_UNACKED_BYTES,

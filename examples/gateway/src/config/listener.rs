@@ -8,6 +8,7 @@ use super::access::AccessFiles;
 use super::limits::is_same;
 use super::section::{Placed, Section};
 use super::tls;
+use super::websocket::{self, WebSocket};
 
 /// Bounds of all clients together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,11 +21,12 @@ pub(crate) struct ListenerLimits {
     pub(crate) max_memory: u64,
 }
 
-/// Addresses where clients connect: one of them at least.
+/// Addresses where clients connect: one of the first two at least.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Addresses {
     pub(crate) plain: Option<SocketAddr>,
     pub(crate) tls: Option<TlsAddress>,
+    pub(crate) ws: WebSocket,
 }
 
 /// An address where TLS is spoken.
@@ -39,7 +41,7 @@ pub(crate) struct TlsAddress {
 
 impl Addresses {
     pub(crate) fn iter(&self) -> impl Iterator<Item = SocketAddr> {
-        self.plain.into_iter().chain(self.tls.as_ref().map(|tls| tls.address))
+        self.plain.into_iter().chain(self.tls.as_ref().map(|tls| tls.address)).chain(self.ws.iter())
     }
 
     /// Returns whether machines other than this one reach the listener.
@@ -49,7 +51,9 @@ impl Addresses {
 
     /// Returns whether every client shows a certificate.
     pub(crate) fn are_certified(&self) -> bool {
-        self.plain.is_none() && self.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some())
+        self.plain.is_none()
+            && self.ws.plain.is_none()
+            && self.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some())
     }
 }
 
@@ -96,32 +100,18 @@ pub(super) fn addresses(
     if let (Some(cert), Some(key)) = (&cert, &key) {
         tls::check_listener(cert, key, client_ca.as_ref(), findings);
     }
-    // A file that cannot be read is told by itself.
-    let is_certified = section.get("client_ca").is_some();
-    for (at, key, may_enter) in [
-        (plain.as_ref().map(|plain| (plain.at, plain.value)), "local.listen", false),
-        (secure.as_ref().map(|secure| (secure.at, secure.value)), "local.tls_listen", is_certified),
-    ]
-    .into_iter()
-    .filter_map(|(place, key, may_enter)| Some((place?, key, may_enter)))
-    {
-        let (at, address) = at;
-        let is_open = access.passwords.is_none() && !access.allow_anonymous && !may_enter;
-        if is_open && !address.ip().is_loopback() {
-            let or_ca = if key == "local.tls_listen" { ", a client_ca" } else { "" };
-            let message = format!(
-                "anyone who reaches this address may publish: give a password_file{or_ca}, or set allow_anonymous = true to accept that"
-            );
-            findings.error(at, key, message);
-        }
-    }
-    if let (Some(plain), Some(secure)) = (&plain, &secure)
-        && is_same(plain.value, secure.value)
-    {
-        findings.error(secure.at, "local.tls_listen", "`listen` has this address and port already");
-    }
-    let has_all = |name: &str, has: bool| has || section.get(name).is_none();
-    if !has_all("listen", plain.is_some()) || !has_all("tls_listen", secure.is_some()) {
+    let ws = [address(section, "ws_listen", findings), address(section, "wss_listen", findings)];
+    let origins = websocket::origins(section, findings);
+    let [ws_plain, ws_secure] = &ws;
+    let places = [
+        ("listen", &plain, false),
+        ("tls_listen", &secure, true),
+        ("ws_listen", ws_plain, false),
+        ("wss_listen", ws_secure, true),
+    ];
+    check_places(section, access, &places, findings);
+    // One that is wrong was told.
+    if places.iter().any(|(key, place, _)| place.is_none() && section.get(key).is_some()) {
         return None;
     }
     let tls = match (secure, cert, key) {
@@ -134,7 +124,35 @@ pub(super) fn addresses(
         (Some(_), ..) => return None,
         (None, ..) => None,
     };
-    Some(Addresses { plain: plain.map(|plain| plain.value), tls })
+    let [ws_plain, ws_secure] = ws.map(|place| place.map(|place| place.value));
+    let ws = WebSocket { plain: ws_plain, tls: ws_secure, origins };
+    Some(Addresses { plain: plain.map(|plain| plain.value), tls, ws })
+}
+
+/// Key of an address, the address, and whether TLS is spoken there.
+type Place<'a> = (&'static str, &'a Option<Placed<SocketAddr>>, bool);
+
+/// Says which addresses are open to everybody, and which are there twice.
+fn check_places(section: &Section<'_>, access: &AccessFiles, places: &[Place<'_>], findings: &mut Findings) {
+    // A file that cannot be read is told by itself.
+    let has_certificates = section.get("client_ca").is_some();
+    let mut before: Vec<(&str, SocketAddr)> = Vec::new();
+    for (key, place, is_tls) in places {
+        let Some(Placed { value: address, at }) = place else { continue };
+        let name = format!("local.{key}");
+        let is_open = access.passwords.is_none() && !access.allow_anonymous && !(*is_tls && has_certificates);
+        if is_open && !address.ip().is_loopback() {
+            let or_ca = if *is_tls { ", a client_ca" } else { "" };
+            let message = format!(
+                "anyone who reaches this address may publish: give a password_file{or_ca}, or set allow_anonymous = true to accept that"
+            );
+            findings.error(*at, &name, message);
+        }
+        if let Some((other, _)) = before.iter().find(|(_, other)| is_same(*other, *address)) {
+            findings.error(*at, &name, format!("`{other}` has this address and port already"));
+        }
+        before.push((key, *address));
+    }
 }
 
 fn address(section: &Section<'_>, key: &'static str, findings: &mut Findings) -> Option<Placed<SocketAddr>> {
@@ -145,7 +163,7 @@ fn address(section: &Section<'_>, key: &'static str, findings: &mut Findings) ->
 
 /// They are the listener's: beside a broker nobody obeys them.
 pub(super) fn warn_beside_broker(section: &Section<'_>, findings: &mut Findings) {
-    for key in KEYS {
+    for key in KEYS.into_iter().chain(websocket::KEYS) {
         if let Some(value) = section.get(key) {
             let message =
                 format!("`{key}` has no effect with `broker`, which has rules and limits of its own");

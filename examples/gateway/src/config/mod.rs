@@ -33,6 +33,7 @@ mod suggest;
 mod tables;
 pub(crate) mod tls;
 pub(crate) mod units;
+mod websocket;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -57,6 +58,7 @@ pub(crate) use input::Input;
 pub(crate) use listener::{Addresses, ListenerLimits, TlsAddress};
 use section::{Section, World};
 pub(crate) use status::Token;
+pub(crate) use websocket::WebSocket;
 
 /// A configuration that has been checked.
 #[derive(Clone, Debug)]

@@ -103,7 +103,7 @@ fn listener(mut pool: Pool, entry: &Entry, taken: &mut Taken, output: &mut Outpu
     };
     let has_tls = pool.has("certfile") && pool.has("keyfile");
     let why = if is_websockets(&pool) {
-        Some("the gateway has no listener for websockets")
+        Some("a listener for websockets is not carried over: give ws_listen or wss_listen")
     } else if has_tls && taken.tls || !has_tls && taken.plain {
         Some("the gateway has one address with TLS and one without, and another listener has it")
     } else if taken.ports.contains(&address.port) {

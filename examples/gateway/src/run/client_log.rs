@@ -184,6 +184,10 @@ fn trouble(event: &Event) -> Option<Trouble> {
             cause: format!("no TLS: {}", without_numbers(error)),
             said: format!("no TLS with a client: {}", Escaped(error)),
         }),
+        Event::NoWebSocket { error, .. } => Some(Trouble {
+            cause: format!("no WebSocket: {}", without_numbers(error)),
+            said: format!("no WebSocket with a client: {}", Escaped(error)),
+        }),
         Event::TopicRefused { client, topic, error, .. } => {
             let (cause, key) = match error {
                 TopicError::Reserved => ("topic of the gateway's own", "[control], [alarms]"),

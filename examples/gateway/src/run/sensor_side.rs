@@ -12,11 +12,11 @@ use std::time::Duration;
 use edge_bridge::listener::Access;
 use edge_bridge::net::intake::Intake;
 use edge_bridge::net::server::{LocalPublisher, QueueSink, Receipts};
-use edge_bridge::net::{Clock, Server, ServerTls};
+use edge_bridge::net::{Clock, Server, ServerBuilder, ServerTls};
 
 use tokio::task::JoinHandle;
 
-use crate::config::{Config, ListenerLimits, Local};
+use crate::config::{Config, ListenerLimits, Local, WebSocket};
 use crate::open_files::OpenFiles;
 
 use super::access;
@@ -56,7 +56,7 @@ impl Front {
         };
         let (rules, tls, in_force) = access::open(access, addresses.tls.as_ref())?;
         let tls = addresses.tls.as_ref().map(|tls| tls.address).zip(tls);
-        let doors = Doors { plain: addresses.plain, tls };
+        let doors = Doors { plain: addresses.plain, tls, ws: addresses.ws.clone() };
         let fit = connections_that_fit(limits.max_connections);
         let mut limits = listener_config(&ListenerLimits { max_connections: fit, ..*limits });
         limits.accept_control_characters = *accept_control_characters;
@@ -160,6 +160,20 @@ fn listener_config(limits: &ListenerLimits) -> edge_bridge::listener::Config {
 pub(super) struct Doors {
     pub(super) plain: Option<SocketAddr>,
     pub(super) tls: Option<(SocketAddr, ServerTls)>,
+    pub(super) ws: WebSocket,
+}
+
+impl Doors {
+    /// Has the server listen where WebSocket is spoken.
+    fn with_web_socket(&self, mut builder: ServerBuilder) -> ServerBuilder {
+        if let Some(address) = self.ws.plain {
+            builder = builder.ws_listen(address);
+        }
+        if let (Some(address), Some((_, tls))) = (self.ws.tls, &self.tls) {
+            builder = builder.wss_listen(address, tls.clone());
+        }
+        builder.ws_origins(self.ws.origins.iter().cloned())
+    }
 }
 
 impl fmt::Display for Doors {
@@ -168,7 +182,8 @@ impl fmt::Display for Doors {
             (Some(plain), Some((secure, _))) => write!(f, "{plain} or {secure}"),
             (Some(address), None) | (None, Some((address, _))) => address.fmt(f),
             (None, None) => f.write_str("nowhere"),
-        }
+        }?;
+        self.ws.iter().try_for_each(|address| write!(f, " or {address}"))
     }
 }
 
@@ -199,6 +214,7 @@ pub(super) async fn listen(
     }
     let sink = |receipts| sink(ingest, intake, receipts).pause_max(pause_max);
     let shown = doors.to_string();
+    let builder = doors.with_web_socket(builder);
     let (address, builder) = match (doors.plain, doors.tls) {
         (Some(plain), Some((secure, tls))) => (plain, builder.tls_listen(secure, tls)),
         (Some(plain), None) => (plain, builder),
@@ -210,6 +226,9 @@ pub(super) async fn listen(
     tracing::info!("accepting on {}", server.local_addr());
     if let Some(address) = server.tls_addr() {
         tracing::info!("accepting with TLS on {address}");
+    }
+    for address in server.ws_addr().into_iter().chain(server.wss_addr()) {
+        tracing::info!("accepting WebSocket on {address}");
     }
     if let Some(control) = control {
         control.publish(server.publisher(), ingest.clone(), intake.clone(), clock);

@@ -18,6 +18,24 @@ pub(super) const LOCAL: &[Key] = &[
         "Address where sensors connect with TLS 1.2 or 1.3. Needs `cert` and `key`.",
     ),
     key(
+        "ws_listen",
+        Text("ADDRESS:PORT"),
+        Means("none"),
+        "Address where clients connect by WebSocket, subprotocol `mqtt`, any path, without TLS. Beside `listen` or `tls_listen`.",
+    ),
+    key(
+        "wss_listen",
+        Text("ADDRESS:PORT"),
+        Means("none"),
+        "Address where clients connect by WebSocket over TLS. Beside `tls_listen`, whose certificate and `client_ca` count there, too.",
+    ),
+    key(
+        "ws_origins",
+        Strings("origins, as `https://panel.example`"),
+        Means("pages of the address's own host and port"),
+        "Origins of pages that may connect by WebSocket beside these, as browsers send them; `null` is that of a file. Programs send none and may connect.",
+    ),
+    key(
         "cert",
         Text("file"),
         Means("none"),

@@ -47,6 +47,10 @@ fn what_is_in_order_is_passed_over() {
         format!("{TLS}client_ca = \"cert\"\nacl_file = \"rights\""),
         format!("{TLS}password_file = \"users\"\nlisten = \"127.0.0.1:1883\""),
         "listen = \"127.0.0.1:1883\"\npassword_file = \"users\"\nallow_anonymous = true".to_owned(),
+        "listen = \"127.0.0.1:1883\"\nws_listen = \"127.0.0.1:9001\"".to_owned(),
+        format!(
+            "{TLS}client_ca = \"cert\"\nwss_listen = \"0.0.0.0:9443\"\nws_origins = [\"https://a.example\"]"
+        ),
     ] {
         assert_eq!(said(dir.path(), &local), "", "{local}");
     }
@@ -79,6 +83,30 @@ fn each_mistake_is_named() {
         (
             format!("{TLS}client_ca = \"cert\"\nlisten = \"127.0.0.1:8883\""),
             "error: local.tls_listen: `listen` has this address",
+        ),
+        (
+            format!("{here}ws_listen = \"0.0.0.0:9001\""),
+            "error: local.ws_listen: anyone who reaches this address may publish: give a password_file, or",
+        ),
+        (
+            format!("{TLS}client_ca = \"cert\"\nws_listen = \"0.0.0.0:9001\""),
+            "error: local.ws_listen: anyone who reaches this address may publish",
+        ),
+        (
+            format!("{here}ws_listen = \"127.0.0.1:1883\""),
+            "error: local.ws_listen: `listen` has this address",
+        ),
+        (
+            format!("{here}wss_listen = \"127.0.0.1:9443\""),
+            "error: local.wss_listen: speaks the TLS of `tls_listen`, which is missing",
+        ),
+        (
+            format!("{here}ws_origins = [\"https://a.example\"]"),
+            "error: local.ws_origins: belongs to `ws_listen` and `wss_listen`",
+        ),
+        (
+            format!("{here}ws_listen = \"127.0.0.1:9001\"\nws_origins = [\"*\"]"),
+            "error: local.ws_origins: \"*\" is no origin",
         ),
         (format!("{here}password_file = \"bad.users\""), "line 1: not USER:HASH"),
         (format!("{here}password_file = \"bad.users\""), "line 2: the password is not hashed"),

@@ -111,7 +111,7 @@ const LINES: [(&str, &str, &str); 48] = [
         "listen = \"[::1]:1883\"  # M:8, M:9",
         "another listener has this port",
     ),
-    ("listener 9001 127.0.0.1\nprotocol websockets", "broker = ", "no listener for websockets"),
+    ("listener 9001 127.0.0.1\nprotocol websockets", "broker = ", "give ws_listen or wss_listen"),
 ];
 
 #[test]

@@ -70,7 +70,7 @@ impl Rig {
             let mut control =
                 Control::start(config.control.as_ref().unwrap(), &state, &ingest).await.unwrap();
             let address = "127.0.0.1:0".parse().unwrap();
-            let doors = Doors { plain: Some(address), tls: None };
+            let doors = Doors { plain: Some(address), tls: None, ws: Default::default() };
             let place = (doors, Default::default(), Default::default());
             let server = listen(place, clock, &ingest, &intake, Some(&mut control)).await.unwrap();
             ready.send((control.figures(), server.local_addr())).unwrap();
