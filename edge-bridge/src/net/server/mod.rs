@@ -16,6 +16,8 @@ mod queue_sink;
 mod read_share;
 mod sink;
 #[cfg(feature = "websocket")]
+mod web_socket_addresses;
+#[cfg(feature = "websocket")]
 mod websocket;
 
 use std::future::Future;
@@ -87,7 +89,7 @@ pub struct ServerBuilder {
     tls: Option<ServerTls>,
     tls_listen: Option<(SocketAddr, ServerTls)>,
     #[cfg(feature = "websocket")]
-    ws: websocket::Addresses,
+    ws: web_socket_addresses::WebSocketAddresses,
     clock: Option<Clock>,
 }
 
@@ -102,7 +104,7 @@ impl Server {
             tls: None,
             tls_listen: None,
             #[cfg(feature = "websocket")]
-            ws: websocket::Addresses::default(),
+            ws: Default::default(),
             clock: None,
         }
     }

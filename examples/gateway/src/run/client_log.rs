@@ -166,6 +166,13 @@ fn without_numbers(text: &str) -> String {
     text.replace(|c: char| c.is_ascii_digit(), "")
 }
 
+fn no_handshake(protocol: &str, error: &str) -> Trouble {
+    Trouble {
+        cause: format!("no {protocol}: {}", without_numbers(error)),
+        said: format!("no {protocol} with a client: {}", Escaped(error)),
+    }
+}
+
 /// `None` for what clients do every day.
 fn trouble(event: &Event) -> Option<Trouble> {
     match event {
@@ -180,14 +187,8 @@ fn trouble(event: &Event) -> Option<Trouble> {
                 None => format!("client \"{}\" without a user name was refused: {reason}", Escaped(client)),
             },
         }),
-        Event::NoTls { error, .. } => Some(Trouble {
-            cause: format!("no TLS: {}", without_numbers(error)),
-            said: format!("no TLS with a client: {}", Escaped(error)),
-        }),
-        Event::NoWebSocket { error, .. } => Some(Trouble {
-            cause: format!("no WebSocket: {}", without_numbers(error)),
-            said: format!("no WebSocket with a client: {}", Escaped(error)),
-        }),
+        Event::NoTls { error, .. } => Some(no_handshake("TLS", error)),
+        Event::NoWebSocket { error, .. } => Some(no_handshake("WebSocket", error)),
         Event::TopicRefused { client, topic, error, .. } => {
             let (cause, key) = match error {
                 TopicError::Reserved => ("topic of the gateway's own", "[control], [alarms]"),

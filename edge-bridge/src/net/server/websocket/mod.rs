@@ -6,18 +6,11 @@ mod handshake;
 mod origins;
 mod stream;
 
-use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::{BufMut, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
 
-use super::acceptor::Door;
-use super::client_stream::Transport;
-use crate::listener::Config;
-use crate::net::ServerTls;
 use crate::net::tcp_stream::Stream;
 use handshake::{HEAD_MAX, Refusal, answer};
 use origins::Origins;
@@ -25,36 +18,6 @@ pub(super) use stream::WebSocketStream;
 
 /// Largest frame that is taken, unless packets may be larger: one frame may hold many packets.
 const FRAME_MAX: u64 = 1024 * 1024;
-
-/// Addresses where clients speak WebSocket.
-#[derive(Debug, Default)]
-pub(super) struct Addresses {
-    pub(super) plain: Option<SocketAddr>,
-    pub(super) tls: Option<(SocketAddr, ServerTls)>,
-    /// Origins of pages that may connect beside the server's own.
-    pub(super) origins: Vec<String>,
-}
-
-impl Addresses {
-    /// Binds them and appends them to `doors`. Returns where they listen, the one with TLS behind the other.
-    pub(super) async fn bind(
-        self,
-        config: &Config,
-        doors: &mut Vec<Door>,
-    ) -> io::Result<[Option<SocketAddr>; 2]> {
-        let rules = WebSocketRules::new(self.origins, config.session.limits.max_packet_size);
-        let mut bound = [None, None];
-        let plain = self.plain.map(|address| (address, None));
-        let secure = self.tls.map(|(address, tls)| (address, Some(tls)));
-        for (place, asked) in bound.iter_mut().zip([plain, secure]) {
-            let Some((address, tls)) = asked else { continue };
-            let socket = TcpListener::bind(address).await?;
-            *place = Some(socket.local_addr()?);
-            doors.push(Door { socket, tls, transport: Transport::WebSocket(rules.clone()) });
-        }
-        Ok(bound)
-    }
-}
 
 /// What an address asks of those who speak WebSocket there.
 #[derive(Debug, Clone)]
@@ -66,7 +29,7 @@ pub(super) struct WebSocketRules {
 
 impl WebSocketRules {
     /// `packet_max`: bytes of a packet at most.
-    fn new(origins: Vec<String>, packet_max: u32) -> Self {
+    pub(super) fn new(origins: Vec<String>, packet_max: u32) -> Self {
         Self { origins: Arc::new(Origins::new(origins)), frame_max: FRAME_MAX.max(packet_max.into()) }
     }
 

@@ -84,6 +84,40 @@ fn each_mistake_is_named() {
             format!("{TLS}client_ca = \"cert\"\nlisten = \"127.0.0.1:8883\""),
             "error: local.tls_listen: `listen` has this address",
         ),
+        (format!("{here}password_file = \"bad.users\""), "line 1: not USER:HASH"),
+        (format!("{here}password_file = \"bad.users\""), "line 2: the password is not hashed"),
+        (format!("{here}password_file = \"absent\""), "error: local.password_file"),
+        (format!("{here}password_file = \"empty\""), "warning: local.password_file: no user stands there"),
+        (format!("{here}password_file = \"open\""), "others may read the hashes"),
+        (format!("{here}acl_file = \"bad.rights\""), "line 1: the topic is missing"),
+        (format!("{here}acl_file = \"empty\""), "warning: local.acl_file: no rule stands there"),
+        (
+            format!("{here}acl_file = \"rights\""),
+            "warning: local.acl_file: without `password_file` everybody",
+        ),
+        (
+            format!("{here}password_file = \"users\"\nacl_file = \"eve.rights\""),
+            "user \"eve\" has rules, but no login",
+        ),
+        (
+            "broker = \"h:1\"\npassword_file = \"users\"".to_owned(),
+            "`password_file` has no effect with `broker`",
+        ),
+        (
+            format!("{TLS}broker = \"h:1\""),
+            "error: local: either `listen`, `tls_listen` or both, or `broker`",
+        ),
+    ] {
+        let said = said(dir.path(), &local);
+        assert!(said.contains(expected), "{local}: {expected} is not in\n{said}");
+    }
+}
+
+#[test]
+fn each_mistake_about_websocket_is_named() {
+    let dir = files();
+    let here = "listen = \"127.0.0.1:1883\"\n";
+    for (local, expected) in [
         (
             format!("{here}ws_listen = \"0.0.0.0:9001\""),
             "error: local.ws_listen: anyone who reaches this address may publish: give a password_file, or",
@@ -107,29 +141,6 @@ fn each_mistake_is_named() {
         (
             format!("{here}ws_listen = \"127.0.0.1:9001\"\nws_origins = [\"*\"]"),
             "error: local.ws_origins: \"*\" is no origin",
-        ),
-        (format!("{here}password_file = \"bad.users\""), "line 1: not USER:HASH"),
-        (format!("{here}password_file = \"bad.users\""), "line 2: the password is not hashed"),
-        (format!("{here}password_file = \"absent\""), "error: local.password_file"),
-        (format!("{here}password_file = \"empty\""), "warning: local.password_file: no user stands there"),
-        (format!("{here}password_file = \"open\""), "others may read the hashes"),
-        (format!("{here}acl_file = \"bad.rights\""), "line 1: the topic is missing"),
-        (format!("{here}acl_file = \"empty\""), "warning: local.acl_file: no rule stands there"),
-        (
-            format!("{here}acl_file = \"rights\""),
-            "warning: local.acl_file: without `password_file` everybody",
-        ),
-        (
-            format!("{here}password_file = \"users\"\nacl_file = \"eve.rights\""),
-            "user \"eve\" has rules, but no login",
-        ),
-        (
-            "broker = \"h:1\"\npassword_file = \"users\"".to_owned(),
-            "`password_file` has no effect with `broker`",
-        ),
-        (
-            format!("{TLS}broker = \"h:1\""),
-            "error: local: either `listen`, `tls_listen` or both, or `broker`",
         ),
     ] {
         let said = said(dir.path(), &local);

@@ -1,0 +1,42 @@
+//! Addresses where clients speak WebSocket, beside those of MQTT itself.
+
+use std::io;
+use std::net::SocketAddr;
+
+use tokio::net::TcpListener;
+
+use super::acceptor::Door;
+use super::client_stream::Transport;
+use super::websocket::WebSocketRules;
+use crate::listener::Config;
+use crate::net::ServerTls;
+
+/// See the [module](self).
+#[derive(Debug, Default)]
+pub(super) struct WebSocketAddresses {
+    pub(super) plain: Option<SocketAddr>,
+    pub(super) tls: Option<(SocketAddr, ServerTls)>,
+    /// Origins of pages that may connect beside the server's own.
+    pub(super) origins: Vec<String>,
+}
+
+impl WebSocketAddresses {
+    /// Binds them and appends them to `doors`. Returns where they listen, the one with TLS behind the other.
+    pub(super) async fn bind(
+        self,
+        config: &Config,
+        doors: &mut Vec<Door>,
+    ) -> io::Result<[Option<SocketAddr>; 2]> {
+        let rules = WebSocketRules::new(self.origins, config.session.limits.max_packet_size);
+        let mut bound = [None, None];
+        let plain = self.plain.map(|address| (address, None));
+        let secure = self.tls.map(|(address, tls)| (address, Some(tls)));
+        for (place, asked) in bound.iter_mut().zip([plain, secure]) {
+            let Some((address, tls)) = asked else { continue };
+            let socket = TcpListener::bind(address).await?;
+            *place = Some(socket.local_addr()?);
+            doors.push(Door { socket, tls, transport: Transport::WebSocket(rules.clone()) });
+        }
+        Ok(bound)
+    }
+}
