@@ -5,11 +5,11 @@ use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
-use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::certificate_name::common_name;
@@ -187,18 +187,28 @@ impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Tls(stream) => {
-                let before = buf.filled().len();
-                let done = Pin::new(&mut **stream).poll_read(cx, buf);
-                if buf.filled().len() > before
-                    && let tokio_rustls::TlsStream::Server(stream) = &mut **stream
-                {
-                    stream.get_mut().0.silent = 0;
-                }
-                done
-            }
+            Self::Tls(stream) => match &mut **stream {
+                tokio_rustls::TlsStream::Server(stream) => poll_read_record(stream, cx, buf),
+                stream @ tokio_rustls::TlsStream::Client(_) => Pin::new(stream).poll_read(cx, buf),
+            },
         }
     }
+}
+
+/// Reads what one record gave. Its own `poll_read` would take in as many as there is room for before it says so, and each would count as silence.
+fn poll_read_record(
+    stream: &mut tokio_rustls::server::TlsStream<Counted>,
+    cx: &mut Context<'_>,
+    buf: &mut ReadBuf<'_>,
+) -> Poll<io::Result<()>> {
+    let there = ready!(Pin::new(&mut *stream).poll_fill_buf(cx))?;
+    let taken = there.len().min(buf.remaining());
+    buf.put_slice(there.get(..taken).unwrap_or_default());
+    Pin::new(&mut *stream).consume(taken);
+    if taken > 0 {
+        stream.get_mut().0.silent = 0;
+    }
+    Poll::Ready(Ok(()))
 }
 
 impl AsyncWrite for Stream {

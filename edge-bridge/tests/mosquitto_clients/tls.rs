@@ -39,8 +39,14 @@ async fn clients_over_tls() {
         .unwrap();
     let ca = dir.path().join("ca.crt");
     let big = "x".repeat(100_000);
-    for payload in ["secret", &big] {
-        let args = ["--cafile", ca.to_str().unwrap(), "-q", "1", "-r", "-t", "a", "-m", payload];
+    let file = dir.path().join("payload");
+    // Past the record, what TLS may hold back, and 2^16; the last several times, since how much is read at a time is chance.
+    let sizes = [17_000, 37_000, 70_000].into_iter().chain([250_000; 8]);
+    let payloads = sizes.map(|bytes| "y".repeat(bytes)).chain(["secret".to_owned(), big.clone()]);
+    for payload in payloads {
+        std::fs::write(&file, &payload).unwrap();
+        let (ca, file) = (ca.to_str().unwrap(), file.to_str().unwrap());
+        let args = ["--cafile", ca, "-q", "1", "-r", "-t", "a", "-f", file];
         let out = publish(&server, "mqttv5", &args).await;
         assert!(out.status.success(), "{out:?}");
         assert_eq!(timeout(PATIENCE, seen.recv()).await.unwrap().unwrap(), payload.as_bytes());

@@ -1,6 +1,13 @@
 //! MQTT over WebSocket, spoken by a foreign client.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test code")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "test code"
+)]
 
 mod foreign;
 mod hostile;

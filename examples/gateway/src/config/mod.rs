@@ -100,7 +100,7 @@ pub(crate) struct Config {
 pub(crate) enum Local {
     /// Sensors connect straight to these addresses.
     Listen {
-        addresses: Addresses,
+        addresses: Box<Addresses>,
         /// Topics may have characters for which a hub may end the connection.
         accept_control_characters: bool,
         limits: ListenerLimits,

@@ -91,7 +91,7 @@ pub(super) fn local(
                 );
             }
             Some(Local::Listen {
-                addresses,
+                addresses: Box::new(addresses),
                 accept_control_characters: accept_control_characters.unwrap_or(false),
                 limits,
                 access,
