@@ -341,4 +341,20 @@ mod tests {
         let error = file.finish(Some(())).unwrap_err().to_string();
         assert_eq!(error, "line 2: own.of: there is no sensor named \"b\"");
     }
+    /// It follows from the mistake in the element's own name, which is told.
+    #[test]
+    fn a_name_that_an_element_was_meant_to_have_is_not_told() {
+        let of = |sensor: &str| {
+            let text = format!("[own]\nof = \"b\"\n[[sensor]]\n{sensor}\n");
+            let mut file = ConfigFile::parse(&text).unwrap();
+            let _ = file.take::<BTreeMap<String, String>>("own");
+            file.refers(&["own", "of"], "sensor", "b");
+            file.finish(Some(())).map_or_else(|error| error.to_string(), |()| String::new())
+        };
+        let told = "own.of: there is no sensor named \"b\"";
+        assert!(of("name = \"c\"").contains(told), "{}", of("name = \"c\""));
+        for meant in ["nmae = \"b\"", "name = \"b\"", "unit = \"K\""] {
+            assert!(!of(meant).contains(told), "{meant}: {}", of(meant));
+        }
+    }
 }

@@ -157,6 +157,12 @@ mod tests {
     }
 
     #[test]
+    fn a_width_that_no_register_has_is_refused_by_its_name() {
+        let error = CounterWidth::of_bits(17).unwrap_err().to_string();
+        assert_eq!(error, "`width_bits` must be 16, 32, 53 or 64, found 17");
+    }
+
+    #[test]
     fn what_the_register_cannot_hold_changes_nothing() -> Result<(), ParamError> {
         let counter = Counter::new(CounterWidth::Bits16, 10.0)?;
         let mut state = CounterState::default();
