@@ -20,10 +20,10 @@ const BEGIN_MS: i64 = 1_767_225_600_000;
 /// Things that become due in one pause: beyond them the case is not worth waiting for.
 const TICKS_MAX: u32 = 1_000_000;
 
-/// What became of a case.
+/// Result of a case.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Outcome {
-    /// What came of each input line, as lines.
+    /// Lines that came of the input.
     pub(crate) got: Vec<String>,
     pub(crate) holds: bool,
 }

@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::websocket::{WebSocketRules, WebSocketStream};
 use crate::net::tcp_stream::Stream;
 
-/// What clients speak at an address, below MQTT and above TLS.
+/// Protocol of clients at an address, below MQTT and above TLS.
 #[derive(Debug, Clone)]
 pub(super) enum Transport {
     /// Nothing: MQTT itself.

@@ -57,7 +57,7 @@ const RAM_COMMANDS_BYTES: u64 = 3 << 20;
 /// Figures of a configuration under a load. Pure: the same configuration gives the same answer everywhere.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Sizing {
-    /// What each route would cost if all messages came by it, in their order.
+    /// Figures of each route if all messages came by it, in their order.
     pub(super) routes: Vec<RouteSizing>,
     /// Reserved on disk.
     pub(super) disk_bytes: u64,

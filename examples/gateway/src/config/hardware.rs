@@ -3,7 +3,7 @@
 use super::Findings;
 use super::section::Section;
 
-/// What the machine has.
+/// Flash and line of the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Hardware {
     pub(crate) flash_bytes: u64,

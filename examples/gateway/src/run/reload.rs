@@ -10,17 +10,19 @@
 
 #![allow(clippy::disallowed_methods, reason = "a shell: files, and the time between looks at them")]
 
+mod files;
+
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
 
 use crate::config::{Changes, Config, Findings, Severity};
 
-use super::file_stamp::{Stamp, stamp};
 use super::route_changes::{Configurations, InForce};
 use super::signals::{Signals, Wish};
+use files::ReadFiles;
 
 /// Between two looks at the files.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -35,7 +37,7 @@ pub(super) enum Ending {
     StartAnew(Arc<Config>),
 }
 
-/// What becomes of a changed configuration.
+/// Fate of a changed configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Decision {
     Nothing,
@@ -69,16 +71,14 @@ pub(super) struct Reload {
     file: PathBuf,
     state_is_given: bool,
     in_force: watch::Sender<InForce>,
-    seen: Vec<Stamp>,
-    /// Another look at what changed is due: its writer may not be done.
-    changing: Option<Vec<Stamp>>,
+    files: Arc<Mutex<ReadFiles>>,
 }
 
 impl Reload {
     pub(super) fn new(file: &Path, config: Arc<Config>, state_is_given: bool) -> Self {
-        let seen = stamps(file, &config);
+        let files = Arc::new(Mutex::new(ReadFiles::new(file, &config)));
         let in_force = watch::Sender::new(InForce { config, refused: None });
-        Self { file: file.to_owned(), state_is_given, in_force, seen, changing: None }
+        Self { file: file.to_owned(), state_is_given, in_force, files }
     }
 
     /// Configurations of one run, the first as it is now.
@@ -119,31 +119,30 @@ impl Reload {
 
     /// Returns whether the files are others than at the last reading, and have been for two looks.
     async fn have_files_changed(&mut self) -> bool {
-        let (file, config) = (self.file.clone(), self.running());
-        let Ok(found) = tokio::task::spawn_blocking(move || stamps(&file, &config)).await else {
-            return false;
-        };
-        if found == self.seen {
-            self.changing = None;
-            return false;
-        }
-        let is_settled = self.changing.as_ref() == Some(&found);
-        self.changing = Some(found);
-        is_settled
+        self.with_files(|files, _| files.have_changed()).await.unwrap_or(false)
+    }
+
+    /// Looks at the files off the runtime's thread: a disk may hang. `None` when the runtime ends.
+    async fn with_files<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&mut ReadFiles, &Path) -> T + Send + 'static,
+    ) -> Option<T> {
+        let (file, files) = (self.file.clone(), self.files.clone());
+        let looked = tokio::task::spawn_blocking(move || {
+            look(&mut files.lock().unwrap_or_else(PoisonError::into_inner), &file)
+        });
+        looked.await.ok()
     }
 
     /// Reads the files, and applies what can be applied now. Returns a configuration with which the gateway has to start anew.
     async fn reload(&mut self) -> Option<Arc<Config>> {
-        let (file, running) = (self.file.clone(), self.running());
-        let read = tokio::task::spawn_blocking(move || {
-            // Before they are read: a change in between is found later.
-            let seen = stamps(&file, &running);
-            (Config::load(&file), seen)
+        let loaded = self.with_files(|files, file| {
+            let before = files.before();
+            let loaded = Config::load(file);
+            files.are_read(&before, file, loaded.as_ref().ok().map(|(config, _)| config));
+            loaded
         });
-        // A blocking task that ended otherwise has panicked.
-        let (loaded, seen) = read.await.ok()?;
-        (self.seen, self.changing) = (seen, None);
-        let next = match loaded {
+        let next = match loaded.await? {
             Ok((next, findings)) => {
                 tell_warnings(&findings.for_a_run());
                 Arc::new(next)
@@ -155,8 +154,6 @@ impl Reload {
                 return None;
             }
         };
-        // Of its files; those of the other one may be others.
-        self.seen = stamps(&self.file, &next);
         match decide(&self.running(), &next, self.state_is_given) {
             Decision::Nothing => {
                 tracing::info!(
@@ -186,11 +183,6 @@ impl Reload {
         tracing::warn!(why, "the changed configuration is refused: the one in force stays");
         self.replace(self.running(), Some(why));
     }
-}
-
-fn stamps(file: &Path, config: &Config) -> Vec<Stamp> {
-    let rules = config.rules_files();
-    std::iter::once(file).chain(rules.iter().map(PathBuf::as_path)).map(stamp).collect()
 }
 
 fn tell_warnings(findings: &Findings) {

@@ -16,7 +16,7 @@ const SALT: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 /// Name of MQTT's subprotocol, of every version (MQTT 5 §6).
 const SUBPROTOCOL: &str = "mqtt";
 
-/// Why a client gets no WebSocket.
+/// Reason why a client gets no WebSocket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Refusal {
     /// Head is no request of HTTP/1.1, or more came than the head.

@@ -19,7 +19,7 @@ pub(super) use stream::WebSocketStream;
 /// Largest frame that is taken, unless packets may be larger: one frame may hold many packets.
 const FRAME_MAX: u64 = 1024 * 1024;
 
-/// What an address asks of those who speak WebSocket there.
+/// Demands of an address on those who speak WebSocket there.
 #[derive(Debug, Clone)]
 pub(super) struct WebSocketRules {
     origins: Arc<Origins>,

@@ -70,3 +70,26 @@ fn loops_are_not_stopped_for_a_changed_table_and_routes_beside_them_change() {
     // Loops that begin stop none.
     assert_eq!(decide(&parse(FILE, dir.path()), &running, true), Decision::StartAnew(vec!["[control]"]));
 }
+
+/// It names other rules, which are not those in force: it is refused once, and not at each look.
+#[tokio::test]
+async fn a_refused_configuration_is_read_once_until_its_files_change_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("gateway.toml");
+    std::fs::write(dir.path().join("rules.toml"), "").unwrap();
+    std::fs::write(&file, FILE).unwrap();
+    let mut reload = Reload::new(&file, Arc::new(parse(FILE, dir.path())), false);
+    assert!(!reload.have_files_changed().await);
+    let other = FILE.replacen("id = \"site7\"", "id = \"site7\"\nstate = \"elsewhere\"", 1);
+    std::fs::write(&file, format!("{other}filter = \"rules.toml\"\n")).unwrap();
+    assert!(!reload.have_files_changed().await, "its writer may not be done");
+    assert!(reload.have_files_changed().await);
+    assert!(reload.reload().await.is_none());
+    assert!(reload.in_force.borrow().refused.is_some());
+    for _ in 0..3 {
+        assert!(!reload.have_files_changed().await, "it was read");
+    }
+    std::fs::write(dir.path().join("rules.toml"), "# another\n").unwrap();
+    assert!(!reload.have_files_changed().await);
+    assert!(reload.have_files_changed().await);
+}
