@@ -46,3 +46,25 @@ impl<'a> Rows<'a> {
         Ok(Reading { sensor, time, value, quality })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Limits, Value};
+
+    #[test]
+    fn a_row_has_three_parts_or_four() {
+        let read = |bytes: &[u8]| {
+            Rows::new(Reader::new(bytes, &Limits::default()), 100).row().map(Reading::into_owned)
+        };
+        let reading = |quality| Reading { sensor: 5, time: 107, value: Value::Bool(true), quality };
+        assert_eq!(read(&[0x83, 5, 7, 0xf5]), Ok(reading(0)));
+        assert_eq!(read(&[0x84, 5, 7, 0xf5, 9]), Ok(reading(9)));
+        for other in [&[0x82, 5, 7, 0xf5][..], &[0x85, 5, 7, 0xf5, 9, 9]] {
+            assert!(
+                matches!(read(other), Err(DecodeError::Malformed { offset: 0, what }) if what.starts_with("a row is")),
+                "{other:?}"
+            );
+        }
+    }
+}

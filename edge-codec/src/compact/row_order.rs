@@ -344,4 +344,16 @@ mod tests {
         assert_eq!(read(&mut Decoder::new(&bytes).unwrap(), &lens, 8).unwrap(), order);
         assert!(read(&mut Decoder::new(&bytes).unwrap(), &[3, 1, 4], 8).is_none());
     }
+
+    /// Of a clock that was set back the latest instant so far counts, also where a column has it not.
+    #[test]
+    fn instants_before_a_columns_first_count_for_its_order() {
+        let clock: &[i64] = &[5, 9, 3, 12, 4];
+        let times = |skip, cut| {
+            let mut run = Run::new(&[clock], &span(0, skip, cut));
+            std::iter::from_fn(|| run.next()).collect::<Vec<_>>()
+        };
+        assert_eq!((times(0, 0), times(2, 0)), (vec![5, 9, 9, 12, 12], vec![9, 12, 12]));
+        assert_eq!((times(2, 2), times(1, 4)), (vec![9], vec![]));
+    }
 }

@@ -189,3 +189,25 @@ fn rfc_8949_appendix_a_items_of_indefinite_length_are_refused_by_name() {
         );
     }
 }
+
+/// Met exactly, and passed by one; in an object that is read and in one that is passed over.
+#[test]
+fn the_fields_of_an_object_are_bounded() {
+    let input = unhex("a3616101616202616303");
+    for (limit, fits) in [(3, true), (2, false)] {
+        let limits = Limits { fields: limit, ..Limits::default() };
+        let found = [
+            Reader::new(&input, &limits).map("object").map(drop),
+            Reader::new(&input, &limits).skip(1).map(drop),
+        ];
+        for found in found {
+            match found {
+                Ok(()) => assert!(fits, "{limit}"),
+                Err(DecodeError::Limit { what, limit, found, .. }) => {
+                    assert_eq!((what, limit, found, fits), ("fields", 2, 3, false));
+                }
+                Err(other) => panic!("{other}"),
+            }
+        }
+    }
+}

@@ -358,5 +358,7 @@ mod tests {
         assert!(Dist::new(vec![(0, 1000), (ESCAPE, 23)], 0).is_none());
         assert!(Dist::new(vec![(3, 500), (0, 500), (ESCAPE, 24)], 0).is_none());
         assert!(Dist::new(vec![(0, 1024)], 0).is_none());
+        assert!(Dist::new(vec![(0, 1000), (3, 0), (ESCAPE, 24)], 0).is_none(), "a token that never comes");
+        assert!(Dist::new(vec![(0, 1000), (ESCAPE, 24)], 0).is_some());
     }
 }

@@ -135,3 +135,23 @@ pub(super) fn text<'a>(
         .map(Cow::Borrowed)
         .map_err(|e| malformed(offset.saturating_add(e.valid_up_to()), "text is not UTF-8"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A run that is none would be followed by as many as there are numbers.
+    #[test]
+    fn a_run_of_no_qualities_is_refused() {
+        let read = |runs: &[u8]| {
+            // Number 19, of bytes.
+            let mut input = vec![0x9a, 1, runs.len() as u8];
+            input.extend(runs);
+            let mut rows = Rows::new(&input, 0, Arc::default(), &Limits::default());
+            (0..3).map(|_| rows.status().ok()).collect::<Vec<_>>()
+        };
+        assert_eq!(read(&[7, 2, 9, 1]), [Some(7), Some(7), Some(9)]);
+        assert_eq!(read(&[7, 0, 9, 1])[0], None);
+        assert_eq!(read(&[7, 1, 9, 0]), [Some(7), None, None]);
+    }
+}
