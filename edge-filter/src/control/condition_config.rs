@@ -139,4 +139,13 @@ mod tests {
             );
         }
     }
+
+    /// That there is no limit only follows from one that could not be read.
+    #[test]
+    fn a_limit_that_cannot_be_read_is_told_once() {
+        let text = "[[input]]\nname = \"a\"\nstale_after_ms = 9\n[[output]]\nname = \"b\"\nvalue = 1.0\n\
+                    [[interlock]]\nname = \"c\"\noutputs = [\"b\"]\ntrip_when = { input = \"a\", above = \"hot\" }\n";
+        let error = Controller::from_toml(text).map(|_| ()).unwrap_err().to_string();
+        assert!(error.contains("above") && error.lines().count() == 1, "{error}");
+    }
 }
