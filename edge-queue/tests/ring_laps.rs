@@ -197,6 +197,24 @@ fn a_new_segment_is_filled_by_the_commit_that_begins_it_when_small_ones_will_fol
     }
 }
 
+/// Promise 8: what is said to have been written is what the disk was given, and the syncs are those it was asked for.
+#[test]
+fn bytes_and_syncs_are_those_of_the_disk() {
+    let dir = SimDir::new();
+    let (mut store, recovered) = open(&dir, 256 * 1024);
+    let (mut state, mut next) = (recovered.state, 1);
+    let (at_open, told) = (dir.counters(), store.stats());
+    for size in [1, 30, 0, 400, 1, 0] {
+        commit(&mut store, &mut state, &rows(next..next + size)).unwrap();
+        next += size;
+    }
+    store.commit(&[Change::Closed], &state).unwrap();
+    let (at_end, after) = (dir.counters(), store.stats());
+    assert_eq!(after.bytes_written - told.bytes_written, at_end.bytes_written - at_open.bytes_written);
+    assert_eq!(after.syncs - told.syncs, at_end.syncs - at_open.syncs);
+    assert_eq!(after.syncs - told.syncs, 7);
+}
+
 /// Slots that were filled ahead and not used stay filled over a power cut, and nothing is filled before it is nearly needed.
 #[test]
 fn a_slot_is_filled_once_in_the_life_of_a_store() {

@@ -150,7 +150,8 @@ fn a_failing_store_has_recovered_once_it_took_rows() {
     let script = Arc::<Script>::default();
     let (store, recovered) = found(Lane(0), 0, 1, &script);
     let config = config(2).on_full(OnFull::Reject);
-    let queue = Arc::new(Queue::with_store(store, recovered, config, manual(1)).unwrap());
+    let clock = manual(1);
+    let queue = Arc::new(Queue::with_store(store, recovered, config, clock.clone()).unwrap());
     let mut hub = queue.consumer("hub").unwrap();
     push(&queue, 3);
     queue.commit().unwrap();
@@ -160,6 +161,9 @@ fn a_failing_store_has_recovered_once_it_took_rows() {
     assert!(queue.commit().is_err());
     rows.ack();
     assert!(queue.commit().is_err(), "what was acknowledged is written, and no row");
+    clock.advance_ms(4_000);
+    let health = queue.stats().health;
+    assert!(matches!(health, Health::Degraded { since_ms: 4_000, .. }), "{health:?}");
     assert_eq!(told(&queue), ["degraded"]);
     script.full.store(false, Ordering::Relaxed);
     let other = queue.clone();

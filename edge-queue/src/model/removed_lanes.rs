@@ -95,6 +95,10 @@ mod tests {
         let told: Vec<_> = kept.gaps.iter().map(|gap| (gap.first_seq, gap.last_seq, gap.count)).collect();
         assert_eq!(told, [(40, 50, 10)]);
         assert!(!vacated(&kept, 51).dirty, "once");
+        // All of its numbers are done, and it claims a row all the same: the last one stands for it.
+        let beyond = vacated(&Position { floor: 51, accepted: 21, ..known }, 51).kept;
+        let told: Vec<_> = beyond.gaps.iter().map(|gap| (gap.first_seq, gap.last_seq, gap.count)).collect();
+        assert_eq!(told, [(50, 50, 1)]);
         assert!(!vacated(&Position::default(), 51).dirty, "a consumer that never was in the lane");
     }
 }

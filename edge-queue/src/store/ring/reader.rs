@@ -332,4 +332,18 @@ mod tests {
         assert_eq!(lost(gap((10, 19), 10, 10, false), 10, 10, 15), (15, 19, 5, 5, true), "no holes");
         assert_eq!(lost(gap((10, 29), 10, 10, true), 10, 10, 15), (15, 29, 10, 10, false), "holes");
     }
+
+    #[test]
+    fn two_stretches_have_in_common_what_lies_in_both() {
+        for (a, b, common) in [
+            ((0, 5), (3, 9), 2),
+            ((3, 9), (0, 5), 2),
+            ((0, 9), (2, 3), 3),
+            ((0, 5), (5, 2), 0),
+            ((0, 5), (7, 2), 0),
+            ((4, 4), (4, 4), 4),
+        ] {
+            assert_eq!(overlap(a, b), common, "{a:?} {b:?}");
+        }
+    }
 }

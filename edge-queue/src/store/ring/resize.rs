@@ -336,4 +336,34 @@ mod tests {
         assert_eq!(too_much(&state, &limit(4999)), Some(Lane(1)));
         assert_eq!(too_much(&state, &Options { lanes: 1, ..limit(1) }), None, "the lane goes away");
     }
+
+    /// Rows of a torn commit were in no ledger, and those of it that are lost neither.
+    #[test]
+    fn rows_that_no_ledger_knows_are_taken_in_and_those_lost_of_them_too() {
+        let mut state = state(0);
+        let row = |seq| StoredRow {
+            lane: LANE,
+            seq,
+            epoch: 1,
+            stamp: crate::Now::default(),
+            ttl_ms: None,
+            expiry: Default::default(),
+            weight: 3,
+            key: Default::default(),
+            meta: Default::default(),
+            payload: vec![0; 68].into(),
+        };
+        state.consumers[0].lanes[0].acked.insert(101, 101);
+        [101, 102].map(row).iter().for_each(|row| adopt(&mut state, row));
+        let lane = state.lane[0];
+        assert_eq!((lane.rows, lane.weight, lane.bytes), (2, 6, 2 * row(1).bytes()));
+        let position = &state.consumers[0].lanes[0];
+        assert_eq!((position.accepted, position.queued_bytes), (103, row(1).bytes()), "one of them is done");
+        // Of 73 that the consumer wants all are there, and two more that nobody had counted are lost.
+        let copied = Copied { open: vec![(73, 730)], lost: vec![lost(110, 2)], ..Copied::default() };
+        copied.settle(&mut state, LANE, 110);
+        let position = &state.consumers[0].lanes[0];
+        assert_eq!((position.accepted, position.dropped.for_reason(Reason::Quarantined)), (105, 2));
+        assert_eq!(position.accepted, position.settled() + 73);
+    }
 }
