@@ -43,7 +43,7 @@ impl Model {
         segments.find(|&(first, last)| self.holds_wanted(at, first, last) && !leased(first, last))
     }
 
-    fn holds_wanted(&self, at: usize, first: Seq, last: Seq) -> bool {
+    pub(in crate::model) fn holds_wanted(&self, at: usize, first: Seq, last: Seq) -> bool {
         match self.consumers.is_empty() {
             true => self.lanes.get(at).is_some_and(|lane| last >= lane.floor),
             false => self.cursors(at).any(|cursor| !cursor.pos.covers(first, last)),

@@ -145,3 +145,16 @@ fn a_row_as_large_as_a_row_may_be_is_taken() {
     let large = |refusal| matches!(refusal, Refusal::Error(PushError::TooLarge { limit: 50, .. }));
     assert!(m.push(Row::new(vec![7; 51]), &at(1)).is_err_and(large));
 }
+
+/// What waits for a commit is its own too, and the commit that makes it durable says where the lane is.
+#[test]
+fn the_first_consumer_finds_what_waits_and_its_registration_names_the_lane() {
+    let mut m = model(&Config::default().lanes(1));
+    push(&mut m, 3);
+    write(&mut m);
+    push(&mut m, 2);
+    lane(&mut m).dirty = false;
+    m.register("hub").unwrap();
+    assert_eq!((cursor(&m).waiting.rows, cursor(&m).queued), (2, 5));
+    assert!(lane(&mut m).dirty, "the floor of a consumer is one of the lane's numbers");
+}

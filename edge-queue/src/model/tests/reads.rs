@@ -67,3 +67,17 @@ fn a_count_of_one_lane_takes_nothing_from_rows_of_another() {
     m.recount_finish(11, 1);
     assert_eq!((lane(&mut m).usage.rows, cursor(&m).pos.queued_bytes), (10, 10 * ROW));
 }
+
+/// What a crash left beyond the bookkeeping is in the next commit, and rows of it that are done are not counted again.
+#[test]
+fn rows_beyond_the_bookkeeping_are_taken_in_once_and_noted() {
+    let mut m = stored(100, &["hub"]);
+    assert!(write(&mut m).is_none(), "nothing to write");
+    m.cursor_mut(0, 0).unwrap().pos.mark(105, 105);
+    m.adopt_tail(0, 101, &chunk([99, 104, 105, 106], None, &[]));
+    assert_eq!((ledger(&m, 0), lane(&mut m).usage.rows), ([102, 0, 0, 102], 102));
+    let changes = write(&mut m).unwrap();
+    let lanes =
+        changes.iter().filter(|change| matches!(change, Change::Lane { state, .. } if state.rows == 102));
+    assert_eq!(lanes.count(), 1, "{changes:?}");
+}

@@ -112,3 +112,22 @@ fn sizes_not_in_ram_are_asked_for_unless_something_was_given_up() {
     m.fill_head(0, 7, 101, chunk(7..=10, Some(11), &[]));
     assert_eq!((m.make_segment(0, 1), cursor(&m).pos.floor), (MadeRoom::Freed, 11));
 }
+
+/// One consumer that wants a row of it is enough.
+#[test]
+fn a_segment_that_one_of_two_consumers_has_had_is_given_up_for_the_other() {
+    let mut m = filled(&["hub", "other"]);
+    let id = m.find_consumer("hub").unwrap();
+    let rows = lease(&mut m, id, 10);
+    deliver(&mut m, id, rows);
+    assert_eq!(m.make_segment(0, 1), MadeRoom::Freed);
+    assert_eq!(open(&m), (11..=30).collect::<Vec<_>>());
+}
+
+#[test]
+fn without_a_consumer_a_segment_is_wanted_for_its_last_row_too() {
+    let mut m = filled(&[]);
+    lane(&mut m).floor = 10;
+    assert!(m.holds_wanted(0, 1, 10) && !m.holds_wanted(0, 1, 9));
+    assert!(!m.holds_wanted(7, 1, 10), "a lane that there is not");
+}
