@@ -21,6 +21,7 @@ pub mod publisher;
 pub mod relay;
 pub mod rng;
 pub mod wall_clock;
+pub mod websocket;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicU32, Ordering};
