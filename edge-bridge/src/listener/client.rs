@@ -103,6 +103,10 @@ impl Clients {
         self.by_key.get_mut(&key)
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = (ClientKey, &Client)> {
+        self.by_key.iter().map(|(key, client)| (*key, client))
+    }
+
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (ClientKey, &mut Client)> {
         self.by_key.iter_mut().map(|(key, client)| (*key, client))
     }

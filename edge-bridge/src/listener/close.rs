@@ -38,6 +38,7 @@ impl<I: Ingest> Listener<I> {
                 will.on_closed(now.up_ms, client.expiry_s);
             }
             let gone = client.waiting.take_qos_0();
+            self.note_change(key);
             self.account_client(key);
             self.stats.dropped_gone += gone.len() as u64;
             self.abandon(gone);

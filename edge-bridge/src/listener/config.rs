@@ -26,10 +26,12 @@ pub struct Config {
     pub keep_alive_max_s: u16,
     /// Filters of one client. Default 100.
     pub max_subscriptions: usize,
-    /// Retained messages, in RAM: gone after a restart. At the limit a new topic is delivered but not retained, and counted. Default 1 000.
+    /// Retained messages. At the limit a new topic is delivered but not retained, and counted. Default 1 000.
     pub max_retained: usize,
     /// Bytes of retained messages. Default 1 MiB.
     pub max_retained_bytes: usize,
+    /// Bytes of what [`Listener::save`](super::Listener::save) returns, about. Default 1 MiB.
+    pub max_saved_bytes: usize,
     /// Bytes that clients may make the listener hold altogether: unfinished packets, bytes and messages that are not written or not acknowledged,
     /// by them or to them, what waits for them, retained messages, wills, filters and sessions. Beyond it whoever has most bytes times milliseconds
     /// without progress gives way (a second at most counts): messages that wait for it are dropped, the oldest first; when there are none its
@@ -76,6 +78,7 @@ impl Default for Config {
             max_subscriptions: 100,
             max_retained: 1000,
             max_retained_bytes: 1024 * 1024,
+            max_saved_bytes: 1024 * 1024,
             max_memory: 16 * 1024 * 1024,
             max_queued: 1000,
             max_queued_bytes: 1024 * 1024,

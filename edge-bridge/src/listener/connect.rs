@@ -54,6 +54,7 @@ impl<I: Ingest> Listener<I> {
         client.will = PendingWill::of(connect, expiry_s, state.peer).filter(|_| will_error.is_none());
         state.client = Some(key);
         state.session.accept(now.up_ms, accept);
+        self.note_change(key);
         self.admission.open(id);
         self.outputs.push_back(Output::Event(Event::Connected {
             connection: id,

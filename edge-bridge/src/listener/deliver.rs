@@ -52,6 +52,9 @@ impl<I: Ingest> Listener<I> {
             client.sent_ms = now_ms;
         }
         client.waiting.push(delivery);
+        if client.connection.is_none() {
+            self.note_change(key);
+        }
         self.send_waiting(now_ms, key);
         while self.holds_too_much(key) && self.take_least(key) {}
         self.account_client(key);

@@ -27,6 +27,11 @@ impl Message {
         Self { publish, expires_ms: ttl_ms.map(|ttl_ms| now_ms + ttl_ms) }
     }
 
+    /// Returns whether it says the same as another one, and both for ever.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.publish == other.publish && self.expires_ms.is_none() && other.expires_ms.is_none()
+    }
+
     /// Marks a copy with the subscriptions it is for (§3.3.2.3.8).
     pub(super) fn identify(&mut self, identifiers: &[u32]) {
         if identifiers.is_empty() {

@@ -13,7 +13,8 @@
 //! session is here; PUBREC waits as a PUBACK does. Subscriptions are granted QoS 1 at most: a message that waited for room in the queue when its
 //! connection ended goes to local subscribers again when it comes again.
 //!
-//! Not supported: shared subscriptions (0x9E, in 3.1.1 0x80), extended authentication, sessions and retained messages on disk.
+//! Not supported: shared subscriptions (0x9E, in 3.1.1 0x80), extended authentication. Sessions and retained messages are in RAM: [`save`](Listener::save)
+//! returns them as bytes, and [`restore`](Listener::restore) takes them back.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -39,6 +40,7 @@ mod queue_room;
 mod receive;
 mod retained;
 mod rights;
+mod saved;
 mod session_expiry;
 mod subscribe;
 mod subscriptions;
@@ -56,6 +58,7 @@ pub use auth::{Access, AllowAnonymous, Authenticate, Authorize, ClientRef, Login
 pub use config::Config;
 pub use events::{Event, Input, Output, PublishId, Settled, Stats};
 pub use message_admission::Observe;
+pub use saved::{RestoreError, Restored, Saved};
 
 pub use crate::puback_chain::{ConnectionId, Ticket};
 
@@ -98,6 +101,8 @@ pub struct Listener<I> {
     outputs: VecDeque<Output>,
     accounts: Accounts,
     stats: Stats,
+    /// Changes of sessions that are [saved], see [`changes`](Self::changes).
+    changes: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -121,6 +126,7 @@ impl<I: Ingest> Listener<I> {
             outputs: VecDeque::new(),
             accounts: Accounts::default(),
             stats: Stats::default(),
+            changes: 0,
         }
     }
 

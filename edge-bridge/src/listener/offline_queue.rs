@@ -66,6 +66,11 @@ impl OfflineQueue {
         Some(*delivery)
     }
 
+    /// Returns the deliveries, the oldest first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Delivery> {
+        self.deliveries.iter().map(|delivery| &**delivery)
+    }
+
     /// The next one's QoS.
     pub(super) fn next_qos(&self) -> Option<QoS> {
         self.deliveries.front().map(|delivery| delivery.message.publish.qos)

@@ -15,19 +15,21 @@ pub(super) struct Retained {
     bytes: usize,
     max: usize,
     max_bytes: usize,
+    changes: u64,
 }
 
 impl Retained {
     pub(super) fn new(max: usize, max_bytes: usize) -> Self {
-        Self { messages: BTreeMap::new(), bytes: 0, max, max_bytes }
+        Self { messages: BTreeMap::new(), bytes: 0, max, max_bytes, changes: 0 }
     }
 
     /// Keeps a message, or removes its topic's if the payload is empty. `false` if there is no room for it; then the topic has none, since
     /// the old one is no longer true.
     pub(super) fn keep(&mut self, topic: &str, message: &Message) -> bool {
-        if let Some(old) = self.messages.remove(topic) {
-            self.bytes -= old.bytes();
-        }
+        let old = self.messages.remove(topic);
+        self.bytes -= old.as_ref().map_or(0, Message::bytes);
+        // The same again, as many publish it, is none: each change may cost a write.
+        self.changes += u64::from(old.is_none_or(|old| !old.is_same(message)));
         if message.publish.payload.is_empty() {
             return true;
         }
@@ -55,6 +57,16 @@ impl Retained {
             }
             keep
         });
+    }
+
+    /// Returns all messages, in the order of their topics.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Message> {
+        self.messages.values()
+    }
+
+    /// Number of changes since the start.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// Memory of the messages, in bytes, about.

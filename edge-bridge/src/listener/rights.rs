@@ -45,7 +45,7 @@ impl<I: Ingest> Listener<I> {
         self.run(now);
     }
 
-    fn part_with_strangers(&mut self, now: Now) {
+    pub(super) fn part_with_strangers(&mut self, now: Now) {
         for (key, connection) in self.clients.keyed().collect::<Vec<_>>() {
             let Some(client) = self.clients.get(key) else { continue };
             let standing = self.access.authenticate.standing(client.reference());
@@ -71,7 +71,7 @@ impl<I: Ingest> Listener<I> {
         self.drain(now, id);
     }
 
-    fn drop_what_is_denied(&mut self) {
+    pub(super) fn drop_what_is_denied(&mut self) {
         let Some(authorize) = &mut self.access.authorize else { return };
         let mut denied = Vec::new();
         for (key, client) in self.clients.iter_mut() {

@@ -34,6 +34,11 @@ impl<I: Ingest> Listener<I> {
         }
     }
 
+    /// Notes that a session is another one than was [saved](super::saved), if it is one that is.
+    pub(super) fn note_change(&mut self, key: ClientKey) {
+        self.changes += u64::from(self.clients.get(key).is_some_and(|client| client.expiry_s > 0));
+    }
+
     /// Ends an absent client's session early, since others need its place or memory.
     pub(super) fn give_up_session(&mut self, now: Now, key: ClientKey) {
         self.stats.sessions_given_up += 1;
@@ -43,6 +48,7 @@ impl<I: Ingest> Listener<I> {
     /// Ends a session: a will that waited is due now, what waited for the client is dropped. Returns the number of these messages.
     pub(super) fn end_session(&mut self, now: Now, key: ClientKey) -> usize {
         self.publish_will(now, key);
+        self.note_change(key);
         let Some(mut client) = self.clients.remove(key) else { return 0 };
         self.topics.subscriptions.remove_client(key);
         self.deadlines.forget(Due::Client(key));

@@ -41,6 +41,7 @@ impl<I: Ingest> Listener<I> {
             state.session.suback(now_ms, subscribe.packet_id, reasons);
         }
         self.connections.touch(id);
+        self.note_change(key);
         self.account_filters(key);
         for subscription in with_retained {
             self.send_retained(now_ms, key, subscription, identifier);
@@ -48,7 +49,7 @@ impl<I: Ingest> Listener<I> {
     }
 
     /// Adds or replaces a subscription. Returns whether it is a new one.
-    fn subscribe(
+    pub(super) fn subscribe(
         &mut self,
         client: ClientKey,
         subscription: &Subscription,
@@ -80,6 +81,7 @@ impl<I: Ingest> Listener<I> {
         let reasons = reasons.collect();
         state.session.unsuback(now_ms, unsubscribe.packet_id, reasons);
         self.connections.touch(id);
+        self.note_change(key);
         self.account_filters(key);
     }
 

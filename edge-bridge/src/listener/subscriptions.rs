@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::client::ClientKey;
-use crate::wire::{QoS, Subscription, matches};
+use crate::wire::{QoS, Subscription, Utf8, matches};
 
 #[derive(Debug, Default)]
 pub(super) struct Subscriptions {
@@ -72,6 +72,21 @@ impl Subscriptions {
         }
     }
 
+    /// Returns the subscriptions of a client, with their identifiers.
+    pub(super) fn of(&self, client: ClientKey) -> impl Iterator<Item = (Subscription, Option<u32>)> {
+        self.filters_of.get(&client).into_iter().flatten().filter_map(move |filter| {
+            let clients = self.exact.get(filter).or_else(|| self.wildcard.get(filter))?;
+            let options = clients.get(&client)?;
+            let filter = Utf8::try_from(&**filter).ok()?;
+            let subscription = Subscription {
+                no_local: options.no_local,
+                retain_as_published: options.retain_as_published,
+                ..Subscription::new(filter, options.qos)
+            };
+            Some((subscription, options.identifier))
+        })
+    }
+
     pub(super) fn contains(&self, client: ClientKey, filter: &str) -> bool {
         self.filters_of.get(&client).is_some_and(|filters| filters.contains(filter))
     }
@@ -126,7 +141,6 @@ fn is_wildcard(filter: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::Utf8;
 
     const A: ClientKey = ClientKey(1);
     const B: ClientKey = ClientKey(2);

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::ingest::Inbound;
 use crate::puback_chain::ConnectionId;
-use crate::wire::{Connect, PropertyId, Publish, QoS, Utf8, Version, Will};
+use crate::wire::{Connect, PropertyId, Publish, QoS, Utf8, Value, Version, Will};
 
 /// Pseudo connection of wills, whose own connection no longer exists.
 pub(super) const NOWHERE: ConnectionId = ConnectionId(0);
@@ -35,6 +35,23 @@ impl PendingWill {
             version: connect.version,
             peer,
         })
+    }
+
+    /// Makes the will that [`left`](Self::left) returned, when it is so much older.
+    pub(super) fn restored(connect: &Connect, now_ms: u64, age_ms: u64) -> Option<Self> {
+        let mut will = Self::of(connect, u32::MAX, None)?;
+        will.due_ms = Some(now_ms + (u64::from(will.delay_s) * 1000).saturating_sub(age_ms));
+        Some(will)
+    }
+
+    /// Returns what there is left to do, if the connection is over: the will with the rest of its delay.
+    pub(super) fn left(&self, now_ms: u64) -> Option<Will> {
+        let left_ms = self.due_ms?.saturating_sub(now_ms);
+        let mut properties = self.publish.properties.to_builder();
+        let left_s = u32::try_from(left_ms.div_ceil(1000)).unwrap_or(u32::MAX);
+        properties.push(PropertyId::WillDelayInterval, Value::U32(left_s)).ok()?;
+        let Publish { qos, retain, topic, payload, .. } = self.publish.clone();
+        Some(Will { qos, retain, topic, payload, properties: properties.finish() })
     }
 
     /// Notes the end of the connection, whose session is kept for `expiry_s`.

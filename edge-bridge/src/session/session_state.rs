@@ -55,6 +55,11 @@ impl SubAssign for Memory {
 }
 
 impl InFlight {
+    /// Time at which the Message Expiry Interval was right, in the caller's milliseconds.
+    pub(crate) fn as_of_ms(&self) -> u64 {
+        self.as_of_ms
+    }
+
     pub(super) fn memory(&self) -> Memory {
         let Publish { topic, properties, payload, .. } = &self.publish;
         Memory { own: OVERHEAD + topic.len() + properties.as_bytes().len(), payloads: payload.len() }

@@ -73,6 +73,11 @@ impl UnackedMessages {
         self.sent.len() + self.waiting.len()
     }
 
+    /// Messages without an answer, in their original order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &InFlight> {
+        self.sent.values().map(|(message, _)| message).chain(&self.waiting)
+    }
+
     /// Memory of the messages without an answer.
     pub(super) fn memory(&self) -> Memory {
         self.memory

@@ -20,6 +20,7 @@ mod receipts;
 mod returns;
 mod rights;
 mod rules;
+mod saved;
 mod sessions;
 mod shares;
 mod slow_readers;

@@ -1,0 +1,182 @@
+//! Encoding of clients.
+
+use std::cmp::Reverse;
+
+use bytes::{BufMut, BytesMut};
+
+use super::{CERTIFIED, Saved, VERSION};
+use crate::ingest::{Ingest, Now};
+use crate::listener::client::Client;
+use crate::listener::{ClientKey, Listener};
+use crate::session::{InFlight, Token};
+use crate::wire::{
+    Connect, EncodeError, Packet, PacketId, Properties, PropertiesBuilder, PropertyId, Publish, QoS,
+    Subscribe, Value, Version, encode,
+};
+
+/// Bytes of a PUBLISH beside topic, properties and payload, at most.
+const PUBLISH_HEAD: usize = 16;
+
+/// A session that is saved.
+struct Session {
+    /// Its CONNECT and its SUBSCRIBEs.
+    head: BytesMut,
+    /// Messages that wait for it, or that it has not acknowledged, the oldest first.
+    waiting: Vec<Publish>,
+}
+
+/// Bytes that may still be saved, and what found no room.
+struct Room {
+    left: usize,
+    left_out: usize,
+}
+
+impl Room {
+    fn take(&mut self, bytes: usize) -> bool {
+        let left = self.left.checked_sub(bytes);
+        self.left_out += usize::from(left.is_none());
+        self.left = left.unwrap_or(self.left);
+        left.is_some()
+    }
+}
+
+impl<I: Ingest> Listener<I> {
+    /// Returns a number that grows with each change of what [`save`](Self::save) saves, but for what clients that are there get and acknowledge.
+    pub fn changes(&self) -> u64 {
+        self.changes + self.topics.retained.changes()
+    }
+
+    /// Saves what it knows of its clients, within [`Config::max_saved_bytes`](crate::listener::Config::max_saved_bytes): what has no room is left out,
+    /// of messages that wait the oldest, then retained messages, then sessions, the longest away first. Cost: a walk over sessions, what waits for them and
+    /// retained messages; some hundred microseconds for a thousand.
+    pub fn save(&self, now: Now) -> Saved {
+        let mut room = Room { left: self.config.max_saved_bytes, left_out: 0 };
+        let mut sessions = self.lasting_sessions(now.up_ms, &mut room);
+        let mut bytes = BytesMut::new();
+        bytes.put_u8(VERSION);
+        bytes.put_i64(now.wall_ms);
+        for message in self.topics.retained.iter().filter(|message| !message.is_expired(now.up_ms)) {
+            let packet = message.packet(now.up_ms);
+            if room.take(size_of(&packet)) {
+                put_message(&mut bytes, packet);
+            }
+        }
+        // Equal shares; what one does not need the next ones have, so the least comes first.
+        sessions.sort_by_key(|session| session.waiting.iter().map(size_of).sum::<usize>());
+        let count = sessions.len();
+        for (at, mut session) in sessions.into_iter().enumerate() {
+            let mut share = Room { left: room.left / (count - at), left_out: 0 };
+            let kept = session.waiting.iter().rev().take_while(|packet| share.take(size_of(packet))).count();
+            let gone = session.waiting.len() - kept;
+            room.left_out += gone;
+            bytes.put(session.head);
+            for packet in session.waiting.drain(gone..) {
+                room.left = room.left.saturating_sub(size_of(&packet));
+                put_message(&mut bytes, packet);
+            }
+        }
+        Saved { bytes: bytes.into(), left_out: room.left_out }
+    }
+
+    /// Returns the sessions that outlive their connections, as far as there is room for them.
+    fn lasting_sessions(&self, now_ms: u64, room: &mut Room) -> Vec<Session> {
+        let mut clients: Vec<_> = self.clients.iter().filter(|(_, client)| client.expiry_s > 0).collect();
+        clients.sort_by_key(|(key, client)| (Reverse(client.absent_since_ms().unwrap_or(u64::MAX)), *key));
+        let mut sessions = Vec::new();
+        for (key, client) in clients {
+            let mut head = BytesMut::new();
+            // A client's name and filters came in packets, and go into packets: an error cannot come, and would leave the session out.
+            let written = self.put_session(&mut head, now_ms, key, client);
+            if written.is_ok() && room.take(head.len()) {
+                sessions.push(Session { head, waiting: self.waiting_of(now_ms, client) });
+            }
+        }
+        sessions
+    }
+
+    fn put_session(
+        &self,
+        out: &mut BytesMut,
+        now_ms: u64,
+        key: ClientKey,
+        client: &Client,
+    ) -> Result<(), EncodeError> {
+        let left_ms =
+            client.ends_ms.map_or(u64::from(client.expiry_s) * 1000, |at_ms| at_ms.saturating_sub(now_ms));
+        let mut properties = PropertiesBuilder::new();
+        properties.push(PropertyId::SessionExpiryInterval, Value::U32(seconds(left_ms)))?;
+        if client.is_certified {
+            properties.user(CERTIFIED, "")?;
+        }
+        let connect = Connect {
+            version: Version::V5,
+            is_bridge: false,
+            clean_start: false,
+            keep_alive_s: 0,
+            client_id: client.id.clone(),
+            will: client.will.as_ref().and_then(|will| will.left(now_ms)),
+            username: client.user.clone(),
+            password: None,
+            properties: properties.finish(),
+        };
+        encode(&Packet::Connect(Box::new(connect)), Version::V5, out)?;
+        for (subscription, identifier) in self.topics.subscriptions.of(key) {
+            let mut properties = PropertiesBuilder::new();
+            if let Some(identifier) = identifier {
+                properties.push(PropertyId::SubscriptionIdentifier, Value::Varint(identifier))?;
+            }
+            let subscribe = Subscribe {
+                packet_id: PacketId::MIN,
+                properties: properties.finish(),
+                filters: vec![subscription],
+            };
+            encode(&Packet::Subscribe(subscribe), Version::V5, out)?;
+        }
+        Ok(())
+    }
+
+    /// Returns the messages of other clients that one has not acknowledged, the oldest first. Payloads are shared.
+    fn waiting_of(&self, now_ms: u64, client: &Client) -> Vec<Publish> {
+        let connected = client.connection.and_then(|id| self.connections.get(id));
+        let in_flight = connected.into_iter().flat_map(|state| state.session.unacked());
+        let in_flight = client.resume.in_flight().iter().chain(in_flight);
+        let sent = in_flight
+            .filter(|message| message.token == Token(0))
+            .filter_map(|message| left_of(now_ms, message));
+        let waiting = client.waiting.iter().filter(|delivery| delivery.origin.is_none());
+        let waiting = waiting.map(|delivery| &delivery.message).filter(|message| !message.is_expired(now_ms));
+        let waiting = waiting.map(|message| message.packet(now_ms));
+        sent.chain(waiting).filter(|packet| packet.qos != QoS::AtMostOnce).collect()
+    }
+}
+
+/// Returns a message in flight with what is left of its Message Expiry Interval; `None` if that is over.
+fn left_of(now_ms: u64, message: &InFlight) -> Option<Publish> {
+    let publish = &message.publish;
+    let Some(said_s) = publish.properties.u32(PropertyId::MessageExpiryInterval) else {
+        return Some(publish.clone());
+    };
+    let end_ms = message.as_of_ms() + u64::from(said_s) * 1000;
+    let left_ms = end_ms.checked_sub(now_ms).filter(|left_ms| *left_ms > 0)?;
+    Some(Publish { properties: publish.properties.with_expiry_s(seconds(left_ms)), ..publish.clone() })
+}
+
+fn size_of(packet: &Publish) -> usize {
+    PUBLISH_HEAD + packet.topic.len() + packet.properties.as_bytes().len() + packet.payload.len()
+}
+
+/// Writes a message as the packet that restores it. It came in one: an error cannot come, and would leave it out.
+fn put_message(out: &mut BytesMut, packet: Publish) {
+    let packet_id = (packet.qos != QoS::AtMostOnce).then_some(PacketId::MIN);
+    let properties: Properties = packet.properties.without(&[PropertyId::TopicAlias]);
+    let packet = Publish { packet_id, dup: false, properties, ..packet };
+    let before = out.len();
+    if encode(&Packet::Publish(packet), Version::V5, out).is_err() {
+        out.truncate(before);
+    }
+}
+
+/// Whole seconds that are left, at least one while anything is.
+fn seconds(ms: u64) -> u32 {
+    u32::try_from(ms.div_ceil(1000)).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,31 @@
+//! What a listener knows of its clients, saved over a restart: sessions with their subscriptions and what waits in them, wills that wait for their
+//! time, and retained messages. As bytes, which the caller keeps; the listener touches no disk.
+//!
+//! **Format**, version 1: the byte 1 and the wall clock in milliseconds (8 bytes, big-endian), then packets of MQTT 5. First a PUBLISH for each
+//! retained message; then for each session a CONNECT with its client identifier, user name and what is left of its Session Expiry Interval, a SUBSCRIBE
+//! for each of its filters, and a PUBLISH for each message that waits for it, the oldest first. A CONNECT has a will only if the connection that left it
+//! is over, with what is left of its Will Delay Interval; the user property `certified` says that its user name is that of a certificate.
+//!
+//! Not saved: sessions that end with their connection; messages at QoS 0 that wait; the application's own messages
+//! ([`publish`](super::Listener::publish)), since who gave them keeps or ends them; identifiers of messages that were received at QoS 2; wills of
+//! clients that are there, since the end of this listener says nothing about them.
+
+mod encode;
+mod restore;
+
+pub use restore::{RestoreError, Restored};
+
+/// Version of the format.
+const VERSION: u8 = 1;
+/// User property of a CONNECT whose user name is that of a certificate.
+const CERTIFIED: &str = "certified";
+
+/// Clients of a listener as bytes, see [`Listener::save`](super::Listener::save).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Saved {
+    /// State for [`Listener::restore`](super::Listener::restore).
+    pub bytes: Vec<u8>,
+    /// Sessions, retained messages and messages that wait for which [`Config::max_saved_bytes`](super::Config::max_saved_bytes) has no room.
+    pub left_out: usize,
+}

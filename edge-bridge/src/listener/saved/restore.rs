@@ -1,0 +1,226 @@
+//! Decoding of saved clients, and their return.
+
+use bytes::{Buf, BytesMut};
+
+use super::{CERTIFIED, VERSION};
+use crate::ingest::{Ingest, Now};
+use crate::listener::message::Message;
+use crate::listener::offline_queue::Delivery;
+use crate::listener::wills::PendingWill;
+use crate::listener::{ClientKey, Listener};
+use crate::wire::{
+    Connect, DecodeError, Limits, Packet, PropertyId, Publish, Subscribe, Version, decode, decode_connect,
+};
+
+/// Bytes before the packets: version and wall clock.
+const HEAD: usize = 9;
+/// First half of the first byte of a CONNECT.
+const CONNECT: u8 = 1;
+/// Time before which no wall clock is right: 2020-01-01. What was saved by such a one has an unknown age.
+const SET_MS: i64 = 1_577_836_800_000;
+
+/// Clients that came back, see [`Listener::restore`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Restored {
+    /// Sessions that go on.
+    pub sessions: usize,
+    /// Retained messages.
+    pub retained: usize,
+    /// Messages that wait for the clients of these sessions.
+    pub waiting: usize,
+    /// Sessions, retained messages and messages whose time is over.
+    pub expired: usize,
+    /// Sessions and retained messages for which the limits have no room.
+    pub refused: usize,
+}
+
+/// Bytes that are not what [`Listener::save`] returns.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RestoreError {
+    /// They are of another version of the format, or none.
+    #[error("saved clients of format {0:?}; this program reads format {VERSION}")]
+    Version(Option<u8>),
+    /// A packet in them is damaged.
+    #[error("saved clients, byte {at}: {error}")]
+    Packet {
+        /// Offset of the packet, in bytes.
+        at: usize,
+        /// Rule that it breaks.
+        error: DecodeError,
+    },
+    /// A packet in them is cut off, or has no place where it stands.
+    #[error("saved clients, byte {at}: a packet that is cut off or has no place there")]
+    Misplaced {
+        /// Offset of the packet, in bytes.
+        at: usize,
+    },
+}
+
+enum Record {
+    Retained(Publish),
+    Session(Box<Connect>),
+    Subscription(Subscribe),
+    Waiting(Publish),
+}
+
+impl<I: Ingest> Listener<I> {
+    /// Takes back what [`save`](Self::save) returned at an earlier time, as if all these clients had gone away then: sessions, messages and wills are
+    /// so much older as the wall clock is now, if it was set and has not gone back. To be called before connections come; a session of a
+    /// client that is there stays as it is. Users who are no longer known, and messages that their client may no longer have, do not come back.
+    ///
+    /// # Errors
+    ///
+    /// The bytes are damaged, or of another version: nothing is taken of them.
+    pub fn restore(&mut self, now: Now, saved: &[u8]) -> Result<Restored, RestoreError> {
+        let (saved_ms, records) = records_of(saved)?;
+        let age_ms =
+            if saved_ms < SET_MS { 0 } else { now.wall_ms.saturating_sub(saved_ms).max(0).unsigned_abs() };
+        let mut restored = Restored::default();
+        let mut session = None;
+        for record in records {
+            match record {
+                Record::Retained(publish) => self.restore_retained(now.up_ms, age_ms, publish, &mut restored),
+                Record::Session(connect) => {
+                    session = self.restore_session(now, age_ms, &connect, &mut restored);
+                }
+                Record::Subscription(subscribe) => {
+                    if let Some(key) = session {
+                        self.restore_subscription(key, &subscribe);
+                    }
+                }
+                Record::Waiting(publish) => {
+                    if let Some(key) = session {
+                        self.restore_waiting(now.up_ms, age_ms, key, publish, &mut restored);
+                    }
+                }
+            }
+        }
+        self.part_with_strangers(now);
+        self.drop_what_is_denied();
+        for (key, _) in self.clients.keyed().collect::<Vec<_>>() {
+            self.absent(now, key);
+        }
+        self.run(now);
+        restored.sessions = self.clients.len();
+        Ok(restored)
+    }
+
+    fn restore_retained(&mut self, now_ms: u64, age_ms: u64, publish: Publish, restored: &mut Restored) {
+        let Some(publish) = aged(publish, age_ms) else {
+            restored.expired += 1;
+            return;
+        };
+        let message = Message::new(now_ms, &publish, self.accounts.payloads());
+        let is_kept = self.topics.retain(now_ms, &publish.topic, &message);
+        restored.retained += usize::from(is_kept);
+        restored.refused += usize::from(!is_kept);
+    }
+
+    /// Returns the session, if it goes on.
+    fn restore_session(
+        &mut self,
+        now: Now,
+        age_ms: u64,
+        connect: &Connect,
+        restored: &mut Restored,
+    ) -> Option<ClientKey> {
+        let is_full = self.clients.len() >= self.config.max_sessions;
+        if is_full || self.clients.key(&connect.client_id).is_some() {
+            restored.refused += usize::from(is_full);
+            return None;
+        }
+        let said_s = connect.properties.u32(PropertyId::SessionExpiryInterval).unwrap_or(0);
+        let expiry_s = said_s.min(self.config.session_expiry_max_s);
+        let left_ms = (u64::from(expiry_s) * 1000).saturating_sub(age_ms);
+        restored.expired += usize::from(left_ms == 0);
+        let is_certified = connect.properties.user_property(CERTIFIED).is_some();
+        let user = connect.username.as_ref().map(crate::wire::Utf8::detached);
+        let key = self.clients.add(connect.client_id.detached(), user, is_certified);
+        let client = self.clients.get_mut(key)?;
+        client.expiry_s = expiry_s;
+        client.left_ms = now.up_ms;
+        client.ends_ms = Some(now.up_ms + left_ms);
+        client.will = PendingWill::restored(connect, now.up_ms, age_ms);
+        self.account_client(key);
+        Some(key)
+    }
+
+    fn restore_subscription(&mut self, key: ClientKey, subscribe: &Subscribe) {
+        let identifier = subscribe.properties.u32(PropertyId::SubscriptionIdentifier);
+        for subscription in &subscribe.filters {
+            // One beyond a limit that is lower than it was is left out, as it would be refused now.
+            let _ = self.subscribe(key, subscription, identifier);
+        }
+        self.account_filters(key);
+    }
+
+    fn restore_waiting(
+        &mut self,
+        now_ms: u64,
+        age_ms: u64,
+        key: ClientKey,
+        publish: Publish,
+        restored: &mut Restored,
+    ) {
+        let Some(publish) = aged(publish, age_ms) else {
+            restored.expired += 1;
+            return;
+        };
+        let identifiers: Vec<u32> = publish.properties.subscription_identifiers().collect();
+        let mut message = Message::new(now_ms, &publish, self.accounts.payloads());
+        message.identify(&identifiers);
+        restored.waiting += 1;
+        self.enqueue(now_ms, key, Delivery { message, origin: None });
+    }
+}
+
+/// Decodes all, so that a damaged part changes nothing. Returns the wall clock at which they were saved, too.
+fn records_of(saved: &[u8]) -> Result<(i64, Vec<Record>), RestoreError> {
+    let no_version = || RestoreError::Version(saved.first().copied());
+    let (mut head, packets) = saved.split_at_checked(HEAD).ok_or_else(no_version)?;
+    if head.get_u8() != VERSION {
+        return Err(no_version());
+    }
+    let saved_ms = head.get_i64();
+    let limits = Limits {
+        max_topic_len: u16::MAX,
+        max_topic_levels: u16::MAX,
+        max_user_properties: u16::MAX,
+        ..Limits::default()
+    };
+    let limits = limits.with_max_packet_size(u32::MAX);
+    let mut rest = BytesMut::from(packets);
+    let mut records = Vec::new();
+    let mut is_in_session = false;
+    while let Some(first) = rest.first().copied() {
+        let at = saved.len() - rest.len();
+        let packet = if first >> 4 == CONNECT {
+            is_in_session = true;
+            decode_connect(&mut rest, &limits)
+                .map(|connect| connect.map(|connect| Packet::Connect(Box::new(connect))))
+        } else {
+            decode(&mut rest, Version::V5, &limits)
+        };
+        let record = match packet.map_err(|error| RestoreError::Packet { at, error })? {
+            Some(Packet::Connect(connect)) => Record::Session(connect),
+            Some(Packet::Publish(publish)) if is_in_session => Record::Waiting(publish),
+            Some(Packet::Publish(publish)) => Record::Retained(publish),
+            Some(Packet::Subscribe(subscribe)) if is_in_session => Record::Subscription(subscribe),
+            _ => return Err(RestoreError::Misplaced { at }),
+        };
+        records.push(record);
+    }
+    Ok((saved_ms, records))
+}
+
+/// Takes its age off a message's expiry; `None` if that is over.
+fn aged(mut publish: Publish, age_ms: u64) -> Option<Publish> {
+    if let Some(said_s) = publish.properties.u32(PropertyId::MessageExpiryInterval) {
+        let left_ms = (u64::from(said_s) * 1000).checked_sub(age_ms).filter(|left_ms| *left_ms > 0)?;
+        let left_s = u32::try_from(left_ms.div_ceil(1000)).unwrap_or(u32::MAX);
+        publish.properties = publish.properties.with_expiry_s(left_s);
+    }
+    Some(publish)
+}
