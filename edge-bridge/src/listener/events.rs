@@ -160,6 +160,23 @@ pub enum Event {
         /// Cause of the end.
         why: Closed,
     },
+    /// Sessions and retained messages of an earlier run are here. Told by [`net::Server`](crate::net::Server) alone, as the next three.
+    ClientsRestored(Restored),
+    /// Sessions and retained messages of an earlier run are damaged, or cannot be read: they were set aside.
+    ClientsNotRestored {
+        /// Reason in words.
+        error: String,
+    },
+    /// Sessions and retained messages cannot be written. Told when it begins.
+    ClientsNotSaved {
+        /// Reason in words.
+        error: String,
+    },
+    /// Sessions and retained messages are more than are saved ([`Config::max_saved_bytes`](super::Config::max_saved_bytes)). Told when it begins.
+    ClientsLeftOut {
+        /// Number of sessions, retained messages and messages that wait.
+        count: usize,
+    },
     /// An absent client's session ended: subscriptions and what waited for it are gone.
     SessionEnded {
         /// Identifier of the client.
@@ -170,7 +187,7 @@ pub enum Event {
 }
 
 impl Event {
-    /// Returns the connection that the event is about; `None` for the end of a session whose client is not there.
+    /// Returns the connection that the event is about; `None` for sessions whose client is not there.
     pub fn connection(&self) -> Option<ConnectionId> {
         match self {
             Self::Connected { connection, .. }
@@ -181,9 +198,29 @@ impl Event {
             | Self::TopicRefused { connection, .. }
             | Self::NoRoom { connection, .. }
             | Self::Disconnected { connection, .. } => Some(*connection),
-            Self::SessionEnded { .. } => None,
+            Self::ClientsRestored(_)
+            | Self::ClientsNotRestored { .. }
+            | Self::ClientsNotSaved { .. }
+            | Self::ClientsLeftOut { .. }
+            | Self::SessionEnded { .. } => None,
         }
     }
+}
+
+/// Clients that came back, see [`Listener::restore`](super::Listener::restore).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Restored {
+    /// Sessions that go on.
+    pub sessions: usize,
+    /// Retained messages.
+    pub retained: usize,
+    /// Messages that wait for the clients of these sessions.
+    pub waiting: usize,
+    /// Sessions, retained messages and messages whose time is over.
+    pub expired: usize,
+    /// Sessions and retained messages for which the limits have no room.
+    pub refused: usize,
 }
 
 /// Counters since the start, and gauges.

@@ -56,9 +56,9 @@ use bytes::BytesMut;
 
 pub use auth::{Access, AllowAnonymous, Authenticate, Authorize, ClientRef, LoginRequest, Standing};
 pub use config::Config;
-pub use events::{Event, Input, Output, PublishId, Settled, Stats};
+pub use events::{Event, Input, Output, PublishId, Restored, Settled, Stats};
 pub use message_admission::Observe;
-pub use saved::{RestoreError, Restored, Saved};
+pub use saved::{RestoreError, Saved};
 
 pub use crate::puback_chain::{ConnectionId, Ticket};
 

@@ -335,11 +335,6 @@ impl Session {
         self.outbound.len()
     }
 
-    /// Messages that the peer has not acknowledged, in their original order.
-    pub(crate) fn unacked(&self) -> impl Iterator<Item = &InFlight> {
-        self.outbound.iter()
-    }
-
     /// Memory of what is not answered, in both directions, and of the peer's aliases.
     pub(crate) fn memory(&self) -> Memory {
         let mut memory = self.outbound.memory();

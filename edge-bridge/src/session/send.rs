@@ -4,7 +4,7 @@ use super::bytes_in_transit::Wrote;
 use super::error::{PublishError, RequestError};
 use super::events::{Event, Violation};
 use super::topic_alias::Spelling;
-use super::{Closed, Phase, Role, Session};
+use super::{Closed, InFlight, Phase, Role, Session};
 use crate::pieces::SHARED_MIN;
 use crate::wire::{
     self, ConnAck, Disconnect, EncodeError, Packet, PacketId, Properties, PropertyId, Publish, QoS,
@@ -122,6 +122,11 @@ impl Session {
                 self.events.push_back(Event::Unsendable { token, size, limit });
             }
         }
+    }
+
+    /// Messages that the peer has not acknowledged, in their original order.
+    pub(crate) fn unacked(&self) -> impl Iterator<Item = &InFlight> {
+        self.outbound.iter()
     }
 
     /// Bytes written so far of packets other than PUBLISH: what a peer can make this side say by what it says.

@@ -13,7 +13,7 @@
 mod encode;
 mod restore;
 
-pub use restore::{RestoreError, Restored};
+pub use restore::RestoreError;
 
 /// Version of the format.
 const VERSION: u8 = 1;

@@ -4,6 +4,7 @@ use bytes::{Buf, BytesMut};
 
 use super::{CERTIFIED, VERSION};
 use crate::ingest::{Ingest, Now};
+use crate::listener::events::Restored;
 use crate::listener::message::Message;
 use crate::listener::offline_queue::Delivery;
 use crate::listener::wills::PendingWill;
@@ -18,22 +19,6 @@ const HEAD: usize = 9;
 const CONNECT: u8 = 1;
 /// Time before which no wall clock is right: 2020-01-01. What was saved by such a one has an unknown age.
 const SET_MS: i64 = 1_577_836_800_000;
-
-/// Clients that came back, see [`Listener::restore`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct Restored {
-    /// Sessions that go on.
-    pub sessions: usize,
-    /// Retained messages.
-    pub retained: usize,
-    /// Messages that wait for the clients of these sessions.
-    pub waiting: usize,
-    /// Sessions, retained messages and messages whose time is over.
-    pub expired: usize,
-    /// Sessions and retained messages for which the limits have no room.
-    pub refused: usize,
-}
 
 /// Bytes that are not what [`Listener::save`] returns.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

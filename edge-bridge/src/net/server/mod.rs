@@ -4,11 +4,13 @@
 //! its sender's socket fills up, which is all the flow control that MQTT 3.1.1 has.
 
 mod acceptor;
+mod client_saving;
 mod client_stream;
 mod connection;
 mod connection_tasks;
 mod fair_turns;
 mod handshake_limit;
+mod local_publisher;
 mod owner;
 mod paused_connections;
 #[cfg(feature = "spool-queue")]
@@ -20,17 +22,16 @@ mod web_socket_addresses;
 #[cfg(feature = "websocket")]
 mod websocket;
 
-use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, ToSocketAddrs};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+pub use client_saving::ClientStore;
+pub use local_publisher::{LocalPublisher, Settling};
 #[cfg(feature = "spool-queue")]
 pub use queue_sink::QueueSink;
 pub use sink::{NoQueue, Receipts, Sink};
@@ -41,6 +42,7 @@ use crate::listener::{Access, Config, Event, Listener, Observe, OnPublish, Settl
 use crate::wire::Publish;
 use acceptor::Door;
 use client_stream::Transport;
+use local_publisher::ask;
 use owner::{Command, Owner};
 
 type OnEvent = Box<dyn FnMut(&Event, Option<SocketAddr>) + Send>;
@@ -91,6 +93,7 @@ pub struct ServerBuilder {
     #[cfg(feature = "websocket")]
     ws: web_socket_addresses::WebSocketAddresses,
     clock: Option<Clock>,
+    client_store: Option<client_saving::Store>,
 }
 
 impl Server {
@@ -106,6 +109,7 @@ impl Server {
             #[cfg(feature = "websocket")]
             ws: Default::default(),
             clock: None,
+            client_store: None,
         }
     }
 
@@ -148,107 +152,11 @@ impl Server {
     }
 
     /// Stops accepting and reading, waits at most `within` for the receipts of what was received, acknowledges it, sends DISCONNECT 0x8B to
-    /// MQTT 5 clients, and closes. Sessions end with it: they are in RAM.
+    /// MQTT 5 clients, and closes. Sessions end with it, unless they are in a [store](ServerBuilder::client_store).
     pub async fn shutdown(self, within: Duration) {
         // An error means that it has ended before.
         let _ = ask(&self.commands, |answer| Command::Shutdown { within, answer }).await;
     }
-}
-
-/// Publishes to a server's local subscribers. Cheap to clone; does not keep the server running.
-#[derive(Debug, Clone)]
-pub struct LocalPublisher {
-    commands: mpsc::Sender<Command>,
-}
-
-impl LocalPublisher {
-    /// Publishes as [`Server::publish`]. At QoS 0 it has nothing to wait for but the server's task.
-    ///
-    /// # Errors
-    ///
-    /// The server has ended.
-    pub async fn publish(&self, publish: Publish) -> Result<Settled, Ended> {
-        self.send(publish).await?.await
-    }
-
-    /// Publishes as [`publish`](Self::publish), and returns as soon as the server has the message: messages that are sent one after the other come to
-    /// clients in this order. The future that it returns waits for them.
-    ///
-    /// # Errors
-    ///
-    /// The server has ended.
-    pub async fn send(&self, publish: Publish) -> Result<Settling, Ended> {
-        self.send_tracked(publish, false).await
-    }
-
-    /// Sends as [`send`](Self::send), but the future that it returns waits for the first client's acknowledgement alone, see
-    /// [`Listener::publish_to_any`](crate::listener::Listener::publish_to_any).
-    ///
-    /// # Errors
-    ///
-    /// The server has ended.
-    pub async fn send_to_any(&self, publish: Publish) -> Result<Settling, Ended> {
-        self.send_tracked(publish, true).await
-    }
-
-    async fn send_tracked(&self, publish: Publish, one_is_enough: bool) -> Result<Settling, Ended> {
-        let (answer, answered) = oneshot::channel();
-        self.commands.send(Command::Publish { publish, one_is_enough, answer }).await.map_err(|_| Ended)?;
-        Ok(Settling { answered })
-    }
-
-    /// Puts other rules of access in place, see [`Listener::set_access`](crate::listener::Listener::set_access).
-    ///
-    /// # Errors
-    ///
-    /// The server has ended.
-    pub async fn set_access(&self, access: Access) -> Result<(), Ended> {
-        ask(&self.commands, |answer| Command::SetAccess { access, answer }).await
-    }
-
-    /// Speaks this TLS with whoever connects from now on, where TLS is spoken: for a renewed certificate. With `verifies_again` clients that came in by a
-    /// certificate are disconnected, so that other authorities count for them, too; else connections that are there stay as they are.
-    ///
-    /// # Errors
-    ///
-    /// The server has ended.
-    pub async fn set_tls(&self, tls: ServerTls, verifies_again: bool) -> Result<(), Ended> {
-        self.commands.send(Command::SetTls { tls, verifies_again }).await.map_err(|_| Ended)
-    }
-
-    /// Counters and gauges of this moment, as [`Server::stats`].
-    ///
-    /// # Errors
-    ///
-    /// The server has ended.
-    pub async fn stats(&self) -> Result<Stats, Ended> {
-        ask(&self.commands, Command::Stats).await
-    }
-}
-
-/// A message on its way to local subscribers: ready when every client that was to get it has acknowledged it, or never will. Dropping it cancels
-/// nothing.
-#[derive(Debug)]
-#[must_use = "the message is on its way, nobody knows how it ends"]
-pub struct Settling {
-    answered: oneshot::Receiver<Settled>,
-}
-
-impl Future for Settling {
-    type Output = Result<Settled, Ended>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.answered).poll(cx).map_err(|_| Ended)
-    }
-}
-
-async fn ask<T>(
-    commands: &mpsc::Sender<Command>,
-    command: impl FnOnce(oneshot::Sender<T>) -> Command,
-) -> Result<T, Ended> {
-    let (answer, answered) = oneshot::channel();
-    commands.send(command(answer)).await.map_err(|_| Ended)?;
-    answered.await.map_err(|_| Ended)
 }
 
 impl Drop for Server {
@@ -319,6 +227,15 @@ impl ServerBuilder {
         self
     }
 
+    /// Keeps sessions of clients, with what waits for them, and retained messages over a restart: they are taken back at the start, saved a second after a
+    /// change, but no more than 4 KiB/s over time, for the sake of flash, and once more at a [shutdown](Server::shutdown). A kill forgets what changed
+    /// since. What is not saved at all, and how much: [`Listener::save`]. Default: none, all is in RAM.
+    #[must_use]
+    pub fn client_store(mut self, store: impl ClientStore) -> Self {
+        self.client_store = Some(Box::new(store));
+        self
+    }
+
     /// Is told of connections that come and go, with the peer's address where there is one, on the server's task: should take microseconds.
     /// They are logged (`tracing`, debug) as well.
     #[must_use]
@@ -370,7 +287,10 @@ impl ServerBuilder {
         }
         let sink = sink(receipts.clone());
         let clock = self.clock.unwrap_or_else(Clock::start);
-        let owner = Owner::new(listener, sink, receipts, clock, self.on_event);
+        let mut owner = Owner::new(listener, sink, receipts, clock, self.on_event);
+        if let Some(store) = self.client_store {
+            owner.restore(store).await;
+        }
         let task = tokio::spawn(owner.run(doors, commanded));
         Ok(Server {
             address,

@@ -1,5 +1,7 @@
 //! The task that owns the listener.
 
+mod saved_clients;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,6 +13,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::OnEvent;
 use super::acceptor::{Accepted, Acceptor, Door};
+use super::client_saving::ClientSaving;
 use super::connection::{FromPeer, Outbox};
 use super::connection_tasks::ConnectionTasks;
 use super::fair_turns::Turns;
@@ -53,6 +56,7 @@ pub(super) struct Owner<I, S> {
     paused: PausedConnections,
     published: HashMap<PublishId, oneshot::Sender<Settled>>,
     inputs: mpsc::Receiver<(ConnectionId, FromPeer)>,
+    saving: ClientSaving,
     closing: Option<Closing>,
 }
 
@@ -85,6 +89,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
             paused: PausedConnections::new(),
             published: HashMap::new(),
             inputs,
+            saving: ClientSaving::none(),
             closing: None,
         }
     }
@@ -121,6 +126,11 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
                 () = self.receipts.woken() => {}
                 () = sleep_until(wake_at) => {}
                 () = self.tasks.next_end() => {}
+                error = self.saving.ended() => {
+                    if let Some(error) = error {
+                        self.tell_not_saved(&error);
+                    }
+                }
                 command = commands.recv() => match command {
                     Some(Command::Shutdown { within, answer }) => {
                         self.acceptor.set_doors(Vec::new());
@@ -146,6 +156,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
         }
         self.ask_for_room();
         if self.closing.is_none() {
+            self.save_if_due();
             for (id, buffer) in self.paused.take_ready(|id| self.listener.may_read(id)) {
                 self.wait_for_turn(id, buffer);
             }
@@ -155,7 +166,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
         }
     }
 
-    fn wake_at(&self) -> Instant {
+    fn wake_at(&mut self) -> Instant {
         let now = Instant::now();
         let due = match self.listener.next_deadline() {
             Some(at_ms) => self.clock.at(at_ms),
@@ -165,7 +176,8 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
         let room = if waits { now + ROOM_EVERY } else { due };
         let look = self.paused.next_look().unwrap_or(due);
         let own = self.closing.as_ref().map_or(look, |closing| closing.until);
-        due.min(room).min(own)
+        let save = self.saving.due(self.listener.changes()).unwrap_or(due);
+        due.min(room).min(own).min(save)
     }
 
     fn accept(&mut self, accepted: Accepted) {
@@ -349,6 +361,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
         // Connections that cannot say a word more must not keep us waiting for the owner.
         self.inputs.close();
         self.tasks.finish().await;
+        self.save_last().await;
         if let Some(closing) = self.closing.take() {
             let _ = closing.answer.send(());
         }

@@ -11,7 +11,7 @@ use super::Lines;
 /// Writes where sensors come in, and how many of them fit.
 pub(super) fn local(f: &mut Lines<'_, '_>, local: &Local, files: OpenFiles) -> fmt::Result {
     match local {
-        Local::Listen { addresses, accept_control_characters, limits, access } => {
+        Local::Listen { addresses, accept_control_characters, limits, access, persistence } => {
             listens_at(f, addresses, access.passwords.is_some())?;
             who_may(f, access, addresses)?;
             writeln!(
@@ -29,6 +29,11 @@ pub(super) fn local(f: &mut Lines<'_, '_>, local: &Local, files: OpenFiles) -> f
                     files.hard
                 )?;
             }
+            let outlive = if *persistence { "outlive a restart" } else { "end with the process" };
+            writeln!(
+                f,
+                "              sessions of clients and retained messages {outlive} ([local] persistence)"
+            )?;
             if *accept_control_characters {
                 writeln!(
                     f,

@@ -51,6 +51,8 @@ const RAM_FILTERED_SENSOR_BYTES: u64 = (NAME_BYTES_MAX + UNIT_BYTES_MAX + 512 + 
 /// Refused messages on the way to the disk.
 const RAM_PARKING_BYTES: u64 = 1 << 20;
 
+/// Sessions and retained messages while they are written.
+const RAM_SAVED_CLIENTS_BYTES: u64 = 1 << 20;
 /// Commands of the hub: 1 MiB of payloads, their answers, and 4 096 identities.
 const RAM_COMMANDS_BYTES: u64 = 3 << 20;
 
@@ -166,7 +168,7 @@ fn catching_up(line: f64, rate: f64, live: LinkBytes, backlog: LinkBytes) -> Dur
 /// Memory that the side of the sensors may hold.
 fn local_ram_bytes(local: &Local) -> u64 {
     match local {
-        Local::Listen { limits, addresses, .. } => {
+        Local::Listen { limits, addresses, persistence, .. } => {
             let tls = if addresses.tls.is_some() { RAM_TLS_BYTES } else { 0 };
             let has_web_socket = addresses.ws.iter().next().is_some();
             let handshakes = match (&addresses.tls, has_web_socket) {
@@ -177,7 +179,8 @@ fn local_ram_bytes(local: &Local) -> u64 {
             let web_socket = if has_web_socket { RAM_WEB_SOCKET_BYTES } else { 0 };
             let connections =
                 u64::from(limits.max_connections) * (RAM_CONNECTION_BYTES + tls + web_socket) + handshakes;
-            RAM_INTAKE_BYTES + RAM_READING_BYTES + connections + LOCAL_HEAP_FACTOR * limits.max_memory
+            let saved = if *persistence { RAM_SAVED_CLIENTS_BYTES } else { 0 };
+            RAM_INTAKE_BYTES + RAM_READING_BYTES + connections + saved + LOCAL_HEAP_FACTOR * limits.max_memory
         }
         Local::Broker { .. } => RAM_UNACKED_BYTES,
     }

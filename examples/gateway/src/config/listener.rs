@@ -58,7 +58,7 @@ impl Addresses {
 }
 
 /// Keys of the listener alone.
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 10] = [
     "tls_listen",
     "cert",
     "key",
@@ -68,6 +68,7 @@ const KEYS: [&str; 9] = [
     "max_connections",
     "max_packet",
     "max_memory",
+    "persistence",
 ];
 /// Keys that belong to `tls_listen`.
 const OF_TLS: [&str; 3] = ["cert", "key", "client_ca"];

@@ -105,6 +105,8 @@ pub(crate) enum Local {
         accept_control_characters: bool,
         limits: ListenerLimits,
         access: AccessFiles,
+        /// Sessions and retained messages outlive the process.
+        persistence: bool,
     },
     /// A broker that is already there.
     Broker { host: String, port: u16, client_id: String, topics: Vec<String> },

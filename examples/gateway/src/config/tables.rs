@@ -64,6 +64,7 @@ pub(super) fn local(
     let topics = topics(section, findings);
     let access = super::access::access(section, findings);
     let accept_control_characters = section.boolean("accept_control_characters", findings);
+    let persistence = section.boolean("persistence", findings);
     let limits = listener::limits(section, findings);
     let listens = section.get("listen").is_some() || section.get("tls_listen").is_some();
     let given = (listens, section.get("broker").is_some());
@@ -95,6 +96,7 @@ pub(super) fn local(
                 accept_control_characters: accept_control_characters.unwrap_or(false),
                 limits,
                 access,
+                persistence: persistence.unwrap_or(true),
             })
         }
         (false, true) => {

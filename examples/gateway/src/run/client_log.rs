@@ -237,8 +237,30 @@ fn trouble(event: &Event) -> Option<Trouble> {
                 Escaped(client)
             ),
         }),
-        _ => None,
+        other => trouble_with_saving(other),
     }
+}
+
+fn trouble_with_saving(event: &Event) -> Option<Trouble> {
+    let (cause, said) = match event {
+        Event::ClientsNotRestored { error } => (
+            "restore",
+            format!(
+                "sessions and retained messages of the last run are lost, and set aside as `clients.bad`: {error}"
+            ),
+        ),
+        Event::ClientsNotSaved { error } => {
+            ("save", format!("sessions and retained messages cannot be saved: {error}"))
+        }
+        Event::ClientsLeftOut { count } => (
+            "left out",
+            format!(
+                "{count} sessions, retained messages and messages that wait for clients are more than are saved: a restart loses them"
+            ),
+        ),
+        _ => return None,
+    };
+    Some(Trouble { cause: cause.to_owned(), said })
 }
 
 #[cfg(test)]

@@ -148,7 +148,7 @@ impl Local {
             Some(control) => Some(Control::start(control, state, &ingest).await?),
             None => None,
         };
-        let front = Front::start(config, clock, &ingest, &intake, control.as_mut()).await?;
+        let front = Front::start(config, state, clock, &ingest, &intake, control.as_mut()).await?;
         let alarms = alarms.zip(front.listener());
         let alarms =
             alarms.map(|(alarms, local)| alarms.run(state, clock, local, ingest.clone(), intake.clone()));

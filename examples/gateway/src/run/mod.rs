@@ -24,6 +24,7 @@ mod captured_log;
 mod certificates;
 mod checksummed_file;
 mod clean_stop;
+mod client_file;
 mod client_log;
 mod commands;
 pub(crate) mod compact;

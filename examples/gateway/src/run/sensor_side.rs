@@ -21,6 +21,7 @@ use crate::open_files::OpenFiles;
 
 use super::access;
 use super::broker::{Broker, Subscribed, Target};
+use super::client_file::ClientFile;
 use super::client_log::ClientLog;
 use super::control::Control;
 use super::error::RunError;
@@ -46,12 +47,15 @@ impl Front {
     /// The address cannot be bound.
     pub(super) async fn start(
         config: &Config,
+        state: &Path,
         clock: Clock,
         ingest: &GatewayIngest,
         intake: &Intake,
         control: Option<&mut Control>,
     ) -> Result<Self, RunError> {
-        let Local::Listen { addresses, accept_control_characters, limits, access } = &config.local else {
+        let Local::Listen { addresses, accept_control_characters, limits, access, persistence } =
+            &config.local
+        else {
             return Ok(Self::NotYet);
         };
         let (rules, tls, in_force) = access::open(access, addresses.tls.as_ref())?;
@@ -63,7 +67,8 @@ impl Front {
         if config.alarm_commands.is_some() {
             limits.own_topics = vec![control_loop::mqtt::event_topics()];
         }
-        let server = listen((doors, limits, rules), clock, ingest, intake, control).await?;
+        let store = persistence.then(|| ClientFile::new(state));
+        let server = listen((doors, limits, rules, store), clock, ingest, intake, control).await?;
         let follow = access::follow(access.clone(), addresses.tls.clone(), in_force, server.publisher());
         let follows = tokio::spawn(follow);
         Ok(Self::Server(server, follows))
@@ -189,7 +194,7 @@ impl fmt::Display for Doors {
 
 /// The listener; the loops hear and speak there.
 pub(super) async fn listen(
-    (doors, mut limits, access): (Doors, edge_bridge::listener::Config, Access),
+    (doors, mut limits, access, store): (Doors, edge_bridge::listener::Config, Access, Option<ClientFile>),
     clock: Clock,
     ingest: &GatewayIngest,
     intake: &Intake,
@@ -207,6 +212,9 @@ pub(super) async fn listen(
             }
             log.on_event(clock.now().up_ms, event, address);
         });
+    if let Some(store) = store {
+        builder = builder.client_store(store);
+    }
     let mut control = control;
     let pause_max = control.as_ref().map_or(PAUSE_MAX, |control| PAUSE_MAX.min(control.watchdog() / 4));
     if let Some(inputs) = control.as_mut().and_then(|control| control.inputs()) {

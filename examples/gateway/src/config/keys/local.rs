@@ -96,6 +96,12 @@ pub(super) const LOCAL: &[Key] = &[
         "Bytes that all clients together may make the gateway hold. Above it whoever holds most for longest without progress gives way.",
     ),
     key(
+        "persistence",
+        Boolean,
+        Is("true"),
+        "Keeps sessions of local clients, what waits in them, and retained messages in `clients` in the state directory: saved within a second of a change, and not above 4 KiB/s over time; 1 MiB at most.",
+    ),
+    key(
         "broker",
         Text("HOST:PORT"),
         Means("either this or `listen`"),

@@ -72,7 +72,10 @@ impl Rig {
             let address = "127.0.0.1:0".parse().unwrap();
             let doors = Doors { plain: Some(address), tls: None, ws: Default::default() };
             let place = (doors, Default::default(), Default::default());
-            let server = listen(place, clock, &ingest, &intake, Some(&mut control)).await.unwrap();
+            let (doors, limits, access) = place;
+            let server = listen((doors, limits, access, None), clock, &ingest, &intake, Some(&mut control))
+                .await
+                .unwrap();
             ready.send((control.figures(), server.local_addr())).unwrap();
             let _ = stopped.await;
             control.stop().await;

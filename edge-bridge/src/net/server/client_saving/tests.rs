@@ -1,0 +1,129 @@
+use std::sync::{Arc, Mutex};
+
+use tokio::time::advance;
+
+use super::*;
+
+/// A disk in memory, that can refuse.
+#[derive(Clone, Default)]
+struct Disk(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    content: Vec<u8>,
+    writes: usize,
+    refuses: bool,
+}
+
+impl ClientStore for Disk {
+    fn load(&mut self) -> io::Result<Option<Vec<u8>>> {
+        Ok(Some(self.0.lock().unwrap().content.clone()))
+    }
+
+    fn save(&mut self, saved: &[u8]) -> io::Result<()> {
+        let mut state = self.0.lock().unwrap();
+        if state.refuses {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        state.content = saved.to_vec();
+        state.writes += 1;
+        Ok(())
+    }
+
+    fn set_aside(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn saved(bytes: usize, left_out: usize) -> Saved {
+    Saved { bytes: vec![1; bytes], left_out }
+}
+
+/// Makes a change every 100 ms, and saves when it is due. Returns the bytes that were written.
+async fn change_for(seconds: u64, saving: &mut ClientSaving, disk: &Disk, size: usize) -> usize {
+    let before = disk.0.lock().unwrap().writes;
+    for changes in 1..=seconds * 10 {
+        if saving.due(changes).is_some_and(|due| due <= Instant::now()) {
+            saving.begin(changes, saved(size, 0));
+            assert!(saving.due(changes + 1).is_none(), "one at a time");
+            assert!(saving.ended().await.is_none());
+        }
+        advance(Duration::from_millis(100)).await;
+    }
+    (disk.0.lock().unwrap().writes - before) * size
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_is_on_disk_after_a_second_and_what_does_not_change_is_not_written() {
+    let disk = Disk::default();
+    let mut saving = ClientSaving::new(Box::new(disk.clone()), 7);
+    assert_eq!(saving.due(7), None);
+    let due = saving.due(8).unwrap();
+    assert_eq!(due, Instant::now() + Duration::from_secs(1));
+    advance(Duration::from_millis(900)).await;
+    assert_eq!(saving.due(9), Some(due), "later changes do not put it off");
+    assert_eq!(saving.begin(9, saved(10, 0)), None);
+    assert!(saving.ended().await.is_none());
+    assert_eq!((saving.due(9), disk.0.lock().unwrap().content.len()), (None, 10));
+    assert_eq!(ClientSaving::none().due(1), None);
+}
+
+/// Promise 8: flash is spared.
+#[tokio::test(start_paused = true)]
+async fn however_often_it_changes_no_more_than_4_kib_a_second_are_written() {
+    for (size, writes_max) in [(1_000, 3_600), (100_000, 148), (1_000_000, 15)] {
+        let disk = Disk::default();
+        let mut saving = ClientSaving::new(Box::new(disk.clone()), 0);
+        let written = change_for(3_600, &mut saving, &disk, size).await;
+        assert!(written <= 3_600 * 4096 + size, "{written} bytes an hour in pieces of {size}");
+        assert!(written >= size * writes_max / 2, "{written} bytes an hour in pieces of {size}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_disk_refuses_is_told_once_and_tried_again_each_minute() {
+    let disk = Disk::default();
+    let mut saving = ClientSaving::new(Box::new(disk.clone()), 0);
+    disk.0.lock().unwrap().refuses = true;
+    let mut told = 0;
+    for at in 0..5 {
+        saving.begin(1, saved(10, 0));
+        told += usize::from(saving.ended().await.is_some());
+        let due = saving.due(1).unwrap();
+        assert!(due >= Instant::now() + Duration::from_secs(59), "attempt {at}, without a further change");
+        advance(due - Instant::now()).await;
+    }
+    assert_eq!(told, 1);
+    disk.0.lock().unwrap().refuses = false;
+    saving.begin(1, saved(10, 0));
+    assert!(saving.ended().await.is_none() && saving.due(1).is_none());
+    disk.0.lock().unwrap().refuses = true;
+    saving.begin(2, saved(10, 0));
+    assert!(saving.ended().await.is_some(), "it is news again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_no_room_is_told_when_it_begins() {
+    let mut saving = ClientSaving::new(Box::new(Disk::default()), 0);
+    for (changes, left_out, news) in
+        [(1, 0, None), (2, 3, Some(3)), (3, 4, None), (4, 0, None), (5, 2, Some(2))]
+    {
+        assert_eq!(saving.begin(changes, saved(1, left_out)), news);
+        saving.ended().await;
+    }
+}
+
+#[tokio::test]
+async fn the_last_word_replaces_what_is_being_written() {
+    let disk = Disk::default();
+    let mut saving = ClientSaving::new(Box::new(disk.clone()), 0);
+    saving.begin(1, saved(10, 0));
+    assert!(saving.finish(saved(20, 0)).await.is_none());
+    {
+        let mut state = disk.0.lock().unwrap();
+        assert_eq!((state.content.len(), state.writes), (20, 2));
+        state.refuses = true;
+    }
+    assert!(saving.finish(saved(30, 0)).await.is_some());
+    assert!(ClientSaving::none().finish(saved(1, 0)).await.is_none());
+}

@@ -1,0 +1,78 @@
+//! Sessions and retained messages of local clients, kept for the next run.
+//!
+//! ```text
+//! edge-gateway clients 1 SHA-256-OF-THE-REST
+//! what edge_bridge::listener::Listener::save returns
+//! ```
+
+#![allow(clippy::disallowed_methods, reason = "a shell: one small file")]
+
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use control_loop::state_file;
+use edge_bridge::net::server::ClientStore;
+
+use super::checksummed_file;
+
+const FILE: &str = "clients";
+/// Name under which one that cannot be read stays, the last of them.
+const ASIDE: &str = "clients.bad";
+const VERSION: &str = "edge-gateway clients 1 ";
+/// Bytes of the largest file that counts: more than is saved.
+const BYTES_MAX: u64 = 4 << 20;
+
+/// See the [module](self).
+#[derive(Debug)]
+pub(super) struct ClientFile {
+    state: PathBuf,
+}
+
+impl ClientFile {
+    pub(super) fn new(state: &Path) -> Self {
+        Self { state: state.to_owned() }
+    }
+}
+
+impl ClientStore for ClientFile {
+    fn load(&mut self) -> io::Result<Option<Vec<u8>>> {
+        match checksummed_file::read(&self.state, FILE, VERSION, BYTES_MAX) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            read => read.map(Some),
+        }
+    }
+
+    fn save(&mut self, saved: &[u8]) -> io::Result<()> {
+        checksummed_file::replace(&self.state, FILE, VERSION, saved)
+    }
+
+    fn set_aside(&mut self) -> io::Result<()> {
+        fs::rename(self.state.join(FILE), self.state.join(ASIDE))?;
+        state_file::sync_names(&self.state)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_is_read_whole_or_set_aside() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut file = ClientFile::new(dir.path());
+        assert_eq!(file.load().unwrap(), None, "a first start");
+        file.save(b"clients").unwrap();
+        assert_eq!(file.load().unwrap().unwrap(), b"clients");
+        let path = dir.path().join(FILE);
+        let whole = fs::read(&path).unwrap();
+        for damaged in [&whole[..whole.len() - 1], b"", b"edge-gateway clients 2 x\n"] {
+            fs::write(&path, damaged).unwrap();
+            file.load().unwrap_err();
+            file.set_aside().unwrap();
+            assert_eq!(
+                (file.load().unwrap(), fs::read(dir.path().join(ASIDE)).unwrap()),
+                (None, damaged.to_vec())
+            );
+        }
+    }
+}

@@ -1,0 +1,158 @@
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "test code"
+)]
+//! `edge-gateway run` between Mosquitto's clients: their sessions and retained messages outlive kill -9 and a stop.
+
+mod support;
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use support::gateway::Gateway;
+use support::mosquitto::{publish, retain};
+use support::{free_port, wait_until};
+
+fn gateway(dir: &Path, more: &str) -> (Gateway, SocketAddr) {
+    let listen = free_port();
+    let config = format!(
+        "[gateway]\nid = \"g\"\n[local]\nlisten = \"{listen}\"\n{more}\n[hub]\nurl = \"mqtt://{}\"\n[[route]]\nmatch = \"up/#\"\n",
+        free_port()
+    );
+    let mut gateway = Gateway::new(dir, &config);
+    gateway.start();
+    (gateway, listen)
+}
+
+/// Subscribes as a client with a session, stays for a second, and goes away. Returns what came.
+fn visit(at: SocketAddr, id: &str, filter: &str) -> Vec<String> {
+    let mut command = Command::new("mosquitto_sub");
+    command.args([
+        "-p",
+        &at.port().to_string(),
+        "-V",
+        "5",
+        "-q",
+        "1",
+        "-c",
+        "-x",
+        "3600",
+        "-i",
+        id,
+        "-t",
+        filter,
+    ]);
+    command.args(["-F", "%t %p", "-W", "1"]);
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(str::to_owned).collect()
+}
+
+/// Waits until the file of clients has this text: packets of MQTT are text where topics and payloads are.
+fn wait_saved(gateway: &Gateway, text: &str) {
+    let path = gateway.state.join("clients");
+    wait_until(&format!("\"{text}\" is saved"), 20, || {
+        let saved = fs::read(&path).unwrap_or_default();
+        saved.windows(text.len()).any(|part| part == text.as_bytes())
+    });
+}
+
+#[test]
+fn sessions_and_retained_messages_outlive_a_kill_and_a_stop() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut gateway, listen) = gateway(dir.path(), "");
+    assert!(visit(listen, "panel", "plant/#").is_empty());
+    retain(listen, "set/point", "70");
+    retain(listen, "set/gone", "x");
+    retain(listen, "set/gone", "");
+    publish(listen, "plant/one", "1");
+    wait_saved(&gateway, "plant/one");
+    gateway.kill_9();
+    gateway.start();
+    publish(listen, "plant/two", "2");
+    assert_eq!(visit(listen, "panel", "plant/#"), ["plant/one 1", "plant/two 2"], "after the kill");
+    assert_eq!(visit(listen, "other", "set/#"), ["set/point 70"]);
+    // The end of a stop saves what a moment before nobody knew.
+    publish(listen, "plant/three", "3");
+    retain(listen, "set/point", "71");
+    assert_eq!(gateway.terminate().0.code(), Some(0));
+    gateway.start();
+    assert_eq!(visit(listen, "panel", "plant/#"), ["plant/three 3"], "after the stop");
+    assert_eq!(visit(listen, "third", "set/#"), ["set/point 71"]);
+    assert_eq!(gateway.terminate().0.code(), Some(0));
+}
+
+#[test]
+fn a_damaged_file_is_set_aside_and_told_and_costs_no_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut gateway, listen) = gateway(dir.path(), "");
+    retain(listen, "set/point", "70");
+    assert_eq!(gateway.terminate().0.code(), Some(0));
+    let path = gateway.state.join("clients");
+    let mut saved = fs::read(&path).unwrap();
+    *saved.last_mut().unwrap() ^= 1;
+    fs::write(&path, &saved).unwrap();
+    gateway.start();
+    assert!(
+        gateway.log().contains("of the last run are lost, and set aside as `clients.bad`: it is damaged")
+    );
+    assert_eq!(fs::read(gateway.state.join("clients.bad")).unwrap(), saved);
+    retain(listen, "set/point", "72");
+    wait_saved(&gateway, "72");
+    gateway.kill_9();
+    gateway.start();
+    assert_eq!(visit(listen, "panel", "set/#"), ["set/point 72"]);
+    gateway.terminate();
+}
+
+#[test]
+fn without_persistence_nothing_is_written_and_nothing_comes_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut gateway, listen) = gateway(dir.path(), "persistence = false");
+    retain(listen, "set/point", "70");
+    assert!(visit(listen, "panel", "plant/#").is_empty());
+    publish(listen, "plant/one", "1");
+    assert_eq!(gateway.terminate().0.code(), Some(0));
+    assert!(!gateway.state.join("clients").exists());
+    gateway.start();
+    assert!(visit(listen, "panel", "plant/#").is_empty() && visit(listen, "other", "set/#").is_empty());
+    gateway.terminate();
+}
+
+/// A payload that is in memory once for all readers is on disk once for each: the file is bounded all the same, and it is said.
+#[test]
+fn more_than_is_saved_is_told_and_the_file_stays_small() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut gateway, listen) = gateway(dir.path(), "");
+    for n in 0..12 {
+        assert!(visit_once(listen, &format!("panel{n}")));
+    }
+    let large = "x".repeat(200_000);
+    retain(listen, "set/point", "70");
+    publish(listen, "plant/one", &large[..100_000]);
+    publish(listen, "plant/two", &large[..100_000]);
+    wait_until("it is told", 20, || {
+        gateway.log().contains("messages that wait for clients are more than are saved")
+    });
+    wait_saved(&gateway, "set/point");
+    gateway.kill_9();
+    let size = fs::metadata(gateway.state.join("clients")).unwrap().len();
+    assert!((500_000..1_100_000).contains(&size), "{size}");
+    gateway.start();
+    assert_eq!(visit(listen, "other", "set/#"), ["set/point 70"]);
+    assert!(gateway.resident_kib_max() < 61 * 1024, "{} KiB", gateway.resident_kib_max());
+    gateway.terminate();
+}
+
+/// Subscribes and goes away at once.
+fn visit_once(at: SocketAddr, id: &str) -> bool {
+    let mut command = Command::new("mosquitto_sub");
+    command.args(["-p", &at.port().to_string(), "-V", "5", "-q", "1", "-c", "-x", "3600", "-i", id]);
+    command.args(["-t", "plant/#", "-E"]).stdin(Stdio::null()).status().unwrap().success()
+}
