@@ -18,7 +18,7 @@ pub struct LocalPublisher {
 }
 
 impl LocalPublisher {
-    /// Publishes as [`Server::publish`]. At QoS 0 it has nothing to wait for but the server's task.
+    /// Publishes as [`Server::publish`](super::Server::publish). At QoS 0 it has nothing to wait for but the server's task.
     ///
     /// # Errors
     ///
@@ -72,7 +72,7 @@ impl LocalPublisher {
         self.commands.send(Command::SetTls { tls, verifies_again }).await.map_err(|_| Ended)
     }
 
-    /// Counters and gauges of this moment, as [`Server::stats`].
+    /// Counters and gauges of this moment, as [`Server::stats`](super::Server::stats).
     ///
     /// # Errors
     ///
