@@ -11,6 +11,10 @@ const HEADER_MAX: usize = 14;
 /// Bytes that a ping, a pong or a close may carry.
 pub(super) const CONTROL_MAX: usize = 125;
 
+/// Frames that carry nothing, control frames among them, that may come beyond those that carry something: each costs as much as a small message, and
+/// fills no buffer by which its sender could be held up.
+pub(super) const EMPTY_MAX: u32 = 100;
+
 /// Takes a client's frames apart, wherever they are split.
 #[derive(Debug)]
 pub(super) struct FrameDecoder {
@@ -22,6 +26,8 @@ pub(super) struct FrameDecoder {
     /// A message goes on in the next frame that is not a control frame.
     in_message: bool,
     frame_max: u64,
+    /// Frames that carry nothing and may still come.
+    empty_left: u32,
     /// Last ping that is not answered: no other needs an answer (RFC 6455 §5.5.3).
     ping: Option<Bytes>,
     end: Option<End>,
@@ -47,6 +53,8 @@ pub(super) enum Violation {
     NotMasked,
     #[error("a frame that WebSocket does not have")]
     Protocol,
+    #[error("a flood of frames that carry nothing")]
+    Flood,
 }
 
 #[derive(Debug)]
@@ -64,6 +72,7 @@ impl End {
             Self::Closed(code) => code,
             Self::Violated(Violation::Text) => Some(CloseCode::Unsupported.into()),
             Self::Violated(Violation::TooLarge) => Some(CloseCode::Size.into()),
+            Self::Violated(Violation::Flood) => Some(CloseCode::Policy.into()),
             Self::Violated(Violation::NotMasked | Violation::Protocol) => Some(CloseCode::Protocol.into()),
         }
     }
@@ -77,6 +86,7 @@ impl FrameDecoder {
             frame: None,
             in_message: false,
             frame_max,
+            empty_left: EMPTY_MAX,
             ping: None,
             end: None,
         }
@@ -88,6 +98,11 @@ impl FrameDecoder {
 
     pub(super) fn take_ping(&mut self) -> Option<Bytes> {
         self.ping.take()
+    }
+
+    /// Lets so many more frames come that carry nothing, up to [`EMPTY_MAX`] in all.
+    pub(super) fn allow_empty(&mut self, frames: u32) {
+        self.empty_left = self.empty_left.saturating_add(frames).min(EMPTY_MAX);
     }
 
     /// Leaves the messages' bytes at the front of `bytes`, and returns how many. What comes after the end is forgotten.
@@ -132,8 +147,9 @@ impl FrameDecoder {
         let header = self.header.get(..self.header_len).unwrap_or_default();
         match FrameHeader::parse(&mut Cursor::new(header)) {
             Ok(Some((header, size))) => {
-                self.header_len = 0;
-                match self.begin(&header, size) {
+                let is_shortest = header.len(size) == std::mem::take(&mut self.header_len);
+                let begun = if is_shortest { self.begin(&header, size) } else { Err(Violation::Protocol) };
+                match begun {
                     Ok(frame) => self.frame = Some(frame),
                     Err(violation) => self.end = Some(End::Violated(violation)),
                 }
@@ -164,6 +180,10 @@ impl FrameDecoder {
         }
         if control.is_none() {
             self.in_message = !header.is_final;
+        }
+        match control {
+            None if size > 0 => self.allow_empty(1),
+            _ => self.empty_left = self.empty_left.checked_sub(1).ok_or(Violation::Flood)?,
         }
         Ok(Frame { mask, left: size, control })
     }

@@ -58,7 +58,7 @@ impl fmt::Display for Refusal {
             }
             Self::Version => f.write_str("the version of WebSocket is not 13"),
             Self::Subprotocol => f.write_str("the client does not offer the subprotocol mqtt"),
-            Self::Origin(origin) => write!(f, "the origin {origin:?} is not among those that may connect"),
+            Self::Origin(origin) => write!(f, "not among ws_origins: {origin}"),
         }
     }
 }
@@ -77,6 +77,10 @@ pub(super) fn answer(head: &[u8], origins: &Origins) -> Result<String, Refusal> 
         return Err(Refusal::Malformed);
     }
     let fields = Fields(request.headers);
+    // With a body a proxy before us could see the frames as the next request.
+    if fields.values("Content-Length").chain(fields.values("Transfer-Encoding")).next().is_some() {
+        return Err(Refusal::Malformed);
+    }
     if !fields.has_token("Upgrade", "websocket") || !fields.has_token("Connection", "upgrade") {
         return Err(Refusal::NoUpgrade);
     }
@@ -160,6 +164,8 @@ mod tests {
             ("HTTP/1.1", "HTTP/1.0", Refusal::Malformed),
             ("Host: server.example.com\r\n", "", Refusal::Malformed),
             ("Host: ", "Host: other\r\nHost: ", Refusal::Malformed),
+            ("Host: ", "Content-Length: 10\r\nHost: ", Refusal::Malformed),
+            ("Host: ", "Transfer-Encoding: chunked\r\nHost: ", Refusal::Malformed),
             ("Upgrade: websocket\r\n", "", Refusal::NoUpgrade),
             ("keep-alive, Upgrade", "keep-alive", Refusal::NoUpgrade),
             ("Version: 13", "Version: 8", Refusal::Version),

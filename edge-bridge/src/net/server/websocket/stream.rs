@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
 use tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
 
 use super::frames::{End, FrameDecoder, encode};
@@ -14,11 +15,16 @@ use crate::net::tcp_stream::Stream;
 /// Bytes of a frame to a client at most: they wait here when the client does not read, and count in no other limit.
 const WRITE_MAX: usize = 4 * 1024;
 
+/// Frames a second that may carry nothing, over time.
+const EMPTY_PER_S: u32 = 10;
+
 /// See the [module](self). Pings and the close are answered when it is read.
 #[derive(Debug)]
 pub(in super::super) struct WebSocketStream {
     inner: Stream,
     decoder: FrameDecoder,
+    /// Time up to which frames that carry nothing were allowed.
+    allowed: Instant,
     /// Frames on their way out: one of a message, a pong and a close at most.
     out: BytesMut,
     /// TLS may still hold a part of what was written.
@@ -30,11 +36,20 @@ impl WebSocketStream {
     /// `frame_max`: bytes of a client's frame at most.
     pub(super) fn new(inner: Stream, frame_max: u64) -> Self {
         let decoder = FrameDecoder::new(frame_max);
-        Self { inner, decoder, out: BytesMut::new(), to_flush: false, said_close: false }
+        let allowed = Instant::now();
+        Self { inner, decoder, allowed, out: BytesMut::new(), to_flush: false, said_close: false }
     }
 
     pub(in super::super) fn inner(&self) -> &Stream {
         &self.inner
+    }
+
+    fn allow_empty(&mut self) {
+        let frames = (self.allowed.elapsed() * EMPTY_PER_S).as_secs();
+        if frames > 0 {
+            self.allowed = Instant::now();
+            self.decoder.allow_empty(u32::try_from(frames).unwrap_or(u32::MAX));
+        }
     }
 
     fn close(&mut self, code: Option<u16>) {
@@ -102,6 +117,7 @@ impl AsyncRead for WebSocketStream {
             if received.is_empty() {
                 return Poll::Ready(Ok(()));
             }
+            this.allow_empty();
             let kept = this.decoder.decode(received);
             buf.set_filled(before + kept);
             if kept > 0 {

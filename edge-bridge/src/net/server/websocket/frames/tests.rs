@@ -104,3 +104,46 @@ fn the_largest_of_each_passes() {
     assert_eq!(decoder.take_ping().as_deref(), Some(&[1; CONTROL_MAX][..]));
     assert_eq!(decoder.end(), Some(End::Closed(None)));
 }
+
+#[test]
+fn frames_that_carry_nothing_are_counted_against_those_that_do() {
+    let ends_after = |decoder: &mut FrameDecoder, bytes: &[u8]| {
+        (0..1_000).find(|_| {
+            decoded(decoder, bytes, 100);
+            decoder.end().is_some()
+        })
+    };
+    let most = EMPTY_MAX as usize;
+    for empty in [frame(0x82, b""), frame(0x89, b"ping"), frame(0x8a, b"")] {
+        let mut decoder = FrameDecoder::new(10);
+        assert_eq!(ends_after(&mut decoder, &empty), Some(most));
+        assert_eq!(decoder.end(), Some(End::Violated(Violation::Flood)));
+        // One for each that carries something.
+        let both = [empty.clone(), frame(0x82, b"x")].concat();
+        assert_eq!(ends_after(&mut FrameDecoder::new(10), &both), None);
+        let two = [empty.clone(), both].concat();
+        assert_eq!(ends_after(&mut FrameDecoder::new(10), &two), Some(most - 1));
+        // And some as time passes, never more at once than at first.
+        let mut decoder = FrameDecoder::new(10);
+        decoded(&mut decoder, &empty.repeat(most), 100);
+        decoder.allow_empty(5);
+        assert_eq!(ends_after(&mut decoder, &empty), Some(5));
+        let mut decoder = FrameDecoder::new(10);
+        decoder.allow_empty(u32::MAX);
+        assert_eq!(ends_after(&mut decoder, &empty), Some(most));
+    }
+}
+
+#[test]
+fn a_length_that_is_not_in_its_shortest_form_is_refused() {
+    for header in [&[0x82, 0x80 | 126, 0, 125][..], &[0x82, 0x80 | 127, 0, 0, 0, 0, 0, 0, 0xff, 0xff]] {
+        let mut decoder = FrameDecoder::new(1 << 20);
+        decoded(&mut decoder, &[header, &MASK].concat(), 1);
+        assert_eq!(decoder.end(), Some(End::Violated(Violation::Protocol)));
+    }
+    for header in [&[0x82, 0x80 | 126, 0, 126][..], &[0x82, 0x80 | 127, 0, 0, 0, 0, 0, 1, 0, 0]] {
+        let mut decoder = FrameDecoder::new(1 << 20);
+        decoded(&mut decoder, &[header, &MASK].concat(), 1);
+        assert_eq!(decoder.end(), None);
+    }
+}
