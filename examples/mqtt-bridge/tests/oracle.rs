@@ -157,20 +157,18 @@ impl World {
         Self { local: Client::start(local).await, hub: Client::start(hub).await }
     }
 
-    async fn until_connected(&self, who: &str) {
-        let until = Instant::now() + LONG;
+    /// Waits for the bridges of all sections. Returns whether they are connected in time.
+    async fn is_connected_within(&self, limit: Duration) -> bool {
+        let until = Instant::now() + limit;
         while self.hub.connected() < count() {
-            assert!(
-                Instant::now() < until,
-                "{who}: {} of {}: {:?}",
-                self.hub.connected(),
-                count(),
-                self.hub.seen.lock().unwrap()
-            );
+            if Instant::now() >= until {
+                return false;
+            }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         // The state is told before the SUBACKs are there.
         tokio::time::sleep(QUIET).await;
+        true
     }
 
     /// What each side has when nothing more comes: the local broker, the hub.
@@ -205,16 +203,22 @@ struct Oracle {
 }
 
 impl Oracle {
+    /// On a busy machine Mosquitto 2.0.11 leaves some of its sixty bridges unconnected for good, in one start of three: it is started again then.
     async fn start() -> Self {
-        let hub = Mosquitto::start("");
-        let conf = format!("max_inflight_messages 0\n{}", sections(&hub.address().to_string()));
-        let local = Mosquitto::start(&conf);
-        Self { world: World::start(&local, &hub).await, _brokers: [local, hub] }
+        for _ in 0..5 {
+            let hub = Mosquitto::start("");
+            let conf = format!("max_inflight_messages 0\n{}", sections(&hub.address().to_string()));
+            let local = Mosquitto::start(&conf);
+            let world = World::start(&local, &hub).await;
+            if world.is_connected_within(LONG / 3).await {
+                return Self { world, _brokers: [local, hub] };
+            }
+        }
+        panic!("Mosquitto's bridges do not connect");
     }
 
     async fn agrees_with(&self, ours: &World) {
-        ours.until_connected("mqtt-bridge").await;
-        self.world.until_connected("mosquitto").await;
+        assert!(ours.is_connected_within(LONG).await, "{} of {}", ours.hub.connected(), count());
         let (ours, its) = (ours.carried().await, self.world.carried().await);
         for (side, ours, its) in [("local", &ours[0], &its[0]), ("hub", &ours[1], &its[1])] {
             let (only_ours, only_its): (Vec<_>, Vec<_>) =
