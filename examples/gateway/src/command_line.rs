@@ -10,6 +10,7 @@ use crate::check::{Load, Meaning};
 use crate::config::reference::Page;
 use crate::config::{Config, Severity};
 use crate::open_files::OpenFiles;
+use crate::standard_error;
 use crate::{
     drill, fleet, import, parked, passwd, route_command, run, standard_output, status_command, test_command,
 };
@@ -116,7 +117,7 @@ fn load(file: &Path, purpose: Purpose) -> Result<Config, ExitCode> {
         Err(findings) => (None, findings),
     };
     let findings = if purpose == Purpose::Run && config.is_some() { findings.for_a_run() } else { findings };
-    eprint!("{findings}");
+    standard_error::write(format_args!("{findings}"));
     let errors = findings.count(Severity::Error) + findings.count(Severity::ErrorInCheck);
     let counted = |count, what| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     match config.filter(|_| errors == 0) {
@@ -124,7 +125,7 @@ fn load(file: &Path, purpose: Purpose) -> Result<Config, ExitCode> {
         None => {
             let (errors, warnings) =
                 (counted(errors, "error"), counted(findings.count(Severity::Warning), "warning"));
-            eprintln!("{errors}, {warnings}. Nothing was started.");
+            standard_error::complain!("{errors}, {warnings}. Nothing was started.");
             Err(ExitCode::from(2))
         }
     }
@@ -146,7 +147,7 @@ fn run_gateway(file: &Path, state: Option<&Path>) -> ExitCode {
     match run::run(file, config, state) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("edge-gateway: {}", OneLine(&error.to_string()));
+            standard_error::complain!("edge-gateway: {}", OneLine(&error.to_string()));
             ExitCode::from(error.exit_code())
         }
     }

@@ -20,6 +20,7 @@ mod parked;
 mod passwd;
 mod route_command;
 mod run;
+mod standard_error;
 mod standard_output;
 mod status_command;
 mod test_command;

@@ -19,6 +19,7 @@ use edge_bridge::wire::validate_filter;
 
 use crate::asking::{Failed, UNAVAILABLE, ask_on, open};
 use crate::run::by_hand_text::{InPlaceLine, ListLine, speaks_to_terminals};
+use crate::standard_error;
 
 /// Mode of an export: readings are their owner's alone, whatever the umask allows.
 const MODE: u32 = 0o600;
@@ -108,11 +109,11 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failed::Nobody(error)) => {
-            eprintln!("edge-gateway: {}", printable(&error));
+            standard_error::complain!("edge-gateway: {}", printable(&error));
             ExitCode::from(UNAVAILABLE)
         }
         Err(Failed::Answer(error)) => {
-            eprintln!("edge-gateway: {}", printable(&error));
+            standard_error::complain!("edge-gateway: {}", printable(&error));
             ExitCode::from(1)
         }
     }

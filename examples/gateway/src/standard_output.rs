@@ -1,5 +1,6 @@
 //! Standard output of the commands.
 
+use crate::standard_error;
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
@@ -11,7 +12,7 @@ pub(crate) fn print(text: &str) -> Result<(), ExitCode> {
     let mut out = std::io::stdout();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            eprintln!("edge-gateway: standard output: {error}");
+            standard_error::complain!("edge-gateway: standard output: {error}");
             Err(ExitCode::FAILURE)
         }
         _ => Ok(()),

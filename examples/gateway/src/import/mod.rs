@@ -26,6 +26,7 @@ use origin::Origin;
 use output::{Counts, Output, Part};
 use pools::Pools;
 
+use crate::standard_error;
 use crate::standard_output;
 
 /// Bytes of a telegraf.conf at most: a device or a wrong file is no configuration.
@@ -83,9 +84,9 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         Ok(imported) => tell(&imported, arguments.strict),
         Err(errors) => {
             for error in errors {
-                eprintln!("{}", OneLine(&error));
+                standard_error::complain!("{}", OneLine(&error));
             }
-            eprintln!("Nothing was written.");
+            standard_error::complain!("Nothing was written.");
             ExitCode::from(2)
         }
     }
@@ -125,11 +126,11 @@ fn tell(imported: &Imported, strict: bool) -> ExitCode {
         return failed;
     }
     for warning in &imported.warnings {
-        eprintln!("{warning}");
+        standard_error::complain!("{warning}");
     }
     let Counts { carried, left, warnings } = imported.counts;
     let plural = |count| if count == 1 { "" } else { "s" };
-    eprintln!(
+    standard_error::complain!(
         "{} line{}: {carried} became keys, {left} comments; {warnings} warning{}.",
         carried + left,
         plural(carried + left),

@@ -52,10 +52,10 @@ struct Topics {
 struct State {
     alive: Slot,
     status: Slot,
-    /// Verdict and time of the status in the slot.
-    made: Option<(Verdict, u64)>,
+    /// Matter and time of the status in the slot.
+    made: Option<(Matter, u64)>,
     /// The same of the last one that the hub has, on this connection.
-    told: Option<(Verdict, u64)>,
+    told: Option<(Matter, u64)>,
     /// Connections that the hub accepted.
     connects: u64,
 }
@@ -104,6 +104,16 @@ impl Slot {
         }
         is_it
     }
+}
+
+/// Parts of a status of which a change is told at once; the others are as of then, or of the hour.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Matter {
+    pub(super) verdict: Verdict,
+    /// Digest of the configuration in force.
+    pub(super) config: String,
+    /// The files' configuration is another one, and refused.
+    pub(super) is_refused: bool,
 }
 
 /// Figures of this process beside its snapshot.
@@ -166,18 +176,19 @@ impl HubStatus {
         &self,
         now_ms: u64,
         (connects, has_will): (u64, bool),
-        verdict: Verdict,
+        matter: Matter,
         make: impl FnOnce() -> (Snapshot, Process),
     ) -> bool {
         let mut state = self.lock();
         if state.connects != connects {
             state.on_connected(connects, has_will);
         }
-        let is_news = state.told.is_none_or(|(told, at_ms)| told != verdict || now_ms >= at_ms + AGAIN_MS);
+        let is_news =
+            state.told.as_ref().is_none_or(|(told, at_ms)| *told != matter || now_ms >= at_ms + AGAIN_MS);
         if is_news && now_ms >= state.status.next_ms {
             let (snapshot, process) = make();
             state.status.wanted = Some(payload(&snapshot, process).into());
-            state.made = Some((verdict, now_ms));
+            state.made = Some((matter, now_ms));
         }
         let is_due = |slot: &Slot| slot.wanted.is_some() && now_ms >= slot.next_ms;
         is_due(&state.alive) || is_due(&state.status)
@@ -202,9 +213,9 @@ impl HubStatus {
         if message.topic == self.topics.alive {
             state.alive.on_delivered(&message.payload, 0);
         } else if message.topic == self.topics.status {
-            let next_ms = state.made.map_or(0, |(_, at_ms)| at_ms + PAUSE_MS);
+            let next_ms = state.made.as_ref().map_or(0, |(_, at_ms)| at_ms + PAUSE_MS);
             if state.status.on_delivered(&message.payload, next_ms) {
-                state.told = state.made;
+                state.told = state.made.clone();
             }
         }
     }

@@ -20,7 +20,7 @@ use super::control;
 use super::gap_reports::GapReports;
 use super::http::{Answer, Pages};
 use super::hub_refusals::HubRefusals;
-use super::hub_status::{HubStatus, Process};
+use super::hub_status::{HubStatus, Matter, Process};
 use super::ingest::GatewayIngest;
 use super::intake_figures::IntakeFigures;
 use super::listener_figures;
@@ -262,14 +262,20 @@ impl Monitor {
     /// Has the hub told of a state that is news to it, while it answers.
     fn tell_hub(&self, figures: &Figures) {
         let Some(status) = self.hub_status.as_ref().filter(|_| is_up(figures.sample.link)) else { return };
+        let facts = self.facts.get();
         let make = || {
             let days = figures.sample.certificates.iter().map(|end| end.days_left).min();
             let process = Process { certificate_days: days, memory_bytes: resident_bytes() };
-            (self.memory.snapshot(&self.facts.get(), &self.clock, figures), process)
+            (self.memory.snapshot(&facts, &self.clock, figures), process)
+        };
+        let matter = Matter {
+            verdict: figures.sample.verdict,
+            config: facts.config.clone(),
+            is_refused: facts.refused.is_some(),
         };
         let link = self.link.stats();
         let connection = (link.connects, !link.will_left_out);
-        if status.see(self.clock.now().up_ms, connection, figures.sample.verdict, make) {
+        if status.see(self.clock.now().up_ms, connection, matter, make) {
             self.link.rows_pushed();
         }
     }

@@ -5,7 +5,7 @@
 //!  file ─▶ check ─▶ same as before      nothing
 //!                 ├ routes alone        in force between two messages, nobody is disconnected
 //!                 ├ anything else       a clean stop and a start in this process; if that start fails, one with the configuration before
-//!                 └ a mistake, another state directory, or control loops that would stop: refused
+//!                 └ a mistake, another state directory, other lanes, or control loops that would stop: refused
 //! ```
 
 #![allow(clippy::disallowed_methods, reason = "a shell: files, and the time between looks at them")]
@@ -53,6 +53,12 @@ fn decide(running: &Config, next: &Config, state_is_given: bool) -> Decision {
     if running.state != next.state && !state_is_given {
         return Decision::Refused(
             "gateway.state: another directory is another queue; stop the gateway for it".to_owned(),
+        );
+    }
+    if running.queue.lanes != next.queue.lanes {
+        return Decision::Refused(
+            "queue.lanes: what waits in a lane goes by its place in the list, under the limit of that place; let the queue drain, then restart the gateway with other lanes"
+                .to_owned(),
         );
     }
     match (at_start.as_slice(), routes) {
@@ -167,6 +173,7 @@ impl Reload {
             }
             Decision::StartAnew(tables) => {
                 let tables = tables.join(", ");
+                tell_smaller_limits(&self.running(), &next);
                 tracing::info!(
                     config = next.digest,
                     tables,
@@ -182,6 +189,18 @@ impl Reload {
     fn refuse(&mut self, why: String) {
         tracing::warn!(why, "the changed configuration is refused: the one in force stays");
         self.replace(self.running(), Some(why));
+    }
+}
+
+/// Says that what waits beyond a lower limit goes: the policy decides what, as if the queue were full.
+fn tell_smaller_limits(running: &Config, next: &Config) {
+    let (before, after) = (&running.queue, &next.queue);
+    let is_lower =
+        |before: Option<u64>, after: Option<u64>| after < before.or(Some(u64::MAX)) && after.is_some();
+    if is_lower(before.max_messages, after.max_messages) || after.max_bytes < before.max_bytes {
+        tracing::warn!(
+            "the queue's limits are lower: what waits beyond them goes at the start, counted as an overflow"
+        );
     }
 }
 

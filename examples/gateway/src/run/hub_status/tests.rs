@@ -37,7 +37,11 @@ fn topics(messages: &[Publish]) -> Vec<&str> {
 }
 
 fn see(status: &HubStatus, up_ms: u64, connects: u64, verdict: Verdict) -> bool {
-    status.see(up_ms, (connects, true), verdict, made)
+    status.see(up_ms, (connects, true), of(verdict), made)
+}
+
+fn of(verdict: Verdict) -> Matter {
+    Matter { verdict, config: "one".to_owned(), is_refused: false }
 }
 
 /// Says all that is due, and has the hub take it.
@@ -71,8 +75,23 @@ fn each_connection_is_told_that_it_is_there_and_how_the_gateway_is() {
 #[test]
 fn without_a_will_nothing_says_that_it_is_there() {
     let status = status();
-    assert!(status.see(1_000, (1, false), Verdict::Delivering, made));
+    assert!(status.see(1_000, (1, false), of(Verdict::Delivering), made));
     assert_eq!(topics(&said(&status, 1_000)), ["edge/status/site7"]);
+}
+
+/// Whoever rolls a configuration out sees it arrive, and sees where it is refused.
+#[test]
+fn another_configuration_and_a_refused_one_are_told_at_once() {
+    let status = self::status();
+    assert!(see(&status, 0, 1, Verdict::Delivering));
+    assert_eq!(deliver(&status, 0), 2);
+    let refused = Matter { is_refused: true, ..of(Verdict::Delivering) };
+    let other = Matter { config: "two".to_owned(), ..of(Verdict::Delivering) };
+    for (at_ms, matter) in [(40_000, refused), (80_000, other.clone())] {
+        assert!(status.see(at_ms, (1, true), matter, made));
+        assert_eq!(deliver(&status, at_ms), 1);
+    }
+    assert!(!status.see(120_000, (1, true), other, made));
 }
 
 /// A verdict that comes and goes each second costs two messages a minute; without a change there is one an hour.

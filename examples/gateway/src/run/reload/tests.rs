@@ -52,6 +52,32 @@ fn another_state_directory_is_refused_unless_the_command_line_names_one() {
     assert_eq!(decided("id = \"site7\"", other, true), Decision::StartAnew(vec!["[gateway]"]));
 }
 
+/// The queue knows lanes by their numbers: another name in a place would have what waits there, and its limit.
+#[test]
+fn lanes_do_not_change_while_something_may_wait_in_them() {
+    for lanes in [
+        "\"urgent\", \"alarm\", \"telemetry\"",
+        "\"telemetry\"",
+        "\"alarm\", \"other\"",
+        "\"alarm\", \"telemetry\", \"bulk\"",
+    ] {
+        let refused = decided(
+            "[[route]]",
+            &format!(
+                "[queue]\nlanes = [{lanes}]\n[[route]]\nlane = \"{}\"",
+                lanes.split('"').nth(1).unwrap()
+            ),
+            false,
+        );
+        assert!(
+            matches!(&refused, Decision::Refused(why) if why.starts_with("queue.lanes: ")),
+            "{refused:?}"
+        );
+    }
+    let limit = decided("[[route]]", "[queue]\nmax_messages = 1000\n[[route]]", false);
+    assert_eq!(limit, Decision::StartAnew(vec!["[queue]"]));
+}
+
 #[test]
 fn loops_are_not_stopped_for_a_changed_table_and_routes_beside_them_change() {
     let dir = tempfile::tempdir().unwrap();
