@@ -95,7 +95,7 @@ pub(crate) async fn run(
     let wall = Arc::new(wall_clock(config));
     let uplink = uplink::prepare(config)?;
     // Before all else: another process on this directory gets no further.
-    let mut opening = Opening::start(state, store::config(config), wall.clone());
+    let mut opening = Opening::start(state, config, wall.clone());
     let opened = opening.at_once().await?;
     let local = Local::start(config, state, wall, opening.cause(), parts).await?;
     let tables = Tables::new(config);
@@ -331,7 +331,7 @@ async fn stop(
     if let Some(reports) = gap_reports {
         queue.ack_gaps(store::CONSUMER, &reports.take_delivered());
     }
-    let queued = queued(&queue);
+    let queued = store::waiting(&queue);
     match tokio::time::timeout(STORE_WITHIN, queue.close()).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => return Err(RunError::Failed(format!("the queue did not close well: {error}"))),
@@ -356,12 +356,7 @@ fn dropped_before(queue: &aio::Queue) -> u64 {
 }
 
 fn tell_opened(config: &Config, state: &Path, clean: bool, queue: &aio::Queue) {
-    tracing::info!(gateway = config.id, state = %state.display(), clean, queued = queued(queue), "opened");
-}
-
-fn queued(queue: &aio::Queue) -> u64 {
-    let hub = queue.ledger().into_iter().filter(|ledger| ledger.consumer == store::CONSUMER);
-    hub.map(|ledger| ledger.queued).sum()
+    tracing::info!(gateway = config.id, state = %state.display(), clean, queued = store::waiting(queue), "opened");
 }
 
 /// The clock of rows and filters, as far as the configuration trusts it.

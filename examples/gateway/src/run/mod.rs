@@ -46,6 +46,7 @@ pub(crate) mod hub_status;
 pub(crate) mod ingest;
 mod intake_figures;
 mod kept_row;
+mod lane_names;
 mod line_budget;
 mod listener_figures;
 mod metrics;

@@ -18,7 +18,10 @@ use edge_queue::{Config as QueueConfig, SystemClock, aio};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::config::Config;
+
 use super::error::RunError;
+use super::lane_names;
 use super::store::{self, NotOpened};
 
 /// For the first attempt: then the gateway starts without its queue, and the attempt goes on.
@@ -53,14 +56,22 @@ pub(super) struct Opening {
 
 impl Opening {
     /// Nothing is done before the first call that waits.
-    pub(super) fn start(state: &Path, queue: QueueConfig, clock: Arc<SystemClock>) -> Self {
+    pub(super) fn start(state: &Path, config: &Config, clock: Arc<SystemClock>) -> Self {
         let told = Arc::new(watch::Sender::new(None));
         let mut pauses = BackoffConfig::default();
         (pauses.base_ms, pauses.max_ms) = (FIRST_PAUSE_MS, LONGEST_PAUSE_MS);
         let backoff = Backoff::new(pauses, u64::from(std::process::id()));
-        let (state, line) = (state.to_owned(), CauseLine::default());
-        let attempts =
-            Attempts { state, queue, clock, backoff, told: told.clone(), line, made: false, is_again: false };
+        let attempts = Attempts {
+            state: state.to_owned(),
+            queue: store::config(config),
+            lanes: config.queue.lanes.clone(),
+            clock,
+            backoff,
+            told: told.clone(),
+            line: CauseLine::default(),
+            made: false,
+            is_again: false,
+        };
         Self { running: Box::pin(attempts.run()), attempts: None, told }
     }
 
@@ -126,6 +137,8 @@ impl Opening {
 struct Attempts {
     state: PathBuf,
     queue: QueueConfig,
+    /// Names of its lanes.
+    lanes: Vec<String>,
     clock: Arc<SystemClock>,
     backoff: Backoff,
     told: Arc<watch::Sender<Option<String>>>,
@@ -166,6 +179,14 @@ impl Attempts {
         let (queue, consumer) = store::open(&self.state, self.queue.clone(), self.clock.clone()).await?;
         // Also if this run ends before its first look at itself: the next one finds the store in order.
         store::tell_events(&queue);
+        let (state, lanes, waiting) = (self.state.clone(), self.lanes.clone(), store::waiting(&queue));
+        let kept = tokio::task::spawn_blocking(move || lane_names::keep(&state, &lanes, waiting)).await;
+        let kept = kept.unwrap_or_else(|error| Err(NotOpened::ForNow(error.to_string())));
+        if let Err(error) = kept {
+            drop(consumer);
+            let _closed = timeout(store::CLOSE_WITHIN, queue.close()).await;
+            return Err(error);
+        }
         Ok(Opened { queue, consumer, is_new: is_new || self.made })
     }
 
@@ -256,12 +277,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let state = dir.path().join("state");
         std::fs::write(&state, "no directory").unwrap();
-        let mut opening = Opening::start(&state, store::config(&config), Arc::default());
+        let mut opening = Opening::start(&state, &config, Arc::default());
         assert!(opening.at_once().await.unwrap().is_none());
         std::fs::remove_file(&state).unwrap();
         std::fs::create_dir(&state).unwrap();
         let (held, consumer) = store::open(&state, store::config(&config), Arc::default()).await.unwrap();
-        let second = Opening::start(&state, store::config(&config), Arc::default()).at_once().await;
+        let second = Opening::start(&state, &config, Arc::default()).at_once().await;
         assert!(second.is_err_and(|error| error.to_string().contains("is in use")));
         let mut cause = opening.cause();
         let in_use = cause.wait_for(|cause| cause.as_ref().is_some_and(|cause| cause.contains("in use")));

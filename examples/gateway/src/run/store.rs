@@ -68,6 +68,12 @@ pub(crate) async fn open(
     }
 }
 
+/// Messages that wait for the hub.
+pub(super) fn waiting(queue: &aio::Queue) -> u64 {
+    let hub = queue.ledger().into_iter().filter(|ledger| ledger.consumer == CONSUMER);
+    hub.map(|ledger| ledger.queued).sum()
+}
+
 /// Writes what happened to the store since the last call to the log.
 pub(crate) fn tell_events(queue: &aio::Queue) {
     for event in queue.events() {

@@ -1,0 +1,67 @@
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "test code"
+)]
+//! Other lanes in gateway.toml while messages wait: nothing that was acknowledged goes under another name and limit.
+
+mod support;
+
+use std::fs;
+
+use support::gateway::Gateway;
+use support::mosquitto::{Mosquitto, Subscriber, publish};
+use support::{free_port, wait_until};
+
+#[test]
+fn lanes_change_once_the_queue_has_drained_and_a_start_says_so_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut hub = Mosquitto::start(dir.path(), "");
+    hub.kill_9();
+    let listen = free_port();
+    let config = |lanes: &str| {
+        format!(
+            "[gateway]\nid = \"g\"\n[local]\nlisten = \"{listen}\"\n[hub]\nurl = \"mqtt://{}\"\n[queue]\n{lanes}\n\
+             [[route]]\nmatch = \"plant/#\"\nlane = \"telemetry\"\n",
+            hub.address
+        )
+    };
+    let (before, after) = (config(""), config("lanes = [\"urgent\", \"alarm\", \"telemetry\"]"));
+    let mut gateway = Gateway::new(dir.path(), &before);
+    gateway.start();
+    for n in 0..5 {
+        publish(listen, &format!("plant/{n}"), "x");
+    }
+    gateway.kill_9();
+    let file = gateway.dir.join("gateway.toml");
+    let metrics = gateway.metrics;
+    let write = |config: &str| {
+        fs::write(&file, format!("{config}[metrics]\nlisten = \"{metrics}\"\ntotals_within = \"1s\"\n"))
+            .unwrap();
+    };
+    write(&after);
+    let ended = gateway.command().output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert_eq!(ended.status.code(), Some(2), "{said}");
+    assert!(said.contains("queue.lanes: 5 messages wait in the lanes [\"alarm\", \"telemetry\"]"), "{said}");
+    write(&before);
+    gateway.start();
+    let log = gateway.log().matches("refused: the one in force stays").count();
+    write(&after);
+    gateway.signal("HUP");
+    wait_until("the reload is refused", 20, || {
+        gateway.log().matches("refused: the one in force stays").count() > log
+    });
+    hub.run();
+    let at_hub = Subscriber::start(hub.address, "plant/#");
+    wait_until("all is at the hub", 60, || at_hub.arrived().len() >= 5);
+    wait_until("nothing waits", 20, || gateway.metric("edge_queue_messages") == Some(0.0));
+    assert_eq!(gateway.terminate().0.code(), Some(0));
+    gateway.start();
+    publish(listen, "plant/5", "x");
+    wait_until("with other lanes", 20, || at_hub.arrived().iter().any(|one| one.topic == "plant/5"));
+    assert_eq!(gateway.terminate().0.code(), Some(0));
+}
