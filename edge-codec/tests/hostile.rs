@@ -188,6 +188,15 @@ fn deep_nesting_is_a_limit_and_not_a_stack_overflow() {
     let json = format!(r#"{{"readings":[],"x":{}1{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
     let (what, limit, found) = limit_of(consume(Kind::Json, json.as_bytes()));
     assert_eq!((what, limit, found), ("depth", 16, 17));
+    // Objects count as arrays do.
+    let objects =
+        |begin: &str, end: &str| format!("{begin}{}1{}{end}", "{\"x\":".repeat(1_000), "}".repeat(1_000));
+    let json_objects = objects(r#"{"readings":[],"x":"#, "}");
+    assert_eq!(limit_of(consume(Kind::Json, json_objects.as_bytes())), ("depth", 16, 17));
+    let pack_objects = objects(r#"[{"n":"a","x":"#, "}]");
+    assert_eq!(limit_of(consume(Kind::SenmlJson, pack_objects.as_bytes())), ("depth", 16, 17));
+    let maps = [&[0xa1, 0x61, b'x'].repeat(1_000)[..], &[0]].concat();
+    assert_eq!(limit_of(consume(Kind::Cbor, &maps)), ("depth", 16, 17));
     let widest = Limits::default().depth(usize::MAX);
     let e = Kind::Json.decode(json.as_bytes(), &widest).unwrap_err();
     assert!(matches!(e, DecodeError::Limit { what: "depth", limit: 100, .. }), "{e}");
