@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::config::{Changes, Config, Findings, Severity};
 
@@ -26,6 +27,8 @@ use files::ReadFiles;
 
 /// Between two looks at the files.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// After a reading that found mistakes: what was missing, a password file say, may be there now, and is none of the files that are looked at.
+const MISTAKES_AGAIN: Duration = Duration::from_secs(60);
 /// Mistakes of a refused file that have a line each.
 const MISTAKES_MAX: usize = 5;
 
@@ -78,13 +81,15 @@ pub(super) struct Reload {
     state_is_given: bool,
     in_force: watch::Sender<InForce>,
     files: Arc<Mutex<ReadFiles>>,
+    /// Time of the last reading, if it found mistakes.
+    mistaken: Option<Instant>,
 }
 
 impl Reload {
     pub(super) fn new(file: &Path, config: Arc<Config>, state_is_given: bool) -> Self {
         let files = Arc::new(Mutex::new(ReadFiles::new(file, &config)));
         let in_force = watch::Sender::new(InForce { config, refused: None });
-        Self { file: file.to_owned(), state_is_given, in_force, files }
+        Self { file: file.to_owned(), state_is_given, in_force, files, mistaken: None }
     }
 
     /// Configurations of one run, the first as it is now.
@@ -110,14 +115,17 @@ impl Reload {
                     false => std::future::pending().await,
                 }
             };
-            let is_due = tokio::select! {
+            let is_asked = tokio::select! {
                 wish = signals.next() => match wish {
                     Wish::Stop => return Ending::Stop,
                     Wish::Reload => true,
                 },
-                () = look => self.have_files_changed().await,
+                () = look => false,
             };
-            if is_due && let Some(config) = self.reload().await {
+            let is_due = is_asked || self.have_files_changed().await;
+            if (is_due || self.may_be_mended())
+                && let Some(config) = self.reload(is_due).await
+            {
                 return Ending::StartAnew(config);
             }
         }
@@ -126,6 +134,11 @@ impl Reload {
     /// Returns whether the files are others than at the last reading, and have been for two looks.
     async fn have_files_changed(&mut self) -> bool {
         self.with_files(|files, _| files.have_changed()).await.unwrap_or(false)
+    }
+
+    /// Returns whether what had mistakes is to be read again although its files are the same.
+    fn may_be_mended(&self) -> bool {
+        self.mistaken.is_some_and(|at| at.elapsed() >= MISTAKES_AGAIN)
     }
 
     /// Looks at the files off the runtime's thread: a disk may hang. `None` when the runtime ends.
@@ -140,8 +153,9 @@ impl Reload {
         looked.await.ok()
     }
 
-    /// Reads the files, and applies what can be applied now. Returns a configuration with which the gateway has to start anew.
-    async fn reload(&mut self) -> Option<Arc<Config>> {
+    /// Reads the files, and applies what can be applied now. Returns a configuration with which the gateway has to start anew. `is_news`: mistakes are
+    /// told although they are those of before.
+    async fn reload(&mut self, is_news: bool) -> Option<Arc<Config>> {
         let loaded = self.with_files(|files, file| {
             let before = files.before();
             let loaded = Config::load(file);
@@ -150,13 +164,17 @@ impl Reload {
         });
         let next = match loaded.await? {
             Ok((next, findings)) => {
+                self.mistaken = None;
                 tell_warnings(&findings.for_a_run());
                 Arc::new(next)
             }
             Err(findings) => {
-                tell_mistakes(&findings);
-                let mut mistakes = findings.summaries(Severity::Error);
-                self.refuse(mistakes.next().unwrap_or_default());
+                self.mistaken = Some(Instant::now());
+                let why = findings.summaries(Severity::Error).next().unwrap_or_default();
+                if is_news || self.in_force.borrow().refused.as_ref() != Some(&why) {
+                    tell_mistakes(&findings);
+                    self.refuse(why);
+                }
                 return None;
             }
         };

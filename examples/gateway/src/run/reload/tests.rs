@@ -110,7 +110,7 @@ async fn a_refused_configuration_is_read_once_until_its_files_change_again() {
     std::fs::write(&file, format!("{other}filter = \"rules.toml\"\n")).unwrap();
     assert!(!reload.have_files_changed().await, "its writer may not be done");
     assert!(reload.have_files_changed().await);
-    assert!(reload.reload().await.is_none());
+    assert!(reload.reload(true).await.is_none());
     assert!(reload.in_force.borrow().refused.is_some());
     for _ in 0..3 {
         assert!(!reload.have_files_changed().await, "it was read");
@@ -118,4 +118,29 @@ async fn a_refused_configuration_is_read_once_until_its_files_change_again() {
     std::fs::write(dir.path().join("rules.toml"), "# another\n").unwrap();
     assert!(!reload.have_files_changed().await);
     assert!(reload.have_files_changed().await);
+}
+
+/// A Secret that is mounted after the ConfigMap that names it: nobody touches gateway.toml again.
+#[tokio::test(start_paused = true)]
+async fn a_file_that_was_missing_is_found_within_a_minute() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("gateway.toml");
+    std::fs::write(&file, FILE).unwrap();
+    let config = Arc::new(Config::load(&file).unwrap().0);
+    let mut reload = Reload::new(&file, config, false);
+    let named = FILE.replacen("[hub]", "password_file = \"users\"\n[hub]", 1);
+    std::fs::write(&file, named).unwrap();
+    let refused = |reload: &Reload| reload.in_force.borrow().refused.clone();
+    assert!(reload.reload(true).await.is_none());
+    assert!(refused(&reload).unwrap().contains("users"), "{:?}", refused(&reload));
+    assert!(!reload.may_be_mended());
+    tokio::time::advance(MISTAKES_AGAIN).await;
+    assert!(reload.may_be_mended());
+    assert!(reload.reload(false).await.is_none());
+    assert!(!reload.may_be_mended(), "once a minute");
+    std::fs::write(dir.path().join("users"), "").unwrap();
+    tokio::time::advance(MISTAKES_AGAIN).await;
+    assert!(reload.may_be_mended());
+    assert!(reload.reload(false).await.is_some(), "it starts anew with it");
+    assert!(!reload.may_be_mended());
 }
