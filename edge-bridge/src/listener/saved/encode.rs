@@ -7,6 +7,7 @@ use bytes::{BufMut, BytesMut};
 use super::{CERTIFIED, Saved, VERSION};
 use crate::ingest::{Ingest, Now};
 use crate::listener::client::Client;
+use crate::listener::message::Message;
 use crate::listener::{ClientKey, Listener};
 use crate::session::{InFlight, Token};
 use crate::wire::{
@@ -15,14 +16,38 @@ use crate::wire::{
 };
 
 /// Bytes of a PUBLISH beside topic, properties and payload, at most.
-const PUBLISH_HEAD: usize = 16;
+const PUBLISH_HEAD: usize = 20;
 
 /// A session that is saved.
-struct Session {
+struct Session<'a> {
     /// Its CONNECT and its SUBSCRIBEs.
     head: BytesMut,
     /// Messages that wait for it, or that it has not acknowledged, the oldest first.
-    waiting: Vec<Publish>,
+    waiting: Vec<Waiting<'a>>,
+}
+
+/// A message of a session where it lies: copies of all would take a multiple of what is saved.
+#[derive(Clone, Copy)]
+enum Waiting<'a> {
+    Sent(&'a InFlight),
+    Queued(&'a Message),
+}
+
+impl Waiting<'_> {
+    fn size(self) -> usize {
+        size_of(match self {
+            Self::Sent(message) => &message.publish,
+            Self::Queued(message) => &message.publish,
+        })
+    }
+
+    /// Returns it with what is left of its Message Expiry Interval; `None` if that is over.
+    fn packet(self, now_ms: u64) -> Option<Publish> {
+        match self {
+            Self::Sent(message) => left_of(now_ms, message),
+            Self::Queued(message) => (!message.is_expired(now_ms)).then(|| message.packet(now_ms)),
+        }
+    }
 }
 
 /// Bytes that may still be saved, and what found no room.
@@ -61,17 +86,10 @@ impl<I: Ingest> Listener<I> {
                 put_message(&mut bytes, packet);
             }
         }
-        // Equal shares; what one does not need the next ones have, so the least comes first.
-        sessions.sort_by_key(|session| session.waiting.iter().map(size_of).sum::<usize>());
-        let count = sessions.len();
-        for (at, mut session) in sessions.into_iter().enumerate() {
-            let mut share = Room { left: room.left / (count - at), left_out: 0 };
-            let kept = session.waiting.iter().rev().take_while(|packet| share.take(size_of(packet))).count();
-            let gone = session.waiting.len() - kept;
-            room.left_out += gone;
+        share_out(&mut sessions, &mut room);
+        for session in sessions {
             bytes.put(session.head);
-            for packet in session.waiting.drain(gone..) {
-                room.left = room.left.saturating_sub(size_of(&packet));
+            for packet in session.waiting.iter().filter_map(|message| message.packet(now.up_ms)) {
                 put_message(&mut bytes, packet);
             }
         }
@@ -79,7 +97,7 @@ impl<I: Ingest> Listener<I> {
     }
 
     /// Returns the sessions that outlive their connections, as far as there is room for them.
-    fn lasting_sessions(&self, now_ms: u64, room: &mut Room) -> Vec<Session> {
+    fn lasting_sessions(&self, now_ms: u64, room: &mut Room) -> Vec<Session<'_>> {
         let mut clients: Vec<_> = self.clients.iter().filter(|(_, client)| client.expiry_s > 0).collect();
         clients.sort_by_key(|(key, client)| (Reverse(client.absent_since_ms().unwrap_or(u64::MAX)), *key));
         let mut sessions = Vec::new();
@@ -88,7 +106,7 @@ impl<I: Ingest> Listener<I> {
             // A client's name and filters came in packets, and go into packets: an error cannot come, and would leave the session out.
             let written = self.put_session(&mut head, now_ms, key, client);
             if written.is_ok() && room.take(head.len()) {
-                sessions.push(Session { head, waiting: self.waiting_of(now_ms, client) });
+                sessions.push(Session { head, waiting: self.waiting_of(client) });
             }
         }
         sessions
@@ -135,18 +153,33 @@ impl<I: Ingest> Listener<I> {
         Ok(())
     }
 
-    /// Returns the messages of other clients that one has not acknowledged, the oldest first. Payloads are shared.
-    fn waiting_of(&self, now_ms: u64, client: &Client) -> Vec<Publish> {
+    /// Returns the messages of other clients that one has not acknowledged, the oldest first.
+    fn waiting_of<'a>(&'a self, client: &'a Client) -> Vec<Waiting<'a>> {
         let connected = client.connection.and_then(|id| self.connections.get(id));
         let in_flight = connected.into_iter().flat_map(|state| state.session.unacked());
         let in_flight = client.resume.in_flight().iter().chain(in_flight);
-        let sent = in_flight
-            .filter(|message| message.token == Token(0))
-            .filter_map(|message| left_of(now_ms, message));
+        let sent = in_flight.filter(|message| message.token == Token(0)).map(Waiting::Sent);
         let waiting = client.waiting.iter().filter(|delivery| delivery.origin.is_none());
-        let waiting = waiting.map(|delivery| &delivery.message).filter(|message| !message.is_expired(now_ms));
-        let waiting = waiting.map(|message| message.packet(now_ms));
-        sent.chain(waiting).filter(|packet| packet.qos != QoS::AtMostOnce).collect()
+        let waiting = waiting.map(|delivery| &delivery.message);
+        let waiting = waiting.filter(|message| message.publish.qos != QoS::AtMostOnce).map(Waiting::Queued);
+        sent.chain(waiting).collect()
+    }
+}
+
+/// Leaves each session the newest of its messages: equal shares, and what one does not need the next ones have, so the least comes first.
+fn share_out(sessions: &mut [Session<'_>], room: &mut Room) {
+    let size = |session: &Session<'_>| session.waiting.iter().map(|message| message.size()).sum::<usize>();
+    let mut by_size: Vec<_> = sessions.iter_mut().map(|session| (size(session), session)).collect();
+    by_size.sort_by_key(|(size, _)| *size);
+    let count = by_size.len();
+    for (at, (_, session)) in by_size.into_iter().enumerate() {
+        let mut share = Room { left: room.left / (count - at), left_out: 0 };
+        let before = share.left;
+        let kept = session.waiting.iter().rev().take_while(|message| share.take(message.size())).count();
+        let gone = session.waiting.len() - kept;
+        session.waiting.drain(..gone);
+        room.left -= before - share.left;
+        room.left_out += gone;
     }
 }
 
