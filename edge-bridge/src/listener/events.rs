@@ -219,7 +219,7 @@ pub struct Restored {
     pub waiting: usize,
     /// Sessions, retained messages and messages whose time is over.
     pub expired: usize,
-    /// Sessions and retained messages for which the limits have no room.
+    /// Sessions and retained messages for which the limits have no room; messages and wills on topics of the application.
     pub refused: usize,
 }
 

@@ -9,8 +9,13 @@ use crate::session::AckHandle;
 use crate::wire::{ReasonCode, TopicError, Utf8, Version, matches, validate_characters};
 
 impl<I: Ingest> Listener<I> {
+    /// Returns whether the application alone publishes there.
+    pub(super) fn is_own_topic(&self, topic: &str) -> bool {
+        self.config.own_topics.iter().any(|filter| matches(filter, topic))
+    }
+
     pub(super) fn check_topic(&mut self, client: ClientKey, topic: &str) -> Result<(), TopicError> {
-        if self.config.own_topics.iter().any(|filter| matches(filter, topic)) {
+        if self.is_own_topic(topic) {
             return Err(TopicError::Reserved);
         }
         if !self.may_publish(client, topic) {

@@ -188,6 +188,35 @@ fn messages_of_the_application_are_not_saved() {
     assert_eq!(next.payloads(again), Vec::<String>::new());
 }
 
+/// What was nobody's own before is the application's now: a forged output may not come first to who subscribes, nor a forged event. Promise 14.
+#[test]
+fn topics_that_are_the_applications_now_do_not_come_back() {
+    let mut site = at_noon();
+    let actuator = site.client("actuator", Version::V5);
+    site.send(actuator, &[subscribe(&["#"])]);
+    site.cut(actuator);
+    let forger = Connect {
+        will: will("out/valve", &[(PropertyId::WillDelayInterval, Value::U32(5))]),
+        ..stays("forger", Version::V5)
+    };
+    let (forger, _) = site.connect(forger);
+    site.send(
+        forger,
+        &[retained("out/valve", "forged"), retained("a", "kept"), publish(1, "out/valve", "waits")],
+    );
+    site.cut(forger);
+    let mut config = Config::default();
+    config.own_topics = vec!["out/#".to_owned(), "event/#".to_owned()];
+    let (mut next, restored) = restarted(&site, config, 0);
+    assert_eq!((restored.retained, restored.waiting, restored.refused), (1, 0, 3));
+    let (actuator, _) = next.connect(stays("actuator", Version::V5));
+    assert!(next.payloads(actuator).is_empty());
+    next.send(actuator, &[subscribe(&["#"])]);
+    assert_eq!(next.payloads(actuator), ["kept"]);
+    next.pass(10_000);
+    assert!(next.payloads(actuator).is_empty(), "no will");
+}
+
 /// Users of before are asked about by the rules of now.
 #[derive(Debug)]
 struct Without(&'static str);

@@ -53,7 +53,8 @@ enum Record {
 impl<I: Ingest> Listener<I> {
     /// Takes back what [`save`](Self::save) returned at an earlier time, as if all these clients had gone away then: sessions, messages and wills are
     /// so much older as the wall clock is now, if it was set and has not gone back. To be called before connections come; a session of a
-    /// client that is there stays as it is. Users who are no longer known, and messages that their client may no longer have, do not come back.
+    /// client that is there stays as it is. Users who are no longer known, messages that their client may no longer have, and what stands
+    /// on [topics of the application](crate::listener::Config::own_topics), do not come back.
     ///
     /// # Errors
     ///
@@ -98,7 +99,8 @@ impl<I: Ingest> Listener<I> {
             return;
         };
         let message = Message::new(now_ms, &publish, self.accounts.payloads());
-        let is_kept = self.topics.retain(now_ms, &publish.topic, &message);
+        let is_kept =
+            !self.is_own_topic(&publish.topic) && self.topics.retain(now_ms, &publish.topic, &message);
         restored.retained += usize::from(is_kept);
         restored.refused += usize::from(!is_kept);
     }
@@ -122,12 +124,16 @@ impl<I: Ingest> Listener<I> {
         restored.expired += usize::from(left_ms == 0);
         let is_certified = connect.properties.user_property(CERTIFIED).is_some();
         let user = connect.username.as_ref().map(crate::wire::Utf8::detached);
+        let will = PendingWill::restored(connect, now.up_ms, age_ms);
+        let is_refused = will.as_ref().is_some_and(|will| self.is_own_topic(&will.publish.topic));
+        restored.refused += usize::from(is_refused);
+        let will = will.filter(|_| !is_refused);
         let key = self.clients.add(connect.client_id.detached(), user, is_certified);
         let client = self.clients.get_mut(key)?;
         client.expiry_s = expiry_s;
         client.left_ms = now.up_ms;
         client.ends_ms = Some(now.up_ms + left_ms);
-        client.will = PendingWill::restored(connect, now.up_ms, age_ms);
+        client.will = will;
         self.account_client(key);
         Some(key)
     }
@@ -153,6 +159,11 @@ impl<I: Ingest> Listener<I> {
             restored.expired += 1;
             return;
         };
+        // None of the application's is saved: it is a client's, of a time when the topic was nobody's.
+        if self.is_own_topic(&publish.topic) {
+            restored.refused += 1;
+            return;
+        }
         let identifiers: Vec<u32> = publish.properties.subscription_identifiers().collect();
         let mut message = Message::new(now_ms, &publish, self.accounts.payloads());
         message.identify(&identifiers);
