@@ -61,7 +61,7 @@ impl Gateway {
         hub: SocketAddr,
         broker: Option<SocketAddr>,
     ) -> io::Result<Self> {
-        std::fs::create_dir_all(dir)?;
+        crate::work::make(dir)?;
         let state = std::path::absolute(dir.join("state"))?;
         let listen = free_port()?;
         let inlet = broker.map_or(Inlet::Listen(listen), Inlet::Broker);
@@ -75,7 +75,7 @@ impl Gateway {
                 (words.into(), Some(metrics))
             }
             Candidate::Foreign(command) => {
-                std::fs::create_dir_all(&state)?;
+                crate::work::make(&state)?;
                 std::fs::write(dir.join(COMMAND_FILE), format!("{MARK}\n{command}\n"))?;
                 (command.words(listen.port(), hub.port(), &state), None)
             }

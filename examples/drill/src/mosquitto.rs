@@ -48,7 +48,7 @@ impl Broker {
     }
 
     async fn start(dir: &Path, name: &str, extra: &[&str]) -> io::Result<Self> {
-        std::fs::create_dir_all(dir)?;
+        crate::work::make(dir)?;
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         let file = dir.join(format!("{name}.conf"));
         let lines = ["allow_anonymous true", "persistence false"].iter().chain(extra);

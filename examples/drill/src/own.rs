@@ -51,7 +51,7 @@ impl OwnGateway {
     /// A sensors' recording that is damaged; a folder that takes no files.
     pub fn configure(&self, dir: &Path, addresses: &Addresses) -> io::Result<()> {
         let sensors = super::series::sensors().map_err(io::Error::other)?;
-        std::fs::create_dir_all(dir)?;
+        crate::work::make(dir)?;
         std::fs::write(dir.join(CONFIGURATION_FILE), self.with_addresses(addresses))?;
         std::fs::write(dir.join("rules.toml"), rules(&sensors))
     }

@@ -99,7 +99,7 @@ pub(crate) struct Records {
 impl Records {
     /// Writes both files into `dir`, which is created.
     pub(crate) fn write(&self, dir: &Path) -> io::Result<()> {
-        std::fs::create_dir_all(dir)?;
+        crate::work::make(dir)?;
         let mut acks = BufWriter::new(File::create(dir.join(ACKS_FILE))?);
         write_line(&mut acks, &self.header)?;
         for ack in &self.acks {

@@ -60,7 +60,7 @@ pub(crate) struct Event {
 impl Report {
     /// Writes both files into `dir`, which is created.
     pub(crate) fn write(&self, dir: &Path) -> io::Result<()> {
-        std::fs::create_dir_all(dir)?;
+        crate::work::make(dir)?;
         let mut text = serde_json::to_string_pretty(&json::value(self))?;
         text.push('\n');
         std::fs::write(dir.join(JSON_FILE), text)?;

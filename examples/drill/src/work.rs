@@ -11,6 +11,15 @@ pub(crate) const COMMAND_FILE: &str = "command.txt";
 /// First line of every file that the drill writes for others to read.
 pub(crate) const MARK: &str = "# Written by the drill.";
 
+/// Makes a folder, and those above it.
+///
+/// # Errors
+/// With its name, since people choose it.
+pub(crate) fn make(dir: &Path) -> io::Result<()> {
+    let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", dir.display()));
+    std::fs::create_dir_all(dir).map_err(named)
+}
+
 /// Removes what an earlier drill left in `dir`.
 ///
 /// # Errors
@@ -30,6 +39,15 @@ pub(crate) fn clear(dir: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_that_cannot_be_made_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let error = make(&file.join("work")).unwrap_err().to_string();
+        assert!(error.starts_with(&file.join("work").display().to_string()), "{error}");
+    }
 
     #[test]
     fn only_what_a_drill_has_made_is_removed() {

@@ -87,7 +87,7 @@ pub(super) const LOCAL: &[Key] = &[
         "max_packet",
         Size("1KiB", "256KiB"),
         Is("256KiB"),
-        "Largest packet that a client may send. Its CONNECT, will included, has at most 4096 bytes.",
+        "Largest packet that a client may send. Its CONNECT, will included, has at most 4096 bytes unless it gives a user name.",
     ),
     key(
         "max_memory",
