@@ -25,6 +25,7 @@ impl<I: Ingest> Listener<I> {
             client.resume_memory = client.resume.memory();
             client.connection = None;
             client.left_ms = now.up_ms;
+            let lasted = client.expiry_s > 0;
             if let Closed::Peer { session_expiry_s: Some(expiry_s), .. } = &why
                 && client.expiry_s > 0
             {
@@ -38,7 +39,7 @@ impl<I: Ingest> Listener<I> {
                 will.on_closed(now.up_ms, client.expiry_s);
             }
             let gone = client.waiting.take_qos_0();
-            self.note_change(key);
+            self.note_change(key, lasted);
             self.account_client(key);
             self.stats.dropped_gone += gone.len() as u64;
             self.abandon(gone);

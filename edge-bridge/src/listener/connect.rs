@@ -49,12 +49,12 @@ impl<I: Ingest> Listener<I> {
             client.resume_memory = Memory::default();
         }
         client.connection = Some(id);
-        client.expiry_s = expiry_s;
+        let lasted = std::mem::replace(&mut client.expiry_s, expiry_s) > 0;
         client.ends_ms = None;
         client.will = PendingWill::of(connect, expiry_s, state.peer).filter(|_| will_error.is_none());
         state.client = Some(key);
         state.session.accept(now.up_ms, accept);
-        self.note_change(key);
+        self.note_change(key, lasted);
         self.admission.open(id);
         self.outputs.push_back(Output::Event(Event::Connected {
             connection: id,

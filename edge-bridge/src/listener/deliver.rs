@@ -51,9 +51,11 @@ impl<I: Ingest> Listener<I> {
         if client.waiting.len() == 0 {
             client.sent_ms = now_ms;
         }
+        let is_saved = client.expiry_s > 0 && delivery.message.publish.qos != QoS::AtMostOnce;
         client.waiting.push(delivery);
-        if client.connection.is_none() {
-            self.note_change(key);
+        match client.connection {
+            None => self.changes += u64::from(is_saved),
+            Some(_) => self.exchanges += u64::from(is_saved),
         }
         self.send_waiting(now_ms, key);
         while self.holds_too_much(key) && self.take_least(key) {}
@@ -150,6 +152,7 @@ impl<I: Ingest> Listener<I> {
         let Some(state) = self.connections.get_mut(id) else { return };
         state.caught_up_ms = now_ms;
         if let Some(key) = state.client {
+            self.exchanges += u64::from(self.lasts(key));
             self.pump(now_ms, key);
         }
     }

@@ -103,6 +103,8 @@ pub struct Listener<I> {
     stats: Stats,
     /// Changes of sessions that are [saved], see [`changes`](Self::changes).
     changes: u64,
+    /// Messages to clients with such sessions that are there, see [`exchanges`](Self::exchanges).
+    exchanges: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -127,6 +129,7 @@ impl<I: Ingest> Listener<I> {
             accounts: Accounts::default(),
             stats: Stats::default(),
             changes: 0,
+            exchanges: 0,
         }
     }
 

@@ -28,17 +28,19 @@ impl Retained {
     pub(super) fn keep(&mut self, topic: &str, message: &Message) -> bool {
         let old = self.messages.remove(topic);
         self.bytes -= old.as_ref().map_or(0, Message::bytes);
-        // The same again, as many publish it, is none: each change may cost a write.
-        self.changes += u64::from(old.is_none_or(|old| !old.is_same(message)));
-        if message.publish.payload.is_empty() {
-            return true;
+        let ends = message.publish.payload.is_empty();
+        let has_room = self.messages.len() < self.max && self.bytes + message.bytes() <= self.max_bytes;
+        let is_kept = !ends && has_room;
+        // The same again, as many publish it, is none, and so is the end of what was not there: each change may cost a write.
+        self.changes += u64::from(match &old {
+            Some(old) => !is_kept || !old.is_same(message),
+            None => is_kept,
+        });
+        if is_kept {
+            self.bytes += message.bytes();
+            self.messages.insert(topic.into(), message.clone());
         }
-        if self.messages.len() >= self.max || self.bytes + message.bytes() > self.max_bytes {
-            return false;
-        }
-        self.bytes += message.bytes();
-        self.messages.insert(topic.into(), message.clone());
-        true
+        ends || has_room
     }
 
     /// Returns the retained messages that match a new subscription. Cost: a walk over all.

@@ -34,9 +34,14 @@ impl<I: Ingest> Listener<I> {
         }
     }
 
-    /// Notes that a session is another one than was [saved](super::saved), if it is one that is.
-    pub(super) fn note_change(&mut self, key: ClientKey) {
-        self.changes += u64::from(self.clients.get(key).is_some_and(|client| client.expiry_s > 0));
+    /// Notes that a session is another one than was [saved](super::saved), if it outlives its connection, or did so before the change (`lasted`).
+    pub(super) fn note_change(&mut self, key: ClientKey, lasted: bool) {
+        self.changes += u64::from(lasted || self.lasts(key));
+    }
+
+    /// Returns whether a client's session outlives its connection, and so is saved.
+    pub(super) fn lasts(&self, key: ClientKey) -> bool {
+        self.clients.get(key).is_some_and(|client| client.expiry_s > 0)
     }
 
     /// Ends an absent client's session early, since others need its place or memory.
@@ -48,7 +53,7 @@ impl<I: Ingest> Listener<I> {
     /// Ends a session: a will that waited is due now, what waited for the client is dropped. Returns the number of these messages.
     pub(super) fn end_session(&mut self, now: Now, key: ClientKey) -> usize {
         self.publish_will(now, key);
-        self.note_change(key);
+        self.note_change(key, false);
         let Some(mut client) = self.clients.remove(key) else { return 0 };
         self.topics.subscriptions.remove_client(key);
         self.deadlines.forget(Due::Client(key));
@@ -71,6 +76,7 @@ impl<I: Ingest> Listener<I> {
         let Some(client) = self.clients.get_mut(key) else { return };
         let Some(will) = client.will.take() else { return };
         let message = will.message(client.id.clone());
+        self.note_change(key, false);
         self.account_client(key);
         // Rights may have changed since it was left.
         if !self.may_publish(key, &will.publish.topic) {

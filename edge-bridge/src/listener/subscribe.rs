@@ -41,7 +41,7 @@ impl<I: Ingest> Listener<I> {
             state.session.suback(now_ms, subscribe.packet_id, reasons);
         }
         self.connections.touch(id);
-        self.note_change(key);
+        self.note_change(key, false);
         self.account_filters(key);
         for subscription in with_retained {
             self.send_retained(now_ms, key, subscription, identifier);
@@ -81,7 +81,7 @@ impl<I: Ingest> Listener<I> {
         let reasons = reasons.collect();
         state.session.unsuback(now_ms, unsubscribe.packet_id, reasons);
         self.connections.touch(id);
-        self.note_change(key);
+        self.note_change(key, false);
         self.account_filters(key);
     }
 

@@ -21,6 +21,7 @@ mod returns;
 mod rights;
 mod rules;
 mod saved;
+mod saved_changes;
 mod saved_histories;
 mod sessions;
 mod shares;

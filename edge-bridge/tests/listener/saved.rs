@@ -296,7 +296,7 @@ fn lower_limits_hold_for_what_comes_back() {
     assert_eq!((restored.sessions, restored.retained, restored.refused), (5, 1, 6 + 1));
     let stats = next.listener.stats();
     assert_eq!((stats.sessions, stats.retained, stats.dropped_full), (5, 1, 4));
-    let newest = (0..10).find_map(|n| {
+    let newest = (0..10).rev().find_map(|n| {
         let (peer, ack) = next.connect(stays(&format!("sub{n}"), Version::V5));
         ack.session_present.then(|| next.payloads(peer))
     });

@@ -104,9 +104,11 @@ fn what_is_restored_saves_as_the_same_bytes() {
                 (Some(_), _) => site.pass(random.below(4) * 1_000),
             }
         }
+        // Those that are there would be away behind a restart.
+        peers.into_iter().flatten().for_each(|peer| site.cut(peer));
         let saved = site.listener.save(site.now).bytes;
         let (next, _) = restarted(&site, Config::default(), 0);
         let again = Bytes::from(next.listener.save(next.now).bytes);
-        assert_eq!(again, saved, "seed {seed}");
+        assert!(again == saved, "seed {seed}");
     }
 }

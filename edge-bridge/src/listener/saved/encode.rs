@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use bytes::{BufMut, BytesMut};
 
-use super::{CERTIFIED, Saved, VERSION};
+use super::{CERTIFIED, CONNECTED, Saved, VERSION};
 use crate::ingest::{Ingest, Now};
 use crate::listener::client::Client;
 use crate::listener::message::Message;
@@ -66,9 +66,15 @@ impl Room {
 }
 
 impl<I: Ingest> Listener<I> {
-    /// Returns a number that grows with each change of what [`save`](Self::save) saves, but for what clients that are there get and acknowledge.
+    /// Returns a number that grows with each change of what [`save`](Self::save) saves, but for [`exchanges`](Self::exchanges).
     pub fn changes(&self) -> u64 {
         self.changes + self.topics.retained.changes()
+    }
+
+    /// Returns a number that grows with each message at QoS 1 or 2 that a client with a lasting session is given, or acknowledges, while it is there.
+    /// They are saved too, and are far more than the [`changes`](Self::changes).
+    pub fn exchanges(&self) -> u64 {
+        self.exchanges
     }
 
     /// Saves what it knows of its clients, within [`Config::max_saved_bytes`](crate::listener::Config::max_saved_bytes): what has no room is left out,
@@ -99,7 +105,8 @@ impl<I: Ingest> Listener<I> {
     /// Returns the sessions that outlive their connections, as far as there is room for them.
     fn lasting_sessions(&self, now_ms: u64, room: &mut Room) -> Vec<Session<'_>> {
         let mut clients: Vec<_> = self.clients.iter().filter(|(_, client)| client.expiry_s > 0).collect();
-        clients.sort_by_key(|(key, client)| (Reverse(client.absent_since_ms().unwrap_or(u64::MAX)), *key));
+        // Of equals the younger: a restore adds those that went away longest ago first.
+        clients.sort_by_key(|(key, client)| Reverse((client.absent_since_ms().unwrap_or(u64::MAX), *key)));
         let mut sessions = Vec::new();
         for (key, client) in clients {
             let mut head = BytesMut::new();
@@ -125,6 +132,9 @@ impl<I: Ingest> Listener<I> {
         properties.push(PropertyId::SessionExpiryInterval, Value::U32(seconds(left_ms)))?;
         if client.is_certified {
             properties.user(CERTIFIED, "")?;
+        }
+        if client.connection.is_some() {
+            properties.user(CONNECTED, "")?;
         }
         let connect = Connect {
             version: Version::V5,

@@ -2,7 +2,7 @@
 
 use bytes::{Buf, BytesMut};
 
-use super::{CERTIFIED, VERSION};
+use super::{CERTIFIED, CONNECTED, VERSION};
 use crate::ingest::{Ingest, Now};
 use crate::listener::events::Restored;
 use crate::listener::message::Message;
@@ -43,44 +43,50 @@ pub enum RestoreError {
     },
 }
 
-enum Record {
-    Retained(Publish),
-    Session(Box<Connect>),
-    Subscription(Subscribe),
-    Waiting(Publish),
+/// Clients as they were saved.
+#[derive(Default)]
+struct Records {
+    /// Wall clock at that time.
+    saved_ms: i64,
+    retained: Vec<Publish>,
+    /// Sessions, those of clients that were there, or went away last, first.
+    sessions: Vec<SessionRecord>,
+}
+
+struct SessionRecord {
+    connect: Box<Connect>,
+    subscriptions: Vec<Subscribe>,
+    waiting: Vec<Publish>,
 }
 
 impl<I: Ingest> Listener<I> {
-    /// Takes back what [`save`](Self::save) returned at an earlier time, as if all these clients had gone away then: sessions, messages and wills are
-    /// so much older as the wall clock is now, if it was set and has not gone back. To be called before connections come; a session of a
-    /// client that is there stays as it is. Users who are no longer known, messages that their client may no longer have, and what stands
+    /// Takes back what [`save`](Self::save) returned at an earlier time: sessions of clients that were away, messages and wills are so much older as
+    /// the wall clock is now, if it was set and has not gone back; clients that were there have gone away now. To be called before connections come;
+    /// a session of a client that is there stays as it is. Users who are no longer known, messages that their client may no longer have, and what stands
     /// on [topics of the application](crate::listener::Config::own_topics), do not come back.
     ///
     /// # Errors
     ///
     /// The bytes are damaged, or of another version: nothing is taken of them.
     pub fn restore(&mut self, now: Now, saved: &[u8]) -> Result<Restored, RestoreError> {
-        let (saved_ms, records) = records_of(saved)?;
+        let Records { saved_ms, retained, mut sessions } = records_of(saved)?;
         let age_ms =
             if saved_ms < SET_MS { 0 } else { now.wall_ms.saturating_sub(saved_ms).max(0).unsigned_abs() };
         let mut restored = Restored::default();
-        let mut session = None;
-        for record in records {
-            match record {
-                Record::Retained(publish) => self.restore_retained(now.up_ms, age_ms, publish, &mut restored),
-                Record::Session(connect) => {
-                    session = self.restore_session(now, age_ms, &connect, &mut restored);
-                }
-                Record::Subscription(subscribe) => {
-                    if let Some(key) = session {
-                        self.restore_subscription(key, &subscribe);
-                    }
-                }
-                Record::Waiting(publish) => {
-                    if let Some(key) = session {
-                        self.restore_waiting(now.up_ms, age_ms, key, publish, &mut restored);
-                    }
-                }
+        for publish in retained {
+            self.restore_retained(now.up_ms, age_ms, publish, &mut restored);
+        }
+        let room = self.config.max_sessions.saturating_sub(self.clients.len());
+        restored.refused += sessions.len().saturating_sub(room);
+        sessions.truncate(room);
+        // Of clients that are away for equally long the first give way first: those that went away longest ago.
+        for SessionRecord { connect, subscriptions, waiting } in sessions.into_iter().rev() {
+            let Some(key) = self.restore_session(now, age_ms, &connect, &mut restored) else { continue };
+            for subscribe in &subscriptions {
+                self.restore_subscription(key, subscribe);
+            }
+            for publish in waiting {
+                self.restore_waiting(now.up_ms, age_ms, key, publish, &mut restored);
             }
         }
         self.part_with_strangers(now);
@@ -90,6 +96,7 @@ impl<I: Ingest> Listener<I> {
         }
         self.run(now);
         restored.sessions = self.clients.len();
+        restored.waiting = self.clients.iter().map(|(_, client)| client.waiting.len()).sum();
         Ok(restored)
     }
 
@@ -113,14 +120,14 @@ impl<I: Ingest> Listener<I> {
         connect: &Connect,
         restored: &mut Restored,
     ) -> Option<ClientKey> {
-        let is_full = self.clients.len() >= self.config.max_sessions;
-        if is_full || self.clients.key(&connect.client_id).is_some() {
-            restored.refused += usize::from(is_full);
+        if self.clients.key(&connect.client_id).is_some() {
             return None;
         }
         let said_s = connect.properties.u32(PropertyId::SessionExpiryInterval).unwrap_or(0);
         let expiry_s = said_s.min(self.config.session_expiry_max_s);
-        let left_ms = (u64::from(expiry_s) * 1000).saturating_sub(age_ms);
+        let was_there = connect.properties.user_property(CONNECTED).is_some();
+        let away_ms = if was_there { 0 } else { age_ms };
+        let left_ms = (u64::from(expiry_s) * 1000).saturating_sub(away_ms);
         restored.expired += usize::from(left_ms == 0);
         let is_certified = connect.properties.user_property(CERTIFIED).is_some();
         let user = connect.username.as_ref().map(crate::wire::Utf8::detached);
@@ -167,19 +174,18 @@ impl<I: Ingest> Listener<I> {
         let identifiers: Vec<u32> = publish.properties.subscription_identifiers().collect();
         let mut message = Message::new(now_ms, &publish, self.accounts.payloads());
         message.identify(&identifiers);
-        restored.waiting += 1;
         self.enqueue(now_ms, key, Delivery { message, origin: None });
     }
 }
 
-/// Decodes all, so that a damaged part changes nothing. Returns the wall clock at which they were saved, too.
-fn records_of(saved: &[u8]) -> Result<(i64, Vec<Record>), RestoreError> {
+/// Decodes all, so that a damaged part changes nothing.
+fn records_of(saved: &[u8]) -> Result<Records, RestoreError> {
     let no_version = || RestoreError::Version(saved.first().copied());
     let (mut head, packets) = saved.split_at_checked(HEAD).ok_or_else(no_version)?;
     if head.get_u8() != VERSION {
         return Err(no_version());
     }
-    let saved_ms = head.get_i64();
+    let mut records = Records { saved_ms: head.get_i64(), ..Records::default() };
     let limits = Limits {
         max_topic_len: u16::MAX,
         max_topic_levels: u16::MAX,
@@ -188,27 +194,27 @@ fn records_of(saved: &[u8]) -> Result<(i64, Vec<Record>), RestoreError> {
     };
     let limits = limits.with_max_packet_size(u32::MAX);
     let mut rest = BytesMut::from(packets);
-    let mut records = Vec::new();
-    let mut is_in_session = false;
     while let Some(first) = rest.first().copied() {
         let at = saved.len() - rest.len();
         let packet = if first >> 4 == CONNECT {
-            is_in_session = true;
             decode_connect(&mut rest, &limits)
                 .map(|connect| connect.map(|connect| Packet::Connect(Box::new(connect))))
         } else {
             decode(&mut rest, Version::V5, &limits)
         };
-        let record = match packet.map_err(|error| RestoreError::Packet { at, error })? {
-            Some(Packet::Connect(connect)) => Record::Session(connect),
-            Some(Packet::Publish(publish)) if is_in_session => Record::Waiting(publish),
-            Some(Packet::Publish(publish)) => Record::Retained(publish),
-            Some(Packet::Subscribe(subscribe)) if is_in_session => Record::Subscription(subscribe),
+        let packet = packet.map_err(|error| RestoreError::Packet { at, error })?;
+        match (packet, records.sessions.last_mut()) {
+            (Some(Packet::Connect(connect)), _) => {
+                let session = SessionRecord { connect, subscriptions: Vec::new(), waiting: Vec::new() };
+                records.sessions.push(session);
+            }
+            (Some(Packet::Publish(publish)), None) => records.retained.push(publish),
+            (Some(Packet::Publish(publish)), Some(session)) => session.waiting.push(publish),
+            (Some(Packet::Subscribe(subscribe)), Some(session)) => session.subscriptions.push(subscribe),
             _ => return Err(RestoreError::Misplaced { at }),
-        };
-        records.push(record);
+        }
     }
-    Ok((saved_ms, records))
+    Ok(records)
 }
 
 /// Takes its age off a message's expiry; `None` if that is over.

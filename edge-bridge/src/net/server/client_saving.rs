@@ -10,12 +10,20 @@ use crate::listener::Saved;
 
 /// Time from a change to its writing: what happens within it is written together.
 const SETTLE: Duration = Duration::from_secs(1);
+/// Time from an exchange with a client that is there to its writing: it may come again after a kill, or is forgotten, within it.
+const EXCHANGES: Duration = Duration::from_secs(60);
 /// Bytes written a second at most, over time: 350 MB a day.
 const BYTES_PER_S: u32 = 4096;
+/// Bytes that a file system writes beside those of a small file that is replaced, measured on ext4: 19 KiB.
+const FILE_BYTES: usize = 20 * 1024;
+/// Step of the wall clock that is a change: what was saved before it would have another age.
+const CLOCK_STEP_MS: u64 = 10_000;
 /// Time after which what the disk refused is tried again.
 const RETRY: Duration = Duration::from_secs(60);
-/// Longest wait for the disk at a start and at a stop.
-const LAST: Duration = Duration::from_secs(5);
+/// Longest wait for the disk at a start, and for what is set aside.
+const FIRST: Duration = Duration::from_secs(5);
+/// Longest wait for the disk at a stop, which has more to do.
+const LAST: Duration = Duration::from_secs(1);
 
 /// Place where a server keeps what it knows of its clients over a restart: sessions with what waits for them, and retained messages
 /// ([`Listener::save`](crate::listener::Listener::save)). Called on a thread where it may wait.
@@ -44,17 +52,29 @@ pub trait ClientStore: Send + 'static {
 
 pub(super) type Store = Box<dyn ClientStore>;
 
+/// State of what would be saved now, for a comparison with what was.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Mark {
+    /// Number of [changes](crate::listener::Listener::changes).
+    pub(super) changes: u64,
+    /// Number of [exchanges](crate::listener::Listener::exchanges).
+    pub(super) exchanges: u64,
+    /// Wall clock at the start of the process, as far as is known now.
+    pub(super) started_ms: i64,
+}
+
 /// Client store of a running server, if it has one.
 pub(super) struct ClientSaving {
     /// `None`: there is none, or it is being written to.
     store: Option<Store>,
     writing: Option<JoinHandle<(Store, io::Result<()>)>>,
-    /// Number of changes up to what is on disk, or was to be.
-    saved: u64,
+    /// State of what is on disk, or was to be.
+    saved: Mark,
     /// The disk refused it.
     is_refused: bool,
-    /// Time at which a later change was seen first.
+    /// Time at which a later change was seen first, and a later exchange.
     changed: Option<Instant>,
+    exchanged: Option<Instant>,
     not_before: Instant,
     /// Something was left out of what was saved last.
     leaves_out: bool,
@@ -66,33 +86,38 @@ impl ClientSaving {
         Self {
             store: None,
             writing: None,
-            saved: 0,
+            saved: Mark::default(),
             is_refused: false,
             changed: None,
+            exchanged: None,
             not_before: Instant::now(),
             leaves_out: false,
         }
     }
 
-    /// Saves to `store` what changes beyond the listener's present number of changes.
-    pub(super) fn new(store: Store, changes: u64) -> Self {
-        Self { store: Some(store), saved: changes, ..Self::none() }
+    /// Saves to `store`, which has what was there at `saved`.
+    pub(super) fn new(store: Store, saved: Mark) -> Self {
+        Self { store: Some(store), saved, ..Self::none() }
     }
 
-    /// Returns when to [begin](Self::begin) to save, `changes` being the listener's number of them.
-    pub(super) fn due(&mut self, changes: u64) -> Option<Instant> {
-        if self.store.is_none() || (self.saved == changes && !self.is_refused) {
-            return None;
-        }
-        let changed = *self.changed.get_or_insert_with(Instant::now);
-        Some((changed + SETTLE).max(self.not_before))
+    /// Returns when to [begin](Self::begin) to save; `None` while there is nothing new.
+    pub(super) fn due(&mut self, now: Mark) -> Option<Instant> {
+        self.store.as_ref()?;
+        let is_stepped = now.started_ms.abs_diff(self.saved.started_ms) > CLOCK_STEP_MS;
+        let is_changed = self.saved.changes != now.changes || is_stepped || self.is_refused;
+        let first =
+            |is_there: bool, at: &mut Option<Instant>| is_there.then(|| *at.get_or_insert_with(Instant::now));
+        let changed = first(is_changed, &mut self.changed).map(|at| at + SETTLE);
+        let exchanged =
+            first(self.saved.exchanges != now.exchanges, &mut self.exchanged).map(|at| at + EXCHANGES);
+        Some(changed.into_iter().chain(exchanged).min()?.max(self.not_before))
     }
 
     /// Writes in the background. Returns how much is left out, if that is news.
-    pub(super) fn begin(&mut self, changes: u64, saved: Saved) -> Option<usize> {
+    pub(super) fn begin(&mut self, now: Mark, saved: Saved) -> Option<usize> {
         let mut store = self.store.take()?;
-        self.saved = changes;
-        self.changed = None;
+        self.saved = now;
+        (self.changed, self.exchanged) = (None, None);
         self.not_before = Instant::now() + rest_after(saved.bytes.len());
         let left_out_before = std::mem::replace(&mut self.leaves_out, saved.left_out > 0);
         let news = (saved.left_out > 0 && !left_out_before).then_some(saved.left_out);
@@ -118,24 +143,24 @@ impl ClientSaving {
 
     /// Saves for the last time. Returns the error, also of a disk that takes too long.
     pub(super) async fn finish(&mut self, saved: Saved) -> Option<io::Error> {
-        let late = |_| Some(io::Error::from(io::ErrorKind::TimedOut));
+        timeout(LAST, self.save_last(saved)).await.unwrap_or_else(|_| Some(io::ErrorKind::TimedOut.into()))
+    }
+
+    async fn save_last(&mut self, saved: Saved) -> Option<io::Error> {
         if self.writing.is_some() {
             // What comes now replaces it, whether it went well or not.
-            match timeout(LAST, self.ended()).await {
-                Ok(_) => {}
-                Err(elapsed) => return late(elapsed),
-            }
+            self.ended().await;
         }
         self.store.as_ref()?;
-        self.begin(0, saved);
+        self.begin(Mark::default(), saved);
         self.is_refused = false;
-        timeout(LAST, self.ended()).await.unwrap_or_else(late)
+        self.ended().await
     }
 }
 
 /// Time for which nothing is written behind so many bytes.
 fn rest_after(bytes: usize) -> Duration {
-    Duration::from_secs(bytes as u64) / BYTES_PER_S
+    Duration::from_secs((bytes + FILE_BYTES) as u64) / BYTES_PER_S
 }
 
 /// Reads a store. Returns it too, unless the disk takes too long: then it is not used in this run.
@@ -144,7 +169,7 @@ pub(super) async fn load(mut store: Store) -> (Option<Store>, io::Result<Option<
         let loaded = store.load();
         (Some(store), loaded)
     });
-    match timeout(LAST, loading).await {
+    match timeout(FIRST, loading).await {
         Ok(loaded) => loaded.unwrap_or_else(|error| (None, Err(io::Error::other(error)))),
         Err(_) => (None, Err(io::ErrorKind::TimedOut.into())),
     }
@@ -153,7 +178,8 @@ pub(super) async fn load(mut store: Store) -> (Option<Store>, io::Result<Option<
 /// Sets aside what a store has, so that it is not overwritten. Returns the store, if that went well.
 pub(super) async fn set_aside(mut store: Store) -> io::Result<Store> {
     let setting = spawn_blocking(move || store.set_aside().map(|()| store));
-    setting.await.unwrap_or_else(|error| Err(io::Error::other(error)))
+    let set = timeout(FIRST, setting).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?;
+    set.unwrap_or_else(|error| Err(io::Error::other(error)))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::super::client_saving::{ClientSaving, Store, load, set_aside};
+use super::super::client_saving::{ClientSaving, Mark, Store, load, set_aside};
 use super::super::sink::Sink;
 use super::Owner;
 use crate::ingest::Ingest;
@@ -11,7 +11,15 @@ use crate::listener::Event;
 impl<I: Ingest, S: Sink> Owner<I, S> {
     /// Takes back what an earlier server saved, before anybody connects, and saves to the store from now on. What cannot be read is set aside.
     pub(in crate::net::server) async fn restore(&mut self, store: Store) {
+        let before = self.mark();
         let (store, loaded) = load(store).await;
+        let Some(store) = store else {
+            let error = loaded.err().map_or_else(String::new, |error| error.to_string());
+            let error =
+                format!("what was kept cannot be read in time, and so is not replaced either: {error}");
+            self.tell(&Event::ClientsNotSaved { error });
+            return;
+        };
         let restored = match loaded {
             Ok(None) => Ok(None),
             Ok(Some(saved)) => match self.listener.restore(self.now(), &saved) {
@@ -25,7 +33,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
                 if let Some(restored) = restored {
                     self.tell(&Event::ClientsRestored(restored));
                 }
-                store
+                Some(store)
             }
             Err(error) => {
                 self.tell(&Event::ClientsNotRestored { error });
@@ -33,12 +41,23 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
             }
         };
         if let Some(store) = store {
-            self.saving = ClientSaving::new(store, self.listener.changes());
+            // What expired meanwhile, and wills that were published, are changes of what is on disk.
+            self.saving = ClientSaving::new(store, before);
         }
     }
 
-    async fn set_aside(&mut self, store: Option<Store>) -> Option<Store> {
-        match set_aside(store?).await {
+    /// Returns the state of what would be saved now.
+    pub(super) fn mark(&self) -> Mark {
+        let now = self.now();
+        Mark {
+            changes: self.listener.changes(),
+            exchanges: self.listener.exchanges(),
+            started_ms: now.wall_ms.saturating_sub_unsigned(now.up_ms),
+        }
+    }
+
+    async fn set_aside(&mut self, store: Store) -> Option<Store> {
+        match set_aside(store).await {
             Ok(store) => Some(store),
             Err(error) => {
                 self.tell(&Event::ClientsNotSaved {
@@ -51,10 +70,10 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
 
     /// Saves clients in the background, if it is time.
     pub(super) fn save_if_due(&mut self) {
-        let changes = self.listener.changes();
-        if self.saving.due(changes).is_some_and(|due| due <= Instant::now()) {
+        let mark = self.mark();
+        if self.saving.due(mark).is_some_and(|due| due <= Instant::now()) {
             let saved = self.listener.save(self.now());
-            if let Some(count) = self.saving.begin(changes, saved) {
+            if let Some(count) = self.saving.begin(mark, saved) {
                 self.tell(&Event::ClientsLeftOut { count });
             }
         }
