@@ -1,11 +1,36 @@
 //! A hub that is this machine's own listener, however its address is written: one message would circle for ever.
 
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 
-/// Returns whether a connection to `host` and `port` from this machine arrives at its listener on `listen`. Asks the kernel, sends nothing.
+/// Returns whether a connection to `host` and `port` from this machine arrives at its listener on `listen`. Asks the kernel and the machine's list of
+/// hosts, sends nothing.
 #[must_use]
 pub fn listens_at(listen: SocketAddr, host: &str, port: u16) -> bool {
-    is_reached(listen, host, port, is_own_address, is_own_name)
+    spellings(host).any(|host| is_reached(listen, &host, port, is_own_address, is_own_name))
+}
+
+/// Returns whether two hosts are one, as far as their text and the machine's list of hosts say.
+#[must_use]
+pub fn is_same_host(one: &str, other: &str) -> bool {
+    spellings(one).any(|one| spellings(other).any(|other| is_same_text(&one, &other)))
+}
+
+/// The host as it is written, and its addresses in the machine's list of hosts. A name server is not asked.
+fn spellings(host: &str) -> impl Iterator<Item = String> {
+    let list = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
+    let listed: Vec<String> = listed(&list, host).map(|address| address.to_string()).collect();
+    std::iter::once(host.to_owned()).chain(listed)
+}
+
+/// Addresses of a name in a list as hosts(5) says: an address and its names in each line.
+fn listed<'a>(list: &'a str, name: &'a str) -> impl Iterator<Item = IpAddr> + 'a {
+    let name = name.trim_end_matches('.');
+    list.lines().filter_map(move |line| {
+        let (line, _comment) = line.split_once('#').unwrap_or((line, ""));
+        let mut words = line.split_whitespace();
+        let address = words.next()?.parse().ok()?;
+        words.any(|word| word.eq_ignore_ascii_case(name)).then_some(address)
+    })
 }
 
 fn is_reached(
@@ -18,7 +43,7 @@ fn is_reached(
     if port != listen.port() {
         return false;
     }
-    if is_same_host(host, &listen.ip().to_string()) {
+    if is_same_text(host, &listen.ip().to_string()) {
         return true;
     }
     let is_everywhere = listen.ip().is_unspecified();
@@ -49,9 +74,7 @@ fn is_name_of(name: &str, own: &str) -> bool {
     !own.is_empty() && (name.eq_ignore_ascii_case(own) || name.eq_ignore_ascii_case(short))
 }
 
-/// Returns whether two hosts are one, as far as their text says.
-#[must_use]
-pub fn is_same_host(one: &str, other: &str) -> bool {
+fn is_same_text(one: &str, other: &str) -> bool {
     let (one, other) = (Host::of(one), Host::of(other));
     one == other || one.is_any_of(&other) || other.is_any_of(&one)
 }
@@ -69,11 +92,12 @@ enum Host {
 impl Host {
     fn of(text: &str) -> Self {
         let text = text.trim_start_matches('[').trim_end_matches(']');
-        match text.parse::<IpAddr>().map(|address| address.to_canonical()) {
-            Ok(address) if address.is_loopback() => Self::Loopback,
-            Ok(address) if address.is_unspecified() => Self::Any,
-            Ok(address) => Self::Address(address),
-            Err(_) => match text.trim_end_matches('.').to_ascii_lowercase() {
+        let address = text.parse().ok().or_else(|| of_few_numbers(text).map(IpAddr::V4));
+        match address.map(|address| address.to_canonical()) {
+            Some(address) if address.is_loopback() => Self::Loopback,
+            Some(address) if address.is_unspecified() => Self::Any,
+            Some(address) => Self::Address(address),
+            None => match text.trim_end_matches('.').to_ascii_lowercase() {
                 name if name == "localhost" || name.ends_with(".localhost") => Self::Loopback,
                 name => Self::Name(name),
             },
@@ -84,6 +108,30 @@ impl Host {
     fn is_any_of(&self, other: &Self) -> bool {
         *self == Self::Any && *other == Self::Loopback
     }
+}
+
+/// IPv4 as resolvers take it besides (`inet_aton`): one to four numbers, each decimal, octal or hexadecimal, of which the last fills what is left.
+fn of_few_numbers(text: &str) -> Option<Ipv4Addr> {
+    // `parse` takes a sign, too.
+    if text.contains('+') {
+        return None;
+    }
+    let number = |text: &str| match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(digits) => u32::from_str_radix(digits, 16).ok(),
+        None if text.starts_with('0') => u32::from_str_radix(text, 8).ok(),
+        None => text.parse().ok(),
+    };
+    let parts: Vec<u32> = text.split('.').map(number).collect::<Option<_>>()?;
+    let (last, first) = parts.split_last()?;
+    if first.len() > 3 || first.iter().any(|part| *part > 255) {
+        return None;
+    }
+    let filled = 8 * (4 - first.len());
+    if filled < 32 && last >> filled != 0 {
+        return None;
+    }
+    let head = first.iter().enumerate().fold(0, |bits, (n, part)| bits | part << (24 - 8 * n));
+    Some(Ipv4Addr::from(head | last))
 }
 
 #[cfg(test)]
@@ -118,6 +166,37 @@ mod tests {
         ] {
             assert!(!reached(listen, host, 1887), "{listen} {host}");
         }
+    }
+
+    #[test]
+    fn an_address_has_more_spellings_than_four_decimal_numbers() {
+        for text in ["127.1", "127.0.1", "0x7f.1", "0177.0.0.1", "2130706433", "0x7F000001", "127.0.0.1"] {
+            assert!(is_same_text(text, "localhost"), "{text}");
+        }
+        assert!(is_same_text("10.258", "10.0.1.2") && is_same_text("0", "0.0.0.0"));
+        for text in [
+            "128.1",
+            "127.0.0.256",
+            "127.0.65536",
+            "1.2.3.4.5",
+            "0x",
+            "127.",
+            ".1",
+            "127.x",
+            "09",
+            "4294967296",
+        ] {
+            assert!(!is_same_text(text, "127.0.0.1"), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_list_of_hosts_names_addresses() {
+        let list = "127.0.0.1 localhost\n# 10.0.0.9 plant\n 10.0.0.1\tPlant.example plant # the hub\n10.0.0.2 plant\nx plant\n";
+        let of = |name| listed(list, name).map(|address| address.to_string()).collect::<Vec<_>>();
+        assert_eq!(of("PLANT"), ["10.0.0.1", "10.0.0.2"]);
+        assert_eq!(of("plant.example."), ["10.0.0.1"]);
+        assert!(of("hub").is_empty() && of("10.0.0.1").is_empty());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use control_loop::loop_to_itself::{is_same_host, listens_at};
 use edge_bridge::net::Target;
 
-/// Returns whether the hub's `url` is the address `host` and `port` of this machine's side, as far as the text says.
+/// Returns whether the hub's `url` is the address `host` and `port` of this machine's side, as far as its text and the list of hosts say.
 pub(super) fn is_at(url: &str, host: &str, port: u16) -> bool {
     url.parse().is_ok_and(|hub: Target| hub.port == port && is_same_host(&hub.host, host))
 }
@@ -27,6 +27,7 @@ mod tests {
             ("mqtt://[::1]:1884", "127.0.0.2", 1884),
             ("mqtt://127.0.0.1:1883", "0.0.0.0", 1883),
             ("mqtt://[::ffff:10.0.0.1]", "10.0.0.1", 1883),
+            ("mqtt://127.1", "localhost", 1883),
             ("mqtt://Broker.example", "broker.example", 1883),
         ] {
             assert!(is_at(url, host, port), "{url} {host}");
