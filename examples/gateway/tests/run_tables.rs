@@ -252,3 +252,54 @@ fn a_refused_table_leaves_no_copies_of_itself() {
     assert_eq!(tables.load(Ordering::Relaxed), 5);
     assert_eq!(gateway.metric("edge_held_messages"), Some(0.0));
 }
+
+/// Verdict and the figures of what the hub refuses or does not show.
+fn is_told(gateway: &Gateway, verdict: &str, refused: f64, unshown: f64) -> bool {
+    gateway.metric(&format!("edge_verdict{{verdict=\"{verdict}\"}}")) == Some(1.0)
+        && gateway.metric("edge_refused_subscriptions") == Some(refused)
+        && gateway.metric("edge_unshown_tables") == Some(unshown)
+}
+
+#[test]
+fn a_hub_that_refuses_the_subscription_costs_bytes_alone_and_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut hub = Mosquitto::start(dir.path(), &Mosquitto::rights(dir.path(), false));
+    let (gateway, mut plant) = started(dir.path(), hub.address);
+    plant.send(500, 10);
+    wait_until("it is told, and all is delivered", 20, || {
+        is_told(&gateway, "degraded", 1.0, 0.0) && gateway.metric("edge_delivered_total") == Some(500.0)
+    });
+    let (_, status) = gateway.get("/status.json").unwrap();
+    assert!(status.contains("The hub refuses the subscription to out/table/g/#: 0x87"), "{status}");
+    assert_eq!(gateway.log().matches("subscription refused").count(), 1, "{}", gateway.log());
+    hub.kill_9();
+    Mosquitto::rights(dir.path(), true);
+    hub.run();
+    let subscriber = Subscriber::start(hub.address, "out/#");
+    plant.send(10, 10);
+    wait_for_table(&gateway, 10);
+    let later = plant.send(10, 10);
+    arrives(&subscriber, later);
+    wait_until("it is mended", 20, || is_told(&gateway, "delivering", 0.0, 0.0));
+}
+
+/// Mosquitto's `acl_file` grants each subscription, and then sends nothing.
+#[test]
+fn a_hub_that_shows_no_table_is_told_after_a_minute() {
+    let dir = tempfile::tempdir().unwrap();
+    let acl = dir.path().join("acl");
+    std::fs::write(&acl, "topic write #\n").unwrap();
+    let mut hub = Mosquitto::start(dir.path(), &format!("acl_file {}", acl.display()));
+    let (gateway, mut plant) = started(dir.path(), hub.address);
+    plant.send(500, 10);
+    wait_until("all is delivered", 20, || is_told(&gateway, "delivering", 0.0, 0.0));
+    wait_until("it is told", 90, || is_told(&gateway, "delivering", 0.0, 1.0));
+    let (_, status) = gateway.get("/status.json").unwrap();
+    assert!(status.contains("The hub shows no session table of 1 topic"), "{status}");
+    hub.kill_9();
+    std::fs::write(&acl, "topic readwrite #\n").unwrap();
+    hub.run();
+    plant.send(10, 10);
+    wait_for_table(&gateway, 10);
+    wait_until("it is mended", 20, || is_told(&gateway, "delivering", 0.0, 0.0));
+}

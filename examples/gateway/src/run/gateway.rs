@@ -240,6 +240,7 @@ impl Local {
             clock,
             wall: wall.clone(),
             last_look: LastLook::new(losses, config.totals_within),
+            tables: shown.clone(),
             table_files: table_files.clone(),
             gap_reports: gap_reports.clone(),
             hub_status,

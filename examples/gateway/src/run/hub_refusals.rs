@@ -1,6 +1,6 @@
-//! Messages that the hub does not take, in numbers: they are kept, so the gateway is degraded and nothing is lost. Pure.
+//! Messages and subscriptions that the hub does not take, in numbers. Messages are kept, so the gateway is degraded and nothing is lost. Pure.
 
-use edge_bridge::bridge::Stats;
+use edge_bridge::bridge::{Refused, Stats};
 
 use super::page::Page;
 
@@ -21,10 +21,14 @@ pub(crate) struct HubRefusals {
     pub(crate) last: Option<String>,
     /// Refusing answers since the start, by MQTT reason code.
     pub(crate) answers: Vec<(u8, u64)>,
+    /// Subscriptions that the hub refused on this connection.
+    pub(crate) subscriptions: Vec<Refused>,
+    /// Topics whose session tables the hub does not show although it was given them for a minute.
+    pub(crate) unshown_tables: usize,
 }
 
 impl HubRefusals {
-    pub(crate) fn of(link: &Stats) -> Self {
+    pub(crate) fn of(link: &Stats, unshown_tables: usize) -> Self {
         Self {
             parked: link.parked,
             in_place: link.in_place,
@@ -33,10 +37,22 @@ impl HubRefusals {
             topics: link.refused_topics,
             link_refused: link.link_refused,
             answers: link.refusals.iter().map(|(reason, count)| (reason.get(), *count)).collect(),
+            subscriptions: link.refused_subscriptions.clone(),
+            unshown_tables,
         }
     }
 
-    /// Returns whether anything waits for the hub to change its mind.
+    /// Returns whether somebody has to give the gateway rights at the hub, or its messages another form.
+    pub(crate) fn needs_somebody(&self) -> bool {
+        self.is_refusing() || !self.subscriptions.is_empty()
+    }
+
+    /// Returns the reason for which [somebody is needed](Self::needs_somebody), as far as it is known.
+    pub(crate) fn cause(&self) -> Option<&str> {
+        if self.is_refusing() { self.last.as_deref() } else { Some("the hub refuses a subscription") }
+    }
+
+    /// Returns whether any message waits for the hub to change its mind.
     pub(crate) fn is_refusing(&self) -> bool {
         self.parked > 0 || self.in_place > 0 || self.held > 0 || self.topics > 0 || self.link_refused
     }
@@ -57,6 +73,10 @@ impl HubRefusals {
         page.gauge("edge_refused_topics", "Topics whose messages the hub refuses.", self.topics as u64);
         let help = "1 while the hub refuses every message as not authorized.";
         page.gauge("edge_link_refused", help, u64::from(self.link_refused));
+        let help = "Subscriptions that the hub refused on this connection.";
+        page.gauge("edge_refused_subscriptions", help, self.subscriptions.len() as u64);
+        let help = "Topics of compact batches whose session table the hub does not show although it was given it for a minute.";
+        page.gauge("edge_unshown_tables", help, self.unshown_tables as u64);
         page.head(
             "edge_refusals_total",
             "counter",

@@ -272,6 +272,7 @@ mod tests {
                 topics: 2,
                 link_refused: true,
                 answers: vec![(0x87, 3), (0x97, 5)],
+                ..HubRefusals::default()
             },
             restarts: StartCounter { clean: 1, unclean: 2 },
             link_cause: Some("refused: \"no\\\n\u{202e}\"".to_owned()),

@@ -16,6 +16,7 @@ use edge_service::Notifier;
 
 use super::certificates::{Certificates, End};
 use super::commands::CommandCounts;
+use super::compact::Shown;
 use super::control;
 use super::gap_reports::GapReports;
 use super::http::{Answer, Pages};
@@ -32,7 +33,7 @@ use super::status::{Losses, Verdict, steady};
 use super::status_page::desk::Memory;
 use super::status_page::figures::{Figures, QueueFigures};
 use super::status_page::{CurrentFacts, Totals, is_up};
-use super::store::{self, CONSUMER};
+use super::store::{self, CONSUMER, of_hub};
 use super::table_files::TableFiles;
 use super::totals::{Refresh, lag};
 
@@ -57,6 +58,7 @@ pub(crate) struct Monitor {
     pub(crate) clock: Clock,
     pub(crate) wall: Arc<SystemClock>,
     pub(crate) last_look: LastLook,
+    pub(crate) tables: Shown,
     pub(crate) table_files: TableFiles,
     pub(crate) gap_reports: Option<GapReports>,
     pub(crate) hub_status: Option<HubStatus>,
@@ -133,7 +135,7 @@ impl Monitor {
             taken_over: link.taken_over,
             drops_for_time: false,
             link: link.link,
-            refused: HubRefusals::of(&link),
+            refused: HubRefusals::of(&link, self.tables.unanswered()),
             restarts: self.restarts,
             link_cause: link.last_error.clone(),
             hub_address: link.address,
@@ -158,7 +160,7 @@ impl Monitor {
         // Asked each time: what was dropped under another reason to be degraded is no news afterwards.
         sample.drops_for_time = self.drops_for_time(&sample);
         let is_degraded = stats.health != Health::Healthy
-            || sample.refused.is_refusing()
+            || sample.refused.needs_somebody()
             || sample.certificates.iter().any(End::needs_somebody)
             || sample.drops_for_time
             || sample.taken_over;
@@ -332,16 +334,12 @@ fn resident_bytes() -> Option<u64> {
     Some(kib.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
 }
 
-fn of_hub(ledgers: Vec<Ledger>) -> Vec<Ledger> {
-    ledgers.into_iter().filter(|ledger| ledger.consumer == CONSUMER).collect()
-}
-
 /// Returns why the verdict is not the best one, as far as there is one cause.
 fn cause(figures: &Figures) -> Option<&str> {
     let sample = &figures.sample;
     match &figures.queue.fault {
         Some(reason) => Some(reason),
-        _ if sample.refused.is_refusing() => sample.refused.last.as_deref(),
+        _ if sample.refused.needs_somebody() => sample.refused.cause(),
         _ if sample.certificates.iter().any(End::needs_somebody) => {
             Some("a certificate ends soon, or cannot be read")
         }
@@ -360,7 +358,7 @@ fn say(figures: &Figures, changes: u64) {
         }
         (_, Verdict::Degraded) => {
             let HubRefusals { parked, in_place, held, topics, link_refused, .. } = sample.refused;
-            let refusal = sample.refused.last.as_deref().filter(|_| sample.refused.is_refusing());
+            let refusal = sample.refused.cause().filter(|_| sample.refused.needs_somebody());
             let dropped_for_time = sample.counts.dropped_for_time();
             let near = sample.certificates.iter().find(|end| end.needs_somebody());
             let certificate = near.map(|end| end.role.as_str());

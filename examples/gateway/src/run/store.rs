@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use edge_queue::{
-    Config as QueueConfig, Lane, LaneConfig, OnFull as QueueOnFull, OpenError, Order as QueueOrder,
+    Config as QueueConfig, Lane, LaneConfig, Ledger, OnFull as QueueOnFull, OpenError, Order as QueueOrder,
     SystemClock, aio,
 };
 
@@ -70,8 +70,12 @@ pub(crate) async fn open(
 
 /// Messages that wait for the hub.
 pub(super) fn waiting(queue: &aio::Queue) -> u64 {
-    let hub = queue.ledger().into_iter().filter(|ledger| ledger.consumer == CONSUMER);
-    hub.map(|ledger| ledger.queued).sum()
+    of_hub(queue.ledger()).iter().map(|ledger| ledger.queued).sum()
+}
+
+/// Ledgers of the consumer that sends to the hub.
+pub(super) fn of_hub(ledgers: Vec<Ledger>) -> Vec<Ledger> {
+    ledgers.into_iter().filter(|ledger| ledger.consumer == CONSUMER).collect()
 }
 
 /// Writes what happened to the store since the last call to the log.

@@ -34,6 +34,20 @@ impl Mosquitto {
         Self { address, conf, child }
     }
 
+    /// Lines for a hub that lets everybody publish, and nobody subscribe unless `subscribe` is set, by the plugin that comes with it.
+    pub fn rights(dir: &Path, subscribe: bool) -> String {
+        let file = dir.join("rights.json");
+        let publish = "\"publishClientSend\":true,\"publishClientReceive\":true,\"unsubscribe\":true";
+        fs::write(&file, format!("{{\"defaultACLAccess\":{{{publish},\"subscribe\":{subscribe}}}}}"))
+            .unwrap();
+        let plugin = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib"]
+            .map(|dir| Path::new(dir).join("mosquitto_dynamic_security.so"))
+            .into_iter()
+            .find(|path| path.exists())
+            .expect("mosquitto_dynamic_security.so is not installed: it comes with mosquitto 2");
+        format!("plugin {}\nplugin_opt_config_file {}\n", plugin.display(), file.display())
+    }
+
     fn spawn(address: SocketAddr, conf: &Path) -> Child {
         let log = fs::OpenOptions::new().create(true).append(true).open(conf.with_extension("log")).unwrap();
         let child = command("mosquitto").arg("-c").arg(conf).stderr(log).spawn();

@@ -4,6 +4,8 @@
 /// first: the table of a topic's first batch rarely has all of its sensors, and until one has, batches carry their names.
 const PAUSE_MS: u64 = 1_000;
 const PAUSE_MAX_MS: u64 = 3_600_000;
+/// Announcements in vain from which on a person is told: the seventh comes 63 s after the first.
+const UNANSWERED_MIN: u32 = 7;
 
 #[derive(Debug)]
 pub(super) struct Schedule {
@@ -11,11 +13,13 @@ pub(super) struct Schedule {
     wanted: bool,
     next_ms: u64,
     pause_ms: u64,
+    /// Announcements since the hub last showed everything.
+    unanswered: u32,
 }
 
 impl Default for Schedule {
     fn default() -> Self {
-        Self { wanted: false, next_ms: 0, pause_ms: PAUSE_MS }
+        Self { wanted: false, next_ms: 0, pause_ms: PAUSE_MS, unanswered: 0 }
     }
 }
 
@@ -40,10 +44,16 @@ impl Schedule {
         }
         self.next_ms = now_ms.saturating_add(self.pause_ms);
         self.pause_ms = (2 * self.pause_ms).min(PAUSE_MAX_MS);
+        self.unanswered = self.unanswered.saturating_add(1);
+    }
+
+    /// Returns whether the hub has shown nothing although it was given so many announcements, over a minute or more.
+    pub(super) fn is_unanswered(&self) -> bool {
+        self.unanswered >= UNANSWERED_MIN
     }
 
     pub(super) fn shown(&mut self) {
-        self.wanted = false;
+        (self.wanted, self.unanswered) = (false, 0);
     }
 
     pub(super) fn next_deadline(&self) -> Option<u64> {
@@ -54,6 +64,26 @@ impl Schedule {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_hub_that_shows_nothing_for_a_minute_is_told_of_until_it_does() {
+        let mut schedule = Schedule::default();
+        schedule.want();
+        let mut now_ms = 0;
+        for _ in 0..6 {
+            schedule.announced(now_ms);
+            now_ms = schedule.next_deadline().unwrap();
+            assert!(!schedule.is_unanswered(), "{now_ms}");
+        }
+        assert_eq!(now_ms, 63_000);
+        schedule.announced(now_ms);
+        assert!(schedule.is_unanswered());
+        schedule.want_at_once();
+        assert!(!schedule.is_unanswered(), "a hub that lost its sessions is asked anew");
+        (0..7).for_each(|_| schedule.announced(now_ms));
+        schedule.shown();
+        assert!(!schedule.is_unanswered());
+    }
 
     #[test]
     fn the_first_goes_at_once_and_the_pauses_grow_to_an_hour() {

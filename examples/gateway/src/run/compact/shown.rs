@@ -44,6 +44,8 @@ pub(super) struct Message {
 struct Topic {
     asked: u64,
     messages: Vec<Message>,
+    /// The hub shows no table of this topic although it was given one again and again.
+    is_unanswered: bool,
 }
 
 /// Counts of what makes earlier answers of the hub void.
@@ -95,6 +97,18 @@ impl Shown {
         let state = self.lock();
         let asked = state.topics.get(topic).map_or(0, |topic| topic.asked);
         Marks { lost: state.lost, broken: state.broken, asked }
+    }
+
+    /// Notes whether the hub shows no table of a topic although it was given one again and again.
+    pub(super) fn set_unanswered(&self, topic: &str, is_unanswered: bool) {
+        if let Some(topic) = self.lock().topics.get_mut(topic) {
+            topic.is_unanswered = is_unanswered;
+        }
+    }
+
+    /// Returns the number of topics whose tables the hub does not show although it was given them again and again.
+    pub(crate) fn unanswered(&self) -> usize {
+        self.lock().topics.values().filter(|topic| topic.is_unanswered).count()
     }
 
     /// Returns what came since the last call, in order.

@@ -205,6 +205,7 @@ impl Topic {
             tracing::warn!(topic = %self.tables, "the hub does not show the session table any more");
             self.fall_back();
         }
+        hub.set_unanswered(&self.tables, self.schedule.is_unanswered());
     }
 
     pub(super) fn encode(

@@ -2,6 +2,7 @@
 
 use crate::config::OnFull;
 use crate::run::certificates::{End, Role};
+use crate::run::hub_refusals::HubRefusals;
 use crate::run::status::Verdict;
 
 use super::facts::Facts;
@@ -148,6 +149,7 @@ fn hub(needs: &mut Needs, facts: &Facts, figures: &Figures, link: &LinkStatus) {
             format!("The hub refuses {topics}{why}. {} are kept and tried again.", counted(kept, "message"));
         needs.act("refused", text, format!("See what and why: edge-gateway parked list --state {state}"));
     }
+    subscriptions(needs, facts, refused);
     if sample.taken_over {
         let text = format!("Another client connects to the hub as {}.", facts.client_id);
         needs.act(
@@ -164,6 +166,31 @@ fn hub(needs: &mut Needs, facts: &Facts, figures: &Figures, link: &LinkStatus) {
             text,
             "If the link should be up: look at the cause, the certificate and the way there.",
         );
+    }
+}
+
+/// Rights to read, which the hub refuses or quietly does not give.
+fn subscriptions(needs: &mut Needs, facts: &Facts, refused: &HubRefusals) {
+    if let Some(first) = refused.subscriptions.first() {
+        let others = refused.subscriptions.len() - 1;
+        let more = if others == 0 { String::new() } else { format!(", and {others} more") };
+        let text = format!("The hub refuses the subscription to {}: {}{more}.", first.filter, first.reason);
+        let action = format!(
+            "Let client {} subscribe there. Until then commands do not come, and compact batches carry the names of their sensors.",
+            facts.client_id
+        );
+        needs.act("subscription", text, action);
+    }
+    if refused.unshown_tables > 0 {
+        let topics = counted(refused.unshown_tables as u64, "topic");
+        let text = format!(
+            "The hub shows no session table of {topics}: compact batches carry their names and are larger."
+        );
+        let action = format!(
+            "Let client {} publish to TO/table/{}/+ and read TO/table/{}/#, with retained messages.",
+            facts.client_id, facts.gateway, facts.gateway
+        );
+        needs.look("tables", text, action);
     }
 }
 
