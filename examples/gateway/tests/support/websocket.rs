@@ -1,4 +1,4 @@
-//! A relay for clients that know no WebSocket: what they send over TCP goes on in its frames, with TLS or without.
+//! Relays for clients that know no WebSocket and no TLS: what they send over TCP goes on in frames, with TLS or without, or in TLS alone.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -52,28 +52,51 @@ impl Certificates {
 
 /// Starts a relay to a listener's WebSocket address, and returns the address for clients. It lives as long as the test.
 pub fn relay(to: SocketAddr, certificates: Option<Certificates>) -> SocketAddr {
+    let certificates = certificates.map(|certificates| Arc::new(certificates.config()));
+    serving(move |client| {
+        let stream = dial(to)?;
+        let socket = stream.try_clone()?;
+        match &certificates {
+            None => carry(client, &socket, handshake("ws", to, stream)?),
+            Some(config) => carry(client, &socket, handshake("wss", to, with_tls(config, stream))?),
+        }
+    })
+}
+
+/// Starts a relay to a listener's TLS address, as [`relay`] does.
+pub fn tls_relay(to: SocketAddr, certificates: Certificates) -> SocketAddr {
+    let config = Arc::new(certificates.config());
+    serving(move |client| {
+        let stream = dial(to)?;
+        let socket = stream.try_clone()?;
+        carry(client, &socket, with_tls(&config, stream))
+    })
+}
+
+/// Serves each client in a thread of its own.
+fn serving(serve: impl Fn(&TcpStream) -> Result<(), Error> + Send + Sync + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
+    let serve = Arc::new(serve);
     thread::spawn(move || {
         for client in listener.incoming() {
-            let (client, certificates) = (client.unwrap(), certificates.clone());
+            let (client, serve) = (client.unwrap(), Arc::clone(&serve));
             // A listener that closes is a client's business: it sees its own connection closed.
-            thread::spawn(move || serve(&client, to, certificates.as_ref()).unwrap_or_default());
+            thread::spawn(move || serve(&client).unwrap_or_default());
         }
     });
     address
 }
 
-fn serve(client: &TcpStream, to: SocketAddr, certificates: Option<&Certificates>) -> Result<(), Error> {
+fn dial(to: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(to)?;
     stream.set_nodelay(true)?;
-    let socket = stream.try_clone()?;
-    let Some(certificates) = certificates else {
-        return carry(client, &socket, handshake("ws", to, stream)?);
-    };
+    Ok(stream)
+}
+
+fn with_tls(config: &Arc<ClientConfig>, stream: TcpStream) -> StreamOwned<ClientConnection, TcpStream> {
     let name = "localhost".try_into().unwrap();
-    let tls = ClientConnection::new(Arc::new(certificates.config()), name).unwrap();
-    carry(client, &socket, handshake("wss", to, StreamOwned::new(tls, stream))?)
+    StreamOwned::new(ClientConnection::new(Arc::clone(config), name).unwrap(), stream)
 }
 
 fn handshake<S: Read + Write>(scheme: &str, to: SocketAddr, stream: S) -> Result<WebSocket<S>, Error> {
@@ -84,28 +107,68 @@ fn handshake<S: Read + Write>(scheme: &str, to: SocketAddr, stream: S) -> Result
     Ok(socket)
 }
 
+/// The listener's side of a relay.
+trait Way {
+    fn forward(&mut self, bytes: &[u8]) -> Result<(), Error>;
+
+    /// What came back, which may be nothing.
+    fn back(&mut self) -> Result<Vec<u8>, Error>;
+
+    fn end(&mut self) -> Result<(), Error>;
+}
+
+impl<S: Read + Write> Way for WebSocket<S> {
+    fn forward(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.send(Message::binary(bytes.to_vec()))
+    }
+
+    fn back(&mut self) -> Result<Vec<u8>, Error> {
+        Ok(match self.read()? {
+            Message::Binary(bytes) => bytes.to_vec(),
+            _ => Vec::new(),
+        })
+    }
+
+    fn end(&mut self) -> Result<(), Error> {
+        self.close(Some(CloseFrame { code: 1001.into(), reason: "".into() }))
+    }
+}
+
+impl Way for StreamOwned<ClientConnection, TcpStream> {
+    fn forward(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        Ok(self.write_all(bytes)?)
+    }
+
+    fn back(&mut self) -> Result<Vec<u8>, Error> {
+        let mut bytes = vec![0; 4096];
+        let count = self.read(&mut bytes)?;
+        bytes.truncate(count);
+        if count == 0 { Err(Error::ConnectionClosed) } else { Ok(bytes) }
+    }
+
+    fn end(&mut self) -> Result<(), Error> {
+        self.conn.send_close_notify();
+        Ok(self.flush()?)
+    }
+}
+
 /// Carries both directions in turn until one side ends.
-fn carry<S: Read + Write>(
-    mut client: &TcpStream,
-    socket: &TcpStream,
-    mut web: WebSocket<S>,
-) -> Result<(), Error> {
+fn carry(mut client: &TcpStream, socket: &TcpStream, mut way: impl Way) -> Result<(), Error> {
     client.set_read_timeout(Some(TURN))?;
     let mut buffer = [0; 4096];
     loop {
         match client.read(&mut buffer) {
-            Ok(0) => return web.close(Some(CloseFrame { code: 1001.into(), reason: "".into() })),
+            Ok(0) => return way.end(),
             Ok(read) => {
                 socket.set_read_timeout(None)?;
-                web.send(Message::binary(buffer[..read].to_vec()))?;
+                way.forward(&buffer[..read])?;
             }
             Err(error) if is_quiet(&error) => {}
             Err(error) => return Err(error.into()),
         }
         socket.set_read_timeout(Some(TURN))?;
-        match web.read() {
-            Ok(Message::Binary(bytes)) => client.write_all(&bytes)?,
-            Ok(_) => {}
+        match way.back() {
+            Ok(bytes) => client.write_all(&bytes)?,
             Err(Error::Io(error)) if is_quiet(&error) => {}
             Err(error) => return Err(error),
         }
