@@ -150,6 +150,28 @@ fn more_than_is_saved_is_told_and_the_file_stays_small() {
     gateway.terminate();
 }
 
+#[test]
+fn limits_of_each_client_are_those_of_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut gateway, listen) = gateway(
+        dir.path(),
+        "max_queued_messages = 2\nmax_retained_messages = 1\nmax_session_expiry = \"2s\"",
+    );
+    assert!(visit(listen, "panel", "plant/#").is_empty());
+    ["1", "2", "3"].into_iter().for_each(|payload| publish(listen, "plant/one", payload));
+    assert_eq!(visit(listen, "panel", "plant/#"), ["plant/one 2", "plant/one 3"]);
+    retain(listen, "set/one", "70");
+    retain(listen, "set/two", "70");
+    assert_eq!(visit(listen, "other", "set/#"), ["set/one 70"]);
+    std::thread::sleep(std::time::Duration::from_millis(2_500));
+    publish(listen, "plant/one", "4");
+    assert!(
+        visit(listen, "panel", "plant/#").is_empty(),
+        "its session of an hour has ended after two seconds"
+    );
+    gateway.terminate();
+}
+
 /// Subscribes and goes away at once.
 fn visit_once(at: SocketAddr, id: &str) -> bool {
     let mut command = Command::new("mosquitto_sub");

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::Findings;
 use super::access::AccessFiles;
@@ -19,6 +20,24 @@ pub(crate) struct ListenerLimits {
     pub(crate) max_packet: u32,
     /// Bytes that all clients may make the listener hold.
     pub(crate) max_memory: u64,
+    pub(crate) per_client: ClientLimits,
+    /// Topics with a retained message, and bytes of those messages.
+    pub(crate) max_retained: (u64, u64),
+}
+
+/// Bounds of each client, within those of all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ClientLimits {
+    /// Messages and bytes that wait for it.
+    pub(crate) max_queued: (u64, u64),
+    /// Messages to it without its PUBACK.
+    pub(crate) max_in_flight: u16,
+    /// Bytes that it has not read.
+    pub(crate) max_unread: u64,
+    pub(crate) max_subscriptions: u64,
+    /// Time for which its session waits for it.
+    pub(crate) max_session_expiry: Duration,
+    pub(crate) max_keep_alive: Duration,
 }
 
 /// Addresses where clients connect: one of the first two at least.
@@ -58,7 +77,7 @@ impl Addresses {
 }
 
 /// Keys of the listener alone.
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 19] = [
     "tls_listen",
     "cert",
     "key",
@@ -68,18 +87,50 @@ const KEYS: [&str; 10] = [
     "max_connections",
     "max_packet",
     "max_memory",
+    "max_queued_messages",
+    "max_queued_bytes",
+    "max_inflight_messages",
+    "max_unread",
+    "max_subscriptions",
+    "max_retained_messages",
+    "max_retained_bytes",
+    "max_session_expiry",
+    "max_keep_alive",
     "persistence",
 ];
 /// Keys that belong to `tls_listen`.
 const OF_TLS: [&str; 3] = ["cert", "key", "client_ca"];
 
 pub(super) fn limits(section: &Section<'_>, findings: &mut Findings) -> ListenerLimits {
-    ListenerLimits {
+    let limits = ListenerLimits {
         max_connections: u32::try_from(section.integer_in_force("max_connections", findings))
             .unwrap_or(u32::MAX),
         max_packet: u32::try_from(section.size_in_force("max_packet", findings)).unwrap_or(u32::MAX),
         max_memory: section.size_in_force("max_memory", findings),
+        per_client: ClientLimits {
+            max_queued: (
+                section.integer_in_force("max_queued_messages", findings),
+                section.size_in_force("max_queued_bytes", findings),
+            ),
+            max_in_flight: u16::try_from(section.integer_in_force("max_inflight_messages", findings))
+                .unwrap_or(u16::MAX),
+            max_unread: section.size_in_force("max_unread", findings),
+            max_subscriptions: section.integer_in_force("max_subscriptions", findings),
+            max_session_expiry: section.duration_in_force("max_session_expiry", findings),
+            max_keep_alive: section.duration_in_force("max_keep_alive", findings),
+        },
+        max_retained: (
+            section.integer_in_force("max_retained_messages", findings),
+            section.size_in_force("max_retained_bytes", findings),
+        ),
+    };
+    // Each of them alone can be as large; both together would have clients give way that keep to their limits.
+    let together = limits.per_client.max_queued.1.saturating_add(limits.max_retained.1);
+    if together > limits.max_memory {
+        let message = "less than `max_queued_bytes` and `max_retained_bytes` together: clients that keep to their limits give way";
+        findings.warning(section.at(), "local.max_memory", message);
     }
+    limits
 }
 
 /// Reads the addresses; `None` if there is none, or one is wrong.

@@ -34,6 +34,19 @@ impl ClientFile {
     }
 }
 
+/// Removes what an earlier run kept, for a run that keeps nothing: later it would bring back what is long over.
+pub(super) fn remove(state: &Path) {
+    match fs::remove_file(state.join(FILE)) {
+        Ok(()) => tracing::info!(
+            "sessions and retained messages of an earlier run are removed: this one keeps none"
+        ),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => {
+            tracing::warn!(%error, "sessions and retained messages of an earlier run cannot be removed")
+        }
+    }
+}
+
 impl ClientStore for ClientFile {
     fn load(&mut self) -> io::Result<Option<Vec<u8>>> {
         match checksummed_file::read(&self.state, FILE, VERSION, BYTES_MAX) {

@@ -21,7 +21,7 @@ use crate::open_files::OpenFiles;
 
 use super::access;
 use super::broker::{Broker, Subscribed, Target};
-use super::client_file::ClientFile;
+use super::client_file::{self, ClientFile};
 use super::client_log::ClientLog;
 use super::control::Control;
 use super::error::RunError;
@@ -56,8 +56,12 @@ impl Front {
         let Local::Listen { addresses, accept_control_characters, limits, access, persistence } =
             &config.local
         else {
+            remove_clients(state);
             return Ok(Self::NotYet);
         };
+        if !persistence {
+            remove_clients(state);
+        }
         let (rules, tls, in_force) = access::open(access, addresses.tls.as_ref())?;
         let tls = addresses.tls.as_ref().map(|tls| tls.address).zip(tls);
         let doors = Doors { plain: addresses.plain, tls, ws: addresses.ws.clone() };
@@ -132,6 +136,12 @@ impl Front {
     }
 }
 
+/// Removes kept clients, off the runtime's thread: a disk may hang.
+fn remove_clients(state: &Path) {
+    let state = state.to_owned();
+    tokio::task::spawn_blocking(move || client_file::remove(&state));
+}
+
 /// Raises the limit of open files if that is needed. Returns how many connections there is room for.
 fn connections_that_fit(wanted: u32) -> u32 {
     let files = OpenFiles::of_this_process();
@@ -152,7 +162,17 @@ fn listener_config(limits: &ListenerLimits) -> edge_bridge::listener::Config {
     let mut config = edge_bridge::listener::Config::default();
     config.max_connections = limits.max_connections as usize;
     config.session.limits = config.session.limits.with_max_packet_size(limits.max_packet);
-    config.max_memory = usize::try_from(limits.max_memory).unwrap_or(usize::MAX);
+    let size = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX);
+    config.max_memory = size(limits.max_memory);
+    let of_each = &limits.per_client;
+    (config.max_queued, config.max_queued_bytes) = (size(of_each.max_queued.0), size(of_each.max_queued.1));
+    config.max_in_flight = of_each.max_in_flight;
+    config.max_unwritten_bytes = size(of_each.max_unread);
+    config.max_subscriptions = size(of_each.max_subscriptions);
+    config.session_expiry_max_s = u32::try_from(of_each.max_session_expiry.as_secs()).unwrap_or(u32::MAX);
+    config.keep_alive_max_s = u16::try_from(of_each.max_keep_alive.as_secs()).unwrap_or(u16::MAX);
+    let (topics, bytes) = limits.max_retained;
+    (config.max_retained, config.max_retained_bytes) = (size(topics), size(bytes));
     // Sessions of absent clients beside those that are there.
     config.max_sessions = config.max_sessions.max(2 * config.max_connections);
     // What waits for several clients is one copy: `max_memory` is its limit.

@@ -1,7 +1,7 @@
 //! The keys of `[local]`: the side of the sensors.
 
 use super::Preset::{Is, Means};
-use super::Value::{Boolean, Integer, Size, Strings, Text};
+use super::Value::{Boolean, Duration, Integer, Size, Strings, Text};
 use super::{Key, key};
 
 pub(super) const LOCAL: &[Key] = &[
@@ -94,6 +94,60 @@ pub(super) const LOCAL: &[Key] = &[
         Size("4MiB", "1GiB"),
         Is("8MiB"),
         "Bytes that all clients together may make the gateway hold. Above it whoever holds most for longest without progress gives way.",
+    ),
+    key(
+        "max_queued_messages",
+        Integer(1, 100_000),
+        Is("1000"),
+        "Messages that wait for one client, absent or slow; then its oldest go, those of QoS 0 first.",
+    ),
+    key(
+        "max_queued_bytes",
+        Size("4KiB", "64MiB"),
+        Is("1MiB"),
+        "Bytes that wait for one client; then its oldest messages go.",
+    ),
+    key(
+        "max_inflight_messages",
+        Integer(1, 65_535),
+        Is("100"),
+        "Messages on their way to one client without its PUBACK, within its own Receive Maximum; 20 at most to a client of MQTT 3.1.1.",
+    ),
+    key(
+        "max_unread",
+        Size("4KiB", "4MiB"),
+        Is("256KiB"),
+        "Bytes written for one client that it has not read; until it reads, its messages wait as those of an absent client.",
+    ),
+    key(
+        "max_subscriptions",
+        Integer(1, 10_000),
+        Is("100"),
+        "Topic filters of one client; a further one is refused (0x97).",
+    ),
+    key(
+        "max_retained_messages",
+        Integer(1, 100_000),
+        Is("1000"),
+        "Topics with a retained message; a message on a further one is delivered, and not retained.",
+    ),
+    key(
+        "max_retained_bytes",
+        Size("4KiB", "64MiB"),
+        Is("1MiB"),
+        "Bytes of retained messages; what has no room is delivered, and not retained.",
+    ),
+    key(
+        "max_session_expiry",
+        Duration("1s", "3650d"),
+        Is("7d"),
+        "Longest session of an absent client. MQTT 5 clients that ask for more are told; those of 3.1.1 without Clean Session get this.",
+    ),
+    key(
+        "max_keep_alive",
+        Duration("10s", "18h"),
+        Is("5m"),
+        "Longest keep alive; MQTT 5 clients that ask for more, or for none, are told this one.",
     ),
     key(
         "persistence",
