@@ -6,34 +6,47 @@ use std::path::Path;
 
 use super::checksummed_file;
 use super::error::RunError;
-use super::store::NotOpened;
 
 const FILE: &str = "lanes";
 const VERSION: &str = "edge-gateway lanes 1 ";
 const BYTES_MAX: u64 = 64 * 1024;
 
-/// Keeps the names, unless there are others and messages wait under them.
+/// Returns the names of the last start, if they are others.
+pub(super) fn others(state: &Path, names: &[String]) -> Option<Vec<String>> {
+    read(state).filter(|kept| kept != names)
+}
+
+/// Returns the names that were kept; one that cannot be read is as none, of a gateway of before it was written.
+fn read(state: &Path) -> Option<Vec<String>> {
+    let kept = checksummed_file::read(state, FILE, VERSION, BYTES_MAX).ok()?;
+    serde_json::from_slice(&kept).ok()
+}
+
+/// Checks that nothing waits under other names.
 ///
 /// # Errors
-/// Messages wait, which is told with both lists; or the disk refused, for now.
-pub(super) fn keep(state: &Path, names: &[String], waiting: u64) -> Result<(), NotOpened> {
-    let kept = checksummed_file::read(state, FILE, VERSION, BYTES_MAX);
-    // One that cannot be read is as none: of a gateway of before it was written.
-    let kept: Option<Vec<String>> = kept.ok().and_then(|body| serde_json::from_slice(&body).ok());
-    match kept {
-        Some(kept) if kept == names => return Ok(()),
-        Some(kept) if waiting > 0 => {
-            let message = format!(
-                "queue.lanes: {waiting} messages wait in the lanes {kept:?}, which go by their places: start with these, let the queue drain, then change them to {names:?}"
-            );
-            return Err(NotOpened::ForGood(RunError::Configuration(message)));
-        }
-        _ => {}
+/// Messages wait, which is told with both lists.
+pub(super) fn check(kept: &[String], names: &[String], waiting: u64) -> Result<(), RunError> {
+    if waiting == 0 {
+        return Ok(());
+    }
+    Err(RunError::Configuration(format!(
+        "queue.lanes: {waiting} messages wait in the lanes {kept:?}, which go by their places: start with these, let the queue drain, then change them to {names:?}"
+    )))
+}
+
+/// Keeps the names.
+///
+/// # Errors
+/// The disk refused.
+pub(super) fn keep(state: &Path, names: &[String]) -> io::Result<()> {
+    if read(state).is_some_and(|kept| kept == names) {
+        return Ok(());
     }
     let written = serde_json::to_vec(names)
         .map_err(io::Error::other)
         .and_then(|body| checksummed_file::replace(state, FILE, VERSION, &body));
-    written.map_err(|error| NotOpened::ForNow(format!("{FILE}: {error}")))
+    written.map_err(|error| io::Error::new(error.kind(), format!("{FILE}: {error}")))
 }
 
 #[cfg(test)]
@@ -45,17 +58,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         let (two, three) = (names(&["alarm", "telemetry"]), names(&["urgent", "alarm", "telemetry"]));
-        keep(dir.path(), &two, 7).unwrap_or_else(|_| panic!("a store of before has no names"));
-        for others in [&three, &names(&["alarm", "other"]), &names(&["telemetry"])] {
-            match keep(dir.path(), others, 7) {
-                Err(NotOpened::ForGood(error)) => {
-                    assert!(error.to_string().starts_with("queue.lanes: 7 messages wait"));
-                }
-                _ => panic!("{others:?}"),
-            }
+        assert_eq!(others(dir.path(), &two), None, "a store of before has no names");
+        keep(dir.path(), &two).unwrap();
+        assert_eq!(others(dir.path(), &two), None);
+        for changed in [&three, &names(&["alarm", "other"]), &names(&["telemetry"])] {
+            assert_eq!(others(dir.path(), changed), Some(two.clone()));
+            let error = check(&two, changed, 7).unwrap_err().to_string();
+            assert!(error.starts_with("queue.lanes: 7 messages wait in the lanes [\"alarm\", "), "{error}");
+            check(&two, changed, 0).unwrap();
         }
-        keep(dir.path(), &two, 7).unwrap_or_else(|_| panic!("the same"));
-        keep(dir.path(), &three, 0).unwrap_or_else(|_| panic!("nothing waits"));
-        assert!(matches!(keep(dir.path(), &two, 1), Err(NotOpened::ForGood(_))));
+        keep(dir.path(), &three).unwrap();
+        assert_eq!(others(dir.path(), &two), Some(three));
     }
 }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use edge_bridge::bridge::backoff::{Backoff, BackoffConfig};
-use edge_queue::{Config as QueueConfig, SystemClock, aio};
+use edge_queue::{SystemClock, aio};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -63,8 +63,7 @@ impl Opening {
         let backoff = Backoff::new(pauses, u64::from(std::process::id()));
         let attempts = Attempts {
             state: state.to_owned(),
-            queue: store::config(config),
-            lanes: config.queue.lanes.clone(),
+            config: config.clone(),
             clock,
             backoff,
             told: told.clone(),
@@ -121,9 +120,7 @@ impl Opening {
     /// The directory refused what has to be written before the first reading: closes the queue, to be opened once more after a pause.
     pub(super) async fn give_back(&mut self, opened: Opened, cause: String) {
         let Opened { queue, consumer, is_new } = opened;
-        drop(consumer);
-        // One that hangs is found busy until it is done.
-        let _closed = timeout(store::CLOSE_WITHIN, queue.close()).await;
+        close(queue, consumer).await;
         if let Some(mut attempts) = self.attempts.take() {
             attempts.made |= is_new;
             self.running = Box::pin(async move {
@@ -136,9 +133,7 @@ impl Opening {
 
 struct Attempts {
     state: PathBuf,
-    queue: QueueConfig,
-    /// Names of its lanes.
-    lanes: Vec<String>,
+    config: Config,
     clock: Arc<SystemClock>,
     backoff: Backoff,
     told: Arc<watch::Sender<Option<String>>>,
@@ -176,18 +171,33 @@ impl Attempts {
         let made = tokio::task::spawn_blocking(move || make(&state)).await;
         let made = made.unwrap_or_else(|error| Err(io::Error::other(error)));
         let is_new = made.map_err(|error| NotOpened::ForNow(error.to_string()))?;
-        let (queue, consumer) = store::open(&self.state, self.queue.clone(), self.clock.clone()).await?;
+        if !is_new {
+            self.refuse_other_lanes().await?;
+        }
+        let (queue, consumer) =
+            store::open(&self.state, store::config(&self.config), self.clock.clone()).await?;
         // Also if this run ends before its first look at itself: the next one finds the store in order.
         store::tell_events(&queue);
-        let (state, lanes, waiting) = (self.state.clone(), self.lanes.clone(), store::waiting(&queue));
-        let kept = tokio::task::spawn_blocking(move || lane_names::keep(&state, &lanes, waiting)).await;
-        let kept = kept.unwrap_or_else(|error| Err(NotOpened::ForNow(error.to_string())));
-        if let Err(error) = kept {
-            drop(consumer);
-            let _closed = timeout(store::CLOSE_WITHIN, queue.close()).await;
-            return Err(error);
+        let (state, lanes) = (self.state.clone(), self.config.queue.lanes.clone());
+        let kept = tokio::task::spawn_blocking(move || lane_names::keep(&state, &lanes)).await;
+        if let Err(error) = kept.unwrap_or_else(|error| Err(io::Error::other(error))) {
+            close(queue, consumer).await;
+            return Err(NotOpened::ForNow(error.to_string()));
         }
         Ok(Opened { queue, consumer, is_new: is_new || self.made })
+    }
+
+    /// Looks into the queue with the lanes that it has, before it is divided anew, or has no room for that.
+    async fn refuse_other_lanes(&self) -> Result<(), NotOpened> {
+        let (state, lanes) = (self.state.clone(), self.config.queue.lanes.clone());
+        let kept = tokio::task::spawn_blocking(move || lane_names::others(&state, &lanes)).await;
+        let Some(kept) = kept.map_err(|error| NotOpened::ForNow(error.to_string()))? else { return Ok(()) };
+        let mut before = self.config.clone();
+        before.queue.lanes.clone_from(&kept);
+        let (queue, consumer) = store::open(&self.state, store::config(&before), self.clock.clone()).await?;
+        let waiting = store::waiting(&queue);
+        close(queue, consumer).await;
+        lane_names::check(&kept, &self.config.queue.lanes, waiting).map_err(NotOpened::ForGood)
     }
 
     /// Tells why there is no queue, and waits for the next attempt.
@@ -200,6 +210,13 @@ impl Attempts {
         self.told.send_replace(Some(cause));
         sleep(Duration::from_millis(self.backoff.next_ms())).await;
     }
+}
+
+/// Closes a queue that was opened in vain.
+async fn close(queue: aio::Queue, consumer: aio::Consumer) {
+    drop(consumer);
+    // One that hangs is found busy until it is done.
+    let _closed = timeout(store::CLOSE_WITHIN, queue.close()).await;
 }
 
 /// Makes the directory. Returns whether there is no queue in it.
