@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use control_loop::OneLine;
 
 use crate::check::{Load, Meaning};
 use crate::config::reference::Page;
@@ -12,7 +11,8 @@ use crate::config::{Config, Severity};
 use crate::open_files::OpenFiles;
 use crate::standard_error;
 use crate::{
-    drill, fleet, import, parked, passwd, route_command, run, standard_output, status_command, test_command,
+    drill, fleet, import, parked, passwd, route_command, run, run_command, standard_output, status_command,
+    test_command,
 };
 
 #[derive(Parser)]
@@ -48,13 +48,7 @@ fn rate(text: &str) -> Result<f64, String> {
 #[derive(Subcommand)]
 enum Command {
     /// Take messages in, keep them, bring them to the hub; until SIGTERM or SIGINT.
-    Run {
-        /// gateway.toml
-        file: PathBuf,
-        /// Directory of the queue; wins over `[gateway] state`
-        #[arg(long, value_name = "DIR")]
-        state: Option<PathBuf>,
-    },
+    Run(run_command::Arguments),
     /// Say what is wrong with a configuration, or what it means. Starts nothing.
     Check {
         /// gateway.toml
@@ -89,7 +83,7 @@ enum Command {
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
     match arguments.command {
-        Command::Run { file, state } => run_gateway(&file, state.as_deref()),
+        Command::Run(arguments) => run_command::run(&arguments),
         Command::Check { file, load } => print_meaning(&file, &load),
         Command::Reference { page } => print(&page.text()),
         Command::Route(arguments) => with(&arguments.file, |config| route_command::run(&arguments, config)),
@@ -103,29 +97,17 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// Purpose of reading a configuration.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Purpose {
-    Check,
-    Run,
-}
-
 /// Reads a configuration, says what is wrong with it on standard error.
-fn load(file: &Path, purpose: Purpose) -> Result<Config, ExitCode> {
+fn load(file: &Path) -> Result<Config, ExitCode> {
     let (config, findings) = match Config::load(file) {
         Ok((config, findings)) => (Some(config), findings),
         Err(findings) => (None, findings),
     };
-    let findings = if purpose == Purpose::Run && config.is_some() { findings.for_a_run() } else { findings };
     standard_error::write(format_args!("{findings}"));
-    let errors = findings.count(Severity::Error) + findings.count(Severity::ErrorInCheck);
-    let counted = |count, what| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
-    match config.filter(|_| errors == 0) {
+    match config.filter(|_| findings.count(Severity::ErrorInCheck) == 0) {
         Some(config) => Ok(config),
         None => {
-            let (errors, warnings) =
-                (counted(errors, "error"), counted(findings.count(Severity::Warning), "warning"));
-            standard_error::complain!("{errors}, {warnings}. Nothing was started.");
+            standard_error::complain!("{}. Nothing was started.", findings.counted());
             Err(ExitCode::from(2))
         }
     }
@@ -133,23 +115,9 @@ fn load(file: &Path, purpose: Purpose) -> Result<Config, ExitCode> {
 
 /// Answers from a configuration that would start.
 fn with(file: &Path, answer: impl FnOnce(&Config) -> ExitCode) -> ExitCode {
-    match load(file, Purpose::Check) {
+    match load(file) {
         Ok(config) => answer(&config),
         Err(code) => code,
-    }
-}
-
-fn run_gateway(file: &Path, state: Option<&Path>) -> ExitCode {
-    let config = match load(file, Purpose::Run) {
-        Ok(config) => config,
-        Err(code) => return code,
-    };
-    match run::run(file, config, state) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            standard_error::complain!("edge-gateway: {}", OneLine(&error.to_string()));
-            ExitCode::from(error.exit_code())
-        }
     }
 }
 
@@ -158,7 +126,7 @@ fn print(text: &str) -> ExitCode {
 }
 
 fn print_meaning(file: &Path, site: &LoadArguments) -> ExitCode {
-    match load(file, Purpose::Check) {
+    match load(file) {
         Ok(config) => {
             let (clock, files) = (run::wall_clock(&config).sync(), OpenFiles::of_this_process());
             let LoadArguments { rate: messages_per_s, payload: payload_bytes, sensors } = *site;

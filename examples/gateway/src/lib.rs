@@ -20,6 +20,7 @@ mod parked;
 mod passwd;
 mod route_command;
 mod run;
+mod run_command;
 mod standard_error;
 mod standard_output;
 mod status_command;

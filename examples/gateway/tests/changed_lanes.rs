@@ -43,7 +43,7 @@ fn lanes_change_once_the_queue_has_drained_and_a_start_says_so_before() {
             .unwrap();
     };
     write(&after);
-    let ended = gateway.command().output().unwrap();
+    let ended = gateway.command().arg("--strict").output().unwrap();
     let said = String::from_utf8_lossy(&ended.stderr).into_owned();
     assert_eq!(ended.status.code(), Some(2), "{said}");
     assert!(said.contains("queue.lanes: 5 messages wait in the lanes [\"alarm\", \"telemetry\"]"), "{said}");

@@ -44,8 +44,8 @@ pub(super) fn control(section: &mut Section<'_>, findings: &mut Findings) -> Opt
         findings.error(section.at(), "control.rules", message);
         return None;
     }
-    let rules = section.file("rules", findings)?;
-    let text = match std::fs::read_to_string(&rules.value) {
+    let rules = section.path("rules", findings)?;
+    let text = match section.rules(&rules.value) {
         Ok(text) => text,
         Err(error) => {
             findings.error(rules.at, "control.rules", format!("{}: {error}", rules.value.display()));

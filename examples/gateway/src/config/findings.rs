@@ -121,6 +121,13 @@ impl Findings {
         self.all.iter().filter(|finding| finding.severity == severity).count()
     }
 
+    /// Numbers of errors and warnings, in words.
+    pub(crate) fn counted(&self) -> String {
+        let counted = |count, what| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+        let errors = self.count(Severity::Error) + self.count(Severity::ErrorInCheck);
+        format!("{}, {}", counted(errors, "error"), counted(self.count(Severity::Warning), "warning"))
+    }
+
     /// Findings of this severity in a line each: file, line, key and message, without a password.
     pub(crate) fn summaries(&self, severity: Severity) -> impl Iterator<Item = String> {
         let file = self.file.display();

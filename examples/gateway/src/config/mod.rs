@@ -35,13 +35,14 @@ pub(crate) mod tls;
 pub(crate) mod units;
 mod websocket;
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use edge_bridge::bridge::IdentityForm;
 use edge_codec::compact::Level;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 
 pub(crate) use access::AccessFiles;
 pub(crate) use ack_held::window;
@@ -56,7 +57,7 @@ pub(crate) use hardware::Hardware;
 pub(crate) use hub::Credentials;
 pub(crate) use input::Input;
 pub(crate) use listener::{Addresses, ListenerLimits, TlsAddress};
-use section::{Section, World};
+use section::{Section, World, table};
 pub(crate) use status::Token;
 pub(crate) use websocket::WebSocket;
 
@@ -86,6 +87,8 @@ pub(crate) struct Config {
     pub(crate) status_to_hub: bool,
     /// First digits of a hash of its files.
     pub(crate) digest: String,
+    /// The file itself.
+    pub(crate) text: String,
     /// Shortest time between two commits of the bookkeeping for whoever reads the totals of `/metrics`.
     pub(crate) totals_within: Duration,
     /// The wall clock is taken as right whatever the machine says.
@@ -247,11 +250,21 @@ impl Config {
         }
         let text = text.unwrap_or_default();
         let (root, _) = DeTable::parse_recoverable(&text);
-        let world = World { base: path.parent().unwrap_or(Path::new(".")), env: &env };
+        let world = World { base: base_of(path), env: &env, rules: &section::read_file };
         let mut top = Section::new("", 0, Some(root.get_ref()), &world);
         let mut gateway = table(&mut top, "gateway", &world, &mut findings);
         let state = tables::state(&mut gateway, &mut findings);
         if findings.count(Severity::Error) == 0 { Ok(state) } else { Err(findings) }
+    }
+
+    /// As [`Config::load`] with the texts of the file and of its rules files given.
+    pub(crate) fn of_texts(
+        path: &Path,
+        text: &str,
+        rules: &dyn Fn(&Path) -> io::Result<String>,
+    ) -> Result<(Config, Findings), Findings> {
+        let env = |name: &str| std::env::var(name).ok();
+        Config::parse_in(path, text, &World { base: base_of(path), env: &env, rules })
     }
 
     /// As [`Config::load`] with the text and environment given.
@@ -260,6 +273,10 @@ impl Config {
         text: &str,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<(Config, Findings), Findings> {
+        Config::parse_in(path, text, &World { base: base_of(path), env, rules: &section::read_file })
+    }
+
+    fn parse_in(path: &Path, text: &str, world: &World<'_>) -> Result<(Config, Findings), Findings> {
         let mut findings = Findings::new(path, text);
         let (root, errors) = DeTable::parse_recoverable(text);
         let is_toml = errors.is_empty();
@@ -267,15 +284,14 @@ impl Config {
             let at = error.span().map_or(0, |span| span.start);
             findings.error(at, "syntax", error.message().to_owned());
         }
-        let base = path.parent().unwrap_or(Path::new("."));
-        let world = World { base, env };
-        let config = read(root.get_ref(), &world, &mut findings);
+        let config = read(root.get_ref(), world, &mut findings);
         if !is_toml {
             findings.drop_missing();
         }
         match config {
             Some(config) if findings.count(Severity::Error) == 0 => {
-                Ok((Config { digest: status::digest(text, &config), ..config }, findings))
+                let digest = status::digest(text, &config);
+                Ok((Config { digest, text: text.to_owned(), ..config }, findings))
             }
             _ => {
                 if findings.count(Severity::Error) == 0 {
@@ -285,6 +301,11 @@ impl Config {
             }
         }
     }
+}
+
+/// Returns the directory that relative paths of a file start from.
+fn base_of(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("."))
 }
 
 /// Reads the root table; every part is read even when an earlier one is wrong.
@@ -346,6 +367,7 @@ fn read(root: &DeTable<'_>, world: &World<'_>, findings: &mut Findings) -> Optio
         status_token,
         status_to_hub,
         digest: String::new(),
+        text: String::new(),
         totals_within,
         trusts_clock,
         hardware,
@@ -356,26 +378,6 @@ fn read(root: &DeTable<'_>, world: &World<'_>, findings: &mut Findings) -> Optio
     control::check(&config, findings);
     alarms::check(&config, findings);
     Some(config)
-}
-
-/// A named sub-table; absent is an empty one, so that its required keys are reported by name.
-fn table<'a>(
-    top: &mut Section<'a>,
-    name: &'static str,
-    world: &'a World<'a>,
-    findings: &mut Findings,
-) -> Section<'a> {
-    match top.get(name) {
-        None => Section::new(name, 0, None, world),
-        Some(value) => match value.get_ref() {
-            DeValue::Table(inner) => Section::new(name, value.span().start, Some(inner), world),
-            other => {
-                let message = format!("expected a table, found {}", section::kind(other));
-                findings.error(value.span().start, name, message);
-                Section::new(name, value.span().start, None, world)
-            }
-        },
-    }
 }
 
 #[cfg(test)]

@@ -198,8 +198,8 @@ fn lane_index(
 
 /// The rules file of edge-filter, parsed here so that a mistake in it is found before anything starts.
 fn rules(section: &mut Section<'_>, findings: &mut Findings) -> Option<(PathBuf, String)> {
-    let path = section.file("filter", findings)?;
-    let text = match std::fs::read_to_string(&path.value) {
+    let path = section.path("filter", findings)?;
+    let text = match section.rules(&path.value) {
         Ok(text) => text,
         Err(error) => {
             findings.error(path.at, &section.key("filter"), format!("{}: {error}", path.value.display()));

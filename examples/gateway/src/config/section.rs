@@ -18,6 +18,8 @@ pub(crate) struct World<'a> {
     /// Directory that relative paths start from: that of the file.
     pub(crate) base: &'a Path,
     pub(crate) env: &'a dyn Fn(&str) -> Option<String>,
+    /// Text of a rules file.
+    pub(crate) rules: &'a dyn Fn(&Path) -> io::Result<String>,
 }
 
 /// One table while it is being read: bounds, choices and defaults are those of [`keys`], and `finish` reports the keys that are not there.
@@ -49,6 +51,11 @@ impl<'a> Section<'a> {
 
     pub(crate) fn at(&self) -> usize {
         self.at
+    }
+
+    /// Reads a file of rules.
+    pub(crate) fn rules(&self, file: &Path) -> io::Result<String> {
+        (self.world.rules)(file)
     }
 
     /// The file does not have this table.
@@ -315,6 +322,37 @@ pub(crate) fn kind(value: &DeValue<'_>) -> &'static str {
         DeValue::Table(_) => "a table",
     }
 }
+
+/// A named sub-table; absent is an empty one, so that its required keys are reported by name.
+pub(super) fn table<'a>(
+    top: &mut Section<'a>,
+    name: &'static str,
+    world: &'a World<'a>,
+    findings: &mut Findings,
+) -> Section<'a> {
+    match top.get(name) {
+        None => Section::new(name, 0, None, world),
+        Some(value) => match value.get_ref() {
+            DeValue::Table(inner) => Section::new(name, value.span().start, Some(inner), world),
+            other => {
+                let message = format!("expected a table, found {}", kind(other));
+                findings.error(value.span().start, name, message);
+                Section::new(name, value.span().start, None, world)
+            }
+        },
+    }
+}
+
+/// Reads a text file from the disk.
+///
+/// # Errors
+///
+/// As [`check_file`]; it cannot be read, or is not UTF-8.
+pub(crate) fn read_file(path: &Path) -> io::Result<String> {
+    check_file(path)?;
+    std::fs::read_to_string(path)
+}
+
 /// Checks that there is a file which can be read to its end: a pipe would keep the start waiting for a writer.
 ///
 /// # Errors

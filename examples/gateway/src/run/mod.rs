@@ -7,7 +7,7 @@
 //! Pure: [`alarm_desk`], [`arrival`], [`time_drops`], [`ingest`], [`route`], [`readings`], [`filter`], [`filter_state`], [`silence`], [`kept_row`], [`gap_reports`], [`hub_status`], [`withhold`], [`reading_row`], [`pack`], [`batch`], [`compact`],
 //! [`replaced_parts`], [`metrics`], [`page`], [`intake_figures`], [`hub_refusals`], [`status`], [`state_log`], [`line_budget`], [`duplicate_marks`], [`read_back`], [`by_hand_text`], [`status_page`] but for its desk and pages. Shells: [`broker`], [`control`], [`alarms`], [`alarm_file`], [`to_hub`],
 //! [`commands`], [`by_hand`], [`http`], [`monitor`], [`client_log`], [`clean_stop`], [`checksummed_file`], [`watched`], [`first_rows`], [`start_counter`], [`tables`], [`table_files`], [`opening`],
-//! [`resume`], [`no_queue`], [`sensor_side`], [`bulkhead`], [`signals`], [`reload`], [`route_changes`], [`due_rows`], [`service`], and [`gateway`], which starts and stops them.
+//! [`resume`], [`no_queue`], [`sensor_side`], [`bulkhead`], [`signals`], [`reload`], [`last_configuration`], [`route_changes`], [`due_rows`], [`service`], and [`gateway`], which starts and stops them.
 
 mod access;
 mod alarm_desk;
@@ -47,6 +47,7 @@ pub(crate) mod ingest;
 mod intake_figures;
 mod kept_row;
 mod lane_names;
+pub(crate) mod last_configuration;
 mod line_budget;
 mod listener_figures;
 mod metrics;
@@ -99,16 +100,32 @@ pub(crate) use gateway::{run as run_until, wall_clock};
 pub(crate) use readings::{NAME_BYTES_MAX, UNIT_BYTES_MAX};
 use reload::{Ending, Reload};
 use replaced_parts::Parts;
+use route_changes::InForce;
 use signals::Signals;
 
-/// Runs until a signal. `config` was read from `file`, which is read again where that is asked for. `state` is the command line's, which wins over the
-/// configuration's.
+/// Start of a gateway.
+pub(crate) struct Start<'a> {
+    /// File of the configuration, read again where that is asked for.
+    pub(crate) file: &'a Path,
+    /// Configuration to start with.
+    pub(crate) config: Config,
+    /// Reason why that is the one that was in force last, and not the file's.
+    pub(crate) refused: Option<String>,
+    /// State directory of the command line, which wins over the configuration's.
+    pub(crate) state: Option<&'a Path>,
+    /// Ends if the file's configuration does not start, instead of going on with the one that was in force last.
+    pub(crate) is_strict: bool,
+}
+
+/// Runs until a signal.
 ///
 /// # Errors
 /// In words, with the exit code.
-pub(crate) fn run(file: &Path, config: Config, state: Option<&Path>) -> Result<(), RunError> {
+pub(crate) fn run(start: Start<'_>) -> Result<(), RunError> {
     log();
-    let mut reload = Reload::new(file, Arc::new(config), state.is_some());
+    let Start { file, config, refused, state, is_strict } = start;
+    let may_go_back = !is_strict && refused.is_none();
+    let mut reload = Reload::new(file, InForce { config: Arc::new(config), refused }, state.is_some());
     let state = state.map(Path::to_owned).or_else(|| reload.running().state.clone());
     let state: PathBuf = state.ok_or_else(|| {
         RunError::Configuration("where to keep the queue: give --state DIR or [gateway] state".to_owned())
@@ -123,13 +140,13 @@ pub(crate) fn run(file: &Path, config: Config, state: Option<&Path>) -> Result<(
     let result = runtime.block_on(async {
         let mut signals = Signals::listen()?;
         let service = service::from_env();
-        let mut before = None;
+        let mut before = may_go_back.then(|| kept_before(&state, file, &reload.running())).flatten();
         loop {
             let (config, mut ending) = (reload.running(), None);
             let configurations = Some(reload.configurations());
             let parts = Parts { service: service.clone(), configurations, ..Parts::default() };
             let stop = async {
-                let asked = reload.next(&mut signals).await;
+                let asked = reload.next(&mut signals, &state).await;
                 if matches!(asked, Ending::Stop) {
                     service.stopping();
                 }
@@ -154,6 +171,12 @@ pub(crate) fn run(file: &Path, config: Config, state: Option<&Path>) -> Result<(
     // A look-up of a name must not hold up the exit.
     runtime.shutdown_background();
     result
+}
+
+/// Returns the configuration that was in force last, if it is another one.
+fn kept_before(state: &Path, file: &Path, now: &Config) -> Option<Arc<Config>> {
+    let (kept, _) = last_configuration::kept(state, file)?;
+    (kept.digest != now.digest).then(|| Arc::new(kept))
 }
 
 /// To standard error, from `info` on; `RUST_LOG` changes that: a level, or `TARGET=LEVEL` with commas between.

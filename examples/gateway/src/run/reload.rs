@@ -21,6 +21,7 @@ use tokio::time::Instant;
 
 use crate::config::{Changes, Config, Findings, Severity};
 
+use super::last_configuration;
 use super::route_changes::{Configurations, InForce};
 use super::signals::{Signals, Wish};
 use files::ReadFiles;
@@ -29,6 +30,8 @@ use files::ReadFiles;
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// After a reading that found mistakes: what was missing, a password file say, may be there now, and is none of the files that are looked at.
 const MISTAKES_AGAIN: Duration = Duration::from_secs(60);
+/// A configuration that has been in force for so long is one to go back to.
+const KEPT_AFTER: Duration = Duration::from_secs(10);
 /// Mistakes of a refused file that have a line each.
 const MISTAKES_MAX: usize = 5;
 
@@ -83,13 +86,25 @@ pub(super) struct Reload {
     files: Arc<Mutex<ReadFiles>>,
     /// Time of the last reading, if it found mistakes.
     mistaken: Option<Instant>,
+    /// Time from which on the configuration in force has been.
+    since: Instant,
+    /// Set once the configuration in force is kept for the next start.
+    is_kept: bool,
 }
 
 impl Reload {
-    pub(super) fn new(file: &Path, config: Arc<Config>, state_is_given: bool) -> Self {
-        let files = Arc::new(Mutex::new(ReadFiles::new(file, &config)));
-        let in_force = watch::Sender::new(InForce { config, refused: None });
-        Self { file: file.to_owned(), state_is_given, in_force, files, mistaken: None }
+    pub(super) fn new(file: &Path, start: InForce, state_is_given: bool) -> Self {
+        let files = Arc::new(Mutex::new(ReadFiles::new(file, &start.config)));
+        let (now, is_refused) = (Instant::now(), start.refused.is_some());
+        Self {
+            file: file.to_owned(),
+            state_is_given,
+            in_force: watch::Sender::new(start),
+            files,
+            mistaken: is_refused.then_some(now),
+            since: now,
+            is_kept: false,
+        }
     }
 
     /// Configurations of one run, the first as it is now.
@@ -103,16 +118,23 @@ impl Reload {
 
     /// Puts another configuration in force. `refused`: why the files' is not.
     pub(super) fn replace(&mut self, config: Arc<Config>, refused: Option<String>) {
+        (self.since, self.is_kept) = (Instant::now(), false);
         self.in_force.send_replace(InForce { config, refused });
     }
 
     /// Applies what can be applied, until the run has to end.
-    pub(super) async fn next(&mut self, signals: &mut Signals) -> Ending {
+    pub(super) async fn next(&mut self, signals: &mut Signals, state: &Path) -> Ending {
         loop {
             let look = async {
                 match self.running().follows_files {
                     true => tokio::time::sleep(LOOK_EVERY).await,
                     false => std::future::pending().await,
+                }
+            };
+            let is_proven = async {
+                match self.is_kept {
+                    true => std::future::pending().await,
+                    false => tokio::time::sleep_until(self.since + KEPT_AFTER).await,
                 }
             };
             let is_asked = tokio::select! {
@@ -121,6 +143,10 @@ impl Reload {
                     Wish::Reload => true,
                 },
                 () = look => false,
+                () = is_proven => {
+                    self.keep(state).await;
+                    continue;
+                }
             };
             let is_due = is_asked || self.have_files_changed().await;
             if (is_due || self.may_be_mended())
@@ -128,6 +154,16 @@ impl Reload {
             {
                 return Ending::StartAnew(config);
             }
+        }
+    }
+
+    /// Keeps the configuration in force for a start whose files have mistakes.
+    async fn keep(&mut self, state: &Path) {
+        self.is_kept = true;
+        let (config, state) = (self.running(), state.to_owned());
+        let kept = tokio::task::spawn_blocking(move || last_configuration::keep(&state, &config));
+        if let Ok(Err(error)) = kept.await {
+            tracing::warn!(%error, "the configuration is not kept for the next start");
         }
     }
 
@@ -210,14 +246,14 @@ impl Reload {
     }
 }
 
-/// Says that what waits beyond a lower limit goes: the policy decides what, as if the queue were full.
+/// Says that a lower limit finds more that waits: the policy decides what goes, as with a full queue.
 fn tell_smaller_limits(running: &Config, next: &Config) {
     let (before, after) = (&running.queue, &next.queue);
     let is_lower =
         |before: Option<u64>, after: Option<u64>| after < before.or(Some(u64::MAX)) && after.is_some();
     if is_lower(before.max_messages, after.max_messages) || after.max_bytes < before.max_bytes {
         tracing::warn!(
-            "the queue's limits are lower: what waits beyond them goes at the start, counted as an overflow"
+            "the queue's limits are lower: what waits beyond them goes as new messages come, or keeps them out, as on_full says"
         );
     }
 }

@@ -29,6 +29,10 @@ fn parse(text: &str, dir: &Path) -> Config {
     parsed.unwrap_or_else(|findings| panic!("{findings}")).0
 }
 
+fn in_force(config: Config) -> InForce {
+    InForce { config: Arc::new(config), refused: None }
+}
+
 fn decided(from: &str, to: &str, state_is_given: bool) -> Decision {
     let dir = Path::new(".");
     assert!(FILE.contains(from), "{from}");
@@ -104,7 +108,7 @@ async fn a_refused_configuration_is_read_once_until_its_files_change_again() {
     let file = dir.path().join("gateway.toml");
     std::fs::write(dir.path().join("rules.toml"), "").unwrap();
     std::fs::write(&file, FILE).unwrap();
-    let mut reload = Reload::new(&file, Arc::new(parse(FILE, dir.path())), false);
+    let mut reload = Reload::new(&file, in_force(parse(FILE, dir.path())), false);
     assert!(!reload.have_files_changed().await);
     let other = FILE.replacen("id = \"site7\"", "id = \"site7\"\nstate = \"elsewhere\"", 1);
     std::fs::write(&file, format!("{other}filter = \"rules.toml\"\n")).unwrap();
@@ -126,8 +130,8 @@ async fn a_file_that_was_missing_is_found_within_a_minute() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("gateway.toml");
     std::fs::write(&file, FILE).unwrap();
-    let config = Arc::new(Config::load(&file).unwrap().0);
-    let mut reload = Reload::new(&file, config, false);
+    let config = Config::load(&file).unwrap().0;
+    let mut reload = Reload::new(&file, in_force(config), false);
     let named = FILE.replacen("[hub]", "password_file = \"users\"\n[hub]", 1);
     std::fs::write(&file, named).unwrap();
     let refused = |reload: &Reload| reload.in_force.borrow().refused.clone();

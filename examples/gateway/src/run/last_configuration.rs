@@ -1,0 +1,94 @@
+//! Configuration that was in force last, with its files of rules, in the file `configuration` of the state directory: a start whose files have
+//! mistakes goes on with it, since a site that takes nothing in loses more than one with yesterday's limits.
+//!
+//! Texts alone: variables of the environment are filled in anew, and passwords, keys and certificates are read where they are.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::checksummed_file;
+use crate::config::{Config, Findings};
+
+const FILE: &str = "configuration";
+const VERSION: &str = "edge-gateway configuration 1 ";
+const BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Texts {
+    /// Text of gateway.toml.
+    file: String,
+    /// Files of rules by their full paths, and their texts.
+    rules: Vec<(PathBuf, String)>,
+}
+
+impl Texts {
+    fn of(config: &Config) -> Self {
+        let of_routes =
+            config.routes.iter().filter_map(|route| route.rules_file.clone().zip(route.rules.clone()));
+        let of_loops = config.control.iter().map(|control| (control.rules.clone(), control.text.clone()));
+        Self { file: config.text.clone(), rules: of_routes.chain(of_loops).collect() }
+    }
+
+    fn rules(&self, file: &Path) -> io::Result<String> {
+        let found = self.rules.iter().find(|(path, _)| path == file);
+        found.map(|(_, text)| text.clone()).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
+
+/// Keeps a configuration that is in force. Writes nothing if it is the kept one.
+///
+/// # Errors
+/// The disk refused.
+pub(crate) fn keep(state: &Path, config: &Config) -> io::Result<()> {
+    let body = serde_json::to_vec(&Texts::of(config)).map_err(io::Error::other)?;
+    let kept = checksummed_file::read(state, FILE, VERSION, BYTES_MAX);
+    if kept.is_ok_and(|kept| kept == body) {
+        return Ok(());
+    }
+    checksummed_file::replace(state, FILE, VERSION, &body)
+}
+
+/// Returns the kept configuration, for a gateway whose file is `file`; `None` without one, or if it is damaged or has mistakes by now.
+pub(crate) fn kept(state: &Path, file: &Path) -> Option<(Config, Findings)> {
+    let body = checksummed_file::read(state, FILE, VERSION, BYTES_MAX).ok()?;
+    let texts: Texts = serde_json::from_slice(&body).ok()?;
+    Config::of_texts(file, &texts.file, &|rules| texts.rules(rules)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GATEWAY: &str =
+        "[gateway]\nid = \"g\"\n[local]\nlisten = \"127.0.0.1:1883\"\n[hub]\nurl = \"mqtt://hub.example\"\n";
+
+    #[test]
+    fn it_comes_back_with_its_rules_whatever_has_become_of_the_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, state) = (dir.path().join("gateway.toml"), dir.path().join("state"));
+        std::fs::create_dir(&state).unwrap();
+        assert!(kept(&state, &file).is_none());
+        let rules = "[[rule]]\nmatch = \"#\"\nstages = [ { deadband = { absolute = 0.5 } } ]\n";
+        std::fs::write(dir.path().join("filter.toml"), rules).unwrap();
+        let text = format!(
+            "{GATEWAY}[[route]]\nmatch = \"plant/#\"\nto = \"up\"\nformat = \"compact\"\nfilter = \"filter.toml\"\n"
+        );
+        std::fs::write(&file, text).unwrap();
+        let (config, _) = Config::load(&file).unwrap_or_else(|findings| panic!("{findings}"));
+        keep(&state, &config).unwrap();
+        let written = std::fs::metadata(state.join(FILE)).unwrap().modified().unwrap();
+        keep(&state, &config).unwrap();
+        assert_eq!(std::fs::metadata(state.join(FILE)).unwrap().modified().unwrap(), written, "not twice");
+        std::fs::remove_file(dir.path().join("filter.toml")).unwrap();
+        std::fs::write(&file, "[gateway").unwrap();
+        let (again, _) = kept(&state, &file).unwrap();
+        assert_eq!(again.digest, config.digest);
+        assert_eq!(again.routes, config.routes);
+        let mut damaged = std::fs::read(state.join(FILE)).unwrap();
+        *damaged.last_mut().unwrap() ^= 1;
+        std::fs::write(state.join(FILE), damaged).unwrap();
+        assert!(kept(&state, &file).is_none(), "a damaged one is none");
+    }
+}

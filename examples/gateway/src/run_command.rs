@@ -1,0 +1,68 @@
+//! `edge-gateway run`: starts with the file's configuration, or, where that has mistakes, with the one that was in force last.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use control_loop::OneLine;
+
+use crate::config::{Config, Findings, Severity};
+use crate::run::{self, Start, last_configuration};
+use crate::standard_error;
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// gateway.toml
+    file: PathBuf,
+    /// Directory of the queue; wins over `[gateway] state`
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+    /// Ends with exit code 2 where the configuration has mistakes or does not start, instead of going on with the one that was in force last
+    #[arg(long)]
+    strict: bool,
+}
+
+/// Runs until a signal.
+pub(crate) fn run(arguments: &Arguments) -> ExitCode {
+    let Arguments { file, state, strict } = arguments;
+    let (config, refused) = match Config::load(file) {
+        Ok((config, findings)) => {
+            standard_error::write(format_args!("{}", findings.for_a_run()));
+            (config, None)
+        }
+        Err(findings) => {
+            standard_error::write(format_args!("{findings}"));
+            let Some(kept) = kept(file, state.as_deref()).filter(|_| !strict) else {
+                standard_error::complain!("{}. Nothing was started.", findings.counted());
+                return ExitCode::from(2);
+            };
+            standard_error::complain!(
+                "{}. Starts with the configuration that was in force last.",
+                findings.counted()
+            );
+            (kept, Some(first_mistake(&findings)))
+        }
+    };
+    match run::run(Start { file, config, refused, state: state.as_deref(), is_strict: *strict }) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            standard_error::complain!("edge-gateway: {}", OneLine(&error.to_string()));
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn first_mistake(findings: &Findings) -> String {
+    findings.summaries(Severity::Error).next().unwrap_or_default()
+}
+
+/// Returns the configuration that was in force last, as far as the state directory is known.
+fn kept(file: &Path, state: Option<&Path>) -> Option<Config> {
+    let state = match state {
+        Some(state) => state.to_owned(),
+        None => Config::state_in(file).ok()??,
+    };
+    let (config, findings) = last_configuration::kept(&state, file)?;
+    standard_error::write(format_args!("{}", findings.for_a_run()));
+    Some(config)
+}

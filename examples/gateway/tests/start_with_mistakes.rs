@@ -1,0 +1,121 @@
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "test code"
+)]
+//! A start whose gateway.toml has mistakes, or does not start, goes on with the configuration that was in force last (promise 2).
+
+mod support;
+
+use std::fs;
+
+use support::gateway::Gateway;
+use support::mosquitto::{Mosquitto, Subscriber, publish};
+use support::{free_port, wait_until};
+
+const FILTER: &str = "[[rule]]\nmatch = \"#\"\nstages = [ { deadband = { absolute = 0.5 } } ]\n";
+
+/// Waits until the configuration has proved itself, and is kept.
+fn wait_kept(gateway: &Gateway) {
+    let kept = gateway.state.join("configuration");
+    wait_until("the configuration is kept", 30, || kept.exists());
+}
+
+/// Ends at once, with exit code 2.
+#[track_caller]
+fn refused(gateway: &Gateway) -> String {
+    let ended = gateway.command().arg("--strict").output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert_eq!(ended.status.code(), Some(2), "{said}");
+    said
+}
+
+#[test]
+fn promise_2_a_start_with_mistakes_goes_on_with_what_was_in_force() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = Mosquitto::start(dir.path(), "");
+    let at_hub = Subscriber::start(hub.address, "#");
+    let listen = free_port();
+    let filter = dir.path().join("filter.toml");
+    fs::write(&filter, FILTER).unwrap();
+    let config = format!(
+        "[gateway]\nid = \"g\"\n[local]\nlisten = \"{listen}\"\n[hub]\nurl = \"mqtt://{}\"\n\
+         [[route]]\nmatch = \"plant/#\"\nto = \"up\"\nformat = \"cbor\"\nbatch_age = \"20ms\"\nfilter = \"filter.toml\"\n\
+         [[route]]\nmatch = \"raw/#\"\n",
+        hub.address
+    );
+    let mut gateway = Gateway::new(dir.path(), &config);
+    let file = dir.path().join("gateway.toml");
+    let good = fs::read_to_string(&file).unwrap();
+    fs::write(&file, good.replace("mqtt://", "mqt://")).unwrap();
+    assert!(refused(&gateway).contains("1 error, 0 warnings. Nothing was started."));
+    let first = gateway.command().output().unwrap();
+    assert_eq!(first.status.code(), Some(2), "a first start has nothing to go back to");
+    fs::write(&file, &good).unwrap();
+    gateway.start();
+    publish(listen, "raw/1", "x");
+    wait_kept(&gateway);
+    gateway.kill_9();
+    // The file has mistakes, and the rules that the kept one names are gone.
+    fs::write(&file, good.replace("mqtt://", "mqt://")).unwrap();
+    fs::remove_file(&filter).unwrap();
+    refused(&gateway);
+    gateway.start();
+    assert_eq!(gateway.metric("edge_config_refused"), Some(1.0));
+    let (_, status) = gateway.get("/status.json").unwrap();
+    assert!(status.contains("The changed gateway.toml is not in force: "), "{status}");
+    for payload in ["20.0", "20.1", "25.0"] {
+        publish(listen, "plant/temp", &format!("{{\"value\":{payload}}}"));
+    }
+    publish(listen, "raw/2", "x");
+    wait_until("all is at the hub", 20, || {
+        let topics: Vec<_> = at_hub.arrived().into_iter().map(|one| one.topic).collect();
+        ["raw/1", "raw/2", "up"].iter().all(|topic| topics.iter().any(|found| found == topic))
+    });
+    let suppressed = |gateway: &Gateway| gateway.metric("edge_suppressed_total{reason=\"in_deadband\"}");
+    assert_eq!(
+        suppressed(&gateway),
+        Some(1.0),
+        "the rules of then hold: {}",
+        gateway.get("/metrics").unwrap().1
+    );
+    // Mended while it runs.
+    fs::write(&filter, FILTER).unwrap();
+    fs::write(&file, &good).unwrap();
+    gateway.signal("HUP");
+    wait_until("what the file says is in force", 20, || gateway.metric("edge_config_refused") == Some(0.0));
+    assert_eq!(gateway.terminate().0.code(), Some(0));
+}
+
+/// Without mistakes, and yet it cannot start: messages wait in other lanes.
+#[test]
+fn a_configuration_that_does_not_start_gives_way_to_the_one_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut hub = Mosquitto::start(dir.path(), "");
+    hub.kill_9();
+    let listen = free_port();
+    let config = format!(
+        "[gateway]\nid = \"g\"\n[local]\nlisten = \"{listen}\"\n[hub]\nurl = \"mqtt://{}\"\n[queue]\nlanes = [\"alarm\", \"telemetry\"]\n\
+         [[route]]\nmatch = \"plant/#\"\nlane = \"telemetry\"\n",
+        hub.address
+    );
+    let mut gateway = Gateway::new(dir.path(), &config);
+    gateway.start();
+    (0..5).for_each(|n| publish(listen, &format!("plant/{n}"), "x"));
+    wait_kept(&gateway);
+    assert_eq!(gateway.terminate().0.code(), Some(0));
+    let file = dir.path().join("gateway.toml");
+    let good = fs::read_to_string(&file).unwrap();
+    fs::write(&file, good.replace("[\"alarm\", ", "[\"urgent\", \"alarm\", ")).unwrap();
+    assert!(refused(&gateway).contains("queue.lanes: 5 messages wait"));
+    gateway.start();
+    wait_until("it is told", 20, || gateway.metric("edge_config_refused") == Some(1.0));
+    publish(listen, "plant/5", "x");
+    hub.run();
+    let at_hub = Subscriber::start(hub.address, "plant/#");
+    wait_until("all is at the hub", 60, || at_hub.arrived().len() >= 6);
+    assert_eq!(gateway.terminate().0.code(), Some(0));
+}
