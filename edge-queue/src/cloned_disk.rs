@@ -1,5 +1,6 @@
-//! Cloned disks: a copy of a queue that is opened on another machine gives its rows identities that the first machine gives to other
-//! rows. The directory keeps the fingerprints of the machine that opened it last, and an open elsewhere tells.
+//! Cloned disks: a copy of a queue that is opened on another machine gives its rows identities that the first machine gives to
+//! other rows. The directory keeps the fingerprints of the machine that opened it last, so that an open on another machine is
+//! noticed and reported.
 
 use std::io;
 
@@ -8,11 +9,12 @@ use crate::shell::Machine;
 
 const FILE: &str = "machine";
 const FILE_NEW: &str = "machine.new";
-/// Longer than any that was written.
+/// Most bytes of the file that are read, more than any that was written.
 const BYTES_MAX: u64 = 4096;
 
-/// Tells that another machine than `here` opened the queue last, and notes that this one has it now: it is told once. The caller holds the directory's lock.
-/// A note that cannot be read or written costs the warning and nothing else: the queue works all the same.
+/// Returns whether another machine than `here` opened the queue last, and notes that this one has it now, so that it is told
+/// once. The caller holds the directory's lock. A note that cannot be read or written costs the warning and nothing else: the
+/// queue works all the same.
 pub(crate) fn comes_from_another(dir: &dyn Dir, here: &Machine) -> bool {
     if here.is_unknown() {
         return false;

@@ -1,4 +1,4 @@
-//! The one owner of an engine behind all handles of a queue, whose drop closes it.
+//! Owner of an engine behind all handles of a queue, whose drop closes it.
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -12,15 +12,15 @@ pub(crate) struct Home {
     pub(crate) config: Config,
 }
 
-/// Closes the engine when nobody can use it any more.
+/// Owner of an engine, shared by all handles of a queue; its drop closes the engine.
 pub(crate) struct Handle {
     pub(crate) engine: Arc<Engine>,
-    /// `None`: opened in a directory that has no path.
+    /// Directory and settings of the queue, for a second one beside it. `None` when its directory has no path.
     pub(crate) home: Option<Home>,
     closer: OnceLock<Closer>,
 }
 
-/// Closes an engine elsewhere; `false` when it could not.
+/// Function that closes an engine on another thread; `false` when it could not.
 type Closer = Box<dyn Fn(Arc<Engine>) -> bool + Send + Sync>;
 
 impl Handle {
@@ -28,7 +28,7 @@ impl Handle {
         Handle { engine, home, closer: OnceLock::new() }
     }
 
-    /// The last drop hands the closing over instead of doing it.
+    /// Sets to whom the last drop hands the closing over instead of doing it; only the first call counts.
     #[cfg(feature = "tokio")]
     pub(crate) fn close_on(&self, closer: impl Fn(Arc<Engine>) -> bool + Send + Sync + 'static) {
         // The first async handle's thread does as well as any other's.

@@ -32,10 +32,10 @@ impl Consumer {
     /// Leases up to `rows_max` rows: fewer when there are fewer, or when leases would exceed half of a lane's
     /// limit. Waits for the first as `wait` says; empty when none came.
     ///
-    /// Rows that are acknowledged out of order leave holes, each of which takes a range of done rows. A consumer has 128 ranges
-    /// over all lanes for itself; 896 more are shared by all consumers. When there is none for it, it gets in
-    /// each lane the oldest row that is open and none beyond, and an acknowledgement that would need another range counts
-    /// only when one is free; other consumers notice nothing. [`Ledger::ranges`](crate::Ledger::ranges) shows them.
+    /// Rows that are acknowledged out of order leave holes, and each hole costs a range of done rows to be remembered. Each
+    /// consumer has 128 ranges of its own over all lanes; all consumers share 896 more. A consumer that can get no further range
+    /// gets in each lane only the oldest row that is not done, and an acknowledgement that would need a range is counted when one
+    /// is free; other consumers notice nothing. [`Ledger::ranges`](crate::Ledger::ranges) shows the ranges in use.
     ///
     /// # Errors
     /// The consumer was forgotten, the queue closed, or the store could not be read.
@@ -43,14 +43,14 @@ impl Consumer {
         self.lease_take(Take::rows(rows_max), wait)
     }
 
-    /// As [`Consumer::lease`], bounded in bytes too, as the queue's limits count rows ([`ROW_OVERHEAD_BYTES`] and
-    /// key, meta and payload): stops before the row that would exceed `bytes_max`. The first row goes whatever its size. Of what lies on
-    /// the medium at most 64 KiB or one row per lane is read ahead of it.
+    /// As [`Consumer::lease`], bounded in bytes too, which count as in the queue's limits ([`ROW_OVERHEAD_BYTES`] and key, meta
+    /// and payload): stops before the row that would exceed `bytes_max`, but the first row goes whatever its size. Reads at most
+    /// 64 KiB or one row per lane ahead from the medium.
     ///
     /// [`ROW_OVERHEAD_BYTES`]: crate::ROW_OVERHEAD_BYTES
     ///
     /// # Errors
-    /// As there.
+    /// As [`Consumer::lease`].
     pub fn lease_up_to(
         &mut self,
         rows_max: usize,
@@ -93,21 +93,21 @@ impl Consumer {
         engine.end_leases(self.id, own, Done::Delivered);
     }
 
-    /// Begins to look at all rows once: the next lease begins at the oldest that is open, those [passed](Lease::pass)
-    /// over included, and leases end before rows pushed from now on, until the next scan or rewind. Costs nothing; what is no longer in RAM is
-    /// read again.
+    /// Begins one pass over all rows: the next lease begins at the oldest row that is neither done nor leased, rows
+    /// [passed](Lease::pass) over included, and rows pushed from now on are not leased until the next scan or rewind. Costs
+    /// nothing by itself; rows no longer in RAM are read again.
     pub fn scan(&mut self) {
         self.handle.engine.model().rewind(self.id, true);
     }
 
-    /// The next lease begins at the oldest row that is open, those [passed](Lease::pass) over included. Ends a
-    /// [`scan`](Self::scan).
+    /// Lets the next lease begin at the oldest row that is neither done nor leased, rows [passed](Lease::pass) over included.
+    /// Ends a [`scan`](Self::scan).
     pub fn rewind(&mut self) {
         self.handle.engine.model().rewind(self.id, false);
     }
 
-    /// Tells that no row is left to be leased: all were since the last scan or rewind, are done, or were passed over. A
-    /// row that is given back is left.
+    /// Returns true when no row is left to lease, because each one was leased or passed over since the last scan or rewind, or is
+    /// done. A row that was given back counts as left.
     #[must_use]
     pub fn at_end(&self) -> bool {
         self.handle.engine.model().at_end(self.id)
@@ -119,7 +119,7 @@ impl Consumer {
         self.handle.engine.model().gaps(self.id).into_iter().map(Gap::from).collect()
     }
 
-    /// Takes losses that were reported off the list, durably with the next commit.
+    /// Removes reported losses from the list, durably with the next commit.
     pub fn ack_gaps(&mut self, gaps: &[Gap]) {
         self.handle.engine.ack_gaps(self.id, gaps);
     }

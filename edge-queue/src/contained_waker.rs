@@ -5,7 +5,7 @@ use std::task::Waker;
 
 use smallvec::SmallVec;
 
-/// Wakers by what they wait for, at most one each. A single one, the usual number, takes no allocation.
+/// Wakers by key of what they wait for, at most one for each key. A single one, the usual number, takes no allocation.
 #[derive(Debug)]
 pub(crate) struct Wakers<K>(SmallVec<[(K, Waker); 1]>);
 
@@ -16,7 +16,7 @@ impl<K> Default for Wakers<K> {
 }
 
 impl<K: PartialEq> Wakers<K> {
-    /// Keeps the waker in the place of the one before.
+    /// Keeps the waker for `key` in place of an earlier one.
     pub(crate) fn set(&mut self, key: K, waker: &Waker) {
         match self.0.iter_mut().find(|(of, _)| *of == key) {
             Some((_, known)) => known.clone_from(waker),
@@ -24,14 +24,15 @@ impl<K: PartialEq> Wakers<K> {
         }
     }
 
-    /// Takes out those for which `chosen` is true.
+    /// Takes out the wakers for whose key `chosen` is true.
     pub(crate) fn take(&mut self, chosen: impl Fn(&K) -> bool) -> Wakers<K> {
         let (taken, rest) = std::mem::take(&mut self.0).into_iter().partition(|(key, _)| chosen(key));
         self.0 = rest;
         Wakers(taken)
     }
 
-    /// Wakes all, whatever a waker does. In a program built with `panic = "abort"` a panic ends the program, as any does.
+    /// Wakes all, even if one of the wakers panics. In a program built with `panic = "abort"` a panic ends the program, as any
+    /// does.
     pub(crate) fn wake(self) {
         for (_, waker) in self.0 {
             // The panic hook has printed it; nothing of ours is behind the waker, so nothing can be left half done.

@@ -6,7 +6,8 @@ use std::io;
 use crate::row::{Lane, Row};
 use crate::store::StoreError;
 
-/// Error of opening a queue. Never damage: that is set aside and reported.
+/// Error of opening a queue. Damage is no such error, because it is set aside and reported by
+/// [`Queue::events`](crate::Queue::events).
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum OpenError {
@@ -20,14 +21,14 @@ pub enum OpenError {
         /// Newest version this build knows.
         known: u32,
     },
-    /// The file system has too little space. The ring reserves its whole file when it is made, or gets another lane:
-    /// twice every lane's `max_bytes` and four segments each ([`Config::disk_bytes`](crate::Config::disk_bytes)).
+    /// The file system has too little space. The ring store reserves its whole file when it is created or gets another lane: for
+    /// each lane, twice its `max_bytes` and four segments ([`Config::disk_bytes`](crate::Config::disk_bytes)).
     NoSpace {
         /// Bytes to be reserved; with redb, which reserves none, the least that would help.
         needed: u64,
         /// Bytes that the file system has free.
         free: u64,
-        /// Setter whose lower value reserves less, if one does.
+        /// Name of the setter whose lower value reserves less; `None` when no setter does.
         lower: Option<&'static str>,
     },
     /// The configuration contradicts itself or a limit.
@@ -54,7 +55,7 @@ pub struct ConfigError {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum PushError {
-    /// The lane is full and the policy is `Reject`, or nothing could be evicted, or too much waits to be written.
+    /// The lane is full and the policy is `Reject`, or nothing could be evicted, or too many bytes wait to be written.
     Full {
         /// The row, handed back.
         row: Box<Row>,
@@ -65,7 +66,7 @@ pub enum PushError {
     TooLarge {
         /// The row, handed back.
         row: Box<Row>,
-        /// Largest key + meta + payload.
+        /// Most bytes of key, meta and payload together.
         limit: usize,
     },
     /// The queue has no such lane.
@@ -90,14 +91,14 @@ pub enum Limit {
     Messages,
     /// `max_bytes` of the lane.
     Bytes,
-    /// The lane's region has no free segment (`fragmented`).
+    /// The lane's region of the file has no free segment; counted as `fragmented`.
     Region,
-    /// `max_unwritten_bytes`: the store is failing and the policy is `Withhold`.
+    /// `max_unwritten_bytes`, met while the store fails and the policy is `Withhold`.
     Unwritten,
 }
 
-/// Error of a commit, or of something that needs one: it did not reach the medium. Nothing is lost: rows stay in RAM and are
-/// written again.
+/// Error of a commit, or of a call that needs one: the commit did not reach the medium. Nothing is lost, because rows stay in RAM
+/// and are written again.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum CommitError {

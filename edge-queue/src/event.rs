@@ -6,24 +6,24 @@ use std::fmt;
 use crate::fault::FaultKind;
 use crate::row::{Lane, Seq};
 
-/// Most events kept; when nobody asks, the oldest go first.
+/// Most events kept until somebody asks for them; beyond that the oldest are dropped.
 const EVENTS_MAX: usize = 256;
 
 /// Something that happened to the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// The last run was cut short inside a commit; at most that commit, none of it receipted, is incomplete.
+    /// The last run ended inside a commit. At most that commit is incomplete, and none of its rows had a receipt.
     TailUncertain,
     /// Another machine opened the queue last. If that one still has it, both give the same identity to different rows, and a hub
     /// that drops duplicates drops one of the two: [export](crate::Queue::export) what waits and [import](crate::transfer::import) it into a new
     /// queue, which has an identity of its own. Machines are told apart by serial number, board and network ports; where the
     /// operating system shows none, as in most containers, a copy goes unnoticed.
     OtherMachine,
-    /// A damaged part was set aside at open, in words.
+    /// A damaged part was set aside at open; the text says which.
     SetAside(String),
-    /// Changed limits could not be applied to the file yet; it keeps its old division. What may wait in a lane
-    /// follows the new limits all the same.
+    /// The file could not be divided anew for changed limits yet, for the reason in the text, and keeps its old division. The new
+    /// limits apply to what may wait in a lane all the same.
     LimitsKept(String),
     /// Rows that damage took.
     Lost {
@@ -41,7 +41,7 @@ pub enum Event {
     Pinned {
         /// Lane of the rows.
         lane: Lane,
-        /// Segments that hold rows.
+        /// Number of segments that hold rows.
         segments: u64,
         /// Bytes queued, as the limits count them.
         bytes: u64,

@@ -3,7 +3,8 @@
 use crate::row::{Lane, Seq};
 use crate::state::{GapRecord, Reason};
 
-/// Rows that a consumer will never get, in one lane: acknowledged with [`Consumer::ack_gaps`](crate::Consumer::ack_gaps) once they were reported upstream.
+/// Rows that a consumer will never get, in one lane. Acknowledge them with [`Consumer::ack_gaps`](crate::Consumer::ack_gaps) once
+/// they were reported upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Gap {
@@ -13,10 +14,10 @@ pub struct Gap {
     pub first_seq: Seq,
     /// Sequence number of the last lost row.
     pub last_seq: Seq,
-    /// Wall time of the first lost row in milliseconds since the Unix epoch; 0 when it is not known. Of rows that damage
-    /// took, that of the nearest row before them that could be read.
+    /// Wall time of the first lost row in milliseconds since the Unix epoch; 0 when it is not known. For rows lost to damage, the
+    /// time of the nearest readable row before them.
     pub first_ms: i64,
-    /// Wall time of the last lost row, as `first_ms`; of rows that damage took, that of the nearest row after them.
+    /// Wall time of the last lost row, as `first_ms`; for rows lost to damage, the time of the nearest readable row after them.
     pub last_ms: i64,
     /// Number of lost rows, by weight.
     pub count: u64,

@@ -1,4 +1,4 @@
-//! Rows in the application's hands.
+//! Leases: rows in the application's hands until it acknowledges them or gives them back.
 
 use std::fmt;
 use std::sync::Arc;
@@ -31,8 +31,8 @@ impl Lease {
         self.leased.as_ref().map(|leased| &leased.row)
     }
 
-    /// The message: what was pushed, or from the ring a slice of the buffer it was read into. While it is held so is
-    /// that buffer, up to 64 KiB; copy what you keep for long.
+    /// The message. From the ring store it is a slice of the buffer that it was read into; the buffer, up to 64 KiB, stays in
+    /// memory as long as the slice, so copy what you keep for long.
     #[must_use]
     pub fn payload(&self) -> &Bytes {
         self.row().map_or(&EMPTY, |row| &row.payload)
@@ -62,7 +62,7 @@ impl Lease {
         self.id
     }
 
-    /// Readings that the row stands for.
+    /// Number of readings that the row stands for.
     #[must_use]
     pub fn weight(&self) -> u32 {
         self.row().map_or(1, |row| row.weight)
@@ -80,21 +80,21 @@ impl Lease {
         self.row().map(|row| row.stamp).unwrap_or_default()
     }
 
-    /// Returns the row's age in milliseconds, `None` when it cannot be known.
+    /// Returns the row's age in milliseconds; `None` when it cannot be known (another boot, unsynchronised clock).
     #[must_use]
     pub fn age_ms(&self) -> Option<u64> {
         age_ms(&self.stamp(), &self.engine.clock.now())
     }
 
-    /// Rest of the row's own time to live, in milliseconds; `None` without one. An unknown age counts as none.
+    /// Returns the rest of the row's own time to live, in milliseconds; `None` when the row has none. An unknown age counts as 0.
     #[must_use]
     pub fn ttl_left_ms(&self) -> Option<u64> {
         let ttl = self.row().and_then(|row| row.ttl_ms)?;
         Some(ttl.saturating_sub(self.age_ms().unwrap_or(0)))
     }
 
-    /// Tells that the row is on the medium now. One that is not may come back from its producer under another identity
-    /// after a crash: mark it as a possible duplicate when you send it.
+    /// Returns true when the row is on the medium now. A row that is not may be pushed again by its producer after a crash, under
+    /// another identity, so mark it as a possible duplicate when you send it.
     #[must_use]
     pub fn stored(&self) -> bool {
         let Some(leased) = &self.leased else { return false };
@@ -106,15 +106,15 @@ impl Lease {
         self.end(Done::Delivered);
     }
 
-    /// Ends a row that is durable in another store: it is done for this consumer, counted as moved, neither delivered nor
-    /// dropped. A receipt still to come says `Stored`. Call it only when the other store's receipt has come; a kill
-    /// before the next commit leaves the row in both.
+    /// Ends the lease of a row that is durable in another store now: the row is done for this consumer and counts as moved,
+    /// neither delivered nor dropped. If its producer still waits for the receipt, that says `Stored`. Call this only when the
+    /// other store's receipt has come; a kill before the next commit leaves the row in both stores.
     pub fn moved(self) {
         self.end(Done::Moved);
     }
 
-    /// Gives the row up: counted as dropped for the reason [`Discarded`](Reason::Discarded) and put on a gap record. A
-    /// receipt still to come says `Settled`.
+    /// Gives the row up: it counts as dropped for the reason [`Discarded`](Reason::Discarded) and gets a gap record. If its
+    /// producer still waits for the receipt, that says `Settled`.
     pub fn discard(self) {
         self.end(Done::Dropped(Reason::Discarded));
     }
@@ -131,8 +131,9 @@ impl Lease {
         }
     }
 
-    /// Returns the row to its old place, but behind what this consumer leases next: it comes again after the next
-    /// [`Consumer::scan`](crate::Consumer::scan) or [`Consumer::rewind`](crate::Consumer::rewind), or the next open. Writes nothing.
+    /// Returns the row to its old place, which the next leases of this consumer skip: the row comes again after the next
+    /// [`Consumer::scan`](crate::Consumer::scan) or [`Consumer::rewind`](crate::Consumer::rewind), or the next open. Writes
+    /// nothing.
     pub fn pass(mut self) {
         if let Some(leased) = self.leased.take() {
             self.engine.pass(leased.consumer, leased.key());
@@ -147,8 +148,8 @@ impl Lease {
         }
     }
 
-    /// Tells that the lease is over because its time is: see [`ConsumerConfig::lease_time`](crate::ConsumerConfig::lease_time). Whatever
-    /// is done with it now changes nothing.
+    /// Returns true when the lease ended by itself because its time was up: see
+    /// [`ConsumerConfig::lease_time`](crate::ConsumerConfig::lease_time). Calls on such a lease change nothing any more.
     #[must_use]
     pub fn is_over(&self) -> bool {
         let Some(leased) = &self.leased else { return true };
@@ -160,7 +161,8 @@ impl Lease {
         !model.holds(leased.consumer, leased.key())
     }
 
-    /// Takes the row out for a batch of acknowledgements, if it is that consumer's.
+    /// Takes the row out for a batch of acknowledgements if this consumer of this engine leased it; hands the lease back
+    /// otherwise.
     pub(crate) fn settle_with(mut self, engine: &Arc<Engine>, consumer: u64) -> Result<LeaseKey, Box<Lease>> {
         let own =
             Arc::ptr_eq(&self.engine, engine) && self.leased.as_ref().is_some_and(|l| l.consumer == consumer);
@@ -215,13 +217,13 @@ impl Chunk {
         self.leases.len()
     }
 
-    /// Tells that the chunk has no rows.
+    /// Returns whether the chunk has no rows.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.leases.is_empty()
     }
 
-    /// Looks at the rows without taking them.
+    /// Iterates over the rows without taking them out of the chunk.
     pub fn iter(&self) -> std::slice::Iter<'_, Lease> {
         self.leases.iter()
     }

@@ -11,32 +11,33 @@ pub struct Ledger {
     pub consumer: String,
     /// Lane of the figures.
     pub lane: Lane,
-    /// Taken in since the consumer registered, and what it found then.
+    /// Messages pushed since the consumer registered, and those that it found then.
     pub accepted: u64,
-    /// Number of acknowledged rows.
+    /// Messages that the consumer acknowledged.
     pub delivered: u64,
-    /// Moved to another store by [`Lease::moved`](crate::Lease::moved).
+    /// Messages moved to another store by [`Lease::moved`](crate::Lease::moved).
     pub moved: u64,
-    /// Still to come, leased ones included.
+    /// Messages still to come, leased ones included.
     pub queued: u64,
-    /// Handed out and neither acknowledged nor returned.
+    /// Messages handed out and neither acknowledged nor given back.
     pub leased: u64,
-    /// Ranges of done rows behind the oldest row that is not done: holes that acknowledgements out of order left. See
+    /// Number of ranges of done rows after the oldest row that is not done, which acknowledgements out of order make. See
     /// [`Consumer::lease`](crate::Consumer::lease) for their bound.
     pub ranges: u64,
-    /// Given up, by reason; expired and quarantined ones included.
+    /// Messages given up, by reason; expired and quarantined ones included.
     pub dropped: Dropped,
 }
 
 impl Ledger {
-    /// Returns whether accepted = delivered + moved + queued + dropped for every reason. `queued` is counted on its own.
+    /// Returns whether accepted = delivered + moved + queued + dropped for every reason. `queued` is counted apart from the
+    /// others.
     #[must_use]
     pub fn balanced(&self) -> bool {
         let left = self.delivered.saturating_add(self.moved).saturating_add(self.dropped.total());
         self.accepted == left.saturating_add(self.queued)
     }
 
-    /// Number of expired rows.
+    /// Returns the messages that expired.
     #[must_use]
     pub fn expired(&self) -> u64 {
         self.dropped.for_reason(Reason::Expired)

@@ -13,12 +13,12 @@ use crate::store::Lost;
 /// One consumer's part of a loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Share {
-    /// First and last open number.
+    /// First number that was open, so neither done for the consumer nor leased; `last` is the last one.
     pub(crate) first: Seq,
     pub(crate) last: Seq,
     /// Upper bound of the lost rows.
     pub(crate) rows: u64,
-    /// Weight; an estimate unless `certain`.
+    /// Weight of the lost rows; an estimate unless `certain`.
     pub(crate) weight: u64,
     /// Set if rows and weight are exact without a look at the consumer's ledger.
     pub(crate) certain: bool,
@@ -27,8 +27,8 @@ pub(crate) struct Share {
 }
 
 impl Share {
-    /// Returns the part of `lost` that was open for a consumer at `position`. `below`: rows from there on are in RAM and not lost. `leased`:
-    /// rows that the application holds, which are not lost to it either. `None`: nothing was open.
+    /// Returns the part of `lost` that was open for a consumer at `position`; `None` when nothing was open. Rows from `below` on
+    /// are in RAM and not lost; rows in `leased` are held by the application, so they are not lost to it either.
     pub(crate) fn of(
         lost: &Lost,
         position: &Position,
@@ -80,8 +80,8 @@ impl Share {
     }
 }
 
-/// Divides what a consumer lost among its shares: the certain ones get theirs, the others what remains, by their estimates.
-/// Returns what fits into none, because there is none.
+/// Divides `missing`, the weight that a consumer lost, among its shares: the certain ones get theirs, the others what remains, by
+/// their estimates. Returns what fits into none, because there is none.
 pub(crate) fn divide(missing: u64, shares: &mut [Share]) -> u64 {
     let mut left = missing;
     let mut estimates = 0u64;

@@ -12,19 +12,19 @@ type Dated = (Seq, i64);
 /// Rows on either side of losses, from reads in the order of the numbers.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Neighbours {
-    /// Newest row that was read.
+    /// Newest row that was read; `None` before the first.
     newest: Option<Dated>,
     /// Each loss by its first and last number, with the row before and the row after it.
     around: BTreeMap<(Seq, Seq), (Option<Dated>, Option<Dated>)>,
 }
 
 impl Neighbours {
-    /// Reads that go on behind a row.
+    /// Begins with reads that go on behind the row `newest`; `None` when no row came before.
     pub(crate) fn after(newest: Option<Dated>) -> Neighbours {
         Neighbours { newest, around: BTreeMap::new() }
     }
 
-    /// Passes over the rows and losses of one read.
+    /// Takes in the rows and losses of one read.
     pub(crate) fn pass(&mut self, rows: &[StoredRow], lost: &[Lost]) {
         for Lost { first, last, .. } in lost {
             let before = rows.partition_point(|row| row.seq < *first).checked_sub(1);
@@ -38,7 +38,8 @@ impl Neighbours {
         self.newest = rows.last().map(dated).or(self.newest);
     }
 
-    /// Wall times of the rows before and after a loss. One that is not known is that of the other, or 0.
+    /// Returns the wall times of the rows before and after a loss, in milliseconds since the Unix epoch. A time that is not known
+    /// is that of the other row, or 0.
     pub(crate) fn times(&self, lost: &Lost) -> (i64, i64) {
         let (before, after) = self.around.get(&(lost.first, lost.last)).copied().unwrap_or_default();
         let ms = |one: Option<Dated>, other: Option<Dated>| one.or(other).map_or(0, |(_, ms)| ms);

@@ -21,19 +21,20 @@ pub struct Pending {
 }
 
 impl Pending {
-    /// One for each of the ticket's rows.
+    /// Makes a handle for each of the ticket's rows.
     pub(crate) fn each(ticket: Ticket) -> impl ExactSizeIterator<Item = Pending> {
         let Ticket { slot, at, rows } = ticket;
         (0..rows).map(move |n| Pending { slot: slot.clone(), at: at.saturating_add(n) })
     }
 
-    /// The ticket's first row's.
+    /// Makes the handle of the ticket's first row.
     pub(crate) fn one(ticket: Ticket) -> Pending {
         Pending { slot: ticket.slot, at: ticket.at }
     }
 
-    /// Waits for the receipt: at most `ack_within` while the store works, for as long as it fails else. A thread's third
-    /// wait in a row within 50 ms of its one before commits at once instead of waiting for company.
+    /// Waits for the receipt: at most `ack_within` while the store works, else until it works again. A thread that waits for the
+    /// third time in a row, each time within 50 ms after its last wait, commits at once instead of waiting for other rows to
+    /// join.
     ///
     /// # Errors
     /// [`WaitError::Closed`] when the queue was closed and the row could not be made safe.
@@ -49,7 +50,7 @@ impl Pending {
         self.slot.wait(self.at, Some(time)).transpose()
     }
 
-    /// Returns the receipt if there is one already.
+    /// Returns the receipt; `None` when it is still to come.
     ///
     /// # Errors
     /// As [`Pending::wait`].

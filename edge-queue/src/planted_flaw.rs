@@ -2,7 +2,7 @@
 //!
 //! Without the feature `testing` [`planted`] is a constant, so a production build contains neither the question nor the bug.
 
-/// A bug inside the queue or the ring. Those that a wrapper can have are [`testing::Bug`](crate::testing::Bug)'s.
+/// A bug inside the queue or the ring. Bugs that a wrapper around a store can have are in [`testing::Bug`](crate::testing::Bug).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(not(feature = "testing"), allow(unreachable_pub, dead_code, reason = "for `testing`"))]
 #[non_exhaustive]
@@ -49,7 +49,7 @@ pub enum Flaw {
     DescendingCounted,
     /// Ring: changed limits copy the next numbers as the bookkeeping has them, whatever the log says.
     NextNotRaised,
-    /// Queue: a commit of changes alone speaks of rows that wait too.
+    /// Queue: a commit of changes alone counts rows that wait, too.
     WaitingCounted,
     /// Queue: a consumer whose forgetting could not be written is known again.
     ForgettingForgotten,
@@ -81,7 +81,7 @@ pub enum Flaw {
     RangesUnbounded,
 }
 
-/// Tells that this thread runs with the bug.
+/// Returns whether this thread runs with the bug.
 #[cfg(feature = "testing")]
 pub(crate) fn planted(flaw: Flaw) -> bool {
     PLANTED.get() == Some(flaw)
@@ -100,7 +100,7 @@ thread_local! {
 
 #[cfg(feature = "testing")]
 impl Flaw {
-    /// Runs `f` with the bug in this thread. A queue on a [`ManualClock`](crate::ManualClock) has no other.
+    /// Runs `f` with the bug in this thread. A queue on a [`ManualClock`](crate::ManualClock) has no other thread.
     pub fn during<T>(self, f: impl FnOnce() -> T) -> T {
         let before = PLANTED.replace(Some(self));
         let result = f();

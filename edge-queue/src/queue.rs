@@ -24,17 +24,17 @@ use crate::store::{Recovered, Store};
 #[cfg(any(feature = "ring", feature = "redb"))]
 use crate::transfer::{ExportError, Exported};
 
-/// Rows of a batch taken under one lock: bounds how long others wait for it.
+/// Most rows of a batch that are pushed under one lock, which bounds how long other callers wait for that lock.
 pub(crate) const TOGETHER_MAX: usize = 256;
 
-/// A bounded, durable queue. A handle: cloning it is cheap, and the last of its clones and consumers to go closes
-/// the queue.
+/// Handle of a bounded, durable queue. Cloning it is cheap; the queue is closed when the last of its clones and consumers is
+/// dropped.
 #[derive(Clone)]
 pub struct Queue {
     pub(crate) handle: Arc<Handle>,
 }
 
-/// A batch that was taken in part.
+/// Error of a batch of which only the first rows were taken.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct BatchError {
@@ -64,8 +64,8 @@ impl Queue {
     /// for another process or handle to give the directory back.
     ///
     /// # Errors
-    /// Busy, a newer format, no space for the lanes' regions, a configuration that contradicts itself, or a call
-    /// the system refused. Never damage: that is set aside and told by [`Queue::events`].
+    /// Busy, a newer format, no space for the lanes' regions, a configuration that contradicts itself, or a call the system
+    /// refused. Damage is no error, because it is set aside and reported by [`Queue::events`].
     pub fn open(dir: impl AsRef<Path>, config: Config) -> Result<Queue, OpenError> {
         Queue::open_path(dir.as_ref(), &config, Arc::new(SystemClock::new()))
     }
@@ -82,7 +82,7 @@ impl Queue {
         Queue::open_path(dir.as_ref(), &config, clock)
     }
 
-    /// As [`Queue::open`], in a directory of your own making: a simulated disk, for instance.
+    /// As [`Queue::open`], in a directory that you implement, such as a simulated disk.
     ///
     /// # Errors
     /// As [`Queue::open`].
@@ -90,7 +90,7 @@ impl Queue {
         Engine::open(dir, &config, clock).map(|engine| Queue::new(engine, None))
     }
 
-    /// A queue on a store of your own, and what opening that store found.
+    /// Opens a queue on a store that you implement. `recovered` is what opening that store found.
     ///
     /// # Errors
     /// A configuration that contradicts itself or has fewer lanes than the store, or a failing read.
@@ -122,9 +122,9 @@ impl Queue {
         Queue { handle: Arc::new(Handle::new(engine, home)) }
     }
 
-    /// Takes a row in. Never waits for a sync, with two exceptions that bound memory: when more than
-    /// `max_unwritten_bytes` wait for a working store it commits, and when drop-oldest outran what a commit
-    /// prepared it reads the sizes of the oldest rows.
+    /// Takes a row in without waiting for the disk, except in three cases: it commits when more than `max_unwritten_bytes` of
+    /// rows wait for a store that works; it reads the sizes of the oldest rows when drop-oldest has used up those that the last
+    /// commit read ahead; and it counts the lane's rows anew when a limit is met while the lane's totals are not exact.
     ///
     /// # Errors
     /// The row is handed back with the reason.
@@ -132,11 +132,12 @@ impl Queue {
         self.handle.engine.push(row).map(Pending::one)
     }
 
-    /// Takes a row in, and waits for room for at most `timeout` while its lane is full: for producers that can wait, with
-    /// [`OnFull::Reject`](crate::OnFull::Reject). Waits as well for what an eviction cannot give: a lane of which everything is leased, and
-    /// `max_unwritten_bytes` while the store fails. Tries again whenever rows are acknowledged, given back, expired or written. Among
-    /// producers that wait there is no order. A wait is no refusal in [`LaneStats::refused`](crate::LaneStats::refused) unless it ends as one. On a
-    /// [manual clock](Clock::manual) nothing waits.
+    /// Takes a row in, and waits up to `timeout` for room while its lane is full. For producers that can wait, with
+    /// [`OnFull::Reject`](crate::OnFull::Reject). Waits also where eviction gives no room, because everything in the lane is
+    /// leased, or because the store fails and `max_unwritten_bytes` are used up. Tries again whenever rows are acknowledged,
+    /// given back, expired or written. Producers that wait have no order among them. A wait counts in
+    /// [`LaneStats::refused`](crate::LaneStats::refused) only if it ends with a refusal. Nothing waits on a [manual
+    /// clock](Clock::manual).
     ///
     /// ```
     /// # use edge_queue::{Config, OnFull, Queue, Row, StoreKind, Wait};
@@ -162,10 +163,11 @@ impl Queue {
         self.handle.engine.push_wait(row, timeout).map(Pending::one)
     }
 
-    /// Takes rows in, in order: [`Queue::push`] for each, but cheaper, with one lock and one time stamp for up to 256 of them.
+    /// Takes rows in, in order, as [`Queue::push`] does with one row, but cheaper: one lock and one time stamp serve up to 256
+    /// rows.
     ///
     /// # Errors
-    /// The first refused row ends it; what was taken stays taken.
+    /// The first row that is refused ends the batch; the rows before it stay in the queue.
     pub fn push_batch(&self, rows: impl IntoIterator<Item = Row>) -> Result<Vec<Pending>, Box<BatchError>> {
         let mut rows = rows.into_iter().fuse();
         let mut accepted = Vec::with_capacity(rows.size_hint().0);
@@ -194,7 +196,8 @@ impl Queue {
         }
     }
 
-    /// Takes rows in without waiting for the disk, up to the first for which that is not possible.
+    /// Takes rows in without waiting for the disk. Returns the first row that is refused or would have to wait; `None` when all
+    /// were taken.
     pub(crate) fn push_together(
         &self,
         rows: &mut std::vec::IntoIter<Row>,
@@ -213,9 +216,10 @@ impl Queue {
         self.handle.engine.commit()
     }
 
-    /// Makes durable what became of rows so far: acknowledged, moved, given up, and the counters. Rows that wait for their commit go on waiting,
-    /// so that what is acknowledged in time is still never written. After a crash nothing of it is undone, which
-    /// [`cursor_lag`](Config::cursor_lag) allows otherwise. One small write and one sync, none when nothing changed.
+    /// Makes durable which rows were acknowledged, moved or given up so far, and the counters. Rows that wait for their commit go
+    /// on waiting, so that those acknowledged in time are still never written. A crash after this call undoes none of these
+    /// acknowledgements, which [`cursor_lag`](Config::cursor_lag) allows otherwise. One small write and one sync, none when
+    /// nothing changed.
     ///
     /// # Errors
     /// As [`commit`](Self::commit).
@@ -234,8 +238,8 @@ impl Queue {
         Ok(Consumer::new(self.handle.clone(), id, name))
     }
 
-    /// As [`Queue::consumer`], with limits of the consumer's own, so that a slow one is moved forward alone. The last
-    /// limits given in this run hold, from the next commit on, whether the consumer asks for rows or not.
+    /// As [`Queue::consumer`], with limits of the consumer's own, so that a slow one is moved forward alone. The limits given
+    /// last since the queue was opened apply, from the next commit on, even if the consumer asks for no rows.
     ///
     /// # Errors
     /// As [`Queue::consumer`].
@@ -244,29 +248,30 @@ impl Queue {
         Ok(Consumer::new(self.handle.clone(), id, name))
     }
 
-    /// Removes a consumer; rows that only it still wanted go. `Ok` says that the removal survives a power cut: `true` when
-    /// this call or a failed one before it removed it, `false` when there is none of that name. Reads the backlog once to
-    /// count what is left. What cannot be read is counted by a later commit, push, open or `forget`; until then the lane's
-    /// figures stay as they were, and no limit drops or refuses anything because of them without another try.
+    /// Removes a consumer, and with it the rows that no other consumer wants. `Ok` says that the removal survives a power cut:
+    /// `true` when this call or a failed one before it removed the consumer, `false` when there is none of that name. Reads the
+    /// backlog once to count what is left. Rows that cannot be read are counted by a later commit, push, open or `forget`; until
+    /// then the lane's figures stay as they were, and the count is tried again before a limit drops or refuses a row because of
+    /// them.
     ///
     /// # Errors
-    /// The store could not write it. The consumer gets nothing more; ask again until it says `Ok`.
+    /// The store could not write the removal. The consumer gets no more rows; call again until the answer is `Ok`.
     pub fn forget(&self, name: &str) -> Result<bool, ConsumerError> {
         self.handle.engine.forget(name)
     }
 
-    /// Writes everything that waits as a stream for another gateway: commits, then reads the backlog once, piece by
-    /// piece, while pushes and leases go on. Nothing is consumed, leased rows are in it, and rows that are acknowledged
-    /// meanwhile may be. See [`transfer`](crate::transfer).
+    /// Writes the queue's backlog as a stream for another gateway: commits, then reads the backlog once, piece by piece, while
+    /// pushes and leases go on. Consumes nothing. Leased rows are in the stream, and rows acknowledged meanwhile may be. See
+    /// [`transfer`](crate::transfer).
     ///
     /// # Errors
-    /// The store or `out` failed: what was written is a stream without its end.
+    /// The store or `out` failed; the stream written so far has no end mark.
     #[cfg(any(feature = "ring", feature = "redb"))]
     pub fn export(&self, out: &mut dyn std::io::Write) -> Result<Exported, ExportError> {
         self.handle.engine.export(out)
     }
 
-    /// The `max_age` of a lane; `None` without one, or without such a lane.
+    /// Returns the `max_age` of a lane; `None` when the lane has no such limit or does not exist.
     #[must_use]
     pub fn max_age(&self, lane: Lane) -> Option<Duration> {
         let model = self.handle.engine.model();
@@ -285,19 +290,19 @@ impl Queue {
         self.handle.engine.ledgers()
     }
 
-    /// The ledger as the last durable commit left it: what a reopen after a power cut or a kill at this moment finds at least. No
-    /// count in it but `queued` ever decreases, over restarts, while the consumer is registered and no damage takes the bookkeeping; so take counters to export
-    /// from here. [`Queue::ledger`] is ahead of it by what is only in RAM: for at most `ack_within` plus ten seconds unless the store
-    /// fails, but rows that were acknowledged before they were written are counted by the next commit only, be it
-    /// [`Queue::commit_ends`]. `leased` is 0: no lease outlives the process. A lock and a copy; waits for no disk. A queue in memory has commits too,
-    /// but nothing is left of them.
+    /// Ledgers as the last durable commit left them, which is the least that a reopen finds after a power cut or a kill at this
+    /// moment. Counts other than `queued` never decrease, over restarts too, while the consumer is registered and no damage takes
+    /// the bookkeeping; so take counters to export from here. [`Queue::ledger`] is ahead by what is only in RAM, for at most
+    /// `ack_within` plus ten seconds unless the store fails; but rows acknowledged before they were written are counted by the
+    /// next commit only, which may be [`Queue::commit_ends`]. `leased` is 0, because no lease outlives the process. Costs a lock
+    /// and a copy, and waits for no disk. A queue in memory has commits too, but nothing is left of them after the process.
     #[must_use]
     pub fn committed_ledger(&self) -> Vec<Ledger> {
         self.handle.engine.committed_ledgers()
     }
 
-    /// Losses of the consumer of this name, as [`Consumer::gaps`], for who reports them while the consumer is somebody else's. Empty if nobody has
-    /// the name.
+    /// Losses of the consumer of this name, as [`Consumer::gaps`], for code that reports losses but does not own the consumer.
+    /// Empty when no consumer has the name.
     #[must_use]
     pub fn gaps(&self, consumer: &str) -> Vec<Gap> {
         let model = self.handle.engine.model();
@@ -305,13 +310,14 @@ impl Queue {
         records.into_iter().map(Gap::from).collect()
     }
 
-    /// Takes losses of the consumer of this name off the list, as [`Consumer::ack_gaps`].
+    /// Removes reported losses from the list of the consumer of this name, as [`Consumer::ack_gaps`]. Does nothing when no
+    /// consumer has the name.
     pub fn ack_gaps(&self, consumer: &str, gaps: &[Gap]) {
         let id = self.handle.engine.model().find_consumer(consumer);
         id.into_iter().for_each(|id| self.handle.engine.ack_gaps(id, gaps));
     }
 
-    /// Events of the store since the last call; the newest 256.
+    /// Takes the events of the store since the last call; at most the newest 256.
     #[must_use]
     pub fn events(&self) -> Vec<Event> {
         self.handle.engine.take_events()
@@ -332,7 +338,7 @@ impl Queue {
     /// Commits, leaves the clean-close mark, gives the directory back. Other handles find the queue closed.
     ///
     /// # Errors
-    /// The store failed: what it could not take is not in it, and those receipts say so.
+    /// The store failed. Rows that it could not take are not stored, and waiting for their receipts fails.
     pub fn close(self) -> Result<(), CommitError> {
         self.handle.engine.close()
     }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::state::Reason;
 
-/// Receipt of a row. Never given early.
+/// Receipt of a row, which is never given before it is true.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Receipt {

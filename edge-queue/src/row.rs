@@ -9,7 +9,7 @@ use crate::time::Stamp;
 /// had to be written (elision).
 pub type Seq = u64;
 
-/// Most lanes a queue can have: the bound for a program that names lanes, or keeps something for each, before it has a queue.
+/// Most lanes a queue can have, for code that checks lane numbers or keeps something for each lane before it has a queue.
 pub const LANES_MAX: usize = 4;
 
 /// A priority class: 0 is served first. A queue has 1 to [`LANES_MAX`] of them.
@@ -23,7 +23,7 @@ impl Lane {
     pub const TELEMETRY: Lane = Lane(1);
 }
 
-/// A message on its way in.
+/// A message to be pushed, with what the queue must know about it.
 ///
 /// ```
 /// # use edge_queue::{Lane, Row};
@@ -42,11 +42,11 @@ pub struct Row {
     pub key: Bytes,
     /// Priority class; `None` is the last lane of the queue.
     pub lane: Option<Lane>,
-    /// After this age the row is skipped and counted as expired. `None`: only the queue's `max_age` applies.
+    /// Age in milliseconds after which the row is skipped and counted as expired. `None` when only the queue's `max_age` applies.
     pub ttl_ms: Option<u64>,
-    /// Judgement of an age that cannot be known (another boot, unsynchronised clock).
+    /// Rule for a row whose age cannot be known (another boot, unsynchronised clock): whether it counts as expired.
     pub expiry: Expiry,
-    /// Readings this row stands for; count limits use it. At least 1.
+    /// Number of readings that this row stands for, as count limits count it; at least 1.
     pub weight: u32,
 }
 
@@ -86,28 +86,29 @@ impl Row {
         self
     }
 
-    /// Sets the age after which the row is skipped and counted as expired. Milliseconds count.
+    /// Sets the age after which the row is skipped and counted as expired. Rounded down to whole milliseconds.
     #[must_use]
     pub fn ttl(mut self, ttl: std::time::Duration) -> Row {
         self.ttl_ms = Some(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
         self
     }
 
-    /// Sets the judgement of an age that cannot be known.
+    /// Sets the rule for a row whose age cannot be known: whether it counts as expired.
     #[must_use]
     pub fn expiry(mut self, expiry: Expiry) -> Row {
         self.expiry = expiry;
         self
     }
 
-    /// Sets the readings that the row stands for; 0 counts as 1.
+    /// Sets the number of readings that the row stands for; 0 counts as 1.
     #[must_use]
     pub fn weight(mut self, weight: u32) -> Row {
         self.weight = weight.max(1);
         self
     }
 
-    /// The lane it is for in a queue of so many, which may not be there.
+    /// Returns the index of the row's lane in a queue of `lanes` lanes: the last one if the row names none. May be beyond the
+    /// lanes there are.
     #[inline]
     pub(crate) fn lane_among(&self, lanes: usize) -> usize {
         self.lane.map_or(lanes.saturating_sub(1), |lane| usize::from(lane.0))
@@ -127,7 +128,7 @@ pub struct RowId {
     pub gateway: u64,
     /// Lane that the row was pushed to.
     pub lane: Lane,
-    /// Raised by every open.
+    /// Number of the start that accepted the row, raised by every open.
     pub epoch: u32,
     /// The row's position in its lane.
     pub seq: Seq,
@@ -140,15 +141,15 @@ pub struct StoredRow {
     pub lane: Lane,
     /// Position in the lane.
     pub seq: Seq,
-    /// Epoch of the open that accepted it.
+    /// Epoch of the open that accepted the row.
     pub epoch: u32,
     /// Time of the push.
     pub stamp: Stamp,
-    /// Time to live, if the row has its own.
+    /// Time to live in milliseconds; `None` when the row has none of its own.
     pub ttl_ms: Option<u64>,
-    /// Judgement of an unknown age.
+    /// Rule for an age that cannot be known: whether the row counts as expired.
     pub expiry: Expiry,
-    /// Readings that the row stands for.
+    /// Number of readings that the row stands for.
     pub weight: u32,
     /// Key of the row, as [`Row::key`].
     pub key: Bytes,

@@ -2,17 +2,18 @@
 
 use crate::time::{Now, Stamp};
 
-/// Judgement of an age that cannot be known.
+/// Rule for a row whose age cannot be known: whether it counts as expired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum Expiry {
-    /// Unknown time adds nothing: late data is better than none. For telemetry.
+    /// A time that is not known adds nothing to the age, because late data is better than none. For telemetry.
     #[default]
     Lenient,
-    /// Unknown time means expired: a late command is worse than none.
+    /// A row of unknown age counts as expired, because a late command is worse than none.
     Strict,
 }
 
-/// Age of `stamp` in milliseconds, `None` when it cannot be known: another boot, and not both clocks synchronised.
+/// Returns the age of `stamp` in milliseconds; `None` when it cannot be known, because it is of another boot and not both clocks
+/// are synchronised.
 pub fn age_ms(stamp: &Stamp, now: &Now) -> Option<u64> {
     if stamp.boot_id == now.boot_id {
         return Some(now.up_ms.saturating_sub(stamp.up_ms));

@@ -33,8 +33,8 @@ impl Queue {
         Queue::open_with_clock(home.dir.join(name), config, self.handle.engine.clock.clone())
     }
 
-    /// Returns whether [`Queue::open_beside`] would find a queue of an earlier run, or might: also `true` for a directory that cannot be looked
-    /// into. What an open that failed leaves, a directory with a lock, is none. Asks the file system.
+    /// Returns whether [`Queue::open_beside`] would find a queue of an earlier run, or might: also `true` for a directory that
+    /// cannot be looked into. A directory with nothing but a lock, as a failed open leaves it, is no queue. Asks the file system.
     #[must_use]
     pub fn has_beside(&self, name: &str) -> bool {
         let Some(home) = &self.handle.home else { return false };
@@ -43,14 +43,14 @@ impl Queue {
     }
 }
 
-/// Returns whether it names a directory inside another one that nothing else is kept in.
+/// Returns whether `name` is that of a directory inside another one in which nothing else is kept.
 fn is_one_directory(name: &str) -> bool {
     let mut parts = Path::new(name).components();
     let is_plain = matches!(parts.next(), Some(Component::Normal(part)) if part == name);
     is_plain && parts.next().is_none() && name != DAMAGED_DIR
 }
 
-/// Returns whether there is such a file, or nobody can tell.
+/// Returns whether there is such a file; `true` as well when nobody can tell.
 fn may_exist(file: &Path) -> bool {
     match std::fs::metadata(file) {
         Ok(_) => true,

@@ -25,7 +25,7 @@ pub enum Reason {
     Discarded = 6,
 }
 
-/// Entries of an array with [`Reason`] as index, of which 0 is unused.
+/// Length of an array indexed by the number of a [`Reason`]; entry 0 is unused.
 pub(crate) const REASON_SLOTS: usize = 7;
 
 impl Reason {
@@ -39,13 +39,13 @@ impl Reason {
         Reason::Discarded,
     ];
 
-    /// The reason with this number on a medium.
+    /// Returns the reason with this number on a medium; `None` when no reason has it.
     #[cfg(any(feature = "ring", feature = "redb"))]
     pub(crate) fn from_code(code: u8) -> Option<Reason> {
         Reason::ALL.into_iter().find(|reason| *reason as u8 == code)
     }
 
-    /// Returns the name, one lower-case word, the same on every surface.
+    /// Returns the reason's name, one lower-case word, the same wherever it is shown.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -88,13 +88,13 @@ impl Dropped {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GapRecord {
-    /// First and last sequence number.
+    /// Sequence number of the first lost row.
     pub first_seq: Seq,
-    /// Last lost row, as `first_seq`.
+    /// Sequence number of the last lost row.
     pub last_seq: Seq,
-    /// Wall time (ms since the Unix epoch) of the first and last row, where known.
+    /// Wall time of the first lost row in milliseconds since the Unix epoch; 0 when it is not known.
     pub first_ms: i64,
-    /// Time of the last lost row, as `first_ms`.
+    /// Wall time of the last lost row, as `first_ms`.
     pub last_ms: i64,
     /// Number of lost rows, by weight.
     pub count: u64,
@@ -116,31 +116,31 @@ impl GapRecord {
 pub struct Position {
     /// Every row with `seq < floor` is done: delivered, given up, or never wanted.
     pub floor: Seq,
-    /// Done rows above the floor: first → last, disjoint, not adjacent.
+    /// Done rows above the floor, as ranges from first to last number, disjoint and not adjacent.
     pub acked: BTreeMap<Seq, Seq>,
-    /// The ledger, by weight. Accepted counts rows pushed since the consumer registered, and what it found.
+    /// Weight of the rows pushed since the consumer registered, and of those that it found then.
     pub accepted: u64,
-    /// Number of acknowledged rows.
+    /// Weight of the acknowledged rows.
     pub delivered: u64,
-    /// Kept elsewhere: durable in another store, to which the consumer moved them.
+    /// Weight of the rows that the consumer moved to another store, where they are durable.
     pub moved: u64,
-    /// Given up, by reason.
+    /// Weight of the rows given up, by reason.
     pub dropped: Dropped,
-    /// Bytes of the rows still to come, as [`StoredRow::bytes`](crate::store::StoredRow::bytes) counts them: what a byte limit
-    /// of the consumer's own is judged by.
+    /// Bytes of the rows still to come, as [`StoredRow::bytes`](crate::store::StoredRow::bytes) counts them; a byte limit of the
+    /// consumer's own is compared with this.
     pub queued_bytes: u64,
     /// Losses not yet reported upstream.
     pub gaps: Vec<GapRecord>,
 }
 
 impl Position {
-    /// A position below which everything is done, and no account of it.
+    /// Returns a position at `floor`: every row below is done, and all counters are 0.
     #[must_use]
     pub fn from_floor(floor: Seq) -> Position {
         Position { floor, ..Position::default() }
     }
 
-    /// Everything the consumer does not wait for any more, by weight: delivered, moved and given up.
+    /// Returns the weight of the rows that are done for the consumer: delivered, moved or given up.
     pub(crate) fn settled(&self) -> u64 {
         self.delivered.saturating_add(self.moved).saturating_add(self.dropped.total())
     }
@@ -152,7 +152,7 @@ impl Position {
 pub struct ConsumerState {
     /// Name of the consumer, unique in the queue.
     pub name: String,
-    /// Place of the consumer in each lane.
+    /// Position of the consumer in each lane.
     pub lanes: PerLane<Position>,
 }
 
@@ -160,17 +160,17 @@ pub struct ConsumerState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LaneState {
-    /// Number the next row will get.
+    /// Sequence number that the next row will get.
     pub next: Seq,
-    /// Number below which no consumer wants a row.
+    /// Sequence number below which no consumer wants a row.
     pub floor: Seq,
-    /// Rows still wanted by somebody.
+    /// Number of rows that are still to be delivered to some consumer.
     pub rows: u64,
     /// Weight of these rows.
     pub weight: u64,
     /// Size of these rows, as [`StoredRow::bytes`](crate::store::StoredRow::bytes) counts it.
     pub bytes: u64,
-    /// The three figures may count rows that nobody wants: they are to be counted anew.
+    /// Set when `rows`, `weight` and `bytes` may count rows that nobody wants, so that the lane must be counted anew.
     pub recount_due: bool,
 }
 
@@ -190,17 +190,17 @@ pub struct State {
     pub epoch: u32,
     /// Number of lanes in use.
     pub lanes: u8,
-    /// Numbers and totals per lane.
+    /// Figures of each lane: numbers and totals.
     pub lane: PerLane<LaneState>,
     /// Registered consumers, in no order.
     pub consumers: Vec<ConsumerState>,
 }
 
-/// One step of the bookkeeping. Absolute values, so that applying one twice does no harm.
+/// One step of the bookkeeping. Holds new values, not differences, so that applying a step twice does no harm.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Change {
-    /// A consumer was registered, or its position in a lane changed: the whole position, since it is small.
+    /// A consumer was registered, or its position in a lane changed. Holds the whole position, since it is small.
     Position {
         /// Name of the consumer.
         consumer: String,
@@ -209,7 +209,7 @@ pub enum Change {
         /// New position of the consumer.
         position: Position,
     },
-    /// Numbers and totals of a lane, rows of this very commit included.
+    /// Figures of a lane changed; rows of this very commit are included.
     Lane {
         /// Lane of the figures.
         lane: Lane,

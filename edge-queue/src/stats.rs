@@ -6,32 +6,32 @@ use crate::row::Lane;
 use crate::state::Dropped;
 use crate::store::StoreStats;
 
-/// A snapshot of everything worth watching. Cost: one read of the oldest row per lane at most, none while the store is
-/// at work: then [`Stats::store`] and [`Stats::oldest_age_ms`] are what was last known.
+/// A snapshot of everything worth watching. Costs at most one read per lane, of its oldest row. Reads nothing while the store is
+/// busy; then [`Stats::store`] and [`Stats::oldest_age_ms`] are as last known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Messages queued, by weight, over all lanes.
+    /// Messages queued over all lanes, by weight.
     pub messages: u64,
-    /// Bytes queued, as the limits count them.
+    /// Bytes of the queued rows over all lanes, as the limits count them.
     pub bytes: u64,
     /// Bytes of rows that no commit has written yet.
     pub unwritten_bytes: u64,
-    /// Age of the oldest row in milliseconds, where it is known.
+    /// Age of the oldest row in milliseconds; `None` when the queue is empty or the age is not known.
     pub oldest_age_ms: Option<u64>,
-    /// Per lane, highest priority first.
+    /// Figures of each lane, highest priority first.
     pub lanes: Vec<LaneStats>,
-    /// The store since open.
+    /// Figures of the store since the queue was opened.
     pub store: StoreStats,
     /// Health of the store.
     pub health: Health,
-    /// Milliseconds that the writer has been overdue with a commit or in one call of the store; stays near 0
-    /// while it makes progress.
+    /// Milliseconds for which a commit has been overdue or one call of the store has been under way, whichever is longer; stays
+    /// near 0 while the writer makes progress.
     pub overdue_ms: u64,
     /// Milliseconds for which a call of the store has been under way; 0 between calls. Tells a medium that is slow or hangs from a
     /// writer that does nothing.
     pub call_ms: u64,
-    /// Rows whose receipt said `Volatile` because the store failed.
+    /// Number of rows whose receipt said `Volatile` because the store failed.
     pub volatile_rows: u64,
 }
 
@@ -49,15 +49,15 @@ pub struct LaneStats {
     pub max_messages: u64,
     /// Limit of `bytes` in the configuration.
     pub max_bytes: u64,
-    /// Since open: taken in, by weight.
+    /// Weight of the rows taken in since the queue was opened.
     pub accepted: u64,
-    /// Since open: acknowledged before they had to be written.
+    /// Weight of the rows acknowledged before they had to be written, since the queue was opened.
     pub handed_over: u64,
-    /// Since open: refused with `Full`.
+    /// Weight of the rows refused with `Full` since the queue was opened.
     pub refused: u64,
-    /// Since open: given up, by [`Reason`](crate::Reason).
+    /// Weight of the rows given up since the queue was opened, by [`Reason`](crate::Reason).
     pub dropped: Dropped,
-    /// The durable ledger of each consumer.
+    /// Ledger of each consumer in this lane, as [`Queue::ledger`](crate::Queue::ledger) gives it.
     pub ledgers: Vec<Ledger>,
 }
 

@@ -1,6 +1,6 @@
 //! Time as the model sees it: an argument, never a clock.
 
-/// The present, filled in by the shell.
+/// Present time, which the engine reads from its clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Now {
     /// Random number of this boot of the machine.
@@ -13,5 +13,5 @@ pub struct Now {
     pub synced: bool,
 }
 
-/// The moment something happened, kept durable with it; same shape as [`Now`].
+/// Time at which something happened, stored with it; same shape as [`Now`].
 pub type Stamp = Now;

@@ -16,7 +16,7 @@ use crate::gap::Gap;
 use crate::lease::{Chunk, Lease};
 use crate::model::Take;
 
-/// Rows the [`Stream`] leases at a time.
+/// Number of rows that the [`Stream`] leases at a time.
 const STREAM_ROWS: usize = 64;
 
 /// Next number for an async consumer that may wait.
@@ -33,17 +33,17 @@ type Answer = Result<Chunk, ConsumerError>;
 pub struct Consumer {
     consumer: crate::Consumer,
     worker: Worker,
-    /// Leased and not handed out: of a read that outlived the future that asked for it, or ahead of the stream.
+    /// Rows leased and not handed out yet: read for a future that was dropped, or ahead of the stream.
     ready: VecDeque<Lease>,
     reading: Option<oneshot::Receiver<Answer>>,
-    /// The next lease begins at the oldest row, once what is being read has come and gone back.
+    /// Scan or rewind that was asked for and is done once the read under way has ended; `None` when none was asked for.
     restart: Option<Restart>,
     waiter: u64,
-    /// The stream told that the consumer was forgotten.
+    /// Set once the stream has told that the consumer was forgotten.
     ended: bool,
 }
 
-/// See [`crate::Consumer::scan`] and [`crate::Consumer::rewind`].
+/// Request for a scan or a rewind: see [`crate::Consumer::scan`] and [`crate::Consumer::rewind`].
 #[derive(Clone, Copy, Debug)]
 enum Restart {
     Scan,
@@ -81,8 +81,8 @@ impl Consumer {
 
     /// Leases up to `rows_max` rows, at least one; waits for the first.
     ///
-    /// Cancel safe: rows that a read brought for a dropped future are the first of the next call. They return to their
-    /// place with the consumer.
+    /// Cancel safe: rows that a read brought for a dropped future are the first that the next call gives. They return to their
+    /// place when the consumer is dropped.
     ///
     /// # Errors
     /// The consumer was forgotten, the queue closed, or the store could not be read.
@@ -95,7 +95,7 @@ impl Consumer {
     /// Cancel safe, as [`Consumer::lease`] is.
     ///
     /// # Errors
-    /// As there.
+    /// As [`Consumer::lease`].
     pub async fn lease_up_to(&mut self, rows_max: usize, bytes_max: u64) -> Result<Chunk, ConsumerError> {
         let take = Take { rows: rows_max.max(1), bytes: bytes_max };
         poll_fn(|cx| self.poll_chunk(cx, take)).await
@@ -107,7 +107,7 @@ impl Consumer {
         self.consumer.waiting()
     }
 
-    /// Rows that this consumer has not acknowledged, as [`crate::Consumer::queued`].
+    /// Messages still to come for this consumer, leased ones included, as [`crate::Consumer::queued`].
     #[must_use]
     pub fn queued(&self) -> u64 {
         self.consumer.queued()
@@ -119,7 +119,7 @@ impl Consumer {
         self.consumer.gaps()
     }
 
-    /// Ends the records that were passed on, as [`crate::Consumer::ack_gaps`].
+    /// Removes reported losses from the list, as [`crate::Consumer::ack_gaps`].
     pub fn ack_gaps(&mut self, gaps: &[Gap]) {
         self.consumer.ack_gaps(gaps);
     }
@@ -134,13 +134,13 @@ impl Consumer {
         self.restart = Some(Restart::Rewind);
     }
 
-    /// See [`crate::Consumer::at_end`]. Never while rows are being read.
+    /// See [`crate::Consumer::at_end`]. Always false while rows are being read.
     #[must_use]
     pub fn at_end(&self) -> bool {
         self.restart.is_none() && self.reading.is_none() && self.ready.is_empty() && self.consumer.at_end()
     }
 
-    /// Carries out what was asked for, unless rows are still being read.
+    /// Does the scan or rewind that was asked for, unless rows are still being read.
     fn restart(&mut self) {
         if self.reading.is_some() {
             return;

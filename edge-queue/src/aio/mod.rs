@@ -51,7 +51,7 @@ use crate::stats::Stats;
 /// Time that the drop of the last handle waits for the disk: a hanging one must not hang an async thread for good.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Counts a refusal, or does not because the push is tried again.
+/// Function that gets the error of a refused push, and counts the refusal unless the push is tried again.
 type Refused = fn(&Engine, PushError) -> PushError;
 
 /// A bounded, durable queue. See [`crate::Queue`], whose limits and errors are the same, and the [module](self) for an example.
@@ -72,7 +72,7 @@ impl Queue {
     /// open gets `Busy`.
     ///
     /// # Errors
-    /// As there.
+    /// As [`crate::Queue::open`].
     pub async fn open(dir: impl AsRef<Path>, config: Config) -> Result<Queue, OpenError> {
         Queue::open_with_clock(dir, config, Arc::new(SystemClock::new())).await
     }
@@ -94,7 +94,7 @@ impl Queue {
         Ok(Queue::on(opened.ok_or_else(gone)??, worker))
     }
 
-    /// An async handle of a queue that is already open.
+    /// Makes an async handle of a queue that is already open.
     ///
     /// # Errors
     /// The system refused a thread.
@@ -119,7 +119,7 @@ impl Queue {
     /// Cancel safe, as [`Queue::open`] is.
     ///
     /// # Errors
-    /// As there.
+    /// As [`crate::Queue::open_beside`].
     pub async fn open_beside(&self, name: &str, more_bytes: usize) -> Result<Queue, OpenError> {
         let (queue, name) = (self.queue.clone(), name.to_owned());
         let thread = |source| OpenError::Io { op: "start the worker thread", source };
@@ -128,13 +128,13 @@ impl Queue {
         Queue::of(opened.ok_or_else(gone)??).map_err(thread)
     }
 
-    /// Tells of a file beside the queue, as [`crate::Queue::has_beside`].
+    /// Returns whether a second queue may be there already, as [`crate::Queue::has_beside`].
     #[must_use]
     pub fn has_beside(&self, name: &str) -> bool {
         self.queue.has_beside(name)
     }
 
-    /// The lane's time limit, as [`crate::Queue::max_age`].
+    /// Returns the age limit of a lane's rows, `None` without one, as [`crate::Queue::max_age`].
     #[must_use]
     pub fn max_age(&self, lane: Lane) -> Option<Duration> {
         self.queue.max_age(lane)
@@ -142,17 +142,16 @@ impl Queue {
 
     /// See [`crate::Queue::push`]. Ready at once unless room must be made by reading or committing.
     ///
-    /// Cancel safe: a row that was handed to the worker thread is taken all the same. Whether it was, one who dropped
-    /// the future does not know: the row is in the queue once or not at all, and a sensor that sends it again makes
-    /// two of it.
+    /// Cancel safe: a row that was handed to the worker thread is taken all the same. A caller that dropped the future cannot
+    /// know whether it was: the row is in the queue once or not at all, and pushing it again may make two of it.
     ///
     /// # Errors
-    /// As there.
+    /// As [`crate::Queue::push`].
     pub async fn push(&self, row: Row) -> Result<Pending, PushError> {
         self.push_else(row, Engine::count_refused).await
     }
 
-    /// A push with a word on what its error costs.
+    /// Pushes a row; `refused` gets the error of a refused push, to count it or not.
     async fn push_else(&self, row: Row, refused: Refused) -> Result<Pending, PushError> {
         match self.queue.handle.engine.push_once(row) {
             Ok(ticket) => Ok(Pending::one(ticket)),
@@ -166,7 +165,7 @@ impl Queue {
     /// Cancel safe, as [`Queue::push`] is; a row that still waits for room is gone with the future.
     ///
     /// # Errors
-    /// As there, but never [`PushError::Full`].
+    /// As [`crate::Queue::push_wait`], but never [`PushError::Full`].
     pub async fn push_wait(&self, mut row: Row) -> Result<Pending, PushError> {
         let waiter = WaitingProducer::new(&self.queue.handle.engine);
         loop {
@@ -185,7 +184,7 @@ impl Queue {
     /// future.
     ///
     /// # Errors
-    /// As there.
+    /// As [`crate::Queue::push_batch`].
     pub async fn push_batch(&self, rows: Vec<Row>) -> Result<Vec<Pending>, Box<BatchError>> {
         let mut accepted = Vec::with_capacity(rows.len());
         let mut rows = rows.into_iter();
@@ -204,7 +203,8 @@ impl Queue {
         Ok(accepted)
     }
 
-    /// Waits for the disk where a push could not end at once, and tries again, whoever still waits for it.
+    /// Waits for the disk where a push could not end at once, and tries again on the worker thread, even if the future is
+    /// dropped.
     async fn push_slowly(&self, refusal: Refusal, refused: Refused) -> Result<Pending, PushError> {
         let engine = self.queue.handle.engine.clone();
         let row = match refusal {
@@ -223,7 +223,7 @@ impl Queue {
     /// Cancel safe: a commit that was handed over is written; receipts say so.
     ///
     /// # Errors
-    /// As there.
+    /// As [`crate::Queue::commit`].
     pub async fn commit(&self) -> Result<(), CommitError> {
         let queue = self.queue.clone();
         self.worker.run(move || queue.commit()).await.unwrap_or(Err(CommitError::Closed))
@@ -234,7 +234,7 @@ impl Queue {
     /// Cancel safe: a commit that was handed over is written.
     ///
     /// # Errors
-    /// As there.
+    /// As [`crate::Queue::commit_ends`].
     pub async fn commit_ends(&self) -> Result<(), CommitError> {
         let queue = self.queue.clone();
         self.worker.run(move || queue.commit_ends()).await.unwrap_or(Err(CommitError::Closed))
@@ -245,7 +245,7 @@ impl Queue {
     /// Cancel safe: the registration may have happened, and asking again finds it.
     ///
     /// # Errors
-    /// As there.
+    /// As [`crate::Queue::consumer`].
     pub async fn consumer(&self, name: &str) -> Result<Consumer, ConsumerError> {
         let (queue, name) = (self.queue.clone(), name.to_owned());
         let registered = self.worker.run(move || queue.consumer(&name)).await;
@@ -255,7 +255,7 @@ impl Queue {
     /// See [`crate::Queue::consumer_with`].
     ///
     /// # Errors
-    /// As there.
+    /// As [`crate::Queue::consumer_with`].
     pub async fn consumer_with(&self, name: &str, limits: ConsumerConfig) -> Result<Consumer, ConsumerError> {
         let (queue, name) = (self.queue.clone(), name.to_owned());
         let registered = self.worker.run(move || queue.consumer_with(&name, limits)).await;
@@ -264,10 +264,10 @@ impl Queue {
 
     /// See [`crate::Queue::forget`].
     ///
-    /// Cancel safe: the consumer is gone or as it was.
+    /// Cancel safe: afterwards the consumer is removed, or is as it was before.
     ///
     /// # Errors
-    /// As there.
+    /// As [`crate::Queue::forget`].
     pub async fn forget(&self, name: &str) -> Result<bool, ConsumerError> {
         let (queue, name) = (self.queue.clone(), name.to_owned());
         self.worker.run(move || queue.forget(&name)).await.unwrap_or(Err(ConsumerError::Closed))
@@ -285,13 +285,13 @@ impl Queue {
         self.worker.run(move || queue.stats()).await
     }
 
-    /// Counters of every row, as [`crate::Queue::ledger`].
+    /// Ledger of every consumer in every lane, as [`crate::Queue::ledger`].
     #[must_use]
     pub fn ledger(&self) -> Vec<Ledger> {
         self.queue.ledger()
     }
 
-    /// Counters as the store has them, as [`crate::Queue::committed_ledger`].
+    /// Ledgers as the last durable commit left them, as [`crate::Queue::committed_ledger`].
     #[must_use]
     pub fn committed_ledger(&self) -> Vec<Ledger> {
         self.queue.committed_ledger()
@@ -303,7 +303,7 @@ impl Queue {
         self.queue.gaps(consumer)
     }
 
-    /// Takes losses of a consumer off the list, as [`crate::Queue::ack_gaps`].
+    /// Removes reported losses from a consumer's list, as [`crate::Queue::ack_gaps`].
     pub fn ack_gaps(&self, consumer: &str, gaps: &[Gap]) {
         self.queue.ack_gaps(consumer, gaps);
     }
@@ -314,7 +314,7 @@ impl Queue {
         self.queue.events()
     }
 
-    /// Identity of this queue's rows, as [`crate::Queue::gateway_id`].
+    /// Random number in the identity of this queue's rows, as [`crate::Queue::gateway_id`].
     #[must_use]
     pub fn gateway_id(&self) -> u64 {
         self.queue.gateway_id()
@@ -325,7 +325,7 @@ impl Queue {
     /// Cancel safe: the queue is closed on the worker thread all the same, at once or with its last handle.
     ///
     /// # Errors
-    /// As there.
+    /// As [`crate::Queue::close`].
     pub async fn close(self) -> Result<(), CommitError> {
         let queue = self.queue.clone();
         self.worker.run(move || queue.close()).await.unwrap_or(Err(CommitError::Closed))

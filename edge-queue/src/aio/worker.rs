@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-/// Commands of [`Worker::run`] that may wait for the thread; more wait at the callers.
+/// Most commands of [`Worker::run`] that may wait for the thread; callers with more of them wait.
 const COMMANDS_MAX: usize = 64;
 
 type Command = Box<dyn FnOnce() + Send>;
 
-/// A handle of the thread, which ends with its last handle.
+/// Handle of the worker thread, which ends with its last handle.
 #[derive(Clone)]
 pub(super) struct Worker {
     commands: mpsc::UnboundedSender<Command>,
-    /// One permit for each of [`COMMANDS_MAX`], given back when the command begins.
+    /// Permits, one for each of [`COMMANDS_MAX`] commands, given back when the command begins.
     cursors: Arc<Semaphore>,
     thread: ThreadId,
 }
@@ -32,7 +32,7 @@ impl Worker {
         Ok(Worker { commands, cursors, thread: handle.thread().id() })
     }
 
-    /// Runs `f` on the thread. Dropping the future does not stop `f`, its result is dropped then.
+    /// Runs `f` on the thread; `None` when the thread is gone. Dropping the future does not stop `f`, its result is dropped then.
     pub(super) async fn run<T: Send + 'static>(&self, f: impl FnOnce() -> T + Send + 'static) -> Option<T> {
         let cursor = self.cursors.clone().acquire_owned().await.ok()?;
         let answer = self.hand_over(move || {
@@ -42,8 +42,8 @@ impl Worker {
         answer.await.ok()
     }
 
-    /// Hands `f` over without waiting for a place: for callers of whom each has one command at most, which bounds them.
-    /// `None` when the thread is gone.
+    /// Hands `f` over without waiting for a permit: for callers that have one command each at most, which bounds them. Returns
+    /// the receiver of the result; `None` when the thread is gone.
     pub(super) fn hand_over<T: Send + 'static>(
         &self,
         f: impl FnOnce() -> T + Send + 'static,
@@ -59,8 +59,9 @@ impl Worker {
 }
 
 impl Worker {
-    /// Runs `f` on the thread and blocks until it ends, at most for `patience`: then it goes on without the caller.
-    /// `false` when it must be run here: the thread cannot wait for itself.
+    /// Runs `f` on the thread and blocks until it ends, at most for `patience`, after which it goes on without the caller.
+    /// `false` when `f` was not run, because the caller is that thread, which cannot wait for itself, or because the thread is
+    /// gone.
     pub(super) fn finish(&self, f: impl FnOnce() + Send + 'static, patience: Duration) -> bool {
         if std::thread::current().id() == self.thread {
             return false;

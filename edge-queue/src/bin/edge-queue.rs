@@ -176,7 +176,7 @@ fn look(dir: &Path) -> Result<Box<dyn Dir>, Failure> {
     Ok(Box::new(found))
 }
 
-/// A new file, durable at the end; none when nothing came of it.
+/// Writes a new file, durable at the end, and removes it when `write` fails.
 fn into_file(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> Result<Outcome, ToolError>,
@@ -198,7 +198,7 @@ fn into_file(
     Ok(done?)
 }
 
-/// redb panics on damaged pages, which is caught and told as damage.
+/// Keeps redb's panics on damaged pages off the terminal, since they are caught and reported as damage.
 fn silence_redb() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {

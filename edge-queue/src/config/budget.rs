@@ -8,27 +8,29 @@ use crate::store::Footprint;
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
-/// Consumers a budget is made for.
+/// Number of consumers that a budget allows for.
 const CONSUMERS: u32 = 2;
-/// Largest row of a roomy budget, and the least a tight one is asked to take.
+/// Largest and smallest `row_bytes_max` that a budget tries, from roomy to tight.
 const ROW_BYTES_MAX: u64 = 256 * KIB;
 const ROW_BYTES_MIN: u64 = 4 * KIB;
-/// Rows waiting for the store: the least that is worth having, and the most that helps.
+/// Bounds of `max_unwritten_bytes` in a budget: the least that is worth having, and the most that helps.
 const UNWRITTEN_MIN: u64 = 64 * KIB;
 const UNWRITTEN_MAX: u64 = 64 * MIB;
-/// Least limit of the last lane, in rows of the largest size.
+/// Least byte limit of the last lane, in rows of the largest size.
 const ROWS_MIN: u64 = 32;
-/// Segment sizes tried, the best first: small ones cost entries, large ones an index.
+/// Segment sizes that are tried, the best first: small segments take RAM for their number, large ones for the index of the one
+/// read.
 const SEGMENTS: [u64; 8] = [MIB, 512 * KIB, 2 * MIB, 256 * KIB, 4 * MIB, 8 * MIB, 16 * MIB, 32 * MIB];
 
 impl Config {
-    /// The largest queue with the default two lanes and two consumers whose file fits into `disk_bytes` and whose
-    /// memory fits into `ram_bytes`: sets `max_bytes`, `row_bytes_max`, `segment_bytes`, `max_unwritten_bytes` and
-    /// `commit_bytes`, and lifts `max_messages`. Where the bookkeeping of such a file takes more RAM the file is smaller. Change other settings afterwards, and ask [`Config::disk_bytes`] and
-    /// [`Config::ram_bytes`] again if they are limits or lanes.
+    /// The largest queue with the default two lanes and two consumers whose file fits into `disk_bytes` and whose memory fits
+    /// into `ram_bytes`. Sets `max_bytes`, `row_bytes_max`, `segment_bytes`, `max_unwritten_bytes` and `commit_bytes`, and lifts
+    /// `max_messages`. The file is smaller than `disk_bytes` where the bookkeeping of a larger one would take more RAM than
+    /// `ram_bytes`. Change other settings afterwards; after a change of limits or lanes check [`Config::disk_bytes`] and
+    /// [`Config::ram_bytes`] again.
     ///
-    /// The disk must hold more now and then: a copy of the file while an open with changed limits rebuilds it, and what
-    /// damage sets aside in `bad/`.
+    /// The disk must hold more at times: a copy of the file while an open with changed limits rebuilds it, and damaged parts that
+    /// are set aside in `bad/`.
     ///
     /// # Errors
     /// `disk_bytes` or `ram_bytes` is too small for any queue; names the minimum.
@@ -60,16 +62,16 @@ impl Config {
         }
     }
 
-    /// Returns what the ring store's file takes, reserved when the queue is opened: two pages and, for each lane, twice its
-    /// byte limit and four segments.
+    /// Returns the bytes of the ring store's file, which are reserved when the queue is opened: two pages and, for each lane,
+    /// twice its byte limit and four segments.
     #[must_use]
     pub fn disk_bytes(&self) -> u64 {
         Footprint::of(&self.store_options(0)).file_bytes
     }
 
-    /// RAM the queue takes at most with the ring store and so many consumers, rows leased by the application not
-    /// counted. An upper bound, the sum of what each part may keep: measured peaks are a tenth to three quarters of it,
-    /// least where limits are small and few rows wait for the store.
+    /// Returns the most bytes of RAM that the queue takes with the ring store and so many consumers, rows leased by the
+    /// application not counted. An upper bound, the sum of what each part may keep: measured peaks are a tenth to three quarters
+    /// of it, least where limits are small and few rows wait for the store.
     #[must_use]
     pub fn ram_bytes(&self, consumers: u32) -> u64 {
         let (lanes, row) = (u64::from(self.lanes), self.row_bytes_max as u64);
@@ -79,7 +81,8 @@ impl Config {
         [lanes * ram_bound::PER_LANE, consumers, unwritten].into_iter().fold(store, u64::saturating_add)
     }
 
-    /// Returns the configuration with the largest byte limit whose file and RAM fit; `None` when not even this one's do.
+    /// Returns the configuration with the largest byte limit whose file and RAM fit; `None` when not even this configuration
+    /// fits.
     fn grown_to(self, disk_bytes: u64, ram_bytes: u64) -> Option<Config> {
         let fits = |config: &Config| {
             let is_small = config.disk_bytes() <= disk_bytes && config.ram_bytes(CONSUMERS) <= ram_bytes;
@@ -101,7 +104,8 @@ impl Config {
         Some(config)
     }
 
-    /// Rows that wait for the store take what RAM is left, up to what the disk can take afterwards.
+    /// Gives the `left` bytes of RAM to rows that wait for the store, as far as that helps: up to 64 MiB or the lane's byte
+    /// limit.
     fn with_ram(self, left: u64) -> Config {
         let useful = UNWRITTEN_MAX.min(self.max_bytes).max(self.max_unwritten_bytes);
         let bytes = self.max_unwritten_bytes.saturating_add(left).min(useful);

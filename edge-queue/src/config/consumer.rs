@@ -29,34 +29,36 @@ pub struct ConsumerConfig {
 }
 
 impl ConsumerConfig {
-    /// Most messages (by weight) queued for it in a lane, at least 1. Default: the lane's limit. Costs at most 64 KiB of RAM
-    /// per lane.
+    /// Most messages (by weight) queued for the consumer in a lane, at least 1. Default: the lane's limit. Costs at most 64 KiB
+    /// of RAM per lane.
     #[must_use]
     pub fn max_messages(mut self, messages: u64) -> ConsumerConfig {
         self.max_messages = Some(messages.max(1));
         self
     }
 
-    /// Most bytes queued for it in a lane, as [`Config::max_bytes`](super::Config::max_bytes) counts them, at least 1.
-    /// Exact until a restart; after one, if another consumer wants rows this one has done, their share by count, until it
-    /// has run empty once. Default: the lane's limit. Costs as `max_messages`.
+    /// Most bytes queued for the consumer in a lane, as [`Config::max_bytes`](super::Config::max_bytes) counts them, at least 1.
+    /// Does not move the consumer forward while the lane's totals are not exact, such as after damage, until they were counted
+    /// anew. Default: the lane's limit. Costs as `max_messages`.
     #[must_use]
     pub fn max_bytes(mut self, bytes: u64) -> ConsumerConfig {
         self.max_bytes = Some(bytes.max(1));
         self
     }
 
-    /// Rows older than this are skipped when it reaches them and count as expired for it alone. The shortest of this, the
-    /// lane's and the row's own counts. A consumer that never asks is bounded by messages and bytes only. Default: none.
+    /// Rows older than this are skipped when the consumer reaches them, and count as expired for it alone. The shortest of this,
+    /// the lane's and the row's own limit applies. A consumer that never asks for rows is bounded by messages and bytes only.
+    /// Default: none.
     #[must_use]
     pub fn max_age(mut self, age: std::time::Duration) -> ConsumerConfig {
         self.max_age_ms = Some(millis(age));
         self
     }
 
-    /// Sets the time limit of the consumer's leases, at least 1 ms: a row that is neither acknowledged nor given back within it returns to its place
-    /// by itself and goes out again, to another handle of the consumer perhaps. What is left of the old [`Lease`](crate::Lease) changes
-    /// nothing any more, so choose more time than a hub ever takes: a row whose acknowledgement came late is sent twice. Default: no limit.
+    /// Sets the time limit of the consumer's leases, at least 1 ms: a row that is neither acknowledged nor given back within it
+    /// returns to its place by itself and goes out again, to another handle of the consumer perhaps. The old
+    /// [`Lease`](crate::Lease) changes nothing any more, so choose more time than a hub ever takes, because a row that is
+    /// acknowledged late is sent twice. Default: no limit.
     #[must_use]
     pub fn lease_time(mut self, time: std::time::Duration) -> ConsumerConfig {
         self.lease_ms = Some(millis(time).max(1));

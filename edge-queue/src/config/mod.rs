@@ -17,7 +17,7 @@ pub use lane::LaneConfig;
 pub use order::Order;
 
 const MIB: u64 = 1024 * 1024;
-/// Room in a segment besides its largest row: headers, padding and the snapshot at its start.
+/// Bytes in a segment besides its largest row: headers, padding and the snapshot at its start.
 const SEGMENT_EXTRA_BYTES: u64 = 128 * 1024;
 const ACK_WITHIN_MS_MAX: u64 = 3_600_000;
 
@@ -56,7 +56,8 @@ pub enum StoreKind {
 }
 
 impl StoreKind {
-    /// Files of which any one in a directory is a queue there. The second of redb: a power cut between the two renames of a file that is made anew.
+    /// Names of files, any one of which says that a directory holds such a queue. The second name of redb is the only one left
+    /// after a power cut between the two renames that replace its file.
     pub(crate) const fn files(self) -> &'static [&'static str] {
         match self {
             StoreKind::Ring => &["queue.ring"],
@@ -141,7 +142,7 @@ impl Config {
         self
     }
 
-    /// Rows older than this are skipped when reached and counted as expired. Default: no limit.
+    /// Sets the age from which on rows are skipped when a consumer reaches them, and counted as expired. Default: no limit.
     #[must_use]
     pub fn max_age(mut self, age: std::time::Duration) -> Config {
         self.max_age_ms = Some(millis(age));
@@ -162,15 +163,15 @@ impl Config {
         self
     }
 
-    /// A receipt waits at most this long for its commit. Default 1 s. What every consumer acknowledged within it is
-    /// never written: longer spares flash, and lets producers wait longer.
+    /// Sets the longest time for which a receipt waits for its commit. Default 1 s. Rows that every consumer acknowledges within
+    /// it are never written, so a longer time spares flash but lets producers wait longer.
     #[must_use]
     pub fn ack_within(mut self, time: std::time::Duration) -> Config {
         self.ack_within_ms = millis(time);
         self
     }
 
-    /// A commit starts early when this many bytes wait. Default 256 KiB, which is also RAM.
+    /// Sets the bytes of waiting rows at which a commit starts early. Default 256 KiB, which costs as much RAM.
     #[must_use]
     pub fn commit_bytes(mut self, bytes: u64) -> Config {
         self.commit_bytes = bytes;
@@ -194,29 +195,30 @@ impl Config {
         self
     }
 
-    /// Largest key + meta + payload of one row. Default 256 KiB. A segment must hold it.
+    /// Most bytes of key, meta and payload of one row together. Default 256 KiB. A segment must hold them.
     #[must_use]
     pub fn row_bytes_max(mut self, bytes: usize) -> Config {
         self.row_bytes_max = bytes;
         self
     }
 
-    /// Size of a segment of the ring store, at most 64 MiB, rounded up to a multiple of 64 KiB. Default 1 MiB: the unit in
-    /// which space is taken and given back. If four of them exceed the smallest lane's byte limit, all are smaller.
+    /// Size of a segment of the ring store, the unit in which space is taken and given back. At most 64 MiB, rounded up to a
+    /// multiple of 64 KiB. Default 1 MiB. If four segments of this size exceed the smallest lane's byte limit, all segments are
+    /// smaller.
     #[must_use]
     pub fn segment_bytes(mut self, bytes: u64) -> Config {
         self.segment_bytes = bytes;
         self
     }
 
-    /// Acknowledgements of stored rows that may be unwritten, and so be delivered again after a crash. Default 1000.
+    /// Most acknowledgements of stored rows that may be unwritten; after a crash those rows are delivered again. Default 1000.
     #[must_use]
     pub fn cursor_lag(mut self, rows: u64) -> Config {
         self.cursor_lag = rows;
         self
     }
 
-    /// RAM for rows that wait for a slow or failing store, 768 bytes of bookkeeping for each included. Default 4 MiB:
+    /// Bytes of RAM for rows that wait for a slow or failing store, 768 bytes of bookkeeping for each included. Default 4 MiB:
     /// some 4 000 rows of 200 bytes.
     #[must_use]
     pub fn max_unwritten_bytes(mut self, bytes: u64) -> Config {
@@ -324,7 +326,7 @@ impl Config {
     }
 }
 
-/// Limits of one lane, resolved.
+/// Limits of one lane, with the queue's own where the lane sets none.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LaneLimits {
     pub(crate) messages: u64,

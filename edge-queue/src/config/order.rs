@@ -10,22 +10,23 @@ pub enum Order {
     /// Rows pushed while a backlog is drained go before it, in the order of their pushes; the backlog, in its own
     /// order, keeps a guaranteed share. For data whose newest value counts and whose history is wanted too.
     ///
-    /// A row is *backlog* of a consumer when it was there as the consumer asked for its first row in this run, or as it
-    /// asked while more than `behind_rows` live rows waited (or rows no longer in RAM, of which a lane keeps 256 KiB
-    /// besides the unwritten ones); every other row is *live*. Where more than sixteen times `behind_rows` wait then, the
-    /// newest half of `behind_rows` stays live, as far as it is in RAM: what was pushed just before an outage ended. A
-    /// restart makes everything backlog. Only sequence numbers decide, never a clock.
+    /// A row is *backlog* of a consumer if it was in the queue when the consumer asked for its first row in this run, or when it
+    /// asked while it was behind: more than `behind_rows` live rows waited, or some of them were no longer in RAM (a lane keeps
+    /// 256 KiB there besides the unwritten rows). Every other row is *live*. If more than sixteen times `behind_rows` rows wait
+    /// at that moment, the newest half of `behind_rows` stays live as far as it is in RAM, because it was pushed just before an
+    /// outage ended. A restart makes everything backlog. Only sequence numbers decide, never a clock.
     ///
-    /// Bounds, in rows handed out by `lease` from this lane: a live row waits for the live rows before it, at most
-    /// `behind_rows`, and for one row of backlog per `backlog_one_in - 1` of them and one more; while there is backlog
-    /// every `backlog_one_in`-th row is its oldest. Rows already leased are out of the queue's hands: lease few at a time.
+    /// Bounds, counted in rows that `lease` hands out from this lane: a live row waits for the live rows before it, of which
+    /// there are at most `behind_rows`, and for one row of backlog per `backlog_one_in - 1` of them and one more. While there is
+    /// backlog every `backlog_one_in`-th row is its oldest. Rows already leased are out of the queue's hands, so lease few at a
+    /// time.
     ///
-    /// Cost: no RAM; each time the consumer falls behind in the middle of a backlog, one range of acknowledgements.
-    /// Beyond 512 of those order is fifo until the backlog has closed some.
+    /// Costs no RAM, but a range of acknowledgements (see [`Consumer::lease`](crate::Consumer::lease)) each time the consumer
+    /// falls behind in the middle of a backlog. Beyond 512 ranges the order is fifo until the backlog has closed some.
     LiveFirst {
-        /// Rows leased for each one of the backlog, that one counted: 2 to 1000. 4 in [`Order::live_first`].
+        /// Number of rows of which one is the backlog's while there is a backlog: 2 to 1000. 4 in [`Order::live_first`].
         backlog_one_in: u32,
-        /// Live rows that may wait before all of them become backlog, 1 to 10 000. 64 in [`Order::live_first`].
+        /// Number of live rows that may wait before all of them become backlog, 1 to 10 000. 64 in [`Order::live_first`].
         behind_rows: u32,
     },
 }

@@ -4,8 +4,9 @@ use super::{Config, LaneConfig, OnFault, Order, SEGMENT_EXTRA_BYTES};
 use crate::row::LANES_MAX;
 
 impl Config {
-    /// Returns a configuration with the same limits and policy for one lane in the order of pushes, for rows with `more_bytes` besides. A receipt says
-    /// `Stored` whatever becomes of the disk: a row leaves the first queue only on it.
+    /// Returns the configuration of the second queue: the same limits and policy, one lane in the order of pushes, and rows that
+    /// are larger by `more_bytes`. No receipt says `Volatile` even while the disk fails, because a row leaves the first queue
+    /// only when it is stored in the second.
     pub(crate) fn beside(&self, more_bytes: usize) -> Config {
         let row_bytes_max = self.row_bytes_max.saturating_add(more_bytes);
         let segment_min = (row_bytes_max as u64).saturating_add(SEGMENT_EXTRA_BYTES);

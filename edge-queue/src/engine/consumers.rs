@@ -10,7 +10,8 @@ use crate::sync::lock;
 use super::{Engine, Open};
 
 impl Engine {
-    /// Registers a consumer, or finds it; durable when it returns. Limits of its own are set if given.
+    /// Registers a consumer or finds it, and returns its id. Durable when the call returns. Sets the consumer's own `limits` if
+    /// given.
     pub(crate) fn register(&self, name: &str, limits: Option<ConsumerConfig>) -> Result<u64, ConsumerError> {
         let mut store = lock(&self.store);
         let open = store.as_mut().ok_or(ConsumerError::Closed)?;
@@ -43,8 +44,8 @@ impl Engine {
         }
     }
 
-    /// Removes a consumer, durably when it says `Ok`, and counts anew what the others still want. A count that a read
-    /// error ends is finished later: the removal stands.
+    /// Removes a consumer, durably when the answer is `Ok`, and counts anew what the others still want; `Ok(false)` when there is
+    /// none of that name. A read error during the count does not undo the removal, because the count is finished later.
     pub(crate) fn forget(&self, name: &str) -> Result<bool, ConsumerError> {
         let mut store = lock(&self.store);
         let open = store.as_mut().ok_or(ConsumerError::Closed)?;
@@ -62,20 +63,20 @@ impl Engine {
         Ok(known || unwritten)
     }
 
-    /// Counts every lane anew whose totals are a guess. What a failing read prevents stays due.
+    /// Counts every lane anew whose totals are not exact. A count that a read error ends is tried again later.
     pub(super) fn count_anew(&self, open: &mut Open) -> Result<(), StoreError> {
         let lanes = self.model().lanes.len();
         (0..lanes).try_for_each(|lane| self.count_lane(open, lane))
     }
 
-    /// Counts lanes anew, unless the last try failed a moment ago.
+    /// Counts lanes anew whose totals are not exact, unless the last try failed a moment ago.
     pub(super) fn count_when_due(&self, open: &mut Open) {
         let due = self.model().recounts_due(&self.clock.now());
         // The model remembers what could not be counted.
         let _later = due.into_iter().try_for_each(|lane| self.count_lane(open, lane));
     }
 
-    /// Counts a lane anew for a push that meets its limit while its totals are a guess.
+    /// Counts a lane anew for a push that meets a limit while the lane's totals are not exact.
     pub(super) fn count_for_push(&self, lane: usize) -> Result<(), StoreError> {
         let mut store = lock(&self.store);
         store.as_mut().map_or(Ok(()), |open| self.count_lane(open, lane))

@@ -10,7 +10,8 @@ use crate::sync::lock;
 use super::{Engine, Open, Wake};
 
 impl Engine {
-    /// A read whose losses are in the ledgers when it returns.
+    /// Reads rows of a lane. Losses that the read finds are in the ledgers when it returns, and an error is in the queue's
+    /// health.
     pub(super) fn read(
         &self,
         open: &mut Open,
@@ -56,7 +57,8 @@ impl Engine {
         Ok(chunk)
     }
 
-    /// A read that counts nothing. A lane that could not be read for a minute is read past what the medium does not return.
+    /// Reads rows of a lane and counts nothing. Once the lane could not be read for a minute, skips what the medium does not
+    /// return.
     pub(super) fn read_only(
         &self,
         open: &mut Open,
@@ -71,7 +73,8 @@ impl Engine {
         })
     }
 
-    /// Reads a lane once and makes every ledger say what is there. `passed`: losses a reader is about to pass over.
+    /// Reads a lane once and sets every ledger to what can still be read. `passed` are losses that the caller is about to read
+    /// past.
     pub(super) fn reckon(&self, open: &mut Open, lane: usize, passed: &[Lost]) -> Result<(), StoreError> {
         let Some((mut from, below)) = self.with_model(|model| model.reckon_start(lane)) else {
             return Ok(());
@@ -94,7 +97,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Makes an event of each loss that was found.
+    /// Puts an event for each loss that was found since the last call.
     pub(super) fn say_losses(&self) {
         let losses = self.with_model(|model| model.take_losses());
         if losses.is_empty() {

@@ -11,7 +11,7 @@ use crate::sync::lock;
 
 use super::{Engine, Open};
 
-/// Segments one commit may free for its rows.
+/// Most times that one commit frees a segment for its rows and tries again.
 const SEGMENT_TRIES: u32 = 3;
 
 impl Engine {
@@ -22,14 +22,14 @@ impl Engine {
         self.commit_with(open)
     }
 
-    /// Makes durable what became of rows before the call, and no row.
+    /// Makes acknowledgements, losses and counters from before the call durable, but no rows.
     pub(crate) fn commit_ends(&self) -> Result<(), CommitError> {
         let mut store = lock(&self.store);
         let open = store.as_mut().ok_or(CommitError::Closed)?;
         self.commit_what(open, Model::begin_ends)
     }
 
-    /// Commits what is due: rows too, or bookkeeping only.
+    /// Commits what is due: rows and bookkeeping, or bookkeeping alone when no receipt is due.
     pub(super) fn commit_due(&self) -> Result<(), CommitError> {
         let mut store = lock(&self.store);
         let open = store.as_mut().ok_or(CommitError::Closed)?;
@@ -63,7 +63,7 @@ impl Engine {
         self.commit_what(open, Model::begin)
     }
 
-    /// A commit, and then the counts that an earlier read error left due: what waits is more urgent than they.
+    /// Commits, and then makes up for counts that a read error put off; rows that wait are more urgent than these.
     fn commit_what(
         &self,
         open: &mut Open,
@@ -95,7 +95,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Begins a commit, once every consumer is within its own limits.
+    /// Begins a commit once every consumer is within its own limits; `None` when there is nothing to write.
     fn begin(&self, open: &mut Open, begin: fn(&mut Model) -> Option<Batch>) -> Option<Batch> {
         loop {
             let up_ms = self.clock.now().up_ms;
@@ -115,7 +115,7 @@ impl Engine {
         }
     }
 
-    /// Writes a commit and tells the model how it ended.
+    /// Writes a commit and tells the model whether it succeeded.
     fn write(&self, open: &mut Open, batch: Batch) -> Result<(), StoreError> {
         let Batch { rows, changes, state } = batch;
         let lanes = rows.len();
@@ -140,7 +140,8 @@ impl Engine {
         written
     }
 
-    /// After a commit: receipts out, space back, the next eviction prepared in the lanes that wrote rows.
+    /// Finishes a commit that was written: hands out its receipts, gives done rows back to the store, and reads ahead what the
+    /// next eviction needs. `lanes` is the number of lanes, 0 after a commit without rows.
     fn finish(&self, open: &mut Open, state: &State, lanes: usize) {
         self.writer.note_commit();
         let room = self.note_figures(open).room_bytes;
@@ -170,8 +171,8 @@ impl Engine {
         }
     }
 
-    /// Asks the store where eviction would find space, for the lanes in which it is short, and tells of those that pinned rows
-    /// made so.
+    /// Asks the store which segments hold rows, for each lane that is short of room. Puts an event for a lane that is short
+    /// because rows that are not acknowledged lie in most of its segments.
     pub(super) fn note_segments(&self, open: &Open) {
         let told: Vec<Event> = self.with_model(|model| {
             let Model { rules, lanes, .. } = model;

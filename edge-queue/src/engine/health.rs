@@ -13,7 +13,7 @@ use super::store_watchdog::stall_reason;
 use super::{Engine, Wake};
 
 impl Engine {
-    /// Notes a commit that failed.
+    /// Notes a commit that failed, which starts or prolongs the back-off. Puts an event when the failure is of a new kind.
     pub(super) fn degrade(&self, error: StoreError) -> CommitError {
         let (kind, reason) = (FaultKind::of(&error), error.to_string());
         let now = self.clock.now();

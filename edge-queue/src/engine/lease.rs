@@ -18,27 +18,27 @@ use super::{Engine, Wake};
 pub enum Wait {
     /// Returns at once, with no row if none is ready.
     None,
-    /// At most this long.
+    /// Waits at most this long.
     For(Duration),
-    /// Until there is one or the queue is closed.
+    /// Waits until there is a row or the queue is closed.
     Forever,
 }
 
-/// Outcome of an attempt that does not wait for the disk.
+/// Outcome of an attempt to lease rows that does not wait for the disk.
 #[cfg(feature = "tokio")]
 pub(crate) enum Quick {
     Rows(Vec<Leased>),
-    /// The rest needs a blocking call.
+    /// Rows must be read from the store, which takes a blocking call.
     Blocking,
-    /// The waker will be called when there may be some.
+    /// No row is there now; the waker will be called when there may be one.
     Later,
 }
 
-/// Outcome of a look at the model.
+/// Outcome of taking rows from RAM, with the model still locked.
 struct Look<'a> {
     model: MutexGuard<'a, Model>,
     more: More,
-    /// Whom to wake because rows expired or a lease ends earlier than any before.
+    /// Threads to wake, because rows expired or a lease ends earlier than any before; `None` when nobody needs to be woken.
     wake: Option<Wake>,
     now: Now,
 }
@@ -65,7 +65,8 @@ impl Engine {
         Ok(out)
     }
 
-    /// Takes a step of a lease; `Ok(true)` when nothing more is to come.
+    /// Does one step of a lease: takes rows from RAM, then waits or reads. `Ok(true)` when the lease is complete, `Ok(false)`
+    /// when another step may bring rows.
     fn lease_step(
         &self,
         consumer: u64,
@@ -118,8 +119,8 @@ impl Engine {
         }
     }
 
-    /// Takes rows that are in RAM now, else says what to do. Never waits for the disk. The waker is kept until there are
-    /// rows, one for each number a waiter has.
+    /// Takes rows that are in RAM now; without any, says whether to wait for the waker or to make a blocking call. Never waits
+    /// for the disk. Keeps one waker for each `waiter` until there are rows.
     #[cfg(feature = "tokio")]
     pub(crate) fn lease_quick(
         &self,
@@ -141,7 +142,7 @@ impl Engine {
         }
     }
 
-    /// Takes rows that are in RAM, and finds out whom that concerns.
+    /// Takes rows that are in RAM into `out`, and finds out which threads that concerns.
     fn look_for_rows(
         &self,
         consumer: u64,
@@ -162,7 +163,8 @@ impl Engine {
         Ok(Look { model, more, wake, now })
     }
 
-    /// Lets the model go and tells whom a look concerned: producers too, since rows that expired made room.
+    /// Releases the model, hands out its receipts, and wakes the threads in `wake`; producers too, since rows that expired made
+    /// room.
     fn let_go(&self, mut model: MutexGuard<'_, Model>, wake: Option<Wake>) {
         let receipts = std::mem::take(&mut model.out);
         drop(model);

@@ -101,7 +101,7 @@ impl Engine {
         lock(&self.events).put(event);
     }
 
-    /// Ends leases, all in the same way.
+    /// Ends leases of one consumer, all with the same outcome. Leases that are over already are skipped.
     pub(crate) fn end_leases(&self, consumer: u64, rows: impl IntoIterator<Item = LeaseKey>, how: Done) {
         let up_ms = self.clock.now().up_ms;
         self.change_leases(|model| {
@@ -113,7 +113,7 @@ impl Engine {
         });
     }
 
-    /// Gives a row back, now or after a time.
+    /// Gives a leased row back after `delay`; at once when that is zero.
     pub(crate) fn give_back(&self, consumer: u64, key: LeaseKey, delay: Duration) {
         let up_ms = self.clock.now().up_ms;
         let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
@@ -139,7 +139,8 @@ impl Engine {
         self.change_leases(|model| model.ack_gaps(consumer, &gaps, up_ms));
     }
 
-    /// Changes what a consumer holds, and wakes whom that concerns: producers too, since a row that is not leased may make room.
+    /// Changes what a consumer has leased, and wakes the threads that this concerns; producers too, since a row that is not
+    /// leased may make room.
     fn change_leases(&self, change: impl FnOnce(&mut Model)) {
         let wake = self.with_model(|model| {
             change(model);
@@ -149,7 +150,7 @@ impl Engine {
         self.room.turn();
     }
 
-    /// Decided under the model's lock: a sleeper is then either asleep or has seen what changed.
+    /// Decides which threads to wake. The model's lock is held, so that a thread either sleeps already or has seen the change.
     fn whom_to_wake(&self, model: &Model) -> Wake {
         // Consumers also after an acknowledgement: leases may have been at their limit.
         let consumers = !planted(Flaw::AckWakesNobody) && self.rows.claim();
@@ -170,13 +171,13 @@ impl Engine {
         }
     }
 
-    /// Everybody looks again: a consumer was forgotten, or the queue closed.
+    /// Wakes the writer, all consumers and all producers, such as when a consumer was forgotten or the queue was closed.
     fn wake_all(&self) {
         self.wake(Wake { writer: true, consumers: true });
         self.room.turn();
     }
 
-    /// Discards the receipts a closed queue cannot give.
+    /// Closes the model, and refuses the receipts that a closed queue cannot give.
     fn refuse_all(&self) {
         let out: Outbox = {
             let mut model = self.model();
@@ -189,7 +190,8 @@ impl Engine {
 }
 
 impl WaitObserver for Engine {
-    /// A producer that waits each time has nothing to gain from company.
+    /// Commits before the wait when the producer waits after each push (stop-and-wait), since group commit only adds latency for
+    /// it.
     fn while_waited(&self, wait: &mut dyn FnMut()) {
         let thread = std::thread::current().id();
         let row = lock(&self.stop_and_wait).begin(&thread, self.clock.now().up_ms);

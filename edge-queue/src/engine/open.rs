@@ -96,8 +96,8 @@ impl Engine {
         Ok(engine)
     }
 
-    /// A crash inside a commit may have left rows that the bookkeeping does not know: at most one commit; more if damage
-    /// took the bookkeeping. Returns whether some of them are lost.
+    /// Counts the rows of a lane that the bookkeeping does not know, from `known_next` on: at most those of one commit that a
+    /// crash interrupted, more if damage took the bookkeeping. Returns whether some of them are lost.
     fn adopt_tail(&self, open: &mut Open, lane: usize, known_next: u64) -> Result<bool, OpenError> {
         let end = match self.model().lanes.get(lane) {
             Some(l) => l.next,

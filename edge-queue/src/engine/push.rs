@@ -10,7 +10,7 @@ use crate::row::Row;
 
 use super::{Engine, Wake};
 
-/// Reads or commits one push may do before it gives up; each makes progress.
+/// Most tries of one push before it gives up. Between two tries it reads or commits, which makes progress.
 const PUSH_TRIES: u32 = 64;
 
 impl Engine {
@@ -19,13 +19,13 @@ impl Engine {
         self.try_push(row).map_err(|error| self.count_refused(error))
     }
 
-    /// A push that may be tried again: it counts no refusal.
+    /// Pushes a row without counting a refusal, for callers that may try again.
     #[inline]
     pub(crate) fn try_push(self: &Arc<Self>, row: Row) -> Result<Ticket, PushError> {
         self.push_once(row).or_else(|refusal| self.push_slowly(refusal))
     }
 
-    /// Counts the row of a push that ends with this error, if there was no room for it.
+    /// Counts the refused row if the error says that there was no room, and returns the error.
     #[cold]
     pub(crate) fn count_refused(&self, error: PushError) -> PushError {
         if let PushError::Full { row, .. } = &error {
@@ -63,7 +63,7 @@ impl Engine {
         Err(refusal.give_up())
     }
 
-    /// One try, which never waits for the disk and counts no refusal.
+    /// Tries to push a row once, without waiting for the disk and without counting a refusal.
     #[inline]
     pub(crate) fn push_once(self: &Arc<Self>, row: Row) -> Result<Ticket, Refusal> {
         let now = self.clock.now();
@@ -77,8 +77,8 @@ impl Engine {
         Ok(ticket)
     }
 
-    /// Tries rows until one is refused or none is left; gives where the receipts of those taken will arrive, in order, and
-    /// the refusal, which is not counted. Never waits for the disk.
+    /// Pushes rows until one is refused or none is left. Returns the tickets to which the receipts of the taken rows will come,
+    /// in order, and the refusal if there was one, which is not counted. Never waits for the disk.
     pub(crate) fn push_together(
         self: &Arc<Self>,
         rows: &mut std::vec::IntoIter<Row>,

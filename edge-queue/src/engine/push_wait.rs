@@ -11,7 +11,7 @@ use crate::row::Row;
 
 use super::Engine;
 
-/// Longest sleep between two tries: a bound on what room that comes unannounced costs, such as a medium that can be read again.
+/// Longest sleep between two tries, for room that nobody announces, such as when a medium can be read again.
 const TRY_EVERY: Duration = Duration::from_secs(1);
 
 /// A producer that waits for room, counted while it lives.
@@ -25,12 +25,12 @@ impl WaitingProducer {
         WaitingProducer { id: engine.room.enter(), engine: engine.clone() }
     }
 
-    /// Reads the counter, before a try.
+    /// Returns the counter of turns before a try; a later value says that there may be room.
     pub(crate) fn seen(&self) -> u64 {
         self.engine.room.count()
     }
 
-    /// Ready when the counter has left `seen`.
+    /// Ready when the counter of turns differs from `seen`.
     #[cfg(feature = "tokio")]
     pub(crate) fn poll_turn(&self, seen: u64, cx: &Context<'_>) -> Poll<()> {
         self.engine.room.poll_turn(self.id, seen, cx.waker())
@@ -63,7 +63,7 @@ impl Engine {
         }
     }
 
-    /// Up time at which a wait of `time` ends: at once on a manual clock.
+    /// Up time in milliseconds at which a wait of `time` ends: at once on a manual clock.
     pub(super) fn until_ms(&self, time: Duration) -> u64 {
         let time_ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         self.clock.now().up_ms.saturating_add(if self.clock.manual() { 0 } else { time_ms })

@@ -13,18 +13,18 @@ use crate::time::{Now, Stamp};
 use super::ledgers::ledgers;
 use super::{Engine, Open};
 
-/// Last answer of the store about itself, for when it is at work.
+/// Figures that the store gave last, for calls that come while the store is busy.
 #[derive(Default)]
 pub(super) struct Seen {
     figures: StoreStats,
-    /// Per lane: where the oldest row was looked for, and when it was pushed.
+    /// Oldest row of each lane that was read last: the number from which it was searched, and the time of its push.
     oldest: [Option<(Seq, Stamp)>; LANES_MAX],
 }
 
 /// Time at which a lane's oldest row was pushed.
 enum Oldest {
     Known(Option<Stamp>),
-    /// The row from this number on must be read.
+    /// The oldest row is on the medium, at or after this number, and must be read.
     Unread(Seq),
 }
 
@@ -39,7 +39,7 @@ impl Engine {
         self.gather(&now)
     }
 
-    /// Returns the figures without reading from the medium. `None`: a read would tell more, and the store is idle.
+    /// Returns the figures without reading from the medium; `None` when the store is idle and a read would tell more.
     #[cfg(feature = "tokio")]
     pub(crate) fn stats_now(&self) -> Option<Stats> {
         let now = self.clock.now();
@@ -63,7 +63,7 @@ impl Engine {
         }
     }
 
-    /// Asks the store for the figures that only it knows.
+    /// Reads the oldest rows that are not in RAM, and asks the store for its figures.
     fn look(&self, open: &mut Open) {
         let lanes = self.model().lanes.len();
         for lane in 0..lanes {

@@ -1,15 +1,15 @@
-//! Detects stop-and-wait producers, who wait for each receipt before the next push: group commit only adds latency for
-//! them. Told per waiter, since a hundred slow ones in turn look like one quick one, and would make the queue commit for
-//! each.
+//! Detects stop-and-wait producers, who wait for each receipt before the next push: group commit only adds latency for them.
+//! Waits are counted per waiter, since a hundred slow waiters in turn look like one quick waiter and would make the queue commit
+//! for each of them.
 
-/// A wait this soon after the same waiter's one before is one in a row.
+/// Milliseconds after the end of a waiter's last wait within which its next wait counts as one in a row.
 const QUICK_MS: u64 = 50;
-/// The wait in a row that commits at once, counted from 0.
+/// Number of waits in a row before this one from which on a wait commits at once.
 const QUICK_MIN: u32 = 2;
-/// Waiters remembered; beyond it the oldest is forgotten and waits for company again.
+/// Most waiters remembered; beyond that the oldest is forgotten, and its next wait counts as the first again.
 const WAITERS_MAX: usize = 256;
 
-/// The waits that ended lately, by waiter.
+/// Waits that ended lately: the waiter, its number of waits in a row before, and the up time of the end in milliseconds.
 #[derive(Debug)]
 pub(super) struct StopAndWait<W> {
     ended: Vec<(W, u32, u64)>,
@@ -26,14 +26,14 @@ impl<W> Default for StopAndWait<W> {
 pub(super) struct WaitStreak(u32);
 
 impl WaitStreak {
-    /// Tells that the waiter should commit instead of waiting for the timer.
+    /// Returns whether the waiter should commit instead of waiting for the timer.
     pub(super) fn commits(self) -> bool {
         self.0 >= QUICK_MIN
     }
 }
 
 impl<W: PartialEq> StopAndWait<W> {
-    /// Notes that `waiter` begins to wait.
+    /// Notes that `waiter` begins to wait, and returns its number of waits in a row so far.
     pub(super) fn begin(&mut self, waiter: &W, up_ms: u64) -> WaitStreak {
         self.ended.retain(|(_, _, at)| up_ms.saturating_sub(*at) < QUICK_MS);
         let known = self.ended.iter().position(|(known, _, _)| known == waiter);

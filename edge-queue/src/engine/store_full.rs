@@ -10,7 +10,7 @@ use crate::sync::lock;
 use super::{Engine, Open};
 
 impl Engine {
-    /// Makes room by what needs little or none; `true` when the commit is worth another try.
+    /// Makes room after a commit that the store refused; `true` when the commit is worth another try.
     pub(super) fn relieve(&self, open: &mut Open, error: &StoreError) -> bool {
         match error {
             StoreError::Full { lane } => self.free_segment(open, *lane),
@@ -23,8 +23,8 @@ impl Engine {
         }
     }
 
-    /// The store has no segment for a lane's rows: what was acknowledged since the last commit may give it one, else
-    /// drop-oldest does.
+    /// Frees a segment for a lane's rows: by writing acknowledgements that came since the last commit, else by eviction where the
+    /// policy is drop-oldest. `true` when the rows may fit now.
     fn free_segment(&self, open: &mut Open, lane: Lane) -> bool {
         let at = usize::from(lane.0);
         let unwritten = |model: &mut Model| model.lanes.get(at).map_or(0, |l| l.tail.unwritten_bytes());

@@ -8,10 +8,11 @@ use crate::event::Event;
 use crate::fault::{FaultKind, STALLED_AFTER_MS};
 use crate::sync::lock;
 
-/// Calls come one at a time, from whoever holds the store; anybody may look.
+/// Time at which the store's current call began. Calls come one at a time, from the thread that holds the store; any thread may
+/// look.
 #[derive(Debug, Default)]
 pub(super) struct StoreWatchdog {
-    /// Up time at which the call began, plus one; 0 between calls.
+    /// Up time in milliseconds at which the call began, plus one; 0 between calls.
     began: AtomicU64,
     told: AtomicBool,
 }
@@ -22,7 +23,7 @@ impl StoreWatchdog {
         self.began.store(up_ms.saturating_add(1), Ordering::Relaxed);
     }
 
-    /// Ends a call of the store; returns the time for which it counted as stalled, if it did.
+    /// Ends a call of the store. Returns its length in milliseconds if it counted as stalled, else `None`.
     pub(super) fn end(&self, up_ms: u64) -> Option<u64> {
         let stalled = self.stalled_ms(up_ms);
         self.began.store(0, Ordering::Relaxed);
@@ -37,7 +38,7 @@ impl StoreWatchdog {
         }
     }
 
-    /// Returns the time for which a call has been under way, once it is long enough to count as stalled.
+    /// Returns the milliseconds for which a call has been under way; `None` until it is long enough to count as stalled.
     pub(super) fn stalled_ms(&self, up_ms: u64) -> Option<u64> {
         Some(self.busy_ms(up_ms)).filter(|ms| *ms >= STALLED_AFTER_MS)
     }
@@ -49,7 +50,7 @@ impl StoreWatchdog {
 }
 
 impl Engine {
-    /// Makes a call of the store. The caller holds the store.
+    /// Makes a call of the store under the watchdog. The caller holds the store.
     pub(super) fn watched<T, E>(&self, call: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         self.watchdog.begin(self.clock.now().up_ms);
         let result = call();
@@ -62,7 +63,7 @@ impl Engine {
         result
     }
 
-    /// Tells that a call of the store hangs.
+    /// Returns whether a call of the store hangs.
     pub(crate) fn stalled(&self) -> bool {
         self.watchdog.stalled_ms(self.clock.now().up_ms).is_some()
     }

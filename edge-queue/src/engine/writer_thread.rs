@@ -9,19 +9,19 @@ use crate::sync::{AtomicBool, Mutex, Ordering, lock};
 use super::Engine;
 use super::wakes::WriterSleep;
 
-/// Longest sleep; a bound on what a lost wake-up could cost.
+/// Longest sleep in milliseconds; a bound on what a lost wake-up could cost.
 const SLEEP_MAX_MS: u64 = 60_000;
 
 /// The writer thread, what it sleeps on, and what it has to do when nothing is due.
 pub(super) struct Writer {
     pub(super) sleep: WriterSleep,
     pub(super) thread: Mutex<Option<JoinHandle<()>>>,
-    /// A commit was written since the store last prepared for one.
+    /// Set when a commit was written since the store last prepared for the next one.
     wrote: AtomicBool,
 }
 
 impl Default for Writer {
-    /// A store that was opened may prepare for its first commit.
+    /// Starts with `wrote` set, so that a store that was opened may prepare for its first commit.
     fn default() -> Writer {
         let wrote = AtomicBool::new(true);
         Writer { sleep: WriterSleep::default(), thread: Mutex::default(), wrote }
@@ -34,7 +34,7 @@ impl Writer {
         self.wrote.store(true, Ordering::Relaxed);
     }
 
-    /// Claims the preparation for the next commit.
+    /// Claims the preparation for the next commit; `true` once after each commit.
     fn may_prepare(&self) -> bool {
         self.wrote.swap(false, Ordering::Relaxed)
     }

@@ -29,7 +29,7 @@ const READ: ReadLimit = ReadLimit { rows: 1024, bytes: 256 * 1024 };
 pub enum InspectError {
     /// There is no queue in the directory.
     NoQueue,
-    /// Nothing in the file can be used; [`salvage`] looks for rows all the same.
+    /// Nothing in the file can be used; [`salvage`](salvage()) looks for rows all the same.
     Unusable,
     /// Busy, a newer format, or a call the system refused.
     Open(OpenError),
@@ -106,7 +106,7 @@ impl Inspection {
         Inspection::open_in(Box::new(dir))
     }
 
-    /// As [`Inspection::open`], in a directory of your own making.
+    /// As [`Inspection::open`], in a directory that you implement.
     ///
     /// # Errors
     /// As [`Inspection::open`].
@@ -143,13 +143,13 @@ impl Inspection {
         self.kind
     }
 
-    /// Newest version of its format that this build writes; an older one is read the same way.
+    /// Returns the newest version of the store's format that this build writes; an older one is read the same way.
     #[must_use]
     pub fn format(&self) -> u32 {
         self.format
     }
 
-    /// The bookkeeping: gateway id, lanes, consumers with their places, ledgers and gap records.
+    /// The bookkeeping: gateway id, lanes, consumers with their positions, ledgers and gap records.
     #[must_use]
     pub fn state(&self) -> &State {
         &self.found.state
@@ -191,13 +191,13 @@ impl Inspection {
         self.found.damage.is_empty() && self.lost.is_empty() && self.store.stats().quarantined == 0
     }
 
-    /// Length of the store's file.
+    /// Length of the store's file in bytes.
     #[must_use]
     pub fn file_bytes(&self) -> u64 {
         self.file_bytes
     }
 
-    /// Returns how the file is used, where it is divided into lanes.
+    /// Returns the use of each lane's region; empty for a store whose file has no regions.
     #[must_use]
     pub fn regions(&self) -> &[Region] {
         &self.regions

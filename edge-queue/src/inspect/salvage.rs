@@ -25,12 +25,13 @@ pub struct Salvaged {
     pub lost: Vec<(Lane, Lost)>,
     /// True if nothing was found damaged.
     pub whole: bool,
-    /// True if the bookkeeping was gone and rows were searched for page by page: some may have been delivered before.
+    /// True if the bookkeeping was gone and rows were searched for page by page, so that some may have been delivered before.
     pub searched: bool,
 }
 
-/// Writes whatever can be read of a damaged store as a stream, down to a search of every page for rows. Changes nothing
-/// in `dir`. RAM: some 64 bytes a row for a ring that must be searched; the backlog for a redb file that redb refuses.
+/// Writes whatever can be read of a damaged store as a stream, down to a search of every page for rows. Changes nothing in `dir`.
+/// Takes some 64 bytes of RAM a row for a ring that must be searched, and as much as the backlog for a redb file that redb
+/// refuses.
 ///
 /// # Errors
 /// As [`Inspection::open`], but not for a file in which nothing can be used; and those of `out`.

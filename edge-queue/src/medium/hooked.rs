@@ -1,4 +1,5 @@
-//! A directory that asks before every call: a slow disk, a lying one, one that counts or fails, made of any other.
+//! A directory around any other one that asks a hook before every call: for a disk that is slow, lies or fails, and to count
+//! calls.
 
 use std::io;
 use std::sync::Arc;
@@ -29,12 +30,12 @@ pub enum Call {
     Remove,
     /// A call of `Dir::sync`
     SyncDir,
-    /// Any of them, where one is chosen: a fault planted here counts every call.
+    /// Any kind of call, where a kind is chosen: a fault planted for it counts every call.
     Any,
 }
 
 impl Call {
-    /// Every kind, [`Call::Any`] apart.
+    /// Every kind of call but [`Call::Any`].
     pub const ALL: [Call; 10] = [
         Call::Read,
         Call::Write,
@@ -60,8 +61,8 @@ pub enum Verdict {
     Fail(io::Error),
 }
 
-/// A directory over another one, and every file in it, with a hook that decides about each call and may take its time. Any
-/// thread of the queue may ask. What has no [`Call`] (lengths, locks, free space) goes through.
+/// A directory over another one, and every file in it, with a hook that decides about each call and may take its time. The hook
+/// is called by any thread of the queue. Calls for which there is no [`Call`] (lengths, locks, free space) go through.
 ///
 /// ```
 /// use std::sync::Arc;

@@ -29,7 +29,7 @@ pub trait Medium: Send {
     fn is_empty(&self) -> io::Result<bool> {
         Ok(self.len()? == 0)
     }
-    /// Cuts or extends (with zeros).
+    /// Cuts the file to `len` bytes, or extends it with zeros.
     fn set_len(&mut self, len: u64) -> io::Result<()>;
     /// Reserves `len` bytes from `offset`, extending the file; fails with `StorageFull` when there is no space.
     fn allocate(&mut self, offset: u64, len: u64) -> io::Result<()>;
@@ -56,7 +56,7 @@ pub trait Dir: Send {
     }
 }
 
-/// Cuts a byte range at page boundaries: (page, offset in the page, range in the buffer).
+/// Cuts a byte range at page boundaries into pieces of (page number, offset in the page, range in the buffer).
 pub(crate) fn pieces(offset: u64, len: usize) -> impl Iterator<Item = (u64, usize, Range<usize>)> {
     let mut done = 0;
     std::iter::from_fn(move || {

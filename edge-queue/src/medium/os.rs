@@ -18,7 +18,7 @@ use super::{Dir, Medium};
 const LOCK_PATIENCE: Duration = Duration::from_secs(1);
 const LOCK_AGAIN: Duration = Duration::from_millis(5);
 
-/// Mode of what is made: payloads are the owner's alone, whatever the umask allows.
+/// Modes of directories and files that are made: payloads are the owner's alone, whatever the umask allows.
 const DIR_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 
@@ -57,7 +57,7 @@ impl OsDir {
         if self.read_only { Err(io::ErrorKind::ReadOnlyFilesystem.into()) } else { Ok(()) }
     }
 
-    /// Held by a reader; nothing when no queue was ever opened here.
+    /// Takes the lock shared with other readers; locks nothing when there is no lock file, because no queue was ever opened here.
     fn lock_shared(&self, name: &str) -> io::Result<Box<dyn Send>> {
         let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
         let file = match OpenOptions::new().read(true).custom_flags(flags).open(self.at(name)?) {
@@ -73,7 +73,7 @@ impl OsDir {
         &self.path
     }
 
-    /// The name below this directory; refuses anything that would lead out of it.
+    /// Returns the path of a name below this directory; refuses anything that would lead out of it.
     fn at(&self, name: &str) -> io::Result<PathBuf> {
         let name = Path::new(name);
         let plain = name.components().all(|part| matches!(part, Component::Normal(_)));
@@ -200,8 +200,8 @@ fn held(file: File, lock: impl Fn(&File) -> Result<(), TryLockError>) -> io::Res
     }
 }
 
-/// A lock that ends here and now. Closing the file is not enough: the lock belongs to every descriptor of it, and one
-/// that another thread has just forked has them all until it runs its own program.
+/// A lock that is released when it is dropped. Closing the file is not enough: the lock belongs to every descriptor of it, and a
+/// process that another thread has just forked has them all until it runs its own program.
 struct Held {
     file: File,
 }

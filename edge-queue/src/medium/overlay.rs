@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex};
 use super::{Dir, Medium, PAGE, pieces};
 use crate::sync::lock;
 
-/// Takes every write, name and removal into RAM and only ever reads from the directory beneath. A store opened on it
-/// does what it would do at its next open, repairs included, and leaves no trace. Cost: RAM for each page written.
-/// Clones are handles to the same one.
+/// Directory that takes every write, name and removal into RAM and only ever reads from the directory beneath. A store opened on
+/// it does what it would do at its next open, repairs included, and leaves no trace. Costs RAM for each page written. Clones are
+/// handles to the same directory.
 ///
 /// ```
 /// # use edge_queue::medium::{Dir, Medium, Overlay, os::OsDir};
@@ -30,7 +30,7 @@ pub struct Overlay {
 
 struct Shared {
     beneath: Box<dyn Dir>,
-    /// Files opened or made so far by name; `None` was removed.
+    /// Files opened or made so far, by name; `None` for a name that was removed.
     names: BTreeMap<String, Option<Shadow>>,
 }
 
@@ -39,7 +39,7 @@ type Shadow = Arc<Mutex<Content>>;
 /// A file: pages in RAM over what lies beneath.
 struct Content {
     beneath: Option<Box<dyn Medium>>,
-    /// Bytes of `beneath` that still show.
+    /// Number of bytes of `beneath` that still show.
     shown: u64,
     pages: BTreeMap<u64, Box<[u8; PAGE]>>,
     len: u64,
@@ -100,7 +100,7 @@ impl Dir for Overlay {
         Ok(())
     }
 
-    /// Beneath: who looks must not look while a queue runs.
+    /// Takes the lock beneath, because nobody may look into a queue while it runs.
     fn lock(&self, name: &str) -> io::Result<Box<dyn Send>> {
         lock(&self.shared).beneath.lock(name)
     }
@@ -156,7 +156,7 @@ impl Content {
         Ok(())
     }
 
-    /// Reads what shows of the file beneath, and zeros behind it.
+    /// Reads the part of the file beneath that still shows, and zeros behind it.
     fn read_beneath(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         let shown = usize::try_from(self.shown.saturating_sub(offset)).unwrap_or(usize::MAX).min(buf.len());
         let (bytes, zeros) = buf.split_at_mut(shown);

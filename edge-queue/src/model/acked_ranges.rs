@@ -6,24 +6,24 @@ use crate::row::Seq;
 use crate::state::Position;
 
 impl Position {
-    /// Tells that `seq` is done.
+    /// Returns whether `seq` is done.
     pub(crate) fn is_done(&self, seq: Seq) -> bool {
         seq < self.floor || self.range_of(seq).is_some()
     }
 
-    /// Tells that all of `first..=last` is done.
+    /// Returns whether all of `first..=last` is done.
     pub(crate) fn covers(&self, first: Seq, last: Seq) -> bool {
         let first = first.max(self.floor);
         first > last || self.range_of(first).is_some_and(|(_, end)| end >= last)
     }
 
-    /// The range that holds `seq`.
+    /// Returns first and last number of the range of done rows above the floor that holds `seq`; `None` when none does.
     pub(crate) fn range_of(&self, seq: Seq) -> Option<(Seq, Seq)> {
         let (&first, &last) = self.acked.range(..=seq).next_back()?;
         (last >= seq).then_some((first, last))
     }
 
-    /// Tells that marking `seq` done would need one more range.
+    /// Returns whether marking `seq` done would need one more range.
     pub(crate) fn grows_with(&self, seq: Seq) -> bool {
         !(seq <= self.floor
             || self.range_of(seq.saturating_sub(1)).is_some()

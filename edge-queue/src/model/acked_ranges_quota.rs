@@ -1,8 +1,9 @@
-//! Bounds the ranges of done rows, of which every commit and every snapshot holds all: each consumer pays for its own holes.
+//! Bounds the ranges of done rows, because every commit and every snapshot holds all of them. Each consumer pays for its own
+//! holes.
 //!
-//! [`RANGES_EACH`] are every consumer's own; beyond them all take from the [`RANGES_SHARED`]. One that has neither gets no
-//! new leases above its floor, and its acknowledgements that would need a range wait. Eviction goes on: it passes over the
-//! rows between leases and takes those behind the last one, which form one range; [`RANGES_SPARE`] are kept for that. So
+//! [`RANGES_EACH`] belong to every consumer; beyond them all take from the [`RANGES_SHARED`]. A consumer for which none is left
+//! gets no new leases above its floor, and its acknowledgements that would need a range wait. Eviction goes on: it passes over
+//! the rows between leases and takes those behind the last lease, which form one range; [`RANGES_SPARE`] are kept for that. So
 //! there are never more than [`RANGES_BOUND`].
 
 use super::consumers::CONSUMERS_MAX;
@@ -15,7 +16,7 @@ use crate::row::Seq;
 pub(crate) const RANGES_EACH: usize = 128;
 /// Ranges that all consumers share beyond their own.
 pub(crate) const RANGES_SHARED: usize = 896;
-/// Ranges per consumer beyond both, for rows that are given up.
+/// Ranges per consumer beyond its own and the shared ones, for rows that are given up.
 pub(crate) const RANGES_SPARE: usize = 8;
 /// Most ranges over all consumers.
 #[cfg(feature = "ring")]
@@ -27,7 +28,7 @@ impl Model {
         self.ranges_within(consumer, RANGES_EACH, RANGES_SHARED)
     }
 
-    /// Returns whether a consumer may get another part of live rows, each of which may come to a range.
+    /// Returns whether a consumer may begin another stretch of live rows, which may cost it a range.
     pub(super) fn may_part(&self, consumer: usize) -> bool {
         self.ranges_within(consumer, RANGES_EACH / 2, RANGES_SHARED / 2)
     }
@@ -42,7 +43,7 @@ impl Model {
         (each > 0 && self.consumers.get(consumer).is_some_and(|r| has(r) < own)) || taken() < shared
     }
 
-    /// Ranges that every consumer may still take, all of them together.
+    /// Returns the number of ranges that each consumer may still take even if all of them do.
     pub(super) fn ranges_for_each(&self) -> usize {
         let has =
             |r: &super::ConsumerModel| r.lanes.iter().map(|cursor| cursor.pos.acked.len()).sum::<usize>();
@@ -62,8 +63,8 @@ impl Model {
         !planted(Flaw::RangesUnbounded) && (0..self.consumers.len()).any(exceeds)
     }
 
-    /// Returns the number from which on rows of a lane may be given up while ranges are short: behind everything that is
-    /// leased.
+    /// Returns the number from which on rows of a lane may be given up while ranges are short: the one after the last leased row,
+    /// 0 when none is leased. `None` while ranges are not short.
     pub(super) fn evict_from(&self, at: usize) -> Option<Seq> {
         if planted(Flaw::RangesUnbounded)
             || (0..self.consumers.len()).all(|consumer| self.range_free(consumer))

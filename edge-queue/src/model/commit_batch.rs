@@ -13,14 +13,14 @@ use crate::time::Now;
 
 /// Rows, changes and bookkeeping of one commit.
 pub(crate) struct Batch {
-    /// Rows per lane, ascending; empty for a commit of changes alone.
+    /// Rows of each lane, ascending, `None` for a lane that writes none; empty for a commit of changes alone.
     pub(crate) rows: Vec<Option<Arc<Vec<StoredRow>>>>,
     pub(crate) changes: Vec<Change>,
     pub(crate) state: State,
 }
 
 impl Model {
-    /// Up time at which a commit is due: 0 for at once, `None` for not at all.
+    /// Up time in milliseconds at which a commit is due: 0 for at once, `None` for not at all.
     pub(crate) fn due_at_ms(&self) -> Option<u64> {
         let rules = &self.rules;
         let rows = self.lanes.iter().filter_map(|l| l.tail.oldest_waiting_ms()).min();
@@ -36,9 +36,8 @@ impl Model {
         due.map(|at| self.degraded_mode.delay(at))
     }
 
-    /// Tells that receipts are due, and not only acknowledgements: rows that wait for their acknowledgement are not
-    /// written because of others' acknowledgements, or each such commit would store some whose acknowledgements make the
-    /// next.
+    /// Returns whether a due commit must write rows, because receipts are due and not only acknowledgements. Otherwise rows would
+    /// be written whenever acknowledgements of others are, and their own acknowledgements would make the next commit due.
     pub(crate) fn rows_due(&self, now: &Now) -> bool {
         let rows = self.lanes.iter().filter_map(|l| l.tail.oldest_waiting_ms()).min();
         let receipts = rows.into_iter().chain(self.settling.since_ms()).min();
@@ -48,7 +47,7 @@ impl Model {
             || self.degraded_mode.is_some()
     }
 
-    /// Tells that rows wait for a commit.
+    /// Returns whether rows wait for a commit.
     pub(crate) fn rows_wait(&self) -> bool {
         self.lanes.iter().any(|l| l.tail.waiting_bytes() > 0)
     }
@@ -58,7 +57,8 @@ impl Model {
         waiting >= self.rules.commit_bytes
     }
 
-    /// Takes everything that waits into a commit. `None`: every row was handed over, nothing needs the medium.
+    /// Takes everything that waits into a commit; `None` when nothing needs the medium, because every row was acknowledged in
+    /// time.
     pub(crate) fn begin(&mut self) -> Option<Batch> {
         let rows = self.lanes.iter_mut().map(|l| l.tail.begin()).collect();
         let cursors = self.consumers.iter_mut().flat_map(|consumer| &mut consumer.lanes);
@@ -66,19 +66,20 @@ impl Model {
         self.begin_with(rows)
     }
 
-    /// Begins the last commit: what was handed over and never written is counted, and its numbers stay given away.
+    /// Begins the last commit before a close; `None` when there is nothing to write. It counts the rows that were acknowledged in
+    /// time and never written, so that their sequence numbers are not given again.
     pub(crate) fn begin_last(&mut self) -> Option<Batch> {
         self.require_ends();
         self.begin()
     }
 
-    /// Begins a commit of acknowledgements and losses alone, without the rows that wait.
+    /// Begins a commit of acknowledgements and losses alone, without the rows that wait; `None` when there is nothing to write.
     pub(crate) fn begin_ends(&mut self) -> Option<Batch> {
         self.require_ends();
         self.begin_changes()
     }
 
-    /// Has what became of rows written, if no commit has it yet.
+    /// Makes a commit due if acknowledgements, losses or counters changed since the last one began.
     fn require_ends(&mut self) {
         let mut cursors = self.consumers.iter().flat_map(|consumer| &consumer.lanes);
         if self.lanes.iter().any(|lane| lane.dirty) || cursors.any(|p| p.dirty) || self.absent_dirty() {
@@ -86,7 +87,8 @@ impl Model {
         }
     }
 
-    /// Begins a commit without rows: to free space for them first, or because none is due.
+    /// Begins a commit without rows, to free space before rows are written or because no rows are due; `None` when there is
+    /// nothing to write.
     pub(crate) fn begin_changes(&mut self) -> Option<Batch> {
         self.begin_with(Vec::new())
     }
@@ -124,8 +126,9 @@ impl Model {
         }
     }
 
-    /// The commit is durable: its receipts may go. Gives what each lane's store may reuse. A store that fails works again
-    /// once it took the rows that wait, not just changes.
+    /// Notes that a commit is durable, and hands out its receipts. Returns the done rows of each lane whose space the store may
+    /// reuse, if they changed. A store that failed counts as working again only if the commit wrote the rows that wait
+    /// (`with_rows`), or if none wait.
     pub(crate) fn written(
         &mut self,
         state: &State,
@@ -160,12 +163,12 @@ impl Model {
         }
     }
 
-    /// Returns the bookkeeping as it is now, for the clean-close mark.
+    /// Returns the bookkeeping at this moment, for the clean-close mark.
     pub(crate) fn snapshot(&self) -> State {
         self.state()
     }
 
-    /// The commit failed: everything waits again, nothing is promised.
+    /// Notes that a commit failed: its rows and changes wait for the next one, and no receipt is given.
     pub(crate) fn not_written(&mut self, changes: &[Change], now: &Now) {
         for lane in &mut self.lanes {
             lane.tail.finish(false, |_| {});
@@ -182,7 +185,7 @@ impl Model {
         self.settling.not_written(now.up_ms);
     }
 
-    /// Ends the life of the bookkeeping: no more pushes, no more receipts.
+    /// Closes the bookkeeping: it takes no more rows and refuses the receipts still to come.
     pub(crate) fn close(&mut self) {
         self.closed = true;
         let out = &mut self.out;

@@ -14,12 +14,12 @@ use crate::state::{ConsumerState, Position};
 pub(crate) const CONSUMERS_MAX: usize = 8;
 /// Longest name of a consumer, in bytes.
 pub(crate) const NAME_BYTES_MAX: usize = 64;
-/// Keeps what is done above the floor while nobody is registered.
+/// Name of the placeholder that keeps which rows above the floor are done while no consumer is registered.
 pub(crate) const NOBODY: &str = "";
 
 /// Bookkeeping of one registered consumer.
 pub(crate) struct ConsumerModel {
-    /// Told apart from another of the same name registered after this one was forgotten.
+    /// Number that tells the consumer from another of the same name, registered after this one was forgotten.
     pub(crate) id: u64,
     pub(crate) name: String,
     pub(crate) lanes: Vec<Cursor>,
@@ -43,13 +43,14 @@ impl ConsumerModel {
         }
     }
 
-    /// Gap records over all lanes, absent ones included.
+    /// Number of gap records over all lanes, those included that the configuration no longer has.
     pub(super) fn gaps(&self) -> usize {
         let there = self.lanes.iter().map(|cursor| cursor.pos.gaps.len());
         there.chain(self.absent.iter().map(|absent| absent.kept.gaps.len())).sum()
     }
 
-    /// Returns the consumer's position in every lane, absent ones included, each with its mark for the next commit.
+    /// Returns the consumer's position in every lane, absent ones included, each with the mark that the next commit must write
+    /// it.
     pub(super) fn positions_mut(&mut self) -> impl Iterator<Item = (&mut Position, &mut bool)> {
         let there = self.lanes.iter_mut().map(|cursor| (&mut cursor.pos, &mut cursor.dirty));
         there.chain(self.absent.iter_mut().map(|absent| (&mut absent.kept, &mut absent.dirty)))
@@ -66,7 +67,7 @@ impl ConsumerModel {
 }
 
 impl Model {
-    /// Takes in a consumer the store knows. `first`: it is the only one. `damaged`: its cursors may be lost.
+    /// Takes in a consumer that the store knows. `first` says that it is the only one, `damaged` that its cursors may be lost.
     pub(super) fn adopt(&mut self, consumer: ConsumerState, first: bool, damaged: bool) {
         let cursor = |(pos, lane): (Position, &LaneModel)| {
             match pos.floor {
@@ -131,8 +132,8 @@ impl Model {
         }
     }
 
-    /// Removes a consumer. The last one leaves behind which rows above its floor are done, under the name that no
-    /// consumer can have: they must not come back for the next first consumer.
+    /// Removes a consumer. If it was the last one, the rows done above its floor are kept under the name that no consumer can
+    /// have, so that they do not come back for the next first consumer.
     fn retire(&mut self, at: usize) {
         self.unpin_all(at);
         let mut consumer = self.consumers.remove(at);
@@ -154,7 +155,7 @@ impl Model {
         self.consumers.push(heir);
     }
 
-    /// The leases of a consumer that goes hold nothing back any more.
+    /// Ends the leases of a consumer that is removed, so that they keep no row from eviction any more.
     fn unpin_all(&mut self, consumer: usize) {
         for lane in 0..self.lanes.len() {
             let Some(cursor) = self.cursor_mut(consumer, lane) else { continue };
@@ -170,7 +171,7 @@ impl Model {
         Some(self.consumers.remove(at))
     }
 
-    /// Removes a consumer. The lanes are to be counted anew; the caller does so and commits.
+    /// Removes a consumer; `false` when there is none of that name. The caller counts the lanes anew and commits.
     pub(crate) fn forget(&mut self, name: &str) -> bool {
         let known = |r: &ConsumerModel| r.name == name && r.name != NOBODY;
         let Some(at) = self.consumers.iter().position(known) else { return false };
@@ -192,7 +193,7 @@ impl Model {
         self.consumers.iter().any(|r| r.name != NOBODY)
     }
 
-    /// Moves each lane's floor up to the lowest of its consumers'.
+    /// Raises each lane's floor to the lowest floor of its consumers.
     pub(super) fn follow_floors(&mut self) {
         for at in 0..self.lanes.len() {
             let lowest = self.cursors(at).map(|cursor| cursor.pos.floor).min();
@@ -202,7 +203,7 @@ impl Model {
         }
     }
 
-    /// Returns whether more rows of a lane are done than were given up to the store.
+    /// Returns whether rows of a lane are done whose space the store was not told to reuse yet.
     pub(crate) fn more_done(&mut self, at: usize) -> bool {
         self.follow_floors();
         let state = self.state();

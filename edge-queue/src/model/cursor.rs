@@ -14,18 +14,19 @@ use crate::planted_flaw::{Flaw, planted};
 use crate::row::Seq;
 use crate::state::{Position, Reason};
 
-/// Acknowledgements of a scan that wait for a range, beyond which it leases the floor alone.
+/// Most acknowledgements that may wait for a range during a scan; beyond that the scan leases only the row at the floor.
 const SCAN_ACKS_MAX: usize = 64;
 
-/// A row out with the application.
+/// A leased row: its size, and the terms of its lease.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Out {
     pub(crate) size: Size,
-    /// Done, but no range is free to say so durably; counted when one is.
+    /// Outcome of an acknowledgement for which no range is free, counted when one is; `None` while the row is not acknowledged.
     pub(crate) parked: Option<Done>,
-    /// Turn of leases in which it began: see [`lease_timeout`](super::lease_timeout).
+    /// Value of the turn counter when the lease began, which tells it from a later lease of the row: see
+    /// [`lease_timeout`](super::lease_timeout).
     pub(crate) turn: u32,
-    /// Up time at which the lease ends by itself.
+    /// Up time in milliseconds at which the lease ends by itself; `u64::MAX` for never.
     pub(crate) returns_ms: u64,
 }
 
@@ -33,7 +34,7 @@ pub(crate) struct Out {
 #[derive(Default)]
 pub(crate) struct Cursor {
     pub(crate) pos: Position,
-    /// Rows not yet done that no commit has taken: `pos` counts them, what a commit says of it does not.
+    /// Rows not yet done that no commit has taken. `pos` counts them; the position that a commit writes does not.
     pub(crate) waiting: Usage,
     /// Weight not yet done, kept apart from the counters so that the ledger can be checked.
     pub(crate) queued: u64,
@@ -43,11 +44,11 @@ pub(crate) struct Cursor {
     pub(crate) parked: usize,
     /// Number from which on the next lease looks for rows of the backlog: nothing below it can be leased.
     pub(crate) backlog_next: Seq,
-    /// Rows from here on are not handed out: the end of a scan.
+    /// Number at which a scan ends: rows from it on are not handed out. `Seq::MAX` when no scan is under way.
     pub(crate) until: Seq,
     pub(crate) live: LiveFirst,
     pub(crate) handed: HandedOut,
-    /// Oldest rows of the consumer, for limits of its own.
+    /// Sizes of the consumer's oldest rows, for limits of its own.
     pub(crate) head: OldestRows,
     pub(crate) fetched: ReadAhead,
     pub(crate) dirty: bool,
@@ -97,7 +98,7 @@ impl Cursor {
         self.dirty = true;
     }
 
-    /// The position without the rows that wait, for a commit.
+    /// Returns the position without the rows that wait, for a commit.
     pub(crate) fn position(&self) -> Position {
         let mut position = self.pos.clone();
         if !planted(Flaw::WaitingCounted) {
@@ -161,7 +162,7 @@ impl Cursor {
         }
     }
 
-    /// A row that was leased is to be looked at again.
+    /// Lets the next lease and the next eviction look again at a row that is no longer leased.
     pub(crate) fn look_again(&mut self, seq: Seq) {
         let next = self.next_mut(self.live.part_of(seq));
         *next = seq.min(*next);
@@ -175,7 +176,7 @@ impl Cursor {
         }
     }
 
-    /// Ends a lease; `None` when there is none.
+    /// Ends the lease of a row and returns the row's size; `None` when the row is not leased.
     pub(crate) fn release(&mut self, seq: Seq) -> Option<Size> {
         let out = self.leased.remove(&seq)?;
         self.leased_weight = self.leased_weight.saturating_sub(out.size.weight);
@@ -186,7 +187,8 @@ impl Cursor {
         Some(out.size)
     }
 
-    /// A parked acknowledgement that needs no new range now, or any when ranges are free.
+    /// Returns an acknowledgement that waited for a range and can be counted now: any if `ranges_free`, else one that needs no
+    /// new range. `None` when there is no such.
     pub(crate) fn parked_next(&self, ranges_free: bool) -> Option<(Seq, Done)> {
         if self.parked == 0 {
             return None;
@@ -195,14 +197,15 @@ impl Cursor {
         parked.find(|(seq, _)| ranges_free || !self.pos.grows_with(*seq))
     }
 
-    /// Returns whether a row may be leased while no range is free: the floor, since its acknowledgement needs none. A scan passes over rows, the floor
-    /// among them, and would else come to its end there for ever: it goes on until too many acknowledgements wait for a range.
+    /// Returns whether a row may be leased while no range is free: the row at the floor, since its acknowledgement needs none. A
+    /// scan passes over rows, the one at the floor among them, and would never get beyond it; so it may lease others until too
+    /// many acknowledgements wait for a range.
     pub(crate) fn may_lease_without_range(&self, seq: Seq) -> bool {
         let is_scan = self.until != Seq::MAX;
         seq == self.pos.floor || (is_scan && self.parked < SCAN_ACKS_MAX)
     }
 
-    /// The first number at or after `seq` that is neither done nor leased.
+    /// Returns the first number at or after `seq` that is neither done nor leased.
     pub(crate) fn open_from(&self, seq: Seq) -> Seq {
         let mut at = seq;
         loop {

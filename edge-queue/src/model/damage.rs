@@ -1,8 +1,9 @@
-//! Quarantine: takes what damage took out of the ledgers, exactly and for each consumer, whoever read first.
+//! Quarantine: takes rows lost to damage out of the ledgers, exactly and for each consumer, whichever consumer's read found the
+//! damage.
 //!
-//! A loss that says by itself what it cost every consumer is counted at once. Any other one has the lane *reckoned*: all of
-//! it is read once, what each consumer can still get is added up, and what its ledger has beyond that is what it lost. While
-//! the lane is read pushes and acknowledgements go on.
+//! A loss that tells by itself what it cost every consumer is counted at once. For any other loss the lane is *reckoned*: all of
+//! it is read once, the rows that each consumer can still get are added up, and what its ledger has beyond that is what it lost.
+//! Pushes and acknowledgements go on while the lane is read.
 
 use crate::event::Event;
 use crate::loss_share::{Share, divide};
@@ -21,7 +22,8 @@ pub(super) struct Reckoning {
     neighbours: Neighbours,
 }
 
-/// Losses that a pass over a lane found below `below`. `all`: nothing else is lost there.
+/// Losses that reading a lane up to `below` has found. `all` is true when the list is complete, so that nothing else is lost
+/// there.
 struct Damage<'a> {
     lost: &'a [Lost],
     neighbours: &'a Neighbours,
@@ -30,7 +32,7 @@ struct Damage<'a> {
 }
 
 impl Model {
-    /// Takes in damage that a read passed over. `false`: nothing was counted, the lane must be reckoned.
+    /// Counts the damage that a read passed over; `false` when nothing was counted because the lane must be reckoned.
     pub(crate) fn lose(&mut self, lane: usize, chunk: &StoredChunk, up_ms: u64) -> bool {
         let Some(l) = self.lanes.get(lane) else { return true };
         let (below, lost) = (l.tail.from(), &chunk.lost);
@@ -61,7 +63,8 @@ impl Model {
         true
     }
 
-    /// Counts a loss for the lane and tells of it, if it cost somebody `rows` rows or nobody is there to lose any.
+    /// Counts a loss for the lane and reports it. `rows` is what it cost the consumer that lost most; with 0 nothing happens,
+    /// except that a queue without consumers reports it.
     fn note_loss(&mut self, lane: usize, lost: &Lost, rows: u64, up_ms: u64) {
         let Some(l) = self.lanes.get_mut(lane) else { return };
         let id = l.id;
@@ -81,7 +84,7 @@ impl Model {
         self.losses.put(Event::Lost { lane: id, first, last, rows });
     }
 
-    /// Begins to reckon a lane: where to read from, and up to where.
+    /// Begins to reckon a lane, and returns the number to read from and the number to read below.
     pub(crate) fn reckon_start(&mut self, lane: usize) -> Option<(Seq, Seq)> {
         let lowest = self.cursors(lane).map(|cursor| cursor.pos.floor).min();
         let l = self.lanes.get(lane)?;
@@ -91,7 +94,7 @@ impl Model {
         Some((at, below))
     }
 
-    /// Adds what one read brought; gives where to read on.
+    /// Adds what one read brought, and returns the number to read on from; `None` at the end.
     pub(crate) fn reckon_read(&mut self, from: Seq, below: Seq, chunk: StoredChunk) -> Option<Seq> {
         let StoredChunk { rows, next, lost } = chunk;
         let Reckoning { mut pass, mut neighbours } = self.reckoning.take()?;
@@ -105,12 +108,12 @@ impl Model {
         next
     }
 
-    /// The lane could not be read to its end; a later read begins anew.
+    /// Gives up reckoning, because the lane could not be read to its end; a later read begins anew.
     pub(crate) fn reckon_stop(&mut self) {
         self.reckoning = None;
     }
 
-    /// Adds the rows in RAM and settles every consumer's ledger. `first`: losses that a reader is about to pass over, which
+    /// Adds the rows in RAM and settles every consumer's ledger. `first` are losses that a reader is about to pass over, which
     /// are settled in any case; others may wait when there are more than a position has ranges for.
     pub(crate) fn reckon_finish(&mut self, first: &[Lost], below: Seq, up_ms: u64) {
         let Some(Reckoning { mut pass, mut neighbours }) = self.reckoning.take() else { return };
@@ -162,7 +165,7 @@ impl Cursor {
         lost.iter().filter_map(share).collect()
     }
 
-    /// Counts and marks a loss.
+    /// Counts a loss for the consumer, marks its rows done and adds a gap record.
     fn quarantine(&mut self, share: &Share) {
         mark_between(self, share.first, share.last);
         self.lose(share.weight);
@@ -171,7 +174,8 @@ impl Cursor {
         }
     }
 
-    /// Makes the ledger say what is there: `open` can be read, the rest is lost.
+    /// Sets the ledger to what is there: rows in `open` can be read, all others are lost. Raises `worst` to the rows that each
+    /// loss cost.
     fn settle(&mut self, damage: &Damage<'_>, open: Usage, worst: &mut [u64]) {
         let Damage { lost, neighbours, below, all } = *damage;
         let mut at = Vec::new();
@@ -207,7 +211,7 @@ impl Cursor {
         }
     }
 
-    /// Counts rows as lost of which nothing is left that says where they were.
+    /// Counts rows as lost when nothing tells where in the lane they were.
     pub(super) fn lose_unseen(&mut self, weight: u64) {
         self.lose(weight);
         let last_seq = self.backlog_next.max(self.pos.floor).saturating_sub(1).max(1);
@@ -215,7 +219,7 @@ impl Cursor {
     }
 }
 
-/// Marks done what is neither leased nor waiting to be.
+/// Marks the rows from `first` to `last` done, except those that are leased.
 pub(super) fn mark_between(cursor: &mut Cursor, first: Seq, last: Seq) {
     let leased: Vec<Seq> = cursor.leased.range(first..=last).map(|(seq, _)| *seq).collect();
     let mut at = first;

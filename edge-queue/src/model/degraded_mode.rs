@@ -1,5 +1,5 @@
-//! Degraded mode while the store fails: the next try after a back-off, and new rows in RAM alone once what may wait for it does, with the
-//! receipt `Volatile` or refused, as configured.
+//! Degraded mode while the store fails: commits are tried again after a back-off. Once `max_unwritten_bytes` of rows wait, new
+//! rows are refused, or kept in RAM alone with the receipt `Volatile`, as configured.
 
 use crate::config::OnFault;
 use crate::fault::FaultKind;
@@ -11,7 +11,7 @@ use crate::time::Now;
 const RETRY_FIRST_MS: u64 = 100;
 const RETRY_MAX_MS: u64 = 10_000;
 
-/// A store that fails: the retries and the back-off between them.
+/// Fault of the store, with the back-off until the next try.
 #[derive(Clone, Debug)]
 pub(crate) struct Fault {
     pub(crate) kind: FaultKind,
@@ -21,7 +21,8 @@ pub(crate) struct Fault {
     backoff_ms: u64,
 }
 
-/// Degraded mode: the fault of this moment, if there is one, and what all of them cost.
+/// State of degraded mode: the current fault, `None` while the store works, and the number of rows with the receipt `Volatile` so
+/// far.
 #[derive(Debug, Default)]
 pub(crate) struct DegradedMode {
     current: Option<Fault>,
@@ -29,7 +30,8 @@ pub(crate) struct DegradedMode {
 }
 
 impl DegradedMode {
-    /// Notes that a commit failed, and when to try again; `true` when that is news.
+    /// Notes that a commit failed, and when to try again; `true` when no commit had failed before or the kind of failure is
+    /// another.
     pub(crate) fn note(&mut self, kind: FaultKind, reason: String, now: &Now) -> bool {
         let before = self.current.take();
         let backoff_ms = before.as_ref().map_or(RETRY_FIRST_MS, |f| (f.backoff_ms * 2).min(RETRY_MAX_MS));
@@ -39,7 +41,7 @@ impl DegradedMode {
         before.is_none_or(|f| f.kind != kind)
     }
 
-    /// The store works again.
+    /// Ends degraded mode, because the store works again.
     pub(super) fn end(&mut self) {
         self.current = None;
     }
@@ -52,7 +54,7 @@ impl DegradedMode {
         self.current.is_some()
     }
 
-    /// Up time from which a commit that is due at `due_ms` may be tried.
+    /// Up time in milliseconds from which a commit that is due at `due_ms` may be tried.
     pub(super) fn delay(&self, due_ms: u64) -> u64 {
         self.current.as_ref().map_or(due_ms, |fault| due_ms.max(fault.retry_at_ms))
     }
@@ -62,13 +64,13 @@ impl DegradedMode {
         self.volatile_rows = self.volatile_rows.saturating_add(rows.into());
     }
 
-    /// Rows whose receipt said `Volatile` because the store failed.
+    /// Number of rows whose receipt said `Volatile` because the store failed.
     pub(crate) fn volatile_rows(&self) -> u64 {
         self.volatile_rows
     }
 }
 
-/// Answer of the store's latest call, as far as a push is concerned.
+/// State of the store's current call, as far as a push is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum StoreCall {
     Returns,

@@ -1,4 +1,4 @@
-//! Changes that the next commit writes although no row brings them along: registrations, removals and new totals.
+//! Changes that the next commit writes even if no row waits for it: registrations, removals and new totals.
 
 use crate::planted_flaw::{Flaw, planted};
 use crate::state::Change;
@@ -31,13 +31,13 @@ impl DueChanges {
         self.forgotten.iter().any(|known| known == name)
     }
 
-    /// A commit begins: gives the removals, which are its first changes.
+    /// Begins a commit, and returns the removals, which are its first changes.
     pub(super) fn begin(&mut self) -> Vec<Change> {
         self.required = false;
         self.forgotten.drain(..).map(|consumer| Change::Forget { consumer }).collect()
     }
 
-    /// The commit failed: its removals wait for the next.
+    /// Notes that the commit failed: its removals wait for the next one.
     pub(super) fn not_written(&mut self, changes: &[Change]) {
         let removed = changes.iter().filter_map(|change| match change {
             Change::Forget { consumer } => Some(consumer.clone()),

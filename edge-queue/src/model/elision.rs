@@ -6,7 +6,7 @@ use crate::receipt::Receipt;
 use crate::row::Seq;
 
 impl Model {
-    /// Removes a row that no consumer wants any more from the lane's counters.
+    /// Removes a row that no consumer wants any more from the lane's counters and from RAM, and decides its receipt.
     pub(super) fn remove(&mut self, lane: usize, seq: Seq, size: Size, up_ms: u64) {
         self.passes().for_each(|pass| pass.removed(lane, seq, size));
         let Some(l) = self.lanes.get_mut(lane) else { return };

@@ -1,10 +1,10 @@
-//! Time to live. Lazy: judged when a row is reached, never by a timer.
+//! Time to live, judged when a row is reached and never by a timer.
 
 use crate::row::StoredRow;
 use crate::row_age::{Expiry, age_ms};
 use crate::time::Now;
 
-/// Tells that `row` is too old to be delivered.
+/// Returns whether `row` is too old to be delivered.
 pub(crate) fn expired(row: &StoredRow, max_age_ms: Option<u64>, now: &Now) -> bool {
     let limit = match (row.ttl_ms, max_age_ms) {
         (Some(ttl), Some(max)) => ttl.min(max),

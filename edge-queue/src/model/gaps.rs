@@ -38,7 +38,8 @@ impl Position {
         true
     }
 
-    /// Takes a reported loss off the list. What was merged into the record since it was read stays.
+    /// Removes a reported loss from the list; `false` when no record contains it. Losses that were merged into the record since
+    /// it was read stay.
     pub(crate) fn ack_gap(&mut self, reported: &GapRecord) -> bool {
         let Some(at) = self.gaps.iter().position(|gap| {
             gap.reason == reported.reason

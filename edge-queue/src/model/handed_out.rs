@@ -1,17 +1,17 @@
-//! Rows that were handed out in this run. One that is evicted afterwards may have arrived all the same, and is
+//! Rows that were handed out in this run. A row that is evicted after it was handed out may have arrived all the same, and is
 //! counted as `overflow_unconfirmed`.
 
 use crate::row::Seq;
 use crate::state::Position;
 
-/// Spans kept; beyond it the two nearest become one, and a row between them counts as handed out.
+/// Most spans kept; beyond that the two nearest become one, and a row between them counts as handed out.
 const SPANS_MAX: usize = 64;
 
 /// Rows handed out, or passed over because they were done: all below a number, and spans of live rows above it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct HandedOut {
     below: Seq,
-    /// First and one past the last, ascending.
+    /// Spans of live rows, ascending: the first number, and the one past the last.
     spans: Vec<(Seq, Seq)>,
 }
 
@@ -20,13 +20,14 @@ impl HandedOut {
         seq < self.below || self.spans.iter().any(|(first, end)| (*first..*end).contains(&seq))
     }
 
-    /// A row of the backlog: everything before it was handed out or done.
+    /// Notes that a row of the backlog is handed out; every row before it was handed out or is done.
     pub(crate) fn backlog(&mut self, seq: Seq) {
         self.below = self.below.max(seq.saturating_add(1));
         self.spans.retain(|(_, end)| *end > self.below);
     }
 
-    /// A row of the live ones that begin at `from`.
+    /// Notes that a live row is handed out, one of those that begin at `from`. Spans of which all rows are `done` go first when
+    /// there are too many.
     pub(crate) fn live(&mut self, from: Seq, seq: Seq, done: &Position) {
         let end = seq.saturating_add(1);
         match self.spans.last_mut() {

@@ -12,7 +12,7 @@ use crate::state::{Dropped, LaneState, Reason};
 use crate::store::{DoneRows, Lost};
 use crate::time::Now;
 
-/// Counts since open, for a queue nobody reads yet and for statistics.
+/// Weight of rows since open by what became of them, for statistics; counted even while no consumer is registered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) accepted: u64,
@@ -29,25 +29,26 @@ pub(crate) struct LaneModel {
     /// Number below which the lane has no row any more; follows the consumers' floors at each commit.
     pub(crate) floor: Seq,
     pub(crate) usage: Usage,
-    /// Live rows that some consumer has leased.
+    /// Rows that some consumer has leased, each counted once.
     pub(crate) pinned: Usage,
     pub(crate) tail: RamTail,
     pub(crate) head: OldestRows,
-    /// Bytes the store can still take.
+    /// Bytes of the lane's rows that the store can still take.
     pub(crate) room: u64,
-    /// See [`Store::segments`](crate::store::Store::segments), as last asked: while room is short.
+    /// First and last number of each segment with rows, as [`Store::segments`](crate::store::Store::segments) last gave them;
+    /// `None` while room is not short.
     pub(crate) segments: Option<Vec<(Seq, Seq)>>,
     told_pinned: bool,
-    /// Rows that were given up to the store.
+    /// Done rows whose space the store was told to reuse.
     pub(crate) advanced: DoneRows,
-    /// Changed since the last commit began.
+    /// Set when the lane's figures changed since the last commit began.
     pub(crate) dirty: bool,
-    /// `usage` may count rows that nobody wants: see [`recount`](super::recount).
+    /// Set when `usage` may count rows that nobody wants: see [`recount`](super::recount).
     pub(crate) recount_due: bool,
     pub(crate) counts: Counts,
-    /// Number and wall time of the last row that the latest read brought.
+    /// Number and wall time of the last row that the latest read brought; `None` before the first read.
     pub(crate) newest_read: Option<(Seq, i64)>,
-    /// Fault while the medium does not answer reads of the lane.
+    /// Fault while the medium does not answer reads of the lane; `None` while it does.
     pub(crate) read_fault: Option<ReadFault>,
 }
 
@@ -98,7 +99,7 @@ impl LaneModel {
         self.dirty = true;
     }
 
-    /// The figures without the rows that wait: a commit must not speak of rows that a later one will write.
+    /// Returns the figures without the rows that wait, because a commit must not count rows that a later one will write.
     pub(crate) fn state(&self) -> LaneState {
         let (mut usage, mut next) = (self.usage, self.next);
         if !planted(Flaw::WaitingCounted) {
@@ -120,7 +121,7 @@ impl LaneModel {
         self.room < row && self.usage.bytes < self.limits.bytes / 2
     }
 
-    /// Reports a lane that became pinned: once, until it has room again.
+    /// Reports a lane that became pinned, once until it has room again; `None` when there is no news.
     pub(crate) fn tell_pinned(&mut self) -> Option<Event> {
         let news = self.is_pinned() && !self.told_pinned;
         self.told_pinned =
@@ -129,7 +130,7 @@ impl LaneModel {
         news.then_some(Event::Pinned { lane: self.id, segments, bytes: self.usage.bytes })
     }
 
-    /// Tells that eviction will soon need the sizes of the oldest rows.
+    /// Returns whether eviction will soon need more sizes of the oldest rows than are known, because a limit is near.
     pub(crate) fn wants_head(&self) -> bool {
         let near = |used: u64, limit: u64| used >= limit - limit / 8;
         self.head.rows.len() < HEAD_ROWS_MAX / 8

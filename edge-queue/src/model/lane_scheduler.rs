@@ -3,7 +3,8 @@
 
 use crate::row::LANES_MAX;
 
-/// Rows of other lanes after which a lane goes before those above it: every lane with rows gets one row in eight.
+/// Number of rows of other lanes after which a lane goes before those above it, so that every lane with rows gets one row in
+/// eight.
 const WAIT_ROWS: u32 = 7;
 
 /// Rows of other lanes since each lane was served. A lane without rows waits too,
@@ -14,7 +15,7 @@ pub(crate) struct LaneScheduler {
 }
 
 impl LaneScheduler {
-    /// The first `lanes` lanes in the order in which they may send the next row: those that waited too long, longest
+    /// Returns the first `lanes` lanes in the order in which they may send the next row: those that waited too long, longest
     /// first, then by priority. With four lanes no lane with rows waits for more than ten rows of others.
     pub(crate) fn order(&self, lanes: usize) -> impl Iterator<Item = usize> + use<> {
         let mut order: [(u32, usize); LANES_MAX] = std::array::from_fn(|lane| {
@@ -26,7 +27,7 @@ impl LaneScheduler {
         order.into_iter().map(|(_, lane)| lane).take(lanes)
     }
 
-    /// A row of `lane` goes.
+    /// Notes that a row of `lane` is handed out.
     pub(crate) fn serve(&mut self, lane: usize) {
         for (at, waited) in self.waited.iter_mut().enumerate() {
             *waited = if at == lane { 0 } else { waited.saturating_add(1) };

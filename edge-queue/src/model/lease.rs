@@ -1,5 +1,5 @@
-//! Leases: rows go out to a consumer, and come back acknowledged or not (at-least-once delivery). The
-//! visibility of a leased row ends for its consumer until then.
+//! Leases: rows go out to a consumer, and come back acknowledged or not (at-least-once delivery). The visibility of a row ends
+//! for its consumer while it is leased.
 
 use crate::config::Order;
 use crate::model::cursor::Done;
@@ -19,12 +19,12 @@ use crate::time::Now;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Take {
     pub(crate) rows: usize,
-    /// Bytes of the row as the limits count them.
+    /// Most bytes of all rows together, as the limits count them.
     pub(crate) bytes: u64,
 }
 
 impl Take {
-    /// Bounded in rows alone.
+    /// Bounds a lease in rows alone.
     pub(crate) fn rows(rows: usize) -> Take {
         Take { rows, bytes: u64::MAX }
     }
@@ -36,7 +36,7 @@ pub(crate) struct Leased {
     pub(crate) consumer: u64,
     pub(crate) lane: usize,
     pub(crate) turn: u32,
-    /// Up time at which the lease ends by itself.
+    /// Up time in milliseconds at which the lease ends by itself; `u64::MAX` for never.
     pub(crate) returns_ms: u64,
 }
 
@@ -49,7 +49,7 @@ impl Leased {
 /// Read of the store that is needed before more rows can be handed out.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum More {
-    /// Enough, or nothing there, or the leases are at their limit.
+    /// Nothing more to hand out: `take` is used up, no row is there, or the leases are at their limit.
     Done,
     /// Rows of `lane` from `from` to below `below` must be read from the store and handed to [`Model::offer`].
     Read { lane: usize, from: Seq, below: Seq, limit: ReadLimit },
@@ -61,9 +61,9 @@ pub(crate) enum More {
 enum Next {
     Row(StoredRow),
     Read(Seq),
-    /// There is one, but the leases are at their limit.
+    /// There is a row, but the leases are at their limit.
     Full,
-    /// There is one, but it is larger than what the caller still takes.
+    /// There is a row, but it is larger than what the caller still takes.
     TooMuch,
     Nothing,
 }
@@ -93,7 +93,7 @@ impl Model {
         More::Done
     }
 
-    /// Rows one consumer may still get, at most.
+    /// Returns an upper bound of the number of rows that a consumer may still get.
     fn open_rows(&self, consumer: usize) -> usize {
         let cursors = self.consumers.get(consumer).into_iter().flat_map(|r| &r.lanes).zip(&self.lanes);
         let rows: u64 = cursors.map(|(cursor, l)| l.next.saturating_sub(cursor.backlog_next)).sum();
@@ -314,7 +314,7 @@ impl Model {
         }
     }
 
-    /// Weight that a consumer has to come over all lanes, and how much of it is leased.
+    /// Returns the weight of the rows that a consumer has still to acknowledge over all lanes, and how much of it is leased.
     pub(crate) fn queued(&self, id: u64) -> (u64, u64) {
         let cursors = self.consumers.iter().filter(|r| r.id == id).flat_map(|r| &r.lanes);
         cursors

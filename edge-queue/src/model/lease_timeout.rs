@@ -7,11 +7,11 @@ use crate::row::Seq;
 /// Leases that end by time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LeaseTimeouts {
-    /// Up time before which no lease ends.
+    /// Up time in milliseconds before which no lease ends by itself.
     next_ms: u64,
-    /// Turns of leases: raised when one ended by time, so that what is left of it is told from a later lease of the same row.
+    /// Turn counter, raised when leases ended by time, so that an ended lease is told from a later one of the same row.
     turn: u32,
-    /// Rows came back, and no consumer that waits was told.
+    /// Set when rows came back and the consumers that wait were not woken yet.
     untold: bool,
 }
 
@@ -21,7 +21,7 @@ impl Default for LeaseTimeouts {
     }
 }
 
-/// One lease: its row, and which of the row's leases it is.
+/// Key of a lease: its row, and the turn in which it began, which tells it from other leases of the row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LeaseKey {
     pub(crate) lane: usize,
@@ -30,12 +30,13 @@ pub(crate) struct LeaseKey {
 }
 
 impl Model {
-    /// Up time at which the next lease may end by itself.
+    /// Up time in milliseconds at which the next lease may end by itself; `None` when none has a time limit.
     pub(crate) fn returns_at(&self) -> Option<u64> {
         Some(self.lease_timeouts.next_ms).filter(|at| *at < u64::MAX)
     }
 
-    /// Turn and end of a lease that begins now.
+    /// Returns the turn of a lease that begins now, and the up time in milliseconds at which it ends by itself (`u64::MAX` for
+    /// never).
     pub(super) fn lease_terms(&mut self, consumer: usize, up_ms: u64) -> (u32, u64) {
         let limit = self.consumers.get(consumer).and_then(|r| r.limits.lease_ms);
         let returns_ms = limit.map_or(u64::MAX, |ms| up_ms.saturating_add(ms));
@@ -43,7 +44,7 @@ impl Model {
         (self.lease_timeouts.turn, returns_ms)
     }
 
-    /// Tells that a lease has not ended.
+    /// Returns whether a lease has not ended.
     pub(crate) fn holds(&self, id: u64, key: LeaseKey) -> bool {
         // While none has ever ended by itself, whoever has one holds it.
         self.lease_timeouts.turn == 0 || {
@@ -53,7 +54,7 @@ impl Model {
         }
     }
 
-    /// Ends a lease at this up time.
+    /// Sets the up time in milliseconds at which a lease ends by itself.
     pub(crate) fn give_back_at(&mut self, id: u64, lane: usize, seq: Seq, up_ms: u64) {
         let Some(consumer) = self.consumer_at(id) else { return };
         let out = self.cursor_mut(consumer, lane).and_then(|cursor| cursor.leased.get_mut(&seq));
@@ -63,7 +64,7 @@ impl Model {
         }
     }
 
-    /// Takes back every row whose lease is over; tells once of those that came back, whoever saw it first.
+    /// Takes back every row whose lease is over. Returns true once after rows came back, even if an earlier call took them back.
     pub(crate) fn came_back(&mut self, up_ms: u64) -> bool {
         self.take_back(up_ms);
         std::mem::take(&mut self.lease_timeouts.untold)

@@ -1,14 +1,15 @@
 //! Live-first within a lane: rows pushed since the consumer last fell behind go before the rows it fell behind on.
 //!
-//! A rule on numbers alone. When a consumer asks for a row and more than `behind_rows` newer rows wait than it was
-//! served, or the oldest of them has left RAM, or it asks for the first time in this run, everything there becomes
-//! backlog and what is pushed from now on is live; of many rows the newest half of `behind_rows` too, as far as they are
-//! in RAM: they came just before an outage ended. So live rows always come from RAM, and each time a consumer falls
-//! behind costs at most one range of acknowledgements.
+//! Only sequence numbers decide. A consumer is behind when it asks for its first row in this run, when more than `behind_rows`
+//! live rows wait, or when the oldest of those has left RAM. Then everything there becomes backlog, and what is pushed from now
+//! on is live. If many rows wait, the newest half of `behind_rows` stays live too, as far as it is in RAM, because it came just
+//! before an outage ended. So live rows always come from RAM, and each time a consumer falls behind costs at most one range of
+//! acknowledgements.
 
 use crate::row::Seq;
 
-/// More rows that wait than so many times `behind_rows` are an outage's: the newest of them are as fresh as what comes now.
+/// Multiple of `behind_rows` beyond which the rows that wait come from an outage, so that the newest are as fresh as what is
+/// pushed now.
 const OUTAGE: u64 = 16;
 
 /// The two parts of a lane, as one consumer sees it.
@@ -18,14 +19,14 @@ pub(crate) enum LanePart {
     Live,
 }
 
-/// Begin of one consumer's live rows of one lane. The default is none: fifo.
+/// Numbers at which one consumer's live rows of one lane begin. By default no row is live, which makes the order fifo.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LiveFirst {
-    /// Rows from here on are live, those below are backlog.
+    /// Number from which on rows are live; rows below it are backlog.
     from: Seq,
     /// Number from which on the next lease looks for live rows: nothing below it can be leased.
     pub(crate) next: Seq,
-    /// Live rows handed out since the last row of the backlog.
+    /// Number of live rows handed out since the last row of the backlog.
     run: u32,
 }
 
@@ -49,15 +50,15 @@ impl LiveFirst {
         if seq < self.from { LanePart::Backlog } else { LanePart::Live }
     }
 
-    /// Returns whether the consumer fell behind, or asks for the first time. `next`: the number the next push gets; `ram_from`: every live row from
-    /// there on is in RAM.
+    /// Returns whether the consumer fell behind, or asks for the first time. `next` is the number that the next push gets; every
+    /// row from `ram_from` on is in RAM.
     pub(crate) fn is_behind(&self, next: Seq, ram_from: Seq, behind_rows: u32) -> bool {
         let waiting = next.saturating_sub(self.next);
         self.from == Seq::MAX || waiting > u64::from(behind_rows) || (waiting > 0 && self.next < ram_from)
     }
 
-    /// Draws the line anew. `oldest`: the first number of the backlog that waits. `None` for `ram_from`: there is no other range of acknowledgements for live
-    /// rows.
+    /// Moves the line between backlog and live rows. `oldest` is the first number of the backlog that waits. With `None` for
+    /// `ram_from` everything becomes backlog, because no range of acknowledgements is left for live rows.
     pub(crate) fn draw_line(&mut self, next: Seq, oldest: Seq, ram_from: Option<Seq>, behind_rows: u32) {
         let backlog = self.from.min(next).saturating_sub(oldest);
         let waiting = next.saturating_sub(self.next).saturating_add(backlog);
@@ -68,7 +69,7 @@ impl LiveFirst {
         (self.from, self.next) = (from, from);
     }
 
-    /// The parts in the order in which they may send the next row: of `backlog_one_in` rows one is the backlog's.
+    /// Returns the parts in the order in which they may send the next row, so that one row in `backlog_one_in` is the backlog's.
     pub(crate) fn order(&self, backlog_one_in: u32) -> [LanePart; 2] {
         if self.run.saturating_add(1) >= backlog_one_in {
             [LanePart::Backlog, LanePart::Live]
@@ -77,7 +78,7 @@ impl LiveFirst {
         }
     }
 
-    /// A row of `part` goes.
+    /// Notes that a row of `part` is handed out.
     pub(crate) fn serve(&mut self, part: LanePart) {
         self.run = if part == LanePart::Live { self.run.saturating_add(1) } else { 0 };
     }

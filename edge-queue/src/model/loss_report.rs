@@ -1,19 +1,19 @@
-//! Reports of damage: each loss is one event. While nobody is registered whom it costs anything, so are the first 256.
+//! Reports of damage: each loss becomes one event. While no consumer is registered only the first 256 losses do.
 
 use std::collections::BTreeSet;
 
 use crate::event::Event;
 use crate::row::Seq;
 
-/// Losses told of while there is no consumer, at most; no event tells of more until somebody is registered.
+/// Most losses that are reported while no consumer is registered.
 const TOLD_MAX: usize = 256;
 
 /// Losses that an operator hears of.
 #[derive(Default)]
 pub(super) struct LossReport {
-    /// Losses that no event tells of yet.
+    /// Events of losses that the queue's list does not have yet.
     events: Vec<Event>,
-    /// Losses, by lane and first number, that were told while nobody was registered.
+    /// Losses, by lane and first number, that were reported while no consumer was registered.
     told: BTreeSet<(usize, Seq)>,
 }
 
@@ -22,7 +22,8 @@ impl LossReport {
         self.events.push(event);
     }
 
-    /// Claims the report of a loss that costs nobody anything yet: every read of it finds it again.
+    /// Returns whether a loss is to be reported that was found while no consumer is registered: once, although every read finds
+    /// it again.
     pub(super) fn is_news(&mut self, lane: usize, first: Seq) -> bool {
         self.told.len() < TOLD_MAX && self.told.insert((lane, first))
     }

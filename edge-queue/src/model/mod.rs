@@ -100,7 +100,8 @@ pub(crate) struct Model {
 }
 
 impl Model {
-    /// `clean`: whether the last run closed the store; `damaged`: whether part of it could not be read.
+    /// Makes the bookkeeping of a store that was opened. `clean` says that the last run closed the store, `damaged` that part of
+    /// it could not be read.
     pub(crate) fn new(
         rules: Rules,
         state: State,
@@ -159,12 +160,12 @@ impl Model {
         self.consumers.iter().position(|r| r.id == id)
     }
 
-    /// Number of rows that somebody still wants.
+    /// Number of rows that some consumer still wants, over all lanes.
     pub(crate) fn rows(&self) -> u64 {
         self.lanes.iter().map(|lane| lane.usage.rows).sum()
     }
 
-    /// Tells that a consumer, or nobody in particular, still wants the row.
+    /// Returns whether some consumer still wants the row; without consumers, whether it is at or above the lane's floor.
     fn wanted(&self, lane: usize, seq: Seq) -> bool {
         if self.consumers.is_empty() {
             return self.lanes.get(lane).is_some_and(|l| seq >= l.floor);
@@ -176,7 +177,7 @@ impl Model {
         self.cursors(lane).any(|cursor| cursor.leased.contains_key(&seq))
     }
 
-    /// Tells that no commit has taken the row yet.
+    /// Returns whether no commit has taken the row yet.
     fn waits(&self, at: usize, seq: Seq) -> bool {
         self.lanes.get(at).is_some_and(|lane| lane.tail.is_waiting(seq))
     }
@@ -185,7 +186,7 @@ impl Model {
         self.consumers.iter().filter_map(move |r| r.lanes.get(lane))
     }
 
-    /// A row is done for one consumer: counts it, and removes it when nobody else wants it.
+    /// Counts a row as done for one consumer, and removes it when no consumer wants it any more.
     fn done(&mut self, consumer: usize, lane: usize, seq: Seq, size: Size, how: Done, up_ms: u64) {
         let waits = self.waits(lane, seq);
         let Some(cursor) = self.cursor_mut(consumer, lane) else { return };
@@ -216,7 +217,7 @@ impl Model {
         self.settle_totals(consumer, lane);
     }
 
-    /// Passes over a lane that are under way.
+    /// Returns the readings of a whole lane that are under way: a recount, a reckoning, or both.
     fn passes(&mut self) -> impl Iterator<Item = &mut Progress> {
         let reckoning = self.reckoning.as_mut().map(|reckoning| &mut reckoning.pass);
         self.recounts.under_way().into_iter().chain(reckoning)
@@ -233,7 +234,7 @@ impl Model {
         }
     }
 
-    /// The bookkeeping as a store keeps it: without the rows that wait.
+    /// Returns the bookkeeping as a store keeps it, without the rows that wait for a commit.
     fn state(&self) -> State {
         let mut state = State::new(self.gateway, self.lanes.len() as u8);
         state.epoch = self.epoch;

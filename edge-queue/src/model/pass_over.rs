@@ -5,7 +5,7 @@ use super::Model;
 use crate::row::Seq;
 
 impl Model {
-    /// A leased row goes back to its old place, and the lease after this one goes on behind it.
+    /// Gives a leased row back to its old place but does not move the cursor back, so that the next lease goes on behind it.
     pub(crate) fn pass(&mut self, id: u64, lane: usize, seq: Seq) {
         let Some(consumer) = self.consumer_at(id) else { return };
         if self.release(consumer, lane, seq).is_none() {
@@ -19,7 +19,8 @@ impl Model {
         }
     }
 
-    /// The next lease begins at the oldest open row. `bounded`: leases end before rows pushed from now on.
+    /// Lets the next lease begin at the oldest row that is not done. `bounded` ends leases before rows pushed from now on, for a
+    /// scan.
     pub(crate) fn rewind(&mut self, id: u64, bounded: bool) {
         let Some(consumer) = self.consumer_at(id).and_then(|at| self.consumers.get_mut(at)) else { return };
         for (cursor, lane) in consumer.lanes.iter_mut().zip(&self.lanes) {
@@ -29,7 +30,7 @@ impl Model {
         }
     }
 
-    /// Tells that every row that may be leased has been, since the last rewind.
+    /// Returns whether no row is left to lease since the last rewind or scan.
     pub(crate) fn at_end(&self, id: u64) -> bool {
         let Some(consumer) = self.consumer_at(id).and_then(|at| self.consumers.get(at)) else { return true };
         let mut cursors = consumer.lanes.iter().zip(&self.lanes);

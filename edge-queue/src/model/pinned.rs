@@ -26,7 +26,7 @@ impl Model {
         Some(size)
     }
 
-    /// Takes back [`Model::pin`] for a row that `consumer` no longer leases.
+    /// Uncounts a row that `consumer` no longer leases, unless another consumer still does.
     pub(super) fn unpin(&mut self, consumer: usize, lane: usize, seq: Seq, size: Size) {
         if !self.leased_by_another(consumer, lane, seq)
             && let Some(l) = self.lanes.get_mut(lane)
@@ -40,8 +40,8 @@ impl Model {
         others.any(|(_, r)| r.lanes.get(lane).is_some_and(|cursor| cursor.leased.contains_key(&seq)))
     }
 
-    /// The limit that refuses a row of this size even with every evictable row evicted, if one does. A push that
-    /// cannot succeed must find out before it costs others their rows.
+    /// Returns the limit that refuses a row of this size even after every possible eviction; `None` when the row can fit. A push
+    /// that cannot succeed must find out before it costs others their rows.
     pub(super) fn never_fits(&self, lane: usize, size: Size) -> Option<Limit> {
         let l = self.lanes.get(lane)?;
         if planted(Flaw::EvictedForNothing) {
@@ -69,7 +69,8 @@ impl Model {
         !stored_evictable && pinned.saturating_add(size.bytes) > l.room
     }
 
-    /// Bytes of leased rows that are in no commit yet. Cost: the unwritten rows once, and only without room in the store.
+    /// Returns the bytes of leased rows that are in no commit yet. Goes through the unwritten rows once, and only without room in
+    /// the store.
     fn pinned_unwritten(&self, l: &LaneModel, lane: usize) -> u64 {
         let leased = |seq: Seq| self.cursors(lane).any(|cursor| cursor.leased.contains_key(&seq));
         l.tail.unwritten().filter(|row| leased(row.seq)).map(|row| Size::of(row).bytes).sum()

@@ -1,7 +1,7 @@
-//! Progress of a pass over a lane's stored rows, while pushes and acknowledgements go on.
+//! Progress of a pass over a lane: one reading of all its stored rows, while pushes and acknowledgements go on.
 //!
-//! A row that is done counts less only if the pass has added it before. A consumer may still hold a row that damage took: the
-//! pass does not find it, and it is somebody's until its lease ends.
+//! A row that is done meanwhile is subtracted only if the pass has added it before. A row that damage took may still be leased:
+//! the pass does not find it, but it counts until its lease ends.
 
 use std::collections::BTreeMap;
 
@@ -10,21 +10,21 @@ use crate::model::{Cursor, Model};
 use crate::row::{Seq, StoredRow};
 use crate::store::Lost;
 
-/// A pass under way.
+/// Totals of a pass that is under way.
 pub(super) struct Progress {
     pub(super) lane: usize,
-    /// Rows below were looked at.
+    /// Number below which the pass has looked at every row.
     pub(super) at: Seq,
     /// Damage that the pass met.
     pub(super) lost: Vec<Lost>,
-    /// Rows that somebody wants, among those looked at.
+    /// Totals of the rows looked at that some consumer wants.
     pub(super) usage: Usage,
-    /// Rows that each consumer still has to get among them, in the order of registration.
+    /// Totals of the rows looked at that each consumer has still to acknowledge, in the order of registration.
     pub(super) open: Vec<Usage>,
 }
 
 impl Progress {
-    /// A pass that begins at `at`.
+    /// Begins a pass at the number `at`.
     pub(super) fn new(model: &Model, lane: usize, at: Seq) -> Progress {
         let open = vec![Usage::default(); model.consumers.len()];
         Progress { lane, at, lost: Vec::new(), usage: Usage::default(), open }
@@ -41,7 +41,7 @@ impl Progress {
         wanted.filter(|(_, cursor)| !cursor.pos.is_done(row.seq)).for_each(|(open, _)| open.add(size));
     }
 
-    /// Adds the rows in RAM, from `below` on, and those that are held although nobody can read them any more.
+    /// Adds the rows in RAM, from `below` on, and leased rows below it that damage took.
     pub(super) fn finish(&mut self, model: &Model, below: Seq) {
         let mut seq = below;
         while let Some(row) = model.lanes.get(self.lane).and_then(|l| l.tail.at_or_after(seq)) {
@@ -51,7 +51,7 @@ impl Progress {
         self.held_by_any(model, below).for_each(|size| self.usage.add(size));
     }
 
-    /// A row that may be counted already is done for one consumer.
+    /// Subtracts a row that is done for one consumer, if the pass has counted it.
     pub(super) fn done(&mut self, consumer: usize, lane: usize, seq: Seq, size: Size) {
         if self.has_read(lane, seq)
             && let Some(open) = self.open.get_mut(consumer)
@@ -60,7 +60,7 @@ impl Progress {
         }
     }
 
-    /// A row that may be counted already is wanted by nobody any more.
+    /// Subtracts a row that nobody wants any more, if the pass has counted it.
     pub(super) fn removed(&mut self, lane: usize, seq: Seq, size: Size) {
         if self.has_read(lane, seq) {
             self.usage.sub(size);
@@ -76,7 +76,7 @@ impl Progress {
         self.lost.iter().any(|lost| (lost.first..=lost.last).contains(&seq))
     }
 
-    /// Rows below `below` that a consumer holds and nobody can read any more.
+    /// Returns the rows below `below` that a consumer has leased although damage took them.
     pub(super) fn held<'a>(
         &'a self,
         cursor: &'a Cursor,
@@ -86,7 +86,7 @@ impl Progress {
         cursor.leased.iter().filter(move |(seq, _)| gone(**seq)).map(|(seq, out)| (*seq, out.size))
     }
 
-    /// Returns the rows below `below` that any consumer holds and nobody can read any more, each once.
+    /// Returns the rows below `below` that any consumer has leased although damage took them, each once.
     fn held_by_any(&self, model: &Model, below: Seq) -> impl Iterator<Item = Size> + use<> {
         let held: BTreeMap<Seq, Size> =
             model.cursors(self.lane).flat_map(|cursor| self.held(cursor, below)).collect();

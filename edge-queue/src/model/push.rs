@@ -11,15 +11,15 @@ use crate::model::usage::{Size, Usage};
 use crate::row::{Row, Seq};
 use crate::time::Now;
 
-/// Reason for which a push did not end here.
+/// Reason for which the model did not take a row.
 pub(crate) enum Refusal {
     /// Error that the caller returns.
     Error(PushError),
     /// Eviction needs the sizes of the oldest rows of the lane: read them, hand them in, push again.
     NeedHead(Box<Row>, usize),
-    /// The lane is full by totals that are a guess: count them anew, then push again.
+    /// The lane is full by totals that are not exact: count them anew, then push again.
     NeedCount { row: Box<Row>, lane: usize, limit: Limit },
-    /// Too much waits: commit, then push again.
+    /// Too many bytes wait to be written: commit, then push again.
     NeedCommit(Box<Row>),
 }
 
@@ -28,7 +28,7 @@ impl Refusal {
         Refusal::Error(PushError::Full { row: Box::new(row), limit })
     }
 
-    /// The error of a push that is not tried again.
+    /// Returns the error of a push that is not tried again.
     pub(crate) fn give_up(self) -> PushError {
         match self {
             Refusal::Error(error) => error,
@@ -59,7 +59,7 @@ impl Inadmissible {
 }
 
 impl Model {
-    /// Takes a row in and says where its receipt will arrive, or why not.
+    /// Takes a row in and returns the ticket to which its receipt will come, or the reason for which the row was not taken.
     pub(super) fn push(&mut self, row: Row, now: &Now) -> Result<Ticket, Refusal> {
         self.push_while(StoreCall::Returns, row, now)
     }
@@ -112,7 +112,7 @@ impl Model {
         Ok(self.accept(at, row, now))
     }
 
-    /// The limit that a row of this size would exceed.
+    /// Returns the limit that a row of this size would exceed; `None` when it fits.
     fn full(&self, at: usize, size: Size) -> Option<Limit> {
         let lane = self.lanes.get(at)?;
         let beyond = full(lane, size);
@@ -138,7 +138,7 @@ impl Model {
         Ok(at)
     }
 
-    /// Returns the RAM of rows that are not written.
+    /// Returns the bytes of RAM that rows take which are not written yet.
     pub(super) fn unwritten_ram(&self) -> u64 {
         self.lanes.iter().map(|l| l.tail.unwritten_ram()).sum()
     }

@@ -11,9 +11,9 @@ use crate::time::Now;
 
 /// Rows on their way in, one or many.
 pub(crate) trait Rows {
-    /// Shows the next row.
+    /// Shows the next row; `None` when there is none.
     fn peek(&self) -> Option<&Row>;
-    /// Takes the next row out.
+    /// Takes the next row out; `None` when there is none.
     fn take_next(&mut self) -> Option<Row>;
 }
 
@@ -59,8 +59,8 @@ impl Headroom {
 }
 
 impl Model {
-    /// Takes the next row in, and with it those that come in a row with it; says where their receipts will arrive. `None` when
-    /// there is none.
+    /// Takes the next row in, and with it rows that follow for the same lane while every limit is far. Returns the ticket of the
+    /// rows taken, or the reason for which the next row was not taken; `None` when there is no row.
     #[inline]
     pub(crate) fn push_next(&mut self, rows: &mut impl Rows, now: &Now) -> Option<Result<Ticket, Refusal>> {
         match self.push_run(rows, now) {
@@ -69,7 +69,7 @@ impl Model {
         }
     }
 
-    /// Takes rows in while they are for the same lane and far from every limit.
+    /// Takes rows in while they are for the same lane and far from every limit; `None` when that is not so for the first.
     #[inline]
     fn push_run(&mut self, rows: &mut impl Rows, now: &Now) -> Option<Ticket> {
         let (epoch, lanes) = (self.epoch, self.lanes.len());

@@ -5,15 +5,16 @@ use crate::model::ram_tail::{CACHE_BYTES, SPARE_ROWS_MAX};
 use crate::model::read_ahead::AHEAD;
 use crate::row::StoredRow;
 
-/// A row's entry in a list, with room for the list to grow into.
+/// Bytes of a row's entry in a list, with room for the list to grow into.
 const ENTRY: u64 = 2 * size_of::<StoredRow>() as u64;
-/// Sizes of the oldest rows.
+/// Bytes of the sizes of the oldest rows.
 const HEAD: u64 = 32 * HEAD_ROWS_MAX as u64;
 
-/// Rows just written, places kept for the next ones, sizes for eviction.
+/// Most bytes per lane: rows just written, places kept for the next ones, and sizes for eviction.
 pub(crate) const PER_LANE: u64 = CACHE_BYTES + SPARE_ROWS_MAX as u64 * ENTRY + HEAD + 64 * 1024;
 
-/// Per consumer and lane: rows read ahead, which keep the frames they lie in, and sizes for a limit of its own.
+/// Returns the most bytes per consumer and lane: rows read ahead, which keep the frames they lie in, and sizes for a limit of its
+/// own.
 pub(crate) fn per_consumer(row_bytes_max: u64) -> u64 {
     row_bytes_max.saturating_add(3 * 64 * 1024 + AHEAD.rows as u64 * ENTRY + HEAD)
 }

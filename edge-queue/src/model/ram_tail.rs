@@ -12,30 +12,30 @@ use crate::planted_flaw::{Flaw, planted};
 use crate::receipt::Receipt;
 use crate::row::{Seq, StoredRow};
 
-/// Written rows kept per lane. Bounds the RAM of a lane besides its unwritten rows.
+/// Most bytes of written rows that are kept in RAM per lane, besides its unwritten rows.
 pub(crate) const CACHE_BYTES: u64 = 256 * 1024;
 
-/// RAM of an unwritten row besides its bytes: its entry, room for it to grow into, and its receipt.
+/// Bytes of RAM of an unwritten row besides its own: its entry, room for the list to grow into, and its receipt.
 pub(super) const ROW_RAM_BYTES: u64 = 768;
 
-/// RAM of a row's entry; its bytes count its payload's.
+/// Bytes of a row's entry in RAM; key, meta and payload count apart.
 const ENTRY_BYTES: u64 = size_of::<StoredRow>() as u64;
 
-/// Rows whose place is kept for the next commit's rows instead of being given back and asked for again.
+/// Most rows whose memory is kept for the next commit's rows instead of being freed and allocated again.
 pub(crate) const SPARE_ROWS_MAX: usize = 1024;
 
-/// See the module. Ascending by number: first the written rows, then those of the commit under way, then those that wait.
+/// Rows of a lane in RAM, ascending by number: first the written rows, then those of the commit under way, then those that wait.
 pub(crate) struct RamTail {
     stored: VecDeque<StoredRow>,
-    /// Rows that are being written, shared with the writer.
+    /// Rows that are being written, shared with the writer; `None` between commits.
     writing: Option<Arc<Vec<StoredRow>>>,
     waiting: VecDeque<StoredRow>,
     /// Rows of the commit under way that are done meanwhile.
     gone: BTreeSet<Seq>,
-    /// Unwritten rows that a consumer gave up or moved: their receipt is not `HandedOver`.
+    /// Receipts of unwritten rows that a consumer gave up or moved, in place of `HandedOver`.
     ends: BTreeMap<Seq, Receipt>,
     owed: OutstandingReceipts,
-    /// Every live row from here on is in RAM.
+    /// Number from which on every row that somebody wants is in RAM.
     from: Seq,
     stored_bytes: u64,
     writing_bytes: u64,
@@ -79,22 +79,22 @@ impl RamTail {
         self.unwritten_bytes() + rows as u64 * ROW_RAM_BYTES
     }
 
-    /// Up time of the oldest row no commit has taken yet.
+    /// Up time in milliseconds of the oldest row that no commit has taken yet; `None` when no row waits.
     pub(crate) fn oldest_waiting_ms(&self) -> Option<u64> {
         self.waiting.front().map(|row| row.stamp.up_ms)
     }
 
-    /// Number below which every live row is on the medium.
+    /// Number below which every row that somebody wants is on the medium.
     pub(crate) fn stored_below(&self) -> Seq {
         self.writing().first().map_or_else(|| self.waiting_from(), |first| first.seq)
     }
 
-    /// Returns whether a live row with this number is on the medium.
+    /// Returns whether the row with this number is on the medium, provided that somebody still wants it.
     pub(crate) fn is_stored(&self, seq: Seq) -> bool {
         seq < self.stored_below()
     }
 
-    /// Tells that no commit has taken the row yet.
+    /// Returns whether no commit has taken the row yet.
     pub(crate) fn is_waiting(&self, seq: Seq) -> bool {
         seq >= self.waiting_from()
     }
@@ -106,7 +106,7 @@ impl RamTail {
         self.waiting.push_back(row);
     }
 
-    /// The `rows` rows from `first` on, just taken in, get receipts.
+    /// Registers the `rows` rows from `first` on, just taken in, for receipts, and returns the ticket to which these will come.
     #[inline]
     pub(crate) fn owe(&mut self, first: Seq, rows: u32) -> Ticket {
         self.owed.add(first, rows)
@@ -116,7 +116,7 @@ impl RamTail {
         self.at_or_after(0)
     }
 
-    /// The first live row at or after `seq`.
+    /// Returns the first row at or after `seq` that somebody wants; `None` when none is in RAM.
     pub(crate) fn at_or_after(&self, seq: Seq) -> Option<&StoredRow> {
         let at = self.stored.partition_point(|row| row.seq < seq);
         self.stored.get(at).or_else(|| self.unwritten_at_or_after(seq))
@@ -129,7 +129,8 @@ impl RamTail {
         live.or_else(|| self.waiting.get(self.waiting.partition_point(|row| row.seq < seq)))
     }
 
-    /// A consumer gave the row up or moved it; of both, what was given up decides. What is written has its receipt.
+    /// Notes the receipt of an unwritten row that a consumer gave up or moved; if others do otherwise, giving up decides. A
+    /// written row has its receipt already.
     pub(crate) fn note_end(&mut self, seq: Seq, receipt: Receipt) {
         let settled = matches!(self.ends.get(&seq), Some(Receipt::Settled(_)));
         if receipt == Receipt::Stored && settled {
@@ -140,8 +141,8 @@ impl RamTail {
         }
     }
 
-    /// Removes a row nobody wants any more, if it is here; gives the receipt it is owed and what it says, unless
-    /// all consumers acknowledged it.
+    /// Removes a row that nobody wants any more. Returns the ticket of its receipt if that is still owed, and what the receipt
+    /// says: `None` when all consumers acknowledged the row.
     pub(crate) fn take(&mut self, seq: Seq) -> Option<(Ticket, Option<Receipt>)> {
         if seq < self.from {
             return None;
@@ -172,17 +173,17 @@ impl RamTail {
         &self.waiting_usage
     }
 
-    /// Number of the first row no commit has taken yet; the highest there is when none waits.
+    /// Number of the first row that no commit has taken yet; `Seq::MAX` when no row waits.
     pub(crate) fn waiting_from(&self) -> Seq {
         self.waiting.front().map_or(Seq::MAX, |first| first.seq)
     }
 
-    /// The live rows that no finished commit holds.
+    /// Returns the rows still wanted that no finished commit holds.
     pub(crate) fn unwritten(&self) -> impl Iterator<Item = &StoredRow> {
         self.writing().iter().filter(|row| !self.gone.contains(&row.seq)).chain(&self.waiting)
     }
 
-    /// Takes every waiting row into a commit.
+    /// Takes every waiting row into a commit; `None` when no row waits.
     pub(crate) fn begin(&mut self) -> Option<Arc<Vec<StoredRow>>> {
         if self.waiting.is_empty() {
             return None;
@@ -195,8 +196,8 @@ impl RamTail {
         Some(rows)
     }
 
-    /// Ends the commit begun last, whose rows nobody else holds any more: they are stored, and `give` gets the receipts they
-    /// are owed, or they wait again.
+    /// Ends the commit begun last, whose rows nobody else holds any more. If it was written they are stored, and `give` gets the
+    /// tickets of receipts they are owed; else they wait again.
     pub(crate) fn finish(&mut self, written: bool, mut give: impl FnMut(Ticket)) {
         let Some(rows) = self.writing.take() else { return };
         let mut rows = Arc::try_unwrap(rows).unwrap_or_else(|shared| shared.to_vec());
@@ -220,7 +221,8 @@ impl RamTail {
         self.keep(rows, bytes);
     }
 
-    /// Keeps rows just written, `bytes` in all: the newest that find room. What they are in is used again.
+    /// Keeps the newest of the rows just written, `bytes` in all, as far as there is room. The memory of the list is used for the
+    /// next rows.
     fn keep(&mut self, rows: Vec<StoredRow>, bytes: u64) {
         self.stored_bytes += bytes;
         let ram = self.stored_bytes + (self.stored.len() + rows.len()) as u64 * ENTRY_BYTES;
@@ -246,7 +248,7 @@ impl RamTail {
         }
     }
 
-    /// Every receipt still owed, for a queue that closes or turns volatile.
+    /// Gives the ticket of every receipt still owed, for a queue that closes or turns volatile.
     pub(crate) fn drain_owed(&mut self, give: impl FnMut(Ticket)) {
         self.owed.take_below(Seq::MAX, give);
     }

@@ -1,4 +1,4 @@
-//! Results of the store's reads: sizes for eviction, holes.
+//! Takes in what reads of the store brought: sizes of rows for eviction, and holes between rows.
 
 use crate::model::Model;
 use crate::model::damage::mark_between;
@@ -7,12 +7,12 @@ use crate::model::usage::{Size, Usage};
 use crate::row::{Seq, StoredRow};
 use crate::store::{ReadLimit, StoredChunk};
 
-/// One read of the oldest rows. Their payloads are dropped at once.
+/// Limit of one read of the oldest rows. Their payloads are dropped at once.
 pub(crate) const HEAD_READ: ReadLimit = ReadLimit { rows: HEAD_ROWS_MAX / 2, bytes: 256 * 1024 };
 
 impl Model {
-    /// Rows somebody still wants, for a look at the backlog that changes nothing but what damage did; and where the
-    /// read ended.
+    /// Returns the rows of a read that somebody still wants, for an export, and the number at which the read ended. Consumes
+    /// nothing.
     #[cfg(any(feature = "ring", feature = "redb"))]
     pub(crate) fn look_at(
         &mut self,
@@ -26,7 +26,8 @@ impl Model {
         (rows, upto)
     }
 
-    /// Range of the oldest rows to read, if eviction needs or will need them.
+    /// Returns the oldest rows to read (first number, and the one past the last) if eviction needs or will need their sizes, else
+    /// `None`.
     pub(crate) fn head_wanted(&mut self, lane: usize, only_if_near_full: bool) -> Option<(Seq, Seq)> {
         let l = self.lanes.get_mut(lane)?;
         if only_if_near_full && !l.wants_head() {
@@ -36,7 +37,7 @@ impl Model {
         (from < below).then_some((from, below))
     }
 
-    /// The oldest rows, read from `from`.
+    /// Takes in the sizes of the oldest rows, read from `from`.
     pub(crate) fn fill_head(&mut self, lane: usize, from: Seq, below: Seq, chunk: StoredChunk) {
         let (rows, upto) = self.note_read(lane, from, below, chunk);
         let wanted: Vec<(Seq, Size)> = rows
@@ -52,8 +53,8 @@ impl Model {
         }
     }
 
-    /// Rows beyond the durable bookkeeping, from `known_next` on: what a crash inside a commit left, never receipted, and what
-    /// came after a bookkeeping that was damaged. Those that are lost were accepted too.
+    /// Counts rows beyond the durable bookkeeping, from `known_next` on: those that a crash inside a commit left, for which no
+    /// receipt was given, and those that came after a bookkeeping that was damaged. Lost rows among them count as accepted too.
     pub(crate) fn adopt_tail(&mut self, lane: usize, known_next: Seq, chunk: &StoredChunk) {
         for row in chunk.rows.iter().filter(|row| row.seq >= known_next) {
             let size = Size::of(row);
@@ -86,7 +87,8 @@ impl Model {
         self.due.require();
     }
 
-    /// Takes in the holes that a read shows; gives the rows below `below` and where the read ended.
+    /// Marks the numbers done that a read shows to be holes. Returns the rows below `below`, and the number at which the read
+    /// ended.
     pub(super) fn note_read(
         &mut self,
         lane: usize,

@@ -6,10 +6,10 @@ use super::Model;
 use crate::row::{Seq, StoredRow};
 use crate::store::{ReadLimit, StoredChunk};
 
-/// Rows and bytes read ahead per consumer and lane; also its RAM.
+/// Most rows and bytes read ahead per consumer and lane, which is also their RAM.
 pub(crate) const AHEAD: ReadLimit = ReadLimit { rows: 256, bytes: 64 * 1024 };
 
-/// Stored rows read ahead: all live ones from `from` to `upto`.
+/// Stored rows read ahead: all that are there from `from` to below `upto`.
 #[derive(Default)]
 pub(crate) struct ReadAhead {
     from: Seq,
@@ -22,7 +22,8 @@ impl ReadAhead {
         ReadAhead { from, upto, rows: rows.into() }
     }
 
-    /// The first live row at or after `seq`: unknown, none up to where, or it.
+    /// Finds the first row at or after `seq`. `None` when that was not read ahead, `Err` with the number below which there is
+    /// none, else the row.
     pub(crate) fn seek(&mut self, seq: Seq) -> Option<Result<&StoredRow, Seq>> {
         if seq < self.from || seq >= self.upto {
             return None;
@@ -34,7 +35,7 @@ impl ReadAhead {
         Some(self.rows.front().ok_or(self.upto))
     }
 
-    /// Takes the row out that was found. Who gives it back has it read again.
+    /// Takes out the row that [`ReadAhead::seek`] found; `None` when it found none. If the row is given back it is read again.
     pub(crate) fn take(&mut self) -> Option<StoredRow> {
         let row = self.rows.pop_front()?;
         self.from = row.seq.saturating_add(1);
@@ -43,7 +44,7 @@ impl ReadAhead {
 }
 
 impl Model {
-    /// Rows for a consumer's next leases, read for [`More::Read`](super::More::Read).
+    /// Takes in rows for a consumer's next leases, read for [`More::Read`](super::More::Read).
     pub(crate) fn offer(&mut self, id: u64, lane: usize, from: Seq, below: Seq, chunk: StoredChunk) {
         let (rows, upto) = self.note_read(lane, from, below, chunk);
         if let Some(cursor) = self.consumer_at(id).and_then(|consumer| self.cursor_mut(consumer, lane)) {

@@ -1,13 +1,13 @@
-//! Back-off of reads that the medium does not answer (EIO). The rows may be whole: they are tried again, and count as damaged
-//! only when that went on for [`PATIENCE_MS`] and [`TRIES_MIN`] tries. Meanwhile leases of the lane
-//! bring what is in RAM, and other lanes go on, and so do pushes; what else needs a read tries at once.
+//! Back-off of reads that the medium does not answer (EIO). The rows may be whole, so they are tried again, and count as damaged
+//! only after [`PATIENCE_MS`] and [`TRIES_MIN`] tries. Meanwhile leases of the lane bring what is in RAM, and pushes and other
+//! lanes go on; reads that are not for a lease are tried at once.
 
 use crate::model::Model;
 use crate::time::Now;
 
-/// Least time from the first failure until what cannot be read is set aside.
+/// Least time in milliseconds from the first failure until what cannot be read is set aside.
 pub(crate) const PATIENCE_MS: u64 = 60_000;
-/// Least tries in that time.
+/// Least number of tries in that time.
 const TRIES_MIN: u32 = 6;
 const AGAIN_FIRST_MS: u64 = 500;
 const AGAIN_MAX_MS: u64 = 10_000;
@@ -30,7 +30,7 @@ impl ReadFault {
 }
 
 impl Model {
-    /// Notes a read that failed; `true` when that is news.
+    /// Notes a read that failed; `true` when the lane's read before it did not fail.
     pub(crate) fn read_failed(&mut self, lane: usize, reason: String, now: &Now) -> bool {
         let Some(l) = self.lanes.get_mut(lane) else { return false };
         let before = l.read_fault.take();
@@ -50,18 +50,18 @@ impl Model {
         self.lanes.get_mut(lane).is_some_and(|l| l.read_fault.take().is_some())
     }
 
-    /// Returns whether a lane was tried for long enough: what the next read does not get counts as damaged.
+    /// Returns whether a lane was tried for so long that what the next read does not get counts as damaged.
     pub(crate) fn read_gives_up(&self, lane: usize, now: &Now) -> bool {
         let fault = self.lanes.get(lane).and_then(|l| l.read_fault.as_ref());
         fault.is_some_and(|f| f.tries >= TRIES_MIN && now.up_ms.saturating_sub(f.since_ms) >= PATIENCE_MS)
     }
 
-    /// Up time at which the next lane that failed may be read again.
+    /// Up time in milliseconds at which the next lane that failed may be read again; `None` when no lane failed.
     pub(crate) fn read_again_at(&self) -> Option<u64> {
         self.lanes.iter().filter_map(|l| l.read_fault.as_ref()).map(|fault| fault.again_ms).min()
     }
 
-    /// A lane that cannot be read, and why.
+    /// Returns the fault of a lane that cannot be read; `None` when all lanes can.
     pub(crate) fn read_fault(&self) -> Option<&ReadFault> {
         self.lanes.iter().find_map(|l| l.read_fault.as_ref())
     }

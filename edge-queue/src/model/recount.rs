@@ -1,4 +1,4 @@
-//! Counts a lane's live rows anew, from its floor to its end, while pushes and acknowledgements go on.
+//! Counts the rows of a lane that somebody wants anew, from its floor to its end, while pushes and acknowledgements go on.
 //!
 //! Totals are running sums. When a consumer goes, nobody knows how many of its rows others still want without reading
 //! them; and a row that damage took has no size. From then on the lane's totals are a guess, the lane says so
@@ -16,14 +16,14 @@ use crate::time::Now;
 /// Pause after a count that a failing read ended, so that an ailing disk is not read at every commit.
 const AGAIN_AFTER_MS: u64 = 1_000;
 
-/// Trust in the totals of the lanes.
+/// State of recounts: why totals may be off, and the count under way.
 #[derive(Default)]
 pub(super) struct Recounts {
-    /// Totals may be off until a lane is empty: an unclean stop.
+    /// Set after an unclean stop, because a lane's totals may be off until that lane is empty.
     uncertain: bool,
-    /// The store is held for all of a count, so consumers neither come nor go.
+    /// Count under way, `None` between counts. The store is held for all of it, so consumers neither come nor go.
     under_way: Option<Progress>,
-    /// Up time before which no count is tried again after one that failed.
+    /// Up time in milliseconds before which no count is tried again after one that failed.
     not_before_ms: u64,
 }
 
@@ -43,7 +43,7 @@ impl Recounts {
 }
 
 impl Model {
-    /// Says that a lane's totals may count rows that nobody wants.
+    /// Notes that a lane's totals may count rows that nobody wants.
     pub(super) fn recount_later(&mut self, lane: usize) {
         if let Some(l) = self.lanes.get_mut(lane) {
             l.recount_due = true;
@@ -51,7 +51,7 @@ impl Model {
         }
     }
 
-    /// Lanes whose totals must be counted anew, if it is time for another try.
+    /// Returns the lanes whose totals must be counted anew; none while it is too early for another try.
     pub(crate) fn recounts_due(&self, now: &Now) -> Vec<usize> {
         if self.recounts.not_before_ms > now.up_ms {
             return Vec::new();
@@ -67,7 +67,7 @@ impl Model {
         }
     }
 
-    /// Starts counting a lane's live rows anew; gives the range to read.
+    /// Starts counting a lane anew, and returns the number to read from and the number to read below.
     pub(crate) fn recount_start(&mut self, lane: usize) -> Option<(Seq, Seq)> {
         self.follow_floors();
         let l = self.lanes.get(lane)?;
@@ -76,7 +76,7 @@ impl Model {
         Some((from, below))
     }
 
-    /// Counts what one read brought; gives where to read on.
+    /// Counts the rows of one read, and returns the number to read on from; `None` at the end.
     pub(crate) fn recount_read(&mut self, from: Seq, below: Seq, chunk: StoredChunk) -> Option<Seq> {
         let mut pass = self.recounts.under_way.take()?;
         pass.lost.extend_from_slice(&chunk.lost);
@@ -105,8 +105,8 @@ impl Model {
         self.due.require();
     }
 
-    /// Ends the totals of a lane of which everything is done. The rows that they still claim were there once: they are
-    /// lost.
+    /// Clears the totals of a lane once everything in it is done, after an unclean stop. Rows that a ledger still claims were
+    /// there once, so they count as lost.
     pub(super) fn settle_totals(&mut self, consumer: usize, lane: usize) {
         let Some(l) = self.lanes.get_mut(lane) else { return };
         if !self.recounts.uncertain {

@@ -6,22 +6,22 @@ use crate::planted_flaw::{Flaw, planted};
 use crate::row::{Lane, Seq};
 use crate::state::{Change, GapRecord, LaneState, Position, Reason};
 
-/// A lane without a region, or one consumer's position in it.
+/// Figures of a lane that the configuration no longer has, or one consumer's position in it.
 #[derive(Clone, Debug)]
 pub(crate) struct Absent<T> {
     pub(crate) kept: T,
-    /// Changed since the last commit began.
+    /// Set when `kept` changed since the last commit began.
     pub(crate) dirty: bool,
 }
 
-/// The figures of a lane that goes: no rows, and every number up to `next` given away.
+/// Returns the figures of a lane that goes: no rows, and every number below `next` given away.
 pub(super) fn vacated_lane(known: LaneState, next: Seq) -> Absent<LaneState> {
     let kept = LaneState { next, floor: next, rows: 0, weight: 0, bytes: 0, recount_due: false };
     Absent { dirty: kept != known, kept }
 }
 
-/// A consumer's position in a lane that goes. What it still claims to have queued was not found when the lane was
-/// looked through: damage took it.
+/// Returns a consumer's position in a lane that goes. Rows that it still claims to have queued count as lost to damage, because
+/// they were not found when the lane was looked through.
 pub(super) fn vacated(known: &Position, next: Seq) -> Absent<Position> {
     let mut kept = known.clone();
     // Registered while the lane was away, or in a commit that did not arrive: it registers when the lane is back.
@@ -39,13 +39,13 @@ pub(super) fn vacated(known: &Position, next: Seq) -> Absent<Position> {
 }
 
 impl Model {
-    /// The number the next row of a lane would get if the lane were there.
+    /// Returns the number that the next row of a removed lane would get if the lane were there.
     pub(super) fn absent_next(&self, at: usize) -> Seq {
         let absent = at.checked_sub(self.lanes.len()).and_then(|at| self.absent.get(at));
         absent.map_or(1, |lane| lane.kept.next)
     }
 
-    /// Adds what changed in lanes that are not there, mostly losses that were reported.
+    /// Adds the changes of lanes that the configuration no longer has to a commit, mostly losses that were reported.
     pub(super) fn absent_changes(&mut self, changes: &mut Vec<Change>) {
         let first = self.lanes.len();
         for (at, lane) in self.absent.iter_mut().enumerate() {
@@ -63,7 +63,7 @@ impl Model {
         }
     }
 
-    /// A commit failed: everything of the absent lanes is to be written again.
+    /// Notes that a commit failed, so that everything of the absent lanes is written again.
     pub(super) fn absent_not_written(&mut self) {
         self.absent.iter_mut().for_each(|lane| lane.dirty = true);
         let positions = self.consumers.iter_mut().flat_map(|consumer| &mut consumer.absent);

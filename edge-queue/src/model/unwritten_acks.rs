@@ -22,12 +22,12 @@ impl UnwrittenAcks {
         self.rows == 0
     }
 
-    /// Returns whether there are as many as may be.
+    /// Returns whether at least `rows` acknowledgements are unwritten.
     pub(super) fn reaches(self, rows: u64) -> bool {
         self.rows >= rows
     }
 
-    /// Up time at which the oldest has waited for `time_ms`.
+    /// Up time in milliseconds at which the oldest has waited for `time_ms`; `None` when there is none.
     pub(super) fn due_ms(self, time_ms: u64) -> Option<u64> {
         self.since_ms.map(|at| at.saturating_add(time_ms))
     }

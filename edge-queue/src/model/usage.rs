@@ -3,7 +3,7 @@
 use crate::row::StoredRow;
 use crate::state::LaneState;
 
-/// Weight and bytes of a row as limits count them.
+/// Weight and bytes of a row as limits count them, and the wall time of its push.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Size {
     pub(crate) weight: u64,
@@ -17,7 +17,7 @@ impl Size {
     }
 }
 
-/// Live rows of a lane.
+/// Totals of rows, such as those of a lane that somebody wants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Usage {
     pub(crate) rows: u64,
@@ -50,7 +50,7 @@ impl Usage {
         self.end();
     }
 
-    /// Takes rows out of the totals that hold them. Unlike after [`Usage::sub`] what is left stays.
+    /// Subtracts the totals of rows that are in these. Unlike [`Usage::sub`] it does not clear the rest when no row is left.
     pub(crate) fn sub_all(&mut self, other: &Usage) {
         self.rows = self.rows.saturating_sub(other.rows);
         self.weight = self.weight.saturating_sub(other.weight);

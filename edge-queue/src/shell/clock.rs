@@ -9,7 +9,7 @@ use super::ClockSync;
 use crate::sync::{Mutex, lock};
 use crate::time::Now;
 
-/// Shortest time between questions to the machine whether its wall clock is right.
+/// Shortest time in milliseconds between questions to the machine whether its wall clock is right.
 const SYNCED_EVERY_MS: u64 = 10_000;
 
 /// Source of a queue's time.
@@ -42,7 +42,7 @@ pub struct SystemClock {
     boot_id: u128,
     #[cfg(not(target_os = "linux"))]
     started: std::time::Instant,
-    /// The last timer tick that was seen, and the times read in it.
+    /// Timer tick in which the clocks were last read, in nanoseconds; `up_ms` and `wall_ms` are the times read in it.
     #[cfg(target_os = "linux")]
     tick_ns: AtomicU64,
     #[cfg(target_os = "linux")]
@@ -92,7 +92,7 @@ impl SystemClock {
         ClockSync::ask(self.is_assumed)
     }
 
-    /// Boot time and wall time.
+    /// Returns boot time and wall time in milliseconds.
     #[cfg(target_os = "linux")]
     fn times(&self) -> (u64, i64) {
         // The clock behind /proc/uptime has no coarse form, and rows come faster than the timer ticks: clocks are read once a
@@ -174,7 +174,7 @@ impl ManualClock {
         ManualClock(Mutex::new(now))
     }
 
-    /// Sets all of it: another boot, a jump of the wall clock.
+    /// Sets all of the time, such as for another boot or a jump of the wall clock.
     pub fn set(&self, now: Now) {
         *lock(&self.0) = now;
     }

@@ -6,15 +6,16 @@ use std::path::Path;
 
 /// Kinds of fingerprints, the surest first: the first kind that two machines both have decides whether they are one.
 const KINDS: [&str; 3] = ["serial", "board", "port"];
-/// A machine has few network ports; more tell nothing new.
+/// Most network ports that are read: a machine has few, and more tell nothing new.
 const PORTS_MAX: usize = 16;
 
-/// Fingerprints of a machine's hardware, one line each: `KIND HASH`. None where nothing tells machines apart, as in most containers.
+/// Fingerprints of a machine's hardware, one line each: `KIND HASH`. Empty where nothing tells machines apart, as in most
+/// containers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Machine(BTreeSet<String>);
 
 impl Machine {
-    /// The machine that this process runs on.
+    /// Returns the machine that this process runs on.
     pub(crate) fn here() -> Machine {
         Machine::below(Path::new("/"))
     }
@@ -44,12 +45,12 @@ impl Machine {
         }
     }
 
-    /// Tells that nothing tells this machine from others.
+    /// Returns whether nothing tells this machine from others.
     pub(crate) fn is_unknown(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Tells that the two are certainly not the same.
+    /// Returns whether the two are certainly not the same machine.
     pub(crate) fn is_other_than(&self, machine: &Machine) -> bool {
         let of = |machine: &Machine, kind: &str| -> BTreeSet<String> {
             machine.0.iter().filter(|line| line.split(' ').next() == Some(kind)).cloned().collect()
@@ -59,12 +60,12 @@ impl Machine {
         surest.next().is_some_and(|(a, b)| a.is_disjoint(&b))
     }
 
-    /// The machine as a file keeps it.
+    /// Returns the machine as the text of a file.
     pub(crate) fn to_text(&self) -> String {
         self.0.iter().fold(String::new(), |text, line| text + line + "\n")
     }
 
-    /// The machine in a file; whatever is no fingerprint is passed over.
+    /// Reads a machine from the text of a file; lines that are no fingerprint are passed over.
     pub(crate) fn from_text(text: &str) -> Machine {
         let is_ours = |line: &&str| {
             let mut words = line.split(' ');
@@ -75,7 +76,7 @@ impl Machine {
     }
 }
 
-/// FNV-1a: the same over all versions of this crate, and no serial number lies in the spool as it is.
+/// Hash FNV-1a of a text: the same over all versions of this crate, and no serial number lies in the spool as it is.
 fn hash(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)

@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasher, Hasher};
 
-/// 64 random bits, for identities of queues and of boots.
+/// Returns 64 random bits, for identities of queues and of boots.
 pub(crate) fn random_u64() -> u64 {
     let mut bytes = [0u8; 8];
     #[cfg(target_os = "linux")]

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 /// File that systemd-timesyncd makes when it first set the clock.
 const TIMESYNCD_FILE: &str = "/run/systemd/timesync/synchronized";
-/// A clock that the kernel does not know within this is not right.
+/// Error of a clock from which on it does not count as right, although the kernel says that it is synchronised.
 const ERROR_MAX: Duration = Duration::from_secs(1);
 
-/// Reason for which a machine's wall clock counts as right (`synced`), or that it does not.
-/// [`SystemClock::sync`](super::SystemClock::sync) tells.
+/// Ground on which a machine's wall clock counts as right (`synced`), or [`ClockSync::Unknown`].
+/// [`SystemClock::sync`](super::SystemClock::sync) tells it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ClockSync {
@@ -35,7 +35,7 @@ impl ClockSync {
         self != ClockSync::Unknown
     }
 
-    /// Asks the operating system.
+    /// Asks the operating system; `is_assumed` counts when that says nothing.
     pub(super) fn ask(is_assumed: bool) -> ClockSync {
         ClockSync::of(kernel_error(), Path::new(TIMESYNCD_FILE).exists(), is_assumed)
     }
@@ -63,7 +63,7 @@ impl fmt::Display for ClockSync {
     }
 }
 
-/// The bound of the error of a clock that a time service keeps.
+/// Returns the bound of the error of the kernel's clock; `None` unless a time service keeps it.
 #[cfg(feature = "kernel-clock")]
 fn kernel_error() -> Option<Duration> {
     edge_clock::wall_clock().ok().filter(|clock| clock.is_synchronised).map(|clock| clock.max_error)

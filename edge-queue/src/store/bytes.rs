@@ -29,7 +29,7 @@ pub(crate) fn set(page: &mut [u8], at: usize, value: &[u8]) {
     }
 }
 
-/// A place in bytes from the disk.
+/// Reader of numbers in bytes from a disk, which keeps its place between calls.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reader<'a> {
     rest: &'a [u8],

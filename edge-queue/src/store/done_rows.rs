@@ -11,13 +11,13 @@ pub struct DoneRows {
 }
 
 impl DoneRows {
-    /// Every row below `floor`.
+    /// Makes the set of every row below `floor`.
     #[must_use]
     pub fn below(floor: Seq) -> DoneRows {
         DoneRows { ranges: floor.checked_sub(1).map(|last| (0, last)).into_iter().collect() }
     }
 
-    /// Every row below `floor`, and the ranges (first, last) above it.
+    /// Makes the set of every row below `floor` and of the ranges (first, last) above it.
     #[must_use]
     pub fn new(floor: Seq, above: impl IntoIterator<Item = (Seq, Seq)>) -> DoneRows {
         let mut done = DoneRows::below(floor);
@@ -71,7 +71,7 @@ impl DoneRows {
         open
     }
 
-    /// Returns the intersection with a consumer's place.
+    /// Returns the rows that are done here and for the consumer with this position.
     fn both(&self, place: &Position) -> DoneRows {
         let mut other = DoneRows::new(place.floor, place.acked.iter().map(|(first, last)| (*first, *last)));
         let mut both = DoneRows::default();

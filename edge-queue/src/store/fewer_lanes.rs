@@ -9,7 +9,7 @@ use crate::store::{ReadLimit, Store, StoreError};
 
 const READ: ReadLimit = ReadLimit { rows: 4096, bytes: 512 * 1024 };
 
-/// An error when a lane from `lanes` on still holds rows that somebody wants.
+/// Returns an error when a lane from number `lanes` on still holds rows that somebody wants.
 pub(super) fn refuse_loss(store: &mut dyn Store, state: &State, lanes: u8) -> Result<(), OpenError> {
     for lane in (lanes..LANES_MAX as u8).map(Lane) {
         let rows = wanted_rows(store, state, lane).map_err(|error| OpenError::Io {

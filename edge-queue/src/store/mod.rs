@@ -54,7 +54,7 @@ pub use crate::per_lane::PerLane;
 pub use crate::row::StoredRow;
 pub use crate::state::{Change, ConsumerState, GapRecord, LaneState, Position, State};
 
-/// Largest segment of a ring.
+/// Largest segment of a ring, in bytes.
 pub(crate) const SEGMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// Settings that a store needs to open.
@@ -64,9 +64,9 @@ pub struct Options {
     pub lanes: u8,
     /// Byte limit per lane (as [`StoredRow::bytes`] counts); a lane's region follows from it.
     pub lane_bytes: PerLane<u64>,
-    /// Size of a segment.
+    /// Size of a segment in bytes.
     pub segment_bytes: u64,
-    /// Largest key + meta + payload of one row.
+    /// Most bytes of key, meta and payload of one row together.
     pub row_bytes_max: usize,
     /// Random number for the identity of a queue that does not exist yet.
     pub gateway: u64,
@@ -75,9 +75,9 @@ pub struct Options {
 /// Limits of one `read`. The first row is returned whatever its size.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadLimit {
-    /// Upper bound of the rows.
+    /// Most rows of the read.
     pub rows: usize,
-    /// Bytes of key, meta and payload at most.
+    /// Most bytes of key, meta and payload of all rows together.
     pub bytes: usize,
 }
 
@@ -103,7 +103,7 @@ pub struct Lost {
     pub rows: u64,
     /// Weight of these rows.
     pub weight: u64,
-    /// `rows` and `weight` are those of exactly these numbers, not the most that may be gone.
+    /// Set when `rows` and `weight` are exact for these numbers, and not only the most that may be gone.
     pub exact: bool,
 }
 
@@ -115,13 +115,15 @@ pub struct Recovered {
     pub state: State,
     /// True if the last run closed the store cleanly.
     pub clean: bool,
-    /// After an unclean stop: bytes of a torn last commit were found (at most one commit; none of it receipted).
+    /// Set after an unclean stop when bytes of a torn last commit were found (at most one commit, none of whose rows had a
+    /// receipt).
     pub tail_uncertain: bool,
     /// Parts that could not be read and were set aside, in words for an operator.
     pub damage: Vec<String>,
-    /// Changed limits that could not be applied yet, in words for an operator: the file keeps its old division.
+    /// Reason, in words for an operator, for which changed limits could not be applied yet and the file keeps its old division;
+    /// `None` when there was no such reason.
     pub limits_kept: Option<String>,
-    /// Row with the highest number found per lane; the state's `next` may be lower after a crash.
+    /// Highest row number found in each lane, 0 when there is none; the state's `next` may be lower after a crash.
     pub highest_seq: PerLane<Seq>,
 }
 
@@ -140,18 +142,18 @@ impl Recovered {
     }
 }
 
-/// Use of a lane's part of a store's file.
+/// Use of a lane's region of a store's file.
 #[cfg(any(feature = "ring", feature = "redb"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Region {
     /// Lane of the rows.
     pub lane: Lane,
-    /// Size of a segment.
+    /// Size of a segment in bytes.
     pub segment_bytes: u64,
-    /// Segments that hold rows or bookkeeping.
+    /// Number of segments that hold rows or bookkeeping.
     pub used: u64,
-    /// Segments that can be written next.
+    /// Number of segments that can be written next.
     pub free: u64,
 }
 
@@ -161,13 +163,13 @@ pub struct Region {
 pub struct StoreStats {
     /// Bytes handed to the medium.
     pub bytes_written: u64,
-    /// Commits that returned `Ok`.
+    /// Number of commits that returned `Ok`.
     pub commits: u64,
-    /// Syncs asked of the medium.
+    /// Number of syncs asked of the medium.
     pub syncs: u64,
     /// Bytes of rows each lane can still take now; a push beyond it meets `on_full` with reason `fragmented`.
     pub room_bytes: PerLane<u64>,
-    /// Frames, files or values set aside as damaged.
+    /// Number of frames, files or values set aside as damaged.
     pub quarantined: u64,
 }
 
@@ -201,8 +203,8 @@ pub enum StoreError {
 pub trait Store: Send {
     /// Stages rows of one lane for the next commit.
     fn append(&mut self, rows: &[StoredRow]) -> Result<(), StoreError>;
-    /// Stages rows, as [`append`](Self::append), of a caller that shares them until the commit: a store that stages them as they are spares a copy
-    /// of each. It may hold them no longer than the commit takes.
+    /// Stages rows, as [`append`](Self::append), that the caller shares with the store until the commit ends. A store that stages
+    /// them as they are spares a copy of each row; it may hold them no longer than the commit takes.
     fn append_shared(&mut self, rows: &Arc<Vec<StoredRow>>) -> Result<(), StoreError> {
         self.append(rows)
     }
@@ -211,8 +213,8 @@ pub trait Store: Send {
     fn commit(&mut self, changes: &[Change], state: &State) -> Result<(), StoreError>;
     /// Reads committed rows of `lane` from `from` on.
     fn read(&mut self, lane: Lane, from: Seq, limit: ReadLimit) -> Result<StoredChunk, StoreError>;
-    /// Reads rows, as [`read`](Self::read), but what the medium does not return counts as damaged as long as it returns anything. For rows that were
-    /// tried for long enough: an error alone proves nothing against them.
+    /// Reads rows, as [`read`](Self::read), but counts what the medium does not return as damaged, as long as it returns anything
+    /// at all. For rows that were tried for long enough, because an error alone proves nothing against them.
     fn read_past_errors(
         &mut self,
         lane: Lane,
@@ -221,10 +223,10 @@ pub trait Store: Send {
     ) -> Result<StoredChunk, StoreError> {
         self.read(lane, from, limit)
     }
-    /// Gives up the rows of `lane` that are done.
+    /// Notes that the rows in `done` are done in `lane`, so that their space may be used again.
     fn advance(&mut self, lane: Lane, done: &DoneRows) -> Result<(), StoreError>;
-    /// Segments in which eviction finds space: of each that becomes free when its rows are given up, the first and the last
-    /// number, oldest first. `None`: whatever is given up gives space back.
+    /// Returns the first and the last number of each segment that becomes free when its rows are given up, oldest first. `None`
+    /// for a store in which any row that is given up gives space back.
     fn segments(&self, _lane: Lane) -> Option<Vec<(Seq, Seq)>> {
         None
     }

@@ -14,7 +14,7 @@ pub(crate) fn seq(seq: Seq) -> bool {
     (1..=NUMBER_MAX).contains(&seq)
 }
 
-/// Returns whether a lane can stand there.
+/// Returns whether the figures of a lane are believable, because all are within [`NUMBER_MAX`].
 pub(crate) fn lane(lane: &LaneState) -> bool {
     [lane.next, lane.floor, lane.rows, lane.weight, lane.bytes].iter().all(|n| *n <= NUMBER_MAX)
 }

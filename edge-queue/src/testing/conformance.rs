@@ -18,7 +18,7 @@ use crate::store::{DoneRows, ReadLimit, Recovered, Store};
 const LANE: Lane = Lane(1);
 const LIMIT: ReadLimit = ReadLimit { rows: 100, bytes: 1 << 20 };
 
-/// Kind of a store: its content outlives it, or not.
+/// Kind of a store, by whether its content outlives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Rows are in RAM: the rules about reopening, power and failing media do not apply.
@@ -201,7 +201,7 @@ pub fn lanes_are_apart(open: Open<'_>) -> Result<(), String> {
     expect("lane 1", &read_all(store.as_mut(), LANE, 3)?, plain.get(2..).unwrap_or_default())
 }
 
-/// Rule 5, and that the space comes back: four times the lane's limit goes through, never more than a part at once.
+/// Rule 5, and that space is used again: four times the lane's limit goes through, never more than a part at once.
 pub fn rows_above_the_advance_stay(open: Open<'_>) -> Result<(), String> {
     let dir = SimDir::new();
     let (mut store, recovered) = fresh(&dir, open)?;
@@ -226,7 +226,7 @@ pub fn rows_above_the_advance_stay(open: Open<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// Differential: a seeded history on the store and on [`ModelStore`], with the same answers at every step.
+/// Differential test: a seeded history on the store and on [`ModelStore`] gives the same answers at every step.
 pub fn the_same_history_gives_the_same_answers(open: Open<'_>, kind: Kind, seed: u64) -> Result<(), String> {
     let dir = SimDir::new();
     let (mut store, recovered) = fresh(&dir, open)?;

@@ -17,7 +17,7 @@ use crate::store::{DoneRows, Lost, ReadLimit, Recovered, Store, StoreError};
 /// Opens a store on a directory with [`small_options`].
 pub type Open<'a> = &'a dyn Fn(Box<dyn Dir>) -> Result<(Box<dyn Store>, Recovered), OpenError>;
 
-/// Calls of the store between two boundaries, and its answers.
+/// Open or commit of a history, and the bookkeeping that it left.
 #[derive(Clone, Debug)]
 struct Moment {
     /// Boundary at which the call was made.
@@ -177,7 +177,7 @@ impl CrashRig {
         Ok(())
     }
 
-    /// While the store lives everything committed and not given up can be read.
+    /// Requires that everything committed and not given up can be read while the store lives.
     fn expect_all(&self, store: &mut dyn Store, state: &State) -> Result<(), Violation> {
         for (lane, figures) in (0u8..state.lanes).map(Lane).zip(&state.lane) {
             let found = read_all(store, lane, figures.floor)?;
@@ -340,7 +340,7 @@ fn give_up(store: &mut dyn Store, state: &State) -> Result<(), Violation> {
     )
 }
 
-/// Every row of a lane from `from` on, read in small chunks; a loss is a breach, where nothing was cut or damaged.
+/// Reads every row of a lane from `from` on, in small chunks; a loss is a breach, where nothing was cut or damaged.
 pub(super) fn read_all(
     store: &mut dyn Store,
     lane: Lane,
@@ -351,7 +351,7 @@ pub(super) fn read_all(
     Ok(found)
 }
 
-/// Every row of a lane from `from` on, and what is reported as lost.
+/// Reads every row of a lane from `from` on, and what is reported as lost.
 pub(super) fn read_found(
     store: &mut dyn Store,
     lane: Lane,

@@ -117,7 +117,7 @@ impl Disk {
         self.files.get(file).map(|node| &node.live)
     }
 
-    /// Flips bytes under the program's feet: both images change at once, as damage on the medium does.
+    /// Overwrites bytes in both images at once, as damage on the medium does, without the program's knowledge.
     pub(super) fn damage(&mut self, file: usize, offset: u64, data: &[u8]) {
         if let Some(node) = self.files.get_mut(file) {
             node.live.write(offset, data);
@@ -186,7 +186,7 @@ impl Disk {
         }
     }
 
-    /// The disk as a power cut now would leave it.
+    /// Returns the disk as a power cut now would leave it.
     pub(super) fn crash(&self, outcome: Outcome, seed: u64) -> Disk {
         let mut rng = Rng::new(seed);
         let mut names = self.durable_names.clone();

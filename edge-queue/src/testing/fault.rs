@@ -60,7 +60,7 @@ impl Faults {
         self.planted.clear();
     }
 
-    /// Called once per call: counts down and says whether this one fails.
+    /// Counts one call down, and returns the error with which it fails; `None` when it does not fail.
     pub(super) fn check(&mut self, call: Call) -> Option<FaultError> {
         let mut hit = None;
         self.planted.retain_mut(|fault| {
@@ -82,7 +82,7 @@ impl Faults {
     }
 }
 
-/// Returns whether a file system that became read-only refuses it. `Open` asks for writing too.
+/// Returns whether a file system that became read-only refuses this call. It refuses `Open`, which asks for writing too.
 fn changes(call: Call) -> bool {
     !matches!(call, Call::Read | Call::Sync | Call::SyncDir)
 }

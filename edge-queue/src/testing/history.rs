@@ -32,7 +32,7 @@ pub fn tight_options() -> Options {
     Options { lane_bytes: PerLane::all(TIGHT_LANE_BYTES), row_bytes_max: 20 * 1024, ..small_options() }
 }
 
-/// The row that belongs to a place: the same arguments give the same bytes, so that any row found can be judged.
+/// Returns the row of a lane, number and epoch: the same arguments give the same bytes, so that any row found can be judged.
 pub fn row_at(lane: Lane, seq: Seq, epoch: u32) -> StoredRow {
     let mut rng = Rng::new(seq ^ (u64::from(lane.0) << 56) ^ (u64::from(epoch) << 40));
     let len = match rng.below(200) {
@@ -86,15 +86,15 @@ pub enum Step {
 pub struct Plan {
     /// The same seed gives the same history.
     pub seed: u64,
-    /// Number of rows in all.
+    /// Number of rows that the history pushes in all.
     pub rows: u64,
-    /// A commit has 0 to this many.
+    /// Most rows of one commit; the least is 0.
     pub rows_per_commit_max: u64,
     /// True if the store is closed and opened again now and then.
     pub reopens: bool,
 }
 
-/// The generator: ask for steps one by one, since a reopen changes the state.
+/// Generator of a history's steps. They are asked for one by one, since a reopen changes the state.
 #[derive(Clone, Debug)]
 pub struct History {
     rng: Rng,
@@ -120,7 +120,7 @@ impl History {
         History { rng, state, rows_left, backlog, plan: *plan, backlog_bytes_max }
     }
 
-    /// The next step; `None` when all rows are through.
+    /// Returns the next step; `None` when all rows are through.
     pub fn next_step(&mut self) -> Option<Step> {
         if self.rows_left == 0 {
             return None;
@@ -141,7 +141,7 @@ impl History {
         Some(Step::Commit { rows, changes, state })
     }
 
-    /// Small, middling and large commits alike; now and then one without rows.
+    /// Returns the size of the next commit: small, middling or large alike, and now and then 0.
     fn commit_size(&mut self) -> u64 {
         let high = match self.rng.below(8) {
             0 => 0,

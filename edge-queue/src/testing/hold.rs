@@ -50,7 +50,7 @@ impl Gate {
         self.call == call
     }
 
-    /// Blocks until the hold is open.
+    /// Blocks a call at the gate until its hold is dropped.
     pub(super) fn pass(&self) {
         let mut state = self.lock();
         if *state == GateState::Waits {

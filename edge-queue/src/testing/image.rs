@@ -51,7 +51,7 @@ impl Image {
         self.len = self.len.max(offset.saturating_add(data.len() as u64));
     }
 
-    /// Cuts or extends with zeros.
+    /// Cuts the file, or extends it with zeros.
     pub(super) fn set_len(&mut self, len: u64) {
         if len < self.len {
             self.pages.truncate(page_index(len.div_ceil(PAGE_BYTES as u64)));

@@ -8,7 +8,7 @@
 //! * [`conformance`] proves the contract of [`store`](crate::store) for an implementation, against [`ModelStore`].
 //! * [`CrashRig`] records a history and judges what every power cut would have left.
 //! * [`Lives`] cuts the power several times in a row and judges every open between.
-//! * [`survive`] runs with a call that fails.
+//! * [`survive`](survive()) runs with a call that fails.
 //! * Each judge says by which [`Rule`] it convicts. [`Planted`] stores have a bug that the rig must catch; a [`SyncBug`] is the disk's, a [`Flaw`] the code's own.
 
 mod budget;

@@ -71,7 +71,7 @@ pub struct Planted {
     refused: bool,
 }
 
-/// A commit out of so many is refused by [`Bug::Refuses`].
+/// Number of commits of which one is refused by [`Bug::Refuses`].
 const REFUSED_ONE_IN: u64 = 3;
 
 /// Arguments of a commit.
@@ -203,7 +203,7 @@ impl Store for Planted {
     }
 }
 
-/// Rows of later runs stay as they are, so that what a bug does to a row is seen by who knows the row.
+/// Returns whether a row is of the first run. Bugs change only such rows, so that they are seen by who knows the row.
 fn of_first_run(row: &StoredRow) -> bool {
     row.epoch == 1
 }

@@ -61,7 +61,7 @@ pub trait JudgeRule: Copy + PartialEq + fmt::Debug + 'static {
         Self::without(&others, f)
     }
 
-    /// Tells that the rule is switched off.
+    /// Returns whether the rule is switched off.
     fn is_off(self) -> bool {
         OFF.with_borrow(|off| off.iter().any(|off| off.downcast_ref() == Some(&self)))
     }
@@ -137,7 +137,7 @@ pub struct Violation<R = super::Rule> {
 }
 
 impl<R> Violation<R> {
-    /// The same with the place before it.
+    /// Returns the violation with the place put before its text.
     #[must_use]
     pub fn at(self, place: impl fmt::Display) -> Self {
         Violation { why: format!("{place}: {}", self.why), ..self }

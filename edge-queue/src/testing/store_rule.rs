@@ -57,22 +57,22 @@ crate::judge_rules! {
     }
 }
 
-/// Gives what a call gave, or says which call was refused.
+/// Returns the result of a call; an error is a violation that names the call.
 pub(super) fn accepted<T, E: fmt::Display>(call: &str, result: Result<T, E>) -> Result<T, Violation> {
     result.map_err(|e| Rule::Refusal.fatal(format!("{call} failed: {e}")))
 }
 
-/// The verdict of `f`. A panic of the store is a violation.
+/// Gives the verdict of `f`. A panic of the store is a violation.
 pub(super) fn judged<T: Default>(f: impl FnOnce() -> Result<T, Violation>) -> Result<T, Violation> {
     Rule::Panic.catching(f)
 }
 
-/// A power cut is no damage.
+/// Requires that an open reports no damage, because a power cut is none.
 pub(super) fn undamaged(found: &Recovered) -> Result<(), Violation> {
     Rule::Damage.require(found.damage.is_empty(), || format!("a power cut is no damage: {:?}", found.damage))
 }
 
-/// The mark of a clean close is found as it was written; `None`: nobody can know whether it was.
+/// Requires that the mark of a clean close is found as it was `written`; `None` when nobody can know whether it was.
 pub(super) fn close_mark(written: Option<bool>, found: &Recovered) -> Result<(), Violation> {
     let right =
         written.is_none_or(|written| written == found.clean) && !(found.clean && found.tail_uncertain);
@@ -82,7 +82,7 @@ pub(super) fn close_mark(written: Option<bool>, found: &Recovered) -> Result<(),
     })
 }
 
-/// The same gateway, in a new epoch.
+/// Requires the same gateway, in a new epoch.
 pub(super) fn identity(before: &State, found: &State) -> Result<(), Violation> {
     Rule::Gateway.require(before.gateway == found.gateway, || {
         format!("gateway {} was gateway {}", found.gateway, before.gateway)
@@ -91,7 +91,7 @@ pub(super) fn identity(before: &State, found: &State) -> Result<(), Violation> {
         .require(before.epoch < found.epoch, || format!("epoch {} after epoch {}", found.epoch, before.epoch))
 }
 
-/// A row that came back is the one that was `expected`, if any was.
+/// Requires that a row that came back is the `expected` one; `None` when no such row was pushed.
 pub(super) fn recognised(row: &StoredRow, expected: Option<&StoredRow>) -> Result<(), Violation> {
     let (Lane(lane), seq) = (row.lane, row.seq);
     match expected {
@@ -101,7 +101,7 @@ pub(super) fn recognised(row: &StoredRow, expected: Option<&StoredRow>) -> Resul
     }
 }
 
-/// The highest number that an open names is not below the `last` row found.
+/// Requires that the highest number that an open names is not below the `last` row found.
 pub(super) fn not_above(lane: Lane, last: Option<Seq>, found: &Recovered) -> Result<(), Violation> {
     let highest = found.highest_seq.get(usize::from(lane.0)).copied().unwrap_or(0);
     let (Lane(lane), last) = (lane, last.unwrap_or(0));

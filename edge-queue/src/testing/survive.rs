@@ -18,10 +18,10 @@ use crate::store::{DoneRows, Store};
 
 const LANE: Lane = Lane(1);
 const STEPS: u64 = 14;
-/// After that many refusals in a row the medium heals.
+/// Number of refusals in a row after which the medium heals.
 const PATIENCE: u32 = 3;
 
-/// Runs with `fault` planted before the first open. `Ok(false)` when it never fired: the run has fewer such calls.
+/// Runs with `fault` planted before the first open. `Ok(true)` when it fired; `Ok(false)` when the run has too few such calls.
 pub fn survive(open: Open<'_>, fault: Fault, seed: u64) -> Result<bool, Violation> {
     let verdict = judged(|| {
         let dir = SimDir::new();
@@ -46,7 +46,7 @@ struct Run<'a> {
     /// Rows in RAM, as the queue keeps them.
     pending: Vec<StoredRow>,
     refused: u32,
-    /// Nothing can be read for now: rows may be reported as lost, and must be there again after the healing.
+    /// Set while nothing can be read: rows may be reported as lost, and must be there again after the healing.
     blind: bool,
 }
 
@@ -118,7 +118,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// While the store lives, exactly what was committed is there.
+    /// Requires that exactly what was committed is there while the store lives.
     fn expect_live(&self, found: &BTreeMap<Seq, StoredRow>) -> Result<(), Violation> {
         let mut allowed = self.found.clone();
         allowed.extend(self.committed.clone());

@@ -1,4 +1,4 @@
-//! `check`: is everything there?
+//! `check`: tells whether every row of a queue can be read.
 
 use std::io::Write;
 
@@ -11,8 +11,8 @@ use crate::medium::Dir;
 use crate::row::{LANES_MAX, Lane};
 use crate::transfer::LaneTotals;
 
-/// Reads every row and says what an open would find damaged. [`Outcome::Damage`] when anything is; a commit that was cut short
-/// is none, since nobody was told that it is safe.
+/// Reads every row and says what an open would find damaged. [`Outcome::Damage`] when anything is. A commit that was cut short is
+/// no damage, since nobody was told that it is safe.
 ///
 /// # Errors
 /// The directory cannot be looked into, or `out` not be written.

@@ -31,7 +31,7 @@ pub struct Dump {
     pub lane: Option<Lane>,
     /// Rows from this number on.
     pub from: Seq,
-    /// Upper bound of the rows.
+    /// Most rows to show.
     pub limit: u64,
     /// Form in which payloads are shown.
     pub payload: Payload,

@@ -22,9 +22,9 @@ use crate::transfer::{ImportError, StreamError};
 /// Outcome of a command that ran to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Nothing to be looked at.
+    /// Nothing is damaged or missing.
     Clean,
-    /// Something is damaged or missing; what can be had was had.
+    /// Something is damaged or missing; the command did what it could all the same.
     Damage,
 }
 
@@ -49,7 +49,7 @@ pub enum ToolError {
 }
 
 impl ToolError {
-    /// Returns whether the command was pointed at the wrong thing, as opposed to something that went wrong.
+    /// Returns whether the command line is at fault, such as a directory without a queue, and not something that went wrong.
     #[must_use]
     pub fn is_usage(&self) -> bool {
         matches!(

@@ -1,4 +1,4 @@
-//! `stats`: what waits, since when, for whom.
+//! `stats`: figures of the rows that wait, by lane and by consumer, with the age of the oldest.
 
 use std::io::Write;
 
@@ -14,8 +14,8 @@ use crate::state::{ConsumerState, Position, Reason};
 use crate::time::Now;
 use crate::transfer::LaneTotals;
 
-/// Figures per lane and consumer. Reads every row. `now`: for the age of the oldest, which is unknown when the machine was
-/// restarted and its clock not synchronised.
+/// Writes figures per lane and consumer; reads every row. `now` gives the age of the oldest row, which is unknown when the
+/// machine was restarted and its clock not synchronised.
 ///
 /// # Errors
 /// The directory cannot be looked into, or `out` not be written.
@@ -103,7 +103,7 @@ fn as_json(found: &Inspection, lanes: &[Found], now: &Now, out: &mut dyn Write) 
     writeln!(out, "{}", words::json_line(&Value::Object(map)))
 }
 
-/// One consumer's place and ledger in one lane.
+/// Returns one consumer's position and ledger in one lane as JSON.
 pub(super) fn place_json(consumer: &str, lane: u8, place: &Position) -> Value {
     let count = |reason: Reason| place.dropped.for_reason(reason);
     let dropped: Map<String, Value> =
@@ -122,7 +122,7 @@ pub(super) fn place_json(consumer: &str, lane: u8, place: &Position) -> Value {
     })
 }
 
-/// Consumers with a name; one without keeps places for the next first consumer.
+/// Consumers with a name; the one without keeps positions for the next first consumer.
 pub(super) fn consumers(found: &Inspection) -> impl Iterator<Item = &ConsumerState> {
     found.state().consumers.iter().filter(|consumer| !consumer.name.is_empty())
 }

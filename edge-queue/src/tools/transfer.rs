@@ -10,7 +10,7 @@ use crate::medium::Dir;
 use crate::row::{LANES_MAX, Lane};
 use crate::transfer::{self, Exported, Item, LaneTotals, Stream, StreamEnd};
 
-/// Smallest segment that holds a row of `n` bytes has so many more.
+/// Bytes that the smallest segment for a row has beyond the row's own.
 const SEGMENT_EXTRA_BYTES: u64 = 128 * 1024;
 
 /// Writes everything that waits into `stream` and says how much on `out`.
@@ -95,7 +95,7 @@ fn say_missing(stream: &StreamEnd, out: &mut dyn Write) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Limits that hold what the stream brings: at least the usual ones.
+/// Returns limits that hold what the stream brings: at least the usual ones.
 fn config_for(stream: impl Read, kind: StoreKind) -> Result<Config, ToolError> {
     let mut lanes = [LaneTotals::default(); LANES_MAX];
     let (mut row_bytes_max, mut highest) = (256 * 1024u64, 0);

@@ -55,7 +55,8 @@ pub(super) fn gap(consumer: &str, gap: &Gap) -> String {
     )
 }
 
-/// JSON as one line for terminals too: what drives them, ends a line or turns text around is escaped, which JSON allows in all its texts.
+/// Writes JSON as one line that is safe on a terminal: characters that control it, end a line or turn text around are escaped,
+/// which JSON allows in all its texts.
 pub(super) fn json_line(value: &Value) -> String {
     let mut line = String::new();
     for c in value.to_string().chars() {
@@ -74,7 +75,7 @@ pub(super) fn json_line(value: &Value) -> String {
     line
 }
 
-/// Bytes with a binary unit.
+/// Writes a number of bytes with a binary unit.
 pub(super) fn size(bytes: u64) -> String {
     match bytes {
         0..1024 => format!("{bytes} B"),
@@ -123,12 +124,12 @@ pub(super) fn gap_json(consumer: &str, gap: &Gap) -> Value {
     })
 }
 
-/// A row's identity as user property `edge-id` carries it.
+/// Returns a row's identity as the user property `edge-id` carries it.
 pub(super) fn id(gateway: u64, row: &StoredRow) -> String {
     format!("{gateway:016x}-{:x}-{:x}-{:x}", row.lane.0, row.epoch, row.seq)
 }
 
-/// `name` as text, or `name_base64` where the bytes are none.
+/// Puts `name` into the map as text, or `name_base64` where the bytes are no text.
 pub(super) fn put_bytes(map: &mut Map<String, Value>, name: &str, bytes: &[u8]) {
     match std::str::from_utf8(bytes) {
         Ok(text) => map.insert(name.to_owned(), text.into()),
@@ -136,7 +137,7 @@ pub(super) fn put_bytes(map: &mut Map<String, Value>, name: &str, bytes: &[u8]) 
     };
 }
 
-/// RFC 4648, section 4.
+/// Encodes bytes in base64 (RFC 4648, section 4).
 pub(super) fn base64(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);

@@ -15,7 +15,7 @@ const STUFFING: u8 = 1;
 /// Bytes of a header.
 pub(super) const HEAD: usize = 48;
 const CRC_AT: usize = HEAD - 4;
-/// The largest row is 16 MiB, may need a third more, and lies alone behind 64 KiB of smaller ones.
+/// Most bytes of a body: the largest row is 16 MiB, may need a third more, and lies alone behind 64 KiB of smaller ones.
 pub(super) const BODY_MAX: usize = 22 * 1024 * 1024;
 
 /// Kind of a block.
@@ -37,11 +37,11 @@ pub(super) struct Head {
     pub(super) kind: Kind,
     pub(super) lane: u8,
     pub(super) gateway: u64,
-    /// Blocks before this one.
+    /// Number of blocks before this one.
     pub(super) number: u32,
-    /// Rows or losses in the block.
+    /// Number of rows or losses in the block.
     pub(super) items: u32,
-    /// Rows in the blocks before: what a lost block held is known from its neighbours.
+    /// Number of rows in the blocks before, so that the rows of a lost block are known from its neighbours.
     pub(super) rows_before: u64,
     pub(super) body_len: u32,
     pub(super) body_crc: u32,
@@ -57,7 +57,7 @@ pub(super) enum Found {
 }
 
 impl Head {
-    /// Header and body as they go into the stream; length and checksum are set from the body.
+    /// Returns the header as it goes into the stream; length and checksum are set from the body.
     pub(super) fn seal(mut self, body: &[u8]) -> [u8; HEAD] {
         self.body_len = u32::try_from(body.len()).unwrap_or(u32::MAX);
         self.body_crc = crc32c::crc32c(body);
@@ -123,7 +123,7 @@ pub(super) fn stuff(body: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Returns the body without these marks.
+/// Returns the body without the marks that [`stuff`] added.
 pub(super) fn unstuff(body: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(body.len());
     let mut drop_next = false;

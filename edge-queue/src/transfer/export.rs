@@ -11,10 +11,10 @@ use crate::per_lane::PerLane;
 use crate::row::{Lane, StoredRow};
 use crate::store::StoreError;
 
-/// A block ends when its body reaches this: one damaged byte costs at most so much, or one row.
+/// Bytes of a body at which a block ends, so that one damaged byte costs at most so much, or one row.
 const BODY_BYTES: usize = 64 * 1024;
 
-/// Rows of one lane.
+/// Totals of the rows of one lane.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LaneTotals {
     /// Number of rows written.
@@ -42,12 +42,12 @@ pub struct Exported {
     pub lanes: PerLane<LaneTotals>,
     /// Number of gap records.
     pub gaps: u64,
-    /// Length of the stream.
+    /// Length of the stream in bytes.
     pub stream_bytes: u64,
 }
 
 impl Exported {
-    /// Rows over all lanes.
+    /// Returns the number of rows over all lanes.
     #[must_use]
     pub fn rows(&self) -> u64 {
         self.lanes.iter().map(|lane| lane.rows).sum()
@@ -92,19 +92,19 @@ impl From<io::Error> for ExportError {
     }
 }
 
-/// Writes a stream: rows in the order they shall be read, lane by lane, then [`Exporter::finish`]. Dropped without it, what
-/// was written is a stream that was cut. RAM: one block.
+/// Writer of a stream: rows in the order in which they shall be read, lane by lane, then [`Exporter::finish`]. Without that call
+/// the stream is one that was cut. Takes the RAM of one block.
 #[derive(Debug)]
 pub struct Exporter<W> {
     out: W,
     gateway: u64,
     number: u32,
-    /// The block being filled.
+    /// Kind of the block being filled.
     kind: Kind,
     lane: Lane,
     items: u32,
     body: Vec<u8>,
-    /// Rows in the blocks written.
+    /// Number of rows in the blocks written so far.
     rows: u64,
     done: Exported,
 }
@@ -167,7 +167,7 @@ impl<W: Write> Exporter<W> {
         Ok(self.done)
     }
 
-    /// Makes the block being filled one of this kind and lane.
+    /// Writes the block being filled when it is of another kind or lane, and begins one of this kind and lane.
     fn enter(&mut self, kind: Kind, lane: Lane) -> io::Result<()> {
         if (self.kind, self.lane) != (kind, lane) {
             if self.items > 0 {

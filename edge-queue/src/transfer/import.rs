@@ -1,4 +1,4 @@
-//! A new queue from a stream: all of it or nothing, and only where there is none yet.
+//! Import: makes a new queue from a stream, all of it or nothing, and only where there is none yet.
 #![deny(clippy::indexing_slicing)]
 
 use std::fmt;
@@ -21,44 +21,44 @@ use crate::store::{Store, StoreError};
 /// Rows and bytes per commit.
 const COMMIT_ROWS: usize = 4096;
 const COMMIT_BYTES: u64 = 512 * 1024;
-/// Losses kept for whoever asks; a queue never has more.
+/// Most losses that are kept in [`Imported::gaps`]; a queue never has more.
 const GAPS_KEPT: usize = 256;
-/// A directory with one of these has a queue.
+/// Names of files, any one of which says that a directory has a queue.
 const QUEUES: [&str; 3] = ["queue.ring", "queue.redb", "queue.redb.new"];
 
 /// Result of an import.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Imported {
-    /// The new queue's gateway id.
+    /// Gateway id of the new queue: the random number in its rows' identities.
     pub gateway: u64,
     /// Totals of each lane.
     pub lanes: PerLane<LaneTotals>,
-    /// Losses the old gateway's consumers had not reported yet: nobody else will.
+    /// Losses that the old gateway's consumers had not reported yet; nobody else will report them.
     pub gaps: Vec<(String, Gap)>,
-    /// The stream: where it came from and what was missing of it.
+    /// Findings about the stream: where it came from, and what was missing of it.
     pub stream: StreamEnd,
 }
 
 impl Imported {
-    /// Rows over all lanes.
+    /// Returns the number of rows over all lanes.
     #[must_use]
     pub fn rows(&self) -> u64 {
         self.lanes.iter().map(|lane| lane.rows).sum()
     }
 }
 
-/// Error of an import. Nothing was imported; the directory is as it was, but for the empty file `lock`, which stays: whoever
-/// removes a lock's file lets two others lock a file each.
+/// Error of an import. Nothing was imported; the directory is as it was, but for the empty file `lock`, which stays because two
+/// others could each lock a file if it were removed.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ImportError {
     /// There is a queue already; an import never adds to one.
     NotEmpty {
-        /// Name of the new queue's file.
+        /// Name of the file by which the queue was found.
         name: &'static str,
     },
-    /// The stream cannot be read, or is none.
+    /// The stream cannot be read, or is no export.
     Stream(StreamError),
     /// The new queue cannot be made.
     Open(OpenError),

@@ -1,12 +1,12 @@
 //! Moving a backlog to another gateway: a stream of blocks that prove themselves.
 //!
-//! [`Exporter`] writes one, [`Stream`] reads it whatever became of it on the way, [`import`] makes a new queue of it. Every
-//! byte of it is drawn in the repository's description of the formats.
+//! [`Exporter`] writes a stream, [`Stream`] reads it whatever became of it on the way, [`import`](import()) makes a new queue of
+//! it. Every byte of it is drawn in the repository's description of the formats.
 //!
-//! The rows keep payload, meta, key, lane, order, time stamp, time to live and weight. They get a new identity, since
-//! a row is only known upstream as (gateway, lane, epoch, seq) and the new gateway is another one: what the old one had
-//! sent and not yet heard of may arrive once more under a new identity. The old identity, and the losses the old
-//! gateway had not reported yet, are in the stream for whoever asks later; places of consumers are not.
+//! The rows keep payload, meta, key, lane, order, time stamp, time to live and weight. They get a new identity, since a row is
+//! only known upstream as (gateway, lane, epoch, seq) and the new gateway is another one: a row that the old gateway had sent,
+//! and of whose arrival it had not heard, may arrive once more under a new identity. The old identity, and the losses the old
+//! gateway had not reported yet, are in the stream for whoever asks later; positions of consumers are not.
 
 mod block;
 mod export;

@@ -9,7 +9,7 @@ use crate::sync::{Mutex, MutexGuard, lock};
 /// Prefix of the names until the import is done.
 const PREFIX: &str = "import-";
 
-/// Clones are handles to the same directory.
+/// Directory of an import under way. Its clones are handles to the same directory.
 #[derive(Clone)]
 pub(super) struct Staged {
     dir: Arc<Mutex<Box<dyn Dir>>>,
@@ -31,7 +31,7 @@ impl Staged {
         }
     }
 
-    /// Gives `name` its place and removes all others: from here on there is a queue.
+    /// Gives the file `name` its final name and removes all others, so that there is a queue from here on.
     pub(super) fn publish(&self, name: &str) -> io::Result<()> {
         let others: Vec<String> = self.names().iter().filter(|other| *other != name).cloned().collect();
         self.discard(&others);

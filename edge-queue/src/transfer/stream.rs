@@ -17,7 +17,7 @@ const READ_BYTES: usize = 64 * 1024;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Item {
-    /// A row, with the place and epoch it had.
+    /// A row, with the sequence number and epoch that it had in the old queue.
     Row(StoredRow),
     /// A loss that this consumer of the old gateway had not reported yet.
     Gap(String, Gap),
@@ -27,13 +27,13 @@ pub enum Item {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StreamEnd {
-    /// The gateway it came from; 0 when no block was found.
+    /// Gateway id of the queue that was exported; 0 when no block was found.
     pub gateway: u64,
-    /// That gateway's last epoch, if the first block was whole.
+    /// That gateway's last epoch; `None` when the first block was damaged.
     pub epoch: Option<u32>,
-    /// Lanes of the exported queue, if the first block was whole.
+    /// Number of lanes of the exported queue; `None` when the first block was damaged.
     pub lanes: Option<u8>,
-    /// Rows that were in damaged blocks, as their neighbours tell.
+    /// Number of rows that were in damaged blocks, as far as the blocks around them tell.
     pub rows_missing: u64,
     /// Bytes that belong to no whole block.
     pub bytes_damaged: u64,
@@ -49,7 +49,7 @@ impl StreamEnd {
     }
 }
 
-/// Error of a stream that cannot be read at all. Never damage.
+/// Error of a stream that cannot be read at all. Damage is none; it is counted in [`StreamEnd`].
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StreamError {
@@ -103,12 +103,12 @@ impl std::error::Error for StreamError {
 pub struct Stream<R> {
     input: R,
     buffer: Vec<u8>,
-    /// Bytes of `buffer` that are done with.
+    /// Position in `buffer` before which the bytes are done with.
     at: usize,
     eof: bool,
-    /// The block being read, and how far.
+    /// Block being read; `None` before the first.
     block: Option<Block>,
-    /// Number of the last block, and rows accounted for up to its end.
+    /// Number of the last block, and rows accounted for up to its end; `None` before the first.
     last: Option<(u32, u64)>,
     end: StreamEnd,
 }
@@ -119,7 +119,7 @@ struct Block {
     lane: Lane,
     body: Vec<u8>,
     at: usize,
-    /// Items still to come.
+    /// Number of items still to come.
     left: u32,
 }
 
@@ -151,7 +151,7 @@ impl<R: Read> Stream<R> {
         &self.end
     }
 
-    /// Takes in the next whole block. `false`: there is none.
+    /// Takes in the next whole block; `false` when there is none.
     fn next_block(&mut self) -> Result<bool, StreamError> {
         while self.fill(HEAD)? {
             let head = match Head::decode(self.rest()) {

@@ -12,16 +12,18 @@ use crate::sync::{AtomicBool, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering,
 pub(crate) struct WaitingConsumers {
     /// Set while anybody waits: spares a system call per push.
     any: AtomicBool,
-    /// Number of blocked consumers, changed with the model held: a wake-up of tasks alone costs no system call.
+    /// Number of consumers blocked in a thread, changed with the model held. While it is 0, nobody sleeps on `asleep`, and a
+    /// wake-up of tasks alone costs no system call.
     blocked: AtomicUsize,
-    /// Blocked consumers sleep on it, with the model.
+    /// Condition on which blocked consumers sleep, with the model's lock.
     asleep: Condvar,
-    /// Of async consumers, by waiter: at most one each, whatever became of the future.
+    /// Wakers of async consumers, at most one for each waiter, even if its future was dropped.
     wakers: Mutex<Wakers<u64>>,
 }
 
 impl WaitingConsumers {
-    /// Claims the wake-up of those that wait: the caller holds the model, and wakes them when it has released it.
+    /// Claims the wake-up of the consumers that wait; `true` when there are any. The caller holds the model, and wakes them when
+    /// it has released it.
     pub(crate) fn claim(&self) -> bool {
         // Reading first spares the bus lock of the swap when nobody does.
         self.any.load(Ordering::Relaxed) && self.any.swap(false, Ordering::Relaxed)
@@ -46,13 +48,14 @@ impl WaitingConsumers {
         self.any.store(true, Ordering::Relaxed);
     }
 
-    /// Nobody waits under this number any more.
+    /// Drops the waker of a waiter that waits no longer.
     #[cfg(feature = "tokio")]
     pub(crate) fn forget(&self, waiter: u64) {
         let _gone = lock(&self.wakers).take(|known| *known == waiter);
     }
 
-    /// Wakes all. The caller has claimed it with the model held: a consumer that slept then is counted, or awake already.
+    /// Wakes all consumers that wait. The caller claimed this with the model held, so a consumer that slept then is counted or is
+    /// awake already.
     pub(crate) fn wake(&self) {
         if self.blocked.load(Ordering::Relaxed) > 0 {
             self.asleep.notify_all();

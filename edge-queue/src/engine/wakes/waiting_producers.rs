@@ -1,5 +1,5 @@
-//! Producers that wait for room in a full lane: whatever makes room turns a counter on, and a producer sleeps only while it stands as it did
-//! before its try.
+//! Producers that wait for room in a full lane: whatever makes room raises a counter of turns, and a producer sleeps only while
+//! the counter has the value that it had before the producer's try.
 
 #[cfg(feature = "tokio")]
 use std::task::{Poll, Waker};
@@ -25,7 +25,7 @@ struct Turns {
 }
 
 impl WaitingProducers {
-    /// Tells that there may be room. The caller has released the model.
+    /// Raises the counter of turns, because there may be room. The caller has released the model.
     pub(crate) fn turn(&self) {
         // A producer counts itself before its try, and both take the model's lock: who does not see it here has made room before it looked.
         if self.producers.load(Ordering::Relaxed) == 0 {
@@ -47,18 +47,18 @@ impl WaitingProducers {
         turns.last_waiter
     }
 
-    /// The producer waits no longer.
+    /// Uncounts a producer that waits no longer, and drops its waker.
     pub(crate) fn leave(&self, waiter: u64) {
         self.producers.fetch_sub(1, Ordering::Relaxed);
         let _gone = lock(&self.turns).wakers.take(|known| *known == waiter);
     }
 
-    /// Reads the counter, before a try.
+    /// Returns the counter of turns; a producer reads it before its try.
     pub(crate) fn count(&self) -> u64 {
         lock(&self.turns).count
     }
 
-    /// Sleeps until the counter may have left `seen`, for at most `time`.
+    /// Sleeps until the counter of turns differs from `seen`, for at most `time`; may return early.
     pub(crate) fn sleep(&self, seen: u64, time: Duration) {
         let turns = lock(&self.turns);
         if turns.count == seen {
@@ -66,7 +66,7 @@ impl WaitingProducers {
         }
     }
 
-    /// Ready when the counter has left `seen`; until then `waker` is called for it.
+    /// Ready when the counter of turns differs from `seen`; until then `waker` is called at the next turn.
     #[cfg(feature = "tokio")]
     pub(crate) fn poll_turn(&self, waiter: u64, seen: u64, waker: &Waker) -> Poll<()> {
         let mut turns = lock(&self.turns);

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use crate::sync::{AtomicU64, Condvar, MutexGuard, Ordering, PoisonError};
 
-/// The writer's bed.
+/// State of the writer thread's sleep, so that a change of the model wakes it only if needed.
 #[derive(Default)]
 pub(crate) struct WriterSleep {
-    /// Up time until which the writer sleeps; 0 while it does not.
+    /// Up time in milliseconds until which the writer sleeps; 0 while it does not.
     until_ms: AtomicU64,
-    /// The writer sleeps on it, with the model.
+    /// Condition on which the writer sleeps, with the model's lock.
     asleep: Condvar,
 }
 
@@ -19,7 +19,8 @@ impl WriterSleep {
         up_ms < self.until_ms.load(Ordering::Relaxed)
     }
 
-    /// Sleeps until `until_ms`, which is in `time`. The caller has seen in `model` that nothing is due before.
+    /// Sleeps until the up time `until_ms` (milliseconds), which is `time` from now. The caller has seen in `model` that nothing
+    /// is due before.
     pub(crate) fn sleep<T>(&self, model: MutexGuard<'_, T>, until_ms: u64, time: Duration) {
         self.until_ms.store(until_ms, Ordering::Relaxed);
         let waited = self.asleep.wait_timeout(model, time);

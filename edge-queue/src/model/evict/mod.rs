@@ -27,7 +27,7 @@ pub(crate) enum MadeRoom {
 }
 
 impl Model {
-    /// Gives the new row up at once, with a number, so that its loss can be reported.
+    /// Gives up the row that was just taken in. It has a sequence number, so that its loss can be reported.
     pub(super) fn drop_newest(&mut self, at: usize, limit: Limit, up_ms: u64) {
         let reason = if limit == Limit::Region { Reason::Fragmented } else { Reason::Overflow };
         let Some(newest) = self.lanes.get(at).map(|l| l.next.saturating_sub(1)) else { return };
@@ -37,7 +37,7 @@ impl Model {
         self.evict(at, newest, size, reason, true, up_ms);
     }
 
-    /// Gives up what the limit asks for: a row, or a segment when the store is short of them.
+    /// Gives up what the limit asks for: the oldest row, or a whole segment when the store is short of them.
     pub(super) fn make_room(&mut self, at: usize, limit: Limit, up_ms: u64) -> MadeRoom {
         if limit == Limit::Region {
             return self.make_segment(at, up_ms);
@@ -56,7 +56,7 @@ impl Model {
         self.leased(at, seq) && !planted(Flaw::LeasedEvicted)
     }
 
-    /// Gives a row up for every consumer that still wants it.
+    /// Gives a row up for every consumer that still wants it. `newest` is set for the row that was just taken in.
     pub(super) fn evict(
         &mut self,
         at: usize,
@@ -84,7 +84,7 @@ impl Model {
         }
     }
 
-    /// Notes that one consumer will not get the row.
+    /// Gives a row up for one consumer. If it was handed out before, overflow counts as [`Reason::OverflowUnconfirmed`].
     pub(super) fn give_up(
         &mut self,
         consumer: usize,

@@ -14,9 +14,9 @@ pub(crate) const HEAD_ROWS_MAX: usize = 2048;
 #[derive(Default)]
 pub(crate) struct OldestRows {
     pub(crate) rows: VecDeque<(Seq, Size)>,
-    /// Rows below were looked at.
+    /// Number below which every row was looked at.
     pub(crate) upto: Seq,
-    /// First of the rows that were passed over because ranges are short.
+    /// First of the rows that were passed over because ranges are short; `None` when none was.
     passed_from: Option<Seq>,
 }
 
@@ -29,7 +29,7 @@ pub(crate) enum Oldest {
 }
 
 impl OldestRows {
-    /// None is known yet, and none below `floor` is asked for.
+    /// Returns a list of which no size is known yet, for rows from `floor` on.
     pub(crate) fn above(floor: Seq) -> OldestRows {
         OldestRows { upto: floor, ..OldestRows::default() }
     }
@@ -48,7 +48,7 @@ impl OldestRows {
         Oldest::Row(row.seq, Size::of(row))
     }
 
-    /// Passes over the rows below `seq`, or, when there is none to pass over, looks again at those passed over before.
+    /// Passes over the rows below `seq`. With `None`, looks again at the rows that were passed over before.
     pub(crate) fn pass_to(&mut self, seq: Option<Seq>) {
         let Some(seq) = seq else {
             if let Some(from) = self.passed_from.take() {
@@ -81,7 +81,7 @@ impl OldestRows {
 }
 
 impl Model {
-    /// The oldest row that is not leased.
+    /// Finds the oldest row that may be evicted: it is wanted and not leased.
     pub(super) fn oldest(&mut self, at: usize) -> Oldest {
         let from = self.evict_from(at);
         if let Some(lane) = self.lanes.get_mut(at) {

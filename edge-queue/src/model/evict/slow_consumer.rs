@@ -26,7 +26,8 @@ impl Model {
         }
     }
 
-    /// Gives up the oldest unleased rows of every consumer beyond its own limits, as far as RAM tells which they are.
+    /// Gives up the oldest unleased rows of every consumer beyond its own limits, as far as their sizes are known. Returns the
+    /// rows to read before more can be given up; `None` when no read is needed.
     pub(crate) fn move_slow_forward(&mut self, up_ms: u64) -> Option<OwnHead> {
         for consumer in 0..self.consumers.len() {
             for lane in 0..self.lanes.len() {
@@ -44,7 +45,7 @@ impl Model {
         None
     }
 
-    /// A consumer's oldest rows, read for [`Model::move_slow_forward`].
+    /// Takes in a consumer's oldest rows, which were read for [`Model::move_slow_forward`].
     pub(crate) fn fill_own_head(&mut self, wanted: OwnHead, chunk: StoredChunk) {
         let OwnHead { consumer, lane, from, below } = wanted;
         let (rows, upto) = self.note_read(lane, from, below, chunk);

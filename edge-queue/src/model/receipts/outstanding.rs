@@ -7,18 +7,19 @@ use std::sync::Arc;
 use super::slot::{Slot, Ticket};
 use crate::row::Seq;
 
-/// Rows after which the next ones get a slot of their own: bounds whom a receipt of one row wakes for nothing.
+/// Number of rows after which the next ones get another slot, which bounds how many producers a receipt wakes for nothing.
 const SLOT_ROWS: u32 = 64;
 
 /// Rows without receipt, ascending.
 #[derive(Default)]
 pub(in crate::model) struct OutstandingReceipts {
     entries: VecDeque<Entry>,
-    /// Slot for the receipts of the next rows, and the number of rows that it has already.
+    /// Slot for the receipts of the next rows, and the number of rows that it has already; `None` when the next row needs another
+    /// slot.
     open: Option<(Arc<Slot>, u32)>,
 }
 
-/// Rows `first..first + ticket.rows`.
+/// Rows `first..first + ticket.rows`, whose receipts go to one ticket.
 struct Entry {
     first: Seq,
     ticket: Ticket,
@@ -31,7 +32,8 @@ impl Entry {
 }
 
 impl OutstandingReceipts {
-    /// `rows` rows from `first` on, which are higher than every row before. Gives where their receipts will arrive.
+    /// Adds `rows` rows from `first` on, which are higher than every row before. Returns the ticket to which their receipts will
+    /// come.
     #[inline]
     pub(in crate::model) fn add(&mut self, first: Seq, rows: u32) -> Ticket {
         let (slot, used) = match &mut self.open {
@@ -52,12 +54,12 @@ impl OutstandingReceipts {
         ticket
     }
 
-    /// The rows to come get a slot of their own: those before are about to be answered.
+    /// Gives the rows to come another slot, because the rows before are about to get their receipts.
     pub(in crate::model) fn part(&mut self) {
         self.open = None;
     }
 
-    /// Takes the receipt of one row out, if it is still owed.
+    /// Takes the ticket of one row's receipt out; `None` if the receipt is no longer owed.
     pub(in crate::model) fn take(&mut self, seq: Seq) -> Option<Ticket> {
         let at = self.entries.partition_point(|entry| entry.end() <= seq);
         let entry = self.entries.get_mut(at).filter(|entry| entry.first <= seq)?;

@@ -9,7 +9,7 @@ pub(in crate::model) struct Settling {
     /// Receipts that the next commit gives.
     due: Vec<(Ticket, Receipt)>,
     in_commit: Vec<(Ticket, Receipt)>,
-    /// Up time since which the oldest waits.
+    /// Up time in milliseconds since which the oldest receipt waits; `None` when none waits.
     since_ms: Option<u64>,
 }
 
@@ -23,7 +23,7 @@ impl Settling {
         self.since_ms
     }
 
-    /// Tells that no receipt waits for the next commit.
+    /// Returns whether no receipt waits for the next commit.
     pub(in crate::model) fn is_empty(&self) -> bool {
         self.due.is_empty()
     }
@@ -34,7 +34,7 @@ impl Settling {
         self.due.len()
     }
 
-    /// A commit begins that records the losses so far.
+    /// Notes that a commit begins, which records the losses so far.
     pub(in crate::model) fn begin(&mut self) {
         self.in_commit.append(&mut self.due);
         self.since_ms = None;

@@ -14,36 +14,36 @@ pub(super) type Answer = Result<Receipt, WaitError>;
 
 /// Listener for waits on receipts.
 pub(crate) trait WaitObserver: Send + Sync {
-    /// Calls `wait`, and knows meanwhile that somebody waits.
+    /// Calls `wait`, in which somebody waits for a receipt, and may do something about the wait before it.
     fn while_waited(&self, wait: &mut dyn FnMut());
 }
 
-/// The receipts of rows, which are numbered from 0.
+/// Receipts of rows that share one slot; the rows are numbered from 0 in it.
 #[derive(Default)]
 pub(crate) struct Slot {
     state: Mutex<State>,
     arrived: Condvar,
-    /// Known from the first time somebody may wait.
+    /// Observer of waits, set before anybody may wait.
     observer: OnceLock<Weak<dyn WaitObserver>>,
 }
 
-/// Rows next to each other in a slot: what is owed a receipt, or gets one.
+/// Consecutive rows in a slot that are owed a receipt, or get one.
 #[derive(Clone, Default)]
 pub(crate) struct Ticket {
     pub(crate) slot: Arc<Slot>,
-    /// First row, and how many.
+    /// Index of the first row in the slot; `rows` is the number of rows.
     pub(crate) at: u32,
     pub(crate) rows: u32,
 }
 
 impl Ticket {
-    /// Tells that `next` begins where this ticket ends.
+    /// Returns whether `next` begins where this ticket ends.
     pub(in crate::model) fn goes_on_with(&self, next: &Ticket) -> bool {
         self.at.checked_add(self.rows) == Some(next.at) && Arc::ptr_eq(&self.slot, &next.slot)
     }
 }
 
-/// Rows from `at` on to below `end` have the same answer.
+/// Answer that the rows from `at` on to below `end` have in common.
 #[derive(Clone, Copy)]
 struct Given {
     at: u32,
@@ -53,11 +53,11 @@ struct Given {
 
 #[derive(Default)]
 struct State {
-    /// Usually all rows get one answer at once.
+    /// Answer given first, usually to all rows at once, so that `others` stays empty; `None` before it.
     first: Option<Given>,
     others: Vec<Given>,
     wakers: Wakers<u32>,
-    /// Spares a system call: almost nobody blocks on a condvar.
+    /// Set once a thread has blocked on the slot; before that an answer needs no system call.
     waiting: bool,
 }
 
@@ -95,7 +95,7 @@ impl Slot {
         woken.wake();
     }
 
-    /// Says who hears of it when somebody waits. The first one stays: rows of a slot are of one queue.
+    /// Sets the observer of waits. Only the first call counts, because all rows of a slot are of one queue.
     pub(crate) fn observed_by<H: WaitObserver + 'static>(&self, observer: &Arc<H>) {
         self.observer.get_or_init(|| {
             let observer: Weak<H> = Arc::downgrade(observer);
@@ -107,7 +107,7 @@ impl Slot {
         lock(&self.state).get(at)
     }
 
-    /// Waits for the answer without end, as [`Slot::wait`], and lets the engine know that somebody waits.
+    /// Waits for the answer without a time limit, and lets the observer know that somebody waits.
     pub(crate) fn wait_observed(&self, at: u32) -> Option<Answer> {
         let mut done = self.get(at);
         if done.is_none() {

@@ -1,4 +1,4 @@
-//! redb's storage on a [`Medium`], which keeps what is [`unsynced`](super::unsynced) and counts what is written.
+//! Storage of redb on a [`Medium`], which keeps what is [`unsynced`] and counts what is written.
 
 use std::io;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ impl Backend {
         (shared.bytes_written, shared.syncs)
     }
 
-    /// Makes the file what redb will read: writes anew what a failed sync left.
+    /// Writes what a failed sync left anew and syncs it, so that redb may read the file. Does nothing if the last sync worked.
     pub(super) fn restore(&self) -> io::Result<()> {
         let mut shared = self.lock();
         if !shared.unsynced.sync_failed() {

@@ -11,7 +11,7 @@ const BALLAST_BYTES: u64 = 1024 * 1024;
 #[derive(Debug)]
 pub(super) struct Ballast {
     held: bool,
-    /// Row bytes that deletions gave back inside redb's file since the ballast was spent: what may be used again.
+    /// Bytes of rows that were deleted inside redb's file since the ballast was spent, whose space may be used again.
     regained_bytes: u64,
 }
 

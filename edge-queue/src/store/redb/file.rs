@@ -18,11 +18,11 @@ use crate::store::Options;
 use crate::store::plausibility::NUMBER_MAX;
 
 const FILE: &str = "queue.redb";
-/// A file being built; complete once it has a head.
+/// Name of a file that is being built; it is complete once it holds the bookkeeping.
 const FILE_NEW: &str = "queue.redb.new";
-/// Files set aside at most; the last name is then used again, since failing flash must not fill the disk.
+/// Most files that are set aside; the last name is then used again, since failing flash must not fill the disk.
 const BAD_MAX: u32 = 8;
-/// redb's default is 1 GiB, which a backlog fills.
+/// Bytes of redb's page cache; its default is 1 GiB, which a backlog fills.
 const CACHE_BYTES: usize = 1024 * 1024;
 
 /// A file that opened.
@@ -31,11 +31,11 @@ pub(super) struct Opened {
     pub(super) db: Database,
     pub(super) head: Head,
     pub(super) highest_seq: PerLane<Seq>,
-    /// Description of the damage that was set aside on the way.
+    /// Description of the damage that was set aside on the way; `None` when there was none.
     pub(super) damage: Option<String>,
 }
 
-/// Closing writes, so it can fail and panic like any other call; what is durable does not depend on it.
+/// Closes redb. That writes, so it can fail and panic like any other call, but what is durable does not depend on it.
 pub(super) fn close(db: Option<Database>) {
     let _ = catch_unwind(AssertUnwindSafe(|| drop(db)));
 }
@@ -49,7 +49,8 @@ fn open_db(backend: &Backend) -> Result<Database, Trouble> {
     })
 }
 
-/// Opens what is there, or makes it; damage is set aside and salvaged.
+/// Opens the file, or makes it where there is none. A damaged file is set aside, and its readable rows are carried over into a
+/// new one.
 pub(super) fn open(dir: &dyn Dir, options: &Options) -> Result<Opened, Trouble> {
     let opened = open_or_make(dir, options)?;
     // Also for a file that was there: the process before may have failed to make its name durable.
@@ -94,7 +95,7 @@ pub(super) fn rebuild(
     Ok(opened)
 }
 
-/// There is no file: either a new queue, or a power cut between the two renames of `rebuild`.
+/// Opens a queue that has no file: a new queue, or one that had a power cut between the two renames of `rebuild`.
 fn open_new(dir: &dyn Dir, options: &Options) -> Result<Opened, Trouble> {
     let found = match dir.open(FILE_NEW) {
         Ok(medium) => load(Backend::new(medium)),
@@ -114,7 +115,7 @@ fn load(backend: Backend) -> Result<Opened, Trouble> {
     Ok(Opened { backend, db, head, highest_seq, damage: None })
 }
 
-/// Opens the database and looks into it.
+/// Opens the database and runs `look` on it; closes it again when that fails.
 pub(super) fn open_and<T>(
     backend: &Backend,
     look: impl FnOnce(&Database) -> Result<T, Trouble>,

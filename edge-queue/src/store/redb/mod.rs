@@ -48,7 +48,7 @@ use crate::state::{Change, State};
 
 /// Bytes that making a file or committing to it takes beyond the rows: a full disk needs at least this much more.
 const COMMIT_BYTES: u64 = 64 * 1024;
-/// Largest row a queue may be configured for.
+/// Bytes of the largest row that a queue may be configured for.
 const ROW_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// The redb store. See the module.
@@ -56,23 +56,23 @@ pub struct RedbStore {
     dir: Box<dyn Dir>,
     options: Options,
     backend: Backend,
-    /// `None` after it had to be closed; opened again by the next call.
+    /// Open database; `None` after it had to be closed, until the next call opens it again.
     db: Option<Database>,
-    /// A write failed: redb will refuse all others until it is opened anew. Reads go on with the old handle.
+    /// Set after a failed write, because redb refuses all others until it is opened anew. Reads go on with the old handle.
     failed: bool,
-    /// A rebuilt file has its name, but not yet durably: nothing counts before it has.
+    /// Set while the name of a rebuilt file is not durable; the next write syncs the directory first.
     unnamed: bool,
     stage: Vec<StoredRow>,
     /// Rows of failed commits: they may be in the file and do not count until they are committed again.
     hidden: BTreeSet<(u8, Seq)>,
-    /// The rows below are removed with the next commit. Those that are done above a row that is not stay: each row is a
-    /// witness of how many there were before it.
+    /// Numbers per lane below which rows are removed with the next commit. A done row above a row that is not done stays, because
+    /// each row tells how many there were before it.
     below: [Seq; LANES_MAX],
     head: Head,
     walk: Walk,
     ballast: Ballast,
     stats: StoreStats,
-    /// Bytes and syncs of files that were set aside.
+    /// Bytes written to files that were set aside, and syncs asked of them.
     earlier: (u64, u64),
 }
 
@@ -96,7 +96,7 @@ impl RedbStore {
         RedbStore::open_with(dir, options, Some(options.lanes))
     }
 
-    /// Opens the store as it is, for a look.
+    /// Opens the store as it is, whatever its number of lanes, for an inspection.
     pub(crate) fn open_as_it_is(dir: Box<dyn Dir>) -> Result<(RedbStore, Recovered), OpenError> {
         let options = Options {
             lanes: LANES_MAX as u8,
@@ -164,7 +164,8 @@ impl RedbStore {
         Ok((store, recovered))
     }
 
-    /// One durable commit: rows in, given-up rows out, bookkeeping replaced. Nothing of `self` changes but on success.
+    /// Makes one durable commit: inserts rows, removes rows that were given up, and replaces the bookkeeping. What `self` knows
+    /// of it changes only on success.
     fn write(&mut self, rows: &[StoredRow], state: &State, clean: bool) -> Result<(), Trouble> {
         let mut next =
             Head { generation: self.head.generation.saturating_add(1), clean, ..self.head.clone() };

@@ -1,4 +1,5 @@
-//! Panic fence around redb, which panics on damaged pages: a panic is damage, beside what the medium refused and what redb reports.
+//! Panic fence around redb, which panics on damaged pages: a call ends with a failure of the medium, or with damage that redb
+//! reported or panicked on.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,7 +10,7 @@ use crate::store::StoreError;
 /// Failure that stopped a call.
 #[derive(Debug)]
 pub(super) enum Trouble {
-    /// The medium said no: the file may be sound.
+    /// The medium failed; the file may be sound.
     Io(io::Error),
     /// The file is not sound: redb refused it, or panicked on it.
     Damaged(String),

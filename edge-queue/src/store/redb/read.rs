@@ -1,4 +1,4 @@
-//! Reading, and noticing what is missing: each row knows how many rows its lane had before it.
+//! Reads rows and notices missing ones: each row tells how many rows its lane had before it.
 
 use redb::{Database, ReadableDatabase};
 
@@ -9,10 +9,11 @@ use super::value::{Totals, decode_row};
 use crate::row::{LANES_MAX, Lane, Seq};
 use crate::store::{Lost, ReadLimit, StoredChunk};
 
-/// Memory of the reads.
+/// State that reading keeps between calls.
 #[derive(Debug, Default)]
 pub(super) struct Walk {
-    /// Per lane: where the last read ended and the totals there, so that going on needs no look back.
+    /// Row at which the last read of each lane ended, and the lane's totals there, so that a read that goes on needs no look
+    /// back.
     place: [Option<(Seq, Totals)>; LANES_MAX],
 }
 
@@ -27,7 +28,7 @@ struct Scan {
     chunk: StoredChunk,
     bytes: usize,
     next: Seq,
-    /// The row number up to which it is known what became of each, and the lane's totals there.
+    /// Number up to which every row is accounted for, and the lane's totals there; `None` before the first look.
     before: Option<(Seq, Totals)>,
     /// Set when no row is missing between `before` and where the scan began.
     sure: bool,
@@ -118,7 +119,7 @@ impl RedbStore {
         })
     }
 
-    /// Nothing further: whatever was written after the last row found is gone.
+    /// Reports what was written after the last row found as lost, once a scan has come to the end.
     fn account_for_end(&self, lane: Lane, scan: &mut Scan) {
         let Some((last, totals)) = self.head.written.get(usize::from(lane.0)).copied() else { return };
         if scan.before.is_some_and(|(seq, _)| seq < last) && scan.next <= last {
@@ -131,7 +132,7 @@ impl RedbStore {
 }
 
 impl Scan {
-    /// A row at `seq` whose totals are `totals`: what is missing since the one before?
+    /// Notes a row at `seq`, and reports the rows as lost that its totals count beyond those of the row before it.
     fn note_gap(&mut self, seq: Seq, totals: Totals, own_weight: u64) {
         if let Some((before, at)) = self.before {
             let rows = totals.rows.saturating_sub(at.rows).saturating_sub(1);
@@ -147,8 +148,8 @@ impl Scan {
     }
 }
 
-/// Totals of the last sound row before `from`, or of what was removed before the oldest; and whether nothing can be missing
-/// between it and `from`.
+/// Returns the totals of the last sound row before `from`, or of what was removed before the oldest row; and whether no row can
+/// be missing between it and `from`.
 fn look_back(db: &Database, lane: Lane, from: Seq, removed: Totals) -> Result<(Totals, bool), Trouble> {
     let txn = db.begin_read().map_err(redb::Error::from)?;
     let table = txn.open_table(ROWS).map_err(redb::Error::from)?;

@@ -1,4 +1,4 @@
-//! Rows out of a file that redb refuses: the raw bytes are searched for values, which prove themselves.
+//! Salvage of rows from a file that redb refuses: the raw bytes are searched for values, which prove themselves.
 //!
 //! Old pages hold rows that were removed long ago. Those below a lane's floor are left out (the newest bookkeeping
 //! found says where it is); a row acknowledged above the floor may come back only together with the bookkeeping that
@@ -19,9 +19,9 @@ use crate::store::Options;
 const PAGE_BYTES: usize = 4096;
 /// Bytes read at a time; RAM does not depend on the size of the file.
 const WINDOW_BYTES: usize = 1024 * 1024;
-/// Room for the bookkeeping and for a row's own fields.
+/// Bytes that a value may have besides a row's key, meta and payload, or that the bookkeeping may have.
 const VALUE_SLACK_BYTES: usize = 256 * 1024;
-/// Rows of one commit into the new file.
+/// Most rows that one commit copies into the new file.
 const BATCH_ROWS: usize = 1000;
 const BATCH_BYTES: usize = 512 * 1024;
 

@@ -28,7 +28,7 @@ pub(super) fn insert_rows(
     Ok(())
 }
 
-/// Removes a lane's rows below `below`, keeps the totals at the last of them, and returns their size.
+/// Removes a lane's rows below `below`, keeps the totals at the last of them in `removed`, and returns their bytes.
 pub(super) fn remove_below(
     table: &mut RowTable<'_>,
     lane: u8,

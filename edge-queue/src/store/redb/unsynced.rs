@@ -6,10 +6,10 @@ use std::io;
 
 use crate::medium::{Dir, Medium};
 
-/// There is one while the page cache may show bytes that are on no disk. It need not be durable: it warns a process
-/// that follows a killed one; after a power cut the page cache is gone and shows the truth.
+/// Name of the mark that lies in the directory while the page cache may show bytes that are on no disk. It need not be durable:
+/// it warns a process that follows a killed one, and after a power cut the page cache is gone and shows the truth.
 const MARK: &str = "queue.redb.unsynced";
-/// Rewritten at a time.
+/// Bytes that are rewritten at a time.
 const REWRITE_BYTES: usize = 256 * 1024;
 
 /// Pieces written since the last good sync.
@@ -25,12 +25,12 @@ impl Unsynced {
         self.sync_failed
     }
 
-    /// Keeps what is being written.
+    /// Keeps bytes that are being written, until the next sync that works.
     pub(super) fn keep(&mut self, offset: u64, data: &[u8]) {
         self.pieces.push((offset, data.to_vec()));
     }
 
-    /// Forgets what lies behind the file's new end: it would grow the file again when it is written anew.
+    /// Forgets pieces behind the file's new end, which would grow the file again if they were written anew.
     pub(super) fn cut(&mut self, len: u64) {
         self.pieces.retain_mut(|(offset, data)| {
             let room = usize::try_from(len.saturating_sub(*offset)).unwrap_or(usize::MAX);
@@ -39,7 +39,7 @@ impl Unsynced {
         });
     }
 
-    /// Notes how a sync ended.
+    /// Notes whether a sync worked, after which the pieces are forgotten.
     pub(super) fn note_sync(&mut self, result: &io::Result<()>) {
         self.sync_failed = result.is_err();
         if result.is_ok() {
@@ -69,7 +69,7 @@ pub(super) fn rewrite(medium: &mut dyn Medium, written: &mut u64) -> io::Result<
     Ok(())
 }
 
-/// Warns the next process; best effort, since the disk is failing.
+/// Leaves the mark that warns the next process; best effort, since the disk is failing.
 pub(super) fn mark(dir: &dyn Dir) {
     let _ = dir.create(MARK);
 }
@@ -79,7 +79,7 @@ pub(super) fn is_marked(dir: &dyn Dir) -> bool {
     dir.open(MARK).is_ok()
 }
 
-/// Takes the mark away, since the file is what it shows.
+/// Removes the mark, because the file on the disk is what the page cache shows.
 pub(super) fn clear(dir: &dyn Dir) {
     let _ = dir.remove(MARK);
 }

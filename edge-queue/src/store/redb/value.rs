@@ -17,9 +17,9 @@ use crate::time::Stamp;
 pub(super) const FORMAT: u32 = 1;
 pub(super) const ROW_MAGIC: [u8; 4] = *b"EQr1";
 pub(super) const HEAD_MAGIC: [u8; 4] = *b"EQh1";
-/// Every open raises the epoch: one at its end could not be.
+/// Epoch from which on a value is not believed, because every open must be able to raise it.
 const EPOCH_MAX: u32 = u32::MAX / 2;
-/// Magic, checksum and length.
+/// Bytes of magic, checksum and length.
 pub(super) const PREFIX_BYTES: usize = 12;
 
 /// Rows and weight written to a lane since it exists: the difference of two neighbours says what lies between them.
@@ -29,7 +29,7 @@ pub(super) struct Totals {
     pub(super) weight: u64,
 }
 
-/// A row and the totals of its lane up to and with it.
+/// A row, and the totals of its lane with this row included.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RowValue {
     pub(super) row: StoredRow,
@@ -43,14 +43,14 @@ pub(super) struct Head {
     pub(super) generation: u64,
     /// Set by a clean close.
     pub(super) clean: bool,
-    /// Highest row written per lane, and the totals at it.
+    /// Highest number written in each lane, and the totals at it.
     pub(super) written: [(Seq, Totals); LANES_MAX],
-    /// The totals at the last row removed per lane.
+    /// Totals at the last row that was removed from each lane.
     pub(super) removed: [Totals; LANES_MAX],
     pub(super) state: State,
 }
 
-/// Bytes that are no value.
+/// Reason for which bytes are not taken for a value.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Bad {
     /// Wrong magic, length, checksum or content.
@@ -249,7 +249,8 @@ impl Writer {
     }
 }
 
-/// Checks magic, length and checksum; `value` may be longer than the value.
+/// Checks magic, length and checksum, and returns a reader of the fields; `None` when a check fails. `value` may be longer than
+/// the value.
 fn open(value: &[u8], magic: [u8; 4]) -> Option<Reader<'_>> {
     let mut prefix = Reader::new(value.get(..PREFIX_BYTES)?);
     if prefix.take(4)? != magic {

@@ -15,11 +15,11 @@ use crate::planted_flaw::{Flaw, planted};
 pub(super) struct ActiveSegment {
     pub(super) slot: u32,
     pub(super) generation: u64,
-    /// Pages of a segment.
+    /// Number of pages in a segment.
     pages: u32,
     /// First page that was never used in this life of the slot.
     next: u32,
-    /// A single page below `next` that holds nothing that counts.
+    /// A single page below `next` that holds nothing that counts; `None` when there is none.
     spare: Option<u32>,
     pub(super) grown: Option<Grown>,
 }
@@ -27,7 +27,7 @@ pub(super) struct ActiveSegment {
 /// A frame that can still grow.
 #[derive(Debug)]
 pub(super) struct Grown {
-    /// The log before this frame.
+    /// Counters of the log before this frame.
     pub(super) start: Counters,
     pub(super) first_seq: u64,
     pub(super) body: Vec<u8>,
@@ -38,7 +38,7 @@ pub(super) struct Grown {
 }
 
 impl ActiveSegment {
-    /// `next`: first page that may be written.
+    /// Makes the active segment of a lane, in which `next` is the first page that may be written.
     pub(super) fn new(slot: u32, generation: u64, pages: u32, next: u32) -> ActiveSegment {
         ActiveSegment { slot, generation, pages, next: next.min(pages), spare: None, grown: None }
     }
@@ -58,7 +58,7 @@ impl ActiveSegment {
         self.next = self.next.saturating_add(pages).min(self.pages);
     }
 
-    /// Begins a growing frame. `None` when the segment has no page left for it.
+    /// Begins a growing frame and returns its page; `None` when the segment has no page left for it.
     pub(super) fn begin(&mut self, start: Counters, first_seq: u64, before: Before) -> Option<u32> {
         self.close();
         let page = self.single_page()?;
@@ -66,8 +66,8 @@ impl ActiveSegment {
         Some(page)
     }
 
-    /// The page for the grown frame's next copy; that page then counts as the newest. `None` when there is no
-    /// growing frame or no second page for it.
+    /// Returns the page for the grown frame's next copy; that page then counts as the newest. `None` when there is no growing
+    /// frame or no second page for it.
     pub(super) fn flip(&mut self) -> Option<u32> {
         if planted(Flaw::TailInPlace) {
             return self.grown.as_ref().map(|grown| grown.page);

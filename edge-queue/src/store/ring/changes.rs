@@ -16,12 +16,13 @@ use crate::state::{Change, Position, State};
 pub(super) struct Changes {
     events: Vec<(Order, Change)>,
     newest: BTreeMap<(String, u8), usize>,
-    /// Durable ends of the lanes, as close marks say them.
+    /// High-water marks of the lanes, as close marks state them.
     pub(super) ends: HighWaterMarks,
 }
 
 impl Changes {
-    /// Takes a frame's changes of commit `from` and later. `torn`: not those of its own commit, which did not arrive whole.
+    /// Takes the changes of commit `from` and later out of a frame. `torn` leaves out those of the frame's own commit, which did
+    /// not arrive whole.
     pub(super) fn collect(&mut self, look: Look<'_>, placed: &Placed, from: u64, torn: bool) {
         let head = &placed.head;
         if head.commit < from {

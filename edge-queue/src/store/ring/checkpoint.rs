@@ -12,7 +12,7 @@ use crate::state::State;
 use crate::store::plausibility::NUMBER_MAX;
 
 const MAGIC: &[u8; 4] = b"EDGC";
-/// Offset in a superblock's page: behind the superblock's own sector.
+/// Offset of the checkpoint in a superblock's page: behind the superblock's own sector.
 const AT: usize = 512;
 const BODY: usize = AT + 32;
 const CRC_AT: usize = BODY - 4;
@@ -21,7 +21,7 @@ const CRC_AT: usize = BODY - 4;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Checkpoint {
     pub(super) ends: HighWaterMarks,
-    /// The bookkeeping before a commit, of the run that closed the ring.
+    /// Number of the commit that closed the ring, and the bookkeeping before that commit; `None` when it is not there.
     pub(super) state: Option<(u64, State)>,
 }
 
@@ -35,7 +35,7 @@ impl Checkpoint {
         }
     }
 
-    /// Writes it into a page; the bookkeeping only if there is room.
+    /// Writes the checkpoint into a page; the bookkeeping only if there is room.
     pub(super) fn put(&self, page: &mut [u8], gateway: u64, geometry: &Geometry) {
         let mut body = Vec::new();
         self.ends.put(&mut body);
@@ -60,7 +60,8 @@ impl Checkpoint {
         set(page, CRC_AT, &crc.to_le_bytes());
     }
 
-    /// Reads it. Nothing, if it is damaged: all it says stands elsewhere too, unless that is damaged as well.
+    /// Reads the checkpoint of a page; `None` when it is damaged. All it says stands elsewhere too, unless that is damaged as
+    /// well.
     pub(super) fn get(page: &[u8], gateway: u64) -> Option<Checkpoint> {
         let mut r = Reader::new(page.get(AT..BODY)?);
         let magic = r.take(4)?;

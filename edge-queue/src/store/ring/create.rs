@@ -8,10 +8,10 @@ use super::superblock::Superblock;
 use crate::error::OpenError;
 use crate::medium::{Dir, Medium};
 
-/// The setting that a file's size follows from.
+/// Setting from which the size of a file follows.
 const LOWER: Option<&str> = Some("max_bytes");
 
-/// An error when a file of `needed` bytes surely finds no room beside what is there.
+/// Returns the free bytes of the file system, `None` when unknown; an error when `needed` bytes surely find no room.
 pub(super) fn check_space(dir: &dyn Dir, needed: u64) -> Result<Option<u64>, OpenError> {
     let free = dir.free_bytes().ok().flatten();
     match free {

@@ -16,7 +16,8 @@ use crate::error::OpenError;
 use crate::planted_flaw::{Flaw, planted};
 use crate::store::Recovered;
 
-/// Begins an epoch behind the `newest` seen anywhere, durably, after the `copies` of what the last run may not have synced.
+/// Begins an epoch after the `newest` seen anywhere, durably. First writes `copies` (offset and bytes) of what the last run may
+/// not have synced.
 pub(super) fn raise(
     store: &mut RingStore,
     recovered: &mut Recovered,

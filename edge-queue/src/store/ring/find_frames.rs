@@ -26,7 +26,7 @@ pub(super) struct Placed {
 }
 
 impl Placed {
-    /// Returns the number of the page behind the frame's last.
+    /// Returns the number of the page after the frame's last one.
     pub(super) fn end(&self) -> u32 {
         self.page.saturating_add(self.head.pages)
     }
@@ -53,8 +53,8 @@ pub(super) struct Look<'a> {
 }
 
 impl Look<'_> {
-    /// All frames of this life of the slot that count. `verify`: bodies of several pages are checked too; without
-    /// it only headers and single pages are.
+    /// Returns the frames of this life of the slot that count. `end` is where the segment ends, if that is known. `verify` checks
+    /// bodies of several pages too; without it only headers and single pages are checked.
     pub(super) fn frames(&self, segment: &Segment, end: Option<Counters>, verify: bool) -> Frames {
         let mut found = Frames::default();
         let mut reader = PageReader::new(self.pages, segment.slot, READ_BYTES);
@@ -93,7 +93,7 @@ impl Look<'_> {
             && page.checked_add(head.pages).is_some_and(|end| end <= self.geometry.pages())
     }
 
-    /// The segment in a slot, by its first page. When that page is damaged, by any frame of the newest life.
+    /// Returns the content of a slot, judged by its first page or, when that page is damaged, by any frame of the newest life.
     pub(super) fn segment(&self, slot: u32, lane: u8) -> Slot {
         let fits = |h: &Head| h.gateway == self.gateway && h.slot == slot && h.lane == lane;
         let mut page = vec![0; PAGE];
@@ -159,7 +159,7 @@ fn drop_broken_copies(frames: &mut Vec<Placed>, reader: &mut PageReader<'_>) {
     }
 }
 
-/// The rule of this module's head.
+/// Keeps the frames that count by the rule in this module's head.
 fn choose(frames: &mut Vec<Placed>, end: Option<Counters>) {
     // Of two equal frames the later one is the copy an open made (see `scan`).
     let epoch = |p: &Placed| if planted(Flaw::EpochIgnored) { 0 } else { p.head.epoch };

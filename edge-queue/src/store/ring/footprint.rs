@@ -5,15 +5,15 @@ use super::missing_frames::Item;
 use super::segment::Segment;
 use crate::store::Options;
 
-/// RAM per segment: its entry, room for the list to grow into, and its place among the free ones.
+/// Bytes of RAM per segment: its entry, room for the list to grow into, and its place among the free ones.
 const SEGMENT_RAM: u64 = 2 * size_of::<Segment>() as u64 + 16;
 
 /// Disk space and RAM that a ring takes, reckoned from its options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Footprint {
-    /// Length of the file.
+    /// Length of the file in bytes.
     pub(crate) file_bytes: u64,
-    /// RAM that lives as long as the store: segments, an index of the one read per lane, a frame, buffers.
+    /// Bytes of RAM that live as long as the store: segments, an index of the one read per lane, a frame, buffers.
     pub(crate) ram_bytes: u64,
 }
 

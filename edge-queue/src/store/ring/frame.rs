@@ -41,27 +41,27 @@ pub(super) struct Head {
     pub(super) pages: u32,
     pub(super) slot: u32,
     pub(super) gateway: u64,
-    /// Life of the slot; unique and ascending over the whole ring.
+    /// Number of the slot's present life, unique and ascending over the whole ring.
     pub(super) generation: u64,
     pub(super) epoch: u32,
-    /// Place of this frame within its lane's part of the commit.
+    /// Index of this frame in its lane's part of the commit, from 0.
     pub(super) part: u32,
     pub(super) commit: u64,
-    /// The lane's frames are counted without a hole; this frame stands for `base..=counter` (a grown frame stands
-    /// for the smaller ones it replaces).
+    /// Number of the frame in its lane, counted without a hole. A frame stands for `base..=counter`, because a grown frame
+    /// replaces the smaller ones before it.
     pub(super) counter: u64,
     pub(super) base: u64,
-    /// First row; without rows one past the lane's highest.
+    /// Number of the first row; without rows, one past the lane's highest.
     pub(super) first_seq: Seq,
-    /// The lane's highest row after this frame.
+    /// Number of the lane's highest row after this frame.
     pub(super) last_seq: Seq,
     pub(super) rows: u32,
     pub(super) body_len: u32,
     pub(super) weight: u64,
-    /// Rows and weight written to the lane before this frame.
+    /// Number of rows written to the lane before this frame; `weight_before` is their weight.
     pub(super) rows_before: u64,
     pub(super) weight_before: u64,
-    /// Newest commit of this run (epoch) that was synced before this one was begun; 0 for none.
+    /// Number of the newest commit of this run (epoch) that was synced before this one was begun; 0 for none.
     pub(super) synced: u64,
 }
 
@@ -164,7 +164,7 @@ impl Head {
         })
     }
 
-    /// A good CRC does not make numbers trustworthy: nobody may be led out of range by them.
+    /// Returns whether the numbers are within their bounds, since a good CRC does not make them trustworthy.
     fn is_sane(&self) -> bool {
         let body = self.body_len as usize;
         self.pages as usize == pages_for(body)
@@ -181,8 +181,8 @@ impl Head {
             && self.weight <= NUMBER_MAX
     }
 
-    /// Returns whether a page without a whole header shows one that `last`'s run wrote behind it, in the same life of the slot: a
-    /// torn write does, and so does a damaged header, whichever one of its bytes is wrong.
+    /// Returns whether a page without a whole header shows parts of one that run `epoch` wrote after `last`, in the same life of
+    /// the slot. A torn write looks like that, and so does a header of which any one byte is damaged.
     pub(super) fn resembles(page: &[u8], last: &Head, epoch: u32) -> bool {
         let at = |from: usize, value: &[u8]| page.get(from..from + value.len()) == Some(value);
         let signs = [
@@ -203,7 +203,7 @@ impl Head {
         frame.len() == self.pages as usize * PAGE && good
     }
 
-    /// Rows and weight written to the lane up to and with this frame.
+    /// Number of rows written to the lane up to and with this frame.
     pub(super) fn rows_after(&self) -> u64 {
         self.rows_before + u64::from(self.rows)
     }
@@ -219,7 +219,7 @@ pub(super) fn is_further_page(page: &[u8], n: u32) -> bool {
     page.get(..4) == Some(MARK_MAGIC) && page.get(4..MARK) == Some(&n.to_le_bytes())
 }
 
-/// CRC over the header's fields and everything behind the header.
+/// Returns the CRC over the header's fields and everything behind the header.
 fn body_crc(frame: &[u8]) -> u32 {
     let fields = crc32c::crc32c(frame.get(..BODY_CRC_AT).unwrap_or_default());
     crc32c::crc32c_append(fields, frame.get(HEAD..).unwrap_or_default())

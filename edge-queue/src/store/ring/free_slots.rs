@@ -9,11 +9,11 @@ use std::collections::VecDeque;
 
 use crate::planted_flaw::{Flaw, planted};
 
-/// Free slots a lane keeps for changes alone: without them a full lane could never note what was acknowledged. Two, since
-/// changes fill a segment too: the next one begins with a snapshot that makes the one before it free.
+/// Number of free slots that a lane keeps for changes alone: without them a full lane could never note what was acknowledged.
+/// Two, since changes fill a segment too: the next one begins with a snapshot that makes the one before it free.
 pub(super) const RESERVE: usize = 2;
 
-/// [`RESERVE`], but for the planted bug.
+/// Returns [`RESERVE`], or another number with the planted bug.
 pub(super) fn reserve() -> usize {
     if planted(Flaw::ReserveOfOne) { 1 } else { RESERVE }
 }
@@ -39,7 +39,7 @@ impl FreeSlots {
         self.written.len() + self.blank.len() + self.suspect.len() + self.held.len()
     }
 
-    /// The slot to write next. `readable` is asked about suspects only.
+    /// Takes the slot to write next; `None` when none can be used. `readable` is asked only about slots of a failed write.
     pub(super) fn take(&mut self, mut readable: impl FnMut(u32) -> bool) -> Option<u32> {
         if let Some(slot) = self.written.pop_front().or_else(|| self.blank.pop_front()) {
             return Some(slot);
@@ -72,14 +72,15 @@ impl FreeSlots {
         !self.held.is_empty()
     }
 
-    /// A snapshot that has everything is durable.
+    /// Frees the held slots, because a snapshot that has all their changes is durable.
     pub(super) fn release(&mut self) {
         for held in std::mem::take(&mut self.held) {
             if held.suspect { self.put_suspect(held.slot) } else { self.put_written(held.slot) }
         }
     }
 
-    /// The held slot that was written last: the furthest from where the commit began that it is held for.
+    /// Takes the held slot that was written last, which lies furthest from where the commit began for which it is held; `None`
+    /// when none is held.
     pub(super) fn take_held(&mut self) -> Option<u32> {
         self.held.pop_back().map(|held| held.slot)
     }
@@ -92,12 +93,12 @@ impl FreeSlots {
         self.suspect.push_back(slot);
     }
 
-    /// The slot that should be filled with zeros ahead of its use, if the next one to be used is blank.
+    /// Returns the slot to fill with zeros ahead of its use; `None` when the next slot to be used was written before.
     pub(super) fn next_blank(&self) -> Option<u32> {
         if self.written.is_empty() { self.blank.front().copied() } else { None }
     }
 
-    /// The slot of [`FreeSlots::next_blank`] was filled durably.
+    /// Notes that the slot of [`FreeSlots::next_blank`] was filled durably.
     pub(super) fn filled(&mut self, slot: u32) {
         if self.blank.front() == Some(&slot) {
             self.blank.pop_front();

@@ -11,7 +11,7 @@ use super::segment::Counters;
 use crate::row::LANES_MAX;
 use crate::store::plausibility::NUMBER_MAX;
 
-/// Ends of all lanes.
+/// High-water marks of all lanes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct HighWaterMarks([Counters; LANES_MAX]);
 
@@ -26,7 +26,7 @@ impl HighWaterMarks {
         self.0.get(usize::from(lane)).copied().unwrap_or_default()
     }
 
-    /// Takes over the marks of another that are further.
+    /// Takes over the mark of each lane from `other` where that is further.
     pub(super) fn merge(&mut self, other: &HighWaterMarks) {
         for (end, other) in self.0.iter_mut().zip(other.0) {
             if other.next > end.next {
@@ -43,7 +43,7 @@ impl HighWaterMarks {
         }
     }
 
-    /// Numbers that no log can have reached are no ends.
+    /// Reads the marks; `None` when a number is one that no log can have reached.
     pub(super) fn get(r: &mut Reader<'_>) -> Option<HighWaterMarks> {
         let mut ends = HighWaterMarks::default();
         for end in &mut ends.0 {

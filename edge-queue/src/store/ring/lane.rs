@@ -17,7 +17,7 @@ use super::segment::{Counters, Segment};
 use crate::row::StoredRow;
 use crate::store::DoneRows;
 
-/// Bytes of a row's record besides key, meta and payload as a rule, for planning; writing does not rely on it.
+/// Usual bytes of a row's record besides key, meta and payload, for planning; writing does not rely on it.
 const RECORD_USUAL: usize = 48;
 /// Pages left at the log's end for the changes that go with rows: 1 024 ranges of a few bytes each, and some gap records.
 const CHANGES_PAGES: usize = 4;
@@ -30,18 +30,18 @@ pub(super) struct LaneLog {
     pub(super) segments: Vec<Segment>,
     pub(super) free: FreeSlots,
     pub(super) tail: Option<ActiveSegment>,
-    /// The end of the log: of what is durable, between commits.
+    /// End of the log; between commits this is the end of what is durable.
     pub(super) counters: Counters,
     /// Rows that nobody asks for again.
     pub(super) done: DoneRows,
     /// Rows of the commit to come.
     pub(super) staged: Arc<Vec<StoredRow>>,
-    /// About how many bytes the last commit with rows had.
+    /// Approximate bytes of the last commit with rows.
     pub(super) usual: usize,
     /// Frames of the commit that is being written.
     pub(super) pending: Vec<Placed>,
     undo: Undo,
-    /// Run and commit whose snapshot is the newest, when slots were last given up.
+    /// Run and commit of the snapshot that was the newest when slots were last given up; `None` before that.
     held_for: Option<(u32, u64)>,
 }
 
@@ -87,27 +87,28 @@ impl LaneLog {
         }
     }
 
-    /// The slot to fill ahead: the next one when it was never written, its commits will be small, and half of the segment
-    /// before it is used.
+    /// Returns the slot to fill ahead: the next one, when it was never written, its commits will be small, and half of the
+    /// segment before it is used. Else `None`.
     pub(super) fn to_fill(&self, geometry: &Geometry) -> Option<u32> {
         let near = self.tail.as_ref().is_none_or(|tail| tail.left() <= geometry.pages() as usize / 2);
         self.free.next_blank().filter(|_| near && worth_filling(self.usual))
     }
 
-    /// Returns where the log of `segments[at]` ends.
+    /// Returns the counters where the log of `segments[at]` ends.
     pub(super) fn end_of(&self, at: usize) -> Counters {
         self.segments.get(at + 1).map_or(self.counters, |next| next.start)
     }
 
-    /// Free segments for rows, and pages at the log's end beside the changes that go with them. `None`: the reserve is in use,
-    /// and its segments are for changes alone.
+    /// Returns the number of free segments for rows, and of pages at the log's end beside the changes that go with them. `None`
+    /// when the reserve is in use, whose segments are for changes alone.
     fn room(&self, head_pages: usize) -> Option<(usize, usize)> {
         let segments = self.free.len().checked_sub(reserve())?;
         let left = self.tail.as_ref().map_or(0, ActiveSegment::left);
         Some((segments, left.saturating_sub(head_pages.max(CHANGES_PAGES))))
     }
 
-    /// Returns whether the staged rows find room, going through the motions of writing them. `head_pages`: what the bookkeeping takes.
+    /// Returns whether the staged rows find room, by going through the motions of writing them. `head_pages` is what a segment's
+    /// snapshot takes.
     pub(super) fn fits(&self, geometry: &Geometry, head_pages: usize) -> bool {
         let Some((mut segments, mut left)) = self.room(head_pages) else { return false };
         let frame_room = |left: usize| room_of(left.min(FRAME_PAGES_MAX));
@@ -132,7 +133,7 @@ impl LaneLog {
         true
     }
 
-    /// Bytes of rows that surely find room: half of the pages, since a commit is padded to whole ones.
+    /// Returns the bytes of rows that surely find room: half of the pages, since a commit is padded to whole ones.
     pub(super) fn room_bytes(&self, geometry: &Geometry, head_pages: usize) -> u64 {
         let Some((segments, left)) = self.room(head_pages) else { return 0 };
         let per_segment = room_of((geometry.pages() as usize).saturating_sub(head_pages));
@@ -140,7 +141,7 @@ impl LaneLog {
     }
 }
 
-/// Key, meta and payload.
+/// Returns the bytes of key, meta and payload.
 pub(super) fn row_bytes(row: &StoredRow) -> usize {
     row.key.len().saturating_add(row.meta.len()).saturating_add(row.payload.len())
 }

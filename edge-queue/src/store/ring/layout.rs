@@ -36,18 +36,18 @@ pub(super) const NEXT_ROOM: usize = PAGE - MARK;
 /// Start of segment 0: behind the two superblock pages.
 pub(super) const SEGMENTS_AT: u64 = 2 * PAGE as u64;
 
-/// Segments are multiples of this, so that a lost geometry can be searched for.
+/// Unit of a segment's size in bytes, so that a lost geometry can be searched for.
 pub(super) const SEGMENT_STEP: u64 = 64 * 1024;
 
-/// A frame ends when it would need more pages than this: one read, one loss. A row of its own may be larger.
+/// Most pages of a frame, which bounds a read and a loss; only a frame with a single row may be larger.
 pub(super) const FRAME_PAGES_MAX: usize = 16;
-/// Bytes read at a time.
+/// Bytes that are read at a time.
 pub(super) const READ_BYTES: usize = FRAME_PAGES_MAX * PAGE;
 
-/// A commit of a lane estimated below this is grown in place instead of padded.
+/// Estimated bytes below which a lane's commit goes into a frame that grows, instead of being padded.
 pub(super) const SMALL: usize = PAGE / 2 - HEAD;
 
-/// Space for the snapshot at a segment's start.
+/// Bytes for the snapshot at a segment's start.
 const SNAPSHOT_BYTES: u64 = 64 * 1024;
 /// Bytes of a range, a gap record and a consumer in a snapshot, at most while numbers stay below 2^48 and ranges lie less
 /// than 2^28 apart.
@@ -68,12 +68,12 @@ const _: () = assert!((SEGMENT_STEP as usize).is_multiple_of(PAGE));
 const _: () = assert!(SMALL < FIRST_ROOM);
 const _: () = assert!(LANES_MAX <= 4, "the superblock has room for four lanes");
 
-/// Pages a frame with `body` bytes takes.
+/// Returns the number of pages that a frame with `body` bytes takes.
 pub(super) fn pages_for(body: usize) -> usize {
     1 + body.saturating_sub(FIRST_ROOM).div_ceil(NEXT_ROOM)
 }
 
-/// Body bytes that fit into `pages` pages.
+/// Returns the body bytes that fit into a frame of `pages` pages.
 pub(super) fn room_of(pages: usize) -> usize {
     match pages.checked_sub(1) {
         Some(more) => FIRST_ROOM.saturating_add(more.saturating_mul(NEXT_ROOM)),
@@ -81,7 +81,7 @@ pub(super) fn room_of(pages: usize) -> usize {
     }
 }
 
-/// Division of the file.
+/// Division of the file into regions of lanes, and of these into segments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Geometry {
     /// Bytes per segment, a multiple of [`SEGMENT_STEP`].
@@ -131,7 +131,7 @@ impl Geometry {
             && self.segments.iter().take(lanes).all(|n| (1..=u32::MAX / 8).contains(n))
     }
 
-    /// This geometry without the slots that lie wholly beyond `len`, one per lane at least: nothing is in them, and a
+    /// Returns this geometry without the slots that lie wholly beyond `len`, but one per lane at least: nothing is in them, and a
     /// made-up number must not cost time and memory.
     pub(super) fn within(mut self, len: u64) -> Geometry {
         let mut left = len.saturating_sub(SEGMENTS_AT).div_ceil(u64::from(self.segment_bytes).max(1));
@@ -147,7 +147,7 @@ impl Geometry {
         self.segment_bytes / PAGE as u32
     }
 
-    /// Slots of a lane's region.
+    /// Returns the numbers of the slots in a lane's region.
     pub(super) fn slots(&self, lane: u8) -> Range<u32> {
         let at = usize::from(lane);
         let start = self.segments.iter().take(at).fold(0u32, |sum, n| sum.saturating_add(*n));
@@ -159,7 +159,7 @@ impl Geometry {
         SEGMENTS_AT + u64::from(slot) * u64::from(self.segment_bytes) + u64::from(page) * PAGE as u64
     }
 
-    /// Length of the file.
+    /// Returns the length of the file in bytes.
     pub(super) fn file_bytes(&self) -> u64 {
         let lanes = usize::from(self.lanes);
         let slots: u64 = self.segments.iter().take(lanes).map(|n| u64::from(*n)).sum();

@@ -14,8 +14,8 @@ pub(super) struct Gap {
     pub(super) seqs: (Seq, Seq),
     pub(super) rows: u64,
     pub(super) weight: u64,
-    /// Rows and weight written to the lane before them: the one coordinate that stays exact whatever frames are
-    /// missing around them.
+    /// Rows written to the lane before the missing frames (`weight_before` is their weight): the one coordinate that stays exact
+    /// whatever frames are missing around them.
     pub(super) rows_before: u64,
     pub(super) weight_before: u64,
     /// Pages that the missing frames can have lain on.
@@ -32,7 +32,7 @@ pub(super) enum Item {
 }
 
 impl Item {
-    /// Highest row of the frame.
+    /// Highest row number of the frame or the gap.
     pub(super) fn last_seq(&self) -> Seq {
         match self {
             Item::Frame(placed) => placed.head.last_seq,
@@ -41,7 +41,8 @@ impl Item {
     }
 }
 
-/// Frames and gaps between the start and `end`, without frames that hold no rows.
+/// Returns the frames and the gaps between `start` and `end`, without frames that hold no rows; with `None` the last frame ends
+/// them.
 pub(super) fn items(start: &Counters, frames: &[Placed], end: Option<Counters>) -> Vec<Item> {
     let mut items = Vec::with_capacity(frames.len());
     let (mut at, mut page) = (*start, 0);
@@ -66,7 +67,7 @@ pub(super) fn items(start: &Counters, frames: &[Placed], end: Option<Counters>) 
     items
 }
 
-/// Hole between two places of the log; none when no row is missing.
+/// Returns the gap between two places of the log; `None` when no row is missing.
 fn gap(at: &Counters, next: &Counters, pages: (u32, u32)) -> Option<Item> {
     if next.next <= at.next || next.rows <= at.rows {
         return None;

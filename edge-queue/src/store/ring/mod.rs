@@ -89,11 +89,11 @@ pub struct RingStore {
     unread: Unread,
     quarantine: Quarantine,
     commit: u64,
-    /// The last commit of this run that succeeded, and the bookkeeping it left.
+    /// Number of the last commit of this run that succeeded; `durable` is the bookkeeping that it left.
     synced: u64,
     durable: State,
     generation: u64,
-    /// Pages of a segment's first frame, as last written, or of the changes of a commit since.
+    /// Number of pages of a segment's first frame, as last written, or of the changes of a commit since, if these took more.
     head_pages: usize,
     stats: StoreStats,
 }
@@ -111,8 +111,8 @@ impl RingStore {
         open::open(dir, options)
     }
 
-    /// Opens the ring as it is, for a look: no limits are changed, and a file in which nothing can be used is left
-    /// alone. `None` for that one.
+    /// Opens the ring as it is, for an inspection: changes no limits. `None` for a file in which nothing can be used, which is
+    /// left alone.
     pub(crate) fn open_as_it_is(dir: Box<dyn Dir>) -> Result<Option<(RingStore, Recovered)>, OpenError> {
         open::as_it_is(dir)
     }
@@ -321,7 +321,7 @@ impl Store for RingStore {
     }
 }
 
-/// The lane whose log a change is written to.
+/// Returns the lane whose log a change is written to.
 fn home(change: &Change, lanes: u8) -> u8 {
     match change {
         Change::Position { lane, .. } | Change::Lane { lane, .. } if lane.0 < lanes => lane.0,

@@ -21,9 +21,9 @@ use crate::medium::{Dir, Medium};
 use crate::state::State;
 use crate::store::{Options, Recovered};
 
-/// Leap of the epoch: rule 6 of the [epochs](super::epoch).
+/// Step of the epoch when both superblocks are lost: rule 6 of the [epochs](super::epoch).
 const EPOCH_LEAP: u32 = 1 << 16;
-/// Largest snapshot looked at in the search for a geometry.
+/// Most pages of a snapshot that the search for a geometry looks at.
 const SNAPSHOT_PAGES_MAX: usize = 256;
 
 pub(super) fn open(dir: Box<dyn Dir>, options: &Options) -> Result<(RingStore, Recovered), OpenError> {
@@ -64,7 +64,7 @@ pub(super) fn open(dir: Box<dyn Dir>, options: &Options) -> Result<(RingStore, R
     resize(store, recovered, wanted, options)
 }
 
-/// Opens a ring as it is, whatever its limits. `None`: nothing in the file can be used.
+/// Opens a ring as it is, whatever its limits; `None` when nothing in the file can be used.
 pub(super) fn as_it_is(dir: Box<dyn Dir>) -> Result<Option<(RingStore, Recovered)>, OpenError> {
     let mut damage = Vec::new();
     let mut medium = dir.open(FILE).map_err(|source| OpenError::Io { op: "open", source })?;
@@ -74,7 +74,7 @@ pub(super) fn as_it_is(dir: Box<dyn Dir>) -> Result<Option<(RingStore, Recovered
     }
 }
 
-/// A new, empty ring.
+/// Makes a new, empty ring.
 fn fresh(
     dir: Box<dyn Dir>,
     geometry: Geometry,
@@ -103,7 +103,7 @@ fn fresh(
     Ok((store, Recovered { clean, damage, ..Recovered::clean(state) }))
 }
 
-/// The superblock, or one made from the segments. `None`: nothing in this file can be used.
+/// Returns the superblock, or one made from the segments; `None` when nothing in this file can be used.
 fn find(medium: &mut Box<dyn Medium>, damage: &mut Vec<String>) -> Result<Option<Superblock>, OpenError> {
     let found = Superblock::read(medium.as_ref()).map_err(|source| OpenError::Io { op: "read", source })?;
     match found {
@@ -131,7 +131,7 @@ fn find(medium: &mut Box<dyn Medium>, damage: &mut Vec<String>) -> Result<Option
     }
 }
 
-/// Looks for segment headers wherever a segment can start.
+/// Makes a superblock from segment headers, which it looks for wherever a segment can start; `None` when there is none.
 fn from_segments(medium: &dyn Medium) -> io::Result<Option<Superblock>> {
     let any = Geometry { segment_bytes: SEGMENT_STEP as u32, lanes: 1, segments: [1, 0, 0, 0] };
     let steps = medium.len()?.saturating_sub(SEGMENTS_AT).div_ceil(SEGMENT_STEP);
@@ -154,7 +154,8 @@ fn from_segments(medium: &dyn Medium) -> io::Result<Option<Superblock>> {
     }
 }
 
-/// The geometry in the snapshot at `offset`, and whether the segment lies where that geometry puts it.
+/// Returns the geometry in the snapshot at `offset`, and whether the segment lies where that geometry puts it; `None` when the
+/// snapshot is damaged.
 fn geometry_of(medium: &dyn Medium, head: &Head, offset: u64) -> Option<(Geometry, bool)> {
     let mut bytes = vec![0; (head.pages as usize).min(SNAPSHOT_PAGES_MAX) * PAGE];
     medium.read_at(offset, &mut bytes).ok()?;

@@ -14,29 +14,29 @@ use super::layout::{FRAME_PAGES_MAX, Geometry, PAGE, READ_BYTES};
 use crate::medium::Medium;
 use crate::planted_flaw::{Flaw, planted};
 
-/// The pages of a ring.
+/// Access to the pages of a ring, which notices when the medium stops answering.
 pub(super) struct Pages<'a> {
     medium: &'a dyn Medium,
     pub(super) geometry: &'a Geometry,
     down: RefCell<Option<io::Error>>,
-    /// `None` while a ring is opened: what cannot be read then counts as damaged.
+    /// Pages given up, in a ring that is in use. `None` while a ring is opened, when what cannot be read counts as damaged.
     unread: Option<&'a Unread>,
-    /// Pages that counts as zeros because the medium did not return them.
+    /// Number of pages that count as zeros because the medium did not return them.
     skipped: Cell<u64>,
 }
 
 /// Pages that were given up: they could not be read for a long time, while others could.
 #[derive(Debug, Default)]
 pub(super) struct Unread {
-    /// Pages given up, by their end in the file.
+    /// Offsets in the file at which the pages given up end.
     pages: RefCell<BTreeSet<u64>>,
-    /// An unreadable page is given up; otherwise it makes the read fail.
+    /// Set while an unreadable page is given up; otherwise such a page makes the read fail.
     gives_up: Cell<bool>,
 }
 
-/// Tries of a page while a ring is opened.
+/// Number of tries of a page while a ring is opened.
 const OPEN_TRIES: u32 = 3;
-/// Pages remembered as given up, at most: of further ones each read has to wait again.
+/// Most pages that are remembered as given up; each read of a further one has to wait again.
 const UNREAD_MAX: usize = 65_536;
 
 impl Unread {
@@ -77,7 +77,7 @@ impl<'a> Pages<'a> {
         self.down.borrow().is_some()
     }
 
-    /// Returns the error with which the medium stopped answering, if it did.
+    /// Returns the error with which the medium stopped answering; `None` when it answers.
     pub(super) fn into_error(self) -> Option<io::Error> {
         self.down.into_inner()
     }
@@ -126,13 +126,13 @@ impl<'a> Pages<'a> {
         self.skipped.get()
     }
 
-    /// All pages of a frame, at most 64 KiB per read; `None` when they are not the frame its header promised.
+    /// Reads all pages of a frame, at most 64 KiB per read; `None` when they are not the frame that its header promised.
     pub(super) fn frame(&self, head: &Head, page: u32) -> Option<Vec<u8>> {
         let mut bytes = Vec::new();
         self.frame_into(head, page, &mut bytes).then_some(bytes)
     }
 
-    /// Like [`Pages::frame`], into a buffer that is used again.
+    /// Reads a frame as [`Pages::frame`] does, into a buffer that is used again; `false` when it is not the one promised.
     pub(super) fn frame_into(&self, head: &Head, page: u32, bytes: &mut Vec<u8>) -> bool {
         if page.checked_add(head.pages).is_none_or(|end| end > self.geometry.pages()) {
             return false;
@@ -152,8 +152,8 @@ impl<'a> Pages<'a> {
 }
 
 impl Pages<'_> {
-    /// Returns whether a long frame's last page is there and is its own. Of overlapping claims to a page one at most is: without
-    /// this look a header could ask for any amount of memory, and many of them for any amount of time.
+    /// Returns whether a long frame's last page is there and is its own. At most one of several headers that claim a page is
+    /// right: without this look a header could ask for any amount of memory, and many headers for any amount of time.
     fn ends_as_promised(&self, head: &Head, page: u32) -> bool {
         let Some(last) = head.pages.checked_sub(1) else { return false };
         let mut bytes = [0; PAGE];
@@ -162,7 +162,7 @@ impl Pages<'_> {
     }
 }
 
-/// After a failed read up to `end`: an error when the medium as a whole does not answer.
+/// Checks the medium after a failed read up to the offset `end`: an error when the medium as a whole does not answer.
 pub(super) fn probe(medium: &dyn Medium, end: u64) -> io::Result<()> {
     if medium.len()? < end {
         return Ok(());
@@ -190,12 +190,12 @@ pub(super) struct PageReader<'a> {
     slot: u32,
     first: u32,
     bytes: Vec<u8>,
-    /// Pages read at a time.
+    /// Number of pages that are read at a time.
     step: u32,
 }
 
 impl<'a> PageReader<'a> {
-    /// `step_bytes`: how much to read at a time; a segment that is passed through wants much, one look little.
+    /// Makes a reader of a slot. `step_bytes` are read at a time: many to pass through a segment, few for one look.
     pub(super) fn new(pages: &'a Pages<'a>, slot: u32, step_bytes: usize) -> PageReader<'a> {
         let step = (step_bytes / PAGE).clamp(1, READ_BYTES / PAGE) as u32;
         PageReader { pages, slot, first: 0, bytes: Vec::new(), step }

@@ -7,11 +7,11 @@ use std::io;
 use super::layout::Geometry;
 use crate::medium::Medium;
 
-/// Zeros written at a time.
+/// Bytes of zeros that are written at a time.
 const FILL_BYTES: usize = 256 * 1024;
 
-/// Bytes of such a journal commit, about: commits of rows larger than that are cheaper left to the journal than written
-/// over a segment that was filled for them.
+/// Approximate bytes of such a journal commit: commits of rows larger than that are cheaper left to the journal than written over
+/// a segment that was filled for them.
 const JOURNAL_BYTES: usize = 16 * 1024;
 
 /// First bytes of a filled slot until it is used: the next open must not take it for one that was never written, and fill

@@ -3,7 +3,7 @@
 
 use crate::medium::Dir;
 
-/// Files and bytes one run sets aside at most: a dying disk must not fill itself with copies of its damage.
+/// Most files and bytes that one run sets aside, since a dying disk must not fill itself with copies of its damage.
 const FILES_MAX: u32 = 64;
 const BYTES_MAX: u64 = 16 * 1024 * 1024;
 

@@ -18,10 +18,10 @@ use crate::medium::Dir;
 use crate::row::{LANES_MAX, Seq};
 use crate::store::{Lost, ReadLimit, StoredChunk};
 
-/// Losses remembered as set aside, at most. Beyond it one may be counted again rather than RAM be used up.
+/// Most losses that are remembered as set aside. Beyond it a loss may be counted again, so that RAM is not used up.
 const REPORTED_MAX: usize = 4096;
 
-/// Rows for which a read makes room before it finds them.
+/// Most rows for which a read makes room before it finds them.
 const READ_ROWS_USUAL: usize = 256;
 
 /// State that reading keeps between calls.
@@ -47,7 +47,7 @@ struct Loaded {
     /// Body of the frame; rows handed out are slices of this buffer.
     body: Bytes,
     cursor: Cursor,
-    /// Rows below were passed by the cursor.
+    /// Number below which the cursor has passed every row.
     passed: Seq,
 }
 
@@ -61,7 +61,7 @@ pub(super) struct Source<'a> {
 }
 
 impl Reader {
-    /// Reads on from `from`. What it returns when the medium went down meanwhile means nothing.
+    /// Reads rows from `from` on. The result means nothing when the medium went down meanwhile.
     pub(super) fn read(
         &mut self,
         source: &mut Source<'_>,
@@ -114,7 +114,7 @@ impl Reader {
         chunk
     }
 
-    /// Frames of a commit that is durable now.
+    /// Adds the frames of a commit that is durable now to the index.
     pub(super) fn note(&mut self, lane: u8, frames: &[Placed]) {
         let Some(Some(index)) = self.indexes.get_mut(usize::from(lane)) else { return };
         for placed in frames.iter().filter(|p| index.segment.is(&Segment::of(&p.head))) {
@@ -129,7 +129,7 @@ impl Reader {
         }
     }
 
-    /// The next item with rows from `at` on.
+    /// Returns the next frame or gap with rows from `at` on; `None` at the end of the segment.
     fn item(&self, lane: u8, next: &mut usize, at: Seq) -> Option<Item> {
         let index = self.indexes.get(usize::from(lane))?.as_ref()?;
         if *next == 0 {
@@ -172,7 +172,7 @@ impl Reader {
         true
     }
 
-    /// Takes rows of the loaded frame. `false`: the limit is reached and there are more.
+    /// Takes rows of the loaded frame; `false` when the limit is reached and there are more.
     fn take_rows(&mut self, at: &mut Seq, room: &mut Room, chunk: &mut StoredChunk) -> bool {
         let Some(loaded) = self.frame.as_mut() else { return true };
         if *at < loaded.passed {
@@ -201,7 +201,8 @@ impl Reader {
         }
     }
 
-    /// Reports what is missing and still wanted, unless it was forgiven. The bytes are set aside the first time.
+    /// Reports rows of a gap as lost that are still wanted, unless they are of a torn commit that was forgiven. Sets the bytes
+    /// aside the first time.
     fn report(
         &mut self,
         source: &mut Source<'_>,
@@ -249,19 +250,19 @@ fn wanted(gap: &Gap, missing: u64, weight: u64, floor: Seq) -> Lost {
     Lost { first, last, rows, weight: share(weight, rows, missing).max(rows), exact: whole || plain }
 }
 
-/// Returns how much two stretches (start, length) have in common.
+/// Returns the length that two stretches (start, length) have in common.
 fn overlap(a: (u64, u64), b: (u64, u64)) -> u64 {
     let end = a.0.saturating_add(a.1).min(b.0.saturating_add(b.1));
     end.saturating_sub(a.0.max(b.0))
 }
 
-/// Returns what `rows` of `all` rows weigh: exact when it is all of them, or when all weigh the same.
+/// Returns the weight of `rows` of `all` rows: exact when it is all of them, or when all weigh the same.
 fn share(weight: u64, rows: u64, all: u64) -> u64 {
     let part = u128::from(weight) * u128::from(rows) / u128::from(all.max(1));
     u64::try_from(part).unwrap_or(weight)
 }
 
-/// Rows wanted from before what is there. Nobody knows which of these numbers were rows.
+/// Makes the gap of wanted rows from before the oldest segment. Nobody knows which of these numbers were rows.
 fn before(start: &Counters, at: Seq) -> Gap {
     let rows = start.highest.saturating_sub(at).saturating_add(1).min(start.rows);
     Gap {
@@ -276,7 +277,7 @@ fn before(start: &Counters, at: Seq) -> Gap {
     }
 }
 
-/// A frame whose header is good and whose body is not.
+/// Makes the gap of a frame whose header is good and whose body is not.
 fn frame_gap(placed: &Placed) -> Gap {
     let head = &placed.head;
     Gap {
@@ -291,7 +292,7 @@ fn frame_gap(placed: &Placed) -> Gap {
     }
 }
 
-/// Room that the caller has left.
+/// Rows and bytes that the caller still takes.
 struct Room {
     rows: usize,
     bytes: usize,

@@ -15,7 +15,7 @@ use crate::state::Change;
 use crate::store::plausibility;
 use crate::time::Stamp;
 
-/// First byte of a row: which fields follow. The top bit is clear.
+/// Bits of a row's first byte, which say what fields follow. The top bit is clear.
 const STAMP: u8 = 1;
 const SYNCED: u8 = 2;
 const EPOCH: u8 = 4;
@@ -27,7 +27,7 @@ const POSITION: u8 = 0x81;
 const LANE: u8 = 0x82;
 const FORGET: u8 = 0x83;
 const CLOSED: u8 = 0x84;
-/// Ends of all lanes: go with the close mark.
+/// Kind of the record with the high-water marks of all lanes, which goes with the close mark.
 const ENDS: u8 = 0x85;
 
 /// Position of a change among all changes ever: (commit, place in the commit).
@@ -90,7 +90,7 @@ pub(super) fn put_row(out: &mut Vec<u8>, before: &mut Before, row: &StoredRow) {
     before.stamp = Some(row.stamp);
 }
 
-/// Appends the ends of all lanes.
+/// Appends the high-water marks of all lanes.
 pub(super) fn put_ends(out: &mut Vec<u8>, order: Order, ends: &HighWaterMarks) {
     let mut body = Vec::new();
     put_varint(&mut body, order.0);
@@ -100,7 +100,7 @@ pub(super) fn put_ends(out: &mut Vec<u8>, order: Order, ends: &HighWaterMarks) {
     put_bytes(out, &body);
 }
 
-/// The ends in a record's body, if it is one of those.
+/// Returns the high-water marks in a record's body; `None` for a record of another kind.
 pub(super) fn get_ends(body: &[u8], tag: u8) -> Option<HighWaterMarks> {
     HighWaterMarks::get(&mut Reader::new(body)).filter(|_| tag == ENDS)
 }
@@ -164,14 +164,14 @@ pub(super) struct RowRef<'a> {
     weight: u32,
     key_len: usize,
     meta_len: usize,
-    /// Position of `data` in the body.
+    /// Offset of `data` in the body.
     at: usize,
     /// Key, meta and payload, one after the other.
     data: &'a [u8],
 }
 
 impl RowRef<'_> {
-    /// Key, meta and payload.
+    /// Returns the bytes of key, meta and payload.
     pub(super) fn bytes(&self) -> usize {
         self.data.len()
     }
@@ -261,7 +261,7 @@ fn change<'a>(tag: u8, r: &mut Reader<'a>) -> Option<Record<'a>> {
     Some(Record::Change(order, body.take(left)?, tag))
 }
 
-/// Decodes the change of a [`Record::Change`].
+/// Decodes the change of a [`Record::Change`]; `None` when the bytes make no sense.
 pub(super) fn get_change(body: &[u8], tag: u8) -> Option<Change> {
     let mut r = Reader::new(body);
     let name = |r: &mut Reader<'_>| Some(std::str::from_utf8(r.bytes()?).ok()?.to_owned());

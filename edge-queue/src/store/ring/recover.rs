@@ -84,7 +84,7 @@ impl Looked {
         Ok(Looked { store, recovered, cut_short, epoch, broken, foreign, waived, copies })
     }
 
-    /// An error when a lane from `lanes` on still holds rows that somebody wants.
+    /// Returns an error when a lane from number `lanes` on still holds rows that somebody wants.
     pub(super) fn refuse_loss(&mut self, lanes: u8) -> Result<(), OpenError> {
         if lanes >= self.recovered.state.lanes {
             return Ok(());
@@ -129,9 +129,9 @@ impl Looked {
     }
 }
 
-/// Copies of the frames that are not known to be durable, and where they go: fresh pages. Where there is none and no other
-/// segment either, they are written over themselves, byte for byte: a sector holds the same before and after.
-/// After them a tail that is cut off takes nothing more.
+/// Returns copies of the frames that are not known to be durable, each with the offset in the file where it goes: fresh pages, or
+/// its own place where there are none and no other segment either; there it is written over itself byte for byte, so that a
+/// sector holds the same before and after. Then cuts tails off that must take nothing more.
 fn copies(pages: &Pages<'_>, scan: &mut Scan) -> Vec<(u64, Vec<u8>)> {
     let mut copies = Vec::new();
     for placed in std::mem::take(&mut scan.unproven).into_iter().filter(|_| !planted(Flaw::UnprovenLeft)) {

@@ -30,9 +30,9 @@ enum Stop {
     Error(OpenError),
 }
 
-/// Moves what is wanted into a file of the wanted geometry. While more waits than the new limits hold, nothing is
-/// dropped for it: the file keeps its division, and says so; also without space for two files at once. Only a new lane, which needs a region, makes
-/// the open fail then.
+/// Moves the rows still wanted into a file of the `wanted` geometry. If more waits than the new limits hold, or there is no space
+/// for two files at once, nothing is dropped: the file keeps its division, and [`Recovered::limits_kept`] says why. Only a new
+/// lane makes the open fail then, since it needs a region.
 pub(super) fn resize(
     mut old: RingStore,
     mut recovered: Recovered,
@@ -64,7 +64,7 @@ pub(super) fn resize(
     Ok((old, recovered))
 }
 
-/// A lane in which more waits than its new limit. Spares the flash a copy that would not fit.
+/// Returns a lane in which more waits than its new limit; `None` when there is none. Spares the flash a copy that would not fit.
 fn too_much(state: &State, options: &Options) -> Option<Lane> {
     let lanes = state.lane.iter().zip(options.lane_bytes).zip(0..options.lanes);
     lanes.filter(|((lane, limit), _)| lane.bytes > *limit).map(|(_, lane)| Lane(lane)).next()
@@ -168,7 +168,7 @@ fn copy_rows(
     new.commit(&changes, state)
 }
 
-/// Counts a row that the bookkeeping does not know: of a torn commit, which nobody can tell by its number any more.
+/// Counts a row of a torn commit, which the bookkeeping does not know; after the copy its number no longer tells.
 fn adopt(state: &mut State, row: &StoredRow) {
     let at = usize::from(row.lane.0);
     let weight = u64::from(row.weight);
@@ -191,7 +191,7 @@ struct Copied {
     rows: u64,
     weight: u64,
     bytes: u64,
-    /// Weight and bytes that each consumer still wants of it.
+    /// Weight and bytes of the copied rows that each consumer still wants.
     open: Vec<(u64, u64)>,
     lost: Vec<Lost>,
     neighbours: Neighbours,
@@ -210,7 +210,7 @@ impl Copied {
         }
     }
 
-    /// Counts what is lost, exactly for each consumer: what its ledger has beyond what was copied. `known`: rows from there
+    /// Counts what is lost, exactly for each consumer: what its ledger has beyond what was copied. Rows from the number `known`
     /// on are in no ledger yet.
     fn settle(&self, state: &mut State, lane: Lane, known: u64) {
         let at = usize::from(lane.0);

@@ -15,8 +15,8 @@ use crate::row::Lane;
 use crate::store::StoreError;
 
 impl Writer<'_> {
-    /// Begins a segment: its first frame, with the snapshot, opens the next run. Changes alone may take the
-    /// reserve.
+    /// Begins a segment, whose first frame holds the snapshot and opens the next run of pages. `changes_only` may take a slot of
+    /// the reserve.
     pub(super) fn rotate(
         &mut self,
         log: &mut LaneLog,
@@ -60,7 +60,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// The slot for a segment.
+    /// Takes a free slot for a new segment.
     pub(super) fn next_slot(&mut self, log: &mut LaneLog) -> Result<u32, StoreError> {
         let (medium, geometry) = (&*self.medium, self.geometry);
         if let Some(slot) = log.free.take(|slot| readable(medium, geometry, slot)) {

@@ -1,4 +1,4 @@
-//! Rows out of a ring that opens no more: every page is looked at, and frames prove themselves.
+//! Salvage of rows from a ring that opens no more: every page is looked at, and frames prove themselves.
 //!
 //! Without superblocks and snapshots nobody knows the segments; but each frame says its gateway, lane, epoch and place.
 //! Of rows that are there twice the later epoch and frame counts, as in `find_frames.rs`. Floors are taken from the newest
@@ -18,7 +18,7 @@ use crate::medium::{Dir, Medium};
 use crate::row::{LANES_MAX, Lane, Seq, StoredRow};
 use crate::state::{Change, State};
 
-/// Largest frame looked at: one row of 16 MiB.
+/// Most pages of a frame that is looked at: one row of 16 MiB.
 const FRAME_PAGES_MAX: u32 = 4352;
 
 /// Index of everything found: RAM is 64 bytes or so for each row.
@@ -29,7 +29,7 @@ pub(crate) struct Salvage {
     /// Lane and number of a row → where its frame begins, and how new that is.
     rows: BTreeMap<(u8, Seq), Place>,
     floors: [(Order, Seq); LANES_MAX],
-    /// The frame read last.
+    /// Offset, header and body of the frame read last; `None` before the first.
     frame: Option<(u64, Head, Bytes)>,
 }
 
@@ -68,7 +68,7 @@ impl Salvage {
         Ok(found)
     }
 
-    /// Every row found, lane by lane, ascending.
+    /// Calls `f` with every row found, lane by lane, ascending.
     pub(crate) fn each_row<E>(&mut self, mut f: impl FnMut(&StoredRow) -> Result<(), E>) -> Result<(), E> {
         let rows: Vec<((u8, Seq), u64)> = self.rows.iter().map(|(key, place)| (*key, place.offset)).collect();
         let mut rest = rows.iter().peekable();
@@ -90,7 +90,7 @@ impl Salvage {
         Ok(())
     }
 
-    /// Takes in the frame that begins at `offset`, if one does; how many pages to go on by.
+    /// Takes in the frame that begins at `offset`, if one does, and returns the number of pages to go on by.
     fn look(&mut self, offset: u64) -> u32 {
         let Some((head, body)) = self.load(offset) else { return 1 };
         if head.kind == Kind::Snapshot {

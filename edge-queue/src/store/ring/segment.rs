@@ -3,20 +3,20 @@
 use super::frame::Head;
 use crate::row::Seq;
 
-/// Place where a lane's log stands.
+/// Counters of a lane's log at one place of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counters {
     /// Number of the next frame.
     pub(super) next: u64,
-    /// Rows and weight ever written.
+    /// Number of rows ever written to the lane; `weight` is their weight.
     pub(super) rows: u64,
     pub(super) weight: u64,
-    /// Highest row ever written; 0 before the first.
+    /// Highest row number ever written; 0 before the first row.
     pub(super) highest: Seq,
 }
 
 impl Counters {
-    /// Place after the frame of `head`.
+    /// Returns the counters after the frame of `head`.
     pub(super) fn after(head: &Head) -> Counters {
         Counters {
             next: head.counter + 1,
@@ -32,23 +32,23 @@ impl Counters {
 pub(super) struct Segment {
     pub(super) slot: u32,
     pub(super) generation: u64,
-    /// Rule 5 of the [epochs](super::epoch).
+    /// Epoch in which the segment was begun: rule 5 of the [epochs](super::epoch).
     pub(super) epoch: u32,
     /// Commit of the first frame: changes before it are in the snapshot.
     pub(super) commit: u64,
-    /// Newest commit of that epoch which its frames, as far as they were looked at, say was synced.
+    /// Newest commit of that epoch of which the segment's frames, as far as they were looked at, say that it was synced.
     pub(super) synced: u64,
-    /// The lane's log before the first frame; `next` is that frame's base.
+    /// Counters of the lane's log before the first frame; `next` is that frame's base.
     pub(super) start: Counters,
 }
 
 impl Segment {
-    /// Tells that both are the same life of the same slot.
+    /// Returns whether both are the same life of the same slot.
     pub(super) fn is(&self, other: &Segment) -> bool {
         (self.slot, self.generation) == (other.slot, other.generation)
     }
 
-    /// Tells that the commit that began it is the one of this frame.
+    /// Returns whether the segment was begun by the commit of this frame.
     pub(super) fn is_of(&self, head: &Head) -> bool {
         (self.epoch, self.commit) == (head.epoch, head.commit)
     }

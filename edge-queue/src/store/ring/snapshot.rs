@@ -27,7 +27,7 @@ pub(super) fn put_snapshot(out: &mut Vec<u8>, geometry: &Geometry, state: &State
     }
 }
 
-/// The geometry in a snapshot.
+/// Returns the geometry in a snapshot; `None` when it makes no sense.
 pub(super) fn get_geometry(body: &[u8]) -> Option<Geometry> {
     geometry(&mut Reader::new(body))
 }
@@ -41,12 +41,13 @@ fn geometry(r: &mut Reader<'_>) -> Option<Geometry> {
     Some(Geometry { segment_bytes, lanes, segments }).filter(Geometry::is_sane)
 }
 
-/// The state in a snapshot; gateway and epoch come from the frame's header.
+/// Returns the state in a snapshot, with gateway and epoch from the frame's header; `None` when the bytes make no sense.
 pub(super) fn get_snapshot(body: &[u8], gateway: u64, epoch: u32) -> Option<State> {
     get_state(&mut Reader::new(body), gateway, epoch)
 }
 
-/// Returns the state in a segment's first frame, with the ends of all lanes behind it.
+/// Returns the state in a segment's first frame and the high-water marks of all lanes behind it; `None` when the bytes make no
+/// sense.
 pub(super) fn get_head(body: &[u8], gateway: u64, epoch: u32) -> Option<(State, HighWaterMarks)> {
     let mut r = Reader::new(body);
     Some((get_state(&mut r, gateway, epoch)?, HighWaterMarks::get(&mut r)?))
@@ -78,7 +79,7 @@ pub(super) fn put_lane(out: &mut Vec<u8>, lane: &LaneState) {
     out.push(lane.recount_due.into());
 }
 
-/// Decodes a lane's figures.
+/// Decodes a lane's figures; `None` when they are cut or not believable.
 pub(super) fn get_lane(r: &mut Reader<'_>) -> Option<LaneState> {
     let lane = LaneState {
         next: r.varint()?,
@@ -117,7 +118,7 @@ pub(super) fn put_position(out: &mut Vec<u8>, position: &Position) {
     }
 }
 
-/// Reads a position from the snapshot.
+/// Reads a position from the snapshot; `None` when it is cut or not believable.
 pub(super) fn get_position(r: &mut Reader<'_>) -> Option<Position> {
     let mut position = Position { floor: r.varint()?, ..Position::default() };
     position.accepted = r.varint()?;

@@ -9,10 +9,11 @@ use super::layout::{FORMAT, Geometry, PAGE};
 use crate::medium::Medium;
 
 const MAGIC: &[u8; 8] = b"EDGERING";
-/// Everything lies in the first sector, the largest thing drives write whole or not at all: a power cut does not look
-/// like damage. The CRC ends it in every version, so that a newer one can be told from a broken one.
+/// Offset of the CRC, which ends the first sector. All fields lie in that sector, the most that drives write whole or not at all,
+/// so that a power cut does not look like damage. The CRC stands there in every version, so that a newer one can be told from a
+/// broken one.
 const CRC_AT: usize = 512 - 4;
-/// Forgiven gaps kept; the oldest goes first.
+/// Most forgiven gaps that are kept; beyond that the oldest is dropped.
 const WAIVED_MAX: usize = 8;
 const WAIVED_AT: usize = 80;
 
@@ -23,13 +24,13 @@ const WAIVED_BYTES: usize = 49;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Waived {
     pub(super) lane: u8,
-    /// First and last frame counter.
+    /// Counters of the first and the last of these frames.
     pub(super) first: u64,
     pub(super) last: u64,
-    /// Rows that these frames held.
+    /// Number of rows that these frames held; `weight` is their weight.
     pub(super) rows: u64,
     pub(super) weight: u64,
-    /// Rows and weight written to the lane before them.
+    /// Number of rows written to the lane before these frames; `weight_before` is their weight.
     pub(super) rows_before: u64,
     pub(super) weight_before: u64,
 }
@@ -37,20 +38,20 @@ pub(super) struct Waived {
 /// Identity and geometry of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Superblock {
-    /// Raised by every write; the higher copy counts.
+    /// Number raised by every write; the copy with the higher one counts.
     pub(super) counter: u64,
     pub(super) gateway: u64,
     pub(super) epoch: u32,
     pub(super) geometry: Geometry,
     pub(super) waived: Vec<Waived>,
-    /// Durable ends of the lanes; as read, by both copies.
+    /// High-water marks of the lanes, and the bookkeeping of a clean close; after a read, the newest of both copies.
     pub(super) known: Box<Checkpoint>,
 }
 
 /// Content of the two pages.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found {
-    /// The newer good copy, and how many copies were damaged.
+    /// The newer good copy, and the number of damaged copies.
     Good { superblock: Superblock, damaged: usize },
     /// A whole copy written by a later version.
     Newer(u16),
@@ -65,7 +66,7 @@ enum Copy {
 }
 
 impl Superblock {
-    /// Reads both copies. An error when the medium does not answer; one bad sector is damage.
+    /// Reads both copies. An error when the medium does not answer; one bad sector counts as damage.
     pub(super) fn read(medium: &dyn Medium) -> io::Result<Found> {
         let mut copies = Vec::new();
         let mut refused = None;
@@ -113,7 +114,7 @@ impl Superblock {
         medium.write_at(at, &self.encode())
     }
 
-    /// Forgives a gap for ever (as far as there is room).
+    /// Remembers a gap as forgiven, so that nobody reports its frames as lost. The oldest gap is dropped when there is no room.
     pub(super) fn waive(&mut self, gap: Waived) {
         if self.waived.contains(&gap) {
             return;
@@ -201,7 +202,7 @@ fn fields(page: &[u8]) -> Option<Superblock> {
 }
 
 impl Waived {
-    /// Returns whether a frame of `lane` is one of them.
+    /// Returns whether the frame of `lane` with this counter is one of the forgiven ones.
     pub(super) fn covers(&self, lane: u8, counter: u64) -> bool {
         self.lane == lane && (self.first..=self.last).contains(&counter)
     }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::frame::Head;
 
-/// A lane's share of a commit. The epoch belongs to it: rule 4 of the [epochs](super::epoch).
+/// A lane's share of a commit, named by the commit's epoch and number: rule 4 of the [epochs](super::epoch).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct CommitPart {
     epoch: u32,
@@ -27,7 +27,7 @@ impl CommitPart {
 pub(super) struct Completeness(BTreeMap<u32, u64>);
 
 impl Completeness {
-    /// Takes in what frames of a run say: its commits up to `synced` were.
+    /// Notes that the commits of a run up to `synced` were synced, as one of its frames says.
     pub(super) fn note(&mut self, epoch: u32, synced: u64) {
         let known = self.0.entry(epoch).or_default();
         *known = synced.max(*known);
@@ -38,8 +38,8 @@ impl Completeness {
         self.0.get(&epoch).is_some_and(|upto| *upto >= commit)
     }
 
-    /// The torn parts among a lane's frames, which come in order. `closed`: the run that closed the ring last, all of
-    /// whose commits ended.
+    /// Returns the torn parts among a lane's frames, which come in order. `closed` is the run that closed the ring last, of which
+    /// no commit is torn; `None` when none is known.
     pub(super) fn torn<'a>(
         &self,
         frames: impl Iterator<Item = &'a Head>,

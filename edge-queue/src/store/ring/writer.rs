@@ -32,7 +32,7 @@ pub(super) struct Writer<'a> {
     /// The bookkeeping of the last commit that succeeded: what this one changes follows as changes, so that a snapshot
     /// never speaks for parts of the commit that did not arrive.
     pub(super) durable: &'a State,
-    /// Ends of the lanes at that time.
+    /// High-water marks of the lanes after that commit.
     pub(super) ends: &'a HighWaterMarks,
     pub(super) gateway: u64,
     pub(super) epoch: u32,
@@ -43,17 +43,17 @@ pub(super) struct Writer<'a> {
     pub(super) generation: &'a mut u64,
     /// Bytes given to the medium so far.
     pub(super) written: &'a mut u64,
-    /// Pages of the last snapshot written, or of the changes of a commit since.
+    /// Number of pages of the last snapshot written, or of the changes of a commit since.
     pub(super) head_pages: &'a mut usize,
 }
 
 /// Progress of the lane's part of the commit.
 pub(super) struct Progress {
     pub(super) part: u32,
-    /// Page the run starts at.
+    /// Page at which the run of frames starts.
     pub(super) run_page: u32,
     closed: bool,
-    /// Size of the part in bytes, about.
+    /// Approximate bytes of the part.
     pub(super) size: usize,
 }
 
@@ -96,7 +96,7 @@ impl Writer<'_> {
         self.large(log, changes, rows, &mut progress)
     }
 
-    /// Grows the frame at the log's end. `false`: it does not fit into a page after all.
+    /// Adds the commit to the growing frame at the log's end; `false` when it does not fit into a page after all.
     fn small(
         &mut self,
         log: &mut LaneLog,
@@ -178,7 +178,7 @@ impl Writer<'_> {
         self.flush(log, progress)
     }
 
-    /// Frames of whole pages.
+    /// Writes the commit as frames of whole pages.
     fn large(
         &mut self,
         log: &mut LaneLog,
@@ -270,7 +270,7 @@ impl Writer<'_> {
         progress.part += 1;
     }
 
-    /// A header for the next frame without rows.
+    /// Makes a header for the next frame, still without rows.
     pub(super) fn head(&self, kind: Kind, log: &LaneLog, tail: &ActiveSegment, progress: &Progress) -> Head {
         Head {
             kind,
@@ -297,7 +297,7 @@ impl Writer<'_> {
         }
     }
 
-    /// Writes the collected pages in one call.
+    /// Writes the frames of the run, which lie next to each other, in one call.
     pub(super) fn flush(&mut self, log: &LaneLog, progress: &mut Progress) -> Result<(), StoreError> {
         let Some(tail) = log.tail.as_ref().filter(|_| !self.buffers.run.is_empty()) else { return Ok(()) };
         let offset = self.geometry.offset(tail.slot, progress.run_page);

@@ -9,7 +9,7 @@ use crate::testing::rule::{JudgeRule, Violation};
 use crate::testing::store_rule::Rule;
 
 impl Lives {
-    /// One commit, or the clean close. `false`: the life ended with it.
+    /// Makes one commit, or the clean close; `false` when the life ended with it.
     pub(super) fn commit(&mut self, store: &mut dyn Store) -> Result<bool, Violation> {
         let closed = self.cuts > 0 && self.rng.one_in(6 * super::COMMITS_PER_LIFE);
         let mut state = self.durable.clone();
@@ -53,7 +53,7 @@ impl Lives {
         done.map(|()| true).or_else(|e| self.power_went(&e))
     }
 
-    /// A refusal is the end of this life, if there was a power cut.
+    /// Ends this life after a refusal if the power was cut; otherwise the refusal is a violation.
     fn power_went(&self, why: &StoreError) -> Result<bool, Violation> {
         if self.dir.is_frozen() {
             Ok(false)
@@ -62,7 +62,7 @@ impl Lives {
         }
     }
 
-    /// New rows of a lane: few and small, some pages, or many pages; their bytes are no other life's.
+    /// Adds new rows of a lane: few and small, some pages, or many pages, with bytes that no other life has.
     fn push(&mut self, lane: Lane, state: &State, rows: &mut Rows) {
         let rng = &mut self.rng;
         let (count, bytes_max) = match rng.below(9) {
@@ -86,8 +86,8 @@ impl Lives {
         }
     }
 
-    /// Acknowledges what the backlog has no room for, and now and then more, but for a row that is held; then says how the
-    /// lane stands.
+    /// Acknowledges the rows that the backlog has no room for, and now and then more, but not a row that is held; then notes the
+    /// lane's figures and the consumer's position as changes.
     fn note(&mut self, lane: Lane, rows: &Rows, state: &mut State, changes: &mut Vec<Change>) {
         let all = |from: Seq| {
             let range = (lane, from)..=(lane, Seq::MAX);
@@ -139,7 +139,7 @@ impl Lives {
         }
     }
 
-    /// Now and then the oldest row begins to be held, or is not any more: laps of the region pass while it is.
+    /// Begins to hold the oldest row now and then, or ends it, so that laps of the region pass while a row is held.
     fn choose_held(&mut self, at: usize, oldest: Option<Seq>) {
         let change = if !self.holds {
             return;
@@ -155,7 +155,7 @@ impl Lives {
         }
     }
 
-    /// Acknowledges everything: the lane has no segment left.
+    /// Acknowledges everything in a lane that has no segment left.
     fn give_up(&mut self, lane: Lane, state: &mut State, changes: &mut Vec<Change>) {
         let most = std::mem::replace(&mut self.backlog_bytes_max, 0);
         self.held = Default::default();

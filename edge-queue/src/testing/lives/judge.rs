@@ -9,7 +9,7 @@ use crate::testing::rule::{JudgeRule, Violation};
 use crate::testing::store_rule::{Rule, close_mark, identity, not_above, recognised, undamaged};
 
 impl Lives {
-    /// Judges what an open found; from then on that is what must be there.
+    /// Judges what an open found, which from then on is what must be there.
     pub(super) fn judge(&mut self, store: &mut dyn Store, found: &Recovered) -> Result<(), Violation> {
         undamaged(found)?;
         close_mark(self.closed, found)?;
@@ -30,7 +30,7 @@ impl Lives {
         Ok(())
     }
 
-    /// A lane's bookkeeping is that of the last receipt or of the commit that was under way.
+    /// Requires that a lane's bookkeeping is that of the last receipt or of the commit that was under way.
     fn judge_bookkeeping(&self, lane: Lane, found: &State) -> Result<(), Violation> {
         let under_way = self.doubt.as_ref().map(|doubt| figures(lane, &doubt.state));
         let (found, durable) = (figures(lane, found), figures(lane, &self.durable));
@@ -42,7 +42,7 @@ impl Lives {
         })
     }
 
-    /// The rows of a lane: all that were kept, some of those under way, and nothing else.
+    /// Requires that the rows of a lane are all that were kept, some of those under way, and nothing else; returns them.
     fn judge_rows(&self, store: &mut dyn Store, lane: Lane, found: &Recovered) -> Result<Rows, Violation> {
         let figures_found = figures(lane, &found.state);
         let floor = figures_found.0.floor;

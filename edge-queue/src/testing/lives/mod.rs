@@ -20,9 +20,9 @@ use crate::store::{Recovered, Store};
 /// Lanes that the lives use.
 const LANES: u8 = 2;
 const CONSUMER: &str = "hub";
-/// Commits that a life lives through on average, if its power does not go in the open.
+/// Average number of commits of a life, if its power does not go during the open.
 const COMMITS_PER_LIFE: u64 = 8;
-/// Operations of an open, about.
+/// Approximate number of operations of an open.
 const OPEN_OPERATIONS: u64 = 6;
 
 type Rows = BTreeMap<(Lane, Seq), StoredRow>;
@@ -32,15 +32,16 @@ type Rows = BTreeMap<(Lane, Seq), StoredRow>;
 pub struct Lives {
     dir: SimDir,
     rng: Rng,
-    /// Rows that must be there: receipted, or found by an open that said so. None that is done.
+    /// Rows that must be there, because they were receipted or an open found them; rows that are done are left out.
     kept: Rows,
-    /// The bookkeeping that holds.
+    /// Bookkeeping that an open must find.
     durable: State,
-    /// Row with the highest number of each lane.
+    /// Highest row number of each lane.
     highest: PerLane<Seq>,
-    /// Commit that was under way when the last life ended: it may be there, in part.
+    /// Commit that was under way when the last life ended, which may be there in part; `None` when there was none.
     doubt: Option<Doubt>,
-    /// Set if an open must find the store closed; `None` when nobody can know.
+    /// State in which an open must find the store: `Some(true)` for cleanly closed, `Some(false)` for not; `None` when nobody can
+    /// know.
     closed: Option<bool>,
     backlog_bytes_max: u64,
     /// Set if rows are held: in each lane one at a time is not acknowledged whatever follows it.
@@ -125,7 +126,7 @@ impl Lives {
         Ok(Survivor { dir: lives.dir, rows: lives.kept, cuts })
     }
 
-    /// The same store, on a disk of its own.
+    /// Returns the same store, on a disk of its own.
     fn fork(&self, seed: u64) -> Lives {
         Lives {
             dir: self.dir.crash(Outcome::Kept, seed),

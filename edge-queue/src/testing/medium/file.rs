@@ -92,7 +92,7 @@ impl Medium for SimFile {
     }
 }
 
-/// Hangs, without a lock held, if this call is to.
+/// Blocks, without a lock held, if this call is one that is to hang.
 fn pass(shared: &Mutex<Shared>, call: Call) {
     let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
     let gate = shared.gate.take_if(|gate| gate.is_for(call));

@@ -30,7 +30,7 @@ pub struct SimCounters {
     pub dir_syncs: u64,
     /// Number of `read_at` calls.
     pub reads: u64,
-    /// Operations that changed something or synced: the boundaries power can be cut at.
+    /// Number of operations that changed something or synced; the power can be cut between any two of them.
     pub operations: u64,
     /// Planted faults that fired.
     pub faults: u64,
@@ -83,7 +83,7 @@ impl SimDir {
         SimDir::default()
     }
 
-    /// Starts recording: from here on every operation can be crashed after by [`SimDir::recording`].
+    /// Starts recording, so that the power can be cut after every operation from here on, with [`SimDir::recording`].
     pub fn record(&self) {
         let mut shared = self.lock_shared();
         shared.log = Some(Log { base: shared.disk.clone(), ops: Vec::new() });
@@ -94,7 +94,7 @@ impl SimDir {
         self.lock_shared().log.as_ref().map_or(0, |log| log.ops.len())
     }
 
-    /// Returns what was recorded, ready to be crashed at every boundary. Empty without [`SimDir::record`].
+    /// Returns the run recorded so far, in which the power can be cut at every boundary. Empty without [`SimDir::record`].
     pub fn recording(&self) -> Recording {
         let shared = self.lock_shared();
         match &shared.log {
@@ -114,7 +114,7 @@ impl SimDir {
         self.lock_shared().alive().is_err()
     }
 
-    /// The directory a power cut now would leave, as `outcome` and `seed` decide.
+    /// Returns the directory that a power cut now would leave, as `outcome` and `seed` decide.
     pub fn crash(&self, outcome: Outcome, seed: u64) -> SimDir {
         SimDir::from_disk(self.lock_shared().disk.crash(outcome, seed))
     }
@@ -165,7 +165,7 @@ impl SimDir {
         self.lock_shared().disk.names()
     }
 
-    /// Content of a file as the program sees it.
+    /// Content of a file as the program sees it; `None` when there is no such file.
     pub fn content(&self, name: &str) -> Option<Vec<u8>> {
         let shared = self.lock_shared();
         let image = shared.disk.live(shared.disk.lookup(name)?)?;

@@ -1,4 +1,4 @@
-//! A run of which every boundary can be visited.
+//! A recorded run, in which the power can be cut at every boundary between two operations.
 
 use super::SimDir;
 use crate::testing::disk::{Disk, Op, Outcome};
@@ -17,7 +17,7 @@ impl Recording {
         self.ops.len()
     }
 
-    /// The directory a power cut at boundary `at` would have left. Boundaries must be asked for in ascending order
+    /// Returns the directory that a power cut at boundary `at` would have left. Boundaries must be asked for in ascending order
     /// (the same one may be asked again); an earlier one answers for the latest asked.
     pub fn crash_at(&mut self, at: usize, outcome: Outcome, seed: u64) -> SimDir {
         while self.at < at {

@@ -9,9 +9,9 @@ use crate::store::ring::segment::{Counters, Segment};
 /// Parts of the commit that is being written that must be undone if it fails.
 #[derive(Debug)]
 pub(super) struct Undo {
-    /// The end of the log before it.
+    /// End of the log before the commit.
     counters: Counters,
-    /// Segments begun by it.
+    /// Number of segments that the commit began.
     pub(super) opened: usize,
     /// Number of those segments that were durable when the held slots were released: their snapshot alone has what
     /// these slots had.
@@ -19,14 +19,14 @@ pub(super) struct Undo {
 }
 
 impl Undo {
-    /// Nothing was begun since the log ended there.
+    /// Makes the record of a commit that has begun nothing, with the log's end before it.
     pub(super) fn to(counters: Counters) -> Undo {
         Undo { counters, opened: 0, relied_on: 0 }
     }
 }
 
 impl LaneLog {
-    /// Before the first byte of a commit.
+    /// Notes the end of the log, before the first byte of a commit.
     pub(in crate::store::ring) fn begin(&mut self) {
         self.undo = Undo::to(self.counters);
         self.pending.clear();
@@ -44,15 +44,15 @@ impl LaneLog {
         self.undo.opened > 0
     }
 
-    /// The segments that the commit has begun so far are durable, and with them a snapshot that has all that slots were held
-    /// for.
+    /// Notes that the segments which the commit has begun so far are durable, and frees the held slots, because a snapshot in
+    /// these segments has all that the slots were held for.
     pub(in crate::store::ring) fn release_held(&mut self) {
         self.undo.relied_on = self.undo.opened;
         self.free.release();
     }
 
-    /// The commit failed: the log ends where it ended before, and what was written into since is not written into
-    /// again before it was read; what is relied on not before there is a newer snapshot.
+    /// Undoes a failed commit: the log ends where it ended before. Slots that the commit wrote into are read before they are
+    /// written again; those whose snapshot is relied on wait for a newer snapshot.
     pub(in crate::store::ring) fn abandon(&mut self) {
         self.counters = self.undo.counters;
         self.pending.clear();

@@ -15,11 +15,11 @@ use crate::store::ring::segment::{Counters, Segment};
 use crate::store::ring::superblock::Waived;
 use crate::store::ring::torn_commit::CommitPart;
 
-/// The segments at the end of a lane, oldest first, scanned.
+/// Segments at the end of a lane's log, oldest first, with the frames found in them.
 pub(super) struct LogEnd {
     lane: u8,
     segments: Vec<(Segment, Frames)>,
-    /// Commits of which this lane holds a part only.
+    /// Parts of commits that did not arrive whole in this lane.
     pub(super) torn: BTreeSet<CommitPart>,
 }
 
@@ -28,13 +28,13 @@ impl LogEnd {
         self.segments.iter().flat_map(|(_, frames)| &frames.good)
     }
 
-    /// The segments before the first whole frame.
+    /// Returns the segments before the first one with a whole frame.
     fn before_frames(&self) -> impl Iterator<Item = &Segment> {
         self.segments.iter().take_while(|(_, frames)| frames.good.is_empty()).map(|(segment, _)| segment)
     }
 
-    /// Tells that the oldest frame of which anything is left belongs to the first commit the lane ever saw: of part n
-    /// exactly n frames come before it.
+    /// Returns whether the oldest frame of which anything is left belongs to the first commit of the lane: then a frame with
+    /// index n in its commit has exactly n frames before it in the lane.
     fn is_first_commit(&self) -> bool {
         let heads = self.segments.first().into_iter().flat_map(|(_, frames)| &frames.broken);
         let oldest = heads.map(|placed| &placed.head).min_by_key(|head| head.base);
@@ -75,7 +75,8 @@ impl Scan {
         LogEnd { lane, segments: scanned, torn: BTreeSet::new() }
     }
 
-    /// Decides where a lane's log ends and what its end looks like. `unclean`: the epoch of a run that did not close.
+    /// Decides where a lane's log ends and what its end looks like. `unclean` is the epoch of a run that did not close; `None`
+    /// after a clean close.
     pub(super) fn end_lane(&mut self, look: Look<'_>, end: &LogEnd, unclean: Option<u32>) {
         let Some(at) = self.follow(end, unclean) else { return };
         let begun = self.take_back_unbegun(end, unclean.is_none());
@@ -100,8 +101,8 @@ impl Scan {
         self.go_on(look, end.lane, segment, frames, unclean.is_none());
     }
 
-    /// Follows the frames to the last; what is missing between them and belongs to a torn commit is forgiven. `None`: the lane
-    /// has no segments.
+    /// Follows the frames to the last, and returns the log's end there; `None` when the lane has no segments. Frames that are
+    /// missing in between and belong to a torn commit are forgiven, so that nobody reports them as lost.
     fn follow(&mut self, end: &LogEnd, unclean: Option<u32>) -> Option<Counters> {
         let mut at = end.segments.first().map(|(segment, _)| segment.start)?;
         // A commit of the run that ended unclean, and nothing says that it was ever synced: nobody got a receipt for it,
@@ -131,8 +132,8 @@ impl Scan {
         Some(at)
     }
 
-    /// Gives back the segments that were never begun: by the last commit of a run, of which nothing whole arrived. Until the
-    /// lane is written to again every open finds them. Returns how many segments were begun.
+    /// Gives back the segments that were never begun: nothing whole of the last commit of a run, which was to begin them,
+    /// arrived. Every open finds them until the lane is written to again. Returns how many segments were begun.
     fn take_back_unbegun(&mut self, end: &LogEnd, clean: bool) -> usize {
         let unbegun =
             |(segment, frames): &&(Segment, Frames)| frames.good.is_empty() && !self.was_synced(segment);
@@ -202,7 +203,7 @@ impl Scan {
     }
 }
 
-/// Rows that are missing from `at` to the frame of `head`.
+/// Returns the rows that are missing from `at` to the frame of `head`.
 fn between(lane: u8, at: &Counters, head: &Head) -> Waived {
     Waived {
         lane,
@@ -215,8 +216,8 @@ fn between(lane: u8, at: &Counters, head: &Head) -> Waived {
     }
 }
 
-/// Tells that a page that no frame lies on looks like a write behind the end that did not come through. It can lie before
-/// the end: copies of a grown frame take turns.
+/// Returns whether a page on which no frame lies looks like a write behind the log's end that did not come through. Such a page
+/// can lie before the end, because the copies of a grown frame take turns.
 fn resembles_torn(look: Look<'_>, segment: &Segment, frames: &Frames, epoch: u32) -> bool {
     let Some(last) = frames.good.last() else { return false };
     let mut reader = PageReader::new(look.pages, segment.slot, READ_BYTES);

@@ -25,11 +25,11 @@ use log_end::LogEnd;
 pub(super) struct Scan {
     pub(super) lanes: Vec<LaneLog>,
     pub(super) state: Option<State>,
-    /// Highest numbers seen anywhere.
+    /// Highest number of a commit seen anywhere; so are `generation` and `epoch` the highest of theirs.
     pub(super) commit: u64,
     pub(super) generation: u64,
     pub(super) epoch: u32,
-    /// Epoch of the close mark, when the last commit holds one.
+    /// Epoch of the close mark; `None` when the last commit holds none.
     pub(super) closed: Option<u32>,
     pub(super) tail_uncertain: bool,
     pub(super) waived: Vec<Waived>,
@@ -42,10 +42,10 @@ pub(super) struct Scan {
     /// and after that Linux shows pages that are not on the medium. A later commit in the same segment proves that
     /// the one before it was synced, so it is the last commit of each lane only.
     pub(super) unproven: Vec<Placed>,
-    /// Lanes whose newest segment was never begun: what is left of it would cut off what an earlier one took in after it.
-    /// Another one that begins in the same place does away with it, so the next commit of the lane begins one.
+    /// Lanes whose newest segment was never begun. Its remains would cut off what an earlier segment takes in from now on, so the
+    /// next commit of the lane begins a segment, which replaces them.
     pub(super) cut_off: Vec<u8>,
-    /// Known durable ends of the lanes.
+    /// High-water marks of the lanes, as far as they are known.
     pub(super) ends: HighWaterMarks,
     /// Commits that are known to have ended.
     pub(super) finished: Completeness,
@@ -54,7 +54,7 @@ pub(super) struct Scan {
 }
 
 impl Scan {
-    /// Scans the whole ring. `epoch`, `waived` and `known`: the superblock's.
+    /// Scans the whole ring. `epoch`, `waived` and `known` are those of the superblock.
     pub(super) fn run(look: Look<'_>, epoch: u32, waived: &[Waived], known: &Checkpoint) -> Scan {
         let nothing = Checkpoint::default();
         let known = if planted(Flaw::EndsUnknown) { &nothing } else { known };
@@ -124,7 +124,7 @@ impl Scan {
         scan
     }
 
-    /// The newest bookkeeping: before which commit, and what it says.
+    /// Returns the newest bookkeeping, and the number of the commit before which it was taken; `None` when there is none.
     fn base(
         &mut self,
         known: &Checkpoint,
@@ -138,7 +138,7 @@ impl Scan {
         }
     }
 
-    /// A lane that ends before what is known to have been durable lost its last frames: the log goes on behind them.
+    /// Moves the end of a lane's log behind frames that are known to have been durable but are gone.
     fn go_to_known_ends(&mut self) {
         if planted(Flaw::EndsUnknown) || planted(Flaw::EndsIgnored) {
             return;
@@ -154,7 +154,7 @@ impl Scan {
         }
     }
 
-    /// A close mark of which only the frame arrived, and not the segment it began, closed nothing.
+    /// Ignores a close mark whose commit did not arrive whole, such as one without the segment that it began.
     fn doubt_torn_close(&mut self, ends: &[LogEnd]) {
         let closing = |placed: &&Placed| placed.head.closed && placed.head.commit == self.commit;
         let torn = ends.iter().any(|end| {
@@ -198,7 +198,7 @@ impl Scan {
         self.closed == Some(segment.epoch) || self.finished.proves(segment.epoch, segment.commit)
     }
 
-    /// The segments of a lane, oldest first; the second list is that of all heads seen.
+    /// Returns a lane's log with its segments, oldest first, and the segments of all heads that were seen.
     fn lane(&mut self, look: Look<'_>, lane: u8) -> (LaneLog, Vec<Segment>) {
         let mut log = LaneLog::new(lane);
         let (mut found, mut headless) = (Vec::<Segment>::new(), Vec::new());
@@ -251,7 +251,8 @@ fn precedes(segment: &Segment, later: Option<&Segment>) -> bool {
     })
 }
 
-/// The newest snapshot that can be read with its commit, and the segments of newer ones that cannot.
+/// Returns the newest snapshot that can be read, with its commit and high-water marks, and the segments of newer ones that cannot
+/// be read.
 fn newest_snapshot(
     look: Look<'_>,
     heads: &mut [Segment],
