@@ -1,8 +1,8 @@
-//! Network that one client may have: limits by address must not be those of one of its many addresses.
+//! Network of a client: key for limits by address, because one IPv6 client may have many addresses.
 
 use std::net::IpAddr;
 
-/// Returns the address, of IPv6 the first 64 bits; an IPv4 address in its IPv6 form is one of IPv4.
+/// Returns an IPv6 address with its first 64 bits only, and an IPv4 address, also in IPv6 form, as it is.
 pub(crate) fn client_network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() & (u128::MAX << 64)).into()),

@@ -1,4 +1,4 @@
-//! Durations by bucket: a histogram of fixed size, in the form that Prometheus reads. Pure.
+//! Histogram of durations with fixed buckets, in the form that Prometheus reads. Pure.
 
 /// Numbers of durations up to each of [`BOUNDS_MS`](Self::BOUNDS_MS), and of longer ones.
 ///
@@ -12,7 +12,7 @@
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Durations {
-    /// The last one is of those above all bounds.
+    /// Count of each bucket. The last one is for durations above all bounds.
     counts: [u64; Self::BOUNDS_MS.len() + 1],
     sum_ms: u64,
 }
@@ -21,7 +21,7 @@ impl Durations {
     /// Upper ends of the buckets, in milliseconds: from a commit on a fast disk to a large message on a thin line.
     pub const BOUNDS_MS: [u64; 12] = [5, 10, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000];
 
-    /// Counts one.
+    /// Counts a duration in milliseconds.
     pub fn note(&mut self, ms: u64) {
         let bucket = Self::BOUNDS_MS.partition_point(|bound_ms| *bound_ms < ms);
         if let Some(count) = self.counts.get_mut(bucket) {

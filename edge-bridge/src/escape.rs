@@ -1,13 +1,13 @@
-//! Escaping of foreign text for logs and terminals: a topic, client identifier or reason of a peer's must not end a line, drive a terminal or reverse
-//! the text behind it.
+//! Escaping of foreign text for logs and terminals, because a peer's topic, client identifier or reason must not end a line, control a
+//! terminal or reverse the text behind it.
 
 use std::fmt::{self, Write};
 
-/// Characters shown at most; the rest is an ellipsis.
+/// Most characters that are shown; the rest becomes an ellipsis.
 const CHARS_MAX: usize = 64;
 
-/// Text of a peer's: its `Display` escapes control, bidirectional and other unprintable characters, double quotes and backslashes as Rust literals
-/// do, and ends after 64 characters. Put it between double quotes: then no text of a peer's reads as words of the line.
+/// Foreign text, whose `Display` escapes control, bidirectional and other unprintable characters, double quotes and backslashes as Rust
+/// literals do, and ends after 64 characters. Put it between double quotes, so that it cannot be read as words of the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Escaped<'a>(pub &'a str);
 

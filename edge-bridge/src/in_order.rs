@@ -1,9 +1,9 @@
-//! Release in order of arrival: entries are decided in any order, and leave from the front. The order of PUBACKs (\[MQTT-4.6.0-2\]) is this, for
-//! what a connection received as for what the PUBACK chain waits for.
+//! Release in order of arrival: entries are decided in any order, and leave from the front. PUBACKs are kept in order (\[MQTT-4.6.0-2\]) by
+//! it, both in a session and in the PUBACK chain.
 
 use std::collections::VecDeque;
 
-/// Room for entries that a connection without any keeps after [`shrink`](InOrder::shrink).
+/// Capacity for entries that an idle connection keeps after [`shrink`](InOrder::shrink).
 pub(crate) const IDLE: usize = 16;
 
 /// Entries in order, by a serial number that is never used twice.
@@ -44,7 +44,7 @@ impl<T> InOrder<T> {
         self.entries.get_mut(at)
     }
 
-    /// Takes the front if it is decided.
+    /// Takes the front entry if it is decided, otherwise returns `None`.
     pub(crate) fn pop_if(&mut self, is_decided: impl FnOnce(&T) -> bool) -> Option<T> {
         if !is_decided(self.entries.front()?) {
             return None;
@@ -53,7 +53,7 @@ impl<T> InOrder<T> {
         self.entries.pop_front()
     }
 
-    /// Gives up the room of a window that was once full: it would be kept for as long as the connection.
+    /// Frees unused capacity once there are no entries, because it would be kept as long as the connection.
     pub(crate) fn shrink(&mut self) {
         if self.entries.is_empty() {
             self.entries.shrink_to(IDLE);

@@ -1,7 +1,7 @@
-//! The application's part of the way in: what to do with a message that a local publisher sent.
+//! Ingest: the application's decision about each message of a local publisher.
 //!
-//! The listener (or the client of a local broker) asks an [`Ingest`]; what becomes of the PUBACK is the [PUBACK chain](crate::puback_chain)'s
-//! business.
+//! The listener (or the client of a local broker) calls an [`Ingest`] with each message; the [PUBACK chain](crate::puback_chain) sends its
+//! PUBACK in time.
 
 use std::net::SocketAddr;
 
@@ -12,68 +12,69 @@ use crate::puback_chain::Ticket;
 use crate::row::Row;
 use crate::wire::{Properties, QoS, ReasonCode, Utf8, Version};
 
-/// Decides about received messages. Pure: no clock, no waiting; called on the shell's thread for every message, so a call should take
-/// microseconds.
+/// Decides about received messages. Must be pure: no clock, no waiting. It is called on the shell's thread for every message, so that a call
+/// should take microseconds.
 pub trait Ingest {
     /// Decides about `message`. Called once per received PUBLISH, in order of arrival per connection.
     fn ingest(&mut self, now: Now, message: &Inbound) -> Answer;
 
-    /// The message that was just answered has this ticket; not called for what is absorbed. Of use to those who
-    /// [withhold](Answer::Withhold) and must know whose receipt it is.
+    /// Tells the ticket of the message that was just answered; not called for absorbed ones. For an ingest that [withholds](Answer::Withhold),
+    /// and must know whose receipt it is.
     fn on_ticket(&mut self, _ticket: Ticket) {}
 
-    /// The row to store for `message`, which was just [refused](Answer::Refuse). To be overridden by those who know that a message may be
-    /// a repetition although its DUP flag is not set, as after a restart.
+    /// Makes the row to store for `message`, which was just [refused](Answer::Refuse). Override it if a message can be known to be a
+    /// repetition although its DUP flag is not set, as after a restart.
     fn dead_letter(&mut self, message: &Inbound, reason: ReasonCode) -> Row {
         message.dead_letter(reason)
     }
 
-    /// Lane of the queue that `message`'s rows go to: while that one is full ([`Listener::set_full_lanes`](crate::listener::Listener::set_full_lanes))
-    /// the message waits, and other clients' messages for other lanes do not. Must change nothing. `None`, the default: none, or it is not known.
+    /// Lane of the queue to which `message`'s rows go. While it is full
+    /// ([`Listener::set_full_lanes`](crate::listener::Listener::set_full_lanes)) the message waits, and other clients' messages for other
+    /// lanes do not. Must change nothing. `None`, the default, if there are no lanes or it is not known.
     fn lane(&self, _message: &Inbound) -> Option<u8> {
         None
     }
 }
 
-/// Both clocks at one moment. Exhaustive.
+/// Monotonic and wall clock at one moment. New fields come only with a breaking release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Now {
     /// Milliseconds of a clock that never goes back.
     pub up_ms: u64,
-    /// Milliseconds since the Unix epoch, as the wall clock says.
+    /// Milliseconds since the Unix epoch by the wall clock.
     pub wall_ms: i64,
 }
 
-/// A received message, its topic resolved.
+/// A received message, with a topic alias replaced by its topic.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Inbound {
-    /// The publisher's client identifier; empty if it is not known (behind a local broker).
+    /// Client identifier of the publisher; empty if it is not known, as behind a local broker.
     pub client: Utf8,
-    /// Address of the publisher's connection; of a will, that of the connection that left it. `None` where the listener was not told it
+    /// Address of the publisher's connection, or of the connection that left a will. `None` if the listener was not told it
     /// ([`Listener::accept_from`](crate::listener::Listener::accept_from)), and behind a local broker.
     pub peer: Option<SocketAddr>,
     /// Topic of the message.
     pub topic: Utf8,
-    /// The message; a slice of the receive buffer: copy what is kept for long.
+    /// Payload of the message. It is a slice of the receive buffer, so copy it to keep it for long.
     pub payload: Bytes,
-    /// Properties of the message, without those of the connection; empty in 3.1.1.
+    /// Properties of the message, with those of one connection only (Topic Alias) removed; empty in 3.1.1.
     pub properties: Properties,
     /// QoS that the message came with.
     pub qos: QoS,
     /// Retain flag that the message came with.
     pub retain: bool,
-    /// DUP flag as it came: set, the message may have been received before.
+    /// DUP flag that the message came with. If it is set, the message may have been received before.
     pub dup: bool,
     /// MQTT version of the publisher.
     pub version: Version,
-    /// The will of a client that is gone, written when it connected: nobody stands behind it any more, so it is nothing to be obeyed. Behind a
-    /// local broker nobody can tell, and it is false.
+    /// Set for the will of a client that is gone. It was written when the client connected, and nobody stands behind it any more, so do not
+    /// obey it as a command. Behind a local broker it cannot be known, and is false.
     pub will: bool,
 }
 
 impl Inbound {
-    /// A message from `client`, no will, from an unknown address.
+    /// Makes a message of `client`, which is not a will, from an unknown address.
     pub fn new(client: Utf8, version: Version, publish: &crate::wire::Publish) -> Self {
         Self {
             client,
@@ -89,8 +90,8 @@ impl Inbound {
         }
     }
 
-    /// The message as a raw row: topic, payload, QoS, retain flag and DUP as they came; its Message Expiry Interval becomes the row's time to live. Shares
-    /// no receive buffer.
+    /// Returns the message as a raw row, with topic, payload, QoS, retain flag and DUP unchanged. Its Message Expiry Interval becomes the
+    /// row's time to live. Shares no receive buffer.
     pub fn to_row(&self) -> Row {
         let (properties, ttl_ms) = self.properties.handed_on();
         Row {
@@ -103,8 +104,7 @@ impl Inbound {
         }
     }
 
-    /// The row of a message that cannot be used: as it came, marked with `reason`, and as a possible duplicate if the
-    /// publisher says so.
+    /// Returns the row of a message that cannot be used: unchanged, marked with `reason`, and as a possible duplicate if its DUP flag is set.
     pub fn dead_letter(&self, reason: ReasonCode) -> Row {
         Row {
             properties: self.properties.clone(),
@@ -115,14 +115,14 @@ impl Inbound {
     }
 }
 
-/// The ingest of a plain bridge: `out` rules, one raw row per message. What no rule takes out is absorbed.
+/// Ingest of a plain bridge: makes one raw row of each message that an `out` rule maps, and absorbs the others.
 #[derive(Debug, Clone, Default)]
 pub struct Forward {
     rules: Rules,
 }
 
 impl Forward {
-    /// Takes out what these rules do.
+    /// Forwards messages by these rules.
     pub fn new(rules: Rules) -> Self {
         Self { rules }
     }
@@ -136,23 +136,23 @@ impl Ingest for Forward {
     }
 }
 
-/// Decision about a message. Exhaustive.
+/// Decision about a message. New kinds come only with a breaking release.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
     /// Push these rows; the PUBACK follows when all of them are safe. No rows is the same as [`Absorb`](Self::Absorb).
     Store(Vec<Row>),
-    /// Nothing to store: a filter suppressed or holds it, it is a duplicate, or nobody wants it. The PUBACK follows when every receipt
-    /// that was pending at its arrival is resolved, on any connection: one of those rows may be the copy that makes this one
-    /// superfluous.
+    /// Store nothing, because a filter suppressed or holds the message, it is a duplicate, or nobody wants it. The PUBACK follows when every
+    /// receipt that was pending at its arrival, on any connection, is resolved, because one of those rows may be the copy that makes this
+    /// message superfluous.
     Absorb,
-    /// As [`Store`](Self::Store), also without rows: a filter holds something of it, and its PUBACK waits. The application resolves the
-    /// ticket when these rows *and* what stands for the held part are safe; then the PUBACK follows when every receipt before it is
-    /// resolved too, on any connection, since what was held may have been suppressed in the end.
+    /// Push these rows, or none, of a message of which a filter holds a part, so that its PUBACK waits. The application resolves the ticket
+    /// when these rows *and* those that stand for the held part are safe. The PUBACK follows when every receipt before it, on any connection,
+    /// is resolved too, because the held part may have been suppressed in the end.
     Withhold(Vec<Row>),
-    /// The message cannot be used. It is stored as a [dead letter](Ingest::dead_letter), then acknowledged with this reason to an MQTT 5 client
-    /// ([`PAYLOAD_FORMAT_INVALID`](ReasonCode::PAYLOAD_FORMAT_INVALID) for what cannot be decoded), plainly to a 3.1.1 client, which
-    /// knows no refusal but a close and would only send it again. Must be a reason of PUBACK that does not invite a retry: 0x97 (quota
-    /// exceeded) counts as acknowledged at the publisher, so it is never the way to say "later".
+    /// Refuse the message, because it cannot be used. It is stored as a [dead letter](Ingest::dead_letter), then acknowledged with this reason
+    /// to an MQTT 5 client ([`PAYLOAD_FORMAT_INVALID`](ReasonCode::PAYLOAD_FORMAT_INVALID) if it cannot be decoded), and without one to a
+    /// 3.1.1 client, which could only be disconnected and would send it again. Must be a reason of PUBACK that does not invite a retry: 0x97
+    /// (quota exceeded) counts as acknowledged at the publisher, so it must not be used for "later".
     Refuse(ReasonCode),
 }
 

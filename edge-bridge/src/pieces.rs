@@ -1,51 +1,51 @@
-//! Send buffer in pieces: small packets are joined, a large payload is shared with everybody else to whom it goes, not copied.
+//! Send buffer in pieces: small packets are joined, while a large payload is shared with all others to whom it goes, and not copied.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
 use bytes::{Buf, Bytes, BytesMut};
 
-/// Payloads of so many bytes are shared; a smaller one is copied, which costs less than a piece of its own.
+/// Bytes from which a payload is shared. A smaller one is copied, which costs less than a piece of its own.
 pub(crate) const SHARED_MIN: usize = 2 * 1024;
 
-/// Memory that a buffer keeps once it is empty.
+/// Most bytes of memory that a buffer keeps once it is empty.
 const KEPT: usize = 64 * 1024;
 
-/// Frees the memory of an empty buffer if it is large: what a drained backlog took is not kept. Its capacity says nothing of that, since it does
-/// not count the place of bytes that were taken out.
+/// Frees the memory of an empty buffer if it is large, so that memory for a backlog is not kept. The capacity does not tell its size, because
+/// it does not count bytes that were taken out.
 pub(crate) fn free_if_large(buffer: &mut BytesMut) {
     if buffer.is_empty() && buffer.try_reclaim(KEPT + 1) {
         *buffer = BytesMut::new();
     }
 }
 
-/// Bytes in their order.
+/// Bytes to be sent, in their order.
 #[derive(Debug, Default)]
 pub(crate) struct Pieces {
-    /// Pieces in front of `last`, each with whether it is shared.
+    /// Finished pieces before `last`, each with whether it is shared.
     done: VecDeque<(Bytes, bool)>,
-    /// The bytes that more can be joined to.
+    /// Last piece, to which more bytes can be joined.
     last: BytesMut,
-    /// Bytes in `done`.
+    /// Number of bytes in `done`.
     done_bytes: usize,
-    /// Bytes of these that are in shared pieces.
+    /// Number of bytes of `done` that are in shared pieces.
     shared: usize,
 }
 
 impl Pieces {
-    /// Returns the buffer to append to. What is appended is copied.
+    /// Returns the last piece, to append to. Appended bytes are copied.
     pub(crate) fn last(&mut self) -> &mut BytesMut {
         &mut self.last
     }
 
-    /// Appends bytes that are not copied, and are not this buffer's own.
+    /// Appends bytes without a copy, as a shared piece.
     pub(crate) fn share(&mut self, bytes: Bytes) {
         self.finish_last();
         self.shared += bytes.len();
         self.push_done(bytes, true);
     }
 
-    /// Appends a packet or a part of one: a small one is copied.
+    /// Appends a packet or a part of one. A small one is copied, a large one shared.
     #[cfg(feature = "net")]
     pub(crate) fn push(&mut self, bytes: Bytes) {
         if bytes.len() < SHARED_MIN {
@@ -68,7 +68,7 @@ impl Pieces {
         self.last = other.last;
     }
 
-    /// Takes the first piece.
+    /// Takes the first piece; `None` if there is none.
     pub(crate) fn pop(&mut self) -> Option<Bytes> {
         self.finish_last();
         let (bytes, is_shared) = self.done.pop_front()?;

@@ -1,48 +1,49 @@
-//! Row of the bridge: what is kept of a message while it waits, and the form of it that a queue stores.
+//! Row: the stored form of a message, or of a part of a later batch, while it waits.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::wire::{Properties, Publish, QoS, ReasonCode, Utf8};
 
-/// The format of a row's payload. [`RAW`](Self::RAW) is the message as it came; other numbers are the application's, which also brings the
-/// [`Pack`](crate::bridge::Pack) that understands them. They are stored: never give a number another meaning.
+/// Format of a row's payload. [`RAW`](Self::RAW) is the message as it came; other numbers belong to the application, with a
+/// [`Pack`](crate::bridge::Pack) that knows them. Numbers are stored with rows, so never give one another meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Format(pub u8);
 
 impl Format {
-    /// The message as it came: one row, one PUBLISH.
+    /// Payload of the message as it came, so that one row is one PUBLISH.
     pub const RAW: Self = Self(0);
 }
 
-/// A message, or a part of a later batch, on its way to the queue. It holds the topic as it will be sent, never a rule's number: rows
-/// outlive configurations.
+/// Message, or part of a later batch, on its way to the queue. It contains the topic with which it will be sent, and no reference to a rule,
+/// because rows outlive configurations.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Row {
-    /// The topic upstream: of the message, or of the batch it will be part of.
+    /// Topic at the hub, of the message or of the batch of which it will be part.
     pub topic: Utf8,
     /// Content of the message.
     pub payload: Bytes,
-    /// QoS of the message; rows of QoS 0 are published at QoS 1 too, since the queue is what they were stored for. Default QoS 1.
+    /// QoS of the message. Rows of QoS 0 are published at QoS 1 too, because they were stored to be delivered. Default QoS 1.
     pub qos: QoS,
     /// Retain flag to publish with.
     pub retain: bool,
-    /// Properties of the message. Those of one connection (Topic Alias, Subscription Identifier) are left out by
-    /// [`from_publish`](Self::from_publish).
+    /// Properties of the message. [`from_publish`](Self::from_publish) leaves out those of one connection (Topic Alias, Subscription
+    /// Identifier).
     pub properties: Properties,
     /// Format of the payload.
     pub format: Format,
-    /// May be a copy of a row that an earlier, uncleanly ended run stored (promise 4): marked `pd` upstream.
+    /// Set if it may be a copy of a row that an earlier run stored before an unclean end (promise 4); sent with a mark.
     pub possible_duplicate: bool,
-    /// A message that could not be used, kept as it came, with the reason that its publisher was told.
+    /// Reason that the publisher was told for a message that could not be used (a dead letter), whose content is unchanged; `None` for other
+    /// rows.
     pub dead_letter: Option<ReasonCode>,
-    /// Priority class; `None` = the queue's last.
+    /// Lane, the priority class; `None` puts the row into the queue's last lane.
     pub lane: Option<u8>,
-    /// Subject of the row; may be empty.
+    /// Key of the row in the queue; may be empty.
     pub key: Bytes,
-    /// Age after which the row is not sent any more.
+    /// Age in milliseconds after which the row is not sent any more; `None` if it never expires.
     pub ttl_ms: Option<u64>,
-    /// Readings that the row stands for, at least 1.
+    /// Number of readings that the row stands for, at least 1.
     pub weight: u32,
 }
 
@@ -65,8 +66,8 @@ impl Row {
         }
     }
 
-    /// A raw row from a received message: topic, payload, retain flag and properties as they came; its Message Expiry Interval becomes the
-    /// row's time to live.
+    /// Makes a raw row of a received message, with topic, payload, retain flag and properties unchanged. Its Message Expiry Interval becomes
+    /// the row's time to live.
     pub fn from_publish(publish: &Publish) -> Self {
         let (properties, ttl_ms) = publish.properties.handed_on();
         Self {
@@ -77,7 +78,7 @@ impl Row {
         }
     }
 
-    /// Bytes that the row carries: topic, properties, key and payload. A client chooses all of them, so every bound counts all.
+    /// Number of bytes of topic, properties, key and payload. A client chooses all of them, so every bound counts them all.
     pub(crate) fn bytes(&self) -> usize {
         self.topic.len() + self.properties.as_bytes().len() + self.key.len() + self.payload.len()
     }
@@ -103,7 +104,7 @@ impl Row {
         out.freeze()
     }
 
-    /// Reads what [`to_meta`](Self::to_meta) wrote, without a copy. `None` if it did not.
+    /// Decodes a row from the bytes of [`to_meta`](Self::to_meta), without a copy; `None` if they are not of that form.
     pub fn from_meta(meta: &Bytes, payload: Bytes) -> Option<Self> {
         let mut rest = meta.clone();
         let [META_VERSION, flags, format] = take::<3>(&mut rest)? else { return None };
@@ -128,7 +129,7 @@ impl Row {
     }
 }
 
-/// Raised when the layout of [`Row::to_meta`] changes; older ones stay readable.
+/// Version of the layout of [`Row::to_meta`]. Raised when the layout changes; older ones stay readable.
 const META_VERSION: u8 = 1;
 
 fn take<const N: usize>(rest: &mut Bytes) -> Option<[u8; N]> {

@@ -1,7 +1,7 @@
-//! Access list of Mosquitto: `topic` lines for clients without a user name, for the user whom a `user` line names, and `pattern` lines for
-//! everybody, in which `%u` is the user name and `%c` the client identifier.
+//! Access list in Mosquitto's format: `topic` lines for clients without a user name, or for the user of the `user` line above them, and
+//! `pattern` lines for everybody, in which `%u` is the user name and `%c` the client identifier.
 //!
-//! Topics that no line allows are denied. A line that denies wins over those that allow, a user's own lines over patterns.
+//! Topics that no line allows are denied. A line that denies wins over lines that allow, and a user's own lines win over patterns.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -10,7 +10,7 @@ use super::line_error::{LineError, LineProblem};
 use crate::listener::{Authorize, ClientRef};
 use crate::wire::{matches, validate_filter};
 
-/// Topics to which Mosquitto's bridges tell their state: the only ones below `$SYS` that clients may publish to.
+/// Topics on which Mosquitto's bridges report their state, the only ones below `$SYS` to which clients may publish.
 const BRIDGE_STATES: &str = "$SYS/broker/connection/+/state";
 
 /// Rules of an access list.
@@ -36,7 +36,8 @@ enum Permission {
 }
 
 impl Permission {
-    /// `None`: the rule says nothing about it.
+    /// Returns the rule's decision about an access: `Some(true)` if it allows it, `Some(false)` if it denies it, `None` if it says nothing
+    /// about it.
     fn of(self, wanted: Self) -> Option<bool> {
         match self {
             Self::Deny => Some(false),
@@ -46,11 +47,11 @@ impl Permission {
 }
 
 impl AclFile {
-    /// Reads the text of a file. Lines that begin with `#` and blank ones are passed over; words are parted by blanks.
+    /// Reads the text of a file. Blank lines and lines that begin with `#` are skipped; words are separated by blanks.
     ///
     /// # Errors
     ///
-    /// Every line that Mosquitto would not take.
+    /// All lines that Mosquitto would not accept.
     pub fn parse(text: &str) -> Result<Self, Vec<LineError>> {
         let mut file = Self::default();
         let mut user = None;
@@ -63,7 +64,7 @@ impl AclFile {
         if errors.is_empty() { Ok(file) } else { Err(errors) }
     }
 
-    /// Reads one line; `user` is the one that a line above named.
+    /// Reads one line. `user`: the user named by the last `user` line above.
     fn read(&mut self, line: &str, user: &mut Option<Box<str>>) -> Result<(), LineProblem> {
         if line.starts_with('#') || line.is_empty() {
             return Ok(());
@@ -144,7 +145,7 @@ impl Authorize for AclFile {
     }
 }
 
-/// Returns what the rules say; the first one that denies, wherever it stands, or the first that allows.
+/// Returns the rules' decision: `Some(false)` if one denies, wherever it stands, `Some(true)` if one allows, `None` if none matches.
 fn verdict<T: AsRef<str>>(
     rules: impl Iterator<Item = (Permission, T)>,
     wanted: Permission,
@@ -155,7 +156,7 @@ fn verdict<T: AsRef<str>>(
     found.filter_map(|(access, _)| access.of(wanted)).min()
 }
 
-/// Puts the client's names into a pattern; `None`: it needs a user name, and the client has none.
+/// Puts the client's names into a pattern. `None` if it needs a user name, and the client has none.
 fn filled<'a>(pattern: &'a str, client: ClientRef<'_>) -> Option<Cow<'a, str>> {
     if !pattern.contains('%') {
         return Some(Cow::Borrowed(pattern));
@@ -179,7 +180,7 @@ fn filled<'a>(pattern: &'a str, client: ClientRef<'_>) -> Option<Cow<'a, str>> {
     Some(Cow::Owned(filter))
 }
 
-/// Reads what stands behind `topic` or `pattern`. A single word is the filter: both may be done there.
+/// Reads the text after `topic` or `pattern`. A single word is the filter, for which both reading and writing are allowed.
 fn rule(text: &str) -> Result<Rule, LineProblem> {
     let text = text.trim_start_matches(' ');
     let (access, filter) = match text.split_once(' ') {

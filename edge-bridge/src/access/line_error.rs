@@ -16,22 +16,22 @@ pub struct LineError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LineProblem {
-    /// Line of a password file without its two parts.
+    /// A line of a password file is not of the form `USER:HASH`.
     #[error("not USER:HASH")]
     NotALogin,
-    /// A user name without a character.
+    /// The user name is empty.
     #[error("the user name is empty")]
     NoName,
-    /// A user name that no line can have.
+    /// The user name cannot be written in a line.
     #[error("a user name has no colon, no line's end and no blanks around it, and does not begin with #")]
     UnfitName,
-    /// Second login of a user.
+    /// The user has a second login; contains the line of the first.
     #[error("the user stands there twice: the first time in line {0}")]
     Twice(usize),
-    /// Password that was never hashed.
+    /// The password is not hashed.
     #[error("the password is not hashed: `mosquitto_passwd -U FILE` does it")]
     NotHashed,
-    /// Hash of a kind that is not read.
+    /// The hash is of a kind that is not supported.
     #[error("a hash of the kind ${0}$: $7$ and $6$ are read, as Mosquitto 2 writes them")]
     OtherHash(String),
     /// Hash that lacks a part, or whose parts are not base64 of their lengths.
@@ -45,19 +45,19 @@ pub enum LineProblem {
         /// Limit of the iterations.
         limit: u32,
     },
-    /// First word of a line of an access list.
+    /// The first word of a line of an access list is unknown.
     #[error("\"{0}\": a line begins with topic, user or pattern, or with # if it is a comment")]
     Word(String),
-    /// Second word of a line of an access list.
+    /// The access, the second word of a line of an access list, is unknown.
     #[error("\"{0}\": the access is read, write, readwrite or deny")]
     Access(String),
-    /// A line of an access list that ends too early.
+    /// A line of an access list ends before the topic.
     #[error("the topic is missing")]
     NoTopic,
-    /// Filter that MQTT does not know.
+    /// The filter is not valid in MQTT.
     #[error("\"{filter}\": {error}")]
     Filter {
-        /// The filter.
+        /// Filter as the line has it.
         filter: String,
         /// Rule that the filter breaks.
         error: TopicError,

@@ -1,23 +1,23 @@
-//! Limit of logins that have to be computed: wrong ones by address, and the work for all of them, so that guessing passwords costs who guesses
-//! and takes no more than some percent of the processor.
+//! Limit on logins that have to be computed: on wrong ones of each address, and on the work for all of them, so that guessing passwords is
+//! slow and takes at most some percent of the processor.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 
 use crate::client_network::client_network;
 
-/// Wrong logins that an address has at once.
+/// Number of wrong logins that an address may make at once.
 const WRONG_BURST: u64 = 10;
-/// Time after which an address has another one.
+/// Milliseconds after which an address may make another wrong login.
 const WRONG_EVERY_MS: u64 = 1_000;
-/// Addresses that are remembered.
+/// Most addresses that are remembered.
 const ADDRESSES_MAX: usize = 1_024;
-/// Iterations for all addresses at once: 500 logins of 101, and a tenth of a second on a small gateway.
+/// Iterations that all addresses together may use at once: 500 logins of 101, or a tenth of a second on a small gateway.
 const WORK_BURST: u64 = 50_000;
-/// Iterations that come anew in a millisecond: 500 logins a second.
+/// Iterations that become free in a millisecond, enough for 500 logins a second.
 const WORK_PER_MS: u64 = 50;
 
-/// Leaky bucket: what was used, and runs off with time.
+/// Leaky bucket: an amount that was used, and that decreases with time.
 #[derive(Debug, Clone, Copy, Default)]
 struct Used {
     amount: u64,
@@ -25,24 +25,24 @@ struct Used {
 }
 
 impl Used {
-    /// Returns what is left of it after a time in which `amount` runs off every `per_ms`.
+    /// Returns the bucket at `now_ms`, after `amount` has leaked out every `per_ms` milliseconds.
     fn after(self, now_ms: u64, amount: u64, per_ms: u64) -> Self {
         let steps = now_ms.saturating_sub(self.at_ms) / per_ms;
         let at_ms = if steps == 0 { self.at_ms.min(now_ms) } else { self.at_ms + steps * per_ms };
         Self { amount: self.amount.saturating_sub(steps.saturating_mul(amount)), at_ms }
     }
 
-    /// Adds a wrong login; what is beyond the burst is forgotten.
+    /// Adds a wrong login, up to the burst.
     fn add(&mut self, now_ms: u64) {
         *self = self.after(now_ms, 1, WRONG_EVERY_MS);
         self.amount = (self.amount + 1).min(WRONG_BURST);
     }
 }
 
-/// Users whose wrong logins an address is remembered for.
+/// Most users whose wrong logins from one address are remembered.
 const USERS_MAX: usize = 32;
 
-/// Wrong logins of an address: of all users, and of each.
+/// Wrong logins of an address, of all users together and of each.
 #[derive(Debug, Default)]
 struct Wrong {
     all: Used,
@@ -77,14 +77,14 @@ pub(super) struct LoginLimit {
 }
 
 impl LoginLimit {
-    /// Returns whether a login from this address may be held against those that were right before. Where others of the address have guessed, a user
-    /// has one attempt a second: who is behind the same address and right is not held up, who guesses is.
+    /// Returns whether a login from this address may be compared with remembered ones. If many wrong logins came from the address, each user
+    /// has one attempt a second, so that a client with a correct login behind the same address is not held up, while a guessing one is.
     pub(super) fn may_look_up(&self, now_ms: u64, address: Option<IpAddr>, user: &str) -> bool {
         let wrong = self.wrong.get(&place(address));
         wrong.is_none_or(|wrong| !wrong.is_over(now_ms) || !wrong.is_over_for(now_ms, user))
     }
 
-    /// Returns whether a login from this address may be computed now, and books its iterations.
+    /// Returns whether a login from this address may be computed now. If so its iterations are counted.
     pub(super) fn may_compute(&mut self, now_ms: u64, address: Option<IpAddr>, iterations: u32) -> bool {
         let wrong = self.wrong.get(&place(address));
         if wrong.is_some_and(|wrong| wrong.is_over(now_ms)) {
@@ -98,7 +98,7 @@ impl LoginLimit {
         true
     }
 
-    /// Notes a login that was wrong, or was not looked at.
+    /// Notes a login that was wrong, or was refused unchecked.
     pub(super) fn on_wrong(&mut self, now_ms: u64, address: Option<IpAddr>, user: &str) {
         let address = place(address);
         if self.wrong.len() >= ADDRESSES_MAX && !self.wrong.contains_key(&address) {
@@ -107,7 +107,7 @@ impl LoginLimit {
         self.wrong.entry(address).or_default().note(now_ms, user);
     }
 
-    /// Forgets addresses without wrong logins of late, or else one that has fewest.
+    /// Forgets addresses without recent wrong logins, or else the one that has fewest.
     fn make_room(&mut self, now_ms: u64) {
         let amount = |wrong: &Wrong| wrong.all.after(now_ms, 1, WRONG_EVERY_MS).amount;
         self.wrong.retain(|_, wrong| amount(wrong) > 0);
@@ -120,7 +120,7 @@ impl LoginLimit {
     }
 }
 
-/// Returns the place of an address; those of clients whose address is not known are one.
+/// Returns the key of an address. Clients of unknown address share one key.
 fn place(address: Option<IpAddr>) -> IpAddr {
     address.map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), client_network)
 }

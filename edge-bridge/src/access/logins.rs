@@ -1,4 +1,4 @@
-//! Check of user names and passwords by a [`PasswordFile`].
+//! Login check: compares user names and passwords with a [`PasswordFile`].
 
 use std::collections::HashSet;
 use std::fmt;
@@ -11,7 +11,7 @@ use crate::ingest::Now;
 use crate::listener::{Authenticate, ClientRef, LoginRequest, Standing};
 use crate::wire::ReasonCode;
 
-/// Logins that were right, and wrong ones by address: outlives a change of the [`PasswordFile`]. Clones share it.
+/// Memory of correct logins, and of wrong ones by address, which outlives a change of the [`PasswordFile`]. Clones share it.
 #[derive(Clone)]
 pub struct LoginMemory {
     shared: Arc<Mutex<Remembered>>,
@@ -23,7 +23,7 @@ struct Remembered {
 }
 
 impl LoginMemory {
-    /// An empty one; `secret` is 32 random bytes of this process.
+    /// Creates an empty memory. `secret`: 32 random bytes of this process.
     pub fn new(secret: [u8; 32]) -> Self {
         let remembered = Remembered { right: KnownLogins::new(&secret), wrong: LoginLimit::default() };
         Self { shared: Arc::new(Mutex::new(remembered)) }
@@ -43,34 +43,34 @@ impl fmt::Debug for LoginMemory {
 
 /// Lets users of a [`PasswordFile`] in, and clients whose certificate has a name.
 ///
-/// A wrong login is answered 0x86 (bad user name or password), a client without a user name 0x87 (not authorized). An address has ten wrong logins
-/// and one more a second, all addresses together some 500 logins and 500 a second; what is beyond is answered 0x89 (server busy), and nothing is
-/// computed for it. Logins that were right are remembered and cost neither, also behind an address from which others guess; where it is their own
-/// password that is guessed there, they too are told 0x89.
+/// A wrong login is answered by 0x86 (bad user name or password), a client without a user name by 0x87 (not authorized). An address may make
+/// ten wrong logins and one more a second, all addresses together some 500 logins and 500 a second; further ones are answered by 0x89 (server
+/// busy) without being computed. Remembered correct logins do not count, also behind an address from which others guess; but if their own
+/// password is guessed from there, they get 0x89 too.
 #[derive(Debug)]
 pub struct Logins {
     passwords: PasswordFile,
     memory: LoginMemory,
     allows_anonymous: bool,
-    /// Users whose login is another one than before.
+    /// Users whose login differs from the one in the file before.
     changed: HashSet<Box<str>>,
 }
 
 impl Logins {
-    /// Logins of a file.
+    /// Checks logins by a file.
     pub fn new(passwords: PasswordFile, memory: LoginMemory) -> Self {
         Self { passwords, memory, allows_anonymous: false, changed: HashSet::new() }
     }
 
-    /// Lets clients without a user name in as well.
+    /// Sets if clients without a user name are accepted as well. Default false.
     #[must_use]
     pub fn allow_anonymous(mut self, allows: bool) -> Self {
         self.allows_anonymous = allows;
         self
     }
 
-    /// Takes the place of logins by an older file: users who are gone or have another password since then may not stay. `None`: there was no file, so
-    /// that clients called themselves what they liked.
+    /// Marks these logins as replacing those of an older file, so that users who are gone or have another password may not stay. `None`: there
+    /// was no file before, so that clients could use any user name, and all of these users have to log in again.
     #[must_use]
     pub fn replacing(mut self, before: Option<&PasswordFile>) -> Self {
         self.changed = match before {

@@ -1,6 +1,6 @@
-//! Access control by the two files that Mosquitto reads: who may log in ([`PasswordFile`]), and who may publish and get what ([`AclFile`]).
+//! Access control by Mosquitto's two files: logins ([`PasswordFile`]), and rights to publish and receive ([`AclFile`]).
 //!
-//! Pure: the application reads the files, also when they change, and gives the listener what they hold as
+//! Pure: the application reads the files, also when they change, and gives their content to the listener as
 //! [`Access`](crate::listener::Access).
 //!
 //! ```

@@ -1,4 +1,4 @@
-//! Password file of Mosquitto: one line `USER:$7$ITERATIONS$SALT$HASH` for each user, made by `mosquitto_passwd`.
+//! Password file in Mosquitto's format, with one line `USER:$7$ITERATIONS$SALT$HASH` for each user, made by `mosquitto_passwd`.
 //!
 //! `$7$` is PBKDF2 with HMAC-SHA-512 (RFC 8018); `$6$`, which has no iterations, is the SHA-512 of password and salt. Salt and hash are base64.
 
@@ -12,7 +12,7 @@ use ring::{digest, hmac, pbkdf2};
 use super::line_error::{LineError, LineProblem};
 use crate::base64;
 
-/// Most iterations of a login: some 20 ms on a small gateway, for which nobody else is served.
+/// Most iterations of a login, some 20 ms on a small gateway, during which no other client is served.
 const ITERATIONS_MAX: u32 = 10_000;
 const HASH_BYTES: usize = digest::SHA512_OUTPUT_LEN;
 /// Most bytes of a salt; Mosquitto's have 12, or 64.
@@ -22,7 +22,8 @@ const SALT_MAX: usize = 64;
 #[derive(Clone, Default)]
 pub struct PasswordFile {
     users: HashMap<Box<str>, PasswordHash>,
-    /// Stands in for users that are not there, so that the time of an answer does not tell which ones are, where all have the same iterations.
+    /// Hash that is computed for unknown users, so that the time of an answer does not tell which users exist, if all have the same
+    /// iterations; `None` without users.
     decoy: Option<PasswordHash>,
 }
 
@@ -40,14 +41,14 @@ enum Scheme {
 }
 
 impl PasswordFile {
-    /// Iterations of a hash that is written here, as `mosquitto_passwd` of Mosquitto 2.0 writes it.
+    /// Number of iterations in hashes written here, the same as in `mosquitto_passwd` of Mosquitto 2.0.
     pub const ITERATIONS: u32 = 101;
 
-    /// Reads the text of a file. Blank lines and lines that begin with `#` are passed over; blanks around user and hash do not count.
+    /// Reads the text of a file. Blank lines and lines that begin with `#` are skipped; blanks around user and hash are ignored.
     ///
     /// # Errors
     ///
-    /// Every line that is no login, or whose hash cannot be read. A user has one line.
+    /// All lines that are not a login, whose hash cannot be read, or that repeat a user.
     pub fn parse(text: &str) -> Result<Self, Vec<LineError>> {
         let mut file = Self::default();
         let mut lines = HashMap::new();
@@ -76,7 +77,7 @@ impl PasswordFile {
         if errors.is_empty() { Ok(file) } else { Err(errors) }
     }
 
-    /// Writes the line of a user, without the line's end. `salt` is 12 random bytes.
+    /// Returns the line of a user, without a line end. `salt`: 12 random bytes.
     ///
     /// # Errors
     ///
@@ -94,7 +95,8 @@ impl PasswordFile {
         Ok(format!("{user}:$7${iterations}${}${}", base64::encode(&salt), base64::encode(&hash)))
     }
 
-    /// Returns whether a user has this password. Where there is no such user it takes as long as for most users. Cost: the iterations of the hash, some 2 µs each.
+    /// Returns whether a user has this password. For an unknown user it takes as long as for most users. Computes the iterations of the hash,
+    /// some 2 µs each.
     pub fn verify(&self, user: &str, password: &[u8]) -> bool {
         let found = self.users.get(user);
         let Some(login) = found.or(self.decoy.as_ref()) else { return false };
@@ -111,7 +113,7 @@ impl PasswordFile {
         self.users.keys().map(|user| &**user)
     }
 
-    /// Returns whether there is such a user.
+    /// Returns whether the user exists.
     pub fn has_user(&self, user: &str) -> bool {
         self.users.contains_key(user)
     }
@@ -126,7 +128,7 @@ impl PasswordFile {
         self.users.len()
     }
 
-    /// Returns whether there is no user, and so nobody who could log in.
+    /// Returns whether there is no user, so that nobody can log in.
     pub fn is_empty(&self) -> bool {
         self.users.is_empty()
     }
@@ -147,7 +149,7 @@ impl PasswordHash {
         }
     }
 
-    /// Compares in a time that does not tell how much is right.
+    /// Compares in a time that does not depend on how much of the password is correct.
     fn verify(&self, password: &[u8]) -> bool {
         match self.scheme {
             Scheme::Pbkdf2 { iterations } => {

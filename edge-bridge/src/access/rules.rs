@@ -1,26 +1,26 @@
-//! Access as two files say it together: users, their rights, and what holds for clients without a name.
+//! Access rules of two files combined: users, their rights, and the treatment of clients without a name.
 
 use super::{AclFile, LoginMemory, Logins, PasswordFile};
 use crate::listener::{Access, AllowAnonymous};
 
-/// Content of a listener's files, and how Mosquitto takes one without the other.
+/// Content of a listener's files, combined as Mosquitto does if one of them is missing.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct AccessRules {
-    /// Users and their passwords. `None`: nobody has one.
+    /// Users and their passwords; `None` if nobody has a password.
     pub passwords: Option<PasswordFile>,
-    /// Rights of users. `None`: whoever came in may do everything.
+    /// Rights of users; `None` permits everything to every accepted client.
     pub acl: Option<AclFile>,
-    /// Lets clients without a user name in, and without passwords those that call themselves what they like, unless certificates name users. Default
+    /// Accepts clients without a user name and, if there are no passwords, clients with any user name, unless certificates name users. Default
     /// false.
     pub allow_anonymous: bool,
-    /// Certificates name users: no client may have a name without one or a password. Default false.
+    /// Set if certificates name users, so that no client may have a name without a certificate or a password. Default false.
     pub certificates_name_users: bool,
 }
 
 impl AccessRules {
-    /// Returns the access of a listener. Users of `before`, the passwords until now, who are gone or have another one may not stay; `None`: until now
-    /// nobody had to prove a name, so nobody keeps one.
+    /// Returns the access of a listener. `before`: the passwords until now, whose users may not stay if they are gone or changed. `None` if
+    /// nobody had to prove a name until now, so that nobody keeps one.
     #[must_use]
     pub fn access(self, memory: LoginMemory, before: Option<&PasswordFile>) -> Access {
         let is_open = self.allow_anonymous && self.passwords.is_none() && !self.certificates_name_users;

@@ -1,55 +1,56 @@
-//! Choice among several addresses of the hub: the first that works, and the way back to the first. Pure.
+//! Choice among several addresses of the hub: dials the first that works, and later returns to the first in the list (failback). Pure.
 //!
 //! A round tries each address once. Within it the next one is dialled after the shortest delay; the delay grows from round to round. Behind a connection that
 //! did its work a round begins with the first address, or, without failback, with the one that worked.
 
-/// Time on another address after which the first is looked for, in milliseconds; doubles with each time in vain.
+/// Milliseconds on another address after which the first one is probed. Doubles with each probe that fails.
 const RETURN_MS: u64 = 30_000;
-/// Longest such time.
+/// Upper bound of the delay that starts at [`RETURN_MS`], in milliseconds.
 const RETURN_MAX_MS: u64 = 3_600_000;
-/// Longest wait, in milliseconds, for a moment in which no message is without its PUBACK: such a message comes twice.
+/// Longest wait, in milliseconds, for a moment without unacknowledged messages before the connection is left, because an unacknowledged
+/// message is sent twice.
 const LEAVE_WITHIN_MS: u64 = 10_000;
 
-/// Use of a connection, or of the attempt to make one, seen from its end.
+/// Result of a connection, or of an attempt to make one, at its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// There was none, the hub refused it, or it did nothing.
+    /// No connection was made, the hub refused it, or nothing was achieved on it.
     InVain,
-    /// It did its work until it was cut.
+    /// The connection was useful until it was cut.
     Worked,
-    /// It was left for the first address.
+    /// This side ended the connection to return to the first address.
     Left,
-    /// The same address is dialled again: the hub wants another version of MQTT, or another client has the session.
+    /// The same address is dialled again, because the hub wants another version of MQTT or another client has taken the session.
     Stays,
 }
 
 /// Step of the way back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Return {
-    /// The first address is to be tried beside the connection.
+    /// Dial the first address beside the present connection, to see if it can be reached.
     Probe,
-    /// The connection is to be left.
+    /// End the present connection, to return to the first address.
     Leave,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
-    /// On the first address, or nowhere.
+    /// The first address is in use, or there is no connection.
     Home,
-    /// On another one: the first is looked for at this time.
+    /// Another address is in use; the first is probed at this up time, in milliseconds.
     Due(u64),
     Probing,
-    /// The first answers: left at this time at the latest.
+    /// The first address can be reached; the present connection ends at this up time, in milliseconds, at the latest.
     Leaving(u64),
 }
 
-/// The addresses, by their place in the list.
+/// State of the choice. Addresses are numbered by their place in the configured list, from 0.
 #[derive(Debug)]
 pub(super) struct AddressChoice {
     count: usize,
     failback: bool,
     current: usize,
-    /// Attempts of this round that were in vain.
+    /// Failed attempts in the present round.
     tried: usize,
     /// Address of the last connection that was accepted.
     accepted: Option<usize>,
@@ -68,7 +69,8 @@ impl AddressChoice {
         self.current
     }
 
-    /// Returns whether the last connection that was accepted led to another address: what is known of the session there says nothing here.
+    /// Returns whether the last accepted connection led to another address than the current one. If so, what is known of the session there is
+    /// not valid here.
     pub(super) fn is_elsewhere(&self) -> bool {
         self.accepted.is_some_and(|address| address != self.current)
     }
@@ -81,7 +83,8 @@ impl AddressChoice {
         }
     }
 
-    /// Notes an end; chooses the next address. `true`: the round goes on.
+    /// Notes the end of a connection and chooses the next address. Returns `true` if the next dial is to come soon, because addresses of the
+    /// present round are untried, or the first one is returned to.
     pub(super) fn on_over(&mut self, end: End) -> bool {
         self.way = Way::Home;
         match end {
@@ -108,7 +111,7 @@ impl AddressChoice {
         }
     }
 
-    /// Notes what became of a [`Return::Probe`].
+    /// Notes if the first address could be reached by a [`Return::Probe`].
     pub(super) fn on_probed(&mut self, now_ms: u64, is_reachable: bool) {
         if self.way != Way::Probing {
             return;
@@ -125,7 +128,7 @@ impl AddressChoice {
         self.return_ms = (self.return_ms * 2).min(RETURN_MAX_MS);
     }
 
-    /// Says what is due. `is_idle`: no message is without its PUBACK.
+    /// Returns the step to take now, if any. `is_idle` says that every message that was sent has its PUBACK.
     pub(super) fn poll(&mut self, now_ms: u64, is_idle: bool) -> Option<Return> {
         match self.way {
             Way::Due(at_ms) if at_ms <= now_ms => {
@@ -137,7 +140,7 @@ impl AddressChoice {
         }
     }
 
-    /// Returns the time at which [`poll`](Self::poll) has something to say without an event.
+    /// Up time, in milliseconds, at which [`poll`](Self::poll) has a step to return without an event. `None` while no step is planned.
     pub(super) fn next_deadline(&self) -> Option<u64> {
         match self.way {
             Way::Due(at_ms) | Way::Leaving(at_ms) => Some(at_ms),

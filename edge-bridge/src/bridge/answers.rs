@@ -1,4 +1,4 @@
-//! Answers of the hub: PUBACKs that take or refuse a message, and connections that it closes instead of one.
+//! Answers of the hub: PUBACKs that take or refuse a message, and closes of the connection in place of a PUBACK.
 
 use super::connection::HubClose;
 use super::link_refusal::LinkChange;
@@ -13,11 +13,11 @@ use super::uplink_event::{Refusal, UplinkEvent};
 use crate::session::Token;
 use crate::wire::ReasonCode;
 
-/// Ends of a connection at one message from which its topic is told.
+/// Number of connections that must end with the same message unanswered before an event names its topic.
 const SUSPECT_CLOSES: u32 = 2;
 
 impl<P: Pack> Uplink<P> {
-    /// Notes a PUBACK, and settles its rows.
+    /// Notes a PUBACK and decides about the rows of its message: acknowledged if the hub took it, otherwise held, parked, or given back.
     pub(super) fn on_acked(
         &mut self,
         now_ms: u64,
@@ -132,7 +132,8 @@ impl<P: Pack> Uplink<P> {
         }
     }
 
-    /// A message that the hub refuses although it takes others of the topic. One that comes from the parked ones had its attempts.
+    /// Handles a message that the hub refuses although it takes others of the topic. It is retried alone; a parked one whose refusal concerns
+    /// the message itself is parked again at once.
     fn refuse_alone(
         &mut self,
         now_ms: u64,
@@ -162,8 +163,8 @@ impl<P: Pack> Uplink<P> {
         }
     }
 
-    /// Notes that the hub closed the connection while `here` messages that were written on it had no answer. Returns the one that is to be taken out
-    /// of the session: it is parked as poison.
+    /// Notes that the hub closed the connection while the first `here` messages of those in flight were written on it and had no answer.
+    /// Returns the token of a message that was parked as poison, which the session has to forget; `None` if no message is blamed yet.
     pub(super) fn on_hub_closed(
         &mut self,
         now_ms: u64,
@@ -197,7 +198,8 @@ impl<P: Pack> Uplink<P> {
         Some(Token(token))
     }
 
-    /// Names the topic of a message without an answer at the second end, once: one may be an outage, and the search for its culprit takes a while.
+    /// Reports the topic of the oldest suspect at its second unanswered end, once. The first may be an outage, and the search for the culprit
+    /// takes a while.
     fn tell_suspect(&mut self, token: u64) {
         if let Some(message) = self.sent.get(&token).filter(|message| message.closes == SUSPECT_CLOSES) {
             let topic = message.topic().clone();

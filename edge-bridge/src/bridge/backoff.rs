@@ -6,10 +6,11 @@
 pub struct BackoffConfig {
     /// First delay in milliseconds. Default 250.
     pub base_ms: u64,
-    /// Longest delay in milliseconds after a hub that answered and would not go on: it refused, or accepted and then kicked; also after a
-    /// proxy that refuses. Default 15 000.
+    /// Longest delay in milliseconds after a hub that answered but refused the connection, or accepted and then closed it; also after a proxy
+    /// that refuses. Default 15 000.
     pub max_ms: u64,
-    /// Longest delay in milliseconds while nobody answers: what an outage costs at most after its end. Default 3 000; an attempt is one SYN.
+    /// Longest delay in milliseconds while nobody answers, which is also the longest time that passes unused after an outage ends. Default 3
+    /// 000; an attempt costs one SYN.
     pub silent_max_ms: u64,
 }
 
@@ -50,7 +51,7 @@ impl Backoff {
         delay_ms
     }
 
-    /// Returns a first delay, without growth: for another address in the same round.
+    /// Returns the first delay in milliseconds and lets nothing grow. Used for another address in the same round.
     pub(super) fn first_ms(&mut self) -> u64 {
         self.delay_ms(0, self.config.max_ms)
     }
@@ -62,7 +63,7 @@ impl Backoff {
         delay_ms - half + splitmix64(&mut self.random) % (half + 1)
     }
 
-    /// Begins again with the first delay, since there was progress.
+    /// Begins again with the first delay, because there was progress.
     pub fn reset(&mut self) {
         self.attempts = 0;
     }

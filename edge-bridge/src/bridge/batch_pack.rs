@@ -13,52 +13,57 @@ use crate::ingest::Now;
 use crate::row::Format;
 use crate::wire::{Publish, Utf8};
 
-/// Bytes of rows, and of a message, that a batch has at most: it is decoded as a whole at the other end, whatever the hub takes.
+/// Most bytes of rows in a batch, and of payload in a message of it, because the receiver decodes a batch as a whole, whatever size the hub
+/// takes.
 const BATCH_BYTES_MAX: usize = 128 * 1024;
-/// Cost of the rows in open batches together: about 4 000 small ones. Above it the largest batch goes before its time.
+/// Bound on the cost of all rows in open batches together, in bytes; about 4 000 small rows. Above it the largest batch is sent before its
+/// time.
 const OPEN_COST_MAX: usize = 1024 * 1024;
-/// Cost of a row beside its payload: its lease, its place here, its topic.
+/// Bytes that a row costs beside its payload: its lease, its entry here, its topic.
 const ROW_COST: usize = 256;
-/// Fixed header, packet identifier, lengths, content type and what the uplink adds.
+/// Bytes of a packet beside topic and payload: fixed header, packet identifier, lengths, content type and what the uplink adds.
 const PACKET_OVERHEAD_BYTES: usize = 128;
-/// Batches of one topic and lane that may be open: one of live rows and one of the backlog.
+/// Open batches allowed per topic and lane: one for live rows and one for the backlog.
 const OPEN_ALIKE_MAX: usize = 2;
 
 /// Encoder of the batches of a [`BatchPack`]. Pure.
 pub trait Encode {
-    /// Limits of the batch that `row` begins; `None` for a row that is a message of its own. Must depend on topic and format alone. Not asked
-    /// about dead letters, which are never part of a batch.
+    /// Limits of a new batch that begins with `row`; `None` sends the row as a message of its own. Must depend on topic and format alone. Not
+    /// called for dead letters, which are never part of a batch.
     fn limits(&self, row: &Leased) -> Option<BatchLimits>;
 
-    /// Makes messages of a batch, each at most `bytes_max` of payload; all rows must be in one of them, or settled as expired or unsendable.
+    /// Makes messages of a batch, each of at most `bytes_max` bytes of payload. Every row must be in one of them, or be reported as expired or
+    /// unsendable.
     fn encode(&mut self, now: Now, batch: &RowBatch, bytes_max: usize) -> Vec<Packing>;
 
-    /// A message beside the batches that goes before the next, such as a table that they refer to. Default: none.
+    /// Returns a message without rows that must go before the next batch, such as a table that batches refer to; `None` if there is no such
+    /// message. Default: `None`.
     fn poll(&mut self, _now: Now, _max_packet: usize) -> Option<Packing> {
         None
     }
 
-    /// Time at which [`poll`](Self::poll) is to be asked again, in milliseconds of `Now::up_ms`. Default: none.
+    /// Up time at which [`poll`](Self::poll) is to be called again, in milliseconds of `Now::up_ms`; `None` if no such time is known. Default:
+    /// `None`.
     fn next_deadline(&self) -> Option<u64> {
         None
     }
 
-    /// The hub has a message without rows that [`poll`](Self::poll) made. As [`Pack::on_delivered`].
+    /// Notes that the hub acknowledged a message without rows that [`poll`](Self::poll) made. See [`Pack::on_delivered`].
     fn on_delivered(&mut self, _message: &Publish) {}
 }
 
-/// Limits of a batch. Exhaustive.
+/// Limits of a batch. New fields come only with a breaking release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BatchLimits {
     /// Time that its first row waits for others, in milliseconds.
     pub age_ms: u64,
-    /// Rows, at least 1.
+    /// Most rows in a batch, at least 1.
     pub rows: usize,
-    /// Bytes of an encoded message's payload. What the hub takes, and 128 KiB, are limits as well.
+    /// Most bytes of payload in an encoded message. The hub's limit and 128 KiB apply as well.
     pub bytes: usize,
 }
 
-/// Rows that become messages together: of one topic, format, lane, epoch and mark. Their numbers rise.
+/// Rows that become messages together, because they share topic, format, lane, epoch and duplicate mark. Their sequence numbers rise.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct RowBatch {
@@ -66,7 +71,7 @@ pub struct RowBatch {
     pub topic: Utf8,
     /// Format of the rows.
     pub format: Format,
-    /// Identity that the rows share, if they have one.
+    /// Common part of the rows' identities; `None` if the rows have no identity.
     pub source: Option<Source>,
     /// The rows may be copies of rows that the hub has (promise 4).
     pub possible_duplicate: bool,
@@ -77,23 +82,23 @@ pub struct RowBatch {
     due_ms: u64,
 }
 
-/// Common part of the [identities](super::spool::Identity) of a batch's rows. Exhaustive.
+/// Common part of the [identities](super::spool::Identity) of a batch's rows. New fields come only with a breaking release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Source {
     /// Gateway id: random number that the queue was given when it was made.
     pub gateway: u64,
     /// Priority class of the rows.
     pub lane: u8,
-    /// Number of the start.
+    /// Epoch: number of the start in which the rows were pushed.
     pub epoch: u32,
 }
 
-/// [`Pack`] of batches, and of raw rows and dead letters beside them, in turns.
+/// [`Pack`] that sends batches and, alternating with them, raw rows and dead letters as messages of their own.
 #[derive(Debug)]
 pub struct BatchPack<E> {
     encoder: E,
     raw: RawPack,
-    /// The last message was a raw one: a batch is next, if one is finished.
+    /// Set if the last message was a raw one, so that a finished batch goes next.
     raw_was_last: bool,
     open: Vec<RowBatch>,
     /// Full batches, in the order in which they became full.
@@ -134,8 +139,9 @@ impl<E: Encode> BatchPack<E> {
         }
     }
 
-    /// Numbers rise within a batch, but live rows and the backlog's come in turns, and a lease that came back behind younger rows: two
-    /// batches of a kind may be open, and a row belongs to the one that it follows most closely.
+    /// Returns the position of the open batch for `row`. Sequence numbers must rise within a batch, but live rows alternate with those of the
+    /// backlog, and a returned lease comes behind younger rows. So two alike batches may be open, and a row joins the one that it follows most
+    /// closely.
     fn batch_of(&mut self, now: Now, row: &Leased, limits: BatchLimits) -> usize {
         let fits = |batch: &RowBatch| batch.is_alike(row) && batch.rises_with(row);
         let followed = self.open.iter().enumerate().filter(|(_, batch)| fits(batch));
@@ -176,7 +182,7 @@ impl<E: Encode> BatchPack<E> {
         due.or_else(largest)
     }
 
-    /// Makes messages of the next batch that is full or is to go. `false`: there is none.
+    /// Encodes the next batch that is full or due. Returns `false` if no batch is.
     fn finish_next(&mut self, now: Now, max_packet: usize) -> bool {
         let open = |pack: &mut Self| pack.next_open(now).map(|at| pack.open.remove(at));
         let batch = self.closed.pop_front().or_else(|| open(self));
@@ -277,13 +283,13 @@ impl RowBatch {
         self.bytes + self.rows.len() * ROW_COST
     }
 
-    /// Returns whether the order of `row` among the batch's rows matters: one topic and one lane.
+    /// Returns whether `row` has the batch's topic and lane, so that their order matters.
     fn is_alike(&self, row: &Leased) -> bool {
         let lane = |source: Option<Source>| source.map(|source| (source.gateway, source.lane));
         self.topic == row.row.topic && lane(self.source) == lane(Source::of(row))
     }
 
-    /// Returns whether the batch's header holds for `row`.
+    /// Returns whether the batch's header (topic, format, source, mark) is also that of `row`.
     fn takes(&self, row: &Leased) -> bool {
         self.topic == row.row.topic
             && self.format == row.row.format
@@ -306,7 +312,7 @@ impl Source {
     }
 }
 
-/// Position of a row in its lane: epoch and number.
+/// Position of a row in its lane: epoch and sequence number. `None` without an identity.
 fn position(row: &Leased) -> Option<(u32, u64)> {
     row.identity.map(|own| (own.epoch, own.seq))
 }

@@ -1,28 +1,29 @@
-//! Bridge bit of a CONNECT of MQTT 3.1.1: asked for, and left out at a hub that does not take it.
+//! Bridge bit of a CONNECT of MQTT 3.1.1: set by default, and left out for a while at a hub that refuses it.
 
 use super::version_choice::VersionChoice;
 use crate::session::Closed;
 
-/// Time without the bit after a hub has refused it, in milliseconds.
+/// Milliseconds for which the bit is left out after a hub refused it.
 const REFUSED_MS: u64 = 86_400_000;
 
-/// The same after a hub that closed without a word, which may have been away.
+/// Milliseconds for which the bit is left out after a hub closed without an answer, which may have been an outage.
 const CLOSED_MS: u64 = 600_000;
 
-/// Choice of one address: to say the bit, or not.
+/// Choice for one address between CONNECTs with and without the bridge bit.
 #[derive(Debug, Default)]
 pub(super) struct BridgeBit {
-    /// End of the time without it.
+    /// Up time until which the bit is left out; `None` if it may be set now.
     off_until_ms: Option<u64>,
 }
 
 impl BridgeBit {
-    /// Returns whether the next CONNECT may say it.
+    /// Returns whether the next CONNECT may set the bridge bit.
     pub(super) fn next(&self, now_ms: u64) -> bool {
         self.off_until_ms.is_none_or(|until_ms| now_ms >= until_ms)
     }
 
-    /// Notes that a connection is over, `said` with the bit, and returns whether it is over for that: the next one goes without.
+    /// Notes that a connection is over. `said`: its CONNECT had the bridge bit. Returns whether the bit is taken to be the cause, so that the
+    /// next CONNECT leaves it out.
     pub(super) fn on_over(&mut self, now_ms: u64, said: bool, accepted: bool, closed: &Closed) -> bool {
         let is_closed = matches!(closed, Closed::Transport);
         if accepted || !said {

@@ -1,6 +1,6 @@
-//! Work of a person on what the hub refuses: look, try again, copy out, drop. Rows are looked for in one pass over the parked ones, which is a
-//! sweep that sends nothing. It begins when no row is on its way to them, and what it drops is durably gone at its end. Needs no connection. It is no
-//! attempt: neither a due time nor a back-off changes, and a sweep that it interrupts, or that comes due meanwhile, begins at its end.
+//! Work of a person on refused messages: list, retry, copy, drop. Rows are found in one pass over the parked ones, which is a sweep that sends
+//! nothing. The pass begins when no row is on its way to the parked ones, and drops are durable at its end. It needs no connection and is no
+//! attempt, so due times and back-offs do not change. A sweep that it interrupts, or that comes due meanwhile, begins at its end.
 
 use super::by_hand_pass::{Pass, WITHIN_MS, Work, covers};
 use super::message::Message;
@@ -14,9 +14,9 @@ use super::{Core, Output};
 use crate::ingest::Now;
 use crate::wire::{ReasonCode, Utf8};
 
-/// Rows that a turn passes at most.
+/// Most rows that one call of [`work_by_hand`](Uplink::work_by_hand) looks at.
 const ROWS_PER_TURN: usize = 1_024;
-/// Bytes of rows that are leased, or wait to be taken, at a time.
+/// Bound on the bytes of rows that are leased at a time, or wait to be taken.
 const BYTES: usize = 256 * 1024;
 
 impl<P: Pack> Uplink<P> {
@@ -46,7 +46,7 @@ impl<P: Pack> Uplink<P> {
         true
     }
 
-    /// Begins the sweep of a pass once all that is parked can be seen. `false`: not yet.
+    /// Begins the sweep of a pass once the spool can show every parked row. Returns `false` while it cannot.
     fn begin_hand_sweep<S: Spool>(&mut self, now_ms: u64, spool: &mut S) -> bool {
         self.park_deferred(spool);
         let would_overtake = self.would_overtake(spool);
@@ -64,12 +64,13 @@ impl<P: Pack> Uplink<P> {
         true
     }
 
-    /// Returns whether a pass would put rows behind the others that are younger than rows which may still be parked.
+    /// Returns whether a pass could put rows at the end of the parked ones before older rows that may still be parked, which would break their
+    /// order.
     fn would_overtake(&self, spool: &impl Spool) -> bool {
         spool.is_scanned().is_none() && (self.sweep.has_rows_inside() || !self.refusals.all_settled())
     }
 
-    /// Ends a pass once what it dropped is durable. `false`: not yet.
+    /// Ends a pass once its drops are durable. Returns `false` while they are not.
     fn end_hand_sweep<S: Spool>(&mut self, now_ms: u64, spool: &mut S) -> bool {
         let is_dry = self.sweep.is_dry && spool.is_scanned().is_some();
         let Some(pass) = &mut self.hand else { return true };
@@ -96,7 +97,7 @@ impl<P: Pack> Uplink<P> {
         true
     }
 
-    /// Goes on with a pass.
+    /// Continues the pass under way, if there is one.
     pub(super) fn work_by_hand<S: Spool>(&mut self, now_ms: u64, spool: &mut S) {
         let mut rows = ROWS_PER_TURN;
         loop {
@@ -230,7 +231,7 @@ impl Refusals {
         topics.flat_map(|(_, topic)| topic.held.iter().map(|held| (&held.message, Some(topic.reason))))
     }
 
-    /// Topics of which nothing is left are not refused until the hub says so again.
+    /// Forgets topics without messages, so that none of them counts as refused until the hub refuses it again.
     fn forget_empty(&mut self) {
         self.topics.retain(|_, topic| !topic.held.is_empty() || topic.parked > 0 || topic.out > 0);
     }
@@ -255,7 +256,8 @@ fn copy_of(message: &Message, reason: Option<ReasonCode>, spool: &impl Spool) ->
 }
 
 impl<S: Spool, P: Pack> Core<S, P> {
-    /// Tries now what the hub refused under topics that `filter` matches (`#`: all): topics, parked rows, poison messages, and a refused link.
+    /// Retries now everything that the hub refused under topics that `filter` matches (`#` matches all): topics, parked rows, poison messages,
+    /// and a refused link.
     pub fn retry_parked(&mut self, now: Now, filter: &Utf8) {
         self.uplink.retry_parked(now.up_ms, filter);
         self.turn(now);
@@ -272,23 +274,23 @@ impl<S: Spool, P: Pack> Core<S, P> {
         ParkedList { topics, parked, unlisted, in_place, in_place_reason }
     }
 
-    /// Begins to drop held messages and parked rows of topics that `filter` matches (`#`: all), each settled as
-    /// [`Settled::Discarded`]. The end is [`UplinkEvent::ByHand`](super::uplink_event::UplinkEvent::ByHand). `false`: another pass is under way. Messages that are on their way to
-    /// the hub stay. The end comes when they are durably gone.
+    /// Begins to drop held messages and parked rows of topics that `filter` matches (`#` matches all), each settled as [`Settled::Discarded`].
+    /// Messages in flight stay. Once the drops are durable, [`UplinkEvent::ByHand`](super::uplink_event::UplinkEvent::ByHand) reports the end.
+    /// Returns `false` if another pass is under way.
     #[must_use]
     pub fn drop_parked(&mut self, now: Now, filter: Utf8) -> bool {
         self.pass(now, filter, Work::Drop)
     }
 
-    /// Begins to copy what [`drop_parked`](Self::drop_parked) would drop, and removes nothing. The copies are to be taken with
-    /// [`take_copies`](Self::take_copies) while the pass goes on, each time within 5 s, or it goes without. Parked rows are not sent
-    /// meanwhile. `false`: another pass is under way. A spool in which rows keep their places writes nothing.
+    /// Begins to copy the messages that [`drop_parked`](Self::drop_parked) would drop, and removes nothing. [`take_copies`](Self::take_copies)
+    /// has to be called within 5 s of each find, or the pass stops copying. Parked rows are not sent meanwhile. Returns `false` if another
+    /// pass is under way. A spool in which rows keep their places writes nothing.
     #[must_use]
     pub fn copy_parked(&mut self, now: Now, filter: Utf8) -> bool {
         self.pass(now, filter, Work::Copy)
     }
 
-    /// Copies that were found since the last call: held messages, about 1 MiB, or parked rows, about 256 KiB.
+    /// Returns the copies found since the last call: held messages, about 1 MiB, or parked rows, about 256 KiB.
     pub fn take_copies(&mut self, now: Now) -> Vec<ParkedRow> {
         let found = self.uplink.hand.as_mut().map(|pass| std::mem::take(&mut pass.found));
         let out: Vec<_> = found.into_iter().flatten().collect();
@@ -304,7 +306,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
         began
     }
 
-    /// Goes on with a pass, with or without a connection.
+    /// Continues a pass, with or without a connection, and emits its events.
     pub(super) fn work_by_hand(&mut self, now: Now) {
         self.uplink.note_left(&mut self.spool);
         self.uplink.work_by_hand(now.up_ms, &mut self.spool);

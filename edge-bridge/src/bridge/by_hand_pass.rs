@@ -1,4 +1,4 @@
-//! Pass over the parked rows that a person asked for: its topics, its work, and the times that it waits.
+//! Pass over the parked rows that a person asked for: its filter, its work, and its deadlines.
 
 use std::collections::VecDeque;
 
@@ -6,7 +6,7 @@ use super::parked_list::ParkedRow;
 use super::uplink_event::{ByHandCount, LeftOut, UplinkEvent};
 use crate::wire::{Utf8, matches};
 
-/// Time that copies wait to be taken, since the pass keeps parked rows from being sent, and a pass for the spool.
+/// Milliseconds that found copies wait to be taken, and that a pass waits for the spool. Bounded because no parked row is sent meanwhile.
 pub(super) const WITHIN_MS: u64 = 5_000;
 
 /// Action of a pass on rows of matching topics.
@@ -14,7 +14,7 @@ pub(super) const WITHIN_MS: u64 = 5_000;
 pub(super) enum Work {
     Copy,
     Drop,
-    /// The copies are not taken: the rows still have to come back in their order.
+    /// Leaves the rows as they are. Used when copies were not taken in time, because rows still have to be parked again in their order.
     Nothing,
 }
 
@@ -23,25 +23,25 @@ pub(super) enum Work {
 pub(super) struct Pass {
     pub(super) filter: Utf8,
     pub(super) work: Work,
-    /// The pass has not begun: a sweep is under way, or rows are on their way to the parked ones.
+    /// Set until the pass begins, while a sweep is under way or rows are on their way to the parked ones.
     pub(super) waits: bool,
-    /// Up time at which it no longer waits for the spool.
+    /// Up time in milliseconds until which the pass waits for the spool.
     pub(super) until_ms: u64,
     /// Set while the drops are being made durable.
     pub(super) commits: bool,
     pub(super) left_out: Option<LeftOut>,
     pub(super) count: ByHandCount,
-    /// Messages, by weight, that waited in their place when it began to look: it does not come by them.
+    /// Messages, by weight, that waited in their place when the pass began, and which it does not see.
     pub(super) in_place: u64,
     pub(super) found: VecDeque<ParkedRow>,
     pub(super) found_ms: u64,
     pub(super) resume_ms: Option<u64>,
-    /// Up time at which the next sweep was due.
+    /// Up time in milliseconds at which the next sweep was due; `None` if none was.
     pub(super) sweep_ms: Option<u64>,
 }
 
 impl Pass {
-    /// A pass that has not begun. `sweep_ms`: up time at which the next sweep is due.
+    /// Creates a pass that has not begun. `sweep_ms`: up time at which the next sweep is due, `None` if none is.
     pub(super) fn new(now_ms: u64, filter: Utf8, work: Work, sweep_ms: Option<u64>) -> Self {
         Self {
             filter,
@@ -66,7 +66,7 @@ impl Pass {
     }
 }
 
-/// `#` is everything, also topics with `$`, and rows that have none.
+/// Returns whether `filter` matches `topic`. Here `#` also matches topics that begin with `$`, and empty ones.
 pub(super) fn covers(filter: &str, topic: &str) -> bool {
     filter == "#" || matches(filter, topic)
 }

@@ -10,33 +10,32 @@ use crate::session::ClientConfig;
 pub struct LinkConfig {
     /// The connection to the hub.
     pub client: ClientConfig,
-    /// Tries the other version when the hub says that it does not take `client.version`; one that closes without a word may be
-    /// away, and is not told.
-    /// Default false. Kept for a day, for each address.
+    /// Tries the other MQTT version when the hub says that it does not take `client.version`. A close without an answer does not count,
+    /// because the hub may have been away. The result is kept for a day, for each address. Default false.
     pub any_version: bool,
-    /// Number of the hub's addresses: [`Output::Dial`](super::Output::Dial) says which. Default 1. One that cannot be reached, refuses, or leaves messages without an
-    /// answer is followed by the next at once; the delay grows when all were in vain.
+    /// Number of the hub's addresses, of which [`Output::Dial`](super::Output::Dial) names one. Default 1. After one that cannot be reached,
+    /// refuses, or leaves messages without an answer the next is dialled at once; the delay grows when all of them failed.
     pub addresses: usize,
-    /// Returns to the first address when it can be reached again: looked for after 30 s on another one, and after twice as long each time, up to an hour. Default
-    /// true; without it the address that works is kept.
+    /// Returns to the first address when it can be reached again. It is probed after 30 s on another one, then after twice as long each time,
+    /// up to an hour. Default true; false stays at the address that works.
     pub failback: bool,
     /// Delays between two dials.
     pub backoff: BackoffConfig,
-    /// RAM of messages on the way at most, in bytes. Default 4 MiB. Half of it may be unacknowledged: a message is there twice, as a row and as
-    /// the packet that the socket has yet to take. Beside it the bookkeeping of at most 4 096 rows that wait for the hub's PUBACK, about 1 KiB each,
-    /// and of twice as many where the hub answers younger messages and leaves theirs without one: those keep nothing back, and are parked after three
-    /// connections. One message goes whatever its size and however many rows it has.
+    /// Most RAM of messages in flight, in bytes. Default 4 MiB. Half of it may be unacknowledged, because a message is there twice: as a row
+    /// and as the packet that the socket has yet to take. In addition there is about 1 KiB of bookkeeping for each of at most 4 096 rows that
+    /// wait for a PUBACK, and for twice as many where the hub answers younger messages first; rows left out that way block nothing, and are
+    /// parked after three connections. One message is sent whatever its size and number of rows.
     pub window_max_bytes: u64,
-    /// While there are subscriptions: milliseconds within which a lost connection is noticed and dialled again, so that a command waits no
-    /// longer for it. Default 15 000; 0 leaves it to the keep alive. Costs a PINGREQ per [`idle_ping_every_ms`](super::idle_ping_every_ms) of a link on which
-    /// nothing else comes, and nothing on others.
+    /// Milliseconds within which a lost connection is noticed and dialled again while there are subscriptions, so that a command waits no
+    /// longer for it. Default 15 000; 0 leaves it to the keep alive. Costs a PINGREQ per [`idle_ping_every_ms`](super::idle_ping_every_ms) on
+    /// an idle link, and nothing on a busy one.
     pub command_within_ms: u64,
-    /// Ends the connection at a [`stop`](super::Core::stop) so that the hub publishes the client's will then too: with reason 0x04, in 3.1.1, which has no
-    /// reasons, without a DISCONNECT. Default false.
+    /// Makes the hub publish the client's will also at a [`stop`](super::Core::stop), by DISCONNECT with reason 0x04, or without DISCONNECT in
+    /// 3.1.1, which has no reasons. Default false.
     pub will_at_stop: bool,
-    /// The `in` rules. Default: none.
+    /// Rules that map the hub's topics to local ones. Default: none.
     pub rules: Rules,
-    /// Seed of the jitter: should differ between gateways.
+    /// Seed of the jitter; it should differ between gateways.
     pub seed: u64,
 }
 

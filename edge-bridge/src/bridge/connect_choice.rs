@@ -1,4 +1,4 @@
-//! Choices for the CONNECT at one address: what a hub refused there is said otherwise, or left out, the next time.
+//! Choices for the CONNECT at one address: what the hub refused there is changed or left out the next time.
 
 use super::Event;
 use super::bridge_bit::BridgeBit;
@@ -15,20 +15,20 @@ pub(super) struct ConnectChoice {
 }
 
 impl ConnectChoice {
-    /// `any_version`: the version may be another one than the client's.
+    /// Creates the choices for an address. `any_version` allows another MQTT version than the client's.
     pub(super) fn new(client: &ClientConfig, any_version: bool) -> Self {
         let version = VersionChoice::new(client.version, any_version);
         Self { version, bridge_bit: BridgeBit::default(), will: WillChoice::default() }
     }
 
-    /// Makes the next CONNECT of `client` one that is not known to be refused.
+    /// Changes the next CONNECT of `client` so that it has nothing that this hub is known to refuse.
     pub(super) fn adapt(&mut self, now_ms: u64, client: &mut ClientConfig) {
         client.version = self.version.next(now_ms);
         client.bridge_bit &= self.bridge_bit.next(now_ms);
         client.will = client.will.take().filter(|_| self.will.next(now_ms));
     }
 
-    /// Notes that a connection is over. `Some`: the next CONNECT is another one, of which this is to be told.
+    /// Notes that a connection is over. Returns the event to report if the next CONNECT differs, and `None` if it is the same.
     pub(super) fn on_over(&mut self, now_ms: u64, connection: &Connection, closed: &Closed) -> Option<Event> {
         let accepted = connection.accepted;
         if self.bridge_bit.on_over(now_ms, connection.says_bridge, accepted, closed) {

@@ -23,17 +23,17 @@ use crate::wire::{QoS, ReasonCode, Version};
 pub(super) struct Connection {
     pub(super) session: Session,
     pub(super) since_ms: u64,
-    /// CONNACK came, and was no refusal.
+    /// Set once a CONNACK without a refusal came.
     pub(super) accepted: bool,
-    /// Set if CONNECT says that we are a bridge.
+    /// Set if CONNECT has the bridge bit.
     pub(super) says_bridge: bool,
     /// Set if CONNECT gives a will.
     pub(super) has_will: bool,
     /// Set once a PUBACK came.
     pub(super) acked: bool,
-    /// Set once one of them refused a message: some hubs close then.
+    /// Set once a PUBACK refused a message, because some hubs close the connection then.
     pub(super) refused: bool,
-    /// Cause of the end, as the shell knows it.
+    /// Cause of the end as the shell reports it; `None` if it reported none, in which case the session's own reason is used.
     why: Option<String>,
     /// Set when this side ended the connection.
     broken_here: bool,
@@ -41,7 +41,7 @@ pub(super) struct Connection {
     pub(super) is_unanswered: bool,
     /// Set when the stall breaker broke it.
     is_stalled: bool,
-    /// Set when it was left for the first address.
+    /// Set when this side ended the connection to return to the first address.
     is_left: bool,
 }
 
@@ -87,14 +87,14 @@ impl Connection {
         self.session.handle_input(now.up_ms, session::Input::Closed);
     }
 
-    /// Ends the connection from here, without a word to the hub.
+    /// Ends the connection from this side, without a DISCONNECT.
     pub(super) fn break_off(&mut self, now: Now, why: &str) {
         self.broken_here = true;
         self.on_hangup(now, Some(why.to_owned()));
     }
 
-    /// The hub's part in the end of the connection, if it ended it, or broke the protocol in its answer to a message of ours. What else it does wrong,
-    /// in a message to us, says nothing of ours.
+    /// Returns the hub's part in the end of the connection: `Some` if the hub closed it, or broke the protocol in its answer to a message of
+    /// ours. `None` for every other end, because an error in a message to us tells nothing about ours.
     pub(super) fn blame(&self, closed: &Closed) -> Option<HubClose> {
         match closed {
             _ if self.broken_here || !self.accepted => None,
@@ -106,12 +106,13 @@ impl Connection {
         }
     }
 
-    /// Returns whether it ended because the hub was silent, or because we want another one.
+    /// Returns whether the connection ended because the hub was silent, or because this side wanted another one.
     pub(super) fn is_given_up(&self, closed: &Closed) -> bool {
         self.broken_here || matches!(closed, Closed::KeepAlive | Closed::Handshake)
     }
 
-    /// Returns its use, to choose the next address by. An address that leaves messages without an answer gets no further connection in its round.
+    /// Returns the result of the connection, from which the next address is chosen. A stalled one counts as in vain, so that its address is
+    /// not dialled again in this round.
     pub(super) fn end(&self, is_stable: bool, closed: &Closed) -> End {
         match closed {
             _ if self.is_left => End::Left,
@@ -121,7 +122,8 @@ impl Connection {
         }
     }
 
-    /// Handles events, sends what can be sent, looks for a stall. `Some` when the connection is over.
+    /// Handles events, sends what can be sent, looks for a stall. Returns `Some` when the connection is over, with its cause, and `None` while
+    /// it goes on.
     pub(super) fn turn<S: Spool, P: Pack>(
         &mut self,
         now: Now,
@@ -270,7 +272,8 @@ impl Connection {
         }
     }
 
-    /// Looks for the first address, and leaves for it. The will says that we are gone: here we are.
+    /// Probes the first address, and leaves the present one once it answers. The DISCONNECT asks for the will, which says that this address
+    /// lost us.
     fn go_back<S: Spool, P: Pack>(&mut self, now: Now, parts: &mut Parts<'_, S, P>) {
         match parts.addresses.poll(now.up_ms, self.session.in_flight() == 0) {
             None => {}
@@ -302,7 +305,7 @@ impl Connection {
     }
 }
 
-/// Delays that the patience with this connection depends on.
+/// Delays of this connection from which the stall breaker derives its patience.
 pub(super) fn delays(session: &Session) -> Delays {
     Delays {
         srtt_ms: session.path().srtt_ms().unwrap_or(0),
@@ -312,12 +315,12 @@ pub(super) fn delays(session: &Session) -> Delays {
     }
 }
 
-/// End of a connection by the hub. Any may be due to a message, whatever the hub says: quota, session taken over, server moved.
+/// Close of the connection by the hub. A message may be the cause of any close, even one that names quota, takeover, or a server that moved.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct HubClose {
-    /// Reason of the hub's DISCONNECT if that is an error.
+    /// Reason of the hub's DISCONNECT if it is an error, otherwise `UNSPECIFIED_ERROR`.
     pub(super) reason: ReasonCode,
-    /// The reason speaks of messages; else it takes more ends to blame one.
+    /// Set if the reason can concern a message. Otherwise more closes are needed before a message is blamed.
     pub(super) names_a_message: bool,
 }
 
@@ -328,7 +331,7 @@ impl HubClose {
     }
 }
 
-/// Returns whether a DISCONNECT of this reason speaks of a message, and not of load, time, or who we are (§3.14.2.1).
+/// Returns whether a DISCONNECT of this reason can concern a message, rather than load, time, or who we are (§3.14.2.1).
 fn may_be_a_message(reason: ReasonCode) -> bool {
     matches!(
         reason,

@@ -1,5 +1,5 @@
-//! Dead letters: messages that the ingest could not use go up as they came, under a topic that no reader of readings has subscribed. Messages that the
-//! hub refuses are not among them: they are parked.
+//! Dead letters: messages that the ingest could not use are sent unchanged, under a topic to which no reader of readings subscribes. Messages
+//! that the hub refuses are not dead letters; they are parked.
 
 use super::spool::Leased;
 use crate::row::Row;
@@ -8,7 +8,7 @@ use crate::wire::Utf8;
 /// Prefix of the topics of dead letters.
 pub const DEAD_LETTER_PREFIX: &str = "dead-letter/";
 
-/// Topic of the message that is made of `row`: its own, for a dead letter behind [`DEAD_LETTER_PREFIX`] unless that would be too long.
+/// Topic of the message made of `row`: the row's own, which for a dead letter follows [`DEAD_LETTER_PREFIX`] unless that would be too long.
 pub fn dead_letter_topic(row: &Row) -> Utf8 {
     let own = || row.topic.clone();
     match row.dead_letter {

@@ -1,4 +1,4 @@
-//! Dialling: begins connections, takes over what they leave, and waits between two of them.
+//! Dialling: begins connections, keeps their state when they end, and waits between two of them.
 
 use super::address_choice::End;
 use super::connection::{Connection, HubClose};
@@ -11,18 +11,18 @@ use crate::ingest::Now;
 use crate::session::Closed;
 use crate::wire::PacketId;
 
-/// Life of a connection, in milliseconds, from which it counts as accepted for good, when nothing was there to be
-/// acknowledged.
+/// Milliseconds after which a connection counts as lasting although no PUBACK came, because there was perhaps no message to acknowledge.
 const STABLE_MS: u64 = 30_000;
 
 /// Patience with the first CONNACK, in milliseconds; doubles with each CONNECT after the first that gets no answer, up to the
 /// client's own timeout.
 const HANDSHAKE_MS: u64 = 4_000;
 
-/// Longest delay before the next dial while a message is looked for that makes the hub close.
+/// Longest delay in milliseconds before the next dial while the search for a message that makes the hub close goes on.
 const HURRIED_MS: u64 = 300;
 
-/// Spreads seeds over all identifiers; that of seed 0 is 1. The multiplier is that of Fibonacci hashing (Knuth, TAOCP 3, 6.4).
+/// First packet identifier of a connection, spread over all identifiers; seed 0 gives 1. The multiplier is that of Fibonacci hashing (Knuth,
+/// TAOCP 3, 6.4).
 fn first_packet_id(seed: u64) -> PacketId {
     let [high, low, ..] = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes();
     PacketId::new(u16::from_be_bytes([high, low])).unwrap_or(PacketId::MIN)
@@ -135,7 +135,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
         }
     }
 
-    /// Returns whether the hub closed with a SUBSCRIBE unanswered: that is suspected before any message.
+    /// Returns whether the hub closed with a SUBSCRIBE unanswered, because then a filter is suspected before any message.
     fn is_for_a_filter(&mut self, now: Now, close: HubClose) -> bool {
         let Some(refused) = self.downlink.on_hub_closed(now.up_ms, close.reason) else { return false };
         self.stats.refused_subscriptions = self.downlink.refused();
@@ -144,7 +144,8 @@ impl<S: Spool, P: Pack> Core<S, P> {
         true
     }
 
-    /// Returns whether this address is to be tried with another CONNECT: of another version, without the bridge bit, or without the will.
+    /// Returns whether this address is to be dialled with another CONNECT, such as one of another version, without the bridge bit, or without
+    /// the will.
     fn connects_otherwise(&mut self, now: Now, connection: &Connection, closed: &Closed) -> bool {
         let choice = self.connect_choices.get_mut(self.addresses.current());
         let Some(event) = choice.and_then(|choice| choice.on_over(now.up_ms, connection, closed)) else {
@@ -157,14 +158,15 @@ impl<S: Spool, P: Pack> Core<S, P> {
         is_other
     }
 
-    /// Notes that there was no connection. `answered`: a proxy answers.
+    /// Notes that a dial failed. `answered`: a proxy answered it with a refusal.
     pub(super) fn not_dialed(&mut self, now: Now, reason: String, answered: bool) {
         let goes_on = self.addresses.on_over(End::InVain);
         let in_ms = self.delay_ms(answered, goes_on);
         self.wait(now, in_ms, reason);
     }
 
-    /// `answered`: by MQTT or a proxy, not only by TCP. `goes_on`: another address of the same round is next.
+    /// Delay before the next dial, in milliseconds. `answered`: there was an answer by MQTT or a proxy, not only by TCP. `goes_on`: the next
+    /// address is of the same round.
     fn delay_ms(&mut self, answered: bool, goes_on: bool) -> u64 {
         match (goes_on, answered) {
             (true, _) => self.backoff.first_ms(),

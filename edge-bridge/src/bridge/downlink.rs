@@ -8,7 +8,7 @@ use super::suspect_filters::{SuspectFilters, filter_backoff};
 use crate::session::Session;
 use crate::wire::{PacketId, Publish, QoS, ReasonCode, RetainHandling, Subscription, Utf8};
 
-/// The subscriptions at the hub. They belong to the session: a resumed one has them, a lost one does not.
+/// Subscriptions at the hub, which belong to its session: a resumed session still has them, a new one does not.
 #[derive(Debug, Default)]
 pub(super) struct Downlink {
     rules: Rules,
@@ -49,8 +49,8 @@ impl Downlink {
         Self { wanted: wanted.collect(), rules, ..Self::default() }
     }
 
-    /// Adds a filter of the application's, under whose topics messages keep their name. One that is there at a lower QoS, or with other options, is
-    /// asked for again.
+    /// Adds a filter of the application. Its messages keep the hub's topic. A known filter is subscribed again if its QoS rises or its options
+    /// change.
     pub(super) fn want(&mut self, mut wanted: Subscription) {
         wanted.qos = wanted.qos.min(QoS::AtLeastOnce);
         self.unwanted.retain(|unwanted| *unwanted != wanted.filter);
@@ -66,7 +66,7 @@ impl Downlink {
         }
     }
 
-    /// Drops the hub's answer for this filter, given or still to come: it is to a request that no longer counts.
+    /// Drops the hub's answer for this filter, given or still to come, because it belongs to a request that no longer counts.
     fn forget_answer(&mut self, filter: &Utf8) {
         self.granted.remove(filter);
         self.refused.remove(filter);
@@ -76,7 +76,8 @@ impl Downlink {
         }
     }
 
-    /// Asks once more for a filter of the application's, with what the hub retains; not for one that an `in` rule has.
+    /// Subscribes again to a filter of the application, so that the hub sends its retained messages. Does nothing for a filter of an `in`
+    /// rule.
     pub(super) fn renew(&mut self, filter: &Utf8) {
         if self.is_of_rule(filter) {
             return;
@@ -91,7 +92,7 @@ impl Downlink {
         self.rules.iter().any(|rule| rule.remote_filter() == Some(filter))
     }
 
-    /// Gives up a filter of the application's; one that an `in` rule needs stays.
+    /// Unsubscribes a filter of the application. Does nothing for a filter that an `in` rule needs.
     pub(super) fn unwant(&mut self, filter: &Utf8) {
         if self.is_of_rule(filter) {
             return;
@@ -111,12 +112,12 @@ impl Downlink {
         self.unwanted = filters;
     }
 
-    /// Filters at which the hub closes: a new connection does not ask for them at once.
+    /// Filters suspected to make the hub close, which a new connection does not ask for at once.
     pub(super) fn suspects(&self) -> Vec<Refused> {
         self.suspects.iter().map(refused).collect()
     }
 
-    /// Returns whether messages may come.
+    /// Returns whether there are subscriptions, so that messages may come.
     pub(super) fn listens(&self) -> bool {
         !self.wanted.is_empty()
     }
@@ -133,12 +134,12 @@ impl Downlink {
         self.missing(now_ms)
     }
 
-    /// Returns whether this is the first message of QoS 2; asked once.
+    /// Returns whether this is the first message of QoS 2; true at the first call only.
     pub(super) fn is_first_qos2(&mut self) -> bool {
         !std::mem::replace(&mut self.qos2_seen, true)
     }
 
-    /// Returns the time at which a refused filter is to be asked for again.
+    /// Up time at which a refused filter is to be asked for again; `None` if there is none.
     pub(super) fn next_deadline(&self, session: &Session) -> Option<u64> {
         let asked = |filter: &Utf8| self.asked.iter().any(|(_, filters)| filters.contains(filter));
         let waiting = self.refused.iter().filter(|(filter, _)| session.is_open() && !asked(filter));
@@ -146,8 +147,8 @@ impl Downlink {
         waiting.map(|(_, filter)| filter.due_ms).chain(suspect.map(|(due_ms, _)| due_ms)).min()
     }
 
-    /// Notes that the hub closed. `None`: every filter that it was asked for had its answer. Otherwise the end speaks of no message; returns the filters
-    /// that count as refused by it.
+    /// Notes that the hub closed. Returns `None` if no SUBSCRIBE was unanswered. Otherwise a filter, and no message, is taken for the cause;
+    /// returns the filters that count as refused from now on.
     pub(super) fn on_hub_closed(&mut self, now_ms: u64, reason: ReasonCode) -> Option<Vec<Refused>> {
         let asked = self.asked.drain(..).flat_map(|(_, filters)| filters);
         let asked: Vec<_> = asked.filter(|filter| !filter.is_empty()).collect();
@@ -178,7 +179,8 @@ impl Downlink {
         self.asked.push((id, filters.iter().map(|s| s.filter.clone()).collect()));
     }
 
-    /// Notes that these could not be asked for: their packet is too large for the hub, say. What would be due at once and for ever waits.
+    /// Notes that a SUBSCRIBE for these filters could not be sent, for example because it is too large for the hub. Puts them off, so that
+    /// they are not due at once for ever.
     pub(super) fn on_not_asked(&mut self, now_ms: u64, filters: &[Subscription]) {
         for Subscription { filter, .. } in filters {
             if let Some(refused) = self.refused.get_mut(filter) {
@@ -197,7 +199,8 @@ impl Downlink {
         all
     }
 
-    /// SUBACK: filters whose refusal is news. A refused filter is asked for again after its back-off and on the next connection.
+    /// Handles a SUBACK and returns the filters whose refusal is new, or has another reason than before. A refused filter is asked for again
+    /// after its back-off and on the next connection.
     pub(super) fn on_suback(&mut self, now_ms: u64, id: PacketId, reasons: &[ReasonCode]) -> Vec<Refused> {
         let Some(at) = self.asked.iter().position(|(asked, _)| *asked == id) else { return Vec::new() };
         let (_, filters) = self.asked.swap_remove(at);
@@ -224,7 +227,8 @@ impl Downlink {
         refused
     }
 
-    /// The message under its local name, and the QoS to publish it with. What no rule maps, an application's own filter asked for.
+    /// Gives a message its local topic, and the smaller of its QoS and the rule's. A message that no rule maps, because the application asked
+    /// for it, is unchanged.
     pub(super) fn local(&self, publish: Publish) -> Publish {
         match self.rules.map_in(&publish.topic) {
             Some(Mapped { topic, qos }) => Publish { topic, qos: publish.qos.min(qos), ..publish },
@@ -237,7 +241,7 @@ fn refused((filter, reason): (&Utf8, ReasonCode)) -> Refused {
     Refused { filter: filter.clone(), reason }
 }
 
-/// What is asked for where nothing else is said.
+/// Subscription to a filter with default options: at most QoS 1, retained messages only if the subscription is new.
 pub(crate) fn subscription(filter: Utf8, qos: QoS) -> Subscription {
     // QoS 2 is not implemented: a rule that asks for it gets QoS 1, and `check` says so.
     let qos = qos.min(QoS::AtLeastOnce);

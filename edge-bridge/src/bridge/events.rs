@@ -7,37 +7,37 @@ use super::uplink_event::UplinkEvent;
 use crate::session::AckHandle;
 use crate::wire::{Publish, Utf8, Version};
 
-/// Event that the shell hands in. Exhaustive.
+/// Input from the shell. New kinds come only with a breaking release.
 #[derive(Debug)]
 pub enum Input<'a> {
     /// The network connection (and TLS) is up.
     Dialed,
-    /// The network connection could not be made, and why.
+    /// The network connection could not be made; contains the cause.
     DialFailed(String),
-    /// The network connection was refused by a proxy that answers, and why: it is asked again as rarely as a hub that refuses.
+    /// A proxy answered and refused the connection; contains the cause. Dials become as rare as to a hub that refuses.
     DialRefused(String),
-    /// Bytes from the hub: whole packets are taken, the rest is left. Call again while the buffer gets shorter.
+    /// Bytes from the hub. Whole packets are removed from the buffer, the rest is left. Call again while the buffer gets shorter.
     Bytes(&'a mut BytesMut),
-    /// The system took bytes of [`Output::Transmit`] for this connection. Optional: without it everything counts as taken at once, and a large
-    /// message on a half-open link is waited for as long as it would take at 1 kB/s.
+    /// The system took bytes of [`Output::Transmit`] for this connection. Optional: without this input all bytes count as taken at once, and a
+    /// large message on a half-open link is waited for as long as its transmission at 1 kB/s would take.
     Written {
         /// Number of bytes that the system took.
         bytes: u64,
-        /// Set if the system had no room before: earlier bytes have left, and the link lives.
+        /// Set if the system had no room before, which shows that earlier bytes have left and the link lives.
         waited: bool,
     },
-    /// The network connection ended, and why if that is known.
+    /// The network connection ended; contains the cause if it is known.
     HungUp(Option<String>),
     /// Answer to an [`Output::Probe`].
     Probed {
-        /// Set if there was a connection.
+        /// Set if a connection could be made.
         is_reachable: bool,
     },
-    /// Rows may be in the spool that were not there before.
+    /// New rows may be in the spool.
     Rows,
 }
 
-/// Action that the shell performs. Exhaustive.
+/// Action for the shell to perform. New kinds come only with a breaking release.
 #[derive(Debug)]
 pub enum Output {
     /// Make a network connection.
@@ -45,40 +45,41 @@ pub enum Output {
         /// Place of the address in the list, from 0.
         address: usize,
     },
-    /// Make a network connection to this address beside the present one, and close it again without a byte: [`Input::Probed`] says whether there was one.
+    /// Make a second network connection, to this address, close it without sending a byte, and report by [`Input::Probed`] if it could be
+    /// made.
     Probe {
-        /// Place of the address in the list.
+        /// Place of the address in the list, from 0.
         address: usize,
     },
     /// Writes these bytes to the connection.
     Transmit(Bytes),
-    /// Close it, after what was to be transmitted before; at once by a reset if [`has_given_up`](super::Core::has_given_up).
+    /// Close the connection after all bytes transmitted before; at once and by a reset if [`has_given_up`](super::Core::has_given_up).
     Hangup,
     /// Event for the application.
     Event(Event),
 }
 
-/// Something the application may want to know.
+/// Event of the link for the application.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event {
-    /// The hub accepted us.
+    /// The hub accepted the connection.
     Connected {
         /// Set if the hub still has the session.
         session_present: bool,
     },
-    /// The hub had lost the session: so many messages are being published anew, and the subscriptions are made again.
+    /// The hub had lost the session, so that messages in flight are published anew and the subscriptions are made again.
     SessionLost {
         /// Messages that are sent again.
         republished: usize,
     },
-    /// The hub does not take the version that was spoken: the next connection speaks this one.
+    /// The hub does not accept the MQTT version of the last connection, so the next one uses this version.
     OtherVersion(Version),
-    /// The hub refused to know us as a bridge, or closed at it without a word: the next connection is that of a plain client.
+    /// The hub refused the bridge bit, or closed without an answer to a CONNECT that had it. The next connection is that of a plain client.
     BridgeBitRefused,
-    /// The hub refused the connection for its will, or it may be for that: the next one has none.
+    /// The hub refused the connection, certainly or possibly because of its will. The next CONNECT has none.
     WillRefused,
-    /// The connection is over, or was not made.
+    /// The connection ended, or could not be made.
     Disconnected {
         /// Cause in plain words.
         reason: String,
@@ -91,25 +92,25 @@ pub enum Event {
     Message {
         /// Message for the application.
         publish: Publish,
-        /// `None` at QoS 0.
+        /// Handle for the PUBACK; `None` at QoS 0.
         ack: Option<AckHandle>,
     },
-    /// A message of a 3.1.1 hub, which cannot be told the limit, was larger than what the session reads. It is acknowledged and lost.
+    /// A message of a 3.1.1 hub, to which no limit can be announced, was larger than the session reads. It is acknowledged and lost.
     TooLarge {
         /// Topic at the hub.
         topic: Utf8,
-        /// Bytes of the packet.
+        /// Size of the packet in bytes.
         size: usize,
-        /// Largest packet that is read.
+        /// Largest packet that the session reads, in bytes.
         limit: u32,
     },
     /// The hub sends messages at QoS 2, as a session does that an earlier client left behind. They are carried through and delivered at least
     /// once. Told once.
     QoS2Received,
-    /// The hub refused a subscription, or gives another reason for it than before; it is asked for again after 1 s to 10 min, and on the next
-    /// connection. Or it closed three times in a row without an answer to it, as AWS IoT Core refuses: asked for alone after such delays, behind the
-    /// messages.
+    /// The hub refused a subscription, or gives another reason than before. It is asked for again after 1 s to 10 min, and on the next
+    /// connection. Also reported when the hub closed three times in a row without an answer to it, as AWS IoT Core refuses; then it is asked
+    /// for alone after such delays, behind the messages.
     SubscriptionRefused(Refused),
-    /// Event of the way up.
+    /// Event of the uplink.
     Uplink(UplinkEvent),
 }

@@ -1,8 +1,8 @@
-//! Identity of a raw message on the wire: as text in a user property, or in its shortest form as MQTT 5 Correlation Data.
+//! Identity of a raw message on the wire: text in a user property, or a short binary form as MQTT 5 Correlation Data.
 //!
 //! Binary form, 11 to 24 bytes: one byte `0xf8 + lane` (lanes 0 to 7), eight bytes of gateway id with the highest first, then epoch and
 //! sequence number as LEB128 varints of as few bytes as they need. No text in UTF-8 begins with such a byte, so no text is taken for one. The
-//! mark of a possible duplicate is not part of it: both copies of a row have the same bytes, which can be a key as they are.
+//! mark of a possible duplicate is not part of it, so both copies of a row have the same bytes, which can serve as a key.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -17,26 +17,27 @@ const ID_PROPERTY: &str = "edge-id";
 /// User property with the mark of a possible duplicate, and its value.
 const MARK_PROPERTY: &str = "edge-pd";
 const MARK: &str = "1";
-/// Longest identity as text: 64, 8, 32 and 64 bits in hexadecimal, and what stands between.
+/// Longest identity as text, in bytes: 64, 8, 32 and 64 bits in hexadecimal, and three separators.
 const TEXT_MAX: usize = 16 + 2 + 8 + 16 + 3;
-/// Room for what is added, with the heads of both properties.
+/// Most bytes that the identity adds to the properties, with the heads of both.
 const ADDED_MAX: usize = 5 + ID_PROPERTY.len() + TEXT_MAX + 5 + MARK_PROPERTY.len() + MARK.len();
 
-/// First byte of the binary form, in its five high bits; the lane is in the others.
+/// High five bits of the binary form's first byte. The low three bits are the lane.
 const TAG: u8 = 0xf8;
 const LANE_BITS: u8 = 0x07;
 
-/// Form in which raw messages carry their [`Identity`]. `true` is [`Text`](Self::Text), `false` is [`Off`](Self::Off).
+/// Form in which raw messages carry their [`Identity`]. From a `bool`, `true` makes [`Text`](Self::Text) and `false` [`Off`](Self::Off).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum IdentityForm {
-    /// Nothing is added. A copy that comes twice cannot be recognised.
+    /// No identity is sent, so that a copy cannot be recognised.
     #[default]
     Off,
-    /// User properties: `edge-id` with `gateway-lane-epoch-seq` in hexadecimal and, on a possible duplicate, `edge-pd` = `1`.
+    /// User properties: `edge-id` with `gateway-lane-epoch-seq` in hexadecimal and, on a possible duplicate, `edge-pd` with value `1`.
     Text,
-    /// Correlation Data, as [`Identity::to_correlation_data`] makes it, and the same `edge-pd`. A message whose publisher gave Correlation Data
-    /// or a Response Topic keeps what it has and carries `edge-id`: who answers a request sends its Correlation Data back.
+    /// Correlation Data, as [`Identity::to_correlation_data`] makes it, and `edge-pd` as in [`Text`](Self::Text). A message whose publisher
+    /// set Correlation Data or a Response Topic keeps its own and carries `edge-id`, because a responder sends the requester's Correlation
+    /// Data back.
     Binary,
 }
 
@@ -47,8 +48,7 @@ impl From<bool> for IdentityForm {
 }
 
 impl IdentityForm {
-    /// Returns the properties of a row's message: its own, and what this form adds. A row with properties at the limit of the format keeps
-    /// what it has.
+    /// Returns the properties of a row's message: the row's own, and those of this form as far as they fit in the format's limit.
     pub(super) fn properties(self, row: &Leased) -> Properties {
         if self == Self::Off {
             return row.row.properties.clone();
@@ -73,14 +73,14 @@ impl IdentityForm {
     }
 }
 
-/// Appends the binary form. `false`: it does not fit.
+/// Appends the binary form. Returns `false` if it does not fit, or the lane has none.
 fn push_binary(properties: &mut PropertiesBuilder, identity: &Identity) -> bool {
     let data = identity.to_correlation_data();
     data.is_some_and(|data| properties.push(PropertyId::CorrelationData, Value::Binary(&data)).is_ok())
 }
 
-/// Returns the identity of a raw message, whichever form carries it, as `gateway-lane-epoch-seq`. `edge-id` is given as it stands and goes before
-/// Correlation Data, which then is the publisher's.
+/// Returns the identity of a raw message as `gateway-lane-epoch-seq`, whichever form carries it; `None` if none does. The text of `edge-id` is
+/// returned unchecked, and goes before Correlation Data, which then belongs to the publisher.
 ///
 /// ```
 /// use edge_bridge::bridge::identity_text;
@@ -102,7 +102,7 @@ pub fn identity_text(properties: &Properties) -> Option<Cow<'_, str>> {
     Identity::from_correlation_data(&data).map(|identity| Cow::Owned(identity.to_string()))
 }
 
-/// Tells whether a raw message is marked as a possible duplicate: it may have come before, under another identity.
+/// Returns whether a raw message is marked as a possible duplicate, because it may have been sent before under another identity.
 pub fn is_possible_duplicate(properties: &Properties) -> bool {
     properties.user_property(MARK_PROPERTY) == Some(MARK)
 }
@@ -121,8 +121,8 @@ impl Identity {
         Some(out.freeze())
     }
 
-    /// Reads the binary form; `None` for the Correlation Data of somebody else. What is read is what
-    /// [`to_correlation_data`](Self::to_correlation_data) makes, bit for bit.
+    /// Reads the binary form; `None` for other Correlation Data. Accepts only bytes that [`to_correlation_data`](Self::to_correlation_data)
+    /// makes.
     pub fn from_correlation_data(data: &[u8]) -> Option<Self> {
         let (first, rest) = data.split_first()?;
         if first & !LANE_BITS != TAG {
@@ -141,7 +141,7 @@ impl Identity {
     }
 }
 
-/// Appends a LEB128 varint: seven bits a byte, the low ones first.
+/// Appends a LEB128 varint, seven bits to a byte, the low ones first.
 fn put_varint(mut value: u64, out: &mut BytesMut) {
     while value > 0x7f {
         out.put_u8((value & 0x7f) as u8 | 0x80);
@@ -150,7 +150,7 @@ fn put_varint(mut value: u64, out: &mut BytesMut) {
     out.put_u8(value as u8);
 }
 
-/// Splits off a varint of 64 bits at most, in the fewest bytes.
+/// Splits off a varint of at most 64 bits. `None` unless it is whole and in its shortest form.
 fn split_varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let mut value = 0;
     for (at, byte) in bytes.iter().enumerate().take(10) {

@@ -1,24 +1,24 @@
-//! Idle ping: a PINGREQ on a connection that only listens. A half-open one is found before a command waits for the keep alive.
+//! Idle ping: a PINGREQ on a connection that only receives, so that a half-open one is found before a command waits for the keep alive.
 //!
-//! While something is unacknowledged the [stall breaker](super::stall_breaker) asks by itself. Without it nothing would be sent for a keep alive, and a
-//! hub that was lost, with the commands it holds for us, would be noticed after that and the ping's own timeout. So a silent link is asked
-//! early enough that a lost one is broken, and dialled again, within the time that was promised.
+//! While messages are unacknowledged, the [stall breaker](super::stall_breaker) sends its own PINGREQs. Without messages nothing would be sent
+//! for a keep alive, and a lost hub, with the commands that it holds for us, would be noticed only after that and the ping's own timeout. So a
+//! silent link is asked early enough that a lost one is broken, and dialled again, within the configured time.
 
 use super::stall_breaker::StallAction;
 
-/// Least time for the answer to a PINGREQ, and once more for the next connection.
+/// Least time to wait for a PINGRESP, in milliseconds. The next connection gets as much again.
 const PATIENCE_MS: u64 = 2_000;
-/// Round trips that the answer may take.
+/// Number of round trips that the answer may take.
 const ROUND_TRIPS: u64 = 4;
-/// The patience grows at most by this factor with breaks that did not help.
+/// Bound of the factor by which the patience grows, doubled with each break until a PINGRESP arrives.
 const FACTOR_MAX: u64 = 16;
 
-/// Times the pings of an idle link. One per link, over all its connections.
+/// Timer of the pings of an idle link, kept over all of its connections.
 #[derive(Debug, Clone)]
 pub(super) struct IdlePing {
-    /// Longest silence before a ping; 0 = never.
+    /// Milliseconds within which a lost connection is to be dialled again; 0 sends no pings.
     within_ms: u64,
-    /// Since when nothing is on the way to the hub and messages may come from it.
+    /// Up time since which nothing is on the way to the hub and messages may come from it; `None` otherwise.
     listening_ms: Option<u64>,
     last_byte_ms: u64,
     asked_ms: Option<u64>,
@@ -49,7 +49,7 @@ impl IdlePing {
         self.rtt_ms = rtt_ms.max(self.rtt_ms - self.rtt_ms / 4);
     }
 
-    /// Notes whether there are subscriptions and nothing is unacknowledged; call after each change.
+    /// Notes if the link only receives, which is so with subscriptions and nothing unacknowledged; call after each change.
     pub(super) fn set_listening(&mut self, now_ms: u64, listening: bool) {
         if listening {
             self.listening_ms.get_or_insert(now_ms);
@@ -58,7 +58,7 @@ impl IdlePing {
         }
     }
 
-    /// Returns the step that is due.
+    /// Returns the step to take now, a ping or the break; `None` if no step is due.
     pub(super) fn poll(&mut self, now_ms: u64, srtt_ms: Option<u64>) -> Option<StallAction> {
         if now_ms < self.next_deadline(srtt_ms)? {
             return None;
@@ -72,7 +72,7 @@ impl IdlePing {
         Some(StallAction::Break)
     }
 
-    /// Returns the time of the next [`poll`](Self::poll).
+    /// Up time at which [`poll`](Self::poll) has a step; `None` while the link is not idle, or pings are off.
     pub(super) fn next_deadline(&self, srtt_ms: Option<u64>) -> Option<u64> {
         let silent_ms = self.last_byte_ms.max(self.listening_ms.filter(|_| self.within_ms > 0)?);
         let patience_ms = PATIENCE_MS.max(ROUND_TRIPS * self.rtt_ms.max(srtt_ms.unwrap_or(0)));
@@ -83,12 +83,12 @@ impl IdlePing {
     }
 }
 
-/// Silence before a PINGREQ: what is left of the time when the answer and the next connection have theirs, at least a half of it.
+/// Milliseconds of silence before a PINGREQ: the configured time less the patience for answer and next connection, but at least a half of it.
 fn interval_ms(within_ms: u64, patience_ms: u64) -> u64 {
     within_ms.saturating_sub(2 * patience_ms).max(within_ms / 2)
 }
 
-/// Milliseconds between the pings of a link that is idle otherwise, at a short round trip.
+/// Milliseconds between the pings of an otherwise idle link with a short round trip.
 pub fn idle_ping_every_ms(command_within_ms: u64) -> u64 {
     interval_ms(command_within_ms, PATIENCE_MS)
 }

@@ -1,12 +1,13 @@
-//! Learned size limit (circuit breaker) of a hub that never announced one: it answers a message with 0x95, Packet too large, and then closes the
-//! connection. Sending another one of that size would cost every message on its way a reconnection, so these are parked unsent, but for one
-//! probe at a time, with back-off. When the hub takes one of that size, the parked ones go out before new ones of that size. A Maximum Packet Size
-//! that a hub announces is the session's to keep.
+//! Learned size limit (circuit breaker) of a hub that never announced one, but answers a message with 0x95, Packet too large, and then closes
+//! the connection. Another message of that size would cost every message in flight a reconnection, so such messages are parked unsent, except
+//! for one probe at a time, with back-off. When the hub takes a message of that size, the parked ones go out before new ones of that size. A
+//! Maximum Packet Size that a hub announces is enforced by the session.
 //!
 //! Batches are cut to fit: their size is searched between the largest message that was taken and the smallest that was refused.
 //!
-//! A hub that has taken a larger one means the message and not its size: that one is poison, and no limit is learned of it. It may have been the first of
-//! all, too: the probe is the oldest of about the limit's size, but the second probe, and every eighth after it, is another one.
+//! A hub that refuses a message although it has taken a larger one objects to the message itself: it is poison, and no limit is learned from
+//! it. The very first refused message may have been such a one, so the probe, which is usually the oldest message of about the limit's size,
+//! is another message at the second and then at every eighth probe.
 
 mod too_large;
 
@@ -17,43 +18,43 @@ use super::poison::RowKey;
 use super::refusals::retry_backoff;
 use super::uplink_event::HubLimit;
 
-/// Longest time between a refusal and an end of the connection that is its consequence.
+/// Longest time, in milliseconds, from a refusal to an end of the connection that counts as its consequence.
 const FOLLOWS_MS: u64 = 5_000;
-/// Delay of the next probe, at least, when the hub refuses a smaller message.
+/// Least delay of the next probe, in milliseconds, when the hub refuses a smaller message.
 const SMALLER_MS: u64 = 1_000;
-/// A limit that comes back sooner than this after it was lifted goes on with its back-off: messages of about the limit may be taken and
-/// refused in turns.
+/// A limit that is learned again sooner than these milliseconds after it was lifted keeps its grown back-off, because messages of about the
+/// limit may be taken and refused in turns.
 const RELAPSE_MS: u64 = 600_000;
-/// Passes over the parked rows that new messages of that size wait for, at most.
+/// Most passes over the parked rows for which new messages of that size wait.
 const PASSES_MAX: u8 = 8;
-/// Messages of a size that the hub had taken that may be refused within [`RELAPSE_MS`]: beyond, connections are worth more than the messages of that
-/// size.
+/// Most messages of a size which the hub had taken before that may be refused within [`RELAPSE_MS`]. After that a limit is learned from them,
+/// because connections are worth more than the messages of that size.
 const OWN_FAULTS_MAX: usize = 4;
-/// Probes in a turn, of which the second is another row than the oldest.
+/// Length of a cycle of probes, in which the second probe is another row than the oldest.
 const EXPLORES_EACH: u32 = 8;
-/// Divisor of the limit that gives the size which counts as taken as long as none is known: the next size that is tried is a quarter of the limit.
+/// Divisor of the limit that gives the assumed accepted size while none is known. With 16 the next size to be tried is a quarter of the limit.
 const STEP: u64 = 16;
-/// A batch may have so many bytes if they are fewer than the limit: a single reading is to fit.
+/// Least bytes that a batch may have, if the limit is above it, so that a single reading fits.
 const BATCH_MIN: u64 = 1_024;
-/// Part of the limit below which nothing more is tried with batches.
+/// Fraction of the limit below which the search for the largest batch stops.
 const CLOSE_ENOUGH: u64 = 16;
-/// Failed probes remembered, so that another one is another one.
+/// Most rows of failed probes that are remembered, so that another message can be chosen.
 const FAILED_MAX: usize = 64;
 
 /// The limit and its probes. Sizes are bytes of payload, which is what such hubs count.
 #[derive(Debug)]
 pub(super) struct SizeLimit {
-    /// The smallest message refused at the cost of a connection.
+    /// Payload bytes of the smallest message that was refused at the cost of a connection; `None` if there is no limit.
     limit: Option<u64>,
     /// Maximum Packet Size that the hub announced on the present connection.
     announced: Option<u32>,
     lifting: Option<Lifting>,
     lifted_ms: Option<u64>,
-    /// The largest message that the hub has taken, since it refused a smaller one for its size.
+    /// Payload bytes of the largest message that the hub took after it last refused a smaller one for its size.
     taken: u64,
-    /// Times at which messages were refused although the hub had taken larger ones.
+    /// Up times at which messages were refused although the hub had taken larger ones.
     own_faults: VecDeque<u64>,
-    /// The last answer of this connection, if it was such a refusal.
+    /// Last answer of the connection if it refused a message as too large, otherwise `None`.
     last_refused: Option<Refused>,
     due_ms: u64,
     backoff: Backoff,
@@ -74,23 +75,23 @@ struct Refused {
 #[derive(Debug, PartialEq, Eq)]
 enum Cause {
     Other,
-    /// One message, whose rows these are.
+    /// A single message is at fault; contains its rows.
     Message(Vec<RowKey>),
     /// The size of the message.
     Size,
 }
 
-/// The choice of the next probe.
+/// Choice of the message that is the next probe.
 #[derive(Debug, Default)]
 struct Probes {
-    /// Probes that failed since the limit is known, and the first rows of the last of them.
+    /// Number of failed probes since the limit is known. Beside it the first rows of the latest ones.
     fails: u32,
     failed: VecDeque<RowKey>,
-    /// A probe was due when the last pass began, which has met a row that the limit holds back; and one of them probed.
+    /// Set if a probe was due when the last pass began. Beside it: a row over the limit was met in that pass, and one was sent as probe.
     was_due: bool,
     has_met: bool,
     has_probe: bool,
-    /// A pass met none that was to probe: any will do.
+    /// Set if a pass met no row that was chosen as probe, so that any row will do.
     is_any: bool,
 }
 
@@ -103,7 +104,7 @@ impl Probes {
         }
     }
 
-    /// Returns whether a message that the limit holds back is to be the next one.
+    /// Returns whether a message over the limit is chosen as the next probe.
     fn takes(&self, bytes: u64, limit: u64, row: Option<RowKey>) -> bool {
         let is_other = self.fails % EXPLORES_EACH == 1;
         self.is_any
@@ -115,14 +116,14 @@ impl Probes {
     }
 }
 
-/// A limit that the hub no longer has, while parked messages of that size go out: a pass that was under way has left some behind, and new ones go
-/// behind them.
+/// A limit that was lifted, while parked messages of that size go out. A pass that was under way has left some of them behind, and new ones
+/// must not overtake these.
 #[derive(Debug)]
 struct Lifting {
     limit: u64,
-    /// Passes over the parked rows that began since.
+    /// Passes over the parked rows that began since the limit was lifted.
     passes: u8,
-    /// Some of that size were parked since the last began.
+    /// Set if messages of that size were parked since the last pass began.
     has_parked: bool,
 }
 
@@ -143,12 +144,14 @@ impl SizeLimit {
         }
     }
 
-    /// Notes that a connection is up. `packet_max`: what the hub announced, in bytes; `u32::MAX`: nothing.
+    /// Notes that a connection is up. `packet_max` is the Maximum Packet Size in bytes that the hub announced; `u32::MAX` if it announced
+    /// none.
     pub(super) fn on_connected(&mut self, packet_max: u32) {
         self.announced = (packet_max < u32::MAX).then_some(packet_max);
     }
 
-    /// Returns the hub's limit for people. The size that is tried next is no limit of the hub's.
+    /// Returns the hub's limit as reported to people: the learned one if it is below the announced one, else the announced one; `None` if
+    /// there is neither.
     pub(super) fn of_hub(&self) -> Option<HubLimit> {
         let is_below = |refused: u64| self.announced.is_none_or(|bytes| refused < u64::from(bytes));
         let found = self.limit.filter(|refused| is_below(*refused));
@@ -156,7 +159,7 @@ impl SizeLimit {
         found.or(self.announced.map(|bytes| HubLimit::Announced { bytes }))
     }
 
-    /// Notes that the hub took a message of this size. Returns whether that lifts the limit.
+    /// Notes that the hub took a message of `bytes` payload. Returns whether that lifts the limit.
     fn on_taken(&mut self, now_ms: u64, bytes: u64) -> bool {
         self.last_refused = None;
         self.taken = self.taken.max(bytes);
@@ -176,7 +179,7 @@ impl SizeLimit {
         self.last_refused = Some(refused);
     }
 
-    /// Notes that the connection is over. `by_hub`: the hub ended it in a way that one of our messages may be the cause of.
+    /// Notes that the connection is over. `by_hub`: the hub ended it in a way of which one of our messages may be the cause.
     fn on_closed(&mut self, now_ms: u64, by_hub: bool) -> Cause {
         let refused = self.last_refused.take().filter(|_| by_hub);
         let Some(Refused { bytes, rows, is_poison, .. }) =
@@ -204,7 +207,8 @@ impl SizeLimit {
         Cause::Size
     }
 
-    /// Counts a message that was refused for itself. Returns whether few were.
+    /// Counts a message that was refused although larger ones were taken. Returns `false` if there were [`OWN_FAULTS_MAX`] already, so that
+    /// the size is to blame.
     fn has_patience(&mut self, now_ms: u64) -> bool {
         self.own_faults.retain(|at_ms| now_ms.saturating_sub(*at_ms) < RELAPSE_MS);
         let has = self.own_faults.len() < OWN_FAULTS_MAX;
@@ -214,7 +218,7 @@ impl SizeLimit {
         has
     }
 
-    /// A pass over the parked rows begins that sends what it may. `meets_all`: no row is on its way to the parked ones. `is_due`: a probe is.
+    /// Notes that a pass that may send begins. `meets_all`: no row is on its way to the parked ones. `is_due`: a probe is due.
     fn on_pass_begins(&mut self, now_ms: u64, meets_all: bool, is_due: bool) {
         if self.probes.was_due && !self.probes.has_probe {
             self.probes.is_any = true;
@@ -228,19 +232,21 @@ impl SizeLimit {
         }
     }
 
-    /// Forgets the limit, since nothing waits for its size: the next message of that size is the probe, and a batch may be as large as it is.
+    /// Forgets the limit because no message waits for it. The next message of that size is the probe, and batches are no longer cut for the
+    /// limit.
     fn forget(&mut self, now_ms: u64) {
         if self.limit.take().is_some() {
             self.lifted_ms = Some(now_ms);
         }
     }
 
-    /// A pass meets a parked row.
+    /// Notes that a pass met a parked row of `bytes` payload.
     pub(super) fn on_met(&mut self, bytes: u64) {
         self.probes.has_met |= self.covers(bytes);
     }
 
-    /// Notes that a pass over the parked rows is over; returns whether another one is to begin.
+    /// Notes that a pass over the parked rows is over. Returns whether another one has to follow, because messages of a lifted limit are still
+    /// parked.
     fn on_pass_over(&mut self) -> bool {
         let is_over = |own: &mut Lifting| own.passes > 0 && (!own.has_parked || own.passes >= PASSES_MAX);
         let ends = self.lifting.take_if(is_over);
@@ -248,12 +254,12 @@ impl SizeLimit {
         self.lifting.is_some() || ends.is_some_and(|own| own.has_parked)
     }
 
-    /// Notes that a pass over the parked rows could not be read to its end.
+    /// Notes that a pass ended early because the spool could not read the other rows.
     pub(super) fn on_pass_broken_off(&mut self) {
         self.lifting.take_if(|own| own.passes >= PASSES_MAX);
     }
 
-    /// Returns whether a message is to be parked unsent. `may_probe`: it may be sent as a probe.
+    /// Returns whether a message is to be parked unsent. `swept`: its rows were parked before. `may_probe`: it may be sent as a probe.
     fn parks(&mut self, bytes: u64, swept: bool, row: Option<RowKey>, may_probe: bool) -> bool {
         if let Some(own) =
             self.lifting.as_mut().filter(|own| bytes >= own.limit && !(swept && own.passes > 0))
@@ -269,13 +275,13 @@ impl SizeLimit {
         !probes
     }
 
-    /// Probes with the next message.
+    /// Makes a probe due at once, with the back-off at its begin.
     pub(super) fn retry_now(&mut self, now_ms: u64) {
         self.backoff.reset();
         self.due_ms = now_ms;
     }
 
-    /// Time of the next probe, while there is a limit.
+    /// Up time of the next probe in milliseconds; `None` without a limit.
     pub(super) fn due_ms(&self) -> Option<u64> {
         self.limit.map(|_| self.due_ms)
     }
@@ -284,7 +290,8 @@ impl SizeLimit {
         self.limit.is_some_and(|limit| bytes >= limit)
     }
 
-    /// Bytes of a batch at most: halfway, as a ratio, between the largest that was taken and the smallest that was refused, until they are close.
+    /// Most bytes of a batch: the geometric mean of the largest that was taken and the smallest that was refused, until these two are close.
+    /// `None` without a limit.
     fn batch_max(&self) -> Option<u64> {
         let limit = self.limit?;
         let is_close = limit.saturating_sub(self.taken) <= limit / CLOSE_ENOUGH;

@@ -1,20 +1,21 @@
-//! Refusal of the whole link (circuit breaker): the last answers were all *not authorized*, whatever their topics. Sending stops, everything
-//! waits in place, and one message at a time probes with back-off, each time of another topic, so that one bad topic never hides a link
-//! that works for others. A topic that was not tried yet does not wait for the back-off: the rows in sight are looked through every two seconds.
+//! Refusal of the whole link (circuit breaker), assumed when the last answers were all *not authorized*, whatever their topics. Sending stops,
+//! everything waits in place, and one message at a time probes with back-off, each time of another topic, so that one bad topic never hides a
+//! link that works for others. An untried topic does not wait for the back-off, because the leased rows are searched for one every two
+//! seconds.
 
 use super::backoff::Backoff;
 use super::refusals::retry_backoff;
 use crate::wire::{ReasonCode, Utf8};
 
-/// Refusals in a row.
+/// Number of *not authorized* answers in a row that make the link count as refused.
 const STREAK: u32 = 8;
-/// Topics whose last probe is remembered.
+/// Most topics whose probes are remembered.
 const TRIED_MAX: usize = 64;
-/// Delay to the probe of a topic after one that was tried for the first time: topics are gone through before probes become rare.
+/// Delay in milliseconds after the probe of an untried topic, short so that all topics are tried before probes become rare.
 const NEXT_TOPIC_MS: u64 = 250;
 /// Time between looks for a topic that was not tried yet.
 const LOOK_MS: u64 = 2_000;
-/// A link whose every probe is of the same topics for so long may just have many rows of refused topics in front.
+/// Milliseconds after which a refused link of which only tried topics are in sight is taken for many rows of refused topics instead.
 const ALIKE_MS: u64 = 30_000;
 
 /// The state of the link as a whole.
@@ -22,7 +23,7 @@ const ALIKE_MS: u64 = 30_000;
 pub(super) struct LinkRefusal {
     streak: u32,
     probing: Option<Probing>,
-    /// Topics that were refused while another one showed that the link is not.
+    /// Topics that were refused while the hub took another one, which showed that the link works.
     refused_apart: Vec<Utf8>,
     seed: u64,
 }
@@ -31,20 +32,21 @@ pub(super) struct LinkRefusal {
 struct Probing {
     since_ms: u64,
     due_ms: u64,
-    /// Time of the next look for a topic that was not tried; `None` until the next probe: what may be looked through is full.
+    /// Up time of the next search for an untried topic. `None` stops searches until the next probe, because no further rows can be leased to
+    /// search through.
     look_ms: Option<u64>,
     backoff: Backoff,
-    /// Topics that were refused meanwhile; the last is the latest.
+    /// Topics that were refused since the link is, in the order of their last probe.
     tried: Vec<Utf8>,
-    /// Probes that may follow soon.
+    /// Number of probes of new topics that may still follow soon after one another.
     soon: usize,
     /// Set while a probe is on its way.
     is_out: bool,
-    /// Set once all that was on its way when the link was found to be refused is answered.
+    /// Set once every message that was in flight when the link was found to be refused has its answer.
     is_drained: bool,
 }
 
-/// Consequences of an answer.
+/// Change of the link's state by an answer of the hub.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LinkChange {
     None,
@@ -61,7 +63,8 @@ impl LinkRefusal {
         self.probing.is_some()
     }
 
-    /// Notes that the hub answered a message. `is_attempt`: its topic was refused before it was sent. Another denial of it says nothing new.
+    /// Notes that the hub answered a message. `is_attempt`: its topic had been refused before it was sent, so that another refusal says
+    /// nothing about the link.
     pub(super) fn on_answer(
         &mut self,
         now_ms: u64,
@@ -111,36 +114,36 @@ impl LinkRefusal {
         LinkChange::Refused
     }
 
-    /// Topics that are refused although the link is not, once.
+    /// Takes the topics that were refused although the link works. Empty at the next call.
     pub(super) fn take_refused_apart(&mut self) -> Vec<Utf8> {
         std::mem::take(&mut self.refused_apart)
     }
 
-    /// Time of the next probe, or look for one.
+    /// Up time, in milliseconds, of the next probe or of the next search for an untried topic; `None` if the link is not refused.
     pub(super) fn due_ms(&self) -> Option<u64> {
         let probing = self.probing.as_ref()?;
         let look_ms = probing.look_ms.filter(|_| probing.soon > 0);
         Some(look_ms.map_or(probing.due_ms, |look_ms| look_ms.min(probing.due_ms)))
     }
 
-    /// Returns whether only a topic that was not tried may probe now.
+    /// Returns whether only an untried topic may probe now, because the back-off of the others is not over.
     pub(super) fn looks(&self, now_ms: u64) -> bool {
         self.probing.as_ref().is_some_and(|probing| probing.due_ms > now_ms)
     }
 
-    /// Notes that a look found no topic that was not tried. `is_full`: rows that come from now on are not in sight.
+    /// Notes that a search found no untried topic. `is_full`: no further rows can be leased, so that searches stop until the next probe.
     pub(super) fn on_looked(&mut self, now_ms: u64, is_full: bool) {
         if let Some(probing) = &mut self.probing {
             probing.look_ms = Some(now_ms + LOOK_MS).filter(|_| !is_full);
         }
     }
 
-    /// Topics that were refused since the link is.
+    /// Topics that were refused since the link is; empty if the link is not refused.
     pub(super) fn tried(&self) -> &[Utf8] {
         self.probing.as_ref().map_or(&[], |probing| &probing.tried)
     }
 
-    /// Everything that was on its way is answered. Whether that is new.
+    /// Notes that everything in flight has been answered. Returns whether it is the first call since the link is refused.
     pub(super) fn on_drained(&mut self) -> bool {
         self.probing.as_mut().is_some_and(|probing| !std::mem::replace(&mut probing.is_drained, true))
     }
@@ -152,7 +155,7 @@ impl LinkRefusal {
         }
     }
 
-    /// Puts a probe that could not be made off.
+    /// Puts off a probe that could not be made.
     pub(super) fn postpone(&mut self, now_ms: u64) {
         if let Some(probing) = &mut self.probing {
             probing.due_ms = now_ms + 1_000;
@@ -160,7 +163,8 @@ impl LinkRefusal {
         }
     }
 
-    /// The one of these to probe with: of a topic that was not tried, or, when a probe is due, of the one whose turn was longest ago.
+    /// Chooses the candidate to probe with: one of an untried topic or, when a probe is due, of the topic that was probed longest ago. `None`
+    /// if none may probe.
     pub(super) fn pick<'a, T>(
         &self,
         now_ms: u64,
@@ -173,7 +177,8 @@ impl LinkRefusal {
         candidates.min_by_key(|(_, rank)| *rank).map(|(candidate, _)| candidate)
     }
 
-    /// Ends the refusal of the link when only topics that were tried are in sight for long: they are refused one by one instead.
+    /// Ends the refusal of the link when only tried topics have been in sight for [`ALIKE_MS`]. Returns these topics, which are then refused
+    /// one by one; empty if the refusal goes on.
     pub(super) fn give_way<'a>(
         &mut self,
         now_ms: u64,

@@ -2,18 +2,18 @@
 
 use std::fmt;
 
-/// The state of the link. Exhaustive: the vocabulary of log, metrics, status page and status topic.
+/// The state of the link. These are all its values, which log, metrics, status page and status topic show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum LinkState {
     /// Messages go out and are acknowledged as they come.
     Flowing,
     /// Connected, nothing to send.
     Idle,
-    /// Connected, a backlog is being worked off, and PUBACKs come.
+    /// Connected, and a backlog is being sent and acknowledged.
     Draining,
-    /// Connected, something is unacknowledged and no answer comes.
+    /// Connected, but messages are unacknowledged and no answer comes.
     Stalled,
-    /// Not connected; the next attempt waits its time.
+    /// Not connected; the back-off before the next attempt is under way.
     BackingOff,
     /// Not connected: an attempt is under way, or none is wanted.
     #[default]
@@ -53,7 +53,7 @@ pub(super) struct Progress {
     pub(super) acked: bool,
 }
 
-/// Rows waiting behind the window from which on they count as a backlog; fewer are this moment's.
+/// Number of waiting rows above which they count as a backlog, because fewer are merely the rows of this moment.
 const BACKLOG: u64 = 32;
 
 impl Progress {

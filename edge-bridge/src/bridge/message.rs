@@ -1,4 +1,4 @@
-//! Message on its way up: what the pack made of rows, and what has happened to it since.
+//! Message on its way to the hub: the packed rows, and the record of attempts to send it.
 
 use super::pack::Packed;
 use super::spool::Spool;
@@ -11,23 +11,23 @@ const HEADER_BYTES: usize = 12;
 #[derive(Debug)]
 pub(super) struct Message {
     pub(super) packed: Packed,
-    /// Estimate of its packet.
+    /// Estimated bytes of its packet.
     pub(super) bytes: u64,
     /// Position in the order in which messages were made.
     pub(super) serial: u64,
-    /// `None`: not sent, or sent on an earlier connection too.
+    /// Up time at which it was sent, in milliseconds. `None` if it was not sent yet, or was sent on an earlier connection too.
     pub(super) sent_ms: Option<u64>,
-    /// Times the hub refused this message and not its topic.
+    /// Number of times that the hub refused this message alone, while taking others of its topic.
     pub(super) refusals: u32,
     /// Reason of the last of these refusals.
     pub(super) reason: Option<ReasonCode>,
     /// Times the hub closed the connection while this message was unanswered.
     pub(super) closes: u32,
-    /// Connections that were given up without an answer to this message, although the hub answered younger ones there.
+    /// Number of connections that were given up without an answer to this message, although the hub answered younger ones there.
     pub(super) passed_over: u32,
-    /// A connection was given up for want of its answer: its bytes keep no younger ones back.
+    /// Set if a connection was given up because this message had no answer. Its bytes then leave the window to younger ones.
     pub(super) is_overdue: bool,
-    /// Set if the topic was refused when the message was sent, or this message before.
+    /// Set if the topic, or this message, had been refused before it was sent.
     pub(super) is_attempt: bool,
     /// Set if the message's rows came from the parked ones.
     pub(super) swept: bool,
@@ -57,7 +57,7 @@ impl Message {
         if self.is_overdue { 0 } else { self.bytes }
     }
 
-    /// Returns the rows that count against those in flight.
+    /// Number of rows that count against the limit of rows in flight.
     pub(super) fn window_rows(&self) -> usize {
         if self.is_overdue { 0 } else { self.packed.rows.len() }
     }
@@ -66,14 +66,14 @@ impl Message {
         &self.packed.publish.topic
     }
 
-    /// Returns whether the times to live of all its rows are over. A batch of which the first row expires is kept until the last one does: rows that went
-    /// back to the spool would come behind what is held or parked of their topic.
+    /// Returns whether the times to live of all its rows are over. A batch is kept until its last row expires, because rows that went back to
+    /// the spool would then come behind rows of their topic that are held or parked.
     pub(super) fn is_expired(&self, now_ms: u64, spool: &impl Spool) -> bool {
         self.packed.expires_ms.is_some_and(|at_ms| at_ms <= now_ms)
             && self.ttl_left_ms(now_ms, spool) == Some(0)
     }
 
-    /// Rest of its time to live, in milliseconds: until the last of its rows ends. `None`: one of them never does.
+    /// Milliseconds until the last of its rows expires. `None` if one of them never does.
     pub(super) fn ttl_left_ms(&self, now_ms: u64, spool: &impl Spool) -> Option<u64> {
         let first_ms = self.packed.expires_ms?.saturating_sub(now_ms);
         if self.packed.rows.len() < 2 {

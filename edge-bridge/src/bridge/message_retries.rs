@@ -1,5 +1,5 @@
-//! Messages that the hub refuses although it takes others of their topic: tried again one by one, with back-off, a few times from RAM; then their
-//! rows are parked.
+//! Messages that the hub refuses although it takes others of their topic. Each is tried again alone, with back-off, a few times from RAM; then
+//! its rows are parked.
 
 use super::by_hand_pass::covers;
 use super::message::Message;
@@ -10,10 +10,10 @@ use crate::wire::ReasonCode;
 const MESSAGES_MAX: usize = 64;
 /// Upper bound of the kept messages' bytes.
 const BYTES_MAX: u64 = 1 << 20;
-/// Refusals of one message before it is parked: the last waits about half a minute.
+/// Number of refusals of one message after which it is parked; the last wait is about half a minute.
 const REFUSALS_MAX: u32 = 6;
 
-/// Messages with the time of their next attempt.
+/// Kept messages, each with the up time of its next attempt.
 #[derive(Debug, Default)]
 pub(super) struct Retries {
     pub(super) waiting: Vec<(u64, Message)>,
@@ -30,7 +30,7 @@ impl Retries {
         self.waiting.len()
     }
 
-    /// Keeps a message until its next attempt; hands it back when it had its attempts, or there is no room.
+    /// Keeps a message until its next attempt and returns `None`. Returns the message if its attempts are used up, or there is no room.
     pub(super) fn push(&mut self, now_ms: u64, mut message: Message) -> Option<Message> {
         message.refusals = message.refusals.saturating_add(1);
         let is_full = self.waiting.len() >= MESSAGES_MAX || self.bytes + message.bytes > BYTES_MAX;
@@ -45,7 +45,7 @@ impl Retries {
         None
     }
 
-    /// The next message that is due.
+    /// Takes the next message whose time has come; `None` if there is none.
     pub(super) fn pop_due(&mut self, now_ms: u64) -> Option<Message> {
         let at = self.waiting.iter().position(|(due_ms, _)| *due_ms <= now_ms)?;
         let (_, message) = self.waiting.swap_remove(at);

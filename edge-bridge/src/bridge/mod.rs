@@ -1,7 +1,7 @@
-//! The bridge's decisions, without a socket: one upstream link over all of its connections.
+//! Bridge without a socket: makes all decisions of one upstream link, over all of its connections.
 //!
-//! There is one network connection at a time: between [`Output::Dial`] and [`Output::Hangup`] everything is about that one. The bytes of
-//! [`Output::Transmit`] go out in order; bytes that a connection could not write when it ends are dropped.
+//! There is one network connection at a time, and all inputs and outputs between [`Output::Dial`] and [`Output::Hangup`] belong to it. The
+//! bytes of [`Output::Transmit`] go out in order; bytes that a connection could not write before its end are dropped.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -113,13 +113,13 @@ pub struct Core<S, P> {
     gave_up: bool,
     idle_ping: IdlePing,
     addresses: AddressChoice,
-    /// By address.
+    /// CONNECT choices of each address, by its place in the list.
     connect_choices: Vec<ConnectChoice>,
     takeover: TakeoverSigns,
-    /// It ends the connection for good.
+    /// Set while [`stop`](Self::stop) ends the connection, after which none is dialled.
     is_stopping: bool,
     backoff: Backoff,
-    /// CONNECTs that got no answer, since the last that got one.
+    /// Number of CONNECTs in a row without an answer.
     unanswered_connects: u32,
     out: VecDeque<Output>,
     stats: Stats,
@@ -127,7 +127,7 @@ pub struct Core<S, P> {
 
 #[derive(Debug)]
 enum Phase {
-    /// Not started, or stopped.
+    /// Not started yet, or stopped.
     Offline,
     Dialing,
     Waiting {
@@ -164,19 +164,19 @@ impl<S: Spool, P: Pack> Core<S, P> {
         }
     }
 
-    /// Takes another password, for connections from the next one on.
+    /// Takes another password, which the next connection uses.
     pub fn set_password(&mut self, password: Bytes) {
         self.config.client.password = Some(password);
     }
 
-    /// Wants a connection from now on.
+    /// Begins to connect, and from now on keeps the link connected.
     pub fn start(&mut self, _now: Now) {
         if matches!(self.phase, Phase::Offline) {
             self.dial();
         }
     }
 
-    /// Takes in what happened to the connection, or to the spool.
+    /// Takes in an event of the connection, or of the spool.
     pub fn handle_input(&mut self, now: Now, input: Input<'_>) {
         match (input, &mut self.phase) {
             (Input::Dialed, Phase::Dialing) => self.connect(now),
@@ -213,13 +213,14 @@ impl<S: Spool, P: Pack> Core<S, P> {
         self.turn(now);
     }
 
-    /// The next thing to do; call until `None`. May change after every other `&mut` call.
+    /// Takes the next action for the shell; call until it returns `None`. More may come after every other `&mut` call.
     #[must_use]
     pub fn poll_output(&mut self) -> Option<Output> {
         self.out.pop_front()
     }
 
-    /// Time at which to call [`handle_timeout`](Self::handle_timeout), as `Now::up_ms`. May change after every `&mut` call.
+    /// Time at which to call [`handle_timeout`](Self::handle_timeout), as `Now::up_ms`. `None` if only an input can bring work. May change
+    /// after every `&mut` call.
     #[must_use]
     pub fn next_deadline(&self) -> Option<u64> {
         let of_phase = match &self.phase {
@@ -238,11 +239,11 @@ impl<S: Spool, P: Pack> Core<S, P> {
         [of_phase, self.uplink.hand_timeout()].into_iter().flatten().min()
     }
 
-    /// The application is done with a message of [`Event::Message`]: PUBACK.
+    /// Sends the PUBACK for a message of [`Event::Message`], because the application is done with it.
     ///
     /// # Errors
     ///
-    /// The connection it came by is gone: the hub will send it again.
+    /// The connection on which the message came is gone, so that the hub will send it again.
     pub fn ack(&mut self, now: Now, handle: AckHandle, reason: ReasonCode) -> Result<(), StaleAck> {
         let Phase::Up(connection) = &mut self.phase else { return Err(StaleAck) };
         let answered = connection.session.ack(now.up_ms, handle, reason);
@@ -261,21 +262,21 @@ impl<S: Spool, P: Pack> Core<S, P> {
         self.turn(now);
     }
 
-    /// Subscribes once more to a filter of [`subscribe`](Self::subscribe), so that the hub sends again what it retains. Nothing that comes
-    /// meanwhile is missed.
+    /// Subscribes once more to a filter of [`subscribe`](Self::subscribe), so that the hub sends its retained messages again. No message is
+    /// missed meanwhile.
     pub fn renew(&mut self, now: Now, filter: &Utf8) {
         self.downlink.renew(filter);
         self.turn(now);
     }
 
-    /// Unsubscribes a filter of [`subscribe`](Self::subscribe) at the hub: now, or when there is a connection.
+    /// Unsubscribes a filter of [`subscribe`](Self::subscribe) at the hub, as soon as there is a connection.
     pub fn unsubscribe(&mut self, now: Now, filter: &Utf8) {
         self.downlink.unwant(filter);
         self.turn(now);
     }
 
-    /// Ends the link: DISCONNECT (see [`will_at_stop`](LinkConfig::will_at_stop)), and every row that the hub has not acknowledged goes back to its place in the spool. The hub keeps the
-    /// session, so that its messages are not lost.
+    /// Ends the link with a DISCONNECT (see [`will_at_stop`](LinkConfig::will_at_stop)). Every row that the hub has not acknowledged goes back
+    /// to its place in the spool. The hub keeps the session, so that its messages are not lost.
     pub fn stop(&mut self, now: Now) {
         if let Phase::Up(connection) = &mut self.phase {
             let reason = match self.config.will_at_stop {
@@ -293,7 +294,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
         self.note();
     }
 
-    /// Ends the connection and makes another: messages that were not acknowledged on this one come again. Does nothing without one.
+    /// Ends the connection, if there is one, and dials again. Messages without a PUBACK are sent again on the next connection.
     pub fn redial(&mut self, now: Now, why: &str) {
         if let Phase::Up(connection) = &mut self.phase {
             connection.break_off(now, why);
@@ -301,8 +302,8 @@ impl<S: Spool, P: Pack> Core<S, P> {
         self.turn(now);
     }
 
-    /// Returns whether the connection of the last [`Output::Hangup`] was given up as dead: it is to be reset, so that what the system still holds of it
-    /// does not compete with the next one, on which it is sent again.
+    /// Returns whether the connection of the last [`Output::Hangup`] was given up as dead. Such a socket has to be reset, so that bytes still
+    /// buffered by the system do not compete with the next connection, on which they are sent again.
     pub fn has_given_up(&self) -> bool {
         self.gave_up
     }
@@ -312,12 +313,12 @@ impl<S: Spool, P: Pack> Core<S, P> {
         &self.spool
     }
 
-    /// The spool. After pushing to it, say [`Input::Rows`].
+    /// The spool, to change it. After pushing rows call [`handle_input`](Self::handle_input) with [`Input::Rows`].
     pub fn spool_mut(&mut self) -> &mut S {
         &mut self.spool
     }
 
-    /// The session of the present connection, to look at.
+    /// The session of the present connection, for inspection; `None` without a connection.
     pub fn session(&self) -> Option<&session::Session> {
         match &self.phase {
             Phase::Up(connection) => Some(&connection.session),
@@ -325,7 +326,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
         }
     }
 
-    /// Does what has become possible after an input: dials, sends, parks, tells.
+    /// Does everything that an input has made possible, such as sending, subscribing, parking and reporting.
     fn turn(&mut self, now: Now) {
         self.work_by_hand(now);
         let Phase::Up(connection) = &mut self.phase else {

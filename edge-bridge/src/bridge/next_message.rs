@@ -1,4 +1,4 @@
-//! Choice of the next message: the uplink's sources in the order of their claims, and the rows behind them.
+//! Choice of the next message: repeats, due attempts and retries go before new and parked rows.
 
 use super::message::Message;
 use super::pack::{Pack, Packing, set_expiry};
@@ -12,20 +12,20 @@ use crate::ingest::Now;
 use crate::session::{PublishError, Session, Token};
 use crate::wire::{Publish, QoS, ReasonCode};
 
-/// Rows leased at a time at most.
+/// Most rows leased at a time.
 const LEASE_ROWS: usize = 256;
-/// Bytes of rows leased at a time for an open batch that is larger than the room in the window.
+/// Most bytes of rows leased at a time for an open batch when the window has room for fewer.
 const LEASE_STEP_BYTES: usize = 4 * 1024;
-/// Rows parked unsent in one turn at most.
+/// Most rows parked unsent in one turn.
 const PARKS_PER_TURN: usize = 1_024;
 
-/// One turn of the uplink: the parts of the bridge that it works with.
+/// One turn of the uplink, with the parts of the bridge that it uses.
 pub(super) struct Turn<'a, S> {
     pub(super) now: Now,
     pub(super) session: &'a mut Session,
     pub(super) spool: &'a mut S,
     pub(super) stats: &'a mut Stats,
-    /// Rows that may still be parked unsent.
+    /// Number of rows that may still be parked unsent in this turn.
     pub(super) parks: usize,
 }
 
@@ -71,7 +71,7 @@ impl<P: Pack> Uplink<P> {
         self.trim(turn.spool);
     }
 
-    /// Parks what need not be held. Under a refused link everything waits in place instead.
+    /// Parks held messages that need not stay in RAM. Under a refused link everything waits in place instead.
     fn trim<S: Spool>(&mut self, spool: &mut S) {
         if !self.link.is_refused() {
             self.trim_held(spool);
@@ -84,8 +84,8 @@ impl<P: Pack> Uplink<P> {
         }
     }
 
-    /// Up time at which [`pump`](Self::pump) may have something to do without an event; none while only a PUBACK can make
-    /// room.
+    /// Up time at which [`pump`](Self::pump) may have something to do without an event. `None` while only an event, such as a PUBACK that
+    /// makes room, can bring work.
     pub(super) fn next_deadline(&self, session: &Session) -> Option<u64> {
         if session.room() == 0 {
             return None;
@@ -110,8 +110,8 @@ impl<P: Pack> Uplink<P> {
         waits.into_iter().flatten().min()
     }
 
-    /// Returns the bytes of rows that may be leased: what is in flight leaves no more room. An open batch is filled beyond that, in small steps: rows
-    /// that turn out to be messages of their own stop it.
+    /// Returns the bytes of rows that may be leased: the room that messages in flight leave in the window. For an open batch more are leased,
+    /// in small steps that end when the rows turn out to be messages of their own.
     fn lease_room(&self) -> usize {
         let room = usize::try_from(self.window.room()).unwrap_or(usize::MAX);
         if room == 0 || self.rows_in_flight.is_full() {
@@ -120,7 +120,7 @@ impl<P: Pack> Uplink<P> {
         room.saturating_sub(self.pack.held_bytes()).max(self.pack.open_room().min(LEASE_STEP_BYTES))
     }
 
-    /// Tells that a sweep may go on, or begin. A pass by hand is one with a time of its own.
+    /// Returns whether a sweep may begin or go on. A pass by hand is not one of these, because it runs on its own.
     fn may_sweep(&self) -> bool {
         let is_settled = !self.sweep.has_rows_inside() && self.refusals.all_settled();
         self.hand.is_none() && (self.sweep.is_active() || is_settled)
@@ -174,7 +174,7 @@ impl<P: Pack> Uplink<P> {
         }
     }
 
-    /// The pack's next message; rows that are none are settled or parked.
+    /// Takes the pack's next message; rows that expired are settled, and unsendable rows parked.
     pub(super) fn poll_pack<S: Spool>(&mut self, turn: &mut Turn<'_, S>) -> Option<Message> {
         loop {
             match self.pack.poll(turn.now, self.packet_max(turn.session))? {
@@ -202,7 +202,8 @@ impl<P: Pack> Uplink<P> {
         }
     }
 
-    /// Moves rows from the spool to the pack, as far as the window has room for them: parked ones and new ones take turns while a sweep goes on.
+    /// Moves rows from the spool to the pack while the window has room. Parked and new rows alternate during a sweep. Returns `false` if no
+    /// row was moved.
     fn lease<S: Spool>(&mut self, turn: &mut Turn<'_, S>) -> bool {
         let room = self.lease_room();
         if room == 0 {
@@ -244,7 +245,7 @@ impl<P: Pack> Uplink<P> {
         any
     }
 
-    /// `false`: nothing more can be sent now.
+    /// Sends a message. Returns `false` if nothing more can be sent now; the message then waits to be sent first.
     fn send<S: Spool>(&mut self, turn: &mut Turn<'_, S>, mut message: Message) -> bool {
         let now_ms = turn.now.up_ms;
         let left_ms = message.ttl_left_ms(now_ms, turn.spool);

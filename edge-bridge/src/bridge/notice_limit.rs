@@ -1,4 +1,4 @@
-//! Rate limit of what the application is told: once a minute per cause, with the number of those left out.
+//! Rate limit of events to the application: one a minute for each cause and reason, with the number of those left out.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use crate::wire::ReasonCode;
 
 const EVERY_MS: u64 = 60_000;
 
-/// Kinds of refusals that are told apart.
+/// Kinds of refusals, each with a limit of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Cause {
     Topic,
@@ -16,14 +16,14 @@ pub(super) enum Cause {
     Message,
 }
 
-/// Limits notices to one a minute per cause, and counts those left out.
+/// Limits notices to one a minute for each cause and reason, and counts the ones left out.
 #[derive(Debug, Default)]
 pub(super) struct Notices {
     told: BTreeMap<(Cause, ReasonCode), (u64, u64)>,
 }
 
 impl Notices {
-    /// `None`: to be left out. Otherwise how many were left out before.
+    /// Returns `None` if the notice is to be left out. Otherwise the number of notices left out since the last one that was let through.
     pub(super) fn tell(&mut self, now_ms: u64, cause: Cause, reason: ReasonCode) -> Option<u64> {
         let Some((at_ms, left_out)) = self.told.get_mut(&(cause, reason)) else {
             self.told.insert((cause, reason), (now_ms, 0));

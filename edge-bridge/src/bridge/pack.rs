@@ -1,4 +1,4 @@
-//! Batches are made when rows are drained: rows in, PUBLISH packets out.
+//! Packing of rows into PUBLISH packets when the spool is drained, so that batches are made as late as possible.
 
 use std::collections::VecDeque;
 
@@ -10,9 +10,9 @@ use super::spool::{LeaseId, Leased};
 use crate::ingest::Now;
 use crate::wire::{Properties, PropertiesBuilder, PropertyId, Publish, QoS, ReasonCode, Utf8, Value};
 
-/// Makes messages of leased rows. Pure. The uplink gives rows as the window allows, in their order, and asks for messages after each;
-/// a batch may stay open for more rows as long as the implementation likes ([`next_deadline`](Self::next_deadline)), since rows that wait
-/// here are safe in the queue.
+/// Makes messages of leased rows. Pure. The uplink adds rows in their order, as the window allows, and asks for messages after each row. A
+/// batch may stay open for more rows as long as the implementation likes ([`next_deadline`](Self::next_deadline)), because rows in the pack
+/// are still safe in the queue.
 ///
 /// ```
 /// use edge_bridge::Row;
@@ -60,50 +60,50 @@ pub trait Pack {
         row.row.topic.clone()
     }
 
-    /// Takes a row in.
+    /// Takes a leased row.
     fn add(&mut self, now: Now, row: Leased);
 
-    /// The next message that is ready, or the next rows that cannot be made one. `max_packet` is what the hub takes, in bytes of a whole
-    /// packet: the rows of a message above it are parked, so leave room for topic and properties.
+    /// Returns the next message that is ready, or rows of which none can be made; `None` if nothing is ready. `max_packet` is the largest
+    /// packet that the hub takes, in bytes. The rows of a larger message are parked, so leave room for topic and properties.
     fn poll(&mut self, now: Now, max_packet: usize) -> Option<Packing>;
 
-    /// Time at which an open batch is to be asked for again, in milliseconds of `Now::up_ms`.
+    /// Up time at which an open batch is to be polled again, in milliseconds of `Now::up_ms`; `None` if no batch waits for a time.
     fn next_deadline(&self) -> Option<u64>;
 
-    /// Bytes of the rows inside: counts against the window.
+    /// Bytes of the rows in the pack, which count against the window.
     fn held_bytes(&self) -> usize;
 
-    /// Payload bytes of rows that its open batches take in although the window has no room for them as they are: in a batch they are a fraction
-    /// of that. Asked when [`poll`](Self::poll) gave nothing. Default: none, so that a batch larger than the window waits for its time.
+    /// Payload bytes of rows that open batches can take beyond the room in the window, because rows shrink in a batch. Called when
+    /// [`poll`](Self::poll) returned nothing. Default 0, so that a batch larger than the window waits for its deadline.
     fn open_room(&self) -> usize {
         0
     }
 
-    /// Tells that no row is inside. Default: no bytes and no deadline; say better if there are deadlines without rows, or what is parked takes the
-    /// way of what is not.
+    /// Returns whether no row is in the pack. By default that is so without bytes and deadline; implement it if there are deadlines without
+    /// rows, because parked rows must not overtake rows in the pack.
     fn is_empty(&self) -> bool {
         self.held_bytes() == 0 && self.next_deadline().is_none()
     }
 
-    /// Rows inside, to be given back to the queue: the bridge stops.
+    /// Takes all rows out of the pack, to give them back to the queue.
     fn take_rows(&mut self) -> Vec<LeaseId>;
 
-    /// The hub has a message without rows, which the pack made by itself. One that the hub refuses is told of and is gone, and so may be one
-    /// whose connection ends: when it is made again is the pack's to decide.
+    /// Notes that the hub acknowledged a message without rows, which the pack made by itself. If the hub refuses it, an event says so and the
+    /// message is gone, as it may be at the end of its connection; the pack decides when to make it again.
     fn on_delivered(&mut self, _message: &Publish) {}
 }
 
-/// Outcome of packing a row. Exhaustive.
+/// Outcome of packing rows. New kinds come only with a breaking release.
 #[derive(Debug, Clone)]
 pub enum Packing {
     /// A message is complete.
     Message(Packed),
-    /// Rows whose time to live ended in here: they leave the queue, counted as expired.
+    /// Rows whose time to live ended in the pack; they leave the queue, counted as expired.
     Expired {
-        /// Rows that are held for a later message.
+        /// Rows that expired in the pack.
         rows: Vec<LeaseId>,
     },
-    /// Rows that no message can be made of: they are parked, and reported with the reason.
+    /// Rows of which no message can be made; they are parked, and reported with the reason.
     Unsendable {
         /// Topic that the message would have had, for the report.
         topic: Utf8,
@@ -117,18 +117,17 @@ pub enum Packing {
 /// A message and the rows that are delivered when the hub has it.
 #[derive(Debug, Clone)]
 pub struct Packed {
-    /// The message at QoS 1. Its packet identifier is the session's, its Message Expiry Interval the uplink's.
+    /// The message at QoS 1. The session sets its packet identifier, the uplink its Message Expiry Interval.
     pub publish: Publish,
-    /// Rows that are acknowledged together.
+    /// Rows that are acknowledged together when the hub takes the message.
     pub rows: Vec<LeaseId>,
-    /// End of the message's worth, in milliseconds of `Now::up_ms`: the first of its rows' ends. `None` = never. While
-    /// others of its rows live (see [`Spool::ttl_left_ms`](super::spool::Spool::ttl_left_ms)) it is sent all the same,
-    /// until the last one's end.
+    /// Up time at which the first of its rows expires, in milliseconds of `Now::up_ms`. `None` if none expires. Until the last row has expired
+    /// (see [`Spool::ttl_left_ms`](super::spool::Spool::ttl_left_ms)) the message is sent all the same.
     pub expires_ms: Option<u64>,
 }
 
 impl Packing {
-    /// Rows that no message can be made of; the report names the first one's topic.
+    /// Reports rows of which no message can be made, under the topic of the first of them.
     pub fn unsendable<'a>(rows: impl IntoIterator<Item = &'a Leased>, reason: ReasonCode) -> Self {
         let mut rows = rows.into_iter().peekable();
         let topic = rows.peek().map(|row| row.row.topic.clone()).unwrap_or_default();
@@ -158,7 +157,7 @@ impl Packed {
         message
     }
 
-    /// Rows of this topic, without a message.
+    /// Lists rows of this topic, with an empty message.
     pub(super) fn of_rows(topic: Utf8, rows: Vec<LeaseId>) -> Self {
         let publish = Publish {
             dup: false,
@@ -173,8 +172,8 @@ impl Packed {
     }
 }
 
-/// One row, one message, payload and properties as they are. Dead letters go to [topics of their own](super::dead_letter_topic), with the reason as
-/// the user property `edge-reason`.
+/// [`Pack`] that makes one message of each row, with payload and properties unchanged. Dead letters go to [topics of their
+/// own](super::dead_letter_topic), with the reason as the user property `edge-reason`.
 #[derive(Debug, Default)]
 pub struct RawPack {
     identity: IdentityForm,
@@ -244,8 +243,8 @@ impl Pack for RawPack {
     }
 }
 
-/// The message's Message Expiry Interval as what is left of it, at least a second: the protocol has no zero (§3.3.2.3.3), and what is
-/// in flight must be resent (\[MQTT-4.4.0-1\]).
+/// Returns the properties with the remaining time as Message Expiry Interval, at least one second, because the protocol has no zero
+/// (§3.3.2.3.3) and messages in flight must be resent (\[MQTT-4.4.0-1\]). `None` leaves the properties as they are.
 pub(super) fn set_expiry(properties: &Properties, remaining_ms: Option<u64>) -> Properties {
     let Some(remaining_ms) = remaining_ms else { return properties.clone() };
     let seconds = u32::try_from(remaining_ms.div_ceil(1000).max(1)).unwrap_or(u32::MAX);

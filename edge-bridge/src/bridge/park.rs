@@ -1,5 +1,5 @@
-//! Parking: puts what the hub refuses behind the other rows of the spool, in the order of its topic, so that a refusal is no
-//! head-of-line blocking.
+//! Parking: moves refused rows behind the other rows of the spool, in the order of their topic, so that a refusal causes no head-of-line
+//! blocking.
 
 use super::message::Message;
 use super::notice_limit::Cause;
@@ -12,7 +12,7 @@ use super::uplink::{Uplink, row_key, weight_of};
 use crate::wire::ReasonCode;
 
 impl<P: Pack> Uplink<P> {
-    /// Parks new rows of a topic, or has them wait while older ones may still be parked.
+    /// Parks new rows of a topic. They wait (are deferred) while older ones of that topic may still be parked.
     pub(super) fn park_new<S: Spool>(&mut self, new: Deferred, spool: &mut S) {
         let topic = &new.topic;
         if self.sweep.defers() || self.refusals.has_deferred(topic) || !self.refusals.is_settled(topic) {
@@ -23,7 +23,8 @@ impl<P: Pack> Uplink<P> {
         }
     }
 
-    /// Parks the rows that waited for older ones: those of a sweep, and those that are held or on their way.
+    /// Parks deferred rows once nothing older of their topic can be parked behind them, because no sweep goes on and all messages in flight
+    /// could be held.
     pub(super) fn park_deferred<S: Spool>(&mut self, spool: &mut S) {
         if self.sweep.defers() {
             return;
@@ -40,13 +41,13 @@ impl<P: Pack> Uplink<P> {
         new.rows.into_iter().for_each(|row| spool.park_for(row, &count, new.reason));
     }
 
-    /// Parks a message: what a sweep meets of its topic from now on goes behind it.
+    /// Parks a message again in a sweep. Rows of its topic that the sweep meets later have to follow it.
     pub(super) fn park_again<S: Spool>(&mut self, message: &Message, reason: ReasonCode, spool: &mut S) {
         self.park(message, reason, spool);
         self.refusals.on_passed(message.topic());
     }
 
-    /// Parks a row of the sweep again. Poison rows are counted for themselves: they wait whatever becomes of their topic.
+    /// Parks a row of the sweep again. Poison rows are counted apart from their topic, because they wait whatever becomes of it.
     pub(super) fn park_row_again<S: Spool>(&mut self, row: &Leased, reason: ReasonCode, spool: &mut S) {
         if !self.poison.register.is_known(row_key(row.id, spool)) {
             self.refusals.on_passed(&self.pack.topic(row));
@@ -69,7 +70,7 @@ impl<P: Pack> Uplink<P> {
         self.refusals.on_parked(message.topic(), message.packed.rows.len() as u64);
     }
 
-    /// Parks a message whose topic goes on.
+    /// Parks a single message while its topic goes on.
     pub(super) fn set_aside(
         &mut self,
         now_ms: u64,
@@ -84,7 +85,7 @@ impl<P: Pack> Uplink<P> {
         self.sweep.want_later(now_ms);
     }
 
-    /// Parks a message that was sent and is to blame.
+    /// Parks a message that is to blame for closes or gets no answer.
     pub(super) fn park_poison(
         &mut self,
         now_ms: u64,
@@ -101,7 +102,7 @@ impl<P: Pack> Uplink<P> {
         self.put_last(message, true, reason, spool);
     }
 
-    /// `of_message`: it is counted among the [refused messages](super::refused_messages), not in its topic.
+    /// Parks the rows of a message. `of_message`: they are counted among the [refused messages](super::refused_messages), not in their topic.
     fn put_last(&mut self, message: &Message, of_message: bool, reason: ReasonCode, spool: &mut impl Spool) {
         let count = ParkedCount::new(message.topic().clone(), of_message);
         for row in &message.packed.rows {
@@ -110,7 +111,7 @@ impl<P: Pack> Uplink<P> {
         }
     }
 
-    /// Notes that rows were parked as poison; a sweep tries them again.
+    /// Remembers parked rows as poison, and plans the sweep that tries them again.
     pub(super) fn note_poison(&mut self, now_ms: u64, rows: &[RowKey]) {
         rows.iter().for_each(|row| self.poison.on_parked(now_ms, *row));
         self.want_poison_sweep();

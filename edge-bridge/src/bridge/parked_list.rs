@@ -1,4 +1,4 @@
-//! Lines of the list of parked messages, and their balance with what is parked.
+//! List of parked messages by topic, and its adjustment to the spool's own count.
 
 use bytes::Bytes;
 
@@ -9,17 +9,18 @@ use crate::wire::{ReasonCode, Utf8};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ParkedList {
-    /// Topics in back-off, with parked rows that are being sent, or with messages that are refused for themselves and are not parked, in their
-    /// order, at most 384: while the hub refuses whatever is sent, those that were tried. Then topics with messages that are parked for
-    /// themselves, as poison or too large, at most 256.
+    /// Topics with refused messages, in their order, at most 384: topics in back-off, topics whose parked rows are being sent, topics of
+    /// single messages that are tried again and, while the hub refuses everything, the tried topics. Behind them at most 256 topics of single
+    /// messages that are parked, as poison or too large.
     pub topics: Vec<ParkedTopic>,
-    /// Parked messages, by weight: those of the topics, and those of none of them.
+    /// Parked messages, by weight, of listed and unlisted topics together.
     pub parked: u64,
-    /// Parked messages of none of the listed topics, as far as known: they are being tried, or their topics are not known yet, as of an earlier run.
+    /// Parked messages of no listed topic, as far as known, because they are being tried or come from an earlier run whose topics are not
+    /// known yet.
     pub unlisted: u64,
-    /// Refused messages, by weight, that cannot be parked, for want of room: they wait in their place.
+    /// Refused messages, by weight, that cannot be parked for want of room and wait in their place.
     pub in_place: u64,
-    /// Reason why these cannot be parked, in words, as far as known.
+    /// Cause in words why these messages cannot be parked; `None` if the spool knows none or `in_place` is 0.
     pub in_place_reason: Option<String>,
 }
 
@@ -31,18 +32,18 @@ pub struct ParkedTopic {
     pub topic: Utf8,
     /// Reason of the last refusal.
     pub reason: ReasonCode,
-    /// Messages that are kept in place, to be tried.
+    /// Messages held in RAM for another attempt.
     pub held: usize,
     /// Readings in them, by the weight of their rows.
     pub held_readings: u64,
-    /// Parked rows of this run, as far as known; over all topics never more than there are.
+    /// Rows parked in this run, as far as known. The sum over all topics never exceeds [`ParkedList::parked`].
     pub parked: u64,
     /// Time to the next attempt; `None` while one is on its way, or the topic is taken again.
     pub retry_in_ms: Option<u64>,
 }
 
 impl ParkedTopic {
-    /// A topic of which nothing is known but the reason of its refusal.
+    /// Creates the line of a topic of which only the reason of its refusal is known.
     pub(super) fn new(topic: &Utf8, reason: ReasonCode) -> Self {
         Self { topic: topic.clone(), reason, held: 0, held_readings: 0, parked: 0, retry_in_ms: None }
     }
@@ -52,22 +53,22 @@ impl ParkedTopic {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ParkedRow {
-    /// Topic of the row; empty for a row that is none of the bridge's.
+    /// Topic of the row; empty if the row is not one of the bridge's.
     pub topic: Utf8,
-    /// Payload of the row; of a held message, which may be of several rows, the message's.
+    /// Payload of the row, or of the held message, which may consist of several rows.
     pub payload: Bytes,
-    /// Readings in it, by the weight of its row, or of all the rows of a message.
+    /// Readings, by the weight of the row or of all rows of the message.
     pub readings: u64,
     /// Identity of the row, or of a message's first row; `None` if the spool gives none.
     pub identity: Option<Identity>,
-    /// Time that it has waited; `None` for a held message.
+    /// Milliseconds for which the row has waited; `None` for a held message.
     pub age_ms: Option<u64>,
-    /// Reason for which its topic is refused, if it is.
+    /// Reason for which the topic is refused; `None` if it is not.
     pub reason: Option<ReasonCode>,
 }
 
-/// Takes out of the lines what they count beyond `parked`: rows that expired, made room or are counted for two reasons, which the next sweep finds
-/// out. The longest counts have it most likely. Returns what no line counts.
+/// Lowers the counts of the lines until they add up to at most `parked`, the longest first. Excess counts are rows that expired, made room or
+/// are counted for two reasons, which the next sweep finds out. Returns the number of parked messages that no line counts.
 pub(super) fn balance(topics: &mut [ParkedTopic], parked: u64) -> u64 {
     let listed = topics.iter().fold(0_u64, |sum, topic| sum.saturating_add(topic.parked));
     let mut beyond = listed.saturating_sub(parked);

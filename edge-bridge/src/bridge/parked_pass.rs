@@ -1,4 +1,4 @@
-//! Passes over the parked rows: a sweep tries them again in their order, a pass by hand shows, drops or copies them.
+//! Passes over the parked rows: a sweep tries them again in their order, a pass by hand copies or drops them.
 
 use super::by_hand_pass::covers;
 use super::next_message::Turn;
@@ -7,7 +7,7 @@ use super::spool::{Leased, Spool};
 use super::uplink::{Uplink, give_back, is_about_message, row_key};
 use crate::wire::{ReasonCode, Utf8};
 
-/// Time to the next look for a poison message that a sweep should have met.
+/// Milliseconds to the next sweep for a poison message that the last one should have met and did not.
 const MISSED_POISON_MS: u64 = 600_000;
 
 impl<P: Pack> Uplink<P> {
@@ -39,8 +39,8 @@ impl<P: Pack> Uplink<P> {
         })
     }
 
-    /// The reason if a sweep sends no row of this topic, since the hub refuses whatever comes and nothing is known of it. Topics wait like refused ones
-    /// then; messages that were refused for themselves do not speak for theirs.
+    /// Returns the hub's reason if the sweep has given up and sends no row of this topic, because the hub refuses everything and nothing is
+    /// known of the topic; `None` if rows may go. The topic then waits like a refused one, unless the reason concerns single messages.
     pub(super) fn gives_up(&mut self, now_ms: u64, topic: &Utf8) -> Option<ReasonCode> {
         let reason = self.sweep.gives_up().filter(|_| !self.refusals.knows(topic))?;
         if !is_about_message(reason) {
@@ -50,7 +50,7 @@ impl<P: Pack> Uplink<P> {
         Some(reason)
     }
 
-    /// The sweep's next rows, each to be handled. Whether there were any.
+    /// Leases the next parked rows and calls `handle` with each. Returns `false` if there were none.
     pub(super) fn lease_parked<S: Spool>(
         &mut self,
         now_ms: u64,
@@ -117,7 +117,7 @@ impl<P: Pack> Uplink<P> {
         }
     }
 
-    /// Begins a sweep that is due, or that a healed topic asks for.
+    /// Begins a sweep if one is due or a healed topic asks for one.
     pub(super) fn begin_sweep<S: Spool>(&mut self, now_ms: u64, spool: &mut S) {
         if self.sweep.is_active() || self.hand.is_some() || self.link.is_refused() {
             return;
@@ -148,8 +148,9 @@ impl<P: Pack> Uplink<P> {
         }
     }
 
-    /// Held messages of parked rows go back to their places, where the sweep that begins meets them before what is younger: the spool puts rows together
-    /// only when none is leased. Not while others are on their way, which would be leased all the same.
+    /// Gives back held messages of parked rows, so that the sweep that begins meets them before younger rows, because the spool closes holes
+    /// only while no parked row is leased. Does nothing while other parked rows are in flight or wait in RAM, because these would be leased
+    /// all the same.
     pub(super) fn give_back_held_swept<S: Spool>(&mut self, spool: &mut S) {
         let retried = self.retries.waiting.iter().map(|(_, message)| message);
         let is_out = self.sent.values().chain(&self.again).chain(retried).any(|message| message.swept);
@@ -162,7 +163,7 @@ impl<P: Pack> Uplink<P> {
         }
     }
 
-    /// Begins to pass the parked rows, those of a sweep or of a person's work.
+    /// Begins a pass over the parked rows, of a sweep or of a person.
     pub(super) fn begin_pass_over_parked<S: Spool>(&mut self, now_ms: u64, spool: &mut S) {
         self.note_left(spool);
         self.sweep.begin(spool);

@@ -1,9 +1,9 @@
-//! Topics that the hub refuses: back-off per topic, in the order of its messages (circuit breaker).
+//! Topics that the hub refuses, each with its own back-off and with its messages kept in order (circuit breaker).
 //!
-//! The first refused messages of a topic are *held* in RAM, their rows leased in place, and serve as probes; what comes behind them is parked
-//! without being sent. An attempt sends the oldest held message and, while the hub goes on refusing, some of those behind it, more with every
-//! attempt, so that one message that the hub never takes does not speak for its topic. One success heals the topic: messages that were refused
-//! in the same attempt are bad by themselves, the others go out in their order, then the parked ones, then new ones.
+//! The first refused messages of a topic are *held* in RAM as probes, with their rows leased in place; later ones are parked unsent. An
+//! attempt sends the oldest held message and, while the hub goes on refusing, some of those behind it, more with every attempt, so that one
+//! message that the hub never takes does not decide for its topic. One success heals the topic. Messages that were refused in the same attempt
+//! are then bad by themselves; the others go out in their order, then the parked ones, then new ones.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -13,11 +13,12 @@ use super::refused_topic::{HELD_MAX, Held, Phase, Topic};
 use super::spool::Spool;
 use crate::wire::{ReasonCode, Utf8};
 
-/// Topics in back-off at most. Refused messages of others are parked and tried with the next sweep.
+/// Most topics in back-off. Refused messages of further topics are parked and tried with the next sweep.
 const TOPICS_MAX: usize = 256;
-/// Bytes of held messages, of all topics, above which no topic is added and each keeps its oldest message alone once all of it is answered.
+/// Bytes of held messages, of all topics, above which no topic is added and each topic keeps only its oldest message once all its messages in
+/// flight are answered.
 const HELD_BYTES_MAX: u64 = 1 << 20;
-/// Delay of the first attempt, and of the last ones.
+/// Delays of the first and the last attempts, in milliseconds.
 const RETRY_MS: (u64, u64) = (1_000, 600_000);
 
 /// A growing delay from 1 s to 10 min, with jitter.
@@ -26,7 +27,7 @@ pub(super) fn retry_backoff(seed: u64) -> Backoff {
     Backoff::new(config, seed)
 }
 
-/// Place of a message of some topic.
+/// Decision on a message that is ready to be sent.
 #[derive(Debug)]
 pub(super) enum Route {
     /// The message may be sent.
@@ -37,14 +38,14 @@ pub(super) enum Route {
     Park(Message, ReasonCode),
 }
 
-/// Consequences of a success.
+/// Consequences of a message that the hub took although its topic was in back-off.
 #[derive(Debug, Default)]
 pub(super) struct Healed {
     /// Messages to be sent now, in this order.
     pub(super) again: Vec<Message>,
-    /// Messages refused although their topic is not.
+    /// Messages that were refused in the attempt in which the hub took another one.
     pub(super) bad: Vec<(Message, ReasonCode)>,
-    /// The refusal was told to the application.
+    /// Set if the application was told of the refusal.
     pub(super) said: bool,
 }
 
@@ -72,13 +73,13 @@ impl Refusals {
         self.topics.values().map(|topic| topic.held.len()).sum()
     }
 
-    /// Tells that held messages wait for answers and may not become more: nothing new is to be made.
+    /// Returns whether held messages exceed their bound and some of them wait for answers, so that no new message may be made.
     pub(super) fn is_full(&self) -> bool {
         self.held_bytes > HELD_BYTES_MAX
             && self.topics.values().any(|topic| topic.out > 0 && topic.held.len() > HELD_MAX)
     }
 
-    /// The reason if rows of this topic are parked unsent. `swept`: the row comes from the parked ones.
+    /// Returns the reason if rows of this topic are parked unsent, and `None` if they are not. `swept`: the row comes from the parked ones.
     pub(super) fn parks(&self, topic: &Utf8, swept: bool) -> Option<ReasonCode> {
         let topic = self.topics.get(topic)?;
         let is_behind = if swept { topic.passed } else { topic.has_parked() };
@@ -114,7 +115,7 @@ impl Refusals {
         }
     }
 
-    /// Rows that were counted as parked wait in their place.
+    /// Notes that rows that were counted as parked could not be parked, and wait in their place.
     pub(super) fn on_left(&mut self, topic: &Utf8, rows: u64) {
         if let Some(topic) = self.topics.get_mut(topic) {
             topic.left += rows;
@@ -129,37 +130,37 @@ impl Refusals {
         }
     }
 
-    /// Takes note that deferred rows are being parked, or went back to their place.
+    /// Notes that deferred rows are being parked, or went back to their place.
     pub(super) fn on_not_deferred(&mut self, topic: &Utf8, rows: u64) {
         if let Some(topic) = self.topics.get_mut(topic) {
             topic.deferred = topic.deferred.saturating_sub(rows);
         }
     }
 
-    /// Tells that new rows of this topic may be parked now: nothing older of it may still come behind them.
+    /// Returns whether new rows of this topic may be parked now, because nothing older of the topic can be parked behind them any more.
     pub(super) fn is_settled(&self, topic: &Utf8) -> bool {
         self.topics.get(topic).is_none_or(Topic::is_settled)
     }
 
-    /// Tells the same of every topic: a sweep that begins meets nothing that is younger than what is parked while it goes
-    /// on.
+    /// Returns whether [`is_settled`](Self::is_settled) holds for every topic, so that a sweep meets no row that is younger than rows parked
+    /// while it goes on.
     pub(super) fn all_settled(&self) -> bool {
         self.topics.values().all(Topic::is_settled)
     }
 
-    /// Tells that new rows of this topic wait to be parked.
+    /// Returns whether new rows of this topic wait to be parked.
     pub(super) fn has_deferred(&self, topic: &Utf8) -> bool {
         self.topics.get(topic).is_some_and(|topic| topic.deferred > 0)
     }
 
-    /// Notes that a message is being sent without having asked [`route`](Self::route).
+    /// Notes that a message is being sent which did not pass [`route`](Self::route).
     pub(super) fn on_out(&mut self, topic: &Utf8) {
         if let Some(topic) = self.topics.get_mut(topic) {
             topic.out += 1;
         }
     }
 
-    /// A message that was handed out is no longer on its way, without an answer.
+    /// Notes that a message that was handed out is no longer in flight, without an answer.
     pub(super) fn on_gone(&mut self, topic: &Utf8) {
         if let Some(topic) = self.topics.get_mut(topic) {
             topic.out = topic.out.saturating_sub(1);
@@ -167,8 +168,8 @@ impl Refusals {
         }
     }
 
-    /// Notes that the hub refused a message, and its topic with it. `out`: other messages of this topic that are on their way. Hands the message back
-    /// when there is no room for another topic.
+    /// Notes that the hub refused a message, and its topic with it. `out`: number of other messages of this topic in flight. Returns the
+    /// message if there is no room for another topic.
     pub(super) fn on_refused(
         &mut self,
         now_ms: u64,
@@ -196,7 +197,8 @@ impl Refusals {
         None
     }
 
-    /// Puts a topic in back-off without a message. Its next one is held. `out`: messages of it that are on their way.
+    /// Puts a topic in back-off without a message, so that its next one is held. `out`: number of its messages in flight. Returns `false` if
+    /// there is no room for another topic.
     pub(super) fn add(&mut self, now_ms: u64, name: &Utf8, reason: ReasonCode, out: usize) -> bool {
         if self.topics.contains_key(name) {
             return true;
@@ -228,19 +230,19 @@ impl Refusals {
         true
     }
 
-    /// Tells that the application was told of this topic.
+    /// Returns whether the application was told that this topic is refused.
     pub(super) fn is_said(&self, name: &Utf8) -> bool {
         self.topics.get(name).is_some_and(|topic| topic.said)
     }
 
-    /// The application is being told of this topic.
+    /// Notes that the application is told that this topic is refused.
     pub(super) fn say(&mut self, name: &Utf8) {
         if let Some(topic) = self.topics.get_mut(name) {
             topic.said = true;
         }
     }
 
-    /// Notes that the hub took a message of this topic.
+    /// Notes that the hub took a message of this topic. `None` if the topic was not refused.
     pub(super) fn on_accepted(&mut self, name: &Utf8) -> Option<Healed> {
         let topic = self.topics.get_mut(name)?;
         topic.out = topic.out.saturating_sub(1);
@@ -266,7 +268,7 @@ impl Refusals {
         Some(healed)
     }
 
-    /// Parks what a topic needs not hold once everything of it is answered; the first `HELD_MAX` stay.
+    /// Takes the messages that a topic need not hold once all its messages in flight are answered, to be parked; the first [`HELD_MAX`] stay.
     pub(super) fn trim(&mut self) -> Vec<(Message, ReasonCode)> {
         let mut out = Vec::new();
         for topic in self.topics.values_mut().filter(|topic| topic.may_probe()) {
@@ -282,7 +284,7 @@ impl Refusals {
         out
     }
 
-    /// Held messages whose time to live is over, once a topic is due.
+    /// Takes held messages whose time to live is over; none before an attempt is due.
     pub(super) fn take_expired(&mut self, now_ms: u64, spool: &impl Spool) -> Vec<Message> {
         let mut out = Vec::new();
         if self.next_deadline().is_none_or(|due_ms| due_ms > now_ms) {
@@ -301,7 +303,7 @@ impl Refusals {
         out
     }
 
-    /// The next probe that is due.
+    /// Takes the next probe that is due, if any.
     pub(super) fn next_attempt(&mut self, now_ms: u64) -> Option<Message> {
         let mut empty = Vec::new();
         let mut found = None;
@@ -331,7 +333,7 @@ impl Refusals {
         found
     }
 
-    /// The attempts of now are over: an answer that comes later says nothing of messages that were refused before.
+    /// Ends all attempts, so that a later answer does not judge messages that were refused before it.
     pub(super) fn end_attempts(&mut self) {
         for topic in self.topics.values_mut() {
             topic.attempt += 1;
@@ -339,7 +341,7 @@ impl Refusals {
         }
     }
 
-    /// Up time at which [`next_attempt`](Self::next_attempt) has something.
+    /// Up time at which [`next_attempt`](Self::next_attempt) has a probe; `None` if no topic may probe.
     pub(super) fn next_deadline(&self) -> Option<u64> {
         self.topics.values().filter(|topic| topic.may_probe()).map(Topic::next_deadline).min()
     }
@@ -349,7 +351,7 @@ impl Refusals {
         self.topics.get(name).is_some_and(|topic| !topic.is_healing())
     }
 
-    /// Tells that the topic is in back-off or being healed.
+    /// Returns whether the topic is in back-off or healing.
     pub(super) fn knows(&self, name: &Utf8) -> bool {
         self.topics.contains_key(name)
     }
@@ -359,7 +361,8 @@ impl Refusals {
         self.topics.iter().filter(|(_, topic)| !topic.held.is_empty()).map(|(name, _)| name)
     }
 
-    /// The oldest held message of this topic, to be sent now: an attempt of its own, since earlier refusals are no answers of the same moment.
+    /// Takes the oldest held message of this topic, to be sent now. It begins an attempt of its own, because earlier refusals are no answers
+    /// of the same moment.
     pub(super) fn take_oldest(&mut self, name: &Utf8) -> Option<Message> {
         let topic = self.topics.get_mut(name)?;
         let message = topic.held.pop_front()?.message;

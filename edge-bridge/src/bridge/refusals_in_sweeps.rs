@@ -1,4 +1,4 @@
-//! Sweeps, as topics in back-off see them: the rows that a sweep has passed, and held messages that go back to their places.
+//! Effect of sweeps on refused topics: counts of rows that a sweep has passed, and held messages that go back to their places.
 
 use std::collections::VecDeque;
 
@@ -8,7 +8,8 @@ use super::refused_topic::Phase;
 use crate::wire::{ReasonCode, Utf8};
 
 impl Refusals {
-    /// Rows of this topic are parked again. Until the next sweep begins: rows that this one met may wait in an open batch for longer than it lasts.
+    /// Notes that rows of this topic are parked again. Holds until the next sweep begins, because rows that this sweep met may wait in an open
+    /// batch for longer than it lasts.
     pub(super) fn on_passed(&mut self, topic: &Utf8) {
         if let Some(topic) = self.topics.get_mut(topic) {
             topic.passed = true;
@@ -22,7 +23,8 @@ impl Refusals {
         }
     }
 
-    /// Holds back a topic whose parked rows were leased by a sweep and are not sent for now: its new rows wait behind them, as behind refused ones.
+    /// Holds back a topic whose parked rows were leased by a sweep and are not sent for now. Its new rows wait behind them, as behind refused
+    /// ones.
     pub(super) fn hold_swept(&mut self, now_ms: u64, name: &Utf8) {
         self.add(now_ms, name, ReasonCode::NOT_AUTHORIZED, 0);
         if let Some(topic) = self.topics.get_mut(name) {
@@ -30,12 +32,13 @@ impl Refusals {
         }
     }
 
-    /// Tells that a topic that was healed has parked rows that no sweep passed yet; asked once.
+    /// Returns whether a healed topic has parked rows that no sweep has passed yet, and clears that mark.
     pub(super) fn take_sweep_wanted(&mut self) -> bool {
         std::mem::take(&mut self.sweep_wanted)
     }
 
-    /// `meets_all`: no row is on its way to the parked ones, which the sweep would not meet, and which may not be forgotten at its end.
+    /// Notes that a sweep begins. `meets_all`: no row is on its way to the parked ones; if one is, earlier counts are kept, because the sweep
+    /// does not meet it.
     pub(super) fn on_sweep_begins(&mut self, meets_all: bool) {
         for topic in self.topics.values_mut() {
             (topic.parked_since, topic.left_since) =
@@ -44,7 +47,8 @@ impl Refusals {
         }
     }
 
-    /// All rows that were parked when the sweep began have been passed: what is counted beyond those parked since has expired.
+    /// Notes that the sweep has passed all rows that were parked at its begin, so that only those parked since are still counted; the others
+    /// were sent or expired.
     pub(super) fn on_sweep_over(&mut self) {
         for topic in self.topics.values_mut() {
             (topic.parked, topic.left) = (topic.parked_since, topic.left_since);
@@ -53,8 +57,8 @@ impl Refusals {
         self.topics.retain(|_, topic| !topic.is_healing() || topic.has_parked());
     }
 
-    /// Hands out what is held and forgets its topics. `all`: also of topics with parked rows, which are younger than what is held, and of those
-    /// that hold what was parked, which is older than what waits in the queue.
+    /// Takes the held messages and forgets their topics. Unless `all`, topics with parked rows keep theirs, which are older, as do topics that
+    /// hold messages of parked rows, which are older than waiting rows.
     pub(super) fn take_held(&mut self, all: bool) -> Vec<Message> {
         let mut out = Vec::new();
         for topic in self.topics.values_mut().filter(|topic| all || !topic.has_to_hold()) {
@@ -66,12 +70,13 @@ impl Refusals {
         out
     }
 
-    /// Returns whether held messages of parked rows may go back to their places: no new one that is held is younger, which would be sent before them.
+    /// Returns whether held messages of parked rows may go back to their places. They may not while a topic holds a younger, new message
+    /// behind one of these, because it would then be sent before them.
     pub(super) fn may_give_back_swept(&self) -> bool {
         self.topics.values().all(|topic| topic.held.iter().is_sorted_by_key(|held| held.message.swept))
     }
 
-    /// Hands out held messages of parked rows.
+    /// Takes the held messages of parked rows.
     pub(super) fn take_held_swept(&mut self) -> Vec<Message> {
         let mut out = Vec::new();
         for topic in self.topics.values_mut() {
@@ -84,7 +89,8 @@ impl Refusals {
         out
     }
 
-    /// A message that was handed out and will not be sent now. Hands it back unless it has to wait here for its place among others of its topic.
+    /// Handles a message that was handed out and will not be sent now. Returns it, or `None` if it has to be held in its place among others of
+    /// its topic.
     pub(super) fn take_back(&mut self, message: Message) -> Option<Message> {
         let Some(topic) = self.topics.get_mut(message.topic()) else { return Some(message) };
         topic.out = topic.out.saturating_sub(1);

@@ -1,4 +1,4 @@
-//! Probes of a refused link: which row goes, when nothing else may.
+//! Probes of a refused link: chooses the one row or held message that is sent while nothing else may be.
 
 use super::message::Message;
 use super::next_message::Turn;
@@ -8,19 +8,19 @@ use super::uplink::{Uplink, row_key};
 use crate::ingest::Now;
 use crate::wire::{ReasonCode, Utf8};
 
-/// Rows and bytes looked through for the probe of a refused link.
+/// Most rows, and their bytes, that are searched for the probe of a refused link.
 const PROBE_ROWS: usize = 1_024;
 const PROBE_BYTES: usize = 256 * 1024;
 
-/// Rows and held messages that may probe.
+/// Row, by its position among the leased ones, or held message, by its topic, that may be the probe.
 enum Candidate {
     Row(usize),
     Held(Utf8),
 }
 
 impl<P: Pack> Uplink<P> {
-    /// The next message of a refused link: one at a time, and each of another topic. Before the first everything goes back to its place, which keeps
-    /// its order only when nothing is on its way.
+    /// Returns the next probe of a refused link: one at a time, each of another topic; `None` if none may go now. Before the first one
+    /// everything goes back to its place, once nothing is in flight, because only then the order is kept.
     pub(super) fn link_probe<S: Spool>(&mut self, turn: &mut Turn<'_, S>) -> Option<Message> {
         let now = turn.now;
         if !self.sent.is_empty() {
@@ -62,7 +62,8 @@ impl<P: Pack> Uplink<P> {
         Some(message)
     }
 
-    /// Brings a sweep to its end without sending: what it parked again is older than what it did not come to. `true`: there is more to do.
+    /// Brings a sweep to its end without sending, because rows that it parked again are older than those that it has not reached. Returns
+    /// `true` if there is more to do.
     fn finish_sweep<S: Spool>(&mut self, now: Now, spool: &mut S, parks: &mut usize) -> bool {
         while self.sweep.is_active() {
             if *parks == 0 {
@@ -79,7 +80,7 @@ impl<P: Pack> Uplink<P> {
         self.sweep.is_active()
     }
 
-    /// Moves the row that probes a refused link to the pack, or hands out the held message of its topic, which is older.
+    /// Moves the row that probes a refused link to the pack and returns `None`, or returns a held message of its topic, which is older.
     fn lease_probe<S: Spool>(&mut self, now: Now, spool: &mut S) -> Option<Message> {
         let rows = spool.lease(now.up_ms, PROBE_ROWS, PROBE_BYTES);
         let topics: Vec<Utf8> = rows.iter().map(|row| self.pack.topic(row)).collect();
@@ -123,7 +124,7 @@ impl<P: Pack> Uplink<P> {
         message
     }
 
-    /// Moves the first parked row of a topic to the pack, when nothing else is there.
+    /// Moves the first parked row of an untried topic to the pack. Called when there is no other probe.
     fn lease_parked_probe<S: Spool>(&mut self, now: Now, spool: &mut S) {
         // Anew for each probe, once the rows of the last look were there: those passed over are behind the cursor, and may be older.
         if !std::mem::replace(&mut self.looks, true) {

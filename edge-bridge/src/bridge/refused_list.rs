@@ -1,4 +1,4 @@
-//! List of what the hub refuses, from all that keeps refused messages: topics in back-off, single messages, a refused link.
+//! List of refused topics, collected from topics in back-off, single messages and a refused link.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use super::uplink::{Uplink, weight_of};
 use crate::wire::{ReasonCode, Utf8};
 
 impl<P: Pack> Uplink<P> {
-    /// Refused topics in their order, each once.
+    /// Refused topics in alphabetical order, each once.
     pub(super) fn refused_list(&self, now_ms: u64, spool: &impl Spool) -> Vec<ParkedTopic> {
         let known = self.refusals.list(now_ms, spool).into_iter().map(|topic| (topic.topic.clone(), topic));
         let mut list: BTreeMap<Utf8, ParkedTopic> = known.collect();
@@ -33,7 +33,7 @@ impl<P: Pack> Uplink<P> {
         list.into_values().collect()
     }
 
-    /// Takes rows that wait in their place out of the count among which they were listed as parked.
+    /// Corrects the counts of parked rows by rows that could not be parked and wait in their place.
     pub(super) fn note_left(&mut self, spool: &mut impl Spool) {
         for Left { count, rows, weight } in spool.take_left() {
             if count.of_message {

@@ -1,11 +1,11 @@
-//! Parked messages that are refused for themselves while their topic goes on: poison, and what is too large. For the list only.
+//! Count of parked messages that were refused alone while their topic goes on, such as poison and too large ones. For the list only.
 
 use std::collections::BTreeMap;
 
 use super::parked_list::ParkedTopic;
 use crate::wire::{ReasonCode, Utf8};
 
-/// Topics at most; further ones are not listed.
+/// Most topics that are counted; further ones are not listed.
 const TOPICS_MAX: usize = 256;
 
 /// Topics of which single messages are parked, as far as known.
@@ -17,13 +17,13 @@ pub(super) struct RefusedMessages {
 #[derive(Debug)]
 struct Entry {
     reason: ReasonCode,
-    /// Messages parked, and those of them parked since the present sweep began.
+    /// Parked messages, by weight. Beside it: the part of them that was parked since the present sweep began.
     parked: u64,
     parked_since: u64,
 }
 
 impl RefusedMessages {
-    /// Notes that a row was parked. `reason`: where it is not the one known of the topic.
+    /// Notes that messages were parked. `reason`: the cause; `None` keeps the one known of the topic.
     pub(super) fn on_parked(&mut self, topic: &Utf8, reason: Option<ReasonCode>, messages: u64) {
         if !self.topics.contains_key(topic) && self.topics.len() >= TOPICS_MAX {
             return;
@@ -52,7 +52,7 @@ impl RefusedMessages {
         }
     }
 
-    /// A row that was leased stays parked, whatever it was parked for.
+    /// Notes that a leased row stays parked. Counts it if single messages of its topic are known.
     pub(super) fn stays(&mut self, topic: &Utf8, messages: u64) {
         if self.topics.contains_key(topic) {
             self.on_parked(topic, None, messages);
@@ -63,13 +63,13 @@ impl RefusedMessages {
         self.topics.values_mut().for_each(|entry| entry.parked_since = 0);
     }
 
-    /// Notes that every parked row has been looked at: what is counted beyond those parked since has gone.
+    /// Notes that a sweep has passed every parked row, so that only messages parked since its begin remain.
     pub(super) fn on_sweep_over(&mut self) {
         self.topics.values_mut().for_each(|entry| entry.parked = entry.parked_since);
         self.topics.retain(|_, entry| entry.parked > 0);
     }
 
-    /// Returns the lines of the list of parked messages. `sweep_in_ms`: time to the next sweep.
+    /// Returns the lines of the list of parked messages. `sweep_in_ms`: milliseconds to the next sweep, `None` if none is planned.
     pub(super) fn list(&self, sweep_in_ms: Option<u64>) -> impl Iterator<Item = ParkedTopic> + '_ {
         let found = self.topics.iter().filter(|(_, entry)| entry.parked > 0);
         found.map(move |(name, entry)| ParkedTopic {

@@ -6,25 +6,25 @@ use super::backoff::Backoff;
 use super::message::Message;
 use crate::wire::ReasonCode;
 
-/// Messages of one topic that serve as probes.
+/// Most messages of one topic that are held as probes.
 pub(super) const HELD_MAX: usize = 8;
 
 /// A message that is kept as a probe.
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) message: Message,
-    /// The attempt in which it was refused; `None`: not sent yet.
+    /// Number of the attempt in which it was refused; `None` if it was not sent yet.
     pub(super) refused_in: Option<u32>,
 }
 
-/// Phase of a topic: those of a circuit breaker that is open, half-open and closing.
+/// Phase of a topic, as of a circuit breaker that is open, half-open and closing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
     /// The topic waits for its next attempt.
     BackOff,
-    /// The present attempt may still send so many messages, at least one.
+    /// An attempt is under way, which may still send `left` messages, at least one.
     Attempt { left: usize },
-    /// The hub took a message since its last refusal: parked rows go out, new ones go behind them.
+    /// The hub took a message since its last refusal. Parked rows go out, and new ones wait behind them.
     Healing,
 }
 
@@ -35,21 +35,22 @@ pub(super) struct Topic {
     pub(super) reason: ReasonCode,
     /// Messages held back, in the order of their serial numbers.
     pub(super) held: VecDeque<Held>,
-    /// Messages handed out to be sent and not answered.
+    /// Number of messages handed out to be sent and not answered.
     pub(super) out: usize,
-    /// Parked rows, as far as known.
+    /// Number of parked rows, as far as known.
     pub(super) parked: u64,
     /// Rows of `parked` that were parked since the present sweep began.
     pub(super) parked_since: u64,
-    /// Rows of `parked` and of `parked_since` that turned out not to be parked: they wait in their place. For the list only: like parked ones they are
-    /// older than new rows.
+    /// Rows counted in `parked` that could not be parked and wait in their place. Only the list subtracts them, because like parked rows they
+    /// are older than new rows. Beside it: the part of them counted in `parked_since`.
     pub(super) left: u64,
     pub(super) left_since: u64,
-    /// New rows that are to be parked once nothing older of the topic can come behind them.
+    /// Number of new rows to be parked once nothing older of the topic can be parked behind them.
     pub(super) deferred: u64,
-    /// Rows of it were parked again since the last sweep began: what that sweep still meets, or has in an open batch, is younger and goes behind them.
+    /// Set if rows of the topic were parked again since the last sweep began. Rows that the sweep meets later, or has in an open batch, are
+    /// younger and go behind them.
     pub(super) passed: bool,
-    /// Messages of parked rows are about to be held.
+    /// Set if messages of parked rows are about to be held.
     pub(super) holds_swept: bool,
     /// Number of the present or last attempt.
     pub(super) attempt: u32,
@@ -62,22 +63,22 @@ pub(super) struct Topic {
 }
 
 impl Topic {
-    /// Tells that the hub takes its messages again.
+    /// Returns whether the hub takes messages of the topic again.
     pub(super) fn is_healing(&self) -> bool {
         self.phase == Phase::Healing
     }
 
-    /// Tells that a probe may be sent as soon as it is time: no answer is waited for.
+    /// Returns whether a probe may be sent when it is due, because no answer is outstanding.
     pub(super) fn may_probe(&self) -> bool {
         !self.is_healing() && self.out == 0
     }
 
-    /// Up time at which [`begin_attempt`](Self::begin_attempt) says yes.
+    /// Up time at which [`begin_attempt`](Self::begin_attempt) returns `true`.
     pub(super) fn next_deadline(&self) -> u64 {
         if matches!(self.phase, Phase::Attempt { .. }) { 0 } else { self.due_ms }
     }
 
-    /// Begins an attempt if it is due, or goes on with the present one.
+    /// Begins an attempt if it is due, or continues the present one. Returns `false` if neither is possible.
     pub(super) fn begin_attempt(&mut self, now_ms: u64) -> bool {
         match self.phase {
             Phase::Attempt { .. } => {
@@ -101,17 +102,17 @@ impl Topic {
         }
     }
 
-    /// Tells that new rows have to go behind parked ones.
+    /// Returns whether new rows have to be parked behind older ones.
     pub(super) fn has_parked(&self) -> bool {
         self.parked + self.deferred > 0
     }
 
-    /// Tells that what is held has its place before parked rows, or was parked itself.
+    /// Returns whether the held messages have to stay, because they come before parked rows or were parked themselves.
     pub(super) fn has_to_hold(&self) -> bool {
         self.has_parked() || self.holds_swept || self.held.iter().any(|held| held.message.swept)
     }
 
-    /// Tells that all that is on its way could be held: nothing of it would be parked behind what is parked now.
+    /// Returns whether all messages in flight could be held, so that none of them would be parked behind rows parked now.
     pub(super) fn is_settled(&self) -> bool {
         self.held.len() + self.out <= HELD_MAX
     }
@@ -121,14 +122,14 @@ impl Topic {
         self.held.insert(at, Held { message, refused_in });
     }
 
-    /// The oldest held message that the present attempt has not sent.
+    /// Takes the oldest held message that the present attempt has not sent; `None` if there is none.
     pub(super) fn take_probe(&mut self) -> Option<Message> {
         let attempt = self.attempt;
         let at = self.held.iter().position(|held| held.refused_in != Some(attempt))?;
         self.held.remove(at).map(|held| held.message)
     }
 
-    /// Notes that a probe was refused. The attempt is over when it has sent all it may, or all that is held.
+    /// Notes that a probe was refused. The attempt ends when it has sent as many messages as it may, or all that are held.
     pub(super) fn on_probe_refused(&mut self, now_ms: u64) {
         self.answered_ms = now_ms;
         let attempt = self.attempt;

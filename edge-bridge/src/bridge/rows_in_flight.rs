@@ -1,7 +1,7 @@
-//! Bound of the rows that wait for a PUBACK. A batch of a thousand readings is a kilobyte or two on the wire, so the [window](super::window) lets hundreds of
-//! them out where the hub is late; in memory each row is there until its answer, with its lease and its payload.
+//! Bound on the rows that wait for a PUBACK. A batch of a thousand readings is a kilobyte or two on the wire, so the [window](super::window)
+//! admits hundreds of batches to a slow hub; but each of their rows stays in memory until its answer, with its lease and its payload.
 
-/// Rows in flight at most: of about 1 KiB each.
+/// Most rows in flight, of about 1 KiB each.
 pub(super) const ROWS_MAX: usize = 4_096;
 
 /// Number of rows in flight on one connection.
@@ -9,12 +9,12 @@ pub(super) const ROWS_MAX: usize = 4_096;
 pub(super) struct RowsInFlight(usize);
 
 impl RowsInFlight {
-    /// Tells that a message of so many rows may be sent. One may always be, however many it has.
+    /// Returns whether a message of this many rows may be sent. With nothing in flight it always may.
     pub(super) fn admits(&self, rows: usize) -> bool {
         self.0 == 0 || self.0 + rows <= ROWS_MAX
     }
 
-    /// Tells that no further row may be leased.
+    /// Returns whether no further row may be leased.
     pub(super) fn is_full(&self) -> bool {
         self.0 >= ROWS_MAX
     }

@@ -1,4 +1,4 @@
-//! Topic rules: `topic PATTERN [out|in|both] QOS LOCAL REMOTE` with exactly the meaning that Mosquitto gives it.
+//! Topic rules: `topic PATTERN [out|in|both] QOS LOCAL REMOTE` with exactly the meaning that they have in Mosquitto.
 //!
 //! The prefixes are put *before the pattern* to subscribe: an `out` rule subscribes to `LOCAL + PATTERN` here, an `in` rule to
 //! `REMOTE + PATTERN` at the hub. A message then loses the prefix of the side it comes from, if it has it, and gets that of the other.
@@ -22,7 +22,7 @@ use std::fmt;
 
 use crate::wire::{self, QoS, TopicError, Utf8, Version};
 
-/// Direction in which a rule works. Exhaustive.
+/// Direction in which a rule works. Complete; no other will be added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Direction {
     /// Messages go from here to the hub. Mosquitto's default.
@@ -45,7 +45,7 @@ pub struct Rule {
     remote_filter: Utf8,
 }
 
-/// Reason for which a text is no rule.
+/// Cause why a text is not a rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RuleError {
@@ -57,16 +57,16 @@ pub enum RuleError {
     Filter {
         /// Prefix and pattern together.
         filter: String,
-        /// Reason for which the topic is none.
+        /// Reason why the text is not a topic filter.
         error: TopicError,
     },
     /// A prefix is put before topics, so it is not a filter.
     #[error("the prefix \"{0}\" has a wildcard")]
     WildcardInPrefix(String),
-    /// 0, 1 or 2.
+    /// The QoS is not 0, 1 or 2.
     #[error("\"{0}\" is not a QoS: 0, 1 or 2")]
     QoS(String),
-    /// out, in or both.
+    /// The direction is not out, in or both.
     #[error("\"{0}\" is not a direction: out, in or both")]
     Direction(String),
     /// The line has more words than a rule.
@@ -75,7 +75,7 @@ pub enum RuleError {
 }
 
 impl Rule {
-    /// A rule from its parts; an empty prefix is none.
+    /// Creates a rule from its parts. An empty prefix means that there is none.
     pub fn new(
         pattern: &str,
         direction: Direction,
@@ -153,17 +153,17 @@ impl Rule {
         &self.remote_prefix
     }
 
-    /// Filter to subscribe to here, for rules that go out.
+    /// Filter to subscribe to here; `None` for rules of direction `in`.
     pub fn local_filter(&self) -> Option<&Utf8> {
         matches!(self.direction, Direction::Out | Direction::Both).then_some(&self.local_filter)
     }
 
-    /// Filter to subscribe to at the hub, for rules that come in.
+    /// Filter to subscribe to at the hub; `None` for rules of direction `out`.
     pub fn remote_filter(&self) -> Option<&Utf8> {
         matches!(self.direction, Direction::In | Direction::Both).then_some(&self.remote_filter)
     }
 
-    /// QoS of the rule's messages at most.
+    /// Highest QoS of the rule's messages.
     pub fn qos(&self) -> QoS {
         self.qos
     }
@@ -240,12 +240,12 @@ impl fmt::Display for Direction {
     }
 }
 
-/// Returns whether a subscription to the filter brings the topic: a shared one brings what its filter without the group does.
+/// Returns whether a subscription to the filter brings the topic. Of a shared subscription the group is ignored.
 fn takes(filter: &str, topic: &str) -> bool {
     wire::matches(wire::unshared(filter), topic)
 }
 
-/// Returns the part of a prefix that stands before topics: not that of a shared subscription, `$share/GROUP/`.
+/// Returns the prefix without the `$share/GROUP/` of a shared subscription, which is no part of topics.
 fn without_group(prefix: &str) -> &str {
     let shared = prefix.strip_prefix("$share/").and_then(|shared| shared.split_once('/'));
     shared.map_or(prefix, |(_, prefix)| prefix)

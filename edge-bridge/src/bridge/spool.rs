@@ -1,5 +1,5 @@
-//! Spool: the part of a queue that the uplink needs. Rows are leased, and leave by one of three doors: the hub has the row ([`Spool::ack`]),
-//! it is over for another reason ([`Spool::settle`]), or it is set aside for later ([`Spool::park`]). A refusal uses only the last.
+//! Spool: the part of a queue that the uplink needs. Rows are leased, and a leased row is then acknowledged by the hub ([`Spool::ack`]),
+//! removed for another reason ([`Spool::settle`]), or set aside for later ([`Spool::park`]). A refusal leads only to the last.
 
 mod memory;
 
@@ -10,20 +10,20 @@ use crate::wire::{ReasonCode, Utf8};
 
 pub use memory::{Gone, MemorySpool};
 
-/// One leased row, by the number the spool gave it.
+/// Number of one lease, given by the spool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LeaseId(pub u64);
 
-/// Identity of a row, for ever (promise 4): a copy that arrives twice has the same.
+/// Identity of a row that never changes (promise 4), so that a copy has the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Identity {
     /// Random number of the queue.
     pub gateway: u64,
     /// Priority class of the row.
     pub lane: u8,
-    /// Raised by every start.
+    /// Number of the start that pushed the row.
     pub epoch: u32,
-    /// Position in the lane.
+    /// Sequence number of the row in its lane and epoch.
     pub seq: u64,
 }
 
@@ -38,7 +38,7 @@ impl fmt::Display for Identity {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Leased {
-    /// Number of the lease, to acknowledge the row with.
+    /// Number of the lease, by which the row is acknowledged.
     pub id: LeaseId,
     /// Content of the row.
     pub row: Row,
@@ -47,7 +47,7 @@ pub struct Leased {
     /// End of its time to live, in milliseconds of `Now::up_ms`; `None` = never. Absolute, because a row may wait a long
     /// time between its lease and its message.
     pub expires_ms: Option<u64>,
-    /// `None` if the spool gives rows none.
+    /// Identity of the row; `None` if the spool gives none.
     pub identity: Option<Identity>,
 }
 
@@ -58,13 +58,13 @@ impl Leased {
         Self { id, row, age_ms, expires_ms, identity }
     }
 
-    /// Tells that its time to live is over.
+    /// Returns whether the row's time to live is over.
     pub fn is_expired(&self, now_ms: u64) -> bool {
         self.expires_ms.is_some_and(|at_ms| at_ms <= now_ms)
     }
 }
 
-/// Ways out of a spool that are no delivery. A refusal by the hub is none of them.
+/// Reasons other than delivery for which rows leave a spool. A refusal by the hub is none of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Settled {
     /// The row's time to live is over.
@@ -73,141 +73,144 @@ pub enum Settled {
     Discarded,
 }
 
-/// Count among which a row is listed as parked.
+/// Key under which parked rows are counted for the list.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub struct ParkedCount {
     /// Topic of the row's message.
     pub topic: Utf8,
-    /// `true`: the message was refused for itself, which says nothing of its topic.
+    /// Set if the message was refused alone, which says nothing of its topic; otherwise its topic is refused.
     pub of_message: bool,
 }
 
 impl ParkedCount {
-    /// Count of a refused topic, or (`of_message`) of the messages of a topic that are refused for themselves.
+    /// Creates the key of a refused topic or, with `of_message`, of a topic's messages that are refused alone.
     pub fn new(topic: Utf8, of_message: bool) -> Self {
         Self { topic, of_message }
     }
 }
 
-/// Rows of one count that were to be parked and wait in their place instead.
+/// Rows of one count that could not be parked and wait in their place instead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Left {
     /// Count that was given to [`Spool::park_for`].
     pub count: ParkedCount,
-    /// Number of parked rows.
+    /// Number of these rows.
     pub rows: u64,
     /// Messages that these rows stand for.
     pub weight: u64,
 }
 
 impl Left {
-    /// Rows of a count.
+    /// Creates the account of `rows` rows of a count that stand for `weight` messages.
     pub fn new(count: ParkedCount, rows: u64, weight: u64) -> Self {
         Self { count, rows, weight }
     }
 }
 
-/// A queue with leases, and a place for rows that cannot be delivered now. No call waits. Calls that take a [`LeaseId`] take those of
-/// [`lease`](Self::lease) and of [`lease_parked`](Self::lease_parked), and do nothing for one that is not leased.
+/// Queue with leases and a place for rows that cannot be delivered now. No call blocks. Calls that take a [`LeaseId`] accept leases of
+/// [`lease`](Self::lease) and of [`lease_parked`](Self::lease_parked), and do nothing for a row that is not leased.
 pub trait Spool {
-    /// Leases the next rows, in the order in which they are to go: at most `max_rows`, and not more once `max_bytes` of payload are
-    /// reached. Fewer, or none, when there are no more now.
+    /// Leases the next rows, in the order in which they are to be sent: at most `max_rows`, and none after the row that reaches `max_bytes` of
+    /// payload. Returns fewer, or none, when there are no more now.
     fn lease(&mut self, now_ms: u64, max_rows: usize, max_bytes: usize) -> Vec<Leased>;
 
-    /// Removes a row that the hub has acknowledged. Nothing else may call this: its receipt says so.
+    /// Removes a row that the hub has acknowledged. May be called for no other reason, because the row's receipt then says that it was
+    /// delivered.
     fn ack(&mut self, id: LeaseId);
 
     /// Removes a row that the hub has not, counted by the reason.
     fn settle(&mut self, id: LeaseId, why: Settled);
 
-    /// Returns a row to its old place: it will not be sent now.
+    /// Returns a row to its old place, because it will not be sent now.
     fn give_back(&mut self, id: LeaseId);
 
-    /// Sets a row aside, behind all that were parked before, with its identity and as durably as it was stored: the hub did not take it. One
-    /// of [`lease_parked`](Self::lease_parked) stays parked, in its place or behind the others: the same in all passes of one spool.
+    /// Sets a row aside because the hub did not take it, behind all rows parked before, with its identity and as durably as it was stored. A
+    /// row of [`lease_parked`](Self::lease_parked) stays parked: a spool always keeps it in its place, or always puts it behind the others.
     fn park(&mut self, id: LeaseId, why: ReasonCode);
 
-    /// Leases parked rows, as [`lease`](Self::lease) does others, in the order in which they were parked. A spool in which rows keep their places
-    /// gives each once in a pass.
+    /// Leases parked rows, as [`lease`](Self::lease) leases new ones, in the order in which they were parked. A spool in which rows keep their
+    /// places gives each row once in a pass.
     fn lease_parked(&mut self, now_ms: u64, max_rows: usize, max_bytes: usize) -> Vec<Leased>;
 
-    /// Begins a pass over the parked rows, from the oldest, that ends before rows parked from now on. Without effect in a spool that puts
-    /// behind the others what is parked again.
+    /// Begins a pass over the parked rows, from the oldest, that ends before rows parked from now on. Does nothing in a spool that puts rows
+    /// parked again behind the others.
     fn scan_parked(&mut self) {}
 
-    /// Tells that a pass has come to its end; `None` of a spool that puts behind the others what is parked again.
+    /// Returns whether a pass has come to its end; `None` in a spool that puts rows parked again behind the others.
     fn is_scanned(&self) -> Option<bool> {
         None
     }
 
-    /// Returns whether the parked rows would better be put together, which [`close_holes`](Self::close_holes) does.
+    /// Returns whether many gaps lie between the parked rows, so that [`close_holes`](Self::close_holes) is worthwhile.
     fn has_holes(&self) -> bool {
         false
     }
 
-    /// The next pass may first put the parked rows together, in their order, before it gives any. Without effect while one of them is leased.
+    /// Lets the next pass first move the parked rows together, in their order. Does nothing while one of them is leased.
     fn close_holes(&mut self) {}
 
-    /// Counts parked rows that passes have read or put together without giving them: a pass that gives none now goes on while it grows.
+    /// Counts parked rows that passes have read or moved without leasing them. A pass that leases none goes on while this number grows.
     fn passed(&self) -> u64 {
         0
     }
 
-    /// Tells that it is known what is parked, and no row is on its way there.
+    /// Returns whether the spool knows all its parked rows, and none is on its way there.
     fn is_settled(&self) -> bool {
         true
     }
 
-    /// Has rows that left since be durably gone. [`is_committed`](Self::is_committed) says when they are.
+    /// Starts to make the removal of rows durable. [`is_committed`](Self::is_committed) says when that is done.
     fn commit(&mut self) {}
 
-    /// Tells that every [`commit`](Self::commit) is done.
+    /// Returns whether every [`commit`](Self::commit) is done.
     fn is_committed(&self) -> bool {
         true
     }
 
-    /// Messages that a leased row stands for.
+    /// Number of messages that a leased row stands for.
     fn weight(&self, _id: LeaseId) -> u64 {
         1
     }
 
-    /// Rest of a leased row's time to live, in milliseconds at `now_ms` (of `Now::up_ms`); `None` = no end, the default. A message of several rows lives
-    /// as long as one of them does, here and at the hub: implement this for a [`Pack`](super::Pack) that makes such messages, or none of them ever expires.
+    /// Rest of a leased row's time to live, in milliseconds at `now_ms` (of `Now::up_ms`); `None`, the default, for a row that never expires.
+    /// A message of several rows lives as long as one of them, here and at the hub. Implement this for a [`Pack`](super::Pack) that makes such
+    /// messages, or none of them ever expires.
     fn ttl_left_ms(&self, _id: LeaseId, _now_ms: u64) -> Option<u64> {
         None
     }
 
-    /// Messages of rows that were to be parked and could not be, for want of room: they wait in their place.
+    /// Number of messages of rows that could not be parked for want of room, and wait in their place.
     fn in_place(&self) -> u64 {
         0
     }
 
-    /// Parks a row, as [`park`](Self::park) does, that is listed as parked. [`take_left`](Self::take_left) says if it is not.
+    /// Parks a row, as [`park`](Self::park) does, and counts it under this key. [`take_left`](Self::take_left) reports rows that could not be
+    /// parked.
     fn park_for(&mut self, id: LeaseId, _count: &ParkedCount, why: ReasonCode) {
         self.park(id, why);
     }
 
-    /// Takes the rows that [`park_for`](Self::park_for) was given and that came to wait in their place since the last call, by count.
+    /// Takes the rows of [`park_for`](Self::park_for) that could not be parked since the last call, by count.
     fn take_left(&mut self) -> Vec<Left> {
         Vec::new()
     }
 
-    /// Returns the reason why rows cannot be parked, in words.
+    /// Returns the reason in words why rows cannot be parked; `None` if there is none, or it is not known.
     fn in_place_reason(&self) -> Option<String> {
         None
     }
 
-    /// The identity of a leased row, if the spool gives rows one.
+    /// Returns the identity of a leased row; `None` if the spool gives none.
     fn identity(&self, _id: LeaseId) -> Option<Identity> {
         None
     }
 
-    /// Messages, by weight, that are neither leased nor parked.
+    /// Number of messages, by weight, that are neither leased nor parked.
     fn waiting(&self) -> u64;
 
-    /// Parked messages, by weight, those leased by [`lease_parked`](Self::lease_parked) included.
+    /// Number of parked messages, by weight, with those leased by [`lease_parked`](Self::lease_parked).
     fn parked(&self) -> u64;
 }
 

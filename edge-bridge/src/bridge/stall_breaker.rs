@@ -1,49 +1,50 @@
 //! Stall breaker: breaks a connection that looks alive while its messages get no PUBACK (promise 5).
 //!
 //! A half-open link swallows what is written until TCP gives up, minutes later; a keep alive of a minute finds it after a minute and a half.
-//! An unacknowledged PUBLISH is a better question, and it has been asked already. It cannot be answered before it has arrived: transmission is no
-//! silence, and bytes that leave are a sign of life.
+//! An unacknowledged PUBLISH finds it sooner, because its PUBACK is missed. A message cannot be answered before it has arrived, so its
+//! transmission does not count as silence, and bytes that leave count as a sign of life.
 
-/// Silence while something is unacknowledged, at least.
+/// Least silence, in milliseconds, while messages are unacknowledged after which a PINGREQ is sent.
 const SILENCE_MS: u64 = 3_000;
-/// Least time for the answer to the PINGREQ.
+/// Least time to wait for a PINGRESP, in milliseconds.
 const PROBE_MS: u64 = 1_000;
-/// Time without a PUBACK that is a stall, whatever else is answered.
+/// Milliseconds without a PUBACK of the oldest message that count as a stall, whatever else the hub answers.
 const NO_PROGRESS_MS: u64 = 30_000;
-/// The limits grow at most by this factor: a link that never makes progress is still broken every so often.
+/// Bound of the factor by which the limits grow, so that a link that never makes progress is still broken now and then.
 const FACTOR_MAX: u64 = 16;
 
-/// Action that silence calls for.
+/// Action to take against silence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StallAction {
-    /// Sends one PINGREQ.
+    /// Send one PINGREQ to the hub.
     Probe,
     /// Break the connection and dial anew.
     Break,
 }
 
-/// Measurements of the link that the patience depends on, in milliseconds: two spans, and two moments of the monotonic clock.
+/// Measurements of the link on which the patience depends, in milliseconds: two durations, and two moments of the monotonic clock.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Delays {
     /// Smoothed round trip; 0 before the first.
     pub srtt_ms: u64,
     /// Time that the oldest message without an answer may still need to arrive.
     pub transit_ms: u64,
-    /// Time at which bytes were last seen to leave.
+    /// Up time at which bytes were last seen to leave.
     pub left_ms: u64,
-    /// End of the time for which a packet from the hub counts as being received: no PUBACK can come before its end.
+    /// Up time until which a packet from the hub counts as being received, before which no PUBACK can come.
     pub receiving_until_ms: u64,
 }
 
-/// The stall breaker. One per link, over all its connections: its patience grows with breaks that did not help.
+/// Stall breaker of one link, kept over all its connections, because its patience grows with breaks that did not help.
 #[derive(Debug, Clone)]
 pub struct StallBreaker {
-    /// Something has been unacknowledged since then.
+    /// Up time since which some message is always unacknowledged; `None` if none is.
     since_ms: Option<u64>,
     last_byte_ms: u64,
     last_ack_ms: u64,
     probed_ms: Option<u64>,
-    /// Set while no PUBACK came for too long, or a probe is out. The probe's answer does not lift it: who answers pings may still take nothing.
+    /// Set while no PUBACK came for too long, or a probe is out. A PINGRESP does not clear it, because a hub that answers pings may still take
+    /// nothing.
     suspect: bool,
     factor: u64,
 }
@@ -60,7 +61,7 @@ impl StallBreaker {
         *self = Self { last_byte_ms: now_ms, last_ack_ms: now_ms, factor: self.factor, ..Self::default() };
     }
 
-    /// Notes that something is unacknowledged now, or nothing; call after each change.
+    /// Notes if messages are unacknowledged now; call after each change.
     pub fn set_waiting(&mut self, now_ms: u64, waiting: bool) {
         match (waiting, self.since_ms) {
             (true, None) => self.since_ms = Some(now_ms),
@@ -75,24 +76,25 @@ impl StallBreaker {
         self.probed_ms = None;
     }
 
-    /// Notes that the PUBACK of the oldest message came: progress.
+    /// Notes the PUBACK of the oldest message, which counts as progress.
     pub fn on_ack(&mut self, now_ms: u64) {
         self.last_ack_ms = now_ms;
         self.suspect = false;
         self.factor = 1;
     }
 
-    /// Notes that the PUBACK of a younger message came: the link works, and its patience need not grow. It is no progress of the oldest.
+    /// Notes the PUBACK of a younger message. It shows that the link works, so that the patience need not grow, but is no progress of the
+    /// oldest.
     pub fn on_younger_ack(&mut self) {
         self.factor = 1;
     }
 
-    /// Returns whether the oldest message has had no answer for as long as that may take, whatever else the hub said.
+    /// Returns whether the oldest message has been without an answer for too long, whatever else the hub answered.
     pub fn is_unanswered(&self, now_ms: u64, delays: Delays) -> bool {
         self.no_progress_at(delays).is_some_and(|at_ms| now_ms >= at_ms)
     }
 
-    /// Action that is due. A [`Break`](StallAction::Break) doubles the patience until the next PUBACK.
+    /// Returns the action to take now; `None` if there is none. A [`Break`](StallAction::Break) doubles the patience until the next PUBACK.
     pub fn poll(&mut self, now_ms: u64, delays: Delays) -> Option<StallAction> {
         self.suspect |= now_ms >= self.doubt_at(delays)?;
         if now_ms < self.action_at(delays)? {
@@ -108,7 +110,7 @@ impl StallBreaker {
         Some(StallAction::Break)
     }
 
-    /// Up time at which to [`poll`](Self::poll): something is due, or the link becomes suspect.
+    /// Up time at which to [`poll`](Self::poll), because an action is due or the link becomes suspect. `None` while nothing is unacknowledged.
     #[must_use]
     pub fn next_deadline(&self, delays: Delays) -> Option<u64> {
         let doubt_ms = if self.suspect { None } else { self.doubt_at(delays) };
@@ -116,18 +118,19 @@ impl StallBreaker {
         Some(doubt_ms.map_or(action_ms, |doubt_ms| doubt_ms.min(action_ms)))
     }
 
-    /// Tells that the link is under suspicion: something is unacknowledged, and no PUBACK has come for as long as silence
-    /// is allowed to last. Only a PUBACK lifts it.
+    /// Returns whether the link is suspect: messages are unacknowledged, and no PUBACK has come for as long as silence may last. Only a PUBACK
+    /// clears that.
     pub fn is_suspect(&self) -> bool {
         self.suspect
     }
 
-    /// Up time from which it is no longer true to say that messages flow.
+    /// Up time from which the link is suspect; `None` while nothing is unacknowledged.
     fn doubt_at(&self, delays: Delays) -> Option<u64> {
         Some(self.last_ack_ms.max(self.since_ms?).max(delays.left_ms) + SILENCE_MS.max(4 * delays.srtt_ms))
     }
 
-    /// Time of the next probe or break. The probe does not wait for the transmission: it takes its place behind it.
+    /// Up time of the next probe or break; `None` while nothing is unacknowledged. The probe does not wait for the transmission, because it is
+    /// queued behind the messages.
     fn action_at(&self, delays: Delays) -> Option<u64> {
         let alive_ms = self.last_byte_ms.max(self.since_ms?).max(delays.left_ms);
         let quiet_ms = alive_ms + SILENCE_MS.max(4 * delays.srtt_ms) * self.factor;

@@ -10,7 +10,7 @@ use crate::Durations;
 use crate::session::Traffic;
 use crate::wire::ReasonCode;
 
-/// A snapshot. Counters never go back while the process lives.
+/// Snapshot of counters and gauges. Counters never fall while the process lives.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Stats {
@@ -20,41 +20,44 @@ pub struct Stats {
     pub sent: u64,
     /// Messages that the hub acknowledged as taken.
     pub acknowledged: u64,
-    /// Rows in delivered messages.
+    /// Rows in messages that the hub acknowledged as taken.
     pub rows_delivered: u64,
     /// Messages sent again on a resumed session.
     pub resent: u64,
-    /// Answers of the hub that refused a message, by reason, in the order of their first. A refusal loses nothing: rows are parked.
+    /// Answers of the hub that refused a message, counted by reason, in the order of their first occurrence. A refusal loses nothing, because
+    /// the rows are parked.
     pub refusals: Vec<(ReasonCode, u64)>,
-    /// The message that was refused last, by the hub or because it cannot be sent on the present connection.
+    /// The message that was refused last, by the hub or because it cannot be sent on the present connection; `None` if there was none.
     pub last_refusal: Option<Refusal>,
-    /// Parked messages now, by weight: refused, tried again later.
+    /// Refused messages, by weight, that are parked now and will be tried again.
     pub parked: u64,
-    /// Refused messages, by weight, that cannot be parked, for want of room: they wait in their place, and others go on.
+    /// Refused messages, by weight, that cannot be parked for want of room and wait in their place, while others are sent.
     pub in_place: u64,
-    /// Messages that wait where they are, since the hub refused them or others of their topic: tried again before anything is parked.
+    /// Messages held in RAM because the hub refused them or others of their topic. They are tried again before any is parked.
     pub held: u64,
     /// Topics that the hub refuses now.
     pub refused_topics: usize,
-    /// Set while the hub refuses whatever is sent as not authorized: nothing but one probe at a time goes out.
+    /// Set while the hub refuses everything as not authorized, so that only one probe at a time is sent.
     pub link_refused: bool,
-    /// Times that a message was parked since the hub closes the connection at it, or never answers it although it answers younger ones.
+    /// Number of times that a message was parked because the hub closes the connection at it, or never answers it although it answers younger
+    /// ones.
     pub poison: u64,
-    /// Rows whose time to live ended between their lease and their message.
+    /// Rows that expired between their lease and their message.
     pub expired: u64,
     /// Messages without an answer now.
     pub unacknowledged: usize,
-    /// Rows that wait behind the unacknowledged ones.
+    /// Messages in the spool, by weight, that are neither leased nor parked.
     pub waiting: u64,
-    /// The window's limit in bytes.
+    /// Limit of the congestion window in bytes.
     pub window_bytes: u64,
     /// Smoothed round trip in milliseconds, without transmission time, over all connections; 0 before the first.
     pub srtt_ms: u64,
-    /// Times from the writing of a message to its PUBACK, whatever that said, over all connections.
+    /// Durations from the sending of a message to its PUBACK, positive or negative, over all connections.
     pub puback: Durations,
     /// Messages from the hub.
     pub received: u64,
-    /// Messages from a 3.1.1 hub that were larger than what the session reads: acknowledged and lost ([`Event::TooLarge`](super::Event::TooLarge)).
+    /// Messages from a 3.1.1 hub that were larger than the session reads, and so were acknowledged and lost
+    /// ([`Event::TooLarge`](super::Event::TooLarge)).
     pub received_too_large: u64,
     /// Messages of QoS 0 from the hub that no subscription of the application took.
     pub dropped_qos0: u64,
@@ -63,7 +66,7 @@ pub struct Stats {
     /// Set once the hub said that another client has taken our session over (0x8E), until a connection has lasted for a minute. Attempts are 30 s
     /// to 10 min apart meanwhile.
     pub taken_over: bool,
-    /// Set if the present connection, or the next one, has no will although one is configured: the hub refused it.
+    /// Set if the present connection, or the next one, has no will although one is configured, because the hub refused it.
     pub will_left_out: bool,
     /// Place in the list, from 0, of the address of the present connection, or of the next attempt.
     pub address: usize,
@@ -73,16 +76,15 @@ pub struct Stats {
     pub connects: u64,
     /// Connections that the stall breaker broke.
     pub stalls: u64,
-    /// Sessions that the hub had lost.
+    /// Number of sessions that the hub had lost.
     pub sessions_lost: u64,
-    /// Bytes by cause, over all connections.
+    /// Bytes by their use, over all connections.
     pub traffic: Traffic,
     /// Bytes that TLS added, both directions.
     pub tls_bytes: u64,
     /// Subscriptions that the hub refused on the present connection, or on the last one.
     pub refused_subscriptions: Vec<Refused>,
-    /// Cause of there being no connection: of the last attempt, or of the last end of one. `None` while the hub has
-    /// accepted one.
+    /// Cause why there is no connection, from the last attempt or the end of the last one. `None` while there is an accepted connection.
     pub last_error: Option<String>,
 }
 
@@ -113,7 +115,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
         self.stats.link
     }
 
-    /// Updates the numbers.
+    /// Updates the gauges from the parts of the link.
     pub(super) fn note(&mut self) {
         self.stats.address = self.addresses.current();
         self.stats.taken_over = self.takeover.is_taken_over();

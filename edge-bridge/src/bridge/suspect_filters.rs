@@ -8,9 +8,9 @@ use super::backoff::Backoff;
 use super::refusals::retry_backoff;
 use crate::wire::{ReasonCode, Utf8};
 
-/// Ends in a row that make a suspect: one or two may be the network's.
+/// Number of closes in a row that make a filter suspect, because one or two may be the network's.
 const SUSPECT_CLOSES: u32 = 3;
-/// Time for which a new connection carries messages alone, in milliseconds: an end within it speaks of them.
+/// Milliseconds for which a new connection carries only messages, so that a close in this time is not blamed on a suspect filter.
 const MESSAGES_FIRST_MS: u64 = 5_000;
 
 #[derive(Debug)]
@@ -20,7 +20,7 @@ struct Suspect {
     backoff: Backoff,
 }
 
-/// See the [module](self).
+/// Suspect filters and their delays, see the [module](self).
 #[derive(Debug, Default)]
 pub(super) struct SuspectFilters {
     closes_in_row: u32,
@@ -29,7 +29,7 @@ pub(super) struct SuspectFilters {
 }
 
 impl SuspectFilters {
-    /// Notes that the hub closed while these filters had no answer. Returns those that became suspects by it.
+    /// Notes that the hub closed while these filters had no answer. Returns the filters that became suspects now.
     pub(super) fn on_hub_closed(&mut self, now_ms: u64, asked: Vec<Utf8>, reason: ReasonCode) -> Vec<Utf8> {
         self.closes_in_row = self.closes_in_row.saturating_add(1);
         let mut new = Vec::new();
@@ -52,13 +52,13 @@ impl SuspectFilters {
         self.held_until_ms = now_ms + MESSAGES_FIRST_MS;
     }
 
-    /// Notes that the hub answered for a filter, whatever it said, or that nobody wants it any more.
+    /// Notes that the hub granted or refused a filter, or that nobody wants it any more.
     pub(super) fn clear(&mut self, filter: &Utf8) {
         self.closes_in_row = 0;
         self.suspects.remove(filter);
     }
 
-    /// Puts a suspect off that could not be asked for.
+    /// Delays the next attempt of a suspect.
     pub(super) fn put_off(&mut self, now_ms: u64, filter: &Utf8) {
         if let Some(suspect) = self.suspects.get_mut(filter) {
             suspect.due_ms = now_ms + suspect.backoff.next_ms();
@@ -69,19 +69,19 @@ impl SuspectFilters {
         self.suspects.contains_key(filter)
     }
 
-    /// Returns the time at which the next suspect may be asked for, and the suspect.
+    /// Returns the up time at which the next suspect may be asked for, and its filter; `None` without suspects.
     pub(super) fn next(&self) -> Option<(u64, &Utf8)> {
         let next = self.suspects.iter().min_by_key(|(_, suspect)| suspect.due_ms);
         next.map(|(filter, suspect)| (suspect.due_ms.max(self.held_until_ms), filter))
     }
 
-    /// The suspects, with the reason of the last end.
+    /// Suspects, with the hub's reason at the last close.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Utf8, ReasonCode)> {
         self.suspects.iter().map(|(filter, suspect)| (filter, suspect.reason))
     }
 }
 
-/// Delays between the attempts of a filter, whose jitter is its own.
+/// Back-off of a filter, with a jitter of its own.
 pub(super) fn filter_backoff(filter: &Utf8) -> Backoff {
     retry_backoff(filter.bytes().fold(0, |seed: u64, byte| seed.wrapping_mul(31) + u64::from(byte)))
 }

@@ -1,7 +1,7 @@
-//! Sweep over the parked rows, from the front: rows of topics that are not refused are sent, the others stay parked, in their place or behind the
-//! rest. It ends when it has passed what was there when it began, and where the spool knows the end not before the spool says so: rows that cannot be
-//! read are still there, new rows of their topics wait behind them, and another sweep begins soon. Where rows go behind the rest it never ends
-//! before, since those that it parked again would then stand behind younger ones.
+//! Sweep over the parked rows, from the front. Rows of topics that are not refused are sent; the others stay parked, in their place or behind
+//! the rest, depending on the spool. A sweep ends when it has passed the rows that were parked at its begin. A spool in which rows keep their
+//! places decides itself: while it cannot read rows, new rows of their topics wait behind them, and another sweep begins soon. Where rows go
+//! behind the rest a sweep is never ended early, because rows that it parked again would then stand behind younger ones.
 
 use std::collections::HashMap;
 
@@ -11,45 +11,45 @@ use super::refusals::retry_backoff;
 use super::spool::{LeaseId, Spool};
 use crate::wire::{ReasonCode, Utf8};
 
-/// Parked rows leased at a time: new rows get the next turn.
+/// Most parked rows leased at a time, so that new rows get their turn soon.
 const ROWS: usize = 64;
-/// A sweep to which the spool gives nothing for so long is over: the rest expired, or cannot be read.
+/// Milliseconds after which a sweep to which the spool gives nothing is over, because the rest expired or cannot be read.
 const DRY_MS: u64 = 5_000;
-/// Longest wait of a sweep that is due for rows on their way to the parked ones, in milliseconds.
+/// Longest delay, in milliseconds, of a due sweep because rows are on their way to the parked ones.
 const WAIT_MS: u64 = 5_000;
 /// Number of messages that stands for "until the spool says that the sweep has passed all".
 const BOUNDLESS: u64 = u64::MAX / 2;
-/// Refusals without a success between, after which a sweep only sends rows of topics that the hub takes.
+/// Number of refusals in a row after which a sweep sends only rows of topics that the hub takes.
 const REFUSALS_MAX: u32 = 8;
-/// New rows that wait for the end of a sweep, and their bytes: beyond, new rows wait in the queue.
+/// Most new rows, and their bytes, that wait to be parked until a sweep ends. Beyond, new rows wait in the queue.
 const DEFERRED_MAX: (usize, u64) = (4_096, 1 << 20);
 
-/// The sweep and when it begins.
+/// State of the sweep, and the time of the next one.
 #[derive(Debug)]
 pub(super) struct Sweep {
-    /// Messages, by weight, that it has still to pass; `None`: no sweep.
+    /// Messages, by weight, that the sweep has still to pass; `None` if no sweep is under way.
     left: Option<u64>,
     dry_since_ms: Option<u64>,
     /// [`Spool::passed`] at the last lease.
     passed: u64,
-    /// Rows keep their places, and the spool knows the end.
+    /// Set if rows keep their places in this spool, which then knows the end of a sweep.
     in_place: bool,
-    /// The last one ended before it had passed all it was to pass.
+    /// Set if the last sweep ended before it had passed all its rows.
     pub(super) is_dry: bool,
-    /// The first row that was parked since it began: there the sweep has passed all that it was to pass.
+    /// First row that was parked since the sweep began, at which it is over; `None` if none was.
     mark: Option<RowKey>,
     due_ms: Option<u64>,
-    /// Latest begin of a sweep that is due and waits for rows on their way to the parked ones.
+    /// Latest begin of a due sweep that waits for rows on their way to the parked ones, as up time; `None` if none waits.
     waits_until_ms: Option<u64>,
     backoff: Backoff,
     refused_in_row: u32,
     last_refusal: Option<ReasonCode>,
-    /// Leased by it and not yet part of a message.
+    /// Rows, with their topics, that the sweep leased and that are not yet part of a message.
     rows: HashMap<LeaseId, Utf8>,
     /// New rows to be parked behind those that the sweep parks again.
     deferred: Vec<Deferred>,
     deferred_bytes: u64,
-    /// Set while parked rows have the turn; new rows have the next one.
+    /// Set while parked rows are leased next; otherwise new rows are.
     pub(super) turn: bool,
 }
 
@@ -87,39 +87,39 @@ impl Sweep {
         self.left.is_some()
     }
 
-    /// A sweep is due at `at_ms`, if none is before.
+    /// Plans a sweep for up time `at_ms`, unless one is planned earlier.
     pub(super) fn want(&mut self, at_ms: u64) {
         self.due_ms = Some(self.due_ms.map_or(at_ms, |due_ms| due_ms.min(at_ms)));
     }
 
-    /// Wants a sweep later for rows that were parked and that no topic in back-off accounts for.
+    /// Plans a sweep after a back-off, unless one is planned, for parked rows that no topic in back-off accounts for.
     pub(super) fn want_later(&mut self, now_ms: u64) {
         if self.left.is_none() && self.due_ms.is_none() {
             self.due_ms = Some(now_ms + self.backoff.next_ms());
         }
     }
 
-    /// Tells that a sweep goes on or has a date.
+    /// Returns whether a sweep is under way or planned.
     pub(super) fn is_planned(&self) -> bool {
         self.left.is_some() || self.due_ms.is_some()
     }
 
-    /// Tells that a sweep is due.
+    /// Returns whether a sweep is due and none is under way.
     pub(super) fn is_due(&self, now_ms: u64) -> bool {
         self.left.is_none() && self.due_ms.is_some_and(|due_ms| due_ms <= now_ms)
     }
 
-    /// Returns whether a sweep that is due has to wait still, so that it meets all that is parked.
+    /// Returns whether a due sweep has still to wait, so that it meets all parked rows.
     pub(super) fn has_to_wait(&mut self, now_ms: u64, spool: &impl Spool) -> bool {
         !spool.is_settled() && now_ms < *self.waits_until_ms.get_or_insert(now_ms + WAIT_MS)
     }
 
-    /// Returns whether a sweep is about to begin or goes on: what is new is not parked meanwhile.
+    /// Returns whether a sweep is about to begin or under way, so that new rows are not parked now.
     pub(super) fn defers(&self) -> bool {
         self.left.is_some() || self.waits_until_ms.is_some() || self.has_rows_inside()
     }
 
-    /// A sweep that waits is due later.
+    /// Ends the wait of a due sweep.
     pub(super) fn end_wait(&mut self) {
         self.waits_until_ms = None;
     }
@@ -134,12 +134,12 @@ impl Sweep {
         self.left = Some(rows).filter(|rows| *rows > 0);
     }
 
-    /// Rows to lease now.
+    /// Number of rows to lease now.
     pub(super) fn room(&self) -> usize {
         usize::try_from(self.left.unwrap_or(0)).unwrap_or(ROWS).min(ROWS)
     }
 
-    /// Notes that the sweep leased `messages`; returns whether it is over.
+    /// Notes that the sweep leased rows of `messages` by weight. Returns whether it is over.
     pub(super) fn on_leased(&mut self, now_ms: u64, messages: u64, spool: &impl Spool) -> bool {
         let Some(left) = &mut self.left else { return false };
         let scanned = spool.is_scanned();
@@ -167,7 +167,7 @@ impl Sweep {
         self.is_dry && self.in_place
     }
 
-    /// Wants another sweep after one that could not read all.
+    /// Plans another sweep soon after one that could not read all rows.
     pub(super) fn want_again(&mut self, now_ms: u64) {
         self.want(now_ms + DRY_MS);
     }
@@ -179,8 +179,8 @@ impl Sweep {
         }
     }
 
-    /// Tells that the sweep has come to what was parked since it began, which is the case before `left` is used up when
-    /// parked rows are leased elsewhere. If so it is over.
+    /// Returns whether `row` is the first that was parked since the sweep began. If so the sweep is over, even if `left` is not used up
+    /// because parked rows are leased elsewhere.
     pub(super) fn ends_at(&mut self, row: RowKey) -> bool {
         let ends = self.mark == Some(row);
         if ends {
@@ -195,12 +195,12 @@ impl Sweep {
         self.deferred.push(deferred);
     }
 
-    /// Tells that nothing more may be deferred.
+    /// Returns whether no more rows may be deferred.
     pub(super) fn is_full(&self) -> bool {
         self.deferred.len() >= DEFERRED_MAX.0 || self.deferred_bytes >= DEFERRED_MAX.1
     }
 
-    /// Takes out the rows of topics that `may_go`, in their order.
+    /// Takes out the deferred rows of topics for which `may_go` holds, in their order.
     pub(super) fn take_deferred(&mut self, may_go: impl Fn(&Utf8) -> bool) -> Vec<Deferred> {
         let all = std::mem::take(&mut self.deferred);
         let (out, kept): (Vec<_>, _) = all.into_iter().partition(|deferred| may_go(&deferred.topic));
@@ -209,22 +209,22 @@ impl Sweep {
         out
     }
 
-    /// Takes note that a leased row is on its way into a message.
+    /// Notes that a leased row is in the pack.
     pub(super) fn on_row(&mut self, id: LeaseId, topic: Utf8) {
         self.rows.insert(id, topic);
     }
 
-    /// Takes the rows that were on their way into a message and are given back, with their topics.
+    /// Takes the rows that were in the pack and are given back, with their topics.
     pub(super) fn take_rows_inside(&mut self) -> Vec<(LeaseId, Utf8)> {
         self.rows.drain().collect()
     }
 
-    /// Tells that rows are on their way into a message: what is parked now could be younger.
+    /// Returns whether rows of the sweep are in the pack, so that rows parked now could be younger.
     pub(super) fn has_rows_inside(&self) -> bool {
         !self.rows.is_empty()
     }
 
-    /// Forgets rows that are in a message now, or are no more. Returns whether any was of the sweep.
+    /// Forgets rows that are in a message now, or left the pack otherwise. Returns whether the sweep had leased any of them.
     pub(super) fn take(&mut self, rows: &[LeaseId]) -> bool {
         let mut any = false;
         if !self.rows.is_empty() {
@@ -245,12 +245,13 @@ impl Sweep {
         self.last_refusal = Some(reason);
     }
 
-    /// Returns the hub's reason if it refuses whatever comes: rows of topics of which nothing is known are not sent for the rest of the sweep.
+    /// Returns the hub's reason if the hub refuses everything, so that rows of unknown topics are not sent for the rest of the sweep;
+    /// otherwise `None`.
     pub(super) fn gives_up(&self) -> Option<ReasonCode> {
         self.last_refusal.filter(|_| self.refused_in_row >= REFUSALS_MAX)
     }
 
-    /// Up time at which there is something to do without an event.
+    /// Up time at which there is something to do without an event; `None` if there is no such time.
     pub(super) fn next_deadline(&self) -> Option<u64> {
         match self.left {
             None => self.waits_until_ms.or(self.due_ms),
@@ -258,8 +259,8 @@ impl Sweep {
         }
     }
 
-    /// Notes that every leased row goes back to its place, `messages` by weight. A sweep that has parked none again begins anew later; others have to be
-    /// brought to their end, or the rows would not be in their order.
+    /// Notes that every leased row goes back to its place, `messages` by weight. A sweep that has parked none again ends and is due anew.
+    /// Another sweep has to go on to its end, because the order of the rows would be broken otherwise.
     pub(super) fn on_given_back(&mut self, now_ms: u64, messages: u64) {
         self.rows.clear();
         let Some(left) = &mut self.left else { return };
@@ -270,7 +271,7 @@ impl Sweep {
         }
     }
 
-    /// Ends the sweep: every leased row goes back, and nothing goes on.
+    /// Ends the sweep, because the link stops and every leased row goes back.
     pub(super) fn stop(&mut self, now_ms: u64) {
         self.mark = None;
         self.on_given_back(now_ms, 0);

@@ -1,18 +1,18 @@
-//! Signs of a session takeover: another client connects under the same client identifier, so the hub ends the other's connection at each CONNECT. A hub
-//! that speaks MQTT 5 says so, and is left alone for a while then: two clients that connect at once throw each other out for ever, and neither gets
-//! anything done. Another one only closes, again and again soon after CONNACK. Pure.
+//! Signs of a session takeover: another client connects under the same client identifier, so the hub ends one connection at each CONNECT of
+//! the other. An MQTT 5 hub says so, and is then dialled rarely, because two clients that always reconnect at once throw each other out for
+//! ever, and neither gets anything done. A 3.1.1 hub only closes, again and again soon after CONNACK. Pure.
 
 use super::backoff::{Backoff, BackoffConfig};
 use crate::session::Closed;
 use crate::wire::ReasonCode;
 
-/// A connection that the hub closes within this time was short, in milliseconds.
+/// Life, in milliseconds, below which a connection that the hub closes was short.
 const SHORT_MS: u64 = 10_000;
-/// Short connections in a row from which on another client is a possible cause.
+/// Number of short connections in a row from which another client is a possible cause.
 const SHORT_IN_A_ROW: u32 = 3;
 /// Delay of the next attempt after a takeover, and the longest one, in milliseconds.
 const APART_MS: (u64, u64) = (30_000, 600_000);
-/// A connection that lasts for so long has no other client beside it, in milliseconds.
+/// Life of a connection, in milliseconds, that shows that no other client uses the identifier.
 const ALONE_MS: u64 = 60_000;
 
 const TAKEN_OVER: &str = "another client connects with the same client identifier";
@@ -38,12 +38,12 @@ impl TakeoverSigns {
         self.is_taken_over
     }
 
-    /// Returns the delay of the next attempt after a takeover.
+    /// Returns the delay of the next attempt after a takeover, in milliseconds.
     pub(super) fn next_ms(&mut self) -> u64 {
         self.backoff.next_ms()
     }
 
-    /// Notes for how long the present connection, which the hub accepted, has lasted.
+    /// Notes the age of the present connection, which the hub accepted.
     pub(super) fn on_lasting(&mut self, lasted_ms: u64) {
         if lasted_ms >= ALONE_MS {
             self.is_taken_over = false;
@@ -51,7 +51,7 @@ impl TakeoverSigns {
         }
     }
 
-    /// Returns the time at which a connection made at `since_ms` has lasted, if that is waited for.
+    /// Up time at which a connection made at `since_ms` has lasted long enough to end the takeover; `None` if there was no takeover.
     pub(super) fn next_deadline(&self, since_ms: u64) -> Option<u64> {
         self.is_taken_over.then_some(since_ms + ALONE_MS)
     }
@@ -61,8 +61,8 @@ impl TakeoverSigns {
         matches!(closed, Closed::Peer { reason: ReasonCode::SESSION_TAKEN_OVER, .. })
     }
 
-    /// A connection that the hub had accepted ended after so many milliseconds. `is_ours`: this side broke it off, or there is another cause. Returns what is to be added to the
-    /// reason.
+    /// Notes that a connection ended after `lasted_ms`. `is_ours`: this side broke it off, or there is another cause. Returns words to add to
+    /// the reported cause, if another client may have been it.
     pub(super) fn on_over(&mut self, closed: &Closed, is_ours: bool, lasted_ms: u64) -> Option<&'static str> {
         if Self::is_said(closed) {
             (self.short, self.is_taken_over) = (0, true);

@@ -1,5 +1,5 @@
-//! Poison messages that get no answer: the hub answers what was sent after them, and never them. A message is parked when that was so on three
-//! connections that were given up for it. A hub that answers nothing, or no more than pings, is no evidence: nothing is parked for it.
+//! Poison messages without an answer: the hub answers later messages, but never these. A message is parked when that was so on three
+//! connections, each given up because of it. A hub that answers nothing, or only pings, is no evidence, so that nothing is parked.
 
 use super::notice_limit::Cause;
 use super::pack::Pack;
@@ -10,12 +10,12 @@ use super::uplink::{Uplink, row_key};
 use crate::session::Token;
 use crate::wire::ReasonCode;
 
-/// Connections on which the hub answers younger messages and not this one, before it is parked.
+/// Number of connections on which the hub answered younger messages but not this one, before it is parked.
 const PASSED_OVER_MAX: u32 = 3;
 
 impl<P: Pack> Uplink<P> {
-    /// Notes that the connection, with `window` messages in flight at most, was given up since its oldest message had no answer. Returns the messages
-    /// that are to be taken out of the session: they are parked.
+    /// Notes that the connection was given up because its oldest message had no answer. `window`: most messages in flight on it. Returns the
+    /// tokens of the messages that are parked now, which the session has to forget.
     pub(super) fn on_unanswered(
         &mut self,
         now_ms: u64,

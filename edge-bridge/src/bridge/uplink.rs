@@ -22,20 +22,20 @@ use super::window::Window;
 use crate::session::{InFlight, Resume, Token};
 use crate::wire::{ReasonCode, Utf8};
 
-/// The way up. One per link, over all its connections.
+/// Uplink of one link, kept over all its connections.
 #[derive(Debug)]
 pub(super) struct Uplink<P> {
     pub(super) pack: P,
     pub(super) window: Window,
     window_max: u64,
     pub(super) rows_in_flight: RowsInFlight,
-    /// Messages given to the session, without an answer.
+    /// Messages given to the session and not answered, by their tokens.
     pub(super) sent: BTreeMap<u64, Message>,
     pub(super) next_token: u64,
-    /// Youngest message that the hub answered on this connection, by its token; 0: none.
+    /// Token of the youngest message that the hub answered on this connection; 0 if it answered none.
     pub(super) youngest_answered: u64,
     pub(super) next_serial: u64,
-    /// Messages that go before anything new: those of a lost session, in order, of a topic that healed, and what just did not fit.
+    /// Messages that go before anything new: of a lost session, in order, of a topic that healed, and such as did not fit just now.
     pub(super) again: VecDeque<Message>,
     pub(super) refusals: Refusals,
     pub(super) retries: Retries,
@@ -43,16 +43,16 @@ pub(super) struct Uplink<P> {
     pub(super) link: LinkRefusal,
     /// The row that probes a refused link waits in the pack.
     pub(super) probing: bool,
-    /// The parked rows that may probe it are being read.
+    /// Set while parked rows are read to find one that probes a refused link.
     pub(super) looks: bool,
     pub(super) poison: Poison,
     pub(super) refused_messages: RefusedMessages,
     pub(super) sweep: Sweep,
-    /// Order of a person about the parked rows.
+    /// Pass over the parked rows that a person asked for, if one is under way.
     pub(super) hand: Option<Pass>,
-    /// Poison messages of these topics are tried with the next sweep.
+    /// Filter of the topics whose poison messages are tried with the next sweep, as a person asked; `None` for no filter.
     pub(super) retry_filter: Option<Utf8>,
-    /// Time before which no more rows are parked, so that a turn ends.
+    /// Up time at which more rows may be parked, set when a turn had parked its share; otherwise `None`.
     pub(super) resume_ms: Option<u64>,
     pub(super) retain_cleared: bool,
     pub(super) notices: Notices,
@@ -93,7 +93,7 @@ impl<P: Pack> Uplink<P> {
         self.events.pop_front()
     }
 
-    /// A connection is about to be made: what is in flight gets its present expiry.
+    /// Updates the expiry of messages in flight, because a connection is about to be made on which they are resent.
     pub(super) fn prepare_resume(&self, now_ms: u64, resume: &mut Resume, spool: &impl Spool) {
         for message in resume.in_flight_mut() {
             let left_ms = self.sent.get(&message.token.0).and_then(|sent| sent.ttl_left_ms(now_ms, spool));
@@ -101,8 +101,8 @@ impl<P: Pack> Uplink<P> {
         }
     }
 
-    /// Notes that a connection is up, and what the session did not lose is being resent. `packet_max`: the Maximum Packet Size that the hub
-    /// announced, in bytes; `u32::MAX`: none.
+    /// Notes that a connection is up. Messages in flight are resent, but `lost` ones of a lost session are sent anew. `packet_max`: the
+    /// Maximum Packet Size that the hub announced, in bytes; `u32::MAX` if it announced none.
     pub(super) fn on_connected(
         &mut self,
         now_ms: u64,
@@ -133,12 +133,12 @@ impl<P: Pack> Uplink<P> {
         self.sent.first_key_value().is_none_or(|(first, _)| *first == token.0)
     }
 
-    /// Returns the number of messages of this topic that are on their way, or about to be.
+    /// Returns the number of messages of this topic that are in flight, or about to be sent.
     pub(super) fn out_of(&self, topic: &Utf8) -> usize {
         self.sent.values().chain(&self.again).filter(|message| message.topic() == topic).count()
     }
 
-    /// Notes that the message is too large for the new connection, or cannot be written on it.
+    /// Parks a message in flight that is too large for the new connection, or cannot be written on it.
     pub(super) fn on_unsendable(
         &mut self,
         now_ms: u64,
@@ -155,7 +155,7 @@ impl<P: Pack> Uplink<P> {
         }
     }
 
-    /// The link stops for good: every row goes back to its place.
+    /// Gives every row back to its place, because the link stops for good.
     pub(super) fn give_back(&mut self, now_ms: u64, spool: &mut impl Spool) {
         self.give_back_waiting(now_ms, true, spool);
         for message in std::mem::take(&mut self.sent).into_values() {
@@ -166,8 +166,8 @@ impl<P: Pack> Uplink<P> {
         self.rows_in_flight = RowsInFlight::default();
     }
 
-    /// Everything that waits here goes back to its place; what was sent is still to be answered. Unless `all`, topics with parked rows keep what
-    /// is older than these, which would come behind them otherwise.
+    /// Gives every row back that is not in flight. Unless `all`, topics with parked rows keep their older messages, which would otherwise come
+    /// behind these.
     pub(super) fn give_back_waiting(&mut self, now_ms: u64, all: bool, spool: &mut impl Spool) {
         for deferred in self.sweep.take_deferred(|_| true) {
             self.refusals.on_not_deferred(&deferred.topic, deferred.rows.len() as u64);
@@ -213,19 +213,20 @@ impl<P: Pack> Uplink<P> {
         self.sent.len() + self.again.len() + self.retries.len() + self.refusals.held()
     }
 
-    /// Messages that were refused, or belong to a refused topic, and are not parked.
+    /// Number of messages that were refused, or belong to a refused topic, and are not parked.
     pub(super) fn held(&self) -> u64 {
         (self.retries.len() + self.refusals.held()) as u64
     }
 
-    /// Messages in flight at most, while a poison message is looked for. Those at which the hub kept the connection open take no place of them.
+    /// Most messages in flight while the search for a poison message goes on, otherwise `None`. Overdue messages are not counted, because the
+    /// hub did not close at them.
     pub(super) fn in_flight_limit(&self) -> Option<u16> {
         let limit = self.poison.blame.limit()?;
         let overdue = self.sent.values().filter(|message| message.is_overdue).count();
         Some(limit.saturating_add(u16::try_from(overdue).unwrap_or(u16::MAX)))
     }
 
-    /// Tells that the hub closed because of a message that is to be found soon.
+    /// Returns whether the hub closed because of a message that is still to be found, so that dials are quick.
     pub(super) fn is_hurried(&self) -> bool {
         self.poison.blame.is_hurried()
     }
@@ -234,14 +235,14 @@ impl<P: Pack> Uplink<P> {
         &self.window
     }
 
-    /// The times to live of a message's rows are over.
+    /// Settles the rows of a message whose times to live are over.
     pub(super) fn expire(&mut self, message: &Message, spool: &mut impl Spool, stats: &mut Stats) {
         stats.expired += message.packed.rows.len() as u64;
         message.packed.rows.iter().for_each(|row| spool.settle(*row, Settled::Expired));
     }
 }
 
-/// Tells that a refusal is about the message itself, and says nothing of its topic.
+/// Returns whether a refusal is about the message itself, and says nothing of its topic.
 pub(super) fn is_about_message(reason: ReasonCode) -> bool {
     matches!(
         reason,

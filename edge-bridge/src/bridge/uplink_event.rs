@@ -5,7 +5,7 @@ use std::fmt;
 use super::spool::{Identity, LeaseId};
 use crate::wire::{ReasonCode, Utf8};
 
-/// An event of the uplink. Refusals are told at most once a minute for each kind and reason.
+/// Event of the uplink. Refusals are reported at most once a minute for each kind and reason.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum UplinkEvent {
@@ -14,51 +14,52 @@ pub enum UplinkEvent {
         /// Rows of the message.
         rows: Vec<LeaseId>,
     },
-    /// The hub refused a message: its topic waits, others go on. Nothing is lost; what comes behind it is parked.
+    /// The hub refused a message, so that its topic waits while others go on. Nothing is lost; later messages of the topic are parked.
     TopicRefused(Refusal),
     /// The hub takes messages of this topic again.
     TopicHealed {
-        /// Topic that is refused.
+        /// Topic that was refused.
         topic: Utf8,
     },
-    /// The hub refused the last eight messages as not authorized, whatever their topics, further attempts of refused topics left out: sending
-    /// stops, one message probes, everything waits in its place.
+    /// The hub refused the last eight messages as not authorized, whatever their topics; repeated attempts of refused topics do not count.
+    /// Sending stops except for one probe at a time, and everything waits in its place.
     LinkRefused(Refusal),
-    /// The hub takes messages again.
+    /// The hub takes messages again after the whole link was refused.
     LinkHealed,
-    /// The hub has closed two connections while a message of this topic had no answer: it may deny the topic. A guess, told once for a message.
+    /// The hub has closed two connections while a message of this topic had no answer, so it may deny the topic. A guess, reported once for a
+    /// message.
     ClosedAt {
         /// Topic at the hub.
         topic: Utf8,
     },
-    /// The hub closes the connection whenever it gets this message: it is parked and tried again last.
+    /// The hub closes the connection whenever it gets this message. It is parked and tried again later.
     Poison(Refusal),
-    /// The hub answers younger messages and never this one: it is parked and tried again.
+    /// The hub answers younger messages and never this one. It is parked and tried again later.
     Unanswered(Refusal),
-    /// A message that cannot be delivered as it is, while its topic goes on: it is tried again later, and parked meanwhile or in the end.
+    /// A message cannot be delivered as it is, while its topic goes on. It is tried again later, and parked meanwhile or in the end.
     Parked(Refusal),
     /// A pass that a person asked for is over.
     ByHand {
         /// Messages dropped or copied.
         count: ByHandCount,
-        /// Set if the messages were dropped, durably unless `left_out` says otherwise; else they were copied.
+        /// Set if the messages were dropped, durably unless `left_out` says otherwise; not set if they were copied.
         dropped: bool,
-        /// Reason for which some messages were left out.
+        /// Reason for which some messages were left out; `None` if all were found.
         left_out: Option<LeftOut>,
     },
-    /// The hub takes no retained messages: they are published without the flag. Once per connection.
+    /// The hub does not support retained messages, so they are published without the flag. Reported once per connection.
     RetainCleared,
-    /// The hub takes no QoS 1: nothing can be delivered by it.
+    /// The hub does not support QoS 1, so nothing can be delivered by it.
     QosNotSupported,
 }
 
-/// Refused messages that were passed by hand: parked rows, each a message, and held messages.
+/// Count of refused messages in a pass by hand: parked rows, each as a message, and held messages.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct ByHandCount {
     /// Parked rows and held messages.
     pub messages: u64,
-    /// Readings in them, by the [`weight`](crate::Row::weight) of their rows: a held message may be a batch.
+    /// Readings in them, by the [`weight`](crate::Row::weight) of their rows, because a held message may be a batch.
     pub readings: u64,
 }
 
@@ -71,7 +72,7 @@ impl ByHandCount {
 }
 
 impl fmt::Display for ByHandCount {
-    /// `3 messages`, or `2 messages with 432 readings` where that is not the same.
+    /// `3 messages`, or `2 messages with 432 readings` where the numbers differ.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { messages, readings } = *self;
         let plural = |n: u64| if n == 1 { "" } else { "s" };
@@ -86,9 +87,9 @@ impl fmt::Display for ByHandCount {
 pub enum LeftOut {
     /// The copies were not taken in time.
     NotTaken,
-    /// Parked rows could not be leased for 5 s: their queue is not open or cannot be read, or they were still on their way there.
+    /// Parked rows could not be leased for 5 s, because their queue is not open, cannot be read, or had not received them yet.
     NotRead,
-    /// The drops are not on disk within 5 s: after a crash the rows may be there again.
+    /// The drops were not on disk within 5 s, so that the rows may be back after a crash.
     NotDurable,
     /// Refused messages, of whatever topic, cannot be parked and wait in their place in the queue, where a pass does not come by.
     InPlace {
@@ -97,11 +98,11 @@ pub enum LeftOut {
     },
 }
 
-/// A message that was not taken.
+/// A message that the hub did not take, or that could not be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Refusal {
-    /// The hub's reason, or ours.
+    /// Reason given by the hub, or by the bridge for a message that it did not send.
     pub reason: ReasonCode,
     /// Topic of the rows.
     pub topic: Utf8,
@@ -109,11 +110,11 @@ pub struct Refusal {
     pub identity: Option<Identity>,
     /// Known size limit of the hub, when the reason is [`PACKET_TOO_LARGE`](ReasonCode::PACKET_TOO_LARGE).
     pub hub_limit: Option<HubLimit>,
-    /// Refusals of this kind and reason since the last event of it that were not told.
+    /// Number of refusals of this kind and reason that were not reported since the last event.
     pub left_out: u64,
 }
 
-/// Size of messages that a hub takes, as far as it is known.
+/// Known size limit of a hub.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HubLimit {
@@ -122,11 +123,11 @@ pub enum HubLimit {
         /// Bytes of a whole packet.
         bytes: u32,
     },
-    /// A smaller limit than announced, or one that the hub does not announce: found by trying.
+    /// Limit found by trying, which is smaller than the announced one, or which the hub does not announce.
     Found {
         /// Payload bytes of the smallest message that the hub refused as too large.
         refused: u64,
-        /// Payload bytes of the largest message that it took since; 0: none yet.
+        /// Payload bytes of the largest message that it took since; 0 if it took none yet.
         taken: u64,
     },
 }

@@ -1,24 +1,24 @@
-//! Choice of the MQTT version: 5, or 3.1.1 for a hub that does not know 5, for a day.
+//! Choice of the MQTT version for an address: 5, or for a day 3.1.1 if the hub does not know 5.
 
 use crate::session::Closed;
 use crate::wire::{ReasonCode, Version};
 
-/// Time for which a version that the hub has accepted stays after the other was refused, in milliseconds: hubs are upgraded, and one that
-/// refused 5 by mistake costs the identities of its messages.
+/// Milliseconds for which the other version is used once the hub has accepted it. It ends because hubs are upgraded, and one that refused 5 by
+/// mistake costs the identities of its messages.
 const ACCEPTED_MS: u64 = 86_400_000;
 
-/// The same of a version that it has not accepted since.
+/// Milliseconds for which the other version is used while the hub has not accepted it.
 const UNPROVED_MS: u64 = 600_000;
 
-/// Version of the next connection. It changes only where the hub says that it does not know the one before: one that closes without a word may be
-/// a path whose hub is away, and messages of 3.1.1 carry no identity by which a copy is told.
+/// Version of the next connection. It changes only when the hub says that it does not know the last one. A close without an answer may come
+/// from a path whose hub is away, and messages of 3.1.1 carry no identity by which copies are recognised.
 #[derive(Debug)]
 pub(super) struct VersionChoice {
     /// The version may change.
     auto: bool,
     first: Version,
     other: Option<Other>,
-    /// The other version was accepted, and the first not since: a hub that closes on the first without a word gets the other again.
+    /// Set if the hub accepted the other version, and not the first since. A close without an answer then leads to the other version again.
     other_is_known: bool,
 }
 
@@ -43,7 +43,7 @@ impl VersionChoice {
         self.current()
     }
 
-    /// Returns whether the hub does not know the version of a connection that is over.
+    /// Returns whether the connection ended because the hub does not know its MQTT version.
     pub(super) fn is_refused(closed: &Closed) -> bool {
         let reason = match closed {
             Closed::Refused(reason) => *reason,
@@ -61,7 +61,7 @@ impl VersionChoice {
         }
     }
 
-    /// Notes that a connection is over. `Some`: the next one speaks another version.
+    /// Notes that a connection is over. Returns the version of the next one if it differs, otherwise `None`.
     pub(super) fn on_over(&mut self, now_ms: u64, accepted: bool, closed: &Closed) -> Option<Version> {
         if let Some(other) = &mut self.other {
             other.is_accepted |= accepted;

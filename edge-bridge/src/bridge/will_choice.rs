@@ -1,23 +1,24 @@
-//! Will of a CONNECT: left out at a hub that refuses the connection for it, for a time. A link that carries everything but its will is worth more than none.
+//! Choice of the will in CONNECT: left out for some time at a hub that refuses the connection because of it, because a link without a will is
+//! worth more than none.
 
 use crate::session::Closed;
 use crate::wire::ReasonCode;
 
-/// Time without it at a hub that takes none of its kind, in milliseconds.
+/// Milliseconds without the will at a hub that takes no will of its kind.
 const REFUSED_MS: u64 = 86_400_000;
 
-/// The same at a hub that said that we may not connect, and let us without it.
+/// Milliseconds without the will at a hub that answered "not authorized", perhaps because of the will.
 const DENIED_MS: u64 = 3_600_000;
 
-/// Time for which the will is kept after a hub has let us neither with it nor without.
+/// Milliseconds for which the will is kept after the hub refused a CONNECT without it too.
 const NO_REASON_MS: u64 = 600_000;
 
-/// Choice of one address: to give the will, or not.
+/// Choice for one address between CONNECTs with and without the will.
 #[derive(Debug, Default)]
 pub(super) struct WillChoice {
-    /// End of the time without it.
+    /// Up time until which the will is left out; `None` if it may be given now.
     off_until_ms: Option<u64>,
-    /// Time before which a denied connection is not tried without it.
+    /// Up time before which a denied connection is not tried without the will.
     kept_until_ms: u64,
 }
 
@@ -27,7 +28,8 @@ impl WillChoice {
         self.off_until_ms.is_none_or(|until_ms| now_ms >= until_ms)
     }
 
-    /// Notes that a connection is over, `given` with a will, and returns whether it is over for that, perhaps: the next one goes without.
+    /// Notes that a connection is over. `given`: its CONNECT had a will. Returns whether the will may be the cause, so that the next CONNECT
+    /// leaves it out.
     pub(super) fn on_over(&mut self, now_ms: u64, given: bool, accepted: bool, closed: &Closed) -> bool {
         let Closed::Refused(reason) = closed else { return false };
         let is_denied = *reason == ReasonCode::NOT_AUTHORIZED;

@@ -7,30 +7,30 @@
 
 /// Bytes at the start.
 const START: u64 = 16 * 1024;
-/// Never less: several small messages.
+/// Least limit in bytes, enough for several small messages.
 const FLOOR: u64 = 4 * 1024;
 /// Growth per round trip after the first shrink.
 const STEP: u64 = 8 * 1024;
-/// A PUBACK later than the fastest by so much stands in a queue.
+/// Milliseconds by which a PUBACK is later than the fastest one if its message waited in a queue.
 const DELAY_MS: u64 = 200;
-/// Time that a fastest round trip counts, in milliseconds: paths change.
+/// Milliseconds for which a fastest round trip is kept, because paths change.
 const RTT_MIN_FOR_MS: u64 = 300_000;
 
-/// The window of one connection. Exists for one connection only: the next may take another path.
+/// Congestion window of one connection. The next connection gets a new one, because it may take another path.
 #[derive(Debug, Clone)]
 pub struct Window {
     limit: u64,
     max: u64,
     in_flight: u64,
     slow_start: bool,
-    /// Time of sending from which on a late PUBACK may shrink the window again: what was sent before the last shrink does not.
+    /// Up time of the last shrink. Late PUBACKs of messages sent before it do not shrink the window again.
     shrink_after_ms: u64,
     rtt_min: [Option<u64>; 2],
     rtt_min_since_ms: u64,
 }
 
 impl Window {
-    /// `max`: bytes that are unacknowledged at most.
+    /// Creates a window. `max`: upper bound of its limit, in bytes.
     pub fn new(now_ms: u64, max: u64) -> Self {
         Self {
             limit: START.min(max.max(1)),
@@ -43,7 +43,7 @@ impl Window {
         }
     }
 
-    /// Tells that a message of `bytes` may be sent. One may always be, however large.
+    /// Returns whether a message of `bytes` may be sent. With nothing in flight it always may.
     pub fn admits(&self, bytes: u64) -> bool {
         self.in_flight == 0 || self.in_flight.saturating_add(bytes) <= self.limit
     }
@@ -76,7 +76,7 @@ impl Window {
         }
     }
 
-    /// Forgets what was in flight: the session was lost.
+    /// Forgets the bytes in flight.
     pub fn forget_in_flight(&mut self) {
         self.in_flight = 0;
     }

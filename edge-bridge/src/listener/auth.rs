@@ -1,4 +1,4 @@
-//! Access of clients, decided by the application: who may come in, and what each may publish and get.
+//! Access control of the listener, decided by the application: which clients may connect, and what each may publish and receive.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -6,29 +6,29 @@ use std::net::SocketAddr;
 use crate::ingest::Now;
 use crate::wire::{Connect, ReasonCode};
 
-/// A client as decisions about it see it.
+/// A client, as the application's access decisions see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientRef<'a> {
     /// Client identifier, also one that the listener chose.
     pub client_id: &'a str,
-    /// Name in its certificate, or user name of its CONNECT.
+    /// Name in its certificate, or else user name of its CONNECT; `None` without either.
     pub user: Option<&'a str>,
-    /// True if the name is that of a certificate which was verified.
+    /// True if the name comes from a verified certificate.
     pub is_certified: bool,
 }
 
-/// A client that wants to come in.
+/// Request of a client to connect.
 #[derive(Debug, Clone, Copy)]
 pub struct LoginRequest<'a> {
-    /// Address of its connection; `None` where the listener was not told it.
+    /// Address of its connection; `None` if the listener was not told.
     pub peer: Option<SocketAddr>,
-    /// Name in its certificate, which was verified; then the user name of the CONNECT counts for nothing.
+    /// Name in its verified certificate, before which the user name of the CONNECT is ignored; `None` without a certificate.
     pub certificate_name: Option<&'a str>,
-    /// The packet that it sent.
+    /// CONNECT packet that the client sent.
     pub connect: &'a Connect,
 }
 
-/// Decides about each CONNECT. Pure and quick: it is called on the shell's thread. A function will do:
+/// Decides about each CONNECT. Must be pure and quick, because it is called on the shell's thread. A function can be used:
 ///
 /// ```
 /// use edge_bridge::listener::{Access, Authenticate, Config, Listener, Observe};
@@ -45,29 +45,29 @@ pub struct LoginRequest<'a> {
 /// # drop(listener);
 /// ```
 pub trait Authenticate: Send {
-    /// `Err` refuses the client with a reason of CONNACK; [`BAD_USER_NAME_OR_PASSWORD`](ReasonCode::BAD_USER_NAME_OR_PASSWORD) and
-    /// [`NOT_AUTHORIZED`](ReasonCode::NOT_AUTHORIZED) are those that 3.1.1 knows too.
+    /// Returns `Ok` to accept the client. `Err` refuses it with a reason of CONNACK, of which 3.1.1 knows
+    /// [`BAD_USER_NAME_OR_PASSWORD`](ReasonCode::BAD_USER_NAME_OR_PASSWORD) and [`NOT_AUTHORIZED`](ReasonCode::NOT_AUTHORIZED).
     fn authenticate(&mut self, now: Now, login: &LoginRequest<'_>) -> Result<(), ReasonCode>;
 
-    /// Returns what becomes of a client that others let in before: asked of each, also of absent ones, when the listener's access changes. Default: it
-    /// stays.
+    /// Decides about a client that earlier rules accepted. Called for each client, also absent ones, when the listener's access changes.
+    /// Default: the client stays.
     fn standing(&self, _client: ClientRef<'_>) -> Standing {
         Standing::Stays
     }
 }
 
-/// Fate of a client when the rules change. Exhaustive.
+/// Fate of a client when the rules change. New kinds come only with a breaking release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// It goes on as it was.
+    /// The client goes on as before.
     Stays,
-    /// It is disconnected, and finds its session when it comes back.
+    /// The client is disconnected, and finds its session when it comes back.
     LogsInAgain,
-    /// It is disconnected, and its session ends: there is no such user any more.
+    /// The client is disconnected and its session ends, because its user no longer exists.
     Gone,
 }
 
-/// Lets everybody in: for loopback, and networks where the address is the authority.
+/// Accepts everybody, for loopback and for networks in which the address is proof enough.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct AllowAnonymous;
 
@@ -83,30 +83,30 @@ impl<F: FnMut(&Connect) -> Result<(), ReasonCode> + Send> Authenticate for F {
     }
 }
 
-/// Decides what a client may publish and get. Pure and quick: it is asked for every message and every subscriber of it.
+/// Decides what a client may publish and receive. Must be pure and quick, because it is called for every message and every subscriber of it.
 pub trait Authorize: Send {
-    /// Returns whether the client may publish to the topic. If not, its message is answered 0x87 (not authorized); in 3.1.1, whose PUBACK could only
-    /// say that all is well, its connection ends; at QoS 0 it is dropped.
+    /// Returns whether the client may publish to the topic. A forbidden message is answered by 0x87 (not authorized); in 3.1.1, whose PUBACK
+    /// has no reasons, the connection ends instead; at QoS 0 it is dropped.
     fn may_publish(&mut self, client: ClientRef<'_>, topic: &str) -> bool;
 
-    /// Returns whether the client gets messages of the topic. Subscriptions are granted in any case, and bring what the client may have.
+    /// Returns whether the client may receive messages of the topic. Subscriptions are granted in any case, but bring only permitted messages.
     fn may_receive(&mut self, client: ClientRef<'_>, topic: &str) -> bool;
 }
 
-/// Access control of a listener: who may come in, and what they may do there.
+/// Access control of a listener: which clients may connect, and what they may publish and receive.
 pub struct Access {
     pub(super) authenticate: Box<dyn Authenticate>,
-    /// `None`: everything.
+    /// Rights of each client; `None` permits everything.
     pub(super) authorize: Option<Box<dyn Authorize>>,
 }
 
 impl Access {
-    /// Grants everything to whom `authenticate` lets in.
+    /// Permits everything to clients that `authenticate` accepts.
     pub fn of(authenticate: impl Authenticate + 'static) -> Self {
         Self { authenticate: Box::new(authenticate), authorize: None }
     }
 
-    /// Asks `authorize` about each message.
+    /// Decides about each message by `authorize`.
     #[must_use]
     pub fn with_rights(mut self, authorize: impl Authorize + 'static) -> Self {
         self.authorize = Some(Box::new(authorize));
@@ -115,7 +115,7 @@ impl Access {
 }
 
 impl Default for Access {
-    /// Grants everything to everybody.
+    /// Accepts everybody and permits everything.
     fn default() -> Self {
         Self::of(AllowAnonymous)
     }

@@ -1,4 +1,4 @@
-//! A client's session (§4.1): what the listener knows of it between two connections.
+//! Sessions of clients (§4.1): the state that the listener keeps of each client, also between two connections.
 
 use std::collections::HashMap;
 
@@ -8,34 +8,34 @@ use crate::puback_chain::ConnectionId;
 use crate::session::{Memory, Resume};
 use crate::wire::Utf8;
 
-/// A session, by a number that is never used twice: a client that starts clean is another one.
+/// Number of a session. It is never used twice, so that a client that starts clean gets another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct ClientKey(pub(super) u64);
 
 #[derive(Debug)]
 pub(super) struct Client {
     pub(super) id: Utf8,
-    /// Name in the certificate, or user name of the CONNECT, with which the session began: it is this user's.
+    /// User to whom the session belongs: the name in the certificate, or the user name of the CONNECT, with which it began.
     pub(super) user: Option<Utf8>,
-    /// The user name stands in a certificate that was verified.
+    /// Set if the user name comes from a verified certificate.
     pub(super) is_certified: bool,
     pub(super) connection: Option<ConnectionId>,
-    /// Unacknowledged deliveries, while there is no connection.
+    /// Unacknowledged deliveries while there is no connection; empty while there is one.
     pub(super) resume: Resume,
     /// Memory of the session in `resume`.
     pub(super) resume_memory: Memory,
     /// Memory of the client's filters, in bytes.
     pub(super) filter_bytes: usize,
     pub(super) waiting: OfflineQueue,
-    /// Time at which one of those that wait was sent last, or at which the first came.
+    /// Time at which a waiting message was last sent, or at which the first of them came.
     pub(super) sent_ms: u64,
-    /// Bytes of `waiting` as the [accounts](super::memory) know them.
+    /// Bytes of `waiting` as last noted in the [accounts](super::memory).
     pub(super) held_bytes: usize,
     /// Seconds to keep the session after the end of the connection.
     pub(super) expiry_s: u32,
-    /// End of its last connection: 0 before there was one.
+    /// Time at which its last connection ended; 0 before there was one.
     pub(super) left_ms: u64,
-    /// End of the session; only while there is no connection.
+    /// Time at which the session ends; `None` while there is a connection.
     pub(super) ends_ms: Option<u64>,
     pub(super) will: Option<PendingWill>,
 }
@@ -46,7 +46,7 @@ impl Client {
         self.waiting.len() == 0 && !self.resume.has_unfinished() && self.will.is_none()
     }
 
-    /// Time since when it is not there; `None` while it is connected.
+    /// Time at which it became absent; `None` while it is connected.
     pub(super) fn absent_since_ms(&self) -> Option<u64> {
         self.connection.is_none().then_some(self.left_ms)
     }
@@ -111,7 +111,7 @@ impl Clients {
         self.by_key.iter_mut().map(|(key, client)| (*key, client))
     }
 
-    /// Iterates over all clients with the connection of those that are there.
+    /// Iterates over all clients; each has its connection, or `None` if it is absent.
     pub(super) fn keyed(&self) -> impl Iterator<Item = (ClientKey, Option<ConnectionId>)> {
         self.by_key.iter().map(|(key, client)| (*key, client.connection))
     }
@@ -120,12 +120,13 @@ impl Clients {
         self.by_key.len()
     }
 
-    /// Bytes that wait for all clients together, counted anew. Cost: a walk.
+    /// Bytes that wait for all clients together, counted anew. Walks over all clients.
     pub(super) fn counted_bytes(&self) -> usize {
         self.by_key.values().map(|client| client.waiting.counted_bytes()).sum()
     }
 
-    /// The absent client whose session ends first among those for which nothing waits, or else the one that has been away longest. Cost: a walk.
+    /// Returns the absent client whose session is to end when a place is needed: the one that ends first among those for which nothing waits,
+    /// or else the one absent longest. Walks over all clients.
     pub(super) fn expendable(&self) -> Option<ClientKey> {
         let absent = self.by_key.iter().filter(|(_, client)| client.connection.is_none());
         let order = |(key, client): &(&ClientKey, &Client)| {

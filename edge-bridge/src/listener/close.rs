@@ -1,4 +1,4 @@
-//! End of a connection: what it leaves to its client's session, and what becomes of the bytes that are not written.
+//! End of a connection: gives its state to the client's session, and decides about unwritten bytes.
 
 use super::{Due, Event, Listener, Output};
 use crate::ingest::{Ingest, Now};
@@ -6,7 +6,7 @@ use crate::puback_chain::ConnectionId;
 use crate::session::Closed;
 use crate::wire::ReasonCode;
 
-/// Unwritten bytes of a connection that gives way which are written all the same: its DISCONNECT, and a few answers before it.
+/// Most unwritten bytes, such as a DISCONNECT and a few answers, that are still written when a connection is closed to free memory.
 const LAST_WORDS: usize = 64;
 
 impl<I: Ingest> Listener<I> {

@@ -1,4 +1,4 @@
-//! Limits of the listener: everything that a client could make grow has one.
+//! Limits of the listener, one for everything that a client could make grow.
 
 use crate::session::ServerConfig;
 
@@ -9,58 +9,60 @@ use crate::session::ServerConfig;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Config {
-    /// Connections at a time; a further one displaces one that is not read and whose peer is gone or has waited for 10 s, or is closed at
+    /// Most connections at a time. A further one displaces an unread one whose peer is gone or that has waited for 10 s, or else is closed at
     /// once. Default 1 000.
     pub max_connections: usize,
-    /// Sessions, connected or not. At the limit a new client takes the place of an absent one for which nothing waits, or else of the one
-    /// that has been away longest; if all are connected it is refused with 0x97. Default 2 000.
+    /// Most sessions, connected or not. At the limit a new client takes the place of an absent one for which nothing waits, or else of the one
+    /// absent longest. If all are connected, it is refused with 0x97. Default 2 000.
     pub max_sessions: usize,
-    /// Announcement to every client. Defaults differ from [`ServerConfig::default`]: Receive Maximum 1 000, since `max_unacked_bytes` is the limit
-    /// that counts; packets up to 256 KiB, the largest row of the queue.
+    /// Settings announced to every client. They differ from [`ServerConfig::default`]: Receive Maximum is 1 000, because `max_unacked_bytes`
+    /// limits more closely, and packets have up to 256 KiB, as the largest row of the queue.
     pub session: ServerConfig,
     /// Longest session of an absent client, in seconds. An MQTT 5 client is told if it asked for more; a 3.1.1 client without
     /// Clean Session gets exactly this. Default 7 days.
     pub session_expiry_max_s: u32,
-    /// The longest keep alive, in seconds; an MQTT 5 client that asks for more, or for none, is told. 3.1.1 clients cannot be told and keep
-    /// theirs. Default 300; 0 = no limit.
+    /// Longest keep alive, in seconds. An MQTT 5 client that asks for more, or for none, is told; a 3.1.1 client cannot be told and keeps its
+    /// own. Default 300; 0 = no limit.
     pub keep_alive_max_s: u16,
-    /// Filters of one client. Default 100.
+    /// Most filters of one client. Default 100.
     pub max_subscriptions: usize,
-    /// Retained messages. At the limit a new topic is delivered but not retained, and counted. Default 1 000.
+    /// Most retained messages. At the limit a message of a new topic is delivered but not retained, and counted. Default 1 000.
     pub max_retained: usize,
-    /// Bytes of retained messages. Default 1 MiB.
+    /// Most bytes of retained messages. Default 1 MiB.
     pub max_retained_bytes: usize,
-    /// Bytes of what [`Listener::save`](super::Listener::save) returns, about. Default 1 MiB.
+    /// Most bytes, about, that [`Listener::save`](super::Listener::save) returns. Default 1 MiB.
     pub max_saved_bytes: usize,
-    /// Bytes that clients may make the listener hold altogether: unfinished packets, bytes and messages that are not written or not acknowledged,
-    /// by them or to them, what waits for them, retained messages, wills, filters and sessions. Beyond it whoever has most bytes times milliseconds
-    /// without progress gives way (a second at most counts): messages that wait for it are dropped, the oldest first; when there are none its
-    /// connection is closed. All absent clients count as one, which loses sessions, longest away first, once it holds what the largest does.
-    /// A packet over 4 KiB is read to its end once there is memory for all of it: many at once come one after the other, and who then
-    /// sends less than 4 KiB in 100 ms while others wait may give way. Default 16 MiB; less than the other limits together closes clients that keep to them.
+    /// Most bytes that clients may make the listener hold altogether: unfinished packets, bytes and messages that are unwritten or
+    /// unacknowledged in either direction, waiting messages, retained messages, wills, filters and sessions. Beyond the limit the client with
+    /// most bytes times milliseconds without progress (at most a second counts) gives way: its waiting messages are dropped, the oldest first,
+    /// or if it has none its connection is closed. All absent clients count as one, which loses sessions, longest absent first, once it holds
+    /// as much as the largest. A packet over 4 KiB is read to its end only when there is memory for all of it, so that many at once are read
+    /// in turn; a client that then sends less than 4 KiB in 100 ms while others wait may give way. Default 16 MiB. A value below the other
+    /// limits together closes clients that keep to them.
     pub max_memory: usize,
-    /// Messages that wait for one client, absent or slow; the oldest go first, those at QoS 0 before the others, counted. Default 1 000.
+    /// Most messages that wait for one client, absent or slow. Beyond, the oldest are dropped and counted, those at QoS 0 before the others.
+    /// Default 1 000.
     pub max_queued: usize,
-    /// Bytes that wait for one client. Default 1 MiB.
+    /// Most bytes that wait for one client. Default 1 MiB.
     pub max_queued_bytes: usize,
-    /// Bytes that wait for all clients together; beyond it the client for which most waits loses its oldest. Default 16 MiB.
+    /// Most bytes that wait for all clients together. Beyond, the client for which most waits loses its oldest messages. Default 16 MiB.
     pub max_queued_bytes_total: usize,
-    /// QoS 1 messages unacknowledged at an MQTT 5 client, within its own Receive Maximum. Default 100; 3.1.1 clients get 20.
+    /// Most unacknowledged QoS 1 messages to an MQTT 5 client, within its own Receive Maximum. Default 100; 3.1.1 clients get 20.
     pub max_in_flight: u16,
-    /// Bytes of received QoS 1 messages without a PUBACK, over all connections: beyond it connections that wait for a PUBACK are not read.
+    /// Most bytes of received QoS 1 messages without a PUBACK, over all connections. Beyond, connections that wait for a PUBACK are not read.
     /// Default 4 MiB. Each message counts with topic, payload, properties and client identifier, and 64 bytes more, so that many small ones
     /// count too.
     pub max_unacked_bytes: usize,
-    /// Bytes written to a connection that its peer has not taken yet: beyond it no message is sent to it. It is still read, until its packets
-    /// made for as many bytes of answers again. Default 256 KiB.
+    /// Most bytes written to a connection that its peer has not taken. Beyond, no message is sent to it; it is still read until its own
+    /// packets have caused as many bytes of answers again. Default 256 KiB.
     pub max_unwritten_bytes: usize,
-    /// Allows control characters and Unicode non-characters in topics of messages and wills. Default false, since a hub may end the
-    /// connection for them (§1.5.4): a message at QoS 1 is answered 0x90, in 3.1.1, which has no reasons, by the end of the connection; one at
-    /// QoS 0, or a will, is dropped. Counted, and said once per connection.
+    /// Allows control characters and Unicode non-characters in topics of messages and wills. Default false, because a hub may end the
+    /// connection for them (§1.5.4). A refused message at QoS 1 is answered by 0x90, in 3.1.1, which has no reasons, by the end of the
+    /// connection; one at QoS 0, or a will, is dropped. Refusals are counted, and reported once per connection.
     pub accept_control_characters: bool,
-    /// Topic filters for messages of the application alone ([`Listener::publish`](super::Listener::publish)). A client's message or will there is
-    /// refused, and so never retained: at QoS 1 it is answered 0x87, in 3.1.1 by the end of the connection; one at QoS 0, or a will, is
-    /// dropped. Counted, and said once per connection. Default none.
+    /// Topic filters for messages of the application alone ([`Listener::publish`](super::Listener::publish)). A client's message or will there
+    /// is refused, and so never retained: at QoS 1 it is answered by 0x87, in 3.1.1 by the end of the connection; one at QoS 0, or a will, is
+    /// dropped. Refusals are counted, and reported once per connection. Default none.
     pub own_topics: Vec<String>,
 }
 

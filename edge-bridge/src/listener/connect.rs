@@ -1,4 +1,4 @@
-//! CONNECT: who may come in, and which session goes on (§3.1, §4.1).
+//! Handling of CONNECT: decides if the client may connect, and which session it gets (§3.1, §4.1).
 
 use super::client::Client;
 use super::wills::PendingWill;
@@ -91,8 +91,8 @@ impl<I: Ingest> Listener<I> {
         }
     }
 
-    /// Ends an older connection of the same client (\[MQTT-3.1.4-3\]); with Clean Start the session too, and one of another user: what waits in it
-    /// is not for this one.
+    /// Ends an older connection of the same client (\[MQTT-3.1.4-3\]). With `ends_session`, for Clean Start or another user, also ends the
+    /// session, because messages that wait in it are not for this client.
     fn take_over(&mut self, now: Now, key: ClientKey, ends_session: bool) {
         let Some(client) = self.clients.get(key) else { return };
         if let Some(old) = client.connection
@@ -106,7 +106,7 @@ impl<I: Ingest> Listener<I> {
         }
     }
 
-    /// Returns whether a session is that of the user who connects.
+    /// Returns whether a session belongs to the user who connects.
     fn is_of(&self, key: ClientKey, certified: Option<&Utf8>, connect: &Connect) -> bool {
         let user = certified.or_else(|| user_of(connect));
         let is_theirs =
@@ -114,7 +114,7 @@ impl<I: Ingest> Listener<I> {
         self.clients.get(key).is_some_and(is_theirs)
     }
 
-    /// `None` if there is no room for another session.
+    /// Creates a session; `None` if there is no room for another one.
     fn new_client(
         &mut self,
         now: Now,
@@ -131,7 +131,7 @@ impl<I: Ingest> Listener<I> {
         Some(self.clients.add(id, user, is_certified))
     }
 
-    /// Makes a client identifier for a client that left the choice to us. The start of the text keeps it apart from those of an earlier run.
+    /// Makes a client identifier for a client that sent none. The wall clock in it keeps it apart from those of an earlier run.
     fn new_client_id(&self, now: Now, id: ConnectionId) -> Utf8 {
         let mut n = id.0;
         loop {
@@ -159,7 +159,7 @@ impl<I: Ingest> Listener<I> {
     }
 }
 
-/// Returns the user name; an empty one is none.
+/// Returns the user name of a CONNECT; `None` if it is missing or empty.
 fn user_of(connect: &Connect) -> Option<&Utf8> {
     connect.username.as_ref().filter(|user| !user.is_empty())
 }

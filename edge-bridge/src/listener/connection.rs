@@ -1,4 +1,4 @@
-//! Connection of a client: its session, and the counts that its limits need.
+//! Connection of a client: its protocol session, and the counts that the limits need.
 
 use std::net::SocketAddr;
 
@@ -11,7 +11,7 @@ use super::unwritten::Unwritten;
 use crate::session::{self, Input, Session};
 use crate::wire::Utf8;
 
-/// Unused bytes of a buffer that are not worth a copy.
+/// Unused bytes of a buffer that are tolerated, because a copy would cost more.
 const UNUSED_MAX: usize = 1024;
 
 /// State of one network connection.
@@ -19,23 +19,23 @@ const UNUSED_MAX: usize = 1024;
 pub(super) struct Connection {
     pub(super) session: Session,
     pub(super) peer: Option<SocketAddr>,
-    /// Name in the client's certificate.
+    /// Name in the client's verified certificate; `None` without one.
     pub(super) certified: Option<Utf8>,
-    /// Known from CONNECT on.
+    /// Session of the client; `None` before its CONNECT was accepted.
     pub(super) client: Option<ClientKey>,
     /// Bytes given to the caller and not yet written.
     pub(super) unwritten: Unwritten,
-    /// The session's `answered` when `unwritten` was below its limit last.
+    /// Value of [`Session::answered`] when `unwritten` was last below its limit.
     pub(super) answered: u64,
-    /// Memory of received bytes that are no whole packet yet, or were not handled.
+    /// Memory of received bytes that are not yet a whole packet, or were not handled.
     pub(super) unfinished: usize,
-    /// Bytes of the packet that is not finished, after the last turn.
+    /// Number of bytes of the unfinished packet that were here after the last turn.
     received: usize,
-    /// Time since when the packet that is not finished is here.
+    /// Time since which the unfinished packet has been here.
     pub(super) began_ms: u64,
-    /// Time at which its peer had last taken all that was handed to the network, or acknowledged a message.
+    /// Time at which its peer last had taken all bytes handed to the network, or acknowledged a message.
     pub(super) caught_up_ms: u64,
-    /// Set when the connection is closed because it held too much for too long: what is not written is dropped.
+    /// Set when the connection is closed because it held too much for too long, so that unwritten bytes are dropped.
     pub(super) gives_way: bool,
     /// Messages in [`HeldMessages`](super::held_messages::HeldMessages) that wait for room.
     pub(super) held: usize,
@@ -43,16 +43,16 @@ pub(super) struct Connection {
     pub(super) held_bytes: usize,
     pub(super) touched: bool,
     pub(super) turn_size: TurnSize,
-    /// Time of the last bytes.
+    /// Time at which bytes last came.
     pub(super) heard_ms: u64,
     /// Set when the peer closed the connection while it was not read.
     pub(super) gone: bool,
-    /// The end that its unread DISCONNECT announces, if it is gone.
+    /// End that an unread DISCONNECT announces, if the peer is gone; otherwise `None`.
     pub(super) farewell: Option<session::Closed>,
-    /// A deadline passed while we did not read: its packets may be there, unread.
+    /// Set when a deadline passed while the connection was not read, because packets of its peer may be there, unread.
     pub(super) excused: bool,
     pub(super) topic_refused: bool,
-    /// Time at which it was said last that its messages find no room.
+    /// Time at which an event last said that its messages find no room; `None` if none did.
     pub(super) no_room_said_ms: Option<u64>,
 }
 
@@ -95,8 +95,8 @@ impl Connection {
         self.unfinished = if buffer.is_empty() { 0 } else { buffer.capacity() };
     }
 
-    /// Gives the buffer the size that its packet needs: while it waits for memory that of what is here; once more has come that of all of it, so that it
-    /// does not grow by doubling.
+    /// Gives the buffer the size that its packet needs. While the packet waits for memory, that is the size of the received bytes; afterwards,
+    /// once more bytes come, that of the whole packet, so that the buffer does not grow by doubling.
     pub(super) fn fit(&mut self, buffer: &mut BytesMut, packet: Option<Unfinished>, waits: bool) {
         let received = packet.map_or(0, |packet| packet.received);
         let goes_on = std::mem::replace(&mut self.received, received) < received;
@@ -122,12 +122,13 @@ impl Connection {
         }
     }
 
-    /// Time since when its peer has not taken what is here for it.
+    /// Time since which its peer has not taken bytes that wait for it.
     pub(super) fn taken_ms(&self) -> u64 {
         self.unwritten.oldest_ms().unwrap_or(self.caught_up_ms)
     }
 
-    /// Returns whether it neither waits for room nor makes for more and more answers that its peer does not take.
+    /// Returns whether it may be read: none of its messages waits for room, and its packets have not caused too many answers that its peer
+    /// does not take.
     pub(super) fn may_be_read(&self, max_unwritten: usize) -> bool {
         self.held == 0 && self.session.answered() - self.answered < max_unwritten as u64
     }

@@ -1,5 +1,5 @@
-//! Limit of network connections. Back-pressure leaves connections unread, and a full queue may last for days: those whose peer is gone, or
-//! that wait for longest, make place for new ones, so that publishers that cannot be served lock out nobody else.
+//! Limit of network connections. Back-pressure leaves connections unread, perhaps for days while the queue is full. Those whose peer is gone,
+//! or that wait longest, make place for new ones, so that publishers that cannot be served do not lock out other clients.
 
 use std::net::SocketAddr;
 
@@ -11,18 +11,19 @@ use crate::puback_chain::ConnectionId;
 use crate::session::{Closed, Input};
 use crate::wire::{self, Limits, Packet, PacketType, ReasonCode, Version};
 
-/// Milliseconds for which a connection whose peer is there stays unread before another one may displace it.
+/// Milliseconds for which an unread connection with a live peer is kept before a new one may displace it.
 const KEPT_MS: u64 = 10_000;
 
 impl<I: Ingest> Listener<I> {
-    /// A network connection was made. At [`max_connections`](super::Config::max_connections) it displaces one that
-    /// [may not be read](Self::may_read) and whose peer is [gone](super::Input::Gone), or else has waited for 10 s, longest first; `None` if
-    /// there is no such connection: close it.
+    /// Adds a network connection. At [`max_connections`](super::Config::max_connections) it displaces one that [may not be
+    /// read](Self::may_read) and whose peer is [gone](super::Input::Gone), or else has waited for 10 s, longest first. Returns `None` if there
+    /// is no such connection; the caller then closes the new one.
     pub fn accept(&mut self, now: Now) -> Option<ConnectionId> {
         self.accept_from(now, None)
     }
 
-    /// As [`accept`](Self::accept), with the peer's address, which the [`Ingest`] sees with each message ([`Inbound::peer`](crate::ingest::Inbound::peer)).
+    /// Adds a connection as [`accept`](Self::accept) does, with the peer's address, which the [`Ingest`] sees with each message
+    /// ([`Inbound::peer`](crate::ingest::Inbound::peer)).
     pub fn accept_from(&mut self, now: Now, peer: Option<SocketAddr>) -> Option<ConnectionId> {
         if self.connections.len() >= self.config.max_connections && !self.displace(now) {
             return None;
@@ -49,7 +50,7 @@ impl<I: Ingest> Listener<I> {
         self.run(now);
     }
 
-    /// Returns whether a connection made place.
+    /// Closes a connection to make place. Returns `false` if none may go.
     fn displace(&mut self, now: Now) -> bool {
         let may_go = self.connections.iter().filter(|(id, state)| {
             (state.gone || now.up_ms.saturating_sub(state.heard_ms) >= KEPT_MS) && !self.may_read(*id)
@@ -71,7 +72,7 @@ impl<I: Ingest> Listener<I> {
     }
 }
 
-/// Returns the end of the connection that a DISCONNECT among the whole packets in `unread` announces.
+/// Returns the end of the connection that a DISCONNECT among the whole packets in `unread` announces; `None` if there is no DISCONNECT.
 fn farewell(mut unread: &[u8], version: Version) -> Option<Closed> {
     loop {
         let (packet_type, size) = wire::frame(unread)?;

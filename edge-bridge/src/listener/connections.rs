@@ -1,4 +1,4 @@
-//! Network connections: their states, by numbers that are never used twice, and those whose session may have something to say.
+//! Network connections: their states, by numbers that are never used twice, and the list of those whose session may have output.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -8,11 +8,11 @@ use super::connection::Connection;
 use crate::puback_chain::ConnectionId;
 use crate::session::{ServerConfig, Session};
 
-/// See the [module](self).
+/// States of all network connections, see the [module](self).
 #[derive(Debug, Default)]
 pub(super) struct Connections {
     by_id: HashMap<ConnectionId, Connection>,
-    /// Number of the last one.
+    /// Number of the connection that was added last.
     latest: u64,
     touched: VecDeque<ConnectionId>,
 }
@@ -44,7 +44,7 @@ impl Connections {
         self.by_id.get_mut(&id)
     }
 
-    /// The client of a connection, once it was taken in.
+    /// Client of a connection; `None` until it was accepted.
     pub(super) fn client(&self, id: ConnectionId) -> Option<ClientKey> {
         self.get(id)?.client
     }
@@ -57,7 +57,7 @@ impl Connections {
         self.by_id.len()
     }
 
-    /// Notes that the session of a connection may have something to say.
+    /// Notes that the session of a connection may have output.
     pub(super) fn touch(&mut self, id: ConnectionId) {
         if let Some(state) = self.by_id.get_mut(&id)
             && !std::mem::replace(&mut state.touched, true)
@@ -66,7 +66,7 @@ impl Connections {
         }
     }
 
-    /// Takes the connection that was touched first.
+    /// Takes the connection that was touched first; `None` if none is left.
     pub(super) fn pop_touched(&mut self) -> Option<ConnectionId> {
         self.touched.pop_front()
     }

@@ -3,8 +3,8 @@
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
 
-/// Deadlines by key. A deadline that moves back is left where it is, and found to be early when it comes: keep alives move back with every
-/// packet, and this way cost nothing.
+/// Deadlines by key. A deadline that moves back keeps its early entry, which is found to be early when its time comes. Keep alives move back
+/// with every packet, and so cost nothing.
 #[derive(Debug)]
 pub(super) struct Deadlines<K> {
     queue: BTreeSet<(u64, K)>,
@@ -39,7 +39,7 @@ impl<K: Copy + Ord + Hash> Deadlines<K> {
         self.queue.first().map(|(at_ms, _)| *at_ms)
     }
 
-    /// Takes one that is due.
+    /// Takes the key of a deadline that has come; `None` if there is none.
     pub(super) fn pop_due(&mut self, now_ms: u64) -> Option<K> {
         let (at_ms, key) = *self.queue.first()?;
         if at_ms > now_ms {

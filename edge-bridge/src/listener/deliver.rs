@@ -11,7 +11,7 @@ use crate::session::{PublishError, Token};
 use crate::wire::{Publish, QoS, ReasonCode};
 
 impl<I: Ingest> Listener<I> {
-    /// Gives a message to everybody who wants it, and keeps it if it is to be retained.
+    /// Gives a message to every subscriber that may receive it, and retains it if it says so.
     pub(super) fn distribute(
         &mut self,
         now_ms: u64,
@@ -40,7 +40,7 @@ impl<I: Ingest> Listener<I> {
         }
     }
 
-    /// Sends a message to a client now, or when it can take it.
+    /// Queues a message for a client, and sends it if the client can take it now.
     pub(super) fn enqueue(&mut self, now_ms: u64, key: ClientKey, delivery: Delivery) {
         let Some(client) = self.clients.get_mut(key) else { return };
         if client.connection.is_none() && delivery.message.publish.qos == QoS::AtMostOnce {
@@ -72,14 +72,14 @@ impl<I: Ingest> Listener<I> {
         waiting.len() > self.config.max_queued || waiting.bytes() > self.config.max_queued_bytes
     }
 
-    /// Drops the message that a client needs least of those that wait for it.
+    /// Drops the waiting message that a client needs least. Returns `false` if none waits.
     fn drop_least(&mut self, key: ClientKey) -> bool {
         let is_dropped = self.take_least(key);
         self.account_client(key);
         is_dropped
     }
 
-    /// As [`drop_least`](Self::drop_least), for callers that account for the client themselves.
+    /// Drops a message as [`drop_least`](Self::drop_least) does, for callers that account for the client themselves.
     pub(super) fn take_least(&mut self, key: ClientKey) -> bool {
         let Some(client) = self.clients.get_mut(key) else { return false };
         let Some(least) = client.waiting.pop_least() else { return false };
@@ -88,7 +88,7 @@ impl<I: Ingest> Listener<I> {
         true
     }
 
-    /// Sends what waits for a client, as far as its window and its reading go.
+    /// Sends waiting messages to a client, as far as its window and its unwritten bytes allow.
     pub(super) fn pump(&mut self, now_ms: u64, key: ClientKey) {
         self.send_waiting(now_ms, key);
         self.account_client(key);
@@ -122,7 +122,7 @@ impl<I: Ingest> Listener<I> {
         }
     }
 
-    /// The oldest delivery, if the client can take it now.
+    /// Takes the oldest waiting message if the client can take it now, otherwise `None`.
     fn next_delivery(&mut self, now_ms: u64, key: ClientKey) -> Option<Delivery> {
         let client = self.clients.get_mut(key)?;
         let state = self.connections.get(client.connection?)?;
@@ -162,7 +162,7 @@ impl<I: Ingest> Listener<I> {
         self.tracking.dropped(Self::origin(token));
     }
 
-    /// Ends deliveries that never reach their client.
+    /// Settles deliveries that will never reach their client as dropped.
     pub(super) fn abandon(&mut self, deliveries: Vec<Delivery>) {
         for delivery in deliveries {
             self.tracking.dropped(delivery.origin);

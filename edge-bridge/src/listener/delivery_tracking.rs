@@ -1,4 +1,4 @@
-//! The application's messages until every local client has them: a command is reported done upstream only then.
+//! Delivery tracking of the application's messages until every local client has them, because a command is reported done to the hub only then.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -17,12 +17,13 @@ struct Open {
     delivered: u32,
     sent: u32,
     dropped: u32,
-    /// The first acknowledgement settles it.
+    /// Set if the first acknowledgement settles the message.
     one_is_enough: bool,
 }
 
 impl DeliveryTracking {
-    /// Starts with one part that [`end`](Self::end) takes away: a message is not settled while its copies are still being made.
+    /// Starts to track a message, with one part that [`end`](Self::end) takes away, so that it is not settled while its copies are still being
+    /// made.
     pub(super) fn begin(&mut self, one_is_enough: bool) -> PublishId {
         self.next += 1;
         let id = PublishId(self.next);

@@ -7,119 +7,122 @@ use crate::row::Row;
 use crate::session::Closed;
 use crate::wire::{ReasonCode, TopicError, Utf8, Version};
 
-/// Event of a network connection. Exhaustive.
+/// Input from a network connection. New kinds come only with a breaking release.
 #[derive(Debug)]
 pub enum Input<'a> {
-    /// Received bytes, in order, while [`may_read`](super::Listener::may_read) says so. Whole packets are taken from the front, at most
-    /// [`PACKETS_PER_TURN`](crate::session::PACKETS_PER_TURN), and the rest is left: call again while the buffer gets shorter.
+    /// Received bytes, in order, while [`may_read`](super::Listener::may_read) is true. At most
+    /// [`PACKETS_PER_TURN`](crate::session::PACKETS_PER_TURN) whole packets are taken from the front, and the rest is left; call again while
+    /// the buffer gets shorter.
     Bytes(&'a mut BytesMut),
-    /// The client showed a certificate that the caller verified, with this name: the user name of its CONNECT, whatever that says. Before all bytes.
+    /// The client showed a certificate with this name, which the caller verified. The name replaces the user name of its CONNECT. To be
+    /// reported before any bytes.
     Certified(Utf8),
-    /// Bytes came, and wait for the caller to hand them over: until then it is not their sender who makes no progress. For callers that let
+    /// Bytes came, and wait until the caller hands them over, so that their sender is not blamed for a lack of progress. For callers that let
     /// connections take turns.
     Waiting,
     /// Number of bytes of [`Output::Transmit`] that were written.
     Written(usize),
     /// The peer, or the network, closed the connection.
     Closed,
-    /// The peer closed the connection, or the network lost it, while it is not read. Its bytes may still be read once it may be; until then
-    /// its keep alive counts, and a new connection may displace it. To be said again if that still holds after bytes were handled.
+    /// The peer closed the connection, or the network lost it, while it is not read. Its bytes may still be read later; until then its keep
+    /// alive counts, and a new connection may displace it. To be reported again if that still holds after bytes were handled.
     Gone {
-        /// Bytes that came by it and were not handled, or as much of their beginning as the caller has. If the connection ends before it is
-        /// read, a DISCONNECT in them counts: a client that left in order leaves no will.
+        /// Bytes that came by it and were not handled, or as much of their beginning as the caller has. If the connection ends before they are
+        /// read, a DISCONNECT in them counts, so that a client that left in order leaves no will.
         unread: &'a [u8],
     },
 }
 
-/// Act for the caller. Exhaustive.
+/// Action for the caller to perform. New kinds come only with a breaking release.
 #[derive(Debug)]
 pub enum Output {
     /// Write these bytes to the connection, in order, and report them with [`Input::Written`].
     Transmit {
-        /// Connection that the bytes came by.
+        /// Connection to which the bytes are written.
         connection: ConnectionId,
-        /// The bytes to send. A large payload is in memory once for all clients that get it, and counts for as long as a caller holds it: it should
-        /// not be copied.
+        /// Bytes to write. A large payload is in memory once for all clients that get it, and counts while a caller holds it, so it should not
+        /// be copied.
         bytes: Bytes,
     },
-    /// Write what is left, then close the network connection. The last output of this connection.
+    /// Write the remaining bytes, then close the network connection. The last output of this connection.
     Close {
-        /// Connection that the bytes go to.
+        /// Connection that is to be closed.
         connection: ConnectionId,
-        /// Drop what is left instead of writing it: its memory is needed.
+        /// Drop the remaining bytes instead, because their memory is needed.
         discards: bool,
     },
     /// Push these rows to the queue, and call [`resolve`](super::Listener::resolve) when all of them are safe; if it is full, hand them back
     /// with [`hand_back`](super::Listener::hand_back).
     Store {
-        /// The number of the message.
+        /// Number of the message, to be given to `resolve` or `hand_back`.
         ticket: Ticket,
         /// Rows to store: at least one, unless the message is [withheld](crate::ingest::Answer::Withhold).
         rows: Vec<Row>,
     },
-    /// A publisher stands still, or too much waits in total: a commit of the queue is worth a write.
+    /// A commit of the queue is worth a write now, because a publisher waits for its PUBACK or too much waits in total.
     Commit,
-    /// A message given to [`publish`](super::Listener::publish) is done with.
+    /// A message given to [`publish`](super::Listener::publish) has reached all its clients, or will not.
     Settled(Settled),
     /// Event for the log.
     Event(Event),
 }
 
-/// The number of a message of the application's, given by [`publish`](super::Listener::publish).
+/// Number of a message of the application, given by [`publish`](super::Listener::publish).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PublishId(pub(super) u64);
 
-/// End of a message of the application's. Exhaustive.
+/// Outcome of a message of the application. New fields come only with a breaking release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settled {
-    /// Message to be stored.
+    /// Number of the message.
     pub publish: PublishId,
-    /// Clients that acknowledged it, or to which it was sent at QoS 0.
+    /// Number of clients that acknowledged it, or to which it was sent at QoS 0.
     pub delivered: u32,
-    /// Those of them to which it was sent at QoS 0: whether they have it nobody knows.
+    /// Number of those clients to which it was sent at QoS 0, so that nobody knows if it arrived.
     pub sent: u32,
-    /// Clients that did not get it: it expired, was too large for them, was pushed out of a full queue, their session ended, or they refused it.
+    /// Number of clients that did not get it, because it expired, was too large for them, was pushed out of a full queue, their session ended,
+    /// or they refused it.
     pub dropped: u32,
 }
 
-/// Something an operator may want to know.
+/// Event for the operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// A client was taken in.
+    /// A client's connection was accepted.
     Connected {
         /// Connection of the client.
         connection: ConnectionId,
-        /// Client identifier, also one that was given here.
+        /// Client identifier, also one that the listener assigned.
         client: Utf8,
         /// MQTT version of the client.
         version: Version,
-        /// True if the client's session goes on.
+        /// True if the client continues an earlier session.
         session_present: bool,
     },
-    /// The TLS handshake of a client failed, or its certificate does not say whose it is. Told by [`net::Server`](crate::net::Server) alone.
+    /// The TLS handshake of a client failed, or its certificate names nobody. Only from [`net::Server`](crate::net::Server).
     NoTls {
         /// Connection of the client.
         connection: ConnectionId,
-        /// Reason in words; shown to people, it needs to be escaped.
+        /// Cause in words; escape it before showing it to people.
         error: String,
     },
-    /// The WebSocket handshake of a client failed. Told by [`net::Server`](crate::net::Server) alone.
+    /// The WebSocket handshake of a client failed. Only from [`net::Server`](crate::net::Server).
     NoWebSocket {
         /// Connection of the client.
         connection: ConnectionId,
-        /// Reason in words; shown to people, it needs to be escaped.
+        /// Cause in words; escape it before showing it to people.
         error: String,
     },
-    /// A client was not taken in.
+    /// A client's connection was refused.
     Refused {
         /// Connection of the client.
         connection: ConnectionId,
         /// Client identifier that the CONNECT gave.
         client: Utf8,
-        /// Name in its certificate, or the user name that the CONNECT gave.
+        /// Name in its certificate, or the user name of its CONNECT; `None` without either.
         user: Option<Utf8>,
-        /// The reason that it was told; a 3.1.1 client got the nearest return code.
+        /// Reason sent to the client; a 3.1.1 client got the nearest return code.
         reason: ReasonCode,
     },
     /// A client's SUBSCRIBE was answered.
@@ -128,23 +131,23 @@ pub enum Event {
         connection: ConnectionId,
         /// Identifier of the client.
         client: Utf8,
-        /// Filters that were granted.
+        /// Number of filters that were granted.
         granted: usize,
-        /// Filters that were not.
+        /// Number of filters that were refused.
         refused: usize,
     },
-    /// A message's or will's topic was refused: the first one of this connection.
+    /// The topic of a message or will was refused. Reported for the first one of a connection.
     TopicRefused {
         /// Connection of the client.
         connection: ConnectionId,
         /// Identifier of the client.
         client: Utf8,
-        /// The topic; shown to people, it needs to be escaped.
+        /// The topic; escape it before showing it to people.
         topic: Utf8,
         /// The rule that the topic breaks.
         error: TopicError,
     },
-    /// A message at QoS 0 was not ingested because the queue was full: the first one of this connection within an hour.
+    /// A message at QoS 0 was not ingested because the queue was full. Reported once an hour for a connection.
     NoRoom {
         /// Connection of the client.
         connection: ConnectionId,
@@ -155,39 +158,41 @@ pub enum Event {
     Disconnected {
         /// Connection that ended.
         connection: ConnectionId,
-        /// Client of the connection; `None` before one was taken in.
+        /// Client of the connection; `None` if none was accepted.
         client: Option<Utf8>,
         /// Cause of the end.
         why: Closed,
     },
-    /// Sessions and retained messages of an earlier run are here. Told by [`net::Server`](crate::net::Server) alone, as the next three.
+    /// Sessions and retained messages of an earlier run were restored. This and the next three come only from
+    /// [`net::Server`](crate::net::Server).
     ClientsRestored(Restored),
-    /// Sessions and retained messages of an earlier run are damaged, or cannot be read: they were set aside.
+    /// Sessions and retained messages of an earlier run are damaged or cannot be read, and were set aside.
     ClientsNotRestored {
-        /// Reason in words.
+        /// Cause of the failure, in words.
         error: String,
     },
     /// Sessions and retained messages cannot be written. Told when it begins.
     ClientsNotSaved {
-        /// Reason in words.
+        /// Cause of the failure, in words.
         error: String,
     },
-    /// Sessions and retained messages are more than are saved ([`Config::max_saved_bytes`](super::Config::max_saved_bytes)). Told when it begins.
+    /// Sessions and retained messages exceed what may be saved ([`Config::max_saved_bytes`](super::Config::max_saved_bytes)). Reported when
+    /// that begins.
     ClientsLeftOut {
-        /// Number of sessions, retained messages and messages that wait.
+        /// Number of sessions, retained messages and waiting messages that were left out.
         count: usize,
     },
-    /// An absent client's session ended: subscriptions and what waited for it are gone.
+    /// An absent client's session ended, with its subscriptions and waiting messages.
     SessionEnded {
         /// Identifier of the client.
         client: Utf8,
-        /// Number of messages that waited for the client.
+        /// Number of messages for the client that were dropped.
         dropped: usize,
     },
 }
 
 impl Event {
-    /// Returns the connection that the event is about; `None` for sessions whose client is not there.
+    /// Returns the connection that the event is about; `None` for events about sessions and saved clients.
     pub fn connection(&self) -> Option<ConnectionId> {
         match self {
             Self::Connected { connection, .. }
@@ -207,19 +212,19 @@ impl Event {
     }
 }
 
-/// Clients that came back, see [`Listener::restore`](super::Listener::restore).
+/// Counts of restored clients, see [`Listener::restore`](super::Listener::restore).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Restored {
-    /// Sessions that go on.
+    /// Number of restored sessions.
     pub sessions: usize,
-    /// Retained messages.
+    /// Number of restored retained messages.
     pub retained: usize,
-    /// Messages that wait for the clients of these sessions.
+    /// Number of restored messages that wait for the clients of these sessions.
     pub waiting: usize,
-    /// Sessions, retained messages and messages whose time is over.
+    /// Number of sessions, retained messages and waiting messages that have expired.
     pub expired: usize,
-    /// Sessions and retained messages for which the limits have no room; messages and wills on topics of the application.
+    /// Number of sessions and retained messages beyond the limits, and of messages and wills on topics of the application.
     pub refused: usize,
 }
 
@@ -229,32 +234,32 @@ pub struct Restored {
 pub struct Stats {
     /// Connections at this moment.
     pub connections: usize,
-    /// Sessions now, absent clients' included.
+    /// Sessions now, with those of absent clients.
     pub sessions: usize,
     /// Retained messages at this moment.
     pub retained: usize,
     /// Bytes that wait for clients now.
     pub queued_bytes: usize,
-    /// Bytes that clients hold now, of all that [`Config::max_memory`](super::Config::max_memory) limits.
+    /// Bytes that clients hold now, out of [`Config::max_memory`](super::Config::max_memory).
     pub held_bytes: usize,
     /// Bytes of received messages without PUBACK now.
     pub unacked_bytes: usize,
     /// Messages of QoS 1, wills included, that wait for room in the queue now.
     pub held: usize,
-    /// Messages received, wills included.
+    /// Messages received, with wills.
     pub received: u64,
-    /// Messages sent to clients, repeats not counted.
+    /// Messages sent to clients, without repeats.
     pub sent: u64,
     /// Messages dropped because too much waited for their client, or for all clients and for theirs most, or because its
     /// [session was given up](Self::sessions_given_up).
     pub dropped_full: u64,
-    /// Messages at QoS 0 that were on their way to a client when its connection ended.
+    /// Messages at QoS 0 that waited for a client when its connection ended.
     pub dropped_gone: u64,
     /// Messages that expired before a client took them.
     pub dropped_expired: u64,
     /// Messages that waited for a client when it lost the right to have them.
     pub dropped_denied: u64,
-    /// Messages larger than a client takes.
+    /// Messages that were larger than their client takes.
     pub dropped_too_large: u64,
     /// Received QoS 0 messages, wills included, that were not ingested because the queue was full.
     pub qos0_without_room: u64,
@@ -266,16 +271,17 @@ pub struct Stats {
     pub violations: u64,
     /// Connections that were not read and were closed to make place for new ones.
     pub displaced: u64,
-    /// Connections that were closed, and sessions of absent clients that ended, because all together held too much.
+    /// Connections that were closed, and sessions of absent clients that ended, because all clients together held too much memory.
     pub closed_for_memory: u64,
-    /// Sessions of absent clients that ended early because their place, or their memory, was needed: first those for which nothing waits, where a
-    /// place was, then those that have been away longest.
+    /// Sessions of absent clients that ended early because their place or their memory was needed. For a place, those without waiting messages
+    /// end first; otherwise those absent longest.
     pub sessions_given_up: u64,
-    /// Connections that were closed at once at the limit of connections, and attempts to accept one that failed, ten a second while the system has no
-    /// file descriptor left. Counted by [`net::Server`](crate::net::Server) alone.
+    /// Connections that were closed at once because of the limit, and failed attempts to accept one, ten a second while the system has no file
+    /// descriptor left. Counted only by [`net::Server`](crate::net::Server).
     pub not_accepted: u64,
-    /// Clients that were not taken in.
+    /// Clients whose connection was refused.
     pub refused: u64,
-    /// Messages and wills refused for their topic: control characters, Unicode non-characters, a topic of the application's own, one that the client has no right to.
+    /// Messages and wills refused for their topic, because of control characters, Unicode non-characters, a topic of the application, or a
+    /// missing right.
     pub topics_refused: u64,
 }

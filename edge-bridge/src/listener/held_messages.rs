@@ -1,4 +1,4 @@
-//! Messages that wait for room in the queue, in order of arrival: of QoS 1, whose connections are not read meanwhile, and wills.
+//! Messages that wait for room in the queue, in order of arrival: QoS 1 messages, whose connections are not read meanwhile, and wills.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -8,10 +8,10 @@ use crate::ingest::Inbound;
 use crate::puback_chain::ConnectionId;
 use crate::session::AckHandle;
 
-/// Memory of a message while its PUBACK waits, beside what it carries, in bytes.
+/// Bytes of memory of a message whose PUBACK waits, beside its contents.
 const OVERHEAD: usize = 64;
 
-/// Bytes of wills that wait for room at most, each with [`OVERHEAD`]: no connection that is not read bounds them.
+/// Most bytes of wills that wait for room, each with [`OVERHEAD`]. Wills need a bound of their own, because no unread connection bounds them.
 const WILLS_MAX: usize = 1024 * 1024;
 
 /// A message that the ingest has not seen.
@@ -20,18 +20,18 @@ pub(super) struct Held {
     pub(super) connection: ConnectionId,
     pub(super) ack: Option<AckHandle>,
     pub(super) message: Inbound,
-    /// Looked for only while something is full.
+    /// Lane of the message; `None` if it is not known, or was not asked because everything had room.
     pub(super) lane: Option<u8>,
 }
 
 impl Held {
-    /// All that a peer chooses the size of, so that a limit in bytes is one of memory.
+    /// Bytes of all parts whose size a peer chooses, so that a limit in bytes is one of memory.
     pub(super) fn bytes(&self) -> usize {
         let Inbound { client, topic, payload, properties, .. } = &self.message;
         client.len() + topic.len() + payload.len() + properties.as_bytes().len() + OVERHEAD
     }
 
-    /// A copy that does not keep a whole receive buffer alive.
+    /// Copies the message, so that it does not keep a whole receive buffer alive.
     pub(super) fn into_owned(self) -> Self {
         let Self { connection, ack, message, lane } = self;
         let message = Inbound {
@@ -44,7 +44,7 @@ impl Held {
     }
 }
 
-/// See the [module](self).
+/// Messages that wait for room, see the [module](self).
 #[derive(Debug, Default)]
 pub(super) struct HeldMessages {
     /// Messages of QoS 1, and wills, that wait for room, in order of arrival.
@@ -59,7 +59,7 @@ impl HeldMessages {
         self.messages.push_back(held);
     }
 
-    /// Adds a will. `false`: there is no room for another one to wait.
+    /// Adds a will. Returns `false` if no further will may wait.
     pub(super) fn push_will(&mut self, held: Held) -> bool {
         let bytes = self.will_bytes + held.bytes();
         let has_room = bytes <= WILLS_MAX;
@@ -70,7 +70,7 @@ impl HeldMessages {
         has_room
     }
 
-    /// Takes those for whose lane there is room. What waits keeps its order per connection.
+    /// Takes the messages for whose lane there is room. Messages of one connection keep their order.
     pub(super) fn take_ready(&mut self, has_room: impl Fn(Option<u8>) -> bool) -> Vec<Held> {
         let (mut ready, mut waiting) = (Vec::new(), HashSet::new());
         for held in std::mem::take(&mut self.messages) {
@@ -88,7 +88,7 @@ impl HeldMessages {
         ready
     }
 
-    /// Forgets the messages of a connection that is gone: what got no PUBACK comes again.
+    /// Forgets the messages of a connection that is gone, because messages without a PUBACK come again. Wills stay.
     pub(super) fn forget(&mut self, connection: ConnectionId) {
         self.messages.retain(|held| held.connection != connection || held.ack.is_none());
     }

@@ -3,12 +3,12 @@
 use super::memory::shared_payloads::SharedPayloads;
 use crate::wire::{PropertyId, Publish, Value};
 
-/// A message as it will be delivered, with the time of its end. Owns its bytes: a slice would keep a whole receive buffer alive for as long as
-/// an absent client's session.
+/// Message as it will be delivered, with the time of its expiry. It owns its bytes, because a slice would keep a whole receive buffer alive as
+/// long as an absent client's session.
 #[derive(Debug, Clone)]
 pub(super) struct Message {
     pub(super) publish: Publish,
-    /// Expiry, in the caller's milliseconds (§3.3.2.3.3).
+    /// Time of its expiry, in the caller's milliseconds (§3.3.2.3.3); `None` if it does not expire.
     pub(super) expires_ms: Option<u64>,
 }
 
@@ -27,12 +27,12 @@ impl Message {
         Self { publish, expires_ms: ttl_ms.map(|ttl_ms| now_ms + ttl_ms) }
     }
 
-    /// Returns whether it says the same as another one, and both for ever.
+    /// Returns whether both messages have the same contents and neither expires.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         self.publish == other.publish && self.expires_ms.is_none() && other.expires_ms.is_none()
     }
 
-    /// Marks a copy with the subscriptions it is for (§3.3.2.3.8).
+    /// Adds the identifiers of the subscriptions for which a copy is made (§3.3.2.3.8).
     pub(super) fn identify(&mut self, identifiers: &[u32]) {
         if identifiers.is_empty() {
             return;

@@ -1,5 +1,5 @@
-//! Admission: received messages go to the ingest, its rows to the queue, and the receipts of the rows back to the connections as PUBACKs. While
-//! the queue is full they wait here.
+//! Admission of received messages: the ingest turns them into rows, the rows go to the queue, and their receipts return to the connections as
+//! PUBACKs. While the queue is full, messages wait here.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -12,7 +12,7 @@ use crate::row::Row;
 use crate::session::AckHandle;
 use crate::wire::{PacketType, ReasonCode};
 
-/// An [`Ingest`] that shows each message to a function and stores nothing: each is acknowledged at once. What a hub of a test or a drill needs.
+/// [`Ingest`] that shows each message to a function and stores nothing, so that each is acknowledged at once. Useful for a hub in tests.
 #[derive(Debug)]
 pub struct Observe<F>(pub F);
 
@@ -23,21 +23,21 @@ impl<F: FnMut(Now, &Inbound)> Ingest for Observe<F> {
     }
 }
 
-/// See the [module](self).
+/// State of the admission, see the [module](self).
 pub(super) struct Admission<I> {
     pub(super) ingest: I,
     pub(super) on_publish: Option<OnPublish>,
     chain: PubackChain,
     pub(super) room: Room,
     pub(super) held: HeldMessages,
-    /// Handed back by the queue, in order.
+    /// Rows that the queue handed back, in order.
     stalled: VecDeque<(Ticket, Vec<Row>)>,
-    /// PUBACK reasons other than success.
+    /// PUBACK reasons of messages that are not answered with success.
     reasons: HashMap<Ticket, ReasonCode>,
 }
 
 impl<I: Ingest> Admission<I> {
-    /// `max_unacked_bytes`: see [`PubackChain::new`].
+    /// Creates an admission without connections. For `max_unacked_bytes` see [`PubackChain::new`].
     pub(super) fn new(ingest: I, max_unacked_bytes: usize) -> Self {
         Self {
             ingest,
@@ -50,7 +50,7 @@ impl<I: Ingest> Admission<I> {
         }
     }
 
-    /// A client was taken in on a connection.
+    /// Notes that a client was accepted on a connection.
     pub(super) fn open(&mut self, connection: ConnectionId) {
         self.chain.open(connection, None);
     }
@@ -61,22 +61,22 @@ impl<I: Ingest> Admission<I> {
         self.held.forget(connection);
     }
 
-    /// See [`PubackChain::may_read`].
+    /// Returns whether the connection may be read, see [`PubackChain::may_read`].
     pub(super) fn may_read(&self, connection: ConnectionId) -> bool {
         self.chain.may_read(connection)
     }
 
-    /// Bytes of messages without PUBACK that do not wait for room.
+    /// Bytes of messages without PUBACK, without those that wait for room.
     pub(super) fn unacked_bytes(&self) -> usize {
         self.chain.unacked_bytes()
     }
 
-    /// Returns the number of messages whose rows are not yet safe, or that wait for room. Cost: a walk.
+    /// Returns the number of messages whose rows are not yet safe, or that wait for room. Walks over all of them.
     pub(super) fn pending(&self) -> usize {
         self.chain.pending() + self.held.len()
     }
 
-    /// Returns the next PUBACK that may leave.
+    /// Returns the next PUBACK that may leave; `None` if there is none.
     pub(super) fn poll(&mut self, now_ms: u64) -> Option<Release> {
         self.chain.poll(now_ms)
     }
@@ -87,7 +87,7 @@ impl<I: Ingest> Admission<I> {
         self.chain.resolve(ticket, reason);
     }
 
-    /// Answers a message that is not taken in, in its turn, like every other PUBACK.
+    /// Answers a message that is refused. The PUBACK leaves in its order, like every other.
     pub(super) fn refuse(
         &mut self,
         now_ms: u64,
@@ -99,24 +99,24 @@ impl<I: Ingest> Admission<I> {
         self.chain.resolve(ticket, reason);
     }
 
-    /// Answers a message that was taken in before, when that one is safe at the latest.
+    /// Acknowledges a repeated message that was taken in before, once the first one is safe.
     pub(super) fn absorb(&mut self, now_ms: u64, connection: ConnectionId, ack: AckHandle) {
         self.chain.absorb(now_ms, connection, Some(ack), 0);
     }
 
-    /// Shows a message to whoever looks on at its arrival.
+    /// Shows a message to the function of [`Listener::with_on_publish`](super::Listener::with_on_publish), if there is one.
     pub(super) fn show(&mut self, now: Now, message: &Inbound) {
         if let Some(on_publish) = &mut self.on_publish {
             on_publish(now, message);
         }
     }
 
-    /// Lane of a message, if that makes a difference.
+    /// Lane of a message if a lane is full; `None` if it does not matter or is not known.
     pub(super) fn lane(&self, message: &Inbound) -> Option<u8> {
         if self.room.is_everywhere() { None } else { self.ingest.lane(message) }
     }
 
-    /// The queue has no room for these rows.
+    /// Keeps rows for which the queue has no room.
     pub(super) fn hand_back(&mut self, ticket: Ticket, rows: Vec<Row>) {
         self.room.set(false);
         self.stalled.push_back((ticket, rows));
@@ -128,13 +128,13 @@ impl<I: Ingest> Admission<I> {
         stalled.into_iter().map(|(ticket, rows)| Output::Store { ticket, rows })
     }
 
-    /// Takes the messages that wait and have room now.
+    /// Takes the waiting messages for which there is room now.
     pub(super) fn take_ready(&mut self) -> Vec<Held> {
         let Self { room, held, .. } = self;
         held.take_ready(|lane| room.is_in(lane))
     }
 
-    /// Gives a message to the ingest, and what comes of it to the caller.
+    /// Gives a message to the ingest, and outputs the rows that it returns.
     pub(super) fn take_in(&mut self, now: Now, held: &Held, outputs: &mut VecDeque<Output>) {
         let Held { connection, ack, message, lane: _ } = held;
         let (bytes, now_ms) = (held.bytes(), now.up_ms);

@@ -1,4 +1,5 @@
-//! Message expiry (§3.3.2.3.3): a message that waited longer than its interval is not delivered, and what is sent has the rest of it.
+//! Message expiry (§3.3.2.3.3): a message that waited longer than its interval is not delivered, and a sent message carries the rest of its
+//! interval.
 
 use super::message::Message;
 use crate::wire::Publish;
@@ -8,7 +9,7 @@ impl Message {
         self.expires_ms.is_some_and(|at_ms| at_ms <= now_ms)
     }
 
-    /// The packet to send now: the Message Expiry Interval is what is left of it (\[MQTT-3.3.2-6\]).
+    /// Returns the packet to send now, whose Message Expiry Interval is the remaining time (\[MQTT-3.3.2-6\]).
     pub(super) fn packet(&self, now_ms: u64) -> Publish {
         let Some(at_ms) = self.expires_ms else { return self.publish.clone() };
         let left_s = u32::try_from(at_ms.saturating_sub(now_ms).div_ceil(1000)).unwrap_or(u32::MAX);

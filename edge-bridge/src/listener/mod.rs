@@ -1,17 +1,19 @@
-//! A small MQTT server for sensors and actuators, 3.1.1 and 5, as a pure state machine: bytes and time in, bytes, rows and events out.
+//! A small MQTT server for sensors and actuators, 3.1.1 and 5, as a state machine. Bytes and time go in, bytes, rows and events come out
+//! (sans-IO).
 //!
 //! A message that arrives goes to local subscribers at once, then to the [`Ingest`]; only its PUBACK waits, for the
 //! [PUBACK chain](crate::puback_chain) (promise 1). With an `Ingest` that only absorbs, such as [`Observe`], it is acknowledged at once.
 //!
-//! **No room in the queue.** While the caller says so ([`set_room`](Listener::set_room)) the `Ingest` is not asked, so that no filter's state
-//! moves for a row that is not kept: a QoS 1 message is held without PUBACK and its connection is not read; a will at QoS 1 is held too, up to
-//! 1 MiB of them; a QoS 0 message goes to local subscribers only, and is counted. Rows that the queue hands back after all are kept and offered
-//! again first. Where the queue has lanes and one of them is full ([`set_full_lanes`](Listener::set_full_lanes)), the same goes for its messages
-//! alone: clients that publish to others go on. No client is ever told 0x97 (quota exceeded), which would count as acknowledged.
+//! **No room in the queue.** While the caller reports that ([`set_room`](Listener::set_room)), the `Ingest` is not called, so that no filter's
+//! state changes for a row that is not kept. A QoS 1 message is held without PUBACK and its connection is not read; a will at QoS 1 is held
+//! too, up to 1 MiB of wills; a QoS 0 message goes to local subscribers only, and is counted. Rows that the queue hands back are kept and
+//! offered again first. When only one lane of the queue is full ([`set_full_lanes`](Listener::set_full_lanes)), the same applies to its
+//! messages alone, and clients that publish to other lanes go on. No client is ever answered with 0x97 (quota exceeded), which would count as
+//! acknowledged.
 //!
-//! **QoS 2.** A message goes to the [`Ingest`] once, however often its connection ends before PUBREC, PUBREL or PUBCOMP, for as long as its client's
-//! session is here; PUBREC waits as a PUBACK does. Subscriptions are granted QoS 1 at most: a message that waited for room in the queue when its
-//! connection ended goes to local subscribers again when it comes again.
+//! **QoS 2.** A message goes to the [`Ingest`] once, however often its connection ends before PUBREC, PUBREL or PUBCOMP, as long as its
+//! client's session is kept; its PUBREC waits like a PUBACK. Subscriptions are granted at most QoS 1. A message that waited for room in the
+//! queue when its connection ended goes to local subscribers again when it is repeated.
 //!
 //! Not supported: shared subscriptions (0x9E, in 3.1.1 0x80), extended authentication. Sessions and retained messages are in RAM: [`save`](Listener::save)
 //! returns them as bytes, and [`restore`](Listener::restore) takes them back.
@@ -74,7 +76,7 @@ use crate::ingest::{Inbound, Ingest, Now};
 use crate::session;
 use crate::wire::{Publish, ReasonCode};
 
-/// Time that a connection has to be read again after it was not, before its silence counts.
+/// Milliseconds for which a connection is read again before its silence counts, after it was not read.
 const EXCUSE_MS: u64 = 2_000;
 
 /// Sees messages at their arrival, see [`Listener::with_on_publish`].
@@ -101,7 +103,7 @@ pub struct Listener<I> {
     outputs: VecDeque<Output>,
     accounts: Accounts,
     stats: Stats,
-    /// Changes of sessions that are [saved], see [`changes`](Self::changes).
+    /// Number of changes of sessions that are [saved], see [`changes`](Self::changes).
     changes: u64,
     /// Messages to clients with such sessions that are there, see [`exchanges`](Self::exchanges).
     exchanges: u64,
@@ -140,20 +142,20 @@ impl<I: Ingest> Listener<I> {
         self
     }
 
-    /// Shows `on_publish` each message of a client, and each will, at its arrival: before local subscribers get it and before anything is
-    /// queued, also at QoS 0 while the queue has no room. For control loops, whose inputs wait for nobody.
+    /// Calls `on_publish` with each message of a client, and each will, at its arrival, before local subscribers get it and before any row is
+    /// queued, also at QoS 0 while the queue has no room. For control loops, whose inputs must not wait.
     #[must_use]
     pub fn with_on_publish(mut self, on_publish: OnPublish) -> Self {
         self.admission.on_publish = Some(on_publish);
         self
     }
 
-    /// Bytes that clients may make it hold altogether: [`Config::max_memory`].
+    /// Most bytes that clients may make the listener hold altogether, see [`Config::max_memory`].
     pub fn max_memory(&self) -> usize {
         self.config.max_memory
     }
 
-    /// Takes in what happened to a connection.
+    /// Takes an event of a connection.
     pub fn handle_input(&mut self, now: Now, connection: ConnectionId, input: Input<'_>) {
         match input {
             Input::Bytes(buffer) => self.on_bytes(now, connection, buffer),
@@ -210,7 +212,7 @@ impl<I: Ingest> Listener<I> {
         self.run(now);
     }
 
-    /// The next thing to do; call until `None`. May change after every other `&mut` call.
+    /// Takes the next action for the caller; call until `None`. More may come after every other `&mut` call.
     #[must_use]
     pub fn poll_output(&mut self) -> Option<Output> {
         loop {
@@ -225,7 +227,8 @@ impl<I: Ingest> Listener<I> {
         }
     }
 
-    /// Time at which to call [`handle_timeout`](Self::handle_timeout), as `Now::up_ms`. May change after every `&mut` call.
+    /// Time at which to call [`handle_timeout`](Self::handle_timeout), as `Now::up_ms`; `None` if there is no deadline. May change after every
+    /// `&mut` call.
     #[must_use]
     pub fn next_deadline(&self) -> Option<u64> {
         [self.deadlines.next(), self.accounts.due_ms()].into_iter().flatten().min()
@@ -233,8 +236,8 @@ impl<I: Ingest> Listener<I> {
 
     /// Returns whether bytes of this connection should be read now. May change after every other `&mut` call.
     ///
-    /// A slow reader is read: it may write a lot before it reads, and its pings say that it is there. Only its own packets, by their answers,
-    /// may not make it cost more and more.
+    /// A slow reader is still read, because it may write much before it reads, and its pings show that it is alive. Only its own packets, by
+    /// their answers, must not make it cost more and more.
     pub fn may_read(&self, connection: ConnectionId) -> bool {
         let state = self.connections.get(connection);
         state.is_some_and(|state| state.may_be_read(self.config.max_unwritten_bytes))
@@ -242,20 +245,20 @@ impl<I: Ingest> Listener<I> {
             && !self.accounts.waits_for_memory(connection)
     }
 
-    /// Resolves a message's receipt: all of its rows are safe, or settled by the policy that the operator chose.
+    /// Resolves a message's receipt, because all of its rows are safe, or settled by the policy that the operator chose.
     pub fn resolve(&mut self, now: Now, ticket: Ticket) {
         self.admission.resolve(ticket);
         self.run(now);
     }
 
-    /// Publishes a message of the application's, a command or an alarm, to local subscribers; it is not ingested.
-    /// [`Output::Settled`] says when every client that was to get it has acknowledged it, or will never.
+    /// Publishes a message of the application, such as a command or an alarm, to local subscribers; it is not ingested. [`Output::Settled`]
+    /// follows when every client that was to get it has acknowledged it, or never will.
     pub fn publish(&mut self, now: Now, publish: &Publish) -> PublishId {
         self.publish_tracked(now, publish, false)
     }
 
-    /// Publishes as [`publish`](Self::publish), but [`Output::Settled`] comes with the first client's acknowledgement: others, that are away perhaps, get
-    /// the message all the same, and nobody waits for them. A copy at QoS 0 is no acknowledgement.
+    /// Publishes as [`publish`](Self::publish) does, but [`Output::Settled`] comes with the first client's acknowledgement. Other clients,
+    /// perhaps absent ones, get the message too, but are not waited for. A copy at QoS 0 does not count as acknowledged.
     pub fn publish_to_any(&mut self, now: Now, publish: &Publish) -> PublishId {
         self.publish_tracked(now, publish, true)
     }
@@ -268,8 +271,8 @@ impl<I: Ingest> Listener<I> {
         id
     }
 
-    /// Ends all connections: DISCONNECT 0x8B for MQTT 5 clients. No will is published: that this server stops says nothing about the
-    /// clients, and a later start may find them well (§3.1.2.5 leaves it to the server).
+    /// Ends all connections, with DISCONNECT 0x8B for MQTT 5 clients. No will is published, because the stop of this server says nothing about
+    /// the clients, and a later start may find them well (§3.1.2.5 leaves it to the server).
     pub fn shut_down(&mut self, now: Now) {
         let all: Vec<_> = self.connections.iter().map(|(id, state)| (id, state.client)).collect();
         for (id, client) in all {
@@ -284,7 +287,7 @@ impl<I: Ingest> Listener<I> {
         self.run(now);
     }
 
-    /// Returns the number of messages without a PUBACK whose rows are not yet safe, or that wait for room. Cost: a walk.
+    /// Returns the number of messages without a PUBACK whose rows are not yet safe, or that wait for room. Walks over all of them.
     pub fn pending(&self) -> usize {
         self.admission.pending()
     }
@@ -304,12 +307,13 @@ impl<I: Ingest> Listener<I> {
         }
     }
 
-    /// Application's part of the listener.
+    /// Returns the ingest, to change it.
     pub fn ingest_mut(&mut self) -> &mut I {
         &mut self.admission.ingest
     }
 
-    /// A client that is there is not silent because we do not read it: its keep alive counts again a while after we do.
+    /// Handles the deadline of a connection. A live client is not blamed for silence while it is not read; its keep alive counts again a while
+    /// after it is.
     fn connection_due(&mut self, now: Now, id: ConnectionId) {
         let stopped = !self.admission.may_read(id) || self.accounts.waits_for_memory(id);
         let Some(state) = self.connections.get_mut(id) else { return };
@@ -322,7 +326,7 @@ impl<I: Ingest> Listener<I> {
         self.connections.touch(id);
     }
 
-    /// Runs until nobody has anything more to say: PUBACKs that may leave, sessions' bytes and events.
+    /// Runs until there is nothing more to do: releases PUBACKs, drains sessions, frees memory.
     fn run(&mut self, now: Now) {
         loop {
             while let Some(release) = self.admission.poll(now.up_ms) {

@@ -12,7 +12,7 @@ const PLACES_MIN: usize = 16;
 #[derive(Debug)]
 pub(super) struct Delivery {
     pub(super) message: Message,
-    /// The application's message of which this is a copy.
+    /// Number of the application's message of which this is a copy; `None` for a client's message.
     pub(super) origin: Option<PublishId>,
 }
 
@@ -22,14 +22,14 @@ impl Delivery {
     }
 }
 
-/// Deliveries in order, bounded by count and bytes: the oldest go first, since a client that comes back wants the latest state; those at QoS 0
-/// before all others.
+/// Deliveries in order, bounded by count and bytes. Those at QoS 0 are dropped first, then the oldest, because a client that comes back wants
+/// the latest state.
 #[derive(Debug, Default)]
 pub(super) struct OfflineQueue {
-    /// Deliveries that wait, in boxes: a place in the queue that is empty, as most are once a session gave way, takes 8 bytes.
+    /// Deliveries that wait. They are boxed so that an unused place of the queue, as most are once a session gave way, takes only 8 bytes.
     deliveries: VecDeque<Box<Delivery>>,
     bytes: usize,
-    /// Bytes of these that are payloads.
+    /// Part of `bytes` that is payloads.
     payload_bytes: usize,
     /// Number of deliveries at QoS 0.
     qos_0: usize,
@@ -43,12 +43,12 @@ impl OfflineQueue {
         self.deliveries.push_back(Box::new(delivery));
     }
 
-    /// Takes the next one to send.
+    /// Takes the next delivery to send; `None` if there is none.
     pub(super) fn pop(&mut self) -> Option<Delivery> {
         self.take(0)
     }
 
-    /// Takes the one to do without: the oldest at QoS 0, or else the oldest.
+    /// Takes the delivery that is needed least: the oldest at QoS 0, or else the oldest.
     pub(super) fn pop_least(&mut self) -> Option<Delivery> {
         let oldest = if self.qos_0 > 0 { self.deliveries.iter().position(|d| d.is_qos_0()) } else { None };
         self.take(oldest.unwrap_or(0))
@@ -71,17 +71,17 @@ impl OfflineQueue {
         self.deliveries.iter().map(|delivery| &**delivery)
     }
 
-    /// The next one's QoS.
+    /// QoS of the next delivery; `None` if there is none.
     pub(super) fn next_qos(&self) -> Option<QoS> {
         self.deliveries.front().map(|delivery| delivery.message.publish.qos)
     }
 
-    /// Takes out the messages of QoS 0 when the client goes away: they are for clients that are there.
+    /// Takes out the messages of QoS 0 when the client goes away, because they are only for connected clients.
     pub(super) fn take_qos_0(&mut self) -> Vec<Delivery> {
         self.take_out(|message| message.publish.qos == QoS::AtMostOnce)
     }
 
-    /// Takes out these messages. Cost: a walk.
+    /// Takes out the messages for which `is_taken` holds. Walks over all.
     pub(super) fn take_out(&mut self, mut is_taken: impl FnMut(&Message) -> bool) -> Vec<Delivery> {
         let (gone, kept): (VecDeque<_>, VecDeque<_>) =
             std::mem::take(&mut self.deliveries).into_iter().partition(|d| is_taken(&d.message));
@@ -110,7 +110,7 @@ impl OfflineQueue {
         self.payload_bytes
     }
 
-    /// Bytes, counted anew. Cost: a walk.
+    /// Bytes of all deliveries, counted anew. Walks over all.
     pub(super) fn counted_bytes(&self) -> usize {
         self.deliveries.iter().map(|d| d.message.bytes()).sum()
     }

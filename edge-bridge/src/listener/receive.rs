@@ -1,4 +1,4 @@
-//! A received message on its way: local subscribers, then the queue or, while that is full, the messages that wait for it.
+//! Received messages: each goes to local subscribers, then to the ingest or, while the queue is full, to the held messages.
 
 use super::held_messages::Held;
 use super::{ClientKey, Event, Listener, Output};
@@ -8,31 +8,32 @@ use crate::row::Row;
 use crate::session::AckHandle;
 use crate::wire::{Publish, QoS, Utf8};
 
-/// Time after which it is said again that a client's messages find no room.
+/// Milliseconds after which an event says again that a client's messages find no room.
 const NO_ROOM_AGAIN_MS: u64 = 3_600_000;
 
 impl<I: Ingest> Listener<I> {
-    /// The queue has no room for the rows of [`Output::Store`]: they wait, in order, until [`set_room`](Self::set_room) says that there is.
+    /// Returns the rows of an [`Output::Store`] for which the queue has no room. They wait, in order, until [`set_room`](Self::set_room)
+    /// reports room.
     pub fn hand_back(&mut self, ticket: Ticket, rows: Vec<Row>) {
         self.admission.hand_back(ticket, rows);
     }
 
-    /// Tells the listener whether the queue has room for another message. At first it has.
+    /// Reports if the queue has room for another message. At first it has.
     pub fn set_room(&mut self, now: Now, has_room: bool) {
         if self.admission.room.set(has_room) {
             self.room_changed(now);
         }
     }
 
-    /// Tells the listener which lanes of the queue have no room: bit `n` for lane `n`; at first none. Messages for them
-    /// ([`Ingest::lane`]) wait as if nothing had room, those of other clients go on.
+    /// Reports the lanes of the queue that have no room, bit `n` for lane `n`; at first none. Messages for these lanes ([`Ingest::lane`]) wait
+    /// as if the queue were full, and other clients go on.
     pub fn set_full_lanes(&mut self, now: Now, lanes: u8) {
         if self.admission.room.set_full_lanes(lanes) {
             self.room_changed(now);
         }
     }
 
-    /// Returns whether every lane has room, as last said by [`set_room`](Self::set_room), [`set_full_lanes`](Self::set_full_lanes) or
+    /// Returns whether every lane has room, as last reported by [`set_room`](Self::set_room), [`set_full_lanes`](Self::set_full_lanes) or
     /// [`hand_back`](Self::hand_back).
     pub fn has_room(&self) -> bool {
         self.admission.room.is_everywhere()
@@ -58,7 +59,7 @@ impl<I: Ingest> Listener<I> {
         self.receive(now, id, key, publish, message, ack);
     }
 
-    /// A message of a client's, or its will: whoever looks on, local subscribers, then the ingest.
+    /// Handles a client's message, or its will: shows it to the observer, gives it to local subscribers, then to the ingest.
     pub(super) fn receive(
         &mut self,
         now: Now,
@@ -90,7 +91,7 @@ impl<I: Ingest> Listener<I> {
         }
     }
 
-    /// Says it once per connection and hour; of a will nobody hears.
+    /// Reports a message without room, once per connection and hour. Not reported for wills.
     fn note_no_room(&mut self, now_ms: u64, id: ConnectionId, client: &Utf8) {
         let Some(state) = self.connections.get_mut(id) else { return };
         if state.no_room_said_ms.is_some_and(|said_ms| now_ms.saturating_sub(said_ms) < NO_ROOM_AGAIN_MS) {
@@ -101,7 +102,7 @@ impl<I: Ingest> Listener<I> {
         self.outputs.push_back(Output::Event(event));
     }
 
-    /// Takes in what waits and has room now.
+    /// Takes in waiting rows and messages that have room now.
     fn room_changed(&mut self, now: Now) {
         if self.admission.room.is_any() {
             self.outputs.extend(self.admission.take_stalled());
@@ -119,7 +120,7 @@ impl<I: Ingest> Listener<I> {
         self.run(now);
     }
 
-    /// Gives a message to the ingest: from now on one of QoS 2 that comes again, on whatever connection, is this one.
+    /// Gives a message to the ingest. From now on a QoS 2 message that comes again, on whatever connection, counts as a repeat of it.
     fn take_in(&mut self, now: Now, held: &Held) {
         self.admission.take_in(now, held, &mut self.outputs);
         if let Some((ack, state)) = held.ack.zip(self.connections.get_mut(held.connection)) {

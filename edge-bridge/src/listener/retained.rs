@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use super::message::Message;
 use crate::wire::matches;
 
-/// Memory of a message beside what it carries, in bytes.
+/// Bytes of memory of a message beside its contents.
 const OVERHEAD: usize = 256;
 
-/// One message per topic, bounded by count and bytes.
+/// Retained messages, one for each topic, bounded by count and bytes.
 #[derive(Debug)]
 pub(super) struct Retained {
     messages: BTreeMap<Box<str>, Message>,
@@ -23,8 +23,8 @@ impl Retained {
         Self { messages: BTreeMap::new(), bytes: 0, max, max_bytes, changes: 0 }
     }
 
-    /// Keeps a message, or removes its topic's if the payload is empty. `false` if there is no room for it; then the topic has none, since
-    /// the old one is no longer true.
+    /// Retains a message, or removes the topic's if the payload is empty. Returns `false` if there is no room; the topic then has no message,
+    /// because the old one is no longer true.
     pub(super) fn keep(&mut self, topic: &str, message: &Message) -> bool {
         let old = self.messages.remove(topic);
         self.bytes -= old.as_ref().map_or(0, Message::bytes);
@@ -43,7 +43,7 @@ impl Retained {
         ends || has_room
     }
 
-    /// Returns the retained messages that match a new subscription. Cost: a walk over all.
+    /// Returns the retained messages that match a new subscription. Walks over all.
     pub(super) fn matching(&self, now_ms: u64, filter: &str) -> Vec<Message> {
         let of_filter = self.messages.iter().filter(|(topic, _)| matches(filter, topic));
         of_filter.map(|(_, message)| message).filter(|m| !m.is_expired(now_ms)).cloned().collect()
@@ -66,12 +66,12 @@ impl Retained {
         self.messages.values()
     }
 
-    /// Number of changes since the start.
+    /// Number of changes since the start. The same message again is no change.
     pub(super) fn changes(&self) -> u64 {
         self.changes
     }
 
-    /// Memory of the messages, in bytes, about.
+    /// Estimates the memory of the messages, in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.bytes + self.messages.len() * OVERHEAD
     }

@@ -1,4 +1,4 @@
-//! Rights of clients on topics, and what a change of them does to clients that are there.
+//! Rights of clients on topics, and the effect of changed rights on present clients.
 
 use super::auth::{Access, ClientRef, Standing};
 use super::client::Client;
@@ -8,16 +8,16 @@ use crate::puback_chain::ConnectionId;
 use crate::wire::ReasonCode;
 
 impl Client {
-    /// The client as decisions about it see it.
+    /// Returns the client as access decisions see it.
     pub(super) fn reference(&self) -> ClientRef<'_> {
         ClientRef { client_id: &self.id, user: self.user.as_deref(), is_certified: self.is_certified }
     }
 }
 
 impl<I: Ingest> Listener<I> {
-    /// Puts other rules in place of those that hold. Clients that may not stay are disconnected (0x98, administrative action), and the sessions of
-    /// those who are gone end; messages that wait for clients who may no longer have them are dropped, counted. What was sent before and is not
-    /// acknowledged is sent again, and messages of clients that wait for room in the queue stay taken.
+    /// Replaces the access rules. Clients that may not stay are disconnected (0x98, administrative action), and the sessions of users that are
+    /// gone end. Messages that wait for clients that may no longer receive them are dropped and counted. Messages sent before and not
+    /// acknowledged are sent again, and messages of clients that wait for room in the queue stay taken.
     pub fn set_access(&mut self, now: Now, access: Access) {
         self.access = access;
         self.part_with_strangers(now);
@@ -35,7 +35,7 @@ impl<I: Ingest> Listener<I> {
         self.clients.get(key).is_some_and(|client| authorize.may_receive(client.reference(), topic))
     }
 
-    /// Disconnects clients that came in by a certificate: they come back if theirs still counts.
+    /// Disconnects clients that connected by a certificate. They come back if it is still valid.
     pub fn disconnect_certified(&mut self, now: Now) {
         for (key, connection) in self.clients.keyed().collect::<Vec<_>>() {
             if self.clients.get(key).is_some_and(|client| client.is_certified) {

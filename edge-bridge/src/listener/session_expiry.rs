@@ -1,4 +1,4 @@
-//! Session Expiry (§3.1.2.11.2): sessions of absent clients, until their time is over or others need their place; their
+//! Session Expiry (§3.1.2.11.2): sessions of absent clients are kept until their time is over or others need their place. Their
 //! [wills](super::wills) are published by then.
 
 use super::wills::NOWHERE;
@@ -7,7 +7,7 @@ use crate::ingest::{Ingest, Now};
 use crate::wire::{Connect, PropertyId, Version};
 
 impl<I: Ingest> Listener<I> {
-    /// Seconds for which the session of a client is kept that connects so.
+    /// Seconds for which the session of a client with this CONNECT is kept.
     pub(super) fn expiry(&self, connect: &Connect) -> u32 {
         let max_s = self.config.session_expiry_max_s;
         match (connect.version, connect.clean_start) {
@@ -19,7 +19,7 @@ impl<I: Ingest> Listener<I> {
         }
     }
 
-    /// Looks after a client that is not there: its will, its end.
+    /// Publishes the will of an absent client and ends its session when their time has come; otherwise sets the deadline.
     pub(super) fn absent(&mut self, now: Now, key: ClientKey) {
         let Some(client) = self.clients.get_mut(key) else { return };
         let Some(ends_ms) = client.ends_ms else { return };
@@ -44,13 +44,13 @@ impl<I: Ingest> Listener<I> {
         self.clients.get(key).is_some_and(|client| client.expiry_s > 0)
     }
 
-    /// Ends an absent client's session early, since others need its place or memory.
+    /// Ends an absent client's session early, because others need its place or memory.
     pub(super) fn give_up_session(&mut self, now: Now, key: ClientKey) {
         self.stats.sessions_given_up += 1;
         self.stats.dropped_full += self.end_session(now, key) as u64;
     }
 
-    /// Ends a session: a will that waited is due now, what waited for the client is dropped. Returns the number of these messages.
+    /// Ends a session. A will that waits is published now, and waiting messages are dropped. Returns the number of dropped messages.
     pub(super) fn end_session(&mut self, now: Now, key: ClientKey) -> usize {
         self.publish_will(now, key);
         self.note_change(key, false);

@@ -48,7 +48,7 @@ impl<I: Ingest> Listener<I> {
         }
     }
 
-    /// Adds or replaces a subscription. Returns whether it is a new one.
+    /// Adds or replaces a subscription. Returns `true` if it is new, and the reason for the SUBACK if it is refused.
     pub(super) fn subscribe(
         &mut self,
         client: ClientKey,

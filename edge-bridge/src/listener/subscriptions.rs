@@ -1,7 +1,7 @@
 //! Subscriptions of all clients (§3.8, §4.7).
 //!
-//! Filters without wildcards, the most, are found by one look-up; those with wildcards are walked. Cost of a message: one hash and one pass over
-//! each wildcard filter (some tens of nanoseconds).
+//! Filters without wildcards, which are the most, are found by one look-up; a message costs one hash, and one comparison with each wildcard
+//! filter (some tens of nanoseconds).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -23,10 +23,10 @@ struct Options {
     identifier: Option<u32>,
 }
 
-/// Delivery of a message to one client: the sum of all its filters that match (§3.3.4).
+/// Delivery of a message to one client, combined from all its matching filters (§3.3.4).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Match {
-    /// The highest of them; the message's own is a second limit.
+    /// Highest QoS of these filters; the message's own QoS is a second limit.
     pub(super) qos: QoS,
     pub(super) retain_as_published: bool,
     /// Subscription identifiers, of each matching subscription that has one.
@@ -57,7 +57,7 @@ impl Subscriptions {
         self.filters_of.entry(client).or_default().insert(filter)
     }
 
-    /// Returns whether there was one.
+    /// Removes a subscription. Returns whether there was one.
     pub(super) fn remove(&mut self, client: ClientKey, filter: &str) -> bool {
         let existed = self.filters_of.get_mut(&client).is_some_and(|filters| filters.remove(filter));
         if existed {
@@ -95,12 +95,12 @@ impl Subscriptions {
         self.filters_of.get(&client).map_or(0, BTreeSet::len)
     }
 
-    /// Bytes of a client's filters. Cost: a walk over them.
+    /// Bytes of a client's filters. Walks over them.
     pub(super) fn bytes(&self, client: ClientKey) -> usize {
         self.filters_of.get(&client).map_or(0, |filters| filters.iter().map(|filter| filter.len()).sum())
     }
 
-    /// The clients for a message that `publisher` sent, each once, in their order.
+    /// Returns the clients for a message of `publisher`, each once, in their order. `None` is a message of no client.
     pub(super) fn matching(&self, topic: &str, publisher: Option<ClientKey>) -> BTreeMap<ClientKey, Match> {
         let mut found = BTreeMap::new();
         let exact = self.exact.get(topic).into_iter();

@@ -1,6 +1,6 @@
-//! Check of topics at admission: a message that a hub may refuse for its topic (§1.5.4) is refused here, where the sensor hears of it, and not there,
-//! where it would end the connection with everything behind it waiting. So is one on a topic that the application keeps for itself, or that the
-//! client may not publish to.
+//! Topic check at admission. A message that a hub may refuse for its topic (§1.5.4) is refused here, where the sensor learns of it; at the hub
+//! it would end the connection, with all later messages waiting. Also refused are messages on topics that the application keeps for itself, or
+//! to which the client may not publish.
 
 use super::{ClientKey, Event, Listener};
 use crate::ingest::{Inbound, Ingest, Now};
@@ -9,7 +9,7 @@ use crate::session::AckHandle;
 use crate::wire::{ReasonCode, TopicError, Utf8, Version, matches, validate_characters};
 
 impl<I: Ingest> Listener<I> {
-    /// Returns whether the application alone publishes there.
+    /// Returns whether only the application may publish to the topic.
     pub(super) fn is_own_topic(&self, topic: &str) -> bool {
         self.config.own_topics.iter().any(|filter| matches(filter, topic))
     }
@@ -24,7 +24,8 @@ impl<I: Ingest> Listener<I> {
         if self.config.accept_control_characters { Ok(()) } else { validate_characters(topic) }
     }
 
-    /// Answers with PUBACK 0x90, or 0x87 for a topic of the application's or one that the client has no right to; in 3.1.1, whose PUBACK could only say that all is well, the end of the connection. At QoS 0 nothing.
+    /// Refuses a message by PUBACK 0x90, or 0x87 for a topic of the application's or one without a right; in 3.1.1, whose PUBACK has no
+    /// reasons, by the end of the connection. At QoS 0 there is no answer.
     pub(super) fn refuse_topic(
         &mut self,
         now: Now,
@@ -48,7 +49,7 @@ impl<I: Ingest> Listener<I> {
         }
     }
 
-    /// Counts a refused topic, and tells of it once per connection.
+    /// Counts a refused topic, and reports it once per connection.
     pub(super) fn note_refused_topic(
         &mut self,
         id: ConnectionId,

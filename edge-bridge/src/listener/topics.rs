@@ -1,4 +1,4 @@
-//! Topics: the filters of all clients, and the message that is retained under each name.
+//! Topics: the filters of all clients, and the retained message of each topic.
 
 use super::client::ClientKey;
 use super::config::Config;
@@ -9,12 +9,12 @@ use super::subscriptions::Subscriptions;
 /// Memory of a filter beside its text, which is kept twice.
 const FILTER_OVERHEAD: usize = 256;
 
-/// See the [module](self).
+/// Filters and retained messages, see the [module](self).
 #[derive(Debug)]
 pub(super) struct Topics {
     pub(super) subscriptions: Subscriptions,
     pub(super) retained: Retained,
-    /// Copies of messages that were made for subscribers.
+    /// Number of copies of messages made for subscribers so far.
     pub(super) copies: u64,
 }
 
@@ -32,7 +32,7 @@ impl Topics {
         }
     }
 
-    /// Memory of a client's filters, in bytes, about. Cost: a walk over them.
+    /// Estimates the memory of a client's filters, in bytes. Walks over them.
     pub(super) fn filter_bytes(&self, client: ClientKey) -> usize {
         self.subscriptions.count(client) * FILTER_OVERHEAD + 2 * self.subscriptions.bytes(client)
     }

@@ -1,14 +1,14 @@
-//! Packets of a connection's next turn: the more subscribers its messages go to, the fewer, so that a turn keeps the others waiting for about as long
-//! whatever is published, and however little its subscribers read.
+//! Number of packets of a connection's next turn. The more subscribers its messages have, the fewer packets it handles, so that each turn
+//! keeps other connections waiting for about the same time, whatever is published.
 
 use crate::session::PACKETS_PER_TURN;
 
-/// Copies of messages, one for each subscriber, that a turn makes about: a fifth of a millisecond of work.
+/// Number of copies of messages, one for each subscriber, that a turn should make, about: a fifth of a millisecond of work.
 const COPIES: u64 = 128;
-/// Packets of a connection's first turn: nothing is known of its messages yet.
+/// Packets in a connection's first turn, when nothing is known of its messages.
 const AT_FIRST: usize = 8;
 
-/// See the [module](self).
+/// Limit of a turn in packets, see the [module](self).
 #[derive(Debug)]
 pub(super) struct TurnSize(usize);
 
@@ -19,12 +19,12 @@ impl Default for TurnSize {
 }
 
 impl TurnSize {
-    /// Packets that the next turn handles at most.
+    /// Most packets that the next turn handles.
     pub(super) fn packets(&self) -> usize {
         self.0
     }
 
-    /// Notes how many copies the last turn made: down at once, up by doubling.
+    /// Adapts the limit to the number of copies that the last turn made. It falls at once, and rises by doubling.
     pub(super) fn on_turn(&mut self, copies: u64) {
         let packets = match usize::try_from(copies / COPIES) {
             Ok(0) => 2 * self.0,

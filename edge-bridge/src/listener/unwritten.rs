@@ -1,25 +1,25 @@
-//! Bytes on their way to one client: handed to the caller, and not yet taken by the network.
+//! Unwritten bytes of one client: handed to the caller, and not yet taken by the network.
 
 use std::collections::VecDeque;
 
 use crate::session::Memory;
 
-/// Copies of bytes that a shell's buffers may hold while they grow; a shared payload has none.
+/// Number of copies of small bytes that a shell's growing buffers may hold; a shared payload is not copied.
 const COPIES: usize = 2;
-/// Memory of a shared payload's place in these buffers, in bytes.
+/// Bytes of memory of a shared payload's place in these buffers.
 const PIECE_OVERHEAD: usize = 256;
-/// Time within which bytes are one piece, in milliseconds: few pieces, however small the packets.
+/// Milliseconds within which bytes are merged to one piece, so that there are few pieces however small the packets are.
 const PIECE_MS: u64 = 250;
 
 #[derive(Debug)]
 struct Piece {
     bytes: usize,
     is_shared: bool,
-    /// Time of its first byte.
+    /// Time at which its first byte was handed over.
     at_ms: u64,
 }
 
-/// See the [module](self).
+/// Unwritten bytes in pieces, see the [module](self).
 #[derive(Debug, Default)]
 pub(super) struct Unwritten {
     /// Unwritten bytes in their order.
@@ -29,7 +29,7 @@ pub(super) struct Unwritten {
 }
 
 impl Unwritten {
-    /// Notes bytes that were handed on.
+    /// Adds bytes that were handed to the caller.
     pub(super) fn add(&mut self, now_ms: u64, bytes: usize, is_shared: bool) {
         self.bytes += bytes;
         self.memory += cost(bytes, is_shared);
@@ -58,12 +58,12 @@ impl Unwritten {
         }
     }
 
-    /// Number of bytes.
+    /// Number of unwritten bytes.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Time of the oldest piece.
+    /// Time of the oldest piece; `None` if nothing is unwritten.
     pub(super) fn oldest_ms(&self) -> Option<u64> {
         self.pieces.front().map(|piece| piece.at_ms)
     }

@@ -1,5 +1,5 @@
-//! Will messages (§3.1.2.5, §3.1.3.2.2): what a client leaves to be published when its connection ends without a word, after the Will Delay
-//! Interval, and at the latest when its session ends.
+//! Will messages (§3.1.2.5, §3.1.3.2.2). A client leaves a will to be published when its connection ends without DISCONNECT, after the Will
+//! Delay Interval, and at the latest when its session ends.
 
 use std::net::SocketAddr;
 
@@ -12,11 +12,11 @@ use crate::wire::{Connect, PropertyId, Publish, QoS, Utf8, Value, Version, Will}
 /// Pseudo connection of wills, whose own connection no longer exists.
 pub(super) const NOWHERE: ConnectionId = ConnectionId(0);
 
-/// A will that the connection left behind, or will leave.
+/// Will of a connection, to be published after its end.
 #[derive(Debug)]
 pub(super) struct PendingWill {
     pub(super) publish: Publish,
-    /// Seconds after the end of the connection, within the session's.
+    /// Delay in seconds after the end of the connection; at most the session's expiry.
     delay_s: u32,
     /// Time to publish it; `None` while the client is connected.
     pub(super) due_ms: Option<u64>,
@@ -26,7 +26,7 @@ pub(super) struct PendingWill {
 }
 
 impl PendingWill {
-    /// Makes the will of a CONNECT, if it has one.
+    /// Returns the will of a CONNECT; `None` if it has none.
     pub(super) fn of(connect: &Connect, expiry_s: u32, peer: Option<SocketAddr>) -> Option<Self> {
         connect.will.as_ref().map(|will| Self {
             publish: publish_of(will),
@@ -37,14 +37,14 @@ impl PendingWill {
         })
     }
 
-    /// Makes the will that [`left`](Self::left) returned, when it is so much older.
+    /// Returns the will that [`left`](Self::left) saved, with its delay reduced by the age.
     pub(super) fn restored(connect: &Connect, now_ms: u64, age_ms: u64) -> Option<Self> {
         let mut will = Self::of(connect, u32::MAX, None)?;
         will.due_ms = Some(now_ms + (u64::from(will.delay_s) * 1000).saturating_sub(age_ms));
         Some(will)
     }
 
-    /// Returns what there is left to do, if the connection is over: the will with the rest of its delay.
+    /// Returns the will with the rest of its delay, to be saved; `None` while the connection goes on.
     pub(super) fn left(&self, now_ms: u64) -> Option<Will> {
         let left_ms = self.due_ms?.saturating_sub(now_ms);
         let mut properties = self.publish.properties.to_builder();
@@ -65,14 +65,14 @@ impl PendingWill {
         Inbound { will: true, peer: self.peer, ..message }
     }
 
-    /// Memory of what the client chose the size of, in bytes.
+    /// Bytes of the parts whose size the client chose.
     pub(super) fn bytes(&self) -> usize {
         let Publish { topic, properties, payload, .. } = &self.publish;
         topic.len() + properties.as_bytes().len() + payload.len()
     }
 }
 
-/// The PUBLISH of a will. One of QoS 2 is published at QoS 1: no subscriber has more.
+/// Makes the PUBLISH of a will. A will of QoS 2 is published at QoS 1, because no subscriber has more.
 fn publish_of(will: &Will) -> Publish {
     Publish {
         dup: false,

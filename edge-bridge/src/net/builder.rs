@@ -1,4 +1,4 @@
-//! Everything that is said before the start.
+//! Builder of a bridge: all settings that are made before the start.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -99,15 +99,16 @@ impl Builder {
         self
     }
 
-    /// Keys and trust of `mqtts`.
+    /// Keys and trusted authorities of `mqtts`.
     pub fn tls(mut self, tls: Tls) -> Self {
         self.tls = Some(tls);
         self
     }
 
-    /// Reads the certificate and the authorities again before each dial, on a thread that may block: a renewed one needs no restart. `read` gives
-    /// `None` while nothing has changed since it was read last. Until a hub has accepted a CONNECT with what was read, that and the former one take
-    /// turns. While `read` fails, or takes longer than a second, the last one is used, at first that of [`tls`](Self::tls), which is needed.
+    /// Reads certificate and authorities again before each dial, on a thread that may block, so that renewed ones need no restart. `read`
+    /// returns `None` while nothing has changed since the last read. Until a hub has accepted a CONNECT with the new ones, dials alternate
+    /// between them and the former. While `read` fails, or takes longer than a second, the last ones are used, at first those of
+    /// [`tls`](Self::tls), which is required.
     pub fn tls_from(
         mut self,
         read: impl Fn() -> std::io::Result<Option<Tls>> + Send + Sync + 'static,
@@ -116,9 +117,9 @@ impl Builder {
         self
     }
 
-    /// Names for ALPN (RFC 7301), the preferred one first. A hub on port 443 tells by it what is spoken: AWS IoT takes `x-amzn-mqtt-ca` for clients
-    /// with a certificate. A hub that takes none of the names ends the handshake; one that does not know ALPN goes on without. At most 16 names of
-    /// 1 to 255 bytes. Default, also of an empty list: those of [`tls`](Self::tls), which sends none unless it came from
+    /// Names for ALPN (RFC 7301), the preferred one first. A hub on port 443 may tell by them which protocol is spoken: AWS IoT takes
+    /// `x-amzn-mqtt-ca` for clients with a certificate. A hub that takes none of the names ends the handshake; one without ALPN ignores them.
+    /// At most 16 names of 1 to 255 bytes. Default, also for an empty list: those of [`tls`](Self::tls), which has none unless made by
     /// [`Tls::from_config`].
     ///
     /// ```
@@ -145,8 +146,8 @@ impl Builder {
         self
     }
 
-    /// Name of the hub in TLS: a DNS name, which is sent as SNI, or an IP address. The hub's certificate is checked against it and no longer against
-    /// the host of the address. For a hub that is dialled by another name than its certificate has. Default: that host.
+    /// Name of the hub in TLS: a DNS name, which is sent as SNI, or an IP address. The hub's certificate is checked against this name, instead
+    /// of the host of the address. For a hub that is dialled by another name than its certificate has. Default: that host.
     ///
     /// # Errors
     ///
@@ -164,8 +165,8 @@ impl Builder {
         self
     }
 
-    /// Reads the password again before each CONNECT, on a thread that may block: a rotated one needs no restart. While `read` fails, or takes
-    /// longer than a second, the last password is used, at first that of [`credentials`](Self::credentials), which are needed for
+    /// Reads the password again before each CONNECT, on a thread that may block, so that a rotated one needs no restart. While `read` fails,
+    /// or takes longer than a second, the last password is used, at first that of [`credentials`](Self::credentials), which are required for
     /// the user name.
     pub fn password_from(
         mut self,
@@ -175,13 +176,13 @@ impl Builder {
         self
     }
 
-    /// Way through an HTTP proxy, by CONNECT: `http://HOST:PORT` or `http://USER@HOST:PORT`, an IPv6 address in brackets, the user percent-encoded
-    /// where it has `@`, `:` or `%`. The proxy gets the hub's name as it stands in the address and resolves it; TLS runs inside the tunnel and is the
-    /// hub's. Without TLS the proxy reads everything, and a login at it goes there in the clear. Default: none, whatever the environment says.
+    /// HTTP proxy on the way to the hub, used by CONNECT: `http://HOST:PORT` or `http://USER@HOST:PORT`, an IPv6 address in brackets, the user
+    /// percent-encoded if it has `@`, `:` or `%`. The proxy resolves the hub's name; TLS runs inside the tunnel, with the hub. Without TLS the
+    /// proxy can read everything, and a login at it is sent in the clear. Default: none, whatever the environment says.
     ///
-    /// A proxy that refuses, or whose answer is no answer or has a head above 8 KiB, is a failed dial: its status is in
-    /// [`Stats::last_error`](crate::bridge::Stats::last_error), and it is asked again, after a refusal (4xx) with the delays of a hub that refuses.
-    /// [`connect_timeout`](Self::connect_timeout) bounds all of it.
+    /// A proxy that refuses, or whose answer is invalid or has a head above 8 KiB, is a failed dial. Its status is in
+    /// [`Stats::last_error`](crate::bridge::Stats::last_error), and it is asked again, after a refusal (4xx) with the delays of a hub that
+    /// refuses. [`connect_timeout`](Self::connect_timeout) bounds all of it.
     ///
     /// ```
     /// use edge_bridge::{Bridge, Tls};
@@ -211,10 +212,11 @@ impl Builder {
         self
     }
 
-    /// Further addresses of the hub, as `mqtt://HOST:PORT` or `mqtts://HOST:PORT` like the first: tried in this order where the one before cannot be reached, refuses, or
-    /// leaves messages without an answer. Credentials, TLS and proxy are the same for all. Default: none.
+    /// Further addresses of the hub, `mqtt://HOST:PORT` or `mqtts://HOST:PORT` like the first. Each is dialled when the one before cannot be
+    /// reached, refuses, or leaves messages without an answer. Credentials, TLS and proxy are the same for all. Default: none.
     ///
-    /// They are nodes of one hub, or hubs that have the same readers: a message goes to one of them, and what is unacknowledged there goes to the next again.
+    /// The addresses must be nodes of one hub, or hubs with the same readers, because a message goes to one of them, and again to the next if
+    /// it stays unacknowledged.
     ///
     /// ```
     /// # use edge_bridge::Bridge;
@@ -239,8 +241,8 @@ impl Builder {
         self
     }
 
-    /// `false`: stay at the address that works, instead of going back to the first when it can be reached again. Default `true`: it is looked for after 30 s on another one, by a TCP
-    /// connection without MQTT, and after twice as long each time it is not there or does nothing, up to an hour.
+    /// Sets if the bridge returns to the first address when it can be reached again. Default `true`: it is probed after 30 s on another one,
+    /// by a TCP connection without MQTT, and after twice as long each time that fails, up to an hour. `false` stays at the address that works.
     pub fn failback(mut self, failback: bool) -> Self {
         self.failback = failback;
         self
@@ -262,8 +264,8 @@ impl Builder {
         self
     }
 
-    /// Keep the spool on disk, in this directory: messages survive a restart. Without it they live in RAM (at most 64 MiB), and a receipt
-    /// comes only when the hub has the message.
+    /// Keeps the spool on disk, in this directory, so that messages survive a restart. Without it they are in RAM (at most 64 MiB), and a
+    /// receipt comes only when the hub has the message.
     pub fn spool_dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.spool_dir = Some(dir.into());
         self
@@ -276,44 +278,44 @@ impl Builder {
         self
     }
 
-    /// Sets the version of MQTT. Default 5: a 3.1.1 hub says neither what it bears nor why it refuses.
+    /// Sets the MQTT version. Default 5, because a 3.1.1 hub announces no limits and gives no reasons for refusals.
     pub fn version(mut self, version: Version) -> Self {
         self.client.version = version;
         self
     }
 
-    /// Says to a hub of MQTT 3.1.1 that we are a bridge, as Mosquitto's does: it then keeps the retain flag of what it sends, and sends none of our
-    /// messages back. A hub that refuses, or closes, is dialled again as a plain client. Default: not said.
+    /// Sets the bridge bit for a hub of MQTT 3.1.1, as Mosquitto's bridge does. The hub then keeps the retain flag of the messages that it
+    /// sends, and sends none of ours back. A hub that refuses, or closes, is dialled again as a plain client. Default: not set.
     pub fn bridge_bit(mut self, says: bool) -> Self {
         self.client.bridge_bit = says;
         self
     }
 
-    /// MQTT 5 where the hub takes it, 3.1.1 where it says that it does not (not where it closes without a word). The log says so. What a
-    /// hub has accepted is kept for a day, then the first connection asks for 5 again.
+    /// Uses MQTT 5 if the hub accepts it, and 3.1.1 if the hub says that it does not (a close without an answer does not count). The log
+    /// reports the change. It is kept for a day, then the first connection tries 5 again.
     pub fn any_version(mut self) -> Self {
         self.any_version = true;
         self
     }
 
-    /// Seconds without a packet after which the hub may give us up. Default 60. A lost link is noticed in seconds, whatever this is, while
-    /// something is unacknowledged, and within [`command_within`](Self::command_within) while there are subscriptions; without
-    /// either nobody waits for it. A large value costs nothing but the hub's patience and saves pings.
+    /// Seconds without a packet after which the hub may give us up. Default 60. Whatever it is, a lost link is noticed in seconds while
+    /// messages are unacknowledged, and within [`command_within`](Self::command_within) while there are subscriptions; without either nobody
+    /// waits for it. A large value saves pings, and only makes the hub notice later.
     pub fn keep_alive_s(mut self, seconds: u16) -> Self {
         self.client.keep_alive_s = seconds;
         self
     }
 
-    /// Time within which a lost connection is noticed while there are subscriptions; a command comes so much later at most, and the time of the next
-    /// connection. Default 15 s; zero leaves it to the keep alive. It holds where a round trip takes an eighth of it at most. Costs a
-    /// PINGREQ per [`idle_ping_every_ms`](crate::bridge::idle_ping_every_ms) of silence, none while other packets come.
+    /// Time within which a lost connection is noticed while there are subscriptions. A command is delayed by at most that and the time to
+    /// connect. Default 15 s; zero leaves it to the keep alive. Valid if a round trip takes at most an eighth of it. Costs a PINGREQ per
+    /// [`idle_ping_every_ms`](crate::bridge::idle_ping_every_ms) of silence, none while other packets come.
     pub fn command_within(mut self, within: Duration) -> Self {
         self.command_within = Some(within);
         self
     }
 
-    /// Time for which the hub keeps our session, hence the commands of an outage. Default a day. With 0 whatever is not acknowledged when a
-    /// connection ends is lost, and so is what a subscription has no room for, 1 s after that is full.
+    /// Seconds for which the hub keeps our session, and so the commands of an outage. Default a day. With 0 all unacknowledged messages from
+    /// the hub are lost when a connection ends, and so are those for which a subscription has no room, 1 s after it is full.
     pub fn session_expiry_s(mut self, seconds: u32) -> Self {
         self.client.session_expiry_s = seconds;
         self
@@ -325,50 +327,50 @@ impl Builder {
         self
     }
 
-    /// Has the hub publish the will at a [`close`](super::Link::close) too. In MQTT 5 the DISCONNECT says so (0x04); in 3.1.1 there is none, and the hub
-    /// takes the connection for lost.
+    /// Makes the hub publish the will also at a [`close`](super::Link::close). In MQTT 5 a DISCONNECT with 0x04 asks for it; in 3.1.1 no
+    /// DISCONNECT is sent, so that the hub takes the connection for lost.
     pub fn will_at_close(mut self) -> Self {
         self.will_at_close = true;
         self
     }
 
-    /// The `in` rules, for messages from the hub: subscribed to, and renamed. `out` rules are the ingest's.
+    /// Sets the `in` rules, which subscribe to messages of the hub and rename them. `out` rules belong to the ingest.
     pub fn rules(mut self, rules: Rules) -> Self {
         self.rules = rules;
         self
     }
 
-    /// Sets the form in which raw messages carry their identity. `true` is [`IdentityForm::Text`]: `edge-id` and, on possible duplicates, `edge-pd`.
-    /// Default [`IdentityForm::Off`]: nothing is added.
+    /// Sets the form in which raw messages carry their identity. `true` is [`IdentityForm::Text`], with `edge-id` and, on possible duplicates,
+    /// `edge-pd`. Default [`IdentityForm::Off`], which adds nothing.
     pub fn identity(mut self, form: impl Into<IdentityForm>) -> Self {
         self.identity = form.into();
         self
     }
 
-    /// RAM of messages on the way at most, rows and packets together. Default 4 MiB; half of it bounds the window, which below it follows the
-    /// link's delay.
+    /// Most RAM of messages in flight, in bytes, rows and packets together. Default 4 MiB. Half of it bounds the window, which adapts to the
+    /// link's delay below that.
     pub fn window_max_bytes(mut self, bytes: u64) -> Self {
         self.window_max_bytes = Some(bytes);
         self
     }
 
-    /// Messages unacknowledged at most, within the hub's Receive Maximum; 0 counts as 1.
+    /// Most unacknowledged messages, within the hub's Receive Maximum; 0 counts as 1.
     pub fn max_in_flight(mut self, messages: u16) -> Self {
         self.client.max_in_flight = messages.max(1);
         self
     }
 
-    /// Messages that the hub may have unacknowledged towards us; 0 counts as 1. Default 65 535: Mosquitto 2.0 does not keep to less while it works
-    /// off what it queued in an outage, and a hub that does not is disconnected (§4.9). What finds no room here waits in the network for up to 1 s;
-    /// then it is not acknowledged, and comes again by a new connection.
+    /// Most unacknowledged messages from the hub; 0 counts as 1. Default 65 535, because Mosquitto 2.0 exceeds a lower limit while it sends
+    /// what it queued in an outage, and such a hub has to be disconnected (§4.9). A message for which there is no room waits in the network
+    /// for up to 1 s; then it is left unacknowledged, and comes again on a new connection.
     pub fn receive_maximum(mut self, messages: u16) -> Self {
         self.client.receive_maximum = messages.max(1);
         self
     }
 
-    /// Bytes of a packet from the hub at most, announced to it; 0 counts as 1. Default 1 MiB. A hub drops what is larger without a word (MQTT 5,
-    /// §3.1.2.11.4); under 3.1.1, which announces nothing, such a packet ends the connection. Takes that much RAM as a receive buffer, and
-    /// again for each subscription whose application is behind.
+    /// Most bytes of a packet from the hub, announced to it; 0 counts as 1. Default 1 MiB. A hub drops larger ones silently (MQTT 5,
+    /// §3.1.2.11.4); under 3.1.1, which announces nothing, they are acknowledged and lost. Takes that much RAM as a receive buffer, and again
+    /// for each subscription whose application is behind.
     pub fn max_packet_size(mut self, bytes: u32) -> Self {
         self.client.limits = self.client.limits.with_max_packet_size(bytes.max(1));
         self
@@ -386,8 +388,8 @@ impl Builder {
         self
     }
 
-    /// The socket's send buffer. Default: the system's. Smaller ones keep fresh messages from waiting behind bytes that the kernel
-    /// already has, and limit the throughput to that many bytes per round trip.
+    /// Size of the socket's send buffer in bytes. Default: the system's. A smaller one keeps fresh messages from waiting behind bytes that the
+    /// kernel already has, and limits the throughput to that many bytes per round trip.
     pub fn send_buffer_bytes(mut self, bytes: u32) -> Self {
         self.send_buffer_bytes = Some(bytes);
         self

@@ -1,4 +1,4 @@
-//! Work by hand on what the hub refuses, in the link's task.
+//! Requests by hand about refused messages, carried out in the link's task.
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -7,11 +7,11 @@ use crate::bridge::{ByHandCount, Core, LeftOut, Pack, ParkedList, ParkedRow};
 use crate::ingest::Now;
 use crate::wire::{TopicError, Utf8};
 
-/// Error of a request by hand: nothing, or not all, of it was done.
+/// Error of a request by hand, which was not done, or not completely.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ByHandError {
-    /// The text is no topic filter.
+    /// The text is not a topic filter.
     #[error("\"{filter}\" is not a topic filter: {error}")]
     Filter {
         /// The filter that was given.
@@ -19,27 +19,27 @@ pub enum ByHandError {
         /// The rule that the filter breaks.
         error: TopicError,
     },
-    /// One at a time drops or copies.
+    /// Another drop or copy is under way.
     #[error("another drop or copy is under way")]
     Busy,
-    /// The copies were not taken within 5 s: parked rows wait for this.
+    /// The copies were not taken within 5 s, which is bounded because parked rows wait meanwhile.
     #[error("the copies were not taken in time: the rest was left out")]
     TooSlow,
-    /// Not all parked rows could be looked at within 5 s: their queue is not open or cannot be read, or rows were still on their way there.
+    /// Not all parked rows could be read within 5 s, because their queue is not open, cannot be read, or had not received them yet.
     #[error("{count} done, but not all that is parked could be read in time{}: ask again", because(why))]
     NotRead {
         /// Messages dropped or copied.
         count: ByHandCount,
-        /// Reason why rows cannot be parked, in words, as far as known: it may keep them from being read.
+        /// Cause in words why rows cannot be parked, which may also keep them from being read; `None` if none is known.
         why: Option<String>,
     },
-    /// The drops were not on disk within 5 s: after a crash the rows may be there again.
+    /// The drops were not on disk within 5 s, so that the rows may be back after a crash.
     #[error("{count} dropped, but the disk does not take it: after a crash they may be there again")]
     NotDurable {
         /// Number of messages dropped.
         count: ByHandCount,
     },
-    /// Refused messages, of whatever topic, cannot be parked and wait in their place in the queue: they were left out.
+    /// Refused messages, of whatever topic, that cannot be parked wait in their place in the queue, and were left out.
     #[error(
         "{count} done, but {readings} more, of any topic, wait in the queue and were left out, since they cannot be parked{}",
         because(why)
@@ -47,9 +47,9 @@ pub enum ByHandError {
     InPlace {
         /// Messages dropped or copied.
         count: ByHandCount,
-        /// Left out, in readings.
+        /// Number of readings left out.
         readings: u64,
-        /// Reason why they cannot be parked, in words, as far as known.
+        /// Cause in words why they cannot be parked; `None` if none is known.
         why: Option<String>,
     },
     /// The link was closed.
@@ -68,10 +68,10 @@ pub(super) enum Ask {
     Pass { filter: Utf8, copies: Option<mpsc::Sender<Vec<ParkedRow>>>, done: oneshot::Sender<Over> },
 }
 
-/// End of a pass.
+/// Result of a pass.
 pub(super) type Over = Result<ByHandCount, ByHandError>;
 
-/// The pass that is under way, seen from the link's task.
+/// Pass that is under way, as the link's task sees it.
 #[derive(Default)]
 pub(super) struct Hand {
     copies: Option<mpsc::Sender<Vec<ParkedRow>>>,
@@ -79,7 +79,7 @@ pub(super) struct Hand {
 }
 
 impl Hand {
-    /// Puts a person's question or order to the core. Whoever asked may be gone by the time of the answer.
+    /// Passes a person's request to the core. The person may be gone by the time of the answer.
     pub(super) fn ask<S: Spool, P: Pack>(&mut self, now: Now, core: &mut Core<S, P>, ask: Ask) {
         match ask {
             Ask::List(reply) => drop(reply.send(core.parked(now))),
@@ -102,7 +102,7 @@ impl Hand {
         }
     }
 
-    /// Hands copies on if there is room. Whether there may be more.
+    /// Passes copies on if the receiver has room. Returns whether there may be more.
     pub(super) fn move_copies<S: Spool, P: Pack>(&mut self, now: Now, core: &mut Core<S, P>) -> bool {
         let Some(copies) = &self.copies else { return false };
         match copies.try_reserve() {
@@ -120,7 +120,7 @@ impl Hand {
         }
     }
 
-    /// Answers the person whose pass is over. `why`: what keeps rows from being parked.
+    /// Answers the person whose pass is over. `why`: cause why rows cannot be parked.
     pub(super) fn over(&mut self, count: ByHandCount, left_out: Option<LeftOut>, why: Option<String>) {
         self.copies = None;
         if let Some(done) = self.done.take() {

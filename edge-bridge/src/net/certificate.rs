@@ -1,4 +1,4 @@
-//! The certificate of a client as its hub will see it: rustls checks its own only against its key.
+//! Check of a client's certificate as its hub will make it, because rustls checks a client's own certificate only against its key.
 
 use std::fmt;
 use std::path::Path;
@@ -11,7 +11,7 @@ use rustls_pki_types::{CertificateDer, UnixTime};
 
 use super::tls::{TlsError, certificates, roots};
 
-/// A hub's reason to refuse a client's certificate.
+/// Reason for which a hub would refuse a client's certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CertificateProblem {
@@ -19,12 +19,12 @@ pub enum CertificateProblem {
     Expired,
     /// The certificate is not valid yet.
     NotYetValid,
-    /// None of the authorities has signed the certificate, by way of those behind it in the file. A hub may trust others for its clients than those
-    /// that signed its own certificate.
+    /// None of the authorities has signed the certificate, directly or by way of those behind it in the file. A hub may trust other
+    /// authorities for its clients than the one that signed its own certificate.
     OtherAuthority,
-    /// The certificate is for other purposes: its extended key usage does not name clients.
+    /// The certificate is for other purposes, because its extended key usage does not name clients.
     NotForClients,
-    /// Anything else, in words of rustls.
+    /// Any other problem, in words of rustls.
     Other(String),
 }
 
@@ -40,11 +40,12 @@ impl fmt::Display for CertificateProblem {
     }
 }
 
-/// Looks at the certificate in `cert` (its chain behind it) as a hub does that trusts the authorities in `ca`, at the time `at`. PEM files.
+/// Checks the certificate in `cert` (with its chain behind it) at the time `at`, as a hub does that trusts the authorities in `ca`. PEM files.
+/// `None` if a hub would accept it.
 ///
 /// # Errors
 ///
-/// A file that cannot be read, or holds no certificate.
+/// A file cannot be read, or has no certificate.
 pub fn client_certificate_problem(
     cert: impl AsRef<Path>,
     ca: impl AsRef<Path>,
@@ -55,12 +56,12 @@ pub fn client_certificate_problem(
     problem_of(own, behind, roots, at)
 }
 
-/// Returns whether every certificate in `ca` has expired at the time `at`. PEM. The link itself does not look at it: rustls trusts an authority
-/// without end. Hubs and tools with other libraries refuse what such an authority signed.
+/// Returns whether every certificate in `ca` has expired at the time `at`. PEM. The link does not check that itself, because rustls trusts an
+/// authority without end; hubs and tools with other libraries refuse certificates that such an authority signed.
 ///
 /// # Errors
 ///
-/// A file that cannot be read, or holds no certificate.
+/// A file cannot be read, or has no certificate.
 pub fn authorities_have_expired(ca: impl AsRef<Path>, at: SystemTime) -> Result<bool, TlsError> {
     for certificate in certificates(ca.as_ref())? {
         let mut roots = RootCertStore::empty();

@@ -6,12 +6,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::der::{GENERALIZED_TIME, SEQUENCE, UTC_TIME, element, fields};
 use super::tls::{TlsError, certificates};
 
-/// Returns the last second in which each certificate in `path` is valid, in the order of the file: of a chain the first is the owner's. PEM. One
-/// whose dates cannot be read is left out.
+/// Returns the last second in which each certificate in `path` is valid, in the order of the file; in a chain the first one is the owner's.
+/// PEM. A certificate whose dates cannot be read is left out.
 ///
 /// # Errors
 ///
-/// A file that cannot be read, or holds no certificate.
+/// The file cannot be read, or has no certificate.
 pub fn certificate_ends(path: impl AsRef<Path>) -> Result<Vec<SystemTime>, TlsError> {
     let all = certificates(path.as_ref())?;
     Ok(all.iter().filter_map(|certificate| not_after(certificate)).collect())
@@ -30,7 +30,8 @@ fn not_after(certificate: &[u8]) -> Option<SystemTime> {
     UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
 }
 
-/// Seconds since 1970 of `YYMMDDhhmmssZ`, whose years are 1950 to 2049, or `YYYYMMDDhhmmssZ`; a time before 1970 is 0.
+/// Seconds since 1970 of `YYMMDDhhmmssZ`, whose years are 1950 to 2049, or `YYYYMMDDhhmmssZ`. A time before 1970 is 0; `None` for another
+/// text.
 fn seconds(kind: u8, text: &[u8]) -> Option<u64> {
     let text = text.strip_suffix(b"Z")?;
     let (year, rest) = match kind {
@@ -55,7 +56,7 @@ fn seconds(kind: u8, text: &[u8]) -> Option<u64> {
     Some(u64::try_from(days(year, month, day) * 86_400 + of_day).unwrap_or(0))
 }
 
-/// Five numbers of two digits.
+/// Reads five numbers of two digits each.
 fn parts(text: &[u8]) -> Option<[i64; 5]> {
     let mut all = [0; 5];
     if text.len() != 2 * all.len() {

@@ -1,16 +1,16 @@
 //! Name in a certificate: the common name of its subject, which stands for a user (X.509, RFC 5280 §4.1.2.6), read from DER.
 //!
-//! The certificate has been verified before: only its owner's authority chose these bytes. They are read with bounds all the same.
+//! The certificate has been verified before, so these bytes were chosen by its authority. They are read with bounds all the same.
 
 use super::der::{OBJECT_IDENTIFIER, SEQUENCE, SET, element, fields};
 
 const UTF8_STRING: u8 = 0x0c;
 const PRINTABLE_STRING: u8 = 0x13;
 const IA5_STRING: u8 = 0x16;
-/// 2.5.4.3, id-at-commonName.
+/// Object identifier 2.5.4.3, id-at-commonName, in DER.
 const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
 
-/// Returns the first common name of the subject; `None` if there is none, or if it is empty or no text of UTF-8 or ASCII.
+/// Returns the first common name of the subject; `None` if there is none, or if it is empty or not UTF-8 or ASCII.
 pub(super) fn common_name(certificate: &[u8]) -> Option<&str> {
     let mut fields = fields(certificate)?;
     // Serial number, signature, issuer and validity stand before the subject.

@@ -6,26 +6,26 @@ use tokio::time::Instant;
 
 use crate::ingest::Now;
 
-/// Milliseconds since the start of the shell, and the wall clock.
+/// Monotonic clock in milliseconds since the start of the shell, together with the wall clock.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
     start: Instant,
 }
 
 impl Clock {
-    /// Starts at 1: 0 is "never" in nobody's arithmetic here, but is easily read as such.
+    /// Starts the clock at 1 ms, because a time of 0 could be read as "never".
     pub fn start() -> Self {
         Self { start: Instant::now() }
     }
 
-    /// Reads both clocks now.
+    /// Returns the present time of both clocks.
     pub fn now(&self) -> Now {
         let up_ms = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1);
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Now { up_ms, wall_ms: i64::try_from(wall.as_millis()).unwrap_or(i64::MAX) }
     }
 
-    /// Returns when `up_ms` is.
+    /// Returns the instant of `up_ms`.
     pub fn at(&self, up_ms: u64) -> Instant {
         self.start + std::time::Duration::from_millis(up_ms.saturating_sub(1))
     }

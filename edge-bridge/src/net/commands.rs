@@ -1,4 +1,4 @@
-//! Messages from the hub in the application's hands: a stream per subscription, an acknowledgement per message.
+//! Messages from the hub for the application: a stream for each subscription, and an acknowledgement for each message.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,8 +13,8 @@ use super::subscription_queue::SubscriptionQueue;
 use crate::session::AckHandle;
 use crate::wire::{Properties, Publish};
 
-/// A message from the hub. The hub sends it again, after the next reconnect, unless [`done`](Self::done) was called: dropping it is
-/// no answer, and keeps one place of the hub's window until then. It shares no receive buffer.
+/// Message from the hub. The hub sends it again after the next reconnect unless [`done`](Self::done) was called. A dropped message is not
+/// acknowledged, and occupies one place of the hub's window until then. It shares no receive buffer.
 #[derive(Debug)]
 #[must_use = "the hub sends it again unless it is done()"]
 pub struct Command {
@@ -38,45 +38,45 @@ impl Command {
         &self.publish.properties
     }
 
-    /// Returns the whole PUBLISH as it came, but for the topic's name.
+    /// Returns the whole PUBLISH as it came, except for the topic's name.
     pub fn message(&self) -> &Publish {
         &self.publish
     }
 
-    /// Returns whether the hub had retained it: old news, which a command should never be.
+    /// Returns whether the hub had retained the message, so that it is old news, which a command should never be.
     pub fn is_retained(&self) -> bool {
         self.publish.retain
     }
 
-    /// Returns whether the hub sent it before.
+    /// Returns whether the hub marked it as sent before (DUP).
     pub fn is_duplicate(&self) -> bool {
         self.publish.dup
     }
 
-    /// Says that the message was acted on: its PUBACK leaves, or, if it went to several subscriptions, when all of them are done.
+    /// Acknowledges the message, because it was acted on. Its PUBACK leaves once every subscription that got the message is done.
     pub fn done(self) {
         self.ack.done();
     }
 
-    /// The message apart from its acknowledgement, for an application that lets the message go long before it can say that it is done.
+    /// Separates the message from its acknowledgement, for an application that drops the message long before it is done.
     pub fn split(self) -> (Publish, Acknowledgement) {
         (self.publish, self.ack)
     }
 }
 
-/// The acknowledgement of a [`Command`], still to be given. Dropping it is no answer, as for the command.
+/// Acknowledgement of a [`Command`], still to be given. Dropping it acknowledges nothing.
 #[derive(Debug)]
 #[must_use = "the hub sends it again unless it is done()"]
 pub struct Acknowledgement {
-    /// `None` at QoS 0.
+    /// Acknowledgement shared with other subscriptions; `None` at QoS 0.
     ack: Option<Arc<SharedAck>>,
-    /// The subscription that the message came through.
+    /// Queue of the subscription through which the message came.
     queue: Arc<SubscriptionQueue>,
     acks: Arc<Acks>,
 }
 
 impl Acknowledgement {
-    /// Ends the command, as [`Command::done`].
+    /// Acknowledges the message, as [`Command::done`] does.
     pub fn done(mut self) {
         if let Some(ack) = self.ack.take()
             && ack.release()
@@ -87,8 +87,8 @@ impl Acknowledgement {
 }
 
 impl Drop for Acknowledgement {
-    /// Leaves a message that is not done unacknowledged: while its subscription lives the hub may send it again; without one somebody else may get
-    /// it.
+    /// Leaves the message unacknowledged. While its subscription lives the hub may send it again; when the subscription has ended, another one
+    /// may get it.
     fn drop(&mut self) {
         if let Some(ack) = self.ack.take() {
             self.acks.neglect(Neglected { queue: self.queue.clone(), ack });
@@ -96,9 +96,10 @@ impl Drop for Acknowledgement {
     }
 }
 
-/// A subscription: a [`Stream`] of [`Command`]s. Ends when the bridge is closed. Dropped, it gives back what it held, to a later subscription that
-/// matches within 30 s; then it is unsubscribed at the hub, unless another one has the same filter. A program that ends before keeps it at the
-/// hub, with its messages, for the next run. A shared one is unsubscribed at once, for the others of its group: close the bridge first to keep it.
+/// A subscription: a [`Stream`] of [`Command`]s, which ends when the bridge is closed. When it is dropped, its messages go to a matching
+/// subscription made within 30 s; then its filter is unsubscribed, unless another subscription has it. A program that ends before that leaves
+/// it at the hub, with its messages, for the next run. A shared subscription is unsubscribed at once, for the others of its group; to keep it,
+/// close the bridge first.
 #[derive(Debug)]
 pub struct Commands {
     pub(super) queue: Arc<SubscriptionQueue>,
@@ -138,14 +139,14 @@ impl Drop for Commands {
     }
 }
 
-/// A message that was taken and dropped without being done. Its payload is not kept: the hub has it.
+/// Message that was taken and dropped without being done. Its payload is not kept, because the hub still has it.
 #[derive(Debug)]
 pub(super) struct Neglected {
     pub(super) queue: Arc<SubscriptionQueue>,
     pub(super) ack: Arc<SharedAck>,
 }
 
-/// Acknowledgements on their way to the driver. Bounded by what the hub sends without them.
+/// Acknowledgements on their way to the driver. Bounded by the number of messages that the hub sends without them.
 #[derive(Debug)]
 pub(super) struct Acks {
     list: Mutex<Vec<AckHandle>>,

@@ -1,4 +1,4 @@
-//! Bytes in and out of one connection, both directions at once.
+//! Socket of one connection: reads and writes at the same time.
 
 use std::future::poll_fn;
 use std::io;
@@ -13,11 +13,11 @@ use tokio::time::timeout;
 use super::send_buffer::Outgoing;
 use super::tcp_stream::Stream;
 
-/// Bytes read at a time at most.
+/// Most bytes read at a time.
 pub(super) const READ_MAX: usize = 32 * 1024;
 /// Longest wait for the last packets to leave, or to be read, and for the peer to close.
 const LINGER: Duration = Duration::from_secs(1);
-/// Longest wait while a message is partly written: its rest may take as long on a thin link.
+/// Longest wait at a close while a message is partly written, because its rest may take that long on a thin link.
 const LINGER_WITH_MESSAGE: Duration = Duration::from_secs(5);
 
 /// A connection with its buffers.
@@ -29,13 +29,14 @@ pub(super) struct Socket {
     read_later: bool,
     out: Outgoing,
     unflushed: bool,
-    /// The system had no room at some time since the last write that was reported.
+    /// Set if the system had no room at some time since the last reported write.
     waited: bool,
-    /// Error of the last write: the system takes nothing more, and what the peer said before is still to be read.
+    /// Error of the last write; `None` if there was none. The system takes nothing more, but bytes that the peer sent before are still to be
+    /// read.
     broken: Option<String>,
 }
 
-/// Direction in which bytes moved.
+/// Event of the connection.
 pub(super) enum Moved {
     /// Bytes came in.
     Read,
@@ -45,7 +46,7 @@ pub(super) enum Moved {
         /// Set if the system had no room before.
         waited: bool,
     },
-    /// The connection ended. Whole packets may be left in `received`.
+    /// The connection ended, with the error if there was one. Whole packets may be left in `received`.
     Ended(Option<String>),
 }
 
@@ -68,12 +69,12 @@ impl Socket {
         self.out.push(bytes);
     }
 
-    /// Leaves what is in `received` for later: it counts as read once more, when there may be reading again.
+    /// Leaves the bytes in `received` for later. They count as read again when reading is allowed.
     pub(super) fn read_later(&mut self) {
         self.read_later = true;
     }
 
-    /// Waits until something moved. Cancel-safe: what was moved is in the buffers.
+    /// Waits for the next event. Cancel-safe, because bytes in either direction are in the buffers.
     pub(super) async fn step(&mut self, may_read: bool) -> Moved {
         if may_read && std::mem::take(&mut self.read_later) {
             return Moved::Read;
@@ -102,8 +103,8 @@ impl Socket {
         }
     }
 
-    /// Reads what the peer sent before it ended the connection, its reason perhaps; then the end. While there may be no reading, at most until
-    /// [`READ_MAX`] bytes wait in `received`.
+    /// Reads bytes that the peer sent before it ended the connection, such as its reason, and then reports the end. While reading is not
+    /// allowed, at most [`READ_MAX`] bytes are collected in `received`.
     async fn read_rest(&mut self, may_read: bool) -> Moved {
         loop {
             self.received.reserve(READ_MAX / 4);
@@ -116,15 +117,15 @@ impl Socket {
         }
     }
 
-    /// Resets the connection: what the system still holds is dropped, so that it does not take the path from the next connection.
+    /// Resets the connection, so that bytes which the system still holds are dropped and do not compete with the next connection.
     pub(super) fn abort(self) {
         if let Err(error) = self.reader.unsplit(self.writer).reset() {
             tracing::debug!(%error, "the connection is closed, not reset");
         }
     }
 
-    /// Closes the connection: the message that is partly written and the last packets still leave, other messages do not. Then reads until the
-    /// peer closes: if unread bytes were there, the system would send a reset, which drops what has not left yet.
+    /// Closes the connection. A partly written message and the last packets are still sent, other messages are not. Then reads until the peer
+    /// closes, because with unread bytes the system would send a reset, which drops bytes not sent yet.
     pub(super) async fn hang_up(mut self) {
         let linger = if self.out.has_begun() { LINGER_WITH_MESSAGE } else { LINGER };
         self.out.drop_messages();
@@ -144,7 +145,7 @@ impl Socket {
     }
 }
 
-/// Returns the bytes taken. `waited`: is set when the system has no room.
+/// Writes what the system takes and returns the number of bytes. Sets `waited` if the system has no room.
 async fn write(
     writer: &mut WriteHalf<Stream>,
     out: &mut Outgoing,

@@ -1,4 +1,4 @@
-//! Elements of DER (X.690), as far as a certificate's own fields need them. Read with bounds: whoever wrote the file chose these bytes.
+//! Elements of DER (X.690), as far as a certificate's fields need them. Read with bounds, because these bytes are foreign.
 
 pub(super) const SEQUENCE: u8 = 0x30;
 pub(super) const SET: u8 = 0x31;
@@ -17,7 +17,7 @@ pub(super) fn fields(certificate: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// Splits the first element off: tag, content, rest.
+/// Splits off the first element: returns its tag, its content, and the rest.
 pub(super) fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (tag, rest) = bytes.split_first()?;
     let (first, rest) = rest.split_first()?;

@@ -1,5 +1,6 @@
-//! Dialling: makes a connection of a name by DNS, TCP and TLS, or through a proxy, within one time. The addresses of a name are tried side by side, each a little after
-//! the one before (Happy Eyeballs, RFC 8305): a node that swallows SYNs must not hide the one that works.
+//! Dialling: makes a connection to a name by DNS, TCP and TLS, or through a proxy, within one time limit. The addresses of a name are tried
+//! side by side, each a little after the one before (Happy Eyeballs, RFC 8305), so that a node that does not answer SYNs does not hide one
+//! that works.
 
 mod http_connect;
 mod tunnel;
@@ -26,52 +27,52 @@ use super::tls_renewal::TlsRenewal;
 use crate::session::UNSENT_MAX;
 use tunnel::TunnelError;
 
-/// Head start of an address over the next one (RFC 8305 §5).
+/// Time after which the next address is tried too (RFC 8305 §5).
 const HEAD_START: Duration = Duration::from_millis(250);
 
-/// Silence after which the system probes a connection: longer than MQTT pings leave it silent, so that probes cost a link something only where pings are
-/// off.
+/// Silence after which the system probes a connection. Longer than the silence between MQTT pings, so that probes cost the link something only
+/// if pings are off.
 const PROBE_AFTER: Duration = Duration::from_secs(300);
 
-/// Way to the hub.
+/// Settings of a dial to the hub.
 #[derive(Debug, Clone)]
 pub(super) struct Dialer {
     pub(super) target: Target,
-    /// `Some` if and only if the target speaks TLS.
+    /// TLS settings; `Some` exactly if the target speaks TLS.
     pub(super) tls: Option<Tls>,
-    /// `None` if the certificate does not change.
+    /// Source of a renewed certificate; `None` if the certificate does not change.
     pub(super) renewal: Option<TlsRenewal>,
-    /// Protocols that a renewed certificate offers as well.
+    /// ALPN protocols, for a renewed certificate too.
     pub(super) alpn: Vec<String>,
-    /// Name of the hub in TLS; `None`: the host of the target.
+    /// Name of the hub in TLS; `None` uses the host of the target.
     pub(super) server_name: Option<ServerName<'static>>,
-    /// `None`: the hub is dialled itself.
+    /// Proxy on the way; `None` dials the hub directly.
     pub(super) proxy: Option<Proxy>,
     /// Time limit of an attempt, DNS, proxy and TLS included.
     pub(super) connect_timeout: Duration,
-    /// The socket's send buffer, which the kernel doubles; `None` leaves it to the kernel.
+    /// Size of the socket's send buffer in bytes, which the kernel doubles; `None` leaves it to the kernel.
     pub(super) send_buffer_bytes: Option<u32>,
-    /// Counter of raw bytes.
+    /// Counter of bytes on the socket.
     pub(super) wire_bytes: Arc<AtomicU64>,
-    /// `None` if the password does not change.
+    /// Source of a changing password; `None` if the password does not change.
     pub(super) password: Option<RereadSource<Bytes>>,
 }
 
-/// HTTP proxy on the way.
+/// HTTP proxy on the way to the hub.
 #[derive(Debug, Clone)]
 pub(super) struct Proxy {
     pub(super) address: ProxyAddress,
     pub(super) login: Option<ProxyLogin>,
 }
 
-/// A connection to the hub on which nothing was sent yet.
+/// New connection to the hub, on which MQTT has not sent anything.
 pub(super) struct Dialed {
     pub(super) stream: Stream,
-    /// The password of the CONNECT, if it was read again.
+    /// Password for the CONNECT if it was read again; `None` keeps the last one.
     pub(super) password: Option<Bytes>,
 }
 
-/// Error of a dial. Says how far it got: a name that is not found is another person's job than a refused certificate.
+/// Error of a dial. Tells which step failed, because a name that is not found is another person's job than a refused certificate.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum DialError {
     #[error("cannot resolve {host}: {source}")]
@@ -93,7 +94,8 @@ pub(super) enum DialError {
 }
 
 impl DialError {
-    /// Returns whether a proxy answered and will say the same next time: a login that is tried too often may be locked there.
+    /// Returns whether a proxy answered and will refuse again. It is asked rarely then, because a login that is tried too often may be locked
+    /// there.
     pub(super) fn is_refusal(&self) -> bool {
         matches!(self, Self::Proxy { source, .. } if source.is_refusal())
     }
@@ -118,7 +120,7 @@ impl Dialer {
         Ok(Dialed { stream, password })
     }
 
-    /// Returns whether there is a connection, of TCP and through the proxy; it is closed.
+    /// Returns whether a connection, by TCP and through the proxy, can be made. It is closed at once.
     pub(super) async fn reaches(self) -> bool {
         timeout(self.connect_timeout, self.open()).await.is_ok_and(|stream| stream.is_ok())
     }
@@ -128,7 +130,7 @@ impl Dialer {
         self.secure(Counted::new(stream, self.wire_bytes.clone())).await
     }
 
-    /// A connection to the hub on which nothing was said.
+    /// Makes a connection to the hub, by TCP and through the proxy, without TLS.
     async fn open(&self) -> Result<TcpStream, DialError> {
         match &self.proxy {
             None => self.reach().await,
@@ -145,7 +147,7 @@ impl Dialer {
         }
     }
 
-    /// Host and port that this machine connects to: of the proxy, or of the hub. The hub's name is the proxy's to resolve.
+    /// Host and port to which this machine connects: of the proxy, which resolves the hub's name, or of the hub.
     fn next_hop(&self) -> (&str, u16) {
         match &self.proxy {
             Some(Proxy { address, .. }) => (&address.host, address.port),
@@ -161,7 +163,7 @@ impl Dialer {
         self.connect_first(interleaved(addresses)).await
     }
 
-    /// The first of the addresses that answers.
+    /// Connects to the addresses and returns the first connection that is made.
     async fn connect_first(&self, addresses: Vec<SocketAddr>) -> Result<TcpStream, DialError> {
         let mut last = DialError::NoAddress(self.next_hop().0.to_owned());
         let mut addresses = addresses.into_iter().peekable();
@@ -215,7 +217,7 @@ async fn connect_to(address: SocketAddr, send_buffer_bytes: Option<u32>) -> io::
     Ok(stream)
 }
 
-/// Bounds what the system holds unsent, so that it is seen when bytes leave. Does not bound what is on the path, nor the throughput.
+/// Bounds the bytes that the system holds unsent, so that it is seen when bytes leave. Bounds neither bytes on the path nor the throughput.
 #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
 fn bound_unsent(stream: &TcpStream) {
     if let Err(error) = socket2::SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_MAX) {
@@ -226,7 +228,7 @@ fn bound_unsent(stream: &TcpStream) {
 #[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
 fn bound_unsent(_: &TcpStream) {}
 
-/// Addresses in the resolver's order, its two families in turns (RFC 8305 §4).
+/// Addresses in the resolver's order, with the two families alternating (RFC 8305 §4).
 fn interleaved(addresses: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
     let all: Vec<_> = addresses.collect();
     let first_is_v4 = all.first().is_some_and(SocketAddr::is_ipv4);

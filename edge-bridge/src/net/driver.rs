@@ -1,4 +1,5 @@
-//! One task per link: inputs, transmit, timer, events. It decides nothing.
+//! Driver: the task of a link, which carries inputs, outputs, timers and events between the core, the socket and the application. It decides
+//! nothing.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -44,11 +45,11 @@ pub(super) struct Driver<S, P> {
     pub(super) status_at_ms: u64,
     pub(super) socket: Option<Socket>,
     pub(super) dialing: Option<Dialing>,
-    /// Look at another address beside the connection.
+    /// Probe of another address beside the connection, if one is under way.
     pub(super) probing: Option<Pin<Box<dyn Future<Output = bool> + Send>>>,
     pub(super) log: EventLog,
     pub(super) hand: Hand,
-    /// Task of the spool, which ends after the driver.
+    /// Task of the spool, which ends after the driver; `None` if there is none.
     pub(super) beside: Option<JoinHandle<()>>,
 }
 
@@ -151,7 +152,7 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
         }
     }
 
-    /// Handles what came; `has_ended`: also while there may be no reading, since an acknowledgement comes by this connection or not at all.
+    /// Handles received bytes. `has_ended`: also while reading is paused, because an acknowledgement comes on this connection or not at all.
     async fn received(&mut self, has_ended: bool) {
         loop {
             let Some(socket) = &mut self.socket else { return };
@@ -174,7 +175,7 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
         self.core.handle_input(self.clock.now(), Input::Rows);
     }
 
-    /// Asks the hub for a filter that the application has now. What an earlier subscription left goes to that one, in order.
+    /// Subscribes to a filter for the application. Messages left by an earlier subscription go to the new one, in order.
     fn subscribe(&mut self, wanted: &Subscription) {
         self.answer_commands();
         let now = self.clock.now();
@@ -184,7 +185,7 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
         self.core.subscribe_with(now, wanted.clone());
     }
 
-    /// Passes on the application's answers to messages and its subscriptions.
+    /// Passes the application's acknowledgements, and changes of its subscriptions, to the core.
     fn answer_commands(&mut self) {
         let now = self.clock.now();
         for filter in self.router.tidy(now.up_ms) {
@@ -273,7 +274,7 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
         self.status.send_replace(self.stats());
     }
 
-    /// Stops, and waits for what the spool still has to do.
+    /// Stops, and waits for the spool's task to end.
     async fn end(mut self) {
         self.stop().await;
         let Self { core, beside, .. } = self;
@@ -293,7 +294,7 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
         }
     }
 
-    /// Returns whether what was published last is no longer true. Compares all numbers: each of them may be the only one that changes.
+    /// Returns whether the published statistics are out of date. Compares all numbers, because any of them may be the only one that changes.
     fn status_is_due_later(&self) -> bool {
         *self.status.borrow() != self.stats()
     }

@@ -1,5 +1,5 @@
-//! The log's lines about a link. What recurs is said seldom, and text that comes from outside is escaped between quotes, since
-//! a topic must neither end a line nor read as words of it.
+//! Log lines about a link. Recurring ones are limited, and foreign text is escaped between quotes, because a topic must neither end a line nor
+//! read as words of it.
 
 use super::hub_address::Target;
 use super::link_log::LinkLog;
@@ -7,7 +7,7 @@ use crate::bridge::{Event, Refusal, UplinkEvent};
 use crate::escape::Escaped;
 use crate::wire::ReasonCode;
 
-/// Newest events, for the application to take.
+/// Writer of the log lines about a link.
 #[derive(Debug)]
 pub(super) struct EventLog {
     hub: Target,
@@ -19,14 +19,14 @@ impl EventLog {
         Self { hub, link: LinkLog::default() }
     }
 
-    /// Names another address in the lines from now on.
+    /// Sets the address that the following lines name.
     pub(super) fn set_hub(&mut self, hub: &Target) {
         if self.hub != *hub {
             self.hub = hub.clone();
         }
     }
 
-    /// Writes the line about `event`, if it is due. Messages are no news.
+    /// Writes the line about `event`, if its limit allows. Messages get no line.
     pub(super) fn say(&mut self, now_ms: u64, event: &Event) {
         let Self { hub, link } = self;
         match event {
@@ -93,7 +93,7 @@ impl EventLog {
         }
     }
 
-    /// Writes the line about the ends of messages. Deliveries are no news.
+    /// Writes the line about an event of the uplink. Deliveries get no line.
     fn say_uplink(&mut self, now_ms: u64, event: &UplinkEvent) {
         let Self { hub, link } = self;
         match event {
@@ -150,13 +150,13 @@ impl EventLog {
     }
 }
 
-/// A refusal, as a line shows it.
+/// Refusal in the form of a log line.
 struct Line {
     topic: String,
-    /// Empty if the spool gives none.
+    /// Identity of the row; empty if the spool gives none.
     identity: String,
     reason: ReasonCode,
-    /// Refusals of this kind and reason since the last line.
+    /// Number of refusals of this kind and reason since the last line.
     not_logged: u64,
 }
 

@@ -1,6 +1,6 @@
-//! `HOST`, `HOST:PORT` or `[V6]:PORT`, as it stands in addresses.
+//! Parser of `HOST`, `HOST:PORT` or `[V6]:PORT`, as in addresses.
 
-/// Returns the host without brackets, and the port if there is one. `Err` says what is wrong.
+/// Returns the host without brackets, and the port if there is one. The error says in words what is wrong.
 pub(super) fn host_port(text: &str) -> Result<(&str, Option<u16>), &'static str> {
     let (host, port) = match text.strip_prefix('[') {
         Some(v6) => {
@@ -28,7 +28,7 @@ pub(super) fn host_port(text: &str) -> Result<(&str, Option<u16>), &'static str>
     Ok((host, port))
 }
 
-/// `HOST:PORT`, an address of IPv6 in brackets.
+/// Formats `HOST:PORT`, with an IPv6 address in brackets.
 pub(super) fn shown(host: &str, port: u16) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }

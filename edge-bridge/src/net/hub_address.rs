@@ -5,18 +5,18 @@ use std::str::FromStr;
 
 use super::host_port::{host_port, shown};
 
-/// Address of the hub. Exhaustive.
+/// Address of the hub. New fields come only with a breaking release.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     /// Name or address, without brackets.
     pub host: String,
     /// Default 1883, with TLS 8883.
     pub port: u16,
-    /// Set for `mqtts`, clear for `mqtt`.
+    /// Set for `mqtts`, not set for `mqtt`.
     pub tls: bool,
 }
 
-/// Error for a text that is no address of a hub. Shows the text without what stands before an `@`, which may be a password.
+/// Error for a text that is not an address of a hub. Shows the text without the part before an `@`, which may be a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("\"{shown}\": {problem}; expected mqtt://HOST:PORT or mqtts://HOST:PORT")]
 pub struct TargetError {

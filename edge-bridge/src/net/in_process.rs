@@ -1,4 +1,4 @@
-//! The bridge as a part of the application: publish, subscribe, watch, close.
+//! Bridge as part of an application: publish, subscribe, watch, close.
 
 use std::error::Error;
 use std::fmt;
@@ -19,8 +19,8 @@ use crate::wire::{Subscription, TopicError, Utf8, validate_characters, validate_
 
 /// A store-and-forward bridge to a hub, running as a task of the present tokio runtime.
 ///
-/// Publishing never waits for the network: a message is stored, and sent when there is a connection. Dropping the bridge stops it; what the
-/// hub has not acknowledged stays in a spool on disk, [`close`](Self::close) also waits for it to be safe there.
+/// Publishing never waits for the network, because a message is stored first, and sent when there is a connection. Dropping the bridge stops
+/// it. Messages that the hub has not acknowledged stay in a spool on disk; [`close`](Self::close) also waits until they are safe there.
 pub struct Bridge {
     link: Link,
     task: JoinHandle<()>,
@@ -35,11 +35,11 @@ pub(super) enum Store {
     Queue(edge_queue::aio::Queue),
 }
 
-/// A message was not taken.
+/// Cause why a message was not accepted.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PublishError {
-    /// The text is no topic.
+    /// The text is not a topic.
     #[error("{topic:?} cannot be published to: {error}")]
     Topic {
         /// The topic that was given.
@@ -50,7 +50,7 @@ pub enum PublishError {
     /// The spool is full and its policy is to refuse.
     #[error("the spool is full")]
     Full {
-        /// The message, handed back.
+        /// The message, which is returned.
         row: Box<Row>,
     },
     /// The spool does not take this message.
@@ -61,16 +61,16 @@ pub enum PublishError {
     },
 }
 
-/// The spool could not be closed cleanly; what it could not store was never acknowledged by a receipt.
+/// Error of closing the spool. Messages that it could not store were never confirmed by a receipt.
 #[derive(Debug, thiserror::Error)]
 #[error("the spool was not closed cleanly")]
 pub struct CloseError {
-    /// An `edge_queue::CommitError`.
+    /// Error of the queue, an `edge_queue::CommitError`.
     source: Box<dyn Error + Send + Sync>,
 }
 
 impl Bridge {
-    /// A bridge to `mqtt://HOST:PORT` or `mqtts://HOST:PORT`.
+    /// Begins the settings of a bridge to `mqtt://HOST:PORT` or `mqtts://HOST:PORT`.
     pub fn builder(url: &str) -> Builder {
         Builder::new(url)
     }
@@ -79,11 +79,11 @@ impl Bridge {
         Self { link, task, store, clock }
     }
 
-    /// Publishes at QoS 1. Returns when the message is in the spool; the receipt, a future, says when it is safe, and how.
+    /// Publishes at QoS 1. Returns when the message is in the spool; the receipt, a future, tells when and how it is safe.
     ///
     /// # Errors
     ///
-    /// The message was not taken: the spool has no room for it, or `topic` is none that every hub takes
+    /// The message was not accepted, because the spool has no room for it or `topic` is not a name that every hub accepts
     /// ([`validate_characters`]).
     pub async fn publish(
         &self,
@@ -96,7 +96,7 @@ impl Bridge {
         self.publish_row(Row::new(name, payload.into())).await
     }
 
-    /// As [`publish`](Self::publish), with everything a row can have: retain flag, properties, time to live, lane.
+    /// Publishes as [`publish`](Self::publish) does, with all settings of a row: retain flag, properties, time to live, lane.
     ///
     /// # Errors
     ///
@@ -114,7 +114,7 @@ impl Bridge {
         Ok(PendingReceipt { inner })
     }
 
-    /// Subscribes at the hub: see [`Link::subscribe`].
+    /// Subscribes at the hub, see [`Link::subscribe`].
     ///
     /// # Errors
     ///
@@ -123,7 +123,7 @@ impl Bridge {
         self.link.subscribe(filter).await
     }
 
-    /// Subscribes to several filters with options of your own: see [`Link::subscribe_all`].
+    /// Subscribes to several filters with options of your own, see [`Link::subscribe_all`].
     ///
     /// # Errors
     ///
@@ -135,7 +135,7 @@ impl Bridge {
         self.link.subscribe_all(filters).await
     }
 
-    /// Subscribes to one more filter for a subscription that is there: see [`Link::add_filter`].
+    /// Adds a filter to an existing subscription, see [`Link::add_filter`].
     ///
     /// # Errors
     ///
@@ -144,8 +144,8 @@ impl Bridge {
         self.link.add_filter(to, filter).await
     }
 
-    /// Makes safe now what was published, in place of within the queue's `ack_within`: for a publisher that stands still until its receipts come. Costs
-    /// a write. Nothing is to be done in memory; a disk that fails is tried again by the queue itself.
+    /// Makes published messages safe now, instead of within the queue's `ack_within`. For a publisher that waits for its receipts; costs a
+    /// write. Does nothing in memory. After an error of the disk the queue itself tries again.
     pub async fn commit(&self) {
         match &self.store {
             Store::Memory(_) => {}
@@ -158,8 +158,8 @@ impl Bridge {
         }
     }
 
-    /// Returns the number of rows, by weight, that the spool has given up since it was made: evicted when it was full, expired, or damaged. 0 in memory,
-    /// where what finds no room is refused.
+    /// Returns the number of rows, by weight, that the spool has given up since it was made, because they were evicted from a full lane,
+    /// expired, or damaged. 0 in memory, where a message without room is refused.
     pub fn dropped(&self) -> u64 {
         match &self.store {
             Store::Memory(_) => 0,
@@ -184,17 +184,17 @@ impl Bridge {
         }
     }
 
-    /// Counters and gauges of this moment.
+    /// Returns counters and gauges, at most 200 ms old.
     pub fn stats(&self) -> Stats {
         self.link.stats()
     }
 
-    /// Returns a receiver that tells changes of the numbers.
+    /// Returns a receiver that is notified of changed statistics.
     pub fn watch(&self) -> watch::Receiver<Stats> {
         self.link.watch()
     }
 
-    /// Ends the link and closes the spool: when this returns, everything is safe on disk, or at the hub.
+    /// Ends the link and closes the spool. When this returns, every message is safe on disk, or at the hub.
     ///
     /// # Errors
     ///
@@ -213,7 +213,7 @@ impl Bridge {
     }
 }
 
-/// A hub that refuses a topic may end the connection for it: better an error here than a row that stops there.
+/// Refuses topics for which a hub may end the connection, because an error here is better than a row that is stuck there.
 fn check_topic(topic: &str) -> Result<(), PublishError> {
     let checked = validate_topic_name(topic).and_then(|()| validate_characters(topic));
     checked.map_err(|error| PublishError::Topic { topic: topic.to_owned(), error })

@@ -1,8 +1,8 @@
-//! Rows on their way into the queue: one task pushes them in order, and says which messages are safe.
+//! Intake: the way of rows into the queue. One task pushes them in order, and reports which messages are safe.
 //!
-//! A server's task never waits for the disk: what must wait (drop-oldest that reads, a lane that is full) waits here. While rows wait for room in
-//! a lane, no more messages for that lane are taken; the others go on. When the task is behind for a moment its [`is_behind`](Intake::is_behind)
-//! says so, so that publishers are not read (back-pressure) and a burst at QoS 0 waits in its senders' sockets.
+//! A server's task never waits for the disk, because this task does (for drop-oldest that reads, or for a full lane). While rows wait for room
+//! in a lane, no more messages for that lane are taken; the others go on. While the task is behind, [`is_behind`](Intake::is_behind) returns
+//! `true`, so that publishers are not read (back-pressure) and a burst at QoS 0 waits in its senders' sockets.
 
 mod pusher;
 mod settling;
@@ -22,16 +22,16 @@ use crate::Durations;
 use crate::row::Row;
 use pusher::Pusher;
 
-/// Messages that may wait for the task.
+/// Most messages that may wait for the task.
 const MESSAGES_MAX: usize = 1_024;
-/// Bytes of topics and payloads that may wait for the task, but for the last message's.
+/// Bytes of topics and payloads that may wait for the task; the last message may exceed them.
 const BYTES_MAX: usize = 2 << 20;
-/// Messages that may wait for their receipts: those at QoS 0 have no window.
+/// Most messages that may wait for their receipts. Bounded here because messages at QoS 0 have no window.
 const UNSETTLED_MAX: usize = 16_384;
 /// Pause before a full lane is tried again.
 const AGAIN: Duration = Duration::from_millis(50);
 
-/// Action that is due when all rows of a message are safe, or given up by the policy that the operator chose.
+/// Function to call when all rows of a message are safe, or given up by the policy that the operator chose.
 pub(super) type Safe = Box<dyn FnOnce() + Send>;
 
 struct Message {
@@ -40,7 +40,7 @@ struct Message {
     put_at: Instant,
 }
 
-/// Way of rows into an [`edge_queue`]. Cheap to clone: all handles are of one way.
+/// Way of rows into an [`edge_queue`]. Cheap to clone; all clones share it.
 ///
 /// A server has its [`QueueSink`](super::server::QueueSink) around it; a program's own rows go the same way, in the same order:
 ///
@@ -70,22 +70,22 @@ pub struct Intake {
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// Full lanes, for which messages wait: bit `n` for lane `n`.
+    /// Full lanes, for which rows wait; bit `n` for lane `n`.
     full_lanes: AtomicU8,
-    /// Bytes that wait for the task.
+    /// Number of bytes that wait for the task.
     bytes: AtomicUsize,
-    /// Rows of them.
+    /// Number of rows that wait for the task.
     on_the_way: AtomicU64,
-    /// Rows that the task has and their lane has no room for.
+    /// Number of rows that the task holds because their lane has no room.
     without_room: AtomicU64,
-    /// Messages on their way, up to their receipts.
+    /// Number of messages that were put and have no receipt yet.
     unsettled: AtomicUsize,
-    /// Told when there may be room again.
+    /// Receipts of the server that is told when there may be room again.
     listener: OnceLock<Receipts>,
     never_stored: AtomicU64,
-    /// From the way's beginning to the receipts of all of a message's rows.
+    /// Durations from the put of a message to the receipts of all of its rows.
     receipts: Mutex<Durations>,
-    /// Until there is a queue.
+    /// Receiver of messages; taken when the intake is opened.
     received: Mutex<Option<mpsc::Receiver<Message>>>,
     pusher: Mutex<Option<JoinHandle<Vec<Row>>>>,
     /// The queue is closed.
@@ -102,7 +102,8 @@ impl Shared {
 }
 
 impl Intake {
-    /// Makes a way that leads nowhere yet: every lane is full until it is [opened](Self::open). What is put meanwhile comes first.
+    /// Makes an intake without a queue, in which every lane counts as full until it is [opened](Self::open). Messages put meanwhile are pushed
+    /// first.
     pub fn closed() -> Self {
         let (messages, received) = mpsc::channel(MESSAGES_MAX);
         let received = Mutex::new(Some(received));
@@ -110,15 +111,15 @@ impl Intake {
         Self { messages, shared: Arc::new(shared) }
     }
 
-    /// Starts a way into a queue that is open, as [`open`](Self::open) does.
+    /// Starts an intake into an open queue, as [`open`](Self::open) does.
     pub fn start(queue: &aio::Queue, lanes: usize) -> Self {
         let intake = Self::closed();
         intake.open(queue, lanes);
         intake
     }
 
-    /// Starts the tasks on the current tokio runtime; they end when the last handle is gone or the queue is closed. `lanes`: those of the queue.
-    /// Rows without a lane go to the last. Only the first call does anything.
+    /// Connects the intake to a queue and starts its tasks on the current tokio runtime. They end when the last handle is gone or the queue is
+    /// closed. `lanes`: number of the queue's lanes; rows without a lane go to the last. Only the first call has an effect.
     ///
     /// # Panics
     ///
@@ -144,7 +145,7 @@ impl Intake {
         self.full_lanes() == 0 && self.takes_messages()
     }
 
-    /// Returns whether a message for this lane would be taken now; `None`: whatever its lane, full ones are not looked at.
+    /// Returns whether a message for this lane would be taken now. `None` does not look at full lanes.
     pub fn has_room_in(&self, lane: Option<u8>) -> bool {
         let bit = lane.map_or(0, bit);
         self.full_lanes() & bit == 0 && self.takes_messages()
@@ -160,7 +161,7 @@ impl Intake {
         self.messages.capacity() > 0 && self.fills_less_than(1)
     }
 
-    /// Returns whether more than half of the room is taken: it will be free in a moment.
+    /// Returns whether more than half of the room is taken, which will be free in a moment.
     pub fn is_behind(&self) -> bool {
         self.messages.capacity() <= MESSAGES_MAX / 2 || !self.fills_less_than(2)
     }
@@ -171,8 +172,8 @@ impl Intake {
             && self.shared.unsettled.load(Ordering::Relaxed) < UNSETTLED_MAX / part
     }
 
-    /// Returns the number of rows that no limit of the queue would ever take: larger than any row may be, or for a lane that it does not have. They
-    /// are logged as errors, and their messages are acknowledged, since they would only come again.
+    /// Returns the number of rows that the queue can never take, because they are too large or for a lane that it does not have. They are
+    /// logged as errors, and their messages are acknowledged, because they would only come again.
     pub fn never_stored(&self) -> u64 {
         self.shared.never_stored.load(Ordering::Relaxed)
     }
@@ -182,12 +183,12 @@ impl Intake {
         self.shared.on_the_way.load(Ordering::Relaxed)
     }
 
-    /// Returns the number of rows that wait in memory because their lane has no room: they came before it was known to be full.
+    /// Returns the number of rows that wait in memory because their lane has no room. They came before it was known to be full.
     pub fn without_room(&self) -> u64 {
         self.shared.without_room.load(Ordering::Relaxed)
     }
 
-    /// Returns the times that messages took from [`put`](Permit::put) until all their rows were safe, or given up by the policy.
+    /// Returns the durations from [`put`](Permit::put) of a message until all its rows were safe, or given up by the policy.
     pub fn receipts(&self) -> Durations {
         *self.shared.receipts.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -198,7 +199,7 @@ impl Intake {
         Some(Permit { permit, shared: &self.shared })
     }
 
-    /// Reserves as [`reserve`](Self::reserve); waits also while this lane is full.
+    /// Reserves as [`reserve`](Self::reserve) does, and also waits while this lane is full.
     pub async fn reserve_in(&self, lane: Option<u8>) -> Option<Permit<'_>> {
         while !self.has_room_in(lane) && !self.messages.is_closed() {
             tokio::time::sleep(AGAIN).await;
@@ -206,13 +207,13 @@ impl Intake {
         self.reserve().await
     }
 
-    /// Reserves as [`reserve`](Self::reserve) for one who does not wait.
+    /// Reserves room if there is any now; `None` if there is not.
     pub fn try_reserve(&self) -> Option<Permit<'_>> {
         let permit = self.messages.try_reserve().ok()?;
         Some(Permit { permit, shared: &self.shared })
     }
 
-    /// Asks for a commit soon; many calls are as good as one.
+    /// Asks for a commit soon. Calls before that commit are merged.
     pub fn commit(&self) {
         self.shared.commit.notify_one();
     }
@@ -227,7 +228,7 @@ impl Intake {
         }
     }
 
-    /// Tells this listener when there may be room again; only the first is told.
+    /// Sets the listener that is told when there may be room again. Only the first one is told.
     pub(super) fn tell_of_room(&self, listener: &Receipts) {
         // An error says that another one is told.
         let _ = self.shared.listener.set(listener.clone());
@@ -243,8 +244,8 @@ pub struct Permit<'a> {
 }
 
 impl Permit<'_> {
-    /// Sends the rows on their way. `safe` is called when all of them are safe, or given up by the policy that the operator chose, at once if there
-    /// are none; and never if the queue is closed before.
+    /// Sends the rows on their way. `safe` is called when all of them are safe, or given up by the policy that the operator chose, and at once
+    /// if there are none. It is never called if the queue is closed before.
     pub fn put(self, rows: Vec<Row>, safe: impl FnOnce() + Send + 'static) {
         self.put_boxed(rows, Box::new(safe));
     }
@@ -263,7 +264,7 @@ impl fmt::Debug for Message {
     }
 }
 
-/// The lane's place in a set of lanes.
+/// Bit of a lane in a set of lanes; 0 for a lane above 7.
 fn bit(lane: u8) -> u8 {
     1u8.checked_shl(lane.into()).unwrap_or(0)
 }
@@ -272,7 +273,7 @@ fn bytes(rows: &[Row]) -> usize {
     rows.iter().map(Row::bytes).sum()
 }
 
-/// Commits when somebody asks, until nothing is pushed any more.
+/// Commits on request, until the pushing task has ended.
 async fn commit_on_demand(queue: aio::Queue, shared: Arc<Shared>, mut ended: oneshot::Receiver<()>) {
     loop {
         tokio::select! {

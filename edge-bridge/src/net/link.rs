@@ -1,4 +1,4 @@
-//! A running link: what every composition has, whatever its spool.
+//! Handle of a running link, whatever its spool.
 
 use std::fmt;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub struct Link {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SubscribeError {
-    /// The text is no topic filter.
+    /// The text is not a topic filter.
     #[error("\"{filter}\" is not a topic filter: {error}")]
     Filter {
         /// The filter that was given.
@@ -33,7 +33,7 @@ pub enum SubscribeError {
         /// The rule that the filter breaks.
         error: TopicError,
     },
-    /// A shared subscription with No Local (MQTT 5, §3.8.3.1): a hub ends the connection for it.
+    /// A shared subscription has No Local (MQTT 5, §3.8.3.1), for which a hub ends the connection.
     #[error("\"{filter}\" is a shared subscription: it cannot leave out what this client publishes")]
     NoLocalOnShared {
         /// The filter that was given.
@@ -42,7 +42,7 @@ pub enum SubscribeError {
     /// The link was closed.
     #[error("the link is closed")]
     Closed,
-    /// The subscription is one of another link.
+    /// The subscription belongs to another link.
     #[error("the subscription is one of another link")]
     OtherLink,
 }
@@ -65,20 +65,20 @@ fn check(wanted: &Subscription) -> Result<(), SubscribeError> {
 }
 
 impl Link {
-    /// Tells the link that rows were pushed to the spool. Cheap, and never lost; many calls are as good as one.
+    /// Tells the link that rows were pushed to the spool. Cheap, and never lost; calls in quick succession are merged.
     pub fn rows_pushed(&self) {
         self.wake.notify_one();
     }
 
-    /// Subscribes at the hub at QoS 1, at least once: a message is acknowledged there only when it is
-    /// [`done`](super::Command::done). Returns before the hub has answered; a refusal is logged and asked for again on the next connection.
+    /// Subscribes at the hub at QoS 1, at least once: a message is acknowledged only when it is [`done`](super::Command::done). Returns before
+    /// the hub has answered; a refusal is logged, and the filter is asked for again on the next connection.
     pub async fn subscribe(&self, filter: &str) -> Result<Commands, SubscribeError> {
         self.subscribe_all([plain(filter)?]).await
     }
 
-    /// Subscribes to several filters with options of your own, No Local say. Their messages come through one subscription, in the hub's order, and one
-    /// that several match comes once; without a filter nothing ever comes. Of QoS 2 it makes QoS 1. [`RetainHandling::Send`] brings what the hub retains
-    /// with every start of the program.
+    /// Subscribes to several filters with options of your own, such as No Local. Their messages come through one subscription, in the hub's
+    /// order, and a message that several filters match comes once. Without a filter no message comes. QoS 2 is lowered to QoS 1. With
+    /// [`RetainHandling::Send`] the hub sends its retained messages at every start of the program.
     ///
     /// ```
     /// use edge_bridge::Bridge;
@@ -101,7 +101,7 @@ impl Link {
     ///
     /// # Errors
     ///
-    /// One of them is no filter, asks for No Local of a shared subscription, or the link is closed: then there is none.
+    /// A text is not a filter, a shared subscription has No Local, or the link is closed; nothing is subscribed then.
     ///
     /// [`RetainHandling::Send`]: crate::wire::RetainHandling::Send
     pub async fn subscribe_all(
@@ -113,9 +113,8 @@ impl Link {
         self.request(|reply| Request::Subscribe { filters, reply }).await
     }
 
-    /// Subscribes to one more filter, whose messages come through a subscription that is there: both share its order and its bounds, and a message
-    /// that both match comes once. Filters that [`subscribe`](Self::subscribe) asks for have a queue each, with as much memory as its application leaves
-    /// waiting.
+    /// Adds a filter to an existing subscription. Both share its order and its bounds, and a message that both match comes once. By contrast,
+    /// each call of [`subscribe`](Self::subscribe) makes a queue of its own, with as much memory as its application leaves waiting.
     pub async fn add_filter(&self, to: &Commands, filter: &str) -> Result<(), SubscribeError> {
         let (filter, queue) = (plain(filter)?, to.queue.clone());
         let is_ours = self.request(|reply| Request::AddFilter { filter, queue, reply });
@@ -131,24 +130,24 @@ impl Link {
         answer.await.map_err(|_| SubscribeError::Closed)
     }
 
-    /// The numbers, at most 200 ms old; the link's state is never older than its last change.
+    /// Returns the statistics, at most 200 ms old; the link's state is never older than its last change.
     pub fn stats(&self) -> Stats {
         self.status.borrow().clone()
     }
 
-    /// Returns a receiver that tells changes of the numbers.
+    /// Returns a receiver that is notified of changed statistics.
     pub fn watch(&self) -> watch::Receiver<Stats> {
         self.status.clone()
     }
 
-    /// The queue of the parked rows, to look at: its ledger, losses and size. `None` until a row of this or an earlier run is parked, and for
-    /// a spool in memory or of your own. Its rows' own identities are not those of its leases.
+    /// Returns the queue of the parked rows, for its ledger, losses and size. `None` until a row of this or an earlier run is parked, and for
+    /// a spool in memory or of your own. The rows' own identities differ from those of its leases.
     #[cfg(feature = "spool-queue")]
     pub fn parked_queue(&self) -> Option<edge_queue::aio::Queue> {
         self.parked.get().cloned()
     }
 
-    /// Ends the link: DISCONNECT, and rows that the hub has not acknowledged are back in the spool when this returns. The hub keeps the
+    /// Ends the link with a DISCONNECT. When this returns, rows that the hub has not acknowledged are back in the spool. The hub keeps the
     /// session for its expiry. A link that is closed already stays so.
     pub async fn close(&self) {
         let (reply, done) = oneshot::channel();

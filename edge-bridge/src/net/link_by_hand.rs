@@ -1,4 +1,4 @@
-//! Work by hand on what the hub refuses, through the handle of a running link.
+//! Requests by hand about refused messages, on the handle of a running link.
 
 use std::sync::Arc;
 
@@ -23,8 +23,8 @@ impl Copies {
     ///
     /// # Errors
     ///
-    /// A part was left out: another pass is under way, the rows were not taken or could not be read in time, some wait in the queue since they
-    /// cannot be parked, the link was closed.
+    /// A part was left out, because another pass is under way, the rows were not taken or could not be read in time, some wait in the queue
+    /// and cannot be parked, or the link was closed.
     pub async fn next(&mut self) -> Result<Option<Vec<ParkedRow>>, ByHandError> {
         if let Some(rows) = self.rows.recv().await {
             self.wake.notify_one();
@@ -49,7 +49,7 @@ impl Link {
         answer.await.map_err(|_| ByHandError::Closed)
     }
 
-    /// Tries now what the hub refused under topics that the filter matches; `#` is everything. Returns before the hub has answered.
+    /// Retries now what the hub refused under topics that the filter matches (`#` matches all). Returns before the hub has answered.
     ///
     /// # Errors
     ///
@@ -61,13 +61,13 @@ impl Link {
         answer.await.map_err(|_| ByHandError::Closed)
     }
 
-    /// Drops held messages and parked rows of topics that the filter matches (`#`: all), also without a connection, counted as discarded.
-    /// Returns how many, once they are durably gone. What is on its way to the hub stays.
+    /// Drops held messages and parked rows of topics that the filter matches (`#` matches all), counted as discarded. Works without a
+    /// connection. Returns their number once they are durably gone. Messages in flight stay.
     ///
     /// # Errors
     ///
-    /// Not a filter, another drop or copy is under way, not all could be read or made durable in time, some wait in the queue since they cannot be
-    /// parked, or the link was closed.
+    /// The text is not a filter, another drop or copy is under way, not all could be read or made durable in time, some wait in the queue and
+    /// cannot be parked, or the link was closed.
     pub async fn drop_parked(&self, filter: &str) -> Result<ByHandCount, ByHandError> {
         let filter = checked(filter)?;
         let (done, answer) = oneshot::channel();
@@ -75,11 +75,11 @@ impl Link {
         answer.await.map_err(|_| ByHandError::Closed)?
     }
 
-    /// Copies what [`drop_parked`](Self::drop_parked) would drop. Nothing leaves, and nothing is written.
+    /// Copies what [`drop_parked`](Self::drop_parked) would drop. Nothing is removed, and nothing is written.
     ///
     /// # Errors
     ///
-    /// Not a filter, or the link was closed. What else may be wrong is said by [`Copies::next`].
+    /// The text is not a filter, or the link was closed. [`Copies::next`] reports other errors.
     pub async fn copy_parked(&self, filter: &str) -> Result<Copies, ByHandError> {
         let filter = checked(filter)?;
         let (done, answer) = oneshot::channel();

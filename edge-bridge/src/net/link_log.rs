@@ -1,39 +1,39 @@
-//! Rate limit of the log's lines about connections, since logs are written to flash: a cause when it is new or lasts, and of what recurs a line in four
-//! hours, however the link flaps. Pure.
+//! Rate limit of log lines about connections, because logs are written to flash. A cause gets a line when it is new or lasts, and a recurring
+//! one gets a line every four hours, however often the link flaps. Pure.
 
 use std::collections::HashMap;
 
 /// Least time between two lines of one cause or event, in milliseconds.
 const QUIET_MS: u64 = 60_000;
-/// Time after which there is one more line about something that recurs.
+/// Milliseconds after which one more line is written about a recurring cause or event.
 const EVERY_MS: u64 = 4 * 3_600_000;
 /// Time for which a cause has to be the only one to have its line in any case.
 const LASTS_MS: u64 = 600_000;
-/// Causes remembered; more are taken for one.
+/// Most causes that are remembered; further ones are counted as one.
 const CAUSES_MAX: usize = 16;
 
-/// See the [module](self).
+/// State of the limit, see the [module](self).
 #[derive(Debug, Default)]
 pub(super) struct LinkLog {
-    /// The reason why there is no connection, and since when it is the only one.
+    /// Last cause why there is no connection, and the time since when it is the only one; `None` while connected.
     cause: Option<(String, u64)>,
-    /// The cause that the log has given for there being none.
+    /// Cause that the log last gave for the lack of a connection; `None` if it last reported a connection.
     told: Option<String>,
     /// Time of the last line of each cause.
     said_ms: HashMap<String, u64>,
-    /// Per event that may come with every connection the time of its last line.
+    /// Time of the last line of each event that may come with every connection.
     events_ms: HashMap<&'static str, u64>,
-    /// Time from which on one more line may be written about what has had one.
+    /// Time from which one more line may be written about a cause or event that had one before.
     again_ms: u64,
-    /// Ends of connections and failed dials since the last line about one, but for those of the cause that it gave.
+    /// Number of ends and failed dials since the last line about one, except those of the cause that it gave.
     left_out: u64,
-    /// Set once the log has told of a connection.
+    /// Set once the log has reported a connection.
     was_up: bool,
 }
 
 impl LinkLog {
-    /// Returns how many ends had no line since the last one, if the line about this end of a connection, or failed dial, is due: in an outage of days
-    /// a further attempt that fails for the same reason is no news, another reason is.
+    /// Notes an end of a connection or a failed dial. Returns `None` if it gets no line, otherwise the number of earlier ones without a line.
+    /// In an outage of days a further failure for the same reason is no news; another reason is.
     pub(super) fn disconnected(&mut self, now_ms: u64, cause: &str) -> Option<u64> {
         let since_ms = match &self.cause {
             Some((known, since_ms)) if known == cause => *since_ms,
@@ -58,7 +58,7 @@ impl LinkLog {
         Some(std::mem::take(&mut self.left_out))
     }
 
-    /// Returns whether there is a line about something that had its last one at `last_ms`, and takes it.
+    /// Returns whether a line is due about something whose last line was at `last_ms`, and counts it as written.
     fn is_due(&mut self, now_ms: u64, last_ms: Option<u64>) -> bool {
         let Some(last_ms) = last_ms else { return true };
         let is_due = now_ms >= self.again_ms.max(last_ms + QUIET_MS);
@@ -68,7 +68,8 @@ impl LinkLog {
         is_due
     }
 
-    /// Returns whether the line about an event that may come with every connection is due: when it is new, and then as seldom as a cause's.
+    /// Returns whether a line is due about an event that may come with every connection. The first is; later ones are as rare as those of a
+    /// cause.
     pub(super) fn recurs(&mut self, now_ms: u64, event: &'static str) -> bool {
         let is_due = self.is_due(now_ms, self.events_ms.get(event).copied());
         if is_due {
@@ -77,7 +78,7 @@ impl LinkLog {
         is_due
     }
 
-    /// Returns whether the line about an event that is one of a message is due: not twice in a minute.
+    /// Returns whether a line is due about an event of a message, which is so once a minute.
     pub(super) fn once_a_minute(&mut self, now_ms: u64, event: &'static str) -> bool {
         let last_ms = self.events_ms.get(event).copied();
         let is_due = last_ms.is_none_or(|last_ms| now_ms >= last_ms + QUIET_MS);
@@ -87,7 +88,7 @@ impl LinkLog {
         is_due
     }
 
-    /// Returns whether the line about a connection is due: it is the first, or the log says that there is none.
+    /// Returns whether a line is due about a connection, which is so for the first, and after the log has reported its lack.
     pub(super) fn connected(&mut self) -> bool {
         self.cause = None;
         !std::mem::replace(&mut self.was_up, true) | self.told.take().is_some()

@@ -1,4 +1,4 @@
-//! The spool of a bridge without a disk: rows live as long as the process, a receipt comes when the hub has the row.
+//! Spool of a bridge without a disk. Rows live as long as the process, and a receipt comes when the hub has the row.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,12 +10,12 @@ use crate::bridge::spool::{Gone, LeaseId, Leased, MemorySpool, Settled, Spool};
 use crate::row::Row;
 use crate::wire::ReasonCode;
 
-/// Upper bound of the rows.
+/// Most rows in the spool.
 const ROWS_MAX: usize = 100_000;
-/// Bytes of payload at most.
+/// Most bytes in the spool.
 const BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// Shared by the application, which pushes, and the driver, which drains.
+/// Memory spool that is shared by the application, which pushes, and the driver, which leases.
 #[derive(Debug, Clone)]
 pub(super) struct SharedMemory {
     state: Arc<Mutex<State>>,
@@ -48,7 +48,7 @@ impl SharedMemory {
 }
 
 impl State {
-    /// Resolves the receipts of rows that are gone.
+    /// Resolves the receipts of rows that have left.
     fn resolve(&mut self) {
         for (id, why) in self.spool.drain_gone() {
             let receipt = match why {

@@ -1,5 +1,5 @@
-//! The shell: the only place with tokio, rustls, sockets and a clock. One task per link does what the [core](crate::bridge::Core) says,
-//! one task per server what the [listener](crate::listener::Listener) says.
+//! Shell: the only module with tokio, rustls, sockets and a clock. One task per link carries out the outputs of the
+//! [core](crate::bridge::Core), one task per server those of the [listener](crate::listener::Listener).
 
 #![allow(
     clippy::disallowed_methods,

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use super::host_port::{host_port, shown};
 
-/// Longest name of a user, in bytes.
+/// Longest user name, in bytes.
 const USER_MAX: usize = 255;
 
 /// Address of an HTTP proxy, and the user there. Displays without the user.
@@ -24,13 +24,13 @@ const USER_MAX: usize = 255;
 pub struct ProxyAddress {
     /// Name or address of the proxy, without brackets.
     pub host: String,
-    /// Port, which has no default: proxies have many.
+    /// TCP port, which has no default because proxies use many.
     pub port: u16,
-    /// User name of the login, percent-decoded.
+    /// User name of the login, percent-decoded; `None` for no login.
     pub user: Option<String>,
 }
 
-/// Error for a text that is no address of a proxy. Does not show the text, in which a password may stand.
+/// Error for a text that is not an address of a proxy. Does not show the text, which may contain a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("address of the proxy: {problem}; expected http://HOST:PORT or http://USER@HOST:PORT")]
 pub struct ProxyAddressError {
@@ -65,7 +65,8 @@ fn parse(url: &str) -> Result<ProxyAddress, &'static str> {
     Ok(ProxyAddress { host: host.to_owned(), port: port.ok_or("no port")?, user })
 }
 
-/// The name behind percent-encoding. A colon would end the name in a login, control characters belong into none (RFC 7617 §2).
+/// Decodes a percent-encoded user name. `None` if it is not valid: a colon would end the name in a login, and control characters are not
+/// allowed (RFC 7617 §2).
 fn user_name(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();

@@ -12,7 +12,7 @@ use crate::base64;
 #[derive(Clone)]
 pub(super) struct ProxyLogin {
     user: String,
-    /// The password that was given or read last.
+    /// Password that was given or read last; `None` if it was never read.
     last: Arc<Mutex<Option<Bytes>>>,
     source: Option<RereadSource<Bytes>>,
 }
@@ -22,7 +22,7 @@ impl ProxyLogin {
         Self { user, last: Arc::new(Mutex::new(password)), source }
     }
 
-    /// Reads the password again, and returns the value of `Proxy-Authorization`. `None`: it was never read.
+    /// Reads the password again, and returns the value of `Proxy-Authorization`; `None` if the password was never read.
     pub(super) async fn authorization(&self) -> Option<String> {
         let read = match &self.source {
             Some(source) => source.read().await,

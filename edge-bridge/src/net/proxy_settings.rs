@@ -1,4 +1,4 @@
-//! Settings of a proxy, as they were given.
+//! Settings of a proxy, as the application gave them.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ pub(super) struct ProxySettings {
 }
 
 impl fmt::Debug for ProxySettings {
-    /// Shows neither the password nor the address, in which one may stand.
+    /// Shows neither the password nor the address, which may contain one.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ProxySettings").finish_non_exhaustive()
     }

@@ -1,4 +1,4 @@
-//! The disk queue as a spool: leases of two consumers, one of the rows that wait and one of the parked ones.
+//! Disk queue as a spool, with one consumer for waiting rows and one for parked ones.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -17,12 +17,11 @@ use crate::wire::{ReasonCode, Utf8};
 
 /// Name of the consumer whose rows a bridge sends.
 pub(super) const CONSUMER: &str = "hub";
-/// Parked rows read in one turn that are not handed out.
+/// Most parked rows that are read in one turn without being handed out.
 const PASSED_PER_TURN: u64 = 64;
 
-/// A consumer of an [`edge_queue::aio::Queue`] as a [`Spool`]. Never blocks: what must be read from disk is read by the queue's worker, which wakes
-/// the link, and rows are parked by a task. Leases stay with this value until they are acknowledged or given back; dropping it gives all of
-/// them back.
+/// Consumer of an [`edge_queue::aio::Queue`] as a [`Spool`]. Never blocks: the queue's worker reads from disk and then wakes the link, and a
+/// task parks rows. Leases stay with this value until they are acknowledged or given back; dropping it gives all of them back.
 pub(super) struct QueueSpool {
     consumer: aio::Consumer,
     parking: Parking,
@@ -32,7 +31,7 @@ pub(super) struct QueueSpool {
     failed: bool,
 }
 
-/// A lease, and whether it is one of a parked row.
+/// Lease of a row, and whether it is a parked one.
 struct Held {
     lease: Lease,
     parked: bool,
@@ -59,7 +58,7 @@ impl QueueSpool {
         }
     }
 
-    /// Rows that are there at once. None also means that they are being read, or that there are none: either way the link is woken.
+    /// Leases rows that are available at once. If it returns none, they are being read or there are none; the link is woken when there are.
     fn lease_some(&mut self, parked: bool, max_rows: usize, max_bytes: u64) -> Vec<Lease> {
         let consumer = if parked { self.parking.consumer() } else { Some(&mut self.consumer) };
         let Some(consumer) = consumer else { return Vec::new() };
@@ -254,12 +253,12 @@ impl Row {
     }
 }
 
-/// Returns the size of a leased row, as the queue's limits count it.
+/// Returns the size of a leased row in bytes, as the queue's limits count it.
 fn size(lease: &Lease) -> u64 {
     (lease.payload().len() + lease.meta().len() + lease.key().len()) as u64 + ROW_OVERHEAD_BYTES
 }
 
-/// Identity of a row, and of a parked one what it was parked with, and its own meta.
+/// Returns the identity of a row and, for a parked row, its envelope and its own meta.
 fn origin(lease: &Lease, parked: bool) -> (Identity, Option<(Envelope, Bytes)>) {
     let sealed = if parked { Envelope::open(lease.meta()) } else { None };
     (sealed.as_ref().map_or_else(|| identity(lease), |(first, _)| first.identity), sealed)

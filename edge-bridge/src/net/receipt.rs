@@ -10,22 +10,22 @@ use tokio::sync::oneshot;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Receipt {
-    /// On the medium here: it survives a power cut.
+    /// The message is on this device's storage and survives a power cut.
     Stored,
-    /// The hub acknowledged it: as safe as the hub.
+    /// The hub acknowledged the message.
     HandedOver,
-    /// Given up by the policy you chose, and counted: expired, or evicted.
+    /// The message was given up by the configured policy, expired or evicted, and counted.
     Settled,
-    /// In RAM only: a memory store, or a failing disk under the `volatile` policy.
+    /// The message is in RAM only, in a memory store or with a failing disk under the `volatile` policy.
     Volatile,
 }
 
-/// The bridge was closed before the message was safe: treat it as not accepted.
+/// The bridge was closed before the message was safe, so that it counts as not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the bridge was closed before the message was safe")]
 pub struct ReceiptError;
 
-/// A receipt still to come. Dropping it cancels nothing.
+/// Future of a receipt. Dropping it cancels nothing.
 #[must_use = "a message without a receipt may still be lost in a power cut"]
 #[derive(Debug)]
 pub struct PendingReceipt {

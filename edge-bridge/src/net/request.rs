@@ -9,14 +9,14 @@ use super::commands::Commands;
 use super::subscription_queue::SubscriptionQueue;
 use crate::wire::Subscription;
 
-/// Order of the application to the bridge.
+/// Request of the application to the link's task.
 pub(super) enum Request {
-    /// One subscription of the application's, which has all of these filters.
+    /// Makes one subscription with all of these filters.
     Subscribe {
         filters: Vec<Subscription>,
         reply: oneshot::Sender<Commands>,
     },
-    /// Replies whether the subscription is one of this link's.
+    /// Adds a filter to a subscription. Replies `false` if that belongs to another link.
     AddFilter {
         filter: Subscription,
         queue: Arc<SubscriptionQueue>,

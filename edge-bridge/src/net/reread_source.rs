@@ -1,4 +1,5 @@
-//! Source of a password or a certificate that may change while the link runs: read again before each use, so that a rotated one needs no restart.
+//! Source of a password or a certificate that may change while the link runs. It is read again before each use, so that a changed one needs no
+//! restart.
 
 use std::fmt;
 use std::io;
@@ -6,12 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// Time for a read. After it the connection goes on with the last password: a disk that hangs must not hold up the link.
+/// Time limit of a read. After it the last value is used, because a disk that hangs must not hold up the link.
 const READ_WITHIN: Duration = Duration::from_secs(1);
 
 type Read<T> = dyn Fn() -> io::Result<T> + Send + Sync;
 
-/// Thing that is read.
+/// Kind of value that is read, named in log lines.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Subject {
     HubPassword,
@@ -19,14 +20,14 @@ pub(super) enum Subject {
     Certificate,
 }
 
-/// See the [module](self).
+/// Source that is read before each use, see the [module](self).
 #[derive(Clone)]
 pub(super) struct RereadSource<T> {
     subject: Subject,
     read: Arc<Read<T>>,
-    /// A read has not returned yet: no second thread waits beside it.
+    /// Set while a read has not returned, so that no second thread waits beside it.
     is_reading: Arc<AtomicBool>,
-    /// Set once the log says that the file cannot be read.
+    /// Set once the log says that the value cannot be read.
     is_failing: Arc<AtomicBool>,
 }
 
@@ -35,7 +36,7 @@ impl<T: Send + 'static> RereadSource<T> {
         Self { subject, read: Arc::new(read), is_reading: Arc::default(), is_failing: Arc::default() }
     }
 
-    /// Reads on a thread that may block. `None`: what was read last stays.
+    /// Reads the value on a thread that may block. `None` if it cannot be read in time, so that the last one is used.
     pub(super) async fn read(&self) -> Option<T> {
         let result = self.read_in_time().await;
         match &result {
@@ -82,7 +83,7 @@ impl<T: Send + 'static> RereadSource<T> {
 }
 
 impl<T> fmt::Debug for RereadSource<T> {
-    /// Shows nothing that is read.
+    /// Shows no value that was read.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RereadSource").field("subject", &self.subject).finish_non_exhaustive()
     }

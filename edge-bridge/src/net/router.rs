@@ -1,8 +1,8 @@
 //! Dispatch of messages from the hub to the subscriptions of this program, and their acknowledgements.
 //!
-//! A message is acknowledged when every subscription that matched it is done. What no subscription matches waits half a minute for one, since the
-//! hub speaks first after a restart and a program may subscribe anew; then it is acknowledged and counted, so that the subscriptions of
-//! an earlier program under this name neither fill the RAM nor hold up the PUBACKs, which leave in order.
+//! A message is acknowledged when every subscription that matched it is done. A message that no subscription matches waits half a minute for
+//! one, because the hub sends first after a restart and a program may subscribe anew. Then it is acknowledged and counted, so that
+//! subscriptions of an earlier program under this client identifier neither fill the RAM nor hold up the PUBACKs, which leave in order.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -15,16 +15,16 @@ use crate::escape::Escaped;
 use crate::session::AckHandle;
 use crate::wire::{self, Publish, Utf8};
 
-/// Milliseconds that a message without a subscription waits for one, from the start or from the end of the last subscription that ended; so
-/// long that subscription stays at the hub.
+/// Milliseconds for which a message without a subscription waits for one, from the start or from the end of the last subscription that ended.
+/// For the same time that subscription stays at the hub.
 const GRACE_MS: u64 = 30_000;
-/// Filters at most that stay at the hub without a subscription here.
+/// Most filters that stay at the hub without a subscription here.
 const LEAVING_MAX: usize = 1_024;
-/// Messages that wait for a subscription at most.
+/// Most messages that wait for a subscription.
 const UNCLAIMED_MAX: usize = 4_096;
-/// Bytes of messages that wait for a subscription at most.
+/// Most bytes of messages that wait for a subscription.
 const UNCLAIMED_BYTES_MAX: usize = 1024 * 1024;
-/// Topics named in the log.
+/// Most topics named in the log line about unclaimed messages.
 const TOPICS_SAID: usize = 8;
 
 #[derive(Debug)]
@@ -33,8 +33,8 @@ struct Route {
     queue: Arc<SubscriptionQueue>,
 }
 
-/// A filter whose last subscription ended. The hub keeps its messages on: for a subscription to follow, or for the next run of a program that
-/// ends now.
+/// Filter whose last subscription ended. The hub keeps it for a while, with its messages, for a subscription to follow, or for the next run of
+/// a program that ends now.
 #[derive(Debug)]
 struct Leaving {
     filter: Utf8,
@@ -51,12 +51,12 @@ pub(super) struct Router {
     /// Messages that no subscription has claimed, in order of arrival.
     unclaimed: VecDeque<(Publish, AckHandle)>,
     unclaimed_bytes: usize,
-    /// One found no room there.
+    /// Set if a message found no room among these.
     unclaimed_missed: bool,
-    /// A subscription ended with a message taken and not done.
+    /// Set when a subscription ended with a message taken and not done, so that a new connection is needed to get it again.
     ask_again: bool,
     grace_until_ms: u64,
-    /// Messages taken and dropped, of subscriptions that live.
+    /// Messages that live subscriptions took and dropped without being done.
     neglected: Vec<Neglected>,
     /// Handle of the youngest message of this connection; `None` before the first.
     latest: Option<AckHandle>,
@@ -66,7 +66,7 @@ pub(super) struct Router {
     /// Topics without a subscription, for one line in the log.
     topics: BTreeSet<Utf8>,
     said: bool,
-    /// Bytes of a packet from the hub at most.
+    /// Largest packet from the hub, in bytes.
     packet_max: u32,
 }
 
@@ -92,14 +92,14 @@ impl Router {
         }
     }
 
-    /// Adds a subscription that has all of these filters.
+    /// Makes a subscription with all of these filters.
     pub(super) fn subscribe(&mut self, filters: impl IntoIterator<Item = Utf8>) -> Commands {
         let queue = Arc::new(SubscriptionQueue::new(self.packet_max));
         filters.into_iter().for_each(|filter| self.add(filter, queue.clone()));
         Commands { queue, acks: self.acks.clone() }
     }
 
-    /// Returns whether this is the queue of a subscription here.
+    /// Returns whether this is the queue of one of the subscriptions here.
     pub(super) fn has(&self, queue: &Arc<SubscriptionQueue>) -> bool {
         self.routes.iter().any(|route| Arc::ptr_eq(&route.queue, queue))
     }
@@ -132,7 +132,7 @@ impl Router {
         }
     }
 
-    /// Gives it to every subscription that matches; `false` if none does.
+    /// Gives a message to every subscription that matches. Returns `false` if none does.
     fn hand_out(&mut self, publish: &Publish, ack: Option<AckHandle>) -> bool {
         let mut matching: Vec<&Arc<SubscriptionQueue>> = Vec::new();
         for Route { filter, queue } in &self.routes {
@@ -170,8 +170,8 @@ impl Router {
         self.unclaimed.push_back((publish, handle));
     }
 
-    /// Looks after what the application did: subscriptions that it dropped, and what they had not finished. Returns filters that nobody has had
-    /// for the grace time, to be unsubscribed.
+    /// Handles ended subscriptions, and messages that they had not finished. Returns the filters to unsubscribe, because no subscription has
+    /// had them for the grace time.
     pub(super) fn tidy(&mut self, now_ms: u64) -> Vec<Utf8> {
         let (closed, open): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.routes).into_iter().partition(|route| route.queue.is_closed());
@@ -232,14 +232,14 @@ impl Router {
         }
     }
 
-    /// Returns the time of the next [`on_timeout`](Self::on_timeout).
+    /// Up time of the next [`on_timeout`](Self::on_timeout); `None` if there is none.
     pub(super) fn next_deadline(&self) -> Option<u64> {
         let waits = !self.unclaimed.is_empty() || self.unclaimed_missed;
         let leaving_ms = self.leaving.front().map(|leaving| leaving.until_ms);
         [waits.then_some(self.grace_until_ms), leaving_ms].into_iter().flatten().min()
     }
 
-    /// Acknowledges and counts the messages that nobody came for in time.
+    /// Acknowledges and counts the messages that no subscription claimed in time.
     pub(super) fn on_timeout(&mut self, now_ms: u64) {
         if now_ms < self.grace_until_ms {
             return;
@@ -252,18 +252,18 @@ impl Router {
         self.ask_again |= std::mem::take(&mut self.unclaimed_missed);
     }
 
-    /// Returns the time until which the link is to read nothing; `None`: it may read.
+    /// Up time until which the link is to read nothing; `None` if it may read.
     pub(super) fn reads_again_ms(&mut self, now_ms: u64) -> Option<u64> {
         self.back_pressure.until_ms(now_ms)
     }
 
-    /// Returns whether messages that found no room can be taken now: a new connection brings them.
+    /// Returns whether messages that found no room could be taken now, for which the link has to connect anew.
     pub(super) fn wants_redial(&self) -> bool {
         (self.unclaimed_missed || self.ask_again) && self.unclaimed.is_empty()
             || self.routes.iter().any(|route| route.queue.wants_missed())
     }
 
-    /// Returns the number of messages of QoS 0 that nobody took.
+    /// Returns the number of messages of QoS 0 that were dropped, because no subscription took them.
     pub(super) fn dropped_qos0(&self) -> u64 {
         self.dropped_qos0
     }
@@ -273,7 +273,7 @@ impl Router {
         self.nobodys
     }
 
-    /// Notes that the connection is gone: what nobody claimed, and what was missed, comes again.
+    /// Notes that the connection is gone, so that unclaimed and missed messages come again.
     pub(super) fn on_hangup(&mut self) {
         self.unclaimed.clear();
         self.unclaimed_bytes = 0;

@@ -1,16 +1,16 @@
-//! Send buffer of one connection, which knows where its packets begin: a clean close drops the messages that wait and still says DISCONNECT.
+//! Send buffer of one connection. It knows where packets begin, so that a clean close can drop waiting messages and still send DISCONNECT.
 
 use bytes::{Buf, BytesMut};
 
 use crate::pieces::free_if_large;
 use crate::wire::{PacketType, frame};
 
-/// Whole packets, but for the first, of which a part may have been written. In one piece: packets that wait together leave in one TLS record,
-/// whose price is paid by the byte.
+/// Whole packets, except that a part of the first may have been written. They lie in one piece, so that packets that wait together are sent in
+/// one TLS record.
 #[derive(Debug, Default)]
 pub(super) struct Outgoing {
     bytes: BytesMut,
-    /// Bytes at the front that belong to a packet of which a part has left.
+    /// Number of bytes at the front that belong to a partly written packet.
     begun: usize,
 }
 
@@ -33,7 +33,7 @@ impl Outgoing {
         &self.bytes
     }
 
-    /// Takes out the first `n` bytes, which were written.
+    /// Removes the first `n` bytes, because they were written.
     pub(super) fn advance(&mut self, n: usize) {
         while self.begun < n {
             self.begun += self.packet_at(self.begun).1;
@@ -57,7 +57,7 @@ impl Outgoing {
         self.bytes = kept;
     }
 
-    /// The packet that begins at `at`, and its bytes. What is no packet is taken as one with all that follows.
+    /// Returns the type and size of the packet that begins at `at`. Bytes that are no packet count as one, with all that follow.
     fn packet_at(&self, at: usize) -> (Option<PacketType>, usize) {
         let rest = self.bytes.get(at..).unwrap_or_default();
         match frame(rest) {

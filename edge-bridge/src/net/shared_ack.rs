@@ -1,4 +1,4 @@
-//! The acknowledgement of a message that several subscriptions share: the last one gives it.
+//! Acknowledgement of a message that several subscriptions share; the last of them gives it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -9,9 +9,9 @@ use crate::session::AckHandle;
 #[derive(Debug)]
 pub(super) struct SharedAck {
     pub(super) handle: AckHandle,
-    /// Subscriptions that are not done.
+    /// Number of subscriptions that are not done.
     left: AtomicUsize,
-    /// One of them is done, so that the message has been acted on.
+    /// Set once one of them is done, because the message has been acted on.
     acted_on: AtomicBool,
 }
 
@@ -26,7 +26,8 @@ impl SharedAck {
         self.left.fetch_sub(1, Ordering::AcqRel) == 1
     }
 
-    /// Notes that one subscription has gone without being done. `Some`: it was the last, and whether another one had acted on the message.
+    /// Notes that one subscription ended without being done. Returns `None` if others are left, otherwise whether another one had acted on the
+    /// message.
     pub(super) fn abandon(&self) -> Option<bool> {
         (self.left.fetch_sub(1, Ordering::AcqRel) == 1).then(|| self.acted_on.load(Ordering::Relaxed))
     }

@@ -28,7 +28,7 @@ use crate::bridge::{Core, LinkConfig, Pack, RawPack, Stats};
 use crate::wire::{QoS, Utf8, validate_topic_name};
 
 impl Builder {
-    /// Starts the bridge as a task of the present tokio runtime. Returns before there is a connection: publishing works without one.
+    /// Starts the bridge as a task of the present tokio runtime. Returns before there is a connection, because publishing works without one.
     ///
     /// # Errors
     ///
@@ -50,8 +50,7 @@ impl Builder {
         self.start_on_disk(dir, clock, pack).await
     }
 
-    /// Starts a link on a spool and a pack of your own: what a gateway does. After pushing to the spool call
-    /// [`Link::rows_pushed`].
+    /// Starts a link on a spool and a pack of your own, as a gateway does. After pushing to the spool call [`Link::rows_pushed`].
     ///
     /// # Errors
     ///
@@ -68,8 +67,8 @@ impl Builder {
         self.spawn(Clock::start(), spool, pack)
     }
 
-    /// Starts a link that drains an open queue through `consumer`. The link is woken by the queue itself. What the hub refuses is parked in a
-    /// second queue, in the directory `parked` of the first; it is made, and its disk reserved, when the first row is refused.
+    /// Starts a link that drains an open queue through `consumer`. The queue itself wakes the link. Rows that the hub refuses are parked in a
+    /// second queue, in the directory `parked` of the first; it is made, and its disk space reserved, when the first row is refused.
     ///
     /// # Errors
     ///

@@ -15,25 +15,25 @@ pub enum StartError {
     /// The text is no address of a hub.
     #[error(transparent)]
     Target(#[from] TargetError),
-    /// Some of the addresses are `mqtt` and some `mqtts`: the keys and the password would go to both.
+    /// Some of the addresses are `mqtt` and some `mqtts`, so that keys or password would be sent to both.
     #[error("the addresses must all be mqtt:// or all mqtts://")]
     MixedSchemes,
-    /// The client identifier is missing: the hub keeps the session under it.
+    /// The client identifier is missing, under which the hub keeps the session.
     #[error("client_id is missing: the hub keeps the session under this name")]
     ClientId,
-    /// A text that MQTT does not carry.
+    /// A text is not a valid MQTT string.
     #[error("{what} is not a string of MQTT")]
     Text {
         /// Name of the setting.
         what: &'static str,
     },
-    /// A topic of the will that is none: a wildcard, say.
+    /// The topic of the will cannot be published to, for example because of a wildcard.
     #[error("the topic of the will cannot be published to")]
     WillTopic(#[source] TopicError),
-    /// The address is `mqtts` and there are no keys.
+    /// The address is `mqtts`, and there are no TLS settings.
     #[error("mqtts:// needs tls(): an authority to trust, at least")]
     TlsMissing,
-    /// There are keys and the address is not `mqtts`.
+    /// There are TLS settings, and the address is not `mqtts`.
     #[error("tls() is set, but the address is mqtt://, which would be sent in the clear")]
     TlsUnused,
     /// A setting of TLS, and the address is not `mqtts`.
@@ -42,16 +42,16 @@ pub enum StartError {
         /// Name of the setting.
         what: &'static str,
     },
-    /// A name that TLS does not carry.
+    /// A name cannot be used in TLS.
     #[error(transparent)]
     TlsName(#[from] TlsNameError),
     /// The text is no address of a proxy.
     #[error(transparent)]
     Proxy(#[from] ProxyAddressError),
-    /// Half a login at the proxy, or one without a proxy.
+    /// Only user or password of the login at the proxy is set, or a password without a proxy.
     #[error("a user in proxy() and its proxy_password() belong together: one of them is missing")]
     ProxyLogin,
-    /// `spool_dir` without the feature that has a disk queue.
+    /// `spool_dir` is used without the feature `spool-queue`.
     #[error("spool_dir needs the feature \"spool-queue\"")]
     NoDiskSpool,
     /// The queue on disk did not open.

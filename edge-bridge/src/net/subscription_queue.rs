@@ -1,4 +1,4 @@
-//! The queue of one subscription, between the link's task and the application: bounded in messages and in bytes.
+//! Queue of one subscription, from the link's task to the application, bounded in messages and bytes.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,14 +9,15 @@ use super::shared_ack::SharedAck;
 use crate::session::PACKETS_PER_TURN;
 use crate::wire::Publish;
 
-/// Messages that wait for the application when the link stops reading.
+/// Number of waiting messages at which the link stops reading.
 const MESSAGES_FULL: usize = 4_096;
-/// Bytes from which the queue counts as full.
+/// Number of waiting bytes at which the link stops reading.
 const BYTES_FULL: usize = 1024 * 1024;
-/// Messages that wait at most: the link stops between two turns.
+/// Most waiting messages. More than [`MESSAGES_FULL`], because the link stops only between two turns.
 const MESSAGES_MAX: usize = MESSAGES_FULL + PACKETS_PER_TURN;
 
-/// Bytes that wait at most: a turn brings the rest of one packet, and what was read with it. One message always fits.
+/// Most waiting bytes. More than [`BYTES_FULL`], because a turn brings the rest of one packet and the bytes read with it. One message always
+/// fits.
 pub(super) fn bytes_max(packet_max: u32) -> usize {
     BYTES_FULL + usize::try_from(packet_max).unwrap_or(usize::MAX / 2) + READ_MAX
 }
@@ -34,16 +35,16 @@ pub(super) enum Put {
     Taken,
     /// The message was taken, and fills the queue.
     Filled,
-    /// There was no room: the message is missed, if it is one that comes again.
+    /// There was no room. A message with an acknowledgement comes again, and the queue misses it until then.
     Missed,
 }
 
-/// The messages that the application took.
+/// Message that the application took.
 #[derive(Debug)]
 pub(super) struct Taken {
     pub(super) publish: Publish,
     pub(super) ack: Option<Arc<SharedAck>>,
-    /// Set if more can come now: the queue is no longer full, or it is empty and messages are missing behind it.
+    /// Set if more can come now, because the queue is no longer full, or because it is empty and messages after it were missed.
     pub(super) wanted: bool,
 }
 
@@ -51,14 +52,14 @@ pub(super) struct Taken {
 struct State {
     queue: VecDeque<Entry>,
     bytes: usize,
-    /// Set from the moment when the queue is full until it is half full.
+    /// Set from the time at which the queue is full until it is half empty.
     full: bool,
     waker: Option<Waker>,
-    /// Set once the application has dropped its end.
+    /// Set once the application has dropped the subscription.
     closed: bool,
-    /// The link has ended: nothing more comes.
+    /// Set once the link has ended, so that nothing more comes.
     ended: bool,
-    /// A message found no room. Those behind it are left out too, so that the order is kept: the hub sends all of them again with the next
+    /// Set if a message found no room. Later ones are left out too, so that the order is kept; the hub sends all of them again on the next
     /// connection.
     missed: bool,
 }
@@ -71,7 +72,7 @@ pub(super) struct SubscriptionQueue {
 }
 
 impl SubscriptionQueue {
-    /// An empty queue for packets of at most `packet_max` bytes.
+    /// Creates an empty queue for packets of at most `packet_max` bytes.
     pub(super) fn new(packet_max: u32) -> Self {
         Self { state: Mutex::default(), bytes_max: bytes_max(packet_max) }
     }
@@ -122,24 +123,24 @@ impl SubscriptionQueue {
         Poll::Ready(Some(Taken { publish: entry.publish, ack: entry.ack, wanted }))
     }
 
-    /// Returns whether the messages that found no room can be taken now.
+    /// Returns whether missed messages can be taken now.
     pub(super) fn wants_missed(&self) -> bool {
         let state = self.state();
         state.missed && state.queue.is_empty()
     }
 
-    /// Returns whether nothing more should come.
+    /// Returns whether the queue is full and the link should not read.
     pub(super) fn is_full(&self) -> bool {
         let state = self.state();
         state.full && !state.closed
     }
 
-    /// Forgets missed messages, since the connection is gone and they come again.
+    /// Forgets missed messages, because the connection is gone and they come again.
     pub(super) fn forget_missed(&self) {
         self.state().missed = false;
     }
 
-    /// Everything that the application has not taken.
+    /// Takes all messages that the application has not taken.
     pub(super) fn drain(&self) -> VecDeque<Entry> {
         let mut state = self.state();
         state.bytes = 0;

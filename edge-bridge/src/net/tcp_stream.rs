@@ -1,4 +1,4 @@
-//! One network connection, with or without TLS, and the bytes that really went over it.
+//! Network connection with or without TLS, and the number of bytes that it really transferred.
 
 use std::future::Future;
 use std::io::{self, IoSlice};
@@ -20,14 +20,14 @@ use crate::wire::Utf8;
 pub struct Counted {
     stream: TcpStream,
     bytes: Arc<AtomicU64>,
-    /// Bytes received since TLS gave something to be read, and their limit, if they are bounded.
+    /// Bytes received since TLS last gave data to be read, and their limit if there is one.
     silent: usize,
     silent_max: Option<usize>,
 }
 
-/// Most bytes that a client's TLS may take in without giving something to be read: a record of which the last byte is missing (16 645 bytes at most,
-/// RFC 8446 §5.2), and one read more. A part of a handshake that never ends
-/// would be kept, up to 64 KiB of it, by whoever has not logged in.
+/// Most bytes that a client's TLS may receive without giving data to be read: a record without its last byte (16 645 bytes at most, RFC 8446
+/// §5.2), and one more read. Without the limit a client that is not authenticated could make TLS keep up to 64 KiB of a handshake that never
+/// ends.
 const SILENT_MAX: usize = 36 * 1024;
 
 impl Counted {
@@ -41,10 +41,10 @@ impl Counted {
     }
 }
 
-/// Bytes of a client's certificates that TLS keeps for as long as the connection: they count in no other limit.
+/// Most bytes of a client's certificates, which TLS keeps as long as the connection and no other limit counts.
 const CHAIN_MAX: usize = 8 * 1024;
 
-/// A verified certificate of which nothing can be made.
+/// Error for a verified certificate that cannot be used.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 pub(super) enum UnfitCertificate {
     #[error("the client's certificate has no common name, which is to be its user name")]
@@ -53,12 +53,12 @@ pub(super) enum UnfitCertificate {
     TooLarge { bytes: usize },
 }
 
-/// Keep alive of TCP: an idle connection is probed so often, ended by the system after [`PROBES`] without an answer, and then found to be
-/// [gone](Stream::is_gone) also while it is not read.
+/// Keep alive of TCP: time between probes of an idle connection, which the system ends after [`PROBES`] without an answer. It is then found to
+/// be [gone](Stream::is_gone) also while it is not read.
 const PROBE_EVERY: Duration = Duration::from_secs(10);
 const PROBES: u32 = 3;
 
-/// Has the system probe a connection that was idle for so long. An error costs only the probes.
+/// Makes the system probe a connection after so long a silence. An error only leaves it without probes.
 pub(super) fn probe_when_idle(stream: &TcpStream, idle: Duration) {
     let probes = TcpKeepalive::new().with_time(idle);
     #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple", windows))]
@@ -75,14 +75,14 @@ const END: Interest = Interest::PRIORITY.add(Interest::ERROR);
 const END: Interest = Interest::ERROR;
 
 impl Stream {
-    /// Returns whether the peer closed the connection or the network lost it, without reading: bytes that came before may still be there.
-    /// Outside of Linux a close in order is not seen.
+    /// Returns whether the peer closed the connection or the network lost it, without reading, so that bytes that came before may still be
+    /// there. Outside of Linux a proper close is not seen.
     pub(super) fn is_gone(&self) -> bool {
         let end = pin!(self.counted().stream.ready(END));
         end.poll(&mut Context::from_waker(Waker::noop())).is_ready()
     }
 
-    /// Returns the name in the certificate that a client showed, which has been verified; `None` if it showed none.
+    /// Returns the name in the client's verified certificate; `None` if the client showed none.
     ///
     /// # Errors
     ///
@@ -98,7 +98,7 @@ impl Stream {
         Some(name.ok_or(UnfitCertificate::Nameless))
     }
 
-    /// Bounds what TLS takes in without giving something to be read, from now on: for a server, after the handshake.
+    /// Bounds the bytes that TLS receives without giving data to be read. For a server, after the handshake.
     pub(super) fn bound_silence(&mut self) {
         if let Self::Tls(stream) = self
             && let tokio_rustls::TlsStream::Server(stream) = &mut **stream
@@ -115,13 +115,13 @@ impl Stream {
         }
     }
 
-    /// Ends the connection by a reset (RST): bytes that the system has not sent yet are dropped.
+    /// Ends the connection by a reset (RST), so that bytes that the system has not sent yet are dropped.
     pub(super) fn reset(self) -> io::Result<()> {
         self.counted().stream.set_zero_linger()
     }
 }
 
-/// A connection to a hub, or of a client. Exhaustive.
+/// Connection to a hub, or of a client. New kinds come only with a breaking release.
 #[derive(Debug)]
 pub enum Stream {
     /// TCP without TLS.
@@ -195,7 +195,8 @@ impl AsyncRead for Stream {
     }
 }
 
-/// Reads what one record gave. Its own `poll_read` would take in as many as there is room for before it says so, and each would count as silence.
+/// Reads the data of one record. The stream's own `poll_read` would take in as many records as there is room for before it returns, and all of
+/// them would count against the limit.
 fn poll_read_record(
     stream: &mut tokio_rustls::server::TlsStream<Counted>,
     cx: &mut Context<'_>,

@@ -1,4 +1,4 @@
-//! TLS through rustls, its provider (ring) always named: nothing depends on a process-wide default.
+//! TLS through rustls. Its provider (ring) is always named, so that nothing depends on a process-wide default.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::tcp_stream::{Counted, Stream};
 
-/// Bytes that wait in a server's TLS for a client that does not read: those that wait before it are counted, these are not.
+/// Most bytes that a server's TLS holds for a client that does not read. Bytes that wait before TLS are counted, these are not.
 const UNWRITTEN_MAX: usize = 4 * 1024;
 /// Debian and Alpine; Fedora and its kin; SUSE; Alpine and the BSDs.
 const SYSTEM_BUNDLES: [&str; 4] = [
@@ -48,7 +48,7 @@ pub enum TlsError {
     /// The file holds no certificate.
     #[error("{}: no certificate in it", .0.display())]
     NoCertificate(PathBuf),
-    /// rustls refuses what was read.
+    /// rustls refuses the key or certificates in a file.
     #[error("{}: {}", path.display(), words(source))]
     Refused {
         /// File that rustls refuses.
@@ -56,17 +56,17 @@ pub enum TlsError {
         /// The error of rustls.
         source: rustls::Error,
     },
-    /// The system has no bundle of authorities where it is looked for.
+    /// The system has no bundle of authorities in the usual places.
     #[error("no authorities of the system: install ca-certificates, or name a file (looked for {})", SYSTEM_BUNDLES.join(", "))]
     NoSystemRoots,
-    /// The certificate authorities cannot check clients.
+    /// Clients cannot be verified with these certificate authorities.
     #[error("client certificates: {0}")]
     Verifier(String),
 }
 
 impl Tls {
-    /// Trusts the authorities in `ca` alone and shows the certificate in `cert` (its chain behind it) with the key in `key`. PEM files;
-    /// read once, here.
+    /// Trusts only the authorities in `ca`, and shows the certificate in `cert` (with its chain behind it) with the key in `key`. PEM files,
+    /// read once by this call.
     pub fn from_pem(
         ca: impl AsRef<Path>,
         cert: impl AsRef<Path>,
@@ -92,8 +92,8 @@ impl Tls {
         Ok(Self::from_config(Arc::new(config)))
     }
 
-    /// Trusts the authorities that the system trusts: the file that the environment's `SSL_CERT_FILE` names, or the bundle where distributions of Linux
-    /// have it. A certificate in it that rustls does not take is passed over.
+    /// Trusts the authorities that the system trusts, from the file in the environment variable `SSL_CERT_FILE` or the bundle of the Linux
+    /// distribution. Certificates that rustls does not accept are left out.
     ///
     /// # Errors
     ///
@@ -104,7 +104,7 @@ impl Tls {
         Ok(Self::from_config(Arc::new(config.with_root_certificates(roots).with_no_client_auth())))
     }
 
-    /// As [`from_system`](Self::from_system), and shows the certificate in `cert` with the key in `key`.
+    /// Trusts as [`from_system`](Self::from_system) does, and shows the certificate in `cert` with the key in `key`.
     ///
     /// # Errors
     ///
@@ -120,12 +120,12 @@ impl Tls {
         Ok(Self::from_config(Arc::new(config)))
     }
 
-    /// Takes a configuration of rustls, for whatever it can do: keys in hardware, other authorities, other providers.
+    /// Uses a configuration of rustls, for everything that it can do, such as keys in hardware, other authorities, other providers.
     pub fn from_config(config: Arc<ClientConfig>) -> Self {
         Self { config }
     }
 
-    /// Offers `protocols` in place of those of the configuration; none leaves these.
+    /// Offers these ALPN protocols in place of the configuration's; an empty list leaves those.
     pub(super) fn with_alpn(self, protocols: &[String]) -> Self {
         if protocols.is_empty() {
             return self;
@@ -137,7 +137,8 @@ impl Tls {
 }
 
 impl ServerTls {
-    /// Shows the certificate in `cert` with the key in `key`; with `client_ca` clients must show one of these authorities'.
+    /// Shows the certificate in `cert` with the key in `key`. With `client_ca` clients must show a certificate of one of these authorities;
+    /// with `None` they need none.
     pub fn from_pem(
         cert: impl AsRef<Path>,
         key: impl AsRef<Path>,
@@ -164,16 +165,16 @@ impl ServerTls {
         Ok(Self::from_config(Arc::new(config)))
     }
 
-    /// Takes a configuration of rustls, for whatever it can do.
+    /// Uses a configuration of rustls, for everything that it can do.
     pub fn from_config(config: Arc<ServerConfig>) -> Self {
         Self { config }
     }
 
-    /// The server's half of the handshake, as long as the client takes: put a limit around it.
+    /// Does the server's part of the handshake. Takes as long as the client does, so put a time limit around it.
     ///
     /// # Errors
     ///
-    /// The client speaks no TLS, or shows no certificate that is wanted.
+    /// The client does not speak TLS, or shows no acceptable certificate.
     pub async fn accept(&self, stream: Counted) -> io::Result<Stream> {
         let bounded = |session: &mut rustls::ServerConnection| session.set_buffer_limit(Some(UNWRITTEN_MAX));
         let acceptor = tokio_rustls::TlsAcceptor::from(self.config.clone());
@@ -245,7 +246,7 @@ fn words(error: &rustls::Error) -> String {
     }
 }
 
-/// The error of a certificate and its key, with the file that it is about.
+/// Returns the error of a certificate and its key, with the file in which the fault is.
 fn unfit(cert: &Path, key: &Path, source: rustls::Error) -> TlsError {
     let is_about_cert = matches!(source, rustls::Error::InvalidCertificate(_));
     refused(if is_about_cert { cert } else { key }, source)

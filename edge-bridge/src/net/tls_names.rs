@@ -1,13 +1,13 @@
-//! Names that a TLS client says in its first message: that of the server (SNI), and those of application protocols (ALPN).
+//! Names in a TLS client's first message: the server's (SNI), and those of application protocols (ALPN).
 
 use rustls_pki_types::ServerName;
 
 use crate::escape::Escaped;
 
-/// Most protocols of ALPN.
+/// Most protocols for ALPN.
 const PROTOCOLS_MAX: usize = 16;
 
-/// Error for a name that TLS does not carry.
+/// Error for a name that cannot be used in TLS.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsNameError {
@@ -17,7 +17,7 @@ pub enum TlsNameError {
     /// The text cannot be the name of a protocol.
     #[error("\"{}\" cannot be a protocol of ALPN: expected 1 to 255 bytes", Escaped(.0))]
     Protocol(String),
-    /// There are more protocols than anybody needs.
+    /// There are more than 16 protocols.
     #[error("{0} protocols of ALPN: expected at most {PROTOCOLS_MAX}")]
     TooManyProtocols(usize),
 }

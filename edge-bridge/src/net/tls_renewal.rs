@@ -1,5 +1,6 @@
-//! Renewal of a link's certificate: its files are read again before each dial, and what they hold now is proven when a hub has accepted a CONNECT
-//! with it. Until then it and the former one take turns: a certificate that the hub does not take yet must not cut a gateway off for good.
+//! Renewal of a link's certificate. Its files are read again before each dial, and a new certificate is proven when a hub has accepted a
+//! CONNECT with it. Until then dials alternate between it and the former one, because a certificate that the hub does not accept yet must not
+//! cut a gateway off for good.
 
 use std::fmt;
 use std::io;
@@ -8,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::reread_source::{RereadSource, Subject};
 use super::tls::Tls;
 
-/// See the [module](self). Clones share their state.
+/// Certificates of a link, see the [module](self). Clones share their state.
 #[derive(Clone)]
 pub(super) struct TlsRenewal {
     source: RereadSource<Option<Tls>>,
@@ -17,21 +18,21 @@ pub(super) struct TlsRenewal {
 
 #[derive(Debug, Clone)]
 struct State {
-    /// The one that a hub accepted last, or that the link was started with.
+    /// TLS settings that a hub accepted last, or with which the link was started.
     proven: Tls,
-    /// Read since, and not accepted yet.
+    /// TLS settings that were read since and not accepted yet; `None` if there are none.
     candidate: Option<Tls>,
-    /// The candidate has the turn.
+    /// Set if the last dial used the candidate.
     is_candidates: bool,
 }
 
 impl TlsRenewal {
-    /// `read` gives `None` while the files are as they were.
+    /// Creates the renewal. `read` returns `None` while the files are unchanged.
     pub(super) fn new(read: impl Fn() -> io::Result<Option<Tls>> + Send + Sync + 'static) -> Self {
         Self { source: RereadSource::new(Subject::Certificate, read), state: Arc::default() }
     }
 
-    /// Returns what to dial with; `first` is what the link was started with, `finish` completes what is read.
+    /// Returns the TLS settings for the next dial. `first`: settings with which the link was started. `finish` completes those that are read.
     pub(super) async fn next(&self, first: &Tls, finish: impl FnOnce(Tls) -> Tls) -> Tls {
         let read = self.source.read().await.flatten();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -48,7 +49,7 @@ impl TlsRenewal {
         }
     }
 
-    /// Takes note that a hub has accepted a CONNECT with what was dialled with last.
+    /// Notes that a hub has accepted a CONNECT on the last dialled connection.
     pub(super) fn on_accepted(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(state) = state.as_mut().filter(|state| state.candidate.is_some()) else { return };

@@ -1,4 +1,4 @@
-//! Way to the hub, as the settings say it: address, TLS and a proxy between, checked before anything starts.
+//! Way to the hub: address, TLS and proxy from the settings, checked before anything starts.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use super::start_error::StartError;
 use super::tls_names::{server_name, validate_alpn};
 
 impl Builder {
-    /// The hub's addresses, the first first.
+    /// Returns the hub's addresses, the preferred one first.
     pub(super) fn targets(&self) -> Result<Vec<Target>, StartError> {
         let urls = std::iter::once(&self.url).chain(&self.further_urls);
         let targets = urls.map(|url| url.parse::<Target>()).collect::<Result<Vec<_>, _>>()?;
@@ -22,7 +22,7 @@ impl Builder {
         Ok(targets)
     }
 
-    /// Checks what leads to the hub.
+    /// Checks the settings of the way to the hub, and makes the dialer from them.
     pub(super) fn dialer(&self) -> Result<Dialer, StartError> {
         let target: Target = self.url.parse()?;
         match (target.tls, &self.tls) {

@@ -1,4 +1,4 @@
-//! The messages of one connection without PUBACK, in order of arrival, and what each of them waits for.
+//! Messages of one connection that have no PUBACK yet, in order of arrival, and the condition of each.
 
 use super::receipts::{Barrier, Receipts, Ticket};
 use super::stop_and_wait::StopAndWait;
@@ -6,7 +6,7 @@ use crate::in_order::InOrder;
 use crate::session::AckHandle;
 use crate::wire::ReasonCode;
 
-/// Answers that one connection still owes, in order.
+/// Outstanding answers of one connection, in order.
 #[derive(Debug)]
 pub(super) struct Connection {
     entries: InOrder<Entry>,
@@ -23,7 +23,7 @@ pub(super) struct Entry {
 
 #[derive(Debug)]
 pub(super) enum Until {
-    /// The receipt is resolved.
+    /// The answer waits until the receipt is resolved.
     Resolved(Ticket),
     /// The answer waits until the receipt, and all before it, are resolved.
     Withheld(Ticket),
@@ -51,7 +51,7 @@ impl Connection {
         Self { entries: InOrder::default(), publisher: StopAndWait::new(window), bytes: 0 }
     }
 
-    /// Payload bytes without PUBACK.
+    /// Number of payload bytes without a PUBACK.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -74,7 +74,7 @@ impl Connection {
         };
     }
 
-    /// The oldest, if it waits for nothing more: its bytes, and what to release.
+    /// Takes the oldest answer if it waits no longer: its bytes, its handle and its reason. `None` if it waits, or there is none.
     pub(super) fn take_ready(&mut self, receipts: &Receipts) -> Option<(usize, AckHandle, ReasonCode)> {
         let Entry { ack, bytes, until } = self.entries.pop_if(|entry| entry.until.is_over(receipts))?;
         let reason = if let Until::Now(reason) = until { reason } else { ReasonCode::SUCCESS };

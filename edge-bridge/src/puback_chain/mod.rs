@@ -1,12 +1,12 @@
 //! PUBACK chain: holds each PUBACK back until the rows of its message are safe (promise 1).
 //!
-//! The owner of the local connections (the listener, or the client of a local broker) tells the chain of every message and every
-//! resolved receipt, and sends the PUBACKs that [`PubackChain::poll`] releases. The rules:
+//! The owner of the local connections (the listener, or the client of a local broker) reports every message and every resolved receipt to the
+//! chain, and sends the PUBACKs that [`PubackChain::poll`] releases. The rules:
 //!
-//! - PUBACKs leave in order of arrival per connection.
-//! - What was absorbed is released no earlier than every receipt that was pending on *any* connection when it arrived: its publisher may
-//!   have sent the first copy on another connection.
-//! - What was withheld is released when it is resolved, and no earlier than an absorbed message would have been in its place.
+//! - PUBACKs leave in order of arrival on each connection.
+//! - An absorbed message is released no earlier than every receipt that was pending on *any* connection when it arrived, because its publisher
+//!   may have sent the first copy on another connection.
+//! - A withheld message is released when its receipt is resolved, and no earlier than an absorbed message in its place would have been.
 //! - A receipt of a connection that is gone is not released, but others still wait for it.
 
 mod connection;
@@ -23,7 +23,7 @@ use receipts::{Barrier, Receipts};
 use crate::session::AckHandle;
 use crate::wire::ReasonCode;
 
-/// A local connection, by the number its owner gave it. Never used twice.
+/// Number of a local connection, given by its owner. Never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnectionId(pub u64);
 
@@ -39,7 +39,7 @@ pub struct Release {
     pub reason: ReasonCode,
 }
 
-/// Answers of all connections, as the [module](self) says.
+/// Answers of all connections, by the rules of the [module](self).
 #[derive(Debug)]
 pub struct PubackChain {
     connections: HashMap<ConnectionId, Connection>,
@@ -55,7 +55,7 @@ impl PubackChain {
     /// Default bound of all connections' unacknowledged payloads together, in bytes.
     pub const MAX_UNACKED_BYTES: usize = 4 * 1024 * 1024;
 
-    /// A chain that asks its connections to pause when `max_unacked_bytes` of payload wait.
+    /// Creates a chain whose connections are to pause when `max_unacked_bytes` of payload are unacknowledged.
     pub fn new(max_unacked_bytes: usize) -> Self {
         Self {
             connections: HashMap::new(),
@@ -67,13 +67,14 @@ impl PubackChain {
         }
     }
 
-    /// A connection was made. `window`: how many messages its publisher keeps unacknowledged at most, if known: a local Mosquitto sends
-    /// at most 20.
+    /// Adds a connection. `window`: the most messages that its publisher leaves unacknowledged, if known, such as 20 for a local Mosquitto;
+    /// `None` learns it.
     pub fn open(&mut self, connection: ConnectionId, window: Option<u16>) {
         self.connections.insert(connection, Connection::new(window));
     }
 
-    /// Closes a connection that is gone: nothing more is released for it. Its unresolved receipts still hold up absorbed messages elsewhere.
+    /// Removes a connection that is gone, so that nothing more is released for it. Absorbed messages elsewhere still wait for its unresolved
+    /// receipts.
     pub fn close(&mut self, connection: ConnectionId) {
         if let Some(gone) = self.connections.remove(&connection) {
             self.unacked_bytes = self.unacked_bytes.saturating_sub(gone.bytes());
@@ -96,8 +97,8 @@ impl PubackChain {
         ticket
     }
 
-    /// Stores a message's rows, as [`store`](Self::store) does, where a filter holds a part of it: resolve the ticket when what stands for that part
-    /// is safe as well.
+    /// Adds a message as [`store`](Self::store) does, of which a filter holds a part. Resolve the ticket when the rows that stand for that
+    /// part are safe as well.
     pub fn withhold(
         &mut self,
         now_ms: u64,
@@ -111,15 +112,15 @@ impl PubackChain {
         ticket
     }
 
-    /// Notes a message that was absorbed: no receipt of its own is waited for.
+    /// Adds a message that was absorbed, which has no receipt of its own.
     pub fn absorb(&mut self, now_ms: u64, connection: ConnectionId, ack: Option<AckHandle>, bytes: usize) {
         let barrier = self.wake_behind(connection, ack);
         self.enter(now_ms, connection, ack, bytes, Until::Passed(barrier));
         self.drain(connection);
     }
 
-    /// Resolves a message's receipt: all of its rows are safe, or settled by the policy. `reason` is what the publisher is told. A ticket that was resolved
-    /// before, or was not given out, does nothing.
+    /// Resolves a message's receipt, because all of its rows are safe, or settled by the policy. `reason` is sent to the publisher. Does
+    /// nothing for a ticket that was resolved before, or never given out.
     pub fn resolve(&mut self, ticket: Ticket, reason: ReasonCode) {
         let Some(connection) = self.receipts.resolve(ticket) else { return };
         if let Some(state) = self.connections.get_mut(&connection) {
@@ -144,31 +145,32 @@ impl PubackChain {
         Some(release)
     }
 
-    /// Returns whether bytes of this connection should be read: when too much waits in total, only from those that wait for nothing themselves.
+    /// Returns whether bytes of this connection should be read. When too much is unacknowledged in total, only connections without an
+    /// outstanding PUBACK are read.
     pub fn may_read(&self, connection: ConnectionId) -> bool {
         self.unacked_bytes < self.max_unacked_bytes
             || self.connections.get(&connection).is_none_or(|state| state.waits_for_nothing())
     }
 
-    /// Returns whether a connection's publisher stands still until receipts come, or the total is reached: ask the queue for a commit then. Asked after
-    /// its PUBLISH. Cost: constant.
+    /// Returns whether a connection's publisher waits for its receipts, or the total is reached, so that the queue should commit. Call it
+    /// after a PUBLISH of the connection. Takes constant time.
     #[must_use]
     pub fn wants_commit_for(&self, now_ms: u64, connection: ConnectionId) -> bool {
         self.unacked_bytes >= self.max_unacked_bytes
             || self.connections.get(&connection).is_some_and(|state| state.publisher.stands_still(now_ms))
     }
 
-    /// Payload bytes of messages without PUBACK.
+    /// Number of payload bytes of messages without a PUBACK.
     pub fn unacked_bytes(&self) -> usize {
         self.unacked_bytes
     }
 
-    /// Receipts that are not resolved, those of closed connections included.
+    /// Number of unresolved receipts, with those of closed connections.
     pub fn pending(&self) -> usize {
         self.receipts.pending()
     }
 
-    /// Has the connection looked at when all receipts of now are resolved.
+    /// Schedules a drain of the connection for when all receipts pending now are resolved, and returns the barrier of these.
     fn wake_behind(&mut self, connection: ConnectionId, ack: Option<AckHandle>) -> Barrier {
         let barrier = self.receipts.barrier();
         let waits = ack.is_some() && !self.receipts.have_passed(barrier);
@@ -191,7 +193,7 @@ impl PubackChain {
         state.enter(now_ms, Entry { ack, bytes, until });
     }
 
-    /// Releases from the front of a connection what waits for nothing more.
+    /// Releases the answers at the front of a connection that wait no longer.
     fn drain(&mut self, connection: ConnectionId) {
         let Some(state) = self.connections.get_mut(&connection) else { return };
         while let Some((bytes, ack, reason)) = state.take_ready(&self.receipts) {

@@ -3,7 +3,7 @@
 use super::ConnectionId;
 use crate::in_order::InOrder;
 
-/// A message whose rows are on their way to safety.
+/// Number of a message whose rows are not safe yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Ticket(u64);
 
@@ -18,10 +18,10 @@ impl Ticket {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Barrier(u64);
 
-/// Receipts that answers wait for.
+/// Receipts for which answers wait.
 #[derive(Debug, Default)]
 pub(super) struct Receipts {
-    /// Receipts in order, from the oldest that is not resolved.
+    /// Receipts in order, from the oldest unresolved one.
     all: InOrder<Receipt>,
 }
 
@@ -54,7 +54,7 @@ impl Receipts {
         Some(connection)
     }
 
-    /// Returns how many are not resolved.
+    /// Returns the number of unresolved receipts.
     pub(super) fn pending(&self) -> usize {
         self.all.iter().filter(|receipt| !receipt.is_resolved).count()
     }

@@ -1,25 +1,25 @@
-//! Stop-and-wait detection: a publisher that stands still until its receipts come makes a commit worth a write.
+//! Stop-and-wait detection: finds publishers that wait for each receipt before they go on, for which a commit is worth a write.
 
-/// A publisher whose window is not known counts as blocked at this many unacknowledged messages.
+/// Number of unacknowledged messages at which a publisher of unknown window counts as blocked.
 const WINDOW_UNKNOWN: usize = 10;
-/// A PUBLISH this soon after our PUBACK was waiting for it.
+/// Milliseconds after our PUBACK within which a PUBLISH shows that the publisher waited for it.
 const QUICK_MS: u64 = 50;
-/// Least time of a PUBACK that shows whom it kept waiting: a publisher with a period of its own publishes soon after a quick one by chance, and would
-/// keep the commits that made it quick coming.
+/// Least duration of a PUBACK, in milliseconds, from which a conclusion is drawn. After a quick PUBACK a publisher with a period of its own
+/// may publish soon by chance, and would then keep the commits coming that made it quick.
 const SLOW_MS: u64 = 100;
 /// Number of quick messages in a row that make a waiting publisher.
 const QUICK_IN_A_ROW: u8 = 3;
-/// A waiting publisher is forgotten after so long; one more slow PUBACK then shows whether it still waits.
+/// Milliseconds after which a waiting publisher is forgotten; one more slow PUBACK then shows if it still waits.
 const FORGET_MS: u64 = 10_000;
 
-/// One publisher, seen from its PUBLISHes and our PUBACKs.
+/// One publisher, judged by the times of its PUBLISHes and our PUBACKs.
 #[derive(Debug)]
 pub(super) struct StopAndWait {
     window: Window,
     unacked: usize,
-    /// Time of the only message that it has under way, unless it went on without the PUBACK.
+    /// Time of the only message in flight; `None` if there is none, or the publisher went on without its PUBACK.
     asked_ms: Option<u64>,
-    /// Time of the PUBACK that it was waiting for.
+    /// Time of the PUBACK for which it may have waited; `None` if it did not wait.
     answered_ms: Option<u64>,
     quick: u8,
     waiting_until_ms: u64,
@@ -27,13 +27,14 @@ pub(super) struct StopAndWait {
 
 #[derive(Debug)]
 enum Window {
-    /// The most it ever had unacknowledged, at least [`WINDOW_UNKNOWN`]: a publisher that goes on beyond that is not blocked there.
+    /// Most messages that it ever left unacknowledged, at least [`WINDOW_UNKNOWN`], because a publisher that goes beyond that is not blocked
+    /// there.
     Learned(usize),
     Known(usize),
 }
 
 impl StopAndWait {
-    /// `window`: how many unacknowledged messages it keeps at most, if that is known.
+    /// Creates the state of a new publisher. `window`: the most messages that it leaves unacknowledged; `None` if that is not known.
     pub(super) fn new(window: Option<u16>) -> Self {
         let window = match window {
             Some(window) => Window::Known(usize::from(window.max(1))),
@@ -42,7 +43,7 @@ impl StopAndWait {
         Self { window, unacked: 0, asked_ms: None, answered_ms: None, quick: 0, waiting_until_ms: 0 }
     }
 
-    /// Notes that a PUBLISH of QoS 1 came.
+    /// Notes a PUBLISH of QoS 1.
     pub(super) fn on_publish(&mut self, now_ms: u64) {
         if self.unacked == 0 {
             if let Some(at_ms) = self.answered_ms.take() {
@@ -66,7 +67,7 @@ impl StopAndWait {
         }
     }
 
-    /// Notes that our PUBACK left.
+    /// Notes that our PUBACK was sent.
     pub(super) fn on_puback(&mut self, now_ms: u64) {
         self.unacked = self.unacked.saturating_sub(1);
         if self.unacked == 0 {
@@ -75,7 +76,7 @@ impl StopAndWait {
         }
     }
 
-    /// Returns whether it stands still until a receipt comes.
+    /// Returns whether the publisher waits for a receipt.
     pub(super) fn stands_still(&self, now_ms: u64) -> bool {
         self.unacked > 0 && (self.unacked >= self.window() || now_ms < self.waiting_until_ms)
     }

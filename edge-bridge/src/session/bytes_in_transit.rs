@@ -1,23 +1,24 @@
-//! Bytes in transit: written, and not known to have arrived.
+//! Bytes in transit: bytes that were written and are not known to have arrived.
 //!
 //! TCP keeps order, so an answer to one packet proves the arrival of everything that was written before it. On a thin link the answer cannot
-//! come before the packet is over: a 250 kB message takes a minute at 4 kB/s. Patience with a silent peer therefore grows with these bytes.
+//! come before the packet has arrived, which takes a minute for 250 kB at 4 kB/s. The time to wait for a silent peer therefore grows with
+//! these bytes.
 
-/// Bytes that can be in transit without anybody noticing that they move: in the system's send buffer, on the path, in the peer's receive
-/// buffer. Bounds the patience with a connection that takes no more bytes.
+/// Most bytes that can be in transit without any sign that they move: in the system's send buffer, on the path, in the peer's receive buffer.
+/// Bounds the time to wait for a connection that takes no more bytes.
 const UNSEEN_MAX: u64 = 256 * 1024;
 
-/// Bytes that go in one piece.
+/// Bytes of a TCP segment, about.
 const SEGMENT: u64 = 1_400;
 
-/// Positions in the stream of bytes of one connection.
+/// Positions in the stream of bytes that one connection writes.
 #[derive(Debug, Default)]
 pub(super) struct BytesInTransit {
     written: u64,
-    /// Bytes of it that the system has taken; `None` while the caller says nothing of it: everything.
+    /// Bytes of `written` that the system has taken; `None`, if the caller does not report it, stands for all.
     taken: Option<u64>,
     arrived: u64,
-    /// Bytes left when the system had been full: they move.
+    /// Up time at which bytes last left the full send buffer, which shows that they move.
     left_ms: u64,
 }
 
@@ -36,7 +37,7 @@ impl Wrote {
         Self { at_ms: now_ms, end: transit.end(), bytes: transit.bytes() }
     }
 
-    /// Ends the transit: the packet was answered.
+    /// Ends the transit of everything up to this packet, because it was answered.
     pub(super) fn answered(self, now_ms: u64, transit: &mut BytesInTransit) -> Arrival {
         transit.on_answered(self.end);
         Arrival { bytes: self.bytes, took_ms: now_ms.saturating_sub(self.at_ms) }
@@ -51,7 +52,7 @@ impl Wrote {
     }
 }
 
-/// A packet was answered: so many bytes, its own included, were in transit when it was written, and so long it took.
+/// Measurement from an answered packet: the bytes in transit when it was written, its own included, and the milliseconds until its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Arrival {
     pub(super) bytes: u64,
@@ -59,7 +60,8 @@ pub(super) struct Arrival {
 }
 
 impl Arrival {
-    /// The round trip of a segment: what may have been the transmission of more is none. `None` if all of it may have been.
+    /// Estimates the round trip in milliseconds, by subtracting the longest transmission time of all bytes but a segment. `None` if the
+    /// transmission may have taken all the time.
     pub(super) fn rtt_ms(self) -> Option<u64> {
         self.took_ms.checked_sub(slowest_ms(self.bytes.saturating_sub(SEGMENT)))
     }
@@ -71,7 +73,7 @@ impl BytesInTransit {
         self.written += bytes as u64;
     }
 
-    /// Notes that the system took bytes; `waited`: it had no room before, so earlier ones have left.
+    /// Notes that the system took bytes. `waited`: it had no room before, so that earlier bytes have left.
     pub(super) fn on_taken(&mut self, now_ms: u64, bytes: u64, waited: bool) {
         *self.taken.get_or_insert(0) += bytes;
         if waited {
@@ -79,22 +81,22 @@ impl BytesInTransit {
         }
     }
 
-    /// The packet that ends there was answered.
+    /// Notes that the packet that ends at `end` was answered.
     pub(super) fn on_answered(&mut self, end: u64) {
         self.arrived = self.arrived.max(end);
     }
 
-    /// End of what was written.
+    /// Position in the stream of the end of the written bytes.
     pub(super) fn end(&self) -> u64 {
         self.written
     }
 
-    /// Bytes written that are not known to have arrived.
+    /// Number of bytes that were written and are not known to have arrived.
     pub(super) fn bytes(&self) -> u64 {
         self.written.saturating_sub(self.arrived)
     }
 
-    /// Bytes that have to arrive before the packet that ends there can be answered, as far as they may be on the way.
+    /// Number of bytes that have to arrive before the packet that ends at `end` can be answered, as far as they may be on the way.
     pub(super) fn until(&self, end: u64) -> u64 {
         match self.taken {
             None => end.saturating_sub(self.arrived),
@@ -102,7 +104,7 @@ impl BytesInTransit {
         }
     }
 
-    /// Time at which bytes were last seen to leave; 0 for never.
+    /// Up time at which bytes were last seen to leave; 0 if they never were.
     pub(super) fn left_ms(&self) -> u64 {
         self.left_ms
     }

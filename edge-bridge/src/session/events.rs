@@ -8,14 +8,14 @@ use crate::wire::{
     UnsubAck, Unsubscribe, Utf8,
 };
 
-/// Event of the network connection. Exhaustive.
+/// Input from the network connection. New kinds come only with a breaking release.
 #[derive(Debug)]
 pub enum Input<'a> {
     /// Bytes that were received, in order. The session takes whole packets from the front and leaves the rest; it stops after
     /// [`PACKETS_PER_TURN`](super::PACKETS_PER_TURN) packets so that one connection cannot starve others: drain
     /// [`poll_output`](super::Session::poll_output) and call again while the buffer gets shorter.
     Bytes(&'a mut BytesMut),
-    /// The system took bytes of [`Output::Transmit`]. Optional: a caller that never says so is taken to write everything at once.
+    /// The system took bytes of [`Output::Transmit`]. Optional: without this input all bytes count as taken at once.
     Written {
         /// Number of bytes that the system took.
         bytes: u64,
@@ -26,17 +26,18 @@ pub enum Input<'a> {
     Closed,
 }
 
-/// Action that the caller performs. Exhaustive.
+/// Action for the caller to perform. New kinds come only with a breaking release.
 #[derive(Debug)]
 pub enum Output {
-    /// Write these bytes to the network, in order. They may end within a packet: a server's large payloads are not copied, and come apart.
+    /// Write these bytes to the network, in order. They may end within a packet, because a server's large payloads are separate, uncopied
+    /// pieces.
     Transmit(Bytes),
     /// Event for the caller.
     Event(Event),
 }
 
-/// The right to acknowledge one received message, on the connection it came by: after a reconnect the same packet identifier may
-/// mean another message, so a handle of an older connection is refused ([`StaleAck`](super::StaleAck)).
+/// Permission to acknowledge one received message, on the connection on which it came. After a reconnect the same packet identifier may mean
+/// another message, so a handle of an older connection is refused ([`StaleAck`](super::StaleAck)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct AckHandle {
     pub(super) epoch: u64,
@@ -58,39 +59,40 @@ impl AckHandle {
     }
 }
 
-/// Something the application must know.
+/// Event of the session for the application.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event {
-    /// Server: a client asks to connect. Answer with [`accept`](super::Session::accept) or [`refuse`](super::Session::refuse);
-    /// nothing else is read until then.
+    /// Server: a client asks to connect. Answer with [`accept`](super::Session::accept) or [`refuse`](super::Session::refuse); nothing else is
+    /// read until then.
     Connect(Box<Connect>),
-    /// Client: the server accepted.
+    /// Client: the server accepted the connection.
     Connected(Box<Connected>),
-    /// A message came. Its topic is resolved (an alias never shows).
+    /// A message came. A topic alias is already replaced by its topic.
     Publish {
         /// Message from the peer.
         publish: Publish,
-        /// Handle to be given to [`ack`](super::Session::ack) when the message is safe; not of QoS 0.
+        /// Handle for [`ack`](super::Session::ack), to be called when the message is safe; `None` at QoS 0.
         ack: Option<AckHandle>,
     },
-    /// A QoS 2 message came again that was [taken in](super::Session::take_in) on an earlier connection of the session: it is not to be handed on.
+    /// A QoS 2 message came again that was [taken in](super::Session::take_in) on an earlier connection of the session, so that it must not be
+    /// delivered again.
     Repeated {
         /// Handle to be given to [`ack`](super::Session::ack) when the message that came first is safe.
         ack: AckHandle,
     },
-    /// Client of a 3.1.1 server: a message came that is larger than the limit of the client's reader. It is acknowledged, unread, since it would come
-    /// again on every connection: it is lost.
+    /// Client of a 3.1.1 server: a message came that is larger than the client's limit. It is acknowledged unread and lost, because it would
+    /// otherwise come again on every connection.
     TooLarge {
         /// Topic of the message.
         topic: Utf8,
-        /// Bytes of the packet.
+        /// Size of the packet in bytes.
         size: usize,
-        /// Largest packet that is read.
+        /// Largest packet that is read, in bytes.
         limit: u32,
     },
-    /// The peer answered a published message: below 0x80 it took it (0x10, no matching subscribers, included), otherwise it did not,
-    /// and will not be asked again by the session.
+    /// The peer answered a published message. A reason below 0x80 (also 0x10, no matching subscribers) means that the peer took it; otherwise
+    /// it refused it. In both cases the session does not send it again.
     Acked {
         /// Token that was given to [`publish`](super::Session::publish).
         token: Token,
@@ -103,16 +105,16 @@ pub enum Event {
     Unsendable {
         /// Token that was given to [`publish`](super::Session::publish).
         token: Token,
-        /// Bytes of the packet.
+        /// Size of the packet in bytes.
         size: usize,
-        /// Largest packet that the peer takes.
+        /// Largest packet that the peer takes, in bytes.
         limit: u32,
     },
     /// Server: the client subscribes; answer with [`suback`](super::Session::suback).
     Subscribe {
-        /// The request; filters that asked for QoS 2 ask for QoS 1 here.
+        /// The request, in which filters that asked for QoS 2 ask for QoS 1.
         subscribe: Subscribe,
-        /// Number of filters that did: the protocol's own way of saying that QoS 2 is not granted is the SUBACK.
+        /// Number of filters that asked for QoS 2. The SUBACK tells the client that it was not granted.
         qos2_downgraded: usize,
     },
     /// Server: the client unsubscribes; answer with [`unsuback`](super::Session::unsuback).
@@ -123,35 +125,35 @@ pub enum Event {
     UnsubAck(UnsubAck),
     /// Client: a PINGREQ was answered.
     PingAnswered {
-        /// Round trip in milliseconds, without the time that what was written before may have taken.
+        /// Round trip in milliseconds, without the time for bytes written before the PINGREQ.
         rtt_ms: u64,
     },
-    /// The connection is over. Last event; write what [`Output::Transmit`] came before it, then close the network connection.
+    /// The connection is over. This is the last event: write every earlier [`Output::Transmit`], then close the network connection.
     Closed(Closed),
 }
 
-/// A client's connection was accepted.
+/// Result of a client's accepted handshake.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Connected {
-    /// Fate of the earlier session.
+    /// Fate of the session that the client had before.
     pub session: SessionOutcome,
     /// Limits that the server announced.
     pub server: ServerLimits,
 }
 
-/// Session Present (§3.2.2.1.1) against what the client has. Exhaustive.
+/// Fate of the session, from Session Present (§3.2.2.1.1) and the client's own state. New kinds come only with a breaking release.
 #[derive(Debug)]
 pub enum SessionOutcome {
     /// Neither side had a session.
     New,
-    /// Both have it: unacknowledged messages are being resent, in order, within the new Receive Maximum.
+    /// Both sides have a session. Unacknowledged messages are being resent, in order, within the new Receive Maximum.
     Resumed,
-    /// The server has lost it. Subscriptions are gone; these messages were sent, or were about to be, and are no longer in flight:
-    /// publish them again, or give them up knowingly.
+    /// The server has lost the session, and with it the subscriptions. These messages were sent, or were about to be, and are no longer in
+    /// flight. Publish them again, or give them up knowingly.
     Lost(Vec<InFlight>),
-    /// The server has one, the client does not: a restart without its state, or a second client with the same identifier. The
-    /// standard says to close (\[MQTT-3.2.2-4\]); a client whose messages are in a durable queue of its own can go on. The caller decides.
+    /// The server has a session, the client has none, as after a restart without its state or with a second client of the same identifier. The
+    /// standard says to close (\[MQTT-3.2.2-4\]); a client with a durable queue of its own can go on. The caller decides.
     Unknown,
 }
 
@@ -159,20 +161,20 @@ pub enum SessionOutcome {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Closed {
-    /// The network connection ended without a word.
+    /// The network connection ended without a DISCONNECT.
     Transport,
-    /// The peer sent DISCONNECT: [`ReasonCode::DISCONNECT_WITH_WILL`] and errors keep the will, 0x00 discards it.
+    /// The peer sent DISCONNECT. [`ReasonCode::DISCONNECT_WITH_WILL`] and errors keep the will, 0x00 discards it.
     Peer {
         /// Reason code of the DISCONNECT.
         reason: ReasonCode,
-        /// A new Session Expiry Interval in seconds, if it named one (§3.14.2.2.2).
+        /// New Session Expiry Interval in seconds; `None` if the DISCONNECT has none (§3.14.2.2.2).
         session_expiry_s: Option<u32>,
     },
-    /// Client: the server refused with CONNACK.
+    /// Client: the server refused the connection by CONNACK; contains its reason.
     Refused(ReasonCode),
-    /// The peer broke the protocol, or a limit. It was told so if it speaks MQTT 5.
+    /// The peer broke the protocol, or a limit. If it speaks MQTT 5 it was told by DISCONNECT.
     Violation(Violation),
-    /// No packet for one and a half keep alives, or no answer to a PINGREQ.
+    /// The client sent nothing for one and a half keep alives, or the server did not answer a PINGREQ.
     KeepAlive,
     /// No CONNECT or CONNACK in time.
     Handshake,
@@ -187,15 +189,15 @@ impl From<&Disconnect> for Closed {
     }
 }
 
-/// Violation by a peer that the connection cannot go on after.
+/// Violation of the protocol by the peer, after which the connection has to end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Violation {
     /// The bytes are not a packet, or break a limit of ours.
     Decode(DecodeError),
-    /// The bytes of a PUBACK, PUBREC or PUBCOMP are wrong: the message that it answers may be the cause.
+    /// The bytes of a PUBACK, PUBREC or PUBCOMP are wrong. The message that it answers may be the cause.
     DecodeAnswer(DecodeError),
-    /// A packet that may not come here and now.
+    /// A packet that is not allowed in this state of the connection.
     Unexpected(PacketType),
     /// More unacknowledged messages than our Receive Maximum.
     ReceiveMaximumExceeded,
@@ -205,7 +207,7 @@ pub enum Violation {
     PacketIdInUse,
     /// CONNECT asks for an extended authentication, which this side does not know.
     AuthenticationNotSupported,
-    /// The number of answers in a SUBACK or UNSUBACK is not that of the question.
+    /// A SUBACK or UNSUBACK has another number of answers than the request has filters.
     AnswerCount,
 }
 

@@ -1,4 +1,4 @@
-//! CONNECT and CONNACK: what each side announces, what the other may then do.
+//! CONNECT and CONNACK: the limits that each side announces, and that the other has to keep.
 
 use bytes::Bytes;
 
@@ -7,45 +7,47 @@ use crate::wire::{
     Value, Version, Will,
 };
 
-/// Request of a client. Fields are public; start with [`new`](Self::new) and change what differs.
+/// Settings of a client, sent in CONNECT. Fields are public; start with [`new`](Self::new) and change what differs.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ClientConfig {
     /// Version to ask for; MQTT 5 by default.
     pub version: Version,
-    /// Says in CONNECT that we are a bridge, see [`Connect::is_bridge`]. Default false. MQTT 3.1.1.
+    /// Sets the bridge bit in CONNECT, see [`Connect::is_bridge`]. MQTT 3.1.1. Default false.
     pub bridge_bit: bool,
-    /// Empty: the server names the client, see [`ServerLimits::assigned_client_id`].
+    /// Client identifier. Empty lets the server assign one, see [`ServerLimits::assigned_client_id`].
     pub client_id: Utf8,
-    /// Forget an older session. Default false.
+    /// Discards an older session at the server. Default false.
     pub clean_start: bool,
-    /// Seconds without a packet from us after which the server may give up; the server can override it. Default 60; 0 = off.
+    /// Longest time in seconds without a packet from this client, after which the server may close; the server can override it. Default 60; 0
+    /// = off.
     pub keep_alive_s: u16,
-    /// Seconds for which the server keeps the session after a disconnect; `u32::MAX` = for ever. Default 86 400. MQTT 5 (3.1.1
-    /// keeps a session that was not clean for as long as the server likes).
+    /// Seconds for which the server keeps the session after a disconnect; `u32::MAX` = for ever. Default 86 400. MQTT 5 (a 3.1.1 server keeps
+    /// a session without clean start as long as it likes).
     pub session_expiry_s: u32,
-    /// QoS 1 messages the server may have unacknowledged towards us. Default 100. MQTT 5.
+    /// Most unacknowledged QoS 1 messages from the server. Default 100. MQTT 5.
     pub receive_maximum: u16,
-    /// QoS 1 messages we have unacknowledged at most, within the server's Receive Maximum. Default 65 535; in 3.1.1 the only limit.
+    /// Most unacknowledged QoS 1 messages to the server, within its Receive Maximum. Default 65 535; the only limit in 3.1.1.
     pub max_in_flight: u16,
-    /// Limits of our decoder; `max_packet_size` is announced. Default: 1 MiB, within it all that the format allows, and a bad Response Topic is dropped.
+    /// Limits of the decoder; `max_packet_size` is announced. By default 1 MiB and otherwise all that the format allows, and a bad Response
+    /// Topic is dropped.
     pub limits: Limits,
-    /// Aliases the server may define towards us. Default 16. MQTT 5.
+    /// Most topic aliases that the server may define. Default 16. MQTT 5.
     pub topic_alias_maximum: u16,
-    /// Aliases we define, within the server's maximum; each costs a copy of a topic. Default 32. MQTT 5.
+    /// Most topic aliases that the client defines, within the server's maximum; each costs a copy of a topic. Default 32. MQTT 5.
     pub topic_aliases_out: u16,
-    /// Will of the client.
+    /// Will of the client; `None` for no will.
     pub will: Option<Will>,
-    /// User name for CONNECT.
+    /// User name for CONNECT; `None` leaves it out.
     pub username: Option<Utf8>,
-    /// Password for CONNECT.
+    /// Password for CONNECT; `None` leaves it out.
     pub password: Option<Bytes>,
     /// Longest wait for CONNACK, in milliseconds. Default 20 000.
     pub handshake_timeout_ms: u64,
     /// Longest wait for PINGRESP, in milliseconds. Default 10 000.
     pub ping_timeout_ms: u64,
-    /// First packet identifier where no session goes on here. A process that restarts should begin elsewhere than the one before it: the server
-    /// may still send answers that are meant for that one. Default: 1.
+    /// First packet identifier of a session that begins in this process. A restarted process should choose another than before, because the
+    /// server may still send answers to the earlier one. Default 1.
     pub first_packet_id: PacketId,
 }
 
@@ -104,11 +106,12 @@ impl ClientConfig {
     }
 }
 
-/// Limits of a server on this connection: CONNACK with the standard's defaults filled in (§3.2.2.3), in 3.1.1 the defaults alone.
+/// Limits of a server on this connection: those of CONNACK, with the standard's defaults for missing ones (§3.2.2.3); in 3.1.1 only the
+/// defaults.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ServerLimits {
-    /// QoS 1 messages that the server takes unacknowledged.
+    /// Most unacknowledged QoS 1 messages that the server takes.
     pub receive_maximum: u16,
     /// Highest QoS that the server takes.
     pub maximum_qos: QoS,
@@ -116,15 +119,15 @@ pub struct ServerLimits {
     pub retain_available: bool,
     /// Largest packet that the server takes, in bytes.
     pub maximum_packet_size: u32,
-    /// Topic aliases that the server takes.
+    /// Most topic aliases that the server takes.
     pub topic_alias_maximum: u16,
-    /// The keep alive that holds, in seconds: its own or ours.
+    /// Keep alive in effect, in seconds: the server's if it sent one, else ours.
     pub keep_alive_s: u16,
-    /// The session expiry that holds, in seconds: its own or ours. In 3.1.1 `u32::MAX` or 0.
+    /// Session expiry in effect, in seconds: the server's if it sent one, else ours. In 3.1.1 `u32::MAX` or, with a clean start, 0.
     pub session_expiry_s: u32,
-    /// The name it gave to a client that came without.
+    /// Client identifier that the server assigned; `None` if the client sent its own.
     pub assigned_client_id: Option<Utf8>,
-    /// True if the server takes `+` and `#`.
+    /// True if the server takes `+` and `#` in subscriptions.
     pub wildcard_subscription_available: bool,
     /// True if the server takes `$share/…`.
     pub shared_subscription_available: bool,
@@ -158,25 +161,25 @@ impl ServerLimits {
     }
 }
 
-/// Announcement of a server to every client. Start with `default()`.
+/// Settings of a server, announced to every client. Start with `default()`.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ServerConfig {
-    /// QoS 1 messages a client may have unacknowledged. Default 100. MQTT 5; a 3.1.1 client cannot be told.
+    /// Most unacknowledged QoS 1 messages from a client. Default 100. MQTT 5; a 3.1.1 client cannot be told.
     pub receive_maximum: u16,
     /// Limits of our decoder; `max_packet_size` is announced. Default: [`Limits::default`].
     pub limits: Limits,
-    /// Bytes of a CONNECT with a user name, which comes from nobody yet known. Default 64 KiB.
+    /// Most bytes of a CONNECT with a user name, because its sender is not authenticated yet. Default 64 KiB.
     pub connect_size_max: u32,
-    /// Bytes of a CONNECT without one. Default 4 KiB.
+    /// Most bytes of a CONNECT without a user name. Default 4 KiB.
     pub connect_size_without_login: u32,
-    /// Aliases a client may define. Default 16; each costs a copy of a topic. MQTT 5.
+    /// Most topic aliases that a client may define. Default 16; each costs a copy of a topic. MQTT 5.
     pub topic_alias_maximum: u16,
-    /// Aliases we define towards a client, within its maximum. Default 0: on a local link they save nothing.
+    /// Most topic aliases that the server defines, within the client's maximum. Default 0, because they save nothing on a local link.
     pub topic_aliases_out: u16,
     /// True if retained messages are taken. Default true.
     pub retain_available: bool,
-    /// True if `$share/…` is taken. Default false.
+    /// True if shared subscriptions, `$share/…`, are taken. Default false.
     pub shared_subscription_available: bool,
     /// Longest wait for CONNECT, in milliseconds. Default 10 000.
     pub handshake_timeout_ms: u64,
@@ -198,20 +201,20 @@ impl Default for ServerConfig {
     }
 }
 
-/// Terms on which a server takes one client in. Start with `default()`: a new session as the client asked for it.
+/// Terms on which a server accepts one client. `default()` begins a new session as the client asked.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Accept {
-    /// The session that the server has kept; `Some` says Session Present.
+    /// Session that the server has kept; `Some` sets Session Present, `None` begins a new session.
     pub resume: Option<super::Resume>,
-    /// The name for a client that came without one (\[MQTT-3.2.2-16\]).
+    /// Identifier for a client that sent none (\[MQTT-3.2.2-16\]); otherwise `None`.
     pub assigned_client_id: Option<Utf8>,
-    /// Seconds, if the server does not keep the session as long as asked.
+    /// Session expiry in seconds if the server keeps the session for another time than asked; `None` grants what was asked.
     pub session_expiry_s: Option<u32>,
-    /// Seconds, if the server wants another keep alive than asked.
+    /// Keep alive in seconds if the server wants another than asked; `None` accepts what was asked.
     pub keep_alive_s: Option<u16>,
-    /// QoS 1 messages to have unacknowledged at this client, within its Receive Maximum. `None` = 20 for a 3.1.1 client, which cannot
-    /// say what it bears, otherwise no limit of our own.
+    /// Most unacknowledged QoS 1 messages to this client, within its Receive Maximum. `None` means 20 for a 3.1.1 client, which cannot
+    /// announce a limit, and no limit of our own otherwise.
     pub max_in_flight: Option<u16>,
 }
 
@@ -275,7 +278,7 @@ impl ClientLimits {
     }
 }
 
-/// All values are of the property's own type and range: an error cannot come, and would only leave the property out.
+/// Adds a property. Every value is of the property's type and in its range, so an error cannot come; it would only leave the property out.
 fn put(to: &mut PropertiesBuilder, id: PropertyId, value: Value<'_>) {
     let pushed = to.push(id, value);
     debug_assert!(pushed.is_ok(), "{id:?}: {pushed:?}");

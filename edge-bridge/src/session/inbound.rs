@@ -1,5 +1,5 @@
-//! Received messages until they are acknowledged: PUBACKs and PUBRECs leave when told, and in the order of arrival (\[MQTT-4.6.0-2\],
-//! \[MQTT-4.6.0-3\]). The identifiers of QoS 2 messages are held until PUBREL, which may come on a later connection.
+//! Received messages until they are acknowledged. PUBACKs and PUBRECs leave only when the caller answers, and in the order of arrival
+//! (\[MQTT-4.6.0-2\], \[MQTT-4.6.0-3\]). The identifiers of QoS 2 messages are kept until PUBREL, which may come on a later connection.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,39 +10,39 @@ use super::received::{Digest, RECEIVED_BYTES, Received, Unreleased};
 use crate::in_order::{IDLE, InOrder};
 use crate::wire::{PacketId, ReasonCode};
 
-/// Memory of a message without its acknowledgement: here, among the identifiers, and with whoever decides it.
+/// Bytes of memory of an unacknowledged message: here, among the identifiers, and where its answer is decided.
 const PENDING_BYTES: usize = 64;
 
 #[derive(Debug)]
 struct Pending {
     id: PacketId,
-    /// Of a QoS 2 message.
+    /// Digest of a QoS 2 message; `None` at QoS 1.
     digest: Option<Digest>,
-    /// Set when the message was taken in: from then on it is the same one that comes again.
+    /// Set when the message was taken in. If it comes again, it counts as a repeat.
     is_taken_in: bool,
     answer: Option<ReasonCode>,
 }
 
-/// An acknowledgement that may leave.
+/// Acknowledgement that may leave now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Answer {
     pub(super) id: PacketId,
     pub(super) reason: ReasonCode,
-    /// PUBREC instead of PUBACK.
+    /// Set for a PUBREC, not set for a PUBACK.
     pub(super) qos2: bool,
 }
 
 /// Treatment of a received PUBLISH.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Arrival {
-    /// A new message, to be handed on.
+    /// New message, to be delivered.
     New(AckHandle),
-    /// The same message again on the same connection, before its acknowledgement (older 3.1.1 clients do it on a timer): the PUBACK
-    /// of the first answers both.
+    /// Same message again on the same connection, before its acknowledgement (older 3.1.1 clients repeat on a timer). The acknowledgement of
+    /// the first answers both.
     Repeated,
     /// A QoS 2 message again after its PUBREC, which is sent again.
     Received,
-    /// A QoS 2 message again that was taken in on an earlier connection, which ended before its PUBREC.
+    /// QoS 2 message that comes again, and was taken in on an earlier connection that ended before its PUBREC.
     TakenIn(AckHandle),
 }
 
@@ -53,7 +53,7 @@ pub(super) struct Inbound {
     ids: HashSet<PacketId>,
     /// QoS 2 messages between PUBREC and PUBREL. They count in the quota.
     received: HashMap<PacketId, Digest>,
-    /// Those of earlier connections, of which nothing came on this one.
+    /// Messages of earlier connections that wait for PUBREL, without those that have come again on this connection.
     earlier: Received,
     quota: Quota,
 }
@@ -70,17 +70,17 @@ impl Inbound {
         }
     }
 
-    /// Before the first message.
+    /// Sets the limit of unacknowledged messages, before the first one comes.
     pub(super) fn set_receive_maximum(&mut self, receive_maximum: u16) {
         self.quota = Quota::new(receive_maximum);
     }
 
-    /// Goes on with what earlier connections of the session received.
+    /// Continues with the QoS 2 messages that earlier connections of the session received.
     pub(super) fn resume(&mut self, earlier: Received) {
         self.earlier = earlier;
     }
 
-    /// A message came; `digest` of one of QoS 2.
+    /// Handles a PUBLISH above QoS 0. `digest` is that of a QoS 2 message, `None` at QoS 1.
     pub(super) fn arrive(
         &mut self,
         id: PacketId,
@@ -136,7 +136,7 @@ impl Inbound {
         }
     }
 
-    /// Returns the next PUBACK or PUBREC that may leave; without reasons (3.1.1) each is a success.
+    /// Takes the next PUBACK or PUBREC that may leave; `None` if there is none. `without_reasons` (3.1.1) makes every reason a success.
     pub(super) fn next_answer(&mut self, without_reasons: bool) -> Option<Answer> {
         let Pending { id, digest, answer, .. } = self.pending.pop_if(|pending| pending.answer.is_some())?;
         let reason = answer.filter(|_| !without_reasons).unwrap_or(ReasonCode::SUCCESS);
@@ -154,7 +154,7 @@ impl Inbound {
         Some(Answer { id, reason, qos2: digest.is_some() })
     }
 
-    /// PUBREL. Whether a message of QoS 2 was received under this identifier.
+    /// Handles a PUBREL. Returns whether a QoS 2 message was received under this identifier.
     pub(super) fn release(&mut self, id: PacketId) -> bool {
         if self.received.remove(&id).is_some() {
             self.quota.give();
@@ -163,7 +163,7 @@ impl Inbound {
         self.earlier.take(id).is_some()
     }
 
-    /// Ends the connection; returns what the session received and the peer has not released.
+    /// Ends the connection; returns the QoS 2 messages that were received and not released by the peer.
     pub(super) fn into_received(self) -> Received {
         let mut received = self.earlier;
         for (id, digest) in self.received {

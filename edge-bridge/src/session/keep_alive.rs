@@ -3,13 +3,13 @@
 use super::bytes_in_transit::Wrote;
 use super::timer::{Timer, TimerTable};
 
-/// The keep alive of one connection. Both roles, since each side runs only its own half.
+/// Keep alive of one connection. The type serves both roles, of which each uses its own half.
 #[derive(Debug)]
 pub(super) struct KeepAlive {
-    /// Interval that the client promised, after the server's override. 0 = off.
+    /// Interval in milliseconds that the client promised, or that the server set instead. 0 = off.
     interval_ms: u64,
     ping_timeout_ms: u64,
-    /// The PINGREQ that waits for its answer.
+    /// The unanswered PINGREQ; `None` if there is none.
     pinged: Option<Wrote>,
 }
 
@@ -18,41 +18,41 @@ impl KeepAlive {
         Self { interval_ms: 0, ping_timeout_ms, pinged: None }
     }
 
-    /// The connection is up: `keep_alive_s` is the server's value if it sent one (\[MQTT-3.2.2-21\]).
+    /// Client: starts the timer. `keep_alive_s` is the server's value if it sent one (\[MQTT-3.2.2-21\]).
     pub(super) fn start_client(&mut self, now_ms: u64, keep_alive_s: u16, timers: &mut TimerTable) {
         self.interval_ms = u64::from(keep_alive_s) * 1000;
         self.on_sent(now_ms, timers);
     }
 
-    /// Client: something was sent, the promise is kept for another interval.
+    /// Client: notes that a packet was sent, so that the next one is due an interval later.
     pub(super) fn on_sent(&self, now_ms: u64, timers: &mut TimerTable) {
         if self.interval_ms > 0 {
             timers.set(Timer::KeepAlive, now_ms + self.interval_ms);
         }
     }
 
-    /// Client: whether a PINGREQ may leave: while one is unanswered a second would say nothing new.
+    /// Client: returns whether a PINGREQ may be sent. While one is unanswered a second would bring nothing new.
     pub(super) fn may_ping(&self) -> bool {
         self.pinged.is_none()
     }
 
-    /// Client: a PINGREQ was written.
+    /// Client: notes that a PINGREQ was written.
     pub(super) fn on_ping(&mut self, now_ms: u64, wrote: Wrote, timers: &mut TimerTable) {
         self.pinged = Some(wrote);
         timers.set(Timer::PingResponse, now_ms + self.ping_timeout_ms);
     }
 
-    /// Client: the PINGREQ that waits for its answer.
+    /// Client: returns the unanswered PINGREQ; `None` if there is none.
     pub(super) fn pinged(&self) -> Option<Wrote> {
         self.pinged
     }
 
-    /// Client: how long an answer may take once the PINGREQ has arrived.
+    /// Client: longest time for an answer once the PINGREQ has arrived, in milliseconds.
     pub(super) fn ping_timeout_ms(&self) -> u64 {
         self.ping_timeout_ms
     }
 
-    /// Client: PINGRESP came, to this PINGREQ. `None` if nobody asked.
+    /// Client: handles a PINGRESP and returns the PINGREQ that it answers; `None` if there was none.
     pub(super) fn pong(&mut self, timers: &mut TimerTable) -> Option<Wrote> {
         timers.stop(Timer::PingResponse);
         self.pinged.take()
@@ -64,7 +64,7 @@ impl KeepAlive {
         self.on_received(now_ms, timers);
     }
 
-    /// Server: a control packet came.
+    /// Server: notes that a packet came.
     pub(super) fn on_received(&self, now_ms: u64, timers: &mut TimerTable) {
         if self.interval_ms > 0 {
             timers.set(Timer::PeerSilence, now_ms + self.interval_ms + self.interval_ms / 2);

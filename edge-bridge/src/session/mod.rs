@@ -1,14 +1,14 @@
-//! One MQTT connection as a pure state machine, as client or as server, MQTT 5.0 and 3.1.1: bytes and time in, bytes and events out
+//! One MQTT connection as a state machine, as client or as server, MQTT 5.0 and 3.1.1. Bytes and time go in, bytes and events come out
 //! (sans-IO: no socket, no clock, no thread).
 //!
-//! Promises: a PUBACK leaves only when told, in order of arrival; `Acked` comes only of a PUBACK on this connection; messages without an
-//! acknowledgement come back from `into_resume`, from [`SessionOutcome::Lost`] or in [`Event::Unsendable`], never by silence; both
+//! Promises: a PUBACK leaves only when the caller says so, in order of arrival; `Acked` follows only a PUBACK on this connection; messages
+//! without an acknowledgement are returned by `into_resume`, [`SessionOutcome::Lost`] or [`Event::Unsendable`], never dropped silently; both
 //! Receive Maximums and Maximum Packet Sizes hold also while a session is resumed; no input panics.
 //!
-//! Messages of QoS 2 that come are carried through (PUBREC, PUBCOMP), over the end of a connection too: one whose PUBREC was written, or that the
-//! caller [took in](Session::take_in), is handed on once, for as long as [`Resume`] is kept.
+//! Received messages of QoS 2 are completed (PUBREC, PUBCOMP), also over the end of a connection. A message whose PUBREC was written, or that
+//! the caller [took in](Session::take_in), is delivered once, for as long as [`Resume`] is kept.
 //!
-//! Not supported: publishing at QoS 2, and extended authentication, which it refuses by name.
+//! Not supported: publishing at QoS 2, and extended authentication, which is refused with its own reason code.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -59,10 +59,10 @@ use unacked_messages::UnackedMessages;
 use crate::pieces::Pieces;
 use crate::wire::{Ack, Connect, Limits, Packet, PropertyId, Publish, QoS, ReasonCode, Version};
 
-/// Packets that one [`Input::Bytes`] handles at most.
+/// Most packets that one [`Input::Bytes`] handles.
 pub const PACKETS_PER_TURN: usize = 64;
 
-/// One connection.
+/// State machine of one connection.
 ///
 /// The caller
 ///
@@ -77,7 +77,7 @@ pub struct Session {
     role: Role,
     phase: Phase,
     version: Version,
-    /// Limits of our reader: smaller before CONNECT.
+    /// Limits of our reader, which are smaller before CONNECT.
     limits: Limits,
     /// Largest packet that the peer reads.
     peer_packet_max: u32,
@@ -86,7 +86,7 @@ pub struct Session {
     transit: BytesInTransit,
     path: Path,
     receiving: Option<Receiving>,
-    /// CONNECT of a client.
+    /// Record of the CONNECT that a client wrote.
     connect: Wrote,
     outbound: UnackedMessages,
     cap: Option<u16>,
@@ -94,7 +94,7 @@ pub struct Session {
     inbound: Inbound,
     requests: Requests,
     oversized: Option<Oversized>,
-    /// Messages that came before CONNACK.
+    /// Messages that came before CONNACK, to be handled after it.
     early: Vec<Publish>,
     aliases_in: InboundAliases,
     aliases_out: OutboundAliases,
@@ -113,20 +113,20 @@ enum Role {
 
 #[derive(Debug)]
 enum Phase {
-    /// Server: nothing came yet.
+    /// Server: no packet came yet.
     AwaitConnect,
-    /// Server: the caller decides.
+    /// Server: CONNECT came, and the caller has to accept or refuse.
     AwaitDecision(Box<Connect>),
-    /// Client: CONNECT is out.
+    /// Client: CONNECT was sent.
     AwaitConnAck,
     Open,
     Closed,
 }
 
 impl Session {
-    /// A client's connection, right after the network connection was made. `epoch` must differ from that of every earlier connection of
-    /// this client, so that old [`AckHandle`]s are told apart. `resume` is what the last connection left, `None` if this client
-    /// has no session (a first start).
+    /// Begins a client's connection, right after the network connection was made. `epoch` must differ from that of every earlier connection of
+    /// this client, so that old [`AckHandle`]s are recognised. `resume` is the state that the last connection left; `None` if this client has
+    /// no session (a first start).
     pub fn client(now_ms: u64, epoch: u64, config: ClientConfig, resume: Option<Resume>) -> Self {
         let mut session = Self::new(epoch, config.version, config.limits, config.ping_timeout_ms);
         session.inbound = Inbound::new(epoch, receive_maximum(config.version, config.receive_maximum));
@@ -187,7 +187,7 @@ impl Session {
         }
     }
 
-    /// Takes in bytes, or what became of the network connection.
+    /// Takes received bytes, or a change of the network connection.
     pub fn handle_input(&mut self, now_ms: u64, input: Input<'_>) {
         match input {
             Input::Bytes(buffer) => self.receive(now_ms, buffer),
@@ -196,12 +196,12 @@ impl Session {
         }
     }
 
-    /// Limits the packets that one [`Input::Bytes`] handles further than [`PACKETS_PER_TURN`].
+    /// Sets a bound below [`PACKETS_PER_TURN`] on the packets that one [`Input::Bytes`] handles.
     pub(crate) fn set_packets_per_turn(&mut self, packets: usize) {
         self.packets_per_turn = packets.clamp(1, PACKETS_PER_TURN);
     }
 
-    /// The next thing to do; call until `None`. May change after every other `&mut` call.
+    /// Takes the next action for the caller; call until `None`. More may come after every other `&mut` call.
     #[must_use]
     pub fn poll_output(&mut self) -> Option<Output> {
         if let Some(bytes) = self.out.pop() {
@@ -210,15 +210,16 @@ impl Session {
         self.events.pop_front().map(Output::Event)
     }
 
-    /// Time at which to call [`handle_timeout`](Self::handle_timeout), in the caller's milliseconds. May change after every `&mut` call.
+    /// Time at which to call [`handle_timeout`](Self::handle_timeout), in the caller's milliseconds; `None` if no timer runs. May change after
+    /// every `&mut` call.
     #[must_use]
     pub fn next_deadline(&self) -> Option<u64> {
         self.timers.next()
     }
 
-    /// Publishes a message. At QoS 1 its packet identifier is ours to choose, and `token` comes back in [`Event::Acked`]; at QoS 0
-    /// nothing comes back. DUP is not looked at. Properties that hold for one connection only (Topic Alias; from a client
-    /// also Subscription Identifier) are left out, in 3.1.1 all of them.
+    /// Publishes a message. At QoS 1 the session chooses the packet identifier, and `token` comes back in [`Event::Acked`]; at QoS 0 nothing
+    /// comes back. DUP is ignored. Properties that hold for one connection only (Topic Alias; from a client also Subscription Identifier) are
+    /// left out, in 3.1.1 all of them.
     pub fn publish(&mut self, now_ms: u64, token: Token, publish: &Publish) -> Result<(), PublishError> {
         self.may_publish(publish)?;
         let message = self.adapted(publish);
@@ -245,8 +246,8 @@ impl Session {
         Ok(())
     }
 
-    /// Acknowledges a received message: PUBACK leaves as soon as those before it are acknowledged too. In 3.1.1, which has no reasons,
-    /// `reason` is not sent.
+    /// Acknowledges a received message. Its PUBACK leaves as soon as all earlier messages are acknowledged too. In 3.1.1, which has no
+    /// reasons, `reason` is not sent.
     pub fn ack(&mut self, now_ms: u64, handle: AckHandle, reason: ReasonCode) -> Result<(), StaleAck> {
         if !matches!(self.phase, Phase::Open) || !self.inbound.answer(handle, reason) {
             return Err(StaleAck);
@@ -259,13 +260,14 @@ impl Session {
         Ok(())
     }
 
-    /// Notes that a received message was taken in for good, before its acknowledgement. One of QoS 2 whose connection ends before its PUBREC comes
-    /// again; with this, in the same session, as [`Event::Repeated`]. Without it, and of QoS 1 always, as a new message.
+    /// Notes that a received message was taken in for good, before its acknowledgement. If its connection ends before the PUBREC of a QoS 2
+    /// message, it comes again in the same session as [`Event::Repeated`]. Without this call, and always at QoS 1, it comes as a new message.
     pub fn take_in(&mut self, handle: AckHandle) {
         self.inbound.take_in(handle);
     }
 
-    /// Bounds the QoS 1 messages that are in flight on this connection below the peer's Receive Maximum, resumed ones included; `None` = only that.
+    /// Bounds the QoS 1 messages in flight on this connection, resumed ones included, below the peer's Receive Maximum; `None` removes the
+    /// bound.
     pub fn limit_in_flight(&mut self, now_ms: u64, limit: Option<u16>) {
         self.cap = limit;
         self.outbound.set_cap(limit);
@@ -282,8 +284,8 @@ impl Session {
         }
     }
 
-    /// Ends the connection. The peer is told the reason if its version can: in 3.1.1 a client sends DISCONNECT only for
-    /// [`ReasonCode::NORMAL_DISCONNECTION`] (any DISCONNECT discards the will there), a server just closes.
+    /// Ends the connection. The peer is told the reason if its version allows: in 3.1.1 a client sends DISCONNECT only for
+    /// [`ReasonCode::NORMAL_DISCONNECTION`] (any DISCONNECT discards the will there), and a server just closes.
     pub fn disconnect(&mut self, now_ms: u64, reason: ReasonCode) {
         if matches!(self.phase, Phase::Open) {
             self.tell(now_ms, reason);
@@ -291,7 +293,7 @@ impl Session {
         self.end(Closed::Local(reason));
     }
 
-    /// Tells that there is a session to resume: this client brought one, or the server accepted this connection.
+    /// Returns whether there is a session to resume, because this client brought one or the server accepted this connection.
     pub fn had_session(&self) -> bool {
         match &self.role {
             Role::Client { has_session, server, .. } => *has_session || server.is_some(),
@@ -305,64 +307,64 @@ impl Session {
         self.outbound.into_resume(self.inbound.into_received())
     }
 
-    /// Tells that the handshake is done and the connection not over.
+    /// Returns whether the handshake is done and the connection not over.
     pub fn is_open(&self) -> bool {
         matches!(self.phase, Phase::Open)
     }
 
-    /// Tells that the connection is over.
+    /// Returns whether the connection is over.
     pub fn is_closed(&self) -> bool {
         matches!(self.phase, Phase::Closed)
     }
 
-    /// The protocol version; a server knows it from CONNECT on.
+    /// MQTT version of the connection; a server knows it from CONNECT on.
     pub fn version(&self) -> Version {
         self.version
     }
 
-    /// QoS 1 messages that can be published now.
+    /// Number of QoS 1 messages that can be published now.
     pub fn room(&self) -> u16 {
         if self.is_open() { self.outbound.room() } else { 0 }
     }
 
-    /// QoS 1 messages that may be unacknowledged at the peer at most.
+    /// Most QoS 1 messages that may be unacknowledged at the peer.
     pub fn window(&self) -> u16 {
         self.outbound.window().limit()
     }
 
-    /// Published messages without an answer, resumed ones that wait included.
+    /// Number of published messages without an answer, including resumed ones that wait to be resent.
     pub fn in_flight(&self) -> usize {
         self.outbound.len()
     }
 
-    /// Memory of what is not answered, in both directions, and of the peer's aliases.
+    /// Memory of unanswered messages, in both directions, and of the peer's aliases.
     pub(crate) fn memory(&self) -> Memory {
         let mut memory = self.outbound.memory();
         memory.own += self.aliases_in.bytes() + self.inbound.bytes();
         memory
     }
 
-    /// Bytes to transmit that were not polled yet.
+    /// Bytes to transmit that [`poll_output`](Self::poll_output) has not returned yet.
     pub(crate) fn unsent(&self) -> Memory {
         Memory { own: self.out.len() - self.out.shared(), payloads: self.out.shared() }
     }
 
-    /// Returns whether the next output is the payload of a message, as it was given to [`publish`](Self::publish) and not copied.
+    /// Returns whether the next output is the payload of a message, shared with the caller of [`publish`](Self::publish) and not copied.
     pub(crate) fn next_is_payload(&self) -> bool {
         self.out.starts_shared()
     }
 
-    /// Published messages without an answer that were written on this connection; never above [`window`](Self::window).
+    /// Number of published messages without an answer that were written on this connection; never above [`window`](Self::window).
     pub fn in_flight_here(&self) -> u16 {
         self.outbound.window().used()
     }
 
-    /// Received messages without an answer.
+    /// Number of received messages without an answer.
     pub fn unacknowledged(&self) -> usize {
         self.inbound.unacknowledged()
     }
 
-    /// Client: what the server allows, from CONNACK on.
+    /// Client: limits of the server; `None` before CONNACK.
     pub fn server_limits(&self) -> Option<&ServerLimits> {
         match &self.role {
             Role::Client { server, .. } => server.as_ref(),
@@ -370,17 +372,17 @@ impl Session {
         }
     }
 
-    /// Returns the size of the largest packet that the peer takes.
+    /// Size of the largest packet that the peer takes, in bytes.
     pub fn peer_packet_max(&self) -> u32 {
         self.peer_packet_max
     }
 
-    /// Bytes by cause so far.
+    /// Bytes of the connection so far, by their use.
     pub fn traffic(&self) -> Traffic {
         self.traffic
     }
 
-    /// The last event. Later calls change nothing.
+    /// Ends the connection with its last event. Later calls change nothing.
     fn end(&mut self, closed: Closed) {
         if matches!(self.phase, Phase::Closed) {
             return;
@@ -391,8 +393,8 @@ impl Session {
     }
 }
 
-/// Bound to hold a peer to: 3.1.1 has no Receive Maximum, there only the identifiers are a limit, and the reader stops
-/// reading.
+/// Limit to enforce on a peer. 3.1.1 has no Receive Maximum, so there the limit is only that of identifiers, and back-pressure has to bound
+/// it.
 fn receive_maximum(version: Version, announced: u16) -> u16 {
     if version == Version::V5 { announced } else { u16::MAX }
 }

@@ -1,5 +1,5 @@
-//! Messages larger than what this client reads. In MQTT 5 a server is told the limit; one of 3.1.1 cannot be told, and would send the message again on
-//! every connection, with nothing behind it. So its bytes are passed over, unread, and it is acknowledged: it is lost, and the application is told.
+//! Messages larger than this client reads. An MQTT 5 server is told the limit. A 3.1.1 server cannot be told, and would send the message again
+//! on every connection, with nothing behind it. So its bytes are skipped, it is acknowledged and lost, and the application is told.
 
 use bytes::{Buf, BytesMut};
 
@@ -8,10 +8,10 @@ use super::received::Digest;
 use super::{AckHandle, Event, Phase, Role, Session};
 use crate::wire::{Ack, Packet, PacketId, PacketType, QoS, ReasonCode, Utf8, Version, frame};
 
-/// A message whose bytes are passed over.
+/// A message whose bytes are being skipped.
 #[derive(Debug)]
 pub(super) struct Oversized {
-    /// Bytes that have not come yet.
+    /// Number of its bytes that have not come yet.
     left: usize,
     size: usize,
     topic: Utf8,
@@ -19,7 +19,7 @@ pub(super) struct Oversized {
 }
 
 impl Oversized {
-    /// Bytes of it that came.
+    /// Number of its bytes that have come.
     pub(super) fn received(&self) -> usize {
         self.size - self.left
     }
@@ -28,11 +28,11 @@ impl Oversized {
 /// Outcome of a look at the beginning of the receive buffer.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum PassedOver {
-    /// There is no such message: the packet is one to be read.
+    /// The buffer begins with a packet that is to be read.
     Nothing,
     /// More bytes of the message must come.
     Part,
-    /// The message is over.
+    /// The message is skipped to its end.
     Whole,
 }
 
@@ -96,7 +96,7 @@ impl Session {
     }
 }
 
-/// Reads the beginning of the PUBLISH of `size` bytes: `None` if it is none, `Some(None)` if more bytes must come.
+/// Reads the beginning of a PUBLISH of `size` bytes. `None` if it is not a valid one, `Some(None)` if more bytes must come.
 fn head(buffer: &[u8], size: usize) -> Option<Option<Head>> {
     let first = *buffer.first()?;
     let qos =

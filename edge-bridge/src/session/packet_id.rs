@@ -1,9 +1,9 @@
-//! Packet identifiers (§2.2.1): one space per direction, shared by PUBLISH, SUBSCRIBE and UNSUBSCRIBE.
+//! Packet identifiers (§2.2.1), one set for each direction, shared by PUBLISH, SUBSCRIBE and UNSUBSCRIBE.
 
 use crate::wire::PacketId;
 
-/// Hands out identifiers in a circle, so that one that was just released is the last to be used again: a late acknowledgement then
-/// meets nothing.
+/// Allocates identifiers in a circle, so that one just released is reused last. A late acknowledgement then finds no message under its
+/// identifier.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PacketIds {
     next: PacketId,
@@ -14,7 +14,8 @@ impl PacketIds {
         Self { next }
     }
 
-    /// The next identifier for which `in_use` is false; `None` when all 65 535 are. Cost: one step per used neighbour.
+    /// Returns the next identifier for which `in_use` is false; `None` if all 65 535 are in use. Takes one step for each used one that it
+    /// passes.
     pub(super) fn allocate(&mut self, mut in_use: impl FnMut(PacketId) -> bool) -> Option<PacketId> {
         for _ in 0..u16::MAX {
             let id = self.next;

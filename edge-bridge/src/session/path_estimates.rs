@@ -1,17 +1,16 @@
-//! Estimates of the path to the peer: round trip, and how long a large message may take. They outlive connections: the next one usually takes
-//! the same path, and a thin link that had to be learned anew on each would be broken on each.
+//! Estimates of the path to the peer: the round trip, and the time of a large transfer. They outlive connections, because the next one usually
+//! takes the same path, and a thin link that had to be learned anew would be taken for dead each time.
 
 use super::bytes_in_transit::{Arrival, slowest_ms};
 
-/// Bytes that the system holds unsent at most: the sockets of the shell are told so. Until they have left, nobody can see that a path which was
-/// fast has become thin.
+/// Most bytes that the system is to hold unsent, set on the sockets. Until these have left, nobody can see that a fast path has become slow.
 pub(crate) const UNSENT_MAX: u32 = 16 * 1024;
 
 /// Estimates that are carried from one connection to the next.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Path {
     srtt_ms: Option<u64>,
-    /// A large transfer that was seen to arrive, and how long it took.
+    /// Large transfer that was seen to arrive, and its time; `None` before the first.
     seen: Option<Arrival>,
 }
 
@@ -29,19 +28,19 @@ impl Path {
         };
     }
 
-    /// Bytes still leave, and the oldest message has been without an answer for so long: if that is longer than what was seen, the path got
-    /// slower.
+    /// Notes that bytes leave while the oldest message has been unanswered for `unanswered_ms`. If that is more than twice the time seen, the
+    /// path has become slower and the measurement is dropped.
     pub(super) fn on_left(&mut self, unanswered_ms: u64) {
         self.seen = self.seen.filter(|seen| unanswered_ms <= 2 * seen.took_ms);
     }
 
-    /// Notes that a connection was given up: perhaps too early.
+    /// Drops the measurement of transfers because a connection was given up, perhaps too early.
     pub(crate) fn on_break(&mut self) {
         self.seen = None;
     }
 
-    /// Time to allow for so many bytes in transit, in milliseconds: twice what was seen of as many, or else that of the slowest link; of
-    /// what the system may hold unsent always the latter.
+    /// Milliseconds to allow for this many bytes in transit: twice the time seen for as many, at most that of the slowest link, and at least
+    /// the slowest link's time for the bytes that the system may hold unsent.
     pub(super) fn transit_ms(&self, bytes: u64) -> u64 {
         let slowest_ms = slowest_ms(bytes);
         match self.seen {
@@ -52,7 +51,7 @@ impl Path {
         }
     }
 
-    /// Smoothed round trip without transmission time (after RFC 6298 §2), `None` before the first.
+    /// Smoothed round trip in milliseconds without transmission time (after RFC 6298 §2); `None` before the first measurement.
     pub(crate) fn srtt_ms(&self) -> Option<u64> {
         self.srtt_ms
     }

@@ -1,4 +1,4 @@
-//! Packets on their way in: what may come when, and what each means.
+//! Received packets: checks which may come in which state, and handles each.
 
 use bytes::BytesMut;
 
@@ -14,7 +14,7 @@ use crate::wire::{
     Subscribe, UnsubAck, Version,
 };
 
-/// Messages that are taken before CONNACK; a slice of the receive buffer each.
+/// Most messages that are taken before CONNACK; each is a slice of the receive buffer.
 const EARLY_MAX: usize = 64;
 
 impl Session {
@@ -60,7 +60,7 @@ impl Session {
         self.packets_per_turn
     }
 
-    /// Limits of a CONNECT, by the login that its beginning announces.
+    /// Limits for a CONNECT, smaller if its beginning shows that it has no login.
     fn connect_limits(&self, buffer: &[u8]) -> Limits {
         match &self.role {
             Role::Server { config } if wire::announces_login(buffer) == Some(false) => {
@@ -173,7 +173,8 @@ impl Session {
         }
     }
 
-    /// A server must not speak before its CONNACK; some do, with what they have queued, and every connection to them would end with it.
+    /// Returns whether a PUBLISH before CONNACK is taken. The standard forbids it, but some servers send queued messages early, and every
+    /// connection to them would end otherwise.
     fn takes_early(&self) -> bool {
         matches!(self.phase, Phase::AwaitConnAck) && self.early.len() < EARLY_MAX
     }
@@ -224,7 +225,7 @@ impl Session {
         }
     }
 
-    /// The end of an exchange of QoS 2; one that began elsewhere is answered too, so that the peer can forget it.
+    /// Ends an exchange of QoS 2. An exchange that is not known is answered too, so that the peer can forget it.
     fn on_pubrel(&mut self, now_ms: u64, ack: &Ack) {
         let reason = match self.version {
             _ if self.inbound.release(ack.packet_id) => ReasonCode::SUCCESS,

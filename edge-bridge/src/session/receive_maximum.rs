@@ -1,8 +1,8 @@
-//! Receive Maximum (§3.3.4, §4.9): how many QoS 1 messages may be unacknowledged in one direction on this connection.
+//! Receive Maximum (§3.3.4, §4.9): the most QoS 1 messages that may be unacknowledged in one direction on this connection.
 
 /// A send quota, or the same count at the receiver.
 ///
-/// Starts at zero use on every connection: what is resent after a reconnect takes from the *new* limit like anything else.
+/// Starts unused on every connection, because messages resent after a reconnect count against the *new* limit like others.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Quota {
     limit: u16,
@@ -10,12 +10,12 @@ pub(super) struct Quota {
 }
 
 impl Quota {
-    /// `limit` is at least 1: the standard forbids 0, and 0 would mean a connection that never moves.
+    /// Creates a quota of `limit`, at least 1. The standard forbids 0, with which no message could ever be sent.
     pub(super) fn new(limit: u16) -> Self {
         Self { limit: limit.max(1), used: 0 }
     }
 
-    /// Takes one; `false` if there is none.
+    /// Takes one place; returns `false` if none is left.
     #[must_use]
     pub(super) fn take(&mut self) -> bool {
         let free = self.used < self.limit;
@@ -25,7 +25,7 @@ impl Quota {
         free
     }
 
-    /// Gives one back. Never goes above the limit (§4.9: "the send quota is not incremented if it is already equal").
+    /// Gives one place back. Never goes above the limit (§4.9: "the send quota is not incremented if it is already equal").
     pub(super) fn give(&mut self) {
         self.used = self.used.saturating_sub(1);
     }

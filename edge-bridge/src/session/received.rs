@@ -1,12 +1,13 @@
-//! QoS 2 messages that were received and whose PUBREL has not come (§4.3.3), over the end of a connection. One that comes again is the same message if
-//! it says so (DUP) and is what it was: a client that lost its state begins its identifiers anew, and what it sends under them must not get lost.
+//! QoS 2 messages that were received and whose PUBREL has not come (§4.3.3), also over the end of a connection. A message under a known
+//! identifier is a repeat only if it has DUP and the same content, because a client that lost its state begins its identifiers anew, and its
+//! new messages must not get lost.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::wire::PacketId;
 
-/// Memory of an identifier, in bytes, about.
+/// Bytes of memory of an identifier, about.
 pub(super) const RECEIVED_BYTES: usize = 32;
 
 /// Digest of a message's topic and payload.
@@ -29,7 +30,7 @@ pub(super) struct Unreleased {
     pub(super) is_answered: bool,
 }
 
-/// Identifiers of received messages, by an earlier connection of the session.
+/// Unreleased messages of earlier connections of the session, by their identifiers.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Received {
     by_id: HashMap<PacketId, Unreleased>,
@@ -40,7 +41,7 @@ impl Received {
         self.by_id.insert(id, message);
     }
 
-    /// Takes out what was received under an identifier.
+    /// Takes out the message received under an identifier; `None` if there is none.
     pub(super) fn take(&mut self, id: PacketId) -> Option<Unreleased> {
         self.by_id.remove(&id)
     }
@@ -49,7 +50,7 @@ impl Received {
         self.by_id.is_empty()
     }
 
-    /// Memory of the identifiers, in bytes, about.
+    /// Estimates the memory of the identifiers, in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.by_id.len() * RECEIVED_BYTES
     }

@@ -1,9 +1,9 @@
-//! SUBSCRIBE and UNSUBSCRIBE on their way (§3.8, §3.10).
+//! SUBSCRIBE and UNSUBSCRIBE requests until their answers (§3.8, §3.10).
 
 use super::{RequestError, Session};
 use crate::wire::{Packet, PacketId, Properties, QoS, Subscribe, Subscription, Unsubscribe, Utf8, Version};
 
-/// Requests without an answer at most.
+/// Most requests without an answer.
 const REQUESTS_MAX: usize = 64;
 
 /// Kind of request that an identifier belongs to.
@@ -20,7 +20,7 @@ struct Open {
     filters: usize,
 }
 
-/// Requests without an answer. Few: a walk is cheaper than a map.
+/// Requests without an answer. They are few, so that a list is cheaper than a map.
 #[derive(Debug, Default)]
 pub(super) struct Requests {
     open: Vec<Open>,
@@ -35,7 +35,7 @@ impl Requests {
         self.open.iter().any(|open| open.id == id)
     }
 
-    /// Closes a request; the number of filters it had. `None` if there is no such request.
+    /// Closes a request and returns the number of its filters; `None` if there is no such request.
     pub(super) fn answer(&mut self, id: PacketId, kind: Kind) -> Option<usize> {
         let at = self.open.iter().position(|open| open.id == id && open.kind == kind)?;
         Some(self.open.swap_remove(at).filters)
@@ -47,7 +47,7 @@ impl Requests {
 }
 
 impl Session {
-    /// Client: subscribes; [`Event::SubAck`](super::Event::SubAck) answers with the identifier returned here.
+    /// Client: sends a SUBSCRIBE and returns its identifier, which the answer, [`Event::SubAck`](super::Event::SubAck), repeats.
     pub fn subscribe(
         &mut self,
         now_ms: u64,
@@ -67,7 +67,7 @@ impl Session {
         Ok(id)
     }
 
-    /// Client: unsubscribes; [`Event::UnsubAck`](super::Event::UnsubAck) answers with the identifier returned here.
+    /// Client: sends an UNSUBSCRIBE and returns its identifier, which the answer, [`Event::UnsubAck`](super::Event::UnsubAck), repeats.
     pub fn unsubscribe(&mut self, now_ms: u64, filters: Vec<Utf8>) -> Result<PacketId, RequestError> {
         let (id, count) = (self.request_id()?, filters.len());
         let packet = Unsubscribe { packet_id: id, properties: Properties::default(), filters };

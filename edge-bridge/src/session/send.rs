@@ -1,4 +1,4 @@
-//! Packets on their way out: what the peer allows, and what each costs.
+//! Packets to the peer: encoded within its limits, and counted.
 
 use super::bytes_in_transit::Wrote;
 use super::error::{PublishError, RequestError};
@@ -15,7 +15,7 @@ use crate::wire::{
 const ALIAS_BYTES: usize = 3;
 
 impl Session {
-    /// Refuses what CONNACK and the version forbid.
+    /// Returns an error if the connection is not open, or CONNACK forbids such a message.
     pub(super) fn may_publish(&self, publish: &Publish) -> Result<(), PublishError> {
         if !matches!(self.phase, Phase::Open) {
             return Err(PublishError::NotConnected);
@@ -34,7 +34,7 @@ impl Session {
         Ok(())
     }
 
-    /// The message without what holds for another connection or version.
+    /// Copies a message without properties that belong to another connection or that the version does not have.
     pub(super) fn adapted(&self, publish: &Publish) -> Publish {
         let properties = match (self.version, &self.role) {
             (Version::V311, _) => Properties::default(),
@@ -94,7 +94,7 @@ impl Session {
         Ok(())
     }
 
-    /// Resends what was resumed, oldest first, as far as the peer's Receive Maximum goes.
+    /// Resends resumed messages, oldest first, as far as the peer's Receive Maximum allows.
     pub(super) fn resend(&mut self, now_ms: u64) {
         while let Some((message, dup)) = self.outbound.next_waiting() {
             // The version may be another one than that of the connection before.
@@ -129,7 +129,7 @@ impl Session {
         self.outbound.iter()
     }
 
-    /// Bytes written so far of packets other than PUBLISH: what a peer can make this side say by what it says.
+    /// Bytes written so far of packets other than PUBLISH, which a peer can cause by its own packets.
     pub(crate) fn answered(&self) -> u64 {
         self.answered
     }
@@ -146,14 +146,14 @@ impl Session {
         Ok(())
     }
 
-    /// Writes a packet that we made ourselves and that fits everywhere. An error cannot come; it would leave the packet out.
+    /// Writes a packet that this side composed and that always fits. An error cannot come; it would leave the packet out.
     pub(super) fn write_small(&mut self, now_ms: u64, packet: &Packet) {
         let written = self.write(now_ms, packet);
         debug_assert!(written.is_ok(), "{packet:?}: {written:?}");
     }
 
-    /// Writes a packet of the caller's while the connection is open, as [`write_small`](Self::write_small). One that is not valid ends the connection
-    /// rather than leaving the peer without an answer.
+    /// Writes a packet with the caller's content while the connection is open. If it is not valid, the connection ends, because the peer would
+    /// get no answer.
     pub(super) fn write_open(&mut self, now_ms: u64, packet: &Packet) {
         if matches!(self.phase, Phase::Open) && self.write(now_ms, packet).is_err() {
             self.tell(now_ms, ReasonCode::IMPLEMENTATION_SPECIFIC_ERROR);
@@ -178,7 +178,7 @@ impl Session {
         self.write_small(now_ms, &Packet::ConnAck(connack));
     }
 
-    /// DISCONNECT, where the version has one for this.
+    /// Writes a DISCONNECT, if the version and role allow one with this reason.
     pub(super) fn tell(&mut self, now_ms: u64, reason: ReasonCode) {
         let says = match (self.version, &self.role) {
             (Version::V5, _) => true,
@@ -191,7 +191,7 @@ impl Session {
         }
     }
 
-    /// The peer broke the protocol: tell it, if it can be told, and end.
+    /// Ends the connection because the peer broke the protocol, and tells it the reason if the version allows.
     pub(super) fn violate(&mut self, now_ms: u64, violation: Violation) {
         match (&self.phase, &self.role) {
             (Phase::Open, _) => {
@@ -208,7 +208,7 @@ impl Session {
         self.end(Closed::Violation(violation));
     }
 
-    /// A first packet that is no CONNECT we understand: answered only where the peer can be expected to understand the answer.
+    /// Answers a first packet that is not a valid CONNECT, but only if the peer can be expected to understand the answer.
     fn refuse_malformed(&mut self, now_ms: u64, violation: &Violation) {
         let reason = violation.reason();
         if reason == ReasonCode::UNSUPPORTED_PROTOCOL_VERSION
@@ -259,8 +259,8 @@ pub(super) enum SendError {
     Invalid(EncodeError),
 }
 
-/// A message that waited has so much less to live. At least a second: the protocol has no zero (§3.3.2.3.3), and what was in flight must be sent again
-/// (\[MQTT-4.4.0-1\]).
+/// Lowers the expiry of a message by the time that it waited, to at least a second, because the protocol has no zero (§3.3.2.3.3) and messages
+/// in flight must be sent again (\[MQTT-4.4.0-1\]).
 fn age(publish: &mut Publish, waited_ms: u64) {
     let waited_s = u32::try_from(waited_ms / 1000).unwrap_or(u32::MAX);
     if let Some(said_s) = publish.properties.u32(PropertyId::MessageExpiryInterval)

@@ -1,4 +1,4 @@
-//! Answers of a server alone: to CONNECT and to subscriptions.
+//! Server role: answers to CONNECT and to requests for subscriptions.
 
 use super::handshake::ClientLimits;
 use super::timer::Timer;
@@ -8,8 +8,8 @@ use super::{Accept, Closed, Phase, Role, Session, receive_maximum};
 use crate::wire::{Packet, PacketId, Properties, ReasonCode, SubAck, UnsubAck, Version};
 
 impl Session {
-    /// Server: takes the client of [`Event::Connect`](super::Event::Connect) in. Messages of `accept.resume` are resent at once, within its Receive Maximum.
-    /// Does nothing when no client waits.
+    /// Server: accepts the client of [`Event::Connect`](super::Event::Connect). Messages of `accept.resume` are resent at once, within its
+    /// Receive Maximum. Does nothing when no client waits for a decision.
     pub fn accept(&mut self, now_ms: u64, accept: Accept) {
         let Phase::AwaitDecision(connect) = &self.phase else { return };
         let Role::Server { config } = &self.role else { return };
@@ -34,7 +34,8 @@ impl Session {
         self.resend(now_ms);
     }
 
-    /// Server: refuses the client of [`Event::Connect`](super::Event::Connect); in 3.1.1 with the nearest return code. Does nothing when no client waits.
+    /// Server: refuses the client of [`Event::Connect`](super::Event::Connect), in 3.1.1 with the nearest return code. Does nothing when no
+    /// client waits for a decision.
     pub fn refuse(&mut self, now_ms: u64, reason: ReasonCode) {
         if !matches!(self.phase, Phase::AwaitDecision(_)) {
             return;
@@ -43,7 +44,7 @@ impl Session {
         self.end(Closed::Local(reason));
     }
 
-    /// Server: answers a SUBSCRIBE. A reason of 0x02 is sent as 0x01: QoS 2 is never granted, since nothing is published at it.
+    /// Server: answers a SUBSCRIBE. A reason of 0x02 is sent as 0x01, because QoS 2 is never granted.
     pub fn suback(&mut self, now_ms: u64, packet_id: PacketId, mut reasons: Vec<ReasonCode>) {
         for reason in &mut reasons {
             if *reason == ReasonCode::GRANTED_QOS_2 {

@@ -6,7 +6,8 @@ use super::packet_id::PacketIds;
 use super::received::Received;
 use crate::wire::{PacketId, PropertyId, Publish};
 
-/// The caller's own number for a message it publishes; comes back in [`Event::Acked`](super::Event::Acked). The session gives it no meaning.
+/// Number that the caller gives to a message it publishes, returned in [`Event::Acked`](super::Event::Acked). It has no meaning for the
+/// session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Token(pub u64);
 
@@ -14,21 +15,21 @@ pub struct Token(pub u64);
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct InFlight {
-    /// Packet identifier of the message: a resent message keeps it (\[MQTT-4.4.0-1\]).
+    /// Packet identifier of the message, which it keeps when it is resent (\[MQTT-4.4.0-1\]).
     pub packet_id: PacketId,
     /// Token that was given to [`publish`](super::Session::publish).
     pub token: Token,
-    /// The message. A client may change it between connections where the standard lets it: the Message Expiry Interval, which says what is
-    /// left when the next connection begins; the session takes off what it waits there. A server leaves it: its session takes off all the
-    /// time since it was published.
+    /// The message. Between connections a client may change its Message Expiry Interval to what is left when the next connection begins; the
+    /// session subtracts the time that the message waits after that. A server must not change it, because its session subtracts all the time
+    /// since it was published.
     pub publish: Publish,
-    /// True if it was written at least once: then the peer may have it, and DUP is set.
+    /// True if it was written at least once, so that the peer may have it and DUP is set.
     pub sent: bool,
     /// Time at which the Message Expiry Interval was right, in the caller's milliseconds.
     pub(super) as_of_ms: u64,
 }
 
-/// Memory of a message in flight beside what it carries, in bytes.
+/// Bytes of memory of a message in flight beside its topic, properties and payload.
 const OVERHEAD: usize = 256;
 
 /// Memory of messages, in bytes.
@@ -36,7 +37,7 @@ const OVERHEAD: usize = 256;
 pub(crate) struct Memory {
     /// Bytes beside the payloads.
     pub(crate) own: usize,
-    /// Bytes in payloads, which others may hold too.
+    /// Bytes of payloads, which may be shared with other holders.
     pub(crate) payloads: usize,
 }
 
@@ -66,8 +67,8 @@ impl InFlight {
     }
 }
 
-/// The state of a session between two connections. For QoS 1 it is only what one sent: received messages that were not acknowledged
-/// come again by themselves. For QoS 2 it is also the identifiers of what was received.
+/// State of a session between two connections. For QoS 1 it holds only sent messages, because received ones without an acknowledgement come
+/// again by themselves. For QoS 2 it also holds the identifiers of received messages.
 #[derive(Debug, Clone, Default)]
 pub struct Resume {
     pub(super) in_flight: Vec<InFlight>,
@@ -81,7 +82,7 @@ impl Resume {
         Self::default()
     }
 
-    /// Makes the state of no session yet, whose identifiers begin at `first`.
+    /// Creates the state of a session that is to begin, whose identifiers start at `first`.
     pub(super) fn beginning_at(first: PacketId) -> Self {
         Self { ids: PacketIds::starting_at(first), ..Self::default() }
     }
@@ -91,37 +92,37 @@ impl Resume {
         &self.in_flight
     }
 
-    /// Returns whether a message is unfinished, in either direction.
+    /// Returns whether a message in either direction is unfinished.
     pub(crate) fn has_unfinished(&self) -> bool {
         !self.in_flight.is_empty() || !self.received.is_empty()
     }
 
-    /// Memory that the messages take, and the identifiers of received ones. Cost: a walk.
+    /// Memory of the messages, and of the identifiers of received ones. Walks over all of them.
     pub(crate) fn memory(&self) -> Memory {
         let mut memory = self.in_flight_memory();
         memory.own += self.received.bytes();
         memory
     }
 
-    /// Memory that the messages in flight take. Cost: a walk.
+    /// Memory of the messages in flight. Walks over all of them.
     pub(super) fn in_flight_memory(&self) -> Memory {
         let mut memory = Memory::default();
         self.in_flight.iter().for_each(|message| memory += message.memory());
         memory
     }
 
-    /// Returns the messages of [`in_flight`](Self::in_flight) to be adapted before they are resent.
+    /// Messages of [`in_flight`](Self::in_flight), to be changed before they are resent.
     pub fn in_flight_mut(&mut self) -> &mut [InFlight] {
         &mut self.in_flight
     }
 
-    /// Takes a message out of the session: it will not be resent. For a message that makes the peer end the connection.
+    /// Takes a message out of the session, so that it is not resent. For a message that makes the peer end the connection.
     pub fn forget(&mut self, token: Token) {
         self.in_flight.retain(|message| message.token != token);
     }
 
-    /// Takes out the messages whose expiry is over (§3.3.2.3.3): a receiver that comes back late must not have them. For a server, whose messages say
-    /// what was left when they were published.
+    /// Takes out the messages whose expiry is over (§3.3.2.3.3), because a receiver that returns late must not get them, and returns their
+    /// tokens. For a server, whose messages keep the expiry that they had when published.
     pub(crate) fn take_expired(&mut self, now_ms: u64) -> Vec<Token> {
         let is_over = |message: &InFlight| {
             let said_s = message.publish.properties.u32(PropertyId::MessageExpiryInterval);
@@ -130,7 +131,7 @@ impl Resume {
         self.in_flight.extract_if(.., |message| is_over(message)).map(|message| message.token).collect()
     }
 
-    /// Gives up the session's state, so that the caller keeps the messages.
+    /// Returns the messages in flight and drops the rest of the state.
     pub fn into_in_flight(self) -> Vec<InFlight> {
         self.in_flight
     }

@@ -1,4 +1,4 @@
-//! Named deadlines of one connection.
+//! Timers of one connection, by name.
 
 /// Timers of a connection. One row per reason to wake up, so that no mechanism keeps a deadline of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -7,7 +7,7 @@ pub(super) enum Timer {
     Handshake = 0,
     /// Time by which a client that sent nothing else must send PINGREQ.
     KeepAlive = 1,
-    /// Time at which a PINGREQ without an answer ends the connection.
+    /// Time at which an unanswered PINGREQ ends the connection.
     PingResponse = 2,
     /// End of one and a half keep alives without a packet of the client (§3.1.2.10).
     PeerSilence = 3,
@@ -40,12 +40,12 @@ impl TimerTable {
         self.due_ms = [None; 4];
     }
 
-    /// The next deadline of any timer.
+    /// Returns the earliest deadline; `None` if no timer is set.
     pub(super) fn next(&self) -> Option<u64> {
         self.due_ms.iter().flatten().min().copied()
     }
 
-    /// Takes one timer that is due; call until `None`.
+    /// Takes one timer whose time has come; call until `None`.
     pub(super) fn pop_due(&mut self, now_ms: u64) -> Option<Timer> {
         let due = Timer::ALL
             .into_iter()

@@ -1,9 +1,10 @@
-//! Topic aliases (§3.3.2.3.4), both ways: a number of two bytes in place of a topic that was sent before on the same connection.
+//! Topic aliases (§3.3.2.3.4) in both directions. An alias is a number of two bytes in place of a topic that was sent before on the same
+//! connection.
 
 use super::events::Violation;
 use crate::wire::Utf8;
 
-/// Topics of the peer's aliases. Grows to at most the maximum that we announced.
+/// Topics that the peer gave aliases. Grows to at most the maximum that we announced.
 #[derive(Debug)]
 pub(super) struct InboundAliases {
     topics: Vec<Option<Utf8>>,
@@ -15,12 +16,12 @@ impl InboundAliases {
         Self { topics: Vec::new(), maximum }
     }
 
-    /// Bytes of the topics. Cost: a walk.
+    /// Bytes of the topics. Walks over all of them.
     pub(super) fn bytes(&self) -> usize {
         self.topics.iter().flatten().map(|topic| topic.len()).sum()
     }
 
-    /// The topic of a PUBLISH that carries `alias`. A topic beside it sets the alias.
+    /// Returns the topic of a PUBLISH that carries `alias`. If `topic` is not empty, it becomes the alias's topic.
     pub(super) fn resolve(&mut self, alias: u16, topic: &Utf8) -> Result<Utf8, Violation> {
         if alias == 0 || alias > self.maximum {
             return Err(Violation::TopicAliasInvalid);
@@ -42,18 +43,18 @@ impl InboundAliases {
     }
 }
 
-/// Spelling of a topic.
+/// Form in which a PUBLISH names its topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Spelling {
     /// The topic as it is, without an alias.
     Plain,
-    /// The alias goes with the topic, so that the peer learns it.
+    /// The alias and the topic, so that the peer learns the alias.
     Define(u16),
     /// The alias without the topic.
     Use(u16),
 }
 
-/// Aliases that the peer knows. The least recently used makes room.
+/// Aliases that were defined to the peer. The least recently used one is replaced when all are used.
 #[derive(Debug)]
 pub(super) struct OutboundAliases {
     /// Topic and last use; the alias is the position plus one.
@@ -63,12 +64,12 @@ pub(super) struct OutboundAliases {
 }
 
 impl OutboundAliases {
-    /// `maximum` is the smaller of the peer's and our own; a search walks the table, so ours is small.
+    /// Creates a table of `maximum` aliases, the smaller of the peer's and our limit. A search walks over the table, so our limit is small.
     pub(super) fn new(maximum: u16) -> Self {
         Self { topics: Vec::new(), maximum: usize::from(maximum), uses: 0 }
     }
 
-    /// The spelling of `topic` in the next PUBLISH. Changes nothing until [`commit`](Self::commit).
+    /// Returns the form in which the next PUBLISH names `topic`. Changes nothing until [`commit`](Self::commit).
     pub(super) fn spell(&self, topic: &Utf8) -> Spelling {
         // Shorter topics are not worth the three bytes of the property.
         if self.maximum == 0 || topic.len() < 4 {

@@ -1,16 +1,16 @@
-//! Bytes by cause (promise 9). What TLS adds is counted by the shell, which sees both sides of it.
+//! Bytes by their use (promise 9). The shell counts what TLS adds, because only it sees both sides of TLS.
 
 /// Bytes of one connection, both directions together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Traffic {
-    /// Application payloads, first time.
+    /// Payloads of messages that were not sent before.
     pub payload: u64,
-    /// Everything MQTT puts around them: headers, topics, properties, acknowledgements, handshake, subscriptions.
+    /// All other bytes of MQTT: headers, topics, properties, acknowledgements, handshake, subscriptions.
     pub mqtt: u64,
     /// Bytes of PINGREQ and PINGRESP.
     pub ping: u64,
-    /// Whole packets of messages that were sent before on an earlier connection, and those that came with DUP.
+    /// Whole packets of messages that are sent again on a later connection, or come with DUP.
     pub resend: u64,
 }
 
@@ -23,7 +23,7 @@ impl Traffic {
         self.resend += other.resend;
     }
 
-    /// Sum over all causes.
+    /// Sum of all bytes.
     pub fn total(&self) -> u64 {
         self.payload + self.mqtt + self.ping + self.resend
     }

@@ -1,4 +1,4 @@
-//! Transmission allowance: bytes that are under way, in either direction, put off the timeouts of the [keep alive](super::keep_alive).
+//! Transmission allowance: while bytes are in transit, in either direction, the timeouts of the [keep alive](super::keep_alive) are extended.
 
 use super::bytes_in_transit::Wrote;
 use super::path_estimates::Path;
@@ -6,10 +6,10 @@ use super::timer::Timer;
 use super::{Closed, Session};
 use crate::wire::ReasonCode;
 
-/// A PINGREQ's own bytes need no patience.
+/// Bytes of a PINGREQ, for which no transmission time is allowed.
 const PINGREQ_BYTES: u64 = 2;
 
-/// A packet that is partly received. While its bytes come at half of 1 kB/s at least, the peer can say nothing else.
+/// A packet that is partly received. While its bytes come at 500 B/s or faster, the peer cannot send anything else.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Receiving {
     since_ms: u64,
@@ -17,7 +17,7 @@ pub(super) struct Receiving {
 }
 
 impl Receiving {
-    /// End of the time for which it counts as under way.
+    /// Up time until which the packet counts as being received.
     fn until_ms(self) -> u64 {
         self.since_ms + 2 * self.bytes
     }
@@ -52,7 +52,7 @@ impl Session {
         }
     }
 
-    /// Estimates of the path.
+    /// Estimates of the path by this and earlier connections.
     pub(crate) fn path(&self) -> Path {
         self.path
     }
@@ -62,22 +62,22 @@ impl Session {
         self.path = path;
     }
 
-    /// Time that the oldest message without an answer may need to arrive, in milliseconds: it cannot be answered before.
+    /// Milliseconds that the oldest unanswered message may still need to arrive, before which no answer can come; 0 if there is none.
     pub(crate) fn transit_ms(&self) -> u64 {
         self.outbound.oldest().map_or(0, |oldest| self.path.transit_ms(self.transit.until(oldest.end())))
     }
 
-    /// Time at which bytes were last seen to leave; 0 for never.
+    /// Up time at which bytes were last seen to leave; 0 if they never were.
     pub(crate) fn left_ms(&self) -> u64 {
         self.transit.left_ms()
     }
 
-    /// End of the time for which a packet counts as being received; 0 for none.
+    /// Up time until which a packet counts as being received; 0 if none is.
     pub(crate) fn receiving_until_ms(&self) -> u64 {
         self.receiving.map_or(0, Receiving::until_ms)
     }
 
-    /// After `packets` whole packets, `rest` bytes of the next one are there.
+    /// Notes that `rest` bytes of the next packet are in the buffer after `packets` whole packets.
     pub(super) fn note_rest(&mut self, now_ms: u64, packets: usize, rest: usize) {
         let since_ms = match self.receiving {
             Some(receiving) if packets == 0 => receiving.since_ms,
@@ -86,14 +86,14 @@ impl Session {
         self.receiving = (rest > 0).then_some(Receiving { since_ms, bytes: rest as u64 });
     }
 
-    /// Notes that a packet was answered; returns the round trip without what may have been transmission, in milliseconds.
+    /// Notes that a packet was answered. Returns the round trip in milliseconds without the time that transmission may have taken.
     pub(super) fn on_answered(&mut self, now_ms: u64, wrote: Wrote) -> u64 {
         let arrival = wrote.answered(now_ms, &mut self.transit);
         self.path.on_arrival(arrival);
         arrival.rtt_ms().unwrap_or(0)
     }
 
-    /// Time at which a PINGREQ without an answer means that the peer is gone.
+    /// Up time at which an unanswered PINGREQ means that the peer is gone; `None` without one.
     pub(super) fn ping_due_ms(&self) -> Option<u64> {
         let pinged = self.keep_alive.pinged()?;
         let alive_ms = pinged.at_ms().max(self.left_ms()).max(self.receiving_until_ms());

@@ -1,4 +1,4 @@
-//! Published messages until their PUBACK: the window, the order, the resend.
+//! Published messages until their PUBACK: keeps their order, bounds those in flight, and resends.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -10,21 +10,21 @@ use super::session_state::Memory;
 use super::{InFlight, Resume, Token};
 use crate::wire::{PacketId, Publish};
 
-/// The unacknowledged messages in original order, and how many of them this connection may carry.
+/// Unacknowledged messages in original order, and the limit of those in flight on this connection.
 #[derive(Debug)]
 pub(super) struct UnackedMessages {
-    /// Written on this connection, by serial number; counted in the quota. PUBACKs may come in any order: a message that the peer leaves out
-    /// takes one place of its window.
+    /// Messages written on this connection, by serial number; they count in the quota. PUBACKs may come in any order, so that a message
+    /// without an answer takes only one place.
     sent: BTreeMap<u64, (InFlight, Wrote)>,
-    /// Resumed, and the quota did not yet allow them to be resent; younger than what is in `sent`.
+    /// Resumed messages that were not resent yet for want of quota; younger than those in `sent`.
     waiting: VecDeque<InFlight>,
     /// Serial number of the next message to be written.
     next: u64,
-    /// Messages in `sent` by their identifier.
+    /// Serial numbers of messages in `sent`, by packet identifier.
     serial_of: HashMap<PacketId, u64>,
     ids: PacketIds,
     quota: Quota,
-    /// Messages in flight at most by the caller's own wish.
+    /// Most messages in flight, as set by the caller; `u16::MAX` without a limit.
     cap: u16,
     /// Memory of the messages without an answer.
     memory: Memory,
@@ -44,22 +44,22 @@ impl UnackedMessages {
         }
     }
 
-    /// Takes the peer's Receive Maximum, before anything is sent.
+    /// Sets the limit to the peer's Receive Maximum, before anything is sent.
     pub(super) fn set_window(&mut self, window: u16) {
         self.quota = Quota::new(window);
     }
 
-    /// New messages that may be published now: none while resumed ones wait, so that order is kept.
+    /// Number of new messages that may be published now; 0 while resumed ones wait, so that order is kept.
     pub(super) fn room(&self) -> u16 {
         if self.waiting.is_empty() { self.left() } else { 0 }
     }
 
-    /// The caller has brought the Message Expiry Interval of what was resumed up to date.
+    /// Notes that the caller has brought the Message Expiry Intervals of resumed messages up to date.
     pub(super) fn is_up_to_date(&mut self, now_ms: u64) {
         self.waiting.iter_mut().for_each(|message| message.as_of_ms = now_ms);
     }
 
-    /// Bounds the messages in flight below the peer's Receive Maximum.
+    /// Bounds the messages in flight below the peer's Receive Maximum; `None` removes the bound.
     pub(super) fn set_cap(&mut self, cap: Option<u16>) {
         self.cap = cap.unwrap_or(u16::MAX).max(1);
     }
@@ -68,7 +68,7 @@ impl UnackedMessages {
         self.quota.left().min(self.cap.saturating_sub(self.quota.used()))
     }
 
-    /// Messages without an answer, sent or waiting.
+    /// Number of messages without an answer, sent or waiting.
     pub(super) fn len(&self) -> usize {
         self.sent.len() + self.waiting.len()
     }
@@ -87,7 +87,7 @@ impl UnackedMessages {
         self.quota
     }
 
-    /// An identifier for a new message or a request; `also` names those that requests use.
+    /// Returns a free identifier for a message or a request; `None` if there is none. `also` returns whether a request uses an identifier.
     pub(super) fn allocate_id(&mut self, also: impl Fn(PacketId) -> bool) -> Option<PacketId> {
         let (sent, waiting) = (&self.serial_of, &self.waiting);
         let waits = |id| waiting.iter().any(|message| message.packet_id == id);
@@ -109,7 +109,7 @@ impl UnackedMessages {
         self.next += 1;
     }
 
-    /// The oldest resumed message, if the quota allows it to be sent now, with whether to set DUP.
+    /// Returns the oldest resumed message that waits, and whether to set DUP; `None` if none waits, or the quota is used up.
     pub(super) fn next_waiting(&self) -> Option<(&InFlight, bool)> {
         if self.left() == 0 {
             return None;
@@ -127,15 +127,15 @@ impl UnackedMessages {
         }
     }
 
-    /// The message of [`next_waiting`](Self::next_waiting) cannot be written on this connection: it leaves the window.
+    /// Drops the message of [`next_waiting`](Self::next_waiting), which cannot be written on this connection, and returns its token.
     pub(super) fn waiting_dropped(&mut self) -> Option<Token> {
         let message = self.waiting.pop_front()?;
         self.memory -= message.memory();
         Some(message.token)
     }
 
-    /// PUBACK. `None` if no message with this identifier was sent on this connection: one that waits to be resent is *not*
-    /// acknowledged by a stray answer, it is simply sent again.
+    /// Handles a PUBACK and returns the message's token; `None` if no message with this identifier was sent on this connection. A message that
+    /// waits to be resent is *not* acknowledged by a stray answer, but sent again.
     pub(super) fn acknowledge(&mut self, id: PacketId) -> Option<(Token, Wrote)> {
         let serial = self.serial_of.remove(&id)?;
         let (message, wrote) = self.sent.remove(&serial)?;
@@ -144,12 +144,12 @@ impl UnackedMessages {
         Some((message.token, wrote))
     }
 
-    /// The oldest message that was written on this connection and has no answer.
+    /// Returns the record of the oldest message that was written on this connection and has no answer; `None` if there is none.
     pub(super) fn oldest(&self) -> Option<Wrote> {
         self.sent.first_key_value().map(|(_, (_, wrote))| *wrote)
     }
 
-    /// Ends the connection; returns the state that the next one resumes, with what was `received`.
+    /// Ends the connection and returns the state that the next one resumes. `received`: its unreleased QoS 2 messages.
     pub(super) fn into_resume(self, received: Received) -> Resume {
         let sent = self.sent.into_values().map(|(message, _)| message);
         Resume { in_flight: sent.chain(self.waiting).collect(), ids: self.ids, received }

@@ -1,4 +1,4 @@
-//! PUBACK, PUBREC, PUBREL, PUBCOMP.
+//! PUBACK, PUBREC, PUBREL and PUBCOMP packets: their fields, reading and writing.
 
 use bytes::{BufMut, BytesMut};
 
@@ -6,25 +6,25 @@ use super::outcome::{check_reason, decode_outcome, outcome_len, put_outcome};
 use super::reader::Reader;
 use super::{DecodeError, EncodeError, PacketId, PacketType, Properties, ReasonCode, Version};
 
-/// PUBACK, PUBREC, PUBREL and PUBCOMP have one form (§3.4 to §3.7).
+/// PUBACK, PUBREC, PUBREL or PUBCOMP packet, which have the same form (§3.4 to §3.7).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ack {
-    /// Packet identifier of the PUBLISH that this answers.
+    /// Packet identifier of the PUBLISH to which this belongs.
     pub packet_id: PacketId,
-    /// Always [`ReasonCode::SUCCESS`] in 3.1.1. Below 0x80 is success, 0x10 (no matching subscribers) too; any other is a refusal of the message,
-    /// in a received PUBACK or PUBREC also one that the standard does not list for it.
+    /// Outcome; always [`ReasonCode::SUCCESS`] in 3.1.1. Below 0x80 it is a success (also 0x10, no matching subscribers), any other is a
+    /// refusal of the message. A received PUBACK or PUBREC may have a code that the standard does not list for it.
     pub reason: ReasonCode,
     /// Properties; empty in 3.1.1.
     pub properties: Properties,
 }
 
 impl Ack {
-    /// Makes one of success, without properties.
+    /// Makes an acknowledgement of success, without properties.
     pub fn success(packet_id: PacketId) -> Self {
         Self::new(packet_id, ReasonCode::SUCCESS)
     }
 
-    /// Makes one without properties.
+    /// Makes an acknowledgement without properties.
     pub fn new(packet_id: PacketId, reason: ReasonCode) -> Self {
         Self { packet_id, reason, properties: Properties::default() }
     }
@@ -37,7 +37,7 @@ impl Ack {
         Ok(Self { packet_id, reason, properties })
     }
 
-    /// The remaining length, if the packet may be sent.
+    /// Checks that the packet may be sent, and returns its remaining length in bytes.
     pub(crate) fn check(&self, packet: PacketType, version: Version) -> Result<u64, EncodeError> {
         check_reason(self.reason, packet)?;
         self.properties.check_for(packet)?;

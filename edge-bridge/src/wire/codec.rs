@@ -1,4 +1,4 @@
-//! The fixed header (§2.1), and which packet is behind it.
+//! Codec of whole packets: reads and writes the fixed header (§2.1), and dispatches to the packet type.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -8,16 +8,17 @@ use super::{
     PacketType, Publish, SubAck, Subscribe, UnsubAck, Unsubscribe, Version, connect, varint,
 };
 
-/// Takes the next packet off `buf`. `Ok(None)`, and nothing taken, while it is incomplete; what is wrong in the first bytes (type, flags, a size
-/// over the limit) is found before the rest has come. The packet's fields are slices of `buf`'s memory, which lives as long as they do.
+/// Takes the next packet off `buf`. While it is incomplete nothing is taken, and `Ok(None)` returned; errors in its first bytes (type, flags,
+/// a size over the limit) are found before the rest has come. The packet's fields are slices of `buf`'s memory, which lives as long as they
+/// do.
 ///
 /// # Errors
 ///
-/// The connection is over: see [`DecodeError`].
+/// The connection has to end, see [`DecodeError`].
 ///
 /// # Cost
 ///
-/// One pass over the packet, without the payload. Allocates for CONNECT and the entries of SUBSCRIBE and its like only.
+/// One pass over the packet, without the payload. Allocates only for CONNECT and the entries of SUBSCRIBE and similar packets.
 pub fn decode(buf: &mut BytesMut, version: Version, limits: &Limits) -> Result<Option<Packet>, DecodeError> {
     let Some(header) = Header::read(buf, Some(version), limits)? else { return Ok(None) };
     let Some(frame) = header.split(buf) else { return Ok(None) };
@@ -27,12 +28,12 @@ pub fn decode(buf: &mut BytesMut, version: Version, limits: &Limits) -> Result<O
     Ok(Some(packet))
 }
 
-/// Takes the first packet of a client off `buf`, which says its version. As [`decode`], but anything else than a CONNECT is an error.
+/// Takes a client's first packet off `buf`, which tells the version. Works as [`decode`], but anything else than a CONNECT is an error.
 ///
 /// # Errors
 ///
-/// As [`decode`]. For [`ProtocolLevel`](DecodeErrorKind::ProtocolLevel) a server may answer CONNACK 0x84 in the form of MQTT 5 to a level above 5,
-/// and return code 1 in that of 3.1.1 otherwise (§3.1.2.2, 3.1.1 §3.1.2.2).
+/// Those of [`decode`]. For [`ProtocolLevel`](DecodeErrorKind::ProtocolLevel) a server may answer CONNACK 0x84 in the form of MQTT 5 to a
+/// level above 5, and return code 1 in the form of 3.1.1 otherwise (§3.1.2.2, 3.1.1 §3.1.2.2).
 pub fn decode_connect(buf: &mut BytesMut, limits: &Limits) -> Result<Option<Connect>, DecodeError> {
     let Some(header) = Header::read(buf, None, limits)? else { return Ok(None) };
     let Some(frame) = header.split(buf) else { return Ok(None) };
@@ -51,8 +52,8 @@ pub fn decode_connect(buf: &mut BytesMut, limits: &Limits) -> Result<Option<Conn
 ///
 /// # Errors
 ///
-/// [`EncodeError`] for everything that [`decode`] would refuse; nothing is appended then. The peer's Maximum Packet Size is the caller's to check,
-/// with [`encoded_len`].
+/// [`EncodeError`] for every packet that [`decode`] would refuse; nothing is appended then. The caller has to check the peer's Maximum Packet
+/// Size, with [`encoded_len`].
 pub fn encode(packet: &Packet, version: Version, out: &mut BytesMut) -> Result<(), EncodeError> {
     let remaining = remaining_len(check(packet, version)?)?;
     let flags = match packet {
@@ -79,11 +80,11 @@ pub fn encode(packet: &Packet, version: Version, out: &mut BytesMut) -> Result<(
     Ok(())
 }
 
-/// Appends a PUBLISH to `out`: [`encode`] without a [`Packet`] around it. Allocates only if `out` has no room.
+/// Appends a PUBLISH to `out`, as [`encode`] does, without a [`Packet`] around it. Allocates only if `out` has no room.
 ///
 /// # Errors
 ///
-/// As [`encode`].
+/// Those of [`encode`].
 pub fn encode_publish(publish: &Publish, version: Version, out: &mut BytesMut) -> Result<(), EncodeError> {
     let remaining = remaining_len(publish.check(version)?)?;
     reserve(remaining, out);
@@ -92,7 +93,7 @@ pub fn encode_publish(publish: &Publish, version: Version, out: &mut BytesMut) -
     Ok(())
 }
 
-/// Appends a PUBLISH without its payload, which is to follow. Returns the bytes of the whole packet. Errors as [`encode`].
+/// Appends a PUBLISH without its payload, which is to follow. Returns the size of the whole packet in bytes. Errors are those of [`encode`].
 pub(crate) fn encode_publish_head(
     publish: &Publish,
     version: Version,
@@ -104,11 +105,11 @@ pub(crate) fn encode_publish_head(
     Ok(out.len() - before + publish.payload.len())
 }
 
-/// Bytes that [`encode`] would append.
+/// Returns the number of bytes that [`encode`] would append.
 ///
 /// # Errors
 ///
-/// As [`encode`].
+/// Those of [`encode`].
 pub fn encoded_len(packet: &Packet, version: Version) -> Result<usize, EncodeError> {
     let remaining = remaining_len(check(packet, version)?)?;
     Ok(1 + varint::len(remaining) + remaining as usize)
@@ -137,17 +138,17 @@ pub(crate) fn announces_login(bytes: &[u8]) -> Option<bool> {
     }
 }
 
-/// The first bytes of a packet.
+/// Fixed header of a packet.
 struct Header {
     packet: PacketType,
     flags: u8,
-    /// Length of type, flags and remaining length together.
+    /// Length of the fixed header in bytes: type, flags and remaining length.
     len: usize,
     remaining: u32,
 }
 
 impl Header {
-    /// `None` while `buf` ends within it. `version`: `None` for the first packet of a client.
+    /// Reads a fixed header; `None` while `buf` ends within it. `version`: that of the connection, `None` for a client's first packet.
     fn read(buf: &[u8], version: Option<Version>, limits: &Limits) -> Result<Option<Self>, DecodeError> {
         let Some((first, rest)) = buf.split_first() else { return Ok(None) };
         let (packet, flags) = (packet_type(first >> 4), first & 0x0f);
@@ -165,7 +166,7 @@ impl Header {
         Ok(Some(header))
     }
 
-    /// Takes the packet off `buf` if it is whole.
+    /// Takes the packet off `buf`; `None` if it is not whole.
     fn split(&self, buf: &mut BytesMut) -> Option<Bytes> {
         let size = self.len.checked_add(usize::try_from(self.remaining).ok()?)?;
         if buf.len() < size { None } else { Some(buf.split_to(size).freeze()) }
@@ -190,7 +191,7 @@ fn check_header(packet: PacketType, flags: u8, version: Option<Version>) -> Resu
     if flags == fixed_flags(packet) { Ok(()) } else { Err(DecodeErrorKind::HeaderFlags { packet, flags }) }
 }
 
-/// Table 2-2 (§2.1.3); PUBLISH has its own.
+/// Flags of the fixed header by table 2-2 (§2.1.3), except for PUBLISH.
 fn fixed_flags(packet: PacketType) -> u8 {
     match packet {
         PacketType::PubRel | PacketType::Subscribe | PacketType::Unsubscribe => 0b0010,
@@ -245,7 +246,7 @@ fn decode_body(header: &Header, r: &mut Reader<'_>) -> Result<Packet, DecodeErro
     })
 }
 
-/// The remaining length of a packet that may be sent.
+/// Checks that a packet may be sent, and returns its remaining length in bytes.
 fn check(packet: &Packet, version: Version) -> Result<u64, EncodeError> {
     match packet {
         Packet::Connect(p) => p.check(version),

@@ -11,7 +11,8 @@ use super::{DecodeError, DecodeErrorKind, EncodeError, PacketType, Properties, R
 pub struct ConnAck {
     /// The server kept a session for this client. Only with a success reason.
     pub session_present: bool,
-    /// 3.1.1 return codes 1 to 5 are read as, and written from, the MQTT 5 codes of the same meaning: see [`ReasonCode::from_v311_connack`].
+    /// Outcome. Return codes 1 to 5 of 3.1.1 are converted from and to the MQTT 5 codes of the same meaning, see
+    /// [`ReasonCode::from_v311_connack`].
     pub reason: ReasonCode,
     /// Properties; empty in 3.1.1.
     pub properties: Properties,

@@ -6,25 +6,26 @@ use super::field::{check_len, field_len, put_field};
 use super::reader::{Reader, fail};
 use super::{DecodeError, DecodeErrorKind, EncodeError, PacketType, Properties, QoS, Utf8, Version, topic};
 
-/// CONNECT (§3.1): the first packet of a connection, client to server.
+/// CONNECT packet (§3.1), the first of a connection, from client to server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Connect {
-    /// The protocol the client asks to speak.
+    /// MQTT version that the client asks for.
     pub version: Version,
-    /// Sets the highest bit of the protocol level: the client is a bridge. In 3.1.1 alone, and no part of the standard: Mosquitto, and brokers that know
-    /// its bridge, then keep the retain flag of what they send, and send none of its own messages back. Not read: a CONNECT with it is refused.
+    /// Sets the highest bit of the protocol level, which marks the client as a bridge. Only in 3.1.1, and not part of the standard: Mosquitto,
+    /// and brokers that know its bridge, then keep the retain flag of messages that they send, and send none of the client's own messages
+    /// back. Never set by decoding, because a CONNECT with this bit is refused.
     pub is_bridge: bool,
     /// Clean Start (5) or Clean Session (3.1.1).
     pub clean_start: bool,
     /// Keep alive in seconds; 0 = off.
     pub keep_alive_s: u16,
-    /// May be empty (the server then names the client), in 3.1.1 only with `clean_start`.
+    /// Client identifier. May be empty, in 3.1.1 only with `clean_start`; the server then assigns one.
     pub client_id: Utf8,
-    /// Published by the server when the connection ends otherwise than by a normal DISCONNECT.
+    /// Message that the server publishes when the connection ends without a normal DISCONNECT; `None` for no will.
     pub will: Option<Will>,
-    /// User name of the client.
+    /// User name of the client; `None` if it gives none.
     pub username: Option<Utf8>,
-    /// Password, at most 65 535 bytes; in 3.1.1 only together with a user name.
+    /// Password, at most 65 535 bytes; `None` if the client gives none. In 3.1.1 only together with a user name.
     pub password: Option<Bytes>,
     /// Properties; empty in 3.1.1.
     pub properties: Properties,
@@ -37,7 +38,7 @@ pub struct Will {
     pub qos: QoS,
     /// Retain flag to publish with.
     pub retain: bool,
-    /// A topic name: no wildcards, not empty.
+    /// Topic name, without wildcards and not empty.
     pub topic: Utf8,
     /// Payload of the will, at most 65 535 bytes.
     pub payload: Bytes,
@@ -52,10 +53,10 @@ const WILL_RETAIN: u8 = 0b0010_0000;
 const PASSWORD: u8 = 0b0100_0000;
 const USER_NAME: u8 = 0b1000_0000;
 
-/// Bit of the protocol level by which Mosquitto's bridge says what it is.
+/// Bit of the protocol level that marks a bridge, as Mosquitto's bridge sets it.
 const BRIDGE_BIT: u8 = 0b1000_0000;
 
-/// Protocol name with its length, and the level.
+/// Bytes of the protocol name, its length, and the level.
 const NAME_LEN: u64 = 6 + 1;
 
 /// Returns which version a CONNECT asks for (§3.1.2.1, §3.1.2.2). Reads the protocol name and level.
@@ -76,7 +77,7 @@ pub(crate) fn decode_version(r: &mut Reader<'_>) -> Result<Version, DecodeError>
 }
 
 impl Connect {
-    /// Decodes what follows the protocol level. `r.version` is the one that [`decode_version`] found.
+    /// Decodes the rest of a CONNECT after the protocol level. `r.version` is the version that [`decode_version`] found.
     pub(crate) fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let version = r.version;
         let flags_at = r.at();

@@ -1,28 +1,29 @@
-//! Errors in received bytes, and in a packet that one asks to encode.
+//! Errors in received bytes, and in packets to be encoded.
 
 use super::string::Utf8Error;
 use super::topic::TopicError;
 use super::{PacketType, PropertyId, ReasonCode};
 
-/// Received bytes that are not a packet of the standard, or beyond a limit. The connection is over: close it, in MQTT 5 after a CONNACK or
-/// DISCONNECT with [`reason_code`](Self::reason_code) (§4.13). What the buffer holds afterwards is unspecified.
+/// Error in received bytes, which are not a packet of the standard, or beyond a limit. The connection has to be closed, in MQTT 5 after a
+/// CONNACK or DISCONNECT with [`reason_code`](Self::reason_code) (§4.13). The content of the buffer is unspecified afterwards.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{kind}, at byte {offset} of the packet")]
 pub struct DecodeError {
     /// The rule that is broken.
     pub kind: DecodeErrorKind,
-    /// Bytes from the packet's first to the start of the field that is wrong.
+    /// Offset of the wrong field in bytes, from the packet's first byte.
     pub offset: usize,
 }
 
 impl DecodeError {
-    /// The reason code to answer with; to a first packet, refused by [`decode_connect`](super::decode_connect), it is valid in a CONNACK.
+    /// Returns the reason code to answer with. For a first packet that [`decode_connect`](super::decode_connect) refused it is valid in a
+    /// CONNACK.
     pub fn reason_code(&self) -> ReasonCode {
         self.kind.reason_code()
     }
 
-    /// The reason code for a DISCONNECT: [`reason_code`](Self::reason_code), or Protocol Error where that is one of CONNACK only, which a second
-    /// CONNECT on a connection can cause.
+    /// Returns the reason code for a DISCONNECT: [`reason_code`](Self::reason_code), or Protocol Error in place of one that only CONNACK may
+    /// have, which a second CONNECT on a connection can cause.
     pub fn disconnect_reason(&self) -> ReasonCode {
         let reason = self.reason_code();
         if reason.is_valid_for(PacketType::Disconnect) { reason } else { ReasonCode::PROTOCOL_ERROR }
@@ -36,35 +37,35 @@ pub enum DecodeErrorKind {
     /// Packet type 0 is reserved (§2.1.2).
     #[error("packet type 0")]
     PacketTypeZero,
-    /// AUTH does not exist in 3.1.1 (3.1.1 §2.2.1: type 15 is reserved).
+    /// AUTH in 3.1.1, in which type 15 is reserved (3.1.1 §2.2.1).
     #[error("packet type 15 in MQTT 3.1.1")]
     AuthInV311,
-    /// Flags of the fixed header \[MQTT-2.1.3-1\]
+    /// Wrong flags in the fixed header \[MQTT-2.1.3-1\]
     #[error("fixed header flags {flags:#06b} of {packet:?}")]
     HeaderFlags {
         /// Type of the packet.
         packet: PacketType,
-        /// The low four bits of its first byte.
+        /// Low four bits of the packet's first byte.
         flags: u8,
     },
-    /// Four bytes at most (§1.5.5).
+    /// A variable byte integer of more than four bytes (§1.5.5).
     #[error("a variable byte integer of more than four bytes")]
     VarintTooLong,
-    /// \[MQTT-1.5.5-1\]; tolerated in 3.1.1, which does not say it.
+    /// A variable byte integer that is not in its shortest form \[MQTT-1.5.5-1\]; tolerated in 3.1.1, which has no such rule.
     #[error("a variable byte integer longer than its value needs")]
     VarintNotMinimal,
-    /// Larger than [`Limits::max_packet_size`](super::Limits::max_packet_size).
+    /// A packet larger than [`Limits::max_packet_size`](super::Limits::max_packet_size).
     #[error("a packet of {size} bytes, the limit is {limit}")]
     PacketTooLarge {
-        /// The whole packet's size.
+        /// Size of the whole packet in bytes.
         size: u64,
-        /// Limit of the size.
+        /// Limit of the size in bytes.
         limit: u32,
     },
-    /// A field runs over the end of the packet.
+    /// A field that goes beyond the end of the packet.
     #[error("the packet ends within a field")]
     Truncated,
-    /// Bytes after the last field.
+    /// Number of bytes after the last field.
     #[error("{0} bytes after the last field")]
     TrailingBytes(usize),
     /// String that MQTT does not allow.
@@ -79,16 +80,16 @@ pub enum DecodeErrorKind {
     /// DUP at QoS 0 \[MQTT-3.3.1-2\]
     #[error("DUP set with QoS 0")]
     DupWithQoS0,
-    /// Topic name that is none.
+    /// An invalid topic name.
     #[error("topic name: {0}")]
     TopicName(TopicError),
-    /// Topic filter that is none.
+    /// An invalid topic filter.
     #[error("topic filter: {0}")]
     TopicFilter(TopicError),
-    /// Neither topic nor alias (§3.3.2.3.4)
+    /// A PUBLISH with neither topic nor topic alias (§3.3.2.3.4)
     #[error("an empty topic without a topic alias")]
     NoTopic,
-    /// \[MQTT-3.8.3-2\], \[MQTT-3.10.3-2\]; the acknowledgements likewise.
+    /// A SUBSCRIBE or UNSUBSCRIBE without a filter \[MQTT-3.8.3-2\], \[MQTT-3.10.3-2\], or an acknowledgement of these without a reason.
     #[error("{0:?} without an entry")]
     NoEntries(PacketType),
     /// More filters or reason codes than [`Limits::max_subscriptions`](super::Limits::max_subscriptions).
@@ -99,22 +100,22 @@ pub enum DecodeErrorKind {
         /// Most entries that are allowed.
         limit: u16,
     },
-    /// The first packet of a connection is a CONNECT (\[MQTT-3.1.0-1\]).
+    /// A first packet that is not a CONNECT (\[MQTT-3.1.0-1\]).
     #[error("{0:?} instead of CONNECT")]
     NotConnect(PacketType),
-    /// Protocol name that is not `MQTT` \[MQTT-3.1.2-1\]
+    /// Protocol name other than `MQTT` \[MQTT-3.1.2-1\]
     #[error("the protocol name is not MQTT")]
     ProtocolName,
-    /// "MQIsdp": the client speaks MQTT 3.1, which this codec does not.
+    /// Protocol name "MQIsdp", which is that of MQTT 3.1; this codec does not support it.
     #[error("MQTT 3.1 (MQIsdp) is not supported")]
     Mqtt31,
-    /// Neither 4 nor 5. Answer 0x84 (5) or return code 1 (3.1.1) as the client may understand.
+    /// Protocol level other than 4 and 5. Answer with 0x84 (MQTT 5) or return code 1 (3.1.1), whichever the client may understand.
     #[error("protocol level {0}, supported are 4 (MQTT 3.1.1) and 5 (MQTT 5.0)")]
     ProtocolLevel(u8),
-    /// The packet's version is not the one asked for.
+    /// A CONNECT of another version than that of the connection.
     #[error("the version of the CONNECT is not that of the connection")]
     VersionMismatch,
-    /// \[MQTT-3.1.2-3\], \[MQTT-3.1.2-11\], \[MQTT-3.1.2-13\], \[MQTT-3.2.2-1\]
+    /// Wrong flags of a CONNECT or CONNACK \[MQTT-3.1.2-3\], \[MQTT-3.1.2-11\], \[MQTT-3.1.2-13\], \[MQTT-3.2.2-1\]
     #[error("flags {0:#010b}")]
     Flags(u8),
     /// Password without a user name: 3.1.1 \[MQTT-3.1.2-22\]
@@ -126,10 +127,10 @@ pub enum DecodeErrorKind {
     /// Session present in a refusal \[MQTT-3.2.2-6\]
     #[error("session present with a refusal")]
     SessionPresentWithRefusal,
-    /// A CONNACK in the form of 3.1.1 on an MQTT 5 connection: with code 1 a server that does not know MQTT 5 says so.
+    /// A CONNACK in the form of 3.1.1 on an MQTT 5 connection. With code 1 a server says so that it does not know MQTT 5.
     #[error("CONNACK {0:#04x} in the form of MQTT 3.1.1: does the server speak MQTT 5?")]
     ConnAckWithoutProperties(u8),
-    /// A CONNACK in the form of MQTT 5 on a 3.1.1 connection: with 0x84 a server that does not know 3.1.1 says so.
+    /// A CONNACK in the form of MQTT 5 on a 3.1.1 connection. With 0x84 a server says so that it does not know 3.1.1.
     #[error("CONNACK {0} in the form of MQTT 5: does the server speak MQTT 3.1.1?")]
     ConnAckOfV5(ReasonCode),
     /// Return code that 3.1.1 does not have (§3.2.2.3, §3.9.3)
@@ -140,7 +141,7 @@ pub enum DecodeErrorKind {
         /// Code of the packet.
         code: u8,
     },
-    /// The packet's own table does not list it.
+    /// A reason code that the standard does not list for this packet.
     #[error("reason code {code} in {packet:?}")]
     Reason {
         /// Type of the packet.
@@ -160,10 +161,10 @@ pub enum DecodeErrorKind {
     /// Property that this packet does not have (§2.2.2.2)
     #[error("property {0:?} must not be here")]
     PropertyNotAllowed(PropertyId),
-    /// "It is a Protocol Error to include … more than once."
+    /// A property that occurs more than once although it must not.
     #[error("property {0:?} more than once")]
     DuplicateProperty(PropertyId),
-    /// The value is outside what the property's section allows.
+    /// A property whose value is not allowed.
     #[error("property {0:?} with a value that it must not have")]
     PropertyValue(PropertyId),
     /// Authentication data without a method (§3.1.2.11.10, §3.15.2.2.2)
@@ -212,9 +213,9 @@ impl DecodeErrorKind {
 #[error("{0}")]
 #[non_exhaustive]
 pub enum EncodeError {
-    /// The packet breaks a rule that `decode` enforces on what is received.
+    /// The packet breaks a rule that `decode` enforces on received packets.
     Invalid(DecodeErrorKind),
-    /// More than the format can say: [`REMAINING_LENGTH_MAX`](super::REMAINING_LENGTH_MAX).
+    /// The remaining length is above [`REMAINING_LENGTH_MAX`](super::REMAINING_LENGTH_MAX), the most that the format can express.
     #[error("a remaining length of {0}: the format ends at 268435455")]
     TooLong(u64),
     /// A string, topic or binary field of more than 65 535 bytes.
@@ -225,10 +226,10 @@ pub enum EncodeError {
         /// Length of the field.
         len: usize,
     },
-    /// A packet identifier with QoS 0, or none with QoS 1 or 2 (\[MQTT-2.2.1-2\]).
+    /// A packet identifier is set with QoS 0, or missing with QoS 1 or 2 (\[MQTT-2.2.1-2\]).
     #[error("a packet identifier is needed with QoS > 0, and only then")]
     PacketId,
-    /// 3.1.1 has no field for it.
+    /// MQTT 3.1.1 has no field for a part of the packet.
     #[error("MQTT 3.1.1 cannot say {0}")]
     NotInV311(&'static str),
 }

@@ -1,4 +1,5 @@
-//! Fields on the way out: their lengths first, so that nothing is written of a packet that cannot be; then their bytes.
+//! Fields to be written. Their lengths are computed first, so that nothing is written of a packet that cannot be encoded; then their bytes are
+//! appended.
 
 use bytes::{BufMut, BytesMut};
 
@@ -9,12 +10,12 @@ pub(crate) fn check_len(field: &'static str, len: usize) -> Result<(), EncodeErr
     if len > usize::from(u16::MAX) { Err(EncodeError::FieldTooLong { field, len }) } else { Ok(()) }
 }
 
-/// Bytes on the wire of a field with a two-byte prefix.
+/// Number of bytes that a field takes on the wire with its prefix of two bytes.
 pub(crate) fn field_len(bytes: &[u8]) -> u64 {
     2 + bytes.len() as u64
 }
 
-/// Appends the prefix and the bytes; the caller has checked the length.
+/// Appends a field with its prefix. The caller has checked the length.
 pub(crate) fn put_field(bytes: &[u8], out: &mut BytesMut) {
     debug_assert!(bytes.len() <= usize::from(u16::MAX));
     out.put_u16(u16::try_from(bytes.len()).unwrap_or(u16::MAX));

@@ -1,24 +1,25 @@
-//! Limits of a decoder: the standard's own bounds are far beyond what a gateway has memory for.
+//! Limits of a decoder, because the standard's own bounds are far above the memory of a gateway.
 
 /// Limits of [`decode`](super::decode). `Copy`, so that a connection can hold its own.
 ///
-/// Worst case held for one packet: `max_packet_size` of buffer and 40 bytes per filter of a SUBSCRIBE; everything else is slices of that buffer.
+/// Memory for one packet is at most `max_packet_size` for the buffer and 40 bytes per filter of a SUBSCRIBE; everything else is slices of that
+/// buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Bytes of a whole packet, fixed header included. Checked on the fixed header, before the rest is buffered. Default 1 MiB. A server should
-    /// take a smaller value for CONNECT, and announce this as Maximum Packet Size.
+    /// Most bytes of a whole packet, with its fixed header. Checked on the fixed header, before the rest is buffered. Default 1 MiB. A server
+    /// should use a smaller value for CONNECT, and announce this one as Maximum Packet Size.
     pub max_packet_size: u32,
-    /// Bytes of a topic name or topic filter. Default 4 096; the format ends at 65 535.
+    /// Most bytes of a topic name or topic filter. Default 4 096; the format allows 65 535.
     pub max_topic_len: u16,
-    /// Levels (parts between `/`) of a topic name or filter. Default 200, as in Mosquitto: bounds the depth of a subscription tree.
+    /// Most levels (parts between `/`) of a topic name or filter. Default 200, as in Mosquitto. Bounds the depth of a subscription tree.
     pub max_topic_levels: u16,
-    /// User properties of one packet (of the will apart). Default 128.
+    /// Most user properties of one packet; those of a will are counted apart. Default 128.
     pub max_user_properties: u16,
-    /// Filters of one SUBSCRIBE or UNSUBSCRIBE, and reasons of their acknowledgements. Default 1 024.
+    /// Most filters of one SUBSCRIBE or UNSUBSCRIBE, and reasons of their acknowledgements. Default 1 024.
     pub max_subscriptions: u16,
-    /// Takes a message whose Response Topic is no topic name (\[MQTT-3.3.2-14\]), without it. Default false: an error. For a client: some servers hand on what they
-    /// should refuse, again on each connection.
+    /// Accepts a message whose Response Topic is not a topic name (\[MQTT-3.3.2-14\]), and drops that property. Default false, which makes it
+    /// an error. For a client, because some servers forward such messages instead of refusing them, and again on each connection.
     pub drop_bad_response_topic: bool,
 }
 
@@ -36,7 +37,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The format's own bounds: for trusted bytes, such as a test's.
+    /// Limits that allow all that the format can express, for trusted bytes, as in tests.
     pub const FORMAT: Self = Self {
         max_packet_size: u32::MAX,
         max_topic_len: u16::MAX,

@@ -1,8 +1,9 @@
-//! The MQTT wire format: control packets to bytes and back, for MQTT 5.0 and MQTT 3.1.1.
+//! MQTT wire format: conversion of control packets to bytes and back, for MQTT 5.0 and MQTT 3.1.1.
 //!
 //! Pure functions: no state, no I/O, no clock, and nothing from the rest of this crate, so that this folder can become a crate of its own.
-//! *Strict in both directions*: what the standards forbid is refused when it is read, and cannot be written. *Zero-copy*: a decoded packet's
-//! topic, payload and properties are slices of the buffer that was received; a forwarding bridge passes properties on without re-encoding them.
+//! *Strict in both directions*: packets that the standards forbid are refused when they are read, and cannot be written. *Zero-copy*: a
+//! decoded packet's topic, payload and properties are slices of the received buffer, and a forwarding bridge passes properties on without
+//! re-encoding them.
 //!
 //! Section numbers in this folder are those of *MQTT Version 5.0, OASIS Standard, 7 March 2019* unless marked "3.1.1" (*MQTT Version 3.1.1 Plus
 //! Errata 01, 10 December 2015*); tags such as `[MQTT-2.2.1-3]` are their normative statements.
@@ -53,5 +54,5 @@ pub use topic::{
 pub(crate) use topic::{check_filter, unshared};
 pub use types::{PacketId, PacketType, QoS, Version};
 
-/// The largest Remaining Length a fixed header can state (§1.5.5): four bytes of seven bits.
+/// Largest Remaining Length of a fixed header (§1.5.5), which has four bytes of seven bits.
 pub const REMAINING_LENGTH_MAX: u32 = varint::MAX;

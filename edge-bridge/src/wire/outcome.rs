@@ -1,11 +1,11 @@
-//! Outcomes: the reason code of a packet, and the properties behind it where both may be left out.
+//! Outcome at the end of a packet: a reason code and properties, either of which may be left out.
 
 use bytes::{BufMut, BytesMut};
 
 use super::reader::{Reader, fail};
 use super::{DecodeError, DecodeErrorKind, EncodeError, PacketType, Properties, ReasonCode, Version};
 
-/// The reason code and properties at the end of an acknowledgement or DISCONNECT, either of which may be left out (§3.4.2.1, §3.4.2.2.1,
+/// Reads the reason code and properties at the end of an acknowledgement or DISCONNECT, either of which may be left out (§3.4.2.1, §3.4.2.2.1,
 /// §3.14.2.1, §3.14.2.2.1).
 pub(crate) fn decode_outcome(r: &mut Reader<'_>) -> Result<(ReasonCode, Properties), DecodeError> {
     if r.version == Version::V311 || r.left() == 0 {
@@ -16,9 +16,9 @@ pub(crate) fn decode_outcome(r: &mut Reader<'_>) -> Result<(ReasonCode, Properti
     Ok((reason, properties))
 }
 
-/// Returns whether a peer may say `code` in `packet`. A server's answer to one message or one filter by a number that the packet's table does not list
-/// is still an answer to that, and to nothing else: brokers in the field say 0x95 and numbers of their own. So PUBACK and PUBREC take any number,
-/// SUBACK and UNSUBACK any from 0x80 on, the others those of their table.
+/// Returns whether `code` is accepted in `packet`. A server's answer to one message or filter with a code that the standard does not list for
+/// the packet is still an answer; brokers in the field use 0x95 and codes of their own. So PUBACK and PUBREC accept any code, SUBACK and
+/// UNSUBACK any from 0x80 on, the others only listed ones.
 fn is_taken(code: ReasonCode, packet: PacketType) -> bool {
     match packet {
         PacketType::PubAck | PacketType::PubRec => true,
@@ -33,13 +33,13 @@ pub(crate) fn decode_reason(r: &mut Reader<'_>) -> Result<ReasonCode, DecodeErro
     if is_taken(code, packet) { Ok(code) } else { fail(DecodeErrorKind::Reason { packet, code }, at) }
 }
 
-/// Checks that we may say `code` in `packet`.
+/// Checks that `code` may be sent in `packet`.
 pub(crate) fn check_reason(code: ReasonCode, packet: PacketType) -> Result<(), EncodeError> {
     if is_taken(code, packet) { Ok(()) } else { Err(DecodeErrorKind::Reason { packet, code }.into()) }
 }
 
-/// The length of a trailing reason code and properties, which MQTT 5 shortens (§3.4.2.1, §3.4.2.2.1, §3.14.2.1): nothing for a success without
-/// properties, the code alone without properties. 3.1.1 has neither.
+/// Length in bytes of a trailing reason code and properties, which MQTT 5 shortens (§3.4.2.1, §3.4.2.2.1, §3.14.2.1): nothing for a success
+/// without properties, the code alone for another outcome without properties. 3.1.1 has neither.
 pub(crate) fn outcome_len(
     reason: ReasonCode,
     properties: &Properties,
@@ -54,7 +54,7 @@ pub(crate) fn outcome_len(
     }
 }
 
-/// Appends what [`outcome_len`] has measured.
+/// Appends a reason code and properties in the length that [`outcome_len`] returned.
 pub(crate) fn put_outcome(reason: ReasonCode, properties: &Properties, version: Version, out: &mut BytesMut) {
     if version == Version::V311 || (reason == ReasonCode::SUCCESS && properties.is_empty()) {
         return;

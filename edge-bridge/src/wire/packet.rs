@@ -1,5 +1,5 @@
-//! The sum of the packets. Packets are plain data: nothing is checked beyond what the types can say, `encode`
-//! checks the rest, and `decode` never yields what `encode` would refuse.
+//! All packets in one type. Packets are plain data, of which nothing is checked beyond their types; `encode` checks the rest, and `decode`
+//! never returns a packet that `encode` would refuse.
 
 use super::ack::Ack;
 use super::connack::ConnAck;
@@ -9,10 +9,10 @@ use super::simple::{Auth, Disconnect};
 use super::subscribe::{SubAck, Subscribe, UnsubAck, Unsubscribe};
 use super::types::PacketType;
 
-/// A control packet. Exhaustive: the standards define exactly these (§2.1.2).
+/// Control packet. The standards define exactly these (§2.1.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Packet {
-    /// CONNECT (§3.1). Boxed: it is three times the size of the others and comes once per connection.
+    /// CONNECT (§3.1). Boxed, because it is three times as large as the others and comes once per connection.
     Connect(Box<Connect>),
     /// CONNACK, answer to CONNECT (§3.2).
     ConnAck(ConnAck),

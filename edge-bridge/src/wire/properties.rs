@@ -1,4 +1,4 @@
-//! A packet's properties as one checked run of bytes, so that a bridge passes them on as they came.
+//! Properties of a packet, kept as one checked run of bytes, so that a bridge can pass them on unchanged.
 
 mod builder;
 
@@ -14,28 +14,29 @@ use super::{
     property, varint,
 };
 
-/// The properties of one packet: checked when read or built, kept as they stand on the wire, without the length in front.
+/// Properties of one packet, checked when read or built, and kept in their encoded form, without the length in front.
 ///
-/// Cost: cloning is a reference count; [`contains`](Self::contains), and every getter of an absent property, is one bit test; the others walk.
+/// Cloning costs a reference count; [`contains`](Self::contains), and every getter of an absent property, one bit test. The others walk over
+/// the bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Properties {
     pub(super) raw: Bytes,
-    /// A bit per property that is there.
+    /// Set of the property identifiers that occur, one bit each.
     pub(super) present: u64,
-    /// The packets in which all of them may stand together.
+    /// Packet types in which all of these properties may occur together.
     pub(super) places: Places,
 }
 
 impl Default for Properties {
-    /// No properties at all.
+    /// Returns properties without any entry.
     fn default() -> Self {
         Self { raw: Bytes::new(), present: 0, places: Places::MAX }
     }
 }
 
 impl Properties {
-    /// Checks bytes as they stand on the wire, without the length in front, such as those that [`as_bytes`](Self::as_bytes) gave: every property
-    /// is known, of its type, in its range, and there is a packet in which they may stand together. No copy.
+    /// Checks encoded properties, without the length in front, such as those from [`as_bytes`](Self::as_bytes). Every property must be known,
+    /// of its type and in its range, and there must be a packet type in which they may occur together. Copies nothing.
     pub fn from_raw(raw: Bytes) -> Result<Self, DecodeError> {
         Self::parse(raw, u16::MAX, false).map_err(|(kind, offset)| DecodeError { kind, offset })
     }
@@ -71,7 +72,7 @@ impl Properties {
         Ok(Self { raw, present, places })
     }
 
-    /// Checks that these may stand in `packet`; names the first that may not.
+    /// Checks that these properties may occur in `packet`. The error names the first that may not.
     pub(crate) fn check_for(&self, packet: PacketType) -> Result<(), DecodeErrorKind> {
         self.check_place(place(packet))?;
         // §3.1.2.11.10; §3.15.2.2.2 has an AUTH name its method, but for the empty one of a success, which `Auth` looks after.
@@ -85,7 +86,7 @@ impl Properties {
         self.check_place(WILL)
     }
 
-    /// Bytes on the wire, with their length in front; 0 in 3.1.1, which has none.
+    /// Number of bytes on the wire, with the length in front; 0 in 3.1.1, which has no properties.
     pub(crate) fn encoded_len(&self, version: Version) -> Result<u64, EncodeError> {
         let len = self.raw.len() as u64;
         match (version, u32::try_from(len)) {
@@ -96,7 +97,7 @@ impl Properties {
         }
     }
 
-    /// Appends what [`encoded_len`](Self::encoded_len) has measured.
+    /// Appends the properties in the length that [`encoded_len`](Self::encoded_len) returned.
     pub(crate) fn write(&self, version: Version, out: &mut BytesMut) {
         if version == Version::V5 {
             varint::write(u32::try_from(self.raw.len()).unwrap_or(varint::MAX).min(varint::MAX), out);
@@ -121,17 +122,17 @@ impl Properties {
         Ok(())
     }
 
-    /// The properties as they stand on the wire, without the length in front.
+    /// Properties in their encoded form, without the length in front.
     pub fn as_bytes(&self) -> &Bytes {
         &self.raw
     }
 
-    /// Returns whether there is none.
+    /// Returns whether there are no properties.
     pub fn is_empty(&self) -> bool {
         self.raw.is_empty()
     }
 
-    /// Returns whether the property is there.
+    /// Returns whether the property occurs.
     pub fn contains(&self, id: PropertyId) -> bool {
         self.present & id.bit() != 0
     }
@@ -141,7 +142,7 @@ impl Properties {
         Iter { rest: &self.raw }
     }
 
-    /// The first of this kind.
+    /// Returns the value of the first property with this identifier; `None` if it does not occur.
     pub fn get(&self, id: PropertyId) -> Option<Value<'_>> {
         if !self.contains(id) {
             return None;
@@ -196,7 +197,7 @@ impl Properties {
         }
     }
 
-    /// Names and values of the user properties; a name may repeat (§3.1.2.11.8), the order is the packet's.
+    /// Returns the names and values of the user properties in the packet's order. A name may occur several times (§3.1.2.11.8).
     pub fn user_properties(&self) -> impl Iterator<Item = (&str, &str)> {
         self.iter().filter_map(|p| match p.value {
             Value::Pair(name, value) => Some((name, value)),
@@ -204,12 +205,12 @@ impl Properties {
         })
     }
 
-    /// The value of the first user property of that name.
+    /// Returns the value of the first user property of that name; `None` if there is none.
     pub fn user_property(&self, name: &str) -> Option<&str> {
         self.user_properties().find(|(n, _)| *n == name).map(|(_, value)| value)
     }
 
-    /// The subscription identifiers of a PUBLISH; it may carry several (§3.3.2.3.8).
+    /// Returns the subscription identifiers of a PUBLISH, which may have several (§3.3.2.3.8).
     pub fn subscription_identifiers(&self) -> impl Iterator<Item = u32> {
         self.iter().filter_map(|p| match (p.id, p.value) {
             (PropertyId::SubscriptionIdentifier, Value::Varint(id)) => Some(id),
@@ -217,8 +218,8 @@ impl Properties {
         })
     }
 
-    /// Returns these properties without the ones named: those of one connection only (Topic Alias, Subscription Identifier) must not be passed on.
-    /// Copies nothing if there is nothing to leave out.
+    /// Returns these properties without the named ones. Properties that belong to one connection (Topic Alias, Subscription Identifier) must
+    /// not be passed on. Copies nothing if none of them occurs.
     #[must_use]
     pub fn without(&self, ids: &[PropertyId]) -> Self {
         if !ids.iter().any(|id| self.contains(*id)) {
@@ -232,7 +233,8 @@ impl Properties {
         kept.finish()
     }
 
-    /// Returns the properties that a message takes along when it is handed on, and its time to live in milliseconds, which the Message Expiry Interval says.
+    /// Returns the properties that a forwarded message keeps, and its time to live in milliseconds from the Message Expiry Interval; `None` if
+    /// it has none.
     pub(crate) fn handed_on(&self) -> (Self, Option<u64>) {
         let expiry_s = self.u32(PropertyId::MessageExpiryInterval);
         let properties = self.without(&[
@@ -243,12 +245,12 @@ impl Properties {
         (properties, expiry_s.map(|seconds| u64::from(seconds) * 1000))
     }
 
-    /// A copy that keeps no receive buffer alive.
+    /// Copies the properties, so that they do not keep a receive buffer alive.
     pub(crate) fn detached(&self) -> Self {
         Self { raw: Bytes::copy_from_slice(&self.raw), present: self.present, places: self.places }
     }
 
-    /// Returns the properties with this Message Expiry Interval (§3.3.2.3.3) in place of the one they have.
+    /// Returns the properties with this Message Expiry Interval in seconds (§3.3.2.3.3), in place of their own.
     pub(crate) fn with_expiry_s(&self, seconds: u32) -> Self {
         let mut changed = self.without(&[PropertyId::MessageExpiryInterval]).to_builder();
         match changed.push(PropertyId::MessageExpiryInterval, Value::U32(seconds)) {
@@ -257,12 +259,12 @@ impl Properties {
         }
     }
 
-    /// A builder that starts with these. Copies.
+    /// Returns a builder that begins with a copy of these properties.
     pub fn to_builder(&self) -> PropertiesBuilder {
         self.to_builder_with_room(0)
     }
 
-    /// A builder that starts with these and takes so many bytes more in the same allocation.
+    /// Returns a builder that begins with a copy of these properties, and has room for `bytes` more without another allocation.
     pub(crate) fn to_builder_with_room(&self, bytes: usize) -> PropertiesBuilder {
         let mut raw = BytesMut::with_capacity(self.raw.len() + bytes);
         raw.extend_from_slice(&self.raw);

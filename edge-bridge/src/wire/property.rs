@@ -1,9 +1,9 @@
-//! One property: its value, read from bytes and checked against the table.
+//! Single property: reads its value from bytes, and checks it against the table of properties.
 
 use super::property_id::{Kind, PropertyId, Rule};
 use super::{DecodeErrorKind, string, topic, varint};
 
-/// One property of a packet, borrowed from it.
+/// One property of a packet, borrowed from the packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Property<'a> {
     /// Identifier of the property.
@@ -12,7 +12,7 @@ pub struct Property<'a> {
     pub value: Value<'a>,
 }
 
-/// The value of a property, in the types of §1.5. Exhaustive.
+/// Value of a property, in the types of §1.5, of which there are no others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Value<'a> {
     /// One unsigned byte.
@@ -31,14 +31,14 @@ pub enum Value<'a> {
     Pair(&'a str, &'a str),
 }
 
-/// Takes the first property off `bytes`. The error says how far into `bytes` it lies.
+/// Takes the first property off `bytes`. An error comes with its offset in `bytes`.
 pub(crate) fn split_first(bytes: &[u8]) -> Result<(Property<'_>, &[u8]), (DecodeErrorKind, usize)> {
     let (property, rest) = split_unchecked(bytes)?;
     check(&property).map_err(|kind| (kind, 0))?;
     Ok((property, rest))
 }
 
-/// Takes the first property off, whatever its value.
+/// Takes the first property off `bytes`, without checking its value.
 pub(crate) fn split_unchecked(bytes: &[u8]) -> Result<(Property<'_>, &[u8]), (DecodeErrorKind, usize)> {
     let truncated = || (DecodeErrorKind::Truncated, bytes.len());
     let (number, used) = varint::read(bytes, true).map_err(|kind| (kind, 0))?.ok_or_else(truncated)?;

@@ -1,4 +1,4 @@
-//! The one table of properties (§2.2.2.2): number, type, value rule, where it may stand and where it may repeat.
+//! Table of all properties (§2.2.2.2): number, type, value rule, packets in which each may occur, and packets in which it may repeat.
 
 use super::PacketType;
 
@@ -25,7 +25,7 @@ pub(super) enum Rule {
     Topic,
 }
 
-/// Places of a property: a bit per packet type, and bit 0 for the will of a CONNECT.
+/// Set of places in which a property may occur: one bit per packet type, and bit 0 for the will of a CONNECT.
 pub(crate) type Places = u16;
 
 pub(crate) const WILL: Places = 1;
@@ -42,7 +42,7 @@ const DISCONNECT: Places = place(PacketType::Disconnect);
 const AUTH: Places = place(PacketType::Auth);
 const MESSAGE: Places = PUBLISH | WILL;
 const BOTH: Places = CONNECT | CONNACK;
-/// Every packet with a reason code.
+/// Packets that have a reason code.
 const ANSWERS: Places = CONNACK
     | place(PacketType::PubAck)
     | place(PacketType::PubRec)
@@ -54,10 +54,10 @@ const ANSWERS: Places = CONNACK
     | AUTH;
 const ALL: Places = ANSWERS | CONNECT | MESSAGE | SUBSCRIBE | place(PacketType::Unsubscribe);
 
-/// Generates the enum and its table from one list: name, number, type, rule, places, places where it may repeat.
+/// Generates the enum and its table from one list: name, number, type, rule, places, places in which it may repeat.
 macro_rules! properties {
     ($($name:ident = $number:literal $kind:ident $rule:ident $places:expr, $repeats:expr;)*) => {
-        /// A property identifier (§2.2.2.2). Exhaustive: the standard defines exactly these.
+        /// Property identifier (§2.2.2.2). The standard defines exactly these.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[expect(missing_docs, reason = "the names are the standard's")]
         #[repr(u8)]
@@ -67,7 +67,7 @@ macro_rules! properties {
             /// Every property, in the order of the numbers.
             pub const ALL: &'static [Self] = &[$(Self::$name),*];
 
-            /// The property of a number on the wire.
+            /// Returns the property with this number on the wire; `None` if there is none.
             pub const fn new(number: u32) -> Option<Self> {
                 match number { $($number => Some(Self::$name),)* _ => None }
             }
@@ -110,12 +110,12 @@ properties! {
 }
 
 impl PropertyId {
-    /// Returns whether the property may stand in `packet`; for the will see [`allowed_in_will`](Self::allowed_in_will).
+    /// Returns whether the property may occur in `packet`; for the will see [`allowed_in_will`](Self::allowed_in_will).
     pub const fn allowed_in(self, packet: PacketType) -> bool {
         self.places() & place(packet) != 0
     }
 
-    /// Returns whether the property may stand among the will properties of a CONNECT (§3.1.3.2).
+    /// Returns whether the property may occur among the will properties of a CONNECT (§3.1.3.2).
     pub const fn allowed_in_will(self) -> bool {
         self.places() & WILL != 0
     }
@@ -124,12 +124,12 @@ impl PropertyId {
         self.spec().2
     }
 
-    /// Returns where it may stand more than once.
+    /// Returns the places in which the property may occur more than once.
     pub(crate) const fn repeats(self) -> Places {
         self.spec().3
     }
 
-    /// A bit per property; every number is below 64.
+    /// Bit of the property in a set of properties; every number is below 64.
     pub(crate) const fn bit(self) -> u64 {
         1 << self as u8
     }

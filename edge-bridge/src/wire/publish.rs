@@ -12,7 +12,7 @@ use super::{
 /// PUBLISH packet (MQTT 5 §3.3).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Publish {
-    /// A re-delivery; never with QoS 0.
+    /// Set if this is a re-delivery; never with QoS 0.
     pub dup: bool,
     /// Quality of service of the message.
     pub qos: QoS,
@@ -20,11 +20,11 @@ pub struct Publish {
     pub retain: bool,
     /// A topic name; empty only in MQTT 5 with a Topic Alias among the properties.
     pub topic: Utf8,
-    /// Present if and only if QoS > 0.
+    /// Packet identifier; `Some` above QoS 0, `None` at QoS 0.
     pub packet_id: Option<PacketId>,
     /// Properties; empty in 3.1.1.
     pub properties: Properties,
-    /// Payload: the application message.
+    /// Payload of the application message.
     pub payload: Bytes,
 }
 
@@ -32,7 +32,7 @@ const DUP: u8 = 0b1000;
 const RETAIN: u8 = 0b0001;
 
 impl Publish {
-    /// The QoS in fixed header flags, if they are any PUBLISH's.
+    /// Returns the QoS in fixed header flags, if the flags are valid for a PUBLISH.
     pub(crate) fn qos_of(flags: u8) -> Result<QoS, DecodeErrorKind> {
         let qos = QoS::new(flags >> 1 & 3).ok_or(DecodeErrorKind::QoS3)?;
         if flags & DUP != 0 && qos == QoS::AtMostOnce {
@@ -54,7 +54,7 @@ impl Publish {
         Ok(Self { dup, qos, retain, topic, packet_id, properties, payload: r.rest() })
     }
 
-    /// A copy that keeps no receive buffer alive.
+    /// Copies the message, so that it does not keep a receive buffer alive.
     #[cfg(feature = "net")]
     pub(crate) fn detached(&self) -> Self {
         Self {
@@ -93,7 +93,7 @@ impl Publish {
         out.put_slice(&self.payload);
     }
 
-    /// All but the payload.
+    /// Writes everything but the payload.
     pub(crate) fn write_head(&self, version: Version, out: &mut BytesMut) {
         put_field(self.topic.as_bytes(), out);
         if let Some(packet_id) = self.packet_id {

@@ -1,4 +1,4 @@
-//! A cursor over one whole packet: every field type of §1.5, with the offset of what is wrong.
+//! Cursor over one whole packet. Reads every field type of §1.5, and gives errors the offset of the field.
 
 use bytes::{Buf, Bytes};
 
@@ -18,7 +18,7 @@ pub(crate) struct Reader<'l> {
 }
 
 impl<'l> Reader<'l> {
-    /// `at`: where the variable header starts in `frame`.
+    /// Creates a reader that begins with the variable header, at the offset `at` in `frame`.
     pub(crate) fn new(
         frame: Bytes,
         at: usize,
@@ -29,17 +29,17 @@ impl<'l> Reader<'l> {
         Self { frame, at, packet, version, limits }
     }
 
-    /// Returns where the next field starts.
+    /// Offset of the next field in the packet.
     pub(crate) fn at(&self) -> usize {
         self.at
     }
 
-    /// Bytes not read yet.
+    /// Number of bytes that were not read yet.
     pub(crate) fn left(&self) -> usize {
         self.frame.len().saturating_sub(self.at)
     }
 
-    /// Everything has been read; bytes left over are malformed.
+    /// Ends the reading. Bytes that are left over are an error.
     pub(crate) fn finish(&self) -> Result<(), DecodeError> {
         match self.left() {
             0 => Ok(()),
@@ -83,7 +83,7 @@ impl<'l> Reader<'l> {
         })
     }
 
-    /// A topic filter within the limits; in MQTT 5 a shared one is of its form.
+    /// Reads a topic filter within the limits. In MQTT 5 a shared one must have the form of one.
     pub(crate) fn topic_filter(&mut self) -> Result<Utf8, DecodeError> {
         let (limits, version) = (self.limits, self.version);
         self.text(|filter| {
@@ -93,7 +93,7 @@ impl<'l> Reader<'l> {
         })
     }
 
-    /// Properties that may stand in this packet; none in 3.1.1.
+    /// Reads properties that may occur in this packet; empty in 3.1.1.
     pub(crate) fn properties(&mut self) -> Result<Properties, DecodeError> {
         let at = self.at;
         let properties = self.any_properties()?;
@@ -101,7 +101,7 @@ impl<'l> Reader<'l> {
         Ok(properties)
     }
 
-    /// The will properties of a CONNECT; none in 3.1.1.
+    /// Reads the will properties of a CONNECT; empty in 3.1.1.
     pub(crate) fn will_properties(&mut self) -> Result<Properties, DecodeError> {
         let at = self.at;
         let properties = self.any_properties()?;
@@ -109,7 +109,7 @@ impl<'l> Reader<'l> {
         Ok(properties)
     }
 
-    /// Takes all bytes that are left: the payload of a PUBLISH.
+    /// Takes all bytes that are left, as the payload of a PUBLISH.
     pub(crate) fn rest(&mut self) -> Bytes {
         // The last field takes the frame itself: one reference count less to move than a slice of it.
         let mut rest = std::mem::take(&mut self.frame);
@@ -164,7 +164,7 @@ impl<'l> Reader<'l> {
     }
 }
 
-/// An error at `offset`.
+/// Returns an error at `offset` of the packet.
 pub(crate) fn fail<T>(kind: DecodeErrorKind, offset: usize) -> Result<T, DecodeError> {
     Err(DecodeError { kind, offset })
 }

@@ -1,15 +1,15 @@
-//! Reason codes (§2.4) and where each may stand.
+//! Reason codes (§2.4), and the packets in which each may occur.
 
 use std::fmt;
 
 use super::PacketType;
 
-/// A reason code (§2.4): below 0x80 it is a success. A newtype, not an enum, because one number has several names (0x00 is Success, Normal
+/// Reason code (§2.4), a success below 0x80. A newtype and not an enum, because one number has several names (0x00 is Success, Normal
 /// disconnection and Granted QoS 0).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReasonCode(u8);
 
-/// One row per code: constant, number, name of the standard, packets.
+/// Generates constants and table from one list: constant, number, name in the standard, packets.
 macro_rules! reason_codes {
     ($($constant:ident = $code:literal $name:literal $packets:expr;)*) => {
         #[expect(missing_docs, reason = "the names are the standard's")]
@@ -17,7 +17,7 @@ macro_rules! reason_codes {
             $(pub const $constant: Self = Self($code);)*
         }
 
-        /// The table of §2.4: number, name, packets (a bit per packet type).
+        /// Table of §2.4: number, name, and packets (one bit per packet type).
         const TABLE: &[(u8, &str, u16)] = &[$(($code, $name, $packets)),*];
     };
 }
@@ -86,10 +86,10 @@ impl ReasonCode {
     /// 0x00 in a SUBACK.
     pub const GRANTED_QOS_0: Self = Self(0);
 
-    /// The peer gave no answer. No code of the standard, and never sent.
+    /// Code for a peer that gave no answer. It is not in the standard, and never sent.
     pub const NO_ANSWER: Self = Self(0xff);
 
-    /// Makes a reason code of any number: [`is_valid_for`](Self::is_valid_for) tells whether it may stand in a packet.
+    /// Makes a reason code of any number. [`is_valid_for`](Self::is_valid_for) tells if it may occur in a packet.
     pub const fn new(code: u8) -> Self {
         Self(code)
     }
@@ -109,7 +109,7 @@ impl ReasonCode {
         self.row().is_some_and(|(_, _, packets)| packets & (1 << packet as u16) != 0)
     }
 
-    /// The standard's name; "No answer" for [`NO_ANSWER`](Self::NO_ANSWER), "unknown reason" for another number that has none.
+    /// Name in the standard; "No answer" for [`NO_ANSWER`](Self::NO_ANSWER), "unknown reason" for a number without a name.
     pub fn name(self) -> &'static str {
         if self == Self::NO_ANSWER {
             return "No answer";
@@ -130,7 +130,7 @@ impl ReasonCode {
         })
     }
 
-    /// The 3.1.1 return code of exactly this meaning. `None` for codes that 3.1.1 does not have: see
+    /// Returns the 3.1.1 return code of exactly this meaning; `None` for codes that 3.1.1 does not have, see
     /// [`nearest_v311_connack`](Self::nearest_v311_connack).
     pub const fn to_v311_connack(self) -> Option<u8> {
         Some(match self {
@@ -144,8 +144,8 @@ impl ReasonCode {
         })
     }
 
-    /// The code to refuse a 3.1.1 client with, when the true reason is `self`: itself if 3.1.1 has it, otherwise Not authorized for what will not
-    /// heal and Server unavailable for what may.
+    /// Returns the code with which to refuse a 3.1.1 client for this reason: itself if 3.1.1 has it, otherwise Not authorized for permanent
+    /// reasons and Server unavailable for others.
     #[must_use]
     pub const fn nearest_v311_connack(self) -> Self {
         match self {

@@ -17,17 +17,17 @@ pub struct Disconnect {
     pub properties: Properties,
 }
 
-/// AUTH (§3.15); MQTT 5 only.
+/// AUTH packet (§3.15), in MQTT 5 only.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Auth {
-    /// 0x00, 0x18 or 0x19.
+    /// Reason code, which is 0x00, 0x18 or 0x19.
     pub reason: ReasonCode,
     /// Holds the Authentication Method, unless the packet is the empty one of a success.
     pub properties: Properties,
 }
 
 impl Disconnect {
-    /// Makes one without properties.
+    /// Makes a DISCONNECT without properties.
     pub fn new(reason: ReasonCode) -> Self {
         Self { reason, properties: Properties::default() }
     }
@@ -82,7 +82,7 @@ impl Auth {
         }
     }
 
-    /// §3.15.2.2.2 demands the method, §3.15.2.1 knows one packet without it.
+    /// Returns whether the method is missing, which §3.15.2.2.2 demands except in the empty packet of §3.15.2.1.
     fn is_without_method(&self) -> bool {
         !self.properties.contains(PropertyId::AuthenticationMethod) && !self.is_empty_success()
     }

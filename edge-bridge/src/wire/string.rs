@@ -4,10 +4,11 @@ use std::{fmt, ops::Deref, str};
 
 use bytes::Bytes;
 
-/// A string as MQTT allows it: UTF-8, no U+0000, at most 65 535 bytes; a slice of the buffer it came in.
+/// MQTT string: UTF-8, without U+0000, at most 65 535 bytes. It is a slice of the buffer in which it came.
 ///
-/// Other control characters and non-characters are let through: the standard only advises against them (§1.5.4), and a bridge that refused them
-/// would lose messages that both ends accept; who has to be sure asks [`validate_characters`](super::validate_characters). U+FEFF is an ordinary character (\[MQTT-1.5.4-3\]).
+/// Other control characters and non-characters are accepted, because the standard only advises against them (§1.5.4), and a bridge that
+/// refused them would lose messages that both ends accept; [`validate_characters`](super::validate_characters) finds them. U+FEFF is an
+/// ordinary character (\[MQTT-1.5.4-3\]).
 ///
 /// Cost: cloning is a reference count; [`as_str`](Self::as_str) and `Deref` check the UTF-8 again, because this crate has no `unsafe`
 /// (some nanoseconds for a topic); [`as_bytes`](Self::as_bytes) is free.
@@ -15,10 +16,10 @@ use bytes::Bytes;
 pub struct Utf8(Bytes);
 
 impl Utf8 {
-    /// The longest string of the format, in bytes.
+    /// Length of the longest string, in bytes.
     pub const LEN_MAX: usize = 65_535;
 
-    /// Checks and wraps, without a copy.
+    /// Checks bytes and wraps them, without a copy.
     pub fn new(bytes: Bytes) -> Result<Self, Utf8Error> {
         check(&bytes)?;
         Ok(Self(bytes))
@@ -58,12 +59,12 @@ impl Utf8 {
         Self(bytes)
     }
 
-    /// A copy that keeps no receive buffer alive.
+    /// Copies the string, so that it does not keep a receive buffer alive.
     pub(crate) fn detached(&self) -> Self {
         Self(Bytes::copy_from_slice(&self.0))
     }
 
-    /// The text. Cost: one pass over it.
+    /// Returns the text. Takes one pass over it.
     pub fn as_str(&self) -> &str {
         // `new` has checked; an empty string is never reached.
         str::from_utf8(&self.0).unwrap_or_default()
@@ -84,22 +85,22 @@ impl Utf8 {
         self.0.len()
     }
 
-    /// Returns whether there is no character.
+    /// Returns whether the string is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
 
-/// Error in an MQTT string. Exhaustive.
+/// Error in an MQTT string. New kinds come only with a breaking release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Utf8Error {
-    /// Bytes that are not UTF-8 \[MQTT-1.5.4-1\]
+    /// Offset of the first bytes that are not UTF-8 \[MQTT-1.5.4-1\]
     #[error("not UTF-8 from byte {0} of the string")]
     NotUtf8(usize),
-    /// U+0000 in a string \[MQTT-1.5.4-2\]
+    /// Offset of U+0000 in the string \[MQTT-1.5.4-2\]
     #[error("U+0000 at byte {0} of the string")]
     Nul(usize),
-    /// The length prefix has two bytes.
+    /// Length in bytes of a string that is too long for the prefix of two bytes.
     #[error("a string of {0} bytes: the format ends at 65535")]
     TooLong(usize),
 }

@@ -1,4 +1,4 @@
-//! SUBSCRIBE, SUBACK, UNSUBSCRIBE, UNSUBACK.
+//! SUBSCRIBE, SUBACK, UNSUBSCRIBE and UNSUBACK packets: their fields, reading and writing.
 
 use bytes::{BufMut, BytesMut};
 
@@ -13,7 +13,7 @@ use super::{
 /// SUBSCRIBE packet (MQTT 5 §3.8).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subscribe {
-    /// Answered by the SUBACK with the same identifier.
+    /// Packet identifier, which the SUBACK repeats.
     pub packet_id: PacketId,
     /// Properties; empty in 3.1.1.
     pub properties: Properties,
@@ -21,14 +21,14 @@ pub struct Subscribe {
     pub filters: Vec<Subscription>,
 }
 
-/// One filter of a SUBSCRIBE with its options (§3.8.3.1).
+/// Filter of a SUBSCRIBE with its options (§3.8.3.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subscription {
     /// A topic filter; `$share/GROUP/FILTER` is a shared subscription in MQTT 5.
     pub filter: Utf8,
     /// The highest QoS at which to receive.
     pub qos: QoS,
-    /// Do not send me what I published myself. MQTT 5, not on shared subscriptions.
+    /// Leaves out messages that this client published itself. MQTT 5, not on shared subscriptions.
     pub no_local: bool,
     /// Keep the retain flag of forwarded messages as it was published. MQTT 5.
     pub retain_as_published: bool,
@@ -37,7 +37,7 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// A plain subscription, the only kind 3.1.1 knows.
+    /// Makes a subscription with default options, the only kind in 3.1.1.
     pub fn new(filter: Utf8, qos: QoS) -> Self {
         Self {
             filter,
@@ -49,13 +49,13 @@ impl Subscription {
     }
 }
 
-/// Retain Handling (§3.8.3.1). Exhaustive: 3 is malformed.
+/// Retain Handling (§3.8.3.1). The remaining value, 3, is malformed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum RetainHandling {
-    /// Send retained messages (the behaviour of 3.1.1).
+    /// Retained messages are sent, as always in 3.1.1.
     #[default]
     Send = 0,
-    /// Retained messages are sent only if the subscription did not exist.
+    /// Retained messages are sent only if the subscription is new.
     SendIfNew = 1,
     /// Retained messages are not sent.
     DoNotSend = 2,
@@ -68,14 +68,15 @@ pub struct SubAck {
     pub packet_id: PacketId,
     /// Properties; empty in 3.1.1.
     pub properties: Properties,
-    /// One per filter, in their order; at least one. In MQTT 5 any from 0x80 on refuses the filter, listed for SUBACK or not.
+    /// Reason codes, one per filter in their order, at least one. In MQTT 5 any code from 0x80 on refuses the filter, listed for SUBACK or
+    /// not.
     pub reasons: Vec<ReasonCode>,
 }
 
 /// UNSUBSCRIBE packet (MQTT 5 §3.10).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unsubscribe {
-    /// Answered by the UNSUBACK with the same identifier.
+    /// Packet identifier, which the UNSUBACK repeats.
     pub packet_id: PacketId,
     /// Properties; empty in 3.1.1.
     pub properties: Properties,
@@ -90,7 +91,7 @@ pub struct UnsubAck {
     pub packet_id: PacketId,
     /// Properties; empty in 3.1.1.
     pub properties: Properties,
-    /// One per filter, in their order; empty in 3.1.1, where an UNSUBACK says nothing.
+    /// Reason codes, one per filter in their order; empty in 3.1.1, whose UNSUBACK has none.
     pub reasons: Vec<ReasonCode>,
 }
 
@@ -194,7 +195,7 @@ impl SubAck {
     }
 }
 
-/// 3.1.1 §3.9.3: 0, 1, 2 and 0x80 are all there is.
+/// Returns whether 3.1.1 has this code in a SUBACK: 0, 1, 2 or 0x80 (3.1.1 §3.9.3).
 fn is_v311_granted(reason: ReasonCode) -> bool {
     reason.get() <= 2 || reason == ReasonCode::UNSPECIFIED_ERROR
 }
@@ -259,7 +260,7 @@ impl UnsubAck {
     }
 }
 
-/// The payload of all four: one entry after the other to the end of the packet, at least one, at most the limit.
+/// Reads the entries of all four packets up to the end of the packet: at least one, at most the limit.
 fn entries<T>(
     r: &mut Reader<'_>,
     decode: impl Fn(&mut Reader<'_>) -> Result<T, DecodeError>,

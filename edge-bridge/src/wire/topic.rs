@@ -2,16 +2,16 @@
 
 use super::{Limits, Version};
 
-/// Error in a topic name or a topic filter. Exhaustive.
+/// Error in a topic name or a topic filter. New kinds come only with a breaking release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TopicError {
-    /// Topic without a character \[MQTT-4.7.3-1\]
+    /// The topic is empty \[MQTT-4.7.3-1\]
     #[error("empty")]
     Empty,
-    /// U+0000 in a topic \[MQTT-4.7.3-2\]
+    /// The topic contains U+0000 \[MQTT-4.7.3-2\]
     #[error("contains U+0000")]
     Nul,
-    /// \[MQTT-4.7.3-3\], or over [`Limits::max_topic_len`](super::Limits::max_topic_len).
+    /// The topic is longer than the format allows \[MQTT-4.7.3-3\], or than [`Limits::max_topic_len`](super::Limits::max_topic_len).
     #[error("{len} bytes, the limit is {limit}")]
     TooLong {
         /// Length of the topic or filter in bytes.
@@ -19,10 +19,11 @@ pub enum TopicError {
         /// Limit of the length.
         limit: u16,
     },
-    /// More levels than [`Limits::max_topic_levels`](super::Limits::max_topic_levels).
+    /// The topic has more levels than [`Limits::max_topic_levels`](super::Limits::max_topic_levels).
     #[error("more than {0} levels")]
     TooManyLevels(u16),
-    /// \[MQTT-4.7.0-1\]: in a topic name; \[MQTT-4.7.1-1\], \[MQTT-4.7.1-2\]: in a filter, where it must be a whole level, and `#` the last.
+    /// A wildcard, at this byte, in a topic name \[MQTT-4.7.0-1\], or misplaced in a filter, where it must be a whole level, and `#` the last
+    /// one \[MQTT-4.7.1-1\], \[MQTT-4.7.1-2\].
     #[error("a wildcard at byte {0}")]
     Wildcard(usize),
     /// Shared subscription without a name or a filter \[MQTT-4.8.2-1\], \[MQTT-4.8.2-2\]
@@ -50,14 +51,14 @@ pub fn validate_topic_name(name: &str) -> Result<(), TopicError> {
     check_name(name.as_bytes())
 }
 
-/// Checks that every server takes `text`: §1.5.4 lets one treat a packet as malformed whose strings have control characters (U+0001 to U+001F,
-/// U+007F to U+009F) or Unicode non-characters, and Mosquitto does. [`validate_topic_name`] lets them through.
+/// Checks that every server accepts `text`. §1.5.4 lets a server treat a packet as malformed if a string has control characters (U+0001 to
+/// U+001F, U+007F to U+009F) or Unicode non-characters, and Mosquitto does. [`validate_topic_name`] accepts them.
 ///
-/// Cost: one pass over the bytes, a second one only where a byte is not printable ASCII.
+/// Takes one pass over the bytes, and a second one only if a byte is not printable ASCII.
 ///
 /// # Errors
 ///
-/// [`TopicError::Discouraged`]: the first such character.
+/// [`TopicError::Discouraged`] for the first such character.
 pub fn validate_characters(text: &str) -> Result<(), TopicError> {
     if text.bytes().all(|b| (0x20..0x7f).contains(&b)) {
         return Ok(());
@@ -68,14 +69,15 @@ pub fn validate_characters(text: &str) -> Result<(), TopicError> {
     }
 }
 
-/// `char::is_control` is U+0000 to U+001F and U+007F to U+009F; non-characters are U+FDD0 to U+FDEF and the last two of each plane.
+/// Returns whether it is a control character (`char::is_control`: U+0000 to U+001F and U+007F to U+009F) or a non-character (U+FDD0 to U+FDEF
+/// and the last two of each plane).
 fn is_discouraged(c: char) -> bool {
     let code = u32::from(c);
     c.is_control() || (0xfdd0..=0xfdef).contains(&code) || code & 0xfffe == 0xfffe
 }
 
-/// Checks that `filter` can be subscribed to (§4.7.1): as a topic name, but a level may be `+` and the last one `#`. `$share/…` is a filter like any
-/// other here: see [`SharedFilter::parse`].
+/// Checks that `filter` can be subscribed to (§4.7.1): as a topic name, but a level may be `+` and the last one `#`. A `$share/…` filter is
+/// treated like any other, see [`SharedFilter::parse`].
 pub fn validate_filter(filter: &str) -> Result<(), TopicError> {
     validate_any(filter)?;
     let mut at = 0;
@@ -92,7 +94,7 @@ pub fn validate_filter(filter: &str) -> Result<(), TopicError> {
     Ok(())
 }
 
-/// [`validate_topic_name`] for bytes that are an MQTT string already.
+/// Checks a topic name as [`validate_topic_name`] does, in bytes that are an MQTT string already.
 pub(crate) fn check_name(name: &[u8]) -> Result<(), TopicError> {
     if name.is_empty() {
         return Err(TopicError::Empty);
@@ -105,7 +107,7 @@ pub(crate) fn check_name(name: &[u8]) -> Result<(), TopicError> {
     Err(TopicError::Wildcard(name.iter().position(is_wildcard).unwrap_or_default()))
 }
 
-/// A filter as `version` knows it: shared subscriptions came with MQTT 5.
+/// Checks a filter for `version`, because only MQTT 5 has shared subscriptions.
 pub(crate) fn check_filter(filter: &str, version: Version) -> Result<(), TopicError> {
     validate_filter(filter)?;
     if version == Version::V5 {
@@ -139,7 +141,7 @@ fn validate_any(text: &str) -> Result<(), TopicError> {
 /// Returns whether a message to `topic` is for a subscriber of `filter`; both must be valid. A filter that starts with a wildcard does not match a topic
 /// that starts with `$` (\[MQTT-4.7.2-1\]); `a/#` matches `a` too (§4.7.1.2). For `$share/GROUP/FILTER` give `FILTER`.
 ///
-/// `topic` may be a filter as well: then whether `filter` covers it, that is, matches every topic that it matches.
+/// `topic` may also be a filter. The result then tells if `filter` covers it, that is, matches every topic that it matches.
 ///
 /// ```
 /// use edge_bridge::wire::matches;
@@ -148,7 +150,7 @@ fn validate_any(text: &str) -> Result<(), TopicError> {
 /// assert!(matches("a/#", "a/+") && !matches("a/+", "a/#"));
 /// ```
 ///
-/// Cost: one pass over both, no allocation.
+/// Takes one pass over both, without allocation.
 pub fn matches(filter: &str, topic: &str) -> bool {
     if topic.starts_with('$') && filter.starts_with(['+', '#']) {
         return false;
@@ -165,18 +167,18 @@ pub fn matches(filter: &str, topic: &str) -> bool {
     levels.next().is_none()
 }
 
-/// The parts of a shared subscription's filter, `$share/GROUP/FILTER` (§4.8.2). Exhaustive.
+/// Parts of a shared subscription's filter, `$share/GROUP/FILTER` (§4.8.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SharedFilter<'a> {
-    /// The share name: not empty, without `/`, `+`, `#`.
+    /// Share name: not empty, without `/`, `+`, `#`.
     pub group: &'a str,
-    /// The filter that the group subscribes to.
+    /// Filter to which the group subscribes.
     pub filter: &'a str,
 }
 
 impl<'a> SharedFilter<'a> {
-    /// Splits `$share/NAME/FILTER`: `None` for a filter that is not shared; `Err` for one that starts with `$share/` and is not of the form. Checks
-    /// `FILTER` too.
+    /// Splits `$share/NAME/FILTER`, and checks `FILTER` too. Returns `None` for a filter that is not shared, and an error for one that starts
+    /// with `$share/` and does not have the form.
     pub fn parse(filter: &'a str) -> Result<Option<Self>, TopicError> {
         let Some(shared) = filter.strip_prefix("$share/") else { return Ok(None) };
         let (group, filter) = shared.split_once('/').ok_or(TopicError::Share)?;
@@ -188,7 +190,7 @@ impl<'a> SharedFilter<'a> {
     }
 }
 
-/// Returns the filter that topics are matched against: of a shared subscription the one that its group subscribes to.
+/// Returns the filter against which topics are matched, which in a shared subscription is the one after the group.
 pub(crate) fn unshared(filter: &str) -> &str {
     match SharedFilter::parse(filter) {
         Ok(Some(shared)) => shared.filter,

@@ -1,8 +1,8 @@
-//! The small types that all packets share: version, QoS, packet identifier, packet type.
+//! Small types that all packets share: version, QoS, packet identifier, packet type.
 
 use std::num::NonZeroU16;
 
-/// A protocol version this codec speaks. Exhaustive: there is no other in use.
+/// MQTT version that this codec supports. No other is in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Version {
     /// MQTT 3.1.1, protocol level 4.
@@ -14,17 +14,17 @@ pub enum Version {
 /// Quality of service (§4.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum QoS {
-    /// QoS 0: no acknowledgement.
+    /// QoS 0: not acknowledged.
     #[default]
     AtMostOnce = 0,
-    /// QoS 1: acknowledged by PUBACK, may repeat.
+    /// QoS 1: acknowledged by PUBACK, may be repeated.
     AtLeastOnce = 1,
-    /// QoS 2: PUBREC, PUBREL, PUBCOMP.
+    /// QoS 2: delivered once, by PUBREC, PUBREL, PUBCOMP.
     ExactlyOnce = 2,
 }
 
 impl QoS {
-    /// The level for a wire value; `None` for 3, which is malformed (\[MQTT-3.3.1-4\]).
+    /// Returns the level for a value on the wire; `None` for 3, which is malformed (\[MQTT-3.3.1-4\]).
     pub const fn new(level: u8) -> Option<Self> {
         match level {
             0 => Some(Self::AtMostOnce),
@@ -35,7 +35,7 @@ impl QoS {
     }
 }
 
-/// A packet identifier; zero is not one (\[MQTT-2.2.1-3\]).
+/// Packet identifier, which is never zero (\[MQTT-2.2.1-3\]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PacketId(NonZeroU16);
 
@@ -71,7 +71,7 @@ impl std::fmt::Display for PacketId {
     }
 }
 
-/// The type field of the fixed header (§2.1.2). Exhaustive.
+/// Packet type, as in the fixed header (§2.1.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the names are the standard's")]
 pub enum PacketType {

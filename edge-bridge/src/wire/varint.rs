@@ -1,14 +1,14 @@
-//! Variable Byte Integers (§1.5.5): seven bits per byte, low ones first, at most four bytes.
+//! Variable Byte Integers (§1.5.5): seven bits per byte, the low ones first, at most four bytes.
 
 use bytes::{BufMut, BytesMut};
 
 use super::DecodeErrorKind;
 
-/// The largest value of four bytes.
+/// Largest value that four bytes can express.
 pub(crate) const MAX: u32 = 268_435_455;
 
-/// The value at the start of `bytes` and its length; `None` if `bytes` end within it. `minimal`: refuse more bytes than the value needs
-/// (\[MQTT-1.5.5-1\]).
+/// Reads the value at the start of `bytes`, and the number of its bytes; `None` if `bytes` end within it. `minimal` refuses more bytes than
+/// the value needs (\[MQTT-1.5.5-1\]).
 #[inline]
 pub(crate) fn read(bytes: &[u8], minimal: bool) -> Result<Option<(u32, usize)>, DecodeErrorKind> {
     // Nearly all are of one byte.
@@ -30,7 +30,7 @@ pub(crate) fn read(bytes: &[u8], minimal: bool) -> Result<Option<(u32, usize)>, 
     if bytes.len() >= 4 { Err(DecodeErrorKind::VarintTooLong) } else { Ok(None) }
 }
 
-/// Bytes that `value` takes.
+/// Number of bytes that `value` takes.
 pub(crate) const fn len(value: u32) -> usize {
     match value {
         0..=0x7f => 1,
@@ -40,7 +40,7 @@ pub(crate) const fn len(value: u32) -> usize {
     }
 }
 
-/// Appends `value`, which the caller has found to be at most [`MAX`].
+/// Appends `value`. The caller has checked that it is at most [`MAX`].
 pub(crate) fn write(mut value: u32, out: &mut BytesMut) {
     debug_assert!(value <= MAX);
     loop {

@@ -1,4 +1,4 @@
-//! Messages that are too large for the hub: parked unsent, and one of them sent as a probe now and then.
+//! Messages that exceed the learned limit are parked unsent, and one of them at a time is sent as a probe.
 
 use std::collections::BTreeMap;
 
@@ -34,8 +34,9 @@ impl<P: Pack> Uplink<P> {
         self.want_size_probe(now_ms);
     }
 
-    /// Notes that the connection is over, see [`SizeLimit::on_closed`]. Returns what is to be taken out of the session if an answered message was the
-    /// cause: for its size all of that size, which are parked.
+    /// Notes that the connection is over, see [`SizeLimit::on_closed`](super::SizeLimit::on_closed). Returns the tokens that the session has
+    /// to forget if a refused message was the cause: all messages over the limit, which are parked now, or none if only that message is at
+    /// fault. `None` if the close had another cause.
     pub(in crate::bridge) fn on_size_closed(
         &mut self,
         now_ms: u64,
@@ -83,14 +84,14 @@ impl<P: Pack> Uplink<P> {
         self.want_size_probe(now_ms);
     }
 
-    /// Wants a parked row as the next probe.
+    /// Plans a sweep for the time of the next probe, because a parked row is to be the probe.
     fn want_size_probe(&mut self, now_ms: u64) {
         if let Some(due_ms) = self.size_limit.due_ms().filter(|due_ms| *due_ms > now_ms) {
             self.sweep.want(due_ms);
         }
     }
 
-    /// Returns whether a message is to be parked unsent for its size. Parked ones probe, the oldest first.
+    /// Returns whether a message is to be parked unsent because of its size. Only parked messages are sent as probes, the oldest first.
     pub(in crate::bridge) fn is_too_large(
         &mut self,
         now_ms: u64,
@@ -115,13 +116,13 @@ impl<P: Pack> Uplink<P> {
         parks
     }
 
-    /// Bytes of a whole packet that the pack may make: what the hub announced, and what its size limit may be.
+    /// Most bytes of a packet that the pack may make: the smaller of the hub's Maximum Packet Size and the size that the learned limit allows.
     pub(in crate::bridge) fn packet_max(&self, session: &Session) -> usize {
         let max = u64::from(session.peer_packet_max()).min(self.size_limit.batch_max().unwrap_or(u64::MAX));
         usize::try_from(max).unwrap_or(usize::MAX)
     }
 
-    /// Returns whether a probe is due, and none is on its way.
+    /// Returns whether a probe is due and none is in flight.
     fn may_probe_size(&self, now_ms: u64) -> bool {
         let mut out = self.sent.values().chain(&self.again);
         self.size_limit.due_ms().is_some_and(|due_ms| due_ms <= now_ms)

@@ -2,32 +2,34 @@
 
 use super::RowKey;
 
-/// Ends of connections with the same message unanswered that make it a suspect.
+/// Number of closes with the same message unanswered that make it a suspect.
 const SUSPECT_CLOSES: u32 = 3;
-/// Ends with the same message unanswered that make it poison although the hub's reason speaks of something else.
+/// Number of such closes that make a message poison although the hub's reason names another cause.
 pub(super) const DOUBTED_CLOSES: u32 = 6;
-/// Messages at a time that are no caution any more.
+/// Largest limit of messages in flight during the search; beyond, the search is over.
 const CAREFUL_MAX: u16 = 512;
-/// Messages parked as poison in a row, without an answer of the hub between; after so many the hub is taken to close whatever it gets.
+/// Messages parked as poison in a row, without an answer of the hub between. After so many the hub is taken to close whatever it gets, and no
+/// more are blamed.
 pub(super) const PARKED_IN_ROW_MAX: u32 = 8;
-/// So many in a row may as well have been the hub: they are tried again soon after its next success.
+/// Number of messages parked in a row from which the hub itself may have been at fault, so that they are tried again soon after its next
+/// answer.
 const DOUBTFUL_IN_ROW: u32 = 4;
-/// Closes in a row, without an answer between, up to which the next dial is hurried.
+/// Number of closes in a row, without an answer between, up to which the next dial is quick.
 const HURRIED_MAX: u32 = 8;
 
 /// Verdict over the messages that were unanswered when the hub closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::bridge) enum Blame {
-    /// Nothing is certain yet.
+    /// No message is to blame yet.
     None,
-    /// The only message on its way is poison.
+    /// The only message in flight is poison.
     Alone,
 }
 
-/// Care in sending, by what the hub closed at.
+/// Limit of the messages in flight while the search goes on, and the counts that it follows.
 #[derive(Debug, Default)]
 pub(in crate::bridge) struct BlameSearch {
-    /// Messages in flight at most.
+    /// Most messages in flight; `None` while no message is suspect.
     limit: Option<u16>,
     acked: u16,
     closes_in_row: u32,
@@ -36,18 +38,18 @@ pub(in crate::bridge) struct BlameSearch {
 }
 
 impl BlameSearch {
-    /// Messages in flight at most.
+    /// Returns the most messages in flight; `None` for no limit by this search.
     pub(in crate::bridge) fn limit(&self) -> Option<u16> {
         self.limit
     }
 
-    /// Tells that the next dial is to be quick.
+    /// Returns whether the next dial is to be quick, because a search goes on.
     pub(in crate::bridge) fn is_hurried(&self) -> bool {
         (1..=HURRIED_MAX).contains(&self.closes_in_row)
     }
 
-    /// Notes that the hub closed while `here` messages were unanswered; `worst` is the most closes one of them has seen, this one included.
-    /// `is_certain`: the reason may be about a message, or the oldest is known as poison.
+    /// Notes that the hub closed while `here` messages were unanswered. `worst`: the most closes that one of them has seen, with this one.
+    /// `is_certain`: the reason may be about a message, or a row of the oldest is known as poison.
     pub(in crate::bridge) fn on_close(&mut self, here: usize, worst: u32, is_certain: bool) -> Blame {
         self.closes_in_row = self.closes_in_row.saturating_add(1);
         self.acked = 0;
@@ -62,7 +64,7 @@ impl BlameSearch {
         Blame::None
     }
 
-    /// The message that was alone is parked.
+    /// Notes that the message that was alone in flight is parked.
     pub(in crate::bridge) fn on_message_parked(&mut self) {
         self.parked_in_row += 1;
     }
@@ -72,12 +74,13 @@ impl BlameSearch {
         self.doubtful.push(row);
     }
 
-    /// Lets messages go alone.
+    /// Restarts the search with one message in flight.
     pub(super) fn restart(&mut self) {
         (self.limit, self.acked) = (Some(1), 0);
     }
 
-    /// Notes that the hub answered a message. Returns the rows that were parked since its last answer, if there are so many that it may have been the hub.
+    /// Notes that the hub answered a message. Returns the rows parked since its last answer if they were so many that the hub may have been at
+    /// fault, else `None`.
     pub(super) fn on_answer(&mut self) -> Option<Vec<RowKey>> {
         self.closes_in_row = 0;
         if let Some(limit) = self.limit {

@@ -1,14 +1,15 @@
-//! Register of poison rows: those of messages at which the hub closes, and of messages that it never answers. Each has the time of its next attempt.
+//! Register of poison rows: rows of messages at which the hub closes, and of messages that it never answers. Each has the time of its next
+//! attempt.
 
 use std::collections::HashMap;
 
 use super::unanswered_trials::{RETRY_MS, Trials, backoff_ms};
 use crate::bridge::spool::{Identity, LeaseId};
 
-/// Poison rows remembered; a forgotten one has to be found again.
+/// Most poison rows that are remembered; a forgotten one has to be found again.
 pub(super) const KNOWN_MAX: usize = 4_096;
 
-/// A row by its identity, or by its lease where the spool gives none.
+/// Key of a row: its identity, or its lease if the spool gives no identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(in crate::bridge) enum RowKey {
     Identity(Identity),
@@ -20,36 +21,36 @@ pub(in crate::bridge) enum RowKey {
 struct Known {
     /// Time of the next attempt, in milliseconds of `Now::up_ms`.
     due_ms: u64,
-    /// Times that the row was parked.
+    /// Number of times that the row was parked at a close.
     times: u32,
-    /// Position in the order in which rows were parked last.
+    /// Serial number of its last parking, by which the oldest is forgotten.
     order: u64,
-    /// The hub never answers it, and does not close at it: it may go among others.
+    /// Set if the hub never answers the row and does not close at it, so that it may be sent among others.
     is_unanswered: bool,
-    /// The present pass over the parked rows has met it, or it was parked since that began.
+    /// Set if the present pass over the parked rows has met the row, or it was parked since that pass began.
     is_met: bool,
 }
 
-/// See the [module](self).
+/// Poison rows by their keys, see the [module](self).
 #[derive(Debug, Default)]
 pub(in crate::bridge) struct Register {
     known: HashMap<RowKey, Known>,
     trials: Trials,
-    /// Rows parked so far.
+    /// Number of parkings so far.
     parked: u64,
     /// Set if no row was on its way to the parked ones when the present pass over them began.
     meets_all: bool,
 }
 
 impl Register {
-    /// Notes that a row of a message that was alone is being parked.
+    /// Remembers a row of a message that is to blame for a close.
     pub(super) fn on_parked(&mut self, now_ms: u64, row: RowKey) {
         let known = self.remember(row);
         known.due_ms = now_ms + backoff_ms(known.times);
         (known.times, known.is_unanswered) = (known.times.saturating_add(1), false);
     }
 
-    /// Notes that rows of messages that the hub never answers are being parked.
+    /// Remembers parked rows of messages that the hub never answers.
     pub(in crate::bridge) fn on_unanswered(&mut self, now_ms: u64, rows: &[RowKey]) {
         if rows.iter().any(|row| self.is_unanswered(*row)) {
             self.trials.on_failed(now_ms);
@@ -73,7 +74,7 @@ impl Register {
         known
     }
 
-    /// A pass over the parked rows begins. `meets_all`: no row is on its way there.
+    /// Notes that a pass over the parked rows begins. `meets_all`: no row is on its way to the parked ones.
     pub(in crate::bridge) fn on_pass_begins(&mut self, meets_all: bool) {
         self.meets_all = meets_all;
         self.known.values_mut().for_each(|known| known.is_met = false);
@@ -86,15 +87,15 @@ impl Register {
         }
     }
 
-    /// Notes that the pass has met every parked row: one that was due and was not among them has expired, or made room. Those that are not due may be
-    /// on their way to the hub.
+    /// Notes that the pass has met every parked row, and forgets rows that were due and not among them, because they expired or made room.
+    /// Rows that are not due may be in flight.
     pub(in crate::bridge) fn on_pass_over(&mut self, now_ms: u64) {
         if self.meets_all {
             self.known.retain(|_, known| known.is_met || known.due_ms > now_ms);
         }
     }
 
-    /// Makes those of these rows due that are known.
+    /// Makes the known ones of these rows due now.
     pub(super) fn make_due(&mut self, now_ms: u64, rows: &[RowKey]) {
         for row in rows {
             if let Some(known) = self.known.get_mut(row) {
@@ -103,7 +104,8 @@ impl Register {
         }
     }
 
-    /// Begins the attempt of a parked row that is leased again. `None`: it has to wait, or else whether messages have to go alone for it.
+    /// Begins the attempt of a parked row that is leased again. Returns `None` if it has to wait, otherwise `true` if messages have to go one
+    /// at a time for it.
     pub(super) fn begin_attempt(&mut self, now_ms: u64, row: RowKey) -> Option<bool> {
         let Some(known) = self.known.get_mut(&row) else { return Some(false) };
         if known.due_ms > now_ms {
@@ -118,7 +120,7 @@ impl Register {
         Some(!known.is_unanswered)
     }
 
-    /// Tells that a row is known as poison.
+    /// Returns whether a row is known as poison.
     pub(in crate::bridge) fn is_known(&self, row: RowKey) -> bool {
         self.known.contains_key(&row)
     }
@@ -128,12 +130,12 @@ impl Register {
         self.known.get(&row).is_some_and(|known| known.is_unanswered)
     }
 
-    /// Tells that a row may not be sent yet.
+    /// Returns whether a row has to wait for its next attempt.
     pub(in crate::bridge) fn is_held(&self, now_ms: u64, row: RowKey) -> bool {
         self.known.get(&row).is_some_and(|known| known.due_ms > now_ms)
     }
 
-    /// Notes that the hub took a row. Returns whether it never answered it before: others of that kind are to be tried now.
+    /// Notes that the hub took a row. Returns `true` if the row counted as never answered, in which case the others of that kind are due now.
     pub(in crate::bridge) fn on_taken(&mut self, now_ms: u64, row: RowKey) -> bool {
         if !self.known.remove(&row).is_some_and(|known| known.is_unanswered) {
             return false;
@@ -143,17 +145,17 @@ impl Register {
         true
     }
 
-    /// Forgets a row that is gone for a reason of our own, not the hub's.
+    /// Forgets a row that leaves by our own decision, not the hub's.
     pub(in crate::bridge) fn forget(&mut self, row: RowKey) {
         self.known.remove(&row);
     }
 
-    /// Time at which the first poison row is tried again.
+    /// Up time at which the first poison row is tried again, in milliseconds; `None` without poison rows.
     pub(in crate::bridge) fn due_ms(&self) -> Option<u64> {
         self.known.values().map(|known| known.due_ms).min()
     }
 
-    /// Rows known as poison.
+    /// Number of rows known as poison.
     pub(in crate::bridge) fn known(&self) -> u64 {
         self.known.len() as u64
     }

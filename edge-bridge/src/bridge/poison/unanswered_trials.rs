@@ -1,15 +1,15 @@
-//! Trials of parked messages that the hub never answered, with exponential back-off. Each may cost a connection, and a place of the window until then:
-//! one at a time until one is taken, then one more for each that is.
+//! Trials of parked messages that the hub never answered, with exponential back-off. Each may cost a connection, and takes room in the window
+//! until then. One at a time is tried until the hub takes one, then one more for each that it takes.
 
 /// Most trials at a time.
 const TRIALS_MAX: u32 = 16;
-/// Time after which the next one may begin although nothing is known of the last.
+/// Milliseconds after which further trials may begin although the last have no result.
 const TRIAL_MS: u64 = 60_000;
-/// A poison message is tried again after so long, eight times as long after each further time, and at last after ten minutes: an unlucky network
-/// may have cut the connection, and no hub.
+/// First and longest delay before a poison message is tried again, in milliseconds. The delay grows eightfold each time. It is short at first
+/// because an unlucky network, and no hub, may have cut the connection.
 pub(super) const RETRY_MS: (u64, u64) = (5_000, 600_000);
 
-/// Pause before the next attempt after so many.
+/// Milliseconds before the next attempt after `times` earlier ones.
 pub(super) fn backoff_ms(times: u32) -> u64 {
     (RETRY_MS.0 << (3 * times.min(4))).min(RETRY_MS.1)
 }
@@ -19,16 +19,16 @@ pub(super) fn backoff_ms(times: u32) -> u64 {
 pub(super) struct Trials {
     /// Time before which no further trial begins, in milliseconds of `Now::up_ms`.
     again_ms: u64,
-    /// Trials begun since that time was last set.
+    /// Trials begun since `again_ms` was last set.
     begun: u32,
-    /// Trials taken in a row.
+    /// Trials in a row that the hub took.
     taken: u32,
     /// Trials failed in a row.
     failed: u32,
 }
 
 impl Trials {
-    /// Returns whether another one may begin now; it has begun then.
+    /// Begins a trial and returns `true` if another one may begin now.
     pub(super) fn begin(&mut self, now_ms: u64) -> bool {
         if now_ms >= self.again_ms {
             (self.again_ms, self.begun) = (now_ms + TRIAL_MS, 0);
@@ -38,7 +38,7 @@ impl Trials {
         may_begin
     }
 
-    /// Time from which more may begin, in milliseconds of `Now::up_ms`.
+    /// Up time from which more trials may begin, in milliseconds of `Now::up_ms`.
     pub(super) fn again_ms(&self) -> u64 {
         self.again_ms
     }
@@ -49,7 +49,7 @@ impl Trials {
         self.taken = self.taken.saturating_add(1);
     }
 
-    /// Notes that the hub answered later messages, and again not this one.
+    /// Notes that the hub again left a tried message unanswered while it answered later ones.
     pub(super) fn on_failed(&mut self, now_ms: u64) {
         (self.again_ms, self.begun, self.taken) = (now_ms + backoff_ms(self.failed), TRIALS_MAX, 0);
         self.failed = self.failed.saturating_add(1);

@@ -1,4 +1,4 @@
-//! Spool in memory: what a bridge without a queue on disk uses, and tests. Bounded; parked rows count against the same limits.
+//! Spool in memory, for a bridge without a queue on disk and for tests. Bounded; parked rows count against the same limits.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -12,9 +12,9 @@ pub struct MemorySpool {
     rows: BTreeMap<u64, Stored>,
     /// Rows that wait for a lease.
     free: BTreeSet<u64>,
-    /// Parked rows that are not leased: park number to row.
+    /// Parked rows that are not leased, from park number to row.
     parked_free: BTreeMap<u64, u64>,
-    /// Messages of rows that wait, and of those with a park number.
+    /// Messages, by weight, of rows that wait. Beside it: messages of rows that are parked, leased or not.
     waiting: u64,
     parked: u64,
     next: u64,
@@ -39,7 +39,7 @@ pub enum Gone {
 struct Stored {
     row: Row,
     pushed_ms: u64,
-    /// Place of the row among the parked ones.
+    /// Park number, which orders the parked rows; `None` if the row is not parked.
     parked: Option<u64>,
 }
 
@@ -68,11 +68,11 @@ impl MemorySpool {
         }
     }
 
-    /// Takes a row in. When there is no room, rows that wait here and have expired make it.
+    /// Takes a row. A full spool first removes rows that have expired and are not leased.
     ///
     /// # Errors
     ///
-    /// Hands the row back when the spool is full.
+    /// Returns the row if the spool is full all the same.
     pub fn push(&mut self, now_ms: u64, row: Row) -> Result<LeaseId, Box<Row>> {
         if self.is_full_for(&row) {
             self.purge(now_ms);
@@ -89,7 +89,7 @@ impl MemorySpool {
         Ok(LeaseId(id))
     }
 
-    /// Rows that left since the last call, and why.
+    /// Takes the rows that left since the last call, with the reason of each.
     pub fn drain_gone(&mut self) -> impl Iterator<Item = (LeaseId, Gone)> {
         self.gone.drain(..)
     }
@@ -99,12 +99,12 @@ impl MemorySpool {
         self.rows.len()
     }
 
-    /// Returns whether there are none.
+    /// Returns whether there are no rows.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
-    /// Rows whose time to live passed.
+    /// Number of rows that expired.
     pub fn expired(&self) -> u64 {
         self.expired
     }
@@ -113,7 +113,7 @@ impl MemorySpool {
         self.rows.len() >= self.max_rows || self.bytes + row.bytes() > self.max_bytes
     }
 
-    /// Removes what expired and is not leased. Costs a look at every row.
+    /// Removes rows that expired and are not leased. Looks at every such row.
     fn purge(&mut self, now_ms: u64) {
         let waiting = self.free.iter().chain(self.parked_free.values());
         let old = waiting.filter(|id| self.rows.get(id).is_some_and(|row| row.is_expired(now_ms)));
@@ -143,7 +143,7 @@ impl MemorySpool {
         Some(id)
     }
 
-    /// Leases rows that `next` takes out of their place.
+    /// Leases rows that `next` takes from the waiting or from the parked ones.
     fn lease_from(
         &mut self,
         now_ms: u64,

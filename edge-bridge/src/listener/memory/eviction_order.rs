@@ -1,8 +1,8 @@
-//! Order in which holders of memory give way once clients make the listener hold too much: whoever holds most bytes for longest without progress first,
-//! so that nobody else pays for it. Progress is a whole packet that came, or bytes that the peer took. By bytes alone, many who each leave a little
-//! unfinished or unread would shut out whoever sends larger messages, however fast.
+//! Order in which holders of memory give way once clients make the listener hold too much. First is the holder of most bytes for the longest
+//! time without progress, so that nobody else pays for it. Progress is a whole packet that came, or bytes that the peer took. If bytes alone
+//! counted, many clients that each leave a little unfinished or unread would shut out any client that sends larger messages, however fast.
 //!
-//! All absent clients together are one holder: otherwise many small sessions shut out whoever holds more than one of them.
+//! All absent clients together are one holder, because otherwise many small sessions would shut out a client that holds more than one of them.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
@@ -11,44 +11,44 @@ use super::super::client::ClientKey;
 use crate::puback_chain::ConnectionId;
 use crate::session::Memory;
 
-/// Shares are counted in these steps, in bytes: whoever holds less costs nothing here.
+/// Granularity of shares in bytes. A holder of less costs nothing here.
 const STEP: usize = 1024;
 
-/// A holder of memory. Exhaustive.
+/// Holder of memory: a connection, or a client's session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Holder {
-    /// Unfinished packets, bytes that are not written, messages in flight.
+    /// Connection, with its unfinished packet, unwritten bytes and messages in flight.
     Connection(ConnectionId),
-    /// Messages that wait, will, subscriptions; of an absent client the messages in flight.
+    /// Client, with its waiting messages, will and subscriptions; an absent one also with its messages in flight.
     Client(ClientKey),
 }
 
-/// Time without progress, in milliseconds, that counts at most: behind it bytes alone do.
+/// Longest time without progress that counts, in milliseconds; beyond it bytes alone decide.
 const IDLE_MS_MAX: u64 = 1_000;
 
-/// Time that counts for what waits for nothing, such as filters and wills: long enough that many who hold them do not shut out a large message, short
-/// enough that a client with a few does not give way before those who hold much for a moment.
+/// Milliseconds that count for memory that waits for nothing, such as filters and wills. Long enough that many holders of such memory do not
+/// shut out a large message, short enough that a client with a few filters does not give way before one that holds much for a moment.
 const STILL_MS: u64 = 50;
 
-/// Bytes of a holder: its own, and those of payloads that others may hold too.
+/// Memory of a holder: its own bytes, and those of payloads that others may hold too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Share {
     memory: Memory,
-    /// Time of its last progress; `None`: what it holds waits for nothing.
+    /// Time of its last progress; `None` if its memory waits for nothing.
     since_ms: Option<u64>,
-    /// Start of its absence and exact bytes, for an absent client.
+    /// Time at which it became absent and its exact bytes; `None` if it is not an absent client.
     absent: Option<(u64, Memory)>,
 }
 
-/// Memory by holder, and who gives way first.
+/// Memory by holder, and the order in which holders give way.
 #[derive(Debug, Default)]
 pub(super) struct Holders {
     total: usize,
     shares: HashMap<Holder, Share>,
     by_bytes: SizeClasses,
-    /// Holders by their own bytes, payloads left out.
+    /// Holders by their own bytes, without payloads.
     by_own: SizeClasses,
-    /// Absent clients by time: those that hold less than a step last, since their end frees next to nothing.
+    /// Absent clients by time. Those that hold less than a step are last, because their end frees next to nothing.
     absent: BTreeSet<(bool, u64, Holder)>,
     /// Own bytes of all absent clients together.
     absent_own: usize,
@@ -56,14 +56,14 @@ pub(super) struct Holders {
 }
 
 impl Holders {
-    /// Notes what a holder that is not an absent client holds now, and when it made progress last.
+    /// Notes the memory of a holder that is not an absent client, and the time of its last progress.
     pub(super) fn set(&mut self, holder: Holder, memory: Memory, since_ms: Option<u64>) {
         let memory = in_steps(memory);
         let since_ms = since_ms.filter(|_| memory != Memory::default());
         self.replace(holder, Share { memory, since_ms, absent: None });
     }
 
-    /// Notes what a client holds that is absent since then.
+    /// Notes the memory of a client that is absent since `since_ms`.
     pub(super) fn set_absent(&mut self, key: ClientKey, since_ms: u64, memory: Memory) {
         let absent = (memory.own + memory.payloads > 0).then_some((since_ms, memory));
         self.replace(Holder::Client(key), Share { memory: in_steps(memory), since_ms: None, absent });
@@ -106,16 +106,18 @@ impl Holders {
         self.total = self.total - before.memory.own + now.memory.own;
     }
 
-    /// Bytes of all together, without the payloads.
+    /// Own bytes of all holders together, without payloads.
     pub(super) fn total(&self) -> usize {
         self.total
     }
 
-    /// Returns who gives way first; of absent clients, which count as one, the one that has been away longest, once they together hold what the
-    /// largest holder does. `payloads`: bytes of all payloads that are held, each once.
+    /// Returns the holder that gives way first, `None` if there is none. Absent clients count as one holder: the one absent longest is
+    /// returned once they together hold as much as the largest other holder. `payloads`: bytes of all payloads that are held, each counted
+    /// once.
     ///
-    /// Payloads that others hold too count for each, but only where they are the larger part of all memory: otherwise the end of one of many
-    /// readers of a large message would free next to nothing. For the absent ones, who can all go, they always count, each once.
+    /// A payload with several holders counts for each of them, but only while payloads are the larger part of all memory; otherwise the end of
+    /// one of many readers of a large message would free next to nothing. For absent clients, who can all go, payloads always count, each
+    /// once.
     pub(super) fn first(&self, now_ms: u64, payloads: usize) -> Option<Holder> {
         let order = if payloads > self.total { &self.by_bytes } else { &self.by_own };
         let absent = self.absent_own + self.absent_payloads.min(payloads);
@@ -128,7 +130,8 @@ impl Holders {
     }
 }
 
-/// Holders in classes of like size, four to each doubling, and in each class by time: the first of each class is the only one to look at.
+/// Holders in classes of similar size, four to each doubling, and by time within a class, so that only the first of each class has to be
+/// looked at.
 #[derive(Debug, Default)]
 struct SizeClasses(BTreeSet<(u32, Option<u64>, Reverse<usize>, Holder)>);
 
@@ -147,12 +150,13 @@ impl SizeClasses {
         self.0.remove(&(Self::class(bytes), since_ms, Reverse(bytes), holder));
     }
 
-    /// Returns the bytes of the largest holder, to a quarter.
+    /// Returns the bytes of the largest holder, with an error of up to a quarter; `None` without holders.
     fn largest(&self) -> Option<usize> {
         self.0.last().map(|(_, _, Reverse(bytes), _)| *bytes)
     }
 
-    /// Returns the holder of most bytes times milliseconds without progress, to a quarter. Cost: two searches per class that is taken.
+    /// Returns the holder of most bytes times milliseconds without progress, with an error of up to a quarter. Takes two searches for each
+    /// class in use.
     fn first(&self, now_ms: u64) -> Option<Holder> {
         let (mut best, mut class) = (None, 0);
         while let Some((of, ..)) = self.next(class, None) {
@@ -175,7 +179,7 @@ impl SizeClasses {
     }
 }
 
-/// Together in steps, so that small ones of both kinds do not fall out of the share.
+/// Rounds memory down to steps. Own bytes and payloads are rounded together, so that small amounts of both are not lost.
 fn in_steps(memory: Memory) -> Memory {
     let in_steps = |bytes: usize| bytes - bytes % STEP;
     let own = in_steps(memory.own);

@@ -1,5 +1,5 @@
-//! Limit of the memory: beyond [`Config::max_memory`](crate::listener::Config::max_memory) clients give way in their
-//! [order](super::eviction_order), each by messages that wait for it first, then by its connection or session.
+//! Memory limit: beyond [`Config::max_memory`](crate::listener::Config::max_memory) clients give way in their [order](super::eviction_order).
+//! Each loses its waiting messages first, then its connection or session.
 
 use super::Look;
 use super::eviction_order::Holder;
@@ -9,11 +9,11 @@ use crate::listener::{ClientKey, Listener};
 use crate::puback_chain::ConnectionId;
 use crate::wire::ReasonCode;
 
-/// One message in so many is dropped at a time of those that wait for a client: the search for who is first costs more than a message, and the order is
-/// exact to a quarter only.
+/// Part of a client's waiting messages that is dropped at a time: one in so many. The search for the next client costs more than a message,
+/// and the order is exact only to a quarter.
 const DROPPED_OF: usize = 8;
 
-/// One byte in so many is not given to unfinished packets, but kept for what comes first from others.
+/// Part of the memory that is not given to unfinished packets, one byte in so many, so that first packets of other clients find room.
 const KEPT_FREE: usize = 4;
 
 impl<I: Ingest> Listener<I> {
@@ -22,7 +22,7 @@ impl<I: Ingest> Listener<I> {
         self.accounts.bytes() + self.unshared_bytes()
     }
 
-    /// Bytes that count for no client alone: retained messages, and those on their way to the queue.
+    /// Bytes that count for no single client: retained messages, and messages on their way to the queue.
     fn unshared_bytes(&self) -> usize {
         self.topics.retained.bytes() + self.admission.unacked_bytes() + self.admission.held.will_bytes()
     }
@@ -40,7 +40,7 @@ impl<I: Ingest> Listener<I> {
         }
     }
 
-    /// Counts a client's filters anew, then as [`account_client`](Self::account_client).
+    /// Counts a client's filters anew, and accounts for the client.
     pub(in crate::listener) fn account_filters(&mut self, key: ClientKey) {
         let bytes = self.topics.filter_bytes(key);
         if let Some(client) = self.clients.get_mut(key) {
@@ -49,8 +49,8 @@ impl<I: Ingest> Listener<I> {
         self.account_client(key);
     }
 
-    /// Takes memory from whoever is first in the order, if all together hold too much, or a packet waits for memory that nobody is about to free:
-    /// messages that wait, or else the session or the connection. Returns whether it did.
+    /// Takes memory from the first holder in the order, if all together hold too much or a packet waits for memory that nobody is about to
+    /// free. Drops waiting messages, or else ends the session or the connection. Returns whether memory was taken.
     pub(in crate::listener) fn give_way(&mut self, now: Now) -> bool {
         let excess = self.excess(now);
         if excess == 0 {
@@ -77,7 +77,8 @@ impl<I: Ingest> Listener<I> {
         true
     }
 
-    /// Bytes beyond the limit, or those that the next packet lacks; gives room to those for which there is some.
+    /// Bytes beyond the limit, or those that the next packet lacks; 0 if nobody has to give way. Gives room to waiting packets while there is
+    /// some.
     fn excess(&mut self, now: Now) -> usize {
         let max = self.config.max_memory;
         loop {
@@ -104,7 +105,7 @@ impl<I: Ingest> Listener<I> {
         }
     }
 
-    /// A connection that had to wait for memory is read on.
+    /// Continues to read a connection that had to wait for memory.
     fn go_on(&mut self, now: Now, id: ConnectionId) {
         if let Some(state) = self.connections.get_mut(id) {
             state.began_ms = now.up_ms;

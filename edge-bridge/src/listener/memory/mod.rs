@@ -1,4 +1,5 @@
-//! Memory that clients take, and its limits: shares by connection and by client, payloads that they share, and memory that is on its way out.
+//! Memory that clients take, and its limit: shares by connection and by client, payloads that several share, and memory that is about to be
+//! freed.
 
 mod eviction_order;
 mod limit;
@@ -20,7 +21,7 @@ use per_client::{memory_of_client, memory_of_connection};
 use shared_payloads::SharedPayloads;
 use waiting_bytes::WaitingBytes;
 
-/// See the [module](self).
+/// Accounts of the memory that clients take, see the [module](self).
 #[derive(Debug, Default)]
 pub(super) struct Accounts {
     waiting: WaitingBytes,
@@ -28,12 +29,12 @@ pub(super) struct Accounts {
     holders: Holders,
     being_freed: PayloadsBeingFreed,
     packets: PacketRoom,
-    /// Clients to whom what waits is sent once somebody has given way.
+    /// Clients whose waiting messages are sent once some holder has given way.
     deferred: Vec<ClientKey>,
 }
 
 impl Accounts {
-    /// Payloads that many clients hold.
+    /// Payloads that several clients may hold.
     pub(super) fn payloads(&self) -> &SharedPayloads {
         &self.payloads
     }
@@ -43,22 +44,22 @@ impl Accounts {
         self.waiting.total()
     }
 
-    /// Returns the client for which most waits.
+    /// Returns the client for which most bytes wait; `None` if nothing waits.
     pub(super) fn most_waiting(&self) -> Option<ClientKey> {
         self.waiting.largest()
     }
 
-    /// Bytes of all shares together, without the payloads.
+    /// Own bytes of all shares together, without payloads.
     pub(super) fn own_bytes(&self) -> usize {
         self.holders.total()
     }
 
-    /// Bytes of all shares together.
+    /// Bytes of all shares together, with each payload once.
     pub(super) fn bytes(&self) -> usize {
         self.holders.total() + self.payloads.bytes()
     }
 
-    /// Books a connection; `None`: it is gone.
+    /// Updates the share of a connection; `None` removes it, because the connection is gone.
     pub(super) fn set_connection(&mut self, id: ConnectionId, state: Option<&Connection>) {
         let state = state.filter(|state| !state.gives_way);
         let (memory, since_ms) = state.map_or_else(Default::default, memory_of_connection);
@@ -67,12 +68,12 @@ impl Accounts {
         self.holders.set(Holder::Connection(id), memory, since_ms);
     }
 
-    /// Notes how far a connection's packet has come; `None`: it has none that is not finished, or the connection is gone.
+    /// Notes the progress of a connection's unfinished packet; `None` if there is none, or the connection is gone.
     pub(super) fn set_unfinished(&mut self, now_ms: u64, id: ConnectionId, packet: Option<Unfinished>) {
         self.packets.note(now_ms, id, packet);
     }
 
-    /// Notes that bytes of a connection wait for their turn.
+    /// Notes that bytes of a connection wait for the caller's turn.
     pub(super) fn on_bytes_waiting(&mut self, id: ConnectionId) {
         self.packets.on_bytes_waiting(id);
     }
@@ -82,7 +83,7 @@ impl Accounts {
         self.packets.is_awaited_by(id)
     }
 
-    /// Books a client that is there or absent.
+    /// Updates the share of a client, connected or absent.
     pub(super) fn set_client(&mut self, key: ClientKey, client: &mut Client) {
         self.waiting.update(key, client);
         let (memory, since_ms) = memory_of_client(client);
@@ -92,7 +93,7 @@ impl Accounts {
         }
     }
 
-    /// Takes a client out whose session is over; `client` holds no messages any more.
+    /// Removes a client whose session is over. `client` no longer holds messages.
     pub(super) fn remove_client(&mut self, key: ClientKey, client: Option<&mut Client>) {
         if let Some(client) = client {
             self.waiting.update(key, client);
@@ -100,33 +101,33 @@ impl Accounts {
         self.holders.set(Holder::Client(key), Memory::default(), None);
     }
 
-    /// Sends to the client once somebody has given way.
+    /// Notes that the client is to be served once some holder has given way.
     pub(super) fn defer(&mut self, key: ClientKey) {
         self.deferred.push(key);
     }
 
-    /// Takes a client that was deferred.
+    /// Takes a client that was deferred; `None` if there is none.
     pub(super) fn pop_deferred(&mut self) -> Option<ClientKey> {
         self.deferred.pop()
     }
 
-    /// Notes payloads of a connection that gives way: they are free a moment later.
+    /// Notes payloads of a connection that gives way, which are free a moment later.
     fn note_being_freed(&mut self, now_ms: u64, bytes: usize) {
         self.being_freed.add(now_ms, bytes);
     }
 
-    /// Time at which memory is to be looked at again.
+    /// Time at which memory is to be checked again; `None` if only an event can change it.
     pub(super) fn due_ms(&self) -> Option<u64> {
         [self.being_freed.due_ms(), self.packets.due_ms()].into_iter().flatten().min()
     }
 
-    /// Bytes that are held and not on their way out; `others`: bytes that are no client's share.
+    /// Bytes that are held and not about to be freed. `others`: bytes that are no client's share.
     fn bytes_that_stay(&mut self, now_ms: u64, others: usize) -> usize {
         self.being_freed.expire(now_ms);
         self.own_bytes() + others + self.payloads_that_stay()
     }
 
-    /// Returns who is to give way.
+    /// Returns the holder that is to give way; `None` if there is none.
     fn first(&self, now_ms: u64) -> Option<Holder> {
         self.holders.first(now_ms, self.payloads_that_stay())
     }

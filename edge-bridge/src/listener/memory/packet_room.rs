@@ -1,10 +1,10 @@
-//! Room for unfinished packets: who sends one that takes more than a few reads is read on once there is memory for all of it, so that many large
-//! messages at once come one after the other, and nobody is closed for them.
+//! Room for unfinished packets. A packet that takes more than a few reads is read on only once there is memory for all of it, so that many
+//! large messages at once are read in turn, and no connection is closed for them.
 //!
-//! Room is given to the newest and to the oldest of those that wait, in turns: a sensor does not wait behind a crowd that began messages and
-//! does not go on, and nobody waits for ever. Who sends nothing for [`FIRST_MS`], or less than [`PROGRESS`] bytes in [`STALE_MS`], gives its room
-//! back while others wait, and asks again with its next bytes; if that is not enough, memory is taken from whoever is first in the
-//! [order](super::eviction_order).
+//! Room is given to the newest and to the oldest waiting packet in turns, so that a sensor does not wait behind a crowd that began messages
+//! and does not continue, and nobody waits for ever. A sender that sends nothing for [`FIRST_MS`], or less than [`PROGRESS`] bytes in
+//! [`STALE_MS`], loses its room while others wait, and asks again with its next bytes. If that frees too little, memory is taken from the
+//! first holder in the [order](super::eviction_order).
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
@@ -13,37 +13,38 @@ use bytes::BytesMut;
 use crate::puback_chain::ConnectionId;
 use crate::wire::frame;
 
-/// Size up to which a packet needs no room of its own, in bytes: that of one or two reads.
+/// Size in bytes, that of one or two reads, up to which a packet needs no room of its own.
 const SMALL: usize = 4 * 1024;
 /// Bytes that a buffer has behind its packet, so that the last read does not make it grow.
 const SPARE: usize = 2 * 1024;
-/// Time without progress after which room is given back, in milliseconds.
+/// Milliseconds without progress after which room is taken back.
 const STALE_MS: u64 = 100;
-/// The same before the first bytes: those that came while the connection was not read are here at once.
+/// Milliseconds without any byte after which new room is taken back. Short, because bytes that came while the connection was not read arrive
+/// at once.
 const FIRST_MS: u64 = 20;
-/// Bytes that are progress: fewer would let a few who send a byte at a time hold all room.
+/// Bytes that count as progress. With fewer, a few senders of a byte at a time could hold all room.
 const PROGRESS: usize = 4 * 1024;
 
-/// A packet of which not all bytes are here. Exhaustive.
+/// A packet of which not all bytes are here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::listener) struct Unfinished {
-    /// Bytes of all of it.
+    /// Size of the whole packet in bytes.
     pub(in crate::listener) size: usize,
-    /// Bytes of it that are here.
+    /// Number of its bytes that are here.
     pub(in crate::listener) received: usize,
-    /// Bytes of the buffer that it is in.
+    /// Size in bytes of the buffer that holds it.
     pub(in crate::listener) capacity: usize,
 }
 
 impl Unfinished {
-    /// The packet that a buffer begins with, if it needs room.
+    /// Returns the packet that a buffer begins with; `None` if it needs no room.
     pub(in crate::listener) fn at(buffer: &BytesMut) -> Option<Self> {
         let (_, size) = frame(buffer)?;
         let (received, capacity) = (buffer.len(), buffer.capacity());
         (size > received.max(SMALL)).then_some(Self { size, received, capacity })
     }
 
-    /// Bytes that a buffer for all of it has.
+    /// Size in bytes of a buffer for the whole packet.
     pub(in crate::listener) fn capacity_needed(&self) -> usize {
         self.size + SPARE
     }
@@ -52,7 +53,7 @@ impl Unfinished {
         self.capacity_needed().saturating_sub(self.capacity)
     }
 
-    /// Returns whether nothing has come since `before`.
+    /// Returns whether no byte has come since `before`.
     fn is(&self, before: &Self) -> bool {
         self.size == before.size && self.received == before.received
     }
@@ -63,14 +64,14 @@ impl Unfinished {
     }
 }
 
-/// Outcome of a look at those that wait. Exhaustive.
+/// Result of a look at the waiting packets.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Look {
-    /// This one may be read on.
+    /// Room was given to this connection, which may be read on.
     Given(ConnectionId),
-    /// Nobody waits, or those that have room go on and will be done.
+    /// Nobody waits, or waiting for those that have room and make progress is enough.
     Nothing,
-    /// Somebody had room and does not go on, or nobody has any: so many bytes must become free.
+    /// A sender had room and made no progress, or nobody has room, so that this many bytes must be freed.
     Short(usize),
 }
 
@@ -78,7 +79,7 @@ pub(super) enum Look {
 enum State {
     Waits,
     HasRoom(Room),
-    /// It had room, and nothing came: it takes no more memory than before.
+    /// It had room, and no byte came, so that it takes no more memory than before.
     Idle,
     /// It had room, used some of it and made no progress.
     Stale,
@@ -88,38 +89,38 @@ enum State {
 struct Room {
     /// Time at which it is stale, unless there is progress before.
     until_ms: u64,
-    /// Bytes of the packet that were here at the last progress.
+    /// Number of bytes of the packet that were here at the last progress.
     received: usize,
     /// Set until the first bytes come.
     is_unused: bool,
-    /// Set while bytes wait for their turn: it is not their sender who makes no progress.
+    /// Set while bytes wait for the caller's turn, so that their sender is not blamed.
     has_turn: bool,
 }
 
 impl Room {
-    /// Time at which it is stale as things are.
+    /// Time at which it becomes stale if nothing changes.
     fn stale_ms(&self) -> u64 {
         if self.has_turn { u64::MAX } else { self.until_ms }
     }
 }
 
-/// See the [module](self).
+/// Unfinished packets and the room that they have, see the [module](self).
 #[derive(Debug, Default)]
 pub(super) struct PacketRoom {
     unfinished: HashMap<ConnectionId, (Unfinished, State)>,
-    /// Those with room, by the time at which they are stale.
+    /// Connections with room, by the time at which they become stale.
     with_room: BTreeSet<(u64, ConnectionId)>,
-    /// The bytes that they still need, together.
+    /// Number of bytes that packets with room still need, together.
     given: usize,
-    /// Number of stale ones.
+    /// Number of stale packets.
     stale: usize,
-    /// Those that wait, the oldest first.
+    /// Connections that wait for room, the oldest first.
     waiting: VecDeque<ConnectionId>,
     is_newest_next: bool,
 }
 
 impl PacketRoom {
-    /// Notes how far a connection's packet has come; `None`: it has none that is not finished, or a small one, or the connection is gone.
+    /// Notes the progress of a connection's packet; `None` if there is no unfinished one, or a small one, or the connection is gone.
     pub(super) fn note(&mut self, now_ms: u64, id: ConnectionId, packet: Option<Unfinished>) {
         let before = self.unfinished.get(&id).copied();
         let Some(packet) = packet else { return self.forget(id) };
@@ -156,7 +157,7 @@ impl PacketRoom {
         }
     }
 
-    /// Notes that bytes of a connection came, and wait for their turn.
+    /// Notes that bytes of a connection came, and wait for the caller's turn.
     pub(super) fn on_bytes_waiting(&mut self, id: ConnectionId) {
         if let Some((packet, State::HasRoom(room))) = self.unfinished.get(&id).copied() {
             self.set(id, packet, State::HasRoom(Room { has_turn: true, ..room }));
@@ -168,7 +169,8 @@ impl PacketRoom {
         self.unfinished.get(&id).is_some_and(|(_, state)| *state == State::Waits)
     }
 
-    /// Gives room to whoever is next, if `free` bytes are enough; call until it gives none. While others have room `kept` of them stay free.
+    /// Gives room to the next waiting packet if `free` bytes are enough; call until it gives none. While others have room, `kept` of these
+    /// bytes stay free.
     pub(super) fn look(&mut self, now_ms: u64, free: usize, kept: usize) -> Look {
         let Some((id, packet)) = self.next() else { return Look::Nothing };
         let needs = packet.needs();
@@ -192,14 +194,14 @@ impl PacketRoom {
         }
     }
 
-    /// Gives room to whoever is next although it is not there: nobody is left that could give way.
+    /// Gives room to the next waiting packet although memory is lacking, because nobody is left who could give way. `None` if nobody waits.
     pub(super) fn give_anyway(&mut self, now_ms: u64) -> Option<ConnectionId> {
         let (id, packet) = self.next()?;
         self.give(now_ms, id, packet);
         Some(id)
     }
 
-    /// Time at which to look again although nothing has happened.
+    /// Time at which to look again although nothing has happened; `None` if there is no such time.
     pub(super) fn due_ms(&self) -> Option<u64> {
         let (stale_ms, _) = self.with_room.first().filter(|_| !self.waiting.is_empty())?;
         (*stale_ms < u64::MAX).then_some(*stale_ms)

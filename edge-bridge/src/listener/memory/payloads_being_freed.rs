@@ -1,7 +1,7 @@
-//! Payloads of connections that gave way: they are in memory until the caller has dropped them, which takes a moment. Until then they are not
-//! counted, so that one connection gives way for an overflow and not all.
+//! Payloads of connections that gave way. They stay in memory for a moment, until the caller has dropped them, and are not counted meanwhile,
+//! so that one connection gives way for an overflow and not all.
 
-/// Time for the caller to drop what it holds for a connection that is closed, in milliseconds.
+/// Milliseconds in which the caller is to drop the bytes that it holds for a closed connection.
 const WITHIN_MS: u64 = 2;
 
 /// Bytes that are about to be free.
@@ -19,7 +19,7 @@ impl PayloadsBeingFreed {
         self.until_ms = now_ms + WITHIN_MS;
     }
 
-    /// Lets memory count again that is not free when its time is over.
+    /// Counts memory again that was not freed in its time.
     pub(super) fn expire(&mut self, now_ms: u64) {
         if now_ms >= self.until_ms {
             self.bytes = 0;
@@ -30,7 +30,7 @@ impl PayloadsBeingFreed {
         self.bytes
     }
 
-    /// Time at which memory is to be looked at again, if something is about to be free.
+    /// Time at which memory is to be checked again; `None` if nothing is about to be freed.
     pub(super) fn due_ms(&self) -> Option<u64> {
         (self.bytes > 0).then_some(self.until_ms)
     }

@@ -1,4 +1,4 @@
-//! Memory of one connection, and of one client's session, each with the time of its last progress: that of the larger part of what it holds.
+//! Memory of one connection, and of one client's session. Each comes with the time of the last progress of its larger part.
 
 use super::super::client::Client;
 use super::super::connection::Connection;
@@ -6,10 +6,10 @@ use super::super::offline_queue::OfflineQueue;
 use super::super::wills::PendingWill;
 use crate::session::Memory;
 
-/// Memory of a message that waits beside what it carries, in bytes.
+/// Bytes of memory of a waiting message beside its contents.
 const DELIVERY_OVERHEAD: usize = 256;
 
-/// Memory of a connection: what it sends and has not finished, and what it does not take.
+/// Memory of a connection: bytes that its peer sent and has not finished, and bytes that its peer does not take.
 pub(super) fn memory_of_connection(state: &Connection) -> (Memory, Option<u64>) {
     let mut memory = state.session.memory();
     memory += state.session.unsent();
@@ -23,7 +23,8 @@ pub(super) fn memory_of_connection(state: &Connection) -> (Memory, Option<u64>) 
     (memory, Some(if is_received { state.began_ms } else { state.taken_ms() }))
 }
 
-/// Memory of a session: what waits for the client, and what is always there and waits for nothing.
+/// Memory of a session: messages that wait for the client, and permanent parts such as will and filters. The time is `None` if the latter are
+/// larger.
 pub(super) fn memory_of_client(client: &Client) -> (Memory, Option<u64>) {
     let will = client.will.as_ref().map_or(0, PendingWill::bytes);
     let waiting = memory_of_waiting(&client.waiting);

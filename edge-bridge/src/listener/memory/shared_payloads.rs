@@ -1,11 +1,11 @@
-//! Payloads that many clients wait for or have in flight: one copy, counted once, for as long as anybody holds it.
+//! Payloads that several clients wait for or have in flight. Each has one copy, counted once, until its last holder drops it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 
-/// Copies of payloads, and the bytes of all that are held.
+/// Maker of payload copies, and count of their bytes.
 #[derive(Debug, Default)]
 pub(in crate::listener) struct SharedPayloads {
     total: Arc<AtomicUsize>,
@@ -21,7 +21,7 @@ impl SharedPayloads {
         Bytes::from_owner(Payload { bytes: payload.into(), total: Arc::clone(&self.total) })
     }
 
-    /// Bytes of all payloads that somebody holds.
+    /// Bytes of all payloads that are held.
     pub(in crate::listener) fn bytes(&self) -> usize {
         self.total.load(Ordering::Relaxed)
     }

@@ -32,7 +32,7 @@ impl WaitingBytes {
         self.total
     }
 
-    /// Returns the client that holds most.
+    /// Returns the client for which most bytes wait; `None` if nothing waits.
     pub(super) fn largest(&self) -> Option<ClientKey> {
         self.by_bytes.last().map(|(_, key)| *key)
     }

@@ -1,4 +1,4 @@
-//! Encoding of clients.
+//! Encoding of sessions and retained messages, to save them.
 
 use std::cmp::Reverse;
 
@@ -15,18 +15,18 @@ use crate::wire::{
     Subscribe, Value, Version, encode,
 };
 
-/// Bytes of a PUBLISH beside topic, properties and payload, at most.
+/// Most bytes of a PUBLISH beside topic, properties and payload.
 const PUBLISH_HEAD: usize = 20;
 
-/// A session that is saved.
+/// A session to be saved.
 struct Session<'a> {
-    /// Its CONNECT and its SUBSCRIBEs.
+    /// Encoded CONNECT and SUBSCRIBEs of the session.
     head: BytesMut,
     /// Messages that wait for it, or that it has not acknowledged, the oldest first.
     waiting: Vec<Waiting<'a>>,
 }
 
-/// A message of a session where it lies: copies of all would take a multiple of what is saved.
+/// Reference to a message of a session. Copies of all would take several times the memory of the saved bytes.
 #[derive(Clone, Copy)]
 enum Waiting<'a> {
     Sent(&'a InFlight),
@@ -41,7 +41,7 @@ impl Waiting<'_> {
         })
     }
 
-    /// Returns it with what is left of its Message Expiry Interval; `None` if that is over.
+    /// Returns its packet with the rest of its Message Expiry Interval; `None` if it has expired.
     fn packet(self, now_ms: u64) -> Option<Publish> {
         match self {
             Self::Sent(message) => left_of(now_ms, message),
@@ -50,7 +50,7 @@ impl Waiting<'_> {
     }
 }
 
-/// Bytes that may still be saved, and what found no room.
+/// Number of bytes that may still be saved, and of items that found no room.
 struct Room {
     left: usize,
     left_out: usize,
@@ -163,7 +163,7 @@ impl<I: Ingest> Listener<I> {
         Ok(())
     }
 
-    /// Returns the messages of other clients that one has not acknowledged, the oldest first.
+    /// Returns the messages of other clients that wait for a client or that it has not acknowledged, the oldest first.
     fn waiting_of<'a>(&'a self, client: &'a Client) -> Vec<Waiting<'a>> {
         let connected = client.connection.and_then(|id| self.connections.get(id));
         let in_flight = connected.into_iter().flat_map(|state| state.session.unacked());
@@ -176,7 +176,8 @@ impl<I: Ingest> Listener<I> {
     }
 }
 
-/// Leaves each session the newest of its messages: equal shares, and what one does not need the next ones have, so the least comes first.
+/// Keeps the newest messages of each session. Sessions get equal shares, and the unused part of a share goes to the others, so the smallest
+/// sessions come first.
 fn share_out(sessions: &mut [Session<'_>], room: &mut Room) {
     let size = |session: &Session<'_>| session.waiting.iter().map(|message| message.size()).sum::<usize>();
     let mut by_size: Vec<_> = sessions.iter_mut().map(|session| (size(session), session)).collect();
@@ -193,7 +194,7 @@ fn share_out(sessions: &mut [Session<'_>], room: &mut Room) {
     }
 }
 
-/// Returns a message in flight with what is left of its Message Expiry Interval; `None` if that is over.
+/// Returns a message in flight with the rest of its Message Expiry Interval; `None` if it has expired.
 fn left_of(now_ms: u64, message: &InFlight) -> Option<Publish> {
     let publish = &message.publish;
     let Some(said_s) = publish.properties.u32(PropertyId::MessageExpiryInterval) else {
@@ -208,7 +209,7 @@ fn size_of(packet: &Publish) -> usize {
     PUBLISH_HEAD + packet.topic.len() + packet.properties.as_bytes().len() + packet.payload.len()
 }
 
-/// Writes a message as the packet that restores it. It came in one: an error cannot come, and would leave it out.
+/// Writes a message as the packet that restores it. The message came in a packet, so an error cannot come; it would leave the message out.
 fn put_message(out: &mut BytesMut, packet: Publish) {
     let packet_id = (packet.qos != QoS::AtMostOnce).then_some(PacketId::MIN);
     let properties: Properties = packet.properties.without(&[PropertyId::TopicAlias]);
@@ -219,7 +220,7 @@ fn put_message(out: &mut BytesMut, packet: Publish) {
     }
 }
 
-/// Whole seconds that are left, at least one while anything is.
+/// Seconds from milliseconds, rounded up.
 fn seconds(ms: u64) -> u32 {
     u32::try_from(ms.div_ceil(1000)).unwrap_or(u32::MAX)
 }

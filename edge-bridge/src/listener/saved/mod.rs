@@ -1,5 +1,5 @@
-//! What a listener knows of its clients, saved over a restart: sessions with their subscriptions and what waits in them, wills that wait for their
-//! time, and retained messages. As bytes, which the caller keeps; the listener touches no disk.
+//! Saved state of a listener's clients, to be restored after a restart: sessions with their subscriptions and waiting messages, wills that
+//! wait for their time, and retained messages. The state is returned as bytes for the caller to keep; the listener touches no disk.
 //!
 //! **Format**, version 1: the byte 1 and the wall clock in milliseconds (8 bytes, big-endian), then packets of MQTT 5. First a PUBLISH for each
 //! retained message; then for each session a CONNECT with its client identifier, user name and what is left of its Session Expiry Interval, a SUBSCRIBE
@@ -23,12 +23,13 @@ const CERTIFIED: &str = "certified";
 /// User property of a CONNECT whose client was there.
 const CONNECTED: &str = "connected";
 
-/// Clients of a listener as bytes, see [`Listener::save`](super::Listener::save).
+/// Saved state of a listener's clients, see [`Listener::save`](super::Listener::save).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Saved {
-    /// State for [`Listener::restore`](super::Listener::restore).
+    /// Encoded state, for [`Listener::restore`](super::Listener::restore).
     pub bytes: Vec<u8>,
-    /// Sessions, retained messages and messages that wait for which [`Config::max_saved_bytes`](super::Config::max_saved_bytes) has no room.
+    /// Number of sessions, retained messages and waiting messages for which [`Config::max_saved_bytes`](super::Config::max_saved_bytes) has no
+    /// room.
     pub left_out: usize,
 }

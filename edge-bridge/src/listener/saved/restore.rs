@@ -1,4 +1,4 @@
-//! Decoding of saved clients, and their return.
+//! Decoding of saved sessions and retained messages, and their return.
 
 use bytes::{Buf, BytesMut};
 
@@ -13,29 +13,29 @@ use crate::wire::{
     Connect, DecodeError, Limits, Packet, PropertyId, Publish, Subscribe, Version, decode, decode_connect,
 };
 
-/// Bytes before the packets: version and wall clock.
+/// Bytes before the packets, which hold version and wall clock.
 const HEAD: usize = 9;
-/// First half of the first byte of a CONNECT.
+/// Packet type of a CONNECT, in the high four bits of its first byte.
 const CONNECT: u8 = 1;
-/// Time before which no wall clock is right: 2020-01-01. What was saved by such a one has an unknown age.
+/// Earliest plausible wall clock, 2020-01-01 in milliseconds. The age of bytes that were saved at an earlier one is unknown.
 const SET_MS: i64 = 1_577_836_800_000;
 
-/// Bytes that are not what [`Listener::save`] returns.
+/// Cause why bytes are not what [`Listener::save`] returns.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RestoreError {
-    /// They are of another version of the format, or none.
+    /// The bytes have another version of the format; `None` if they are empty.
     #[error("saved clients of format {0:?}; this program reads format {VERSION}")]
     Version(Option<u8>),
-    /// A packet in them is damaged.
+    /// A packet in the bytes is damaged.
     #[error("saved clients, byte {at}: {error}")]
     Packet {
         /// Offset of the packet, in bytes.
         at: usize,
-        /// Rule that it breaks.
+        /// Rule that the packet breaks.
         error: DecodeError,
     },
-    /// A packet in them is cut off, or has no place where it stands.
+    /// A packet in the bytes is cut off, or not allowed at its place.
     #[error("saved clients, byte {at}: a packet that is cut off or has no place there")]
     Misplaced {
         /// Offset of the packet, in bytes.
@@ -67,7 +67,7 @@ impl<I: Ingest> Listener<I> {
     ///
     /// # Errors
     ///
-    /// The bytes are damaged, or of another version: nothing is taken of them.
+    /// The bytes are damaged, or of another version, so that nothing is restored.
     pub fn restore(&mut self, now: Now, saved: &[u8]) -> Result<Restored, RestoreError> {
         let Records { saved_ms, retained, mut sessions } = records_of(saved)?;
         let age_ms =
@@ -112,7 +112,7 @@ impl<I: Ingest> Listener<I> {
         restored.refused += usize::from(!is_kept);
     }
 
-    /// Returns the session, if it goes on.
+    /// Restores a session; `None` if it is not restored, because there is no room or the client has one.
     fn restore_session(
         &mut self,
         now: Now,
@@ -217,7 +217,7 @@ fn records_of(saved: &[u8]) -> Result<Records, RestoreError> {
     Ok(records)
 }
 
-/// Takes its age off a message's expiry; `None` if that is over.
+/// Subtracts the age from a message's expiry; `None` if it has expired.
 fn aged(mut publish: Publish, age_ms: u64) -> Option<Publish> {
     if let Some(said_s) = publish.properties.u32(PropertyId::MessageExpiryInterval) {
         let left_ms = (u64::from(said_s) * 1000).checked_sub(age_ms).filter(|left_ms| *left_ms > 0)?;

@@ -1,11 +1,11 @@
-//! HTTP CONNECT (RFC 9110 §9.3.6): the request for a tunnel and the head of the answer to it, as bytes.
+//! HTTP CONNECT (RFC 9110 §9.3.6): the request for a tunnel, and the reader of its answer's head, without a socket.
 
 #![deny(clippy::indexing_slicing)]
 
-/// Most bytes of an answer's head, those of interim answers included.
+/// Most bytes of an answer's head, with those of interim answers.
 pub(super) const HEAD_MAX: usize = 8 * 1024;
 
-/// Begin of every answer: HTTP/1.0 or HTTP/1.1, as proxies speak it without TLS.
+/// Begin of every answer, HTTP/1.0 or HTTP/1.1.
 const VERSION: &[u8] = b"HTTP/1.";
 
 /// Returns the request for a tunnel to `authority`, which is `HOST:PORT`.
@@ -22,24 +22,25 @@ pub(super) struct Head {
     pub(super) refuses_basic: bool,
 }
 
-/// Error of an answer that has no head.
+/// Error of an answer without a valid head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum HeadError {
     NotHttp,
     TooLong,
 }
 
-/// Reader of an answer's head, whatever pieces it comes in.
+/// Reader of an answer's head, which may come in pieces.
 #[derive(Debug, Default)]
 pub(super) struct HeadReader {
     bytes: Vec<u8>,
     line_start: usize,
-    /// Bytes of interim answers, which are over.
+    /// Number of bytes of interim answers that were passed.
     passed: usize,
 }
 
 impl HeadReader {
-    /// Reads on. Returns how many of the bytes belong to the head, and the head if it ends with them: those behind it are the tunnel's.
+    /// Reads further bytes. Returns how many of them belong to the head, and the head if it ends with them; bytes behind it belong to the
+    /// tunnel.
     pub(super) fn read(&mut self, bytes: &[u8]) -> Result<(usize, Option<Head>), HeadError> {
         for (index, byte) in bytes.iter().enumerate() {
             if VERSION.get(self.bytes.len()).is_some_and(|expected| expected != byte) {
@@ -79,7 +80,7 @@ fn head(bytes: &[u8]) -> Option<Head> {
     Some(Head { status, refuses_basic: !offers.is_empty() && !offers.contains(&true) })
 }
 
-/// `HTTP/1.1 200 Connection established`, of which the words may be missing.
+/// Status of a line such as `HTTP/1.1 200 Connection established`, in which the words may be missing.
 fn status(line: &[u8]) -> Option<u16> {
     let mut words = line.split(|byte| *byte == b' ');
     let minor = words.next()?.strip_prefix(VERSION)?;
@@ -92,7 +93,7 @@ fn status(line: &[u8]) -> Option<u16> {
     (100..600).contains(&status).then_some(status)
 }
 
-/// `Proxy-Authenticate: Negotiate, Basic realm="plant"`; `None` for any other line.
+/// Returns whether a line such as `Proxy-Authenticate: Negotiate, Basic realm="plant"` offers Basic; `None` for other lines.
 fn offers_basic(line: &[u8]) -> Option<bool> {
     let (name, value) = std::str::from_utf8(line).ok()?.split_once(':')?;
     let is_basic = |challenge: &str| {

@@ -1,4 +1,4 @@
-//! Tunnel through an HTTP proxy: from the request to the end of the answer's head.
+//! Tunnel through an HTTP proxy: sends the request and reads the answer's head.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,7 +11,7 @@ use crate::net::host_port::shown;
 use crate::net::hub_address::Target;
 use crate::net::proxy_login::ProxyLogin;
 
-/// Error of a proxy that was reached. Its own words are left out: they are foreign text, and a status says enough.
+/// Error of a proxy that was reached. The proxy's own words are left out, because they are foreign text and a status says enough.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::net) enum TunnelError {
     #[error("{0}")]
@@ -35,7 +35,7 @@ pub(in crate::net) enum TunnelError {
 }
 
 impl TunnelError {
-    /// Returns whether it is about us, and not about the proxy's own way to the hub.
+    /// Returns whether the proxy refuses us, rather than failing on its own way to the hub.
     pub(super) fn is_refusal(&self) -> bool {
         match self {
             Self::LoginMissing | Self::LoginRefused | Self::OtherLogin => true,
@@ -45,7 +45,7 @@ impl TunnelError {
     }
 }
 
-/// Returns what a status tells about a tunnel.
+/// Returns words for what a status means for a tunnel.
 fn meaning(status: u16) -> &'static str {
     match status {
         403 => ", it does not let this connection through",
@@ -67,8 +67,8 @@ impl From<HeadError> for TunnelError {
     }
 }
 
-/// Asks the proxy at the other end for a tunnel to `target`, whose name it resolves. Only the head's bytes are taken from the socket: those
-/// behind it are the tunnel's. The caller bounds the time.
+/// Asks the proxy for a tunnel to `target`, whose name it resolves. Takes only the head's bytes from the socket, because later ones belong to
+/// the tunnel. The caller bounds the time.
 pub(super) async fn open(
     stream: &mut TcpStream,
     target: &Target,

@@ -14,12 +14,13 @@ use super::settling::{self, Receipt, Settling};
 use super::{AGAIN, BYTES_MAX, MESSAGES_MAX, Message, Shared, bit, bytes};
 use crate::row::Row;
 
-/// Rows that may wait for room before nothing more is taken in at all. For a full lane no message comes in, so these are what was on its way when
-/// it became full, and what filters make of silence.
+/// Number of waiting rows at which no message is taken any more. Messages for a full lane are not taken anyway, so these are rows that were on
+/// their way when it became full, and rows that filters make of silence.
 pub(super) const WAITING_MAX: usize = 4 * MESSAGES_MAX;
-/// Bytes of payload that may wait for room before nothing more is taken in.
+/// Bytes of waiting rows at which no message is taken any more.
 const WAITING_BYTES_MAX: usize = 2 * BYTES_MAX;
-/// Time for which the line that the queue is full is not repeated: at its limit a lane is full and not full in turns, for as long as the outage lasts.
+/// Time for which the line about a full queue is not repeated, because a lane at its limit is full and not full in turns for as long as the
+/// outage lasts.
 const SAY_FULL_AGAIN: Duration = Duration::from_secs(3_600);
 /// Time for which the line about rows that can never be stored is not repeated.
 const SAY_AGAIN: Duration = Duration::from_secs(60);
@@ -27,20 +28,20 @@ const SAY_AGAIN: Duration = Duration::from_secs(60);
 pub(super) struct Pusher {
     queue: aio::Queue,
     shared: Arc<Shared>,
-    /// Bounded by what is unsettled at a time.
+    /// Channel to the task that waits for receipts. Bounded by the limit of unsettled messages.
     settling: mpsc::UnboundedSender<Settling>,
-    /// By lane.
+    /// Waiting rows by lane.
     waiting: Vec<VecDeque<Waiting>>,
     /// Bytes of the waiting payloads.
     waiting_bytes: usize,
-    /// Time at which those that wait are tried again.
+    /// Time at which waiting rows are tried again.
     again_at: Instant,
     said_full_at: Option<Instant>,
-    /// Time at which it was said last that a row can never be stored.
+    /// Time of the last log line about a row that can never be stored; `None` if there was none.
     said_never_at: Option<Instant>,
 }
 
-/// A row for which there is no room, and whom to give its receipt to: `None` if it can never be stored.
+/// A row for which there is no room, and the channel for its receipt, on which `None` means that it can never be stored.
 struct Waiting {
     row: edge_queue::Row,
     receipt: oneshot::Sender<Option<Pending>>,
@@ -53,7 +54,7 @@ enum Refused {
 }
 
 impl Pusher {
-    /// Spawns the task that waits for the receipts.
+    /// Creates the pusher, and spawns the task that waits for receipts.
     pub(super) fn new(queue: aio::Queue, lanes: usize, shared: Arc<Shared>) -> Self {
         let waiting = (0..lanes.max(1)).map(|_| VecDeque::new()).collect();
         let (settling, messages) = mpsc::unbounded_channel();
@@ -70,7 +71,7 @@ impl Pusher {
         }
     }
 
-    /// Until the queue is closed: returns the rows that it has not taken.
+    /// Pushes messages until the queue is closed, and returns the rows that it has not taken.
     pub(super) async fn run(mut self, mut messages: mpsc::Receiver<Message>) -> Vec<Row> {
         let mut is_over = false;
         loop {
@@ -162,7 +163,7 @@ impl Pusher {
         }
     }
 
-    /// A row's lane. One that the queue does not have is the queue's to refuse, like the last one's rows.
+    /// Position of a row's lane. A row of a lane that the queue does not have is treated as one of the last lane, and the queue refuses it.
     fn lane_of(&self, row: &edge_queue::Row) -> usize {
         let last = self.waiting.len() - 1;
         row.lane.map_or(last, |Lane(lane)| usize::from(lane).min(last))
@@ -180,7 +181,7 @@ impl Pusher {
         Some(receives)
     }
 
-    /// Pushes of each lane's rows those that have room now.
+    /// Pushes the waiting rows of each lane while there is room. An error is the end of the queue.
     async fn try_again(&mut self) -> Result<(), Vec<Row>> {
         for at in 0..self.waiting.len() {
             while let Some(Waiting { row, receipt }) = self.waiting.get_mut(at).and_then(VecDeque::pop_front)
@@ -216,7 +217,7 @@ impl Pusher {
         Ok(())
     }
 
-    /// `None`: the row can never be stored, and is counted.
+    /// Pushes a row. Returns `None` if it can never be stored, in which case it is counted.
     async fn push(&mut self, row: edge_queue::Row) -> Result<Option<Pending>, Refused> {
         match self.queue.push(row).await {
             Ok(receipt) => Ok(Some(receipt)),
@@ -231,7 +232,7 @@ impl Pusher {
     }
 }
 
-/// Bytes of a row that a client chose: [`Row::bytes`] in the queue's form.
+/// Bytes of a row whose size a client chose, as [`Row::bytes`] counts them.
 fn bytes_of(row: &edge_queue::Row) -> usize {
     row.key.len() + row.meta.len() + row.payload.len()
 }
@@ -240,7 +241,7 @@ fn bit_of(at: usize) -> u8 {
     u8::try_from(at).map_or(0, bit)
 }
 
-/// Undoes [`Row::into_queue_row`].
+/// Converts a row back from the queue's form, as [`Row::into_queue_row`] made it; `None` if it is not one of the bridge's.
 fn bridge_row(row: edge_queue::Row) -> Option<Row> {
     let mut own = Row::from_meta(&row.meta, row.payload)?;
     own.lane = row.lane.map(|lane| lane.0);

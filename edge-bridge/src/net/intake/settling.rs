@@ -1,5 +1,6 @@
-//! The task that waits for receipts: one for all messages. A task for each would be woken by itself from the queue's thread, and a busy runtime takes in
-//! such tasks one by one between its own: thousands of receipts of one commit then reach their sensors seconds later.
+//! Task that waits for receipts, one for all messages. With a task for each message, the queue's thread would wake each by itself, and a busy
+//! runtime takes such tasks up one by one between its own, so that thousands of receipts of one commit would reach their sensors seconds
+//! later.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -37,7 +38,7 @@ pub(super) async fn run(mut messages: mpsc::UnboundedReceiver<Settling>, shared:
     }
 }
 
-/// Waits until all rows are safe, or given up by the policy that the operator chose: then their message is done with.
+/// Waits until all rows of a message are safe, or given up by the policy that the operator chose, and then calls its function.
 async fn settle(message: Settling, shared: &Shared) {
     for receipt in message.receipts {
         let pending = match receipt {

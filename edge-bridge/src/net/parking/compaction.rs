@@ -1,11 +1,11 @@
-//! Compaction of the parked rows. Rows that leave out of order leave holes, which cost segments and ranges of done rows: while nothing parked is
-//! leased, a pass may first move all that is there to the end, in its order.
+//! Compaction of the parked rows. Rows that leave out of order leave holes, which cost segments and ranges of done rows. While no parked row
+//! is leased, a pass may first move all parked rows to the end, in their order (closing holes).
 //!
-//! Closing holes may end anywhere (a restart, no room, a failing disk), with the oldest rows behind younger ones. What each row stands for is
-//! therefore written with it: its *turn*, 0 when it is parked, and the highest of all once it is moved. Rows of the highest turn are older than all
-//! others, and rows of one turn stand in their order. That holds because a row is moved only after every older one: none behind one that stays.
-//! So a pass over rows that are mixed hands out those of the highest turn first and the others then, and the next closing goes on with the others.
-//! The turns are read once, to know whether they are mixed, at the start of a run.
+//! Closing holes may be interrupted anywhere (by a restart, a lack of room, a failing disk), with the oldest rows behind younger ones. So each
+//! row is stored with its *turn*: 0 when it is parked, and the highest of all once it is moved. Rows of the highest turn are older than all
+//! others, and rows of one turn are in their order, because a row is moved only after every older one. A pass over mixed turns therefore hands
+//! out the rows of the highest turn first and then the others, and the next closing continues with the others. Turns are read once at the
+//! start of a run, to find out if they are mixed.
 
 use std::sync::atomic::Ordering;
 
@@ -14,17 +14,17 @@ use edge_queue::{Lease, aio};
 use super::{Envelope, Parking, RANGES_MAX};
 use crate::wire::ReasonCode;
 
-/// Work of the present pass.
+/// Work that the present pass does.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     /// Reads the rows that an earlier run parked.
     Look,
-    /// Moves the rows that are not of the highest turn.
+    /// Moves rows that do not have the highest turn.
     Close,
-    /// Hands rows out: all, or of mixed ones those of the highest turn.
+    /// Hands rows out: all of them, or with mixed turns those of the highest turn.
     #[default]
     HandOut,
-    /// Hands out the rows of lower turns.
+    /// Hands out the rows of lower turns, after those of the highest.
     HandOutYounger,
 }
 
@@ -35,27 +35,27 @@ pub(super) struct Compaction {
     /// Turns were read, or there was nothing to read.
     is_known: bool,
     highest: u32,
-    /// The lowest one that a look has come to.
+    /// Lowest turn that a look has met; `None` before the first row.
     lowest: Option<u32>,
-    /// Rows of lower turns may stand before some of the highest.
+    /// Set while rows of lower turns may stand before some of the highest.
     is_mixed: bool,
-    /// The next pass closes holes first.
+    /// Set if the next pass is to close holes first.
     is_wanted: bool,
-    /// New rows that had been parked when the present closing began to read.
+    /// Number of new rows that had been parked when the present closing began to read.
     parked_before: u64,
-    /// Rows read or moved that were not handed out.
+    /// Number of rows that were read or moved without being handed out.
     passed: u64,
 }
 
 impl Compaction {
-    /// `existed`: rows of an earlier run may be there.
+    /// Creates the state of a run. `existed`: rows of an earlier run may be there.
     pub(super) fn new(existed: bool) -> Self {
         Self { is_known: !existed, ..Self::default() }
     }
 }
 
 impl Parking {
-    /// Returns whether there are so many holes that they are to be closed, or a closing that was not finished.
+    /// Returns whether there are so many holes that they are to be closed, or a closing is unfinished.
     pub(in crate::net) fn has_holes(&self) -> bool {
         let ledgers = self.shared.queue.get().into_iter().flat_map(aio::Queue::ledger);
         self.compaction.is_mixed || ledgers.map(|ledger| ledger.ranges).sum::<u64>() > RANGES_MAX
@@ -96,7 +96,7 @@ impl Parking {
         }
     }
 
-    /// Returns whether parked rows may be read now. Not while moved ones fill all the room there is on the way.
+    /// Returns whether parked rows may be read now. While holes are closed they may not if moved rows fill all the room on the way.
     pub(in crate::net) fn may_read(&mut self) -> bool {
         if self.compaction.stage != Stage::Close {
             return true;
@@ -112,7 +112,7 @@ impl Parking {
         true
     }
 
-    /// Nothing more can be read now. Returns whether the pass goes on, since all was.
+    /// Moves on to the next stage once all rows are read. Returns whether the pass goes on.
     pub(in crate::net) fn next_stage(&mut self) -> bool {
         if !self.consumer.as_ref().is_some_and(aio::Consumer::at_end) {
             return false;
@@ -139,7 +139,7 @@ impl Parking {
         true
     }
 
-    /// Takes out those of the rows read that are not to be handed out now.
+    /// Moves or passes over the rows that are not to be handed out in this stage, and returns the others.
     pub(in crate::net) fn sift(&mut self, rows: Vec<Lease>) -> Vec<Lease> {
         let stage = self.compaction.stage;
         if matches!(stage, Stage::HandOut | Stage::HandOutYounger) && !self.compaction.is_mixed {
@@ -167,12 +167,12 @@ impl Parking {
         out
     }
 
-    /// Rows that were read or moved and not handed out.
+    /// Number of rows that were read or moved without being handed out.
     pub(in crate::net) fn passed(&self) -> u64 {
         self.compaction.passed
     }
 
-    /// Returns whether a pass hands out no more rows than have been read.
+    /// Returns whether this is the last stage of a pass, after which no more rows are handed out.
     pub(super) fn hands_out_last(&self) -> bool {
         match self.compaction.stage {
             Stage::Look | Stage::Close => false,

@@ -1,34 +1,34 @@
-//! The form in which a parked row is stored: what it was where it was accepted, in front of what it carried.
+//! Stored form of a parked row: an envelope with its identity and age where it was accepted, before its own meta.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::bridge::spool::Identity;
 use crate::wire::ReasonCode;
 
-/// Raised when the layout changes. Version 1 had no turn.
+/// Version of the layout. Version 1 had no turn.
 const VERSION: u8 = 2;
 /// Bytes that an envelope adds to a row's meta.
 pub(in crate::net) const ENVELOPE_BYTES: usize = 44;
 /// Bytes of an envelope of the first version, which has no turn.
 const FIRST_BYTES: usize = 40;
 
-/// Meta of a parked row: what is left of its first life.
+/// Record of a row's life before it was parked, stored before its meta.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::net) struct Envelope {
-    /// Repeated with every copy that is sent.
+    /// Identity of the row, which every copy that is sent repeats.
     pub(in crate::net) identity: Identity,
     /// Age at parking, in milliseconds.
     pub(in crate::net) age_ms: u64,
-    /// The row's own time to live from acceptance, in milliseconds.
+    /// Time to live of the row from its acceptance, in milliseconds; `None` if it never expires.
     pub(in crate::net) ttl_ms: Option<u64>,
     /// The hub's reason for not taking the row.
     pub(in crate::net) why: ReasonCode,
-    /// 0, or raised when the row was moved among the parked ones: see [`super::compaction`].
+    /// Turn of the row: 0, or raised when the row was moved among the parked ones, see [`super::compaction`].
     pub(in crate::net) turn: u32,
 }
 
 impl Envelope {
-    /// The envelope around a row's meta.
+    /// Returns the meta with the envelope before it.
     pub(in crate::net) fn seal(&self, meta: &Bytes) -> Bytes {
         let mut out = BytesMut::with_capacity(ENVELOPE_BYTES + meta.len());
         out.put_u8(VERSION);
@@ -45,7 +45,7 @@ impl Envelope {
         out.freeze()
     }
 
-    /// Takes an envelope off, without a copy. `None` for what is none.
+    /// Takes the envelope off a meta, without a copy. `None` for bytes that are not an envelope.
     pub(in crate::net) fn open(meta: &Bytes) -> Option<(Self, Bytes)> {
         let bytes = match *meta.first()? {
             1 => FIRST_BYTES,

@@ -1,21 +1,21 @@
-//! Headroom: while the parked rows have holes, a part of their limits is for moving rows, and not for new ones.
+//! Headroom: while the parked rows have holes, a part of their limits is reserved for moving rows, and closed to new ones.
 
 use edge_queue::{ROW_OVERHEAD_BYTES, Row, aio};
 
 use super::RANGES_MAX;
 
-/// Part of the limits that is kept free.
+/// Divisor that gives the reserved part of the limits.
 const PART: u64 = 16;
 
-/// Room for one batch.
+/// Room for the rows of one batch.
 pub(super) struct Room {
-    /// Messages and bytes for rows that are moved, and for new ones; `None`: the queue decides.
+    /// Messages and bytes that moved rows may take. Beside it: those for new rows, `None` if the queue itself decides.
     moved: (u64, u64),
     new: Option<(u64, u64)>,
 }
 
 impl Room {
-    /// Room in a queue of one lane. `moves`: rows are to be moved in it.
+    /// Returns the room in a queue of one lane. `moves`: rows of the batch are to be moved.
     pub(super) async fn of(queue: &aio::Queue, moves: bool) -> Self {
         let has_holes = queue.ledger().iter().map(|ledger| ledger.ranges).sum::<u64>() > RANGES_MAX;
         let stats = if has_holes || moves { queue.stats().await } else { None };
@@ -29,14 +29,14 @@ impl Room {
         Self { moved: left(0), new: has_holes.then(|| left(1)) }
     }
 
-    /// Tells that there is room for a row. `again`: it is moved.
+    /// Returns whether there is room for a row. `again`: the row is moved.
     pub(super) fn has(&self, row: &Row, again: bool) -> bool {
         let (messages, bytes) = size(row);
         let fits = |room: &(u64, u64)| room.0 >= messages && room.1 >= bytes;
         if again { fits(&self.moved) } else { self.new.as_ref().is_none_or(fits) }
     }
 
-    /// Takes room for a row, as [`has`](Self::has) looks for it; returns whether there was any.
+    /// Takes room for a row, if [`has`](Self::has) finds it. Returns whether there was room.
     pub(super) fn take(&mut self, row: &Row, again: bool) -> bool {
         let (messages, bytes) = size(row);
         let has = self.has(row, again);
@@ -47,7 +47,7 @@ impl Room {
     }
 }
 
-/// Returns the size of a row as the limits count it.
+/// Returns the size of a row in messages and bytes, as the limits count it.
 fn size(row: &Row) -> (u64, u64) {
     let bytes = row.key.len() + row.meta.len() + row.payload.len();
     (u64::from(row.weight), bytes as u64 + ROW_OVERHEAD_BYTES)

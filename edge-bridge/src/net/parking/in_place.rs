@@ -1,4 +1,4 @@
-//! Rows that cannot be parked and wait in their place: how many they are, also while they are looked at again.
+//! Count of rows that cannot be parked and wait in their place, also while they are being leased again.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,26 +8,26 @@ use edge_queue::{LANES_MAX, Lease};
 
 use crate::bridge::spool::{Left, ParkedCount};
 
-/// Counts between two calls of the link at most: as many as it lists parked rows in.
+/// Most counts that are kept between two calls of the link, which is also the number in which it lists parked rows.
 const COUNTS_MAX: usize = 512;
 
-/// Rows that were passed over since the last look. Link and task both add to it.
+/// Rows that were left in their place since the last look. Link and task both add to it.
 #[derive(Debug, Default)]
 pub(super) struct InPlace {
     messages: AtomicU64,
-    /// Row behind the last one left in its place, by lane.
+    /// Number of the row after the last one left in its place, for each lane.
     until: [AtomicU64; LANES_MAX],
     /// Rows and messages by count, until the link takes them.
     by_count: Mutex<BTreeMap<ParkedCount, (u64, u64)>>,
 }
 
 impl InPlace {
-    /// Number of messages, by weight.
+    /// Number of messages left in their place, by weight.
     pub(super) fn messages(&self) -> u64 {
         self.messages.load(Ordering::Relaxed)
     }
 
-    /// Passes over a row. `count`: it is listed as parked among it.
+    /// Leaves a row in its place. `count`: the count under which it was listed as parked; `None` if it was not listed.
     pub(super) fn leave(&self, lease: Lease, count: Option<&ParkedCount>) {
         if let Some(count) = count {
             self.count(count, u64::from(lease.weight()));
@@ -50,7 +50,7 @@ impl InPlace {
         }
     }
 
-    /// Takes the rows left in their place since the last call.
+    /// Takes the rows left in their place since the last call, by count.
     pub(super) fn take_left(&self) -> Vec<Left> {
         let by_count = std::mem::take(&mut *self.by_count());
         by_count.into_iter().map(|(count, (rows, weight))| Left::new(count, rows, weight)).collect()
@@ -61,8 +61,8 @@ impl InPlace {
     }
 }
 
-/// Look at them: from its begin on they are leased again, one after the other, and until its turn comes each still waits in its place. Other rows
-/// may come between, of other lanes, or of the same ones behind them.
+/// A look, in which rows left in their place are leased again one after the other. Until its lease each still counts as waiting in its place.
+/// Other rows may come between, of other lanes or behind them in the same lanes.
 #[derive(Debug, Default)]
 pub(super) struct Look {
     messages: u64,
@@ -70,12 +70,12 @@ pub(super) struct Look {
 }
 
 impl Look {
-    /// Messages, by weight, whose turn has not come.
+    /// Number of messages, by weight, that the look has not reached.
     pub(super) fn messages(&self) -> u64 {
         self.messages
     }
 
-    /// Begins with all that wait, and those that the last one did not come to.
+    /// Begins a look at all rows left in their place, with those that the last look did not reach.
     pub(super) fn begin(&mut self, all: &InPlace) {
         self.messages += all.messages.swap(0, Ordering::Relaxed);
         for (own, until) in self.until.iter_mut().zip(&all.until) {
@@ -83,7 +83,7 @@ impl Look {
         }
     }
 
-    /// Notes that a row was leased.
+    /// Notes that a row was leased, which may be one of the look's.
     pub(super) fn on_leased(&mut self, lease: &Lease) {
         let until = self.until.get(usize::from(lease.lane().0)).copied().unwrap_or(0);
         if lease.id().seq < until {
@@ -91,7 +91,7 @@ impl Look {
         }
     }
 
-    /// Ends a look at the rows left in place, all of which have been leased: those that did not come expired, or made room.
+    /// Ends the look, because everything has been leased. Rows that did not come have expired, or made room.
     pub(super) fn end(&mut self) {
         *self = Self::default();
     }

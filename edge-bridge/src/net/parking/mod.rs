@@ -1,12 +1,13 @@
 //! Durable parking of refused rows: a second queue, in the directory `parked` of the first, which is made when the first row is parked.
 //!
-//! A row is pushed there, and leaves the first queue only when that push is durable; the end of the row there is committed with the batch, so a
-//! kill leaves at most one batch in both, with one identity. All of it happens in a task of its own ([`Parker`]): the link never waits for the
-//! disk. A row on its way stays leased where it was; when too many are, because the disk hangs, the link leases nothing more.
+//! A refused row is pushed there, and leaves the first queue only when that push is durable. Its end in the first queue is committed with the
+//! batch, so a kill leaves at most one batch in both queues, with the same identities. A task of its own ([`Parker`]) does all of it, so that
+//! the link never waits for the disk. A row on its way stays leased in the first queue; when too many are on their way, because the disk
+//! hangs, the link leases nothing more.
 //!
-//! Rows that cannot be parked, because the second queue is full or cannot be opened, are passed over in the first: they wait in their place,
-//! everything behind them goes on, and they are looked at again when there may be room. From the first such row on none is parked until then, so
-//! that their order stays.
+//! Rows that cannot be parked, because the second queue is full or cannot be opened, are passed over in the first: they wait in their place
+//! while later rows go on, and are leased again when there may be room. After the first such row none is parked until then, so that their
+//! order is kept.
 
 mod compaction;
 mod envelope;
@@ -35,42 +36,42 @@ pub(super) use parker::{Parker, identity};
 
 /// The directory of the parked rows, in that of the first queue.
 const DIR: &str = "parked";
-/// The link's name in the queue of the parked rows.
+/// Name of the link's consumer in the parked rows' queue.
 const CONSUMER: &str = "hub";
-/// Bytes on their way to the parked rows beyond which nothing more is leased.
+/// Bytes on their way to the parked rows at which nothing more is leased.
 const MOVING_BYTES_MAX: u64 = 1024 * 1024;
-/// Rows on their way beyond which nothing more is leased.
+/// Rows on their way to the parked rows at which nothing more is leased.
 const MOVING_ROWS_MAX: u64 = 4096;
 
-/// Opens the queue of the parked rows, making it where it is missing.
+/// Opens the parked rows' queue, and makes it if it is missing.
 type Open =
     Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<aio::Queue, OpenError>> + Send>> + Send + Sync>;
 
 /// The queue of the parked rows, once it is open.
 pub(super) type ParkedQueue = Arc<OnceLock<aio::Queue>>;
 
-/// Ranges of done rows among the parked ones beyond which they are moved to the end: holes cost segments.
+/// Number of ranges of done rows among the parked ones above which holes are closed, because holes cost segments.
 const RANGES_MAX: u64 = 8;
 
-/// Work for the task.
+/// Order from the link to the parking task.
 enum Order {
     Park(Box<Parcel>),
-    /// The ends of rows in both queues are to be durable, with a number that grows.
+    /// Makes the ends of rows in both queues durable. The number counts such orders.
     Commit(u64),
 }
 
 /// A leased row on its way to the parked ones.
 struct Parcel {
     lease: Lease,
-    /// Count among which the row is listed as parked.
+    /// Count under which the row is listed as parked; `None` if it is not listed.
     count: Option<ParkedCount>,
-    /// Turn with which a row that was leased from the parked ones goes to their end.
+    /// Turn of a row that is moved to the end of the parked ones; `None` for a row of the first queue.
     again: Option<u32>,
     why: ReasonCode,
     transit: Transit,
 }
 
-/// Counts a row as on its way for as long as it exists.
+/// Counts a row as on its way until it is dropped.
 struct Transit {
     shared: Arc<Shared>,
     rows: u64,
@@ -87,26 +88,26 @@ impl Drop for Transit {
 /// State that link and task share. Rows are counted by weight, as messages.
 #[derive(Default)]
 struct Shared {
-    /// Set once it is known what an earlier run parked.
+    /// Set once it is known which rows an earlier run parked.
     is_known: AtomicBool,
-    /// Rows and bytes on their way; of rows that were parked before, the bytes only.
+    /// Rows and bytes on their way. Rows that are only moved count by their bytes alone.
     rows: AtomicU64,
     bytes: AtomicU64,
     /// Rows that could not be parked and wait in their place.
     in_place: InPlace,
-    /// Last reason why rows could not be parked, until all are.
+    /// Last cause why rows could not be parked; `None` if they can be.
     why: Mutex<Option<String>>,
-    /// Nothing more is parked until the link has looked at those again.
+    /// Set while nothing is parked, until rows left in their place have been leased again.
     is_stuck: AtomicBool,
-    /// Set when it is time for the link to look at them again.
+    /// Set when it is time for the link to lease rows left in their place again.
     look_again: AtomicBool,
-    /// A parked row came to its end: there may be room.
+    /// Set when a parked row has left, so that there may be room.
     has_freed: AtomicBool,
-    /// A row could not be moved: none behind it is, until the next closing of holes.
+    /// Set when a row could not be moved, so that none behind it is moved until the next closing of holes.
     is_closing_over: AtomicBool,
-    /// New rows that were parked.
+    /// Number of new rows that were parked.
     parked: AtomicU64,
-    /// Commits asked for, and how many of them one that was done came after.
+    /// Number of commits asked for, and the number of the last one that is done.
     commits: (AtomicU64, AtomicU64),
     queue: ParkedQueue,
 }
@@ -121,7 +122,7 @@ impl Shared {
     }
 }
 
-/// The link's side: hands rows over, and leases those that are parked.
+/// Link's side of parking: hands rows to the task, and leases parked ones.
 pub(super) struct Parking {
     orders: mpsc::UnboundedSender<Order>,
     shared: Arc<Shared>,
@@ -130,14 +131,14 @@ pub(super) struct Parking {
     /// An earlier run parked rows.
     existed: bool,
     compaction: Compaction,
-    /// The present look at rows that wait in their place.
+    /// Look at rows left in their place, in which they are leased again.
     look: Look,
-    /// Dropped with this value: the task ends.
+    /// Ends the task when it is dropped with this value.
     _alive: watch::Sender<()>,
 }
 
 impl Parking {
-    /// Parked rows beside `main`. The task is to be spawned; it wakes the link when there is something new.
+    /// Prepares parking beside the queue `main`. The returned task has to be spawned; it wakes the link after each step.
     pub(super) fn new(main: &aio::Queue, wake: Arc<Notify>) -> (Self, Parker) {
         let existed = main.has_beside(DIR);
         let beside = main.clone();
@@ -170,15 +171,15 @@ impl Parking {
         )
     }
 
-    /// Returns whether rows may be leased that may have to be parked: it is known what is parked, and not too much is on its way there.
+    /// Returns whether rows that may have to be parked may be leased: the parked rows are known, and not too much is on its way to them.
     pub(super) fn has_room(&self) -> bool {
         self.shared.is_known.load(Ordering::Acquire)
             && self.shared.bytes.load(Ordering::Relaxed) < MOVING_BYTES_MAX
             && self.shared.rows.load(Ordering::Relaxed) < MOVING_ROWS_MAX
     }
 
-    /// Takes a row of the first queue over. Until it is durable among the parked ones it stays leased, and if it cannot be it waits in its place.
-    /// `count`: it is listed as parked among it.
+    /// Parks a row of the first queue. It stays leased until it is durable among the parked ones; if it cannot be parked, it waits in its
+    /// place. `count`: the count under which it is listed as parked.
     pub(super) fn park(&self, lease: Lease, count: Option<&ParkedCount>, why: ReasonCode) {
         if self.shared.is_stuck() {
             return self.shared.in_place.leave(lease, count);
@@ -211,13 +212,13 @@ impl Parking {
         }
     }
 
-    /// Returns whether it is known what is parked, and nothing is on its way there.
+    /// Returns whether all parked rows are known, and none is on its way to them.
     pub(super) fn is_settled(&self) -> bool {
         let is_open = !self.existed || self.shared.queue.get().is_some();
         is_open && self.shared.bytes.load(Ordering::Relaxed) == 0
     }
 
-    /// Returns whether rows that wait in their place are to be leased again, which may be parked then. Asked once.
+    /// Returns whether rows left in their place are to be leased again, to be parked perhaps, and if so begins the look.
     pub(super) fn takes_again(&mut self) -> bool {
         // Those on their way are older.
         let is_time =
@@ -230,7 +231,7 @@ impl Parking {
         is_time
     }
 
-    /// Takes note that a parked row came to its end.
+    /// Notes that a parked row has left.
     pub(super) fn on_end(&self) {
         self.shared.has_freed.store(true, Ordering::Relaxed);
     }
@@ -250,34 +251,34 @@ impl Parking {
         self.look.end();
     }
 
-    /// Messages that could not be parked and wait in their place, those included that a look has still to come to.
+    /// Number of messages, by weight, that could not be parked and wait in their place, with those that a look has not reached.
     pub(super) fn in_place(&self) -> u64 {
         self.shared.in_place.messages() + self.look.messages()
     }
 
-    /// Rows that came to wait in their place since the last call, by count.
+    /// Takes the rows left in their place since the last call, by count.
     pub(super) fn take_left(&self) -> Vec<Left> {
         self.shared.in_place.take_left()
     }
 
-    /// Reason why rows cannot be parked, in words.
+    /// Returns the cause why rows cannot be parked; `None` if they can be.
     pub(super) fn why(&self) -> Option<String> {
         self.shared.why().clone()
     }
 
-    /// The ends of rows in both queues are to be durable soon.
+    /// Starts to make the ends of rows in both queues durable.
     pub(super) fn commit(&self) {
         let before = self.shared.commits.0.fetch_add(1, Ordering::Relaxed);
         let _ = self.orders.send(Order::Commit(before + 1));
     }
 
-    /// Tells that all commits are done.
+    /// Returns whether all commits are done.
     pub(super) fn is_committed(&self) -> bool {
         let (asked, done) = &self.shared.commits;
         done.load(Ordering::Acquire) == asked.load(Ordering::Relaxed)
     }
 
-    /// The parked rows' consumer, once their queue is open.
+    /// Returns the parked rows' consumer; `None` until their queue is open.
     pub(super) fn consumer(&mut self) -> Option<&mut aio::Consumer> {
         if self.consumer.is_none() {
             self.consumer = self.opened.try_recv().ok();
@@ -285,7 +286,7 @@ impl Parking {
         self.consumer.as_mut()
     }
 
-    /// Parked messages, those of leased rows and of rows on their way included.
+    /// Number of parked messages, with those of leased rows and of rows on their way.
     pub(super) fn messages(&self) -> u64 {
         let stored = match (&self.consumer, self.shared.queue.get()) {
             (Some(consumer), _) => consumer.queued(),
@@ -296,7 +297,7 @@ impl Parking {
         stored.saturating_add(self.shared.rows.load(Ordering::Relaxed))
     }
 
-    /// Returns a handle to look at the parked rows with, once there are any.
+    /// Returns a handle on the parked rows' queue, which is set once that is open.
     pub(super) fn queue(&self) -> ParkedQueue {
         self.shared.queue.clone()
     }

@@ -1,4 +1,5 @@
-//! The task that parks rows: opens their queue, pushes, waits until they are durable, takes them out of the queue they came from.
+//! Parking task: opens the queue of the parked rows, pushes rows, waits until they are durable, and takes them out of the queue from which
+//! they came.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -12,14 +13,14 @@ use tokio::time::Instant;
 use super::{CONSUMER, Envelope, Open, Order, Parcel, Room, Shared};
 use crate::bridge::spool::Identity;
 
-/// Rows stored together at most.
+/// Most rows stored in one batch.
 const BATCH_ROWS: usize = 256;
 /// Bytes after which a batch is closed.
 const BATCH_BYTES: u64 = 256 * 1024;
-/// Pauses until rows that wait in their place are looked at again, doubling while no parked row comes to its end.
+/// First and longest pause before rows left in their place are leased again. It doubles while no parked row leaves.
 const RETRY_FIRST: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(60);
-/// Time that a stop waits for a receipt.
+/// Longest wait for a receipt after the link has ended.
 const LAST_RECEIPT_WITHIN: Duration = Duration::from_millis(500);
 
 /// The `max_age` of each lane of the first queue.
@@ -28,13 +29,13 @@ type MaxAges = [Option<Duration>; edge_queue::LANES_MAX];
 /// Next step of the task.
 enum Next {
     Order(Order),
-    /// Another attempt at rows that could not be parked before.
+    /// Another attempt at rows that could not be parked before, or at opening the queue.
     Retry,
-    /// The link is gone.
+    /// The link has ended.
     End,
 }
 
-/// See the module. Ends when the link does.
+/// Task that parks rows, see the module. It ends when the link does.
 pub(in crate::net) struct Parker {
     main: aio::Queue,
     open: Open,
@@ -46,7 +47,7 @@ pub(in crate::net) struct Parker {
     given: Option<oneshot::Sender<aio::Consumer>>,
     gone: watch::Receiver<()>,
     wake: Arc<Notify>,
-    /// The next look at what could not be done before, and the pause after it.
+    /// Time of the next attempt at what failed before, and the pause after it; `None` if nothing failed.
     retry: Option<(Instant, Duration)>,
 }
 
@@ -171,7 +172,7 @@ impl Parker {
         }
     }
 
-    /// Stores rows, and takes those that are durable out of their queue. The others wait in their place.
+    /// Stores rows, and takes the durable ones out of their queue. The others wait in their place.
     async fn park(&mut self, queue: &aio::Queue, batch: Vec<Parcel>) {
         let moves = batch.iter().any(|parcel| parcel.again.is_some());
         let is_known = self.is_known(&batch).await;
@@ -218,8 +219,9 @@ impl Parker {
         }
     }
 
-    /// Makes new rows durable where they were accepted, if they are not yet; `false` if that failed. After a kill a row that only the parked rows
-    /// know would be delivered and was never accepted, and its sensor, who was not acknowledged, brings it under another identity.
+    /// Makes new rows durable where they were accepted, if they are not yet. Returns `false` if that failed. Otherwise, after a kill, a row
+    /// could exist only among the parked ones, and be delivered although it was never accepted; its sensor, which got no PUBACK, would send it
+    /// again under another identity.
     async fn is_known(&self, batch: &[Parcel]) -> bool {
         if batch.iter().all(|parcel| parcel.again.is_some() || parcel.lease.stored()) {
             return true;
@@ -228,7 +230,7 @@ impl Parker {
         committed.inspect_err(|error| self.fails(&error.to_string())).is_ok()
     }
 
-    /// Makes rows durable and takes them out of the queue they came from, each by its own receipt.
+    /// Makes rows durable and takes each out of its former queue once its own receipt comes.
     async fn take_out(&mut self, queue: &aio::Queue, stored: Vec<(Parcel, Pending)>) {
         // An error leaves the receipts to come: the queue tries again by itself.
         if let Err(error) = queue.commit().await {
@@ -245,7 +247,7 @@ impl Parker {
         }
     }
 
-    /// The queue did not take a row. Unless it is the row's own fault, none is parked from now on.
+    /// Handles a row that the queue did not take. Unless the row itself is at fault, no more rows are parked from now on.
     fn not_taken(&mut self, parcel: Parcel, error: &PushError) {
         match error {
             PushError::TooLarge { row, limit } => {
@@ -269,7 +271,7 @@ impl Parker {
         }
     }
 
-    /// The row waits in its place, and so do all that come behind it from the same queue.
+    /// Leaves a row in its place, and from now on all rows behind it in the same queue.
     fn leave(&self, parcel: Parcel) {
         if parcel.again.is_some() {
             self.shared.is_closing_over.store(true, Ordering::Release);
@@ -279,7 +281,7 @@ impl Parker {
         self.shared.in_place.leave(parcel.lease, parcel.count.as_ref());
     }
 
-    /// Has rows that wait in their place looked at again, if it is time, or there may be room. Goes on while the queue cannot be opened.
+    /// Lets the link lease rows left in their place again, if it is time or there may be room. Repeats while the queue cannot be opened.
     fn look_again(&mut self, waits_for_queue: bool) {
         let Some((_, pause)) = self.retry.take() else { return };
         let waits = self.shared.in_place.messages() > 0 || self.shared.is_stuck();
@@ -297,7 +299,7 @@ impl Parker {
         self.retry = Some((Instant::now() + pause, pause));
     }
 
-    /// Makes the ends of rows durable, as was asked for the `nth` time. That does for those that failed before.
+    /// Makes the ends of rows durable, for the `nth` request and all before it.
     async fn commit(&mut self, queue: Option<&aio::Queue>, nth: u64) {
         let there = match queue {
             Some(queue) => queue.commit_ends().await,
@@ -310,7 +312,7 @@ impl Parker {
         }
     }
 
-    /// Returns the row as it is parked; `None` when its time is over.
+    /// Returns the row in its parked form; `None` if its time to live is over.
     fn row(&self, parcel: &Parcel) -> Option<Row> {
         let lease = &parcel.lease;
         let age_ms = lease.age_ms().unwrap_or(0);
@@ -342,7 +344,7 @@ impl Parker {
         Some(row)
     }
 
-    /// Waits for a receipt, not for long once the link is gone.
+    /// Waits for a receipt, but only shortly once the link has ended; `None` then.
     async fn within_life<T>(&mut self, receipt: impl Future<Output = T>) -> Option<T> {
         let gone = &mut self.gone;
         let end = async {
@@ -372,7 +374,7 @@ impl Parker {
     }
 }
 
-/// Identity of a row that was never parked: its lease's own. That of a parked one is in its envelope.
+/// Identity of a row that was never parked, from its lease. That of a parked row is in its envelope.
 pub(in crate::net) fn identity(lease: &Lease) -> Identity {
     let own = lease.id();
     Identity { gateway: own.gateway, lane: own.lane.0, epoch: own.epoch, seq: own.seq }

@@ -1,5 +1,5 @@
-//! Accepting of connections: the sockets in turn, a pause after an accept that failed, and what could not be taken in: counted, and told once a minute for each
-//! cause, since whoever is outside can repeat it for ever.
+//! Acceptor of connections: asks the sockets in turn, pauses after a failed accept, and counts connections that could not be accepted. These
+//! are logged once a minute for each cause, because anybody outside can repeat them for ever.
 
 use std::fmt::Display;
 use std::future::{Future, poll_fn};
@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until};
 use super::client_stream::Transport;
 use crate::net::ServerTls;
 
-/// After an accept that failed, usually for want of file descriptors.
+/// Pause after a failed accept, usually for want of file descriptors.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 /// Time for which a line is not repeated.
 const AGAIN: Duration = Duration::from_secs(60);
@@ -23,12 +23,12 @@ const AGAIN: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(super) struct Door {
     pub(super) socket: TcpListener,
-    /// TLS that is spoken there.
+    /// TLS of this address; `None` for plain connections.
     pub(super) tls: Option<ServerTls>,
     pub(super) transport: Transport,
 }
 
-/// A connection of which nothing was read yet.
+/// New connection from which nothing was read yet.
 #[derive(Debug)]
 pub(super) struct Accepted {
     pub(super) stream: TcpStream,
@@ -36,27 +36,27 @@ pub(super) struct Accepted {
     pub(super) transport: Transport,
 }
 
-/// See the [module](self).
+/// Listening sockets and counts of failures, see the [module](self).
 #[derive(Debug, Default)]
 pub(super) struct Acceptor {
-    /// None once the server stops.
+    /// Listening sockets; empty once the server stops.
     doors: Vec<Door>,
-    /// The door that is asked first, so that one that is stormed does not shut the other.
+    /// Position of the socket that was asked last; the next one is asked first, so that a flooded one does not shut out others.
     turn: usize,
-    /// Set after an accept that failed.
+    /// Time until which no accept is tried, after a failed one; `None` otherwise.
     again_at: Option<Instant>,
     failed: NotAccepted,
-    /// Connections turned away at the limit of connections.
+    /// Connections closed because of the limit of connections.
     turned_away: NotAccepted,
 }
 
 impl Acceptor {
-    /// Accepts at `doors` from now on; without any nothing.
+    /// Sets the sockets at which connections are accepted; an empty list stops accepting.
     pub(super) fn set_doors(&mut self, doors: Vec<Door>) {
         self.doors = doors;
     }
 
-    /// Speaks this TLS with whoever connects from now on where TLS is spoken.
+    /// Sets the TLS for new connections, at addresses that have TLS.
     pub(super) fn set_tls(&mut self, tls: &ServerTls) {
         self.doors.iter_mut().filter_map(|door| door.tls.as_mut()).for_each(|old| *old = tls.clone());
     }
@@ -94,7 +94,7 @@ impl Acceptor {
         Poll::Pending
     }
 
-    /// Returns a connection that is there already.
+    /// Returns a connection that can be accepted at once; `None` if there is none.
     pub(super) async fn accept_ready(&mut self) -> Option<Accepted> {
         poll_fn(|cx| match pin!(self.accept()).poll(cx) {
             Poll::Ready(accepted) => Poll::Ready(Some(accepted)),
@@ -103,18 +103,18 @@ impl Acceptor {
         .await
     }
 
-    /// Notes a connection that finds no place.
+    /// Notes a connection that is closed because of the limit.
     pub(super) fn on_turned_away(&mut self) {
         self.turned_away.note(Instant::now(), &"the limit of connections is reached");
     }
 
-    /// Connections that could not be taken in so far.
+    /// Number of connections that could not be accepted so far.
     pub(super) fn not_accepted(&self) -> u64 {
         self.failed.total + self.turned_away.total
     }
 }
 
-/// Connections that could not be taken in for one cause.
+/// Count of connections that could not be accepted, for one kind of cause.
 #[derive(Debug, Default)]
 struct NotAccepted {
     total: u64,
@@ -123,7 +123,7 @@ struct NotAccepted {
 }
 
 impl NotAccepted {
-    /// Notes one more connection at `now`. Returns whether the log was told.
+    /// Notes one more connection at `now`. Returns whether a log line was written.
     fn note(&mut self, now: Instant, cause: &dyn Display) -> bool {
         self.total += 1;
         if self.said_at.is_some_and(|said_at| now < said_at + AGAIN) {

@@ -1,4 +1,4 @@
-//! Saving of what the listener knows of its clients: in the background, a moment after a change, and so seldom that flash is spared.
+//! Saving of the clients' sessions in the background, soon after a change, but rarely enough to spare flash.
 
 use std::io;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::listener::Saved;
 
-/// Time from a change to its writing: what happens within it is written together.
+/// Time from a change to its writing, so that changes within it are written together.
 const SETTLE: Duration = Duration::from_secs(1);
 /// Time from an exchange with a client that is there to its writing: it may come again after a kill, or is forgotten, within it.
 const EXCHANGES: Duration = Duration::from_secs(60);
@@ -25,28 +25,28 @@ const FIRST: Duration = Duration::from_secs(5);
 /// Longest wait for the disk at a stop, which has more to do.
 const LAST: Duration = Duration::from_secs(1);
 
-/// Place where a server keeps what it knows of its clients over a restart: sessions with what waits for them, and retained messages
-/// ([`Listener::save`](crate::listener::Listener::save)). Called on a thread where it may wait.
+/// Storage in which a server keeps sessions with their waiting messages, and retained messages, over a restart
+/// ([`Listener::save`](crate::listener::Listener::save)). Called on a thread that may block.
 pub trait ClientStore: Send + 'static {
-    /// Returns what was kept last, with a checksum or the like of its own; `None`: nothing was kept yet.
+    /// Returns the bytes that were saved last; `None` if none were saved yet. The store itself has to detect damage, such as by a checksum.
     ///
     /// # Errors
     ///
-    /// It cannot be read. It is [set aside](Self::set_aside) then.
+    /// The bytes cannot be read. They are [set aside](Self::set_aside) then.
     fn load(&mut self) -> io::Result<Option<Vec<u8>>>;
 
-    /// Keeps this in place of what was kept before, durably.
+    /// Saves these bytes durably, in place of those saved before.
     ///
     /// # Errors
     ///
-    /// The disk refused. What was kept before should still be there.
+    /// The disk failed. The bytes saved before should still be there.
     fn save(&mut self, saved: &[u8]) -> io::Result<()>;
 
-    /// Puts what was kept out of the way of [`save`](Self::save), for people to look at.
+    /// Moves the saved bytes out of the way of [`save`](Self::save), for people to inspect.
     ///
     /// # Errors
     ///
-    /// It stays where it is, and nothing is saved in this run.
+    /// The bytes stay where they are, and nothing is saved in this run.
     fn set_aside(&mut self) -> io::Result<()>;
 }
 
@@ -65,7 +65,7 @@ pub(super) struct Mark {
 
 /// Client store of a running server, if it has one.
 pub(super) struct ClientSaving {
-    /// `None`: there is none, or it is being written to.
+    /// Store to write to; `None` if there is none, or it is being written to.
     store: Option<Store>,
     writing: Option<JoinHandle<(Store, io::Result<()>)>>,
     /// State of what is on disk, or was to be.
@@ -76,12 +76,12 @@ pub(super) struct ClientSaving {
     changed: Option<Instant>,
     exchanged: Option<Instant>,
     not_before: Instant,
-    /// Something was left out of what was saved last.
+    /// Set if something was left out of the last write, for want of room.
     leaves_out: bool,
 }
 
 impl ClientSaving {
-    /// A server without a store.
+    /// Creates the saving of a server without a store.
     pub(super) fn none() -> Self {
         Self {
             store: None,
@@ -128,7 +128,8 @@ impl ClientSaving {
         news
     }
 
-    /// Waits for the end of what is being written; for ever while nothing is. Returns the error, if that is news. Cancel-safe.
+    /// Waits for the end of the present write, for ever if there is none. Returns the error if the write before succeeded, else `None`.
+    /// Cancel-safe.
     pub(super) async fn ended(&mut self) -> Option<io::Error> {
         let Some(writing) = &mut self.writing else { return std::future::pending().await };
         let ended = writing.await;
@@ -141,7 +142,7 @@ impl ClientSaving {
         (!was_refused).then_some(error)
     }
 
-    /// Saves for the last time. Returns the error, also of a disk that takes too long.
+    /// Saves for the last time. Returns the error, which may be that the disk takes too long.
     pub(super) async fn finish(&mut self, saved: Saved) -> Option<io::Error> {
         timeout(LAST, self.save_last(saved)).await.unwrap_or_else(|_| Some(io::ErrorKind::TimedOut.into()))
     }
@@ -158,12 +159,12 @@ impl ClientSaving {
     }
 }
 
-/// Time for which nothing is written behind so many bytes.
+/// Time after a write of so many bytes for which nothing is written.
 fn rest_after(bytes: usize) -> Duration {
     Duration::from_secs((bytes + FILE_BYTES) as u64) / BYTES_PER_S
 }
 
-/// Reads a store. Returns it too, unless the disk takes too long: then it is not used in this run.
+/// Reads a store. Returns it too, unless the disk takes too long; then it is not used in this run.
 pub(super) async fn load(mut store: Store) -> (Option<Store>, io::Result<Option<Vec<u8>>>) {
     let loading = spawn_blocking(move || {
         let loaded = store.load();
@@ -175,7 +176,7 @@ pub(super) async fn load(mut store: Store) -> (Option<Store>, io::Result<Option<
     }
 }
 
-/// Sets aside what a store has, so that it is not overwritten. Returns the store, if that went well.
+/// Sets aside the bytes of a store, so that they are not overwritten. Returns the store if that succeeded.
 pub(super) async fn set_aside(mut store: Store) -> io::Result<Store> {
     let setting = spawn_blocking(move || store.set_aside().map(|()| store));
     let set = timeout(FIRST, setting).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?;

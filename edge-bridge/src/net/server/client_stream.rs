@@ -1,4 +1,4 @@
-//! A client's connection as bytes of MQTT, whatever carries them.
+//! Connection of a client as a stream of MQTT bytes, over whatever transport.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -13,14 +13,14 @@ use crate::net::tcp_stream::Stream;
 /// Protocol of clients at an address, below MQTT and above TLS.
 #[derive(Debug, Clone)]
 pub(super) enum Transport {
-    /// Nothing: MQTT itself.
+    /// MQTT directly on TCP or TLS.
     Plain,
     #[cfg(feature = "websocket")]
     WebSocket(WebSocketRules),
 }
 
 impl Transport {
-    /// Returns whether a connection begins with MQTT.
+    /// Returns whether MQTT needs no handshake of a transport.
     pub(super) fn is_plain(&self) -> bool {
         matches!(self, Self::Plain)
     }
@@ -29,7 +29,7 @@ impl Transport {
     ///
     /// # Errors
     ///
-    /// Says why it came to nothing.
+    /// The handshake failed; says why in words.
     pub(super) async fn open(&self, stream: Stream) -> Result<ClientStream, String> {
         match self {
             Self::Plain => Ok(ClientStream::Plain(stream)),
@@ -39,7 +39,7 @@ impl Transport {
     }
 }
 
-/// See the [module](self).
+/// MQTT stream of a client, see the [module](self).
 #[derive(Debug)]
 pub(super) enum ClientStream {
     Plain(Stream),
@@ -47,7 +47,7 @@ pub(super) enum ClientStream {
     WebSocket(Box<WebSocketStream>),
 }
 
-/// Calls a method of whatever carries the bytes.
+/// Calls a method of the transport that carries the bytes.
 macro_rules! carrier {
     ($stream:expr, $method:ident($($argument:expr),*)) => {
         match $stream.get_mut() {

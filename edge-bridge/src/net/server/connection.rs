@@ -1,6 +1,7 @@
-//! The task of one connection: bytes in, bytes out, nothing else.
+//! Task of one connection, which only moves bytes.
 //!
-//! There is one buffer to read into: while the owner has it nothing is read, so a connection that is not read costs its sender, not us.
+//! There is one receive buffer, and while the owner has it nothing is read. So a connection that is not read costs memory at its sender, not
+//! here.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -22,24 +23,24 @@ use crate::wire::Utf8;
 
 /// Longest wait for a peer to take the last bytes.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
-/// Longest wait for a peer to close after them, and the most that is read from it meanwhile.
+/// Longest wait for a peer to close after the last bytes. Beside it: the most bytes that are read from it meanwhile.
 const LINGER_WITHIN: Duration = Duration::from_millis(500);
 const LINGER_BYTES: usize = 256 * 1024;
 
-/// Message of a connection's task to the owner.
+/// Message of a connection's task to the owner of the listener.
 #[derive(Debug)]
 pub(super) enum FromPeer {
-    /// The client showed a certificate that was verified, with this name. Before all bytes.
+    /// The client showed a certificate with this name, which was verified. Sent before any bytes.
     Certified(Utf8),
-    /// No TLS came about.
+    /// The TLS handshake failed; contains the cause.
     NoTls(String),
-    /// No WebSocket came about.
+    /// The WebSocket handshake failed; contains the cause.
     NoWebSocket(String),
-    /// Bytes that were read, behind what was left before. The task waits for the buffer.
+    /// Received bytes, behind those that were left before. The task waits to get the buffer back.
     Bytes(BytesMut),
     Written(usize),
-    /// The peer closed the connection, or the network lost it, while the owner had the buffer; with a copy of the bytes that came after those
-    /// in the buffer, what is read at a time or a little more at most. Said once each time that the owner has the buffer.
+    /// The peer closed the connection, or the network lost it, while the owner had the buffer. Contains a copy of the bytes that came after
+    /// those in the buffer, about as many as one read brings. Sent once each time that the owner has the buffer.
     Gone(BytesMut),
     Closed,
 }
@@ -61,27 +62,27 @@ struct ToPeer {
 }
 
 impl Outbox {
-    /// Appends bytes to be written: small packets become one write, large ones are not copied.
+    /// Appends bytes to be written. Small packets are joined to one write, large ones are not copied.
     pub(super) fn transmit(&self, bytes: Bytes) {
         self.change(|state| state.bytes.push(bytes));
     }
 
-    /// Lets the connection read on, behind what `buffer` still holds.
+    /// Returns the buffer, so that the connection reads on, behind the bytes that are still in it.
     pub(super) fn read(&self, buffer: BytesMut) {
         self.change(|state| state.buffer = Some(buffer));
     }
 
-    /// Lets the connection look whether the peer is gone: while nothing is read its end would not be seen.
+    /// Makes the connection check if the peer is gone, because its end is not seen while nothing is read.
     pub(super) fn look(&self) {
         self.change(|state| state.look = true);
     }
 
-    /// Lets the connection write what is left, then close.
+    /// Makes the connection write the remaining bytes, then close.
     pub(super) fn close(&self) {
         self.change(|state| state.close = true);
     }
 
-    /// Closes the connection at once: what is not written is dropped, and its memory free.
+    /// Makes the connection close at once, so that unwritten bytes are dropped and their memory is free.
     pub(super) fn discard(&self) {
         self.change(|state| {
             state.bytes = Pieces::default();
@@ -169,8 +170,8 @@ pub(super) async fn run(
     }
 }
 
-/// Reads and forgets what the peer still sends, until it closes: a socket closed with unread bytes is reset, and then the peer may never see the DISCONNECT
-/// that names the reason.
+/// Reads and drops bytes that the peer still sends, until it closes. A socket that is closed with unread bytes is reset, and the peer might
+/// never see the DISCONNECT with its reason.
 async fn linger(stream: &mut ClientStream) {
     let mut forgotten = BytesMut::with_capacity(READ_MIN);
     let mut left = LINGER_BYTES;
@@ -183,7 +184,7 @@ async fn linger(stream: &mut ClientStream) {
     }
 }
 
-/// Reads or writes, whichever can go on, one after the other if both can. Cancel-safe.
+/// Reads or writes, whichever is possible, alternating if both are. Cancel-safe.
 async fn step(stream: &mut ClientStream, out: &mut Out, reading: &mut Reading) -> io::Result<FromPeer> {
     poll_fn(|cx| {
         let reads_first = std::mem::replace(&mut out.had_turn, false);
@@ -209,17 +210,17 @@ async fn step(stream: &mut ClientStream, out: &mut Out, reading: &mut Reading) -
 struct Reading {
     /// Receive buffer; `None` while the owner has it.
     buffer: Option<BytesMut>,
-    /// The buffer was allocated to read into, and nothing came yet.
+    /// Set if the buffer was allocated to read into, and no byte has come yet.
     is_fresh: bool,
-    /// Bytes read while the owner had the buffer; they go into it next.
+    /// Bytes read while the owner had the buffer; they are the next ones to go into it.
     ahead: BytesMut,
-    /// Bytes to read at a time: doubles for a sender that fills it.
+    /// Number of bytes to read at a time; doubles for a sender that fills it.
     want: usize,
     share: ReadShare,
 }
 
 impl Reading {
-    /// Cancel-safe: what was read is in the buffer.
+    /// Reads into the buffer and hands it out. Cancel-safe, because bytes that were read are in the buffer.
     async fn read(&mut self, from: &mut ClientStream) -> io::Result<BytesMut> {
         let Some(buffer) = &mut self.buffer else { return std::future::pending().await };
         if !self.ahead.is_empty() {
@@ -246,7 +247,7 @@ impl Reading {
         Ok(self.buffer.take().unwrap_or_default())
     }
 
-    /// Reads what is there already; an error comes again by [`read`](Self::read).
+    /// Reads the bytes that are available at once. An error comes again at the next [`read`](Self::read).
     async fn read_ahead(&mut self, from: &mut ClientStream) {
         while self.ahead.len() < self.share.max() {
             self.ahead.reserve(READ_MIN);
@@ -264,9 +265,9 @@ impl Reading {
 #[derive(Debug, Default)]
 struct Out {
     bytes: Pieces,
-    /// TLS may still hold a part of what was written.
+    /// Set while TLS may still hold a part of the written bytes.
     to_flush: bool,
-    /// Wrote last, so that reading comes first.
+    /// Set if the last step was a write, so that reading comes first.
     had_turn: bool,
 }
 
@@ -275,7 +276,7 @@ impl Out {
         !self.bytes.has_remaining() && !self.to_flush
     }
 
-    /// Writes what the socket takes, then makes sure that it left; how many bytes. Cancel-safe.
+    /// Writes bytes that the socket takes, or flushes if all are written. Returns the number of bytes. Cancel-safe.
     async fn write(&mut self, to: &mut ClientStream) -> io::Result<usize> {
         if !self.bytes.has_remaining() {
             to.flush().await?;

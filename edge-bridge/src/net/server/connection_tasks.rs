@@ -1,4 +1,4 @@
-//! Tasks of all connections; each begins with its handshakes, of TLS and of WebSocket.
+//! Tasks of all connections. Each begins with the handshakes of TLS and WebSocket.
 
 use std::io;
 use std::sync::Arc;
@@ -22,21 +22,21 @@ use crate::wire::Utf8;
 
 /// Silence after which the system probes a connection.
 const PROBE_AFTER: Duration = Duration::from_secs(30);
-/// Time limit of a handshake, of TLS and of WebSocket, with the wait for its turn: less than the session has for its CONNECT.
+/// Time limit of the handshakes of TLS and WebSocket, with the wait for their turn. Less than the session has for its CONNECT.
 const HANDSHAKE_IN_TURN_WITHIN: Duration = Duration::from_secs(8);
-/// Time limit of the handshake alone: while it stands still it keeps others waiting.
+/// Time limit of the handshake without the wait, because one that makes no progress keeps others waiting.
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(3);
-/// Words for a handshake beyond these limits.
+/// Error text for a handshake beyond these limits.
 const SLOW: &str = "no handshake within 3 s, or no turn within 8 s";
-/// Connections that may wait for their peer's close at a time.
+/// Most connections that may wait for their peer's close at a time.
 const LINGERING_MAX: usize = 64;
 /// Time limit for the last bytes of all connections at a stop.
 const CLOSE_WITHIN: Duration = Duration::from_secs(3);
 
-/// See the [module](self).
+/// Tasks of all connections, see the [module](self).
 pub(super) struct ConnectionTasks {
     handshakes: HandshakeLimit,
-    /// Number of connections that read.
+    /// Number of connections that share the memory for reading.
     readers: Arc<AtomicUsize>,
     max_memory: usize,
     lingering: Arc<Semaphore>,
@@ -45,7 +45,7 @@ pub(super) struct ConnectionTasks {
 }
 
 impl ConnectionTasks {
-    /// `max_memory`: bytes that clients may hold.
+    /// Creates the set of tasks. `max_memory`: most bytes that clients may hold.
     pub(super) fn new(to_owner: mpsc::Sender<(ConnectionId, FromPeer)>, max_memory: usize) -> Self {
         let handshakes = HandshakeLimit::new();
         let lingering = Arc::new(Semaphore::new(LINGERING_MAX));
@@ -90,14 +90,14 @@ impl ConnectionTasks {
         });
     }
 
-    /// Waits for the end of a task, so that it takes no memory any more. Cancel-safe.
+    /// Waits for the end of a task and removes it, to free its memory. Cancel-safe.
     pub(super) async fn next_end(&mut self) {
         if self.tasks.join_next().await.is_none() {
             std::future::pending::<()>().await;
         }
     }
 
-    /// Waits for the last bytes of all connections, but no longer than some seconds.
+    /// Waits until all connections have written their last bytes, at most [`CLOSE_WITHIN`].
     pub(super) async fn finish(&mut self) {
         let all = async { while self.tasks.join_next().await.is_some() {} };
         if timeout(CLOSE_WITHIN, all).await.is_err() {
@@ -106,7 +106,7 @@ impl ConnectionTasks {
     }
 }
 
-/// Does the handshakes of a connection. Returns it with the name in the client's certificate.
+/// Does the handshakes of a connection. Returns it with the name in the client's certificate, `None` without one.
 async fn shake_hands(
     stream: Counted,
     tls: Option<ServerTls>,
@@ -121,7 +121,7 @@ async fn shake_hands(
     Ok((transport.open(stream).await.map_err(FromPeer::NoWebSocket)?, name))
 }
 
-/// Says why a handshake failed; the end of the connection in words of ours, the rest in those of rustls.
+/// Returns words for a failed handshake: ours for the end of the connection, else those of rustls.
 fn failure(error: &io::Error) -> String {
     if error.kind() == io::ErrorKind::UnexpectedEof {
         return "the client went away: a client that does not trust the certificate does so".to_owned();

@@ -1,5 +1,5 @@
-//! Fairness between connections: those with received bytes take turns, round-robin, and each turn handles a bounded number of packets. Whoever
-//! sends most is then served as often as everybody else, and its other bytes wait in its own socket.
+//! Fairness between connections. Connections with received bytes take turns, round-robin, and each turn handles a bounded number of packets. A
+//! client that sends much is served as often as any other, and its remaining bytes wait in its own socket.
 
 use std::collections::VecDeque;
 
@@ -7,8 +7,8 @@ use bytes::BytesMut;
 
 use crate::listener::ConnectionId;
 
-/// Connections that wait for their turn, first come first served, each with its bytes. A connection is in it once at most, since it has one
-/// buffer.
+/// Connections that wait for their turn, first come first served, each with its bytes. A connection is in the list at most once, because it
+/// has only one buffer.
 #[derive(Debug, Default)]
 pub(super) struct Turns {
     waiting: VecDeque<(ConnectionId, BytesMut)>,
@@ -25,13 +25,13 @@ impl Turns {
         self.waiting.pop_front()
     }
 
-    /// Takes a connection out of its turn.
+    /// Takes a connection out of the list; `None` if it is not in it.
     pub(super) fn remove(&mut self, id: ConnectionId) -> Option<BytesMut> {
         let at = self.waiting.iter().position(|(waiting, _)| *waiting == id)?;
         self.waiting.remove(at).map(|(_, buffer)| buffer)
     }
 
-    /// Turns of one round.
+    /// Number of connections that wait, which is that of turns in a round.
     pub(super) fn len(&self) -> usize {
         self.waiting.len()
     }

@@ -1,4 +1,4 @@
-//! Limit of handshakes under way, of TLS and of WebSocket: until its end a handshake holds up to 64 KiB for somebody who is not known yet.
+//! Limit on handshakes of TLS and WebSocket at a time, because each holds up to 64 KiB for a client that is not authenticated yet.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -8,12 +8,12 @@ use tokio::sync::Semaphore;
 
 use crate::client_network::client_network;
 
-/// Handshakes at a time.
+/// Most handshakes at a time.
 const ALL: usize = 64;
-/// Handshakes of one address at a time: whoever begins them and does not go on leaves places to others.
+/// Most handshakes of one address at a time, so that a client that begins them and does not go on leaves places to others.
 const OF_AN_ADDRESS: usize = 8;
 
-/// See the [module](self).
+/// Limit of handshakes, see the [module](self). Clones share it.
 #[derive(Debug, Clone)]
 pub(super) struct HandshakeLimit {
     all: Arc<Semaphore>,
@@ -43,7 +43,7 @@ impl HandshakeLimit {
         Arc::clone(places.entry(address).or_insert_with(new))
     }
 
-    /// Forgets an address of which nobody waits or has a place.
+    /// Forgets an address if nobody waits for its places or has one.
     fn forget(&self, address: Option<IpAddr>) {
         let Some(address) = address.map(client_network) else { return };
         let mut places = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);

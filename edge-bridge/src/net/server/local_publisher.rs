@@ -1,4 +1,4 @@
-//! Messages and orders for a running server, from tasks that do not own it.
+//! Handle of a running server for tasks that do not own it: publishes messages and changes settings.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -18,7 +18,7 @@ pub struct LocalPublisher {
 }
 
 impl LocalPublisher {
-    /// Publishes as [`Server::publish`](super::Server::publish). At QoS 0 it has nothing to wait for but the server's task.
+    /// Publishes as [`Server::publish`](super::Server::publish) does. At QoS 0 it waits only for the server's task.
     ///
     /// # Errors
     ///
@@ -27,8 +27,8 @@ impl LocalPublisher {
         self.send(publish).await?.await
     }
 
-    /// Publishes as [`publish`](Self::publish), and returns as soon as the server has the message: messages that are sent one after the other come to
-    /// clients in this order. The future that it returns waits for them.
+    /// Publishes as [`publish`](Self::publish) does, but returns as soon as the server has the message, so that messages sent one after the
+    /// other reach clients in this order. The returned future waits for the clients.
     ///
     /// # Errors
     ///
@@ -37,7 +37,7 @@ impl LocalPublisher {
         self.send_tracked(publish, false).await
     }
 
-    /// Sends as [`send`](Self::send), but the future that it returns waits for the first client's acknowledgement alone, see
+    /// Sends as [`send`](Self::send) does, but the returned future waits only for the first client's acknowledgement, see
     /// [`Listener::publish_to_any`](crate::listener::Listener::publish_to_any).
     ///
     /// # Errors
@@ -53,7 +53,7 @@ impl LocalPublisher {
         Ok(Settling { answered })
     }
 
-    /// Puts other rules of access in place, see [`Listener::set_access`](crate::listener::Listener::set_access).
+    /// Replaces the access rules, see [`Listener::set_access`](crate::listener::Listener::set_access).
     ///
     /// # Errors
     ///
@@ -62,8 +62,8 @@ impl LocalPublisher {
         ask(&self.commands, |answer| Command::SetAccess { access, answer }).await
     }
 
-    /// Speaks this TLS with whoever connects from now on, where TLS is spoken: for a renewed certificate. With `verifies_again` clients that came in by a
-    /// certificate are disconnected, so that other authorities count for them, too; else connections that are there stay as they are.
+    /// Sets the TLS for new connections, at addresses that have TLS, such as for a renewed certificate. `verifies_again` disconnects clients
+    /// that connected by a certificate, so that changed authorities apply to them too; otherwise existing connections stay.
     ///
     /// # Errors
     ///
@@ -72,7 +72,7 @@ impl LocalPublisher {
         self.commands.send(Command::SetTls { tls, verifies_again }).await.map_err(|_| Ended)
     }
 
-    /// Counters and gauges of this moment, as [`Server::stats`](super::Server::stats).
+    /// Returns counters and gauges, as [`Server::stats`](super::Server::stats) does.
     ///
     /// # Errors
     ///
@@ -82,8 +82,8 @@ impl LocalPublisher {
     }
 }
 
-/// A message on its way to local subscribers: ready when every client that was to get it has acknowledged it, or never will. Dropping it cancels
-/// nothing.
+/// Future of a message to local subscribers. Ready when every client that was to get it has acknowledged it, or never will. Dropping it
+/// cancels nothing.
 #[derive(Debug)]
 #[must_use = "the message is on its way, nobody knows how it ends"]
 pub struct Settling {

@@ -1,7 +1,7 @@
 //! The [`Listener`] on TCP, with or without TLS and WebSocket.
 //!
-//! One task owns the listener; each connection has a task that moves bytes and nothing else. A connection that may not be read is not read:
-//! its sender's socket fills up, which is all the flow control that MQTT 3.1.1 has.
+//! One task owns the listener; each connection has a task that only moves bytes. A connection that may not be read is left unread, so that its
+//! sender's socket fills up, which is the only flow control of MQTT 3.1.1.
 
 mod acceptor;
 mod client_saving;
@@ -47,7 +47,7 @@ use owner::{Command, Owner};
 
 type OnEvent = Box<dyn FnMut(&Event, Option<SocketAddr>) + Send>;
 
-/// A running MQTT server. Dropping it ends all connections without a word; [`shutdown`](Self::shutdown) ends them well.
+/// Running MQTT server. Dropping it ends all connections without DISCONNECT; [`shutdown`](Self::shutdown) ends them properly.
 ///
 /// ```
 /// use std::time::Duration;
@@ -77,7 +77,7 @@ pub struct Server {
     task: JoinHandle<()>,
 }
 
-/// The server is no longer running.
+/// Error of a call to a server that no longer runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the MQTT server has ended")]
 pub struct Ended;
@@ -113,30 +113,30 @@ impl Server {
         }
     }
 
-    /// Returns where it listens: with port 0 asked for, the port that was found.
+    /// Returns the address at which it listens. If port 0 was asked for, it contains the port that was assigned.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
     }
 
-    /// Returns where it listens with TLS beside that, see [`ServerBuilder::tls_listen`].
+    /// Returns the second address, which has TLS; `None` without [`ServerBuilder::tls_listen`].
     pub fn tls_addr(&self) -> Option<SocketAddr> {
         self.tls_address
     }
 
-    /// Returns where it listens for WebSocket, see [`ServerBuilder::ws_listen`].
+    /// Returns the address for WebSocket; `None` without [`ServerBuilder::ws_listen`].
     #[cfg(feature = "websocket")]
     pub fn ws_addr(&self) -> Option<SocketAddr> {
         self.ws_address
     }
 
-    /// Returns where it listens for WebSocket over TLS, see [`ServerBuilder::wss_listen`].
+    /// Returns the address for WebSocket over TLS; `None` without [`ServerBuilder::wss_listen`].
     #[cfg(feature = "websocket")]
     pub fn wss_addr(&self) -> Option<SocketAddr> {
         self.wss_address
     }
 
-    /// Publishes a message to local subscribers; it is not ingested. Waits until every client that was to get it has acknowledged it, or
-    /// never will: an absent client's copy waits with its session. Dropping the future cancels nothing.
+    /// Publishes a message to local subscribers; it is not ingested. Waits until every client that was to get it has acknowledged it, or never
+    /// will; an absent client's copy waits in its session. Dropping the future cancels nothing.
     pub async fn publish(&self, publish: Publish) -> Result<Settled, Ended> {
         self.publisher().publish(publish).await
     }
@@ -151,8 +151,8 @@ impl Server {
         ask(&self.commands, Command::Stats).await
     }
 
-    /// Stops accepting and reading, waits at most `within` for the receipts of what was received, acknowledges it, sends DISCONNECT 0x8B to
-    /// MQTT 5 clients, and closes. Sessions end with it, unless they are in a [store](ServerBuilder::client_store).
+    /// Stops accepting and reading, waits at most `within` for the receipts of received messages, acknowledges these, sends DISCONNECT 0x8B to
+    /// MQTT 5 clients, and closes. Sessions end too, unless they are in a [store](ServerBuilder::client_store).
     pub async fn shutdown(self, within: Duration) {
         // An error means that it has ended before.
         let _ = ask(&self.commands, |answer| Command::Shutdown { within, answer }).await;
@@ -173,22 +173,22 @@ impl ServerBuilder {
         self
     }
 
-    /// Sets who may come in, and what they may do.
+    /// Sets which clients may connect, and what they may publish and receive. Default: everybody and everything.
     #[must_use]
     pub fn access(mut self, access: Access) -> Self {
         self.access = access;
         self
     }
 
-    /// Listens at another address too, where it speaks TLS.
+    /// Listens at a second address, with TLS.
     #[must_use]
     pub fn tls_listen(mut self, address: SocketAddr, tls: ServerTls) -> Self {
         self.tls_listen = Some((address, tls));
         self
     }
 
-    /// Listens at another address too, for MQTT over WebSocket: subprotocol `mqtt`, any path. A browser may connect whose page is of the server's own
-    /// origin, or of one in [`ws_origins`](Self::ws_origins).
+    /// Listens at another address for MQTT over WebSocket, with subprotocol `mqtt` and any path. Browsers may connect from pages of the
+    /// server's own origin, or of one in [`ws_origins`](Self::ws_origins).
     #[cfg(feature = "websocket")]
     #[must_use]
     pub fn ws_listen(mut self, address: SocketAddr) -> Self {
@@ -196,7 +196,7 @@ impl ServerBuilder {
         self
     }
 
-    /// As [`ws_listen`](Self::ws_listen), over TLS.
+    /// Listens as [`ws_listen`](Self::ws_listen) does, over TLS.
     #[cfg(feature = "websocket")]
     #[must_use]
     pub fn wss_listen(mut self, address: SocketAddr, tls: ServerTls) -> Self {
@@ -204,7 +204,7 @@ impl ServerBuilder {
         self
     }
 
-    /// Origins of pages that may connect by WebSocket beside the server's own, as browsers send them: `https://panel.example:8443`, or `null`.
+    /// Sets further origins whose pages may connect by WebSocket, as browsers send them: `https://panel.example:8443`, or `null`.
     #[cfg(feature = "websocket")]
     #[must_use]
     pub fn ws_origins(mut self, origins: impl IntoIterator<Item = String>) -> Self {
@@ -212,48 +212,48 @@ impl ServerBuilder {
         self
     }
 
-    /// Speaks TLS on every connection of the address that it is started with.
+    /// Uses TLS on every connection of the address with which the server is started.
     #[must_use]
     pub fn tls(mut self, tls: ServerTls) -> Self {
         self.tls = Some(tls);
         self
     }
 
-    /// Counts the `up_ms` that [`Ingest`] and `on_publish` see from where this clock was started. Give it where they are also called with the time
-    /// of another clock: two zeros on one axis look like a wall clock that was set. Default: started with the server.
+    /// Sets the clock from whose start the `up_ms` counts that [`Ingest`] and `on_publish` see. Give the clock with whose times they are also
+    /// called elsewhere, because two starts on one axis look like a changed wall clock. Default: a clock started with the server.
     #[must_use]
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = Some(clock);
         self
     }
 
-    /// Keeps sessions of clients, with what waits for them, and retained messages over a restart: they are taken back at the start, saved a second after a
-    /// change, but no more than 4 KiB/s over time, for the sake of flash, and once more at a [shutdown](Server::shutdown). A kill forgets what changed
-    /// since. What is not saved at all, and how much: [`Listener::save`]. Default: none, all is in RAM.
+    /// Keeps sessions with their waiting messages, and retained messages, over a restart. They are restored at the start, and saved a second
+    /// after a change, at most 4 KiB/s on average to spare flash, and at a [shutdown](Server::shutdown). A kill loses later changes. See
+    /// [`Listener::save`] for limits. Default: none, so that everything is in RAM.
     #[must_use]
     pub fn client_store(mut self, store: impl ClientStore) -> Self {
         self.client_store = Some(Box::new(store));
         self
     }
 
-    /// Is told of connections that come and go, with the peer's address where there is one, on the server's task: should take microseconds.
-    /// They are logged (`tracing`, debug) as well.
+    /// Sets a function that is called with each event, and with the peer's address if there is one, on the server's task, so that it should
+    /// take microseconds. Events are also logged (`tracing`, debug).
     #[must_use]
     pub fn on_event(mut self, on_event: impl FnMut(&Event, Option<SocketAddr>) + Send + 'static) -> Self {
         self.on_event = Some(Box::new(on_event));
         self
     }
 
-    /// Sees each message at its arrival, before anything is queued and also while the queue has no room
-    /// ([`Listener::with_on_publish`]), on the server's task: should take microseconds.
+    /// Sets a function that sees each message at its arrival, before any row is queued and also while the queue has no room
+    /// ([`Listener::with_on_publish`]). Called on the server's task, so that it should take microseconds.
     #[must_use]
     pub fn on_publish(mut self, on_publish: impl FnMut(Now, &Inbound) + Send + 'static) -> Self {
         self.on_publish = Some(Box::new(on_publish));
         self
     }
 
-    /// Binds and runs on the current tokio runtime. `ingest` is asked about each received message, on the server's task; its rows go to the
-    /// sink that `sink` makes with the handle for their receipts.
+    /// Binds the address and runs on the current tokio runtime. `ingest` is called with each received message, on the server's task. Its rows
+    /// go to the sink that `sink` makes, which reports through the handle that it gets when they are safe.
     ///
     /// # Errors
     ///
@@ -304,7 +304,7 @@ impl ServerBuilder {
         })
     }
 
-    /// As [`start`](Self::start), for a hub in tests and drills: every message is shown to `observe` and acknowledged at once.
+    /// Starts a server as [`start`](Self::start) does, for a hub in tests: every message is shown to `observe` and acknowledged at once.
     ///
     /// # Errors
     ///

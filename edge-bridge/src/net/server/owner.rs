@@ -1,4 +1,4 @@
-//! The task that owns the listener.
+//! Owner: the task that owns the listener, and connects it with connections, queue and application.
 
 mod saved_clients;
 
@@ -24,11 +24,11 @@ use crate::listener::{Access, ConnectionId, Event, Input, Listener, Output, Publ
 use crate::net::{Clock, ServerTls};
 use crate::wire::Publish;
 
-/// Inputs that wait for the owner.
+/// Most inputs from connections that wait for the owner.
 const INPUTS: usize = 256;
-/// Connections that are accepted at a time.
+/// Most connections accepted in one step.
 const ACCEPTS: usize = 32;
-/// Period at which a full queue is asked for room, if it does not say so itself.
+/// Period in which a full queue is asked for room, unless it reports room itself.
 const ROOM_EVERY: Duration = Duration::from_millis(50);
 
 #[derive(Debug)]
@@ -51,7 +51,7 @@ pub(super) struct Owner<I, S> {
     outboxes: HashMap<ConnectionId, Arc<Outbox>>,
     /// Addresses of clients, kept until the event about the end of the connection.
     addresses: HashMap<ConnectionId, SocketAddr>,
-    /// Bytes of connections that are read as soon as it is their turn.
+    /// Connections with received bytes that wait for their turn.
     turns: Turns,
     paused: PausedConnections,
     published: HashMap<PublishId, oneshot::Sender<Settled>>,
@@ -145,7 +145,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
         self.close().await;
     }
 
-    /// Does what waits for no event of its own: receipts, timers, room, connections that may be read again.
+    /// Handles everything that has no event of its own: receipts, timers, room, connections that may be read again.
     fn catch_up(&mut self) {
         for ticket in self.receipts.take() {
             self.listener.resolve(self.now(), ticket);
@@ -224,19 +224,19 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
         self.turns.push(id, buffer);
     }
 
-    /// Ends a connection whose peer is gone, if it is still not read; `ahead` came after what was read.
+    /// Ends a connection whose peer is gone, if it is still not read. `ahead`: bytes that came after those in its buffer.
     fn gone(&mut self, id: ConnectionId, ahead: &[u8]) {
         let Some(read) = self.paused.buffers.get(&id) else { return };
         let unread = [read, ahead].concat();
         self.listener.handle_input(self.now(), id, Input::Gone { unread: &unread });
     }
 
-    /// Returns whether a connection could have its turn now.
+    /// Returns whether a connection waits and may have its turn now.
     fn has_turn(&mut self) -> bool {
         !self.turns.is_empty() && (self.closing.is_some() || !self.sink.is_busy())
     }
 
-    /// Gives each connection that waits one turn, while the queue keeps up.
+    /// Gives one turn to each waiting connection, while the queue keeps up.
     fn take_turns(&mut self) {
         for _ in 0..self.turns.len() {
             if !self.has_turn() {
@@ -247,8 +247,8 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
         }
     }
 
-    /// Lets some of a connection's packets in, if it may be read. What is left waits for its next turn; without a whole packet the buffer goes back
-    /// to be filled.
+    /// Handles some of a connection's packets, if it may be read. Remaining packets wait for its next turn; without a whole packet the buffer
+    /// goes back to the connection to be filled.
     fn take_turn(&mut self, id: ConnectionId, mut buffer: BytesMut) {
         let before = buffer.len();
         self.ask_for_room();

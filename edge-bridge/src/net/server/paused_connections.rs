@@ -1,4 +1,4 @@
-//! Connections that may not be read now, with what was read of them before. Their peers are looked at from time to time, since they may be gone.
+//! Connections that may not be read now, with the bytes read before. Their peers are checked from time to time, because they may be gone.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use tokio::time::Instant;
 
 use crate::listener::ConnectionId;
 
-/// Period at which the peers are looked at.
+/// Period in which the peers are checked.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// See the [module](self).
+/// Paused connections and their buffers, see the [module](self).
 #[derive(Debug)]
 pub(super) struct PausedConnections {
     pub(super) buffers: HashMap<ConnectionId, BytesMut>,
@@ -23,7 +23,7 @@ impl PausedConnections {
         Self { buffers: HashMap::new(), look_at: Instant::now() }
     }
 
-    /// Takes those that may be read again.
+    /// Takes the connections that may be read again.
     pub(super) fn take_ready(
         &mut self,
         may_read: impl Fn(ConnectionId) -> bool,
@@ -31,7 +31,7 @@ impl PausedConnections {
         self.buffers.extract_if(|id, _| may_read(*id)).collect()
     }
 
-    /// Returns those whose peers are to be looked at now.
+    /// Returns the connections whose peers are to be checked now; none before the next check is due.
     pub(super) fn due(&mut self, now: Instant) -> impl Iterator<Item = &ConnectionId> {
         let is_due = !self.buffers.is_empty() && self.look_at <= now;
         if is_due {
@@ -40,7 +40,7 @@ impl PausedConnections {
         self.buffers.keys().filter(move |_| is_due)
     }
 
-    /// Time of the next look, if any connection is paused.
+    /// Time of the next check; `None` if no connection is paused.
     pub(super) fn next_look(&self) -> Option<Instant> {
         (!self.buffers.is_empty()).then_some(self.look_at)
     }

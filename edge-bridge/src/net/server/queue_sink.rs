@@ -1,4 +1,4 @@
-//! [`Sink`] into an [`edge_queue`]: the server's end of an [`Intake`].
+//! [`Sink`] into an [`edge_queue`], by way of an [`Intake`].
 
 use std::fmt;
 use std::time::Duration;
@@ -14,18 +14,18 @@ use crate::row::Row;
 /// Longest time for which nobody is read because the intake is behind, unless it is set.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// Says what is to be done when the rows of a message are safe.
+/// Function that returns what is to be called when the rows of a message are safe.
 type WhenSafe = dyn FnMut(Ticket, &[Row]) -> Safe + Send;
 
-/// Sink into a queue that is open: `server.start(address, ingest, |receipts| QueueSink::start(&queue, lanes, receipts))`.
+/// Sink into an open queue: `server.start(address, ingest, |receipts| QueueSink::start(&queue, lanes, receipts))`.
 ///
-/// It resolves a message when its rows are safe, and never one without rows. That suits an ingest that answers
-/// [`Store`](crate::ingest::Answer::Store), [`Absorb`](crate::ingest::Answer::Absorb) or [`Refuse`](crate::ingest::Answer::Refuse). One that
-/// [withholds](crate::ingest::Answer::Withhold) knows what else a receipt waits for, and says so by [`when_safe`](Self::when_safe).
+/// It resolves a message when its rows are safe, and never resolves one without rows. That suits an ingest that answers
+/// [`Store`](crate::ingest::Answer::Store), [`Absorb`](crate::ingest::Answer::Absorb) or [`Refuse`](crate::ingest::Answer::Refuse). An ingest
+/// that [withholds](crate::ingest::Answer::Withhold) knows what else a receipt waits for, and sets [`when_safe`](Self::when_safe).
 pub struct QueueSink {
     intake: Intake,
     when_safe: Box<WhenSafe>,
-    /// Asked for a commit in place of the intake.
+    /// Function that is called for a commit in place of the intake's; `None` uses the intake's.
     commit: Option<Box<dyn FnMut() + Send>>,
     pause: Pause,
 }
@@ -41,7 +41,7 @@ impl QueueSink {
         Self::new(Intake::start(queue, lanes.into()), receipts)
     }
 
-    /// Makes a sink into an intake that others use too, or that is opened later: `receipts` hears when it has room.
+    /// Makes a sink into an intake that others use too, or that is opened later. `receipts` is told when the intake has room.
     pub fn new(intake: Intake, receipts: Receipts) -> Self {
         intake.tell_of_room(&receipts);
         let when_safe = move |ticket, rows: &[Row]| -> Safe {
@@ -55,7 +55,8 @@ impl QueueSink {
         Self { intake, when_safe: Box::new(when_safe), commit: None, pause }
     }
 
-    /// Has `when_safe` asked, for each message that is taken, for what to do when its rows are safe: resolve its ticket, unless that waits for more.
+    /// Sets a function that is called for each message taken, and returns what is called when its rows are safe: it resolves the ticket,
+    /// unless that waits for more.
     #[must_use]
     pub fn when_safe<F>(mut self, mut when_safe: impl FnMut(Ticket) -> F + Send + 'static) -> Self
     where
@@ -65,22 +66,22 @@ impl QueueSink {
         self
     }
 
-    /// Calls `commit` when a publisher stands still until receipts come, in place of [`Intake::commit`].
+    /// Sets a function that is called when a publisher waits for receipts, in place of [`Intake::commit`].
     #[must_use]
     pub fn on_commit(mut self, commit: impl FnMut() + Send + 'static) -> Self {
         self.commit = Some(Box::new(commit));
         self
     }
 
-    /// Bounds the time for which nobody is read because the intake is behind; after it, messages at QoS 0 that find no room are given up, counted.
-    /// Default: one second.
+    /// Sets the longest time for which no connection is read because the intake is behind. After it, messages at QoS 0 without room are
+    /// dropped and counted. Default: one second.
     #[must_use]
     pub fn pause_max(mut self, max: Duration) -> Self {
         self.pause.max = max;
         self
     }
 
-    /// Returns the number of rows that no limit of the queue would ever take: [`Intake::never_stored`].
+    /// Returns the number of rows that the queue can never take, see [`Intake::never_stored`].
     pub fn never_stored(&self) -> u64 {
         self.intake.never_stored()
     }
@@ -120,7 +121,7 @@ impl Sink for QueueSink {
     }
 }
 
-/// Back-pressure that ends: after a while messages are read all the same.
+/// Back-pressure with a time limit, after which messages are read all the same.
 #[derive(Debug)]
 struct Pause {
     since: Option<Instant>,
@@ -128,7 +129,7 @@ struct Pause {
 }
 
 impl Pause {
-    /// Returns whether to go on pausing at `now`.
+    /// Returns whether the pause goes on at `now`.
     fn goes_on(&mut self, is_behind: bool, now: impl FnOnce() -> Instant) -> bool {
         if !is_behind {
             self.since = None;

@@ -1,15 +1,15 @@
-//! Memory of the buffers that connections read into: a share of one total, so that many connections that all send at full speed cost no more than a few.
+//! Memory of receive buffers: each connection gets a share of one total, so that many connections at full speed need no more than a few.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Bytes that all connections read at a time together at most, beside [`READ_MIN`] for each; or half of what clients may hold, if that is less.
+/// Most bytes that all connections together read at a time, beside [`READ_MIN`] for each. Half of the clients' memory limit if that is less.
 const TOTAL: usize = 4 * 1024 * 1024;
-/// Bytes that a connection reads at a time, at least and at most.
+/// Least and most bytes that a connection reads at a time.
 pub(super) const READ_MIN: usize = 2 * 1024;
 pub(super) const READ_MAX: usize = 64 * 1024;
 
-/// A connection's place among those that share the total, until it is dropped.
+/// Share of one connection in the total, until it is dropped.
 #[derive(Debug)]
 pub(super) struct ReadShare {
     connections: Arc<AtomicUsize>,
@@ -17,13 +17,13 @@ pub(super) struct ReadShare {
 }
 
 impl ReadShare {
-    /// Counts one more connection in `connections`, until the share is dropped. `max_memory`: bytes that clients may hold.
+    /// Counts one more connection in `connections`, until the share is dropped. `max_memory`: most bytes that clients may hold.
     pub(super) fn of(connections: &Arc<AtomicUsize>, max_memory: usize) -> Self {
         connections.fetch_add(1, Ordering::Relaxed);
         Self { connections: Arc::clone(connections), total: TOTAL.min(max_memory / 2) }
     }
 
-    /// Bytes to read at a time at most, now.
+    /// Most bytes to read at a time, at present.
     pub(super) fn max(&self) -> usize {
         let connections = self.connections.load(Ordering::Relaxed).max(1);
         (self.total / connections).clamp(READ_MIN, READ_MAX)

@@ -1,4 +1,4 @@
-//! Sink of the rows of received messages, and the way back of their receipts.
+//! Sink of the rows of received messages, and the way on which their receipts return.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 use crate::listener::Ticket;
 use crate::row::Row;
 
-/// A queue as the server sees it. No call waits: they are made on the server's task.
+/// Queue as the server uses it. No call may block, because calls are made on the server's task.
 ///
 /// ```
 /// use edge_bridge::Row;
@@ -35,36 +35,37 @@ use crate::row::Row;
 /// # assert!(shelf.has_room());
 /// ```
 pub trait Sink: Send + 'static {
-    /// Returns whether there is room. Asked between the turns of connections, of at most [`PACKETS_PER_TURN`](crate::session::PACKETS_PER_TURN) packets,
-    /// before the ingest sees their messages: what is not read moves no filter's state. The rest of a turn comes all the same. While it is `false` it is asked again whenever a receipt comes, and 20 times a second.
+    /// Returns whether there is room. Called between the turns of connections, before the ingest sees their messages, so that a message that
+    /// is not read changes no filter's state. The rest of a turn, of at most [`PACKETS_PER_TURN`](crate::session::PACKETS_PER_TURN) packets,
+    /// comes all the same. While it is `false` it is called whenever a receipt comes, and 20 times a second. Default: always.
     fn has_room(&mut self) -> bool {
         true
     }
 
-    /// Lanes that have no room, bit `n` for lane `n`: messages for them ([`Ingest::lane`](crate::ingest::Ingest::lane)) wait, others go on. Asked
-    /// together with [`has_room`](Self::has_room). Default: none.
+    /// Lanes that have no room, bit `n` for lane `n`. Messages for them ([`Ingest::lane`](crate::ingest::Ingest::lane)) wait, others go on.
+    /// Called together with [`has_room`](Self::has_room). Default: none.
     fn full_lanes(&mut self) -> u8 {
         0
     }
 
-    /// Returns whether it is behind for a moment. While it is, nothing is read, so that senders wait in the network instead of losing what they
-    /// send at QoS 0. Leave some room for the packets of the turn that was under way, at most
-    /// [`PACKETS_PER_TURN`](crate::session::PACKETS_PER_TURN). The answer must change within a bounded time, as control loops' inputs wait too; call
-    /// [`Receipts::room`] then. Default: never.
+    /// Returns whether the queue is behind for a moment. Meanwhile nothing is read, so that senders wait in the network instead of losing
+    /// messages at QoS 0. Leave room for the rest of the turn that was under way, at most
+    /// [`PACKETS_PER_TURN`](crate::session::PACKETS_PER_TURN) packets. The answer must become `false` within a bounded time, because inputs of
+    /// control loops wait too; call [`Receipts::room`] then. Default: never.
     fn is_busy(&mut self) -> bool {
         false
     }
 
-    /// Takes the rows of one message, all or none; there are none if it is only [withheld](crate::ingest::Answer::Withhold).
+    /// Takes the rows of one message, all or none; there are no rows if it is only [withheld](crate::ingest::Answer::Withhold).
     /// [`Receipts::resolve`] is to be called with `ticket` when all of them are safe, from any thread and in any order.
     ///
     /// # Errors
     ///
-    /// Hands the rows back if there is no room after all; the server keeps them and offers them again, in order, once
-    /// [`has_room`](Self::has_room) says so.
+    /// There is no room after all; returns the rows. The server keeps them and offers them again, in order, once [`has_room`](Self::has_room)
+    /// is true.
     fn push(&mut self, ticket: Ticket, rows: Vec<Row>) -> Result<(), Vec<Row>>;
 
-    /// A publisher stands still until receipts come: a commit is worth a write.
+    /// Asks for a commit, which is worth a write because a publisher waits for its receipts.
     fn commit(&mut self) {}
 }
 
@@ -78,7 +79,7 @@ impl Sink for NoQueue {
     }
 }
 
-/// Way back of receipts: tells the server which messages are safe. Cheap to clone, for any thread; calls after the server's end do nothing.
+/// Handle that tells the server which messages are safe. Cheap to clone, for any thread; calls after the server's end do nothing.
 #[derive(Debug, Clone, Default)]
 pub struct Receipts {
     inner: Arc<Inner>,
@@ -86,24 +87,24 @@ pub struct Receipts {
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// Never more than the tickets that are open.
+    /// Resolved tickets; never more than the open ones.
     resolved: Mutex<Vec<Ticket>>,
     wake: Notify,
 }
 
 impl Receipts {
-    /// Resolves a message's receipt: all of its rows are safe, or settled by the policy that the operator chose.
+    /// Resolves a message's receipt, because all of its rows are safe, or settled by the policy that the operator chose.
     pub fn resolve(&self, ticket: Ticket) {
         self.inner.resolved.lock().unwrap_or_else(PoisonError::into_inner).push(ticket);
         self.inner.wake.notify_one();
     }
 
-    /// Tells the server that there may be room again, so that it asks sooner than it would.
+    /// Tells the server that there may be room again, so that it asks earlier.
     pub fn room(&self) {
         self.inner.wake.notify_one();
     }
 
-    /// Takes the tickets that were resolved: for a client of a broker, which drives a [PUBACK chain](crate::puback_chain) of its own.
+    /// Takes the tickets that were resolved. For a client of a broker that has a [PUBACK chain](crate::puback_chain) of its own.
     pub fn take(&self) -> Vec<Ticket> {
         std::mem::take(&mut *self.inner.resolved.lock().unwrap_or_else(PoisonError::into_inner))
     }

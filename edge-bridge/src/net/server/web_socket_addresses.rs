@@ -1,4 +1,4 @@
-//! Addresses where clients speak WebSocket, beside those of MQTT itself.
+//! Addresses for WebSocket clients, beside those for MQTT on TCP.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,17 +11,17 @@ use super::websocket::WebSocketRules;
 use crate::listener::Config;
 use crate::net::ServerTls;
 
-/// See the [module](self).
+/// Settings of these addresses, see the [module](self).
 #[derive(Debug, Default)]
 pub(super) struct WebSocketAddresses {
     pub(super) plain: Option<SocketAddr>,
     pub(super) tls: Option<(SocketAddr, ServerTls)>,
-    /// Origins of pages that may connect beside the server's own.
+    /// Origins whose pages may connect, beside the server's own.
     pub(super) origins: Vec<String>,
 }
 
 impl WebSocketAddresses {
-    /// Binds them and appends them to `doors`. Returns where they listen, the one with TLS behind the other.
+    /// Binds the addresses and appends them to `doors`. Returns the bound ones, the one with TLS last; `None` for one that is not set.
     pub(super) async fn bind(
         self,
         config: &Config,

@@ -1,4 +1,4 @@
-//! Properties one by one, in code.
+//! Builder of properties, one by one.
 
 use bytes::{BufMut, BytesMut};
 
@@ -7,7 +7,7 @@ use super::super::property_id::Places;
 use super::super::{DecodeErrorKind, EncodeError, Property, PropertyId, Value, property, string, varint};
 use super::Properties;
 
-/// Builds [`Properties`] one by one, checking each.
+/// Builder of [`Properties`], which checks each property that is added.
 #[derive(Debug, Clone)]
 pub struct PropertiesBuilder {
     pub(super) raw: BytesMut,
@@ -22,13 +22,13 @@ impl Default for PropertiesBuilder {
 }
 
 impl PropertiesBuilder {
-    /// Makes one without properties.
+    /// Makes a builder without properties.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Appends one. `Err`, and nothing changed, if the value is not of the property's type or range, a string is not one of MQTT, or no packet
-    /// may carry it together with what is there.
+    /// Appends a property. Returns an error, and changes nothing, if the value is not of the property's type or range, a string is not a valid
+    /// MQTT string, or no packet type may have the property together with the present ones.
     pub fn push(&mut self, id: PropertyId, value: Value<'_>) -> Result<&mut Self, EncodeError> {
         property::check(&Property { id, value })?;
         if let Value::Varint(value) = value
@@ -70,7 +70,7 @@ impl PropertiesBuilder {
     }
 }
 
-/// Adds a property to the books; `Err` if there is no packet left in which all may stand.
+/// Adds a property to the sets of present ones and of possible packet types. Returns an error if no packet type is left.
 pub(super) fn join(id: PropertyId, present: &mut u64, places: &mut Places) -> Result<(), DecodeErrorKind> {
     let again = *present & id.bit() != 0;
     let left = *places & if again { id.repeats() } else { id.places() };
@@ -86,7 +86,7 @@ pub(super) fn join(id: PropertyId, present: &mut u64, places: &mut Places) -> Re
     Ok(())
 }
 
-/// The fields of a value that have a length in front.
+/// Returns the fields of a value that have a length in front, each with whether it is text.
 fn fields(value: Value<'_>) -> impl Iterator<Item = (&[u8], bool)> {
     let (first, second) = match value {
         Value::Utf8(text) => (Some((text.as_bytes(), true)), None),

@@ -1,4 +1,4 @@
-//! Clients over a restart of the server.
+//! Saved clients: restores them at the start of a server and saves them while it runs.
 
 use tokio::time::Instant;
 
@@ -9,7 +9,8 @@ use crate::ingest::Ingest;
 use crate::listener::Event;
 
 impl<I: Ingest, S: Sink> Owner<I, S> {
-    /// Takes back what an earlier server saved, before anybody connects, and saves to the store from now on. What cannot be read is set aside.
+    /// Restores clients that an earlier server saved, before any client connects, and saves to the store from now on. Damaged state is set
+    /// aside.
     pub(in crate::net::server) async fn restore(&mut self, store: Store) {
         let before = self.mark();
         let (store, loaded) = load(store).await;
@@ -83,7 +84,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
         self.tell(&Event::ClientsNotSaved { error: error.to_string() });
     }
 
-    /// Saves clients for the last time: all have gone.
+    /// Saves clients for the last time, after all have been disconnected.
     pub(super) async fn save_last(&mut self) {
         let saved = self.listener.save(self.now());
         if let Some(error) = self.saving.finish(saved).await {

@@ -1,4 +1,5 @@
-//! Frames (RFC 6455 §5) of a client, taken apart where they lie: payload moves over the headers before it, so that a connection needs no buffer for them.
+//! Frames (RFC 6455 §5) of a client, decoded in place: payload is moved over the headers before it, so that a connection needs no buffer for
+//! them.
 
 use std::io::Cursor;
 
@@ -6,34 +7,34 @@ use bytes::{BufMut, Bytes, BytesMut};
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
 
-/// Bytes of a frame's header at most.
+/// Most bytes of a frame's header.
 const HEADER_MAX: usize = 14;
-/// Bytes that a ping, a pong or a close may carry.
+/// Most bytes in a ping, a pong or a close.
 pub(super) const CONTROL_MAX: usize = 125;
 
-/// Frames that carry nothing, control frames among them, that may come beyond those that carry something: each costs as much as a small message, and
-/// fills no buffer by which its sender could be held up.
+/// Most frames without payload for MQTT, with control frames, that may come in excess of others. Each costs as much as a small message, but
+/// fills no buffer by which its sender could be slowed down.
 pub(super) const EMPTY_MAX: u32 = 100;
 
-/// Takes a client's frames apart, wherever they are split.
+/// Decoder of a client's frames, which may be split anywhere.
 #[derive(Debug)]
 pub(super) struct FrameDecoder {
     /// Header that is not whole yet.
     header: [u8; HEADER_MAX],
     header_len: usize,
-    /// Frame whose payload comes.
+    /// Frame whose payload is being received; `None` between frames.
     frame: Option<Frame>,
-    /// A message goes on in the next frame that is not a control frame.
+    /// Set if a message continues in the next frame that is not a control frame.
     in_message: bool,
     frame_max: u64,
-    /// Frames that carry nothing and may still come.
+    /// Number of frames without payload that may still come.
     empty_left: u32,
-    /// Last ping that is not answered: no other needs an answer (RFC 6455 §5.5.3).
+    /// Last unanswered ping. Earlier ones need no answer (RFC 6455 §5.5.3).
     ping: Option<Bytes>,
     end: Option<End>,
 }
 
-/// End of what a client may say.
+/// End of what the client may send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
     /// Client closed the connection, with this code if it gave one.
@@ -61,12 +62,12 @@ pub(super) enum Violation {
 struct Frame {
     mask: [u8; 4],
     left: u64,
-    /// Payload so far of a control frame.
+    /// Payload of a control frame so far; `None` for a frame of a message.
     control: Option<(Control, BytesMut)>,
 }
 
 impl End {
-    /// Returns the code of the close that answers it.
+    /// Returns the code of the close that answers it; `None` for a close without a code.
     pub(super) fn code(self) -> Option<u16> {
         match self {
             Self::Closed(code) => code,
@@ -100,12 +101,12 @@ impl FrameDecoder {
         self.ping.take()
     }
 
-    /// Lets so many more frames come that carry nothing, up to [`EMPTY_MAX`] in all.
+    /// Allows further frames without payload, up to [`EMPTY_MAX`] in all.
     pub(super) fn allow_empty(&mut self, frames: u32) {
         self.empty_left = self.empty_left.saturating_add(frames).min(EMPTY_MAX);
     }
 
-    /// Leaves the messages' bytes at the front of `bytes`, and returns how many. What comes after the end is forgotten.
+    /// Moves the messages' bytes to the front of `bytes`, and returns their number. Bytes after the end are dropped.
     pub(super) fn decode(&mut self, bytes: &mut [u8]) -> usize {
         let (mut at, mut kept) = (0, 0);
         while self.end.is_none() {

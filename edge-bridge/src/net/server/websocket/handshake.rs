@@ -1,4 +1,4 @@
-//! Opening handshake (RFC 6455 §4.2): a request's head in, the answer out.
+//! Opening handshake (RFC 6455 §4.2): checks a request's head and makes the answer.
 
 use std::fmt;
 
@@ -7,34 +7,34 @@ use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use super::Origins;
 use crate::base64;
 
-/// Bytes of a request's head at most.
+/// Most bytes of a request's head.
 pub(super) const HEAD_MAX: usize = 8 * 1024;
-/// Fields of a head at most.
+/// Most fields of a head.
 const FIELDS_MAX: usize = 64;
 /// Salt of the accept key, the same for all (RFC 6455 §1.3).
 const SALT: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 /// Name of MQTT's subprotocol, of every version (MQTT 5 §6).
 const SUBPROTOCOL: &str = "mqtt";
 
-/// Reason why a client gets no WebSocket.
+/// Reason why a client's WebSocket is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// Head is no request of HTTP/1.1, or more came than the head.
+    /// The head is not a request of HTTP/1.1, or more bytes came than the head.
     Malformed,
-    /// Request is none for a WebSocket.
+    /// The request does not ask for a WebSocket.
     NoUpgrade,
     /// Head has too many bytes or fields.
     TooLarge,
-    /// Version of the protocol is another.
+    /// The request has another version of the WebSocket protocol.
     Version,
-    /// Client does not offer `mqtt`.
+    /// The client does not offer the subprotocol `mqtt`.
     Subprotocol,
-    /// Page comes from elsewhere; its origin.
+    /// The page is from an origin that is not allowed; contains the origin.
     Origin(String),
 }
 
 impl Refusal {
-    /// Returns the answer of HTTP.
+    /// Returns the HTTP answer to the refusal.
     pub(super) fn response(&self) -> String {
         let status = match self {
             Self::Malformed | Self::Subprotocol => "400 Bad Request",
@@ -63,7 +63,7 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// Returns the answer to a request's head, its empty line included.
+/// Returns the answer to a request's head. The head includes its empty line.
 pub(super) fn answer(head: &[u8], origins: &Origins) -> Result<String, Refusal> {
     let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
     let mut request = httparse::Request::new(&mut fields);
@@ -121,7 +121,7 @@ impl<'a> Fields<'a> {
             .map(|field| std::str::from_utf8(field.value).ok().map(str::trim))
     }
 
-    /// Returns the value of a field that may stand once.
+    /// Returns the value of a field that may occur once; `None` if it is missing.
     fn one(&self, name: &str) -> Result<Option<&'a str>, Refusal> {
         let mut values = self.values(name);
         match (values.next(), values.next()) {

@@ -1,5 +1,5 @@
-//! WebSocket (RFC 6455) for clients, as MQTT 5 has it in §6: the connection's code sees the bytes of MQTT alone. Nothing of a frame is kept but its header: payload
-//! goes on as it comes, into the buffer that the listener's limit counts.
+//! WebSocket (RFC 6455) for clients, as MQTT 5 uses it in §6. The connection's code sees only the bytes of MQTT. Only a frame's header is kept
+//! here; its payload goes on as it comes, into the buffer that the listener's limit counts.
 
 mod frames;
 mod handshake;
@@ -16,28 +16,28 @@ use handshake::{HEAD_MAX, Refusal, answer};
 use origins::Origins;
 pub(super) use stream::WebSocketStream;
 
-/// Largest frame that is taken, unless packets may be larger: one frame may hold many packets.
+/// Largest frame that is accepted, unless packets may be larger, because one frame may hold many packets.
 const FRAME_MAX: u64 = 1024 * 1024;
 
-/// Demands of an address on those who speak WebSocket there.
+/// Rules for WebSocket clients of an address.
 #[derive(Debug, Clone)]
 pub(super) struct WebSocketRules {
     origins: Arc<Origins>,
-    /// Bytes of a frame at most.
+    /// Most bytes of a frame.
     frame_max: u64,
 }
 
 impl WebSocketRules {
-    /// `packet_max`: bytes of a packet at most.
+    /// Creates rules. `packet_max`: most bytes of an MQTT packet.
     pub(super) fn new(origins: Vec<String>, packet_max: u32) -> Self {
         Self { origins: Arc::new(Origins::new(origins)), frame_max: FRAME_MAX.max(packet_max.into()) }
     }
 
-    /// Answers a client's handshake. Takes as long as the client does: put a limit around it.
+    /// Answers a client's handshake. Takes as long as the client does, so put a time limit around it.
     ///
     /// # Errors
     ///
-    /// Says why it came to nothing; the client was told by a status of HTTP.
+    /// The handshake failed; says why in words. The client was told by an HTTP status.
     pub(super) async fn accept(&self, mut stream: Stream) -> Result<WebSocketStream, String> {
         let answered = match read_head(&mut stream).await? {
             Some(head) => answer(&head, &self.origins),

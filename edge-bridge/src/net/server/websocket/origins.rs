@@ -1,5 +1,5 @@
-//! Origins (RFC 6454) from which browsers may connect. A page of anybody can open a WebSocket to whatever its reader's machine reaches; the browser says whose page
-//! it is, and it is the server that has to look.
+//! Origins (RFC 6454) from which browsers may connect. Anybody's page can open a WebSocket to whatever its reader's machine reaches. The
+//! browser names the page's origin, and the server has to check it.
 
 /// Origins that may connect beside the server's own.
 #[derive(Debug, Default)]
@@ -12,8 +12,8 @@ impl Origins {
         Self { listed }
     }
 
-    /// Returns whether a client may connect that sent this `Origin` and this `Host`. One without an origin is no browser. The server's own is told by host and
-    /// port alone: programs send it with whatever scheme, and a browser cannot choose it.
+    /// Returns whether a client may connect that sent this `Origin` and this `Host`. A client without an origin is not a browser, and may. The
+    /// server's own origin is recognised by host and port alone, because programs send it with any scheme, and a browser cannot choose it.
     pub(super) fn allow(&self, origin: Option<&str>, host: &str) -> bool {
         let Some(origin) = origin else { return true };
         let is_own = origin

@@ -12,28 +12,28 @@ use tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
 use super::frames::{End, FrameDecoder, encode};
 use crate::net::tcp_stream::Stream;
 
-/// Bytes of a frame to a client at most: they wait here when the client does not read, and count in no other limit.
+/// Most bytes of a frame to a client. They wait here when the client does not read, and no other limit counts them.
 const WRITE_MAX: usize = 4 * 1024;
 
-/// Frames a second that may carry nothing, over time.
+/// Number of frames a second that may have no payload, on average.
 const EMPTY_PER_S: u32 = 10;
 
-/// See the [module](self). Pings and the close are answered when it is read.
+/// MQTT stream over a WebSocket. Pings and the close are answered when it is read.
 #[derive(Debug)]
 pub(in super::super) struct WebSocketStream {
     inner: Stream,
     decoder: FrameDecoder,
-    /// Time up to which frames that carry nothing were allowed.
+    /// Time up to which frames without payload were allowed.
     allowed: Instant,
-    /// Frames on their way out: one of a message, a pong and a close at most.
+    /// Frames to be written: at most one of a message, a pong and a close.
     out: BytesMut,
-    /// TLS may still hold a part of what was written.
+    /// Set while TLS may still hold a part of the written bytes.
     to_flush: bool,
     said_close: bool,
 }
 
 impl WebSocketStream {
-    /// `frame_max`: bytes of a client's frame at most.
+    /// Wraps a stream after its handshake. `frame_max`: most bytes of a client's frame.
     pub(super) fn new(inner: Stream, frame_max: u64) -> Self {
         let decoder = FrameDecoder::new(frame_max);
         let allowed = Instant::now();
@@ -60,7 +60,7 @@ impl WebSocketStream {
         }
     }
 
-    /// Writes what waits.
+    /// Writes all waiting frames, and flushes.
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.out.is_empty() {
             let n = ready!(Pin::new(&mut self.inner).poll_write(cx, &self.out))?;
@@ -79,7 +79,7 @@ impl WebSocketStream {
         Poll::Ready(Ok(()))
     }
 
-    /// Puts the answer to a ping behind nothing: a client that does not read gets one, however often it asks.
+    /// Answers a ping, but only if no frame waits, so that a client that does not read gets one answer however often it asks.
     fn answer_ping(&mut self) {
         if self.out.is_empty()
             && !self.said_close
