@@ -40,8 +40,8 @@ fn digits<'a>(alphabet: &'static [u8; 64], bytes: &'a [u8]) -> impl Iterator<Ite
     })
 }
 
-/// Returns the bytes that [`encode_url`] wrote as `text`; `None` for anything that it does not write, also padding, and
-/// unused bits that are not zero.
+/// Returns the bytes that [`encode_url`] wrote as `text`. `None`: it does not write such a text, as with padding, or with unused bits that are
+/// not zero.
 ///
 /// ```
 /// use edge_codec::base64::decode_url;

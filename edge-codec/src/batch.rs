@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 #[derive(Clone, Debug)]
 pub struct Batch<'a> {
     pub(crate) header: Header,
-    /// Empty where the rows know it: a compact batch against a table makes it when somebody asks.
+    /// Sensors of the batch. Empty for a compact batch against a table, until [`sensors`](Self::sensors) is called.
     pub(crate) sensors: OnceLock<SensorTable<'a>>,
     pub(crate) left: usize,
     pub(crate) seqs: Option<Seqs>,
@@ -21,7 +21,7 @@ pub struct Batch<'a> {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Rows<'a> {
-    /// Formats whose rows are decoded at once.
+    /// Formats whose readings are all decoded at once.
     #[cfg_attr(
         not(any(feature = "json", feature = "sparkplug")),
         allow(dead_code, reason = "the others decode one by one")
@@ -39,15 +39,15 @@ pub(crate) enum Rows<'a> {
 }
 
 impl<'a> Batch<'a> {
-    /// Identity and marks of the batch.
+    /// Returns identity and marks of the batch.
     #[must_use]
     pub fn header(&self) -> &Header {
         &self.header
     }
 
-    /// Sequence number of the reading that `next` will give: the row it is, with the [`header`](Self::header)'s
-    /// gateway, lane and epoch. `None` if the batch has no identity, or at its end. A reading that arrives twice has
-    /// the same one in both batches, however they were cut.
+    /// Returns the sequence number of the reading that `next` will return. With the [`header`](Self::header)'s gateway, lane and epoch it
+    /// identifies the row, so a reading that arrives twice has the same number in both batches, however they were cut. `None`: the batch has no
+    /// identity, or is at its end.
     #[must_use]
     pub fn next_seq(&self) -> Option<u64> {
         self.seqs.as_ref().filter(|_| self.left > 0).map(Seqs::next)
@@ -60,8 +60,7 @@ impl<'a> Batch<'a> {
         self.skipped
     }
 
-    /// Names and units of the sensors in this batch. Of a compact batch against a session table the list is made when this
-    /// is first called.
+    /// Returns names and units of the sensors in this batch. For a compact batch against a session table the list is made by the first call.
     #[must_use]
     pub fn sensors(&self) -> &SensorTable<'a> {
         self.sensors.get_or_init(|| match &self.rows {
@@ -71,7 +70,7 @@ impl<'a> Batch<'a> {
         })
     }
 
-    /// The next reading of the other formats.
+    /// Returns the next reading of a format other than compact.
     #[inline(never)]
     fn next_row(&mut self) -> Option<Result<Reading<'a>, DecodeError>> {
         let item = match &mut self.rows {
@@ -119,9 +118,9 @@ impl<'a> Iterator for Batch<'a> {
         (self.left, Some(self.left))
     }
 
-    /// Folds over the readings; also behind `for_each` and `sum`. Faster than a `for` loop over a compact batch, since it
-    /// keeps its place in registers. That is lost on a closure so long that it is called and not inlined: an error is better
-    /// counted or kept than formatted in it.
+    /// Folds over the readings, as `for_each` and `sum` do through it. It is faster than a `for` loop over a compact batch, because its
+    /// position stays in registers. A closure that is too long to be inlined loses that, so an error is better counted or kept in it than
+    /// formatted.
     #[inline]
     fn fold<B, F>(self, init: B, mut f: F) -> B
     where

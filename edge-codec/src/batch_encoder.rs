@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 /// Interface of the encoders of all formats: readings go in, batches under a size come out.
 ///
-/// [`Format::encoder`] gives one for a format that is known at run time. Every `Encoder` of this crate implements it, with
-/// options of its format that are set before.
+/// [`Format::encoder`] returns one for a format that is known at run time. Every `Encoder` of this crate implements it; options of a single
+/// format are set before.
 ///
 /// ```
 /// use edge_codec::{Format, Limits, Reading, SensorTable, Value};
@@ -48,10 +48,10 @@ pub trait BatchEncoder {
     /// Those of the format's encoder.
     fn finish_under(&mut self, max_bytes: usize) -> Result<Bytes, EncodeError>;
 
-    /// Returns how many readings wait.
+    /// Returns the number of readings that wait to be encoded.
     fn len(&self) -> usize;
 
-    /// Returns whether no reading waits.
+    /// Returns whether no reading waits to be encoded.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -111,8 +111,8 @@ impl<S: Sensors> BatchEncoder for crate::compact::Encoder<S> {
 }
 
 impl Format {
-    /// An empty encoder of this format, as `new` of its module makes it; names and units come from `sensors`. Sparkplug
-    /// payloads are births: they carry names, aliases and units, as the other formats do.
+    /// Returns an empty encoder of this format, as `new` of its module makes it; names and units come from `sensors`. Sparkplug payloads are
+    /// births, because these carry names, aliases and units as the other formats do.
     ///
     /// # Errors
     /// [`EncodeError::NotBuilt`] if the crate was built without this format.

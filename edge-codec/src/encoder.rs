@@ -1,4 +1,4 @@
-//! The encoder all formats share: it holds readings until a batch is cut of them.
+//! Encoder that all formats share: it keeps readings until batches are cut of them.
 
 mod batch_cut;
 
@@ -49,7 +49,7 @@ pub struct Encoder<S, W> {
     next_seq: u64,
 }
 
-/// A reading that waits, and how many sequence numbers are left out before it.
+/// Reading that waits to be encoded, and the number of sequence numbers that are left out before it.
 #[derive(Clone, Debug)]
 struct Pending {
     skip: u64,
@@ -57,14 +57,14 @@ struct Pending {
 }
 
 impl Pending {
-    /// Returns the count of sequence numbers that are used up to and with the reading's own.
+    /// Returns the count of sequence numbers from the first one left out to the reading's own.
     fn span(&self) -> u64 {
         self.skip.saturating_add(1)
     }
 }
 
 impl<S: Sensors, W: Wire + Default> Encoder<S, W> {
-    /// An empty encoder; `sensors` (a table, or a reference to one) gives names and units.
+    /// Creates an empty encoder. `sensors` (a table, or a reference to one) gives names and units.
     pub fn new(sensors: S) -> Self {
         Self { sensors, wire: W::default(), header: Header::default(), pending: VecDeque::new(), next_seq: 0 }
     }
@@ -97,18 +97,18 @@ impl<S: Sensors, W: Wire> Encoder<S, W> {
         self.header.pd = pd;
     }
 
-    /// Takes a reading: with an identity, the row that follows the one before.
+    /// Takes a reading. With an identity it gets the sequence number after that of the reading before.
     ///
     /// # Errors
-    /// [`EncodeError::UnknownSensor`]; [`EncodeError::NotCarried`] if the format has no place for this reading. It is not
-    /// taken then.
+    /// [`EncodeError::UnknownSensor`] if the sensor is not in the table; [`EncodeError::NotCarried`] if the format has no place for this
+    /// reading. A refused reading is not in the encoder.
     pub fn push(&mut self, reading: &Reading<'_>) -> Result<(), EncodeError> {
         self.take(0, reading)
     }
 
-    /// Takes a reading that is the row `seq`: numbers may be left out, for example those of rows that went into other
-    /// batches. A batch with a hole carries run lengths, two small numbers per hole, so that every reading's own
-    /// number is known at the other end ([`Batch::next_seq`](crate::Batch::next_seq)) however batches are cut.
+    /// Takes a reading that is the row `seq`. Numbers may be left out, for example those of rows that went into other batches. A batch with a
+    /// hole carries run lengths, two small numbers per hole, so the receiver knows every reading's own number
+    /// ([`Batch::next_seq`](crate::Batch::next_seq)) however batches are cut.
     ///
     /// # Errors
     /// As [`push`](Self::push); [`EncodeError::Sequence`] if `seq` does not rise or no identity is set;
@@ -130,19 +130,19 @@ impl<S: Sensors, W: Wire> Encoder<S, W> {
         Ok(())
     }
 
-    /// Returns how many readings wait.
+    /// Returns the number of readings that wait to be encoded.
     #[must_use]
     pub fn len(&self) -> usize {
         self.pending.len()
     }
 
-    /// Returns whether no reading waits.
+    /// Returns whether no reading waits to be encoded.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.pending.is_empty()
     }
 
-    /// Numbers left out before the first row are not a hole in the batch: it starts later.
+    /// Starts the next batch at its first row: numbers left out before that row are not a hole in the batch.
     fn start_at_first(&mut self) {
         if let Some(pending) = self.pending.front_mut() {
             let skip = std::mem::take(&mut pending.skip);
@@ -157,19 +157,20 @@ impl<S: Sensors, W: Wire> Encoder<S, W> {
     }
 }
 
-/// Numbers left out before the row `seq`, where `next` would follow the rows before it.
+/// Returns how many numbers are left out before the row `seq`, where `next` would follow the rows before. `Err` if `seq` is too small or the
+/// highest number, or if there is no identity.
 pub(crate) fn skipped(seq: u64, next: Option<u64>) -> Result<u64, EncodeError> {
     let skip = next.and_then(|next| seq.checked_sub(next)).ok_or(EncodeError::Sequence { seq, next })?;
     if seq == u64::MAX { Err(EncodeError::SequenceEnd) } else { Ok(skip) }
 }
 
-/// Refuses so many numbers from the header's first row on if they go beyond the highest.
+/// Refuses `span` numbers from the header's first row on if they go beyond the highest number.
 pub(crate) fn within_sequence(header: &Header, span: u64) -> Result<(), EncodeError> {
     let fits = header.id.is_none_or(|id| id.first_seq.checked_add(span).is_some());
     if fits { Ok(()) } else { Err(EncodeError::SequenceEnd) }
 }
 
-/// A format's part of the encoder. Implemented here only: its module is private.
+/// Part of the encoder that differs between formats. Implemented in this crate only, because its module is private.
 pub trait Wire {
     /// Body that readings and sensors are encoded into.
     type Body: Body;
@@ -177,21 +178,23 @@ pub trait Wire {
     /// Refuses a reading that the format cannot carry.
     fn check(&self, reading: &Reading<'_>, sensor: &Sensor<'_>) -> Result<(), EncodeError>;
 
-    /// Sees the sensor of every reading that is pushed; `first` if none waits.
+    /// Notes the sensor of a reading that is pushed. `first`: no other reading waits.
     fn meet(&mut self, _: &Sensor<'_>, _first: bool) {}
 
-    /// Sensors whose readings are of several kinds get an entry for each. Formats without typed entries have one.
+    /// Returns the number of a value's kind. A sensor with values of several kinds gets a table entry for each; formats whose entries have no
+    /// kind return 0.
     fn kind(&self, _: &Value<'_>) -> u8 {
         0
     }
 
-    /// Appends a sensor's entry; nothing if every row names its sensor itself. `again` if it has one of another kind.
+    /// Appends a sensor's table entry; nothing in a format whose rows name their sensors. `again`: the sensor has an entry of another kind
+    /// already.
     fn sensor(&self, body: &mut Self::Body, sensor: &Sensor<'_>, kind: u8, again: bool);
 
     /// Appends a reading to the body.
     fn row(&self, body: &mut Self::Body, row: &Row<'_>);
 
-    /// Returns the bytes that a number takes in the list of run lengths, with its separator if it has one.
+    /// Returns the bytes that a number takes in the list of run lengths, with its separator if the format has one.
     fn number_len(number: u64) -> usize;
 
     /// Returns the length of a batch that [`frame`](Self::frame) would make.
@@ -200,11 +203,11 @@ pub trait Wire {
     /// Frames the whole batch with its header.
     fn frame(&self, header: &Header, draft: &Draft<Self::Body>) -> Vec<u8>;
 
-    /// Takes note that a batch went out.
+    /// Notes that a batch was encoded.
     fn framed(&mut self) {}
 }
 
-/// A reading on its way into a batch.
+/// Reading that is being encoded into a batch.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(
     not(all(feature = "protobuf", feature = "json", feature = "sparkplug")),
@@ -217,18 +220,18 @@ pub struct Row<'a> {
     pub(crate) sensor: &'a Sensor<'a>,
     /// Place of the sensor's entry in the table, from 0.
     pub(crate) entry: usize,
-    /// True if it is the first of the batch, and the first of its sensor.
+    /// True if the reading is the first of the batch; `new` is true if it is the first of its sensor's entry.
     pub(crate) first: bool,
     pub(crate) new: bool,
 }
 
-/// Encoded readings and sensors, from which the last reading can be taken out again.
+/// Encoded readings and sensors, from which the last reading can be removed again.
 pub trait Body: Default {
-    /// Position in the body, to go back to.
+    /// Position in the body, for [`undo`](Self::undo).
     type Mark: Default;
     /// Returns the present position.
     fn mark(&self) -> Self::Mark;
-    /// Takes back what was added since the mark.
+    /// Removes what was added since the mark.
     fn undo(&mut self, mark: Self::Mark);
 }
 

@@ -1,34 +1,34 @@
-//! Errors with the place, the limit and what was found.
+//! Errors, each with the place in the input, the limit that was passed and what was found.
 
 use crate::Reading;
 use std::borrow::Cow;
 
-/// Refusal of an input. `offset` counts bytes from the start of the input.
+/// Refusal of an input by a decoder. `offset` counts bytes from the start of the input.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
-    /// The input has more than [`Limits`](crate::Limits) allow.
+    /// Size or number in the input above what [`Limits`](crate::Limits) allow.
     #[error("{what} at byte {offset}: {found} is over the limit of {limit}")]
     Limit {
-        /// The limit: `"input bytes"`, `"readings"`, `"sensors"`, `"depth"`, `"text bytes"`, `"fields"`,
-        /// `"sequence runs"`, `"decompressed bytes"`, `"decompression ratio"` or `"distributions"`.
+        /// Name of the limit: `"input bytes"`, `"readings"`, `"sensors"`, `"depth"`, `"text bytes"`, `"fields"`, `"sequence runs"`,
+        /// `"decompressed bytes"`, `"decompression ratio"` or `"distributions"`.
         what: &'static str,
         /// Position of the excess.
         offset: usize,
-        /// Limit that was passed.
+        /// Value of the limit that was passed.
         limit: usize,
         /// Number in the input, or the first number above the limit.
         found: u64,
     },
-    /// The input ends within an item.
+    /// Input that ends within an item.
     #[error("input ends at byte {offset}, within an item that needs {needed} more")]
     Truncated {
         /// End of the input.
         offset: usize,
-        /// Bytes that the item needs at least.
+        /// Bytes that the item needs at least, from its start.
         needed: u64,
     },
-    /// Bytes after the end of the batch.
+    /// Input with bytes after the end of the batch.
     #[error("{found} bytes follow the end of the batch at byte {offset}")]
     Trailing {
         /// End of the batch.
@@ -36,53 +36,53 @@ pub enum DecodeError {
         /// Number of bytes that follow.
         found: usize,
     },
-    /// Input that is not well-formed.
+    /// Input that does not follow the syntax of its format.
     #[error("malformed at byte {offset}: {what}")]
     Malformed {
         /// Position of the error.
         offset: usize,
-        /// The error, in words.
+        /// Description of the error in words.
         what: Cow<'static, str>,
     },
-    /// Well-formed, but not of the kind this place needs.
+    /// Value that is well-formed, but of a type or range that its field does not allow.
     #[error("{field} at byte {offset}: expected {expected}, found {found}")]
     Unexpected {
         /// Position of the value.
         offset: usize,
         /// Name of the field.
         field: Cow<'static, str>,
-        /// The expected type or range.
+        /// Type or range that the field allows.
         expected: &'static str,
         /// Value that was found.
         found: Cow<'static, str>,
     },
-    /// A required field is not there.
+    /// Lack of a required field.
     #[error("{field} is missing in the item that ends at byte {offset}")]
     Missing {
-        /// End of the item.
+        /// End of the item that lacks the field.
         offset: usize,
         /// Name of the field.
         field: Cow<'static, str>,
     },
-    /// A key or a sensor number stands twice.
+    /// Key or sensor number that occurs twice.
     #[error("{field} at byte {offset} stands there twice")]
     Duplicate {
-        /// Position of the second one.
+        /// Position of the second occurrence.
         offset: usize,
-        /// The key or number.
+        /// Key or number that occurs twice.
         field: Cow<'static, str>,
     },
-    /// Written by a newer version.
+    /// Input that a newer version of the format wrote.
     #[error("version {found} at byte {offset} is not supported (this is version {supported})")]
     Version {
         /// Position of the item.
         offset: usize,
         /// Version of the input.
         found: u64,
-        /// The version this decoder reads.
+        /// Version that this decoder reads.
         supported: u64,
     },
-    /// A reading's sensor is not in the batch's table.
+    /// Reading whose sensor is not in the batch's table.
     #[error("the reading at byte {offset} is of sensor {sensor}, which is not in the batch's table")]
     UnknownSensor {
         /// Position of the reading.
@@ -90,15 +90,15 @@ pub enum DecodeError {
         /// Number of the sensor.
         sensor: u32,
     },
-    /// A compact batch was encoded against another session table than the one that was given.
+    /// Compact batch that was encoded against another session table than the given one, or against one when none was given.
     #[error("the batch needs the session table {wanted:016x}, {}", match given { Some(id) => format!("not {id:016x}"), None => "none was given".to_owned() })]
     Table {
         /// The [`id`](crate::compact::Table::id) of the table that is needed.
         wanted: u64,
-        /// The table's id that was given, if any.
+        /// Id of the table that was given; `None` if none was given.
         given: Option<u64>,
     },
-    /// The crate was built without this format.
+    /// Format that this build of the crate leaves out.
     #[error("edge-codec was built without the feature {feature:?}")]
     NotBuilt {
         /// The feature to enable.
@@ -110,56 +110,55 @@ pub enum DecodeError {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EncodeError {
-    /// The sensor table has no such number. The reading was not taken.
+    /// Sensor whose number is not in the sensor table. The reading was not taken.
     #[error("sensor {sensor} is not in the table")]
     UnknownSensor {
         /// Number of the sensor.
         sensor: u32,
     },
-    /// The format has no place for this reading. The reading was not taken.
+    /// Reading that the format has no place for. It was not taken.
     #[error("sensor {sensor} at {time}: {format} has no place for {what}")]
     NotCarried {
         /// Name of the format.
         format: &'static str,
-        /// The feature that it cannot carry, for example `"NaN or an infinity"`: the same words in every format.
+        /// Feature of the reading that the format cannot carry, for example `"NaN or an infinity"`. Every format uses the same words.
         what: &'static str,
         /// Sensor of the reading.
         sensor: u32,
         /// Time of the reading.
         time: i64,
     },
-    /// A sequence number that does not rise, or an encoder without an identity. The reading was not taken.
+    /// Sequence number that does not rise, or that is given to an encoder without an identity. The reading was not taken.
     #[error("sequence number {seq}: {}", match next { Some(n) => format!("must be {n} or more"), None => "the encoder has no identity".to_owned() })]
     Sequence {
         /// Number that was given.
         seq: u64,
-        /// The least that would do; `None` if there is no identity.
+        /// Lowest number that would be allowed; `None` if the encoder has no identity.
         next: Option<u64>,
     },
-    /// The rows reach the end of the sequence: a row's number is at most `u64::MAX - 1`, since the next one must be a
-    /// number too. Of [`push_at`](crate::Encoder::push_at) the reading was not taken; of
-    /// [`finish_under`](crate::Encoder::finish_under) nothing was changed.
+    /// End of the sequence: a row's number is at most `u64::MAX - 1`, because the next one must be a number too.
+    /// [`push_at`](crate::Encoder::push_at) has not taken the reading; [`finish_under`](crate::Encoder::finish_under) has changed nothing.
     #[error("the sequence numbers end at {}", u64::MAX - 1)]
     SequenceEnd,
-    /// One reading alone makes a batch larger than asked for. It is handed back and no longer in the encoder.
+    /// Reading that alone makes a batch larger than allowed. It is returned here and no longer in the encoder.
     #[error("a batch with one reading of sensor {} needs {needed} bytes, {max} are allowed", reading.sensor)]
     ReadingTooLarge {
-        /// The allowed size in bytes.
+        /// Allowed size of a batch in bytes.
         max: usize,
         /// Size of a batch with this reading alone, in bytes.
         needed: usize,
         /// Reading that was refused.
         reading: Box<Reading<'static>>,
     },
-    /// Not even a batch without readings fits the size.
+    /// Size that not even a batch without readings fits into.
     #[error("an empty batch needs {needed} bytes, {max} are allowed")]
     NoRoom {
-        /// The allowed size in bytes.
+        /// Allowed size of a batch in bytes.
         max: usize,
         /// Size of a batch without readings, in bytes.
         needed: usize,
     },
-    /// The crate was built without this format.
+    /// Format that this build of the crate leaves out.
     #[error("edge-codec was built without the feature {feature:?}")]
     NotBuilt {
         /// The feature to enable.
@@ -167,7 +166,7 @@ pub enum EncodeError {
     },
 }
 
-/// The beginning of a foreign text, between quotation marks: text of any length does not belong into a log line.
+/// Returns the first 40 characters of a foreign text in quotation marks, because a text of any length does not belong in a log line.
 pub(crate) fn quoted(text: &str) -> String {
     format!("{:?}", text.chars().take(40).collect::<String>())
 }

@@ -1,8 +1,8 @@
-//! Formats by name and by MQTT 5 / HTTP content type.
+//! Formats by name and by content type of MQTT 5 or HTTP.
 
 use crate::{Batch, DecodeError, Limits};
 
-/// The content types of the formats, as sent.
+/// Content types of the formats, as they are sent.
 pub mod content_type {
     /// Media type of JSON batches.
     pub const JSON: &str = "application/json";
@@ -10,22 +10,23 @@ pub mod content_type {
     pub const COMPACT: &str = "application/vnd.edge.batch;v=1";
     /// Media type of CBOR batches.
     pub const CBOR: &str = "application/cbor";
-    /// A Protobuf batch of `edge.rows.v1`.
+    /// Media type of Protobuf batches of `edge.rows.v1`.
     pub const PROTOBUF_ROWS: &str = "application/vnd.edge.rows+protobuf;v=1";
-    /// A Protobuf batch of `edge.columns.v1`.
+    /// Media type of Protobuf batches of `edge.columns.v1`.
     pub const PROTOBUF_COLUMNS: &str = "application/vnd.edge.columns+protobuf;v=1";
-    /// A SenML pack in JSON (RFC 8428 §12.3).
+    /// Media type of SenML packs in JSON (RFC 8428 §12.3).
     pub const SENML_JSON: &str = "application/senml+json";
-    /// A SenML pack in CBOR (RFC 8428 §12.3).
+    /// Media type of SenML packs in CBOR (RFC 8428 §12.3).
     pub const SENML_CBOR: &str = "application/senml+cbor";
-    /// A Sparkplug B payload. Not registered: Sparkplug goes by topic, this is for tools that want a name.
+    /// Media type of Sparkplug B payloads. It is not registered, because Sparkplug recognises payloads by topic; it is for tools that want a
+    /// name.
     pub const SPARKPLUG: &str = "application/x-sparkplug-b";
-    /// Line protocol, as InfluxDB's write endpoint expects it.
+    /// Media type of line protocol, as InfluxDB's write endpoint expects it.
     pub const INFLUX: &str = "text/plain; charset=utf-8";
 }
 
-/// A batch format of this crate. All exist in every build; [`Format::decode`] says if one is not built in. Line protocol
-/// is not among them: it carries no identity (`influx::Encoder`, `influx::import`).
+/// Batch format of this crate. Every build knows all names; [`Format::decode`] refuses a format that is not built in. Line protocol is not
+/// among them, because it carries no identity (`influx::Encoder`, `influx::import`).
 ///
 /// ```
 /// use edge_codec::Format;
@@ -54,11 +55,11 @@ pub enum Format {
     Compact,
 }
 
-/// Another name of [`Format`]: a format is what knows its codec.
+/// Other name of [`Format`], for code that calls the pair of encoder and decoder a codec.
 pub type Codec = Format;
 
 impl Format {
-    /// The content type to send with a batch.
+    /// Returns the content type to send with a batch.
     #[must_use]
     pub fn content_type(self) -> &'static str {
         match self {
@@ -73,8 +74,8 @@ impl Format {
         }
     }
 
-    /// The format for a received content type: case, blanks and foreign parameters (`charset`) do not count, but a
-    /// version parameter `v` other than ours does, and those of ours that have a version must have it.
+    /// Returns the format for a received content type; `None` if it is not one of ours. Case, blanks and foreign parameters (`charset`) do not
+    /// count. A version parameter `v` must be the one that this crate sends, and must be there if this crate sends one.
     #[must_use]
     pub fn for_content_type(content_type: &str) -> Option<Self> {
         let (essence, version) = split(content_type);
@@ -85,7 +86,7 @@ impl Format {
         ALL.into_iter().find(same)
     }
 
-    /// The format that a topic tells: Sparkplug B under `spBv1.0/`, except for its `STATE` messages.
+    /// Returns the format that a topic implies: Sparkplug B under `spBv1.0/`, except for its `STATE` messages. `None` for every other topic.
     #[must_use]
     pub fn for_topic(topic: &str) -> Option<Self> {
         let rest = topic.strip_prefix("spBv1.0/")?;
@@ -95,14 +96,13 @@ impl Format {
     /// Decodes a batch of this format; the same as the `decode` of its module.
     ///
     /// # Errors
-    /// What that module's `decode` says, or [`DecodeError::NotBuilt`].
+    /// Any error of that module's `decode`, or [`DecodeError::NotBuilt`].
     pub fn decode<'a>(self, input: &'a [u8], limits: &Limits) -> Result<Batch<'a>, DecodeError> {
         self.read(input, None, limits)
     }
 
-    /// As [`decode`](Self::decode) of a message that arrived at `arrival_ms` (ms since the Unix epoch): SenML's times
-    /// below 2^28 seconds count from then, Sparkplug's metrics without a time take it. The other formats have a time in
-    /// every reading.
+    /// Decodes a message that arrived at `arrival_ms` (ms since the Unix epoch), as [`decode`](Self::decode) does. SenML's times below 2^28
+    /// seconds count from then, and Sparkplug's metrics without a time take it. The other formats have a time in every reading.
     ///
     /// # Errors
     /// As [`decode`](Self::decode).
@@ -145,7 +145,7 @@ impl Format {
         }
     }
 
-    /// Returns the feature that builds the format.
+    /// Returns the cargo feature that builds the format.
     pub(crate) fn feature(self) -> &'static str {
         match self {
             Format::Json => "json",
@@ -169,7 +169,7 @@ const ALL: [Format; 8] = [
     Format::Compact,
 ];
 
-/// Type and version parameter.
+/// Returns the type without parameters, and the version parameter if there is one.
 fn split(content_type: &str) -> (&str, Option<&str>) {
     let mut parts = content_type.split(';').map(str::trim);
     let essence = parts.next().unwrap_or_default();

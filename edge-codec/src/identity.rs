@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 /// Identity of the rows in a batch: they are `first_seq`, `first_seq + 1`, … of one lane of one gateway.
 ///
-/// As text (the `id` of a JSON or CBOR batch) it is `gateway-lane-epoch-seq` in hexadecimal, the gateway with
-/// 16 digits and the rest without leading zeros: `00c0ffee00000001-1-2a-3e8`. Exhaustive.
+/// As text (the `id` of a JSON or CBOR batch) it is `gateway-lane-epoch-seq` in hexadecimal, the gateway with 16 digits and the rest without
+/// leading zeros: `00c0ffee00000001-1-2a-3e8`. Exhaustive, so that a literal can list all fields.
 ///
 /// ```
 /// use edge_codec::BatchId;
@@ -17,17 +17,17 @@ use std::str::FromStr;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BatchId {
-    /// The gateway's random number.
+    /// Random number of the gateway.
     pub gateway: u64,
-    /// The lane (priority class) the rows were queued in.
+    /// Lane (priority class) in which the rows were queued.
     pub lane: u8,
-    /// Raised by every start of the gateway's queue.
+    /// Number of the queue's start, which rises with every start.
     pub epoch: u32,
     /// Sequence number of the first row.
     pub first_seq: u64,
 }
 
-/// Header of a batch. Exhaustive.
+/// Header of a batch. Exhaustive, so that a literal can list all fields.
 ///
 /// ```
 /// use edge_codec::{BatchId, Header};
@@ -38,9 +38,9 @@ pub struct BatchId {
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Header {
-    /// Identity of the batch; `None` if the maker did not say.
+    /// Identity of the batch; `None` if the sender gave none.
     pub id: Option<BatchId>,
-    /// The mark "possible duplicate": the rows may have arrived before under another identity.
+    /// Mark "possible duplicate": the rows may have arrived before under another identity.
     pub pd: bool,
 }
 
@@ -51,7 +51,7 @@ impl fmt::Display for BatchId {
 }
 
 impl BatchId {
-    /// Length of the text form, without writing it: encoders ask once per reading.
+    /// Returns the length of the text form without writing it, because encoders ask once per reading.
     #[cfg_attr(
         not(any(feature = "json", feature = "cbor")),
         allow(dead_code, reason = "Protobuf has the parts as numbers")
@@ -62,7 +62,7 @@ impl BatchId {
     }
 }
 
-/// The text is not `gateway-lane-epoch-seq` in hexadecimal, or a part is out of its range.
+/// Error for a text that is not `gateway-lane-epoch-seq` in hexadecimal, or has a part out of its range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("batch id is not gateway-lane-epoch-seq in hexadecimal")]
 pub struct ParseBatchIdError(());
@@ -84,7 +84,7 @@ impl FromStr for BatchId {
     }
 }
 
-/// 1 to 16 hexadecimal digits and nothing else; `from_str_radix` alone would take a sign.
+/// Returns the value of 1 to 16 hexadecimal digits; `None` for anything else. `from_str_radix` alone would accept a sign.
 fn hex(digits: &str) -> Option<u64> {
     let plain = (1..=16).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_hexdigit());
     if plain { u64::from_str_radix(digits, 16).ok() } else { None }

@@ -57,7 +57,7 @@ pub use record::{Record, Source};
 pub use sensors::{Sensor, SensorTable, Sensors};
 pub use series::{Series, SeriesValues};
 
-/// The limit every decoder checks first.
+/// Refuses an input above [`Limits::bytes`], which every decoder does first.
 fn check_input(input: &[u8], limits: &Limits) -> Result<(), DecodeError> {
     let (limit, found) = (limits.bytes, input.len() as u64);
     if input.len() > limit {
@@ -66,7 +66,7 @@ fn check_input(input: &[u8], limits: &Limits) -> Result<(), DecodeError> {
     Ok(())
 }
 
-/// An input that is text as a whole.
+/// Returns the input as text; refuses an input that is not UTF-8.
 fn input_text(input: &[u8]) -> Result<&str, DecodeError> {
     std::str::from_utf8(input)
         .map_err(|e| DecodeError::Malformed { offset: e.valid_up_to(), what: "text is not UTF-8".into() })

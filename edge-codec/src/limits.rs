@@ -1,6 +1,6 @@
-//! Limits of a decoder.
+//! Limits on the input of a decoder.
 
-/// Limits of a decoder. Every decoder asks for them and refuses what is above, naming limit and place.
+/// Limits on the input of a decoder. Every decoder refuses input above them, and names the limit and the place.
 ///
 /// Worst-case memory of a decoded batch is proportional to [`Limits::bytes`]; the factor per format is
 /// tested (see the crate's README). The defaults fit a gateway with 64 MiB of RAM.
@@ -44,7 +44,7 @@ impl Default for Limits {
     }
 }
 
-/// Refuses nothing: for what this process has just written itself.
+/// Limits that refuse nothing, for what this process itself has just written.
 #[cfg(feature = "compact")]
 pub(crate) const UNLIMITED: Limits = Limits {
     bytes: usize::MAX,
@@ -57,45 +57,45 @@ pub(crate) const UNLIMITED: Limits = Limits {
     distributions: usize::MAX,
 };
 
-/// Default of [`Limits::readings`], and the most an encoder puts into one batch.
+/// Default of [`Limits::readings`], and the most readings that an encoder puts into one batch.
 pub(crate) const MAX_READINGS: usize = 65_536;
-/// Default of [`Limits::sensors`], and the most an encoder puts into one batch.
+/// Default of [`Limits::sensors`], and the most sensors that an encoder puts into one batch.
 pub(crate) const MAX_SENSORS: usize = 16_384;
-/// Default of [`Limits::ratio`], and the most an encoder compresses.
+/// Default of [`Limits::ratio`], and the highest ratio to which an encoder compresses.
 pub(crate) const RATIO: usize = 32;
-/// Default of [`Limits::distributions`], and the most an encoder puts into one table.
+/// Default of [`Limits::distributions`], and the most that an encoder puts into one session table.
 pub(crate) const MAX_DISTRIBUTIONS: usize = 4096;
 
 impl Limits {
-    /// Size of the whole input in bytes. Default 1 MiB.
+    /// Limits the size of the whole input in bytes. Default 1 MiB.
     #[must_use]
     pub fn bytes(mut self, max: usize) -> Self {
         self.bytes = max;
         self
     }
 
-    /// Readings in one input. Default 65 536.
+    /// Limits the readings in one input. Default 65 536.
     #[must_use]
     pub fn readings(mut self, max: usize) -> Self {
         self.readings = max;
         self
     }
 
-    /// Different sensors in one batch. Default 16 384.
+    /// Limits the different sensors in one batch. Default 16 384.
     #[must_use]
     pub fn sensors(mut self, max: usize) -> Self {
         self.sensors = max;
         self
     }
 
-    /// Nesting of arrays and objects or maps, the outermost counts 1. Default 16, above 100 counts as 100.
+    /// Limits the nesting of arrays and objects or maps; the outermost counts 1. Default 16; a limit above 100 counts as 100.
     #[must_use]
     pub fn depth(mut self, max: usize) -> Self {
         self.depth = max.min(MAX_DEPTH);
         self
     }
 
-    /// Length of one text or byte string in bytes (names, units and keys too). Default 64 KiB.
+    /// Limits the length of one text or byte string in bytes (names, units and keys too). Default 64 KiB.
     #[must_use]
     pub fn text_bytes(mut self, max: usize) -> Self {
         self.text_bytes = max;
@@ -110,24 +110,22 @@ impl Limits {
         Ok(())
     }
 
-    /// Fields of one JSON object or CBOR map; duplicates are found by comparing each with all before it.
-    /// Default 256.
+    /// Limits the fields of one JSON object or CBOR map, because each is compared with all before it to find duplicates. Default 256.
     #[must_use]
     pub fn fields(mut self, max: usize) -> Self {
         self.fields = max;
         self
     }
 
-    /// Bytes that one byte of the input may become when it is decompressed (the Zstandard field of a compact batch; no
-    /// other format is compressed). Default 32, which no encoder of this crate passes. What comes out is also held to
-    /// [`bytes`](Self::bytes).
+    /// Limits the bytes that one byte of the input may become when it is decompressed (the Zstandard field of a compact batch; no other format
+    /// is compressed). Default 32, which no encoder of this crate passes. The decompressed bytes must also be within [`bytes`](Self::bytes).
     #[must_use]
     pub fn ratio(mut self, max: usize) -> Self {
         self.ratio = max;
         self
     }
 
-    /// Different learned distributions in one session table, each about 12 KiB of memory. Default 4096.
+    /// Limits the different learned distributions in one session table, each about 12 KiB of memory. Default 4096.
     #[must_use]
     pub fn distributions(mut self, max: usize) -> Self {
         self.distributions = max;
@@ -135,7 +133,7 @@ impl Limits {
     }
 }
 
-/// Decoders recurse once per level: this keeps the worst case within a small thread's stack.
+/// Highest limit of nesting. Decoders recurse once per level, and this keeps the worst case within a small thread's stack.
 const MAX_DEPTH: usize = 100;
 
 // serde_json stops at 128 by itself; ours must be the limit that is reported.

@@ -1,11 +1,11 @@
-//! The one batch model that every format carries.
+//! Batch model that every format carries.
 
 use std::borrow::Cow;
 
 /// One value of one sensor at one instant.
 ///
-/// Decoders borrow text and bytes from their input; [`Reading::into_owned`] cuts that tie.
-/// Exhaustive: every format carries exactly these four fields.
+/// Decoders borrow text and bytes from their input; [`Reading::into_owned`] copies them. Exhaustive, because every format carries exactly these
+/// four fields.
 ///
 /// ```
 /// use edge_codec::{Reading, Value, quality};
@@ -29,7 +29,7 @@ pub struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    /// Returns the reading, independent of the input it was decoded from. Allocates for text and bytes only.
+    /// Returns the reading with its own copy of text and bytes, independent of the input it was decoded from. Other values allocate nothing.
     #[must_use]
     pub fn into_owned(self) -> Reading<'static> {
         Reading {
@@ -50,9 +50,9 @@ impl Reading<'_> {
     }
 }
 
-/// A value as sensors send it.
+/// Value of a reading, as sensors send it.
 ///
-/// Exhaustive: a new kind would be a new version of every wire format.
+/// Exhaustive, because a new kind would need a new version of every wire format.
 ///
 /// ```
 /// use edge_codec::Value;
@@ -65,22 +65,22 @@ impl Reading<'_> {
 pub enum Value<'a> {
     /// IEEE 754 binary64, all bits kept (also -0.0 and NaN payloads; JSON has no NaN or infinity).
     F64(f64),
-    /// A whole number that fits `i64`.
+    /// A whole number within `i64`.
     I64(i64),
-    /// A whole number; JSON and CBOR give those up to `i64::MAX` back as [`Value::I64`].
+    /// A whole number within `u64`. JSON and CBOR return those up to `i64::MAX` as [`Value::I64`].
     U64(u64),
     /// A boolean, true or false.
     Bool(bool),
     /// A text in UTF-8.
     Text(Cow<'a, str>),
-    /// Bytes without a meaning to the codec.
+    /// Bytes whose meaning the codec does not know.
     Bytes(Cow<'a, [u8]>),
-    /// The sensor reported that it has no value.
+    /// No value: the sensor reported that it has none.
     Null,
 }
 
 impl Value<'_> {
-    /// Returns the value, independent of the input it was decoded from.
+    /// Returns the value with its own copy of text and bytes, independent of the input it was decoded from.
     #[must_use]
     pub fn into_owned(self) -> Value<'static> {
         match self {
@@ -94,8 +94,8 @@ impl Value<'_> {
         }
     }
 
-    /// Bit equality for floats (NaN equals itself, 0.0 differs from -0.0), numeric equality between
-    /// [`Value::I64`] and [`Value::U64`], equality for the rest. `==` keeps IEEE 754's meaning.
+    /// Compares floats bit by bit (NaN equals itself, 0.0 differs from -0.0), [`Value::I64`] and [`Value::U64`] by number, and the rest by
+    /// equality. `==` keeps IEEE 754's meaning.
     #[must_use]
     pub fn same(&self, other: &Value<'_>) -> bool {
         match (self, other) {
@@ -106,7 +106,7 @@ impl Value<'_> {
     }
 }
 
-/// OPC UA StatusCodes of the three severities, without a sub-code.
+/// OPC UA StatusCodes of the severities good, uncertain and bad, without a sub-code.
 pub mod quality {
     /// StatusCode of a good value.
     pub const GOOD: u32 = 0;
@@ -115,7 +115,7 @@ pub mod quality {
     /// StatusCode of a bad value.
     pub const BAD: u32 = 0x8000_0000;
 
-    /// Returns whether the severity bits say bad (the reserved fourth severity counts as bad).
+    /// Returns whether the severity bits mean bad (the reserved fourth severity counts as bad).
     #[must_use]
     pub fn is_bad(status: u32) -> bool {
         status & BAD != 0

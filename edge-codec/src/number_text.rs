@@ -1,11 +1,11 @@
-//! Numbers that stand in a text.
+//! Numbers that are given as text.
 
 #![deny(clippy::indexing_slicing)]
 
 use crate::Value;
 
-/// Reads a decimal number: without fraction and exponent an integer, exact from -2^63 to 2^64-1, otherwise the nearest double. `None` if the
-/// text is no number, or one that a double cannot hold.
+/// Reads a decimal number. Without fraction and exponent it is an integer, exact from -2^63 to 2^64-1, otherwise the nearest double. `None` if
+/// the text is no number, or one beyond the range of a double.
 pub(crate) fn number(text: &str) -> Option<Value<'static>> {
     // What Rust reads beside these is no number of a sensor: `inf`, `nan`, `infinity`.
     if !text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E')) {

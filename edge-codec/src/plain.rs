@@ -17,9 +17,9 @@ use crate::number_text::number;
 use crate::{DecodeError, Limits, Record, Source, Value, quality};
 use std::borrow::Cow;
 
-/// Reads a payload that is one value.
+/// Reads a payload that consists of one value.
 ///
-/// Costs no allocation.
+/// It costs no allocation.
 ///
 /// ```
 /// use edge_codec::{Limits, Source, Value, plain};
@@ -31,8 +31,8 @@ use std::borrow::Cow;
 /// ```
 ///
 /// # Errors
-/// [`Limit`](DecodeError::Limit), [`Missing`](DecodeError::Missing) for an empty payload or a source without a sensor,
-/// [`Unexpected`](DecodeError::Unexpected) for what is no value.
+/// [`Limit`](DecodeError::Limit); [`Missing`](DecodeError::Missing) for an empty payload or a source without a sensor;
+/// [`Unexpected`](DecodeError::Unexpected) for a payload that is no value.
 pub fn import<'a>(
     payload: &'a [u8],
     source: &Source<'a>,
@@ -64,7 +64,7 @@ pub fn import<'a>(
     })
 }
 
-/// The value, and its unit or an empty text.
+/// Returns the value and its unit, which is empty if there is none. `None`: the text is no value.
 fn value(text: &str) -> Option<(Value<'static>, &str)> {
     let word = [
         ("true", Value::Bool(true)),

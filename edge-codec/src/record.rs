@@ -1,19 +1,20 @@
-//! A reading on its way in: what a sensor sent, before the application has given it a number.
+//! Record: a reading on its way in, before the application has given its sensor a number.
 
 use crate::{Reading, Value};
 use std::borrow::Cow;
 
-/// A reading whose sensor is still a name. Text borrows from the payload unless it has escapes. Exhaustive.
+/// Reading whose sensor is still a name. Text borrows from the payload unless it has escapes. Exhaustive, so that a literal can list all
+/// fields.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record<'a> {
-    /// The sensor's name: the payload's, else [`Source::sensor`].
+    /// Name of the sensor, from the payload or else from [`Source::sensor`].
     pub sensor: Cow<'a, str>,
-    /// Key of the value in a payload that has several: of JSON with [`FieldMap::each`](crate::json::FieldMap::each), or of a
-    /// line with several fields; else empty.
+    /// Key of the value in a payload that has several: JSON with [`FieldMap::each`](crate::json::FieldMap::each), or a line of line protocol
+    /// with several fields. Empty otherwise.
     pub field: Cow<'a, str>,
-    /// The unit as it was sent; empty = none.
+    /// Unit as it was sent; empty if there is none.
     pub unit: Cow<'a, str>,
-    /// Source time, or arrival time if the payload has none; ms since the Unix epoch.
+    /// Source time, or arrival time if the payload has none; milliseconds since the Unix epoch.
     pub time: i64,
     /// True if [`time`](Self::time) is the arrival time.
     pub arrival_time: bool,
@@ -24,7 +25,7 @@ pub struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
-    /// The name that tells this sensor from all others: `sensor`, or `sensor/field`.
+    /// Returns the name that distinguishes this sensor from all others: `sensor`, or `sensor/field`.
     #[must_use]
     pub fn name(&self) -> Cow<'_, str> {
         if self.field.is_empty() {
@@ -34,14 +35,14 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// The reading, under the number the application has given to the name.
+    /// Returns the reading, under the number that the application has given to the name.
     #[must_use]
     pub fn into_reading(self, sensor: u32) -> Reading<'a> {
         Reading { sensor, time: self.time, value: self.value, quality: self.quality }
     }
 }
 
-/// Knowledge about a payload from outside of it. Exhaustive.
+/// Facts about a payload that it does not contain itself. Exhaustive, so that a literal can list all fields.
 ///
 /// ```
 /// use edge_codec::Source;
@@ -51,8 +52,8 @@ impl<'a> Record<'a> {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Source<'a> {
-    /// The sensor if the payload does not name one, usually the topic.
+    /// Name of the sensor if the payload has none, usually the topic.
     pub sensor: Option<&'a str>,
-    /// Arrival time of the payload, ms since the Unix epoch: the time of readings that have none.
+    /// Arrival time of the payload in milliseconds since the Unix epoch, which readings without a time get.
     pub arrival_ms: i64,
 }

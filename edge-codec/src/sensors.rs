@@ -1,8 +1,8 @@
-//! Sensor names and units, keyed by the caller's numbers.
+//! Names and units of sensors, keyed by the caller's numbers.
 
 use std::borrow::Cow;
 
-/// A sensor's entry in a table. Exhaustive.
+/// Entry of a sensor in a table. Exhaustive, so that a literal can list all fields.
 ///
 /// ```
 /// use edge_codec::Sensor;
@@ -12,17 +12,17 @@ use std::borrow::Cow;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sensor<'a> {
-    /// The number that [`Reading::sensor`](crate::Reading::sensor) refers to.
+    /// Number to which [`Reading::sensor`](crate::Reading::sensor) refers.
     pub id: u32,
-    /// The name, for example the topic it came from.
+    /// Name of the sensor, for example the topic it came from.
     pub name: Cow<'a, str>,
-    /// The unit as the sensor wrote it (`"Cel"`, `"°F"`); empty = none. Never converted.
+    /// Unit as the sensor wrote it (`"Cel"`, `"°F"`), never converted; empty if there is none.
     pub unit: Cow<'a, str>,
 }
 
 /// Source of names and units for an encoder.
 ///
-/// The numbers are the application's: it keeps one interner for filter and codec, and implements this for it.
+/// The numbers are the application's: it keeps one interner for filter and codec, and implements this trait for it.
 ///
 /// ```
 /// use edge_codec::{Sensor, Sensors};
@@ -41,7 +41,7 @@ pub struct Sensor<'a> {
 /// assert_eq!(names.sensor(0).map(|s| s.name.into_owned()), Some("line2/temp".to_owned()));
 /// ```
 pub trait Sensors {
-    /// The sensor with this number, if there is one.
+    /// Returns the sensor with this number; `None` if there is none.
     fn sensor(&self, id: u32) -> Option<Sensor<'_>>;
 }
 
@@ -57,7 +57,7 @@ impl<T: Sensors + ?Sized> Sensors for std::sync::Arc<T> {
     }
 }
 
-/// A table of sensors, sorted by number. Look-ups cost O(log n), insertions O(n).
+/// Table of sensors, sorted by number. Look-ups cost O(log n), insertions O(n).
 ///
 /// ```
 /// use edge_codec::SensorTable;
@@ -80,7 +80,7 @@ impl<'a> SensorTable<'a> {
         Self::default()
     }
 
-    /// Adds a sensor; gives the old entry back if the number was taken.
+    /// Adds a sensor. Returns the old entry if the number was taken.
     pub fn insert(
         &mut self,
         id: u32,
@@ -97,19 +97,19 @@ impl<'a> SensorTable<'a> {
         }
     }
 
-    /// The sensor with this number.
+    /// Returns the sensor with this number; `None` if there is none.
     #[must_use]
     pub fn get(&self, id: u32) -> Option<&Sensor<'a>> {
         let at = self.sorted.binary_search_by_key(&id, |s| s.id).ok()?;
         self.sorted.get(at)
     }
 
-    /// All sensors, by rising number.
+    /// Iterates over all sensors by rising number.
     pub fn iter(&self) -> std::slice::Iter<'_, Sensor<'a>> {
         self.sorted.iter()
     }
 
-    /// Returns the table, independent of the input it was decoded from.
+    /// Returns the table with its own copy of all texts, independent of the input it was decoded from.
     #[must_use]
     pub fn into_owned(self) -> SensorTable<'static> {
         let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
@@ -117,19 +117,19 @@ impl<'a> SensorTable<'a> {
         SensorTable { sorted: self.sorted.into_iter().map(sensor).collect() }
     }
 
-    /// Returns how many sensors there are.
+    /// Returns the number of sensors in the table.
     #[must_use]
     pub fn len(&self) -> usize {
         self.sorted.len()
     }
 
-    /// Returns whether there are none.
+    /// Returns whether the table has no sensor.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.sorted.is_empty()
     }
 
-    /// Takes a decoded list; `Err` names the number that came twice.
+    /// Builds a table from a decoded list. `Err` is the number that occurs twice.
     #[cfg_attr(
         not(any(feature = "json", feature = "cbor", feature = "protobuf")),
         allow(dead_code, reason = "only decoders build tables from lists")

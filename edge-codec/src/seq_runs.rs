@@ -10,18 +10,18 @@
 #[cfg(any(feature = "json", feature = "cbor", feature = "protobuf"))]
 use crate::{DecodeError, Header, Limits};
 
-/// Run lengths in the making. The last run is open.
+/// Run lengths that are being collected. The last run is open.
 #[derive(Clone, Debug)]
 pub(crate) struct Runs {
     closed: Vec<u64>,
     open: u64,
-    /// Encoded bytes of the closed numbers.
+    /// Encoded bytes of the closed runs and skips.
     closed_bytes: usize,
-    /// Encoded bytes of one number. Fixed for the whole list, so that no two calls can measure differently.
+    /// Function for the encoded bytes of one number. It is fixed for the whole list, so that no two calls can measure differently.
     number_len: fn(u64) -> usize,
 }
 
-/// Position in [`Runs`], to go back to.
+/// Position in [`Runs`], for [`undo`](Runs::undo).
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct RunsMark {
     closed: usize,
@@ -30,12 +30,12 @@ pub(crate) struct RunsMark {
 }
 
 impl Runs {
-    /// An empty list of a format in which a number takes `number_len` bytes.
+    /// Creates an empty list for a format in which a number takes `number_len` bytes.
     pub(crate) fn new(number_len: fn(u64) -> usize) -> Self {
         Self { closed: Vec::new(), open: 0, closed_bytes: 0, number_len }
     }
 
-    /// Adds a row that comes after `skip` numbers which are not here.
+    /// Adds a row that comes after `skip` numbers which are not in the batch.
     pub(crate) fn add(&mut self, skip: u64) {
         if skip > 0 && self.open > 0 {
             self.closed_bytes += (self.number_len)(self.open) + (self.number_len)(skip);
@@ -45,7 +45,7 @@ impl Runs {
         self.open += 1;
     }
 
-    /// A list of these numbers, the last one open.
+    /// Returns a list of these numbers, the last one open.
     #[cfg(test)]
     pub(crate) fn of(numbers: &[u64], number_len: fn(u64) -> usize) -> Self {
         let (open, closed) = numbers.split_last().unwrap();
@@ -57,14 +57,14 @@ impl Runs {
         RunsMark { closed: self.closed.len(), open: self.open, closed_bytes: self.closed_bytes }
     }
 
-    /// Takes back what was added since the mark.
+    /// Removes what was added since the mark.
     pub(crate) fn undo(&mut self, mark: RunsMark) {
         self.closed.truncate(mark.closed);
         self.open = mark.open;
         self.closed_bytes = mark.closed_bytes;
     }
 
-    /// Count and size of the numbers; `None` if there is no hole, hence no list.
+    /// Returns count and encoded bytes of the numbers; `None` if there is no hole, hence no list.
     #[cfg_attr(
         not(any(feature = "json", feature = "cbor", feature = "protobuf")),
         allow(dead_code, reason = "only formats ask")
@@ -83,14 +83,14 @@ impl Runs {
     }
 }
 
-/// The number after the last row's must be one, too: the highest row is `u64::MAX - 1`.
+/// Error for a batch whose next row would have no number: the highest row is `u64::MAX - 1`.
 #[cfg_attr(
     not(any(feature = "json", feature = "cbor", feature = "protobuf")),
     allow(dead_code, reason = "only decoders say it")
 )]
 const OUT_OF_RANGE: &str = "the sequence numbers are out of range";
 
-/// The sequence number of the reading that comes next.
+/// Cursor over the sequence numbers of a batch's readings.
 #[derive(Clone, Debug)]
 pub(crate) struct Seqs {
     next: u64,
@@ -100,7 +100,7 @@ pub(crate) struct Seqs {
 }
 
 impl Seqs {
-    /// Takes a decoded list, `None` if there was none, and holds it against the number of readings.
+    /// Takes a decoded list, `None` if the batch has none, and checks it against the number of readings.
     #[cfg_attr(
         not(any(feature = "json", feature = "cbor", feature = "protobuf")),
         allow(dead_code, reason = "only decoders build it")
@@ -144,7 +144,7 @@ impl Seqs {
     }
 }
 
-/// The sequence numbers of a batch with this header; `runs` came from the byte `offset`.
+/// Returns the sequence numbers of a batch with this header. `runs` stood at the byte `offset`.
 #[cfg(any(feature = "json", feature = "cbor", feature = "protobuf"))]
 pub(crate) fn seqs(
     offset: usize,
@@ -160,7 +160,7 @@ pub(crate) fn seqs(
     }
 }
 
-/// A run has at least one reading, so there are fewer numbers than twice the readings.
+/// Refuses a list with more numbers than twice the readings allowed, since every run has at least one reading.
 #[cfg(any(feature = "json", feature = "cbor", feature = "protobuf"))]
 pub(crate) fn check_runs(offset: usize, numbers: usize, limits: &Limits) -> Result<(), DecodeError> {
     let limit = limits.readings.saturating_mul(2);

@@ -4,7 +4,7 @@ use crate::{Batch, DecodeError, Reading, Value};
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-/// Readings of one sensor, as columns of equal length, in the order in which they were pushed.
+/// Readings of one sensor, as columns of equal length, in the order in which they were pushed. A column of qualities may be missing.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Series<'a> {
@@ -14,29 +14,29 @@ pub struct Series<'a> {
     pub times: Vec<i64>,
     /// Values, bit-exact.
     pub values: SeriesValues<'a>,
-    /// OPC UA StatusCodes; empty if all are good.
+    /// OPC UA StatusCodes; empty if all readings are good.
     pub qualities: Vec<u32>,
 }
 
-/// Values of a series: a list of their type, or of [`Value`]s. Exhaustive, as [`Value`] is.
+/// Values of a series: a list of one type, or of [`Value`]s. Exhaustive, as [`Value`] is.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SeriesValues<'a> {
     /// Doubles only.
     F64(Vec<f64>),
     /// Whole numbers that fit `i64` only.
     I64(Vec<i64>),
-    /// Whole numbers above `i64::MAX`, or sent as such, only.
+    /// Unsigned whole numbers only: above `i64::MAX`, or sent as unsigned.
     U64(Vec<u64>),
     /// Booleans only.
     Bool(Vec<bool>),
-    /// Texts, bytes, nulls, or values of several kinds.
+    /// Texts, bytes or nulls, or values of several kinds.
     Other(Vec<Value<'a>>),
 }
 
 impl<'a> Batch<'a> {
-    /// Returns the readings that are left, by rising number of the sensor. A compact batch has them in columns already; of
-    /// other formats each reading is decoded into its series. Sequence numbers belong to rows:
-    /// [`next_seq`](Self::next_seq) gives them.
+    /// Returns the readings that were not taken yet, by rising number of the sensor. A compact batch has them in columns already; for other
+    /// formats each reading is decoded into its series. Sequence numbers are lost, because they belong to rows: [`next_seq`](Self::next_seq)
+    /// returns them.
     ///
     /// ```
     /// use edge_codec::{Format, Limits, Reading, SensorTable, SeriesValues, Value};
@@ -58,7 +58,7 @@ impl<'a> Batch<'a> {
     /// ```
     ///
     /// # Errors
-    /// Those of the iterator. No decoder of this crate lets a batch through whose readings fail later.
+    /// Errors of the iterator. No decoder of this crate accepts a batch whose readings fail later.
     pub fn into_series(self) -> Result<Vec<Series<'a>>, DecodeError> {
         let mut series = match self.compact_columns() {
             Some(series) => series,
@@ -68,7 +68,7 @@ impl<'a> Batch<'a> {
         Ok(series)
     }
 
-    /// The columns of a compact batch of which no reading has been taken.
+    /// Returns the columns of a compact batch. `None`: the batch has another format, or a reading was taken from it.
     #[cfg(feature = "compact")]
     fn compact_columns(&self) -> Option<Vec<Series<'a>>> {
         let crate::batch::Rows::Compact(rows) = &self.rows else { return None };
@@ -104,7 +104,7 @@ fn by_rows(batch: Batch<'_>) -> Result<Vec<Series<'_>>, DecodeError> {
 }
 
 impl<'a> SeriesValues<'a> {
-    /// The values as doubles: whole numbers as the nearest one, booleans as 0 and 1, and `missing` for each that is not a
+    /// Returns the values as doubles: whole numbers as the nearest one, booleans as 0 and 1, and `missing` for every value that is not a
     /// number.
     #[must_use]
     pub fn to_f64(&self, missing: f64) -> Cow<'_, [f64]> {

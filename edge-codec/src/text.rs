@@ -1,20 +1,20 @@
-//! Text into byte vectors.
+//! Output of text into byte vectors.
 
 use std::io::Write;
 
-/// Writing to a `Vec` cannot fail.
+/// Appends formatted text. Writing to a `Vec` cannot fail.
 pub(crate) fn display(out: &mut Vec<u8>, what: std::fmt::Arguments<'_>) {
     let written = out.write_fmt(what);
     debug_assert!(written.is_ok());
 }
 
-/// Digits of a number in decimal.
+/// Returns the number of decimal digits of a number.
 #[cfg(feature = "json")]
 pub(crate) fn decimal_len(number: u64) -> usize {
     number.checked_ilog10().unwrap_or(0) as usize + 1
 }
 
-/// A JSON string (RFC 8259 §7): quotes, backslashes and control characters are escaped.
+/// Appends a JSON string (RFC 8259 §7). Quotes, backslashes and control characters are escaped.
 #[cfg(feature = "json")]
 pub(crate) fn json_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');

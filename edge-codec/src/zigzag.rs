@@ -1,6 +1,6 @@
-//! ZigZag, as `sint64` of Protobuf has it: numbers of either sign as numbers without one, small ones as small ones.
+//! ZigZag coding, as `sint64` of Protobuf has it. It maps signed to unsigned numbers, so that numbers close to 0 stay small.
 
-/// 0, -1, 1, -2, … as 0, 1, 2, 3, …
+/// Maps 0, -1, 1, -2, … to 0, 1, 2, 3, …
 #[inline(always)]
 pub(crate) fn zigzag(value: i64) -> u64 {
     ((value << 1) ^ (value >> 63)).cast_unsigned()

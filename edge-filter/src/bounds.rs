@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// Cost of a stage: the error of what it suppresses or alters, and the readings that it can lose. The defaults are those
-/// of a stage that alters no value and decides at once.
+/// Costs of a stage: the error of the readings that it suppresses or alters, and the number of readings that it can lose. The defaults are
+/// those of a stage that alters no value and decides at once.
 ///
 /// ```
 /// use edge_filter::reduce::{Deadband, SwingingDoor};
@@ -15,19 +15,19 @@ use std::fmt;
 /// # Ok::<(), edge_filter::ParamError>(())
 /// ```
 pub trait Cost {
-    /// Returns how far a suppressed or altered reading may be from what is emitted.
+    /// Returns the largest distance of a suppressed or altered reading from the emitted ones.
     fn error_bound(&self) -> ErrorBound {
         ErrorBound::Exact
     }
 
-    /// Returns what a crash can lose, or what is refused before the stage is convinced.
+    /// Returns the readings that a crash can lose, or that are refused before the stage accepts a change.
     fn loss_bound(&self) -> LossBound {
         LossBound::Nothing
     }
 }
 
-/// Largest distance of the emitted readings from the suppressed ones, when every emitted value is held until the next, or,
-/// for [`ErrorBound::Linear`], when a straight line is drawn between them.
+/// Largest distance between suppressed readings and the emitted ones, when every emitted value is taken to hold until the next, or, for
+/// [`ErrorBound::Linear`], when a straight line connects them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum ErrorBound {
@@ -38,16 +38,16 @@ pub enum ErrorBound {
     /// As `Absolute`, except for readings sooner than `min_interval_ms` after an emitted one: those may be off by any
     /// amount, until the next reading arrives.
     AbsoluteAfter {
-        /// The tolerance, in the unit of the sensor.
+        /// Largest distance in the unit of the sensor.
         max_error: f64,
-        /// Time after an emitted reading for which nothing is promised.
+        /// Time after an emitted reading within which the distance is not bounded, in milliseconds.
         min_interval_ms: i64,
     },
     /// Every suppressed reading is at most this far from the straight line between the emitted ones around it.
     Linear(f64),
-    /// The emitted values are aggregates of readings, not readings: what they leave out is not bounded.
+    /// The emitted values are aggregates of readings. Their distance from the readings is not bounded.
     Aggregate,
-    /// No bound is stated: a suppressed reading may be any distance from what is emitted.
+    /// No bound is given: a suppressed reading may be any distance from the emitted ones.
     NoneStated,
 }
 
@@ -66,17 +66,17 @@ impl fmt::Display for ErrorBound {
     }
 }
 
-/// Readings that a crash can lose of those that a stage has accepted, beyond what it suppressed anyway.
+/// Accepted readings that a crash can lose, beyond those that the stage suppresses anyway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LossBound {
     /// Nothing: the stage decides at once and holds no reading.
     Nothing,
-    /// Most readings per sensor that are lost: those that the stage holds, or refused before it was convinced.
+    /// Most readings per sensor that are lost: those that the stage holds, or that it refused before it accepted a change.
     Readings(u32),
-    /// The readings of what is open (a window, a segment), which spans at most this long if a span is given.
+    /// The readings of an open run (a window or a segment).
     Open {
-        /// Longest span of the open run; `None`: until the value moves.
+        /// Longest time that the open run spans, in milliseconds. `None`: it lasts until the value moves.
         span_ms: Option<i64>,
     },
 }

@@ -5,10 +5,10 @@
 
 use crate::{Emit, Quality, Reading, Value};
 
-/// The quiet NaN with the letters "null" as its payload.
+/// Bits of the NaN that stands for null: a quiet NaN with the letters "null" as payload.
 const NULL_BITS: u64 = 0x7ff8_0000_6e75_6c6c;
 
-/// Bytes come back as they were: they have no order and no distance, there is nothing to filter by.
+/// Converts a value. Bytes are returned as the error, because they have no order and no distance to filter by.
 impl<'a> TryFrom<edge_codec::Value<'a>> for Value<'a> {
     type Error = edge_codec::Value<'a>;
 
@@ -40,7 +40,7 @@ impl<'a> From<Value<'a>> for edge_codec::Value<'a> {
     }
 }
 
-/// A reading with bytes comes back as it was.
+/// Converts a reading. One with bytes is returned as the error.
 impl<'a> TryFrom<edge_codec::Reading<'a>> for Reading<'a> {
     type Error = edge_codec::Reading<'a>;
 

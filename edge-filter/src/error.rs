@@ -1,8 +1,8 @@
-//! A parameter that a stage cannot work with.
+//! Error for a parameter that a stage cannot work with.
 
 use std::fmt;
 
-/// A constructor refused a parameter: which one, what it must be, what it was.
+/// Refusal of a parameter by a constructor: its name, the values that are allowed, and the value that was given.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ParamError {
     param: &'static str,
@@ -15,13 +15,13 @@ impl ParamError {
         ParamError { param, must_be, found: found.to_string() }
     }
 
-    /// The error of a parameter that has another name in a file.
+    /// Returns the error with the name that the parameter has in a file.
     #[cfg(feature = "config")]
     pub(crate) fn renamed(self, param: &'static str) -> Self {
         ParamError { param, ..self }
     }
 
-    /// The parameter's name, as in a configuration file.
+    /// Returns the name of the parameter, as in a configuration file.
     #[must_use]
     pub fn param(&self) -> &'static str {
         self.param
@@ -36,7 +36,7 @@ impl fmt::Display for ParamError {
 
 impl std::error::Error for ParamError {}
 
-/// A finite number that is not negative.
+/// Returns a finite number that is not negative; refuses others.
 pub(crate) fn width(param: &'static str, value: f64) -> Result<f64, ParamError> {
     if value.is_finite() && value >= 0.0 {
         Ok(value)
@@ -45,7 +45,7 @@ pub(crate) fn width(param: &'static str, value: f64) -> Result<f64, ParamError> 
     }
 }
 
-/// Two finite numbers, the second one larger: neither empty nor of zero width.
+/// Returns two finite numbers of which the second is larger; refuses others.
 pub(crate) fn span(param: &'static str, low: f64, high: f64) -> Result<(f64, f64), ParamError> {
     if low.is_finite() && high.is_finite() && low < high && (high - low).is_finite() {
         Ok((low, high))
@@ -54,17 +54,17 @@ pub(crate) fn span(param: &'static str, low: f64, high: f64) -> Result<(f64, f64
     }
 }
 
-/// Milliseconds, 0 or more.
+/// Returns milliseconds of 0 or more; refuses others.
 pub(crate) fn delay(param: &'static str, ms: i64) -> Result<i64, ParamError> {
     if ms >= 0 { Ok(ms) } else { Err(ParamError::new(param, "0 ms or more", ms)) }
 }
 
-/// Milliseconds, 1 or more.
+/// Returns milliseconds of 1 or more; refuses others.
 pub(crate) fn interval(param: &'static str, ms: i64) -> Result<i64, ParamError> {
     if ms >= 1 { Ok(ms) } else { Err(ParamError::new(param, "1 ms or more", ms)) }
 }
 
-/// A finite number above 0.
+/// Returns a finite number above 0; refuses others.
 pub(crate) fn positive(param: &'static str, value: f64) -> Result<f64, ParamError> {
     if value.is_finite() && value > 0.0 {
         Ok(value)
@@ -73,7 +73,7 @@ pub(crate) fn positive(param: &'static str, value: f64) -> Result<f64, ParamErro
     }
 }
 
-/// Two intervals of one stage; `param`, just set to `found`, is to blame.
+/// Refuses a longest interval below the least one. The error names `param`, which was just set to `found`.
 pub(crate) fn ordered(param: &'static str, found: i64, min: i64, max: Option<i64>) -> Result<(), ParamError> {
     match max {
         Some(max) if max < min => {

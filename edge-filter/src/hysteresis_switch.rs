@@ -1,4 +1,4 @@
-//! Hysteresis switch: on at one value, off at another.
+//! Hysteresis switch: goes on at one value and off at another.
 
 use crate::error::{ParamError, delay};
 use crate::{Cost, Quality};
@@ -49,7 +49,7 @@ pub enum SwitchBadInput {
     Hold,
 }
 
-/// State of a [`HysteresisSwitch`]. The default is off, and was never on.
+/// State of a [`HysteresisSwitch`]. By default it is off, and has never been on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub struct HysteresisSwitchState {
@@ -58,7 +58,7 @@ pub struct HysteresisSwitchState {
 }
 
 impl HysteresisSwitchState {
-    /// Returns whether it is on.
+    /// Returns whether the switch is on.
     #[must_use]
     pub fn is_on(&self) -> bool {
         self.on
@@ -66,7 +66,7 @@ impl HysteresisSwitchState {
 }
 
 impl HysteresisSwitch {
-    /// Makes a switch that is on from one value and off from the other.
+    /// Creates a switch that goes on at `on_at` and off at `off_at`.
     ///
     /// # Errors
     /// If one is NaN or infinite, or they are the same.
@@ -82,32 +82,32 @@ impl HysteresisSwitch {
         Ok(HysteresisSwitch { on_at, off_at, min_on_ms: 0, min_off_ms: 0, bad_input: SwitchBadInput::Off })
     }
 
-    /// Sets the least time for which the switch stays on.
+    /// Sets the least time for which the switch stays on, in milliseconds.
     ///
     /// # Errors
-    /// If it is negative.
+    /// If the time is negative.
     pub fn min_on_ms(mut self, ms: i64) -> Result<Self, ParamError> {
         self.min_on_ms = delay("min_on_ms", ms)?;
         Ok(self)
     }
 
-    /// Sets the least time for which the switch stays off; not before it was on for the first time.
+    /// Sets the least time for which the switch stays off, in milliseconds. It does not count before the switch was on for the first time.
     ///
     /// # Errors
-    /// If it is negative.
+    /// If the time is negative.
     pub fn min_off_ms(mut self, ms: i64) -> Result<Self, ParamError> {
         self.min_off_ms = delay("min_off_ms", ms)?;
         Ok(self)
     }
 
-    /// Sets the effect of input that cannot be used. Default: off.
+    /// Sets the effect of input that cannot be used. Default: [`SwitchBadInput::Off`].
     #[must_use]
     pub fn bad_input(mut self, what: SwitchBadInput) -> Self {
         self.bad_input = what;
         self
     }
 
-    /// Judges a reading; returns whether the switch is on.
+    /// Judges a reading. Returns whether the switch is on.
     pub fn check(
         &self,
         state: &mut HysteresisSwitchState,
@@ -134,7 +134,7 @@ impl HysteresisSwitch {
         if on { !reached(self.off_at, !high) } else { reached(self.on_at, high) }
     }
 
-    /// A clock that was set back does not lengthen a cycle for ever.
+    /// Returns whether the least on or off time is over. A clock that was set back counts as over, so that it cannot lengthen a cycle for ever.
     fn may_change(&self, state: &HysteresisSwitchState, now_ms: i64) -> bool {
         let least = if state.on { self.min_on_ms } else { self.min_off_ms };
         let since = state.since_now;
@@ -142,7 +142,7 @@ impl HysteresisSwitch {
     }
 }
 
-/// Nothing is held; after a crash it is off until the next value says otherwise.
+/// No reading is held. After a crash the switch is off until the next value.
 impl Cost for HysteresisSwitch {}
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Outcome of a stage: exactly one [`Outcome`] per reading, so that the accounting is complete.
+//! Outcome of a reading in the pipeline: exactly one [`Outcome`] per reading, so that the counters are complete.
 
 use crate::{Quality, Value};
 use std::fmt;
@@ -8,16 +8,16 @@ use std::fmt;
 #[must_use = "the outcome of a reading is not sent to the sink: it is this value"]
 #[allow(clippy::exhaustive_enums, reason = "emitted, held or dropped is the whole accounting")]
 pub enum Outcome<'a> {
-    /// The reading goes on.
+    /// The reading is passed on.
     Emit(Emit<'a>),
-    /// A stage keeps it and may emit it later, or what it makes of it: see [`LossBound`](crate::LossBound) for what a
-    /// crash may cost.
+    /// A stage holds the reading, and may later emit it or a result that it is part of. [`LossBound`](crate::LossBound) bounds what a crash can
+    /// lose.
     Held,
-    /// The reading ends here.
+    /// The reading is dropped.
     Drop(DropReason),
 }
 
-/// A reading that goes on.
+/// Reading that is passed on.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Emit<'a> {
@@ -27,11 +27,11 @@ pub struct Emit<'a> {
     pub time: i64,
     /// Value of the reading.
     pub value: Value<'a>,
-    /// The quality, always an OPC UA code.
+    /// Quality of the reading, always an OPC UA code.
     pub quality: Quality,
     /// Reason for the emission.
     pub reason: EmitReason,
-    /// Made by the filter, not read from the sensor; counted apart.
+    /// True if the filter made the reading, so that no sensor sent it. Such readings are counted separately.
     pub synthetic: bool,
 }
 
@@ -45,10 +45,10 @@ macro_rules! reasons {
         pub enum $name { $($(#[$variant_doc])* $variant,)* }
 
         impl $name {
-            /// Every reason of this version.
+            /// All reasons of this version.
             pub const ALL: &'static [$name] = &[$($name::$variant),*];
 
-            /// The reason as a metric label.
+            /// Returns the reason as a metric label.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $($name::$variant => $text),* }
@@ -66,53 +66,53 @@ macro_rules! reasons {
 reasons! {
     /// Reason for which a reading was emitted.
     EmitReason {
-        /// The sensor's first reading since the start.
+        /// The reading is the sensor's first since the start.
         First = "first",
-        /// The first one after a silence longer than `max_gap_ms` of event time.
+        /// The reading is the first after a silence longer than `max_gap_ms` of event time.
         FirstAfterGap = "first_after_gap",
-        /// The sensor's clock was set back; everything known about the sensor was forgotten.
+        /// The sensor's clock was set back, so everything known about the sensor was forgotten.
         ClockReset = "clock_reset",
-        /// The first one after the sensor was reported stale.
+        /// The reading is the first after the sensor was reported stale.
         Recovered = "recovered",
         /// The quality code changed.
         StatusChange = "status_change",
-        /// The value became NaN or infinite.
+        /// The value became NaN or infinite after it was a number.
         NanEnter = "nan_enter",
-        /// The value became a number again.
+        /// The value became a number again after NaN or an infinity.
         NanExit = "nan_exit",
         /// The value left the deadband.
         Deadband = "deadband",
-        /// The value is another one (on change; booleans and texts everywhere).
+        /// The value differs from the last emitted one (stage on change; booleans and texts in every stage).
         Change = "change",
-        /// The last suppressed reading before the one that left the deadband.
+        /// The reading is the last suppressed one before the one that left the deadband.
         Previous = "previous",
-        /// The end of a trend: the next reading was not on its line.
+        /// The reading ends a trend, because the next one was not on its line.
         DoorClosed = "door_closed",
-        /// The middle of a segment that the next reading would have made too high (synthetic).
+        /// The value is the middle of a segment that the next reading would have made too high (synthetic).
         SegmentClosed = "segment_closed",
-        /// The aggregate of a window (synthetic).
+        /// The value is the aggregate of a window (synthetic).
         WindowClosed = "window_closed",
-        /// The reading that a sampling stage picked of its group.
+        /// A sampling stage picked the reading out of its group.
         Picked = "picked",
-        /// Held until the stop, the change of configuration or the silence.
+        /// A stage held the reading until the stop, the change of configuration or the silence.
         Flush = "flush",
         /// The unit of the sensor changed.
         UnitChanged = "unit_changed",
-        /// The counter started again; what it counted in between is unknown.
+        /// The counter started again from zero; what it counted in between is unknown.
         CounterReset = "counter_reset",
-        /// A repeat while the sensor says nothing (synthetic).
+        /// The last value is repeated, because the sensor is silent (synthetic).
         Heartbeat = "heartbeat",
-        /// Nothing was emitted for `max_interval_ms`.
+        /// No reading of the sensor was emitted for `max_interval_ms`.
         MaxInterval = "max_interval",
-        /// The sensor fell silent (synthetic).
+        /// The sensor fell silent, and is reported as stale (synthetic).
         Stale = "stale",
-        /// Beside the stages: older than the last one, or of a window that is complete.
+        /// The reading is older than the last one, or belongs to a window that is complete. It passes beside the stages.
         Late = "late",
-        /// Beside the stages: another reading of the last one's time.
+        /// The reading has the time of the last one. It passes beside the stages.
         SameTime = "same_time",
-        /// Beside the stages: further ahead of `now` than `max_future_ms`.
+        /// The reading is further ahead of `now` than `max_future_ms`. It passes beside the stages.
         Future = "future",
-        /// The first in order that is not older than what was emitted beside the stages, or before the clock was set back.
+        /// The reading is the first in order again, after readings that passed beside the stages or after the clock was set back.
         Resumed = "resumed",
         /// No reducing stage applies to the sensor.
         Passthrough = "passthrough",
@@ -120,8 +120,8 @@ reasons! {
 }
 
 impl EmitReason {
-    /// Tells that the reading passed as it came because of its time: it is no part of the series that the stages make,
-    /// and no error bound covers it or needs to.
+    /// Returns whether the reading passed beside the stages because of its time. It is then no part of the series that the stages make, so no
+    /// error bound covers it.
     #[must_use]
     pub const fn is_beside(self) -> bool {
         matches!(self, EmitReason::Late | EmitReason::SameTime | EmitReason::Future)
@@ -131,43 +131,43 @@ impl EmitReason {
 reasons! {
     /// Reason for which a reading was dropped.
     DropReason {
-        /// Within the deadband around the last emitted value.
+        /// The value is within the deadband around the last emitted value.
         InDeadband = "in_deadband",
-        /// Outside the deadband, but sooner than `min_interval_ms` after the last emitted reading.
+        /// The value is outside the deadband, but it came sooner than `min_interval_ms` after the last emitted reading.
         MinInterval = "min_interval",
-        /// Still the same bad status: values are not compared while it lasts.
+        /// The status is still the same bad one, during which values are not compared.
         BadQuality = "bad_quality",
-        /// The same as the last emitted value.
+        /// The value is the same as the last emitted one.
         Unchanged = "unchanged",
-        /// Stood for by a line, a segment or a window.
+        /// A line, a segment or a window represents the reading.
         Compressed = "compressed",
-        /// The reading is not the one of its group, or comes too soon after the last.
+        /// The reading is not the one that its group emits, or it comes too soon after the last.
         RateLimit = "rate_limit",
-        /// A text, where a number is needed.
+        /// The value is a text, but the stage needs a number.
         NotNumeric = "not_numeric",
-        /// The same reading again.
+        /// The reading is a copy of an earlier one.
         Duplicate = "duplicate",
-        /// Another value or quality at the time of the last reading.
+        /// The reading has the time of the last one, with another value or quality.
         DuplicateTimestamp = "duplicate_timestamp",
-        /// Older than the last reading.
+        /// The reading is older than the last one.
         OutOfOrder = "out_of_order",
-        /// The reading's window is complete already.
+        /// The reading belongs to a window that is complete already.
         Late = "late",
-        /// Further ahead of `now` than `max_future_ms`.
+        /// The reading is further ahead of `now` than `max_future_ms`.
         Future = "future",
-        /// Outside the range, and the range stage is told to drop such readings.
+        /// The value is outside the range, and the range stage drops such readings. The other judging stages below do so in the same way.
         OutOfRange = "out_of_range",
-        /// Changed faster than it can, and the stage is told to drop such readings; so with the next four.
+        /// The value changed faster than the process can.
         RateOfChange = "rate_of_change",
         /// The sensor does not move any more.
         FlatLine = "flat_line",
-        /// The sensor moves less than the process does.
+        /// The sensor moves less than the process.
         Attenuated = "attenuated",
-        /// Borne out by neither of its neighbours.
+        /// Neither neighbour of the reading confirms its value.
         Spike = "spike",
-        /// Far from the median of its neighbourhood.
+        /// The value is far from the median of its neighbourhood.
         Outlier = "outlier",
-        /// Too far from the last accepted value.
+        /// The value is too far from the last accepted one.
         Jump = "jump",
     }
 }

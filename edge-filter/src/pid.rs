@@ -91,7 +91,7 @@ pub enum DerivativeForm {
     ZeroOrderHold,
 }
 
-/// Effect of a bad or NaN process value, or a setpoint that is no number, on the output: at once.
+/// Immediate effect on the output of a bad or NaN process value, or of a setpoint that is not finite.
 ///
 /// ```
 /// # use edge_filter::{ParamError, Quality, pid::{Pid, PidBadInput, PidInput, PidMode, PidState}};
@@ -103,18 +103,18 @@ pub enum DerivativeForm {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[allow(clippy::exhaustive_enums, reason = "the three of the specification")]
 pub enum PidBadInput {
-    /// The output stays where it is, and goes on from there.
+    /// The output keeps its value, and goes on from it.
     #[default]
     Hold,
-    /// The output goes to this value, without regard to rate limits, and goes on from there.
+    /// The output goes to this value without regard to rate limits, and goes on from it.
     SafeValue(f64),
-    /// The output stays where it is until somebody has switched to manual and back.
+    /// The output keeps its value until somebody has switched to manual and back.
     Manual,
 }
 
 impl Pid {
-    /// The ISA standard form: gain `k`, integral time `ti_s` (infinity: none), derivative time `td_s` (0: none). The
-    /// derivative is filtered with `Td/10`: see [`Pid::derivative_filter_s`].
+    /// Creates a controller in the ISA standard form: gain `k`, integral time `ti_s` (infinity: none) and derivative time `td_s` (0: none) in
+    /// seconds. The derivative is filtered with `Td/10`: see [`Pid::derivative_filter_s`].
     ///
     /// # Errors
     /// If a parameter is NaN, `k` or `td_s` is infinite, `ti_s` is not above 0, or `td_s` is negative.
@@ -127,7 +127,7 @@ impl Pid {
         pid.derivative_filter_s(td_s / 10.0)
     }
 
-    /// The parallel form: `Kp`, `Ki` per second, `Kd` in seconds. The derivative is not filtered. A process whose value
+    /// Creates a controller in the parallel form: `Kp`, `Ki` per second, `Kd` in seconds. The derivative is not filtered. A process whose value
     /// falls when the output rises needs negative gains.
     ///
     /// # Errors
@@ -157,10 +157,10 @@ impl Pid {
         })
     }
 
-    /// Time constant of the derivative's filter (`Tf`, `Td/N`); 0 is no filter.
+    /// Sets the time constant of the derivative's filter (`Tf`, `Td/N`) in seconds; 0 is no filter.
     ///
     /// # Errors
-    /// If it is NaN, infinite or negative.
+    /// If the time constant is NaN, infinite or negative.
     pub fn derivative_filter_s(mut self, tf_s: f64) -> Result<Self, ParamError> {
         self.filter_s = width("tf_s", tf_s)?;
         Ok(self)
@@ -173,11 +173,10 @@ impl Pid {
         self
     }
 
-    /// Sets the share of the setpoint that `P` (β, default 1) and `D` (γ, default 0: derivative on the measurement; 1: on the error)
-    /// see.
+    /// Sets the share of the setpoint that enters `P` (β, default 1) and `D` (γ, default 0: derivative on the measurement; 1: on the error).
     ///
     /// # Errors
-    /// If one is not within 0 to 1.
+    /// If a weight is not within 0 to 1.
     pub fn setpoint_weights(mut self, beta: f64, gamma: f64) -> Result<Self, ParamError> {
         for (param, weight) in [("beta", beta), ("gamma", gamma)] {
             if !(0.0..=1.0).contains(&weight) {
@@ -188,17 +187,17 @@ impl Pid {
         Ok(self)
     }
 
-    /// Makes `P` accumulate from the changes of the measurement, starting at 0; β is not used then. Default false.
+    /// Sets whether `P` accumulates from the changes of the measurement, starting at 0; β is not used then. Default false.
     #[must_use]
     pub fn proportional_on_measurement(mut self, yes: bool) -> Self {
         self.on_measurement = yes;
         self
     }
 
-    /// The limits of the output, in every mode. Default: every finite number.
+    /// Sets the limits of the output, in every mode. Default: every finite number.
     ///
     /// # Errors
-    /// If they are NaN or not in order.
+    /// If a limit is NaN, or `min` is not below `max`.
     pub fn output_limits(mut self, min: f64, max: f64) -> Result<Self, ParamError> {
         if min.is_nan() || max.is_nan() || min >= max {
             return Err(ParamError::new("output_limits", "low below high", format_args!("{min} and {max}")));
@@ -221,10 +220,10 @@ impl Pid {
         self
     }
 
-    /// The longest time between two scans over which anything is integrated or differentiated. Default: no limit.
+    /// Sets the longest time between two scans, in seconds. Nothing is integrated or differentiated over a longer one. Default: no limit.
     ///
     /// # Errors
-    /// If it is NaN or not above 0.
+    /// If the time is NaN or not above 0.
     pub fn dt_max_s(mut self, dt_s: f64) -> Result<Self, ParamError> {
         if dt_s.is_nan() || dt_s <= 0.0 {
             return Err(ParamError::new("dt_max_s", "a number above 0", dt_s));
@@ -233,10 +232,10 @@ impl Pid {
         Ok(self)
     }
 
-    /// Sets the effect of input that cannot be used. Default: hold.
+    /// Sets the effect of input that cannot be used. Default: [`PidBadInput::Hold`].
     ///
     /// # Errors
-    /// If a safe value is NaN or infinite.
+    /// If the value of [`PidBadInput::SafeValue`] is NaN or infinite.
     pub fn bad_input(mut self, what: PidBadInput) -> Result<Self, ParamError> {
         if let PidBadInput::SafeValue(value) = what
             && !value.is_finite()
@@ -247,18 +246,18 @@ impl Pid {
         Ok(self)
     }
 
-    /// Returns whether there is an integral that moves.
+    /// Returns whether the controller has an integral gain other than 0.
     pub(crate) fn integrates(&self) -> bool {
         self.ki != 0.0
     }
 
-    /// Returns whether there is a derivative that is filtered.
+    /// Returns whether the controller has a derivative with a filter.
     #[cfg(feature = "config")]
     pub(crate) fn filters_derivative(&self) -> bool {
         self.kd != 0.0 && self.filter_s > 0.0
     }
 
-    /// The lowest and the highest output.
+    /// Returns the lowest and the highest output.
     pub(crate) fn limits(&self) -> (f64, f64) {
         (self.min, self.max)
     }
@@ -269,5 +268,5 @@ impl Pid {
     }
 }
 
-/// Nothing is held; after a crash the integral starts at 0: switch to manual first for a bumpless start.
+/// No reading is held. After a crash the integral starts at 0, so switch to manual first for a bumpless start.
 impl Cost for Pid {}

@@ -1,8 +1,8 @@
-//! Quality of a reading: the OPC UA `StatusCode`, and the schemes that are mapped to it.
+//! Quality of a reading: the OPC UA `StatusCode`, and the schemes that are converted to it.
 
 use std::fmt;
 
-/// An OPC UA `StatusCode` (Part 4 §7.39): bits 31-30 are the severity, 29-16 the sub-code, the rest information.
+/// OPC UA `StatusCode` (Part 4 §7.39): bits 31-30 are the severity, 29-16 the sub-code, the rest information.
 ///
 /// Codes are compared as whole 32-bit words, so a change of an information bit is a status change too.
 ///
@@ -19,48 +19,47 @@ use std::fmt;
 pub struct Quality(pub u32);
 
 impl Quality {
-    /// `Good`: also the default, since an absent quality means good.
+    /// `Good`, which is also the default, because an absent quality means good.
     pub const GOOD: Quality = Quality(0);
     /// `Uncertain`, no reason given.
     pub const UNCERTAIN: Quality = Quality(0x4000_0000);
-    /// `UncertainLastUsableValue`: whatever updated this value has stopped doing so.
+    /// `UncertainLastUsableValue`: the source of this value has stopped updating it.
     pub const UNCERTAIN_LAST_USABLE: Quality = Quality(0x4090_0000);
-    /// `UncertainSubstituteValue`: another value stands in the place of the measured one.
+    /// `UncertainSubstituteValue`: another value replaces the measured one.
     pub const UNCERTAIN_SUBSTITUTE: Quality = Quality(0x4091_0000);
-    /// `UncertainEngineeringUnitsExceeded`: outside the range in which the sensor is to be trusted.
+    /// `UncertainEngineeringUnitsExceeded`: the value is outside the range in which the sensor can be trusted.
     pub const UNCERTAIN_UNITS_EXCEEDED: Quality = Quality(0x4094_0000);
     /// `Bad`, no reason given.
     pub const BAD: Quality = Quality(0x8000_0000);
-    /// `BadOutOfRange`: the sensor cannot have measured this.
+    /// `BadOutOfRange`: the sensor cannot have measured this value.
     pub const BAD_OUT_OF_RANGE: Quality = Quality(0x803C_0000);
 
-    /// `UncertainSubNormal`: made of fewer good sources than required.
+    /// `UncertainSubNormal`: the value was computed from fewer good sources than required.
     pub const UNCERTAIN_SUB_NORMAL: Quality = Quality(0x4095_0000);
-    /// `BadNoCommunication`: the source is known and silent, and no last value of it is.
+    /// `BadNoCommunication`: the source is known and silent, and there is no last value of it.
     pub const BAD_NO_COMMUNICATION: Quality = Quality(0x8031_0000);
-    /// `BadNoData`: nothing was there to compute a value from.
+    /// `BadNoData`: there was nothing to compute a value from.
     pub const BAD_NO_DATA: Quality = Quality(0x809B_0000);
 
-    /// Tells that the severity is 00.
+    /// Returns whether the severity is 00.
     #[must_use]
     pub const fn is_good(self) -> bool {
         self.0 >> 30 == 0
     }
 
-    /// Tells that the severity is 01.
+    /// Returns whether the severity is 01.
     #[must_use]
     pub const fn is_uncertain(self) -> bool {
         self.0 >> 30 == 1
     }
 
-    /// Returns whether the quality is bad: severity 10, and 11, which the standard reserves and which is therefore
-    /// not to be trusted.
+    /// Returns whether the quality is bad: severity 10, or 11, which the standard reserves and which is therefore not trusted.
     #[must_use]
     pub const fn is_bad(self) -> bool {
         self.0 >> 31 == 1
     }
 
-    /// Good, or uncertain where that counts as good.
+    /// Returns whether the quality is good, or uncertain if that counts as good.
     pub(crate) const fn is_usable(self, uncertain_is_bad: bool) -> bool {
         self.is_good() || (self.is_uncertain() && !uncertain_is_bad)
     }
@@ -102,7 +101,7 @@ impl fmt::Display for Quality {
 #[cfg_attr(feature = "config", serde(rename_all = "lowercase"))]
 #[non_exhaustive]
 pub enum QualityScheme {
-    /// OPC UA status codes, taken as they are.
+    /// OPC UA status codes, which are not converted.
     #[default]
     OpcUa,
     /// Sparkplug B 3.0, property `Quality`: 0 bad, 192 good, 500 stale. The OPC DA range 192..=255 counts as good;
@@ -116,7 +115,7 @@ pub enum QualityScheme {
 }
 
 impl QualityScheme {
-    /// The OPC UA code for `raw`; `None` if the scheme does not know the number (treat it as bad, and count it).
+    /// Returns the OPC UA code for `raw`; `None` if the scheme does not define the number (treat it as bad, and count it).
     #[must_use]
     pub const fn to_opc_ua(self, raw: u32) -> Option<Quality> {
         match self {

@@ -2,7 +2,7 @@
 
 use crate::{Quality, Value};
 
-/// One reading of one sensor.
+/// Reading of one sensor: a value at an instant, with its quality.
 ///
 /// ```
 /// use edge_filter::{Outcome, Pipeline, Quality, Reading, Value};
@@ -19,12 +19,12 @@ use crate::{Quality, Value};
     reason = "callers build it with a literal; a new field is a new major version"
 )]
 pub struct Reading<'a> {
-    /// The sensor, as [`Pipeline::intern`](crate::Pipeline::intern) numbered it.
+    /// Number of the sensor, from [`Pipeline::intern`](crate::Pipeline::intern).
     pub sensor: u32,
     /// Event time (the source's clock), Unix milliseconds.
     pub time: i64,
     /// Value that was measured.
     pub value: Value<'a>,
-    /// Quality of the reading, in the scheme the pipeline is configured for; OPC UA by default.
+    /// Quality of the reading, in the scheme for which the pipeline is configured; OPC UA by default.
     pub quality: Quality,
 }

@@ -1,9 +1,8 @@
-//! Snapshot form of states: a struct as the array of its fields, in their order, so that ten thousand
-//! sensors do not write ten thousand times what a field is called, an enum as a number. A change of the fields is a new
-//! [`SNAPSHOT_VERSION`](crate::SNAPSHOT_VERSION).
+//! Form of states in a snapshot. A struct is the array of its fields in their order, so that ten thousand sensors do not repeat the names of
+//! the fields; an enum is a number. A change of the fields needs a new [`SNAPSHOT_VERSION`](crate::SNAPSHOT_VERSION).
 
-/// `as_array!(State { field, field })` implements serde's traits; with `..` at the end, the fields that are not named
-/// are not written and read as their defaults. The fields are named once, so none can be written and not read.
+/// Implements serde's traits: `as_array!(State { field, field })`. With `..` at the end, the fields that are not named are not written, and
+/// read as their defaults. The fields are named once, so none can be written and not read.
 macro_rules! as_array {
     ($state:ident { $($field:ident),+ $(; ..$rest:expr)? }) => {
         #[cfg(feature = "config")]
@@ -23,7 +22,7 @@ macro_rules! as_array {
     };
 }
 
-/// `as_number!(Kind { First, Second })`: an enum without fields as the place of its variant.
+/// Implements serde's traits for an enum without fields, as the place of its variant: `as_number!(Kind { First, Second })`.
 macro_rules! as_number {
     ($kind:ident { $($variant:ident),+ }) => {
         #[cfg(feature = "config")]
@@ -46,12 +45,12 @@ macro_rules! as_number {
 
 pub(crate) use {as_array, as_number};
 
-/// A number that is written as none once it is not finite, and read as NaN then. All that is done with it must take NaN for what
-/// cannot be computed.
+/// Number that is written as null if it is not finite, and then read as NaN. Code that uses it must treat NaN as a result that cannot be
+/// computed.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct OverflowingNumber(pub(crate) f64);
 
-/// Writes a number for `serde(with)`, infinities too.
+/// Writes a number for `serde(with)`, also NaN and the infinities.
 #[cfg(feature = "config")]
 pub(crate) fn serialize<S: serde::Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::Error> {
     serde::Serialize::serialize(&Some(*number).filter(|number| number.is_finite()), serializer)

@@ -1,8 +1,8 @@
-//! The value of a reading and the exact comparisons on it.
+//! Value of a reading, and exact comparisons of values.
 
 use std::borrow::Cow;
 
-/// The value of a reading.
+/// Value of a reading.
 ///
 /// Integers are never rounded: they are compared exactly over their whole range, so a counter beyond 2^53 keeps
 /// every increment. A text may borrow from the caller's buffer; a dropped text is never copied.
@@ -23,14 +23,14 @@ pub enum Value<'a> {
     I64(i64),
     /// An unsigned integer of 64 bits.
     U64(u64),
-    /// A boolean; every change is a change, whatever the deadband.
+    /// A boolean. Every change counts, whatever the deadband.
     Bool(bool),
-    /// A text; every change is a change, whatever the deadband.
+    /// A text. Every change counts, whatever the deadband.
     Text(Cow<'a, str>),
 }
 
 impl Value<'_> {
-    /// Returns the value with its text, if any, copied: free of the caller's buffer.
+    /// Returns the value with its own copy of a text, independent of the caller's buffer.
     #[must_use]
     pub fn into_owned(self) -> Value<'static> {
         match self {
@@ -42,8 +42,7 @@ impl Value<'_> {
         }
     }
 
-    /// Returns the number as `f64` (a boolean is 0 or 1), for limits; `None` for a text. Integers beyond 2^53 are
-    /// rounded.
+    /// Returns the number as `f64` (a boolean is 0 or 1), to compare it with limits; `None` for a text. Integers beyond 2^53 are rounded.
     #[must_use]
     pub fn as_f64(&self) -> Option<f64> {
         match *self {
@@ -55,7 +54,7 @@ impl Value<'_> {
         }
     }
 
-    /// Finite number, NaN, +Inf or -Inf; everything that is not a float is finite.
+    /// Returns the class: finite number, NaN, +Inf or -Inf. Everything that is not a float is finite.
     #[inline]
     pub(crate) fn class(&self) -> Class {
         match *self {
@@ -68,7 +67,7 @@ impl Value<'_> {
         }
     }
 
-    /// The exact integer, if it is one.
+    /// Returns the exact integer; `None` if the value is no integer.
     pub(crate) fn as_integer(&self) -> Option<i128> {
         match *self {
             Value::I64(v) => Some(i128::from(v)),
@@ -77,7 +76,7 @@ impl Value<'_> {
         }
     }
 
-    /// 64 bits that tell values apart: exact for numbers of one kind, FNV-1a for texts.
+    /// Returns 64 bits that distinguish values: exact for numbers of one kind, FNV-1a for texts.
     #[inline]
     pub(crate) fn fingerprint(&self) -> u64 {
         match self {
@@ -130,14 +129,14 @@ impl From<String> for Value<'_> {
     }
 }
 
-/// The alarms of a snapshot leave out what is as at the start.
+/// Returns whether the value is the default, which the alarms of a snapshot leave out.
 #[cfg(feature = "config")]
 pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
-/// The classes of EPICS `recGblCheckDeadband`: a change between them always passes, within one of the three
-/// non-finite ones nothing does.
+/// Class of a value, as in EPICS `recGblCheckDeadband`. A change between classes always passes; within one of the three non-finite classes
+/// nothing does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Class {
     #[default]
@@ -149,7 +148,7 @@ pub(crate) enum Class {
 
 crate::snapshot_serde::as_number!(Class { Finite, Nan, PosInf, NegInf });
 
-/// A tolerance, kept in both number systems so that integers never go through `f64`.
+/// Tolerance as a float and as an integer, so that integers are never converted to `f64`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Tolerance {
     float: f64,
@@ -160,7 +159,7 @@ impl Tolerance {
     /// Tolerance that any change exceeds.
     pub(crate) const ZERO: Self = Tolerance { float: 0.0, integer: 0 };
 
-    /// `width` is finite and not negative.
+    /// Creates a tolerance; `width` is finite and not negative.
     pub(crate) fn new(width: f64) -> Self {
         // For an integer difference d: d > width exactly when d > floor(width). The cast saturates.
         Tolerance { float: width, integer: width.floor() as u128 }
@@ -170,8 +169,8 @@ impl Tolerance {
         self.float
     }
 
-    /// Returns whether `new` is further from `reference` than the tolerance (strictly). Values of different kinds, booleans
-    /// and texts differ as soon as they are not the same.
+    /// Returns whether `new` is further from `reference` than the tolerance (strictly). Values of different kinds, booleans and texts exceed it
+    /// as soon as they are not the same.
     pub(crate) fn exceeded(&self, reference: &Value<'_>, new: &Value<'_>) -> bool {
         if let (Some(a), Some(b)) = (reference.as_integer(), new.as_integer()) {
             return a.abs_diff(b) > self.integer;
@@ -187,7 +186,7 @@ impl Tolerance {
         }
     }
 
-    /// Written so that a NaN difference passes: only a proven small difference may be suppressed.
+    /// Returns whether the difference exceeds the tolerance. A NaN does, because only a difference that is proven small may be suppressed.
     #[inline]
     pub(crate) fn exceeded_by(&self, difference: f64) -> bool {
         let within = difference.abs() <= self.float;

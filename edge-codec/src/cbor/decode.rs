@@ -12,10 +12,10 @@ use std::borrow::Cow;
 
 /// Decodes a batch; text and bytes borrow from `input`.
 ///
-/// Costs one allocation for the sensor table and none per reading.
+/// It costs one allocation for the sensor table and none per reading.
 ///
 /// # Errors
-/// Everything in [`DecodeError`] that the [`limits`](Limits) and the layout of this module refuse.
+/// Any [`DecodeError`] for input that the [`limits`](Limits) or the layout of this module do not allow.
 pub fn decode<'a>(input: &'a [u8], limits: &Limits) -> Result<Batch<'a>, DecodeError> {
     crate::check_input(input, limits)?;
     let mut reader = Reader::new(input, limits);
@@ -42,7 +42,7 @@ pub fn decode<'a>(input: &'a [u8], limits: &Limits) -> Result<Batch<'a>, DecodeE
     })
 }
 
-/// Header of a batch, from the outer map; the rows are only passed over, since base time and sensors may stand behind them.
+/// Header of a batch, from the outer map. Its rows are only skipped at first, because base time and sensors may stand behind them.
 struct Envelope<'a> {
     header: Header,
     seqs: Option<Seqs>,

@@ -1,4 +1,4 @@
-//! Readings to CBOR, deterministic encoding of RFC 8949 §4.2.1.
+//! Encoding of readings as CBOR, in the deterministic encoding of RFC 8949 §4.2.1.
 
 use super::VERSION;
 use super::write::{int, len_of, put, text, value};
@@ -6,7 +6,7 @@ use crate::encoder::{Appended, Draft, Row, Wire};
 use crate::{EncodeError, Header, Reading, Sensor};
 use ciborium_ll::Header as Item;
 
-/// Marks an [`Encoder`](crate::Encoder) as one for CBOR.
+/// Marker type of an [`Encoder`](crate::Encoder) for CBOR.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct Cbor;

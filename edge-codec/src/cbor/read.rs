@@ -6,7 +6,7 @@ use crate::{DecodeError, Limits, Value};
 use ciborium_ll::{Decoder, Header as Item, simple};
 use std::borrow::Cow;
 
-/// The NaN that has no payload, which is also the only one written short.
+/// Bits of the NaN without payload, which is the only NaN that is written in the short form.
 pub(crate) const QUIET_NAN: u64 = 0x7ff8_0000_0000_0000;
 
 #[derive(Clone, Debug)]
@@ -31,8 +31,8 @@ impl<'a> Reader<'a> {
         self.input.len().saturating_sub(self.at)
     }
 
-    /// The head of the next item. Indefinite lengths, break, and simple values in two bytes where one would do
-    /// (RFC 8949 §3.3 calls them not well-formed) are refused here, once for all.
+    /// Returns the head of the next item. It refuses indefinite lengths, break, and simple values in two bytes where one would do (RFC 8949
+    /// §3.3 calls them not well-formed), so that no caller has to.
     pub(crate) fn head(&mut self) -> Result<Item, DecodeError> {
         let offset = self.at;
         let rest = self.input.get(offset..).unwrap_or_default();
@@ -58,8 +58,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Number of items of the array that is next; each takes at least `item_bytes`, so a length that the rest of the
-    /// input cannot hold is refused before anyone reserves memory for it.
+    /// Returns the number of items of the array that is next. Each takes at least `item_bytes`, so a length that the rest of the input cannot
+    /// hold is refused before memory is reserved for it.
     pub(crate) fn array(&mut self, field: &'static str, item_bytes: usize) -> Result<usize, DecodeError> {
         let offset = self.at;
         match self.head()? {
@@ -71,7 +71,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Number of pairs of the map that is next.
+    /// Returns the number of pairs of the map that is next.
     pub(crate) fn map(&mut self, field: &'static str) -> Result<usize, DecodeError> {
         let offset = self.at;
         match self.head()? {
@@ -137,7 +137,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Passes over one item of any kind, `level` deep in the input.
+    /// Skips one item of any kind. `level`: depth of the item in the input.
     pub(crate) fn skip(&mut self, level: usize) -> Result<(), DecodeError> {
         let offset = self.at;
         let inner = match self.head()? {
@@ -196,8 +196,8 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
-    /// The NaN that starts at `offset` with its payload widened bit by bit: what a float conversion does to the
-    /// quiet bit differs between processors.
+    /// Returns the NaN that starts at `offset`, its payload widened bit by bit, because processors differ in what a float conversion does to
+    /// the quiet bit.
     fn nan(&self, offset: usize) -> f64 {
         let bits = self.input.get(offset.saturating_add(1)..self.at).unwrap_or_default();
         let raw = bits.iter().fold(0_u64, |all, b| all << 8 | u64::from(*b));

@@ -5,7 +5,7 @@
 use super::read::{Reader, malformed};
 use crate::{DecodeError, Reading};
 
-/// Decodes the rows one by one.
+/// Iterator that decodes the rows of a batch.
 #[derive(Clone, Debug)]
 pub(crate) struct Rows<'a> {
     reader: Reader<'a>,
@@ -13,12 +13,12 @@ pub(crate) struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    /// Decoder of the rows that begin where `reader` stands; their times count from `base_time`.
+    /// Creates a decoder of the rows that begin at the position of `reader`. Their times count from `base_time`.
     pub(super) fn new(reader: Reader<'a>, base_time: i64) -> Self {
         Self { reader, base_time }
     }
 
-    /// Byte at which the next row begins.
+    /// Returns the byte offset at which the next row begins.
     pub(super) fn offset(&self) -> usize {
         self.reader.offset()
     }

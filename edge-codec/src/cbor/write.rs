@@ -19,7 +19,7 @@ pub(crate) fn value(out: &mut Vec<u8>, value: &Value<'_>) {
     }
 }
 
-/// Bit-exact whatever the processor does to a signalling NaN: the payload never passes a float conversion.
+/// Writes a NaN bit by bit. Its payload never passes a float conversion, which could change a signalling NaN on some processors.
 fn nan(out: &mut Vec<u8>, v: f64) {
     if v.to_bits() == super::read::QUIET_NAN {
         out.extend_from_slice(&[0xf9, 0x7e, 0x00]);
@@ -34,7 +34,7 @@ pub(crate) fn text(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(text.as_bytes());
 }
 
-/// CBOR's negative integers count from -1 downwards: the two's complement with all bits inverted.
+/// Returns the item of an integer. CBOR's negative integers count from -1 downwards, which is the two's complement with all bits inverted.
 pub(crate) fn int(v: i64) -> Item {
     u64::try_from(v).map_or(Item::Negative(!(v.cast_unsigned())), Item::Positive)
 }

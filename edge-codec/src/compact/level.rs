@@ -1,6 +1,6 @@
-//! Level of compression: the work that an encoder puts into a batch.
+//! Compression level: the effort that an encoder puts into a batch.
 
-/// Work that a batch is worth.
+/// Compression level of a batch.
 ///
 /// ```
 /// use edge_codec::compact::{Encoder, Level};
@@ -13,16 +13,16 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Level {
-    /// No general compressor: any language reads it with the recipe alone.
+    /// No general compressor, so that the documented recipe is all that a reader in any language needs.
     #[default]
     Fast,
-    /// Zstandard over names, texts and columns where that is smaller. Needs the feature `zstd`; without it the
-    /// encoder does what [`Level::Fast`] does.
+    /// Zstandard over names, texts and columns where that is smaller. Needs the feature `zstd`; without it the encoder writes as for
+    /// [`Level::Fast`].
     Small,
 }
 
 impl Level {
-    /// Returns whether this build writes the level. [`Level::Small`] needs the feature `zstd`.
+    /// Returns whether this build can write the level. [`Level::Small`] needs the feature `zstd`.
     #[must_use]
     pub const fn is_built(self) -> bool {
         match self {

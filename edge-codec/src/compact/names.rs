@@ -1,4 +1,4 @@
-//! Names and units of a self-contained batch: each is what it shares with the one before, and letters.
+//! Names and units of a self-contained batch: each is stored as the bytes that it shares with the one before, and the rest as letters.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -9,13 +9,13 @@ use crate::compact::stream::error::StreamError;
 use crate::compact::stream::op_buffer::OpBuffer;
 use crate::{Limits, Sensor};
 
-/// Order of the codes for shared and for own bytes.
+/// Golomb order of the counts of shared and of own bytes.
 const LEN_LOW: u32 = 2;
 
-/// Bytes by how common they are in names; the others follow by value.
+/// Bytes in the order of their frequency in names; all other bytes come behind, by value.
 const LETTERS: &[u8; 72] = b"e_tra/iosn1l2cpd0mu3h.g45b6f7-8v9wkyxzjq TSCPAMERDLVIFOBHNGWUKXYQJZ:%#@+";
 
-/// A byte's place in `LETTERS`, or its value behind them.
+/// Returns a byte's index in `LETTERS`, or its value behind them.
 fn rank(byte: u8) -> u64 {
     let listed = LETTERS.iter().position(|b| *b == byte);
     listed.unwrap_or(LETTERS.len() + usize::from(byte)) as u64
@@ -45,7 +45,7 @@ pub(super) fn write(sensors: &[Sensor<'_>], ops: &mut OpBuffer) {
     ops.numbers(&coder, &ranks);
 }
 
-/// Reads the names and units of so many sensors; their bytes together are no more than `bytes_max`.
+/// Reads the names and units of `sensors` sensors. `bytes_max`: limit of all their bytes together.
 pub(super) fn read(
     sensors: usize,
     decoder: &mut Decoder<'_>,

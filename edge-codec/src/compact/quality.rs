@@ -1,4 +1,4 @@
-//! Qualities: nothing if all are good, else runs of the batch's codes.
+//! Qualities: one bit if all are 0, else runs of the batch's quality codes.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -6,7 +6,7 @@ use crate::compact::stream::ans::Decoder;
 use crate::compact::stream::bits::BitReader;
 use crate::compact::stream::op_buffer::OpBuffer;
 
-/// The first different codes besides 0, in the order of the runs.
+/// Returns the first different codes other than 0, in the order of the runs.
 pub(super) fn codes(runs: impl Iterator<Item = (u32, usize)>) -> Vec<u32> {
     let mut codes = Vec::new();
     for (quality, _) in runs.filter(|run| run.0 != 0) {
@@ -20,10 +20,10 @@ pub(super) fn codes(runs: impl Iterator<Item = (u32, usize)>) -> Vec<u32> {
     codes
 }
 
-/// A code that is not listed stands in its run itself.
+/// Most codes that are listed; a code that is not listed is written in its run.
 const CODES_MAX: usize = 14;
 
-/// Writes the list: none if all readings are good.
+/// Writes the list of codes, which is empty if all qualities are 0.
 pub(super) fn write_codes(codes: &[u32], ops: &mut OpBuffer) {
     ops.eg(codes.len() as u64, 0);
     codes.iter().for_each(|code| ops.bits((*code).into(), 32));
@@ -34,7 +34,7 @@ pub(super) fn read_codes(bits: &mut BitReader<'_>) -> Option<Vec<u32>> {
     Some((0..count).map(|_| bits.bits(32) as u32).collect())
 }
 
-/// Writes one column's qualities: a bit if all are good, else runs.
+/// Writes one column's qualities: a bit if all are 0, else runs.
 pub(super) fn write(runs: impl Iterator<Item = (u32, usize)>, codes: &[u32], ops: &mut OpBuffer) {
     let mut runs = runs.peekable();
     let first = runs.next();
@@ -53,7 +53,7 @@ pub(super) fn write(runs: impl Iterator<Item = (u32, usize)>, codes: &[u32], ops
     }
 }
 
-/// Appends `n` qualities; `None` if the runs do not add up.
+/// Appends `n` qualities to `out`. `None`: the runs do not add up.
 pub(super) fn read(decoder: &mut Decoder<'_>, codes: &[u32], n: usize, out: &mut Vec<u32>) -> Option<()> {
     let end = out.len() + n;
     if decoder.bits.bits(1) == 0 {

@@ -1,4 +1,4 @@
-//! Order of a batch's readings. By time it costs nothing; another one is a list of columns.
+//! Order of a batch's readings. The order by time costs nothing; any other one is a list of columns.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -10,8 +10,8 @@ use crate::compact::stream::op_buffer::OpBuffer;
 use crate::zigzag::{unzigzag, zigzag};
 use std::ops::Range;
 
-/// The order by time: readings sorted by the latest time their clock has had so far, then by column, then as they
-/// were in their column. Gives the column of each reading.
+/// Returns the column of each reading in the order by time: sorted by the latest time of their clock so far, then by column, then as within
+/// their column.
 pub(super) fn by_time(clocks: &[&[i64]], spans: &[Span], readings: usize) -> Vec<u32> {
     if let ([_, _], [a, b]) = (clocks, spans) {
         return two(Run::new(clocks, a), Run::new(clocks, b), readings);
@@ -30,11 +30,11 @@ pub(super) fn by_time(clocks: &[&[i64]], spans: &[Span], readings: usize) -> Vec
     order
 }
 
-/// Walking along the clocks looks at every column at every instant. Where that is more than so many looks per reading, as
-/// with many clocks or with columns that have few of the instants, sorting is faster.
+/// Most columns looked at per reading in a walk along the clocks, which looks at every column at every instant. Beyond it, as with many clocks
+/// or sparse columns, sorting is faster.
 const WALK: usize = 16;
 
-/// The times of a column, each the latest that its clock has had so far.
+/// Iterator over the times of a column, each replaced by the latest of its clock so far.
 struct Run<'a> {
     times: std::slice::Iter<'a, i64>,
     latest: i64,
@@ -54,8 +54,7 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Merges two columns. By a branch, not by a selection: where both are regular it is known long before the times are which
-/// of them goes on.
+/// Merges two columns. It branches rather than selects, because the branch of regular columns is predicted long before the times are known.
 fn two(mut first: Run<'_>, mut second: Run<'_>, readings: usize) -> Vec<u32> {
     let mut order = vec![0; readings];
     let (mut a, mut b) = (first.next(), second.next());
@@ -103,15 +102,15 @@ fn one_clock(len: usize, spans: &[Span], order: &mut Vec<u32>) {
     }
 }
 
-/// A clock that is walked along with others.
+/// Position on a clock that is walked along with others.
 struct ClockWalk<'a> {
     times: &'a [i64],
     columns: &'a [u32],
-    /// The instants that all of its columns have; none if the clock does not rise with each.
+    /// Instants that all columns of the clock have; empty if the clock does not rise with each instant.
     full: Range<usize>,
-    /// The instants up to here are done.
+    /// Index of the first instant that is not done.
     at: usize,
-    /// The instants from `at` to here are due together.
+    /// Index behind the instants from `at` on that are emitted together.
     end: usize,
 }
 
@@ -133,7 +132,7 @@ impl<'a> ClockWalk<'a> {
         self.times.get(self.at).copied()
     }
 
-    /// Takes all instants that come no later.
+    /// Selects all instants up to the time `now`.
     fn advance(&mut self, now: i64) {
         self.end = self.at;
         while self.times.get(self.end).is_some_and(|t| *t <= now) {
@@ -141,7 +140,7 @@ impl<'a> ClockWalk<'a> {
         }
     }
 
-    /// Goes on to the first instant that is not before `limit`.
+    /// Emits the instants before `limit`, while no other clock has one.
     fn alone(&mut self, limit: i64, spans: &[Span], order: &mut Vec<u32>) {
         while let Some(now) = self.next().filter(|now| *now < limit) {
             if self.full.contains(&self.at) {
@@ -171,7 +170,7 @@ impl<'a> ClockWalk<'a> {
     }
 }
 
-/// Returns whether each instant is after the one before.
+/// Returns whether each time is later than the one before.
 pub(super) fn rises(times: &[i64]) -> bool {
     times.iter().zip(times.get(1..).unwrap_or_default()).fold(true, |rises, (a, b)| rises & (a < b))
 }
@@ -207,7 +206,7 @@ fn merge(clocks: &[&[i64]], spans: &[Span], order: &mut Vec<u32>) {
     }
 }
 
-/// Several clocks have an instant now, or all have ended.
+/// Emits the instants of all clocks that have one at `now`. `i64::MAX`: all clocks have ended.
 fn together(walks: &mut [ClockWalk<'_>], heads: &[i64], now: i64, spans: &[Span], order: &mut Vec<u32>) {
     if now < i64::MAX && walks.iter().zip(heads).all(|(w, head)| *head > now || w.full.contains(&w.at)) {
         let all = 0..spans.len() as u32;
@@ -229,7 +228,7 @@ fn together(walks: &mut [ClockWalk<'_>], heads: &[i64], now: i64, spans: &[Span]
     walks.iter_mut().for_each(|walk| walk.at = walk.end);
 }
 
-/// The clock that goes on first, when, and when the next one does.
+/// Returns the clock with the earliest instant, that instant, and the earliest instant of the other clocks.
 fn earliest(heads: &[i64]) -> (usize, i64, i64) {
     let (mut first, mut now, mut limit) = (0, i64::MAX, i64::MAX);
     for (nth, head) in heads.iter().enumerate() {
@@ -242,7 +241,7 @@ fn earliest(heads: &[i64]) -> (usize, i64, i64) {
     (first, now, limit)
 }
 
-/// Each reading's column is written as its distance from the one after the column before.
+/// Returns the column that is expected after `column`; an order is written as differences to it.
 fn following(column: u32, columns: usize) -> u32 {
     if column as usize + 1 >= columns { 0 } else { column + 1 }
 }
@@ -263,7 +262,7 @@ pub(super) fn write(order: &[u32], columns: usize, ops: &mut OpBuffer) {
     ops.numbers(&coder, &steps);
 }
 
-/// Reads an order; `lens` are the columns' lengths, and each must be met. `None` if not.
+/// Reads an order. `lens`: lengths of the columns, which it must match. `None`: it does not.
 pub(super) fn read(decoder: &mut Decoder<'_>, lens: &[usize], readings: usize) -> Option<Vec<u32>> {
     let coder = Coder::read(&mut decoder.bits)?;
     let mut left = lens.to_vec();

@@ -1,11 +1,11 @@
-//! Positions of a batch's sensors: their numbers, or their positions in the session table, delta-encoded.
+//! Positions of a batch's sensors, which are their numbers or their positions in the session table, delta-encoded.
 
 use super::session_table::Table;
 use super::stream::bits::{BitReader, bit_len};
 use super::stream::op_buffer::OpBuffer;
 use crate::zigzag::{unzigzag, zigzag};
 
-/// Coder of positions as differences to the expected one: each is mostly one more than the one before.
+/// Coder of positions as differences to the expected one, which is one more than the last.
 pub(super) struct SensorPositions {
     expected: i64,
     low: u32,

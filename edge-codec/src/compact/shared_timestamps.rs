@@ -1,4 +1,4 @@
-//! Timestamps that sensors share: those that are polled together have one list of instants, a clock, and each uses a stretch of it.
+//! Timestamps that sensors share. Sensors that are polled together have one list of instants, a clock, and each uses a range of it.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -7,21 +7,21 @@ use crate::compact::stream::coder::Coder;
 use crate::compact::stream::op_buffer::OpBuffer;
 use crate::zigzag::{unzigzag, zigzag};
 
-/// Exp-Golomb order of the start of a batch's first clock if no table says: milliseconds since 1970 have 41 bits.
+/// Exp-Golomb order of the start of a batch's first clock without a table, since milliseconds since 1970 have 41 bits.
 const START_LOW: u32 = 40;
 /// Exp-Golomb order of the start of the other clocks, which start near the first.
 const NEAR_LOW: u32 = 10;
 /// Exp-Golomb order of the number of a clock's steps.
 pub(super) const STEPS_LOW: u32 = 0;
 
-/// Coding of instants: `start + unit × (period + r)`, and so on.
+/// Coding of a clock: the start, then for each step the number `r` of units by which it differs from the period.
 #[derive(Clone, Debug)]
 pub(crate) struct ClockPlan {
-    /// Instant that the start of a batch's first clock is counted from.
+    /// Instant from which the start of a batch's first clock is counted.
     pub(super) origin: i64,
     /// Exp-Golomb order of the first clock's start; others use [`NEAR_LOW`].
     pub(super) start_low: u32,
-    /// Milliseconds; above 0.
+    /// Unit of the steps in milliseconds, above 0.
     pub(super) unit: i64,
     /// Period of the clock, in units.
     pub(super) period: i64,
@@ -29,7 +29,7 @@ pub(crate) struct ClockPlan {
 }
 
 impl ClockPlan {
-    /// The unit and period of some instants. The coder is for what the caller finds.
+    /// Returns a plan with the unit and period of these instants, and with `coder`.
     pub(super) fn of(times: &[i64], coder: Coder) -> Self {
         let (mut unit, mut first, mut steps) = (0, 0, Vec::with_capacity(times.len()));
         for (a, b) in times.iter().zip(times.get(1..).unwrap_or_default()) {
@@ -47,7 +47,7 @@ impl ClockPlan {
         Self { origin: 0, start_low: START_LOW, unit, period, coder }
     }
 
-    /// Zigzag residuals of the steps; `false` if they are not whole units.
+    /// Computes the zigzag residuals of the steps. Returns `false` if the steps are not whole units.
     pub(super) fn residuals(&self, times: &[i64], out: &mut Vec<u64>) -> bool {
         out.clear();
         let mut rest = 0;
@@ -62,7 +62,7 @@ impl ClockPlan {
         rest == 0
     }
 
-    /// Writes the plan into a batch: without `origin` and `start_low`, which only tables have.
+    /// Writes the plan into a batch, without `origin` and `start_low`, which only plans of tables have.
     pub(super) fn describe(&self, ops: &mut OpBuffer) {
         ops.raw(self.unit as u64);
         ops.raw(zigzag(self.period));
@@ -76,8 +76,8 @@ impl ClockPlan {
         Some(Self { origin: 0, start_low: START_LOW, unit, period, coder })
     }
 
-    /// The start as it is written: in a table's plan in units from the origin or from the first clock's start.
-    /// `None` if the plan cannot hold it.
+    /// Returns the number that is written for the start, and its Golomb order. `learned`: the plan is a table's, which counts in units;
+    /// `first`: start of the batch's first clock, if this is another one. `None`: the plan cannot hold the start.
     pub(super) fn start(&self, learned: bool, start: i64, first: Option<i64>) -> Option<(u64, u32)> {
         let (from, low) = first.map_or((self.origin, self.start_low), |first| (first, NEAR_LOW));
         let from = start.wrapping_sub(from);
@@ -85,7 +85,7 @@ impl ClockPlan {
         (from % unit == 0).then(|| (zigzag(from / unit), low))
     }
 
-    /// Writes the start and the residuals that [`residuals`](Self::residuals) made, if they are not all 0.
+    /// Writes the start, and the residuals of [`residuals`](Self::residuals) unless they are all 0.
     pub(super) fn write(&self, ops: &mut OpBuffer, start: (u64, u32), residuals: &[u64]) {
         ops.eg(start.0, start.1);
         if !residuals.is_empty() {
@@ -97,12 +97,12 @@ impl ClockPlan {
         }
     }
 
-    /// Size of the residuals in 1/256 bits.
+    /// Returns the cost of the residuals in 1/256 bits.
     pub(super) fn cost(&self, residuals: &[u64]) -> u64 {
         if is_regular(residuals) { 0 } else { self.coder.cost_all(residuals) }
     }
 
-    /// Appends the clock's instants: the start, and so many steps.
+    /// Appends the clock's instants: the start, and `steps` more.
     pub(super) fn instants(
         &self,
         learned: bool,
@@ -147,7 +147,7 @@ pub(super) fn gcd(mut a: u64, mut b: u64) -> u64 {
     a
 }
 
-/// A sensor's stretch of a clock: the instants but the first `skip` and the last `cut`.
+/// Range of a clock that a sensor uses: all instants but the first `skip` and the last `cut`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Span {
     pub(super) clock: usize,
@@ -155,7 +155,7 @@ pub(super) struct Span {
     pub(super) cut: usize,
 }
 
-/// Finds the clocks of columns, and each column's span.
+/// Finds the clocks of columns, and the range of each column. Returns the clocks' instants.
 pub(super) fn share(columns: &[&[i64]], spans: &mut Vec<Span>) -> Vec<Vec<i64>> {
     let mut clocks: Vec<Vec<i64>> = Vec::new();
     spans.clear();
@@ -188,10 +188,10 @@ pub(super) fn share(columns: &[&[i64]], spans: &mut Vec<Span>) -> Vec<Vec<i64>> 
     clocks
 }
 
-/// A thousand sensors with a thousand clocks would otherwise try a million pairs.
+/// Most clocks that are tried for a column. Without a limit, a thousand sensors with a thousand clocks would need a million comparisons.
 const CLOCKS_TRIED: usize = 16;
 
-/// Start of a column on a clock.
+/// Position of a column's start relative to a clock.
 enum Fit {
     /// The column starts so many instants after the clock.
     After(usize),
@@ -199,7 +199,7 @@ enum Fit {
     Before(usize),
 }
 
-/// Returns whether a column runs along a clock wherever both have instants.
+/// Returns the position of a column on a clock. `None`: their instants differ somewhere in the range that both have.
 fn fit(clock: &[i64], times: &[i64]) -> Option<Fit> {
     let at = |list: &[i64], time: &i64| {
         let near = list.iter().take(4).position(|t| t == time);

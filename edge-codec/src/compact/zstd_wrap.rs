@@ -1,15 +1,16 @@
-//! [`Level::Small`](super::Level::Small): Zstandard around a message, if that is smaller.
+//! Zstandard around a message ([`Level::Small`](super::Level::Small)), if that makes it smaller.
 
 #![deny(clippy::indexing_slicing)]
 
 use crate::{DecodeError, Limits};
 
-/// A longer message, as a multiple of the bytes that a batch may have and with some to spare, is not tried: compression at
-/// this level takes some 0.5 s per MiB, and a cut tries several.
+/// Size above which a message is not compressed: a multiple of the bytes that a batch may have, and a constant. Compression at this level takes
+/// about 0.5 s per MiB, and a batch cut tries several messages.
 #[cfg(feature = "zstd")]
 const TRIED: (usize, usize) = (8, 16 << 10);
 
-/// The message, or one of `least` bytes or more with the other compressed in it. `max` bytes are allowed for it.
+/// Returns the message itself, or a message of at least `least` bytes that contains it compressed, if that is shorter. `max`: allowed size of a
+/// batch in bytes.
 #[cfg(feature = "zstd")]
 pub(super) fn smaller(message: Vec<u8>, least: usize, max: usize) -> Vec<u8> {
     use super::layout::field::ZSTD;
@@ -32,7 +33,7 @@ pub(super) fn smaller(message: Vec<u8>, _: usize, _: usize) -> Vec<u8> {
     message
 }
 
-/// The compressed message at `offset` of an input of `input_len` bytes. Its size is checked before there is memory for it.
+/// Decompresses the message that stands at `offset` of an input of `input_len` bytes. Its size is checked before memory is allocated.
 #[cfg(feature = "zstd")]
 pub(super) fn unpack(
     compressed: &[u8],

@@ -1,4 +1,4 @@
-//! Batch cut: a batch takes the oldest readings as long as its encoded size stays under a bound.
+//! Batch cut: a batch takes the oldest readings as long as its encoded size stays within a bound.
 
 use super::{Body, Encoder, Pending, Row, Wire, within_sequence};
 use crate::limits::{MAX_READINGS, MAX_SENSORS};
@@ -13,9 +13,8 @@ impl<S: Sensors, W: Wire> Encoder<S, W> {
     /// far from the first one's for an `i64`. An empty encoder gives a valid batch without readings.
     ///
     /// # Errors
-    /// [`EncodeError::ReadingTooLarge`] hands the oldest reading back if it cannot fit even alone; the encoder goes
-    /// on with the next. [`EncodeError::NoRoom`] changes nothing. [`EncodeError::SequenceEnd`] if the rows' numbers go
-    /// beyond the highest.
+    /// [`EncodeError::ReadingTooLarge`] returns the oldest reading if it does not fit even alone; the encoder goes on with the next.
+    /// [`EncodeError::NoRoom`] changes nothing. [`EncodeError::SequenceEnd`] if a row's number would go beyond the highest.
     pub fn finish_under(&mut self, max_bytes: usize) -> Result<Bytes, EncodeError> {
         self.start_at_first();
         let empty = self.wire.frame_len(&self.header, &Draft::new(0, W::number_len));
@@ -43,7 +42,7 @@ impl<S: Sensors, W: Wire> Encoder<S, W> {
         Ok(Bytes::from(frame))
     }
 
-    /// Adds to the draft and says how long the frame would be now; `None` if this reading must start a new batch.
+    /// Adds the reading to the draft. Returns the length of the frame in bytes; `None` if this reading must start a new batch.
     fn add(&self, draft: &mut Draft<W::Body>, pending: &Pending) -> Result<Option<usize>, EncodeError> {
         let reading = &pending.reading;
         let Some(since_base) = reading.time.checked_sub(draft.base_time) else { return Ok(None) };
@@ -77,14 +76,14 @@ impl<S: Sensors, W: Wire> Encoder<S, W> {
     }
 }
 
-/// A batch in the making: rows and sensor entries are encoded, the frame around them is not.
+/// Batch in the making. Its rows and sensor entries are encoded, the frame around them is not.
 #[derive(Debug)]
 pub struct Draft<B: Body> {
     pub(crate) base_time: i64,
     pub(crate) body: B,
     pub(crate) runs: Runs,
     pub(crate) readings: usize,
-    /// Places in the table by sensor and kind.
+    /// Places in the sensor table, by sensor and kind.
     pub(crate) entries: BTreeMap<(u32, u8), usize>,
     mark: Mark<B::Mark>,
 }
@@ -108,7 +107,7 @@ impl<B: Body> Draft<B> {
         }
     }
 
-    /// Takes the last reading out again and says how many are left.
+    /// Removes the last reading. Returns the number of those that are left.
     fn undo(&mut self) -> usize {
         let mark = std::mem::take(&mut self.mark);
         self.body.undo(mark.body);

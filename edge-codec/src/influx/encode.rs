@@ -1,10 +1,10 @@
-//! Encodes readings as lines of the line protocol.
+//! Encoding of readings as lines of the line protocol.
 
 use crate::encoder::{Appended, Draft, Row, Wire};
 use crate::text::display;
 use crate::{EncodeError, Header, Reading, Sensor, Sensors, Value, base64};
 
-/// Marks an [`Encoder`](crate::Encoder) as one for line protocol.
+/// Marker type of an [`Encoder`](crate::Encoder) for line protocol.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Influx {
@@ -19,7 +19,7 @@ impl Default for Influx {
     }
 }
 
-/// The unit of times, which a write request must name too (`precision=ms`) if it is not nanoseconds. Exhaustive: InfluxDB has these four.
+/// Unit of times, which a write request must name too (`precision=ms`) if it is not nanoseconds. Exhaustive, because InfluxDB has these four.
 ///
 /// ```
 /// use edge_codec::influx::{Encoder, Precision};
@@ -35,19 +35,19 @@ impl Default for Influx {
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
-    /// Nanoseconds, what InfluxDB takes if nothing is said. Times from 1677 to 2262.
+    /// Nanoseconds, the unit that InfluxDB assumes if none is named. Times from 1677 to 2262.
     #[default]
     Nanoseconds,
     /// Microseconds.
     Microseconds,
     /// Milliseconds, as in the model: six bytes less per line than nanoseconds.
     Milliseconds,
-    /// Seconds. A reading between two of them is refused when it is pushed.
+    /// Seconds. A reading whose time is not a whole second is refused when it is pushed.
     Seconds,
 }
 
 impl Precision {
-    /// Milliseconds of a time in this unit, finer ones rounded down; `None` beyond an `i64`.
+    /// Converts a time in this unit to milliseconds, finer ones rounded down; `None` beyond an `i64`.
     pub(super) fn to_ms(self, time: i64) -> Option<i64> {
         match self {
             Self::Nanoseconds => Some(time.div_euclid(1_000_000)),
@@ -57,7 +57,7 @@ impl Precision {
         }
     }
 
-    /// Milliseconds in this unit; `None` if it has no such time.
+    /// Converts milliseconds to this unit; `None` if the unit cannot express the time.
     fn of_ms(self, ms: i64) -> Option<i64> {
         match self {
             Self::Nanoseconds => ms.checked_mul(1_000_000),
@@ -69,8 +69,8 @@ impl Precision {
 }
 
 impl<S: Sensors> crate::Encoder<S, Influx> {
-    /// The measurement of all lines. Default `readings`. Control characters and backslashes, which cannot be escaped,
-    /// become `_`; so do an empty name, and a `#` at the start, which would make a comment of every line.
+    /// Sets the measurement of all lines. Default `readings`. Control characters and backslashes, which cannot be escaped, become `_`; so do an
+    /// empty name, and a `#` at the start, which would turn every line into a comment.
     pub fn measurement(mut self, name: &str) -> Self {
         self.wire.measurement.clear();
         let name = if name.is_empty() { "_" } else { name };
@@ -89,7 +89,7 @@ impl<S: Sensors> crate::Encoder<S, Influx> {
         self
     }
 
-    /// The unit of the times. Default nanoseconds.
+    /// Sets the unit of the times. Default nanoseconds.
     pub fn precision(mut self, precision: Precision) -> Self {
         self.wire.precision = precision;
         self

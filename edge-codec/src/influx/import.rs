@@ -1,4 +1,4 @@
-//! Lines of the line protocol to records.
+//! Import of line protocol as records.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -7,17 +7,16 @@ use super::line::{Line, Lines};
 use crate::{DecodeError, Limits, Record, Source, quality};
 use std::borrow::Cow;
 
-/// Names of a payload's records may take so many bytes per byte of input: long tags before many short fields would
-/// otherwise fill the memory.
+/// Most bytes of names per byte of input, because long tags before many short fields would otherwise fill the memory.
 const NAME_BYTES_PER_BYTE: usize = 16;
 
-/// Reads lines: each field is a reading.
+/// Reads lines of the line protocol. Each field of a line is a reading.
 ///
 /// Its name is [`Source::sensor`], the measurement and each tag as `KEY=VALUE` in the order of their keys, with `/` between, and behind them the field's key
 /// ([`Record::field`]) unless that is `value`. No tag has a meaning of its own, not even `sensor` or `unit`: to others they may mean other things, and two series
 /// must never become one. A line without a time takes that of the arrival; what is finer than a millisecond is cut off.
 ///
-/// Costs one allocation for the list, one for each name that is put together, and one per text with escapes.
+/// It costs one allocation for the list, one for each name that is put together, and one per text with escapes.
 ///
 /// ```
 /// use edge_codec::influx::{self, Precision};
@@ -32,7 +31,7 @@ const NAME_BYTES_PER_BYTE: usize = 16;
 /// ```
 ///
 /// # Errors
-/// Everything in [`DecodeError`] that the [`limits`](Limits) and the protocol refuse; one wrong line refuses the payload.
+/// Any [`DecodeError`] for input that the [`limits`](Limits) or the protocol do not allow. One wrong line refuses the whole payload.
 pub fn import<'a>(
     payload: &'a [u8],
     precision: Precision,
@@ -54,7 +53,7 @@ struct Import<'s, 'a> {
     source: &'s Source<'a>,
     limits: &'s Limits,
     precision: Precision,
-    /// Bytes that names may still take.
+    /// Bytes that further names may take.
     name_bytes: usize,
     records: Vec<Record<'a>>,
 }
@@ -76,7 +75,7 @@ impl<'a> Import<'_, 'a> {
         Ok(())
     }
 
-    /// Source, measurement and tags.
+    /// Returns the name from source, measurement and tags.
     fn name_of(&self, line: &mut Line<'a>) -> String {
         line.tags.sort_unstable();
         let mut name = self.source.sensor.map(|sensor| format!("{sensor}/")).unwrap_or_default();
@@ -89,7 +88,7 @@ impl<'a> Import<'_, 'a> {
         name
     }
 
-    /// Holds another record with a name of so many bytes against the limits.
+    /// Refuses another record with a name of `name_bytes` bytes if it would pass the limits.
     fn count(&mut self, offset: usize, name_bytes: usize) -> Result<(), DecodeError> {
         let (limit, found) = (self.limits.readings, self.records.len().saturating_add(1));
         if found > limit {

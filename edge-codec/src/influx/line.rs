@@ -1,4 +1,4 @@
-//! Lines of a text: measurement, tags, fields, time.
+//! Lines of the line protocol: measurement, tags, fields, time.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -7,10 +7,10 @@ use crate::number_text::number;
 use crate::{DecodeError, Limits, Value};
 use std::borrow::Cow;
 
-/// One line.
+/// One line, parsed but not yet converted to readings.
 #[derive(Debug, PartialEq)]
 pub(super) struct Line<'a> {
-    /// Its first byte in the input.
+    /// Byte offset of the line in the input.
     pub(super) offset: usize,
     pub(super) measurement: Cow<'a, str>,
     pub(super) tags: Vec<(Cow<'a, str>, Cow<'a, str>)>,
@@ -24,10 +24,10 @@ impl<'a> Line<'a> {
     }
 }
 
-/// Reader of the lines of a text, one after the other; comments and empty lines are passed over.
+/// Reader of the lines of a text, one after the other. Comments and empty lines are skipped.
 pub(super) struct Lines<'a, 'l> {
     text: &'a str,
-    /// Next byte.
+    /// Byte offset of the next character.
     at: usize,
     limits: &'l Limits,
 }
@@ -74,7 +74,7 @@ impl<'a, 'l> Lines<'a, 'l> {
         Ok(Line { offset, measurement, tags, fields, time })
     }
 
-    /// Whole number at the end of a line, and the line's end.
+    /// Reads the time, if there is one, and the end of the line.
     fn time(&mut self) -> Result<Option<i64>, DecodeError> {
         self.skip(|byte| byte == b' ');
         let start = self.at;
@@ -94,7 +94,8 @@ impl<'a, 'l> Lines<'a, 'l> {
         Ok(time)
     }
 
-    /// Text up to an unescaped byte of `ends`; a backslash before one of `,`, `=` and a blank takes its meaning away, before others it is itself.
+    /// Reads text up to an unescaped byte of `ends`. A backslash before `,`, `=` or a blank escapes it; before any other character it stands for
+    /// itself.
     fn word(&mut self, ends: &[u8], name: &'static str) -> Result<Cow<'a, str>, DecodeError> {
         let start = self.at;
         let mut escapes = false;
@@ -126,7 +127,7 @@ impl<'a, 'l> Lines<'a, 'l> {
         })
     }
 
-    /// Text up to the quotation mark, whose opening one was taken.
+    /// Reads a text up to its closing quotation mark. The opening one was read before.
     fn string(&mut self) -> Result<Cow<'a, str>, DecodeError> {
         let start = self.at;
         let mut escapes = false;
@@ -147,7 +148,7 @@ impl<'a, 'l> Lines<'a, 'l> {
         Ok(if escapes { Cow::Owned(without_escapes(text, &['"', '\\'])) } else { Cow::Borrowed(text) })
     }
 
-    /// Adds a tag or a field; a key stands once in a line.
+    /// Adds a tag or a field. Refuses a key that occurs twice in a line.
     fn add<T>(
         &self,
         all: &mut Vec<(Cow<'a, str>, T)>,
@@ -190,7 +191,7 @@ impl<'a, 'l> Lines<'a, 'l> {
     }
 }
 
-/// A value without quotation marks.
+/// Returns the value of a word without quotation marks; `None` if it is no value.
 fn plain_value(word: &str) -> Option<Value<'static>> {
     match word {
         "t" | "T" | "true" | "True" | "TRUE" => return Some(Value::Bool(true)),

@@ -1,4 +1,4 @@
-//! JSON batches to readings.
+//! Decoding of JSON batches into readings.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -14,11 +14,11 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 
-/// Decodes a batch. JSON names sensors by text, so the numbers in the result are the decoder's: 0, 1, … in the order
-/// of first appearance, one per pair of name and unit.
+/// Decodes a batch. JSON names sensors by text, so the decoder numbers them: 0, 1, … in the order of first appearance, one number per pair of
+/// name and unit.
 ///
 /// # Errors
-/// Everything in [`DecodeError`] that the [`limits`](Limits) and the layout of this module refuse.
+/// Any [`DecodeError`] for input that the [`limits`](Limits) or the layout of this module do not allow.
 pub fn decode<'a>(input: &'a [u8], limits: &Limits) -> Result<Batch<'a>, DecodeError> {
     let map = FieldMap::batch();
     let BatchObject { header, runs, records } =
@@ -35,7 +35,7 @@ pub fn decode<'a>(input: &'a [u8], limits: &Limits) -> Result<Batch<'a>, DecodeE
     })
 }
 
-/// Content of the outer object.
+/// Content of the batch's outer object.
 struct BatchObject<'a> {
     header: Header,
     runs: Option<Vec<u64>>,
@@ -73,7 +73,7 @@ fn intern<'a>(
     Ok((table, readings))
 }
 
-/// Visitor of the outer object.
+/// Visitor of the batch's outer object.
 struct BatchVisitor<'g, 'de, 'm> {
     guard: &'g mut Guard<'de, 'm>,
 }
@@ -121,7 +121,7 @@ impl<'de> Visitor<'de> for BatchVisitor<'_, 'de, '_> {
     }
 }
 
-/// The array of run lengths.
+/// Seed that reads the array of run lengths.
 pub(crate) struct RunList<'g, 'de, 'm> {
     pub(crate) guard: &'g mut Guard<'de, 'm>,
 }

@@ -1,11 +1,11 @@
-//! Readings to JSON batches.
+//! Encoding of readings as JSON batches.
 
 use crate::base64;
 use crate::encoder::{Appended, Draft, Row, Wire};
 use crate::text::{decimal_len, display, json_string};
 use crate::{EncodeError, Header, Reading, Sensor, Sensors, Value, quality};
 
-/// Marks an [`Encoder`](crate::Encoder) as one for JSON.
+/// Marker type of an [`Encoder`](crate::Encoder) for JSON.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct Json {
@@ -28,11 +28,10 @@ pub struct Json {
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum NonFinite {
-    /// [`EncodeError::NotCarried`]. The default: texts like `"NaN"` are understood by some readers only.
+    /// Refuses them with [`EncodeError::NotCarried`]. This is the default, because only some readers understand texts like `"NaN"`.
     #[default]
     Refuse,
-    /// Write null, with quality bad (0x80000000) unless the reading is bad already: the value is lost and the batch
-    /// says so.
+    /// Writes null with quality bad (0x80000000), unless the reading's quality is bad already. The value is lost, but the batch shows it.
     Null,
 }
 

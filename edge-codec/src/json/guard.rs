@@ -11,9 +11,9 @@ use std::borrow::Cow;
 pub(crate) struct Guard<'de, 'm> {
     pub(crate) map: &'m FieldMap,
     pub(crate) limits: &'m Limits,
-    /// Keys of every open object, one object after the other: one allocation for the whole input.
+    /// Keys of every open object, one object after the other, so that one allocation serves the whole input.
     keys: Vec<Cow<'de, str>>,
-    /// Indices into `keys` of the fields we are in, from the reading's object inwards.
+    /// Indices into `keys` of the fields around the current position, from the reading's object inwards.
     path: Vec<usize>,
     failure: Option<DecodeError>,
     readings: usize,
@@ -24,7 +24,7 @@ impl<'de, 'm> Guard<'de, 'm> {
         Self { map, limits, keys: Vec::new(), path: Vec::new(), failure: None, readings: 0 }
     }
 
-    /// Fails with a typed error; the offset is filled in when serde has told the place.
+    /// Stores a typed error and returns one for serde. Its offset is filled in later, when serde has given the position.
     pub(crate) fn fail<E: de::Error>(&mut self, error: DecodeError) -> E {
         self.failure = Some(error);
         E::custom("refused")
@@ -58,7 +58,7 @@ impl<'de, 'm> Guard<'de, 'm> {
         if found > limit { Err(self.limit("readings", limit, found)) } else { Ok(()) }
     }
 
-    /// Begins an object; give the result to [`key`](Self::key) and [`close`](Self::close).
+    /// Begins an object. The result is the first argument of [`key`](Self::key) and [`close`](Self::close).
     pub(crate) fn open(&self) -> usize {
         self.keys.len()
     }
@@ -67,7 +67,7 @@ impl<'de, 'm> Guard<'de, 'm> {
         self.keys.truncate(object);
     }
 
-    /// Takes the next key of an object.
+    /// Takes the next key of an object. Refuses a duplicate, and a key above the limits.
     pub(crate) fn key<E: de::Error>(&mut self, object: usize, key: Cow<'de, str>) -> Result<(), E> {
         self.check_text(key.len())?;
         let before = self.keys.get(object..).unwrap_or_default();
@@ -82,17 +82,17 @@ impl<'de, 'm> Guard<'de, 'm> {
         Ok(())
     }
 
-    /// The key taken last.
+    /// Returns the key that was taken last.
     pub(crate) fn last_key(&self) -> &str {
         self.keys.last().map_or("", |key| key)
     }
 
-    /// A copy of the key taken last; it borrows from the input if it can.
+    /// Returns a copy of the key that was taken last. It borrows from the input if the key has no escapes.
     pub(crate) fn own_last_key(&self) -> Cow<'de, str> {
         self.keys.last().cloned().unwrap_or_default()
     }
 
-    /// Steps into the field whose key was taken last and says what it is.
+    /// Enters the field whose key was taken last. Returns how to treat it.
     pub(crate) fn enter(&mut self) -> Step {
         self.path.push(self.keys.len().saturating_sub(1));
         let mut path = [""; MAX_PATH];
@@ -112,7 +112,7 @@ impl<'de, 'm> Guard<'de, 'm> {
         self.path.pop();
     }
 
-    /// The error to report for serde's, with its offset.
+    /// Returns the error to report for an error of serde, with its offset in the input.
     pub(crate) fn explain(self, input: &str, error: &serde_json::Error) -> DecodeError {
         let place = offset(input, error.line(), error.column());
         match self.failure {
@@ -126,19 +126,19 @@ impl<'de, 'm> Guard<'de, 'm> {
     }
 }
 
-/// Pointers longer than this lead nowhere.
+/// Most keys of a pointer to a field; the field map has no role for anything deeper.
 const MAX_PATH: usize = 8;
 
 /// Treatment of a field.
 pub(crate) enum Step {
     Field(Role),
     Into,
-    /// A reading of its own if it is a number.
+    /// Reads the field as a reading of its own if it is a number or a boolean.
     Each,
     Skip,
 }
 
-/// serde_json counts lines and columns from 1; column 0 is the line feed before.
+/// Converts line and column of serde_json to a byte offset. Both count from 1; column 0 is the line feed before.
 fn offset(input: &str, line: usize, column: usize) -> usize {
     let lines_before = line.saturating_sub(1);
     let start = match lines_before.checked_sub(1) {
@@ -148,7 +148,7 @@ fn offset(input: &str, line: usize, column: usize) -> usize {
     start.saturating_add(column).saturating_sub(1).min(input.len())
 }
 
-/// serde_json's text without the place, which we give in bytes.
+/// Returns serde_json's text without its line and column, because our errors have a byte offset.
 fn plain(error: &serde_json::Error) -> String {
     let text = error.to_string();
     match text.rfind(" at line ") {

@@ -1,4 +1,4 @@
-//! A sensor's payload to records.
+//! Import of a sensor's JSON payload as records.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -12,10 +12,10 @@ use std::fmt;
 
 /// Reads a sensor's payload: an object, or an array of objects.
 ///
-/// Costs one allocation for the list and one per text with escapes.
+/// It costs one allocation for the list and one per text with escapes.
 ///
 /// # Errors
-/// Everything in [`DecodeError`] that the [`limits`](Limits) and the `map` refuse; nothing is guessed.
+/// Any [`DecodeError`] for input that the [`limits`](Limits) or the `map` do not allow; nothing is guessed.
 pub fn import<'a>(
     payload: &'a [u8],
     map: &FieldMap,
@@ -26,7 +26,7 @@ pub fn import<'a>(
     read(payload, map, limits, |guard, deserializer| Payload { guard, defaults }.deserialize(deserializer))
 }
 
-/// Runs a seed over the whole input and gives its error a place.
+/// Runs `run` over the whole input, and gives its error an offset.
 pub(crate) fn read<'de, 'm, T>(
     input: &'de [u8],
     map: &'m FieldMap,
@@ -55,14 +55,14 @@ pub(crate) fn read<'de, 'm, T>(
     }
 }
 
-/// Defaults for the gaps of a record; `None` = the gap is an error.
+/// Values for fields that a record lacks. `None`: the lack is an error.
 #[derive(Clone, Copy)]
 pub(crate) struct Defaults<'a> {
     pub(crate) sensor: Option<&'a str>,
     pub(crate) arrival_ms: Option<i64>,
 }
 
-/// An object or an array of objects.
+/// Seed that reads an object or an array of objects.
 struct Payload<'g, 'de, 'm> {
     guard: &'g mut Guard<'de, 'm>,
     defaults: Defaults<'de>,
@@ -92,7 +92,7 @@ impl<'de> Visitor<'de> for Payload<'_, 'de, '_> {
     }
 }
 
-/// An array of reading objects that is `level` deep.
+/// Seed that reads an array of reading objects. `level`: its depth in the input.
 pub(crate) struct ReadingArray<'g, 'de, 'm> {
     pub(crate) guard: &'g mut Guard<'de, 'm>,
     pub(crate) level: usize,
@@ -125,7 +125,7 @@ impl<'de> Visitor<'de> for ReadingArray<'_, 'de, '_> {
     }
 }
 
-/// A reading's object that is `level` deep.
+/// Seed that reads a reading's object. `level`: its depth in the input.
 struct ReadingObject<'g, 'r, 'de, 'm> {
     guard: &'g mut Guard<'de, 'm>,
     level: usize,
@@ -155,7 +155,8 @@ impl<'de> Visitor<'de> for ReadingObject<'_, '_, 'de, '_> {
     }
 }
 
-/// A copy of a text with escapes for each of an object's readings must not take more than the object did.
+/// Most bytes of a text with escapes in an object with several readings. Each of them gets a copy, and these must not take more memory than the
+/// object did.
 const COPIED_BYTES_MAX: usize = 64;
 
 fn complete<'de, E: de::Error>(

@@ -1,10 +1,10 @@
-//! Field map: the role of each field, and its form in a configuration file.
+//! Field map: assigns roles to the fields of a payload. Also its form in a configuration file.
 
 #![deny(clippy::indexing_slicing)]
 
 use std::borrow::Cow;
 
-/// The unit of a time field. By configuration: a number alone does not say.
+/// Unit of a time field. It is configured, because a number alone does not show its unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TimeUnit {
@@ -46,9 +46,9 @@ pub enum TimeUnit {
 pub struct FieldMap {
     pub(super) paths: [Path; ROLES],
     pub(super) time_unit: TimeUnit,
-    /// The object whose numbers are readings of their own.
+    /// Path of the object whose numbers and booleans are readings of their own.
     each: Option<Path>,
-    /// A text that is a number is that number.
+    /// True if a text that is a number is read as that number.
     pub(super) numbers_in_text: bool,
 }
 
@@ -66,7 +66,7 @@ pub(crate) enum Role {
 const ROLES: usize = 6;
 const ALL: [Role; ROLES] = [Role::Sensor, Role::Value, Role::Unit, Role::Quality, Role::Time, Role::Bytes];
 
-/// Keys from the reading's object inwards; empty = the field does not exist.
+/// Keys from the reading's object inwards. Empty: the field does not exist.
 type Path = Vec<Cow<'static, str>>;
 
 impl Default for FieldMap {
@@ -82,57 +82,56 @@ impl Default for FieldMap {
 }
 
 impl FieldMap {
-    /// The field that names the sensor, text. Default `sensor`. Payloads without it take
-    /// [`Source::sensor`](crate::Source::sensor).
+    /// Sets the field that names the sensor, as text. Default `sensor`. Payloads without it take [`Source::sensor`](crate::Source::sensor).
     #[must_use]
     pub fn sensor(self, name: &str) -> Self {
         self.set(Role::Sensor, name)
     }
 
-    /// The field with the value, required. Default `value`.
+    /// Sets the field with the value, which is required. Default `value`.
     #[must_use]
     pub fn value(self, name: &str) -> Self {
         self.set(Role::Value, name)
     }
 
-    /// The field with the unit, text, passed through as it is. Default `unit`.
+    /// Sets the field with the unit, as text; it is not converted. Default `unit`.
     #[must_use]
     pub fn unit(self, name: &str) -> Self {
         self.set(Role::Unit, name)
     }
 
-    /// The field with the quality: an OPC UA StatusCode as a number, or `good`, `uncertain`, `bad` in any case.
-    /// Default `quality`; payloads without it are good.
+    /// Sets the field with the quality: an OPC UA StatusCode as a number, or `good`, `uncertain`, `bad` in any case. Default `quality`; the
+    /// quality of payloads without it is good.
     #[must_use]
     pub fn quality(self, name: &str) -> Self {
         self.set(Role::Quality, name)
     }
 
-    /// The field with the source time, and its unit. Default `ts` in milliseconds.
+    /// Sets the field with the source time, and its unit. Default `ts` in milliseconds.
     #[must_use]
     pub fn time(mut self, name: &str, unit: TimeUnit) -> Self {
         self.time_unit = unit;
         self.set(Role::Time, name)
     }
 
-    /// Payloads with several values: every number and boolean of the object at `object` that is none of the fields
-    /// above is a reading of its own, with the key in [`Record::field`](crate::Record::field) and sensor, time, unit and
-    /// quality of the object around it. `""` is the reading's object itself, a pointer leads to one within. Default:
-    /// none. The [`value`](Self::value) is optional then.
+    /// Sets the object of payloads with several values. Every number and boolean in it that is none of the fields above becomes a reading of
+    /// its own, with its key in [`Record::field`](crate::Record::field), and with sensor, time, unit and quality of the object around it. `""`
+    /// is the reading's object itself, a pointer leads to one within. Default: none. The [`value`](Self::value) is optional then.
     #[must_use]
     pub fn each(mut self, object: &str) -> Self {
         self.each = Some(if object.is_empty() { Vec::new() } else { path(object) });
         self
     }
 
-    /// Values and times that are decimal numbers in quotation marks, as `"21.5"`, are those numbers; other texts stay what they are. Default: no.
+    /// Sets whether values and times that are decimal numbers in quotation marks, as `"21.5"`, are read as numbers; other texts stay texts.
+    /// Default: no.
     #[must_use]
     pub fn numbers_in_text(mut self, wanted: bool) -> Self {
         self.numbers_in_text = wanted;
         self
     }
 
-    /// The map of our own batches: `bytes` beside `value`.
+    /// Returns the map of this crate's own batches, which have `bytes` beside `value`.
     pub(super) fn batch() -> Self {
         Self::default().set(Role::Bytes, "bytes")
     }
@@ -144,18 +143,18 @@ impl FieldMap {
         self
     }
 
-    /// Returns the role of the field at `path`.
+    /// Returns the role of the field at `path`; `None` if it has none.
     pub(super) fn role(&self, path: &[&str]) -> Option<Role> {
         ALL.into_iter().zip(&self.paths).find(|(_, p)| !path.is_empty() && *p == path).map(|(role, _)| role)
     }
 
-    /// Returns whether a field is somewhere below `path`.
+    /// Returns whether a field with a role is somewhere below `path`.
     pub(super) fn leads_on(&self, path: &[&str]) -> bool {
         let below = |p: &Path| p.len() > path.len() && starts_with(p, path);
         self.paths.iter().any(below) || self.each.as_ref().is_some_and(|p| starts_with(p, path))
     }
 
-    /// Returns whether the field at `path` is a reading of its own if it is a number.
+    /// Returns whether the field at `path` becomes a reading of its own if it is a number or a boolean.
     pub(super) fn is_each(&self, path: &[&str]) -> bool {
         let parent = path.split_last().map(|(_, parent)| parent);
         matches!((&self.each, parent), (Some(each), Some(parent)) if each == parent)
@@ -165,7 +164,7 @@ impl FieldMap {
         self.each.is_some()
     }
 
-    /// The name of a field as it was configured, for messages.
+    /// Returns the name of a field as it was configured, for messages.
     pub(super) fn name(&self, role: Role) -> Cow<'static, str> {
         match self.paths.get(role as usize).map(Vec::as_slice) {
             Some([key]) => key.clone(),
@@ -175,7 +174,7 @@ impl FieldMap {
     }
 }
 
-/// A key, or a JSON Pointer's keys.
+/// Splits a name into keys: one key, or those of a JSON Pointer.
 fn path(name: &str) -> Path {
     match name.strip_prefix('/') {
         None => vec![Cow::Owned(name.to_owned())],
@@ -189,8 +188,8 @@ fn starts_with(long: &Path, short: &[&str]) -> bool {
     long.len() >= short.len() && long.iter().zip(short).all(|(a, b)| a == b)
 }
 
-/// A [`FieldMap`] as plain data, for configuration files; `FieldMap` itself reads from the same table. A field that is
-/// left out has its default. Exhaustive.
+/// Plain data of a [`FieldMap`], for configuration files; `FieldMap` itself can be read from the same table. A field that is left out has its
+/// default. Exhaustive, so that a literal can list all fields.
 ///
 /// ```
 /// # use edge_codec::json::{FieldMap, Fields, TimeUnit};
@@ -212,11 +211,11 @@ pub struct Fields {
     pub quality: String,
     /// Key of the time, as [`FieldMap::time`].
     pub time: String,
-    /// `"seconds"`, `"milliseconds"`, `"microseconds"`, `"nanoseconds"` or `"rfc3339"`.
+    /// Unit of the time: `"seconds"`, `"milliseconds"`, `"microseconds"`, `"nanoseconds"` or `"rfc3339"`.
     pub time_unit: TimeUnit,
-    /// See [`FieldMap::each`]; absent: no.
+    /// Object with several values, as [`FieldMap::each`]; absent if payloads have one value.
     pub each: Option<String>,
-    /// See [`FieldMap::numbers_in_text`].
+    /// Numbers in quotation marks, as [`FieldMap::numbers_in_text`].
     pub numbers_in_text: bool,
 }
 

@@ -4,7 +4,8 @@
 
 use super::TimeUnit;
 
-/// Milliseconds since the Unix epoch of a whole number of `unit`, finer units rounded down; `None` if `unit` is text or the result does not fit.
+/// Converts a whole number of `unit` to milliseconds since the Unix epoch, finer units rounded down. `None` if `unit` is text or the result does
+/// not fit.
 pub(super) fn from_int(v: i64, unit: TimeUnit) -> Option<i64> {
     match unit {
         TimeUnit::Seconds => v.checked_mul(1000),
@@ -15,7 +16,7 @@ pub(super) fn from_int(v: i64, unit: TimeUnit) -> Option<i64> {
     }
 }
 
-/// A number of `unit` with a fraction or an exponent.
+/// Converts a number of `unit` with a fraction or an exponent to milliseconds since the Unix epoch. `None` as for [`from_int`].
 pub(super) fn from_float(v: f64, unit: TimeUnit) -> Option<i64> {
     let ms = match unit {
         TimeUnit::Seconds => (v * 1e3).round(),
@@ -28,8 +29,8 @@ pub(super) fn from_float(v: f64, unit: TimeUnit) -> Option<i64> {
     (ms.abs() < 9_223_372_036_854_775_808.0).then_some(ms as i64)
 }
 
-/// Milliseconds since the Unix epoch of a time such as `2020-02-01T00:00:00.250+01:00`; `T` and `Z` may be small and `T` a blank
-/// (RFC 3339 §5.6). What is finer than a millisecond is cut off. `None` if it is no such time.
+/// Returns the milliseconds since the Unix epoch of a time such as `2020-02-01T00:00:00.250+01:00`. `T` and `Z` may be lower case, and `T` a
+/// blank (RFC 3339 §5.6). Anything finer than a millisecond is cut off. `None` if the text is no such time.
 #[must_use]
 pub fn from_rfc3339(text: &str) -> Option<i64> {
     let (date_time, rest) = text.split_at_checked(19)?;
@@ -53,7 +54,7 @@ pub fn from_rfc3339(text: &str) -> Option<i64> {
     Some(utc * 1000 + ms)
 }
 
-/// `.250Z` → (250, `Z`).
+/// Splits `.250Z` into the milliseconds 250 and the rest `Z`; without a point the milliseconds are 0.
 fn fraction(text: &str) -> Option<(i64, &str)> {
     let Some(rest) = text.strip_prefix('.') else { return Some((0, text)) };
     let len = rest.bytes().take_while(u8::is_ascii_digit).count();
@@ -78,8 +79,8 @@ fn digits(text: &[u8]) -> Option<i64> {
     text.iter().try_fold(0, |all, b| b.is_ascii_digit().then(|| all * 10 + i64::from(b - b'0')))
 }
 
-/// Days since 1970-01-01 in the proleptic Gregorian calendar, year 0 to 9999: leap days before this year, then a
-/// table of months.
+/// Returns the days since 1970-01-01 in the proleptic Gregorian calendar, year 0 to 9999. They are leap days before this year, and then a table
+/// of months. `None` if there is no such day.
 fn days_from_civil(year: i64, month: i64, day: i64) -> Option<i64> {
     const BEFORE: [i64; 12] = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334];
     const LENGTH: [i64; 12] = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];

@@ -1,4 +1,4 @@
-//! serde visitors that build records straight from the text: no tree in between.
+//! Visitors for serde that build records straight from the text, without a tree in between.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -12,7 +12,7 @@ use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visit
 use std::borrow::Cow;
 use std::fmt;
 
-/// A reading as far as its fields were seen.
+/// Reading of which some fields were seen.
 #[derive(Default)]
 pub(crate) struct Draft<'de> {
     pub(crate) sensor: Option<Cow<'de, str>>,
@@ -20,11 +20,11 @@ pub(crate) struct Draft<'de> {
     pub(crate) value: Option<Value<'de>>,
     pub(crate) quality: u32,
     pub(crate) time: Option<i64>,
-    /// Numbers that are readings of their own, by their keys.
+    /// Numbers and booleans that become readings of their own, with their keys.
     pub(crate) each: Vec<(Cow<'de, str>, Value<'de>)>,
 }
 
-/// Reads the fields of an object that is `level` deep into `draft`; with no draft it only checks.
+/// Reads the fields of an object into `draft`; without a draft it only checks them. `level`: depth of the object in the input.
 pub(crate) fn object<'de, A: MapAccess<'de>>(
     guard: &mut Guard<'de, '_>,
     level: usize,
@@ -60,7 +60,7 @@ pub(crate) fn object<'de, A: MapAccess<'de>>(
 }
 
 impl<'de> Draft<'de> {
-    /// A null field is an absent one, except that a null value is a value.
+    /// Sets a field. Null counts as an absent field, except that a null value is a value.
     fn set<E: de::Error>(
         &mut self,
         guard: &mut Guard<'de, '_>,
@@ -102,7 +102,7 @@ impl<'de> Draft<'de> {
     }
 }
 
-/// A value or a time in quotation marks, where the map wants the number in it.
+/// Returns the number in a text, if the map reads such texts as numbers and the field is a value or a time; else the scalar itself.
 fn out_of_text<'de>(guard: &Guard<'de, '_>, role: Role, scalar: Value<'de>) -> Value<'de> {
     let may_be_number = guard.map.numbers_in_text && matches!(role, Role::Value | Role::Time);
     match &scalar {
@@ -166,7 +166,7 @@ fn unexpected<E: de::Error>(
     guard.fail(DecodeError::Unexpected { offset: 0, field, expected, found })
 }
 
-/// A key; its text goes to the guard, which refuses duplicates.
+/// Seed that reads a key and gives it to the guard, which refuses duplicates.
 pub(crate) struct Key<'g, 'de, 'm> {
     pub(crate) guard: &'g mut Guard<'de, 'm>,
     pub(crate) object: usize,
@@ -192,7 +192,7 @@ impl<'de> Visitor<'de> for Key<'_, 'de, '_> {
     }
 }
 
-/// A number, text, boolean or null; `role` is for the message only.
+/// Seed that reads a number, text, boolean or null. `role` is for the error message only.
 pub(crate) struct Scalar<'g, 'de, 'm> {
     pub(crate) guard: &'g mut Guard<'de, 'm>,
     pub(crate) role: Option<Role>,
@@ -249,7 +249,7 @@ impl<'de> Visitor<'de> for Scalar<'_, 'de, '_> {
     }
 }
 
-/// Anything inside a container that is `level` deep: checked, and read as far as it is wanted.
+/// Seed that reads anything inside a container of depth `level`. It checks everything, and keeps what its purpose needs.
 pub(crate) struct Node<'g, 'd, 'de, 'm> {
     pub(crate) guard: &'g mut Guard<'de, 'm>,
     pub(crate) level: usize,
@@ -259,9 +259,9 @@ pub(crate) struct Node<'g, 'd, 'de, 'm> {
 /// Purpose for which a node is read.
 pub(crate) enum Purpose<'d, 'de> {
     Nothing,
-    /// A pointer leads through it.
+    /// Object on the way to a field of the map.
     Fields(&'d mut Draft<'de>),
-    /// A number or boolean here is a reading of its own.
+    /// Place where a number or a boolean becomes a reading of its own.
     Number(&'d mut Draft<'de>),
 }
 

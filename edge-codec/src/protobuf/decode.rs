@@ -1,4 +1,4 @@
-//! Decodes Protobuf rows into readings.
+//! Decoding of Protobuf rows into readings.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -9,12 +9,11 @@ use super::schema::{ROWS, SENSORS};
 use crate::batch::Rows as AnyRows;
 use crate::{Batch, DecodeError, Limits, Reading, SensorTable};
 
-/// Decodes a batch. Costs one allocation, for the sensor table; names, text and bytes borrow from `input`. Unknown fields
-/// are ignored.
+/// Decodes a batch. It costs one allocation, for the sensor table; names, text and bytes borrow from `input`. Unknown fields are ignored.
 ///
 /// # Errors
-/// Everything in [`DecodeError`] that the [`limits`](Limits) and the schema refuse. Protobuf has no end mark, so an
-/// input cut between two fields is a shorter batch: the transport must tell its length.
+/// Any [`DecodeError`] for input that the [`limits`](Limits) or the schema do not allow. Protobuf has no end mark, so an input cut between two
+/// fields is a shorter batch: the transport must tell its length.
 pub fn decode<'a>(input: &'a [u8], limits: &Limits) -> Result<Batch<'a>, DecodeError> {
     crate::check_input(input, limits)?;
     let (sensors, readings) = count(input, limits)?;
@@ -38,7 +37,7 @@ pub fn decode<'a>(input: &'a [u8], limits: &Limits) -> Result<Batch<'a>, DecodeE
     })
 }
 
-/// Counts before anything is allocated.
+/// Counts the sensors and the readings, before anything is allocated.
 fn count(input: &[u8], limits: &Limits) -> Result<(usize, usize), DecodeError> {
     let (mut sensors, mut readings) = (0_usize, 0_usize);
     let mut fields = Fields::new(input);

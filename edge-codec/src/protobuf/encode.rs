@@ -1,4 +1,4 @@
-//! Encodes readings as Protobuf rows.
+//! Encoding of readings as Protobuf rows.
 
 use super::schema::{self, ROWS, SENSORS};
 use super::{envelope, fields};
@@ -6,7 +6,7 @@ use crate::encoder::{Appended, Draft, Row, Wire};
 use crate::{EncodeError, Header, Reading, Sensor, Value};
 use prost::Message;
 
-/// Marks an [`Encoder`](crate::Encoder) as one for Protobuf.
+/// Marker type of an [`Encoder`](crate::Encoder) for Protobuf rows.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct Protobuf;
@@ -48,7 +48,7 @@ impl Wire for Protobuf {
         fields::varint_len(number)
     }
 
-    /// The parts of a message may simply follow each other (Protobuf encoding, "Last One Wins" and merging).
+    /// Joins the parts of the message, which may simply follow each other (Protobuf encoding, "Last One Wins" and merging).
     fn frame(&self, header: &Header, draft: &Draft<Appended>) -> Vec<u8> {
         let mut out = envelope::head(header, draft.base_time);
         out.extend_from_slice(&draft.body.sensors);
@@ -70,7 +70,7 @@ fn value(value: &Value<'_>) -> schema::Value {
     }
 }
 
-/// Appends an embedded message: tag, length, content. Writing to a `Vec` cannot fail.
+/// Appends an embedded message as tag, length and content. Writing to a `Vec` cannot fail.
 fn append(out: &mut Vec<u8>, tag: u32, message: &impl Message) {
     fields::put_varint(out, u64::from(tag) << 3 | fields::LEN);
     let written = message.encode_length_delimited(out);

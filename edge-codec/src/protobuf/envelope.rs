@@ -1,4 +1,4 @@
-//! Envelope of rows and columns: version, identity, base time and sequence runs, under the same numbers.
+//! Envelope of the rows and the columns layout: version, identity, base time and sequence runs, under the same field numbers.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -21,12 +21,12 @@ fn to_head(header: &Header, base_time: i64) -> Head {
     }
 }
 
-/// The fields before sensors and readings.
+/// Encodes the fields before sensors and readings.
 pub(super) fn head(header: &Header, base_time: i64) -> Vec<u8> {
     to_head(header, base_time).encode_to_vec()
 }
 
-/// Returns the fields before sensors and readings of a message whose layout has no version and no base time there.
+/// Encodes the fields before sensors and readings, for a layout that has no version and no base time there.
 #[cfg(feature = "compact")]
 pub(crate) fn head_without_version(header: &Header) -> Vec<u8> {
     Head { version: 0, ..to_head(header, 0) }.encode_to_vec()
@@ -42,20 +42,20 @@ pub(crate) fn read_without_version(input: &[u8]) -> Result<Header, DecodeError> 
     Ok(Header { id: identity(&head)?, pd: head.pd })
 }
 
-/// Length of [`head`] and [`put_runs`] together.
+/// Returns the length of [`head`] and [`put_runs`] together, in bytes.
 pub(super) fn len(header: &Header, base_time: i64, runs: &Runs) -> usize {
     let runs = runs.size().map_or(0, |(_, bytes)| 1 + varint_len(bytes as u64) + bytes);
     to_head(header, base_time).encoded_len() + runs
 }
 
-/// The sequence runs, packed; nothing without a hole.
+/// Appends the sequence runs as a packed array; nothing if the batch has no hole.
 pub(crate) fn put_runs(out: &mut Vec<u8>, runs: &Runs) {
     if runs.size().is_some() {
         put_packed(out, SEQS, runs.numbers());
     }
 }
 
-/// Header and base time of a batch of our version.
+/// Reads header and base time of a batch. Refuses another version than ours.
 pub(super) fn read(input: &[u8]) -> Result<(Header, i64), DecodeError> {
     let head = Head::decode(input).map_err(|e| refused(0, &e))?;
     if head.version != u64::from(VERSION) {
@@ -76,7 +76,7 @@ fn identity(head: &Head) -> Result<Option<BatchId>, DecodeError> {
     }
 }
 
-/// The run lengths, packed or not: a reader must take both (Protobuf encoding, "Packed Repeated Fields").
+/// Reads the run lengths, packed or not, as every reader must (Protobuf encoding, "Packed Repeated Fields"). `None`: the batch has none.
 pub(crate) fn runs(input: &[u8], limits: &Limits) -> Result<Option<Vec<u64>>, DecodeError> {
     let mut runs = Vec::new();
     let mut fields = Fields::new(input);

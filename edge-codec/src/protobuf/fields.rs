@@ -1,4 +1,4 @@
-//! The fields of a message's outer level, with offsets and without allocation.
+//! Fields of a message's outer level, with offsets and without allocation.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -7,15 +7,15 @@ use crate::{DecodeError, Limits};
 /// Wire type of length-delimited fields.
 pub(crate) const LEN: u64 = 2;
 
-/// One field. Content is borrowed for length-delimited fields and passed over for the rest.
+/// One field. The content of length-delimited fields is borrowed, that of other wire types is in `varint` or `fixed`.
 pub(crate) struct Field<'a> {
     pub(crate) number: u32,
-    /// Start of the content.
+    /// Byte offset of the content.
     pub(crate) offset: usize,
     pub(crate) content: Option<&'a [u8]>,
-    /// The number of a varint field.
+    /// Number of a varint field; `None` for other wire types.
     pub(crate) varint: Option<u64>,
-    /// The bits of a fixed64 or fixed32 field.
+    /// Bits of a fixed64 or fixed32 field; `None` for other wire types.
     pub(crate) fixed: Option<Fixed>,
 }
 
@@ -24,7 +24,7 @@ impl<'a> Field<'a> {
         self.varint.ok_or_else(|| malformed(self.offset, "not a varint"))
     }
 
-    /// The bits of a `double`.
+    /// Returns the bits of a `double`; `what` is the error text for another wire type.
     pub(crate) fn bits64(&self, what: &'static str) -> Result<u64, DecodeError> {
         match self.fixed {
             Some(Fixed::Bits64(bits)) => Ok(bits),
@@ -32,19 +32,19 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// A string, bytes or message.
+    /// Returns the content of a string, bytes or message; refuses other wire types.
     pub(crate) fn content(&self) -> Result<&'a [u8], DecodeError> {
         self.content.ok_or_else(|| malformed(self.offset, "not a string or message"))
     }
 
-    /// `bytes`, no longer than allowed.
+    /// Returns the content of a `bytes` field within the limit of length.
     pub(crate) fn bytes(&self, limits: &Limits) -> Result<&'a [u8], DecodeError> {
         let content = self.content()?;
         limits.check_text(self.offset, content)?;
         Ok(content)
     }
 
-    /// `string`, no longer than allowed.
+    /// Returns the text of a `string` field within the limit of length.
     pub(crate) fn text(&self, limits: &Limits) -> Result<&'a str, DecodeError> {
         std::str::from_utf8(self.bytes(limits)?)
             .map_err(|e| malformed(self.offset.saturating_add(e.valid_up_to()), "text is not UTF-8"))
@@ -58,7 +58,7 @@ pub(crate) enum Fixed {
     Bits64(u64),
 }
 
-/// Walks over the fields of `input`, from `at` on.
+/// Reader of the fields of `input`, from the offset `at` on.
 #[derive(Clone, Debug)]
 pub(crate) struct Fields<'a> {
     input: &'a [u8],
@@ -70,7 +70,7 @@ impl<'a> Fields<'a> {
         Self { input, at: 0 }
     }
 
-    /// The next field; `None` at the end of the input. Groups are refused: proto3 has none.
+    /// Returns the next field; `None` at the end of the input. Groups are refused, because proto3 has none.
     pub(crate) fn next(&mut self) -> Result<Option<Field<'a>>, DecodeError> {
         if self.at >= self.input.len() {
             return Ok(None);
@@ -97,7 +97,7 @@ impl<'a> Fields<'a> {
         Ok(Some(field))
     }
 
-    /// A little-endian number of so many bytes, at most eight.
+    /// Reads a little-endian number of at most eight `bytes`.
     pub(crate) fn bits(&mut self, bytes: u64) -> Result<u64, DecodeError> {
         Ok(self.take(bytes)?.iter().rev().fold(0, |all, b| all << 8 | u64::from(*b)))
     }
@@ -113,7 +113,7 @@ impl<'a> Fields<'a> {
         Ok(taken)
     }
 
-    /// Returns whether everything was read.
+    /// Returns whether the input was read to its end.
     pub(crate) fn at_end(&self) -> bool {
         self.at >= self.input.len()
     }
@@ -161,14 +161,14 @@ pub(crate) fn content<'a>(field: &Field<'a>, name: &'static str) -> Result<&'a [
     })
 }
 
-/// Appends a varint field.
+/// Appends a varint field with its key.
 #[cfg(any(feature = "sparkplug", feature = "compact"))]
 pub(crate) fn put_number(out: &mut Vec<u8>, number: u32, value: u64) {
     put_varint(out, u64::from(number) << 3);
     put_varint(out, value);
 }
 
-/// Bytes in two parts as one field.
+/// Appends bytes that come in two parts as one field.
 pub(crate) fn put_joined(out: &mut Vec<u8>, number: u32, start: &[u8], rest: &[u8]) {
     put_varint(out, u64::from(number) << 3 | LEN);
     put_varint(out, (start.len() + rest.len()) as u64);
@@ -176,19 +176,19 @@ pub(crate) fn put_joined(out: &mut Vec<u8>, number: u32, start: &[u8], rest: &[u
     out.extend_from_slice(rest);
 }
 
-/// A string, bytes, embedded message or packed array.
+/// Appends a string, bytes, an embedded message or a packed array.
 pub(crate) fn put_string(out: &mut Vec<u8>, number: u32, content: &[u8]) {
     put_joined(out, number, &[], content);
 }
 
-/// A packed array of varints. Its length is measured on the numbers that are written, whatever a caller has counted.
+/// Appends a packed array of varints. Its length is computed from the numbers that are written, not from a caller's count.
 pub(crate) fn put_packed(out: &mut Vec<u8>, number: u32, numbers: impl Iterator<Item = u64> + Clone) {
     put_varint(out, u64::from(number) << 3 | LEN);
     put_varint(out, numbers.clone().map(varint_len).sum::<usize>() as u64);
     numbers.for_each(|n| put_varint(out, n));
 }
 
-/// An error within an embedded message, told in offsets of the whole input.
+/// Returns an error within an embedded message with its offset in the whole input.
 pub(crate) fn shifted(mut error: DecodeError, by: usize) -> DecodeError {
     match &mut error {
         DecodeError::Malformed { offset, .. }

@@ -36,8 +36,8 @@ pub type Encoder<S> = crate::Encoder<S, Protobuf>;
 /// Media type of the format, `application/vnd.edge.rows+protobuf;v=1`.
 pub const CONTENT_TYPE: &str = crate::content_type::PROTOBUF_ROWS;
 
-/// The published schema, for whoever wants to generate readers in another language.
+/// Published schema, for everybody who generates readers in another language.
 pub const PROTO: &str = include_str!("../../proto/rows.proto");
 
-/// Version of the layout: the value of `version`.
+/// Version of this layout, the value of the field `version`.
 const VERSION: u32 = 1;

@@ -10,7 +10,7 @@ use crate::zigzag::unzigzag;
 use crate::{DecodeError, Limits, Reading, Sensor, Value};
 use std::borrow::Cow;
 
-/// Decodes the rows one by one.
+/// Iterator that decodes the rows one by one.
 #[derive(Clone, Debug)]
 pub(crate) struct Rows<'a> {
     fields: Fields<'a>,
@@ -27,7 +27,7 @@ impl<'a> Rows<'a> {
         self.row().map(|row| row.map(|(_, reading)| reading)).transpose()
     }
 
-    /// The next reading, and where it stands.
+    /// Returns the next reading with its byte offset; `None` after the last.
     pub(super) fn row(&mut self) -> Result<Option<(usize, Reading<'a>)>, DecodeError> {
         while let Some(field) = self.fields.next()? {
             if field.number == ROWS {
@@ -57,9 +57,9 @@ impl<'a> Rows<'a> {
 #[derive(Debug, Default)]
 struct Row<'a> {
     sensor: u32,
-    /// Since the base time.
+    /// Milliseconds since the base time.
     time: i64,
-    /// `None`: of a kind that a newer schema has.
+    /// Value of the reading. `None`: a kind that only a newer schema has.
     value: Option<Value<'a>>,
     quality: u32,
 }
@@ -112,7 +112,7 @@ pub(super) fn sensor<'a>(
     Ok(sensor)
 }
 
-/// Every field; none is longer than allowed, known or not.
+/// Gives every field to `take`, after checking its length, whether the field is known or not.
 fn each<'a>(
     content: &'a [u8],
     offset: usize,

@@ -14,7 +14,7 @@
 //! # Ok::<(), edge_codec::DecodeError>(())
 //! ```
 
-/// Message with one batch.
+/// Message that contains one batch.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Batch {
     /// Version of this layout: 1.
@@ -32,10 +32,10 @@ pub struct Batch {
     /// Identity: sequence number of the first row.
     #[prost(uint64, optional, tag = "5")]
     pub first_seq: Option<u64>,
-    /// Set for a possible duplicate.
+    /// True if the batch is marked as a possible duplicate.
     #[prost(bool, tag = "6")]
     pub pd: bool,
-    /// Milliseconds since the Unix epoch.
+    /// Time from which those of the rows count, in milliseconds since the Unix epoch.
     #[prost(sint64, tag = "7")]
     pub base_time: i64,
     /// Every sensor that a row refers to.
@@ -44,7 +44,7 @@ pub struct Batch {
     /// Readings of the batch.
     #[prost(message, repeated, tag = "9")]
     pub rows: Vec<Row>,
-    /// Run lengths of the rows' sequence numbers; empty = no hole.
+    /// Run lengths of the rows' sequence numbers. Empty: the batch has no hole.
     #[prost(uint64, repeated, tag = "10")]
     pub seqs: Vec<u64>,
 }
@@ -52,13 +52,13 @@ pub struct Batch {
 /// Entry of the sensor table.
 #[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
 pub struct Sensor {
-    /// The number rows refer to.
+    /// Number by which rows refer to the sensor.
     #[prost(uint32, tag = "1")]
     pub id: u32,
     /// Name of the sensor.
     #[prost(string, tag = "2")]
     pub name: String,
-    /// Unit; empty = none.
+    /// Unit of the sensor; empty if it has none.
     #[prost(string, tag = "3")]
     pub unit: String,
 }
@@ -72,7 +72,7 @@ pub struct Row {
     /// Time in milliseconds since `base_time`.
     #[prost(sint64, tag = "2")]
     pub time: i64,
-    /// The value; absent if it is of a kind this schema does not know.
+    /// Value; `None` if it is of a kind that this schema does not know.
     #[prost(oneof = "Value", tags = "3, 4, 5, 6, 7, 8, 9")]
     pub value: Option<Value>,
     /// Quality as an OPC UA StatusCode.
@@ -101,13 +101,13 @@ pub enum Value {
     /// A string of bytes.
     #[prost(bytes = "vec", tag = "8")]
     Bytes(Vec<u8>),
-    /// No value; the flag carries nothing.
+    /// Null: the sensor has no value. The flag itself carries nothing.
     #[prost(bool, tag = "9")]
     Null(bool),
 }
 
-/// [`Batch`] without its repeated fields: decoding this allocates nothing. Numbers of 32 bits are read with 64, since what is
-/// above would be cut off in silence: epoch 2^32 is not epoch 0.
+/// Fields of [`Batch`] that are not repeated, so that decoding allocates nothing. Numbers of 32 bits are read with 64, because a higher one
+/// would be cut off silently: epoch 2^32 is not epoch 0.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, prost::Message)]
 pub(super) struct Head {
     #[prost(uint64, tag = "1")]
@@ -126,7 +126,7 @@ pub(super) struct Head {
     pub(super) base_time: i64,
 }
 
-/// Tags of the messages in a batch.
+/// Field numbers of the messages in a batch.
 pub(super) mod tag {
     pub(crate) mod sensor {
         pub(crate) const ID: u32 = 1;

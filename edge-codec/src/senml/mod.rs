@@ -30,9 +30,9 @@ mod record;
 mod resolve;
 mod wire;
 
-/// The version this module writes (by leaving it out) and the newer one it reads as well.
+/// Version that this module writes by leaving it out; it reads the newer one below as well.
 const VERSION: u64 = 10;
 const VERSION_WITH_MORE_UNITS: u64 = 26;
 
-/// Number of seconds below which a time counts from now (RFC 8428 §4.5.3).
+/// Number of seconds below which a time counts from the arrival (RFC 8428 §4.5.3).
 const RELATIVE_BELOW_S: i64 = 1 << 28;

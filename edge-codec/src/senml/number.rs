@@ -1,11 +1,11 @@
-//! Seconds, sums and decimal fractions.
+//! Numbers of SenML: seconds, sums and decimal fractions.
 
 #![deny(clippy::indexing_slicing)]
 
 use crate::Value;
 use std::io::Write;
 
-/// A number as a double, which is what RFC 8428 computes with.
+/// Returns a number as a double, with which RFC 8428 computes; `None` for other kinds of values.
 pub(super) fn to_f64(number: &Value<'_>) -> Option<f64> {
     match number {
         Value::F64(v) => Some(*v),
@@ -15,7 +15,7 @@ pub(super) fn to_f64(number: &Value<'_>) -> Option<f64> {
     }
 }
 
-/// The sum of a base and a number, exact as long as both are integers.
+/// Returns the sum of a base and a number, exact as long as both are integers; `None` if one is no number.
 pub(super) fn add<'a>(base: &Value<'a>, number: &Value<'a>) -> Option<Value<'a>> {
     if let (Value::I64(a), Value::I64(b)) = (base, number)
         && let Some(sum) = a.checked_add(*b)
@@ -25,20 +25,20 @@ pub(super) fn add<'a>(base: &Value<'a>, number: &Value<'a>) -> Option<Value<'a>>
     Some(Value::F64(to_f64(base)? + to_f64(number)?))
 }
 
-/// Whole milliseconds of so many seconds; `None` if that is no time an `i64` has.
+/// Converts seconds to whole milliseconds; `None` beyond an `i64`.
 pub(super) fn to_ms(seconds: f64) -> Option<i64> {
     let ms = (seconds * 1e3).round();
     // 2^63 as a double; the comparison is false for NaN.
     (ms.abs() < 9_223_372_036_854_775_808.0).then_some(ms as i64)
 }
 
-/// Milliseconds as a number of seconds: a whole one if it is one.
+/// Converts milliseconds to seconds: an integer if they are whole seconds, else a double.
 pub(super) fn seconds(ms: i64) -> Value<'static> {
     if ms % 1000 == 0 { Value::I64(ms / 1000) } else { Value::F64(ms as f64 / 1e3) }
 }
 
-/// `mantissa` × 10^`exponent` rounded once; `None` if it is beyond a double. Exact through the decimal text, whose
-/// reading is.
+/// Returns `mantissa` × 10^`exponent`, rounded once; `None` if it is beyond a double. It goes through the decimal text, because parsing that is
+/// exact.
 pub(super) fn from_decimal(exponent: i64, mantissa: i64) -> Option<f64> {
     let mut text = [0; 44];
     let mut free = text.as_mut_slice();
@@ -48,8 +48,7 @@ pub(super) fn from_decimal(exponent: i64, mantissa: i64) -> Option<f64> {
     std::str::from_utf8(text).ok()?.parse().ok().filter(|v: &f64| v.is_finite())
 }
 
-/// Exponent and mantissa of the shortest decimal that reads back to the same bits; `None` for -0.0 and for what is not
-/// finite.
+/// Returns exponent and mantissa of the shortest decimal that reads back to the same bits; `None` for -0.0 and for NaN and infinities.
 pub(super) fn to_decimal(v: f64) -> Option<(i64, i64)> {
     let mut text = [0; 32];
     let mut free = text.as_mut_slice();

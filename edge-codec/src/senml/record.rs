@@ -1,4 +1,4 @@
-//! The fields of one record.
+//! Fields of one SenML record.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -6,7 +6,7 @@ use super::number::to_f64;
 use crate::{BatchId, Value};
 use std::borrow::Cow;
 
-/// A record as it stands in the pack.
+/// Record of a pack, before base fields are applied.
 #[derive(Debug, Default)]
 pub(super) struct Record<'a> {
     pub(super) base_name: Option<Cow<'a, str>>,
@@ -26,7 +26,7 @@ pub(super) struct Record<'a> {
     pub(super) seqs: Option<Vec<u64>>,
 }
 
-/// Label of a field.
+/// Label of a record's field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Label {
     BaseName,
@@ -47,9 +47,9 @@ pub(super) enum Label {
     Id,
     Mark,
     Seqs,
-    /// Label that is passed over.
+    /// Unknown label, which is skipped.
     Other,
-    /// Refused: its name ends in `_`.
+    /// Unknown label that ends in `_`, which refuses the pack.
     MustUnderstand,
 }
 
@@ -74,7 +74,7 @@ impl Label {
         }
     }
 
-    /// Labels that are text in CBOR too.
+    /// Returns a label of this crate, which is text in CBOR too.
     pub(super) fn of_extension(text: &str) -> Self {
         match text {
             super::wire::QUALITY | super::wire::QUALITY_MUST => Self::Quality,
@@ -86,7 +86,7 @@ impl Label {
         }
     }
 
-    /// The labels of RFC 8428 §6 (update time is passed over).
+    /// Returns the label for a number of RFC 8428 §6. The update time is skipped.
     pub(super) fn of_number(number: i64) -> Self {
         match number {
             -6 => Self::BaseSum,
@@ -109,7 +109,7 @@ impl Label {
 }
 
 impl<'a> Record<'a> {
-    /// Takes a field's value. `Err` says what it must be.
+    /// Takes a field's value. `Err` names the type that the field needs.
     pub(super) fn set(&mut self, label: Label, value: Value<'a>) -> Result<(), &'static str> {
         match (label, value) {
             (Label::BaseName, Value::Text(text)) => self.base_name = Some(text),
@@ -151,7 +151,7 @@ impl<'a> Record<'a> {
         Ok(())
     }
 
-    /// Returns whether it is more than base fields and our header.
+    /// Returns whether the record has more than base fields and our header.
     pub(super) fn is_regular(&self) -> bool {
         self.name.is_some()
             || self.unit.is_some()

@@ -1,4 +1,4 @@
-//! Packs to readings: base fields applied, names concatenated, times absolute (RFC 8428 §4.6).
+//! Resolution of packs into readings: base fields applied, names concatenated, times absolute (RFC 8428 §4.6).
 
 #![deny(clippy::indexing_slicing)]
 
@@ -10,11 +10,10 @@ use crate::{Batch, DecodeError, Header, Limits, Reading, Sensor, SensorTable, Va
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-/// Resolved names may take so many bytes per byte of input: a long base name before many short names would otherwise
-/// fill the memory.
+/// Most bytes of resolved names per byte of input, because a long base name before many short names would otherwise fill the memory.
 const NAME_BYTES_PER_BYTE: usize = 16;
 
-/// Takes the records of a pack one after the other.
+/// Resolver that takes the records of a pack one after the other.
 pub(super) struct Resolver<'a> {
     limits: Limits,
     arrival_ms: Option<i64>,
@@ -29,7 +28,7 @@ pub(super) struct Resolver<'a> {
     readings: Vec<Reading<'a>>,
 }
 
-/// The base fields in effect, and the numbers of their texts.
+/// Base fields in effect; name and unit with the numbers of their texts.
 #[derive(Default)]
 struct Base<'a> {
     name: (Cow<'a, str>, u32),
@@ -39,7 +38,7 @@ struct Base<'a> {
     sum: Option<Value<'a>>,
 }
 
-/// A sensor: base name, name and unit as numbers of texts, and whether it is the integral.
+/// Key of a sensor: base name, name and unit as numbers of texts, and whether it is the integral (the sum `s`).
 type Key = (u32, u32, u32, bool);
 
 impl<'a> Resolver<'a> {
@@ -89,7 +88,7 @@ impl<'a> Resolver<'a> {
         Ok(())
     }
 
-    /// The batch; the input ends at the byte `offset`.
+    /// Returns the batch. The input ends at the byte `offset`.
     pub(super) fn finish(self, offset: usize) -> Result<Batch<'a>, DecodeError> {
         let left = self.readings.len();
         let seqs = crate::seq_runs::seqs(offset, &self.header, self.runs, left)?;
@@ -168,7 +167,7 @@ impl<'a> Resolver<'a> {
         Ok(id)
     }
 
-    /// Name and unit in full.
+    /// Returns name and unit in full, base fields included.
     fn resolved(
         &mut self,
         offset: usize,
@@ -194,7 +193,7 @@ impl<'a> Resolver<'a> {
         })
     }
 
-    /// The number of a text.
+    /// Returns the number of a text, the same for equal texts.
     fn text(&mut self, text: Cow<'a, str>) -> u32 {
         // There are fewer texts than bytes in the input, which are fewer than 2^32 unless the caller allows more;
         // then two sensors could get one number, so they get the last one and are not told apart by name.

@@ -1,28 +1,28 @@
-//! Parts that both encoders share: what a pack can carry, base fields, the labels that are ours.
+//! Parts that both SenML encoders share: checks, base fields, and the labels of this crate.
 
 use super::RELATIVE_BELOW_S;
 use crate::encoder::Wire;
 use crate::{EncodeError, Reading, Sensor, Sensors, Value};
 
-/// The reading's quality, which RFC 8428 does not have.
+/// Label of the reading's quality, which RFC 8428 does not have.
 pub(super) const QUALITY: &str = "quality";
 /// Label of a quality that must be understood: a reader that does not know it refuses the pack (RFC 8428 §4.4).
 pub(super) const QUALITY_MUST: &str = "quality_";
-/// Name of the record with the batch's identity.
+/// Label of the batch's identity.
 pub(super) const ID: &str = "edge-id";
-/// The mark "possible duplicate".
+/// Label of the mark "possible duplicate".
 pub(super) const MARK: &str = "edge-pd";
-/// Run lengths of the sequence numbers.
+/// Label of the run lengths of the sequence numbers.
 pub(super) const SEQS: &str = "edge-seqs";
 
-/// An encoder's state about the readings that wait.
+/// State of an encoder about the readings that wait.
 #[derive(Clone, Debug, Default)]
 pub struct Pack {
-    /// Common start of all names.
+    /// Common start of the sensors' names.
     base_name: String,
-    /// True if a second name was met: the base name then ends where a part of the names does.
+    /// True if the readings have several names. The base name then ends with a separator.
     several: bool,
-    /// Unit of the first sensor; empty if some have none.
+    /// Unit of the first sensor; empty if a sensor has none.
     base_unit: String,
     pub(super) quality_must: bool,
 }
@@ -69,12 +69,12 @@ impl Pack {
         &self.base_unit
     }
 
-    /// The name behind the base name.
+    /// Returns the part of the sensor's name behind the base name.
     pub(super) fn name<'s>(&self, sensor: &'s Sensor<'_>) -> &'s str {
         sensor.name.strip_prefix(self.base_name.as_str()).unwrap_or(&sensor.name)
     }
 
-    /// The unit, if it is not the base unit.
+    /// Returns the sensor's unit; empty if it is the base unit.
     pub(super) fn unit<'s>(&self, sensor: &'s Sensor<'_>) -> &'s str {
         if sensor.unit == self.base_unit { "" } else { &sensor.unit }
     }
@@ -84,21 +84,21 @@ impl Pack {
     }
 }
 
-/// Tells that a name follows RFC 8428 §4.5.1.
+/// Returns whether a name follows RFC 8428 §4.5.1.
 fn is_name(name: &str) -> bool {
     let all = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-:./_".contains(&b));
     all && name.as_bytes().first().is_some_and(u8::is_ascii_alphanumeric)
 }
 
-/// Abstracts over the two encoders.
+/// Interface of the two SenML encoders.
 pub trait SenmlWire: Wire {
     /// Returns the state that encoders of both forms have in common.
     fn pack(&mut self) -> &mut Pack;
 }
 
 impl<S: Sensors, W: SenmlWire> crate::Encoder<S, W> {
-    /// Qualities that are not good stand under `quality_`: readers that do not know it must refuse the pack (RFC 8428
-    /// §4.4). Default: `quality`, which they pass over. For SenML.
+    /// Sets whether qualities that are not good stand under `quality_`; readers that do not know this label must refuse the pack (RFC 8428
+    /// §4.4). Default: no, they stand under `quality`, which such readers skip. For SenML.
     pub fn quality_must_be_understood(mut self, must: bool) -> Self {
         self.wire.pack().quality_must = must;
         self

@@ -35,10 +35,10 @@ pub struct Birth {
 }
 
 impl Birth {
-    /// Reads an NBIRTH or DBIRTH. Its current values are readings too: [`decode`](super::decode) gives them.
+    /// Reads an NBIRTH or DBIRTH. Its current values are readings too, which [`decode`](super::decode) returns.
     ///
     /// # Errors
-    /// As [`decode`](super::decode); a metric needs an alias to be looked up, others are passed over.
+    /// As [`decode`](super::decode). Metrics without an alias are skipped, because nothing could look them up.
     pub fn read(input: &[u8], limits: &Limits) -> Result<Self, DecodeError> {
         let payload = Payload::read(input, limits)?;
         let mut numbers = SensorNumbers::new(&payload, None, limits.sensors)?;
@@ -56,7 +56,7 @@ impl Birth {
         Ok(Self { sensors: numbers.table()?.into_owned(), datatypes })
     }
 
-    /// Names and units; the numbers are the aliases.
+    /// Returns names and units of the sensors, with the aliases as numbers.
     #[must_use]
     pub fn sensors(&self) -> &SensorTable<'static> {
         &self.sensors

@@ -1,4 +1,4 @@
-//! Decodes Sparkplug payloads into readings.
+//! Decoding of Sparkplug payloads into readings.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -10,12 +10,12 @@ use super::sensor_numbers::{SensorNumbers, born, number};
 use crate::batch::Rows;
 use crate::{Batch, DecodeError, Header, Limits, Reading};
 
-/// Decodes a payload; names, text and bytes borrow from `input`. Sensors have their alias as number; those without one
-/// get the free numbers from 0 on in the order of first appearance.
+/// Decodes a payload; names, text and bytes borrow from `input`. A sensor's number is its alias. Sensors without an alias get the free numbers
+/// from 0 on, in the order of first appearance.
 ///
 /// # Errors
-/// Everything in [`DecodeError`] that the [`limits`](Limits) and the schema refuse, also a metric without a time in a
-/// payload without one. Protobuf has no end mark, so an input cut between two fields is a shorter payload.
+/// Any [`DecodeError`] for input that the [`limits`](Limits) or the schema do not allow, also for a metric without a time in a payload without
+/// one. Protobuf has no end mark, so an input cut between two fields is a shorter payload.
 pub fn decode<'a>(input: &'a [u8], limits: &Limits) -> Result<Batch<'a>, DecodeError> {
     payload(input, None, limits)
 }
@@ -38,11 +38,11 @@ pub(crate) fn payload<'a>(
 }
 
 impl Birth {
-    /// Reads a message of the same session: [`decode`](super::decode) with names and datatypes filled in.
+    /// Reads a message of the same session, as [`decode`](super::decode) does, with names and datatypes of the birth.
     ///
     /// # Errors
-    /// As [`decode`](super::decode), and [`DecodeError::UnknownSensor`] for an alias that the birth does not have: the
-    /// message belongs to another one.
+    /// As [`decode`](super::decode), and [`DecodeError::UnknownSensor`] for an alias that the birth does not have, because the message then
+    /// belongs to another birth.
     pub fn decode<'a>(&'a self, input: &'a [u8], limits: &Limits) -> Result<Batch<'a>, DecodeError> {
         read(input, None, Some(self), limits)
     }
@@ -83,7 +83,7 @@ fn read<'a>(
     Ok(Batch { header: Header::default(), sensors: numbers.table()?.into(), left, seqs: None, skipped, rows })
 }
 
-/// The time of a metric; `None` if it is beyond what the model has.
+/// Returns the time of a metric in milliseconds; `None` if it is beyond an `i64`.
 fn time(
     metric: &Metric<'_>,
     payload: Option<u64>,

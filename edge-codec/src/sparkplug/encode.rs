@@ -1,4 +1,4 @@
-//! Encodes readings as Sparkplug payloads.
+//! Encoding of readings as Sparkplug payloads.
 
 use super::metric::{UNIT_KEY, datatype};
 use super::{quality, tag};
@@ -7,7 +7,7 @@ use crate::protobuf::fields::{put_number, put_string, put_varint, varint_len};
 use crate::{EncodeError, Header, Reading, Sensor, Sensors, Value};
 use bytes::Bytes;
 
-/// Marks an [`Encoder`](crate::Encoder) as one for Sparkplug B.
+/// Marker type of an [`Encoder`](crate::Encoder) for Sparkplug B.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct Sparkplug {
@@ -17,7 +17,7 @@ pub struct Sparkplug {
     seq: u8,
 }
 
-/// Means by which a metric names its sensor.
+/// Fields by which a metric names its sensor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Naming {
     #[default]
@@ -27,39 +27,39 @@ enum Naming {
 }
 
 impl<S: Sensors> crate::Encoder<S, Sparkplug> {
-    /// Metrics have name, alias and datatype, and the first of each sensor its unit: for NBIRTH and DBIRTH, and for
-    /// payloads that are to be read alone with nothing lost.
+    /// Writes metrics with name, alias and datatype, and the first one of each sensor with its unit: for NBIRTH and DBIRTH, and for payloads
+    /// that must be complete in themselves.
     pub fn birth(mut self) -> Self {
         self.wire.naming = Naming::Birth;
         self
     }
 
-    /// Metrics have the alias alone, which the birth has announced: for NDATA and DDATA.
+    /// Writes metrics with the alias alone, which the birth has announced: for NDATA and DDATA.
     pub fn aliases(mut self) -> Self {
         self.wire.naming = Naming::Alias;
         self
     }
 
-    /// Marks the readings of the next payloads as out of a backlog. Default: not.
+    /// Sets whether the readings of the next payloads are marked as historical, that is, sent late out of a backlog. Default: no.
     pub fn historical(mut self, historical: bool) -> Self {
         self.wire.historical = historical;
         self
     }
 
-    /// The `seq` of the next payload; the ones after count on and wrap at 256. Default 0, a birth's.
+    /// Sets the `seq` of the next payload; the following ones count on and wrap at 256. Default 0, as a birth has it.
     pub fn first_seq(mut self, seq: u8) -> Self {
         self.wire.seq = seq;
         self
     }
 
-    /// The payload's own timestamp, ms since the Unix epoch. Default: the time of its first reading.
+    /// Sets the payload's own timestamp in milliseconds since the Unix epoch. Default: the time of its first reading.
     pub fn sent_at(mut self, sent_ms: u64) -> Self {
         self.wire.sent_ms = Some(sent_ms);
         self
     }
 }
 
-/// A payload without metrics around bytes of another format, named by `uuid` (Sparkplug 3.0 §6.4.5).
+/// Returns a payload without metrics around bytes of another format, which `uuid` names (Sparkplug 3.0 §6.4.5).
 #[must_use]
 pub fn with_body(sent_ms: u64, seq: u8, uuid: &str, body: &[u8]) -> Bytes {
     let mut out = Vec::with_capacity(body.len() + uuid.len() + 32);
@@ -162,7 +162,7 @@ fn datatype(value: &Value<'_>) -> u32 {
     }
 }
 
-/// Quality and unit as a PropertySet: first the keys, then the values.
+/// Appends quality and unit as a PropertySet: first the keys, then the values. Nothing if the quality is good and no unit is given.
 fn properties(out: &mut Vec<u8>, status: u32, unit: Option<&str>) {
     use tag::property as tag;
     let quality = quality::to_property(status);

@@ -1,4 +1,4 @@
-//! One metric as it stands in a payload.
+//! Metric of a payload, with its fields as they were sent.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -26,27 +26,27 @@ pub mod datatype {
     pub const BYTES: u32 = 17;
 }
 
-/// A metric's fields; what it does not have is `None` or false.
+/// Fields of a metric; those that it does not have are `None` or false.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Metric<'a> {
     /// Start of the metric in the payload, in bytes.
     pub offset: usize,
-    /// Name; DATA messages with aliases have none.
+    /// Name of the sensor; DATA messages with aliases have none.
     pub name: Option<&'a str>,
-    /// The number that stands for the name since the birth.
+    /// Number that stands for the name since the birth.
     pub alias: Option<u64>,
-    /// Source time, ms since the Unix epoch.
+    /// Source time in milliseconds since the Unix epoch.
     pub timestamp: Option<u64>,
     /// Type of the value, as in [`datatype`].
     pub datatype: Option<u32>,
-    /// Out of a backlog.
+    /// True if the sender marked it as sent late, out of a backlog.
     pub is_historical: bool,
     /// Set if historians are not to keep the metric.
     pub is_transient: bool,
-    /// There is no value.
+    /// True if the sensor has no value.
     pub is_null: bool,
-    /// The property `Quality` as it is: Int32 in 32 bits.
+    /// Property `Quality` as it was sent: an Int32 in 32 bits.
     pub quality: Option<u64>,
     /// Unit, from the property `engUnit`.
     pub unit: Option<&'a str>,
@@ -54,7 +54,7 @@ pub struct Metric<'a> {
     pub value: MetricValue<'a>,
 }
 
-/// A metric's value by the field it stands in. Integers are as on the wire: signed ones in two's complement.
+/// Value of a metric, by the field that it stands in. Integers are as on the wire, signed ones in two's complement.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub enum MetricValue<'a> {
@@ -75,11 +75,11 @@ pub enum MetricValue<'a> {
     String(&'a str),
     /// Value of the field `bytes_value`.
     Bytes(&'a [u8]),
-    /// `dataset_value`, which is not read.
+    /// Field `dataset_value`, whose content is not read.
     DataSet,
-    /// `template_value`, which is not read.
+    /// Field `template_value`, whose content is not read.
     Template,
-    /// `extension_value`, which is not read.
+    /// Field `extension_value`, whose content is not read.
     Extension,
 }
 
@@ -127,7 +127,7 @@ impl<'a> Metric<'a> {
         Ok(())
     }
 
-    /// Keys and values are two lists side by side.
+    /// Reads unit and quality from a PropertySet, whose keys and values are two lists side by side.
     fn properties(&mut self, set: &Field<'a>, limits: &Limits) -> Result<(), DecodeError> {
         use tag::property as tag;
         let set_content = set.content()?;
@@ -155,7 +155,8 @@ impl<'a> Metric<'a> {
         Ok(())
     }
 
-    /// The value in the model. `birth` is the datatype that a birth gave. `None`: the model has no place for it.
+    /// Returns the value in the model. `birth`: datatype from the birth, for a metric without one. `None`: the model has no place for the
+    /// value.
     pub(super) fn value(&self, birth: Option<u32>) -> Result<Option<Value<'a>>, DecodeError> {
         if self.is_null {
             return Ok(Some(Value::Null));
@@ -202,7 +203,7 @@ fn unsigned(bits: u64) -> Value<'static> {
     i64::try_from(bits).map_or(Value::U64(bits), Value::I64)
 }
 
-/// Two's complement of so many bits, with or without sign extension to 32 bits: both are seen.
+/// Reads a two's complement of `width` bits, with or without sign extension to 32 bits, since senders do both. `None` if it is neither.
 fn narrow(bits: u64, width: u32) -> Option<i64> {
     let shift = 64 - width;
     let value = (bits << shift).cast_signed() >> shift;
@@ -211,7 +212,7 @@ fn narrow(bits: u64, width: u32) -> Option<i64> {
     (zero_extended || sign_extended).then_some(value)
 }
 
-/// A property's number; none if it is of another kind.
+/// Returns a property's integer; `None` if it is of another type.
 fn number(value: &Field<'_>) -> Result<Option<u64>, DecodeError> {
     let mut fields = Fields::new(value.content()?);
     while let Some(field) = fields.next().map_err(|e| shifted(e, value.offset))? {

@@ -71,10 +71,10 @@ pub use payload::{Metrics, Payload};
 /// ```
 pub type Encoder<S> = crate::Encoder<S, Sparkplug>;
 
-/// There is no registered type, Sparkplug goes by topic; this one is for tools that want a name.
+/// Content type for tools that want a name. None is registered, because Sparkplug recognises payloads by topic.
 pub const CONTENT_TYPE: &str = crate::content_type::SPARKPLUG;
 
-/// Field numbers of the messages, proto2, frozen by the specification.
+/// Field numbers of the messages (proto2), which the specification has frozen.
 mod tag {
     pub(super) const TIMESTAMP: u32 = 1;
     pub(super) const METRICS: u32 = 2;

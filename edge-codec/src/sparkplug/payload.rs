@@ -1,4 +1,4 @@
-//! A payload as it stands, metric by metric.
+//! Payload with its metrics, as it was sent.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -7,7 +7,7 @@ use super::tag;
 use crate::protobuf::fields::{Fields, content, malformed};
 use crate::{DecodeError, Limits};
 
-/// A payload, borrowed from the input. Costs no allocation.
+/// Payload that borrows from the input. It costs no allocation.
 ///
 /// ```
 /// use edge_codec::sparkplug::{self, MetricValue, Payload};
@@ -27,22 +27,22 @@ use crate::{DecodeError, Limits};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Payload<'a> {
-    /// Time of sending, ms since the Unix epoch.
+    /// Time of sending in milliseconds since the Unix epoch.
     pub timestamp: Option<u64>,
-    /// Number of the payload within its node's session, 0 to 255: a hole is the caller's to find.
+    /// Number of the payload within its node's session, 0 to 255. The caller has to look for holes.
     pub seq: Option<u64>,
-    /// Kind of the body.
+    /// Name of the format of the body.
     pub uuid: Option<&'a str>,
-    /// Bytes in a format of the sender's.
+    /// Bytes in a format that the sender chose.
     pub body: Option<&'a [u8]>,
     metrics: Metrics<'a>,
 }
 
 impl<'a> Payload<'a> {
-    /// Reads a payload. The metrics are read as [`metrics`](Self::metrics) is iterated.
+    /// Reads a payload's outer level. Its metrics are read one by one when [`metrics`](Self::metrics) is iterated.
     ///
     /// # Errors
-    /// Everything in [`DecodeError`] that the limits and the schema refuse on the outer level.
+    /// Any [`DecodeError`] for input that the limits or the schema do not allow on the outer level.
     pub fn read(input: &'a [u8], limits: &Limits) -> Result<Self, DecodeError> {
         crate::check_input(input, limits)?;
         let mut metrics = Metrics { fields: Fields::new(input), limits: *limits, left: 0 };
@@ -71,14 +71,14 @@ impl<'a> Payload<'a> {
         Ok(payload)
     }
 
-    /// The metrics in their order.
+    /// Iterates over the metrics in the order of the payload.
     #[must_use]
     pub fn metrics(&self) -> Metrics<'a> {
         self.metrics.clone()
     }
 }
 
-/// Reads metrics one by one. An `Err` ends the iteration.
+/// Iterator that reads metrics one by one. An `Err` ends it.
 #[derive(Clone, Debug)]
 pub struct Metrics<'a> {
     fields: Fields<'a>,

@@ -1,14 +1,14 @@
-//! The property `Quality` (Sparkplug 3.0 §6.4.7: Int32, 0 bad, 192 good, 500 stale) and OPC UA StatusCodes.
+//! Conversion between the property `Quality` (Sparkplug 3.0 §6.4.7: Int32, 0 bad, 192 good, 500 stale) and OPC UA StatusCodes.
 
 use crate::quality::{BAD, GOOD};
 
 /// Key of the property with the quality.
 pub(super) const KEY: &str = "Quality";
 
-/// UncertainLastUsableValue: what a stale value is.
+/// StatusCode of a stale value, UncertainLastUsableValue.
 const STALE: u32 = 0x4090_0000;
 
-/// The property to write; `None` for good, which is what its absence means.
+/// Returns the property to write; `None` for good, because a metric without it is good.
 pub(super) fn to_property(status: u32) -> Option<u32> {
     match status >> 30 {
         0 => None,
@@ -17,7 +17,8 @@ pub(super) fn to_property(status: u32) -> Option<u32> {
     }
 }
 
-/// Senders put codes of their own here too, with the sign bit for bad: whatever is neither good nor stale is bad.
+/// Converts a property to a StatusCode. Whatever is neither good nor stale is bad, because senders put codes of their own here, with the sign
+/// bit for bad.
 pub(super) fn from_property(quality: u64) -> u32 {
     match quality {
         192..=255 => GOOD,

@@ -1,4 +1,4 @@
-//! Numbers of a payload's sensors: the alias, or a free number for a name without one.
+//! Numbers of a payload's sensors: the alias, or a free number for a sensor without one.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -10,12 +10,12 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-/// Numbers of the metrics' sensors.
+/// Assignment of numbers to the sensors of a payload's metrics.
 pub(super) struct SensorNumbers<'a> {
-    /// Names and units of the birth, if there is one.
+    /// Names and units of the birth; `None` for a payload that is read alone.
     birth: Option<&'a SensorTable<'static>>,
     limit: usize,
-    /// Aliases of the payload, sorted: not free for others.
+    /// Aliases of the payload, sorted. Sensors without an alias must not get them.
     aliases: Vec<u32>,
     by_name: HashMap<&'a str, u32>,
     next: u32,
@@ -72,7 +72,7 @@ impl<'a> SensorNumbers<'a> {
         Ok(id)
     }
 
-    /// A number that is no alias.
+    /// Returns the next number that is no alias of the payload.
     fn free(&mut self, offset: usize) -> Result<u32, DecodeError> {
         while self.aliases.binary_search(&self.next).is_ok() {
             self.next = self.next.saturating_add(1);
@@ -88,7 +88,7 @@ impl<'a> SensorNumbers<'a> {
     }
 }
 
-/// The sensor that a birth gave this alias.
+/// Returns the sensor that a birth gave this alias; an error if there is none.
 pub(super) fn born<'a>(
     offset: usize,
     birth: &'a SensorTable<'static>,
@@ -97,7 +97,7 @@ pub(super) fn born<'a>(
     birth.sensor(alias).ok_or(DecodeError::UnknownSensor { offset, sensor: alias })
 }
 
-/// A later metric of the same sensor may leave name and unit out, and may not change them.
+/// Fills in name and unit of a known sensor from a later metric, which may leave them out but not change them.
 fn merge<'a>(known: &mut Sensor<'a>, metric: &Metric<'a>) -> Result<(), DecodeError> {
     for (have, given) in [(&mut known.name, metric.name), (&mut known.unit, metric.unit)] {
         match given {
@@ -112,7 +112,7 @@ fn merge<'a>(known: &mut Sensor<'a>, metric: &Metric<'a>) -> Result<(), DecodeEr
     Ok(())
 }
 
-/// An alias as a sensor's number.
+/// Converts an alias to a sensor's number; refuses one above 32 bits.
 pub(super) fn number(offset: usize, alias: u64) -> Result<u32, DecodeError> {
     alias.try_into().map_err(|_| DecodeError::Unexpected {
         offset,

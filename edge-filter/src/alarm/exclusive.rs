@@ -1,4 +1,4 @@
-//! The alarm of an EPICS analog input: one state at a time, the worst first, one hysteresis.
+//! Exclusive alarm, as an EPICS analog input has it: one state at a time, the worst first, one hysteresis.
 
 use crate::Quality;
 use crate::alarm::AlarmLevel;
@@ -8,7 +8,7 @@ use crate::error::{ParamError, width};
 /// HIHI, LOLO, HIGH, LOW in this order; a limit is entered at `value >= limit` and kept while `value >= limit - hyst`
 /// (mirrored for the low ones). The hysteresis is that of the limit that was active last, no other one's.
 ///
-/// No delay, no acknowledgement: [`LimitAlarm`](super::LimitAlarm) has those.
+/// It has no delay and no acknowledgement, which [`LimitAlarm`](super::LimitAlarm) has.
 ///
 /// ```
 /// # use edge_filter::{*, alarm::*};
@@ -29,11 +29,11 @@ pub struct ExclusiveAlarm {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub struct ExclusiveAlarmState {
-    /// The limit that was active last, as its place in `ORDER`; it keeps its hysteresis over bad readings.
+    /// Limit that was active last, as its place in `ORDER`; it keeps its hysteresis over bad readings. `None`: no limit was active.
     kept: Option<u8>,
 }
 
-/// The one state of an [`ExclusiveAlarm`].
+/// State of an [`ExclusiveAlarm`] after a reading, one of six.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[allow(clippy::exhaustive_enums, reason = "the four limits of the standard, none, and no value to judge")]
 pub enum ExclusiveState {
@@ -53,7 +53,7 @@ pub enum ExclusiveState {
 }
 
 impl ExclusiveState {
-    /// `normal`, `high`, `hihi`, `low`, `lolo`, `bad`.
+    /// Returns the name: `normal`, `high`, `hihi`, `low`, `lolo` or `bad`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -67,7 +67,7 @@ impl ExclusiveState {
     }
 }
 
-/// The order of EPICS `checkAlarms`.
+/// Order in which the limits are judged, that of `checkAlarms` in EPICS.
 const ORDER: [(AlarmLevel, ExclusiveState); 4] = [
     (AlarmLevel::HighHigh, ExclusiveState::HighHigh),
     (AlarmLevel::LowLow, ExclusiveState::LowLow),
@@ -76,7 +76,7 @@ const ORDER: [(AlarmLevel, ExclusiveState); 4] = [
 ];
 
 impl ExclusiveAlarm {
-    /// Makes an alarm without a limit; a limit is left when the value is back by more than `hyst`.
+    /// Creates an alarm without a limit. `hyst`: distance by which the value must be back to leave a limit.
     ///
     /// # Errors
     /// If `hyst` is NaN, infinite or negative.
@@ -84,10 +84,10 @@ impl ExclusiveAlarm {
         Ok(ExclusiveAlarm { limits: [None; 4], hyst: width("hyst", hyst)? })
     }
 
-    /// Adds or replaces a limit. Their order is not checked: the first that applies wins, as in EPICS.
+    /// Adds or replaces a limit. The order of the limits is not checked: the first that applies wins, as in EPICS.
     ///
     /// # Errors
-    /// If it is NaN or infinite.
+    /// If the limit is NaN or infinite.
     pub fn limit(mut self, level: AlarmLevel, at: f64) -> Result<Self, ParamError> {
         if !at.is_finite() {
             return Err(ParamError::new("limit", "a finite number", at));
@@ -100,7 +100,7 @@ impl ExclusiveAlarm {
         Ok(self)
     }
 
-    /// Judges a reading against all limits.
+    /// Judges a reading against all limits. Returns the state.
     pub fn check(
         &self,
         state: &mut ExclusiveAlarmState,

@@ -2,7 +2,7 @@
 
 use super::AlarmState;
 
-/// The means that hide one limit; none by default.
+/// Reasons for which one limit is hidden; by default it is not.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Hiding {
@@ -11,18 +11,18 @@ pub(super) struct Hiding {
     pub(super) out_of_service: bool,
 }
 
-/// Shelved by an operator.
+/// Shelving of a limit by an operator.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 struct Shelf {
     since_now: i64,
-    /// Length of the shelf; without one a one-shot shelf waits for the return to normal only.
+    /// Length of the shelving. `None`: a one-shot shelving that ends only when the limit returns to normal.
     for_ms: Option<i64>,
     one_shot: bool,
 }
 
 impl Hiding {
-    /// Returns what the alarm shows instead of its condition.
+    /// Returns the state that the alarm shows instead of its condition; `None` if it is not hidden.
     pub(super) fn shown(&self) -> Option<AlarmState> {
         match self {
             Hiding { out_of_service: true, .. } => Some(AlarmState::OutOfService),
@@ -36,18 +36,18 @@ impl Hiding {
         self.shelf = Some(Shelf { since_now: now_ms, for_ms, one_shot });
     }
 
-    /// Returns whether there was something to end.
+    /// Ends shelving. Returns whether the limit was shelved.
     pub(super) fn unshelve(&mut self) -> bool {
         self.shelf.take().is_some()
     }
 
-    /// The process returned to normal: a one-shot shelf has done its work.
+    /// Ends a one-shot shelving, because the process returned to normal.
     pub(super) fn returned(&mut self) {
         self.shelf = self.shelf.filter(|shelf| !shelf.one_shot);
     }
 
-    /// Ends a shelf whose time is over. A clock that was set back ends it too: an alarm hidden for longer than was
-    /// asked for is the worse mistake.
+    /// Ends shelving whose time is over. A clock that was set back ends it too, because an alarm hidden for longer than was asked for is the
+    /// worse mistake.
     pub(super) fn expire(&mut self, now_ms: i64) {
         let over = |shelf: &Shelf| now_ms < shelf.since_now || shelf.end().is_some_and(|end| now_ms >= end);
         self.shelf = self.shelf.filter(|shelf| !over(shelf));

@@ -3,17 +3,17 @@
 use super::hiding::Hiding;
 use super::{AckError, AlarmCommand, AlarmCommandError, AlarmState, BadInput, Limit, Options};
 
-/// A change of state: from, to, and the event time at which it holds.
+/// Change of state: the state before, the state after, and the event time from which it holds.
 pub(super) type Step = (AlarmState, AlarmState, i64);
 
-/// Position of the value, seen from one limit.
+/// Side on which a limit is crossed: above it or below it.
 #[derive(Clone, Copy)]
 pub(super) enum Side {
     High,
     Low,
 }
 
-/// A limit and what holds for all limits of its alarm.
+/// Limit, with the settings that all limits of its alarm share.
 #[derive(Clone, Copy)]
 pub(super) struct Rules<'a> {
     pub(super) limit: &'a Limit,
@@ -21,23 +21,23 @@ pub(super) struct Rules<'a> {
     pub(super) options: &'a Options,
 }
 
-/// The state of one limit for one sensor.
+/// State of one limit for one sensor.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct LevelState {
-    /// State of the process, hidden or not: never `Shelved`, `Suppressed` or `OutOfService`.
+    /// State of the process, whether it is hidden or not: never `Shelved`, `Suppressed` or `OutOfService`.
     #[cfg_attr(feature = "config", serde(rename = "state"))]
     pub(super) condition: AlarmState,
     pub(super) transition: u64,
     timer: Option<Timer>,
     #[cfg_attr(feature = "config", serde(default, skip_serializing_if = "crate::value::is_default"))]
     hiding: Hiding,
-    /// Time of the active alarm's acknowledgement, on the axis of `now`.
+    /// Time of the active alarm's acknowledgement, on the caller's clock `now`. `None`: it is not acknowledged.
     #[cfg_attr(feature = "config", serde(default, skip_serializing_if = "crate::value::is_default"))]
     acknowledged_now: Option<i64>,
 }
 
-/// A running delay. Readings advance it by event time, ticks by the caller's `now`: whichever comes first.
+/// Delay that runs. Readings advance it by event time, ticks by the caller's `now`; it ends by whichever is over first.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 struct Timer {
@@ -46,7 +46,7 @@ struct Timer {
 }
 
 impl Rules<'_> {
-    /// Returns whether the value has reached the limit, and whether it has left it.
+    /// Returns two answers: whether the value has reached the limit, and whether it has left it.
     fn place(&self, value: f64) -> (bool, bool) {
         let Limit { limit, deadband, .. } = *self.limit;
         match self.side {
@@ -57,17 +57,17 @@ impl Rules<'_> {
 }
 
 impl LevelState {
-    /// Returns whether a delay runs.
+    /// Returns whether an on-delay or an off-delay runs.
     pub(super) fn is_delayed(&self) -> bool {
         self.timer.is_some()
     }
 
-    /// Returns what is shown: what hides the alarm, else the condition.
+    /// Returns the state that is shown: that of the hiding if the alarm is hidden, else the condition.
     pub(super) fn shown(&self) -> AlarmState {
         self.hiding.shown().unwrap_or(self.condition)
     }
 
-    /// Adapts the state to another run: a time that has not been yet, by a clock that was set back, is now.
+    /// Adapts the state of an earlier run. A time in the future, from a clock that was set back since, becomes now.
     pub(super) fn resume(&mut self, now_ms: i64) {
         let hidden = [AlarmState::Shelved, AlarmState::Suppressed, AlarmState::OutOfService];
         if hidden.contains(&self.condition) {
@@ -82,7 +82,7 @@ impl LevelState {
         self.acknowledged_now = self.acknowledged_now.map(|since| since.min(now_ms));
     }
 
-    /// A reading at event time `time`; `value` is `None` if it cannot be used.
+    /// Judges a reading at event time `time`. `value` is `None` if the reading cannot be used.
     pub(super) fn reading(
         &mut self,
         rules: Rules<'_>,
@@ -106,15 +106,15 @@ impl LevelState {
         }
     }
 
-    /// An unusable input proves nothing, so what was about to return to normal has to start again. What was about to
-    /// become active still does: a failing sensor must not hide an alarm.
+    /// Treats an unusable reading as proof of nothing. An off-delay has to start again; an on-delay goes on, because a failing sensor must not
+    /// hide an alarm.
     fn hold(&mut self) {
         if self.condition.is_active() {
             self.timer = None;
         }
     }
 
-    /// Time passed without a reading.
+    /// Ends delays, shelving and re-alarm times that are over at `now_ms` without a reading.
     pub(super) fn tick(&mut self, rules: Rules<'_>, now_ms: i64, on: &mut impl FnMut(&LevelState, Step)) {
         if let Some(timer) = self.timer {
             let delay = self.delay(rules);
@@ -141,7 +141,7 @@ impl LevelState {
         if self.condition.is_active() { rules.limit.off_delay_ms } else { rules.limit.on_delay_ms }
     }
 
-    /// Enters or leaves the alarm.
+    /// Enters the alarm, or leaves it if it is active.
     fn cross(&mut self, rules: Rules<'_>, time: i64, now_ms: i64, on: &mut impl FnMut(&LevelState, Step)) {
         self.timer = None;
         self.change(time, now_ms, on, |level| {
@@ -153,8 +153,8 @@ impl LevelState {
         });
     }
 
-    /// A new occurrence. Its id is unique over restarts without being stored: an acknowledgement of the last run
-    /// cannot hit this one.
+    /// Begins a new occurrence. Its id is unique over restarts without being stored, because it is at least the clock's milliseconds: an
+    /// acknowledgement from an earlier run cannot match it.
     fn raise(&mut self, now_ms: i64) {
         let clock = u64::try_from(now_ms).unwrap_or(0);
         self.transition = self.transition.saturating_add(1).max(clock);
@@ -176,8 +176,8 @@ impl LevelState {
         self.hiding.returned();
     }
 
-    /// Does `f` and reports the change of what is shown, if any. What was hidden and is active is a new occurrence:
-    /// the operator has to see it again.
+    /// Runs `f`, and reports a change of the shown state. An active alarm that is no longer hidden becomes a new occurrence, because the
+    /// operator has to see it again.
     fn change(
         &mut self,
         time: i64,
@@ -196,7 +196,7 @@ impl LevelState {
         }
     }
 
-    /// Applies a command of an operator. Whether anything shows is for `on`.
+    /// Applies a command of an operator. `on` gets the change of the shown state, if there is one.
     pub(super) fn command(
         &mut self,
         rules: Rules<'_>,
@@ -237,7 +237,7 @@ impl LevelState {
         Ok(())
     }
 
-    /// Acknowledges occurrence `transition`, which an operator has seen.
+    /// Acknowledges the occurrence `transition`, which an operator has seen. Returns the change of state.
     pub(super) fn acknowledge(&mut self, transition: u64, now_ms: i64) -> Result<Step, AckError> {
         let to = match self.shown() {
             AlarmState::Unacknowledged => AlarmState::Acknowledged,
@@ -267,8 +267,7 @@ impl LevelState {
         Ok(())
     }
 
-    /// Begins running delays anew after the sensor's clock was set to `time`, since their event times mean nothing
-    /// any more.
+    /// Restarts running delays at `time` after the sensor's clock was set, because the earlier event times mean nothing any more.
     pub(super) fn rebase(&mut self, time: i64) {
         if let Some(timer) = &mut self.timer {
             timer.since_time = time;
@@ -281,7 +280,7 @@ impl LevelState {
         Some(since.saturating_add(rules.options.re_alarm_ms?))
     }
 
-    /// Returns when [`LevelState::tick`] will change the state.
+    /// Returns the `now` at which [`LevelState::tick`] will change the state; `None`: time alone changes nothing.
     pub(super) fn deadline(&self, rules: Rules<'_>) -> Option<i64> {
         let delay = self.timer.map(|timer| timer.since_now.saturating_add(self.delay(rules)));
         let others = [self.hiding.deadline(), self.re_alarm_deadline(rules)];

@@ -1,4 +1,4 @@
-//! Parameters of one limit: its hysteresis, delays and priority, and the rule for bad readings. No judgement is here.
+//! Parameters of one limit: its hysteresis, delays and priority, and the rule for bad readings. The judgement is elsewhere.
 
 use crate::error::{ParamError, delay, width};
 
@@ -21,11 +21,11 @@ pub struct Limit {
 }
 
 impl Limit {
-    /// The least and the highest priority: the range of OPC UA's `Severity`.
+    /// Range of priorities, that of OPC UA's `Severity`.
     pub const PRIORITY: std::ops::RangeInclusive<u16> = 1..=1000;
 
-    /// Makes a limit that is active as soon as the value reaches `limit` and normal as soon as it is back: see the
-    /// setters.
+    /// Creates a limit that is active as soon as the value reaches it and normal as soon as the value is back. The setters add hysteresis and
+    /// delays.
     ///
     /// # Errors
     /// If the limit is NaN or infinite.
@@ -36,37 +36,37 @@ impl Limit {
         Ok(Limit { limit, deadband: 0.0, on_delay_ms: 0, off_delay_ms: 0, priority: 500 })
     }
 
-    /// The value must come back by more than this to leave the alarm.
+    /// Sets the distance by which the value must come back to leave the alarm.
     ///
     /// # Errors
-    /// If it is NaN, infinite or negative.
+    /// If the distance is NaN, infinite or negative.
     pub fn deadband(mut self, deadband: f64) -> Result<Self, ParamError> {
         self.deadband = width("deadband", deadband)?;
         Ok(self)
     }
 
-    /// The value must be at or beyond the limit for this long (OPC UA Part 9 `OnDelay`).
+    /// Sets the time in milliseconds for which the value must be at or beyond the limit (OPC UA Part 9 `OnDelay`).
     ///
     /// # Errors
-    /// If it is negative.
+    /// If the time is negative.
     pub fn on_delay_ms(mut self, ms: i64) -> Result<Self, ParamError> {
         self.on_delay_ms = delay("on_delay_ms", ms)?;
         Ok(self)
     }
 
-    /// The value must be back for this long (`OffDelay`).
+    /// Sets the time in milliseconds for which the value must be back (`OffDelay`).
     ///
     /// # Errors
-    /// If it is negative.
+    /// If the time is negative.
     pub fn off_delay_ms(mut self, ms: i64) -> Result<Self, ParamError> {
         self.off_delay_ms = delay("off_delay_ms", ms)?;
         Ok(self)
     }
 
-    /// Sets the urgency, 1 to 1000 (OPC UA `Severity`), default 500. Carried in every transition, never judged here.
+    /// Sets the urgency, 1 to 1000 (OPC UA `Severity`). Default 500. Every transition carries it; nothing here depends on it.
     ///
     /// # Errors
-    /// If it is outside [`Limit::PRIORITY`].
+    /// If the priority is outside [`Limit::PRIORITY`].
     pub fn priority(mut self, priority: u16) -> Result<Self, ParamError> {
         if !Self::PRIORITY.contains(&priority) {
             return Err(ParamError::new("priority", "within 1 to 1000", priority));
@@ -95,8 +95,8 @@ pub enum BadInput {
     /// goes on.
     #[default]
     Hold,
-    /// A bad reading counts as beyond every limit of the alarm: a sensor that fails raises it.
+    /// A bad reading counts as beyond every limit of the alarm, so a sensor that fails raises it.
     Alarm,
-    /// A bad reading counts as back to normal: for a sensor that is switched off with its machine.
+    /// A bad reading counts as back to normal, for a sensor that is switched off with its machine.
     Normal,
 }

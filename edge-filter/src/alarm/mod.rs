@@ -14,7 +14,7 @@ use crate::error::{ParamError, interval};
 use crate::{Cost, Quality, Value};
 use level_state_machine::{LevelState, Rules, Side};
 
-/// Limit of an alarm: the names of OPC UA Part 9 §5.8.
+/// Level of a limit, by the names of OPC UA Part 9 §5.8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(clippy::exhaustive_enums, reason = "the four limits of the standard")]
 pub enum AlarmLevel {
@@ -29,11 +29,11 @@ pub enum AlarmLevel {
 }
 
 impl AlarmLevel {
-    /// All four, from the top down.
+    /// All four levels, from the highest to the lowest.
     pub const ALL: [AlarmLevel; 4] =
         [AlarmLevel::HighHigh, AlarmLevel::High, AlarmLevel::Low, AlarmLevel::LowLow];
 
-    /// Returns the usual abbreviation.
+    /// Returns the usual abbreviation, such as `HIHI`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -62,17 +62,17 @@ pub struct AlarmTransition {
     pub from: AlarmState,
     /// State after the change.
     pub to: AlarmState,
-    /// Event time from which it holds, Unix milliseconds. For a delay that ended in silence, the end of the delay.
+    /// Event time from which the new state holds, Unix milliseconds. If a delay ended without a reading, the end of the delay.
     pub time: i64,
-    /// The last usable value.
+    /// Last usable value of the sensor.
     pub value: f64,
-    /// The occurrence: an acknowledgement has to quote it, so that a late one cannot hit a later occurrence.
+    /// Id of the occurrence. An acknowledgement has to quote it, so that a late one cannot match a later occurrence.
     pub transition: u64,
-    /// The limit's priority, 1 to 1000.
+    /// Priority of the limit, 1 to 1000.
     pub priority: u16,
 }
 
-/// Settings of all limits of an alarm.
+/// Settings that all limits of an alarm share.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Options {
     latch: bool,
@@ -81,7 +81,7 @@ struct Options {
     bad_input: BadInput,
 }
 
-/// Up to four limits on one sensor, each a condition of its own (OPC UA `NonExclusiveLimitAlarm`).
+/// Limit alarm with up to four limits on one sensor, each a condition of its own (OPC UA `NonExclusiveLimitAlarm`).
 ///
 /// * Enter: at or beyond the limit during the whole `on_delay`. Leave: back by more than the `deadband` during the
 ///   whole `off_delay`. EPICS, Logix and OPC UA Part 9 agree on this rule.
@@ -117,19 +117,19 @@ pub struct LimitAlarmState {
 }
 
 impl LimitAlarmState {
-    /// The state of one limit, as it shows.
+    /// Returns the state of one limit as it is shown.
     #[must_use]
     pub fn state(&self, level: AlarmLevel) -> AlarmState {
         self.of(level).shown()
     }
 
-    /// The state of the process on one limit, also while the alarm is shelved, suppressed or out of service.
+    /// Returns the state of the process on one limit, also while the alarm is shelved, suppressed or out of service.
     #[must_use]
     pub fn condition(&self, level: AlarmLevel) -> AlarmState {
         self.of(level).condition
     }
 
-    /// The id of the latest occurrence on one limit; 0 if there was none.
+    /// Returns the id of the latest occurrence on one limit; 0 if there was none.
     #[must_use]
     pub fn transition(&self, level: AlarmLevel) -> u64 {
         self.of(level).transition
@@ -154,7 +154,7 @@ impl LimitAlarmState {
 }
 
 impl LimitAlarm {
-    /// Makes an alarm without limits.
+    /// Creates an alarm without limits.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -182,46 +182,46 @@ impl LimitAlarm {
         }
     }
 
-    /// Makes an alarm that returned to normal wait for a reset (OPC UA `LatchedState`). Default false.
+    /// Sets whether an alarm that returned to normal waits for a reset (OPC UA `LatchedState`). Default false.
     #[must_use]
     pub fn latch(mut self, yes: bool) -> Self {
         self.options.latch = yes;
         self
     }
 
-    /// Sets the effect of input that cannot be used. Default: hold.
+    /// Sets the effect of input that cannot be used. Default: [`BadInput::Hold`].
     #[must_use]
     pub fn bad_input(mut self, what: BadInput) -> Self {
         self.options.bad_input = what;
         self
     }
 
-    /// An acknowledged alarm that is still active this long after its acknowledgement becomes unacknowledged again
-    /// (OPC UA `ReAlarmTime`). Default: never.
+    /// Sets the time after an acknowledgement at which an alarm that is still active becomes unacknowledged again (OPC UA `ReAlarmTime`).
+    /// Default: never.
     ///
     /// # Errors
-    /// If it is less than 1 ms.
+    /// If the time is less than 1 ms.
     pub fn re_alarm_ms(mut self, ms: i64) -> Result<Self, ParamError> {
         self.options.re_alarm_ms = Some(interval("re_alarm_ms", ms)?);
         Ok(self)
     }
 
-    /// The longest time for which a limit may be shelved (OPC UA `MaxTimeShelved`). Default: no limit.
+    /// Sets the longest time for which a limit may be shelved (OPC UA `MaxTimeShelved`). Default: any time.
     ///
     /// # Errors
-    /// If it is less than 1 ms.
+    /// If the time is less than 1 ms.
     pub fn max_shelve_ms(mut self, ms: i64) -> Result<Self, ParamError> {
         self.options.max_shelve_ms = Some(interval("max_shelve_ms", ms)?);
         Ok(self)
     }
 
-    /// The longest time for which a limit may be shelved, in ms; `None` without a limit.
+    /// Returns the longest time for which a limit may be shelved, in milliseconds; `None` if any time is allowed.
     #[must_use]
     pub fn longest_shelve_ms(&self) -> Option<i64> {
         self.options.max_shelve_ms
     }
 
-    /// Judges a reading; `on` gets each change of state, in the order in which they happened.
+    /// Judges a reading. `on` gets each change of state, in the order in which they happened.
     pub fn check<'v>(
         &self,
         state: &mut LimitAlarmState,
@@ -234,7 +234,7 @@ impl LimitAlarm {
         self.judge(state, &value.into(), quality.into(), (time, now_ms), on);
     }
 
-    /// Judges a value, as `check` does, that is needed afterwards.
+    /// Judges a value as `check` does, by reference, for callers that need the value afterwards.
     pub(crate) fn judge(
         &self,
         state: &mut LimitAlarmState,
@@ -255,7 +255,8 @@ impl LimitAlarm {
         state.value = new;
     }
 
-    /// Hands on the limits that are normal, as transitions from normal to normal; false, and nothing, while a delay runs.
+    /// Reports the limits that are normal, as transitions from normal to normal, and returns `true`. While a delay runs it reports nothing and
+    /// returns `false`.
     pub(crate) fn tell_normal(
         &self,
         state: &mut LimitAlarmState,
@@ -275,7 +276,7 @@ impl LimitAlarm {
         true
     }
 
-    /// Lets delays, shelves and re-alarm times end in silence. Does nothing before [`LimitAlarm::deadline`].
+    /// Ends delays, shelving and re-alarm times that are over without a reading. It does nothing before [`LimitAlarm::deadline`].
     pub fn tick(&self, state: &mut LimitAlarmState, now_ms: i64, on: &mut impl FnMut(AlarmTransition)) {
         let held = state.value;
         for (rules, level, of) in self.each(&mut state.levels) {
@@ -283,10 +284,10 @@ impl LimitAlarm {
         }
     }
 
-    /// Acknowledges occurrence `transition_id`, which an operator has seen at `time`.
+    /// Acknowledges the occurrence `transition_id`, which an operator has seen at `time`. Returns the change of state.
     ///
     /// # Errors
-    /// If nothing waits for it, or something else does.
+    /// If no occurrence waits for an acknowledgement, or another one does.
     pub fn acknowledge(
         &self,
         state: &mut LimitAlarmState,
@@ -300,10 +301,10 @@ impl LimitAlarm {
         Ok(transition(rules, level, of, step, held))
     }
 
-    /// An operator, or the plant's logic, does something to one limit. `on` gets the change of what shows, if any.
+    /// Applies a command of an operator, or of the plant's logic, to one limit. `on` gets the change of the shown state, if there is one.
     ///
     /// # Errors
-    /// If there is no such limit, or the command does not fit its state.
+    /// If the alarm has no such limit, or the command does not fit its state.
     pub fn command(
         &self,
         state: &mut LimitAlarmState,
@@ -317,21 +318,22 @@ impl LimitAlarm {
         of.command(rules, command, now_ms, &mut |of, step| on(transition(rules, level, of, step, held)))
     }
 
-    /// Begins running delays anew in event time after the sensor's clock was set to `time`. In `now` they go on.
+    /// Restarts running delays in event time after the sensor's clock was set to `time`. On the clock of `now` they go on.
     pub fn clock_reset(&self, state: &mut LimitAlarmState, time: i64) {
         for (_, _, of) in self.each(&mut state.levels) {
             of.rebase(time);
         }
     }
 
-    /// Returns the time, on the clock of its `now_ms`, at which [`LimitAlarm::tick`] has something to do; `None`: no delay is running.
+    /// Returns the time, on the clock of its `now_ms`, at which [`LimitAlarm::tick`] has something to do. `None`: no delay, shelving or
+    /// re-alarm time runs.
     #[must_use]
     pub fn deadline(&self, state: &LimitAlarmState) -> Option<i64> {
         let levels = self.rules().zip(&state.levels);
         levels.filter_map(|((_, rules), of)| of.deadline(rules?)).min()
     }
 
-    /// All four levels in order, `None` where there is no limit.
+    /// Iterates over all four levels in order; `None` stands for a level without a limit.
     fn rules(&self) -> impl Iterator<Item = (AlarmLevel, Option<Rules<'_>>)> {
         self.limits.iter().zip(AlarmLevel::ALL).map(|(limit, level)| {
             let rules =

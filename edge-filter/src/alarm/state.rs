@@ -1,13 +1,13 @@
-//! The states of an alarm, what an operator may do to it, and why that may be refused.
+//! States of an alarm, commands of an operator to it, and reasons for which they are refused.
 
 use super::{AlarmLevel, LimitAlarmState};
 
-/// The states of ISA-18.2 that a limit can be in.
+/// State of one limit, as ISA-18.2 names it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum AlarmState {
-    /// `NORM`: not active, nothing to acknowledge.
+    /// `NORM`: not active, and nothing to acknowledge.
     #[default]
     Normal,
     /// `UNACK_ALM`: active, not acknowledged.
@@ -24,12 +24,12 @@ pub enum AlarmState {
     Shelved,
     /// `SUPPRESSED`: hidden by the plant's logic.
     Suppressed,
-    /// `OOS`: out of service.
+    /// `OOS`: out of service, for maintenance.
     OutOfService,
 }
 
 impl AlarmState {
-    /// Every state of this version.
+    /// All states of this version.
     pub const ALL: &'static [AlarmState] = &[
         AlarmState::Normal,
         AlarmState::Unacknowledged,
@@ -42,14 +42,14 @@ impl AlarmState {
         AlarmState::OutOfService,
     ];
 
-    /// Returns whether the process is in alarm and says so. Of a hidden alarm it is not known from the state: see
+    /// Returns whether the process is in alarm and the state shows it. A hidden state does not show whether the process is in alarm: see
     /// [`LimitAlarmState::condition`](super::LimitAlarmState::condition).
     #[must_use]
     pub const fn is_active(self) -> bool {
         matches!(self, AlarmState::Unacknowledged | AlarmState::Acknowledged)
     }
 
-    /// Returns whether somebody's word made it: acknowledged, shelved, suppressed or out of service. Readings alone do not lead there again.
+    /// Returns whether a command led to the state: acknowledged, shelved, suppressed or out of service. Readings alone do not lead there.
     #[must_use]
     pub const fn is_by_command(self) -> bool {
         matches!(
@@ -62,7 +62,7 @@ impl AlarmState {
         )
     }
 
-    /// The abbreviation of ISA-18.2.
+    /// Returns the abbreviation of ISA-18.2, such as `UNACK_ALM`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -80,7 +80,7 @@ impl AlarmState {
 }
 
 impl LimitAlarmState {
-    /// Returns whether a limit is in a state [by command](AlarmState::is_by_command).
+    /// Returns whether a command led to the state of one of the limits: see [`AlarmState::is_by_command`].
     #[must_use]
     pub fn is_by_command(&self) -> bool {
         AlarmLevel::ALL.iter().any(|level| self.state(*level).is_by_command())
@@ -105,25 +105,25 @@ impl LimitAlarmState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AlarmCommand {
-    /// Acknowledges the alarm; quotes the occurrence by its transition.
+    /// Acknowledges one occurrence of the alarm.
     Acknowledge {
-        /// The transition id of the occurrence.
+        /// Id of the occurrence, as its [`AlarmTransition`](super::AlarmTransition) has it.
         transition: u64,
     },
     /// Releases a latched alarm that is back to normal.
     Reset,
     /// Hides the alarm for a time, at most the alarm's `max_shelve_ms` (`TimedShelve` of OPC UA Part 9).
     Shelve {
-        /// Length of the shelving.
+        /// Time of the shelving in milliseconds.
         for_ms: i64,
     },
-    /// Hides the alarm until it next returns to normal, at most for `max_shelve_ms` (`OneShotShelve`).
+    /// Hides the alarm until it next returns to normal, for at most `max_shelve_ms` (`OneShotShelve`).
     ShelveOnce,
     /// Ends shelving before its time.
     Unshelve,
-    /// The plant's logic hides the alarm, or no longer does.
+    /// Hides the alarm by the plant's logic (`true`), or ends that (`false`).
     Suppress(bool),
-    /// Takes the alarm out of service, for maintenance, or back.
+    /// Takes the alarm out of service for maintenance (`true`), or back into service (`false`).
     OutOfService(bool),
 }
 
@@ -133,11 +133,11 @@ pub enum AlarmCommand {
 pub enum AckError {
     /// The sensor has no alarm with such a limit.
     NoSuchAlarm,
-    /// Nothing is waiting to be acknowledged.
+    /// The limit has no alarm that waits for an acknowledgement.
     NothingToAcknowledge,
-    /// The acknowledgement is for another occurrence: the operator has not seen this one.
+    /// The acknowledgement is for another occurrence, so the operator has not seen the one that waits.
     OtherOccurrence {
-        /// The transition id of the occurrence that waits.
+        /// Id of the occurrence that waits.
         current: u64,
     },
 }
@@ -160,15 +160,15 @@ impl std::error::Error for AckError {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AlarmCommandError {
-    /// An acknowledgement, or no such alarm.
+    /// Error of an acknowledgement, or no such alarm.
     Ack(AckError),
-    /// The process is still in alarm: nothing can be reset.
+    /// The process is still in alarm, so nothing can be reset.
     StillActive,
     /// The alarm is not latched.
     NothingToReset,
-    /// The alarm may not be shelved for such a time.
+    /// The alarm may not be shelved for the requested time.
     ShelveTime {
-        /// The longest time, if there is one; the least is 1 ms.
+        /// Longest allowed time in milliseconds; `None` if every time from 1 ms on is allowed.
         max_ms: Option<i64>,
     },
     /// The alarm is not shelved.

@@ -12,11 +12,10 @@ use std::collections::VecDeque;
 #[cfg_attr(feature = "config", serde(rename_all = "snake_case"))]
 #[allow(clippy::exhaustive_enums, reason = "the two there are")]
 pub enum Alignment {
-    /// The judged reading is in the middle of its window: as many values after it as before it. Judged `window / 2`
-    /// readings late.
+    /// In the middle of its window, which has as many values after it as before it. The verdict comes `window / 2` readings late.
     #[default]
     Centered,
-    /// The judged reading is at the end of its window: judged at once.
+    /// At the end of its window. The verdict comes at once.
     Causal,
 }
 
@@ -43,7 +42,7 @@ pub struct Hampel {
     min_scale: f64,
 }
 
-/// State of a [`Hampel`] per sensor: the window.
+/// State of a [`Hampel`] per sensor: the values of its window.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub struct HampelState {
@@ -51,12 +50,12 @@ pub struct HampelState {
 }
 
 impl HampelState {
-    /// Starts again: before a gap, when the clock was set. The readings not yet judged are not judged any more.
+    /// Empties the window, for a gap in the readings or after the clock was set. The readings not yet judged are not judged any more.
     pub fn restart(&mut self) {
         self.window.clear();
     }
 
-    /// Returns whether the state is one that readings can lead to, as that of a damaged snapshot may not be.
+    /// Returns whether readings can lead to this state; that of a damaged snapshot may be another.
     pub(crate) fn is_sound(&self) -> bool {
         self.window.len() <= Hampel::MAX_WINDOW + 1 && self.window.iter().all(|value| value.is_finite())
     }
@@ -68,7 +67,7 @@ impl HampelState {
 pub struct HampelVerdict {
     /// True if the reading is an outlier.
     pub outlier: bool,
-    /// The median of its window: what may stand in its place.
+    /// Median of the window, which may replace the value.
     pub median: f64,
 }
 
@@ -85,12 +84,12 @@ pub struct HampelVerdict {
 #[cfg_attr(feature = "config", serde(rename_all = "lowercase"))]
 #[non_exhaustive]
 pub enum OutlierAction {
-    /// An outlier passes as `BadOutOfRange`.
+    /// An outlier passes with the quality `BadOutOfRange`.
     #[default]
     Mark,
     /// An outlier is dropped and counted.
     Drop,
-    /// The median of its window passes in its place, as `UncertainSubstituteValue`. What was measured is not kept.
+    /// The median of the window replaces an outlier, with the quality `UncertainSubstituteValue`. The measured value is not kept.
     Replace,
 }
 
@@ -104,8 +103,8 @@ impl From<RangeAction> for OutlierAction {
 }
 
 impl OutlierAction {
-    /// The quality after the verdict, and the value to replace the measured one by, if it is to be; `None` if the reading
-    /// is to be dropped.
+    /// Returns the quality after the verdict, and the value that replaces the measured one (`None`: it stays). The outer `None`: the reading
+    /// must be dropped.
     #[must_use]
     pub fn apply(self, verdict: HampelVerdict, quality: Quality) -> Option<(Option<f64>, Quality)> {
         match self {
@@ -116,7 +115,7 @@ impl OutlierAction {
         }
     }
 
-    /// A median in the place of a value may be any distance from it.
+    /// Returns the bound of the action: a median that replaces a value may be any distance from it.
     pub(crate) fn error_bound(self) -> ErrorBound {
         match self {
             OutlierAction::Mark | OutlierAction::Drop => ErrorBound::Exact,
@@ -129,7 +128,7 @@ impl Hampel {
     /// Longest window, in readings.
     pub const MAX_WINDOW: usize = 64;
 
-    /// A window of so many values; a centred one of an even length is one longer, so that it has a middle.
+    /// Creates a filter with a window of `window` values; a centred window of an even length is one longer, so that it has a middle.
     ///
     /// # Errors
     /// If the window is not within 2 to [`Hampel::MAX_WINDOW`], or `n_sigma` is NaN, infinite or negative.
@@ -153,7 +152,7 @@ impl Hampel {
         Ok(self)
     }
 
-    /// Returns the number of readings by which a verdict is late.
+    /// Returns the number of readings by which a verdict comes late.
     #[must_use]
     pub fn delay(&self) -> usize {
         match self.alignment {
@@ -162,8 +161,8 @@ impl Hampel {
         }
     }
 
-    /// Takes in `value` and judges the one [`delay`](Hampel::delay) readings ago; `None` while the window fills, and for
-    /// a missing value.
+    /// Adds `value` to the window, and judges the one [`delay`](Hampel::delay) readings ago. `None` while the window fills, and for a missing
+    /// value.
     pub fn check(&self, state: &mut HampelState, value: f64) -> Option<HampelVerdict> {
         if !value.is_finite() {
             return None;
@@ -200,7 +199,7 @@ impl Cost for Hampel {
     }
 }
 
-/// Sorts; the mean of the two in the middle if their number is even. `None` if there are none.
+/// Returns the median of the values, which it sorts: the mean of the middle two if their number is even. `None` if there are none.
 fn median(values: &mut [f64]) -> Option<f64> {
     values.sort_unstable_by(f64::total_cmp);
     let upper = *values.get(values.len() / 2)?;

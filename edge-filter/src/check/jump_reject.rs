@@ -1,4 +1,4 @@
-//! Jump reject: what is too far from the last accepted value to be true.
+//! Jump reject: refuses values that are too far from the last accepted one.
 
 use crate::error::{ParamError, width};
 use crate::{Cost, LossBound};
@@ -23,7 +23,7 @@ pub struct JumpReject {
     accept_after: Option<u32>,
 }
 
-/// State of a [`JumpReject`] per sensor: the last accepted value. The default accepts any finite value.
+/// State of a [`JumpReject`] per sensor: the last accepted value. By default it has none, and accepts any finite value.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub struct JumpRejectState {
@@ -32,23 +32,23 @@ pub struct JumpRejectState {
 }
 
 impl JumpRejectState {
-    /// Returns whether the state is one that readings can lead to, as that of a damaged snapshot may not be.
+    /// Returns whether readings can lead to this state; that of a damaged snapshot may be another.
     pub(crate) fn is_sound(&self) -> bool {
         self.reference.is_none_or(f64::is_finite)
     }
 }
 
 impl JumpReject {
-    /// The largest step that is accepted, in the unit of the sensor.
+    /// Creates a check with the largest step that is accepted, in the unit of the sensor.
     ///
     /// # Errors
-    /// If it is NaN, infinite or negative.
+    /// If the step is NaN, infinite or negative.
     pub fn new(max_step: f64) -> Result<Self, ParamError> {
         Ok(JumpReject { max_step: width("max_step", max_step)?, accept_after: Some(3) })
     }
 
-    /// Sets the number of rejections in a row after which the next value is accepted; `None` is never, and freezes a
-    /// sensor for good whose process has jumped.
+    /// Sets the number of rejections in a row after which the next value is accepted. `None`: values are rejected for ever once the process has
+    /// jumped.
     #[must_use]
     pub fn accept_after(mut self, rejections: Option<u32>) -> Self {
         self.accept_after = rejections;

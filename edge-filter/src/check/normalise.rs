@@ -1,12 +1,12 @@
-//! The first stage: qualities of other schemes become OPC UA codes, and no NaN leaves as good.
+//! Normalisation, the first stage: qualities of other schemes become OPC UA codes, and no NaN keeps a good quality.
 
 use crate::value::Class;
 use crate::{Cost, Quality, QualityScheme, Value};
 
-/// Maps the quality of a reading to OPC UA and gives values that are not numbers a quality that says so.
+/// Stage that maps the quality of a reading to OPC UA, and gives values that are no numbers a worse quality.
 ///
-/// A NaN or an infinity becomes `Bad` (default) or at least `Uncertain`; a code of the source that is at least as
-/// severe is kept, since it says more. Values are never altered.
+/// A NaN or an infinity becomes `Bad` (default) or at least `Uncertain`. A code of the source that is at least as severe is kept, because it is
+/// more precise. Values are never altered.
 ///
 /// ```
 /// use edge_filter::check::Normalise;
@@ -29,26 +29,26 @@ impl Default for Normalise {
 }
 
 impl Normalise {
-    /// Reads qualities as `scheme`.
+    /// Creates a stage that reads qualities as numbers of `scheme`.
     #[must_use]
     pub fn new(scheme: QualityScheme) -> Self {
         Normalise { scheme, ..Self::default() }
     }
 
-    /// Makes NaN and the infinities `Bad` (default) or only `Uncertain`.
+    /// Sets whether NaN and the infinities become `Bad` (default) or only `Uncertain`.
     #[must_use]
     pub fn nan_is_bad(mut self, yes: bool) -> Self {
         self.nan_is_bad = yes;
         self
     }
 
-    /// The OPC UA code for the reading. An unknown number is `Bad`; see [`Normalise::knows`].
+    /// Returns the OPC UA code for the reading. A number that the scheme does not define is `Bad`; see [`Normalise::knows`].
     #[must_use]
     pub fn check(&self, value: &Value<'_>, raw: Quality) -> Quality {
         self.read(value, raw).0
     }
 
-    /// The code, and whether the scheme defines the number.
+    /// Returns the OPC UA code, and whether the scheme defines the number.
     #[inline]
     pub(crate) fn read(&self, value: &Value<'_>, raw: Quality) -> (Quality, bool) {
         let known = self.scheme.to_opc_ua(raw.0);

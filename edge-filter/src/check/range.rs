@@ -1,4 +1,4 @@
-//! Range check: what the sensor cannot have measured.
+//! Range check: finds values that the sensor cannot have measured.
 
 use crate::error::{ParamError, span};
 use crate::{Cost, Quality, Value};
@@ -9,7 +9,7 @@ use crate::{Cost, Quality, Value};
 #[cfg_attr(feature = "config", serde(rename_all = "lowercase"))]
 #[non_exhaustive]
 pub enum RangeAction {
-    /// The reading passes with a quality that says so.
+    /// A reading outside the range passes with a quality that shows it.
     #[default]
     Mark,
     /// The reading is dropped and counted.
@@ -43,7 +43,7 @@ pub struct Range {
 }
 
 impl Range {
-    /// Values from `low` to `high`, both included, are possible.
+    /// Creates a range: values from `low` to `high`, both included, are possible.
     ///
     /// # Errors
     /// If a bound is not finite or `low` is not below `high`.
@@ -51,7 +51,7 @@ impl Range {
         Ok(Range { fail: Bounds::new("fail", low, high)?, suspect: None, action: RangeAction::Mark })
     }
 
-    /// Values outside `low` to `high` are doubtful.
+    /// Sets the range of values that are not doubtful, from `low` to `high`, both included.
     ///
     /// # Errors
     /// If a bound is not finite, `low` is not below `high`, or the suspect range is not within the failing one.
@@ -64,14 +64,14 @@ impl Range {
         Ok(self)
     }
 
-    /// Marks (default) or drops what fails.
+    /// Sets whether failed readings are marked (default) or dropped.
     #[must_use]
     pub fn action(mut self, action: RangeAction) -> Self {
         self.action = action;
         self
     }
 
-    /// The quality of the reading after the test; `None` if it is to be dropped.
+    /// Returns the quality of the reading after the test; `None` if the reading must be dropped.
     #[inline]
     #[must_use]
     pub fn check(&self, value: &Value<'_>, quality: Quality) -> Option<Quality> {
@@ -89,7 +89,7 @@ impl Range {
     }
 }
 
-/// Nothing is held; what `drop` drops is the policy you chose, counted as `out_of_range`.
+/// No reading is held. Readings dropped by the configured action are counted as `out_of_range`.
 impl Cost for Range {}
 
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,4 +1,4 @@
-//! The alarms of a controller: a limit alarm per input that has one, judged when a value arrives or stops arriving.
+//! Alarms of a controller: a limit alarm per input that has one, judged when a value arrives or stops arriving.
 
 use super::{CommandError, ControlEvent, Inputs};
 use crate::alarm::{AlarmCommand, AlarmLevel, LimitAlarm, LimitAlarmState};
@@ -14,7 +14,7 @@ struct InputAlarm {
     input: usize,
     alarm: LimitAlarm,
     state: LimitAlarmState,
-    /// The reading that was judged last.
+    /// Value (as bits) and quality that were judged last; `None` before the first scan.
     seen: Option<(u64, Quality)>,
 }
 
@@ -36,7 +36,7 @@ impl ControlAlarms {
         self.all.iter().map(move |watched| (name(watched), watched.state.clone()))
     }
 
-    /// `kept` has the state of the nth alarm of an input.
+    /// Restores the states of an earlier run; `kept` returns the state of the nth alarm of an input.
     pub(super) fn resume(
         &mut self,
         inputs: &Inputs,
@@ -53,7 +53,7 @@ impl ControlAlarms {
         }
     }
 
-    /// A stale input is an input that cannot be used.
+    /// Judges the inputs whose value or quality changed. A stale input counts as one that cannot be used.
     pub(super) fn scan(&mut self, inputs: &Inputs, now_ms: i64, on: &mut impl FnMut(ControlEvent)) {
         for (number, watched) in (0..).zip(&mut self.all) {
             let InputAlarm { input, alarm, state, seen } = watched;

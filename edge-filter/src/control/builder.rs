@@ -1,4 +1,4 @@
-//! A controller from code, without serde.
+//! Builder of a controller from code, without serde.
 
 use super::alarms::ControlAlarms;
 use super::interlocks::Interlocks;
@@ -60,19 +60,19 @@ impl Default for ControlBuilder {
     }
 }
 
-/// A number that an event can carry.
+/// Most parts of a kind, since an event carries their numbers in 16 bits.
 const PARTS_MAX: usize = 1 << 16;
 
-/// Five of them, the default watchdog, are less than [`WATCHDOG_MS_MAX`].
+/// Longest period in milliseconds. Five of them, the default watchdog, are less than [`WATCHDOG_MS_MAX`].
 const PERIOD_MS_MAX: i64 = 3_600_000;
 
 const WATCHDOG_MS_MAX: i64 = 86_400_000;
 
 impl ControlBuilder {
-    /// The time between two scans. Default 10 ms.
+    /// Sets the time between two scans in milliseconds. Default 10 ms.
     ///
     /// # Errors
-    /// If it is less than 1 ms, or more than an hour: nothing is controlled between two scans.
+    /// If the time is less than 1 ms, or more than an hour, because nothing is controlled between two scans.
     pub fn period_ms(mut self, ms: i64) -> Result<Self, ParamError> {
         if ms > PERIOD_MS_MAX {
             return Err(ParamError::new("period_ms", "3600000 ms (one hour) or less", ms));
@@ -81,11 +81,11 @@ impl ControlBuilder {
         Ok(self)
     }
 
-    /// Sets how long the loop may not scan before a watchdog acts. Default: five periods; less than one counts as one.
+    /// Sets the time without a scan after which a watchdog acts, in milliseconds. Default: five periods; less than one period counts as one.
     ///
     /// # Errors
-    /// If it is less than 1 ms, or more than a day: the outputs of a loop that hangs stay as they are for so long, and
-    /// nobody means a number that is as good as no watchdog.
+    /// If the time is less than 1 ms, or more than a day: the outputs of a loop that hangs stay as they are for that long, so a longer time is
+    /// as good as no watchdog.
     pub fn watchdog_ms(mut self, ms: i64) -> Result<Self, ParamError> {
         if ms > WATCHDOG_MS_MAX {
             return Err(ParamError::new("watchdog_ms", "86400000 ms (one day) or less", ms));
@@ -94,19 +94,19 @@ impl ControlBuilder {
         Ok(self)
     }
 
-    /// Adds an input; returns its number.
+    /// Adds an input. Returns its number.
     ///
     /// # Errors
-    /// If there is one of that name.
+    /// If there is an input of that name.
     pub fn input(&mut self, spec: InputSpec) -> Result<usize, ParamError> {
         room(self.inputs.len())?;
         self.inputs.add(spec)
     }
 
-    /// Adds an output; returns its number.
+    /// Adds an output. Returns its number.
     ///
     /// # Errors
-    /// If there is one of that name, or its law refers to an input that there is not.
+    /// If there is an output of that name, or its law refers to an input that does not exist.
     pub fn output(&mut self, spec: OutputSpec) -> Result<usize, ParamError> {
         room(self.outputs.len())?;
         self.output_names.check(&spec.name)?;
@@ -127,10 +127,10 @@ impl ControlBuilder {
         Ok(number)
     }
 
-    /// Adds an interlock that holds these outputs.
+    /// Adds an interlock that holds these outputs in their safe states.
     ///
     /// # Errors
-    /// If there is one of that name, or it refers to an input or output that there is not.
+    /// If there is an interlock of that name, or it refers to an input or output that does not exist.
     pub fn interlock(
         &mut self,
         name: impl Into<String>,
@@ -152,7 +152,7 @@ impl ControlBuilder {
     /// Adds an alarm on an input.
     ///
     /// # Errors
-    /// If there is no such input.
+    /// If there is no input of that number.
     pub fn alarm(&mut self, input: usize, alarm: LimitAlarm) -> Result<(), ParamError> {
         room(self.alarms.inputs().len())?;
         self.has_input(input)?;
@@ -160,7 +160,7 @@ impl ControlBuilder {
         Ok(())
     }
 
-    /// The controller, every output in its safe state.
+    /// Returns the controller, with every output in its safe state.
     #[must_use]
     pub fn build(self) -> Controller {
         let ControlBuilder { inputs, outputs, interlocks, alarms, period_ns, watchdog_ns, .. } = self;

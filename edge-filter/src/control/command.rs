@@ -6,7 +6,7 @@ use crate::interlock::InterlockError;
 use crate::pid::PidMode;
 use std::fmt;
 
-/// A command to a [`Controller`](super::Controller); numbers are those of its interlocks, outputs and alarms.
+/// Command to a [`Controller`](super::Controller). Its numbers are those of the controller's interlocks, outputs and alarms.
 ///
 /// ```
 /// use edge_filter::control::ControlCommand;
@@ -27,17 +27,17 @@ pub enum ControlCommand {
     EndBypass { interlock: u16 },
     /// Switches a PID controller between automatic and manual.
     Mode { output: u16, mode: PidMode },
-    /// Changes a setpoint that is a number.
+    /// Changes a setpoint that is configured as a number, not as an input.
     Setpoint { output: u16, value: f64 },
-    /// Acknowledges, resets, shelves … one limit of an alarm.
+    /// Acknowledges, resets or shelves one limit of an alarm, or applies another [`AlarmCommand`].
     Alarm { alarm: u16, level: AlarmLevel, command: AlarmCommand },
 }
 
-/// Words of a command in a [`handoff::ring`](super::handoff::ring).
+/// Words that a command takes in a [`handoff::ring`](super::handoff::ring).
 pub const COMMAND_WORDS: usize = 2;
 
 impl ControlCommand {
-    /// The command as words: kind, number, level, sub-kind in the first, a number in the second.
+    /// Encodes the command as words: kind, number, level and sub-kind in the first, a number in the second.
     #[must_use]
     pub fn to_words(&self) -> [u64; COMMAND_WORDS] {
         let head = |kind: u64, number: u16, sub: u64| kind | u64::from(number) << 8 | sub << 32;
@@ -70,7 +70,7 @@ impl ControlCommand {
         }
     }
 
-    /// The command of such words; `None` for words that are none.
+    /// Decodes a command from its words; `None` if they are no command.
     #[must_use]
     pub fn from_words([head, number]: [u64; COMMAND_WORDS]) -> Option<Self> {
         let (part, sub, value) = (half(head, 8), byte(head, 32), f64::from_bits(number));
@@ -105,9 +105,9 @@ impl ControlCommand {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CommandError {
-    /// There is no interlock, output or alarm of that number.
+    /// There is no interlock, output or alarm with that number.
     Unknown,
-    /// The output's law has no such thing, or the value is no number.
+    /// The output's law has no mode or setpoint to change, or the value is not finite.
     NotFor,
     /// The interlock refused the command.
     Interlock(InterlockError),

@@ -1,4 +1,4 @@
-//! From a configuration to the condition of an interlock.
+//! Conversion of a configuration to the condition of an interlock.
 
 use super::Inputs;
 use super::config::ConditionConfig;
@@ -11,7 +11,7 @@ use crate::pipeline::config_path::Place;
 const KEYS: [&str; 10] = ["input", "above", "below", "is", "all", "any", "not", "at_least", "of", "degraded"];
 
 impl ConditionConfig {
-    /// The condition; one that never trips where it is wrong. Its parts are checked even where they do not belong together.
+    /// Returns the condition, or one that never trips if the configuration is wrong. Its parts are checked even if they do not belong together.
     pub(super) fn build(&self, inputs: &Inputs, place: &Place, problems: &mut Vec<Problem>) -> Condition {
         let input = self.input.as_ref().map(|name| input(inputs, name, place, "input", problems));
         let mut list = |of: &Option<Vec<ConditionConfig>>, key: &'static str| {

@@ -88,7 +88,7 @@ pub struct InputConfig {
     pub range: Option<[f64; 2]>,
 }
 
-/// `[[output]]`, see [`OutputSpec`](super::OutputSpec); exactly one of `pid`, `switch`, `ramp` and `value`.
+/// Entry of `[[output]]`, see [`OutputSpec`](super::OutputSpec). Exactly one of `pid`, `switch`, `ramp` and `value` is given.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data")]
@@ -106,7 +106,7 @@ pub struct OutputConfig {
     pub value: Option<f64>,
 }
 
-/// The forms of [`Pid`](crate::pid::Pid).
+/// Form of the parameters of a [`Pid`](crate::pid::Pid).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[allow(clippy::exhaustive_enums, reason = "the two of the specification")]
@@ -118,7 +118,7 @@ pub enum PidForm {
     Parallel,
 }
 
-/// Anti-windup of the integral: [`AntiWindup`](crate::pid::AntiWindup).
+/// Method of anti-windup, see [`AntiWindup`](crate::pid::AntiWindup).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs, clippy::exhaustive_enums, reason = "the two of the specification")]
@@ -220,8 +220,8 @@ pub enum ResetConfig {
     Auto,
 }
 
-/// See [`Condition`](crate::interlock::Condition): `input` with one of `above`, `below`, `is`; or one of `all`, `any`, `not`; or `at_least`
-/// with `of`.
+/// Condition of an interlock, see [`Condition`](crate::interlock::Condition): `input` with one of `above`, `below`, `is`; or one of `all`,
+/// `any`, `not`; or `at_least` with `of`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data")]

@@ -1,14 +1,14 @@
-//! Events of a scan, and the same as four words, which cross between threads without a lock.
+//! Events of a scan, and their form as four words, which cross between threads without a lock.
 
 use super::bit_packing::{byte, code, half};
 use crate::alarm::{AlarmLevel, AlarmState, AlarmTransition};
 use crate::interlock::{InterlockStatus, Vote};
 
-/// Something that changed. Exhaustive in what a controller has: outputs, interlocks, alarms.
+/// Change that a scan or a command made. Exhaustive, because a controller has outputs, interlocks and alarms only.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[allow(clippy::exhaustive_enums, reason = "what a controller has")]
 pub enum ControlEvent {
-    /// An output has another cause for its value.
+    /// The value of an output has another cause than before.
     Output {
         /// Number of the output.
         output: u16,
@@ -32,7 +32,7 @@ pub enum ControlEvent {
     Alarm {
         /// Number of the alarm.
         alarm: u16,
-        /// The change of the alarm.
+        /// Change of the alarm's state.
         transition: AlarmTransition,
     },
 }
@@ -41,23 +41,23 @@ pub enum ControlEvent {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Cause {
-    /// The output was never scanned: safe.
+    /// The output was never scanned, and is in its safe state.
     #[default]
     Cold,
-    /// The output's law gives the value.
+    /// The law of the output sets the value.
     Running,
-    /// A person gives the value.
+    /// An operator sets the value by hand.
     Manual,
     /// An interlock holds the output safe.
     Interlock,
-    /// An input that is bad, stale or missing: safe, unless it holds.
+    /// An input of the law is bad, stale or missing. The output is in its safe state, unless its law holds the value then.
     BadInput,
 }
 
 impl Cause {
     const ALL: [Cause; 5] = [Cause::Cold, Cause::Running, Cause::Manual, Cause::Interlock, Cause::BadInput];
 
-    /// The cause as a label.
+    /// Returns the cause as a label, such as `running`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -70,13 +70,13 @@ impl Cause {
     }
 }
 
-/// Words of an event in a [`handoff::ring`](super::handoff::ring).
+/// Words that an event takes in a [`handoff::ring`](super::handoff::ring).
 pub const EVENT_WORDS: usize = 4;
 
 const VOTES: [Vote; 3] = [Vote::Trip, Vote::Healthy, Vote::Unknown];
 
 impl ControlEvent {
-    /// The event as words.
+    /// Encodes the event as words.
     #[must_use]
     pub fn to_words(&self) -> [u64; EVENT_WORDS] {
         match self {
@@ -99,7 +99,7 @@ impl ControlEvent {
         }
     }
 
-    /// The event of such words; `None` for words that are none.
+    /// Decodes an event from its words; `None` if they are no event.
     #[must_use]
     pub fn from_words([head, time, value, transition]: [u64; EVENT_WORDS]) -> Option<Self> {
         let (number, at_ms, value) = (half(head, 8), time.cast_signed(), f64::from_bits(value));

@@ -1,4 +1,4 @@
-//! Building of a controller from its configuration: every parameter is checked by the part that it is for.
+//! Building of a controller from its configuration. Every part checks its own parameters.
 
 use super::config::{ControlConfig, InputConfig, InterlockConfig, OutputConfig, ResetConfig, TimesConfig};
 use super::part_names::PartNames;
@@ -11,21 +11,21 @@ use crate::pipeline::config_path::Place;
 use crate::{ConfigFile, ParamError, Pattern};
 
 impl Controller {
-    /// Loops from TOML; see [`config`](super::config) for the keys.
+    /// Builds the loops from TOML; see [`config`](super::config) for the keys.
     ///
     /// # Errors
-    /// Everything that is wrong, each with its line, its place and key, and what it should be. In a file that is not TOML, what
-    /// is found first.
+    /// All errors in the file, each with its line, its place and key, and the values that are allowed. If the file is not TOML, the first error
+    /// only.
     pub fn from_toml(text: &str) -> Result<Controller, ConfigError> {
         let mut file = ConfigFile::parse(text)?;
         let controller = file.controller();
         file.finish(Some(controller))
     }
 
-    /// Loops from a configuration that was read in another way.
+    /// Builds the loops from a configuration that the caller has read.
     ///
     /// # Errors
-    /// Everything that is wrong, each with its place and key, and what it should be.
+    /// All errors in the configuration, each with its place and key, and the values that are allowed.
     pub fn from_config(config: &ControlConfig) -> Result<Controller, ConfigError> {
         let mut assembly = Assembly::new(&config.control);
         config.input.iter().enumerate().for_each(|(index, input)| assembly.input(index, input));
@@ -37,8 +37,8 @@ impl Controller {
 }
 
 impl ConfigFile<'_> {
-    /// Takes the tables of control loops, the last of this file: what nobody has taken does not belong there. What is wrong with
-    /// them is noted, and left out of the controller.
+    /// Takes the tables of control loops. They are the last of this file, so tables that nobody has taken by then are errors. Wrong entries are
+    /// noted as problems and left out of the controller.
     pub fn controller(&mut self) -> Controller {
         let mut assembly = Assembly::new(&self.take("control").unwrap_or_default());
         for (index, input) in self.take_each::<InputConfig>("input") {
@@ -59,10 +59,10 @@ impl ConfigFile<'_> {
     }
 }
 
-/// A controller that is being put together, and what was wrong so far.
+/// Controller that is being built, with the problems found so far.
 struct Assembly {
     builder: ControlBuilder,
-    /// Names of interlocks, also of those that are wrong.
+    /// Names of interlocks, including those whose configuration is wrong.
     interlocks: PartNames,
     problems: Vec<Problem>,
 }
@@ -143,7 +143,7 @@ impl Assembly {
     }
 }
 
-/// The number of an input that somebody names.
+/// Returns the number of an input by its name. `None`: there is none, which is noted as a problem.
 pub(super) fn input(
     inputs: &Inputs,
     name: &str,
@@ -160,7 +160,7 @@ pub(super) fn input(
 }
 
 impl OutputConfig {
-    /// The one law; every one that is given is checked.
+    /// Returns the law of the output, which must have one; every law that is given is checked. `None`: a problem was noted.
     fn law(&self, inputs: &Inputs, place: &Place, problems: &mut Vec<Problem>) -> Option<Law> {
         let pid = self.pid.as_ref().map(|pid| pid.law(inputs, &place.key("pid"), problems));
         let switch = self.switch.as_ref().map(|switch| switch.law(inputs, &place.key("switch"), problems));
@@ -205,7 +205,7 @@ impl InterlockConfig {
         Some(checks.set(interlock, "max_bypass_ms", self.max_bypass_ms, Interlock::max_bypass_ms))
     }
 
-    /// The outputs that it holds.
+    /// Returns the outputs that the interlock holds in their safe states.
     fn held(&self, builder: &ControlBuilder, place: &Place, problems: &mut Vec<Problem>) -> Vec<usize> {
         let place = place.key("outputs");
         if self.outputs.is_empty() {

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
 #[cfg(all(test, loom))]
 mod model_tests;
 
-/// A cell of `N` words with one writer and any number of readers.
+/// Creates a cell of `N` words with one writer and any number of readers.
 ///
 /// ```
 /// use edge_filter::control::handoff;
@@ -39,7 +39,7 @@ fn zeros<const N: usize>() -> [AtomicU64; N] {
 
 #[derive(Debug)]
 struct Cell<const N: usize> {
-    /// Odd while a write is going on.
+    /// Counter of writes, odd while a write is going on.
     sequence: AtomicU64,
     words: [AtomicU64; N],
 }
@@ -56,12 +56,12 @@ pub struct Reader<const N: usize> {
     cell: Arc<Cell<N>>,
 }
 
-/// A write takes nanoseconds: one that is still going on after this many tries was stopped in the middle. A model that
-/// goes through all interleavings has time for two.
+/// Tries of a read before it gives up. A write takes nanoseconds, so one that is still going on after that many tries was stopped in the
+/// middle. The model check that goes through all interleavings has time for two.
 const TRIES: u32 = if cfg!(all(test, loom)) { 2 } else { 16 };
 
 impl<const N: usize> Writer<N> {
-    /// Replaces the value for the reader.
+    /// Replaces the value that readers get.
     pub fn write(&mut self, words: [u64; N]) {
         let cell = &*self.cell;
         let sequence = cell.sequence.load(Ordering::Relaxed);
@@ -75,7 +75,7 @@ impl<const N: usize> Writer<N> {
 }
 
 impl<const N: usize> Reader<N> {
-    /// The newest whole value; `None` before the first, and while a write is going on that does not end.
+    /// Returns the newest complete value; `None` before the first, and while a write does not end.
     #[must_use]
     pub fn read(&self) -> Option<[u64; N]> {
         let cell = &*self.cell;
@@ -98,7 +98,8 @@ impl<const N: usize> Reader<N> {
     }
 }
 
-/// A queue of `capacity` items (1 if it is 0) of `N` words, from one thread to one other. An item that does not fit is dropped and counted.
+/// Creates a queue of `capacity` items (1 if it is 0) of `N` words, from one thread to one other. An item that does not fit is dropped and
+/// counted.
 ///
 /// ```
 /// use edge_filter::control::handoff;
@@ -133,20 +134,20 @@ impl<const N: usize> Ring<N> {
     }
 }
 
-/// The sending end of a [`ring`].
+/// Sending end of a [`ring`].
 #[derive(Debug)]
 pub struct Sender<const N: usize> {
     ring: Arc<Ring<N>>,
 }
 
-/// The receiving end of a [`ring`].
+/// Receiving end of a [`ring`].
 #[derive(Debug)]
 pub struct Receiver<const N: usize> {
     ring: Arc<Ring<N>>,
 }
 
 impl<const N: usize> Sender<N> {
-    /// Sends an item and returns whether there was room; an item that finds none is lost and counted.
+    /// Sends an item. Returns whether there was room; an item without room is dropped and counted.
     pub fn send(&mut self, item: [u64; N]) -> bool {
         let ring = &*self.ring;
         let sent = ring.sent.load(Ordering::Relaxed);
@@ -164,7 +165,7 @@ impl<const N: usize> Sender<N> {
 }
 
 impl<const N: usize> Receiver<N> {
-    /// Takes the oldest item.
+    /// Takes the oldest item; `None` if the queue is empty.
     pub fn receive(&mut self) -> Option<[u64; N]> {
         let ring = &*self.ring;
         let taken = ring.taken.load(Ordering::Relaxed);
@@ -179,7 +180,7 @@ impl<const N: usize> Receiver<N> {
         Some(item)
     }
 
-    /// Items that found no room.
+    /// Returns the number of items that were dropped for want of room.
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.ring.lost.load(Ordering::Relaxed)

@@ -1,10 +1,10 @@
-//! Inputs: the last value of each, and whether it may still be believed.
+//! Inputs of a controller: the last value of each, and whether it can still be used.
 
 use super::part_names::PartNames;
 use crate::Quality;
 use crate::error::{ParamError, interval, span};
 
-/// One input: its name, when it is stale, and what it can be.
+/// Definition of an input: its name, the age at which it is stale, and its measuring range.
 ///
 /// ```
 /// use edge_filter::control::InputSpec;
@@ -21,16 +21,16 @@ pub struct InputSpec {
 }
 
 impl InputSpec {
-    /// An input that is stale when nothing came for `stale_after_ms`.
+    /// Creates an input that is stale when no value came for `stale_after_ms`.
     ///
     /// # Errors
-    /// If that is less than 1 ms.
+    /// If that time is less than 1 ms.
     pub fn new(name: impl Into<String>, stale_after_ms: i64) -> Result<Self, ParamError> {
         let stale_after_ms = interval("stale_after_ms", stale_after_ms)?;
         Ok(InputSpec { name: name.into(), stale_after_ms, range: None })
     }
 
-    /// Sets the measuring range; a value outside is bad: a broken wire, a sensor at its end.
+    /// Sets the measuring range. A value outside is bad, because it comes from a broken wire or a sensor at its end.
     ///
     /// # Errors
     /// If the limits are not finite or not in order.
@@ -40,10 +40,10 @@ impl InputSpec {
     }
 }
 
-/// The last value of each input. Before the first one an input is missing, which is as bad as bad.
+/// Last value of each input. Before its first value an input is missing, which counts as bad.
 ///
-/// Age counts from arrival, in the caller's `now`; it must come from a clock that does not go back. A value from the
-/// future of `now` is stale: it is better not to believe a clock that jumped.
+/// The age of a value counts from its arrival, on the caller's clock `now`, which must not go back. A value from the future of `now` is stale,
+/// because a clock that jumped is better not trusted.
 ///
 /// ```
 /// use edge_filter::Quality;
@@ -77,10 +77,10 @@ struct Arrival {
 }
 
 impl Inputs {
-    /// Adds an input; returns its number, from 0.
+    /// Adds an input. Returns its number, from 0.
     ///
     /// # Errors
-    /// If there is one of that name.
+    /// If there is an input of that name.
     pub fn add(&mut self, spec: InputSpec) -> Result<usize, ParamError> {
         self.names.check(&spec.name)?;
         let number = self.names.add(&spec.name);
@@ -88,59 +88,59 @@ impl Inputs {
         Ok(number)
     }
 
-    /// Returns how many there are.
+    /// Returns the number of inputs.
     #[must_use]
     pub fn len(&self) -> usize {
         self.inputs.len()
     }
 
-    /// Returns whether there are none.
+    /// Returns whether there are no inputs.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.inputs.is_empty()
     }
 
-    /// The number of an input.
+    /// Returns the number of an input by its name; `None` if there is no such input.
     #[must_use]
     pub fn number(&self, name: &str) -> Option<usize> {
         self.names.number(name)
     }
 
-    /// The name of an input.
+    /// Returns the name of an input; `None` if there is no such input.
     #[must_use]
     pub fn name(&self, input: usize) -> Option<&str> {
         self.inputs.get(input).map(|input| input.spec.name.as_str())
     }
 
-    /// Age at which an input's value is stale, in milliseconds.
+    /// Returns the age at which an input's value is stale, in milliseconds; `None` if there is no such input.
     #[must_use]
     pub fn stale_after_ms(&self, input: usize) -> Option<i64> {
         self.inputs.get(input).map(|input| input.spec.stale_after_ms)
     }
 
-    /// A value arrived. One for an input that there is not is ignored.
+    /// Stores a value that arrived. A number without an input is ignored.
     pub fn set(&mut self, input: usize, value: f64, quality: impl Into<Quality>, now_ms: i64) {
         if let Some(input) = self.inputs.get_mut(input) {
             input.last = Some(Arrival { value, quality: quality.into(), at_ms: now_ms });
         }
     }
 
-    /// The value, if it is good, a finite number, in its range and not stale: the reader that
-    /// [`Interlock::evaluate`](crate::interlock::Interlock::evaluate) wants.
+    /// Returns the value if it is good, finite, in its range and not stale, else `None`: the reader that
+    /// [`Interlock::evaluate`](crate::interlock::Interlock::evaluate) needs.
     #[must_use]
     pub fn good(&self, input: usize, now_ms: i64) -> Option<f64> {
         let value = self.value(input);
         value.filter(|_| self.quality(input, now_ms).is_good())
     }
 
-    /// The last value, however bad.
+    /// Returns the last value, whatever its quality; `None` before the first.
     #[must_use]
     pub fn value(&self, input: usize) -> Option<f64> {
         self.inputs.get(input)?.last.map(|last| last.value)
     }
 
-    /// Returns how good it is now: as it came; `BAD_OUT_OF_RANGE`; `BAD` for a number that is none; `UNCERTAIN_LAST_USABLE` when it is
-    /// stale; `BAD` before the first one.
+    /// Returns the present quality of an input: that with which the value came; `BAD_OUT_OF_RANGE`; `BAD` for NaN or an infinity;
+    /// `UNCERTAIN_LAST_USABLE` when the value is stale; `BAD` before the first value.
     #[must_use]
     pub fn quality(&self, input: usize, now_ms: i64) -> Quality {
         let Some(Input { spec, last: Some(last) }) = self.inputs.get(input) else { return Quality::BAD };

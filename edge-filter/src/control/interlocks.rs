@@ -1,4 +1,4 @@
-//! The interlocks of a controller and the outputs that each of them holds.
+//! Interlocks of a controller, and the outputs that each of them holds in their safe states.
 
 use super::{CommandError, ControlEvent, Inputs, Output};
 use crate::interlock::{Interlock, InterlockState, InterlockStatus};
@@ -41,7 +41,7 @@ impl Interlocks {
         self.all.iter().map(|held| (held.name.as_str(), held.state.without_bypass()))
     }
 
-    /// `kept` has the state of the nth interlock of a name.
+    /// Restores the states of an earlier run; `kept` returns the state of the nth interlock of a name.
     pub(super) fn resume(&mut self, kept: impl Fn(&str, usize) -> Option<InterlockState>, now_ms: i64) {
         for number in 0..self.all.len() {
             let (before, rest) = self.all.split_at_mut(number);
@@ -53,7 +53,7 @@ impl Interlocks {
         }
     }
 
-    /// Scans all interlocks; tells for each output whether it is tripped.
+    /// Scans all interlocks, and notes on each output whether it is tripped.
     pub(super) fn scan(
         &mut self,
         inputs: &Inputs,

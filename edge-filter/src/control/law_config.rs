@@ -1,4 +1,4 @@
-//! From a configuration to the law of an output.
+//! Conversion of a configuration to the law of an output.
 
 use super::config::{PidConfig, PidForm, RampConfig, SwitchConfig, WindupConfig};
 use super::from_config::input;
@@ -80,7 +80,7 @@ impl PidConfig {
         Some(checks.set(pid, "dt_max_s", self.dt_max_s, Pid::dt_max_s))
     }
 
-    /// The controller with its gains: each is checked alone first, so that one that is wrong does not hide the next.
+    /// Returns the controller with its gains. Each gain is first checked alone, so that one error does not hide the next.
     fn gains(&self, place: &Place, checks: &mut Checks<'_>) -> Option<Pid> {
         let isa = [("k", self.k), ("ti_s", self.ti_s), ("td_s", self.td_s)];
         let parallel = [("kp", self.kp), ("ki", self.ki), ("kd", self.kd)];

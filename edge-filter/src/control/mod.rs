@@ -109,51 +109,51 @@ impl Controller {
         ControlBuilder::default()
     }
 
-    /// The time between two scans. Default 10 ms.
+    /// Returns the time between two scans in nanoseconds. Default 10 ms.
     #[must_use]
     pub fn period_ns(&self) -> u64 {
         self.period_ns
     }
 
-    /// Returns the time without a scan after which a [`Watchdog`] should act. Default: five periods.
+    /// Returns the time in nanoseconds without a scan after which a [`Watchdog`] should act. Default: five periods.
     #[must_use]
     pub fn watchdog_ns(&self) -> u64 {
         self.watchdog_ns
     }
 
-    /// The inputs, by name and number.
+    /// Returns the inputs, by name and number.
     #[must_use]
     pub fn inputs(&self) -> &Inputs {
         &self.inputs
     }
 
-    /// Returns the outputs as the last scan left them; before the first in their safe states.
+    /// Returns the outputs as the last scan left them; before the first scan they are in their safe states.
     #[must_use]
     pub fn outputs(&self) -> &[Output] {
         &self.outputs
     }
 
-    /// The names of the interlocks.
+    /// Returns the names of the interlocks.
     pub fn interlocks(&self) -> impl Iterator<Item = &str> {
         self.interlocks.names()
     }
 
-    /// The names of the interlocks that are tripped until a command resets them.
+    /// Returns the names of the interlocks whose trips stay until a command resets them.
     pub fn reset_by_hand(&self) -> impl Iterator<Item = &str> {
         self.interlocks.reset_by_hand()
     }
 
-    /// The inputs that have an alarm, in the alarms' order.
+    /// Returns the numbers of the inputs that have an alarm, in the alarms' order.
     pub fn alarms(&self) -> impl Iterator<Item = usize> {
         self.alarms.inputs()
     }
 
-    /// Notes a value that arrived.
+    /// Stores a value that arrived for an input.
     pub fn set_input(&mut self, input: usize, value: f64, quality: impl Into<Quality>, at_ns: u64) {
         self.inputs.set(input, value, quality, ms(at_ns));
     }
 
-    /// Runs one scan over all loops.
+    /// Runs one scan over all loops. `on` gets the events.
     pub fn scan(&mut self, now_ns: u64, on: &mut impl FnMut(ControlEvent)) {
         let now_ms = ms(now_ns);
         let dt_s = self.last_ns.map_or(0.0, |last| now_ns.saturating_sub(last) as f64 / 1e9);
@@ -170,17 +170,17 @@ impl Controller {
         self.alarms.scan(&self.inputs, now_ms, on);
     }
 
-    /// Grows when there is something new to be kept over a restart: an interlock or an alarm has another state, a command was
-    /// obeyed. Integrals, which move at each scan, do not count: a disk would be worn out.
+    /// Returns a number that grows when there is something new to be saved for a restart: another state of an interlock or an alarm, or an
+    /// obeyed command. Integrals do not count, because they move at each scan and saving them would wear out a disk.
     #[must_use]
     pub fn changes(&self) -> u64 {
         self.changes
     }
 
-    /// Applies a command of an operator. Takes effect at the next scan, but for alarms.
+    /// Applies a command of an operator. It takes effect at the next scan, on alarms at once.
     ///
     /// # Errors
-    /// If there is no such thing, or the command does not fit its state.
+    /// If the part does not exist, or the command does not fit its state.
     pub fn command(
         &mut self,
         command: ControlCommand,

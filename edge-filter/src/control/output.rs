@@ -1,4 +1,4 @@
-//! An output and the law that drives it.
+//! Output, and the law that drives it.
 
 mod safe_state;
 
@@ -26,7 +26,7 @@ pub struct OutputSpec {
 }
 
 impl OutputSpec {
-    /// An output whose safe state is 0.
+    /// Defines an output whose safe state is 0.
     #[must_use]
     pub fn new(name: impl Into<String>, law: Law) -> Self {
         OutputSpec { name: name.into(), safe: 0.0, law }
@@ -48,35 +48,35 @@ impl OutputSpec {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Law {
-    /// Always this value; only its interlocks switch it.
+    /// A constant value; only interlocks change the output.
     Fixed(f64),
-    /// A PID controller. Its own rule for bad input is replaced by `bad_input`.
+    /// A PID controller. `bad_input` replaces the controller's own rule for bad input.
     Pid {
         /// Controller of the output.
         pid: Pid,
-        /// The input with the process value.
+        /// Input that gives the process value.
         input: usize,
-        /// Set point of the controller.
+        /// Setpoint of the controller.
         setpoint: Setpoint,
         /// Behaviour while an input is not good.
         bad_input: LoopBadInput,
     },
-    /// A two-point controller. `LoopBadInput::Manual` is the same as `Safe` here.
+    /// A two-point controller. [`LoopBadInput::Manual`] has the effect of `Safe` here.
     Switch {
         /// Switch of the output.
         switch: HysteresisSwitch,
         /// Input of the switch.
         input: usize,
-        /// The output's values when it is on, and off.
+        /// Values of the output when the switch is on, and when it is off.
         on_off: (f64, f64),
         /// Behaviour while the input is not good.
         bad_input: LoopBadInput,
     },
-    /// Follows a setpoint at a limited rate.
+    /// A value that follows a setpoint at a limited rate.
     Ramp {
         /// Limit of the rate.
         ramp: Ramp,
-        /// The value to follow.
+        /// Setpoint that the output follows.
         setpoint: Setpoint,
     },
 }
@@ -85,9 +85,9 @@ pub enum Law {
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Setpoint {
-    /// A number, until a command says otherwise.
+    /// A number, until a command changes it.
     Value(f64),
-    /// An input; not good, it is as bad as a bad process value.
+    /// An input; while it is not good, the loop behaves as with a bad process value.
     Input(usize),
 }
 
@@ -96,7 +96,7 @@ pub enum Setpoint {
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct OutputState {
     value: f64,
-    /// Setpoint as configured, and as an operator may have changed it.
+    /// Setpoint as configured, and as an operator may have changed it. `None`: no command can change it.
     setpoint: Option<(f64, f64)>,
     mode: PidMode,
     pid: PidState,
@@ -112,12 +112,11 @@ pub struct Output {
     mode: PidMode,
     pid: PidState,
     switch: HysteresisSwitchState,
-    /// The setpoint of the configuration, if a command can change it.
+    /// Setpoint of the configuration; `None` if no command can change it.
     configured: Option<f64>,
-    /// Value of an earlier run, until the first scan of this one: where a ramp, or an output that holds, goes on
-    /// from.
+    /// Value of an earlier run, until the first scan of this one: a ramp, or an output that holds its value, goes on from it.
     resumed: Option<f64>,
-    /// Set by the interlocks before each scan.
+    /// True if an interlock holds the output. The interlocks set it before each scan.
     pub(super) tripped: bool,
 }
 
@@ -146,7 +145,7 @@ impl Output {
         self.value
     }
 
-    /// Returns the cause of its value.
+    /// Returns the cause of the output's value.
     #[must_use]
     pub fn cause(&self) -> Cause {
         self.cause
@@ -159,7 +158,7 @@ impl Output {
         OutputState { value: *value, setpoint, mode: *mode, pid: *pid, switch: *switch }
     }
 
-    /// Takes over what an earlier run kept; its value stays safe until the next scan.
+    /// Restores the state of an earlier run. The value stays safe until the next scan.
     pub(super) fn resume(&mut self, kept: &OutputState) {
         let mode_is_sound = match kept.mode {
             PidMode::Manual(value) | PidMode::Track(value) => value.is_finite(),
@@ -178,8 +177,8 @@ impl Output {
         self.resumed = Some(kept.value);
     }
 
-    /// Returns the lowest and the highest value that the output can be set to by hand; `None` if it has no manual mode: only
-    /// a PID controller has one.
+    /// Returns the lowest and the highest value that an operator can set; `None` if the output has no manual mode, because it has no PID
+    /// controller.
     #[must_use]
     pub fn manual_range(&self) -> Option<(f64, f64)> {
         match &self.spec.law {
@@ -194,7 +193,7 @@ impl Output {
         matches!(&self.spec.law, Law::Pid { pid, .. } if !pid.integrates())
     }
 
-    /// Returns the setpoint, if the output has one that a command can change.
+    /// Returns the setpoint; `None` if a command cannot change it.
     #[must_use]
     pub fn setpoint(&self) -> Option<f64> {
         match self.spec.law {

@@ -1,4 +1,4 @@
-//! Names of the parts of one kind, each found without a walk over all of them.
+//! Names of the parts of one kind, each found without going through all of them.
 
 use crate::error::ParamError;
 use hashbrown::HashMap;
@@ -13,7 +13,7 @@ impl PartNames {
     /// Checks a name before its part is added.
     ///
     /// # Errors
-    /// If a part has it.
+    /// If another part has the name.
     pub(super) fn check(&self, name: &str) -> Result<(), ParamError> {
         match self.number(name) {
             None => Ok(()),
@@ -21,7 +21,7 @@ impl PartNames {
         }
     }
 
-    /// Adds the name of the next part; returns its number, from 0. The first part of a name keeps it.
+    /// Adds the name of the next part. Returns its number, from 0. If two parts have the same name, the first one keeps it.
     pub(super) fn add(&mut self, name: &str) -> usize {
         let number = self.numbers.len();
         *self.numbers.entry(name.to_owned()).or_insert(number)

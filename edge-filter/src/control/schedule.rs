@@ -1,6 +1,6 @@
-//! Schedule of scans: absolute deadlines, so that lateness does not add up.
+//! Schedule of scans with absolute deadlines, so that lateness does not add up.
 
-/// Deadlines `start + n·period`. A scan that comes late does not move the next one; periods that were slept through are
+/// Schedule with the deadlines `start + n·period`. A scan that comes late does not move the next one. Deadlines that passed meanwhile are
 /// skipped and counted, never made up in a burst.
 ///
 /// ```
@@ -18,34 +18,34 @@ pub struct Schedule {
     last_wake_ns: Option<u64>,
 }
 
-/// Punctuality of a wake-up.
+/// Punctuality of a wake-up of the control thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Wake {
     /// Lateness after the deadline, in nanoseconds.
     pub late_ns: u64,
-    /// Difference between the time since the last wake-up and the period; `None` for the first.
+    /// Difference in nanoseconds between the time since the last wake-up and the period; `None` for the first wake-up.
     pub period_error_ns: Option<u64>,
-    /// Deadlines that were missed altogether.
+    /// Number of deadlines that passed without a wake-up.
     pub missed: u64,
 }
 
 impl Schedule {
-    /// Makes a schedule whose first deadline is one period after `start_ns`. A period of 0 is taken as 1 ns.
+    /// Creates a schedule whose first deadline is one period after `start_ns`. A period of 0 counts as 1 ns.
     #[must_use]
     pub fn new(start_ns: u64, period_ns: u64) -> Self {
         let period_ns = period_ns.max(1);
         Schedule { period_ns, next_ns: start_ns.saturating_add(period_ns), last_wake_ns: None }
     }
 
-    /// Returns when to wake next.
+    /// Returns the time of the next wake-up, in nanoseconds.
     #[must_use]
     pub fn deadline_ns(&self) -> u64 {
         self.next_ns
     }
 
-    /// Takes the time: at or after the deadline moves on to the first deadline after `now_ns`; before it returns
-    /// `None`.
+    /// Notes a wake-up. At or after the deadline it moves on to the first deadline after `now_ns`, and returns the punctuality; before the
+    /// deadline it returns `None`.
     pub fn wake(&mut self, now_ns: u64) -> Option<Wake> {
         let late_ns = now_ns.checked_sub(self.next_ns)?;
         let missed = late_ns / self.period_ns;

@@ -1,4 +1,4 @@
-//! The state of a controller, to be taken over a restart: alarms that wait for a hand, trips, setpoints, integrals.
+//! Snapshot of a controller's state for a restart: alarms that wait for an acknowledgement, trips, setpoints, integrals.
 
 use super::Controller;
 use super::output::OutputState;
@@ -6,7 +6,7 @@ use crate::RestoreError;
 use crate::alarm::LimitAlarmState;
 use crate::interlock::InterlockState;
 
-/// The version that [`Controller::snapshot`] writes.
+/// Version of the snapshot that [`Controller::snapshot`] writes.
 pub const CONTROL_SNAPSHOT_VERSION: u32 = 1;
 
 /// Memory of a [`Controller`], by name. Inputs are not in it: how old they are after a restart is not known, so that each
@@ -57,7 +57,7 @@ impl Controller {
         }
     }
 
-    /// Writes the state that is to be kept into a snapshot that this controller made before, without allocating.
+    /// Writes the state into a snapshot that this controller made before, without allocating.
     pub fn snapshot_into(&self, snapshot: &mut ControlSnapshot) {
         let ControlSnapshot { version, scanned_ns, outputs, interlocks, alarms } = snapshot;
         (*version, *scanned_ns) = (CONTROL_SNAPSHOT_VERSION, self.last_ns);
@@ -95,7 +95,7 @@ impl Controller {
     }
 }
 
-/// Some parts may share a name.
+/// Returns the nth state of a name, since several parts may share a name.
 fn nth_of<'a, S>(all: &'a [NamedState<S>], name: &str, nth: usize) -> Option<&'a S> {
     all.iter().filter(|kept| kept.name == name).nth(nth).map(|kept| &kept.state)
 }

@@ -1,6 +1,6 @@
-//! Watchdog: notices that the loop did not scan.
+//! Watchdog: notices that the control loop does not scan any more.
 
-/// Compares the loop's last sign of life with the present. Whoever drives it must not be the thread that it watches.
+/// Watchdog that compares the time of the loop's last scan with the present. It must not run on the thread that it watches.
 ///
 /// ```
 /// use edge_filter::control::{Watchdog, WatchdogChange};
@@ -19,14 +19,14 @@ pub struct Watchdog {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums, reason = "gone, or back")]
 pub enum WatchdogChange {
-    /// Nothing was scanned for too long: bring every output to its safe state, and keep it there.
+    /// Nothing was scanned for too long. Bring every output to its safe state, and keep it there.
     Tripped,
-    /// The loop scans again: the outputs are its own.
+    /// The loop scans again and drives its outputs itself.
     Recovered,
 }
 
 impl Watchdog {
-    /// Trips when the last scan is more than `limit_ns` ago.
+    /// Creates a watchdog that trips when the last scan is more than `limit_ns` ago.
     #[must_use]
     pub fn new(limit_ns: u64) -> Self {
         Watchdog { limit_ns, tripped: false }
@@ -38,7 +38,8 @@ impl Watchdog {
         self.tripped
     }
 
-    /// `beat_ns` is when the loop scanned last, 0 if never: before the first scan the outputs are cold, and safe.
+    /// Compares `beat_ns`, the time of the last scan, with `now_ns`. `beat_ns` is 0 before the first scan, when the outputs are safe anyway.
+    /// Returns the change, or `None` if there is none.
     pub fn check(&mut self, now_ns: u64, beat_ns: u64) -> Option<WatchdogChange> {
         let gone = beat_ns > 0 && now_ns.saturating_sub(beat_ns) > self.limit_ns;
         if gone == self.tripped {

@@ -1,8 +1,8 @@
-//! Bins of equal time, cut exactly where `tsdownsample` cuts them.
+//! Bins of equal time, with the same edges as those of `tsdownsample`.
 
 use std::ops::Range;
 
-/// The non-empty bins, in order, as ranges of indices.
+/// Iterator over the bins that contain readings, in order, as ranges of indices.
 ///
 /// An edge is `first + i * (last / n - first / n)`, computed in doubles in two halves and cut to whole milliseconds;
 /// a bin holds what is at or before its edge. Since rounding decides where a reading on an edge belongs, the order of

@@ -1,6 +1,6 @@
-//! Largest Triangle Three Buckets.
+//! Largest Triangle Three Buckets, a method of downsampling.
 
-/// `n_out` is 3 or more and less than the number of readings.
+/// Returns the indices of the readings to keep. `n_out` is 3 or more and less than the number of readings.
 ///
 /// The next bucket is represented by the mean of its values and the middle of its times, as in `tsdownsample`; the first
 /// of equal triangles wins.
@@ -33,7 +33,7 @@ pub(super) fn lttb(times: &[i64], values: &[f64], n_out: usize) -> Vec<usize> {
     kept
 }
 
-/// The triangle with its middle corner still open.
+/// Triangle whose middle corner is still to be chosen.
 struct Corners {
     time_fall: f64,
     value_rise: f64,
@@ -51,7 +51,7 @@ impl Corners {
         Some(Corners { time_fall, value_rise, offset: time_fall * value + value_rise * time })
     }
 
-    /// Twice the area, as the bits of a double without its sign: these order like the magnitudes.
+    /// Returns twice the area as the bits of a double without its sign, which have the order of the magnitudes.
     fn area(&self, time: f64, value: f64) -> i64 {
         let area = self.time_fall * value + self.value_rise * time - self.offset;
         area.abs().to_bits().cast_signed()

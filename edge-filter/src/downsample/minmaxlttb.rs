@@ -1,8 +1,8 @@
-//! LTTB on preselected extrema.
+//! MinMaxLTTB: LTTB on preselected extrema.
 
 use super::{lttb::lttb, minmax_of, picked};
 
-/// `n_out` is 3 or more and less than the number of readings; `n_out * ratio` is even.
+/// Returns the indices of the readings to keep. `n_out` is 3 or more and less than the number of readings; `n_out * ratio` is even.
 pub(super) fn minmaxlttb(times: &[i64], values: &[f64], n_out: usize, ratio: usize) -> Vec<usize> {
     let last = values.len().saturating_sub(1);
     let inner = (times.get(1..last), values.get(1..last));

@@ -26,8 +26,8 @@ mod minmaxlttb;
 use crate::ParamError;
 use bins::Bins;
 
-/// Largest Triangle Three Buckets (Steinarsson 2013): the reading of each bucket of equal count that spans the largest
-/// triangle with its neighbours. First and last are always kept. About 2 ns per reading.
+/// Largest Triangle Three Buckets (Steinarsson 2013). It divides the readings into buckets of equal count, and keeps from each the reading that
+/// spans the largest triangle with its neighbours. The first and the last reading are always kept. It takes about 2 ns per reading.
 ///
 /// # Errors
 /// If `n_out` is less than 3, the slices differ in length or the times fall.
@@ -36,8 +36,8 @@ pub fn lttb(times: &[i64], values: &[f64], n_out: usize) -> Result<Vec<usize>, P
     downsampled(times, values, n_out, |times, values| lttb::lttb(times, values, n_out))
 }
 
-/// LTTB among `minmax_ratio` times `n_out` extrema (Van Der Donckt and others 2023): close to LTTB on a fraction of the
-/// points. Plain [`lttb`] if there are no more than `minmax_ratio` readings per kept one.
+/// LTTB among `minmax_ratio` times `n_out` extrema (Van Der Donckt and others 2023), whose result is close to that of LTTB although it works on
+/// a fraction of the points. It is plain [`lttb`] if there are no more than `minmax_ratio` readings per kept one.
 ///
 /// # Errors
 /// As [`lttb`], or if `minmax_ratio` is less than 2, or `n_out` times `minmax_ratio` is odd.
@@ -60,8 +60,8 @@ pub fn minmaxlttb(
     })
 }
 
-/// M4 (Jugel and others 2014): first, smallest, largest and last of each of `n_out / 4` bins of equal time. A line plot
-/// `n_out / 4` pixels wide looks the same.
+/// M4 (Jugel and others 2014): the first, smallest, largest and last reading of each of `n_out / 4` bins of equal time. A line plot `n_out / 4`
+/// pixels wide looks the same as that of all readings.
 ///
 /// # Errors
 /// If `n_out` is 0 or not a multiple of 4, the slices differ in length or the times fall.
@@ -74,7 +74,7 @@ pub fn m4(times: &[i64], values: &[f64], n_out: usize) -> Result<Vec<usize>, Par
     })
 }
 
-/// Smallest and largest of each of `n_out / 2` bins of equal time.
+/// Smallest and largest reading of each of `n_out / 2` bins of equal time.
 ///
 /// # Errors
 /// If `n_out` is 0 or odd, the slices differ in length or the times fall.
@@ -87,7 +87,7 @@ fn minmax_of(times: &[i64], values: &[f64], n_out: usize) -> Vec<usize> {
     per_bin(times, values, n_out / 2, 2, |kept, _, low, high| kept.extend([low.min(high), low.max(high)]))
 }
 
-/// Bins with no more than `all` readings are kept whole; of the others `some` are chosen.
+/// Chooses readings per bin: all of a bin with no more than `all` readings, `some` of the others.
 fn per_bin(
     times: &[i64],
     values: &[f64],
@@ -108,7 +108,7 @@ fn per_bin(
     kept
 }
 
-/// Returns where the smallest and the largest are, the first of equals; `None` of none.
+/// Returns the indices of the smallest and the largest value, the first of equals; `None` if there are no values.
 fn extrema(values: &[f64]) -> Option<(usize, usize)> {
     let first = *values.first()?;
     let (mut low, mut high) = ((0, first), (0, first));
@@ -123,7 +123,7 @@ fn extrema(values: &[f64]) -> Option<(usize, usize)> {
     Some((low.0, high.0))
 }
 
-/// Returns what all of them share: the checks, the NaN left out, no index twice.
+/// Runs the part that all methods share: it checks the slices, leaves NaN out, and gives no index twice.
 fn downsampled(
     times: &[i64],
     values: &[f64],

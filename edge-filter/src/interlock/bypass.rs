@@ -1,13 +1,13 @@
-//! Bypasses of an interlock: the running one, and the time that bypasses took together, so that a chain of them is not
-//! longer than one may be.
+//! Bypasses of an interlock: the running one, and the total time of the ended ones, so that a chain of bypasses is not longer than a single one
+//! may be.
 
-/// A bypass that was granted.
+/// Bypass that was granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Bypass {
     since_now: i64,
     for_ms: i64,
-    /// Set when somebody ended the bypass before its time.
+    /// True if somebody ended the bypass before its time.
     #[cfg_attr(feature = "config", serde(default))]
     ended: bool,
 }
@@ -17,7 +17,7 @@ impl Bypass {
         Bypass { since_now, for_ms, ended: false }
     }
 
-    /// Returns whether the bypass still holds. A clock that was set back ends it.
+    /// Returns whether the bypass is still in effect. A clock that was set back ends it.
     pub(super) fn holds(self, now_ms: i64) -> bool {
         let in_time = now_ms >= self.since_now && now_ms.saturating_sub(self.since_now) < self.for_ms;
         in_time && !self.ended
@@ -32,23 +32,23 @@ impl Bypass {
     }
 }
 
-/// Time that ended bypasses took together. The default is none.
+/// Total time of ended bypasses in milliseconds. By default there is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct BypassTime {
     ms: i64,
-    /// End of the last one.
+    /// Time at which the last bypass ended.
     until: i64,
 }
 
 impl BypassTime {
-    /// Adds the whole of a bypass whose end nobody will have seen.
+    /// Adds the whole time of a bypass whose end nobody will have seen.
     pub(super) fn and_all_of(self, bypass: Bypass) -> Self {
         BypassTime { ms: self.ms.saturating_add(bypass.for_ms), until: bypass.until() }
     }
 
-    /// Adds a bypass that ended, or is replaced, by `now_ms`. Where the clock was set back the whole of it counts, since
-    /// nobody knows how long it was.
+    /// Adds a bypass that ended, or is replaced, at `now_ms`. If the clock was set back the whole of it counts, because nobody knows how long
+    /// it was.
     pub(super) fn and(self, bypass: Bypass, now_ms: i64) -> Self {
         if now_ms < bypass.since_now {
             return self.and_all_of(bypass).not_after(now_ms);
@@ -57,23 +57,23 @@ impl BypassTime {
         BypassTime { ms: self.ms.saturating_add(until.saturating_sub(bypass.since_now)), until }
     }
 
-    /// Makes the last bypass end now if a clock that was set back has its end ahead. A time below zero, from a
-    /// damaged state, becomes none.
+    /// Sets the end of the last bypass to now if a clock that was set back has it in the future. A time below zero, from a damaged state,
+    /// becomes 0.
     pub(super) fn not_after(self, now_ms: i64) -> Self {
         BypassTime { ms: self.ms.max(0), until: self.until.min(now_ms) }
     }
 
-    /// Begins the pause without a bypass now: in another run the clock says nothing about how long ago the last one ended.
+    /// Starts the pause since the last bypass now, because the clock of another run does not show how long ago it ended.
     pub(super) fn of_earlier_run(self, now_ms: i64) -> Self {
         if self.ms > 0 { BypassTime { until: now_ms, ..self } } else { BypassTime::default() }
     }
 
-    /// Forgives the time after `max_ms` without a bypass.
+    /// Forgets the total time once `max_ms` have passed without a bypass.
     pub(super) fn after_rest(self, max_ms: i64, now_ms: i64) -> Self {
         if now_ms.saturating_sub(self.until) >= max_ms { BypassTime::default() } else { self }
     }
 
-    /// Time that is left of `max_ms`.
+    /// Returns the milliseconds of `max_ms` that are left for bypasses.
     pub(super) fn left(self, max_ms: i64) -> i64 {
         max_ms.saturating_sub(self.ms).max(0)
     }

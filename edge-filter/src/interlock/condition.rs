@@ -1,9 +1,9 @@
-//! The condition under which an interlock trips: a tree over inputs.
+//! Condition under which an interlock trips: a tree over inputs.
 
 use super::voting::{Count, Degraded, Vote, at_least};
 use crate::error::ParamError;
 
-/// Condition of a trip. Built once and checked by [`Interlock::new`](super::Interlock::new).
+/// Condition under which an interlock trips. It is checked once, by [`Interlock::new`](super::Interlock::new).
 ///
 /// ```
 /// use edge_filter::interlock::{Condition, Interlock, Test};
@@ -17,22 +17,22 @@ use crate::error::ParamError;
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Condition {
-    /// One input fails its test.
+    /// The value of one input fulfils a test.
     Input {
         /// Number of the input.
         input: usize,
-        /// The test that demands a trip.
+        /// Test that demands a trip if the value fulfils it.
         test: Test,
     },
     /// All of the conditions demand a trip; there is at least one.
     All(Vec<Condition>),
     /// One of the conditions demands a trip; there is at least one.
     Any(Vec<Condition>),
-    /// The inner condition does not hold.
+    /// The inner condition is known not to demand a trip.
     Not(Box<Condition>),
-    /// At least `k` of the conditions demand a trip: 2oo3 is `k = 2` of three.
+    /// At least `k` of the conditions demand a trip, such as 2oo3 with `k = 2` of three.
     AtLeast {
-        /// Number of conditions that are enough: from 1 to all.
+        /// Number of conditions that are enough, from 1 to the number of all.
         k: usize,
         /// Conditions of the channels.
         of: Vec<Condition>,
@@ -55,9 +55,9 @@ pub enum Test {
     Above(f64),
     /// True at or below the limit.
     Below(f64),
-    /// The value is not 0: an alarm contact. A wire that breaks is seen only if the input goes bad.
+    /// The value is not 0, as of an alarm contact. A broken wire is noticed only if the input becomes bad.
     IsTrue,
-    /// 0: a contact that is closed while all is well, as an emergency stop should be.
+    /// The value is 0, as of a contact that is closed while all is well. An emergency stop should be such a contact.
     IsFalse,
 }
 
@@ -74,12 +74,12 @@ impl Test {
     }
 }
 
-/// Deeper trees are refused: nobody could check them, and evaluation is recursive.
+/// Most levels of a tree. A deeper one is refused, because nobody could check it and evaluation is recursive.
 pub(super) const DEPTH_MAX: usize = 16;
 
 impl Condition {
-    /// Returns what it says. `read` gives the value of an input, `None` if it is not good; NaN and the infinities count as
-    /// `None`: no sensor measures them.
+    /// Returns the vote of the condition. `read` returns the value of an input, `None` if it is not good. NaN and the infinities count as
+    /// `None`, because no sensor measures them.
     pub fn vote(&self, read: &impl Fn(usize) -> Option<f64>) -> Vote {
         match self {
             Condition::Input { input, test } => match read(*input).filter(|value| value.is_finite()) {
@@ -94,7 +94,7 @@ impl Condition {
         }
     }
 
-    /// Returns whether an input that it names is not good.
+    /// Returns whether an input of the condition is not good.
     pub(super) fn is_degraded(&self, read: &impl Fn(usize) -> Option<f64>) -> bool {
         match self {
             Condition::Input { input, .. } => !read(*input).is_some_and(f64::is_finite),

@@ -12,7 +12,7 @@ use crate::error::{ParamError, delay, interval};
 use bypass::{Bypass, BypassTime};
 use std::fmt;
 
-/// A trip condition with a latch, a reset and a bypass.
+/// Interlock: a trip condition with a latch, a reset and a bypass.
 ///
 /// **Not a safety function.** It is software on an ordinary computer: no SIL (IEC 61508, IEC 61511), no PL (ISO 13849), no
 /// certified fault detection. People, and what cannot be replaced, are protected by an independent, certified system.
@@ -46,16 +46,16 @@ pub struct Interlock {
     max_bypass_ms: Option<i64>,
 }
 
-/// End of a trip.
+/// Way in which a trip ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reset {
-    /// Somebody resets the interlock ([`Interlock::reset`]), when the condition is healthy.
+    /// Somebody resets the interlock ([`Interlock::reset`]) when the condition is healthy.
     #[default]
     Manual,
-    /// The interlock resets by itself, when the condition was healthy for `after_ms` without a break.
+    /// The interlock resets by itself when the condition was healthy for `after_ms` without a break.
     Auto {
-        /// Delay before the reset; 0 = at once.
+        /// Time before the reset in milliseconds; 0 resets at once.
         after_ms: i64,
     },
 }
@@ -64,7 +64,7 @@ pub enum Reset {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub struct InterlockState {
-    /// The other way round, so that the default is the safe one.
+    /// False if the interlock is tripped, so that the default is the safe state.
     released: bool,
     healthy_since: Option<i64>,
     bypass: Option<Bypass>,
@@ -73,15 +73,14 @@ pub struct InterlockState {
 }
 
 impl InterlockState {
-    /// Returns the state for another run: a bypass ends with the run in which somebody answered for it, and counts as
-    /// taken.
+    /// Returns the state for another run. A running bypass ends with the run in which somebody answered for it, and all of its time counts.
     pub(crate) fn without_bypass(self) -> Self {
         let bypass_time = self.bypass.map_or(self.bypass_time, |bypass| self.bypass_time.and_all_of(bypass));
         InterlockState { bypass: None, bypass_time, ..self }
     }
 
-    /// Adapts the state of an earlier run: a time that has not been yet, by a clock that was set back, is now. So is the end of the last bypass,
-    /// as a clock that was wrong in either run would forgive its time.
+    /// Adapts the state of an earlier run. A time in the future, from a clock that was set back since, becomes now. So does the end of the last
+    /// bypass, because a clock that was wrong in either run could make its time be forgotten.
     pub(crate) fn of_earlier_run(self, now_ms: i64) -> Self {
         InterlockState {
             healthy_since: self.healthy_since.map(|since| since.min(now_ms)),
@@ -90,7 +89,7 @@ impl InterlockState {
         }
     }
 
-    /// Counts a bypass that does not hold any more.
+    /// Adds the time of a bypass that is over.
     fn settle_bypass(&mut self, now_ms: i64) {
         if let Some(bypass) = self.bypass.take_if(|bypass| !bypass.holds(now_ms)) {
             self.bypass_time = self.bypass_time.and(bypass, now_ms);
@@ -106,7 +105,7 @@ pub struct InterlockStatus {
     pub energised: bool,
     /// Vote of the condition.
     pub demand: Vote,
-    /// True if it is tripped, bypassed or not: it waits for a reset, or for its condition.
+    /// True if the interlock is tripped, bypassed or not. It waits for a reset, or for its condition to be healthy.
     pub tripped: bool,
     /// True if an input of the condition is not good.
     pub degraded: bool,
@@ -114,25 +113,25 @@ pub struct InterlockStatus {
     pub bypassed: bool,
 }
 
-/// A refused reset or bypass.
+/// Reason for which a reset or a bypass was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InterlockError {
-    /// The condition still demands a trip, or cannot tell.
+    /// The condition still demands a trip, or is unknown.
     NotHealthy {
         /// Vote of the interlock's condition.
         demand: Vote,
     },
-    /// The interlock may not be bypassed for such a time.
+    /// The interlock may not be bypassed for the requested time.
     BypassTime {
-        /// The longest time; `None`: it may not be bypassed.
+        /// Longest time in milliseconds; `None` if the interlock may not be bypassed at all.
         max_ms: Option<i64>,
     },
-    /// Bypasses took so much of their time that this one does not fit.
+    /// Earlier bypasses took so much of the allowed time that this one does not fit.
     BypassSpent {
-        /// The longest time of all together, until the interlock went as long without one.
+        /// Longest time of all bypasses together in milliseconds, until the interlock went as long without one.
         max_ms: i64,
-        /// Time that is left for bypasses.
+        /// Milliseconds that are left for bypasses.
         left_ms: i64,
     },
 }
@@ -161,16 +160,16 @@ impl fmt::Display for InterlockError {
 impl std::error::Error for InterlockError {}
 
 impl Interlock {
-    /// Trips when the condition says so; manual reset, no bypass.
+    /// Creates an interlock that trips when the condition demands it, with manual reset and without bypass.
     ///
     /// # Errors
-    /// If the tree has an empty list, a limit that is no number, a `k` that cannot be, or more than 16 levels.
+    /// If the tree has an empty list, a limit that is not finite, a `k` outside its range, or more than 16 levels.
     pub fn new(trip_when: Condition) -> Result<Self, ParamError> {
         trip_when.check(1)?;
         Ok(Interlock { trip_when, reset: Reset::default(), max_bypass_ms: None })
     }
 
-    /// Sets the end of a trip.
+    /// Sets the way in which a trip ends.
     ///
     /// # Errors
     /// If the time of an automatic reset is negative.
@@ -182,31 +181,31 @@ impl Interlock {
         Ok(self)
     }
 
-    /// The longest bypass, and the longest time of bypasses together: they add up until the interlock went as long
-    /// without one. Default: none is allowed.
+    /// Sets the longest bypass in milliseconds, which is also the longest time of all bypasses together: they add up until the interlock went
+    /// as long without one. Default: no bypass is allowed.
     ///
     /// # Errors
-    /// If it is less than 1 ms.
+    /// If the time is less than 1 ms.
     pub fn max_bypass_ms(mut self, ms: i64) -> Result<Self, ParamError> {
         self.max_bypass_ms = Some(interval("max_bypass_ms", ms)?);
         Ok(self)
     }
 
-    /// Condition that trips the interlock.
+    /// Returns the condition that trips the interlock.
     #[must_use]
     pub fn trip_when(&self) -> &Condition {
         &self.trip_when
     }
 
-    /// Returns whether a trip waits for [`Interlock::reset`].
+    /// Returns whether a trip stays until [`Interlock::reset`].
     #[must_use]
     pub fn is_reset_by_hand(&self) -> bool {
         self.reset == Reset::Manual
     }
 
-    /// Judges the inputs as they are now; to be called after every input and at every tick, since inputs become stale and
-    /// bypasses end in silence. `read` gives an input's value, `None` if it is not good: [`Inputs`](crate::control::Inputs)
-    /// does. Costs one visit per node of the tree.
+    /// Judges the inputs as they are now. Call it after every input and at every tick, because inputs become stale and bypasses end without a
+    /// reading. `read` returns an input's value, `None` if it is not good, as [`Inputs`](crate::control::Inputs) does. It costs one visit per
+    /// node of the tree.
     pub fn evaluate(
         &self,
         state: &mut InterlockState,
@@ -238,7 +237,7 @@ impl Interlock {
         }
     }
 
-    /// Resets a trip, as a person asks for.
+    /// Resets a trip, as an operator asks for.
     ///
     /// # Errors
     /// If the condition is not healthy.
@@ -257,11 +256,10 @@ impl Interlock {
         }
     }
 
-    /// Energises for a time, whatever the condition says. A second bypass replaces the first, whose time until now counts.
+    /// Energises the interlock for a time, whatever its condition. A second bypass replaces the first, whose time until now counts.
     ///
     /// # Errors
-    /// If it may not be bypassed, or not for so long, alone or together with the bypasses before it; then a bypass that
-    /// runs goes on.
+    /// If no bypass is allowed, or not for so long, alone or together with earlier bypasses; a running bypass then goes on.
     pub fn bypass(&self, state: &mut InterlockState, for_ms: i64, now_ms: i64) -> Result<(), InterlockError> {
         let Some(max_ms) = self.max_bypass_ms.filter(|max| (1..=*max).contains(&for_ms)) else {
             return Err(InterlockError::BypassTime { max_ms: self.max_bypass_ms });

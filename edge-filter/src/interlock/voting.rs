@@ -1,4 +1,4 @@
-//! Voting of channels (2oo3 and alike), in three values.
+//! Voting of channels (2oo3 and similar), in three values.
 
 /// Vote of a condition about a trip.
 ///
@@ -9,9 +9,9 @@
 pub enum Vote {
     /// The condition demands a trip.
     Trip,
-    /// The condition does not hold.
+    /// The condition does not demand a trip.
     Healthy,
-    /// An input that it depends on is bad, stale, not finite, or missing.
+    /// The vote depends on an input that is bad, stale, not finite or missing.
     Unknown,
 }
 
@@ -25,7 +25,7 @@ impl Vote {
     }
 }
 
-/// Number of votes of each value.
+/// Number of channels with each vote.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Count {
     pub(super) trip: usize,
@@ -60,7 +60,7 @@ pub enum Degraded {
     Ignore,
 }
 
-/// Returns the vote of `k` out of the channels.
+/// Returns the vote of `k` out of all channels.
 pub(super) fn at_least(k: usize, degraded: Degraded, count: Count) -> Vote {
     let Count { trip, healthy, unknown } = count;
     if trip >= k {

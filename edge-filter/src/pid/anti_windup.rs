@@ -3,7 +3,7 @@
 use super::Pid;
 use crate::error::ParamError;
 
-/// Anti-windup of the integral at a limit.
+/// Method that keeps the integral from growing while the output is at a limit.
 ///
 /// ```
 /// # use edge_filter::{ParamError, pid::{AntiWindup, Pid}};
@@ -17,9 +17,9 @@ pub enum AntiWindup {
     /// `I += (u_limited - u)·dt/Tt` with `Tt = √(Ti·Td)`, or `Ti` without a derivative.
     #[default]
     BackCalculation,
-    /// Back-calculation with a tracking time of its own, in seconds.
+    /// As [`AntiWindup::BackCalculation`], with a given tracking time in seconds.
     TrackingTime(f64),
-    /// `I` starts within the output's limits and does not grow beyond them.
+    /// The integral starts within the output's limits and does not grow beyond them.
     Clamp,
 }
 
@@ -38,13 +38,12 @@ impl Pid {
         Ok(self)
     }
 
-    /// Returns where the integral of a controller starts that has no output yet.
+    /// Returns the integral of a controller that has no output yet.
     pub(super) fn at_start(&self) -> f64 {
         if self.anti_windup == AntiWindup::Clamp { self.limited(0.0) } else { 0.0 }
     }
 
-    /// Returns the integral after its growth. A clamped one may be outside the limits after a transfer, and only does
-    /// not go further.
+    /// Returns the integral after its growth. A clamped integral may be outside the limits after a transfer; it then does not grow further.
     pub(super) fn integrated(&self, integral: f64, growth: f64) -> f64 {
         let sum = integral + growth;
         match self.anti_windup {
@@ -53,7 +52,7 @@ impl Pid {
         }
     }
 
-    /// The share of the excess that back-calculation takes back within `dt_s`.
+    /// Returns the share of the excess that back-calculation removes within `dt_s` seconds.
     pub(super) fn back_share(&self, dt_s: f64) -> f64 {
         if self.ki == 0.0 || dt_s == 0.0 {
             return 0.0;

@@ -2,8 +2,7 @@
 
 use crate::error::ParamError;
 
-/// Moves a value towards a target at a limited rate. Used alone, for setpoints, and for the outputs of a
-/// [`Pid`](crate::pid::Pid).
+/// Ramp: moves a value towards a target at a limited rate. It is used alone, for setpoints, and for the outputs of a [`Pid`](crate::pid::Pid).
 ///
 /// ```
 /// # use edge_filter::ParamError;
@@ -19,25 +18,25 @@ pub struct Ramp {
 }
 
 impl Default for Ramp {
-    /// Makes a ramp without limits.
+    /// Creates a ramp without limits.
     fn default() -> Self {
         Ramp { up_per_s: f64::INFINITY, down_per_s: f64::INFINITY }
     }
 }
 
 impl Ramp {
-    /// Makes a ramp of the same rate both ways, in the value's unit per second; infinity is no limit.
+    /// Creates a ramp with the same rate both ways, in the value's unit per second; infinity is no limit.
     ///
     /// # Errors
-    /// If it is NaN, zero or negative.
+    /// If the rate is NaN, zero or negative.
     pub fn per_s(rate: f64) -> Result<Self, ParamError> {
         Self::up_down_per_s(rate, rate)
     }
 
-    /// A rate for each way.
+    /// Creates a ramp with a rate for each way, in the value's unit per second.
     ///
     /// # Errors
-    /// If one is NaN, zero or negative.
+    /// If a rate is NaN, zero or negative.
     pub fn up_down_per_s(up: f64, down: f64) -> Result<Self, ParamError> {
         for (param, rate) in [("rate_up_per_s", up), ("rate_down_per_s", down)] {
             if rate.is_nan() || rate <= 0.0 {
@@ -47,8 +46,8 @@ impl Ramp {
         Ok(Ramp { up_per_s: up, down_per_s: down })
     }
 
-    /// The value after `dt_s` seconds on the way from `from` to `target`; it never goes beyond the target. A time that
-    /// is no positive number moves nothing, a target that is no number neither.
+    /// Returns the value after `dt_s` seconds on the way from `from` to `target`, never beyond the target. A time that is zero, negative or NaN
+    /// moves nothing, and neither does a target that is NaN.
     #[must_use]
     pub fn step(&self, from: f64, target: f64, dt_s: f64) -> f64 {
         if from.is_nan() || target.is_nan() || dt_s.is_nan() {

@@ -1,6 +1,6 @@
-//! Memory of a PID controller from scan to scan.
+//! Memory of a PID controller between scans.
 
-/// State of a [`Pid`](crate::pid::Pid). The default is a controller that was never scanned.
+/// State of a [`Pid`](crate::pid::Pid). By default the controller was never scanned.
 ///
 /// ```
 /// use edge_filter::Quality;
@@ -19,78 +19,78 @@
 pub struct PidState {
     /// Integral part, in the output's unit.
     pub(super) integral: f64,
-    /// `P` as it was accumulated, if it is on the measurement.
+    /// Accumulated `P`, if the controller has it on the measurement.
     pub(super) proportional: f64,
-    /// The last usable process value.
+    /// Last usable process value; `None` before the first automatic scan.
     pub(super) pv: Option<f64>,
-    /// The derivative's input behind its filter.
+    /// Input of the derivative after its filter.
     pub(super) filtered: Option<f64>,
-    /// The setpoint behind its ramp.
+    /// Setpoint after its ramp.
     pub(super) setpoint: Option<f64>,
     pub(super) output: Option<f64>,
     /// Event time of the last scan by [`Pid::update`](crate::pid::Pid::update).
     pub(super) time: Option<i64>,
     pub(super) status: PidStatus,
-    /// Bad input switched to manual; somebody has to switch there too.
+    /// True if bad input switched to manual; only somebody who switches to manual too ends that.
     pub(super) forced_manual: bool,
 }
 
-/// Source of the last scan's output.
+/// Origin of the last scan's output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum PidStatus {
-    /// There was no scan.
+    /// There was no scan yet.
     #[default]
     Cold,
-    /// The algorithm gives the output.
+    /// The algorithm computed the output.
     Auto,
-    /// Somebody's hand, or [`PidBadInput::Manual`](crate::pid::PidBadInput::Manual).
+    /// An operator set the output, or [`PidBadInput::Manual`](crate::pid::PidBadInput::Manual) keeps it.
     Manual,
-    /// A signal that is tracked.
+    /// Another controller or an interlock set the output, which the controller tracks.
     Tracking,
-    /// The rule for bad input.
+    /// The rule for bad input set the output.
     BadInput,
 }
 
 impl PidState {
-    /// The last output; `None` before the first scan.
+    /// Returns the last output; `None` before the first scan.
     #[must_use]
     pub fn output(&self) -> Option<f64> {
         self.output
     }
 
-    /// Returns the source of the output.
+    /// Returns the origin of the output.
     #[must_use]
     pub fn status(&self) -> PidStatus {
         self.status
     }
 
-    /// The integral part, in the output's unit.
+    /// Returns the integral part, in the output's unit.
     #[must_use]
     pub fn integral(&self) -> f64 {
         self.integral
     }
 
-    /// The setpoint as the controller sees it, behind its ramp.
+    /// Returns the setpoint after its ramp; `None` if there was no scan, or the last one had no finite setpoint.
     #[must_use]
     pub fn setpoint(&self) -> Option<f64> {
         self.setpoint
     }
 
-    /// Returns whether every number in it is one: a state that was stored may be anything.
+    /// Returns whether every number in the state is finite, since a stored state may contain anything.
     pub(crate) fn is_sound(&self) -> bool {
         let always = [self.integral, self.proportional];
         let perhaps = [self.pv, self.filtered, self.setpoint, self.output];
         always.iter().chain(perhaps.iter().flatten()).all(|number| number.is_finite())
     }
 
-    /// Returns whether bad input has switched to manual, and nobody has been there since.
+    /// Returns whether bad input has switched to manual, and nobody has switched there since.
     pub(crate) fn waits_for_a_hand(&self) -> bool {
         self.forced_manual
     }
 
-    /// Sets the output that somebody else has while the controller waits.
+    /// Notes the output that was set from outside while the controller waits in manual.
     pub(crate) fn rest_at(&mut self, output: f64) {
         self.output = Some(output);
     }

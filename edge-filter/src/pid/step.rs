@@ -1,9 +1,9 @@
-//! One scan of a PID controller.
+//! Scan of a PID controller.
 
 use super::{DerivativeForm, Pid, PidBadInput, PidState, PidStatus};
 use crate::Quality;
 
-/// A larger number is no measurement, and differences of such numbers overflow. A NaN is not within it either.
+/// Largest number that counts as a measurement, because differences of larger ones overflow. A NaN does not count either.
 const LARGEST: f64 = 1e100;
 
 /// Inputs of a scan.
@@ -17,9 +17,9 @@ pub struct PidInput {
     pub pv: f64,
     /// Quality of the process value; bad, NaN and values beyond ±1e100 act by [`Pid::bad_input`].
     pub quality: Quality,
-    /// The wanted process value.
+    /// Setpoint of the loop.
     pub setpoint: f64,
-    /// The owner of the output.
+    /// Owner of the output in this scan.
     pub mode: PidMode,
 }
 
@@ -28,19 +28,18 @@ pub struct PidInput {
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 #[allow(clippy::exhaustive_enums, reason = "the algorithm, a hand, a hand that stays, or another signal")]
 pub enum PidMode {
-    /// The algorithm gives the output.
+    /// The algorithm computes the output.
     Auto,
-    /// A hand; the output is this value, within its limits.
+    /// An operator sets the output to this value, within its limits.
     Manual(f64),
-    /// A hand that leaves the output where it is: bumpless from automatic.
+    /// An operator keeps the output where it is, bumpless from automatic.
     Hold,
-    /// Another controller, or an interlock; as `Manual`, but it does not count as somebody's hand.
+    /// Another controller, or an interlock, sets the output. Unlike `Manual`, it does not end a manual mode that bad input forced.
     Track(f64),
 }
 
 impl Pid {
-    /// Makes one scan, `dt_s` seconds after the last; returns the output, always finite and within its limits. About
-    /// 20 ns.
+    /// Runs one scan, `dt_s` seconds after the last. Returns the output, which is always finite and within its limits. It takes about 20 ns.
     pub fn step(&self, state: &mut PidState, input: &PidInput, dt_s: f64) -> f64 {
         // A hand ends the manual mode that bad input forced.
         state.forced_manual &= !matches!(input.mode, PidMode::Manual(_) | PidMode::Hold);
@@ -54,20 +53,20 @@ impl Pid {
         }
     }
 
-    /// Makes a step, as [`Pid::step`] does, whose length comes from event times. The first scan has none, and neither
-    /// integrates nor differentiates. A time that is not after the last one leaves the output as it is.
+    /// Runs a scan as [`Pid::step`] does, with the time since the last one from event times. The first scan has none, so it neither integrates
+    /// nor differentiates. A time that is not after the last one leaves the output as it is.
     pub fn update(&self, state: &mut PidState, input: &PidInput, time_ms: i64) -> f64 {
         let dt_ms = state.time.map_or(0, |last| time_ms.saturating_sub(last));
         state.time = Some(state.time.map_or(time_ms, |last| last.max(time_ms)));
         self.step(state, input, dt_ms as f64 / 1000.0)
     }
 
-    /// Returns where the output is, or would rest.
+    /// Returns the last output, or 0 before the first, within the limits.
     pub(super) fn last(&self, state: &PidState) -> f64 {
         self.limited(state.output.unwrap_or(0.0))
     }
 
-    /// `NaN` never gets here.
+    /// Returns the output within its limits. It is never called with `NaN`.
     pub(super) fn limited(&self, output: f64) -> f64 {
         output.max(self.min).min(self.max)
     }
@@ -122,7 +121,7 @@ impl Pid {
         next.proportional
     }
 
-    /// `Kd` times the slope of `x` behind its filter, in the form of [`DerivativeForm`]; `before` is `x` at the last scan.
+    /// Returns `Kd` times the filtered slope of `x`, in the form of [`DerivativeForm`]. `before`: `x` at the last scan.
     fn derivative(
         &self,
         next: &mut PidState,

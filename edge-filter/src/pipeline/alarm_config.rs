@@ -1,4 +1,4 @@
-//! `[[alarm]]`: its keys, and the alarm that they describe.
+//! Keys of `[[alarm]]`, and the alarm that they describe.
 
 use super::checks::Checks;
 use super::config_error::Problem;
@@ -48,7 +48,7 @@ pub struct LimitConfig {
 }
 
 impl AlarmConfig {
-    /// The alarm; `place` is the table's. What is wrong is added to `problems`.
+    /// Builds the alarm. `place` is that of its table; errors are added to `problems`.
     pub(crate) fn build(&self, place: &Place, problems: &mut Vec<Problem>) -> LimitAlarm {
         let levels = [
             ("hihi", AlarmLevel::HighHigh, &self.hihi),
@@ -82,7 +82,7 @@ impl AlarmConfig {
 }
 
 impl LimitConfig {
-    /// `None` if the limit itself is none.
+    /// Builds the limit; `None` if its value itself is refused.
     fn build(&self, place: &Place, problems: &mut Vec<Problem>) -> Option<Limit> {
         let mut checks = Checks::new(place, problems);
         let at = checks.ok(Limit::at(self.limit));

@@ -1,4 +1,4 @@
-//! The alarms of a pipeline and the events that wait to be polled.
+//! Alarms of a pipeline, and the events that wait to be polled.
 
 use super::slot::Slot;
 use super::{Pattern, Pipeline};
@@ -8,7 +8,7 @@ use crate::alarm::{
 };
 use std::collections::{BTreeSet, VecDeque};
 
-/// An alarm of one sensor changed its state.
+/// Change of state of a sensor's alarm.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct AlarmEvent {
@@ -18,21 +18,21 @@ pub struct AlarmEvent {
     pub transition: AlarmTransition,
 }
 
-/// Alarm definitions, the state of each sensor that has one, and unpolled events.
+/// Alarm definitions, the state of each sensor that has an alarm, and events that were not polled yet.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Alarms {
     definitions: Vec<(Pattern, LimitAlarm)>,
-    /// Per sensor with an alarm: its definition and its state.
+    /// Definition and state of the alarm, one entry per sensor with an alarm.
     states: Vec<(usize, LimitAlarmState)>,
-    /// The first usable reading of a new alarm tells the limits that are normal too.
+    /// True if the first usable reading of a new alarm reports its normal limits too.
     tells_first: bool,
-    /// Places of the alarms that have not told yet.
+    /// Places of the alarms that have not made that report yet.
     untold: BTreeSet<u32>,
     events: VecDeque<AlarmEvent>,
     pub(super) lost: u64,
 }
 
-/// Events kept for a caller that does not poll: 96 KiB at most.
+/// Most events that are kept for a caller that does not poll; they take 96 KiB at most.
 const EVENTS_MAX: usize = 1024;
 
 impl Alarms {
@@ -40,7 +40,7 @@ impl Alarms {
         Alarms { definitions, ..Alarms::default() }
     }
 
-    /// A place for the state of a new sensor, if an alarm is defined for it.
+    /// Returns a place for the state of a new sensor; `None` if no alarm is defined for it.
     pub(super) fn add_sensor(&mut self, name: &str) -> Option<u32> {
         let definition = self.definitions.iter().position(|(pattern, _)| pattern.matches(name))?;
         self.states.push((definition, LimitAlarmState::default()));
@@ -135,21 +135,22 @@ impl Alarms {
 }
 
 impl Pipeline {
-    /// The oldest alarm event not yet taken. At most 1024 wait; then the oldest make room, which is counted.
+    /// Returns the oldest alarm event that was not taken yet; `None` if there is none. At most 1024 wait; then the oldest are dropped and
+    /// counted.
     pub fn poll_alarm(&mut self) -> Option<AlarmEvent> {
         self.alarms.poll()
     }
 
-    /// The alarm of a sensor, if it has one.
+    /// Returns the state of a sensor's alarm; `None` if it has none.
     #[must_use]
     pub fn alarm(&self, sensor: u32) -> Option<&LimitAlarmState> {
         self.alarms.state(self.sensors.of(sensor)?.alarm()?)
     }
 
-    /// An operator has seen an occurrence of an alarm; `transition` is the id from its event.
+    /// Acknowledges an occurrence that an operator has seen; `transition` is the id from its event. Returns the change of state.
     ///
     /// # Errors
-    /// If there is no such alarm, nothing waits to be acknowledged, or what waits is another occurrence.
+    /// If there is no such alarm, nothing waits for an acknowledgement, or another occurrence does.
     pub fn acknowledge(
         &mut self,
         sensor: u32,
@@ -163,15 +164,15 @@ impl Pipeline {
         Ok(done)
     }
 
-    /// From now on the first usable reading of every new alarm tells its limits that are normal too, as events from normal to
-    /// normal, once no delay runs. After a stop that kept no snapshot somebody may take an alarm for raised that is over; of
-    /// a [restored](Pipeline::restore) alarm it is known. Off by default.
+    /// Makes the first usable reading of every new alarm report its normal limits too, as events from normal to normal, once no delay runs.
+    /// Without it, somebody could take an alarm for active that ended during a stop without a snapshot. A [restored](Pipeline::restore) alarm
+    /// makes no such report. Off by default.
     pub fn tell_first_alarms(&mut self) {
         self.alarms.tell_first();
     }
 
-    /// An operator, or the plant's logic, acknowledges, resets, shelves, suppresses one limit of a sensor's alarm or
-    /// takes it out of service. What shows of it is an event to [`poll_alarm`](Pipeline::poll_alarm).
+    /// Applies a command of an operator, or of the plant's logic, to one limit of a sensor's alarm: acknowledge, reset, shelve, suppress or
+    /// take out of service. A change of the shown state is an event for [`poll_alarm`](Pipeline::poll_alarm).
     ///
     /// # Errors
     /// If there is no such alarm, or the command does not fit its state.
@@ -188,26 +189,25 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Places of a sensor's slot and of its alarm.
+    /// Returns the places of a sensor's slot and of its alarm.
     fn alarm_place(&self, sensor: u32) -> Result<(u32, u32), AckError> {
         let place = self.sensors.place(sensor).ok_or(AckError::NoSuchAlarm)?;
         let alarm = self.sensors.slot(place).and_then(Slot::alarm).ok_or(AckError::NoSuchAlarm)?;
         Ok((place, alarm))
     }
 
-    /// All alarms, in order, with the names they are for.
+    /// Returns all alarms in order, with the patterns of their names.
     pub fn alarms(&self) -> impl Iterator<Item = (&Pattern, &LimitAlarm)> {
         self.alarms.definitions()
     }
 
-    /// The state of every sensor's alarm, with the sensor's number.
+    /// Returns the state of every sensor's alarm, with the sensor's number.
     pub fn alarm_states(&self) -> impl Iterator<Item = (u32, &LimitAlarmState)> {
         self.sensors.iter().filter_map(|(number, slot)| Some((number, self.alarms.state(slot.alarm()?)?)))
     }
 
-    /// Takes over an alarm's state that was kept by itself, without a [`snapshot`](Pipeline::snapshot), at `now_ms`. What happened
-    /// since is not known: of the limits that are normal the first usable reading tells, if [asked to](Pipeline::tell_first_alarms).
-    /// Returns whether the sensor has an alarm.
+    /// Restores an alarm's state that was stored without a [`snapshot`](Pipeline::snapshot), at `now_ms`. Changes since then are unknown, so
+    /// the first usable reading reports the normal limits, if [asked to](Pipeline::tell_first_alarms). Returns whether the sensor has an alarm.
     pub fn restore_alarm(&mut self, name: &str, state: LimitAlarmState, now_ms: i64) -> bool {
         let number = self.intern(name);
         let Ok((place, alarm)) = self.alarm_place(number) else { return false };
@@ -223,7 +223,7 @@ struct Log<'a> {
 }
 
 impl Log<'_> {
-    /// The oldest event makes room: the newest says more about the state.
+    /// Adds an event. If there is no room the oldest is dropped, because the newest shows more of the present state.
     fn add(&mut self, sensor: u32, transition: AlarmTransition) {
         if self.events.len() >= EVENTS_MAX {
             self.events.pop_front();

@@ -1,4 +1,4 @@
-//! A pipeline from code, without serde.
+//! Builder of a pipeline from code, without serde.
 
 use super::alarms::Alarms;
 use super::deadlines::Deadlines;
@@ -8,7 +8,7 @@ use super::{Pattern, PatternError, Pipeline, Rule, Stats};
 use crate::alarm::LimitAlarm;
 use crate::check::Normalise;
 
-/// A sensor's state names its rule in two bytes.
+/// Most rules of a pipeline, because a sensor's state stores the number of its rule in two bytes.
 const RULES_MAX: usize = u16::MAX as usize;
 
 /// Builds a [`Pipeline`] from stages.
@@ -88,15 +88,14 @@ impl Builder {
         self
     }
 
-    /// Sets the number of names that get a number, default 10 000. A sensor takes 128 bytes beside its name, with a stage
-    /// that holds readings 192, with a window 500, and 250 more with an alarm. What happens to further sensors is up to
-    /// [`over_limit`](Self::over_limit).
+    /// Sets the number of names that get a number. Default 10 000. A sensor takes 128 bytes besides its name; 192 with a stage that holds
+    /// readings, 500 with a window, and 250 more with an alarm. [`over_limit`](Self::over_limit) decides about further sensors.
     pub fn max_keys(mut self, max: usize) -> Self {
         self.max_keys = max;
         self
     }
 
-    /// Sets the policy for sensors beyond `max_keys`; they pass by default.
+    /// Sets the policy for sensors beyond `max_keys`. By default their readings pass unfiltered.
     pub fn over_limit(mut self, policy: OverLimit) -> Self {
         self.over_limit = policy;
         self

@@ -1,10 +1,10 @@
-//! Checks of one table: whatever its part refuses is noted, and the checks go on.
+//! Checks of one table of a configuration. Whatever a part refuses is noted, and the checks go on.
 
 use super::config_error::Problem;
 use super::config_path::Place;
 use crate::ParamError;
 
-/// Notes of what is wrong with one table.
+/// Collector of the problems of one table.
 pub(crate) struct Checks<'p> {
     place: Place,
     problems: &'p mut Vec<Problem>,
@@ -26,12 +26,13 @@ impl<'p> Checks<'p> {
         self.problems.push(problem);
     }
 
-    /// Returns the part that was made; notes the parameter that was refused.
+    /// Returns the part that was made. `None`: a parameter was refused, which is noted as a problem.
     pub(crate) fn ok<T>(&mut self, made: Result<T, ParamError>) -> Option<T> {
         made.map_err(|error| self.problems.push(Problem::param(&self.place, &error))).ok()
     }
 
-    /// A part with the value of a key, if it has one; as it was if the value is refused.
+    /// Returns the part with the value of a key, if the table has the key. If the value is refused it is noted, and the part returned
+    /// unchanged.
     pub(crate) fn set<T: Clone, V>(
         &mut self,
         part: T,

@@ -104,11 +104,11 @@ use std::fmt;
 #[serde(deny_unknown_fields, default)]
 #[allow(clippy::exhaustive_structs, reason = "plain data, written as a literal or in a file")]
 pub struct Config {
-    /// Values that hold where a rule does not say otherwise.
+    /// Values for rules that do not set them.
     pub defaults: Defaults,
-    /// The rules, in order.
+    /// Rules in order, of which the first that matches a name applies.
     pub rule: Vec<RuleConfig>,
-    /// The alarms, in order.
+    /// Alarms in order, of which the first that matches a name applies.
     pub alarm: Vec<AlarmConfig>,
 }
 
@@ -165,7 +165,7 @@ pub struct RuleConfig {
     pub stages: Vec<StageConfig>,
 }
 
-/// The range that percentages are of (OPC UA `EURange`).
+/// Range from which percentages are computed (OPC UA `EURange`).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data")]
@@ -174,7 +174,7 @@ pub struct EngineeringRange {
     pub high: f64,
 }
 
-/// One element of `stages`.
+/// Element of the key `stages`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -217,7 +217,7 @@ pub enum StageConfig {
     Stale(StaleConfig),
 }
 
-/// Settings that differ from the defaults.
+/// Settings of a time guard that differ from the defaults.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data; see the setters of `TimeGuard`")]
@@ -244,7 +244,7 @@ pub struct GrossRangeConfig {
     pub action: RangeAction,
 }
 
-/// See [`Deadband`](crate::reduce::Deadband); exactly one of `absolute` and `percent`, or neither with `trigger = "status"`.
+/// Parameters of a [`Deadband`](crate::reduce::Deadband): exactly one of `absolute` and `percent`, or neither with `trigger = "status"`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data; see the setters of `Deadband`")]
@@ -267,7 +267,7 @@ pub struct OnChangeConfig {
     pub max_interval_ms: Option<i64>,
 }
 
-/// See [`SwingingDoor`](crate::reduce::SwingingDoor); exactly one of `deviation` and `percent`.
+/// Parameters of a [`SwingingDoor`](crate::reduce::SwingingDoor): exactly one of `deviation` and `percent`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data; see the setters of `SwingingDoor`")]
@@ -280,7 +280,7 @@ pub struct SwingingDoorConfig {
     pub uncertain_as: UncertainAs,
 }
 
-/// See [`SegmentHold`](crate::reduce::SegmentHold); exactly one of `deviation` and `percent`.
+/// Parameters of a [`SegmentHold`](crate::reduce::SegmentHold): exactly one of `deviation` and `percent`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data; see the setters of `SegmentHold`")]
@@ -291,7 +291,7 @@ pub struct SegmentHoldConfig {
     pub uncertain_as: UncertainAs,
 }
 
-/// See [`Window`](crate::window::Window) and [`Aggregate`].
+/// Parameters of a [`Window`](crate::window::Window) and its [`Aggregate`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data; see the setters of `Window`")]
@@ -310,7 +310,7 @@ pub struct WindowConfig {
     pub uncertain_as: UncertainAs,
 }
 
-/// Fate of whole windows without a reading.
+/// Treatment of windows without a reading.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[allow(clippy::exhaustive_enums, reason = "given or not")]
@@ -318,11 +318,11 @@ pub enum EmptyWindows {
     /// Windows without a reading are left out.
     #[default]
     Skip,
-    /// Each is given as `BadNoData`: see [`Window::emit_empty`](crate::window::Window::emit_empty).
+    /// Each is emitted as `BadNoData`, see [`Window::emit_empty`](crate::window::Window::emit_empty).
     Emit,
 }
 
-/// A word; or a truth value, as rules had it whose key is `emit_empty`: a gateway may have kept such rules.
+/// Reads a word, or a boolean as under the older key `emit_empty`, because a gateway may have stored such rules.
 fn empty_windows<'de, D: Deserializer<'de>>(deserializer: D) -> Result<EmptyWindows, D::Error> {
     struct WordOrFlag;
 
@@ -357,7 +357,7 @@ fn bad() -> UncertainAs {
     UncertainAs::Bad
 }
 
-/// See [`Sample`](crate::reduce::Sample); exactly one of `every_n` and `min_interval_ms`.
+/// Parameters of a [`Sample`](crate::reduce::Sample): exactly one of `every_n` and `min_interval_ms`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data; see the setters of `Sample`")]
@@ -375,7 +375,7 @@ pub struct DedupConfig {
     pub within_ms: i64,
 }
 
-/// Comparison of uncertain values.
+/// Treatment of uncertain values in a comparison.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[allow(clippy::exhaustive_enums, reason = "there is no third way")]

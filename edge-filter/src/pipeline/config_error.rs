@@ -6,21 +6,21 @@ use crate::ParamError;
 use std::fmt;
 use std::ops::Range;
 
-/// A configuration that cannot be used: everything that is wrong with it, one line each.
+/// Refusal of a configuration, with all problems in it, one line each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
-    /// Mistakes found, at least one, in the order of the file.
+    /// Problems, at least one, in the order of the file.
     problems: Vec<Problem>,
 }
 
 impl ConfigError {
-    /// `None` if there are no problems.
+    /// Returns the error; `None` if there are no problems.
     pub(crate) fn new(mut problems: Vec<Problem>) -> Option<Self> {
         problems.sort_by_key(|problem| problem.line);
         (!problems.is_empty()).then_some(ConfigError { problems })
     }
 
-    /// Finds the lines of the places in the text of the file, which may have other tables beside.
+    /// Looks up the lines of the problems' places in the text of the file, which may have other tables too.
     #[must_use]
     pub fn locate(self, text: &str) -> Self {
         let (text, _) = ParsedText::parse(text);
@@ -30,7 +30,7 @@ impl ConfigError {
         ConfigError { problems }
     }
 
-    /// Returns what is wrong, in the order of the file.
+    /// Returns all problems in the order of the file.
     #[must_use]
     pub fn problems(&self) -> &[Problem] {
         &self.problems
@@ -56,7 +56,7 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// One thing that is wrong: where, and why.
+/// Problem of a configuration: its place, and the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     place: Place,
@@ -66,7 +66,7 @@ pub struct Problem {
     unknown: Option<Box<Reference>>,
 }
 
-/// The name of a part that there is not.
+/// Name to which a reference was made, but that no part has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Reference {
     pub(super) table: &'static str,
@@ -79,12 +79,12 @@ impl Problem {
         Problem { place, line: None, problem, rests_on: Vec::new(), unknown: None }
     }
 
-    /// A stage refused one of its parameters.
+    /// Returns the problem of a stage that refused one of its parameters.
     pub(crate) fn param(stage: &Place, error: &ParamError) -> Self {
         Self::at(stage.key(error.param()), error)
     }
 
-    /// A piece of the file that is not what belongs there.
+    /// Returns the problem of a piece of the file that does not belong there.
     pub(super) fn spanned(
         place: Place,
         span: &Range<usize>,
@@ -94,21 +94,21 @@ impl Problem {
         Problem { line: text.line(span), ..Self::at(place, problem) }
     }
 
-    /// Names the keys of a table that the problem is about, beside its own place: if one of them could not be read, the
-    /// problem may only follow from that.
+    /// Adds keys of a table that the problem is about, besides its own place. If one of them could not be read, the problem may only be a
+    /// consequence.
     #[must_use]
     pub(crate) fn about(mut self, table: &Place, keys: &[&'static str]) -> Self {
         self.rests_on.extend(keys.iter().map(|key| table.key(key)));
         self
     }
 
-    /// States that a `name` among the elements of `table` was looked for.
+    /// Notes that an element of `table` with this `name` was looked for.
     #[must_use]
     pub(crate) fn looked_for(self, table: &'static str, name: &str) -> Self {
         Problem { unknown: Some(Box::new(Reference { table, name: name.to_owned() })), ..self }
     }
 
-    /// Finds the line of the place.
+    /// Looks up the line of the problem's place.
     pub(super) fn locate(self, text: &ParsedText<'_>) -> Self {
         let line = self.place.span(text.tables()).and_then(|span| text.line(&span));
         Problem { line, ..self }
@@ -118,7 +118,7 @@ impl Problem {
         &self.place
     }
 
-    /// Place and words, for those that are told once.
+    /// Returns place and text, by which the same problem is recognised.
     pub(super) fn finding(&self) -> (Place, String) {
         (self.place.clone(), self.problem.clone())
     }
@@ -131,13 +131,13 @@ impl Problem {
         self.unknown.as_deref()
     }
 
-    /// The line in the file, from 1, if the configuration came from one.
+    /// Returns the line in the file, from 1; `None` if the configuration came from no file or the place has no line.
     #[must_use]
     pub fn line(&self) -> Option<usize> {
         self.line
     }
 
-    /// The place, as in `rule 2: stages 1: deadband.percent`; rules and stages are counted from 1.
+    /// Returns the place, as in `rule 2: stages 1: deadband.percent`; rules and stages are counted from 1.
     #[must_use]
     pub fn place(&self) -> String {
         self.place.to_string()

@@ -1,4 +1,4 @@
-//! A configuration file, piece by piece: a mistake in one piece does not hide those in the next.
+//! Configuration file, read piece by piece, so that an error in one piece does not hide those in the next.
 
 use super::config_error::{ConfigError, Problem};
 use super::config_path::Place;
@@ -13,11 +13,11 @@ use std::fmt;
 use toml::Spanned;
 use toml::de::DeValue;
 
-/// A configuration file in TOML, read table by table, with everything that is wrong with it: for a program whose file has
-/// tables of its own beside those of [`Controller`](crate::control::Controller).
+/// Configuration file in TOML, read table by table, with all problems in it. It is for a program whose file has tables of its own besides those
+/// of [`Controller`](crate::control::Controller).
 ///
-/// A value that cannot be read is noted and left out, and the rest of its table is read and checked all the same. What may
-/// only follow from a value that was left out is not told.
+/// A value that cannot be read is noted and left out, and the rest of its table is read and checked all the same. Problems that may only follow
+/// from a value that was left out are not reported.
 ///
 /// ```
 /// use edge_filter::ConfigFile;
@@ -34,22 +34,22 @@ use toml::de::DeValue;
 #[derive(Debug)]
 pub struct ConfigFile<'t> {
     text: ParsedText<'t>,
-    /// Tables and keys that somebody has asked for.
+    /// Tables and keys that the program has asked for.
     taken: Vec<Place>,
-    /// Mistakes of reading.
+    /// Problems of values that could not be read.
     unread: Vec<Problem>,
-    /// Mistakes in what was read; some may only follow from what was left out.
+    /// Problems in values that were read; some may only follow from values that were left out.
     refused: Vec<Problem>,
     left_out: LeftOutValues,
-    /// Names that an element of a table cannot have.
+    /// Names that their elements cannot have, each with its table.
     unusable: Vec<(&'static str, String)>,
 }
 
 impl<'t> ConfigFile<'t> {
-    /// Reads a file's text.
+    /// Parses a file's text.
     ///
     /// # Errors
-    /// The first mistake of syntax, if it is not TOML.
+    /// The first error of syntax, if the text is not TOML.
     pub fn parse(text: &'t str) -> Result<Self, ConfigError> {
         let (text, mut errors) = ParsedText::parse(text);
         errors.sort_by_key(|error| error.span().map(|span| span.start));
@@ -72,19 +72,19 @@ impl<'t> ConfigFile<'t> {
         Ok(ConfigFile { text, taken, unread, refused, left_out, unusable })
     }
 
-    /// Returns whether there is such a table that nobody has taken.
+    /// Returns whether the file has such a table, and nobody has taken it.
     #[must_use]
     pub fn has(&self, table: &str) -> bool {
         self.text.tables().contains_key(table) && !self.is_taken(&Place::root().named(table))
     }
 
-    /// Takes a table; `None` if there is none, or if nothing can be made of it.
+    /// Takes a table; `None` if there is none, or if it cannot be read at all.
     pub fn take<T: DeserializeOwned>(&mut self, table: &'static str) -> Option<T> {
         let value = self.take_value(table)?;
         self.read(value, &Place::root().key(table))
     }
 
-    /// Takes one key of a table that is taken later; `None` if it is not there, or not what belongs there.
+    /// Takes one key of a table that is taken later; `None` if it is not there or cannot be read.
     pub fn take_key<T: DeserializeOwned>(&mut self, table: &'static str, key: &'static str) -> Option<T> {
         let whole = Place::root().key(table);
         let place = whole.key(key);
@@ -95,14 +95,14 @@ impl<'t> ConfigFile<'t> {
         self.read(value, &place)
     }
 
-    /// The `name` of each element of an array of tables that has one, with its place in the array.
+    /// Returns the `name` of each element of an array of tables that has one, with its place in the array.
     #[must_use]
     pub fn names(&self, table: &str) -> Vec<(usize, String)> {
         let elements = elements(&self.text, table).enumerate();
         elements.filter_map(|(index, element)| Some((index, name_of(element)?.to_owned()))).collect()
     }
 
-    /// The `name` of each element of an array of tables in which something is wrong.
+    /// Returns the `name` of each element of an array of tables in which there is a problem.
     #[must_use]
     pub fn faulty_names(&self, table: &str) -> BTreeSet<String> {
         let problems = self.unread.iter().chain(&self.refused);
@@ -112,26 +112,27 @@ impl<'t> ConfigFile<'t> {
         names.filter(|(index, _)| faulty.contains(index)).map(|(_, name)| name).collect()
     }
 
-    /// Notes what else is wrong, at a path of keys.
+    /// Notes another problem, at a path of keys.
     pub fn wrong(&mut self, path: &[&str], problem: impl fmt::Display) {
         self.note(Problem::at(place_of(path), problem));
     }
 
-    /// Notes why an element of an array of tables cannot have its `name`. A reference to a name that it may stand
-    /// for may only follow from that.
+    /// Notes why an element of an array of tables cannot have its `name`. A reference to a name that this one may have been meant as is then no
+    /// problem of its own.
     pub fn wrong_name(&mut self, table: &'static str, index: usize, problem: impl fmt::Display) {
         let name = elements(&self.text, table).nth(index).and_then(name_of).map(str::to_owned);
         self.unusable.extend(name.map(|name| (table, name)));
         self.note(Problem::at(Place::root().key(table).index(index).key("name"), problem));
     }
 
-    /// Notes that no element of an array of tables has the `name` that stands at a path of keys, if that is so.
+    /// Notes that the name at a path of keys refers to an element of `table` that does not exist. References to elements that may only be
+    /// misspelt are not reported.
     pub fn refers(&mut self, path: &[&str], table: &'static str, name: &str) {
         let problem = format!("there is no {table} named \"{name}\"");
         self.note(Problem::at(place_of(path), problem).looked_for(table, name));
     }
 
-    /// Returns whether something is wrong at a path of keys, or may have been meant for it.
+    /// Returns whether there is a problem at a path of keys, or a value left out that may have been meant for it.
     #[must_use]
     pub fn is_wrong(&self, path: &[&str]) -> bool {
         let place = place_of(path);
@@ -139,10 +140,10 @@ impl<'t> ConfigFile<'t> {
         noted || self.is_left_out(&place)
     }
 
-    /// Returns what was made of the file, if nothing is wrong with it.
+    /// Returns `made`, if there is no problem in the file.
     ///
     /// # Errors
-    /// Everything that is wrong, each with its line, its place and what it should be, and none twice.
+    /// All problems in the file, each with its line, its place and the values that are allowed, and none twice.
     pub fn finish<T>(mut self, made: Option<T>) -> Result<T, ConfigError> {
         let mut problems = std::mem::take(&mut self.unread);
         let mut told: HashSet<_> = problems.iter().map(Problem::finding).collect();
@@ -179,7 +180,7 @@ impl<'t> ConfigFile<'t> {
         elements.filter_map(|(index, value)| Some((index, self.read(value, &place.index(index))?))).collect()
     }
 
-    /// Notes each table that nobody has taken.
+    /// Notes each table that nobody has taken as unknown.
     pub(crate) fn refuse_rest(&mut self) {
         let tables = self.taken.iter().filter(|place| place.key_in(&Place::root()).is_some());
         let expected = tables.map(|place| format!("`{place}`")).collect::<Vec<_>>().join(", ");
@@ -194,12 +195,13 @@ impl<'t> ConfigFile<'t> {
         }
     }
 
-    /// Notes what a part refused.
+    /// Notes the problem of a part that refused a value.
     pub(crate) fn note(&mut self, problem: Problem) {
         self.refused.push(problem.locate(&self.text));
     }
 
-    /// Reads a piece. What does not belong there is noted and left out, as often as it takes to read the rest.
+    /// Reads a piece. Values that do not belong there are noted and left out, one after the other, until the rest can be read. `None`: it
+    /// cannot.
     pub(crate) fn read<T: DeserializeOwned>(
         &mut self,
         value: Spanned<DeValue<'t>>,
@@ -227,7 +229,7 @@ impl<'t> ConfigFile<'t> {
         None
     }
 
-    /// Notes what could not be read, unless the missing key is one that was left out.
+    /// Notes a value that could not be read, unless it is a missing key whose value was left out before.
     fn tell(&mut self, fault: &Fault, message: &str) {
         if fault.kind == FaultKind::Missing && self.is_left_out(&fault.left_out.place) {
             return;
@@ -241,7 +243,7 @@ impl<'t> ConfigFile<'t> {
         self.unread.push(problem);
     }
 
-    /// As [`read`](Self::read), but `None` if something was left out.
+    /// Reads a piece as [`read`](Self::read) does; `None` if a value was left out.
     pub(crate) fn read_whole<T: DeserializeOwned>(
         &mut self,
         value: Spanned<DeValue<'t>>,
@@ -273,7 +275,7 @@ impl<'t> ConfigFile<'t> {
         self.left_out.explain(place, &self.text)
     }
 
-    /// Takes the mistakes in what was read, without those that may only follow from what was left out.
+    /// Takes the problems in values that were read, without those that may only follow from values that were left out.
     fn own_problems(&mut self) -> Vec<Problem> {
         let mut refused = std::mem::take(&mut self.refused);
         let mut names: HashMap<&str, ElementNames<'_>> = HashMap::new();
@@ -299,7 +301,7 @@ impl<'t> ConfigFile<'t> {
     }
 }
 
-/// Mistakes of one piece after which nothing is made of it: each costs one more reading.
+/// Most faults of one piece, because each costs one more reading. A piece with more is not used.
 const FAULTS_MAX: usize = 256;
 
 fn place_of(path: &[&str]) -> Place {

@@ -1,4 +1,4 @@
-//! Paths into a configuration.
+//! Places in a configuration, as paths of keys and indices.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// A path into the configuration.
+/// Place in the configuration, as a path from its root.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Place(Vec<Step>);
 
@@ -25,7 +25,7 @@ impl Place {
         self.with(Step::Key(Cow::Borrowed(key)))
     }
 
-    /// As [`key`](Self::key), of a key that the file has.
+    /// Returns the place of a key that the file has, as [`key`](Self::key) does for a known one.
     pub(super) fn named(&self, key: &str) -> Self {
         self.with(Step::Key(Cow::Owned(key.to_owned())))
     }
@@ -42,19 +42,19 @@ impl Place {
         self.0.is_empty()
     }
 
-    /// Returns the place and all that it is a part of.
+    /// Returns the root, every place above this one, and the place itself.
     pub(super) fn prefixes(&self) -> impl Iterator<Item = Place> {
         (0..=self.0.len()).filter_map(|depth| Some(Place(self.0.get(..depth)?.to_vec())))
     }
 
-    /// Returns the list that the place is an element of, if it is one.
+    /// Returns the list of which the place is an element; `None` if it is in no list.
     pub(super) fn list(&self) -> Option<Place> {
         let is_index = |step: &&Step| matches!(step, Step::Index(_));
         let elements = self.0.iter().rev().take_while(is_index).count();
         (elements > 0).then(|| Place(self.0.iter().take(self.0.len() - elements).cloned().collect()))
     }
 
-    /// Splits off the last key; `None` of an element of a list.
+    /// Splits off the last key; `None` for an element of a list.
     pub(super) fn split_key(&self) -> Option<(Place, &str)> {
         match self.0.split_last() {
             Some((Step::Key(key), table)) => Some((Place(table.to_vec()), key)),
@@ -62,7 +62,7 @@ impl Place {
         }
     }
 
-    /// The key, if it is one of `table` itself.
+    /// Returns the key, if the place is directly in `table`; else `None`.
     pub(super) fn key_in(&self, table: &Place) -> Option<&str> {
         match self.0.split_last() {
             Some((Step::Key(key), above)) if above == table.0 => Some(key),
@@ -70,7 +70,7 @@ impl Place {
         }
     }
 
-    /// Returns the element of the array of tables `table` that the place is in.
+    /// Returns the index of the element of the array of tables `table` that contains the place; `None` if the place is not in it.
     pub(super) fn element_of(&self, table: &str) -> Option<usize> {
         match self.0.as_slice() {
             [Step::Key(key), Step::Index(index), ..] if key == table => Some(*index),
@@ -78,17 +78,17 @@ impl Place {
         }
     }
 
-    /// Returns whether the tables have the whole path.
+    /// Returns whether the tables contain the whole path.
     pub(super) fn is_in(&self, tables: &DeTable<'_>) -> bool {
         self.walk(tables).1 == self.0.len()
     }
 
-    /// The bytes of the deepest part of the place that the tables have; `None` if they have not even the first.
+    /// Returns the byte range of the deepest part of the place that the tables contain; `None` if they do not contain even the first.
     pub(super) fn span(&self, tables: &DeTable<'_>) -> Option<Range<usize>> {
         self.walk(tables).0
     }
 
-    /// The bytes of the deepest part, and its depth.
+    /// Returns the byte range of the deepest part that the tables contain, and its depth.
     fn walk(&self, tables: &DeTable<'_>) -> (Option<Range<usize>>, usize) {
         let mut deepest: Option<&Spanned<DeValue<'_>>> = None;
         for (depth, step) in self.0.iter().enumerate() {

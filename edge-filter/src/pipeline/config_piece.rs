@@ -1,4 +1,4 @@
-//! A piece of a configuration file that is read again and again, without what could not be read.
+//! Piece of a configuration file that is read repeatedly, each time without the values that could not be read.
 
 use super::config_path::Place;
 use super::omitted_values::LeftOut;
@@ -6,9 +6,9 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeValue, Error};
 
-/// One thing that could not be read.
+/// Fault of one value that could not be read.
 pub(super) struct Fault {
-    /// The place to be told: of the value, or of the table that has a key too many or too few.
+    /// Place to report: that of the value, or of the table that has a key too many or too few.
     pub(super) place: Place,
     pub(super) span: Range<usize>,
     pub(super) left_out: LeftOut,
@@ -17,28 +17,28 @@ pub(super) struct Fault {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FaultKind {
-    /// A key without a meaning.
+    /// A key that has no meaning there.
     Unknown,
-    /// A key that is not there; something stands in for it.
+    /// A key that is missing; a stand-in value takes its place.
     Missing,
-    /// A value that is not what belongs there.
+    /// A value of a wrong type or range.
     Value,
-    /// Nothing can be made of the piece.
+    /// A fault after which nothing of the piece can be used.
     Whole,
 }
 
-/// A piece of a file.
+/// Piece of a configuration file.
 pub(super) struct Piece<'t> {
     value: Spanned<DeValue<'t>>,
     place: Place,
-    /// Kind of each stand-in.
+    /// Number of the value in [`STAND_INS`] that each stand-in has now.
     stand_ins: Vec<usize>,
 }
 
-/// Place of the stand-ins, beyond the end of every file.
+/// Byte offset of the stand-ins, beyond the end of every file, by which errors about them are recognised.
 const STAND_INS_AT: usize = usize::MAX / 2;
 
-/// Values of every type that a key may need. What is found wrong with one that stands in for another is not told.
+/// Values that stand in for missing ones, one of every type that a key may need. Errors about a stand-in are not reported.
 const STAND_INS: [&str; 6] = ["\"127.0.0.1:0\"", "0", "{}", "[]", "[0, 1]", "false"];
 
 impl<'t> Piece<'t> {
@@ -50,7 +50,8 @@ impl<'t> Piece<'t> {
         self.value.clone()
     }
 
-    /// Tries another stand-in where it is one that could not be read. Returns whether it is one, and whether there is another.
+    /// Exchanges the stand-in that could not be read for the next one. `None`: the error is not about a stand-in; `Some(false)`: there is no
+    /// other.
     pub(super) fn exchange(&mut self, error: &Error) -> Option<bool> {
         let span = error.span()?;
         let number = span.start.checked_sub(STAND_INS_AT)?;
@@ -63,7 +64,7 @@ impl<'t> Piece<'t> {
         }))
     }
 
-    /// Leaves out what could not be read, or puts a stand-in where something is missing.
+    /// Leaves out the value that could not be read, or adds a stand-in for a missing one. Returns the fault.
     pub(super) fn leave_out(&mut self, error: &Error) -> Fault {
         let span = error.span().unwrap_or_else(|| self.value.span());
         let place = &self.place;
@@ -98,14 +99,14 @@ impl<'t> Piece<'t> {
     }
 }
 
-/// One of the values that may stand in; `None` beyond the last.
+/// Returns the stand-in `kind` for the place `number`; `None` beyond the last.
 fn stand_in(number: usize, kind: usize) -> Option<Spanned<DeValue<'static>>> {
     let at = STAND_INS_AT + number;
     let value = DeValue::parse(STAND_INS.get(kind)?).ok()?;
     Some(Spanned::new(at..at + 1, value.into_inner()))
 }
 
-/// The part that stands at these bytes.
+/// Returns the value that has these bytes.
 fn find<'v, 't>(
     value: &'v mut Spanned<DeValue<'t>>,
     span: &Range<usize>,
@@ -120,7 +121,7 @@ fn find<'v, 't>(
     }
 }
 
-/// Puts a stand-in into the table at these bytes; returns its place.
+/// Adds a stand-in to the table that has these bytes. Returns the place of the table.
 fn add(
     value: &mut Spanned<DeValue<'_>>,
     span: &Range<usize>,
@@ -146,8 +147,8 @@ fn add(
     }
 }
 
-/// Takes out the innermost part that these bytes belong to; returns its table, and what was left out. A stand-in takes the
-/// place of an element of an array, so that the others keep theirs.
+/// Removes the innermost value that contains these bytes. Returns its table, and the value's place. In an array a stand-in replaces it, so that
+/// the other elements keep their indices.
 fn take_out(
     value: &mut DeValue<'_>,
     span: &Range<usize>,

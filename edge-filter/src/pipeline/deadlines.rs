@@ -1,16 +1,16 @@
-//! The next deadline of every sensor: a binary heap that knows where each sensor is in it.
+//! Next deadline of every sensor, in a binary heap that knows the place of each sensor in it.
 
 use super::intern::reserve_one;
 
-/// Deadlines, at most one per sensor. Setting one costs O(log n), asking for one or for the first O(1); nothing is
-/// ever scanned, and a moved deadline leaves nothing behind, so memory is 16 bytes per sensor whatever the traffic.
+/// Deadlines, at most one per sensor. Setting one costs O(log n); getting one, or the first, costs O(1). Nothing is ever searched through, and
+/// a moved deadline leaves nothing behind, so memory is 16 bytes per sensor whatever the traffic.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Deadlines {
-    /// Sensors, ordered by deadline, then by number, so that ties do not depend on history.
+    /// Sensors, ordered by deadline and then by number, so that ties do not depend on history.
     heap: Vec<u32>,
-    /// Per sensor, so that a reading finds its sensor's without going through the heap.
+    /// Deadline per sensor, so that a reading finds its sensor's without the heap.
     deadlines: Vec<i64>,
-    /// Per sensor its place in `heap`, or `ABSENT`: then its deadline is `NEVER`.
+    /// Place in `heap` per sensor, or `ABSENT` if the sensor has no deadline; its deadline is then `NEVER`.
     places: Vec<u32>,
 }
 
@@ -29,12 +29,12 @@ impl Deadlines {
         }
     }
 
-    /// The earliest deadline and its sensor.
+    /// Returns the earliest deadline and its sensor; `None` if no sensor has one.
     pub(super) fn first(&self) -> Option<(i64, u32)> {
         self.at(0)
     }
 
-    /// The deadline of one sensor.
+    /// Returns the deadline of one sensor; `None` if it has none.
     #[inline]
     pub(super) fn of(&self, sensor: u32) -> Option<i64> {
         match *self.deadlines.get(sensor as usize)? {
@@ -43,7 +43,7 @@ impl Deadlines {
         }
     }
 
-    /// Sets or removes the deadline of one sensor.
+    /// Sets the deadline of one sensor, or removes it with `None`.
     pub(super) fn set(&mut self, sensor: u32, deadline: Option<i64>) {
         let (Some(place), Some(known)) =
             (self.places.get_mut(sensor as usize), self.deadlines.get_mut(sensor as usize))
@@ -72,7 +72,7 @@ impl Deadlines {
         }
     }
 
-    /// The entry at a place of the heap.
+    /// Returns deadline and sensor at a place of the heap.
     fn at(&self, place: usize) -> Option<(i64, u32)> {
         let sensor = *self.heap.get(place)?;
         Some((*self.deadlines.get(sensor as usize)?, sensor))
@@ -110,7 +110,7 @@ impl Deadlines {
         self.note(place);
     }
 
-    /// Writes down who is at `place`.
+    /// Stores the place of the sensor that is now at `place` of the heap.
     fn note(&mut self, place: usize) {
         if let Some(&sensor) = self.heap.get(place)
             && let Some(place_of) = self.places.get_mut(sensor as usize)
@@ -120,7 +120,7 @@ impl Deadlines {
     }
 }
 
-/// The first of two deadlines, each of which there may not be.
+/// Returns the earlier of two deadlines; `None` if there is neither.
 pub(super) fn earlier(a: Option<i64>, b: Option<i64>) -> Option<i64> {
     match (a, b) {
         (Some(a), Some(b)) => Some(a.min(b)),

@@ -1,4 +1,4 @@
-//! Names of the elements of an array of tables, as references look for them.
+//! Names of the elements of an array of tables, to check references to them.
 
 use super::Pattern;
 use super::config_error::Reference;
@@ -9,21 +9,21 @@ use hashbrown::HashSet;
 use toml::Spanned;
 use toml::de::DeValue;
 
-/// Names that the elements of one array of tables have or may have been meant to have.
+/// Names that the elements of one array of tables have, or may have been meant to have.
 #[derive(Debug, Default)]
 pub(super) struct ElementNames<'f> {
     names: HashSet<&'f str>,
-    /// True if an element has no name that can be read: it may have any.
+    /// True if an element has no readable name, so that it may have any.
     has_nameless: bool,
-    /// Names that are refused, and may stand for others.
+    /// Names that were refused, and may have been meant as others.
     unusable: Vec<&'f str>,
 }
 
-/// Refused names of a table that are held against each reference: a person's slips are few.
+/// Most refused names of a table that are compared with each reference; a person does not make more slips.
 const UNUSABLE_MAX: usize = 256;
 
 impl<'f> ElementNames<'f> {
-    /// Collects the names below `table`, and below each unknown key that may be `table` misspelt.
+    /// Collects the names in `table`, and in each unknown table whose key may be `table` misspelt.
     pub(super) fn new(
         table: &'f str,
         text: &'f ParsedText<'_>,
@@ -44,7 +44,7 @@ impl<'f> ElementNames<'f> {
         found
     }
 
-    /// Returns whether an element may have that name or be meant to, or match it if it is a pattern.
+    /// Returns whether an element may have the name, may have been meant to have it, or matches it if it is a pattern.
     pub(super) fn may_have(&self, Reference { name, .. }: &Reference) -> bool {
         let is_matched = || {
             let pattern = Pattern::new(name).ok().filter(|pattern| pattern.name().is_none());
@@ -57,14 +57,15 @@ impl<'f> ElementNames<'f> {
     }
 }
 
-/// Returns whether a name that is refused was meant for another: its wildcards stand for any letters, and so does an empty one.
+/// Returns whether a refused name may have been meant as `name`. Its wildcards stand for any letters, and an empty name may have been meant as
+/// any.
 fn may_stand_for(unusable: &str, name: &str) -> bool {
     let mut parts = unusable.split(['+', '#']);
     let (before, after) = (parts.next().unwrap_or_default(), parts.next_back());
     unusable.is_empty() || after.is_some_and(|after| name.starts_with(before) && name.ends_with(after))
 }
 
-/// Returns the `name` of an element, if it has one that can be read.
+/// Returns the `name` of an element; `None` if it has none that can be read.
 pub(super) fn name_of<'f>(element: &'f Spanned<DeValue<'_>>) -> Option<&'f str> {
     element.get_ref().get("name")?.get_ref().as_str()
 }

@@ -1,4 +1,4 @@
-//! Building of stages from a configuration: every parameter is checked by the stage that it is for.
+//! Building of stages from a configuration. Every stage checks its own parameters.
 
 use super::builder::Builder;
 use super::config::{
@@ -17,10 +17,10 @@ use crate::window::{Aggregate, Window};
 use crate::{ParamError, QualityScheme};
 
 impl Pipeline {
-    /// A pipeline from a configuration that the caller has deserialized; [`from_toml`](Self::from_toml) reads text.
+    /// Builds a pipeline from a configuration that the caller has deserialized; [`from_toml`](Self::from_toml) reads text.
     ///
     /// # Errors
-    /// Everything that is wrong, each with its rule, stage and key, and what it should be; of one stage the first.
+    /// All errors in the configuration, each with its rule, stage and key, and the values that are allowed; of each stage the first only.
     pub fn from_config(config: &Config) -> Result<Pipeline, ConfigError> {
         let mut assembly = Assembly::new(&config.defaults);
         for (index, rule) in config.rule.iter().enumerate() {
@@ -34,7 +34,7 @@ impl Pipeline {
     }
 }
 
-/// A pipeline that is being put together, and what was wrong so far.
+/// Pipeline that is being built, with the problems found so far.
 pub(super) struct Assembly<'c> {
     defaults: &'c Defaults,
     guard: TimeGuard,
@@ -56,7 +56,7 @@ impl<'c> Assembly<'c> {
         Assembly { defaults, guard, builder, problems }
     }
 
-    /// `stages` with their places in the list.
+    /// Adds a rule. `stages`: its stages with their places in the list.
     pub(super) fn rule(&mut self, index: usize, config: &RuleConfig, stages: &[(usize, &StageConfig)]) {
         let place = Place::root().key("rule").index(index);
         let scheme = config.quality.unwrap_or(self.defaults.quality);
@@ -93,7 +93,7 @@ impl<'c> Assembly<'c> {
         }
     }
 
-    /// `file`: what was wrong before, and the lines of what was found here.
+    /// Returns the pipeline, or all errors. `file`: the problems of reading, and the lines of those found here.
     pub(super) fn finish(self, mut file: ConfigFile<'_>) -> Result<Pipeline, ConfigError> {
         self.problems.into_iter().for_each(|problem| file.note(problem));
         file.finish(Some(self.builder.build()))
@@ -220,7 +220,7 @@ impl StageConfig {
         }
     }
 
-    /// Stages of one kind have one place, so a rule has one reducer.
+    /// Returns the stage's place in the order. Reducers share one place, because a rule has one reducer.
     fn order(&self) -> u8 {
         match self {
             StageConfig::TimeGuard(_) => 0,
@@ -251,7 +251,7 @@ fn gross_range(config: &GrossRangeConfig) -> Result<Range, ParamError> {
     config.suspect.map_or(Ok(range), |[low, high]| range.suspect(low, high))
 }
 
-/// A tolerance in the unit of the sensor, which may be given in percent of the rule's range: converted once, here.
+/// Returns a tolerance in the unit of the sensor. If it is given in percent of the rule's range, it is converted here, once.
 fn tolerance(
     (key, absolute): (&'static str, Option<f64>),
     percent: Option<f64>,

@@ -5,15 +5,15 @@ use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
-/// Sensor names and their numbers: 0, 1, 2, … in the order of their first appearance. When a name was removed, its
-/// place is used again under a number that was never given out before.
+/// Names of sensors and their numbers: 0, 1, 2, … in the order of first appearance. When a name is removed, its place is used again under a
+/// number that was never given out before.
 #[derive(Clone, Debug)]
 pub(super) struct Names {
-    /// Seeded per table: names come from the network, and nobody should be able to choose some that collide.
+    /// Hasher with a seed per table, because names come from the network and nobody should be able to choose names that collide.
     hasher: DefaultHashBuilder,
-    /// Places, found by their names.
+    /// Places of the names, found by name.
     table: HashTable<u32>,
-    /// All names, and where each begins and ends.
+    /// All names in one string; `spans` has the start and end of each.
     text: String,
     spans: Vec<(u32, u32)>,
     /// Number of reuses of each place; empty until the first removal.
@@ -45,7 +45,7 @@ impl Names {
         Some(self.number_of(*place))
     }
 
-    /// A number for a new name; `None` when there is no room.
+    /// Returns a number for a new name; `None` when there is no room.
     pub(super) fn add(&mut self, name: &str) -> Option<u32> {
         let place = match self.free {
             Some(place) => place,
@@ -74,7 +74,7 @@ impl Names {
         Some(self.number_of(place))
     }
 
-    /// Forgets a name; the next one that is added takes its place.
+    /// Removes a name. The next name that is added gets its place.
     pub(super) fn remove(&mut self, place: u32) {
         let Some(name) = bytes_at(&self.text, &self.spans, place) else { return };
         let hash = self.hasher.hash_one(name);
@@ -100,7 +100,7 @@ impl Names {
         self.at(self.place(number)?)
     }
 
-    /// The place of a number; `None` if it was not given out, or its name was removed.
+    /// Returns the place of a number; `None` if the number was never given out, or its name was removed.
     pub(super) fn place(&self, number: u32) -> Option<u32> {
         if self.generations.is_empty() {
             return ((number as usize) < self.spans.len()).then_some(number);
@@ -134,7 +134,7 @@ impl Names {
         bytes_at(&self.text, &self.spans, place) == Some(name.as_bytes())
     }
 
-    /// Writes all names anew, without those that were removed.
+    /// Rewrites the string of names without those that were removed.
     fn compact(&mut self) {
         let mut text = String::with_capacity(self.text.len() - self.removed_bytes + 4096);
         for (start, end) in &mut self.spans {
@@ -146,15 +146,15 @@ impl Names {
     }
 }
 
-/// A name without the look at character boundaries that a slice of a `str` takes.
+/// Returns the bytes of a name, without the check of character boundaries that a slice of a `str` needs.
 #[inline]
 fn bytes_at<'a>(text: &'a str, spans: &[(u32, u32)], place: u32) -> Option<&'a [u8]> {
     let &(start, end) = spans.get(place as usize)?;
     text.as_bytes().get(start as usize..end as usize)
 }
 
-/// Room for one more that leaves at most a 32nd unused, where doubling would leave half: memory per sensor is stated.
-/// What is copied in all stays proportional to what is stored.
+/// Makes room for one more element, and leaves at most a 32nd unused, where doubling would leave half, because the memory per sensor is
+/// promised. All copies together stay proportional to the number of elements.
 pub(super) fn reserve_one<T>(vec: &mut Vec<T>) {
     if vec.len() == vec.capacity() {
         vec.reserve_exact(vec.len() / 32 + 16);

@@ -11,37 +11,37 @@ use crate::reduce::Number;
 use crate::reduce::number::Point;
 use crate::snapshot_serde::{as_array, as_number};
 
-/// The stages of a rule; with none, nothing waits.
+/// Stages of a rule that judge a reading by later ones. With none of them, no reading waits.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Lookahead {
     pub(super) spike: Option<(Spike, RangeAction)>,
     pub(super) hampel: Option<(Hampel, OutlierAction)>,
 }
 
-/// The line of one sensor.
+/// Queue of one sensor: its readings that wait to be judged.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct LookaheadState {
     line: VecDeque<QueuedReading>,
     spike: SpikeState,
     hampel: HampelState,
-    /// The caller's clock when the newest in line came.
+    /// Caller's clock `now` when the newest reading in the queue came.
     now_ms: i64,
 }
 
 as_array!(LookaheadState { line, spike, hampel, now_ms });
 
-/// A reading in line, with what was found about it so far.
+/// Reading in the queue, with the verdicts so far.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct QueuedReading {
     pub(super) point: Point,
     pub(super) fate: Fate,
-    /// The sensor's clock was set back before it.
+    /// True if the sensor's clock was set back before this reading.
     pub(super) clock_reset: bool,
 }
 
 as_array!(QueuedReading { point, fate, clock_reset });
 
-/// Fate of a reading in line when it is its turn.
+/// Fate of a reading when it leaves the queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) enum Fate {
     #[default]
@@ -53,7 +53,7 @@ pub(super) enum Fate {
 as_number!(Fate { GoesOn, Spike, Outlier });
 
 impl Fate {
-    /// Returns why the reading is dropped, if it is.
+    /// Returns the reason for which the reading is dropped; `None` if it goes on.
     pub(super) fn dropped(self) -> Option<DropReason> {
         match self {
             Fate::GoesOn => None,
@@ -64,19 +64,19 @@ impl Fate {
 }
 
 impl Lookahead {
-    /// Returns whether there is any of them: most rules have none, and their readings do not even ask for the delay.
+    /// Returns whether the rule has such a stage. Most rules have none, and their readings skip even the question for the delay.
     #[inline]
     pub(super) fn is_some(&self) -> bool {
         self.spike.is_some() || self.hampel.is_some()
     }
 
-    /// Returns how many readings come between a reading and its verdict.
+    /// Returns the number of readings that come between a reading and its verdict.
     pub(super) fn delay(&self) -> usize {
         let spike = usize::from(self.spike.is_some());
         self.hampel.map_or(spike, |(test, _)| test.delay().max(spike))
     }
 
-    /// Takes a usable number into the line, and judges those in line for which it was missing.
+    /// Adds a usable number to the queue, and judges those in the queue that waited for it.
     pub(super) fn take(&self, state: &mut LookaheadState, point: Point, clock_reset: bool, now_ms: i64) {
         state.now_ms = now_ms;
         state.line.push_back(QueuedReading { point, fate: Fate::GoesOn, clock_reset });
@@ -95,21 +95,21 @@ impl Lookahead {
         }
     }
 
-    /// Takes the first reading in line, if its verdicts are in.
+    /// Takes the first reading of the queue; `None` if its verdict is still open.
     pub(super) fn next(&self, state: &mut LookaheadState) -> Option<QueuedReading> {
         (state.line.len() > self.delay()).then(|| state.line.pop_front())?
     }
 }
 
 impl LookaheadState {
-    /// Takes the first reading in line, judged or not, since no later one is waited for. The next reading has no
-    /// neighbour before it.
+    /// Takes the first reading of the queue, whether it is judged or not, because no later one will come. The next reading then counts as one
+    /// without a neighbour before it.
     pub(super) fn give_up(&mut self) -> Option<QueuedReading> {
         self.spike = SpikeState::default();
         self.line.pop_front()
     }
 
-    /// Forgets the past after a gap or a set clock. No reading may be in line.
+    /// Empties the window of the centred Hampel test, after a gap or a set clock. The queue must be empty.
     pub(super) fn restart(&mut self) {
         self.hampel.restart();
     }
@@ -122,13 +122,13 @@ impl LookaheadState {
         self.now_ms
     }
 
-    /// Returns whether the state is one that readings can lead to, as that of a damaged snapshot may not be.
+    /// Returns whether readings can lead to this state; that of a damaged snapshot may be another.
     pub(super) fn is_sound(&self) -> bool {
         let line = self.line.len() <= Hampel::MAX_WINDOW && self.line.iter().all(|w| w.point.is_finite());
         line && self.hampel.is_sound()
     }
 
-    /// Returns the reading that stands `readings` before the last in line.
+    /// Returns the reading that stands `readings` places before the last in the queue.
     fn before(&mut self, readings: usize) -> Option<&mut QueuedReading> {
         let place = self.line.len().checked_sub(readings + 1)?;
         self.line.get_mut(place)

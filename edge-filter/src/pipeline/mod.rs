@@ -110,32 +110,31 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// The number that [`intern`](Pipeline::intern) gives to every name beyond `max_keys`.
+    /// Number that [`intern`](Pipeline::intern) returns for every name beyond `max_keys`.
     pub const UNFILTERED: u32 = u32::MAX;
 
-    /// Bytes of a sensor's name, at most, whoever chooses it: readings of a longer one pass unfiltered and are counted.
+    /// Most bytes of a sensor's name. Readings under a longer one pass unfiltered and are counted.
     pub const NAME_BYTES_MAX: usize = 512;
 
-    /// A pipeline from code.
+    /// Begins to build a pipeline from code.
     pub fn builder() -> Builder {
         Builder::default()
     }
 
-    /// The rule that applies to a sensor, for its bounds.
+    /// Returns the rule that applies to a sensor, from which its bounds can be read; `None` if it has no rule.
     #[must_use]
     pub fn rule(&self, sensor: u32) -> Option<&Rule> {
         self.rules.of(self.sensors.of(sensor)?)
     }
 
-    /// All rules, in order, with the names they are for.
+    /// Returns all rules in order, with the patterns of their names.
     pub fn rules(&self) -> impl Iterator<Item = (&Pattern, &Rule)> {
         self.rules.iter()
     }
 
-    /// Processes one reading. Emits to `sink` what became due before it, then answers what became of the reading
-    /// itself.
+    /// Processes one reading. Emits to `sink` what is due before the reading, and returns the reading's own outcome.
     ///
-    /// `now_ms` is used to tell readings from the future and to notice silence; everything else goes by event time.
+    /// The clock `now_ms` only serves to recognise readings from the future and to notice silence; everything else goes by event time.
     pub fn process<'a>(
         &mut self,
         mut reading: Reading<'a>,
@@ -154,9 +153,8 @@ impl Pipeline {
         Outcome::Emit(Emit { sensor, time, value, quality, reason, synthetic: false })
     }
 
-    /// Takes the reading through the stages, which may alter it. It is worked on where it lies: handed on and back by
-    /// value, its fields would be stored one by one and loaded in pairs, and waiting for that takes as long as all stages
-    /// together.
+    /// Runs the reading through the stages, which may alter it in place. By value its fields would be stored one by one and loaded in pairs,
+    /// and waiting for that takes as long as all stages together.
     fn route<'a>(
         &mut self,
         reading: &mut Reading<'_>,
@@ -192,7 +190,7 @@ impl Pipeline {
         decided.unwrap_or_else(Verdict::Drop)
     }
 
-    /// A sensor without a rule: only its alarm looks at the reading.
+    /// Passes the reading of a sensor without a rule. Only its alarm judges it.
     fn pass_beside_alarm(
         &mut self,
         reading: &mut Reading<'_>,
@@ -207,9 +205,9 @@ impl Pipeline {
         verdict
     }
 
-    /// Lets time pass to `now_ms`: completes windows, repeats values, reports silent sensors, ends alarm delays. Each is
-    /// done once, however often and however late this is called; before [`next_deadline`](Pipeline::next_deadline) it
-    /// does nothing. Costs nothing for sensors that are not due.
+    /// Does what is due at `now_ms`: completes windows, repeats values, reports silent sensors, ends alarm delays. Each of these happens once,
+    /// however often and however late this is called; before [`next_deadline`](Pipeline::next_deadline) it does nothing. It costs nothing for
+    /// sensors that are not due.
     pub fn tick(&mut self, now_ms: i64, sink: &mut impl FnMut(Emit<'static>)) {
         self.sensors.emit_evicted(sink);
         while let Some((deadline, place)) = self.deadlines.first()
@@ -219,9 +217,9 @@ impl Pipeline {
         }
     }
 
-    /// Time at which [`tick`](Pipeline::tick) may have something to do, on the axis of `now_ms`: never too late. For a
-    /// sensor that was seen since it may be too early, for which `tick` then finds the true time: so a reading does not
-    /// cost what ordering the deadlines would.
+    /// Returns the time, on the clock of `now_ms`, at which [`tick`](Pipeline::tick) may have something to do; `None` if there is none. It is
+    /// never too late. It may be too early for a sensor that has sent readings since, because updating it with every reading would cost too
+    /// much; `tick` then finds the true time.
     #[must_use]
     pub fn next_deadline(&self) -> Option<i64> {
         self.deadlines.first().map(|(deadline, _)| deadline)
@@ -250,8 +248,8 @@ impl Pipeline {
         self.deadlines.set(place, self.deadline(place));
     }
 
-    /// Notes that a sensor is due earlier than it was; that it is due later is found out in time, except for alarms,
-    /// which move seldom.
+    /// Updates a sensor's deadline if it is now earlier. A later one is found by the next `tick`, except for alarms, whose deadlines seldom
+    /// move.
     fn arm(&mut self, place: u32) {
         let deadline = self.deadline(place);
         let alarm = self.sensors.slot(place).is_some_and(|slot| slot.alarm().is_some());
@@ -268,7 +266,8 @@ impl Pipeline {
         earlier(stages, alarm)
     }
 
-    /// Emits what stages hold of every sensor: before a stop without a [`snapshot`](Pipeline::snapshot), or a new configuration.
+    /// Emits the readings and results that stages hold for all sensors. Call it before a stop without a [`snapshot`](Pipeline::snapshot), or
+    /// before a new configuration.
     pub fn flush(&mut self, sink: &mut impl FnMut(Emit<'static>)) {
         self.sensors.emit_evicted(sink);
         for place in self.sensors.places() {
@@ -276,8 +275,8 @@ impl Pipeline {
         }
     }
 
-    /// Emits what is held of one sensor, as [`flush`](Pipeline::flush) does for all; the sensor goes on as it was. What a window
-    /// says afterwards of the same interval is another result, under a later time.
+    /// Emits what the stages hold for one sensor, as [`flush`](Pipeline::flush) does for all; the sensor goes on as before. A window's later
+    /// result for the same interval is another one, under a later time.
     pub fn flush_sensor(&mut self, sensor: u32, sink: &mut impl FnMut(Emit<'static>)) {
         self.sensors.emit_evicted(sink);
         if let Some(place) = self.sensors.place(sensor) {
@@ -295,7 +294,7 @@ impl Pipeline {
         }
     }
 
-    /// The unit of a sensor changed: what its stages hold is emitted, and its next reading passes.
+    /// Notes that the unit of a sensor changed. Emits what its stages hold, and lets its next reading pass.
     pub fn unit_changed(&mut self, sensor: u32, sink: &mut impl FnMut(Emit<'static>)) {
         let Some(place) = self.sensors.place(sensor) else { return };
         self.flush_one(place, sink);
@@ -304,19 +303,19 @@ impl Pipeline {
         }
     }
 
-    /// States whether `now_ms` is right, as it is taken to be by default. While it is not, no reading counts as one from the
-    /// future, neither to pass beside the stages nor to be dropped.
+    /// Sets whether `now_ms` is correct, which is the default. While it is not, no reading counts as one from the future, so none passes beside
+    /// the stages or is dropped for that.
     pub fn trust_clock(&mut self, is_trusted: bool) {
         self.trusts_clock = is_trusted;
     }
 
-    /// Settlement time of the last reading of a sensor that moved its state.
+    /// Returns the event time of a sensor's last reading that moved its state; `None` if there is none.
     #[must_use]
     pub fn last_time(&self, sensor: u32) -> Option<i64> {
         self.sensors.of(sensor)?.guard.watermark()
     }
 
-    /// Accepts the sensor's next reading, however old, since its clock was set.
+    /// Makes the sensor's next reading be accepted however old it is, because the sensor's clock was set.
     pub fn clock_stepped(&mut self, sensor: u32) {
         let place = self.sensors.place(sensor);
         if let Some(slot) = place.and_then(|place| self.sensors.slot_mut(place)) {
@@ -324,14 +323,14 @@ impl Pipeline {
         }
     }
 
-    /// Counters of the pipeline.
+    /// Returns the counters of the pipeline.
     #[must_use]
     pub fn stats(&self) -> Stats {
         Stats { alarm_events_lost: self.alarms.lost, ..self.stats.clone() }
     }
 }
 
-/// Hands on what a stage emits beside the reading, and keeps the accounts.
+/// Passes on what a stage emits besides the reading, and counts it.
 fn settle<'a>(sensor: u32, event: Settlement, stats: &mut Stats, sink: &mut impl FnMut(Emit<'a>)) {
     stats.settle(&event);
     if let Settlement::Emit(ReleasedReading { time, value, quality, reason, synthetic }) = event {

@@ -1,4 +1,4 @@
-//! Arrays of exactly two numbers. Serde's own arrays take the first two of more and say nothing.
+//! Arrays of exactly two numbers. Serde's own arrays take the first two of a longer list without an error.
 
 use serde::de::{Deserialize, Deserializer, Error};
 
@@ -16,12 +16,12 @@ use serde::de::{Deserialize, Deserializer, Error};
 /// ```
 ///
 /// # Errors
-/// If there are more or fewer.
+/// If the array has more or fewer numbers.
 pub fn two_numbers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[f64; 2], D::Error> {
     of(Vec::deserialize(deserializer)?)
 }
 
-/// [`two_numbers`] for a key that may be left out.
+/// Deserializes as [`two_numbers`] does, for a key that may be left out.
 ///
 /// # Errors
 /// As of [`two_numbers`].

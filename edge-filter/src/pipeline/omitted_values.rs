@@ -1,23 +1,23 @@
-//! Values that were left out of a configuration, and what may only follow from them.
+//! Values that were left out of a configuration, and problems that may only follow from them.
 
 use super::config_path::Place;
 use super::parsed_text::ParsedText;
 use hashbrown::{HashMap, HashSet};
 
-/// A value that was left out.
+/// Value that was left out because it could not be read.
 #[derive(Clone, Debug)]
 pub(super) struct LeftOut {
     pub(super) place: Place,
-    /// Its key has no meaning there. It may be a misspelt one.
+    /// True if its key has no meaning there. It may be a misspelt one.
     pub(super) is_unknown: bool,
 }
 
-/// All that was left out of a file, by place: a file may have as many mistakes as lines, and each is held against the others.
+/// All values that were left out of a file, by place, since a file may have as many errors as lines, and each is compared with the others.
 #[derive(Debug, Default)]
 pub(super) struct LeftOutValues {
     count: usize,
     places: HashSet<Place>,
-    /// Lists that lost an element.
+    /// Lists of which an element was left out.
     lists: HashSet<Place>,
     /// Keys without a meaning, by their tables.
     unknown: HashMap<Place, Vec<String>>,
@@ -33,23 +33,23 @@ impl LeftOutValues {
         self.places.insert(place);
     }
 
-    /// Returns how often something was left out.
+    /// Returns the number of values that were left out.
     pub(super) fn count(&self) -> usize {
         self.count
     }
 
-    /// Returns whether a problem at `place` may follow from what was left out: from what [touches](Self::touch) it, or from
-    /// a key that may be meant for one on the way there.
+    /// Returns whether a problem at `place` may follow from a value that was left out: one that [touches](Self::touch) the place, or one whose
+    /// key may have been meant as a key on the way there.
     pub(super) fn explain(&self, place: &Place, text: &ParsedText<'_>) -> bool {
         self.touch(place) || place.prefixes().any(|above| self.is_meant(&above, text))
     }
 
-    /// Returns whether the place, what it is a part of, or an element of it was left out.
+    /// Returns whether the place, a place above it, or an element of it was left out.
     pub(super) fn touch(&self, place: &Place) -> bool {
         self.lists.contains(place) || place.prefixes().any(|above| self.places.contains(&above))
     }
 
-    /// Returns whether a key without a meaning may be the last one of `place` misspelt, which the text does not have.
+    /// Returns whether the text lacks `place`, and a key without a meaning may be its last key misspelt.
     fn is_meant(&self, place: &Place, text: &ParsedText<'_>) -> bool {
         let Some((table, key)) = place.split_key().filter(|_| !self.unknown.is_empty()) else { return false };
         !place.is_in(text.tables()) && self.unknown_alike(&table, key).next().is_some()
@@ -62,7 +62,7 @@ impl LeftOutValues {
     }
 }
 
-/// Returns whether one name may be the other one misspelt: half of it or more is the same, or its letters are.
+/// Returns whether one name may be the other one misspelt: at least half of it is the same, or it has the same letters.
 pub(super) fn alike(left: &str, other: &str) -> bool {
     let sorted = |name: &str| {
         let mut letters: Vec<char> = name.chars().collect();

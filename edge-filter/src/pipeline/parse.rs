@@ -1,4 +1,4 @@
-//! A pipeline from a configuration file: a mistake in one rule or stage does not hide those in the next.
+//! Building of a pipeline from a configuration file. An error in one rule or stage does not hide those in the next.
 
 use super::Pipeline;
 use super::config::{AlarmConfig, RuleConfig, StageConfig};
@@ -10,11 +10,11 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 impl Pipeline {
-    /// A pipeline from TOML; see [`config`](crate::config) for the keys.
+    /// Builds a pipeline from TOML; see [`config`](crate::config) for the keys.
     ///
     /// # Errors
-    /// Everything that is wrong, each with its line, its rule, stage and key, and what it should be. In a file that is
-    /// not TOML, and of the values of one stage, only what is found first.
+    /// All errors in the file, each with its line, its rule, stage and key, and the values that are allowed. If the file is not TOML, and among
+    /// the values of one stage, the first error only.
     pub fn from_toml(text: &str) -> Result<Pipeline, ConfigError> {
         let mut file = ConfigFile::parse(text)?;
         let place = Place::root().key("defaults");
@@ -35,7 +35,7 @@ impl Pipeline {
     }
 }
 
-/// A rule, and those of its stages that can be read, with their places.
+/// Reads a rule, and those of its stages that can be read, with their places in the list.
 fn read_rule<'t>(
     file: &mut ConfigFile<'t>,
     value: Spanned<DeValue<'t>>,

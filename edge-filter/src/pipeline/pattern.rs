@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-/// A pattern for names: `+` stands for one level, `#` at the end for any number of levels, also none.
+/// Pattern for names: `+` stands for one level, `#` at the end for any number of levels, also none.
 ///
-/// As MQTT topic filters (5.0 §4.7.1), so `site/#` matches `site` too; but these are names, not topics, so a leading
-/// `$` is nothing special.
+/// Patterns are like MQTT topic filters (5.0 §4.7.1), so `site/#` matches `site` too. But names are no topics, so a leading `$` has no special
+/// meaning.
 ///
 /// ```
 /// use edge_filter::Pattern;
@@ -18,7 +18,7 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern(String);
 
-/// A pattern that can never match what its author meant.
+/// Error for a pattern that can never match what its author meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PatternError(pub(super) &'static str);
 
@@ -34,7 +34,7 @@ impl Pattern {
     /// Parses a pattern.
     ///
     /// # Errors
-    /// If it is empty, a wildcard shares its level with other text, or `#` is not the last level.
+    /// If the pattern is empty, a wildcard shares its level with other text, or `#` is not the last level.
     pub fn new(pattern: &str) -> Result<Self, PatternError> {
         if pattern.is_empty() {
             return Err(PatternError("a pattern must not be empty: `#` matches every name"));
@@ -51,13 +51,13 @@ impl Pattern {
         Ok(Pattern(pattern.to_owned()))
     }
 
-    /// Returns the one name that the pattern matches; `None` if it has wildcards.
+    /// Returns the only name that the pattern matches; `None` if it has wildcards.
     #[cfg(feature = "config")]
     pub(crate) fn name(&self) -> Option<&str> {
         (!self.0.contains(['+', '#'])).then_some(self.0.as_str())
     }
 
-    /// Returns whether the pattern matches `name`. Costs one pass over both.
+    /// Returns whether the pattern matches `name`. It costs one pass over both.
     #[must_use]
     pub fn matches(&self, name: &str) -> bool {
         let mut levels = name.split('/');

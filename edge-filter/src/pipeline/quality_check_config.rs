@@ -48,7 +48,7 @@ pub struct AttenuatedSignalConfig {
     pub action: RangeAction,
 }
 
-/// See [`Spike`](crate::qartod::Spike); readings are one late.
+/// Parameters of a [`Spike`](crate::qartod::Spike). Readings come one reading late.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data; see the constructor of `Spike`")]
@@ -59,7 +59,7 @@ pub struct SpikeConfig {
     pub action: RangeAction,
 }
 
-/// See [`Hampel`](crate::check::Hampel); `alignment = "centered"` makes readings half a window late.
+/// Parameters of a [`Hampel`](crate::check::Hampel). With `alignment = "centered"` readings come half a window late.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data; see the setters of `Hampel`")]
@@ -87,7 +87,7 @@ pub struct JumpRejectConfig {
     pub action: RangeAction,
 }
 
-/// See [`Counter`](crate::transform::Counter); the value becomes the total since the first reading.
+/// Parameters of a [`Counter`](crate::transform::Counter), which turns the value into the total since the first reading.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data; see the constructor of `Counter`")]
@@ -96,7 +96,7 @@ pub struct CounterConfig {
     pub max_rate_per_s: f64,
 }
 
-/// See [`Scale`](crate::transform::Scale); `raw` and `unit`, or `factor` and `offset`.
+/// Parameters of a [`Scale`](crate::transform::Scale): `raw` and `unit`, or `factor` and `offset`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data; see the constructors of `Scale`")]

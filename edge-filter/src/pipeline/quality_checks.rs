@@ -1,5 +1,4 @@
-//! Quality checks of a rule, in their order: each marks a reading with a worse quality, drops it, or lets
-//! it be.
+//! Quality checks of a rule, in their order. Each gives a reading a worse quality, drops it, or leaves it as it is.
 
 use crate::check::{Hampel, HampelState, JumpReject, JumpRejectState, OutlierAction, Range, RangeAction};
 use crate::qartod::{
@@ -9,19 +8,19 @@ use crate::qartod::{
 use crate::time::Passage;
 use crate::{Cost, DropReason, LossBound, Quality, Reading, Value};
 
-/// Parameters of the quality checks that a rule asks for; `None` are those that it does not. Their states are per sensor.
+/// Parameters of a rule's quality checks; `None` for a check that it does not have. The states of the checks are kept per sensor.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct QualityChecks {
     pub(super) range: Option<Range>,
     pub(super) rate_of_change: Option<(RateOfChange, RangeAction)>,
     pub(super) flat_line: Option<(FlatLine, RangeAction)>,
     pub(super) attenuated_signal: Option<(AttenuatedSignal, RangeAction)>,
-    /// The causal one; the centred is in the `Lookahead`.
+    /// The Hampel test with a causal window; one with a centred window is in the `Lookahead`.
     pub(super) hampel: Option<(Hampel, OutlierAction)>,
     pub(super) jump_reject: Option<(JumpReject, RangeAction)>,
 }
 
-/// State of the quality checks per sensor; lives apart, since few sensors have any.
+/// States of the quality checks per sensor. They are stored separately, because few sensors have any.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "config", serde(default))]
@@ -48,7 +47,7 @@ impl QualityChecks {
             || self.jump_reject.is_some()
     }
 
-    /// The test without a state: gives the reading its quality.
+    /// Runs the range test, which has no state. `Err`: the reading is dropped.
     #[inline]
     pub(super) fn check_range(&self, reading: &mut Reading<'_>) -> Result<(), DropReason> {
         if let Some(range) = &self.range {
@@ -57,7 +56,7 @@ impl QualityChecks {
         Ok(())
     }
 
-    /// The other tests, for sensors that have a state for them. What one test made bad is missing for the next.
+    /// Runs the other tests, for sensors that have a state for them. A value that one test made bad is missing for the next.
     pub(super) fn check(
         &self,
         state: &mut QualityCheckStates,
@@ -97,7 +96,7 @@ impl QualityChecks {
         Ok(())
     }
 
-    /// Readings refused before one of the stages was convinced.
+    /// Returns the most readings that are refused before a stage accepts a new level.
     pub(super) fn refused_max(&self) -> u32 {
         match &self.jump_reject {
             Some((stage, RangeAction::Drop)) => match stage.loss_bound() {
@@ -110,7 +109,7 @@ impl QualityChecks {
 }
 
 impl QualityCheckStates {
-    /// Returns whether the state is one that readings can lead to, as that of a damaged snapshot may not be.
+    /// Returns whether readings can lead to this state; that of a damaged snapshot may be another.
     pub(super) fn is_sound(&self) -> bool {
         let QualityCheckStates { rate_of_change: _, flat_line, attenuated_signal, hampel, jump_reject } =
             self;
@@ -118,12 +117,12 @@ impl QualityCheckStates {
     }
 }
 
-/// Returns what the tests see: missing if the quality is bad or it is no number.
+/// Returns the value for the tests; NaN if the quality is bad or the value is no number.
 fn measured(value: &Value<'_>, quality: Quality) -> f64 {
     value.as_f64().filter(|_| !quality.is_bad()).unwrap_or(f64::NAN)
 }
 
-/// A failed reading is dropped if the stage is told to; a suspect one never is.
+/// Applies the verdict of a test: a failed reading is dropped if the stage is set to drop, a suspect one never is.
 pub(super) fn marked(
     flag: QartodFlag,
     action: RangeAction,

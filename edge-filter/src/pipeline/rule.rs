@@ -1,4 +1,4 @@
-//! The stages of one rule.
+//! Rule of a pipeline: the stages that its sensors' readings pass.
 
 use super::lookahead::Lookahead;
 use super::quality_checks::QualityChecks;
@@ -13,12 +13,12 @@ use crate::{Cost, ErrorBound, LossBound};
 /// Stages of a sensor's readings, in this fixed order: normalise, time guard, judging stages (range first, those that
 /// look ahead last), transforming stages, one reducer, stale.
 ///
-/// The spike test and the centred Hampel test judge a reading by later ones. With them readings wait in line
-/// ([`delay`](Rule::delay) of them) and are late by as many, also for alarms. A reading that cannot be judged (bad, not a
-/// number), and whatever starts the sensor again or ends its readings (a gap, a clock set back, silence, a stop), does
-/// not wait: what is in line goes on before it as it is, not judged any further.
+/// The spike test and the centred Hampel test judge a reading by later ones. With them readings wait in a queue ([`delay`](Rule::delay) of
+/// them) and come late by as many, also for alarms. A reading that cannot be judged (bad, or no number), and everything that starts the sensor
+/// again or ends its readings (a gap, a clock set back, silence, a stop), does not wait: the readings in the queue go on before it without
+/// further judgement.
 ///
-/// The default normalises OPC UA qualities and guards the time; the other stages are off.
+/// The default rule normalises OPC UA qualities and guards the time; it has no other stage.
 ///
 /// ```
 /// use edge_filter::check::Range;
@@ -46,55 +46,55 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// Makes the default rule.
+    /// Creates the default rule.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets the reading of qualities and NaN.
+    /// Sets the stage that interprets qualities and NaN.
     #[must_use]
     pub fn normalise(mut self, stage: Normalise) -> Self {
         self.normalise = stage;
         self
     }
 
-    /// Sets the treatment of times out of order.
+    /// Sets the stage that treats times out of order.
     #[must_use]
     pub fn time_guard(mut self, stage: TimeGuard) -> Self {
         self.time_guard = stage;
         self
     }
 
-    /// Marks or drops what is out of range.
+    /// Sets the range check, which marks or drops readings out of range.
     #[must_use]
     pub fn range(mut self, stage: Range) -> Self {
         self.quality_checks.range = Some(stage);
         self
     }
 
-    /// Marks or drops what changes faster than it can.
+    /// Sets the test that marks or drops readings whose value changes faster than the process can.
     #[must_use]
     pub fn rate_of_change(mut self, test: RateOfChange, action: RangeAction) -> Self {
         self.quality_checks.rate_of_change = Some((test, action));
         self
     }
 
-    /// Marks or drops what does not move any more.
+    /// Sets the test that marks or drops readings of a sensor that does not move any more.
     #[must_use]
     pub fn flat_line(mut self, test: FlatLine, action: RangeAction) -> Self {
         self.quality_checks.flat_line = Some((test, action));
         self
     }
 
-    /// Marks or drops what moves less than the process.
+    /// Sets the test that marks or drops readings of a sensor that moves less than the process.
     #[must_use]
     pub fn attenuated_signal(mut self, test: AttenuatedSignal, action: RangeAction) -> Self {
         self.quality_checks.attenuated_signal = Some((test, action));
         self
     }
 
-    /// Marks, drops or replaces outliers: with a causal window each judged by the readings before it, when it comes;
+    /// Sets the test that marks, drops or replaces outliers. With a causal window each reading is judged by those before it, when it comes;
     /// with a centred one by its whole neighbourhood, half a window of readings late.
     #[must_use]
     pub fn hampel(mut self, test: Hampel, action: impl Into<OutlierAction>) -> Self {
@@ -105,49 +105,49 @@ impl Rule {
         self
     }
 
-    /// Marks or drops what neither neighbour bears out, one reading late.
+    /// Sets the test that marks or drops readings that neither neighbour confirms, one reading late.
     #[must_use]
     pub fn spike(mut self, test: Spike, action: RangeAction) -> Self {
         self.lookahead.spike = Some((test, action));
         self
     }
 
-    /// Marks or drops what is too far from the last accepted value.
+    /// Sets the check that marks or drops readings too far from the last accepted value.
     #[must_use]
     pub fn jump_reject(mut self, test: JumpReject, action: RangeAction) -> Self {
         self.quality_checks.jump_reject = Some((test, action));
         self
     }
 
-    /// Makes of a counter's readings the total since the first, over wraps and resets.
+    /// Sets the stage that turns a counter's readings into the total since the first, over wraps and resets.
     #[must_use]
     pub fn counter(mut self, stage: Counter) -> Self {
         self.transforms.counter = Some(stage);
         self
     }
 
-    /// Converts to the unit of the plant; alarms, tolerances and bounds are in that unit.
+    /// Sets the conversion to the unit of the plant; alarms, tolerances and bounds are in that unit.
     #[must_use]
     pub fn scale(mut self, stage: Scale) -> Self {
         self.transforms.scale = Some(stage);
         self
     }
 
-    /// Decides which readings go on: a stage of [`reduce`](crate::reduce), or a [`Stage`](crate::reduce::Stage) of your own.
+    /// Sets the stage that decides which readings go on: one of [`reduce`](crate::reduce), or a [`Stage`](crate::reduce::Stage) of your own.
     #[must_use]
     pub fn reducer(mut self, stage: impl Into<Reducer>) -> Self {
         self.reducer = Some(stage.into());
         self
     }
 
-    /// Sets the stage that reports silence.
+    /// Sets the stage that reports silence of the sensor.
     #[must_use]
     pub fn stale(mut self, stage: Stale) -> Self {
         self.stale = Some(stage);
         self
     }
 
-    /// The error that the rule's stages together may cost.
+    /// Returns the bound of the error that the rule's stages cause together.
     #[must_use]
     pub fn error_bound(&self) -> ErrorBound {
         let hampel = self.quality_checks.hampel.or(self.lookahead.hampel);
@@ -159,38 +159,38 @@ impl Rule {
         }
     }
 
-    /// Tells that a sensor needs more than what its reducer keeps.
+    /// Returns whether a sensor needs a state besides that of its reducer.
     pub(super) fn keeps_state(&self) -> bool {
         self.quality_checks.keeps_state() || self.delay() > 0 || self.transforms.keeps_state()
     }
 
-    /// Number of a sensor's readings that wait for later ones that judge them.
+    /// Returns the number of a sensor's readings that wait for later ones to judge them.
     #[must_use]
     pub fn delay(&self) -> usize {
         self.lookahead.delay()
     }
 
-    /// The guard of this rule.
+    /// Returns the time guard of this rule.
     #[must_use]
     pub fn guard(&self) -> &TimeGuard {
         &self.time_guard
     }
 
-    /// Loss that the rule's stages may cost together: what waits to be judged and what the reducer holds, in a crash, and
-    /// what the time guard refuses before it believes that a clock was set back.
+    /// Returns the bound of the readings that the rule's stages lose together: those that wait to be judged or that the reducer holds, in a
+    /// crash, and those that the time guard or the quality checks refuse before they accept a change.
     #[must_use]
     pub fn loss_bound(&self) -> LossBound {
         together(self.refusal_loss_bound(), self.reducer_loss_bound())
     }
 
-    /// Readings that the time guard refuses before it believes that a clock was set back, and the quality checks before they
-    /// believe a new level. No crash is needed for that.
+    /// Returns the bound of the readings that are refused without a crash: by the time guard before it accepts that a clock was set back, and
+    /// by the quality checks before they accept a new level.
     #[must_use]
     pub fn refusal_loss_bound(&self) -> LossBound {
         together(self.time_guard.loss_bound(), LossBound::Readings(self.quality_checks.refused_max()))
     }
 
-    /// Loss of a crash alone: the readings that wait to be judged, and those that the reducer holds.
+    /// Returns the bound of the readings that a crash loses: those that wait to be judged, and those that the reducer holds.
     #[must_use]
     pub fn reducer_loss_bound(&self) -> LossBound {
         let waiting = LossBound::Readings(u32::try_from(self.delay()).unwrap_or(u32::MAX));
@@ -198,7 +198,7 @@ impl Rule {
     }
 }
 
-/// Two losses: readings add up; what is open is more than any number of them.
+/// Returns the sum of two losses. Numbers of readings add up; an open run counts as more than any number.
 fn together(a: LossBound, b: LossBound) -> LossBound {
     let readings = |bound| match bound {
         LossBound::Nothing => Some(0),

@@ -1,4 +1,4 @@
-//! Rules of a pipeline with the names they are for, and the treatment of sensors that none is for.
+//! Rules of a pipeline with the names that they apply to, and the treatment of sensors without a rule.
 
 use super::slot::Slot;
 use super::{Pattern, Rule, Stats};
@@ -10,7 +10,7 @@ use crate::{EmitReason, Reading};
 #[derive(Clone, Debug)]
 pub(super) struct RuleSet {
     rules: Vec<(Pattern, Rule)>,
-    /// Reads the qualities of sensors without a rule.
+    /// Stage that interprets the qualities of sensors without a rule.
     normalise: Normalise,
 }
 
@@ -19,13 +19,13 @@ impl RuleSet {
         RuleSet { rules, normalise }
     }
 
-    /// The rule for a name, with its place, by which a slot refers to it.
+    /// Returns the rule for a name, with its place, by which a slot refers to it; `None` if no rule matches.
     pub(super) fn matching(&self, name: &str) -> Option<(usize, &Rule)> {
         let place = self.rules.iter().position(|(pattern, _)| pattern.matches(name))?;
         Some((place, &self.rules.get(place)?.1))
     }
 
-    /// The rule of a sensor.
+    /// Returns the rule of a sensor; `None` if it has none.
     #[inline]
     pub(super) fn of(&self, slot: &Slot) -> Option<&Rule> {
         self.rules.get(slot.rule()?).map(|(_, rule)| rule)
@@ -35,7 +35,7 @@ impl RuleSet {
         self.rules.iter().map(|(pattern, rule)| (pattern, rule))
     }
 
-    /// Unfiltered, but for the quality: no number that is none leaves as good.
+    /// Passes a reading unfiltered. Only its quality is interpreted, so that no NaN keeps a good one.
     pub(super) fn pass(&self, reading: &mut Reading<'_>, stats: &mut Stats) -> Verdict {
         let (quality, known) = self.normalise.read(&reading.value, reading.quality);
         stats.unknown_quality += u64::from(!known);

@@ -1,14 +1,14 @@
-//! Numbers for names: a new sensor gets one, if need be an idle one's place, within `max_keys`.
+//! Numbers for the names of sensors: a new sensor gets one within `max_keys`, if need be that of an idle one's place.
 
 use super::Pipeline;
 use super::slot::Slot;
 
 impl Pipeline {
-    /// The number of a sensor. For a new name the rules are searched, once; the first that matches applies.
+    /// Returns the number of a sensor. For a new name the rules are searched once, and the first that matches applies.
     ///
-    /// Beyond `max_keys` names, and for too long ones, the answer is [`Pipeline::UNFILTERED`]: readings with that number
-    /// pass unfiltered and are counted, so that a flood of names costs savings and never data. Or, if the [`OverLimit`](super::OverLimit)
-    /// policy says so, an idle sensor is forgotten; what it held is emitted by the next `process` or `tick`.
+    /// Beyond `max_keys` names, and for names that are too long, it returns [`Pipeline::UNFILTERED`]. Readings with that number pass unfiltered
+    /// and are counted, so a flood of names costs savings but no data. If the [`OverLimit`](super::OverLimit) policy says so, an idle sensor is
+    /// forgotten instead, and the next `process` or `tick` emits what its stages held.
     pub fn intern(&mut self, name: &str) -> u32 {
         if let Some(number) = self.sensors.number(name) {
             return number;
@@ -25,12 +25,12 @@ impl Pipeline {
         number
     }
 
-    /// A number for a new sensor, if need be an idle one's place.
+    /// Returns a number for a new sensor, if need be with an idle one's place; `None` if there is no room.
     fn add(&mut self, name: &str) -> Option<u32> {
         self.sensors.add(name).or_else(|| if self.evict() { self.sensors.add(name) } else { None })
     }
 
-    /// Forgets one sensor and returns whether there was one to forget.
+    /// Forgets one idle sensor. Returns whether there was one.
     fn evict(&mut self) -> bool {
         let Some(place) = self.sensors.choose_idle() else { return false };
         let mut held = Vec::new();
@@ -41,26 +41,26 @@ impl Pipeline {
         true
     }
 
-    /// The number of a sensor that has one; makes none.
+    /// Returns the number of a sensor; `None` if it has none yet.
     #[must_use]
     pub fn number(&self, name: &str) -> Option<u32> {
         self.sensors.number(name)
     }
 
-    /// The name of a sensor; `None` for [`Pipeline::UNFILTERED`]. That of a forgotten sensor is known until the next is
-    /// forgotten, after what it held was emitted.
+    /// Returns the name of a sensor; `None` for [`Pipeline::UNFILTERED`]. The name of a forgotten sensor stays known until another is forgotten
+    /// after the readings of the first were emitted.
     #[must_use]
     pub fn name(&self, sensor: u32) -> Option<&str> {
         self.sensors.name(sensor)
     }
 
-    /// Number of sensors that have a number.
+    /// Returns the number of sensors that have a number.
     #[must_use]
     pub fn sensors(&self) -> usize {
         self.sensors.len()
     }
 
-    /// Number of sensors that may have one.
+    /// Returns the most sensors that may have a number.
     #[must_use]
     pub fn max_keys(&self) -> usize {
         self.sensors.max()

@@ -1,6 +1,6 @@
 //! Sensors of a pipeline: their names, the states of their stages, and the eviction of an idle one for a new one.
 //!
-//! Idle is found by the clock algorithm, so that a reading costs one flag and no list is kept.
+//! Idle sensors are found by the clock algorithm, so a reading costs one flag and no list is kept.
 
 use super::intern::{Names, reserve_one};
 use super::slot::Slot;
@@ -15,13 +15,13 @@ pub enum OverLimit {
     /// Readings of further sensors pass unfiltered and are counted.
     #[default]
     Pass,
-    /// A sensor that was not seen for the longest time, or nearly so, is forgotten for each new one: what it held is
-    /// emitted, and should it come back its first reading passes. Readings with the number of a forgotten sensor pass
-    /// unfiltered. Sensors with an alarm are never forgotten.
+    /// For each new sensor, one that was not seen for the longest time, or nearly so, is forgotten. What its stages held is emitted, and if it
+    /// comes back its first reading passes. Readings with the number of a forgotten sensor pass unfiltered. Sensors with an alarm are never
+    /// forgotten.
     EvictIdle,
 }
 
-/// Names with their numbers, and a slot of states in the place of each.
+/// Names with their numbers, and for each place a slot with the states of its sensor.
 #[derive(Clone, Debug)]
 pub(super) struct Sensors {
     names: Names,
@@ -30,12 +30,12 @@ pub(super) struct Sensors {
     evicted: Eviction,
 }
 
-/// The hand of the clock, and what forgotten sensors held until it can be emitted.
+/// Hand of the clock algorithm, and the readings of forgotten sensors until they can be emitted.
 #[derive(Clone, Debug, Default)]
 struct Eviction {
     hand: u32,
     emits: Vec<Emit<'static>>,
-    /// Names of the sensors in `emits`, and of those emitted last: a caller asks for them afterwards.
+    /// Names of the sensors in `emits` and of those emitted last, because callers look them up afterwards.
     names: Vec<(u32, Box<str>)>,
 }
 
@@ -49,12 +49,12 @@ impl Sensors {
         self.names.number(name)
     }
 
-    /// Name of a sensor, also of one that was forgotten last.
+    /// Returns the name of a sensor, also of one that was forgotten last.
     pub(super) fn name(&self, number: u32) -> Option<&str> {
         self.names.name(number).or_else(|| self.evicted.name(number))
     }
 
-    /// Place of a sensor's slot.
+    /// Returns the place of a sensor's slot; `None` for a number without a sensor.
     #[inline]
     pub(super) fn place(&self, number: u32) -> Option<u32> {
         self.names.place(number)
@@ -74,37 +74,37 @@ impl Sensors {
         self.slots.get_mut(place as usize)
     }
 
-    /// Slot of the sensor with this number.
+    /// Returns the slot of the sensor with this number.
     pub(super) fn of(&self, number: u32) -> Option<&Slot> {
         self.slot(self.place(number)?)
     }
 
-    /// All slots, each with its sensor's number.
+    /// Returns all slots, each with its sensor's number.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &Slot)> {
         self.slots.iter().zip(0..).map(|(slot, place)| (self.number_of(place), slot))
     }
 
-    /// Places of all slots.
+    /// Returns the places of all slots.
     pub(super) fn places(&self) -> std::ops::Range<u32> {
         0..self.slots.len() as u32
     }
 
-    /// Number of sensors that have a number.
+    /// Returns the number of sensors that have a number.
     pub(super) fn len(&self) -> usize {
         self.names.len()
     }
 
-    /// Number of sensors that may have a number.
+    /// Returns the most sensors that may have a number.
     pub(super) fn max(&self) -> usize {
         self.names.max()
     }
 
-    /// A number for a new name; `None` when there is no room.
+    /// Returns a number for a new name; `None` when there is no room.
     pub(super) fn add(&mut self, name: &str) -> Option<u32> {
         self.names.add(name)
     }
 
-    /// Puts the slot of a new sensor into its place and returns whether that is a new one, not an evicted sensor's.
+    /// Stores the slot of a new sensor in its place. Returns whether the place is new, and not that of an evicted sensor.
     pub(super) fn put(&mut self, number: u32, slot: Slot) -> bool {
         let place = self.place(number);
         if let Some(evicted) = place.and_then(|place| self.slot_mut(place)) {
@@ -116,7 +116,7 @@ impl Sensors {
         true
     }
 
-    /// The place of a sensor to forget, if the policy is to forget one and there is one without an alarm.
+    /// Returns the place of a sensor to forget; `None` if the policy is to forget none, or all sensors have an alarm.
     pub(super) fn choose_idle(&mut self) -> Option<u32> {
         match self.over_limit {
             OverLimit::EvictIdle => self.evicted.idle(&mut self.slots),
@@ -124,7 +124,7 @@ impl Sensors {
         }
     }
 
-    /// Forgets the sensor at `place`; what it held waits to be emitted.
+    /// Forgets the sensor at `place`. `held`: what its stages held, which waits to be emitted.
     pub(super) fn forget(&mut self, place: u32, held: Vec<Emit<'static>>) {
         if self.evicted.emits.is_empty() {
             self.evicted.names.clear();
@@ -139,7 +139,7 @@ impl Sensors {
         self.names.remove(place);
     }
 
-    /// Emits the readings that forgotten sensors held.
+    /// Emits what the stages of forgotten sensors held.
     #[inline]
     pub(super) fn emit_evicted<'a>(&mut self, sink: &mut impl FnMut(Emit<'a>)) {
         if !self.evicted.emits.is_empty() {
@@ -153,7 +153,7 @@ impl Eviction {
         self.names.iter().find(|(known, _)| *known == number).map(|(_, name)| name.as_ref())
     }
 
-    /// The next place that was not seen since the hand last passed, and has no alarm.
+    /// Returns the next place without an alarm whose sensor was not seen since the hand last passed; `None` if there is none.
     fn idle(&mut self, slots: &mut [Slot]) -> Option<u32> {
         for _ in 0..slots.len() * 2 {
             let place = self.hand;

@@ -1,13 +1,13 @@
-//! Silence repeat (heartbeat): the date at which the last value of a silent sensor is repeated. `max_interval` is another rule, of each filter that
+//! Silence repeat (heartbeat): the time at which the last value of a silent sensor is repeated. `max_interval` is another rule, of each filter that
 //! suppresses values.
 
-/// Date of the next repeat on the axis of `now`, or none, in 8 bytes.
+/// Time of the next repeat on the clock of `now`, or none, in 8 bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "config", serde(into = "Option<i64>", from = "Option<i64>"))]
 pub(super) struct SilenceRepeat(i64);
 
-/// 292 million years ago.
+/// Value for no repeat; as a time it would be 292 million years ago.
 const NONE: i64 = i64::MIN;
 
 impl Default for SilenceRepeat {
@@ -17,7 +17,7 @@ impl Default for SilenceRepeat {
 }
 
 impl SilenceRepeat {
-    /// `ms` from now; none at the end of time, or it would be due for ever.
+    /// Returns a repeat `ms` from now; none if that is beyond the end of time, because it would always be due.
     pub(super) fn after(now_ms: i64, ms: i64) -> Self {
         Some(now_ms.saturating_add(ms)).filter(|due| *due > now_ms).into()
     }
@@ -26,7 +26,7 @@ impl SilenceRepeat {
         (self.0 != NONE).then_some(self.0)
     }
 
-    /// Moves the time by `by_ms`.
+    /// Moves the time of the repeat by `by_ms`.
     pub(super) fn shift(&mut self, by_ms: i64) {
         *self = self.due().map(|due| due.wrapping_add(by_ms)).into();
     }

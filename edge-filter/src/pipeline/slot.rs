@@ -1,5 +1,5 @@
-//! One sensor: the states of its stages, and the order in which a reading visits them. 80 bytes; what only some stages
-//! need lives apart.
+//! Slot of one sensor: the states of its stages, and the order in which a reading visits them. It takes 80 bytes; states that only some stages
+//! need are stored elsewhere.
 
 use super::Rule;
 use super::deadlines::earlier;
@@ -15,21 +15,21 @@ use crate::snapshot_serde::as_array;
 use crate::time::{Passage, Stale, StaleState, TimeGuardState};
 use crate::{DropReason, Emit, EmitReason, Quality, Reading, Value};
 
-/// The states of one sensor's stages.
+/// States of the stages of one sensor.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Slot {
     pub(super) guard: TimeGuardState,
     pub(super) last: LastEmitted,
     pub(super) stale: StaleState,
     pub(super) extra: Option<Box<RareStates>>,
-    /// The next reading that reaches the reducer passes for this reason. Kept here, since the one that caused it may
-    /// be dropped for its range.
+    /// Reason for which the next reading that reaches the reducer passes whatever its value. It is kept here, because the reading that caused
+    /// it may be dropped before, for example for its range.
     forced: Option<EmitReason>,
-    /// Seen since the last look for an idle sensor.
+    /// True if the sensor was seen since the last search for an idle one.
     pub(super) seen: bool,
-    /// Place of the rule plus 1, or 0.
+    /// Place of the rule plus 1; 0 if the sensor has none.
     rule: u16,
-    /// Place of the alarm plus 1, or 0.
+    /// Place of the alarm plus 1; 0 if the sensor has none.
     alarm: u32,
 }
 
@@ -37,18 +37,18 @@ as_array!(Slot { guard, last, stale, extra, forced; ..Slot::default() });
 
 const _: () = assert!(size_of::<Slot>() <= 80);
 
-/// State that few sensors need.
+/// States that few sensors need.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct RareStates {
     reducer: ReducerState,
-    /// Repeats the last value if the sensor is silent until then.
+    /// Time at which the last value is repeated if the sensor is silent until then.
     heartbeat: SilenceRepeat,
     single: Option<Box<SingleStates>>,
 }
 
 as_array!(RareStates { reducer, heartbeat, single });
 
-/// The states of stages that look at single readings, and of those that look ahead.
+/// States of the stages that judge single readings at once, of those that look ahead, and of the transforms.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct SingleStates {
     quality_checks: QualityCheckStates,
@@ -61,7 +61,7 @@ as_array!(SingleStates { quality_checks, ahead, transforms });
 const _: () = assert!(size_of::<RareStates>() <= 64);
 
 impl Slot {
-    /// The state of a sensor that was never seen.
+    /// Creates the state of a sensor that was never seen.
     pub(super) fn new(rule: Option<(usize, &Rule)>, alarm: Option<u32>) -> Self {
         Slot {
             extra: rule.and_then(|(_, rule)| RareStates::new(rule)).map(Box::new),
@@ -71,17 +71,17 @@ impl Slot {
         }
     }
 
-    /// Returns the place of the sensor's rule.
+    /// Returns the place of the sensor's rule; `None` if it has none.
     pub(super) fn rule(&self) -> Option<usize> {
         usize::from(self.rule).checked_sub(1)
     }
 
-    /// Returns the place of the sensor's alarm.
+    /// Returns the place of the sensor's alarm; `None` if it has none.
     pub(super) fn alarm(&self) -> Option<u32> {
         self.alarm.checked_sub(1)
     }
 
-    /// A restored state under a rule that may be another one now: stages that it has no longer are forgotten, new ones
+    /// Takes over a restored state under a rule that may have changed. States of stages that the rule no longer has are dropped, and new stages
     /// start cold.
     pub(super) fn adopt(&mut self, restored: Slot, rule: Option<&Rule>) {
         let fresh = rule.and_then(|rule| Some((rule, RareStates::new(rule)?)));
@@ -93,7 +93,7 @@ impl Slot {
         };
     }
 
-    /// The part of a restored state that no stage can have come to, if there is one.
+    /// Returns a name for the part of a restored state that no stage can have reached; `None` if the state is sound.
     pub(super) fn flaw(&self) -> Option<&'static str> {
         if !self.last.is_sound() {
             return Some("its last value");
@@ -109,7 +109,7 @@ impl Slot {
         (!single.ahead.is_sound()).then_some("what waits to be judged")
     }
 
-    /// Moves the times of guard, reducer and stale, which every sensor has; those of windows and quality checks are left.
+    /// Shifts the times of guard, reducer and stale, which every sensor has, by `by_ms`; those of windows and quality checks stay as they are.
     pub(super) fn shift(&mut self, by_ms: i64) {
         self.guard.shift(by_ms);
         self.last.shift(by_ms);
@@ -120,7 +120,7 @@ impl Slot {
         }
     }
 
-    /// Number of held readings.
+    /// Returns the number of held readings.
     pub(super) fn held(&self) -> u64 {
         self.extra.as_ref().map_or(0, |extra| extra.reducer.held() + extra.waiting())
     }
@@ -129,7 +129,7 @@ impl Slot {
         self.extra.as_deref_mut()?.single.as_deref_mut()
     }
 
-    /// The readings in line, if any stage of the rule looks ahead or has another state.
+    /// Returns the queue of readings to be judged; `None` if no stage of the rule needs such a state.
     pub(super) fn ahead(&mut self) -> Option<&mut LookaheadState> {
         self.single().map(|single| &mut single.ahead)
     }
@@ -138,7 +138,7 @@ impl Slot {
         self.single().map(|single| &mut single.transforms)
     }
 
-    /// The stages that judge at once, for a reading that the time guard let pass.
+    /// Runs the stages that judge at once, for a reading that the time guard let pass.
     #[inline]
     pub(super) fn judge(
         &mut self,
@@ -157,7 +157,7 @@ impl Slot {
         }
     }
 
-    /// Stale: it sees what waits and what the reducer suppresses, since such a sensor is alive.
+    /// Tells the stage `stale` that the sensor is alive. Readings that wait or that the reducer suppresses count too.
     #[inline]
     pub(super) fn seen_alive(&mut self, rule: &Rule, now_ms: i64) {
         let Some(stale) = &rule.stale else { return };
@@ -169,8 +169,8 @@ impl Slot {
         }
     }
 
-    /// A reading was emitted that is no part of the series. If it is the newest by event time, consumers take its value for
-    /// the sensor's: the next of the series passes.
+    /// Notes that a reading was emitted that is no part of the series. If it is the newest by event time, consumers take its value for the
+    /// sensor's, so the next reading of the series must pass.
     #[cold]
     pub(super) fn resume_after(&mut self, rule: &Rule, time: i64) {
         let is_newest = self.last.time().is_none_or(|last| last <= time);
@@ -179,7 +179,7 @@ impl Slot {
         }
     }
 
-    /// Hands the reading to the reducer.
+    /// Passes the reading to the reducer. Returns its verdict.
     #[inline]
     pub(super) fn reduce(
         &mut self,
@@ -214,8 +214,8 @@ impl Slot {
         reducer.offer(&mut self.last, state, forced, offered, on)
     }
 
-    /// Makes the next reading pass for this reason. A clock reset says more than a recovery, and that more than a
-    /// gap.
+    /// Makes the next reading pass for this reason. If there are several, the most telling one counts: a clock reset before a change of unit, a
+    /// recovery and a gap.
     #[inline]
     pub(super) fn force(&mut self, reason: Option<EmitReason>) {
         if reason.is_none() {
@@ -235,20 +235,21 @@ impl Slot {
         }
     }
 
-    /// Emits what the reducer holds.
+    /// Emits the readings that the reducer holds.
     pub(super) fn flush(&mut self, rule: &Rule, on: &mut impl FnMut(Settlement)) {
         if let (Some(reducer), Some(extra)) = (&rule.reducer, &mut self.extra) {
             reducer.close(&mut self.last, &mut extra.reducer, EmitReason::Flush, on);
         }
     }
 
-    /// Tells that [`expire`](Self::expire) repeats the last value: what waits in line goes before it.
+    /// Returns whether [`expire`](Self::expire) will repeat the last value; the readings in the queue have to go on before that.
     pub(super) fn is_silent(&self, rule: &Rule, now_ms: i64) -> bool {
         let stale = rule.stale.as_ref().and_then(|stale| stale.deadline(&self.stale));
         earlier(stale, self.heartbeat()).is_some_and(|due| due <= now_ms)
     }
 
-    /// Does what is due: completes windows, repeats the last value, reports silence. True if the sensor became stale.
+    /// Does what is due: completes windows, repeats the last value, reports silence. Returns whether the sensor became stale, and the repeat if
+    /// there is one.
     pub(super) fn expire(
         &mut self,
         rule: &Rule,
@@ -283,9 +284,8 @@ impl Slot {
         (false, self.repeat(sensor, status, EmitReason::Heartbeat, now_ms))
     }
 
-    /// Repeats the last emitted value, at the first instant after everything emitted: from then on it is only the last
-    /// usable one, and no later reading of the sensor can be older. If the last status was bad, or no value was ever
-    /// usable, there is nothing to emit: silence does not make a bad value usable.
+    /// Repeats the last emitted value, at the first instant after everything emitted, so that no later reading of the sensor is older. `None`
+    /// if the last status was bad or no value was ever usable, because silence does not make a bad value usable.
     fn repeat(
         &mut self,
         sensor: u32,
@@ -315,12 +315,12 @@ impl Slot {
 }
 
 impl RareStates {
-    /// Number of readings in line.
+    /// Returns the number of readings in the queue.
     fn waiting(&self) -> u64 {
         self.single.as_ref().map_or(0, |single| single.ahead.len() as u64)
     }
 
-    /// `None` if no stage of the rule needs any of it.
+    /// Creates the states; `None` if no stage of the rule needs one.
     fn new(rule: &Rule) -> Option<Self> {
         let extra = RareStates {
             reducer: rule.reducer.as_ref().map(|reducer| reducer.state()).unwrap_or_default(),

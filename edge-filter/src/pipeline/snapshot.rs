@@ -1,4 +1,4 @@
-//! The state of a pipeline, to be taken over a clean restart.
+//! Snapshot of a pipeline's state, to be restored after a clean restart.
 
 use super::Pipeline;
 use super::slot::Slot;
@@ -6,7 +6,7 @@ use crate::alarm::LimitAlarmState;
 use crate::snapshot_serde::as_array;
 use std::fmt;
 
-/// The version that [`Pipeline::snapshot`] writes.
+/// Version of the snapshot that [`Pipeline::snapshot`] writes.
 pub const SNAPSHOT_VERSION: u32 = 3;
 
 /// The state of every sensor, by name, with the readings that its stages hold. Holds neither rules nor counters: rules
@@ -37,7 +37,7 @@ pub const SNAPSHOT_VERSION: u32 = 3;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
     pub(super) version: u32,
-    /// Base of the slots' times: small numbers are written in fewer bytes.
+    /// Base of the slots' times, so that they are small numbers, which take fewer bytes.
     pub(super) base_ms: i64,
     pub(super) sensors: Vec<SensorSnapshot>,
 }
@@ -58,15 +58,15 @@ impl Snapshot {
         self.sensors.len()
     }
 
-    /// Returns whether it holds none.
+    /// Returns whether the snapshot has no sensors.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.sensors.is_empty()
     }
 }
 
-/// Snapshot written as an array, the version first: of another version nothing else is looked at, so that it is told
-/// from damage.
+/// Snapshot written as an array with the version first. If the version is another one the rest is not read, so a snapshot of another version is
+/// not taken for a damaged one.
 #[cfg(feature = "config")]
 mod written {
     use super::{SNAPSHOT_VERSION, Snapshot};
@@ -108,7 +108,7 @@ mod written {
 }
 
 impl Pipeline {
-    /// The state of every sensor.
+    /// Returns the state of every sensor.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let base_ms = self.sensors.iter().filter_map(|(_, slot)| slot.guard.watermark()).max().unwrap_or(0);
@@ -122,14 +122,14 @@ impl Pipeline {
         Snapshot { version: SNAPSHOT_VERSION, base_ms, sensors: sensors.collect() }
     }
 
-    /// Takes over the states of `snapshot`; a sensor that exists already is overwritten. In a new pipeline the sensors
-    /// get the numbers they had. Stages that a sensor's rule has no longer are ignored, with what they hold (to keep that
-    /// over a change of rules, [`flush`](Pipeline::flush) first), new ones start cold; sensors beyond `max_keys` are
-    /// left out. Returns the states that no stage can have come to, which are left out too: their sensors start cold. Not every damage shows:
-    /// whoever stores a snapshot adds a checksum.
+    /// Restores the states of `snapshot`; a sensor that exists already is overwritten. In a new pipeline the sensors get the numbers they had.
+    /// States of stages that a sensor's rule no longer has are ignored, with the readings that they hold ([`flush`](Pipeline::flush) before a
+    /// change of rules keeps those). New stages start cold, and sensors beyond `max_keys` are left out. Returns the states that no stage can
+    /// have reached, which are left out too, so that their sensors start cold. Not every damage is found, so whoever stores a snapshot should
+    /// add a checksum.
     ///
     /// # Errors
-    /// If the snapshot is of another version; then nothing was changed.
+    /// If the snapshot has another version; nothing was changed then.
     pub fn restore(&mut self, snapshot: Snapshot) -> Result<Vec<DamagedState>, RestoreError> {
         if snapshot.version != SNAPSHOT_VERSION {
             return Err(RestoreError::Version { found: snapshot.version, supported: SNAPSHOT_VERSION });
@@ -157,13 +157,13 @@ impl Pipeline {
     }
 }
 
-/// State in a snapshot that was left out: it was damaged.
+/// State in a snapshot that was left out because it was damaged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DamagedState {
     /// Name of the sensor.
     pub sensor: String,
-    /// The part that cannot be.
+    /// Part of the state that no stage can have reached.
     pub part: &'static str,
 }
 
@@ -173,15 +173,15 @@ impl fmt::Display for DamagedState {
     }
 }
 
-/// A snapshot that cannot be taken over.
+/// Error for a snapshot that cannot be restored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RestoreError {
-    /// Written by another version; starting cold is safe: every sensor's first reading passes.
+    /// The snapshot has another version. Starting without it is safe, because every sensor's first reading passes.
     Version {
         /// Version of the snapshot.
         found: u32,
-        /// The version that this crate reads.
+        /// Version that this crate reads.
         supported: u32,
     },
 }

@@ -1,4 +1,4 @@
-//! Stage walk: takes a reading through the stages of its rule, at once or after a wait in line.
+//! Stage walk: takes a reading through the stages of its rule, at once or after a wait in the queue.
 
 use super::alarms::Alarms;
 use super::lookahead::{LookaheadState, QueuedReading};
@@ -9,7 +9,7 @@ use crate::reduce::{Number, ReleasedReading, Verdict};
 use crate::time::{Passage, TimePolicy};
 use crate::{DropReason, Emit, EmitReason, Reading, Value};
 
-/// One sensor, and all that its readings meet.
+/// Walk of one sensor's readings: the sensor's slot and rule, and the owners of alarms and counters.
 pub(super) struct StageWalk<'p> {
     pub(super) sensor: u32,
     pub(super) slot: &'p mut Slot,
@@ -19,7 +19,8 @@ pub(super) struct StageWalk<'p> {
 }
 
 impl StageWalk<'_> {
-    /// A reading as it came. It may come back altered; its quality is that of the outcome.
+    /// Runs a reading through the stages up to the queue, or through all. They may alter it; its quality is then that of the outcome. `Err`: it
+    /// is dropped.
     #[inline]
     pub(super) fn run<'a>(
         &mut self,
@@ -61,7 +62,8 @@ impl StageWalk<'_> {
         Ok(self.finish(reading, clock_reset, now_ms, sink))
     }
 
-    /// A number waits for its verdicts; what cannot be judged goes on at once, after all who wait.
+    /// Adds a number to the queue, and lets those go on whose verdicts are in. A reading that cannot be judged goes on at once, after all in
+    /// the queue.
     #[cold]
     fn line_up<'a>(
         &mut self,
@@ -89,14 +91,14 @@ impl StageWalk<'_> {
         self.slot.ahead().into_iter().for_each(LookaheadState::restart);
     }
 
-    /// Lets all who wait in line go on, without the verdicts that are out.
+    /// Lets all readings in the queue go on without the verdicts that are still open.
     pub(super) fn release<'a>(&mut self, sink: &mut impl FnMut(Emit<'a>)) {
         while let Some((waiting, now_ms)) = self.slot.ahead().and_then(|a| Some((a.give_up()?, a.now_ms()))) {
             self.settle_waiting(waiting, now_ms, sink);
         }
     }
 
-    /// Judges the waiting reading as it would have been, or hands it to the reducer to hold.
+    /// Runs a reading from the queue through the remaining stages, and passes on the outcome.
     fn settle_waiting<'a>(&mut self, waiting: QueuedReading, now_ms: i64, sink: &mut impl FnMut(Emit<'a>)) {
         let QueuedReading { point, fate, clock_reset } = waiting;
         if let Some(reason) = fate.dropped() {
@@ -120,7 +122,7 @@ impl StageWalk<'_> {
         }
     }
 
-    /// Transforming stages, alarm, reducer.
+    /// Runs the transforms, the alarm and the reducer.
     #[inline]
     fn finish<'a>(
         &mut self,

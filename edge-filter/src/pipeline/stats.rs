@@ -1,70 +1,70 @@
-//! Counters: every reading is accounted for, by reason.
+//! Counters of a pipeline, which count every reading, by reason.
 
 use crate::reduce::number::Settlement;
 use crate::reduce::{ReleasedReading, Verdict};
 use crate::{DropReason, EmitReason};
 
-/// Counters of a pipeline since it was built. Always: `input + restored = emitted + dropped + held`; synthetic emits are
-/// not readings and are counted apart.
+/// Counters of a pipeline since it was built. It always holds that `input + restored = emitted + dropped + held`. Synthetic emits are not
+/// readings and are counted separately.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
     /// Readings given to `process`.
     pub input: u64,
-    /// Readings that a snapshot brought back, held by a stage.
+    /// Readings that a snapshot restored, each held by a stage.
     pub restored: u64,
     /// Readings that a stage holds now.
     pub held: u64,
-    /// Emits made by the filter.
+    /// Synthetic emits, which the filter made itself.
     pub synthetic: u64,
     /// Times that a sensor fell silent.
     pub stale: u64,
-    /// Readings that passed without any rule being asked, since their sensor has no number: the limit was reached.
+    /// Readings that passed unfiltered because their sensor has no number, for want of room.
     pub over_limit: u64,
-    /// Names that got no number for want of room; a name counts each time.
+    /// Names that got no number for want of room. The same name counts every time.
     pub names_refused: u64,
     /// Sensors forgotten to make room for others.
     pub evicted: u64,
-    /// Readings whose quality number the scheme does not know; treated as bad.
+    /// Readings whose quality number the scheme does not define, so that it counts as bad.
     pub unknown_quality: u64,
-    /// Alarm events that nobody polled in time; the states themselves are never lost.
+    /// Alarm events that were dropped because nobody polled them in time. The states of the alarms are never lost.
     pub alarm_events_lost: u64,
     pub(super) emitted: [u64; EmitReason::ALL.len()],
     pub(super) dropped: [u64; DropReason::ALL.len()],
 }
 
 impl Stats {
-    /// Number of readings emitted.
+    /// Returns the number of readings emitted.
     #[must_use]
     pub fn emitted(&self) -> u64 {
         self.emitted.iter().sum()
     }
 
-    /// Readings emitted for this reason.
+    /// Returns the number of readings emitted for this reason.
     #[must_use]
     pub fn emitted_by(&self, reason: EmitReason) -> u64 {
         self.emitted.get(reason as usize).copied().unwrap_or(0)
     }
 
-    /// Number of readings dropped.
+    /// Returns the number of readings dropped.
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.dropped.iter().sum()
     }
 
-    /// Readings dropped for this reason.
+    /// Returns the number of readings dropped for this reason.
     #[must_use]
     pub fn dropped_by(&self, reason: DropReason) -> u64 {
         self.dropped.get(reason as usize).copied().unwrap_or(0)
     }
 
-    /// Returns whether every reading is accounted for.
+    /// Returns whether the counters of emitted, dropped and held readings add up to those that came.
     #[must_use]
     pub fn is_balanced(&self) -> bool {
         self.input + self.restored == self.emitted() + self.dropped() + self.held
     }
 
-    /// Counts the fate of a reading.
+    /// Counts the outcome of a reading.
     pub(super) fn count(&mut self, verdict: Verdict) {
         self.input += 1;
         match verdict {
@@ -74,7 +74,7 @@ impl Stats {
         }
     }
 
-    /// Readings that were held are held no longer.
+    /// Counts the outcome of readings that were held until now.
     pub(super) fn settle(&mut self, event: &Settlement) {
         match *event {
             Settlement::Emit(ReleasedReading { synthetic: true, .. }) => self.synthetic += 1,
@@ -89,7 +89,7 @@ impl Stats {
         }
     }
 
-    /// A snapshot replaced the state of a sensor, which held `before`, by one that holds `after`.
+    /// Counts the replacement of a sensor's state, which held `before` readings, by one of a snapshot, which holds `after`.
     pub(super) fn replaced(&mut self, before: u64, after: u64) {
         self.settle(&Settlement::Drop(DropReason::Compressed, before));
         self.held += after;

@@ -1,17 +1,17 @@
-//! The stages that alter a value: counters, scale and unit. They run on judged readings, before alarms and the reducer.
+//! Transforms, the stages that alter a value: counter, and scale with its unit. They run on judged readings, before alarms and the reducer.
 
 use crate::qartod::QartodFlag;
 use crate::transform::{Count, Counter, CounterState, Scale};
 use crate::{EmitReason, Reading, Value};
 
-/// The transforming stages of a rule.
+/// Transforms of a rule; `None` for one that it does not have.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Transforms {
     pub(super) counter: Option<Counter>,
     pub(super) scale: Option<Scale>,
 }
 
-/// State of the transforms per sensor; lives apart, since few sensors have any.
+/// State of the transforms per sensor. It is stored separately, because few sensors have one.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "config", serde(default))]
@@ -20,7 +20,7 @@ pub(super) struct TransformsState {
 }
 
 impl Transforms {
-    /// Returns whether there is any of them.
+    /// Returns whether the rule has a transform.
     #[inline]
     pub(super) fn is_some(&self) -> bool {
         self.counter.is_some() || self.scale.is_some()
@@ -31,7 +31,7 @@ impl Transforms {
         self.counter.is_some()
     }
 
-    /// Alters value and quality in place. A reason makes the reading pass the reducer whatever its value.
+    /// Alters value and quality in place. Returns a reason if the reading must pass the reducer whatever its value.
     pub(super) fn apply(
         &self,
         state: Option<&mut TransformsState>,
@@ -54,8 +54,8 @@ impl Transforms {
     }
 }
 
-/// The reading becomes the total. A bad one, and one that is late, counts nothing and leaves with the total so far; what
-/// the register cannot hold is bad.
+/// Replaces the value by the counter's total. A bad or late reading counts nothing and gets the total so far. A value that the register cannot
+/// hold becomes bad.
 fn count(
     counter: &Counter,
     state: &mut CounterState,
@@ -79,7 +79,7 @@ fn count(
     }
 }
 
-/// The value as a whole number that is not negative, exactly.
+/// Returns the value as an exact whole number; `None` if it is none or is negative.
 fn whole(value: &Value<'_>) -> Option<u64> {
     match *value {
         Value::U64(v) => Some(v),

@@ -4,7 +4,7 @@ use super::Pipeline;
 use super::slot::Slot;
 
 impl Pipeline {
-    /// Sensors whose silence will be reported: their rule has the stage `stale`, they were seen, and they are not stale.
+    /// Returns the sensors whose silence will be reported: their rule has the stage `stale`, they were seen, and they are not stale.
     pub fn watched(&self) -> impl Iterator<Item = u32> {
         self.sensors.iter().filter(|(_, slot)| self.is_watched_slot(slot)).map(|(number, _)| number)
     }
@@ -15,7 +15,7 @@ impl Pipeline {
         self.sensors.of(sensor).is_some_and(|slot| self.is_watched_slot(slot))
     }
 
-    /// Silence after which a sensor is stale, in milliseconds; `None` if nobody watches it.
+    /// Returns the silence after which a sensor is stale, in milliseconds; `None` if its rule has no stage `stale`.
     #[must_use]
     pub fn silence_ms(&self, sensor: u32) -> Option<i64> {
         Some(self.rule(sensor)?.stale.as_ref()?.timeout())

@@ -7,7 +7,7 @@ use crate::error::{ParamError, interval};
 use crate::snapshot_serde::OverflowingNumber;
 use std::collections::VecDeque;
 
-/// Measure of the signal over the test period.
+/// Measure by which the test judges the movement of the signal in the test period.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "config", serde(rename_all = "snake_case"))]
@@ -54,7 +54,7 @@ pub struct AttenuatedSignalState {
 }
 
 impl AttenuatedSignalState {
-    /// Starts again: before a gap, when the clock was set.
+    /// Forgets the readings, for a gap or after the clock was set.
     pub fn restart(&mut self) {
         self.window.clear();
         self.present = 0;
@@ -62,7 +62,7 @@ impl AttenuatedSignalState {
         self.moments = Moments::default();
     }
 
-    /// Returns whether the state is one that readings can lead to, as that of a damaged snapshot may not be.
+    /// Returns whether readings can lead to this state; that of a damaged snapshot may be another.
     pub(crate) fn is_sound(&self) -> bool {
         let present = self.window.iter().filter(|(_, value)| value.0.is_finite()).count();
         let Moments { count, removed, .. } = self.moments;
@@ -83,7 +83,7 @@ impl AttenuatedSignalState {
         }
     }
 
-    /// Removes what is not after `start`, and what is too much.
+    /// Removes the readings that are not after `start`, and the oldest beyond the limit.
     fn expire(&mut self, check: Attenuation, start: i64) {
         while let Some(&(time, OverflowingNumber(value))) = self.window.front() {
             if time > start && self.window.len() <= AttenuatedSignal::MAX_READINGS {
@@ -109,10 +109,10 @@ impl AttenuatedSignalState {
 }
 
 impl AttenuatedSignal {
-    /// The most readings of one period that are kept.
+    /// Most readings of one period that are kept.
     pub const MAX_READINGS: usize = 16_384;
 
-    /// Makes a test: a spread below `suspect` is suspect, below `fail` it fails; in the unit of the sensor.
+    /// Creates a test: a spread below `suspect` is suspect, and below `fail` it fails; both in the unit of the sensor.
     ///
     /// # Errors
     /// If neither threshold is given, one is NaN, infinite or negative, or the period is less than 1 ms.
@@ -126,10 +126,10 @@ impl AttenuatedSignal {
         Ok(AttenuatedSignal { check, thresholds, period_ms: interval("period_ms", period_ms)?, min_obs: 1 })
     }
 
-    /// The fewest values of a period that are judged; 1 by default.
+    /// Sets the fewest values of a period that are judged; 1 by default.
     ///
     /// # Errors
-    /// If it is 0 or more than [`AttenuatedSignal::MAX_READINGS`].
+    /// If the number is 0 or more than [`AttenuatedSignal::MAX_READINGS`].
     pub fn min_obs(mut self, values: usize) -> Result<Self, ParamError> {
         if values == 0 || values > Self::MAX_READINGS {
             return Err(ParamError::new("min_obs", "within 1 to 16384", values));
@@ -138,8 +138,7 @@ impl AttenuatedSignal {
         Ok(self)
     }
 
-    /// Judges a value at event time `time`, Unix milliseconds, not before that of the last one: a value from before it
-    /// is unknown and changes nothing.
+    /// Judges a value at event time `time`, Unix milliseconds. A value older than the last one is unknown and changes nothing.
     pub fn check(&self, state: &mut AttenuatedSignalState, value: f64, time: i64) -> QartodFlag {
         if state.window.back().is_some_and(|&(last, _)| time < last) {
             return if value.is_finite() { QartodFlag::Unknown } else { QartodFlag::Missing };
@@ -159,8 +158,8 @@ impl AttenuatedSignal {
         }
     }
 
-    /// The one flag of a whole recording, as `ioos_qc` without a test period: `period` and `min_obs` have no part in it,
-    /// missing values are left out. Unknown if there are no others.
+    /// Returns the only flag of a whole recording, as `ioos_qc` does without a test period. `period` and `min_obs` are not used, and missing
+    /// values are left out. The flag is unknown if there are no values.
     #[must_use]
     pub fn check_whole(&self, values: &[f64]) -> QartodFlag {
         let present = || values.iter().copied().filter(|v| v.is_finite());
@@ -176,7 +175,7 @@ impl AttenuatedSignal {
 
 impl Cost for AttenuatedSignal {}
 
-/// Mean and sum of squared distances from it, updated value by value (Welford).
+/// Mean, and sum of squared distances from it, updated with every value (Welford).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 struct Moments {
@@ -221,14 +220,15 @@ impl Moments {
         self.squares -= distance * (value - self.mean);
     }
 
-    /// Returns whether rounding may have eaten the result: everything was replaced once, or what is left is small beside what
-    /// was taken away, or what was taken away has left no number.
+    /// Returns whether rounding may have spoilt the result: all values were replaced once, the remaining squares are small against those
+    /// removed, or removing has left no finite number.
     fn is_worn(&self) -> bool {
         let eaten = self.largest_squares > 0.0 && self.squares <= self.largest_squares * 1e-6;
         self.removed > self.count || (self.removed > 0 && (eaten || !self.squares.is_finite()))
     }
 
-    /// Infinite where the squares of values beyond 1e150 are: whatever that is, it is not attenuated.
+    /// Returns the standard deviation of the population; `None` without values. Infinite if the squares overflow, for values beyond 1e150,
+    /// because such a signal is not attenuated.
     fn std_population(&self) -> Option<f64> {
         let squares = if self.squares.is_finite() { self.squares.max(0.0) } else { f64::INFINITY };
         (self.count > 0).then(|| (squares / f64::from(self.count)).sqrt())

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-/// Two monotonic queues: each value enters and leaves each of them once.
+/// Two monotonic queues for the extremes of a window. Each value enters and leaves each of them once.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Extremes {
@@ -12,7 +12,7 @@ pub(super) struct Extremes {
 }
 
 impl Extremes {
-    /// Takes in a finite value, at or after the position of the last one.
+    /// Adds a finite value, at or after the position of the last one.
     pub(super) fn push(&mut self, position: i64, value: f64) {
         while self.smallest.back().is_some_and(|&(_, v)| v >= value) {
             self.smallest.pop_back();
@@ -24,7 +24,7 @@ impl Extremes {
         self.largest.push_back((position, value));
     }
 
-    /// Forgets what is before `position`.
+    /// Removes the values before `position`.
     pub(super) fn expire(&mut self, position: i64) {
         for queue in [&mut self.smallest, &mut self.largest] {
             while queue.front().is_some_and(|&(p, _)| p < position) {
@@ -33,7 +33,7 @@ impl Extremes {
         }
     }
 
-    /// Largest less smallest; `None` if the window is empty.
+    /// Returns the largest value less the smallest; `None` if the window is empty.
     pub(super) fn range(&self) -> Option<f64> {
         Some(self.largest.front()?.1 - self.smallest.front()?.1)
     }

@@ -1,23 +1,23 @@
-//! The flags, how several are rolled up into one, and what a flag makes of a quality.
+//! Flags of QARTOD: their numbers, how several become one, and how a flag alters a quality.
 
 use crate::Quality;
 use std::fmt;
 
-/// The primary flag of QARTOD.
+/// Primary flag of QARTOD.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "config", serde(rename_all = "snake_case"))]
 #[allow(clippy::exhaustive_enums, reason = "the standard's list")]
 pub enum QartodFlag {
-    /// 1: nothing was found.
+    /// Flag 1: nothing was found.
     Good,
-    /// 2: the test could not judge the value.
+    /// Flag 2: the test could not judge the value.
     Unknown,
     /// Flag 3: the value is doubtful.
     Suspect,
     /// Flag 4: the value is wrong.
     Fail,
-    /// 9: there is no value.
+    /// Flag 9: there is no value.
     Missing,
 }
 
@@ -34,8 +34,8 @@ impl QartodFlag {
         }
     }
 
-    /// One flag for the flags of several tests (`qartod_compare`): the highest of missing, unknown, good, suspect,
-    /// fail, in this order. Missing if there are none.
+    /// Returns one flag for the flags of several tests (`qartod_compare`): the highest of missing, unknown, good, suspect, fail, in this order.
+    /// Missing if there are no flags.
     #[must_use]
     pub fn rollup(flags: impl IntoIterator<Item = QartodFlag>) -> QartodFlag {
         flags.into_iter().max_by_key(|flag| flag.precedence()).unwrap_or(QartodFlag::Missing)
@@ -51,9 +51,8 @@ impl QartodFlag {
         }
     }
 
-    /// The quality of a reading with this flag: fail makes it `BadOutOfRange`, suspect
-    /// `UncertainEngineeringUnitsExceeded`. A quality of the source that is at least as severe is kept, since it says
-    /// more; the other flags alter nothing.
+    /// Returns the quality of a reading with this flag: fail makes it `BadOutOfRange`, suspect `UncertainEngineeringUnitsExceeded`. A quality
+    /// of the source that is at least as severe is kept, because it is more precise; the other flags alter nothing.
     #[must_use]
     pub fn mark(self, quality: Quality) -> Quality {
         match self {

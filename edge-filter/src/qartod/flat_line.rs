@@ -1,11 +1,11 @@
-//! Flat line: the sensor does not move any more.
+//! Flat line: test for a sensor that does not move any more.
 
 use super::QartodFlag;
 use super::extremes::Extremes;
 use crate::Cost;
 use crate::error::{ParamError, interval, width};
 
-/// The flat line test of QARTOD: the values of the last so many readings lie within less than `tolerance`.
+/// Flat line test of QARTOD: flags a reading if the values of the last readings lie within less than `tolerance`.
 ///
 /// A window is counted in readings, as in `ioos_qc`: one that covers `n` sampling intervals has `n + 1` readings, and
 /// until it is full the values are good. Missing values count as readings but have no part in the range. At most two
@@ -36,24 +36,24 @@ pub struct FlatLineState {
 }
 
 impl FlatLineState {
-    /// Starts again: before a gap, when the clock was set.
+    /// Forgets the readings, for a gap or after the clock was set.
     pub fn restart(&mut self) {
         self.readings = 0;
         self.suspect.clear();
         self.fail.clear();
     }
 
-    /// Returns whether the state is one that readings can lead to, as that of a damaged snapshot may not be.
+    /// Returns whether readings can lead to this state; that of a damaged snapshot may be another.
     pub(crate) fn is_sound(&self) -> bool {
         self.readings >= 0
     }
 }
 
 impl FlatLine {
-    /// The longest window, in sampling intervals.
+    /// Longest window, in sampling intervals.
     pub const MAX_INTERVALS: u32 = 65_536;
 
-    /// Windows of `suspect` and `fail` sampling intervals, one reading more than that.
+    /// Creates a test with windows of `suspect` and `fail` sampling intervals, each of one reading more than that.
     ///
     /// # Errors
     /// If a window is longer than [`FlatLine::MAX_INTERVALS`], or the tolerance is NaN, infinite or negative.
@@ -72,7 +72,7 @@ impl FlatLine {
         Ok(FlatLine { suspect_intervals: suspect.into(), fail_intervals: fail.into(), tolerance })
     }
 
-    /// Windows of so many seconds, of a sensor that is read every `sampling_ms`.
+    /// Creates a test with windows in seconds, for a sensor that is read every `sampling_ms`.
     ///
     /// # Errors
     /// If `sampling_ms` is less than 1, and as [`FlatLine::over_intervals`].
@@ -87,7 +87,7 @@ impl FlatLine {
         Self::new([("suspect_s", intervals(suspect_s)), ("fail_s", intervals(fail_s))], tolerance)
     }
 
-    /// Judges a value by those before it.
+    /// Judges a value by the values before it.
     pub fn check(&self, state: &mut FlatLineState, value: f64) -> QartodFlag {
         let position = state.readings;
         state.readings = state.readings.saturating_add(1);

@@ -1,12 +1,12 @@
-//! Gross range: the flag of [`Range`].
+//! Gross range test: the flag that a [`Range`] gives a value.
 
 use crate::check::Range;
 use crate::qartod::QartodFlag;
 use crate::{Quality, Value};
 
 impl Range {
-    /// The flag of the gross range test of QARTOD, whatever the action. NaN is missing; the infinities fail, as in
-    /// `ioos_qc`; booleans and texts are good.
+    /// Returns the flag of the gross range test of QARTOD, whatever the action. NaN is missing; the infinities fail, as in `ioos_qc`; booleans
+    /// and texts are good.
     #[must_use]
     pub fn flag(&self, value: &Value<'_>) -> QartodFlag {
         if matches!(value, Value::F64(v) if v.is_nan()) {

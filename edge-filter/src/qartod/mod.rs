@@ -19,7 +19,7 @@ pub use spike::{Spike, SpikeMethod, SpikeState};
 
 use crate::error::{ParamError, width};
 
-/// The two thresholds of a test, each finite and 0 or more if given.
+/// Thresholds of a test; each is finite and 0 or more if it is given.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Thresholds {
     suspect: Option<f64>,
@@ -27,7 +27,7 @@ struct Thresholds {
 }
 
 impl Thresholds {
-    /// Checks the thresholds, each with the name of its parameter.
+    /// Creates the thresholds; refuses them if none is given, or one is negative or not finite. Each comes with the name of its parameter.
     fn new(
         suspect: (&'static str, Option<f64>),
         fail: (&'static str, Option<f64>),
@@ -39,12 +39,12 @@ impl Thresholds {
         Ok(Thresholds { suspect: checked(suspect)?, fail: checked(fail)? })
     }
 
-    /// The flag of a quantity that must not be large.
+    /// Returns the flag of a quantity that must not be above the thresholds.
     fn exceeded_by(&self, quantity: f64) -> QartodFlag {
         self.flag(|threshold| quantity > threshold)
     }
 
-    /// The flag of a quantity that must not be small.
+    /// Returns the flag of a quantity that must not be below the thresholds.
     fn missed_by(&self, quantity: f64) -> QartodFlag {
         self.flag(|threshold| quantity < threshold)
     }

@@ -1,15 +1,15 @@
-//! Rate of change: faster than the process can be.
+//! Rate of change: test for values that change faster than the process can.
 
 use super::{QartodFlag, Thresholds};
 use crate::error::interval;
 use crate::snapshot_serde::OverflowingNumber;
 use crate::{Cost, ParamError};
 
-/// The rate of change test of QARTOD, in units of the sensor per second between a value and the one before it.
+/// Rate of change test of QARTOD, in units of the sensor per second between a value and the one before it.
 ///
-/// Times are exact to the millisecond (`ioos_qc` cuts them to whole seconds). The first value and one after a missing
-/// value are good, as in `ioos_qc`: nothing speaks against them. A value that is not later than the one before it, or
-/// that comes after a gap longer than `max_gap_ms`, is unknown. 24 bytes per sensor.
+/// Times are exact to the millisecond (`ioos_qc` cuts them to whole seconds). The first value, and one after a missing value, are good, as in
+/// `ioos_qc`, because nothing contradicts them. A value that is not later than the one before it, or that comes after a gap longer than
+/// `max_gap_ms`, is unknown. The state takes 24 bytes per sensor.
 ///
 /// ```
 /// # use edge_filter::qartod::{QartodFlag, RateOfChange, RateOfChangeState};
@@ -33,7 +33,7 @@ pub struct RateOfChangeState {
 }
 
 impl RateOfChange {
-    /// Rates above `suspect_per_s` are suspect, above `fail_per_s` they fail.
+    /// Creates a test: rates above `suspect_per_s` are suspect, and above `fail_per_s` they fail.
     ///
     /// # Errors
     /// If neither threshold is given, or one is NaN, infinite or negative.
@@ -42,10 +42,10 @@ impl RateOfChange {
         Ok(RateOfChange { thresholds, max_gap_ms: i64::MAX })
     }
 
-    /// The longest time between two values that are compared; any time by default.
+    /// Sets the longest time between two values that are compared, in milliseconds; any time by default.
     ///
     /// # Errors
-    /// If it is less than 1.
+    /// If the time is less than 1.
     pub fn max_gap_ms(mut self, ms: i64) -> Result<Self, ParamError> {
         self.max_gap_ms = interval("max_gap_ms", ms)?;
         Ok(self)

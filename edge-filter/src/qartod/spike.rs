@@ -1,9 +1,9 @@
-//! Spike: a value that neither of its neighbours bears out.
+//! Spike: test for a value that neither of its neighbours confirms.
 
 use super::{QartodFlag, Thresholds};
 use crate::{Cost, LossBound, ParamError};
 
-/// Comparison of a value with its neighbours.
+/// Way in which a value is compared with its neighbours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "config", serde(rename_all = "snake_case"))]
@@ -12,11 +12,11 @@ pub enum SpikeMethod {
     /// Distance of the value from the mean of its two neighbours.
     #[default]
     Average,
-    /// The smaller of its two distances, if it is above both or below both; otherwise 0.
+    /// The smaller of the distances to both neighbours, if the value is above both or below both; otherwise 0.
     Differential,
 }
 
-/// The spike test of QARTOD: a value needs its successor to be judged, so one reading is held.
+/// Spike test of QARTOD. A value needs its successor to be judged, so one reading is held.
 ///
 /// The first and the last value, and the neighbours of a missing one, are unknown. 24 bytes per sensor.
 ///
@@ -43,7 +43,7 @@ pub struct SpikeState {
 }
 
 impl Spike {
-    /// Values further off than `suspect` are suspect, further than `fail` they fail; in the unit of the sensor.
+    /// Creates a test: values further from their neighbours than `suspect` are suspect, and than `fail` they fail; in the unit of the sensor.
     ///
     /// # Errors
     /// If neither threshold is given, or one is NaN, infinite or negative.
@@ -51,7 +51,7 @@ impl Spike {
         Ok(Spike { method, thresholds: Thresholds::new(("suspect", suspect), ("fail", fail))? })
     }
 
-    /// Holds `value` and judges the one held before it; `None` if there was none.
+    /// Holds `value` and judges the one held before it; `None` if none was held.
     pub fn check(&self, state: &mut SpikeState, value: f64) -> Option<QartodFlag> {
         let flag = state.held.map(|held| match state.before {
             Some(before) => self.judge(before, held, value),
@@ -61,7 +61,7 @@ impl Spike {
         flag
     }
 
-    /// Judges the held value without a successor and starts again: at the end, before a gap, when a sensor is stale.
+    /// Judges the held value without a successor and starts again: at the end, before a gap, when a sensor is stale. `None` if none is held.
     pub fn finish(&self, state: &mut SpikeState) -> Option<QartodFlag> {
         state.before = None;
         state.held.take().map(at_the_edge)

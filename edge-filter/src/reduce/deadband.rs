@@ -43,8 +43,8 @@ pub struct Deadband {
     trigger: Trigger,
 }
 
-/// Trigger of a [`Deadband`]'s reports: OPC UA's `DataChangeTrigger`. Its third, the timestamp, behaves as the second
-/// where there is a deadband.
+/// Trigger of a [`Deadband`]'s reports, OPC UA's `DataChangeTrigger`. Its third trigger, the timestamp, behaves as the second where there is a
+/// deadband.
 ///
 /// ```
 /// # use edge_filter::{ParamError, Quality, reduce::{Deadband, DeadbandState, Trigger}};
@@ -59,14 +59,14 @@ pub struct Deadband {
 #[cfg_attr(feature = "config", serde(rename_all = "snake_case"))]
 #[allow(clippy::exhaustive_enums, reason = "the standard's list")]
 pub enum Trigger {
-    /// Changes of status alone; values have no part in it, and no error bound. The tolerance is not used.
+    /// Changes of status only. Values and the tolerance are not used, so there is no error bound.
     Status,
-    /// Changes of status, and of value beyond the deadband.
+    /// Changes of status, and changes of the value beyond the deadband.
     #[default]
     StatusValue,
 }
 
-/// State of a [`Deadband`] per sensor: the last emitted reading, and with `send_previous` the one held since.
+/// State of a [`Deadband`] per sensor: the last emitted reading, and with `send_previous` the one that is held since.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub struct DeadbandState {
@@ -76,13 +76,13 @@ pub struct DeadbandState {
 }
 
 impl DeadbandState {
-    /// The last emitted value that was usable (not bad, finite), if there was one.
+    /// Returns the last emitted value that was usable (not bad, and finite); `None` if there was none.
     #[must_use]
     pub fn reference(&self) -> Option<Value<'_>> {
         self.last.reference()
     }
 
-    /// The status of the last emitted reading; `None` before the first.
+    /// Returns the status of the last emitted reading; `None` before the first.
     #[must_use]
     pub fn status(&self) -> Option<Quality> {
         self.last.status()
@@ -90,16 +90,16 @@ impl DeadbandState {
 }
 
 impl Deadband {
-    /// A tolerance in the unit of the sensor.
+    /// Creates a stage with a tolerance in the unit of the sensor.
     ///
     /// # Errors
-    /// If it is NaN, infinite or negative.
+    /// If the tolerance is NaN, infinite or negative.
     pub fn absolute(tolerance: f64) -> Result<Self, ParamError> {
         let tolerance = Tolerance::new(width("absolute", tolerance)?);
         Ok(Deadband { tolerance, trigger: Trigger::StatusValue, ..Self::on_status() })
     }
 
-    /// A tolerance in percent of the engineering range `low` to `high`.
+    /// Creates a stage with a tolerance in percent of the engineering range `low` to `high`.
     ///
     /// # Errors
     /// If `percent` is not within 0 to 100 (OPC UA: `Bad_DeadbandFilterInvalid`), or the range is not two finite
@@ -112,7 +112,7 @@ impl Deadband {
         Self::absolute(percent / 100.0 * (high - low))
     }
 
-    /// Changes of status alone ([`Trigger::Status`]), which need no tolerance.
+    /// Creates a stage that passes changes of status only ([`Trigger::Status`]), and needs no tolerance.
     #[must_use]
     pub fn on_status() -> Self {
         Deadband {
@@ -125,52 +125,52 @@ impl Deadband {
         }
     }
 
-    /// Suppresses changes of value for `ms` after an emitted reading; 0 (default) is off. Changes of status or class
-    /// are never suppressed. Costs the error bound: see [`Deadband::error_bound`].
+    /// Suppresses changes of value for `ms` after an emitted reading; 0 (default) suppresses none. Changes of status or class are never
+    /// suppressed. Within this time there is no error bound: see [`Deadband::error_bound`].
     ///
     /// # Errors
-    /// If it is negative, or more than `max_interval_ms`.
+    /// If the time is negative, or more than `max_interval_ms`.
     pub fn min_interval_ms(mut self, ms: i64) -> Result<Self, ParamError> {
         self.min_interval_ms = delay("min_interval_ms", ms)?;
         ordered("min_interval_ms", ms, self.min_interval_ms, self.max_interval_ms)?;
         Ok(self)
     }
 
-    /// Lets a reading pass, whatever its value, when nothing was emitted for `ms`; default is never. It is an answer
-    /// to a reading, not to silence: for that see [`Stale`](crate::time::Stale).
+    /// Lets a reading pass, whatever its value, when nothing was emitted for `ms`; by default none passes for that. It needs a reading; for
+    /// silence there is [`Stale`](crate::time::Stale).
     ///
     /// # Errors
-    /// If it is less than 1, or less than `min_interval_ms`.
+    /// If the time is less than 1, or less than `min_interval_ms`.
     pub fn max_interval_ms(mut self, ms: i64) -> Result<Self, ParamError> {
         self.max_interval_ms = Some(interval("max_interval_ms", ms)?);
         ordered("max_interval_ms", ms, self.min_interval_ms, self.max_interval_ms)?;
         Ok(self)
     }
 
-    /// Emits on a deviation also the last suppressed reading before it, which is held until then: for consumers that
-    /// draw a line. Off by default; it doubles what is sent, and booleans and texts have no line.
+    /// Sets whether the last suppressed reading before a deviation, which is held until then, is emitted too, for consumers that draw a line.
+    /// Default false: it doubles the traffic, and booleans and texts have no line.
     #[must_use]
     pub fn send_previous(mut self, yes: bool) -> Self {
         self.send_previous = yes;
         self
     }
 
-    /// Sets the effect of a change of status.
+    /// Sets the changes that make a reading pass.
     #[must_use]
     pub fn trigger(mut self, trigger: Trigger) -> Self {
         self.trigger = trigger;
         self
     }
 
-    /// Treats uncertain readings like bad ones: not compared, no reference. Default: like good ones.
+    /// Sets whether uncertain readings are treated like bad ones (not compared, no reference). Default false: like good ones.
     #[must_use]
     pub fn uncertain_is_bad(mut self, yes: bool) -> Self {
         self.uncertain_is_bad = yes;
         self
     }
 
-    /// Returns whether the reading passes, and why. What `send_previous` sends before it needs
-    /// [`check_with`](Self::check_with).
+    /// Returns whether the reading passes, and the reason. With `send_previous` use [`check_with`](Self::check_with), which gives the reading
+    /// before it too.
     #[inline]
     pub fn check<'v>(
         &self,
@@ -185,7 +185,7 @@ impl Deadband {
         }
     }
 
-    /// Judges the reading; what must be sent before it goes to `sink`.
+    /// Judges the reading. `sink` gets a reading that must be sent before it.
     #[inline]
     pub fn check_with<'v>(
         &self,
@@ -200,7 +200,7 @@ impl Deadband {
         self.offer(&mut state.last, &mut state.previous, None, offered, &mut |event| released(event, sink))
     }
 
-    /// One reading; `forced` passes for this reason, whatever its value.
+    /// Judges one reading. With `forced` it passes for this reason, whatever its value.
     #[inline]
     pub(crate) fn offer(
         &self,
@@ -235,7 +235,7 @@ impl Deadband {
         }
     }
 
-    /// The verdict alone; no state is touched.
+    /// Returns the verdict without changing a state.
     #[inline]
     pub(crate) fn decide(
         &self,
@@ -269,7 +269,7 @@ impl Deadband {
         self.send_previous
     }
 
-    /// The tolerance in the unit of the sensor.
+    /// Returns the tolerance in the unit of the sensor.
     #[must_use]
     pub fn tolerance(&self) -> f64 {
         self.tolerance.width()

@@ -1,36 +1,36 @@
-//! Reducer skeleton: the treatment of an offered reading that all stages have in common which hold some back.
+//! Skeleton of the stages that hold readings: the treatment of an offered reading that all of them share.
 
 use super::last_emitted::LastEmitted;
 use super::number::{Number, Point, ReleasedReading, Settlement, Verdict};
 use crate::value::Tolerance;
 use crate::{DropReason, EmitReason, Quality, Value};
 
-/// Hands on what is emitted; alone, a stage has no accounts to keep.
+/// Passes emitted readings on to `sink`. A stage that is used alone has no counters for the dropped ones.
 pub(crate) fn released(event: Settlement, sink: &mut impl FnMut(ReleasedReading)) {
     if let Settlement::Emit(released) = event {
         sink(released);
     }
 }
 
-/// A stage that holds readings. What all of them have in common is here: the first reading, changes of status and of
-/// class, booleans and texts pass at once, after what was held; bad and non-finite readings say no more than that.
+/// Stage that holds readings. All of them share this: the first reading, changes of status and of class, booleans and texts pass at once, after
+/// the held readings; further bad and non-finite readings are dropped.
 pub(crate) trait Holding {
     type State;
 
     fn usable(&self, quality: Quality) -> bool;
 
-    /// Time of the newest reading that is kept back.
+    /// Returns the time of the newest held reading; `None` if none is held.
     fn newest_held(state: &Self::State) -> Option<i64>;
 
-    /// Returns whether a reading is kept back.
+    /// Returns whether a reading is held.
     fn has_held(state: &Self::State) -> bool {
         Self::newest_held(state).is_some()
     }
 
-    /// Tells the state of a reading that passed whatever its value.
+    /// Tells the state about a reading that passed whatever its value.
     fn passed(_: &mut Self::State, _: &Value<'_>, _: Quality, _: i64) {}
 
-    /// A usable number, later than everything before it.
+    /// Judges a usable number that is later than everything before it.
     fn number(
         &self,
         last: &mut LastEmitted,
@@ -39,7 +39,7 @@ pub(crate) trait Holding {
         on: &mut impl FnMut(Settlement),
     ) -> Verdict;
 
-    /// Emits what is held, if `why` is given for this reason, and starts again.
+    /// Emits the held readings, for the reason `why` if it is given, and starts again.
     fn close(
         &self,
         last: &mut LastEmitted,
@@ -48,7 +48,7 @@ pub(crate) trait Holding {
         on: &mut impl FnMut(Settlement),
     );
 
-    /// One reading; `forced` passes for this reason, whatever its value.
+    /// Judges one reading. With `forced` it passes for this reason, whatever its value.
     fn offer(
         &self,
         last: &mut LastEmitted,
@@ -92,12 +92,12 @@ pub(crate) trait Holding {
     }
 }
 
-/// The methods of a holding stage that is used alone, without a pipeline.
+/// Methods of a holding stage that is used alone, without a pipeline.
 macro_rules! used_alone {
     ($stage:ident, $state:ident { $held:ident }) => {
         impl $stage {
-            /// Judges the reading; what must be sent before it goes to `sink`. A time that is not after the last one
-            /// is dropped as out of order.
+            /// Judges the reading. `sink` gets what must be sent before it. A reading that is not later than the last one is dropped as out of
+            /// order.
             pub fn check<'v>(
                 &self,
                 state: &mut $state,
@@ -112,7 +112,7 @@ macro_rules! used_alone {
                 })
             }
 
-            /// Emits what is held and starts again: before a stop, at a gap.
+            /// Emits what is held and starts again, for a stop or a gap.
             pub fn flush(&self, state: &mut $state, sink: &mut impl FnMut($crate::reduce::ReleasedReading)) {
                 let why = Some(crate::EmitReason::Flush);
                 self.close(&mut state.last, &mut state.$held, why, &mut |settlement| {

@@ -1,14 +1,14 @@
-//! The last emitted reading of a sensor: what every reducing stage compares with, in 32 bytes.
+//! Last emitted reading of a sensor, with which every reducing stage compares, in 32 bytes.
 
 use super::number::Number;
 use crate::snapshot_serde::as_array;
 use crate::value::{Class, Tolerance};
 use crate::{DropReason, EmitReason, Quality, Value};
 
-/// The last emitted reading. The default lets the next one pass as [`EmitReason::First`].
+/// Last emitted reading. By default there is none, and the next one passes as [`EmitReason::First`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct LastEmitted {
-    /// The last emitted usable value: always finite.
+    /// Last emitted usable value, which is always finite; `None` if there was none.
     reference: Option<CompactValue>,
     time: i64,
     status: Quality,
@@ -19,22 +19,22 @@ pub(crate) struct LastEmitted {
 as_array!(LastEmitted { reference, time, status, class, started });
 
 impl LastEmitted {
-    /// The last emitted value that was usable, if there was one.
+    /// Returns the last emitted value that was usable; `None` if there was none.
     pub(crate) fn reference(&self) -> Option<Value<'_>> {
         self.reference.as_ref().map(CompactValue::value)
     }
 
-    /// The reference as a number; `None` for a boolean or text.
+    /// Returns the reference as a number; `None` if there is none, or it is a boolean or a text.
     pub(crate) fn number(&self) -> Option<f64> {
         self.reference.as_ref().and_then(|stored| Number::of(&stored.value())).map(Number::as_f64)
     }
 
-    /// The status of the last emitted reading; `None` before the first.
+    /// Returns the status of the last emitted reading; `None` before the first.
     pub(crate) fn status(&self) -> Option<Quality> {
         self.started.then_some(self.status)
     }
 
-    /// The time of the last emitted reading; `None` before the first.
+    /// Returns the time of the last emitted reading; `None` before the first.
     pub(crate) fn time(&self) -> Option<i64> {
         self.started.then_some(self.time)
     }
@@ -43,7 +43,7 @@ impl LastEmitted {
         time.saturating_sub(self.time)
     }
 
-    /// Records an emitted reading; only a `usable` value becomes the reference.
+    /// Stores an emitted reading. Only a `usable` value becomes the reference.
     #[inline]
     pub(crate) fn emitted(&mut self, value: &Value<'_>, quality: Quality, time: i64, usable: bool) {
         self.class = value.class();
@@ -59,7 +59,7 @@ impl LastEmitted {
         }
     }
 
-    /// Returns whether the state is one that readings can lead to, as that of a damaged snapshot may not be.
+    /// Returns whether readings can lead to this state; that of a damaged snapshot may be another.
     pub(crate) fn is_sound(&self) -> bool {
         !matches!(self.reference, Some(CompactValue::F64(number)) if !number.is_finite())
     }
@@ -77,12 +77,13 @@ impl LastEmitted {
         self.time = time;
     }
 
-    /// Forgets the time of the last reading, since the sensor's clock was set back: what comes next may be older.
+    /// Forgets the time of the last reading after the sensor's clock was set back, because the next one may be older.
     pub(crate) fn forget_time(&mut self) {
         self.started = false;
     }
 
-    /// Returns why a reading passes whatever its value: it is the first, or its status or class is another.
+    /// Returns the reason for which a reading passes whatever its value: it is the first, or its status or class changed. `None`: its value
+    /// decides.
     #[inline]
     pub(crate) fn transition(&self, value: &Value<'_>, quality: Quality, usable: bool) -> Option<EmitReason> {
         if !self.started {
@@ -114,7 +115,7 @@ impl LastEmitted {
         }
     }
 
-    /// Returns why a reading that no status change lets pass is dropped, if its value says nothing.
+    /// Returns the reason for dropping a reading that no change lets pass and whose value cannot be compared. `None`: it can.
     pub(crate) fn silence(value: &Value<'_>, quality: Quality, usable: bool) -> Option<DropReason> {
         match (usable, quality.is_bad()) {
             (false, true) => Some(DropReason::BadQuality),
@@ -124,7 +125,7 @@ impl LastEmitted {
     }
 }
 
-/// A value in 16 bytes; only a text lives elsewhere.
+/// Value in 16 bytes; only a text is stored elsewhere.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 enum CompactValue {
@@ -165,7 +166,7 @@ impl CompactValue {
         }
     }
 
-    /// Takes over `new`, reusing the text buffer: no allocation once it is long enough.
+    /// Stores `new`. It reuses the text buffer, so nothing is allocated once that is long enough.
     fn assign(&mut self, new: &Value<'_>) {
         match (&mut *self, new) {
             (CompactValue::Text(buffer), Value::Text(text)) => {

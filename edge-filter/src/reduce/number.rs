@@ -1,22 +1,22 @@
-//! Numbers that reducing stages hold back and release, and their decision on an offered reading.
+//! Numbers that reducing stages hold and release, and their verdict on an offered reading.
 
 use crate::snapshot_serde::{as_array, as_number};
 use crate::{DropReason, EmitReason, Quality, Value};
 
-/// Decision of a reducing stage on the offered reading.
+/// Verdict of a reducing stage on the offered reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "the offered reading itself is not given to the sink"]
 #[allow(clippy::exhaustive_enums, reason = "emitted, held or dropped is the whole accounting")]
 pub enum Verdict {
-    /// The reading goes on.
+    /// The reading is passed on.
     Emit(EmitReason),
-    /// The stage keeps it and may emit it later.
+    /// The stage holds the reading, and may emit it later.
     Held,
-    /// The reading ends here.
+    /// The reading is dropped.
     Drop(DropReason),
 }
 
-/// Reading that a stage emits beside the offered one, and before it in time.
+/// Reading that a stage emits besides the offered one, and before it in time.
 ///
 /// ```
 /// use edge_filter::reduce::{Number, ReleasedReading, Settlement};
@@ -29,7 +29,7 @@ pub enum Verdict {
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct ReleasedReading {
-    /// Settlement time, Unix milliseconds.
+    /// Event time of the reading, Unix milliseconds.
     pub time: i64,
     /// Value of the reading.
     pub value: Number,
@@ -37,18 +37,18 @@ pub struct ReleasedReading {
     pub quality: Quality,
     /// Reason for the emission.
     pub reason: EmitReason,
-    /// Made by the stage, not read from the sensor.
+    /// True if the stage made the reading, so that no sensor sent it.
     pub synthetic: bool,
 }
 
 impl ReleasedReading {
-    /// A held reading that is emitted for `reason`.
+    /// Creates a held reading that is emitted for `reason`.
     #[must_use]
     pub fn new(time: i64, value: Number, quality: Quality, reason: EmitReason) -> Self {
         ReleasedReading { time, value, quality, reason, synthetic: false }
     }
 
-    /// Marks it as made by the stage.
+    /// Marks the reading as made by the stage.
     #[must_use]
     pub fn synthetic(mut self) -> Self {
         self.synthetic = true;
@@ -56,7 +56,7 @@ impl ReleasedReading {
     }
 }
 
-/// A number of a reading: texts and booleans are never held.
+/// Number of a held reading; texts and booleans are never held.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[allow(clippy::exhaustive_enums, reason = "the numbers among the values")]
 pub enum Number {
@@ -69,7 +69,7 @@ pub enum Number {
 }
 
 impl Number {
-    /// The number of a value; `None` for booleans, texts, NaN and the infinities.
+    /// Returns the number of a value; `None` for booleans, texts, NaN and the infinities.
     #[must_use]
     pub fn of(value: &Value<'_>) -> Option<Self> {
         match *value {
@@ -101,11 +101,11 @@ impl From<Number> for Value<'_> {
     }
 }
 
-/// A reading with a number that is kept back, in 24 bytes.
+/// Held reading with a number, in 24 bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Point {
     pub(crate) time: i64,
-    /// Bits of the number; apart from its kind, or the quality would not fit in the same word.
+    /// Bits of the number. They are stored apart from its kind, because the quality would not fit otherwise.
     bits: u64,
     pub(crate) quality: Quality,
     kind: Kind,
@@ -151,7 +151,7 @@ impl Point {
         self.time = self.time.wrapping_add(by_ms);
     }
 
-    /// Returns whether the point is one that readings can lead to, as that of a damaged snapshot may not be.
+    /// Returns whether readings can lead to this point; that of a damaged snapshot may be another.
     pub(crate) fn is_sound(&self) -> bool {
         self.is_finite() && !self.quality.is_bad()
     }
@@ -161,15 +161,15 @@ impl Point {
     }
 }
 
-/// Bound that the readings held for one sensor never reach: 34 years at 1 kHz. Sums over all sensors do not overflow.
+/// Limit that the readings held for one sensor never reach (34 years at 1 kHz), so that sums over all sensors do not overflow.
 pub(crate) const READINGS_MAX: u64 = 1 << 40;
 
-/// Settlement of readings that were held.
+/// Fate of held readings, which are emitted or dropped.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[allow(clippy::exhaustive_enums, reason = "emitted or dropped is the whole accounting")]
 pub enum Settlement {
     /// A held reading, or a synthetic one, is emitted.
     Emit(ReleasedReading),
-    /// Held readings end here: reason and number.
+    /// Held readings are dropped: the reason, and their number.
     Drop(DropReason, u64),
 }

@@ -1,17 +1,17 @@
-//! On change: report whatever is not the same as the last time.
+//! On change: passes the readings that differ from the last emitted one.
 
 use super::last_emitted::LastEmitted;
 use crate::error::{ParamError, delay, interval};
 use crate::value::Tolerance;
 use crate::{Cost, DropReason, EmitReason, ErrorBound, Quality, Value};
 
-/// Passes a reading when its value or its whole status differs from the last emitted one.
+/// Stage that passes a reading when its value or its whole status differs from the last emitted one.
 ///
 /// Floats are compared bit by bit, except that the two zeros are one value and all NaN are one. Unlike a
 /// [`Deadband`](crate::reduce::Deadband) of 0, it compares values under a bad status too.
 ///
-/// **Error bound**: none is needed, what is suppressed is the same ([`OnChange::error_bound`]); `min_interval_ms` gives
-/// that up for its length. **Loss bound**: nothing is held.
+/// **Error bound**: 0, because suppressed readings are the same ([`OnChange::error_bound`]); within `min_interval_ms` there is none. **Loss
+/// bound**: nothing is held.
 ///
 /// ```
 /// # use edge_filter::Quality;
@@ -33,33 +33,33 @@ pub struct OnChange {
 pub struct OnChangeState(pub(crate) LastEmitted);
 
 impl OnChange {
-    /// Makes a stage that lets every change pass.
+    /// Creates a stage that lets every change pass.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Suppresses changes of value for `ms` after an emitted reading; 0 (default) is off. Changes of status pass.
+    /// Suppresses changes of value for `ms` after an emitted reading; 0 (default) suppresses none. Changes of status pass.
     ///
     /// # Errors
-    /// If it is negative, or more than `max_interval_ms`.
+    /// If the time is negative, or more than `max_interval_ms`.
     pub fn min_interval_ms(mut self, ms: i64) -> Result<Self, ParamError> {
         self.min_interval_ms = delay("min_interval_ms", ms)?;
         crate::error::ordered("min_interval_ms", ms, self.min_interval_ms, self.max_interval_ms)?;
         Ok(self)
     }
 
-    /// Lets a reading pass when nothing was emitted for `ms`; default is never.
+    /// Lets a reading pass when nothing was emitted for `ms`; by default none passes for that.
     ///
     /// # Errors
-    /// If it is less than 1, or less than `min_interval_ms`.
+    /// If the time is less than 1, or less than `min_interval_ms`.
     pub fn max_interval_ms(mut self, ms: i64) -> Result<Self, ParamError> {
         self.max_interval_ms = Some(interval("max_interval_ms", ms)?);
         crate::error::ordered("max_interval_ms", ms, self.min_interval_ms, self.max_interval_ms)?;
         Ok(self)
     }
 
-    /// Returns whether the reading passes, and why.
+    /// Returns whether the reading passes, and the reason.
     #[inline]
     pub fn check<'v>(
         &self,
@@ -108,11 +108,11 @@ impl Cost for OnChange {
     }
 }
 
-/// Drops a reading that repeats value and status of the last emitted one within a time: retransmissions, and sources
-/// that publish every second what changes twice a day.
+/// Stage that drops a reading with the value and status of the last emitted one within a time. It is for retransmissions, and for sources that
+/// publish every second a value that changes twice a day.
 ///
-/// Only event time decides, so data that comes late after an outage is treated as it would have been in time.
-/// **Error bound**: what is dropped is the same. **Loss bound**: nothing is held.
+/// Only event time decides, so data that comes late after an outage is treated as it would have been in time. **Error bound**: 0, because
+/// dropped readings are the same. **Loss bound**: nothing is held.
 ///
 /// ```
 /// # use edge_filter::Quality;
@@ -128,16 +128,16 @@ impl Cost for OnChange {
 pub struct Dedup(OnChange);
 
 impl Dedup {
-    /// Makes a stage that lets the same value pass again when `ms` have passed since the last emitted reading.
+    /// Creates a stage that lets the same value pass again when `ms` have passed since the last emitted reading.
     ///
     /// # Errors
-    /// If it is less than 1.
+    /// If the time is less than 1.
     pub fn within_ms(ms: i64) -> Result<Self, ParamError> {
         let max_interval_ms = Some(interval("within_ms", ms)?);
         Ok(Dedup(OnChange { min_interval_ms: 0, max_interval_ms }))
     }
 
-    /// Returns whether the reading passes, and why.
+    /// Returns whether the reading passes, and the reason.
     #[inline]
     pub fn check<'v>(
         &self,

@@ -1,4 +1,4 @@
-//! The one reducing stage of a rule, and its state for one sensor.
+//! Reducer: the only reducing stage of a rule, and its state for one sensor.
 
 use super::holding::Holding;
 use super::last_emitted::LastEmitted;
@@ -11,7 +11,7 @@ use super::{Deadband, Dedup, OnChange, Sample, SegmentHold, SwingingDoor};
 use crate::window::{Admission, Aggregate, Window, WindowResult, WindowState};
 use crate::{Cost, DropReason, EmitReason, ErrorBound, LossBound, Quality, Value};
 
-/// A stage that decides which readings go on; a [`Rule`](crate::Rule) has at most one.
+/// Stage that decides which readings go on; a [`Rule`](crate::Rule) has at most one.
 ///
 /// ```
 /// use edge_filter::reduce::{Deadband, Reducer};
@@ -24,21 +24,21 @@ use crate::{Cost, DropReason, EmitReason, ErrorBound, LossBound, Quality, Value}
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Reducer {
-    /// Whatever is not the same.
+    /// Passes values that differ from the last emitted one.
     OnChange(OnChange),
     /// Passes values that differ by more than a tolerance.
     Deadband(Deadband),
-    /// The corners of a trend.
+    /// Passes the corners of a trend.
     SwingingDoor(SwingingDoor),
-    /// The middle of each run within a tolerance.
+    /// Replaces each run within a tolerance by the middle of its range.
     SegmentHold(SegmentHold),
-    /// One aggregate of each window.
+    /// Emits one aggregate of each window.
     Window(Window, Aggregate),
-    /// One of a group.
+    /// Passes one reading of each group.
     Sample(Sample),
-    /// Repeats within a time are left out.
+    /// Drops repeats within a time.
     Dedup(Dedup),
-    /// A [`Stage`] of a user's own.
+    /// A [`Stage`] that a user of the crate wrote.
     Own(Box<OwnStage>),
 }
 
@@ -80,7 +80,7 @@ impl Cost for Reducer {
     }
 }
 
-/// State of a reducing stage beside the last emitted reading; 48 bytes, and a window lives elsewhere.
+/// State of a reducing stage besides the last emitted reading, in 48 bytes; a window is stored elsewhere.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) enum ReducerState {
@@ -102,7 +102,7 @@ pub(crate) enum ReducerState {
 }
 
 impl ReducerState {
-    /// Number of held readings.
+    /// Returns the number of held readings.
     pub(crate) fn held(&self) -> u64 {
         match self {
             ReducerState::None => 0,
@@ -115,7 +115,7 @@ impl ReducerState {
         }
     }
 
-    /// Moves all times, but for those of a window.
+    /// Shifts all times by `by_ms`, except for those of a window.
     pub(crate) fn shift(&mut self, by_ms: i64) {
         match self {
             ReducerState::Previous(held) | ReducerState::Door(Door { held, .. }) => {
@@ -127,8 +127,8 @@ impl ReducerState {
         }
     }
 
-    /// Tells that a stage may have come to this state, which is not so of every one in a damaged snapshot; `last` is the reading that
-    /// the sensor emitted last.
+    /// Returns whether a stage can have reached this state; that of a damaged snapshot may be another. `last`: the reading that the sensor
+    /// emitted last.
     pub(crate) fn is_sound(&self, last: &LastEmitted) -> bool {
         // What is held waits for a reading that differs from the one before it.
         let follows = self.held() == 0 || last.status().is_some();
@@ -143,7 +143,7 @@ impl ReducerState {
         }
     }
 
-    /// The state of a sensor that was never seen, replaced by `old` if that is a state of the same stage.
+    /// Returns `old` if it is a state of the same stage, else the state of a sensor that was never seen.
     pub(crate) fn take_over(self, old: Self) -> Self {
         match (self, old) {
             (ReducerState::Own(cold), ReducerState::Own(old)) => {
@@ -156,12 +156,12 @@ impl ReducerState {
 }
 
 impl Reducer {
-    /// Tells that consumers take an emitted value for the sensor's until the next one.
+    /// Returns whether an emitted value stands for the sensor's value until the next one.
     pub(crate) fn is_continued(&self) -> bool {
         !matches!(self, Reducer::Window(..) | Reducer::Sample(_))
     }
 
-    /// The state of a sensor that was never seen.
+    /// Creates the state of a sensor that was never seen.
     pub(crate) fn state(&self) -> ReducerState {
         match self {
             Reducer::Deadband(stage) if stage.holds() => ReducerState::Previous(None),
@@ -174,8 +174,8 @@ impl Reducer {
         }
     }
 
-    /// One reading for a stage that holds nothing; `forced` passes for this reason, whatever its value. `last` is up to
-    /// date afterwards.
+    /// Judges one reading for a stage that holds nothing, and updates `last`. With `forced` the reading passes for this reason, whatever its
+    /// value.
     #[inline]
     pub(crate) fn judge(
         &self,
@@ -204,7 +204,7 @@ impl Reducer {
         }
     }
 
-    /// One reading, for any stage.
+    /// Judges one reading for any stage.
     pub(crate) fn offer(
         &self,
         last: &mut LastEmitted,
@@ -243,7 +243,7 @@ impl Reducer {
         }
     }
 
-    /// A text at a window, which has no place for it: it passes as it came, after what is held.
+    /// Passes a text that came to a window, which has no place for it, after the held readings.
     #[cold]
     fn pass_text(
         &self,
@@ -261,7 +261,7 @@ impl Reducer {
         Verdict::Emit(forced.unwrap_or(EmitReason::Passthrough))
     }
 
-    /// Emits what is held: at a silence, a gap, a clock reset, a stop.
+    /// Emits what the stage holds, for a silence, a gap, a clock reset or a stop.
     pub(crate) fn close(
         &self,
         last: &mut LastEmitted,
@@ -291,7 +291,7 @@ impl Reducer {
         }
     }
 
-    /// Moves the time to `now_ms`.
+    /// Does what is due at `now_ms`.
     pub(crate) fn tick(
         &self,
         last: &mut LastEmitted,
@@ -317,7 +317,7 @@ impl Reducer {
     }
 }
 
-/// The result of a window as an emit: one aggregate, or none that can be computed as a bad zero.
+/// Emits one aggregate of a completed window; a bad zero if it cannot be computed.
 fn window_closed(
     w: &WindowResult,
     aggregate: Aggregate,

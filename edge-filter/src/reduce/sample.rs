@@ -1,4 +1,4 @@
-//! Rate limit and every n-th: one reading of a group.
+//! Sample: limits the rate of readings, by passing one of each group.
 
 use super::holding::{Holding, used_alone};
 use super::last_emitted::LastEmitted;
@@ -7,13 +7,13 @@ use crate::error::{ParamError, interval};
 use crate::snapshot_serde::as_array;
 use crate::{Cost, DropReason, EmitReason, ErrorBound, LossBound, Quality};
 
-/// Passes one reading of every group of `n`, or of every interval of event time.
+/// Stage that passes one reading of every group of `n`, or of every interval of event time.
 ///
-/// A limit of traffic, not of error: between two picked readings the value may have been anything. The first reading
-/// and every change of status or class passes at once, after what was held, and begins a new group; so do changes of
-/// booleans and texts. While the status is bad nothing passes.
+/// It limits the traffic, not the error: between two picked readings the value may have been anything. The first reading and every change of
+/// status or class passes at once, after the held reading, and begins a new group; so do changes of booleans and texts. While the status is bad
+/// nothing passes.
 ///
-/// **Error bound**: none is stated. **Loss bound**: nothing with [`Pick::First`], else one held reading per sensor.
+/// **Error bound**: none is given. **Loss bound**: nothing with [`Pick::First`], else one held reading per sensor.
 ///
 /// ```
 /// # use edge_filter::Quality;
@@ -36,18 +36,18 @@ enum Group {
     IntervalMs(i64),
 }
 
-/// Choice of the reading of a group that passes.
+/// Choice of the reading that passes for its group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "config", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Pick {
-    /// The first, at once.
+    /// The first reading, at once.
     #[default]
     First,
-    /// The last, when the group is complete.
+    /// The last reading, when the group is complete.
     Last,
-    /// The one furthest from the last emitted value, when the group is complete: peaks are kept.
+    /// The reading furthest from the last emitted value, when the group is complete, so that peaks are kept.
     MaxAbsDev,
 }
 
@@ -59,7 +59,7 @@ pub struct SampleState {
     group: OpenGroup,
 }
 
-/// Group that is still open.
+/// Group that still takes readings.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct OpenGroup {
     start: i64,
@@ -80,10 +80,10 @@ impl OpenGroup {
 }
 
 impl Sample {
-    /// Makes a stage that passes one of every `n` readings.
+    /// Creates a stage that passes one of every `n` readings.
     ///
     /// # Errors
-    /// If it is 0.
+    /// If `n` is 0.
     pub fn every_n(n: u32) -> Result<Self, ParamError> {
         if n == 0 {
             return Err(ParamError::new("every_n", "1 or more", n));
@@ -91,15 +91,15 @@ impl Sample {
         Ok(Sample { group: Group::Readings(n), pick: Pick::First })
     }
 
-    /// Makes a stage that passes at most one reading in `ms` of event time.
+    /// Creates a stage that passes at most one reading in `ms` of event time.
     ///
     /// # Errors
-    /// If it is less than 1.
+    /// If the time is less than 1.
     pub fn min_interval_ms(ms: i64) -> Result<Self, ParamError> {
         Ok(Sample { group: Group::IntervalMs(interval("min_interval_ms", ms)?), pick: Pick::First })
     }
 
-    /// Sets the reading of a group that passes; the first by default.
+    /// Sets the reading that passes for its group; the first by default.
     #[must_use]
     pub fn pick(mut self, pick: Pick) -> Self {
         self.pick = pick;
@@ -119,7 +119,7 @@ impl Sample {
         if complete { Verdict::Emit(EmitReason::Picked) } else { Verdict::Drop(DropReason::RateLimit) }
     }
 
-    /// Returns whether `point` is to be kept rather than what is held.
+    /// Returns whether `point` should be held instead of the held reading.
     fn better(&self, last: &LastEmitted, held: Option<Point>, point: Point) -> bool {
         let Some(held) = held else { return true };
         let reference = last.number().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Segment hold (PMC-MR): the fewest constants that stay within the deviation.
+//! Segment hold (PMC-MR): replaces readings by the fewest constants that stay within the deviation.
 
 use super::holding::{Holding, used_alone};
 use super::last_emitted::LastEmitted;
@@ -7,17 +7,17 @@ use crate::error::{ParamError, interval, positive};
 use crate::snapshot_serde::as_array;
 use crate::{Cost, DropReason, EmitReason, ErrorBound, LossBound, Quality};
 
-/// Replaces a run of readings that lie within twice the deviation of each other by the middle of their range: poor
-/// man's compression, midrange (Lazaridis and Mehrotra, 2003).
+/// Stage that replaces a run of readings, which lie within twice the deviation of each other, by the middle of their range: poor man's
+/// compression, midrange (Lazaridis and Mehrotra, 2003).
 ///
 /// At the same error it keeps half as many readings as a deadband or fewer, since the constant is chosen after the run
 /// is known. The price: values that the sensor did not measure (`synthetic`), under the time of the run's first
 /// reading, and a delay until the run ends. The first reading and every change of status or class passes at once, as it
 /// is, after the open run; so do changes of booleans and texts. While the status is bad nothing is compared.
 ///
-/// **Error bound**: held until the next emitted value, none is further than the deviation from a reading it stands for.
-/// **Loss bound**: the readings of the open run: as long as the value stays, or `max_interval_ms`. Integers are
-/// compared as `f64`. A nanosecond per reading.
+/// **Error bound**: an emitted value, held until the next, is never further than the deviation from a reading of its run. **Loss bound**: the
+/// readings of the open run, which lasts as long as the value stays, or `max_interval_ms`. Integers are compared as `f64`. It takes a
+/// nanosecond per reading.
 ///
 /// ```
 /// # use edge_filter::Quality;
@@ -45,7 +45,7 @@ pub struct SegmentHoldState {
     segment: Segment,
 }
 
-/// Run of readings that is still open.
+/// Run of readings that still takes readings.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Segment {
     start: i64,
@@ -58,25 +58,25 @@ pub(crate) struct Segment {
 as_array!(Segment { start, newest, min, max, readings });
 
 impl SegmentHold {
-    /// `deviation` in the unit of the sensor.
+    /// Creates a stage with a deviation in the unit of the sensor.
     ///
     /// # Errors
-    /// If it is not a finite number above 0.
+    /// If the deviation is not a finite number above 0.
     pub fn new(deviation: f64) -> Result<Self, ParamError> {
         let deviation = positive("deviation", deviation)?;
         Ok(SegmentHold { deviation, max_interval_ms: None, uncertain_is_bad: false })
     }
 
-    /// Ends a run when the newest reading is `ms` or more later than its first; default is never.
+    /// Ends a run when its newest reading is `ms` or more later than its first; by default no run ends for that.
     ///
     /// # Errors
-    /// If it is less than 1.
+    /// If the time is less than 1.
     pub fn max_interval_ms(mut self, ms: i64) -> Result<Self, ParamError> {
         self.max_interval_ms = Some(interval("max_interval_ms", ms)?);
         Ok(self)
     }
 
-    /// Treats uncertain readings like bad ones. Default: like good ones.
+    /// Sets whether uncertain readings are treated like bad ones. Default false: like good ones.
     #[must_use]
     pub fn uncertain_is_bad(mut self, yes: bool) -> Self {
         self.uncertain_is_bad = yes;
@@ -105,7 +105,7 @@ impl Segment {
         }
     }
 
-    /// Returns whether the state is one that readings can lead to, as that of a damaged snapshot may not be.
+    /// Returns whether readings can lead to this state; that of a damaged snapshot may be another.
     pub(crate) fn is_sound(&self) -> bool {
         self.min.is_finite() && self.min <= self.max && self.max.is_finite() && self.readings <= READINGS_MAX
     }

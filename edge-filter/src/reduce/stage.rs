@@ -1,4 +1,4 @@
-//! Own stages: a reducing stage that a user writes, run by the pipeline as its own are.
+//! Own stages: reducing stages that a user of the crate writes, and that the pipeline runs like its own.
 
 use super::holding::Holding;
 use super::last_emitted::LastEmitted;
@@ -6,12 +6,12 @@ use super::number::{Number, Point, ReleasedReading, Settlement, Verdict};
 use crate::{Cost, EmitReason, Quality, Value};
 use std::fmt;
 
-/// A reducing stage of a user's own: its parameters, and the state of one sensor.
+/// Reducing stage that a user of the crate writes: its parameters, and the state of one sensor.
 ///
-/// [`Rule::reducer`](crate::Rule::reducer) takes it; every sensor gets a [copy](Stage::copied). What all holding stages
-/// have in common is done before the stage is asked: the first reading, changes of status and of class, booleans and
-/// texts pass at once, after a [`flush`](Stage::flush); bad and non-finite readings never come to the stage. Everything
-/// held must be settled through `out` or answered for later: the counters of the pipeline hold only then.
+/// [`Rule::reducer`](crate::Rule::reducer) takes it; every sensor gets a [copy](Stage::copied). Before the stage is asked, the pipeline does
+/// what all holding stages share: the first reading, changes of status and of class, booleans and texts pass at once, after a
+/// [`flush`](Stage::flush); bad and non-finite readings never come to the stage. Every held reading must be settled through `out` once, or the
+/// pipeline's counters are wrong.
 ///
 /// ```
 /// use edge_filter::reduce::{Number, Settlement, Stage, Verdict};
@@ -57,8 +57,8 @@ use std::fmt;
 /// # Ok::<(), edge_filter::PatternError>(())
 /// ```
 pub trait Stage: Cost + fmt::Debug + Send + Sync {
-    /// Judges a finite number that is later than everything the sensor emitted. `out` takes what is emitted before it
-    /// and what ends here of the held readings.
+    /// Judges a finite number that is later than everything the sensor emitted. `out` gets the readings that are emitted before it, and the
+    /// held readings that are dropped.
     fn process(
         &mut self,
         time: i64,
@@ -67,46 +67,45 @@ pub trait Stage: Cost + fmt::Debug + Send + Sync {
         out: &mut dyn FnMut(Settlement),
     ) -> Verdict;
 
-    /// Takes note of a reading that passed unasked: the stage begins again at it. Nothing is held then.
+    /// Notes a reading that passed without being offered, at which the stage begins again. Nothing is held then.
     fn passed(&mut self, time: i64, value: &Value<'_>, quality: Quality);
 
-    /// Settles all that is held: at a silence, a gap, a clock that was set, a stop.
+    /// Settles all held readings, for a silence, a gap, a clock that was set, or a stop.
     fn flush(&mut self, _out: &mut dyn FnMut(Settlement)) {}
 
-    /// Returns how many readings are held.
+    /// Returns the number of held readings.
     fn held(&self) -> u64 {
         0
     }
 
-    /// Time of the wall clock at which [`tick`](Self::tick) has something to do. One that is not after the last `tick` is
-    /// ignored.
+    /// Returns the wall clock time at which [`tick`](Self::tick) has something to do; `None` if there is none. A time that is not after the
+    /// last `tick` is ignored.
     fn next_deadline(&self) -> Option<i64> {
         None
     }
 
-    /// Emits or drops what the clock makes due at `now_ms`.
+    /// Emits or drops the readings that are due at `now_ms`.
     fn tick(&mut self, _now_ms: i64, _out: &mut dyn FnMut(Settlement)) {}
 
-    /// The state of the sensor for a clean restart; empty for a stage that begins cold.
+    /// Returns the state of the sensor for a clean restart; empty for a stage that then begins cold.
     fn snapshot(&self) -> Vec<u8> {
         Vec::new()
     }
 
-    /// Takes over a state that [`snapshot`](Self::snapshot) wrote, perhaps under other parameters. On `false` the sensor
-    /// begins cold.
+    /// Restores a state that [`snapshot`](Self::snapshot) wrote, perhaps under other parameters. Returns `false` if the sensor must begin cold.
     fn restore(&mut self, _snapshot: &[u8]) -> bool {
         false
     }
 
-    /// A copy with the same parameters and state: `Box::new(self.clone())`.
+    /// Returns a copy with the same parameters and state: `Box::new(self.clone())`.
     fn copied(&self) -> Box<dyn Stage>;
 }
 
-/// A [`Stage`] of a user's own in a [`Reducer`](super::Reducer), or its saved state until a rule takes it over.
+/// User's [`Stage`] in a [`Reducer`](super::Reducer), or its saved state until a rule takes it over.
 #[derive(Debug)]
 pub struct OwnStage {
     stage: Result<Box<dyn Stage>, Vec<u8>>,
-    /// Last time that the stage was told. A deadline that is not after it would be due for ever.
+    /// Time of the last `tick`. A deadline that is not after it would always be due.
     ticked_ms: i64,
 }
 
@@ -129,7 +128,7 @@ impl OwnStage {
         }
     }
 
-    /// This stage, which is cold, with the state of `old` if it takes it.
+    /// Returns this stage, which is cold, with the state of `old` if it accepts that.
     pub(super) fn take_over(self, old: &Self) -> Self {
         let mut warm = self.clone();
         let is_taken = warm.stage.as_mut().is_ok_and(|stage| stage.restore(&old.saved()));
@@ -160,7 +159,7 @@ impl Clone for OwnStage {
     }
 }
 
-/// Two stages are the same if they show and save the same.
+/// Compares stages by their `Debug` text and their saved state.
 impl PartialEq for OwnStage {
     fn eq(&self, other: &Self) -> bool {
         self.saved() == other.saved() && format!("{:?}", self.stage) == format!("{:?}", other.stage)
@@ -181,12 +180,12 @@ impl<'de> serde::Deserialize<'de> for OwnStage {
     }
 }
 
-/// Stage that stands for a saved state whose own stage is gone.
+/// Placeholder for a saved state whose own stage is gone.
 struct SavedState;
 
 impl Cost for SavedState {}
 
-/// Hands on what a stage settles, and notes what was emitted.
+/// Passes on what a stage settles, and notes what was emitted.
 fn emitted(
     last: &mut LastEmitted,
     mut settlement: Settlement,
@@ -200,7 +199,7 @@ fn emitted(
     on(settlement);
 }
 
-/// The reducer skeleton around stages of users.
+/// Skeleton of the holding stages around a user's stage.
 pub(super) struct Skeleton;
 
 impl Holding for Skeleton {

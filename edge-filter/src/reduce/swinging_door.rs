@@ -7,8 +7,7 @@ use crate::error::{ParamError, interval, positive};
 use crate::snapshot_serde::{OverflowingNumber, as_array};
 use crate::{Cost, DropReason, EmitReason, ErrorBound, LossBound, Quality};
 
-/// Keeps the corners of a trend: between two emitted readings every suppressed one lies within the deviation of the
-/// straight line.
+/// Stage that passes the corners of a trend. Between two emitted readings every suppressed one lies within the deviation of the straight line.
 ///
 /// The slope-check form (GE's "critical aperture"): from the last emitted reading, each later one allows the slopes of
 /// the lines that pass it within the deviation; as long as the line to the *newest* reading has a slope that all allow,
@@ -51,7 +50,7 @@ pub struct SwingingDoorState {
     door: Door,
 }
 
-/// The slopes that all readings since the last emitted one allow, and the newest of them.
+/// Range of slopes that all readings since the last emitted one allow, and the newest of these readings.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Door {
     low: OverflowingNumber,
@@ -62,30 +61,30 @@ pub(crate) struct Door {
 as_array!(Door { low, high, held });
 
 impl SwingingDoor {
-    /// `deviation` in the unit of the sensor.
+    /// Creates a stage with a deviation in the unit of the sensor.
     ///
     /// # Errors
-    /// If it is not a finite number above 0.
+    /// If the deviation is not a finite number above 0.
     pub fn new(deviation: f64) -> Result<Self, ParamError> {
         let deviation = positive("deviation", deviation)?;
         Ok(SwingingDoor { deviation, max_interval_ms: None, min_interval_ms: 0, uncertain_is_bad: false })
     }
 
-    /// Emits the held reading when the newest is `ms` or more later than the last emitted one; default is never. It is
-    /// an answer to a reading, not to silence.
+    /// Emits the held reading when the newest is `ms` or more later than the last emitted one; by default none is emitted for that. It needs a
+    /// reading; silence has no effect.
     ///
     /// # Errors
-    /// If it is less than 1.
+    /// If the time is less than 1.
     pub fn max_interval_ms(mut self, ms: i64) -> Result<Self, ParamError> {
         self.max_interval_ms = Some(interval("max_interval_ms", ms)?);
         Ok(self)
     }
 
-    /// Refuses every interval but 0: what is not emitted for being too soon may be any distance from the line. See
+    /// Refuses every interval but 0, because a reading that is suppressed for coming too soon may be any distance from the line. See
     /// [`best_effort_min_interval_ms`](Self::best_effort_min_interval_ms).
     ///
     /// # Errors
-    /// If it is not 0.
+    /// If the interval is not 0.
     pub fn min_interval_ms(self, ms: i64) -> Result<Self, ParamError> {
         if ms == 0 {
             return Ok(self);
@@ -94,17 +93,16 @@ impl SwingingDoor {
         Err(ParamError::new("min_interval_ms", must_be, ms))
     }
 
-    /// Emits no corner sooner than `ms` after the last emitted reading, at the price of the error bound within that
-    /// time.
+    /// Sets a time after the last emitted reading within which no corner is emitted. Within it there is no error bound.
     ///
     /// # Errors
-    /// If it is negative.
+    /// If the time is negative.
     pub fn best_effort_min_interval_ms(mut self, ms: i64) -> Result<Self, ParamError> {
         self.min_interval_ms = crate::error::delay("min_interval_ms", ms)?;
         Ok(self)
     }
 
-    /// Treats uncertain readings like bad ones. Default: like good ones.
+    /// Sets whether uncertain readings are treated like bad ones. Default false: like good ones.
     #[must_use]
     pub fn uncertain_is_bad(mut self, yes: bool) -> Self {
         self.uncertain_is_bad = yes;
@@ -129,14 +127,14 @@ impl Cost for SwingingDoor {
 }
 
 impl Door {
-    /// The line from (`time`, `value`) to `point` as a slope, if every reading since allows it.
+    /// Returns whether every reading since the anchor allows the line from there to `point`. `anchor`: its time and value.
     fn allows(&self, anchor: (i64, f64), point: &Point) -> bool {
         let slope = (point.value().as_f64() - anchor.1) / elapsed(anchor.0, point.time);
         // Written so that a slope that is no number is not allowed.
         self.low.0 <= slope && slope <= self.high.0 && slope.is_finite()
     }
 
-    /// Takes the newest reading in.
+    /// Takes the newest reading in, and narrows the range of slopes by it.
     fn narrow(&mut self, anchor: (i64, f64), point: Point, deviation: f64) {
         let (dt, value) = (elapsed(anchor.0, point.time), point.value().as_f64());
         // In the order of the definition, `(v ± deviation - a) / (t - t_a)`: among decimals, rounding decides the ties.

@@ -1,9 +1,9 @@
-//! Stale: a sensor that fell silent.
+//! Stale: notices that a sensor fell silent.
 
 use crate::error::{ParamError, interval};
 use crate::{Cost, Quality};
 
-/// Notices that a sensor fell silent, once, and that it came back.
+/// Stage that notices, once, that a sensor fell silent, and that it came back.
 ///
 /// Silence is measured in the caller's `now`, not in event time: a sensor whose clock is an hour slow is not stale.
 /// If `now` jumps back, silence is noticed later by as much, until the next reading; if it jumps ahead, sensors may
@@ -23,12 +23,12 @@ pub struct Stale {
     heartbeat_ms: Option<i64>,
 }
 
-/// State of a [`Stale`] per sensor. The default is a sensor that was never seen: it cannot be stale.
+/// State of a [`Stale`] per sensor. By default the sensor was never seen, and cannot be stale.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "config", serde(into = "Option<i64>", from = "Option<i64>"))]
 pub struct StaleState {
-    /// The time at which it becomes stale, or one of the two below: 8 bytes are all that a sensor needs.
+    /// Time at which the sensor becomes stale, or one of the two values below, in 8 bytes.
     deadline: i64,
 }
 
@@ -42,7 +42,7 @@ impl Default for StaleState {
 }
 
 impl From<StaleState> for Option<i64> {
-    /// Returns the deadline, `None` for a sensor that was never seen.
+    /// Returns the deadline; `None` for a sensor that was never seen.
     fn from(state: StaleState) -> Self {
         (state != StaleState::default()).then_some(state.deadline)
     }
@@ -70,25 +70,25 @@ impl StaleState {
 }
 
 impl Stale {
-    /// The quality to report the last value with: `UncertainLastUsableValue`, Sparkplug's STALE.
+    /// Quality with which the last value is reported: `UncertainLastUsableValue`, Sparkplug's STALE.
     pub const QUALITY: Quality = Quality::UNCERTAIN_LAST_USABLE;
 
-    /// A sensor is stale when it was not seen for `timeout_ms`.
+    /// Creates a stage for which a sensor is stale when it was not seen for `timeout_ms`.
     ///
     /// # Errors
-    /// If it is less than 1 ms.
+    /// If the time is less than 1 ms.
     pub fn after_ms(timeout_ms: i64) -> Result<Self, ParamError> {
         Ok(Stale { timeout_ms: interval("timeout_ms", timeout_ms)?, heartbeat_ms: None })
     }
 
-    /// A reading arrived. True if the sensor was stale: the reading must pass, whatever its value.
+    /// Notes a reading that arrived. Returns whether the sensor was stale; then the reading must pass, whatever its value.
     pub fn seen(&self, state: &mut StaleState, now_ms: i64) -> bool {
         let was_stale = state.is_stale();
         state.deadline = now_ms.saturating_add(self.timeout_ms).max(STALE + 1);
         was_stale
     }
 
-    /// Returns true once per silence, when it has lasted `timeout_ms`.
+    /// Returns `true` once per silence, when it has lasted `timeout_ms`.
     pub fn expired(&self, state: &mut StaleState, now_ms: i64) -> bool {
         let expired = self.deadline(state).is_some_and(|deadline| deadline <= now_ms);
         if expired {
@@ -97,17 +97,17 @@ impl Stale {
         expired
     }
 
-    /// Returns when [`Stale::expired`] will be true.
+    /// Returns the time at which [`Stale::expired`] will return `true`; `None` if the sensor is stale or was never seen.
     #[must_use]
     pub fn deadline(&self, state: &StaleState) -> Option<i64> {
         (state.deadline > STALE).then_some(state.deadline)
     }
 
-    /// Repeats the last value every `ms` of silence until the sensor is stale, for consumers that need a sign of life.
-    /// Only a [`Pipeline`](crate::Pipeline) does that, on its ticks; the repeats are synthetic.
+    /// Repeats the last value after every `ms` of silence until the sensor is stale, for consumers that need a sign of life. Only a
+    /// [`Pipeline`](crate::Pipeline) does that, on its ticks. The repeats are synthetic.
     ///
     /// # Errors
-    /// If it is less than 1 ms, or not less than the timeout.
+    /// If the time is less than 1 ms, or not less than the timeout.
     pub fn heartbeat_ms(mut self, ms: i64) -> Result<Self, ParamError> {
         if interval("heartbeat_ms", ms)? >= self.timeout_ms {
             return Err(ParamError::new("heartbeat_ms", "less than `timeout_ms`", ms));

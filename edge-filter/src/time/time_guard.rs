@@ -1,10 +1,10 @@
-//! Time guard: tells readings in order from those that a stage must not see, and a clock that was set back from both.
+//! Time guard: separates readings in order from those that a stage must not see, and recognises a clock that was set back.
 
 use crate::error::{ParamError, delay, interval};
 use crate::snapshot_serde::as_array;
 use crate::{Cost, DropReason, EmitReason, LossBound, Quality, Value};
 
-/// The treatment of a reading whose time is out of order, ahead of the clock, or taken already.
+/// Treatment of a reading whose time is out of order, ahead of the clock, or that of the last reading.
 ///
 /// ```
 /// # use edge_filter::{DropReason, Quality, Value, time::{TimeGuard, TimeGuardState, TimePolicy}};
@@ -18,14 +18,14 @@ use crate::{Cost, DropReason, EmitReason, LossBound, Quality, Value};
 #[cfg_attr(feature = "config", serde(rename_all = "lowercase"))]
 #[non_exhaustive]
 pub enum TimePolicy {
-    /// The reading passes beside the stages, as it came and with a reason that says so ([`EmitReason::is_beside`]).
+    /// The reading passes beside the stages, as it came, with a reason that shows it ([`EmitReason::is_beside`]).
     #[default]
     Pass,
-    /// The reading is dropped and counted. A loss, if its sender was told that it is safe.
+    /// The reading is dropped and counted. It is lost, although its sender may have been told that it is safe.
     Drop,
 }
 
-/// Keeps a watermark per sensor: the time of its last accepted reading.
+/// Stage that keeps a watermark per sensor: the time of its last accepted reading.
 ///
 /// | reading | passes as | or is dropped as, if the policy says so |
 /// |---|---|---|
@@ -36,13 +36,13 @@ pub enum TimePolicy {
 /// | older by more than `max_backward_ms` (default 60 s), `confirm` (default 3) times in a row with rising times | `ClockReset`: accepted, restart | |
 /// | newer by more than `max_gap_ms` (default 1 h) | `AfterGap`: accepted, restart | |
 ///
-/// What passes as `Future`, `SameTime` or `Late` must touch no state: it is no part of the sensor's series. By default all
-/// three pass and nothing but an exact duplicate is dropped (two values are told apart by 32 bits of a hash).
-/// Rising times tell a clock that was set back from an old message that is delivered again and again.
+/// Readings that pass as `Future`, `SameTime` or `Late` must not change any state, because they are no part of the sensor's series. By default
+/// all three pass, and only an exact duplicate is dropped (two values are compared by 32 bits of a hash). Rising times distinguish a clock that
+/// was set back from an old message that is delivered again and again.
 ///
-/// **Loss bound**: none by default. If readings out of order are dropped, the `confirm - 1` before a clock reset is
-/// believed ([`TimeGuard::loss_bound`]), none if the caller knows of the step and says so with
-/// [`TimeGuardState::clock_stepped`]; of a sensor whose times stay ahead or equal every reading, if those are dropped.
+/// **Loss bound**: nothing by default. If readings out of order are dropped, the `confirm - 1` readings before a clock reset is believed
+/// ([`TimeGuard::loss_bound`]); none of them if the caller knows of the step and reports it with [`TimeGuardState::clock_stepped`]. If the
+/// others are dropped too, every reading of a sensor whose times stay ahead or equal.
 ///
 /// ```
 /// use edge_filter::time::{Passage, TimeGuard, TimeGuardState};
@@ -79,14 +79,14 @@ impl Default for TimeGuard {
     }
 }
 
-/// State of a [`TimeGuard`] per sensor, in 24 bytes. The default accepts any time that is not in the future.
+/// State of a [`TimeGuard`] per sensor, in 24 bytes. By default it accepts any time that is not in the future.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TimeGuardState {
     time: i64,
-    /// Second time of the guard. Above `time`: the newest that was accepted or let pass ahead of the series. Below it, while
-    /// readings go back in time: that of the last. 0 for neither.
+    /// Second time of the guard. Above `time`, the newest one that was accepted or that passed ahead of the series. Below `time`, while
+    /// readings go back in time, that of the last reading. 0: there is neither.
     other_time: i64,
-    /// Tells a reading that came twice from another one of the same time.
+    /// Hash that distinguishes a reading that came twice from another one of the same time.
     fingerprint: u32,
     backward_count: u16,
     started: bool,
@@ -96,14 +96,14 @@ pub struct TimeGuardState {
 as_array!(TimeGuardState { time, other_time, fingerprint, backward_count, started, stepped });
 
 impl TimeGuardState {
-    /// The time of the last accepted reading.
+    /// Returns the time of the last accepted reading; `None` before the first.
     #[must_use]
     pub fn watermark(&self) -> Option<i64> {
         self.started.then_some(self.time)
     }
 
-    /// The newest time that is ahead of the series: of a reading from the future that passed, or of the last one before the
-    /// clock was set back.
+    /// Returns the newest time that is ahead of the series: that of a reading from the future that passed, or of the last one before the clock
+    /// was set back. `None` if no time is ahead.
     pub(crate) fn ahead(&self) -> Option<i64> {
         let is_ahead = self.watermark().is_none_or(|time| time < self.other_time);
         (is_ahead && self.other_time != 0).then_some(self.other_time)
@@ -132,34 +132,34 @@ impl TimeGuardState {
         }
     }
 
-    /// Accepts the next reading as a clock reset if it is not newer than the last, since the sensor's clock was set.
+    /// Makes the next reading a clock reset if it is not newer than the last, because the sensor's clock was set.
     pub fn clock_stepped(&mut self) {
         self.stepped = true;
     }
 }
 
-/// Passage of a reading through the [`TimeGuard`].
+/// Way in which a reading passes the [`TimeGuard`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums, reason = "the caller must handle each: they restart different things")]
 pub enum Passage {
-    /// First reading of the sensor.
+    /// The reading is the sensor's first.
     First,
-    /// Newer than the last one.
+    /// The reading is newer than the last one.
     InOrder,
-    /// After an outage: what was known before it does not hold any more.
+    /// The reading comes after an outage, so earlier knowledge about the sensor is outdated.
     AfterGap,
-    /// The clock was set back: restart.
+    /// The sensor's clock was set back, so the stages start again.
     ClockReset,
-    /// Out of order and let through; must not touch any state, as the two below.
+    /// The reading is older than the last one and passes. It must not change any state, and neither must the two below.
     Late,
-    /// Another reading of the last one's time.
+    /// The reading has the time of the last one and passes.
     SameTime,
-    /// Too far ahead of the caller's clock.
+    /// The reading is too far ahead of the caller's clock and passes.
     Future,
 }
 
 impl Passage {
-    /// The reason to emit the reading, unless it is an ordinary one.
+    /// Returns the reason to emit the reading; `None` for a reading in order.
     #[must_use]
     pub fn reason(self) -> Option<EmitReason> {
         match self {
@@ -173,7 +173,7 @@ impl Passage {
         }
     }
 
-    /// Tells that the reading passes beside the stages.
+    /// Returns whether the reading passes beside the stages.
     #[must_use]
     pub fn is_beside(self) -> bool {
         matches!(self, Passage::Late | Passage::SameTime | Passage::Future)
@@ -181,35 +181,35 @@ impl Passage {
 }
 
 impl TimeGuard {
-    /// Drops whatever does not move a sensor's time forward, and what is ahead of the clock.
+    /// Creates a guard that drops every reading that does not move a sensor's time forward, or is ahead of the clock.
     #[must_use]
     pub fn strict() -> Self {
         let drop = TimePolicy::Drop;
         TimeGuard::default().future(drop).out_of_order(drop).same_time(drop)
     }
 
-    /// Sets the distance that a reading may be ahead of `now`; `i64::MAX` for any.
+    /// Sets the time in milliseconds by which a reading may be ahead of `now`; `i64::MAX` allows any.
     ///
     /// # Errors
-    /// If it is negative.
+    /// If the time is negative.
     pub fn max_future_ms(mut self, ms: i64) -> Result<Self, ParamError> {
         self.max_future_ms = delay("max_future_ms", ms)?;
         Ok(self)
     }
 
-    /// Sets the distance that a reading may be back before a clock reset is considered.
+    /// Sets the time in milliseconds by which a reading may be back before a clock reset is considered.
     ///
     /// # Errors
-    /// If it is negative.
+    /// If the time is negative.
     pub fn max_backward_ms(mut self, ms: i64) -> Result<Self, ParamError> {
         self.max_backward_ms = delay("max_backward_ms", ms)?;
         Ok(self)
     }
 
-    /// Sets the number of readings in a row that make a clock reset.
+    /// Sets the number of readings in a row after which a clock reset is believed.
     ///
     /// # Errors
-    /// If it is 0 or above 65535.
+    /// If the number is 0 or above 65535.
     pub fn confirm(mut self, readings: u32) -> Result<Self, ParamError> {
         if !(1..=u32::from(u16::MAX)).contains(&readings) {
             return Err(ParamError::new("n_confirm", "1 to 65535", readings));
@@ -218,37 +218,37 @@ impl TimeGuard {
         Ok(self)
     }
 
-    /// The longest silence, in event time, after which the sensor simply goes on.
+    /// Sets the longest silence in milliseconds of event time after which the stages do not start again.
     ///
     /// # Errors
-    /// If it is less than 1.
+    /// If the time is less than 1.
     pub fn max_gap_ms(mut self, ms: i64) -> Result<Self, ParamError> {
         self.max_gap_ms = interval("max_gap_ms", ms)?;
         Ok(self)
     }
 
-    /// Passes (default) or drops readings that are further ahead of `now` than `max_future_ms`.
+    /// Sets whether readings that are further ahead of `now` than `max_future_ms` pass (default) or are dropped.
     #[must_use]
     pub fn future(mut self, policy: TimePolicy) -> Self {
         self.future = policy;
         self
     }
 
-    /// Passes (default) or drops readings that are older than the last one.
+    /// Sets whether readings that are older than the last one pass (default) or are dropped.
     #[must_use]
     pub fn out_of_order(mut self, policy: TimePolicy) -> Self {
         self.out_of_order = policy;
         self
     }
 
-    /// Passes (default) or drops readings with the time of the last one and another value or quality.
+    /// Sets whether readings with the time of the last one and another value or quality pass (default) or are dropped.
     #[must_use]
     pub fn same_time(mut self, policy: TimePolicy) -> Self {
         self.same_time = policy;
         self
     }
 
-    /// The reasons for which readings that nothing else stands for are dropped; none by default.
+    /// Returns the reasons for which readings are dropped that no other reading represents; none by default.
     pub fn drops(&self) -> impl Iterator<Item = DropReason> + use<> {
         let policies = [
             (self.out_of_order, DropReason::OutOfOrder),
@@ -258,22 +258,22 @@ impl TimeGuard {
         policies.into_iter().filter_map(|(policy, reason)| (policy == TimePolicy::Drop).then_some(reason))
     }
 
-    /// The distance in ms beyond which a reading is ahead of the clock.
+    /// Returns the time in milliseconds by which a reading may be ahead of the clock.
     #[must_use]
     pub fn max_future(&self) -> i64 {
         self.max_future_ms
     }
 
-    /// Policy for a reading whose time cannot be placed any more.
+    /// Returns the policy for a reading whose time has no place in the series any more.
     pub(crate) fn late(&self) -> TimePolicy {
         self.out_of_order
     }
 
-    /// Tells how the reading passes. `now_ms` is the caller's wall clock in Unix milliseconds; `i64::MAX` if it is not to
-    /// be trusted: then no reading is ahead of it.
+    /// Judges the time of a reading. `now_ms`: the caller's wall clock in Unix milliseconds; `i64::MAX` if it cannot be trusted, so that no
+    /// reading is ahead of it.
     ///
     /// # Errors
-    /// The reason to drop the reading.
+    /// Reason to drop the reading.
     #[inline]
     pub fn check(
         &self,
@@ -332,7 +332,7 @@ impl TimeGuard {
         pass_or(self.out_of_order, Passage::Late, DropReason::OutOfOrder)
     }
 
-    /// Counts readings that are too far back to be merely late, as long as their times rise.
+    /// Counts readings that are too far back to be merely late, as long as their times rise. Returns whether they are enough for a clock reset.
     fn confirmed(&self, state: &mut TimeGuardState, time: i64) -> bool {
         if time >= state.time.saturating_sub(self.max_backward_ms) {
             state.stop_counting();
@@ -369,7 +369,7 @@ fn pass_or(policy: TimePolicy, passage: Passage, reason: DropReason) -> Result<P
     }
 }
 
-/// 32 bits of value and quality, mixed by the golden ratio.
+/// Returns 32 bits of value and quality, mixed by the golden ratio.
 fn fingerprint(value: &Value<'_>, quality: Quality) -> u32 {
     let mixed =
         (value.fingerprint() ^ u64::from(quality.0).rotate_left(32)).wrapping_mul(0x9E37_79B9_7F4A_7C15);

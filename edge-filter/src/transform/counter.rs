@@ -1,4 +1,4 @@
-//! Counter: increments of a register that wraps and of a meter that is reset.
+//! Counter: increments of a register that wraps, and of a meter that is reset.
 
 use crate::Cost;
 use crate::error::{ParamError, positive};
@@ -7,18 +7,18 @@ use crate::error::{ParamError, positive};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums, reason = "the widths of registers, and of what a double can count")]
 pub enum CounterWidth {
-    /// 16 bits: two bytes of a Modbus register.
+    /// Counter of 16 bits, one Modbus register.
     Bits16,
     /// Counter of 32 bits.
     Bits32,
-    /// 53 bits: what a double counts without loss.
+    /// Counter of 53 bits, as a double counts without loss.
     Bits53,
     /// Counter of 64 bits.
     Bits64,
 }
 
 impl CounterWidth {
-    /// Largest reading before the wrap.
+    /// Returns the largest reading before the wrap.
     #[must_use]
     pub const fn max(self) -> u64 {
         match self {
@@ -30,27 +30,27 @@ impl CounterWidth {
     }
 }
 
-/// Meaning of a counter's reading.
+/// Result for a counter's reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums, reason = "the caller must handle each")]
 pub enum Count {
-    /// The first reading: nothing to compare it with.
+    /// The reading is the first, so there is nothing to compare it with.
     First,
-    /// The counter went on: so much more than the last time.
+    /// The counter went on by this many since the last reading.
     Increment(u64),
-    /// The register wrapped round once; so much more than the last time.
+    /// The register wrapped round once, and counted this many since the last reading.
     Wrapped(u64),
-    /// The counter started again: how much was counted in between is unknown.
+    /// The counter started again; the count in between is unknown.
     Reset,
-    /// The value is more than the register can hold: not a reading of this counter. The state does not move.
+    /// The value is more than the register can hold, so it is no reading of this counter. The state does not change.
     TooLarge,
 }
 
-/// Tells a wrapped register from a meter that was reset.
+/// Stage that distinguishes a wrapped register from a meter that was reset.
 ///
-/// A reading below the last one is a wrap if the increment modulo the register's width, over the time since then, is at
-/// most `max_rate_per_s`; otherwise it is a reset. Exact over 64 bits. Without time between the two readings no rate can
-/// bear out a wrap: a reset. 32 bytes per sensor.
+/// A reading below the last one is a wrap if the increment modulo the register's width, divided by the time since then, is at most
+/// `max_rate_per_s`; otherwise it is a reset. It is exact over 64 bits. If no time has passed between the two readings it is a reset, because
+/// no rate can confirm a wrap. The state takes 32 bytes per sensor.
 ///
 /// ```
 /// # use edge_filter::transform::{Count, Counter, CounterState, CounterWidth};
@@ -66,7 +66,7 @@ pub struct Counter {
     max_rate_per_s: f64,
 }
 
-/// State of a [`Counter`] per sensor: the last reading.
+/// State of a [`Counter`] per sensor: the last reading, and the total.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub struct CounterState {
@@ -75,7 +75,7 @@ pub struct CounterState {
 }
 
 impl CounterState {
-    /// Returns what was counted since the first reading, over wraps and resets; stays at the largest number rather than wrap.
+    /// Returns the count since the first reading, over wraps and resets. It stays at the largest number instead of wrapping.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.total
@@ -83,10 +83,10 @@ impl CounterState {
 }
 
 impl CounterWidth {
-    /// The register of so many bits.
+    /// Returns the register of `bits` bits.
     ///
     /// # Errors
-    /// If it is not 16, 32, 53 or 64.
+    /// If the number is not 16, 32, 53 or 64.
     pub fn of_bits(bits: u32) -> Result<Self, ParamError> {
         match bits {
             16 => Ok(CounterWidth::Bits16),
@@ -99,7 +99,7 @@ impl CounterWidth {
 }
 
 impl Counter {
-    /// Makes a stage for a register and the fastest rate at which it can count.
+    /// Creates a stage for a register and the fastest rate at which it can count.
     ///
     /// # Errors
     /// If the rate is not a finite number above 0.

@@ -1,12 +1,12 @@
-//! Scale: from what the sensor counts to the unit of the plant.
+//! Scale: converts the sensor's numbers to the unit of the plant.
 
 use crate::error::{ParamError, span};
 use crate::{Cost, Value};
 
-/// `value * factor + offset`.
+/// Stage that computes `value * factor + offset`.
 ///
-/// Numbers become floats, except that a factor of 1 and an offset of 0 leave everything as it is, integers beyond 2^53
-/// included. Booleans and texts pass. No state.
+/// Numbers become floats, except that a factor of 1 and an offset of 0 leave everything unchanged, including integers beyond 2^53. Booleans and
+/// texts pass. The stage has no state.
 ///
 /// ```
 /// # use edge_filter::Value;
@@ -24,7 +24,7 @@ pub struct Scale {
 }
 
 impl Scale {
-    /// A factor and an offset.
+    /// Creates a stage with a factor and an offset.
     ///
     /// # Errors
     /// If one is not finite, or the factor is 0.
@@ -38,7 +38,7 @@ impl Scale {
         Ok(Scale { factor, offset })
     }
 
-    /// The line through two points: `raw` becomes `unit` at both ends. The ends of `unit` may fall.
+    /// Creates a stage from two points of a line: `raw` becomes `unit` at both ends. The ends of `unit` may fall.
     ///
     /// # Errors
     /// If the raw ends are not two finite numbers, the first below the second, or the line has no finite factor other
@@ -49,8 +49,8 @@ impl Scale {
         Self::linear(factor, unit.0 - low * factor)
     }
 
-    /// The value in the unit of the plant. An overflow becomes an infinity: let [`Normalise`](crate::check::Normalise) or
-    /// [`Range`](crate::check::Range) see what comes out if raw values may be that large.
+    /// Returns the value in the unit of the plant. An overflow becomes an infinity, so check the result with
+    /// [`Normalise`](crate::check::Normalise) or [`Range`](crate::check::Range) if raw values may be that large.
     #[must_use]
     pub fn apply<'a>(&self, value: Value<'a>) -> Value<'a> {
         if matches!(value, Value::Bool(_) | Value::Text(_)) || (self.factor == 1.0 && self.offset == 0.0) {

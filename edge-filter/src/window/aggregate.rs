@@ -1,11 +1,11 @@
-//! Aggregates of numbers, one at a time.
+//! Aggregates of numbers, updated with every number.
 
 use crate::snapshot_serde::{OverflowingNumber, as_array};
 
-/// Readings of one window that a median is made of; a window with more has none.
+/// Most readings of one window from which a median is computed; a window with more has none.
 pub const MEDIAN_READINGS_MAX: usize = 65_536;
 
-/// Count, extremes, sum, variance; with the readings themselves if a median is wanted.
+/// Count, extremes, sum and variance of numbers, and the numbers themselves if a median is wanted.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Numbers {
     pub(super) count: u64,
@@ -45,7 +45,7 @@ impl Numbers {
         }
     }
 
-    /// Returns whether the state is one that readings can lead to, as that of a damaged snapshot may not be.
+    /// Returns whether readings can lead to this state; that of a damaged snapshot may be another.
     pub(super) fn is_sound(&self) -> bool {
         let kept = self.values.len();
         let numbers = [self.first.1, self.last.1, self.min, self.max];
@@ -63,7 +63,7 @@ impl Numbers {
         if variance < 0.0 { 0.0 } else { variance.sqrt() }
     }
 
-    /// The middle one, or the middle between the two.
+    /// Returns the median: the middle number, or the middle between the two. `None` if the numbers were not kept, or were too many.
     pub(super) fn median(&self) -> Option<f64> {
         let readings = self.values.len();
         if readings as u64 != self.count || !(1..=MEDIAN_READINGS_MAX).contains(&readings) {
@@ -80,7 +80,7 @@ impl Numbers {
     }
 }
 
-/// A sum that keeps what rounding would lose (Neumaier).
+/// Sum that keeps the digits which rounding would lose (Neumaier).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Sum(OverflowingNumber, OverflowingNumber);

@@ -1,13 +1,13 @@
-//! The time that readings cover: areas under them, and for how long they were good.
+//! Cover: the time that readings cover, the areas under them, and the time for which they were good.
 
 use super::aggregate::Sum;
 use crate::snapshot_serde::as_array;
 
-/// A reading as a window sees it.
+/// Reading as a window uses it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Sample {
     pub(super) time: i64,
-    /// The value, if it may be used.
+    /// Value, if it may be used; `None` for a bad or non-finite one.
     pub(super) good: Option<f64>,
 }
 
@@ -20,7 +20,7 @@ impl Sample {
     }
 }
 
-/// Areas in value times milliseconds.
+/// Areas under the readings, in value times milliseconds, and the time for which they were good.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Cover {
     stepped: Sum,
@@ -39,8 +39,8 @@ impl Cover {
         *counter = counter.saturating_add(1);
     }
 
-    /// The part of `from` to `to`, two readings that follow each other, that lies within the window. Between two good
-    /// ones there is a line, whose value at the window's bound is interpolated; before a bad one the good one is held.
+    /// Adds the part of the time from `from` to `to`, two readings that follow each other, that lies within the window. Between two good
+    /// readings there is a line, whose value at the window's bound is interpolated; before a bad reading the good one is held.
     pub(super) fn span(&mut self, start: i64, end: i64, from: Sample, to: Sample) {
         let (a, b) = (from.time.max(start), to.time.min(end));
         if b <= a {
@@ -59,7 +59,7 @@ impl Cover {
         self.sloped.add((at(a) / 2.0 + at(b) / 2.0) * ms);
     }
 
-    /// Returns the good part in percent: by time, or by readings where they cover none.
+    /// Returns the good part in percent: by time, or by number if the readings cover no time.
     pub(super) fn good_pct(&self) -> f64 {
         let (good, bad) = if self.good_ms + self.bad_ms > 0.0 {
             (self.good_ms, self.bad_ms)

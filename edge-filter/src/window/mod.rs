@@ -14,8 +14,8 @@ use crate::{Cost, DropReason, ErrorBound, LossBound, Quality, Value};
 use aggregate::Numbers;
 use cover::{Cover, Sample};
 
-/// Divides event time into intervals `[start, start + width)`, aligned to the epoch plus an offset, and gives one
-/// [`WindowResult`] for each that has readings; its time is the start.
+/// Stage that divides event time into intervals `[start, start + width)`, aligned to the epoch plus an offset, and emits one [`WindowResult`]
+/// for each that has readings. The time of a result is the start.
 ///
 /// Only good readings are aggregated (uncertain ones too, if told so). The quality of the result: `BadNoData` if none
 /// was good; good if the readings were good for at least `min_good_pct` of the time they cover; otherwise
@@ -26,8 +26,8 @@ use cover::{Cover, Sample};
 /// time averages; those of a complete window are dropped as late. A text has no place in a window: in a pipeline it passes
 /// as it came, after what is held.
 ///
-/// **Error bound**: none: aggregates stand for readings. **Loss bound**: the readings of the open window. Memory: 300
-/// bytes per sensor, and 8 per reading of a window if the median is asked for, up to [`MEDIAN_READINGS_MAX`].
+/// **Error bound**: none, because aggregates represent the readings. **Loss bound**: the readings of the open window. The state takes 300 bytes
+/// per sensor, and 8 per reading of a window if the median is wanted, up to [`MEDIAN_READINGS_MAX`].
 ///
 /// ```
 /// # use edge_filter::Quality;
@@ -55,11 +55,11 @@ pub struct Window {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct WindowState {
     open: Option<OpenWindow>,
-    /// Newest reading of the window.
+    /// Newest reading; `None` if there is none since the start or the last flush.
     newest: Option<Sample>,
-    /// The first instant that no result has covered.
+    /// First instant that a later result may cover; `None` if every instant may be covered.
     floor: Option<i64>,
-    /// Milliseconds by which the sensor's time is behind the caller's `now`.
+    /// Milliseconds by which the newest reading's time was behind the caller's `now`.
     delay_ms: i64,
 }
 
@@ -82,18 +82,18 @@ as_array!(OpenWindow { start, end, readings, numbers, cover });
 pub enum Admission {
     /// The reading is part of the open window.
     In,
-    /// The reading is not in a window.
+    /// The reading is in no window, for this reason.
     Not(DropReason),
 }
 
-/// Results without a reading for one call, at most: a longer time has one that spans it.
+/// Most results without a reading in one call; a longer time gets one result that spans it.
 const EMPTY_MAX: i128 = 60;
 
 impl Window {
-    /// Windows of `ms`.
+    /// Creates a stage with windows of `ms` milliseconds.
     ///
     /// # Errors
-    /// If it is less than 1.
+    /// If the width is less than 1.
     pub fn tumbling_ms(ms: i64) -> Result<Self, ParamError> {
         Ok(Window {
             width_ms: interval("width_ms", ms)?,
@@ -106,10 +106,10 @@ impl Window {
         })
     }
 
-    /// Starts windows so long after the multiples of the width (days that begin at local midnight); 0 by default.
+    /// Sets the milliseconds by which windows start after the multiples of the width (for days that begin at local midnight); 0 by default.
     ///
     /// # Errors
-    /// If it is negative, or not less than the width.
+    /// If the offset is negative, or not less than the width.
     pub fn offset_ms(mut self, ms: i64) -> Result<Self, ParamError> {
         if delay("offset_ms", ms)? >= self.width_ms {
             return Err(ParamError::new("offset_ms", "less than `width_ms`", ms));
@@ -118,21 +118,20 @@ impl Window {
         Ok(self)
     }
 
-    /// Sets how long after its end, by the caller's `now`, a window waits for readings that are on their way; 0 by default.
-    /// It comes on top of the delay of the newest reading, if [`WindowState::arrived`] was told of it.
+    /// Sets the milliseconds for which a window waits after its end, by the caller's `now`, for readings that are still on their way; 0 by
+    /// default. The delay of the newest reading is added, if [`WindowState::arrived`] was told of it.
     ///
     /// # Errors
-    /// If it is negative.
+    /// If the time is negative.
     pub fn allowed_lateness_ms(mut self, ms: i64) -> Result<Self, ParamError> {
         self.allowed_lateness_ms = delay("allowed_lateness_ms", ms)?;
         Ok(self)
     }
 
-    /// Sets the part, in percent, of the time that a window's readings cover for which they must be good, or the
-    /// result is not; 100 by default.
+    /// Sets the percentage of the time covered by a window's readings for which they must be good, if the result is to be good; 100 by default.
     ///
     /// # Errors
-    /// If it is not within 0 to 100.
+    /// If the percentage is not within 0 to 100.
     pub fn min_good_pct(mut self, pct: f64) -> Result<Self, ParamError> {
         if !(0.0..=100.0).contains(&pct) {
             return Err(ParamError::new("min_good_pct", "within 0 to 100", pct));
@@ -141,30 +140,30 @@ impl Window {
         Ok(self)
     }
 
-    /// Gives results of whole windows without a reading too, as `BadNoData`: over silence, gaps and a stop, from the first
-    /// reading on. Of more than 60 that pass in one call (a stop, a step of the clock ahead) there is one result instead, from the start of
-    /// the first to the end of the last. Readings that come for them afterwards are late.
+    /// Sets whether whole windows without a reading have results too, as `BadNoData`: over silence, gaps and a stop, from the first reading on.
+    /// If more than 60 of them end in one call (after a stop, or a step of the clock ahead) there is one result instead, from the start of the
+    /// first to the end of the last. Readings that come for them afterwards are late.
     #[must_use]
     pub fn emit_empty(mut self, yes: bool) -> Self {
         self.emit_empty = yes;
         self
     }
 
-    /// Treats uncertain readings like bad ones (default, as OPC UA does), or like good ones.
+    /// Sets whether uncertain readings are treated like bad ones (default, as OPC UA does), or like good ones.
     #[must_use]
     pub fn uncertain_is_bad(mut self, yes: bool) -> Self {
         self.uncertain_is_bad = yes;
         self
     }
 
-    /// Keeps the readings of the open window for [`WindowResult::median`]. Off by default.
+    /// Sets whether the readings of the open window are kept for [`WindowResult::median`]. Default false.
     #[must_use]
     pub fn median(mut self, yes: bool) -> Self {
         self.median = yes;
         self
     }
 
-    /// Offers a reading; a window that it completes goes to `sink` before. Booleans count as 0 and 1.
+    /// Offers a reading. `sink` gets the window that it completes. Booleans count as 0 and 1.
     pub fn check<'v>(
         &self,
         state: &mut WindowState,
@@ -206,8 +205,7 @@ impl Window {
         Admission::In
     }
 
-    /// Lets time pass to `now_ms`: completes windows whose end is `allowed_lateness_ms` ago. The last value counts to
-    /// the end of its window.
+    /// Completes windows whose end is `allowed_lateness_ms` before `now_ms`. The last value counts to the end of its window.
     pub fn tick(&self, state: &mut WindowState, now_ms: i64, sink: &mut impl FnMut(WindowResult)) {
         while self.deadline(state).is_some_and(|deadline| deadline <= now_ms) {
             let Some(open) = &mut state.open else { return };
@@ -218,7 +216,7 @@ impl Window {
         }
     }
 
-    /// Returns when [`Window::tick`] has something to do.
+    /// Returns the time at which [`Window::tick`] has something to do; `None` if no window is open or the open one never ends.
     #[must_use]
     pub fn deadline(&self, state: &WindowState) -> Option<i64> {
         // A window that reaches the end of time never ends.
@@ -229,8 +227,8 @@ impl Window {
         self.allowed_lateness_ms.saturating_add(state.delay_ms)
     }
 
-    /// Gives the open window as it is, if it has readings: before a stop, at a gap. What comes later in its interval is
-    /// another result, under a later time.
+    /// Emits the open window as it is, if it has readings, for a stop or a gap. A later reading of its interval belongs to another result,
+    /// under a later time.
     pub fn flush(&self, state: &mut WindowState, sink: &mut impl FnMut(WindowResult)) {
         if let Some(open) = state.open.take_if(|open| open.readings > 0) {
             let resume = state.newest.map_or(open.end, |newest| newest.time.saturating_add(1));
@@ -245,8 +243,8 @@ impl Window {
         state.newest = None;
     }
 
-    /// Emits the windows that end before `time`, at which something comes that has no place in a window. Does so where
-    /// windows without a reading are given.
+    /// Emits the windows that end before `time`, if windows without a reading have results. It is called for a text at `time`, which has no
+    /// place in a window.
     pub(crate) fn go_by(&self, state: &mut WindowState, time: i64, sink: &mut impl FnMut(WindowResult)) {
         while self.emit_empty
             && let Some(open) = &mut state.open
@@ -259,7 +257,7 @@ impl Window {
         }
     }
 
-    /// Gives the open window and, if empty ones count, opens the next; in the end the one of `time` is at most next.
+    /// Emits the open window, and those without readings up to `time` if they have results; then it opens the next.
     fn complete(&self, state: &mut WindowState, time: i64, sink: &mut impl FnMut(WindowResult)) {
         let Some(open) = state.open.take() else { return };
         let mut end = open.end;
@@ -290,7 +288,7 @@ impl Window {
         }
     }
 
-    /// The window after the one that ended; none at the end of time.
+    /// Returns the window after the one that ended; `None` at the end of time.
     fn next(&self, end: i64) -> Option<OpenWindow> {
         let next = OpenWindow { start: end, end: end.saturating_add(self.width_ms), ..OpenWindow::default() };
         (end < i64::MAX).then_some(next)
@@ -324,24 +322,24 @@ impl Cost for Window {
 }
 
 impl WindowState {
-    /// The newest reading came so late: `now - time`. Its sensor's window ends so much later by the caller's clock, so
-    /// that a sensor whose clock is an hour slow is not late for ever.
+    /// Notes by how many milliseconds the newest reading was late: `now - time`. Its sensor's window ends that much later by the caller's
+    /// clock, so that a sensor whose clock is an hour slow is not late for ever.
     pub fn arrived(&mut self, delay_ms: i64) {
         self.delay_ms = delay_ms.max(0);
     }
 
-    /// Readings in the open window.
+    /// Returns the number of readings in the open window.
     #[must_use]
     pub fn readings(&self) -> u64 {
         self.open.as_ref().map_or(0, |open| open.readings)
     }
 
-    /// Returns whether the state is one that readings can lead to, as that of a damaged snapshot may not be.
+    /// Returns whether readings can lead to this state; that of a damaged snapshot may be another.
     pub(crate) fn is_sound(&self) -> bool {
         self.delay_ms >= 0 && self.open.as_ref().is_none_or(|open| open.is_sound(self.newest))
     }
 
-    /// The first instant of which readings still count; `None` if of any.
+    /// Returns the first instant whose readings still count; `None` if every one does.
     fn first_instant(&self) -> Option<i64> {
         match &self.open {
             Some(open) if open.readings > 0 => Some(open.start),
@@ -350,7 +348,7 @@ impl WindowState {
         }
     }
 
-    /// Forbids later results a time before `time`.
+    /// Makes later results have times from `time` on.
     pub(crate) fn not_before(&mut self, time: i64) {
         self.floor = Some(self.floor.map_or(time, |floor| floor.max(time)));
     }

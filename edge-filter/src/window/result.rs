@@ -1,26 +1,26 @@
-//! The row of aggregates of one window.
+//! Result of one window: its row of aggregates.
 
 use super::aggregate::Numbers;
 use super::cover::Cover;
 use crate::Quality;
 
-/// The aggregates of one window. All are of its good readings; `None` where there is nothing to compute from, or where
-/// the result would be no finite number.
+/// Aggregates of one window, computed from its good readings. An aggregate is `None` if there is nothing to compute it from, or if it would not
+/// be a finite number.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WindowResult {
-    /// The window's first instant; the time of the result.
+    /// First instant of the window, which is the time of the result.
     pub start: i64,
-    /// The window's end, which is not part of it.
+    /// End of the window, which is not part of it.
     pub end: i64,
-    /// Readings in the window, good or not.
+    /// Number of readings in the window, good or not.
     pub readings: u64,
-    /// The quality of the aggregates.
+    /// Quality of the aggregates.
     pub quality: Quality,
     numbers: Numbers,
     cover: Cover,
 }
 
-/// One of the aggregates.
+/// Aggregate that a window computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "config", serde(rename_all = "snake_case"))]
@@ -38,15 +38,15 @@ pub enum Aggregate {
     Max,
     /// Arithmetic mean of the readings.
     Mean,
-    /// The middle one; the mean of the two middle ones.
+    /// Median: the middle reading, or the mean of the two middle ones.
     Median,
-    /// The standard deviation of the population.
+    /// Standard deviation of the population.
     StdPop,
     /// Sum of the readings.
     Sum,
-    /// The average over time, each reading held until the next.
+    /// Average over time, where each reading is held until the next.
     TimeAvgStepped,
-    /// The average over time of the line through the readings, with interpolated values at the window's bounds.
+    /// Average over time of the line through the readings, with interpolated values at the window's bounds.
     TimeAvgSloped,
 }
 
@@ -68,20 +68,20 @@ impl WindowResult {
         self.numbers.count
     }
 
-    /// Arithmetic mean of good readings.
+    /// Returns the arithmetic mean of the good readings; `None` if there are none.
     #[must_use]
     pub fn mean(&self) -> Option<f64> {
         self.get(Aggregate::Mean)
     }
 
-    /// The median, if it was asked for and the window had at most
+    /// Returns the median; `None` if it was not configured, or the window had more than
     /// [`MEDIAN_READINGS_MAX`](crate::window::MEDIAN_READINGS_MAX) readings.
     #[must_use]
     pub fn median(&self) -> Option<f64> {
         self.get(Aggregate::Median)
     }
 
-    /// Returns any of the aggregates. The count is always there.
+    /// Returns any of the aggregates. The count is never `None`.
     #[must_use]
     pub fn get(&self, aggregate: Aggregate) -> Option<f64> {
         let numbers = &self.numbers;

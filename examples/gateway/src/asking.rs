@@ -1,4 +1,4 @@
-//! Client of the control socket: asks the running gateway of a state directory.
+//! Client of the control socket: sends requests to the gateway that runs on a state directory.
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a command: a socket")]
 
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::run::by_hand::{SOCKET, check_length};
 
-/// `EX_UNAVAILABLE`: no gateway answers.
+/// Exit code when no gateway answers, `EX_UNAVAILABLE`.
 pub(crate) const UNAVAILABLE: u8 = 69;
 
 /// Reason why there is no answer to be shown.
@@ -17,14 +17,14 @@ pub(crate) const UNAVAILABLE: u8 = 69;
 pub(crate) enum Failed {
     /// No gateway answers.
     Nobody(String),
-    /// It answered otherwise.
+    /// The gateway answered with an error, or not as expected.
     Answer(String),
 }
 
 /// Connects to the gateway that runs on this state directory.
 ///
 /// # Errors
-/// There is none.
+/// No gateway runs there.
 pub(crate) fn open(state: &Path) -> Result<UnixStream, Failed> {
     let path = state.join(SOCKET);
     let nobody = |error: io::Error| {
@@ -34,7 +34,8 @@ pub(crate) fn open(state: &Path) -> Result<UnixStream, Failed> {
     UnixStream::connect(&path).map_err(nobody)
 }
 
-/// Gives every line of the answer but the last, and returns what that says was done. `within`: for the next line.
+/// Sends a request, and passes every line of the answer but the last to `line`. Returns the text of the last, which says what was done.
+/// `within`: time limit for each line.
 ///
 /// # Errors
 /// The gateway refused, or its answer is not whole.

@@ -1,6 +1,6 @@
-//! Configuration of a gateway by the program that embeds it.
+//! Builder of a gateway's configuration, for the program that embeds it.
 //!
-//! It becomes the same table that gateway.toml is, and is checked as that is: there is one way to say each thing.
+//! The settings become the table that gateway.toml would be, and are checked in the same way, so that there is one way to express each setting.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: it starts the gateway's task")]
 
@@ -18,12 +18,12 @@ use crate::embedded::{Gateway, ended};
 use crate::run::replaced_parts::{OwnIngest, Packer, Parts};
 use crate::run::{RunError, run_until};
 
-/// A gateway that is not started yet. Made by [`Gateway::builder`].
+/// Settings of a gateway that is not started yet. Made by [`Gateway::builder`].
 #[derive(Debug)]
 #[must_use = "nothing runs before `start`"]
 pub struct Builder {
     table: Table,
-    /// First setting that is no TOML.
+    /// First error in the text of [`settings`](Self::settings).
     error: Option<String>,
     parts: Parts,
 }
@@ -42,7 +42,7 @@ impl Builder {
         self
     }
 
-    /// Lets sensors connect at this address; port 0: any that is free.
+    /// Lets sensors connect at this address. Port 0 takes any free port.
     pub fn listen(self, address: SocketAddr) -> Self {
         self.set("local", "listen", address.to_string())
     }
@@ -84,30 +84,30 @@ impl Builder {
         self
     }
 
-    /// Filters the readings of the route with this `match` by a pipeline of the program's own, in which each stage may be one of its own
-    /// ([`Rule::reducer`](edge_filter::Rule::reducer)). It holds the state over a clean stop; what a stage holds is acknowledged at once. A reading
-    /// at which a stage panics passes unfiltered.
+    /// Filters the readings of the route with this `match` by a pipeline of the program, in which each stage may be one of its own
+    /// ([`Rule::reducer`](edge_filter::Rule::reducer)). Its state survives a clean stop. Readings that a stage holds are acknowledged at once. A
+    /// reading at which a stage panics passes unfiltered.
     pub fn filter(mut self, filter_topic: &str, pipeline: Pipeline) -> Self {
         self.parts.filters.push((filter_topic.to_owned(), pipeline));
         self
     }
 
-    /// Asks `ingest` about each message before the routes are asked: it may store rows of its own, absorb or refuse the message, or leave it to the routes
-    /// (`None`). It is called on the listener's task, and should take microseconds: all local clients wait for it. A message at which it panics goes to
-    /// `dead-letter/TOPIC` as it came.
+    /// Asks `ingest` about each message before the routes are asked. It may store rows of its own, absorb or refuse the message, or leave it to the routes
+    /// (`None`). It is called on the listener's task, where all local clients wait for it, so it should take microseconds. A message at which it panics
+    /// goes to `dead-letter/TOPIC` as it came.
     pub fn ingest(mut self, ingest: impl FnMut(Now, &Inbound) -> Option<Answer> + Send + 'static) -> Self {
         self.parts.ingest = Some(OwnIngest::new(Box::new(ingest)));
         self
     }
 
-    /// Encodes the batches of the route with this `match` by an encoder of the program's own. Routes that share a topic share it.
+    /// Encodes the batches of the route with this `match` by an encoder of the program. Routes that share a topic share the encoder.
     pub fn packer(mut self, filter_topic: &str, packer: impl Packer + 'static) -> Self {
         self.parts.packers.push((filter_topic.to_owned(), Box::new(packer)));
         self
     }
 
-    /// Starts the gateway on the current tokio runtime; its queue is in the directory `state`, which only one gateway uses. Returns when sensors can
-    /// connect; the queue may be a moment later. Warnings about the settings go to the log.
+    /// Starts the gateway on the current tokio runtime. Its queue is in the directory `state`, which only one gateway may use. Returns when sensors
+    /// can connect; the queue may be open a moment later. Warnings about the settings go to the log.
     ///
     /// # Errors
     /// Settings that are wrong or contradict each other; an address that cannot be bound; a directory that is in use.

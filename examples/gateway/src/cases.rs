@@ -1,4 +1,5 @@
-//! Cases of a configuration: its messages go through the real routes and filters, in virtual time, without disk or network. Pure.
+//! Runs the cases (`[[test]]`) of a configuration: their messages go through the real routes and filters, in virtual time, without disk or
+//! network. Pure.
 
 use std::fmt;
 use std::time::Duration;
@@ -15,15 +16,15 @@ use crate::run::duplicate_marks::DuplicateMarks;
 use crate::run::ingest::{Counts, GatewayIngest};
 use crate::run::reading_row::ReadingRow;
 
-/// Beginning of every case: 2026-01-01, 00:00 UTC.
+/// Time at which every case begins: 2026-01-01, 00:00 UTC.
 const BEGIN_MS: i64 = 1_767_225_600_000;
-/// Things that become due in one pause: beyond them the case is not worth waiting for.
+/// Most ticks in one pause of a case; one that needs more is refused.
 const TICKS_MAX: u32 = 1_000_000;
 
 /// Result of a case.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Outcome {
-    /// Lines that came of the input.
+    /// Lines that the input caused.
     pub(crate) got: Vec<String>,
     pub(crate) holds: bool,
 }
@@ -31,7 +32,7 @@ pub(crate) struct Outcome {
 /// Runs a case against these routes.
 ///
 /// # Errors
-/// Rules that are not valid; something that becomes due for ever.
+/// Rules that are not valid, or a filter in which something is due again for ever.
 pub(crate) fn run(routes: &[Route], case: &Case) -> Result<Outcome, String> {
     let mut rig = Rig::new(routes)?;
     for step in &case.input {
@@ -47,12 +48,12 @@ pub(crate) fn run(routes: &[Route], case: &Case) -> Result<Outcome, String> {
     Ok(Outcome { got: rig.got, holds })
 }
 
-/// Returns whether the line says that nothing goes upstream.
+/// Returns whether the line reports a suppressed reading, or a message without a route.
 fn is_suppressed(line: &str) -> bool {
     line.trim_start().starts_with("- ")
 }
 
-/// Compares lines word by word: `20` is `20.0`.
+/// Compares two lines word by word. Numbers are compared by value, so that `20` equals `20.0`.
 fn is_alike(one: &str, other: &str) -> bool {
     let number = |word: &str| word.parse::<f64>().ok().filter(|number| number.is_finite());
     let (mut ones, mut others) = (one.split_whitespace(), other.split_whitespace());
@@ -66,7 +67,7 @@ fn is_alike(one: &str, other: &str) -> bool {
     }
 }
 
-/// The routes in virtual time.
+/// Routes and filters in virtual time.
 struct Rig {
     ingest: GatewayIngest,
     at: Duration,
@@ -82,7 +83,7 @@ impl Rig {
         Ok(Self { ingest, at: Duration::ZERO, counts, got: Vec::new() })
     }
 
-    /// Lets time pass: what becomes due does so at its time.
+    /// Lets time pass until `until`, with a tick of the filters at each time at which something is due.
     fn pass(&mut self, until: Duration) -> Result<(), String> {
         for _ in 0..TICKS_MAX {
             let due =
@@ -118,7 +119,7 @@ impl Rig {
         Ok(())
     }
 
-    /// Notes rows, and what was suppressed beside them.
+    /// Notes the lines of rows, and of readings that were suppressed beside them.
     fn note(&mut self, rows: &[Row]) {
         self.got.extend(rows.iter().map(|row| Line(row).to_string()));
         let counts = self.ingest.counts();
@@ -137,7 +138,7 @@ fn now(at: Duration) -> Now {
     Now { up_ms: ms, wall_ms: BEGIN_MS.saturating_add_unsigned(ms) }
 }
 
-/// A row: topic upstream, and the payload, or the reading with its unit and, if it is not good, its quality.
+/// A row as a line: topic at the hub, and the payload; or for a reading its value, its unit, and its quality if that is not good.
 struct Line<'a>(&'a Row);
 
 impl fmt::Display for Line<'_> {

@@ -1,4 +1,4 @@
-//! `edge-gateway check FILE`: what is wrong, or what the configuration means.
+//! Report of `edge-gateway check FILE`: the mistakes of a configuration, or its meaning.
 
 mod costs;
 mod from_the_hub;
@@ -26,7 +26,7 @@ use from_the_hub::commands;
 pub(crate) use load::Load;
 use local_side::local;
 
-/// The report for a person, on a machine with such a wall clock and such a limit of open files, at a site of such a load.
+/// Report for a person: a configuration, the machine's wall clock and limit of open files, and the load of the site.
 pub(crate) struct Meaning<'a>(
     pub(crate) &'a Config,
     pub(crate) ClockSync,
@@ -34,7 +34,7 @@ pub(crate) struct Meaning<'a>(
     pub(crate) Load,
 );
 
-/// Writer of the report: what one call writes stays on its line, whatever strings of the file it quotes.
+/// Writer of the report. The text of one call stays on its line, whatever strings of the file it quotes.
 struct Lines<'a, 'b>(&'a mut fmt::Formatter<'b>);
 
 impl Lines<'_, '_> {
@@ -126,11 +126,11 @@ fn wall_clock(f: &mut Lines<'_, '_>, clock: ClockSync) -> fmt::Result {
     Ok(())
 }
 
-/// Bytes of a PINGREQ with its PINGRESP: of MQTT, and with what TLS 1.3 and TCP over IPv4 put around two segments and an acknowledgement.
+/// Bytes of a PINGREQ with its PINGRESP: in MQTT, and with the overhead of TLS 1.3 and TCP over IPv4 for two segments and an acknowledgement.
 const PING_BYTES: u64 = 4;
 const PING_WIRE_BYTES: u64 = PING_BYTES + 2 * 22 + 3 * 40;
 
-/// Writes the hub's address, the client's names, and the price of listening there.
+/// Writes the hub's address, the names used there, and the cost of being subscribed there.
 fn hub(f: &mut Lines<'_, '_>, config: &Config) -> fmt::Result {
     let hub = &config.hub;
     let version = match hub.protocol {
@@ -191,7 +191,7 @@ fn hub(f: &mut Lines<'_, '_>, config: &Config) -> fmt::Result {
     Ok(())
 }
 
-/// Writes what another form of the identity than the usual one asks of readers, or costs.
+/// Writes the consequences of an unusual form of the identity, for readers and for duplicates.
 fn identity(f: &mut Lines<'_, '_>, form: IdentityForm) -> fmt::Result {
     match form {
         IdentityForm::Binary => writeln!(
@@ -206,7 +206,7 @@ fn identity(f: &mut Lines<'_, '_>, form: IdentityForm) -> fmt::Result {
     }
 }
 
-/// Returns what becomes of a route's messages.
+/// Returns words for the destination and the form of a route's messages.
 fn forwarded(route: &Route) -> String {
     let (to, format) = (&route.to, route.format);
     if format == Format::Raw {
@@ -219,7 +219,7 @@ fn forwarded(route: &Route) -> String {
     format!("{to} in {format:?} batches of at most {at_most} or {}", human_duration(route.batch_age))
 }
 
-/// The readings that a time guard drops though they were acknowledged; nothing if it drops none.
+/// Readings that a time guard drops although they were acknowledged, in words; empty if it drops none.
 struct TimeLoss<'a>(&'a TimeGuard);
 
 impl fmt::Display for TimeLoss<'_> {
@@ -239,7 +239,7 @@ impl fmt::Display for TimeLoss<'_> {
     }
 }
 
-/// Writes what each rule of a route's filter may cost: an error always, readings in a kill.
+/// Writes for each rule of a route's filter its error bound, and the readings that a kill may lose.
 fn rules(f: &mut Lines<'_, '_>, route: &Route) -> fmt::Result {
     let pipeline = route.rules.as_deref().and_then(|text| Pipeline::from_toml(text).ok());
     let mut holds = false;
@@ -302,7 +302,7 @@ fn alarms(f: &mut Lines<'_, '_>, config: &Config) -> fmt::Result {
     )
 }
 
-/// Writes what runs, and where it is when in doubt.
+/// Writes the loops' file and periods, and the safe state of each output.
 fn loops(f: &mut Lines<'_, '_>, control: &Control) -> fmt::Result {
     let controller = &control.loops.controller;
     writeln!(

@@ -1,4 +1,4 @@
-//! Command line of `edge-gateway`: its subcommands, their exit codes, and the texts on standard output.
+//! Command line of `edge-gateway`: subcommands, exit codes, and texts for standard output.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -79,7 +79,7 @@ enum Command {
     Passwd(passwd::Arguments),
 }
 
-/// Runs what the arguments of this process ask for. Ends the process with exit code 2 if they ask for nothing that there is.
+/// Runs the subcommand that this process's arguments name. Ends the process with exit code 2 if they name none.
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
     match arguments.command {
@@ -113,7 +113,7 @@ fn load(file: &Path) -> Result<Config, ExitCode> {
     }
 }
 
-/// Answers from a configuration that would start.
+/// Passes a configuration without errors to `answer`. Returns the exit code.
 fn with(file: &Path, answer: impl FnOnce(&Config) -> ExitCode) -> ExitCode {
     match load(file) {
         Ok(config) => answer(&config),

@@ -10,7 +10,8 @@ use crate::run::RunError;
 use crate::run::replaced_parts::Started;
 use crate::run::status::Status;
 
-/// A running gateway. Dropped, it stops by itself, in order; only [`stop`](Self::stop) waits for that and tells how it ended.
+/// A running gateway. When this value is dropped, the gateway stops by itself and in order. [`stop`](Self::stop) waits for that and returns the
+/// outcome.
 #[derive(Debug)]
 pub struct Gateway {
     pub(crate) started: Started,
@@ -49,21 +50,21 @@ impl Gateway {
         Builder::new(id, hub)
     }
 
-    /// Returns the address to which sensors connect; `None` where they are behind a broker.
+    /// Returns the address to which sensors connect. `None`: they are behind a broker.
     #[must_use]
     pub fn address(&self) -> Option<SocketAddr> {
         self.started.address
     }
 
-    /// Returns its state, as of now.
+    /// Returns the present state of the gateway.
     pub async fn status(&self) -> Status {
         self.started.surface.status().await
     }
 
-    /// Stops in the order in which nothing is lost, within eight seconds.
+    /// Stops the gateway in an order in which nothing is lost, within eight seconds.
     ///
     /// # Errors
-    /// It had ended by itself, or the queue did not close well.
+    /// The gateway had ended by itself, or the queue did not close well.
     pub async fn stop(self) -> Result<(), RunError> {
         // If it has ended by itself, that is told below.
         let _ = self.stop.send(());
@@ -71,7 +72,7 @@ impl Gateway {
     }
 }
 
-/// Returns how a gateway ended.
+/// Waits for the end of a gateway's task. Returns its outcome.
 pub(crate) async fn ended(task: JoinHandle<Result<(), RunError>>) -> Result<(), RunError> {
     let ended = task.await;
     ended.unwrap_or_else(|error| Err(RunError::Failed(format!("the gateway's task: {error}"))))

@@ -1,40 +1,41 @@
-//! Limit of open files of this process (`RLIMIT_NOFILE`), and the connections of local clients that fit below it. At the limit neither a client is
-//! accepted nor the hub dialled nor `/metrics` answered, so clients get only what the others leave.
+//! Limit of open files of this process (`RLIMIT_NOFILE`), and the number of local clients that fit below it. At the limit no client is accepted,
+//! the hub is not dialled and `/metrics` does not answer, so clients may use only what other parts do not need.
 
 use std::io;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Files and sockets beside local clients': the queue's and the parked rows', the hub's, pages that are read, commands, the runtime's own.
+/// Files and sockets that are not for local clients: those of the queue, the parked rows, the hub, pages that are read, commands, and the
+/// runtime.
 const OTHERS: u64 = 128;
 
-/// The limit of this process.
+/// Limit of open files of this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct OpenFiles {
-    /// What holds now.
+    /// Limit that is in force.
     soft: u64,
-    /// What the process may raise it to.
+    /// Limit up to which the process may raise it.
     pub(crate) hard: u64,
 }
 
 impl OpenFiles {
-    /// Asks the system.
+    /// Returns the limit that the system reports.
     pub(crate) fn of_this_process() -> Self {
         let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
         Self { soft: current.unwrap_or(u64::MAX), hard: maximum.unwrap_or(u64::MAX) }
     }
 
-    /// Returns how many of `wanted` connections there is room for, once the limit is raised.
+    /// Returns for how many of `wanted` connections there is room, once the limit is raised.
     pub(crate) fn connections(self, wanted: u32) -> u32 {
         // With a very low limit both sides share it.
         let left = self.hard.saturating_sub(OTHERS).max(self.hard / 2);
         wanted.min(u32::try_from(left).unwrap_or(u32::MAX))
     }
 
-    /// Raises the limit of this process to what so many connections need, as far as it may be.
+    /// Raises the limit of this process to what `connections` need, as far as that is allowed.
     ///
     /// # Errors
-    /// The system refuses.
+    /// The system refuses to raise it.
     pub(crate) fn raise_for(self, connections: u32) -> io::Result<()> {
         let needed = (u64::from(connections) + OTHERS).min(self.hard);
         if needed <= self.soft {

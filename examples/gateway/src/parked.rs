@@ -1,4 +1,4 @@
-//! `edge-gateway parked`: asks the running gateway, by the socket in its state directory, about what the hub refuses.
+//! `edge-gateway parked`: handles messages that the hub refuses, at the running gateway, by the socket in its state directory.
 
 #![allow(
     clippy::disallowed_methods,
@@ -21,9 +21,9 @@ use crate::asking::{Failed, UNAVAILABLE, ask_on, open};
 use crate::run::by_hand_text::{InPlaceLine, ListLine, speaks_to_terminals};
 use crate::standard_error;
 
-/// Mode of an export: readings are their owner's alone, whatever the umask allows.
+/// Mode of an exported file, so that only its owner can read it whatever the umask is.
 const MODE: u32 = 0o600;
-/// For the next line. A drop says nothing until it has passed all that is parked.
+/// Time limit for the next line. A drop answers only when it has passed over all parked rows.
 const ANSWER_WITHIN: Duration = Duration::from_secs(600);
 
 #[derive(Args)]
@@ -119,7 +119,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
-/// Prints what the gateway says that it did.
+/// Sends a request, and prints the gateway's text about what it did.
 fn say(state: &Path, request: &str) -> Result<(), Failed> {
     println!("{}", printable(&ask(state, request, |_| Ok(()))?));
     Ok(())
@@ -161,7 +161,7 @@ fn list(state: &Path) -> Result<(), Failed> {
     Ok(())
 }
 
-/// A topic comes from sensors: nothing in it may speak to a terminal.
+/// Returns the text in which characters that a terminal may obey are replaced, since topics come from sensors.
 fn printable(text: &str) -> String {
     text.chars().map(|c| if speaks_to_terminals(c) { '\u{fffd}' } else { c }).collect()
 }
@@ -185,7 +185,7 @@ fn export(state: &Path, filter: &str, file: &Path) -> Result<(), Failed> {
     Ok(())
 }
 
-/// A new file of its owner's alone, in place of a regular one that is there. No link is followed.
+/// Creates a file that only its owner can read. A regular file that is there is replaced; no link is followed.
 fn create(path: &Path) -> io::Result<File> {
     match fs::symlink_metadata(path) {
         Ok(there) if there.is_file() => fs::remove_file(path)?,

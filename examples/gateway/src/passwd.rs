@@ -11,7 +11,7 @@ use clap::Args;
 use control_loop::OneLine;
 use edge_bridge::access::PasswordFile;
 
-/// Most bytes of a password, by the format of MQTT.
+/// Longest password in bytes, which MQTT's format sets.
 const PASSWORD_MAX: usize = 65_535;
 
 #[derive(Args)]
@@ -96,7 +96,7 @@ fn password() -> Result<Vec<u8>, String> {
     }
 }
 
-/// File that takes the place of another, locked: of two who change it at once one waits.
+/// File that will replace another one. It is locked, so that of two changes at the same time one waits.
 struct NewFile {
     file: File,
     path: PathBuf,
@@ -136,7 +136,7 @@ impl NewFile {
         }
     }
 
-    /// Puts it in the place of the old one, of its owner and mode: whoever reads it sees either of them whole.
+    /// Replaces the old file, with its owner and mode. A reader finds either of the two whole.
     fn replace(mut self, text: &str, exists: bool) -> io::Result<()> {
         self.file.set_len(0)?;
         let before = exists.then(|| std::fs::metadata(&self.target)).transpose()?;

@@ -1,4 +1,4 @@
-//! `edge-gateway route`: says where a message on a topic would go.
+//! `edge-gateway route`: prints where messages on given topics would go.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ pub(crate) struct Arguments {
     topics: Vec<String>,
 }
 
-/// Exit code 1 where a topic has no route.
+/// Prints the routes of all topics. The exit code is 1 if a topic has none.
 pub(crate) fn run(arguments: &Arguments, config: &Config) -> ExitCode {
     let (mut text, mut all) = (String::new(), true);
     for topic in &arguments.topics {
@@ -34,7 +34,7 @@ pub(crate) fn run(arguments: &Arguments, config: &Config) -> ExitCode {
     }
 }
 
-/// Writes where the topic goes. Returns whether it goes anywhere.
+/// Writes the route of a topic. Returns whether there is one.
 fn describe(text: &mut String, config: &Config, topic: &str) -> bool {
     // Writing to a text does not fail.
     let shown = Escaped(topic);

@@ -4,10 +4,10 @@ use crate::standard_error;
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
-/// Writes a command's answer. A reader that has seen enough, as `head`, is no failure.
+/// Writes a command's answer. A reader that ends early, such as `head`, is no failure.
 ///
 /// # Errors
-/// It cannot be written; that was told on standard error.
+/// The answer cannot be written, which was reported on standard error.
 pub(crate) fn print(text: &str) -> Result<(), ExitCode> {
     let mut out = std::io::stdout();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {

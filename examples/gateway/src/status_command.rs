@@ -1,5 +1,5 @@
-//! `edge-gateway status`: asks the running gateway how it is, by the socket in its state directory, and says it in text, as JSON, or as a
-//! monitoring check.
+//! `edge-gateway status`: asks the running gateway for its status, by the socket in its state directory, and prints it as text, as JSON, or as
+//! a monitoring check.
 
 #![allow(clippy::disallowed_methods, reason = "a command: a socket, the screen, a pause between two looks")]
 
@@ -17,11 +17,11 @@ use crate::run::status_page::snapshot::{Snapshot, VERSION};
 use crate::run::status_page::terminal::{printable, terminal};
 use crate::standard_error;
 
-/// For the gateway's answer: it asks its queue for at most three seconds.
+/// Time limit for the gateway's answer; the gateway waits for its queue for at most three seconds.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
-/// Pause of `--watch`.
+/// Pause between two looks of `--watch`.
 const EVERY: Duration = Duration::from_secs(2);
-/// The configuration is wrong, or names no gateway.
+/// Exit code when the configuration is wrong, or names no gateway.
 const CONFIGURATION: u8 = 2;
 
 #[derive(Args)]
@@ -43,7 +43,7 @@ pub(crate) struct Arguments {
     nagios: bool,
 }
 
-/// A question that has no snapshot for an answer.
+/// Reason why there is no snapshot.
 enum Trouble {
     Configuration(String),
     Gateway(Failed),
@@ -83,7 +83,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
-/// The state directory, in the order in which `run` looks for it.
+/// Returns the state directory, which is looked for in the same order as in `run`.
 fn state(arguments: &Arguments) -> Result<PathBuf, String> {
     if let Some(state) = &arguments.state {
         return Ok(state.clone());
@@ -93,7 +93,7 @@ fn state(arguments: &Arguments) -> Result<PathBuf, String> {
     state.ok_or_else(|| format!("{}: no [gateway] state: give --state DIR", file.display()))
 }
 
-/// Asks once. Returns the line of JSON too, as it came.
+/// Asks once. Returns the answer as its line of JSON, and as a snapshot.
 fn ask(state: &Path) -> Result<(String, Snapshot), Failed> {
     let mut json = String::new();
     ask_on(open(state)?, "status", ANSWER_WITHIN, |line| {
@@ -126,7 +126,7 @@ fn exit_code(arguments: &Arguments, snapshot: &Snapshot) -> ExitCode {
     }
 }
 
-/// Says why there is no answer. Returns the exit code for it.
+/// Prints why there is no answer. Returns the exit code for that.
 fn trouble(arguments: &Arguments, trouble: &Trouble) -> ExitCode {
     let (text, code) = match trouble {
         Trouble::Configuration(text) => (text, CONFIGURATION),
@@ -150,9 +150,9 @@ enum Form {
     Json,
     Nagios,
     Text,
-    /// Redrawn in place.
+    /// Text that is redrawn in place, on a terminal.
     Redrawn,
-    /// A line for each change: no place to draw in.
+    /// A line for each change of the state, where the output is no terminal.
     Appended,
 }
 
@@ -178,7 +178,7 @@ impl Screen {
         Self { form, colours: is_terminal && !is_there("NO_COLOR"), last: String::new() }
     }
 
-    /// The screen has something else on it.
+    /// Notes that the screen no longer shows the last output.
     fn forget(&mut self) {
         self.last.clear();
     }
@@ -196,7 +196,7 @@ impl Screen {
         out.flush()
     }
 
-    /// Over what is there, so that nothing flickers; the first time on an empty screen.
+    /// Returns the text with the codes that write it over the last one, so that nothing flickers. The first time the screen is cleared.
     fn redrawn(&mut self, snapshot: &Snapshot) -> String {
         let begin = if self.last.is_empty() { "\u{1b}[2J\u{1b}[H" } else { "\u{1b}[H" };
         self.last = terminal(snapshot, self.colours);

@@ -1,4 +1,4 @@
-//! `edge-gateway test`: runs the cases of a configuration, and says of each whether it holds.
+//! `edge-gateway test`: runs the cases of a configuration, and prints for each whether it holds.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ pub(crate) struct Arguments {
     all: bool,
 }
 
-/// Exit code 1 where a case does not hold, or there is none.
+/// Runs all cases. The exit code is 1 if a case does not hold, or if there is none.
 pub(crate) fn run(arguments: &Arguments, config: &Config) -> ExitCode {
     let (text, holds) = report(config, arguments.all);
     match standard_output::print(&text) {
@@ -29,7 +29,7 @@ pub(crate) fn run(arguments: &Arguments, config: &Config) -> ExitCode {
     }
 }
 
-/// Returns the text and whether all cases hold.
+/// Returns the report, and whether all cases hold.
 fn report(config: &Config, all: bool) -> (String, bool) {
     let (mut text, mut failed) = (String::new(), 0);
     // Writing to a text does not fail.

@@ -7,7 +7,7 @@ use crate::protobuf::envelope;
 use crate::protobuf::fields::{Field, Fields, malformed};
 use crate::{DecodeError, Header, Limits};
 
-/// A message's fields, with the offset of each in the input.
+/// Fields of a message, those that are read later with their byte offset in the input.
 #[derive(Debug)]
 pub(crate) struct MessageFields<'a> {
     pub(crate) header: Header,
@@ -19,7 +19,7 @@ pub(crate) struct MessageFields<'a> {
 }
 
 impl<'a> MessageFields<'a> {
-    /// Reads a message; unknown fields are ignored, but not beside a compressed one.
+    /// Reads a message. Unknown fields are ignored, but refused beside a compressed one.
     pub(crate) fn read(input: &'a [u8], limits: &Limits) -> Result<Self, DecodeError> {
         let (header, texts) = (Header::default(), (0, &[][..]));
         let mut message = Self { header, runs: None, columns: None, table: None, texts, zstd: None };
@@ -59,7 +59,7 @@ impl<'a> MessageFields<'a> {
     }
 }
 
-/// The table's id, and the columns behind it with their offset.
+/// Returns the table's id, and the columns behind it with their byte offset.
 fn table_columns<'a>(field: &Field<'a>) -> Result<(u64, (usize, &'a [u8])), DecodeError> {
     let split = field.content.and_then(<[u8]>::split_first_chunk::<ID_BYTES>);
     let (id, columns) =

@@ -1,4 +1,4 @@
-//! Decoder: makes rows of a message. Everything is read and checked before the first reading is handed out.
+//! Decoder: turns a message into rows. Everything is read and checked before the first reading is returned.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -30,20 +30,21 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::OnceLock;
 
-/// Decodes a batch that needs no session table; the values are decoded at once, then the batch is an iterator that
-/// allocates nothing, except for texts of a batch that was compressed.
+/// Decodes a batch that needs no session table. All values are decoded at once; after that the batch is an iterator that allocates nothing,
+/// except for texts of a compressed batch.
 ///
 /// # Errors
-/// [`DecodeError::Table`] names the session table that the batch needs: decode it with
-/// [`Table::decode_batch`](crate::compact::Table::decode_batch). Else everything that the [`limits`](Limits) and the layout refuse.
+/// [`DecodeError::Table`] names the session table that the batch needs; such a batch is decoded by
+/// [`Table::decode_batch`](crate::compact::Table::decode_batch). Any other error for input that the [`limits`](Limits) or the layout do not
+/// allow.
 pub fn decode<'a>(input: &'a [u8], limits: &Limits) -> Result<Batch<'a>, DecodeError> {
     batch(input, None, limits)
 }
 
-/// The [`id`](crate::compact::Table::id) of the session table that a batch needs, `None` if it needs none.
+/// Returns the [`id`](crate::compact::Table::id) of the session table that a batch needs. `None`: it needs none.
 ///
 /// # Errors
-/// What [`decode`] says of a message that is none, or that must be decompressed and is not right.
+/// Errors of [`decode`] for input that is no message, or cannot be decompressed.
 pub fn table_wanted(input: &[u8], limits: &Limits) -> Result<Option<u64>, DecodeError> {
     crate::check_input(input, limits)?;
     let message = MessageFields::read(input, limits)?;
@@ -60,7 +61,7 @@ impl Table {
     /// Decodes a batch that was encoded against this table. Batches that need none are decoded too.
     ///
     /// # Errors
-    /// [`DecodeError::Table`] if it was another table; else as [`decode`](crate::compact::decode()).
+    /// [`DecodeError::Table`] if the batch needs another table; else as [`decode`](crate::compact::decode()).
     pub fn decode_batch<'a>(&'a self, input: &'a [u8], limits: &Limits) -> Result<Batch<'a>, DecodeError> {
         batch(input, Some(self), limits)
     }
@@ -84,7 +85,7 @@ fn batch<'a>(input: &'a [u8], table: Option<&'a Table>, limits: &Limits) -> Resu
     }
 }
 
-/// Offsets within what was compressed mean nothing to the caller: the compressed field is the place.
+/// Moves an error's offset to the compressed field, because offsets within decompressed bytes mean nothing to the caller.
 fn within(mut error: DecodeError, place: usize, len: usize) -> DecodeError {
     match &mut error {
         DecodeError::Limit { offset, .. }
@@ -97,7 +98,7 @@ fn within(mut error: DecodeError, place: usize, len: usize) -> DecodeError {
     error
 }
 
-/// Copies what was borrowed from the message; what is borrowed from the table stays so.
+/// Copies everything that the batch borrows from the message. It still borrows from the table.
 fn into_owned<'a>(batch: Batch<'_>, table: Option<&'a Table>) -> Batch<'a> {
     let sensors = batch.sensors.into_inner().map(SensorTable::into_owned);
     let rows = match batch.rows {
@@ -114,7 +115,7 @@ fn into_owned<'a>(batch: Batch<'_>, table: Option<&'a Table>) -> Batch<'a> {
     }
 }
 
-/// A message that is read.
+/// A message whose fields are read, and what is needed to decode its columns.
 pub(crate) struct Body<'a, 'l> {
     pub(crate) message: MessageFields<'a>,
     pub(crate) table: Option<&'a Table>,
@@ -183,7 +184,7 @@ impl<'a> Body<'a, '_> {
         }
     }
 
-    /// Returns whether the columns stand in the order of their positions, each above the one before.
+    /// Reads all columns. Returns whether they are in the order of their positions, each above the one before.
     fn all_columns(
         &self,
         preface: &mut Preface,
@@ -246,7 +247,7 @@ impl<'a> Body<'a, '_> {
         Ok(rising)
     }
 
-    /// Room for all columns at once, if they are what they seem: one for each clock, the others on the longest.
+    /// Reserves room for all columns at once, as many as seem to come: one per clock as long as that clock, and others as long as the longest.
     fn make_room(&self, preface: &Preface, decoder: &Decoder<'_>, rows: &mut Rows<'a>) {
         // A column takes two bits and more.
         let columns = preface.columns.min(decoder.bits.left() / 2);
@@ -257,7 +258,7 @@ impl<'a> Body<'a, '_> {
         rows.values = vec![0; values.min(self.readings_max)];
     }
 
-    /// Reads the values of a column, and says of which kind they are.
+    /// Reads the values of a column. Returns their kind.
     fn values(
         &self,
         learned: TablePlan<'_>,
@@ -342,7 +343,7 @@ fn duplicate(sensor: u32) -> DecodeError {
     DecodeError::Duplicate { offset: 0, field: format!("sensor {sensor}").into() }
 }
 
-/// Reads what stands where a batch's own plan can stand.
+/// Reads a plan where a batch's own plan can stand. Returns its kind.
 fn read_plan(before: &mut Option<Plan>, decoder: &mut Decoder<'_>) -> Result<Kind, StreamError> {
     let read = Plan::read_after(before, decoder);
     if decoder.bits.overrun() {

@@ -12,12 +12,12 @@ use crate::compact::stream::ans::Decoder;
 use crate::compact::stream::bits::BitReader;
 use crate::compact::stream::error::{StreamError, limited, limited_sum};
 
-/// The part before the columns.
+/// Contents of the part before the columns.
 pub(crate) struct Preface {
     pub(crate) columns: usize,
     pub(crate) ordered: bool,
     pub(crate) codes: Vec<u32>,
-    /// Names and units, if the batch has them.
+    /// Names and units of the sensors; empty if the batch has none.
     pub(crate) names: Vec<(String, String)>,
     /// Start and end of each clock in `Rows::times`.
     pub(crate) clocks: Vec<(usize, usize)>,
@@ -74,7 +74,7 @@ impl<'a> Body<'a, '_> {
         Ok(())
     }
 
-    /// Every clock's instants go to `rows.times`; together they are no more than the readings that are allowed.
+    /// Reads the instants of every clock into `rows.times`, in all at most as many as readings are allowed.
     fn clocks(
         &self,
         decoder: &mut Decoder<'_>,

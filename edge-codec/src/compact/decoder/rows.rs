@@ -10,24 +10,24 @@ use crate::{DecodeError, Reading, SensorTable, Value};
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// A sensor's readings among the others.
+/// Decoded column: a sensor's readings within the lists of all values and times.
 #[derive(Clone, Debug)]
 pub(crate) struct Column {
     pub(crate) sensor: u32,
     pub(crate) kind: Kind,
     /// Number of the column's clock.
     pub(crate) clock: u32,
-    /// Instants of its clock before its first reading; where readings are listed, before the next one.
+    /// Number of the clock's instants before the column's first reading; in a listed order before its next reading.
     pub(crate) skip: u32,
     pub(crate) len: u32,
-    /// Place of its value at an instant of its clock, less the instant; may be below 0, thus wraps.
+    /// Index of the value at an instant of the clock, less the number of that instant. It may be below 0, so it wraps.
     pub(crate) values: u32,
-    /// Start of the clock's instants in the list of all times.
+    /// Index of the clock's first instant in the list of all times.
     pub(crate) times: usize,
 }
 
 impl Column {
-    /// Sensor, kind, and where the value at an instant is.
+    /// Returns sensor, kind, and the index of the value at an instant.
     #[inline(always)]
     fn at(&self, instant: u32) -> (u32, Kind, usize) {
         (self.sensor, self.kind, self.values.wrapping_add(instant) as usize)
@@ -37,26 +37,26 @@ impl Column {
 /// Order of the readings.
 #[derive(Clone, Debug)]
 pub(crate) enum Order {
-    /// All columns share one clock: instant by instant, the columns that have it one after the other.
+    /// All columns share one clock. The order is instant by instant, and within one the columns that have it.
     Polls(Poll),
     /// A list names the column of each reading.
     Listed(std::vec::IntoIter<u32>),
 }
 
-/// The instant that is given out.
+/// Position in an order of polls: the instant whose readings are returned now.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Poll {
     instant: u32,
     time: i64,
-    /// The column that comes next.
+    /// Index of the column that comes next.
     column: usize,
-    /// True if some column may not have this instant.
+    /// Set if some column may lack this instant.
     partial: bool,
-    /// The instants that all columns have.
+    /// Instants that all columns have.
     full: Range<u32>,
 }
 
-/// Storage of the texts.
+/// Bytes of all texts.
 #[derive(Clone, Debug)]
 pub(crate) enum Heap<'a> {
     Borrowed(&'a [u8]),
@@ -69,15 +69,15 @@ pub(crate) struct Rows<'a> {
     order: Order,
     pub(crate) values: Vec<u64>,
     pub(crate) times: Vec<i64>,
-    /// Quality of each value; empty if all are good.
+    /// Quality of each value; empty if all are 0.
     pub(crate) qualities: Vec<u32>,
-    /// Kind of each value, for mixed columns.
+    /// Kind of each value, for mixed columns only.
     pub(crate) kinds: Vec<Kind>,
     pub(crate) texts: Vec<(u32, u32)>,
-    /// Texts known to be UTF-8, once somebody has asked.
+    /// Flag for each text whether it is UTF-8; empty until that was asked.
     utf8: Vec<bool>,
     heap: Heap<'a>,
-    /// Has names and units of the sensors, if the batch itself has none.
+    /// Session table with names and units of the sensors, if the batch itself has none.
     table: Option<&'a Table>,
 }
 
@@ -97,7 +97,7 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// The readings without what they borrow from the message.
+    /// Returns the rows without anything that they borrow from the message.
     pub(crate) fn into_owned<'b>(self, table: Option<&'b Table>) -> Rows<'b> {
         let heap = match self.heap {
             Heap::Borrowed(heap) => Heap::Owned(heap.to_vec()),
@@ -117,13 +117,13 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// The sensors of these rows, named by the table; made when somebody asks.
+    /// Returns the sensors of these rows, named by the table.
     pub(crate) fn sensors(&self) -> SensorTable<'a> {
         let entry = |column: &Column| self.table?.entry(column.sensor).map(Entry::sensor);
         SensorTable::from_unsorted(self.columns.iter().filter_map(entry).collect()).unwrap_or_default()
     }
 
-    /// Lists the order by time where it is not that of polls; `clocks` says where each clock's instants are in `times`.
+    /// Sets the order by time: polls if possible, else a list. `clocks`: range of each clock's instants in `times`.
     pub(crate) fn by_time(&mut self, clocks: &[(usize, usize)]) {
         if let [clock] = clocks
             && self.are_polls(*clock)
@@ -145,20 +145,20 @@ impl<'a> Rows<'a> {
         self.list(order);
     }
 
-    /// Returns whether a clock goes on with each instant, and the columns have so many of them that passing over those that a
-    /// column has not costs less than a list.
+    /// Returns whether the readings can be returned as polls: the clock rises with each instant, and the columns have so many of its instants
+    /// that skipping missing ones costs less than a list.
     fn are_polls(&self, (from, to): (usize, usize)) -> bool {
         let times = self.times.get(from..to).unwrap_or_default();
         times.len().saturating_mul(self.columns.len()) <= self.values.len().saturating_mul(2) + 64
             && row_order::rises(times)
     }
 
-    /// Gives readings out by a list of columns.
+    /// Sets an order that names the column of each reading.
     pub(crate) fn list(&mut self, order: Vec<u32>) {
         self.order = Order::Listed(order.into_iter());
     }
 
-    /// Returns whether each of these numbers' texts is UTF-8. All texts are looked at once, when this is asked first.
+    /// Returns whether all texts among these values are UTF-8. The first call checks all texts at once.
     pub(crate) fn are_utf8(&mut self, numbers: Range<usize>, kind: Option<Kind>) -> bool {
         if self.utf8.is_empty() {
             let heap = match &self.heap {
@@ -176,7 +176,7 @@ impl<'a> Rows<'a> {
         })
     }
 
-    /// The column of the next reading, its instant and its time.
+    /// Returns the column of the next reading, its instant and its time.
     #[inline(always)]
     fn step(&mut self) -> Option<(&Column, u32, i64)> {
         match &mut self.order {
@@ -200,7 +200,7 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// The next reading of a column: as [`step`](Self::step) gives it.
+    /// Returns the next reading of a column in a listed order, as [`step`](Self::step) does.
     #[inline(always)]
     fn listed(&mut self, column: u32) -> Option<(&Column, u32, i64)> {
         let column = self.columns.get_mut(column as usize)?;
@@ -210,7 +210,8 @@ impl<'a> Rows<'a> {
         Some((column, instant, time))
     }
 
-    /// The next reading; never an error, since all is checked by now. The caller asks for no more than there are.
+    /// Returns the next reading. It is never an error, since everything is checked by now. The caller must not ask for more readings than there
+    /// are.
     #[inline(always)]
     pub(crate) fn next(&mut self) -> Option<Result<Reading<'a>, DecodeError>> {
         let (column, instant, time) = self.step()?;
@@ -218,8 +219,7 @@ impl<'a> Rows<'a> {
         self.reading(sensor, kind, value, time)
     }
 
-    /// Gives the next `left` readings out. Whole polls, and lists, go out in loops of their own, whose place stays in
-    /// registers.
+    /// Folds over the next `left` readings. Whole polls and listed orders have loops of their own, whose position stays in registers.
     #[inline]
     pub(crate) fn fold<B>(
         mut self,
@@ -253,8 +253,8 @@ impl<'a> Rows<'a> {
         sum
     }
 
-    /// Instant and time of the next poll, if it is one that all columns have and comes next as a whole; it is given out
-    /// then.
+    /// Returns instant and time of the next poll and moves behind it, if all columns have that instant. `None`: the readings have to be
+    /// returned one by one.
     fn whole_poll(&mut self, left: usize) -> Option<(u32, i64)> {
         let Order::Polls(poll) = &mut self.order else { return None };
         if poll.column < self.columns.len() || left < self.columns.len() {
@@ -269,7 +269,7 @@ impl<'a> Rows<'a> {
         Some((instant, time))
     }
 
-    /// The reading at a place in the values.
+    /// Returns the reading whose value is at index `value`.
     #[inline(always)]
     fn reading(
         &self,

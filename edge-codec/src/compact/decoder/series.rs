@@ -7,7 +7,7 @@ use crate::compact::values::kind::Kind;
 use crate::{Series, SeriesValues};
 
 impl<'a> Rows<'a> {
-    /// All columns; `None` if fewer than all readings are `left`.
+    /// Returns all columns. `None`: fewer than all readings are `left`, because some were returned already.
     pub(crate) fn series(&self, left: usize) -> Option<Vec<Series<'a>>> {
         if left != self.values.len() {
             return None;

@@ -1,5 +1,5 @@
-//! Batch cut: takes the oldest readings, by the columns they were pushed to, and searches for how many of them fit into
-//! the bytes of a batch. A reading that fits into none is handed back.
+//! Batch cut: takes the oldest readings, and searches for the number of them that fits into the bytes of a batch. A reading that does not fit
+//! alone is handed back.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -24,10 +24,10 @@ pub(crate) fn most(pushed: &[u32], columns: &[Column]) -> usize {
     fits.count()
 }
 
-/// Columns from which on a batch of one reading does not look at all of them.
+/// Ratio of columns to readings from which the columns with readings are found by sorting, without a look at all columns.
 const SPARSE: usize = 16;
 
-/// Columns with readings among the first `n`, and how many.
+/// Returns the columns with readings among the first `n`, each with the number of these.
 pub(crate) fn columns(pushed: &[u32], columns: &[Column], n: usize) -> Vec<(usize, usize)> {
     if columns.len() / SPARSE > n {
         let mut picked: Vec<u32> = pushed.iter().take(n).copied().collect();
@@ -48,7 +48,7 @@ pub(crate) fn columns(pushed: &[u32], columns: &[Column], n: usize) -> Vec<(usiz
 }
 
 impl<S: Sensors> Encoder<S> {
-    /// The most readings that were found to fit, and their batch; `most` of them take `taken` bytes, which is too much.
+    /// Returns the most readings that were found to fit, and their batch. `taken`: bytes of a batch of `most` readings, which is too large.
     pub(super) fn cut(&mut self, most: usize, taken: usize, max_bytes: usize) -> (usize, Vec<u8>) {
         let (mut fits, mut batch) = (0, Vec::new());
         let (mut over, mut over_bytes) = (most, taken);

@@ -18,10 +18,10 @@ pub(crate) struct Column {
     pub(crate) sensor: u32,
     /// Position among the columns of a batch.
     pub(crate) position: u32,
-    /// Readings that had left the encoder when some of this column last did.
+    /// Number of readings that had left the encoder when the last of this column did.
     pub(crate) used: u64,
     times: Vec<i64>,
-    /// Bits of the value; texts and bytes are numbers in a list.
+    /// Bits of each value; for texts and bytes the number in a list.
     values: Vec<u64>,
     kinds: EqualRun<Kind>,
     qualities: EqualRun<u32>,
@@ -29,7 +29,7 @@ pub(crate) struct Column {
     inline_plans: InlinePlanCache,
 }
 
-/// The value of a column's number; texts are numbered in `texts`.
+/// Returns the value of a number in a column; texts are numbered in `texts`.
 fn value(kind: Kind, bits: u64, texts: &[Box<[u8]>]) -> Value<'static> {
     let text = || texts.get(bits as usize).cloned().unwrap_or_default();
     match kind {
@@ -43,7 +43,7 @@ fn value(kind: Kind, bits: u64, texts: &[Box<[u8]>]) -> Value<'static> {
     }
 }
 
-/// The number that stands for a value, unless it is text or bytes.
+/// Returns the kind and the bits of a value; texts and bytes have the bits 0.
 #[inline]
 pub(crate) fn bits(value: &Value<'_>) -> (Kind, u64) {
     match value {
@@ -73,7 +73,7 @@ impl Column {
         }
     }
 
-    /// Takes a reading, whose value is the number that [`bits`] gives or a text's.
+    /// Takes a reading. `value`: the number that [`bits`] returns, or that of a text.
     #[inline]
     pub(crate) fn push(&mut self, time: i64, kind: Kind, value: u64, quality: u32) {
         let len = self.times.len();
@@ -83,8 +83,8 @@ impl Column {
         self.qualities.push(len, quality);
     }
 
-    /// Takes a reading whose kind and quality are those of the ones before; `false`, and nothing is taken, if it is another
-    /// one.
+    /// Takes a reading if its kind and quality are those of the readings before. Returns `false`, without taking it, if they are not or the
+    /// value is a text.
     #[inline]
     pub(crate) fn push_alike(&mut self, reading: &Reading<'_>) -> bool {
         let (kind, value) = bits(&reading.value);
@@ -110,12 +110,12 @@ impl Column {
         &self.values
     }
 
-    /// The first `n` qualities as runs, each with its length.
+    /// Returns the first `n` qualities as runs, each with its length.
     pub(crate) fn qualities(&self, n: usize) -> impl Iterator<Item = (u32, usize)> {
         self.qualities.runs(n)
     }
 
-    /// The kind of the first `n` values; [`Kind::Mixed`] if they have several.
+    /// Returns the kind of the first `n` values; [`Kind::Mixed`] if there are several.
     pub(crate) fn kind(&self, n: usize) -> Kind {
         self.kinds.one(n).unwrap_or(Kind::Mixed)
     }
@@ -127,18 +127,18 @@ impl Column {
         Some(Reading { sensor: self.sensor, time, value, quality: self.qualities.get(at) })
     }
 
-    /// The number of the text at `at`, if there is one.
+    /// Returns the number of the text at `at`. `None`: the value is no text.
     pub(crate) fn text(&self, at: usize) -> Option<u64> {
         let is_text = matches!(self.kinds.get(at), Kind::Text | Kind::Bytes);
         self.values.get(at).copied().filter(|_| is_text)
     }
 
-    /// The highest number of a text among the first `n` readings.
+    /// Returns the highest number of a text among the first `n` readings. `None`: there is no text.
     pub(crate) fn texts(&self, n: usize) -> Option<u64> {
         (0..n).filter_map(|at| self.text(at)).max()
     }
 
-    /// Changes the numbers of texts.
+    /// Replaces the numbers of texts.
     pub(crate) fn renumber(&mut self, mut number: impl FnMut(u64) -> u64) {
         for (at, value) in self.values.iter_mut().enumerate() {
             if matches!(self.kinds.get(at), Kind::Text | Kind::Bytes) {
@@ -147,7 +147,7 @@ impl Column {
         }
     }
 
-    /// Forgets the first `n` readings; `left` have left the encoder with them.
+    /// Removes the first `n` readings. `left`: readings that have left the encoder by then.
     pub(crate) fn drain(&mut self, n: usize, left: u64) {
         self.used = left;
         self.times.drain(..n);
@@ -189,7 +189,7 @@ impl Column {
         }
     }
 
-    /// Kinds in runs, then the values of each kind as a column of their own.
+    /// Writes kinds in runs, then the values of each kind as a column of their own.
     fn write_mixed(
         &self,
         n: usize,

@@ -1,12 +1,12 @@
-//! Runs of equal values: for properties that mostly stay, as a column's kind and quality.
+//! Lists of properties that rarely change, such as a column's kind and quality.
 
 #![deny(clippy::indexing_slicing)]
 
-/// A list that takes no memory, and a push no store, as long as all entries are the same. Its length is its owner's.
+/// List that takes no memory, and whose push stores nothing, as long as all entries are equal. The owner knows its length.
 #[derive(Clone, Debug)]
 pub(crate) struct EqualRun<T> {
     one: T,
-    /// All entries, or none if they are all `one`.
+    /// All entries; empty if they all equal `one`.
     list: Vec<T>,
 }
 
@@ -15,7 +15,7 @@ impl<T: Copy + PartialEq> EqualRun<T> {
         Self { one, list: Vec::new() }
     }
 
-    /// Appends an entry to the `len` that there are.
+    /// Appends an entry behind the `len` present ones.
     #[inline]
     pub(crate) fn push(&mut self, len: usize, entry: T) {
         if !self.list.is_empty() {
@@ -25,7 +25,7 @@ impl<T: Copy + PartialEq> EqualRun<T> {
         }
     }
 
-    /// Returns whether all entries are this one; of none, the last one that was.
+    /// Returns whether all entries equal this one. An empty list compares with its last entry that was.
     #[inline]
     pub(crate) fn are(&self, entry: T) -> bool {
         self.list.is_empty() && entry == self.one
@@ -46,20 +46,20 @@ impl<T: Copy + PartialEq> EqualRun<T> {
         self.list.get(at).copied().unwrap_or(self.one)
     }
 
-    /// Returns what the first `n` entries are if they are all the same.
+    /// Returns the value of the first `n` entries. `None`: they are not all equal.
     pub(crate) fn one(&self, n: usize) -> Option<T> {
         let one = self.get(0);
         self.list.iter().take(n).all(|entry| *entry == one).then_some(one)
     }
 
-    /// The first `n` entries as runs, each with its length.
+    /// Returns the first `n` entries as runs, each with its length.
     pub(crate) fn runs(&self, n: usize) -> impl Iterator<Item = (T, usize)> {
         let same = (self.list.is_empty() && n > 0).then_some((self.one, n));
         let runs = self.list.get(..n).unwrap_or_default().chunk_by(|a, b| a == b);
         same.into_iter().chain(runs.filter_map(|run| Some((*run.first()?, run.len()))))
     }
 
-    /// Forgets the first `n` entries.
+    /// Removes the first `n` entries.
     pub(crate) fn drain(&mut self, n: usize) {
         self.list.drain(..n.min(self.list.len()));
     }

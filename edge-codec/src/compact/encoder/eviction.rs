@@ -7,13 +7,13 @@ use super::sensor_index::SensorIndex;
 use crate::Sensors;
 use crate::limits::MAX_SENSORS;
 
-/// Columns from which on those without readings are forgotten, and how many of them stay.
+/// Number of columns from which those without readings are evicted, and the number of those that stay.
 const COLUMNS_MAX: usize = 2 * MAX_SENSORS;
 const IDLE_MAX: usize = MAX_SENSORS;
 
 impl<S: Sensors> Encoder<S> {
-    /// Forgets the columns without readings that were used longest ago, if there are many: so rarely that a look at all columns
-    /// costs little for each that was emptied.
+    /// Evicts the columns without readings that were used longest ago, if there are many. That is so rare that the look at all columns costs
+    /// little for each column that became empty.
     pub(super) fn forget_idle(&mut self) {
         if self.columns.len() <= COLUMNS_MAX || self.emptied <= self.columns.len() / 2 {
             return;

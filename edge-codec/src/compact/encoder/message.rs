@@ -1,4 +1,4 @@
-//! One batch: from the columns' first readings to the message.
+//! Encoding of one batch: makes a message of the columns' first readings.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -20,22 +20,22 @@ use crate::protobuf::fields::{put_joined, put_string};
 use crate::seq_runs::Runs;
 use crate::{Header, Sensor};
 
-/// Parts of a batch. `picked` are the columns with readings and how many of each, by position.
+/// Parts of a batch. `picked`: columns with readings, each with the number of these, by position.
 pub(crate) struct Draft<'d> {
     pub(crate) header: &'d Header,
     pub(crate) runs: &'d Runs,
     pub(crate) table: Option<&'d Table>,
-    /// Names and units by column, if they go into the batch.
+    /// Names and units by column. `None`: they are not written into the batch.
     pub(crate) names: Option<Vec<Sensor<'d>>>,
-    /// The texts that are in use, in the order of their numbers.
+    /// Texts in use, in the order of their numbers.
     pub(crate) texts: &'d [Box<[u8]>],
     pub(crate) picked: &'d [(usize, usize)],
-    /// For each reading, in the order they were pushed, the number of its column; `None` if readers may get them in the order of time.
+    /// Column of each reading, in the order in which they were pushed. `None`: readers may get them in the order of time.
     pub(crate) pushed: Option<&'d [u32]>,
     pub(crate) readings: usize,
 }
 
-/// The message; its columns' plans are remembered in `columns` for the next one.
+/// Returns the message. The plans used are remembered in `columns` for the next batch.
 pub(crate) fn write(draft: &Draft<'_>, columns: &mut [Column], memory: &mut Memory) -> Vec<u8> {
     let mut out = envelope::head_without_version(draft.header);
     envelope::put_runs(&mut out, draft.runs);
@@ -56,13 +56,13 @@ pub(crate) fn write(draft: &Draft<'_>, columns: &mut [Column], memory: &mut Memo
     out
 }
 
-/// The least length of a batch: a reader holds it to so many readings, and bytes of names, per byte.
+/// Returns the least length of a batch, because a reader accepts only so many readings, and bytes of names, per byte.
 pub(crate) fn least(draft: &Draft<'_>) -> usize {
     let names = draft.names.iter().flatten().map(|s| s.name.len() + s.unit.len());
     draft.readings.max(names.sum()).div_ceil(PER_BYTE)
 }
 
-/// State kept from batch to batch.
+/// State of an encoder that is kept from batch to batch.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Memory {
     scratch: Scratch,
@@ -122,8 +122,8 @@ fn body(draft: &Draft<'_>, columns: &mut [Column], ops: &mut OpBuffer, memory: &
     }
 }
 
-/// Returns for each reading, in the order they were pushed, the number of its column in the batch. `None`: the order need not be kept, or is the one by
-/// time, which a reader finds by itself.
+/// Returns the batch's column number of each reading, in the order in which they were pushed. `None`: the order need not be kept, or is that by time,
+/// which a reader finds by itself.
 fn reorder(draft: &Draft<'_>, clocks: &[Vec<i64>], spans: &[Span]) -> Option<Vec<u32>> {
     let pushed = draft.pushed?;
     // From the encoder's numbers of columns to the batch's.
@@ -140,7 +140,7 @@ fn reorder(draft: &Draft<'_>, clocks: &[Vec<i64>], spans: &[Span]) -> Option<Vec
     (!same).then(|| pushed.iter().map(number).collect())
 }
 
-/// Writes each clock by the plan of the table that makes it smallest, else by one of its own.
+/// Writes each clock by the plan of the table that makes it smallest, or else by a plan of the batch.
 fn write_clocks(
     clocks: &[Vec<i64>],
     columns: usize,
@@ -200,7 +200,7 @@ fn write_steps(instants: usize, first: bool, columns: usize, ops: &mut OpBuffer)
     }
 }
 
-/// A plan for these instants, the last one's coder if that is as good, and what the steps take, in 1/256 bits.
+/// Returns a plan for these instants, and the cost of the steps in 1/256 bits. It keeps the coder of the last plan if that is as good.
 fn own_clock(times: &[i64], last: &mut Option<ClockPlan>, residuals: &mut Vec<u64>) -> (ClockPlan, u64) {
     let mut plan = ClockPlan::of(times, Coder::plain());
     plan.residuals(times, residuals);

@@ -1,4 +1,4 @@
-//! The encoder: readings wait in columns and leave as batches under a size.
+//! Encoder: keeps readings in columns until they leave as batches under a size.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -34,13 +34,12 @@ use text_table::Texts;
 ///    [`is_empty`](Self::is_empty).
 ///
 /// A batch carries names and units of its sensors ([`new`](Self::new)), refers to a table that was announced before
-/// ([`with_table`](Self::with_table)), or has their numbers alone ([`numbered`](Encoder::numbered)). Keep the encoder: it remembers for each sensor
-/// how its values were best written, and checks that with every batch. Of more than 32 768 sensors it forgets those without
-/// waiting readings that were used longest ago, down to 16 384 of them; if they come again, they are as new ones.
+/// ([`with_table`](Self::with_table)), or has only the sensors' numbers ([`numbered`](Encoder::numbered)). Keep the encoder, because it remembers
+/// for each sensor how its values were best written, and checks that with every batch. If it has more than 32 768 sensors, it forgets those without
+/// waiting readings that were used longest ago, down to 16 384 of them; they start anew when they come again.
 ///
-/// Readings come out ordered by time; those of one sensor always as they were pushed. With an [`id`](Self::id) they come
-/// out exactly as pushed, so that each keeps its sequence number; if that is not the order by time, a batch says so,
-/// with some bits per reading.
+/// Readings come out ordered by time, those of one sensor always in the order in which they were pushed. With an [`id`](Self::id) all come out
+/// exactly as pushed, so that each keeps its sequence number; if that is not the order by time, it costs some bits per reading.
 ///
 /// ```
 /// use edge_codec::compact::Encoder;
@@ -65,20 +64,20 @@ pub struct Encoder<S = SensorTable<'static>> {
     header: Header,
     columns: Vec<Column>,
     index: SensorIndex,
-    /// The column that comes next if the last poll repeats.
+    /// Index of the column that comes next if the last poll repeats.
     expected: usize,
     /// Column of each waiting reading.
     pushed: Vec<u32>,
-    /// Sequence numbers left out before each waiting reading, for those that have any: how many readings wait
-    /// before it and how many numbers.
+    /// Sequence numbers that were left out before waiting readings: for each gap the number of readings that were pushed before it, and the
+    /// count of numbers.
     skips: VecDeque<(u64, u64)>,
-    /// The numbers in `skips`, together.
+    /// Sum of the counts in `skips`.
     skipped: u64,
-    /// Readings that have left, which `skips` counts from.
+    /// Number of readings that have left, from which `skips` counts.
     left: u64,
     texts: Texts,
     memory: Memory,
-    /// Columns whose last reading has left, since idle ones were forgotten.
+    /// Number of columns that became empty since idle ones were last evicted.
     emptied: usize,
 }
 
@@ -86,21 +85,21 @@ pub struct Encoder<S = SensorTable<'static>> {
 const NOWHERE: u32 = u32::MAX;
 
 impl Encoder {
-    /// An empty encoder whose batches name sensors by their numbers.
+    /// Creates an empty encoder whose batches name sensors by their numbers only.
     pub fn numbered() -> Self {
         Self::empty(None, None)
     }
 
-    /// An empty encoder whose batches refer to a session table; a reader must have the very same. Later tables are set by
-    /// [`set_table`](Self::set_table).
+    /// Creates an empty encoder whose batches refer to a session table, of which a reader must have the very same bytes. Later tables are set
+    /// by [`set_table`](Self::set_table).
     pub fn with_table(table: Arc<Table>) -> Self {
         Self::empty(None, Some(table))
     }
 }
 
 impl<S: Sensors> Encoder<S> {
-    /// An empty encoder whose batches carry names and units of their sensors, so that each can be read alone; `sensors` (a
-    /// table, or a reference to one) gives them.
+    /// Creates an empty encoder whose batches carry names and units of their sensors, so that each batch can be read alone. `sensors`: a table,
+    /// or a reference to one.
     pub fn new(sensors: S) -> Self {
         Self::empty(Some(sensors), None)
     }
@@ -124,18 +123,17 @@ impl<S: Sensors> Encoder<S> {
         }
     }
 
-    /// Sets the work that a batch is worth. Default [`Level::Fast`].
+    /// Sets the effort to compress a batch. Default [`Level::Fast`].
     pub fn level(mut self, level: Level) -> Self {
         self.level = level;
         self
     }
 
-    /// Refers to a table instead of names; a reader must have the very same. Readings that wait are encoded against
-    /// it, too, unless it lacks their sensor: then they go out under the table they were pushed with, which is why
-    /// this gives the table before back and changes nothing if a waiting reading's sensor is not in `table`.
+    /// Refers to a table instead of names, of which a reader must have the very same bytes. Waiting readings are encoded against it, too. If it
+    /// lacks the sensor of one, nothing is changed: let them go out against the old table first.
     ///
     /// # Errors
-    /// [`EncodeError::UnknownSensor`] names a waiting reading's sensor that the table lacks.
+    /// [`EncodeError::UnknownSensor`] names the sensor of a waiting reading that the table lacks.
     pub fn set_table(&mut self, table: Arc<Table>) -> Result<(), EncodeError> {
         let waiting = |c: &Column| c.len() > 0 && table.position(c.sensor).is_none();
         if let Some(column) = self.columns.iter().find(|c| waiting(c)) {
@@ -160,7 +158,7 @@ impl<S: Sensors> Encoder<S> {
         self.header.id = Some(id);
     }
 
-    /// Marks the batches as possible duplicates (`pd`). Default: not marked.
+    /// Marks all batches as possible duplicates (`pd`), or not. Default: not marked.
     pub fn possible_duplicate(mut self, pd: bool) -> Self {
         self.set_possible_duplicate(pd);
         self
@@ -171,8 +169,8 @@ impl<S: Sensors> Encoder<S> {
         self.header.pd = pd;
     }
 
-    /// Takes a reading: with an identity, the row that follows the one before. Costs some nanoseconds; a text is
-    /// looked up among those that wait.
+    /// Takes a reading. With an identity, it is the row after the one before. Costs some nanoseconds; a text is looked up among those that
+    /// wait.
     ///
     /// # Errors
     /// [`EncodeError::UnknownSensor`] if there are names or a table without this sensor; the reading is not taken then.
@@ -197,18 +195,18 @@ impl<S: Sensors> Encoder<S> {
         self.take(encoder::skipped(seq, next)?, reading)
     }
 
-    /// Sequence numbers up to the last waiting reading's.
+    /// Returns the count of sequence numbers up to that of the last waiting reading.
     fn span(&self) -> u64 {
         self.skipped.saturating_add(self.pushed.len() as u64)
     }
 
-    /// Returns how many readings wait.
+    /// Returns the number of readings that wait to be encoded.
     #[must_use]
     pub fn len(&self) -> usize {
         self.pushed.len()
     }
 
-    /// Returns whether no reading waits.
+    /// Returns whether no reading waits to be encoded.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.pushed.is_empty()
@@ -238,7 +236,7 @@ impl<S: Sensors> Encoder<S> {
         self.expected = if column + 1 < self.columns.len() { column + 1 } else { 0 };
     }
 
-    /// The column that a sensor has had; polls repeat, so the one after the last is looked at first.
+    /// Returns the index of the column that a sensor has had. Polls repeat, so the column after the last one is looked at first.
     #[inline]
     fn find(&mut self, sensor: u32) -> Option<usize> {
         match self.columns.get(self.expected) {
@@ -247,7 +245,7 @@ impl<S: Sensors> Encoder<S> {
         }
     }
 
-    /// The sensor's column.
+    /// Returns the index of the sensor's column, which is made if needed.
     fn column(&mut self, sensor: u32) -> Result<usize, EncodeError> {
         match self.find(sensor) {
             Some(at) if self.columns.get(at).is_some_and(|c| c.position != NOWHERE) => Ok(at),
@@ -255,7 +253,7 @@ impl<S: Sensors> Encoder<S> {
         }
     }
 
-    /// The column of a sensor that has none yet; `known` if it has one that the table may lack.
+    /// Makes the column of a sensor. `known`: index of a column whose sensor the table may lack.
     #[cold]
     fn new_column(&mut self, sensor: u32, known: Option<usize>) -> Result<usize, EncodeError> {
         let unknown = EncodeError::UnknownSensor { sensor };
@@ -276,7 +274,7 @@ impl<S: Sensors> Encoder<S> {
     /// Encodes as many of the oldest readings as fit into `max_bytes` as one batch, at most 65 536 readings of
     /// 16 384 sensors, and keeps the rest for the next call. An empty encoder gives a valid batch without readings.
     ///
-    /// Where not all fit, the cut is found by trying: the batch is within a sixteenth of the readings that would fit.
+    /// If not all fit, the cut is found by trying: the batch holds at least fifteen sixteenths of the readings that would fit.
     ///
     /// # Errors
     /// [`EncodeError::ReadingTooLarge`] hands the oldest reading back if it cannot fit even alone; the encoder goes
@@ -303,7 +301,7 @@ impl<S: Sensors> Encoder<S> {
         Ok(Bytes::from(batch))
     }
 
-    /// The batch of the first `n` readings, for `max_bytes`.
+    /// Returns the batch of the first `n` readings. `max_bytes`: size that it should keep, for the choice of compression.
     fn encode(&mut self, n: usize, max_bytes: usize) -> Vec<u8> {
         let mut picked = batch_cut::columns(&self.pushed, &self.columns, n);
         picked.sort_unstable_by_key(|(column, _)| self.columns.get(*column).map(|c| c.position));
@@ -337,7 +335,7 @@ impl<S: Sensors> Encoder<S> {
         }
     }
 
-    /// Takes out the first `n` readings, which have left.
+    /// Removes the first `n` readings, which have left.
     fn leave(&mut self, n: usize) {
         self.left += n as u64;
         for (column, count) in batch_cut::columns(&self.pushed, &self.columns, n) {
@@ -360,7 +358,7 @@ impl<S: Sensors> Encoder<S> {
         self.forget_idle();
     }
 
-    /// Numbers left out before the first row are not a hole in the batch: it starts later.
+    /// Moves the identity over numbers that were left out before the first row: they are no gap, the batch only starts later.
     fn start_at_first(&mut self) {
         if let Some((_, skip)) = self.skips.front().copied().filter(|s| s.0 == self.left) {
             self.skipped = self.skipped.saturating_sub(skip);

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-/// Numbers of columns by sensor. Those that were asked for last are found without hashing.
+/// Index of the column of each sensor. Those that were asked for last are found without hashing.
 #[derive(Clone, Debug)]
 pub(crate) struct SensorIndex {
     columns: HashMap<u32, u32>,

@@ -1,4 +1,4 @@
-//! Texts and byte strings of readings that wait.
+//! Texts and byte strings of waiting readings.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -7,7 +7,7 @@ use crate::Value;
 use crate::compact::values::kind::Kind;
 use std::collections::HashMap;
 
-/// Texts of waiting readings, each once.
+/// Texts of waiting readings, each stored once.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Texts {
     pub(crate) list: Vec<Box<[u8]>>,
@@ -15,7 +15,7 @@ pub(crate) struct Texts {
 }
 
 impl Texts {
-    /// Takes a text or a byte string in; returns its kind and number.
+    /// Adds a text or a byte string. Returns its kind and number.
     #[cold]
     pub(crate) fn take(&mut self, value: &Value<'_>) -> (Kind, u64) {
         match value {
@@ -35,7 +35,7 @@ impl Texts {
         number
     }
 
-    /// Returns how many texts the picked readings use: texts are numbered as they come.
+    /// Returns how many texts the picked readings use, counted from the first, since texts are numbered as they come.
     pub(crate) fn used(&self, picked: &[(usize, usize)], columns: &[Column]) -> usize {
         if self.list.is_empty() {
             return 0;
@@ -44,8 +44,8 @@ impl Texts {
         used.max().map_or(0, |highest| highest as usize + 1)
     }
 
-    /// Forgets texts that only readings that left used. `pushed` are the columns of those that wait, in their order, so
-    /// that a prefix of the readings uses a prefix of the texts.
+    /// Forgets texts that no waiting reading uses. `pushed`: columns of the waiting readings in order; the texts are numbered anew in that
+    /// order, so that the first readings use the first texts.
     pub(crate) fn keep_used(&mut self, pushed: &[u32], columns: &mut [Column]) {
         let old = std::mem::take(self);
         let mut at = vec![0_usize; columns.len()];

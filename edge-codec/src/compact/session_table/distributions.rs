@@ -1,4 +1,4 @@
-//! The learned distributions of one table: the same weights are built once, and there are only so many.
+//! Learned distributions of one table. Equal weights share one distribution, and the number of different ones is limited.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -12,7 +12,7 @@ use std::sync::Arc;
 pub(crate) struct Distributions {
     known: HashMap<Vec<(u8, u16)>, Arc<Dist>>,
     max: usize,
-    /// Set when more than `max` were asked for.
+    /// Set when more than `max` were needed.
     pub(crate) full: bool,
 }
 
@@ -21,7 +21,7 @@ impl Distributions {
         Self { known: HashMap::new(), max, full: false }
     }
 
-    /// The distribution of these weights; `None` if they are no weights or there is no room.
+    /// Returns the distribution of these weights. `None`: they are not valid, or there is no room.
     pub(crate) fn of(&mut self, weights: Vec<(u8, u16)>) -> Option<Arc<Dist>> {
         if let Some(known) = self.known.get(&weights) {
             return Some(Arc::clone(known));
@@ -35,7 +35,7 @@ impl Distributions {
         Some(dist)
     }
 
-    /// Makes a plan share what others have; `false` if there is no room for it.
+    /// Makes a plan share its distributions with other plans. Returns `false` if there is no room for it.
     pub(crate) fn share(&mut self, plan: &mut Plan) -> bool {
         let coders = [Some(&mut plan.main), plan.ulps.as_mut(), plan.head.as_mut()];
         coders.into_iter().flatten().all(|coder| match self.of(coder.dist.weights().to_vec()) {

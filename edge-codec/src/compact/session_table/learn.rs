@@ -1,4 +1,4 @@
-//! Learning of a table from a sample: order of the sensors, a plan for each, and the clocks.
+//! Learning of a table from a sample: the order of the sensors, a plan for each, and the clocks.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -26,11 +26,11 @@ pub(crate) struct LearnedPlans {
     pub(crate) clocks: Vec<ClockPlan>,
 }
 
-/// Readings per sensor that are looked at.
+/// Most readings per sensor that are looked at.
 const ENOUGH: usize = 8192;
-/// Least count of numbers that a distribution is learned from.
+/// Fewest numbers from which a distribution is learned.
 const TOO_FEW: usize = 16;
-/// A batch tries each of a table's clocks, so there are few.
+/// Most clocks of a table. They are few because a batch tries each of them.
 const CLOCKS_MAX: usize = 4;
 
 pub(crate) fn learn(sensors: &SensorTable<'_>, sample: &[Reading<'_>]) -> LearnedPlans {
@@ -67,7 +67,7 @@ pub(crate) fn learn(sensors: &SensorTable<'_>, sample: &[Reading<'_>]) -> Learne
     LearnedPlans { entries, clocks: clocks(&columns) }
 }
 
-/// The places of the sensors within the largest group of readings of one instant: the order of a poll.
+/// Returns the rank of each sensor in the largest group of readings of one instant, which is the order of a poll.
 fn polled_together(sample: &[Reading<'_>]) -> HashMap<u32, usize> {
     let largest =
         sample.chunk_by(|a, b| a.time == b.time).max_by_key(|group| group.len()).unwrap_or_default();
@@ -79,7 +79,7 @@ fn polled_together(sample: &[Reading<'_>]) -> HashMap<u32, usize> {
     ranks
 }
 
-/// The plan that makes a column smallest.
+/// Returns the plan that makes a column smallest. `None`: there are too few values, or none of a kind that has plans.
 fn plan(column: &Column, scratch: &mut Scratch) -> Option<Plan> {
     let (kind, values) = (column.kind(column.len()), column.values());
     if values.len() < TOO_FEW || !matches!(kind, Kind::F64 | Kind::I64 | Kind::U64 | Kind::Bool) {
@@ -99,10 +99,10 @@ fn plan(column: &Column, scratch: &mut Scratch) -> Option<Plan> {
     plans.min_by_key(|(_, cost)| *cost).map(|(plan, _)| plan)
 }
 
-/// Forms that are tried with distributions made for them.
+/// Most number forms that are tried with distributions made for them.
 const FORMS_TRIED: usize = 5;
 
-/// A plan with distributions made for the values, and what those take, in 1/256 bits.
+/// Returns a plan with distributions made for the values, and their cost in 1/256 bits.
 fn fitted(found: Plan, values: &[u64], scratch: &mut Scratch) -> Option<(Plan, u64)> {
     let mut plan = Plan { transform: lasting(found.transform.clone(), values.len()), ..found };
     if !plan.integers(values, scratch) {
@@ -136,7 +136,7 @@ fn fitted(found: Plan, values: &[u64], scratch: &mut Scratch) -> Option<(Plan, u
     Some((plan, best))
 }
 
-/// A list of values is kept only if the sample has seen each often: a new value makes the plan useless.
+/// Keeps a dictionary only if the sample has each of its values often, because one new value makes the plan useless.
 fn lasting(transform: Transform, values: usize) -> Transform {
     match transform {
         Transform::Dictionary(table) if values < table.len() * 32 || table.len() > 64 => Transform::Nothing,
@@ -144,7 +144,7 @@ fn lasting(transform: Transform, values: usize) -> Transform {
     }
 }
 
-/// A distribution made of what came, and what the numbers take with it, in 1/256 bits.
+/// Returns a coder with a distribution made of these numbers, and their cost with it in 1/256 bits.
 fn distribution(numbers: &[u64]) -> Option<(Coder, u64)> {
     let mut counts = [0_u64; TOKENS];
     for number in numbers {
@@ -155,7 +155,7 @@ fn distribution(numbers: &[u64]) -> Option<(Coder, u64)> {
     Some((coder, cost))
 }
 
-/// Weight of the escape, for what the sample has not seen.
+/// Weight of the escape, for numbers that the sample does not have.
 const ESCAPE_WEIGHT: u64 = 2;
 
 fn weights(counts: &[u64; TOKENS], all: u64) -> Vec<(u8, u16)> {
@@ -184,7 +184,7 @@ fn weights(counts: &[u64; TOKENS], all: u64) -> Vec<(u8, u16)> {
     weights
 }
 
-/// The clocks with the most instants. Clocks of the same pace are one.
+/// Returns plans for the clocks with the most instants. Clocks of the same unit and period count as one.
 fn clocks(columns: &[Column]) -> Vec<ClockPlan> {
     let times: Vec<&[i64]> = columns.iter().map(Column::times).collect();
     let mut paces: Vec<(ClockPlan, Vec<u64>, u64)> = Vec::new();

@@ -9,16 +9,16 @@ use crate::compact::shared_timestamps::ClockPlan;
 use crate::compact::stream::ans::Dist;
 use crate::compact::stream::coder::DistRef;
 
-/// A learned distribution: 1024 states in both directions, and its weights.
+/// Memory of a learned distribution: 1024 states in both directions, and its weights.
 const DISTRIBUTION_BYTES: usize = 12 << 10;
-/// An allocator's overhead on a small piece, in bytes.
+/// Overhead of an allocator for a small piece.
 const PIECE_BYTES: usize = 16;
-/// A slot of the index from sensor to position.
+/// Memory of a slot in the index from sensor to position.
 const SLOT_BYTES: usize = 2 * size_of::<u32>() + 1;
 
 impl Table {
-    /// Bytes of memory that this table takes, within some percent: its bytes, names, units and plans, and 12 KiB for each
-    /// learned distribution, counted once where sensors share it. Walks over the sensors.
+    /// Returns the bytes of memory that this table takes, within some percent: its bytes, names, units and plans, and 12 KiB for each learned
+    /// distribution, counted once if sensors share it. Walks over all sensors.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         let texts = self.entries.iter().flat_map(|e| [&e.name, &e.unit]);
@@ -32,7 +32,7 @@ impl Table {
             + self.learned().len() * DISTRIBUTION_BYTES
     }
 
-    /// The learned distributions, each once.
+    /// Returns the learned distributions, each once.
     fn learned(&self) -> HashSet<*const Dist> {
         let plans = self.entries.iter().filter_map(|e| e.plan.as_ref());
         let coders = plans.flat_map(|plan| [Some(&plan.main), plan.ulps.as_ref(), plan.head.as_ref()]);

@@ -1,4 +1,4 @@
-//! The session table: names, units and learned plans, announced once so that batches need not carry them.
+//! Session table: names, units and learned plans of sensors, announced once so that batches need not carry them.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -25,12 +25,12 @@ use std::collections::HashMap;
 
 /// Names, units and learned plans of a gateway's sensors, for batches that are encoded against it.
 ///
-/// The gateway announces [`bytes`](Self::bytes) once, on a retained topic; a hub keeps every table it has seen by its
-/// [`id`](Self::id), since batches that waited may still refer to an older one. A table never changes: a new sensor, or
-/// plans that fit better, make a new one with the next version.
+/// The gateway announces [`bytes`](Self::bytes) once, on a retained topic. A hub keeps every table it has seen by its [`id`](Self::id), because
+/// batches that waited may still refer to an older one. A table never changes: for a new sensor, or for plans that fit better, a new one with
+/// the next version is made.
 ///
-/// Costs 12 KiB of memory per learned distribution, of which a sensor has one to three; sensors that behave alike share
-/// theirs. Past 4096 different ones the sensors that are left get no plan, and batches carry it for them.
+/// It takes 12 KiB of memory per learned distribution, of which a sensor has one to three; sensors that behave alike share theirs. Beyond 4096
+/// different ones the remaining sensors get no plan, and batches carry plans for them.
 ///
 /// ```
 /// use edge_codec::compact::Table;
@@ -74,18 +74,18 @@ const SENSOR: u32 = 2;
 const HINTS: u32 = 3;
 
 impl Table {
-    /// A table of names and units alone. Batches against it carry their plans themselves.
+    /// Creates a table of names and units only. Batches against it carry their plans.
     ///
-    /// `version` is the caller's count of its tables.
+    /// `version`: number of the table, counted by the caller.
     #[must_use]
     pub fn new(version: u32, sensors: &SensorTable<'_>) -> Self {
         Self::learn(version, sensors, &[])
     }
 
-    /// A table that knows how the sensors in `sample` behave: some hundred readings of each are enough, in the order
-    /// in which they arrive. Batches of few readings shrink to a half or less. Costs about a millisecond per sensor.
+    /// Creates a table that has learned from `sample` how the sensors behave. Some hundred readings of each are enough, in the order in which
+    /// they arrive. Batches of few readings shrink to a half or less. Costs about a millisecond per sensor.
     ///
-    /// What is returned was read back from the bytes that are announced, so it is the very table that readers have.
+    /// The table is read back from the bytes that are announced, so it equals the one that readers get.
     #[must_use]
     pub fn learn(version: u32, sensors: &SensorTable<'_>, sample: &[Reading<'_>]) -> Self {
         let learned = learn::learn(sensors, sample);
@@ -118,7 +118,7 @@ impl Table {
     /// Reads an announced table.
     ///
     /// # Errors
-    /// What the [`limits`](Limits) (bytes, sensors, text bytes, distributions) and the layout refuse.
+    /// Any error for input that the [`limits`](Limits) (bytes, sensors, text bytes, distributions) or the layout do not allow.
     pub fn decode(input: &[u8], limits: &Limits) -> Result<Self, DecodeError> {
         crate::check_input(input, limits)?;
         Self::read(Bytes::copy_from_slice(input), limits)
@@ -168,27 +168,27 @@ impl Table {
         }
     }
 
-    /// Returns what batches name this table by: the first 64 bits of the SHA-256 of its bytes, as a big-endian number. Nobody
-    /// meets a second table of that name by chance; one who makes it on purpose needs some 2^32 trials, so whoever keeps
-    /// tables under their id compares [`bytes`](Self::bytes), too.
+    /// Returns the identifier by which batches refer to this table: the first 64 bits of the SHA-256 of its bytes, as a big-endian number. Two
+    /// tables do not share one by chance, but somebody can make such a pair in some 2^32 trials, so whoever keeps tables by their id has to
+    /// compare [`bytes`](Self::bytes), too.
     #[must_use]
     pub fn id(&self) -> u64 {
         self.id
     }
 
-    /// The caller's count.
+    /// Returns the number that the caller gave the table.
     #[must_use]
     pub fn version(&self) -> u32 {
         self.version
     }
 
-    /// The announcement.
+    /// Returns the announcement, as readers decode it.
     #[must_use]
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
     }
 
-    /// The sensors, in the table's order.
+    /// Returns the sensors in the table's order.
     pub fn sensors(&self) -> impl ExactSizeIterator<Item = Sensor<'_>> {
         self.entries.iter().map(Entry::sensor)
     }
@@ -197,7 +197,7 @@ impl Table {
         self.entries.get(self.position(sensor)? as usize)
     }
 
-    /// Position of a sensor in the table.
+    /// Returns the position of a sensor in the table. `None`: the table lacks it.
     pub(crate) fn position(&self, sensor: u32) -> Option<u32> {
         self.by_sensor.get(&sensor).copied()
     }
@@ -279,8 +279,8 @@ fn write_hints(entries: &[Entry], clocks: &[ClockPlan]) -> Vec<u8> {
     ops.write(<[u8]>::to_vec)
 }
 
-/// Weights and what goes with them take six bytes and more, so what is built of them is bounded by the input: 12 KiB each,
-/// and only so many.
+/// Reads clocks and plans. The weights of a distribution take at least six bytes of input, and the number of distributions is limited, so the
+/// memory built from them, 12 KiB each, is bounded.
 fn read_hints(
     content: &[u8],
     entries: &mut [Entry],

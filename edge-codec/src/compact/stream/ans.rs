@@ -1,4 +1,4 @@
-//! Entropy coding: tANS (Duda 2013, arXiv:1311.2540) over tokens, raw bits between them, one state for a whole batch.
+//! Entropy coding: tANS (Duda 2013, arXiv:1311.2540) over tokens, with raw bits between them, and one state for a whole batch.
 //!
 //! A distribution gives each token a weight; the weights add up to 1024. Common numbers cost a fraction of a bit.
 
@@ -9,15 +9,15 @@ use super::token::{ESCAPE, HIGHEST, TOKENS, parts};
 
 pub(crate) const STATE_BITS: u32 = 10;
 pub(crate) const STATES: usize = 1 << STATE_BITS;
-/// Coprime with the number of states: spreads a token's states over the whole range.
+/// Step that spreads a token's states over the whole range; coprime with the number of states.
 const STEP: usize = 643;
 
-/// A distribution of tokens, ready for both directions.
+/// Distribution of tokens, with the tables for both directions.
 #[derive(Debug)]
 pub(crate) struct Dist {
-    /// Meaning of each state.
+    /// Decoding cell of each state.
     decode: Box<[Cell; STATES]>,
-    /// 1 if the token 0 is the number 0 alone.
+    /// 1 if token 0 stands for the number 0 only, else 0.
     shift: u8,
     encode: Box<[Step; TOKENS]>,
     next: Box<[u16; STATES]>,
@@ -26,33 +26,33 @@ pub(crate) struct Dist {
     weights: Vec<(u8, u16)>,
 }
 
-/// Transition of the state at a token (as in the FSE implementation of the method).
+/// State transition at a token (as in the FSE implementation of the method).
 #[derive(Clone, Copy, Debug, Default)]
 struct Step {
-    /// 0 if the token has no code.
+    /// Packed bit count; 0 if the token has no code.
     bits: u32,
     first: i32,
 }
 
-/// All that a reader needs of a state. Fields of their own, not bits of one word: a load more costs nothing here, a shift
-/// and a mask do.
+/// Data that a reader needs for a state. These are fields of their own and not bits of one word, since another load costs nothing here and a
+/// shift and a mask do.
 #[derive(Clone, Copy, Debug, Default)]
 struct Cell {
-    /// Base of the next state, and the mask of the bits that it takes.
+    /// Base of the next state, and the mask of the bits that are added to it.
     base: u16,
     mask: u16,
-    /// Number of those bits (6 bits, all that a rotation counts), and whether this is a number with the coder's own low bits
-    /// behind it: the first token of a distribution that has a zero of its own is not, nor is the escape.
+    /// Number of those bits (6 bits, all that a rotation counts), and the flag [`NUMBER`], which is set if raw low bits of the coder follow. It
+    /// is not set for the escape, nor for a token that stands for the number 0 only.
     bits: u8,
-    /// Their number together with the number's; [`WIDE`] if one look at the stream does not give them.
+    /// Bits of the state and the number together; [`WIDE`] if one look at the stream does not give them.
     len: u8,
-    /// 61 less the number's extra bits.
+    /// 61 less the count of the number's extra bits.
     shift: u8,
-    /// The number's bits above the extra ones, in the top three.
+    /// Bits of the number above the extra ones, in the top three bits.
     prefix: u8,
 }
 
-/// Flag above the count of bits: the token stands for a number other than a zero of its own, and is no escape.
+/// Flag above the bit count: the token is neither the escape, nor one that stands for the number 0 only.
 const NUMBER: u8 = 64;
 
 impl Cell {
@@ -73,7 +73,7 @@ impl Cell {
         }
     }
 
-    /// Returns all bits if this is a number, none if not.
+    /// Returns a mask of all ones if the cell has the flag [`NUMBER`], else 0.
     #[inline(always)]
     fn if_number(&self) -> u32 {
         u32::from(self.bits / NUMBER).wrapping_neg()
@@ -95,8 +95,8 @@ impl Default for Dist {
 }
 
 impl Dist {
-    /// `shift` is 1 for distributions whose token 0 is the number 0 alone. `None` if the weights do not rise by token,
-    /// are 0, do not add up, or the escape is not among them.
+    /// Creates a distribution. `shift`: 1 if token 0 stands for the number 0 only. `None`: the tokens do not rise, a weight is 0, the weights
+    /// do not add up, or the escape is missing.
     pub(crate) fn new(weights: Vec<(u8, u16)>, shift: u8) -> Option<Self> {
         let rising = weights.windows(2).all(|w| matches!(w, [a, b] if a.0 < b.0));
         let sum: u64 = weights.iter().map(|w| u64::from(w.1)).sum();
@@ -170,8 +170,7 @@ pub(crate) struct Steps<'a> {
 }
 
 impl Steps<'_> {
-    /// Returns how a writer in `state` takes a token: bits it puts out, how many, and the state it goes on with. `None` if the
-    /// token has no code.
+    /// Encodes a token in `state`. Returns the bits to be written, their number, and the next state. `None`: the token has no code.
     #[inline(always)]
     pub(crate) fn take(self, state: u32, token: u8) -> Option<(u32, u32, u32)> {
         let step = self.encode.get(usize::from(token)).filter(|s| s.bits != 0)?;
@@ -183,7 +182,8 @@ impl Steps<'_> {
     }
 }
 
-/// log2 in 1/256, rounded down, by integers: sizes decide what is written, so they must not depend on a math library.
+/// Returns log2 in units of 1/256, rounded down. It uses integers only, because sizes decide what is written and must not depend on a math
+/// library.
 fn log2_256(value: u32) -> u32 {
     let whole = value.max(1).ilog2();
     let mut x = (u64::from(value.max(1)) << 32) >> whole;
@@ -199,17 +199,17 @@ fn log2_256(value: u32) -> u32 {
     log
 }
 
-/// Reads tokens and bits.
+/// Decoder of a stream of tokens and raw bits.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Decoder<'a> {
     pub(crate) bits: BitReader<'a>,
-    /// The first one's turn is next. Of a stream with a single state the others are 0.
+    /// States of the coder, of which the first is used next. In a stream with a single state the others are 0.
     states: [usize; TURNS],
-    /// True if four states take turns.
+    /// Set if four states take turns.
     turns: bool,
 }
 
-/// States that take turns number by number: none waits for the number before it.
+/// Number of states that take turns, so that none waits for the number before it.
 pub(crate) const TURNS: usize = 4;
 
 impl<'a> Decoder<'a> {
@@ -217,20 +217,20 @@ impl<'a> Decoder<'a> {
         BitReader::new(data).map(Self::of)
     }
 
-    /// The decoder of a stream that starts here.
+    /// Creates the decoder of a stream that starts at the reader's position.
     pub(crate) fn of(mut bits: BitReader<'a>) -> Self {
         let state = bits.bits(STATE_BITS) as usize;
         Self { bits, states: [state, 0, 0, 0], turns: false }
     }
 
-    /// Reads the other states: from here on they take turns.
+    /// Reads the other states, which take turns from here on.
     pub(crate) fn take_turns(&mut self) {
         let [_, others @ ..] = &mut self.states;
         others.iter_mut().for_each(|state| *state = self.bits.bits(STATE_BITS) as usize);
         self.turns = true;
     }
 
-    /// The next number of a distribution, with `low` low bits of its own.
+    /// Returns the next number. `low`: count of raw low bits behind each token.
     #[inline]
     pub(crate) fn number(&mut self, dist: &Dist, low: u32) -> u64 {
         let [mut a, b, c, d] = self.states;
@@ -239,7 +239,7 @@ impl<'a> Decoder<'a> {
         number
     }
 
-    /// Fills `out` with what `f` makes of the next numbers.
+    /// Fills `out` with the results of `f` for the next numbers.
     #[inline(always)]
     pub(crate) fn fill<T: Copy>(
         &mut self,
@@ -251,7 +251,7 @@ impl<'a> Decoder<'a> {
         self.mend(dist, low, out, |_, number| f(number));
     }
 
-    /// Replaces each item by what `f` makes of it and the next number.
+    /// Replaces each item by the result of `f` for the item and the next number.
     #[inline(always)]
     pub(crate) fn mend<T: Copy>(&mut self, dist: &Dist, low: u32, out: &mut [T], f: impl FnMut(T, u64) -> T) {
         if dist.shift == 0 && low == 0 {
@@ -261,7 +261,7 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    /// The reader is a local one here, so that it stays in registers.
+    /// Implements [`mend`](Self::mend) with a local copy of the reader, which stays in registers.
     #[inline(always)]
     fn all<T: Copy, const FIXED: bool>(
         &mut self,
@@ -287,17 +287,17 @@ impl<'a> Decoder<'a> {
         (self.bits, self.states) = (bits, [a, b, c, d]);
     }
 
-    /// After the last number the states are those the writer started with.
+    /// Returns whether the stream is at its end and the states are those with which the writer started.
     pub(crate) fn ended_well(&self) -> bool {
         self.states == [0; TURNS] && self.bits.at_end()
     }
 }
 
-/// Length of a cell whose number one look at the stream does not give.
+/// Length of a cell whose number needs more bits than one look at the stream gives.
 const WIDE: u32 = 63;
 
-/// The next number, by one of the states. `FIXED` says that the distribution may have a zero of its own, and the coder
-/// low bits: without, it is a quarter faster.
+/// Decodes the next number by one of the states. `FIXED`: token 0 may stand for the number 0 only, and there may be raw low bits; without these
+/// it is a quarter faster.
 #[inline(always)]
 fn number<const FIXED: bool>(from: &mut BitReader<'_>, state: &mut usize, dist: &Dist, low: u32) -> u64 {
     #[expect(clippy::indexing_slicing, reason = "the mask is the array's length")]
@@ -320,7 +320,7 @@ fn number<const FIXED: bool>(from: &mut BitReader<'_>, state: &mut usize, dist: 
     if FIXED { number + u64::from(u32::from(dist.shift) & cell.if_number()) } else { number }
 }
 
-/// A number with more bits than one look at the stream gives, or one without a token. By value: see `bits::tail`.
+/// Decodes a number with more bits than one look at the stream gives, or one behind an escape. It takes the reader by value; see `bits::tail`.
 #[cold]
 fn wide(mut from: BitReader<'_>, cell: Cell, low: u32, shift: u8) -> (u64, usize, BitReader<'_>) {
     let state = usize::from(cell.base) + from.bits(u32::from(cell.bits % NUMBER)) as usize;

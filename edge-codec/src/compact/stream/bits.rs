@@ -2,39 +2,40 @@
 
 #![deny(clippy::indexing_slicing)]
 
-/// Reads a stream forwards, from behind its marker, the first set bit. Reading past the end gives zeros; [`overrun`](Self::overrun) tells.
+/// Reads a stream forwards, from behind its marker, which is the first set bit. Reading past the end returns zeros; [`overrun`](Self::overrun)
+/// tells.
 ///
-/// Nothing but the place is kept: every look at the data starts from there, so that a look does not wait for the one
-/// before, only for its length (Giesen, "Reading bits in far too many ways", part 2, variant 1).
+/// Only the position is kept. Every look at the data starts from there, so that it does not wait for the one before, only for its length
+/// (Giesen, "Reading bits in far too many ways", part 2, variant 1).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BitReader<'a> {
     data: &'a [u8],
-    /// Bytes of the stream; `data` may have more.
+    /// Bytes of the stream; `data` may be longer.
     len: usize,
-    /// Bits that were read, the marker and what is before it included.
+    /// Number of bits that were read, the marker and everything before it included.
     at: usize,
 }
 
-/// Bytes behind the stream, so that a look never ends.
+/// Zeros behind a stream, so that a look never crosses the end of the data.
 pub(crate) const PADDING: [u8; 8] = [0; 8];
 
 /// Least number of bits in [`BitReader::window`].
 pub(crate) const WINDOW: u32 = 57;
 
 impl<'a> BitReader<'a> {
-    /// The stream starts after the first set bit; `None` if there is none.
+    /// Creates a reader that starts after the first set bit. `None`: there is none.
     pub(crate) fn new(data: &'a [u8]) -> Option<Self> {
         let (at, byte) = data.iter().enumerate().find(|(_, b)| **b != 0)?;
         Some(Self { data, len: data.len(), at: at * 8 + byte.leading_zeros() as usize + 1 })
     }
 
-    /// A stream with [`PADDING`] behind it, which spares looks that go past the end a way of their own.
+    /// Creates a reader of a stream with [`PADDING`] behind it, so that looks past the end need no special case.
     pub(crate) fn padded(data: &'a [u8]) -> Option<Self> {
         let reader = Self::new(data)?;
         Some(Self { len: data.len().saturating_sub(PADDING.len()), ..reader })
     }
 
-    /// The next bits at the top of a word; at least [`WINDOW`] of them are valid.
+    /// Returns the next bits at the top of a word, of which at least [`WINDOW`] are valid.
     #[inline(always)]
     pub(crate) fn window(&self) -> u64 {
         let from = self.at >> 3;
@@ -48,7 +49,7 @@ impl<'a> BitReader<'a> {
         self.at += bits as usize;
     }
 
-    /// `bits(n)`, n ≤ 64.
+    /// Reads `n` bits, n ≤ 64; the recipe's `bits(n)`.
     #[inline(always)]
     pub(crate) fn bits(&mut self, n: u32) -> u64 {
         if n > WINDOW {
@@ -61,13 +62,13 @@ impl<'a> BitReader<'a> {
         value
     }
 
-    /// `bits(1)` as a condition.
+    /// Reads one bit as a condition.
     #[inline(always)]
     pub(crate) fn flag(&mut self) -> bool {
         self.bits(1) == 1
     }
 
-    /// Exponential Golomb code of order `k` (as in H.264 §9.1, with `k` low bits kept out of the code).
+    /// Reads an exponential Golomb code of order `k` (as in H.264 §9.1, with `k` low bits kept out of the code).
     #[inline]
     pub(crate) fn eg(&mut self, k: u32) -> u64 {
         let word = self.window();
@@ -83,7 +84,7 @@ impl<'a> BitReader<'a> {
         high << k | top(word << zeros << (zeros + 1), k)
     }
 
-    /// A number with its own length in front. One of more than 64 bits is none: it counts as the end of the stream.
+    /// Reads a number that follows its own length. A length above 64 bits counts as the end of the stream.
     pub(crate) fn raw(&mut self) -> u64 {
         match self.eg(RAW_LOW) {
             n @ 0..=64 => self.bits(n as u32),
@@ -94,38 +95,39 @@ impl<'a> BitReader<'a> {
         }
     }
 
-    /// A place where [`overrun`](Self::overrun) is true, whatever follows.
+    /// Returns a position at which [`overrun`](Self::overrun) is true.
     fn past_end(&self) -> usize {
         self.at.max(self.len * 8 + 1)
     }
 
-    /// Goes to [`past_end`](Self::past_end).
+    /// Moves to [`past_end`](Self::past_end).
     pub(crate) fn end(&mut self) {
         self.at = self.past_end();
     }
 
-    /// Returns whether more was read than there is.
+    /// Returns whether more bits were read than there are.
     pub(crate) fn overrun(&self) -> bool {
         self.at > self.len * 8
     }
 
-    /// Returns whether everything was read.
+    /// Returns whether all bits were read.
     pub(crate) fn at_end(&self) -> bool {
         self.at == self.len * 8
     }
 
-    /// Bits that are not read yet.
+    /// Returns the number of bits that are not read yet.
     pub(crate) fn left(&self) -> usize {
         (self.len * 8).saturating_sub(self.at)
     }
 
-    /// The byte that is read next.
+    /// Returns the index of the byte that is read next.
     pub(crate) fn byte(&self) -> usize {
         (self.at >> 3).min(self.len)
     }
 }
 
-/// Returns what [`BitReader::bits`] gives of more bits than one look has, and where the next ones are. By value: see [`tail`].
+/// Implements [`BitReader::bits`] for more bits than one look gives. Returns them and the next position. It takes the reader by value; see
+/// [`tail`].
 #[cold]
 fn wide(mut bits: BitReader<'_>, n: u32) -> (u64, usize) {
     let high = top(bits.window(), n - 32);
@@ -135,7 +137,7 @@ fn wide(mut bits: BitReader<'_>, n: u32) -> (u64, usize) {
     (high << 32 | low, bits.at)
 }
 
-/// A number of [`BitReader::eg`] that one look at the stream does not give, and where the next one is. By value: see
+/// Implements [`BitReader::eg`] for codes longer than one look. Returns the number and the next position. It takes the reader by value; see
 /// [`tail`].
 #[cold]
 fn long(mut bits: BitReader<'_>, zeros: u32, k: u32) -> (u64, usize) {
@@ -148,8 +150,7 @@ fn long(mut bits: BitReader<'_>, zeros: u32, k: u32) -> (u64, usize) {
     (high.wrapping_shl(k) | bits.bits(k), bits.at)
 }
 
-/// Reads the last bytes, with zeros behind them. Takes no reference to the reader, which would keep that out of
-/// registers.
+/// Returns the last bytes with zeros behind them. It takes no reference to the reader, which would keep that out of registers.
 #[cold]
 fn tail(data: &[u8], start: usize) -> u64 {
     if let Some(last) = data.last_chunk() {
@@ -161,10 +162,10 @@ fn tail(data: &[u8], start: usize) -> u64 {
     rest.iter().chain(std::iter::repeat(&0)).take(8).fold(0, |word, b| word << 8 | u64::from(*b))
 }
 
-/// Order of the code for the length of a `raw` number.
+/// Golomb order of the length of a `raw` number.
 pub(crate) const RAW_LOW: u32 = 4;
 
-/// The top `n` bits of a word, n ≤ 63.
+/// Returns the top `n` bits of a word, n ≤ 63.
 #[inline(always)]
 pub(crate) fn top(word: u64, n: u32) -> u64 {
     (word >> 1) >> (63 - n)
@@ -172,16 +173,15 @@ pub(crate) fn top(word: u64, n: u32) -> u64 {
 
 /// Writes a stream from its last bit to its first, since the entropy coder needs that order.
 ///
-/// The stream stands at the end of a buffer that is kept from one stream to the next. Whole bytes leave the word by a
-/// store of eight, of which the later ones overwrite what did not count, so that there is no branch on how many they
-/// are.
+/// The stream stands at the end of a buffer that is reused. Whole bytes leave the word by a store of eight, whose surplus the next store
+/// overwrites, so that there is no branch on their number.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ReverseWriter {
     buffer: Vec<u8>,
     front: Front,
 }
 
-/// Front of a stream that is being written. It is apart from the buffer, so that a loop has it in registers.
+/// Front of a stream that is being written, apart from the buffer so that a loop keeps it in registers.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Front {
     /// Position in the buffer.
@@ -195,13 +195,13 @@ pub(crate) struct Front {
 pub(crate) const PUT_MAX: u32 = 56;
 
 impl ReverseWriter {
-    /// Starts a stream in a buffer of an earlier one.
+    /// Starts a stream in the buffer of an earlier one.
     pub(crate) fn new(buffer: Vec<u8>) -> Self {
         let front = Front { at: buffer.len(), word: 0, filled: 0 };
         Self { buffer, front }
     }
 
-    /// The front, and the buffer with room for `bytes` before it. Goes on with what [`close`](Self::close) gets.
+    /// Returns the front, and the buffer with room for `bytes` before it. The caller hands the front back by [`close`](Self::close).
     pub(crate) fn open(&mut self, bytes: usize) -> (Front, &mut [u8]) {
         let needed = bytes + 8;
         if self.front.at < needed {
@@ -218,14 +218,14 @@ impl ReverseWriter {
         self.front = front;
     }
 
-    /// Puts the low `n` bits of `value`, which has no others, in front of what is there, n ≤ 64.
+    /// Puts the low `n` bits of `value` in front of the stream, n ≤ 64. Higher bits of `value` must be 0.
     pub(crate) fn put(&mut self, value: u64, n: u32) {
         let (mut front, buffer) = self.open(8);
         front.put_wide(buffer, value, n);
         self.close(front);
     }
 
-    /// Puts the marker in front, gives the stream to `take`, and the buffer back.
+    /// Puts the marker in front, passes the stream to `take`, and returns the buffer for reuse.
     pub(crate) fn finish<T>(mut self, take: impl FnOnce(&[u8]) -> T) -> (T, Vec<u8>) {
         self.put(1, 8 - self.front.filled);
         (take(self.buffer.get(self.front.at..).unwrap_or_default()), self.buffer)
@@ -233,7 +233,7 @@ impl ReverseWriter {
 }
 
 impl Front {
-    /// Puts the low `n` bits of `value`, which has no others, n ≤ [`PUT_MAX`].
+    /// Puts the low `n` bits of `value`, n ≤ [`PUT_MAX`]. Higher bits of `value` must be 0.
     #[inline(always)]
     pub(crate) fn put(&mut self, buffer: &mut [u8], value: u64, n: u32) {
         let word = self.word | value << self.filled;
@@ -255,13 +255,13 @@ impl Front {
     }
 }
 
-/// Returns how many bits a number has; 0 has none.
+/// Returns the number of bits of a number; 0 has none.
 #[inline(always)]
 pub(crate) fn bit_len(value: u64) -> u32 {
     64 - value.leading_zeros()
 }
 
-/// The part of an Exp-Golomb code above its low bits, and how many zeros are in front of it.
+/// Returns the part of an Exp-Golomb code above its low bits, and the number of zeros in front of it.
 #[inline]
 pub(super) fn eg_prefix(value: u64, k: u32) -> (u64, u32) {
     let high = (value >> k) + 1;

@@ -1,4 +1,4 @@
-//! Coder of a run of numbers: a fixed or a learned distribution of their tokens, and a number of raw low bits.
+//! Coder of a run of numbers: a fixed or a learned distribution of their tokens, and a count of raw low bits.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -9,11 +9,11 @@ use super::token::{ESCAPE, split};
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// Count of numbers from which on a quarter of them tells what all take.
+/// Count of numbers from which a quarter of them is used to estimate the cost of all.
 const MANY: usize = 256;
 
-/// A distribution: a fixed one, or one that a table has. Batches name fixed ones in each of their columns, and counting who
-/// has them would cost as much as reading the name.
+/// Reference to a distribution: a fixed one, or one of a table. Fixed ones are not counted references, because batches name them in each of
+/// their columns, and counting would cost as much as reading the name.
 #[derive(Clone, Debug)]
 pub(crate) enum DistRef {
     Fixed(&'static Dist),
@@ -32,25 +32,25 @@ impl Deref for DistRef {
     }
 }
 
-/// Coder of a run of numbers: a distribution, and how many low bits of each number are raw.
+/// Coder of a run of numbers: a distribution, and the number of raw low bits of each number.
 #[derive(Clone, Debug)]
 pub(crate) struct Coder {
     pub(crate) dist: DistRef,
     pub(crate) low: u32,
-    /// 0, or 1 if the token 0 is the number 0 and nothing else.
+    /// 1 if token 0 stands for the number 0 only, else 0.
     shift: u8,
-    /// The number of a fixed shape.
+    /// Number of the fixed distribution, or 0.
     number: usize,
 }
 
 impl Coder {
-    /// A fixed shape; `None` if there is none of that number.
+    /// Returns the coder of a fixed distribution. `None`: there is none of that number.
     pub(crate) fn fixed(number: usize, low: u32) -> Option<Self> {
         let shift = u8::from(number >= ALIKE);
         Some(Self { dist: DistRef::Fixed(shape(number)?), low, shift, number })
     }
 
-    /// Returns a coder of the first shape, to be replaced by a fitted one.
+    /// Returns a coder of the first fixed distribution, to be replaced by a fitted one.
     pub(crate) fn plain() -> Self {
         Self { dist: DistRef::Fixed(first()), low: 0, shift: 0, number: 0 }
     }
@@ -61,22 +61,22 @@ impl Coder {
         Self::fixed(number, bits.bits(6) as u32)
     }
 
-    /// Returns what a fixed shape is known by: its number and the low bits.
+    /// Returns the number of the fixed distribution and the count of low bits.
     pub(crate) fn name(&self) -> (usize, u32) {
         (self.number, self.low)
     }
 
-    /// A distribution of a table.
+    /// Returns the coder of a distribution of a table.
     pub(crate) fn learned(dist: Arc<Dist>) -> Self {
         Self { dist: DistRef::Learned(dist), low: 0, shift: 0, number: 0 }
     }
 
-    /// Returns whether this is the very same coder.
+    /// Returns whether both use the same distribution object and as many low bits.
     pub(crate) fn is(&self, other: &Self) -> bool {
         std::ptr::eq(&*self.dist, &*other.dist) && self.low == other.low
     }
 
-    /// Returns whether numbers are split without a step before.
+    /// Returns whether numbers become tokens without a shift and without raw low bits.
     pub(crate) fn is_plain(&self) -> bool {
         (self.shift, self.low) == (0, 0)
     }
@@ -92,12 +92,12 @@ impl Coder {
         (token + self.shift, high << self.low | low, bits + self.low)
     }
 
-    /// Returns the cost of numbers, in 1/256 bits.
+    /// Returns the cost of numbers in 1/256 bits.
     pub(crate) fn cost_all(&self, numbers: &[u64]) -> u64 {
         self.cost_of(numbers.iter())
     }
 
-    /// About what numbers take: of many, by a quarter of them.
+    /// Returns about the cost of numbers in 1/256 bits; of many, it is estimated from a quarter.
     pub(crate) fn cost_about(&self, numbers: &[u64]) -> u64 {
         if numbers.len() < MANY {
             return self.cost_all(numbers);
@@ -113,7 +113,7 @@ impl Coder {
         }
     }
 
-    /// Size of a number in 1/256 bits.
+    /// Returns the cost of a number in 1/256 bits.
     pub(crate) fn cost(&self, number: u64) -> u64 {
         self.cost_split(number, self.split(number))
     }

@@ -1,4 +1,4 @@
-//! Choice of a coder: the fixed distribution, and the number of low bits, that make numbers smallest.
+//! Choice of a coder: the fixed distribution and the count of raw low bits by which numbers take the fewest bits.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -9,7 +9,7 @@ use super::fixed_distributions::{ALIKE, SHAPES, shape, zero_level};
 use super::token::split;
 use std::sync::OnceLock;
 
-/// The coder that makes numbers about as small as any, and what they take, in 1/256 bits.
+/// Returns a coder by which numbers take about the fewest bits, and their cost in 1/256 bits.
 pub(crate) fn coder(numbers: &[u64]) -> (Coder, u64) {
     let all = numbers.len() as u32;
     let zeros = numbers.iter().filter(|n| **n == 0).count() as u32;
@@ -24,7 +24,7 @@ pub(crate) fn coder(numbers: &[u64]) -> (Coder, u64) {
     (Coder::fixed(best.number.min(SHAPES - 1), best.low).unwrap_or_else(Coder::plain), best.cost)
 }
 
-/// The best coder so far.
+/// Best coder found so far.
 struct Candidate {
     cost: u64,
     number: usize,
@@ -32,7 +32,7 @@ struct Candidate {
 }
 
 impl Candidate {
-    /// Tries `N` shapes, and numbers of low bits from where half of the `count` sizes are, downwards as long as that helps.
+    /// Tries `N` distributions from `first` on, with counts of low bits from the median size downwards as long as that helps.
     fn search<const N: usize>(&mut self, sizes: &Sizes, count: u32, zeros: u32, first: usize) {
         let typical = sizes.median(count).min(62);
         let mut least = u64::MAX;
@@ -50,7 +50,7 @@ impl Candidate {
     }
 }
 
-/// The first of the shapes whose weights of zero are around its share.
+/// Returns the first of the distributions whose weight of zero is near its share.
 fn near(zeros: u32, all: u32) -> usize {
     let share = (u64::from(zeros) * 1024).checked_div(u64::from(all)).unwrap_or(0);
     (zero_level(share as u16).max(2) - 1) * ALIKE
@@ -59,17 +59,17 @@ fn near(zeros: u32, all: u32) -> usize {
 /// Most distributions that are compared.
 const TWICE: usize = 2 * ALIKE;
 
-/// Histogram of the numbers' three leading bits: all that their token depends on, whatever the number of low bits.
+/// Histogram of the numbers by their three leading bits, on which alone their tokens depend, whatever the count of low bits.
 struct Sizes {
     /// Counts of numbers by four times their bit length plus the two bits after the leading one.
     counts: [u32; 4 * 65],
-    /// A bit for each of these that there are.
+    /// Flag for each entry of `counts` that is not 0.
     there: [u64; 5],
     shift: u8,
 }
 
 impl Sizes {
-    /// Counts the numbers; with `shift` 1 those above 0, each less 1.
+    /// Counts the numbers; with `shift` 1 only those above 0, each less 1.
     #[inline(always)]
     fn of(numbers: &[u64], shift: u8) -> Self {
         let mut sizes = Self { counts: [0; 4 * 65], there: [0; 5], shift };
@@ -85,7 +85,7 @@ impl Sizes {
         sizes
     }
 
-    /// The least number of each kind there is, rising, and how many.
+    /// Returns the least number of each class that occurs, rising, with its count.
     #[inline]
     fn kinds(&self) -> impl Iterator<Item = (u64, u32)> {
         (0..).step_by(64).zip(self.there).flat_map(move |(first, mut there)| {
@@ -98,7 +98,7 @@ impl Sizes {
         })
     }
 
-    /// The bit length that half of the numbers are below.
+    /// Returns the bit length of the median.
     fn median(&self, count: u32) -> u32 {
         let mut seen = 0;
         let mut kinds = self.kinds();
@@ -109,7 +109,7 @@ impl Sizes {
         middle.map_or(0, |(least, _)| bit_len(least))
     }
 
-    /// Returns what all takes with so many low bits and the `N` shapes from `first` on, which are summed up side by side.
+    /// Returns the cost of all numbers by each of `N` distributions from `first` on, with `low` raw bits. The sums are computed side by side.
     #[inline(always)]
     fn costs<const N: usize>(&self, low: u32, zeros: u32, first: usize) -> [u64; N] {
         let (mut sums, mut all_bits, by_token) = ([0; N], 0, costs());
@@ -135,14 +135,14 @@ impl Sizes {
     }
 }
 
-/// Tokens from here on are escaped by every shape.
+/// Tokens from this one on are escaped in every fixed distribution.
 const TOKENS: u8 = 32;
 
-/// Costs of a token under the shapes, in 1/256 bits; those behind the last one do not exist.
+/// Costs of a token under all fixed distributions, in 1/256 bits; entries behind the last one are unused.
 type Costs = [u32; SHAPES + ALIKE];
 
-/// Returns the costs by token. One without a code costs an escape and some more; the last row is for tokens whose
-/// bits say that already.
+/// Returns the costs by token. A token without a code costs an escape and some more; the last row is for tokens whose bits include that
+/// already.
 fn costs() -> &'static [Costs; TOKENS as usize + 1] {
     static COSTS: OnceLock<[Costs; TOKENS as usize + 1]> = OnceLock::new();
     COSTS.get_or_init(|| {

@@ -1,4 +1,4 @@
-//! Entropy writer: makes the stream of numbers and raw bits, from its last bit to its first, with the coders' states.
+//! Entropy writer: makes the stream of numbers and raw bits, from its last bit to its first, by the coders' states.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -7,16 +7,16 @@ use super::bits::{Front, PUT_MAX, RAW_LOW, ReverseWriter, bit_len, eg_prefix};
 use super::coder::Coder;
 use super::token::{ESCAPE, split};
 
-/// A stream in the making. What is read last is written first.
+/// Stream that is being written, back to front: what is read last is written first.
 pub(super) struct EntropyWriter {
     out: ReverseWriter,
-    /// Back to front, whose turn it is follows from how many numbers come later, and all states start alike.
+    /// States of the coder. They all start equal, and in a stream written from its end the turn follows from the count of numbers behind.
     states: States,
     turns: bool,
 }
 
 impl EntropyWriter {
-    /// Starts the end of a stream in this memory; `turns` if the states take turns there.
+    /// Starts the end of a stream in this buffer. `turns`: four states take turns there.
     pub(super) fn new(buffer: Vec<u8>, turns: bool) -> Self {
         EntropyWriter { out: ReverseWriter::new(buffer), states: [STATES as u32; TURNS], turns }
     }
@@ -26,20 +26,20 @@ impl EntropyWriter {
         self.out.put(value, n);
     }
 
-    /// Writes a run from its last number to its first.
+    /// Writes a run of numbers, from its last to its first.
     #[inline]
     pub(super) fn run(&mut self, coder: &Coder, run: &[u64]) {
         self.states = put_run(coder, run, &mut self.out, self.states, self.turns);
     }
 
-    /// Writes the states that take turns from here on; in front of it there is one.
+    /// Writes the states that take turns behind this point; in front of it there is one state.
     pub(super) fn start_turns(&mut self) {
         let [_, others @ ..] = self.states;
         others.into_iter().rev().for_each(|state| self.out.put(start(state), STATE_BITS));
         self.turns = false;
     }
 
-    /// Writes the state and the marker, gives the stream to `take`, and returns the memory.
+    /// Writes the state and the marker, passes the stream to `take`, and returns the buffer for reuse.
     pub(super) fn finish<T>(mut self, take: impl FnOnce(&[u8]) -> T) -> (T, Vec<u8>) {
         let [state, ..] = self.states;
         self.out.put(start(state), STATE_BITS);
@@ -51,11 +51,11 @@ fn start(state: u32) -> u64 {
     u64::from(state) - STATES as u64
 }
 
-/// Numbers between two looks at whether there is room, and what each takes at most: state, length, bits.
+/// Numbers between two checks for room, and the most bytes of a number: state, length, bits.
 const CHUNK: usize = 512;
 const NUMBER_MAX: usize = 12;
 
-/// The state before each number that is written, in the order of their turns.
+/// State in front of each number to be written, in the order of their turns.
 type States = [u32; TURNS];
 
 /// Writes a run from its last number to its first.
@@ -73,7 +73,7 @@ fn put_run(coder: &Coder, run: &[u64], out: &mut ReverseWriter, mut states: Stat
     states
 }
 
-/// The splitting of the numbers that follow fills the time in which a state waits for its table.
+/// Writes a chunk of a run. The next numbers are split while a state waits for its table.
 #[inline(always)]
 fn put_chunk(
     coder: &Coder,
@@ -104,7 +104,7 @@ fn put_chunk(
     (front, [a, b, c, d])
 }
 
-/// Code of a number: its raw bits, the state's in front of them, and the state that goes on.
+/// Code of a number: its raw bits, the state's bits in front of them, and the next state.
 #[derive(Clone, Copy)]
 struct Code {
     number: u64,
@@ -115,11 +115,11 @@ struct Code {
     next: u32,
 }
 
-/// Mark of a number without a token: more bits than can be put.
+/// Marker in `bits` of a number without a token, larger than any count of bits.
 const ESCAPED: u32 = 1 << 16;
 
 impl Code {
-    /// The code of a number that was split into token, bits, and how many those are.
+    /// Returns the code of a number that was split into token, raw bits, and count of these.
     #[inline(always)]
     fn of(steps: Steps<'_>, number: u64, (token, value, bits): (u8, u64, u32), state: u32) -> Self {
         match steps.take(state, token) {
@@ -135,14 +135,14 @@ impl Code {
         Self { number, value: 0, bits: ESCAPED, low, n, next }
     }
 
-    /// All bits, if they can be put at once.
+    /// Returns all bits of the code in one word, if they can be put at once.
     #[inline(always)]
     fn word(&self) -> u64 {
         self.value | u64::from(self.low) << (self.bits & 63)
     }
 }
 
-/// Two at once take one look at the front, which every number waits for.
+/// Puts two codes with one update of the front, for which every number waits.
 #[inline(always)]
 fn put_two(last: Code, first: Code, buffer: &mut [u8], front: &mut Front) {
     let n = last.bits + last.n;
@@ -165,7 +165,7 @@ fn put_one(code: Code, buffer: &mut [u8], front: &mut Front) {
     }
 }
 
-/// A number of many bits, or one that the distribution has no token for.
+/// Puts a code of many bits, or one of a number that has no token in the distribution.
 #[cold]
 fn put_long(code: Code, buffer: &mut [u8], front: &mut Front) {
     if code.bits == ESCAPED {

@@ -1,4 +1,4 @@
-//! Errors of the bit stream; their offset is the byte that its reader has reached.
+//! Errors of the bit stream. Their offset is the byte that the reader has reached.
 
 use super::bits::BitReader;
 use crate::DecodeError;
@@ -14,7 +14,7 @@ pub(crate) enum StreamError {
 }
 
 impl StreamError {
-    /// The error, for a stream that starts at `offset` of the input.
+    /// Returns the error for a stream that starts at `offset` of the input.
     pub(crate) fn at(self, offset: usize, bits: &BitReader<'_>) -> DecodeError {
         let place = offset.saturating_add(bits.byte());
         match self {
@@ -28,7 +28,7 @@ impl StreamError {
     }
 }
 
-/// A number that stands in the stream less 1.
+/// Returns a number that the stream stores less 1, if it is within the limit.
 pub(crate) fn limited(what: &'static str, less_one: u64, limit: usize) -> Result<usize, StreamError> {
     let found = less_one.saturating_add(1);
     let number = usize::try_from(found).ok().filter(|n| *n <= limit);

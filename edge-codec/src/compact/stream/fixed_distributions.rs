@@ -1,4 +1,4 @@
-//! Fixed distributions: the shapes that need no table, since a batch names one by its number.
+//! Fixed distributions, which need no table, because a batch names one by its number.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -6,7 +6,7 @@ use super::ans::Dist;
 use super::token::ESCAPE;
 use std::sync::OnceLock;
 
-/// Weights of the tokens from 0 on, four bodies: half by half, slower, and two with long tails.
+/// Weights of the tokens from 0 on, in four bodies: halving, falling more slowly, and two with long tails.
 const BODIES: [[u16; 24]; 4] = [
     [497, 256, 128, 64, 32, 16, 8, 4, 4, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1],
     [244, 192, 144, 108, 81, 61, 46, 34, 70, 22, 9, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1],
@@ -14,18 +14,18 @@ const BODIES: [[u16; 24]; 4] = [
     [557, 127, 127, 29, 29, 29, 29, 6, 26, 21, 12, 10, 5, 5, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1],
 ];
 
-/// Weight of the number 0 when it is a token of its own; 0 = it is not.
+/// Weights of the number 0 as a token of its own; 0 if it has none.
 const ZEROS: [u16; 8] = [0, 307, 512, 717, 870, 952, 993, 1018];
 
-/// Number of shapes with the same weight of zero: one for each body.
+/// Number of fixed distributions with the same weight of zero, one for each body.
 pub(crate) const ALIKE: usize = BODIES.len();
-/// Number of shapes: a body for each weight of zero.
+/// Number of fixed distributions: each body with each weight of zero.
 pub(crate) const SHAPES: usize = ALIKE * ZEROS.len();
 
-/// The fixed distributions, made when they are first asked for.
+/// Fixed distributions, each made when it is first used.
 static BUILT: [OnceLock<Dist>; SHAPES] = [const { OnceLock::new() }; SHAPES];
 
-/// A fixed distribution.
+/// Returns the fixed distribution of this number. `None`: there is none.
 pub(crate) fn shape(number: usize) -> Option<&'static Dist> {
     Some(built(BUILT.get(number)?, number))
 }
@@ -40,7 +40,7 @@ fn built(slot: &'static OnceLock<Dist>, number: usize) -> &'static Dist {
     slot.get_or_init(|| build(number).unwrap_or_default())
 }
 
-/// The level of zero's weight that comes next to a share in 1024.
+/// Returns the level of the weight of zero that is next to a share in 1024.
 pub(crate) fn zero_level(share: u16) -> usize {
     ZEROS.iter().rposition(|z| *z <= share).unwrap_or(0) + 1
 }

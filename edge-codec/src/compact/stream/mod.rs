@@ -1,4 +1,4 @@
-//! The stream of bits that a batch is: numbers become tokens, tokens are entropy-coded, the rest of their bits stays raw.
+//! Bit stream of a batch: numbers become tokens, tokens are entropy-coded, and the rest of the numbers' bits stays raw.
 
 pub(super) mod ans;
 pub(super) mod bits;

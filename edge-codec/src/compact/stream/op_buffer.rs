@@ -1,5 +1,4 @@
-//! Op buffer: records raw bits and runs of numbers in reading order. The stream is made of them back to front, by the entropy
-//! writer.
+//! Op buffer: records raw bits and runs of numbers in reading order. The entropy writer makes the stream of them, back to front.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -7,13 +6,13 @@ use super::bits::{PUT_MAX, RAW_LOW, bit_len, eg_prefix};
 use super::coder::Coder;
 use super::entropy_writer::EntropyWriter;
 
-/// Op buffer, in reading order. Its memory serves the next batch, too.
+/// Raw bits and runs of numbers in reading order. Its memory is reused for the next batch.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct OpBuffer {
     ops: Vec<Op>,
-    /// The numbers of all runs.
+    /// Numbers of all runs, one behind the other.
     numbers: Vec<u64>,
-    /// The coders of all runs, and behind them what earlier batches had there: mostly the same, so that nothing is copied.
+    /// Coders of all runs, followed by those of earlier batches. They are mostly the same, so that nothing has to be copied.
     coders: Vec<Coder>,
     /// Number of runs.
     runs: usize,
@@ -29,22 +28,22 @@ enum Op {
     Run {
         numbers: usize,
     },
-    /// The states take turns from here on.
+    /// From here on the states take turns.
     Turns,
 }
 
-/// Position in an op buffer, to go back to.
+/// Position in an op buffer to which it can be reset.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mark {
     ops: usize,
-    /// Kind of the last op: bits that follow go into it.
+    /// Last op as it was, because bits that follow are merged into it.
     last: Option<Op>,
     numbers: usize,
     runs: usize,
 }
 
 impl OpBuffer {
-    /// `bits(n)`, n ≤ 64.
+    /// Records `n` bits, n ≤ 64; the recipe's `bits(n)`.
     pub(crate) fn bits(&mut self, value: u64, n: u32) {
         match self.ops.last_mut() {
             Some(Op::Bits { value: before, n: m }) if u32::from(*m) + n <= PUT_MAX => {
@@ -59,7 +58,7 @@ impl OpBuffer {
         self.bits(set.into(), 1);
     }
 
-    /// See [`BitReader::eg`](super::bits::BitReader::eg); `value >> k` must be below 2^55.
+    /// Records an exponential Golomb code; see [`BitReader::eg`](super::bits::BitReader::eg). `value >> k` must be below 2^55.
     pub(crate) fn eg(&mut self, value: u64, k: u32) {
         let (high, len) = eg_prefix(value, k);
         if 2 * len < PUT_MAX {
@@ -71,19 +70,19 @@ impl OpBuffer {
         self.bits(value & ((1 << k) - 1), k);
     }
 
-    /// See [`BitReader::raw`](super::bits::BitReader::raw).
+    /// Records a number behind its length; see [`BitReader::raw`](super::bits::BitReader::raw).
     pub(crate) fn raw(&mut self, value: u64) {
         let n = bit_len(value);
         self.eg(n.into(), RAW_LOW);
         self.bits(value, n);
     }
 
-    /// A run of numbers.
+    /// Records a run of numbers.
     pub(crate) fn numbers(&mut self, coder: &Coder, numbers: &[u64]) {
         self.run(coder, |out| out.extend_from_slice(numbers));
     }
 
-    /// A run of the numbers that `add` appends, and these.
+    /// Records a run of the numbers that `add` appends, and returns them.
     pub(crate) fn run(&mut self, coder: &Coder, add: impl FnOnce(&mut Vec<u64>)) -> &[u64] {
         let from = self.numbers.len();
         add(&mut self.numbers);
@@ -98,7 +97,7 @@ impl OpBuffer {
         run
     }
 
-    /// Names a fixed shape; see [`Coder::read`].
+    /// Records the name of a fixed distribution; see [`Coder::read`].
     pub(crate) fn coder(&mut self, coder: &Coder) {
         let (number, low) = coder.name();
         self.bits(number as u64, 5);
@@ -115,7 +114,7 @@ impl OpBuffer {
         Mark { ops: self.ops.len(), last, numbers: self.numbers.len(), runs: self.runs }
     }
 
-    /// Takes back what was written since the mark.
+    /// Removes everything that was recorded since the mark.
     pub(crate) fn undo(&mut self, mark: Mark) {
         self.ops.truncate(mark.ops);
         if let (Some(last), Some(was)) = (self.ops.last_mut(), mark.last) {
@@ -125,7 +124,7 @@ impl OpBuffer {
         self.runs = mark.runs;
     }
 
-    /// Gives the stream to `take` and is empty again: everything back to front, then the state, then the marker.
+    /// Passes the stream to `take`, and empties the buffer. The stream is written back to front, then the state, then the marker.
     pub(crate) fn write<T>(&mut self, take: impl FnOnce(&[u8]) -> T) -> T {
         let takes_turns = self.ops.iter().any(|op| matches!(op, Op::Turns));
         let mut writer = EntropyWriter::new(std::mem::take(&mut self.buffer), takes_turns);

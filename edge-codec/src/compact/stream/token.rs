@@ -1,18 +1,18 @@
-//! Numbers as tokens: 0 to 7 as they are, above that the bit length and the bit after the leading one; the rest of the
-//! bits follow raw.
+//! Tokens of numbers: 0 to 7 are their own tokens; above that a token is the bit length and the bit after the leading one, and the other bits
+//! follow raw.
 
 #![deny(clippy::indexing_slicing)]
 
 use super::bits::bit_len;
 
-/// Token of a number that the distribution has no token for: the number follows as `raw`.
+/// Token that escapes a number without a token in the distribution; the number follows as `raw`.
 pub(crate) const ESCAPE: u8 = 131;
 pub(crate) const TOKENS: usize = 132;
 
-/// One above the highest token of a number.
+/// One more than the highest token of a number.
 pub(crate) const HIGHEST: u8 = 130;
 
-/// Split of a number by its bit length: its raw bits, and what is added to the rest of it to make the token.
+/// Split of a number by its bit length: the count of its raw bits, and the value that is added to the rest of it to make the token.
 const SPLIT: [(u8, u8); 65] = {
     let mut split = [(0, 0); 65];
     let mut len = 4;
@@ -26,7 +26,7 @@ const SPLIT: [(u8, u8); 65] = {
     split
 };
 
-/// Token, raw bits, how many. Without a branch, since small and large numbers come mixed.
+/// Returns token, raw bits and their count. It has no branch, because small and large numbers come mixed.
 #[inline(always)]
 pub(crate) fn split(number: u64) -> (u8, u64, u32) {
     #[expect(clippy::indexing_slicing, reason = "a number has at most 64 bits")]
@@ -34,7 +34,7 @@ pub(crate) fn split(number: u64) -> (u8, u64, u32) {
     ((number >> bits) as u8 + above, number & ((1 << bits) - 1), bits.into())
 }
 
-/// The inverse: what stands above the raw bits, and how many those are.
+/// Returns the inverse of [`split`]: the value above the raw bits, and the count of these.
 pub(crate) fn parts(token: u8) -> (u32, u32) {
     let token = u32::from(token);
     if token < 8 { (token, 0) } else { (2 | token & 1, token / 2 - 2) }

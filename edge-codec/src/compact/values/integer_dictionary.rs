@@ -1,16 +1,16 @@
-//! Dictionary encoding: columns of few different integers become the list of these, and each integer's place in it.
+//! Dictionary encoding: a column of few different integers becomes the list of these, and for each integer its index in it.
 
 #![deny(clippy::indexing_slicing)]
 
 use crate::compact::stream::bits::bit_len;
 
-/// Longer ones do not pay.
+/// Longest dictionary; a longer one does not pay.
 pub(crate) const LIST_MAX: usize = 1024;
-/// Integers that lie no further apart than this are looked up instead of searched.
+/// Range of integers up to which they are looked up in an array instead of searched.
 const NEAR: usize = 1 << 13;
 const NONE: u16 = u16::MAX;
 
-/// Returns whether the start of a column has so few different values that a list may pay.
+/// Returns whether the start of a column has so few different values that a dictionary may pay.
 pub(crate) fn are_few(values: &[u64]) -> bool {
     let start = values.get(..96).unwrap_or(values);
     let mut seen = [(0, false); 256];
@@ -32,7 +32,8 @@ pub(crate) fn are_few(values: &[u64]) -> bool {
     start.len() >= 12
 }
 
-/// The distinct integers, rising, if they are at most `most` and so few that a list may pay, and each integer's place.
+/// Returns the different integers, rising, and the index of each value. `None`: there are more than `most`, or so many that a dictionary cannot
+/// pay.
 pub(crate) fn make(integers: &[i64], most: usize) -> Option<(Vec<i64>, Vec<i64>)> {
     if integers.len() < 12 {
         return None;
@@ -45,7 +46,7 @@ pub(crate) fn make(integers: &[i64], most: usize) -> Option<(Vec<i64>, Vec<i64>)
     }
 }
 
-/// A range of so many times the integers takes longer to look through than hashing them.
+/// Ratio of an integer range to the count of values from which hashing is faster than an array of the range.
 const SPARSE: usize = 8;
 
 fn make_near(
@@ -71,10 +72,10 @@ fn make_near(
     Some((list, integers.iter().map(place).collect()))
 }
 
-/// Count of values after which the share of different ones is judged: fewer say little about the rest.
+/// Count of values after which the share of different ones is judged, since fewer tell little about the rest.
 const EARLY: usize = 24;
 
-/// Makes the list of different integers by hashing, so that only these are sorted.
+/// Makes the dictionary by hashing, so that only different integers are sorted.
 fn make_far(integers: &[i64], longest: usize) -> Option<(Vec<i64>, Vec<i64>)> {
     let slots = (longest * 2).next_power_of_two();
     let mut table = vec![NONE; slots];
@@ -111,12 +112,12 @@ fn make_far(integers: &[i64], longest: usize) -> Option<(Vec<i64>, Vec<i64>)> {
     Some((found.into_iter().map(|(x, _)| x).collect(), places.collect::<Option<_>>()?))
 }
 
-/// The high bits of a product, which all bits of the integer move.
+/// Returns the high bits of a product, on which all bits of the integer have an effect.
 fn hash(x: i64) -> u64 {
     (x as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32
 }
 
-/// Replaces integers by their places in a rising list; `false` if one is not there.
+/// Replaces integers by their indices in a rising list. Returns `false` if one is not in it.
 pub(crate) fn number(integers: &mut [i64], list: &[i64]) -> bool {
     let (Some(first), Some(last)) = (list.first(), list.last()) else { return integers.is_empty() };
     let Some(mut places) = places(*first, *last, NEAR).filter(|_| list.len() <= LIST_MAX) else {
@@ -133,13 +134,13 @@ pub(crate) fn number(integers: &mut [i64], list: &[i64]) -> bool {
     })
 }
 
-/// A place for each integer of a range, if that is a short one.
+/// Returns an array with an entry for each integer of a range. `None`: the range is too long.
 fn places(least: i64, most: i64, near: usize) -> Option<Vec<u16>> {
     let apart = usize::try_from(most.checked_sub(least)?).ok().filter(|apart| *apart < near.min(NEAR))?;
     Some(vec![NONE; apart + 1])
 }
 
-/// Returns what a list takes in a plan, in bits.
+/// Returns the bits that a dictionary takes in a plan.
 pub(crate) fn bits(list: &[i64]) -> u64 {
     let rest = list.get(1..).unwrap_or_default();
     let gap = list.iter().zip(rest).map(|(a, b)| bit_len(b.wrapping_sub(*a) as u64)).max().unwrap_or(0);

@@ -1,5 +1,5 @@
-//! The integers that doubles become in a form: loops without a branch per value, so that several go at once, and a
-//! look at the outcome every few values.
+//! Conversion of doubles to the integers of a number form, by loops without a branch per value, so that several are converted at once; the
+//! outcome is checked every few values.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -7,12 +7,12 @@ use super::rounding::{
     self, LEAST_EXPONENT, POW10, ROUND, from_ordinal32, ordinal, pow10, round, round_to, scale15,
 };
 
-/// Values between two looks: the search for a form mostly asks for one that does not fit.
+/// Values between two checks, because the search for a form mostly tries one that does not fit.
 const CHUNK: usize = 16;
 /// Values that are converted at a time within a chunk.
 const FEW: usize = 4;
 
-/// The nearest integer as a double and as an integer, and 0 unless it is out of range: adding [`ROUND`] leaves the
+/// Returns the nearest integer as a double and as an integer, and 0 or, if it is out of range, another number. Adding [`ROUND`] leaves the
 /// integer in the low bits of the sum, whose exponent is then that of `ROUND`.
 #[inline(always)]
 fn nearest(value: f64) -> (f64, i64, u64) {
@@ -21,7 +21,7 @@ fn nearest(value: f64) -> (f64, i64, u64) {
     (sum - ROUND, apart as i64, (sum.to_bits() ^ ROUND.to_bits()) >> 52)
 }
 
-/// Integers of decimals; `false` if a value does not come back.
+/// Computes the integers of decimals. Returns `false` if a value does not come back exactly.
 pub(crate) fn decimals(scale: f64, values: &[u64], out: &mut Vec<i64>) -> bool {
     out.resize(values.len(), 0);
     for (out, values) in out.chunks_mut(CHUNK).zip(values.chunks(CHUNK)) {
@@ -38,7 +38,7 @@ pub(crate) fn decimals(scale: f64, values: &[u64], out: &mut Vec<i64>) -> bool {
     true
 }
 
-/// The nearest integers of all values, and how far what becomes of them is from the values.
+/// Computes the nearest integers of all values, and the distances of the doubles that they become from the values, in units of the last place.
 #[inline(always)]
 pub(crate) fn corrected(
     scale: f64,
@@ -52,7 +52,8 @@ pub(crate) fn corrected(
     correct(scale, values, after, out, ulps)
 }
 
-/// Computes the nearest integers of values that are printed with 15 digits. Neighbours mostly have the same number of digits before the point.
+/// Computes the nearest integers of values that are printed with 15 digits, and the distances. Neighbours mostly have the same number of digits
+/// before the point.
 pub(crate) fn digits15(scale: f64, values: &[u64], out: &mut Vec<i64>, ulps: &mut Vec<i64>) -> bool {
     out.resize(values.len(), 0);
     ulps.resize(values.len(), 0);
@@ -101,14 +102,14 @@ fn correct(
     wrong == 0
 }
 
-/// The number of a value's binary32.
+/// Returns the ordinal of a value's binary32. `None`: the value is none.
 pub(crate) fn single(value: f64) -> Option<i64> {
     let bits = (value as f32).to_bits() as i32;
     let ordinal = i64::from(bits ^ ((bits >> 31) & i32::MAX));
     (from_ordinal32(ordinal).to_bits() == value.to_bits()).then_some(ordinal)
 }
 
-/// The numbers of values with `p` significant digits. Neighbours mostly have the same exponent.
+/// Computes the numbers of values with `p` significant digits. Neighbours mostly have the same exponent.
 pub(crate) fn significant(p: u8, values: &[u64], out: &mut Vec<i64>) -> bool {
     out.resize(values.len(), 0);
     let mut last = 0;
@@ -134,7 +135,7 @@ pub(crate) fn significant(p: u8, values: &[u64], out: &mut Vec<i64>) -> bool {
     true
 }
 
-/// [`digits`] of values that all have the decimal exponent `exponent`; `false` if one has not.
+/// Implements [`digits`] for values that all have the decimal exponent `exponent`. Returns `false` if one has not.
 #[inline(always)]
 fn of_exponent(p: u8, exponent: i64, values: &[u64], out: &mut [i64]) -> bool {
     let shift = i64::from(p) - 1 - exponent;
@@ -156,8 +157,8 @@ fn of_exponent(p: u8, exponent: i64, values: &[u64], out: &mut [i64]) -> bool {
     wrong == 0
 }
 
-/// 0 is 0; then come the `9 × 10^(p-1)` numbers of `p` digits of each decimal exponent, from the least on. Neighbours
-/// mostly have the exponent of the `last` one.
+/// Returns the number of a value with `p` digits: 0 for 0, then the `9 × 10^(p-1)` numbers of each decimal exponent, from the least on. `last`:
+/// exponent of the value before, which neighbours mostly share. `None`: the value has more digits.
 pub(crate) fn digits(value: f64, p: u8, last: &mut i64) -> Option<i64> {
     let size = value.abs();
     if value == 0.0 {
@@ -185,7 +186,7 @@ pub(crate) fn digits(value: f64, p: u8, last: &mut i64) -> Option<i64> {
     None
 }
 
-/// Near enough to the decimal exponent: the caller corrects by one.
+/// Returns about the decimal exponent, at most one off, which the caller corrects. `None`: it is out of range.
 fn exponent10(size: f64) -> Option<i64> {
     let exponent = ((size.to_bits() >> 52) as i64) - 1023;
     (-66..=66).contains(&exponent).then_some((exponent * 1233) >> 12)

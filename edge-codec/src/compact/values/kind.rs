@@ -2,7 +2,7 @@
 
 use crate::compact::stream::bits::BitReader;
 
-/// A column of null has no numbers.
+/// Kind of a column's values. A column of nulls has no numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
     F64,
@@ -12,7 +12,7 @@ pub(crate) enum Kind {
     Text,
     Bytes,
     Null,
-    /// Several kinds in one column: each of its own.
+    /// Several kinds in one column, so that each value has its own.
     Mixed,
 }
 

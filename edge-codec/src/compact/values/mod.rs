@@ -1,4 +1,4 @@
-//! One column's values: how they become small numbers, and come back bit for bit.
+//! Values of one column: how they become small numbers, and come back bit for bit.
 
 pub(super) mod integer_dictionary;
 mod integers;

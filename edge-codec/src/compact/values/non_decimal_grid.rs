@@ -1,5 +1,5 @@
-//! Grid of doubles that is even but not decimal, as a converter's counts become by any factor and offset: a step of
-//! many units of a fine decimal, and what is left over in units of the last place.
+//! Grid of doubles that is even but not decimal, as the counts of a converter become by any factor and offset. A value is a step of many units
+//! of a fine decimal, and a rest in units of the last place.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -9,22 +9,22 @@ use super::transform::Transform;
 use crate::compact::stream::bits::bit_len;
 use crate::zigzag::zigzag;
 
-/// A grid finer than so many units in the last place saves too little.
+/// Finest grid in units of the last place; a finer one saves too little.
 const FINEST: f64 = 256.0;
-/// Values are so many units in the last place from their places at most: each operation of a scaling adds a half, and 15
-/// printed digits up to nine.
+/// Largest distance of a value from its grid point in units of the last place: each operation of a scaling adds a half, and 15 printed digits
+/// up to nine.
 const NEAR: f64 = 16.0;
-/// Distances of this many bits in units of the last place are no rounding: such a value is not on the grid.
+/// Bits of a distance from which it is no rounding, so that the value is not on the grid.
 const OFF: u32 = 40;
-/// SensorPositions of a grid; more bits than a converter has.
+/// Most points of a grid, which is more than a converter has.
 const PLACES: f64 = (1_u64 << 40) as f64;
-/// Integers of a grid stay below, so that differences do not overflow.
+/// Limit of a grid's integers, so that differences do not overflow.
 const MOST: f64 = (1_u64 << 62) as f64;
 
-/// Steps that are smaller are a common measure of decimals, which are on it or not.
+/// Smallest step of a grid. Smaller ones are a common measure of decimals, which are hit exactly or not.
 const COARSE: i64 = 1 << 20;
 
-/// First place and step, if a form and its step are a grid.
+/// Returns first point and step of a form and transform that are a grid. `None`: they are none.
 pub(crate) fn of(form: NumberForm, transform: &Transform) -> Option<(i64, i64)> {
     match transform {
         Transform::Affine { first, step } if form.has_ulps() && *step >= COARSE => Some((*first, *step)),
@@ -32,8 +32,8 @@ pub(crate) fn of(form: NumberForm, transform: &Transform) -> Option<(i64, i64)> 
     }
 }
 
-/// The places on the grid `first + step × x` that are next to the values, and how far the values are from them in units of
-/// the last place. What is not on the grid stands where the value before stood, and all of it is a distance.
+/// Computes the grid points `first + step × x` next to the values, and the values' distances from them in units of the last place. A value that
+/// is not on the grid gets the point of the value before, and its whole distance.
 pub(crate) fn integers(
     form: NumberForm,
     (first, step): (i64, i64),
@@ -77,7 +77,7 @@ fn distance(bits: u64, origin: u64) -> i64 {
     ordinal(f64::from_bits(bits)).wrapping_sub(ordinal(f64::from_bits(origin)))
 }
 
-/// A form and a step for values that lie on a grid, but for a few at the ends; `None` if they do not.
+/// Finds a form and a step for values that lie on a grid, except a few at both ends. `None`: they do not.
 pub(crate) fn find(sample: &[u64], ulps: &mut Vec<i64>) -> Option<(NumberForm, Transform)> {
     let mut values: Vec<f64> = sample.iter().map(|b| f64::from_bits(*b)).filter(|v| v.is_finite()).collect();
     values.sort_unstable_by(f64::total_cmp);
@@ -107,7 +107,7 @@ pub(crate) fn find(sample: &[u64], ulps: &mut Vec<i64>) -> Option<(NumberForm, T
     candidates.min_by_key(|c| c.0).map(|(_, form, transform)| (form, transform))
 }
 
-/// The finest decimals for values up to `size`, whose integers do not overflow.
+/// Returns the finest decimals for values up to `size` whose integers do not overflow.
 fn fine(size: f64) -> impl Iterator<Item = (NumberForm, f64)> {
     let powers = (0..16_u8).zip(POW10).rev();
     let scales =
@@ -119,14 +119,15 @@ fn fine(size: f64) -> impl Iterator<Item = (NumberForm, f64)> {
     })
 }
 
-/// `value × scale`, rounded once to an integer.
+/// Returns `value × scale`, rounded once to an integer. `None`: it is too large.
 fn exact(value: f64, scale: f64) -> Option<i128> {
     let high = value * scale;
     let low = value.mul_add(scale, -high);
     (high.abs() < MOST * 2.0).then(|| high as i128 + (high.fract() + low).round() as i128)
 }
 
-/// About the greatest common measure of rising values' differences, by Euclid's algorithm with a tolerance.
+/// Returns about the greatest common measure of the differences of rising values, by Euclid's algorithm with a tolerance. `None`: there is
+/// none.
 fn common(values: &[f64], ulp: f64) -> Option<f64> {
     let rest = values.get(1..).unwrap_or_default();
     let gaps = values.iter().zip(rest).map(|(a, b)| b - a).filter(|gap| *gap > NEAR * ulp);
@@ -151,7 +152,7 @@ fn common(values: &[f64], ulp: f64) -> Option<f64> {
     (step >= FINEST * ulp).then_some(step)
 }
 
-/// The step by the longest distances, each of which is measured by the ones before. `None` if values are off the grid.
+/// Refines the step by ever longer distances, each measured by the step so far. `None`: a value is off the grid.
 fn refined(values: &[f64], middle: f64, mut step: f64, ulp: f64) -> Option<f64> {
     let mut distances: Vec<f64> = values.iter().map(|v| v - middle).collect();
     distances.sort_unstable_by(|a, b| a.abs().total_cmp(&b.abs()));

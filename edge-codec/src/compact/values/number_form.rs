@@ -1,7 +1,7 @@
 //! Number forms: doubles become integers and come back bit for bit.
 //!
-//! Each form is a chain of correctly rounded IEEE 754 operations, so that every language computes the same bits;
-//! what a form does not hit exactly is refused, or corrected in units of the last place.
+//! Each form is a chain of correctly rounded IEEE 754 operations, so that every language computes the same bits. A value that a form does not
+//! hit exactly is refused, or corrected in units of the last place.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -12,9 +12,9 @@ use super::rounding::{
 use crate::compact::stream::bits::BitReader;
 use crate::compact::stream::op_buffer::OpBuffer;
 
-/// Divisors of sensors that average: `m / (10^e × divisor)`.
+/// Divisors for sensors that average: a value is `m / (10^e × divisor)`.
 pub(crate) const DIVISORS: [f64; 4] = [1.0, 3.0, 7.0, 9.0];
-/// Last step on the quotient.
+/// Last operation on the quotient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rounding {
     Nothing,
@@ -24,16 +24,16 @@ pub(crate) enum Rounding {
     Single,
 }
 
-/// Number form: the way from doubles to integers.
+/// Number form: the conversion between doubles and integers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NumberForm {
-    /// `rounding(m / (10^e × DIVISORS[divisor]))`, then moved by a second number of units in the last place if `ulps`.
+    /// `rounding(m / (10^e × DIVISORS[divisor]))`; if `ulps`, it is then moved by a second number of units in the last place.
     Decimal { e: u8, divisor: u8, rounding: Rounding, ulps: bool },
-    /// Decimals of so many significant digits, numbered by size.
+    /// Decimals with this count of significant digits, numbered by size.
     Digits(u8),
-    /// The double's bits, numbered by size.
+    /// Bits of the double, numbered by size.
     Bits64,
-    /// The bits of the binary32 it is, numbered by size.
+    /// Bits of a binary32 that equals the double, numbered by size.
     Bits32,
 }
 
@@ -42,8 +42,8 @@ impl NumberForm {
         matches!(self, NumberForm::Decimal { ulps: true, .. })
     }
 
-    /// The integers of all values (given as bits), and the corrections if the form has them; `false` if one of them
-    /// does not come back. Both are cleared first.
+    /// Computes the integers of all values (given as bits), and the corrections if the form has them. Returns `false` if a value does not come
+    /// back. Both lists are cleared first.
     pub(crate) fn integers(self, values: &[u64], out: &mut Vec<i64>, ulps: &mut Vec<i64>) -> bool {
         out.clear();
         ulps.clear();
@@ -78,7 +78,7 @@ impl NumberForm {
         }
     }
 
-    /// Replaces integers by the bits of their doubles, before any correction; `Err` says which of them is none of this form.
+    /// Replaces integers by the bits of their doubles, before any correction. The error says why a number is none of this form.
     pub(crate) fn restore(self, values: &mut [u64]) -> Result<(), &'static str> {
         match self {
             NumberForm::Decimal { e, divisor, rounding, .. } => {
@@ -107,7 +107,7 @@ impl NumberForm {
         Ok(())
     }
 
-    /// Writes the form's name and parameters.
+    /// Writes the form's number and parameters.
     pub(crate) fn describe(self, ops: &mut OpBuffer) {
         match self {
             NumberForm::Decimal { e, divisor, rounding, ulps } => {
@@ -146,7 +146,7 @@ impl NumberForm {
     }
 }
 
-/// Returns the divisor of the integers of [`NumberForm::Decimal`].
+/// Returns the divisor of [`NumberForm::Decimal`].
 pub(crate) fn scale(e: u8, divisor: u8) -> f64 {
     pow10(e) * DIVISORS.get(usize::from(divisor)).copied().unwrap_or(1.0)
 }
@@ -156,7 +156,7 @@ fn each(values: &mut [u64], mut double: impl FnMut(i64) -> f64) {
     values.iter_mut().for_each(|v| *v = double(*v as i64).to_bits());
 }
 
-/// [`digits15`] of all `m / scale`: neighbours mostly have as many digits before the point, and are rounded together.
+/// Computes [`digits15`] of all `m / scale`. Neighbours mostly have as many digits before the point, and are then rounded together.
 fn all_digits15(values: &mut [u64], scale: f64) {
     let (chunks, rest) = values.as_chunks_mut::<8>();
     for chunk in chunks {
@@ -178,17 +178,17 @@ fn all_digits15(values: &mut [u64], scale: f64) {
 
 const SIGN: u64 = 1 << 63;
 
-/// The inverse of [`digits`](super::integers::digits); neighbours mostly share their exponent.
+/// Inverse of [`digits`](super::integers::digits), which remembers the exponent that neighbours mostly share.
 pub(crate) struct Powers {
     p: u8,
-    /// Least number with that count of digits.
+    /// Least number with `p` digits.
     least: u64,
-    /// The first of the numbers with the exponent of the last one, and how many those are.
+    /// First of the numbers with the exponent of the last one, and the count of these.
     first: u64,
     count: u64,
     power: f64,
     up: bool,
-    /// Some number had an exponent for which there is no power of ten.
+    /// Set once a number had an exponent for which there is no power of ten.
     outside: bool,
 }
 
@@ -198,7 +198,7 @@ impl Powers {
         Self { p, least, first: 0, count: 0, power: 1.0, up: false, outside: false }
     }
 
-    /// Says whether all numbers so far were numbers of this form.
+    /// Returns an error if a number so far was none of this form.
     pub(crate) fn checked(&self) -> Result<(), &'static str> {
         if self.outside { Err("a decimal has an exponent out of range") } else { Ok(()) }
     }
@@ -209,13 +209,13 @@ impl Powers {
         size.wrapping_sub(self.first) < self.count
     }
 
-    /// The digits of a number with this exponent: below 10^15, so that no unsigned conversion is needed.
+    /// Returns the digits of a number with this exponent. They are below 10^15, so that no unsigned conversion is needed.
     #[inline(always)]
     fn digits(&self, size: u64) -> f64 {
         size.wrapping_sub(self.first).wrapping_add(self.least) as i64 as f64
     }
 
-    /// The double that a number stands for.
+    /// Returns the double of a number.
     #[inline(always)]
     pub(crate) fn value(&mut self, number: i64) -> f64 {
         let size = number.unsigned_abs();

@@ -1,4 +1,5 @@
-//! Plan of one column: kind, form, steps to small numbers, coders. A plan stands in the batch or in the table.
+//! Plan of one column: kind of the values, number form, transform to small integers, and coders. A plan stands in the batch or in a session
+//! table.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -24,38 +25,38 @@ pub(crate) struct Plan {
     pub(crate) center: i64,
     pub(crate) main: Coder,
     pub(crate) ulps: Option<Coder>,
-    /// Coder of the first number, in a table's plan: the first integer is `center + unzigzag(r)`; elsewhere it is
-    /// `center`.
+    /// Coder of the first number, in a session table's plan: the first integer is `center + unzigzag(r)`. `None` in a batch's own plan, whose
+    /// first integer is `center`.
     pub(crate) head: Option<Coder>,
 }
 
-/// Part of the session table in the plan of a column.
+/// Entry of the session table for the plan of a column.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum TablePlan<'t> {
-    /// The batch has no table: each column carries its plan.
+    /// The batch has no session table, so each column carries its plan.
     NoTable,
-    /// The table has no plan for the sensor: a bit says so, and the column carries its plan.
+    /// The table has no plan for the sensor. A bit says so, and the column carries its plan.
     Missing,
-    /// A bit says whether the column follows this plan or carries another.
+    /// The table has this plan. A bit says whether the column follows it or carries another.
     Learned(&'t Plan),
 }
 
-/// Bits of kind, form, order and coders, and of the lengths of the numbers in a plan.
+/// Estimated bits of a plan's kind, form, order and coders, and of the lengths of its numbers.
 const TOLD: u64 = 40;
 
-/// Parts that a plan in a batch may share with the one before.
+/// Parts of a plan that the next plan in the batch may share, so that they are written once.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SharedParts {
     kind: Kind,
     form: NumberForm,
     order: Order,
-    /// True if there is no step between the form's integers and the predicted ones.
+    /// True if the form's integers are predicted as they are, without a transform.
     plain: bool,
     main: (usize, u32),
     ulps: Option<(usize, u32)>,
 }
 
-/// Buffers of the conversions, kept between columns.
+/// Buffers of the conversions, kept between columns to save allocations.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Scratch {
     pub(crate) integers: Vec<i64>,
@@ -64,7 +65,7 @@ pub(crate) struct Scratch {
 }
 
 impl Plan {
-    /// Writes all but the coders.
+    /// Writes the plan without its coders.
     pub(crate) fn describe(&self, ops: &mut OpBuffer) {
         ops.bits(self.kind as u64, 3);
         if self.kind == Kind::F64 {
@@ -75,7 +76,7 @@ impl Plan {
         ops.raw(zigzag(self.center));
     }
 
-    /// Writes a plan into a batch: what it shares with the one written before it takes a bit.
+    /// Writes a plan into a batch. The parts that it shares with the plan written before it take one bit.
     fn describe_after(&self, before: Option<SharedParts>, ops: &mut OpBuffer) {
         let own = self.shared();
         let alike = before.is_some_and(|b| {
@@ -99,7 +100,7 @@ impl Plan {
         }
     }
 
-    /// Returns what the next plan may share with this one.
+    /// Returns the parts that the next plan may share with this one.
     fn shared(&self) -> SharedParts {
         SharedParts {
             kind: self.kind,
@@ -111,8 +112,8 @@ impl Plan {
         }
     }
 
-    /// Reads what [`describe_after`](Self::describe_after) wrote into `before` and says of which kind the column is:
-    /// null and mixed columns have no plan here, and leave `before` as it is. `Err` says why it is not a plan.
+    /// Reads what [`describe_after`](Self::describe_after) wrote into `before`, and returns the column's kind. Null and mixed columns have no
+    /// plan here, and leave `before` as it is. `Err` names the violation.
     pub(crate) fn read_after(
         before: &mut Option<Plan>,
         decoder: &mut Decoder<'_>,
@@ -138,8 +139,8 @@ impl Plan {
         Ok(kind)
     }
 
-    /// Returns what [`describe`](Self::describe) wrote, after the kind; the coders come from `coder` in the order main, ulps,
-    /// head. `Err` says why it is not a plan.
+    /// Reads what [`describe`](Self::describe) wrote after the kind. The coders come from `coder`, in the order main, ulps, head. `Err` names
+    /// the violation.
     pub(crate) fn read<'a>(
         kind: Kind,
         decoder: &mut Decoder<'a>,
@@ -157,7 +158,7 @@ impl Plan {
         Ok(Self { kind, form, transform, order, center, main, ulps, head })
     }
 
-    /// Converts values (as bits) to the integers that are predicted; `false` if the plan cannot hold one of them.
+    /// Converts values (as bits) to the integers that are predicted. Returns `false` if the plan cannot represent one of them.
     pub(crate) fn integers(&self, values: &[u64], scratch: &mut Scratch) -> bool {
         if let Some(grid) = non_decimal_grid::of(self.form, &self.transform) {
             return non_decimal_grid::integers(
@@ -171,7 +172,7 @@ impl Plan {
         self.plain_integers(values, scratch) && self.transform.apply(&mut scratch.integers)
     }
 
-    /// The integers before the step.
+    /// Converts values to the form's integers, before the transform. Returns `false` if the form cannot represent one of them.
     fn plain_integers(&self, values: &[u64], scratch: &mut Scratch) -> bool {
         if self.kind == Kind::F64 {
             return self.form.integers(values, &mut scratch.integers, &mut scratch.ulps);
@@ -182,8 +183,8 @@ impl Plan {
         true
     }
 
-    /// Brings a plan of an earlier batch to the values of this one, and these to its integers; `false` if it cannot
-    /// hold them. A list of values is each batch's own.
+    /// Adapts a plan of an earlier batch to these values, and converts them to its integers. Returns `false` if it cannot represent them. A
+    /// dictionary is made anew, because it holds the values of one batch.
     pub(crate) fn refit(&mut self, values: &[u64], scratch: &mut Scratch) -> bool {
         if non_decimal_grid::of(self.form, &self.transform).is_some() {
             let held = self.integers(values, scratch);
@@ -205,7 +206,7 @@ impl Plan {
         true
     }
 
-    /// Takes a step out that all integers have.
+    /// Divides the integers by a common step, if they have one, and puts that step into the transform.
     fn widen(&mut self, integers: &mut [i64]) {
         let (least, most) = integers.iter().fold((i64::MAX, i64::MIN), |(a, b), x| (a.min(*x), b.max(*x)));
         // A distance that is too large for an integer is no multiple of what its bits say.
@@ -226,7 +227,7 @@ impl Plan {
         }
     }
 
-    /// Writes the integers in `scratch`, and says what they take by `measure`, in 1/256 bits.
+    /// Writes the integers in `scratch`. Returns their size by `measure`, in 1/256 bits.
     pub(crate) fn write(
         &self,
         ops: &mut OpBuffer,
@@ -248,7 +249,7 @@ impl Plan {
         cost
     }
 
-    /// Writes plan and integers into a batch. What these take by `measure`, as in [`write`](Self::write).
+    /// Writes the plan and its integers into a batch. Returns the size of the integers by `measure`, as [`write`](Self::write) does.
     pub(crate) fn write_after(
         &self,
         before: &mut Option<SharedParts>,
@@ -261,7 +262,7 @@ impl Plan {
         self.write(ops, scratch, measure)
     }
 
-    /// Returns the cost of [`write`](Self::write) without a head, in 1/256 bits.
+    /// Returns the size of what [`write`](Self::write) writes, without the head, in 1/256 bits.
     pub(crate) fn cost(&self, scratch: &mut Scratch) -> u64 {
         let Scratch { integers, ulps, residuals, .. } = scratch;
         residuals_of(self.order, self.center, integers, residuals);
@@ -270,7 +271,7 @@ impl Plan {
         main.sum::<u64>() + ulps.sum::<u64>()
     }
 
-    /// Returns what a list of values takes, in 1/256 bits.
+    /// Returns the size of the plan's dictionary in 1/256 bits; 0 if it has none.
     pub(crate) fn listed(&self) -> u64 {
         if let Transform::Dictionary(list) = &self.transform {
             integer_dictionary::bits(list) << 8
@@ -279,14 +280,14 @@ impl Plan {
         }
     }
 
-    /// About what it takes to tell in a batch, but for a list of values, in 1/256 bits.
+    /// Returns the estimated size of the plan in a batch, without its dictionary, in 1/256 bits.
     pub(crate) fn told(&self) -> u64 {
         let (first, step) = self.transform.affine().unwrap_or((0, 0));
         let raw = bit_len(zigzag(self.center)) + bit_len(zigzag(first)) + bit_len(step as u64);
         (TOLD + u64::from(raw)) << 8
     }
 
-    /// Moves the center of a batch's own plan to where these integers have it.
+    /// Moves the center of a batch's own plan to the least or the first of these integers, as its order needs.
     pub(crate) fn recenter(&mut self, integers: &[i64]) {
         self.center = match self.order {
             Order::Above => integers.iter().copied().min().unwrap_or(0),
@@ -295,7 +296,7 @@ impl Plan {
         };
     }
 
-    /// Reads as many values as there is room for; `Err` says what is wrong.
+    /// Reads as many values as `out` has places. `Err` names the violation.
     pub(crate) fn restore(
         &self,
         decoder: &mut Decoder<'_>,
@@ -322,7 +323,7 @@ impl Plan {
         Ok(())
     }
 
-    /// Reads the integers, and makes doubles of them where the values are: at once if that is a step or two.
+    /// Reads the integers, and converts them to doubles if the values are doubles. Simple forms are converted while they are read.
     fn restore_integers(&self, decoder: &mut Decoder<'_>, out: &mut [u64]) -> Result<(), &'static str> {
         let coders = (&self.main, self.head.as_ref());
         // An affine step is one of the center and the differences, too.

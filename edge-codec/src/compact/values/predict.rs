@@ -1,4 +1,4 @@
-//! Prediction of integers, and the residuals.
+//! Prediction of integers, and the residuals, which are the differences from the prediction.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -6,30 +6,30 @@ use crate::compact::stream::ans::Decoder;
 use crate::compact::stream::coder::Coder;
 use crate::zigzag::{unzigzag, zigzag};
 
-/// Two that predict by the integers before have a first one that is predicted otherwise.
+/// Order of prediction. [`Order::Delta`] and [`Order::Line`] predict by earlier integers, so their first integer is coded apart, as the head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
-    /// `center + r`.
+    /// Predicts `center` always, usually the least integer: the integer is `center + r`.
     Above,
-    /// The integer before + `unzigzag(r)`.
+    /// Predicts the integer before: the integer is that one + `unzigzag(r)`.
     Delta,
-    /// The line through the two before + `unzigzag(r)`.
+    /// Predicts the next point of the line through the two integers before: the integer is that point + `unzigzag(r)`.
     Line,
-    /// `center + unzigzag(r)`.
+    /// Predicts `center` always, an integer in the middle: the integer is `center + unzigzag(r)`.
     Around,
 }
 
 impl Order {
     pub(crate) const ALL: [Order; 4] = [Order::Above, Order::Delta, Order::Line, Order::Around];
 
-    /// Returns whether the first integer is not predicted like the others.
+    /// Returns whether the first integer is coded apart, because nothing before it predicts it.
     pub(crate) fn has_head(self) -> bool {
         matches!(self, Order::Delta | Order::Line)
     }
 
-    /// Fills `out` with what `last` makes of the integers that the next numbers stand for, by the coders of the rest and of
-    /// a head: those that were predicted, times `step`, which `center` is already. In one loop, since a division takes as
-    /// long as a number, but nothing waits for it.
+    /// Reads as many numbers as `out` has places, restores their integers, and stores what `last` makes of each. `main` codes all numbers but
+    /// the first, which `head` codes if there is one. Residuals are multiplied by `step`, as `center` is already. One loop does it all, so that
+    /// divisions in `last` overlap with the decoding.
     pub(crate) fn undo(
         self,
         (center, step): (i64, i64),
@@ -68,7 +68,7 @@ impl Order {
     }
 }
 
-/// The numbers that the coders get; with [`Order::Delta`] and [`Order::Line`] the first one is the head's.
+/// Fills `out` with the residuals that are coded. With [`Order::Delta`] and [`Order::Line`] the first one is the head's.
 pub(crate) fn residuals_of(order: Order, center: i64, integers: &[i64], out: &mut Vec<u64>) {
     out.clear();
     if order.has_head() {
@@ -77,7 +77,7 @@ pub(crate) fn residuals_of(order: Order, center: i64, integers: &[i64], out: &mu
     rest_of(order, center, integers, out);
 }
 
-/// Appends the numbers of [`residuals_of`] without the head's, which some orders have as their first.
+/// Appends the residuals of [`residuals_of`] without the head's.
 pub(crate) fn rest_of(order: Order, center: i64, integers: &[i64], out: &mut Vec<u64>) {
     let next = integers.get(1..).unwrap_or_default();
     let steps = integers.iter().zip(next).map(|(a, b)| b.wrapping_sub(*a));

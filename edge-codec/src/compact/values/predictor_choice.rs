@@ -6,17 +6,17 @@ use super::predict::Order;
 use crate::compact::stream::bits::bit_len;
 use crate::zigzag::zigzag;
 
-/// A predictor of a run of integers.
+/// Chosen predictor of a run of integers.
 #[derive(Clone, Copy)]
 pub(super) struct Predictor {
     pub(super) order: Order,
     pub(super) center: i64,
     pub(super) least: i64,
-    /// Cost of the residuals, about, in bits.
+    /// Estimated size of the residuals in bits.
     pub(super) bits: u64,
 }
 
-/// The prediction with the smallest residuals, and a center.
+/// Returns the order of prediction with the smallest residuals, and its center.
 pub(super) fn choose(integers: &[i64]) -> Predictor {
     let first = integers.first().copied().unwrap_or(0);
     let (least, most) = integers.iter().fold((first, first), |(a, b), x| (a.min(*x), b.max(*x)));
@@ -39,7 +39,7 @@ pub(super) fn choose(integers: &[i64]) -> Predictor {
     Predictor { order, center, least, bits }
 }
 
-/// The smallest of this prediction and those by another center than the least integer.
+/// Returns the better of the prediction `best` and two whose center is the middle or a low rank of the integers.
 fn centered(integers: &[i64], best: (u64, Order, i64)) -> (u64, Order, i64) {
     if best.0 <= SHARED {
         return best;
@@ -51,13 +51,13 @@ fn centered(integers: &[i64], best: (u64, Order, i64)) -> (u64, Order, i64) {
     others.into_iter().fold(best, |best, other| if other.0 < best.0 { other } else { best })
 }
 
-/// Extra cost of a column of an unusual order, since its neighbours cannot share its plan.
+/// Extra cost in bits of a column of an unusual order, because its neighbours cannot share its plan.
 const SHARED: u64 = 64;
 
-/// A column of fewer gains less by another center than its neighbours' plan saves.
+/// Integers below which a column keeps to the usual centers, because another one would gain less than a shared plan saves.
 const FEW: usize = 64;
 
-/// An integer that one in [`FEW`] is below, so that what is far below it is rare, and the middle one.
+/// Returns two ranks of a sample of the integers: one that about one in [`FEW`] is below, and the median.
 fn ranks(integers: &[i64]) -> (i64, i64) {
     let mut integers: Vec<i64> = integers.iter().step_by(integers.len() / FEW).copied().collect();
     let (low, middle) = (integers.len() / FEW, integers.len() / 2);
@@ -66,7 +66,7 @@ fn ranks(integers: &[i64]) -> (i64, i64) {
     (low, *middle)
 }
 
-/// Returns the cost of a number, about, in bits.
+/// Returns the estimated size of a number in bits.
 pub(super) fn small(number: u64) -> u64 {
     u64::from(bit_len(number)) + u64::from(number > 0)
 }

@@ -2,12 +2,13 @@
 
 #![deny(clippy::indexing_slicing)]
 
-/// Powers of ten that a double holds exactly.
+/// Powers of ten that a double holds exactly, by their exponent.
 pub(crate) const POW10: [f64; 23] = [
     1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18,
     1e19, 1e20, 1e21, 1e22,
 ];
-/// Integers of forms stay below 2^51, where adding and subtracting 1.5 × 2^52 rounds to the nearest.
+/// Number whose addition and subtraction rounds to the nearest integer: 1.5 × 2^52. It needs integers below 2^51, as those of the number forms
+/// are.
 pub(crate) const ROUND: f64 = 6_755_399_441_055_744.0;
 
 /// Decimal exponent of the first number of [`Digits`](super::number_form::NumberForm::Digits).
@@ -42,14 +43,14 @@ pub(crate) fn pow10(e: u8) -> f64 {
 /// Least number whose 15 digits end before the point.
 const WHOLE: f64 = 1e15;
 
-/// 15 digits in all, counting those before the point; a leading zero is not one.
+/// Rounds to 15 digits in all, counting those before the point; a leading zero is not one.
 #[inline(always)]
 pub(crate) fn digits15(value: f64) -> f64 {
     // Beyond 2^51 [`round`] is wrong, and 15 digits leave nothing behind the point.
     if value.abs() >= WHOLE { value.round_ties_even() } else { round_to(value, scale15(value)) }
 }
 
-/// Returns what 15 digits of a number are whole multiples of the inverse of.
+/// Returns the power of ten by which a number is multiplied so that its 15 digits stand before the point.
 #[inline(always)]
 pub(crate) fn scale15(value: f64) -> f64 {
     pow10(15_u32.saturating_sub(digits_before(value)) as u8)

@@ -1,4 +1,4 @@
-//! Finds a plan for values nobody has seen before.
+//! Search of a plan for values that no earlier plan describes.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -15,8 +15,7 @@ use crate::compact::stream::coder::Coder;
 use crate::compact::stream::distribution_choice::coder;
 use crate::zigzag::zigzag;
 
-/// A plan that holds all values (given as bits), as small as a quick search finds, and what it takes with the values, in
-/// 1/256 bits.
+/// Returns the smallest plan that a quick search finds for all values (given as bits), and its size with the values in 1/256 bits.
 pub(crate) fn plan(kind: Kind, values: &[u64], effort: Effort, scratch: &mut Scratch) -> (Plan, u64) {
     let found = if kind == Kind::F64 { forms(values, effort, scratch) } else { Vec::new() };
     let (about, form) = found.first().copied().unwrap_or((0, NumberForm::Bits64));
@@ -38,21 +37,21 @@ pub(crate) fn plan(kind: Kind, values: &[u64], effort: Effort, scratch: &mut Scr
     gridded.filter(|other| other.1 + GRID < size).unwrap_or((plan, size))
 }
 
-/// About what first place and step of a grid take, in 1/256 bits.
+/// Estimated size of a grid's first place and step, in 1/256 bits.
 const GRID: u64 = 128 * 256;
 
-/// A plan for values on a grid that no decimal describes.
+/// Returns a plan for values on a grid that no decimal describes, and its size. `None`: the values are on no such grid.
 pub(crate) fn on_grid(values: &[u64], effort: Effort, scratch: &mut Scratch) -> Option<(Plan, u64)> {
     let (form, grid) = non_decimal_grid::find(&runs_of(values, effort.sample), &mut scratch.ulps)?;
     PlanBasis { form, grid }.plan(Kind::F64, values, scratch)
 }
 
-/// The rest of a plan whose form is known, and what it takes with the values, in 1/256 bits.
+/// Completes a plan whose form is known. Returns it, and its size with the values in 1/256 bits.
 pub(crate) fn with_form(kind: Kind, form: NumberForm, values: &[u64], scratch: &mut Scratch) -> (Plan, u64) {
     of_form((kind, form), values, false, scratch)
 }
 
-/// Makes the rest of a plan whose form is known; `told` as in [`Effort`].
+/// Completes a plan whose form is known; `told` as in [`Effort`]. Falls back to the bits of the values if the form cannot represent them.
 fn of_form(
     (kind, form): (Kind, NumberForm),
     values: &[u64],
@@ -67,11 +66,11 @@ fn of_form(
     rest(plan, values, told, scratch)
 }
 
-/// The part of a plan that takes long to find.
+/// Part of a plan that takes long to find, so that later batches reuse it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct PlanBasis {
     pub(crate) form: NumberForm,
-    /// A step if that is a grid, else nothing.
+    /// Transform that makes the grid; [`Transform::Nothing`] if the values are on none.
     pub(crate) grid: Transform,
 }
 
@@ -84,8 +83,8 @@ impl PlanBasis {
         Self { form: plan.form, grid: if is_grid { plan.transform.clone() } else { Transform::Nothing } }
     }
 
-    /// The whole plan, its integers in `scratch`, and what it takes with the values, in 1/256 bits; `None` if it does not
-    /// hold them.
+    /// Completes the plan, and leaves its integers in `scratch`. Returns it with its size, values included, in 1/256 bits. `None`: it cannot
+    /// represent the values.
     pub(crate) fn plan(&self, kind: Kind, values: &[u64], scratch: &mut Scratch) -> Option<(Plan, u64)> {
         let mut plan = unfinished(kind, self.form);
         plan.transform.clone_from(&self.grid);
@@ -101,7 +100,7 @@ impl PlanBasis {
     }
 }
 
-/// Takes the decimals and the corrections out that no value of the batch has.
+/// Removes the decimals and the corrections that no value of the batch needs.
 fn coarsen(plan: &mut Plan, scratch: &mut Scratch) {
     let NumberForm::Decimal { e, ulps, .. } = &mut plan.form else { return };
     while *e > 0 && scratch.integers.iter().all(|x| x % 10 == 0) {
@@ -120,7 +119,7 @@ fn unfinished(kind: Kind, form: NumberForm) -> Plan {
     Plan { kind, form, transform, order, center: 0, main, ulps, head: None }
 }
 
-/// The rest of a plan for the integers of its form, which are in `scratch` and become the plan's.
+/// Completes a plan for the form's integers in `scratch`, and replaces them by those that are predicted. Returns its size too.
 fn rest(mut plan: Plan, values: &[u64], told: bool, scratch: &mut Scratch) -> (Plan, u64) {
     let predictor = predictor_choice::choose(&scratch.integers);
     let step = transform::step(&scratch.integers, predictor.least);
@@ -132,8 +131,8 @@ fn rest(mut plan: Plan, values: &[u64], told: bool, scratch: &mut Scratch) -> (P
     listed.unwrap_or((plan, size))
 }
 
-/// Makes a plan with a list of the distinct integers and places in it, if that takes less than `size`. Then the places are in
-/// `scratch`.
+/// Returns a plan with a dictionary of the distinct integers, and its size, if that is below `size`; the places in the dictionary are then in
+/// `scratch`. `None`: a dictionary does not pay.
 fn listed(plain: &Plan, size: u64, scratch: &mut Scratch) -> Option<(Plan, u64)> {
     let most = usize::try_from((size >> 8).checked_sub(integer_dictionary::bits(&[]))?).unwrap_or(usize::MAX);
     let (mut list, mut places) = integer_dictionary::make(&scratch.integers, most)?;
@@ -160,7 +159,7 @@ fn listed(plain: &Plan, size: u64, scratch: &mut Scratch) -> Option<(Plan, u64)>
     Some((listed, less))
 }
 
-/// Takes a step out of the integers in `scratch` that all of them have, where it is told only if it saves that.
+/// Divides the integers in `scratch` by their common step. With `told`, only if that saves more than the step takes in the batch.
 fn take_out(
     (plan, step): (&mut Plan, u64),
     predictor: Predictor,
@@ -190,13 +189,13 @@ fn take_out(
     stepped
 }
 
-/// Order, center and coders for the integers in `scratch`.
+/// Sets order, center and coders for the integers in `scratch`. Returns their size in 1/256 bits.
 fn finish(plan: &mut Plan, predictor: Predictor, scratch: &mut Scratch) -> u64 {
     (plan.order, plan.center) = (predictor.order, predictor.center);
     tune(plan, scratch)
 }
 
-/// Chooses the coders for the integers in `scratch`, and says what the column takes, in 1/256 bits.
+/// Chooses the coders for the integers in `scratch`. Returns the size of the column in 1/256 bits.
 pub(crate) fn tune(plan: &mut Plan, scratch: &mut Scratch) -> u64 {
     let Scratch { integers, ulps, residuals, .. } = scratch;
     residuals_of(plan.order, plan.center, integers, residuals);
@@ -213,29 +212,29 @@ pub(crate) fn tune(plan: &mut Plan, scratch: &mut Scratch) -> u64 {
     cost
 }
 
-/// Effort of the search for forms.
+/// Effort of the search for number forms.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Effort {
-    /// Values that forms are judged by.
+    /// Number of values by which forms are judged.
     sample: usize,
-    /// Values that the many corrected forms are judged by first.
+    /// Number of values by which the many forms with corrections are judged first.
     few: usize,
-    /// Corrected forms that are looked at again.
+    /// Number of forms with corrections that are judged again by the whole sample.
     again: usize,
-    /// True if corrected forms are looked at where an exact one does well.
+    /// True if forms with corrections are tried even where an exact form does well.
     always: bool,
-    /// True if a center and a step are told with the values, and not for many batches.
+    /// True if center and step stand in the batch with the values; false if a table holds them for many batches.
     told: bool,
 }
 
-/// Effort in a batch, for a column about which nothing is known.
+/// Effort in a batch with a table, for a column about which nothing is known.
 pub(crate) const QUICK: Effort = Effort { sample: 96, few: 12, again: 3, always: false, told: false };
-/// Effort in a batch without a table, whose plans are its own.
+/// Effort in a batch without a table, which carries its plans itself.
 pub(crate) const ALONE: Effort = Effort { told: true, ..QUICK };
-/// Effort for a table, which lasts.
+/// Effort for a session table, whose plans serve many batches.
 pub(crate) const THOROUGH: Effort = Effort { sample: 768, few: 96, again: 8, always: true, told: false };
 
-/// Forms that hold all values, the smallest first, with about how many bits a sample takes.
+/// Returns forms that represent all values, the smallest first, each with the estimated size of a sample in bits.
 pub(crate) fn forms(values: &[u64], effort: Effort, scratch: &mut Scratch) -> Vec<(u64, NumberForm)> {
     let sample = runs_of(values, effort.sample);
     let mut found = Vec::new();
@@ -267,7 +266,7 @@ pub(crate) fn forms(values: &[u64], effort: Effort, scratch: &mut Scratch) -> Ve
     found
 }
 
-/// Some neighbours from the start, the middle and the end.
+/// Returns at most `most` values as a sample: neighbours from the start, the middle and the end.
 fn runs_of(values: &[u64], most: usize) -> Vec<u64> {
     let run = most / 3;
     if values.len() <= most {
@@ -277,7 +276,7 @@ fn runs_of(values: &[u64], most: usize) -> Vec<u64> {
     starts.iter().filter_map(|at| values.get(*at..at + run)).flatten().copied().collect()
 }
 
-/// The most promising of the decimals that miss by some units in the last place.
+/// Returns the most promising decimal forms with corrections, which miss some values by units in the last place.
 fn corrected(sample: &[u64], effort: Effort, scratch: &mut Scratch) -> Vec<NumberForm> {
     let few = runs_of(sample, effort.few);
     let mut ranked: Vec<(u64, NumberForm)> = Vec::new();
@@ -293,7 +292,8 @@ fn corrected(sample: &[u64], effort: Effort, scratch: &mut Scratch) -> Vec<Numbe
     ranked.into_iter().take(effort.again).map(|r| r.1).collect()
 }
 
-/// About how many bits the sample takes in a form: the better of differences and distances. With the least integer.
+/// Returns the estimated size in bits of the sample in a form, by differences or distances, whichever is less; and the least integer. `None`:
+/// the form cannot represent the sample.
 fn weigh(form: NumberForm, sample: &[u64], scratch: &mut Scratch) -> Option<(u64, i64)> {
     if !form.integers(sample, &mut scratch.integers, &mut scratch.ulps) {
         return None;

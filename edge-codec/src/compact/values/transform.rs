@@ -18,7 +18,7 @@ pub(crate) enum Transform {
         first: i64,
         step: i64,
     },
-    /// `table[x]`, rising.
+    /// `table[x]`, where the table is in rising order.
     Dictionary(Vec<i64>),
 }
 
@@ -43,7 +43,7 @@ impl Transform {
         }
     }
 
-    /// Reads the output of [`describe`](Self::describe); `Err` says why it is not a step.
+    /// Reads what [`describe`](Self::describe) wrote. `Err` names the violation.
     pub(crate) fn read(bits: &mut BitReader<'_>) -> Result<Self, &'static str> {
         Ok(match bits.bits(2) {
             0 => Transform::Nothing,
@@ -53,7 +53,7 @@ impl Transform {
         })
     }
 
-    /// Turns the form's integers into those that are predicted; returns `false` if one of them is not on a step.
+    /// Turns the form's integers into those that are predicted. Returns `false` if one of them is not on the step, or not in the dictionary.
     pub(crate) fn apply(&self, integers: &mut [i64]) -> bool {
         match self {
             Transform::Nothing => true,
@@ -71,12 +71,12 @@ impl Transform {
         }
     }
 
-    /// Returns `first` and `step` of an affine transform.
+    /// Returns `first` and `step` of an affine transform; `None` for the other transforms.
     pub(crate) fn affine(&self) -> Option<(i64, i64)> {
         if let Transform::Affine { first, step } = self { Some((*first, *step)) } else { None }
     }
 
-    /// Replaces places in the table, if it is one, by what is there; `Err` says what is wrong.
+    /// Replaces places in the dictionary by the entries there; without a dictionary it changes nothing. `Err`: a place is beyond its end.
     pub(crate) fn look_up(&self, places: &mut [u64]) -> Result<(), &'static str> {
         let Transform::Dictionary(table) = self else { return Ok(()) };
         for x in places {
@@ -87,12 +87,12 @@ impl Transform {
     }
 }
 
-/// About what a step takes in a batch, in bits, and that no neighbour shares its plan.
+/// Estimated size in bits of a step in a batch, and of the loss that no neighbour can share the plan.
 pub(super) fn told(first: i64, step: i64) -> u64 {
     24 + u64::from(bit_len(zigzag(first)) + bit_len(step as u64))
 }
 
-/// `from / step`, by doubles where they are exact: integers take several times as long.
+/// Returns `value / step`. Doubles divide where they are exact, because an integer division takes several times as long.
 #[inline(always)]
 fn divided(value: i64, step: i64) -> i64 {
     const EXACT: u64 = 1 << 51;
@@ -104,7 +104,7 @@ fn divided(value: i64, step: i64) -> i64 {
     }
 }
 
-/// The largest integer of which all integers are multiples, counted from the least one.
+/// Returns the largest integer of which the distances of all integers from the least one are multiples. 0: they are all the same.
 pub(super) fn step(integers: &[i64], least: i64) -> u64 {
     let mut step = 0_u64;
     for x in integers {
@@ -119,13 +119,14 @@ pub(super) fn step(integers: &[i64], least: i64) -> u64 {
     step
 }
 
-/// Returns whether a division by doubles says so: that is several times as fast. Where it does not, a slower look may.
+/// Returns whether `x` is a multiple of `step`, as a division by doubles shows; that is several times as fast as one of integers. `false` may
+/// also mean that doubles cannot tell.
 fn is_multiple(x: i64, step: u64) -> bool {
     let quotient = (x as f64 / step as f64) as u64;
     step > 0 && x >= 0 && quotient.checked_mul(step) == Some(x as u64)
 }
 
-/// Differences of neighbours, less 1.
+/// Returns the differences of neighbours less 1, since a dictionary rises by at least 1.
 fn gaps(table: &[i64]) -> Vec<u64> {
     let rest = table.get(1..).unwrap_or_default();
     table.iter().zip(rest).map(|(a, b)| (b.wrapping_sub(*a) as u64).wrapping_sub(1)).collect()

@@ -1,4 +1,4 @@
-//! Decodes Protobuf columns into readings.
+//! Decoding of Protobuf columns into readings.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -14,11 +14,11 @@ use std::sync::Arc;
 
 /// Decodes a batch; text and bytes borrow from `input`.
 ///
-/// Costs two allocations for the sensor table and none per reading; unknown fields are ignored.
+/// It costs two allocations for the sensor table and none per reading. Unknown fields are ignored.
 ///
 /// # Errors
-/// Everything in [`DecodeError`] that the [`limits`](Limits) and the schema refuse. Protobuf has no end mark, but an
-/// input that is cut lacks values for its readings and is refused, unless it has lost nothing but the qualities.
+/// Any [`DecodeError`] for input that the [`limits`](Limits) or the schema do not allow. Protobuf has no end mark, but an input that is cut
+/// lacks values for its readings and is refused, unless it has lost nothing but the qualities.
 pub fn decode<'a>(input: &'a [u8], limits: &Limits) -> Result<Batch<'a>, DecodeError> {
     crate::check_input(input, limits)?;
     let (entries, readings) = count(input, limits)?;
@@ -41,7 +41,7 @@ pub fn decode<'a>(input: &'a [u8], limits: &Limits) -> Result<Batch<'a>, DecodeE
     })
 }
 
-/// Counts before anything is allocated: entries of the table, readings.
+/// Counts the entries of the sensor table and the readings, before anything is allocated.
 fn count(input: &[u8], limits: &Limits) -> Result<(usize, usize), DecodeError> {
     let mut entries = 0_usize;
     let mut names = Column::new(input, tag::NAME);

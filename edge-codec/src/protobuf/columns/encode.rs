@@ -1,4 +1,4 @@
-//! Encodes readings as Protobuf columns.
+//! Encoding of readings as Protobuf columns.
 
 use super::super::{envelope, fields};
 use super::schema::{Kind, tag};
@@ -7,7 +7,7 @@ use crate::zigzag::zigzag;
 use crate::{EncodeError, Header, Reading, Sensor, Value};
 use fields::{LEN, put_string, put_varint, varint_len};
 
-/// Marks an [`Encoder`](crate::Encoder) as one for Protobuf columns.
+/// Marker type of an [`Encoder`](crate::Encoder) for Protobuf columns.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct Columns;
@@ -93,7 +93,7 @@ fn kind(value: &Value<'_>) -> Kind {
     }
 }
 
-/// The arrays in the order in which they are written.
+/// Arrays of the message, in the order in which they are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
     Name,
@@ -129,7 +129,7 @@ const PARTS: [Part; COUNT] = [
 ];
 
 impl Part {
-    /// Field number of a packed array; the others carry theirs with every element.
+    /// Returns the field number of a packed array; `None` for texts and bytes, which carry theirs with every element.
     fn packed(self) -> Option<u32> {
         match self {
             Part::Name | Part::Unit | Part::Text | Part::Bytes => None,
@@ -146,21 +146,22 @@ impl Part {
     }
 }
 
-/// The arrays in the making.
+/// Arrays that are being filled.
 #[derive(Debug, Default)]
 pub struct Arrays {
     arrays: [Vec<u8>; COUNT],
     state: State,
 }
 
-/// State that the next reading builds on.
+/// State on which the encoding of the next reading depends.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct State {
     since_base: i64,
-    /// The run of equal qualities that is still open: status and count.
+    /// Run of equal qualities that is still open: StatusCode and count.
     quality: (u32, u64),
     entries: u32,
-    /// True if the table has more than the readings of doubles numbered from 0 on need.
+    /// True if a sensor has a unit. `has_numbers`: a number is not its entry's place; `has_kinds`: a kind is not double. Else the array is left
+    /// out.
     has_units: bool,
     has_numbers: bool,
     has_kinds: bool,
@@ -171,7 +172,7 @@ impl Arrays {
         &mut self.arrays[part as usize]
     }
 
-    /// Returns whether it says something that its absence does not.
+    /// Returns whether the array must be written, because its absence would mean something else.
     fn is_needed(&self, part: Part) -> bool {
         match part {
             Part::Unit => self.state.has_units,
@@ -190,7 +191,7 @@ impl Arrays {
         self.arrays[part as usize].len() + open
     }
 
-    /// Returns the length of a part with its key and length field; 0 if there is none.
+    /// Returns the length of an array with its key and length field; 0 if it is left out.
     fn framed_len(&self, part: Part) -> usize {
         let len = self.len(part);
         match part.packed() {
@@ -199,7 +200,7 @@ impl Arrays {
         }
     }
 
-    /// The last run of qualities, status and count; none if all readings are good.
+    /// Returns the last run of qualities, StatusCode and count; `None` if all readings are good.
     fn open_run(&self) -> Option<(u64, u64)> {
         let (status, count) = self.state.quality;
         let written = status != 0 || !self.arrays[Part::Quality as usize].is_empty();

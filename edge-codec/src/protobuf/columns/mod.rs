@@ -33,5 +33,5 @@ pub type Encoder<S> = crate::Encoder<S, Columns>;
 /// Media type of the format, `application/vnd.edge.columns+protobuf;v=1`.
 pub const CONTENT_TYPE: &str = crate::content_type::PROTOBUF_COLUMNS;
 
-/// The published schema, for whoever wants to generate readers in another language.
+/// Published schema, for everybody who generates readers in another language.
 pub const PROTO: &str = include_str!("../../../proto/columns.proto");

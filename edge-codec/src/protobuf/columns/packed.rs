@@ -1,18 +1,17 @@
-//! Readers of one repeated field each, over the whole message.
+//! Readers that go over the whole message for one repeated field each.
 
 #![deny(clippy::indexing_slicing)]
 
 use super::super::fields::{Field, Fields, Fixed, malformed, shifted};
 use crate::DecodeError;
 
-/// Elements of one repeated field, one by one, packed or not and in as many pieces as the sender liked (Protobuf
-/// encoding, "Packed Repeated Fields").
+/// Reader of the elements of one repeated field, packed or not, in any number of pieces (Protobuf encoding, "Packed Repeated Fields").
 #[derive(Clone, Debug)]
 pub(super) struct Column<'a> {
     number: u32,
     outer: Fields<'a>,
     piece: Fields<'a>,
-    /// Start of the piece.
+    /// Byte offset of the piece in the input.
     offset: usize,
 }
 
@@ -21,7 +20,7 @@ impl<'a> Column<'a> {
         Self { number, outer: Fields::new(input), piece: Fields::new(&[]), offset: 0 }
     }
 
-    /// The next number; `None` after the last.
+    /// Returns the next number; `None` after the last.
     pub(super) fn varint(&mut self) -> Result<Option<u64>, DecodeError> {
         loop {
             if !self.piece.at_end() {
@@ -36,7 +35,7 @@ impl<'a> Column<'a> {
         }
     }
 
-    /// The next eight bytes; `None` after the last.
+    /// Returns the next eight bytes as a number; `None` after the last.
     pub(super) fn fixed64(&mut self) -> Result<Option<u64>, DecodeError> {
         loop {
             if !self.piece.at_end() {
@@ -51,7 +50,7 @@ impl<'a> Column<'a> {
         }
     }
 
-    /// The next string with its place; `None` after the last.
+    /// Returns the next string with its byte offset; `None` after the last.
     pub(super) fn string(&mut self) -> Result<Option<(usize, &'a [u8])>, DecodeError> {
         match self.field()? {
             None => Ok(None),
@@ -60,7 +59,7 @@ impl<'a> Column<'a> {
         }
     }
 
-    /// Refuses an array of numbers that has more than was asked for.
+    /// Refuses an array of numbers that has an element left.
     pub(super) fn end(mut self, offset: usize) -> Result<(), DecodeError> {
         match self.varint()? {
             None => Ok(()),

@@ -1,4 +1,4 @@
-//! Readings of a columns batch, decoded one by one with a reader in each array.
+//! Readings of a columns batch, decoded one by one with a reader per array.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -18,7 +18,7 @@ pub(super) type Entry = (u32, Kind);
 pub(crate) struct Rows<'a> {
     entries: Arc<Vec<Entry>>,
     limits: Limits,
-    /// Time of the reading before, at first the base time.
+    /// Time of the reading before, in milliseconds since the Unix epoch; at first the base time.
     time_ms: i64,
     sensor: Column<'a>,
     time: Column<'a>,
@@ -29,7 +29,7 @@ pub(crate) struct Rows<'a> {
     text: Column<'a>,
     bytes: Column<'a>,
     quality: Column<'a>,
-    /// The run of equal qualities we are in: status and readings left.
+    /// Current run of equal qualities: StatusCode, and the readings left in it.
     run: (u32, u64),
     has_qualities: bool,
 }
@@ -108,7 +108,7 @@ impl<'a> Rows<'a> {
         Ok(self.run.0)
     }
 
-    /// Checks that the arrays end together.
+    /// Refuses arrays that have elements beyond the last reading.
     pub(super) fn end(mut self, offset: usize) -> Result<(), DecodeError> {
         for column in [self.time, self.i64, self.u64, self.bool, self.quality] {
             column.end(offset)?;

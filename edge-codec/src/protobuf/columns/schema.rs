@@ -14,7 +14,7 @@
 //! # Ok::<(), edge_codec::DecodeError>(())
 //! ```
 
-/// Message with one batch.
+/// Message that contains one batch.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Batch {
     /// Version of this layout: 1.
@@ -32,22 +32,22 @@ pub struct Batch {
     /// Identity: sequence number of the first reading.
     #[prost(uint64, optional, tag = "5")]
     pub first_seq: Option<u64>,
-    /// Set for a possible duplicate.
+    /// True if the batch is marked as a possible duplicate.
     #[prost(bool, tag = "6")]
     pub pd: bool,
-    /// Milliseconds since the Unix epoch.
+    /// Time from which that of the first reading counts, in milliseconds since the Unix epoch.
     #[prost(sint64, tag = "7")]
     pub base_time: i64,
     /// Table: names of the sensors.
     #[prost(string, repeated, tag = "8")]
     pub name: Vec<String>,
-    /// Table: units; empty = none.
+    /// Table: units of the sensors. Empty: none has one.
     #[prost(string, repeated, tag = "9")]
     pub unit: Vec<String>,
-    /// Run lengths of sequence numbers; empty = no hole.
+    /// Run lengths of sequence numbers. Empty: the batch has no hole.
     #[prost(uint64, repeated, tag = "10")]
     pub seqs: Vec<u64>,
-    /// Per reading: place in the table.
+    /// Per reading: place of its sensor in the table.
     #[prost(uint32, repeated, tag = "11")]
     pub sensor: Vec<u32>,
     /// Milliseconds since the reading before, for each reading.
@@ -71,18 +71,18 @@ pub struct Batch {
     /// Values that are byte strings.
     #[prost(bytes = "vec", repeated, tag = "18")]
     pub bytes: Vec<Vec<u8>>,
-    /// OPC UA StatusCodes and counts; empty = all good.
+    /// OPC UA StatusCodes and counts. Empty: all readings are good.
     #[prost(uint32, repeated, tag = "19")]
     pub quality: Vec<u32>,
-    /// Table: numbers; empty = 0, 1, 2, …
+    /// Table: numbers of the sensors. Empty: 0, 1, 2, …
     #[prost(uint32, repeated, tag = "20")]
     pub id: Vec<u32>,
-    /// Table: kinds of the values; empty = all [`Kind::F64`].
+    /// Table: kinds of the values. Empty: all are [`Kind::F64`].
     #[prost(enumeration = "Kind", repeated, tag = "21")]
     pub kind: Vec<i32>,
 }
 
-/// Kind of a sensor's values, which says in which array they are. Exhaustive: another kind is another version.
+/// Kind of a sensor's values, which decides in which array they are. Exhaustive, because another kind needs another version of the format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
 #[repr(i32)]
 pub enum Kind {
@@ -98,11 +98,11 @@ pub enum Kind {
     Text = 4,
     /// Values in [`Batch::bytes`].
     Bytes = 5,
-    /// Null, without a value.
+    /// Null values, which are in no array.
     Null = 6,
 }
 
-/// Tags of [`Batch`]; those of the envelope are in [rows](crate::protobuf::schema).
+/// Field numbers of [`Batch`]; those of the envelope are in [rows](crate::protobuf::schema).
 pub(super) mod tag {
     pub(in super::super) const NAME: u32 = 8;
     pub(in super::super) const UNIT: u32 = 9;

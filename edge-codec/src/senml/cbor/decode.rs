@@ -1,4 +1,4 @@
-//! SenML CBOR to readings.
+//! Decoding of SenML CBOR into readings.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -15,8 +15,8 @@ use std::borrow::Cow;
 /// order of first appearance.
 ///
 /// # Errors
-/// Everything in [`DecodeError`] that the [`limits`](Limits) and RFC 8428 refuse; [`DecodeError::Missing`] for a time
-/// that counts from now.
+/// Any [`DecodeError`] for input that the [`limits`](Limits) or RFC 8428 do not allow; [`DecodeError::Missing`] for a time that counts from
+/// now.
 pub fn decode<'a>(input: &'a [u8], limits: &Limits) -> Result<Batch<'a>, DecodeError> {
     pack(input, None, limits)
 }
@@ -86,7 +86,7 @@ fn record<'a>(
     Ok(record)
 }
 
-/// A value; decimal fractions (RFC 8949 §3.4.4) become doubles.
+/// Reads a value. Decimal fractions (RFC 8949 §3.4.4) become doubles.
 fn value<'a>(reader: &mut Reader<'a>) -> Result<Value<'a>, DecodeError> {
     let offset = reader.offset();
     let mut inner = reader.clone();
@@ -103,7 +103,7 @@ fn value<'a>(reader: &mut Reader<'a>) -> Result<Value<'a>, DecodeError> {
     Ok(Value::F64(v))
 }
 
-/// A label as it stands: a number for those of RFC 8428, text for all others.
+/// Label of a field: a number for those of RFC 8428, text for all others.
 #[derive(Clone, Copy)]
 enum Key<'a> {
     Number(i64),
@@ -134,7 +134,7 @@ impl<'a> Key<'a> {
     }
 }
 
-/// The labels of one record; its memory serves the next one too.
+/// Labels of one record, to find duplicates. Its memory is reused for the next record.
 #[derive(Default)]
 struct LabelSet<'a> {
     numbers: Vec<i64>,
@@ -147,7 +147,7 @@ impl<'a> LabelSet<'a> {
         self.texts.clear();
     }
 
-    /// Returns whether it is the first of its name.
+    /// Adds a label. Returns `false` if the record has it already.
     fn insert(&mut self, key: Key<'a>) -> bool {
         let new = match key {
             Key::Number(number) => !self.numbers.contains(&number),

@@ -1,4 +1,4 @@
-//! Readings to SenML CBOR.
+//! Encoding of readings as SenML CBOR.
 
 use super::super::number::{seconds, to_decimal};
 use super::super::wire::{ID, MARK, Pack, SEQS, SenmlWire};
@@ -7,7 +7,7 @@ use crate::encoder::{Body, Draft, Row, Wire};
 use crate::{EncodeError, Header, Reading, Sensor, Sensors, Value};
 use ciborium_ll::Header as Item;
 
-/// Marks an [`Encoder`](crate::Encoder) as one for SenML in CBOR.
+/// Marker type of an [`Encoder`](crate::Encoder) for SenML in CBOR.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct SenmlCbor {
@@ -15,10 +15,10 @@ pub struct SenmlCbor {
     decimal_fractions: bool,
 }
 
-/// Records; the first one's map is the frame's, since the header stands in it.
+/// Encoded records. The first record's map is written by the frame, because the header stands in it.
 #[derive(Debug, Default)]
 pub struct Records {
-    /// The fields of the first record with numbers for labels, and its quality.
+    /// Fields of the first record with numbers as labels; `first_quality` has its quality.
     first: Vec<u8>,
     first_quality: Vec<u8>,
     first_fields: usize,
@@ -26,7 +26,7 @@ pub struct Records {
 }
 
 impl Body for Records {
-    /// Length of the records behind the first, which is never taken out: a batch without readings is not made then.
+    /// Length of the records behind the first. The first is never removed, because a batch whose only reading does not fit is not made.
     type Mark = usize;
 
     fn mark(&self) -> usize {
@@ -128,10 +128,10 @@ impl Wire for SenmlCbor {
     }
 }
 
-/// A pack has at least one record (RFC 8428 §11); this one says `bver` 10 and has no value.
+/// Fields of the only record of an empty pack, which must have one (RFC 8428 §11): `bver` 10 and no value.
 const EMPTY: [u8; 2] = [0x20, 0x0a];
 
-/// Returns how many fields the first record has.
+/// Returns the number of fields in the first record.
 fn labels(header: &Header, draft: &Draft<Records>) -> usize {
     let ours =
         usize::from(header.id.is_some()) + usize::from(header.pd) + usize::from(draft.runs.size().is_some());
@@ -139,7 +139,7 @@ fn labels(header: &Header, draft: &Draft<Records>) -> usize {
 }
 
 impl SenmlCbor {
-    /// Appends the regular fields by rising label and says how many there are.
+    /// Appends the fields of a record by rising label, without base fields. Returns the number of them.
     fn fields(&self, out: &mut Vec<u8>, row: &Row<'_>) -> usize {
         let mut count = 1;
         for (label, content) in [(0, self.pack.name(row.sensor)), (1, self.pack.unit(row.sensor))] {

@@ -1,4 +1,4 @@
-//! SenML JSON to readings.
+//! Decoding of SenML JSON into readings.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -17,8 +17,8 @@ use std::fmt;
 /// Decodes a pack whose times are absolute. Sensors get the numbers 0, 1, … in the order of first appearance.
 ///
 /// # Errors
-/// Everything in [`DecodeError`] that the [`limits`](Limits) and RFC 8428 refuse; [`DecodeError::Missing`] for a time
-/// that counts from now.
+/// Any [`DecodeError`] for input that the [`limits`](Limits) or RFC 8428 do not allow; [`DecodeError::Missing`] for a time that counts from
+/// now.
 pub fn decode<'a>(input: &'a [u8], limits: &Limits) -> Result<Batch<'a>, DecodeError> {
     pack(input, None, limits)
 }
@@ -44,7 +44,7 @@ pub(crate) fn pack<'a>(
     resolver.finish(input.len())
 }
 
-/// The array of records.
+/// Seed that reads the array of records.
 struct Records<'g, 'r, 'de, 'm> {
     guard: &'g mut Guard<'de, 'm>,
     resolver: &'r mut Resolver<'de>,
@@ -73,7 +73,7 @@ impl<'de> Visitor<'de> for Records<'_, '_, 'de, '_> {
     }
 }
 
-/// Visitor of one record.
+/// Seed that reads the fields of one record.
 struct Fields<'g, 'de, 'm> {
     guard: &'g mut Guard<'de, 'm>,
 }
@@ -116,7 +116,8 @@ impl<'de> Visitor<'de> for Fields<'_, 'de, '_> {
     }
 }
 
-/// Bytes out of their text; what is not base64url stays text, which is no data value.
+/// Returns the bytes of a data value's base64url text. A text that is no base64url stays text, and is refused later because a data value must
+/// be bytes.
 fn data(label: Label, scalar: Value<'_>) -> Value<'_> {
     match (label, &scalar) {
         (Label::DataValue, Value::Text(text)) => match base64::decode_url(text) {

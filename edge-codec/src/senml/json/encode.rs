@@ -1,4 +1,4 @@
-//! Readings to SenML JSON.
+//! Encoding of readings as SenML JSON.
 
 use super::super::wire::{ID, MARK, Pack, SEQS, SenmlWire};
 use crate::base64;
@@ -6,7 +6,7 @@ use crate::encoder::{Appended, Draft, Row, Wire};
 use crate::text::{decimal_len, display, json_string};
 use crate::{EncodeError, Header, Reading, Sensor, Value};
 
-/// Marks an [`Encoder`](crate::Encoder) as one for SenML in JSON.
+/// Marker type of an [`Encoder`](crate::Encoder) for SenML in JSON.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct SenmlJson {
@@ -32,7 +32,7 @@ impl Wire for SenmlJson {
 
     fn sensor(&self, _: &mut Appended, _: &Sensor<'_>, _: u8, _: bool) {}
 
-    /// The first record's brace and header are the frame's.
+    /// Appends a record. The frame writes the first record's brace and header.
     fn row(&self, body: &mut Appended, row: &Row<'_>) {
         let (out, reading) = (&mut body.rows, row.reading);
         if row.first {
@@ -95,7 +95,7 @@ impl Wire for SenmlJson {
     }
 }
 
-/// A pack has at least one record (RFC 8428 §11); this one has no value.
+/// Rest of the only record of an empty pack, which must have one (RFC 8428 §11). It has no value.
 const EMPTY: &[u8] = b"\"bver\":10}";
 
 impl SenmlJson {
@@ -113,7 +113,7 @@ impl SenmlJson {
     }
 }
 
-/// Milliseconds as seconds, to the digit.
+/// Writes milliseconds as seconds, without rounding.
 fn seconds(out: &mut Vec<u8>, ms: i64) {
     let (sign, whole, ms) =
         (if ms < 0 { "-" } else { "" }, ms.unsigned_abs() / 1000, ms.unsigned_abs() % 1000);

@@ -14,15 +14,15 @@ pub enum LoopBadInput {
     /// The output goes to its safe state.
     #[default]
     Safe,
-    /// The output stays where it is. The one way in which an output does not fail safe: say so only of one that may
+    /// The output keeps its value. This is the only way in which an output does not go to its safe state, so choose it only for one that may
     /// stay.
     Hold,
-    /// The output goes to its safe state and stays in manual there until somebody has switched to manual and back.
+    /// The output goes to its safe state and stays there in manual mode, until somebody has switched to manual and back.
     Manual,
 }
 
 impl LoopBadInput {
-    /// Returns the rule of a PID controller whose output is safe at `safe`.
+    /// Returns the rule for a PID controller whose output has the safe value `safe`.
     pub(super) fn of_pid(self, safe: f64) -> PidBadInput {
         match self {
             LoopBadInput::Hold => PidBadInput::Hold,
@@ -59,7 +59,7 @@ impl Output {
         self.spec.safe
     }
 
-    /// Returns the safe value and its cause: an interlock before a bad input.
+    /// Returns the safe value and its cause: the interlock if one has tripped, else a bad input.
     pub(super) fn safe_state(&self) -> (f64, Cause) {
         (self.spec.safe, if self.tripped { Cause::Interlock } else { Cause::BadInput })
     }

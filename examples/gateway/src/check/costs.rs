@@ -1,4 +1,5 @@
-//! Costs of a configuration in plant units: what an outage, a month on the line, a kill and a full queue come to.
+//! Costs of a configuration in plant units: the outage that it covers, the traffic and flash of a month, the losses in a kill, and what a full
+//! queue does.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use super::Lines;
 use super::load::Load;
 use super::sizing::{RouteSizing, Sizing, sizing};
 
-/// Longer is no time at all.
+/// Duration from which catching up counts as endless.
 const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 /// Writes what an outage, a kill and a full queue cost under a load.

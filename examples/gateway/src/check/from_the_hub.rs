@@ -1,4 +1,4 @@
-//! Commands of the hub in the report: from where to where, within which time, how often, and where their end is told.
+//! Commands of the hub in the report: their topics, their time limit, how often they are given, and the topic of their answers.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use crate::config::{CommandRule, Config};
 
 use super::Lines;
 
-/// Writes the rules, and what they ask of the hub.
+/// Writes the rules for commands, and the rights that they need at the hub.
 pub(super) fn commands(f: &mut Lines<'_, '_>, config: &Config) -> fmt::Result {
     for (index, rule) in config.commands.iter().enumerate() {
         let CommandRule { filter, to, expiry, allows_unbounded, at_most_once, answers } = rule;

@@ -1,5 +1,5 @@
-//! A route under load: made-up messages through its own encoders, and the bytes that come of them counted. Pure: the readings are made up, the bytes are
-//! those of a running gateway.
+//! Simulation of a route under load: made-up messages go through its real encoders, and the resulting bytes are counted. Pure: the readings are made up,
+//! the bytes are those of a running gateway.
 
 use bytes::Bytes;
 use edge_bridge::Row;
@@ -18,54 +18,54 @@ use crate::run::reading_row::ReadingRow;
 use crate::run::readings::Kept;
 use crate::run::route::Destination;
 
-/// Messages before the session table is what it stays, and those that are counted.
+/// Messages until the session table no longer changes, and messages that are counted after that.
 const WARM: u64 = 5_000;
 const COUNTED: u64 = 2_000;
-/// Messages of a backlog that are counted.
+/// Number of messages in the simulated backlog whose bytes are counted.
 const BEHIND: u64 = 8_000;
-/// Sensors at most: a table has no more.
+/// Most sensors; a session table has no more.
 const SENSORS_MAX: u32 = 4_096;
-/// Bytes of a PUBACK that says nothing else.
+/// Bytes of a PUBACK without properties.
 const PUBACK: u64 = 4;
-/// Of a record of TLS 1.3, and of TCP and IPv4 around a segment.
+/// Overhead of a record of TLS 1.3, and of TCP and IPv4 around a segment, in bytes.
 const TLS_RECORD: u64 = 22;
 const SEGMENT: u64 = 40;
-/// Payload of a segment, and of a record.
+/// Largest payload of a segment, and of a record, in bytes.
 const SEGMENT_MAX: u64 = 1_400;
 const RECORD_MAX: u64 = 16_384;
-/// Property that bounds a message's age.
+/// Bytes of the Message Expiry Interval property.
 const EXPIRY: u64 = 5;
-/// Topic as an alias: no topic, and the property.
+/// Bytes of a topic alias: the property alone, as the topic is empty.
 const ALIAS: u64 = 3;
-/// Topics that hubs know by an alias: Mosquitto takes ten.
+/// Most topics that have an alias at the hub; Mosquitto takes ten.
 const ALIASES: u32 = 10;
-/// Largest packet that hubs take at least.
+/// Largest packet that every hub is expected to take, in bytes.
 const PACKET_MAX: usize = 256 * 1024;
-/// Number that a queue has after some weeks.
+/// Sequence number of the first message, as a queue has it after some weeks.
 const SEQ: u64 = 10_000_000;
 
 /// Load of a site, for which costs are predicted.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Load {
     pub(crate) messages_per_s: f64,
-    /// Payload of a message.
+    /// Bytes of a message's payload.
     pub(crate) payload_bytes: u64,
     pub(crate) sensors: u32,
 }
 
 impl Load {
-    /// The field's usual one.
+    /// Load that is usual in the field.
     pub(crate) const USUAL: Self = Self { messages_per_s: 30.0, payload_bytes: 200, sensors: 100 };
 }
 
-/// Costs of one message of a route; a reading, where it has readings.
+/// Costs of one message of a route, or of one reading if the route has readings.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct RouteLoad {
-    /// Payload and metadata of its row in the queue.
+    /// Bytes of payload and metadata of its row in the queue.
     pub(super) row_bytes: u64,
-    /// On the link while the hub answers.
+    /// Bytes on the link while the hub answers.
     pub(super) live: LinkBytes,
-    /// On the link behind an outage, in full batches.
+    /// Bytes on the link after an outage, in full batches.
     pub(super) backlog: LinkBytes,
 }
 
@@ -73,11 +73,11 @@ pub(super) struct RouteLoad {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct LinkBytes {
     pub(super) mqtt: f64,
-    /// With TLS, if there is any, and TCP.
+    /// Bytes with the overhead of TCP, and of TLS if it is used.
     pub(super) wire: f64,
 }
 
-/// A route with its encoder, in virtual time.
+/// A route with its encoder, run in virtual time.
 struct Rig<'a> {
     config: &'a Config,
     route: &'a Route,
@@ -90,7 +90,7 @@ struct Rig<'a> {
     now_ms: f64,
 }
 
-/// Sum over the messages to the hub.
+/// Sums over the messages to the hub.
 #[derive(Default)]
 struct Sum {
     rows: u64,
@@ -106,7 +106,7 @@ impl Sum {
 }
 
 impl RouteLoad {
-    /// Costs if all messages of the load come by this route, and its filter keeps each.
+    /// Returns the costs if all messages of the load come by this route, and its filter keeps all of them.
     pub(super) fn of(config: &Config, route: &Route, load: Load) -> Self {
         let mut rig = Rig::new(config, route, load);
         let row_bytes = rig.row().map_or(0, |row| row.payload.len() + row.to_meta().len()) as u64;
@@ -139,7 +139,7 @@ impl<'a> Rig<'a> {
         Now { up_ms, wall_ms: 1_790_000_000_000 + i64::try_from(up_ms).unwrap_or(i64::MAX) }
     }
 
-    /// Lets so many messages come, so far apart, and returns what went to the hub.
+    /// Takes in `messages` messages, `apart_ms` apart. Returns the sums over the messages that went to the hub.
     fn run(&mut self, messages: u64, apart_ms: f64) -> Sum {
         let mut sum = Sum::default();
         for _ in 0..messages {
@@ -196,7 +196,7 @@ impl<'a> Rig<'a> {
         sum.wire += of_v5 + answer + segments * SEGMENT + records * TLS_RECORD;
     }
 
-    /// A message of one of the sensors, as the route's row. `None` for a topic that is too long.
+    /// Returns a message of one of the sensors as the route's row. `None`: its topic is too long.
     fn row(&mut self) -> Option<Row> {
         let sensor = self.rng.next_u64() % u64::from(self.load.sensors.clamp(1, SENSORS_MAX));
         let name = format!("s{sensor:03}");

@@ -1,4 +1,4 @@
-//! The side of the sensors in the report: where they come in, who they are, what they may do, how many of them fit.
+//! Side of the sensors in the report: addresses, users, rights, and the number of connections for which there is room.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use crate::open_files::OpenFiles;
 
 use super::Lines;
 
-/// Writes where sensors come in, and how many of them fit.
+/// Writes the addresses of sensors, and the number of connections for which there is room.
 pub(super) fn local(f: &mut Lines<'_, '_>, local: &Local, files: OpenFiles) -> fmt::Result {
     match local {
         Local::Listen { addresses, accept_control_characters, limits, access, persistence } => {
@@ -88,7 +88,7 @@ fn listens_at(f: &mut Lines<'_, '_>, addresses: &Addresses, has_passwords: bool)
     Ok(())
 }
 
-/// Writes who may come in, and what they may do.
+/// Writes which clients may connect, and what they may do.
 fn who_may(f: &mut Lines<'_, '_>, access: &AccessFiles, addresses: &Addresses) -> fmt::Result {
     // What is wrong with the files was reported.
     let rules = access.read().unwrap_or_default();

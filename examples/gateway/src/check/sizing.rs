@@ -1,4 +1,4 @@
-//! Figures of a configuration under a load: the outage that it covers, and what it takes of link, disk, flash and memory. Pure.
+//! Figures of a configuration under a load: the outage that it covers, and its use of link, disk, flash and memory. Pure.
 
 use std::time::Duration;
 
@@ -9,82 +9,83 @@ use super::load::{LinkBytes, Load, RouteLoad};
 use crate::config::{Config, Format, Local, Route};
 use crate::run::{NAME_BYTES_MAX, UNIT_BYTES_MAX, store};
 
-/// Of a row beside its payload and metadata, in the store.
+/// Bytes of a row in the store beside its payload and metadata.
 const ROW_FRAME_BYTES: u64 = 12;
-/// Page of the store: a commit writes whole ones.
+/// Page of the store in bytes; a commit writes whole pages.
 const PAGE_BYTES: u64 = 4_096;
-/// Round trip that a sending of batches must leave within `ack_within`, as [`crate::config`] warns of it.
+/// Round trip to the hub that must fit into `ack_within` beside the batch's age, as [`crate::config`] warns of it.
 const ROUND_TRIP: Duration = Duration::from_millis(500);
-/// Bytes that a flash writes for each that it is given.
+/// Bytes that flash memory writes internally for each byte that it is given.
 const FLASH_FACTOR: u64 = 2;
-/// Outage of which the time of catching up is told.
+/// Length of the outage for which the time of catching up is computed.
 const OUTAGE: Duration = Duration::from_secs(3_600);
 const DAY_S: u64 = 86_400;
 const MONTH_S: u64 = 30 * DAY_S;
-/// Binary, runtime, one queue segment's index, socket buffers: measured idle, see docs/guide/sizing.md.
+/// Memory of binary, runtime, one queue segment's index and socket buffers, measured idle; see docs/guide/sizing.md.
 const RAM_BASE_BYTES: u64 = 8 << 20;
-/// Messages received from a local broker and not yet acknowledged.
+/// Memory of messages received from a local broker and not yet acknowledged.
 const RAM_UNACKED_BYTES: u64 = 4 << 20;
-/// Messages between the listener and the queue, and receipts that wait.
+/// Memory of messages between the listener and the queue, and of waiting receipts.
 const RAM_INTAKE_BYTES: u64 = 6 << 20;
-/// Bytes that all connections read at a time.
+/// Memory for bytes that all connections read at the same time.
 const RAM_READING_BYTES: u64 = 4 << 20;
-/// A connection that holds nothing, its task and its session.
+/// Memory of a connection that holds nothing, with its task and its session.
 const RAM_CONNECTION_BYTES: u64 = 6 << 10;
-/// TLS of a connection: 20 KiB while it is idle, 36 KiB in records that are not whole, the client's certificate, and what waits to be written.
+/// Memory of a connection's TLS: 20 KiB while it is idle, 36 KiB for incomplete records, the client's certificate, and bytes that wait to be
+/// written.
 const RAM_TLS_BYTES: u64 = 68 << 10;
-/// TLS handshakes under way: 64, each with up to 64 KiB in a buffer that has grown to it.
+/// Memory of TLS handshakes under way: 64 of them, each with a buffer of up to 64 KiB.
 const RAM_HANDSHAKES_BYTES: u64 = 8 << 20;
-/// WebSocket of a connection: a frame on its way out, its state, and the last ping.
+/// Memory of a connection's WebSocket: a frame on its way out, its state, and the last ping.
 const RAM_WEB_SOCKET_BYTES: u64 = 5 << 10;
-/// WebSocket handshakes under way without TLS: 64, each with the head of a request of up to 8 KiB, in a buffer that has grown to it.
+/// Memory of WebSocket handshakes under way without TLS: 64 of them, each with a request head of up to 8 KiB in a buffer that has grown to it.
 const RAM_HEADS_BYTES: u64 = 1 << 20;
-/// Memory of what clients make the listener hold, by its bytes: blocks of all sizes that come and go leave room between them that is of no use to the next.
-/// Measured under attack: 1.3 to 1.6.
+/// Factor from the bytes that clients make the listener hold to the memory that these take. Blocks of all sizes that come and go leave gaps which the next
+/// block does not fit. Measured under attack: 1.3 to 1.6.
 const LOCAL_HEAP_FACTOR: u64 = 2;
-/// Messages on the way to the hub, as rows and as packets, whatever their size.
+/// Memory of messages on the way to the hub, as rows and as packets, whatever their size.
 const RAM_LINK_BYTES: u64 = 4 << 20;
-/// Bookkeeping of the rows on the way: 4 096 of about 1 KiB, in however many messages.
+/// Memory for the bookkeeping of rows on the way: 4 096 of about 1 KiB, in however many messages.
 const RAM_ROWS_IN_FLIGHT_BYTES: u64 = 4 << 20;
-/// A filtered sensor: the longest name and unit, the states of its stages, and a text in two of them.
+/// Memory of a filtered sensor: the longest name and unit, the states of its stages, and a text in two of them.
 const RAM_FILTERED_SENSOR_BYTES: u64 = (NAME_BYTES_MAX + UNIT_BYTES_MAX + 512 + 2 * 128) as u64;
-/// Refused messages on the way to the disk.
+/// Memory of refused messages on the way to the disk.
 const RAM_PARKING_BYTES: u64 = 1 << 20;
 
-/// Sessions and retained messages while they are written.
+/// Memory of sessions and retained messages while they are written.
 const RAM_SAVED_CLIENTS_BYTES: u64 = 1 << 20;
-/// Commands of the hub: 1 MiB of payloads, their answers, and 4 096 identities.
+/// Memory of the hub's commands: 1 MiB of payloads, their answers, and 4 096 identities.
 const RAM_COMMANDS_BYTES: u64 = 3 << 20;
 
-/// Figures of a configuration under a load. Pure: the same configuration gives the same answer everywhere.
+/// Figures of a configuration under a load. Pure: the same configuration gives the same figures on every machine.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Sizing {
-    /// Figures of each route if all messages came by it, in their order.
+    /// Figures of each route, in the configuration's order, as if all messages came by it.
     pub(super) routes: Vec<RouteSizing>,
-    /// Reserved on disk.
+    /// Bytes that the queue reserves on disk.
     pub(super) disk_bytes: u64,
-    /// Most resident memory.
+    /// Largest resident memory in bytes.
     pub(super) ram_bytes: u64,
-    /// Longest a sensor waits for its PUBACK.
+    /// Longest time for which a sensor waits for its PUBACK.
     pub(super) receipt: Duration,
 }
 
-/// Figures of a route that all messages come by.
+/// Figures of a route if all messages come by it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct RouteSizing {
     /// Longest outage before `on_full` applies.
     pub(super) outage: Duration,
     /// Name of the limit that is reached first.
     pub(super) reached_first: &'static str,
-    /// Bytes on the link in 30 days: of MQTT, and with TLS and TCP.
+    /// Bytes on the link in 30 days: of MQTT alone, and with TLS and TCP.
     pub(super) month: (u64, u64),
     /// Bytes written to the store in a day while the hub is away.
     pub(super) flash_offline: u64,
-    /// The same while it answers.
+    /// Bytes written to the store in a day while the hub answers.
     pub(super) flash_online: u64,
-    /// Years of the flash if the hub is away all the time.
+    /// Years until the flash is worn out if the hub is away all the time.
     pub(super) years: f64,
-    /// Time to catch up after [`OUTAGE`]; `None` on a line of unknown rate. As long as anything lasts: the line is too thin.
+    /// Time to catch up after [`OUTAGE`]. `None`: the line's rate is not known. `Duration::MAX`: the line is too slow.
     pub(super) catching_up: Option<Duration>,
 }
 
@@ -100,7 +101,7 @@ pub(super) fn sizing(config: &Config, load: Load) -> Sizing {
 }
 
 impl Sizing {
-    /// The route whose outage is the shortest.
+    /// Returns the route that covers the shortest outage.
     pub(super) fn shortest(&self) -> Option<&RouteSizing> {
         self.routes.iter().min_by_key(|route| route.outage)
     }
@@ -130,7 +131,7 @@ fn route_sizing(config: &Config, route: &Route, load: Load) -> RouteSizing {
     }
 }
 
-/// Time until a limit of the route's lane is reached, and its name.
+/// Returns the time until a limit of the route's lane is reached, and the name of that limit.
 fn outage(config: &Config, route: &Route, bytes_per_s: f64, rate: f64) -> (Duration, &'static str) {
     let queue = &config.queue;
     // Lanes but the last have an eighth of the limits.
@@ -147,7 +148,8 @@ fn outage(config: &Config, route: &Route, bytes_per_s: f64, rate: f64) -> (Durat
     (Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX), name)
 }
 
-/// Bytes of a day's commits, each of what came within `every`, in whole pages: since no two are of the same number of rows, half a page more than their bytes.
+/// Returns the bytes of a day's commits, each with the rows that came within `every`, in whole pages. No two commits have the same number of rows, so each
+/// takes half a page more than its bytes on average.
 fn bytes_a_day(rate: f64, row_bytes: u64, every: Duration) -> u64 {
     let rows = (rate * every.as_secs_f64()).max(1.0);
     let pages = (rows * row_bytes as f64 / PAGE_BYTES as f64 + 0.5).max(1.0);
@@ -155,7 +157,7 @@ fn bytes_a_day(rate: f64, row_bytes: u64, every: Duration) -> u64 {
     (commits * pages * PAGE_BYTES as f64) as u64
 }
 
-/// Time in which a line takes the backlog of [`OUTAGE`] beside what comes meanwhile.
+/// Returns the time in which a line delivers the backlog of [`OUTAGE`] beside the messages that come meanwhile.
 fn catching_up(line: f64, rate: f64, live: LinkBytes, backlog: LinkBytes) -> Duration {
     let left = line - rate * live.wire;
     if left <= 0.0 {
@@ -165,7 +167,7 @@ fn catching_up(line: f64, rate: f64, live: LinkBytes, backlog: LinkBytes) -> Dur
     Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
 }
 
-/// Memory that the side of the sensors may hold.
+/// Returns the most memory that the side of the sensors may use, in bytes.
 fn local_ram_bytes(local: &Local) -> u64 {
     match local {
         Local::Listen { limits, addresses, persistence, .. } => {
@@ -186,7 +188,7 @@ fn local_ram_bytes(local: &Local) -> u64 {
     }
 }
 
-/// The sum of what each part may hold. The parked rows have a queue of their own, of one lane.
+/// Returns the sum of the most memory that each part may use. Parked rows have a queue of their own, with one lane.
 fn ram_bytes(config: &Config) -> u64 {
     let queue = store::config(config);
     let parked = queue.clone().lanes(1).max_unwritten_bytes(RAM_PARKING_BYTES);
@@ -201,13 +203,14 @@ fn ram_bytes(config: &Config) -> u64 {
         + if config.commands.is_empty() { 0 } else { RAM_COMMANDS_BYTES }
 }
 
-/// Memory of a route's filter, with as many sensors as it takes.
+/// Returns the memory of a route's filter with as many sensors as it takes, in bytes.
 fn filter_ram_bytes(route: &Route) -> u64 {
     let filter = route.rules.as_deref().and_then(|rules| Pipeline::from_toml(rules).ok());
     filter.map_or(0, |filter| filter.max_keys() as u64 * RAM_FILTERED_SENSOR_BYTES)
 }
 
-/// Every lane reserves twice its limit and four segments of 1 MiB; lanes but the last get an eighth of the limit.
+/// Returns the bytes that the queue reserves. Every lane reserves twice its limit and four segments of 1 MiB; lanes but the last have an eighth
+/// of the limit.
 fn disk_bytes(config: &Config) -> u64 {
     let others = config.queue.lanes.len().saturating_sub(1) as u64;
     let lane = |limit: u64| 2 * limit + (4 << 20);

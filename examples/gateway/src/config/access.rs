@@ -1,4 +1,4 @@
-//! Access of local clients: the files that say who may log in and who may do what, in Mosquitto's formats.
+//! Access of local clients: the files of users and rights, in Mosquitto's formats.
 
 use std::fmt;
 use std::io;
@@ -11,21 +11,22 @@ use super::{Addresses, Findings, secret_file};
 
 /// Most bytes of a file.
 const BYTES_MAX: u64 = 1024 * 1024;
-/// Wrong lines of a file that are told.
+/// Most wrong lines of a file that are reported.
 const LINES_MAX: usize = 10;
 
-/// Files that decide about local clients. Without a password file everybody may log in, without an access list everybody may do everything.
+/// Files that decide about local clients. Without a password file everybody may connect, and without an access list everybody may do
+/// everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct AccessFiles {
     pub(crate) passwords: Option<PathBuf>,
     pub(crate) acl: Option<PathBuf>,
-    /// Clients without a user name may come in, too.
+    /// Set if clients without a user name may connect, too.
     pub(crate) allow_anonymous: bool,
-    /// Certificates name users: no client may call itself so without one or a password.
+    /// Set if certificates name users, so that no client may use such a name without a certificate or a password.
     pub(crate) has_certificates: bool,
 }
 
-/// Reason why a file is not in force.
+/// Reason why a file was not put in force.
 #[derive(Debug)]
 pub(crate) struct FileError {
     path: PathBuf,
@@ -34,7 +35,7 @@ pub(crate) struct FileError {
 }
 
 impl FileError {
-    /// Returns whether the file was read, and another attempt would find the same.
+    /// Returns whether the error is in the file's content, so that reading it again would find the same.
     pub(crate) fn is_of_content(&self) -> bool {
         self.is_of_content
     }
@@ -47,7 +48,7 @@ impl fmt::Display for FileError {
 }
 
 impl AccessFiles {
-    /// Returns in words who may do what nobody is refused; `None`: the access list says it.
+    /// Returns words for the clients that may do everything. `None`: the access list restricts all clients.
     pub(super) fn unrestricted(&self, addresses: &Addresses) -> Option<&'static str> {
         let are_known = addresses.are_certified() || self.passwords.is_some() && !self.allow_anonymous;
         match (are_known, &self.acl) {
@@ -60,7 +61,7 @@ impl AccessFiles {
     /// Reads both files.
     ///
     /// # Errors
-    /// One of them cannot be read, or has lines that are none.
+    /// One of the files cannot be read, or has lines that are not valid.
     pub(crate) fn read(&self) -> Result<AccessRules, FileError> {
         let passwords = self.passwords.as_deref().map(|path| parse(path, PasswordFile::parse));
         let acl = self.acl.as_deref().map(|path| parse(path, AclFile::parse));
@@ -96,7 +97,7 @@ fn text(path: &Path) -> io::Result<String> {
     std::fs::read_to_string(path)
 }
 
-/// Reads the keys, and the files to see whether they are in order.
+/// Reads the keys, and the files to find their mistakes.
 pub(super) fn access(section: &Section<'_>, findings: &mut Findings) -> AccessFiles {
     let passwords = section.path("password_file", findings);
     let acl = section.path("acl_file", findings);
@@ -142,7 +143,7 @@ fn told<T>(
     }
 }
 
-/// Reports names of an access list that nobody can have, or anybody.
+/// Reports names of an access list that no client can have, or any client.
 fn check_users(
     rules: &AclFile,
     passwords: Option<&PasswordFile>,

@@ -1,4 +1,4 @@
-//! `ack_held` and `hold_max` of a route: when a reading is acknowledged that a stage of the filter holds.
+//! `ack_held` and `hold_max` of a route: when the PUBACK of a reading is sent that a stage of the filter holds.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,10 +8,12 @@ use edge_filter::{ErrorBound, LossBound, Pipeline, Rule};
 use super::Findings;
 use super::section::Section;
 
-/// A window is done by the clock: it must not be cut because a message came a little later than the one before.
+/// Time that `hold_max` must leave beyond a window, since a window ends by the clock and must not be cut because a message came a little later
+/// than the one before.
 const WINDOW_SLACK: Duration = Duration::from_secs(1);
 
-/// Returns how long the PUBACK of a held reading may wait; `None`: it does not, held readings are acknowledged as suppressed ones.
+/// Returns the longest time for which the PUBACK of a held reading may wait. `None`: held readings are acknowledged at once, as suppressed ones
+/// are.
 pub(super) fn hold_max(
     section: &mut Section<'_>,
     rules: Option<&str>,
@@ -50,7 +52,8 @@ pub(super) fn hold_max(
     Some(hold_max.value)
 }
 
-/// Returns whether a rule ends in a window, which is complete by the clock and says something else when it is cut.
+/// Returns the width of the window in which a rule ends. A window is complete by the clock, and its result changes when it is cut. `None`: the
+/// rule ends in no window.
 pub(crate) fn window(rule: &Rule) -> Option<Duration> {
     match (rule.reducer_loss_bound(), rule.error_bound()) {
         // A segment: it may be cut anywhere.
@@ -60,7 +63,7 @@ pub(crate) fn window(rule: &Rule) -> Option<Duration> {
     }
 }
 
-/// A rule that holds readings.
+/// Rule whose stages hold readings.
 struct Holding {
     pattern: String,
     bound: LossBound,
@@ -78,7 +81,7 @@ fn holding(rules: &str) -> Vec<Holding> {
     holding.filter(|rule| rule.bound != LossBound::Nothing).collect()
 }
 
-/// The stage's need, in words.
+/// Words for what the rule needs of `hold_max`.
 impl fmt::Display for Holding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Holding { pattern, bound, window } = self;

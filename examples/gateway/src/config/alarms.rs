@@ -5,16 +5,16 @@ use edge_filter::Pipeline;
 use super::section::Section;
 use super::{Config, Findings, Local};
 
-/// Commands that are taken.
+/// Limits of commands to alarms.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AlarmCommands {
-    /// Client identifiers that may command; `None`: any client.
+    /// Client identifiers that may command. `None`: any client may.
     pub(crate) clients: Option<Vec<String>>,
     /// Most commands a minute, of all clients together.
     pub(crate) per_minute: u32,
 }
 
-/// `None`: none are taken.
+/// Reads the table. `None`: no commands are taken.
 pub(super) fn alarms(section: &mut Section<'_>, findings: &mut Findings) -> Option<AlarmCommands> {
     let are_on = section.boolean("commands", findings).unwrap_or(false);
     let clients = section.strings("clients", findings);
@@ -31,7 +31,7 @@ pub(super) fn alarms(section: &mut Section<'_>, findings: &mut Findings) -> Opti
     })
 }
 
-/// Checks the commands against the rules of the routes, the loops and the listener.
+/// Checks the commands against the routes' rules, the loops and the listener.
 pub(super) fn check(config: &Config, findings: &mut Findings) {
     let is_on = config.alarm_commands.is_some();
     let mut has_alarms = false;

@@ -1,4 +1,4 @@
-//! `[[test]]`: messages, and what is to become of them. `edge-gateway test` runs them; `run` and `check` only read them.
+//! `[[test]]`: messages, and the results that are expected of them. `edge-gateway test` runs them; `run` and `check` only read them.
 
 use std::time::Duration;
 
@@ -9,28 +9,28 @@ use super::section::{Placed, Section, World};
 use super::tables::tables_of;
 use super::units;
 
-/// Cases of a file, and messages of a case.
+/// Most cases of a file, and most messages of a case.
 const CASES_MAX: usize = 1_000;
 const MESSAGES_MAX: usize = 10_000;
-/// From the beginning of a case to its end.
+/// Longest time from the beginning of a case to its end.
 const TIME_MAX: Duration = Duration::from_secs(366 * 86_400);
 
-/// A case.
+/// Case of a test: messages and expected lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Case {
     pub(crate) name: String,
-    /// In order of time.
+    /// Messages and moments, in order of time.
     pub(crate) input: Vec<Step>,
-    /// Lines as the command prints them.
+    /// Expected lines, in the form in which the command prints them.
     pub(crate) expect: Vec<String>,
 }
 
-/// A moment of a case.
+/// Moment of a case, with or without a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Step {
-    /// Since the beginning.
+    /// Time since the beginning of the case.
     pub(crate) at: Duration,
-    /// Topic and payload; `None`: time passes.
+    /// Topic and payload. `None`: time only passes until this moment.
     pub(crate) message: Option<(String, String)>,
 }
 
@@ -52,7 +52,7 @@ pub(super) fn cases<'a>(top: &mut Section<'a>, world: &'a World<'a>, findings: &
     cases
 }
 
-/// Reads `TIME [TOPIC PAYLOAD]` of each line.
+/// Reads the steps, each a line `TIME [TOPIC PAYLOAD]`.
 fn steps(section: &Section<'_>, lines: &[Placed<String>], findings: &mut Findings) -> Vec<Step> {
     let key = section.key("input");
     if lines.is_empty() {

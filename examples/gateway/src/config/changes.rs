@@ -1,20 +1,20 @@
-//! Difference of two configurations: whether the routes alone differ, which change while the gateway runs, or parts that are read at a start.
+//! Difference of two configurations: only routes, which can change while the gateway runs, or also parts that are read at a start.
 
 use std::path::{Path, PathBuf};
 
 use super::Config;
 
-/// Parts that differ.
+/// Parts in which two configurations differ.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Changes {
-    /// Routes, or rules of their filters.
+    /// Set if routes, or rules of their filters, differ.
     pub(crate) routes: bool,
-    /// Tables of the file that are read at a start.
+    /// Tables of the file that differ and are only read at a start.
     pub(crate) at_start: Vec<&'static str>,
 }
 
 impl Config {
-    /// Returns what `next` has otherwise.
+    /// Returns the parts in which `next` differs.
     pub(crate) fn changes(&self, next: &Self) -> Changes {
         let control = |config: &Self| {
             config.control.as_ref().map(|control| (control.text.clone(), control.publish_every))
@@ -38,7 +38,7 @@ impl Config {
         Changes { routes: self.routes != next.routes, at_start }
     }
 
-    /// Files of rules that belong to it.
+    /// Returns the files of rules that the configuration names.
     pub(crate) fn rules_files(&self) -> Vec<PathBuf> {
         let of_routes = self.routes.iter().filter_map(|route| route.rules_file.as_deref());
         let of_loops = self.control.iter().map(|control| control.rules.as_path());

@@ -1,4 +1,4 @@
-//! `[[command]]`: which messages of the hub are commands for local clients, and within which bounds.
+//! `[[command]]`: messages of the hub that are commands for local clients, and their limits.
 
 mod checks;
 
@@ -14,24 +14,24 @@ use super::tables::tables_of;
 pub(super) use checks::check;
 pub(crate) use checks::own_topic;
 
-/// One class of commands.
+/// Rule for one class of commands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CommandRule {
     /// MQTT topic filter at the hub.
     pub(crate) filter: String,
-    /// Topic for local clients.
+    /// Rule for the topic under which local clients get the command.
     pub(crate) to: LocalTopic,
     /// Longest time after its arrival in which a command is given to a local client.
     pub(crate) expiry: Duration,
-    /// Takes what has no Message Expiry Interval: how long that waited at the hub nobody knows.
+    /// Set if commands without a Message Expiry Interval are taken, although it is not known how long they waited at the hub.
     pub(crate) allows_unbounded: bool,
-    /// A second copy is not given, nor what a restart interrupted.
+    /// Set if a command is given at most once, so that neither a copy of it nor an interrupted one is given again.
     pub(crate) at_most_once: bool,
-    /// Topic at the hub for the end of commands without a Response Topic.
+    /// Topic at the hub for answers to commands without a Response Topic.
     pub(crate) answers: String,
 }
 
-/// Topic for local clients, made of the hub's: each wildcard stands for what that of the filter stood for.
+/// Topic for local clients, made of the topic at the hub: each wildcard takes the levels that the same wildcard of `match` stood for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LocalTopic {
     filter: String,
@@ -41,7 +41,7 @@ pub(crate) struct LocalTopic {
 impl LocalTopic {
     /// # Errors
     ///
-    /// Either is no topic filter for this, or their wildcards differ.
+    /// One of the two is not a valid topic filter here, or their wildcards differ.
     pub(crate) fn new(filter: &str, to: &str) -> Result<Self, String> {
         valid_filter(filter)?;
         valid_filter(to)?;
@@ -58,7 +58,7 @@ impl LocalTopic {
         Ok(Self { filter: filter.to_owned(), to: to.to_owned() })
     }
 
-    /// `None`: the filter does not match, or the result is no topic name.
+    /// Returns the local topic for a topic at the hub. `None`: the filter does not match, or the result is not a valid topic name.
     pub(crate) fn of(&self, topic: &str) -> Option<String> {
         if !matches(&self.filter, topic) {
             return None;
@@ -107,7 +107,7 @@ fn valid_filter(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Reads the rules, each with its number in the file: one with a mistake is left out.
+/// Reads the rules, each with its number in the file. A rule with a mistake is left out.
 pub(super) fn commands<'a>(
     top: &mut Section<'a>,
     id: &str,
@@ -151,7 +151,7 @@ fn command(section: &mut Section<'_>, id: &str, findings: &mut Findings) -> Opti
     Some(CommandRule { filter, to, expiry, allows_unbounded, at_most_once, answers })
 }
 
-/// Returns the topic of answers for which the file has no other.
+/// Returns the topic of answers that is used if the file names none.
 pub(crate) fn answers_by_default(id: &str) -> String {
     format!("edge/answers/{id}")
 }

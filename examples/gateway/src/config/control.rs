@@ -1,4 +1,4 @@
-//! `[control]`: loops that run in the gateway.
+//! `[control]`: control loops that run in the gateway.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,18 +8,18 @@ use control_loop::Loops;
 use super::section::Section;
 use super::{Config, Findings, Local};
 
-/// A stop waits for the scan that is going on.
+/// Longest period of the loops, since a stop waits for the scan that is going on.
 const PERIOD_MAX: Duration = Duration::from_secs(1);
 
 /// Control loops.
 #[derive(Clone, Debug)]
 pub(crate) struct Control {
-    /// The file they are from.
+    /// File with the loops.
     pub(crate) rules: PathBuf,
-    /// Its text.
+    /// Text of the file `rules`.
     pub(crate) text: String,
     pub(crate) loops: Loops,
-    /// Period of the outputs, beside every change of state.
+    /// Period at which outputs are published, beside every change of their state.
     pub(crate) publish_every: Duration,
 }
 
@@ -33,7 +33,7 @@ impl Control {
     }
 }
 
-/// `None` without the table, or with a mistake, which is in `findings`.
+/// Reads the table. `None`: there is none, or it has a mistake, which is in `findings`.
 pub(super) fn control(section: &mut Section<'_>, findings: &mut Findings) -> Option<Control> {
     let publish_every = section.duration("publish_every", findings);
     if section.is_absent() {
@@ -78,7 +78,7 @@ pub(super) fn control(section: &mut Section<'_>, findings: &mut Findings) -> Opt
     Some(control)
 }
 
-/// Checks the rest of the configuration for the loops' needs.
+/// Checks the rest of the configuration against the needs of the loops.
 pub(super) fn check(config: &Config, findings: &mut Findings) {
     let Some(control) = &config.control else { return };
     for warning in control.loops.warnings() {

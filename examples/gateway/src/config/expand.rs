@@ -1,6 +1,6 @@
 //! `${NAME}` and `${NAME:-default}` inside strings, after parsing, so that a value can never become syntax.
 
-/// Replaces every `${...}`; `lookup` is the environment.
+/// Replaces every `${...}` by its value. `lookup` reads a variable of the environment.
 pub(crate) fn expand(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;

@@ -1,4 +1,4 @@
-//! `fields` of a route: where in a sensor's JSON the parts of a reading stand.
+//! `fields` of a route: the positions of a reading's parts in a sensor's JSON.
 
 use edge_codec::json::{Fields, TimeUnit};
 use toml::de::DeValue;
@@ -6,7 +6,7 @@ use toml::de::DeValue;
 use super::Findings;
 use super::section::{Section, kind};
 
-/// `None` if the route has none, or one with mistakes.
+/// Reads the table. `None`: the route has none, or it has mistakes.
 pub(super) fn fields(section: &Section<'_>, findings: &mut Findings) -> Option<Fields> {
     let value = section.get("fields")?;
     let at = value.span().start;

@@ -1,4 +1,4 @@
-//! Findings in a configuration: everything at once, each with its place.
+//! Findings in a configuration: all of them are collected, each with its place in the file.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -14,36 +14,36 @@ use super::mask::without_password;
 pub(crate) enum Severity {
     /// The gateway does not start.
     Error,
-    /// `check` fails. `run` starts and warns: there is no link to the hub before it is mended, and meanwhile everything is stored.
+    /// `check` fails. `run` starts with a warning, and stores everything, but has no link to the hub before the error is mended.
     ErrorInCheck,
-    /// It starts, and somebody should read this.
+    /// The gateway starts, and a person should read this.
     Warning,
 }
 
-/// One thing that is wrong or worth knowing.
+/// One mistake in a configuration, or something worth knowing about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Finding {
     pub(crate) severity: Severity,
-    /// Byte offset in the file; `None`: it is about something that is not there.
+    /// Byte offset in the file. `None`: the finding is about something that is missing.
     pub(crate) at: Option<usize>,
     /// Full key, for example `hub.window` or `route[2].to`.
     pub(crate) key: String,
     pub(crate) message: String,
-    /// Advice.
+    /// Advice on how to mend it.
     pub(crate) help: Option<String>,
-    /// Place in another file, which is shown instead of that in this one.
+    /// Place in another file, which is shown instead of the place in this one.
     pub(crate) elsewhere: Option<Elsewhere>,
 }
 
-/// Place in a file that gateway.toml names.
+/// Place in another file, which gateway.toml names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Elsewhere {
     file: PathBuf,
-    /// Number and text of the line.
+    /// Number and text of the line. `None`: the finding is about the whole file.
     line: Option<(usize, String)>,
 }
 
-/// All findings about one file.
+/// All findings of one configuration file.
 #[derive(Clone, Debug)]
 pub(crate) struct Findings {
     file: PathBuf,
@@ -60,7 +60,7 @@ impl Findings {
         self.all.push(finding);
     }
 
-    /// `at`: 0 where the place is that of `key`.
+    /// Adds an error. `at`: byte offset in the file; 0 if the place is to be found by `key`.
     pub(crate) fn error(&mut self, at: usize, key: &str, message: impl Into<String>) {
         self.add(Severity::Error, at, key, message, None);
     }
@@ -82,7 +82,7 @@ impl Findings {
         self.push(Finding { severity, at, key, message, help, elsewhere: None });
     }
 
-    /// Reports what is wrong with a file of that text, which `key` names at `at`, each mistake at its line there.
+    /// Reports the mistakes of another file, which `key` names at `at`, each with its line there.
     pub(crate) fn errors_in(&mut self, file: &Path, text: &str, error: &ConfigError, at: usize, key: &str) {
         for problem in error.problems() {
             let line = problem.line().and_then(|line| {
@@ -102,7 +102,7 @@ impl Findings {
         }
     }
 
-    /// Makes warnings of what only `check` fails at.
+    /// Turns findings at which only `check` fails into warnings.
     pub(crate) fn for_a_run(mut self) -> Self {
         for finding in &mut self.all {
             if finding.severity == Severity::ErrorInCheck {
@@ -112,7 +112,7 @@ impl Findings {
         self
     }
 
-    /// Drops what is said to be missing: in a file that is not TOML it may stand where nobody could read it.
+    /// Drops findings about missing parts, because in a file that is not TOML they may be there and not be readable.
     pub(crate) fn drop_missing(&mut self) {
         self.all.retain(|finding| !finding.message.starts_with("missing: "));
     }
@@ -139,7 +139,7 @@ impl Findings {
         })
     }
 
-    /// Place of a key, for findings whose place nobody remembers: that of its value, or of the nearest table above it that is there.
+    /// Returns the byte offset of a key's value, or else that of the nearest table above it. `None`: none of these is there.
     fn find(&self, key: &str) -> Option<usize> {
         let (root, _) = DeTable::parse_recoverable(&self.text);
         let mut table = root.get_ref();
@@ -161,7 +161,7 @@ impl Findings {
         at
     }
 
-    /// Line and column (both from 1) of a byte offset.
+    /// Returns line and column, both counted from 1, of a byte offset.
     fn place(&self, at: usize) -> (usize, usize) {
         let before = self.text.get(..at.min(self.text.len())).unwrap_or("");
         let line = before.matches('\n').count() + 1;
@@ -182,7 +182,7 @@ impl fmt::Display for Elsewhere {
 }
 
 impl fmt::Display for Findings {
-    /// Each part of a finding stays on its line, whatever strings of the file it quotes, and no password in an address is shown.
+    /// Writes each part of a finding on its own line, whatever strings of the file it quotes, and no password of an address.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut sorted: Vec<&Finding> = self.all.iter().collect();
         sorted.sort_by_key(|finding| finding.at);

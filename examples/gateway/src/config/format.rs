@@ -3,7 +3,7 @@
 /// Format of a route's messages at the hub.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// Payloads as they came, one message each.
+    /// Payloads unchanged, one message each.
     Raw,
     /// Batches of readings, as JSON.
     Json,
@@ -16,7 +16,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// Returns its name in gateway.toml.
+    /// Returns the format's name in gateway.toml.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Raw => "raw",

@@ -1,4 +1,4 @@
-//! `[hub]`: where messages go, by which way, as whom, and in which version of MQTT.
+//! `[hub]`: address of the hub, the way there, the gateway's names, and the version of MQTT.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -22,18 +22,18 @@ const TLS_PORT: u16 = 8883;
 pub(crate) struct Credentials {
     pub(crate) user: String,
     pub(crate) password: Vec<u8>,
-    /// The password's file.
+    /// File with the password.
     pub(crate) file: PathBuf,
 }
 
 impl std::fmt::Debug for Credentials {
-    /// Without the password.
+    /// Writes the user alone, without the password.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Credentials").field("user", &self.user).finish_non_exhaustive()
     }
 }
 
-/// `max_age`: of the queue.
+/// Reads the table. `max_age`: longest age of a message in the queue. `None`: `url` is missing or wrong.
 pub(super) fn hub(
     section: &mut Section<'_>,
     id: &str,
@@ -100,7 +100,7 @@ pub(super) fn hub(
     Some(hub)
 }
 
-/// Form of the identity of raw messages.
+/// Reads the form of the identity of raw messages.
 fn identity(section: &mut Section<'_>, protocol: Protocol, findings: &mut Findings) -> IdentityForm {
     let at = section.get("identity").map(|value| value.span().start);
     let form = match section.one_of_in_force("identity", findings) {
@@ -114,7 +114,7 @@ fn identity(section: &mut Section<'_>, protocol: Protocol, findings: &mut Findin
     form
 }
 
-/// The first address.
+/// Reads the first address. `None`: it is missing or wrong.
 fn url(section: &Section<'_>, findings: &mut Findings) -> Option<Placed<Target>> {
     if section.get("url").is_none() {
         findings.error(section.at(), "hub.url", "missing: mqtt://HOST:PORT or mqtts://HOST:PORT");
@@ -124,7 +124,7 @@ fn url(section: &Section<'_>, findings: &mut Findings) -> Option<Placed<Target>>
     Some(url)
 }
 
-/// The other addresses, with their ports.
+/// Reads the other addresses, each with its port.
 fn further_urls(
     section: &Section<'_>,
     first: Option<&Placed<Target>>,
@@ -169,7 +169,7 @@ fn warn_of_the_port(at: usize, key: &str, target: &Target, findings: &mut Findin
     findings.warning(at, key, format!("{port} is the usual port of MQTT {kind}: is {meant} meant?"));
 }
 
-/// Protocols for ALPN, and the hub's name in TLS.
+/// Reads the protocol names for ALPN, and the hub's name in TLS.
 fn tls_names(section: &Section<'_>, findings: &mut Findings) -> (Vec<String>, Option<String>) {
     let alpn = section.strings("alpn", findings);
     if let Some(alpn) = &alpn {
@@ -184,14 +184,14 @@ fn tls_names(section: &Section<'_>, findings: &mut Findings) -> (Vec<String>, Op
     (alpn.map(|placed| placed.value).unwrap_or_default(), server_name.map(|placed| placed.value))
 }
 
-/// Reports keys that belong to others.
+/// Reports keys that are there without a key that they need.
 fn report_missing(section: &Section<'_>, findings: &mut Findings) {
     if section.get("cert").is_some() != section.get("key").is_some() {
         findings.error(section.at(), "hub", "`cert` and `key` belong together: one of them is missing");
     }
 }
 
-/// Reports names of TLS where there is none.
+/// Reports TLS names in a configuration without TLS.
 fn refuse_names(section: &Section<'_>, findings: &mut Findings) {
     for key in ["alpn", "tls_server_name"].into_iter().filter(|key| section.get(key).is_some()) {
         let message = "without effect on mqtt://, which has no TLS: write mqtts:// in `url`";
@@ -199,7 +199,7 @@ fn refuse_names(section: &Section<'_>, findings: &mut Findings) {
     }
 }
 
-/// User name and password, which stands in a file of its own: gateway.toml is shown around.
+/// Reads user name and password. The password has a file of its own, because gateway.toml is shown to others.
 fn credentials(section: &mut Section<'_>, findings: &mut Findings) -> Option<Credentials> {
     let user = section.string("user", findings);
     let file = section.path("password_file", findings);
@@ -216,12 +216,12 @@ fn credentials(section: &mut Section<'_>, findings: &mut Findings) -> Option<Cre
 }
 
 impl Hub {
-    /// Its addresses, in the order in which they are tried.
+    /// Returns the hub's addresses, in the order in which they are tried.
     pub(crate) fn urls(&self) -> impl Iterator<Item = &str> {
         std::iter::once(&self.url).chain(&self.further_urls).map(String::as_str)
     }
 
-    /// Returns whether anybody on the way can read and change what is sent.
+    /// Returns whether anybody on the network can read and change the messages.
     pub(crate) fn is_in_the_clear(&self) -> bool {
         // Behind a proxy the loopback is another machine's.
         self.url.starts_with("mqtt://") && (self.proxy.is_some() || !self.urls().all(is_loopback))

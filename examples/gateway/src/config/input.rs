@@ -12,11 +12,11 @@ use super::section::Section;
 /// Form of the payloads of a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Input {
-    /// Objects, with the parts of a reading where `fields` say.
+    /// JSON objects, with the parts of a reading at the positions that `fields` name.
     Json(Fields),
     /// One value as text.
     Number,
-    /// Lines of the line protocol, their times in this unit.
+    /// Lines of InfluxDB's line protocol, with their times in this unit.
     Lines(Precision),
     /// SenML in JSON or CBOR.
     Senml,
@@ -55,13 +55,13 @@ pub(super) fn input(section: &Section<'_>, findings: &mut Findings) -> Input {
     }
 }
 
-/// Fields of which nothing but the unit of the time was said.
+/// Returns the fields of a configuration that sets only the unit of the time.
 fn of_time_unit(unit: Option<TimeUnit>) -> Fields {
     let preset = Fields::default();
     Fields { time_unit: unit.unwrap_or(preset.time_unit), ..preset }
 }
 
-/// Unit of the times of lines; `None` if lines cannot have it.
+/// Returns the unit of times in lines. `None`: lines cannot have it.
 fn precision(unit: Option<TimeUnit>) -> Option<Precision> {
     Some(match unit {
         None => Precision::default(),

@@ -1,4 +1,4 @@
-//! Keys of gateway.toml: the one table from which `check` takes bounds, choices and defaults, and `edge-gateway reference` its page.
+//! Keys of gateway.toml: the table from which `check` takes bounds, choices and defaults, and `edge-gateway reference` its page.
 
 mod gateway;
 mod local;
@@ -11,16 +11,16 @@ use super::suggest::nearest;
 /// Value of a key, with its bounds in the notation of the file.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Value {
-    /// A string, or a table, of this kind, whose reader knows its bounds.
+    /// A string or a table of this kind; the bounds are known where it is read.
     Text(&'static str),
     Boolean,
     /// An array of strings of this kind.
     Strings(&'static str),
     Integer(u64, u64),
-    /// Least and most; an empty text bounds nothing.
+    /// Least and greatest value; an empty text is no bound.
     Duration(&'static str, &'static str),
     Size(&'static str, &'static str),
-    /// A whole number of readings, or a size of a batch.
+    /// A whole number of readings, or the size of a batch.
     Batch {
         readings: (u64, u64),
         bytes: (&'static str, &'static str),
@@ -28,14 +28,14 @@ pub(super) enum Value {
     OneOf(&'static [&'static str]),
 }
 
-/// Value in force where the file has none.
+/// Value of a key that the file does not set.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Preset {
     /// The key must be there.
     Required,
     /// A value in the notation of the file.
     Is(&'static str),
-    /// Words for what no value of the file could say.
+    /// Words for a default that no value in the file could express.
     Means(&'static str),
 }
 
@@ -51,9 +51,9 @@ pub(super) struct Key {
 /// One table of the file.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Table {
-    /// Path in the file.
+    /// Path of the table in the file.
     pub(super) name: &'static str,
-    /// Notation in the file.
+    /// Heading of the table in the file.
     pub(super) head: &'static str,
     pub(super) meaning: &'static str,
     pub(super) keys: &'static [Key],
@@ -72,7 +72,8 @@ pub(super) const fn table(
     Table { name, head, meaning, keys }
 }
 
-/// Returns advice on a key that a table does not have: the one of that name in another table, or the nearest in a table within this one.
+/// Returns advice on a key that a table does not have: another table with a key of that name, or the nearest name in a table within this one.
+/// `None`: there is neither.
 pub(super) fn elsewhere(section: &str, wrong: &str) -> Option<String> {
     let here = keys_of(section);
     let others = || TABLES.iter().filter(|table| !std::ptr::eq(table.keys, here));
@@ -92,7 +93,7 @@ pub(super) fn elsewhere(section: &str, wrong: &str) -> Option<String> {
     near.map(|(table, key)| format!("did you mean `{table}.{key}`?"))
 }
 
-/// Returns the keys that are valid in a table, `"route[2].fields"` being one of `"route.fields"`.
+/// Returns the keys that are valid in a table. `"route[2].fields"` has those of `"route.fields"`.
 pub(super) fn keys_of(section: &str) -> &'static [Key] {
     let is_of = |table: &&Table| {
         let mut parts = section.split('.').map(|part| part.split('[').next().unwrap_or(part));
@@ -101,7 +102,7 @@ pub(super) fn keys_of(section: &str) -> &'static [Key] {
     TABLES.iter().find(is_of).map_or(&[], |table| table.keys)
 }
 
-/// Returns bounds in words; an empty one is none.
+/// Returns bounds in words. An empty text is no bound.
 pub(super) fn range(least: &str, most: &str) -> String {
     match (least, most) {
         ("", most) => format!("at most {most}"),

@@ -1,4 +1,4 @@
-//! Checks of keys that are right one by one and still cannot work together.
+//! Checks of keys that are each valid and still cannot work together.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use edge_bridge::wire::matches;
 
 use super::{Config, Findings, Format, Local, loop_to_itself};
 
-/// A round trip over the field's uplink; a batch must be old enough and acknowledged within `ack_within`.
+/// Round trip that is usual over uplinks in the field. A batch must be complete and acknowledged within `ack_within`.
 const ROUND_TRIP: Duration = Duration::from_millis(500);
 
 pub(super) fn check(config: &Config, findings: &mut Findings) {
@@ -63,13 +63,13 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
     }
 }
 
-/// Returns whether two sockets cannot listen at both addresses.
+/// Returns whether one machine cannot listen at both addresses.
 pub(super) fn is_same(one: SocketAddr, other: SocketAddr) -> bool {
     let is_any = one.ip().is_unspecified() || other.ip().is_unspecified();
     one.port() == other.port() && (is_any || one.ip() == other.ip())
 }
 
-/// The key of the first of the hub's addresses that is so.
+/// Returns the key of the first of the hub's addresses for which `is_so` is true. `None`: there is none.
 fn hub_key(config: &Config, is_so: impl Fn(&str) -> bool) -> Option<&'static str> {
     let at = config.hub.urls().position(is_so)?;
     Some(if at == 0 { "hub.url" } else { "hub.further_urls" })

@@ -11,14 +11,14 @@ use super::section::{Placed, Section};
 use super::tls;
 use super::websocket::{self, WebSocket};
 
-/// Bounds of all clients together.
+/// Limits of all clients together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ListenerLimits {
-    /// Connections at a time.
+    /// Most connections at a time.
     pub(crate) max_connections: u32,
-    /// Bytes of a packet.
+    /// Longest packet in bytes.
     pub(crate) max_packet: u32,
-    /// Bytes that all clients may make the listener hold.
+    /// Most bytes that all clients together may make the listener hold.
     pub(crate) max_memory: u64,
     pub(crate) per_client: ClientLimits,
     /// Topics with a retained message, and bytes of those messages.
@@ -40,7 +40,7 @@ pub(crate) struct ClientLimits {
     pub(crate) max_keep_alive: Duration,
 }
 
-/// Addresses where clients connect: one of the first two at least.
+/// Addresses at which clients connect. At least one of `plain` and `tls` is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Addresses {
     pub(crate) plain: Option<SocketAddr>,
@@ -48,13 +48,13 @@ pub(crate) struct Addresses {
     pub(crate) ws: WebSocket,
 }
 
-/// An address where TLS is spoken.
+/// Address with TLS, and its files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TlsAddress {
     pub(crate) address: SocketAddr,
     pub(crate) cert: PathBuf,
     pub(crate) key: PathBuf,
-    /// Authority of certificates that clients must show.
+    /// Authority of the certificates that clients must show. `None`: clients show none.
     pub(crate) client_ca: Option<PathBuf>,
 }
 
@@ -133,7 +133,7 @@ pub(super) fn limits(section: &Section<'_>, findings: &mut Findings) -> Listener
     limits
 }
 
-/// Reads the addresses; `None` if there is none, or one is wrong.
+/// Reads the addresses. `None`: there is none, or one is wrong.
 pub(super) fn addresses(
     section: &Section<'_>,
     access: &AccessFiles,
@@ -184,7 +184,7 @@ pub(super) fn addresses(
 /// Key of an address, the address, and whether TLS is spoken there.
 type Place<'a> = (&'static str, &'a Option<Placed<SocketAddr>>, bool);
 
-/// Says which addresses are open to everybody, and which are there twice.
+/// Reports addresses that are open to everybody, and addresses that are there twice.
 fn check_places(section: &Section<'_>, access: &AccessFiles, places: &[Place<'_>], findings: &mut Findings) {
     // A file that cannot be read is told by itself.
     let has_certificates = section.get("client_ca").is_some();
@@ -213,7 +213,7 @@ fn address(section: &Section<'_>, key: &'static str, findings: &mut Findings) ->
     })
 }
 
-/// They are the listener's: beside a broker nobody obeys them.
+/// Warns of the listener's keys in a configuration with a broker, where they have no effect.
 pub(super) fn warn_beside_broker(section: &Section<'_>, findings: &mut Findings) {
     for key in KEYS.into_iter().chain(websocket::KEYS) {
         if let Some(value) = section.get(key) {

@@ -1,4 +1,4 @@
-//! A hub that is the local side itself, however its address is written.
+//! Detection of a hub that is the gateway's own local side, however its address is written.
 
 use std::net::SocketAddr;
 

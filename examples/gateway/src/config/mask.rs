@@ -1,4 +1,4 @@
-//! Passwords in addresses, which belong into files: what is shown of such a line of a configuration has none.
+//! Masking of passwords in addresses, before a line of a configuration is shown. Passwords belong into files, and may stand there by mistake.
 
 use std::borrow::Cow;
 
@@ -29,7 +29,7 @@ pub(super) fn without_password(text: &str) -> Cow<'_, str> {
 
 const QUOTES: [char; 3] = ['"', '\'', '`'];
 
-/// Place of the quote that ends a string. Behind a backslash it does not, in a string of `"`.
+/// Returns the index of the quote that ends a string. In a string of `"`, a quote behind a backslash does not end it.
 fn end_of(quoted: &str, quote: char) -> Option<usize> {
     let mut is_escaped = false;
     quoted.char_indices().find_map(|(at, char)| {
@@ -39,12 +39,12 @@ fn end_of(quoted: &str, quote: char) -> Option<usize> {
     })
 }
 
-/// Text outside of quotes: only behind a scheme is it an address.
+/// Masks text outside of quotes, where only something behind a scheme is an address.
 fn plain_text(text: &str) -> Cow<'_, str> {
     if text.contains("://") { address(text) } else { Cow::Borrowed(text) }
 }
 
-/// A password may hold any character: it ends at the last `@`.
+/// Masks the password of one address. A password may hold any character, so it ends at the last `@`.
 fn address(text: &str) -> Cow<'_, str> {
     let (scheme, rest) = text.split_at(text.find("://").map_or(0, |at| at + 3));
     let login = rest.rsplit_once('@').and_then(|(login, host)| Some((login.split_once(':')?.0, host)));

@@ -1,4 +1,4 @@
-//! gateway.toml, version 1: read whole, every mistake reported at once, nothing said in two ways.
+//! gateway.toml, version 1: it is read as a whole, every mistake is reported at once, and each setting can be written in one way only.
 //!
 //! Relative paths are relative to the file. Durations and sizes are strings with a unit. `${NAME}` expands.
 
@@ -66,52 +66,52 @@ pub(crate) use websocket::WebSocket;
 pub(crate) struct Config {
     /// Name of this gateway; part of its default client ids.
     pub(crate) id: String,
-    /// The queue's directory; `--state` wins over it.
+    /// Directory of the queue, over which `--state` wins. `None`: the command line has to name it.
     pub(crate) state: Option<PathBuf>,
-    /// Read again when a file of it changes, not at a signal alone.
+    /// Set if the configuration is read again when one of its files changes, and not only at a signal.
     pub(crate) follows_files: bool,
     pub(crate) local: Local,
     pub(crate) hub: Hub,
     pub(crate) queue: Queue,
     pub(crate) routes: Vec<Route>,
-    /// The first that matches a message of the hub decides.
+    /// Rules for commands; the first that matches a message of the hub decides.
     pub(crate) commands: Vec<CommandRule>,
     pub(crate) control: Option<Control>,
-    /// Commands of local clients to the filters' alarms; `None`: none are taken.
+    /// Commands of local clients to the filters' alarms. `None`: they are not taken.
     pub(crate) alarm_commands: Option<AlarmCommands>,
-    /// Address of the status page, `/metrics`, `/healthz` and `/readyz`.
+    /// Address of the status page, `/metrics`, `/healthz` and `/readyz`. `None`: there are no pages.
     pub(crate) metrics: Option<SocketAddr>,
-    /// Token that the status page asks for.
+    /// Token that the status page asks for. `None`: it asks for none.
     pub(crate) status_token: Option<Token>,
-    /// The hub is told the state of the gateway.
+    /// Set if the gateway's state is published at the hub.
     pub(crate) status_to_hub: bool,
-    /// First digits of a hash of its files.
+    /// First digits of a hash of the configuration's files.
     pub(crate) digest: String,
     /// The file itself.
     pub(crate) text: String,
     /// Shortest time between two commits of the bookkeeping for whoever reads the totals of `/metrics`.
     pub(crate) totals_within: Duration,
-    /// The wall clock is taken as right whatever the machine says.
+    /// Set if the wall clock is taken as right whatever the machine says.
     pub(crate) trusts_clock: bool,
     pub(crate) hardware: Hardware,
-    /// Cases of its routes.
+    /// Cases for `edge-gateway test`.
     pub(crate) cases: Vec<Case>,
 }
 
 /// Source of messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Local {
-    /// Sensors connect straight to these addresses.
+    /// Sensors connect to these addresses of the gateway.
     Listen {
         addresses: Box<Addresses>,
-        /// Topics may have characters for which a hub may end the connection.
+        /// Set if topics may have characters for which a hub may end the connection.
         accept_control_characters: bool,
         limits: ListenerLimits,
         access: AccessFiles,
-        /// Sessions and retained messages outlive the process.
+        /// Set if sessions and retained messages are kept over a restart.
         persistence: bool,
     },
-    /// A broker that is already there.
+    /// A broker that is already there, at which the gateway subscribes.
     Broker { host: String, port: u16, client_id: String, topics: Vec<String> },
 }
 
@@ -119,27 +119,27 @@ pub(crate) enum Local {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Hub {
     pub(crate) url: String,
-    /// Tried in this order behind `url`.
+    /// Further addresses, which are tried in this order behind `url`.
     pub(crate) further_urls: Vec<String>,
-    /// Goes back to `url` when it can be reached again.
+    /// Set if the link goes back to `url` when that can be reached again.
     pub(crate) failback: bool,
     pub(crate) ca: Option<PathBuf>,
     pub(crate) cert: Option<PathBuf>,
     pub(crate) key: Option<PathBuf>,
-    /// Protocols for ALPN; without any none is sent.
+    /// Protocols for ALPN. If the list is empty, ALPN is not sent.
     pub(crate) alpn: Vec<String>,
-    /// Name of the hub in TLS; `None`: the host of the address.
+    /// Name of the hub in TLS. `None`: the host of the address.
     pub(crate) server_name: Option<String>,
     pub(crate) proxy: Option<proxy::Proxy>,
     pub(crate) client_id: String,
     pub(crate) credentials: Option<Credentials>,
     pub(crate) protocol: Protocol,
     pub(crate) keep_alive: Duration,
-    /// While there are subscriptions: a lost link is noticed, and dialled again, within this time.
+    /// Time within which a lost link is noticed and dialled again while there are subscriptions.
     pub(crate) command_within: Duration,
     /// Most unacknowledged messages towards the hub; the hub's Receive Maximum bounds it too.
     pub(crate) window: u16,
-    /// Of raw messages and dead letters.
+    /// Form of the identity of raw messages and dead letters.
     pub(crate) identity: IdentityForm,
 }
 
@@ -174,7 +174,7 @@ pub(crate) struct Queue {
     pub(crate) max_bytes: u64,
     pub(crate) max_age: Option<Duration>,
     pub(crate) on_full: OnFull,
-    /// Of all lanes but the first of several; `None`: by their routes.
+    /// Order of all lanes but the first of several. `None`: it depends on the formats of the lane's routes.
     pub(crate) order: Option<Order>,
     pub(crate) ack_within: Duration,
     pub(crate) gap_reports: bool,
@@ -182,11 +182,11 @@ pub(crate) struct Queue {
     pub(crate) lanes: Vec<String>,
 }
 
-/// Largest batch. `batch_max` is either of the two.
+/// Limits of a batch. `batch_max` sets one of the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BatchMax {
     pub(crate) readings: u32,
-    /// Of the encoded batch; `None`: what a message may have.
+    /// Most bytes of an encoded batch. `None`: as many as a message may have.
     pub(crate) bytes: Option<u32>,
 }
 
@@ -195,28 +195,29 @@ pub(crate) struct BatchMax {
 pub(crate) struct Route {
     /// MQTT topic filter.
     pub(crate) filter_topic: String,
-    /// Raw: prefix before the whole topic. Otherwise: the batch's topic.
+    /// For raw routes the prefix before the whole topic, for others the topic of the batches.
     pub(crate) to: String,
     pub(crate) qos: u8,
     /// Index into [`Queue::lanes`].
     pub(crate) lane: u8,
     pub(crate) format: Format,
-    /// Of compact batches.
+    /// Compression level of compact batches.
     pub(crate) level: Level,
     /// Form of the payloads.
     pub(crate) input: Input,
     pub(crate) batch_age: Duration,
     pub(crate) batch_max: BatchMax,
-    /// Text of the edge-filter rules file.
+    /// Text of the filter's rules. `None`: the route has no filter.
     pub(crate) rules: Option<String>,
-    /// The file they are from.
+    /// File from which the rules of the filter were read.
     pub(crate) rules_file: Option<PathBuf>,
-    /// `ack_held = "when_emitted"`: how long the PUBACK of a reading that a stage holds may wait. `None`: it does not.
+    /// Longest time for which the PUBACK of a reading waits that a stage holds (`ack_held = "when_emitted"`). `None`: it does not wait.
     pub(crate) hold_max: Option<Duration>,
 }
 
 impl Config {
-    /// Returns the order of each lane. Alarms keep theirs: the end of one before its beginning would be a third thing. So do messages without a time of their own.
+    /// Returns the order of each lane. The lane of alarms keeps their order, because the end of an alarm before its beginning would mislead. So does a lane
+    /// of raw messages, which carry no time of their own.
     pub(crate) fn orders(&self) -> Vec<Order> {
         let lanes = self.queue.lanes.len();
         let of_lane = |lane: usize| {
@@ -227,7 +228,7 @@ impl Config {
         (0..lanes).map(of_lane).collect()
     }
 
-    /// Reads and checks a file. `Err` holds at least one error; `Ok` may come with warnings.
+    /// Reads and checks a file. `Err` has at least one error; `Ok` may have warnings.
     pub(crate) fn load(path: &Path) -> Result<(Config, Findings), Findings> {
         let env = |name: &str| std::env::var(name).ok();
         match std::fs::read_to_string(path) {
@@ -240,7 +241,8 @@ impl Config {
         }
     }
 
-    /// Reads the state directory alone: whatever else is wrong with the file now, the gateway that was started with it may be asked.
+    /// Reads the state directory alone, whatever else is wrong with the file, so that a gateway that was started with an earlier content can be
+    /// asked. `None`: the file names no directory.
     pub(crate) fn state_in(path: &Path) -> Result<Option<PathBuf>, Findings> {
         let env = |name: &str| std::env::var(name).ok();
         let text = std::fs::read_to_string(path);

@@ -1,8 +1,8 @@
-//! Overlap of topic filters: pairs that some topic matches both of, and those that another one covers. Pure.
+//! Overlap of topic filters: pairs that match a common topic, and filters that another one covers. Pure.
 
 use edge_bridge::wire::matches;
 
-/// The filters without those that another one covers, in their order.
+/// Returns the filters in their order, without those that another filter covers.
 pub(crate) fn without_covered(filters: &[String]) -> Vec<String> {
     let needed = |(at, filter): (usize, &String)| {
         let by = |(other_at, other): (usize, &String)| {
@@ -14,7 +14,7 @@ pub(crate) fn without_covered(filters: &[String]) -> Vec<String> {
     kept.map(|(_, filter)| filter.clone()).collect()
 }
 
-/// Returns whether some topic matches both filters. A level may also be the beginning of a level with `+` behind it, as what stands right before a topic makes it.
+/// Returns whether some topic matches both filters. A level may also be a beginning followed by `+`, as a prefix that is put right before a topic makes it.
 pub(crate) fn overlap(one: &str, other: &str) -> bool {
     // A wildcard at the beginning is for no topic that begins with `$`.
     let is_beside = |own: &str, wild: &str| own.starts_with('$') && wild.starts_with(['+', '#']);

@@ -1,4 +1,4 @@
-//! A password's file: one line, read at the start and again before each connection to the hub.
+//! File of a password: one line, read at the start and again before each connection to the hub.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use super::section::{Placed, check_file};
 use super::{Findings, secret_file};
 
-/// The format's.
+/// Longest password in bytes, which MQTT's format sets.
 const BYTES_MAX: usize = 65_535;
 
-/// Returns the file's content without the line's end.
+/// Returns the file's content without the line end.
 ///
 /// # Errors
 ///
-/// The file cannot be read, is empty, or holds more than a password may have.
+/// The file cannot be read, is empty, or is longer than a password may be.
 pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
     check_file(path)?;
     let bytes = std::fs::read(path)?;
@@ -29,7 +29,7 @@ pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(line.to_vec())
 }
 
-/// Reads the file that stands at `key`, and reports what is wrong with it.
+/// Reads the file that `key` names, and reports its mistakes.
 pub(super) fn checked(file: &Placed<PathBuf>, key: &str, findings: &mut Findings) -> Option<Vec<u8>> {
     let path = file.value.display();
     let password = match read(&file.value) {

@@ -1,4 +1,4 @@
-//! `proxy` and `proxy_password_file` of `[hub]`: the way out where nothing else leads out.
+//! `proxy` and `proxy_password_file` of `[hub]`: the way to the hub from a network that only a proxy leaves.
 
 use std::path::PathBuf;
 
@@ -20,12 +20,12 @@ pub(crate) struct Proxy {
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Login {
     pub(crate) password: Vec<u8>,
-    /// The password's file.
+    /// File with the password.
     pub(crate) file: PathBuf,
 }
 
 impl std::fmt::Debug for Proxy {
-    /// Without the password.
+    /// Writes the address alone, without the password.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Proxy").field("address", &self.address).finish_non_exhaustive()
     }

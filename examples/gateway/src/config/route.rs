@@ -1,4 +1,4 @@
-//! `[[route]]`: which messages go where, and as what.
+//! `[[route]]`: topics, destination, format and filter of one class of messages.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use super::section::{Placed, Section, World};
 use super::tables::tables_of;
 use super::{BatchMax, Findings, Format, Queue, Route, Severity, ack_held};
 
-/// Of a batch that is bounded in bytes.
+/// Most readings of a batch that is limited in bytes.
 const BATCH_READINGS_MAX: u32 = 100_000;
 
 pub(super) fn routes<'a>(
@@ -94,7 +94,7 @@ fn needless_for_raw(section: &mut Section<'_>, findings: &mut Findings) {
     }
 }
 
-/// The topic of batches, or what stands before the topics of raw messages.
+/// Returns the topic of the batches, or the prefix before the topics of raw messages.
 fn topic(
     section: &mut Section<'_>,
     to: Option<Placed<String>>,
@@ -159,13 +159,14 @@ fn level(section: &mut Section<'_>, format: Option<Format>, findings: &mut Findi
     Level::Small
 }
 
-/// Refusal of `small` by a build without Zstandard, whose batches would be those of `fast` and nobody told.
+/// Returns the error for level `small` in a build without Zstandard, whose batches would silently be those of `fast`. `None`: the build has
+/// Zstandard.
 fn not_built(is_built: bool) -> Option<&'static str> {
     let message = "\"small\" is not in this build: it needs the feature `zstd` (cargo build -p edge-gateway --features zstd)";
     (!is_built).then_some(message)
 }
 
-/// A whole number is readings, a size with its unit is encoded bytes.
+/// Reads the limit of a batch: a whole number counts readings, a size with its unit counts encoded bytes.
 fn batch_max(section: &mut Section<'_>, findings: &mut Findings) -> BatchMax {
     if let Some(DeValue::String(_)) = section.get("batch_max").map(|value| value.get_ref()) {
         let size = section.size("batch_max", findings);
@@ -196,7 +197,7 @@ fn lane_index(
     u8::try_from(index).unwrap_or(0)
 }
 
-/// The rules file of edge-filter, parsed here so that a mistake in it is found before anything starts.
+/// Reads the file of filter rules, and parses it so that a mistake in it is found before anything starts.
 fn rules(section: &mut Section<'_>, findings: &mut Findings) -> Option<(PathBuf, String)> {
     let path = section.path("filter", findings)?;
     let text = match section.rules(&path.value) {

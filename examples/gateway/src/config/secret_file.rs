@@ -1,4 +1,4 @@
-//! Files whose content is a secret: what others may read is told.
+//! Files whose content is a secret: a warning if others may read them.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::Findings;
 use super::section::Placed;
 
-/// Warns of a file at `key` whose `secret` others than its owner may read.
+/// Warns if others than the owner may read the file at `key`. `secret`: word for its content.
 pub(super) fn warn_if_open(file: &Placed<PathBuf>, key: &str, secret: &str, findings: &mut Findings) {
     // One that cannot be read is told by whoever reads it.
     let Ok(about) = std::fs::metadata(&file.value) else { return };

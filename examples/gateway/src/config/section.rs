@@ -1,4 +1,4 @@
-//! Typed reading of one table, collecting every mistake instead of stopping at the first.
+//! Typed reading of one table, which collects every mistake instead of stopping at the first.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,16 +13,16 @@ use super::keys::{self, Key, Preset, Value};
 use super::suggest::nearest;
 use super::units;
 
-/// Outside world of the reader, so that tests can give it another one.
+/// Environment and directory of the reader, which tests can replace.
 pub(crate) struct World<'a> {
-    /// Directory that relative paths start from: that of the file.
+    /// Directory from which relative paths start, which is that of the file.
     pub(crate) base: &'a Path,
     pub(crate) env: &'a dyn Fn(&str) -> Option<String>,
     /// Text of a rules file.
     pub(crate) rules: &'a dyn Fn(&Path) -> io::Result<String>,
 }
 
-/// One table while it is being read: bounds, choices and defaults are those of [`keys`], and `finish` reports the keys that are not there.
+/// One table while it is read. Bounds, choices and defaults are those of [`keys`], and `finish` reports keys that do not exist.
 pub(crate) struct Section<'a> {
     name: String,
     at: usize,
@@ -31,7 +31,7 @@ pub(crate) struct Section<'a> {
     world: &'a World<'a>,
 }
 
-/// A value and where it stands.
+/// Value with its byte offset in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Placed<T> {
     pub(crate) value: T,
@@ -44,7 +44,7 @@ impl<'a> Section<'a> {
         Section { name: name.to_owned(), at, table, keys, world }
     }
 
-    /// A table within this one.
+    /// Returns the reader of a table within this one.
     pub(crate) fn inner(&self, key: &str, at: usize, table: &'a DeTable<'a>) -> Section<'a> {
         Section::new(&self.key(key), at, Some(table), self.world)
     }
@@ -75,7 +75,7 @@ impl<'a> Section<'a> {
         self.keys.iter().find(|known| known.name == key).map(|known| known.value)
     }
 
-    /// Returns the default of a key in the notation of the file; empty if it has none there.
+    /// Returns the default of a key as the file would write it; empty if it has no such default.
     pub(crate) fn preset(&self, key: &str) -> &'static str {
         match self.keys.iter().find(|known| known.name == key).map(|known| known.preset) {
             Some(Preset::Is(text)) => text,
@@ -87,24 +87,24 @@ impl<'a> Section<'a> {
         units::duration(self.preset(key)).unwrap_or_default()
     }
 
-    /// Returns the value of the file, or the default.
+    /// Returns the file's value of a key, or its default.
     pub(crate) fn duration_in_force(&self, key: &'static str, findings: &mut Findings) -> Duration {
         self.duration(key, findings).map_or_else(|| self.preset_duration(key), |found| found.value)
     }
 
-    /// As [`duration_in_force`](Self::duration_in_force).
+    /// Returns the file's value of a key, or its default.
     pub(crate) fn size_in_force(&self, key: &'static str, findings: &mut Findings) -> u64 {
         let found = self.size(key, findings).map(|found| found.value);
         found.or_else(|| units::size(self.preset(key)).ok()).unwrap_or_default()
     }
 
-    /// As [`duration_in_force`](Self::duration_in_force).
+    /// Returns the file's value of a key, or its default.
     pub(crate) fn integer_in_force(&self, key: &'static str, findings: &mut Findings) -> u64 {
         let found = self.integer(key, findings).map(|found| found.value);
         found.or_else(|| self.preset(key).parse().ok()).unwrap_or_default()
     }
 
-    /// As [`duration_in_force`](Self::duration_in_force).
+    /// Returns the file's value of a key, or its default.
     pub(crate) fn one_of_in_force(&self, key: &'static str, findings: &mut Findings) -> &'static str {
         self.one_of(key, findings).map_or_else(|| self.preset(key), |found| found.value)
     }
@@ -157,7 +157,8 @@ impl<'a> Section<'a> {
         self.quantity(key, bounds, findings, units::size)
     }
 
-    /// A bare number where a unit is needed is told so in the unit's own words. An empty bound is none.
+    /// Reads a quantity with a unit and checks its bounds; an empty text is no bound. A bare number is reported in the words of the unit's
+    /// parser.
     fn quantity<T: PartialOrd>(
         &self,
         key: &'static str,
@@ -239,7 +240,7 @@ impl<'a> Section<'a> {
         Some(Placed { value: value.into_iter().map(|item| item.value).collect(), at })
     }
 
-    /// As [`strings`](Self::strings), each with its place.
+    /// Reads an array of strings as [`strings`](Self::strings) does, each with its place.
     pub(crate) fn placed_strings(
         &self,
         key: &'static str,
@@ -267,7 +268,7 @@ impl<'a> Section<'a> {
         Some(Placed { value: out, at })
     }
 
-    /// A path relative to the configuration file; the file must exist and be readable.
+    /// Reads a path relative to the configuration file, at which a readable file must exist.
     pub(crate) fn file(&self, key: &'static str, findings: &mut Findings) -> Option<Placed<PathBuf>> {
         let Placed { value: path, at } = self.path(key, findings)?;
         if let Err(error) = check_file(&path) {
@@ -277,7 +278,7 @@ impl<'a> Section<'a> {
         Some(Placed { value: path, at })
     }
 
-    /// A path relative to the configuration file that need not exist yet.
+    /// Reads a path relative to the configuration file, where nothing need exist yet.
     pub(crate) fn path(&self, key: &'static str, findings: &mut Findings) -> Option<Placed<PathBuf>> {
         let text = self.string(key, findings)?;
         if text.value.is_empty() {
@@ -287,7 +288,7 @@ impl<'a> Section<'a> {
         Some(Placed { value: self.world.base.join(&text.value), at: text.at })
     }
 
-    /// Reports every key that is not valid here.
+    /// Reports every key that does not exist in this table.
     pub(crate) fn finish(self, findings: &mut Findings) {
         let mut valid: Vec<&str> = self.keys.iter().map(|known| known.name).collect();
         if self.name.is_empty() {
@@ -310,7 +311,7 @@ impl<'a> Section<'a> {
     }
 }
 
-/// Returns what a value is, in words.
+/// Returns the kind of a value in words.
 pub(crate) fn kind(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::String(_) => "a string",
@@ -357,7 +358,7 @@ pub(crate) fn read_file(path: &Path) -> io::Result<String> {
 ///
 /// # Errors
 ///
-/// There is none, or it is something else.
+/// The path does not exist, or is something else than a file.
 pub(crate) fn check_file(path: &Path) -> io::Result<()> {
     let kind = std::fs::metadata(path)?;
     if kind.is_dir() {

@@ -1,4 +1,4 @@
-//! `[status]`: the token that the status page asks for, and what names the configuration in a status.
+//! `[status]`: the token of the status page; and the digest that names a configuration.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -8,9 +8,9 @@ use sha2::{Digest, Sha256};
 use super::section::Section;
 use super::{Config, Findings, password, secret_file};
 
-/// Fewest bytes: the page is asked as often as somebody likes.
+/// Shortest token in bytes, because the page can be asked as often as somebody likes.
 const BYTES_MIN: usize = 16;
-/// Most bytes of a header that is read.
+/// Longest token in bytes, since no longer header is read.
 const BYTES_MAX: usize = 512;
 
 /// Token of the status page.
@@ -24,13 +24,13 @@ impl Token {
 }
 
 impl fmt::Debug for Token {
-    /// Without the token.
+    /// Writes the type's name, without the token.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Token").finish_non_exhaustive()
     }
 }
 
-/// `None` without the key, or with a mistake, which is in `findings`. `pages`: the address of the pages.
+/// Reads the token. `None`: the key is missing, or the file has a mistake, which is in `findings`. `pages`: address of the pages.
 pub(super) fn status(
     section: &mut Section<'_>,
     pages: Option<SocketAddr>,
@@ -62,8 +62,8 @@ pub(super) fn status(
     Some(Token(token))
 }
 
-/// Returns the first eight digits of the SHA-256 of the configuration file, as it stands, and of the rules files that it names. Two gateways whose
-/// files are equal have the same, whatever their environments.
+/// Returns the first eight digits of the SHA-256 of the configuration file as it is written, and of the rules files that it names. Gateways with
+/// equal files have the same digest, whatever their environments.
 pub(super) fn digest(text: &str, config: &Config) -> String {
     let mut hash = Sha256::new_with_prefix(text);
     for rules in config.routes.iter().filter_map(|route| route.rules.as_ref()) {

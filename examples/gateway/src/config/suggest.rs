@@ -1,6 +1,6 @@
-//! The nearest valid name for a wrong one.
+//! Suggestion of a valid name for a wrong one.
 
-/// Words people bring from mosquitto.conf, telegraf.conf and other products, and what they are called here.
+/// Words from mosquitto.conf, telegraf.conf and other products, each with its name here.
 const ALIASES: [(&str, &str); 36] = [
     ("address", "url"),
     ("bridge_cafile", "ca"),
@@ -41,7 +41,7 @@ const ALIASES: [(&str, &str); 36] = [
     ("v5", "5"),
 ];
 
-/// The valid name that `wrong` most likely stands for, if any is near enough to be worth saying.
+/// Returns the valid name that `wrong` most likely stands for. `None`: none is near enough.
 pub(crate) fn nearest<'a>(wrong: &str, valid: &[&'a str]) -> Option<&'a str> {
     let wrong = &*wrong.to_lowercase();
     let alias = ALIASES.iter().find(|(foreign, _)| *foreign == wrong).map(|(_, ours)| *ours);

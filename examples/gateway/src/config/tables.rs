@@ -1,4 +1,4 @@
-//! The tables of gateway.toml but the routes, one function each.
+//! Readers of the tables of gateway.toml except the routes, one function each.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -14,7 +14,8 @@ use super::{Findings, Local, OnFull, Order, Queue, Route, listener};
 
 const LANES_MAX: usize = 4;
 
-/// The queue's directory. What is there need not be what is there when the gateway runs, which starts in any case.
+/// Reads the queue's directory. A directory that cannot be used now is only a warning, since it may be there when the gateway runs, which
+/// starts in any case.
 pub(super) fn state(section: &mut Section<'_>, findings: &mut Findings) -> Option<PathBuf> {
     let state = section.path("state", findings)?;
     let why = match state.value.metadata() {
@@ -146,7 +147,8 @@ pub(super) fn queue(section: &mut Section<'_>, findings: &mut Findings) -> Queue
     }
 }
 
-/// Names that differ, also beside a mistake, so that routes are held against what was meant; `None` if there are none.
+/// Reads the lanes' names without repetitions. They are returned beside a mistake too, so that routes are checked against the lanes that were
+/// meant. `None`: there is no name.
 fn lanes(section: &Section<'_>, findings: &mut Findings) -> Option<Vec<String>> {
     let lanes = section.placed_strings("lanes", findings)?;
     let mut names: Vec<String> = Vec::new();
@@ -167,7 +169,7 @@ fn lanes(section: &Section<'_>, findings: &mut Findings) -> Option<Vec<String>> 
     Some(names).filter(|names| !names.is_empty())
 }
 
-/// The address, and how old totals may be.
+/// Reads the address of the pages, and the longest age of the totals.
 pub(super) fn metrics(section: &mut Section<'_>, findings: &mut Findings) -> (Option<SocketAddr>, Duration) {
     let listen = section.parsed("listen", findings, |text| {
         text.parse::<SocketAddr>().map_err(|_| format!("\"{text}\" is not ADDRESS:PORT"))
@@ -175,7 +177,7 @@ pub(super) fn metrics(section: &mut Section<'_>, findings: &mut Findings) -> (Op
     (listen.map(|placed| placed.value), section.duration_in_force("totals_within", findings))
 }
 
-/// The tables of an array of tables, numbered from 1 as a reader counts.
+/// Returns the tables of an array of tables: number from 1, byte offset, and table.
 pub(super) fn tables_of<'a>(
     top: &mut Section<'a>,
     name: &'static str,
@@ -200,7 +202,7 @@ pub(super) fn tables_of<'a>(
     out
 }
 
-/// `HOST`, `HOST:PORT` or `[V6]:PORT`.
+/// Parses `HOST`, `HOST:PORT` or `[V6]:PORT`. `default`: the port if there is none.
 pub(super) fn host_port(text: &str, default: u16) -> Result<(String, u16), String> {
     if text.contains('@') {
         // Not quoted: it may be a password.

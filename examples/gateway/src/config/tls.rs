@@ -1,4 +1,4 @@
-//! Certificates and key of `[hub]`: built as the link builds them, and seen as the hub will see them.
+//! Certificates and key of `[hub]` and of the listener: built as the link builds them, and checked as their peers will check them.
 
 #![allow(clippy::disallowed_methods, reason = "dates are those of this machine's clock")]
 
@@ -13,10 +13,10 @@ use edge_bridge::net::{
 use super::section::Placed;
 use super::{Findings, Hub, Severity, TlsAddress, secret_file};
 
-/// So long before a certificate's end it is told: the time to roll out another one.
+/// Time before a certificate's end from which it is reported, in which another one can be rolled out.
 const SOON: Duration = Duration::from_secs(30 * 86_400);
 
-/// Without `ca` the authorities of the system are trusted.
+/// Returns the TLS of the link. `None`: the hub's address has no TLS. Without `ca` the authorities of the system are trusted.
 pub(crate) fn tls(hub: &Hub) -> Result<Option<Tls>, TlsError> {
     if !hub.url.starts_with("mqtts://") {
         return Ok(None);
@@ -30,17 +30,18 @@ pub(crate) fn tls(hub: &Hub) -> Result<Option<Tls>, TlsError> {
     .map(Some)
 }
 
-/// Files of `[hub]` that are named and there.
+/// Files that `[hub]` names and that exist.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Files<'a> {
     pub(super) ca: Option<&'a Placed<PathBuf>>,
     pub(super) cert: Option<&'a Placed<PathBuf>>,
     pub(super) key: Option<&'a Placed<PathBuf>>,
-    /// Of a message in the queue, which is delivered with the certificate of then.
+    /// Longest age of a message in the queue, since an old message is delivered with the certificate of that time.
     pub(super) max_age: Option<Duration>,
 }
 
-/// Reports what keeps the link from starting, and what its hub will not take: of each file, whatever is wrong with another.
+/// Reports errors that keep the link from starting, and certificates that the hub will refuse. Each file is checked, whatever is wrong with
+/// another.
 pub(super) fn check(files: Files<'_>, findings: &mut Findings) {
     let is_read = |file: &Placed<PathBuf>, key: &str, findings: &mut Findings| {
         let error = Tls::from_ca(&file.value).err();
@@ -70,7 +71,7 @@ fn check_key(key: &Placed<PathBuf>, cert: Option<&Placed<PathBuf>>, findings: &m
     }
 }
 
-/// Reports that the system has no authorities to trust, where no file names others. `at` is the URL's place.
+/// Reports that the system has no authorities to trust, which are needed without `ca`. `at`: byte offset of the URL.
 pub(super) fn check_system(at: usize, findings: &mut Findings) {
     match Tls::from_system() {
         Ok(_) => {}
@@ -142,7 +143,7 @@ fn check_certificate(
 /// Returns the TLS of the listener.
 ///
 /// # Errors
-/// One of the files is not in order.
+/// One of the files is not valid.
 pub(crate) fn listener_tls(files: &TlsAddress) -> Result<ServerTls, TlsError> {
     ServerTls::from_pem(&files.cert, &files.key, files.client_ca.as_deref())
 }
@@ -153,7 +154,7 @@ pub(crate) fn has_expired(files: &TlsAddress) -> bool {
     matches!(problem, Ok(Some(CertificateProblem::Expired)))
 }
 
-/// Reports what keeps the listener from speaking TLS, and what its clients will not take.
+/// Reports errors that keep the listener from using TLS, and certificates that its clients will refuse.
 pub(super) fn check_listener(
     cert: &Placed<PathBuf>,
     key: &Placed<PathBuf>,

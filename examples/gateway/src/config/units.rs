@@ -1,4 +1,4 @@
-//! Quantities as people write them: `"1s"`, `"64MiB"`. A bare number has no unit and is refused.
+//! Quantities with units in text: `"1s"`, `"64MiB"`. A bare number has no unit and is refused.
 
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ fn split(text: &str) -> Result<(f64, &str), String> {
     Ok((number, unit.trim()))
 }
 
-/// A size for people: the largest unit that keeps the number above one.
+/// Returns a size for people, in the largest unit that keeps the number above one.
 pub(crate) fn human_bytes(bytes: u64) -> String {
     const UNITS: [(&str, f64); 3] = [("GiB", 1_073_741_824.0), ("MiB", 1_048_576.0), ("KiB", 1_024.0)];
     let value = bytes as f64;
@@ -57,7 +57,7 @@ pub(crate) fn human_bytes(bytes: u64) -> String {
     }
 }
 
-/// A duration for people: `3 d 4 h`, `2 h 5 min`, `1.5 s`.
+/// Returns a duration for people, such as `3 d 4 h`, `2 h 5 min` or `1.5 s`.
 pub(crate) fn human_duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {

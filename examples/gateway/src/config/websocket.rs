@@ -1,20 +1,20 @@
-//! Addresses where clients speak WebSocket: keys of `[local]`.
+//! Addresses for WebSocket: keys of `[local]`.
 
 use std::net::SocketAddr;
 
 use super::Findings;
 use super::section::{Placed, Section};
 
-/// Keys of WebSocket alone.
+/// Keys that concern only WebSocket.
 pub(super) const KEYS: [&str; 3] = ["ws_listen", "wss_listen", "ws_origins"];
 
-/// Addresses where clients speak WebSocket, beside the others.
+/// Addresses at which clients use WebSocket, beside the other addresses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct WebSocket {
     pub(crate) plain: Option<SocketAddr>,
-    /// Speaks the TLS of `tls_listen`.
+    /// Address for WebSocket over the TLS of `tls_listen`.
     pub(crate) tls: Option<SocketAddr>,
-    /// Origins of pages that may connect beside the listener's own.
+    /// Origins of web pages that may connect beside pages of the listener's own origin.
     pub(crate) origins: Vec<String>,
 }
 
@@ -24,7 +24,7 @@ impl WebSocket {
     }
 }
 
-/// Reads the origins, and says what lacks its other half.
+/// Reads the origins, and reports keys of WebSocket that lack a key which they need.
 pub(super) fn origins(section: &Section<'_>, findings: &mut Findings) -> Vec<String> {
     let origins = section.strings("ws_origins", findings);
     if section.get("wss_listen").is_some() && section.get("tls_listen").is_none() {
@@ -43,7 +43,7 @@ pub(super) fn origins(section: &Section<'_>, findings: &mut Findings) -> Vec<Str
     origins
 }
 
-/// Returns whether a browser sends an origin of this form.
+/// Returns whether the text has the form in which browsers send origins.
 fn is_origin(text: &str) -> bool {
     let Some((scheme, host)) = text.split_once("://") else { return text == "null" };
     let is_scheme =

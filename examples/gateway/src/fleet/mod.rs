@@ -1,4 +1,4 @@
-//! `edge-gateway fleet`: all gateways at a glance, from what each has the hub keep of its state (`[status] to_hub`). It only subscribes.
+//! `edge-gateway fleet`: an overview of all gateways, from the status that each has the hub retain (`[status] to_hub`). It only subscribes.
 
 #![allow(clippy::disallowed_methods, reason = "a command: the runtime and the clock")]
 
@@ -25,13 +25,13 @@ use crate::standard_error;
 use crate::standard_output;
 use overview::Overview;
 
-/// For the first connection.
+/// Time for the first connection.
 const CONNECT_WITHIN: Duration = Duration::from_secs(15);
-/// Silence after which all has come: the hub sends at once what it keeps.
+/// Silence after which all messages have come, since the hub sends retained ones at once.
 const QUIET: Duration = Duration::from_secs(1);
-/// For all of it, where messages do not cease.
+/// Time limit for receiving, in case messages do not cease.
 const LISTEN_WITHIN: Duration = Duration::from_secs(15);
-/// Far above a status, so that a larger message says that it is none.
+/// Longest packet that is accepted. It is far above a status, so that a larger one is recognised as none.
 const PACKET_MAX: u32 = 4_096;
 
 #[derive(Args)]
@@ -65,7 +65,8 @@ enum Trouble {
     NoHub(String),
 }
 
-/// Prints the overview. Exit code 0 if all gateways are well, 1 if one is not or there is none, 2 for a wrong command line, 69 if no hub answers.
+/// Prints the overview. The exit code is 0 if all gateways are well, 1 if one is not or there is none, 2 for a wrong command line, 69 if no hub
+/// answers.
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let outcome = match runtime {
@@ -98,7 +99,7 @@ fn show(arguments: &Arguments, overview: &Overview) -> ExitCode {
     }
 }
 
-/// Takes in what the hub keeps of the gateways.
+/// Receives the messages about gateways that the hub retains.
 async fn listen(arguments: &Arguments) -> Result<Overview, Trouble> {
     let bridge = builder(arguments)?.start().await.map_err(|error| Trouble::Usage(usage(error)))?;
     let filters = [ALIVE, STATUS].map(|prefix| {

@@ -1,4 +1,5 @@
-//! Gateways by what the hub keeps of each, and their order: the worst first. Pure; whoever may write at the hub chooses all of it, so everything is bounded.
+//! Gateways by the messages that the hub retains of each, ordered from worst to best. Pure. Whoever may write at the hub chooses all of this data, so
+//! everything is bounded.
 
 use std::collections::BTreeMap;
 
@@ -6,19 +7,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::run::hub_status::{ALIVE, STATUS};
 
-/// Gateways that are kept.
+/// Most gateways that are kept.
 const GATEWAYS_MAX: usize = 10_000;
-/// Bytes of an id, and of a status with what later versions may add.
+/// Longest id in bytes, and longest status, with room for what later versions add.
 const ID_MAX: usize = 256;
 const STATUS_MAX: usize = 1_024;
-/// Age from which on a status says nothing of now: one comes each hour.
+/// Age in seconds from which a status is out of date, since one comes each hour.
 const SILENT_S: u64 = 2 * 3_600 + 600;
 
-/// State of all gateways, as far as the hub keeps it.
+/// States of all gateways, as far as the hub retains them.
 #[derive(Debug, Default)]
 pub(super) struct Overview {
     gateways: BTreeMap<String, Kept>,
-    /// Messages beyond the limits.
+    /// Messages that were left out because of the limits.
     left_out: u64,
 }
 
@@ -28,7 +29,7 @@ struct Kept {
     status: Option<Result<Status, String>>,
 }
 
-/// Status of a gateway, as it stands at the hub (docs/reference/status.md).
+/// Status of a gateway as the hub retains it (docs/reference/status.md).
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 struct Status {
     v: u64,
@@ -44,17 +45,17 @@ struct Status {
     config: String,
 }
 
-/// State of a gateway as it is seen from the hub. The order is that of urgency.
+/// State of a gateway as the hub shows it. The order is from worst to best.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Standing {
     Losing,
     Degraded,
-    /// The hub has lost it.
+    /// The hub has lost the connection to the gateway.
     Away,
-    /// It is connected, as far as the hub knows, and has said nothing for two hours.
+    /// The gateway is connected, as far as the hub knows, and has sent no status for two hours.
     Silent,
-    /// It says something that is no status of a version that is known here.
+    /// The gateway has sent no status, or none of a version that is known here.
     Unclear,
     Storing,
     CatchingUp,
@@ -101,13 +102,14 @@ impl Standing {
 pub(super) struct Gateway {
     pub(super) standing: Standing,
     pub(super) id: String,
-    /// Seconds since its status was said; `None` where its clock, or ours, does not tell.
+    /// Seconds since the status was sent. `None`: there is no status, or the gateway's clock is not synchronised.
     pub(super) age_s: Option<u64>,
-    /// Last verdict that it said, and how long it had been so by now.
+    /// Last verdict that the gateway sent, and the seconds for which it has been the case by now.
     pub(super) verdict: Option<String>,
     pub(super) since_s: Option<u64>,
     pub(super) waiting: Option<u64>,
-    /// Time until its first limit; of one that is away or silent, what is left at most of what it said.
+    /// Seconds until the first limit of its queue is reached. For a gateway that is away or silent, the most that can be left of the time that
+    /// it sent last.
     pub(super) room_s: Option<u64>,
     pub(super) lost: Option<u64>,
     pub(super) why: Option<String>,
@@ -115,21 +117,21 @@ pub(super) struct Gateway {
     pub(super) config: Option<String>,
 }
 
-/// All gateways at one moment, the worst first.
+/// All gateways at one moment, from worst to best.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Fleet {
     pub(super) gateways: Vec<Gateway>,
-    /// Messages beyond the limits of this program.
+    /// Messages that were left out because of this program's limits.
     pub(super) left_out: u64,
 }
 
 impl Fleet {
-    /// Returns whether there are gateways, and nothing is wrong with any.
+    /// Returns whether there are gateways, and all of them are well.
     pub(super) fn is_well(&self) -> bool {
         !self.gateways.is_empty() && self.gateways.iter().all(|gateway| gateway.standing.is_well())
     }
 
-    /// Returns the most frequent of the texts that `of` picks, which the others differ from; of equally frequent ones the first by name.
+    /// Returns the most frequent of the texts that `of` picks; of equally frequent ones the first by name. `None`: no gateway has such a text.
     pub(super) fn usual(&self, of: impl Fn(&Gateway) -> Option<&str>) -> Option<&str> {
         let mut counts = BTreeMap::<&str, usize>::new();
         for gateway in &self.gateways {
@@ -143,7 +145,7 @@ impl Fleet {
 }
 
 impl Overview {
-    /// Takes in a message of the hub; an empty one takes away what was kept.
+    /// Takes in a message of the hub. An empty one removes what was known from that topic.
     pub(super) fn take(&mut self, topic: &str, payload: &[u8]) {
         let (id, is_alive) = match (topic.strip_prefix(ALIVE), topic.strip_prefix(STATUS)) {
             (Some(id), _) => (id, true),
@@ -171,7 +173,7 @@ impl Overview {
         }
     }
 
-    /// Returns how the gateways are; `now_s`: seconds since the Unix epoch.
+    /// Returns the states of all gateways. `now_s`: seconds since the Unix epoch.
     pub(super) fn at(&self, now_s: i64) -> Fleet {
         let mut gateways: Vec<_> = self.gateways.iter().map(|(id, kept)| gateway(id, kept, now_s)).collect();
         gateways.sort_by(|one, other| {

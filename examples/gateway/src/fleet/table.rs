@@ -1,4 +1,4 @@
-//! The fleet as a table for a terminal, and as JSON. Pure; nothing foreign in it speaks to a terminal.
+//! The fleet as a table for a terminal, and as JSON. Pure; characters of foreign text that a terminal may obey are replaced.
 
 use std::fmt::{self, Write};
 
@@ -8,7 +8,7 @@ use super::overview::{Fleet, Gateway, Standing};
 use crate::run::status_page::terminal::printable;
 use crate::run::status_page::units::duration;
 
-/// Characters of an id, and of a cause.
+/// Longest id and longest cause in the table, in characters.
 const ID_CHARS: usize = 24;
 const WHY_CHARS: usize = 60;
 
@@ -18,8 +18,8 @@ pub(super) fn json(fleet: &Fleet) -> String {
     serde_json::to_string(fleet).unwrap_or_default() + "\n"
 }
 
-/// Returns the fleet as a table: how many there are of each kind, then a line for each gateway. What differs from the most frequent version or configuration
-/// has a `*`.
+/// Returns the fleet as a table: the number of gateways in each state, then a line for each gateway. A version or configuration that differs from the most
+/// frequent one has a `*`.
 pub(super) fn table(fleet: &Fleet) -> String {
     let mut out = String::with_capacity(128 * (fleet.gateways.len() + 2));
     // Writing to a `String` cannot fail.
@@ -108,7 +108,7 @@ fn line(out: &mut String, cells: [String; 9]) -> fmt::Result {
     writeln!(out, "{}", text.trim_end())
 }
 
-/// Returns the first characters, without what a terminal would obey.
+/// Returns at most `chars` characters of the text, in which characters that a terminal may obey are replaced.
 fn cut(text: &str, chars: usize) -> String {
     let text = printable(text);
     match text.char_indices().nth(chars) {

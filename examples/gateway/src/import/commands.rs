@@ -1,4 +1,4 @@
-//! `[[command]]`s made of the ways in of `topic` lines: what Mosquitto brings from the hub.
+//! `[[command]]` tables, made of those `topic` lines by which Mosquitto brings messages from the hub.
 
 use edge_bridge::bridge::rules::Rule;
 use edge_bridge::wire::QoS;
@@ -10,14 +10,14 @@ use crate::config::{LocalTopic, answers_by_default, own_topic};
 use super::origin::Origin;
 use super::output::{Output, quoted};
 
-/// The ways in that are written.
+/// Rules for commands that were written so far.
 #[derive(Debug)]
 pub(super) struct WaysIn {
     listens: bool,
     written: Vec<(String, Origin)>,
 }
 
-/// Topics at the hub, and those here.
+/// Topic filter at the hub, and the topic for local clients.
 #[derive(Debug)]
 pub(super) struct WayIn {
     filter: String,
@@ -25,7 +25,7 @@ pub(super) struct WayIn {
 }
 
 impl WaysIn {
-    /// `listens`: there is no broker between the gateway and its clients.
+    /// Creates the list. `listens`: the gateway has a listener of its own, so that no broker stands between it and its clients.
     pub(super) fn new(listens: bool) -> Self {
         Self { listens, written: Vec::new() }
     }
@@ -34,7 +34,7 @@ impl WaysIn {
     ///
     /// # Errors
     ///
-    /// The reason why there is none.
+    /// The reason why no command can be made of the rule.
     pub(super) fn find(&self, rule: &Rule) -> Result<WayIn, String> {
         if !self.listens {
             return Err("the gateway gives commands to clients of its own listener alone, and here the broker stays; mqtt-bridge carries commands, beside it".to_owned());
@@ -57,7 +57,7 @@ impl WaysIn {
         Ok(WayIn { filter, to })
     }
 
-    /// Writes it, with what differs. Mosquitto brings everything and remembers nothing.
+    /// Writes the command, with warnings about what differs from Mosquitto, which brings everything and remembers nothing.
     pub(super) fn write(
         &mut self,
         line: &Line,

@@ -1,4 +1,4 @@
-//! `[hub]` and `[gateway]`, made of the lines of a `connection`.
+//! `[hub]` and `[gateway]`, made of the lines of a `connection` section.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ const ID_CHARS_MAX: usize = 64;
 const KEEP_ALIVE_MIN_S: u16 = 5;
 /// Port of MQTT with TLS.
 const TLS_PORT: &str = ":8883";
-/// Options that ask for TLS, with or without an authority.
+/// Options that need TLS, whether or not an authority is named.
 const TLS_WORDS: [&str; 6] = [
     "bridge_alpn",
     "bridge_capath",
@@ -28,11 +28,11 @@ const TLS_WORDS: [&str; 6] = [
     "bridge_tls_version",
 ];
 
-/// Writes both tables. `host` is the name of this machine.
+/// Writes both tables. `host`: name of this machine.
 ///
 /// # Errors
 ///
-/// There is no address to be connected to.
+/// The section names no address.
 pub(super) fn hub(pool: &mut Pool, host: &str, output: &mut Output) -> Result<(), Fatal> {
     let Some(connection) = pool.take(&["connection"]).pop() else {
         return Err(Fatal::new(None, "no connection section: there is no hub to send to"));
@@ -60,7 +60,7 @@ pub(super) fn hub(pool: &mut Pool, host: &str, output: &mut Output) -> Result<()
     Ok(())
 }
 
-/// Writes the addresses, and returns whether they are with TLS.
+/// Writes the addresses. Returns whether they are with TLS.
 fn addresses(pool: &mut Pool, connection: &Line, output: &mut Output) -> Result<bool, Fatal> {
     let mut lines = pool.take(&["address", "addresses"]).into_iter();
     let Some(line) = lines.next() else {
@@ -88,7 +88,7 @@ fn addresses(pool: &mut Pool, connection: &Line, output: &mut Output) -> Result<
     Ok(scheme == "mqtts")
 }
 
-/// Reads a host with its port as the gateway takes it. A URL is not shown: it may hold a password.
+/// Reads a host with its port in the gateway's form. Errors do not quote a URL, which may hold a password.
 fn host_and_port(word: &str) -> Result<String, String> {
     if word.contains('@') {
         return Err("a user or password belongs into remote_username and remote_password".to_owned());
@@ -101,7 +101,7 @@ fn host_and_port(word: &str) -> Result<String, String> {
     Ok(host)
 }
 
-/// Chooses the scheme. Beside it stand the lines that it is from, if they become no other key.
+/// Chooses the scheme. Returns it with the lines that decided it and become no other key.
 fn scheme(
     pool: &mut Pool,
     hosts: &[String],
@@ -154,7 +154,7 @@ fn files(pool: &mut Pool, output: &mut Output) {
     }
 }
 
-/// Writes the path of a file. `more` are other lines that the key is from.
+/// Writes the path of a file. `more`: other lines of which the key is made.
 pub(super) fn path(part: Part, key: &str, line: &Line, more: &[Origin], output: &mut Output) {
     let value = match text(&line.value) {
         Ok(Some(value)) => value,
@@ -178,7 +178,7 @@ fn alpn(pool: &mut Pool, output: &mut Output) {
     }
 }
 
-/// Writes the identifier at the hub, and the gateway's name, which is made of it.
+/// Writes the client identifier at the hub, and the gateway's name, which is made of it.
 fn client_id(pool: &mut Pool, name: &str, host: &str, connection: &Line, output: &mut Output) {
     let line = pool.take_last(&["remote_clientid", "clientid"], PART, output);
     let given = line.as_ref().and_then(|line| text(&line.value).ok().flatten());
@@ -202,7 +202,7 @@ fn client_id(pool: &mut Pool, name: &str, host: &str, connection: &Line, output:
     }
 }
 
-/// Makes a name of letters, digits, `-`, `_` and `.`. A variable of the environment stays.
+/// Returns a name of letters, digits, `-`, `_` and `.`. Variables of the environment stay in it.
 fn gateway_id(id: &str) -> String {
     let is_fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let plain = |text: &str| text.chars().map(|c| if is_fine(c) { c } else { '-' }).collect::<String>();
@@ -218,7 +218,7 @@ fn gateway_id(id: &str) -> String {
     if made.contains("${") { made } else { made.chars().take(ID_CHARS_MAX).collect() }
 }
 
-/// Writes the user, and where the password goes.
+/// Writes the user, and the name of the file for the password.
 fn login(pool: &mut Pool, output: &mut Output) {
     let user = pool.take_last(&["remote_username", "username"], PART, output);
     let password = pool.take_last(&["remote_password", "password"], PART, output);

@@ -1,26 +1,26 @@
-//! Reasons why a line of a mosquitto.conf becomes no key, by its word.
+//! Lines of a mosquitto.conf that become no key: the reason, by the line's option.
 
 use mosquitto_conf::conf::Line;
 use mosquitto_conf::values::boolean;
 
 use super::output::{Output, Part};
 
-/// Weight of what is lost with a line.
+/// Importance of an option that is not carried over.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Weight {
-    /// Nothing that somebody would miss.
+    /// A comment, since nobody would miss the option.
     Comment,
-    /// Somebody has to judge it.
+    /// A warning, since a person has to judge it.
     Warning,
-    /// As a warning if the value is `true`, else a comment.
+    /// A warning if the value is `true`, else a comment.
     WarningIfTrue,
-    /// As a warning if the value is `false`, else a comment.
+    /// A warning if the value is `false`, else a comment.
     WarningIfFalse,
 }
 
 use Weight::{Comment, Warning, WarningIfFalse, WarningIfTrue};
 
-/// Options of a connection.
+/// Options of a connection, with the importance and the reason of each.
 const OF_A_CONNECTION: &[(&[&str], Weight, &str)] = &[
     (
         &["bridge_insecure"],
@@ -87,7 +87,7 @@ const OF_A_CONNECTION: &[(&[&str], Weight, &str)] = &[
     (&["bridge_alpn"], Warning, "only with TLS"),
 ];
 
-/// Options of the broker and of its listeners.
+/// Options of the broker and of its listeners, with the importance and the reason of each.
 const OF_THE_BROKER: &[(&[&str], Weight, &str)] = &[
     (
         &[
@@ -142,14 +142,14 @@ const OF_THE_BROKER: &[(&[&str], Weight, &str)] = &[
     ),
 ];
 
-/// Writes what is left of a connection.
+/// Writes comments for the remaining lines of a connection.
 pub(super) fn of_the_connection(lines: &[Line], output: &mut Output) {
     for line in lines {
         leave(Part::Hub, line, OF_A_CONNECTION, "the gateway has no such setting", output);
     }
 }
 
-/// Writes what is left of the broker. `listens`: the gateway takes its place.
+/// Writes comments for the remaining lines of the broker. `listens`: the gateway takes the broker's place.
 pub(super) fn of_the_broker(lines: &[Line], listens: bool, output: &mut Output) {
     for line in lines {
         // These two are not the broker's alone.
@@ -161,7 +161,7 @@ pub(super) fn of_the_broker(lines: &[Line], listens: bool, output: &mut Output) 
     }
 }
 
-/// Writes what is left of a listener that is taken.
+/// Writes comments for the remaining lines of a listener that becomes the gateway's.
 pub(super) fn of_a_listener(lines: &[Line], output: &mut Output) {
     for line in lines {
         leave(Part::Local, line, OF_THE_BROKER, "the gateway has no such setting", output);

@@ -1,4 +1,4 @@
-//! `[local]`, made of the listeners and the users of a broker whose place the gateway takes; or of the broker that stays.
+//! `[local]`, made of the listeners and users of a broker that the gateway replaces, or of the address of a broker that stays.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -12,16 +12,16 @@ use super::output::{Output, Part, quoted, size};
 use super::pools::Pool;
 
 const PART: Part = Part::Local;
-/// Address of a broker whose file names none.
+/// Address of a broker whose file names no listener.
 const BROKER: &str = "127.0.0.1:1883";
-/// Port of a listener that `bind_address` alone is of.
+/// Port of a listener of which only `bind_address` is set.
 const PORT: u16 = 1883;
 const CONNECTIONS_MAX: u64 = 100_000;
 const PACKET_BYTES: (u64, u64) = (1 << 10, 256 << 10);
-/// Bytes of a packet beside its payload: topic and properties.
+/// Bytes of a packet beside its payload, which are topic and properties.
 const AROUND_A_PAYLOAD: u64 = 1 << 10;
 
-/// What is there already.
+/// Parts of the table that earlier listeners have taken.
 #[derive(Default)]
 struct Taken {
     plain: bool,
@@ -30,20 +30,20 @@ struct Taken {
     max_connections: bool,
 }
 
-/// Who may come in, as far as addresses must know it.
+/// Access of clients, as far as it decides about addresses.
 struct Entry {
     is_open: bool,
 }
 
-/// An address of a listener that the gateway can have.
+/// Address of a listener that the gateway can have.
 struct Address {
     lines: Vec<Line>,
-    /// As in the file, or with a variable of the environment.
+    /// IP address as in the file, or a variable of the environment.
     host: String,
     port: u16,
 }
 
-/// Writes the table; returns whether the gateway listens itself.
+/// Writes the table. Returns whether the gateway listens itself.
 pub(super) fn local(
     listeners: Vec<Pool>,
     broker: &mut Pool,
@@ -91,7 +91,7 @@ pub(super) fn local(
     true
 }
 
-/// Writes one listener, if it is one that the gateway can have and the first of its kind.
+/// Writes a listener, if the gateway can have it and it is the first of its kind.
 fn listener(mut pool: Pool, entry: &Entry, taken: &mut Taken, output: &mut Output) {
     let address = match address(&mut pool, output) {
         Some(address) => address,
@@ -142,20 +142,20 @@ fn is_websockets(pool: &Pool) -> bool {
     pool.lines().any(|line| line.word == "protocol" && first(&line.value) != Ok("mqtt"))
 }
 
-/// Returns whether clients of a listener with TLS show certificates.
+/// Returns whether clients of a TLS listener must show certificates.
 fn asks_for_certificates(pool: &Pool) -> bool {
     let asks = pool.lines().filter(|line| line.word == "require_certificate").last();
     pool.has("cafile") && asks.is_some_and(|line| boolean(&line.value) == Ok(true))
 }
 
-/// Writes comments for a listener that is not taken.
+/// Writes comments for a listener that the gateway does not take over.
 fn leave_all(pool: Pool, output: &mut Output) {
     for line in pool.rest() {
         output.leave(PART, &line, "of a listener that the gateway does not have");
     }
 }
 
-/// Reads the address of a listener; what is wrong with it is told.
+/// Reads the address of a listener. `None`: there is none, or it is wrong, which is reported.
 fn address(pool: &mut Pool, output: &mut Output) -> Option<Address> {
     let listener = pool.take(&["listener"]).pop();
     if let Some(line) = listener {
@@ -188,7 +188,7 @@ fn read_address(lines: Vec<Line>, host: &str, port: &str, output: &mut Output) -
     None
 }
 
-/// Writes the address. One that nobody may enter is narrowed to this machine, where the gateway lets everybody in.
+/// Writes the address. One at which the file lets nobody in is narrowed to this machine, because there the gateway lets everybody in.
 fn write_address(key: &str, address: &Address, head: &Line, may_enter: bool, output: &mut Output) {
     let origins: Vec<Origin> = address.lines.iter().map(Origin::from).collect();
     let ip = address.host.parse::<IpAddr>().ok();
@@ -205,7 +205,7 @@ fn write_address(key: &str, address: &Address, head: &Line, may_enter: bool, out
     }
 }
 
-/// Writes the files of TLS. What has no effect goes to `rest`.
+/// Writes the TLS files. Lines without effect go to `rest`.
 fn certificates(pool: &mut Pool, rest: &mut Vec<Line>, output: &mut Output) {
     for (word, key) in [("certfile", "cert"), ("keyfile", "key")] {
         if let Some(line) = pool.take_last(&[word], PART, output) {
@@ -257,7 +257,7 @@ fn connections(line: &Line, taken: &mut Taken, output: &mut Output) {
     }
 }
 
-/// Writes the largest packet. Mosquitto has a limit for it, and an older one for its payload.
+/// Writes the largest packet. Mosquitto has an option for that, and an older one for the payload.
 fn packets(broker: &mut Pool, output: &mut Output) {
     let packet = broker.take_last(&["max_packet_size"], PART, output);
     let payload = broker.take_last(&["message_size_limit"], PART, output);

@@ -1,7 +1,7 @@
-//! `edge-gateway import MOSQUITTO_CONF [TELEGRAF_CONF]`: a gateway.toml made of what a plant has.
+//! `edge-gateway import MOSQUITTO_CONF [TELEGRAF_CONF]`: makes a gateway.toml of the configurations of a plant.
 //!
-//! Every line that is not blank and no comment becomes a key, with the line behind it, or a comment that says why it is none. What somebody
-//! has to judge is a warning beside that. No password is shown.
+//! Every line that is neither blank nor a comment becomes a key, behind which its line is named, or a comment that gives the reason why it
+//! becomes none. Where a person has to judge the result there is a warning too. No password is shown.
 
 mod commands;
 mod hub;
@@ -29,7 +29,7 @@ use pools::Pools;
 use crate::standard_error;
 use crate::standard_output;
 
-/// Bytes of a telegraf.conf at most: a device or a wrong file is no configuration.
+/// Largest telegraf.conf that is read, since a device or a wrong file is no configuration.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 #[derive(Args)]
@@ -45,7 +45,7 @@ pub(crate) struct Arguments {
     strict: bool,
 }
 
-/// Reason why there is no gateway.toml, with the line that it is about.
+/// Error for which no gateway.toml can be made, and the line that it concerns, if there is one.
 #[derive(Debug)]
 struct Fatal {
     origin: Option<Origin>,
@@ -62,11 +62,11 @@ impl Fatal {
     }
 }
 
-/// A gateway.toml that was made.
+/// Result of an import.
 #[derive(Debug)]
 struct Imported {
     text: String,
-    /// Each with its line.
+    /// Warnings, each with the line that it concerns.
     warnings: Vec<String>,
     counts: Counts,
 }
@@ -78,7 +78,7 @@ struct Telegraf<'a> {
     text: &'a str,
 }
 
-/// Reads the files, writes the new one to standard output and everything else to standard error.
+/// Reads the files. Writes the gateway.toml to standard output, and everything else to standard error.
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     match read(arguments) {
         Ok(imported) => tell(&imported, arguments.strict),
@@ -139,8 +139,8 @@ fn tell(imported: &Imported, strict: bool) -> ExitCode {
     if strict && warnings > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-/// Makes a gateway.toml of the lines of a mosquitto.conf and the text of a telegraf.conf. `host` is the name of the machine, of which Mosquitto
-/// makes client identifiers.
+/// Makes a gateway.toml of the lines of a mosquitto.conf and the text of a telegraf.conf. `host`: name of the machine, of which Mosquitto makes
+/// client identifiers.
 fn import(
     mosquitto: &Path,
     lines: Vec<Line>,
@@ -176,7 +176,7 @@ fn import(
     Ok(Imported { text: output.text(&head), warnings: output.warnings(), counts: output.counts() })
 }
 
-/// Leaves the sections behind the first one: a gateway has one hub.
+/// Writes comments for all connections but the first, because a gateway has one hub.
 fn leave_other_connections(lines: &[Line], output: &mut Output) {
     if let Some(line) = lines.first() {
         let text = "a gateway has one hub, that of the first connection: each further one needs a gateway of its own, or mqtt-bridge, which runs them all";

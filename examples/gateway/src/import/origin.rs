@@ -1,4 +1,4 @@
-//! Origin of a key: the lines of a foreign file that it is made of.
+//! Origin of a key: the lines of a foreign file of which it is made.
 
 use std::fmt;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use mosquitto_conf::conf::Line;
 
-/// Lines of a file, from 1.
+/// Lines of a file, counted from 1.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Origin {
     pub(super) file: Arc<Path>,

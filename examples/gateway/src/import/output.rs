@@ -1,4 +1,5 @@
-//! The gateway.toml that an import writes, and its warnings: each line of the sources is the origin of a key, or a comment that says why it is none.
+//! The gateway.toml of an import, and its warnings. Each line of the sources becomes the origin of a key, or a comment that gives the reason why it
+//! becomes none.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -11,7 +12,7 @@ use mosquitto_conf::words;
 
 use super::origin::Origin;
 
-/// Part of the file, in the order in which they are written.
+/// Part of the file. The order is that in which they are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     Gateway,
@@ -34,28 +35,28 @@ const PARTS: [(Part, &str, &str); 7] = [
     (Part::Rest, "", "# Lines that belong to no table.\n"),
 ];
 
-/// Lines of one part.
+/// Lines that were written to one part so far.
 #[derive(Debug, Default)]
 struct Written {
-    /// Behind the head of the table.
+    /// Origins that are named behind the head of the table.
     head_origins: Vec<Origin>,
     keys: String,
     comments: Vec<(Origin, String)>,
 }
 
-/// The file under way.
+/// Configuration file that is being written.
 #[derive(Debug, Default)]
 pub(super) struct Output {
     parts: [Written; PARTS.len()],
-    /// In the order of their finding, with the line that each is about.
+    /// Warnings in the order in which they came up, each with the line that it concerns.
     warnings: Vec<(Option<Origin>, String)>,
     carried: BTreeSet<Origin>,
     left: BTreeSet<Origin>,
-    /// In the order in which they were read.
+    /// Source files, in the order in which they were read.
     files: Vec<Arc<Path>>,
 }
 
-/// Number of lines of the sources by what became of them, and of warnings.
+/// Numbers of source lines that became keys and comments, and of warnings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) carried: usize,
@@ -64,12 +65,12 @@ pub(crate) struct Counts {
 }
 
 impl Output {
-    /// Makes an empty file out of these ones. Comments and warnings are in their order; `include_dir` adds further ones behind.
+    /// Creates an empty file. Comments and warnings are sorted by the order of `files`; files of an `include_dir` come behind these.
     pub(super) fn of(files: &[&Path]) -> Self {
         Self { files: files.iter().map(|file| Arc::from(*file)).collect(), ..Self::default() }
     }
 
-    /// Returns the place of an origin among all lines.
+    /// Returns the position of an origin among all source lines, for sorting.
     fn place<'a>(&self, origin: &'a Origin) -> (usize, &'a Origin) {
         (self.files.iter().position(|file| *file == origin.file).unwrap_or(self.files.len()), origin)
     }
@@ -87,19 +88,19 @@ impl Output {
         }
     }
 
-    /// Takes lines as the origin of a table itself.
+    /// Notes a line as the origin of a table's head.
     pub(super) fn head(&mut self, part: Part, origin: Origin) {
         self.carried.insert(origin.clone());
         self.part(part).head_origins.push(origin);
     }
 
-    /// Writes `name = value` with the lines that it is from and a remark; either may be empty. `value` is TOML.
+    /// Writes `name = value`, with the lines of which it is made and a remark; either may be empty. `value` is TOML.
     pub(super) fn key(&mut self, part: Part, name: &str, value: &str, origins: &[Origin], remark: &str) {
         let line = format!("{name} = {value}{}\n", self.behind(origins, remark));
         self.part(part).keys.push_str(&line);
     }
 
-    /// Writes a route. Its lines are named behind its head.
+    /// Writes a route, behind whose head its lines are named.
     pub(super) fn route(&mut self, keys: &[(&str, String)], origins: &[Origin], remarks: &[String]) {
         self.entry(Part::Routes, "[[route]]", keys, origins, remarks);
     }
@@ -127,7 +128,7 @@ impl Output {
         self.part(part).keys.push_str(&text);
     }
 
-    /// Text of the comment behind a key, and notes that its lines are carried over.
+    /// Returns the comment behind a key, and notes that its lines were carried over.
     fn behind(&mut self, origins: &[Origin], remark: &str) -> String {
         self.carried.extend(origins.iter().cloned());
         let mut text = list(origins);
@@ -138,19 +139,19 @@ impl Output {
         if text.is_empty() { text } else { format!("  # {}", OneLine(&text)) }
     }
 
-    /// Writes a comment for a line that becomes no key. `what` is the line as far as it may be shown.
+    /// Writes a comment for a line that becomes no key. `what`: the part of the line that may be shown.
     pub(super) fn comment(&mut self, part: Part, origin: Origin, what: &str, why: &str) {
         let text = format!("# {origin} not carried over: {what}: {why}");
         self.left.insert(origin.clone());
         self.part(part).comments.push((origin, OneLine(&text).to_string()));
     }
 
-    /// Writes a comment for a line of a mosquitto.conf.
+    /// Writes a comment for a line of a mosquitto.conf that becomes no key.
     pub(super) fn leave(&mut self, part: Part, line: &Line, why: &str) {
         self.comment(part, line.into(), &shown(line), why);
     }
 
-    /// Writes a comment for a line whose absence somebody has to judge, and warns.
+    /// Writes such a comment, and a warning, because a person has to judge it.
     pub(super) fn leave_with_warning(&mut self, part: Part, line: &Line, why: &str) {
         self.leave(part, line, why);
         self.warn(Some(line.into()), &format!("{}: {why}", shown_word(&line.word)));
@@ -164,7 +165,7 @@ impl Output {
         Counts { carried: self.carried.len(), left: self.left.len(), warnings: self.warnings.len() }
     }
 
-    /// Returns the warnings by line, one on each.
+    /// Returns the warnings as lines of text, sorted by their source lines.
     pub(super) fn warnings(&self) -> Vec<String> {
         let mut sorted: Vec<_> = self.warnings.iter().collect();
         sorted.sort_by_key(|(origin, _)| origin.as_ref().map(|origin| self.place(origin)));
@@ -175,7 +176,7 @@ impl Output {
         sorted.into_iter().map(text).collect()
     }
 
-    /// Writes the file behind its first lines.
+    /// Returns the whole file, which begins with `head`.
     pub(super) fn text(&self, head: &str) -> String {
         let mut text = head.to_owned();
         for ((_, table, title), written) in PARTS.iter().zip(&self.parts) {
@@ -211,7 +212,7 @@ fn list(origins: &[Origin]) -> String {
     origins.iter().map(Origin::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// The line as it may be shown to anybody: without a password, and without a value that may be one.
+/// Returns the part of a line that anybody may see: no password, and no value that may be one.
 fn shown(line: &Line) -> String {
     let word = shown_word(&line.word);
     let is_known = words::is_of_a_connection(&line.word) || words::is_of_the_broker(&line.word);
@@ -219,7 +220,7 @@ fn shown(line: &Line) -> String {
     if is_shown { format!("{word} {}", line.value) } else { word }
 }
 
-/// Without what follows a letter that is of no option's name: `password=…` is one word to Mosquitto.
+/// Returns the word up to the first character that no option's name has, because `password=…` is one word to Mosquitto.
 fn shown_word(word: &str) -> String {
     word.chars().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.')).collect()
 }
@@ -230,7 +231,7 @@ fn is_secret(word: &str) -> bool {
     !is_file && holds.iter().any(|part| word.contains(part)) || word.contains("_opt_")
 }
 
-/// Returns the text as a string of TOML.
+/// Returns the text as a TOML string.
 pub(super) fn quoted(text: &str) -> String {
     let mut quoted = String::from("\"");
     for c in text.chars() {
@@ -245,12 +246,12 @@ pub(super) fn quoted(text: &str) -> String {
     quoted + "\""
 }
 
-/// Returns the texts as an array of TOML.
+/// Returns the texts as a TOML array.
 pub(super) fn array(texts: &[String]) -> String {
     format!("[{}]", texts.iter().map(|text| quoted(text)).collect::<Vec<_>>().join(", "))
 }
 
-/// Returns a size in the unit that needs no fraction.
+/// Returns a size as a TOML string, in the largest unit that needs no fraction.
 pub(super) fn size(bytes: u64) -> String {
     let units = [("GiB", 1_u64 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
     match units.iter().find(|(_, unit)| bytes > 0 && bytes.is_multiple_of(*unit)) {

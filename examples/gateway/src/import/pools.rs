@@ -1,4 +1,4 @@
-//! Lines of a mosquitto.conf by what they are of: the broker, a listener, a connection. Each is taken once.
+//! Lines of a mosquitto.conf by owner: the broker, a listener or a connection. Each line is taken out once.
 
 use mosquitto_conf::conf::Line;
 use mosquitto_conf::findings::Findings;
@@ -7,18 +7,18 @@ use mosquitto_conf::words;
 
 use super::output::{Output, Part};
 
-/// Lines that are still to be dealt with, in their order.
+/// Lines that are not dealt with yet, in their order.
 #[derive(Debug, Default)]
 pub(super) struct Pool(Vec<Line>);
 
 impl Pool {
-    /// Takes all lines of these words.
+    /// Takes out all lines with these words.
     pub(super) fn take(&mut self, words: &[&str]) -> Vec<Line> {
         let is_asked = |line: &mut Line| words.contains(&line.word.as_str());
         self.0.extract_if(.., is_asked).collect()
     }
 
-    /// Takes the line of an option of these names that is in force: the last one. Earlier ones are comments.
+    /// Takes out the line of an option, known under any of these names, that is in force, which is the last. Earlier ones become comments.
     pub(super) fn take_last(&mut self, words: &[&str], part: Part, output: &mut Output) -> Option<Line> {
         let mut lines = self.take(words);
         let last = lines.pop()?;
@@ -40,20 +40,20 @@ impl Pool {
         self.0.iter()
     }
 
-    /// Takes what is left.
+    /// Takes out the remaining lines.
     pub(super) fn rest(self) -> Vec<Line> {
         self.0
     }
 }
 
-/// The lines of a file.
+/// Lines of a file by owner.
 #[derive(Debug, Default)]
 pub(super) struct Pools {
-    /// Lines of the first `connection`, which is taken.
+    /// Lines of the first `connection` section, which is imported.
     pub(super) connection: Pool,
-    /// Lines of the others.
+    /// Lines of the other `connection` sections.
     pub(super) other_connections: Pool,
-    /// The first is that of `port` and `bind_address`.
+    /// Lines of each listener. The first pool is for `port` and `bind_address`.
     pub(super) listeners: Vec<Pool>,
     pub(super) broker: Pool,
 }
@@ -86,7 +86,7 @@ const OF_A_LISTENER: [&str; 23] = [
 ];
 
 impl Pools {
-    /// Distributes the lines. Those that are of nothing, or that no file of TOML can say, are comments at once.
+    /// Distributes the lines. Lines that belong to nothing, or that TOML cannot express, become comments at once.
     pub(super) fn of(lines: Vec<Line>, output: &mut Output) -> Self {
         let mut pools = Self { listeners: vec![Pool::default()], ..Self::default() };
         let mut connections: Vec<Line> = Vec::new();
@@ -128,13 +128,13 @@ impl Pools {
         pools
     }
 
-    /// Pool of the connection of that number, from 1.
+    /// Returns the pool of a connection by its number, counted from 1.
     fn connection_of(&mut self, number: usize) -> &mut Pool {
         if number == 1 { &mut self.connection } else { &mut self.other_connections }
     }
 }
 
-/// Warns where the end of a value is another than it looks like.
+/// Warns if Mosquitto ends a value elsewhere than it seems.
 fn warn_of_the_end(line: &Line, output: &mut Output) {
     let mut findings = Findings::default();
     line_end::of_line(line, &mut findings);

@@ -1,4 +1,4 @@
-//! `[queue]`, made of the limits that Mosquitto has for its own queues.
+//! `[queue]`, made of the limits of Mosquitto's queues.
 
 use mosquitto_conf::conf::Line;
 use mosquitto_conf::values::{limit, number};
@@ -13,7 +13,7 @@ const BYTES_MIN: u64 = 1 << 20;
 const BYTES_MAX: u64 = 1 << 40;
 const WINDOW_MAX: u64 = 65_535;
 
-/// Writes the table; returns whether it limits the number of messages.
+/// Writes the table. Returns whether it limits the number of messages.
 pub(super) fn queue(broker: &mut Pool, output: &mut Output) -> bool {
     let has_limit = messages(broker, output);
     if let Some(line) = broker.take_last(&["max_queued_bytes"], PART, output) {
@@ -68,7 +68,7 @@ fn bytes(line: &Line, output: &mut Output) {
     }
 }
 
-/// The queue's receipt takes the place of the snapshot of a database.
+/// Writes `ack_within` for the interval at which Mosquitto saves its database.
 fn autosave(line: &Line, output: &mut Output) {
     match number::<u64>(&line.value) {
         Ok(seconds) => {

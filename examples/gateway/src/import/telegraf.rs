@@ -1,4 +1,4 @@
-//! A telegraf.conf: its mqtt_consumers become routes, every other line a comment that names what does its work here.
+//! Import of a telegraf.conf: its mqtt_consumers become routes, and every other line becomes a comment that names its replacement here.
 
 mod consumer;
 mod items;
@@ -14,21 +14,21 @@ use super::output::{Output, Part};
 use super::routes::Written;
 use items::Item;
 
-/// A table of the file: its head and its lines, in their order.
+/// Table of the file, with its head and its lines in their order.
 struct Table<'a> {
-    /// Without brackets; empty before the first one.
+    /// Name without brackets; empty for the lines before the first head.
     name: String,
     head: Option<Item>,
     items: Vec<Item>,
-    /// Parsed table of a consumer.
+    /// Parsed values, if the table is a consumer.
     consumer: Option<&'a DeTable<'a>>,
 }
 
-/// Reads the file. `has_limit`: the queue's messages are limited already.
+/// Imports the file. `has_limit`: the number of the queue's messages is limited already.
 ///
 /// # Errors
 ///
-/// It is no TOML.
+/// The file is not TOML.
 pub(super) fn telegraf(
     path: &Path,
     text: &str,
@@ -60,7 +60,7 @@ pub(super) fn telegraf(
     Ok(())
 }
 
-/// Divides the lines by the heads of tables.
+/// Divides the lines of the file into tables.
 fn tables<'a>(file: &Arc<Path>, text: &str, root: &'a DeTable<'a>) -> Vec<Table<'a>> {
     let mut tables: Vec<Table<'a>> = Vec::new();
     let mut consumers = consumer::all(root).into_iter();
@@ -80,7 +80,7 @@ fn tables<'a>(file: &Arc<Path>, text: &str, root: &'a DeTable<'a>) -> Vec<Table<
     tables
 }
 
-/// Takes `metric_buffer_limit` as the limit of the queue, unless it has one. Returns whether it did.
+/// Makes `metric_buffer_limit` the limit of the queue, unless it has one. Returns whether it did.
 fn buffer_limit(table: &mut Table<'_>, root: &DeTable<'_>, has_limit: bool, output: &mut Output) -> bool {
     const KEY: &str = "metric_buffer_limit";
     let value = root.get("agent").and_then(|agent| match agent.get_ref() {
@@ -113,7 +113,7 @@ fn integer(value: &DeValue<'_>) -> Option<u64> {
     }
 }
 
-/// Leaves a table with all of its lines. Values are not shown: any of them may be a secret.
+/// Writes comments for all lines of a table. Values are not shown, because any of them may be a secret.
 fn leave(table: &Table<'_>, output: &mut Output) {
     let why = reason(&table.name);
     if let Some(head) = &table.head {
@@ -126,7 +126,7 @@ fn leave(table: &Table<'_>, output: &mut Output) {
     }
 }
 
-/// Names what does the work of a table here.
+/// Returns the reason why a table becomes no key, which names its replacement here.
 fn reason(name: &str) -> &'static str {
     let mut parts = name.split('.');
     match (parts.next().unwrap_or_default(), parts.next().unwrap_or_default()) {

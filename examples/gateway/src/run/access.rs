@@ -16,10 +16,11 @@ use crate::config::{AccessFiles, TlsAddress};
 use super::error::RunError;
 use super::file_stamp::{Stamp, stamp};
 
-/// Period of the looks for a change. A file that changed is read when the next look finds it as it was: not while it is written.
+/// Period of the looks for a change. A changed file is read when two looks in a row find it the same, so that it is not read while it is
+/// written.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// State of the files: the part of them that is in force, and how they were when it was read.
+/// State of the files: the content that is in force, and the stamps by which a change is noticed.
 pub(super) struct InForce {
     rules: Watch,
     certificates: Watch,
@@ -74,7 +75,7 @@ pub(super) async fn follow(
     }
 }
 
-/// Returns whether the listener still runs.
+/// Reads users and rights again and puts them in force. Returns whether the listener still runs.
 async fn follow_rules(files: &AccessFiles, in_force: &mut InForce, listener: &LocalPublisher) -> bool {
     let read = files.clone();
     let read = tokio::task::spawn_blocking(move || read.read()).await;
@@ -99,7 +100,7 @@ async fn follow_rules(files: &AccessFiles, in_force: &mut InForce, listener: &Lo
     is_open
 }
 
-/// Returns whether the listener still runs.
+/// Reads the certificate again and puts it in force. Returns whether the listener still runs.
 async fn follow_certificate(files: &TlsAddress, in_force: &mut InForce, listener: &LocalPublisher) -> bool {
     let read = files.clone();
     let read = tokio::task::spawn_blocking(move || {
@@ -140,13 +141,13 @@ fn secret() -> Result<[u8; 32], RunError> {
     Ok(secret)
 }
 
-/// Files and how they were when they were looked at.
+/// Files whose changes are watched, with their stamps.
 struct Watch {
     files: Vec<PathBuf>,
     last: Vec<Stamp>,
-    /// As they were when what they hold came in force, or was told to be wrong.
+    /// Stamps of the files when their content was last put in force, or reported as wrong.
     applied: Vec<Stamp>,
-    /// Error that was told last.
+    /// Text of the error that the log reported last.
     told: String,
 }
 
@@ -156,7 +157,8 @@ impl Watch {
         Self { files, applied: last.clone(), last, told: String::new() }
     }
 
-    /// Looks; a change is one when a second look has found it. It is found again until it [is applied](Self::is_applied).
+    /// Looks at the files. Returns true when they differ from what is in force and two looks in a row found them the same, until
+    /// [`is_applied`](Self::is_applied).
     async fn has_changed(&mut self) -> bool {
         let files = self.files.clone();
         let looked =
@@ -173,7 +175,8 @@ impl Watch {
         self.told.clear();
     }
 
-    /// Takes note of an error, which another read will find again if it is one of the content. Returns whether it is news.
+    /// Notes an error. One of the content is not read again until the file changes; any other is tried again at the next look. Returns whether
+    /// the log has to report it.
     fn is_told(&mut self, is_of_content: bool, error: &str) -> bool {
         if is_of_content {
             self.applied.clone_from(&self.last);

@@ -4,8 +4,8 @@
 //! edge-gateway alarms 1 SHA-256-OF-THE-REST
 //! [{"match": "plant/#", "alarms": [["t", STATE], …]}, …]
 //! ```
-//! Written at each command, before its answer, and when such an alarm changes by itself: twice for a command at most. Where the disk
-//! refuses, the old file is removed rather than left: an alarm that is raised once more is better than a new one that counts as acknowledged.
+//! Written at each command, before its answer, and when such an alarm changes by itself, so at most twice per command. When the disk refuses,
+//! the old file is removed rather than left, because an alarm that is raised once more is better than a new one that counts as acknowledged.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: one small file, and a task that writes it")]
 
@@ -28,7 +28,7 @@ use super::once_a_minute::OnceAMinute;
 
 const FILE: &str = "alarms";
 const VERSION: &str = "edge-gateway alarms 1 ";
-/// All sensors of some filters, all shelved; a larger file is none of ours.
+/// Size of the largest file that is read: all sensors of some filters, all shelved, need less.
 const BYTES_MAX: u64 = 64 << 20;
 /// Pause before a disk that refused is tried again.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -39,11 +39,11 @@ pub(crate) struct KeptAlarms {
     /// The route's `match`.
     #[serde(rename = "match")]
     pub(crate) filter_topic: String,
-    /// By the sensor's name.
+    /// Alarm states, each with its sensor's name.
     pub(crate) alarms: Vec<(Box<str>, LimitAlarmState)>,
 }
 
-/// Reads what the last run kept. A damaged file is told, and nothing.
+/// Returns what the last run kept. A damaged file is logged and counts as empty.
 pub(super) fn read(state: &Path) -> Vec<KeptAlarms> {
     let read = checksummed_file::read(state, FILE, VERSION, BYTES_MAX);
     match read.and_then(|body| serde_json::from_slice(&body).map_err(io::Error::other)) {

@@ -1,26 +1,26 @@
 //! Arrival time: a steady clock mapped to wall time, so that a step of the wall clock never makes it go back. Pure.
 //!
-//! A step ahead is followed at once: it is how a board without a clock of its own gets the time. After a step back arrival
-//! time runs an eighth slower until the wall clock has caught up: 30 s take 4 minutes. A restart takes the wall clock as it is.
+//! A step ahead is followed at once, because that is how a board without a clock of its own gets the time. After a step back arrival time runs
+//! an eighth slower until the wall clock has caught up, so that a step of 30 s takes 4 minutes. A restart takes the wall clock as it is.
 
 use edge_bridge::ingest::Now;
 
-/// Of each eighth of the time that passes, one is waited.
+/// Part of the time that arrival time leaves out while it waits for the wall clock: one of this many milliseconds.
 const SLEW: u64 = 8;
-/// A smaller step back is no news.
+/// Smallest step back that the log reports, in milliseconds.
 const NEWS_MS: i64 = 1_000;
 
 /// The clock that readings are stamped by, and that silence is measured with.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ArrivalClock {
-    /// Both clocks, when they agreed last.
+    /// Readings of the steady and the wall clock when arrival time last followed the wall clock. `None`: before the first call.
     agreed: Option<Now>,
     last_ms: i64,
     is_slewing: bool,
 }
 
 impl ArrivalClock {
-    /// The present with arrival time in place of wall time.
+    /// Returns `now` with arrival time in place of wall time.
     pub(crate) fn map(&mut self, now: Now) -> Now {
         let agreed = *self.agreed.get_or_insert(now);
         let elapsed = now.up_ms.saturating_sub(agreed.up_ms);

@@ -1,4 +1,4 @@
-//! Readings to encoded batches under a size.
+//! Encodes readings into batches of at most a given size.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -10,24 +10,24 @@ use edge_codec::{BatchEncoder, BatchId, EncodeError, Reading, SensorTable, cbor,
 use super::formats::BatchFormat;
 use super::reading_row::ReadingRow;
 
-/// Header that all readings of the batches share. `first_seq` of the identity is that of the first reading.
+/// Header that all batches of one call share. Each batch's `first_seq` is that of its first reading.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Head {
     pub(crate) id: Option<BatchId>,
     pub(crate) possible_duplicate: bool,
 }
 
-/// Fate of the next readings.
+/// Fate of the next rows in order.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Piece {
-    /// So many are in this batch.
+    /// Encoded batch, and the number of rows in it.
     Batch(usize, Bytes),
-    /// So many can be in none.
+    /// Number of rows that no batch can contain.
     Refused(usize),
 }
 
 impl Piece {
-    /// Readings that it stands for.
+    /// Returns the number of rows that the piece accounts for.
     pub(crate) fn rows(&self) -> usize {
         match self {
             Self::Batch(rows, _) | Self::Refused(rows) => *rows,

@@ -1,11 +1,11 @@
-//! Sensors behind a local broker: we subscribe there, and a message is acknowledged to it when its rows are safe.
+//! Client of a local broker to which the sensors publish: it subscribes there, and acknowledges a message once its rows are safe.
 //!
-//! The broker keeps our session for ever, so that what it took while we were away comes when we are back. What it has
-//! acknowledged to a sensor and not yet given to us is the broker's own risk.
+//! The broker keeps our session for ever, so that messages that it took while we were away reach us when we are back. A message that the broker
+//! has acknowledged to a sensor and not yet given to us is the broker's own risk.
 //!
-//! A client of its own, not the bridge's: a broker that has kept an outage's messages sends them as fast as it can, and
-//! not every broker keeps to the Receive Maximum while it does (Mosquitto 2.0.11 passes it by far). So none is announced,
-//! and a connection with too much unacknowledged is not read.
+//! This client is not the bridge's, because a broker that has kept an outage's messages sends them as fast as it can, and not every broker
+//! keeps to the Receive Maximum meanwhile (Mosquitto 2.0.11 passes it by far). So no Receive Maximum is announced, and a connection with too
+//! much unacknowledged is not read.
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a shell: a socket and a task")]
 
@@ -38,21 +38,21 @@ use lines::Lines;
 use super::error::RunError;
 use super::ingest::GatewayIngest;
 
-/// For DNS and TCP together.
+/// Time limit for DNS and TCP connect together.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
-/// The same machine, or the next one: it comes back in a moment or not for long.
+/// Longest back-off between attempts. It is short because the broker is on the same machine or the next one.
 const BACKOFF_MAX_MS: u64 = 5_000;
 
-/// Address of the local broker, and the topics wanted of it.
+/// Address of the local broker, and the topics to subscribe to there.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
     pub(crate) host: String,
     pub(crate) port: u16,
     pub(crate) client_id: String,
     pub(crate) topics: Vec<String>,
-    /// An earlier run left a session there.
+    /// Set if an earlier run left a session at the broker.
     pub(crate) expects_session: bool,
-    /// Topics that the session has.
+    /// Topic filters that the session is subscribed to.
     pub(crate) subscribed: Subscribed,
 }
 
@@ -65,10 +65,10 @@ pub(crate) struct Broker {
 }
 
 impl Broker {
-    /// Dials for ever; returns before the broker has answered.
+    /// Starts dialling, for as long as the client runs. Returns before the broker has answered.
     ///
     /// # Errors
-    /// A name or filter that MQTT does not carry.
+    /// A name or topic filter that MQTT cannot carry.
     pub(crate) fn start(
         target: Target,
         clock: Clock,
@@ -112,12 +112,12 @@ impl Broker {
         Ok(Self { is_connected, stop, task: tokio::spawn(client.run()) })
     }
 
-    /// Returns whether the broker has accepted us and every subscription.
+    /// Returns a flag that is set while the broker has accepted us and every subscription.
     pub(crate) fn connected(&self) -> Arc<AtomicBool> {
         self.is_connected.clone()
     }
 
-    /// Takes nothing more in, acknowledges what becomes safe within `within`, disconnects. The session stays.
+    /// Takes no more messages in, acknowledges those whose rows become safe within `within`, and disconnects. The session stays at the broker.
     pub(crate) async fn stop(self, within: Duration) {
         self.stop.send_replace(true);
         let mut task = self.task;
@@ -128,19 +128,19 @@ impl Broker {
     }
 }
 
-/// One client over all of its connections.
+/// Client of the local broker, over all of its connections.
 struct Client {
     target: Target,
     config: ClientConfig,
     filters: Vec<Utf8>,
-    /// Asked for, and not answered.
+    /// Topic filters whose UNSUBSCRIBE the broker has not answered.
     unsubscribing: Vec<String>,
     clock: Clock,
     ingest: GatewayIngest,
     intake: Intake,
     chain: PubackChain,
     receipts: Receipts,
-    /// Of the connection, for the session and the chain alike.
+    /// Number of the connection, used for the session and the PUBACK chain alike.
     epoch: u64,
     resume: Option<Resume>,
     is_connected: Arc<AtomicBool>,

@@ -1,4 +1,4 @@
-//! Bulkhead around a part that a program brought: a panic in it costs the call in which it came, and a slow call is said.
+//! Bulkhead around code that an embedding program brought: a panic costs only the call in which it came, and a slow call is logged.
 
 #![allow(clippy::disallowed_methods, reason = "times the calls of foreign code")]
 
@@ -6,17 +6,17 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-/// Time after which a call counts as slow: all that runs on the same task waits for it.
+/// Duration from which a call counts as slow, because everything else on the same task waits for it.
 const SLOW: Duration = Duration::from_millis(100);
-/// Time for which a line about one part is not repeated.
+/// Shortest time between two lines of the log about one part.
 const AGAIN: Duration = Duration::from_secs(60);
 
-/// Part of the program's own.
+/// Code that an embedding program brought, such as its own stages, behind a guard.
 #[derive(Debug)]
 pub(crate) struct Bulkhead {
     /// Role and place, such as `filter of "plant/#"`.
     name: String,
-    /// Said after a panic: what becomes of the data.
+    /// Words for the log after a panic: what happens to the data instead.
     instead: &'static str,
     said_panic: Cell<Option<Instant>>,
     said_slow: Cell<Option<Instant>>,
@@ -27,7 +27,7 @@ impl Bulkhead {
         Self { name, instead, said_panic: Cell::default(), said_slow: Cell::default() }
     }
 
-    /// Calls the part. `None`: it panicked, and is called again the next time as if it had not.
+    /// Calls the part. Returns `None` if it panicked; the next call goes to it all the same.
     pub(crate) fn call<T>(&self, call: impl FnOnce() -> T) -> Option<T> {
         let start = Instant::now();
         let result = catch_unwind(AssertUnwindSafe(call)).ok();

@@ -1,7 +1,9 @@
-//! A socket in the state directory, by which a person on this machine sees how the gateway is, and looks after what the hub refuses.
+//! Control socket in the state directory, by which a person on this machine sees the gateway's status, and handles messages that the hub
+//! refuses.
 //!
-//! A connection is one request, a line `status`, `list`, `retry FILTER`, `drop FILTER` or `export FILTER`, and its answer: lines of JSON, then
-//! `ok TEXT` or `error TEXT`, which say to a person what was done. The socket is there from the start on, also without a queue.
+//! A connection carries one request and its answer. The request is a line `status`, `list`, `retry FILTER`, `drop FILTER` or `export FILTER`;
+//! the answer is lines of JSON, then `ok TEXT` or `error TEXT`, which tell a person what was done. The socket is there from the start on, also
+//! without a queue.
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a shell: a socket and its tasks")]
 
@@ -24,29 +26,29 @@ use super::by_hand_text as text;
 use super::status_page::desk::Desk;
 use super::status_page::json::json;
 
-/// In the state directory.
+/// File name of the socket in the state directory.
 pub(crate) const SOCKET: &str = "control.sock";
-/// Longest path of a socket, with its end (`sun_path` of Linux).
+/// Limit of a socket's path in bytes, its closing zero included (`sun_path` of Linux).
 pub(crate) const PATH_BYTES_MAX: usize = 108;
-/// Name of the socket while it is made: nobody else comes in before its mode is right. Not longer than its final name.
+/// Directory in which the socket is made, so that nobody connects before its mode is right. Its path is not longer than the socket's.
 const MAKING: &str = ".ctl";
 const CONNECTIONS_MAX: usize = 4;
-/// A verb and a filter.
+/// Longest request line, a verb and a filter.
 const LINE_BYTES_MAX: u64 = 4_096;
-/// For the request, and for each part of the answer.
+/// Time limit for the request, and for each part of the answer.
 const WITHIN: Duration = Duration::from_secs(4);
-/// After an accept that failed.
+/// Pause after an accept that failed.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
-/// After a socket that could not be made, while there is no queue.
+/// Pause before another attempt to make the socket, while there is no queue.
 const BIND_AGAIN: Duration = Duration::from_secs(1);
 
-/// A socket that nobody listens to yet.
+/// Socket that was bound and is not yet served.
 struct Made {
     listener: std::os::unix::net::UnixListener,
     path: PathBuf,
 }
 
-/// A socket that is taken away with this value.
+/// Socket that is served; its file is removed when this value is dropped.
 struct Socket {
     listener: UnixListener,
     path: PathBuf,
@@ -64,10 +66,11 @@ impl Drop for Socket {
     }
 }
 
-/// The link to the hub, once there is one.
+/// The link to the hub, empty until there is one.
 pub(crate) type LaterLink = Arc<OnceLock<Link>>;
 
-/// Serves until it is dropped. Without a socket the gateway goes on: the log says why there is none. `tried` hears of the end of the first attempt to make it.
+/// Serves the socket until this is dropped. If it cannot be made, the log says why and the gateway goes on. `tried` is sent when the first attempt to make it
+/// has ended.
 pub(crate) async fn serve(state: PathBuf, desk: Desk, link: LaterLink, tried: oneshot::Sender<()>) {
     let Some(socket) = bound(&state, &link, tried).await else { return };
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
@@ -88,7 +91,7 @@ pub(crate) async fn serve(state: PathBuf, desk: Desk, link: LaterLink, tried: on
     }
 }
 
-/// The socket, as soon as there can be one; `None`, with a line in the log, if there is a queue and no socket.
+/// Returns the socket as soon as it can be made. `None`: it cannot be made although the queue is open, and the log says why.
 async fn bound(state: &Path, link: &LaterLink, tried: oneshot::Sender<()>) -> Option<Socket> {
     let mut tried = Some(tried);
     loop {
@@ -113,7 +116,7 @@ async fn bound(state: &Path, link: &LaterLink, tried: oneshot::Sender<()>) -> Op
     }
 }
 
-/// Makes the socket in the place of one of a run that ended: nobody answers there.
+/// Makes the socket. One that an ended run left, at which nobody answers, is replaced.
 fn bind(state: &Path) -> io::Result<Made> {
     let path = state.join(SOCKET);
     check_length(&path)?;
@@ -147,7 +150,7 @@ fn bind(state: &Path) -> io::Result<Made> {
 /// Checks that a socket can have this path.
 ///
 /// # Errors
-/// With both lengths.
+/// The path is too long; the text names both lengths.
 pub(crate) fn check_length(path: &Path) -> io::Result<()> {
     let bytes = path.as_os_str().len();
     if bytes < PATH_BYTES_MAX {
@@ -185,7 +188,7 @@ impl From<edge_bridge::net::ByHandError> for Failed {
     }
 }
 
-/// Says the lines before the last. Returns what was done, in words.
+/// Writes all lines but the last. Returns what was done, in words.
 async fn answer(
     stream: &mut UnixStream,
     line: &str,

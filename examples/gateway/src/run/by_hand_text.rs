@@ -6,28 +6,28 @@ use edge_bridge::bridge::{ParkedList, ParkedRow};
 use edge_codec::base64;
 use serde::{Deserialize, Serialize};
 
-/// A refused topic.
+/// Topic whose messages the hub refuses.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct TopicLine {
     pub(crate) topic: String,
-    /// Of the last refusal, with its number.
+    /// Text and number of the last refusal's reason code.
     pub(crate) reason: String,
-    /// Messages that are held, and readings in them.
+    /// Messages of the topic that are kept in place to be tried, and the number of readings in them.
     pub(crate) held: usize,
     pub(crate) held_readings: u64,
     pub(crate) parked: u64,
-    /// Missing while an attempt is on its way.
+    /// Milliseconds until the next attempt. `None`, and then missing in the line, while an attempt is on its way.
     pub(crate) retry_in_ms: Option<u64>,
 }
 
-/// Readings that cannot be parked and wait in the queue.
+/// Number of refused messages that cannot be parked for want of room, and so wait in the queue; and the reason.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct InPlaceLine {
     pub(crate) in_place: u64,
     pub(crate) why: Option<String>,
 }
 
-/// Parked messages that no topic's line counts.
+/// Parked messages that no topic's line counts, because they are being tried or their topics are not known yet.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct UnlistedLine {
     pub(crate) unlisted: u64,
@@ -42,7 +42,7 @@ pub(crate) enum ListLine {
     Unlisted(UnlistedLine),
 }
 
-/// A parked row, or a held message, which has no age.
+/// A parked row, or a message that is kept in place, which has no age.
 #[derive(Debug, Serialize)]
 struct RowLine<'a> {
     topic: &'a str,
@@ -59,7 +59,7 @@ struct RowLine<'a> {
     base64: Option<String>,
 }
 
-/// One line per topic, one for parked messages of none of them, and one for what cannot be parked.
+/// Returns one line per refused topic, one for parked messages that no topic's line counts, and one for readings that cannot be parked.
 pub(crate) fn list(list: &ParkedList) -> String {
     let mut out = String::new();
     for topic in &list.topics {
@@ -104,7 +104,7 @@ pub(crate) fn rows(rows: &[ParkedRow]) -> String {
     out
 }
 
-/// The payload as text, or in base64 if it is not UTF-8.
+/// Returns the payload as text, or in base64 if it is not UTF-8. Exactly one of the two is there.
 fn readable(payload: &[u8]) -> (Option<&str>, Option<String>) {
     match std::str::from_utf8(payload) {
         Ok(text) => (Some(text), None),
@@ -112,13 +112,14 @@ fn readable(payload: &[u8]) -> (Option<&str>, Option<String>) {
     }
 }
 
-/// Whether a terminal obeys it: control characters, also those above ASCII, and those that turn the direction of the text behind them.
+/// Returns true for characters that a terminal may obey: control characters, also those above ASCII, and those that turn the direction of the
+/// text behind them.
 pub(crate) fn speaks_to_terminals(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Adds a line of JSON. Nothing in it speaks to a terminal.
+/// Adds a line of JSON in which characters that a terminal may obey are escaped.
 pub(crate) fn add(out: &mut String, line: &impl Serialize) {
     // Strings and numbers: nothing that JSON does not have.
     for c in serde_json::to_string(line).unwrap_or_default().chars() {

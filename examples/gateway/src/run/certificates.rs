@@ -1,5 +1,5 @@
-//! Ends of the certificates that the configuration names: for the metrics, the verdict, and one line a day while one of them is near. The files are read
-//! again when they change.
+//! Expiry of the certificates that the configuration names: for the metrics, the status, and one line a day in the log while one of them is near its
+//! end. The files are read again when they change.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: it looks at files by this machine's clock")]
 
@@ -15,15 +15,15 @@ use crate::config::{Config, Local};
 use super::file_stamp::{Stamp, stamp};
 use super::page::Page;
 
-/// Between two looks at the files.
+/// Pause between two looks at the files.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
-/// So long before its end a certificate needs somebody.
+/// Time before its end from which a certificate needs a person.
 const NEAR: Duration = Duration::from_secs(14 * 86_400);
 const DAY: Duration = Duration::from_secs(86_400);
-/// Looks at which a file could not be read before somebody is asked for: a renewal may be under way at one.
+/// Looks in a row at which a file must be unreadable before a person is asked for; a single one may meet a renewal under way.
 const FAILED_LOOKS: u32 = 2;
 
-/// Holder of a certificate, and so the one whose connections end with it. Exhaustive.
+/// Owner of a certificate: the party whose connections fail when it ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     /// The gateway at the hub.
@@ -53,18 +53,18 @@ impl fmt::Display for Role {
     }
 }
 
-/// End of a file's certificate, as it was read last.
+/// Expiry of a certificate, as its file was read last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct End {
     pub(crate) role: Role,
     /// Seconds since 1970.
     pub(crate) at_s: u64,
-    /// Whole days until then; 0 when it is past.
+    /// Whole days until the expiry; 0 once it is past.
     pub(crate) days_left: u64,
-    /// It is so near, or past, that somebody has to renew the certificate.
+    /// Set when the end is so near, or past, that a person has to renew the certificate.
     pub(crate) is_near: bool,
     pub(crate) has_ended: bool,
-    /// The file was replaced by one that is none: the gateway goes on with what it has, and its next start fails.
+    /// Set when the file no longer holds a certificate that can be read. The gateway goes on with the one it has, and its next start fails.
     pub(crate) is_unreadable: bool,
 }
 
@@ -79,12 +79,12 @@ impl End {
 struct File {
     role: Role,
     path: PathBuf,
-    /// Before its end.
+    /// Time before the end from which a person has to act.
     near: Duration,
-    /// Of the content that was read.
+    /// Stamp of the file when its content was read.
     stamp: Stamp,
     end: Option<SystemTime>,
-    /// Looks in a row at which it could not be read.
+    /// Looks in a row at which the file could not be read.
     failed_looks: u32,
     said: Option<SystemTime>,
 }
@@ -120,7 +120,7 @@ impl File {
         left.map_or(0, |left| left.as_secs() / DAY.as_secs())
     }
 
-    /// Returns whether there is a line about it now, and notes it.
+    /// Returns whether a line of the log about the file is due, and notes that it was written.
     fn may_say(&mut self, now: SystemTime) -> bool {
         let is_said = |said: SystemTime| now.duration_since(said).is_ok_and(|ago| ago < DAY);
         let may_say = (self.is_near(now) || self.is_unreadable()) && !self.said.is_some_and(is_said);
@@ -133,12 +133,12 @@ impl File {
 #[derive(Clone, Copy)]
 enum Found {
     AsBefore,
-    /// It is not there, or no certificate: what is known stays, as the gateway goes on with what it has.
+    /// The file is missing, or holds no certificate. What was read before stays, as the gateway goes on with it.
     Unreadable,
     Read(Stamp, Option<SystemTime>),
 }
 
-/// Reads a file that is not as it was at `known`.
+/// Reads a file whose stamp is no longer `known`.
 fn read(role: Role, path: &Path, known: Stamp) -> Found {
     let found = stamp(path);
     if found.is_some() && found == known {
@@ -153,7 +153,7 @@ fn read(role: Role, path: &Path, known: Stamp) -> Found {
     Found::Read(found, end.copied())
 }
 
-/// See the [module](self). A handle; cheap to clone.
+/// Handle to the certificates; clones share them. See the [module](self).
 #[derive(Clone, Debug)]
 pub(crate) struct Certificates(Arc<Mutex<Vec<File>>>);
 
@@ -190,7 +190,7 @@ impl Certificates {
         }
     }
 
-    /// A disk that hangs keeps nobody waiting: no file is read under the lock.
+    /// Looks at all files once. None is read under the lock, so that a disk that hangs keeps nobody waiting.
     fn look(&self, now: SystemTime) {
         let known: Vec<_> =
             self.lock().iter().map(|file| (file.role, file.path.clone(), file.stamp)).collect();
@@ -203,7 +203,7 @@ impl Certificates {
         }
     }
 
-    /// Ends that are known.
+    /// Returns the known expiries; a file that was never read has none.
     pub(crate) fn ends(&self) -> Vec<End> {
         self.ends_at(SystemTime::now())
     }
@@ -239,7 +239,7 @@ fn tell(file: &File, now: SystemTime) {
     }
 }
 
-/// Nothing, where there is no certificate.
+/// Writes the metric of expiries, or nothing without certificates.
 pub(super) fn render(ends: &[End], page: &mut Page) {
     const NAME: &str = "edge_certificate_expiry_timestamp_seconds";
     if ends.is_empty() {

@@ -18,13 +18,13 @@ pub(super) fn replace(dir: &Path, name: &str, version: &str, body: &[u8]) -> io:
 /// Reads the body of a file of at most `bytes_max`.
 ///
 /// # Errors
-/// As [`state_file::read`]; it is damaged or of another version.
+/// As [`state_file::read`], or the file is damaged or of another version.
 pub(super) fn read(dir: &Path, name: &str, version: &str, bytes_max: u64) -> io::Result<Vec<u8>> {
     let damaged = || io::Error::new(io::ErrorKind::InvalidData, "it is damaged");
     body_of(&state_file::read(dir, name, bytes_max)?, version).map(<[u8]>::to_vec).ok_or_else(damaged)
 }
 
-/// Returns the body, if it is whole and of this version.
+/// Returns the body. `None`: the checksum is wrong or the version is another.
 pub(super) fn body_of<'a>(text: &'a [u8], version: &str) -> Option<&'a [u8]> {
     let end = text.iter().position(|byte| *byte == b'\n')?;
     let (head, rest) = text.split_at_checked(end)?;

@@ -1,15 +1,15 @@
 //! The mark of a clean stop, which carries the filters' states.
 //!
-//! It is written when everything else is done, and taken away durably before the first reading: a run that ends
-//! otherwise leaves none, so that every sensor's first reading passes and messages that may be copies are marked. A start
-//! that fails before its first reading leaves it for the next one.
+//! The mark is written when everything else is done, and removed durably before the next run's first reading. A run that ends otherwise leaves
+//! none, so that after it every sensor's first reading passes and messages that may be repeated are marked as possible duplicates. A start that
+//! fails before its first reading leaves the mark for the next one.
 //!
 //! ```text
 //! edge-gateway stopped 2 SHA-256-OF-THE-REST
 //! {"clean": true, "filters": [{"match": …, "origin": {"rules": …, "destination": …}, "snapshot": …}, …], "rows": […]}
 //! ```
-//! While rows of the last run are not safe in the queue, there is a mark with those alone, which is not clean. Version 1,
-//! `[["MATCH", SNAPSHOT], …]`, is read.
+//! While rows of the last run are not yet safe in the queue, there is a mark that holds only those rows and is not clean. Version 1,
+//! `[["MATCH", SNAPSHOT], …]`, can still be read.
 
 #![allow(
     clippy::disallowed_methods,
@@ -30,24 +30,24 @@ use super::filter_state::FilterState;
 use super::kept_row::KeptRow;
 
 const FILE: &str = "stopped.json";
-/// Name of a directory that was in its place.
+/// Name to which a directory is renamed that stands in the mark's place.
 const ASIDE: &str = "stopped.json.aside";
-/// A mark for trial.
+/// Name of a mark that is written only to find out whether there is room.
 const TRIAL: &str = "stopped.json.trial";
-/// Room for rows besides, in bytes.
+/// Bytes that the trial adds for rows.
 const SPARE: usize = 64 << 10;
 const VERSION: &str = "edge-gateway stopped 2 ";
 const VERSION_1: &str = "edge-gateway stopped 1 ";
-/// 10 000 sensors in each of some routes; a larger file is none of ours.
+/// Size of the largest mark that is read: 10 000 sensors in each of some routes need less.
 const FILE_BYTES_MAX: u64 = 64 << 20;
 
 /// State that the last run left.
 #[derive(Debug, Default)]
 pub(crate) struct LastRun {
-    /// It ended as it should.
+    /// Set if the last run stopped cleanly.
     pub(crate) clean: bool,
     pub(crate) filters: Vec<FilterState>,
-    /// For the queue, which had no room for them.
+    /// Rows for the queue, which had no room for them at the stop.
     pub(crate) rows: Vec<Row>,
 }
 
@@ -58,7 +58,7 @@ struct Mark<F> {
     rows: Vec<KeptRow>,
 }
 
-/// Reads the mark, and leaves it. A mark that cannot be read counts as an unclean stop.
+/// Returns the content of the mark, which stays where it is. A mark that cannot be read counts as an unclean stop.
 pub(crate) fn read(state: &Path) -> LastRun {
     let path = state.join(FILE);
     let text = match state_file::read(state, FILE, FILE_BYTES_MAX) {
@@ -78,8 +78,8 @@ pub(crate) fn read(state: &Path) -> LastRun {
     }
 }
 
-/// Takes the mark away: when this returns it is gone from the disk too. To be called when nothing can fail before the
-/// first reading any more, and before that. A directory in its place, which is none of ours, is renamed.
+/// Removes the mark durably. To be called before the first reading, at a point from which nothing can fail before it. A directory in the mark's
+/// place is renamed.
 ///
 /// # Errors
 /// The disk refused.
@@ -104,7 +104,7 @@ fn set_aside(state: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Tries whether the disk has room for the mark: it is written under another name, and removed.
+/// Finds out whether the disk has room for the mark, by writing it under another name and removing it.
 ///
 /// # Errors
 /// The disk refused.
@@ -115,15 +115,15 @@ pub(crate) fn try_room(state: &Path, filters: &[FilterState]) -> io::Result<()> 
     fs::remove_file(state.join(TRIAL))
 }
 
-/// Leaves the mark of a clean stop, durably. `rows`: those that the queue had no room for.
+/// Leaves the mark of a clean stop, durably. `rows`: rows that the queue had no room for.
 ///
 /// # Errors
-/// The disk refused; then the next start is one after an unclean stop.
+/// The disk refused; the next start then treats this stop as unclean.
 pub(crate) fn leave(state: &Path, filters: &[FilterState], rows: &[Row]) -> io::Result<()> {
     write(state, &Mark { clean: true, filters, rows: rows.iter().map(KeptRow::from).collect() })
 }
 
-/// Leaves rows alone, durably, in the place of what was left: a run that ends now was no clean one.
+/// Replaces the mark durably by one that holds only `rows` and is not clean, so that a run that is killed now counts as unclean.
 ///
 /// # Errors
 /// The disk refused.
@@ -148,7 +148,7 @@ fn parse(text: &[u8]) -> Option<LastRun> {
     Some(LastRun { clean, filters, rows })
 }
 
-/// Without rules, units and rows.
+/// Reads a mark of version 1, which has no rules, units and rows.
 fn parse_version_1(body: &[u8]) -> Option<LastRun> {
     let snapshots: Vec<(String, Snapshot)> = serde_json::from_slice(body).ok()?;
     let state = |(filter_topic, sensors)| {

@@ -16,13 +16,13 @@ use edge_bridge::net::server::ClientStore;
 use super::checksummed_file;
 
 const FILE: &str = "clients";
-/// Name under which one that cannot be read stays, the last of them.
+/// Name to which a file is renamed that cannot be read; only the last such file is kept.
 const ASIDE: &str = "clients.bad";
 const VERSION: &str = "edge-gateway clients 1 ";
-/// Bytes of the largest file that counts: more than is saved.
+/// Size of the largest file that is read; more than is ever saved.
 const BYTES_MAX: u64 = 4 << 20;
 
-/// See the [module](self).
+/// File of the listener's sessions and retained messages. See the [module](self).
 #[derive(Debug)]
 pub(super) struct ClientFile {
     state: PathBuf,

@@ -1,8 +1,8 @@
 //! The log's lines about local clients: trouble as warnings, comings and goings at debug level.
 //!
-//! A client that is refused comes back every second, so each cause has one line a minute, from wherever it comes, and all causes have a budget; what
-//! is held back is counted in the next line of its cause, with the addresses, or in one line for all causes without. Clients choose their names and
-//! topics: they are escaped.
+//! A client that is refused comes back every second, so each cause has one line a minute, from whatever client it comes, and all causes share a
+//! budget of lines. Events that get no line are counted, with their addresses, in the next line of their cause, or in one line for all causes that
+//! have none. Clients choose their names and topics, so both are escaped.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -17,36 +17,36 @@ use super::once_an_hour::OnceAnHour;
 
 const WARNINGS_PER_MINUTE: usize = 10;
 const MINUTE_MS: u64 = 60_000;
-/// Causes that are told apart in a minute.
+/// Most causes that are kept apart in a minute.
 const CAUSES_MAX: usize = 64;
-/// Addresses that a line names.
+/// Most addresses that a line names.
 const ADDRESSES_MAX: usize = 8;
 
 /// Rate limit of the lines about clients.
 #[derive(Debug, Default)]
 pub(super) struct ClientLog {
     minute: u64,
-    /// Lines of this minute.
+    /// Number of lines that were written in this minute.
     lines: usize,
     causes: HashMap<String, Cause>,
-    /// Events of causes that have no line.
+    /// Events of causes that got no line of their own.
     others: HeldBack,
-    /// Clients whose messages find no room.
+    /// Rate limit for clients at QoS 0 whose messages find no room.
     no_room: OnceAnHour,
 }
 
 #[derive(Debug, Default)]
 struct Cause {
-    /// It had its line of this minute.
+    /// Set when the cause has had its line in this minute.
     is_said: bool,
     held_back: HeldBack,
 }
 
-/// Events without a line since the last one of their cause.
+/// Events that got no line since the last line of their cause.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct HeldBack {
     events: u64,
-    /// The first different ones.
+    /// Different addresses, in the order in which they were first seen.
     addresses: Vec<IpAddr>,
     has_more: bool,
 }
@@ -83,17 +83,17 @@ impl fmt::Display for HeldBack {
     }
 }
 
-/// Something that somebody should look at.
+/// Trouble with a client that somebody should look at.
 #[derive(Debug, PartialEq, Eq)]
 struct Trouble {
-    /// The same for all clients.
+    /// Key of the rate limit: the same text for all clients.
     cause: String,
-    /// With the client's name.
+    /// Text of the line, with the client's name.
     said: String,
 }
 
 impl ClientLog {
-    /// Says what is worth saying.
+    /// Logs an event: trouble as a warning within the rate limit, anything else at debug level.
     pub(super) fn on_event(&mut self, up_ms: u64, event: &Event, address: Option<SocketAddr>) {
         if let Some(held_back) = self.begin_minute(up_ms / MINUTE_MS) {
             tracing::warn!(%held_back, "more trouble of local clients than had lines");
@@ -115,7 +115,8 @@ impl ClientLog {
         }
     }
 
-    /// Returns what is told with the first event of a minute: events whose cause had no line, or none again after it.
+    /// Starts another minute. Returns events of the last ones that no line has counted, because their cause had none or did not come back.
+    /// `None`: there are none, or the minute is the same.
     fn begin_minute(&mut self, minute: u64) -> Option<HeldBack> {
         if std::mem::replace(&mut self.minute, minute) == minute {
             return None;
@@ -136,13 +137,14 @@ impl ClientLog {
         self.causes.len() < CAUSES_MAX || self.causes.contains_key(cause)
     }
 
-    /// Tells that an event of this cause has a line now.
+    /// Returns whether an event of this cause would get a line now.
     fn has_line(&self, cause: &str) -> bool {
         let is_said = self.causes.get(cause).is_some_and(|cause| cause.is_said);
         self.lines < WARNINGS_PER_MINUTE && self.has_room(cause) && !is_said
     }
 
-    /// Returns what was held back since the last line of this cause, if a line is due; otherwise counts one more.
+    /// Returns the events without a line since the last one of this cause, if a line is due now. `None`: no line is due, and the event is
+    /// counted for the next one.
     fn due(&mut self, cause: String, address: Option<SocketAddr>) -> Option<HeldBack> {
         let is_due = self.has_line(&cause);
         let address = address.map(|address| address.ip());
@@ -161,7 +163,8 @@ impl ClientLog {
     }
 }
 
-/// Returns what is the same of a text each time: seconds since a certificate's end, and the place of a wrong byte, are not.
+/// Returns the text without its digits, such as the seconds since a certificate's end or the position of a wrong byte, so that one cause has
+/// one text.
 fn without_numbers(text: &str) -> String {
     text.replace(|c: char| c.is_ascii_digit(), "")
 }
@@ -173,7 +176,7 @@ fn no_handshake(protocol: &str, error: &str, cause: &str) -> Trouble {
     }
 }
 
-/// `None` for what clients do every day.
+/// Describes an event that somebody should look at. `None`: clients do this every day.
 fn trouble(event: &Event) -> Option<Trouble> {
     match event {
         Event::Refused { client, user, reason, .. } => Some(Trouble {

@@ -1,7 +1,7 @@
 //! Control loops in the gateway: a thread of their own, fed by the listener before anything is queued.
 //!
-//! The loops' threads share nothing with the runtime but atomics and a socket that is never waited for. What they say goes to
-//! local subscribers first and then by the routes, as any message; what finds no room in the queue is counted, not waited for.
+//! The loops' threads share with the runtime only atomics and a socket that they never wait for. Their messages go to local subscribers first
+//! and then by the routes, as any message; those that find no room in the queue are counted and dropped.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: a task, and threads that are started and joined")]
 
@@ -29,9 +29,9 @@ use super::ingest::GatewayIngest;
 use super::once_a_minute::OnceAMinute;
 use super::to_hub::{ToHub, say};
 
-/// For the last scan and what is kept of it.
+/// Time for the last scan and for writing its state.
 const STOP_WITHIN: Duration = Duration::from_millis(800);
-/// For the messages that say that the outputs are safe.
+/// Time for the messages that report the outputs as safe.
 const SAY_WITHIN: Duration = Duration::from_millis(200);
 
 /// Running loops.
@@ -41,13 +41,13 @@ pub(crate) struct Control {
     keeper: Keeper,
     figures: Figures,
     watchdog: Duration,
-    /// Until the listener has them.
+    /// Inputs of the loops, until the listener has taken them.
     inputs: Option<LoopInputs>,
-    /// Commands to the filters' alarms are not for the loops.
+    /// Filters, whose alarm commands are not shown to the loops.
     filters: GatewayIngest,
-    /// Until they are published.
+    /// Messages of the loops, until a task publishes them.
     messages: Option<LoopMessages>,
-    /// The task, and what tells it that the loops hang: then it says by itself that their outputs are safe.
+    /// Task that publishes, and the sender by which it learns that the loops hang; then it reports by itself that their outputs are safe.
     publishing: Option<(JoinHandle<()>, oneshot::Sender<()>)>,
 }
 
@@ -55,16 +55,16 @@ pub(crate) struct Control {
 #[derive(Clone, Debug)]
 pub(crate) struct Figures {
     loops: Arc<LoopStats>,
-    /// Messages for the hub that found no room in the queue.
+    /// Messages for the hub that found no room in the queue, since the start.
     unqueued: Arc<AtomicU64>,
 }
 
 impl Control {
-    /// Starts the loops; their outputs are in the safe states until inputs come. What survives a restart is kept in `state`, whose disk is waited for
-    /// for two seconds.
+    /// Starts the loops. Their outputs are in the safe states until inputs come. State that survives a restart is kept in the directory `state`,
+    /// whose disk is given two seconds to answer.
     ///
     /// # Errors
-    /// The system gives no thread.
+    /// The system provides no thread.
     pub(crate) async fn start(
         config: &Config,
         state: &Path,
@@ -102,7 +102,8 @@ impl Control {
         self.watchdog
     }
 
-    /// Returns what the listener is to show each message to ([`ServerBuilder::on_publish`](edge_bridge::net::ServerBuilder::on_publish)).
+    /// Returns the function to which the listener shows each message
+    /// ([`ServerBuilder::on_publish`](edge_bridge::net::ServerBuilder::on_publish)). `None` after the first call.
     pub(crate) fn inputs(&mut self) -> Option<impl FnMut(Now, &Inbound) + Send + 'static> {
         let mut inputs = self.inputs.take()?;
         let filters = self.filters.clone();
@@ -119,12 +120,12 @@ impl Control {
         })
     }
 
-    /// Returns what is to hear of the listener's events; to be asked before [`inputs`](Self::inputs).
+    /// Returns the receiver of the listener's events. To be called before [`inputs`](Self::inputs), after which it returns `None`.
     pub(crate) fn departures(&self) -> Option<Departures> {
         self.inputs.as_ref().map(LoopInputs::departures)
     }
 
-    /// Lets the loops speak: to local subscribers, then by the routes.
+    /// Starts publishing the loops' messages: to local subscribers, then by the routes.
     pub(crate) fn publish(
         &mut self,
         local: LocalPublisher,
@@ -143,7 +144,7 @@ impl Control {
         self.figures.clone()
     }
 
-    /// Ends the loops, outputs in their safe states, and says so to local subscribers.
+    /// Ends the loops with their outputs in the safe states, and reports that to local subscribers.
     pub(crate) async fn stop(self) {
         let Self { runner, keeper, publishing, .. } = self;
         // It joins threads, which takes a scan, and then a write.
@@ -163,12 +164,12 @@ impl Control {
 }
 
 impl Figures {
-    /// Messages for the hub that found no room in the queue.
+    /// Returns the number of messages for the hub that found no room in the queue.
     pub(crate) fn unqueued(&self) -> u64 {
         self.unqueued.load(Ordering::Relaxed)
     }
 
-    /// For `/metrics`.
+    /// Returns the loops' part of the page `/metrics`.
     pub(crate) fn render(&self) -> String {
         let mut page = control_loop::prometheus(&self.loops);
         let name = "edge_control_unqueued_total";
@@ -178,7 +179,7 @@ impl Figures {
     }
 }
 
-/// Waits for the disk.
+/// Reads the loops' kept state, which waits for the disk, and starts the thread that keeps it from now on.
 fn keep(
     file: PathBuf,
     mut controller: Controller,
@@ -208,7 +209,7 @@ fn keep(
     Ok((controller, keeper, mailbox))
 }
 
-/// Until the loops end, or hang at the stop. Local subscribers first.
+/// Publishes until the loops end, or hang at the stop. Local subscribers get each message first.
 async fn publish(
     mut messages: LoopMessages,
     local: LocalPublisher,

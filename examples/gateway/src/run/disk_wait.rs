@@ -1,5 +1,6 @@
-//! Disk work of the start, off the runtime's thread. That thread waits for a healthy disk, so that nothing is received meanwhile that the closed
-//! gate would drop. Behind a slow disk it goes on: loops and local clients have their messages, and what is for the hub finds no room.
+//! Disk work of the start, off the runtime's thread. That thread waits while the disk is healthy, so that no message is received meanwhile that
+//! the closed intake would drop. Behind a slow disk it goes on, so that loops and local clients get their messages, and messages for the hub
+//! find no room.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: it waits for the disk")]
 
@@ -7,7 +8,7 @@ use std::io;
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
-/// Time for which the runtime's thread waits for the disk, over all calls.
+/// Time limit up to which the runtime's thread waits for the disk, over all calls.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct DiskWait {
     until: Instant,
@@ -18,10 +19,10 @@ impl DiskWait {
         Self { until: Instant::now() + within }
     }
 
-    /// Returns what `work` does with the disk, however long it takes. Nothing else runs on the runtime until the time is over.
+    /// Runs `work` and returns its result, however long it takes. Nothing else runs on the runtime until the time limit is over.
     ///
     /// # Errors
-    /// The work ended in a panic.
+    /// The work panicked.
     pub(super) async fn run<T: Send + 'static>(
         self,
         work: impl FnOnce() -> T + Send + 'static,

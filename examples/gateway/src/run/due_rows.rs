@@ -1,4 +1,5 @@
-//! Rows that filters make by themselves, on their way to the queue: when they are due, when somebody waits for them, and at a stop.
+//! Rows that filters emit by themselves, on their way to the queue: when their time has come, when a sender waits for their receipts, and at a
+//! stop.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: it sleeps until they are due")]
 
@@ -15,12 +16,13 @@ use super::clean_stop;
 use super::ingest::GatewayIngest;
 use super::withhold::Tell;
 
-/// For room in the queue, of which there is nearly always some.
+/// Time for the queue to have room, which it nearly always has at once.
 const LET_GO_WITHIN: Duration = Duration::from_millis(300);
-/// Longest pause between looks for silence, since the wall clock, by which it is measured, may jump.
+/// Longest pause between two ticks of the filters, since silence is measured by the wall clock, which may jump.
 const TICK_MAX: Duration = Duration::from_secs(10);
 
-/// Lets the filters notice what did not happen, and let go what others wait for.
+/// Ticks the filters whenever something in them is due, such as a sensor's silence, and whenever a sender waits for receipts of readings that
+/// they hold.
 pub(super) async fn tick(clock: Clock, wall: Arc<SystemClock>, ingest: GatewayIngest, intake: Intake) {
     loop {
         ingest.trust_clock(wall.now().synced);
@@ -47,7 +49,8 @@ fn put_due(permit: Permit<'_>, now: Now, is_asked_for: bool, ingest: &GatewayIng
     permit.put(rows, link.then(Tell::Nobody));
 }
 
-/// The queue has its room already: what filters hold, and was acknowledged, goes there where the disk has none for their states.
+/// Puts readings that the filters hold, and that were acknowledged, into the queue, if the disk has no room for the filters' states. The queue
+/// has reserved its room already.
 pub(super) async fn flush_without_room(state: &Path, ingest: &GatewayIngest, intake: &Intake) {
     let Err(error) = clean_stop::try_room(state, &ingest.filter_states()) else { return };
     let Ok(Some(permit)) = tokio::time::timeout(LET_GO_WITHIN, intake.reserve()).await else {
@@ -59,7 +62,7 @@ pub(super) async fn flush_without_room(state: &Path, ingest: &GatewayIngest, int
     permit.put(rows, link.then(Tell::Nobody));
 }
 
-/// No stage holds what has no receipt yet: such a reading would come again, and be taken for a repetition.
+/// Emits the held readings that have no receipt yet. Left in a stage, they would be sent again by their client and be dropped as repetitions.
 pub(super) async fn let_go(clock: Clock, ingest: &GatewayIngest, intake: &Intake) {
     ingest.stop_holding();
     match tokio::time::timeout(LET_GO_WITHIN, intake.reserve()).await {

@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-/// In words for the person who started it.
+/// Error of a run, in words for the person who started the gateway.
 #[derive(Debug)]
 pub enum RunError {
-    /// The configuration or the command line asks for what cannot be: exit code 2.
+    /// The configuration or the command line asks for something impossible: exit code 2.
     Configuration(String),
-    /// It could not be done now: exit code 1.
+    /// Something that could not be done now and may work later: exit code 1.
     Failed(String),
 }
 

@@ -1,11 +1,11 @@
-//! Marks by which a change of a file is seen: also of one that a rename or a link put in its place.
+//! Stamps by which a change of a file is noticed, also when a rename or a link put another file in its place.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: files")]
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// Inode, size, and the times of content and inode. `None`: the file is not there.
+/// Inode, size, and the times of the last change of content and inode. `None`: the file is not there, or cannot be looked at.
 pub(super) type Stamp = Option<(u64, u64, i64, i64, i64, i64)>;
 
 pub(super) fn stamp(path: &Path) -> Stamp {

@@ -1,4 +1,4 @@
-//! A route's filter: one reading in, what is kept of it and before it out, with names and units.
+//! A route's filter: takes one reading in, and returns the readings that are kept, that one or earlier ones, with names and units.
 
 use std::collections::HashMap;
 
@@ -26,42 +26,45 @@ mod alarms;
 mod long_texts;
 mod silent_sensors;
 
-/// Entries of forgotten sensors that a table keeps before it is looked through.
+/// Entries of forgotten sensors that a map may hold before it is cleared of them.
 const SENSORS_SPARE: usize = 1_000;
 
 #[derive(Debug)]
 pub(crate) struct Filter {
     pipeline: Pipeline,
-    /// `None`: the stages are those of the rules.
+    /// Bulkhead around stages that an embedding program brought. `None`: the stages are those of the configuration's rules, and are called
+    /// directly.
     own: Option<Bulkhead>,
-    /// Last unit by sensor number: what the filter emits by itself has one too.
+    /// Last unit by sensor number, for readings that the stages emit later.
     units: HashMap<u32, Box<str>>,
-    /// `None`: what a stage holds is acknowledged as what it suppresses.
+    /// Receipts that wait until the stage that holds their readings emits. `None`: held readings are acknowledged at once, as suppressed ones
+    /// are, and a crash loses them.
     withheld: Option<Withheld>,
-    /// A stage holds what an earlier run acknowledged, and is not to.
+    /// Set after a restore while receipts are withheld: the stages hold readings that the last run acknowledged, so the next tick emits them.
     flushes_at_once: bool,
     time_drops: TimeDrops,
     silence: Silence,
-    /// Readings that a stage is still to emit by sensor, of which one may be a copy: its message may have been received before.
+    /// Number of next emits, by sensor number, that are marked as possible duplicates, because the message of one of them may have been
+    /// received before.
     copies: HashMap<u32, usize>,
-    /// `None`: nobody here is told.
+    /// Changes of alarms since they were last taken. `None`: nobody in the gateway asked for them.
     alarm_changes: Option<AlarmChanges>,
     alarm_log: alarms::AlarmLog,
     long_texts: LongTexts,
 }
 
-/// A filter's state over a clean restart.
+/// State of a filter that a clean restart carries over.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct FilterSnapshot {
     pub(super) sensors: Snapshot,
-    /// Last unit by the sensor's name.
+    /// Pairs of a sensor's name and its last unit.
     pub(super) units: Vec<(Box<str>, Box<str>)>,
-    /// Readings of which one may be a copy, by the sensor's name.
+    /// Pairs of a sensor's name and the number of its next emits that are marked as possible duplicates.
     #[serde(default)]
     pub(super) copies: Vec<(Box<str>, usize)>,
 }
 
-/// Readings that the filter emitted by itself, free of it.
+/// Reading that a stage emitted beside the incoming one, copied so that it does not borrow from the filter.
 struct Made {
     sensor: u32,
     time: i64,
@@ -78,9 +81,9 @@ impl Made {
 }
 
 impl Filter {
-    /// `hold_max_ms`: how long receipts of held readings wait; `None`: not at all.
+    /// `hold_max_ms`: longest time for which receipts of held readings wait. `None`: they do not wait.
     ///
-    /// The wall clock is not trusted before it is said to be right.
+    /// The wall clock counts as wrong until [`trust_clock`](Self::trust_clock) says otherwise.
     pub(super) fn new(mut pipeline: Pipeline, hold_max_ms: Option<u64>) -> Self {
         pipeline.trust_clock(false);
         let withheld = hold_max_ms.map(Withheld::new);
@@ -100,7 +103,7 @@ impl Filter {
         }
     }
 
-    /// The stages are a program's own: they are called behind a bulkhead.
+    /// Marks the stages as a program's own, which are called behind a bulkhead.
     pub(super) fn with_own_stages(self, part: Bulkhead) -> Self {
         Self { own: Some(part), ..self }
     }
@@ -162,7 +165,8 @@ impl Filter {
         self.keep_alarms(now, taken);
     }
 
-    /// `is_asked_for`: somebody stands still until receipts come.
+    /// Emits what has become due. `is_asked_for`: a sender waits for receipts, so readings that it waits for are emitted too, except those of a
+    /// window.
     pub(super) fn tick(&mut self, now: Now, is_asked_for: bool, taken: &mut Taken) {
         let mut made = Vec::new();
         let _ = behind(self.own.as_ref(), || {
@@ -187,14 +191,14 @@ impl Filter {
         }
     }
 
-    /// Emits what the stages hold.
+    /// Emits all readings that the stages hold.
     pub(super) fn flush(&mut self, taken: &mut Taken) {
         let mut made = Vec::new();
         let _ = behind(self.own.as_ref(), || self.pipeline.flush(&mut |emit| made.push(Made::of(&emit))));
         made.into_iter().for_each(|made| self.keep_made(made, taken));
     }
 
-    /// Emits what a stage holds of a sensor.
+    /// Emits the readings that the stages hold of one sensor, and releases their receipts.
     fn let_go(&mut self, sensor: u32, taken: &mut Taken) {
         let mut made = Vec::new();
         self.pipeline.flush_sensor(sensor, &mut |emit| made.push(Made::of(&emit)));
@@ -204,17 +208,18 @@ impl Filter {
         }
     }
 
-    /// From now on no receipt waits for a stage; what waits is due.
+    /// Acknowledges readings from now on without waiting for the stage that holds them, and makes the receipts that wait now due. Called at a
+    /// stop.
     pub(super) fn stop_holding(&mut self) {
         self.withheld.iter_mut().for_each(Withheld::stop);
     }
 
-    /// Returns how much waits for stages.
+    /// Returns number and age of the messages whose receipts wait.
     pub(super) fn withheld(&self) -> Extent {
         self.withheld.as_ref().map(Withheld::extent).unwrap_or_default()
     }
 
-    /// In how many ms [`tick`](Self::tick) has something to do.
+    /// Returns in how many milliseconds [`tick`](Self::tick) has something to do. `None`: nothing waits for a time.
     pub(super) fn due_in_ms(&self, now: Now) -> Option<u64> {
         if self.flushes_at_once {
             return Some(0);
@@ -230,7 +235,7 @@ impl Filter {
         self.pipeline.stats()
     }
 
-    /// Returns the state of the stages; `None` if one that is a program's own has panicked.
+    /// Returns the state of the stages. `None`: a stage of an embedding program has panicked.
     pub(super) fn snapshot(&self) -> Option<FilterSnapshot> {
         let sensors = behind(self.own.as_ref(), || self.pipeline.snapshot())?;
         let named = self
@@ -242,7 +247,8 @@ impl Filter {
         Some(FilterSnapshot { sensors, units: named.collect(), copies: copies.collect() })
     }
 
-    /// A wall clock that is behind a sensor's last reading may have been set back meanwhile: its next one starts it again.
+    /// Takes over a state. If the wall clock is behind a sensor's last reading, it may have been set back meanwhile, so the sensor's next
+    /// reading starts it anew.
     pub(super) fn restore(&mut self, now: Now, snapshot: FilterSnapshot) -> Result<(), RestoreError> {
         self.flushes_at_once = self.withheld.is_some();
         let restored = behind(self.own.as_ref(), || self.pipeline.restore(snapshot.sensors));
@@ -272,17 +278,18 @@ impl Filter {
         Ok(())
     }
 
-    /// The hub may know alarms of an earlier run.
+    /// Has the stages report the first state of each alarm, because the hub may know alarms of an earlier run.
     pub(super) fn tell_first_alarms(&mut self) {
         self.pipeline.tell_first_alarms();
     }
 
-    /// Whether the wall clock is known to be right.
+    /// Tells the stages whether the wall clock is known to be right.
     pub(super) fn trust_clock(&mut self, is_trusted: bool) {
         self.pipeline.trust_clock(is_trusted);
     }
 
-    /// Under another unit a name is another quantity: what is held of it leaves under the unit that it came with.
+    /// Notes a sensor's unit. Under another unit a name is another quantity, so readings that are held of it are emitted first, with their own
+    /// unit.
     fn note_unit(&mut self, sensor: u32, unit: &str, taken: &mut Taken) {
         if sensor == Pipeline::UNFILTERED || self.units.get(&sensor).map_or("", |known| known) == unit {
             return;
@@ -295,7 +302,7 @@ impl Filter {
         }
     }
 
-    /// Emits what the stages hold of a sensor; its next reading passes, since they do not know what was sent last.
+    /// Emits the readings that the stages hold of a sensor, and has its next reading pass, since the stages no longer know what was sent last.
     fn start_again(&mut self, sensor: u32, taken: &mut Taken) {
         if self.pipeline.last_time(sensor).is_none() {
             return;
@@ -327,12 +334,13 @@ impl Filter {
         keep(&row, false, may_be_copy, &mut taken.kept);
     }
 
-    /// Readings of the sensor that wait to be judged by those after them.
+    /// Returns how many readings of the sensor wait to be judged by those after them.
     fn in_line(&self, sensor: u32) -> usize {
         self.pipeline.rule(sensor).map_or(0, Rule::delay)
     }
 
-    /// Asked once for each reading that a stage emits, repeats not counted.
+    /// Returns whether the next emit of the sensor is marked as a possible duplicate, and counts it. To be called once per emit, heartbeats not
+    /// counted.
     fn may_be_copy(&mut self, sensor: u32) -> bool {
         let Some(left) = self.copies.get_mut(&sensor) else { return false };
         *left -= 1;
@@ -343,13 +351,13 @@ impl Filter {
     }
 }
 
-/// Keeps a reading beside the filter.
+/// Keeps a reading unfiltered, as it came.
 fn keep_as_it_came(record: Record<'_>, taken: &mut Taken) {
     let (time, quality) = (record.time, record.quality);
     keep_record(record, time, quality, &mut taken.kept);
 }
 
-/// Calls the stages; `None`: they are a program's own, and one has panicked.
+/// Calls the stages. `None`: they are a program's own, and one has panicked.
 fn behind<T>(own: Option<&Bulkhead>, call: impl FnOnce() -> T) -> Option<T> {
     match own {
         Some(part) => part.call(call),
@@ -357,7 +365,7 @@ fn behind<T>(own: Option<&Bulkhead>, call: impl FnOnce() -> T) -> Option<T> {
     }
 }
 
-/// Forgets entries of sensors that the filter forgot, once they are many.
+/// Drops entries of sensors that the filter forgot, once there are many.
 fn forget_unnamed<T>(pipeline: &Pipeline, by_sensor: &mut HashMap<u32, T>) {
     if by_sensor.len() > 2 * pipeline.sensors() + SENSORS_SPARE {
         by_sensor.retain(|sensor, _| pipeline.name(*sensor).is_some());

@@ -1,5 +1,5 @@
-//! State of a route's filter between two runs, with the rules that made it: where the next configuration has other rules or
-//! no such route, what was held is emitted as the old ones say. Pure.
+//! State of a route's filter between two runs, with the rules that made it. If the next configuration has other rules or no such route, the
+//! readings that were held are emitted by the old rules. Pure.
 
 use edge_bridge::Row;
 use edge_bridge::ingest::Now;
@@ -10,19 +10,19 @@ use super::filter::{Filter, FilterSnapshot};
 use super::readings::Taken;
 use super::route::Destination;
 
-/// One filter when the gateway stopped.
+/// State of one filter when the gateway stopped.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct FilterState {
     /// The route's `match`.
     #[serde(rename = "match")]
     pub(crate) filter_topic: String,
-    /// Text of the rules, and where the route's readings went. `None`: an earlier version did not say, and the next
-    /// configuration's are taken for them.
+    /// Text of the rules, and the destination of the route's readings. `None`: an earlier version did not write them, so those of the next
+    /// configuration are used.
     pub(crate) origin: Option<Origin>,
     pub(crate) snapshot: FilterSnapshot,
 }
 
-/// Rules that made a state, and the destination of what they emit.
+/// Rules that made a state, and the destination of the readings that they emit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Origin {
     pub(crate) rules: String,
@@ -35,7 +35,7 @@ impl FilterState {
         self.origin.as_ref().is_some_and(|origin| Some(origin.rules.as_str()) != rules)
     }
 
-    /// Emits what is held, by the rules that hold it, and returns the rows. The state goes on without it.
+    /// Emits the held readings by the rules that hold them, and returns their rows. The state then holds none.
     pub(crate) fn empty(&mut self, now: Now) -> Vec<Row> {
         let Some(Origin { rules, destination }) = &self.origin else { return Vec::new() };
         let pipeline = match Pipeline::from_toml(rules) {

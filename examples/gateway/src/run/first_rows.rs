@@ -1,5 +1,5 @@
-//! Rows of the last run that are queued before the first reading of this one. The mark on disk carries them until the
-//! queue has them safe, so a kill in between repeats them, marked, and loses none.
+//! Rows of the last run, queued before the first reading of this one. The mark on disk carries them until they are safe in the queue, so that a
+//! kill in between loses none and repeats them as possible duplicates.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: a task that waits for the disk")]
 
@@ -15,8 +15,8 @@ use tokio::task::JoinHandle;
 use super::clean_stop;
 use super::withhold::{Link, Tell};
 
-/// Takes the mark of the last stop away, or leaves these rows alone in it until they are safe. To be called when nothing can
-/// fail before the first reading any more, and before that. `lanes`: of the queue, which may have fewer than it had.
+/// Removes the mark of the last stop, or replaces it by these rows alone until they are safe. To be called before the first reading, at a point
+/// from which nothing can fail before it. `lanes`: number of the queue's lanes, which may have fallen since.
 ///
 /// # Errors
 /// The disk refused.
@@ -29,7 +29,7 @@ pub(super) fn mark(state: &Path, rows: &mut [Row], lanes: usize) -> io::Result<(
     clean_stop::leave_rows(state, rows)
 }
 
-/// Queues the rows that [`mark`] left, and behind them those of alarms.
+/// Queues the rows that [`mark`] left, and then those of alarms. The task removes the mark once the former are safe.
 pub(super) fn queue(state: &Path, intake: &Intake, rows: Vec<Row>, alarms: Vec<Row>) -> JoinHandle<()> {
     let safe = queue_marked(state, intake, rows);
     queue_alarms(intake, alarms);
@@ -55,7 +55,7 @@ fn queue_marked(state: &Path, intake: &Intake, rows: Vec<Row>) -> JoinHandle<()>
     })
 }
 
-/// A kill before they are safe has them made again from the file of alarms.
+/// Queues the rows of alarms. A kill before they are safe loses none, because the file of alarms has them all made again.
 fn queue_alarms(intake: &Intake, rows: Vec<Row>) {
     if rows.is_empty() {
         return;

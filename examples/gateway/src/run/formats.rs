@@ -1,19 +1,19 @@
-//! The number of a route's format in the rows of the queue, and what it is called towards the hub.
+//! Numbers of the formats in the queue's rows, and the content types by which the hub knows them.
 
 use edge_bridge::Format as RowFormat;
 
 use crate::config::Format;
 
-/// Shape that rows of readings become.
+/// Encoding of the batches that rows of readings become.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
-    /// Batches that stand alone.
+    /// Batches that can be decoded without a session table.
     Batch(BatchFormat),
     /// Batches that may refer to a session table.
     Compact,
 }
 
-/// A format whose batches stand alone.
+/// Format whose batches can be decoded without a session table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BatchFormat {
     Json,
@@ -21,7 +21,7 @@ pub(crate) enum BatchFormat {
     Protobuf,
 }
 
-/// Stored in rows: never give a number another meaning.
+/// Returns the number of a format in rows. Rows are stored, so no number may ever get another meaning.
 pub(crate) fn row_format(format: Format) -> RowFormat {
     match format {
         Format::Raw => RowFormat::RAW,
@@ -32,7 +32,7 @@ pub(crate) fn row_format(format: Format) -> RowFormat {
     }
 }
 
-/// Returns what a row's format asks for; `None` for raw and unknown ones.
+/// Returns the encoding that a row's format asks for. `None`: the row is raw, or its format is unknown.
 pub(crate) fn shape(format: RowFormat) -> Option<Shape> {
     match format {
         RowFormat(1) => Some(Shape::Batch(BatchFormat::Json)),
@@ -44,7 +44,7 @@ pub(crate) fn shape(format: RowFormat) -> Option<Shape> {
 }
 
 impl Shape {
-    /// Returns what the hub is told.
+    /// Returns the MQTT 5 content type of the batches.
     pub(crate) fn content_type(self) -> &'static str {
         match self {
             Shape::Batch(format) => format.codec().content_type(),

@@ -1,8 +1,9 @@
-//! Gap reports: the hub is told what was acknowledged here and will never come, before the queue forgets that it lost it. Pure.
+//! Gap reports: tell the hub of rows that were acknowledged here and will never come, before the queue forgets that it lost them. Pure.
 //!
-//! A record leaves the queue's list when the hub has acknowledged the report that names it. Until then the same report is made again, whatever was lost
-//! since: a session may still send the first one, and two of different numbers could not be told from two losses. What was merged into a record
-//! meanwhile comes in a later report. Each lane has reports of its own, so that a topic that the hub refuses silences no other lane.
+//! A gap record leaves the queue's list when the hub has acknowledged the report that names it. Until then the same report is made again, whatever was
+//! lost since, because a session may still send the first one, and two reports with different numbers could not be told from two losses. Rows that were
+//! merged into a record meanwhile come in a later report. Each lane has reports of its own, so that a topic that the hub refuses silences no other
+//! lane.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -18,33 +19,34 @@ use serde::Serialize;
 
 use crate::config::{Config, Format};
 
-/// Between two reports of a lane, of which each has as many messages as its records need: one that overflows for hours costs a message a minute.
+/// Pause between two reports of a lane, each of as many messages as its records need, so that a lane that overflows for hours costs a message a
+/// minute.
 const EVERY_MS: u64 = 60_000;
-/// After this a report that the hub has not acknowledged is made again; it doubles with each such report.
+/// Time after which a report that the hub has not acknowledged is made again. It doubles with each such report.
 const AGAIN_MS: u64 = 600_000;
 const DOUBLINGS_MAX: u32 = 7;
-/// Records of a message.
+/// Most gap records in one message.
 const RECORDS_MAX: usize = 32;
 const CONTENT_TYPE: &str = "application/vnd.edge.gaps+json";
-/// Beside topic and payload of a packet: fixed header, packet identifier, content type.
+/// Bytes of a packet beside topic and payload: fixed header, packet identifier, content type.
 const PACKET_OVERHEAD: usize = 64;
 
-/// A handle; clones are the same.
+/// Handle to the reports; clones share their state.
 #[derive(Clone, Debug)]
 pub(crate) struct GapReports {
     gateway: u64,
     id: String,
-    /// Name and topic by lane; a lane that the configuration has no longer has the last one's topic.
+    /// Name and topic by lane. A lane that the configuration no longer has uses the topic of the last one.
     lanes: Arc<Vec<(String, Utf8)>>,
     state: Arc<Mutex<State>>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// Records of the queue that the hub has not, as far as it is known.
+    /// Gap records that the hub is not known to have.
     waiting: Vec<Gap>,
     lanes: BTreeMap<u8, LaneReports>,
-    /// Records that the hub has.
+    /// Gap records that the hub has, until the queue's list is told.
     delivered: Vec<Gap>,
 }
 
@@ -53,10 +55,10 @@ struct State {
 struct LaneReports {
     under_way: Option<UnderWay>,
     next_ms: u64,
-    /// When this minute's first message was made, and the records that were there then and are in no message yet.
+    /// Time of the first message of this minute's report, and the number of records that were there then and are not delivered yet.
     began_ms: u64,
     left: usize,
-    /// Reports since the last that the hub has.
+    /// Messages since the last one that the hub acknowledged.
     unanswered: u32,
 }
 
@@ -66,7 +68,7 @@ struct UnderWay {
     gaps: Vec<Gap>,
 }
 
-/// Report as it stands in a payload.
+/// Payload of a report, as JSON.
 #[derive(Serialize)]
 struct Report<'a> {
     id: &'a str,
@@ -74,7 +76,7 @@ struct Report<'a> {
     gaps: Vec<Record<'a>>,
 }
 
-/// Rows of one lane that will never come. Times in milliseconds since the Unix epoch, 0 if not known.
+/// Rows of one lane that will never come. Times are in milliseconds since the Unix epoch, 0 if not known.
 #[derive(Serialize)]
 struct Record<'a> {
     lane: u8,
@@ -88,14 +90,14 @@ struct Record<'a> {
 }
 
 impl GapReports {
-    /// `gateway`: the queue's.
+    /// Creates the reports of the queue with the number `gateway`.
     pub(crate) fn new(config: &Config, gateway: u64) -> Self {
         let names = config.queue.lanes.iter().enumerate();
         let lanes = names.filter_map(|(lane, name)| Some((name.clone(), topic(config, lane)?)));
         Self { gateway, id: config.id.clone(), lanes: Arc::new(lanes.collect()), state: Arc::default() }
     }
 
-    /// Topics of the reports.
+    /// Returns the topics to which reports may be published.
     pub(crate) fn topics(config: &Config) -> Vec<String> {
         let mut topics: Vec<String> = Vec::new();
         for lane in 0..config.queue.lanes.len() {
@@ -105,7 +107,8 @@ impl GapReports {
         topics
     }
 
-    /// Shows the queue's list, after [`take_delivered`](Self::take_delivered) was taken off it. Returns whether the first record of a lane came.
+    /// Takes in the queue's list of gap records, from which those of [`take_delivered`](Self::take_delivered) were removed before. Returns
+    /// whether a lane has records that had none.
     pub(super) fn see(&self, gaps: Vec<Gap>) -> bool {
         let mut state = self.lock();
         // What the hub has by now is in the list still.
@@ -116,12 +119,12 @@ impl GapReports {
         state.waiting.iter().any(|gap| !before.iter().any(|known| known.lane == gap.lane))
     }
 
-    /// Records to be taken off the queue's list: the hub has them.
+    /// Takes the gap records that the hub has, to be removed from the queue's list.
     pub(super) fn take_delivered(&self) -> Vec<Gap> {
         std::mem::take(&mut self.lock().delivered)
     }
 
-    /// A report that is due, in a packet of at most `packet_max` bytes.
+    /// Returns a report that is due, in a packet of at most `packet_max` bytes. `None`: none is due.
     pub(super) fn poll(&self, now: Now, packet_max: usize) -> Option<Packing> {
         let mut state = self.lock();
         let State { waiting, lanes, .. } = &mut *state;
@@ -151,7 +154,7 @@ impl GapReports {
         })
     }
 
-    /// A report of as many of these records as have room.
+    /// Returns a payload with as many of these records as have room, and the records. `None`: not even one has room.
     fn cut(&self, gaps: &[Gap], room: usize) -> Option<(Bytes, Vec<Gap>)> {
         let mut gaps = gaps.get(..RECORDS_MAX).unwrap_or(gaps);
         loop {
@@ -169,7 +172,7 @@ impl GapReports {
         state.waiting.iter().map(next_ms).min()
     }
 
-    /// The hub has a message that no row is in.
+    /// Notes that the hub has acknowledged a message without rows, which may be a report.
     pub(super) fn on_delivered(&self, message: &Publish) {
         let mut state = self.lock();
         let State { waiting, lanes, delivered } = &mut *state;
@@ -208,8 +211,8 @@ impl GapReports {
     }
 }
 
-/// `TO/$gap` of the first route that has the lane, or else of the first route; without a prefix the gateway's id takes its place, since what begins
-/// with `$` is the hub's own.
+/// Returns the topic of a lane's reports: `TO/$gap` of the first route that uses the lane, or else of the first route. If that route has no prefix,
+/// the gateway's id takes its place, since topics that begin with `$` are the hub's own.
 fn topic(config: &Config, lane: usize) -> Option<Utf8> {
     let its = config.routes.iter().find(|route| usize::from(route.lane) == lane);
     let route = its.or_else(|| config.routes.first())?;

@@ -1,7 +1,7 @@
-//! The running gateway: starts the parts, waits for a signal, stops them in the order in which nothing is lost.
+//! The running gateway: starts the parts, waits for a signal, and stops them in an order in which nothing is lost.
 //!
-//! Loops, local clients and probes wait for no disk: they start when the queue is open, or could not be opened at once, and go on as they are when
-//! it is open later. Until then every lane counts as full.
+//! Loops, local clients and probes do not wait for the disk. They start when the queue is open or the first attempt to open it has failed, and go
+//! on unchanged when it is open later. Until then every lane counts as full.
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a shell: the runtime and its tasks")]
 
@@ -47,15 +47,16 @@ use super::tables::Tables;
 use super::uplink::Beside;
 use super::{by_hand, clean_stop, due_rows, first_rows, http, store, uplink, watched};
 
-/// Of the eight seconds that a stop may take, a second of which is the control loops': for the receipts of what was received, and the goodbyes.
+/// Time for the receipts of received messages, and for the goodbyes to sensors. It is part of the eight seconds of a stop, one of which is for
+/// the control loops.
 const LOCAL_WITHIN: Duration = Duration::from_secs(2);
-/// For DISCONNECT to the hub.
+/// Time for DISCONNECT to the hub.
 const UPLINK_WITHIN: Duration = Duration::from_millis(1_500);
-/// For the first attempt to make the control socket, before the gateway is ready.
+/// Time for the first attempt to make the control socket, before the gateway counts as ready.
 const SOCKET_WITHIN: Duration = Duration::from_secs(1);
-/// For the last commit.
+/// Time for the last commit of the queue.
 const STORE_WITHIN: Duration = Duration::from_secs(3);
-/// For the queue's word that it is closed.
+/// Time for the closed queue to tell which rows it did not take.
 const LEFT_WITHIN: Duration = Duration::from_millis(200);
 
 /// Parts that run with or without a queue.
@@ -71,21 +72,21 @@ struct Local {
     surface: Surface,
     packers: Packers,
     configurations: Option<Configurations>,
-    /// For whoever asks at the control socket.
+    /// Link to the hub, set once it runs, for requests at the control socket.
     link: LaterLink,
-    /// End of the first attempt to make the control socket.
+    /// Notice that the first attempt to make the control socket has ended.
     socket_tried: oneshot::Receiver<()>,
-    /// Pages and control socket.
+    /// Tasks of the status pages and the control socket.
     tasks: Vec<JoinHandle<()>>,
 }
 
-/// Wish to stop. One type for signals and for programs, so that the whole run is compiled once.
+/// Future that ends when the gateway has to stop. It has one type for signals and for embedding programs, so that the run is compiled once.
 pub(crate) type Stop<'a> = Pin<&'a mut (dyn Future<Output = ()> + Send)>;
 
-/// Runs until `stop` is over.
+/// Runs until `stop` ends.
 ///
 /// # Errors
-/// In words, with the exit code.
+/// The reason in words, with the exit code.
 pub(crate) async fn run(
     config: &Config,
     state: &Path,
@@ -197,7 +198,7 @@ impl Local {
         })
     }
 
-    /// Starts what needs the queue. Until it is open nothing is taken in: the last run's state is as it was taken over.
+    /// Starts the parts that need the queue. Nothing was taken in before, so the last run's state is still as it was taken over.
     async fn with_queue(
         mut self,
         config: &Config,
@@ -269,7 +270,7 @@ impl Local {
         Ok(Running { clock, ingest, intake, control, commands, front, link, queue, gap_reports, tasks })
     }
 
-    /// Stops without a queue. The mark of the last stop is as it was: nothing was received.
+    /// Stops without a queue. The mark of the last stop stays as it is, because nothing was received.
     async fn stop(self) {
         if let Some(control) = self.control {
             control.stop().await;
@@ -282,7 +283,7 @@ impl Local {
     }
 }
 
-/// A gateway with its queue.
+/// Gateway whose queue is open.
 struct Running {
     clock: Clock,
     ingest: GatewayIngest,
@@ -307,7 +308,7 @@ impl Running {
     }
 }
 
-/// Both at once: they share their second.
+/// Stops loops and commands at the same time, so that they share their second.
 async fn stop_commanding(control: Option<Control>, commands: RunningCommands) -> Option<Unended> {
     let loops = async {
         if let Some(control) = control {
@@ -317,7 +318,8 @@ async fn stop_commanding(control: Option<Control>, commands: RunningCommands) ->
     tokio::join!(loops, commands.stop()).1
 }
 
-/// The filters first: the queue takes what their states find no room for. Then the link: what it had leased is back before the last commit. The mark last: it says that all else was done.
+/// Stops the rest. The filters go first, because the queue takes held readings for which the disk has no room. Then the link, so that rows that it had leased
+/// are given back before the last commit. The mark comes last, as it says that all else was done.
 async fn stop(
     state: &Path,
     clock: Clock,
@@ -360,7 +362,7 @@ fn tell_opened(config: &Config, state: &Path, clean: bool, queue: &aio::Queue) {
     tracing::info!(gateway = config.id, state = %state.display(), clean, queued = store::waiting(queue), "opened");
 }
 
-/// The clock of rows and filters, as far as the configuration trusts it.
+/// Returns the wall clock of rows and filters, trusted from the start if the configuration says so.
 pub(crate) fn wall_clock(config: &Config) -> SystemClock {
     let wall = SystemClock::new();
     if config.trusts_clock { wall.assume_synced() } else { wall }

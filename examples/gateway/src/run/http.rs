@@ -1,5 +1,5 @@
-//! A small HTTP server for an orchestrator, a scraper and a person's browser: GET, one answer per connection. Nobody can hold it up: a request comes within
-//! seconds, and who comes when all places are taken gets that of the address with most of them.
+//! A small HTTP server for an orchestrator, a scraper and a person's browser: GET only, one answer per connection. Nobody can hold it up, because a request
+//! has to come within seconds, and a connection that comes when all places are taken gets one of the address that has most of them.
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a shell: sockets and tasks")]
 
@@ -28,13 +28,13 @@ use super::error::RunError;
 use connection_places::Places;
 use io::TokioIo;
 
-/// From accept to the end of the request's head.
+/// Time from accept to the end of the request's head.
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
-/// From accept to the last byte of the answer: a slow reader costs no more than this.
+/// Time from accept to the last byte of the answer, which bounds the cost of a slow reader.
 const CONNECTION_WITHIN: Duration = Duration::from_secs(10);
-/// After an accept that failed, usually for want of file descriptors.
+/// Pause after an accept that failed, usually for want of file descriptors.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
-/// hyper's least: requests here are some hundred bytes.
+/// Size of hyper's buffer, the least that it allows; requests here have some hundred bytes.
 const BUFFER_BYTES: usize = 8 * 1024;
 
 /// Answer to a scraper or a probe.
@@ -46,11 +46,11 @@ pub(crate) struct Answer {
 
 /// Source of texts for scrapers and probes.
 pub(crate) trait Pages: Send + Sync + 'static {
-    /// `None`: there is no such page.
+    /// Returns the page at `path`. `None`: there is no such page.
     fn page(&self, path: &str) -> impl Future<Output = Option<Answer>> + Send;
 }
 
-/// Parts of a request that an answer may depend on.
+/// Parts of a request on which an answer may depend.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Asked<'a> {
     pub(crate) path: &'a str,
@@ -96,7 +96,7 @@ impl Reply {
         Self::new(status, Self::TEXT, body.to_owned())
     }
 
-    /// `None`: there is no such page.
+    /// Creates the reply for a page. `None`: there is no such page, and the reply is 404.
     pub(crate) fn of(answer: Option<Answer>) -> Self {
         match answer {
             Some(Answer { ok: true, body }) => Self::text(StatusCode::OK, &body),
@@ -108,7 +108,7 @@ impl Reply {
         }
     }
 
-    /// A value that is none of a header is left out.
+    /// Adds a header. A value that cannot stand in one is left out.
     pub(crate) fn with(mut self, name: HeaderName, value: &str) -> Self {
         if let Ok(value) = HeaderValue::from_str(value) {
             self.headers.insert(name, value);
@@ -128,17 +128,17 @@ impl<P: Pages> Site for P {
     }
 }
 
-/// Binds the address of the pages, if there is one.
+/// Binds the address of the pages. `None`: the configuration has no address.
 ///
 /// # Errors
-/// It is taken, or none of this machine.
+/// The address is taken, or does not belong to this machine.
 pub(super) async fn bind(address: Option<SocketAddr>) -> Result<Option<(TcpListener, SocketAddr)>, RunError> {
     let Some(address) = address else { return Ok(None) };
     let failed = |error| RunError::Failed(format!("[metrics] listen {address}: {error}"));
     Ok(Some((TcpListener::bind(address).await.map_err(failed)?, address)))
 }
 
-/// Serves `site` until it is dropped.
+/// Serves `site` until this is dropped.
 pub(crate) async fn serve(socket: TcpListener, site: impl Site) {
     let site = Arc::new(site);
     let mut places = Places::default();
@@ -156,7 +156,7 @@ pub(crate) async fn serve(socket: TcpListener, site: impl Site) {
     }
 }
 
-/// One request and its answer.
+/// Serves one request and closes the connection.
 async fn connection(stream: TcpStream, site: Arc<impl Site>) {
     let has_head = AtomicBool::new(false);
     let service = service_fn(|request| {

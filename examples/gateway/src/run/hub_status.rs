@@ -1,7 +1,8 @@
-//! Status at the hub: for whoever cannot reach the gateway, a retained message of a few hundred bytes, made of the snapshot that every other surface
-//! shows; and beside it whether the gateway is connected, which the hub itself says when it is not. Pure.
+//! Status messages at the hub, for people who cannot reach the gateway: a retained message of a few hundred bytes, made of the snapshot that every
+//! other surface shows; and a second topic that says whether the gateway is connected, where the hub itself publishes the will when it is not. Pure.
 //!
-//! Nothing of it is in the queue: a status of yesterday is worth nothing. It goes before the batches, and a hub that denies it costs it alone.
+//! These messages do not go through the queue, because an old status is worth nothing. They go before the batches, and if the hub denies them,
+//! nothing else suffers.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -16,26 +17,26 @@ use serde::Serialize;
 use super::status::Verdict;
 use super::status_page::snapshot::Snapshot;
 
-/// Topics, before the gateway's id: whether it is connected, and how it is.
+/// Topic prefixes, before the gateway's id: of the message whether it is connected, and of its status.
 pub(crate) const ALIVE: &str = "edge/alive/";
 pub(crate) const STATUS: &str = "edge/status/";
 
-/// Bytes of a status at most.
+/// Largest status in bytes.
 const BYTES_MAX: usize = 350;
-/// Larger figures are given as this, so that they always have room.
+/// Largest figure that a status gives, so that all figures always have room.
 const FIGURE_MAX: u64 = 999_999_999_999;
-/// Time after which a status is said again although nothing changed.
+/// Time after which a status is sent again although nothing changed.
 const AGAIN_MS: u64 = 3_600_000;
-/// Between two of them: a verdict that comes and goes costs two messages a minute.
+/// Pause between two statuses, so that a verdict that comes and goes costs two messages a minute.
 const PAUSE_MS: u64 = 30_000;
-/// Time after which what the hub did not acknowledge is said again; it doubles with each, up to 17 hours.
+/// Time after which a message that the hub did not acknowledge is sent again. It doubles each time, up to 17 hours.
 const UNANSWERED_MS: u64 = 60_000;
 const DOUBLINGS_MAX: u32 = 10;
 
 const CONNECTED: &[u8] = b"1";
 const AWAY: &[u8] = b"0";
 
-/// A handle; clones are the same.
+/// Handle to the status messages; clones share their state.
 #[derive(Clone, Debug)]
 pub(crate) struct HubStatus {
     topics: Arc<Topics>,
@@ -52,18 +53,18 @@ struct Topics {
 struct State {
     alive: Slot,
     status: Slot,
-    /// Matter and time of the status in the slot.
+    /// Matter and time of the status that was made last.
     made: Option<(Matter, u64)>,
-    /// The same of the last one that the hub has, on this connection.
+    /// Matter and time of the last status that the hub acknowledged on this connection. `None`: it has acknowledged none.
     told: Option<(Matter, u64)>,
-    /// Connections that the hub accepted.
+    /// Number of connections that the hub has accepted.
     connects: u64,
 }
 
 impl State {
-    /// Both are said anew on each connection, but for what was on its way: the session sends that again, and one at which a hub closes must not come
-    /// at each.
-    /// Without a will nobody would say that the gateway is away: then it does not say that it is there.
+    /// Has both messages sent again on a new connection, except one that was under way: the session repeats that one, and a message at which a hub
+    /// closes must not come on each connection.
+    /// Without a will nobody would report that the gateway is away, so it does not report that it is there.
     fn on_connected(&mut self, connects: u64, has_will: bool) {
         (self.connects, self.told) = (connects, None);
         if self.alive.on_its_way.is_none() {
@@ -76,14 +77,14 @@ impl State {
     }
 }
 
-/// One topic: what is to be said there, and what is on its way.
+/// State of one topic: the message to be sent, and the one under way.
 #[derive(Debug, Default)]
 struct Slot {
     wanted: Option<Bytes>,
     on_its_way: Option<Bytes>,
-    /// Time before which nothing is said.
+    /// Time before which nothing is sent.
     next_ms: u64,
-    /// Messages since the last that the hub has.
+    /// Messages since the last one that the hub acknowledged.
     unanswered: u32,
 }
 
@@ -96,7 +97,7 @@ impl Slot {
         Some(payload)
     }
 
-    /// Returns whether the hub has what was on its way. `next_ms`: when the next one may follow.
+    /// Notes a delivered message. Returns whether it is the one that was under way. `next_ms`: time from which the next one may follow.
     fn on_delivered(&mut self, payload: &Bytes, next_ms: u64) -> bool {
         let is_it = self.on_its_way.take_if(|sent| sent == payload).is_some();
         if is_it {
@@ -106,26 +107,26 @@ impl Slot {
     }
 }
 
-/// Parts of a status of which a change is told at once; the others are as of then, or of the hour.
+/// Parts of a status of which a change is sent at once. Other changes are sent with these, or once an hour.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Matter {
     pub(super) verdict: Verdict,
     /// Digest of the configuration in force.
     pub(super) config: String,
-    /// The files' configuration is another one, and refused.
+    /// Set when the configuration in the files is another one and was refused.
     pub(super) is_refused: bool,
 }
 
-/// Figures of this process beside its snapshot.
+/// Figures of this process that are not in the snapshot.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Process {
     /// Whole days until the first certificate ends.
     pub(crate) certificate_days: Option<u64>,
-    /// Resident memory in bytes, if the system tells.
+    /// Resident memory in bytes. `None`: the system does not tell.
     pub(crate) memory_bytes: Option<u64>,
 }
 
-/// Status as it stands in a payload. Names that /status.json has too mean the same.
+/// Payload of a status, as JSON. Names that `/status.json` has too mean the same.
 #[derive(Serialize)]
 struct Status<'a> {
     v: u32,
@@ -147,19 +148,19 @@ struct Status<'a> {
 }
 
 impl HubStatus {
-    /// `id`: the gateway's. `None` for an id that is no part of a topic.
+    /// Creates the status messages of the gateway `id`. `None`: the id cannot stand in a topic.
     pub(crate) fn new(id: &str) -> Option<Self> {
         let [alive, status] = Self::topics(id);
         let topics = Topics { alive: Utf8::try_from(alive).ok()?, status: Utf8::try_from(status).ok()? };
         Some(Self { topics: Arc::new(topics), state: Arc::default() })
     }
 
-    /// Topics of the connection's state and of the status.
+    /// Returns the topics of the connection's state and of the status.
     pub(crate) fn topics(id: &str) -> [String; 2] {
         [ALIVE, STATUS].map(|prefix| format!("{prefix}{id}"))
     }
 
-    /// Will of the connection.
+    /// Returns the will of the connection, by which the hub reports that the gateway is away.
     pub(crate) fn will(&self) -> Will {
         Will {
             qos: QoS::AtLeastOnce,
@@ -170,8 +171,8 @@ impl HubStatus {
         }
     }
 
-    /// Looks whether anything is to be said, now that there is a connection, the `connects`th, of which the hub took the will or not; only then `make` is called. Returns whether the link has to be
-    /// woken.
+    /// Finds out whether a message is due, while there is a connection; calls `make` only if a status is. `connects`: number of that connection; `has_will`:
+    /// the hub took the will with it. Returns whether the link has to be woken.
     pub(super) fn see(
         &self,
         now_ms: u64,
@@ -194,7 +195,7 @@ impl HubStatus {
         is_due(&state.alive) || is_due(&state.status)
     }
 
-    /// A message that is due, in a packet of at most `packet_max` bytes.
+    /// Returns a message that is due, in a packet of at most `packet_max` bytes. `None`: none is due.
     pub(super) fn poll(&self, now: Now, packet_max: usize) -> Option<Packing> {
         if packet_max < 2 * BYTES_MAX {
             return None;
@@ -207,7 +208,7 @@ impl HubStatus {
         Some(retained(&self.topics.status, payload))
     }
 
-    /// The hub has a message that no row is in.
+    /// Notes that the hub has acknowledged a message without rows, which may be one of these.
     pub(super) fn on_delivered(&self, message: &Publish) {
         let mut state = self.lock();
         if message.topic == self.topics.alive {
@@ -241,7 +242,7 @@ fn retained(topic: &Utf8, payload: Bytes) -> Packing {
     })
 }
 
-/// Returns a status of at most [`BYTES_MAX`] bytes: the cause is cut where it has no room.
+/// Returns the JSON of a status, of at most [`BYTES_MAX`] bytes; the cause is shortened if it has no room.
 fn payload(snapshot: &Snapshot, process: Process) -> Vec<u8> {
     let figure = |figure: u64| figure.min(FIGURE_MAX);
     let need = snapshot.needs.first().map(|need| need.text.as_str());

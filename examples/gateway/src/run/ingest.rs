@@ -1,4 +1,4 @@
-//! Ingest of a sensor's message: the first route whose filter matches decides.
+//! Ingest of a sensor's message: the first route whose topic filter matches takes it.
 
 use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
@@ -35,44 +35,44 @@ mod over_runs;
 #[cfg(test)]
 pub(crate) use alarms::tests::rig as alarm_rig;
 
-/// The ingest of the gateway, for whichever side the sensors come from. A handle: the listener asks it, the shell lets
-/// its filters notice silence.
+/// The gateway's ingest, for sensors at the listener and behind a broker. A handle: the listener asks it about messages, and the shell ticks
+/// its filters.
 #[derive(Clone, Debug)]
 pub(crate) struct GatewayIngest {
     inner: Arc<Mutex<Inner>>,
-    /// A publisher stands still, and receipts wait for stages.
+    /// Notified when a publisher waits for receipts that wait for readings in a stage.
     let_go: Arc<Notify>,
-    /// Answers to commands for the hub that found no room.
+    /// Answers to commands that were for the hub and found no room.
     answers_without_room: Arc<AtomicU64>,
 }
 
 #[derive(Debug)]
 struct Inner {
     arrival: ArrivalClock,
-    /// Asked before the routes.
+    /// Ingest of an embedding program, which is asked before the routes.
     own: Option<OwnIngest>,
     routes: Vec<RouteState>,
     restarted: DuplicateMarks,
-    /// Topics that the control loops read: not lost if no route wants them.
+    /// Topics that the control loops read, whose messages are not unrouted if no route takes them.
     loops: Option<Arc<LoopNames>>,
     counts: Counts,
-    /// Lines about topics with messages that are no readings.
+    /// Rate limit of the log's lines about messages that are no readings.
     dead_letters: OnceAnHour,
-    /// The message that was refused last may have been received before.
+    /// Set if the message that was refused last may have been received before.
     refused_may_be_copy: bool,
-    /// Of the message that was answered last.
+    /// Receipts that depend on the rows of the last answer.
     link: Link,
-    /// Of messages that are on their way to the queue.
+    /// The same by ticket, for messages that are on their way to the queue.
     links: HashMap<Ticket, Link>,
-    /// `None`: local clients command no alarms.
+    /// Alarm commands of local clients. `None`: local clients may not command alarms.
     alarms: Option<Commanded>,
 }
 
 impl GatewayIngest {
-    /// `restarted` knows whose messages may be copies.
+    /// Creates the ingest of these routes. `restarted` decides which messages may be repetitions.
     ///
     /// # Errors
-    /// Rules or a topic that are not valid, in words; `check` finds them first.
+    /// Rules or a topic that are not valid, in words. The command `check` finds them earlier.
     pub(crate) fn new(routes: &[Route], restarted: DuplicateMarks) -> Result<Self, String> {
         let routes = routes.iter().map(RouteState::new).collect::<Result<_, _>>()?;
         let (link, links) = (Link::default(), HashMap::new());
@@ -98,10 +98,10 @@ impl GatewayIngest {
         })
     }
 
-    /// Puts a program's own parts in the place of those of the configuration; to be called before the first message.
+    /// Replaces parts of the configuration by those of an embedding program; to be called before the first message.
     ///
     /// # Errors
-    /// A filter of a route that there is not, or that has no readings, in words.
+    /// A filter for a route that does not exist, or has no readings, in words.
     pub(crate) fn set_parts(
         &self,
         own: Option<OwnIngest>,
@@ -118,12 +118,12 @@ impl GatewayIngest {
         Ok(())
     }
 
-    /// Replaces what knows whose messages may be copies; to be called before the first message for a route.
+    /// Replaces the part that decides which messages may be repetitions; to be called before the first message for a route.
     pub(crate) fn set_duplicate_marks(&self, restarted: DuplicateMarks) {
         self.lock().restarted = restarted;
     }
 
-    /// There are control loops, which read some of the messages.
+    /// Announces that control loops read the messages on these topics.
     pub(crate) fn beside(&self, loops: Arc<LoopNames>) {
         self.lock().loops = Some(loops);
     }
@@ -133,14 +133,14 @@ impl GatewayIngest {
         self.lock().routes.iter().any(|route| matches(&route.filter_topic, topic))
     }
 
-    /// Lane of the messages on this topic; `None` if no route takes them.
+    /// Returns the lane of messages on this topic. `None`: no route takes them.
     pub(crate) fn lane_of(&self, topic: &str) -> Option<u8> {
         let inner = self.lock();
         inner.routes.iter().find(|route| matches(&route.filter_topic, topic)).map(|route| route.lane)
     }
 
-    /// Rows of what became due by itself, and the receipts that depend on them. `is_asked_for`: a publisher stands still
-    /// until receipts come, so stages let go what they can.
+    /// Returns rows that have become due, and the receipts that depend on them. `is_asked_for`: a publisher waits for receipts, so the stages
+    /// emit the held readings that they can.
     pub(crate) fn tick(&self, now: Now, is_asked_for: bool) -> (Vec<Row>, Link) {
         let (mut rows, mut link) = (Vec::new(), Link::default());
         let mut inner = self.lock();
@@ -154,20 +154,21 @@ impl GatewayIngest {
         (rows, link)
     }
 
-    /// In how many ms [`tick`](Self::tick) has something to do.
+    /// Returns in how many milliseconds [`tick`](Self::tick) has something to do. `None`: nothing waits for a time.
     pub(crate) fn due_in_ms(&self, now: Now) -> Option<u64> {
         let mut inner = self.lock();
         let now = inner.arrival.map(now);
         inner.readings().filter_map(|readings| readings.due_in_ms(now)).min()
     }
 
-    /// From now on no receipt waits for a stage; those that do are due.
+    /// Acknowledges readings from now on without waiting for the stage that holds them, and makes the receipts that wait now due. Called at a
+    /// stop.
     pub(crate) fn stop_holding(&self) {
         let mut inner = self.lock();
         inner.routes.iter_mut().filter_map(|route| route.readings.as_mut()).for_each(Readings::stop_holding);
     }
 
-    /// Rows of all that stages hold: nothing keeps it over a stop.
+    /// Returns the rows of all readings that stages hold. Called at a stop when the filters' states cannot be kept.
     pub(crate) fn flush(&self) -> (Vec<Row>, Link) {
         let (mut rows, mut link) = (Vec::new(), Link::default());
         for route in &mut self.lock().routes {
@@ -178,17 +179,17 @@ impl GatewayIngest {
         (rows, link)
     }
 
-    /// Returns whether a receipt waits for a stage.
+    /// Returns whether a receipt waits for a reading that a stage holds.
     pub(crate) fn withholds(&self) -> bool {
         self.withheld().messages > 0
     }
 
-    /// Returns how much waits for stages.
+    /// Returns number and age of the messages whose receipts wait for readings in stages.
     pub(crate) fn withheld(&self) -> Extent {
         self.lock().readings().map(Readings::withheld).fold(Extent::default(), Extent::and)
     }
 
-    /// Has `intake` commit, for a publisher that stands still until receipts come. If they wait for stages, those let go first.
+    /// Has `intake` commit, for a publisher that waits for receipts. If receipts wait for readings in stages, those are emitted first.
     pub(crate) fn commit(&self, intake: &Intake) {
         match self.withholds() {
             true => self.let_go.notify_one(),
@@ -196,22 +197,22 @@ impl GatewayIngest {
         }
     }
 
-    /// Until stages have to let go.
+    /// Waits until a publisher needs the readings in stages emitted.
     pub(crate) async fn let_go_is_asked_for(&self) {
         self.let_go.notified().await;
     }
 
-    /// Counter of answers to commands of local clients that found no room on their way to the hub, since the start.
+    /// Returns the counter of answers to local clients' commands that were for the hub and found no room, since the start.
     pub(crate) fn answers_without_room(&self) -> &Arc<AtomicU64> {
         &self.answers_without_room
     }
 
-    /// The receipts that depend on the rows of the last answer; whoever has no tickets asks at once.
+    /// Takes the receipts that depend on the rows of the last answer. A caller without tickets calls this right after the ingest.
     pub(crate) fn take_link(&self) -> Link {
         std::mem::take(&mut self.lock().link)
     }
 
-    /// As [`take_link`](Self::take_link) for an answer that has got a ticket.
+    /// Takes the receipts of an answer that was given this ticket.
     pub(crate) fn take_link_of(&self, ticket: Ticket) -> Link {
         self.lock().links.remove(&ticket).unwrap_or_default()
     }
@@ -223,19 +224,19 @@ impl GatewayIngest {
         counts
     }
 
-    /// Figures of each route since the start, in their order.
+    /// Returns the figures of each route since the start, in the configuration's order.
     pub(crate) fn route_figures(&self) -> Vec<RouteFigures> {
         self.lock().routes.iter().map(RouteState::figures).collect()
     }
 
-    /// Whether the wall clock is known to be right; it is not before this is called.
+    /// Tells the filters whether the wall clock is known to be right. Before the first call it counts as wrong.
     pub(crate) fn trust_clock(&self, is_trusted: bool) {
         let mut inner = self.lock();
         let readings = inner.routes.iter_mut().filter_map(|route| route.readings.as_mut());
         readings.for_each(|readings| readings.trust_clock(is_trusted));
     }
 
-    /// A panic while it was held would have ended the process' only thread.
+    /// Locks the state. A poisoned lock is used on, since a panic under it would have ended the process' only thread.
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -268,7 +269,7 @@ impl Ingest for GatewayIngest {
 }
 
 impl Inner {
-    /// Answer of the program's own ingest; `None` leaves the message to the routes.
+    /// Returns the answer of the embedding program's ingest. `None` leaves the message to the routes.
     fn own_answer(&mut self, now: Now, message: &Inbound) -> Option<Answer> {
         let mut answer = self.own.as_mut()?.decide(now, message)?;
         let may_be_copy = message.dup || self.restarted.may_repeat(now, &message.client);
@@ -339,7 +340,7 @@ impl Inner {
     }
 }
 
-/// Bytes of a payload that are shown.
+/// Bytes of a payload that a line of the log shows.
 const SHOWN_BYTES: usize = 40;
 
 fn tell_dead_letter(topic: &str, error: &DecodeError, payload: &[u8]) {

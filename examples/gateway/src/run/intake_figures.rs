@@ -1,4 +1,5 @@
-//! Figures of the way into the queue: what waits on it, which is neither accepted nor dropped, and what was given up there. Pure.
+//! Figures of the way into the queue: messages that wait there, which are neither accepted nor dropped, and messages that were given up there.
+//! Pure.
 
 use edge_bridge::listener::Stats;
 
@@ -9,16 +10,16 @@ use super::page::Page;
 pub(crate) struct IntakeFigures {
     /// Rows that were larger than any row of the queue may be, since the start.
     pub(crate) too_large: u64,
-    /// Answers to commands for the hub that found no room, since the start.
+    /// Answers to commands that were for the hub and found no room, since the start.
     pub(crate) answers_without_room: u64,
-    /// Rows that have not come to the queue's task, now.
+    /// Rows that have not reached the queue's task yet.
     pub(crate) on_the_way: u64,
-    /// Rows for which their lane has no room, now.
+    /// Rows that wait because their lane has no room.
     pub(crate) no_room: u64,
 }
 
 impl IntakeFigures {
-    /// Writes what waits. `listener`: of the gateway's own, where messages at QoS 1 wait for room.
+    /// Writes the metric of waiting messages. `listener`: figures of the gateway's own listener, where messages at QoS 1 wait for room.
     pub(super) fn render_waiting(&self, listener: Option<&Stats>, page: &mut Page) {
         page.head(
             "edge_waiting_messages",

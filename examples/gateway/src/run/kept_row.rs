@@ -1,17 +1,17 @@
-//! Rows that found no room in the queue before a stop, as its mark carries them. Pure.
+//! Rows that found no room in the queue before a stop, in the form in which the mark of the stop carries them. Pure.
 
 use bytes::Bytes;
 use edge_bridge::Row;
 use edge_codec::base64::{decode_url, encode_url};
 use serde::{Deserialize, Serialize};
 
-/// A row as text.
+/// Row of the queue as text.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct KeptRow {
     lane: Option<u8>,
-    /// From the next start on.
+    /// Time to live in milliseconds, counted from the next start.
     ttl_ms: Option<u64>,
-    /// Base64url, as is the payload.
+    /// Topic and properties, in base64url as the payload.
     meta: String,
     payload: String,
 }
@@ -24,7 +24,7 @@ impl From<&Row> for KeptRow {
 }
 
 impl KeptRow {
-    /// `None` if it was made by something else.
+    /// Returns the row. `None`: the text was not written by this program.
     pub(crate) fn into_row(self) -> Option<Row> {
         let (meta, payload) = (Bytes::from(decode_url(&self.meta)?), Bytes::from(decode_url(&self.payload)?));
         let mut row = Row::from_meta(&meta, payload)?;

@@ -1,5 +1,5 @@
-//! Names of the queue's lanes as of the last start, in the file `lanes`: the queue itself knows a lane by its place, and gives each place its limit. Another
-//! name in a place would have what waits there.
+//! Names of the queue's lanes as of the last start, in the file `lanes`. The queue knows a lane only by its index, and has a limit for each index, so under
+//! another list of names the waiting messages would belong to other lanes.
 
 use std::io;
 use std::path::Path;

@@ -1,17 +1,17 @@
-//! Rate limit of a line of the log that something outside can bring about as often as it likes: a token bucket. Pure.
+//! Rate limit, as a token bucket, of a line of the log that something outside can cause as often as it likes. Pure.
 
-/// Usual time after which one more line may be written, in milliseconds.
+/// Usual time after which one more line is allowed, in milliseconds.
 pub(super) const MINUTE_MS: u64 = 60_000;
 
-/// Lines that may be written.
+/// Lines of the log that may still be written.
 #[derive(Debug)]
 pub(super) struct LineBudget {
-    /// At once at most.
+    /// Most lines that may be written at once, without a pause between them.
     burst: u64,
     left: u64,
-    /// Time after which there is one more.
+    /// Time in milliseconds after which one more line is allowed.
     every_ms: u64,
-    /// Up time up to which they are counted.
+    /// Time up to which the allowed lines were counted.
     counted_ms: u64,
 }
 
@@ -20,7 +20,7 @@ impl LineBudget {
         Self { burst, left: burst, every_ms, counted_ms: 0 }
     }
 
-    /// Takes a line, if there is one.
+    /// Returns whether a line may be written now, and counts it.
     pub(super) fn take(&mut self, up_ms: u64) -> bool {
         let more = up_ms.saturating_sub(self.counted_ms) / self.every_ms;
         self.counted_ms += more * self.every_ms;

@@ -1,10 +1,10 @@
-//! Losses and refusals of the gateway's own listener, in numbers since the start. Pure.
+//! Counters of losses and refusals of the gateway's own listener, since the start. Pure.
 
 use edge_bridge::listener::Stats;
 
 use super::page::Page;
 
-/// Messages that the listener gave up because the queue had no room.
+/// Returns the number of messages that the listener gave up because the queue had no room.
 pub(super) fn without_room(stats: &Stats) -> u64 {
     stats.qos0_without_room + stats.wills_without_room
 }

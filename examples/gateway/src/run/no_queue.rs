@@ -1,4 +1,4 @@
-//! Surfaces of a gateway whose queue is not open: probes, metrics and log of what goes on without it, and what is lost for want of it.
+//! Status, probes, metrics and log of a gateway whose queue is not open: they show the parts that go on, and the losses for want of a queue.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: it looks once a second")]
 
@@ -28,12 +28,12 @@ use super::status_page::desk::Memory;
 use super::status_page::figures::Figures;
 use super::status_page::{CurrentFacts, WithoutQueue};
 
-/// Cause until an attempt has failed.
+/// Cause that is shown until an attempt has failed.
 const OPENING: &str = "the queue is being opened";
-/// Cause where it is open and its worker is stuck.
+/// Cause that is shown when the queue is open and its worker is stuck.
 const SILENT: &str = "the queue does not answer";
 
-/// A handle; cheap to clone.
+/// Handle to the status surfaces of a gateway without a queue; cheap to clone.
 #[derive(Clone)]
 pub(super) struct NoQueue {
     pub(super) cause: Cause,
@@ -42,7 +42,7 @@ pub(super) struct NoQueue {
     pub(super) ingest: GatewayIngest,
     pub(super) clock: Clock,
     pub(super) wall: Arc<SystemClock>,
-    /// Of messages that found no room.
+    /// Detector of messages that find no room.
     pub(super) losses: Arc<Mutex<Losses>>,
     pub(super) service: Notifier,
     /// Memory of the status surfaces.
@@ -67,8 +67,7 @@ impl Without {
 }
 
 impl NoQueue {
-    /// Writes a line for each change of the verdict, within the log's limit, for as long as it is polled. The start without a queue has a line of its
-    /// own.
+    /// Logs each change of the verdict, within the log's limit, for as long as it is polled. The start without a queue has a line of its own.
     pub(super) async fn watch(&self) -> Infallible {
         let mut log = StateLog::default();
         log.note(self.clock.now().up_ms, (Verdict::Degraded, LinkState::Offline));
@@ -86,7 +85,7 @@ impl NoQueue {
         }
     }
 
-    /// Figures that a status is made of.
+    /// Returns the figures of which a status is made.
     async fn state(&self) -> Without {
         let listener = self.listener_stats().await;
         Without {
@@ -98,7 +97,7 @@ impl NoQueue {
         }
     }
 
-    /// Messages given up so far, as of the last look.
+    /// Returns the number of messages given up so far, as of the last look.
     pub(super) fn known_losses(&self) -> u64 {
         self.losses.lock().unwrap_or_else(PoisonError::into_inner).known()
     }
@@ -123,7 +122,7 @@ impl NoQueue {
         Verdict::of(LinkState::Offline, true, is_losing)
     }
 
-    /// What is known without a queue. Totals over restarts are in it, and not here.
+    /// Returns the metrics without a queue. Totals over restarts are missing, because they are in the queue.
     async fn metrics(&self) -> String {
         let listener = self.listener_stats().await;
         let mut page = Page::default();
@@ -147,7 +146,7 @@ impl NoQueue {
     }
 }
 
-/// Writes whether there is a queue, and why not; `cause` is `None` while there is one.
+/// Writes the metrics that say whether there is a queue, and why not. `cause`: the reason; `None` while there is one.
 pub(super) fn render(page: &mut Page, cause: Option<&str>) {
     let help = "1 while the queue is open: without it nothing is stored for the hub.";
     page.gauge("edge_queue_open", help, cause.is_none().into());
@@ -173,7 +172,7 @@ impl Pages for NoQueue {
     }
 }
 
-/// Pages from the start on: of a gateway without its queue, then of the whole one.
+/// Pages from the start on: those without a queue, then those of the whole gateway.
 #[derive(Clone)]
 pub(crate) struct Surface {
     no_queue: NoQueue,
@@ -185,13 +184,13 @@ impl Surface {
         Self { no_queue, monitor: Arc::default() }
     }
 
-    /// From now on there is a queue.
+    /// Shows the whole gateway from now on, because its queue is open.
     pub(super) fn show(&self, monitor: Monitor) {
         // Once, by whoever opened the queue.
         let _ = self.monitor.set(monitor);
     }
 
-    /// Figures of the gateway, or what is known without a queue that answers.
+    /// Returns the figures of the gateway. The error has the state without a queue that answers.
     pub(crate) async fn figures(&self) -> Result<Figures, Without> {
         let Some(monitor) = self.monitor.get() else { return Err(self.no_queue.state().await) };
         match monitor.figures_for_a_reader().await {

@@ -1,4 +1,4 @@
-//! Rate limit of one log line that whoever is outside could repeat for ever. Pure.
+//! Rate limit of a line of the log that something outside could cause for ever. Pure.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ pub(super) struct OnceAMinute {
 }
 
 impl OnceAMinute {
-    /// Returns whether there is a line at `now`, and notes it.
+    /// Returns whether the line may be written at `now`, and notes that it is.
     pub(super) fn may_say(&mut self, now: Instant) -> bool {
         let may = self.said_at.is_none_or(|said_at| now >= said_at + AGAIN);
         if may {

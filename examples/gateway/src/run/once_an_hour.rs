@@ -1,5 +1,6 @@
-//! Rate limit of log lines by name: one an hour for each, of a sensor or a client. Peers choose the names, so of new ones a few have their line at once,
-//! and the others one a minute together; of each its hash is kept. Two names of one hash share a line. Pure, but for the hashes' seed.
+//! Rate limit of log lines by name, such as a sensor's or a client's: each name has one line an hour. Peers choose the names, so a few new ones get
+//! their line at once, and all others share one a minute. Only the hash of each name is kept, and two names of one hash share a line. Pure, except for
+//! the random seed of the hashes.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -8,9 +9,9 @@ use super::line_budget::{LineBudget, MINUTE_MS};
 
 /// Time for which a name's line is not repeated.
 pub(super) const AGAIN_MS: u64 = 3_600_000;
-/// Names that have their line at once.
+/// Most new names that get their line at once.
 const LINES_AT_ONCE: u64 = 20;
-/// Names that are kept before those are looked for whose hour is over. There are at most 80 of an hour.
+/// Names that are kept before those are removed whose hour is over. At most 80 have a line in one hour.
 const NAMES_MAX: usize = 160;
 
 /// Time of each name's last line, on the axis of `Now::up_ms`.
@@ -29,7 +30,7 @@ impl Default for OnceAnHour {
 }
 
 impl OnceAnHour {
-    /// Returns whether there is a line for `name` now, and notes it.
+    /// Returns whether the line about `name` may be written now, and notes that it is.
     pub(super) fn may_say(&mut self, up_ms: u64, name: &str) -> bool {
         let is_said = |said_ms: &u64| up_ms.saturating_sub(*said_ms) < AGAIN_MS;
         let name = self.hashes.hash_one(name);

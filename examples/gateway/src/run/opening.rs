@@ -1,6 +1,6 @@
-//! Opening of the queue, tried again with back-off while its disk or its path refuses: that costs messages for the hub, never control or local
-//! clients. What no attempt can mend ends the gateway: another process on the directory at the start, a configuration that the queue does not
-//! take, a newer format.
+//! Opening of the queue, tried again with back-off while its disk or its path refuses. That costs messages for the hub, never control or local
+//! clients. Three errors that no attempt can mend end the gateway: another process on the directory at the start, a configuration that the
+//! queue does not take, and a newer format.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: it waits for the disk")]
 
@@ -24,38 +24,38 @@ use super::error::RunError;
 use super::lane_names;
 use super::store::{self, NotOpened};
 
-/// For the first attempt: then the gateway starts without its queue, and the attempt goes on.
+/// Time for the first attempt. After it the gateway starts without its queue, and the attempt goes on.
 const AT_ONCE_WITHIN: Duration = Duration::from_secs(5);
 /// Pauses between attempts, in milliseconds.
 const FIRST_PAUSE_MS: u64 = 1_000;
 const LONGEST_PAUSE_MS: u64 = 60_000;
-/// Time for which the line about one cause, or about any, is not repeated.
+/// Pause before the log repeats the line about the same cause, and before it writes the line about another cause.
 const SAME_AGAIN: Duration = Duration::from_secs(3_600);
 const OTHER_AGAIN: Duration = Duration::from_secs(60);
 
-/// The open queue.
+/// Queue that was opened.
 pub(super) struct Opened {
     pub(super) queue: aio::Queue,
     pub(super) consumer: aio::Consumer,
-    /// It was made in this run.
+    /// Set if this run made the queue.
     pub(super) is_new: bool,
 }
 
-/// Reason why there is no queue, for whoever shows it; `None` until an attempt failed.
+/// Reason why there is no queue, for all who show it. `None`: no attempt has failed yet.
 pub(super) type Cause = watch::Receiver<Option<String>>;
 
 type Running = Pin<Box<dyn Future<Output = (Attempts, Result<Opened, RunError>)> + Send>>;
 
-/// The opening of one queue.
+/// Opening of a queue, with attempts until one succeeds.
 pub(super) struct Opening {
     running: Running,
-    /// Between the end of one opening and the begin of another.
+    /// The attempts, between the end of one opening and the begin of another.
     attempts: Option<Attempts>,
     told: Arc<watch::Sender<Option<String>>>,
 }
 
 impl Opening {
-    /// Nothing is done before the first call that waits.
+    /// Prepares the opening. Nothing is done before the first call that waits.
     pub(super) fn start(state: &Path, config: &Config, clock: Arc<SystemClock>) -> Self {
         let told = Arc::new(watch::Sender::new(None));
         let mut pauses = BackoffConfig::default();
@@ -78,7 +78,7 @@ impl Opening {
         self.told.subscribe()
     }
 
-    /// The queue, if the first attempt opens it within seconds.
+    /// Returns the queue, if the first attempt opens it within seconds, else `None`.
     ///
     /// # Errors
     /// As [`opened`](Self::opened).
@@ -97,17 +97,17 @@ impl Opening {
         Ok(None)
     }
 
-    /// The queue, however long it takes. May be dropped at any await: the attempt goes on with the next call.
+    /// Returns the queue, however long it takes. The future may be dropped at any await, and the next call goes on with the attempt.
     ///
     /// # Errors
-    /// What no further attempt can mend.
+    /// A failure that no further attempt can mend.
     pub(super) async fn opened(&mut self) -> Result<Opened, RunError> {
         let (attempts, opened) = (&mut self.running).await;
         self.attempts = Some(attempts);
         opened
     }
 
-    /// The queue is open, and its directory does not answer.
+    /// Reports that the queue is open and its directory does not answer.
     pub(super) fn tell_slow(&self, state: &Path) {
         let cause = format!(
             "{}: the disk is slow or hangs: what the last run left is not taken over yet",
@@ -117,7 +117,8 @@ impl Opening {
         self.told.send_replace(Some(cause));
     }
 
-    /// The directory refused what has to be written before the first reading: closes the queue, to be opened once more after a pause.
+    /// Closes the queue, to be opened once more after a pause, because its directory refused to take the files that have to be written before
+    /// the first reading.
     pub(super) async fn give_back(&mut self, opened: Opened, cause: String) {
         let Opened { queue, consumer, is_new } = opened;
         close(queue, consumer).await;
@@ -138,9 +139,10 @@ struct Attempts {
     backoff: Backoff,
     told: Arc<watch::Sender<Option<String>>>,
     line: CauseLine,
-    /// An attempt before made the queue.
+    /// Set if an earlier attempt of this run made the queue.
     made: bool,
-    /// There was an attempt before: then another process on the directory is no second gateway at its start, and ends nothing.
+    /// Set once an attempt has failed. From then on another process on the directory ends nothing, because it is not the case of a second
+    /// gateway that is started by mistake.
     is_again: bool,
 }
 
@@ -238,14 +240,14 @@ fn say(cause: &str) {
     );
 }
 
-/// Rate limit of the line: the same cause once an hour, another one once a minute. Pure.
+/// Rate limit of the line: about the same cause once an hour, about another one once a minute. Pure.
 #[derive(Debug, Default)]
 struct CauseLine {
     last: Option<(Instant, String)>,
 }
 
 impl CauseLine {
-    /// Returns whether there is a line at `now`, and notes it.
+    /// Returns whether the line may be written at `now`, and notes that it is.
     fn is_due(&mut self, now: Instant, cause: &str) -> bool {
         let is_due = self.last.as_ref().is_none_or(|(said_at, last)| {
             now >= *said_at + if last == cause { SAME_AGAIN } else { OTHER_AGAIN }

@@ -1,6 +1,8 @@
-//! Batches of readings at drain, in the formats of the routes: [`edge_bridge`]'s [`BatchPack`](edge_bridge::bridge::BatchPack) with our encoder.
+//! Batches of readings on their way from the queue to the hub, in the formats of the routes: the [`BatchPack`](edge_bridge::bridge::BatchPack)
+//! of [`edge_bridge`] with the gateway's encoder.
 //!
-//! In the compact format the readings of one sensor leave in their order; a batch may be split by what the hub's table has.
+//! In the compact format the readings of one sensor leave in their order. A batch may be split into readings of sensors that are in the hub's
+//! table, and others.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -23,10 +25,10 @@ use super::hub_status::HubStatus;
 use super::replaced_parts::Packer;
 pub(crate) use next_routes::NextRoutes;
 
-/// The gateway's pack.
+/// Packer of the gateway's rows.
 pub(crate) type BatchPack = edge_bridge::bridge::BatchPack<RouteEncoder>;
 
-/// Limits of a batch of a route that the configuration has no longer.
+/// Limits of a batch whose route the configuration no longer has.
 const LIMITS: BatchLimits = BatchLimits { age_ms: 200, rows: 1_000, bytes: usize::MAX };
 
 /// Encoder of all routes.
@@ -37,11 +39,11 @@ pub(crate) struct RouteEncoder {
     compact: Compact,
     gap_reports: Option<GapReports>,
     hub_status: Option<HubStatus>,
-    /// Packers of the program's own, by the topic of their batches.
+    /// Packers of an embedding program, by the topic of their batches.
     packers: Vec<(Utf8, OwnPacker)>,
 }
 
-/// Packer of the program's own.
+/// Packer of an embedding program, behind its bulkhead.
 #[derive(Debug)]
 struct OwnPacker {
     packer: Box<dyn Packer>,
@@ -57,7 +59,7 @@ struct RouteLimits {
 }
 
 impl RouteLimits {
-    /// Returns those of the routes that have batches.
+    /// Returns the limits of the routes that have batches.
     fn of(routes: &[Route]) -> Vec<Self> {
         let limits = |route: &Route| {
             Some(Self {
@@ -80,25 +82,25 @@ impl RouteEncoder {
         Self { routes, next_routes, compact, gap_reports: None, hub_status: None, packers: Vec::new() }
     }
 
-    /// Follows routes that change.
+    /// Follows changed routes that come through `next_routes`.
     pub(crate) fn with_next_routes(self, next_routes: NextRoutes) -> Self {
         Self { next_routes, ..self }
     }
 
-    /// Puts reports of losses beside the batches.
+    /// Sends gap reports beside the batches.
     pub(crate) fn with_gap_reports(self, reports: Option<GapReports>) -> Self {
         Self { gap_reports: reports, ..self }
     }
 
-    /// Puts the gateway's status beside the batches.
+    /// Sends the gateway's status beside the batches.
     pub(crate) fn with_hub_status(self, status: Option<HubStatus>) -> Self {
         Self { hub_status: status, ..self }
     }
 
-    /// Puts packers, by the `match` of their route, in the place of the routes' formats.
+    /// Replaces the routes' formats by packers; each comes with the `match` of its route.
     ///
     /// # Errors
-    /// A packer of a route that there is not, or that has no batches, in words.
+    /// A packer for a route that does not exist, or has no batches, in words.
     pub(crate) fn with_packers(
         mut self,
         routes: &[Route],
@@ -118,7 +120,8 @@ impl RouteEncoder {
 }
 
 impl Encode for RouteEncoder {
-    /// Of several routes to one topic the first decides.
+    /// Returns the limits of the batch that the row joins. Of several routes to one topic the first decides. `None`: the row is raw and joins
+    /// no batch.
     fn limits(&self, row: &Leased) -> Option<BatchLimits> {
         shape(row.row.format)?;
         let alike = |route: &&RouteLimits| route.topic == row.row.topic && route.format == row.row.format;

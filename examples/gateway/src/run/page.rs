@@ -4,11 +4,11 @@ use std::fmt::Write;
 
 use edge_bridge::Durations;
 
-/// Characters of a label's value at most.
+/// Longest value of a label, in characters.
 const LABEL_CHARS_MAX: usize = 200;
 
-/// Text that comes from outside in part, as the value of a label: format 0.0.4 knows three escapes, and everything else that is not printable is
-/// left out.
+/// Returns text that comes in part from outside as the value of a label: backslash and quote are escaped, and characters that are neither
+/// printable ASCII nor letters or digits become `?`.
 pub(super) fn label(text: &str) -> String {
     let mut value = String::new();
     for c in text.chars().take(LABEL_CHARS_MAX) {
@@ -26,7 +26,7 @@ pub(super) fn label(text: &str) -> String {
     value
 }
 
-/// Lines of the page, in their order.
+/// Page of metrics, line by line.
 #[derive(Default)]
 pub(crate) struct Page(String);
 
@@ -45,7 +45,7 @@ impl Page {
         self.line(format_args!("{name} {value}"));
     }
 
-    /// Milliseconds below 2^53 are exact.
+    /// Adds a gauge of seconds. Milliseconds below 2^53 are exact.
     pub(super) fn age(&mut self, name: &str, help: &str, ms: u64) {
         self.head(name, "gauge", help);
         self.line(format_args!("{name} {}", ms as f64 / 1_000.0));
@@ -56,7 +56,7 @@ impl Page {
         self.line(format_args!("# TYPE {name} {kind}"));
     }
 
-    /// Label values are our own words: nothing to escape.
+    /// Adds one line per value of a label. Label values are our own words, so that nothing has to be escaped.
     pub(super) fn labelled(
         &mut self,
         name: &str,
@@ -68,7 +68,7 @@ impl Page {
         }
     }
 
-    /// Seconds are milliseconds below 2^53 and exact.
+    /// Adds a histogram in seconds. Milliseconds below 2^53 are exact.
     pub(super) fn histogram(&mut self, name: &str, help: &str, durations: &Durations) {
         self.head(name, "histogram", help);
         for (bound_ms, count) in durations.up_to() {
@@ -80,7 +80,7 @@ impl Page {
         self.line(format_args!("{name}_count {count}"));
     }
 
-    /// Writing to a `String` cannot fail.
+    /// Adds a line. Writing to a `String` cannot fail.
     pub(super) fn line(&mut self, line: std::fmt::Arguments<'_>) {
         let written = self.0.write_fmt(line);
         debug_assert!(written.is_ok());

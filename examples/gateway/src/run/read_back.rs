@@ -1,15 +1,15 @@
-//! Read-back: each batch is decoded with the public decoder before it may be sent, so that whoever encodes is never the only
-//! one who checks. Costs a hub's decoding once more, some ten nanoseconds per reading of a compact batch.
+//! Read-back: each batch is decoded with the public decoder before it may be sent, so that an error of the encoder is found here and not by a
+//! reader. It costs one decoding more, some ten nanoseconds per reading of a compact batch.
 
 use edge_codec::{Batch, DecodeError, Value};
 
 use super::batch::Head;
 use super::reading_row::ReadingRow;
 
-/// Compares what a reader gets with the rows that the batch was made of.
+/// Compares the readings that a reader gets with the rows of which the batch was made.
 ///
 /// # Errors
-/// The first difference, for a log line.
+/// The first difference in words, for the log.
 pub(crate) fn compare(
     batch: Result<Batch<'_>, DecodeError>,
     head: Head,
@@ -46,7 +46,8 @@ pub(crate) fn compare(
     }
 }
 
-/// A format without a kind of number has the next one: JSON's integers have one kind, and none of its numbers is infinite.
+/// Returns whether `read` is what the format makes of `value`. A format without a kind of number uses the next one: JSON has one kind of
+/// integers, and none of its numbers is infinite.
 fn is_told(value: &Value<'_>, read: &Value<'_>) -> bool {
     match (value, read) {
         (Value::F64(value), Value::Null) => !value.is_finite(),
@@ -58,7 +59,7 @@ fn is_told(value: &Value<'_>, read: &Value<'_>) -> bool {
     }
 }
 
-/// JSON's null has its quality from what it stands for.
+/// Returns whether the value is a null, whose quality in JSON follows from the value that it replaces.
 fn is_absent(read: &Value<'_>) -> bool {
     matches!(read, Value::Null)
 }

@@ -1,6 +1,6 @@
-//! Layout of one kept reading in a row of the queue, until rows of one topic become a batch.
+//! Layout of one reading in a row of the queue, in which it waits until rows of one topic become a batch.
 //!
-//! Rows outlive the program that wrote them: a version byte stands first, and nothing refers to a table elsewhere.
+//! Rows outlive the program that wrote them, so a version byte stands first, and nothing refers to a table elsewhere.
 //!
 //! ```text
 //! version u8 | kind u8, bit 7: has quality | time i64 | [quality u32] | sensor u16 + UTF-8 | unit u16 + UTF-8 | value
@@ -16,10 +16,10 @@ use edge_codec::Value;
 
 const VERSION: u8 = 1;
 const HAS_QUALITY: u8 = 0x80;
-/// Version, kind, time, quality, two lengths, eight bytes of value.
+/// Largest size of the fixed parts: version, kind, time, quality, two lengths, eight bytes of value.
 const FIXED_BYTES_MAX: usize = 26;
 
-/// One reading with the names that a batch's table gets.
+/// One reading, with the names that are in a batch's table of sensors.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReadingRow<'a> {
     /// Name of the sensor.
@@ -28,14 +28,14 @@ pub struct ReadingRow<'a> {
     pub unit: Cow<'a, str>,
     /// Time of the measurement in ms since the Unix epoch.
     pub time: i64,
-    /// The value; `Null` with a bad quality says that there is none.
+    /// The value. `Null` with a bad quality means that there is none.
     pub value: Value<'a>,
     /// Quality as an OPC UA StatusCode; 0 is good.
     pub quality: u32,
 }
 
 impl<'a> ReadingRow<'a> {
-    /// `None` if a name is longer than 65 535 bytes.
+    /// Encodes the reading. `None`: a name is longer than 65 535 bytes.
     pub(crate) fn encode(&self) -> Option<Bytes> {
         let value_bytes = match &self.value {
             Value::Text(text) => text.len(),
@@ -66,7 +66,7 @@ impl<'a> ReadingRow<'a> {
         Some(out.freeze())
     }
 
-    /// Reads what [`encode`](Self::encode) wrote; `None` if it did not.
+    /// Decodes a row that [`encode`](Self::encode) wrote. `None`: it did not write this one.
     pub(crate) fn decode(row: &'a [u8]) -> Option<Self> {
         let mut rest = row;
         let [VERSION, kind] = take(&mut rest)? else { return None };
@@ -91,7 +91,7 @@ impl<'a> ReadingRow<'a> {
     }
 }
 
-/// Stored: never give a number another meaning.
+/// Returns the number of the value's kind. It is stored, so no number may ever get another meaning.
 fn kind(value: &Value<'_>) -> u8 {
     match value {
         Value::F64(_) => 0,

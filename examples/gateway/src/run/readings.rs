@@ -1,4 +1,4 @@
-//! From a sensor's payload to the readings that are kept: decoded, and through the route's filter.
+//! Turns a sensor's payload into the readings that are kept: decodes it, and passes it through the route's filter.
 
 mod payload;
 
@@ -16,31 +16,31 @@ use super::silence::Changed;
 use super::withhold::{Extent, Link};
 use payload::Decoder;
 
-/// A sensor's name, and its unit: filters and session tables keep those of thousands, and clients choose them.
+/// Longest name of a sensor and longest unit, in bytes: clients choose them, and filters and session tables keep those of thousands of sensors.
 pub(crate) const NAME_BYTES_MAX: usize = Pipeline::NAME_BYTES_MAX;
 pub(crate) const UNIT_BYTES_MAX: usize = 128;
 
-/// A reading that goes to the queue.
+/// Reading that goes to the queue.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Kept {
     /// The [`ReadingRow`], encoded.
     pub(crate) row: Bytes,
-    /// A change of an alarm's state: more urgent than what it was made of.
+    /// Set for a change of an alarm's state, which is more urgent than the readings that caused it.
     pub(crate) alarm: bool,
-    /// It stands for a held reading whose message may have been received before.
+    /// Set if the reading was held, and its message may have been received before.
     pub(crate) may_be_copy: bool,
 }
 
-/// Results of a message, or of time that passed.
+/// Results of a message, or of a tick.
 #[derive(Debug, Default)]
 pub(crate) struct Taken {
-    /// In order.
+    /// Readings for the queue, in order.
     pub(crate) kept: Vec<Kept>,
-    /// Receipts that depend on it.
+    /// Receipts that depend on the rows of these readings.
     pub(crate) link: Link,
-    /// A reading of the message was left out, since it came before: that one may not be safe yet.
+    /// Set if a reading of the message was left out as a repetition. The original may not be safe yet.
     pub(crate) has_copy: bool,
-    /// The message holds no reading.
+    /// Set if the message holds no reading.
     pub(crate) is_of_none: bool,
 }
 
@@ -52,20 +52,20 @@ pub(crate) struct Readings {
 }
 
 impl Readings {
-    /// `filter`: the route's rules; without them every reading is kept. `hold_max_ms`: how long receipts of what they hold
-    /// wait, `None`: not at all. `input`: the form of the payloads.
+    /// Creates the readings of a route. `filter`: the route's rules; without them every reading is kept. `hold_max_ms`: longest time for which
+    /// receipts of held readings wait; `None`: they do not wait. `input`: the form of the payloads.
     pub(crate) fn new(filter: Option<Pipeline>, hold_max_ms: Option<u64>, input: &Input) -> Self {
         let filter = filter.map(|pipeline| Filter::new(pipeline, hold_max_ms));
         Self { filter, decoder: Decoder::new(input) }
     }
 
-    /// Puts a filter in the place of the present one. What its stages hold is acknowledged at once.
+    /// Replaces the filter. Readings that the stages of the new one hold are acknowledged at once.
     pub(crate) fn set_filter(&mut self, pipeline: Pipeline, part: Bulkhead) {
         self.filter = Some(Filter::new(pipeline, None).with_own_stages(part));
     }
 
-    /// Decodes a message and filters its readings; returns those that are to be stored. A payload that cannot be decoded changes no filter. `may_be_copy`: the message
-    /// may have been received before, and rows that a filter makes of it later are marked so.
+    /// Decodes a message and filters its readings. Returns the readings that are to be stored. A payload that cannot be decoded changes no filter.
+    /// `may_be_copy`: the message may have been received before, so rows that a filter makes of it later are marked too.
     pub(crate) fn take_in(
         &mut self,
         now: Now,
@@ -91,8 +91,8 @@ impl Readings {
         Ok(taken)
     }
 
-    /// Returns what became due: silent sensors, ended alarm delays, readings whose receipts waited long enough; or, if somebody
-    /// stands still until receipts come, all that can go.
+    /// Returns rows that have become due: of silent sensors, ended alarm delays, and readings whose receipts waited long enough.
+    /// `is_asked_for`: a sender waits for receipts, so all held readings that can be emitted are.
     pub(crate) fn tick(&mut self, now: Now, is_asked_for: bool) -> Taken {
         let mut taken = Taken::default();
         if let Some(filter) = &mut self.filter {
@@ -101,7 +101,7 @@ impl Readings {
         taken
     }
 
-    /// Returns what the filter's stages hold.
+    /// Returns the readings that the filter's stages hold.
     pub(crate) fn flush(&mut self) -> Taken {
         let mut taken = Taken::default();
         if let Some(filter) = &mut self.filter {
@@ -110,17 +110,17 @@ impl Readings {
         taken
     }
 
-    /// In how many ms [`tick`](Self::tick) has something to do.
+    /// Returns in how many milliseconds [`tick`](Self::tick) has something to do. `None`: nothing waits for a time.
     pub(crate) fn due_in_ms(&self, now: Now) -> Option<u64> {
         self.filter.as_ref()?.due_in_ms(now)
     }
 
-    /// From now on no receipt waits for a stage; what waits is due.
+    /// Acknowledges readings from now on without waiting for the stage that holds them, and makes the receipts that wait now due.
     pub(crate) fn stop_holding(&mut self) {
         self.filter.iter_mut().for_each(Filter::stop_holding);
     }
 
-    /// Returns how much waits for stages.
+    /// Returns number and age of the messages whose receipts wait.
     pub(crate) fn withheld(&self) -> Extent {
         self.filter.as_ref().map(Filter::withheld).unwrap_or_default()
     }
@@ -137,30 +137,30 @@ impl Readings {
         self.filter.as_mut().map_or(Ok(()), |filter| filter.restore(now, snapshot))
     }
 
-    /// The hub may know alarms of an earlier run: the first reading of each that is not restored says that it is over, or
-    /// raises it again.
+    /// Has the filter report the first state of each alarm, because the hub may know alarms of an earlier run: the first reading of a sensor
+    /// that is not restored reports that its alarm is over, or raises it again.
     pub(crate) fn tell_first_alarms(&mut self) {
         self.filter.iter_mut().for_each(Filter::tell_first_alarms);
     }
 
-    /// The last run watched these sensors, by name with unit, for silence.
+    /// Expects the sensors, by name with unit, that the last run watched for silence.
     pub(crate) fn await_sensors(&mut self, now: Now, sensors: Vec<(Box<str>, Box<str>)>) {
         if let Some(filter) = &mut self.filter {
             filter.await_sensors(now, sensors);
         }
     }
 
-    /// Names with units of the sensors whose silence the next run has to watch.
+    /// Returns names with units of the sensors whose silence the next run has to watch.
     pub(crate) fn watched(&self) -> Vec<(Box<str>, Box<str>)> {
         self.filter.as_ref().map(Filter::watched).unwrap_or_default()
     }
 
-    /// Returns what changed of [`watched`](Self::watched) since this was last asked.
+    /// Returns the changes of [`watched`](Self::watched) since the last call.
     pub(crate) fn take_watch_changes(&mut self) -> Changed {
         self.filter.as_mut().map(Filter::take_watch_changes).unwrap_or_default()
     }
 
-    /// The filter, for what concerns its alarms alone.
+    /// Returns the filter, for its alarms only.
     pub(crate) fn filter_mut(&mut self) -> Option<&mut Filter> {
         self.filter.as_mut()
     }
@@ -169,7 +169,7 @@ impl Readings {
         self.filter.as_ref()
     }
 
-    /// Whether the wall clock is known to be right: if not, no reading is judged to be ahead of it.
+    /// Tells the filter whether the wall clock is known to be right. If it is not, no reading counts as ahead of it.
     pub(crate) fn trust_clock(&mut self, is_trusted: bool) {
         self.filter.iter_mut().for_each(|filter| filter.trust_clock(is_trusted));
     }
@@ -190,7 +190,7 @@ fn check_names(name_bytes: usize, unit: &str) -> Result<(), DecodeError> {
     }
 }
 
-/// The sensor's quality; a null, which says "I have no value", is bad, as it is behind a filter.
+/// Returns the reading's quality. A null, which means that there is no value, is bad, as behind a filter.
 fn quality_of(record: &Record<'_>) -> u32 {
     let quality = Quality(record.quality);
     let is_good_null = matches!(record.value, Value::Null) && !quality.is_bad();

@@ -1,5 +1,5 @@
-//! The changed configuration of a running gateway: read at SIGHUP, and where it is wanted when a file of it changes; checked whole, then applied, or refused
-//! while the one in force stays.
+//! Reload of the configuration of a running gateway. It is read at SIGHUP and, if the configuration wants it, when one of its files changes; then it is
+//! checked as a whole, and applied, or refused while the one in force stays.
 //!
 //! ```text
 //!  file ─▶ check ─▶ same as before      nothing
@@ -26,34 +26,35 @@ use super::route_changes::{Configurations, InForce};
 use super::signals::{Signals, Wish};
 use files::ReadFiles;
 
-/// Between two looks at the files.
+/// Pause between two looks at the files.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// After a reading that found mistakes: what was missing, a password file say, may be there now, and is none of the files that are looked at.
+/// Pause after which a configuration with mistakes is read again although its files are the same: something else that was missing, such as a
+/// password file, may be there now.
 const MISTAKES_AGAIN: Duration = Duration::from_secs(60);
 /// A configuration that has been in force for so long is one to go back to.
 const KEPT_AFTER: Duration = Duration::from_secs(10);
 /// Mistakes of a refused file that have a line each.
 const MISTAKES_MAX: usize = 5;
 
-/// End of a run that was asked for.
+/// Reason for which a run ends.
 #[derive(Debug)]
 pub(super) enum Ending {
     Stop,
-    /// With this configuration.
+    /// Start again, with this configuration.
     StartAnew(Arc<Config>),
 }
 
-/// Fate of a changed configuration.
+/// Consequence of a changed configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Decision {
     Nothing,
     Routes,
-    /// These tables are read at a start.
+    /// The gateway has to start anew, because these tables are only read at a start.
     StartAnew(Vec<&'static str>),
     Refused(String),
 }
 
-/// Decides what becomes of `next`. `state_is_given`: the state directory is the command line's.
+/// Decides what to do with `next`. `state_is_given`: the state directory was given at the command line.
 fn decide(running: &Config, next: &Config, state_is_given: bool) -> Decision {
     let Changes { routes, at_start } = running.changes(next);
     if running.state != next.state && !state_is_given {
@@ -78,13 +79,13 @@ fn decide(running: &Config, next: &Config, state_is_given: bool) -> Decision {
     }
 }
 
-/// The configuration in force, and the files that it is from.
+/// The configuration in force, and the files from which it was read.
 pub(super) struct Reload {
     file: PathBuf,
     state_is_given: bool,
     in_force: watch::Sender<InForce>,
     files: Arc<Mutex<ReadFiles>>,
-    /// Time of the last reading, if it found mistakes.
+    /// Time of the last reading, if it found mistakes; `None` otherwise.
     mistaken: Option<Instant>,
     /// Time from which on the configuration in force has been.
     since: Instant,
@@ -107,7 +108,7 @@ impl Reload {
         }
     }
 
-    /// Configurations of one run, the first as it is now.
+    /// Returns the channel of the configurations of one run, beginning with the present one.
     pub(super) fn configurations(&self) -> Configurations {
         self.in_force.subscribe()
     }
@@ -116,7 +117,7 @@ impl Reload {
         self.in_force.borrow().config.clone()
     }
 
-    /// Puts another configuration in force. `refused`: why the files' is not.
+    /// Puts another configuration in force. `refused`: the reason why the files' configuration is not in force; `None`: it is.
     pub(super) fn replace(&mut self, config: Arc<Config>, refused: Option<String>) {
         (self.since, self.is_kept) = (Instant::now(), false);
         self.in_force.send_replace(InForce { config, refused });
@@ -172,12 +173,12 @@ impl Reload {
         self.with_files(|files, _| files.have_changed()).await.unwrap_or(false)
     }
 
-    /// Returns whether what had mistakes is to be read again although its files are the same.
+    /// Returns whether a configuration with mistakes is to be read again although its files are the same.
     fn may_be_mended(&self) -> bool {
         self.mistaken.is_some_and(|at| at.elapsed() >= MISTAKES_AGAIN)
     }
 
-    /// Looks at the files off the runtime's thread: a disk may hang. `None` when the runtime ends.
+    /// Calls `look` with the files off the runtime's thread, because a disk may hang. Returns `None` when the runtime ends.
     async fn with_files<T: Send + 'static>(
         &self,
         look: impl FnOnce(&mut ReadFiles, &Path) -> T + Send + 'static,
@@ -189,8 +190,8 @@ impl Reload {
         looked.await.ok()
     }
 
-    /// Reads the files, and applies what can be applied now. Returns a configuration with which the gateway has to start anew. `is_news`: mistakes are
-    /// told although they are those of before.
+    /// Reads the files and applies changes that can be applied now. Returns the configuration with which the gateway has to start anew; `None` if it
+    /// goes on. `is_news`: mistakes are logged even if they are the same as before.
     async fn reload(&mut self, is_news: bool) -> Option<Arc<Config>> {
         let loaded = self.with_files(|files, file| {
             let before = files.before();

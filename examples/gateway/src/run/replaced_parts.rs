@@ -1,4 +1,4 @@
-//! Parts of the gateway that a program brings itself, in the place of those of the configuration.
+//! Parts of the gateway that an embedding program replaces by its own.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -16,25 +16,25 @@ use super::no_queue::Surface;
 use super::reading_row::ReadingRow;
 use super::route_changes::Configurations;
 
-/// All of them; none by default.
+/// Parts that are replaced, and handles into the run; none by default.
 #[derive(Debug, Default)]
 pub(crate) struct Parts {
-    /// Filters by the `match` of their route.
+    /// Filters, each with the `match` of its route.
     pub(crate) filters: Vec<(String, Pipeline)>,
     pub(crate) ingest: Option<OwnIngest>,
     pub(crate) packers: Packers,
-    /// Told when sensors can connect.
+    /// Sender of the handles, used when sensors can connect.
     pub(crate) started: Option<oneshot::Sender<Started>>,
-    /// Tells systemd, in the program alone.
+    /// Connection to systemd; only the program `edge-gateway` sets it.
     pub(crate) service: Notifier,
-    /// Configurations that follow this one while the gateway runs, in the program alone.
+    /// Configurations that follow the first one while the gateway runs; only the program `edge-gateway` sets it.
     pub(crate) configurations: Option<Configurations>,
 }
 
 /// Handles of a gateway that has started.
 #[derive(Clone)]
 pub(crate) struct Started {
-    /// The listener; `None` where the sensors are behind a broker.
+    /// Address of the listener. `None`: the sensors are behind a broker.
     pub(crate) address: Option<SocketAddr>,
     pub(crate) surface: Surface,
 }
@@ -45,7 +45,7 @@ impl fmt::Debug for Started {
     }
 }
 
-/// Decision about a message; `None` leaves it to the routes.
+/// Function that decides about a message. `None` leaves it to the routes.
 type Decide = dyn FnMut(Now, &Inbound) -> Option<Answer> + Send;
 
 /// An ingest that is asked before the routes.
@@ -62,7 +62,8 @@ impl OwnIngest {
         }
     }
 
-    /// Decides about a message. After a panic it goes upstream as it came, since nobody knows what would have become of it.
+    /// Decides about a message. After a panic the message goes to the hub as a dead letter, since nobody knows what the program would have done
+    /// with it. `None` leaves it to the routes.
     pub(crate) fn decide(&mut self, now: Now, message: &Inbound) -> Option<Answer> {
         let Self { decide, part } = self;
         let refused = Answer::Refuse(ReasonCode::IMPLEMENTATION_SPECIFIC_ERROR);
@@ -70,7 +71,7 @@ impl OwnIngest {
     }
 }
 
-/// Packers by the `match` of their route.
+/// Packers, each with the `match` of its route.
 pub(crate) type Packers = Vec<(String, Box<dyn Packer>)>;
 
 impl fmt::Debug for OwnIngest {
@@ -81,14 +82,14 @@ impl fmt::Debug for OwnIngest {
 
 /// Encoder of a route's batches, in the place of its format.
 ///
-/// A batch that was not acknowledged is packed again, and need not hold the same readings: nothing may depend on earlier calls. Readings at which it
-/// panics go as JSON; while it works nothing goes to the hub, and no sensor waits for it.
+/// A batch that was not acknowledged is packed again, and need not hold the same readings, so nothing may depend on earlier calls. Readings at which
+/// the packer panics go as JSON. While it works nothing goes to the hub; no sensor waits for it.
 pub trait Packer: fmt::Debug + Send {
     /// Returns the MQTT 5 content type of the payloads.
     fn content_type(&self) -> &'static str;
 
-    /// Encodes these readings as one payload. If it is larger than a message may be, the two halves are asked for instead; a single reading that is too
-    /// large is set aside as unsendable.
+    /// Encodes these readings as one payload. If it is larger than a message may be, the packer is called for each half instead; a single reading that
+    /// is too large is set aside as unsendable.
     fn pack(&mut self, batch: &PackedBatch<'_>) -> Bytes;
 }
 
@@ -96,9 +97,9 @@ pub trait Packer: fmt::Debug + Send {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct PackedBatch<'a> {
-    /// Identity of the first reading: a copy of a stored one repeats it. `None` for a hub that is not told.
+    /// Identity of the first reading, which a copy of the stored reading repeats. `None`: the configuration sends no identities to the hub.
     pub id: Option<BatchId>,
-    /// Its messages may have been received before, under other identities.
+    /// Set if messages of the batch may have been received before, under other identities.
     pub possible_duplicate: bool,
     /// Readings with their sequence numbers, which rise.
     pub readings: &'a [(u64, ReadingRow<'a>)],

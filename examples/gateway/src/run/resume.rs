@@ -1,5 +1,5 @@
-//! Start of a run on an open queue: the state that the last run left is taken over, and its mark taken away before the first reading. A directory that
-//! refuses this is one without a queue: both are tried again. One that is slow or hangs holds up neither loops nor local clients.
+//! Start of a run on an open queue: takes over the state that the last run left, and removes its mark before the first reading. A directory that
+//! refuses this counts as one without a queue, and both are tried again. A disk that is slow or hangs holds up neither loops nor local clients.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: it waits for the disk")]
 
@@ -28,14 +28,15 @@ use super::{alarms, clean_stop, first_rows};
 /// Time for which the runtime's thread waits for the disk; a healthy one takes milliseconds.
 const WAIT: Duration = Duration::from_secs(2);
 
-/// The queue, and what goes on from the last run.
+/// The open queue, and the state that was taken over from the last run.
 pub(super) struct Resumed {
     pub(super) opened: Opened,
-    /// The last run ended as it should.
+    /// Set if the last run stopped cleanly.
     pub(super) clean: bool,
-    /// To be queued before the first reading.
+    /// Rows to be queued before the first reading.
     pub(super) rows: Vec<Row>,
-    /// To be queued behind them: alarms whose own rows a kill may have lost. The file of alarms has them, the mark has not.
+    /// Rows of alarms to be queued behind them, because a kill may have lost the alarms' own rows. The file of alarms keeps them, the mark does
+    /// not.
     pub(super) alarms: Vec<Row>,
     pub(super) pace: Pace,
     /// Session tables, each with its topic.
@@ -43,21 +44,22 @@ pub(super) struct Resumed {
     pub(super) restarts: StartCounter,
 }
 
-/// Small files of a run.
+/// Directory of the state, and what is needed to read its small files.
 #[derive(Clone)]
 pub(super) struct StateFiles {
     pub(super) dir: PathBuf,
-    /// Lanes of the queue.
+    /// Number of the queue's lanes.
     pub(super) lanes: usize,
     pub(super) table_files: TableFiles,
-    /// Topics above those of the session tables.
+    /// Topics above those of the session tables, one per topic of batches.
     pub(super) table_topics: Vec<String>,
 }
 
-/// Waits for the queue, `opened` being the first attempt's, and takes the last run over. `no_queue` looks at itself meanwhile.
+/// Waits for the queue, and takes over the last run's state. `opened`: result of the first attempt; `no_queue`: shows the gateway's state
+/// meanwhile.
 ///
 /// # Errors
-/// Failure that no further attempt can mend.
+/// A failure that no further attempt can mend.
 pub(super) async fn resume(
     files: &StateFiles,
     mut opened: Option<Opened>,
@@ -111,7 +113,8 @@ pub(super) async fn resume(
     }
 }
 
-/// A queue during a wait that a stop may end: its last handle waits for the disk when it is dropped, so that is done elsewhere.
+/// Guard of an open queue during a wait that a stop may end. Its last handle waits for the disk when it is dropped, so that is done on another
+/// thread.
 struct OpenedGuard(Option<Opened>);
 
 impl Drop for OpenedGuard {
@@ -122,7 +125,7 @@ impl Drop for OpenedGuard {
     }
 }
 
-/// As [`Resumed`], without the queue.
+/// Parts of [`Resumed`] without the queue.
 struct Taken {
     clean: bool,
     rows: Vec<Row>,
@@ -132,7 +135,7 @@ struct Taken {
     restarts: StartCounter,
 }
 
-/// State of the last run, as read.
+/// State of the last run, as read from the disk.
 struct Left {
     last: LastRun,
     alarms: Vec<KeptAlarms>,
@@ -140,7 +143,8 @@ struct Left {
     tables: Vec<(String, Bytes)>,
 }
 
-/// Nothing is received between its two calls of the disk, or the gate is closed: the filters are as the last run left them.
+/// Reads the state, restores it, and replaces the mark. Nothing is received between the two calls to the disk, or the intake is closed, so the
+/// filters are as the last run left them.
 async fn read_and_mark(
     files: &StateFiles,
     disk: DiskWait,
@@ -171,7 +175,7 @@ fn read(from: &StateFiles, obeys: bool, up_ms: u64) -> Left {
     }
 }
 
-/// Returns the first rows, those of alarms, and the pace of the list of watched sensors.
+/// Restores the state. Returns the rows to be queued first, the rows of alarms, and the pace at which the list of watched sensors is written.
 fn restore(left: Left, is_new: bool, ingest: &GatewayIngest, clock: Clock) -> (Vec<Row>, Vec<Row>, Pace) {
     let Left { last, alarms, watched: (lists, pace), .. } = left;
     // Rows that found no room have no PUBACK: their senders repeat them.

@@ -1,4 +1,4 @@
-//! One route: where its messages go and what they become.
+//! One route: the destination of its messages, and the rows that it makes of them.
 
 use bytes::Bytes;
 use edge_bridge::ingest::{Inbound, Now};
@@ -17,24 +17,24 @@ use super::readings::{Kept, Readings, Taken};
 use super::status_page::figures::RouteFigures;
 use super::withhold::Link;
 
-/// Destination of a route's readings. Kept over a stop.
+/// Destination of a route's readings. It is kept over a stop.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Destination {
     pub(crate) to: String,
-    /// Number of the format in rows.
+    /// Number of the format in the queue's rows.
     pub(crate) format: u8,
     pub(crate) lane: u8,
 }
 
 impl Destination {
-    /// `None` if the topic is none.
+    /// Returns the row of a reading. `None`: the topic is not valid.
     pub(crate) fn row(&self, kept: Kept) -> Option<Row> {
         let topic = Utf8::try_from(self.to.as_str()).ok()?;
         Some(reading_row(topic, RowFormat(self.format), self.lane, kept))
     }
 }
 
-/// Alarms go by the most urgent lane: telemetry must not hold them up.
+/// Makes the row of a reading. A change of an alarm takes the most urgent lane, so that telemetry does not hold it up.
 fn reading_row(topic: Utf8, format: RowFormat, lane: u8, kept: Kept) -> Row {
     let mut row = Row::new(topic, kept.row);
     row.format = format;
@@ -43,10 +43,10 @@ fn reading_row(topic: Utf8, format: RowFormat, lane: u8, kept: Kept) -> Row {
     row
 }
 
-/// A route and what it needs to make rows.
+/// A route, with the state that it needs to make rows.
 #[derive(Debug)]
 pub(crate) struct RouteState {
-    /// The configuration's.
+    /// The route as configured, to find out whether it changed.
     configured: Route,
     pub(crate) filter_topic: String,
     to: Utf8,
@@ -55,9 +55,9 @@ pub(crate) struct RouteState {
     pub(crate) lane: u8,
     /// Text of the filter's rules.
     rules: Option<String>,
-    /// `None` for raw routes.
+    /// Decoder and filter. `None`: the route is raw.
     pub(crate) readings: Option<Readings>,
-    /// Messages that it took since the start.
+    /// Messages that the route took since the start.
     taken: u64,
 }
 
@@ -81,7 +81,7 @@ impl RouteState {
         })
     }
 
-    /// Puts a filter in the place of the one of the rules. Returns whether the route has readings to be filtered.
+    /// Replaces the filter of the rules. Returns whether the route has readings, which can be filtered.
     pub(crate) fn set_filter(&mut self, pipeline: Pipeline) -> bool {
         self.rules = None;
         let name = format!("filter of \"{}\"", self.filter_topic);
@@ -94,7 +94,8 @@ impl RouteState {
         self.configured == other.configured
     }
 
-    /// Begins in the place of another one: the hub may know alarms of that one, and local clients, if they command alarms (`obeys`), are told of its own.
+    /// Prepares a route that replaces another one. The hub may know alarms of that one, so first states are reported. `obeys`: local clients command
+    /// alarms, so changes of alarms are collected for them.
     pub(super) fn begin(&mut self, obeys: bool) {
         self.readings.iter_mut().for_each(Readings::tell_first_alarms);
         if obeys && let Some(filter) = self.filter_mut() {
@@ -102,7 +103,7 @@ impl RouteState {
         }
     }
 
-    /// Counts a message of its own.
+    /// Counts a message of this route.
     pub(crate) fn count(&mut self) {
         self.taken += 1;
     }
@@ -119,7 +120,7 @@ impl RouteState {
         self.rows(taken.unwrap_or_default())
     }
 
-    /// Rows of what its filter holds.
+    /// Returns the rows of the readings that the filter holds.
     pub(crate) fn flush(&mut self) -> (Vec<Row>, Link) {
         let taken = self.readings.as_mut().map(Readings::flush);
         self.rows(taken.unwrap_or_default())
@@ -134,8 +135,8 @@ impl RouteState {
         self.readings.as_mut()?.filter_mut()
     }
 
-    /// A message as it came, under its topic upstream. It is copied: the message is a slice of a receive buffer that
-    /// the row would keep alive.
+    /// Returns the row of a message as it came, under its topic at the hub. The payload is copied, because it is a slice of a receive buffer
+    /// that the row would keep alive.
     pub(crate) fn raw(&self, message: &Inbound) -> Result<Row, ReasonCode> {
         let topic = [self.to.as_bytes(), message.topic.as_bytes()].concat();
         let topic = Utf8::new(Bytes::from(topic)).map_err(|_| ReasonCode::TOPIC_NAME_INVALID)?;
@@ -165,7 +166,7 @@ impl RouteState {
         row
     }
 
-    /// State of the filter for the next run; `None` without a filter.
+    /// Returns the state of the filter for the next run. `None`: there is no filter.
     pub(crate) fn filter_state(&self) -> Option<FilterState> {
         let snapshot = self.readings.as_ref()?.snapshot()?;
         let (to, format) = (self.to.as_str().to_owned(), row_format(self.format).0);
@@ -182,7 +183,7 @@ impl RouteState {
     /// Takes over the state of the last run's filter.
     ///
     /// # Errors
-    /// It is of another version; the filter starts cold.
+    /// The state is of another version; the filter then starts without history.
     pub(crate) fn restore(&mut self, now: Now, state: FilterState) -> Result<(), RestoreError> {
         self.readings.as_mut().map_or(Ok(()), |readings| readings.restore(now, state.snapshot))
     }

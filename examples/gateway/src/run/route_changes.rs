@@ -1,4 +1,4 @@
-//! Routes of a changed configuration, brought to every part that knows routes, while messages come in and go out.
+//! Brings the routes of a changed configuration to every part that uses routes, while messages come in and go out.
 
 #![allow(
     clippy::disallowed_methods,
@@ -27,14 +27,14 @@ use super::withhold::Tell;
 #[derive(Clone, Debug)]
 pub(crate) struct InForce {
     pub(crate) config: Arc<Config>,
-    /// Reason why the files that are there now are not in force.
+    /// Reason why the files' present configuration is not in force. `None`: it is.
     pub(crate) refused: Option<String>,
 }
 
-/// Configurations of a run; of those that follow the first the routes alone differ.
+/// Configurations of a run; those after the first differ from it in their routes only.
 pub(crate) type Configurations = watch::Receiver<InForce>;
 
-/// Parts that know routes.
+/// Handles to the parts that use routes.
 pub(super) struct RouteChanges {
     ingest: GatewayIngest,
     intake: Intake,
@@ -42,16 +42,16 @@ pub(super) struct RouteChanges {
     facts: CurrentFacts,
     link: Link,
     next_routes: NextRoutes,
-    /// Takes topics of session tables that are to be listened to.
+    /// Sender of session table topics that have to be subscribed to.
     more_tables: mpsc::UnboundedSender<String>,
-    /// Those that are.
+    /// Topics of session tables that are subscribed to.
     tables: Vec<String>,
-    /// Those in force.
+    /// Routes that are in force.
     routes: Vec<Route>,
 }
 
 impl RouteChanges {
-    /// Returns it with the topics of session tables that are to be listened to beside `tables`, as they come.
+    /// Returns it, and the receiver of session table topics that are to be subscribed to beside `tables`.
     pub(super) fn new(
         monitor: &Monitor,
         next_routes: NextRoutes,
@@ -73,7 +73,7 @@ impl RouteChanges {
         (changes, more)
     }
 
-    /// Follows them until the gateway stops. `state`: its directory, which a status names.
+    /// Follows the configurations until the gateway stops. `state`: the state directory, which the status names.
     pub(super) async fn follow(mut self, mut configurations: Configurations, state: PathBuf) {
         while configurations.changed().await.is_ok() {
             let InForce { config, refused } = configurations.borrow_and_update().clone();

@@ -1,4 +1,4 @@
-//! The side of the sensors: a listener of our own, on which the control loops hear and speak, or a client of a local broker.
+//! The side of the sensors: a listener of our own, to which the control loops are connected too, or a client of a local broker.
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a shell: sockets and tasks")]
 
@@ -28,20 +28,20 @@ use super::error::RunError;
 use super::ingest::GatewayIngest;
 use super::withhold::Tell;
 
-/// Longest time for which no sensor is read while the queue's task is behind.
+/// Longest time for which no sensor's messages are read while the queue's task is behind.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// The side of the sensors.
+/// Way by which sensors reach the gateway.
 pub(super) enum Front {
-    /// With the task that keeps its rules of access as their files say.
+    /// A listener, and the task that reloads its access rules when their files change.
     Server(Server, JoinHandle<()>),
     Broker(Broker),
-    /// They are behind a local broker, of which nothing is asked before it can be stored.
+    /// Sensors behind a local broker, to which the gateway connects only when it can store messages.
     NotYet,
 }
 
 impl Front {
-    /// Starts the listener, if the sensors come there: it serves local clients with or without a queue.
+    /// Starts the listener, if sensors connect to one. It serves local clients with or without a queue.
     ///
     /// # Errors
     /// The address cannot be bound.
@@ -78,10 +78,10 @@ impl Front {
         Ok(Self::Server(server, follows))
     }
 
-    /// There is a queue: subscribes at the local broker, if the sensors are behind one.
+    /// Takes note that the queue is open: subscribes at the local broker, if the sensors are behind one.
     ///
     /// # Errors
-    /// A name or filter that MQTT does not carry.
+    /// A name or topic filter that MQTT cannot carry.
     pub(super) fn with_queue(
         self,
         config: &Config,
@@ -109,7 +109,7 @@ impl Front {
         }
     }
 
-    /// Address of the listener.
+    /// Returns the address of the listener. `None`: there is no listener.
     pub(super) fn address(&self) -> Option<SocketAddr> {
         match self {
             Self::Server(server, _) => Some(server.local_addr()),
@@ -189,7 +189,7 @@ pub(super) struct Doors {
 }
 
 impl Doors {
-    /// Has the server listen where WebSocket is spoken.
+    /// Has the server listen at the WebSocket addresses too.
     fn with_web_socket(&self, mut builder: ServerBuilder) -> ServerBuilder {
         if let Some(address) = self.ws.plain {
             builder = builder.ws_listen(address);
@@ -212,7 +212,7 @@ impl fmt::Display for Doors {
     }
 }
 
-/// The listener; the loops hear and speak there.
+/// Starts the listener, and connects the control loops to it.
 pub(super) async fn listen(
     (doors, mut limits, access, store): (Doors, edge_bridge::listener::Config, Access, Option<ClientFile>),
     clock: Clock,
@@ -264,7 +264,7 @@ pub(super) async fn listen(
     Ok(server)
 }
 
-/// The listener's way into the queue: a receipt waits for stages as well, and they let go before a commit.
+/// Returns the listener's way into the queue. Receipts may wait for readings in stages, which are emitted before a commit.
 fn sink(ingest: &GatewayIngest, intake: &Intake, receipts: Receipts) -> QueueSink {
     let (links, commits, way) = (ingest.clone(), ingest.clone(), intake.clone());
     let tell = receipts.clone();

@@ -1,5 +1,5 @@
-//! The gateway as a service of systemd: ready when the queue is open and sensors can connect, the verdict as its status, and a watchdog that is fed
-//! while the runtime turns and the queue's writer makes progress. Outside of systemd, and inside another program, nobody is told.
+//! The gateway as a service of systemd: ready when the queue is open and sensors can connect, with the verdict as its status, and a watchdog that
+//! is fed while the runtime runs and the queue's writer makes progress. Outside of systemd, and inside another program, nothing of this is sent.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: the environment, and looks at the queue")]
 
@@ -10,10 +10,10 @@ use edge_service::{Notifier, makes_progress};
 
 use super::status::Verdict;
 
-/// For the queue's figures; a queue that does not answer makes no progress.
+/// Time for the queue to return its figures. A queue that does not answer counts as one without progress.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
-/// Returns the sender to systemd, if this process was started by one that wants to be told.
+/// Returns the sender to systemd. If no systemd started this process, it sends nothing.
 pub(super) fn from_env() -> Notifier {
     let notifier = Notifier::new(|name| std::env::var(name).ok(), std::process::id());
     notifier.unwrap_or_else(|error| {
@@ -22,7 +22,7 @@ pub(super) fn from_env() -> Notifier {
     })
 }
 
-/// Tells that what comes is stored from now on.
+/// Tells systemd that messages are stored from now on.
 pub(super) fn ready(notifier: &Notifier) {
     if let Err(error) = notifier.ready() {
         untold(&error);
@@ -33,7 +33,7 @@ fn untold(error: &std::io::Error) {
     tracing::warn!(%error, "systemd is not told that this is ready, and will start it again");
 }
 
-/// Feeds the watchdog for as long as it is polled, which is done by the runtime's only thread.
+/// Feeds the watchdog for as long as it is polled, which the runtime's only thread does.
 pub(super) async fn keep_alive(notifier: &Notifier, queue: &aio::Queue) {
     notifier.keep_alive(|| is_alive(queue)).await;
 }

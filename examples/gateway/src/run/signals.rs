@@ -6,7 +6,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::error::RunError;
 
-/// Wish of whoever sent a signal.
+/// Wish that a signal expresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wish {
     Stop,
@@ -14,18 +14,18 @@ pub(super) enum Wish {
     Reload,
 }
 
-/// From now on these signals no longer end the process.
+/// Receivers of signals; while they exist these signals do not end the process.
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
-    /// Taken so that a write beyond the process's limit of file sizes is an error, as on a full disk.
+    /// SIGXFSZ, caught so that a write beyond the process's limit of file sizes is an error, as on a full disk.
     _file_size: Signal,
 }
 
 impl Signals {
     /// # Errors
-    /// The system refuses to tell of them.
+    /// The system refuses to deliver the signals.
     pub(super) fn listen() -> Result<Self, RunError> {
         let listen = |kind: SignalKind, name: &str| {
             signal(kind).map_err(|error| RunError::Failed(format!("{name}: {error}")))
@@ -38,7 +38,7 @@ impl Signals {
         })
     }
 
-    /// Until the next one. Nothing is missed between two calls, nor by one that is given up.
+    /// Waits for the next signal. None is missed between two calls, nor when a call is dropped.
     pub(super) async fn next(&mut self) -> Wish {
         let name = tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",

@@ -1,26 +1,26 @@
-//! Watch for silence over a kill, of one filter: sensors of the last run that are waited for, and whether the list that the
-//! next run needs has changed. Pure.
+//! Watch for silence over a kill, of one filter: it expects sensors of the last run, and notes whether the list that the next run needs has
+//! changed. Pure.
 //!
-//! A filter reports a sensor that it has seen. After a kill it has seen none, so a sensor that fell silent before would never
-//! be reported.
+//! A filter reports the silence of a sensor that it has seen. After a kill it has seen none, so without this list a sensor that fell silent
+//! before would never be reported.
 
 use std::collections::{BTreeSet, HashMap};
 
-/// Sensors are named by their numbers in the filter's pipeline, times are on the axis of `Now::up_ms`.
+/// State of the watch. Sensors are their numbers in the filter's pipeline, and times are on the axis of `Now::up_ms`.
 #[derive(Debug, Default)]
 pub(super) struct Silence {
-    /// Times at which sensors of the last run of which nothing was heard in this one are stale.
+    /// Time at which each expected sensor of the last run counts as stale, unless it sends a reading before.
     due: HashMap<u32, u64>,
     order: BTreeSet<(u64, u32)>,
     changed: Changed,
 }
 
-/// Changes of the list since it was last asked for.
+/// Changes of the list since they were last taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Changed {
-    /// A sensor is watched that was not. Until that is on disk, a kill leaves its silence unreported.
+    /// Set when a sensor is watched that was not before. Until the list is on disk, a kill leaves its silence unreported.
     pub(crate) grew: bool,
-    /// A sensor was reported stale. Until that is on disk, a kill has it reported again.
+    /// Set when a sensor was reported as stale. Until the list is on disk, a kill has it reported again.
     pub(crate) shrank: bool,
 }
 
@@ -31,30 +31,30 @@ impl Changed {
 }
 
 impl Silence {
-    /// The last run watched this sensor.
+    /// Expects a sensor that the last run watched, until `until_ms`.
     pub(super) fn await_sensor(&mut self, sensor: u32, until_ms: u64) {
         self.heard_of(sensor);
         self.due.insert(sensor, until_ms);
         self.order.insert((until_ms, sensor));
     }
 
-    /// The filter watches a sensor from now on.
+    /// Notes that the filter watches a sensor from now on.
     pub(super) fn is_watched_from_now(&mut self, sensor: u32) {
         // One that was waited for is on disk.
         self.changed.grew |= !self.heard_of(sensor);
     }
 
-    /// A sensor is watched under another unit, or the filter's state was restored.
+    /// Notes that a sensor is watched under another unit, or that the filter's state was restored.
     pub(super) fn is_other(&mut self) {
         self.changed.grew = true;
     }
 
-    /// The filter reported a sensor stale.
+    /// Notes that the filter reported a sensor as stale.
     pub(super) fn is_reported(&mut self) {
         self.changed.shrank = true;
     }
 
-    /// The next sensor whose silence is to be reported, once.
+    /// Returns the next sensor whose silence is to be reported, and expects it no longer. `None`: none is due.
     pub(super) fn next_stale(&mut self, up_ms: u64) -> Option<u32> {
         let &(_, sensor) = self.order.first().filter(|(due_ms, _)| *due_ms <= up_ms)?;
         self.heard_of(sensor);
@@ -66,7 +66,7 @@ impl Silence {
         self.order.first().map(|(due_ms, _)| *due_ms)
     }
 
-    /// Sensors that are waited for.
+    /// Returns the sensors of the last run that are expected.
     pub(super) fn awaited(&self) -> impl Iterator<Item = u32> {
         self.order.iter().map(|(_, sensor)| *sensor)
     }
@@ -75,7 +75,7 @@ impl Silence {
         std::mem::take(&mut self.changed)
     }
 
-    /// Returns whether it was waited for.
+    /// Stops expecting a sensor. Returns whether it was expected.
     fn heard_of(&mut self, sensor: u32) -> bool {
         let due = self.due.remove(&sensor);
         due.is_some_and(|due_ms| self.order.remove(&(due_ms, sensor)))

@@ -1,4 +1,5 @@
-//! Starts after an earlier run, by how that ended: a small file beside the queue, since a counter in RAM ends with what it counts.
+//! Counter of starts after an earlier run, by the way in which that run ended. It is a small file beside the queue, because a counter in RAM
+//! ends with the run.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: one small file, written at the start")]
 
@@ -8,23 +9,23 @@ use std::path::Path;
 use control_loop::state_file;
 
 const FILE: &str = "restarts";
-/// A line of two numbers.
+/// Size of the largest file that is read; it has one line with two numbers.
 const FILE_BYTES_MAX: u64 = 1_024;
 
-/// Since the state directory was made.
+/// Counts of restarts since the state directory was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct StartCounter {
-    /// After a stop by a signal.
+    /// Starts after a stop by a signal.
     pub(crate) clean: u64,
-    /// After a kill, a crash or a power cut.
+    /// Starts after a kill, a crash or a power cut.
     pub(crate) unclean: u64,
 }
 
 impl StartCounter {
-    /// Counts this start; `last_clean`: how the last run ended, `None` if there was none. What cannot be read counts from nothing.
+    /// Counts this start. `last_clean`: the last run stopped cleanly; `None`: there was no run. A file that cannot be read counts as zero.
     ///
     /// # Errors
-    /// The disk refused: the number is right in this run, and not kept.
+    /// The disk refused; the count is right in this run, and is not kept for the next.
     pub(crate) fn count(state: &Path, last_clean: Option<bool>) -> (Self, io::Result<()>) {
         let kept = state_file::read(state, FILE, FILE_BYTES_MAX).ok();
         let mut restarts = kept.and_then(|text| parse(str::from_utf8(&text).ok()?)).unwrap_or_default();

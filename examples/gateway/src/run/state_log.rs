@@ -1,31 +1,31 @@
-//! The log's line about the state (verdict and link). A change is said at once while there are lines for it, and in any case once it lasts: a state that
-//! comes and goes, as in a line that flaps or a burst every minute, must not fill a log that is written to flash. Pure.
+//! Lines of the log about the state (verdict and link). A change is logged at once while the budget has lines left, and in any case once it lasts. So a
+//! state that comes and goes, such as a flapping link or a burst every minute, does not fill a log that is written to flash. Pure.
 
 use edge_bridge::bridge::LinkState;
 
 use super::line_budget::LineBudget;
 use super::status::Verdict;
 
-/// Lines that may be written at once.
+/// Most lines that may be written at once.
 const BURST: u64 = 5;
-/// Time after which one more may be, in milliseconds.
+/// Time after which one more line is allowed, in milliseconds.
 const EVERY_MS: u64 = 4 * 3_600_000;
-/// Time after which a state has its line in any case.
+/// Time in milliseconds after which a lasting state has its line in any case.
 const LASTS_MS: u64 = 600_000;
 
-/// State that a line names.
+/// State that a line of the log names.
 type State = (Verdict, LinkState);
 
 #[derive(Debug)]
 pub(super) struct StateLog {
-    /// State of the last look, and since when it is so.
+    /// State of the last look, and the time since which it is the same.
     last: Option<(State, u64)>,
     /// State that the last line named.
     said: Option<State>,
-    /// Changes since the last line.
+    /// Changes of the state since the last line.
     changes: u64,
     budget: LineBudget,
-    /// Of states that need somebody: what is usual must not use up their lines.
+    /// Budget of states that need a person, so that usual states do not use it up.
     urgent: LineBudget,
 }
 
@@ -37,7 +37,7 @@ impl Default for StateLog {
 }
 
 impl StateLog {
-    /// Takes a look's state. Returns the changes since the last line, 1 or more, if a line is due.
+    /// Takes in the state of a look. Returns the number of changes since the last line if a line is due now, otherwise `None`.
     pub(super) fn note(&mut self, up_ms: u64, state: State) -> Option<u64> {
         let since_ms = self.last.filter(|(last, _)| *last == state).map(|(_, since_ms)| since_ms);
         if since_ms.is_none() {

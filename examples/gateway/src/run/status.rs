@@ -1,20 +1,20 @@
-//! Verdict on the gateway as a whole, in the words that every surface uses.
+//! Verdict: judgement of the whole gateway in one word, which every surface uses.
 
 use std::fmt;
 
 use edge_bridge::bridge::LinkState;
 
-/// Verdict. Exhaustive: the vocabulary of log, metrics, status page and status topic.
+/// Judgement of the whole gateway. Exhaustive: log, metrics, status page and status topic use these five words and no others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Messages go out as they come in.
     Delivering,
     /// The hub is not reached; everything is kept.
     Storing,
-    /// The hub is reached, what was kept is on its way.
+    /// The hub is reached, and messages that had to wait are on their way.
     CatchingUp,
-    /// The store fails, the hub refuses messages, another client has our name there, or a certificate ends soon: nothing is lost, sensors may
-    /// wait for their PUBACKs, refused messages are kept. Or the rules drop readings for their time, which are lost as configured.
+    /// The store fails, the hub refuses messages, another client uses our name there, or a certificate ends soon. Nothing is lost, but sensors
+    /// may wait for their PUBACKs, and refused messages are kept. Or the rules drop readings for their time, which are lost as configured.
     Degraded,
     /// Messages are being given up.
     Losing,
@@ -24,7 +24,7 @@ impl Verdict {
     pub(crate) const ALL: [Verdict; 5] =
         [Self::Delivering, Self::Storing, Self::CatchingUp, Self::Degraded, Self::Losing];
 
-    /// The worst that is true.
+    /// Returns the worst verdict that applies. `is_degraded`: something needs a person; `losing`: messages are being given up.
     pub(crate) fn of(link: LinkState, is_degraded: bool, losing: bool) -> Self {
         match link {
             _ if losing => Self::Losing,
@@ -35,7 +35,7 @@ impl Verdict {
         }
     }
 
-    /// Returns the pinned word.
+    /// Returns the word, which never changes.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -54,7 +54,8 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// Between messages a flowing link is idle: that is no news.
+/// Returns the state of the link without differences that are no news: a working link is idle between messages, and one that backs off is
+/// offline between attempts.
 pub(crate) fn steady(link: LinkState) -> LinkState {
     match link {
         LinkState::Idle => LinkState::Flowing,
@@ -67,36 +68,36 @@ pub(crate) fn steady(link: LinkState) -> LinkState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Status {
-    /// The worst that is true of the whole.
+    /// Worst verdict that applies.
     pub verdict: Verdict,
     /// The connection to the hub.
     pub link: LinkState,
-    /// Messages and readings that wait for the hub; `None` while the queue is not open, or does not answer.
+    /// Messages and readings that wait for the hub. `None`: the queue is not open, or does not answer.
     pub queued: Option<u64>,
 }
 
-/// Detects that messages are being given up: some were, not long ago. Pure.
+/// Detects that messages are being given up, because the counter rose not long ago. Pure.
 #[derive(Debug)]
 pub(crate) struct Losses {
-    /// Messages that earlier runs gave up: no news.
+    /// Counter of given up messages at the last look. It begins with those of earlier runs, which are no news.
     known: u64,
     last_ms: Option<u64>,
 }
 
 impl Losses {
-    /// One message in this time is one too many.
+    /// Time in milliseconds for which one given up message counts as an ongoing loss.
     const RECENT_MS: u64 = 30_000;
 
     pub(crate) fn new(given_up: u64) -> Self {
         Self { known: given_up, last_ms: None }
     }
 
-    /// Messages that were given up, as of the last look.
+    /// Returns the counter of given up messages as of the last look.
     pub(crate) fn known(&self) -> u64 {
         self.known
     }
 
-    /// `given_up`: the counter, as it is at `up_ms`.
+    /// Takes in the counter `given_up` at `up_ms`. Returns whether messages are being given up.
     pub(crate) fn are_happening(&mut self, up_ms: u64, given_up: u64) -> bool {
         if given_up > self.known {
             self.known = given_up;

@@ -1,4 +1,4 @@
-//! The queue on disk, as `[queue]` wants it.
+//! Queue on disk, opened as `[queue]` configures it.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,30 +13,31 @@ use crate::config::{Config, OnFull, Order, Queue};
 
 use super::error::RunError;
 
-/// The hub's name in the queue: what it has acknowledged is kept under it.
+/// Name of the hub as a consumer of the queue, under which the queue keeps its acknowledgements.
 pub(crate) const CONSUMER: &str = "hub";
-/// Largest row that the queue takes: a packet of the listener, 256 KiB at most, and its topic, less than 64 KiB, once more under another name.
+/// Largest row of the queue in bytes: a packet of the listener of at most 256 KiB, and its topic of less than 64 KiB once more, under another
+/// name.
 const ROW_BYTES_MAX: usize = 384 * 1024;
-/// For the end of a queue that was opened in vain.
+/// Time for closing a queue that was opened in vain.
 pub(super) const CLOSE_WITHIN: Duration = Duration::from_secs(3);
-/// No limit, in the queue's terms.
+/// Value by which the queue is told that the number of messages is not limited.
 const UNLIMITED_MESSAGES: u64 = u64::MAX / 4;
 
-/// Error of opening the queue.
+/// Reason why the queue is not open.
 #[derive(Debug)]
 pub(crate) enum NotOpened {
-    /// Neither time nor a better disk mends it.
+    /// An error that neither time nor a better disk can mend.
     ForGood(RunError),
-    /// Another process has the directory: a gateway, or somebody who looks into the queue.
+    /// Another process uses the directory: a gateway, or a tool that looks into the queue.
     Busy,
-    /// The disk or the path refused.
+    /// The disk or the path refused, which may pass.
     ForNow(String),
 }
 
-/// Opens the queue and the place of the hub in it.
+/// Opens the queue, and the hub's consumer of it.
 ///
 /// # Errors
-/// As the queue's.
+/// The queue's errors, by what can be done about them.
 pub(crate) async fn open(
     state: &Path,
     queue: QueueConfig,
@@ -68,7 +69,7 @@ pub(crate) async fn open(
     }
 }
 
-/// Messages that wait for the hub.
+/// Returns the number of messages that wait for the hub.
 pub(super) fn waiting(queue: &aio::Queue) -> u64 {
     of_hub(queue.ledger()).iter().map(|ledger| ledger.queued).sum()
 }
@@ -78,14 +79,14 @@ pub(super) fn of_hub(ledgers: Vec<Ledger>) -> Vec<Ledger> {
     ledgers.into_iter().filter(|ledger| ledger.consumer == CONSUMER).collect()
 }
 
-/// Writes what happened to the store since the last call to the log.
+/// Logs the events of the store since the last call.
 pub(crate) fn tell_events(queue: &aio::Queue) {
     for event in queue.events() {
         tracing::warn!(%event, "queue");
     }
 }
 
-/// The queue's own configuration.
+/// Returns the queue's own form of the configuration.
 pub(crate) fn config(config: &Config) -> QueueConfig {
     let Queue { max_messages, max_bytes, max_age, on_full, ack_within, ref lanes, .. } = config.queue;
     let on_full = match on_full {

@@ -1,4 +1,4 @@
-//! Files of session tables in the state directory: one for each version that this gateway made, for its next run.
+//! Files of session tables in the state directory: one for each version that this gateway made, to be known again in its next run.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: small files, off the network's thread")]
 
@@ -14,12 +14,12 @@ use sha2::{Digest, Sha256};
 
 use super::compact::{KeptTables, version_name};
 
-/// A larger one is none of ours.
+/// Size of the largest file that is read.
 const TABLE_BYTES_MAX: u64 = 1 << 20;
-/// Files of one topic that are read; there are fewer.
+/// Most files of one topic that are read; a topic has fewer versions.
 const FILES_MAX: usize = 32;
 
-/// A handle; clones are the same.
+/// Handle to the files; clones share the counter.
 #[derive(Clone, Debug)]
 pub(crate) struct TableFiles {
     state: PathBuf,
@@ -31,8 +31,8 @@ impl TableFiles {
         Self { state: state.to_owned(), written: Arc::default() }
     }
 
-    /// Returns what earlier runs made below these topics, each with its topic. A file that is damaged is found out by the
-    /// pack, and not used.
+    /// Returns the tables that earlier runs made below these topics, each with its topic. A damaged file is noticed by the user of the table,
+    /// and ignored there.
     pub(crate) fn load(&self, topics: &[String]) -> Vec<(String, Bytes)> {
         let files =
             topics.iter().flat_map(|topic| self.list(topic).into_iter().map(move |path| (topic, path)));
@@ -50,7 +50,7 @@ impl TableFiles {
             .collect()
     }
 
-    /// Writes what the pack makes, until it is dropped.
+    /// Writes and removes files as `kept` says, until this is dropped.
     pub(crate) async fn keep(self, kept: KeptTables) {
         loop {
             for ((topic, id), table) in kept.next().await {
@@ -65,7 +65,7 @@ impl TableFiles {
         }
     }
 
-    /// Bytes of tables written since the start.
+    /// Returns the bytes of tables that were written since the start.
     pub(crate) fn bytes_written(&self) -> u64 {
         self.written.load(Ordering::Relaxed)
     }

@@ -1,4 +1,4 @@
-//! Session tables between the hub and the pack: what the hub shows is noted.
+//! Listens to the session tables that the hub retains, and notes which of them it shows.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: a task per topic")]
 
@@ -14,13 +14,13 @@ use crate::config::Config;
 
 use super::compact::{Shown, table_topics, version_of};
 
-/// Between two questions to a hub whose connection holds.
+/// Pause between two subscriptions by which a hub is asked for its tables while the connection holds.
 const ASK_EVERY: Duration = Duration::from_secs(3600);
 
-/// The tables of a configuration.
+/// Topics of a configuration's session tables.
 #[derive(Debug)]
 pub(crate) struct Tables {
-    /// Above those of the tables.
+    /// Topics of the session tables; the versions of a table are published on topics below its own.
     pub(crate) topics: Vec<String>,
 }
 
@@ -31,7 +31,8 @@ impl Tables {
         }
     }
 
-    /// Until the link ends. `more`: topics of routes that came while the gateway ran.
+    /// Subscribes to the tables and notes which of them the hub shows, until the link ends. `more`: topics of routes that came while the
+    /// gateway ran.
     pub(crate) async fn listen(self, link: Link, shown: Shown, mut more: mpsc::UnboundedReceiver<String>) {
         let (ask, asks) = watch::channel(());
         let (mut tasks, mut ask) = (JoinSet::new(), Some(ask));
@@ -54,7 +55,7 @@ impl Tables {
     }
 }
 
-/// The subscription to the tables of one topic.
+/// Subscription to the tables of one topic.
 struct Listener {
     link: Link,
     topic: String,
@@ -98,7 +99,7 @@ impl Listener {
     }
 }
 
-/// Has the hub asked again on every connection, and every hour.
+/// Has the hub asked for its tables on every new connection, and every hour.
 async fn watch(link: Link, shown: Shown, ask: watch::Sender<()>) {
     let mut stats = link.watch();
     let (mut connects, mut lost, mut was_up) = (0, 0, false);

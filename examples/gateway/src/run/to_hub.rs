@@ -1,4 +1,4 @@
-//! What the gateway says by itself: to local subscribers first, then to the hub by the routes, as any message.
+//! Messages of the gateway's own loops and alarms: published to local subscribers first, then sent to the hub by the routes, as any message.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,7 +13,7 @@ use edge_bridge::wire::{Publish, Utf8, Version};
 use super::ingest::GatewayIngest;
 use super::withhold::Tell;
 
-/// The way to the hub, by the routes. What finds no room is counted, not waited for.
+/// Way to the hub, by the routes. Messages that find no room are counted and dropped.
 pub(super) struct ToHub {
     pub(super) ingest: GatewayIngest,
     pub(super) intake: Intake,
@@ -44,7 +44,7 @@ impl ToHub {
     }
 }
 
-/// Says all of it, local subscribers first.
+/// Publishes all messages, to local subscribers before the hub.
 pub(super) async fn say(all: &[Said], local: &LocalPublisher, to_hub: &mut ToHub) {
     for said in all {
         if let Some(line) = &said.line {

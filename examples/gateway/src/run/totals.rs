@@ -1,6 +1,6 @@
-//! Age bound of the exported totals. They are those of the last commit, so that no kill takes them back; but elision leaves nothing to commit
-//! while the hub keeps up. So the bookkeeping is committed for whoever reads the totals, at most once in a period, to spare flash: one small
-//! write. While nobody reads them nothing is written. Pure.
+//! Limit of the age of exported totals. They are those of the last commit, so that no kill takes them back; but thanks to elision there may be
+//! nothing to commit while the hub keeps up. So the bookkeeping is committed for a reader of the totals, at most once in a period, which is one
+//! small write. While nobody reads the totals nothing is written. Pure.
 
 use std::time::Duration;
 
@@ -21,13 +21,13 @@ impl Refresh {
         Self { within_ms, is_asked: false, last_ms: None }
     }
 
-    /// Notes that somebody read the totals.
+    /// Notes that somebody read the totals, so that a commit should bring them up to date.
     pub(crate) fn asked(&mut self) {
         self.is_asked = true;
     }
 
-    /// Returns whether to commit now, and then begins a new period: somebody read the totals, the committed ones are behind (`lag`), and the
-    /// period is over.
+    /// Returns whether to commit now, which begins a new period. It is due when somebody has read the totals, the committed ones are behind
+    /// (`lag`), and the period is over.
     pub(crate) fn is_due(&mut self, up_ms: u64, lag: bool) -> bool {
         let is_time = self.last_ms.is_none_or(|last| up_ms.saturating_sub(last) >= self.within_ms);
         let is_due = self.is_asked && lag && is_time;
@@ -39,7 +39,8 @@ impl Refresh {
     }
 }
 
-/// Returns whether rows came to their end since the last commit. Rows that wait for their own commit are no lag: they get it within `ack_within`.
+/// Returns whether rows were delivered, moved or dropped since the last commit. Rows that wait for their own commit do not count, because that
+/// comes within `ack_within`.
 pub(crate) fn lag(committed: &[Ledger], live: &[Ledger]) -> bool {
     let ends = |ledgers: &[Ledger]| {
         let one = |ledger: &Ledger| ledger.delivered + ledger.moved + ledger.dropped.total();

@@ -1,4 +1,4 @@
-//! The link to the hub.
+//! The link to the hub: its configuration, and its start.
 
 use std::io;
 use std::sync::{Mutex, PoisonError};
@@ -20,10 +20,10 @@ use super::hub_status::HubStatus;
 use super::pack::{BatchPack, NextRoutes, RouteEncoder};
 use super::replaced_parts::Packers;
 
-/// Prepares the link: what is wrong with its configuration is found before anything runs.
+/// Prepares the link, so that errors of its configuration are found before anything runs.
 ///
 /// # Errors
-/// Keys and certificates that cannot be used.
+/// A key or certificate that cannot be used.
 pub(crate) fn prepare(config: &Config) -> Result<Builder, RunError> {
     let hub = &config.hub;
     let keep_alive_s = u16::try_from(hub.keep_alive.as_secs()).unwrap_or(u16::MAX);
@@ -68,7 +68,7 @@ pub(crate) fn prepare(config: &Config) -> Result<Builder, RunError> {
     Ok(builder)
 }
 
-/// Returns what reads the files of `[hub]` again; `None` while they are as they were.
+/// Returns a function that reads the TLS files of `[hub]` again. It returns `None` while they are unchanged.
 fn renewed(hub: &Hub) -> impl Fn() -> io::Result<Option<Tls>> + Send + Sync + 'static {
     let hub = hub.clone();
     let stamps = move |hub: &Hub| [&hub.ca, &hub.cert, &hub.key].map(|file| file.as_deref().and_then(stamp));
@@ -85,7 +85,7 @@ fn renewed(hub: &Hub) -> impl Fn() -> io::Result<Option<Tls>> + Send + Sync + 's
     }
 }
 
-/// Parts that the link makes messages of, beside the raw ones.
+/// Parts of the gateway that make messages for the hub beside the raw ones.
 pub(crate) struct Beside {
     pub(crate) compact: Compact,
     pub(crate) gap_reports: Option<GapReports>,
@@ -95,7 +95,7 @@ pub(crate) struct Beside {
 }
 
 impl Beside {
-    /// `gateway`: number of the queue.
+    /// Creates the parts. `gateway`: identity of the queue.
     pub(crate) fn new(config: &Config, gateway: u64, compact: Compact, packers: Packers) -> Self {
         let gap_reports = config.queue.gap_reports.then(|| GapReports::new(config, gateway));
         let hub_status = config.status_to_hub.then(|| HubStatus::new(&config.id)).flatten();
@@ -103,10 +103,10 @@ impl Beside {
     }
 }
 
-/// Starts the link; it dials at once and for ever.
+/// Starts the link, which dials at once and for as long as it runs.
 ///
 /// # Errors
-/// A name or an address that MQTT does not carry; a packer of no route.
+/// A name or an address that MQTT cannot carry, or a packer for a route that does not exist.
 pub(crate) fn start(
     builder: Builder,
     config: &Config,

@@ -1,11 +1,11 @@
-//! Names of the sensors whose silence is watched, kept for the next run: after a kill it reports those that do not come back.
+//! Names of the sensors whose silence is watched, kept for the next run, which after a kill reports those that do not come back.
 //!
 //! ```text
 //! edge-gateway watched 1 SHA-256-OF-THE-REST
 //! [{"match": "plant/#", "sensors": [["t", "Cel"], …]}, …]
 //! ```
-//! Flash is spared: the file is written only when its content changes, for a new sensor at most once a minute and seldom
-//! enough for [`BYTES_PER_S`], for one that was reported at most once an hour. In between a kill forgets the new sensor, or has the other one reported again.
+//! To spare flash, the file is written only when its content changes: for a new sensor at most once a minute and seldom enough for [`BYTES_PER_S`], for a
+//! sensor that was reported at most once an hour. A kill in between forgets the new sensor, or has the other one reported again.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: one small file, and a task that writes it")]
 
@@ -22,15 +22,15 @@ use super::silence::Changed;
 
 const FILE: &str = "watched";
 const VERSION: &str = "edge-gateway watched 1 ";
-/// Names and units of all sensors; what is beyond that is not kept. A larger file is none of ours.
+/// Most bytes of names and units that are kept; further sensors are left out.
 const BYTES_MAX: usize = 1 << 20;
-/// Between two looks.
+/// Pause between two looks for changes.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Shortest pause between two writes.
 const PAUSE_MS: u64 = 60_000;
-/// Mean of what is written, when new sensors come all the time.
+/// Most bytes per second that are written on average, when new sensors come all the time.
 const BYTES_PER_S: u64 = 256;
-/// Pause before a write that only takes sensors from the list.
+/// Pause before a write that only removes sensors from the list.
 const SHRINK_MS: u64 = 3_600_000;
 
 /// Watched sensors of one filter.
@@ -39,11 +39,11 @@ pub(crate) struct Watched {
     /// The route's `match`.
     #[serde(rename = "match")]
     pub(crate) filter_topic: String,
-    /// Names with units.
+    /// Pairs of a sensor's name and its unit.
     pub(crate) sensors: Vec<(Box<str>, Box<str>)>,
 }
 
-/// Reads what the last run watched. A damaged list is told, and none. `up_ms`: the present.
+/// Returns the list of the last run, and the pace of the next writes. A damaged list is logged and counts as empty. `up_ms`: the present time.
 pub(crate) fn read(state: &Path, up_ms: u64) -> (Vec<Watched>, Pace) {
     let path = state.join(FILE);
     let body = match checksummed_file::read(state, FILE, VERSION, 2 * BYTES_MAX as u64) {
@@ -91,7 +91,7 @@ pub(crate) async fn keep(state: PathBuf, clock: Clock, ingest: GatewayIngest, mu
     }
 }
 
-/// The longest list of whole names that is not too large, and the number of sensors that it lacks. Nothing, if nobody is watched.
+/// Returns the longest list of whole names that is not too large, and the number of sensors that it lacks. It is empty if no sensor is watched.
 fn body(mut lists: Vec<Watched>) -> (Vec<u8>, usize) {
     let (mut room, mut left_out) = (BYTES_MAX, 0);
     for list in &mut lists {
@@ -109,13 +109,13 @@ fn body(mut lists: Vec<Watched>) -> (Vec<u8>, usize) {
     (body, left_out)
 }
 
-/// Time of the list's next write. Pure.
+/// Decides when the list is written next. Pure.
 #[derive(Debug, Default)]
 pub(crate) struct Pace {
     /// Content on disk.
     written: Vec<u8>,
     changed: Changed,
-    /// Earliest next write, on the axis of `Now::up_ms`.
+    /// Earliest next write for a longer list and for a shorter one, on the axis of `Now::up_ms`.
     grow_ms: u64,
     shrink_ms: u64,
 }
@@ -129,7 +129,7 @@ impl Pace {
         (self.changed.grew && up_ms >= self.grow_ms) || (self.changed.shrank && up_ms >= self.shrink_ms)
     }
 
-    /// Returns what is to be written, if it is other than what is on disk.
+    /// Returns the content to be written. `None`: it is on disk already.
     fn next(&mut self, up_ms: u64, body: Vec<u8>) -> Option<Vec<u8>> {
         self.changed = Changed::default();
         if body == self.written {

@@ -1,9 +1,9 @@
-//! Receipts of readings that a stage holds (`ack_held = "when_emitted"`): they wait until what stands for the readings is
-//! safe (promises 1 and 13). Pure; times are those of `Now::up_ms`.
+//! Receipts of readings that a stage holds (`ack_held = "when_emitted"`). They wait until the rows that stand for these readings are safe
+//! (promises 1 and 13). Pure; times are those of `Now::up_ms`.
 //!
-//! A message has one receipt and may have many readings, of many sensors. The receipt is made of [`Part`]s: one for the
-//! message's own rows, one for each reading that is held, one for each row that its sensor emits meanwhile. A part goes with
-//! the rows that cover it as their [`Link`], and is done when they are safe; the last one tells.
+//! A message has one receipt and may have many readings, of many sensors. The receipt is made of [`Part`]s: one for the message's own rows, one
+//! for each held reading, and one for each row that its sensor emits meanwhile. A part goes with the rows that cover it as their [`Link`], and
+//! is done when they are safe. The last part to be done releases the receipt.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,17 +13,17 @@ use edge_bridge::listener::Ticket;
 use edge_bridge::net::server::Receipts;
 use tokio::sync::Notify;
 
-/// More do not wait: the next is let go at once. A hundred bytes each.
+/// Most held readings whose receipts wait, of about a hundred bytes each. A further one is emitted at once.
 const READINGS_MAX: usize = 65_536;
 
-/// Receiver of the news that a message's rows are safe.
+/// Receiver of a receipt: of the notice that a message's rows are safe.
 #[derive(Clone, Debug)]
 pub(crate) enum Tell {
     /// The listener, or the client of the local broker.
     Publisher(Receipts, Ticket),
-    /// The start, which has rows of the last run.
+    /// The start, which queues rows of the last run.
     Start(Arc<Notify>),
-    /// Nobody: the filter made the rows by itself.
+    /// No receiver, because the filter made the rows by itself.
     Nobody,
 }
 
@@ -37,16 +37,16 @@ impl Tell {
     }
 }
 
-/// Part of a message's receipt.
+/// Part of a message's receipt, which is complete when all its parts are done.
 #[derive(Debug)]
 pub(crate) struct Part(Arc<Message>);
 
 #[derive(Debug)]
 struct Message {
     parts_left: AtomicUsize,
-    /// Readings of it that wait for a stage.
+    /// Readings of the message that wait in a stage.
     readings_held: AtomicUsize,
-    /// Known when its own rows are safe.
+    /// Receiver of the receipt, set when the message's own rows are safe.
     tell: OnceLock<Tell>,
 }
 
@@ -61,27 +61,28 @@ impl Part {
         Self(self.0.clone())
     }
 
-    /// A part that is dropped instead keeps the receipt back for ever.
+    /// Ends this part. Returns the receiver if it was the receipt's last one, else `None`. A part that is dropped without this call keeps the
+    /// receipt waiting for ever.
     fn done(self) -> Option<Tell> {
         let was_last = self.0.parts_left.fetch_sub(1, Ordering::AcqRel) == 1;
         was_last.then(|| self.0.tell.get().cloned())?
     }
 
-    /// Returns whether none of the message's readings was held.
+    /// Counts a held reading of the message. Returns whether it is the only one.
     fn holds_first(&self) -> bool {
         self.0.readings_held.fetch_add(1, Ordering::Relaxed) == 0
     }
 
-    /// Returns whether none is any more.
+    /// Counts a reading that is held no longer. Returns whether none of the message is.
     fn held_last(&self) -> bool {
         self.0.readings_held.fetch_sub(1, Ordering::Relaxed) == 1
     }
 }
 
-/// A message's dependency on rows beside those that it is made of.
+/// Receipts that depend on the rows of one message, beside the plain receipt of that message.
 #[derive(Debug, Default)]
 pub(crate) struct Link {
-    /// Of the message, if one of its readings is held.
+    /// Receipt of the message in parts, if one of its readings is held. `None`: it depends on these rows only.
     own: Option<Part>,
     covered: Vec<Part>,
 }
@@ -91,28 +92,30 @@ impl Link {
         self.own.is_none() && self.covered.is_empty()
     }
 
-    /// Returns whether the message has a reading that is held.
+    /// Returns whether the message's own receipt waits for more than its rows.
     pub(crate) fn withholds(&self) -> bool {
         self.own.is_some()
     }
 
-    /// Another part of the message.
+    /// Returns one more part of the message's receipt.
     pub(crate) fn part(&mut self) -> Part {
         self.own.get_or_insert_with(Part::first).one_more()
     }
 
-    /// The message is told when every receipt before it is, as a message that was left out: a part of it may be a copy.
+    /// Makes the message's receipt wait for every receipt before it, as that of a message without rows does, because one of its readings may
+    /// repeat one that is not safe yet.
     pub(crate) fn withhold(&mut self) {
         self.own.get_or_insert_with(Part::first);
     }
 
-    /// The rows go together.
+    /// Adds the receipts that depend on other rows, which go into the queue together with these.
     pub(crate) fn join(&mut self, other: Link) {
         self.own = self.own.take().or(other.own);
         self.covered.extend(other.covered);
     }
 
-    /// The rows are safe: whom to tell. `tell` is for the message that they are made of.
+    /// Ends the parts whose rows are safe now. Returns the receivers of all receipts that are complete by that. `tell`: receiver of the message
+    /// of which the rows are made.
     pub(crate) fn safe(self, tell: Tell) -> impl Iterator<Item = Tell> {
         let own = match self.own {
             None => Some(tell),
@@ -125,18 +128,18 @@ impl Link {
         own.into_iter().chain(self.covered.into_iter().filter_map(Part::done))
     }
 
-    /// Returns what is to be done when the rows are safe: all who depend on them are told.
+    /// Returns the function to be called when the rows are safe, which tells all receivers.
     pub(crate) fn then(self, tell: Tell) -> impl FnOnce() + Send + 'static {
         move || self.safe(tell).for_each(Tell::say)
     }
 }
 
-/// Messages that wait for stages: number and age.
+/// Number and age of the messages whose receipts wait for readings in stages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Extent {
-    /// Messages whose receipts wait; not those behind them.
+    /// Messages with such readings. Messages whose PUBACKs only wait behind theirs are not counted.
     pub(crate) messages: usize,
-    /// Arrival of the oldest.
+    /// Arrival of the oldest one. `None`: there is none.
     pub(crate) since_ms: Option<u64>,
 }
 
@@ -147,16 +150,16 @@ impl Extent {
     }
 }
 
-/// The held readings of one filter whose receipts wait.
+/// Held readings of one filter whose receipts wait.
 #[derive(Debug)]
 pub(crate) struct Withheld {
     max_ms: u64,
-    /// In order of arrival.
+    /// Waiting readings by sensor number, in order of arrival.
     sensors: HashMap<u32, VecDeque<Waiting>>,
-    /// Since when the first of each sensor waits.
+    /// Time since which the first reading of each sensor waits, with the sensor's number.
     oldest: BTreeSet<(u64, u32)>,
     readings: usize,
-    /// That they are of.
+    /// Number of messages to which these readings belong.
     messages: usize,
     is_stopping: bool,
 }
@@ -165,23 +168,23 @@ pub(crate) struct Withheld {
 struct Waiting {
     since_ms: u64,
     part: Part,
-    /// Of the same reading, sent again.
+    /// Parts for copies of the same reading that were received later.
     copies: Vec<Part>,
 }
 
 impl Withheld {
-    /// None waits longer than `max_ms`.
+    /// Creates an empty list, in which no reading waits longer than `max_ms`.
     pub(crate) fn new(max_ms: u64) -> Self {
         let (sensors, oldest) = (HashMap::new(), BTreeSet::new());
         Self { max_ms, sensors, oldest, readings: 0, messages: 0, is_stopping: false }
     }
 
-    /// From now on none waits at all.
+    /// Makes all readings due, and lets no further one wait. Called at a stop.
     pub(crate) fn stop(&mut self) {
         self.is_stopping = true;
     }
 
-    /// Returns whether the next to be held has to be let go at once.
+    /// Returns whether the next held reading has to be emitted at once.
     pub(crate) fn takes_no_more(&self) -> bool {
         self.is_stopping || self.readings >= READINGS_MAX
     }
@@ -190,7 +193,7 @@ impl Withheld {
         Extent { messages: self.messages, since_ms: self.oldest.first().map(|(since_ms, _)| *since_ms) }
     }
 
-    /// A reading of the sensor is held, after all before it.
+    /// Notes that a reading of the sensor is held, behind all those before it.
     pub(crate) fn hold(&mut self, now_ms: u64, sensor: u32, part: Part) {
         let waiting = self.sensors.entry(sensor).or_default();
         if waiting.is_empty() {
@@ -201,8 +204,8 @@ impl Withheld {
         waiting.push_back(Waiting { since_ms: now_ms, part, copies: Vec::new() });
     }
 
-    /// The newest reading of the sensor came again: if it waits, its copy is no safer, even if the rest of the copy's message
-    /// is.
+    /// Notes that the sensor's newest reading came again. If the original waits, the receipt of the copy's message waits for it too, even if
+    /// the rest of that message is safe.
     pub(crate) fn hold_copy(&mut self, sensor: u32, link: &mut Link) {
         if let Some(last) = self.sensors.get_mut(&sensor).and_then(VecDeque::back_mut) {
             self.readings += 1;
@@ -210,8 +213,8 @@ impl Withheld {
         }
     }
 
-    /// The sensor emitted: all that waited stands for itself no longer, but for the last `but`, which may be in line to be
-    /// judged yet, or be what is held now. Those too wait for what was emitted, since it may be one of them.
+    /// Notes that the sensor emitted a row. It covers all waiting readings except the last `but`, which may still have to be judged, or be the
+    /// one that is held now. The receipts of those wait for this row too, since it may be one of them.
     pub(crate) fn cover(&mut self, sensor: u32, but: usize, link: &mut Link) {
         let Some(waiting) = self.sensors.get_mut(&sensor) else { return };
         if let Some(first) = waiting.front() {
@@ -233,13 +236,13 @@ impl Withheld {
         }
     }
 
-    /// Returns when the next has waited long enough.
+    /// Returns the time at which the reading that waits longest has waited long enough. `None`: none waits.
     pub(crate) fn deadline_ms(&self) -> Option<u64> {
         let (since_ms, _) = self.oldest.first()?;
         Some(if self.is_stopping { 0 } else { since_ms.saturating_add(self.max_ms) })
     }
 
-    /// The sensor that has waited longest, if it is long enough.
+    /// Returns the sensor whose reading has waited longest, if that is long enough.
     pub(crate) fn due(&self, now_ms: u64) -> Option<u32> {
         let (_, sensor) = self.oldest.first()?;
         self.deadline_ms().filter(|at_ms| *at_ms <= now_ms).map(|_| *sensor)

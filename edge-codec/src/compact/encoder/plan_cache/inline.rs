@@ -1,5 +1,5 @@
-//! Plan cache of a column in batches without a session table: each carries its plan, which can be the batch's own. Only the
-//! number form is kept, since a search for it takes long.
+//! Plan cache of a column in batches without a session table. Every batch carries its plans, which can be new ones. Only the number form is
+//! kept, because a search for that takes long.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -16,9 +16,9 @@ pub(crate) struct InlinePlanCache {
     policy: SearchPolicy<PlanBasis>,
 }
 
-/// Gain from which on another form is worth it, as a part of the cost.
+/// Part of the cost that another form must save to be used, as one in so many.
 const GAIN: u64 = 50;
-/// Cost below which a column is not worth a search, in 1/256 bits.
+/// Cost below which no search is done for a column, in 1/256 bits.
 const LEAST: u64 = 48 * 256;
 
 /// One column of a batch.
@@ -28,7 +28,7 @@ pub(crate) struct Values<'v> {
     pub(crate) bits: &'v [u64],
 }
 
-/// A plan whose integers are in the scratch, and what all takes, in 1/256 bits.
+/// Plan whose integers are in the scratch memory, and the cost of both in 1/256 bits.
 type PricedPlan = (Plan, u64);
 
 impl InlinePlanCache {
@@ -49,7 +49,7 @@ impl InlinePlanCache {
         plan.write_after(before, ops, scratch, |_, _| 0);
     }
 
-    /// Tries the form that was found last.
+    /// Returns a plan in the form that was found last. `None`: it cannot hold the values.
     fn again(&self, values: Values<'_>, scratch: &mut Scratch) -> Option<PricedPlan> {
         if values.kind != Kind::F64 {
             return values.by(&PlanBasis::BITS, scratch);
@@ -64,7 +64,7 @@ impl InlinePlanCache {
         listed.filter(|listed| listed.1 < kept.1).or_else(|| values.by(basis, scratch))
     }
 
-    /// Returns whether another form is to be looked for, now that a batch takes `cost`.
+    /// Returns whether another form has to be searched for. `cost`: cost of the batch as it is.
     fn is_due(&mut self, cost: u64, values: Values<'_>) -> bool {
         if cost < LEAST {
             return false;
@@ -73,7 +73,7 @@ impl InlinePlanCache {
         self.policy.is_due() || is_change
     }
 
-    /// The best of this plan and one of another form.
+    /// Searches for a plan of another form. Returns it, or `kept` if it is no better.
     fn look(&mut self, kept: Option<PricedPlan>, values: Values<'_>, scratch: &mut Scratch) -> PricedPlan {
         let known = if kept.is_none() { self.known(values, scratch) } else { None };
         if let Some(known) = known {
@@ -97,7 +97,7 @@ impl InlinePlanCache {
         best
     }
 
-    /// Tries the forms before the last; returns one that is about as good as the last was.
+    /// Returns a plan in an earlier form, if it is about as good as the last one was. `None`: none is.
     fn known(&mut self, values: Values<'_>, scratch: &mut Scratch) -> Option<PricedPlan> {
         let known = self.policy.found().iter().skip(1);
         let known = known.filter_map(|basis| Some((values.by(basis, scratch)?.1, basis)));
@@ -113,7 +113,7 @@ impl InlinePlanCache {
 }
 
 impl Values<'_> {
-    /// Returns how many there are; a column has one at least.
+    /// Returns the number of values, at least 1.
     fn len(self) -> u64 {
         self.bits.len().max(1) as u64
     }

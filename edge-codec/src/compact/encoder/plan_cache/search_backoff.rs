@@ -3,25 +3,25 @@
 /// Pause between searches, counted in batches.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct SearchBackoff {
-    /// Batches from one search to the next.
+    /// Number of batches from one search to the next.
     pause: u32,
-    /// Batches until the next search.
+    /// Number of batches until the next search.
     left: u32,
 }
 
-/// The longest pause.
+/// Longest pause, in batches.
 const LONGEST: u32 = 256;
-/// The least pause after something was found: what fits now mostly fits for a while.
+/// Shortest pause after a search that succeeded, since an encoding that fits now mostly fits for a while.
 const AFTER_FOUND: u32 = 32;
 
 impl SearchBackoff {
-    /// Counts a batch, and returns whether the pause is over.
+    /// Counts a batch. Returns whether the pause is over.
     pub(crate) fn is_over(&mut self) -> bool {
         self.left = self.left.saturating_sub(1);
         self.left == 0
     }
 
-    /// Counts a batch, as [`is_over`](Self::is_over); a search that is due counts as failed until it succeeds.
+    /// Counts a batch. Returns whether the pause is over, and then counts the search as failed until [`succeeded`](Self::succeeded) is called.
     pub(crate) fn try_again(&mut self) -> bool {
         let over = self.is_over();
         if over {
@@ -35,7 +35,7 @@ impl SearchBackoff {
         self.left = self.pause;
     }
 
-    /// Halves the pause: another search succeeded, so that this one may.
+    /// Halves the pause, because another search succeeded and this one may now, too.
     pub(crate) fn halve(&mut self) {
         self.pause /= 2;
         self.left = self.pause;

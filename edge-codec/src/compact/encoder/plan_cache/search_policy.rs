@@ -1,13 +1,13 @@
-//! Search policy of a plan cache: when a better encoding is looked for, and what was found before is tried first.
+//! Search policy of a plan cache: the times at which a better encoding is searched for, and the earlier encodings that are tried first.
 
 use super::search_backoff::SearchBackoff;
 
-/// Encodings that were found last, what batches usually take, and the back-offs of the searches.
+/// Encodings found so far, the usual cost of a batch, and the back-offs of the searches.
 #[derive(Clone, Debug)]
 pub(super) struct SearchPolicy<E> {
-    /// Encodings found before, the last one first.
+    /// Encodings that were found, the latest first.
     found: Vec<E>,
-    /// 1/256 bits per value that the last batches took.
+    /// Usual cost of a value in the last batches, in 1/256 bits.
     usual: u64,
     /// Back-off of the periodic search for a better encoding.
     backoff: SearchBackoff,
@@ -15,9 +15,9 @@ pub(super) struct SearchPolicy<E> {
     change_backoff: SearchBackoff,
 }
 
-/// A sensor mostly goes back to what it did before, as from night to day. So many encodings are remembered.
+/// Number of encodings that are remembered, because a sensor mostly returns to what it did before, as from night to day.
 const FOUND: usize = 3;
-/// Cost of a plan of a batch's own, about, in 1/256 bits. A change by less is none.
+/// Approximate cost of a batch's own plan, in 1/256 bits. A smaller change of cost does not count.
 pub(super) const OWN_PLAN: u64 = 56 * 256;
 
 impl<E> Default for SearchPolicy<E> {
@@ -28,7 +28,7 @@ impl<E> Default for SearchPolicy<E> {
 }
 
 impl<E: PartialEq> SearchPolicy<E> {
-    /// Returns what was found last, the newest first.
+    /// Returns the encodings that were found, the latest first.
     pub(super) fn found(&self) -> &[E] {
         &self.found
     }
@@ -39,31 +39,31 @@ impl<E: PartialEq> SearchPolicy<E> {
         self.found.insert(0, encoding);
     }
 
-    /// Notes the cost of a batch of `n` values as the usual one.
+    /// Sets the usual cost to that of a batch of `n` values.
     pub(super) fn took(&mut self, cost: u64, n: u64) {
         self.usual = cost / n;
     }
 
-    /// Moves the usual cost an eighth of the way to that of a batch of `n` values which took less.
+    /// Moves the usual cost an eighth of the way to that of a batch of `n` values, if that is lower.
     pub(super) fn took_less(&mut self, cost: u64, n: u64) {
         if cost < self.usual.saturating_mul(n) {
             self.usual = (self.usual * 7 + cost / n) / 8;
         }
     }
 
-    /// Returns whether an earlier encoding of that cost is about as good as the last was, so that no other is looked for.
+    /// Returns whether an earlier encoding of that cost is about as good as usual, so that no search is needed.
     pub(super) fn is_as_good(&self, cost: u64, n: u64) -> bool {
         cost <= self.usual.saturating_mul(n) / 4 * 5 + OWN_PLAN
     }
 
-    /// Counts a batch, and returns whether it took so much more or less than usual that a search may pay.
+    /// Counts a batch. Returns whether its cost differs so much from the usual one that a search may pay.
     pub(super) fn is_change(&mut self, cost: u64, n: u64) -> bool {
         let usual = self.usual.saturating_mul(n);
         let changed = cost > (usual / 2).saturating_mul(3) + OWN_PLAN || cost + OWN_PLAN < usual / 2;
         changed && self.change_backoff.try_again()
     }
 
-    /// Counts a batch, and returns whether the periodic search is due.
+    /// Counts a batch. Returns whether the periodic search is due.
     pub(super) fn is_due(&mut self) -> bool {
         self.backoff.is_over()
     }

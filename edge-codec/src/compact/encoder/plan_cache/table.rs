@@ -1,5 +1,5 @@
-//! Plan cache of a column in batches with a session table: the table's plan, or one of the column's own where that takes
-//! less. Searches for a better one are periodic, and rarer the longer they find nothing.
+//! Plan cache of a column in batches with a session table: the table's plan, or a plan of the column if that takes less. Searches for a better
+//! plan are periodic, and rarer the longer they find nothing.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -16,46 +16,46 @@ use crate::compact::values::search;
 /// A column's plan and statistics from earlier batches with a table.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TablePlanCache {
-    /// The plan of the last batch, unless that was the table's.
+    /// Plan of the last batch. `None`: it was the table's.
     own: Option<Plan>,
     policy: SearchPolicy<NumberForm>,
-    /// 1/256 bits per value when the coders were chosen, and what the numbers weighed then, per 256 values.
+    /// Cost of a value in 1/256 bits when the coders were chosen, and the sum of the numbers then, per 256 values.
     fitted: u64,
     weight: u64,
     /// Number of searches for a better plan.
     looks: u32,
-    /// Back-off of the search for a dictionary, where few values are different.
+    /// Back-off of the search for a dictionary, when there are few different values.
     dictionary_backoff: SearchBackoff,
 }
 
-/// Searches for a better plan of which one looks at all forms, the others at the same form.
+/// Number of searches of which one tries all number forms; the others keep the form.
 const ALL_FORMS: u32 = 64;
-/// Gain from which on another plan is worth it, as a part of the cost.
+/// Part of the cost that another plan must save to be used, as one in so many.
 const GAIN: u64 = 20;
-/// Cost too little to look at, in 1/256 bits.
+/// Difference of cost that does not count, in 1/256 bits.
 const LITTLE: u64 = 16 * 256;
-/// Columns of fewer values stay with the table's plan if that can hold them.
+/// Number of values below which a column uses the table's plan if that can hold them.
 const FEW: u64 = 8;
 
-/// One column of a batch, and where it is written.
+/// Column of a batch, and the buffer into which it is written.
 pub(crate) struct Target<'t> {
     pub(crate) kind: Kind,
     pub(crate) values: &'t [u64],
-    /// The table's plan for the sensor, if it has one.
+    /// Plan of the table for the sensor. `None`: the table has none.
     pub(crate) table: Option<&'t Plan>,
     pub(crate) before: &'t mut Option<SharedParts>,
     pub(crate) ops: &'t mut OpBuffer,
     pub(crate) scratch: &'t mut Scratch,
 }
 
-/// Alternatives that take less than the last plan.
+/// Plan that takes less than the last one.
 enum Alternative {
     Table,
     Own(Box<Plan>),
 }
 
 impl TablePlanCache {
-    /// Writes by the plan of the last batch, unless that cannot hold the values or another is found that takes less.
+    /// Writes the values by the plan of the last batch, unless that cannot hold them or a plan is found that takes less.
     pub(crate) fn write(&mut self, mut target: Target<'_>) {
         let start = target.place();
         let own = self.own.take().filter(|own| own.kind == target.kind);
@@ -86,8 +86,8 @@ impl TablePlanCache {
         }
     }
 
-    /// Writes the values by the plan of the last batch, with other coders if it takes more than it did or if the
-    /// numbers have become smaller than those it was made for.
+    /// Writes the values by the plan of the last batch. New coders are chosen if it takes more than it did then, or if the numbers have become
+    /// much smaller. Returns the cost in 1/256 bits. `None`: the plan cannot hold the values.
     fn by_own(&mut self, mut plan: Plan, target: &mut Target<'_>) -> Option<u64> {
         if !plan.refit(target.values, target.scratch) {
             return None;
@@ -124,7 +124,7 @@ impl TablePlanCache {
         self.dictionary_backoff.halve();
     }
 
-    /// Returns whether something better is to be looked for, now that a batch took `cost`.
+    /// Returns whether a better plan has to be searched for. `cost`: cost of the batch as it was written.
     fn is_due(&mut self, cost: u64, target: &Target<'_>) -> bool {
         let n = target.len();
         let nothing_to_gain = match self.own {
@@ -140,7 +140,7 @@ impl TablePlanCache {
         self.policy.is_due() || is_change || few
     }
 
-    /// Returns whether the values are so few different ones, and take so much, that a list of them may take less.
+    /// Returns whether the values have so few different ones, and so high a cost, that a dictionary may take less.
     fn may_be_listed(&mut self, cost: u64, target: &Target<'_>) -> bool {
         let listed = self.own.as_ref().is_some_and(|own| own.listed() > 0);
         let dear = cost > (target.len() * 8 + integer_dictionary::bits(&[])) * 256;
@@ -151,7 +151,7 @@ impl TablePlanCache {
             && self.dictionary_backoff.try_again()
     }
 
-    /// A way to write the values that takes less than `cost`.
+    /// Returns a way to write the values that takes less than `cost`. `None`: none was found.
     fn look(&mut self, cost: u64, target: &mut Target<'_>) -> Option<Alternative> {
         let all_forms = target.kind == Kind::F64 && self.looks.is_multiple_of(ALL_FORMS);
         self.looks = self.looks.wrapping_add(1);
@@ -187,8 +187,8 @@ impl TablePlanCache {
         best.1
     }
 
-    /// A plan for values that the last one cannot hold: with a form of the last plans, if one is about as good as they
-    /// were.
+    /// Returns a plan for values that the last plan cannot hold. Forms of the last plans are tried first, and used if they are about as good as
+    /// usual.
     fn other(&mut self, target: &mut Target<'_>) -> Plan {
         let again = self.policy.found().iter().filter_map(|form| {
             let Scratch { integers, ulps, .. } = &mut *target.scratch;
@@ -212,12 +212,12 @@ impl TablePlanCache {
 }
 
 impl<'t> Target<'t> {
-    /// Returns how many values there are; a column has one at least.
+    /// Returns the number of values, at least 1.
     fn len(&self) -> u64 {
         self.values.len().max(1) as u64
     }
 
-    /// The table's plan.
+    /// Returns the table's plan, if it is for values of this kind.
     fn learned(&self) -> Option<&'t Plan> {
         self.table.filter(|plan| plan.kind == self.kind)
     }
@@ -226,7 +226,7 @@ impl<'t> Target<'t> {
         self.learned().is_some_and(|plan| plan.integers(self.values, self.scratch))
     }
 
-    /// Writes by the table's plan, if there is one that can hold the values.
+    /// Writes the values by the table's plan. Returns the cost in 1/256 bits. `None`: there is no such plan, or it cannot hold the values.
     fn by_table(&mut self) -> Option<u64> {
         let plan = self.learned()?;
         plan.integers(self.values, self.scratch).then(|| {
@@ -241,7 +241,7 @@ impl<'t> Target<'t> {
         plan.integers(self.values, self.scratch).then(|| plan.cost(self.scratch))
     }
 
-    /// Writes by a plan of the batch's own; its cost in 1/256 bits, and about the sum of the numbers, as [`put`] has them.
+    /// Writes the values by a plan of the batch. Returns the cost in 1/256 bits, and about the sum of the numbers, as [`put`] does.
     fn put(&mut self, plan: &Plan) -> (u64, u64) {
         self.ops.flag(false);
         put(plan, self.before, self.ops, self.scratch)
@@ -251,18 +251,18 @@ impl<'t> Target<'t> {
         (self.ops.mark(), *self.before)
     }
 
-    /// Takes back what was written since the mark.
+    /// Takes back everything that was written since the mark.
     fn undo(&mut self, (mark, before): (Mark, Option<SharedParts>)) {
         self.ops.undo(mark);
         *self.before = before;
     }
 }
 
-/// Larger numbers weigh no more than this, so that a batch of them can be summed up.
+/// Largest weight of a number, so that the sum of a batch cannot overflow.
 const WEIGHT_MAX: u64 = 1 << 39;
 
-/// Writes a batch's own plan and the integers in `scratch`. What these and their list take, in 1/256 bits, and about the
-/// sum of the numbers that the main coder got.
+/// Writes a batch's own plan and the integers in `scratch`. Returns the cost of the integers and their dictionary in 1/256 bits, and about the
+/// sum of the numbers that went to the main coder.
 fn put(
     plan: &Plan,
     before: &mut Option<SharedParts>,

@@ -1,4 +1,4 @@
-//! Checks of `[[command]]` against each other, the routes and the local side.
+//! Checks of the `[[command]]` tables against each other, the routes and the local side.
 
 use control_loop::mqtt::{COMMAND, event_topics, own_topics};
 use edge_bridge::wire::matches;
@@ -7,7 +7,7 @@ use super::super::overlap::overlap;
 use super::super::{Config, Findings, Format, Local, Protocol, Route};
 use super::CommandRule;
 
-/// `numbers`: those of the rules in the file.
+/// Reports all findings. `numbers`: the rules' numbers in the file.
 pub(in super::super) fn check(config: &Config, numbers: &[usize], findings: &mut Findings) {
     if config.commands.is_empty() {
         return;
@@ -38,7 +38,7 @@ pub(in super::super) fn check(config: &Config, numbers: &[usize], findings: &mut
     }
 }
 
-/// Warns where a command's Message Expiry Interval is not asked for, or never there.
+/// Warns if commands may come without a Message Expiry Interval, or never have one.
 fn expiry(protocol: Protocol, rule: &CommandRule, key: &str, findings: &mut Findings) {
     if rule.allows_unbounded {
         let message = "commands without an expiry are taken: how long they waited at the hub nobody knows";
@@ -49,7 +49,7 @@ fn expiry(protocol: Protocol, rule: &CommandRule, key: &str, findings: &mut Find
     }
 }
 
-/// Topics on which others than the hub's clients speak or listen.
+/// Reports local topics on which the gateway itself publishes, or takes commands of local clients.
 fn local_topic(config: &Config, rule: &CommandRule, key: &str, findings: &mut Findings) {
     let to = rule.to.to_string();
     let spoken = match (&config.control, &config.alarm_commands) {
@@ -76,12 +76,12 @@ fn local_topic(config: &Config, rule: &CommandRule, key: &str, findings: &mut Fi
     }
 }
 
-/// Returns the filter of what the gateway says that all of these topics are within, whether or not it has anything to say.
+/// Returns the topic filter of the gateway's own messages that covers this topic filter. `None`: none does.
 pub(crate) fn own_topic(to: &str) -> Option<String> {
     own_topics().into_iter().find(|own| matches(own, to))
 }
 
-/// Routes whose messages come back from a hub that sends them to their publisher.
+/// Warns of routes whose messages come back as commands, from a hub that sends messages to their publisher too.
 fn own_messages(config: &Config, rule: &CommandRule, key: &str, findings: &mut Findings) {
     if config.hub.protocol == Protocol::V5 {
         return;
@@ -99,7 +99,7 @@ fn own_messages(config: &Config, rule: &CommandRule, key: &str, findings: &mut F
     }
 }
 
-/// Returns filters for [`overlap`]. The prefix of a raw route may end within a level.
+/// Returns filters of a route's topics at the hub, for [`overlap`]. The prefix of a raw route may end within a level.
 fn topics_at_the_hub(route: &Route) -> Vec<String> {
     let Route { to, filter_topic, .. } = route;
     match route.format {

@@ -19,7 +19,7 @@ pub(crate) enum Page {
 }
 
 impl Page {
-    /// Returns the page.
+    /// Returns the page as Markdown.
     pub(crate) fn text(self) -> String {
         let (title, intro, tables) = match self {
             Page::Gateway => ("gateway.toml", GATEWAY, TABLES),

@@ -1,4 +1,4 @@
-//! `[[inputs.mqtt_consumer]]`: topics whose JSON becomes readings.
+//! `[[inputs.mqtt_consumer]]`: topics whose payloads become readings.
 
 use edge_bridge::wire::{validate_characters, validate_filter};
 use toml::de::{DeTable, DeValue};
@@ -8,10 +8,10 @@ use crate::import::origin::Origin;
 use crate::import::output::{Output, Part, quoted};
 use crate::import::routes::Written;
 
-/// Name of the batches' topic, where no output of Telegraf names one.
+/// Last level of the batches' topic, if no output of Telegraf names a topic.
 const TOPIC: &str = "readings";
 
-/// Returns the parsed consumers in their order.
+/// Returns the parsed consumers, in their order.
 pub(super) fn all<'a>(root: &'a DeTable<'a>) -> Vec<&'a DeTable<'a>> {
     inner(root, "inputs", "mqtt_consumer")
 }
@@ -35,7 +35,7 @@ fn as_table<'a>(value: &'a DeValue<'a>) -> Option<&'a DeTable<'a>> {
     }
 }
 
-/// Topic of the batches, and what is to be said about it.
+/// Topic of the batches, and a remark about its choice.
 pub(super) struct BatchTopic {
     name: String,
     remark: &'static str,
@@ -79,7 +79,7 @@ fn texts<'a>(table: &'a DeTable<'a>, key: &str) -> Vec<&'a str> {
     entries.iter().filter_map(|entry| text(entry.get_ref())).collect()
 }
 
-/// Writes the routes of a consumer, or why it has none.
+/// Writes the routes of a consumer, or the reason why it gets none.
 pub(super) fn consumer(
     table: &Table<'_>,
     values: &DeTable<'_>,
@@ -133,7 +133,7 @@ pub(super) fn consumer(
     }
 }
 
-/// Tells why a filter is none of a new route.
+/// Checks that a filter can be that of a new route. The error says why it cannot.
 fn free(filter: &str, routes: &[Written]) -> Result<(), String> {
     validate_filter(filter).map_err(|error| error.to_string())?;
     validate_characters(filter).map_err(|error| error.to_string())?;
@@ -149,7 +149,7 @@ fn free(filter: &str, routes: &[Written]) -> Result<(), String> {
     }
 }
 
-/// Returns whether one filter takes all topics of the other.
+/// Returns whether the filter `wide` matches all topics of `narrow`.
 fn covers(wide: &str, narrow: &str) -> bool {
     let (mut wide, mut narrow) = (wide.split('/'), narrow.split('/'));
     loop {
@@ -162,14 +162,14 @@ fn covers(wide: &str, narrow: &str) -> bool {
     }
 }
 
-/// Parts of a reading, each by the key of Telegraf that it is from, as TOML.
+/// Parts of a reading as TOML, each with the Telegraf key of which it is made.
 type Fields = Vec<(&'static str, String)>;
 
-/// Payloads of a consumer, as a route says them.
+/// Form of a consumer's payloads, in the words of a route.
 struct Payload {
     input: &'static str,
     fields: Fields,
-    /// Keys of Telegraf that say the same.
+    /// Further Telegraf key that the form is made of.
     used: Option<&'static str>,
 }
 
@@ -177,7 +177,7 @@ struct Payload {
 ///
 /// # Errors
 ///
-/// It is none that the gateway reads.
+/// The gateway cannot read this form.
 fn payload(values: &DeTable<'_>) -> Result<Payload, String> {
     match text(values, "data_format").unwrap_or("influx") {
         "json" => Ok(Payload { input: "json", fields: json_fields(values)?, used: None }),
@@ -192,7 +192,7 @@ fn payload(values: &DeTable<'_>) -> Result<Payload, String> {
     }
 }
 
-/// Reads the unit of the times of lines.
+/// Reads the unit of times in lines.
 ///
 /// # Errors
 ///
@@ -210,11 +210,11 @@ fn line_fields(values: &DeTable<'_>) -> Result<Fields, String> {
     Ok(vec![(KEY, format!("time_unit = \"{unit}\""))])
 }
 
-/// Reads where a consumer of JSON finds readings.
+/// Reads where the JSON of a consumer has readings.
 ///
 /// # Errors
 ///
-/// It says it in a form that the gateway has not.
+/// The consumer describes that in a way that the gateway does not have.
 fn json_fields(values: &DeTable<'_>) -> Result<Fields, String> {
     let mut fields = vec![("json_query", format!("each = {}", quoted(&each(values)?)))];
     if let Some(key) = text(values, "json_time_key") {
@@ -232,7 +232,7 @@ fn json_fields(values: &DeTable<'_>) -> Result<Fields, String> {
     Ok(fields)
 }
 
-/// Returns where the numbers are: in the message itself, or in the object that a plain query names.
+/// Returns the JSON pointer of the object with the numbers; empty if that is the message itself.
 fn each(values: &DeTable<'_>) -> Result<String, String> {
     let Some(query) = text(values, "json_query").filter(|query| !query.is_empty()) else {
         return Ok(String::new());
@@ -248,7 +248,7 @@ fn of_a_reading(fields: &Fields) -> String {
     format!("{{ {} }}", fields.iter().map(|(_, field)| field.as_str()).collect::<Vec<_>>().join(", "))
 }
 
-/// Leaves the lines of a consumer but those that a route is from, and its head with them if there is none.
+/// Writes comments for the lines of a consumer that no route uses, and for its head if no line is used.
 fn leave(table: &Table<'_>, used: &[&str], why: &str, output: &mut Output) {
     let is_left = |item: &&Item| !used.contains(&item.key.as_str());
     let head = table.head.iter().filter(|_| used.is_empty());

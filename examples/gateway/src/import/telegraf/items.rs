@@ -1,4 +1,4 @@
-//! Lines of a TOML file that say something: heads of tables, and keys with all lines of their values.
+//! Items of a TOML file: heads of tables, and keys with all lines of their values.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -9,22 +9,22 @@ use toml::de::{DeTable, DeValue};
 
 use crate::import::origin::Origin;
 
-/// One head or key.
+/// Head of a table, or key with its value.
 #[derive(Debug)]
 pub(super) struct Item {
     pub(super) origin: Origin,
-    /// The head as it is written, or the name of the key. Never a value.
+    /// The head as it is written, or the name of the key; never a value.
     pub(super) key: String,
-    /// Name of the table, if this is a head.
+    /// Name of the table. `None`: the item is a key.
     pub(super) table: Option<String>,
 }
 
-/// Returns the number of the line that a byte is in.
+/// Returns the number of the line, counted from 1, in which a byte is.
 pub(super) fn line_of(text: &str, at: usize) -> usize {
     text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1
 }
 
-/// Returns all lines that are not blank and no comments.
+/// Returns the items of a file, which are all lines that are neither blank nor comments.
 pub(super) fn items(file: &Arc<Path>, text: &str, root: &DeTable<'_>) -> Vec<Item> {
     let mut ends = BTreeMap::new();
     values(root, &mut |span| {
@@ -62,7 +62,7 @@ fn item(origin: Origin, line: &str) -> Item {
     Item { origin, key: key.to_owned(), table: None }
 }
 
-/// Visits the place of each value that is no table. A value that ends at another line than it begins is taken whole.
+/// Calls `visit` with the range of each value that is not a table. A value may span several lines.
 fn values(table: &DeTable<'_>, visit: &mut impl FnMut(Range<usize>)) {
     for value in table.values() {
         match value.get_ref() {
@@ -77,7 +77,7 @@ fn values(table: &DeTable<'_>, visit: &mut impl FnMut(Range<usize>)) {
     }
 }
 
-/// Visits an array of tables: one of `[[heads]]` by its tables, one in brackets as a whole.
+/// Visits an array of tables: one of `[[heads]]` table by table, one in brackets as a whole.
 fn visit_tables(span: Range<usize>, entries: &toml::de::DeArray<'_>, visit: &mut impl FnMut(Range<usize>)) {
     let holds_all =
         entries.iter().all(|entry| span.start < entry.span().start && entry.span().end < span.end);

@@ -17,17 +17,17 @@ use tokio::time::sleep_until;
 use super::Client;
 use crate::run::withhold::Tell;
 
-/// Bytes read ahead of what may be taken in.
+/// Read buffer of a connection, in bytes.
 const READ_BYTES: usize = 16 * 1024;
-/// Memory of a message while its PUBACK waits, beside topic and payload, in bytes.
+/// Memory of a message whose PUBACK waits, in bytes, without topic and payload.
 const OVERHEAD_BYTES: usize = 64;
-/// A deadline for when there is none.
+/// Pause until the next look, in milliseconds, while the session has no deadline.
 const IDLE_MS: u64 = 60_000;
 
 /// End of a connection.
 pub(super) struct Ended {
     pub(super) why: String,
-    /// The broker had accepted us.
+    /// Set if the broker had accepted us on this connection.
     pub(super) was_useful: bool,
 }
 
@@ -39,7 +39,7 @@ struct Connection {
     writer: OwnedWriteHalf,
     received: BytesMut,
     out: BytesMut,
-    /// Received, and not yet seen by the ingest for want of a place.
+    /// Messages that were received and wait for room in the queue, before the ingest sees them.
     held: VecDeque<(Publish, Option<AckHandle>)>,
     was_accepted: bool,
     ended: Option<String>,
@@ -72,7 +72,7 @@ impl Client {
         Ended { why: ended, was_useful: connection.was_accepted }
     }
 
-    /// Until it is over; says why.
+    /// Runs the connection until it ends. Returns the reason in words.
     async fn drive(&mut self, connection: &mut Connection) -> String {
         let mut stopped = self.stopped.clone();
         let intake = self.intake.clone();
@@ -128,7 +128,7 @@ impl Client {
         }
     }
 
-    /// Moves what can be moved without waiting. Nothing is decoded while a message waits for its place.
+    /// Moves what can be moved without waiting. Nothing more is decoded while a message waits for room.
     fn turn(&mut self, connection: &mut Connection, is_stopping: bool) {
         self.flush(connection);
         while !is_stopping && connection.held.is_empty() && self.chain.may_read(connection.id) {
@@ -205,8 +205,8 @@ impl Client {
         }
     }
 
-    /// Also when the session is there: an earlier run may have had other topics. What is gone leaves after what is new has
-    /// come: a message between the two comes twice rather than not at all.
+    /// Subscribes, also when the session is there, because an earlier run may have had other topics. Topics no longer wanted are unsubscribed
+    /// after the new ones are subscribed, so that a message between the two comes twice rather than not at all.
     fn subscribe(&mut self, connection: &mut Connection) -> Result<(), String> {
         let now_ms = self.clock.now().up_ms;
         let wanted = self.filters.iter().map(Utf8::as_str);
@@ -247,7 +247,7 @@ impl Client {
     }
 }
 
-/// As a bridge subscribes: the retain flag as it was published, and retained messages only once per session.
+/// Returns a subscription as bridges make them: the retain flag stays as it was published, and retained messages come only once per session.
 fn subscription(filter: Utf8) -> Subscription {
     let mut subscription = Subscription::new(filter, QoS::AtLeastOnce);
     subscription.retain_as_published = true;

@@ -1,7 +1,7 @@
 //! Topic filters that overlap: a broker sends a message once for each subscription that it matches, and the copies
 //! cannot be told from two messages. Pure.
 
-/// The first two filters that some topic matches both of.
+/// Returns the first two filters that both match some topic. `None`: no two filters overlap.
 pub(super) fn overlapping(filters: &[String]) -> Option<(&str, &str)> {
     filters.iter().enumerate().find_map(|(at, one)| {
         let other = filters.iter().skip(at + 1).find(|other| overlap(one, other))?;

@@ -1,11 +1,12 @@
-//! Rate limit of the log's lines about connections to the local broker: a cause that is new, or another one, and each once an hour. Pure.
+//! Rate limit of the log's lines about connections to the local broker: a cause is logged when it differs from the last one, and each cause at
+//! most once an hour. Pure.
 
 use crate::run::once_an_hour::OnceAnHour;
 
-/// Memory of what the log says.
+/// Memory of what the log has said about the connection.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
-    /// Cause that the log has given for there being no connection.
+    /// Cause that the log gave last for the missing connection. `None`: the log said last that there is a connection, or has said nothing.
     told: Option<String>,
     /// Set once the log has told of a connection.
     was_there: bool,
@@ -22,7 +23,7 @@ impl Lines {
         is_due
     }
 
-    /// Returns whether the line about a connection is due: it is the first, or the log says that there is none.
+    /// Returns whether the line about a new connection is due, because it is the first or because the log said last that there is none.
     pub(super) fn there(&mut self) -> bool {
         !std::mem::replace(&mut self.was_there, true) | self.told.take().is_some()
     }

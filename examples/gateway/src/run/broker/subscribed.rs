@@ -10,7 +10,7 @@ use std::{io, iter};
 use control_loop::state_file;
 
 const FILE: &str = "subscribed";
-/// Topic filters of a configuration, each of at most 64 KiB.
+/// Size of the largest file that is read; it has the topic filters of a configuration, each of at most 64 KiB.
 const FILE_BYTES_MAX: u64 = 16 << 20;
 
 /// The list and its file: the session's name in the first line, a filter in each further one.
@@ -22,7 +22,7 @@ pub(crate) struct Subscribed {
 }
 
 impl Subscribed {
-    /// Reads what earlier runs have subscribed. `session`: client identifier and broker; of another one nothing is known.
+    /// Reads which filters earlier runs have subscribed. `session`: client identifier and broker. A file of another session counts as empty.
     pub(crate) fn load(state: &Path, session: String) -> Self {
         let text = read(state).unwrap_or_else(|error| {
             let path = state.join(FILE);
@@ -45,7 +45,7 @@ impl Subscribed {
         Self { state: state.to_owned(), session, filters }
     }
 
-    /// Notes that these are about to be subscribed, durably, and returns the ones that are to be unsubscribed.
+    /// Notes durably that the filters `wanted` are about to be subscribed. Returns those of earlier runs that have to be unsubscribed.
     ///
     /// # Errors
     /// The disk refused.
@@ -62,10 +62,10 @@ impl Subscribed {
         Ok(gone)
     }
 
-    /// Notes that the broker has forgotten these.
+    /// Notes that the broker has removed these subscriptions.
     ///
     /// # Errors
-    /// The disk refused: they are unsubscribed again by the next run.
+    /// The disk refused; the next run unsubscribes them again.
     pub(super) fn unsubscribed(&mut self, gone: &[String]) -> io::Result<()> {
         self.filters.retain(|filter| !gone.contains(filter));
         self.save()

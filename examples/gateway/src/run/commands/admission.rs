@@ -1,4 +1,4 @@
-//! Admission of commands: retained, late or too large ones go no further. Pure.
+//! Admission of commands: a retained, late or too large one is refused at once. Pure.
 
 use edge_bridge::wire::{PropertyId, Publish, Utf8, Value};
 
@@ -6,13 +6,14 @@ use crate::config::CommandRule;
 
 use super::answer::{Reason, ReturnAddress};
 
-/// Largest payload.
+/// Largest payload of a command, in bytes.
 pub(super) const PAYLOAD_MAX: usize = 256 * 1024;
 
-/// Returns the local topic of a command, and for how long it may be given to clients.
+/// Returns the local topic of a command, and the milliseconds for which it may still be given to clients. `waited_ms`: time that it may have
+/// waited in this process.
 ///
 /// # Errors
-/// The reason of its refusal, the same whenever it comes.
+/// The reason of the refusal. But for lateness a copy of the command gets the same.
 pub(super) fn admit(rule: &CommandRule, publish: &Publish, waited_ms: u64) -> Result<(Utf8, u64), Reason> {
     if publish.retain {
         return Err(Reason::Retained);
@@ -34,7 +35,7 @@ pub(super) fn admit(rule: &CommandRule, publish: &Publish, waited_ms: u64) -> Re
     topic.map(|topic| (topic, left_ms)).ok_or(Reason::NotATopic)
 }
 
-/// The message with what is left of its expiry, in seconds that have begun.
+/// Returns the message with `left_ms` as its expiry, rounded up to whole seconds. `None`: the properties would be too long.
 pub(super) fn expiring(publish: &Publish, left_ms: u64) -> Option<Publish> {
     let seconds = u32::try_from(left_ms.div_ceil(1_000)).unwrap_or(u32::MAX);
     let of_the_connection =

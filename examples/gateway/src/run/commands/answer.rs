@@ -1,4 +1,4 @@
-//! Ends of commands, and the answers that tell the hub. Pure.
+//! Outcomes of commands, and the answers that report them to the hub. Pure.
 
 use edge_bridge::Row;
 use edge_bridge::wire::{
@@ -11,30 +11,30 @@ use super::identity::Identity;
 /// Longest topic, Response Topic and Correlation Data that are kept, in bytes.
 const RETURN_BYTES_MAX: usize = 1_024;
 
-/// Reason of a refusal. The texts are stored and sent: never give one another meaning.
+/// Reason of a refusal. The texts are stored and sent, so none may ever get another meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Reason {
-    /// Old news.
+    /// A retained message, which may be old.
     Retained,
-    /// Without a Message Expiry Interval, where one is asked for.
+    /// The message has no Message Expiry Interval, and the rule asks for one.
     NoExpiry,
     Expired,
     BadId,
-    /// The topic that `to` makes of it is no name.
+    /// The topic that the rule's `to` makes of the command's is not a valid topic name.
     NotATopic,
-    /// Too many wait already.
+    /// Too many commands wait already.
     Busy,
     TooLarge,
-    /// The disk does not take its identity.
+    /// The disk did not take the command's identity.
     NotKept,
-    /// The gateway ended meanwhile; it may have been obeyed.
+    /// The gateway ended before the command did; it may have been obeyed.
     Interrupted,
     /// No client subscribed to its topic within its expiry.
     Nobody,
-    /// No client that it was given to acknowledged it within its expiry; it may have been obeyed.
+    /// No client that got the command acknowledged it within its expiry; it may have been obeyed.
     NotAcknowledged,
-    /// Equal to one that has ended, marked as a repetition and without an identity.
+    /// Marked as a repetition, without an identity, and equal to a command that has ended.
     Copy,
 }
 
@@ -57,28 +57,28 @@ impl Reason {
     }
 }
 
-/// End of a command.
+/// Outcome of a command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Outcome {
-    /// So many clients acknowledged it.
+    /// This many clients acknowledged the command.
     Delivered(u32),
     Refused(Reason),
 }
 
-/// Receiver of a command's end, and the words that name the command there.
+/// Address for a command's answer, and the data by which the sender recognises the command in it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ReturnAddress {
     /// The command's topic at the hub.
     pub(super) command: String,
     pub(super) id: Option<String>,
-    /// Topic of the answer.
+    /// Topic to which the answer is published.
     pub(super) topic: String,
     pub(super) correlation: Vec<u8>,
 }
 
 impl ReturnAddress {
-    /// Reads it of a command. `answers`: the topic where it names none that can be kept.
+    /// Reads the address from a command. `answers`: the topic that is used if the command names none that can be used.
     pub(super) fn of(publish: &Publish, identity: Option<&Identity>, answers: &str) -> Self {
         let (topic, correlation) = wishes(publish);
         let usable = |topic: &&str| {
@@ -96,7 +96,7 @@ impl ReturnAddress {
         }
     }
 
-    /// Returns whether the command asks for no more than is kept.
+    /// Returns whether topic, Response Topic and Correlation Data are short enough to be kept.
     pub(super) fn holds(publish: &Publish) -> bool {
         let (topic, correlation) = wishes(publish);
         publish.topic.len() <= RETURN_BYTES_MAX
@@ -104,7 +104,7 @@ impl ReturnAddress {
             && correlation.is_none_or(|data| data.len() <= RETURN_BYTES_MAX)
     }
 
-    /// The answer on its way to the hub; `wall_ms` since the Unix epoch.
+    /// Returns the answer as a row for the hub. `wall_ms`: time of the outcome, since the Unix epoch. `None`: the address is not valid.
     pub(super) fn answer(&self, outcome: &Outcome, wall_ms: i64) -> Option<Row> {
         let (result, reason, clients) = match outcome {
             Outcome::Delivered(clients) => ("delivered", None, Some(*clients)),
@@ -124,7 +124,7 @@ impl ReturnAddress {
     }
 }
 
-/// The beginning of a topic that is too long to be kept.
+/// Returns the beginning of a topic, at most as long as is kept.
 fn cut(topic: &str) -> &str {
     let longest = topic.len().min(RETURN_BYTES_MAX);
     (0..=longest).rev().find_map(|end| topic.get(..end)).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! A command on its way, and the work that it makes. Pure.
+//! State of one command, and the work that the desk asks the shell to do for it. Pure.
 
 use edge_bridge::Row;
 use edge_bridge::wire::Publish;
@@ -14,57 +14,59 @@ pub(super) struct Ticket(pub(super) u64);
 /// Work of the shell, in the order in which the desk asks for it.
 #[derive(Debug)]
 pub(super) enum Step {
-    /// Append it to the file, durably; then [`kept`](super::desk::Desk::kept).
+    /// Append the record to the file, durably; then call [`kept`](super::desk::Desk::kept). Without a ticket nobody waits for the write.
     Keep(Option<Ticket>, Record),
-    /// Give it to local clients; then [`settled`](super::desk::Desk::settled).
+    /// Give the message to local clients; then call [`settled`](super::desk::Desk::settled).
     Give(Ticket, Publish),
-    /// Have it safe on its way to the hub; then [`answered`](super::desk::Desk::answered).
+    /// Store the answer safely for the hub; then call [`answered`](super::desk::Desk::answered).
     Answer(Ticket, Box<Row>),
-    /// A line for the log: a command of this topic was refused.
+    /// Log that a command of this topic was refused.
     Tell(String, Reason),
-    /// The hub may forget it.
+    /// Acknowledge the command to the hub, which may then forget it.
     Acknowledge(Ticket),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// Its identity is on the way to the disk.
+    /// The command's identity is being written to disk.
     Starting,
-    /// For those before it, or for a subscriber until the next attempt.
+    /// Waits for earlier commands of its topic, or for a subscriber. The next attempt is at `next_ms`.
     Waiting { next_ms: u64 },
-    /// Clients have it.
+    /// Given to clients, which have not acknowledged it yet.
     Given { since_ms: u64 },
-    /// Its end is on the way to the disk.
+    /// The command's outcome is being written to disk.
     Ending,
-    /// The disk did not take its end, which is not told before: the next run would tell another one.
+    /// The disk did not take the outcome; it is tried again at `next_ms`. The answer waits, because the next run would otherwise tell another
+    /// outcome.
     Unkept { next_ms: u64 },
-    /// Its answer is on the way to the queue.
+    /// The answer is on its way to the queue.
     Answering,
 }
 
 #[derive(Debug)]
 pub(super) struct Command {
-    /// `None`: it is refused whenever it comes.
+    /// Identity under which copies are recognised. `None`: a copy is refused just the same, so nothing has to be known of this one.
     pub(super) key: Option<Key>,
     pub(super) to: ReturnAddress,
     pub(super) phase: Phase,
-    /// Given at most once: identity and end are kept on disk.
+    /// Set when the command may be given at most once, so that identity and outcome are kept on disk.
     pub(super) is_kept: bool,
-    /// Its identity has been given to the disk.
+    /// Set when the identity was handed to the disk.
     pub(super) is_started: bool,
-    /// As local clients get it; `None` if none is to get it.
+    /// Message for local clients. `None`: no client is to get it, or not any more.
     pub(super) publish: Option<Publish>,
     pub(super) deadline_ms: u64,
-    /// A client may have it.
+    /// Set when a client may have received the command.
     pub(super) was_given: bool,
-    /// First attempt that found nobody, of it or of the one before it.
+    /// Time of the first attempt that found no subscriber, for this command or for the one before it on its topic. `None`: no attempt failed so
+    /// far.
     pub(super) alone_ms: Option<u64>,
-    /// With the wall clock's time.
+    /// Outcome, with wall-clock time in milliseconds since the Unix epoch. `None`: the command has not ended.
     pub(super) outcome: Option<(Outcome, i64)>,
 }
 
 impl Command {
-    /// Without a client that is to get it.
+    /// Creates a command that no client is to get.
     pub(super) fn without_client(key: Option<Key>, is_kept: bool, to: ReturnAddress) -> Self {
         Self {
             key,
@@ -80,7 +82,8 @@ impl Command {
         }
     }
 
-    /// Returns the end to tell: nobody is told that no client had what one may have.
+    /// Returns the outcome to report. If a client may have received the command, one that says that nobody had it becomes
+    /// [`Reason::NotAcknowledged`].
     pub(super) fn end_of(&self, outcome: Outcome) -> Outcome {
         match outcome {
             Outcome::Refused(Reason::Nobody | Reason::Expired | Reason::Busy) if self.was_given => {
@@ -90,7 +93,8 @@ impl Command {
         }
     }
 
-    /// The line that must be durable before a client gets it; `None` if there is one already, or none is kept.
+    /// Returns the record that must be durable before a client gets the command. `None`: it was returned before, or nothing is kept of this
+    /// command.
     pub(super) fn start(&mut self) -> Option<Record> {
         let key = self.key.filter(|_| self.is_kept && !std::mem::replace(&mut self.is_started, true))?;
         Some(Record { key, change: Change::Started(self.to.clone()) })

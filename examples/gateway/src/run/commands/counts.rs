@@ -1,4 +1,4 @@
-//! Numbers of commands since the start, by their end.
+//! Counters of commands since the start, by outcome.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,7 +19,7 @@ const RESULTS: [&str; 9] = [
     "other",
 ];
 
-/// A handle; cheap to clone.
+/// Handle to the counters; clones share them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CommandCounts(Arc<[AtomicU64; RESULTS.len()]>);
 
@@ -49,7 +49,7 @@ impl CommandCounts {
         });
     }
 
-    /// Writes them on the page of metrics.
+    /// Writes the counters on the page of metrics.
     pub(crate) fn render(&self, page: &mut Page) {
         page.head("edge_commands_total", "counter", "Commands of the hub since the start, by their end.");
         let counts = RESULTS.into_iter().zip(self.0.iter().map(|count| count.load(Ordering::Relaxed)));

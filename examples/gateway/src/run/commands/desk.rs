@@ -21,20 +21,20 @@ use super::ledger::{Change, Known, Ledger, Record};
 use super::topic_order::TopicOrder;
 use room::{STUCK_MS, bytes};
 
-/// Time for clients beyond the expiry: what they have, they may acknowledge late.
+/// Time beyond the expiry in which clients may still acknowledge a command that they have.
 const GRACE_MS: u64 = 1_000;
 /// Pause before a command without a subscriber is tried again.
 const AGAIN_MS: u64 = 1_000;
 
-/// All commands of this run, and what is known of earlier ones.
+/// All commands of this run, and the ledger of earlier ones.
 #[derive(Debug)]
 pub(super) struct Desk {
     rules: Vec<CommandRule>,
     ledger: Ledger,
     commands: BTreeMap<Ticket, Command>,
-    /// Those with an identity that have no end yet.
+    /// Commands with an identity that have not ended, by identity.
     by_key: HashMap<Key, Ticket>,
-    /// Those that clients are to get.
+    /// Commands that clients are to get, in order by local topic.
     order: TopicOrder,
     steps: VecDeque<Step>,
     last: u64,
@@ -43,7 +43,7 @@ pub(super) struct Desk {
 }
 
 impl Desk {
-    /// Takes over what an earlier run left: whatever has no end may have been obeyed, and is told so.
+    /// Takes over what an earlier run left. A command without an outcome may have been obeyed, so it is reported as interrupted.
     pub(super) fn new(rules: Vec<CommandRule>, ledger: Ledger, counts: CommandCounts, wall_ms: i64) -> Self {
         let open: Vec<_> = ledger.open().map(|(key, known)| (key, known.clone())).collect();
         let mut desk = Self {
@@ -75,13 +75,13 @@ impl Desk {
         desk
     }
 
-    /// Next work of the shell.
+    /// Returns the next work for the shell. `None`: there is none now.
     pub(super) fn next_step(&mut self) -> Option<Step> {
         self.steps.pop_front()
     }
 
-    /// Takes a message of the hub. `waited_ms`: for so long it may have waited in this process. Returns the command that it belongs to: an earlier one, if
-    /// it is a copy of one that has no end.
+    /// Takes a message of the hub. `waited_ms`: longest time that it may have waited in this process. Returns the ticket of the command that the message
+    /// belongs to, which is an earlier command if the message is a copy of one that has not ended.
     pub(super) fn arrive(&mut self, now_ms: u64, wall_ms: i64, publish: &Publish, waited_ms: u64) -> Ticket {
         let rule = self.rules.iter().find(|rule| matches(&rule.filter, &publish.topic)).cloned();
         let Some(rule) = rule else {
@@ -137,7 +137,7 @@ impl Desk {
         ticket
     }
 
-    /// Takes the end of a write: it is on disk, or is not.
+    /// Takes the result of a write. `is_kept`: the record is on disk.
     pub(super) fn kept(&mut self, now_ms: u64, wall_ms: i64, ticket: Ticket, is_kept: bool) {
         let Some(command) = self.commands.get_mut(&ticket) else { return };
         match command.phase {
@@ -165,7 +165,7 @@ impl Desk {
         }
     }
 
-    /// Its clients have acknowledged it, or never will.
+    /// Takes the result of giving a command to clients: they have acknowledged it, or never will.
     pub(super) fn settled(&mut self, now_ms: u64, wall_ms: i64, ticket: Ticket, settled: Settled) {
         let is_given = |command: &&mut Command| matches!(command.phase, Phase::Given { .. });
         let Some(command) = self.commands.get_mut(&ticket).filter(is_given) else { return };
@@ -188,7 +188,7 @@ impl Desk {
         }
     }
 
-    /// Its answer is safe.
+    /// Notes that the answer of a command is safe.
     pub(super) fn answered(&mut self, ticket: Ticket) {
         let Some(command) = self.commands.remove(&ticket) else { return };
         if let Some(key) = command.key {
@@ -205,7 +205,7 @@ impl Desk {
         self.steps.push_back(Step::Acknowledge(ticket));
     }
 
-    /// Looks at what waits.
+    /// Ends commands whose time is over, and tries those again that are due.
     pub(super) fn tick(&mut self, now_ms: u64, wall_ms: i64) {
         let is_due = |command: &Command| match command.phase {
             Phase::Waiting { next_ms } => next_ms <= now_ms || command.deadline_ms <= now_ms,
@@ -237,7 +237,7 @@ impl Desk {
         }
     }
 
-    /// Gives no command any more. Those that no client had are forgotten: they come again after the start.
+    /// Stops giving commands to clients. A command that no client had is forgotten, so that the hub's repetition is taken after the next start.
     pub(super) fn stop(&mut self) {
         self.is_stopping = true;
         for command in self.commands.values().filter(|command| command.is_started) {
@@ -250,12 +250,12 @@ impl Desk {
         }
     }
 
-    /// Returns whether an answer is on its way to the queue, or to the disk before that.
+    /// Returns whether an outcome is being written to disk, or an answer is on its way to the queue.
     pub(super) fn is_answering(&self) -> bool {
         self.commands.values().any(|command| matches!(command.phase, Phase::Ending | Phase::Answering))
     }
 
-    /// Lines of the ledger as they are now.
+    /// Returns the ledger, whose text replaces the file.
     pub(super) fn ledger(&self) -> &Ledger {
         &self.ledger
     }
@@ -272,14 +272,14 @@ impl Desk {
         ticket
     }
 
-    /// Nobody is told of it.
+    /// Acknowledges a message to the hub without an answer.
     fn pass_over(&mut self) -> Ticket {
         self.last += 1;
         self.steps.push_back(Step::Acknowledge(Ticket(self.last)));
         Ticket(self.last)
     }
 
-    /// With an identity it is known, and kept as the flag says.
+    /// Refuses a command with an answer. `key`: its identity, if it has one; the flag says whether outcome and identity are kept on disk.
     fn refuse(
         &mut self,
         (key, is_kept): (Option<Key>, bool),
@@ -297,7 +297,7 @@ impl Desk {
         self.steps.push_back(Step::Keep(Some(ticket), record));
     }
 
-    /// Gives the first of a topic to clients, if it is its turn.
+    /// Gives the first command of a topic to clients, if its time has come.
     fn give_next(&mut self, topic: &Utf8, now_ms: u64, wall_ms: i64) {
         while let Some(ticket) = self.order.first(topic) {
             let Some(command) = self.commands.get_mut(&ticket) else { return };
@@ -325,7 +325,7 @@ impl Desk {
         }
     }
 
-    /// Its end is known: durable first, where the start is, and told then.
+    /// Ends a command. Its outcome is made durable first, if its identity is kept, and answered then.
     fn end(&mut self, ticket: Ticket, outcome: Outcome, wall_ms: i64) {
         self.close(ticket, outcome, wall_ms);
         if !self.keep_end(ticket) {
@@ -346,7 +346,7 @@ impl Desk {
         true
     }
 
-    /// No client gets it any more, and the next of its topic may go.
+    /// Sets the outcome of a command. No client gets it any more, and the next command of its topic may go.
     fn close(&mut self, ticket: Ticket, outcome: Outcome, wall_ms: i64) {
         let Some(command) = self.commands.get_mut(&ticket) else { return };
         let outcome = command.end_of(outcome);

@@ -1,4 +1,4 @@
-//! Identity of a command: what makes two messages the same one. Pure.
+//! Identity of a command, by which a repetition is told from another command. Pure.
 
 use edge_bridge::wire::{PropertyId, Publish};
 use sha2::{Digest, Sha256};
@@ -8,7 +8,7 @@ const BYTES_MAX: usize = 256;
 /// User property with the identity.
 const PROPERTY: &str = "cmd-id";
 
-/// Fixed length, whatever the sender gave: what is kept of a command is bounded.
+/// Hash of an identity. Its length is fixed whatever the sender gave, so that memory and disk for a command are bounded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Key(pub(super) [u8; 16]);
 
@@ -16,12 +16,13 @@ pub(super) struct Key(pub(super) [u8; 16]);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Identity {
     pub(super) key: Key,
-    /// The sender's words; `None` if it gave none, and the content stands for them.
+    /// Identity as the sender wrote it, in hexadecimal if it is Correlation Data. `None`: the sender gave none, and the key is made of the
+    /// content.
     pub(super) shown: Option<String>,
 }
 
 impl Identity {
-    /// Reads it: the user property `cmd-id`, else the Correlation Data, else the content.
+    /// Reads the identity: the user property `cmd-id`, else the Correlation Data, else topic, properties and payload.
     ///
     /// # Errors
     /// The sender's identity is empty or too long.

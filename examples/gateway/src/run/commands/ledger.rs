@@ -1,4 +1,4 @@
-//! Ledger of commands that are given at most once: what is known of each identity, and the lines that keep it over a restart. Pure.
+//! Ledger of commands that are given at most once: the state of each identity, and the lines of the file that keeps it over a restart. Pure.
 //!
 //! ```text
 //! SHA8 S KEY {"command":…}      durable before a client gets it
@@ -6,8 +6,8 @@
 //! SHA8 A KEY                    its answer is safe
 //! SHA8 F KEY                    never given, and forgotten: it may come again
 //! ```
-//! Without a clock: a hub repeats what it has no PUBACK for on the next connection, behind at most the window that the gateway announces of other
-//! messages. So the newest identities are enough, however long the outage.
+//! Entries age by number and not by time. A hub repeats what it has no PUBACK for on its next connection, and at most as many other messages lie
+//! between a message and its repetition as the window that the gateway announces. So the newest identities are enough, however long the outage.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -17,21 +17,22 @@ use sha2::{Digest, Sha256};
 use super::answer::{Outcome, ReturnAddress};
 use super::identity::{Key, hex};
 
-/// Identities of commands that have ended; the oldest gives way. Many times the hub's window, whose acknowledgements leave in order.
+/// Most identities of answered commands that are kept; the oldest is dropped first. Several times the hub's window, whose acknowledgements
+/// leave in order.
 const ENDED_MAX: usize = 4_096;
 
-/// One change of what is known.
+/// Change of the state of one identity.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) enum Change {
     Started(ReturnAddress),
-    /// With the wall clock's time.
+    /// The outcome, with the wall-clock time in milliseconds since the Unix epoch.
     Ended(Outcome, i64),
     Answered,
-    /// It was never given.
+    /// The command was never given, so a repetition is a new command.
     Forgotten,
 }
 
-/// One line.
+/// A change with its identity: one line of the file.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Record {
     pub(super) key: Key,
@@ -50,7 +51,7 @@ impl Record {
         format!("{} {text}\n", sum(&text))
     }
 
-    /// `None`: it is damaged, or torn.
+    /// Parses a line. `None`: it is damaged or torn.
     fn from_line(line: &str) -> Option<Self> {
         let (found, text) = line.split_once(' ')?;
         if found != sum(text) {
@@ -83,27 +84,27 @@ fn bytes(hex: &str) -> Option<[u8; 16]> {
     Some(number.to_be_bytes())
 }
 
-/// State of an identity that is known.
+/// State of an identity in the ledger.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Known {
-    /// A client may have it.
+    /// A client may have received the command; it has no outcome yet.
     Started(ReturnAddress),
-    /// Nobody is told yet.
+    /// The command has an outcome since this wall-clock time, and its answer is not safe yet.
     Ended(ReturnAddress, Outcome, i64),
     Answered,
 }
 
-/// All identities that are known.
+/// States of all identities that are known.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Ledger {
     known: HashMap<Key, Known>,
-    /// Answered ones, oldest first.
+    /// Identities of answered commands, oldest first.
     ended: VecDeque<Key>,
 }
 
 impl Ledger {
-    /// Reads the lines of a file. Returns how many of them are damaged: what they said is not known. A last line that is torn was
-    /// never promised to anybody.
+    /// Reads the lines of a file. Returns the number of damaged lines too, whose changes are lost. A torn last line does not count, because
+    /// nothing relied on it yet.
     pub(super) fn read(text: &[u8]) -> (Self, usize) {
         let text = String::from_utf8_lossy(text);
         let (mut ledger, mut damaged) = (Self::default(), 0);
@@ -121,7 +122,7 @@ impl Ledger {
         self.known.get(&key)
     }
 
-    /// Commands without an answer, in no order.
+    /// Returns the commands without an answer, in no order.
     pub(super) fn open(&self) -> impl Iterator<Item = (Key, &Known)> {
         self.known.iter().filter(|(_, known)| **known != Known::Answered).map(|(key, known)| (*key, known))
     }
@@ -154,7 +155,7 @@ impl Ledger {
         }
     }
 
-    /// The lines of a new file.
+    /// Returns the lines of a new file with the whole ledger.
     pub(super) fn to_text(&self) -> String {
         let line = |key, change| Record { key, change }.to_line();
         let mut text: String = self.ended.iter().map(|key| line(*key, Change::Answered)).collect();

@@ -1,4 +1,4 @@
-//! File of the [`Ledger`]: appended to, synced, and written anew when it has grown or an append failed.
+//! File of the [`Ledger`]: appended to and synced, and written anew when it has grown or an append failed.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: one file")]
 
@@ -14,22 +14,23 @@ use super::ledger::Ledger;
 
 /// Name in the state directory.
 const FILE: &str = "commands";
-/// Size at which it is written anew: what is open, and the newest that have ended, has a fifth of it as a rule.
+/// Size from which the file is written anew. Its live content, the open commands and the newest ended ones, is a fifth of that as a rule.
 const GROWN_BYTES: u64 = 1 << 20;
-/// A larger one is none of ours: 512 commands without an answer, of 20 KiB each where every byte of their topics is escaped, and 1 MiB that was appended.
+/// Size of the largest file that is read: 512 commands without an answer, of 20 KiB each where every byte of their topics is escaped, and 1 MiB of
+/// appended lines.
 const BYTES_MAX: u64 = 16 << 20;
 
-/// The file, or the place where there will be one.
+/// The file, open for appending once its content is known.
 #[derive(Debug)]
 pub(super) struct LedgerFile {
     dir: PathBuf,
-    /// `None`: what is there is not known, so it must be written anew.
+    /// `None`: the content on disk is not known, so the file must be written anew.
     file: Option<File>,
     bytes: u64,
 }
 
 impl LedgerFile {
-    /// Reads what the last run left. Without a file there was nothing; one that cannot be read is told, and its commands are not known.
+    /// Reads what the last run left. A missing file counts as an empty ledger, and so does one that cannot be read, which is logged.
     pub(super) fn open(dir: &Path) -> (Self, Ledger) {
         let path = dir.join(FILE);
         let ledger = match state_file::read(dir, FILE, BYTES_MAX) {
@@ -50,12 +51,12 @@ impl LedgerFile {
         (Self::unknown(dir), ledger)
     }
 
-    /// A file of which nothing is known.
+    /// Creates the value for a file whose content is not known.
     pub(super) fn unknown(dir: &Path) -> Self {
         Self { dir: dir.to_owned(), file: None, bytes: 0 }
     }
 
-    /// Returns whether the next write must be of everything.
+    /// Returns whether the next write must replace the whole file.
     pub(super) fn wants_all(&self) -> bool {
         self.file.is_none() || self.bytes > GROWN_BYTES
     }
@@ -63,7 +64,7 @@ impl LedgerFile {
     /// Appends lines, durably.
     ///
     /// # Errors
-    /// The disk refused: whether they are there is not known.
+    /// The disk refused; whether the lines are in the file is not known.
     pub(super) fn append(&mut self, lines: &str) -> io::Result<()> {
         let appended = match &mut self.file {
             Some(file) => file.write_all(lines.as_bytes()).and_then(|()| file.sync_data()),
@@ -76,10 +77,10 @@ impl LedgerFile {
         appended
     }
 
-    /// Puts these lines in the place of all that is there, durably.
+    /// Replaces the whole content by these lines, durably.
     ///
     /// # Errors
-    /// The disk refused: the old ones are there, or these.
+    /// The disk refused; the file has its old content or these lines.
     pub(super) fn replace(&mut self, lines: &str) -> io::Result<()> {
         self.file = None;
         state_file::replace(&self.dir, FILE, &[lines.as_bytes()])?;

@@ -1,4 +1,5 @@
-//! `[[command]]`: messages of the hub for local clients (promise 10). This file is the shell around the [`desk`]: the subscription, the file, the listener, the queue.
+//! `[[command]]`: messages of the hub for local clients (promise 10). This file is the shell around the [`desk`]: it has the subscription, the file, the
+//! listener and the queue.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: tasks, a file and time")]
 
@@ -46,12 +47,13 @@ use lateness::Lateness;
 use ledger::Record;
 use ledger_file::LedgerFile;
 
-/// Period of the desk's looks at what waits.
+/// Period of [`Desk::tick`].
 const TICK: Duration = Duration::from_millis(250);
-/// For the last answers, and the last lines of the file, when the gateway ends.
+/// Time for the last answers, and the last lines of the file, when the gateway ends.
 const GOODBYE: Duration = Duration::from_millis(500);
 const COMMIT_EVERY: Duration = Duration::from_millis(20);
-/// Messages that a hub of MQTT 5 may have unacknowledged here. A command keeps its place until it has ended, and those behind it theirs.
+/// Messages that a hub of MQTT 5 may have unacknowledged here. A command keeps its place in this window until it has ended, and so do the
+/// messages behind it, as PUBACKs keep their order.
 pub(super) const WINDOW: u16 = 1_024;
 
 /// Parts of the gateway that the commands need.
@@ -62,10 +64,11 @@ struct Surroundings {
     clock: Clock,
 }
 
-/// The running commands; none without rules.
+/// The running commands. `None`: there are no rules for commands, or no listener.
 pub(super) struct RunningCommands(Option<Running>);
 
-/// Messages that the hub sends again. To be dropped when the link is closed: before that it would be asked for again, on a new connection.
+/// Messages without a PUBACK, which the hub sends again. To be dropped only when the link is closed, because a drop before that would have the
+/// hub send them at once, on a new connection.
 pub(super) struct Unended(
     #[allow(dead_code, reason = "it is there to be dropped")] Commands,
     #[allow(dead_code, reason = "as that")] HashMap<Ticket, Vec<Acknowledgement>>,
@@ -78,7 +81,7 @@ struct Running {
 }
 
 impl RunningCommands {
-    /// Starts, if there are rules and a listener.
+    /// Starts the task, if there are rules and a listener.
     pub(super) fn start(
         rules: &[CommandRule],
         state: &Path,
@@ -93,12 +96,12 @@ impl RunningCommands {
         Self(Some(Running { stop, task, counts }))
     }
 
-    /// `None` without rules.
+    /// Returns the counters. `None`: there are no rules for commands, or no listener.
     pub(super) fn counts(&self) -> Option<CommandCounts> {
         self.0.as_ref().map(|running| running.counts.clone())
     }
 
-    /// Gives no command any more. Those that nobody had come again after the next start.
+    /// Stops giving commands to clients. The hub sends those that no client had again after the next start.
     pub(super) async fn stop(self) -> Option<Unended> {
         let Running { stop, mut task, .. } = self.0?;
         stop.send_replace(true);
@@ -134,13 +137,15 @@ async fn run(
     Some(shell.run(messages, stopped).await)
 }
 
-/// One for each rule, but for those whose messages another one's filter brings already: some hubs send a copy for each.
+/// Returns one subscription per rule, but none for a rule whose messages another one's filter brings already, because some hubs send a copy for
+/// each subscription.
 fn filters(rules: &[CommandRule]) -> Vec<Subscription> {
     let all: Vec<String> = rules.iter().map(|rule| rule.filter.clone()).collect();
     without_covered(&all).iter().filter_map(|filter| subscription(filter)).collect()
 }
 
-/// Without what this gateway publishes itself, and with what the hub retains only at the first time: it is refused.
+/// Returns the subscription to a filter: without messages that this gateway publishes itself, and with retained ones only when the session is
+/// new, since those are refused.
 fn subscription(filter: &str) -> Option<Subscription> {
     let filter = Utf8::try_from(filter).ok()?;
     Some(Subscription {
@@ -150,7 +155,7 @@ fn subscription(filter: &str) -> Option<Subscription> {
     })
 }
 
-/// End of something that the desk asked for.
+/// Result of some work that the desk asked for.
 enum Done {
     Kept(LedgerFile, Vec<Ticket>, io::Result<()>),
     /// `None`: the listener has ended.
@@ -162,7 +167,7 @@ struct Shell {
     desk: Desk,
     state: PathBuf,
     around: Surroundings,
-    /// `None` while it is written.
+    /// `None` while a task writes the file.
     file: Option<LedgerFile>,
     to_keep: Vec<(Option<Ticket>, Record)>,
     acknowledgements: HashMap<Ticket, Vec<Acknowledgement>>,
@@ -221,7 +226,7 @@ impl Shell {
         Unended(messages, self.acknowledgements)
     }
 
-    /// Waits until the last lines are on disk, and the answers that are on their way.
+    /// Waits until the last lines are on disk, and the last answers are safe.
     async fn finish(&mut self) {
         loop {
             self.work();
@@ -296,7 +301,7 @@ impl Shell {
         self.write();
     }
 
-    /// One write for all that waits for the disk.
+    /// Writes all lines that wait for the disk in one append and sync.
     fn write(&mut self) {
         if self.to_keep.is_empty() {
             return;
@@ -321,7 +326,7 @@ impl Shell {
     }
 }
 
-/// The next message, and the note that there was none until then.
+/// Returns the next message. Notes in `lateness` each time that none waits.
 async fn next(messages: &mut Commands, lateness: &mut Lateness, now_ms: u64) -> Option<Command> {
     let mut next = pin!(messages.next());
     poll_fn(|cx| {
@@ -342,7 +347,7 @@ async fn give(local: LocalPublisher, ticket: Ticket, publish: Publish) -> Option
     Some(Done::Settled(ticket, settled))
 }
 
-/// Waits until the answer is safe. A queue without room keeps the hub's message unacknowledged meanwhile.
+/// Waits until the answer is safe. While the queue has no room, the hub's message stays unacknowledged.
 async fn answer(intake: Intake, ticket: Ticket, row: Row) -> Option<Done> {
     let (tell, safe) = oneshot::channel();
     let permit = loop {
@@ -360,7 +365,7 @@ async fn answer(intake: Intake, ticket: Ticket, row: Row) -> Option<Done> {
     Some(Done::Answered(ticket))
 }
 
-/// Line about refused commands, once a minute for all: each has its answer.
+/// Rate limit for the log's lines about refused commands, once a minute for all, since each has its answer anyway.
 #[derive(Debug, Default)]
 struct Refusals {
     line: OnceAMinute,

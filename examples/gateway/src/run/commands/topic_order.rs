@@ -1,4 +1,4 @@
-//! Order of the commands of each local topic: the first may be with clients, the others wait for its end. Pure.
+//! Order of the commands of each local topic: the first may be with clients, and the others wait for its outcome. Pure.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -22,7 +22,7 @@ impl TopicOrder {
         self.0.get(topic).map_or(0, VecDeque::len)
     }
 
-    /// The youngest of a topic, beyond so many.
+    /// Returns the commands of a topic behind its first `count`.
     pub(super) fn beyond(&self, topic: &Utf8, count: usize) -> Vec<Ticket> {
         self.0.get(topic).into_iter().flatten().skip(count).copied().collect()
     }

@@ -1,4 +1,4 @@
-//! Files of the session tables that were made here: the pack says what is to be kept, a task of its own writes it.
+//! Files of the session tables that this gateway made: the packer says which are to be kept, and a task of its own writes them.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-/// What is not yet done, by topic above the tables and name of the version; `None`: the file goes.
+/// Changes not yet made, by topic above the tables and name of the version. `Some`: the file's new content; `None`: the file is removed.
 pub(crate) type Changes = BTreeMap<(String, u64), Option<Bytes>>;
 
-/// A handle; clones are the same. Bounded by the versions that a topic keeps, also while the disk hangs: a change takes the place of the one
-/// before it, and a table that goes before its file was begun leaves nothing.
+/// Handle to the changes; clones share them. Their number is bounded by the versions that a topic keeps, also while the disk hangs, because a
+/// change replaces an earlier one of the same version, and a table that is removed before its file was begun leaves no change.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct KeptTables(Arc<Shared>);
 
@@ -36,7 +36,7 @@ impl KeptTables {
         self.0.changed.notify_one();
     }
 
-    /// Waits until there is something to do, and takes it.
+    /// Waits until there are changes, and takes them.
     pub(crate) async fn next(&self) -> Changes {
         loop {
             let changes = std::mem::take(&mut *self.lock());

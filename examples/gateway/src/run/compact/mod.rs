@@ -41,7 +41,7 @@ pub(crate) use kept_tables::KeptTables;
 pub(crate) use shown::Shown;
 use topic::Topic;
 
-/// Of the retained message; readers that know only the topic may rely on that.
+/// Content type of the retained message; readers that know only the topic may rely on it.
 const TABLE_CONTENT_TYPE: &str = "application/vnd.edge.table;v=1";
 
 /// The tables of all topics that have compact batches. Pure.
@@ -67,8 +67,8 @@ pub(crate) fn table_topics(routes: &[Route], gateway: &str) -> Vec<(String, Stri
 }
 
 impl Compact {
-    /// `saved`: with the topic above them, tables that earlier runs made; `kept`: what becomes of their files. `max_age`: time for which the hub keeps a
-    /// table that was replaced.
+    /// Creates the tables of the routes' topics. `saved`: tables that earlier runs made, each with the topic above the tables; `kept`: takes the changes
+    /// of their files; `max_age`: time for which the hub keeps a table that was replaced.
     pub(crate) fn new(
         routes: &[Route],
         gateway: &str,
@@ -84,7 +84,7 @@ impl Compact {
         compact
     }
 
-    /// The routes changed. A topic that has none any more goes on: the queue may hold rows of it.
+    /// Takes over changed routes. A topic that no route has any more stays, because the queue may hold rows of it.
     pub(crate) fn follow(&mut self, routes: &[Route]) {
         self.take_up(routes, &[]);
     }
@@ -106,14 +106,14 @@ impl Compact {
         }
     }
 
-    /// Returns for each row whether its sensor is in the table that the hub has; `None`: they are better off in one batch.
+    /// Returns for each row whether its sensor is in the table that the hub has. `None`: one batch of all rows is better than two.
     pub(crate) fn split(&mut self, topic: &Utf8, rows: &[(u64, ReadingRow<'_>)]) -> Option<Vec<bool>> {
         let known = self.topics.iter_mut().find(|known| known.batches == *topic)?;
         known.look_at(&self.shown);
         known.split(rows)
     }
 
-    /// As [`encode`](super::batch::encode).
+    /// Encodes rows of a topic as [`encode`](super::batch::encode) does.
     pub(crate) fn encode(
         &mut self,
         topic: &Utf8,
@@ -131,10 +131,10 @@ impl Compact {
         }
     }
 
-    /// Decodes a batch of this topic as a reader does who has what the hub has shown.
+    /// Decodes a batch of this topic as a reader does who has the tables that the hub has shown.
     ///
     /// # Errors
-    /// What the decoder says; the table is not known to the hub.
+    /// The decoder's error, also when the batch refers to a table that the hub has not shown.
     pub(crate) fn decode<'a>(&'a self, topic: &Utf8, batch: &'a [u8]) -> Result<Batch<'a>, DecodeError> {
         let limits = Limits::default();
         let known = self.topics.iter().find(|known| known.batches == *topic);
@@ -147,7 +147,7 @@ impl Compact {
         }
     }
 
-    /// A table that is to be announced now, or one that is to be retained no longer.
+    /// Returns the message that announces a table, or removes a retained one, if one is due. `None`: none is due now.
     pub(crate) fn poll(&mut self, now: Now, max_packet: usize) -> Option<Packing> {
         self.topics.iter_mut().for_each(|topic| topic.turn(now, &self.shown));
         self.topics.iter_mut().find_map(|topic| {
@@ -161,7 +161,7 @@ impl Compact {
     }
 }
 
-/// The topic of one version; `None` if it would be too long.
+/// Returns the topic of one version. `None`: it would be too long.
 fn version_topic(tables: &Utf8, id: u64) -> Option<Utf8> {
     Utf8::try_from(format!("{}/{}", tables.as_str(), version_name(id))).ok()
 }
@@ -170,14 +170,14 @@ pub(crate) fn version_name(id: u64) -> String {
     format!("{id:016x}")
 }
 
-/// Returns the name of the version whose topic this is.
+/// Returns the version whose topic this is. `None`: it is no version's topic.
 pub(crate) fn version_of(tables: &str, topic: &str) -> Option<u64> {
     let name = topic.strip_prefix(tables)?.strip_prefix('/')?;
     let id = u64::from_str_radix(name, 16).ok()?;
     (version_name(id) == name).then_some(id)
 }
 
-/// No row waits for it: if it is refused, batches stay self-contained.
+/// Returns the message that retains a table at the hub. No row waits for it; if it is refused, batches stay self-contained.
 fn announcement(topic: Utf8, table: Bytes) -> Packing {
     let mut properties = PropertiesBuilder::new();
     // A short static text always fits.

@@ -4,17 +4,17 @@ use std::collections::HashMap;
 
 use edge_codec::{Reading, Value};
 
-/// "Some hundred readings of each" is what `Table::learn` asks for.
+/// Readings per sensor in a sample. `Table::learn` asks for some hundred readings of each sensor.
 const READINGS_PER_SENSOR: u16 = 256;
-/// A learned sensor costs tens of KiB of memory; the tables of further ones have their names alone.
+/// Most sensors in a sample, because a learned sensor costs tens of KiB of memory. Tables know only the names of further ones.
 const SENSORS_MAX: u32 = 128;
-/// Longer texts say nothing about the next ones.
+/// Longest text in a sample; longer ones say nothing about the texts to come.
 const TEXT_BYTES_MAX: usize = 64;
-/// The first table with plans is made of so many readings, each further one of four times those of the last.
+/// Readings from which a table with plans is made first. Each later one is made of [`GROWTH`] times as many readings.
 const FIRST: usize = 256;
 const GROWTH: usize = 4;
 
-/// At most 32 768 readings: 2 MiB.
+/// Readings to learn from, at most 32 768 (2 MiB).
 #[derive(Debug, Default)]
 pub(super) struct Sample {
     readings: Vec<Reading<'static>>,
@@ -39,7 +39,7 @@ impl Sample {
         }
     }
 
-    /// The sensors have other numbers, or none any more.
+    /// Gives sensors their new numbers, by their old ones. `None`: the sensor is gone, and its readings with it.
     pub(super) fn renumber(&mut self, numbers: &[Option<u32>]) {
         let renumbered = |old: u32| numbers.get(old as usize).copied().flatten();
         self.readings.retain_mut(|reading| match renumbered(reading.sensor) {
@@ -54,12 +54,12 @@ impl Sample {
         self.learned_from = self.learned_from.min(self.readings.len());
     }
 
-    /// Returns whether a table would now know much more than the last.
+    /// Returns whether a table that is made now would know much more than the last one.
     pub(super) fn is_riper(&self) -> bool {
         self.readings.len() >= FIRST.max(self.learned_from.saturating_mul(GROWTH))
     }
 
-    /// The sample for the next table; one that is not ripe makes worse plans than none.
+    /// Returns the readings for the next table; none while they are so few that plans made of them would be worse than no plans.
     pub(super) fn learn(&mut self) -> &[Reading<'static>] {
         if self.readings.len() < FIRST {
             return &[];

@@ -7,7 +7,7 @@ use edge_codec::compact::Table;
 
 use super::shown::{Message, TableDigest};
 
-/// Versions beside the newest, and their bytes: a reader that asks gets all of them.
+/// Most versions beside the newest, and most bytes of them, since a reader that subscribes gets all of them.
 const OLD_MAX: usize = 15;
 const OLD_BYTES_MAX: usize = 256 * 1024;
 
@@ -15,7 +15,7 @@ const OLD_BYTES_MAX: usize = 256 * 1024;
 #[derive(Debug, Default)]
 pub(super) struct Versions {
     list: Vec<Version>,
-    /// Names of versions that are no longer kept, and still retained at the hub.
+    /// Identifiers of versions that are no longer kept here and are still retained at the hub.
     retired: Vec<u64>,
 }
 
@@ -24,36 +24,37 @@ struct Version {
     table: Arc<Table>,
     digest: TableDigest,
     presence: Presence,
-    /// It was published since the hub had something else in its place: what comes back of it is what the hub was given to keep.
+    /// Set when the version was published after the hub last had something else in its place. Only then an echo of it tells that the hub keeps
+    /// it.
     is_announced: bool,
-    /// Time from which no batch refers to it: the hub has shown a newer one.
+    /// Time from which no batch refers to this version, because the hub has shown a newer one. `None`: batches may refer to it.
     replaced_ms: Option<u64>,
 }
 
-/// Knowledge of a version's place at the hub.
+/// Knowledge about whether the hub has a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Presence {
-    /// The hub has sent it since it was asked last.
+    /// The hub has sent the version since it was asked last.
     Shown,
     /// The hub has not answered yet.
     Unknown,
     Missing,
 }
 
-/// Meaning of a message on the topic of a version.
+/// Meaning of a message that the hub sent on the topic of a version.
 #[derive(Clone, Debug)]
 pub(super) enum Seen {
     /// The hub has this version.
     Shown(Arc<Table>),
-    /// It has something else in its place, or nothing. `was_there`: this is news.
+    /// The hub has something else in the version's place, or nothing. `was_there`: until now the version was not known to be missing.
     Lost { table: Arc<Table>, was_there: bool },
-    /// A version that was not made here, or a copy of one that the hub was not asked to keep. Whoever may publish there can make any number of
-    /// them: they are not looked at.
+    /// A version that was not made here, or a copy of one that the hub was not asked to keep. It is ignored, because whoever may publish there
+    /// can make any number of them.
     Foreign,
 }
 
 impl Versions {
-    /// Takes the versions of an earlier run. The newest is to be announced; the hub will say whether it has the others.
+    /// Takes over the versions of an earlier run. The newest has to be announced; the hub is asked whether it has the others.
     pub(super) fn of(mut tables: Vec<Table>) -> Self {
         tables.sort_by_key(Table::version);
         let mut versions = Self::default();
@@ -68,7 +69,7 @@ impl Versions {
         self.list.last().map(|version| &version.table)
     }
 
-    /// Adds the newest.
+    /// Adds a version as the newest. The oldest ones are retired when the old ones are too many or too large.
     pub(super) fn push(&mut self, table: Arc<Table>) {
         let digest = TableDigest::of(table.bytes());
         self.list.push(Version {
@@ -83,7 +84,7 @@ impl Versions {
         }
     }
 
-    /// Retires what was replaced so long ago.
+    /// Retires versions that were replaced at least `max_age_ms` ago.
     pub(super) fn expire(&mut self, now_ms: u64, max_age_ms: u64) {
         let is_over = |version: &Version| {
             version.replaced_ms.is_some_and(|at_ms| at_ms.saturating_add(max_age_ms) <= now_ms)
@@ -93,7 +94,7 @@ impl Versions {
         }
     }
 
-    /// The hub has sent a message on the topic of a version.
+    /// Takes in a message that the hub has sent on the topic of a version.
     pub(super) fn see(&mut self, now_ms: u64, message: Message) -> Seen {
         let Some(version) = self.list.iter_mut().find(|version| version.table.id() == message.id) else {
             return Seen::Foreign;
@@ -118,13 +119,13 @@ impl Versions {
         Seen::Shown(table)
     }
 
-    /// The hub is asked again: it has what it shows from now on.
+    /// Notes that the hub is asked again: from now on only versions count as shown that it sends anew.
     pub(super) fn doubt(&mut self) {
         let shown = self.list.iter_mut().filter(|version| version.presence == Presence::Shown);
         shown.for_each(|version| version.presence = Presence::Unknown);
     }
 
-    /// The hub has had time to answer, or has lost everything.
+    /// Counts versions that the hub has not sent as missing. To be called when it has had time to answer, or has lost everything.
     pub(super) fn conclude(&mut self) {
         let unknown = self.list.iter_mut().filter(|version| version.presence == Presence::Unknown);
         unknown.for_each(|version| version.presence = Presence::Missing);
@@ -135,7 +136,7 @@ impl Versions {
         self.missing().any(|missing| missing.id() == table.id())
     }
 
-    /// Returns whether the hub may have this version, and keeps it.
+    /// Returns whether the version is kept here and the hub is not known to lack it.
     pub(super) fn is_kept(&self, table: &Table) -> bool {
         let is_it = |version: &Version| version.table.id() == table.id();
         self.list.iter().any(|version| is_it(version) && version.presence != Presence::Missing)
@@ -150,13 +151,13 @@ impl Versions {
             .map(|version| &version.table)
     }
 
-    /// It is published now.
+    /// Notes that the version is published now.
     pub(super) fn announced(&mut self, table: &Table) {
         let version = self.list.iter_mut().find(|version| version.table.id() == table.id());
         version.into_iter().for_each(|version| version.is_announced = true);
     }
 
-    /// Takes the name of a version that is to be retained no longer.
+    /// Takes the identifier of a version that the hub is to retain no longer. `None`: there is none.
     pub(super) fn take_retired(&mut self) -> Option<u64> {
         self.retired.pop()
     }

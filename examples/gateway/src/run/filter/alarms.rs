@@ -1,4 +1,4 @@
-//! Alarms of a route's filter: their changes as readings, and what operators do to them.
+//! Alarms of a route's filter: their changes become readings, and operators acknowledge or shelve them.
 
 use edge_bridge::escape::Escaped;
 use edge_bridge::ingest::Now;
@@ -12,19 +12,19 @@ use crate::run::line_budget::{LineBudget, MINUTE_MS};
 use crate::run::reading_row::ReadingRow;
 use crate::run::readings::{Taken, keep};
 
-/// Changes of alarms that are logged at once, as when a plant trips; then one a minute.
+/// Changes of alarms that are logged at once, as when a plant trips; beyond them one a minute is logged.
 const LINES_AT_ONCE: u64 = 60;
 
-/// Changes of a filter's alarms that nobody was told of yet.
+/// Changes of a filter's alarms since they were last taken.
 #[derive(Debug, Default)]
 pub(crate) struct AlarmChanges {
-    /// Each with its sensor.
+    /// Changes, each with the name of its sensor.
     pub(crate) all: Vec<(Box<str>, AlarmTransition)>,
-    /// One of them changed what a kill must not lose.
+    /// Set if one of them changed a state that is kept over a kill, such as an acknowledgement.
     pub(crate) is_kept: bool,
 }
 
-/// The log's lines about a filter's alarms: one that chatters must not write a line for each change.
+/// Rate limit of the log's lines about a filter's alarms, so that one that chatters does not write a line for each change.
 #[derive(Debug)]
 pub(super) struct AlarmLog {
     budget: LineBudget,
@@ -38,7 +38,7 @@ impl Default for AlarmLog {
 }
 
 impl AlarmLog {
-    /// Takes in a change. Returns how many had no line since the last one, if this has one.
+    /// Takes in a change. Returns how many changes had no line since the last one, if this change has one; otherwise `None`.
     fn note(&mut self, up_ms: u64) -> Option<u64> {
         let is_said = self.budget.take(up_ms);
         self.not_logged += u64::from(!is_said);
@@ -47,7 +47,7 @@ impl AlarmLog {
 }
 
 impl Filter {
-    /// From now on changes of alarms are told here, too.
+    /// Collects changes of alarms from now on, for [`take_alarm_changes`](Self::take_alarm_changes).
     pub(crate) fn tell_alarms(&mut self) {
         self.alarm_changes = Some(AlarmChanges::default());
     }
@@ -56,12 +56,12 @@ impl Filter {
         self.alarm_changes.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
-    /// Returns whether a sensor of this name was heard of and has an alarm.
+    /// Returns whether the sensor has sent readings and has an alarm.
     pub(crate) fn has_alarm(&self, sensor: &str) -> bool {
         self.pipeline.number(sensor).is_some_and(|sensor| self.pipeline.alarm(sensor).is_some())
     }
 
-    /// An operator does something to a limit.
+    /// Carries out an operator's command on one limit of a sensor.
     ///
     /// # Errors
     /// The alarm refused.
@@ -77,7 +77,7 @@ impl Filter {
         done
     }
 
-    /// States that somebody's command made, by the sensor's name, sorted.
+    /// Returns the alarm states that were made by an operator's command, each with its sensor's name, sorted by name.
     pub(crate) fn alarms_by_command(&self) -> Vec<(Box<str>, LimitAlarmState)> {
         let kept = self.pipeline.alarm_states().filter(|(_, state)| state.is_by_command());
         let named =
@@ -87,7 +87,7 @@ impl Filter {
         all
     }
 
-    /// Takes such states over, and tells of every limit that is not normal: as a possible duplicate, at the present time.
+    /// Takes over such states, and reports every limit that is not normal: as a possible duplicate, with the present time.
     pub(crate) fn restore_alarms(
         &mut self,
         now: Now,
@@ -108,7 +108,7 @@ impl Filter {
         }
     }
 
-    /// A change of an alarm is a reading of its own: sensor `NAME/alarm/HI`, the ISA-18.2 state as text.
+    /// Keeps each change of an alarm as a reading of its own: sensor `NAME/alarm/HI`, the ISA-18.2 state as text.
     pub(super) fn keep_alarms(&mut self, now: Now, taken: &mut Taken) {
         while let Some(event) = self.pipeline.poll_alarm() {
             let Some(name) = self.pipeline.name(event.sensor) else { continue };
@@ -129,7 +129,7 @@ impl Filter {
     }
 }
 
-/// State of a limit as a reading.
+/// Returns the state of a limit as a reading.
 fn alarm_row(sensor: &str, level: &str, time: i64, state: &'static str) -> ReadingRow<'static> {
     ReadingRow {
         sensor: format!("{sensor}/alarm/{level}").into(),

@@ -1,17 +1,17 @@
-//! Sensors with long texts. A filter's stages keep the last text of every sensor, so only a few may have long ones: those of further
-//! sensors pass unfiltered, and a flood of them costs savings and never data or memory.
+//! Sensors with long texts. A filter's stages keep the last text of every sensor, so only a few sensors may have long ones. Those of further
+//! sensors pass unfiltered, so a flood of long texts costs bandwidth and never data or memory.
 
 use std::collections::HashSet;
 
 use edge_codec::Value;
 use edge_filter::Pipeline;
 
-/// Bytes of a text that every sensor may have.
+/// Longest text in bytes that any sensor may have.
 const SHORT_BYTES_MAX: usize = 128;
-/// Sensors that may have longer ones.
+/// Most sensors that may have longer texts.
 const SENSORS_MAX: usize = 32;
 
-/// See the [module](self).
+/// Numbers of the sensors that may have long texts. See the [module](self).
 #[derive(Debug, Default)]
 pub(super) struct LongTexts(HashSet<u32>);
 

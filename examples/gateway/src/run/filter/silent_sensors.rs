@@ -1,4 +1,4 @@
-//! Sensors that a filter watches for silence, over a kill: those of the last run are waited for.
+//! Sensors that a filter watches for silence, over a kill: those that the last run watched are expected to send again.
 
 use edge_bridge::ingest::Now;
 use edge_codec::Value;
@@ -10,8 +10,8 @@ use super::super::silence::Changed;
 use super::Filter;
 
 impl Filter {
-    /// The last run watched these sensors for silence. Each is reported once its rule's time is over, counted from now, unless
-    /// it is heard of or a restored state knows it.
+    /// Expects the sensors that the last run watched for silence. Each is reported as silent once its rule's time is over, counted from now,
+    /// unless it sends a reading or a restored state knows it.
     pub(in crate::run) fn await_sensors(&mut self, now: Now, sensors: Vec<(Box<str>, Box<str>)>) {
         for (name, unit) in sensors {
             let sensor = self.pipeline.intern(&name);
@@ -24,7 +24,7 @@ impl Filter {
         }
     }
 
-    /// Names with units of the sensors whose silence the next run has to watch, sorted.
+    /// Returns names and units of the sensors whose silence the next run has to watch, sorted.
     pub(in crate::run) fn watched(&self) -> Vec<(Box<str>, Box<str>)> {
         let named = |sensor| {
             let unit = self.units.get(&sensor).cloned().unwrap_or_default();
@@ -40,7 +40,7 @@ impl Filter {
         self.silence.take_changed()
     }
 
-    /// A sensor of the last run does not come back: its last value went with that.
+    /// Reports a sensor of the last run that does not come back, with a null, since its last value was lost with that run.
     pub(super) fn report_absent(&mut self, sensor: u32, now_ms: i64, taken: &mut Taken) {
         let Some(name) = self.pipeline.name(sensor) else { return };
         let row = ReadingRow {

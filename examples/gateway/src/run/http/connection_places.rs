@@ -1,11 +1,11 @@
-//! Places for connections, so few that they cost no memory to speak of. Who comes when all are taken gets the oldest place of the address that
-//! has most of them, so a probe is answered beside any number of slow clients.
+//! Places for connections, so few that they cost little memory. A connection that comes when all are taken replaces the oldest one of the
+//! address that has most, so that a probe is answered beside any number of slow clients.
 
 use std::net::IpAddr;
 
 use tokio::task::AbortHandle;
 
-/// A scraper and two probes need three.
+/// Most connections at a time; a scraper and two probes need three.
 pub(super) const PLACES: usize = 32;
 
 /// Connections that may still be open, the oldest first.
@@ -15,7 +15,7 @@ pub(super) struct Places {
 }
 
 impl Places {
-    /// Gives the connection a place; another one may end for it.
+    /// Gives the connection a place, for which another connection may be ended.
     pub(super) fn take(&mut self, address: IpAddr, connection: AbortHandle) {
         self.taken.retain(|(_, connection)| !connection.is_finished());
         if self.taken.len() >= PLACES {

@@ -1,4 +1,4 @@
-//! A tokio socket as hyper wants to see it, without unsafe code: reads go through a small buffer of our own.
+//! Adapter of a tokio socket to hyper's traits, without unsafe code, because reads go through a small buffer of our own.
 
 use std::io;
 use std::pin::Pin;
@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// A request's head at once, as a rule.
+/// Size of one read, in which a request's head comes whole as a rule.
 const READ_BYTES: usize = 1024;
 
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! Commands of local clients to the filters' alarms, on their way through the routes.
+//! Commands of local clients to the filters' alarms, as the ingest handles them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,13 +15,13 @@ use crate::run::filter::Filter;
 use crate::run::readings::Taken;
 use crate::run::withhold::Link;
 
-/// Lane of the rows of alarms.
+/// Lane of rows that a command to an alarm makes.
 const ALARM_LANE: u8 = 0;
 
 /// Alarms that local clients may command.
 pub(super) struct Commanded {
     desk: AlarmDesk,
-    /// Told when there is something to be kept over a kill.
+    /// Notified when alarm states have to be written to disk.
     to_keep: Arc<Notify>,
     has_room: Box<dyn Fn(u8) -> bool + Send>,
 }
@@ -33,8 +33,8 @@ impl fmt::Debug for Commanded {
 }
 
 impl GatewayIngest {
-    /// From now on local clients may command the filters' alarms. `to_keep`: told when their states are to be written. `has_room`: whether a lane has
-    /// room, without which a command is refused.
+    /// Allows local clients to command the filters' alarms from now on. `to_keep`: notified when their states are to be written. `has_room`: returns
+    /// whether a lane has room, without which a command is refused.
     pub(crate) fn obey(
         &self,
         desk: AlarmDesk,
@@ -46,7 +46,7 @@ impl GatewayIngest {
         inner.routes.iter_mut().filter_map(|route| route.filter_mut()).for_each(Filter::tell_alarms);
     }
 
-    /// Returns whether local clients may command them.
+    /// Returns whether local clients may command alarms.
     pub(crate) fn obeys(&self) -> bool {
         self.lock().alarms.is_some()
     }
@@ -56,7 +56,7 @@ impl GatewayIngest {
         self.lock().alarm_command_of(topic).is_some()
     }
 
-    /// Alarms as somebody's commands left them, and how many commands wait until that is on disk.
+    /// Returns the alarm states that commands made, and the number of commands that wait until these are on disk.
     pub(crate) fn alarms_to_keep(&self) -> (Vec<KeptAlarms>, usize) {
         let inner = self.lock();
         let kept = inner.routes.iter().filter_map(|route| {
@@ -66,12 +66,13 @@ impl GatewayIngest {
         (kept.collect(), inner.alarms.as_ref().map_or(0, |alarms| alarms.desk.unkept()))
     }
 
-    /// The oldest `count` of those commands, to be answered.
+    /// Takes the answers of the oldest `count` of those commands.
     pub(crate) fn alarms_are_kept(&self, count: usize) -> Vec<Told> {
         self.lock().alarms.as_mut().map(|alarms| alarms.desk.kept(count)).unwrap_or_default()
     }
 
-    /// Takes over what the last run kept of its alarms. Returns rows that say so: a kill may have lost those of the changes that led there.
+    /// Takes over the alarm states that the last run kept. Returns rows that report them, because a kill may have lost the rows of the changes
+    /// that led there.
     pub(crate) fn restore_alarms(&self, now: Now, kept: Vec<KeptAlarms>) -> Vec<Row> {
         let (mut inner, mut rows) = (self.lock(), Vec::new());
         for KeptAlarms { filter_topic, alarms } in kept {
@@ -89,13 +90,13 @@ impl GatewayIngest {
 }
 
 impl Inner {
-    /// The part of a topic behind `cmd/alarm/`, if it is a command to a filter's alarm.
+    /// Returns the part of a topic behind `cmd/alarm/`. `None`: it is no command to a filter's alarm.
     pub(super) fn alarm_command_of<'t>(&self, topic: &'t str) -> Option<&'t str> {
         self.alarms.as_ref().and_then(|_| alarm_topic(topic, self.loops.as_deref()))
     }
 
-    /// The rows of an obeyed command are those of the change, and its PUBACK is theirs, as any message's. A refused one is absorbed, whoever
-    /// sent it is told why, and nobody else notices.
+    /// Carries out a command. The rows of an obeyed one are those of the alarm's change, and its PUBACK waits for them as any message's does. A
+    /// refused one is absorbed, and only its sender is told why.
     pub(super) fn alarm_command(&mut self, now: Now, topic: &str, message: &Inbound) -> Answer {
         match self.obey_alarm_command(now, topic, message) {
             Ok((rows, link)) => {
@@ -142,7 +143,7 @@ impl Inner {
         Ok(rows)
     }
 
-    /// Tells local clients what changed, and whoever keeps it.
+    /// Reports changes of alarms to local clients, and to the task that keeps them on disk.
     pub(super) fn tell_alarms(&mut self) {
         let Some(Commanded { desk, to_keep, .. }) = &mut self.alarms else { return };
         for filter in self.routes.iter_mut().filter_map(|route| route.filter_mut()) {

@@ -1,4 +1,4 @@
-//! Routes that change while messages come in.
+//! Change of the routes while messages come in.
 
 use edge_bridge::Row;
 use edge_bridge::ingest::Now;
@@ -14,7 +14,7 @@ use crate::run::withhold::Link;
 
 use super::GatewayIngest;
 
-/// State of the routes that go, as a clean stop leaves it.
+/// State of the routes that are removed, in the form in which a clean stop leaves it.
 #[derive(Default)]
 struct Left {
     filters: Vec<FilterState>,
@@ -23,12 +23,11 @@ struct Left {
 }
 
 impl GatewayIngest {
-    /// Puts these routes in the place of the present ones, between two messages. A route that is as it was goes on with all that it holds; the others begin as
-    /// after a clean restart with the new configuration. Returns rows for the queue, which come before those of the next message, and the receipts that
-    /// depend on them.
+    /// Replaces the present routes, between two messages. An unchanged route goes on with all its state; the others begin as after a clean restart with the
+    /// new configuration. Returns rows for the queue, which come before those of the next message, and the receipts that depend on them.
     ///
     /// # Errors
-    /// Rules or a topic that are not valid, in words; all routes stay as they were.
+    /// Rules or a topic that are not valid, in words; then all routes stay as they were.
     pub(crate) fn change_routes(&self, now: Now, routes: &[Route]) -> Result<(Vec<Row>, Link), String> {
         let next = routes.iter().map(RouteState::new).collect::<Result<Vec<_>, _>>()?;
         let (mut rows, link, left) = self.swap(now, next);
@@ -39,7 +38,8 @@ impl GatewayIngest {
         Ok((rows, link))
     }
 
-    /// Lets those routes go that are not among the next ones.
+    /// Removes the routes that are not among `next`. Returns the rows that they emit, the receipts that depend on those, and the state that
+    /// they leave.
     fn swap(&self, now: Now, mut next: Vec<RouteState>) -> (Vec<Row>, Link, Left) {
         let mut inner = self.lock();
         let (now, obeys) = (inner.arrival.map(now), inner.alarms.is_some());

@@ -1,4 +1,4 @@
-//! Counts of what came and became no row.
+//! Counts of received messages and readings that became no row.
 
 use edge_filter::{DropReason, EmitReason, Stats};
 
@@ -11,18 +11,18 @@ use crate::run::time_drops::is_for_time;
 pub(crate) struct Counts {
     /// No route matched.
     pub(crate) unrouted: u64,
-    /// A route that needs readings got a list of none.
+    /// A route that needs readings got a message without any.
     pub(crate) empty: u64,
-    /// A route that needs readings got something else.
+    /// A route that needs readings got a message that is none of its format.
     pub(crate) undecodable: u64,
     /// Readings that a filter suppressed, by reason.
     pub(crate) suppressed: Vec<(DropReason, u64)>,
-    /// Readings that passed unfiltered for their time, by reason.
+    /// Readings that passed the filter unjudged because of their time, by reason.
     pub(crate) unfiltered: Vec<(EmitReason, u64)>,
 }
 
 impl Counts {
-    /// Keeps what a route counted that goes.
+    /// Adds the counts of a route that is removed.
     pub(super) fn retire(&mut self, route: &RouteState) {
         route.readings.iter().filter_map(Readings::stats).for_each(|stats| self.add(&stats));
     }
@@ -32,7 +32,7 @@ impl Counts {
         self.unfiltered.iter_mut().for_each(|(reason, count)| *count += stats.emitted_by(*reason));
     }
 
-    /// Readings that the rules drop for their time, which nothing that is sent stands for.
+    /// Returns the number of readings that the rules dropped for their time. No reading that was sent stands for these.
     pub(crate) fn dropped_for_time(&self) -> u64 {
         self.suppressed.iter().filter(|(reason, _)| is_for_time(*reason)).map(|(_, count)| count).sum()
     }

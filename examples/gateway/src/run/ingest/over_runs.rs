@@ -1,4 +1,4 @@
-//! Filters' states over a stop and a start: what is kept at the end of a run, and taken over by the next.
+//! Filters' states over a restart: written at the end of a run, and taken over by the next.
 
 use edge_bridge::Row;
 use edge_bridge::ingest::Now;
@@ -11,12 +11,13 @@ use crate::run::silence::Changed;
 use crate::run::watched::Watched;
 
 impl GatewayIngest {
-    /// The state of every filter.
+    /// Returns the state of every filter.
     pub(crate) fn filter_states(&self) -> Vec<FilterState> {
         self.lock().routes.iter().filter_map(RouteState::filter_state).collect()
     }
 
-    /// There was an earlier run, of which the hub may know alarms; to be called before anything is restored or received.
+    /// Has the filters report the first state of each alarm, because the hub may know alarms of an earlier run. To be called before anything is
+    /// restored or received.
     pub(crate) fn tell_first_alarms(&self) {
         let mut inner = self.lock();
         inner
@@ -26,8 +27,8 @@ impl GatewayIngest {
             .for_each(Readings::tell_first_alarms);
     }
 
-    /// Takes filters' states over. What was held by a route that is gone, or by other rules, is returned as rows, to be
-    /// queued before the first reading. A state of another version is left out, which is safe: its sensors start cold.
+    /// Takes over filters' states. Readings that were held by a route that is gone, or by other rules, are returned as rows, to be queued
+    /// before the first reading. A state of another version is left out, which is safe, because its sensors then start without history.
     pub(crate) fn restore(&self, now: Now, states: Vec<FilterState>) -> Vec<Row> {
         let mut inner = self.lock();
         let mut rows = Vec::new();
@@ -44,7 +45,7 @@ impl GatewayIngest {
         rows
     }
 
-    /// Sensors that the last run watched for silence; to be called after [`restore`](Self::restore).
+    /// Expects the sensors that the last run watched for silence. To be called after [`restore`](Self::restore).
     pub(crate) fn await_sensors(&self, now: Now, lists: Vec<Watched>) {
         let mut inner = self.lock();
         for list in lists {
@@ -55,7 +56,7 @@ impl GatewayIngest {
         }
     }
 
-    /// Sensors whose silence the next run has to watch.
+    /// Returns the sensors whose silence the next run has to watch.
     pub(crate) fn watched(&self) -> Vec<Watched> {
         let inner = self.lock();
         let list = |route: &RouteState| {
@@ -66,7 +67,7 @@ impl GatewayIngest {
         inner.routes.iter().filter_map(list).collect()
     }
 
-    /// Returns what changed of [`watched`](Self::watched) since this was last asked.
+    /// Returns the changes of [`watched`](Self::watched) since the last call.
     pub(crate) fn take_watch_changes(&self) -> Changed {
         let mut inner = self.lock();
         let readings = inner.routes.iter_mut().filter_map(|route| route.readings.as_mut());

@@ -1,4 +1,4 @@
-//! A finished batch to messages: encoded, read back once, each with the leases of its rows.
+//! Turns a finished batch into messages: each is encoded, read back once, and has the leases of its rows.
 
 use edge_bridge::bridge::spool::Leased;
 use edge_bridge::bridge::{Packed, Packing, RowBatch, Source};
@@ -14,7 +14,7 @@ use super::super::reading_row::ReadingRow;
 use super::super::replaced_parts::PackedBatch;
 use super::OwnPacker;
 
-/// Readings that go in batches of their own, with their rows. Numbers rise.
+/// Readings that go in batches of their own, with the leases of their rows. Sequence numbers rise.
 #[derive(Default)]
 struct Part<'a> {
     rows: Vec<(u64, ReadingRow<'a>)>,
@@ -27,7 +27,8 @@ impl<'a> Part<'a> {
         self.leases.push(lease);
     }
 
-    /// One part, or two: a sensor without a place in the table that the hub has would have all others named.
+    /// Returns one part, or two parts with known and unknown sensors: in one batch, a sensor that is not in the hub's table would have all
+    /// sensors named. `None`: do not split.
     fn of_compact(self, is_known: Option<Vec<bool>>) -> Vec<Self> {
         let Some(is_known) = is_known else { return vec![self] };
         let (mut known, mut unknown) = (Self::default(), Self::default());
@@ -56,7 +57,7 @@ pub(super) fn of_batch(batch: &RowBatch, now: Now, max_bytes: usize, compact: &m
     out
 }
 
-/// Makes the messages of a batch with a packer of the program's own, each at most `max_bytes`.
+/// Makes the messages of a batch with a packer of an embedding program, each of at most `max_bytes`.
 pub(super) fn of_own(batch: &RowBatch, now: Now, max_bytes: usize, own: &mut OwnPacker) -> Vec<Packing> {
     let mut out = Vec::new();
     let all = readable(batch, now, &mut out);
@@ -64,7 +65,7 @@ pub(super) fn of_own(batch: &RowBatch, now: Now, max_bytes: usize, own: &mut Own
     out
 }
 
-/// Packs readings whole, or else their halves.
+/// Packs readings into one message, or if it is too large into one for each half.
 fn pack(
     batch: &RowBatch,
     rows: &[(u64, ReadingRow<'_>)],
@@ -100,7 +101,7 @@ fn pack(
     }
 }
 
-/// Readings that can be sent; the others are settled.
+/// Returns the readings that can be sent. Rows that have expired or cannot be read are settled in `out`.
 fn readable<'a>(batch: &'a RowBatch, now: Now, out: &mut Vec<Packing>) -> Part<'a> {
     let mut part = Part::default();
     for leased in &batch.rows {
@@ -117,14 +118,14 @@ fn readable<'a>(batch: &'a RowBatch, now: Now, out: &mut Vec<Packing>) -> Part<'
     part
 }
 
-/// Header of a batch of these readings.
+/// Returns the header of a batch of these readings.
 fn head_of(batch: &RowBatch, rows: &[(u64, ReadingRow<'_>)]) -> Head {
     let first_seq = rows.first().map_or(0, |(seq, _)| *seq);
     let id = batch.source.map(|Source { gateway, lane, epoch }| BatchId { gateway, lane, epoch, first_seq });
     Head { id, possible_duplicate: batch.possible_duplicate }
 }
 
-/// Encodes a part, reads each message back once.
+/// Encodes a part and reads each message back once. Readings that do not come back equal go as JSON.
 fn encode_part(
     batch: &RowBatch,
     shape: Shape,
@@ -166,7 +167,7 @@ fn encode_part(
     }
 }
 
-/// Encodes readings that the route's own format did not keep, in the format that every reader takes.
+/// Encodes readings as JSON, which every reader takes, because the route's own format did not keep them.
 pub(super) fn as_json(
     topic: &Utf8,
     head: Head,
@@ -190,7 +191,7 @@ pub(super) fn as_json(
     messages.collect()
 }
 
-/// The first `count`, which are taken off.
+/// Takes the first `count` elements off `rest`, and returns them.
 fn split<'a, T>(rest: &mut &'a [T], count: usize) -> &'a [T] {
     let (first, others) = rest.split_at(count.min(rest.len()));
     *rest = others;

@@ -1,10 +1,10 @@
-//! Routes that change while the pack runs: set beside the link, taken at the pack's next turn.
+//! Hand-over of changed routes to the running encoder, which takes them when it is polled next.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::config::Route;
 
-/// A handle; clones are the same.
+/// Handle to the routes; clones share them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct NextRoutes(Arc<Mutex<Option<Vec<Route>>>>);
 

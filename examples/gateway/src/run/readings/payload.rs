@@ -1,4 +1,4 @@
-//! Decoder of a route's payloads, by its `input`.
+//! Decoder of a route's payloads, in the form that its `input` names.
 
 use std::borrow::Cow;
 
@@ -8,11 +8,11 @@ use edge_codec::{Batch, DecodeError, Limits, Record, Source, plain, senml};
 
 use crate::config::Input;
 
-/// The largest row of the queue: no message above it is taken in.
+/// Largest payload in bytes. It is the largest row of the queue, and no larger message is taken in.
 const PAYLOAD_BYTES_MAX: usize = 256 * 1024;
-/// Readings in one message: each becomes a row.
+/// Most readings in one message; each becomes a row.
 const READINGS_MAX: usize = 10_000;
-/// A text value.
+/// Longest text value in bytes.
 const TEXT_BYTES_MAX: usize = 16 * 1024;
 
 /// Form of the payloads, and what they may hold.
@@ -62,7 +62,7 @@ impl Decoder {
     }
 }
 
-/// JSON begins with a bracket or a brace, which begin no array of CBOR.
+/// Returns whether the payload is JSON: it begins with a bracket or a brace, with which no CBOR array begins.
 fn is_json(payload: &[u8]) -> bool {
     matches!(payload.iter().find(|byte| !byte.is_ascii_whitespace()), Some(b'[' | b'{'))
 }
@@ -70,7 +70,7 @@ fn is_json(payload: &[u8]) -> bool {
 /// Readings of a payload.
 pub(super) enum Records<'a> {
     List(Vec<Record<'a>>),
-    /// Its names stand once, however many readings there are of each.
+    /// Readings of a SenML pack, in which each name stands once however many readings it has.
     Batch(Box<Batch<'a>>),
 }
 
@@ -82,7 +82,7 @@ impl<'a> Records<'a> {
         }
     }
 
-    /// Asks `is_right` about the length of each name, and each unit.
+    /// Calls `is_right` with the length of each name, and with each unit.
     pub(super) fn check(
         &self,
         is_right: impl Fn(usize, &str) -> Result<(), DecodeError>,
@@ -100,7 +100,7 @@ impl<'a> Records<'a> {
         }
     }
 
-    /// Gives the readings to `take`, under their whole names.
+    /// Passes the readings to `take`, each under its whole name.
     pub(super) fn for_each(self, mut take: impl FnMut(Record<'_>)) {
         match self {
             Self::List(records) => {

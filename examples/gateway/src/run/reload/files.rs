@@ -1,4 +1,4 @@
-//! Files of a configuration as they were when they were last read, and whether they have changed since.
+//! Files of a configuration, with their stamps as of the last reading, and whether they have changed since.
 
 use std::path::{Path, PathBuf};
 
@@ -8,25 +8,26 @@ use crate::run::file_stamp::{Stamp, stamp};
 /// Files with their stamps.
 type Look = Vec<(PathBuf, Stamp)>;
 
-/// Files of the last reading, whether it is in force or not.
+/// Files of the last reading, whether its configuration is in force or not.
 pub(super) struct ReadFiles {
     seen: Look,
-    /// Files as they were at the last look, if they had changed: their writer may not be done.
+    /// Stamps of the last look, if the files had changed then; they are not read before another look finds the same, since their writer may not
+    /// be done.
     changing: Option<Look>,
 }
 
 impl ReadFiles {
-    /// `file`: the one from which `config` was read a moment ago.
+    /// Stamps the files of a configuration that was read a moment ago. `file`: its main file.
     pub(super) fn new(file: &Path, config: &Config) -> Self {
         Self { seen: look(files_of(file, config)), changing: None }
     }
 
-    /// Returns the files as they are before they are read: a change in between is found later.
+    /// Returns the stamps of the files before they are read, so that a change during the reading is found later.
     pub(super) fn before(&self) -> Look {
         look(self.paths())
     }
 
-    /// Notes that they were read. `before`: as they were; `config`: what came of it, `None` if nothing did, and the same files are looked at.
+    /// Notes a reading. `before`: the stamps before it; `config`: its result; `None`: it failed, and the same files are watched.
     pub(super) fn are_read(&mut self, before: &[(PathBuf, Stamp)], file: &Path, config: Option<&Config>) {
         let paths = config.map_or_else(|| self.paths(), |config| files_of(file, config));
         let as_before = |path: PathBuf| {
@@ -36,7 +37,7 @@ impl ReadFiles {
         *self = Self { seen: paths.into_iter().map(as_before).collect(), changing: None };
     }
 
-    /// Returns whether they are others than at the last reading, and have been for two looks.
+    /// Returns whether the files differ from the last reading, and two looks in a row found them the same.
     pub(super) fn have_changed(&mut self) -> bool {
         let found = self.before();
         if found == self.seen {

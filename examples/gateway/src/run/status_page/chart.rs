@@ -1,5 +1,5 @@
-//! Charts of the last 24 hours, as SVG that scales with its place: messages that waited, messages in and out, and the link. Words stand beside the
-//! drawings, as text of the page, and the same figures in a table. Pure.
+//! Charts of the last 24 hours, as SVG that scales with its frame: messages that waited, messages in and out, and the link. Words beside the
+//! drawings and a table show the same figures as text. Pure.
 
 use std::fmt::{self, Write};
 
@@ -8,14 +8,14 @@ use edge_page::count;
 use super::history::{SLOT_MS, SLOTS, Slot};
 use super::units::duration;
 
-/// Height of a plot in its own units; a slot is one wide.
+/// Height of a plot in units of its own; a slot is one unit wide.
 const HEIGHT: u64 = 100;
-/// Slots of one row of the table: two hours.
+/// Slots of one row of the table, which are two hours.
 const ROW: u64 = 24;
-/// Slots of one step of the flow.
+/// Slots of one step of the flow, which are a quarter of an hour.
 const QUARTER: u64 = 3;
 
-/// State of the link in a slot, by the share of its time.
+/// State of the link in a slot, by the share of the time in which it was up.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Band {
     Up,
@@ -33,7 +33,7 @@ impl Band {
         }
     }
 
-    /// Class of its colour, and its height: the shape tells as much as the colour.
+    /// Returns the class of the band's colour, and its height, since the shape tells as much as the colour.
     fn drawn(self) -> (&'static str, u64) {
         match self {
             Self::Up => ("up", 6),
@@ -43,7 +43,7 @@ impl Band {
     }
 }
 
-/// Returns the drawings with their words, and the table.
+/// Returns the drawings with their words, and the table, as HTML.
 pub(super) fn charts(slots: &[Slot], up_s: u64) -> String {
     let mut out = String::with_capacity(8_192);
     // Writing to a `String` cannot fail.
@@ -52,10 +52,10 @@ pub(super) fn charts(slots: &[Slot], up_s: u64) -> String {
     out
 }
 
-/// Slots that are shown: the fewest of these that hold what is there.
+/// Possible widths of the charts in slots; the smallest that has room for the history is used.
 const SPANS: [u64; 5] = [12, 36, 72, 144, SLOTS as u64];
 
-/// The part of the day that is drawn.
+/// Part of the day that is drawn.
 struct Frame<'a> {
     slots: &'a [Slot],
     span: u64,
@@ -124,13 +124,13 @@ impl Frame<'_> {
         )
     }
 
-    /// Place of a slot: the newest is at the right.
+    /// Returns the horizontal position of a slot; the newest one is at the right.
     fn x(&self, slot: &Slot) -> u64 {
         let newest = self.slots.last().map_or(0, |last| last.index);
         self.span.saturating_sub(1 + newest.saturating_sub(slot.index))
     }
 
-    /// Path of a line that stays at each height to the end of its slot; equal ones are one step.
+    /// Returns the path of a stepped line that stays at each height to the end of its slot. Slots of equal height are one step.
     fn steps(&self, slots: &[Slot], most: u64, of: fn(&Slot) -> u64) -> String {
         let y = |value: u64| HEIGHT - 2 - value.saturating_mul(HEIGHT - 6).checked_div(most).unwrap_or(0);
         let mut path = String::new();
@@ -175,7 +175,7 @@ impl Frame<'_> {
     }
 }
 
-/// Sums of quarters of an hour, each with the place of its last slot.
+/// Returns the sums of the flow by quarters of an hour, each at the index of its last slot.
 fn quarters(slots: &[Slot]) -> Vec<Slot> {
     let newest = slots.last().map_or(0, |last| last.index);
     let quarter = |slot: &Slot| newest.saturating_sub(slot.index) / QUARTER;
@@ -193,7 +193,7 @@ fn quarters(slots: &[Slot]) -> Vec<Slot> {
     quarters
 }
 
-/// One row for two hours, the newest first.
+/// Writes the table: one row for two hours, the newest first.
 fn table(out: &mut String, slots: &[Slot]) -> fmt::Result {
     writeln!(
         out,

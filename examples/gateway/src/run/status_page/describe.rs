@@ -1,4 +1,4 @@
-//! From figures to a snapshot: every surface is made of what this returns. Pure.
+//! Makes a snapshot of figures; every surface is made of what this returns. Pure.
 
 use std::collections::BTreeMap;
 
@@ -19,22 +19,22 @@ use super::snapshot::{
     Bytes, Lane, LinkStatus, QueueStatus, Rates, Refused, Restarts, RouteStatus, Snapshot, VERSION,
 };
 
-/// Limits from here on are none: the queue has no other word for it.
+/// Limit from which on a lane counts as unlimited, because the queue has no other way to say so.
 const UNLIMITED_MESSAGES: u64 = 1 << 50;
 
-/// State of a gateway without its queue.
+/// State of a gateway without its queue, as far as a snapshot needs it.
 #[derive(Clone, Debug)]
 pub(crate) struct WithoutQueue<'a> {
     pub(crate) cause: &'a str,
     pub(crate) verdict: Verdict,
-    /// Messages that found no room.
+    /// Messages that were given up because they found no room.
     pub(crate) lost: u64,
     pub(crate) clock_synced: bool,
-    /// Messages that wait for a queue.
+    /// Messages that wait for a queue to be opened.
     pub(crate) not_queued: u64,
 }
 
-/// Returns what the recorder has to know of these figures.
+/// Returns the part of the figures that the recorder remembers.
 pub(crate) fn look(figures: &Figures) -> Look<'_> {
     let sample = &figures.sample;
     let mut accepted = [0; LANES_MAX];
@@ -54,14 +54,14 @@ pub(crate) fn look(figures: &Figures) -> Look<'_> {
     }
 }
 
-/// Returns what the recorder has to know of a gateway without its queue.
+/// Returns the part of the state without a queue that the recorder remembers.
 pub(crate) fn look_without_queue<'a>(state: &WithoutQueue<'a>) -> Look<'a> {
     let (flow, lanes) = (None, Vec::new());
     let (verdict, cause) = (state.verdict, Some(state.cause));
     Look { verdict, link: LinkState::Offline, cause, flow, waiting: 0, lanes }
 }
 
-/// Returns the snapshot of a gateway with a queue. `recorder` has noted the same figures.
+/// Returns the snapshot of a gateway with a queue. `recorder` must have noted the same figures.
 pub(crate) fn snapshot(facts: &Facts, now: Now, figures: &Figures, recorder: &Recorder) -> Snapshot {
     let sample = &figures.sample;
     let link = LinkStatus {
@@ -133,7 +133,7 @@ pub(crate) fn without_queue(
     Snapshot { sentence: sentence(&described), ..described }
 }
 
-/// A snapshot of a gateway of which nothing is known but its state.
+/// Returns a snapshot that has only the verdict and what the recorder and the configuration tell.
 fn empty(facts: &Facts, now: Now, verdict: Verdict, recorder: &Recorder) -> Snapshot {
     Snapshot {
         v: VERSION,

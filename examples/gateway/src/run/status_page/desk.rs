@@ -1,4 +1,4 @@
-//! Makes snapshots: asks the running gateway for its figures, and what it remembers for the rest.
+//! Makes snapshots, of the running gateway's figures and of what the recorder remembers.
 
 #![allow(clippy::disallowed_types, reason = "a shell: locks between the tasks that look and those that ask")]
 
@@ -17,7 +17,7 @@ use super::prometheus;
 use super::recorder::Recorder;
 use super::snapshot::Snapshot;
 
-/// A recorder that those who look write and those who are asked read; cheap to clone.
+/// Handle to the recorder, which is written at each look and read for each answer; cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Memory(Arc<Mutex<Recorder>>);
 
@@ -34,7 +34,7 @@ impl Memory {
         self.lock().note(clock.now().up_ms, &describe::look_without_queue(state));
     }
 
-    /// Writes the metrics of what is remembered, and of figures that were just looked at.
+    /// Writes the metrics of remembered state and of the figures, which were just taken.
     pub(crate) fn render(&self, facts: &Facts, clock: &Clock, figures: &Figures, page: &mut Page) {
         self.note(clock, figures);
         prometheus::render(facts, figures, &self.lock(), page);
@@ -44,19 +44,19 @@ impl Memory {
         prometheus::render_without_queue(facts, &self.lock(), page);
     }
 
-    /// Returns what is so now, of figures that were just looked at.
+    /// Returns the snapshot of figures that were just taken.
     pub(crate) fn snapshot(&self, facts: &Facts, clock: &Clock, figures: &Figures) -> Snapshot {
         self.note(clock, figures);
         describe::snapshot(facts, clock.now(), figures, &self.lock())
     }
 
-    /// A panic while it was held would have ended the runtime's only thread.
+    /// Locks the recorder. A poisoned lock is used on, since a panic under it would have ended the runtime's only thread.
     fn lock(&self) -> MutexGuard<'_, Recorder> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A handle; cheap to clone.
+/// Handle to the maker of snapshots; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Desk {
     surface: Surface,
@@ -70,7 +70,7 @@ impl Desk {
         Self { surface, facts, memory, clock }
     }
 
-    /// Returns what is so now.
+    /// Returns the snapshot of the present state.
     pub(crate) async fn snapshot(&self) -> Snapshot {
         let figures = self.surface.figures().await;
         let now = self.clock.now();

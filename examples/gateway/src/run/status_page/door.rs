@@ -1,12 +1,12 @@
-//! Door of the status pages: who may read them. Whoever reaches a loopback address may, if the browser that asks was sent there by that address
-//! itself; beyond loopback a token is asked for. Pure.
+//! Access to the status pages. Whoever reaches a loopback address may read them, unless the browser was sent there under a foreign host name;
+//! beyond loopback a token is required. Pure.
 
 use std::net::IpAddr;
 
 use edge_codec::base64;
 use sha2::{Digest, Sha256};
 
-/// Parts of a request that decide.
+/// Parts of a request that decide about access.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Visitor<'a> {
     /// Value of the Host header.
@@ -15,24 +15,24 @@ pub(crate) struct Visitor<'a> {
     pub(crate) authorization: Option<&'a str>,
 }
 
-/// Answer of the door.
+/// Decision about a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Admission {
     Admitted,
     /// The token is missing or wrong.
     TokenWanted,
-    /// Nobody is let in, for this reason.
+    /// Refuses everybody, for this reason.
     Closed(&'static str),
 }
 
-/// Rule of the door.
+/// Rule by which access is decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Door {
-    /// SHA-256 of the token: what is compared tells nothing of it.
+    /// Access with a token, of which the SHA-256 is compared, so that timing tells nothing about the token.
     Token([u8; 32]),
-    /// Loopback: no token is needed.
+    /// The pages are at a loopback address, where no token is needed.
     Loopback,
-    /// Beyond loopback without a token.
+    /// The pages are beyond loopback and no token is configured.
     Closed,
 }
 
@@ -40,7 +40,7 @@ const NO_TOKEN: &str = "the status page is closed: beyond loopback it needs [sta
 const FOREIGN_HOST: &str = "the status page is closed to this name: ask for localhost or an IP address, or set [status] token_file\n";
 
 impl Door {
-    /// `listens_at`: the address of the pages.
+    /// Chooses the rule. `listens_at`: the address of the pages; `token`: the configured token, if any.
     pub(crate) fn new(listens_at: IpAddr, token: Option<&[u8]>) -> Self {
         match token {
             Some(token) => Self::Token(digest(token)),
@@ -72,12 +72,12 @@ fn digest(token: &[u8]) -> [u8; 32] {
     Sha256::digest(token).into()
 }
 
-/// Compares in constant time.
+/// Compares two digests in constant time.
 fn is_equal(one: &[u8; 32], other: &[u8; 32]) -> bool {
     one.iter().zip(other).fold(0, |differs, (one, other)| differs | (one ^ other)) == 0
 }
 
-/// Returns whether no name server can have made this name.
+/// Returns whether the host is an IP address or `localhost`, which no name server can point here.
 fn is_own_name(host: &str) -> bool {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|digit| digit.is_ascii_digit()) && !name.is_empty() => name,
@@ -87,7 +87,7 @@ fn is_own_name(host: &str) -> bool {
     address.parse::<IpAddr>().is_ok() || name.eq_ignore_ascii_case("localhost")
 }
 
-/// Returns the token of `Bearer TOKEN`, or of `Basic`, where it is the password of any user: a browser asks for that by itself.
+/// Returns the token of `Bearer TOKEN`, or the password of `Basic`, for any user, because browsers can ask for that. `None`: there is neither.
 fn token_of(authorization: &str) -> Option<Vec<u8>> {
     let (scheme, rest) = authorization.split_once(' ')?;
     let rest = rest.trim();

@@ -1,11 +1,11 @@
-//! Facts of the configuration that a status names: lanes, routes, limits, names. Pure.
+//! Facts of the configuration that a status shows: lanes, routes, limits, names. Pure.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::config::{Config, OnFull};
 
-/// Routes that are listed; each further one is counted.
+/// Most routes that are listed; further ones are only counted.
 const ROUTES_MAX: usize = 32;
 
 /// One route of the configuration.
@@ -17,22 +17,22 @@ pub(crate) struct RouteFacts {
     pub(crate) lane: String,
 }
 
-/// Parts of a status that change with the configuration alone.
+/// Parts of a status that only a change of the configuration changes.
 #[derive(Clone, Debug)]
 pub(crate) struct Facts {
     pub(crate) gateway: String,
     /// First digits of the configuration's hash.
     pub(crate) config: String,
-    /// Name at the hub.
+    /// Client identifier of the gateway at the hub.
     pub(crate) client_id: String,
-    /// State directory, for the commands that a person is told.
+    /// State directory, for the commands that the status tells a person to run.
     pub(crate) state: String,
     pub(crate) lanes: Vec<String>,
     pub(crate) on_full: OnFull,
     pub(crate) max_age_s: Option<u64>,
     pub(crate) routes: Vec<RouteFacts>,
     pub(crate) more_routes: u64,
-    /// Reason why a changed configuration is not in force.
+    /// Reason why a changed configuration is not in force. `None`: none was refused.
     pub(crate) refused: Option<String>,
 }
 
@@ -60,7 +60,7 @@ impl Facts {
     }
 }
 
-/// Facts of the configuration in force. A handle; clones are the same.
+/// Facts of the configuration in force. A handle; clones share them.
 #[derive(Clone, Debug)]
 pub(crate) struct CurrentFacts(Arc<Mutex<Arc<Facts>>>);
 

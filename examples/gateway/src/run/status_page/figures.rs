@@ -1,4 +1,4 @@
-//! Figures that a snapshot is made of: those of `/metrics`, and what the queue and the routes say besides. Pure.
+//! Figures of which a snapshot is made: those of `/metrics`, and further ones of the queue and the routes. Pure.
 
 use edge_bridge::Durations;
 use edge_queue::{Health, Stats};
@@ -7,24 +7,24 @@ use crate::run::metrics::Sample;
 
 use super::ledger::Totals;
 
-/// One lane of the queue, by its index.
+/// Figures of one lane of the queue, found by its index.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct LaneFigures {
     pub(crate) messages: u64,
     pub(crate) bytes: u64,
     pub(crate) max_messages: u64,
     pub(crate) max_bytes: u64,
-    /// Taken in since the queue was opened.
+    /// Messages taken into the lane since the queue was opened.
     pub(crate) accepted: u64,
 }
 
-/// The queue beside its totals.
+/// Figures of the queue beside its totals.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct QueueFigures {
     pub(crate) lanes: Vec<LaneFigures>,
-    /// Failure of the store, in words.
+    /// Failure of the store, in words. `None`: it works.
     pub(crate) fault: Option<String>,
-    /// Time that the writer is late.
+    /// Time in milliseconds by which the queue's writer is late.
     pub(crate) overdue_ms: u64,
 }
 
@@ -45,26 +45,26 @@ impl QueueFigures {
     }
 }
 
-/// One route since the start, in the order of the configuration.
+/// Figures of one route since the start, in the order of the configuration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct RouteFigures {
     pub(crate) messages: u64,
-    /// Readings that went into its filter, and those that came to nothing there.
+    /// Readings that went into the route's filter, and readings that it suppressed. `None`: the route has no filter.
     pub(crate) filtered: Option<(u64, u64)>,
 }
 
-/// Everything at one moment.
+/// All figures of the status surfaces at one moment.
 #[derive(Debug)]
 pub(crate) struct Figures {
     pub(crate) sample: Sample,
-    /// Of the last commit, as `/metrics` has them; `None` while a part is not known.
+    /// Totals of the last commit, which `/metrics` shows too. `None`: a part of them is not known.
     pub(crate) totals: Option<Totals>,
     pub(crate) queue: QueueFigures,
     pub(crate) routes: Vec<RouteFigures>,
-    /// `None` where sensors connect straight to the gateway.
+    /// Set while the local broker accepts us. `None`: sensors connect to the gateway itself.
     pub(crate) local_broker_connected: Option<bool>,
-    /// From a message's way into the queue to its receipt.
+    /// Durations from a message's way into the queue to its receipt.
     pub(crate) receipts: Durations,
-    /// From sending a message to the hub's PUBACK.
+    /// Durations from sending a message to the hub's PUBACK.
     pub(crate) pubacks: Durations,
 }

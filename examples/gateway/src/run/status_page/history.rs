@@ -1,54 +1,55 @@
-//! History of 24 hours: a ring of 288 slots of five minutes in RAM, and the rates of the last minutes. Fixed memory: nothing in it grows with
+//! History of 24 hours: a ring of 288 slots of five minutes in RAM, and the rates of the last minutes. Its memory is fixed whatever the
 //! traffic, and nothing is written to disk, so it begins at the start of the process. Pure.
 
 use std::collections::VecDeque;
 
-/// Width of a slot.
+/// Width of a slot, in milliseconds.
 pub(crate) const SLOT_MS: u64 = 300_000;
-/// Longest time between two looks that counts as looked at.
+/// Longest time between two looks that counts as seen; a longer one is left out.
 const LOOK_MS_MAX: u64 = 60_000;
-/// Slots of a day.
+/// Number of slots, which are a day.
 pub(crate) const SLOTS: usize = 288;
-/// Lanes that a queue can have.
+/// Most lanes that a queue can have.
 pub(crate) const LANES_MAX: usize = 4;
 
-/// Totals at one moment. They never go back within a process.
+/// Totals at one moment. They never fall within a process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Flow {
     pub(crate) accepted: u64,
     pub(crate) delivered: u64,
     /// Readings that filters suppressed.
     pub(crate) suppressed: u64,
-    /// Accepted, by lane.
+    /// Accepted messages, by lane.
     pub(crate) lanes: [u64; LANES_MAX],
 }
 
-/// Five minutes.
+/// Figures of five minutes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Slot {
-    /// Place in the time since the start: 0 are its first five minutes.
+    /// Number of the slot since the start; 0 is the first five minutes.
     pub(crate) index: u64,
     pub(crate) accepted: u64,
     pub(crate) delivered: u64,
-    /// Most messages that waited at a look.
+    /// Largest number of waiting messages that a look found.
     pub(crate) waiting_max: u64,
-    /// Time that was looked at, and the part of it in which the link was up.
+    /// Milliseconds that were seen, and the part of them in which the link was up.
     pub(crate) seen_ms: u64,
     pub(crate) up_ms: u64,
 }
 
-/// The last day in slots.
+/// Slots of the last day.
 #[derive(Debug, Default)]
 pub(crate) struct History {
     slots: VecDeque<Slot>,
     /// Time of the last look.
     last_ms: Option<u64>,
-    /// Totals as they were known last.
+    /// Totals that were known last. `None`: they were never known.
     flow: Option<Flow>,
 }
 
 impl History {
-    /// Notes a look, `since_start_ms` after the start. `flow`: `None` while it is not known; the first that is known only begins.
+    /// Notes a look, `since_start_ms` after the start. `flow`: the totals, `None` while they are not known. The first known totals only set the
+    /// base for differences.
     pub(crate) fn note(&mut self, since_start_ms: u64, flow: Option<Flow>, waiting: u64, is_up: bool) {
         let index = since_start_ms / SLOT_MS;
         if self.slots.back().is_none_or(|slot| slot.index < index) {
@@ -73,13 +74,13 @@ impl History {
         }
     }
 
-    /// Slots, the oldest first.
+    /// Returns the slots, the oldest first.
     pub(crate) fn slots(&self) -> impl Iterator<Item = &Slot> {
         self.slots.iter()
     }
 }
 
-/// Rates over the last while: totals, kept at most every `every_ms`, `keep` of them.
+/// Rates over the last minutes: keeps `keep` totals, at most one every `every_ms`.
 #[derive(Debug)]
 pub(crate) struct RateWindow {
     every_ms: u64,
@@ -88,7 +89,7 @@ pub(crate) struct RateWindow {
     newest: (u64, Flow),
 }
 
-/// Difference of two looks.
+/// Difference of the totals between two looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Passed {
     pub(crate) ms: u64,
@@ -102,7 +103,7 @@ impl Passed {
 }
 
 impl RateWindow {
-    /// Over `every_ms * keep`.
+    /// Creates a window of `every_ms * keep` milliseconds.
     pub(crate) fn new(every_ms: u64, keep: usize) -> Self {
         Self { every_ms, keep, kept: VecDeque::with_capacity(keep + 1), newest: Default::default() }
     }
@@ -117,7 +118,7 @@ impl RateWindow {
         self.newest = (at_ms, flow);
     }
 
-    /// From the oldest look that is kept to the newest.
+    /// Returns the difference between the oldest kept look and the newest.
     pub(crate) fn passed(&self) -> Passed {
         let (Some((from_ms, from)), (to_ms, to)) = (self.kept.front(), self.newest) else {
             return Passed::default();

@@ -1,4 +1,4 @@
-//! The page: complete without its script, nothing from outside, and no place in it where foreign text is more than text. Pure.
+//! HTML of the status page: complete without its script, without resources from elsewhere, and with all foreign text escaped. Pure.
 
 use std::fmt::{self, Write};
 
@@ -13,11 +13,11 @@ use super::texts::{Texts, heading, texts};
 use super::units::{counted, duration};
 
 const STYLE: &str = include_str!("style.css");
-/// Changes that are listed.
+/// Most changes of the state that are listed.
 const EVENTS: usize = 8;
 const SCRIPT: &str = include_str!("script.js");
 
-/// Returns the policy that lets the page's own style and script in, by their hashes, and nothing else.
+/// Returns the Content-Security-Policy that allows the page's own style and script, by their hashes, and nothing else.
 pub(crate) fn content_security_policy() -> String {
     let hash = |text: &str| base64::encode(&Sha256::digest(text));
     format!(
@@ -43,7 +43,7 @@ struct Page<'a> {
     texts: Texts,
 }
 
-/// Class of the verdict's colour, and its shape.
+/// Returns the class of the verdict's colour, and the SVG of its shape.
 fn look(verdict: &str) -> (&'static str, &'static str) {
     match verdict {
         "delivering" => ("ok", "<circle cx=\"22\" cy=\"22\" r=\"19\"/><path d=\"M13 23l6 6 12-13\"/>"),
@@ -99,7 +99,7 @@ impl Page<'_> {
         )
     }
 
-    /// A text that a refresh replaces.
+    /// Returns a text that a refresh replaces, in an element of that id.
     fn cell(&self, id: &str) -> String {
         let text = self.texts.get(id).map(String::as_str).unwrap_or_default();
         format!("<span id=\"{id}\">{}</span>", escape(text))

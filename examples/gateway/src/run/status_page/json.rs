@@ -1,5 +1,5 @@
-//! The JSON of `/status.json`, of the control socket and of `edge-gateway status --json`: the snapshot, the cells of the page in words, and a tag
-//! by which a reader sees whether anything changed. Pure.
+//! JSON of the status, for `/status.json`, the control socket and `edge-gateway status --json`: the snapshot, the texts of the page, and a tag by
+//! which a reader notices that anything changed. Pure.
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -13,12 +13,12 @@ use super::texts::{Texts, texts};
 struct Document<'a> {
     #[serde(flatten)]
     snapshot: &'a Snapshot,
-    /// Changes when a loaded page is to be loaded again: all else of it is in `texts`.
+    /// Tag that changes when a loaded page has to be loaded again; all other changes are in `texts`.
     page: String,
     texts: Texts,
 }
 
-/// Returns one line of JSON, with its end. Nothing in it speaks to a terminal.
+/// Returns the status as one line of JSON, in which characters that a terminal may obey are escaped.
 pub(crate) fn json(snapshot: &Snapshot) -> String {
     let mut line = String::with_capacity(4_096);
     let texts = texts(snapshot);
@@ -39,7 +39,7 @@ pub(crate) fn tag(snapshot: &Snapshot) -> String {
     hash(&same)
 }
 
-/// Returns a name for what a page shows and `texts` do not carry: it lasts at most a minute.
+/// Returns the tag of the parts of a page that `texts` do not carry. It lasts at most a minute.
 fn page(snapshot: &Snapshot, texts: &Texts) -> String {
     let events: Vec<_> =
         snapshot.events.iter().map(|event| (&event.verdict, &event.link, event.times)).collect();

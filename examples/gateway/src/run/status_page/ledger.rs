@@ -1,5 +1,5 @@
-//! The ledger as an equation: accepted = delivered + waiting + parked + dropped by reason. Made of the totals that `/metrics` exports, those of
-//! the last commit; what is not accounted for is said, never hidden. Pure.
+//! Ledger as an equation: accepted = delivered + waiting + parked + dropped by reason. It is made of the totals of the last commit, which
+//! `/metrics` exports; messages that are missing in it are shown as a difference. Pure.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use super::snapshot::LedgerStatus;
 pub(crate) struct QueueTotals {
     pub(crate) accepted: u64,
     pub(crate) delivered: u64,
-    /// Given to the parked messages.
+    /// Messages that were moved to the queue of parked messages.
     pub(crate) moved: u64,
     pub(crate) queued: u64,
     pub(crate) dropped: BTreeMap<&'static str, u64>,
@@ -43,14 +43,14 @@ pub(crate) struct Totals {
 }
 
 impl Totals {
-    /// `None` while those of the parked messages are not known.
+    /// Returns the totals. `None`: those of the parked messages are not known.
     pub(crate) fn of(sample: &Sample) -> Option<Self> {
         let parked = sample.parked_ledgers.as_deref()?;
         Some(Self { hub: QueueTotals::of(&sample.ledgers), parked: QueueTotals::of(parked) })
     }
 }
 
-/// Returns the equation. `delivered_now`: ahead of the totals, which are those of the last commit.
+/// Returns the equation. `delivered_now`: the present counter of deliveries, which is ahead of the totals of the last commit.
 pub(super) fn ledger(Totals { hub, parked }: &Totals, delivered_now: u64) -> LedgerStatus {
     let mut dropped: BTreeMap<String, u64> = BTreeMap::new();
     for (reason, count) in hub.dropped.iter().chain(&parked.dropped) {
@@ -74,7 +74,7 @@ fn signed(more: u64, less: u64) -> i64 {
     i64::try_from(i128::from(more) - i128::from(less)).unwrap_or(i64::MAX)
 }
 
-/// Says whether it adds up, and what explains the rest.
+/// Returns a sentence that says whether the ledger adds up, and how a difference is explained.
 pub(super) fn balance(ledger: &LedgerStatus) -> String {
     let missing = ledger.difference.unsigned_abs();
     match (ledger.adds_up(), ledger.difference) {

@@ -1,11 +1,12 @@
-//! Status: what the gateway says of itself, to a person in a browser (`/`), to a program (`/status.json`), on a terminal and to a monitoring check
-//! (`edge-gateway status`).
+//! Status of the gateway, for a person in a browser (`/`), for a program (`/status.json`), on a terminal and for a monitoring check (`edge-gateway
+//! status`).
 //!
 //! ```text
 //!  figures of /metrics ─┐
 //!  facts, recorder ─────┴▶ describe ▶ SNAPSHOT ─▶ html │ json │ terminal │ nagios
 //! ```
-//! Pure: all but [`desk`], which asks the gateway, and [`pages`], which answers HTTP. One snapshot, so no surface contradicts another.
+//! All of it is pure except [`desk`], which asks the gateway, and [`pages`], which answers HTTP. It is made of one snapshot, so that no surface
+//! contradicts another.
 
 mod chart;
 mod describe;

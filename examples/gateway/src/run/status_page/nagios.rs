@@ -1,4 +1,4 @@
-//! The status as a check of Nagios and its kin: one line with performance data, and their four exit codes. Pure.
+//! Status as a check of Nagios and compatible monitors: one line with performance data, and their four exit codes. Pure.
 
 use super::snapshot::Snapshot;
 use super::terminal::printable;
@@ -14,7 +14,7 @@ pub(crate) enum Service {
     Unknown = 3,
 }
 
-/// Returns the code for a verdict. An outage warns: nothing is lost, and the hub gets nothing.
+/// Returns the exit code for a verdict. An outage warns, because nothing is lost but the hub gets nothing.
 pub(crate) fn service(verdict: &str) -> Service {
     match verdict {
         "delivering" | "catching-up" => Service::Ok,
@@ -24,7 +24,7 @@ pub(crate) fn service(verdict: &str) -> Service {
     }
 }
 
-/// Returns the line, with its end.
+/// Returns the check's line, with its line end.
 pub(crate) fn line(snapshot: &Snapshot) -> String {
     let word = match service(&snapshot.verdict) {
         Service::Ok => "OK",
@@ -44,7 +44,7 @@ pub(crate) fn line(snapshot: &Snapshot) -> String {
     )
 }
 
-/// Text that ends neither the line nor the part before the performance data.
+/// Returns the text without characters that would end the line, or the part before the performance data.
 fn text(text: &str) -> String {
     printable(text).replace('|', "/")
 }

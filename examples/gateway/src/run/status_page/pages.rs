@@ -1,4 +1,4 @@
-//! The status pages over HTTP: `/` and `/status.json`, behind the door. Every other path is the metrics' and probes' own.
+//! Status pages over HTTP: `/` and `/status.json`, with their access rule. Every other path belongs to metrics and probes.
 
 use hyper::StatusCode;
 use hyper::header::{
@@ -14,7 +14,7 @@ use super::door::{Admission, Door, Visitor};
 use super::html::{content_security_policy, html};
 use super::json::{json, tag};
 
-/// All pages of `[metrics] listen`.
+/// All pages at the address `[metrics] listen`.
 pub(crate) struct StatusPages {
     surface: Surface,
     desk: Desk,
@@ -47,7 +47,7 @@ impl StatusPages {
     }
 }
 
-/// `known`: the value of If-None-Match, a list of tags or a star.
+/// Returns whether the client has the content of this tag already. `known`: the value of If-None-Match, a list of tags or a star.
 fn is_known(known: Option<&str>, tag: &str) -> bool {
     let value = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
     known.is_some_and(|known| known.split(',').any(|known| known.trim() == "*" || value(known) == value(tag)))

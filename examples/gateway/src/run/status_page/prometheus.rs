@@ -1,4 +1,5 @@
-//! Metrics of what the status surfaces know besides: who the gateway is, how full its lanes are and how long that lasts, how long the link was up. Pure.
+//! Metrics that only the status surfaces know: the gateway's name and version, the fill of its lanes and the time until they are full, the time for
+//! which the link was up. Pure.
 
 use super::describe;
 use super::facts::Facts;
@@ -8,7 +9,7 @@ use super::room::room;
 use super::snapshot::Lane;
 use crate::run::page::{Page, label};
 
-/// Figure of one lane; `None`: it has no such limit.
+/// Reads one figure of a lane. `None`: the lane has no such limit.
 type OfLane = fn(&Lane) -> Option<u64>;
 
 const LANES: [(&str, &str, OfLane); 4] = [
@@ -20,7 +21,7 @@ const LANES: [(&str, &str, OfLane); 4] = [
     ("edge_lane_limit_bytes", "Bytes that the lane takes at most.", |lane| Some(lane.max_bytes)),
 ];
 
-/// Writes the figures of a gateway with a queue. `recorder` has noted them.
+/// Writes the metrics of a gateway with a queue. `recorder` must have noted the same figures.
 pub(crate) fn render(facts: &Facts, figures: &Figures, recorder: &Recorder, page: &mut Page) {
     render_without_queue(facts, recorder, page);
     let lanes = describe::lanes(facts, &figures.queue.lanes);
@@ -43,7 +44,7 @@ pub(crate) fn render(facts: &Facts, figures: &Figures, recorder: &Recorder, page
     page.histogram("edge_puback_seconds", "From sending a message to the hub's PUBACK.", &figures.pubacks);
 }
 
-/// Writes what is known without a queue.
+/// Writes the metrics that are known without a queue.
 pub(crate) fn render_without_queue(facts: &Facts, recorder: &Recorder, page: &mut Page) {
     page.head("edge_info", "gauge", "1, with the names of gateway, version and configuration.");
     let (gateway, version) = (label(&facts.gateway), env!("CARGO_PKG_VERSION"));

@@ -1,4 +1,5 @@
-//! Memory of the status surfaces: since when the state is as it is, its last changes, and the history. Fixed size; begins at the start. Pure.
+//! Memory of the status surfaces: the time since which the state is the same, its last changes, and the history. It has a fixed size, and
+//! begins at the start of the process. Pure.
 
 use std::collections::VecDeque;
 
@@ -9,21 +10,21 @@ use crate::run::status::{Verdict, steady};
 use super::history::{Flow, History, LANES_MAX, Passed, RateWindow};
 use super::snapshot::Event;
 
-/// Changes that are kept.
+/// Most changes that are kept.
 const EVENTS: usize = 16;
-/// Characters of a cause that are kept.
+/// Longest cause that is kept, in characters.
 const CAUSE_CHARS_MAX: usize = 200;
 
-/// State at one look.
+/// State of the gateway when the recorder last looked at it.
 #[derive(Clone, Debug)]
 pub(crate) struct Look<'a> {
     pub(crate) verdict: Verdict,
     pub(crate) link: LinkState,
     pub(crate) cause: Option<&'a str>,
-    /// `None` while the queue does not tell.
+    /// Totals of the queue. `None`: the queue does not answer.
     pub(crate) flow: Option<Flow>,
     pub(crate) waiting: u64,
-    /// Messages and bytes that wait, by lane.
+    /// Waiting messages and their bytes, by lane.
     pub(crate) lanes: Vec<(u64, u64)>,
 }
 
@@ -36,7 +37,7 @@ struct Change {
     times: u64,
 }
 
-/// Memory of one process.
+/// Recorder of the gateway's states since the start of the process.
 #[derive(Debug)]
 pub(crate) struct Recorder {
     start_ms: u64,
@@ -44,21 +45,21 @@ pub(crate) struct Recorder {
     link_since_ms: u64,
     /// Time and link of the last look.
     last: (u64, LinkState),
-    /// Time that the link was up, and down, up to then.
+    /// Milliseconds for which the link was up until the last look; `link_down_ms` for which it was down.
     link_up_ms: u64,
     link_down_ms: u64,
-    /// Newest last.
+    /// Last changes of the state, the newest at the end.
     changes: VecDeque<Change>,
     history: History,
-    /// For what is shown.
+    /// Rates over a minute, which are shown.
     minute: RateWindow,
-    /// For what is predicted.
+    /// Rates over ten minutes, for predictions.
     ten_minutes: RateWindow,
-    /// Bytes of a message, by lane, when some waited last.
+    /// Mean bytes of a waiting message, by lane, as of the last look at which some waited; 0 before.
     mean_bytes: [u64; LANES_MAX],
 }
 
-/// Returns whether the hub answers.
+/// Returns whether the link's state means that the hub answers.
 pub(crate) fn is_up(link: LinkState) -> bool {
     matches!(link, LinkState::Flowing | LinkState::Idle | LinkState::Draining)
 }
@@ -80,7 +81,7 @@ impl Recorder {
         }
     }
 
-    /// Notes a look; any number at one time.
+    /// Takes in a look. There may be several at the same time.
     pub(crate) fn note(&mut self, up_ms: u64, look: &Look<'_>) {
         let since_start_ms = up_ms.saturating_sub(self.start_ms);
         self.history.note(since_start_ms, look.flow, look.waiting, is_up(look.link));
@@ -97,7 +98,7 @@ impl Recorder {
         self.note_change(up_ms, look);
     }
 
-    /// Between two looks the link was as the first one found it.
+    /// Counts the time since the last look for the state that the link had then.
     fn note_link(&mut self, up_ms: u64, link: LinkState) {
         let (last_ms, before) = std::mem::replace(&mut self.last, (up_ms, link));
         let total = if is_up(before) { &mut self.link_up_ms } else { &mut self.link_down_ms };
@@ -141,12 +142,12 @@ impl Recorder {
         up_ms.saturating_sub(self.link_since_ms) / 1_000
     }
 
-    /// Seconds since the start in which the link was up, and down.
+    /// Returns the seconds since the start for which the link was up, and for which it was down.
     pub(crate) fn link_seconds(&self) -> (u64, u64) {
         (self.link_up_ms / 1_000, self.link_down_ms / 1_000)
     }
 
-    /// Changes, the newest first.
+    /// Returns the changes of the state, the newest first.
     pub(crate) fn events(&self, up_ms: u64) -> Vec<Event> {
         let event = |change: &Change| Event {
             ago_s: up_ms.saturating_sub(change.at_ms) / 1_000,
@@ -166,7 +167,7 @@ impl Recorder {
         self.ten_minutes.passed()
     }
 
-    /// Bytes of a message in this lane; `None` if none has waited yet.
+    /// Returns the mean bytes of a message in this lane. `None`: none has waited yet.
     pub(crate) fn mean_bytes(&self, lane: usize) -> Option<u64> {
         self.mean_bytes.get(lane).copied().filter(|bytes| *bytes > 0)
     }

@@ -1,11 +1,11 @@
-//! Room left: how long the queue takes in at the rate of the last ten minutes if the hub takes nothing from now on, and the limit that is reached
-//! first. Pure.
+//! Room left: the time for which the queue can take messages at the rate of the last ten minutes if the hub takes none, and the limit that is
+//! reached first. Pure.
 
 use super::recorder::Recorder;
 use super::snapshot::{Lane, Room};
 
-/// `oldest_ms`: age of the oldest message that waits. Unknown where nothing came in lately, or while the size of what comes in is not known: a
-/// guess would be a promise.
+/// Returns the room left. `oldest_ms`: age of the oldest waiting message. The result is unknown if nothing came in lately, or while the size of
+/// incoming messages is not known, since a guess would be taken for a promise.
 pub(super) fn room(lanes: &[Lane], recorder: &Recorder, max_age_s: Option<u64>, oldest_ms: u64) -> Room {
     let passed = recorder.last_ten_minutes();
     let mut first: Option<(u64, &'static str, &Lane)> = None;

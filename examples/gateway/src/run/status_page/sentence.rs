@@ -1,9 +1,9 @@
-//! The verdict's sentence: what is so, what it means, how long it can last. Pure.
+//! Sentence that explains the verdict: what is the case, what it means, and how long it can last. Pure.
 
 use super::snapshot::Snapshot;
 use super::units::{counted, duration};
 
-/// Returns the sentence for what the rest of the snapshot says.
+/// Returns the sentence for the rest of the snapshot.
 pub(super) fn sentence(snapshot: &Snapshot) -> String {
     match snapshot.verdict.as_str() {
         "delivering" => format!("Messages go to the hub as they come in. {}", losses(snapshot)),
@@ -16,7 +16,7 @@ pub(super) fn sentence(snapshot: &Snapshot) -> String {
     .to_owned()
 }
 
-/// Losses, and messages that ended otherwise than by delivery.
+/// Returns the part about lost messages, and messages that expired.
 fn losses(snapshot: &Snapshot) -> String {
     // Readings that the rules drop for their time are lost, and no message was given up.
     let drops_for_time = snapshot.needs.iter().any(|need| need.id == "time");
@@ -44,7 +44,7 @@ fn storing(snapshot: &Snapshot) -> String {
     )
 }
 
-/// Time that it can last.
+/// Returns the part about the time for which the queue has room; empty if that is not known.
 fn outlook(snapshot: &Snapshot) -> String {
     match snapshot.room.seconds {
         None => String::new(),

@@ -1,11 +1,11 @@
-//! Snapshot: what the gateway says of itself at one moment, on every surface. The types of the JSON (docs/reference/status.md); page,
-//! terminal and monitoring check are made of the same value, so no two of them can contradict each other. Pure.
+//! Snapshot: the status of the gateway at one moment, as all surfaces show it. These are the types of the JSON (docs/reference/status.md);
+//! page, terminal and monitoring check are made of the same value, so that no two of them can contradict each other. Pure.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// Version of the JSON: it rises when a name or its meaning changes, not when one is added.
+/// Version of the JSON. It rises when a name or its meaning changes, not when a name is added.
 pub(crate) const VERSION: u32 = 1;
 
 /// State of a gateway at one moment.
@@ -24,25 +24,25 @@ pub(crate) struct Snapshot {
     pub(crate) clock_synced: bool,
     /// Seconds since the start of the process.
     pub(crate) up_s: u64,
-    /// One of the five pinned words.
+    /// One of the five words of [`Verdict`](crate::run::status::Verdict).
     pub(crate) verdict: String,
-    /// Seconds since the verdict became this one.
+    /// Seconds for which this has been the verdict.
     pub(crate) since_s: u64,
-    /// The verdict, in a sentence or three.
+    /// Explanation of the verdict, in one to three sentences.
     pub(crate) sentence: String,
-    /// Messages that were given up.
+    /// Messages that were given up, over all runs.
     pub(crate) lost: u64,
     pub(crate) link: LinkStatus,
     pub(crate) queue: QueueStatus,
     pub(crate) room: Room,
     pub(crate) rates: Rates,
-    /// `None` while a part of the totals is not known.
+    /// Ledger of messages. `None`: a part of the totals is not known.
     pub(crate) ledger: Option<LedgerStatus>,
     pub(crate) refused: Refused,
-    /// Causes that need a person, the worst first.
+    /// Conditions that need a person, the worst first.
     pub(crate) needs: Vec<Need>,
     pub(crate) routes: Vec<RouteStatus>,
-    /// Routes that are not listed.
+    /// Number of routes that are not in the list above.
     pub(crate) more_routes: u64,
     pub(crate) bytes: Bytes,
     pub(crate) restarts: Restarts,
@@ -53,19 +53,19 @@ pub(crate) struct Snapshot {
 /// State of the connection to the hub.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct LinkStatus {
-    /// One of the six pinned words.
+    /// State of the link, one of six words.
     pub(crate) state: String,
-    /// Seconds since it went up or down.
+    /// Seconds since the link went up or down.
     pub(crate) since_s: u64,
-    /// The hub has accepted the connection, and answers.
+    /// Set while the hub has accepted the connection, and answers.
     pub(crate) is_up: bool,
-    /// Reason why there is no connection.
+    /// Reason why there is no connection. `None`: there is one, or no reason is known.
     pub(crate) cause: Option<String>,
-    /// Place of the hub's address in the list of the configuration.
+    /// Index of the hub's address in the configuration, 0 for `url`.
     pub(crate) address: u64,
-    /// Messages sent to the hub without an answer.
+    /// Messages sent to the hub that it has not acknowledged.
     pub(crate) unacked: u64,
-    /// Smoothed; `None` before the first answer.
+    /// Smoothed round trip in milliseconds. `None`: the hub has not answered yet.
     pub(crate) round_trip_ms: Option<u64>,
 }
 
@@ -73,19 +73,19 @@ pub(crate) struct LinkStatus {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct QueueStatus {
     pub(crate) open: bool,
-    /// Reason why it is not open.
+    /// Reason why the queue is not open. `None`: it is.
     pub(crate) cause: Option<String>,
     /// Messages that wait for the hub.
     pub(crate) messages: u64,
-    /// Bytes of them, as the limits count.
+    /// Bytes of these messages, as the limits count them.
     pub(crate) bytes: u64,
-    /// Age of the oldest of them.
+    /// Age of the oldest of these messages, in milliseconds; 0 without any.
     pub(crate) oldest_ms: u64,
-    /// The most urgent first.
+    /// Lanes, the most urgent first.
     pub(crate) lanes: Vec<Lane>,
     /// Messages that were received and are not in the queue yet.
     pub(crate) not_queued: u64,
-    /// Messages whose acknowledgment waits for a stage of a filter.
+    /// Messages whose PUBACK waits until a stage of a filter emits their readings.
     pub(crate) withheld: u64,
 }
 
@@ -95,7 +95,7 @@ pub(crate) struct Lane {
     pub(crate) name: String,
     pub(crate) messages: u64,
     pub(crate) bytes: u64,
-    /// `None`: only the bytes are limited.
+    /// Limit of messages. `None`: only bytes are limited.
     pub(crate) max_messages: Option<u64>,
     pub(crate) max_bytes: u64,
 }
@@ -109,21 +109,21 @@ impl Lane {
     }
 }
 
-/// Time until the first limit, if the hub took nothing from now on.
+/// Time until the first limit of the queue is reached, if the hub takes no messages from now on.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Room {
-    /// `None`: nothing came in lately, so it is not known.
+    /// Seconds until the limit is reached. `None`: not known, because nothing came in lately.
     pub(crate) seconds: Option<u64>,
     /// Limit that is reached first: `max_bytes`, `max_messages` or `max_age`.
     pub(crate) limit: Option<String>,
-    /// Lane of that limit.
+    /// Lane whose limit is reached first. `None`: not known.
     pub(crate) lane: Option<String>,
 }
 
-/// Flow of the last minute.
+/// Rates of the last minute.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Rates {
-    /// Seconds that the rates are over: fewer than 60 after the start.
+    /// Seconds over which the rates are taken, fewer than 60 after the start.
     pub(crate) over_s: u64,
     /// Readings that filters suppressed.
     pub(crate) suppressed_per_s: f64,
@@ -133,31 +133,31 @@ pub(crate) struct Rates {
     pub(crate) delivered_per_s: f64,
 }
 
-/// The ledger: every accepted message is in one of the other figures. As of the last commit, over restarts.
+/// Ledger: every accepted message is counted in one of the other figures. As of the last commit, over restarts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct LedgerStatus {
     pub(crate) accepted: u64,
     pub(crate) delivered: u64,
     pub(crate) waiting: u64,
     pub(crate) parked: u64,
-    /// By reason, as `edge_dropped_total` has them.
+    /// Dropped messages, by reasons as in `edge_dropped_total`.
     pub(crate) dropped: BTreeMap<String, u64>,
-    /// Accepted without all the others.
+    /// Accepted messages less the sum of all others.
     pub(crate) difference: i64,
-    /// Messages that are between the queue and the parked ones, or in both: they explain as much of the difference.
+    /// Messages that are between the queue and the parked ones, or in both. They explain a difference of that size.
     pub(crate) between: i64,
-    /// Messages that the hub acknowledged since that commit: in no other figure here.
+    /// Messages that the hub acknowledged since the last commit, which no other figure here counts.
     pub(crate) newer: u64,
 }
 
 impl LedgerStatus {
-    /// Returns whether what is not accounted for is only on its way to the parked messages.
+    /// Returns whether the difference is explained by messages on their way to the parked ones.
     pub(crate) fn adds_up(&self) -> bool {
         self.difference == self.between
     }
 }
 
-/// Messages that the hub does not take.
+/// Messages that the hub does not accept.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Refused {
     pub(crate) parked: u64,
@@ -168,23 +168,23 @@ pub(crate) struct Refused {
     pub(crate) link: bool,
 }
 
-/// Urgency of what needs a person. The order is that of urgency.
+/// Urgency of a need. The order is from most to least urgent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Level {
-    /// It does not heal by itself.
+    /// The cause does not go away by itself.
     Act,
-    /// It is worth a look.
+    /// The cause is worth a look.
     Look,
 }
 
-/// Something that needs a person.
+/// Cause for which a person is needed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Need {
     pub(crate) level: Level,
-    /// Name that does not change.
+    /// Identifier of the cause, which does not change between versions.
     pub(crate) id: String,
-    /// The matter, in a sentence.
+    /// Description of the cause, in a sentence.
     pub(crate) text: String,
     /// Advice on what to do.
     pub(crate) action: String,
@@ -198,24 +198,24 @@ pub(crate) struct RouteStatus {
     pub(crate) to: String,
     pub(crate) format: String,
     pub(crate) lane: String,
-    /// Messages that it took since the start.
+    /// Messages that the route took since the start.
     pub(crate) messages: u64,
-    /// Readings in them; `None` without a filter.
+    /// Readings in these messages. `None`: the route has no filter.
     pub(crate) readings: Option<u64>,
-    /// Readings that its filter suppressed since the start; `None` without a filter.
+    /// Readings that the route's filter suppressed since the start. `None`: the route has no filter.
     pub(crate) suppressed: Option<u64>,
 }
 
-/// Bytes since the start.
+/// Bytes that were sent and written since the start.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Bytes {
-    /// To and from the hub, by cause.
+    /// Bytes to and from the hub, by cause.
     pub(crate) wan: BTreeMap<String, u64>,
-    /// Written to the store.
+    /// Bytes written to the store.
     pub(crate) store_written: u64,
 }
 
-/// Starts after an earlier run, by how that ended.
+/// Starts after an earlier run, by the way in which that run ended.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Restarts {
     pub(crate) clean: u64,
@@ -225,13 +225,13 @@ pub(crate) struct Restarts {
 /// Change of the state.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Event {
-    /// Seconds since then.
+    /// Seconds since the change.
     pub(crate) ago_s: u64,
     pub(crate) verdict: String,
     pub(crate) link: String,
-    /// Reason why there was no connection to the hub.
+    /// Reason why there was no connection to the hub. `None`: there was one, or no reason is known.
     pub(crate) cause: Option<String>,
-    /// More than one: the state came and went, and this was the last time.
+    /// Number of times that the state came. If there are several, the event is the last of them.
     pub(crate) times: u64,
 }
 

@@ -1,5 +1,5 @@
-//! The status as text for a terminal, in the order of the page. Pure: colours are the caller's wish, and nothing foreign in it speaks to a
-//! terminal.
+//! Status as text for a terminal, in the order of the page. Pure: the caller decides about colours, and characters of foreign text that a
+//! terminal may obey are replaced.
 
 use std::fmt::{self, Write};
 
@@ -9,15 +9,15 @@ use super::ledger::balance;
 use super::snapshot::{Level, Snapshot};
 use super::units::{bytes, counted, duration, rate};
 
-/// Events that are shown.
+/// Most changes of the state that are shown.
 const EVENTS: usize = 5;
 
-/// Returns foreign text without what a terminal would obey.
+/// Returns foreign text in which characters that a terminal may obey are replaced.
 pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|c| if is_hidden(c) { '\u{fffd}' } else { c }).collect()
 }
 
-/// Returns the status, its lines ended. `colours`: with ANSI colours.
+/// Returns the status as lines of text. `colours`: with ANSI colours.
 pub(crate) fn terminal(snapshot: &Snapshot, colours: bool) -> String {
     let mut out = String::with_capacity(2_048);
     // Writing to a `String` cannot fail.

@@ -1,5 +1,5 @@
-//! Cells of the page in words: the HTML is made of them, and `/status.json` carries them, so that a page that is refreshed says what a page that is
-//! loaded says. Pure.
+//! Texts of the page's cells. The HTML is made of them and `/status.json` carries them, so that a refreshed page shows the same as a newly loaded
+//! one. Pure.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,10 @@ use super::ledger::balance;
 use super::snapshot::{RouteStatus, Snapshot};
 use super::units::{bytes, counted, duration, rate};
 
-/// Texts by the identifier of their element.
+/// Texts by the `id` of their HTML element.
 pub(super) type Texts = BTreeMap<String, String>;
 
-/// Returns the verdict as a heading has it.
+/// Returns the verdict in the form for a heading.
 pub(super) fn heading(verdict: &str) -> &'static str {
     match verdict {
         "delivering" => "Delivering",
@@ -23,7 +23,7 @@ pub(super) fn heading(verdict: &str) -> &'static str {
     }
 }
 
-/// Returns every cell that changes with the figures.
+/// Returns the text of every cell that changes with the figures.
 pub(super) fn texts(snapshot: &Snapshot) -> Texts {
     let (queue, link, rates) = (&snapshot.queue, &snapshot.link, &snapshot.rates);
     let oldest = match queue.messages {
@@ -94,7 +94,7 @@ fn room(snapshot: &Snapshot) -> String {
     }
 }
 
-/// Limit that is reached first, or why none is named.
+/// Returns the limit that is reached first, or the reason why none is named.
 fn room_of(snapshot: &Snapshot) -> String {
     match (&snapshot.room.limit, &snapshot.room.lane) {
         (Some(limit), Some(lane)) => format!("{limit} of lane {lane} is reached first"),

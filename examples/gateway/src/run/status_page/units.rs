@@ -1,6 +1,6 @@
-//! Quantities in words, for people: rounded down, two units at most. Pure.
+//! Quantities as text for people: rounded down, in at most two units. Pure.
 
-/// Returns `2 h 13 min`, `45 s`.
+/// Returns a duration such as `2 h 13 min` or `45 s`.
 pub(crate) fn duration(seconds: u64) -> String {
     let two = |major: u64, unit: &str, minor: u64, small: &str| match minor {
         0 => format!("{major} {unit}"),
@@ -15,7 +15,7 @@ pub(crate) fn duration(seconds: u64) -> String {
     }
 }
 
-/// Returns `4.5 MiB`.
+/// Returns a size such as `4.5 MiB`.
 pub(crate) fn bytes(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
     let mut value = bytes as f64 / 1_024.0;
@@ -28,7 +28,7 @@ pub(crate) fn bytes(bytes: u64) -> String {
     format!("{bytes} B")
 }
 
-/// Returns a rate per second with as many digits as it deserves: `0`, `0.03`, `4.2`, `512`.
+/// Returns a rate per second, with fewer digits the larger it is: `0`, `0.03`, `4.2`, `512`.
 pub(crate) fn rate(per_s: f64) -> String {
     match per_s {
         rate if rate <= 0.0 || !rate.is_finite() => "0".to_owned(),
@@ -38,7 +38,7 @@ pub(crate) fn rate(per_s: f64) -> String {
     }
 }
 
-/// Returns `1 message`, `2 messages`, grouped by three.
+/// Returns a count with its noun, such as `1 message` or `2 messages`, with digits grouped by three.
 pub(crate) fn counted(count: u64, thing: &str) -> String {
     format!("{} {thing}{}", edge_page::count(count), if count == 1 { "" } else { "s" })
 }

@@ -1,4 +1,5 @@
-//! Bounds of the desk, and who gives way: a topic whose client is away or hangs keeps no place of the others. Pure.
+//! Limits of the desk, and which commands give way at them: a topic whose client is away or hangs must not use up the room of other topics.
+//! Pure.
 
 use edge_bridge::wire::{Publish, Utf8};
 
@@ -6,28 +7,30 @@ use super::super::answer::{Outcome, Reason};
 use super::super::command::Phase;
 use super::Desk;
 
-/// Commands that wait, or are with clients, and bytes of them.
+/// Most commands that wait or are with clients, and most bytes of them.
 pub(super) const OPEN_MAX: usize = 256;
 const OPEN_BYTES_MAX: usize = 1 << 20;
-/// Commands that make progress, beyond which no further one is taken from the hub.
+/// Commands on topics that make progress; with this many no further message is taken from the hub.
 pub(super) const FLOWING_MAX: usize = 64;
-/// Commands beyond which none is taken: also those of which only the answer is on its way.
+/// Most commands of all, those included of which only the answer is on its way.
 pub(super) const ALL_MAX: usize = 512;
-/// Commands of a local topic whose first makes no progress: the places of the hub's window are for the others.
+/// Most commands of a local topic whose first one makes no progress, since the places in the hub's window are for other topics.
 pub(super) const STUCK_MAX: usize = 16;
-/// Time for a client to come back, after a restart of it or of the gateway, and subscribe.
+/// Time that a client has to come back and subscribe, after a restart of the client or of the gateway.
 pub(super) const RETURN_MS: u64 = 4_000;
-/// Time from which a client that has not acknowledged makes none.
+/// Time after which a topic whose client has not acknowledged its command counts as stuck.
 pub(super) const STUCK_MS: u64 = 2_000;
 
 impl Desk {
-    /// Returns whether the next message of the hub may come: more would wait here, where their time is not known. What is stuck keeps nobody back.
+    /// Returns whether the next message may be taken from the hub. The limit exists because more messages would wait here unread, and their
+    /// waiting time would not be known. Commands of stuck topics count only towards [`ALL_MAX`].
     pub(in super::super) fn takes_more(&self, now_ms: u64) -> bool {
         let flowing = self.order.topics().filter(|(topic, _)| !self.is_stuck(topic, now_ms));
         flowing.map(|(_, count)| count).sum::<usize>() < FLOWING_MAX && self.commands.len() < ALL_MAX
     }
 
-    /// Returns whether there is room for one more: what is stuck gives way to what is not, its youngest first.
+    /// Returns whether there is room for one more command of `size` bytes. Refuses the youngest commands of stuck topics as busy to make room,
+    /// but not for a topic that is stuck itself.
     pub(super) fn make_room(&mut self, topic: &Utf8, size: usize, now_ms: u64, wall_ms: i64) -> bool {
         if self.is_stuck(topic, now_ms) && (self.order.len(topic) >= STUCK_MAX || !self.has_room(size)) {
             return false;
@@ -51,7 +54,7 @@ impl Desk {
         count < OPEN_MAX && all <= OPEN_BYTES_MAX
     }
 
-    /// Returns whether the first of a topic found nobody for long, or is with a client that does not acknowledge it.
+    /// Returns whether the first command of a topic found no subscriber for long, or is with a client that does not acknowledge it.
     fn is_stuck(&self, topic: &Utf8, now_ms: u64) -> bool {
         let first = self.order.first(topic);
         first.and_then(|ticket| self.commands.get(&ticket)).is_some_and(|command| match command.phase {
@@ -63,7 +66,7 @@ impl Desk {
         })
     }
 
-    /// The youngest give way.
+    /// Refuses the commands of a stuck topic behind its first [`STUCK_MAX`], as busy.
     pub(super) fn shorten_if_stuck(&mut self, topic: &Utf8, now_ms: u64, wall_ms: i64) {
         if self.is_stuck(topic, now_ms) {
             for ticket in self.order.beyond(topic, STUCK_MAX) {
@@ -73,7 +76,7 @@ impl Desk {
     }
 }
 
-/// Bytes that a command holds.
+/// Returns the bytes of memory that a command uses.
 pub(super) fn bytes(publish: &Publish) -> usize {
     publish.topic.len() + publish.properties.as_bytes().len() + publish.payload.len()
 }
