@@ -289,3 +289,25 @@ fn promise_14_an_alarm_of_the_loops_waits_for_a_hand_over_a_restart_of_the_gatew
     let acknowledged = [("LATCHED_ACK".to_owned(), transition)];
     wait_until("it is acknowledged", 10, || alarms(&events) == acknowledged);
 }
+
+/// Alarms of the filters are commanded on topics of the same form: the loops' own must reach the loops.
+#[test]
+fn promise_14_an_alarm_of_the_loops_is_acknowledged_beside_alarms_of_the_filters() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("control.toml"), ALARM).unwrap();
+    let nowhere = "127.0.0.1:9".parse().unwrap();
+    let config = format!("[alarms]\ncommands = true\n{CONFIG}");
+    let (_gateway, listen) = Gateway::started(dir.path(), nowhere, &config);
+    let events = Subscriber::start(listen, "event/#");
+    let sensors = Sensors::start(listen);
+    sensors.say("line/temp", "85");
+    wait_until("the alarm", 30, || !alarms(&events).is_empty());
+    let transition = alarms(&events)[0].1;
+    sensors.say("line/temp", "20");
+    wait_until("it waits for a hand", 30, || alarms(&events).len() == 2);
+    let mut hand = Sensor::new(listen, "hand");
+    hand.publish("cmd/alarm/line/temp/HI/ack", &transition.to_string());
+    wait_until("it is acknowledged", 10, || {
+        alarms(&events).last().is_some_and(|last| last.0 == "LATCHED_ACK")
+    });
+}

@@ -211,3 +211,25 @@ fn what_expires_is_counted_and_is_no_loss() {
     let page = gateway.get("/metrics").unwrap().1;
     assert!(page.contains("\nedge_verdict{verdict=\"losing\"} 0\n"), "{page}");
 }
+
+/// One question within the period is answered after it, although nobody asks again.
+#[test]
+fn promise_3_totals_that_were_asked_for_once_are_kept_over_a_kill() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = Hub::start();
+    let (mut gateway, listen) = Gateway::started(dir.path(), hub.address, ROUTES);
+    let mut sensor = Publisher::new(listen, "sensor", 10);
+    (0..20).for_each(|n| sensor.publish("plant/good", &format!("{n}")));
+    sensor.settle(0, 20);
+    let totals = |gateway: &Gateway| {
+        ["edge_accepted_total", "edge_delivered_total"].map(|series| gateway.metric(series).unwrap_or(0.0))
+    };
+    wait_until("they are counted", 8, || totals(&gateway) == [20.0, 20.0]);
+    (0..10).for_each(|n| sensor.publish("plant/good", &format!("{n}")));
+    sensor.settle(0, 20);
+    let _ = gateway.get("/metrics");
+    std::thread::sleep(Duration::from_secs(6));
+    gateway.kill_9();
+    gateway.start();
+    assert_eq!(totals(&gateway), [30.0, 30.0]);
+}

@@ -1,5 +1,5 @@
 use bytes::Bytes;
-use edge_queue::testing::SimDir;
+use edge_queue::testing::{Call, Fault, FaultError, SimDir};
 use edge_queue::{Config, Lane, LaneConfig, OnFull, Queue, SystemClock};
 
 use super::pusher::WAITING_MAX;
@@ -222,4 +222,24 @@ fn promise_12_bytes_on_the_way_are_bounded_whatever_part_of_a_message_is_large()
         }
         assert!(taken * SIZE < BYTES_MAX + 2 * SIZE, "{taken} rows of {} bytes", row.bytes());
     }
+}
+
+/// The queue closes with rows that its disk never took: their receipts end without an answer, which is none.
+#[tokio::test]
+async fn promise_1_rows_that_a_failing_disk_never_took_are_not_told_to_be_safe() {
+    let dir = SimDir::new();
+    let limits = Config::default().max_bytes(8 << 20).ack_within(Duration::from_millis(50));
+    let queue = Queue::open_in(Box::new(dir.clone()), limits, Arc::new(SystemClock::new())).unwrap();
+    let queue = aio::Queue::of(queue).unwrap();
+    let _hub = queue.consumer("hub").await.unwrap();
+    let intake = Intake::start(&queue, 1);
+    for call in [Call::Write, Call::Sync] {
+        dir.fail(Fault { call, after: 0, error: FaultError::Io, sticky: true });
+    }
+    let safe = put(&intake, rows(0, [1])).await;
+    intake.commit();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    queue.close().await.unwrap_err();
+    let told = tokio::time::timeout(Duration::from_millis(300), safe.notified()).await;
+    assert!(told.is_err(), "told safe although it was never written");
 }

@@ -101,4 +101,12 @@ mod tests {
             }
         }
     }
+
+    /// `valve/1` with `23` is none of `valve/12` with `3`, although their bytes in a row are the same.
+    #[test]
+    fn promise_10_parts_of_an_identity_do_not_run_together() {
+        let named =
+            |topic, id| with(&command(topic, "1"), PropertyId::UserProperty, Value::Pair("cmd-id", id));
+        assert_ne!(identity(&named("valve/1", "23")).key, identity(&named("valve/12", "3")).key);
+    }
 }

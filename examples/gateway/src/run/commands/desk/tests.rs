@@ -10,6 +10,7 @@ use super::super::testing::{command, rule, with};
 use super::*;
 
 mod bounds;
+mod ends;
 
 const WALL: i64 = 1_700_000_000_000;
 
