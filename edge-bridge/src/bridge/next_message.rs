@@ -3,9 +3,9 @@
 use super::message::Message;
 use super::pack::{Pack, Packing, set_expiry};
 use super::refusals::Route;
+use super::retry_sweep::Deferred;
 use super::spool::{Settled, Spool};
 use super::stats::Stats;
-use super::sweep::Deferred;
 use super::uplink::{Uplink, row_key};
 use super::uplink_event::UplinkEvent;
 use crate::ingest::Now;

@@ -5,9 +5,9 @@ use super::message::Message;
 use super::notice_limit::Cause;
 use super::pack::Pack;
 use super::poison::RowKey;
+use super::retry_sweep::Deferred;
 use super::spool::{Leased, ParkedCount, Spool};
 use super::stats::Stats;
-use super::sweep::Deferred;
 use super::uplink::{Uplink, row_key, weight_of};
 use crate::wire::ReasonCode;
 

@@ -36,9 +36,9 @@
 
 mod decoder;
 mod encoder;
+mod inline_names;
 mod layout;
 mod level;
-mod names;
 mod quality;
 mod row_order;
 mod sensor_positions;

@@ -92,7 +92,8 @@ struct Options {
 /// * States and acknowledgement: `NORM → UNACK_ALM → ACK_ALM → NORM`, or `UNACK_ALM → RTN_UNACK → NORM`; with a latch
 ///   `UNACK_ALM → LATCHED_UNACK → LATCHED_ACK`, and a reset from there (ISA-18.2, OPC UA Part 9 §5.8).
 /// * A shelved, suppressed or out-of-service limit goes on being evaluated. When it shows again and is active, that is
-///   a new occurrence to be acknowledged; what came and went while it was hidden needs no acknowledgement.
+///   a new occurrence to be acknowledged; what came and went while it was hidden needs no acknowledgement, unless the limit
+///   latches.
 ///
 /// ```
 /// # use edge_filter::{*, alarm::*};

@@ -1,7 +1,7 @@
 use super::super::connection::HubClose;
 use super::super::pack::RawPack;
+use super::super::retry_sweep::Deferred;
 use super::super::spool::{Identity, Leased};
-use super::super::sweep::Deferred;
 use super::super::test_uplink::{DENIED, QUOTA, Rig, SUCCESS, text};
 use super::*;
 use crate::ingest::Now;

@@ -4,8 +4,8 @@
 
 use super::Body;
 use super::rows::Rows;
+use crate::compact::inline_names;
 use crate::compact::layout::{COLUMNS_LOW, PER_BYTE, TEXTS_LOW, turns_pay};
-use crate::compact::names;
 use crate::compact::quality;
 use crate::compact::shared_timestamps::{ClockPlan, STEPS_LOW};
 use crate::compact::stream::ans::Decoder;
@@ -43,7 +43,7 @@ impl<'a> Body<'a, '_> {
         let bytes_max = self.limits.bytes.min(self.input_len.saturating_mul(PER_BYTE));
         let names = match unusual && decoder.bits.flag() {
             true if self.table.is_some() => return Err(StreamError::What("names beside a session table")),
-            true => names::read(columns, decoder, self.limits, bytes_max)?,
+            true => inline_names::read(columns, decoder, self.limits, bytes_max)?,
             false => Vec::new(),
         };
         let clocks = self.clocks(decoder, rows, columns)?;

@@ -3,8 +3,8 @@
 #![deny(clippy::indexing_slicing)]
 
 use super::column::Column;
+use crate::compact::inline_names;
 use crate::compact::layout::{COLUMNS_LOW, PER_BYTE, TEXTS_LOW, field, pad, turns_pay};
-use crate::compact::names;
 use crate::compact::quality;
 use crate::compact::row_order;
 use crate::compact::sensor_positions::SensorPositions;
@@ -96,7 +96,7 @@ fn body(draft: &Draft<'_>, columns: &mut [Column], ops: &mut OpBuffer, memory: &
         ops.flag(draft.names.is_some());
     }
     if let Some(sensors) = &draft.names {
-        names::write(sensors, ops);
+        inline_names::write(sensors, ops);
     }
     write_clocks(&clocks, draft.picked.len(), draft.table, ops, memory);
     let mut positions = SensorPositions::new(draft.table);

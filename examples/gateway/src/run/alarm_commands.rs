@@ -1,6 +1,8 @@
-//! Commands of local clients to the filters' alarms: starts the parts around [`alarm_desk`](super::alarm_desk).
+//! Commands of local clients to the filters' alarms: starts the parts around [`desk`].
 
 #![allow(clippy::disallowed_methods, reason = "a shell: two tasks")]
+
+pub(super) mod desk;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,10 +16,10 @@ use tokio::task::JoinHandle;
 
 use crate::config::AlarmCommands;
 
-use super::alarm_desk::AlarmDesk;
 use super::alarm_file::{self, KeptAlarms};
 use super::ingest::GatewayIngest;
 use super::to_hub::{ToHub, say};
+use desk::AlarmDesk;
 
 /// What is said and not published yet: some hundred bytes each.
 const SAID_MAX: usize = 256;

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
-use super::alarm_desk::milliseconds;
+use super::alarm_commands::desk::milliseconds;
 use super::checksummed_file;
 use super::ingest::GatewayIngest;
 use super::once_a_minute::OnceAMinute;

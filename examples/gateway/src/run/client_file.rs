@@ -42,7 +42,7 @@ pub(super) fn remove(state: &Path) {
         ),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => {
-            tracing::warn!(%error, "sessions and retained messages of an earlier run cannot be removed")
+            tracing::warn!(%error, "sessions and retained messages of an earlier run cannot be removed");
         }
     }
 }

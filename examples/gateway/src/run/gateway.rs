@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 
 use crate::config::{Config, Token};
 
-use super::alarms::Alarms;
+use super::alarm_commands::Alarms;
 use super::by_hand::LaterLink;
 use super::certificates::Certificates;
 use super::commands::{RunningCommands, Unended};

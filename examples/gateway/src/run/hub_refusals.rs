@@ -13,11 +13,11 @@ pub(crate) struct HubRefusals {
     pub(crate) in_place: u64,
     /// Messages that wait where they are for their next attempt.
     pub(crate) held: u64,
-    /// Topics in back-off.
+    /// Number of topics whose messages wait for their next attempt.
     pub(crate) topics: usize,
-    /// The hub refuses every message as not authorized.
+    /// Set while the hub refuses every message as not authorized.
     pub(crate) link_refused: bool,
-    /// The reason of the last refusal.
+    /// Reason of the last refusal; `None` before the first.
     pub(crate) last: Option<String>,
     /// Refusing answers since the start, by MQTT reason code.
     pub(crate) answers: Vec<(u8, u64)>,

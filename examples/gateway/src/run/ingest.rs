@@ -25,15 +25,15 @@ use super::replaced_parts::OwnIngest;
 use super::route::RouteState;
 use super::status_page::figures::RouteFigures;
 use super::withhold::{Extent, Link};
-use alarms::Commanded;
+use alarm_commands::Commanded;
 pub(crate) use counts::Counts;
 
-mod alarms;
+mod alarm_commands;
 mod change;
 mod counts;
 mod over_runs;
 #[cfg(test)]
-pub(crate) use alarms::tests::rig as alarm_rig;
+pub(crate) use alarm_commands::tests::rig as alarm_rig;
 
 /// The gateway's ingest, for sensors at the listener and behind a broker. A handle: the listener asks it about messages, and the shell ticks
 /// its filters.

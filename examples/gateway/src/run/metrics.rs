@@ -37,56 +37,56 @@ const LINK_STATES: [LinkState; 6] = [
 /// Figures at one moment.
 #[derive(Clone, Debug)]
 pub(crate) struct Sample {
-    /// Of the hub, one per lane, as of the last commit.
+    /// Ledgers of the consumer that sends to the hub, one per lane, as of the last commit.
     pub(crate) ledgers: Vec<Ledger>,
-    /// Of the parked messages, which these count as moved: what became of them is here. `None` while that is not known: their queue is not open.
+    /// Ledgers of the parked messages, which `ledgers` count as moved. `None` while their queue is not open, so that what became of them is not known.
     pub(crate) parked_ledgers: Option<Vec<Ledger>>,
-    /// Messages given up, those since the last commit included.
+    /// Number of messages given up, with those since the last commit.
     pub(crate) given_up: u64,
-    /// Messages that wait for the queue, or were never accepted.
+    /// Numbers of messages that wait for the queue, or were never accepted.
     pub(crate) intake: IntakeFigures,
     pub(crate) queue_messages: u64,
     pub(crate) queue_bytes: u64,
     pub(crate) oldest_age_ms: u64,
-    /// Messages whose receipt waits for a stage.
+    /// Number of messages whose PUBACK waits until a filter stage lets their readings go.
     pub(crate) withheld_messages: u64,
     pub(crate) withheld_oldest_age_ms: u64,
-    /// Messages that the hub acknowledged, of now: ahead of the ledgers.
+    /// Number of messages that the hub has acknowledged, over restarts. It may be ahead of the ledgers, which follow at the next commit.
     pub(crate) delivered_now: u64,
-    /// The same since the start, without what earlier runs did.
+    /// Number of messages that the hub has acknowledged since the start of this run.
     pub(crate) rows_delivered: u64,
-    /// Messages to the hub without an answer.
+    /// Number of messages sent to the hub that it has not answered.
     pub(crate) unacked: usize,
-    /// Smoothed round trip to the hub; 0 before the first.
+    /// Smoothed round trip to the hub in milliseconds; 0 before the first answer.
     pub(crate) round_trip_ms: u64,
-    /// Another client has our name at the hub.
+    /// Set while another client connects to the hub under our client identifier.
     pub(crate) taken_over: bool,
-    /// Readings were dropped for their time not long ago.
+    /// Set for half a minute after the rules dropped a reading for its time.
     pub(crate) drops_for_time: bool,
     pub(crate) link: LinkState,
-    /// Messages that the hub does not take.
+    /// Messages and subscriptions that the hub does not take.
     pub(crate) refused: HubRefusals,
-    /// Of this state directory.
+    /// Numbers of starts in this state directory, by their cause.
     pub(crate) restarts: StartCounter,
-    /// The reason why there is no connection to the hub.
+    /// Reason why there is no connection to the hub; `None` while there is one.
     pub(crate) link_cause: Option<String>,
     /// Place of the hub's address in the list.
     pub(crate) hub_address: usize,
     pub(crate) verdict: Verdict,
-    /// The wall clock is known to be right, or trusted.
+    /// Set if the wall clock is known to be right, or trusted by the configuration.
     pub(crate) clock_synced: bool,
     pub(crate) certificates: Vec<End>,
-    /// Changed files of the configuration are not in force.
+    /// Set while changed files of the configuration are refused.
     pub(crate) config_refused: bool,
     pub(crate) store_bytes_written: u64,
-    /// By cause.
+    /// Bytes to and from the hub, by their cause.
     pub(crate) wan_bytes: [(&'static str, u64); 5],
     pub(crate) counts: Counts,
-    /// Of the hub's commands; `None` without a rule for them.
+    /// Numbers of the hub's commands by their end; `None` without a rule for commands.
     pub(crate) commands: Option<CommandCounts>,
-    /// Messages of the hub that no subscription of this program asks for.
+    /// Number of messages of the hub that no subscription of this program asks for.
     pub(crate) unclaimed: u64,
-    /// Of the gateway's own listener; `None` without one, or while it does not answer.
+    /// Figures of the gateway's own listener; `None` without one, or while it does not answer.
     pub(crate) listener: Option<edge_bridge::listener::Stats>,
 }
 

@@ -83,7 +83,7 @@ impl fmt::Debug for OwnIngest {
 /// Encoder of a route's batches, in the place of its format.
 ///
 /// A batch that was not acknowledged is packed again, and need not hold the same readings, so nothing may depend on earlier calls. Readings at which
-/// the packer panics go as JSON. While it works nothing goes to the hub; no sensor waits for it.
+/// the packer panics go as JSON. It runs on the thread of the network: while it works nothing goes to the hub, and the PUBACKs of sensors wait.
 pub trait Packer: fmt::Debug + Send {
     /// Returns the MQTT 5 content type of the payloads.
     fn content_type(&self) -> &'static str;

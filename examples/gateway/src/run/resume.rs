@@ -23,7 +23,7 @@ use super::opening::{Opened, Opening};
 use super::start_counter::StartCounter;
 use super::table_files::TableFiles;
 use super::watched::{self, Pace, Watched};
-use super::{alarms, clean_stop, first_rows};
+use super::{alarm_commands, clean_stop, first_rows};
 
 /// Time for which the runtime's thread waits for the disk; a healthy one takes milliseconds.
 const WAIT: Duration = Duration::from_secs(2);
@@ -155,10 +155,10 @@ async fn read_and_mark(
     let left = disk.run(move || read(&from, obeys, up_ms)).await?;
     let (clean, tables) = (left.last.clean, left.tables.clone());
     let (mut rows, alarms, pace) = restore(left, is_new, ingest, clock);
-    let (to, kept) = (files.clone(), alarms::to_keep(ingest));
+    let (to, kept) = (files.clone(), alarm_commands::to_keep(ingest));
     let last_clean = (!is_new).then_some(clean);
     let marked = disk.run(move || {
-        alarms::follow(&to.dir, &kept);
+        alarm_commands::follow(&to.dir, &kept);
         first_rows::mark(&to.dir, &mut rows, to.lanes)?;
         Ok::<_, io::Error>((rows, count(&to.dir, last_clean)))
     });

@@ -17,7 +17,7 @@ const UNKEPT_MAX: usize = 256;
 const ALARM: &str = "alarm/";
 
 /// The part of a topic behind `cmd/alarm/`, unless one of the loops' alarms is meant.
-pub(super) fn alarm_topic<'t>(topic: &'t str, loops: Option<&LoopNames>) -> Option<&'t str> {
+pub(in crate::run) fn alarm_topic<'t>(topic: &'t str, loops: Option<&LoopNames>) -> Option<&'t str> {
     let rest = topic.strip_prefix(control_loop::mqtt::COMMAND)?.strip_prefix(ALARM)?;
     loops.is_none_or(|loops| !loops.have_alarm_of(rest)).then_some(rest)
 }
@@ -43,7 +43,7 @@ impl AlarmDesk {
     ///
     /// # Errors
     /// The reason of the refusal, in words for its sender.
-    pub(super) fn admit<'t>(
+    pub(in crate::run) fn admit<'t>(
         &self,
         topic: &'t str,
         message: &Inbound,
@@ -62,7 +62,7 @@ impl AlarmDesk {
     ///
     /// # Errors
     /// As [`admit`](Self::admit).
-    pub(super) fn take_turn(&mut self, now: Now) -> Result<(), &'static str> {
+    pub(in crate::run) fn take_turn(&mut self, now: Now) -> Result<(), &'static str> {
         if self.unkept.len() >= UNKEPT_MAX {
             return Err("too many commands wait for the disk");
         }
@@ -73,7 +73,7 @@ impl AlarmDesk {
     }
 
     /// Says that a command was refused, if not too many were.
-    pub(super) fn refuse(&mut self, topic: &str, message: &Inbound, why: &str, now: Now) {
+    pub(in crate::run) fn refuse(&mut self, topic: &str, message: &Inbound, why: &str, now: Now) {
         if let Some(more) = self.refusals.tell(nanoseconds(now)) {
             let said = told(topic, message).answer(Some(why), more, milliseconds(now));
             if said.is_some_and(|said| self.said.try_send(said).is_err()) {
@@ -83,12 +83,12 @@ impl AlarmDesk {
     }
 
     /// A command was obeyed.
-    pub(super) fn obeyed(&mut self, topic: &str, message: &Inbound) {
+    pub(in crate::run) fn obeyed(&mut self, topic: &str, message: &Inbound) {
         self.unkept.push(told(topic, message));
     }
 
     /// Says that an alarm changed its state. One that nobody takes in time is not said here; the hub has its row.
-    pub(super) fn changed(&mut self, sensor: &str, transition: &AlarmTransition) {
+    pub(in crate::run) fn changed(&mut self, sensor: &str, transition: &AlarmTransition) {
         if let Some(mut said) = alarm_event(sensor, transition) {
             said.to_hub = false;
             let _ = self.said.try_send(said);
@@ -96,12 +96,12 @@ impl AlarmDesk {
     }
 
     /// Commands that wait for the disk.
-    pub(super) fn unkept(&self) -> usize {
+    pub(in crate::run) fn unkept(&self) -> usize {
         self.unkept.len()
     }
 
     /// The oldest of them, which wait no longer.
-    pub(super) fn kept(&mut self, count: usize) -> Vec<Told> {
+    pub(in crate::run) fn kept(&mut self, count: usize) -> Vec<Told> {
         self.unkept.drain(..count.min(self.unkept.len())).collect()
     }
 }
@@ -114,6 +114,6 @@ fn nanoseconds(now: Now) -> u64 {
     now.up_ms.saturating_mul(1_000_000)
 }
 
-pub(super) fn milliseconds(now: Now) -> u64 {
+pub(in crate::run) fn milliseconds(now: Now) -> u64 {
     u64::try_from(now.wall_ms).unwrap_or(0)
 }

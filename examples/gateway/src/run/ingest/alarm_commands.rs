@@ -9,7 +9,7 @@ use edge_bridge::ingest::{Answer, Inbound, Now};
 use tokio::sync::Notify;
 
 use super::{GatewayIngest, Inner};
-use crate::run::alarm_desk::{AlarmDesk, alarm_topic};
+use crate::run::alarm_commands::desk::{AlarmDesk, alarm_topic};
 use crate::run::alarm_file::KeptAlarms;
 use crate::run::filter::Filter;
 use crate::run::readings::Taken;
