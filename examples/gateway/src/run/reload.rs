@@ -269,6 +269,10 @@ fn tell_mistakes(findings: &Findings) {
     for mistake in findings.summaries(Severity::Error).take(MISTAKES_MAX) {
         tracing::warn!(mistake, "the changed configuration has a mistake");
     }
+    let more = findings.count(Severity::Error).saturating_sub(MISTAKES_MAX);
+    if more > 0 {
+        tracing::warn!(more, "the changed configuration has more mistakes: edge-gateway check names each");
+    }
 }
 
 #[cfg(test)]

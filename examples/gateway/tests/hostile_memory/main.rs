@@ -204,6 +204,6 @@ fn with_every_door(dir: &Path, hub: SocketAddr) -> Site {
     let mut gateway = Gateway::new(dir, &config);
     gateway.start();
     let trusted = || Certificates::trusting(dir, "plant");
-    let doors = vec![plain, tls_relay(tls, trusted()), relay(ws, None), relay(wss, Some(trusted()))];
+    let doors = vec![plain, tls_relay(tls, &trusted()), relay(ws, None), relay(wss, Some(trusted()))];
     Site::behind(gateway, doors)
 }

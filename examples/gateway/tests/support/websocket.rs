@@ -64,7 +64,7 @@ pub fn relay(to: SocketAddr, certificates: Option<Certificates>) -> SocketAddr {
 }
 
 /// Starts a relay to a listener's TLS address, as [`relay`] does.
-pub fn tls_relay(to: SocketAddr, certificates: Certificates) -> SocketAddr {
+pub fn tls_relay(to: SocketAddr, certificates: &Certificates) -> SocketAddr {
     let config = Arc::new(certificates.config());
     serving(move |client| {
         let stream = dial(to)?;
