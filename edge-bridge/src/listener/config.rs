@@ -32,6 +32,9 @@ pub struct Config {
     pub max_retained_bytes: usize,
     /// Most bytes, about, that [`Listener::save`](super::Listener::save) returns. Default 1 MiB.
     pub max_saved_bytes: usize,
+    /// Saves messages of the application that wait for clients, too, for an application that lets go of them once a session has them; they come back as
+    /// those of clients, without a [`Settled`](super::Settled). Default false: who gave them keeps them, or ends them with the run.
+    pub saves_own_messages: bool,
     /// Most bytes that clients may make the listener hold altogether: unfinished packets, bytes and messages that are unwritten or
     /// unacknowledged in either direction, waiting messages, retained messages, wills, filters and sessions. Beyond the limit the client with
     /// most bytes times milliseconds without progress (at most a second counts) gives way: its waiting messages are dropped, the oldest first,
@@ -81,6 +84,7 @@ impl Default for Config {
             max_retained: 1000,
             max_retained_bytes: 1024 * 1024,
             max_saved_bytes: 1024 * 1024,
+            saves_own_messages: false,
             max_memory: 16 * 1024 * 1024,
             max_queued: 1000,
             max_queued_bytes: 1024 * 1024,

@@ -148,6 +148,27 @@ fn a_retained_message_that_changes_nothing_is_no_change() {
     }
 }
 
+/// For an application that lets go of a message once a session has it.
+#[test]
+fn messages_of_the_application_are_saved_where_that_is_asked_for() {
+    let mut config = Config::default();
+    config.saves_own_messages = true;
+    let mut site = Site::new(config);
+    site.now.wall_ms = NOON_MS;
+    let (subscriber, publisher) = pair(&mut site, Version::V5);
+    site.publish(&message("a", "sent"));
+    assert_eq!(site.payloads(subscriber), ["sent"]);
+    site.cut(subscriber);
+    assert!(is_change(&mut site, |site| {
+        site.publish(&message("a", "waits"));
+    }));
+    site.send(publisher, &[publish(1, "a", "of a client")]);
+    let (mut next, restored) = restarted(&site, Config::default(), 0);
+    assert_eq!(restored.waiting, 3);
+    let (again, _) = next.connect(stays("sub", Version::V5));
+    assert_eq!(next.payloads(again), ["sent", "waits", "of a client"]);
+}
+
 #[test]
 fn after_a_restart_too_who_is_away_longest_gives_way_first() {
     let mut site = at_noon();

@@ -17,7 +17,6 @@ mod one_line;
 pub mod plant;
 pub mod restart_memory;
 pub mod runner;
-pub mod state_file;
 
 pub use actuate::Actuate;
 #[cfg(feature = "program")]

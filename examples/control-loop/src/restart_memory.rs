@@ -16,7 +16,9 @@
     reason = "a shell: a thread and one small file"
 )]
 
-use crate::{Clock, state_file};
+use edge_state::file as state_file;
+
+use crate::Clock;
 use edge_filter::control::{ControlSnapshot, Controller};
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;

@@ -11,6 +11,7 @@ use edge_bridge::escape::Escaped;
 use edge_bridge::listener::{Access, Event, Stats};
 use edge_bridge::net::server::LocalPublisher;
 use edge_bridge::net::{Server, ServerTls};
+use edge_state::ClientFile;
 use tokio::time::{Duration, Instant};
 
 use crate::broker_conf::{BrokerConf, Listener};
@@ -101,7 +102,7 @@ impl Broker {
     /// # Errors
     ///
     /// In words: an address is taken, or a file is wrong.
-    pub(crate) async fn start(conf: BrokerConf, outlets: Outlets) -> Result<Self, String> {
+    pub(crate) async fn start(conf: BrokerConf, outlets: Outlets, state: &Path) -> Result<Self, String> {
         let files = read(&conf).map_err(|(place, error)| format!("{place}: {error}"))?;
         let memory = LoginMemory::new(secret().map_err(|error| format!("no random numbers: {error}"))?);
         let passwords = files.rules.passwords.clone();
@@ -111,6 +112,14 @@ impl Broker {
             .config(conf.limits())
             .access(access)
             .on_event(move |event, address| log.on_event(event, address));
+        let file = ClientFile::new(state);
+        let builder = if conf.forgets_clients {
+            // Kept by an earlier run, it would bring back what is long over.
+            let _ = file.remove();
+            builder
+        } else {
+            builder.client_store(file)
+        };
         let (first, builder) = match (files.plain, files.secure) {
             (Some(plain), Some((secure, tls))) => {
                 let address = address(&secure).await?;
@@ -235,6 +244,18 @@ impl ClientLog {
             Event::NoRoom { client, .. } => {
                 let Some(messages) = self.no_room.add() else { return };
                 tracing::warn!(address, client = %Escaped(client), messages, "a message at QoS 0 found no room");
+            }
+            Event::ClientsNotRestored { error } => {
+                tracing::error!(%error, "sessions and retained messages of the last run are lost, and set aside as clients.bad");
+            }
+            Event::ClientsNotSaved { error } => {
+                tracing::error!(%error, "sessions and retained messages of clients cannot be saved");
+            }
+            Event::ClientsLeftOut { count } => {
+                tracing::warn!(
+                    count,
+                    "sessions, retained messages and messages that wait for clients are more than are saved: a restart loses the oldest"
+                );
             }
             _ => {}
         }

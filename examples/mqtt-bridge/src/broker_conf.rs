@@ -1,5 +1,7 @@
 //! Lines of the local broker, where this program is it: `listener`s, who may come in, and limits of clients. Pure.
 
+mod without_effect;
+
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -13,6 +15,7 @@ use crate::one_line::OneLine;
 use crate::plan::MESSAGE_BYTES_MAX;
 use crate::section::{LIMITS, Said, boolean, first, limit, number, required};
 use crate::words;
+use without_effect::without_effect;
 
 /// Topics that the broker alone publishes to: states of connections.
 const OWN_TOPICS: &str = "$SYS/#";
@@ -105,6 +108,10 @@ pub(crate) struct BrokerConf {
     pub(crate) max_queued: Option<usize>,
     pub(crate) max_in_flight: Option<u16>,
     pub(crate) retain_available: Option<bool>,
+    /// Set where sessions and retained messages end with the process.
+    pub(crate) forgets_clients: bool,
+    /// Seconds after which the session of a client that is away ends; `None` is the listener's own limit.
+    pub(crate) client_expiration_s: Option<u32>,
     /// Of the command line.
     pub(crate) clients_return_within: Duration,
     /// Users and rights are those of each listener.
@@ -181,6 +188,9 @@ impl BrokerConf {
         limits.max_subscriptions = SUBSCRIPTIONS_MAX;
         (limits.max_retained, limits.max_retained_bytes) = (RETAINED_MAX, limits.max_memory / 4);
         limits.own_topics = vec![OWN_TOPICS.to_owned()];
+        // The copy of a client that is away is in its session alone after ten seconds.
+        limits.saves_own_messages = true;
+        limits.session_expiry_max_s = self.client_expiration_s.unwrap_or(limits.session_expiry_max_s);
         limits
     }
 
@@ -220,6 +230,8 @@ impl BrokerConf {
             "max_queued_messages" => self.max_queued = above_zero(value)?,
             "max_inflight_messages" => self.max_in_flight = above_zero(value)?,
             "retain_available" => self.retain_available = Some(boolean(value)?),
+            "persistence" => self.forgets_clients = !boolean(value)?,
+            "persistent_client_expiration" => self.client_expiration_s = Some(time(value)?),
             "per_listener_settings" => {
                 self.per_listener = boolean(value)?.then(|| line.place.clone());
             }
@@ -347,9 +359,11 @@ impl fmt::Display for BrokerConf {
             limits.max_subscriptions,
             limits.max_retained
         )?;
+        let clients =
+            if self.forgets_clients { "gone after a restart" } else { "saved a second after a change" };
         writeln!(
             f,
-            "  memory   sessions and retained messages of clients: gone after a restart; what goes to a hub or comes from one is on disk"
+            "  disk     what goes to a hub or comes from one; sessions and retained messages of clients: {clients}"
         )
     }
 }
@@ -361,39 +375,24 @@ fn port(word: &str) -> Result<u16, String> {
     }
 }
 
-fn above_zero<N: std::str::FromStr + Default + PartialEq>(value: &str) -> Result<Option<N>, String> {
-    limit::<N>(value).map(|number| Some(number).filter(|number| *number != N::default()))
+/// Reads a time as Mosquitto has it: a number of hours, days, weeks, months or years.
+fn time(value: &str) -> Result<u32, String> {
+    let wrong = || format!("{value}: a number with h, d, w, m or y");
+    let (digits, unit) = value.split_at_checked(value.len().saturating_sub(1)).ok_or_else(wrong)?;
+    let hours: u32 = match unit {
+        "h" => 1,
+        "d" => 24,
+        "w" => 7 * 24,
+        "m" => 30 * 24,
+        "y" => 365 * 24,
+        _ => return Err(wrong()),
+    };
+    let count: u32 = digits.parse().ok().filter(|count| *count > 0).ok_or_else(wrong)?;
+    Ok(count.saturating_mul(hours).saturating_mul(3_600))
 }
 
-/// Options that would keep somebody out, or change what a topic means: they are errors. The others have no effect.
-fn without_effect(word: &str) -> Said {
-    if word.starts_with("auth_") || word.starts_with("plugin") || word == "global_plugin" {
-        return Err("plugins are not supported: password_file and acl_file".to_owned());
-    }
-    match word {
-        "clientid_prefixes" => Err("not supported: it would let in whom it keeps out".to_owned()),
-        "mount_point" => Err("not supported: clients would have other topics".to_owned()),
-        "capath" => Err("put the certificates into one file and name it as cafile".to_owned()),
-        "crlfile" => Err("lists of revoked certificates are not supported".to_owned()),
-        "psk_file" | "psk_hint" => Err("keys without certificates are not supported".to_owned()),
-        "use_subject_as_username" | "use_username_as_clientid" => {
-            Err("not supported: use_identity_as_username, or password_file".to_owned())
-        }
-        "bind_interface" | "socket_domain" => {
-            Err("not supported: name an address behind the port".to_owned())
-        }
-        "enable_proxy_protocol" | "proxy_protocol_v2_require_tls" => Err("not supported".to_owned()),
-        "autosave_interval"
-        | "autosave_on_changes"
-        | "persistence"
-        | "persistence_file"
-        | "persistence_location"
-        | "persistent_client_expiration"
-        | "retained_persistence" => Ok(Some(
-            "what goes to a hub or comes from one is always on disk; sessions and retained messages of local clients are in memory",
-        )),
-        _ => Ok(Some("this program has no such setting")),
-    }
+fn above_zero<N: std::str::FromStr + Default + PartialEq>(value: &str) -> Result<Option<N>, String> {
+    limit::<N>(value).map(|number| Some(number).filter(|number| *number != N::default()))
 }
 
 #[cfg(test)]

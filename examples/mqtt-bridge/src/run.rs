@@ -49,7 +49,7 @@ pub(crate) async fn run(
     let mut terminate = listen(SignalKind::terminate())?;
     let mut interrupt = listen(SignalKind::interrupt())?;
     let mut hangup = listen(SignalKind::hangup())?;
-    let mut site = service.while_starting(Site::start(setup)).await?;
+    let mut site = service.while_starting(Site::start(setup, places)).await?;
     note_left(&places.state, &site.running);
     if let Err(error) = service.ready() {
         tracing::warn!(%error, "systemd is not told that this is ready, and will start it again");
@@ -100,13 +100,13 @@ struct Site {
 }
 
 impl Site {
-    async fn start(setup: Setup) -> Result<Self, String> {
+    async fn start(setup: Setup, places: &Places) -> Result<Self, String> {
         let broker = match setup.broker {
             Some(conf) => {
                 // Before the first message: what no connection takes is acknowledged at once.
                 let outlets = Outlets::default();
                 outlets.add(plans_out(&setup.plans));
-                Some(Broker::start(conf, outlets).await?)
+                Some(Broker::start(conf, outlets, &places.state).await?)
             }
             None => None,
         };

@@ -163,13 +163,14 @@ impl<I: Ingest> Listener<I> {
         Ok(())
     }
 
-    /// Returns the messages of other clients that wait for a client or that it has not acknowledged, the oldest first.
+    /// Returns the messages that are saved of those that wait for a client or that it has not acknowledged, the oldest first.
     fn waiting_of<'a>(&'a self, client: &'a Client) -> Vec<Waiting<'a>> {
         let connected = client.connection.and_then(|id| self.connections.get(id));
         let in_flight = connected.into_iter().flat_map(|state| state.session.unacked());
         let in_flight = client.resume.in_flight().iter().chain(in_flight);
-        let sent = in_flight.filter(|message| message.token == Token(0)).map(Waiting::Sent);
-        let waiting = client.waiting.iter().filter(|delivery| delivery.origin.is_none());
+        let all = self.config.saves_own_messages;
+        let sent = in_flight.filter(|message| all || message.token == Token(0)).map(Waiting::Sent);
+        let waiting = client.waiting.iter().filter(|delivery| all || delivery.origin.is_none());
         let waiting = waiting.map(|delivery| &delivery.message);
         let waiting = waiting.filter(|message| message.publish.qos != QoS::AtMostOnce).map(Waiting::Queued);
         sent.chain(waiting).collect()

@@ -8,7 +8,8 @@
 //! `connected` that the client was there, so that its session does not age from then on.
 //!
 //! Not saved: sessions that end with their connection; messages at QoS 0 that wait; messages of the application
-//! ([`publish`](super::Listener::publish)) that wait, since who gave them keeps or ends them; identifiers of messages that were received at QoS 2; wills of
+//! ([`publish`](super::Listener::publish)) that wait, since who gave them keeps or ends them (unless
+//! [`Config::saves_own_messages`](super::Config::saves_own_messages) is set); identifiers of messages that were received at QoS 2; wills of
 //! clients that are there, since the end of this listener says nothing about them.
 
 mod encode;

@@ -166,7 +166,7 @@ impl<I: Ingest> Listener<I> {
             restored.expired += 1;
             return;
         };
-        // None of the application's is saved: it is a client's, of a time when the topic was nobody's.
+        // The application says there what is true now. Perhaps it is a client's, of a time when the topic was nobody's.
         if self.is_own_topic(&publish.topic) {
             restored.refused += 1;
             return;

@@ -22,9 +22,9 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
 use super::alarm_commands::desk::milliseconds;
-use super::checksummed_file;
 use super::ingest::GatewayIngest;
 use super::once_a_minute::OnceAMinute;
+use edge_state::checksummed as checksummed_file;
 
 const FILE: &str = "alarms";
 const VERSION: &str = "edge-gateway alarms 1 ";
@@ -65,7 +65,7 @@ pub(super) fn remove(state: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         removed => removed?,
     }
-    control_loop::state_file::sync_names(state)
+    edge_state::file::sync_names(state)
 }
 
 /// Replaces the file, or removes it where that fails.

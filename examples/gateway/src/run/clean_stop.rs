@@ -19,15 +19,15 @@
 use std::path::Path;
 use std::{fs, io};
 
-use control_loop::state_file;
 use edge_bridge::Row;
 use edge_filter::Snapshot;
+use edge_state::file as state_file;
 use serde::{Deserialize, Serialize};
 
-use super::checksummed_file;
 use super::filter::FilterSnapshot;
 use super::filter_state::FilterState;
 use super::kept_row::KeptRow;
+use edge_state::checksummed as checksummed_file;
 
 const FILE: &str = "stopped.json";
 /// Name to which a directory is renamed that stands in the mark's place.

@@ -4,8 +4,8 @@
 use std::io;
 use std::path::Path;
 
-use super::checksummed_file;
 use super::error::RunError;
+use edge_state::checksummed as checksummed_file;
 
 const FILE: &str = "lanes";
 const VERSION: &str = "edge-gateway lanes 1 ";

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::checksummed_file;
 use crate::config::{Config, Findings};
+use edge_state::checksummed as checksummed_file;
 
 const FILE: &str = "configuration";
 const VERSION: &str = "edge-gateway configuration 1 ";

@@ -21,12 +21,12 @@ use crate::open_files::OpenFiles;
 
 use super::access;
 use super::broker::{Broker, Subscribed, Target};
-use super::client_file::{self, ClientFile};
 use super::client_log::ClientLog;
 use super::control::Control;
 use super::error::RunError;
 use super::ingest::GatewayIngest;
 use super::withhold::Tell;
+use edge_state::ClientFile;
 
 /// Longest time for which no sensor's messages are read while the queue's task is behind.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
@@ -138,8 +138,16 @@ impl Front {
 
 /// Removes kept clients, off the runtime's thread: a disk may hang.
 fn remove_clients(state: &Path) {
-    let state = state.to_owned();
-    tokio::task::spawn_blocking(move || client_file::remove(&state));
+    let file = ClientFile::new(state);
+    tokio::task::spawn_blocking(move || match file.remove() {
+        Ok(true) => tracing::info!(
+            "sessions and retained messages of an earlier run are removed: this one keeps none"
+        ),
+        Ok(false) => {}
+        Err(error) => {
+            tracing::warn!(%error, "sessions and retained messages of an earlier run cannot be removed");
+        }
+    });
 }
 
 /// Raises the limit of open files if that is needed. Returns how many connections there is room for.

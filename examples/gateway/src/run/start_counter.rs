@@ -6,7 +6,7 @@
 use std::io;
 use std::path::Path;
 
-use control_loop::state_file;
+use edge_state::file as state_file;
 
 const FILE: &str = "restarts";
 /// Size of the largest file that is read; it has one line with two numbers.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use control_loop::state_file;
+use edge_state::file as state_file;
 use sha2::{Digest, Sha256};
 
 use super::compact::{KeptTables, version_name};

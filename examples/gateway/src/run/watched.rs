@@ -16,9 +16,9 @@ use std::time::Duration;
 use edge_bridge::net::Clock;
 use serde::{Deserialize, Serialize};
 
-use super::checksummed_file;
 use super::ingest::GatewayIngest;
 use super::silence::Changed;
+use edge_state::checksummed as checksummed_file;
 
 const FILE: &str = "watched";
 const VERSION: &str = "edge-gateway watched 1 ";

@@ -23,7 +23,8 @@ fn listeners_and_limits_are_read() {
     let (conf, told) = conf(
         "listener 1883 127.0.0.1\nallow_anonymous true\nlistener 8883\ncertfile c\nkeyfile k\ncafile a\nrequire_certificate true\n\
          use_identity_as_username true\nmax_connections 50\nglobal_max_connections 40\nmax_queued_messages -1\nmax_inflight_messages 20\n\
-         max_keepalive 60\nmessage_size_limit 0\nmax_packet_size 5000\nretain_available false\nacl_file r\npersistence true",
+         max_keepalive 60\nmessage_size_limit 0\nmax_packet_size 5000\nretain_available false\nacl_file r\npersistence true\n\
+         persistent_client_expiration 2w",
     );
     assert_eq!(told, <[String; 0]>::default());
     let [plain, secure] = conf.listeners.as_slice() else { panic!("{conf:?}") };
@@ -34,6 +35,7 @@ fn listeners_and_limits_are_read() {
         (conf.max_keepalive, conf.max_packet_bytes, conf.retain_available),
         (Some(60), Some(5000), Some(false))
     );
+    assert_eq!((conf.forgets_clients, conf.limits().session_expiry_max_s), (false, 14 * 86_400));
 }
 
 #[test]
@@ -62,6 +64,8 @@ fn what_keeps_somebody_out_in_mosquitto_is_an_error_and_not_passed_over() {
         ("listener 0 /run/m.sock", "unix socket"),
         ("listener 2", "one listener with TLS and one without"),
         ("use_subject_as_username true", "not supported"),
+        ("persistent_client_expiration 2", "a number with h, d, w, m or y"),
+        ("persistence perhaps", "persistence"),
     ] {
         let (_, told) = conf(&format!("{open}\n{line}"));
         assert!(told.iter().any(|text| text.contains("error") && text.contains(part)), "{line}: {told:?}");

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::{io, iter};
 
-use control_loop::state_file;
+use edge_state::file as state_file;
 
 const FILE: &str = "subscribed";
 /// Size of the largest file that is read; it has the topic filters of a configuration, each of at most 64 KiB.

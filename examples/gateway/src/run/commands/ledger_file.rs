@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use control_loop::state_file;
+use edge_state::file as state_file;
 use rustix::fs::OFlags;
 
 use super::ledger::Ledger;

@@ -1,7 +1,7 @@
 //! Sessions and retained messages of local clients, kept for the next run.
 //!
 //! ```text
-//! edge-gateway clients 1 SHA-256-OF-THE-REST
+//! edge clients 1 SHA-256-OF-THE-REST
 //! what edge_bridge::listener::Listener::save returns
 //! ```
 
@@ -10,58 +10,58 @@
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use control_loop::state_file;
 use edge_bridge::net::server::ClientStore;
 
-use super::checksummed_file;
+use crate::{checksummed, file};
 
 const FILE: &str = "clients";
 /// Name to which a file is renamed that cannot be read; only the last such file is kept.
 const ASIDE: &str = "clients.bad";
-const VERSION: &str = "edge-gateway clients 1 ";
+const VERSION: &str = "edge clients 1 ";
 /// Size of the largest file that is read; more than is ever saved.
 const BYTES_MAX: u64 = 4 << 20;
 
 /// File of the listener's sessions and retained messages. See the [module](self).
 #[derive(Debug)]
-pub(super) struct ClientFile {
+pub struct ClientFile {
     state: PathBuf,
 }
 
 impl ClientFile {
-    pub(super) fn new(state: &Path) -> Self {
+    /// Names the file in a state directory; nothing is touched before it is used.
+    #[must_use]
+    pub fn new(state: &Path) -> Self {
         Self { state: state.to_owned() }
     }
-}
 
-/// Removes what an earlier run kept, for a run that keeps nothing: later it would bring back what is long over.
-pub(super) fn remove(state: &Path) {
-    match fs::remove_file(state.join(FILE)) {
-        Ok(()) => tracing::info!(
-            "sessions and retained messages of an earlier run are removed: this one keeps none"
-        ),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => {
-            tracing::warn!(%error, "sessions and retained messages of an earlier run cannot be removed");
+    /// Removes what an earlier run kept, for a run that keeps nothing: later it would bring back what is long over. Returns whether there was anything.
+    ///
+    /// # Errors
+    /// The disk refused.
+    pub fn remove(&self) -> io::Result<bool> {
+        match fs::remove_file(self.state.join(FILE)) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
         }
     }
 }
 
 impl ClientStore for ClientFile {
     fn load(&mut self) -> io::Result<Option<Vec<u8>>> {
-        match checksummed_file::read(&self.state, FILE, VERSION, BYTES_MAX) {
+        match checksummed::read(&self.state, FILE, VERSION, BYTES_MAX) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             read => read.map(Some),
         }
     }
 
     fn save(&mut self, saved: &[u8]) -> io::Result<()> {
-        checksummed_file::replace(&self.state, FILE, VERSION, saved)
+        checksummed::replace(&self.state, FILE, VERSION, saved)
     }
 
     fn set_aside(&mut self) -> io::Result<()> {
         fs::rename(self.state.join(FILE), self.state.join(ASIDE))?;
-        state_file::sync_names(&self.state)
+        file::sync_names(&self.state)
     }
 }
 
@@ -78,7 +78,7 @@ mod tests {
         assert_eq!(file.load().unwrap().unwrap(), b"clients");
         let path = dir.path().join(FILE);
         let whole = fs::read(&path).unwrap();
-        for damaged in [&whole[..whole.len() - 1], b"", b"edge-gateway clients 2 x\n"] {
+        for damaged in [&whole[..whole.len() - 1], b"", b"edge clients 2 x\n"] {
             fs::write(&path, damaged).unwrap();
             file.load().unwrap_err();
             file.set_aside().unwrap();

@@ -1,5 +1,5 @@
 //! Small files of a state directory: read within a limit, replaced whole and durably. Whoever else can write there gets no file written or read
-//! through a link, and no start that waits for a pipe. For the shells around a controller; any program may use it.
+//! through a link, and no start that waits for a pipe. Any program may use it.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: one small file")]
 

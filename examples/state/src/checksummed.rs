@@ -3,29 +3,31 @@
 use std::io;
 use std::path::Path;
 
-use control_loop::state_file;
 use sha2::{Digest, Sha256};
 
-/// Replaces the file, durably, as [`state_file::replace`] does.
+use crate::file;
+
+/// Replaces the file, durably, as [`file::replace`] does.
 ///
 /// # Errors
 /// The disk refused.
-pub(super) fn replace(dir: &Path, name: &str, version: &str, body: &[u8]) -> io::Result<()> {
+pub fn replace(dir: &Path, name: &str, version: &str, body: &[u8]) -> io::Result<()> {
     let head = format!("{version}{}\n", sum(body));
-    state_file::replace(dir, name, &[head.as_bytes(), body])
+    file::replace(dir, name, &[head.as_bytes(), body])
 }
 
 /// Reads the body of a file of at most `bytes_max`.
 ///
 /// # Errors
-/// As [`state_file::read`], or the file is damaged or of another version.
-pub(super) fn read(dir: &Path, name: &str, version: &str, bytes_max: u64) -> io::Result<Vec<u8>> {
+/// As [`file::read`], or the file is damaged or of another version.
+pub fn read(dir: &Path, name: &str, version: &str, bytes_max: u64) -> io::Result<Vec<u8>> {
     let damaged = || io::Error::new(io::ErrorKind::InvalidData, "it is damaged");
-    body_of(&state_file::read(dir, name, bytes_max)?, version).map(<[u8]>::to_vec).ok_or_else(damaged)
+    body_of(&file::read(dir, name, bytes_max)?, version).map(<[u8]>::to_vec).ok_or_else(damaged)
 }
 
 /// Returns the body. `None`: the checksum is wrong or the version is another.
-pub(super) fn body_of<'a>(text: &'a [u8], version: &str) -> Option<&'a [u8]> {
+#[must_use]
+pub fn body_of<'a>(text: &'a [u8], version: &str) -> Option<&'a [u8]> {
     let end = text.iter().position(|byte| *byte == b'\n')?;
     let (head, rest) = text.split_at_checked(end)?;
     let body = rest.get(1..)?;
