@@ -8,7 +8,7 @@ use redb::{Database, ReadableDatabase};
 use super::backend::Backend;
 use super::panic_fence::{Trouble, fence};
 use super::table::{HEAD, ROWS};
-use super::value::{Head, decode_head, encode_head};
+use super::value::{Head, decode_head, decode_row, encode_head};
 use super::{salvage, unsynced};
 use crate::medium::Dir;
 use crate::per_lane::PerLane;
@@ -83,7 +83,12 @@ pub(super) fn rebuild(
     known: Option<&Head>,
     why: &str,
 ) -> Result<Opened, Trouble> {
-    let mut opened = build(dir, options, Some((old, known)))?;
+    let built = build(dir, options, Some((old, known)));
+    if built.is_err() {
+        // On a full disk it would keep the space that is missing.
+        let _ = dir.remove(FILE_NEW);
+    }
+    let mut opened = built?;
     let bad = set_aside_name(dir);
     match dir.rename(FILE, &bad) {
         // Moved by an earlier attempt that failed at the second step.
@@ -111,7 +116,11 @@ fn open_new(dir: &dyn Dir, options: &Options) -> Result<Opened, Trouble> {
 }
 
 fn load(backend: Backend) -> Result<Opened, Trouble> {
-    let (db, (head, highest_seq)) = open_and(&backend, |db| Ok((read_head(db)?, highest(db)?)))?;
+    let (db, (head, highest_seq)) = open_and(&backend, |db| {
+        let mut head = read_head(db)?;
+        let highest_seq = highest(db, &mut head)?;
+        Ok((head, highest_seq))
+    })?;
     Ok(Opened { backend, db, head, highest_seq, damage: None })
 }
 
@@ -138,14 +147,14 @@ fn build(
     let backend = Backend::new(dir.create(FILE_NEW)?);
     let db = open_db(&backend)?;
     fence(|| {
-        let head = match old {
+        let mut head = match old {
             Some((old, known)) => salvage::carry_over(old, known, &db, options)?,
             None => Head::new(State::new(options.gateway, options.lanes)),
         };
         // The head comes last: a file with one is complete.
         write_head(&db, &head)?;
         dir.sync()?;
-        let highest_seq = highest(&db)?;
+        let highest_seq = highest(&db, &mut head)?;
         Ok((head, highest_seq))
     })
     .map(|(head, highest_seq)| Opened { backend, db, head, highest_seq, damage: None })
@@ -168,15 +177,29 @@ pub(super) fn read_head(db: &Database) -> Result<Head, Trouble> {
     Ok(decode_head(value.value())?)
 }
 
-fn highest(db: &Database) -> Result<PerLane<Seq>, Trouble> {
+/// Returns the highest number of a row that proves itself in each lane: a damaged key may say anything. Notes that row in `head`,
+/// because a bookkeeping that damage made older does not know it.
+fn highest(db: &Database, head: &mut Head) -> Result<PerLane<Seq>, Trouble> {
     let txn = db.begin_read().map_err(redb::Error::from)?;
     let table = txn.open_table(ROWS).map_err(redb::Error::from)?;
     let mut highest = PerLane::all(0);
-    for (lane, slot) in (0u8..).zip(&mut highest) {
-        // A key above is no row's, whatever page it is read from.
-        let mut range = table.range((lane, 0)..=(lane, NUMBER_MAX)).map_err(redb::Error::from)?;
-        if let Some(last) = range.next_back() {
-            *slot = last.map_err(redb::Error::from)?.0.value().1;
+    for ((lane, slot), written) in (0u8..).zip(&mut highest).zip(&mut head.written) {
+        let mut above = (lane, Seq::MAX);
+        for entry in table.range((lane, 0)..=(lane, NUMBER_MAX)).map_err(redb::Error::from)?.rev() {
+            let (key, value) = entry.map_err(redb::Error::from)?;
+            if key.value() >= above {
+                // Damaged pages can lead round in a circle.
+                break;
+            }
+            above = key.value();
+            let Ok(found) = decode_row(value.value()) else { continue };
+            if found.row.lane.0 == lane {
+                *slot = found.row.seq;
+                if found.row.seq > written.0 {
+                    *written = (found.row.seq, found.totals);
+                }
+                break;
+            }
         }
     }
     Ok(highest)

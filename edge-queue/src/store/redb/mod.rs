@@ -22,6 +22,7 @@ mod panic_fence;
 mod read;
 mod salvage;
 mod table;
+mod table_state;
 #[cfg(test)]
 mod tests;
 mod unsynced;
@@ -37,6 +38,7 @@ use self::file::{Opened, close};
 use self::panic_fence::{Trouble, fence};
 use self::read::Walk;
 use self::table::{HEAD, ROWS, insert_rows, remove_below};
+use self::table_state::TableState;
 use self::value::{FORMAT, Head, Totals, encode_head};
 use super::fewer_lanes::refuse_loss;
 use super::{DoneRows, Options, ReadLimit, Recovered, Store, StoreError, StoreStats, StoredChunk};
@@ -70,6 +72,7 @@ pub struct RedbStore {
     below: [Seq; LANES_MAX],
     head: Head,
     walk: Walk,
+    table: TableState,
     ballast: Ballast,
     stats: StoreStats,
     /// Bytes written to files that were set aside, and syncs asked of them.
@@ -136,6 +139,7 @@ impl RedbStore {
             below: head.state.lane.0.map(|lane| lane.floor),
             head,
             walk: Walk::default(),
+            table: TableState::default(),
             ballast,
             stats: StoreStats::default(),
             earlier: (0, 0),
@@ -255,6 +259,7 @@ impl RedbStore {
         self.unnamed = true;
         self.stats.quarantined += 1;
         self.walk.forget_place();
+        self.table = TableState::Sound;
         self.head.generation = self.head.generation.max(opened.head.generation);
         self.head.removed = opened.head.removed;
         Ok(())

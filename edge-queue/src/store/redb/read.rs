@@ -1,11 +1,14 @@
 //! Reads rows and notices missing ones: each row tells how many rows its lane had before it.
 
+use std::collections::BTreeSet;
+
 use redb::{Database, ReadableDatabase};
 
-use super::RedbStore;
 use super::panic_fence::{Trouble, fence};
 use super::table::ROWS;
+use super::table_state::{Order, TableState, check, out_of_place};
 use super::value::{Totals, decode_row};
+use super::{RedbStore, is_full};
 use crate::row::{LANES_MAX, Lane, Seq};
 use crate::store::{Lost, ReadLimit, StoredChunk};
 
@@ -23,7 +26,10 @@ impl Walk {
     }
 }
 
-/// A scan under way: what it found survives a panic of redb in the middle.
+/// Times that a read begins anew, after its file was opened again or rebuilt.
+const AGAIN_MAX: u32 = 2;
+
+/// A scan under way.
 struct Scan {
     chunk: StoredChunk,
     bytes: usize,
@@ -33,6 +39,10 @@ struct Scan {
     /// Set when no row is missing between `before` and where the scan began.
     sure: bool,
     full: bool,
+    /// Entries behind `before` that are no rows any more.
+    unreadable: u64,
+    /// Set when more rows are missing than entries are unreadable, as where a search went astray.
+    astray: bool,
 }
 
 impl RedbStore {
@@ -42,40 +52,55 @@ impl RedbStore {
         from: Seq,
         limit: ReadLimit,
     ) -> Result<StoredChunk, Trouble> {
+        let mut again = 0;
+        let scan = loop {
+            let mut scan = self.begin(lane, from);
+            let result = self.scan(lane, limit, &mut scan);
+            // A failed handle is opened anew and a damaged file rebuilt, once each; then the answer stands.
+            match result {
+                Ok(()) => break scan,
+                Err(e) if again == AGAIN_MAX => return Err(e),
+                Err(Trouble::Damaged(why)) => self.rebuild_to_read(&why)?,
+                Err(_) => {
+                    self.failed = true;
+                    self.ensure_open()?;
+                }
+            }
+            again += 1;
+        };
+        if let Some(slot) = self.walk.place.get_mut(usize::from(lane.0)) {
+            *slot = scan.before;
+        }
+        Ok(StoredChunk { next: scan.full.then_some(scan.next), ..scan.chunk })
+    }
+
+    fn begin(&self, lane: Lane, from: Seq) -> Scan {
         let below = self.below.get(usize::from(lane.0)).copied().unwrap_or(1);
         let next = from.max(below);
         let place = self.walk.place.get(usize::from(lane.0)).copied().flatten();
         let before = place.filter(|(seq, _)| seq.checked_add(1) == Some(next));
-        let mut scan = Scan {
+        Scan {
             chunk: StoredChunk::default(),
             bytes: 0,
             next,
             before,
             sure: before.is_some(),
             full: false,
-        };
-        let mut result = self.scan(lane, limit, &mut scan);
-        // A failed handle is opened anew and a damaged file rebuilt, once each; then the answer stands.
-        for _ in 0..2 {
-            match &result {
-                Ok(()) => break,
-                Err(Trouble::Damaged(why)) => self.rebuild(&why.clone())?,
-                Err(_) => {
-                    self.failed = true;
-                    self.ensure_open()?;
-                }
+            unreadable: 0,
+            astray: false,
+        }
+    }
+
+    /// Rebuilds the file for a read. On a full disk rows must come out before there is space for a new file: what the damaged
+    /// one still gives is read, and the rest is lost.
+    fn rebuild_to_read(&mut self, why: &str) -> Result<(), Trouble> {
+        match self.rebuild(why) {
+            Err(Trouble::Io(e)) if is_full(&e) && !self.table.is_given_up() => {
+                self.table = TableState::GivenUp;
+                self.ensure_open()
             }
-            result = self.scan(lane, limit, &mut scan);
+            other => other,
         }
-        result?;
-        if !scan.full {
-            self.account_for_end(lane, &mut scan);
-        }
-        if let Some(slot) = self.walk.place.get_mut(usize::from(lane.0)) {
-            *slot = scan.before;
-        }
-        scan.chunk.next = scan.full.then_some(scan.next);
-        Ok(scan.chunk)
     }
 
     fn scan(&mut self, lane: Lane, limit: ReadLimit, scan: &mut Scan) -> Result<(), Trouble> {
@@ -84,39 +109,22 @@ impl RedbStore {
         }
         let Some(db) = &self.db else { return Ok(()) };
         let removed = self.head.removed.get(usize::from(lane.0)).copied().unwrap_or_default();
-        let hidden = &self.hidden;
+        let given_up = self.table.is_given_up();
         fence(|| {
             if scan.before.is_none() {
-                let (totals, sure) = look_back(db, lane, scan.next, removed)?;
+                let (totals, sure) = look_back(db, lane, scan.next, removed, given_up)?;
                 (scan.before, scan.sure) = (Some((scan.next.saturating_sub(1), totals)), sure);
             }
-            let txn = db.begin_read().map_err(redb::Error::from)?;
-            let table = txn.open_table(ROWS).map_err(redb::Error::from)?;
-            let range = (lane.0, scan.next)..=(lane.0, Seq::MAX);
-            for entry in table.range(range).map_err(redb::Error::from)? {
-                let (key, value) = entry.map_err(redb::Error::from)?;
-                let (_, seq) = key.value();
-                if hidden.contains(&(lane.0, seq)) {
-                    continue;
-                }
-                let row = match decode_row(value.value()) {
-                    Ok(found) if (found.row.lane, found.row.seq) == (lane, seq) => found,
-                    // The next sound row, or the end, says how much is missing.
-                    _ => continue,
-                };
-                let size = row.row.key.len() + row.row.meta.len() + row.row.payload.len();
-                let rows = scan.chunk.rows.len();
-                if rows >= limit.rows.max(1) || (rows > 0 && scan.bytes.saturating_add(size) > limit.bytes) {
-                    scan.full = true;
-                    return Ok(());
-                }
-                scan.note_gap(seq, row.totals, u64::from(row.row.weight));
-                scan.bytes = scan.bytes.saturating_add(size);
-                scan.next = seq.saturating_add(1);
-                scan.chunk.rows.push(row.row);
-            }
-            Ok(())
-        })
+            scan.take_rows(db, lane, limit, &self.hidden, given_up)
+        })?;
+        if !scan.full {
+            self.account_for_end(lane, scan);
+        }
+        if scan.astray && self.table == TableState::Unknown {
+            fence(|| check(db))?;
+            self.table = TableState::Sound;
+        }
+        Ok(())
     }
 
     /// Reports what was written after the last row found as lost, once a scan has come to the end.
@@ -132,6 +140,50 @@ impl RedbStore {
 }
 
 impl Scan {
+    fn take_rows(
+        &mut self,
+        db: &Database,
+        lane: Lane,
+        limit: ReadLimit,
+        hidden: &BTreeSet<(u8, Seq)>,
+        given_up: bool,
+    ) -> Result<(), Trouble> {
+        let txn = db.begin_read().map_err(redb::Error::from)?;
+        let table = txn.open_table(ROWS).map_err(redb::Error::from)?;
+        let range = (lane.0, self.next)..=(lane.0, Seq::MAX);
+        let mut order = Order::from(lane, self.next);
+        for entry in table.range(range).map_err(redb::Error::from)? {
+            let (key, value) = entry.map_err(redb::Error::from)?;
+            let key = key.value();
+            let found = decode_row(value.value());
+            if !order.admits(key, found.as_ref().ok()) {
+                if given_up {
+                    continue;
+                }
+                return Err(out_of_place());
+            }
+            if hidden.contains(&key) {
+                continue;
+            }
+            let Ok(row) = found else {
+                // The next sound row, or the end, says how much is missing.
+                self.unreadable = self.unreadable.saturating_add(1);
+                continue;
+            };
+            let size = row.row.key.len() + row.row.meta.len() + row.row.payload.len();
+            let rows = self.chunk.rows.len();
+            if rows >= limit.rows.max(1) || (rows > 0 && self.bytes.saturating_add(size) > limit.bytes) {
+                self.full = true;
+                return Ok(());
+            }
+            self.note_gap(row.row.seq, row.totals, u64::from(row.row.weight));
+            self.bytes = self.bytes.saturating_add(size);
+            self.next = row.row.seq.saturating_add(1);
+            self.chunk.rows.push(row.row);
+        }
+        Ok(())
+    }
+
     /// Notes a row at `seq`, and reports the rows as lost that its totals count beyond those of the row before it.
     fn note_gap(&mut self, seq: Seq, totals: Totals, own_weight: u64) {
         if let Some((before, at)) = self.before {
@@ -141,29 +193,37 @@ impl Scan {
             // What is missing below the first number asked for is not this reader's.
             if rows > 0 && first <= last {
                 let rows = rows.min(last - first + 1);
+                self.astray |= rows > self.unreadable;
                 self.chunk.lost.push(Lost { first, last, rows, weight: weight.max(rows), exact: self.sure });
             }
         }
-        (self.before, self.sure) = (Some((seq, totals)), true);
+        (self.before, self.sure, self.unreadable) = (Some((seq, totals)), true, 0);
     }
 }
 
 /// Returns the totals of the last sound row before `from`, or of what was removed before the oldest row; and whether no row can
 /// be missing between it and `from`.
-fn look_back(db: &Database, lane: Lane, from: Seq, removed: Totals) -> Result<(Totals, bool), Trouble> {
+fn look_back(
+    db: &Database,
+    lane: Lane,
+    from: Seq,
+    removed: Totals,
+    given_up: bool,
+) -> Result<(Totals, bool), Trouble> {
     let txn = db.begin_read().map_err(redb::Error::from)?;
     let table = txn.open_table(ROWS).map_err(redb::Error::from)?;
     let mut damaged: u64 = 0;
     for entry in table.range((lane.0, 0)..(lane.0, from)).map_err(redb::Error::from)?.rev() {
-        let (_, value) = entry.map_err(redb::Error::from)?;
+        let (key, value) = entry.map_err(redb::Error::from)?;
+        let (of, seq) = key.value();
         match decode_row(value.value()) {
-            Ok(found) if found.row.lane == lane && found.row.seq < from => {
+            Ok(found) if (found.row.lane.0, found.row.seq) == (of, seq) && of == lane.0 && seq < from => {
                 // Damaged ones in between belong to whoever reads there.
                 let rows = found.totals.rows.saturating_add(damaged);
                 let weight = found.totals.weight.saturating_add(damaged);
-                return Ok((Totals { rows, weight }, found.row.seq.saturating_add(1) == from));
+                return Ok((Totals { rows, weight }, seq.saturating_add(1) == from));
             }
-            // A damaged page can lead to rows that were not asked for.
+            Ok(_) if !given_up => return Err(out_of_place()),
             Ok(_) => {}
             Err(_) => damaged = damaged.saturating_add(1),
         }

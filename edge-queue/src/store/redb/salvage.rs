@@ -2,7 +2,8 @@
 //!
 //! Old pages hold rows that were removed long ago. Those below a lane's floor are left out (the newest bookkeeping
 //! found says where it is); a row acknowledged above the floor may come back only together with the bookkeeping that
-//! says so. When even that is gone, everything readable is kept: a duplicate is better than a loss.
+//! says so. When even that is gone, everything readable is kept: a duplicate is better than a loss. A queue that runs knows which
+//! rows it has, though: it would give the numbers of any others to new rows.
 
 use redb::{Database, ReadableTable};
 
@@ -12,7 +13,7 @@ use super::table::ROWS;
 use super::value::{
     HEAD_MAGIC, Head, PREFIX_BYTES, ROW_MAGIC, RowValue, Totals, decode_head, decode_row, encode_row,
 };
-use crate::row::LANES_MAX;
+use crate::row::{LANES_MAX, Seq};
 use crate::state::State;
 use crate::store::Options;
 
@@ -33,17 +34,25 @@ pub(super) fn carry_over(
     options: &Options,
 ) -> Result<Head, Trouble> {
     let mut best: Option<Head> = known.cloned();
+    let mut generation = 0;
     scan(old, options, HEAD_MAGIC, |bytes| {
-        if let Ok(head) = decode_head(bytes)
-            && best.as_ref().is_none_or(|best| best.generation < head.generation)
-        {
-            best = Some(head);
+        let Ok(found) = decode_head(bytes) else { return Ok(()) };
+        generation = found.generation.max(generation);
+        match (&mut best, known) {
+            // A queue that runs knows best. A commit that failed may be in the file, and what it removed is removed.
+            (Some(best), Some(known)) if found.generation == known.generation.saturating_add(1) => {
+                best.removed = found.removed;
+            }
+            (Some(best), None) if best.generation < found.generation => *best = found,
+            (best @ None, None) => *best = Some(found),
+            _ => {}
         }
         Ok(())
     })?;
-    let known = best.is_some();
+    let any_known = best.is_some();
     let mut head = best.unwrap_or_else(|| Head::new(State::new(options.gateway, options.lanes)));
     head.clean = false;
+    head.generation = head.generation.max(generation);
     let mut oldest: [Option<(u64, Totals)>; LANES_MAX] = [None; LANES_MAX];
     let mut batch = Batch { new, rows: Vec::new(), bytes: 0 };
     scan(old, options, ROW_MAGIC, |bytes| {
@@ -57,6 +66,10 @@ pub(super) fn carry_over(
         ) else {
             return Ok(());
         };
+        let newest = known.and_then(|known| known.written.get(lane)).map_or(Seq::MAX, |(seq, _)| *seq);
+        if value.row.seq > newest {
+            return Ok(());
+        }
         if value.row.seq < state.floor {
             // It stays behind, and is not missing before the rows that come along.
             if value.totals.rows > removed.rows {
@@ -76,7 +89,7 @@ pub(super) fn carry_over(
         batch.push(value)
     })?;
     batch.flush()?;
-    if !known {
+    if !any_known {
         // Nobody knows what was removed before the oldest row: count from there.
         for (slot, first) in head.removed.iter_mut().zip(oldest) {
             *slot = first.map_or(Totals::default(), |(_, totals)| totals);

@@ -43,14 +43,15 @@ pub(super) fn remove_below(
         return Ok(0);
     }
     let mut bytes = 0;
-    let keep = |_: (u8, u64), value: &[u8]| {
-        bytes += value.len() as u64;
+    let keep = |(of, seq): (u8, u64), value: &[u8]| {
         match decode_row(value) {
-            Ok(found) if found.row.seq < below => *removed = found.totals,
-            // A damaged page led here: the rows that were taken along show as missing.
-            Ok(_) => {}
+            Ok(found) if found.row.lane.0 == lane && found.row.seq < below => *removed = found.totals,
+            // A damaged page led here. Nobody gave this row up.
+            Ok(_) => return true,
+            Err(_) if of != lane || seq >= below => return true,
             Err(_) => removed.rows = removed.rows.saturating_add(1),
         }
+        bytes += value.len() as u64;
         false
     };
     table.retain_in((lane, 0)..(lane, below), keep).map_err(redb::Error::from)?;

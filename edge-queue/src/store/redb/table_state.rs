@@ -1,0 +1,81 @@
+//! Soundness of the table of rows. redb searches pages without a look at their checksums, so with a damaged number on one of them it
+//! depends on where a read begins which rows it finds.
+//!
+//! Signs of it are a row under another's key, keys that do not ascend, and rows that are missing although no entry is unreadable. The
+//! first two prove it. The third may be what an earlier damage has left, so the whole table is looked at, once after an open. A table
+//! that is not sound is [rebuilt](super::salvage), so that every read finds the same.
+
+use redb::{Database, ReadableDatabase, ReadableTable};
+
+use super::panic_fence::Trouble;
+use super::table::ROWS;
+use super::value::{RowValue, decode_row};
+use crate::row::{Lane, Seq};
+
+/// Knowledge about the table of rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum TableState {
+    /// Nobody has looked.
+    #[default]
+    Unknown,
+    /// It was looked at, or was made anew.
+    Sound,
+    /// It is not sound, and the disk has no space for another one.
+    GivenUp,
+}
+
+impl TableState {
+    /// Returns whether what is out of place is passed over.
+    pub(super) fn is_given_up(self) -> bool {
+        self == TableState::GivenUp
+    }
+}
+
+/// Order in which keys of one lane must come.
+pub(super) struct Order {
+    lane: u8,
+    /// Lowest number that may come next.
+    next: Seq,
+}
+
+impl Order {
+    pub(super) fn from(lane: Lane, next: Seq) -> Order {
+        Order { lane: lane.0, next }
+    }
+
+    /// Returns whether an entry with this key may come here; `row` is its row, `None` where that cannot be read.
+    pub(super) fn admits(&mut self, key: (u8, Seq), row: Option<&RowValue>) -> bool {
+        let in_place = key.0 == self.lane && key.1 >= self.next && holds(key, row);
+        if in_place {
+            self.next = key.1.saturating_add(1);
+        }
+        in_place
+    }
+}
+
+fn holds(key: (u8, Seq), row: Option<&RowValue>) -> bool {
+    row.is_none_or(|found| (found.row.lane.0, found.row.seq) == key)
+}
+
+/// Makes the error for an entry in a place where no sound table has it.
+pub(super) fn out_of_place() -> Trouble {
+    Trouble::Damaged("a search for rows goes astray on a damaged page".into())
+}
+
+/// Walks over the whole table, and fails unless keys ascend and a search for each finds what the walk found.
+pub(super) fn check(db: &Database) -> Result<(), Trouble> {
+    let txn = db.begin_read().map_err(redb::Error::from)?;
+    let table = txn.open_table(ROWS).map_err(redb::Error::from)?;
+    let mut last = None;
+    for entry in table.iter().map_err(redb::Error::from)? {
+        let (key, value) = entry.map_err(redb::Error::from)?;
+        let (key, value) = (key.value(), value.value());
+        let found = table.get(key).map_err(redb::Error::from)?;
+        let is_found = found.is_some_and(|found| found.value() == value);
+        if !is_found || last.is_some_and(|last| key <= last) || !holds(key, decode_row(value).ok().as_ref()) {
+            return Err(out_of_place());
+        }
+        last = Some(key);
+    }
+    Ok(())
+}
