@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use super::Scan;
 use crate::planted_flaw::{Flaw, planted};
+use crate::store::DoneRows;
 use crate::store::ring::active_segment::ActiveSegment;
 use crate::store::ring::find_frames::{Frames, Look, Placed};
 use crate::store::ring::frame::{Head, Kind};
@@ -21,6 +22,8 @@ pub(super) struct LogEnd {
     segments: Vec<(Segment, Frames)>,
     /// Parts of commits that did not arrive whole in this lane.
     pub(super) torn: BTreeSet<CommitPart>,
+    /// Rows that nobody wants, as the newest snapshot says.
+    pub(super) done: DoneRows,
 }
 
 impl LogEnd {
@@ -72,7 +75,7 @@ impl Scan {
             }
         }
         scanned.reverse();
-        LogEnd { lane, segments: scanned, torn: BTreeSet::new() }
+        LogEnd { lane, segments: scanned, torn: BTreeSet::new(), done: DoneRows::default() }
     }
 
     /// Decides where a lane's log ends and what its end looks like. `unclean` is the epoch of a run that did not close; `None`
@@ -117,7 +120,7 @@ impl Scan {
             && is_torn(head)
         {
             // The lane goes on from a torn commit whose first segment never arrived, or nothing whole of it.
-            self.waived.push(between(end.lane, &Counters::default(), head));
+            self.waived.extend(self.before_torn_start(end, head));
         }
         for head in end.frames().map(|placed| &placed.head) {
             let torn = is_torn(head);
@@ -130,6 +133,18 @@ impl Scan {
             at = Counters::after(head);
         }
         Some(at)
+    }
+
+    /// Returns the rows before the frame of a torn commit, with which the lane starts, that are forgiven; `None` when it is none.
+    /// They are the commit's own, if somebody wants rows from before it: these were durable, and damage took them.
+    fn before_torn_start(&self, end: &LogEnd, head: &Head) -> Option<Waived> {
+        let known = self.ends.lane(end.lane);
+        if end.done.covers(1, known.highest) || planted(Flaw::AllForgiven) {
+            return Some(between(end.lane, &Counters::default(), head));
+        }
+        // Of part n at most n frames before it belong to that commit.
+        let missing = head.base.saturating_sub(known.next);
+        (1..=u64::from(head.part)).contains(&missing).then(|| between(end.lane, &known, head))
     }
 
     /// Gives back the segments that were never begun: nothing whole of the last commit of a run, which was to begin them,
@@ -241,7 +256,7 @@ pub(super) mod tests {
     pub(in crate::store::ring) fn end(segments: Vec<(Segment, Vec<Placed>)>) -> LogEnd {
         let frames = |good| Frames { good, ..Frames::default() };
         let segments = segments.into_iter().map(|(segment, good)| (segment, frames(good))).collect();
-        LogEnd { lane: 0, segments, torn: BTreeSet::new() }
+        LogEnd { lane: 0, segments, torn: BTreeSet::new(), done: DoneRows::default() }
     }
 
     /// A frame of run 1 with one row.
@@ -285,6 +300,25 @@ pub(super) mod tests {
             |commit| vec![(segment(0, commit, 1), vec![]), (segment(1, 9, 7), vec![placed(9, 1, 7, false)])];
         assert_eq!(followed(behind(9)).0, [(0, 6)]);
         assert_eq!(followed(behind(8)).0, []);
+    }
+
+    #[test]
+    fn before_a_torn_commit_that_starts_the_lane_its_own_rows_are_forgiven_and_others_only_if_nobody_wants_them()
+     {
+        let forgiven = |known: u64, part, floor| {
+            let mut scan = scan(Counters::default(), segment(1, 9, known).start);
+            let list = vec![(segment(1, 9, 7), vec![placed(9, part, 7, true)])];
+            scan.lanes[0].segments = list.iter().map(|(segment, _)| *segment).collect();
+            let mut end = LogEnd { done: DoneRows::below(floor), ..end(list) };
+            end.torn.insert(CommitPart::of(&placed(9, part, 7, true).head));
+            assert!(scan.follow(&end, Some(1)).is_some());
+            scan.waived.iter().map(|gap| (gap.first, gap.last, gap.rows)).collect::<Vec<_>>()
+        };
+        // Known up to frame 5 with row 5, which somebody wants: one frame is missing, or more than the commit's own.
+        assert_eq!((forgiven(6, 1, 5), forgiven(6, 2, 1)), (vec![(6, 6, 1)], vec![(6, 6, 1)]));
+        assert_eq!((forgiven(5, 1, 4), forgiven(7, 1, 6), forgiven(9, 1, 1)), (vec![], vec![], vec![]));
+        // Nobody wants a row from before the commit: its first segment never arrived.
+        assert_eq!((forgiven(6, 1, 6), forgiven(5, 1, 5)), (vec![(0, 6, 6)], vec![(0, 6, 6)]));
     }
 
     #[test]

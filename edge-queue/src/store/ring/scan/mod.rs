@@ -100,7 +100,8 @@ impl Scan {
         }
         scan.doubt_torn_close(&ends);
         let clean = scan.closed == Some(epoch);
-        for end in &mut ends {
+        for (lane, end) in (0u8..).zip(&mut ends) {
+            end.done = base.as_ref().map(|(_, state)| state.done(Lane(lane))).unwrap_or_default();
             end.torn = scan.finished.torn(end.frames().map(|placed| &placed.head), clean.then_some(epoch));
             let torn =
                 |head: &Head| end.torn.contains(&CommitPart::of(head)) && !planted(Flaw::TornChangesApplied);
@@ -111,10 +112,8 @@ impl Scan {
         }
         scan.ends.merge(&changes.ends);
         scan.go_to_known_ends();
-        let mut state = base.map(|(_, state)| state);
-        if state.is_none() && !changes.is_empty() {
-            state = Some(State::new(look.gateway, look.geometry.lanes));
-        }
+        let empty = || (!changes.is_empty()).then(|| State::new(look.gateway, look.geometry.lanes));
+        let mut state = base.map(|(_, state)| state).or_else(empty);
         if let Some(state) = &mut state {
             changes.apply(state);
         }
