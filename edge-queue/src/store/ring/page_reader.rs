@@ -108,9 +108,14 @@ impl<'a> Pages<'a> {
         }
     }
 
-    /// Reads a page; while a ring is opened, where nobody can wait, a failed read is tried again at once.
+    /// Reads a page; while a ring is opened, where nobody can wait, a failed read is tried again at once. Of the page in which a
+    /// cut file ends the rest is zeros: so an open finds what the next one will, when the file has its length back.
     fn try_read(&self, offset: u64, page: &mut [u8]) -> io::Result<()> {
         let tries = if self.unread.is_none() { OPEN_TRIES } else { 1 };
+        let before_end = self.medium.len().unwrap_or(u64::MAX).saturating_sub(offset);
+        let part = usize::try_from(before_end).ok().filter(|part| (1..page.len()).contains(part));
+        let (page, behind) = page.split_at_mut(part.unwrap_or(page.len()));
+        behind.fill(0);
         let mut last = Ok(());
         for _ in 0..tries {
             last = self.medium.read_at(offset, page);
@@ -284,6 +289,16 @@ mod tests {
         let pages = Pages::new(&medium, &GEOMETRY).patient(&unread);
         pages.read(0, 4, &mut [0; PAGE]);
         assert!(pages.is_down(), "the last one before it is");
+    }
+
+    #[test]
+    fn a_page_in_which_the_file_ends_goes_on_with_zeros() {
+        let (mut medium, mut bytes) = (Sectors::new(2 + 5, 7), [1; 2 * PAGE]);
+        medium.set_len(6 * PAGE as u64 + 100).unwrap();
+        let pages = Pages::new(&medium, &GEOMETRY);
+        pages.read(0, 4, &mut bytes);
+        assert!(bytes[..100] == [7; 100] && bytes[100..] == [0; 2 * PAGE - 100]);
+        assert_eq!(pages.skipped(), 1, "the page behind it");
     }
 
     #[test]
