@@ -15,9 +15,12 @@ use damage_rig::{Image, Outcome, QueueBug, Rule, Violation};
 /// Cases at the full budget.
 const CASES: u64 = 10_000;
 /// Queues among which a control shows its bug.
-const CONTROL_IMAGES: u64 = 100;
+const CONTROL_IMAGES: u64 = 500;
 /// Cases for each queue that is made.
-const PER_IMAGE: u64 = 25;
+const PER_IMAGE: u64 = 5;
+/// Seeds of a run, which share its cases, and the distance between two.
+const SEEDS: u64 = 5;
+const SEED_STEP: u64 = 1_000_000;
 
 /// What a run came to.
 #[derive(Default)]
@@ -33,9 +36,10 @@ struct Run {
 fn run(kind: StoreKind, images: u64, bug: Option<QueueBug>) -> Run {
     let mut run = Run::default();
     for nth in 0..images {
-        let image = Image::new(kind, seed() + nth, bug);
+        let seed = seed() + nth % SEEDS * SEED_STEP + nth / SEEDS;
+        let image = Image::new(kind, seed, bug);
         for case in 0..PER_IMAGE {
-            let mut rng = Rng::new((seed() + nth) << 16 | case);
+            let mut rng = Rng::new(seed << 16 | case);
             match image.case(&mut rng) {
                 Ok(Outcome { exact, lost, silent, .. }) => {
                     run.exact += u64::from(exact);
@@ -43,7 +47,7 @@ fn run(kind: StoreKind, images: u64, bug: Option<QueueBug>) -> Run {
                     run.silent += silent;
                 }
                 Err(violation) => {
-                    run.broken = Some(violation.at(format_args!("image {nth}, case {case}")));
+                    run.broken = Some(violation.at(format_args!("image {nth} of seed {seed}, case {case}")));
                     return run;
                 }
             }
@@ -102,7 +106,7 @@ impl Plant {
     fn violation(self) -> Option<Violation> {
         match self {
             Plant::Flaw(flaw) => flaw.during(|| run(StoreKind::Ring, CONTROL_IMAGES, None)).broken,
-            Plant::Queue(bug) => run(StoreKind::Ring, 5, Some(bug)).broken,
+            Plant::Queue(bug) => run(StoreKind::Ring, 25, Some(bug)).broken,
         }
     }
 }
