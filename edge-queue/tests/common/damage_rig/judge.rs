@@ -253,10 +253,13 @@ impl Image {
             outcome.silent += silent.len() as u64;
             // After a kill only the end of a lane may be gone without a word: what later commits brought did not come either.
             let end = silent.iter().map(|(_, row)| row.commit).min().unwrap_or(u64::MAX);
+            // A loss that the ledger alone tells has no place, and so no times: its record stands at any number.
+            let is_told = |row: &Pushed| {
+                let mut placed = gaps.iter().filter(|gap| (gap.first_ms, gap.last_ms) != (0, 0));
+                placed.any(|gap| (gap.first_seq..=gap.last_seq).contains(&row.seq))
+            };
             let beyond = self.rows.iter().find(|(nth, row)| {
-                row.lane == lane
-                    && row.commit > end
-                    && (arrived.contains(nth) || wanted(nth) && covers(row) > 0)
+                row.lane == lane && row.commit > end && (arrived.contains(nth) || wanted(nth) && is_told(row))
             });
             if let (Some((nth, row)), true) = (beyond, outcome.end_only) {
                 let first = silent.first();
