@@ -21,7 +21,7 @@ const VERSION: &str = "edge clients 1 ";
 /// Size of the largest file that is read; more than is ever saved.
 const BYTES_MAX: u64 = 4 << 20;
 
-/// File of the listener's sessions and retained messages. See the [module](self).
+/// File of the listener's sessions and retained messages, with a checksum; one that cannot be read is renamed to `clients.bad`.
 #[derive(Debug)]
 pub struct ClientFile {
     state: PathBuf,

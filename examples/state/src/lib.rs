@@ -1,7 +1,7 @@
 #![forbid(unsafe_code)]
 //! Small files of a state directory, for the shells of `edge-gateway`, `mqtt-bridge` and `control-loop`.
 //!
-//! [`file`] reads and replaces them whole, [`checksummed`] adds a checksum, and [`ClientFile`] keeps the clients of a listener in one.
+//! [`mod@file`] reads and replaces them whole, [`checksummed`] adds a checksum, and [`ClientFile`] keeps the clients of a listener in one.
 
 pub mod checksummed;
 #[cfg(feature = "clients")]
