@@ -224,7 +224,8 @@ pub struct Restored {
     pub waiting: usize,
     /// Number of sessions, retained messages and waiting messages that have expired.
     pub expired: usize,
-    /// Number of sessions and retained messages beyond the limits, and of messages and wills on topics of the application.
+    /// Number of sessions and retained messages beyond the limits, sessions with more filters than the limit of now among them, and of messages and
+    /// wills on topics of the application.
     pub refused: usize,
 }
 

@@ -291,7 +291,7 @@ fn lower_limits_hold_for_what_comes_back() {
         &[publish(1, "a", "1"), publish(2, "a", "2"), retained("r", "1"), retained("s", "2")],
     );
     let mut config = Config::default();
-    (config.max_sessions, config.max_retained, config.max_subscriptions, config.max_queued) = (5, 1, 1, 1);
+    (config.max_sessions, config.max_retained, config.max_queued) = (5, 1, 1);
     let (mut next, restored) = restarted(&site, config, 0);
     assert_eq!((restored.sessions, restored.retained, restored.refused), (5, 1, 6 + 1));
     let stats = next.listener.stats();

@@ -187,6 +187,23 @@ fn after_a_restart_too_who_is_away_longest_gives_way_first() {
     assert_eq!(present, [true, true]);
 }
 
+/// A session with a part of its filters would have its client wait in vain: it finds none, and subscribes anew.
+#[test]
+fn a_session_with_more_filters_than_the_limit_of_now_does_not_come_back() {
+    let mut site = at_noon();
+    for (name, filters) in [("few", &["a", "b"][..]), ("many", &["a", "b", "c"])] {
+        let (client, _) = site.connect(lasting(name, 3_600));
+        site.send(client, &[subscribe(filters)]);
+        site.cut(client);
+    }
+    let mut config = Config::default();
+    config.max_subscriptions = 2;
+    let (mut next, restored) = restarted(&site, config, 1_000);
+    assert_eq!((restored.sessions, restored.refused), (1, 1));
+    let present = ["few", "many"].map(|name| next.connect(lasting(name, 3_600)).1.session_present);
+    assert_eq!(present, [true, false]);
+}
+
 #[test]
 fn messages_of_sessions_that_are_over_are_not_counted_as_waiting() {
     let mut site = at_noon();

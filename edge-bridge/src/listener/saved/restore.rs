@@ -82,8 +82,11 @@ impl<I: Ingest> Listener<I> {
         // Of clients that are away for equally long the first give way first: those that went away longest ago.
         for SessionRecord { connect, subscriptions, waiting } in sessions.into_iter().rev() {
             let Some(key) = self.restore_session(now, age_ms, &connect, &mut restored) else { continue };
-            for subscribe in &subscriptions {
-                self.restore_subscription(key, subscribe);
+            if !subscriptions.iter().all(|subscribe| self.restore_subscription(key, subscribe)) {
+                // Its client is told that there is no session, and subscribes anew: within a part of its filters it would wait in vain.
+                restored.refused += 1;
+                self.end_session(now, key);
+                continue;
             }
             for publish in waiting {
                 self.restore_waiting(now.up_ms, age_ms, key, publish, &mut restored);
@@ -145,13 +148,12 @@ impl<I: Ingest> Listener<I> {
         Some(key)
     }
 
-    fn restore_subscription(&mut self, key: ClientKey, subscribe: &Subscribe) {
+    /// Adds filters to a restored session. Returns whether they are all within the limits of now.
+    fn restore_subscription(&mut self, key: ClientKey, subscribe: &Subscribe) -> bool {
         let identifier = subscribe.properties.u32(PropertyId::SubscriptionIdentifier);
-        for subscription in &subscribe.filters {
-            // One beyond a limit that is lower than it was is left out, as it would be refused now.
-            let _ = self.subscribe(key, subscription, identifier);
-        }
+        let fit = subscribe.filters.iter().all(|wanted| self.subscribe(key, wanted, identifier).is_ok());
         self.account_filters(key);
+        fit
     }
 
     fn restore_waiting(

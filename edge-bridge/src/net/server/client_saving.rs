@@ -119,13 +119,23 @@ impl ClientSaving {
         self.saved = now;
         (self.changed, self.exchanged) = (None, None);
         self.not_before = Instant::now() + rest_after(saved.bytes.len());
-        let left_out_before = std::mem::replace(&mut self.leaves_out, saved.left_out > 0);
-        let news = (saved.left_out > 0 && !left_out_before).then_some(saved.left_out);
+        let news = self.news(saved.left_out);
         self.writing = Some(spawn_blocking(move || {
             let result = store.save(&saved.bytes);
             (store, result)
         }));
         news
+    }
+
+    /// Returns whether there is a store to save to.
+    pub(super) fn has_store(&self) -> bool {
+        self.store.is_some() || self.writing.is_some()
+    }
+
+    /// Notes how much is left out of what is saved. Returns that number, if it is news that something is.
+    pub(super) fn news(&mut self, left_out: usize) -> Option<usize> {
+        let left_out_before = std::mem::replace(&mut self.leaves_out, left_out > 0);
+        (left_out > 0 && !left_out_before).then_some(left_out)
     }
 
     /// Waits for the end of the present write, for ever if there is none. Returns the error if the write before succeeded, else `None`.

@@ -87,6 +87,11 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
     /// Saves clients for the last time, after all have been disconnected.
     pub(super) async fn save_last(&mut self) {
         let saved = self.listener.save(self.now());
+        if self.saving.has_store()
+            && let Some(count) = self.saving.news(saved.left_out)
+        {
+            self.tell(&Event::ClientsLeftOut { count });
+        }
         if let Some(error) = self.saving.finish(saved).await {
             self.tell_not_saved(&error);
         }
