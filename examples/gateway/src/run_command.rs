@@ -62,7 +62,14 @@ fn kept(file: &Path, state: Option<&Path>) -> Option<Config> {
         Some(state) => state.to_owned(),
         None => Config::state_in(file).ok()??,
     };
-    let (config, findings) = last_configuration::kept(&state, file)?;
-    standard_error::write(format_args!("{}", findings.for_a_run()));
-    Some(config)
+    match last_configuration::kept(&state, file) {
+        Ok(kept) => kept.map(|(config, _)| config),
+        Err(why) => {
+            standard_error::complain!(
+                "The configuration that was in force last is of no use: {}.",
+                OneLine(&why)
+            );
+            None
+        }
+    }
 }

@@ -11,9 +11,12 @@
 mod support;
 
 use std::fs;
+use std::net::TcpListener;
+use std::process::Command;
+use std::time::Duration;
 
 use support::gateway::Gateway;
-use support::mosquitto::{Mosquitto, Subscriber, publish};
+use support::mosquitto::{Mosquitto, Subscriber, publish, retain};
 use support::{free_port, wait_until};
 
 const FILTER: &str = "[[rule]]\nmatch = \"#\"\nstages = [ { deadband = { absolute = 0.5 } } ]\n";
@@ -82,11 +85,78 @@ fn promise_2_a_start_with_mistakes_goes_on_with_what_was_in_force() {
         "the rules of then hold: {}",
         gateway.get("/metrics").unwrap().1
     );
-    // Mended while it runs.
+    // Mended while it runs: nobody has to say so.
     fs::write(&filter, FILTER).unwrap();
     fs::write(&file, &good).unwrap();
+    wait_until("what the file says is in force", 30, || gateway.metric("edge_config_refused") == Some(0.0));
+    // A pipe would keep a reader for ever, and the stop with it.
+    fs::remove_file(&file).unwrap();
+    assert!(Command::new("mkfifo").arg(&file).status().unwrap().success());
     gateway.signal("HUP");
-    wait_until("what the file says is in force", 20, || gateway.metric("edge_config_refused") == Some(0.0));
+    wait_until("it is refused", 20, || gateway.metric("edge_config_refused") == Some(1.0));
+    assert_eq!(gateway.terminate().0.code(), Some(0));
+    assert!(refused(&gateway).contains("not a file, but a pipe"));
+}
+
+/// It was never in force: it removes nothing.
+#[test]
+fn a_configuration_that_does_not_start_costs_no_client_its_session() {
+    let dir = tempfile::tempdir().unwrap();
+    let (listen, nowhere, taken) = (free_port(), free_port(), TcpListener::bind("127.0.0.1:0").unwrap());
+    let config = format!(
+        "[gateway]\nid = \"g\"\n[hub]\nurl = \"mqtt://{nowhere}\"\n[[route]]\nmatch = \"plant/#\"\n[local]\nlisten = \"{listen}\"\n"
+    );
+    let mut gateway = Gateway::new(dir.path(), &config);
+    gateway.start();
+    retain(listen, "set/point", "70");
+    wait_kept(&gateway);
+    gateway.kill_9();
+    let file = dir.path().join("gateway.toml");
+    let good = fs::read_to_string(&file).unwrap();
+    let line = format!("listen = \"{listen}\"\n");
+    let more = format!("{line}persistence = false\nws_listen = \"{}\"\n", taken.local_addr().unwrap());
+    fs::write(&file, good.replace(&line, &more)).unwrap();
+    gateway.start();
+    assert_eq!(gateway.metric("edge_config_refused"), Some(1.0));
+    let reader = Subscriber::start(listen, "set/#");
+    wait_until("the retained message", 20, || reader.arrived().iter().any(|one| one.payload == "70"));
+    // In force it does.
+    drop(taken);
+    gateway.signal("HUP");
+    let clients = gateway.state.join("clients");
+    wait_until("they are removed", 30, || !clients.exists());
+    assert_eq!(gateway.terminate().0.code(), Some(0));
+}
+
+/// Whether it opens the queue is not known: the one before is the one to go back to.
+#[test]
+fn a_configuration_without_a_queue_is_not_kept_and_is_told_all_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = format!(
+        "[gateway]\nid = \"g\"\n[local]\nlisten = \"{}\"\n[hub]\nurl = \"mqtt://{}\"\n[[route]]\nmatch = \"plant/#\"\n",
+        free_port(),
+        free_port()
+    );
+    let mut gateway = Gateway::new(dir.path(), &config);
+    gateway.start();
+    wait_kept(&gateway);
+    gateway.kill_9();
+    let kept = fs::read(gateway.state.join("configuration")).unwrap();
+    let queue = gateway.state.join("queue.ring");
+    fs::rename(&queue, dir.path().join("aside")).unwrap();
+    fs::create_dir(&queue).unwrap();
+    let file = dir.path().join("gateway.toml");
+    let other = fs::read_to_string(&file).unwrap().replace("plant/#", "site/#");
+    fs::write(&file, &other).unwrap();
+    gateway.start_unready();
+    std::thread::sleep(Duration::from_secs(12));
+    assert_eq!(gateway.metric("edge_queue_open"), Some(0.0));
+    assert!(fs::read(gateway.state.join("configuration")).unwrap() == kept);
+    fs::write(&file, "[gateway").unwrap();
+    gateway.signal("HUP");
+    wait_until("it is told", 20, || gateway.metric("edge_config_refused") == Some(1.0));
+    let (_, status) = gateway.get("/status.json").unwrap();
+    assert!(status.contains("The changed gateway.toml is not in force: "), "{status}");
     assert_eq!(gateway.terminate().0.code(), Some(0));
 }
 

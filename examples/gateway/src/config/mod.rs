@@ -231,7 +231,7 @@ impl Config {
     /// Reads and checks a file. `Err` has at least one error; `Ok` may have warnings.
     pub(crate) fn load(path: &Path) -> Result<(Config, Findings), Findings> {
         let env = |name: &str| std::env::var(name).ok();
-        match std::fs::read_to_string(path) {
+        match section::read_file(path) {
             Ok(text) => Config::parse(path, &text, &env),
             Err(error) => {
                 let mut findings = Findings::new(path, "");
@@ -245,7 +245,7 @@ impl Config {
     /// asked. `None`: the file names no directory.
     pub(crate) fn state_in(path: &Path) -> Result<Option<PathBuf>, Findings> {
         let env = |name: &str| std::env::var(name).ok();
-        let text = std::fs::read_to_string(path);
+        let text = section::read_file(path);
         let mut findings = Findings::new(path, text.as_deref().unwrap_or_default());
         if let Err(error) = &text {
             findings.error(0, "file", format!("cannot be read: {error}"));

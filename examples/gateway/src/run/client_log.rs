@@ -9,7 +9,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use edge_bridge::escape::Escaped;
-use edge_bridge::listener::Event;
+use edge_bridge::listener::{Event, Restored};
 use edge_bridge::session::Closed;
 use edge_bridge::wire::{ReasonCode, TopicError};
 
@@ -97,6 +97,9 @@ impl ClientLog {
     pub(super) fn on_event(&mut self, up_ms: u64, event: &Event, address: Option<SocketAddr>) {
         if let Some(held_back) = self.begin_minute(up_ms / MINUTE_MS) {
             tracing::warn!(%held_back, "more trouble of local clients than had lines");
+        }
+        if let Event::ClientsRestored(restored) = event {
+            return tell_restored(restored);
         }
         let shown = address.map_or("unknown".to_owned(), |address| address.to_string());
         let Some(Trouble { cause, said }) = trouble(event) else {
@@ -244,6 +247,23 @@ fn trouble(event: &Event) -> Option<Trouble> {
             ),
         }),
         other => trouble_with_saving(other),
+    }
+}
+
+/// Logs how much of the last run's clients came back, if there was anything.
+fn tell_restored(restored: &Restored) {
+    let Restored { sessions, retained, waiting, expired, refused, .. } = *restored;
+    if refused > 0 {
+        tracing::warn!(
+            sessions,
+            retained,
+            waiting,
+            expired,
+            refused,
+            "not all clients of the last run are back: the limits of now have no room"
+        );
+    } else if sessions + retained + expired > 0 {
+        tracing::info!(sessions, retained, waiting, expired, "clients of the last run are back");
     }
 }
 

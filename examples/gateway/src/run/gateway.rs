@@ -8,6 +8,7 @@
 use std::future::Future;
 use std::path::Path;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -72,6 +73,7 @@ struct Local {
     surface: Surface,
     packers: Packers,
     configurations: Option<Configurations>,
+    is_open: Arc<AtomicBool>,
     /// Link to the hub, set once it runs, for requests at the control socket.
     link: LaterLink,
     /// Notice that the first attempt to make the control socket has ended.
@@ -137,7 +139,7 @@ impl Local {
         cause: Cause,
         parts: Parts,
     ) -> Result<Self, RunError> {
-        let Parts { filters, ingest: own, packers, started, service, configurations } = parts;
+        let Parts { filters, ingest: own, packers, started, service, configurations, is_open } = parts;
         let clock = Clock::start();
         let ingest = GatewayIngest::new(&config.routes, DuplicateMarks::default());
         let ingest = ingest.map_err(RunError::Configuration)?;
@@ -165,6 +167,7 @@ impl Local {
             service,
             memory: Memory::new(&clock),
             facts: CurrentFacts::new(Facts { refused, ..Facts::of(config, state) }),
+            configurations: configurations.clone(),
         };
         let surface = Surface::new(no_queue.clone());
         let desk = Desk::new(surface.clone(), no_queue.facts.clone(), no_queue.memory.clone(), clock);
@@ -192,6 +195,7 @@ impl Local {
             surface,
             packers,
             configurations,
+            is_open,
             link,
             socket_tried,
             tasks,
@@ -254,6 +258,7 @@ impl Local {
             memory: no_queue.memory.clone(),
         };
         surface.show(monitor.clone());
+        self.is_open.store(true, Ordering::Relaxed);
         let _ = self.link.set(link.clone()); // Once, here.
         let (changes, more_tables) = RouteChanges::new(&monitor, next_routes, config, &tables);
         let changes = self.configurations.map(|found| tokio::spawn(changes.follow(found, state.to_owned())));

@@ -37,8 +37,9 @@ impl HubRefusals {
             topics: link.refused_topics,
             link_refused: link.link_refused,
             answers: link.refusals.iter().map(|(reason, count)| (reason.get(), *count)).collect(),
+            // A refused subscription says why.
+            unshown_tables: if link.refused_subscriptions.is_empty() { unshown_tables } else { 0 },
             subscriptions: link.refused_subscriptions.clone(),
-            unshown_tables,
         }
     }
 

@@ -8,12 +8,14 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Config, Findings};
+use crate::config::{Config, Findings, Severity};
 use edge_state::checksummed as checksummed_file;
 
 const FILE: &str = "configuration";
 const VERSION: &str = "edge-gateway configuration 1 ";
 const BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Bytes of the line with the checksum, at most.
+const HEAD_BYTES: u64 = 128;
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Texts {
@@ -47,14 +49,27 @@ pub(crate) fn keep(state: &Path, config: &Config) -> io::Result<()> {
     if kept.is_ok_and(|kept| kept == body) {
         return Ok(());
     }
+    if body.len() as u64 > BYTES_MAX - HEAD_BYTES {
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!("it has more than {} MiB", BYTES_MAX >> 20),
+        ));
+    }
     checksummed_file::replace(state, FILE, VERSION, &body)
 }
 
-/// Returns the kept configuration, for a gateway whose file is `file`; `None` without one, or if it is damaged or has mistakes by now.
-pub(crate) fn kept(state: &Path, file: &Path) -> Option<(Config, Findings)> {
-    let body = checksummed_file::read(state, FILE, VERSION, BYTES_MAX).ok()?;
-    let texts: Texts = serde_json::from_slice(&body).ok()?;
-    Config::of_texts(file, &texts.file, &|rules| texts.rules(rules)).ok()
+/// Returns the kept configuration, for a gateway whose file is `file`; `None` without one.
+///
+/// # Errors
+/// In words: it cannot be read, or has mistakes by now.
+pub(crate) fn kept(state: &Path, file: &Path) -> Result<Option<(Config, Findings)>, String> {
+    let body = match checksummed_file::read(state, FILE, VERSION, BYTES_MAX) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        read => read.map_err(|error| error.to_string())?,
+    };
+    let texts: Texts = serde_json::from_slice(&body).map_err(|error| error.to_string())?;
+    let loaded = Config::of_texts(file, &texts.file, &|rules| texts.rules(rules));
+    loaded.map(Some).map_err(|findings| findings.summaries(Severity::Error).next().unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -69,7 +84,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (file, state) = (dir.path().join("gateway.toml"), dir.path().join("state"));
         std::fs::create_dir(&state).unwrap();
-        assert!(kept(&state, &file).is_none());
+        assert!(kept(&state, &file).unwrap().is_none());
         let rules = "[[rule]]\nmatch = \"#\"\nstages = [ { deadband = { absolute = 0.5 } } ]\n";
         std::fs::write(dir.path().join("filter.toml"), rules).unwrap();
         let text = format!(
@@ -83,12 +98,12 @@ mod tests {
         assert_eq!(std::fs::metadata(state.join(FILE)).unwrap().modified().unwrap(), written, "not twice");
         std::fs::remove_file(dir.path().join("filter.toml")).unwrap();
         std::fs::write(&file, "[gateway").unwrap();
-        let (again, _) = kept(&state, &file).unwrap();
+        let (again, _) = kept(&state, &file).unwrap().unwrap();
         assert_eq!(again.digest, config.digest);
         assert_eq!(again.routes, config.routes);
         let mut damaged = std::fs::read(state.join(FILE)).unwrap();
         *damaged.last_mut().unwrap() ^= 1;
         std::fs::write(state.join(FILE), damaged).unwrap();
-        assert!(kept(&state, &file).is_none(), "a damaged one is none");
+        assert_eq!(kept(&state, &file).unwrap_err(), "it is damaged");
     }
 }

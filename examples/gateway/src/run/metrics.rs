@@ -203,11 +203,7 @@ impl Sample {
             "Bytes written to the store, and of session tables to their files, since the start.",
             self.store_bytes_written,
         );
-        page.gauge(
-            "edge_config_refused",
-            "1 while changed files of the configuration are not in force.",
-            u64::from(self.config_refused),
-        );
+        config_refused(&mut page, self.config_refused);
         page.head("edge_wan_bytes_total", "counter", "Bytes to and from the hub since the start, by cause.");
         page.labelled("edge_wan_bytes_total", "cause", self.wan_bytes);
         self.render_counts(&mut page);
@@ -223,6 +219,11 @@ pub(super) fn links(page: &mut Page, link: LinkState) {
     page.head("edge_link_state", "gauge", "1 for the state of the link to the hub, by PUBACK progress.");
     let states = LINK_STATES.map(|state| (state.as_str(), u64::from(state == link)));
     page.labelled("edge_link_state", "state", states);
+}
+
+pub(super) fn config_refused(page: &mut Page, is_refused: bool) {
+    let help = "1 while changed files of the configuration are not in force.";
+    page.gauge("edge_config_refused", help, u64::from(is_refused));
 }
 
 pub(super) fn verdicts(page: &mut Page, verdict: Verdict) {

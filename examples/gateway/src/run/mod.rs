@@ -139,9 +139,9 @@ pub(crate) fn run(start: Start<'_>) -> Result<(), RunError> {
         let service = service::from_env();
         let mut before = may_go_back.then(|| kept_before(&state, file, &reload.running())).flatten();
         loop {
-            let (config, mut ending) = (reload.running(), None);
+            let (config, mut ending, is_open) = (reload.running(), None, reload.begin_run());
             let configurations = Some(reload.configurations());
-            let parts = Parts { service: service.clone(), configurations, ..Parts::default() };
+            let parts = Parts { service: service.clone(), configurations, is_open, ..Parts::default() };
             let stop = async {
                 let asked = reload.next(&mut signals, &state).await;
                 if matches!(asked, Ending::Stop) {
@@ -159,7 +159,7 @@ pub(crate) fn run(start: Start<'_>) -> Result<(), RunError> {
                 (Err(error), None) if before.is_some() => {
                     tracing::error!(%error, "the changed configuration does not start: the one before is in force again");
                     let why = format!("it does not start: {error}");
-                    before.take().into_iter().for_each(|config| reload.replace(config, Some(why.clone())));
+                    before.take().into_iter().for_each(|config| reload.go_back(config, why.clone()));
                 }
                 (result, _) => return result,
             }
@@ -172,7 +172,7 @@ pub(crate) fn run(start: Start<'_>) -> Result<(), RunError> {
 
 /// Returns the configuration that was in force last, if it is another one.
 fn kept_before(state: &Path, file: &Path, now: &Config) -> Option<Arc<Config>> {
-    let (kept, _) = last_configuration::kept(state, file)?;
+    let (kept, _) = last_configuration::kept(state, file).ok()??;
     (kept.digest != now.digest).then(|| Arc::new(kept))
 }
 

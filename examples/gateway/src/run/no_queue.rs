@@ -18,15 +18,16 @@ use super::http::{Answer, Pages};
 use super::ingest::GatewayIngest;
 use super::intake_figures::IntakeFigures;
 use super::listener_figures;
-use super::metrics::{links, verdicts};
+use super::metrics::{config_refused, links, verdicts};
 use super::monitor::{EVERY, Monitor, listener_stats};
 use super::opening::Cause;
 use super::page::{Page, label};
+use super::route_changes::Configurations;
 use super::state_log::StateLog;
 use super::status::{Losses, Status, Verdict};
 use super::status_page::desk::Memory;
 use super::status_page::figures::Figures;
-use super::status_page::{CurrentFacts, WithoutQueue};
+use super::status_page::{CurrentFacts, Facts, WithoutQueue};
 
 /// Cause that is shown until an attempt has failed.
 const OPENING: &str = "the queue is being opened";
@@ -48,6 +49,8 @@ pub(super) struct NoQueue {
     /// Memory of the status surfaces.
     pub(super) memory: Memory,
     pub(super) facts: CurrentFacts,
+    /// Configurations that follow while the gateway runs.
+    pub(super) configurations: Option<Configurations>,
 }
 
 /// State of a gateway without a queue that answers.
@@ -73,6 +76,7 @@ impl NoQueue {
         log.note(self.clock.now().up_ms, (Verdict::Degraded, LinkState::Offline));
         loop {
             tokio::time::sleep(EVERY).await;
+            self.follow_refusals();
             let state = self.state().await;
             self.memory.note_without_queue(&self.clock, &state.as_state());
             let verdict = state.verdict;
@@ -82,6 +86,15 @@ impl NoQueue {
             if let Some(changes) = log.note(self.clock.now().up_ms, (verdict, LinkState::Offline)) {
                 tracing::warn!(%verdict, changes, cause = self.cause(), "state");
             }
+        }
+    }
+
+    /// Notes whether a changed configuration is refused; its routes are followed once there is a queue.
+    fn follow_refusals(&self) {
+        let Some(in_force) = &self.configurations else { return };
+        let (refused, facts) = (in_force.borrow().refused.clone(), self.facts.get());
+        if facts.refused != refused {
+            self.facts.set(Facts { refused, ..Facts::clone(&facts) });
         }
     }
 
@@ -128,6 +141,7 @@ impl NoQueue {
         let mut page = Page::default();
         render(&mut page, Some(&self.cause()));
         self.memory.render_without_queue(&self.facts.get(), &mut page);
+        config_refused(&mut page, self.facts.get().refused.is_some());
         verdicts(&mut page, self.verdict(listener.as_ref()));
         links(&mut page, LinkState::Offline);
         page.head("edge_dropped_total", "counter", "Messages given up, by reason, over restarts.");
@@ -237,6 +251,7 @@ mod tests {
     async fn there_is_a_cause_before_an_attempt_has_failed() {
         let (_told, cause) = watch::channel(None);
         let surface = Surface::new(NoQueue {
+            configurations: None,
             cause,
             listener: None,
             control: None,

@@ -11,8 +11,10 @@
 #![allow(clippy::disallowed_methods, reason = "a shell: files, and the time between looks at them")]
 
 mod files;
+mod proof;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,18 +23,16 @@ use tokio::time::Instant;
 
 use crate::config::{Changes, Config, Findings, Severity};
 
-use super::last_configuration;
 use super::route_changes::{Configurations, InForce};
 use super::signals::{Signals, Wish};
 use files::ReadFiles;
+use proof::Proof;
 
 /// Pause between two looks at the files.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Pause after which a configuration with mistakes is read again although its files are the same: something else that was missing, such as a
 /// password file, may be there now.
 const MISTAKES_AGAIN: Duration = Duration::from_secs(60);
-/// A configuration that has been in force for so long is one to go back to.
-const KEPT_AFTER: Duration = Duration::from_secs(10);
 /// Mistakes of a refused file that have a line each.
 const MISTAKES_MAX: usize = 5;
 
@@ -55,14 +55,15 @@ enum Decision {
 }
 
 /// Decides what to do with `next`. `state_is_given`: the state directory was given at the command line.
-fn decide(running: &Config, next: &Config, state_is_given: bool) -> Decision {
+fn decide(running: &Config, next: &Config, state_is_given: bool, has_queue: bool) -> Decision {
     let Changes { routes, at_start } = running.changes(next);
     if running.state != next.state && !state_is_given {
         return Decision::Refused(
             "gateway.state: another directory is another queue; stop the gateway for it".to_owned(),
         );
     }
-    if running.queue.lanes != next.queue.lanes {
+    // Without a queue nobody knows which lanes it has: a start looks.
+    if has_queue && running.queue.lanes != next.queue.lanes {
         return Decision::Refused(
             "queue.lanes: what waits in a lane goes by its place in the list, under the limit of that place; let the queue drain, then restart the gateway with other lanes"
                 .to_owned(),
@@ -87,10 +88,9 @@ pub(super) struct Reload {
     files: Arc<Mutex<ReadFiles>>,
     /// Time of the last reading, if it found mistakes; `None` otherwise.
     mistaken: Option<Instant>,
-    /// Time from which on the configuration in force has been.
-    since: Instant,
-    /// Set once the configuration in force is kept for the next start.
-    is_kept: bool,
+    /// Set while the configuration in force is the one before, since the files' had mistakes at the start or did not start.
+    went_back: bool,
+    proof: Proof,
 }
 
 impl Reload {
@@ -103,9 +103,20 @@ impl Reload {
             in_force: watch::Sender::new(start),
             files,
             mistaken: is_refused.then_some(now),
-            since: now,
-            is_kept: false,
+            went_back: is_refused,
+            proof: Proof::new(),
         }
+    }
+
+    /// Begins a run. Returns the flag that it sets once its queue is open.
+    pub(super) fn begin_run(&mut self) -> Arc<AtomicBool> {
+        self.proof.begin_run()
+    }
+
+    /// Goes back to a configuration, for this reason.
+    pub(super) fn go_back(&mut self, config: Arc<Config>, why: String) {
+        self.went_back = true;
+        self.replace(config, Some(why));
     }
 
     /// Returns the channel of the configurations of one run, beginning with the present one.
@@ -119,7 +130,8 @@ impl Reload {
 
     /// Puts another configuration in force. `refused`: the reason why the files' configuration is not in force; `None`: it is.
     pub(super) fn replace(&mut self, config: Arc<Config>, refused: Option<String>) {
-        (self.since, self.is_kept) = (Instant::now(), false);
+        self.went_back &= refused.is_some();
+        self.proof.restart();
         self.in_force.send_replace(InForce { config, refused });
     }
 
@@ -127,15 +139,10 @@ impl Reload {
     pub(super) async fn next(&mut self, signals: &mut Signals, state: &Path) -> Ending {
         loop {
             let look = async {
-                match self.running().follows_files {
+                // Whoever mends a file that did not start may be waiting for the start that was to come.
+                match self.running().follows_files || self.went_back {
                     true => tokio::time::sleep(LOOK_EVERY).await,
                     false => std::future::pending().await,
-                }
-            };
-            let is_proven = async {
-                match self.is_kept {
-                    true => std::future::pending().await,
-                    false => tokio::time::sleep_until(self.since + KEPT_AFTER).await,
                 }
             };
             let is_asked = tokio::select! {
@@ -144,8 +151,8 @@ impl Reload {
                     Wish::Reload => true,
                 },
                 () = look => false,
-                () = is_proven => {
-                    self.keep(state).await;
+                () = self.proof.due() => {
+                    self.proof.look(self.running(), state).await;
                     continue;
                 }
             };
@@ -155,16 +162,6 @@ impl Reload {
             {
                 return Ending::StartAnew(config);
             }
-        }
-    }
-
-    /// Keeps the configuration in force for a start whose files have mistakes.
-    async fn keep(&mut self, state: &Path) {
-        self.is_kept = true;
-        let (config, state) = (self.running(), state.to_owned());
-        let kept = tokio::task::spawn_blocking(move || last_configuration::keep(&state, &config));
-        if let Ok(Err(error)) = kept.await {
-            tracing::warn!(%error, "the configuration is not kept for the next start");
         }
     }
 
@@ -215,7 +212,7 @@ impl Reload {
                 return None;
             }
         };
-        match decide(&self.running(), &next, self.state_is_given) {
+        match decide(&self.running(), &next, self.state_is_given, self.proof.has_queue()) {
             Decision::Nothing => {
                 tracing::info!(
                     config = next.digest,

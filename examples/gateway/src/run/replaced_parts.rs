@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
 use edge_bridge::ingest::{Answer, Inbound, Now};
@@ -29,6 +31,8 @@ pub(crate) struct Parts {
     pub(crate) service: Notifier,
     /// Configurations that follow the first one while the gateway runs; only the program `edge-gateway` sets it.
     pub(crate) configurations: Option<Configurations>,
+    /// Flag that is set once the queue is open.
+    pub(crate) is_open: Arc<AtomicBool>,
 }
 
 /// Handles of a gateway that has started.

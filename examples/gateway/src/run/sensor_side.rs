@@ -56,12 +56,8 @@ impl Front {
         let Local::Listen { addresses, accept_control_characters, limits, access, persistence } =
             &config.local
         else {
-            remove_clients(state);
             return Ok(Self::NotYet);
         };
-        if !persistence {
-            remove_clients(state);
-        }
         let (rules, tls, in_force) = access::open(access, addresses.tls.as_ref())?;
         let tls = addresses.tls.as_ref().map(|tls| tls.address).zip(tls);
         let doors = Doors { plain: addresses.plain, tls, ws: addresses.ws.clone() };
@@ -134,20 +130,6 @@ impl Front {
             Self::NotYet => {}
         }
     }
-}
-
-/// Removes kept clients, off the runtime's thread: a disk may hang.
-fn remove_clients(state: &Path) {
-    let file = ClientFile::new(state);
-    tokio::task::spawn_blocking(move || match file.remove() {
-        Ok(true) => tracing::info!(
-            "sessions and retained messages of an earlier run are removed: this one keeps none"
-        ),
-        Ok(false) => {}
-        Err(error) => {
-            tracing::warn!(%error, "sessions and retained messages of an earlier run cannot be removed");
-        }
-    });
 }
 
 /// Raises the limit of open files if that is needed. Returns how many connections there is room for.

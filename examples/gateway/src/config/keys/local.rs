@@ -123,7 +123,7 @@ pub(super) const LOCAL: &[Key] = &[
         "max_subscriptions",
         Integer(1, 10_000),
         Is("100"),
-        "Topic filters of one client; a further one is refused (0x97).",
+        "Topic filters of one client; a further one is refused (0x97). A session with more, of a time with a higher limit, ends with the restart: its client subscribes anew.",
     ),
     key(
         "max_retained_messages",
@@ -147,7 +147,7 @@ pub(super) const LOCAL: &[Key] = &[
         "max_keep_alive",
         Duration("10s", "18h"),
         Is("5m"),
-        "Longest keep alive; MQTT 5 clients that ask for more, or for none, are told this one.",
+        "Longest keep alive of MQTT 5 clients: who asks for more, or for none, is told this one. Those of 3.1.1 cannot be told, and keep theirs.",
     ),
     key(
         "persistence",

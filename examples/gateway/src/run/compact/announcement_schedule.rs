@@ -52,6 +52,11 @@ impl Schedule {
         self.unanswered >= UNANSWERED_MIN
     }
 
+    /// The hub has shown a table, if not all: it does answer.
+    pub(super) fn answered(&mut self) {
+        self.unanswered = 0;
+    }
+
     pub(super) fn shown(&mut self) {
         (self.wanted, self.unanswered) = (false, 0);
     }

@@ -153,6 +153,7 @@ impl Topic {
         let id = message.id;
         match self.versions.see(self.now_ms, message) {
             Seen::Shown(table) => {
+                self.schedule.answered();
                 let is_newest = self.versions.newest().is_some_and(|newest| newest.id() == table.id());
                 if is_newest && self.table().is_none_or(|shown| shown.id() != table.id()) {
                     let (version, sensors) = (table.version(), table.sensors().len());

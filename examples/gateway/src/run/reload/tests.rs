@@ -36,7 +36,7 @@ fn in_force(config: Config) -> InForce {
 fn decided(from: &str, to: &str, state_is_given: bool) -> Decision {
     let dir = Path::new(".");
     assert!(FILE.contains(from), "{from}");
-    decide(&parse(FILE, dir), &parse(&FILE.replacen(from, to, 1), dir), state_is_given)
+    decide(&parse(FILE, dir), &parse(&FILE.replacen(from, to, 1), dir), state_is_given, true)
 }
 
 #[test]
@@ -89,16 +89,19 @@ fn loops_are_not_stopped_for_a_changed_table_and_routes_beside_them_change() {
     let text = format!("{FILE}[control]\nrules = \"control.toml\"\n");
     let running = parse(&text, dir.path());
     let next = |from: &str, to: &str| parse(&text.replacen(from, to, 1), dir.path());
-    assert_eq!(decide(&running, &next("plant/#", "plant/+"), true), Decision::Routes);
-    let refused = decide(&running, &next("hub.example", "other"), true);
+    assert_eq!(decide(&running, &next("plant/#", "plant/+"), true, true), Decision::Routes);
+    let refused = decide(&running, &next("hub.example", "other"), true, true);
     assert!(matches!(&refused, Decision::Refused(why) if why.starts_with("[hub] ")), "{refused:?}");
-    let refused = decide(&running, &next("[control]\nrules = \"control.toml\"\n", ""), true);
+    let refused = decide(&running, &next("[control]\nrules = \"control.toml\"\n", ""), true, true);
     assert!(matches!(&refused, Decision::Refused(why) if why.starts_with("[control] ")), "{refused:?}");
     std::fs::write(dir.path().join("control.toml"), LOOPS.replace("60.0", "61.0")).unwrap();
-    let refused = decide(&running, &next("site7", "site7"), true);
+    let refused = decide(&running, &next("site7", "site7"), true, true);
     assert!(matches!(&refused, Decision::Refused(why) if why.starts_with("[control] ")), "{refused:?}");
     // Loops that begin stop none.
-    assert_eq!(decide(&parse(FILE, dir.path()), &running, true), Decision::StartAnew(vec!["[control]"]));
+    assert_eq!(
+        decide(&parse(FILE, dir.path()), &running, true, true),
+        Decision::StartAnew(vec!["[control]"])
+    );
 }
 
 /// It names other rules, which are not those in force: it is refused once, and not at each look.

@@ -126,7 +126,7 @@ pub(crate) fn without_queue(
             not_queued: state.not_queued,
             ..QueueStatus::default()
         },
-        needs: needs::without_queue(state.cause, state.lost, state.clock_synced),
+        needs: needs::without_queue(facts, state.cause, state.lost, state.clock_synced),
         routes: routes(facts, &[]),
         ..empty(facts, now, state.verdict, recorder)
     };

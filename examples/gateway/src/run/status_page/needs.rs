@@ -61,7 +61,7 @@ pub(super) fn needs(
 }
 
 /// Returns what needs a person while there is no queue, for this cause.
-pub(super) fn without_queue(cause: &str, lost: u64, clock_synced: bool) -> Vec<Need> {
+pub(super) fn without_queue(facts: &Facts, cause: &str, lost: u64, clock_synced: bool) -> Vec<Need> {
     let mut needs = Needs::default();
     let text = format!("There is no queue, so nothing is stored for the hub: {cause}.");
     needs.act(
@@ -73,6 +73,7 @@ pub(super) fn without_queue(cause: &str, lost: u64, clock_synced: bool) -> Vec<N
         let text = format!("{} at QoS 0 found no room.", counted(lost, "message"));
         needs.act("losing", text, "Sensors at QoS 1 keep theirs until there is a queue.");
     }
+    configuration(&mut needs, facts);
     clock(&mut needs, clock_synced);
     needs.sorted()
 }

@@ -28,6 +28,7 @@ async fn server(door: Door) -> SocketAddr {
     let memory = Memory::new(&clock);
     let facts = CurrentFacts::new(examples::facts());
     let surface = Surface::new(NoQueue {
+        configurations: None,
         cause,
         listener: None,
         control: None,
