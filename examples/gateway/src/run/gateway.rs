@@ -8,7 +8,7 @@
 use std::future::Future;
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -73,7 +73,6 @@ struct Local {
     surface: Surface,
     packers: Packers,
     configurations: Option<Configurations>,
-    is_open: Arc<AtomicBool>,
     /// Link to the hub, set once it runs, for requests at the control socket.
     link: LaterLink,
     /// Notice that the first attempt to make the control socket has ended.
@@ -95,7 +94,7 @@ pub(crate) async fn run(
     parts: Parts,
     mut stop: Stop<'_>,
 ) -> Result<(), RunError> {
-    let wall = Arc::new(wall_clock(config));
+    let (wall, is_open) = (Arc::new(wall_clock(config)), parts.is_open.clone());
     let uplink = uplink::prepare(config)?;
     // Before all else: another process on this directory gets no further.
     let mut opening = Opening::start(state, config, wall.clone());
@@ -121,6 +120,7 @@ pub(crate) async fn run(
             // Who finds it ready finds the socket: the disk has just answered.
             let _tried = tokio::time::timeout(SOCKET_WITHIN, &mut local.socket_tried).await;
             let running = local.with_queue(config, state, uplink, (taken, tables, files.table_files)).await?;
+            is_open.store(true, Ordering::Relaxed);
             stop.await;
             running.stop(state).await
         }
@@ -139,7 +139,7 @@ impl Local {
         cause: Cause,
         parts: Parts,
     ) -> Result<Self, RunError> {
-        let Parts { filters, ingest: own, packers, started, service, configurations, is_open } = parts;
+        let Parts { filters, ingest: own, packers, started, service, configurations, .. } = parts;
         let clock = Clock::start();
         let ingest = GatewayIngest::new(&config.routes, DuplicateMarks::default());
         let ingest = ingest.map_err(RunError::Configuration)?;
@@ -195,7 +195,6 @@ impl Local {
             surface,
             packers,
             configurations,
-            is_open,
             link,
             socket_tried,
             tasks,
@@ -258,7 +257,6 @@ impl Local {
             memory: no_queue.memory.clone(),
         };
         surface.show(monitor.clone());
-        self.is_open.store(true, Ordering::Relaxed);
         let _ = self.link.set(link.clone()); // Once, here.
         let (changes, more_tables) = RouteChanges::new(&monitor, next_routes, config, &tables);
         let changes = self.configurations.map(|found| tokio::spawn(changes.follow(found, state.to_owned())));
