@@ -1,14 +1,15 @@
 //! Reads rows and notices missing ones: each row tells how many rows its lane had before it.
 
 use std::collections::BTreeSet;
+use std::io;
 
 use redb::{Database, ReadableDatabase};
 
+use super::RedbStore;
 use super::panic_fence::{Trouble, fence};
 use super::table::ROWS;
 use super::table_state::{Order, TableState, check, out_of_place};
 use super::value::{Totals, decode_row};
-use super::{RedbStore, is_full};
 use crate::row::{LANES_MAX, Lane, Seq};
 use crate::store::{Lost, ReadLimit, StoredChunk};
 
@@ -91,11 +92,11 @@ impl RedbStore {
         }
     }
 
-    /// Rebuilds the file for a read. On a full disk rows must come out before there is space for a new file: what the damaged
-    /// one still gives is read, and the rest is lost.
+    /// Rebuilds the file for a read. Where the disk is full or takes nothing rows must come out before there is a new file: what the
+    /// damaged one still gives is read, and the rest is lost.
     fn rebuild_to_read(&mut self, why: &str) -> Result<(), Trouble> {
         match self.rebuild(why) {
-            Err(Trouble::Io(e)) if is_full(&e) && !self.table.is_given_up() => {
+            Err(Trouble::Io(e)) if has_no_place(&e) && !self.table.is_given_up() => {
                 self.table = TableState::GivenUp;
                 self.ensure_open()
             }
@@ -199,6 +200,12 @@ impl Scan {
         }
         (self.before, self.sure, self.unreadable) = (Some((seq, totals)), true, 0);
     }
+}
+
+/// Returns whether the disk takes no new file for now: it is full, or read-only.
+fn has_no_place(e: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    matches!(e.kind(), StorageFull | QuotaExceeded | FileTooLarge | ReadOnlyFilesystem)
 }
 
 /// Returns the totals of the last sound row before `from`, or of what was removed before the oldest row; and whether no row can

@@ -253,9 +253,12 @@ impl Image {
             outcome.silent += silent.len() as u64;
             // After a kill only the end of a lane may be gone without a word: what later commits brought did not come either.
             let end = silent.iter().map(|(_, row)| row.commit).min().unwrap_or(u64::MAX);
-            // A loss that the ledger alone tells has no place, and so no times: its record stands at any number.
+            // A loss that the ledger alone tells has no place, and so no times: its record stands at any one number.
+            let has_place = |gap: &&edge_queue::Gap| {
+                gap.first_seq != gap.last_seq || (gap.first_ms, gap.last_ms) != (0, 0)
+            };
             let is_told = |row: &Pushed| {
-                let mut placed = gaps.iter().filter(|gap| (gap.first_ms, gap.last_ms) != (0, 0));
+                let mut placed = gaps.iter().filter(has_place);
                 placed.any(|gap| (gap.first_seq..=gap.last_seq).contains(&row.seq))
             };
             let beyond = self.rows.iter().find(|(nth, row)| {
