@@ -79,13 +79,12 @@ impl<I: Ingest> Listener<I> {
         let room = self.config.max_sessions.saturating_sub(self.clients.len());
         restored.refused += sessions.len().saturating_sub(room);
         sessions.truncate(room);
+        let mut without_all_filters = Vec::new();
         // Of clients that are away for equally long the first give way first: those that went away longest ago.
         for SessionRecord { connect, subscriptions, waiting } in sessions.into_iter().rev() {
             let Some(key) = self.restore_session(now, age_ms, &connect, &mut restored) else { continue };
             if !subscriptions.iter().all(|subscribe| self.restore_subscription(key, subscribe)) {
-                // Its client is told that there is no session, and subscribes anew: within a part of its filters it would wait in vain.
-                restored.refused += 1;
-                self.end_session(now, key);
+                without_all_filters.push(key);
                 continue;
             }
             for publish in waiting {
@@ -94,6 +93,11 @@ impl<I: Ingest> Listener<I> {
         }
         self.part_with_strangers(now);
         self.drop_what_is_denied();
+        // Their clients are told that there is no session, and subscribe anew: with a part of their filters they would wait in vain.
+        for key in without_all_filters {
+            restored.refused += usize::from(self.clients.get(key).is_some());
+            self.end_session(now, key);
+        }
         for (key, _) in self.clients.keyed().collect::<Vec<_>>() {
             self.absent(now, key);
         }
