@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use edge_bridge::access::{AccessRules, AclFile, LineError, LoginMemory, PasswordFile};
 use edge_bridge::escape::Escaped;
-use edge_bridge::listener::{Access, Event, Stats};
+use edge_bridge::listener::{Access, Event, Restored, Stats};
 use edge_bridge::net::server::LocalPublisher;
 use edge_bridge::net::{Server, ServerTls};
 use edge_state::ClientFile;
@@ -113,13 +113,7 @@ impl Broker {
             .access(access)
             .on_event(move |event, address| log.on_event(event, address));
         let file = ClientFile::new(state);
-        let builder = if conf.forgets_clients {
-            // Kept by an earlier run, it would bring back what is long over.
-            let _ = file.remove();
-            builder
-        } else {
-            builder.client_store(file)
-        };
+        let builder = if conf.forgets_clients { builder } else { builder.client_store(file.clone()) };
         let (first, builder) = match (files.plain, files.secure) {
             (Some(plain), Some((secure, tls))) => {
                 let address = address(&secure).await?;
@@ -135,6 +129,12 @@ impl Broker {
             .start(at, OutletIngest(outlets.clone()), |receipts| OutletSink::new(sink, receipts))
             .await
             .map_err(|error| format!("{}: listener {first}: {error}; a broker that runs there stays the local one with --local", first.place))?;
+        // Kept by an earlier run, it would bring back what is long over. Not before this one has started: that may want it.
+        if conf.forgets_clients
+            && let Err(error) = file.remove()
+        {
+            tracing::warn!(%error, "sessions and retained messages of an earlier run cannot be removed");
+        }
         tracing::info!("accepting on {}", server.local_addr());
         if let Some(address) = server.tls_addr() {
             tracing::info!("accepting with TLS on {address}");
@@ -244,6 +244,16 @@ impl ClientLog {
             Event::NoRoom { client, .. } => {
                 let Some(messages) = self.no_room.add() else { return };
                 tracing::warn!(address, client = %Escaped(client), messages, "a message at QoS 0 found no room");
+            }
+            Event::ClientsRestored(restored) if restored.refused > 0 => {
+                let Restored { sessions, retained, waiting, refused, .. } = *restored;
+                tracing::warn!(
+                    sessions,
+                    retained,
+                    waiting,
+                    refused,
+                    "not all clients of the last run are back: beyond the limits of now, or the broker's own topics"
+                );
             }
             Event::ClientsNotRestored { error } => {
                 tracing::error!(%error, "sessions and retained messages of the last run are lost, and set aside as clients.bad");

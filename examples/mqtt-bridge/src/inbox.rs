@@ -104,7 +104,7 @@ struct Clients {
 }
 
 async fn hand_out(mut consumer: aio::Consumer, clients: Clients, from: Instant) {
-    // Clients have no session after the broker's start: what is given before they subscribe, nobody gets.
+    // Clients without a session are not there after the broker's start: what is given before they subscribe, they do not get.
     sleep_until(from).await;
     let mut on_the_way = FuturesUnordered::new();
     let (mut bytes_left, mut is_told) = (BYTES_MAX, false);

@@ -22,7 +22,7 @@ const VERSION: &str = "edge clients 1 ";
 const BYTES_MAX: u64 = 4 << 20;
 
 /// File of the listener's sessions and retained messages, with a checksum; one that cannot be read is renamed to `clients.bad`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ClientFile {
     state: PathBuf,
 }

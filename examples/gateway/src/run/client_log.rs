@@ -260,7 +260,7 @@ fn tell_restored(restored: &Restored) {
             waiting,
             expired,
             refused,
-            "not all clients of the last run are back: the limits of now have no room"
+            "not all clients of the last run are back: beyond the limits of now, or on the gateway's own topics"
         );
     } else if sessions + retained + expired > 0 {
         tracing::info!(sessions, retained, waiting, expired, "clients of the last run are back");

@@ -50,6 +50,8 @@ pub(crate) fn keep(state: &Path, config: &Config) -> io::Result<()> {
         return Ok(());
     }
     if body.len() as u64 > BYTES_MAX - HEAD_BYTES {
+        // An older one is not what was in force last.
+        checksummed_file::replace(state, FILE, VERSION, b"{}")?;
         return Err(io::Error::new(
             io::ErrorKind::FileTooLarge,
             format!("it has more than {} MiB", BYTES_MAX >> 20),

@@ -172,7 +172,11 @@ pub(crate) fn run(start: Start<'_>) -> Result<(), RunError> {
 
 /// Returns the configuration that was in force last, if it is another one.
 fn kept_before(state: &Path, file: &Path, now: &Config) -> Option<Arc<Config>> {
-    let (kept, _) = last_configuration::kept(state, file).ok()??;
+    let kept = last_configuration::kept(state, file).unwrap_or_else(|why| {
+        tracing::warn!(why, "the configuration that was in force last is of no use");
+        None
+    });
+    let (kept, _) = kept?;
     (kept.digest != now.digest).then(|| Arc::new(kept))
 }
 

@@ -137,11 +137,13 @@ impl Reload {
 
     /// Applies what can be applied, until the run has to end.
     pub(super) async fn next(&mut self, signals: &mut Signals, state: &Path) -> Ending {
+        // Beside the proof's own times, which would put it off.
+        let mut next_look = Instant::now() + LOOK_EVERY;
         loop {
             let look = async {
                 // Whoever mends a file that did not start may be waiting for the start that was to come.
                 match self.running().follows_files || self.went_back {
-                    true => tokio::time::sleep(LOOK_EVERY).await,
+                    true => tokio::time::sleep_until(next_look).await,
                     false => std::future::pending().await,
                 }
             };
@@ -156,6 +158,7 @@ impl Reload {
                     continue;
                 }
             };
+            next_look = Instant::now() + LOOK_EVERY;
             let is_due = is_asked || self.have_files_changed().await;
             if (is_due || self.may_be_mended())
                 && let Some(config) = self.reload(is_due).await

@@ -1,5 +1,6 @@
 //! Proof of a configuration: once the queue is open and it has been in force for a while it is one to go back to, and what it wants gone may go.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -69,6 +70,10 @@ impl Proof {
             last_configuration::keep(&state, &config)
         });
         self.due = match kept.await {
+            Ok(Err(error)) if error.kind() == io::ErrorKind::FileTooLarge => {
+                tracing::warn!(%error, "the configuration is too large to be kept: a start with mistakes has none to go back to");
+                None
+            }
             Ok(Err(error)) => {
                 if !std::mem::replace(&mut self.is_told, true) {
                     tracing::warn!(%error, "the configuration is not kept for the next start: tried again each minute");
