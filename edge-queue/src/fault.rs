@@ -1,7 +1,7 @@
 //! Faults of a store, in the words an operator acts on.
 
 use std::fmt;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 
 use crate::store::StoreError;
 
@@ -30,13 +30,18 @@ impl FaultKind {
     pub(crate) fn of(error: &StoreError) -> FaultKind {
         match error {
             StoreError::Full { .. } => FaultKind::LaneFull,
-            StoreError::Io { source, .. } => match source.kind() {
-                ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
-                    FaultKind::DiskFull
-                }
-                ErrorKind::ReadOnlyFilesystem => FaultKind::ReadOnly,
-                _ => FaultKind::Io,
-            },
+            StoreError::Io { source, .. } => FaultKind::of_call(source),
+        }
+    }
+
+    /// Returns the kind of fault that a failed call of the medium means.
+    pub(crate) fn of_call(error: &io::Error) -> FaultKind {
+        match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+                FaultKind::DiskFull
+            }
+            ErrorKind::ReadOnlyFilesystem => FaultKind::ReadOnly,
+            _ => FaultKind::Io,
         }
     }
 }

@@ -10,6 +10,7 @@ use super::panic_fence::{Trouble, fence};
 use super::table::ROWS;
 use super::table_state::{Order, TableState, check, out_of_place};
 use super::value::{Totals, decode_row};
+use crate::fault::FaultKind;
 use crate::row::{LANES_MAX, Lane, Seq};
 use crate::store::{Lost, ReadLimit, StoredChunk};
 
@@ -204,8 +205,7 @@ impl Scan {
 
 /// Returns whether the disk takes no new file for now: it is full, or read-only.
 fn has_no_place(e: &io::Error) -> bool {
-    use io::ErrorKind::{FileTooLarge, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
-    matches!(e.kind(), StorageFull | QuotaExceeded | FileTooLarge | ReadOnlyFilesystem)
+    matches!(FaultKind::of_call(e), FaultKind::DiskFull | FaultKind::ReadOnly)
 }
 
 /// Returns the totals of the last sound row before `from`, or of what was removed before the oldest row; and whether no row can

@@ -111,11 +111,17 @@ impl<'a> Pages<'a> {
     /// Reads a page; while a ring is opened, where nobody can wait, a failed read is tried again at once. Of the page in which a
     /// cut file ends the rest is zeros: so an open finds what the next one will, when the file has its length back.
     fn try_read(&self, offset: u64, page: &mut [u8]) -> io::Result<()> {
-        let tries = if self.unread.is_none() { OPEN_TRIES } else { 1 };
+        let Err(e) = self.read_whole(offset, page) else { return Ok(()) };
+        // The length is asked for here alone: each page that is read would cost a call of the system more.
         let before_end = self.medium.len().unwrap_or(u64::MAX).saturating_sub(offset);
-        let part = usize::try_from(before_end).ok().filter(|part| (1..page.len()).contains(part));
-        let (page, behind) = page.split_at_mut(part.unwrap_or(page.len()));
+        let part = usize::try_from(before_end).ok().filter(|part| (1..page.len()).contains(part)).ok_or(e)?;
+        let (page, behind) = page.split_at_mut(part);
         behind.fill(0);
+        self.read_whole(offset, page)
+    }
+
+    fn read_whole(&self, offset: u64, page: &mut [u8]) -> io::Result<()> {
+        let tries = if self.unread.is_none() { OPEN_TRIES } else { 1 };
         let mut last = Ok(());
         for _ in 0..tries {
             last = self.medium.read_at(offset, page);
