@@ -176,9 +176,8 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
         let room = if waits { now + ROOM_EVERY } else { due };
         let look = self.paused.next_look().unwrap_or(due);
         let own = self.closing.as_ref().map_or(look, |closing| closing.until);
-        let mark = self.mark();
         // While it is closing nothing is saved before the end.
-        let save = self.saving.due(mark).filter(|_| self.closing.is_none()).unwrap_or(due);
+        let save = self.save_due().filter(|_| self.closing.is_none()).unwrap_or(due);
         due.min(room).min(own).min(save)
     }
 

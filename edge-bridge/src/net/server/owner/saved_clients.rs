@@ -69,11 +69,19 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
         }
     }
 
+    /// Returns when clients are to be saved; `None` while there is nothing new, or no store, in whose absence no clock is read.
+    pub(super) fn save_due(&mut self) -> Option<Instant> {
+        if !self.saving.has_store() {
+            return None;
+        }
+        let mark = self.mark();
+        self.saving.due(mark)
+    }
+
     /// Saves clients in the background, if it is time.
     pub(super) fn save_if_due(&mut self) {
-        let mark = self.mark();
-        if self.saving.due(mark).is_some_and(|due| due <= Instant::now()) {
-            let saved = self.listener.save(self.now());
+        if self.save_due().is_some_and(|due| due <= Instant::now()) {
+            let (mark, saved) = (self.mark(), self.listener.save(self.now()));
             if let Some(count) = self.saving.begin(mark, saved) {
                 self.tell(&Event::ClientsLeftOut { count });
             }
