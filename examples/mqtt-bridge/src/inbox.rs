@@ -11,19 +11,25 @@ use edge_bridge::net::server::{Ended, LocalPublisher};
 use edge_bridge::wire::{PropertyId, Publish, QoS, Utf8, Value};
 use edge_queue::{Config, Lease, PushError, aio};
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Duration, Instant, sleep, sleep_until, timeout};
 
+use self::unsaved::Unsaved;
 use crate::outlets::Outlets;
 use crate::plan::in_full;
+
+mod unsaved;
 
 /// The consumer's name: that of a bridge's own, whose queue it may have been.
 const CONSUMER: &str = "hub";
 /// Messages and bytes on their way to clients.
 const MESSAGES_MAX: usize = 1_024;
 const BYTES_MAX: u64 = 1 << 20;
-/// Longest time for which a client keeps a message on disk. It may be away for long; then its copy waits in its session, in memory.
+/// Time after which a message is no longer on its way: its clients are away, or do not acknowledge it. It waits in their sessions.
 const HANDED_WITHIN: Duration = Duration::from_secs(10);
+/// Time at a stop for what has been answered to be acknowledged.
+const LAST: Duration = Duration::from_millis(100);
 /// Time until a queue that cannot be read is tried again.
 const READ_AGAIN: Duration = Duration::from_secs(1);
 
@@ -31,6 +37,7 @@ const READ_AGAIN: Duration = Duration::from_secs(1);
 pub(crate) struct Inbox {
     queue: aio::Queue,
     handing_out: JoinHandle<()>,
+    stop: watch::Sender<bool>,
 }
 
 impl Inbox {
@@ -51,8 +58,9 @@ impl Inbox {
         let queue = aio::Queue::open(dir, config).await.map_err(|error| at(&error))?;
         let consumer = queue.consumer(CONSUMER).await.map_err(|error| at(&error))?;
         let clients = Clients { connection: connection.to_owned(), broker, outlets };
-        let handing_out = tokio::spawn(hand_out(consumer, clients, from));
-        Ok(Self { queue, handing_out })
+        let (stop, stopped) = watch::channel(false);
+        let handing_out = tokio::spawn(hand_out(consumer, clients, from, stopped));
+        Ok(Self { queue, handing_out, stop })
     }
 
     /// Puts a message in. The future is ready when it is safe; with false, the queue was closed before.
@@ -83,8 +91,8 @@ impl Inbox {
     ///
     /// In words: not all of it is on disk.
     pub(crate) async fn close(mut self) -> Result<(), String> {
-        self.handing_out.abort();
-        // Cancelled, or ended by itself.
+        self.stop.send_replace(true);
+        // Ended by itself.
         let _ = (&mut self.handing_out).await;
         self.queue.clone().close().await.map_err(|error| in_full(&error))
     }
@@ -103,20 +111,27 @@ struct Clients {
     outlets: Outlets,
 }
 
-async fn hand_out(mut consumer: aio::Consumer, clients: Clients, from: Instant) {
-    // Clients without a session are not there after the broker's start: what is given before they subscribe, they do not get.
-    sleep_until(from).await;
-    let mut on_the_way = FuturesUnordered::new();
-    let (mut bytes_left, mut is_told) = (BYTES_MAX, false);
+async fn hand_out(
+    mut consumer: aio::Consumer,
+    clients: Clients,
+    from: Instant,
+    mut stopped: watch::Receiver<bool>,
+) {
+    tokio::select! {
+        // Clients without a session are not there after the broker's start: what is given before they subscribe, they do not get.
+        () = sleep_until(from) => {}
+        _ = stopped.wait_for(|stopped| *stopped) => return,
+    }
+    let mut out =
+        Out { on_the_way: FuturesUnordered::new(), unsaved: Unsaved::new(clients.broker.clone()), bytes: 0 };
+    let mut is_told = false;
     loop {
-        let room = if bytes_left > 0 { MESSAGES_MAX.saturating_sub(on_the_way.len()) } else { 0 };
+        let (messages, bytes) = out.room();
         let chunk = tokio::select! {
             biased;
-            Some(bytes) = on_the_way.next() => {
-                bytes_left += bytes;
-                continue;
-            }
-            chunk = consumer.lease_up_to(room, bytes_left), if room > 0 => chunk,
+            _ = stopped.wait_for(|stopped| *stopped) => break,
+            () = out.progress() => continue,
+            chunk = consumer.lease_up_to(messages, bytes), if messages > 0 => chunk,
         };
         match chunk {
             // The queue is closed.
@@ -124,19 +139,8 @@ async fn hand_out(mut consumer: aio::Consumer, clients: Clients, from: Instant) 
             Ok(chunk) => {
                 is_told = false;
                 for lease in chunk {
-                    let bytes = bytes_left.min((lease.payload().len() + lease.meta().len()) as u64);
-                    match clients.give(lease).await {
-                        Ok(None) => {}
-                        Ok(Some(given)) => {
-                            bytes_left -= bytes;
-                            on_the_way.push(async move {
-                                given.await;
-                                bytes
-                            });
-                        }
-                        // What the broker did not take waits for the next start.
-                        Err(Ended) => return,
-                    }
+                    // What the broker did not take waits for the next start.
+                    let Ok(()) = out.hand(&clients, lease).await else { return };
                 }
             }
             Err(error) => {
@@ -147,11 +151,70 @@ async fn hand_out(mut consumer: aio::Consumer, clients: Clients, from: Instant) 
             }
         }
     }
+    // The broker has ended before, with its last save: what waited for that need not come again.
+    let finish = async {
+        while !out.is_empty() {
+            out.progress().await;
+        }
+    };
+    // What is not done by then comes again.
+    let _ = timeout(LAST, finish).await;
+}
+
+/// Messages that the broker has been given, until they are safe elsewhere.
+struct Out {
+    on_the_way: FuturesUnordered<Pin<Box<dyn Future<Output = Handed> + Send>>>,
+    unsaved: Unsaved,
+    /// Bytes that are on the way.
+    bytes: u64,
+}
+
+/// A message that is no longer on its way.
+struct Handed {
+    bytes: u64,
+    /// Lease of a message that waits in sessions.
+    waits: Option<Lease>,
+}
+
+impl Out {
+    /// Returns the number of messages and bytes that may be handed out now.
+    fn room(&self) -> (usize, u64) {
+        match BYTES_MAX.saturating_sub(self.bytes) {
+            0 => (0, 0),
+            bytes => (MESSAGES_MAX.saturating_sub(self.on_the_way.len()), bytes),
+        }
+    }
+
+    async fn hand(&mut self, clients: &Clients, lease: Lease) -> Result<(), Ended> {
+        let bytes = (lease.payload().len() + lease.meta().len()) as u64;
+        let Some(given) = clients.give(lease).await? else { return Ok(()) };
+        self.bytes += bytes;
+        self.on_the_way.push(Box::pin(async move { Handed { bytes, waits: given.await } }));
+        Ok(())
+    }
+
+    /// Waits until a message is no longer on its way, or sessions have been saved. Cancel-safe.
+    async fn progress(&mut self) {
+        tokio::select! {
+            Some(Handed { bytes, waits }) = self.on_the_way.next() => {
+                self.bytes -= bytes;
+                if let Some(lease) = waits {
+                    self.unsaved.push(lease, bytes);
+                }
+            }
+            () = self.unsaved.next_save() => {}
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.on_the_way.is_empty() && self.unsaved.is_empty()
+    }
 }
 
 impl Clients {
-    /// Gives a message to the broker, in its turn. The future that it returns ends the lease when clients and connections have the message.
-    async fn give(&self, lease: Lease) -> Result<Option<impl Future<Output = ()> + use<>>, Ended> {
+    /// Gives a message to the broker, in its turn. The future that it returns ends the lease when clients and connections have the message, or
+    /// gives it back if the message waits in sessions.
+    async fn give(&self, lease: Lease) -> Result<Option<impl Future<Output = Option<Lease>> + use<>>, Ended> {
         let Some(mut row) = Row::from_meta(lease.meta(), lease.payload().clone()) else {
             tracing::error!(connection = %Escaped(&self.connection), "a row of another program is passed over");
             lease.discard();
@@ -165,14 +228,18 @@ impl Clients {
         let settling = self.broker.send(publish).await?;
         let passed_on = self.outlets.pass_on(&self.connection, &row);
         Ok(Some(async move {
-            // In time or not: what is given is with the sessions of clients that are away.
-            if let Ok(Err(Ended)) = timeout(HANDED_WITHIN, settling).await {
+            let settled = timeout(HANDED_WITHIN, settling).await;
+            if let Ok(Err(Ended)) = settled {
                 // It comes again at the next start.
-                return;
+                return None;
             }
             // An error: no connection takes it any more.
             let _ = passed_on.await;
+            if settled.is_err() {
+                return Some(lease);
+            }
             lease.ack();
+            None
         }))
     }
 }

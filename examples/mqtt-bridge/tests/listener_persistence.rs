@@ -82,6 +82,34 @@ fn sessions_what_waits_in_them_and_retained_messages_outlive_a_kill() {
     assert!(site.stop().success());
 }
 
+/// While a large file of sessions may not be written again, to spare flash, a new message is in its session in memory alone: it stays in the
+/// queue of what comes from the hub until that session is on disk.
+#[test]
+fn a_message_whose_session_is_not_on_disk_yet_outlives_a_kill() {
+    let hub = Mosquitto::start("");
+    let (mut site, port) = site(&hub, "");
+    assert!(visit(port, "panel", "#").is_empty());
+    // 300 kB: the next save is a minute away.
+    let large = "x".repeat(30_000);
+    (0..10).for_each(|_| say(port, "local/large", &large, &[]));
+    say(port, "local/last", "the-last-one", &[]);
+    until_saved(&site, "the-last-one");
+    say(hub.address().port(), "site7/cmd/a", "of-the-hub", &[]);
+    // Ten seconds are all that a client may keep it on its way, ten more until the queue has noted that on its disk.
+    std::thread::sleep(std::time::Duration::from_secs(25));
+    let saved = std::fs::read(site.file("state").join("clients")).unwrap();
+    assert!(!saved.windows(10).any(|part| part == b"of-the-hub"), "the case is not the one that is meant");
+    site.kill();
+    site.run();
+    let mut got = Vec::new();
+    site.until("the message of the hub", || {
+        got.extend(visit(port, "panel", "#"));
+        got.iter().any(|line| line == "cmd/a of-the-hub")
+    });
+    assert!(got.iter().any(|line| line == "local/last the-last-one"));
+    assert!(site.stop().success());
+}
+
 #[test]
 fn persistence_false_keeps_nothing_and_removes_what_was_kept() {
     let hub = Mosquitto::start("");

@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, timeout};
 
@@ -78,6 +79,9 @@ pub(super) struct ClientSaving {
     not_before: Instant,
     /// Set if something was left out of the last write, for want of room.
     leaves_out: bool,
+    /// Those who wait for the next write, and for the present one.
+    wait_for_next: Vec<oneshot::Sender<()>>,
+    wait_for_this: Vec<oneshot::Sender<()>>,
 }
 
 impl ClientSaving {
@@ -92,6 +96,8 @@ impl ClientSaving {
             exchanged: None,
             not_before: Instant::now(),
             leaves_out: false,
+            wait_for_next: Vec::new(),
+            wait_for_this: Vec::new(),
         }
     }
 
@@ -113,11 +119,25 @@ impl ClientSaving {
         Some(changed.into_iter().chain(exchanged).min()?.max(self.not_before))
     }
 
+    /// Answers when what there is now is on disk, at once without a store.
+    pub(super) fn when_saved(&mut self, now: Mark, answer: oneshot::Sender<()>) {
+        let is_saved = now.changes == self.saved.changes && now.exchanges == self.saved.exchanges;
+        if !self.has_store() || (is_saved && self.writing.is_none() && !self.is_refused) {
+            // Nobody may be waiting any more.
+            let _ = answer.send(());
+        } else if is_saved && self.writing.is_some() {
+            self.wait_for_this.push(answer);
+        } else {
+            self.wait_for_next.push(answer);
+        }
+    }
+
     /// Writes in the background. Returns how much is left out, if that is news.
     pub(super) fn begin(&mut self, now: Mark, saved: Saved) -> Option<usize> {
         let mut store = self.store.take()?;
         self.saved = now;
         (self.changed, self.exchanged) = (None, None);
+        self.wait_for_this.append(&mut self.wait_for_next);
         self.not_before = Instant::now() + rest_after(saved.bytes.len());
         let news = self.news(saved.left_out);
         self.writing = Some(spawn_blocking(move || {
@@ -147,7 +167,14 @@ impl ClientSaving {
         let Ok((store, result)) = ended else { return Some(io::Error::other("its thread has panicked")) };
         self.store = Some(store);
         let was_refused = std::mem::replace(&mut self.is_refused, result.is_err());
-        let error = result.err()?;
+        let waited = std::mem::take(&mut self.wait_for_this);
+        let Err(error) = result else {
+            for answer in waited {
+                let _ = answer.send(());
+            }
+            return None;
+        };
+        self.wait_for_next.extend(waited);
         self.not_before = Instant::now() + RETRY;
         (!was_refused).then_some(error)
     }

@@ -80,6 +80,19 @@ impl LocalPublisher {
     pub async fn stats(&self) -> Result<Stats, Ended> {
         ask(&self.commands, Command::Stats).await
     }
+
+    /// Waits until the sessions and retained messages of now are in the [client store](super::ServerBuilder::client_store), so that an
+    /// application may let go of messages that wait in a session
+    /// ([`Config::saves_own_messages`](crate::listener::Config::saves_own_messages)). It does not save any sooner: a change is saved a second
+    /// later, what clients that are there are given a minute later, and both up to 4.5 minutes later while large sessions change. Messages for
+    /// which the store had no room do not count. Ready at once if there is no store. Cancel-safe.
+    ///
+    /// # Errors
+    ///
+    /// The server has ended, and could not save them.
+    pub async fn saved(&self) -> Result<(), Ended> {
+        ask(&self.commands, Command::Saved).await
+    }
 }
 
 /// Future of a message to local subscribers. Ready when every client that was to get it has acknowledged it, or never will. Dropping it

@@ -37,6 +37,7 @@ pub(super) enum Command {
     SetAccess { access: Access, answer: oneshot::Sender<()> },
     SetTls { tls: ServerTls, verifies_again: bool },
     Stats(oneshot::Sender<Stats>),
+    Saved(oneshot::Sender<()>),
     Shutdown { within: Duration, answer: oneshot::Sender<()> },
 }
 
@@ -345,6 +346,10 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
             Command::Stats(answer) => {
                 let not_accepted = self.acceptor.not_accepted();
                 let _ = answer.send(Stats { not_accepted, ..self.listener.stats() });
+            }
+            Command::Saved(answer) => {
+                let mark = self.mark();
+                self.saving.when_saved(mark, answer);
             }
             Command::Shutdown { answer, .. } => drop(answer),
         }

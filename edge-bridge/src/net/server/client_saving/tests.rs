@@ -152,6 +152,36 @@ async fn exchanges_are_on_disk_after_a_minute_and_changes_go_before_them() {
     assert_eq!(saving.due(exchanged(1, 3)), None);
 }
 
+/// An application lets go of a message when a session that has it is on disk, and not before.
+#[tokio::test(start_paused = true)]
+async fn who_asks_is_answered_when_the_present_state_is_on_disk() {
+    let disk = Disk::default();
+    let mut saving = ClientSaving::new(Box::new(disk.clone()), mark(0));
+    let ask = |saving: &mut ClientSaving, at: Mark| {
+        let (answer, mut answered) = oneshot::channel();
+        saving.when_saved(at, answer);
+        move || answered.try_recv().is_ok()
+    };
+    assert!(ask(&mut saving, mark(0))(), "it is there already");
+    assert!(ask(&mut ClientSaving::none(), mark(1))(), "there is no store");
+    let mut exchanged = ask(&mut saving, Mark { exchanges: 1, ..mark(0) });
+    let mut changed = ask(&mut saving, mark(1));
+    disk.0.lock().unwrap().refuses = true;
+    saving.begin(mark(1), saved(10, 0));
+    let (mut this, mut next) = (ask(&mut saving, mark(1)), ask(&mut saving, mark(2)));
+    assert!(saving.ended().await.is_some());
+    assert!(!exchanged() && !changed() && !this() && !next(), "the disk refused it");
+    assert!(!ask(&mut saving, mark(1))());
+    disk.0.lock().unwrap().refuses = false;
+    saving.begin(mark(2), saved(10, 0));
+    let mut later = ask(&mut saving, mark(3));
+    assert!(!next());
+    assert!(saving.ended().await.is_none());
+    assert!(exchanged() && changed() && this() && next() && !later());
+    assert!(saving.finish(saved(10, 0)).await.is_none());
+    assert!(later(), "by the last save");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_step_of_the_wall_clock_is_a_change() {
     let at = |started_ms| Mark { started_ms, ..mark(5) };
