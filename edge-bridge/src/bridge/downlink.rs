@@ -147,8 +147,8 @@ impl Downlink {
         waiting.map(|(_, filter)| filter.due_ms).chain(suspect.map(|(due_ms, _)| due_ms)).min()
     }
 
-    /// Notes that the hub closed. Returns `None` if no SUBSCRIBE was unanswered. Otherwise a filter, and no message, is taken for the cause;
-    /// returns the filters that count as refused from now on.
+    /// Notes that the hub closed the connection. Returns `None` if every SUBSCRIBE had been answered. Otherwise a topic filter, and not a
+    /// message, is taken for the cause, and the filters are returned that count as refused from now on.
     pub(super) fn on_hub_closed(&mut self, now_ms: u64, reason: ReasonCode) -> Option<Vec<Refused>> {
         let asked = self.asked.drain(..).flat_map(|(_, filters)| filters);
         let asked: Vec<_> = asked.filter(|filter| !filter.is_empty()).collect();

@@ -107,7 +107,7 @@ pub enum Packing {
     Unsendable {
         /// Topic that the message would have had, for the report.
         topic: Utf8,
-        /// Rows that cannot be packed.
+        /// Leases of the rows, which are parked.
         rows: Vec<LeaseId>,
         /// Reason, such as [`PAYLOAD_FORMAT_INVALID`](ReasonCode::PAYLOAD_FORMAT_INVALID).
         reason: ReasonCode,

@@ -61,7 +61,7 @@ impl VersionChoice {
         }
     }
 
-    /// Notes that a connection is over. Returns the version of the next one if it differs, otherwise `None`.
+    /// Notes that a connection is over. Returns the MQTT version of the next one if it differs, otherwise `None`.
     pub(super) fn on_over(&mut self, now_ms: u64, accepted: bool, closed: &Closed) -> Option<Version> {
         if let Some(other) = &mut self.other {
             other.is_accepted |= accepted;

@@ -11,7 +11,7 @@ use super::unwritten::Unwritten;
 use crate::session::{self, Input, Session};
 use crate::wire::Utf8;
 
-/// Unused bytes of a buffer that are tolerated, because a copy would cost more.
+/// Unused bytes that a receive buffer may keep while its packet is incomplete. With more, the packet is copied into a buffer of the exact size.
 const UNUSED_MAX: usize = 1024;
 
 /// State of one network connection.

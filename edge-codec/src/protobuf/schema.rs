@@ -20,16 +20,16 @@ pub struct Batch {
     /// Version of this layout: 1.
     #[prost(uint32, tag = "1")]
     pub version: u32,
-    /// Identity: number of the gateway.
+    /// Numeric id of the gateway that made the batch; part of the batch's identity.
     #[prost(fixed64, optional, tag = "2")]
     pub gateway: Option<u64>,
-    /// Identity: number of the lane.
+    /// Number of the gateway's lane; part of the batch's identity.
     #[prost(uint32, optional, tag = "3")]
     pub lane: Option<u32>,
-    /// Identity: epoch of the queue.
+    /// Epoch of the lane's queue; part of the batch's identity.
     #[prost(uint32, optional, tag = "4")]
     pub epoch: Option<u32>,
-    /// Identity: sequence number of the first row.
+    /// Sequence number of the first row; part of the batch's identity.
     #[prost(uint64, optional, tag = "5")]
     pub first_seq: Option<u64>,
     /// True if the batch is marked as a possible duplicate.

@@ -140,7 +140,8 @@ impl Queue {
         self.queue.max_age(lane)
     }
 
-    /// See [`crate::Queue::push`]. Ready at once unless room must be made by reading or committing.
+    /// See [`crate::Queue::push`]. Ready at once, unless the queue is full and room for the row needs the disk: old rows are read
+    /// before they are dropped, or a commit has to end.
     ///
     /// Cancel safe: a row that was handed to the worker thread is taken all the same. A caller that dropped the future cannot
     /// know whether it was: the row is in the queue once or not at all, and pushing it again may make two of it.

@@ -97,7 +97,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Puts an event for each loss that was found since the last call.
+    /// Reports each loss that was found since the last call to the application, as one event each.
     pub(super) fn say_losses(&self) {
         let losses = self.with_model(|model| model.take_losses());
         if losses.is_empty() {

@@ -142,7 +142,7 @@ impl Recovered {
     }
 }
 
-/// Use of a lane's region of a store's file.
+/// Occupancy of the region that a lane has in a store's file.
 #[cfg(any(feature = "ring", feature = "redb"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

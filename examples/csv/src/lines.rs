@@ -304,7 +304,7 @@ impl Cell<'_> {
     /// A number; an empty cell is NaN.
     ///
     /// # Errors
-    /// It is none.
+    /// The cell is neither empty nor a status code.
     pub fn number(&self) -> Result<f64, CsvError> {
         let text = self.text.trim();
         if text.is_empty() {
@@ -322,7 +322,7 @@ impl Cell<'_> {
     /// An OPC UA status code; an empty cell is good.
     ///
     /// # Errors
-    /// It is none.
+    /// The cell is neither empty nor a status code.
     pub fn quality(&self) -> Result<u32, CsvError> {
         let text = self.text.trim();
         if text.is_empty() {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::format::{Kind, Payload};
+use crate::format_name::{Kind, Payload};
 use crate::size::Size;
 
 #[derive(Debug, Parser)]
@@ -142,7 +142,7 @@ pub(crate) struct Output {
 /// Form of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Lines {
-    /// One JSON object per line and reading.
+    /// One JSON object for each reading, each on a line of its own.
     Json,
     /// One line per reading.
     Csv,

@@ -5,7 +5,7 @@ use std::io::Write;
 use edge_codec::{DecodeError, Format};
 
 use crate::arguments::Decode;
-use crate::format::{Kind, Payload};
+use crate::format_name::{Kind, Payload};
 use crate::frames::Frames;
 use crate::print::{Printer, RawMessage};
 use crate::tables::TableArguments;

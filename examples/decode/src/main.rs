@@ -6,7 +6,7 @@
 mod arguments;
 mod decode;
 mod encode;
-mod format;
+mod format_name;
 mod frames;
 mod input;
 mod json_text;

@@ -10,7 +10,7 @@ use edge_codec::{BatchEncoder, BatchId, Format, Reading};
 use crate::Failure;
 use crate::arguments::Encode;
 use crate::encode::{self, Numbers, Source, failed};
-use crate::format::NAMES;
+use crate::format_name::NAMES;
 use crate::packer::{self, Sensors};
 
 const BATCHES: [u32; 4] = [1, 10, 100, 1_000];

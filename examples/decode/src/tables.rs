@@ -7,7 +7,7 @@ use edge_codec::compact::{self, Table};
 use edge_codec::{Batch, DecodeError, Format};
 
 use crate::Failure;
-use crate::format::Kind;
+use crate::format_name::Kind;
 use crate::input::limits;
 
 /// The name by which batches refer to a session table.

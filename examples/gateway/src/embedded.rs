@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use crate::builder::Builder;
 use crate::run::RunError;
 use crate::run::replaced_parts::Started;
-use crate::run::status::Status;
+use crate::run::verdict::Status;
 
 /// A running gateway. When this value is dropped, the gateway stops by itself and in order. [`stop`](Self::stop) waits for that and returns the
 /// outcome.

@@ -32,4 +32,4 @@ pub use embedded::Gateway;
 pub use run::RunError as Error;
 pub use run::reading_row::ReadingRow as Reading;
 pub use run::replaced_parts::{PackedBatch, Packer};
-pub use run::status::{Status, Verdict};
+pub use run::verdict::{Status, Verdict};

@@ -5,7 +5,7 @@
 
 pub mod conf;
 pub mod findings;
-pub mod line_end;
 pub mod prefix_order;
+pub mod trailing_text;
 pub mod values;
 pub mod words;

@@ -3,8 +3,8 @@
 use edge_bridge::bridge::rules::Direction;
 use edge_bridge::wire::QoS;
 
-pub(crate) use mosquitto_conf::line_end::of_line;
 use mosquitto_conf::prefix_order;
+pub(crate) use mosquitto_conf::trailing_text::of_line;
 
 use crate::findings::Findings;
 use crate::plan::message_bytes_max;

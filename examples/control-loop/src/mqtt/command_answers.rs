@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 
 /// Refusals that are told.
 const TOLD_PER_MINUTE: u32 = 20;
-/// Bytes of a payload and a topic that are shown.
+/// Longest part of a payload in bytes, and of a topic in characters, that answers and log lines show of a command.
 const SHOWN_MAX: usize = 120;
 
 /// A client as it is told: its name, which is a claim, escaped, and the address of its connection.

@@ -18,7 +18,7 @@ use super::table_cache::{Added, TableKey};
 use super::table_fetch::TableFetch;
 use super::unread::{Cause, Message, Unread};
 use super::waiting::{Entry, Waiting};
-use crate::format::Kind;
+use crate::format_name::Kind;
 use crate::print::{Printer, RawMessage};
 use crate::{Failure, input, tables};
 

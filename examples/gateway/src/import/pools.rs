@@ -2,7 +2,7 @@
 
 use mosquitto_conf::conf::Line;
 use mosquitto_conf::findings::Findings;
-use mosquitto_conf::line_end;
+use mosquitto_conf::trailing_text;
 use mosquitto_conf::words;
 
 use super::output::{Output, Part};
@@ -137,7 +137,7 @@ impl Pools {
 /// Warns if Mosquitto ends a value elsewhere than it seems.
 fn warn_of_the_end(line: &Line, output: &mut Output) {
     let mut findings = Findings::default();
-    line_end::of_line(line, &mut findings);
+    trailing_text::of_line(line, &mut findings);
     for finding in findings.iter() {
         output.warn(Some(line.into()), &finding.text);
     }

@@ -23,8 +23,8 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 
 use super::by_hand_text as text;
-use super::status_page::desk::Desk;
 use super::status_page::json::json;
+use super::status_page::snapshots::Snapshots;
 
 /// File name of the socket in the state directory.
 pub(crate) const SOCKET: &str = "control.sock";
@@ -71,7 +71,7 @@ pub(crate) type LaterLink = Arc<OnceLock<Link>>;
 
 /// Serves the socket until this is dropped. If it cannot be made, the log says why and the gateway goes on. `tried` is sent when the first attempt to make it
 /// has ended.
-pub(crate) async fn serve(state: PathBuf, desk: Desk, link: LaterLink, tried: oneshot::Sender<()>) {
+pub(crate) async fn serve(state: PathBuf, snapshots: Snapshots, link: LaterLink, tried: oneshot::Sender<()>) {
     let Some(socket) = bound(&state, &link, tried).await else { return };
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
@@ -81,9 +81,9 @@ pub(crate) async fn serve(state: PathBuf, desk: Desk, link: LaterLink, tried: on
             tokio::time::sleep(ACCEPT_AGAIN).await;
             continue;
         };
-        let (desk, link) = (desk.clone(), link.clone());
+        let (snapshots, link) = (snapshots.clone(), link.clone());
         tokio::spawn(async move {
-            if let Err(error) = serve_one(stream, &desk, &link).await {
+            if let Err(error) = serve_one(stream, &snapshots, &link).await {
                 tracing::debug!(%error, "control socket");
             }
             drop(place);
@@ -161,13 +161,13 @@ pub(crate) fn check_length(path: &Path) -> io::Result<()> {
     Err(io::Error::new(ErrorKind::InvalidInput, text))
 }
 
-async fn serve_one(mut stream: UnixStream, desk: &Desk, link: &LaterLink) -> io::Result<()> {
+async fn serve_one(mut stream: UnixStream, snapshots: &Snapshots, link: &LaterLink) -> io::Result<()> {
     let mut line = String::new();
     let (reader, _) = stream.split();
     let mut reader = BufReader::with_capacity(512, reader.take(LINE_BYTES_MAX));
     timeout(WITHIN, reader.read_line(&mut line)).await??;
     let last = match line.strip_suffix('\n') {
-        Some(line) => match answer(&mut stream, line, desk, link).await {
+        Some(line) => match answer(&mut stream, line, snapshots, link).await {
             Ok(done) => format!("ok {done}\n"),
             Err(Failed::Said(error)) => format!("error {error}\n"),
             Err(Failed::Gone(error)) => return Err(error),
@@ -192,11 +192,11 @@ impl From<edge_bridge::net::ByHandError> for Failed {
 async fn answer(
     stream: &mut UnixStream,
     line: &str,
-    desk: &Desk,
+    snapshots: &Snapshots,
     link: &LaterLink,
 ) -> Result<String, Failed> {
     if line == "status" {
-        let snapshot = desk.snapshot().await;
+        let snapshot = snapshots.snapshot().await;
         say(stream, json(&snapshot).as_bytes()).await.map_err(Failed::Gone)?;
         return Ok(snapshot.verdict);
     }

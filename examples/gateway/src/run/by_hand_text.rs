@@ -27,7 +27,7 @@ pub(crate) struct InPlaceLine {
     pub(crate) why: Option<String>,
 }
 
-/// Parked messages that no topic's line counts, because they are being tried or their topics are not known yet.
+/// Parked messages that are not included in the line of any topic, because they are being sent again or their topics are not known yet.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct UnlistedLine {
     pub(crate) unlisted: u64,

@@ -39,13 +39,13 @@ use super::replaced_parts::{Packers, Parts, Started};
 use super::resume::{Resumed, StateFiles, resume};
 use super::route_changes::{Configurations, RouteChanges};
 use super::sensor_side::Front;
-use super::status::Losses;
-use super::status_page::desk::{Desk, Memory};
 use super::status_page::pages::StatusPages;
+use super::status_page::snapshots::{Memory, Snapshots};
 use super::status_page::{CurrentFacts, Door, Facts};
 use super::table_files::TableFiles;
 use super::tables::Tables;
 use super::uplink::Beside;
+use super::verdict::Losses;
 use super::{by_hand, clean_stop, due_rows, first_rows, http, store, uplink, watched};
 
 /// Time for the receipts of received messages, and for the goodbyes to sensors. It is part of the eight seconds of a stop, one of which is for
@@ -170,14 +170,15 @@ impl Local {
             configurations: configurations.clone(),
         };
         let surface = Surface::new(no_queue.clone());
-        let desk = Desk::new(surface.clone(), no_queue.facts.clone(), no_queue.memory.clone(), clock);
+        let snapshots =
+            Snapshots::new(surface.clone(), no_queue.facts.clone(), no_queue.memory.clone(), clock);
         let pages = metrics.map(|(socket, address)| {
             let door = Door::new(address.ip(), config.status_token.as_ref().map(Token::as_bytes));
-            tokio::spawn(http::serve(socket, StatusPages::new(surface.clone(), desk.clone(), door)))
+            tokio::spawn(http::serve(socket, StatusPages::new(surface.clone(), snapshots.clone(), door)))
         });
         let link = LaterLink::default();
         let (tried, socket_tried) = oneshot::channel();
-        let by_hand = tokio::spawn(by_hand::serve(state.to_owned(), desk, link.clone(), tried));
+        let by_hand = tokio::spawn(by_hand::serve(state.to_owned(), snapshots, link.clone(), tried));
         if let Some(started) = started {
             // Whoever asked for it may be gone.
             let _ = started.send(Started { address: front.address(), surface: surface.clone() });

@@ -14,8 +14,8 @@ use edge_bridge::ingest::Now;
 use edge_bridge::wire::{Properties, Publish, QoS, Utf8, Will};
 use serde::Serialize;
 
-use super::status::Verdict;
 use super::status_page::snapshot::Snapshot;
+use super::verdict::Verdict;
 
 /// Topic prefixes, before the gateway's id: of the message whether it is connected, and of its status.
 pub(crate) const ALIVE: &str = "edge/alive/";

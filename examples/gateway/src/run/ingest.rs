@@ -31,7 +31,7 @@ pub(crate) use counts::Counts;
 mod alarm_commands;
 mod change;
 mod counts;
-mod over_runs;
+mod over_restarts;
 #[cfg(test)]
 pub(crate) use alarm_commands::tests::rig as alarm_rig;
 

@@ -13,7 +13,7 @@ use super::listener_figures;
 use super::no_queue;
 use super::page::{Page, label};
 use super::start_counter::StartCounter;
-use super::status::Verdict;
+use super::verdict::Verdict;
 
 /// Of `edge_dropped_total{reason}`: the queue's reasons, and those beside it.
 pub(crate) const REASONS: [(&str, Reason); 6] = [

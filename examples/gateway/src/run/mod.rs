@@ -69,7 +69,6 @@ mod signals;
 mod silence;
 mod start_counter;
 mod state_log;
-pub(crate) mod status;
 pub(crate) mod status_page;
 pub(crate) mod store;
 mod table_files;
@@ -77,6 +76,7 @@ mod tables;
 mod time_drops;
 mod to_hub;
 mod totals;
+pub(crate) mod verdict;
 mod watched;
 
 mod uplink;

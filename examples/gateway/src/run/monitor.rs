@@ -29,13 +29,13 @@ use super::metrics::{Sample, given_up};
 use super::service;
 use super::start_counter::StartCounter;
 use super::state_log::StateLog;
-use super::status::{Losses, Verdict, steady};
-use super::status_page::desk::Memory;
 use super::status_page::figures::{Figures, QueueFigures};
+use super::status_page::snapshots::Memory;
 use super::status_page::{CurrentFacts, Totals, is_up};
 use super::store::{self, CONSUMER, of_hub};
 use super::table_files::TableFiles;
 use super::totals::{Refresh, lag};
+use super::verdict::{Losses, Verdict, steady};
 
 /// Period of the gateway's looks at itself.
 pub(super) const EVERY: Duration = Duration::from_secs(1);

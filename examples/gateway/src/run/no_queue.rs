@@ -24,10 +24,10 @@ use super::opening::Cause;
 use super::page::{Page, label};
 use super::route_changes::Configurations;
 use super::state_log::StateLog;
-use super::status::{Losses, Status, Verdict};
-use super::status_page::desk::Memory;
 use super::status_page::figures::Figures;
+use super::status_page::snapshots::Memory;
 use super::status_page::{CurrentFacts, Facts, WithoutQueue};
+use super::verdict::{Losses, Status, Verdict};
 
 /// Cause that is shown until an attempt has failed.
 const OPENING: &str = "the queue is being opened";

@@ -8,7 +8,7 @@ use std::time::Duration;
 use edge_queue::aio;
 use edge_service::{Notifier, makes_progress};
 
-use super::status::Verdict;
+use super::verdict::Verdict;
 
 /// Time for the queue to return its figures. A queue that does not answer counts as one without progress.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);

@@ -4,7 +4,7 @@
 use edge_bridge::bridge::LinkState;
 
 use super::line_budget::LineBudget;
-use super::status::Verdict;
+use super::verdict::Verdict;
 
 /// Most lines that may be written at once.
 const BURST: u64 = 5;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use edge_bridge::bridge::LinkState;
 use edge_bridge::ingest::Now;
 
-use crate::run::status::Verdict;
+use crate::run::verdict::Verdict;
 
 use super::facts::Facts;
 use super::figures::{Figures, LaneFigures, RouteFigures};

@@ -5,12 +5,11 @@
 //!  figures of /metrics ─┐
 //!  facts, recorder ─────┴▶ describe ▶ SNAPSHOT ─▶ html │ json │ terminal │ nagios
 //! ```
-//! All of it is pure except [`desk`], which asks the gateway, and [`pages`], which answers HTTP. It is made of one snapshot, so that no surface
+//! All of it is pure except [`snapshots`], which asks the gateway, and [`pages`], which answers HTTP. It is made of one snapshot, so that no surface
 //! contradicts another.
 
 mod chart;
 mod describe;
-pub(crate) mod desk;
 mod door;
 mod facts;
 pub(crate) mod figures;
@@ -26,6 +25,7 @@ mod recorder;
 mod room;
 mod sentence;
 pub(crate) mod snapshot;
+pub(crate) mod snapshots;
 pub(crate) mod terminal;
 mod texts;
 pub(crate) mod units;

@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn every_verdict_has_its_code() {
-        let codes = crate::run::status::Verdict::ALL.map(|verdict| service(verdict.as_str()) as u8);
+        let codes = crate::run::verdict::Verdict::ALL.map(|verdict| service(verdict.as_str()) as u8);
         assert_eq!(codes, [0, 1, 0, 1, 2]);
         assert_eq!(service("of a later version"), Service::Unknown);
     }

@@ -3,7 +3,7 @@
 use crate::config::OnFull;
 use crate::run::certificates::{End, Role};
 use crate::run::hub_refusals::HubRefusals;
-use crate::run::status::Verdict;
+use crate::run::verdict::Verdict;
 
 use super::facts::Facts;
 use super::figures::Figures;

@@ -9,27 +9,27 @@ use hyper::header::{
 use crate::run::http::{Asked, Pages, Reply, Site};
 use crate::run::no_queue::Surface;
 
-use super::desk::Desk;
 use super::door::{Admission, Door, Visitor};
 use super::html::{content_security_policy, html};
 use super::json::{json, tag};
+use super::snapshots::Snapshots;
 
 /// All pages at the address `[metrics] listen`.
 pub(crate) struct StatusPages {
     surface: Surface,
-    desk: Desk,
+    snapshots: Snapshots,
     door: Door,
     policy: String,
 }
 
 impl StatusPages {
-    pub(crate) fn new(surface: Surface, desk: Desk, door: Door) -> Self {
-        Self { surface, desk, door, policy: content_security_policy() }
+    pub(crate) fn new(surface: Surface, snapshots: Snapshots, door: Door) -> Self {
+        Self { surface, snapshots, door, policy: content_security_policy() }
     }
 
     async fn page(&self) -> Reply {
-        let snapshot = self.desk.snapshot().await;
-        Reply::new(StatusCode::OK, "text/html; charset=utf-8", html(&snapshot, &self.desk.slots()))
+        let snapshot = self.snapshots.snapshot().await;
+        Reply::new(StatusCode::OK, "text/html; charset=utf-8", html(&snapshot, &self.snapshots.slots()))
             .with(CONTENT_SECURITY_POLICY, &self.policy)
             .with(X_FRAME_OPTIONS, "DENY")
             .with(REFERRER_POLICY, "no-referrer")
@@ -37,7 +37,7 @@ impl StatusPages {
 
     async fn json(&self, known: Option<&str>) -> Reply {
         const KIND: &str = "application/json";
-        let snapshot = self.desk.snapshot().await;
+        let snapshot = self.snapshots.snapshot().await;
         let tag = format!("W/\"{}\"", tag(&snapshot));
         let reply = match is_known(known, &tag) {
             true => Reply::new(StatusCode::NOT_MODIFIED, KIND, String::new()),

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use edge_bridge::bridge::LinkState;
 
-use crate::run::status::{Verdict, steady};
+use crate::run::verdict::{Verdict, steady};
 
 use super::history::{Flow, History, LANES_MAX, Passed, RateWindow};
 use super::snapshot::Event;

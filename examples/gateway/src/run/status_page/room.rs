@@ -47,9 +47,9 @@ mod tests {
     use edge_bridge::bridge::LinkState;
 
     use super::*;
-    use crate::run::status::Verdict;
     use crate::run::status_page::history::Flow;
     use crate::run::status_page::recorder::Look;
+    use crate::run::verdict::Verdict;
 
     /// Ten messages a second of 100 bytes in the second lane, for a minute; `alarms`: and one in the first, whose size nobody has seen.
     fn recorder(sizes_known: bool, alarms: u64) -> Recorder {

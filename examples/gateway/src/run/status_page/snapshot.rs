@@ -24,7 +24,7 @@ pub(crate) struct Snapshot {
     pub(crate) clock_synced: bool,
     /// Seconds since the start of the process.
     pub(crate) up_s: u64,
-    /// One of the five words of [`Verdict`](crate::run::status::Verdict).
+    /// One of the five words of [`Verdict`](crate::run::verdict::Verdict).
     pub(crate) verdict: String,
     /// Seconds for which this has been the verdict.
     pub(crate) since_s: u64,

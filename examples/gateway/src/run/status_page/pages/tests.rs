@@ -16,9 +16,9 @@ use crate::run::duplicate_marks::DuplicateMarks;
 use crate::run::http;
 use crate::run::ingest::GatewayIngest;
 use crate::run::no_queue::NoQueue;
-use crate::run::status::Losses;
-use crate::run::status_page::desk::Memory;
+use crate::run::status_page::snapshots::Memory;
 use crate::run::status_page::{CurrentFacts, examples};
+use crate::run::verdict::Losses;
 
 const TOKEN: &[u8] = b"a-token-of-24-characters";
 
@@ -40,10 +40,10 @@ async fn server(door: Door) -> SocketAddr {
         memory: memory.clone(),
         facts: facts.clone(),
     });
-    let desk = Desk::new(surface.clone(), facts, memory, clock);
+    let snapshots = Snapshots::new(surface.clone(), facts, memory, clock);
     let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = socket.local_addr().unwrap();
-    tokio::spawn(http::serve(socket, StatusPages::new(surface, desk, door)));
+    tokio::spawn(http::serve(socket, StatusPages::new(surface, snapshots, door)));
     address
 }
 

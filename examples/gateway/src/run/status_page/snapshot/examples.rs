@@ -13,13 +13,13 @@ use crate::run::ingest::Counts;
 use crate::run::intake_figures::IntakeFigures;
 use crate::run::metrics::Sample;
 use crate::run::start_counter::StartCounter;
-use crate::run::status::Verdict;
 use crate::run::status_page::describe;
 use crate::run::status_page::facts::{Facts, RouteFacts};
 use crate::run::status_page::figures::{Figures, LaneFigures, QueueFigures, RouteFigures};
 use crate::run::status_page::history::Flow;
 use crate::run::status_page::ledger::{QueueTotals, Totals};
 use crate::run::status_page::recorder::Recorder;
+use crate::run::verdict::Verdict;
 
 pub(crate) const NOW: Now = Now { up_ms: 10_000_000, wall_ms: 1_700_000_000_000 };
 

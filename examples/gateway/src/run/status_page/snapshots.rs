@@ -58,14 +58,14 @@ impl Memory {
 
 /// Handle to the maker of snapshots; cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Desk {
+pub(crate) struct Snapshots {
     surface: Surface,
     facts: CurrentFacts,
     memory: Memory,
     clock: Clock,
 }
 
-impl Desk {
+impl Snapshots {
     pub(crate) fn new(surface: Surface, facts: CurrentFacts, memory: Memory, clock: Clock) -> Self {
         Self { surface, facts, memory, clock }
     }
