@@ -138,9 +138,22 @@ fn users_do_what_they_may_and_the_files_are_followed() {
 }
 
 fn a_broken_file_changes_nothing(dir: &Path, gateway: &Gateway) {
+    let whole = fs::read(dir.join("users")).unwrap();
     fs::write(dir.join("users"), "oven3:secret\n").unwrap();
     wait_until("it is told", 15, || gateway.log().contains("the access of local clients stays as it was"));
     assert!(gateway.log().contains("line 1: the password is not hashed"), "{}", gateway.log());
+    // A monitor that never reads the log sees it, until it is mended.
+    let is_told = || {
+        let state = dir.join("state");
+        let status =
+            Command::new(BINARY).args(["status", "--nagios", "--state"]).arg(state).output().unwrap();
+        let said = String::from_utf8_lossy(&status.stdout).into_owned();
+        (status.status.code(), said.contains("access are not in force") && said.contains("not hashed"))
+            == (Some(1), true)
+    };
+    wait_until("the status tells it", 15, || is_told());
+    fs::write(dir.join("users"), whole).unwrap();
+    wait_until("the status no longer tells it", 15, || !is_told());
 }
 
 /// Users, rights and what was acknowledged outlive a kill in an outage of the hub.

@@ -15,6 +15,7 @@ use crate::config::{AccessFiles, TlsAddress};
 
 use super::error::RunError;
 use super::file_stamp::{Stamp, stamp};
+use super::status_page::CurrentFacts;
 
 /// Period of the looks for a change. A changed file is read when two looks in a row find it the same, so that it is not read while it is
 /// written.
@@ -27,6 +28,14 @@ pub(super) struct InForce {
     passwords: Option<PasswordFile>,
     client_ca: Option<Vec<u8>>,
     memory: LoginMemory,
+}
+
+impl InForce {
+    /// Returns the reason why changed files are not in force; `None` if they are.
+    fn refused(&self) -> Option<String> {
+        let told = [&self.rules.told, &self.certificates.told].into_iter().filter(|told| !told.is_empty());
+        told.cloned().reduce(|both, told| format!("{both}; {told}"))
+    }
 }
 
 /// Reads the files for the listener's start.
@@ -56,7 +65,7 @@ pub(super) async fn follow(
     files: AccessFiles,
     tls: Option<TlsAddress>,
     mut in_force: InForce,
-    listener: LocalPublisher,
+    (listener, facts): (LocalPublisher, CurrentFacts),
 ) {
     while !(in_force.rules.files.is_empty() && in_force.certificates.files.is_empty()) {
         tokio::time::sleep(LOOK_EVERY).await;
@@ -72,6 +81,7 @@ pub(super) async fn follow(
         if !is_open {
             return;
         }
+        facts.set_refused_access(in_force.refused());
     }
 }
 

@@ -151,11 +151,12 @@ impl Local {
             Some(control) => Some(Control::start(control, state, &ingest).await?),
             None => None,
         };
-        let front = Front::start(config, state, clock, &ingest, &intake, control.as_mut()).await?;
+        let refused = configurations.as_ref().and_then(|in_force| in_force.borrow().refused.clone());
+        let facts = CurrentFacts::new(Facts { refused, ..Facts::of(config, state) });
+        let front = Front::start(config, state, clock, &ingest, &intake, control.as_mut(), &facts).await?;
         let alarms = alarms.zip(front.listener());
         let alarms =
             alarms.map(|(alarms, local)| alarms.run(state, clock, local, ingest.clone(), intake.clone()));
-        let refused = configurations.as_ref().and_then(|in_force| in_force.borrow().refused.clone());
         let no_queue = NoQueue {
             cause,
             listener: front.listener(),
@@ -166,7 +167,7 @@ impl Local {
             losses: Arc::new(Mutex::new(Losses::new(0))),
             service,
             memory: Memory::new(&clock),
-            facts: CurrentFacts::new(Facts { refused, ..Facts::of(config, state) }),
+            facts,
             configurations: configurations.clone(),
         };
         let surface = Surface::new(no_queue.clone());

@@ -142,7 +142,7 @@ impl Monitor {
             verdict: Verdict::Delivering,
             clock_synced: self.wall.now().synced,
             certificates: self.certificates.ends(),
-            config_refused: self.facts.get().refused.is_some(),
+            config_refused: self.facts.get().is_refused(),
             store_bytes_written: stats.store.bytes_written + self.table_files.bytes_written(),
             wan_bytes: [
                 ("payload", traffic.payload),
@@ -273,7 +273,7 @@ impl Monitor {
         let matter = Matter {
             verdict: figures.sample.verdict,
             config: facts.config.clone(),
-            is_refused: facts.refused.is_some(),
+            is_refused: facts.is_refused(),
         };
         let link = self.link.stats();
         let connection = (link.connects, !link.will_left_out);

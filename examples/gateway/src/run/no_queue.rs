@@ -141,7 +141,7 @@ impl NoQueue {
         let mut page = Page::default();
         render(&mut page, Some(&self.cause()));
         self.memory.render_without_queue(&self.facts.get(), &mut page);
-        config_refused(&mut page, self.facts.get().refused.is_some());
+        config_refused(&mut page, self.facts.get().is_refused());
         verdicts(&mut page, self.verdict(listener.as_ref()));
         links(&mut page, LinkState::Offline);
         page.head("edge_dropped_total", "counter", "Messages given up, by reason, over restarts.");

@@ -25,6 +25,7 @@ use super::client_log::ClientLog;
 use super::control::Control;
 use super::error::RunError;
 use super::ingest::GatewayIngest;
+use super::status_page::CurrentFacts;
 use super::withhold::Tell;
 use edge_state::ClientFile;
 
@@ -52,6 +53,7 @@ impl Front {
         ingest: &GatewayIngest,
         intake: &Intake,
         control: Option<&mut Control>,
+        facts: &CurrentFacts,
     ) -> Result<Self, RunError> {
         let Local::Listen { addresses, accept_control_characters, limits, access, persistence } =
             &config.local
@@ -69,7 +71,8 @@ impl Front {
         }
         let store = persistence.then(|| ClientFile::new(state));
         let server = listen((doors, limits, rules, store), clock, ingest, intake, control).await?;
-        let follow = access::follow(access.clone(), addresses.tls.clone(), in_force, server.publisher());
+        let told = (server.publisher(), facts.clone());
+        let follow = access::follow(access.clone(), addresses.tls.clone(), in_force, told);
         let follows = tokio::spawn(follow);
         Ok(Self::Server(server, follows))
     }

@@ -34,6 +34,8 @@ pub(crate) struct Facts {
     pub(crate) more_routes: u64,
     /// Reason why a changed configuration is not in force. `None`: none was refused.
     pub(crate) refused: Option<String>,
+    /// Reason why changed files of users, rights or the listener's certificate are not in force. `None`: none was refused.
+    pub(crate) refused_access: Option<String>,
 }
 
 impl Facts {
@@ -56,7 +58,13 @@ impl Facts {
             routes: routes.collect(),
             more_routes: config.routes.len().saturating_sub(ROUTES_MAX) as u64,
             refused: None,
+            refused_access: None,
         }
+    }
+
+    /// Returns whether any changed file is not in force.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.refused.is_some() || self.refused_access.is_some()
     }
 }
 
@@ -73,7 +81,16 @@ impl CurrentFacts {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Replaces all of them but for [`Facts::refused_access`], which is not the configuration's.
     pub(crate) fn set(&self, facts: Facts) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(facts);
+        let mut current = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *current = Arc::new(Facts { refused_access: current.refused_access.clone(), ..facts });
+    }
+
+    pub(crate) fn set_refused_access(&self, refused_access: Option<String>) {
+        let mut current = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if current.refused_access != refused_access {
+            *current = Arc::new(Facts { refused_access, ..Facts::clone(&current) });
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Status as a check of Nagios and compatible monitors: one line with performance data, and their four exit codes. Pure.
 
-use super::snapshot::Snapshot;
+use super::snapshot::{Level, Need, Snapshot};
 use super::terminal::printable;
 use super::units::duration;
 
@@ -24,9 +24,23 @@ pub(crate) fn service(verdict: &str) -> Service {
     }
 }
 
-/// Returns the check's line, with its line end.
+/// Returns the exit code for a status: the verdict's, and at least a warning while something needs a person to act.
+pub(crate) fn service_of(snapshot: &Snapshot) -> Service {
+    match service(&snapshot.verdict) {
+        Service::Ok if to_do(snapshot).is_some() => Service::Warning,
+        service => service,
+    }
+}
+
+fn to_do(snapshot: &Snapshot) -> Option<&Need> {
+    snapshot.needs.iter().find(|need| need.level == Level::Act)
+}
+
+/// Returns the check's line, with its line end. Where the verdict alone would be OK, the first thing to do comes before its sentence.
 pub(crate) fn line(snapshot: &Snapshot) -> String {
-    let word = match service(&snapshot.verdict) {
+    let is_ok = matches!(service(&snapshot.verdict), Service::Ok);
+    let to_do = to_do(snapshot).filter(|_| is_ok).map_or_else(String::new, |need| text(&need.text) + " ");
+    let word = match service_of(snapshot) {
         Service::Ok => "OK",
         Service::Warning => "WARNING",
         Service::Critical => "CRITICAL",
@@ -35,7 +49,7 @@ pub(crate) fn line(snapshot: &Snapshot) -> String {
     let (verdict, since) = (text(&snapshot.verdict), duration(snapshot.since_s));
     let room = snapshot.room.seconds.map_or_else(String::new, |seconds| format!(" room={seconds}s;;;0;"));
     format!(
-        "EDGE {word} - {verdict} for {since}: {} | waiting={};;;0; lost={}c;;;0; parked={};;;0; oldest={:.3}s;;;0;{room}\n",
+        "EDGE {word} - {verdict} for {since}: {to_do}{} | waiting={};;;0; lost={}c;;;0; parked={};;;0; oldest={:.3}s;;;0;{room}\n",
         text(&snapshot.sentence),
         snapshot.queue.messages,
         snapshot.lost,
@@ -61,6 +75,26 @@ mod tests {
         hostile.sentence = "a | lost=0\nOK".to_owned();
         let line = line(&hostile);
         assert_eq!((line.matches('|').count(), line.lines().count()), (1, 1), "{line}");
+    }
+
+    /// A gateway that delivers may still need somebody, such as for a file that is not in force.
+    #[test]
+    fn what_needs_a_person_to_act_is_a_warning_though_it_delivers() {
+        let mut snapshot = examples::storing();
+        snapshot.verdict = "delivering".to_owned();
+        let need =
+            |level| Need { level, id: "x".into(), text: "users is wrong.".into(), action: String::new() };
+        snapshot.needs = vec![need(Level::Look)];
+        assert_eq!(service_of(&snapshot), Service::Ok);
+        snapshot.needs.insert(0, need(Level::Act));
+        assert_eq!(service_of(&snapshot), Service::Warning);
+        let said = line(&snapshot);
+        assert!(
+            said.starts_with("EDGE WARNING - delivering for ") && said.contains(": users is wrong. "),
+            "{said}"
+        );
+        snapshot.verdict = "losing".to_owned();
+        assert_eq!(service_of(&snapshot), Service::Critical);
     }
 
     #[test]

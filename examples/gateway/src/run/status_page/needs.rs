@@ -238,6 +238,14 @@ fn configuration(needs: &mut Needs, facts: &Facts) {
         let text = format!("The changed gateway.toml is not in force: {why}.");
         needs.act("configuration", text, "What was in force goes on. Mend the file: `edge-gateway check` names every mistake; then reload it.");
     }
+    if let Some(why) = &facts.refused_access {
+        let text = format!("Changed files of the local clients' access are not in force: {why}.");
+        needs.act(
+            "access",
+            text,
+            "What was in force goes on. Mend the file: it is read within two seconds, no restart is needed.",
+        );
+    }
 }
 
 fn clock(needs: &mut Needs, synced: bool) {

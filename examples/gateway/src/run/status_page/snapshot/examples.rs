@@ -41,6 +41,7 @@ pub(crate) fn facts() -> Facts {
         routes: vec![route("plant/alarm/#", "raw"), route("plant/#", "compact")],
         more_routes: 0,
         refused: None,
+        refused_access: None,
     }
 }
 
