@@ -166,6 +166,27 @@ fn promise_14_a_file_in_the_place_of_the_state_costs_no_control_and_is_mended_wi
 }
 
 /// Nobody makes a file in /proc, root neither.
+/// Commands do not wait for a queue, nor does what a client sends behind one at QoS 1.
+#[test]
+fn promise_14_commands_at_qos_1_are_answered_without_a_queue() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    fs::write(dir.join("state"), "not a directory").unwrap();
+    let hub = Mosquitto::start(dir, "max_queued_messages 0");
+    let (gateway, listen) = start(dir, hub.address, &REST.replace("data/#", "#"));
+    let events = Subscriber::start(listen, "event/#");
+    let mut panel = Publisher::new(listen, "panel", 10);
+    for name in ["first", "second", "third"] {
+        panel.publish(&format!("cmd/{name}"), "1");
+        wait_until("it is answered", 30, || {
+            panel.poll();
+            let said = events.arrived();
+            said.iter().any(|said| said.topic.contains("refused") && said.topic.ends_with(name))
+        });
+    }
+    drop(gateway);
+}
+
 #[test]
 fn promise_14_a_place_where_nothing_can_be_written_costs_no_control() {
     let dir = tempfile::tempdir().unwrap();

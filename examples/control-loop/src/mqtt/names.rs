@@ -51,7 +51,13 @@ impl LoopNames {
     /// Returns whether a message on this topic is for the loops: an input's value, or a command.
     #[must_use]
     pub fn take(&self, topic: &str) -> bool {
-        topic.starts_with(COMMAND) || self.inputs.iter().any(|name| name == topic)
+        self.take_command(topic) || self.inputs.iter().any(|name| name == topic)
+    }
+
+    /// Returns whether a message on this topic is a command, which is obeyed, or refused and answered.
+    #[must_use]
+    pub fn take_command(&self, topic: &str) -> bool {
+        topic.starts_with(COMMAND)
     }
 
     /// Returns whether a command to an alarm, by its topic below `cmd/alarm/`, is for one of the loops'.

@@ -264,7 +264,11 @@ impl Ingest for GatewayIngest {
     fn lane(&self, message: &Inbound) -> Option<u8> {
         let topic = message.topic.as_str();
         // A command does not wait for room: what is obeyed later than it was given is worse than what is refused.
-        if self.is_alarm_command(topic) { None } else { self.lane_of(topic) }
+        if self.is_alarm_command(topic) || self.lock().is_loop_command(topic) {
+            None
+        } else {
+            self.lane_of(topic)
+        }
     }
 }
 
@@ -283,6 +287,11 @@ impl Inner {
         Some(answer)
     }
 
+    /// Returns whether a message on this topic is a command to the control loops, which were shown it and answer by an event.
+    fn is_loop_command(&self, topic: &str) -> bool {
+        self.loops.as_ref().is_some_and(|loops| loops.take_command(topic))
+    }
+
     fn readings(&self) -> impl Iterator<Item = &Readings> {
         self.routes.iter().filter_map(|route| route.readings.as_ref())
     }
@@ -291,6 +300,9 @@ impl Inner {
         let (now, topic) = (self.arrival.map(now), message.topic.as_str());
         if let Some(command) = self.alarm_command_of(topic) {
             return self.alarm_command(now, command, message);
+        }
+        if self.is_loop_command(topic) {
+            return Answer::Absorb;
         }
         if let Some(answer) = self.own_answer(now, message) {
             return answer;
