@@ -230,6 +230,21 @@ fn python_refuses_by_name_what_it_cannot_read() {
         assert!(!output.status.success() && said.contains(why), "{name}: {said}");
     }
     assert!(python("right", Some(&session), &[fast]).status.success());
+    // As the command that `pip install` makes: it calls the function, and runs no script.
+    let command = ["-c", "import edge_batch; edge_batch.main()"];
+    let at = script().parent().unwrap().to_owned();
+    let mut child = Command::new("python3")
+        .args(command)
+        .env("PYTHONPATH", at)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(&[0, 0, 0, 9, 1]).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), said.trim()), (Some(1), "edge_batch: the input is cut off"));
 }
 
 /// What other writers of Protobuf may do: numbers that are not packed, a field twice, a sensor without fields.

@@ -263,6 +263,13 @@ def sequence(message, length):
 
 
 def main():
+    try:
+        print_batches()
+    except (BatchError, OSError) as error:
+        sys.exit("edge_batch: %s" % error)
+
+
+def print_batches():
     tables = {}
     for path in sys.argv[1:]:
         with open(path, "rb") as file:
@@ -282,7 +289,4 @@ def main():
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (BatchError, OSError) as error:
-        sys.exit("edge_batch: %s" % error)
+    main()

@@ -105,4 +105,22 @@ mod tests {
         // These shrink to a twentieth; what is beyond an eighth is given up.
         assert!(batches <= 2 * least, "{batches} batches for {bytes} bytes");
     }
+
+    /// Each text holds a number that cannot be guessed, so that a batch that is estimated from others is a little too large each time.
+    #[test]
+    fn a_cut_of_texts_that_hardly_shrink_compresses_a_few_batches_too() {
+        let mut encoder = Encoder::numbered().level(Level::Small);
+        for n in 0..10_000_u32 {
+            let text = format!("text number {n} {:x}", n.wrapping_mul(2_654_435_761));
+            let reading = Reading { sensor: 0, time: n.into(), value: Value::Text(text.into()), quality: 0 };
+            encoder.push(&reading).unwrap();
+        }
+        for max in [16_184, 50_000] {
+            COMPRESSED.with(|bytes| bytes.set(0));
+            let batch = encoder.finish_under(max).unwrap();
+            let compressed = COMPRESSED.with(std::cell::Cell::get);
+            assert!(compressed <= 64 * max, "{compressed} bytes for {}", batch.len());
+            assert!(batch.len() > max / 2, "{} bytes of {max}", batch.len());
+        }
+    }
 }

@@ -47,16 +47,23 @@ pub(crate) fn columns(pushed: &[u32], columns: &[Column], n: usize) -> Vec<(usiz
     counts.into_iter().enumerate().filter(|(_, n)| *n > 0).collect()
 }
 
+/// Batches that are tried in proportion.
+const TRIALS: usize = 8;
+
 impl<S: Sensors> Encoder<S> {
     /// Returns the most readings that were found to fit, and their batch. `taken`: bytes of a batch of `most` readings, which is too large.
     pub(super) fn cut(&mut self, most: usize, taken: usize, max_bytes: usize) -> (usize, Vec<u8>) {
         let (mut fits, mut batch) = (0, Vec::new());
         let (mut over, mut over_bytes) = (most, taken);
+        let mut trials = 0;
         while over - fits > fits / 16 + 1 || (fits == 0 && over > 1) {
             // In proportion between what fits and what does not, but never the ends themselves.
             let (low, room) = (batch.len(), max_bytes.saturating_sub(batch.len()));
             let share = (over - fits) * room * 31 / 32 / (over_bytes.saturating_sub(low)).max(1);
-            let step = share.max(fits / 8 + 1);
+            let half = (over - fits) / 2;
+            // What the proportion does not find soon is halved: a batch that is a little too large says little about a smaller one.
+            let step = if trials < TRIALS { share.max((fits / 8 + 1).min(half)) } else { half };
+            trials += 1;
             let guess = (fits + step).clamp(fits + 1, over - 1);
             let encoded = self.encode(guess, max_bytes);
             if encoded.len() <= max_bytes {
