@@ -153,3 +153,23 @@ fn bytes_on_the_link_are_within_a_quarter_of_what_check_says() {
     };
     std::thread::scope(|scope| CASES.iter().for_each(|case| drop(scope.spawn(move || run(*case)))));
 }
+
+/// The page on sizing shows what the command prints.
+#[test]
+fn the_sample_of_the_guide_is_that_of_the_example() {
+    let dir = tempfile::tempdir().unwrap();
+    let crate_dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let example = std::fs::read_to_string(crate_dir.join("gateway.toml")).unwrap();
+    let (before, hardware) = example.split_once("# [hardware]\n").unwrap();
+    let (hardware, after) = hardware.split_once("\n\n").unwrap();
+    let hardware = hardware.replace("# flash", "flash").replace("# link", "link");
+    let file = dir.path().join("gateway.toml");
+    std::fs::write(&file, format!("{before}[hardware]\n{hardware}\n\n{after}")).unwrap();
+    let output = Command::new(BINARY).arg("check").arg(&file).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let guide = std::fs::read_to_string(crate_dir.join("../../docs/guide/sizing.md")).unwrap();
+    let sample = guide.split("```\n").nth(1).unwrap();
+    assert!(sample.lines().count() > 5);
+    let (load, route) = sample.split_once("\nroute").unwrap();
+    assert!(said.contains(load) && said.contains(&format!("route{route}")), "{sample}\n{said}");
+}
