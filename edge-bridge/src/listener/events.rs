@@ -19,7 +19,10 @@ pub enum Input<'a> {
     Certified(Utf8),
     /// Bytes came, and wait until the caller hands them over, so that their sender is not blamed for a lack of progress. For callers that let
     /// connections take turns.
-    Waiting,
+    Waiting {
+        /// Set if the peer had been silent before these bytes, see [`Inbound::silent_until_ms`](crate::ingest::Inbound::silent_until_ms).
+        ends_silence: bool,
+    },
     /// Number of bytes of [`Output::Transmit`] that were written.
     Written(usize),
     /// The peer, or the network, closed the connection.

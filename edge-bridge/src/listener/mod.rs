@@ -164,7 +164,14 @@ impl<I: Ingest> Listener<I> {
                     state.certified = Some(name);
                 }
             }
-            Input::Waiting => self.accounts.on_bytes_waiting(connection),
+            Input::Waiting { ends_silence } => {
+                self.accounts.on_bytes_waiting(connection);
+                if let Some(state) = self.connections.get_mut(connection) {
+                    // Before its first bytes it was silent.
+                    let until_ms = state.silent_until_ms.filter(|_| !ends_silence);
+                    state.silent_until_ms = until_ms.or(Some(now.up_ms));
+                }
+            }
             Input::Written(bytes) => self.on_written(now, connection, bytes),
             Input::Closed => self.on_hung_up(now, connection),
             Input::Gone { unread } => self.on_gone(now, connection, unread),

@@ -5,6 +5,9 @@
 mod support;
 
 use control_loop::plant::Sensor;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use support::{Program, Subscriber, until};
 
@@ -13,14 +16,7 @@ const STALE_MS: u64 = 800;
 #[test]
 fn promise_14_what_waited_while_the_process_was_stopped_is_not_fresh() {
     let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("control.toml");
-    let text = format!(
-        "[mqtt]\nlisten = \"127.0.0.1:0\"\npublish_every_ms = 20\n[control]\nwatchdog_ms = 100\n\
-         [[input]]\nname = \"t\"\nstale_after_ms = {STALE_MS}\n\
-         [[output]]\nname = \"fan\"\nswitch = {{ input = \"t\", on_at = 40.0, off_at = 30.0 }}\n"
-    );
-    std::fs::write(&file, text).unwrap();
-    let program = Program::start(&file);
+    let program = Program::start(&fan(dir.path()));
     let outputs = Subscriber::start(program.address, "actuator", "out/fan");
     let mut sensor = Sensor::new(program.address, "sensor");
     for run in 0..runs() {
@@ -76,6 +72,65 @@ fn a_command_that_waited_while_the_process_was_stopped_is_refused_and_the_next_o
         // The watchdog may have made it safe for a moment.
         assert!(!values.iter().any(|value| value == "77"), "run {run}: {values:?}");
     }
+}
+
+/// Megabytes wait in one socket: their reading takes longer than any fixed time after the pause.
+#[test]
+fn a_large_backlog_of_a_pause_is_old_until_it_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let program = Program::start(&fan(dir.path()));
+    let outputs = Subscriber::start(program.address, "actuator", "out/fan");
+    for run in 0..runs().min(5) {
+        let mut sensor = raw_sensor(program.address);
+        until("the fan runs", || {
+            sensor.write_all(&PUBLISH).unwrap();
+            outputs.last("out/fan").as_deref() == Some("1")
+        });
+        program.signal("STOP");
+        let bytes = fill(&mut sensor);
+        assert!(bytes > 1 << 20, "{bytes}");
+        std::thread::sleep(Duration::from_millis(STALE_MS + 400));
+        let from = outputs.len();
+        program.signal("CONT");
+        until("outputs again", || outputs.len() >= from + 150);
+        // One may have been on its way when the process was stopped.
+        let said = outputs.since(from, "out/fan");
+        assert!(said.iter().skip(1).all(|value| value == "0"), "run {run}, {bytes} bytes: {said:?}");
+    }
+}
+
+/// A fan that runs while `t` is above 40 and not older than `STALE_MS`.
+fn fan(dir: &Path) -> PathBuf {
+    let file = dir.join("control.toml");
+    let text = format!(
+        "[mqtt]\nlisten = \"127.0.0.1:0\"\npublish_every_ms = 20\n[control]\nwatchdog_ms = 100\n\
+         [[input]]\nname = \"t\"\nstale_after_ms = {STALE_MS}\n\
+         [[output]]\nname = \"fan\"\nswitch = {{ input = \"t\", on_at = 40.0, off_at = 30.0 }}\n"
+    );
+    std::fs::write(&file, text).unwrap();
+    file
+}
+
+/// `50` on topic `t`, at QoS 0.
+const PUBLISH: [u8; 7] = [0x30, 5, 0, 1, b't', b'5', b'0'];
+
+fn raw_sensor(at: SocketAddr) -> TcpStream {
+    let mut sensor = TcpStream::connect(at).unwrap();
+    sensor.write_all(&[0x10, 13, 0, 4, b'M', b'Q', b'T', b'T', 4, 2, 0, 0, 0, 1, b's']).unwrap();
+    sensor.read_exact(&mut [0; 4]).unwrap();
+    sensor
+}
+
+/// Writes messages until no more are taken. Returns the number of bytes.
+fn fill(sensor: &mut TcpStream) -> usize {
+    sensor.set_nonblocking(true).unwrap();
+    let messages = PUBLISH.repeat(10_000);
+    let mut sent = 0;
+    while let Ok(n) = sensor.write(&messages[sent % PUBLISH.len()..]) {
+        sent += n;
+    }
+    sensor.set_nonblocking(false).unwrap();
+    sent
 }
 
 /// Twenty runs by `EDGE_TEST_BUDGET=100`.

@@ -7,13 +7,13 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{Notify, Semaphore, mpsc};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::client_stream::ClientStream;
 use super::read_share::{READ_MIN, ReadShare};
@@ -26,6 +26,9 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 /// Longest wait for a peer to close after the last bytes. Beside it: the most bytes that are read from it meanwhile.
 const LINGER_WITHIN: Duration = Duration::from_millis(500);
 const LINGER_BYTES: usize = 256 * 1024;
+/// Shortest silence of a peer. What it sent before cannot have waited in this socket then; a sender whose backlog waits for our window sends
+/// the next part sooner, unless it is far away.
+const SILENCE: Duration = Duration::from_millis(2);
 
 /// Message of a connection's task to the owner of the listener.
 #[derive(Debug)]
@@ -37,7 +40,11 @@ pub(super) enum FromPeer {
     /// The WebSocket handshake failed; contains the cause.
     NoWebSocket(String),
     /// Received bytes, behind those that were left before. The task waits to get the buffer back.
-    Bytes(BytesMut),
+    Bytes {
+        buffer: BytesMut,
+        /// Set if nothing had come for [`SILENCE`] before the last read.
+        ends_silence: bool,
+    },
     Written(usize),
     /// The peer closed the connection, or the network lost it, while the owner had the buffer. Contains a copy of the bytes that came after
     /// those in the buffer, about as many as one read brings. Sent once each time that the owner has the buffer.
@@ -112,7 +119,8 @@ pub(super) async fn run(
     lingering: Arc<Semaphore>,
 ) {
     let buffer = Some(BytesMut::new());
-    let mut reading = Reading { buffer, is_fresh: false, ahead: BytesMut::new(), want: READ_MIN, share };
+    let mut reading =
+        Reading { buffer, is_fresh: false, waits_since: None, ahead: BytesMut::new(), want: READ_MIN, share };
     let mut out = Out::default();
     // Whether the network still carries anything: afterwards only the owner's word is waited for.
     let mut is_up = true;
@@ -190,7 +198,7 @@ async fn step(stream: &mut ClientStream, out: &mut Out, reading: &mut Reading) -
         let reads_first = std::mem::replace(&mut out.had_turn, false);
         for reads in [reads_first, !reads_first] {
             let done = if reads {
-                pin!(reading.read(stream)).poll(cx).map_ok(FromPeer::Bytes)
+                reading.poll(stream, cx)
             } else if out.is_done() {
                 Poll::Pending
             } else {
@@ -212,6 +220,8 @@ struct Reading {
     buffer: Option<BytesMut>,
     /// Set if the buffer was allocated to read into, and no byte has come yet.
     is_fresh: bool,
+    /// Time of the first read that found nothing since the last that found something.
+    waits_since: Option<Instant>,
     /// Bytes read while the owner had the buffer; they are the next ones to go into it.
     ahead: BytesMut,
     /// Number of bytes to read at a time; doubles for a sender that fills it.
@@ -220,6 +230,18 @@ struct Reading {
 }
 
 impl Reading {
+    fn poll(&mut self, from: &mut ClientStream, cx: &mut Context<'_>) -> Poll<io::Result<FromPeer>> {
+        let is_asked = self.buffer.is_some();
+        let read = pin!(self.read(from)).poll(cx);
+        if read.is_pending() && is_asked {
+            self.waits_since.get_or_insert_with(Instant::now);
+        }
+        read.map_ok(|buffer| {
+            let ends_silence = self.waits_since.take().is_some_and(|since| since.elapsed() >= SILENCE);
+            FromPeer::Bytes { buffer, ends_silence }
+        })
+    }
+
     /// Reads into the buffer and hands it out. Cancel-safe, because bytes that were read are in the buffer.
     async fn read(&mut self, from: &mut ClientStream) -> io::Result<BytesMut> {
         let Some(buffer) = &mut self.buffer else { return std::future::pending().await };

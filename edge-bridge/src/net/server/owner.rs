@@ -159,7 +159,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
         if self.closing.is_none() {
             self.save_if_due();
             for (id, buffer) in self.paused.take_ready(|id| self.listener.may_read(id)) {
-                self.wait_for_turn(id, buffer);
+                self.wait_for_turn(id, buffer, false);
             }
             for outbox in self.paused.due(Instant::now()).filter_map(|id| self.outboxes.get(id)) {
                 outbox.look();
@@ -204,7 +204,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
                 self.tell(&Event::NoWebSocket { connection: id, error });
                 self.listener.handle_input(self.now(), id, Input::Closed);
             }
-            FromPeer::Bytes(buffer) => self.wait_for_turn(id, buffer),
+            FromPeer::Bytes { buffer, ends_silence } => self.wait_for_turn(id, buffer, ends_silence),
             FromPeer::Written(n) => self.listener.handle_input(self.now(), id, Input::Written(n)),
             FromPeer::Gone(ahead) => self.gone(id, &ahead),
             FromPeer::Closed => {
@@ -219,8 +219,8 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
         self.outputs();
     }
 
-    fn wait_for_turn(&mut self, id: ConnectionId, buffer: BytesMut) {
-        self.listener.handle_input(self.now(), id, Input::Waiting);
+    fn wait_for_turn(&mut self, id: ConnectionId, buffer: BytesMut, ends_silence: bool) {
+        self.listener.handle_input(self.now(), id, Input::Waiting { ends_silence });
         self.turns.push(id, buffer);
     }
 

@@ -113,9 +113,14 @@ impl LoopInputs {
 
     /// A message arrived. Never waits. A retained one is of unknown age, and a will was written when its client connected: no control input, and no
     /// command. One that may have waited while the process stood still counts from before that.
-    pub fn show(&mut self, message: &Inbound) -> Taken {
+    pub fn show(&mut self, now: Now, message: &Inbound) -> Taken {
         let now_ns = self.clock.now_ns();
-        let arrived_ns = self.pulse.arrived_ns(now_ns);
+        // Rounded so that it looks longer ago.
+        let silent_for_ms = |until_ms: u64| (now.up_ms + 1).saturating_sub(until_ms);
+        let silent_until_ns = message
+            .silent_until_ms
+            .map(|until_ms| now_ns.saturating_sub(silent_for_ms(until_ms).saturating_mul(1_000_000)));
+        let arrived_ns = self.pulse.arrived_ns(now_ns, silent_until_ns);
         let topic = message.topic.as_str();
         if let Some(command) = topic.strip_prefix(COMMAND) {
             let is_taken = self.desk.take(&self.names, command, message, (now_ns, arrived_ns));
@@ -156,8 +161,8 @@ impl LoopInputs {
 
 /// For a listener that serves loops alone: every message is absorbed, since an input that came too late is worth nothing.
 impl Ingest for LoopInputs {
-    fn ingest(&mut self, _: Now, message: &Inbound) -> Answer {
-        let _ = self.show(message);
+    fn ingest(&mut self, now: Now, message: &Inbound) -> Answer {
+        let _ = self.show(now, message);
         Answer::Absorb
     }
 }

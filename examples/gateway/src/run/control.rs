@@ -107,11 +107,11 @@ impl Control {
     pub(crate) fn inputs(&mut self) -> Option<impl FnMut(Now, &Inbound) + Send + 'static> {
         let mut inputs = self.inputs.take()?;
         let filters = self.filters.clone();
-        Some(move |_: Now, message: &Inbound| {
+        Some(move |now: Now, message: &Inbound| {
             if filters.is_alarm_command(message.topic.as_str()) {
                 return;
             }
-            if inputs.show(message) == Taken::InputThatMayWait {
+            if inputs.show(now, message) == Taken::InputThatMayWait {
                 tracing::warn!(
                     topic = %format_args!("\"{}\"", Escaped(&message.topic)),
                     "a control input should come at QoS 0: this one may have to wait for the disk"
