@@ -126,6 +126,14 @@ fn promise_7_a_mark_a_start_or_a_format_cuts_a_batch_and_nothing_overtakes() {
     }
 }
 
+/// A lease that was returned comes again behind a younger row, and finds an open batch that began before it.
+#[test]
+fn promise_7_numbers_rise_in_every_batch_although_a_row_comes_again() {
+    let mut pack = BatchPack::new(Joined::default());
+    [10, 12, 11, 13].into_iter().for_each(|seq| pack.add(at(seq), row(seq, BATCHED)));
+    assert_eq!(sent(&mut pack, at(400)), [vec![10, 12, 13], vec![11]]);
+}
+
 #[test]
 fn a_dead_letter_is_never_in_a_batch_and_has_a_topic_of_its_own() {
     let mut pack = BatchPack::new(Joined::default());
