@@ -82,3 +82,38 @@ impl ControlAlarms {
         done.map_err(CommandError::Alarm)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ParamError;
+    use crate::alarm::{AlarmState, BadInput, Limit};
+    use crate::control::InputSpec;
+
+    /// The value of a message that holds no number is NaN, with a bad quality.
+    #[test]
+    fn promise_14_an_input_that_is_no_number_is_an_alarm_where_bad_input_is_one() -> Result<(), ParamError> {
+        let alarm = LimitAlarm::new().with(AlarmLevel::High, Limit::at(90.0)?)?.bad_input(BadInput::Alarm);
+        for (value, quality) in [
+            (f64::NAN, Quality::BAD),
+            (f64::NAN, Quality::GOOD),
+            (f64::INFINITY, Quality::GOOD),
+            (20.0, Quality::BAD),
+        ] {
+            let (mut inputs, mut alarms) = (Inputs::default(), ControlAlarms::default());
+            let input = inputs.add(InputSpec::new("t", 1_000)?)?;
+            alarms.add(input, alarm);
+            let mut told = Vec::new();
+            for (at_ms, value, quality) in [(0, 20.0, Quality::GOOD), (10, value, quality)] {
+                inputs.set(input, value, quality, at_ms);
+                alarms.scan(&inputs, at_ms, &mut |event| {
+                    if let ControlEvent::Alarm { transition, .. } = event {
+                        told.push((at_ms, transition.to));
+                    }
+                });
+            }
+            assert_eq!(told, [(10, AlarmState::Unacknowledged)], "{value} {quality}");
+        }
+        Ok(())
+    }
+}
