@@ -236,6 +236,13 @@ mod tests {
         assert!(!read(dir.path()).clean, "gone");
     }
 
+    /// The system refuses to sync that directory (EINVAL), so that the call is seen. There is no mark in it, as after a removal whose sync failed.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn promise_13_a_mark_is_gone_only_once_its_directory_is_synced() {
+        assert_eq!(remove(Path::new("/proc/self")).unwrap_err().raw_os_error(), Some(22));
+    }
+
     #[test]
     fn rows_that_may_be_in_the_queue_are_marked_after_a_kill() {
         let dir = tempfile::tempdir().unwrap();
