@@ -8,6 +8,7 @@ use super::epoch;
 use super::find_frames::{Look, Placed};
 use super::frame::Kind;
 use super::free_slots::RESERVE;
+use super::high_water::HighWaterMarks;
 use super::layout::{FILE, FRAME_PAGES_MAX, PAGE, READ_BYTES};
 use super::page_reader::Pages;
 use super::quarantine::Quarantine;
@@ -78,8 +79,12 @@ impl Looked {
         };
         let (broken, foreign) = (std::mem::take(&mut scan.broken), std::mem::take(&mut scan.foreign));
         let (waived, epoch) = (std::mem::take(&mut scan.waived), scan.epoch);
-        let superblock =
-            Superblock { known: Checkpoint { ends: scan.ends, state: None }.into(), ..superblock };
+        if recovered.clean {
+            // All that was found is durable.
+            scan.ends.merge(&HighWaterMarks::of(scan.lanes.iter().map(|log| &log.counters)));
+        }
+        let known = Checkpoint { ends: scan.ends, state: superblock.known.state };
+        let superblock = Superblock { known: known.into(), ..superblock };
         let store = RingStore::new(dir, medium, superblock, scan, Quarantine::default(), state);
         Ok(Looked { store, recovered, cut_short, epoch, broken, foreign, waived, copies })
     }
