@@ -136,15 +136,16 @@ impl Scan {
     }
 
     /// Returns the rows before the frame of a torn commit, with which the lane starts, that are forgiven; `None` when it is none.
-    /// They are the commit's own, if somebody wants rows from before it: these were durable, and damage took them.
+    /// Only the commit's own rows are, and with them those that nobody wants any more: others were durable, and damage took them.
     fn before_torn_start(&self, end: &LogEnd, head: &Head) -> Option<Waived> {
         let known = self.ends.lane(end.lane);
-        if end.done.covers(1, known.highest) || planted(Flaw::AllForgiven) {
+        // Of part n at most n frames before it are the commit's: with more a durable one is gone. A lane's first has the number 1.
+        let missing = head.base.saturating_sub(known.next.max(1));
+        let own = missing <= u64::from(head.part);
+        if own && end.done.covers(1, known.highest) || planted(Flaw::AllForgiven) {
             return Some(between(end.lane, &Counters::default(), head));
         }
-        // Of part n at most n frames before it belong to that commit.
-        let missing = head.base.saturating_sub(known.next);
-        (1..=u64::from(head.part)).contains(&missing).then(|| between(end.lane, &known, head))
+        (own && missing > 0).then(|| between(end.lane, &known, head))
     }
 
     /// Gives back the segments that were never begun: nothing whole of the last commit of a run, which was to begin them,
@@ -296,10 +297,9 @@ pub(super) mod tests {
 
     #[test]
     fn a_first_segment_of_which_nothing_is_left_is_forgiven_if_the_torn_commit_began_it() {
-        let behind =
-            |commit| vec![(segment(0, commit, 1), vec![]), (segment(1, 9, 7), vec![placed(9, 1, 7, false)])];
-        assert_eq!(followed(behind(9)).0, [(0, 6)]);
-        assert_eq!(followed(behind(8)).0, []);
+        let behind = |frame| vec![(segment(0, 9, 1), vec![]), (segment(1, 9, 7), vec![frame])];
+        assert_eq!(followed(behind(placed(9, 6, 7, false))).0, [(0, 6), (1, 6)]);
+        assert_eq!(followed(behind(placed(9, 5, 7, false))).0, []);
     }
 
     #[test]
@@ -317,8 +317,9 @@ pub(super) mod tests {
         // Known up to frame 5 with row 5, which somebody wants: one frame is missing, or more than the commit's own.
         assert_eq!((forgiven(6, 1, 5), forgiven(6, 2, 1)), (vec![(6, 6, 1)], vec![(6, 6, 1)]));
         assert_eq!((forgiven(5, 1, 4), forgiven(7, 1, 6), forgiven(9, 1, 1)), (vec![], vec![], vec![]));
-        // Nobody wants a row from before the commit: its first segment never arrived.
-        assert_eq!((forgiven(6, 1, 6), forgiven(5, 1, 5)), (vec![(0, 6, 6)], vec![(0, 6, 6)]));
+        // Nobody wants a row from before the commit: its first segment never arrived. Or a durable frame is gone as well.
+        assert_eq!((forgiven(6, 1, 6), forgiven(5, 2, 5)), (vec![(0, 6, 6)], vec![(0, 6, 6)]));
+        assert_eq!((forgiven(5, 1, 5), forgiven(1, 6, 1)), (vec![], vec![(0, 6, 6)]));
     }
 
     #[test]
