@@ -8,7 +8,7 @@
 use crate::event::Event;
 use crate::loss_share::{Share, divide};
 use crate::lost_row_times::Neighbours;
-use crate::model::progress::Progress;
+use crate::model::count_pass::CountPass;
 use crate::model::usage::Usage;
 use crate::model::{Cursor, Model};
 use crate::planted_flaw::{Flaw, planted};
@@ -18,7 +18,7 @@ use crate::store::{Lost, StoredChunk};
 
 /// State of a lane that is read through to count its losses.
 pub(super) struct Reckoning {
-    pub(super) pass: Progress,
+    pub(super) pass: CountPass,
     neighbours: Neighbours,
 }
 
@@ -89,7 +89,7 @@ impl Model {
         let lowest = self.cursors(lane).map(|cursor| cursor.pos.floor).min();
         let l = self.lanes.get(lane)?;
         let at = lowest.unwrap_or(l.floor).max(l.floor);
-        let (below, pass) = (l.tail.from(), Progress::new(self, lane, at));
+        let (below, pass) = (l.tail.from(), CountPass::new(self, lane, at));
         self.reckoning = Some(Reckoning { pass, neighbours: Neighbours::default() });
         Some((at, below))
     }
@@ -122,7 +122,7 @@ impl Model {
         if let Some(row) = self.lanes.get(lane).and_then(|l| l.tail.first()) {
             neighbours.pass(std::slice::from_ref(row), &[]);
         }
-        let Progress { mut lost, usage, open, .. } = pass;
+        let CountPass { mut lost, usage, open, .. } = pass;
         let passed = |lost: &Lost| first.iter().any(|f| f.first <= lost.last && lost.first <= f.last);
         lost.sort_by_key(|lost| (!passed(lost), lost.first));
         let urgent = lost.iter().filter(|lost| passed(lost)).count();

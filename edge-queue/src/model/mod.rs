@@ -7,6 +7,7 @@ mod acked_ranges;
 mod acked_ranges_quota;
 mod commit_batch;
 mod consumers;
+mod count_pass;
 mod cursor;
 mod damage;
 mod degraded_mode;
@@ -24,7 +25,6 @@ mod live_first;
 mod loss_report;
 mod pass_over;
 mod pinned;
-mod progress;
 mod push;
 mod push_run;
 #[cfg(feature = "ring")]
@@ -64,12 +64,12 @@ pub(crate) use push::Refusal;
 pub(crate) use read::HEAD_READ;
 pub(crate) use receipts::{Outbox, Slot, Ticket, WaitObserver};
 
+use count_pass::CountPass;
 use damage::Reckoning;
 use degraded_mode::DegradedMode;
 use due_changes::DueChanges;
 use lease_timeout::LeaseTimeouts;
 use loss_report::LossReport;
-use progress::Progress;
 use receipts::Settling;
 use recount::Recounts;
 use removed_lanes::{Absent, vacated_lane};
@@ -217,8 +217,8 @@ impl Model {
         self.settle_totals(consumer, lane);
     }
 
-    /// Returns the readings of a whole lane that are under way: a recount, a reckoning, or both.
-    fn passes(&mut self) -> impl Iterator<Item = &mut Progress> {
+    /// Returns the counts of a whole lane that are under way: of a recount, of a reckoning, or both.
+    fn passes(&mut self) -> impl Iterator<Item = &mut CountPass> {
         let reckoning = self.reckoning.as_mut().map(|reckoning| &mut reckoning.pass);
         self.recounts.under_way().into_iter().chain(reckoning)
     }

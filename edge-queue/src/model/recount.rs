@@ -6,7 +6,7 @@
 //! succeeded no limit drops or refuses anything because of them.
 
 use crate::model::Model;
-use crate::model::progress::Progress;
+use crate::model::count_pass::CountPass;
 use crate::model::usage::{Size, Usage};
 use crate::planted_flaw::{Flaw, planted};
 use crate::row::Seq;
@@ -22,7 +22,7 @@ pub(super) struct Recounts {
     /// Set after an unclean stop, because a lane's totals may be off until that lane is empty.
     uncertain: bool,
     /// Count under way, `None` between counts. The store is held for all of it, so consumers neither come nor go.
-    under_way: Option<Progress>,
+    under_way: Option<CountPass>,
     /// Up time in milliseconds before which no count is tried again after one that failed.
     not_before_ms: u64,
 }
@@ -32,7 +32,7 @@ impl Recounts {
         Recounts { uncertain, ..Recounts::default() }
     }
 
-    pub(super) fn under_way(&mut self) -> Option<&mut Progress> {
+    pub(super) fn under_way(&mut self) -> Option<&mut CountPass> {
         self.under_way.as_mut()
     }
 
@@ -72,7 +72,7 @@ impl Model {
         self.follow_floors();
         let l = self.lanes.get(lane)?;
         let (from, below) = (l.floor, l.tail.from());
-        self.recounts.under_way = Some(Progress::new(self, lane, from));
+        self.recounts.under_way = Some(CountPass::new(self, lane, from));
         Some((from, below))
     }
 

@@ -1,4 +1,5 @@
-//! Progress of a pass over a lane: one reading of all its stored rows, while pushes and acknowledgements go on.
+//! Count of a lane's rows: one reading of all its stored rows adds up what each consumer still wants, while pushes and
+//! acknowledgements go on. A [recount](super::recount) and the reckoning of [damage](super::damage) make it.
 //!
 //! A row that is done meanwhile is subtracted only if the pass has added it before. A row that damage took may still be leased:
 //! the pass does not find it, but it counts until its lease ends.
@@ -10,8 +11,8 @@ use crate::model::{Cursor, Model};
 use crate::row::{Seq, StoredRow};
 use crate::store::Lost;
 
-/// Totals of a pass that is under way.
-pub(super) struct Progress {
+/// A count that is under way, and its totals so far.
+pub(super) struct CountPass {
     pub(super) lane: usize,
     /// Number below which the pass has looked at every row.
     pub(super) at: Seq,
@@ -23,11 +24,11 @@ pub(super) struct Progress {
     pub(super) open: Vec<Usage>,
 }
 
-impl Progress {
+impl CountPass {
     /// Begins a pass at the number `at`.
-    pub(super) fn new(model: &Model, lane: usize, at: Seq) -> Progress {
+    pub(super) fn new(model: &Model, lane: usize, at: Seq) -> CountPass {
         let open = vec![Usage::default(); model.consumers.len()];
-        Progress { lane, at, lost: Vec::new(), usage: Usage::default(), open }
+        CountPass { lane, at, lost: Vec::new(), usage: Usage::default(), open }
     }
 
     /// Adds a row if somebody wants it.
