@@ -19,8 +19,8 @@ const COMMITS: [u64; 4] = [0, 5, 60, 120];
 /// A trial in so many goes on as a queue.
 const QUEUES: u64 = 10;
 
-/// A bug is found in so many stores' trials.
-const STORES_FOR_A_BUG: u64 = 200;
+/// A bug is found in so many stores' trials, whatever the seed: the rarest shows in one trial of 4 000.
+const STORES_FOR_A_BUG: u64 = 1_600;
 
 /// Runs one trial after the other; the number of trials, or the first violation. Every second store holds rows.
 fn trials(
@@ -169,7 +169,10 @@ fn caught(flaw: Flaw, rule: Rule) {
 
 #[test]
 fn frames_judged_without_their_epoch_are_caught() {
-    Rule::without(&[Rule::LossReported], || caught(Flaw::EpochIgnored, Rule::ReceiptedRow));
+    // A frame of an earlier run that counts breaks these as well, at times before any other.
+    Rule::without(&[Rule::LossReported, Rule::OtherBytes, Rule::Damage], || {
+        caught(Flaw::EpochIgnored, Rule::ReceiptedRow);
+    });
 }
 
 /// Only held rows show it: without them a segment is done from its first row to its last.
