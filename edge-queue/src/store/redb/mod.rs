@@ -184,6 +184,7 @@ impl RedbStore {
         };
         self.hidden.clear();
         self.head = next;
+        self.table.note_commit();
         self.ballast.regain(regained);
         Ok(())
     }

@@ -8,7 +8,7 @@ use redb::{Database, ReadableDatabase};
 use super::RedbStore;
 use super::panic_fence::{Trouble, fence};
 use super::table::ROWS;
-use super::table_state::{Order, TableState, check, out_of_place};
+use super::table_state::{Astray, Order, TableState, check, out_of_place};
 use super::value::{Totals, decode_row};
 use crate::fault::FaultKind;
 use crate::row::{LANES_MAX, Lane, Seq};
@@ -43,8 +43,8 @@ struct Scan {
     full: bool,
     /// Entries behind `before` that are no rows any more.
     unreadable: u64,
-    /// Set when more rows are missing than entries are unreadable, as where a search went astray.
-    astray: bool,
+    /// First and last number of each place where more rows are missing than entries are unreadable, as where a search went astray.
+    astray: Vec<(Seq, Seq)>,
 }
 
 impl RedbStore {
@@ -89,7 +89,7 @@ impl RedbStore {
             sure: before.is_some(),
             full: false,
             unreadable: 0,
-            astray: false,
+            astray: Vec::new(),
         }
     }
 
@@ -98,7 +98,7 @@ impl RedbStore {
     fn rebuild_to_read(&mut self, why: &str) -> Result<(), Trouble> {
         match self.rebuild(why) {
             Err(Trouble::Io(e)) if has_no_place(&e) && !self.table.is_given_up() => {
-                self.table = TableState::GivenUp;
+                self.table.give_up();
                 self.ensure_open()
             }
             other => other,
@@ -122,11 +122,20 @@ impl RedbStore {
         if !scan.full {
             self.account_for_end(lane, scan);
         }
-        if scan.astray && self.table == TableState::Unknown {
+        if self.table.is_open() && !self.is_told(lane, &scan.astray) {
             fence(|| check(db))?;
             self.table = TableState::Sound;
         }
         Ok(())
+    }
+
+    /// Returns whether nobody wants rows at these numbers any more, since what an earlier damage took was told.
+    fn is_told(&self, lane: Lane, missing: &[(Seq, Seq)]) -> bool {
+        if missing.is_empty() {
+            return true;
+        }
+        let done = self.head.state.done(lane);
+        missing.iter().all(|(first, last)| done.covers(*first, *last))
     }
 
     /// Reports what was written after the last row found as lost, once a scan has come to the end.
@@ -153,17 +162,19 @@ impl Scan {
         let txn = db.begin_read().map_err(redb::Error::from)?;
         let table = txn.open_table(ROWS).map_err(redb::Error::from)?;
         let range = (lane.0, self.next)..=(lane.0, Seq::MAX);
-        let mut order = Order::from(lane, self.next);
+        let (mut order, mut astray) = (Order::from(lane, self.next), Astray::default());
         for entry in table.range(range).map_err(redb::Error::from)? {
             let (key, value) = entry.map_err(redb::Error::from)?;
             let key = key.value();
             let found = decode_row(value.value());
             if !order.admits(key, found.as_ref().ok()) {
                 if given_up {
+                    astray.pass_over()?;
                     continue;
                 }
                 return Err(out_of_place());
             }
+            astray.ends();
             if hidden.contains(&key) {
                 continue;
             }
@@ -195,7 +206,9 @@ impl Scan {
             // What is missing below the first number asked for is not this reader's.
             if rows > 0 && first <= last {
                 let rows = rows.min(last - first + 1);
-                self.astray |= rows > self.unreadable;
+                if rows > self.unreadable {
+                    self.astray.push((first, last));
+                }
                 self.chunk.lost.push(Lost { first, last, rows, weight: weight.max(rows), exact: self.sure });
             }
         }
@@ -219,7 +232,7 @@ fn look_back(
 ) -> Result<(Totals, bool), Trouble> {
     let txn = db.begin_read().map_err(redb::Error::from)?;
     let table = txn.open_table(ROWS).map_err(redb::Error::from)?;
-    let mut damaged: u64 = 0;
+    let (mut damaged, mut above, mut astray) = (0u64, (lane.0, from), Astray::default());
     for entry in table.range((lane.0, 0)..(lane.0, from)).map_err(redb::Error::from)?.rev() {
         let (key, value) = entry.map_err(redb::Error::from)?;
         let (of, seq) = key.value();
@@ -230,9 +243,13 @@ fn look_back(
                 let weight = found.totals.weight.saturating_add(damaged);
                 return Ok((Totals { rows, weight }, seq.saturating_add(1) == from));
             }
-            Ok(_) if !given_up => return Err(out_of_place()),
-            Ok(_) => {}
-            Err(_) => damaged = damaged.saturating_add(1),
+            // Damaged pages can lead round in a circle.
+            Err(_) if (of, seq) < above => {
+                damaged = damaged.saturating_add(1);
+                above = (of, seq);
+            }
+            _ if given_up => astray.pass_over()?,
+            _ => return Err(out_of_place()),
         }
     }
     Ok((removed, damaged == 0))

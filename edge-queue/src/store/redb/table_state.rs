@@ -2,8 +2,9 @@
 //! depends on where a read begins which rows it finds.
 //!
 //! Signs of it are a row under another's key, keys that do not ascend, and rows that are missing although no entry is unreadable. The
-//! first two prove it. The third may be what an earlier damage has left, so the whole table is looked at, once after an open. A table
-//! that is not sound is [rebuilt](super::salvage), so that every read finds the same.
+//! first two prove it. The third may be what an earlier damage has left. Where every consumer is done with those rows, they were told as
+//! lost or are nobody's; else the whole table is looked at, once after an open. A table that is not sound is
+//! [rebuilt](super::salvage), so that every read finds the same.
 
 use redb::{Database, ReadableDatabase, ReadableTable};
 
@@ -11,6 +12,11 @@ use super::panic_fence::Trouble;
 use super::table::ROWS;
 use super::value::{RowValue, decode_row};
 use crate::row::{Lane, Seq};
+
+/// Most commits between two tries to rebuild a table for which there was no place.
+const PAUSE_MAX: u32 = 1024;
+/// Most entries in a row that are passed over out of their place: more are pages that lead round in a circle.
+const ASTRAY_MAX: u32 = 10_000;
 
 /// Knowledge about the table of rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,14 +26,52 @@ pub(super) enum TableState {
     Unknown,
     /// It was looked at, or was made anew.
     Sound,
-    /// It is not sound, and the disk has no space for another one.
-    GivenUp,
+    /// It is not sound, and the disk had no space for another one. That is tried again after `left` more commits, and if it
+    /// fails again after twice as many as the last time.
+    GivenUp { left: u32, pause: u32 },
 }
 
 impl TableState {
     /// Returns whether what is out of place is passed over.
     pub(super) fn is_given_up(self) -> bool {
-        self == TableState::GivenUp
+        matches!(self, TableState::GivenUp { left: 1.., .. })
+    }
+
+    /// Returns whether a sign of damage makes somebody look at the whole table.
+    pub(super) fn is_open(self) -> bool {
+        matches!(self, TableState::Unknown | TableState::GivenUp { left: 0, .. })
+    }
+
+    /// Gives the table up for now.
+    pub(super) fn give_up(&mut self) {
+        let pause = match self {
+            TableState::GivenUp { pause, .. } => pause.saturating_mul(2).min(PAUSE_MAX),
+            _ => 1,
+        };
+        *self = TableState::GivenUp { left: pause, pause };
+    }
+
+    /// Notes a commit that worked, so that the disk takes something.
+    pub(super) fn note_commit(&mut self) {
+        if let TableState::GivenUp { left, .. } = self {
+            *left = left.saturating_sub(1);
+        }
+    }
+}
+
+/// Entries out of their place that a search has passed over since the last one in its place.
+#[derive(Default)]
+pub(super) struct Astray(u32);
+
+impl Astray {
+    /// Passes over one more; an error when they are too many to be but damaged keys.
+    pub(super) fn pass_over(&mut self) -> Result<(), Trouble> {
+        self.0 = self.0.saturating_add(1);
+        if self.0 > ASTRAY_MAX { Err(out_of_place()) } else { Ok(()) }
+    }
+
+    pub(super) fn ends(&mut self) {
+        self.0 = 0;
     }
 }
 

@@ -1,5 +1,7 @@
 //! Cases that only redb has: damage, refusal, a full disk. The contract itself is proved by `tests/conformance.rs`.
 
+mod unsound_table;
+
 use bytes::Bytes;
 
 use super::*;
