@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use edge_queue::testing::{JudgeRule, Rng};
-use edge_queue::{Consumer, Lane, Queue, Row, Wait, judge_rules};
+use edge_queue::{Consumer, Event, Lane, Queue, Row, Wait, judge_rules};
 
 use super::harm::Harm;
 use super::{Image, Pushed, QueueBug, Reader, payload};
@@ -114,11 +114,13 @@ impl Image {
         // Several damages may take all that is known of a consumer's place.
         let end_only = harms.len() == 1 && self.kind == edge_queue::StoreKind::Ring;
         let mut outcome = Outcome { exact, end_only, ..Outcome::default() };
+        let mut events = Vec::new();
         for reader in &self.readers {
             let mut consumer = consumer(&queue, reader.name)?;
             let arrived = self.seen_rows(self.drain(&mut consumer, &later, rng)?, reader);
+            events.extend(queue.events());
             if exact || names.contains(reader.name) {
-                self.account(&queue, &consumer, reader, &arrived, &mut outcome)?;
+                self.account(&queue, &consumer, (reader, &arrived), &events, &mut outcome)?;
             }
         }
         self.balanced(&queue, "drained")?;
@@ -217,8 +219,8 @@ impl Image {
         &self,
         queue: &Queue,
         consumer: &Consumer,
-        reader: &Reader,
-        arrived: &BTreeSet<u64>,
+        (reader, arrived): (&Reader, &BTreeSet<u64>),
+        events: &[Event],
         outcome: &mut Outcome,
     ) -> Result<(), Violation> {
         let wanted = |nth: &u64| *nth >= reader.since && !reader.acked.contains(nth);
@@ -239,9 +241,7 @@ impl Image {
             };
             let weight: u64 = missing.iter().map(|(_, row)| row.weight).sum();
             outcome.lost += missing.len() as u64;
-            let what = || {
-                format!("{} in lane {lane}: {weight} missing, {gaps:?}, {:?}", reader.name, queue.events())
-            };
+            let what = || format!("{} in lane {lane}: {weight} missing, {gaps:?}, {events:?}", reader.name);
             let silent: Vec<_> = missing.iter().filter(|(_, row)| covers(row) == 0).collect();
             if outcome.exact {
                 Rule::Silent
@@ -253,12 +253,8 @@ impl Image {
             outcome.silent += silent.len() as u64;
             // After a kill only the end of a lane may be gone without a word: what later commits brought did not come either.
             let end = silent.iter().map(|(_, row)| row.commit).min().unwrap_or(u64::MAX);
-            // A loss that the ledger alone tells has no place, and so no times: its record stands at any one number.
-            let has_place = |gap: &&edge_queue::Gap| {
-                gap.first_seq != gap.last_seq || (gap.first_ms, gap.last_ms) != (0, 0)
-            };
             let is_told = |row: &Pushed| {
-                let mut placed = gaps.iter().filter(has_place);
+                let mut placed = gaps.iter().filter(|gap| has_place(gap, events));
                 placed.any(|gap| (gap.first_seq..=gap.last_seq).contains(&row.seq))
             };
             let beyond = self.rows.iter().find(|(nth, row)| {
@@ -271,6 +267,18 @@ impl Image {
         }
         Ok(())
     }
+}
+
+/// Returns whether a record says where rows were lost. A loss that the ledger alone tells has no place: no event is about it, and its
+/// record stands at any one number, without times.
+fn has_place(gap: &edge_queue::Gap, events: &[Event]) -> bool {
+    let is_about = |event: &Event| match event {
+        Event::Lost { lane, first, last, .. } => {
+            *lane == gap.lane && (*first..=*last).contains(&gap.first_seq)
+        }
+        _ => false,
+    };
+    gap.first_seq != gap.last_seq || (gap.first_ms, gap.last_ms) != (0, 0) || events.iter().any(is_about)
 }
 
 fn consumer(queue: &Queue, name: &str) -> Result<Consumer, Violation> {
