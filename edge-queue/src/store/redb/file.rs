@@ -1,7 +1,7 @@
 //! The redb file: opened, built anew, set aside.
 
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use redb::{Database, ReadableDatabase};
 
@@ -38,6 +38,17 @@ pub(super) struct Opened {
 /// Closes redb. That writes, so it can fail and panic like any other call, but what is durable does not depend on it.
 pub(super) fn close(db: Option<Database>) {
     let _ = catch_unwind(AssertUnwindSafe(|| drop(db)));
+}
+
+/// Closes a database in which damage was found, and writes nothing: the commit with which redb closes trusts its list of free pages,
+/// and may end the process or cut pages off that are in use. redb makes none while its thread unwinds.
+pub(super) fn abandon(db: Option<Database>) {
+    let _ = catch_unwind(AssertUnwindSafe(move || {
+        let _closed_on_the_way = db;
+        if cfg!(panic = "unwind") {
+            resume_unwind(Box::new("closed without a commit"));
+        }
+    }));
 }
 
 fn open_db(backend: &Backend) -> Result<Database, Trouble> {
@@ -132,6 +143,10 @@ pub(super) fn open_and<T>(
     let db = open_db(backend)?;
     match fence(|| look(&db)) {
         Ok(found) => Ok((db, found)),
+        Err(Trouble::Damaged(why)) => {
+            abandon(Some(db));
+            Err(Trouble::Damaged(why))
+        }
         Err(e) => {
             close(Some(db));
             Err(e)

@@ -34,7 +34,7 @@ use redb::Database;
 
 use self::backend::Backend;
 use self::ballast::Ballast;
-use self::file::{Opened, close};
+use self::file::{Opened, abandon, close};
 use self::panic_fence::{Trouble, fence};
 use self::read::Walk;
 use self::table::{HEAD, ROWS, insert_rows, remove_below};
@@ -250,9 +250,14 @@ impl RedbStore {
 
     /// Moves what is readable to a fresh file. The bookkeeping in RAM is newer than any that is found.
     fn rebuild(&mut self, why: &str) -> Result<(), Trouble> {
-        close(self.db.take());
         let (bytes, syncs) = self.backend.figures();
-        let opened = file::rebuild(self.dir.as_ref(), &self.options, &self.backend, Some(&self.head), why)?;
+        let built = file::rebuild(self.dir.as_ref(), &self.options, &self.backend, Some(&self.head), why);
+        // Without a new file the old one must open again, at best as it was left by a close.
+        match &built {
+            Ok(_) => abandon(self.db.take()),
+            Err(_) => close(self.db.take()),
+        }
+        let opened = built?;
         self.earlier = (self.earlier.0 + bytes, self.earlier.1 + syncs);
         self.backend = opened.backend;
         self.db = Some(opened.db);

@@ -82,6 +82,20 @@ fn on_a_full_disk_pages_that_lead_round_in_a_circle_are_an_error_until_there_is_
     assert_eq!(read_all(&mut store), ((1..=9000).collect(), vec![]));
 }
 
+/// Promise 12: what redb does when it closes trusts pages that may be damaged, so a file that is set aside is not written to any more.
+#[test]
+fn a_file_that_is_set_aside_is_left_as_it_was_found() {
+    let dir = SimDir::new();
+    fill(&dir, 300, 1);
+    damage_key(&dir, 100, 0, 7);
+    let (mut store, _) = open(&dir);
+    let found = dir.content("queue.redb").unwrap();
+    assert_eq!(read_all(&mut store), ((1..=300).collect(), vec![]));
+    assert!(dir.content("bad/queue.redb.1").unwrap() == found, "written to");
+    drop(store);
+    assert!(dir.content("bad/queue.redb.1").unwrap() == found, "written to later");
+}
+
 #[test]
 fn what_is_passed_over_in_a_row_is_bounded() {
     let mut astray = table_state::Astray::default();
