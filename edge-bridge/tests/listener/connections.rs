@@ -1,6 +1,6 @@
 //! Connections of clients: who may come in, under which name, and what is told of the end.
 
-use edge_bridge::listener::{Access, Config, Event};
+use edge_bridge::listener::{Access, Config, Event, Input};
 use edge_bridge::session::Closed;
 use edge_bridge::wire::{Connect, Packet, PropertyId, QoS, ReasonCode, Subscription, Version};
 
@@ -98,4 +98,24 @@ fn messages_and_wills_carry_their_peers_address() {
     let seen: Vec<_> = site.listener.ingest_mut().seen.iter().map(|m| (m.topic.as_str(), m.peer)).collect();
     let from = Some(address);
     assert_eq!(seen, [("a", from), ("store/x", from), ("store/gone", from), ("a", None)]);
+}
+
+/// What a process that stood still reads afterwards may be old until the connection was silent: each message says until when that was.
+#[test]
+fn messages_say_when_the_last_silence_of_their_connection_ended() {
+    let mut site = site();
+    let peer = site.client("c", Version::V5);
+    let mut say = |site: &mut Site, at_ms: u64, ends_silence: Option<bool>| {
+        site.now.up_ms = at_ms;
+        if let Some(ends_silence) = ends_silence {
+            site.listener.handle_input(site.now, peer.connection, Input::Waiting { ends_silence });
+        }
+        site.send(peer, &[qos0("store/a", "x")]);
+        site.listener.ingest_mut().seen.last().unwrap().silent_until_ms
+    };
+    assert_eq!(say(&mut site, 1_000, None), None, "its caller does not tell");
+    assert_eq!(say(&mut site, 2_000, Some(false)), Some(2_000), "silent before its first bytes");
+    assert_eq!(say(&mut site, 3_000, Some(false)), Some(2_000));
+    assert_eq!(say(&mut site, 4_000, Some(true)), Some(4_000));
+    assert_eq!(say(&mut site, 5_000, Some(false)), Some(4_000));
 }
