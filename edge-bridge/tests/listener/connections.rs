@@ -105,7 +105,7 @@ fn messages_and_wills_carry_their_peers_address() {
 fn messages_say_when_the_last_silence_of_their_connection_ended() {
     let mut site = site();
     let peer = site.client("c", Version::V5);
-    let mut say = |site: &mut Site, at_ms: u64, ends_silence: Option<bool>| {
+    let say = |site: &mut Site, at_ms: u64, ends_silence: Option<bool>| {
         site.now.up_ms = at_ms;
         if let Some(ends_silence) = ends_silence {
             site.listener.handle_input(site.now, peer.connection, Input::Waiting { ends_silence });

@@ -118,7 +118,7 @@ fn read(json: &str) -> Result<Snapshot, String> {
 
 fn exit_code(arguments: &Arguments, snapshot: &Snapshot) -> ExitCode {
     if arguments.nagios {
-        return ExitCode::from(nagios::service_of(&snapshot) as u8);
+        return ExitCode::from(nagios::service_of(snapshot) as u8);
     }
     match snapshot.verdict.as_str() {
         "delivering" | "storing" | "catching-up" => ExitCode::SUCCESS,

@@ -151,7 +151,7 @@ fn a_broken_file_changes_nothing(dir: &Path, gateway: &Gateway) {
         (status.status.code(), said.contains("access are not in force") && said.contains("not hashed"))
             == (Some(1), true)
     };
-    wait_until("the status tells it", 15, || is_told());
+    wait_until("the status tells it", 15, &is_told);
     fs::write(dir.join("users"), whole).unwrap();
     wait_until("the status no longer tells it", 15, || !is_told());
 }
