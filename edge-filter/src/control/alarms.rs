@@ -7,6 +7,8 @@ use crate::{Quality, Value};
 #[derive(Clone, Debug, Default)]
 pub(super) struct ControlAlarms {
     all: Vec<InputAlarm>,
+    /// Time of the first scan; `None` before it.
+    began_ms: Option<i64>,
 }
 
 #[derive(Clone, Debug)]
@@ -53,11 +55,15 @@ impl ControlAlarms {
         }
     }
 
-    /// Judges the inputs whose value or quality changed. A stale input counts as one that cannot be used.
+    /// Judges the inputs whose value or quality changed. A stale input counts as one that cannot be used, and so does one without any value
+    /// when it would have become stale since the first scan: its sensor may be gone since before the start.
     pub(super) fn scan(&mut self, inputs: &Inputs, now_ms: i64, on: &mut impl FnMut(ControlEvent)) {
+        let up_ms = now_ms.saturating_sub(*self.began_ms.get_or_insert(now_ms));
         for (number, watched) in (0..).zip(&mut self.all) {
             let InputAlarm { input, alarm, state, seen } = watched;
-            let Some(value) = inputs.value(*input) else { continue };
+            let is_missing =
+                inputs.stale_after_ms(*input).is_some_and(|stale_after_ms| up_ms >= stale_after_ms);
+            let Some(value) = inputs.value(*input).or(is_missing.then_some(f64::NAN)) else { continue };
             let mut tell = |transition| on(ControlEvent::Alarm { alarm: number, transition });
             alarm.tick(state, now_ms, &mut tell);
             let quality = inputs.quality(*input, now_ms);
@@ -89,6 +95,34 @@ mod tests {
     use crate::ParamError;
     use crate::alarm::{AlarmState, BadInput, Limit};
     use crate::control::InputSpec;
+
+    #[test]
+    fn promise_14_an_input_without_any_value_is_an_alarm_when_it_would_be_stale() -> Result<(), ParamError> {
+        let high = LimitAlarm::new().with(AlarmLevel::High, Limit::at(90.0)?)?;
+        for (bad_input, raised_ms) in
+            [(BadInput::Alarm, Some(6_000)), (BadInput::Hold, None), (BadInput::Normal, None)]
+        {
+            let (mut inputs, mut alarms) = (Inputs::default(), ControlAlarms::default());
+            let input = inputs.add(InputSpec::new("t", 1_000)?)?;
+            alarms.add(input, high.bad_input(bad_input));
+            let mut told = Vec::new();
+            let mut scan = |inputs: &Inputs, at_ms: i64| {
+                alarms.scan(inputs, at_ms, &mut |event| {
+                    if let ControlEvent::Alarm { transition, .. } = event {
+                        told.push((at_ms, transition.to));
+                    }
+                });
+            };
+            (5_000..9_000).step_by(10).for_each(|at_ms| scan(&inputs, at_ms));
+            inputs.set(input, 20.0, Quality::GOOD, 9_000);
+            scan(&inputs, 9_000);
+            let expected = raised_ms.map(|at_ms| {
+                [(at_ms, AlarmState::Unacknowledged), (9_000, AlarmState::ReturnedUnacknowledged)]
+            });
+            assert_eq!(told, expected.into_iter().flatten().collect::<Vec<_>>(), "{bad_input:?}");
+        }
+        Ok(())
+    }
 
     /// The value of a message that holds no number is NaN, with a bad quality.
     #[test]
