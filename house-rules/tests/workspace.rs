@@ -155,6 +155,21 @@ fn every_ignored_test_has_its_command_in_the_docs() {
     assert!(missing.is_empty(), "not in docs/testing.md: {missing:#?}");
 }
 
+/// `println!` and `eprintln!` panic when their reader has gone, as in `… | head`: clippy refuses them outside of tests.
+#[test]
+fn no_program_panics_when_nobody_reads() {
+    let metadata = MetadataCommand::new().manifest_path(root().join("Cargo.toml")).no_deps().exec().unwrap();
+    let targets = metadata.packages.iter().flat_map(|package| &package.targets);
+    let is_of_a_program = |path: &str| path.contains("/examples/") || path.contains("/src/bin/");
+    let sources = targets
+        .filter(|target| (target.is_lib() || target.is_bin()) && is_of_a_program(target.src_path.as_str()));
+    let denies = "#![deny(clippy::print_stdout, clippy::print_stderr)]\n";
+    let (denying, open): (Vec<_>, Vec<_>) = sources
+        .map(|target| &target.src_path)
+        .partition(|path| std::fs::read_to_string(path).unwrap().contains(denies));
+    assert!(denying.len() > 10 && open.is_empty(), "without {denies}: {open:#?}");
+}
+
 /// The products' one `unsafe` call is in edge-clock.
 #[test]
 fn every_library_and_binary_but_one_forbids_unsafe_code() {

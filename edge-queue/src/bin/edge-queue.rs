@@ -1,4 +1,5 @@
 #![forbid(unsafe_code)]
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 #![allow(clippy::disallowed_methods, reason = "a command line program opens the files it is given")]
 //! `edge-queue`: look into a queue's directory, move a backlog to another gateway.
 //!
@@ -125,14 +126,19 @@ fn main() -> ExitCode {
         // The reader has seen enough.
         Err(Failure::Tool(ToolError::Write(e))) if e.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(Failure::Tool(error)) => {
-            eprintln!("edge-queue: {error}");
+            complain(format_args!("{error}"));
             ExitCode::from(if error.is_usage() { 2 } else { 1 })
         }
         Err(Failure::Path(path, error)) => {
-            eprintln!("edge-queue: {}: {error}", path.display());
+            complain(format_args!("{}: {error}", path.display()));
             ExitCode::from(2)
         }
     }
+}
+
+/// Writes a line on standard error, which nobody may read.
+fn complain(line: std::fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "edge-queue: {line}");
 }
 
 fn run(command: Command) -> Result<Outcome, Failure> {

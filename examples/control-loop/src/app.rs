@@ -121,15 +121,20 @@ fn keep(
     let on_error = move |error: std::io::Error| {
         let error = error.to_string();
         if last != error {
-            eprintln!("control-loop: {}: not kept for the next start: {error}", said.display());
+            edge_print::complain!("control-loop: {}: not kept for the next start: {error}", said.display());
             last = error;
         }
     };
     let (keeper, mailbox, found) = Keeper::start(file.clone(), controller, clock, on_error)?;
     match found {
-        Found::Damaged(why) => eprintln!("control-loop: {}: {why}: alarms begin anew", file.display()),
+        Found::Damaged(why) => {
+            edge_print::complain!("control-loop: {}: {why}: alarms begin anew", file.display())
+        }
         Found::Late => {
-            eprintln!("control-loop: {}: the disk does not answer: alarms begin anew", file.display());
+            edge_print::complain!(
+                "control-loop: {}: the disk does not answer: alarms begin anew",
+                file.display()
+            );
         }
         _ => {}
     }

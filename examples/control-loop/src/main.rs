@@ -1,4 +1,5 @@
 #![forbid(unsafe_code)]
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 //! `control-loop run [--config FILE] [--seconds N]`, `control-loop check FILE`: alarms, interlocks and control loops that wait for nobody.
 //!
 //! Exit codes: 0 done or stopped, 1 failed while running, 2 the configuration or the command line is wrong.
@@ -10,7 +11,6 @@ use control_loop::net::{DemoHub, Message};
 use control_loop::plant::{Actuators, Plant};
 use control_loop::{App, Config, HubConfig, OneLine, Spool};
 use std::fmt::Display;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -69,7 +69,7 @@ fn main() -> ExitCode {
 
 /// A line on stderr, whatever strings of a file it quotes.
 fn complain(line: &str) {
-    eprintln!("control-loop: {}", OneLine(line));
+    edge_print::complain!("control-loop: {}", OneLine(line));
 }
 
 /// Reads a configuration. Everything that is wrong with it has a line of its own.
@@ -85,7 +85,7 @@ fn check(file: &Path) -> Result<(), Failed> {
     warn_about(&config);
     let loops = config.loops;
     let (inputs, outputs) = (loops.controller.inputs().len(), loops.controller.outputs().len());
-    say(format_args!("{}: fine: {inputs} inputs, {outputs} outputs; nothing was started", file.display()));
+    edge_print::say!("{}: fine: {inputs} inputs, {outputs} outputs; nothing was started", file.display());
     Ok(())
 }
 
@@ -112,7 +112,7 @@ fn run(file: &Path, seconds: Option<u64>) -> Result<(), Failed> {
     let until = Until::new(seconds.unwrap_or(u64::MAX))?;
     let app = App::start(config, hub, spool, actuators.handle(), actuators.handle());
     let app = app.map_err(|error| Failed::new(1, &error))?;
-    say(format_args!("control-loop: sensors publish to {}", app.address()));
+    edge_print::say!("control-loop: sensors publish to {}", app.address());
     until.report(&app, |_| String::new());
     Ok(())
 }
@@ -122,7 +122,7 @@ fn demonstrate(seconds: u64) -> Result<(), Failed> {
     let config = Config::demonstration().map_err(|error| Failed::new(2, &error))?;
     let hub = DemoHub::start(|message: Message| {
         if message.topic.starts_with("event/") {
-            println!("  at the hub: {} {}", message.topic, message.payload);
+            edge_print::say!("  at the hub: {} {}", message.topic, message.payload);
         }
     });
     let hub = hub.map_err(|error| Failed::new(1, &error))?;
@@ -134,10 +134,7 @@ fn demonstrate(seconds: u64) -> Result<(), Failed> {
     let until = Until::new(seconds)?;
     let app = App::start(config, to_hub, Spool::Dir(spool.clone()), actuators.handle(), actuators.handle());
     let app = app.map_err(|error| Failed::new(1, &error))?;
-    say(format_args!(
-        "control-loop: a simulated plant publishes to {}; not a safety function",
-        app.address()
-    ));
+    edge_print::say!("control-loop: a simulated plant publishes to {}; not a safety function", app.address());
     let plant = Plant::start(app.address(), actuators.clone()).map_err(|error| Failed::new(1, &error))?;
     until.report(&app, |_| {
         let values = names.iter().enumerate();
@@ -147,11 +144,6 @@ fn demonstrate(seconds: u64) -> Result<(), Failed> {
     // A temporary directory that stays is only a few kilobytes.
     let _ = std::fs::remove_dir_all(spool);
     Ok(())
-}
-
-/// A line on stdout. Whoever read it may be gone: control goes on.
-fn say(line: std::fmt::Arguments<'_>) {
-    let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 /// End of the run: a time, SIGTERM or SIGINT.
@@ -193,14 +185,14 @@ impl Until {
                 true => format!("queued for the hub {:4}", net.queued()),
                 false => "no queue for the hub".to_owned(),
             };
-            say(format_args!(
+            edge_print::say!(
                 "{second:4} s  scans {:6}  missed {:3}  period error p99.9 {:5.2} ms  received {:6}  {queue}{}",
                 stats.scans(),
                 stats.missed(),
                 stats.period_error.quantile_ns(0.999) as f64 / 1e6,
                 stats.received(),
                 outputs(second),
-            ));
+            );
         }
     }
 }

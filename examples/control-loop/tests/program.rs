@@ -1,7 +1,7 @@
 //! The program as it is started: the demonstration, and configurations that are wrong.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
 
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 fn run(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_control-loop")).args(arguments).output().unwrap()
@@ -16,6 +16,24 @@ fn the_demonstration_shows_the_fridges_alarm_at_the_hub() {
     let alarm = alarm.unwrap_or_else(|| panic!("no alarm came to the hub:\n{text}"));
     assert!(alarm.contains("UNACK_ALM") && alarm.contains("97.4"), "{alarm}");
     assert!(text.contains("event/interlock/stop"), "{text}");
+}
+
+/// As `control-loop run | head -2` and `control-loop run 2>&1 | head -2` do: control goes on, and its threads too.
+#[test]
+fn a_reader_that_goes_away_ends_no_thread() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut demonstration = Command::new(env!("CARGO_BIN_EXE_control-loop"));
+    demonstration.args(["run", "--seconds", "9"]).stdout(writer).stderr(Stdio::piped());
+    let done = demonstration.spawn().unwrap().wait_with_output().unwrap();
+    let said = String::from_utf8(done.stderr).unwrap();
+    assert_eq!(done.status.code(), Some(0), "{said}");
+    assert!(!said.contains("panicked"), "{said}");
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut refused = Command::new(env!("CARGO_BIN_EXE_control-loop"));
+    refused.args(["check", "/nonexistent/control.toml"]).stderr(writer);
+    assert_eq!(refused.status().unwrap().code(), Some(2));
 }
 
 #[test]

@@ -1,4 +1,5 @@
 #![forbid(unsafe_code)]
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 #![allow(clippy::disallowed_methods, reason = "a shell: the files of a command line")]
 //! Recorded readings as CSV files, in the dialects that historians, spreadsheets and gateways write.
 //!

@@ -1,4 +1,5 @@
 #![forbid(unsafe_code)]
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 //! `edge-decode`: batches of readings to lines, lines to batches, an MQTT hub to lines.
 //!
 //! Exit codes: 0 done or stopped, 1 something could not be read or written, 2 the command line is wrong.
@@ -54,7 +55,7 @@ type Outcome = Result<bool, Failure>;
 
 /// Writes a line on standard error. Foreign text in it, a topic or a sensor's name, drives no terminal.
 fn tell(line: impl std::fmt::Display) {
-    eprintln!("edge-decode: {}", Visible(&line.to_string()));
+    edge_print::complain!("edge-decode: {}", Visible(&line.to_string()));
 }
 
 fn main() -> ExitCode {

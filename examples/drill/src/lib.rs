@@ -1,4 +1,5 @@
 #![forbid(unsafe_code)]
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 //! An outage on one machine, with nothing installed, and a verdict that could have been "lost".
 //!
 //! ```text
@@ -34,6 +35,7 @@ mod verdict;
 mod work;
 
 use std::ffi::OsString;
+use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -106,7 +108,7 @@ pub fn run(arguments: &Arguments, own: Option<&OwnGateway>) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(error) => {
-            eprintln!("the drill could not be run: {error}");
+            edge_print::complain!("the drill could not be run: {error}");
             ExitCode::from(1)
         }
     }
@@ -124,13 +126,13 @@ fn drill(arguments: &Arguments, own: Option<&OwnGateway>) -> io::Result<bool> {
     };
     let seconds = arguments.seconds.clamp(SECONDS_MIN, SECONDS_MAX);
     if seconds != arguments.seconds {
-        eprintln!(
+        edge_print::complain!(
             "--seconds {} is outside {SECONDS_MIN} to {SECONDS_MAX}: running {seconds}",
             arguments.seconds
         );
     }
     let seed = arguments.seed.unwrap_or_else(|| clock::Clock::start().unix_ms().unsigned_abs() % 1_000_000);
-    eprintln!("drill with seed {seed}: {seconds} s and the drain");
+    edge_print::complain!("drill with seed {seed}: {seconds} s and the drain");
     let story = Story::new(seed, seconds);
     // The state stays beside the report until the verdict is known: after a failure it is evidence.
     let work = arguments.report.join("work");
@@ -146,12 +148,13 @@ fn drill(arguments: &Arguments, own: Option<&OwnGateway>) -> io::Result<bool> {
     }
     let report = judge(played, name, again(own.map_or(COMMAND, |own| own.command), arguments, seconds, seed));
     report.write(&arguments.report)?;
-    print_verdict(&report, &arguments.report);
+    let mut text = verdict_text(&report, &arguments.report);
     if report.passed() {
         std::fs::remove_dir_all(&work)?;
     } else {
-        println!("The gateway's store and log are kept in {}", work.display());
+        let _ = writeln!(text, "The gateway's store and log are kept in {}", work.display());
     }
+    edge_print::print(&text)?;
     Ok(report.passed())
 }
 
@@ -182,10 +185,13 @@ fn again(command: &str, arguments: &Arguments, seconds: u64, seed: u64) -> Strin
     format!("{command} --seed {seed}{length}{brokers}{numbers}{gateway}")
 }
 
-fn print_verdict(report: &Report, dir: &Path) {
+fn verdict_text(report: &Report, dir: &Path) -> String {
+    // Writing to a text does not fail.
+    let mut text = String::new();
     let verdict = &report.verdict;
     let word = if report.passed() { "PASSED" } else { "FAILED" };
-    println!(
+    let _ = writeln!(
+        text,
         "{word}  published: {}  acknowledged: {}  lost: {}  came twice: {} ({} recognisable)",
         verdict.published,
         verdict.acknowledged,
@@ -194,19 +200,22 @@ fn print_verdict(report: &Report, dir: &Path) {
         verdict.duplicates_recognised
     );
     let observed = &report.observed;
-    println!(
+    let _ = writeln!(
+        text,
         "  link    {} bytes both ways, with topics, acknowledgments and what was sent twice; the payloads as JSON: {}",
         observed.wan_up_bytes.saturating_add(observed.wan_down_bytes),
         observed.json_bytes
     );
     for check in verdict.checks(observed) {
         let word = if check.kept { "kept  " } else { "BROKEN" };
-        println!(
+        let _ = writeln!(
+            text,
             "  {word}  promise {}  {}: {} (bound {})",
             check.promise, check.name, check.measured, check.bound
         );
     }
-    println!("report: {}", dir.join(report::HTML_FILE).display());
+    let _ = writeln!(text, "report: {}", dir.join(report::HTML_FILE).display());
+    text
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
 #![forbid(unsafe_code)]
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 #![allow(clippy::disallowed_methods, reason = "a program: it reads and writes files")]
 //! `filter-lab`: what a filter does to recorded data.
 //!
@@ -48,7 +49,7 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("filter-lab: {}", Visible(&error.to_string()));
+            edge_print::complain!("filter-lab: {}", Visible(&error.to_string()));
             ExitCode::from(match error {
                 Error::Data(_) => 1,
                 Error::Config(_) => 2,

@@ -9,7 +9,6 @@ use crate::check::{Load, Meaning};
 use crate::config::reference::Page;
 use crate::config::{Config, Severity};
 use crate::open_files::OpenFiles;
-use crate::standard_error;
 use crate::{
     drill, fleet, import, parked, passwd, route_command, run, run_command, standard_output, status_command,
     test_command,
@@ -103,11 +102,11 @@ fn load(file: &Path) -> Result<Config, ExitCode> {
         Ok((config, findings)) => (Some(config), findings),
         Err(findings) => (None, findings),
     };
-    standard_error::write(format_args!("{findings}"));
+    edge_print::write_error(format_args!("{findings}"));
     match config.filter(|_| findings.count(Severity::ErrorInCheck) == 0) {
         Some(config) => Ok(config),
         None => {
-            standard_error::complain!("{}. Nothing was started.", findings.counted());
+            edge_print::complain!("{}. Nothing was started.", findings.counted());
             Err(ExitCode::from(2))
         }
     }

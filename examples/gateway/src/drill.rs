@@ -4,7 +4,6 @@
 
 use std::process::ExitCode;
 
-use crate::standard_error;
 use outage_drill::{Arguments, OwnGateway};
 
 /// Runs the drill. Returns its exit code.
@@ -12,9 +11,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     match std::env::current_exe() {
         Ok(program) => outage_drill::run(arguments, Some(&own(program))),
         Err(error) => {
-            standard_error::complain!(
-                "the drill could not be run: this program does not know its name: {error}"
-            );
+            edge_print::complain!("the drill could not be run: this program does not know its name: {error}");
             ExitCode::from(1)
         }
     }

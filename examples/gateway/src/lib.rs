@@ -1,4 +1,5 @@
 #![forbid(unsafe_code)]
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 //! The gateway as a library: MQTT in, filter, durable queue, MQTT out, with each part to be replaced.
 //!
 //! [`Gateway::builder`] runs a whole gateway inside another program; filters, the ingest and the encoding of batches may be that program's own.
@@ -21,7 +22,6 @@ mod passwd;
 mod route_command;
 mod run;
 mod run_command;
-mod standard_error;
 mod standard_output;
 mod status_command;
 mod test_command;

@@ -6,6 +6,7 @@
     reason = "a command: a socket, a file, the screen"
 )]
 
+use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -18,8 +19,7 @@ use edge_bridge::bridge::ByHandCount;
 use edge_bridge::wire::validate_filter;
 
 use crate::asking::{Failed, UNAVAILABLE, ask_on, open};
-use crate::run::by_hand_text::{InPlaceLine, ListLine, speaks_to_terminals};
-use crate::standard_error;
+use crate::run::by_hand_text::{InPlaceLine, ListLine, TopicLine, speaks_to_terminals};
 
 /// Mode of an exported file, so that only its owner can read it whatever the umask is.
 const MODE: u32 = 0o600;
@@ -109,11 +109,11 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failed::Nobody(error)) => {
-            standard_error::complain!("edge-gateway: {}", printable(&error));
+            edge_print::complain!("edge-gateway: {}", printable(&error));
             ExitCode::from(UNAVAILABLE)
         }
         Err(Failed::Answer(error)) => {
-            standard_error::complain!("edge-gateway: {}", printable(&error));
+            edge_print::complain!("edge-gateway: {}", printable(&error));
             ExitCode::from(1)
         }
     }
@@ -121,8 +121,12 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
 
 /// Sends a request, and prints the gateway's text about what it did.
 fn say(state: &Path, request: &str) -> Result<(), Failed> {
-    println!("{}", printable(&ask(state, request, |_| Ok(()))?));
-    Ok(())
+    let done = ask(state, request, |_| Ok(()))?;
+    print(&format!("{}\n", printable(&done)))
+}
+
+fn print(text: &str) -> Result<(), Failed> {
+    edge_print::print(text).map_err(|error| Failed::Answer(error.to_string()))
 }
 
 fn list(state: &Path) -> Result<(), Failed> {
@@ -135,30 +139,42 @@ fn list(state: &Path) -> Result<(), Failed> {
         }
         Ok(())
     })?;
-    let mut held = ByHandCount::default();
+    let mut text = table(topics);
+    // Writing to a text does not fail.
+    if let Some(InPlaceLine { in_place, why }) = in_place {
+        let why = why.map_or_else(String::new, |why| format!(": {}", printable(&why)));
+        let _ = writeln!(text, "{in_place} wait in the queue, since they cannot be parked{why}");
+    }
+    if unlisted > 0 {
+        let _ = writeln!(
+            text,
+            "{unlisted} more: they are being tried, or no line knows their topic or reason yet"
+        );
+    }
+    let _ = writeln!(text, "{}", printable(&parked));
+    print(&text)
+}
+
+/// Returns a line for each topic, and one for what is held of all.
+fn table(topics: Vec<TopicLine>) -> String {
+    let (mut text, mut held) = (String::new(), ByHandCount::default());
     let width = topics.iter().map(|topic| topic.topic.len()).max().unwrap_or(0).clamp(5, 60);
     if !topics.is_empty() {
-        println!("{:width$}  {:>6}  {:>10}  {:>10}  REASON", "TOPIC", "HELD", "PARKED", "RETRY IN");
+        let _ =
+            writeln!(text, "{:width$}  {:>6}  {:>10}  {:>10}  REASON", "TOPIC", "HELD", "PARKED", "RETRY IN");
     }
     for topic in topics {
         let retry = topic.retry_in_ms.map_or("now".to_owned(), |ms| format!("{} s", ms.div_ceil(1_000)));
         let (name, reason) = (printable(&topic.topic), printable(&topic.reason));
-        println!("{name:width$}  {:>6}  {:>10}  {retry:>10}  {reason}", topic.held, topic.parked);
+        let _ =
+            writeln!(text, "{name:width$}  {:>6}  {:>10}  {retry:>10}  {reason}", topic.held, topic.parked);
         held.messages += topic.held as u64;
         held.readings += topic.held_readings;
     }
     if held.messages > 0 {
-        println!("{held} held");
+        let _ = writeln!(text, "{held} held");
     }
-    if let Some(InPlaceLine { in_place, why }) = in_place {
-        let why = why.map_or_else(String::new, |why| format!(": {}", printable(&why)));
-        println!("{in_place} wait in the queue, since they cannot be parked{why}");
-    }
-    if unlisted > 0 {
-        println!("{unlisted} more: they are being tried, or no line knows their topic or reason yet");
-    }
-    println!("{}", printable(&parked));
-    Ok(())
+    text
 }
 
 /// Returns the text in which characters that a terminal may obey are replaced, since topics come from sensors.
@@ -169,8 +185,7 @@ fn printable(text: &str) -> String {
 fn export(state: &Path, filter: &str, file: &Path) -> Result<(), Failed> {
     let failed = |error: io::Error| Failed::Answer(format!("{}: {error}", file.display()));
     if file == Path::new("-") {
-        let mut out = io::stdout().lock();
-        return ask(state, &format!("export {filter}"), |line| writeln!(out, "{line}")).map(|_| ());
+        return export_to_reader(state, filter);
     }
     let (reader, made) = (open(state)?, create(file).map_err(failed)?);
     let mut out = BufWriter::new(made);
@@ -181,8 +196,18 @@ fn export(state: &Path, filter: &str, file: &Path) -> Result<(), Failed> {
         other => other,
     })?;
     whole.map_err(failed)?;
-    println!("{} to {}", printable(&done), file.display());
-    Ok(())
+    print(&format!("{} to {}\n", printable(&done), file.display()))
+}
+
+/// Exports to standard output, until the end or until nobody reads.
+fn export_to_reader(state: &Path, filter: &str) -> Result<(), Failed> {
+    let (mut out, mut has_reader) = (io::stdout().lock(), true);
+    let done = ask(state, &format!("export {filter}"), |line| {
+        let written = io::Write::write_fmt(&mut out, format_args!("{line}\n"));
+        has_reader = !written.as_ref().is_err_and(|error| error.kind() == ErrorKind::BrokenPipe);
+        written
+    });
+    if has_reader { done.map(|_| ()) } else { Ok(()) }
 }
 
 /// Creates a file that only its owner can read. A regular file that is there is replaced; no link is followed.

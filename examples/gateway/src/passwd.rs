@@ -6,7 +6,6 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::standard_error;
 use clap::Args;
 use control_loop::OneLine;
 use edge_bridge::access::PasswordFile;
@@ -29,11 +28,11 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     match change(arguments) {
         Ok(what) => {
-            standard_error::complain!("edge-gateway: {}", OneLine(&what));
+            edge_print::complain!("edge-gateway: {}", OneLine(&what));
             ExitCode::SUCCESS
         }
         Err(error) => {
-            standard_error::complain!("edge-gateway: {}", OneLine(&error));
+            edge_print::complain!("edge-gateway: {}", OneLine(&error));
             ExitCode::FAILURE
         }
     }
@@ -81,7 +80,7 @@ fn change(arguments: &Arguments) -> Result<String, String> {
 fn password() -> Result<Vec<u8>, String> {
     let mut input = io::stdin().lock();
     if io::stdin().is_terminal() {
-        standard_error::write(format_args!("password (it is shown): "));
+        edge_print::write_error(format_args!("password (it is shown): "));
     }
     let mut line = Vec::new();
     let limit = PASSWORD_MAX as u64 + 2;

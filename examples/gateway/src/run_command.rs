@@ -8,7 +8,6 @@ use control_loop::OneLine;
 
 use crate::config::{Config, Findings, Severity};
 use crate::run::{self, Start, last_configuration};
-use crate::standard_error;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -27,16 +26,16 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let Arguments { file, state, strict } = arguments;
     let (config, refused) = match Config::load(file) {
         Ok((config, findings)) => {
-            standard_error::write(format_args!("{}", findings.for_a_run()));
+            edge_print::write_error(format_args!("{}", findings.for_a_run()));
             (config, None)
         }
         Err(findings) => {
-            standard_error::write(format_args!("{findings}"));
+            edge_print::write_error(format_args!("{findings}"));
             let Some(kept) = kept(file, state.as_deref()).filter(|_| !strict) else {
-                standard_error::complain!("{}. Nothing was started.", findings.counted());
+                edge_print::complain!("{}. Nothing was started.", findings.counted());
                 return ExitCode::from(2);
             };
-            standard_error::complain!(
+            edge_print::complain!(
                 "{}. Starts with the configuration that was in force last.",
                 findings.counted()
             );
@@ -46,7 +45,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     match run::run(Start { file, config, refused, state: state.as_deref(), is_strict: *strict }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            standard_error::complain!("edge-gateway: {}", OneLine(&error.to_string()));
+            edge_print::complain!("edge-gateway: {}", OneLine(&error.to_string()));
             ExitCode::from(error.exit_code())
         }
     }
@@ -65,7 +64,7 @@ fn kept(file: &Path, state: Option<&Path>) -> Option<Config> {
     match last_configuration::kept(&state, file) {
         Ok(kept) => kept.map(|(config, _)| config),
         Err(why) => {
-            standard_error::complain!(
+            edge_print::complain!(
                 "The configuration that was in force last is of no use: {}.",
                 OneLine(&why)
             );

@@ -15,7 +15,6 @@ use crate::config::Config;
 use crate::run::status_page::nagios::{self, Service};
 use crate::run::status_page::snapshot::{Snapshot, VERSION};
 use crate::run::status_page::terminal::{printable, terminal};
-use crate::standard_error;
 
 /// Time limit for the gateway's answer; the gateway waits for its queue for at most three seconds.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
@@ -63,7 +62,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
                 // A reader that has seen enough.
                 Err(error) if error.kind() == ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
                 Err(error) => {
-                    standard_error::complain!("edge-gateway: standard output: {error}");
+                    edge_print::complain!("edge-gateway: standard output: {error}");
                     return ExitCode::FAILURE;
                 }
             },
@@ -140,7 +139,7 @@ fn trouble(arguments: &Arguments, trouble: &Trouble) -> ExitCode {
         return ExitCode::from(Service::Unknown as u8);
     }
     for line in text.lines().filter(|line| !line.trim().is_empty()) {
-        standard_error::complain!("edge-gateway: {}", printable(line));
+        edge_print::complain!("edge-gateway: {}", printable(line));
     }
     ExitCode::from(code)
 }

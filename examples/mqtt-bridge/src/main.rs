@@ -1,4 +1,5 @@
 #![forbid(unsafe_code)]
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 //! `mqtt-bridge --mosquitto-conf FILE [--local HOST:PORT] --state DIR`: Mosquitto's bridge with a queue that survives power cuts, beside a local broker
 //! or in its place.
 //!
@@ -22,7 +23,6 @@ mod run;
 mod section;
 mod traps;
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -177,19 +177,18 @@ fn check(setup: &Setup, findings: &Findings) -> ExitCode {
     text.push_str(&format!(
         "errors: {errors}, traps: {traps}, lines without effect: {ignored}. Nothing was started.\n"
     ));
-    let mut out = std::io::stdout();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            complain(&format!("standard output: {error}"));
+    match edge_print::print(&text) {
+        Err(error) => {
+            complain(&error.to_string());
             ExitCode::FAILURE
         }
-        _ if errors > 0 => ExitCode::from(2),
-        _ => ExitCode::SUCCESS,
+        Ok(()) if errors > 0 => ExitCode::from(2),
+        Ok(()) => ExitCode::SUCCESS,
     }
 }
 
 fn complain(line: &str) {
-    eprintln!("mqtt-bridge: {}", OneLine(line));
+    edge_print::complain!("mqtt-bridge: {}", OneLine(line));
 }
 
 /// To standard error, from `info` on; `RUST_LOG` changes that.

@@ -1,4 +1,5 @@
 #![forbid(unsafe_code)]
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 //! A gateway in one file, made of the four crates: sensors by MQTT, filters, a durable queue, compact batches to a hub.
 //!
 //! ```text
@@ -11,6 +12,8 @@
 //! `edge-gateway`.
 
 use std::error::Error;
+use std::fmt::Arguments;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -43,18 +46,23 @@ const READING: Format = Format(1);
 async fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [listen, hub, id, state] = arguments.as_slice() else {
-        eprintln!(
+        say(format_args!(
             "usage: edge-starter LISTEN HUB ID STATE\n       edge-starter 127.0.0.1:1883 mqtt://hub:1883 site7 state"
-        );
+        ));
         return ExitCode::from(2);
     };
     match run(listen, hub, id, state).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("edge-starter: {error}");
+            say(format_args!("edge-starter: {error}"));
             ExitCode::FAILURE
         }
     }
+}
+
+/// Writes a line for whoever reads them: `eprintln!` would panic without a reader.
+fn say(line: Arguments<'_>) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 async fn run(listen: &str, hub: &str, id: &str, state: &str) -> Result<(), Box<dyn Error>> {
@@ -71,11 +79,11 @@ async fn run(listen: &str, hub: &str, id: &str, state: &str) -> Result<(), Box<d
     // A sensor gets its PUBACK when the sink says that its rows are safe: on disk, or at the hub.
     let server =
         Server::builder().start(listen, sensors, |receipts| QueueSink::start(&queue, 1, receipts)).await?;
-    eprintln!(
+    say(format_args!(
         "edge-starter: sensors at {}, hub {hub}, {} rows waiting",
         server.local_addr(),
         waiting(&queue)
-    );
+    ));
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
@@ -83,7 +91,7 @@ async fn run(listen: &str, hub: &str, id: &str, state: &str) -> Result<(), Box<d
     // In this order nothing is lost: no new messages; what the link has leased goes back; the last commit.
     server.shutdown(Duration::from_secs(2)).await;
     let _ = tokio::time::timeout(Duration::from_secs(2), link.close()).await;
-    eprintln!("edge-starter: stopped, {} rows waiting", waiting(&queue));
+    say(format_args!("edge-starter: stopped, {} rows waiting", waiting(&queue)));
     Ok(queue.close().await?)
 }
 

@@ -1,4 +1,5 @@
 #![forbid(unsafe_code)]
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 //! Small files of a state directory, for the shells of `edge-gateway`, `mqtt-bridge` and `control-loop`.
 //!
 //! [`mod@file`] reads and replaces them whole, [`checksummed`] adds a checksum, and [`ClientFile`] keeps the clients of a listener in one.

@@ -20,7 +20,7 @@ impl ClientLog {
         if let Some(what) = trouble(event)
             && let Some(line) = self.line(now_ms, &what, address)
         {
-            eprintln!("control-loop: {line}");
+            edge_print::complain!("control-loop: {line}");
         }
     }
 

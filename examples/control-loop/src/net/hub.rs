@@ -84,9 +84,11 @@ impl Hub {
         lock(&late).drain(..).for_each(|_| count(&stats.not_queued));
         let lost = stats.not_queued() - before;
         if ended.is_err() {
-            eprintln!("control-loop: the disk does not answer: the last messages for the hub may be lost");
+            edge_print::complain!(
+                "control-loop: the disk does not answer: the last messages for the hub may be lost"
+            );
         } else if lost > 0 {
-            eprintln!(
+            edge_print::complain!(
                 "control-loop: {lost} messages for the hub are lost: they found no queue before the stop"
             );
         }
@@ -136,7 +138,7 @@ async fn open(hub: &HubConfig, spool: Spool, waiting: &mpsc::Receiver<Row>) -> O
     let (mut told, mut is_told) = (String::new(), false);
     let mut tell = |error: String| {
         if told != error {
-            eprintln!("control-loop: no queue for the hub, control goes on: {error}");
+            edge_print::complain!("control-loop: no queue for the hub, control goes on: {error}");
             told = error;
         }
     };
@@ -150,7 +152,7 @@ async fn open(hub: &HubConfig, spool: Spool, waiting: &mpsc::Receiver<Row>) -> O
         match open_dir(hub, &dir).await {
             Ok(open) => {
                 if is_told {
-                    eprintln!("control-loop: {}: the queue for the hub is open", dir.display());
+                    edge_print::complain!("control-loop: {}: the queue for the hub is open", dir.display());
                 }
                 return Some(open);
             }

@@ -194,7 +194,7 @@ async fn publish(messages: &mut LoopMessages, server: &Server, hub: &mut Option<
 async fn say(all: Vec<Said>, server: &Server, hub: &mut Option<Hub>) {
     for said in all {
         if let Some(line) = &said.line {
-            eprintln!("control-loop: {line}");
+            edge_print::complain!("control-loop: {line}");
         }
         // A server that has ended has no subscribers.
         let _ = server.publish(said.publish()).await;

@@ -57,7 +57,7 @@ impl Case {
     /// A key that this version does not know may be a slip of the pen, or a remark: said, not refused.
     pub(super) fn warn_about_unknown_keys(&self) {
         for place in self.unknown_keys() {
-            eprintln!("filter-lab: {}: {place}: unknown key, not used", self.file);
+            edge_print::complain!("filter-lab: {}: {place}: unknown key, not used", self.file);
         }
     }
 

@@ -54,7 +54,7 @@ impl Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
     if arguments.suggest {
-        print!("{}", suggest::table(&arguments.source())?);
+        print(&suggest::table(&arguments.source())?)?;
     }
     let (Some(rules), Some(output)) = (&arguments.rules, &arguments.output) else { return Ok(()) };
     refuse_to_overwrite(&arguments.input, [Some(output), arguments.report.as_ref()])?;
@@ -65,17 +65,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
         lab.take(&record)?;
     }
     if let Some(skipped) = reader.skipped() {
-        eprintln!("filter-lab: {}", Visible(&skipped));
+        edge_print::complain!("filter-lab: {}", Visible(&skipped));
     }
     let accounts = lab.finish()?;
-    for account in &accounts {
-        println!("{}", Visible(&account.line()));
-    }
+    print(&accounts.iter().map(|account| format!("{}\n", Visible(&account.line()))).collect::<String>())?;
     match &arguments.report {
         None => Ok(()),
         Some(report) => std::fs::write(report, page::page(&arguments.input, rules, &accounts))
             .map_err(|error| Error::io(report, "write it", &error)),
     }
+}
+
+fn print(text: &str) -> Result<(), Error> {
+    edge_print::print(text).map_err(|error| Error::Data(error.to_string()))
 }
 
 fn pipeline(rules: &Path) -> Result<Pipeline, Error> {

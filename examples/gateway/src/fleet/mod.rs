@@ -21,7 +21,6 @@ use crate::asking::UNAVAILABLE;
 use crate::config::password;
 use crate::run::hub_status::{ALIVE, STATUS};
 use crate::run::status_page::terminal::printable;
-use crate::standard_error;
 use crate::standard_output;
 use overview::Overview;
 
@@ -83,7 +82,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         Err(Trouble::Usage(text)) => (text, 2),
         Err(Trouble::NoHub(text)) => (text, UNAVAILABLE),
     };
-    standard_error::complain!("edge-gateway: {}", printable(&text));
+    edge_print::complain!("edge-gateway: {}", printable(&text));
     ExitCode::from(code)
 }
 

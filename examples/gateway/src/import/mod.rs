@@ -26,7 +26,6 @@ use origin::Origin;
 use output::{Counts, Output, Part};
 use pools::Pools;
 
-use crate::standard_error;
 use crate::standard_output;
 
 /// Largest telegraf.conf that is read, since a device or a wrong file is no configuration.
@@ -84,9 +83,9 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         Ok(imported) => tell(&imported, arguments.strict),
         Err(errors) => {
             for error in errors {
-                standard_error::complain!("{}", OneLine(&error));
+                edge_print::complain!("{}", OneLine(&error));
             }
-            standard_error::complain!("Nothing was written.");
+            edge_print::complain!("Nothing was written.");
             ExitCode::from(2)
         }
     }
@@ -126,11 +125,11 @@ fn tell(imported: &Imported, strict: bool) -> ExitCode {
         return failed;
     }
     for warning in &imported.warnings {
-        standard_error::complain!("{warning}");
+        edge_print::complain!("{warning}");
     }
     let Counts { carried, left, warnings } = imported.counts;
     let plural = |count| if count == 1 { "" } else { "s" };
-    standard_error::complain!(
+    edge_print::complain!(
         "{} line{}: {carried} became keys, {left} comments; {warnings} warning{}.",
         carried + left,
         plural(carried + left),

@@ -1,0 +1,78 @@
+#![forbid(unsafe_code)]
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+//! Standard output and standard error of the programs. A reader that goes away, such as `head`, ends nothing: no thread panics for it, as in
+//! `println!`, and no exit code tells of it.
+
+use std::fmt::Arguments;
+use std::io::{self, ErrorKind, Write};
+
+/// Writes an answer to standard output. That nobody reads it is no failure.
+///
+/// # Errors
+/// It cannot be written, as on a full disk; the error names standard output.
+pub fn print(text: &str) -> io::Result<()> {
+    print_to(&mut io::stdout(), text)
+}
+
+fn print_to(out: &mut impl Write, text: &str) -> io::Result<()> {
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(io::Error::new(error.kind(), format!("standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes a line to standard output as `println!` does, for a program that goes on whatever becomes of it.
+#[macro_export]
+macro_rules! say {
+    ($($text:tt)*) => {
+        $crate::write_output(::std::format_args!("{}\n", ::std::format_args!($($text)*)))
+    };
+}
+
+/// Writes a line to standard error as `eprintln!` does. That it cannot be written is no failure, because the exit code tells the outcome.
+#[macro_export]
+macro_rules! complain {
+    ($($text:tt)*) => {
+        $crate::write_error(::std::format_args!("{}\n", ::std::format_args!($($text)*)))
+    };
+}
+
+/// Writes text to standard output, in one piece as far as it goes.
+pub fn write_output(text: Arguments<'_>) {
+    let _ = io::stdout().write_fmt(text);
+}
+
+/// Writes text to standard error.
+pub fn write_error(text: Arguments<'_>) {
+    let _ = io::stderr().write_fmt(text);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Refuses everything.
+    struct Refusing(ErrorKind);
+
+    impl Write for Refusing {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_is_gone_is_no_failure_and_a_full_disk_is_one() {
+        let mut written = Vec::new();
+        print_to(&mut written, "a\n").unwrap();
+        assert_eq!(written, b"a\n");
+        print_to(&mut Refusing(ErrorKind::BrokenPipe), "a\n").unwrap();
+        let full = print_to(&mut Refusing(ErrorKind::StorageFull), "a\n").unwrap_err();
+        assert!(full.to_string().starts_with("standard output: "), "{full}");
+    }
+}
