@@ -176,7 +176,7 @@ fn prices_are_what_the_stages_then_keep_and_what_needs_no_tolerance_gets_none() 
     let input = dir.path().join("in.csv");
     let mut rows = String::from("ts_ms,rests:f64:,moves:f64:,on:bool:\n");
     for i in 0..100 {
-        rows.push_str(&format!("{},5,{},{}\n", i * 1000, i % 10, i / 50));
+        rows.push_str(&format!("{},5,{},{}\n", i * 1000, i % 20, i / 50));
     }
     fs::write(&input, rows).unwrap();
     let done = lab(&[&"run", &"--suggest", &"--in", &input]);

@@ -2,7 +2,8 @@
 //!
 //! What a tolerance saves depends on its ratio to the noise, of which the median step between readings is the measure. The search for
 //! ten times fewer is made for each stage by itself, on a coarse grid of tolerances up to half the range and then on a fine one
-//! below the first that does, since stages differ by a factor in what they need. A discrete signal has no tolerance.
+//! below the tightest that does, since stages differ by a factor in what they need. What is kept does not fall steadily with the tolerance:
+//! the fine grid goes on below the next of the coarse one, as far as half of the tightest that does. A discrete signal has no tolerance.
 
 mod steps;
 mod trial;
@@ -24,6 +25,10 @@ const COARSE: f64 = 1.25;
 const COARSE_MAX: usize = 110;
 /// Tolerances between two of the coarse grid.
 const FINE: u32 = 20;
+/// Steps of the coarse grid that the fine one goes over: to half.
+const FINE_OVER: u32 = 3;
+/// Share of the range above which a tolerance is for a person to decide on, in percent.
+const COARSE_TOLERANCE_PERCENT: f64 = 5.0;
 
 /// Trials of each sensor.
 type Trials = BTreeMap<String, Vec<Trial>>;
@@ -52,7 +57,7 @@ pub(super) fn table(input: &Source<'_>) -> Result<String, Error> {
         let _ = rule(&mut rules, name, steps, &best);
     }
     Ok(format!(
-        "{table}# Rules to paste, the tightest tolerance of any stage that makes ten times fewer:\n\n{rules}"
+        "{table}# Rules to paste, the tightest tolerance found for any stage that makes ten times fewer:\n\n{rules}"
     ))
 }
 
@@ -84,9 +89,10 @@ fn run(input: &Source<'_>, wanted: Vec<(&String, Vec<(Stage, f64)>)>) -> Result<
     Ok(trials)
 }
 
-/// The tolerances of the table.
+/// The tolerances of the table, none above half the range, where what is said below the table ends.
 fn in_steps(steps: &Steps) -> Vec<(Stage, f64)> {
     let tolerances = TOLERANCES.iter().map(|factor| factor * steps.unit());
+    let tolerances = tolerances.filter(|tolerance| *tolerance <= steps.range() / 2.0);
     tolerances.flat_map(|tolerance| Stage::ALL.map(|stage| (stage, tolerance))).collect()
 }
 
@@ -98,13 +104,14 @@ fn coarse(steps: &Steps) -> Vec<(Stage, f64)> {
     down.flat_map(|tolerance| Stage::ALL.map(|stage| (stage, tolerance))).collect()
 }
 
-/// Below the first of the coarse grid that makes ten times fewer, for each stage.
+/// Below the tightest of the coarse grid that makes ten times fewer, for each stage; below half the range if none does.
 fn fine(coarse: &[Trial], readings: u64) -> Vec<(Stage, f64)> {
     let mut grid = Vec::new();
     for stage in Stage::ALL {
-        let Some(top) = first_tenfold(coarse, stage, readings) else { continue };
+        let widest = coarse.iter().find(|trial| trial.stage == stage).map(|trial| trial.tolerance);
+        let Some(top) = first_tenfold(coarse, stage, readings).or(widest) else { continue };
         let part = |n: u32| top / COARSE.powf(f64::from(n) / f64::from(FINE));
-        grid.extend((0..=FINE).map(|n| (stage, rounded(part(n)))));
+        grid.extend((0..=FINE * FINE_OVER).map(|n| (stage, rounded(part(n)))));
     }
     grid
 }
@@ -168,6 +175,8 @@ fn describe(
 /// A rule for one sensor.
 fn rule(rules: &mut String, name: &str, steps: &Steps, best: &[(Stage, f64)]) -> std::fmt::Result {
     let tightest = best.iter().min_by(|a, b| a.1.total_cmp(&b.1));
+    let percent = |tolerance: f64| tolerance / steps.range() * 100.0;
+    let too_coarse = tightest.map(|best| percent(best.1)).filter(|share| *share > COARSE_TOLERANCE_PERCENT);
     let (stage, why) = match tightest {
         Some((stage, tolerance)) => (stage.rule(*tolerance), ""),
         None if steps.is_discrete() => ("on_change = {}".to_owned(), "  # a few values"),
@@ -180,7 +189,18 @@ fn rule(rules: &mut String, name: &str, steps: &Steps, best: &[(Stage, f64)]) ->
             Visible(name)
         );
     }
-    writeln!(rules, "[[rule]]\nmatch = {}\nstages = [ {{ {stage} }} ]{why}\n", toml_text(name))
+    let off = match too_coarse {
+        None => "",
+        Some(share) => {
+            writeln!(
+                rules,
+                "# Off, since this tolerance is {share:.1} % of the range seen: take it only if that is fine enough for you."
+            )?;
+            "# "
+        }
+    };
+    let name = toml_text(name);
+    writeln!(rules, "{off}[[rule]]\n{off}match = {name}\n{off}stages = [ {{ {stage} }} ]{why}\n")
 }
 
 /// A basic string of TOML.

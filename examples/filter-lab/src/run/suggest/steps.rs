@@ -4,6 +4,8 @@
 const STEPS_MAX: usize = 8192;
 /// Distinct values of a signal that counts as discrete: a contact, a state, a step of a programme.
 const DISCRETE_MAX: usize = 8;
+/// Distinct values of such a signal if all of them are integers.
+const DISCRETE_INTEGERS_MAX: usize = 16;
 
 /// Steps between readings: a sample of bounded size for the median, the smallest for the quantum.
 #[derive(Default)]
@@ -24,7 +26,7 @@ impl Steps {
         self.readings += 1;
         let (low, high) = self.span.unwrap_or((value, value));
         self.span = Some((low.min(value), high.max(value)));
-        if self.values.len() <= DISCRETE_MAX && !self.values.contains(&value) {
+        if self.values.len() <= DISCRETE_INTEGERS_MAX && !self.values.contains(&value) {
             self.values.push(value);
         }
         let Some(last) = self.last.replace(value) else { return };
@@ -65,6 +67,7 @@ impl Steps {
 
     /// Returns whether every change of the signal means something: no tolerance is right for it.
     pub(super) fn is_discrete(&self) -> bool {
-        self.values.len() <= DISCRETE_MAX
+        let are_integers = self.values.iter().all(|value| value.fract() == 0.0);
+        self.values.len() <= if are_integers { DISCRETE_INTEGERS_MAX } else { DISCRETE_MAX }
     }
 }

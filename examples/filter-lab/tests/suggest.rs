@@ -1,0 +1,120 @@
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "test code")]
+//! Proposals for recordings that are no noise around a line: states, and what jumps over half of its range.
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use support::lab;
+
+fn weather() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../edge-codec/tests/data/sets/pv_weather.csv.gz")
+}
+
+/// Returns what is said of each sensor, and the rules to paste.
+fn suggested(input: &Path) -> (String, String) {
+    let done = lab(&[&"run", &"--suggest", &"--in", &input]);
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let text = String::from_utf8(done.stdout).unwrap();
+    let (said, rules) = text.split_once("# Rules to paste").unwrap();
+    (said.to_owned(), rules.split_once('\n').unwrap().1.to_owned())
+}
+
+/// Tables and sentences below speak of the same tolerances.
+#[test]
+fn no_table_goes_beyond_half_the_range() {
+    let (said, _) = suggested(&weather());
+    let mut rows = 0;
+    for sensor in said.trim_end().split("\n\n") {
+        let head = sensor.lines().next().unwrap();
+        let (low, high) = head.split(" from ").nth(1).unwrap().split_once(" to ").unwrap();
+        let range = high.split(',').next().unwrap().parse::<f64>().unwrap() - low.parse::<f64>().unwrap();
+        for row in sensor.lines().filter(|line| line.ends_with('x')) {
+            let tolerance: f64 = row.split_whitespace().next().unwrap().parse().unwrap();
+            assert!(tolerance <= range / 2.0, "{row} of a range of {range}");
+            rows += 1;
+        }
+    }
+    assert!(rows > 100, "{rows} rows were looked at");
+}
+
+#[test]
+fn a_state_of_a_few_integers_has_no_tolerance_and_a_measurement_has() {
+    let dir = tempfile::tempdir().unwrap();
+    let input = dir.path().join("in.csv");
+    let mut rows = String::from("ts_ms,nine,twelve:int:,sixteen,seventeen,halves\n");
+    for i in 0..2_000_u32 {
+        let half = f64::from(i / 11 % 12) / 2.0;
+        rows.push_str(&format!(
+            "{},{},{},{},{},{half}\n",
+            i * 1000,
+            i % 9,
+            i / 3 % 12,
+            i / 9 % 16,
+            i / 5 % 17
+        ));
+    }
+    fs::write(&input, rows).unwrap();
+    let (_, rules) = suggested(&input);
+    let stages = |name: &str| {
+        let rule = rules.split(&format!("match = \"{name}\"\n")).nth(1).unwrap();
+        rule.lines().next().unwrap().to_owned()
+    };
+    for state in ["nine", "twelve", "sixteen"] {
+        assert!(stages(state).contains("on_change = {} } ]  # a few values"), "{state}\n{rules}");
+    }
+    assert!(!stages("seventeen").contains("few") && !stages("halves").contains("few"), "{rules}");
+}
+
+/// A third of the compass is not what somebody who pastes rules wants to give away.
+#[test]
+fn a_rule_with_a_wide_tolerance_is_a_comment_with_its_reason() {
+    let (said, rules) = suggested(&weather());
+    let wide = rules.split("\n\n").find(|rule| rule.contains("rmis_wind_direction")).unwrap();
+    assert!(wide.lines().all(|line| line.starts_with('#')), "{wide}");
+    assert!(wide.contains("# Off, since this tolerance is 35.8 % of the range seen"), "{wide}");
+    let (mut on, mut off) = (0, 0);
+    for rule in rules.trim_end().split("\n\n").filter(|rule| rule.contains("= {") && rule.contains("match")) {
+        let stages = rule.lines().last().unwrap();
+        let Some((_, stage)) = stages.split_once("{ ").filter(|(_, stage)| !stage.starts_with("on_change"))
+        else {
+            continue;
+        };
+        let line = format!("ten times fewer: {}, which is ", stage.split(" } ]").next().unwrap());
+        let share = said.split(&line).nth(1).unwrap_or_else(|| panic!("{line}"));
+        let is_wide = share.split(' ').next().unwrap().parse::<f64>().unwrap() > 5.0;
+        assert_eq!(stages.starts_with('#'), is_wide, "{rule}");
+        if is_wide { off += 1 } else { on += 1 }
+    }
+    assert!(on > 5 && off > 5, "{on} rules and {off} comments");
+    let dir = tempfile::tempdir().unwrap();
+    let (file, out) = (dir.path().join("rules.toml"), dir.path().join("out.csv"));
+    fs::write(&file, rules).unwrap();
+    let done = lab(&[&"run", &"--rules", &file, &"--in", &weather(), &"--out", &out]);
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+}
+
+/// What is kept does not fall steadily: between 84.8 and 89.3 a deadband keeps fewer of this sensor than at 93.8.
+#[test]
+fn a_tolerance_below_one_that_keeps_too_much_is_found() {
+    const NAME: &str = "rsf_poa_irradiance_refcell__1054";
+    let (said, _) = suggested(&weather());
+    let said = said.split(&format!("{NAME}: ")).nth(1).unwrap();
+    let readings: usize = said.split(' ').next().unwrap().parse().unwrap();
+    let proposed = said.split("ten times fewer: deadband = { absolute = ").nth(1).unwrap();
+    let proposed: f64 = proposed.split(' ').next().unwrap().parse().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let (file, out) = (dir.path().join("rules.toml"), dir.path().join("out.csv"));
+    let sent = |tolerance: f64| {
+        let stage = format!("deadband = {{ absolute = {tolerance:?} }}");
+        fs::write(&file, format!("[[rule]]\nmatch = \"{NAME}\"\nstages = [ {{ {stage} }} ]\n")).unwrap();
+        let done = lab(&[&"run", &"--rules", &file, &"--in", &weather(), &"--out", &out]);
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        fs::read_to_string(&out).unwrap().lines().filter(|line| line.contains(NAME)).count()
+    };
+    assert!(sent(proposed) * 10 <= readings, "{proposed}");
+    for n in 0..40 {
+        let tighter = proposed * (0.985 - 0.0125 * f64::from(n));
+        assert!(sent(tighter) * 10 > readings, "{proposed} is proposed, {tighter} does");
+    }
+}
