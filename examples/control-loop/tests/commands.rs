@@ -95,7 +95,16 @@ fn commands_within_the_rules_are_obeyed_and_told_and_the_others_refused_with_the
     hmi.publish("cmd/output/contactor/setpoint", "1");
     answered(&said, "event/refused/output/contactor/setpoint", "no [commands.setpoint]");
     hmi.publish("cmd/valve/open", "");
-    answered(&said, "event/refused/valve/open", "no such command");
+    answered(&said, "event/refused/valve/open", "\"reason\":\"no such command\"");
+    hmi.publish("cmd/output/nix/setpoint", "1");
+    answered(&said, "event/refused/output/nix/setpoint", "\"reason\":\"no output of this name\"");
+    hmi.publish("cmd/output/valve/setpoint", "abc");
+    answered(&said, "event/refused/output/valve/setpoint", "\"reason\":\"the payload must be a number\"");
+    logged(
+        &program,
+        "\"output/valve/setpoint\" \"abc\" of client \"hmi\" from 127.0.0.1:",
+        ": refused: the payload must be a number",
+    );
     logged(&program, "of client \"hmi\" from 127.0.0.1:", ": obeyed");
 }
 

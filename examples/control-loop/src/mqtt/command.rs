@@ -5,55 +5,87 @@ use edge_filter::alarm::{AlarmCommand, AlarmLevel};
 use edge_filter::control::ControlCommand;
 use edge_filter::pid::PidMode;
 
+/// Text of a refusal: its sender reads it.
+type Why = &'static str;
+
+const NONE: Why = "no such command";
+const NO_NUMBER: Why = "the payload must be a number";
+const NO_TIME: Why = "the payload must be milliseconds";
+
 /// `KIND/NAME/VERB`: `interlock/stop/reset`, `interlock/stop/bypass` with milliseconds, `output/NAME/setpoint` with a number,
 /// `output/NAME/mode` with `"auto"`, `"hold"` or a number, `alarm/INPUT/LEVEL/ack` with the transition, `…/reset`, `…/shelve` with
 /// milliseconds, `…/unshelve`.
-pub(super) fn command(names: &LoopNames, topic: &str, payload: &[u8]) -> Option<ControlCommand> {
-    let (kind, rest) = topic.split_once('/')?;
-    let (name, verb) = rest.rsplit_once('/')?;
-    let says = json(payload);
-    let float = || says.as_ref()?.as_f64();
+///
+/// # Errors
+/// There is no such command, nothing of that name, or the payload is not the command's.
+pub(super) fn command(names: &LoopNames, topic: &str, payload: &[u8]) -> Result<ControlCommand, Why> {
+    let (kind, rest) = topic.split_once('/').ok_or(NONE)?;
+    let (name, verb) = rest.rsplit_once('/').ok_or(NONE)?;
+    let interlock = || number(&names.interlocks, name).ok_or("no interlock of this name");
+    let output = || number(&names.outputs, name).ok_or("no output of this name");
     match (kind, verb) {
-        ("interlock", "reset") => Some(ControlCommand::Reset { interlock: number(&names.interlocks, name)? }),
+        ("interlock", "reset") => Ok(ControlCommand::Reset { interlock: interlock()? }),
         ("interlock", "bypass") => {
-            let (interlock, for_ms) = (number(&names.interlocks, name)?, says.as_ref()?.as_i64()?);
-            Some(ControlCommand::Bypass { interlock, for_ms })
+            let (interlock, for_ms) = (interlock()?, milliseconds(payload)?);
+            Ok(ControlCommand::Bypass { interlock, for_ms })
         }
         ("output", "setpoint") => {
-            Some(ControlCommand::Setpoint { output: number(&names.outputs, name)?, value: float()? })
+            let (output, value) = (output()?, json(payload).and_then(|says| says.as_f64()));
+            Ok(ControlCommand::Setpoint { output, value: value.ok_or(NO_NUMBER)? })
         }
         ("output", "mode") => {
-            let mode = match says.as_ref()?.as_str() {
-                Some("auto") => PidMode::Auto,
-                Some("hold") => PidMode::Hold,
-                Some(_) => return None,
-                None => PidMode::Manual(float()?),
-            };
-            Some(ControlCommand::Mode { output: number(&names.outputs, name)?, mode })
+            let (output, mode) = (output()?, mode(payload));
+            Ok(ControlCommand::Mode {
+                output,
+                mode: mode.ok_or("the payload must be \"auto\", \"hold\" or a number")?,
+            })
         }
         ("alarm", _) => {
             let (input, level, command) = alarm_command(rest, payload)?;
-            Some(ControlCommand::Alarm { alarm: number(&names.alarms, input)?, level, command })
+            let alarm = number(&names.alarms, input).ok_or("no alarm of this name")?;
+            Ok(ControlCommand::Alarm { alarm, level, command })
         }
-        _ => None,
+        _ => Err(NONE),
+    }
+}
+
+fn mode(payload: &[u8]) -> Option<PidMode> {
+    let says = json(payload)?;
+    match says.as_str() {
+        Some("auto") => Some(PidMode::Auto),
+        Some("hold") => Some(PidMode::Hold),
+        Some(_) => None,
+        None => says.as_f64().map(PidMode::Manual),
     }
 }
 
 /// `NAME/LEVEL/VERB`, below `cmd/alarm/`: `ack` with the transition, `reset`, `shelve` with milliseconds, `unshelve`.
-#[must_use]
-pub fn alarm_command<'a>(topic: &'a str, payload: &[u8]) -> Option<(&'a str, AlarmLevel, AlarmCommand)> {
-    let (rest, verb) = topic.rsplit_once('/')?;
-    let (name, level) = rest.rsplit_once('/')?;
-    let level = *AlarmLevel::ALL.iter().find(|one| one.as_str() == level)?;
-    let says = || json(payload);
+///
+/// # Errors
+/// There is no such command, or the payload is not the command's: words for its sender.
+pub fn alarm_command<'a>(
+    topic: &'a str,
+    payload: &[u8],
+) -> Result<(&'a str, AlarmLevel, AlarmCommand), &'static str> {
+    let (rest, verb) = topic.rsplit_once('/').ok_or(NONE)?;
+    let (name, level) = rest.rsplit_once('/').ok_or(NONE)?;
+    let level = AlarmLevel::ALL.iter().find(|one| one.as_str() == level).ok_or(NONE)?;
     let command = match verb {
-        "ack" => AlarmCommand::Acknowledge { transition: says()?.as_u64()? },
+        "ack" => {
+            let transition = json(payload).and_then(|says| says.as_u64());
+            let transition = transition.ok_or("the payload must be the transition's number")?;
+            AlarmCommand::Acknowledge { transition }
+        }
         "reset" => AlarmCommand::Reset,
-        "shelve" => AlarmCommand::Shelve { for_ms: says()?.as_i64()? },
+        "shelve" => AlarmCommand::Shelve { for_ms: milliseconds(payload)? },
         "unshelve" => AlarmCommand::Unshelve,
-        _ => return None,
+        _ => return Err(NONE),
     };
-    Some((name, level, command))
+    Ok((name, *level, command))
+}
+
+fn milliseconds(payload: &[u8]) -> Result<i64, Why> {
+    json(payload).and_then(|says| says.as_i64()).ok_or(NO_TIME)
 }
 
 fn json(payload: &[u8]) -> Option<serde_json::Value> {
@@ -74,31 +106,36 @@ mod tests {
         };
         let ack = AlarmCommand::Acknowledge { transition: 7 };
         for (topic, payload, expected) in [
-            ("interlock/stop/reset", "", Some(ControlCommand::Reset { interlock: 0 })),
-            ("interlock/stop/bypass", "500", Some(ControlCommand::Bypass { interlock: 0, for_ms: 500 })),
-            ("output/x/y/setpoint", "60", Some(ControlCommand::Setpoint { output: 0, value: 60.0 })),
-            ("output/x/y/mode", "\"auto\"", Some(ControlCommand::Mode { output: 0, mode: PidMode::Auto })),
-            ("output/x/y/mode", "5", Some(ControlCommand::Mode { output: 0, mode: PidMode::Manual(5.0) })),
+            ("interlock/stop/reset", "", Ok(ControlCommand::Reset { interlock: 0 })),
+            ("interlock/stop/bypass", "500", Ok(ControlCommand::Bypass { interlock: 0, for_ms: 500 })),
+            ("output/x/y/setpoint", "60", Ok(ControlCommand::Setpoint { output: 0, value: 60.0 })),
+            ("output/x/y/mode", "\"auto\"", Ok(ControlCommand::Mode { output: 0, mode: PidMode::Auto })),
+            ("output/x/y/mode", "5", Ok(ControlCommand::Mode { output: 0, mode: PidMode::Manual(5.0) })),
             (
                 "alarm/a/b/HI/ack",
                 "7",
-                Some(ControlCommand::Alarm { alarm: 0, level: AlarmLevel::High, command: ack }),
+                Ok(ControlCommand::Alarm { alarm: 0, level: AlarmLevel::High, command: ack }),
             ),
             (
                 "alarm/a/b/LO/shelve",
                 "60000",
-                Some(ControlCommand::Alarm {
+                Ok(ControlCommand::Alarm {
                     alarm: 0,
                     level: AlarmLevel::Low,
                     command: AlarmCommand::Shelve { for_ms: 60_000 },
                 }),
             ),
-            ("alarm/a/b/HI/silence", "", None),
-            ("alarm/a/b/ack", "7", None),
-            ("interlock/other/reset", "", None),
-            ("interlock/stop/bypass", "soon", None),
-            ("output/x/y/mode", "\"off\"", None),
-            ("", "", None),
+            ("alarm/a/b/HI/silence", "", Err("no such command")),
+            ("alarm/a/b/ack", "7", Err("no such command")),
+            ("alarm/a/b/HI/ack", "", Err("the payload must be the transition's number")),
+            ("alarm/c/HI/ack", "7", Err("no alarm of this name")),
+            ("interlock/other/reset", "", Err("no interlock of this name")),
+            ("interlock/stop/bypass", "soon", Err("the payload must be milliseconds")),
+            ("output/x/y/mode", "\"off\"", Err("the payload must be \"auto\", \"hold\" or a number")),
+            ("output/x/setpoint", "abc", Err("no output of this name")),
+            ("output/x/y/setpoint", "abc", Err("the payload must be a number")),
+            ("foo", "", Err("no such command")),
+            ("", "", Err("no such command")),
         ] {
             assert_eq!(command(&names, topic, payload.as_bytes()), expected, "{topic} {payload}");
         }

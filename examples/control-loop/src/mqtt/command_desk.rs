@@ -92,7 +92,7 @@ impl Desk {
         if waited_ns > WAITED_NS_MAX {
             return Err(STOOD_STILL);
         }
-        let command = command(names, topic, &message.payload).ok_or("no such command, or not its payload")?;
+        let command = command(names, topic, &message.payload)?;
         self.permission.check(names, &message.client, &command, now_ns)?;
         self.ticket += 1;
         // Before the command: its answer may come at once. Without room for the note the command would have no answer.

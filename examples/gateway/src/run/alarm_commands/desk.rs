@@ -49,9 +49,10 @@ impl AlarmDesk {
         message: &Inbound,
     ) -> Result<(&'t str, AlarmLevel, AlarmCommand), &'static str> {
         check_age(message)?;
-        let payload = Some(&message.payload).filter(|payload| payload.len() <= PAYLOAD_MAX);
-        let command = payload.and_then(|payload| alarm_command(topic, payload));
-        let command = command.ok_or("no such command, or not its payload")?;
+        if message.payload.len() > PAYLOAD_MAX {
+            return Err("the payload is longer than any of a command");
+        }
+        let command = alarm_command(topic, &message.payload)?;
         if self.rules.clients.as_ref().is_some_and(|list| !list.iter().any(|one| **one == *message.client)) {
             return Err("this client may not command it");
         }

@@ -148,11 +148,11 @@ fn a_refused_command_has_its_reason_and_moves_nothing() {
         ("hmi", "cmd/alarm/t/HI/shelve", "60001", "an alarm may be shelved for 1 ms to 60000 ms"),
         ("hmi", "cmd/alarm/t/HI/shelve", "-1", "an alarm may be shelved for 1 ms to 60000 ms"),
         ("hmi", "cmd/alarm/twice/HI/shelve", "1", "several routes have a sensor of this name"),
-        ("hmi", "cmd/alarm/t/HI/shelve", "soon", "no such command, or not its payload"),
-        ("hmi", "cmd/alarm/t/HI/silence", "", "no such command, or not its payload"),
-        ("hmi", "cmd/alarm/", "", "no such command, or not its payload"),
+        ("hmi", "cmd/alarm/t/HI/shelve", "soon", "the payload must be milliseconds"),
+        ("hmi", "cmd/alarm/t/HI/silence", "", "no such command"),
+        ("hmi", "cmd/alarm/", "", "no such command"),
         ("thief\n", "cmd/alarm/t/HI/ack", transition.as_str(), "this client may not command it"),
-        ("hmi", "cmd/alarm/t/HI/ack", &" ".repeat(65), "no such command, or not its payload"),
+        ("hmi", "cmd/alarm/t/HI/ack", &" ".repeat(65), "the payload is longer than any of a command"),
     ] {
         assert_eq!(rig.message(client, topic, payload, 2_000), Answer::Absorb, "{topic}");
         let said = rig.said();
