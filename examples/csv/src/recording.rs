@@ -1,7 +1,7 @@
 //! Layouts of recordings: a line per reading, or a line per instant with a column per sensor.
 //!
 //! ```text
-//! ts_ms,sensor,value,quality       a line per reading; `unit`, `kind` and `quality` may be missing
+//! ts_ms,sensor,value,quality       a line per reading; `unit`, `kind` and `quality` may be missing; without `kind`: numbers, true or false
 //! ts_ms,TP2:f64:bar,on:bool        a line per instant: name, kind and unit; an empty cell is no reading
 //! ts_ms,TP2:bar                    without kinds: numbers, true or false
 //! time,value                       one sensor
@@ -191,7 +191,7 @@ fn long_row(
         return Ok(None);
     };
     let kind = match places.kind.and_then(at) {
-        None => Kind::Float,
+        None => Kind::Open,
         Some(cell) => Kind::named(&cell.text).ok_or_else(|| cell.must_be("f64, int or bool"))?,
     };
     let quality = places.quality.and_then(at).map_or(Ok(0), Cell::quality)?;

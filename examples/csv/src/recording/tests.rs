@@ -78,6 +78,21 @@ fn cells_become_readings_and_empty_ones_none() {
 }
 
 #[test]
+fn a_line_per_reading_without_a_kind_has_numbers_true_and_false() {
+    let rows = read("ts_ms,sensor,value\n5,on,true\n5,a,1.5\n6,on,False\n6,a,-2\n");
+    let values: Vec<_> = rows.into_iter().map(|row| (row.0, row.3)).collect();
+    let expected = [
+        ("on", Value::Bool(true)),
+        ("a", Value::F64(1.5)),
+        ("on", Value::Bool(false)),
+        ("a", Value::F64(-2.0)),
+    ];
+    assert_eq!(values, expected.map(|(name, value)| (name.to_owned(), value)));
+    let error = read_with(b"ts_ms,sensor,value,kind\n5,on,true,f64\n", false).unwrap_err();
+    assert!(error.starts_with("x.csv line 2, column value: must be a number"), "{error}");
+}
+
+#[test]
 fn a_first_line_may_name_the_separator() {
     let plain = read("ts_ms;a:f64:\n5;1,5\n");
     assert_eq!(plain[0].3, Value::F64(1.5));
