@@ -25,7 +25,11 @@ pub(super) fn hold_max(
     let (ack_key, max_key) = (section.key("ack_held"), section.key("hold_max"));
     let Some(ack_held) = ack_held.filter(|found| found.value == "when_emitted") else {
         if has_max {
-            findings.error(section.at(), &max_key, "nothing waits without ack_held = \"when_emitted\"");
+            findings.error(
+                section.at_key("hold_max"),
+                &max_key,
+                "nothing waits without ack_held = \"when_emitted\"",
+            );
         }
         return None;
     };

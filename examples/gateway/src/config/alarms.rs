@@ -21,7 +21,8 @@ pub(super) fn alarms(section: &mut Section<'_>, findings: &mut Findings) -> Opti
     let per_minute = section.integer_in_force("per_minute", findings);
     if !are_on {
         if section.get("clients").is_some() || section.get("per_minute").is_some() {
-            findings.error(section.at(), "alarms", "has no effect without commands = true");
+            let (at, key) = section.first_of(&["clients", "per_minute"]);
+            findings.error(at, &key, "has no effect without commands = true");
         }
         return None;
     }
@@ -109,7 +110,7 @@ mod tests {
         let clients = Some(vec!["hmi".to_owned()]);
         assert_eq!(config.alarm_commands, Some(AlarmCommands { clients, per_minute: 7 }));
         let said = parse(BOUNDED, local, &format!("[alarms]\n{limits}")).unwrap_err().to_string();
-        assert!(said.contains("error: alarms: has no effect without commands = true"), "{said}");
+        assert!(said.contains("error: alarms.clients: has no effect without commands = true"), "{said}");
     }
 
     #[test]

@@ -59,7 +59,7 @@ fn steps(section: &Section<'_>, lines: &[Placed<String>], findings: &mut Finding
         findings.error(section.at(), &key, "missing: what comes in, as \"TIME TOPIC PAYLOAD\"");
     }
     if lines.len() > MESSAGES_MAX {
-        findings.error(section.at(), &key, format!("at most {MESSAGES_MAX} messages"));
+        findings.error(section.at_key("input"), &key, format!("at most {MESSAGES_MAX} messages"));
     }
     let (mut steps, mut last) = (Vec::new(), Duration::ZERO);
     for Placed { value, at } in lines.iter().take(MESSAGES_MAX) {

@@ -187,7 +187,8 @@ fn tls_names(section: &Section<'_>, findings: &mut Findings) -> (Vec<String>, Op
 /// Reports keys that are there without a key that they need.
 fn report_missing(section: &Section<'_>, findings: &mut Findings) {
     if section.get("cert").is_some() != section.get("key").is_some() {
-        findings.error(section.at(), "hub", "`cert` and `key` belong together: one of them is missing");
+        let (at, key) = section.first_of(&["cert", "key"]);
+        findings.error(at, &key, "`cert` and `key` belong together: one of them is missing");
     }
 }
 
@@ -205,7 +206,8 @@ fn credentials(section: &mut Section<'_>, findings: &mut Findings) -> Option<Cre
     let file = section.path("password_file", findings);
     if section.get("user").is_some() != section.get("password_file").is_some() {
         let message = "`user` and `password_file` belong together: one of them is missing";
-        findings.error(section.at(), "hub", message);
+        let (at, key) = section.first_of(&["user", "password_file"]);
+        findings.error(at, &key, message);
     }
     let (user, file) = (user?, file?);
     if user.value.is_empty() {

@@ -29,7 +29,8 @@ pub(super) fn input(section: &Section<'_>, findings: &mut Findings) -> Input {
         Some(DeValue::Table(table)) => table.keys().any(|name| name.get_ref() == key),
         _ => false,
     };
-    let mut wrong = |message: String| findings.error(section.at(), &section.key("fields"), message);
+    let at = section.at_key("fields");
+    let mut wrong = |message: String| findings.error(at, &section.key("fields"), message);
     match input {
         "influx-line" => {
             let unit = given.as_ref().filter(|_| is_named("time_unit")).map(|given| given.time_unit);

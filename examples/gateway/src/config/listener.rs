@@ -128,7 +128,7 @@ pub(super) fn limits(section: &Section<'_>, findings: &mut Findings) -> Listener
     let together = limits.per_client.max_queued.1.saturating_add(limits.max_retained.1);
     if together > limits.max_memory {
         let message = "less than `max_queued_bytes` and `max_retained_bytes` together: clients that keep to their limits give way";
-        findings.warning(section.at(), "local.max_memory", message);
+        findings.warning(section.at_key("max_memory"), "local.max_memory", message);
     }
     limits
 }
@@ -147,7 +147,7 @@ pub(super) fn addresses(
             findings.error(0, &format!("local.{key}"), "belongs to `tls_listen`, which is missing");
         }
     } else if section.get("cert").is_none() || section.get("key").is_none() {
-        findings.error(section.at(), "local.tls_listen", "needs `cert` and `key`");
+        findings.error(section.at_key("tls_listen"), "local.tls_listen", "needs `cert` and `key`");
     }
     if let (Some(cert), Some(key)) = (&cert, &key) {
         tls::check_listener(cert, key, client_ca.as_ref(), findings);
@@ -219,7 +219,7 @@ pub(super) fn warn_beside_broker(section: &Section<'_>, findings: &mut Findings)
         if let Some(value) = section.get(key) {
             let message =
                 format!("`{key}` has no effect with `broker`, which has rules and limits of its own");
-            findings.warning(value.span().start, "local", message);
+            findings.warning(value.span().start, &section.key(key), message);
         }
     }
 }

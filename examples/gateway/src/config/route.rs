@@ -86,11 +86,12 @@ fn needless_for_raw(section: &mut Section<'_>, findings: &mut Findings) {
             let message = format!(
                 "a raw route forwards payloads unseen: `{key}` needs format json, cbor, protobuf or compact"
             );
-            findings.error(section.at(), &section.key(key), message);
+            findings.error(section.at_key(key), &section.key(key), message);
         }
     }
     if section.get("batch_age").is_some() || section.get("batch_max").is_some() {
-        findings.warning(section.at(), &section.key("format"), "raw messages are never batched");
+        let (at, key) = section.first_of(&["batch_age", "batch_max"]);
+        findings.warning(at, &key, "raw messages are never batched");
     }
 }
 

@@ -53,6 +53,17 @@ impl<'a> Section<'a> {
         self.at
     }
 
+    /// Returns the place and the name of the first of these keys that the file has, or those of the table.
+    pub(crate) fn first_of(&self, keys: &[&str]) -> (usize, String) {
+        let first = keys.iter().find_map(|key| Some((self.get(key)?.span().start, self.key(key))));
+        first.unwrap_or_else(|| (self.at, self.name.clone()))
+    }
+
+    /// Returns the place of a key, or that of the table.
+    pub(crate) fn at_key(&self, key: &str) -> usize {
+        self.first_of(&[key]).0
+    }
+
     /// Reads a file of rules.
     pub(crate) fn rules(&self, file: &Path) -> io::Result<String> {
         (self.world.rules)(file)

@@ -72,7 +72,8 @@ pub(super) fn local(
     let addresses = if listens { listener::addresses(section, &access, findings) } else { None };
     match given {
         (true, true) => {
-            findings.error(section.at(), "local", "either `listen`, `tls_listen` or both, or `broker`");
+            let (at, key) = section.first_of(&["broker"]);
+            findings.error(at, &key, "either `listen`, `tls_listen` or both, or `broker`");
             None
         }
         (false, false) => {
@@ -86,11 +87,8 @@ pub(super) fn local(
         (true, false) => {
             let addresses = addresses?;
             if topics.is_some() || client_id.is_some() {
-                findings.warning(
-                    section.at(),
-                    "local",
-                    "`topics` and `client_id` have no effect with `listen`",
-                );
+                let (at, key) = section.first_of(&["topics", "client_id"]);
+                findings.warning(at, &key, "`topics` and `client_id` have no effect with `listen`");
             }
             Some(Local::Listen {
                 addresses: Box::new(addresses),
@@ -104,7 +102,8 @@ pub(super) fn local(
             if accept_control_characters.is_some() {
                 let message =
                     "`accept_control_characters` has no effect with `broker`, which admits the messages";
-                findings.warning(section.at(), "local", message);
+                let (at, key) = section.first_of(&["accept_control_characters"]);
+                findings.warning(at, &key, message);
             }
             listener::warn_beside_broker(section, findings);
             let (host, port) = broker?.value;

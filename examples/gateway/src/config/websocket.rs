@@ -28,7 +28,8 @@ impl WebSocket {
 pub(super) fn origins(section: &Section<'_>, findings: &mut Findings) -> Vec<String> {
     let origins = section.strings("ws_origins", findings);
     if section.get("wss_listen").is_some() && section.get("tls_listen").is_none() {
-        findings.error(section.at(), "local.wss_listen", "speaks the TLS of `tls_listen`, which is missing");
+        let at = section.at_key("wss_listen");
+        findings.error(at, "local.wss_listen", "speaks the TLS of `tls_listen`, which is missing");
     }
     let Some(Placed { value: origins, at }) = origins else { return Vec::new() };
     if KEYS.iter().filter(|key| section.get(key).is_some()).count() == 1 {

@@ -105,7 +105,7 @@ fn each_mistake_is_named() {
         ),
         (
             format!("{TLS}broker = \"h:1\""),
-            "error: local: either `listen`, `tls_listen` or both, or `broker`",
+            "error: local.broker: either `listen`, `tls_listen` or both, or `broker`",
         ),
     ] {
         let said = said(dir.path(), &local);

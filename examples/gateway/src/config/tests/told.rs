@@ -206,3 +206,32 @@ fn an_unknown_key_is_told_in_every_table() {
         assert!(said.contains(&format!("error: {table}.nonsense: unknown key")), "{text}{said}");
     }
 }
+
+/// What lacks another key, or stands beside one that it does not go with, is told at its own line, and not at its table's.
+#[test]
+fn keys_that_do_not_go_with_others_are_told_at_their_own_line() {
+    let local = "listen = \"127.0.0.1:1883\"\n";
+    let hub = "[hub]\n";
+    for (after, line, key) in [
+        (hub, "user = \"site7\"", "hub.user"),
+        (hub, "password_file = \"p\"", "hub.password_file"),
+        (hub, "cert = \"own.crt\"", "hub.cert"),
+        (local, "broker = \"127.0.0.1:1884\"", "local.broker"),
+        (local, "client_id = \"a\"", "local.client_id"),
+        (local, "tls_listen = \"127.0.0.1:8883\"", "local.tls_listen"),
+        (local, "wss_listen = \"127.0.0.1:8884\"", "local.wss_listen"),
+        (local, "max_memory = \"1MiB\"", "local.max_memory"),
+        ("match = \"plant/#\"\n", "batch_max = \"9KiB\"", "route[1].batch_max"),
+        ("match = \"plant/#\"\n", "input = \"number\"", "route[1].input"),
+        ("match = \"plant/#\"\n", "[alarms]\nper_minute = 7", "alarms.per_minute"),
+    ] {
+        let text = SMALL.replacen(after, &format!("{after}{line}\n"), 1);
+        let said = match parse(&text) {
+            Ok((_, findings)) | Err(findings) => findings.to_string(),
+        };
+        let shown = line.lines().last().unwrap();
+        let told = said.split_once(&format!(": {key}: ")).unwrap_or_else(|| panic!("{key}\n{said}")).1;
+        let place = told.lines().nth(2).unwrap_or_default();
+        assert!(place.ends_with(&format!(" | {shown}")), "{key}\n{said}");
+    }
+}
