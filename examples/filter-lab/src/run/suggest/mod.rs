@@ -99,7 +99,9 @@ fn in_steps(steps: &Steps) -> Vec<(Stage, f64)> {
 /// From half the range down to a tenth of the smallest step.
 fn coarse(steps: &Steps) -> Vec<(Stage, f64)> {
     let least = steps.quantum.unwrap_or(0.0) / 10.0;
-    let down = std::iter::successors(Some(steps.range() / 2.0), |tolerance| Some(tolerance / COARSE));
+    // Less by as much as the rounding may add.
+    let most = steps.range() / 2.0 * (1.0 - 5e-4);
+    let down = std::iter::successors(Some(most), |tolerance| Some(tolerance / COARSE));
     let down = down.take_while(|tolerance| *tolerance >= least).take(COARSE_MAX).map(rounded);
     down.flat_map(|tolerance| Stage::ALL.map(|stage| (stage, tolerance))).collect()
 }
