@@ -128,7 +128,7 @@ fn keep(
     let (keeper, mailbox, found) = Keeper::start(file.clone(), controller, clock, on_error)?;
     match found {
         Found::Damaged(why) => {
-            edge_print::complain!("control-loop: {}: {why}: alarms begin anew", file.display())
+            edge_print::complain!("control-loop: {}: {why}: alarms begin anew", file.display());
         }
         Found::Late => {
             edge_print::complain!(
