@@ -7,7 +7,7 @@ use std::pin::Pin;
 use edge_bridge::Row;
 use edge_bridge::escape::Escaped;
 use edge_bridge::net::PublishError;
-use edge_bridge::net::server::{Ended, LocalPublisher};
+use edge_bridge::net::server::{Ended, LocalPublisher, Saving};
 use edge_bridge::wire::{PropertyId, Publish, QoS, Utf8, Value};
 use edge_queue::{Config, Lease, PushError, aio};
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -24,10 +24,10 @@ mod unsaved;
 /// The consumer's name: that of a bridge's own, whose queue it may have been.
 const CONSUMER: &str = "hub";
 /// Messages and bytes on their way to clients.
-const MESSAGES_MAX: usize = 1_024;
+const MESSAGES_MAX: usize = 512;
 const BYTES_MAX: u64 = 1 << 20;
 /// Time after which a message is no longer on its way: its clients are away, or do not acknowledge it. It waits in their sessions.
-const HANDED_WITHIN: Duration = Duration::from_secs(10);
+const HANDED_WITHIN: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
 /// Time at a stop for what has been answered to be acknowledged.
 const LAST: Duration = Duration::from_millis(100);
 /// Time until a queue that cannot be read is tried again.
@@ -122,10 +122,9 @@ async fn hand_out(
         () = sleep_until(from) => {}
         _ = stopped.wait_for(|stopped| *stopped) => return,
     }
-    let mut out =
-        Out { on_the_way: FuturesUnordered::new(), unsaved: Unsaved::new(clients.broker.clone()), bytes: 0 };
+    let mut out = Out { on_the_way: FuturesUnordered::new(), unsaved: Unsaved::default(), bytes: 0 };
     let mut is_told = false;
-    loop {
+    'handing_out: loop {
         let (messages, bytes) = out.room();
         let chunk = tokio::select! {
             biased;
@@ -140,7 +139,7 @@ async fn hand_out(
                 is_told = false;
                 for lease in chunk {
                     // What the broker did not take waits for the next start.
-                    let Ok(()) = out.hand(&clients, lease).await else { return };
+                    let Ok(()) = out.hand(&clients, lease).await else { break 'handing_out };
                 }
             }
             Err(error) => {
@@ -172,8 +171,8 @@ struct Out {
 /// A message that is no longer on its way.
 struct Handed {
     bytes: u64,
-    /// Lease of a message that waits in sessions.
-    waits: Option<Lease>,
+    /// Lease of a message that waits in sessions, and their save.
+    waits: Option<(Lease, Saving)>,
 }
 
 impl Out {
@@ -198,8 +197,8 @@ impl Out {
         tokio::select! {
             Some(Handed { bytes, waits }) = self.on_the_way.next() => {
                 self.bytes -= bytes;
-                if let Some(lease) = waits {
-                    self.unsaved.push(lease, bytes);
+                if let Some((lease, saving)) = waits {
+                    self.unsaved.push(lease, bytes, saving);
                 }
             }
             () = self.unsaved.next_save() => {}
@@ -214,7 +213,10 @@ impl Out {
 impl Clients {
     /// Gives a message to the broker, in its turn. The future that it returns ends the lease when clients and connections have the message, or
     /// gives it back if the message waits in sessions.
-    async fn give(&self, lease: Lease) -> Result<Option<impl Future<Output = Option<Lease>> + use<>>, Ended> {
+    async fn give(
+        &self,
+        lease: Lease,
+    ) -> Result<Option<impl Future<Output = Option<(Lease, Saving)>> + use<>>, Ended> {
         let Some(mut row) = Row::from_meta(lease.meta(), lease.payload().clone()) else {
             tracing::error!(connection = %Escaped(&self.connection), "a row of another program is passed over");
             lease.discard();
@@ -227,6 +229,7 @@ impl Clients {
         };
         let settling = self.broker.send(publish).await?;
         let passed_on = self.outlets.pass_on(&self.connection, &row);
+        let broker = self.broker.clone();
         Ok(Some(async move {
             let settled = timeout(HANDED_WITHIN, settling).await;
             if let Ok(Err(Ended)) = settled {
@@ -236,7 +239,8 @@ impl Clients {
             // An error: no connection takes it any more.
             let _ = passed_on.await;
             if settled.is_err() {
-                return Some(lease);
+                // An error: it comes again at the next start.
+                return broker.saving().await.ok().map(|saving| (lease, saving));
             }
             lease.ack();
             None

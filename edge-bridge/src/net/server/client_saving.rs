@@ -164,7 +164,12 @@ impl ClientSaving {
         let Some(writing) = &mut self.writing else { return std::future::pending().await };
         let ended = writing.await;
         self.writing = None;
-        let Ok((store, result)) = ended else { return Some(io::Error::other("its thread has panicked")) };
+        let Ok((store, result)) = ended else {
+            // There is no store from now on.
+            let waited = self.wait_for_this.drain(..).chain(self.wait_for_next.drain(..));
+            waited.for_each(|answer| _ = answer.send(()));
+            return Some(io::Error::other("its thread has panicked"));
+        };
         self.store = Some(store);
         let was_refused = std::mem::replace(&mut self.is_refused, result.is_err());
         let waited = std::mem::take(&mut self.wait_for_this);

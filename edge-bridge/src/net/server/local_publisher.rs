@@ -81,17 +81,18 @@ impl LocalPublisher {
         ask(&self.commands, Command::Stats).await
     }
 
-    /// Waits until the sessions and retained messages of now are in the [client store](super::ServerBuilder::client_store), so that an
+    /// Asks when the sessions and retained messages of now are in the [client store](super::ServerBuilder::client_store), so that an
     /// application may let go of messages that wait in a session
-    /// ([`Config::saves_own_messages`](crate::listener::Config::saves_own_messages)). It does not save any sooner: a change is saved a second
-    /// later, what clients that are there are given a minute later, and both up to 4.5 minutes later while large sessions change. Messages for
-    /// which the store had no room do not count. Ready at once if there is no store. Cancel-safe.
+    /// ([`Config::saves_own_messages`](crate::listener::Config::saves_own_messages)). Returns as soon as the server has the question; the
+    /// returned future waits.
     ///
     /// # Errors
     ///
-    /// The server has ended, and could not save them.
-    pub async fn saved(&self) -> Result<(), Ended> {
-        ask(&self.commands, Command::Saved).await
+    /// The server has ended.
+    pub async fn saving(&self) -> Result<Saving, Ended> {
+        let (answer, answered) = oneshot::channel();
+        self.commands.send(Command::Saved(answer)).await.map_err(|_| Ended)?;
+        Ok(Saving { answered })
     }
 }
 
@@ -105,6 +106,24 @@ pub struct Settling {
 
 impl Future for Settling {
     type Output = Result<Settled, Ended>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.answered).poll(cx).map_err(|_| Ended)
+    }
+}
+
+/// Future of the next save of clients that has what there was when it was [asked for](LocalPublisher::saving). Ready at once if nothing is
+/// new, or without a store. It makes no save come sooner: a change is saved a second later and what clients that are there are given a minute
+/// later, or as much later, up to 4.5 minutes, as a large save before asks for; a disk that refuses is tried each minute. Messages for which
+/// the store had no room do not count. An error: the server has ended, and could not save them.
+#[derive(Debug)]
+#[must_use = "nothing is known of the save otherwise"]
+pub struct Saving {
+    answered: oneshot::Receiver<()>,
+}
+
+impl Future for Saving {
+    type Output = Result<(), Ended>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         Pin::new(&mut self.answered).poll(cx).map_err(|_| Ended)

@@ -31,7 +31,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 pub use client_saving::ClientStore;
-pub use local_publisher::{LocalPublisher, Settling};
+pub use local_publisher::{LocalPublisher, Saving, Settling};
 #[cfg(feature = "spool-queue")]
 pub use queue_sink::QueueSink;
 pub use sink::{NoQueue, Receipts, Sink};

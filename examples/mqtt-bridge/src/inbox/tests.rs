@@ -1,7 +1,9 @@
 use edge_bridge::Bridge;
 use edge_bridge::bridge::rules::{Rule, Rules};
+use std::io;
+
 use edge_bridge::net::Server;
-use edge_bridge::net::server::NoQueue;
+use edge_bridge::net::server::{ClientStore, NoQueue};
 use edge_bridge::wire::Subscription;
 
 use super::*;
@@ -107,5 +109,63 @@ async fn what_was_left_waits_for_clients_to_come_back() {
     let (passed_on, share) = other.next().await;
     assert!(passed_on.ttl_ms.is_some_and(|left| (1..=600_000).contains(&left)), "{passed_on:?}");
     share.done();
+    inbox.close().await.unwrap();
+}
+
+/// A store that takes nothing.
+struct Refusing;
+
+impl ClientStore for Refusing {
+    fn load(&mut self) -> io::Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
+
+    fn save(&mut self, _: &[u8]) -> io::Result<()> {
+        Err(io::ErrorKind::StorageFull.into())
+    }
+
+    fn set_aside(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Messages for a client that is away are holes among those that others acknowledge, and a queue keeps a thousand holes: these are let go of,
+/// although the session that has them cannot be saved.
+#[tokio::test]
+async fn a_client_that_is_away_holds_up_nobody_though_sessions_cannot_be_saved() {
+    const EACH: usize = 1_300;
+    let server = Server::builder().client_store(Refusing);
+    let server = server.start("127.0.0.1:0", OutletIngest(Outlets::default()), |_| NoQueue).await.unwrap();
+    let url = format!("mqtt://{}", server.local_addr());
+    let subscribed = async |id: &str| {
+        let client = Bridge::builder(&url).client_id(id).start().await.unwrap();
+        let filter = Subscription::new(Utf8::try_from(id).unwrap(), QoS::AtLeastOnce);
+        let mut messages = client.subscribe_all([filter]).await.unwrap();
+        while !messages_wait(&mut messages).await {
+            let probe = Publish { topic: Utf8::try_from(id).unwrap(), ..publish_of(&row("", 0)).unwrap() };
+            server.publish(Publish { qos: QoS::AtMostOnce, ..probe }).await.unwrap();
+        }
+        while messages_wait(&mut messages).await {}
+        (client, messages)
+    };
+    let (away, messages) = subscribed("away").await;
+    drop(messages);
+    away.close().await.unwrap();
+    let (_here, mut messages) = subscribed("here").await;
+    let dir = tempfile::tempdir().unwrap();
+    let publisher = server.publisher();
+    let inbox =
+        Inbox::open(dir.path(), Config::default(), "a", publisher, Outlets::default(), Instant::now());
+    let inbox = inbox.await.unwrap();
+    for n in 0..EACH {
+        drop(inbox.push(row("away", n)).await.unwrap());
+        drop(inbox.push(row("here", n)).await.unwrap());
+    }
+    for n in 0..EACH {
+        let message = timeout(Duration::from_secs(30), messages.next()).await;
+        let message = message.unwrap_or_else(|_| panic!("stuck at {n}")).unwrap();
+        assert_eq!(message.payload(), n.to_string().as_bytes());
+        message.done();
+    }
     inbox.close().await.unwrap();
 }
