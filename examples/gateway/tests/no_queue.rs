@@ -49,7 +49,11 @@ const NO_QUEUE: &str = "no queue";
 
 /// Starts a gateway that cannot be ready, and waits until it says so.
 fn start(dir: &Path, hub: SocketAddr, rest: &str) -> (Gateway, SocketAddr) {
-    fs::write(dir.join("control.toml"), LOOPS).unwrap();
+    start_with(dir, hub, rest, LOOPS)
+}
+
+fn start_with(dir: &Path, hub: SocketAddr, rest: &str, loops: &str) -> (Gateway, SocketAddr) {
+    fs::write(dir.join("control.toml"), loops).unwrap();
     let listen = support::free_port();
     let text = format!(
         "[gateway]\nid = \"g\"\n[local]\nlisten = \"{listen}\"\n[hub]\nurl = \"mqtt://{hub}\"\n{rest}"
@@ -173,7 +177,8 @@ fn promise_14_commands_at_qos_1_are_answered_without_a_queue() {
     let dir = dir.path();
     fs::write(dir.join("state"), "not a directory").unwrap();
     let hub = Mosquitto::start(dir, "max_queued_messages 0");
-    let (gateway, listen) = start(dir, hub.address, &REST.replace("data/#", "#"));
+    let commands = format!("[control]\ncommands = true\n{LOOPS}");
+    let (gateway, listen) = start_with(dir, hub.address, &REST.replace("data/#", "#"), &commands);
     let events = Subscriber::start(listen, "event/#");
     let mut panel = Publisher::new(listen, "panel", 10);
     for name in ["first", "second", "third"] {

@@ -103,6 +103,7 @@ mod tests {
             outputs: vec!["x/y".to_owned()],
             interlocks: vec!["stop".to_owned()],
             alarms: vec!["a/b".to_owned()],
+            take_commands: true,
         };
         let ack = AlarmCommand::Acknowledge { transition: 7 };
         for (topic, payload, expected) in [

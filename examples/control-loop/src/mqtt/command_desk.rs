@@ -173,6 +173,7 @@ mod tests {
             outputs: Vec::new(),
             interlocks: vec!["stop".to_owned()],
             alarms: Vec::new(),
+            take_commands: true,
         };
         let message = command("cmd/interlock/stop/reset");
         let mut rules: CommandRules = toml::from_str("per_minute = 100000").unwrap();
@@ -194,8 +195,13 @@ mod tests {
 
     #[test]
     fn no_refusal_is_forgotten_where_none_can_be_told() {
-        let names =
-            LoopNames { inputs: Vec::new(), outputs: Vec::new(), interlocks: Vec::new(), alarms: Vec::new() };
+        let names = LoopNames {
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            interlocks: Vec::new(),
+            alarms: Vec::new(),
+            take_commands: true,
+        };
         let message = command("cmd/a");
         let (sender, _commands) = handoff::ring(1024);
         let (mut desk, mut notes) = Desk::new(CommandRules::default(), Commands(sender), Arc::default());

@@ -229,6 +229,7 @@ mod tests {
             outputs: vec!["x".to_owned(), "y".to_owned()],
             interlocks: vec!["stop".to_owned(), "door".to_owned()],
             alarms: Vec::new(),
+            take_commands: true,
         };
         let text = "clients = [\"hmi\"]\nper_minute = 11\n[setpoint]\nx = { range = [20, 80], per_minute = 2 }\n\
                     [manual]\nx = [0, 50]\n[reset]\nstop = [\"key\"]\n";

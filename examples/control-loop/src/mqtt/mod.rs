@@ -41,7 +41,8 @@ pub fn connect(
     clock: Clock,
     stats: Arc<LoopStats>,
 ) -> io::Result<(LoopInputs, LoopMessages)> {
-    let names = Arc::new(LoopNames::of(&loops.controller));
+    let take_commands = loops.commands.are_on;
+    let names = Arc::new(LoopNames { take_commands, ..LoopNames::of(&loops.controller) });
     let Ports { inputs, outputs, events, commands, answers, wake } = ports;
     let safe: Vec<f64> = loops.controller.outputs().iter().map(|output| output.safe()).collect();
     let (desk, notes) = Desk::new(loops.commands.clone(), commands, stats.clone());

@@ -32,10 +32,12 @@ pub struct LoopNames {
     pub(super) interlocks: Vec<String>,
     /// The input of each alarm.
     pub(super) alarms: Vec<String>,
+    /// Set if commands are on.
+    pub(super) take_commands: bool,
 }
 
 impl LoopNames {
-    /// Those of a controller.
+    /// Those of a controller, without commands.
     #[must_use]
     pub fn of(controller: &Controller) -> Self {
         let inputs = controller.inputs();
@@ -45,19 +47,20 @@ impl LoopNames {
             outputs: controller.outputs().iter().map(|output| output.name().to_owned()).collect(),
             interlocks: controller.interlocks().map(str::to_owned).collect(),
             alarms: controller.alarms().map(name).collect(),
+            take_commands: false,
         }
     }
 
     /// Returns whether a message on this topic is for the loops: an input's value, or a command.
     #[must_use]
     pub fn take(&self, topic: &str) -> bool {
-        self.take_command(topic) || self.inputs.iter().any(|name| name == topic)
+        topic.starts_with(COMMAND) || self.inputs.iter().any(|name| name == topic)
     }
 
-    /// Returns whether a message on this topic is a command, which is obeyed, or refused and answered.
+    /// Returns whether a message on this topic is a command, which is obeyed, or refused and answered, and commands are on.
     #[must_use]
     pub fn take_command(&self, topic: &str) -> bool {
-        topic.starts_with(COMMAND)
+        self.take_commands && topic.starts_with(COMMAND)
     }
 
     /// Returns whether a command to an alarm, by its topic below `cmd/alarm/`, is for one of the loops'.

@@ -159,12 +159,14 @@ struct Watch {
     applied: Vec<Stamp>,
     /// Text of the error that the log reported last.
     told: String,
+    /// Set if the files could not be read then, so that nothing is known of their content.
+    is_unread: bool,
 }
 
 impl Watch {
     fn new(files: Vec<PathBuf>) -> Self {
         let last: Vec<_> = files.iter().map(|path| stamp(path)).collect();
-        Self { files, applied: last.clone(), last, told: String::new() }
+        Self { files, applied: last.clone(), last, told: String::new(), is_unread: false }
     }
 
     /// Looks at the files. Returns true when they differ from what is in force and two looks in a row found them the same, until
@@ -176,13 +178,19 @@ impl Watch {
         let Ok(found) = looked.await else { return false };
         let is_settled = found == self.last;
         self.last = found;
-        is_settled && self.last != self.applied
+        let is_changed = self.last != self.applied;
+        if is_settled && !is_changed && self.is_unread {
+            // They are back as they were.
+            self.is_applied();
+        }
+        is_settled && is_changed
     }
 
     /// Takes note that what the files hold now is in force.
     fn is_applied(&mut self) {
         self.applied.clone_from(&self.last);
         self.told.clear();
+        self.is_unread = false;
     }
 
     /// Notes an error. One of the content is not read again until the file changes; any other is tried again at the next look. Returns whether
@@ -191,8 +199,30 @@ impl Watch {
         if is_of_content {
             self.applied.clone_from(&self.last);
         }
+        self.is_unread = !is_of_content;
         let is_news = self.told != error || is_of_content;
         error.clone_into(&mut self.told);
         is_news
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A directory that was not there for a moment, such as a volume that is mounted again.
+    #[tokio::test]
+    async fn files_that_are_back_as_they_were_are_in_force() {
+        let dir = tempfile::tempdir().unwrap();
+        let (at, away) = (dir.path().join("at"), dir.path().join("away"));
+        std::fs::create_dir(&at).unwrap();
+        std::fs::write(at.join("users"), "").unwrap();
+        let mut watch = Watch::new(vec![at.join("users")]);
+        std::fs::rename(&at, &away).unwrap();
+        assert!(!watch.has_changed().await && watch.has_changed().await);
+        assert!(watch.is_told(false, "not found") && !watch.is_told(false, "not found"));
+        std::fs::rename(&away, &at).unwrap();
+        assert!(!watch.has_changed().await && !watch.has_changed().await);
+        assert_eq!(watch.told, "");
     }
 }

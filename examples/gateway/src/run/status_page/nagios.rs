@@ -15,7 +15,7 @@ pub(crate) enum Service {
 }
 
 /// Returns the exit code for a verdict. An outage warns, because nothing is lost but the hub gets nothing.
-pub(crate) fn service(verdict: &str) -> Service {
+fn of_verdict(verdict: &str) -> Service {
     match verdict {
         "delivering" | "catching-up" => Service::Ok,
         "storing" | "degraded" => Service::Warning,
@@ -26,7 +26,7 @@ pub(crate) fn service(verdict: &str) -> Service {
 
 /// Returns the exit code for a status: the verdict's, and at least a warning while something needs a person to act.
 pub(crate) fn service_of(snapshot: &Snapshot) -> Service {
-    match service(&snapshot.verdict) {
+    match of_verdict(&snapshot.verdict) {
         Service::Ok if to_do(snapshot).is_some() => Service::Warning,
         service => service,
     }
@@ -38,7 +38,7 @@ fn to_do(snapshot: &Snapshot) -> Option<&Need> {
 
 /// Returns the check's line, with its line end. Where the verdict alone would be OK, the first thing to do comes before its sentence.
 pub(crate) fn line(snapshot: &Snapshot) -> String {
-    let is_ok = matches!(service(&snapshot.verdict), Service::Ok);
+    let is_ok = matches!(of_verdict(&snapshot.verdict), Service::Ok);
     let to_do = to_do(snapshot).filter(|_| is_ok).map_or_else(String::new, |need| text(&need.text) + " ");
     let word = match service_of(snapshot) {
         Service::Ok => "OK",
@@ -99,8 +99,8 @@ mod tests {
 
     #[test]
     fn every_verdict_has_its_code() {
-        let codes = crate::run::verdict::Verdict::ALL.map(|verdict| service(verdict.as_str()) as u8);
+        let codes = crate::run::verdict::Verdict::ALL.map(|verdict| of_verdict(verdict.as_str()) as u8);
         assert_eq!(codes, [0, 1, 0, 1, 2]);
-        assert_eq!(service("of a later version"), Service::Unknown);
+        assert_eq!(of_verdict("of a later version"), Service::Unknown);
     }
 }

@@ -243,7 +243,7 @@ fn configuration(needs: &mut Needs, facts: &Facts) {
         needs.act(
             "access",
             text,
-            "What was in force goes on. Mend the file: it is read within two seconds, no restart is needed.",
+            "What was in force goes on. Mend the file: it is read within seconds, no restart is needed.",
         );
     }
 }
