@@ -68,11 +68,11 @@ pub struct Inbound {
     pub dup: bool,
     /// MQTT version of the publisher.
     pub version: Version,
-    /// Up time at which the last silence on the publisher's connection ended, in milliseconds of `Now::up_ms`. Bytes that were read since then
-    /// came one behind the other, so a process that stood still before it may find messages among them that are older than they look. `None`
-    /// if it is not known: behind a local broker, for wills, and where the caller does not report it
-    /// ([`Input::Waiting`](crate::listener::Input::Waiting)).
-    pub silent_until_ms: Option<u64>,
+    /// Up time at which the publisher's connection last was up to date, in milliseconds of `Now::up_ms`: its bytes came in small pieces that were
+    /// waited for, or after a silence, so its sender had no backlog. What is read from then on without being up to date again may be as old, as
+    /// far as a process that stood still is concerned. `None` if it is not known: behind a local broker, for wills, and where the caller does
+    /// not report it ([`Input::Waiting`](crate::listener::Input::Waiting)).
+    pub up_to_date_ms: Option<u64>,
     /// Set for the will of a client that is gone. It was written when the client connected, and nobody stands behind it any more, so do not
     /// obey it as a command. Behind a local broker it cannot be known, and is false.
     pub will: bool,
@@ -91,7 +91,7 @@ impl Inbound {
             retain: publish.retain,
             dup: publish.dup,
             version,
-            silent_until_ms: None,
+            up_to_date_ms: None,
             will: false,
         }
     }

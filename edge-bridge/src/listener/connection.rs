@@ -45,8 +45,8 @@ pub(super) struct Connection {
     pub(super) turn_size: TurnSize,
     /// Time at which bytes last came.
     pub(super) heard_ms: u64,
-    /// Time at which the last silence of the peer ended; `None` if the caller reports none.
-    pub(super) silent_until_ms: Option<u64>,
+    /// Time at which it last was up to date; `None` if the caller does not report it.
+    pub(super) up_to_date_ms: Option<u64>,
     /// Set when the peer closed the connection while it was not read.
     pub(super) gone: bool,
     /// End that an unread DISCONNECT announces, if the peer is gone; otherwise `None`.
@@ -77,7 +77,7 @@ impl Connection {
             touched: false,
             turn_size: TurnSize::default(),
             heard_ms: now_ms,
-            silent_until_ms: None,
+            up_to_date_ms: None,
             gone: false,
             farewell: None,
             excused: false,

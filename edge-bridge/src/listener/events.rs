@@ -20,8 +20,9 @@ pub enum Input<'a> {
     /// Bytes came, and wait until the caller hands them over, so that their sender is not blamed for a lack of progress. For callers that let
     /// connections take turns.
     Waiting {
-        /// Set if the peer had been silent before these bytes, see [`Inbound::silent_until_ms`](crate::ingest::Inbound::silent_until_ms).
-        ends_silence: bool,
+        /// Up time at which they were read, in milliseconds, if the connection was up to date then, see
+        /// [`Inbound::up_to_date_ms`](crate::ingest::Inbound::up_to_date_ms).
+        up_to_date_ms: Option<u64>,
     },
     /// Number of bytes of [`Output::Transmit`] that were written.
     Written(usize),

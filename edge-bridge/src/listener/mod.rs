@@ -164,12 +164,11 @@ impl<I: Ingest> Listener<I> {
                     state.certified = Some(name);
                 }
             }
-            Input::Waiting { ends_silence } => {
+            Input::Waiting { up_to_date_ms } => {
                 self.accounts.on_bytes_waiting(connection);
                 if let Some(state) = self.connections.get_mut(connection) {
-                    // Before its first bytes it was silent.
-                    let until_ms = state.silent_until_ms.filter(|_| !ends_silence);
-                    state.silent_until_ms = until_ms.or(Some(now.up_ms));
+                    // A new connection has no backlog.
+                    state.up_to_date_ms = up_to_date_ms.or(state.up_to_date_ms).or(Some(now.up_ms));
                 }
             }
             Input::Written(bytes) => self.on_written(now, connection, bytes),

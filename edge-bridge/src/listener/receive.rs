@@ -52,7 +52,7 @@ impl<I: Ingest> Listener<I> {
         };
         let mut message = Inbound::new(client.id.clone(), state.session.version(), publish);
         message.peer = state.peer;
-        message.silent_until_ms = state.silent_until_ms;
+        message.up_to_date_ms = state.up_to_date_ms;
         if let Err(error) = self.check_topic(key, &publish.topic) {
             self.refuse_topic(now, id, &message, ack, error);
             return;

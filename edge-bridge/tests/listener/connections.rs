@@ -100,22 +100,22 @@ fn messages_and_wills_carry_their_peers_address() {
     assert_eq!(seen, [("a", from), ("store/x", from), ("store/gone", from), ("a", None)]);
 }
 
-/// What a process that stood still reads afterwards may be old until the connection was silent: each message says until when that was.
+/// What a process that stood still reads afterwards may be old until the connection is up to date: each message says when it last was.
 #[test]
-fn messages_say_when_the_last_silence_of_their_connection_ended() {
+fn messages_say_when_their_connection_was_up_to_date() {
     let mut site = site();
     let peer = site.client("c", Version::V5);
-    let say = |site: &mut Site, at_ms: u64, ends_silence: Option<bool>| {
+    let say = |site: &mut Site, at_ms: u64, waiting: Option<Option<u64>>| {
         site.now.up_ms = at_ms;
-        if let Some(ends_silence) = ends_silence {
-            site.listener.handle_input(site.now, peer.connection, Input::Waiting { ends_silence });
+        if let Some(up_to_date_ms) = waiting {
+            site.listener.handle_input(site.now, peer.connection, Input::Waiting { up_to_date_ms });
         }
         site.send(peer, &[qos0("store/a", "x")]);
-        site.listener.ingest_mut().seen.last().unwrap().silent_until_ms
+        site.listener.ingest_mut().seen.last().unwrap().up_to_date_ms
     };
     assert_eq!(say(&mut site, 1_000, None), None, "its caller does not tell");
-    assert_eq!(say(&mut site, 2_000, Some(false)), Some(2_000), "silent before its first bytes");
-    assert_eq!(say(&mut site, 3_000, Some(false)), Some(2_000));
-    assert_eq!(say(&mut site, 4_000, Some(true)), Some(4_000));
-    assert_eq!(say(&mut site, 5_000, Some(false)), Some(4_000));
+    assert_eq!(say(&mut site, 2_000, Some(None)), Some(2_000), "it is new");
+    assert_eq!(say(&mut site, 3_000, Some(None)), Some(2_000));
+    assert_eq!(say(&mut site, 4_000, Some(Some(3_990))), Some(3_990), "read before its turn");
+    assert_eq!(say(&mut site, 5_000, Some(None)), Some(3_990));
 }

@@ -74,20 +74,22 @@ fn a_command_that_waited_while_the_process_was_stopped_is_refused_and_the_next_o
     }
 }
 
-/// Megabytes wait in one socket: their reading takes longer than any fixed time after the pause.
+/// Megabytes wait in each of three sockets: their reading takes longer than any fixed time after the pause, and each waits for the others.
 #[test]
 fn a_large_backlog_of_a_pause_is_old_until_it_is_read() {
     let dir = tempfile::tempdir().unwrap();
     let program = Program::start(&fan(dir.path()));
     let outputs = Subscriber::start(program.address, "actuator", "out/fan");
     for run in 0..runs().min(5) {
-        let mut sensor = raw_sensor(program.address);
+        let [mut sensor, mut other, mut third] = [b's', b'o', b'p'].map(|id| raw_sensor(program.address, id));
         until("the fan runs", || {
-            sensor.write_all(&PUBLISH).unwrap();
+            sensor.write_all(&publish(b't')).unwrap();
             outputs.last("out/fan").as_deref() == Some("1")
         });
         program.signal("STOP");
-        let bytes = fill(&mut sensor);
+        let bytes = fill(&mut sensor, b't');
+        fill(&mut other, b'x');
+        fill(&mut third, b'x');
         assert!(bytes > 1 << 20, "{bytes}");
         std::thread::sleep(Duration::from_millis(STALE_MS + 400));
         let from = outputs.len();
@@ -111,22 +113,24 @@ fn fan(dir: &Path) -> PathBuf {
     file
 }
 
-/// `50` on topic `t`, at QoS 0.
-const PUBLISH: [u8; 7] = [0x30, 5, 0, 1, b't', b'5', b'0'];
+/// `50` on a topic, at QoS 0.
+fn publish(topic: u8) -> [u8; 7] {
+    [0x30, 5, 0, 1, topic, b'5', b'0']
+}
 
-fn raw_sensor(at: SocketAddr) -> TcpStream {
+fn raw_sensor(at: SocketAddr, id: u8) -> TcpStream {
     let mut sensor = TcpStream::connect(at).unwrap();
-    sensor.write_all(&[0x10, 13, 0, 4, b'M', b'Q', b'T', b'T', 4, 2, 0, 0, 0, 1, b's']).unwrap();
+    sensor.write_all(&[0x10, 13, 0, 4, b'M', b'Q', b'T', b'T', 4, 2, 0, 0, 0, 1, id]).unwrap();
     sensor.read_exact(&mut [0; 4]).unwrap();
     sensor
 }
 
 /// Writes messages until no more are taken. Returns the number of bytes.
-fn fill(sensor: &mut TcpStream) -> usize {
+fn fill(sensor: &mut TcpStream, topic: u8) -> usize {
     sensor.set_nonblocking(true).unwrap();
-    let messages = PUBLISH.repeat(10_000);
+    let messages = publish(topic).repeat(10_000);
     let mut sent = 0;
-    while let Ok(n) = sensor.write(&messages[sent % PUBLISH.len()..]) {
+    while let Ok(n) = sensor.write(&messages[sent % 7..]) {
         sent += n;
     }
     sensor.set_nonblocking(false).unwrap();

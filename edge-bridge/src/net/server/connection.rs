@@ -26,9 +26,12 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 /// Longest wait for a peer to close after the last bytes. Beside it: the most bytes that are read from it meanwhile.
 const LINGER_WITHIN: Duration = Duration::from_millis(500);
 const LINGER_BYTES: usize = 256 * 1024;
-/// Shortest silence of a peer. What it sent before cannot have waited in this socket then; a sender whose backlog waits for our window sends
-/// the next part sooner, unless it is far away.
-const SILENCE: Duration = Duration::from_millis(2);
+/// Silence after which a sender had no backlog: the next part of one comes as soon as there is room for it.
+const SILENCE: Duration = Duration::from_millis(250);
+/// Pieces in a row that say the same, each waited for and of fewer bytes than a segment of TCP: a sender fills those of a backlog, but for its
+/// last one.
+const PIECES: u32 = 4;
+const PIECE: usize = 1024;
 
 /// Message of a connection's task to the owner of the listener.
 #[derive(Debug)]
@@ -42,8 +45,8 @@ pub(super) enum FromPeer {
     /// Received bytes, behind those that were left before. The task waits to get the buffer back.
     Bytes {
         buffer: BytesMut,
-        /// Set if nothing had come for [`SILENCE`] before the last read.
-        ends_silence: bool,
+        /// Time of the last read, if the connection was [up to date](Reading::is_up_to_date).
+        up_to_date: Option<Instant>,
     },
     Written(usize),
     /// The peer closed the connection, or the network lost it, while the owner had the buffer. Contains a copy of the bytes that came after
@@ -119,8 +122,15 @@ pub(super) async fn run(
     lingering: Arc<Semaphore>,
 ) {
     let buffer = Some(BytesMut::new());
-    let mut reading =
-        Reading { buffer, is_fresh: false, waits_since: None, ahead: BytesMut::new(), want: READ_MIN, share };
+    let mut reading = Reading {
+        buffer,
+        is_fresh: false,
+        waits_since: None,
+        pieces: 0,
+        ahead: BytesMut::new(),
+        want: READ_MIN,
+        share,
+    };
     let mut out = Out::default();
     // Whether the network still carries anything: afterwards only the owner's word is waited for.
     let mut is_up = true;
@@ -222,6 +232,8 @@ struct Reading {
     is_fresh: bool,
     /// Time of the first read that found nothing since the last that found something.
     waits_since: Option<Instant>,
+    /// Number of the last reads that were waited for and brought less than [`PIECE`].
+    pieces: u32,
     /// Bytes read while the owner had the buffer; they are the next ones to go into it.
     ahead: BytesMut,
     /// Number of bytes to read at a time; doubles for a sender that fills it.
@@ -231,15 +243,25 @@ struct Reading {
 
 impl Reading {
     fn poll(&mut self, from: &mut ClientStream, cx: &mut Context<'_>) -> Poll<io::Result<FromPeer>> {
-        let is_asked = self.buffer.is_some();
+        let before = self.buffer.as_ref().map(BytesMut::len);
         let read = pin!(self.read(from)).poll(cx);
-        if read.is_pending() && is_asked {
+        if read.is_pending() && before.is_some() {
             self.waits_since.get_or_insert_with(Instant::now);
         }
         read.map_ok(|buffer| {
-            let ends_silence = self.waits_since.take().is_some_and(|since| since.elapsed() >= SILENCE);
-            FromPeer::Bytes { buffer, ends_silence }
+            let now = Instant::now();
+            let bytes = buffer.len().saturating_sub(before.unwrap_or_default());
+            let up_to_date = self.is_up_to_date(bytes, now).then_some(now);
+            FromPeer::Bytes { buffer, up_to_date }
         })
+    }
+
+    /// Returns whether a read of so many bytes says that the sender has no backlog. That a socket is empty says it not: the sender's own may be
+    /// full.
+    fn is_up_to_date(&mut self, bytes: usize, now: Instant) -> bool {
+        let waited = self.waits_since.take().map(|since| now - since);
+        self.pieces = if waited.is_some() && bytes < PIECE { self.pieces.saturating_add(1) } else { 0 };
+        self.pieces >= PIECES || waited.is_some_and(|waited| waited >= SILENCE)
     }
 
     /// Reads into the buffer and hands it out. Cancel-safe, because bytes that were read are in the buffer.

@@ -159,7 +159,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
         if self.closing.is_none() {
             self.save_if_due();
             for (id, buffer) in self.paused.take_ready(|id| self.listener.may_read(id)) {
-                self.wait_for_turn(id, buffer, false);
+                self.wait_for_turn(id, buffer, None);
             }
             for outbox in self.paused.due(Instant::now()).filter_map(|id| self.outboxes.get(id)) {
                 outbox.look();
@@ -204,7 +204,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
                 self.tell(&Event::NoWebSocket { connection: id, error });
                 self.listener.handle_input(self.now(), id, Input::Closed);
             }
-            FromPeer::Bytes { buffer, ends_silence } => self.wait_for_turn(id, buffer, ends_silence),
+            FromPeer::Bytes { buffer, up_to_date } => self.wait_for_turn(id, buffer, up_to_date),
             FromPeer::Written(n) => self.listener.handle_input(self.now(), id, Input::Written(n)),
             FromPeer::Gone(ahead) => self.gone(id, &ahead),
             FromPeer::Closed => {
@@ -219,8 +219,12 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
         self.outputs();
     }
 
-    fn wait_for_turn(&mut self, id: ConnectionId, buffer: BytesMut, ends_silence: bool) {
-        self.listener.handle_input(self.now(), id, Input::Waiting { ends_silence });
+    fn wait_for_turn(&mut self, id: ConnectionId, buffer: BytesMut, up_to_date: Option<Instant>) {
+        let now = self.now();
+        // By the time of the read: it may have waited for this one.
+        let ago_ms = |at: Instant| u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let up_to_date_ms = up_to_date.map(|at| now.up_ms.saturating_sub(ago_ms(at)));
+        self.listener.handle_input(now, id, Input::Waiting { up_to_date_ms });
         self.turns.push(id, buffer);
     }
 

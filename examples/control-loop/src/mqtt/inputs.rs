@@ -116,11 +116,10 @@ impl LoopInputs {
     pub fn show(&mut self, now: Now, message: &Inbound) -> Taken {
         let now_ns = self.clock.now_ns();
         // Rounded so that it looks longer ago.
-        let silent_for_ms = |until_ms: u64| (now.up_ms + 1).saturating_sub(until_ms);
-        let silent_until_ns = message
-            .silent_until_ms
-            .map(|until_ms| now_ns.saturating_sub(silent_for_ms(until_ms).saturating_mul(1_000_000)));
-        let arrived_ns = self.pulse.arrived_ns(now_ns, silent_until_ns);
+        let ago_ms = |at_ms: u64| (now.up_ms + 1).saturating_sub(at_ms);
+        let up_to_date_ns =
+            message.up_to_date_ms.map(|at_ms| now_ns.saturating_sub(ago_ms(at_ms).saturating_mul(1_000_000)));
+        let arrived_ns = self.pulse.arrived_ns(now_ns, up_to_date_ns);
         let topic = message.topic.as_str();
         if let Some(command) = topic.strip_prefix(COMMAND) {
             let is_taken = self.desk.take(&self.names, command, message, (now_ns, arrived_ns));

@@ -2,9 +2,10 @@
 //!
 //! A task of the network's runtime beats four times per limit, which is `watchdog_ms` and a second at most; a beat that is late by more than the limit
 //! is a pause. What is shown after it may have come during it, until the runtime has beaten in time twice, so that it has looked at each socket, and the
-//! message's own connection has been silent since: a socket may hold megabytes, which take seconds to read. A connection that is never silent is believed
-//! again after [`DRAINED_NS`]. Where silence is not known the sockets count as read empty after twice the limit. So a value is never taken for fresher than it is by
-//! more than the limit, as far as it waited in this machine's socket; nobody sees for how long it waited at its sender.
+//! message's own connection has been up to date since ([`Inbound::up_to_date_ms`](edge_bridge::ingest::Inbound::up_to_date_ms)): sockets may hold
+//! megabytes, which take seconds to read. A connection that never looks up to date is believed again [`DRAINED_NS`] later, where pauses do not come again
+//! before. Where nothing is known of it, sockets count as read empty after twice the limit. So a value is not taken for fresher than it is by more than the
+//! limit, as far as can be seen here.
 
 use crate::runner::WAITED_NS_MAX;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -25,7 +26,7 @@ pub(super) struct Pulse {
     beat_ns: AtomicU64,
     /// The last beat before a pause whose messages may not all be read; 0: none.
     paused_ns: AtomicU64,
-    /// Time from which on a connection that was silent holds nothing of the pause; 0: not yet.
+    /// Time from which on a connection that is up to date holds nothing of the pause; 0: not yet.
     looked_ns: AtomicU64,
     quiet: AtomicU32,
 }
@@ -66,30 +67,30 @@ impl Pulse {
         }
     }
 
-    /// Returns the earliest time at which a message may have arrived that is shown now. `silent_until_ns`: time at which its connection's last silence
-    /// ended; `None` if it is not known.
-    pub(super) fn arrived_ns(&self, now_ns: u64, silent_until_ns: Option<u64>) -> u64 {
+    /// Returns the earliest time at which a message may have arrived that is shown now. `up_to_date_ns`: time at which its connection last was up to
+    /// date; `None` if it is not known.
+    pub(super) fn arrived_ns(&self, now_ns: u64, up_to_date_ns: Option<u64>) -> u64 {
         let (beat_ns, paused_ns) =
             (self.beat_ns.load(Ordering::Relaxed), self.paused_ns.load(Ordering::Relaxed));
         let is_over = paused_ns == 0 || self.quiet.load(Ordering::Relaxed) >= QUIET;
         let since_ns = if now_ns.saturating_sub(beat_ns) > self.limit_ns {
             if is_over { beat_ns } else { paused_ns }
-        } else if paused_ns == 0 || self.is_read(silent_until_ns) {
+        } else if paused_ns == 0 || self.is_read(up_to_date_ns) {
             return now_ns;
         } else {
             paused_ns
         };
-        // A connection that was never silent since an earlier pause may hold what came in that one.
-        silent_until_ns.map_or(since_ns, |silent_until_ns| since_ns.min(silent_until_ns))
+        // A connection that was not up to date since an earlier pause may hold what came in that one.
+        up_to_date_ns.map_or(since_ns, |up_to_date_ns| since_ns.min(up_to_date_ns))
     }
 
-    /// Returns whether a connection that was last silent until then holds nothing of the pause.
-    fn is_read(&self, silent_until_ns: Option<u64>) -> bool {
-        match silent_until_ns {
+    /// Returns whether a connection that was last up to date then holds nothing of the pause.
+    fn is_read(&self, up_to_date_ns: Option<u64>) -> bool {
+        match up_to_date_ns {
             None => self.quiet.load(Ordering::Relaxed) >= QUIET,
-            Some(silent_until_ns) => {
+            Some(up_to_date_ns) => {
                 let looked_ns = self.looked_ns.load(Ordering::Relaxed);
-                looked_ns != 0 && silent_until_ns >= looked_ns
+                looked_ns != 0 && up_to_date_ns >= looked_ns
             }
         }
     }
@@ -131,23 +132,23 @@ mod tests {
         }
     }
 
-    /// A socket with megabytes of a pause is read for seconds: what it shows is old until the connection has been silent.
+    /// A socket with megabytes of a pause is read for seconds: what it shows is old until the connection is up to date.
     #[test]
-    fn a_connection_is_believed_once_it_was_silent_after_the_runtime_looked_at_it() {
+    fn a_connection_is_believed_once_it_is_up_to_date_after_the_runtime_looked_at_it() {
         let pulse = Pulse::new(100, 1_000);
         pulse.beat(5_000);
         let beats = |from: u64, count: u64| (1..=count).for_each(|n| pulse.beat(from + n * 25));
         assert_eq!(pulse.arrived_ns(5_001, Some(5_001)), 1_000, "a first message that was there already");
         beats(5_000, 40);
         assert_eq!(pulse.arrived_ns(6_001, None), 6_001, "nothing is known of its connection");
-        assert_eq!(pulse.arrived_ns(6_001, Some(900)), 900, "not silent since before the pause");
-        assert_eq!(pulse.arrived_ns(6_001, Some(5_049)), 1_000, "silent only before the runtime had looked");
+        assert_eq!(pulse.arrived_ns(6_001, Some(900)), 900, "not up to date since before the pause");
+        assert_eq!(pulse.arrived_ns(6_001, Some(5_049)), 1_000, "only before the runtime had looked");
         assert_eq!(pulse.arrived_ns(6_001, Some(5_050)), 6_001);
         // A later pause counts from its own beginning, but for what may still be there of the first.
         pulse.beat(9_000);
         assert_eq!(pulse.arrived_ns(9_001, Some(9_001)), 6_000);
         assert_eq!(pulse.arrived_ns(9_001, Some(900)), 900);
-        // In the end it is believed though it is never silent.
+        // In the end it is believed though it never looks up to date.
         beats(9_000, 9);
         pulse.beat_in_time_until(9_050 + DRAINED_NS);
         let now_ns = 9_050 + DRAINED_NS;

@@ -64,7 +64,7 @@ fn burst(owner: &mut Owner<Seen, Slow>, name: u8, messages: usize) -> Connection
     let mut bytes = BytesMut::from(&b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x01"[..]);
     bytes.extend_from_slice(&[name]);
     (0..messages).for_each(|_| bytes.extend_from_slice(&[0x30, 4, 0, 1, b't', name]));
-    owner.input(id, FromPeer::Bytes { buffer: bytes, ends_silence: false });
+    owner.input(id, FromPeer::Bytes { buffer: bytes, up_to_date: None });
     id
 }
 
