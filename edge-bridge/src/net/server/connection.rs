@@ -121,16 +121,7 @@ pub(super) async fn run(
     share: ReadShare,
     lingering: Arc<Semaphore>,
 ) {
-    let buffer = Some(BytesMut::new());
-    let mut reading = Reading {
-        buffer,
-        is_fresh: false,
-        waits_since: None,
-        pieces: 0,
-        ahead: BytesMut::new(),
-        want: READ_MIN,
-        share,
-    };
+    let mut reading = Reading::new(share);
     let mut out = Out::default();
     // Whether the network still carries anything: afterwards only the owner's word is waited for.
     let mut is_up = true;
@@ -242,6 +233,18 @@ struct Reading {
 }
 
 impl Reading {
+    fn new(share: ReadShare) -> Self {
+        Self {
+            buffer: Some(BytesMut::new()),
+            is_fresh: false,
+            waits_since: None,
+            pieces: 0,
+            ahead: BytesMut::new(),
+            want: READ_MIN,
+            share,
+        }
+    }
+
     fn poll(&mut self, from: &mut ClientStream, cx: &mut Context<'_>) -> Poll<io::Result<FromPeer>> {
         let before = self.buffer.as_ref().map(BytesMut::len);
         let read = pin!(self.read(from)).poll(cx);
