@@ -100,7 +100,7 @@ fn messages_and_wills_carry_their_peers_address() {
     assert_eq!(seen, [("a", from), ("store/x", from), ("store/gone", from), ("a", None)]);
 }
 
-/// What a process that stood still reads afterwards may be old until the connection is up to date: each message says when it last was.
+/// Messages that a process reads after it stood still may be old until the connection is up to date: each says when it last was.
 #[test]
 fn messages_say_when_their_connection_was_up_to_date() {
     let mut site = site();

@@ -123,8 +123,7 @@ impl ClientSaving {
     pub(super) fn when_saved(&mut self, now: Mark, answer: oneshot::Sender<()>) {
         let is_saved = now.changes == self.saved.changes && now.exchanges == self.saved.exchanges;
         if !self.has_store() || (is_saved && self.writing.is_none() && !self.is_refused) {
-            // Nobody may be waiting any more.
-            let _ = answer.send(());
+            answer_all([answer]);
         } else if is_saved && self.writing.is_some() {
             self.wait_for_this.push(answer);
         } else {
@@ -166,20 +165,16 @@ impl ClientSaving {
         self.writing = None;
         let Ok((store, result)) = ended else {
             // There is no store from now on.
-            let waited = self.wait_for_this.drain(..).chain(self.wait_for_next.drain(..));
-            waited.for_each(|answer| _ = answer.send(()));
+            answer_all(self.wait_for_this.drain(..).chain(self.wait_for_next.drain(..)));
             return Some(io::Error::other("its thread has panicked"));
         };
         self.store = Some(store);
         let was_refused = std::mem::replace(&mut self.is_refused, result.is_err());
-        let waited = std::mem::take(&mut self.wait_for_this);
         let Err(error) = result else {
-            for answer in waited {
-                let _ = answer.send(());
-            }
+            answer_all(self.wait_for_this.drain(..));
             return None;
         };
-        self.wait_for_next.extend(waited);
+        self.wait_for_next.append(&mut self.wait_for_this);
         self.not_before = Instant::now() + RETRY;
         (!was_refused).then_some(error)
     }
@@ -198,6 +193,13 @@ impl ClientSaving {
         self.begin(Mark::default(), saved);
         self.is_refused = false;
         self.ended().await
+    }
+}
+
+fn answer_all(waiting: impl IntoIterator<Item = oneshot::Sender<()>>) {
+    for answer in waiting {
+        // Nobody may be waiting any more.
+        let _ = answer.send(());
     }
 }
 
