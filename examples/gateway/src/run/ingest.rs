@@ -135,8 +135,7 @@ impl GatewayIngest {
 
     /// Returns the lane of messages on this topic. `None`: no route takes them.
     pub(crate) fn lane_of(&self, topic: &str) -> Option<u8> {
-        let inner = self.lock();
-        inner.routes.iter().find(|route| matches(&route.filter_topic, topic)).map(|route| route.lane)
+        self.lock().lane_of(topic)
     }
 
     /// Returns rows that have become due, and the receipts that depend on them. `is_asked_for`: a publisher waits for receipts, so the stages
@@ -264,11 +263,9 @@ impl Ingest for GatewayIngest {
     fn lane(&self, message: &Inbound) -> Option<u8> {
         let topic = message.topic.as_str();
         // A command does not wait for room: what is obeyed later than it was given is worse than what is refused.
-        if self.is_alarm_command(topic) || self.lock().is_loop_command(topic) {
-            None
-        } else {
-            self.lane_of(topic)
-        }
+        let inner = self.lock();
+        let is_command = inner.alarm_command_of(topic).is_some() || inner.is_loop_command(topic);
+        if is_command { None } else { inner.lane_of(topic) }
     }
 }
 
@@ -285,6 +282,10 @@ impl Inner {
             Answer::Refuse(_) => self.refused_may_be_copy = may_be_copy,
         }
         Some(answer)
+    }
+
+    fn lane_of(&self, topic: &str) -> Option<u8> {
+        self.routes.iter().find(|route| matches(&route.filter_topic, topic)).map(|route| route.lane)
     }
 
     /// Returns whether a message on this topic is a command to the control loops, which were shown it and answer by an event.
