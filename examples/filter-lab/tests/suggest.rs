@@ -98,7 +98,7 @@ fn a_rule_with_a_wide_tolerance_is_a_comment_with_its_reason() {
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
 }
 
-/// What is kept does not fall steadily: between 84.8 and 89.3 a deadband keeps fewer of this sensor than at 93.8.
+/// The number of kept readings does not fall steadily: between 84.8 and 89.3 a deadband keeps fewer of this sensor than at 93.8.
 #[test]
 fn a_tolerance_below_one_that_keeps_too_much_is_found() {
     const NAME: &str = "rsf_poa_irradiance_refcell__1054";

@@ -207,7 +207,7 @@ fn an_unknown_key_is_told_in_every_table() {
     }
 }
 
-/// What lacks another key, or stands beside one that it does not go with, is told at its own line, and not at its table's.
+/// A key that lacks another, or stands beside one that it does not go with, is told at its own line, and not at its table's.
 #[test]
 fn keys_that_do_not_go_with_others_are_told_at_their_own_line() {
     let local = "listen = \"127.0.0.1:1883\"\n";
