@@ -63,9 +63,10 @@ impl ControlAlarms {
             let InputAlarm { input, alarm, state, seen } = watched;
             let is_missing =
                 inputs.stale_after_ms(*input).is_some_and(|stale_after_ms| up_ms >= stale_after_ms);
-            let Some(value) = inputs.value(*input).or(is_missing.then_some(f64::NAN)) else { continue };
             let mut tell = |transition| on(ControlEvent::Alarm { alarm: number, transition });
+            // Shelving and delays end without a value too, and after a restart before the first one.
             alarm.tick(state, now_ms, &mut tell);
+            let Some(value) = inputs.value(*input).or(is_missing.then_some(f64::NAN)) else { continue };
             let quality = inputs.quality(*input, now_ms);
             let quality = if quality == Quality::UNCERTAIN_LAST_USABLE { Quality::BAD } else { quality };
             if seen.replace((value.to_bits(), quality)) != Some((value.to_bits(), quality)) {
@@ -121,6 +122,26 @@ mod tests {
             });
             assert_eq!(told, expected.into_iter().flatten().collect::<Vec<_>>(), "{bad_input:?}");
         }
+        Ok(())
+    }
+
+    #[test]
+    fn shelving_ends_without_a_value() -> Result<(), Box<dyn std::error::Error>> {
+        let (mut inputs, mut alarms) = (Inputs::default(), ControlAlarms::default());
+        let input = inputs.add(InputSpec::new("t", 1_000)?)?;
+        alarms.add(input, LimitAlarm::new().with(AlarmLevel::High, Limit::at(90.0)?)?);
+        alarms.scan(&inputs, 5_000, &mut drop);
+        let shelve = AlarmCommand::Shelve { for_ms: 100 };
+        alarms.command(0, AlarmLevel::High, shelve, 5_000, &mut drop)?;
+        let mut told = Vec::new();
+        for at_ms in (5_010..5_300).step_by(10) {
+            alarms.scan(&inputs, at_ms, &mut |event| {
+                if let ControlEvent::Alarm { transition, .. } = event {
+                    told.push((at_ms, transition.from, transition.to));
+                }
+            });
+        }
+        assert_eq!(told, [(5_100, AlarmState::Shelved, AlarmState::Normal)]);
         Ok(())
     }
 
