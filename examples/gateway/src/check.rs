@@ -282,16 +282,19 @@ fn alarms(f: &mut Lines<'_, '_>, config: &Config) -> fmt::Result {
     if !pipelines.any(|pipeline| pipeline.alarms().next().is_some()) {
         return Ok(());
     }
-    let Some(AlarmCommands { clients, per_minute }) = &config.alarm_commands else {
+    let Some(AlarmCommands { clients, per_minute, hub }) = &config.alarm_commands else {
         return writeln!(
             f,
             "alarms        commands are off: nobody here can acknowledge, reset or shelve them"
         );
     };
-    let who = match clients {
+    let mut who = match clients {
         Some(clients) => format!("clients {}", clients.join(", ")),
         None => "any client".to_owned(),
     };
+    if *hub {
+        who.push_str(" and the hub");
+    }
     writeln!(
         f,
         "alarms        {who} may command them at cmd/alarm/SENSOR/LEVEL/ack, reset, shelve, unshelve, {per_minute} a minute;"

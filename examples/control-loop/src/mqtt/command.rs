@@ -49,6 +49,18 @@ pub(super) fn command(names: &LoopNames, topic: &str, payload: &[u8]) -> Result<
     }
 }
 
+/// Returns whether a topic below `cmd/` names a part that there is, and one of its commands.
+pub(super) fn has_receiver(names: &LoopNames, topic: &str) -> bool {
+    let Some((kind, rest)) = topic.split_once('/') else { return false };
+    let Some((name, verb)) = rest.rsplit_once('/') else { return false };
+    match (kind, verb) {
+        ("interlock", "reset" | "bypass") => number(&names.interlocks, name).is_some(),
+        ("output", "setpoint" | "mode") => number(&names.outputs, name).is_some(),
+        ("alarm", _) => names.have_alarm_of(rest),
+        _ => false,
+    }
+}
+
 fn mode(payload: &[u8]) -> Option<PidMode> {
     let says = json(payload)?;
     match says.as_str() {
@@ -139,6 +151,12 @@ mod tests {
             ("", "", Err("no such command")),
         ] {
             assert_eq!(command(&names, topic, payload.as_bytes()), expected, "{topic} {payload}");
+            // A payload that is wrong is still of a command to somebody; one to nobody is for local clients.
+            let is_ours = match expected {
+                Ok(_) => true,
+                Err(why) => why.starts_with("the payload") || topic == "alarm/a/b/HI/silence",
+            };
+            assert_eq!(has_receiver(&names, topic), is_ours, "{topic}");
         }
     }
 }

@@ -8,6 +8,7 @@ use edge_bridge::ingest::Inbound;
 use serde_json::json;
 use std::fmt;
 use std::net::SocketAddr;
+use tokio::sync::oneshot;
 
 /// Refusals that are told.
 const TOLD_PER_MINUTE: u32 = 20;
@@ -40,43 +41,88 @@ impl fmt::Display for Client {
     }
 }
 
+/// Way back of the end of a command of the hub: `Ok` if it was obeyed, else the reason of the refusal. One that is dropped means that the command
+/// may have been obeyed.
+pub type Reply = oneshot::Sender<Result<(), String>>;
+
+/// Giver of a command.
+#[derive(Debug)]
+enum Giver {
+    Client(Client),
+    Hub(Option<Reply>),
+}
+
+impl Giver {
+    fn reply(&mut self, why: Option<&str>) {
+        if let Giver::Hub(reply) = self
+            && let Some(reply) = reply.take()
+        {
+            // Its receiver ends with the gateway.
+            let _ = reply.send(why.map_or(Ok(()), |why| Err(why.to_owned())));
+        }
+    }
+}
+
 /// A command as it is told.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Told {
     /// Its topic without `cmd/`, escaped.
     topic: String,
     /// Its beginning, as it came.
     payload: String,
-    client: Client,
+    giver: Giver,
 }
 
 impl Told {
     /// The command of a message; `topic`: the message's, without `cmd/`.
     #[must_use]
     pub fn of(topic: &str, message: &Inbound) -> Told {
-        let payload = String::from_utf8_lossy(message.payload.get(..SHOWN_MAX).unwrap_or(&message.payload));
-        let client = Client::new(&message.client, message.peer);
-        Told { topic: shown(topic), payload: payload.into_owned(), client }
+        Told::new(topic, &message.payload, Giver::Client(Client::new(&message.client, message.peer)))
     }
 
-    /// The event and the log's line that it was obeyed, or refused for this reason. `more`: refusals before it that were not told.
+    /// A command of the hub; `topic`: that for local clients, without `cmd/`. Its end goes to `reply`, if there is one.
     #[must_use]
-    pub fn answer(&self, why: Option<&str>, more: u64, now_ms: u64) -> Option<Said> {
-        let Told { topic, payload, client } = self;
+    pub fn of_hub(topic: &str, payload: &[u8], reply: Option<Reply>) -> Told {
+        Told::new(topic, payload, Giver::Hub(reply))
+    }
+
+    fn new(topic: &str, payload: &[u8], giver: Giver) -> Told {
+        let payload = String::from_utf8_lossy(payload.get(..SHOWN_MAX).unwrap_or(payload));
+        Told { topic: shown(topic), payload: payload.into_owned(), giver }
+    }
+
+    /// Tells the hub, if the command is one of its, that it was obeyed, or refused for this reason; nothing else is told.
+    pub fn reply(mut self, why: Option<&str>) {
+        self.giver.reply(why);
+    }
+
+    /// The event and the log's line that it was obeyed, or refused for this reason, which its reply gets too. `more`: refusals before it that
+    /// were not told.
+    #[must_use]
+    pub fn answer(self, why: Option<&str>, more: u64, now_ms: u64) -> Option<Said> {
+        let Told { topic, payload, mut giver } = self;
+        giver.reply(why);
         let (kind, end) = match why {
             None => ("command", "obeyed".to_owned()),
             Some(why) => ("refused", format!("refused: {why}")),
         };
-        let mut line = format!("command \"{topic}\" \"{}\" of client {client}: {end}", shown(payload));
+        let (of, mut event) = match &giver {
+            Giver::Client(client) => (format!("client {client}"), json!({"client": client.name()})),
+            Giver::Hub(_) => ("the hub".to_owned(), json!({"hub": true})),
+        };
+        let mut line = format!("command \"{topic}\" \"{}\" of {of}: {end}", shown(&payload));
         if more > 0 {
             line.push_str(&format!(" ({more} refusals before it are not told)"));
         }
         // JSON has its own escapes for quotes and backslashes.
-        let payload = OneLine(payload).to_string();
-        let mut event = json!({"client": client.name(), "payload": payload, "ts": now_ms});
-        if let (Some(why), Some(event)) = (why, event.as_object_mut()) {
-            event.insert("reason".to_owned(), json!(why));
-            event.insert("more".to_owned(), json!(more));
+        let payload = OneLine(&payload).to_string();
+        if let Some(event) = event.as_object_mut() {
+            event.insert("payload".to_owned(), json!(payload));
+            event.insert("ts".to_owned(), json!(now_ms));
+            if let Some(why) = why {
+                event.insert("reason".to_owned(), json!(why));
+                event.insert("more".to_owned(), json!(more));
+            }
         }
         let said = said_event(&format!("{kind}/{topic}"), &event)?;
         Some(Said { line: Some(line), ..said })

@@ -4,11 +4,12 @@
 //! bounds and room of their own, so that no flood of commands hides one.
 
 use super::command::command;
-use super::command_answers::{Client, Refusals, Told, check_age};
+use super::command_answers::{Client, Refusals, Reply, Told, check_age};
 use super::command_rules::{Budget, CommandRules, Permission};
 use super::names::LoopNames;
 use crate::runner::{Commands, LoopStats, STOOD_STILL, WAITED_NS_MAX};
 use edge_bridge::ingest::Inbound;
+use edge_filter::control::ControlCommand;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -19,6 +20,8 @@ const NOTES_MAX: usize = 256;
 const PLACES_FOR_DISPUTES: usize = 64;
 /// Ends and beginnings of disputes that are told, of each input.
 const DISPUTES_PER_MINUTE: u32 = 20;
+
+const TOO_MANY: &str = "too many commands wait";
 
 /// Something to be told. Exhaustive.
 #[derive(Debug)]
@@ -62,43 +65,79 @@ impl Desk {
         (now_ns, arrived_ns): (u64, u64),
     ) -> bool {
         let waited_ns = now_ns.saturating_sub(arrived_ns);
-        match self.admit(names, topic, message, now_ns, waited_ns) {
+        let is_fresh =
+            || check_age(message).and(if waited_ns > WAITED_NS_MAX { Err(STOOD_STILL) } else { Ok(()) });
+        let told = || Told::of(topic, message);
+        let permitted =
+            self.permit(names, (topic, &message.payload), Some(&message.client), is_fresh, now_ns);
+        match permitted.and_then(|command| self.ask(told(), command).then_some(()).ok_or(TOO_MANY)) {
             Ok(()) => true,
             Err(why) => {
-                self.stats.command_refused();
-                if let Some(more) = self.refusals.tell(now_ns) {
-                    let note = Note::Refused { command: Told::of(topic, message), why, more };
-                    if !self.note(note) {
-                        self.refusals.untold(more);
-                    }
-                }
+                self.refuse(told(), why, now_ns);
                 false
             }
         }
     }
 
-    fn admit(
+    /// Takes a command of the hub, on `topic` below `cmd/`. Its end goes to `reply`.
+    pub(super) fn take_of_hub(
         &mut self,
         names: &LoopNames,
-        topic: &str,
-        message: &Inbound,
+        (topic, payload): (&str, &[u8]),
+        reply: Reply,
         now_ns: u64,
-        waited_ns: u64,
-    ) -> Result<(), &'static str> {
+    ) {
+        let permitted = self.permit(names, (topic, payload), None, || Ok(()), now_ns);
+        let why = match permitted {
+            Ok(command) if self.has_room() => {
+                if self.ask(Told::of_hub(topic, payload, Some(reply)), command) {
+                    return;
+                }
+                // The control thread takes none: the reply is dropped with what waits for it.
+                return self.refuse(Told::of_hub(topic, payload, None), TOO_MANY, now_ns);
+            }
+            Ok(_) => TOO_MANY,
+            Err(why) => why,
+        };
+        // Its receiver ends with the gateway.
+        let _ = reply.send(Err(why.to_owned()));
+        self.refuse(Told::of_hub(topic, payload, None), why, now_ns);
+    }
+
+    /// Returns the command if `client`, or the hub (`None`), may give it now.
+    fn permit(
+        &mut self,
+        names: &LoopNames,
+        (topic, payload): (&str, &[u8]),
+        client: Option<&str>,
+        is_fresh: impl FnOnce() -> Result<(), &'static str>,
+        now_ns: u64,
+    ) -> Result<ControlCommand, &'static str> {
         if !self.permission.are_on() {
             return Err("commands are off: [control] commands = true");
         }
-        check_age(message)?;
-        if waited_ns > WAITED_NS_MAX {
-            return Err(STOOD_STILL);
-        }
-        let command = command(names, topic, &message.payload)?;
-        self.permission.check(names, &message.client, &command, now_ns)?;
+        is_fresh()?;
+        let command = command(names, topic, payload)?;
+        self.permission.check(names, client, &command, now_ns)?;
+        Ok(command)
+    }
+
+    /// Hands a command to the control thread. Returns false if there is no room.
+    fn ask(&mut self, told: Told, command: ControlCommand) -> bool {
         self.ticket += 1;
         // Before the command: its answer may come at once. Without room for the note the command would have no answer.
-        let note = Note::Asked { ticket: self.ticket, command: Told::of(topic, message) };
-        let is_sent = self.note(note) && self.commands.send(self.ticket, command);
-        is_sent.then_some(()).ok_or("too many commands wait")
+        let note = Note::Asked { ticket: self.ticket, command: told };
+        self.note(note) && self.commands.send(self.ticket, command)
+    }
+
+    /// Says that a command was refused, if not too many were.
+    fn refuse(&mut self, command: Told, why: &'static str, now_ns: u64) {
+        self.stats.command_refused();
+        if let Some(more) = self.refusals.tell(now_ns)
+            && !self.note(Note::Refused { command, why, more })
+        {
+            self.refusals.untold(more);
+        }
     }
 
     /// Says that an input has two publishers, these `clients`, or one again (`None`). `told`: what was said of this input, so that another one's
@@ -116,10 +155,15 @@ impl Desk {
         self.note(Note::Disputed { input: input.to_owned(), clients })
     }
 
+    /// Returns whether there is room for the note of a command.
+    fn has_room(&self) -> bool {
+        self.notes.capacity() > PLACES_FOR_DISPUTES
+    }
+
     /// Returns whether there is room for it.
     fn note(&self, note: Note) -> bool {
-        let left = if matches!(note, Note::Disputed { .. }) { 0 } else { PLACES_FOR_DISPUTES };
-        self.notes.capacity() > left && self.notes.try_send(note).is_ok()
+        let has_room = matches!(note, Note::Disputed { .. }) || self.has_room();
+        has_room && self.notes.try_send(note).is_ok()
     }
 }
 
@@ -191,6 +235,50 @@ mod tests {
         while notes.try_recv().is_ok() {}
         assert!(!desk.dispute("x", None, &mut one, 59_000_000_000));
         assert!(desk.dispute("x", None, &mut one, 60_000_000_001));
+    }
+
+    /// The control thread's answer is the end that the hub hears; without room, or a permission, it hears so at once.
+    #[test]
+    fn promise_10_each_command_of_the_hub_has_its_end() {
+        let names = LoopNames {
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            interlocks: vec!["stop".to_owned()],
+            alarms: Vec::new(),
+            take_commands: true,
+        };
+        let mut rules: CommandRules = toml::from_str("per_minute = 100000\nhub = [\"interlock\"]").unwrap();
+        rules.are_on = true;
+        let (sender, _commands) = handoff::ring(1024);
+        let (mut desk, mut notes) = Desk::new(rules, Commands(sender), Arc::default());
+        let mut give = |topic: &str| {
+            let (reply, end) = tokio::sync::oneshot::channel();
+            desk.take_of_hub(&names, (topic, b""), reply, 1);
+            end
+        };
+        let refused = give("interlock/door/reset").try_recv().unwrap();
+        assert_eq!(refused, Err("no interlock of this name".to_owned()));
+        let mut ends: Vec<_> = (0..NOTES_MAX).map(|_| give("interlock/stop/reset")).collect();
+        let mut waiting = Waiting::default();
+        while let Ok(note) = notes.try_recv() {
+            if let Note::Asked { ticket, command } = note {
+                waiting.asked(ticket, command);
+            }
+        }
+        let asked = waiting.0.len();
+        assert_eq!(asked, NOTES_MAX - PLACES_FOR_DISPUTES - 1, "one place has the first refusal");
+        for (n, end) in ends.iter_mut().enumerate().skip(asked) {
+            assert_eq!(end.try_recv().unwrap(), Err(TOO_MANY.to_owned()), "{n}");
+        }
+        assert!(ends[0].try_recv().is_err(), "not before the control thread has answered");
+        let said = waiting.answered(1).unwrap().answer(Some("still tripped"), 0, 7).unwrap();
+        assert_eq!(said.topic.as_str(), "event/refused/interlock/stop/reset");
+        assert_eq!(ends[0].try_recv().unwrap(), Err("still tripped".to_owned()));
+        drop(waiting.answered(2).unwrap().answer(None, 0, 8));
+        assert_eq!(ends[1].try_recv().unwrap(), Ok(()));
+        // Those before an answer found no room on their way: nobody knows.
+        waiting.answered(4);
+        assert_eq!(ends[2].try_recv(), Err(tokio::sync::oneshot::error::TryRecvError::Closed));
     }
 
     #[test]

@@ -1,9 +1,11 @@
-//! Permission of commands: who may command what, how far and how often. Pure.
+//! Limits of commands, as a rules file states them: who may command what, how far and how often. Pure.
+
+mod permission;
 
 use super::names::LoopNames;
 use edge_filter::ConfigFile;
 use edge_filter::control::{ControlCommand, Controller, Output};
-use edge_filter::pid::PidMode;
+pub(super) use permission::Permission;
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap};
 
@@ -26,6 +28,32 @@ pub struct CommandRules {
     manual: BTreeMap<String, Range>,
     /// Client identifiers that may reset or bypass an interlock, where they are not those of `clients`.
     reset: BTreeMap<String, Vec<String>>,
+    /// Commands that the hub may give, by `[[command]]` rules of a gateway.
+    hub: Vec<Kind>,
+}
+
+/// Kind of a command, by what it changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Kind {
+    Setpoint,
+    Mode,
+    Alarm,
+    Interlock,
+}
+
+impl Kind {
+    fn of(command: &ControlCommand) -> Option<Kind> {
+        match command {
+            ControlCommand::Setpoint { .. } => Some(Kind::Setpoint),
+            ControlCommand::Mode { .. } => Some(Kind::Mode),
+            ControlCommand::Alarm { .. } => Some(Kind::Alarm),
+            ControlCommand::Reset { .. }
+            | ControlCommand::Bypass { .. }
+            | ControlCommand::EndBypass { .. } => Some(Kind::Interlock),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -74,22 +102,36 @@ impl Default for CommandRules {
             setpoint: BTreeMap::new(),
             manual: BTreeMap::new(),
             reset: BTreeMap::new(),
+            hub: Vec::new(),
         }
     }
 }
 
 impl CommandRules {
-    /// Returns whether there is a client that may reset this interlock.
+    /// Returns whether there is a client that may reset this interlock, or the hub may.
     pub(crate) fn can_be_reset(&self, interlock: &str) -> bool {
         let list = self.reset.get(interlock).or(self.clients.as_ref());
-        self.are_on && !list.is_some_and(Vec::is_empty)
+        self.are_on && (self.hub.contains(&Kind::Interlock) || !list.is_some_and(Vec::is_empty))
+    }
+
+    fn allow_client(&self, names: &LoopNames, client: &str, command: &ControlCommand) -> bool {
+        let own = match command {
+            ControlCommand::Reset { interlock }
+            | ControlCommand::Bypass { interlock, .. }
+            | ControlCommand::EndBypass { interlock } => {
+                let name = names.interlocks.get(usize::from(*interlock));
+                name.and_then(|name| self.reset.get(name))
+            }
+            _ => None,
+        };
+        own.or(self.clients.as_ref()).is_none_or(|list| list.iter().any(|one| one == client))
     }
 
     /// Notes names of a file that there are not, ranges that are none, and rules under which no command can be obeyed.
     pub(crate) fn check(&self, file: &mut ConfigFile<'_>, controller: &Controller) {
         // The clients of an interlock stand in the place of these.
         let nobody = self.clients.as_ref().is_some_and(Vec::is_empty);
-        if nobody && self.reset.values().all(Vec::is_empty) {
+        if nobody && self.hub.is_empty() && self.reset.values().all(Vec::is_empty) {
             file.wrong(&["commands", "clients"], NO_CLIENTS);
         }
         if self.per_minute == 0 {
@@ -152,122 +194,9 @@ impl Budget {
     }
 }
 
-/// The rules with what was used of them.
-#[derive(Debug)]
-pub(super) struct Permission {
-    rules: CommandRules,
-    all: Budget,
-    setpoints: HashMap<u16, Budget>,
-}
-
-impl Permission {
-    pub(super) fn new(rules: CommandRules) -> Self {
-        Permission { rules, all: Budget::default(), setpoints: HashMap::new() }
-    }
-
-    pub(super) fn are_on(&self) -> bool {
-        self.rules.are_on
-    }
-
-    /// Returns whether this client may give this command now.
-    ///
-    /// # Errors
-    /// The reason of the refusal, in words for its sender.
-    pub(super) fn check(
-        &mut self,
-        names: &LoopNames,
-        client: &str,
-        command: &ControlCommand,
-        now_ns: u64,
-    ) -> Result<(), &'static str> {
-        let CommandRules { clients, per_minute, setpoint, manual, reset, .. } = &self.rules;
-        let of = |names: &[String], number: u16| names.get(usize::from(number)).cloned().unwrap_or_default();
-        let own = match command {
-            ControlCommand::Reset { interlock }
-            | ControlCommand::Bypass { interlock, .. }
-            | ControlCommand::EndBypass { interlock } => reset.get(&of(&names.interlocks, *interlock)),
-            _ => None,
-        };
-        if own.or(clients.as_ref()).is_some_and(|list| !list.iter().any(|one| one == client)) {
-            return Err("this client may not command it");
-        }
-        if !self.all.take(*per_minute, now_ns) {
-            return Err("more commands than commands.per_minute");
-        }
-        match *command {
-            ControlCommand::Setpoint { output, value } => {
-                let rule = setpoint.get(&of(&names.outputs, output));
-                let rule = rule.ok_or("no [commands.setpoint] for this output")?;
-                within(rule.range, value)?;
-                let budget = self.setpoints.entry(output).or_default();
-                budget.take(rule.per_minute, now_ns).then_some(()).ok_or("more changes than its per_minute")
-            }
-            ControlCommand::Mode { output, mode: mode @ (PidMode::Manual(_) | PidMode::Hold) } => {
-                let range = manual.get(&of(&names.outputs, output));
-                let range = *range.ok_or("no [commands.manual] for this output")?;
-                // A hold moves nothing: it is allowed wherever the output is.
-                if let PidMode::Manual(value) = mode { within(range, value) } else { Ok(()) }
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-fn within(Range([low, high]): Range, value: f64) -> Result<(), &'static str> {
-    if (low..=high).contains(&value) { Ok(()) } else { Err("outside the range of the rules") }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::time::Duration;
-
-    #[test]
-    fn a_command_is_bounded_by_client_range_and_rate() {
-        let names = LoopNames {
-            inputs: Vec::new(),
-            outputs: vec!["x".to_owned(), "y".to_owned()],
-            interlocks: vec!["stop".to_owned(), "door".to_owned()],
-            alarms: Vec::new(),
-            take_commands: true,
-        };
-        let text = "clients = [\"hmi\"]\nper_minute = 11\n[setpoint]\nx = { range = [20, 80], per_minute = 2 }\n\
-                    [manual]\nx = [0, 50]\n[reset]\nstop = [\"key\"]\n";
-        let rules: CommandRules = toml::from_str(text).unwrap();
-        let mut permission = Permission::new(rules);
-        let setpoint = |output, value| ControlCommand::Setpoint { output, value };
-        let manual = |output, value| ControlCommand::Mode { output, mode: PidMode::Manual(value) };
-        for (client, command, expected) in [
-            ("hmi", setpoint(0, 80.0), Ok(())),
-            ("hmi", setpoint(0, 1e9), Err("outside the range of the rules")),
-            ("hmi", setpoint(0, f64::NAN), Err("outside the range of the rules")),
-            ("hmi", setpoint(1, 30.0), Err("no [commands.setpoint] for this output")),
-            ("thief", setpoint(0, 30.0), Err("this client may not command it")),
-            ("hmi", manual(0, 100.0), Err("outside the range of the rules")),
-            ("hmi", manual(1, 1.0), Err("no [commands.manual] for this output")),
-            ("hmi", ControlCommand::Mode { output: 0, mode: PidMode::Hold }, Ok(())),
-            (
-                "hmi",
-                ControlCommand::Mode { output: 1, mode: PidMode::Hold },
-                Err("no [commands.manual] for this output"),
-            ),
-            ("hmi", ControlCommand::Reset { interlock: 0 }, Err("this client may not command it")),
-            ("key", ControlCommand::Reset { interlock: 0 }, Ok(())),
-            ("hmi", ControlCommand::Reset { interlock: 1 }, Ok(())),
-            ("hmi", setpoint(0, 30.0), Ok(())),
-            ("hmi", setpoint(0, 31.0), Err("more commands than commands.per_minute")),
-        ] {
-            assert_eq!(
-                permission.check(&names, client, &command, MINUTE_NS),
-                expected,
-                "{client} {command:?}"
-            );
-        }
-        let later = 2 * MINUTE_NS;
-        for expected in [Ok(()), Ok(()), Err("more changes than its per_minute")] {
-            assert_eq!(permission.check(&names, "hmi", &setpoint(0, 30.0), later), expected);
-        }
-    }
 
     #[test]
     fn names_that_there_are_not_and_ranges_that_are_none_are_refused() {

@@ -3,6 +3,7 @@
 use super::command_answers::Client;
 use super::command_desk::Desk;
 use super::command_rules::Budget;
+use super::hub_commands::{HubCommands, lock};
 use super::names::{COMMAND, LoopNames};
 use super::payload;
 use super::publishers::{Publisher, Standing};
@@ -14,8 +15,8 @@ use edge_bridge::listener::Event;
 use edge_bridge::wire::{QoS, Utf8};
 use edge_filter::Quality;
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
 
 /// Clients that left and are not yet looked at; those of more publish again when their input is free.
 const DEPARTURES_MAX: usize = 1024;
@@ -25,7 +26,8 @@ const DEPARTURES_MAX: usize = 1024;
 pub struct LoopInputs {
     inputs: HashMap<String, Input>,
     names: Arc<LoopNames>,
-    desk: Desk,
+    /// Shared with [`HubCommands`]; the control thread has no part in it.
+    desk: Arc<Mutex<Desk>>,
     gone: Receiver<Utf8>,
     departures: SyncSender<Utf8>,
     pulse: Arc<Pulse>,
@@ -96,6 +98,7 @@ impl LoopInputs {
         };
         let inputs = names.inputs.iter().zip(ports).enumerate().map(input).collect();
         let (departures, gone) = sync_channel(DEPARTURES_MAX);
+        let desk = Arc::new(Mutex::new(desk));
         LoopInputs { inputs, names, desk, gone, departures, pulse, clock, stats }
     }
 
@@ -111,7 +114,13 @@ impl LoopInputs {
         self.names.clone()
     }
 
-    /// A message arrived. Never waits. A retained one is of unknown age, and a will was written when its client connected: no control input, and no
+    /// Returns the way in of commands of the hub.
+    #[must_use]
+    pub fn hub_commands(&self) -> HubCommands {
+        HubCommands::new(self.names.clone(), self.desk.clone(), self.clock)
+    }
+
+    /// A message arrived. Never waits for the loops. A retained one is of unknown age, and a will was written when its client connected: no control input, and no
     /// command. One that may have waited while the process stood still counts from before that.
     pub fn show(&mut self, now: Now, message: &Inbound) -> Taken {
         let now_ns = self.clock.now_ns();
@@ -122,7 +131,7 @@ impl LoopInputs {
         let arrived_ns = self.pulse.arrived_ns(now_ns, up_to_date_ns);
         let topic = message.topic.as_str();
         if let Some(command) = topic.strip_prefix(COMMAND) {
-            let is_taken = self.desk.take(&self.names, command, message, (now_ns, arrived_ns));
+            let is_taken = lock(&self.desk).take(&self.names, command, message, (now_ns, arrived_ns));
             return if is_taken { Taken::Command } else { Taken::RefusedCommand };
         }
         while let Ok(client) = self.gone.try_recv() {
@@ -134,7 +143,7 @@ impl LoopInputs {
         match input.publisher.message(&message.client, message.peer, now_ns, input.stale_after_ns) {
             Standing::Alone { ended: false } => {}
             Standing::Alone { ended: true } => {
-                if !self.desk.dispute(topic, None, &mut input.told, now_ns) {
+                if !lock(&self.desk).dispute(topic, None, &mut input.told, now_ns) {
                     input.publisher.untold();
                 }
             }
@@ -144,7 +153,7 @@ impl LoopInputs {
                 if let Some(owner) = began {
                     let one = Client::new(&owner.client, owner.peer);
                     let clients = Some([one, Client::new(&message.client, message.peer)]);
-                    if !self.desk.dispute(topic, clients, &mut input.told, now_ns) {
+                    if !lock(&self.desk).dispute(topic, clients, &mut input.told, now_ns) {
                         input.publisher.untold();
                     }
                 }

@@ -7,6 +7,7 @@ mod command;
 mod command_answers;
 mod command_desk;
 mod command_rules;
+mod hub_commands;
 mod inputs;
 mod loop_messages;
 mod messages;
@@ -16,8 +17,9 @@ mod publishers;
 mod pulse;
 
 pub use command::alarm_command;
-pub use command_answers::{Refusals, Told, check_age};
+pub use command_answers::{Refusals, Reply, Told, check_age};
 pub use command_rules::{Budget, CommandRules};
+pub use hub_commands::HubCommands;
 pub use inputs::{Departures, LoopInputs, Taken};
 pub use loop_messages::{Said, alarm_event};
 pub use messages::LoopMessages;

@@ -13,10 +13,10 @@ pub(super) fn commands(f: &mut Lines<'_, '_>, config: &Config) -> fmt::Result {
         let CommandRule { filter, to, expiry, allows_unbounded, at_most_once, answers } = rule;
         writeln!(
             f,
-            "command {:<6}{filter} at the hub -> {to} for local clients, {}",
+            "command {:<6}{filter} at the hub -> {to} for local clients, loops and alarms, {}",
             index + 1,
             match at_most_once {
-                true => "at most once: each is on disk before a client gets it",
+                true => "at most once: each is on disk before anybody gets it",
                 false => "at least once: a copy is given again",
             }
         )?;

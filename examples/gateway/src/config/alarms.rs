@@ -12,6 +12,8 @@ pub(crate) struct AlarmCommands {
     pub(crate) clients: Option<Vec<String>>,
     /// Most commands a minute, of all clients together.
     pub(crate) per_minute: u32,
+    /// Set if the hub may command, by `[[command]]` rules.
+    pub(crate) hub: bool,
 }
 
 /// Reads the table. `None`: no commands are taken.
@@ -19,9 +21,11 @@ pub(super) fn alarms(section: &mut Section<'_>, findings: &mut Findings) -> Opti
     let are_on = section.boolean("commands", findings).unwrap_or(false);
     let clients = section.strings("clients", findings);
     let per_minute = section.integer_in_force("per_minute", findings);
+    let hub = section.boolean("hub", findings).unwrap_or(false);
+    const LIMITS: [&str; 3] = ["clients", "per_minute", "hub"];
     if !are_on {
-        if section.get("clients").is_some() || section.get("per_minute").is_some() {
-            let (at, key) = section.first_of(&["clients", "per_minute"]);
+        if LIMITS.iter().any(|key| section.get(key).is_some()) {
+            let (at, key) = section.first_of(&LIMITS);
             findings.error(at, &key, "has no effect without commands = true");
         }
         return None;
@@ -29,6 +33,7 @@ pub(super) fn alarms(section: &mut Section<'_>, findings: &mut Findings) -> Opti
     Some(AlarmCommands {
         clients: clients.map(|placed| placed.value),
         per_minute: u32::try_from(per_minute).unwrap_or(u32::MAX),
+        hub,
     })
 }
 
@@ -105,10 +110,11 @@ mod tests {
         assert_eq!(parse(BOUNDED, local, "").unwrap().0.alarm_commands, None);
         let (config, findings) = parse(BOUNDED, local, ON).unwrap();
         assert_eq!(findings.to_string(), "");
-        assert_eq!(config.alarm_commands, Some(AlarmCommands { clients: None, per_minute: 60 }));
+        assert_eq!(config.alarm_commands, Some(AlarmCommands { clients: None, per_minute: 60, hub: false }));
         let (config, _) = parse(BOUNDED, local, &format!("{ON}{limits}")).unwrap();
         let clients = Some(vec!["hmi".to_owned()]);
-        assert_eq!(config.alarm_commands, Some(AlarmCommands { clients, per_minute: 7 }));
+        assert_eq!(config.alarm_commands, Some(AlarmCommands { clients, per_minute: 7, hub: false }));
+        assert!(parse(BOUNDED, local, &format!("{ON}hub = true\n")).unwrap().0.alarm_commands.unwrap().hub);
         let said = parse(BOUNDED, local, &format!("[alarms]\n{limits}")).unwrap_err().to_string();
         assert!(said.contains("error: alarms.clients: has no effect without commands = true"), "{said}");
     }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use control_loop::Clock;
-use control_loop::mqtt::{self, Departures, LoopInputs, LoopMessages, Taken};
+use control_loop::mqtt::{self, Departures, HubCommands, LoopInputs, LoopMessages, Taken};
 use control_loop::restart_memory::{FILE, Found, Keeper, Mailbox};
 use control_loop::runner::{LoopStats, Runner};
 use edge_bridge::escape::Escaped;
@@ -43,6 +43,7 @@ pub(crate) struct Control {
     watchdog: Duration,
     /// Inputs of the loops, until the listener has taken them.
     inputs: Option<LoopInputs>,
+    hub_commands: HubCommands,
     /// Filters, whose alarm commands are not shown to the loops.
     filters: GatewayIngest,
     /// Messages of the loops, until a task publishes them.
@@ -93,8 +94,19 @@ impl Control {
         );
         let figures = Figures { loops, unqueued: Arc::default() };
         let watchdog = config.watchdog();
+        let hub_commands = inputs.hub_commands();
         let (inputs, messages) = (Some(inputs), Some(messages));
-        Ok(Self { runner, keeper, figures, watchdog, inputs, filters, messages, publishing: None })
+        Ok(Self {
+            runner,
+            keeper,
+            figures,
+            watchdog,
+            inputs,
+            hub_commands,
+            filters,
+            messages,
+            publishing: None,
+        })
     }
 
     /// Time after which an input that does not come counts as bad.
@@ -118,6 +130,11 @@ impl Control {
                 );
             }
         })
+    }
+
+    /// Returns the way in of commands of the hub.
+    pub(crate) fn hub_commands(&self) -> HubCommands {
+        self.hub_commands.clone()
     }
 
     /// Returns the receiver of the listener's events. To be called before [`inputs`](Self::inputs), after which it returns `None`.

@@ -24,7 +24,7 @@ use crate::config::{Config, Token};
 use super::alarm_commands::Alarms;
 use super::by_hand::LaterLink;
 use super::certificates::Certificates;
-use super::commands::{RunningCommands, Unended};
+use super::commands::{LoopsAndAlarms, RunningCommands, Unended};
 use super::compact::{Compact, KeptTables, Shown};
 use super::control::{Control, Figures};
 use super::duplicate_marks::DuplicateMarks;
@@ -234,8 +234,8 @@ impl Local {
         let losses = Losses::new(dropped_before(&queue) + no_queue.known_losses());
         let first_rows = first_rows::queue(state, &intake, rows, told);
         intake.open(&queue, config.queue.lanes.len());
-        let commands =
-            RunningCommands::start(&config.commands, state, front.listener(), (&link, &intake, clock));
+        let receivers = (front.listener(), LoopsAndAlarms::new(control.as_ref(), &ingest));
+        let commands = RunningCommands::start(&config.commands, state, receivers, (&link, &intake, clock));
         let monitor = Monitor {
             queue: queue.clone(),
             link: link.clone(),

@@ -25,6 +25,7 @@ use super::replaced_parts::OwnIngest;
 use super::route::RouteState;
 use super::status_page::figures::RouteFigures;
 use super::withhold::{Extent, Link};
+pub(super) use alarm_commands::ALARM_LANE;
 use alarm_commands::Commanded;
 pub(crate) use counts::Counts;
 

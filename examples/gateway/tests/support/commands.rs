@@ -74,6 +74,10 @@ pub struct Answer {
     pub id: Option<String>,
     /// Without a reason.
     pub is_delivered: bool,
+    /// By a loop or an alarm of the gateway.
+    pub is_obeyed: bool,
+    /// Words of a loop or an alarm that refused; else empty.
+    pub why: String,
     /// Empty if it was delivered.
     pub reason: String,
     /// Only of a delivered one.
@@ -122,16 +126,15 @@ impl Answers {
 /// Keys that an answer has beyond those of its kind are a mistake of the gateway.
 fn read(topic: String, correlation: String, payload: &str) -> Answer {
     let answer: serde_json::Value = serde_json::from_str(payload).unwrap();
-    let is_delivered = match answer["result"].as_str().unwrap() {
-        "delivered" => true,
-        "refused" => false,
-        other => panic!("result {other}"),
-    };
+    let result = answer["result"].as_str().unwrap();
+    assert!(["delivered", "obeyed", "refused"].contains(&result), "result {result}");
+    let (is_delivered, is_obeyed) = (result == "delivered", result == "obeyed");
     for key in answer.as_object().unwrap().keys() {
         let is_known = match key.as_str() {
             "command" | "result" | "id" | "at" => true,
             "clients" => is_delivered,
-            "reason" => !is_delivered,
+            "reason" => result == "refused",
+            "why" => answer["reason"] == "not-obeyed",
             _ => false,
         };
         assert!(is_known, "{key} in {payload}");
@@ -143,7 +146,9 @@ fn read(topic: String, correlation: String, payload: &str) -> Answer {
         command: word("command").unwrap(),
         id: word("id"),
         is_delivered,
-        reason: if is_delivered { String::new() } else { word("reason").unwrap() },
+        is_obeyed,
+        reason: if result == "refused" { word("reason").unwrap() } else { String::new() },
+        why: word("why").unwrap_or_default(),
         clients: is_delivered.then(|| answer["clients"].as_u64().unwrap()),
         at_ms: answer["at"].as_u64().unwrap(),
     }

@@ -318,7 +318,13 @@ const ALARMS: &[Key] = &[
         Means("any client of the listener"),
         "Clients that may command. An identifier is a claim: with `acl_file` only some users may publish to `cmd/#`.",
     ),
-    key("per_minute", Integer(1, 6_000), Is("60"), "Most commands of all clients together."),
+    key(
+        "per_minute",
+        Integer(1, 6_000),
+        Is("60"),
+        "Most commands of all clients together, and as many of the hub.",
+    ),
+    key("hub", Boolean, Is("false"), "The hub may command too, by `[[command]]` rules to `cmd/alarm/#`."),
 ];
 
 /// The file's tables, in the order of the reference.

@@ -197,6 +197,12 @@ const COMMANDS: &[Key] = &[
         Means("those of `clients`"),
         "Clients that may reset or bypass an interlock.",
     ),
+    key(
+        "hub",
+        Text("array of `setpoint`, `mode`, `alarm`, `interlock`"),
+        Means("none"),
+        "Commands that the hub may give, by `[[command]]` rules of a gateway, within the limits here and `per_minute` of its own.",
+    ),
 ];
 
 const SETPOINT_KEYS: &[Key] = &[

@@ -1,8 +1,10 @@
-//! Commands of local clients to the filters' alarms: admitted or refused here, and answered in each case. Pure.
+//! Commands of local clients and of the hub to the filters' alarms: admitted or refused here, and answered in each case. Pure.
 //!
 //! Refusals that are told are bounded: those left out are counted in the next one.
 
-use control_loop::mqtt::{Budget, LoopNames, Refusals, Said, Told, alarm_command, alarm_event, check_age};
+use control_loop::mqtt::{
+    Budget, LoopNames, Refusals, Reply, Said, Told, alarm_command, alarm_event, check_age,
+};
 use edge_bridge::ingest::{Inbound, Now};
 use edge_filter::alarm::{AlarmCommand, AlarmLevel, AlarmTransition};
 use tokio::sync::mpsc;
@@ -22,11 +24,22 @@ pub(in crate::run) fn alarm_topic<'t>(topic: &'t str, loops: Option<&LoopNames>)
     loops.is_none_or(|loops| !loops.have_alarm_of(rest)).then_some(rest)
 }
 
+/// Giver of a command.
+#[derive(Debug)]
+pub(in crate::run) enum By {
+    /// The client that the message names.
+    Client,
+    /// The hub, with the way back of the end.
+    Hub(Reply),
+}
+
 /// The way in of commands, and out of what is said of them.
 #[derive(Debug)]
 pub(crate) struct AlarmDesk {
     rules: AlarmCommands,
-    all: Budget,
+    clients: Budget,
+    /// Apart from that of the clients, so that neither uses the other's up.
+    hub: Budget,
     refusals: Refusals,
     said: mpsc::Sender<Said>,
     /// Commands that were obeyed: the answer waits until the alarm's state is on disk.
@@ -36,7 +49,8 @@ pub(crate) struct AlarmDesk {
 impl AlarmDesk {
     /// `said`: to who publishes it.
     pub(crate) fn new(rules: AlarmCommands, said: mpsc::Sender<Said>) -> Self {
-        Self { rules, all: Budget::default(), refusals: Refusals::default(), said, unkept: Vec::new() }
+        let (clients, hub, refusals) = (Budget::default(), Budget::default(), Refusals::default());
+        Self { rules, clients, hub, refusals, said, unkept: Vec::new() }
     }
 
     /// Returns the sensor, the limit and the command of a message; `topic`: its part behind `cmd/alarm/`.
@@ -47,45 +61,57 @@ impl AlarmDesk {
         &self,
         topic: &'t str,
         message: &Inbound,
+        by: &By,
     ) -> Result<(&'t str, AlarmLevel, AlarmCommand), &'static str> {
         check_age(message)?;
         if message.payload.len() > PAYLOAD_MAX {
             return Err("the payload is longer than any of a command");
         }
         let command = alarm_command(topic, &message.payload)?;
-        if self.rules.clients.as_ref().is_some_and(|list| !list.iter().any(|one| **one == *message.client)) {
-            return Err("this client may not command it");
+        let AlarmCommands { clients, hub, .. } = &self.rules;
+        match (by, clients) {
+            (By::Hub(_), _) if !hub => Err("the hub may not command it: [alarms] hub = true"),
+            (By::Client, Some(list)) if !list.iter().any(|one| **one == *message.client) => {
+                Err("this client may not command it")
+            }
+            _ => Ok(command),
         }
-        Ok(command)
     }
 
     /// Takes a place among the commands of a minute. Commands to alarms that nobody has take none.
     ///
     /// # Errors
     /// As [`admit`](Self::admit).
-    pub(in crate::run) fn take_turn(&mut self, now: Now) -> Result<(), &'static str> {
+    pub(in crate::run) fn take_turn(&mut self, by: &By, now: Now) -> Result<(), &'static str> {
         if self.unkept.len() >= UNKEPT_MAX {
             return Err("too many commands wait for the disk");
         }
-        if !self.all.take(self.rules.per_minute, nanoseconds(now)) {
+        let budget = match by {
+            By::Client => &mut self.clients,
+            By::Hub(_) => &mut self.hub,
+        };
+        if !budget.take(self.rules.per_minute, nanoseconds(now)) {
             return Err("more commands than alarms.per_minute");
         }
         Ok(())
     }
 
-    /// Says that a command was refused, if not too many were.
-    pub(in crate::run) fn refuse(&mut self, topic: &str, message: &Inbound, why: &str, now: Now) {
+    /// Says that a command was refused, if not too many were. The hub is answered in each case.
+    pub(in crate::run) fn refuse(&mut self, topic: &str, message: &Inbound, why: &str, by: By, now: Now) {
+        let told = told(topic, message, by);
         if let Some(more) = self.refusals.tell(nanoseconds(now)) {
-            let said = told(topic, message).answer(Some(why), more, milliseconds(now));
+            let said = told.answer(Some(why), more, milliseconds(now));
             if said.is_some_and(|said| self.said.try_send(said).is_err()) {
                 self.refusals.untold(more);
             }
+        } else {
+            told.reply(Some(why));
         }
     }
 
     /// A command was obeyed.
-    pub(in crate::run) fn obeyed(&mut self, topic: &str, message: &Inbound) {
-        self.unkept.push(told(topic, message));
+    pub(in crate::run) fn obeyed(&mut self, topic: &str, message: &Inbound, by: By) {
+        self.unkept.push(told(topic, message, by));
     }
 
     /// Says that an alarm changed its state. One that nobody takes in time is not said here; the hub has its row.
@@ -107,8 +133,12 @@ impl AlarmDesk {
     }
 }
 
-fn told(topic: &str, message: &Inbound) -> Told {
-    Told::of(&format!("{ALARM}{topic}"), message)
+fn told(topic: &str, message: &Inbound, by: By) -> Told {
+    let topic = format!("{ALARM}{topic}");
+    match by {
+        By::Client => Told::of(&topic, message),
+        By::Hub(reply) => Told::of_hub(&topic, &message.payload, Some(reply)),
+    }
 }
 
 fn nanoseconds(now: Now) -> u64 {

@@ -64,6 +64,10 @@ pub(super) enum Outcome {
     /// This many clients acknowledged the command.
     Delivered(u32),
     Refused(Reason),
+    /// A loop or an alarm of the gateway obeyed the command.
+    Obeyed,
+    /// A loop or an alarm of the gateway refused the command, for a reason in words.
+    NotObeyed(String),
 }
 
 /// Address for a command's answer, and the data by which the sender recognises the command in it.
@@ -106,12 +110,14 @@ impl ReturnAddress {
 
     /// Returns the answer as a row for the hub. `wall_ms`: time of the outcome, since the Unix epoch. `None`: the address is not valid.
     pub(super) fn answer(&self, outcome: &Outcome, wall_ms: i64) -> Option<Row> {
-        let (result, reason, clients) = match outcome {
-            Outcome::Delivered(clients) => ("delivered", None, Some(*clients)),
-            Outcome::Refused(reason) => ("refused", Some(reason.as_str()), None),
+        let (result, reason, why, clients) = match outcome {
+            Outcome::Delivered(clients) => ("delivered", None, None, Some(*clients)),
+            Outcome::Refused(reason) => ("refused", Some(reason.as_str()), None, None),
+            Outcome::Obeyed => ("obeyed", None, None, None),
+            Outcome::NotObeyed(why) => ("refused", Some("not-obeyed"), Some(why.as_str()), None),
         };
-        let text =
-            Answer { command: &self.command, id: self.id.as_deref(), result, reason, clients, at: wall_ms };
+        let (command, id) = (self.command.as_str(), self.id.as_deref());
+        let text = Answer { command, id, result, reason, why, clients, at: wall_ms };
         let payload = serde_json::to_vec(&text).ok()?;
         let mut row = Row::new(Utf8::try_from(self.topic.clone()).ok()?, payload.into());
         row.lane = Some(0);
@@ -143,6 +149,8 @@ struct Answer<'a> {
     result: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     clients: Option<u32>,
     at: i64,

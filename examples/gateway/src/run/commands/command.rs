@@ -16,7 +16,8 @@ pub(super) struct Ticket(pub(super) u64);
 pub(super) enum Step {
     /// Append the record to the file, durably; then call [`kept`](super::desk::Desk::kept). Without a ticket nobody waits for the write.
     Keep(Option<Ticket>, Record),
-    /// Give the message to local clients; then call [`settled`](super::desk::Desk::settled).
+    /// Give the message to the loop or alarm that it is for, then call [`decided`](super::desk::Desk::decided); or to local clients, then call
+    /// [`settled`](super::desk::Desk::settled).
     Give(Ticket, Publish),
     /// Store the answer safely for the hub; then call [`answered`](super::desk::Desk::answered).
     Answer(Ticket, Box<Row>),

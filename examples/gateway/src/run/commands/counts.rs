@@ -7,8 +7,10 @@ use super::super::page::Page;
 use super::answer::{Outcome, Reason};
 
 /// Values of `edge_commands_total{result}`, in order.
-const RESULTS: [&str; 9] = [
+const RESULTS: [&str; 11] = [
     "delivered",
+    "obeyed",
+    "not_obeyed",
     "expired",
     "nobody",
     "not_acknowledged",
@@ -27,6 +29,8 @@ impl CommandCounts {
     pub(super) fn add(&self, outcome: &Outcome) {
         self.add_to(match outcome {
             Outcome::Delivered(_) => "delivered",
+            Outcome::Obeyed => "obeyed",
+            Outcome::NotObeyed(_) => "not_obeyed",
             Outcome::Refused(Reason::Expired) => "expired",
             Outcome::Refused(Reason::Nobody) => "nobody",
             Outcome::Refused(Reason::NotAcknowledged) => "not_acknowledged",
@@ -74,6 +78,8 @@ mod tests {
             (Outcome::Refused(Reason::Copy), 7),
             (Outcome::Refused(Reason::Interrupted), 8),
             (Outcome::Refused(Reason::Busy), 9),
+            (Outcome::Obeyed, 10),
+            (Outcome::NotObeyed("why".to_owned()), 11),
         ] {
             (0..times).for_each(|_| counts.add(&outcome));
         }
@@ -87,6 +93,8 @@ mod tests {
             lines,
             [
                 "delivered\"} 1",
+                "obeyed\"} 10",
+                "not_obeyed\"} 11",
                 "expired\"} 2",
                 "nobody\"} 3",
                 "not_acknowledged\"} 4",

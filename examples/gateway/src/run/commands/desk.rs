@@ -1,8 +1,9 @@
-//! Commands of the hub on their way to local clients: admission, order, expiry and ends (promise 10). Pure; times are those of `Now::up_ms`.
+//! Commands of the hub on their way to local clients, loops and alarms: admission, order, expiry and ends (promise 10). Pure; times are those of `Now::up_ms`.
 //!
 //! A command goes through [`Phase`]s. Its identity is durable before a client gets it, and its end before the answer; the hub's PUBACK is the last of all. So a
 //! restart finds each command either not begun, or without an end, or with the one that was told.
 
+mod decided;
 mod room;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};

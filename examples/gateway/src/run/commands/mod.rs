@@ -1,4 +1,4 @@
-//! `[[command]]`: messages of the hub for local clients (promise 10). This file is the shell around the [`desk`]: it has the subscription, the file, the
+//! `[[command]]`: messages of the hub for local clients, loops and alarms (promise 10). This file is the shell around the [`desk`]: it has the subscription, the file, the
 //! listener and the queue.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: tasks, a file and time")]
@@ -12,6 +12,7 @@ mod identity;
 mod lateness;
 mod ledger;
 mod ledger_file;
+mod loops_and_alarms;
 #[cfg(test)]
 mod testing;
 mod topic_order;
@@ -46,6 +47,7 @@ use desk::Desk;
 use lateness::Lateness;
 use ledger::Record;
 use ledger_file::LedgerFile;
+pub(super) use loops_and_alarms::LoopsAndAlarms;
 
 /// Period of [`Desk::tick`].
 const TICK: Duration = Duration::from_millis(250);
@@ -59,6 +61,7 @@ pub(super) const WINDOW: u16 = 1_024;
 /// Parts of the gateway that the commands need.
 struct Surroundings {
     local: LocalPublisher,
+    own: LoopsAndAlarms,
     link: Link,
     intake: Intake,
     clock: Clock,
@@ -85,11 +88,11 @@ impl RunningCommands {
     pub(super) fn start(
         rules: &[CommandRule],
         state: &Path,
-        local: Option<LocalPublisher>,
+        (local, own): (Option<LocalPublisher>, LoopsAndAlarms),
         (link, intake, clock): (&Link, &Intake, Clock),
     ) -> Self {
         let Some(local) = local.filter(|_| !rules.is_empty()) else { return Self(None) };
-        let around = Surroundings { local, link: link.clone(), intake: intake.clone(), clock };
+        let around = Surroundings { local, own, link: link.clone(), intake: intake.clone(), clock };
         let (stop, stopped) = watch::channel(false);
         let counts = CommandCounts::default();
         let task = tokio::spawn(run(rules.to_vec(), state.to_owned(), around, counts.clone(), stopped));
@@ -160,6 +163,7 @@ enum Done {
     Kept(LedgerFile, Vec<Ticket>, io::Result<()>),
     /// `None`: the listener has ended.
     Settled(Ticket, Option<Settled>),
+    Decided(Ticket, Option<Result<(), String>>),
     Answered(Ticket),
 }
 
@@ -274,6 +278,7 @@ impl Shell {
             }
             // The next run says that it was interrupted.
             Some(Done::Settled(_, None)) => {}
+            Some(Done::Decided(ticket, end)) => self.desk.decided(now.up_ms, now.wall_ms, ticket, end),
             Some(Done::Answered(ticket)) => self.desk.answered(ticket),
         }
     }
@@ -284,8 +289,13 @@ impl Shell {
             match step {
                 Step::Keep(ticket, record) => self.to_keep.push((ticket, record)),
                 Step::Give(ticket, publish) => {
-                    let local = self.around.local.clone();
-                    self.on_the_way.spawn(give(local, ticket, publish));
+                    let Surroundings { local, own, intake, clock, .. } = &self.around;
+                    match own.give(&publish, intake, *clock) {
+                        Some(end) => {
+                            self.on_the_way.spawn(async move { Some(Done::Decided(ticket, end.await.ok())) })
+                        }
+                        None => self.on_the_way.spawn(give(local.clone(), ticket, publish)),
+                    };
                 }
                 Step::Answer(ticket, row) => {
                     let intake = self.around.intake.clone();

@@ -1,22 +1,23 @@
-//! Commands of local clients to the filters' alarms, as the ingest handles them.
+//! Commands of local clients and of the hub to the filters' alarms, as the ingest handles them.
 
 use std::fmt;
 use std::sync::Arc;
 
-use control_loop::mqtt::Told;
+use control_loop::mqtt::{Reply, Told};
 use edge_bridge::Row;
 use edge_bridge::ingest::{Answer, Inbound, Now};
+use edge_bridge::wire::{Publish, Utf8, Version};
 use tokio::sync::Notify;
 
 use super::{GatewayIngest, Inner};
-use crate::run::alarm_commands::desk::{AlarmDesk, alarm_topic};
+use crate::run::alarm_commands::desk::{AlarmDesk, By, alarm_topic};
 use crate::run::alarm_file::KeptAlarms;
 use crate::run::filter::Filter;
 use crate::run::readings::Taken;
 use crate::run::withhold::Link;
 
 /// Lane of rows that a command to an alarm makes.
-const ALARM_LANE: u8 = 0;
+pub(in crate::run) const ALARM_LANE: u8 = 0;
 
 /// Alarms that local clients may command.
 pub(super) struct Commanded {
@@ -54,6 +55,21 @@ impl GatewayIngest {
     /// Returns whether a message on this topic is a command to a filter's alarm.
     pub(crate) fn is_alarm_command(&self, topic: &str) -> bool {
         self.lock().alarm_command_of(topic).is_some()
+    }
+
+    /// Carries out a command of the hub, which is on its local topic. Returns the rows of the alarm's change, and the receipts that depend on them. The
+    /// end goes to `reply`: that of an obeyed one when the alarm's state is on disk.
+    pub(crate) fn hub_alarm_command(&self, now: Now, publish: &Publish, reply: Reply) -> (Vec<Row>, Link) {
+        let mut inner = self.lock();
+        let message = Inbound::new(Utf8::default(), Version::V5, publish);
+        let topic = inner.alarm_command_of(publish.topic.as_str()).unwrap_or_default();
+        match inner.obey_alarm_command(now, topic, &message, By::Hub(reply)) {
+            Ok(done) => done,
+            Err((why, by)) => {
+                inner.refuse_alarm_command(now, topic, &message, &why, by);
+                Default::default()
+            }
+        }
     }
 
     /// Returns the alarm states that commands made, and the number of commands that wait until these are on disk.
@@ -98,17 +114,21 @@ impl Inner {
     /// Carries out a command. The rows of an obeyed one are those of the alarm's change, and its PUBACK waits for them as any message's does. A
     /// refused one is absorbed, and only its sender is told why.
     pub(super) fn alarm_command(&mut self, now: Now, topic: &str, message: &Inbound) -> Answer {
-        match self.obey_alarm_command(now, topic, message) {
+        match self.obey_alarm_command(now, topic, message, By::Client) {
             Ok((rows, link)) => {
                 self.link = link;
                 Answer::Store(rows)
             }
-            Err(why) => {
-                if let Some(alarms) = &mut self.alarms {
-                    alarms.desk.refuse(topic, message, &why, now);
-                }
+            Err((why, by)) => {
+                self.refuse_alarm_command(now, topic, message, &why, by);
                 Answer::Absorb
             }
+        }
+    }
+
+    fn refuse_alarm_command(&mut self, now: Now, topic: &str, message: &Inbound, why: &str, by: By) {
+        if let Some(alarms) = &mut self.alarms {
+            alarms.desk.refuse(topic, message, why, by, now);
         }
     }
 
@@ -117,9 +137,30 @@ impl Inner {
         now: Now,
         topic: &str,
         message: &Inbound,
+        by: By,
+    ) -> Result<(Vec<Row>, Link), (String, By)> {
+        match self.change_alarm(now, topic, message, &by) {
+            Ok(rows) => {
+                if let Some(alarms) = &mut self.alarms {
+                    alarms.desk.obeyed(topic, message, by);
+                    alarms.to_keep.notify_one();
+                }
+                self.tell_alarms();
+                Ok(rows)
+            }
+            Err(why) => Err((why, by)),
+        }
+    }
+
+    fn change_alarm(
+        &mut self,
+        now: Now,
+        topic: &str,
+        message: &Inbound,
+        by: &By,
     ) -> Result<(Vec<Row>, Link), String> {
         let Some(alarms) = &mut self.alarms else { return Err("commands are off".to_owned()) };
-        let command = alarms.desk.admit(topic, message)?;
+        let command = alarms.desk.admit(topic, message, by)?;
         if !(alarms.has_room)(ALARM_LANE) {
             return Err("the queue has no room for it now".to_owned());
         }
@@ -131,16 +172,12 @@ impl Inner {
         if those.next().is_some() {
             return Err("several routes have a sensor of this name with an alarm".to_owned());
         }
-        alarms.desk.take_turn(now)?;
+        alarms.desk.take_turn(by, now)?;
         let mut taken = Taken::default();
         if let Some(filter) = route.filter_mut() {
             filter.alarm_command(now, command, &mut taken).map_err(|error| error.to_string())?;
         }
-        let rows = route.rows(taken);
-        alarms.desk.obeyed(topic, message);
-        alarms.to_keep.notify_one();
-        self.tell_alarms();
-        Ok(rows)
+        Ok(route.rows(taken))
     }
 
     /// Reports changes of alarms to local clients, and to the task that keeps them on disk.

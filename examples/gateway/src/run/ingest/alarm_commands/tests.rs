@@ -25,7 +25,7 @@ pub(crate) fn rig() -> Rig {
 }
 
 fn hmi() -> AlarmCommands {
-    AlarmCommands { clients: Some(vec!["hmi".to_owned()]), per_minute: 9 }
+    AlarmCommands { clients: Some(vec!["hmi".to_owned()]), per_minute: 9, hub: false }
 }
 
 fn rig_of(commands: Option<AlarmCommands>, has_room: bool) -> Rig {
@@ -120,7 +120,7 @@ fn a_command_is_obeyed_told_and_a_reading_for_the_hub() {
     let (kept, waiting) = rig.ingest.alarms_to_keep();
     assert_eq!((kept.len(), kept[0].filter_topic.as_str(), waiting), (1, "a/#", 1));
     let answers = rig.ingest.alarms_are_kept(waiting);
-    let answer = answers[0].answer(None, 0, 7).unwrap();
+    let answer = answers.into_iter().next().unwrap().answer(None, 0, 7).unwrap();
     assert_eq!(answer.topic.as_str(), "event/command/alarm/t/HI/ack");
     assert_eq!(
         answer.line.unwrap(),
@@ -272,4 +272,49 @@ fn commands_to_unknown_alarms_take_no_place_of_the_minute() {
         assert!(matches!(answer, Answer::Absorb));
     }
     rig.shelve("t");
+}
+
+/// The hub is no client: it needs the key, is bounded apart from the clients, and hears each end, though refusals are told locally only so often.
+#[test]
+fn promise_10_the_hub_commands_alarms_where_it_may_and_hears_each_end() {
+    let give = |rig: &Rig, topic: &str, payload: &str, ms: u64| {
+        let (reply, end) = tokio::sync::oneshot::channel();
+        let publish = Publish {
+            dup: false,
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            topic: Utf8::try_from(topic).unwrap(),
+            packet_id: None,
+            properties: Properties::default(),
+            payload: Bytes::from(payload.to_owned()),
+        };
+        let (rows, _) = rig.ingest.hub_alarm_command(Now { up_ms: ms, wall_ms: ms as i64 }, &publish, reply);
+        (rows, end)
+    };
+    let closed = rig();
+    closed.reading("t", 95.0, 1_000);
+    let (rows, mut end) = give(&closed, "cmd/alarm/t/HI/shelve", "60000", 1_001);
+    let refusal = end.try_recv().unwrap().unwrap_err();
+    assert_eq!((rows.len(), refusal.as_str()), (0, "the hub may not command it: [alarms] hub = true"));
+
+    let rig = rig_of(Some(AlarmCommands { hub: true, ..hmi() }), true);
+    rig.reading("t", 95.0, 1_000);
+    rig.said();
+    let (rows, mut end) = give(&rig, "cmd/alarm/t/HI/shelve", "60000", 1_001);
+    assert_eq!(states(&Answer::Store(rows)), ["t/alarm/HI Text(\"SHELVED\") 1001"]);
+    assert!(end.try_recv().is_err(), "not before its state is on disk");
+    let answer = rig.ingest.alarms_are_kept(1).remove(0).answer(None, 0, 7).unwrap();
+    assert_eq!(end.try_recv().unwrap(), Ok(()));
+    assert_eq!(answer.line.unwrap(), "command \"alarm/t/HI/shelve\" \"60000\" of the hub: obeyed");
+    let event: serde_json::Value = serde_json::from_slice(&answer.payload).unwrap();
+    assert_eq!((&event["hub"], event.get("client")), (&true.into(), None));
+    // What clients use up is theirs, and the other way round.
+    (0..9).for_each(|n| drop(rig.message("hmi", "cmd/alarm/t/HI/unshelve", "", 1_010 + n)));
+    let ends: Vec<_> = (0..40)
+        .map(|n| give(&rig, "cmd/alarm/t/HI/ack", "1", 1_100 + n).1.try_recv().unwrap().unwrap_err())
+        .collect();
+    let beyond = ends.iter().filter(|end| end.as_str() == "more commands than alarms.per_minute").count();
+    assert_eq!((ends.len(), beyond), (40, 40 - 8), "{ends:?}");
+    let (_, mut end) = give(&rig, "cmd/alarm/nobody/HI/ack", "1", 90_000);
+    assert!(end.try_recv().unwrap().unwrap_err().starts_with("no sensor of this name"));
 }

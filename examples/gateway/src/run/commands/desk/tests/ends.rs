@@ -13,3 +13,39 @@ fn promise_10_what_was_given_is_not_said_to_have_expired() {
     bench.arrive(&expiring("c/b", "z", 9));
     assert_eq!(bench.reason_of(ticket), "not-acknowledged");
 }
+
+/// A loop obeys, refuses with its reason, or does not say: then it may have obeyed. The next command of the topic goes after each, and a copy of
+/// none is given again.
+#[test]
+fn promise_10_a_loops_end_is_told_as_it_is() {
+    let mut bench = Bench::new(vec![rule("c/#", "l/#")]);
+    let ends = [Some(Ok(())), Some(Err("out of range".to_owned())), None];
+    let tickets = ["a", "b", "c"].map(|id| bench.arrive(&expiring("c/x", id, 9)));
+    for (ticket, end) in tickets.into_iter().zip(ends) {
+        assert_eq!(bench.given.last().map(|(given, _)| *given), Some(ticket));
+        bench.desk.decided(bench.now_ms, WALL, ticket, end.clone());
+        // Said twice, it counts once.
+        bench.desk.decided(bench.now_ms, WALL, ticket, Some(Ok(())));
+        bench.work(true);
+    }
+    let told: Vec<_> = bench.answers.iter().map(|(_, answer)| answer.clone()).collect();
+    let word = |n: usize, key: &str| told[n][key].as_str().map(str::to_owned);
+    let told: Vec<_> = (0..told.len()).map(|n| ["result", "reason", "why"].map(|key| word(n, key))).collect();
+    let words = |words: [Option<&str>; 3]| words.map(|word| word.map(str::to_owned));
+    assert_eq!(
+        told,
+        [
+            words([Some("obeyed"), None, None]),
+            words([Some("refused"), Some("not-obeyed"), Some("out of range")]),
+            words([Some("refused"), Some("not-acknowledged"), None]),
+        ]
+    );
+    let text: String = bench.kept.iter().map(Record::to_line).collect();
+    let (ledger, damaged) = Ledger::read(text.as_bytes());
+    assert_eq!((damaged, ledger.open().count()), (0, 0), "each end is read back");
+    let mut bench = Bench::after(vec![rule("c/#", "l/#")], ledger);
+    for id in ["a", "b", "c"] {
+        bench.arrive(&expiring("c/x", id, 9));
+    }
+    assert_eq!((bench.given.len(), bench.answers.len()), (0, 0));
+}

@@ -1,0 +1,39 @@
+//! Way in of commands of the hub, beside that of local clients: same commands and limits, a permission and an answer of its own.
+
+use super::command;
+use super::command_answers::Reply;
+use super::command_desk::Desk;
+use super::names::{COMMAND, LoopNames};
+use crate::Clock;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Hands commands of the hub to the loops; clones share the way. For any thread.
+#[derive(Clone, Debug)]
+pub struct HubCommands {
+    names: Arc<LoopNames>,
+    desk: Arc<Mutex<Desk>>,
+    clock: Clock,
+}
+
+impl HubCommands {
+    pub(super) fn new(names: Arc<LoopNames>, desk: Arc<Mutex<Desk>>, clock: Clock) -> Self {
+        HubCommands { names, desk, clock }
+    }
+
+    /// Returns whether a command on this local topic is for an output, an interlock or an alarm of the loops.
+    #[must_use]
+    pub fn are_for(&self, topic: &str) -> bool {
+        topic.strip_prefix(COMMAND).is_some_and(|topic| command::has_receiver(&self.names, topic))
+    }
+
+    /// Gives a command to the loops, which obey it in their next scan or refuse it. The caller has checked that it is not late: commands that the
+    /// loops cannot take within half a second are refused.
+    pub fn give(&self, topic: &str, payload: &[u8], reply: Reply) {
+        let topic = topic.strip_prefix(COMMAND).unwrap_or(topic);
+        lock(&self.desk).take_of_hub(&self.names, (topic, payload), reply, self.clock.now_ns());
+    }
+}
+
+pub(super) fn lock(desk: &Mutex<Desk>) -> MutexGuard<'_, Desk> {
+    desk.lock().unwrap_or_else(PoisonError::into_inner)
+}
