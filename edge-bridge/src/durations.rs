@@ -1,6 +1,7 @@
 //! Histogram of durations with fixed buckets, in the form that Prometheus reads. Pure.
 
-/// Numbers of durations up to each of [`BOUNDS_MS`](Self::BOUNDS_MS), and of longer ones.
+/// Cumulative histogram of durations: how many were at most each bound of [`BOUNDS_MS`](Self::BOUNDS_MS)
+/// long, and how many were longer.
 ///
 /// ```
 /// use edge_bridge::Durations;
@@ -30,7 +31,8 @@ impl Durations {
         self.sum_ms = self.sum_ms.saturating_add(ms);
     }
 
-    /// Bounds in milliseconds, each with the number of durations that were no longer.
+    /// Iterates over the upper bounds in milliseconds, each with the number of durations that were no longer
+    /// (Prometheus' `le` buckets).
     pub fn up_to(&self) -> impl Iterator<Item = (u64, u64)> {
         let counted = self.counts.iter().scan(0, |sum, count| {
             *sum += count;

@@ -3,7 +3,7 @@
 
 use std::fmt::{self, Write};
 
-/// Most characters that are shown; the rest becomes an ellipsis.
+/// Most characters of a text that are shown; an ellipsis replaces the rest.
 const CHARS_MAX: usize = 64;
 
 /// Foreign text, whose `Display` escapes control, bidirectional and other unprintable characters, double quotes and backslashes as Rust

@@ -3,14 +3,14 @@
 
 use std::collections::VecDeque;
 
-/// Capacity for entries that an idle connection keeps after [`shrink`](InOrder::shrink).
+/// Number of entries for which an idle connection keeps memory after [`shrink`](InOrder::shrink).
 pub(crate) const IDLE: usize = 16;
 
-/// Entries in order, by a serial number that is never used twice.
+/// Queue of entries in order of arrival. Each entry has a serial number that is never used twice.
 #[derive(Debug)]
 pub(crate) struct InOrder<T> {
     entries: VecDeque<T>,
-    /// Serial number of the front.
+    /// Serial number of the entry at the front of the queue.
     first: u64,
 }
 
@@ -28,17 +28,17 @@ impl<T> InOrder<T> {
         serial
     }
 
-    /// Serial number of the front, or of the next entry if there is none.
+    /// Returns the serial number of the front entry, or of the next entry to be added if the queue is empty.
     pub(crate) fn first(&self) -> u64 {
         self.first
     }
 
-    /// Serial number of the next entry.
+    /// Returns the serial number that the next added entry gets.
     pub(crate) fn next(&self) -> u64 {
         self.first + self.entries.len() as u64
     }
 
-    /// The entry of a serial number; `None` if it has left, or has not come.
+    /// Returns the entry with this serial number; `None` if it was taken out already, or was never added.
     pub(crate) fn get_mut(&mut self, serial: u64) -> Option<&mut T> {
         let at = usize::try_from(serial.checked_sub(self.first)?).ok()?;
         self.entries.get_mut(at)

@@ -1,18 +1,21 @@
-//! Send buffer in pieces: small packets are joined, while a large payload is shared with all others to whom it goes, and not copied.
+//! Send buffer as a list of byte pieces: small packets are joined into one piece, while a large payload is a
+//! reference-counted piece that all its receivers share without a copy.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
 use bytes::{Buf, Bytes, BytesMut};
 
-/// Bytes from which a payload is shared. A smaller one is copied, which costs less than a piece of its own.
+/// Size in bytes from which a payload is shared instead of copied. Copying a smaller one costs less than a
+/// piece of its own.
 pub(crate) const SHARED_MIN: usize = 2 * 1024;
 
-/// Most bytes of memory that a buffer keeps once it is empty.
+/// Most bytes of memory that an empty buffer keeps allocated.
 const KEPT: usize = 64 * 1024;
 
-/// Frees the memory of an empty buffer if it is large, so that memory for a backlog is not kept. The capacity does not tell its size, because
-/// it does not count bytes that were taken out.
+/// Frees the memory of an empty buffer if it is large, so that memory for a backlog is not kept.
+/// `BytesMut::capacity` does not tell the size of the allocation, because it leaves out bytes that were split
+/// off.
 pub(crate) fn free_if_large(buffer: &mut BytesMut) {
     if buffer.is_empty() && buffer.try_reclaim(KEPT + 1) {
         *buffer = BytesMut::new();
@@ -22,13 +25,13 @@ pub(crate) fn free_if_large(buffer: &mut BytesMut) {
 /// Bytes to be sent, in their order.
 #[derive(Debug, Default)]
 pub(crate) struct Pieces {
-    /// Finished pieces before `last`, each with whether it is shared.
+    /// Finished pieces before `last`, each with a flag that is set if other buffers share it.
     done: VecDeque<(Bytes, bool)>,
     /// Last piece, to which more bytes can be joined.
     last: BytesMut,
-    /// Number of bytes in `done`.
+    /// Number of bytes in all pieces of `done`.
     done_bytes: usize,
-    /// Number of bytes of `done` that are in shared pieces.
+    /// Number of bytes in the shared pieces of `done`.
     shared: usize,
 }
 
@@ -82,12 +85,12 @@ impl Pieces {
         self.done.front().is_some_and(|(_, is_shared)| *is_shared)
     }
 
-    /// Number of bytes.
+    /// Number of bytes in the buffer.
     pub(crate) fn len(&self) -> usize {
         self.done_bytes + self.last.len()
     }
 
-    /// Number of bytes that are shared.
+    /// Number of bytes in shared pieces.
     pub(crate) fn shared(&self) -> usize {
         self.shared
     }

@@ -36,8 +36,8 @@ enum Permission {
 }
 
 impl Permission {
-    /// Returns the rule's decision about an access: `Some(true)` if it allows it, `Some(false)` if it denies it, `None` if it says nothing
-    /// about it.
+    /// Returns the rule's decision about an access: `Some(true)` if it allows it, `Some(false)` if it denies
+    /// it, `None` if its topic filter does not match.
     fn of(self, wanted: Self) -> Option<bool> {
         match self {
             Self::Deny => Some(false),
@@ -64,7 +64,7 @@ impl AclFile {
         if errors.is_empty() { Ok(file) } else { Err(errors) }
     }
 
-    /// Reads one line. `user`: the user named by the last `user` line above.
+    /// Reads one line. `user` is the name in the last `user` line above it.
     fn read(&mut self, line: &str, user: &mut Option<Box<str>>) -> Result<(), LineProblem> {
         if line.starts_with('#') || line.is_empty() {
             return Ok(());
@@ -156,7 +156,8 @@ fn verdict<T: AsRef<str>>(
     found.filter_map(|(access, _)| access.of(wanted)).min()
 }
 
-/// Puts the client's names into a pattern. `None` if it needs a user name, and the client has none.
+/// Replaces `%u` and `%c` in a pattern by the client's user name and client identifier. `None` if the pattern
+/// needs a user name, and the client has none.
 fn filled<'a>(pattern: &'a str, client: ClientRef<'_>) -> Option<Cow<'a, str>> {
     if !pattern.contains('%') {
         return Some(Cow::Borrowed(pattern));

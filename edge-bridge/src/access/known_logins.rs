@@ -1,5 +1,5 @@
-//! Cache of correct logins, by an authentication code of user and password. A login of a client that comes back, as all clients of a plant do
-//! after a cut, need not be computed again.
+//! Cache of correct logins, by an authentication code of user and password. After an outage all clients of a
+//! plant reconnect at once; a cached login saves the costly password hash.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,8 @@ use ring::hmac;
 /// Most users that are remembered.
 const USERS_MAX: usize = 4_096;
 
-/// Codes of correct logins, see the [module](self). Contains no password, and nothing that is of use outside of this process.
+/// Message authentication codes of correct logins. They contain no password and are of no use outside of this
+/// process.
 pub(super) struct KnownLogins {
     key: hmac::Key,
     tags: HashMap<Box<str>, hmac::Tag>,
@@ -26,14 +27,14 @@ impl KnownLogins {
         known.is_some_and(|tag| hmac::verify(&self.key, password, tag.as_ref()).is_ok())
     }
 
-    /// Remembers a correct login.
+    /// Adds a correct login to the cache.
     pub(super) fn remember(&mut self, user: &str, password: &[u8]) {
         if self.tags.len() < USERS_MAX || self.tags.contains_key(user) {
             self.tags.insert(user.into(), hmac::sign(&self.key, password));
         }
     }
 
-    /// Forgets users whose login has changed.
+    /// Removes users whose login has changed.
     pub(super) fn forget(&mut self, is_changed: impl Fn(&str) -> bool) {
         self.tags.retain(|user, _| !is_changed(user));
     }

@@ -1,23 +1,24 @@
-//! Limit on logins that have to be computed: on wrong ones of each address, and on the work for all of them, so that guessing passwords is
-//! slow and takes at most some percent of the processor.
+//! Rate limit of password hashing: on wrong logins of each address, and on the hash iterations for all
+//! addresses together, so that guessing passwords is slow and takes at most a few percent of the processor.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 
 use crate::client_network::client_network;
 
-/// Number of wrong logins that an address may make at once.
+/// Wrong logins that an address may make without a pause.
 const WRONG_BURST: u64 = 10;
-/// Milliseconds after which an address may make another wrong login.
+/// Milliseconds after which an address that used up [`WRONG_BURST`] may make one more wrong login.
 const WRONG_EVERY_MS: u64 = 1_000;
-/// Most addresses that are remembered.
+/// Most addresses with recent wrong logins that are kept.
 const ADDRESSES_MAX: usize = 1_024;
-/// Iterations that all addresses together may use at once: 500 logins of 101, or a tenth of a second on a small gateway.
+/// Hash iterations that all addresses together may use without a pause: 500 logins of 101 iterations, about a
+/// tenth of a second on a small gateway.
 const WORK_BURST: u64 = 50_000;
-/// Iterations that become free in a millisecond, enough for 500 logins a second.
+/// Hash iterations that become free per millisecond, enough for 500 logins a second.
 const WORK_PER_MS: u64 = 50;
 
-/// Leaky bucket: an amount that was used, and that decreases with time.
+/// Leaky bucket: its level rises by each use and falls with time.
 #[derive(Debug, Clone, Copy, Default)]
 struct Used {
     amount: u64,
@@ -25,7 +26,7 @@ struct Used {
 }
 
 impl Used {
-    /// Returns the bucket at `now_ms`, after `amount` has leaked out every `per_ms` milliseconds.
+    /// Returns the bucket's level at `now_ms`, when `amount` leaks out every `per_ms` milliseconds.
     fn after(self, now_ms: u64, amount: u64, per_ms: u64) -> Self {
         let steps = now_ms.saturating_sub(self.at_ms) / per_ms;
         let at_ms = if steps == 0 { self.at_ms.min(now_ms) } else { self.at_ms + steps * per_ms };
@@ -39,10 +40,10 @@ impl Used {
     }
 }
 
-/// Most users whose wrong logins from one address are remembered.
+/// Most user names per address whose wrong logins are counted apart.
 const USERS_MAX: usize = 32;
 
-/// Wrong logins of an address, of all users together and of each.
+/// Wrong logins from one address: of all user names together and of each.
 #[derive(Debug, Default)]
 struct Wrong {
     all: Used,
@@ -77,14 +78,16 @@ pub(super) struct LoginLimit {
 }
 
 impl LoginLimit {
-    /// Returns whether a login from this address may be compared with remembered ones. If many wrong logins came from the address, each user
-    /// has one attempt a second, so that a client with a correct login behind the same address is not held up, while a guessing one is.
+    /// Returns whether a login from this address may be compared with the cache of correct logins. After many
+    /// wrong logins from the address each user name has one attempt a second, so that password guessing does
+    /// not lock out a legitimate client behind the same address.
     pub(super) fn may_look_up(&self, now_ms: u64, address: Option<IpAddr>, user: &str) -> bool {
         let wrong = self.wrong.get(&place(address));
         wrong.is_none_or(|wrong| !wrong.is_over(now_ms) || !wrong.is_over_for(now_ms, user))
     }
 
-    /// Returns whether a login from this address may be computed now. If so its iterations are counted.
+    /// Returns whether a login's hash may be computed now for this address. If so, its iterations are
+    /// counted.
     pub(super) fn may_compute(&mut self, now_ms: u64, address: Option<IpAddr>, iterations: u32) -> bool {
         let wrong = self.wrong.get(&place(address));
         if wrong.is_some_and(|wrong| wrong.is_over(now_ms)) {
@@ -98,7 +101,7 @@ impl LoginLimit {
         true
     }
 
-    /// Notes a login that was wrong, or was refused unchecked.
+    /// Counts a login that was wrong, or that was refused without a check.
     pub(super) fn on_wrong(&mut self, now_ms: u64, address: Option<IpAddr>, user: &str) {
         let address = place(address);
         if self.wrong.len() >= ADDRESSES_MAX && !self.wrong.contains_key(&address) {

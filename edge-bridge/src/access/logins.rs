@@ -23,7 +23,8 @@ struct Remembered {
 }
 
 impl LoginMemory {
-    /// Creates an empty memory. `secret`: 32 random bytes of this process.
+    /// Creates an empty memory. `secret` is 32 random bytes of this process, the key of the cached login
+    /// codes.
     pub fn new(secret: [u8; 32]) -> Self {
         let remembered = Remembered { right: KnownLogins::new(&secret), wrong: LoginLimit::default() };
         Self { shared: Arc::new(Mutex::new(remembered)) }
@@ -52,7 +53,7 @@ pub struct Logins {
     passwords: PasswordFile,
     memory: LoginMemory,
     allows_anonymous: bool,
-    /// Users whose login differs from the one in the file before.
+    /// Users whose password hash differs from the one in the replaced file.
     changed: HashSet<Box<str>>,
 }
 
@@ -69,8 +70,9 @@ impl Logins {
         self
     }
 
-    /// Marks these logins as replacing those of an older file, so that users who are gone or have another password may not stay. `None`: there
-    /// was no file before, so that clients could use any user name, and all of these users have to log in again.
+    /// Marks this file as the replacement of an older one, so that users who were removed or have a new
+    /// password are disconnected. `None`: there was no password file before, so clients could use any user
+    /// name, and all of them have to log in again.
     #[must_use]
     pub fn replacing(mut self, before: Option<&PasswordFile>) -> Self {
         self.changed = match before {

@@ -149,7 +149,7 @@ impl PasswordHash {
         }
     }
 
-    /// Compares in a time that does not depend on how much of the password is correct.
+    /// Compares the password's hash in constant time: it does not depend on how many bytes are correct.
     fn verify(&self, password: &[u8]) -> bool {
         match self.scheme {
             Scheme::Pbkdf2 { iterations } => {

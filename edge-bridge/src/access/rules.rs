@@ -19,8 +19,9 @@ pub struct AccessRules {
 }
 
 impl AccessRules {
-    /// Returns the access of a listener. `before`: the passwords until now, whose users may not stay if they are gone or changed. `None` if
-    /// nobody had to prove a name until now, so that nobody keeps one.
+    /// Builds the listener's access check. `before` is the password file until now: users that are missing or
+    /// changed in the new one are disconnected. `None` if clients needed no password until now, so that all
+    /// have to log in again.
     #[must_use]
     pub fn access(self, memory: LoginMemory, before: Option<&PasswordFile>) -> Access {
         let is_open = self.allow_anonymous && self.passwords.is_none() && !self.certificates_name_users;

@@ -1,7 +1,8 @@
 //! Choice among several addresses of the hub: dials the first that works, and later returns to the first in the list (failback). Pure.
 //!
-//! A round tries each address once. Within it the next one is dialled after the shortest delay; the delay grows from round to round. Behind a connection that
-//! did its work a round begins with the first address, or, without failback, with the one that worked.
+//! A round tries each address once. Within it the next one is dialled after the shortest delay; the delay
+//! grows from round to round. After a connection that carried messages a new round begins with the first
+//! address, or, without failback, with the one that worked.
 
 /// Milliseconds on another address after which the first one is probed. Doubles with each probe that fails.
 const RETURN_MS: u64 = 30_000;
@@ -11,10 +12,10 @@ const RETURN_MAX_MS: u64 = 3_600_000;
 /// message is sent twice.
 const LEAVE_WITHIN_MS: u64 = 10_000;
 
-/// Result of a connection, or of an attempt to make one, at its end.
+/// Outcome of a connection, or of an attempt to make one, for the choice of the next address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// No connection was made, the hub refused it, or nothing was achieved on it.
+    /// No connection was made, the hub refused the CONNECT, or no message was acknowledged.
     InVain,
     /// The connection was useful until it was cut.
     Worked,
@@ -24,7 +25,7 @@ pub(super) enum End {
     Stays,
 }
 
-/// Step of the way back.
+/// Step of the return to the first address (failback).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Return {
     /// Dial the first address beside the present connection, to see if it can be reached.
@@ -75,7 +76,7 @@ impl AddressChoice {
         self.accepted.is_some_and(|address| address != self.current)
     }
 
-    /// Notes that the hub accepted the connection.
+    /// Records that the hub accepted the connection.
     pub(super) fn on_accepted(&mut self, now_ms: u64) {
         self.accepted = Some(self.current);
         if self.current > 0 && self.failback {
@@ -83,8 +84,9 @@ impl AddressChoice {
         }
     }
 
-    /// Notes the end of a connection and chooses the next address. Returns `true` if the next dial is to come soon, because addresses of the
-    /// present round are untried, or the first one is returned to.
+    /// Records the end of a connection and chooses the next address. Returns `true` if the next dial should
+    /// come after the shortest delay, because addresses of the present round are untried, or because the link
+    /// returns to the first one.
     pub(super) fn on_over(&mut self, end: End) -> bool {
         self.way = Way::Home;
         match end {
@@ -111,7 +113,7 @@ impl AddressChoice {
         }
     }
 
-    /// Notes if the first address could be reached by a [`Return::Probe`].
+    /// Records if the first address could be reached by a [`Return::Probe`].
     pub(super) fn on_probed(&mut self, now_ms: u64, is_reachable: bool) {
         if self.way != Way::Probing {
             return;

@@ -9,8 +9,8 @@ pub struct BackoffConfig {
     /// Longest delay in milliseconds after a hub that answered but refused the connection, or accepted and then closed it; also after a proxy
     /// that refuses. Default 15 000.
     pub max_ms: u64,
-    /// Longest delay in milliseconds while nobody answers, which is also the longest time that passes unused after an outage ends. Default 3
-    /// 000; an attempt costs one SYN.
+    /// Longest delay in milliseconds while no address answers. It bounds the time that passes between the end
+    /// of an outage and the next attempt. Default 3 000; an attempt costs one SYN.
     pub silent_max_ms: u64,
 }
 
@@ -20,8 +20,9 @@ impl Default for BackoffConfig {
     }
 }
 
-/// A growing delay. It grows with every attempt until [`reset`](Self::reset); a connection that was accepted and then dropped before anything
-/// was acknowledged does not reset it, so that a hub which kicks us is not dialled in a tight loop.
+/// Exponential back-off with jitter. The delay grows with every attempt until [`reset`](Self::reset). A
+/// connection that the hub accepts and drops before it acknowledges anything does not reset it, so that such
+/// a hub is not dialled in a tight loop.
 #[derive(Debug, Clone)]
 pub struct Backoff {
     config: BackoffConfig,
@@ -30,17 +31,20 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// `seed` should differ between gateways: thousands of them lose the same hub at once.
+    /// Creates a back-off. `seed` should differ between gateways, because thousands of them lose the same hub
+    /// at once.
     pub fn new(config: BackoffConfig, seed: u64) -> Self {
         Self { config, attempts: 0, random: seed }
     }
 
-    /// The next delay in milliseconds, after a hub that answered: half of it is certain, half is chance ("equal jitter").
+    /// Returns the next delay in milliseconds after an attempt that the hub answered: half of it is fixed,
+    /// half is random ("equal jitter").
     pub fn next_ms(&mut self) -> u64 {
         self.next_within(self.config.max_ms)
     }
 
-    /// Returns the next delay, as [`next_ms`](Self::next_ms), after an attempt that nobody answered.
+    /// Returns the next delay in milliseconds, as [`next_ms`](Self::next_ms), after an attempt without an
+    /// answer.
     pub fn next_silent_ms(&mut self) -> u64 {
         self.next_within(self.config.silent_max_ms.min(self.config.max_ms))
     }
@@ -51,7 +55,8 @@ impl Backoff {
         delay_ms
     }
 
-    /// Returns the first delay in milliseconds and lets nothing grow. Used for another address in the same round.
+    /// Returns the first delay in milliseconds without growing the next one. Used for another address in the
+    /// same round.
     pub(super) fn first_ms(&mut self) -> u64 {
         self.delay_ms(0, self.config.max_ms)
     }
@@ -63,12 +68,12 @@ impl Backoff {
         delay_ms - half + splitmix64(&mut self.random) % (half + 1)
     }
 
-    /// Begins again with the first delay, because there was progress.
+    /// Starts again with the first delay, because a message was acknowledged.
     pub fn reset(&mut self) {
         self.attempts = 0;
     }
 
-    /// Attempts since the last progress.
+    /// Number of attempts since the last acknowledged message.
     pub fn attempts(&self) -> u32 {
         self.attempts
     }

@@ -1,8 +1,11 @@
-//! Batches at drain: rows of one topic and format become messages of many rows, all others go one by one.
+//! Batching when the spool is drained: rows of one topic and format become one message of many rows; all
+//! other rows become a message each.
 //!
-//! A batch is closed when it has as many rows or bytes as it may, when its first row has waited here for its time, or when it is the largest of too
-//! many rows: a backlog fills big batches by itself. An [`Encode`] makes its messages. Every row keeps its identity, so a resend that cuts differently is recognised. Rows
-//! of one topic and lane leave in their order, whatever their marks.
+//! A batch is closed when it reaches its limit of rows or bytes, when its first row has waited for the
+//! batch's maximum age, or when it is the largest of too many open batches. A backlog therefore fills large
+//! batches without a setting for it. An [`Encode`] turns a batch into messages. Every row keeps its identity,
+//! so a receiver recognises a row that is sent again in a batch with another cut. Rows of one topic and lane
+//! leave in their order, duplicate mark or not.
 
 use std::collections::VecDeque;
 
@@ -13,17 +16,18 @@ use crate::ingest::Now;
 use crate::row::Format;
 use crate::wire::{Publish, Utf8};
 
-/// Most bytes of rows in a batch, and of payload in a message of it, because the receiver decodes a batch as a whole, whatever size the hub
-/// takes.
+/// Most bytes of rows in a batch, and of payload in a message made of it. The receiver decodes a batch as a
+/// whole, so this limit holds even if the hub accepts larger packets.
 const BATCH_BYTES_MAX: usize = 128 * 1024;
 /// Bound on the cost of all rows in open batches together, in bytes; about 4 000 small rows. Above it the largest batch is sent before its
 /// time.
 const OPEN_COST_MAX: usize = 1024 * 1024;
-/// Bytes that a row costs beside its payload: its lease, its entry here, its topic.
+/// Bytes that a row costs in RAM beside its payload: its lease, its entry in the batch, its topic.
 const ROW_COST: usize = 256;
-/// Bytes of a packet beside topic and payload: fixed header, packet identifier, lengths, content type and what the uplink adds.
+/// Bytes of a PUBLISH beside topic and payload: fixed header, packet identifier, lengths, content type and
+/// the properties that the uplink adds.
 const PACKET_OVERHEAD_BYTES: usize = 128;
-/// Open batches allowed per topic and lane: one for live rows and one for the backlog.
+/// Open batches per topic and lane: one for live rows and one for the backlog.
 const OPEN_ALIKE_MAX: usize = 2;
 
 /// Encoder of the batches of a [`BatchPack`]. Pure.
@@ -55,7 +59,7 @@ pub trait Encode {
 /// Limits of a batch. New fields come only with a breaking release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BatchLimits {
-    /// Time that its first row waits for others, in milliseconds.
+    /// Longest time that the first row of a batch waits for further rows, in milliseconds.
     pub age_ms: u64,
     /// Most rows in a batch, at least 1.
     pub rows: usize,
@@ -98,7 +102,7 @@ pub struct Source {
 pub struct BatchPack<E> {
     encoder: E,
     raw: RawPack,
-    /// Set if the last message was a raw one, so that a finished batch goes next.
+    /// Set if the last message was a single raw row, so that a finished batch goes next.
     raw_was_last: bool,
     open: Vec<RowBatch>,
     /// Full batches, in the order in which they became full.
@@ -109,7 +113,8 @@ pub struct BatchPack<E> {
 }
 
 impl<E: Encode> BatchPack<E> {
-    /// A pack without rows. Raw rows and dead letters carry their identity as [text](IdentityForm::Text).
+    /// Creates a pack without rows. Raw rows and dead letters carry their identity as
+    /// [text](IdentityForm::Text).
     pub fn new(encoder: E) -> Self {
         Self {
             encoder,
@@ -123,7 +128,8 @@ impl<E: Encode> BatchPack<E> {
         }
     }
 
-    /// Sets the form of the identity of raw rows and dead letters. Batches carry theirs in the payload.
+    /// Sets the form of the identity of raw rows and dead letters. Batches carry the identities of their rows
+    /// in the payload.
     #[must_use]
     pub fn with_identity(self, form: IdentityForm) -> Self {
         Self { raw: self.raw.with_identity(form), ..self }
@@ -139,9 +145,10 @@ impl<E: Encode> BatchPack<E> {
         }
     }
 
-    /// Returns the position of the open batch for `row`. Sequence numbers must rise within a batch, but live rows alternate with those of the
-    /// backlog, and a returned lease comes behind younger rows. So two alike batches may be open, and a row joins the one that it follows most
-    /// closely.
+    /// Returns the position of the open batch for `row`. Sequence numbers must rise within a batch, but live
+    /// rows alternate with those of the backlog, and a returned lease comes behind younger rows. So two
+    /// batches with the same header may be open, and a row joins the one whose last sequence number is
+    /// closest below its own.
     fn batch_of(&mut self, now: Now, row: &Leased, limits: BatchLimits) -> usize {
         let fits = |batch: &RowBatch| batch.is_alike(row) && batch.rises_with(row);
         let followed = self.open.iter().enumerate().filter(|(_, batch)| fits(batch));
@@ -171,7 +178,8 @@ impl<E: Encode> BatchPack<E> {
         self.open.iter().map(RowBatch::cost).sum()
     }
 
-    /// Position of the open batch that goes next: one that has waited long enough, or the largest of too many rows.
+    /// Returns the position of the open batch to close next: one that has reached its maximum age, or the
+    /// largest one while all open batches together cost more RAM than [`OPEN_COST_MAX`].
     fn next_open(&self, now: Now) -> Option<usize> {
         let due = self.open.iter().position(|batch| batch.due_ms <= now.up_ms);
         let largest = || {
@@ -289,7 +297,7 @@ impl RowBatch {
         self.topic == row.row.topic && lane(self.source) == lane(Source::of(row))
     }
 
-    /// Returns whether the batch's header (topic, format, source, mark) is also that of `row`.
+    /// Returns whether the batch's header (topic, format, source, duplicate mark) is also that of `row`.
     fn takes(&self, row: &Leased) -> bool {
         self.topic == row.row.topic
             && self.format == row.row.format

@@ -1,6 +1,8 @@
-//! Work of a person on refused messages: list, retry, copy, drop. Rows are found in one pass over the parked ones, which is a sweep that sends
-//! nothing. The pass begins when no row is on its way to the parked ones, and drops are durable at its end. It needs no connection and is no
-//! attempt, so due times and back-offs do not change. A sweep that it interrupts, or that comes due meanwhile, begins at its end.
+//! Operator's requests for messages that the hub refused: list, retry, copy, drop. The rows are found in one
+//! pass over the parked rows, which is a sweep that sends nothing. The pass begins when no row is being
+//! parked, and its drops are durable at its end. A pass needs no connection and counts as no attempt, so
+//! retry times and back-offs do not change. A retry sweep that the pass interrupts, or that comes due
+//! meanwhile, starts when the pass ends.
 
 use super::by_hand_pass::{Pass, WITHIN_MS, Work, covers};
 use super::message::Message;
@@ -14,9 +16,9 @@ use super::{Core, Output};
 use crate::ingest::Now;
 use crate::wire::{ReasonCode, Utf8};
 
-/// Most rows that one call of [`work_by_hand`](Uplink::work_by_hand) looks at.
+/// Most parked rows that one call of [`work_by_hand`](Uplink::work_by_hand) reads.
 const ROWS_PER_TURN: usize = 1_024;
-/// Bound on the bytes of rows that are leased at a time, or wait to be taken.
+/// Most bytes of rows that a pass leases at a time, or of copies that wait for the caller.
 const BYTES: usize = 256 * 1024;
 
 impl<P: Pack> Uplink<P> {
@@ -46,7 +48,8 @@ impl<P: Pack> Uplink<P> {
         true
     }
 
-    /// Begins the sweep of a pass once the spool can show every parked row. Returns `false` while it cannot.
+    /// Begins the sweep of an operator's pass as soon as the spool can show every parked row. Returns `false`
+    /// until then.
     fn begin_hand_sweep<S: Spool>(&mut self, now_ms: u64, spool: &mut S) -> bool {
         self.park_deferred(spool);
         let would_overtake = self.would_overtake(spool);
@@ -64,13 +67,13 @@ impl<P: Pack> Uplink<P> {
         true
     }
 
-    /// Returns whether a pass could put rows at the end of the parked ones before older rows that may still be parked, which would break their
-    /// order.
+    /// Returns whether the pass could move rows to the end of the spool while older parked rows stay in
+    /// front, which would break their order.
     fn would_overtake(&self, spool: &impl Spool) -> bool {
         spool.is_scanned().is_none() && (self.sweep.has_rows_inside() || !self.refusals.all_settled())
     }
 
-    /// Ends a pass once its drops are durable. Returns `false` while they are not.
+    /// Ends a pass when its drops are durable. Returns `false` until then.
     fn end_hand_sweep<S: Spool>(&mut self, now_ms: u64, spool: &mut S) -> bool {
         let is_dry = self.sweep.is_dry && spool.is_scanned().is_some();
         let Some(pass) = &mut self.hand else { return true };
@@ -97,7 +100,7 @@ impl<P: Pack> Uplink<P> {
         true
     }
 
-    /// Continues the pass under way, if there is one.
+    /// Continues the operator's pass that is under way, if there is one.
     pub(super) fn work_by_hand<S: Spool>(&mut self, now_ms: u64, spool: &mut S) {
         let mut rows = ROWS_PER_TURN;
         loop {
@@ -187,7 +190,7 @@ impl<P: Pack> Uplink<P> {
         self.events.push_back(pass.into_event());
     }
 
-    /// Up time at which [`work_by_hand`](Self::work_by_hand) has something to do without an event.
+    /// Up time, in milliseconds, at which the pass has work to do without an event.
     pub(super) fn hand_timeout(&self) -> Option<u64> {
         let pass = self.hand.as_ref()?;
         if !pass.found.is_empty() {
@@ -256,14 +259,14 @@ fn copy_of(message: &Message, reason: Option<ReasonCode>, spool: &impl Spool) ->
 }
 
 impl<S: Spool, P: Pack> Core<S, P> {
-    /// Retries now everything that the hub refused under topics that `filter` matches (`#` matches all): topics, parked rows, poison messages,
-    /// and a refused link.
+    /// Retries now every refused message under the topics that `filter` matches (`#` matches all): held ones,
+    /// parked ones, poison messages, and everything if the hub refuses the whole link.
     pub fn retry_parked(&mut self, now: Now, filter: &Utf8) {
         self.uplink.retry_parked(now.up_ms, filter);
         self.turn(now);
     }
 
-    /// Lists the topics that the hub refuses now.
+    /// Lists the topics whose messages the hub refuses now.
     pub fn parked(&self, now: Now) -> ParkedList {
         let mut topics = self.uplink.refused_list(now.up_ms, &self.spool);
         let sweep_ms = self.uplink.sweep.next_deadline().map(|at_ms| at_ms.saturating_sub(now.up_ms));
@@ -274,23 +277,26 @@ impl<S: Spool, P: Pack> Core<S, P> {
         ParkedList { topics, parked, unlisted, in_place, in_place_reason }
     }
 
-    /// Begins to drop held messages and parked rows of topics that `filter` matches (`#` matches all), each settled as [`Settled::Discarded`].
-    /// Messages in flight stay. Once the drops are durable, [`UplinkEvent::ByHand`](super::uplink_event::UplinkEvent::ByHand) reports the end.
+    /// Begins to drop refused messages, held in RAM or parked in the spool, of topics that `filter` matches
+    /// (`#` matches all). Each is settled as [`Settled::Discarded`]. Messages in flight stay. Once the drops
+    /// are durable, [`UplinkEvent::ByHand`](super::uplink_event::UplinkEvent::ByHand) reports the end.
     /// Returns `false` if another pass is under way.
     #[must_use]
     pub fn drop_parked(&mut self, now: Now, filter: Utf8) -> bool {
         self.pass(now, filter, Work::Drop)
     }
 
-    /// Begins to copy the messages that [`drop_parked`](Self::drop_parked) would drop, and removes nothing. [`take_copies`](Self::take_copies)
-    /// has to be called within 5 s of each find, or the pass stops copying. Parked rows are not sent meanwhile. Returns `false` if another
-    /// pass is under way. A spool in which rows keep their places writes nothing.
+    /// Begins to copy the messages that [`drop_parked`](Self::drop_parked) would drop, and removes none. Call
+    /// [`take_copies`](Self::take_copies) within 5 s of each find, or the pass stops copying. Parked rows are
+    /// not sent meanwhile. Returns `false` if another pass is under way. A spool that reads parked rows in
+    /// place writes nothing for it.
     #[must_use]
     pub fn copy_parked(&mut self, now: Now, filter: Utf8) -> bool {
         self.pass(now, filter, Work::Copy)
     }
 
-    /// Returns the copies found since the last call: held messages, about 1 MiB, or parked rows, about 256 KiB.
+    /// Returns the copies found since the last call: at most about 1 MiB of messages held in RAM, then about
+    /// 256 KiB of parked rows a call.
     pub fn take_copies(&mut self, now: Now) -> Vec<ParkedRow> {
         let found = self.uplink.hand.as_mut().map(|pass| std::mem::take(&mut pass.found));
         let out: Vec<_> = found.into_iter().flatten().collect();
@@ -306,7 +312,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
         began
     }
 
-    /// Continues a pass, with or without a connection, and emits its events.
+    /// Continues an operator's pass, with or without a connection, and emits its events.
     pub(super) fn work_by_hand(&mut self, now: Now) {
         self.uplink.note_left(&mut self.spool);
         self.uplink.work_by_hand(now.up_ms, &mut self.spool);

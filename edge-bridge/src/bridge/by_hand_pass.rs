@@ -1,4 +1,4 @@
-//! Pass over the parked rows that a person asked for: its filter, its work, and its deadlines.
+//! State of an operator's pass over the parked rows: topic filter, action and deadlines.
 
 use std::collections::VecDeque;
 
@@ -6,7 +6,8 @@ use super::parked_list::ParkedRow;
 use super::uplink_event::{ByHandCount, LeftOut, UplinkEvent};
 use crate::wire::{Utf8, matches};
 
-/// Milliseconds that found copies wait to be taken, and that a pass waits for the spool. Bounded because no parked row is sent meanwhile.
+/// Milliseconds that found copies wait for the caller, and that a pass waits for the spool. Bounded because
+/// no parked row is sent meanwhile.
 pub(super) const WITHIN_MS: u64 = 5_000;
 
 /// Action of a pass on rows of matching topics.
@@ -14,16 +15,17 @@ pub(super) const WITHIN_MS: u64 = 5_000;
 pub(super) enum Work {
     Copy,
     Drop,
-    /// Leaves the rows as they are. Used when copies were not taken in time, because rows still have to be parked again in their order.
+    /// Leaves the rows parked. Used when the caller did not take copies in time: the pass still has to park
+    /// the rows it leased again, in their order.
     Nothing,
 }
 
-/// Pass over the parked rows that a person asked for.
+/// Operator's pass over the parked rows.
 #[derive(Debug)]
 pub(super) struct Pass {
     pub(super) filter: Utf8,
     pub(super) work: Work,
-    /// Set until the pass begins, while a sweep is under way or rows are on their way to the parked ones.
+    /// Set until the pass begins, because a retry sweep is under way or rows are being parked.
     pub(super) waits: bool,
     /// Up time in milliseconds until which the pass waits for the spool.
     pub(super) until_ms: u64,
@@ -31,17 +33,19 @@ pub(super) struct Pass {
     pub(super) commits: bool,
     pub(super) left_out: Option<LeftOut>,
     pub(super) count: ByHandCount,
-    /// Messages, by weight, that waited in their place when the pass began, and which it does not see.
+    /// Weight of the refused messages that could not be parked and waited in their lanes when the pass began.
+    /// The pass does not see them.
     pub(super) in_place: u64,
     pub(super) found: VecDeque<ParkedRow>,
     pub(super) found_ms: u64,
     pub(super) resume_ms: Option<u64>,
-    /// Up time in milliseconds at which the next sweep was due; `None` if none was.
+    /// Up time in milliseconds at which the next retry sweep was due; `None` if none was.
     pub(super) sweep_ms: Option<u64>,
 }
 
 impl Pass {
-    /// Creates a pass that has not begun. `sweep_ms`: up time at which the next sweep is due, `None` if none is.
+    /// Creates a pass that has not begun. `sweep_ms` is the up time at which the next retry sweep is due,
+    /// `None` if none is.
     pub(super) fn new(now_ms: u64, filter: Utf8, work: Work, sweep_ms: Option<u64>) -> Self {
         Self {
             filter,

@@ -1,4 +1,5 @@
-//! Choices for the CONNECT at one address: what the hub refused there is changed or left out the next time.
+//! Adaptation of the CONNECT to one address: a version, bridge bit or will that the hub refused there is
+//! changed or left out in the next CONNECT.
 
 use super::Event;
 use super::bridge_bit::BridgeBit;
@@ -21,14 +22,15 @@ impl ConnectChoice {
         Self { version, bridge_bit: BridgeBit::default(), will: WillChoice::default() }
     }
 
-    /// Changes the next CONNECT of `client` so that it has nothing that this hub is known to refuse.
+    /// Removes from the next CONNECT of `client` everything that this hub is known to refuse.
     pub(super) fn adapt(&mut self, now_ms: u64, client: &mut ClientConfig) {
         client.version = self.version.next(now_ms);
         client.bridge_bit &= self.bridge_bit.next(now_ms);
         client.will = client.will.take().filter(|_| self.will.next(now_ms));
     }
 
-    /// Notes that a connection is over. Returns the event to report if the next CONNECT differs, and `None` if it is the same.
+    /// Records the end of a connection. Returns the event to report if the next CONNECT differs from this
+    /// one; `None` if it is the same.
     pub(super) fn on_over(&mut self, now_ms: u64, connection: &Connection, closed: &Closed) -> Option<Event> {
         let accepted = connection.accepted;
         if self.bridge_bit.on_over(now_ms, connection.says_bridge, accepted, closed) {

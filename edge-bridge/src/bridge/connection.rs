@@ -23,13 +23,13 @@ use crate::wire::{QoS, ReasonCode, Version};
 pub(super) struct Connection {
     pub(super) session: Session,
     pub(super) since_ms: u64,
-    /// Set once a CONNACK without a refusal came.
+    /// Set once the hub accepted the CONNECT.
     pub(super) accepted: bool,
-    /// Set if CONNECT has the bridge bit.
+    /// Set if the CONNECT had the bridge bit (MQTT 3.1.1).
     pub(super) says_bridge: bool,
-    /// Set if CONNECT gives a will.
+    /// Set if the CONNECT had a will.
     pub(super) has_will: bool,
-    /// Set once a PUBACK came.
+    /// Set once a PUBACK arrived on this connection.
     pub(super) acked: bool,
     /// Set once a PUBACK refused a message, because some hubs close the connection then.
     pub(super) refused: bool,
@@ -37,9 +37,9 @@ pub(super) struct Connection {
     why: Option<String>,
     /// Set when this side ended the connection.
     broken_here: bool,
-    /// Set when the connection was given up because its oldest message had no answer.
+    /// Set if this side ended the connection because its oldest message got no PUBACK.
     pub(super) is_unanswered: bool,
-    /// Set when the stall breaker broke it.
+    /// Set if the stall breaker ended the connection.
     is_stalled: bool,
     /// Set when this side ended the connection to return to the first address.
     is_left: bool,
@@ -93,8 +93,9 @@ impl Connection {
         self.on_hangup(now, Some(why.to_owned()));
     }
 
-    /// Returns the hub's part in the end of the connection: `Some` if the hub closed it, or broke the protocol in its answer to a message of
-    /// ours. `None` for every other end, because an error in a message to us tells nothing about ours.
+    /// Returns the hub's part in the end of the connection: `Some` if the hub closed it, or broke the
+    /// protocol in its answer to a message of this side. `None` for every other end, because a protocol error
+    /// in a message of the hub says nothing about the messages of this side.
     pub(super) fn blame(&self, closed: &Closed) -> Option<HubClose> {
         match closed {
             _ if self.broken_here || !self.accepted => None,
@@ -111,8 +112,8 @@ impl Connection {
         self.broken_here || matches!(closed, Closed::KeepAlive | Closed::Handshake)
     }
 
-    /// Returns the result of the connection, from which the next address is chosen. A stalled one counts as in vain, so that its address is
-    /// not dialled again in this round.
+    /// Returns the outcome from which the next address is chosen. A stalled connection counts as
+    /// [`End::InVain`], so that its address is not dialled again in this round.
     pub(super) fn end(&self, is_stable: bool, closed: &Closed) -> End {
         match closed {
             _ if self.is_left => End::Left,
@@ -122,8 +123,8 @@ impl Connection {
         }
     }
 
-    /// Handles events, sends what can be sent, looks for a stall. Returns `Some` when the connection is over, with its cause, and `None` while
-    /// it goes on.
+    /// Handles the session's events, sends as much as the window allows, and checks for a stall. Returns the
+    /// cause of the end when the connection is over, and `None` while it goes on.
     pub(super) fn turn<S: Spool, P: Pack>(
         &mut self,
         now: Now,
@@ -272,8 +273,8 @@ impl Connection {
         }
     }
 
-    /// Probes the first address, and leaves the present one once it answers. The DISCONNECT asks for the will, which says that this address
-    /// lost us.
+    /// Probes the first address, and ends the present connection when that address can be reached. The
+    /// DISCONNECT asks for the will to be published, which says that the present address lost this client.
     fn go_back<S: Spool, P: Pack>(&mut self, now: Now, parts: &mut Parts<'_, S, P>) {
         match parts.addresses.poll(now.up_ms, self.session.in_flight() == 0) {
             None => {}
@@ -305,7 +306,7 @@ impl Connection {
     }
 }
 
-/// Delays of this connection from which the stall breaker derives its patience.
+/// Returns the round-trip delays of this connection, from which the stall breaker computes its timeout.
 pub(super) fn delays(session: &Session) -> Delays {
     Delays {
         srtt_ms: session.path().srtt_ms().unwrap_or(0),
@@ -315,12 +316,14 @@ pub(super) fn delays(session: &Session) -> Delays {
     }
 }
 
-/// Close of the connection by the hub. A message may be the cause of any close, even one that names quota, takeover, or a server that moved.
+/// Close of the connection by the hub. A message of this side may be the cause of any close, even of one
+/// whose reason is quota, session takeover, or a moved server.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct HubClose {
     /// Reason of the hub's DISCONNECT if it is an error, otherwise `UNSPECIFIED_ERROR`.
     pub(super) reason: ReasonCode,
-    /// Set if the reason can concern a message. Otherwise more closes are needed before a message is blamed.
+    /// Set if the DISCONNECT's reason can concern a message. Otherwise more closes are needed before a
+    /// message is taken for poison.
     pub(super) names_a_message: bool,
 }
 
@@ -331,7 +334,8 @@ impl HubClose {
     }
 }
 
-/// Returns whether a DISCONNECT of this reason can concern a message, rather than load, time, or who we are (§3.14.2.1).
+/// Returns whether a DISCONNECT with this reason can concern a message, rather than the load, a timeout, or
+/// the client as a whole (§3.14.2.1).
 fn may_be_a_message(reason: ReasonCode) -> bool {
     matches!(
         reason,

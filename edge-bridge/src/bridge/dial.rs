@@ -1,4 +1,5 @@
-//! Dialling: begins connections, keeps their state when they end, and waits between two of them.
+//! Dialling of the hub: starts connections, keeps session state from one to the next, and waits for the
+//! back-off between two attempts.
 
 use super::address_choice::End;
 use super::connection::{Connection, HubClose};
@@ -11,14 +12,16 @@ use crate::ingest::Now;
 use crate::session::Closed;
 use crate::wire::PacketId;
 
-/// Milliseconds after which a connection counts as lasting although no PUBACK came, because there was perhaps no message to acknowledge.
+/// Milliseconds after which a connection counts as stable without a PUBACK, because there may have been no
+/// message to acknowledge.
 const STABLE_MS: u64 = 30_000;
 
-/// Patience with the first CONNACK, in milliseconds; doubles with each CONNECT after the first that gets no answer, up to the
-/// client's own timeout.
+/// Timeout of the first CONNACK, in milliseconds; doubles with each further CONNECT without an answer, up to
+/// the client's configured timeout.
 const HANDSHAKE_MS: u64 = 4_000;
 
-/// Longest delay in milliseconds before the next dial while the search for a message that makes the hub close goes on.
+/// Longest delay in milliseconds before the next dial while the link searches for the poison message at which
+/// the hub closes.
 const HURRIED_MS: u64 = 300;
 
 /// First packet identifier of a connection, spread over all identifiers; seed 0 gives 1. The multiplier is that of Fibonacci hashing (Knuth,
@@ -126,7 +129,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
         self.wait(now, in_ms, reason);
     }
 
-    /// Notes whether a CONNECT had an answer, for the patience with the next one.
+    /// Records whether a CONNECT was answered; the timeout of the next CONNACK depends on it.
     fn note_answer(&mut self, answered: bool, closed: &Closed) {
         if answered {
             self.unanswered_connects = 0;
@@ -135,7 +138,8 @@ impl<S: Spool, P: Pack> Core<S, P> {
         }
     }
 
-    /// Returns whether the hub closed with a SUBSCRIBE unanswered, because then a filter is suspected before any message.
+    /// Returns whether the hub closed while a SUBSCRIBE had no SUBACK. A topic filter is then suspected
+    /// before any message.
     fn is_for_a_filter(&mut self, now: Now, close: HubClose) -> bool {
         let Some(refused) = self.downlink.on_hub_closed(now.up_ms, close.reason) else { return false };
         self.stats.refused_subscriptions = self.downlink.refused();
@@ -144,8 +148,8 @@ impl<S: Spool, P: Pack> Core<S, P> {
         true
     }
 
-    /// Returns whether this address is to be dialled with another CONNECT, such as one of another version, without the bridge bit, or without
-    /// the will.
+    /// Returns whether the same address is dialled again with a changed CONNECT: another MQTT version, no
+    /// bridge bit, or no will.
     fn connects_otherwise(&mut self, now: Now, connection: &Connection, closed: &Closed) -> bool {
         let choice = self.connect_choices.get_mut(self.addresses.current());
         let Some(event) = choice.and_then(|choice| choice.on_over(now.up_ms, connection, closed)) else {
@@ -158,15 +162,15 @@ impl<S: Spool, P: Pack> Core<S, P> {
         is_other
     }
 
-    /// Notes that a dial failed. `answered`: a proxy answered it with a refusal.
+    /// Handles a failed dial. `answered` is set if a proxy answered with a refusal.
     pub(super) fn not_dialed(&mut self, now: Now, reason: String, answered: bool) {
         let goes_on = self.addresses.on_over(End::InVain);
         let in_ms = self.delay_ms(answered, goes_on);
         self.wait(now, in_ms, reason);
     }
 
-    /// Delay before the next dial, in milliseconds. `answered`: there was an answer by MQTT or a proxy, not only by TCP. `goes_on`: the next
-    /// address is of the same round.
+    /// Returns the delay before the next dial, in milliseconds. `answered`: the hub answered by MQTT, or a
+    /// proxy did; TCP alone does not count. `goes_on`: the next address belongs to the same round.
     fn delay_ms(&mut self, answered: bool, goes_on: bool) -> u64 {
         match (goes_on, answered) {
             (true, _) => self.backoff.first_ms(),

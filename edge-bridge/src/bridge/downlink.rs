@@ -1,4 +1,5 @@
-//! Downlink, messages from the hub to the application: subscriptions, local names, and the PUBACK only when the application is done (at least once).
+//! Downlink, messages from the hub to the application: subscriptions, mapping to local topics, and PUBACKs
+//! that wait until the application has handled the message (at least once).
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,7 +13,7 @@ use crate::wire::{PacketId, Publish, QoS, ReasonCode, RetainHandling, Subscripti
 #[derive(Debug, Default)]
 pub(super) struct Downlink {
     rules: Rules,
-    /// Wanted filters, in the order of the requests.
+    /// Filters that the application and the `in` rules subscribe to, in the order of the requests.
     wanted: Vec<Subscription>,
     /// Filters the hub granted in its present session, as far as this process knows.
     granted: HashSet<Utf8>,
@@ -24,7 +25,7 @@ pub(super) struct Downlink {
     unwanted: Vec<Utf8>,
 }
 
-/// A refused filter's back-off.
+/// Back-off of a subscription that the hub refused.
 #[derive(Debug)]
 struct RefusedFilter {
     reason: ReasonCode,
@@ -32,7 +33,7 @@ struct RefusedFilter {
     backoff: Backoff,
 }
 
-/// A filter that the hub refused.
+/// Subscription that the hub refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Refused {
@@ -49,8 +50,8 @@ impl Downlink {
         Self { wanted: wanted.collect(), rules, ..Self::default() }
     }
 
-    /// Adds a filter of the application. Its messages keep the hub's topic. A known filter is subscribed again if its QoS rises or its options
-    /// change.
+    /// Adds a filter of the application. Its messages keep the hub's topic. A filter that was added before is
+    /// subscribed again if its QoS rises or its options change.
     pub(super) fn want(&mut self, mut wanted: Subscription) {
         wanted.qos = wanted.qos.min(QoS::AtLeastOnce);
         self.unwanted.retain(|unwanted| *unwanted != wanted.filter);
@@ -66,7 +67,8 @@ impl Downlink {
         }
     }
 
-    /// Drops the hub's answer for this filter, given or still to come, because it belongs to a request that no longer counts.
+    /// Discards the hub's SUBACK for this filter, received or still to come, because a newer request replaces
+    /// it.
     fn forget_answer(&mut self, filter: &Utf8) {
         self.granted.remove(filter);
         self.refused.remove(filter);
@@ -102,17 +104,18 @@ impl Downlink {
         self.unwanted.push(filter.clone());
     }
 
-    /// Filters to unsubscribe now.
+    /// Takes the filters for an UNSUBSCRIBE out of the list.
     pub(super) fn take_unwanted(&mut self) -> Vec<Utf8> {
         std::mem::take(&mut self.unwanted)
     }
 
-    /// Takes filters back that could not be unsubscribed now.
+    /// Returns filters to the list, because their UNSUBSCRIBE could not be sent.
     pub(super) fn put_unwanted(&mut self, filters: Vec<Utf8>) {
         self.unwanted = filters;
     }
 
-    /// Filters suspected to make the hub close, which a new connection does not ask for at once.
+    /// Filters suspected to make the hub close the connection. A new connection does not subscribe to them at
+    /// once.
     pub(super) fn suspects(&self) -> Vec<Refused> {
         self.suspects.iter().map(refused).collect()
     }
@@ -139,7 +142,8 @@ impl Downlink {
         !std::mem::replace(&mut self.qos2_seen, true)
     }
 
-    /// Up time at which a refused filter is to be asked for again; `None` if there is none.
+    /// Up time, in milliseconds, of the next attempt to subscribe to a refused filter; `None` if there is
+    /// none.
     pub(super) fn next_deadline(&self, session: &Session) -> Option<u64> {
         let asked = |filter: &Utf8| self.asked.iter().any(|(_, filters)| filters.contains(filter));
         let waiting = self.refused.iter().filter(|(filter, _)| session.is_open() && !asked(filter));
@@ -147,8 +151,8 @@ impl Downlink {
         waiting.map(|(_, filter)| filter.due_ms).chain(suspect.map(|(due_ms, _)| due_ms)).min()
     }
 
-    /// Notes that the hub closed the connection. Returns `None` if every SUBSCRIBE had been answered. Otherwise a topic filter, and not a
-    /// message, is taken for the cause, and the filters are returned that count as refused from now on.
+    /// Handles a close by the hub. Returns `None` if every SUBSCRIBE had its SUBACK. Otherwise a filter, and
+    /// not a message, is taken for the cause, and the filters are returned that count as refused from now on.
     pub(super) fn on_hub_closed(&mut self, now_ms: u64, reason: ReasonCode) -> Option<Vec<Refused>> {
         let asked = self.asked.drain(..).flat_map(|(_, filters)| filters);
         let asked: Vec<_> = asked.filter(|filter| !filter.is_empty()).collect();
@@ -161,7 +165,7 @@ impl Downlink {
         Some(new.into_iter().map(|filter| Refused { filter, reason }).collect())
     }
 
-    /// Filters to ask for now. A suspect is asked for when no other is.
+    /// Filters to subscribe to now. A suspected filter is subscribed to only when no other filter is left.
     pub(super) fn missing(&self, now_ms: u64) -> Vec<Subscription> {
         let asked = |filter: &Utf8| self.asked.iter().any(|(_, filters)| filters.contains(filter));
         let waits = |filter: &Utf8| self.refused.get(filter).is_some_and(|refused| refused.due_ms > now_ms);
@@ -179,8 +183,8 @@ impl Downlink {
         self.asked.push((id, filters.iter().map(|s| s.filter.clone()).collect()));
     }
 
-    /// Notes that a SUBSCRIBE for these filters could not be sent, for example because it is too large for the hub. Puts them off, so that
-    /// they are not due at once for ever.
+    /// Defers filters whose SUBSCRIBE could not be sent, for example because the packet is too large for the
+    /// hub, so that they are not tried in a tight loop.
     pub(super) fn on_not_asked(&mut self, now_ms: u64, filters: &[Subscription]) {
         for Subscription { filter, .. } in filters {
             if let Some(refused) = self.refused.get_mut(filter) {
@@ -190,7 +194,7 @@ impl Downlink {
         }
     }
 
-    /// Filters that the hub refuses, or closes at.
+    /// Subscriptions that the hub refuses, or at which it closes the connection.
     pub(super) fn refused(&self) -> Vec<Refused> {
         let answered = self.refused.iter().map(|(filter, answer)| (filter, answer.reason));
         let mut all: Vec<_> = answered.chain(self.suspects.iter()).map(refused).collect();
@@ -227,8 +231,8 @@ impl Downlink {
         refused
     }
 
-    /// Gives a message its local topic, and the smaller of its QoS and the rule's. A message that no rule maps, because the application asked
-    /// for it, is unchanged.
+    /// Gives a message its local topic, and the smaller of its QoS and the rule's. A message of the
+    /// application's own subscription, which no rule maps, is unchanged.
     pub(super) fn local(&self, publish: Publish) -> Publish {
         match self.rules.map_in(&publish.topic) {
             Some(Mapped { topic, qos }) => Publish { topic, qos: publish.qos.min(qos), ..publish },

@@ -1,16 +1,18 @@
 //! Idle ping: a PINGREQ on a connection that only receives, so that a half-open one is found before a command waits for the keep alive.
 //!
-//! While messages are unacknowledged, the [stall breaker](super::stall_breaker) sends its own PINGREQs. Without messages nothing would be sent
-//! for a keep alive, and a lost hub, with the commands that it holds for us, would be noticed only after that and the ping's own timeout. So a
-//! silent link is asked early enough that a lost one is broken, and dialled again, within the configured time.
+//! While messages are unacknowledged, the [stall breaker](super::stall_breaker) sends its own PINGREQs.
+//! Without messages the client would send nothing for a keep alive, and would notice a lost hub, with the
+//! commands that wait there, only after that and the ping's timeout. So a PINGREQ goes out early enough that
+//! a lost connection is ended, and dialled again, within the configured time.
 
 use super::stall_breaker::StallAction;
 
-/// Least time to wait for a PINGRESP, in milliseconds. The next connection gets as much again.
+/// Shortest timeout of a PINGRESP, in milliseconds. Making the next connection is given as much again.
 const PATIENCE_MS: u64 = 2_000;
-/// Number of round trips that the answer may take.
+/// Timeout of a PINGRESP, in smoothed round-trip times.
 const ROUND_TRIPS: u64 = 4;
-/// Bound of the factor by which the patience grows, doubled with each break until a PINGRESP arrives.
+/// Upper bound of the factor on the PINGRESP timeout, which doubles with each connection broken in this way
+/// until a PINGRESP arrives.
 const FACTOR_MAX: u64 = 16;
 
 /// Timer of the pings of an idle link, kept over all of its connections.
@@ -18,7 +20,7 @@ const FACTOR_MAX: u64 = 16;
 pub(super) struct IdlePing {
     /// Milliseconds within which a lost connection is to be dialled again; 0 sends no pings.
     within_ms: u64,
-    /// Up time since which nothing is on the way to the hub and messages may come from it; `None` otherwise.
+    /// Up time since which nothing is unacknowledged and the hub may send messages; `None` otherwise.
     listening_ms: Option<u64>,
     last_byte_ms: u64,
     asked_ms: Option<u64>,
@@ -31,12 +33,12 @@ impl IdlePing {
         Self { within_ms, listening_ms: None, last_byte_ms: 0, asked_ms: None, rtt_ms: 0, factor: 1 }
     }
 
-    /// Notes that a new connection is up.
+    /// Handles a new connection.
     pub(super) fn on_connected(&mut self, now_ms: u64) {
         (self.last_byte_ms, self.asked_ms, self.listening_ms) = (now_ms, None, None);
     }
 
-    /// Notes that a byte came from the hub: the link lives.
+    /// Records that a byte came from the hub, which shows that the link lives.
     pub(super) fn on_byte(&mut self, now_ms: u64) {
         self.last_byte_ms = now_ms;
         if self.asked_ms.take().is_some() {
@@ -49,7 +51,8 @@ impl IdlePing {
         self.rtt_ms = rtt_ms.max(self.rtt_ms - self.rtt_ms / 4);
     }
 
-    /// Notes if the link only receives, which is so with subscriptions and nothing unacknowledged; call after each change.
+    /// Sets if the link only receives, that is, has subscriptions and no unacknowledged message. Call it
+    /// after each change.
     pub(super) fn set_listening(&mut self, now_ms: u64, listening: bool) {
         if listening {
             self.listening_ms.get_or_insert(now_ms);
@@ -58,7 +61,7 @@ impl IdlePing {
         }
     }
 
-    /// Returns the step to take now, a ping or the break; `None` if no step is due.
+    /// Returns the action due now, to send a PINGREQ or to end the connection; `None` if none is due.
     pub(super) fn poll(&mut self, now_ms: u64, srtt_ms: Option<u64>) -> Option<StallAction> {
         if now_ms < self.next_deadline(srtt_ms)? {
             return None;
@@ -72,7 +75,8 @@ impl IdlePing {
         Some(StallAction::Break)
     }
 
-    /// Up time at which [`poll`](Self::poll) has a step; `None` while the link is not idle, or pings are off.
+    /// Up time, in milliseconds, of the next action of [`poll`](Self::poll); `None` while the link is not
+    /// idle, or pings are off.
     pub(super) fn next_deadline(&self, srtt_ms: Option<u64>) -> Option<u64> {
         let silent_ms = self.last_byte_ms.max(self.listening_ms.filter(|_| self.within_ms > 0)?);
         let patience_ms = PATIENCE_MS.max(ROUND_TRIPS * self.rtt_ms.max(srtt_ms.unwrap_or(0)));
@@ -83,7 +87,8 @@ impl IdlePing {
     }
 }
 
-/// Milliseconds of silence before a PINGREQ: the configured time less the patience for answer and next connection, but at least a half of it.
+/// Milliseconds of silence before a PINGREQ: the configured time less the timeouts of PINGRESP and next
+/// connection, but at least half of the configured time.
 fn interval_ms(within_ms: u64, patience_ms: u64) -> u64 {
     within_ms.saturating_sub(2 * patience_ms).max(within_ms / 2)
 }

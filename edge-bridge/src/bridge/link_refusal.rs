@@ -1,7 +1,8 @@
-//! Refusal of the whole link (circuit breaker), assumed when the last answers were all *not authorized*, whatever their topics. Sending stops,
-//! everything waits in place, and one message at a time probes with back-off, each time of another topic, so that one bad topic never hides a
-//! link that works for others. An untried topic does not wait for the back-off, because the leased rows are searched for one every two
-//! seconds.
+//! Circuit breaker for a hub that refuses the whole link: it opens when the last answers were all *not
+//! authorized*, whatever their topics. Sending stops, all rows stay in their lanes, and one message at a time
+//! probes with back-off, each time of another topic, so that one forbidden topic never hides a link that
+//! works for others. A topic not tried yet does not wait for the back-off: every two seconds the leased rows
+//! are searched for one.
 
 use super::backoff::Backoff;
 use super::refusals::retry_backoff;
@@ -11,11 +12,13 @@ use crate::wire::{ReasonCode, Utf8};
 const STREAK: u32 = 8;
 /// Most topics whose probes are remembered.
 const TRIED_MAX: usize = 64;
-/// Delay in milliseconds after the probe of an untried topic, short so that all topics are tried before probes become rare.
+/// Delay in milliseconds after the probe of a new topic, short so that all topics are tried before the
+/// back-off makes probes rare.
 const NEXT_TOPIC_MS: u64 = 250;
-/// Time between looks for a topic that was not tried yet.
+/// Milliseconds between two searches of the leased rows for a topic that was not tried yet.
 const LOOK_MS: u64 = 2_000;
-/// Milliseconds after which a refused link of which only tried topics are in sight is taken for many rows of refused topics instead.
+/// Milliseconds without an untried topic among the leased rows, after which the link counts as working and
+/// the tried topics as refused one by one.
 const ALIKE_MS: u64 = 30_000;
 
 /// The state of the link as a whole.
@@ -23,7 +26,7 @@ const ALIKE_MS: u64 = 30_000;
 pub(super) struct LinkRefusal {
     streak: u32,
     probing: Option<Probing>,
-    /// Topics that were refused while the hub took another one, which showed that the link works.
+    /// Topics that the hub refused while it accepted another one, which showed that the link works.
     refused_apart: Vec<Utf8>,
     seed: u64,
 }
@@ -32,17 +35,17 @@ pub(super) struct LinkRefusal {
 struct Probing {
     since_ms: u64,
     due_ms: u64,
-    /// Up time of the next search for an untried topic. `None` stops searches until the next probe, because no further rows can be leased to
-    /// search through.
+    /// Up time of the next search for an untried topic. `None` stops the searches until the next probe,
+    /// because the limit of leased rows is reached.
     look_ms: Option<u64>,
     backoff: Backoff,
-    /// Topics that were refused since the link is, in the order of their last probe.
+    /// Topics that the hub refused since the circuit breaker opened, in the order of their last probe.
     tried: Vec<Utf8>,
-    /// Number of probes of new topics that may still follow soon after one another.
+    /// Number of probes of new topics that may still follow with the short delay.
     soon: usize,
-    /// Set while a probe is on its way.
+    /// Set while a probe has no answer yet.
     is_out: bool,
-    /// Set once every message that was in flight when the link was found to be refused has its answer.
+    /// Set once every message that was in flight when the circuit breaker opened has its answer.
     is_drained: bool,
 }
 
@@ -63,8 +66,8 @@ impl LinkRefusal {
         self.probing.is_some()
     }
 
-    /// Notes that the hub answered a message. `is_attempt`: its topic had been refused before it was sent, so that another refusal says
-    /// nothing about the link.
+    /// Records the hub's PUBACK for a message. `is_attempt`: its topic had been refused before it was sent,
+    /// so that another refusal says nothing about the link.
     pub(super) fn on_answer(
         &mut self,
         now_ms: u64,
@@ -114,36 +117,40 @@ impl LinkRefusal {
         LinkChange::Refused
     }
 
-    /// Takes the topics that were refused although the link works. Empty at the next call.
+    /// Takes the list of topics that the hub refused although the link works.
     pub(super) fn take_refused_apart(&mut self) -> Vec<Utf8> {
         std::mem::take(&mut self.refused_apart)
     }
 
-    /// Up time, in milliseconds, of the next probe or of the next search for an untried topic; `None` if the link is not refused.
+    /// Up time, in milliseconds, of the next probe or of the next search for an untried topic; `None` while
+    /// the link is not refused.
     pub(super) fn due_ms(&self) -> Option<u64> {
         let probing = self.probing.as_ref()?;
         let look_ms = probing.look_ms.filter(|_| probing.soon > 0);
         Some(look_ms.map_or(probing.due_ms, |look_ms| look_ms.min(probing.due_ms)))
     }
 
-    /// Returns whether only an untried topic may probe now, because the back-off of the others is not over.
+    /// Returns whether only an untried topic may be probed now, because the back-off of the others is not
+    /// over.
     pub(super) fn looks(&self, now_ms: u64) -> bool {
         self.probing.as_ref().is_some_and(|probing| probing.due_ms > now_ms)
     }
 
-    /// Notes that a search found no untried topic. `is_full`: no further rows can be leased, so that searches stop until the next probe.
+    /// Records that a search found no untried topic. `is_full`: the limit of leased rows is reached, so that
+    /// searches stop until the next probe.
     pub(super) fn on_looked(&mut self, now_ms: u64, is_full: bool) {
         if let Some(probing) = &mut self.probing {
             probing.look_ms = Some(now_ms + LOOK_MS).filter(|_| !is_full);
         }
     }
 
-    /// Topics that were refused since the link is; empty if the link is not refused.
+    /// Topics that the hub refused since the circuit breaker opened; empty if the link is not refused.
     pub(super) fn tried(&self) -> &[Utf8] {
         self.probing.as_ref().map_or(&[], |probing| &probing.tried)
     }
 
-    /// Notes that everything in flight has been answered. Returns whether it is the first call since the link is refused.
+    /// Records that every message in flight has been answered. Returns `true` at the first call since the
+    /// circuit breaker opened.
     pub(super) fn on_drained(&mut self) -> bool {
         self.probing.as_mut().is_some_and(|probing| !std::mem::replace(&mut probing.is_drained, true))
     }
@@ -177,8 +184,8 @@ impl LinkRefusal {
         candidates.min_by_key(|(_, rank)| *rank).map(|(candidate, _)| candidate)
     }
 
-    /// Ends the refusal of the link when only tried topics have been in sight for [`ALIKE_MS`]. Returns these topics, which are then refused
-    /// one by one; empty if the refusal goes on.
+    /// Ends the refusal of the link when the leased rows had only tried topics for [`ALIKE_MS`]. Returns
+    /// these topics, which are then refused one by one; empty if the refusal goes on.
     pub(super) fn give_way<'a>(
         &mut self,
         now_ms: u64,

@@ -21,7 +21,7 @@ pub enum LinkState {
 }
 
 impl LinkState {
-    /// Word for the state, which status and metrics show.
+    /// Returns the word for the state in status messages and metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Flowing => "flowing",
@@ -43,17 +43,18 @@ impl fmt::Display for LinkState {
 /// Progress of a connection that is up.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Progress {
-    /// Messages without PUBACK, and rows being packed.
+    /// Number of messages without PUBACK, and of rows in open batches.
     pub(super) unacknowledged: usize,
     /// Rows that wait in the spool.
     pub(super) waiting: u64,
-    /// A probe is out, or nothing was acknowledged for too long.
+    /// Set while the stall breaker's PINGREQ has no answer, or no PUBACK came for too long.
     pub(super) suspect: bool,
-    /// A PUBACK came on this connection.
+    /// Set once a PUBACK arrived on this connection.
     pub(super) acked: bool,
 }
 
-/// Number of waiting rows above which they count as a backlog, because fewer are merely the rows of this moment.
+/// Number of waiting rows above which the link counts as draining a backlog. Fewer are rows that were pushed
+/// just now.
 const BACKLOG: u64 = 32;
 
 impl Progress {

@@ -1,4 +1,4 @@
-//! Message on its way to the hub: the packed rows, and the record of attempts to send it.
+//! Message on its way to the hub: its rows, and the history of attempts to send it.
 
 use super::pack::Packed;
 use super::spool::Spool;
@@ -7,29 +7,32 @@ use crate::wire::{ReasonCode, Utf8};
 /// Bytes of a PUBLISH beside topic, properties and payload.
 const HEADER_BYTES: usize = 12;
 
-/// A message that is in flight or waits for its turn. Its rows stay leased.
+/// Message that is in flight, or waits to be sent or sent again. Its rows stay leased.
 #[derive(Debug)]
 pub(super) struct Message {
     pub(super) packed: Packed,
-    /// Estimated bytes of its packet.
+    /// Estimated size of the message's PUBLISH, in bytes.
     pub(super) bytes: u64,
-    /// Position in the order in which messages were made.
+    /// Serial number in the order in which messages were made.
     pub(super) serial: u64,
-    /// Up time at which it was sent, in milliseconds. `None` if it was not sent yet, or was sent on an earlier connection too.
+    /// Up time at which the message was sent, in milliseconds. `None` if it is unsent, or was first sent on
+    /// an earlier connection.
     pub(super) sent_ms: Option<u64>,
     /// Number of times that the hub refused this message alone, while taking others of its topic.
     pub(super) refusals: u32,
-    /// Reason of the last of these refusals.
+    /// Reason code of the last such refusal.
     pub(super) reason: Option<ReasonCode>,
     /// Times the hub closed the connection while this message was unanswered.
     pub(super) closes: u32,
-    /// Number of connections that were given up without an answer to this message, although the hub answered younger ones there.
+    /// Number of connections that were ended without a PUBACK for this message although the hub acknowledged
+    /// younger ones there.
     pub(super) passed_over: u32,
-    /// Set if a connection was given up because this message had no answer. Its bytes then leave the window to younger ones.
+    /// Set if a connection was ended because this message had no PUBACK. Its bytes no longer count against
+    /// the window.
     pub(super) is_overdue: bool,
-    /// Set if the topic, or this message, had been refused before it was sent.
+    /// Set if the hub had refused the topic, or this message, before it was sent.
     pub(super) is_attempt: bool,
-    /// Set if the message's rows came from the parked ones.
+    /// Set if the message's rows were parked before.
     pub(super) swept: bool,
 }
 
@@ -52,7 +55,7 @@ impl Message {
         }
     }
 
-    /// Returns the bytes of the window that the message takes.
+    /// Returns the bytes that the message takes from the congestion window.
     pub(super) fn window_bytes(&self) -> u64 {
         if self.is_overdue { 0 } else { self.bytes }
     }
@@ -66,8 +69,9 @@ impl Message {
         &self.packed.publish.topic
     }
 
-    /// Returns whether the times to live of all its rows are over. A batch is kept until its last row expires, because rows that went back to
-    /// the spool would then come behind rows of their topic that are held or parked.
+    /// Returns whether every row of the message has expired. A batch is kept until its last row expires,
+    /// because rows that went back to the spool would then follow rows of their topic that are held in RAM or
+    /// parked.
     pub(super) fn is_expired(&self, now_ms: u64, spool: &impl Spool) -> bool {
         self.packed.expires_ms.is_some_and(|at_ms| at_ms <= now_ms)
             && self.ttl_left_ms(now_ms, spool) == Some(0)

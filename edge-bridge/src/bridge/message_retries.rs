@@ -1,19 +1,19 @@
-//! Messages that the hub refuses although it takes others of their topic. Each is tried again alone, with back-off, a few times from RAM; then
-//! its rows are parked.
+//! Retries of single messages that the hub refuses although it accepts others of their topic. Each message is
+//! held in RAM and sent again a few times with back-off; then its rows are parked.
 
 use super::by_hand_pass::covers;
 use super::message::Message;
 use super::refusals::retry_backoff;
 use crate::wire::ReasonCode;
 
-/// Upper bound of the kept messages.
+/// Most messages held for a retry.
 const MESSAGES_MAX: usize = 64;
-/// Upper bound of the kept messages' bytes.
+/// Most bytes of messages held for a retry.
 const BYTES_MAX: u64 = 1 << 20;
 /// Number of refusals of one message after which it is parked; the last wait is about half a minute.
 const REFUSALS_MAX: u32 = 6;
 
-/// Kept messages, each with the up time of its next attempt.
+/// Messages held for a retry, each with the up time of its next attempt.
 #[derive(Debug, Default)]
 pub(super) struct Retries {
     pub(super) waiting: Vec<(u64, Message)>,
@@ -30,7 +30,8 @@ impl Retries {
         self.waiting.len()
     }
 
-    /// Keeps a message until its next attempt and returns `None`. Returns the message if its attempts are used up, or there is no room.
+    /// Holds a message until its next attempt and returns `None`. Returns the message if its attempts are
+    /// used up, or if the limits of messages or bytes are reached.
     pub(super) fn push(&mut self, now_ms: u64, mut message: Message) -> Option<Message> {
         message.refusals = message.refusals.saturating_add(1);
         let is_full = self.waiting.len() >= MESSAGES_MAX || self.bytes + message.bytes > BYTES_MAX;

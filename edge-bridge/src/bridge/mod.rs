@@ -92,24 +92,28 @@ use crate::wire::{QoS, ReasonCode, Subscription, Utf8};
 /// The caller
 ///
 /// 1. calls [`start`](Self::start);
-/// 2. says what happened by [`handle_input`](Self::handle_input): the dial succeeded or failed, bytes came, the connection ended, rows were
-///    pushed; and asks for things: [`ack`](Self::ack), [`subscribe`](Self::subscribe), …
-/// 3. calls [`poll_output`](Self::poll_output) after each of these until it says `None`, and does what it says;
-/// 4. comes back with [`handle_timeout`](Self::handle_timeout) at [`next_deadline`](Self::next_deadline), if nothing else happens before.
+/// 2. reports events by [`handle_input`](Self::handle_input): the dial succeeded or failed, bytes came, the
+/// connection ended, rows were pushed; and makes requests: [`ack`](Self::ack),
+/// [`subscribe`](Self::subscribe), …
+/// 3. calls [`poll_output`](Self::poll_output) after each of these until it returns `None`, and performs each
+/// action;
+/// 4. calls [`handle_timeout`](Self::handle_timeout) at [`next_deadline`](Self::next_deadline), if nothing
+///    else happens before.
 #[derive(Debug)]
 pub struct Core<S, P> {
     config: LinkConfig,
     spool: S,
     phase: Phase,
     epoch: u64,
-    /// Session that the last connection left; `None` before the first, when this process has no session.
+    /// Session state of the last connection, to be resumed; `None` before the first connection of this
+    /// process.
     resume: Option<Resume>,
     uplink: Uplink<P>,
     downlink: Downlink,
     stall: StallBreaker,
-    /// Estimates of the path, made by all connections so far.
+    /// Estimates of the network path (round trip, throughput), made by all connections so far.
     path: Path,
-    /// The last connection was given up as dead.
+    /// Set if this side ended the last connection as dead.
     gave_up: bool,
     idle_ping: IdlePing,
     addresses: AddressChoice,
@@ -137,7 +141,7 @@ enum Phase {
 }
 
 impl<S: Spool, P: Pack> Core<S, P> {
-    /// A link that does nothing until [`start`](Self::start).
+    /// Creates a link that does nothing until [`start`](Self::start).
     pub fn new(config: LinkConfig, spool: S, pack: P) -> Self {
         Self {
             uplink: Uplink::new(pack, config.window_max_bytes / 2, config.seed),
@@ -239,7 +243,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
         [of_phase, self.uplink.hand_timeout()].into_iter().flatten().min()
     }
 
-    /// Sends the PUBACK for a message of [`Event::Message`], because the application is done with it.
+    /// Sends the PUBACK for a message of [`Event::Message`], because the application has handled it.
     ///
     /// # Errors
     ///

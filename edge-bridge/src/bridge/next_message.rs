@@ -1,4 +1,4 @@
-//! Choice of the next message: repeats, due attempts and retries go before new and parked rows.
+//! Order of sending: messages to be resent, due probes and due retries go before new and parked rows.
 
 use super::message::Message;
 use super::pack::{Pack, Packing, set_expiry};
@@ -14,23 +14,23 @@ use crate::wire::{Publish, QoS, ReasonCode};
 
 /// Most rows leased at a time.
 const LEASE_ROWS: usize = 256;
-/// Most bytes of rows leased at a time for an open batch when the window has room for fewer.
+/// Most bytes of rows leased at a time for an open batch when the congestion window has room for fewer.
 const LEASE_STEP_BYTES: usize = 4 * 1024;
-/// Most rows parked unsent in one turn.
+/// Most rows parked unsent in one call.
 const PARKS_PER_TURN: usize = 1_024;
 
-/// One turn of the uplink, with the parts of the bridge that it uses.
+/// One call of the uplink, with the parts of the bridge that it uses.
 pub(super) struct Turn<'a, S> {
     pub(super) now: Now,
     pub(super) session: &'a mut Session,
     pub(super) spool: &'a mut S,
     pub(super) stats: &'a mut Stats,
-    /// Number of rows that may still be parked unsent in this turn.
+    /// Number of rows that may still be parked unsent in this call.
     pub(super) parks: usize,
 }
 
 impl<P: Pack> Uplink<P> {
-    /// Sends what the session, the window and the spool have room and rows for.
+    /// Sends messages as long as session and window have room and the spool has rows.
     pub(super) fn pump<S: Spool>(
         &mut self,
         now: Now,
@@ -71,7 +71,8 @@ impl<P: Pack> Uplink<P> {
         self.trim(turn.spool);
     }
 
-    /// Parks held messages that need not stay in RAM. Under a refused link everything waits in place instead.
+    /// Parks refused messages that need not be held in RAM. While the hub refuses the whole link all rows
+    /// stay in place instead.
     fn trim<S: Spool>(&mut self, spool: &mut S) {
         if !self.link.is_refused() {
             self.trim_held(spool);
@@ -84,8 +85,8 @@ impl<P: Pack> Uplink<P> {
         }
     }
 
-    /// Up time at which [`pump`](Self::pump) may have something to do without an event. `None` while only an event, such as a PUBACK that
-    /// makes room, can bring work.
+    /// Up time, in milliseconds, at which [`pump`](Self::pump) may have work without an event. `None` while
+    /// only an event, such as a PUBACK that makes room, can bring work.
     pub(super) fn next_deadline(&self, session: &Session) -> Option<u64> {
         if session.room() == 0 {
             return None;
@@ -110,8 +111,9 @@ impl<P: Pack> Uplink<P> {
         waits.into_iter().flatten().min()
     }
 
-    /// Returns the bytes of rows that may be leased: the room that messages in flight leave in the window. For an open batch more are leased,
-    /// in small steps that end when the rows turn out to be messages of their own.
+    /// Returns the bytes of rows that may be leased: the room that messages in flight leave in the window.
+    /// For an open batch more are leased, in small steps, because rows shrink when they are encoded; the
+    /// steps end if the rows become messages of their own.
     fn lease_room(&self) -> usize {
         let room = usize::try_from(self.window.room()).unwrap_or(usize::MAX);
         if room == 0 || self.rows_in_flight.is_full() {
@@ -120,7 +122,7 @@ impl<P: Pack> Uplink<P> {
         room.saturating_sub(self.pack.held_bytes()).max(self.pack.open_room().min(LEASE_STEP_BYTES))
     }
 
-    /// Returns whether a sweep may begin or go on. A pass by hand is not one of these, because it runs on its own.
+    /// Returns whether a retry sweep may begin or go on. An operator's pass is no retry sweep.
     fn may_sweep(&self) -> bool {
         let is_settled = !self.sweep.has_rows_inside() && self.refusals.all_settled();
         self.hand.is_none() && (self.sweep.is_active() || is_settled)
@@ -174,7 +176,7 @@ impl<P: Pack> Uplink<P> {
         }
     }
 
-    /// Takes the pack's next message; rows that expired are settled, and unsendable rows parked.
+    /// Takes the pack's next message. Settles expired rows and parks unsendable ones on the way.
     pub(super) fn poll_pack<S: Spool>(&mut self, turn: &mut Turn<'_, S>) -> Option<Message> {
         loop {
             match self.pack.poll(turn.now, self.packet_max(turn.session))? {
@@ -245,7 +247,8 @@ impl<P: Pack> Uplink<P> {
         any
     }
 
-    /// Sends a message. Returns `false` if nothing more can be sent now; the message then waits to be sent first.
+    /// Sends a message. Returns `false` if the session or window is full; the message then waits to be sent
+    /// first.
     fn send<S: Spool>(&mut self, turn: &mut Turn<'_, S>, mut message: Message) -> bool {
         let now_ms = turn.now.up_ms;
         let left_ms = message.ttl_left_ms(now_ms, turn.spool);

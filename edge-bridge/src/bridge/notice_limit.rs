@@ -1,4 +1,5 @@
-//! Rate limit of events to the application: one a minute for each cause and reason, with the number of those left out.
+//! Rate limit of events to the application: one per minute, cause and reason code, with the number of
+//! suppressed events.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +24,8 @@ pub(super) struct Notices {
 }
 
 impl Notices {
-    /// Returns `None` if the notice is to be left out. Otherwise the number of notices left out since the last one that was let through.
+    /// Counts an event. Returns `None` if it is suppressed, otherwise the number of events suppressed since
+    /// the last one that was let through.
     pub(super) fn tell(&mut self, now_ms: u64, cause: Cause, reason: ReasonCode) -> Option<u64> {
         let Some((at_ms, left_out)) = self.told.get_mut(&(cause, reason)) else {
             self.told.insert((cause, reason), (now_ms, 0));

@@ -55,12 +55,12 @@ use crate::wire::{Properties, PropertiesBuilder, PropertyId, Publish, QoS, Reaso
 /// assert_eq!(message.rows, [LeaseId(1)]);
 /// ```
 pub trait Pack {
-    /// The topic of the message that is made of a row.
+    /// Returns the topic of the message that is made of a row.
     fn topic(&self, row: &Leased) -> Utf8 {
         row.row.topic.clone()
     }
 
-    /// Takes a leased row.
+    /// Adds a leased row to the pack.
     fn add(&mut self, now: Now, row: Leased);
 
     /// Returns the next message that is ready, or rows of which none can be made; `None` if nothing is ready. `max_packet` is the largest
@@ -136,7 +136,7 @@ impl Packing {
 }
 
 impl Packed {
-    /// A message at QoS 1 of these rows. It expires with the first of them.
+    /// Makes a message at QoS 1 of these rows. It expires when the first of them does.
     pub fn batch<'a>(
         topic: &Utf8,
         content_type: &'static str,
@@ -157,7 +157,7 @@ impl Packed {
         message
     }
 
-    /// Lists rows of this topic, with an empty message.
+    /// Lists rows of this topic without a message.
     pub(super) fn of_rows(topic: Utf8, rows: Vec<LeaseId>) -> Self {
         let publish = Publish {
             dup: false,

@@ -5,20 +5,21 @@ use bytes::Bytes;
 use super::spool::Identity;
 use crate::wire::{ReasonCode, Utf8};
 
-/// Topics that the hub refuses now, and the rows that wait for them.
+/// Topics that the hub refuses now, and the refused messages that wait for a retry.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ParkedList {
-    /// Topics with refused messages, in their order, at most 384: topics in back-off, topics whose parked rows are being sent, topics of
-    /// single messages that are tried again and, while the hub refuses everything, the tried topics. Behind them at most 256 topics of single
-    /// messages that are parked, as poison or too large.
+    /// Topics with refused messages, in their order, at most 384: topics in back-off, topics whose parked
+    /// rows are being sent, topics of single messages that wait for a retry and, while the hub refuses
+    /// everything, the topics tried since. Behind them at most 256 topics of single messages that are parked,
+    /// as poison or too large.
     pub topics: Vec<ParkedTopic>,
     /// Parked messages, by weight, of listed and unlisted topics together.
     pub parked: u64,
-    /// Parked messages of no listed topic, as far as known, because they are being tried or come from an earlier run whose topics are not
-    /// known yet.
+    /// Parked messages, by weight, under no listed topic, because they are being sent, or were parked by an
+    /// earlier process and their topics are not known yet.
     pub unlisted: u64,
-    /// Refused messages, by weight, that cannot be parked for want of room and wait in their place.
+    /// Refused messages, by weight, that cannot be parked for want of disk space and wait in their lanes.
     pub in_place: u64,
     /// Cause in words why these messages cannot be parked; `None` if the spool knows none or `in_place` is 0.
     pub in_place_reason: Option<String>,
@@ -28,22 +29,23 @@ pub struct ParkedList {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ParkedTopic {
-    /// Topic as the hub sees it.
+    /// Topic at the hub.
     pub topic: Utf8,
     /// Reason of the last refusal.
     pub reason: ReasonCode,
     /// Messages held in RAM for another attempt.
     pub held: usize,
-    /// Readings in them, by the weight of their rows.
+    /// Readings in the messages held in RAM, by the weight of their rows.
     pub held_readings: u64,
-    /// Rows parked in this run, as far as known. The sum over all topics never exceeds [`ParkedList::parked`].
+    /// Rows parked since this process started, as far as known. The sum over all topics never exceeds
+    /// [`ParkedList::parked`].
     pub parked: u64,
     /// Time to the next attempt; `None` while one is on its way, or the topic is taken again.
     pub retry_in_ms: Option<u64>,
 }
 
 impl ParkedTopic {
-    /// Creates the line of a topic of which only the reason of its refusal is known.
+    /// Creates the entry of a topic of which only the refusal's reason is known.
     pub(super) fn new(topic: &Utf8, reason: ReasonCode) -> Self {
         Self { topic: topic.clone(), reason, held: 0, held_readings: 0, parked: 0, retry_in_ms: None }
     }

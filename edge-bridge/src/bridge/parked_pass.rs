@@ -1,4 +1,5 @@
-//! Passes over the parked rows: a sweep tries them again in their order, a pass by hand copies or drops them.
+//! Passes over the parked rows: a retry sweep sends them again in their order, an operator's pass copies or
+//! drops them.
 
 use super::by_hand_pass::covers;
 use super::next_message::Turn;
@@ -39,8 +40,9 @@ impl<P: Pack> Uplink<P> {
         })
     }
 
-    /// Returns the hub's reason if the sweep has given up and sends no row of this topic, because the hub refuses everything and nothing is
-    /// known of the topic; `None` if rows may go. The topic then waits like a refused one, unless the reason concerns single messages.
+    /// Returns the hub's reason if the sweep sends no row of this topic, because the hub refuses everything
+    /// and the topic's state is unknown; `None` if its rows may be sent. The topic then waits like a refused
+    /// one, unless the reason concerns single messages.
     pub(super) fn gives_up(&mut self, now_ms: u64, topic: &Utf8) -> Option<ReasonCode> {
         let reason = self.sweep.gives_up().filter(|_| !self.refusals.knows(topic))?;
         if !is_about_message(reason) {
@@ -50,7 +52,7 @@ impl<P: Pack> Uplink<P> {
         Some(reason)
     }
 
-    /// Leases the next parked rows and calls `handle` with each. Returns `false` if there were none.
+    /// Leases the next parked rows and calls `handle` with each. Returns `false` if there are none.
     pub(super) fn lease_parked<S: Spool>(
         &mut self,
         now_ms: u64,
@@ -101,7 +103,7 @@ impl<P: Pack> Uplink<P> {
         }
     }
 
-    /// Plans the next sweep when one is over.
+    /// Plans the next sweep after one has ended.
     pub(super) fn plan_sweep<S: Spool>(&mut self, now_ms: u64, spool: &S) {
         if self.sweep.could_not_read() {
             self.sweep.want_again(now_ms);
@@ -117,7 +119,7 @@ impl<P: Pack> Uplink<P> {
         }
     }
 
-    /// Begins a sweep if one is due or a healed topic asks for one.
+    /// Begins a sweep if one is due, or if a topic that the hub accepts again has parked rows.
     pub(super) fn begin_sweep<S: Spool>(&mut self, now_ms: u64, spool: &mut S) {
         if self.sweep.is_active() || self.hand.is_some() || self.link.is_refused() {
             return;
@@ -148,9 +150,9 @@ impl<P: Pack> Uplink<P> {
         }
     }
 
-    /// Gives back held messages of parked rows, so that the sweep that begins meets them before younger rows, because the spool closes holes
-    /// only while no parked row is leased. Does nothing while other parked rows are in flight or wait in RAM, because these would be leased
-    /// all the same.
+    /// Gives back messages in RAM whose rows were parked before, so that the sweep that begins meets them
+    /// ahead of younger rows; the spool closes holes only while no parked row is leased. Does nothing while
+    /// other parked rows are in flight or wait in RAM, because these stay leased anyway.
     pub(super) fn give_back_held_swept<S: Spool>(&mut self, spool: &mut S) {
         let retried = self.retries.waiting.iter().map(|(_, message)| message);
         let is_out = self.sent.values().chain(&self.again).chain(retried).any(|message| message.swept);
@@ -163,7 +165,7 @@ impl<P: Pack> Uplink<P> {
         }
     }
 
-    /// Begins a pass over the parked rows, of a sweep or of a person.
+    /// Begins a pass over the parked rows, for a retry sweep or for an operator.
     pub(super) fn begin_pass_over_parked<S: Spool>(&mut self, now_ms: u64, spool: &mut S) {
         self.note_left(spool);
         self.sweep.begin(spool);

@@ -1,9 +1,12 @@
-//! Topics that the hub refuses, each with its own back-off and with its messages kept in order (circuit breaker).
+//! Topics that the hub refuses: a circuit breaker for each topic, with its own back-off and its messages in
+//! order.
 //!
-//! The first refused messages of a topic are *held* in RAM as probes, with their rows leased in place; later ones are parked unsent. An
-//! attempt sends the oldest held message and, while the hub goes on refusing, some of those behind it, more with every attempt, so that one
-//! message that the hub never takes does not decide for its topic. One success heals the topic. Messages that were refused in the same attempt
-//! are then bad by themselves; the others go out in their order, then the parked ones, then new ones.
+//! The first refused messages of a topic are *held* in RAM as probes, with their rows leased in place; later
+//! ones are *parked* unsent, behind the other rows of the spool. An attempt sends the oldest held message
+//! and, while the hub goes on refusing, some of those behind it, more with every attempt, so that one message
+//! that the hub never accepts does not decide for its topic. One accepted message heals the topic. Messages
+//! that were refused in the same attempt are then bad by themselves; the others are sent in their order, then
+//! the parked ones, then new ones.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -15,13 +18,13 @@ use crate::wire::{ReasonCode, Utf8};
 
 /// Most topics in back-off. Refused messages of further topics are parked and tried with the next sweep.
 const TOPICS_MAX: usize = 256;
-/// Bytes of held messages, of all topics, above which no topic is added and each topic keeps only its oldest message once all its messages in
-/// flight are answered.
+/// Bytes of held messages, of all topics together, above which no topic is added and each topic keeps only
+/// its oldest message once all its messages in flight are answered.
 const HELD_BYTES_MAX: u64 = 1 << 20;
-/// Delays of the first and the last attempts, in milliseconds.
+/// First and longest delay between attempts on a refused topic, in milliseconds.
 const RETRY_MS: (u64, u64) = (1_000, 600_000);
 
-/// A growing delay from 1 s to 10 min, with jitter.
+/// Creates an exponential back-off from 1 s to 10 min, with jitter.
 pub(super) fn retry_backoff(seed: u64) -> Backoff {
     let config = BackoffConfig { base_ms: RETRY_MS.0, max_ms: RETRY_MS.1, silent_max_ms: RETRY_MS.1 };
     Backoff::new(config, seed)
@@ -32,24 +35,24 @@ pub(super) fn retry_backoff(seed: u64) -> Backoff {
 pub(super) enum Route {
     /// The message may be sent.
     Send(Message),
-    /// The message is held back with its refused topic.
+    /// The message is held in RAM with its refused topic.
     Held,
     /// The message's rows are to be parked.
     Park(Message, ReasonCode),
 }
 
-/// Consequences of a message that the hub took although its topic was in back-off.
+/// Consequences of an accepted message whose topic was in back-off.
 #[derive(Debug, Default)]
 pub(super) struct Healed {
     /// Messages to be sent now, in this order.
     pub(super) again: Vec<Message>,
-    /// Messages that were refused in the attempt in which the hub took another one.
+    /// Messages that were refused in the same attempt in which the hub accepted another one.
     pub(super) bad: Vec<(Message, ReasonCode)>,
-    /// Set if the application was told of the refusal.
+    /// Set if an event had reported the refusal to the application.
     pub(super) said: bool,
 }
 
-/// The topics in back-off.
+/// All topics in back-off.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
     pub(super) topics: BTreeMap<Utf8, Topic>,
@@ -68,18 +71,20 @@ impl Refusals {
         self.topics.values().filter(|topic| !topic.is_healing()).count()
     }
 
-    /// Number of held messages.
+    /// Number of refused messages held in RAM.
     pub(super) fn held(&self) -> usize {
         self.topics.values().map(|topic| topic.held.len()).sum()
     }
 
-    /// Returns whether held messages exceed their bound and some of them wait for answers, so that no new message may be made.
+    /// Returns whether held messages exceed [`HELD_BYTES_MAX`] and some of them wait for answers, so that no
+    /// new message may be made.
     pub(super) fn is_full(&self) -> bool {
         self.held_bytes > HELD_BYTES_MAX
             && self.topics.values().any(|topic| topic.out > 0 && topic.held.len() > HELD_MAX)
     }
 
-    /// Returns the reason if rows of this topic are parked unsent, and `None` if they are not. `swept`: the row comes from the parked ones.
+    /// Returns the refusal's reason if rows of this topic are parked unsent; `None` if they are sent or held.
+    /// `swept`: the row was parked before.
     pub(super) fn parks(&self, topic: &Utf8, swept: bool) -> Option<ReasonCode> {
         let topic = self.topics.get(topic)?;
         let is_behind = if swept { topic.passed } else { topic.has_parked() };
@@ -87,7 +92,7 @@ impl Refusals {
         (is_behind || is_full).then_some(topic.reason)
     }
 
-    /// Routes a new message: to the hub, to the held ones, or to the parked ones.
+    /// Decides if a new message is sent to the hub, held in RAM, or parked.
     pub(super) fn route(&mut self, message: Message) -> Route {
         let parks = self.parks(message.topic(), message.swept);
         match self.topics.get_mut(message.topic()) {
@@ -107,7 +112,7 @@ impl Refusals {
         }
     }
 
-    /// Notes that rows of this topic were parked.
+    /// Counts rows of this topic that were parked.
     pub(super) fn on_parked(&mut self, topic: &Utf8, rows: u64) {
         if let Some(topic) = self.topics.get_mut(topic) {
             topic.parked += rows;
@@ -115,7 +120,8 @@ impl Refusals {
         }
     }
 
-    /// Notes that rows that were counted as parked could not be parked, and wait in their place.
+    /// Counts rows of this topic that could not be parked, and stay in their lanes, although they were
+    /// counted as parked.
     pub(super) fn on_left(&mut self, topic: &Utf8, rows: u64) {
         if let Some(topic) = self.topics.get_mut(topic) {
             topic.left += rows;
@@ -123,27 +129,28 @@ impl Refusals {
         }
     }
 
-    /// New rows of this topic wait to be parked.
+    /// Counts new rows of this topic that wait to be parked.
     pub(super) fn on_deferred(&mut self, topic: &Utf8, rows: u64) {
         if let Some(topic) = self.topics.get_mut(topic) {
             topic.deferred += rows;
         }
     }
 
-    /// Notes that deferred rows are being parked, or went back to their place.
+    /// Uncounts deferred rows of this topic, because they are being parked or went back to their lanes.
     pub(super) fn on_not_deferred(&mut self, topic: &Utf8, rows: u64) {
         if let Some(topic) = self.topics.get_mut(topic) {
             topic.deferred = topic.deferred.saturating_sub(rows);
         }
     }
 
-    /// Returns whether new rows of this topic may be parked now, because nothing older of the topic can be parked behind them any more.
+    /// Returns whether new rows of this topic may be parked now, because no older row of the topic can still
+    /// be parked behind them.
     pub(super) fn is_settled(&self, topic: &Utf8) -> bool {
         self.topics.get(topic).is_none_or(Topic::is_settled)
     }
 
-    /// Returns whether [`is_settled`](Self::is_settled) holds for every topic, so that a sweep meets no row that is younger than rows parked
-    /// while it goes on.
+    /// Returns whether [`is_settled`](Self::is_settled) holds for every topic. A sweep then meets no row that
+    /// is younger than rows parked during the sweep.
     pub(super) fn all_settled(&self) -> bool {
         self.topics.values().all(Topic::is_settled)
     }
@@ -153,14 +160,14 @@ impl Refusals {
         self.topics.get(topic).is_some_and(|topic| topic.deferred > 0)
     }
 
-    /// Notes that a message is being sent which did not pass [`route`](Self::route).
+    /// Counts a message in flight that did not pass through [`route`](Self::route).
     pub(super) fn on_out(&mut self, topic: &Utf8) {
         if let Some(topic) = self.topics.get_mut(topic) {
             topic.out += 1;
         }
     }
 
-    /// Notes that a message that was handed out is no longer in flight, without an answer.
+    /// Uncounts a message in flight that got no answer.
     pub(super) fn on_gone(&mut self, topic: &Utf8) {
         if let Some(topic) = self.topics.get_mut(topic) {
             topic.out = topic.out.saturating_sub(1);
@@ -168,8 +175,8 @@ impl Refusals {
         }
     }
 
-    /// Notes that the hub refused a message, and its topic with it. `out`: number of other messages of this topic in flight. Returns the
-    /// message if there is no room for another topic.
+    /// Handles a refused message, which puts its topic in back-off. `out` is the number of other messages of
+    /// this topic in flight. Returns the message if the limit of topics or bytes is reached.
     pub(super) fn on_refused(
         &mut self,
         now_ms: u64,
@@ -197,8 +204,8 @@ impl Refusals {
         None
     }
 
-    /// Puts a topic in back-off without a message, so that its next one is held. `out`: number of its messages in flight. Returns `false` if
-    /// there is no room for another topic.
+    /// Puts a topic in back-off without a message, so that its next one is held. `out` is the number of its
+    /// messages in flight. Returns `false` at the limit of topics.
     pub(super) fn add(&mut self, now_ms: u64, name: &Utf8, reason: ReasonCode, out: usize) -> bool {
         if self.topics.contains_key(name) {
             return true;
@@ -230,19 +237,19 @@ impl Refusals {
         true
     }
 
-    /// Returns whether the application was told that this topic is refused.
+    /// Returns whether an event has reported that this topic is refused.
     pub(super) fn is_said(&self, name: &Utf8) -> bool {
         self.topics.get(name).is_some_and(|topic| topic.said)
     }
 
-    /// Notes that the application is told that this topic is refused.
+    /// Marks the topic's refusal as reported.
     pub(super) fn say(&mut self, name: &Utf8) {
         if let Some(topic) = self.topics.get_mut(name) {
             topic.said = true;
         }
     }
 
-    /// Notes that the hub took a message of this topic. `None` if the topic was not refused.
+    /// Handles an accepted message of this topic. `None` if the topic was not refused.
     pub(super) fn on_accepted(&mut self, name: &Utf8) -> Option<Healed> {
         let topic = self.topics.get_mut(name)?;
         topic.out = topic.out.saturating_sub(1);
@@ -268,7 +275,8 @@ impl Refusals {
         Some(healed)
     }
 
-    /// Takes the messages that a topic need not hold once all its messages in flight are answered, to be parked; the first [`HELD_MAX`] stay.
+    /// Takes the messages that need not be held once all messages in flight of their topic are answered, to
+    /// park them; the first [`HELD_MAX`] stay.
     pub(super) fn trim(&mut self) -> Vec<(Message, ReasonCode)> {
         let mut out = Vec::new();
         for topic in self.topics.values_mut().filter(|topic| topic.may_probe()) {
@@ -284,7 +292,7 @@ impl Refusals {
         out
     }
 
-    /// Takes held messages whose time to live is over; none before an attempt is due.
+    /// Takes held messages that have expired; none before an attempt is due.
     pub(super) fn take_expired(&mut self, now_ms: u64, spool: &impl Spool) -> Vec<Message> {
         let mut out = Vec::new();
         if self.next_deadline().is_none_or(|due_ms| due_ms > now_ms) {
@@ -333,7 +341,7 @@ impl Refusals {
         found
     }
 
-    /// Ends all attempts, so that a later answer does not judge messages that were refused before it.
+    /// Ends all attempts. A later PUBACK then has no effect on messages that were refused before it.
     pub(super) fn end_attempts(&mut self) {
         for topic in self.topics.values_mut() {
             topic.attempt += 1;
@@ -351,18 +359,18 @@ impl Refusals {
         self.topics.get(name).is_some_and(|topic| !topic.is_healing())
     }
 
-    /// Returns whether the topic is in back-off or healing.
+    /// Returns whether the topic is in back-off, or accepted again while rows of it are parked.
     pub(super) fn knows(&self, name: &Utf8) -> bool {
         self.topics.contains_key(name)
     }
 
-    /// Topics of which messages are held.
+    /// Iterates over the topics with messages held in RAM.
     pub(super) fn held_topics(&self) -> impl Iterator<Item = &Utf8> {
         self.topics.iter().filter(|(_, topic)| !topic.held.is_empty()).map(|(name, _)| name)
     }
 
-    /// Takes the oldest held message of this topic, to be sent now. It begins an attempt of its own, because earlier refusals are no answers
-    /// of the same moment.
+    /// Takes the oldest held message of this topic, to send it now as an attempt of its own, because earlier
+    /// refusals say nothing about this moment.
     pub(super) fn take_oldest(&mut self, name: &Utf8) -> Option<Message> {
         let topic = self.topics.get_mut(name)?;
         let message = topic.held.pop_front()?.message;

@@ -1,4 +1,5 @@
-//! Effect of sweeps on refused topics: counts of rows that a sweep has passed, and held messages that go back to their places.
+//! Effect of retry sweeps on refused topics: counts of parked rows that a sweep has met, and held messages
+//! that go back to the spool.
 
 use std::collections::VecDeque;
 
@@ -8,23 +9,23 @@ use super::refused_topic::Phase;
 use crate::wire::{ReasonCode, Utf8};
 
 impl Refusals {
-    /// Notes that rows of this topic are parked again. Holds until the next sweep begins, because rows that this sweep met may wait in an open
-    /// batch for longer than it lasts.
+    /// Marks a topic whose rows were parked again. The mark holds until the next sweep begins, because rows
+    /// that this sweep met may wait in an open batch for longer than the sweep lasts.
     pub(super) fn on_passed(&mut self, topic: &Utf8) {
         if let Some(topic) = self.topics.get_mut(topic) {
             topic.passed = true;
         }
     }
 
-    /// Notes that a parked row of this topic was leased.
+    /// Uncounts a parked row of this topic that was leased.
     pub(super) fn on_swept(&mut self, topic: &Utf8) {
         if let Some(topic) = self.topics.get_mut(topic) {
             topic.parked = topic.parked.saturating_sub(1);
         }
     }
 
-    /// Holds back a topic whose parked rows were leased by a sweep and are not sent for now. Its new rows wait behind them, as behind refused
-    /// ones.
+    /// Puts a topic in back-off whose parked rows were leased by a sweep and are not sent for now. New rows
+    /// of the topic wait behind them, as behind refused ones.
     pub(super) fn hold_swept(&mut self, now_ms: u64, name: &Utf8) {
         self.add(now_ms, name, ReasonCode::NOT_AUTHORIZED, 0);
         if let Some(topic) = self.topics.get_mut(name) {
@@ -32,13 +33,14 @@ impl Refusals {
         }
     }
 
-    /// Returns whether a healed topic has parked rows that no sweep has passed yet, and clears that mark.
+    /// Returns whether a topic that the hub accepts again has parked rows that no sweep has met yet, and
+    /// clears that mark.
     pub(super) fn take_sweep_wanted(&mut self) -> bool {
         std::mem::take(&mut self.sweep_wanted)
     }
 
-    /// Notes that a sweep begins. `meets_all`: no row is on its way to the parked ones; if one is, earlier counts are kept, because the sweep
-    /// does not meet it.
+    /// Handles the begin of a sweep. `meets_all`: no row is being parked. If one is, earlier counts are kept,
+    /// because the sweep does not meet it.
     pub(super) fn on_sweep_begins(&mut self, meets_all: bool) {
         for topic in self.topics.values_mut() {
             (topic.parked_since, topic.left_since) =
@@ -47,8 +49,8 @@ impl Refusals {
         }
     }
 
-    /// Notes that the sweep has passed all rows that were parked at its begin, so that only those parked since are still counted; the others
-    /// were sent or expired.
+    /// Handles the end of a sweep: only rows that were parked since its begin are still counted; the others
+    /// were sent or have expired.
     pub(super) fn on_sweep_over(&mut self) {
         for topic in self.topics.values_mut() {
             (topic.parked, topic.left) = (topic.parked_since, topic.left_since);
@@ -57,8 +59,9 @@ impl Refusals {
         self.topics.retain(|_, topic| !topic.is_healing() || topic.has_parked());
     }
 
-    /// Takes the held messages and forgets their topics. Unless `all`, topics with parked rows keep theirs, which are older, as do topics that
-    /// hold messages of parked rows, which are older than waiting rows.
+    /// Takes the held messages and forgets their topics. Unless `all`, a topic keeps its messages if it has
+    /// parked rows, which are younger, or if its held messages were parked before, because these are older
+    /// than the rows in the lanes.
     pub(super) fn take_held(&mut self, all: bool) -> Vec<Message> {
         let mut out = Vec::new();
         for topic in self.topics.values_mut().filter(|topic| all || !topic.has_to_hold()) {
@@ -70,13 +73,13 @@ impl Refusals {
         out
     }
 
-    /// Returns whether held messages of parked rows may go back to their places. They may not while a topic holds a younger, new message
-    /// behind one of these, because it would then be sent before them.
+    /// Returns whether held messages of parked rows may go back to the spool. They may not while a topic
+    /// holds a new, younger message behind one of them, which would then be sent first.
     pub(super) fn may_give_back_swept(&self) -> bool {
         self.topics.values().all(|topic| topic.held.iter().is_sorted_by_key(|held| held.message.swept))
     }
 
-    /// Takes the held messages of parked rows.
+    /// Takes the held messages whose rows were parked before.
     pub(super) fn take_held_swept(&mut self) -> Vec<Message> {
         let mut out = Vec::new();
         for topic in self.topics.values_mut() {
@@ -89,8 +92,8 @@ impl Refusals {
         out
     }
 
-    /// Handles a message that was handed out and will not be sent now. Returns it, or `None` if it has to be held in its place among others of
-    /// its topic.
+    /// Handles a message that was to be sent and now is not. Returns it, or `None` if it has to be held in
+    /// its place among others of its topic.
     pub(super) fn take_back(&mut self, message: Message) -> Option<Message> {
         let Some(topic) = self.topics.get_mut(message.topic()) else { return Some(message) };
         topic.out = topic.out.saturating_sub(1);

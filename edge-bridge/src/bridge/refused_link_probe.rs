@@ -1,4 +1,5 @@
-//! Probes of a refused link: chooses the one row or held message that is sent while nothing else may be.
+//! Probes of a refused link: chooses the one row or held message that is sent while the hub refuses
+//! everything else.
 
 use super::message::Message;
 use super::next_message::Turn;
@@ -8,7 +9,7 @@ use super::uplink::{Uplink, row_key};
 use crate::ingest::Now;
 use crate::wire::{ReasonCode, Utf8};
 
-/// Most rows, and their bytes, that are searched for the probe of a refused link.
+/// Most rows, and most bytes of them, that are searched for the probe of a refused link.
 const PROBE_ROWS: usize = 1_024;
 const PROBE_BYTES: usize = 256 * 1024;
 
@@ -19,8 +20,9 @@ enum Candidate {
 }
 
 impl<P: Pack> Uplink<P> {
-    /// Returns the next probe of a refused link: one at a time, each of another topic; `None` if none may go now. Before the first one
-    /// everything goes back to its place, once nothing is in flight, because only then the order is kept.
+    /// Returns the next probe of a refused link: one at a time, each of another topic; `None` if none may be
+    /// sent now. Before the first probe, once nothing is in flight, all rows go back to the spool, because
+    /// only then their order is kept.
     pub(super) fn link_probe<S: Spool>(&mut self, turn: &mut Turn<'_, S>) -> Option<Message> {
         let now = turn.now;
         if !self.sent.is_empty() {
@@ -62,8 +64,8 @@ impl<P: Pack> Uplink<P> {
         Some(message)
     }
 
-    /// Brings a sweep to its end without sending, because rows that it parked again are older than those that it has not reached. Returns
-    /// `true` if there is more to do.
+    /// Runs a sweep to its end without sending, because rows that it parked again are older than rows that it
+    /// has not reached. Returns `true` if there is more to do.
     fn finish_sweep<S: Spool>(&mut self, now: Now, spool: &mut S, parks: &mut usize) -> bool {
         while self.sweep.is_active() {
             if *parks == 0 {
@@ -80,7 +82,8 @@ impl<P: Pack> Uplink<P> {
         self.sweep.is_active()
     }
 
-    /// Moves the row that probes a refused link to the pack and returns `None`, or returns a held message of its topic, which is older.
+    /// Moves the row for the next probe to the pack and returns `None`, or returns a held message of the same
+    /// topic, which is older.
     fn lease_probe<S: Spool>(&mut self, now: Now, spool: &mut S) -> Option<Message> {
         let rows = spool.lease(now.up_ms, PROBE_ROWS, PROBE_BYTES);
         let topics: Vec<Utf8> = rows.iter().map(|row| self.pack.topic(row)).collect();
@@ -124,7 +127,8 @@ impl<P: Pack> Uplink<P> {
         message
     }
 
-    /// Moves the first parked row of an untried topic to the pack. Called when there is no other probe.
+    /// Moves the first parked row of an untried topic to the pack. Called if no new row or held message can
+    /// be the probe.
     fn lease_parked_probe<S: Spool>(&mut self, now: Now, spool: &mut S) {
         // Anew for each probe, once the rows of the last look were there: those passed over are behind the cursor, and may be older.
         if !std::mem::replace(&mut self.looks, true) {

@@ -1,4 +1,5 @@
-//! List of refused topics, collected from topics in back-off, single messages and a refused link.
+//! List of refused topics for operators, collected from topics in back-off, single refused messages and a
+//! refused link.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,7 @@ use super::uplink::{Uplink, weight_of};
 use crate::wire::{ReasonCode, Utf8};
 
 impl<P: Pack> Uplink<P> {
-    /// Refused topics in alphabetical order, each once.
+    /// Lists the refused topics in alphabetical order, each once.
     pub(super) fn refused_list(&self, now_ms: u64, spool: &impl Spool) -> Vec<ParkedTopic> {
         let known = self.refusals.list(now_ms, spool).into_iter().map(|topic| (topic.topic.clone(), topic));
         let mut list: BTreeMap<Utf8, ParkedTopic> = known.collect();
@@ -33,7 +34,7 @@ impl<P: Pack> Uplink<P> {
         list.into_values().collect()
     }
 
-    /// Corrects the counts of parked rows by rows that could not be parked and wait in their place.
+    /// Subtracts rows that could not be parked, and stay in their lanes, from the counts of parked rows.
     pub(super) fn note_left(&mut self, spool: &mut impl Spool) {
         for Left { count, rows, weight } in spool.take_left() {
             if count.of_message {

@@ -1,4 +1,5 @@
-//! Count of parked messages that were refused alone while their topic goes on, such as poison and too large ones. For the list only.
+//! Counts of parked messages that were refused one by one while their topic is accepted, such as poison and
+//! too large ones. Used only for the operator's list.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +9,7 @@ use crate::wire::{ReasonCode, Utf8};
 /// Most topics that are counted; further ones are not listed.
 const TOPICS_MAX: usize = 256;
 
-/// Topics of which single messages are parked, as far as known.
+/// Topics with parked single messages, as far as known.
 #[derive(Debug, Default)]
 pub(super) struct RefusedMessages {
     topics: BTreeMap<Utf8, Entry>,
@@ -17,13 +18,13 @@ pub(super) struct RefusedMessages {
 #[derive(Debug)]
 struct Entry {
     reason: ReasonCode,
-    /// Parked messages, by weight. Beside it: the part of them that was parked since the present sweep began.
+    /// Parked messages, by weight; with the part of them that was parked since the present sweep began.
     parked: u64,
     parked_since: u64,
 }
 
 impl RefusedMessages {
-    /// Notes that messages were parked. `reason`: the cause; `None` keeps the one known of the topic.
+    /// Counts parked messages. `reason` is the refusal's reason; `None` keeps the known reason of the topic.
     pub(super) fn on_parked(&mut self, topic: &Utf8, reason: Option<ReasonCode>, messages: u64) {
         if !self.topics.contains_key(topic) && self.topics.len() >= TOPICS_MAX {
             return;
@@ -37,14 +38,14 @@ impl RefusedMessages {
         entry.parked_since += messages;
     }
 
-    /// Notes that a parked row of this topic was leased.
+    /// Uncounts a parked row of this topic that was leased.
     pub(super) fn on_swept(&mut self, topic: &Utf8, messages: u64) {
         if let Some(entry) = self.topics.get_mut(topic) {
             entry.parked = entry.parked.saturating_sub(messages);
         }
     }
 
-    /// Notes that rows of this topic were not parked, but wait in their place.
+    /// Uncounts rows of this topic that could not be parked and stay in their lanes.
     pub(super) fn on_left(&mut self, topic: &Utf8, messages: u64) {
         if let Some(entry) = self.topics.get_mut(topic) {
             entry.parked = entry.parked.saturating_sub(messages);
@@ -52,7 +53,7 @@ impl RefusedMessages {
         }
     }
 
-    /// Notes that a leased row stays parked. Counts it if single messages of its topic are known.
+    /// Counts a leased row that goes back to the parked ones, if single messages of its topic are counted.
     pub(super) fn stays(&mut self, topic: &Utf8, messages: u64) {
         if self.topics.contains_key(topic) {
             self.on_parked(topic, None, messages);
@@ -63,13 +64,15 @@ impl RefusedMessages {
         self.topics.values_mut().for_each(|entry| entry.parked_since = 0);
     }
 
-    /// Notes that a sweep has passed every parked row, so that only messages parked since its begin remain.
+    /// Handles the end of a sweep that met every parked row: only messages parked since its begin are still
+    /// counted.
     pub(super) fn on_sweep_over(&mut self) {
         self.topics.values_mut().for_each(|entry| entry.parked = entry.parked_since);
         self.topics.retain(|_, entry| entry.parked > 0);
     }
 
-    /// Returns the lines of the list of parked messages. `sweep_in_ms`: milliseconds to the next sweep, `None` if none is planned.
+    /// Returns the entries of the list. `sweep_in_ms`: milliseconds to the next sweep, `None` if none is
+    /// planned.
     pub(super) fn list(&self, sweep_in_ms: Option<u64>) -> impl Iterator<Item = ParkedTopic> + '_ {
         let found = self.topics.iter().filter(|(_, entry)| entry.parked > 0);
         found.map(move |(name, entry)| ParkedTopic {

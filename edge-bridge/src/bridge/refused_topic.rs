@@ -1,4 +1,4 @@
-//! One topic that the hub refuses: its [phases](Phase), its held messages and its attempts.
+//! State of one topic that the hub refuses: its [phase](Phase), its held messages and its attempts.
 
 use std::collections::VecDeque;
 
@@ -6,51 +6,53 @@ use super::backoff::Backoff;
 use super::message::Message;
 use crate::wire::ReasonCode;
 
-/// Most messages of one topic that are held as probes.
+/// Most messages of one topic that are held in RAM as probes.
 pub(super) const HELD_MAX: usize = 8;
 
-/// A message that is kept as a probe.
+/// Message that is held in RAM as a probe.
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) message: Message,
-    /// Number of the attempt in which it was refused; `None` if it was not sent yet.
+    /// Number of the attempt in which the message was refused; `None` if it was not sent yet.
     pub(super) refused_in: Option<u32>,
 }
 
-/// Phase of a topic, as of a circuit breaker that is open, half-open and closing.
+/// Phase of a refused topic, as of a circuit breaker: open, half-open, closing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
     /// The topic waits for its next attempt.
     BackOff,
-    /// An attempt is under way, which may still send `left` messages, at least one.
+    /// An attempt is under way, which may still send `left` more messages, at least one.
     Attempt { left: usize },
-    /// The hub took a message since its last refusal. Parked rows go out, and new ones wait behind them.
+    /// The hub accepted a message since its last refusal. Parked rows are sent, and new ones wait behind
+    /// them.
     Healing,
 }
 
-/// A topic that the hub refuses, or takes again while rows of it are parked.
+/// Topic that the hub refuses, or that it accepts again while rows of it are parked.
 #[derive(Debug)]
 pub(super) struct Topic {
     pub(super) phase: Phase,
     pub(super) reason: ReasonCode,
-    /// Messages held back, in the order of their serial numbers.
+    /// Messages held in RAM, in the order of their serial numbers.
     pub(super) held: VecDeque<Held>,
-    /// Number of messages handed out to be sent and not answered.
+    /// Number of messages in flight.
     pub(super) out: usize,
     /// Number of parked rows, as far as known.
     pub(super) parked: u64,
     /// Rows of `parked` that were parked since the present sweep began.
     pub(super) parked_since: u64,
-    /// Rows counted in `parked` that could not be parked and wait in their place. Only the list subtracts them, because like parked rows they
-    /// are older than new rows. Beside it: the part of them counted in `parked_since`.
+    /// Rows counted in `parked` that could not be parked and stay in their lanes; with the part of them
+    /// counted in `parked_since`. Only the operator's list subtracts them, because like parked rows they are
+    /// older than new rows.
     pub(super) left: u64,
     pub(super) left_since: u64,
-    /// Number of new rows to be parked once nothing older of the topic can be parked behind them.
+    /// Number of new rows that are parked once no older row of the topic can be parked behind them.
     pub(super) deferred: u64,
-    /// Set if rows of the topic were parked again since the last sweep began. Rows that the sweep meets later, or has in an open batch, are
-    /// younger and go behind them.
+    /// Set if rows of the topic were parked again since the last sweep began. Rows that the sweep meets
+    /// later, or that wait in an open batch, are younger and are parked behind them.
     pub(super) passed: bool,
-    /// Set if messages of parked rows are about to be held.
+    /// Set if messages whose rows were parked before are about to be held.
     pub(super) holds_swept: bool,
     /// Number of the present or last attempt.
     pub(super) attempt: u32,
@@ -68,7 +70,7 @@ impl Topic {
         self.phase == Phase::Healing
     }
 
-    /// Returns whether a probe may be sent when it is due, because no answer is outstanding.
+    /// Returns whether a due probe may be sent, because no answer is outstanding.
     pub(super) fn may_probe(&self) -> bool {
         !self.is_healing() && self.out == 0
     }
@@ -107,12 +109,14 @@ impl Topic {
         self.parked + self.deferred > 0
     }
 
-    /// Returns whether the held messages have to stay, because they come before parked rows or were parked themselves.
+    /// Returns whether the held messages have to stay, because they are older than parked rows, or were
+    /// parked before.
     pub(super) fn has_to_hold(&self) -> bool {
         self.has_parked() || self.holds_swept || self.held.iter().any(|held| held.message.swept)
     }
 
-    /// Returns whether all messages in flight could be held, so that none of them would be parked behind rows parked now.
+    /// Returns whether there is room to hold every message in flight, so that none of them would be parked
+    /// behind rows parked now.
     pub(super) fn is_settled(&self) -> bool {
         self.held.len() + self.out <= HELD_MAX
     }
@@ -129,7 +133,8 @@ impl Topic {
         self.held.remove(at).map(|held| held.message)
     }
 
-    /// Notes that a probe was refused. The attempt ends when it has sent as many messages as it may, or all that are held.
+    /// Handles a refused probe. The attempt ends when it has sent as many messages as it may, or all that are
+    /// held.
     pub(super) fn on_probe_refused(&mut self, now_ms: u64) {
         self.answered_ms = now_ms;
         let attempt = self.attempt;

@@ -1,7 +1,9 @@
-//! Sweep over the parked rows, from the front. Rows of topics that are not refused are sent; the others stay parked, in their place or behind
-//! the rest, depending on the spool. A sweep ends when it has passed the rows that were parked at its begin. A spool in which rows keep their
-//! places decides itself: while it cannot read rows, new rows of their topics wait behind them, and another sweep begins soon. Where rows go
-//! behind the rest a sweep is never ended early, because rows that it parked again would then stand behind younger ones.
+//! Retry sweep over the parked rows, from the oldest. Rows of topics that the hub accepts are sent; the
+//! others stay parked, in their place or behind the other parked rows, depending on the spool. A sweep ends
+//! when it has met every row that was parked at its begin. A spool in which rows keep their places decides
+//! this itself: while it cannot read rows, new rows of their topics wait behind them, and another sweep
+//! begins soon. If rows go behind the others, a sweep is never ended early, because rows that it parked again
+//! would then stand behind younger ones.
 
 use std::collections::HashMap;
 
@@ -11,49 +13,52 @@ use super::refusals::retry_backoff;
 use super::spool::{LeaseId, Spool};
 use crate::wire::{ReasonCode, Utf8};
 
-/// Most parked rows leased at a time, so that new rows get their turn soon.
+/// Most parked rows leased at a time; new rows are leased in between.
 const ROWS: usize = 64;
-/// Milliseconds after which a sweep to which the spool gives nothing is over, because the rest expired or cannot be read.
+/// Milliseconds without a leased row after which a sweep ends, because the remaining rows have expired or
+/// cannot be read.
 const DRY_MS: u64 = 5_000;
-/// Longest delay, in milliseconds, of a due sweep because rows are on their way to the parked ones.
+/// Longest delay of a due sweep, in milliseconds, because rows are being parked.
 const WAIT_MS: u64 = 5_000;
-/// Number of messages that stands for "until the spool says that the sweep has passed all".
+/// Value of `left` for a spool that tells by itself when the sweep has met every row.
 const BOUNDLESS: u64 = u64::MAX / 2;
-/// Number of refusals in a row after which a sweep sends only rows of topics that the hub takes.
+/// Number of refusals in a row after which a sweep sends only rows of topics known to be accepted.
 const REFUSALS_MAX: u32 = 8;
-/// Most new rows, and their bytes, that wait to be parked until a sweep ends. Beyond, new rows wait in the queue.
+/// Most new rows, and most bytes of them, that are deferred until a sweep ends. Beyond the limit new rows
+/// stay in their lanes.
 const DEFERRED_MAX: (usize, u64) = (4_096, 1 << 20);
 
 /// State of the sweep, and the time of the next one.
 #[derive(Debug)]
 pub(super) struct Sweep {
-    /// Messages, by weight, that the sweep has still to pass; `None` if no sweep is under way.
+    /// Messages, by weight, that the sweep has still to meet; `None` if no sweep is under way.
     left: Option<u64>,
     dry_since_ms: Option<u64>,
-    /// [`Spool::passed`] at the last lease.
+    /// Value of [`Spool::passed`] at the last lease.
     passed: u64,
     /// Set if rows keep their places in this spool, which then knows the end of a sweep.
     in_place: bool,
-    /// Set if the last sweep ended before it had passed all its rows.
+    /// Set if the last sweep ended before it had met all its rows.
     pub(super) is_dry: bool,
-    /// First row that was parked since the sweep began, at which it is over; `None` if none was.
+    /// First row that was parked since the sweep began. The sweep ends when it meets that row. `None` if no
+    /// row was parked.
     mark: Option<RowKey>,
     due_ms: Option<u64>,
-    /// Latest begin of a due sweep that waits for rows on their way to the parked ones, as up time; `None` if none waits.
+    /// Up time by which a due sweep begins although rows are being parked; `None` if none waits.
     waits_until_ms: Option<u64>,
     backoff: Backoff,
     refused_in_row: u32,
     last_refusal: Option<ReasonCode>,
-    /// Rows, with their topics, that the sweep leased and that are not yet part of a message.
+    /// Rows, by lease, with their topics, that the sweep leased and that are in an open batch.
     rows: HashMap<LeaseId, Utf8>,
-    /// New rows to be parked behind those that the sweep parks again.
+    /// New rows that are parked behind the rows that the sweep parks again.
     deferred: Vec<Deferred>,
     deferred_bytes: u64,
-    /// Set while parked rows are leased next; otherwise new rows are.
+    /// Set if parked rows are leased next, unset if new rows are.
     pub(super) turn: bool,
 }
 
-/// New rows of one topic that are to be parked.
+/// New rows of one topic that wait to be parked.
 #[derive(Debug)]
 pub(super) struct Deferred {
     pub(super) topic: Utf8,
@@ -87,12 +92,13 @@ impl Sweep {
         self.left.is_some()
     }
 
-    /// Plans a sweep for up time `at_ms`, unless one is planned earlier.
+    /// Plans a sweep for up time `at_ms`, unless an earlier one is planned.
     pub(super) fn want(&mut self, at_ms: u64) {
         self.due_ms = Some(self.due_ms.map_or(at_ms, |due_ms| due_ms.min(at_ms)));
     }
 
-    /// Plans a sweep after a back-off, unless one is planned, for parked rows that no topic in back-off accounts for.
+    /// Plans a sweep after a back-off, unless one is planned. Used for parked rows whose topics are not in
+    /// back-off.
     pub(super) fn want_later(&mut self, now_ms: u64) {
         if self.left.is_none() && self.due_ms.is_none() {
             self.due_ms = Some(now_ms + self.backoff.next_ms());
@@ -109,12 +115,13 @@ impl Sweep {
         self.left.is_none() && self.due_ms.is_some_and(|due_ms| due_ms <= now_ms)
     }
 
-    /// Returns whether a due sweep has still to wait, so that it meets all parked rows.
+    /// Returns whether a due sweep has to wait for rows that are being parked, so that it meets all of them.
     pub(super) fn has_to_wait(&mut self, now_ms: u64, spool: &impl Spool) -> bool {
         !spool.is_settled() && now_ms < *self.waits_until_ms.get_or_insert(now_ms + WAIT_MS)
     }
 
-    /// Returns whether a sweep is about to begin or under way, so that new rows are not parked now.
+    /// Returns whether a sweep is about to begin or under way, so that new rows are deferred instead of
+    /// parked.
     pub(super) fn defers(&self) -> bool {
         self.left.is_some() || self.waits_until_ms.is_some() || self.has_rows_inside()
     }
@@ -139,7 +146,7 @@ impl Sweep {
         usize::try_from(self.left.unwrap_or(0)).unwrap_or(ROWS).min(ROWS)
     }
 
-    /// Notes that the sweep leased rows of `messages` by weight. Returns whether it is over.
+    /// Handles a lease of rows with this weight in `messages`. Returns whether the sweep is over.
     pub(super) fn on_leased(&mut self, now_ms: u64, messages: u64, spool: &impl Spool) -> bool {
         let Some(left) = &mut self.left else { return false };
         let scanned = spool.is_scanned();
@@ -162,25 +169,25 @@ impl Sweep {
         over
     }
 
-    /// Returns whether the last one ended although the spool has more rows, which cannot be read now.
+    /// Returns whether the last sweep ended although the spool has more rows, which it cannot read now.
     pub(super) fn could_not_read(&self) -> bool {
         self.is_dry && self.in_place
     }
 
-    /// Plans another sweep soon after one that could not read all rows.
+    /// Plans another sweep soon after one that could not read every row.
     pub(super) fn want_again(&mut self, now_ms: u64) {
         self.want(now_ms + DRY_MS);
     }
 
-    /// Notes that a row is parked.
+    /// Records that a row was parked.
     pub(super) fn on_parked(&mut self, row: RowKey) {
         if self.left.is_some() && !self.in_place {
             self.mark.get_or_insert(row);
         }
     }
 
-    /// Returns whether `row` is the first that was parked since the sweep began. If so the sweep is over, even if `left` is not used up
-    /// because parked rows are leased elsewhere.
+    /// Returns whether `row` is the first that was parked since the sweep began. If so the sweep is over,
+    /// even if `left` is above 0 because other callers leased parked rows.
     pub(super) fn ends_at(&mut self, row: RowKey) -> bool {
         let ends = self.mark == Some(row);
         if ends {
@@ -189,13 +196,13 @@ impl Sweep {
         ends
     }
 
-    /// New rows that are to be parked later.
+    /// Adds new rows to be parked later.
     pub(super) fn defer(&mut self, deferred: Deferred) {
         self.deferred_bytes += deferred.bytes;
         self.deferred.push(deferred);
     }
 
-    /// Returns whether no more rows may be deferred.
+    /// Returns whether the limit of deferred rows is reached.
     pub(super) fn is_full(&self) -> bool {
         self.deferred.len() >= DEFERRED_MAX.0 || self.deferred_bytes >= DEFERRED_MAX.1
     }
@@ -209,7 +216,7 @@ impl Sweep {
         out
     }
 
-    /// Notes that a leased row is in the pack.
+    /// Records that a leased row is in the pack.
     pub(super) fn on_row(&mut self, id: LeaseId, topic: Utf8) {
         self.rows.insert(id, topic);
     }
@@ -219,12 +226,13 @@ impl Sweep {
         self.rows.drain().collect()
     }
 
-    /// Returns whether rows of the sweep are in the pack, so that rows parked now could be younger.
+    /// Returns whether rows of the sweep are in open batches. Rows parked now could be younger than these.
     pub(super) fn has_rows_inside(&self) -> bool {
         !self.rows.is_empty()
     }
 
-    /// Forgets rows that are in a message now, or left the pack otherwise. Returns whether the sweep had leased any of them.
+    /// Forgets rows that left the pack, in a message or otherwise. Returns whether the sweep had leased any
+    /// of them.
     pub(super) fn take(&mut self, rows: &[LeaseId]) -> bool {
         let mut any = false;
         if !self.rows.is_empty() {
@@ -233,7 +241,7 @@ impl Sweep {
         any
     }
 
-    /// Notes that the hub took a message.
+    /// Handles an accepted message.
     pub(super) fn on_success(&mut self) {
         self.refused_in_row = 0;
         self.backoff.reset();
@@ -245,13 +253,14 @@ impl Sweep {
         self.last_refusal = Some(reason);
     }
 
-    /// Returns the hub's reason if the hub refuses everything, so that rows of unknown topics are not sent for the rest of the sweep;
-    /// otherwise `None`.
+    /// Returns the hub's reason if it refuses everything, so that the sweep sends no more rows of topics of
+    /// unknown state; otherwise `None`.
     pub(super) fn gives_up(&self) -> Option<ReasonCode> {
         self.last_refusal.filter(|_| self.refused_in_row >= REFUSALS_MAX)
     }
 
-    /// Up time at which there is something to do without an event; `None` if there is no such time.
+    /// Up time, in milliseconds, at which a sweep begins or ends without an event; `None` if no such time is
+    /// known.
     pub(super) fn next_deadline(&self) -> Option<u64> {
         match self.left {
             None => self.waits_until_ms.or(self.due_ms),
@@ -259,8 +268,9 @@ impl Sweep {
         }
     }
 
-    /// Notes that every leased row goes back to its place, `messages` by weight. A sweep that has parked none again ends and is due anew.
-    /// Another sweep has to go on to its end, because the order of the rows would be broken otherwise.
+    /// Handles the return of every leased row to the spool, `messages` by weight. A sweep that has parked no
+    /// row again ends and is due anew. Any other sweep goes on to its end, because the order of the rows
+    /// would be broken otherwise.
     pub(super) fn on_given_back(&mut self, now_ms: u64, messages: u64) {
         self.rows.clear();
         let Some(left) = &mut self.left else { return };
@@ -271,7 +281,7 @@ impl Sweep {
         }
     }
 
-    /// Ends the sweep, because the link stops and every leased row goes back.
+    /// Ends the sweep, because the link stops and every leased row goes back to the spool.
     pub(super) fn stop(&mut self, now_ms: u64) {
         self.mark = None;
         self.on_given_back(now_ms, 0);

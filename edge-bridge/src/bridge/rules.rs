@@ -1,8 +1,9 @@
 //! Topic rules: `topic PATTERN [out|in|both] QOS LOCAL REMOTE` with exactly the meaning that they have in Mosquitto.
 //!
-//! The prefixes are put *before the pattern* to subscribe: an `out` rule subscribes to `LOCAL + PATTERN` here, an `in` rule to
-//! `REMOTE + PATTERN` at the hub. A message then loses the prefix of the side it comes from, if it has it, and gets that of the other.
-//! So `topic hub/site/cmd/# in 1 "" cmd/` subscribes to `cmd/hub/site/cmd/#`, which is rarely what was meant.
+//! A subscription is prefix and pattern together: an `out` rule subscribes to `LOCAL + PATTERN` on the local
+//! side, an `in` rule to `REMOTE + PATTERN` at the hub. A bridged message loses the prefix of the side that
+//! it comes from, if its topic begins with it, and gets the prefix of the other side. So `topic
+//! hub/site/cmd/# in 1 "" cmd/` subscribes to `cmd/hub/site/cmd/#`, which is rarely what was meant.
 //!
 //! ```
 //! use edge_bridge::bridge::rules::{Rule, Rules};
@@ -25,10 +26,10 @@ use crate::wire::{self, QoS, TopicError, Utf8, Version};
 /// Direction in which a rule works. Complete; no other will be added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Direction {
-    /// Messages go from here to the hub. Mosquitto's default.
+    /// Messages go from the local side to the hub. Mosquitto's default.
     #[default]
     Out,
-    /// Messages come from the hub.
+    /// Messages go from the hub to the local side.
     In,
     /// Messages go both ways.
     Both,
@@ -45,7 +46,7 @@ pub struct Rule {
     remote_filter: Utf8,
 }
 
-/// Cause why a text is not a rule.
+/// Reason why a text is not a rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RuleError {
@@ -55,7 +56,7 @@ pub enum RuleError {
     /// A resulting filter cannot be subscribed to.
     #[error("\"{filter}\" is not a topic filter: {error}")]
     Filter {
-        /// Prefix and pattern together.
+        /// Filter made of prefix and pattern.
         filter: String,
         /// Reason why the text is not a topic filter.
         error: TopicError,
@@ -133,7 +134,7 @@ impl Rule {
         }
     }
 
-    /// Topics of the rule, without a prefix.
+    /// Topic pattern of the rule, without a prefix.
     pub fn pattern(&self) -> &str {
         self.local_filter.strip_prefix(self.local_prefix.as_str()).unwrap_or_default()
     }
@@ -143,7 +144,7 @@ impl Rule {
         self.direction
     }
 
-    /// Prefix of the topics here; may be empty.
+    /// Prefix of local topics; may be empty.
     pub fn local_prefix(&self) -> &Utf8 {
         &self.local_prefix
     }
@@ -153,12 +154,12 @@ impl Rule {
         &self.remote_prefix
     }
 
-    /// Filter to subscribe to here; `None` for rules of direction `in`.
+    /// Filter of the local subscription; `None` for rules of direction `in`.
     pub fn local_filter(&self) -> Option<&Utf8> {
         matches!(self.direction, Direction::Out | Direction::Both).then_some(&self.local_filter)
     }
 
-    /// Filter to subscribe to at the hub; `None` for rules of direction `out`.
+    /// Filter of the subscription at the hub; `None` for rules of direction `out`.
     pub fn remote_filter(&self) -> Option<&Utf8> {
         matches!(self.direction, Direction::In | Direction::Both).then_some(&self.remote_filter)
     }
@@ -173,12 +174,12 @@ impl Rule {
     }
 }
 
-/// A topic on the other side.
+/// Topic and QoS of a message on the other side of the bridge.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mapped {
     /// Name of the topic on the other side.
     pub topic: Utf8,
-    /// The rule's QoS; a message goes on with the smaller of this and its own.
+    /// QoS of the rule. The message is sent with the smaller of this and its own QoS.
     pub qos: QoS,
 }
 
@@ -189,7 +190,7 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Makes rules that are asked in this order, that of the file.
+    /// Creates rules that are matched in this order, that of the file.
     pub fn new(rules: Vec<Rule>) -> Self {
         Self { rules }
     }
@@ -199,8 +200,9 @@ impl Rules {
         self.rules.iter()
     }
 
-    /// Name of a local message at the hub; `None` if no rule takes it out. As in Mosquitto the first rule *with a prefix*
-    /// decides the new name, wherever it stands; rules without one leave the name as it is.
+    /// Returns the topic at the hub of a local message; `None` if no `out` rule matches. As in Mosquitto the
+    /// first rule *with a prefix* decides the new topic, wherever it stands; rules without one leave the
+    /// topic as it is.
     pub fn map_out(&self, topic: &str) -> Option<Mapped> {
         let taken = |rule: &&Rule| rule.local_filter().is_some_and(|filter| takes(filter, topic));
         self.map(topic, taken, |rule| (&rule.local_prefix, &rule.remote_prefix))
@@ -240,12 +242,12 @@ impl fmt::Display for Direction {
     }
 }
 
-/// Returns whether a subscription to the filter brings the topic. Of a shared subscription the group is ignored.
+/// Returns whether the filter matches the topic. The group of a shared subscription is ignored.
 fn takes(filter: &str, topic: &str) -> bool {
     wire::matches(wire::unshared(filter), topic)
 }
 
-/// Returns the prefix without the `$share/GROUP/` of a shared subscription, which is no part of topics.
+/// Returns the prefix without the `$share/GROUP/` of a shared subscription, which is no part of a topic.
 fn without_group(prefix: &str) -> &str {
     let shared = prefix.strip_prefix("$share/").and_then(|shared| shared.split_once('/'));
     shared.map_or(prefix, |(_, prefix)| prefix)

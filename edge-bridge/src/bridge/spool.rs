@@ -1,5 +1,6 @@
-//! Spool: the part of a queue that the uplink needs. Rows are leased, and a leased row is then acknowledged by the hub ([`Spool::ack`]),
-//! removed for another reason ([`Spool::settle`]), or set aside for later ([`Spool::park`]). A refusal leads only to the last.
+//! Spool: the part of a queue that the uplink needs. A leased row leaves the spool when the hub acknowledges
+//! it ([`Spool::ack`]) or for another reason ([`Spool::settle`]), or it is moved to the parked rows for a
+//! later attempt ([`Spool::park`]). A row that the hub refuses is always parked.
 
 mod memory;
 
@@ -14,14 +15,14 @@ pub use memory::{Gone, MemorySpool};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LeaseId(pub u64);
 
-/// Identity of a row that never changes (promise 4), so that a copy has the same.
+/// Identity of a row (promise 4). It never changes, so that a copy of the row has the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Identity {
-    /// Random number of the queue.
+    /// Gateway id: random number of the queue, drawn when it was created.
     pub gateway: u64,
     /// Priority class of the row.
     pub lane: u8,
-    /// Number of the start that pushed the row.
+    /// Epoch: number of the process start in which the row was pushed.
     pub epoch: u32,
     /// Sequence number of the row in its lane and epoch.
     pub seq: u64,
@@ -34,7 +35,7 @@ impl fmt::Display for Identity {
     }
 }
 
-/// A row on its way up. It stays in the spool until [`Spool::ack`] or [`Spool::settle`].
+/// Leased row. It stays in the spool until [`Spool::ack`] or [`Spool::settle`].
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Leased {
@@ -42,17 +43,17 @@ pub struct Leased {
     pub id: LeaseId,
     /// Content of the row.
     pub row: Row,
-    /// Time that it had waited when it was leased, in milliseconds.
+    /// Time that the row had waited in the spool when it was leased, in milliseconds.
     pub age_ms: u64,
-    /// End of its time to live, in milliseconds of `Now::up_ms`; `None` = never. Absolute, because a row may wait a long
-    /// time between its lease and its message.
+    /// Up time at which the row expires, in milliseconds of `Now::up_ms`; `None` = never. Absolute, because a
+    /// row may wait a long time between its lease and its message.
     pub expires_ms: Option<u64>,
     /// Identity of the row; `None` if the spool gives none.
     pub identity: Option<Identity>,
 }
 
 impl Leased {
-    /// A row leased at `now_ms` (of `Now::up_ms`) that has waited for `age_ms`.
+    /// Creates a row leased at `now_ms` (of `Now::up_ms`) that has waited for `age_ms`.
     pub fn new(id: LeaseId, row: Row, now_ms: u64, age_ms: u64, identity: Option<Identity>) -> Self {
         let expires_ms = row.ttl_ms.map(|ttl_ms| now_ms.saturating_add(ttl_ms.saturating_sub(age_ms)));
         Self { id, row, age_ms, expires_ms, identity }
@@ -69,17 +70,18 @@ impl Leased {
 pub enum Settled {
     /// The row's time to live is over.
     Expired,
-    /// A person dropped the row.
+    /// An operator dropped the row.
     Discarded,
 }
 
-/// Key under which parked rows are counted for the list.
+/// Key under which parked rows are counted for the operator's list.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub struct ParkedCount {
     /// Topic of the row's message.
     pub topic: Utf8,
-    /// Set if the message was refused alone, which says nothing of its topic; otherwise its topic is refused.
+    /// Set if the hub refused this message alone and accepts others of the topic; unset if it refuses the
+    /// topic.
     pub of_message: bool,
 }
 
@@ -90,11 +92,11 @@ impl ParkedCount {
     }
 }
 
-/// Rows of one count that could not be parked and wait in their place instead.
+/// Rows under one [`ParkedCount`] that could not be parked and stay in their lanes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Left {
-    /// Count that was given to [`Spool::park_for`].
+    /// Key that was given to [`Spool::park_for`].
     pub count: ParkedCount,
     /// Number of these rows.
     pub rows: u64,
@@ -103,39 +105,41 @@ pub struct Left {
 }
 
 impl Left {
-    /// Creates the account of `rows` rows of a count that stand for `weight` messages.
+    /// Creates the account of `rows` rows that could not be parked and stand for `weight` messages.
     pub fn new(count: ParkedCount, rows: u64, weight: u64) -> Self {
         Self { count, rows, weight }
     }
 }
 
-/// Queue with leases and a place for rows that cannot be delivered now. No call blocks. Calls that take a [`LeaseId`] accept leases of
-/// [`lease`](Self::lease) and of [`lease_parked`](Self::lease_parked), and do nothing for a row that is not leased.
+/// Queue with leases, and with an area for parked rows, which cannot be delivered now. No call blocks. Calls
+/// that take a [`LeaseId`] accept leases of [`lease`](Self::lease) and of
+/// [`lease_parked`](Self::lease_parked), and do nothing for a row that is not leased.
 pub trait Spool {
     /// Leases the next rows, in the order in which they are to be sent: at most `max_rows`, and none after the row that reaches `max_bytes` of
     /// payload. Returns fewer, or none, when there are no more now.
     fn lease(&mut self, now_ms: u64, max_rows: usize, max_bytes: usize) -> Vec<Leased>;
 
-    /// Removes a row that the hub has acknowledged. May be called for no other reason, because the row's receipt then says that it was
-    /// delivered.
+    /// Removes a row that the hub has acknowledged. Call it for no other reason, because the row's receipt
+    /// then reports the row as delivered.
     fn ack(&mut self, id: LeaseId);
 
-    /// Removes a row that the hub has not, counted by the reason.
+    /// Removes a row that was not delivered, and counts it under this reason.
     fn settle(&mut self, id: LeaseId, why: Settled);
 
-    /// Returns a row to its old place, because it will not be sent now.
+    /// Ends a lease without an attempt: the row goes back to its old place in the spool.
     fn give_back(&mut self, id: LeaseId);
 
-    /// Sets a row aside because the hub did not take it, behind all rows parked before, with its identity and as durably as it was stored. A
-    /// row of [`lease_parked`](Self::lease_parked) stays parked: a spool always keeps it in its place, or always puts it behind the others.
+    /// Parks a row that the hub refused: moves it behind all rows parked before, with its identity and as
+    /// durably as it was stored. A row of [`lease_parked`](Self::lease_parked) stays parked: a spool either
+    /// always keeps it in its place, or always puts it behind the others.
     fn park(&mut self, id: LeaseId, why: ReasonCode);
 
     /// Leases parked rows, as [`lease`](Self::lease) leases new ones, in the order in which they were parked. A spool in which rows keep their
     /// places gives each row once in a pass.
     fn lease_parked(&mut self, now_ms: u64, max_rows: usize, max_bytes: usize) -> Vec<Leased>;
 
-    /// Begins a pass over the parked rows, from the oldest, that ends before rows parked from now on. Does nothing in a spool that puts rows
-    /// parked again behind the others.
+    /// Begins a pass over the parked rows, from the oldest to the last one parked until now. Does nothing in
+    /// a spool that puts rows parked again behind the others.
     fn scan_parked(&mut self) {}
 
     /// Returns whether a pass has come to its end; `None` in a spool that puts rows parked again behind the others.
@@ -143,20 +147,23 @@ pub trait Spool {
         None
     }
 
-    /// Returns whether many gaps lie between the parked rows, so that [`close_holes`](Self::close_holes) is worthwhile.
+    /// Returns whether many gaps lie between the parked rows, so that [`close_holes`](Self::close_holes)
+    /// saves space.
     fn has_holes(&self) -> bool {
         false
     }
 
-    /// Lets the next pass first move the parked rows together, in their order. Does nothing while one of them is leased.
+    /// Makes the next pass begin with a compaction: parked rows are moved together, in their order. Does
+    /// nothing while one of them is leased.
     fn close_holes(&mut self) {}
 
-    /// Counts parked rows that passes have read or moved without leasing them. A pass that leases none goes on while this number grows.
+    /// Number of parked rows that passes have read or moved without leasing them. A pass that leases no row
+    /// is still under way while this number grows.
     fn passed(&self) -> u64 {
         0
     }
 
-    /// Returns whether the spool knows all its parked rows, and none is on its way there.
+    /// Returns whether the spool knows all its parked rows, and no row is being parked.
     fn is_settled(&self) -> bool {
         true
     }
@@ -174,14 +181,16 @@ pub trait Spool {
         1
     }
 
-    /// Rest of a leased row's time to live, in milliseconds at `now_ms` (of `Now::up_ms`); `None`, the default, for a row that never expires.
-    /// A message of several rows lives as long as one of them, here and at the hub. Implement this for a [`Pack`](super::Pack) that makes such
-    /// messages, or none of them ever expires.
+    /// Rest of a leased row's time to live, in milliseconds at `now_ms` (of `Now::up_ms`); `None`, the
+    /// default, for a row that never expires. A message of several rows expires with the last of them, here
+    /// and at the hub. Implement this method for a [`Pack`](super::Pack) that makes such messages; otherwise
+    /// they never expire.
     fn ttl_left_ms(&self, _id: LeaseId, _now_ms: u64) -> Option<u64> {
         None
     }
 
-    /// Number of messages of rows that could not be parked for want of room, and wait in their place.
+    /// Number of messages, by the weight of their rows, that could not be parked for want of disk space and
+    /// wait in their lanes.
     fn in_place(&self) -> u64 {
         0
     }
@@ -192,12 +201,13 @@ pub trait Spool {
         self.park(id, why);
     }
 
-    /// Takes the rows of [`park_for`](Self::park_for) that could not be parked since the last call, by count.
+    /// Takes the rows of [`park_for`](Self::park_for) that could not be parked since the last call, by key.
     fn take_left(&mut self) -> Vec<Left> {
         Vec::new()
     }
 
-    /// Returns the reason in words why rows cannot be parked; `None` if there is none, or it is not known.
+    /// Returns the reason in words why rows cannot be parked; `None` if rows can be parked, or the reason is
+    /// not known.
     fn in_place_reason(&self) -> Option<String> {
         None
     }

@@ -1,16 +1,19 @@
-//! Stall breaker: breaks a connection that looks alive while its messages get no PUBACK (promise 5).
+//! Stall breaker: ends a connection that looks alive while its messages get no PUBACK (promise 5).
 //!
-//! A half-open link swallows what is written until TCP gives up, minutes later; a keep alive of a minute finds it after a minute and a half.
-//! An unacknowledged PUBLISH finds it sooner, because its PUBACK is missed. A message cannot be answered before it has arrived, so its
-//! transmission does not count as silence, and bytes that leave count as a sign of life.
+//! On a half-open connection everything that is written is lost until TCP gives up, minutes later; a keep
+//! alive of 60 s detects it after 90 s. A missing PUBACK detects it sooner. A message cannot be answered
+//! before it has arrived, so its transmission time does not count as silence, and bytes accepted by the
+//! socket count as a sign of life.
 
-/// Least silence, in milliseconds, while messages are unacknowledged after which a PINGREQ is sent.
+/// Shortest silence, in milliseconds, while messages are unacknowledged, after which a PINGREQ is sent.
 const SILENCE_MS: u64 = 3_000;
-/// Least time to wait for a PINGRESP, in milliseconds.
+/// Shortest timeout of a PINGRESP, in milliseconds.
 const PROBE_MS: u64 = 1_000;
-/// Milliseconds without a PUBACK of the oldest message that count as a stall, whatever else the hub answers.
+/// Milliseconds without a PUBACK of the oldest message that count as a stall, whatever other packets the hub
+/// sends.
 const NO_PROGRESS_MS: u64 = 30_000;
-/// Bound of the factor by which the limits grow, so that a link that never makes progress is still broken now and then.
+/// Upper bound of the factor on the timeouts, so that a link that never makes progress is still reconnected
+/// now and then.
 const FACTOR_MAX: u64 = 16;
 
 /// Action to take against silence.
@@ -22,29 +25,31 @@ pub enum StallAction {
     Break,
 }
 
-/// Measurements of the link on which the patience depends, in milliseconds: two durations, and two moments of the monotonic clock.
+/// Measurements of the link from which the timeouts are computed, in milliseconds: two durations, and two
+/// moments of the monotonic clock.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Delays {
     /// Smoothed round trip; 0 before the first.
     pub srtt_ms: u64,
-    /// Time that the oldest message without an answer may still need to arrive.
+    /// Time that the oldest unacknowledged message may still need to reach the hub.
     pub transit_ms: u64,
-    /// Up time at which bytes were last seen to leave.
+    /// Up time at which the socket last accepted bytes.
     pub left_ms: u64,
-    /// Up time until which a packet from the hub counts as being received, before which no PUBACK can come.
+    /// Up time until which a packet from the hub counts as being received. No PUBACK can come before its end.
     pub receiving_until_ms: u64,
 }
 
-/// Stall breaker of one link, kept over all its connections, because its patience grows with breaks that did not help.
+/// Stall breaker of one link, kept over all its connections, because its timeouts grow with each break that
+/// did not help.
 #[derive(Debug, Clone)]
 pub struct StallBreaker {
-    /// Up time since which some message is always unacknowledged; `None` if none is.
+    /// Up time since which at least one message has been unacknowledged at every moment; `None` if none is.
     since_ms: Option<u64>,
     last_byte_ms: u64,
     last_ack_ms: u64,
     probed_ms: Option<u64>,
-    /// Set while no PUBACK came for too long, or a probe is out. A PINGRESP does not clear it, because a hub that answers pings may still take
-    /// nothing.
+    /// Set while no PUBACK came for too long, or a PINGREQ has no answer. A PINGRESP does not clear it,
+    /// because a hub that answers PINGREQ may still process no PUBLISH.
     suspect: bool,
     factor: u64,
 }
@@ -61,7 +66,7 @@ impl StallBreaker {
         *self = Self { last_byte_ms: now_ms, last_ack_ms: now_ms, factor: self.factor, ..Self::default() };
     }
 
-    /// Notes if messages are unacknowledged now; call after each change.
+    /// Sets if messages are unacknowledged now; call it after each change.
     pub fn set_waiting(&mut self, now_ms: u64, waiting: bool) {
         match (waiting, self.since_ms) {
             (true, None) => self.since_ms = Some(now_ms),
@@ -70,31 +75,33 @@ impl StallBreaker {
         }
     }
 
-    /// Notes that a byte came from the hub.
+    /// Records that a byte came from the hub.
     pub fn on_byte(&mut self, now_ms: u64) {
         self.last_byte_ms = now_ms;
         self.probed_ms = None;
     }
 
-    /// Notes the PUBACK of the oldest message, which counts as progress.
+    /// Records the PUBACK of the oldest message, which counts as progress.
     pub fn on_ack(&mut self, now_ms: u64) {
         self.last_ack_ms = now_ms;
         self.suspect = false;
         self.factor = 1;
     }
 
-    /// Notes the PUBACK of a younger message. It shows that the link works, so that the patience need not grow, but is no progress of the
-    /// oldest.
+    /// Records the PUBACK of a younger message. It shows that the link works, so that the timeouts need not
+    /// grow, but is no progress of the oldest message.
     pub fn on_younger_ack(&mut self) {
         self.factor = 1;
     }
 
-    /// Returns whether the oldest message has been without an answer for too long, whatever else the hub answered.
+    /// Returns whether the oldest message has had no PUBACK for too long, whatever other packets the hub
+    /// sends.
     pub fn is_unanswered(&self, now_ms: u64, delays: Delays) -> bool {
         self.no_progress_at(delays).is_some_and(|at_ms| now_ms >= at_ms)
     }
 
-    /// Returns the action to take now; `None` if there is none. A [`Break`](StallAction::Break) doubles the patience until the next PUBACK.
+    /// Returns the action to take now; `None` if there is none. A [`Break`](StallAction::Break) doubles the
+    /// timeouts until the next PUBACK.
     pub fn poll(&mut self, now_ms: u64, delays: Delays) -> Option<StallAction> {
         self.suspect |= now_ms >= self.doubt_at(delays)?;
         if now_ms < self.action_at(delays)? {
@@ -118,8 +125,8 @@ impl StallBreaker {
         Some(doubt_ms.map_or(action_ms, |doubt_ms| doubt_ms.min(action_ms)))
     }
 
-    /// Returns whether the link is suspect: messages are unacknowledged, and no PUBACK has come for as long as silence may last. Only a PUBACK
-    /// clears that.
+    /// Returns whether the link is suspect: messages are unacknowledged, and no PUBACK has come within the
+    /// timeout of silence. Only a PUBACK clears it.
     pub fn is_suspect(&self) -> bool {
         self.suspect
     }

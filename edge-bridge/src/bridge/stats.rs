@@ -10,39 +10,41 @@ use crate::Durations;
 use crate::session::Traffic;
 use crate::wire::ReasonCode;
 
-/// Snapshot of counters and gauges. Counters never fall while the process lives.
+/// Snapshot of counters and gauges. A counter starts at 0 with the process and never falls.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Stats {
     /// The state of the link.
     pub link: LinkState,
-    /// Messages published, without repeats.
+    /// Messages published for the first time; resent ones are not counted.
     pub sent: u64,
-    /// Messages that the hub acknowledged as taken.
+    /// Messages that the hub acknowledged as accepted.
     pub acknowledged: u64,
-    /// Rows in messages that the hub acknowledged as taken.
+    /// Rows in messages that the hub acknowledged as accepted.
     pub rows_delivered: u64,
     /// Messages sent again on a resumed session.
     pub resent: u64,
-    /// Answers of the hub that refused a message, counted by reason, in the order of their first occurrence. A refusal loses nothing, because
-    /// the rows are parked.
+    /// Refusals by the hub (PUBACK with an error reason), counted by reason, in the order of their first
+    /// occurrence. A refusal loses nothing, because the rows are parked.
     pub refusals: Vec<(ReasonCode, u64)>,
     /// The message that was refused last, by the hub or because it cannot be sent on the present connection; `None` if there was none.
     pub last_refusal: Option<Refusal>,
     /// Refused messages, by weight, that are parked now and will be tried again.
     pub parked: u64,
-    /// Refused messages, by weight, that cannot be parked for want of room and wait in their place, while others are sent.
+    /// Refused messages, by weight, that cannot be parked for want of disk space and wait in their lanes,
+    /// while others are sent.
     pub in_place: u64,
-    /// Messages held in RAM because the hub refused them or others of their topic. They are tried again before any is parked.
+    /// Messages held in RAM because the hub refused them or others of their topic. They are sent again before
+    /// any is parked.
     pub held: u64,
     /// Topics that the hub refuses now.
     pub refused_topics: usize,
     /// Set while the hub refuses everything as not authorized, so that only one probe at a time is sent.
     pub link_refused: bool,
-    /// Number of times that a message was parked because the hub closes the connection at it, or never answers it although it answers younger
-    /// ones.
+    /// Messages parked, counted each time, because the hub closes the connection at them, or never answers
+    /// them although it answers younger ones.
     pub poison: u64,
-    /// Rows that expired between their lease and their message.
+    /// Rows that expired after they were leased and before they were sent.
     pub expired: u64,
     /// Messages without an answer now.
     pub unacknowledged: usize,
@@ -52,31 +54,33 @@ pub struct Stats {
     pub window_bytes: u64,
     /// Smoothed round trip in milliseconds, without transmission time, over all connections; 0 before the first.
     pub srtt_ms: u64,
-    /// Durations from the sending of a message to its PUBACK, positive or negative, over all connections.
+    /// Histogram of the time from PUBLISH to PUBACK, accepting or refusing, over all connections.
     pub puback: Durations,
     /// Messages from the hub.
     pub received: u64,
     /// Messages from a 3.1.1 hub that were larger than the session reads, and so were acknowledged and lost
     /// ([`Event::TooLarge`](super::Event::TooLarge)).
     pub received_too_large: u64,
-    /// Messages of QoS 0 from the hub that no subscription of the application took.
+    /// QoS 0 messages from the hub that matched no subscription of the application.
     pub dropped_qos0: u64,
-    /// Messages of QoS 1 from the hub that were acknowledged although no subscription of the application asked for them.
+    /// QoS 1 messages from the hub that were acknowledged although they matched no subscription of the
+    /// application.
     pub unclaimed: u64,
-    /// Set once the hub said that another client has taken our session over (0x8E), until a connection has lasted for a minute. Attempts are 30 s
-    /// to 10 min apart meanwhile.
+    /// Set once the hub reported that another client has taken the session over (0x8E), until a connection
+    /// has lasted for a minute. Meanwhile attempts to connect are 30 s to 10 min apart.
     pub taken_over: bool,
     /// Set if the present connection, or the next one, has no will although one is configured, because the hub refused it.
     pub will_left_out: bool,
-    /// Place in the list, from 0, of the address of the present connection, or of the next attempt.
+    /// Position in the configured list, from 0, of the address of the present connection, or of the next
+    /// attempt.
     pub address: usize,
     /// Number of attempts to connect.
     pub dials: u64,
     /// Connections that the hub accepted.
     pub connects: u64,
-    /// Connections that the stall breaker broke.
+    /// Connections that the stall breaker ended.
     pub stalls: u64,
-    /// Number of sessions that the hub had lost.
+    /// Sessions that the hub no longer had at a reconnection.
     pub sessions_lost: u64,
     /// Bytes by their use, over all connections.
     pub traffic: Traffic,
@@ -84,7 +88,8 @@ pub struct Stats {
     pub tls_bytes: u64,
     /// Subscriptions that the hub refused on the present connection, or on the last one.
     pub refused_subscriptions: Vec<Refused>,
-    /// Cause why there is no connection, from the last attempt or the end of the last one. `None` while there is an accepted connection.
+    /// Reason in words why there is no connection, from the last attempt or the end of the last connection.
+    /// `None` while connected.
     pub last_error: Option<String>,
 }
 

@@ -1,6 +1,7 @@
-//! Filters at which the hub closes instead of refusing them in a SUBACK, as AWS IoT Core does. Three ends in a row with a SUBSCRIBE unanswered make its
-//! filters suspects. A suspect is asked for alone, after a delay that grows with each end, so that messages flow meanwhile and the other filters
-//! are granted; an answer clears it.
+//! Topic filters at which the hub closes the connection instead of refusing them in a SUBACK, as AWS IoT Core
+//! does. Three closes in a row with a SUBSCRIBE unanswered make its filters suspects. A suspect is subscribed
+//! to alone, after a delay that grows with each close, so that messages flow meanwhile and the other filters
+//! are granted; a SUBACK clears it.
 
 use std::collections::HashMap;
 
@@ -8,9 +9,10 @@ use super::backoff::Backoff;
 use super::refusals::retry_backoff;
 use crate::wire::{ReasonCode, Utf8};
 
-/// Number of closes in a row that make a filter suspect, because one or two may be the network's.
+/// Number of closes in a row that make a filter suspect. One or two may be due to the network.
 const SUSPECT_CLOSES: u32 = 3;
-/// Milliseconds for which a new connection carries only messages, so that a close in this time is not blamed on a suspect filter.
+/// Milliseconds for which a new connection carries only messages, so that a close in this time is not blamed
+/// on a suspect filter.
 const MESSAGES_FIRST_MS: u64 = 5_000;
 
 #[derive(Debug)]
@@ -29,7 +31,8 @@ pub(super) struct SuspectFilters {
 }
 
 impl SuspectFilters {
-    /// Notes that the hub closed while these filters had no answer. Returns the filters that became suspects now.
+    /// Handles a close by the hub while these filters had no SUBACK. Returns the filters that became suspects
+    /// now.
     pub(super) fn on_hub_closed(&mut self, now_ms: u64, asked: Vec<Utf8>, reason: ReasonCode) -> Vec<Utf8> {
         self.closes_in_row = self.closes_in_row.saturating_add(1);
         let mut new = Vec::new();
@@ -52,13 +55,14 @@ impl SuspectFilters {
         self.held_until_ms = now_ms + MESSAGES_FIRST_MS;
     }
 
-    /// Notes that the hub granted or refused a filter, or that nobody wants it any more.
+    /// Clears the suspicion, because the hub granted or refused the filter, or the application unsubscribed
+    /// from it.
     pub(super) fn clear(&mut self, filter: &Utf8) {
         self.closes_in_row = 0;
         self.suspects.remove(filter);
     }
 
-    /// Delays the next attempt of a suspect.
+    /// Defers the next attempt to subscribe to a suspect.
     pub(super) fn put_off(&mut self, now_ms: u64, filter: &Utf8) {
         if let Some(suspect) = self.suspects.get_mut(filter) {
             suspect.due_ms = now_ms + suspect.backoff.next_ms();
@@ -69,7 +73,8 @@ impl SuspectFilters {
         self.suspects.contains_key(filter)
     }
 
-    /// Returns the up time at which the next suspect may be asked for, and its filter; `None` without suspects.
+    /// Returns the up time of the next attempt to subscribe to a suspect, and its filter; `None` without
+    /// suspects.
     pub(super) fn next(&self) -> Option<(u64, &Utf8)> {
         let next = self.suspects.iter().min_by_key(|(_, suspect)| suspect.due_ms);
         next.map(|(filter, suspect)| (suspect.due_ms.max(self.held_until_ms), filter))
@@ -81,7 +86,7 @@ impl SuspectFilters {
     }
 }
 
-/// Back-off of a filter, with a jitter of its own.
+/// Creates the back-off of a filter, with a jitter of its own.
 pub(super) fn filter_backoff(filter: &Utf8) -> Backoff {
     retry_backoff(filter.bytes().fold(0, |seed: u64, byte| seed.wrapping_mul(31) + u64::from(byte)))
 }

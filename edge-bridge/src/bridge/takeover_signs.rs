@@ -1,28 +1,29 @@
-//! Signs of a session takeover: another client connects under the same client identifier, so the hub ends one connection at each CONNECT of
-//! the other. An MQTT 5 hub says so, and is then dialled rarely, because two clients that always reconnect at once throw each other out for
-//! ever, and neither gets anything done. A 3.1.1 hub only closes, again and again soon after CONNACK. Pure.
+//! Signs of a session takeover: another client connects under the same client identifier, so the hub ends one
+//! connection at each CONNECT of the other. An MQTT 5 hub reports this (0x8E), and is then dialled rarely,
+//! because two clients that reconnect at once would disconnect each other for ever. A 3.1.1 hub only closes
+//! the connection, again and again soon after CONNACK. Pure.
 
 use super::backoff::{Backoff, BackoffConfig};
 use crate::session::Closed;
 use crate::wire::ReasonCode;
 
-/// Life, in milliseconds, below which a connection that the hub closes was short.
+/// Lifetime, in milliseconds, below which a connection that the hub closes counts as short.
 const SHORT_MS: u64 = 10_000;
 /// Number of short connections in a row from which another client is a possible cause.
 const SHORT_IN_A_ROW: u32 = 3;
-/// Delay of the next attempt after a takeover, and the longest one, in milliseconds.
+/// First and longest delay before the next attempt after a takeover, in milliseconds.
 const APART_MS: (u64, u64) = (30_000, 600_000);
-/// Life of a connection, in milliseconds, that shows that no other client uses the identifier.
+/// Lifetime of a connection, in milliseconds, which shows that no other client uses the identifier.
 const ALONE_MS: u64 = 60_000;
 
 const TAKEN_OVER: &str = "another client connects with the same client identifier";
 const POSSIBLY: &str = "soon after it was accepted, as others before: another client with the same client identifier is a possible cause";
 
-/// Connections that ended one after the other.
+/// History of connections that ended one after the other.
 #[derive(Debug)]
 pub(super) struct TakeoverSigns {
     short: u32,
-    /// Set from a takeover until a connection has lasted.
+    /// Set from a takeover until a connection has lasted for [`ALONE_MS`].
     is_taken_over: bool,
     backoff: Backoff,
 }
@@ -33,7 +34,8 @@ impl TakeoverSigns {
         Self { short: 0, is_taken_over: false, backoff: Backoff::new(config, seed) }
     }
 
-    /// Returns whether another client has taken the session over, and no connection has lasted since.
+    /// Returns whether another client has taken the session over, and no connection has lasted for
+    /// [`ALONE_MS`] since.
     pub(super) fn is_taken_over(&self) -> bool {
         self.is_taken_over
     }
@@ -43,7 +45,7 @@ impl TakeoverSigns {
         self.backoff.next_ms()
     }
 
-    /// Notes the age of the present connection, which the hub accepted.
+    /// Takes in the age of the present, accepted connection.
     pub(super) fn on_lasting(&mut self, lasted_ms: u64) {
         if lasted_ms >= ALONE_MS {
             self.is_taken_over = false;
@@ -51,18 +53,19 @@ impl TakeoverSigns {
         }
     }
 
-    /// Up time at which a connection made at `since_ms` has lasted long enough to end the takeover; `None` if there was no takeover.
+    /// Up time at which a connection made at `since_ms` will have lasted long enough to end the takeover;
+    /// `None` if there was no takeover.
     pub(super) fn next_deadline(&self, since_ms: u64) -> Option<u64> {
         self.is_taken_over.then_some(since_ms + ALONE_MS)
     }
 
-    /// Returns whether the hub said that another client took the session over.
+    /// Returns whether the hub reported that another client took the session over.
     pub(super) fn is_said(closed: &Closed) -> bool {
         matches!(closed, Closed::Peer { reason: ReasonCode::SESSION_TAKEN_OVER, .. })
     }
 
-    /// Notes that a connection ended after `lasted_ms`. `is_ours`: this side broke it off, or there is another cause. Returns words to add to
-    /// the reported cause, if another client may have been it.
+    /// Handles the end of a connection after `lasted_ms`. `is_ours`: this side ended it, or there is another
+    /// known cause. Returns a text to add to the reported cause if another client may have been the reason.
     pub(super) fn on_over(&mut self, closed: &Closed, is_ours: bool, lasted_ms: u64) -> Option<&'static str> {
         if Self::is_said(closed) {
             (self.short, self.is_taken_over) = (0, true);

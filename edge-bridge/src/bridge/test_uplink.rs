@@ -1,4 +1,4 @@
-//! An uplink whose hub is in the test's hands: an open session, a spool in memory, and no network.
+//! Test rig of an uplink: an open session, a spool in memory, no network, and PUBACKs given by the test.
 
 use std::collections::VecDeque;
 
@@ -25,7 +25,7 @@ pub(super) fn text(text: &str) -> Utf8 {
     Utf8::try_from(text).unwrap()
 }
 
-/// An uplink and all that it works with.
+/// Uplink under test, with its session and spool.
 pub(super) struct Rig<P> {
     pub(super) uplink: Uplink<P>,
     pub(super) session: Session,

@@ -1,5 +1,6 @@
-//! Uplink: rows become messages, and their PUBACKs acknowledge the rows. A row leaves the spool when the hub has acknowledged it (promise 4) or its time to live is
-//! over; a refusal never removes one, and delays no other topic.
+//! Uplink: rows become messages, and the PUBACK of a message acknowledges its rows. A row leaves the spool
+//! when the hub has acknowledged it (promise 4) or when it has expired; a refusal never removes a row, and
+//! delays no other topic.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -29,30 +30,33 @@ pub(super) struct Uplink<P> {
     pub(super) window: Window,
     window_max: u64,
     pub(super) rows_in_flight: RowsInFlight,
-    /// Messages given to the session and not answered, by their tokens.
+    /// Messages in flight, by the token that the session has for each.
     pub(super) sent: BTreeMap<u64, Message>,
     pub(super) next_token: u64,
-    /// Token of the youngest message that the hub answered on this connection; 0 if it answered none.
+    /// Token of the youngest message that the hub acknowledged or refused on this connection; 0 if there was
+    /// none.
     pub(super) youngest_answered: u64,
     pub(super) next_serial: u64,
-    /// Messages that go before anything new: of a lost session, in order, of a topic that healed, and such as did not fit just now.
+    /// Messages to be sent before any new one: those of a lost session, in order, those of a topic that the
+    /// hub accepts again, and those that did not fit in the window just now.
     pub(super) again: VecDeque<Message>,
     pub(super) refusals: Refusals,
     pub(super) retries: Retries,
     pub(super) size_limit: SizeLimit,
     pub(super) link: LinkRefusal,
-    /// The row that probes a refused link waits in the pack.
+    /// Set while the row that probes a refused link is in the pack.
     pub(super) probing: bool,
-    /// Set while parked rows are read to find one that probes a refused link.
+    /// Set while parked rows are read to find one that can probe a refused link.
     pub(super) looks: bool,
     pub(super) poison: Poison,
     pub(super) refused_messages: RefusedMessages,
     pub(super) sweep: Sweep,
-    /// Pass over the parked rows that a person asked for, if one is under way.
+    /// Operator's pass over the parked rows, if one is under way.
     pub(super) hand: Option<Pass>,
-    /// Filter of the topics whose poison messages are tried with the next sweep, as a person asked; `None` for no filter.
+    /// Filter of the topics whose poison messages are sent with the next sweep, at an operator's request;
+    /// `None` for no filter.
     pub(super) retry_filter: Option<Utf8>,
-    /// Up time at which more rows may be parked, set when a turn had parked its share; otherwise `None`.
+    /// Up time at which more rows may be parked, set when one call had parked its share; otherwise `None`.
     pub(super) resume_ms: Option<u64>,
     pub(super) retain_cleared: bool,
     pub(super) notices: Notices,
@@ -93,7 +97,8 @@ impl<P: Pack> Uplink<P> {
         self.events.pop_front()
     }
 
-    /// Updates the expiry of messages in flight, because a connection is about to be made on which they are resent.
+    /// Updates the Message Expiry Interval of messages in flight, before a connection on which they are
+    /// resent.
     pub(super) fn prepare_resume(&self, now_ms: u64, resume: &mut Resume, spool: &impl Spool) {
         for message in resume.in_flight_mut() {
             let left_ms = self.sent.get(&message.token.0).and_then(|sent| sent.ttl_left_ms(now_ms, spool));
@@ -101,8 +106,9 @@ impl<P: Pack> Uplink<P> {
         }
     }
 
-    /// Notes that a connection is up. Messages in flight are resent, but `lost` ones of a lost session are sent anew. `packet_max`: the
-    /// Maximum Packet Size that the hub announced, in bytes; `u32::MAX` if it announced none.
+    /// Handles a new connection. Messages in flight are resent; after a lost session its `lost` messages are
+    /// sent as new ones. `packet_max` is the Maximum Packet Size that the hub announced, in bytes; `u32::MAX`
+    /// if it announced none.
     pub(super) fn on_connected(
         &mut self,
         now_ms: u64,
@@ -128,7 +134,7 @@ impl<P: Pack> Uplink<P> {
         }
     }
 
-    /// Returns whether no older message waits for an answer.
+    /// Returns whether every older message has its answer.
     pub(super) fn is_oldest(&self, token: Token) -> bool {
         self.sent.first_key_value().is_none_or(|(first, _)| *first == token.0)
     }
@@ -155,7 +161,7 @@ impl<P: Pack> Uplink<P> {
         }
     }
 
-    /// Gives every row back to its place, because the link stops for good.
+    /// Gives every row back to its place in the spool, because the link stops for good.
     pub(super) fn give_back(&mut self, now_ms: u64, spool: &mut impl Spool) {
         self.give_back_waiting(now_ms, true, spool);
         for message in std::mem::take(&mut self.sent).into_values() {
@@ -166,8 +172,8 @@ impl<P: Pack> Uplink<P> {
         self.rows_in_flight = RowsInFlight::default();
     }
 
-    /// Gives every row back that is not in flight. Unless `all`, topics with parked rows keep their older messages, which would otherwise come
-    /// behind these.
+    /// Gives every row back that is not in flight. Unless `all`, topics with parked rows keep their messages,
+    /// which are older and would otherwise come behind the parked rows.
     pub(super) fn give_back_waiting(&mut self, now_ms: u64, all: bool, spool: &mut impl Spool) {
         for deferred in self.sweep.take_deferred(|_| true) {
             self.refusals.on_not_deferred(&deferred.topic, deferred.rows.len() as u64);
@@ -208,25 +214,26 @@ impl<P: Pack> Uplink<P> {
         }
     }
 
-    /// Returns the number of messages that were sent and not answered, or wait inside.
+    /// Number of messages without a PUBACK, sent or waiting to be sent.
     pub(super) fn unacknowledged(&self) -> usize {
         self.sent.len() + self.again.len() + self.retries.len() + self.refusals.held()
     }
 
-    /// Number of messages that were refused, or belong to a refused topic, and are not parked.
+    /// Number of messages held in RAM because the hub refused them or their topic.
     pub(super) fn held(&self) -> u64 {
         (self.retries.len() + self.refusals.held()) as u64
     }
 
-    /// Most messages in flight while the search for a poison message goes on, otherwise `None`. Overdue messages are not counted, because the
-    /// hub did not close at them.
+    /// Most messages in flight while the search for a poison message goes on, otherwise `None`. Overdue
+    /// messages are not counted, because the hub did not close at them.
     pub(super) fn in_flight_limit(&self) -> Option<u16> {
         let limit = self.poison.blame.limit()?;
         let overdue = self.sent.values().filter(|message| message.is_overdue).count();
         Some(limit.saturating_add(u16::try_from(overdue).unwrap_or(u16::MAX)))
     }
 
-    /// Returns whether the hub closed because of a message that is still to be found, so that dials are quick.
+    /// Returns whether the hub closed because of a message that is still to be found, so that the next dial
+    /// follows quickly.
     pub(super) fn is_hurried(&self) -> bool {
         self.poison.blame.is_hurried()
     }
@@ -235,14 +242,14 @@ impl<P: Pack> Uplink<P> {
         &self.window
     }
 
-    /// Settles the rows of a message whose times to live are over.
+    /// Settles the rows of an expired message.
     pub(super) fn expire(&mut self, message: &Message, spool: &mut impl Spool, stats: &mut Stats) {
         stats.expired += message.packed.rows.len() as u64;
         message.packed.rows.iter().for_each(|row| spool.settle(*row, Settled::Expired));
     }
 }
 
-/// Returns whether a refusal is about the message itself, and says nothing of its topic.
+/// Returns whether a refusal with this reason is about the message itself, and says nothing about its topic.
 pub(super) fn is_about_message(reason: ReasonCode) -> bool {
     matches!(
         reason,

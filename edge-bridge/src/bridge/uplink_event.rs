@@ -1,4 +1,4 @@
-//! Events of the way up, for the application.
+//! Events of the uplink, for the application.
 
 use std::fmt;
 
@@ -9,22 +9,23 @@ use crate::wire::{ReasonCode, Utf8};
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum UplinkEvent {
-    /// The hub has these rows.
+    /// The hub acknowledged the message with these rows.
     Delivered {
         /// Rows of the message.
         rows: Vec<LeaseId>,
     },
-    /// The hub refused a message, so that its topic waits while others go on. Nothing is lost; later messages of the topic are parked.
+    /// The hub refused a message, so that its topic waits while others go on. No row is lost; later messages
+    /// of the topic are parked.
     TopicRefused(Refusal),
-    /// The hub takes messages of this topic again.
+    /// The hub accepts messages of this topic again.
     TopicHealed {
         /// Topic that was refused.
         topic: Utf8,
     },
-    /// The hub refused the last eight messages as not authorized, whatever their topics; repeated attempts of refused topics do not count.
-    /// Sending stops except for one probe at a time, and everything waits in its place.
+    /// The hub refused the last eight messages as not authorized, whatever their topics; retries of refused
+    /// topics do not count. Sending stops except for one probe at a time, and all rows wait in their lanes.
     LinkRefused(Refusal),
-    /// The hub takes messages again after the whole link was refused.
+    /// The hub accepts messages again after it refused the whole link.
     LinkHealed,
     /// The hub has closed two connections while a message of this topic had no answer, so it may deny the topic. A guess, reported once for a
     /// message.
@@ -34,11 +35,11 @@ pub enum UplinkEvent {
     },
     /// The hub closes the connection whenever it gets this message. It is parked and tried again later.
     Poison(Refusal),
-    /// The hub answers younger messages and never this one. It is parked and tried again later.
+    /// The hub acknowledges younger messages and never this one. The message is parked and tried again later.
     Unanswered(Refusal),
     /// A message cannot be delivered as it is, while its topic goes on. It is tried again later, and parked meanwhile or in the end.
     Parked(Refusal),
-    /// A pass that a person asked for is over.
+    /// An operator's pass over the refused messages is over.
     ByHand {
         /// Messages dropped or copied.
         count: ByHandCount,
@@ -53,11 +54,12 @@ pub enum UplinkEvent {
     QosNotSupported,
 }
 
-/// Count of refused messages in a pass by hand: parked rows, each as a message, and held messages.
+/// Number of refused messages in an operator's pass: parked rows, each as a message, and messages held in
+/// RAM.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct ByHandCount {
-    /// Parked rows and held messages.
+    /// Parked rows, and messages held in RAM.
     pub messages: u64,
     /// Readings in them, by the [`weight`](crate::Row::weight) of their rows, because a held message may be a batch.
     pub readings: u64,
@@ -81,24 +83,26 @@ impl fmt::Display for ByHandCount {
     }
 }
 
-/// Reason for which a pass by hand was not complete.
+/// Reason for which an operator's pass left messages out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LeftOut {
-    /// The copies were not taken in time.
+    /// The caller did not take the copies in time.
     NotTaken,
-    /// Parked rows could not be leased for 5 s, because their queue is not open, cannot be read, or had not received them yet.
+    /// Parked rows could not be leased for 5 s, because their queue is not open, cannot be read, or has rows
+    /// still being parked.
     NotRead,
     /// The drops were not on disk within 5 s, so that the rows may be back after a crash.
     NotDurable,
-    /// Refused messages, of whatever topic, cannot be parked and wait in their place in the queue, where a pass does not come by.
+    /// Refused messages, of any topic, cannot be parked and wait in their lanes, which the pass does not
+    /// read.
     InPlace {
         /// Number of readings, by weight.
         readings: u64,
     },
 }
 
-/// A message that the hub did not take, or that could not be sent.
+/// Message that the hub refused, or that could not be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Refusal {
@@ -110,7 +114,8 @@ pub struct Refusal {
     pub identity: Option<Identity>,
     /// Known size limit of the hub, when the reason is [`PACKET_TOO_LARGE`](ReasonCode::PACKET_TOO_LARGE).
     pub hub_limit: Option<HubLimit>,
-    /// Number of refusals of this kind and reason that were not reported since the last event.
+    /// Number of refusals of this kind and reason that the rate limit of events suppressed since the last
+    /// event.
     pub left_out: u64,
 }
 
@@ -123,11 +128,11 @@ pub enum HubLimit {
         /// Bytes of a whole packet.
         bytes: u32,
     },
-    /// Limit found by trying, which is smaller than the announced one, or which the hub does not announce.
+    /// Limit found by trial, which is smaller than the announced one, or which the hub does not announce.
     Found {
         /// Payload bytes of the smallest message that the hub refused as too large.
         refused: u64,
-        /// Payload bytes of the largest message that it took since; 0 if it took none yet.
+        /// Payload bytes of the largest message that the hub accepted since; 0 if it accepted none yet.
         taken: u64,
     },
 }

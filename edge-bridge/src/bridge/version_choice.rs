@@ -1,28 +1,30 @@
-//! Choice of the MQTT version for an address: 5, or for a day 3.1.1 if the hub does not know 5.
+//! Choice of the MQTT version for an address: 5, or 3.1.1 for a day if the hub does not support 5.
 
 use crate::session::Closed;
 use crate::wire::{ReasonCode, Version};
 
-/// Milliseconds for which the other version is used once the hub has accepted it. It ends because hubs are upgraded, and one that refused 5 by
-/// mistake costs the identities of its messages.
+/// Milliseconds for which the other version is used once the hub has accepted it. It ends because hubs are
+/// upgraded, and because messages of 3.1.1 have no user property for their identity.
 const ACCEPTED_MS: u64 = 86_400_000;
 
 /// Milliseconds for which the other version is used while the hub has not accepted it.
 const UNPROVED_MS: u64 = 600_000;
 
-/// Version of the next connection. It changes only when the hub says that it does not know the last one. A close without an answer may come
-/// from a path whose hub is away, and messages of 3.1.1 carry no identity by which copies are recognised.
+/// MQTT version of the next connection. It changes only if the hub answers that it does not support the last
+/// one. A close without a CONNACK may come from a proxy or tunnel whose hub is down, and messages of 3.1.1
+/// carry no identity by which copies are recognised.
 #[derive(Debug)]
 pub(super) struct VersionChoice {
-    /// The version may change.
+    /// Set if the version may change.
     auto: bool,
     first: Version,
     other: Option<Other>,
-    /// Set if the hub accepted the other version, and not the first since. A close without an answer then leads to the other version again.
+    /// Set if the hub accepted the other version, and not the configured one since. A close without an answer
+    /// then leads to the other version again.
     other_is_known: bool,
 }
 
-/// The version that is spoken instead of the first.
+/// Version that is used instead of the configured one.
 #[derive(Clone, Copy, Debug)]
 struct Other {
     since_ms: u64,
@@ -43,7 +45,7 @@ impl VersionChoice {
         self.current()
     }
 
-    /// Returns whether the connection ended because the hub does not know its MQTT version.
+    /// Returns whether the connection ended because the hub does not support its MQTT version.
     pub(super) fn is_refused(closed: &Closed) -> bool {
         let reason = match closed {
             Closed::Refused(reason) => *reason,
@@ -61,7 +63,8 @@ impl VersionChoice {
         }
     }
 
-    /// Notes that a connection is over. Returns the MQTT version of the next one if it differs, otherwise `None`.
+    /// Records the end of a connection. Returns the MQTT version of the next one if it differs, otherwise
+    /// `None`.
     pub(super) fn on_over(&mut self, now_ms: u64, accepted: bool, closed: &Closed) -> Option<Version> {
         if let Some(other) = &mut self.other {
             other.is_accepted |= accepted;

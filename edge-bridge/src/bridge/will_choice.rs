@@ -1,13 +1,14 @@
-//! Choice of the will in CONNECT: left out for some time at a hub that refuses the connection because of it, because a link without a will is
-//! worth more than none.
+//! Choice of the will in the CONNECT: left out for some time at a hub that refuses the connection because of
+//! it, because a link without a will is better than no link.
 
 use crate::session::Closed;
 use crate::wire::ReasonCode;
 
-/// Milliseconds without the will at a hub that takes no will of its kind.
+/// Milliseconds for which the will is left out after the hub refused a will of its kind (QoS or retain flag).
 const REFUSED_MS: u64 = 86_400_000;
 
-/// Milliseconds without the will at a hub that answered "not authorized", perhaps because of the will.
+/// Milliseconds for which the will is left out after the hub answered "not authorized", perhaps because of
+/// the will.
 const DENIED_MS: u64 = 3_600_000;
 
 /// Milliseconds for which the will is kept after the hub refused a CONNECT without it too.
@@ -16,20 +17,20 @@ const NO_REASON_MS: u64 = 600_000;
 /// Choice for one address between CONNECTs with and without the will.
 #[derive(Debug, Default)]
 pub(super) struct WillChoice {
-    /// Up time until which the will is left out; `None` if it may be given now.
+    /// Up time until which the will is left out; `None` if it may be sent now.
     off_until_ms: Option<u64>,
-    /// Up time before which a denied connection is not tried without the will.
+    /// Up time before which a connection that was not authorized is not tried without the will.
     kept_until_ms: u64,
 }
 
 impl WillChoice {
-    /// Returns whether the next CONNECT may give it.
+    /// Returns whether the next CONNECT may have the will.
     pub(super) fn next(&self, now_ms: u64) -> bool {
         self.off_until_ms.is_none_or(|until_ms| now_ms >= until_ms)
     }
 
-    /// Notes that a connection is over. `given`: its CONNECT had a will. Returns whether the will may be the cause, so that the next CONNECT
-    /// leaves it out.
+    /// Records the end of a connection. `given` is set if its CONNECT had a will. Returns whether the will
+    /// may be the cause, so that the next CONNECT leaves it out.
     pub(super) fn on_over(&mut self, now_ms: u64, given: bool, accepted: bool, closed: &Closed) -> bool {
         let Closed::Refused(reason) = closed else { return false };
         let is_denied = *reason == ReasonCode::NOT_AUTHORIZED;

@@ -5,15 +5,16 @@
 //! a little per round trip while the PUBACK comes within 200 ms of the fastest one, and shrinks when it does not (AIMD on delay, after
 //! TCP Vegas, Brakmo and Peterson 1995).
 
-/// Bytes at the start.
+/// Size of a new connection's window, in bytes.
 const START: u64 = 16 * 1024;
-/// Least limit in bytes, enough for several small messages.
+/// Smallest window in bytes, enough for several small messages.
 const FLOOR: u64 = 4 * 1024;
-/// Growth per round trip after the first shrink.
+/// Bytes by which the window grows per round trip after its first shrink.
 const STEP: u64 = 8 * 1024;
-/// Milliseconds by which a PUBACK is later than the fastest one if its message waited in a queue.
+/// Milliseconds by which a PUBACK must be later than the fastest one to count as delayed by a queue on the
+/// path.
 const DELAY_MS: u64 = 200;
-/// Milliseconds for which a fastest round trip is kept, because paths change.
+/// Milliseconds for which the fastest round trip is remembered, because paths change.
 const RTT_MIN_FOR_MS: u64 = 300_000;
 
 /// Congestion window of one connection. The next connection gets a new one, because it may take another path.
@@ -48,7 +49,7 @@ impl Window {
         self.in_flight == 0 || self.in_flight.saturating_add(bytes) <= self.limit
     }
 
-    /// Bytes that still fit.
+    /// Bytes that may still be sent.
     pub fn room(&self) -> u64 {
         self.limit.saturating_sub(self.in_flight)
     }
@@ -58,8 +59,8 @@ impl Window {
         self.in_flight = self.in_flight.saturating_add(bytes);
     }
 
-    /// Notes that a message was acknowledged. `sent_ms` is `None` for one that was also sent on an earlier connection, whose round trip nobody knows
-    /// (Karn's rule).
+    /// Records a PUBACK. `sent_ms` is `None` for a message that was also sent on an earlier connection, whose
+    /// round trip is ambiguous (Karn's rule).
     pub fn on_acked(&mut self, now_ms: u64, bytes: u64, sent_ms: Option<u64>) {
         // Growth means something only when the window is what limits.
         let was_full = self.in_flight.saturating_add(bytes) > self.limit / 2;
@@ -76,7 +77,7 @@ impl Window {
         }
     }
 
-    /// Forgets the bytes in flight.
+    /// Sets the bytes in flight to 0.
     pub fn forget_in_flight(&mut self) {
         self.in_flight = 0;
     }

@@ -11,7 +11,7 @@ use crate::wire::{Connect, ReasonCode};
 pub struct ClientRef<'a> {
     /// Client identifier, also one that the listener chose.
     pub client_id: &'a str,
-    /// Name in its certificate, or else user name of its CONNECT; `None` without either.
+    /// Name in the client's certificate, or else the user name of its CONNECT; `None` without either.
     pub user: Option<&'a str>,
     /// True if the name comes from a verified certificate.
     pub is_certified: bool,
@@ -20,9 +20,10 @@ pub struct ClientRef<'a> {
 /// Request of a client to connect.
 #[derive(Debug, Clone, Copy)]
 pub struct LoginRequest<'a> {
-    /// Address of its connection; `None` if the listener was not told.
+    /// Address of the client's connection; `None` if the caller did not report it.
     pub peer: Option<SocketAddr>,
-    /// Name in its verified certificate, before which the user name of the CONNECT is ignored; `None` without a certificate.
+    /// Name in the client's verified certificate, which replaces the user name of the CONNECT; `None` without
+    /// a certificate.
     pub certificate_name: Option<&'a str>,
     /// CONNECT packet that the client sent.
     pub connect: &'a Connect,
@@ -56,18 +57,18 @@ pub trait Authenticate: Send {
     }
 }
 
-/// Fate of a client when the rules change. New kinds come only with a breaking release.
+/// Consequence of new access rules for a client. New kinds come only with a breaking release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
     /// The client goes on as before.
     Stays,
-    /// The client is disconnected, and finds its session when it comes back.
+    /// The client is disconnected, and has to log in again to resume its session.
     LogsInAgain,
     /// The client is disconnected and its session ends, because its user no longer exists.
     Gone,
 }
 
-/// Accepts everybody, for loopback and for networks in which the address is proof enough.
+/// Accepts every client, for loopback and for networks in which the address is proof enough.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct AllowAnonymous;
 
@@ -101,12 +102,12 @@ pub struct Access {
 }
 
 impl Access {
-    /// Permits everything to clients that `authenticate` accepts.
+    /// Creates access control that permits everything to the clients that `authenticate` accepts.
     pub fn of(authenticate: impl Authenticate + 'static) -> Self {
         Self { authenticate: Box::new(authenticate), authorize: None }
     }
 
-    /// Decides about each message by `authorize`.
+    /// Decides about each message and subscriber by `authorize`.
     #[must_use]
     pub fn with_rights(mut self, authorize: impl Authorize + 'static) -> Self {
         self.authorize = Some(Box::new(authorize));
@@ -115,7 +116,7 @@ impl Access {
 }
 
 impl Default for Access {
-    /// Accepts everybody and permits everything.
+    /// Accepts every client and permits everything.
     fn default() -> Self {
         Self::of(AllowAnonymous)
     }

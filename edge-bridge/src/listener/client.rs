@@ -1,4 +1,5 @@
-//! Sessions of clients (§4.1): the state that the listener keeps of each client, also between two connections.
+//! Sessions of clients (§4.1): the state that the listener keeps for each client, also between two
+//! connections.
 
 use std::collections::HashMap;
 
@@ -8,45 +9,46 @@ use crate::puback_chain::ConnectionId;
 use crate::session::{Memory, Resume};
 use crate::wire::Utf8;
 
-/// Number of a session. It is never used twice, so that a client that starts clean gets another one.
+/// Number of a session, never used twice: a client that connects with Clean Start gets another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct ClientKey(pub(super) u64);
 
 #[derive(Debug)]
 pub(super) struct Client {
     pub(super) id: Utf8,
-    /// User to whom the session belongs: the name in the certificate, or the user name of the CONNECT, with which it began.
+    /// User to whom the session belongs: the name in the certificate, or the user name of the CONNECT, at the
+    /// session's begin.
     pub(super) user: Option<Utf8>,
     /// Set if the user name comes from a verified certificate.
     pub(super) is_certified: bool,
     pub(super) connection: Option<ConnectionId>,
-    /// Unacknowledged deliveries while there is no connection; empty while there is one.
+    /// State of unacknowledged deliveries while the client is not connected; empty while it is.
     pub(super) resume: Resume,
-    /// Memory of the session in `resume`.
+    /// Bytes of memory that `resume` takes.
     pub(super) resume_memory: Memory,
-    /// Memory of the client's filters, in bytes.
+    /// Bytes of memory that the client's filters take.
     pub(super) filter_bytes: usize,
     pub(super) waiting: OfflineQueue,
-    /// Time at which a waiting message was last sent, or at which the first of them came.
+    /// Up time at which a waiting message was last sent, or at which the first of the waiting messages came.
     pub(super) sent_ms: u64,
-    /// Bytes of `waiting` as last noted in the [accounts](super::memory).
+    /// Bytes of `waiting` as last reported to the [memory accounts](super::memory).
     pub(super) held_bytes: usize,
-    /// Seconds to keep the session after the end of the connection.
+    /// Session Expiry Interval, in seconds after the end of the connection.
     pub(super) expiry_s: u32,
-    /// Time at which its last connection ended; 0 before there was one.
+    /// Up time at which the client's last connection ended; 0 before there was one.
     pub(super) left_ms: u64,
-    /// Time at which the session ends; `None` while there is a connection.
+    /// Up time at which the session expires; `None` while the client is connected.
     pub(super) ends_ms: Option<u64>,
     pub(super) will: Option<PendingWill>,
 }
 
 impl Client {
-    /// Returns whether nothing waits for the client and it has no will.
+    /// Returns whether no message waits for the client and it has no will.
     fn is_idle(&self) -> bool {
         self.waiting.len() == 0 && !self.resume.has_unfinished() && self.will.is_none()
     }
 
-    /// Time at which it became absent; `None` while it is connected.
+    /// Up time since which the client is absent; `None` while it is connected.
     pub(super) fn absent_since_ms(&self) -> Option<u64> {
         self.connection.is_none().then_some(self.left_ms)
     }
@@ -111,7 +113,7 @@ impl Clients {
         self.by_key.iter_mut().map(|(key, client)| (*key, client))
     }
 
-    /// Iterates over all clients; each has its connection, or `None` if it is absent.
+    /// Iterates over all clients, each with its connection, or with `None` if it is absent.
     pub(super) fn keyed(&self) -> impl Iterator<Item = (ClientKey, Option<ConnectionId>)> {
         self.by_key.iter().map(|(key, client)| (*key, client.connection))
     }
@@ -120,13 +122,13 @@ impl Clients {
         self.by_key.len()
     }
 
-    /// Bytes that wait for all clients together, counted anew. Walks over all clients.
+    /// Counts the bytes that wait for all clients together, by a scan of all clients.
     pub(super) fn counted_bytes(&self) -> usize {
         self.by_key.values().map(|client| client.waiting.counted_bytes()).sum()
     }
 
-    /// Returns the absent client whose session is to end when a place is needed: the one that ends first among those for which nothing waits,
-    /// or else the one absent longest. Walks over all clients.
+    /// Returns the absent client whose session is ended to make room: among those without waiting messages
+    /// the one that expires first, or else the one absent longest. Scans all clients.
     pub(super) fn expendable(&self) -> Option<ClientKey> {
         let absent = self.by_key.iter().filter(|(_, client)| client.connection.is_none());
         let order = |(key, client): &(&ClientKey, &Client)| {

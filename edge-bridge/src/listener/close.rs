@@ -1,4 +1,4 @@
-//! End of a connection: gives its state to the client's session, and decides about unwritten bytes.
+//! End of a client's connection: saves its state in the session, and decides about unwritten bytes.
 
 use super::{Due, Event, Listener, Output};
 use crate::ingest::{Ingest, Now};
@@ -6,7 +6,8 @@ use crate::puback_chain::ConnectionId;
 use crate::session::Closed;
 use crate::wire::ReasonCode;
 
-/// Most unwritten bytes, such as a DISCONNECT and a few answers, that are still written when a connection is closed to free memory.
+/// Most unwritten bytes, enough for a DISCONNECT and a few acknowledgements, that are still written when a
+/// connection is closed to free memory.
 const LAST_WORDS: usize = 64;
 
 impl<I: Ingest> Listener<I> {

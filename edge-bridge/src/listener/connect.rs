@@ -91,8 +91,9 @@ impl<I: Ingest> Listener<I> {
         }
     }
 
-    /// Ends an older connection of the same client (\[MQTT-3.1.4-3\]). With `ends_session`, for Clean Start or another user, also ends the
-    /// session, because messages that wait in it are not for this client.
+    /// Ends an older connection of the same client (session takeover, \[MQTT-3.1.4-3\]). With `ends_session`,
+    /// for Clean Start or another user, also ends the session, because its waiting messages are not for this
+    /// client.
     fn take_over(&mut self, now: Now, key: ClientKey, ends_session: bool) {
         let Some(client) = self.clients.get(key) else { return };
         if let Some(old) = client.connection
@@ -114,7 +115,7 @@ impl<I: Ingest> Listener<I> {
         self.clients.get(key).is_some_and(is_theirs)
     }
 
-    /// Creates a session; `None` if there is no room for another one.
+    /// Creates a session; `None` at the limit of sessions.
     fn new_client(
         &mut self,
         now: Now,
@@ -131,7 +132,8 @@ impl<I: Ingest> Listener<I> {
         Some(self.clients.add(id, user, is_certified))
     }
 
-    /// Makes a client identifier for a client that sent none. The wall clock in it keeps it apart from those of an earlier run.
+    /// Makes a client identifier for a client that sent none. It contains the wall clock, so that it differs
+    /// from those made before a restart.
     fn new_client_id(&self, now: Now, id: ConnectionId) -> Utf8 {
         let mut n = id.0;
         loop {

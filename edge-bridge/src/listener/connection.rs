@@ -1,4 +1,4 @@
-//! Connection of a client: its protocol session, and the counts that the limits need.
+//! Connection of a client: its protocol session, and the byte counts that the limits need.
 
 use std::net::SocketAddr;
 
@@ -23,38 +23,43 @@ pub(super) struct Connection {
     pub(super) certified: Option<Utf8>,
     /// Session of the client; `None` before its CONNECT was accepted.
     pub(super) client: Option<ClientKey>,
-    /// Bytes given to the caller and not yet written.
+    /// Bytes handed to the caller and not yet written to the socket.
     pub(super) unwritten: Unwritten,
     /// Value of [`Session::answered`] when `unwritten` was last below its limit.
     pub(super) answered: u64,
-    /// Memory of received bytes that are not yet a whole packet, or were not handled.
+    /// Bytes of memory for received bytes that are no whole packet yet, or were not handled.
     pub(super) unfinished: usize,
-    /// Number of bytes of the unfinished packet that were here after the last turn.
+    /// Received bytes of the incomplete packet after the last call.
     received: usize,
-    /// Time since which the unfinished packet has been here.
+    /// Up time at which the incomplete packet began.
     pub(super) began_ms: u64,
-    /// Time at which its peer last had taken all bytes handed to the network, or acknowledged a message.
+    /// Up time at which the socket last had accepted all bytes, or the peer acknowledged a message.
     pub(super) caught_up_ms: u64,
-    /// Set when the connection is closed because it held too much for too long, so that unwritten bytes are dropped.
+    /// Set when the connection is closed because it took too much memory for too long, so that unwritten
+    /// bytes are dropped.
     pub(super) gives_way: bool,
-    /// Messages in [`HeldMessages`](super::held_messages::HeldMessages) that wait for room.
+    /// Number of messages in [`HeldMessages`](super::held_messages::HeldMessages) that wait for room in the
+    /// queue.
     pub(super) held: usize,
     /// Bytes of the held messages.
     pub(super) held_bytes: usize,
     pub(super) touched: bool,
     pub(super) turn_size: TurnSize,
-    /// Time at which bytes last came.
+    /// Up time at which bytes last came from the peer.
     pub(super) heard_ms: u64,
-    /// Time at which it last was up to date; `None` if the caller does not report it.
+    /// Up time at which the connection last had no backlog of unread bytes; `None` if the caller does not
+    /// report it.
     pub(super) up_to_date_ms: Option<u64>,
-    /// Set when the peer closed the connection while it was not read.
+    /// Set when the peer closed the connection while it was not being read.
     pub(super) gone: bool,
-    /// End that an unread DISCONNECT announces, if the peer is gone; otherwise `None`.
+    /// End that an unread DISCONNECT of a gone peer announces; otherwise `None`.
     pub(super) farewell: Option<session::Closed>,
-    /// Set when a deadline passed while the connection was not read, because packets of its peer may be there, unread.
+    /// Set when a keep alive passed while the connection was not being read. It is excused, because packets
+    /// of the peer may have arrived unread.
     pub(super) excused: bool,
     pub(super) topic_refused: bool,
-    /// Time at which an event last said that its messages find no room; `None` if none did.
+    /// Up time of the last event that reported that the queue has no room for the connection's messages;
+    /// `None` if there was none.
     pub(super) no_room_said_ms: Option<u64>,
 }
 
@@ -98,8 +103,8 @@ impl Connection {
         self.unfinished = if buffer.is_empty() { 0 } else { buffer.capacity() };
     }
 
-    /// Gives the buffer the size that its packet needs. While the packet waits for memory, that is the size of the received bytes; afterwards,
-    /// once more bytes come, that of the whole packet, so that the buffer does not grow by doubling.
+    /// Sizes the receive buffer for its packet: to the received bytes while the packet waits for memory,
+    /// afterwards to the whole packet once more bytes come, so that the buffer does not grow by doubling.
     pub(super) fn fit(&mut self, buffer: &mut BytesMut, packet: Option<Unfinished>, waits: bool) {
         let received = packet.map_or(0, |packet| packet.received);
         let goes_on = std::mem::replace(&mut self.received, received) < received;
@@ -125,13 +130,13 @@ impl Connection {
         }
     }
 
-    /// Time since which its peer has not taken bytes that wait for it.
+    /// Up time since which the peer has not accepted bytes that wait for it.
     pub(super) fn taken_ms(&self) -> u64 {
         self.unwritten.oldest_ms().unwrap_or(self.caught_up_ms)
     }
 
-    /// Returns whether it may be read: none of its messages waits for room, and its packets have not caused too many answers that its peer
-    /// does not take.
+    /// Returns whether the connection may be read: none of its messages waits for room, and its packets have
+    /// not caused too many answers that the peer does not accept.
     pub(super) fn may_be_read(&self, max_unwritten: usize) -> bool {
         self.held == 0 && self.session.answered() - self.answered < max_unwritten as u64
     }

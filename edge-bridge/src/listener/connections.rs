@@ -1,4 +1,5 @@
-//! Network connections: their states, by numbers that are never used twice, and the list of those whose session may have output.
+//! Table of network connections, by numbers that are never used twice, with the list of those whose session
+//! may have output.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -44,7 +45,7 @@ impl Connections {
         self.by_id.get_mut(&id)
     }
 
-    /// Client of a connection; `None` until it was accepted.
+    /// Returns the client of a connection; `None` until its CONNECT was accepted.
     pub(super) fn client(&self, id: ConnectionId) -> Option<ClientKey> {
         self.get(id)?.client
     }
@@ -57,7 +58,7 @@ impl Connections {
         self.by_id.len()
     }
 
-    /// Notes that the session of a connection may have output.
+    /// Marks a connection whose session may have output.
     pub(super) fn touch(&mut self, id: ConnectionId) {
         if let Some(state) = self.by_id.get_mut(&id)
             && !std::mem::replace(&mut state.touched, true)
@@ -66,7 +67,7 @@ impl Connections {
         }
     }
 
-    /// Takes the connection that was touched first; `None` if none is left.
+    /// Takes the connection that was marked first; `None` if none is left.
     pub(super) fn pop_touched(&mut self) -> Option<ConnectionId> {
         self.touched.pop_front()
     }

@@ -1,10 +1,10 @@
-//! Deadlines of connections and sessions.
+//! Deadlines of connections and sessions, ordered by time.
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
 
-/// Deadlines by key. A deadline that moves back keeps its early entry, which is found to be early when its time comes. Keep alives move back
-/// with every packet, and so cost nothing.
+/// Deadlines by key. When a deadline moves to a later time, its early entry stays and is skipped when it
+/// comes up. A keep alive moves with every packet, and so costs nothing.
 #[derive(Debug)]
 pub(super) struct Deadlines<K> {
     queue: BTreeSet<(u64, K)>,
@@ -16,7 +16,7 @@ impl<K: Copy + Ord + Hash> Deadlines<K> {
         Self { queue: BTreeSet::new(), at_ms: HashMap::new() }
     }
 
-    /// Brings the deadline of `key` forward to `at_ms`, if it is later.
+    /// Moves the deadline of `key` to `at_ms` if it is later.
     pub(super) fn no_later(&mut self, key: K, at_ms: u64) {
         match self.at_ms.get(&key) {
             Some(earlier) if *earlier <= at_ms => return,
@@ -39,7 +39,7 @@ impl<K: Copy + Ord + Hash> Deadlines<K> {
         self.queue.first().map(|(at_ms, _)| *at_ms)
     }
 
-    /// Takes the key of a deadline that has come; `None` if there is none.
+    /// Takes the key of a deadline that has passed; `None` if there is none.
     pub(super) fn pop_due(&mut self, now_ms: u64) -> Option<K> {
         let (at_ms, key) = *self.queue.first()?;
         if at_ms > now_ms {

@@ -1,4 +1,5 @@
-//! Delivery tracking of the application's messages until every local client has them, because a command is reported done to the hub only then.
+//! Delivery tracking of the application's messages until every local subscriber has acknowledged them,
+//! because only then a command is reported to the hub as done.
 
 use std::collections::{HashMap, VecDeque};
 

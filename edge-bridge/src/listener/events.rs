@@ -14,25 +14,27 @@ pub enum Input<'a> {
     /// [`PACKETS_PER_TURN`](crate::session::PACKETS_PER_TURN) whole packets are taken from the front, and the rest is left; call again while
     /// the buffer gets shorter.
     Bytes(&'a mut BytesMut),
-    /// The client showed a certificate with this name, which the caller verified. The name replaces the user name of its CONNECT. To be
-    /// reported before any bytes.
+    /// The client showed a certificate with this name, which the caller verified. The name replaces the user
+    /// name of its CONNECT. Report it before any bytes.
     Certified(Utf8),
-    /// Bytes came, and wait until the caller hands them over, so that their sender is not blamed for a lack of progress. For callers that let
-    /// connections take turns.
+    /// Bytes came, and wait until the caller hands them over. The connection then does not count as one
+    /// without progress. For callers that serve connections in turns.
     Waiting {
-        /// Up time at which they were read, in milliseconds, if the connection was up to date then, see
-        /// [`Inbound::up_to_date_ms`](crate::ingest::Inbound::up_to_date_ms).
+        /// Up time at which these bytes were read, in milliseconds, if the connection had no backlog then,
+        /// see [`Inbound::up_to_date_ms`](crate::ingest::Inbound::up_to_date_ms).
         up_to_date_ms: Option<u64>,
     },
     /// Number of bytes of [`Output::Transmit`] that were written.
     Written(usize),
     /// The peer, or the network, closed the connection.
     Closed,
-    /// The peer closed the connection, or the network lost it, while it is not read. Its bytes may still be read later; until then its keep
-    /// alive counts, and a new connection may displace it. To be reported again if that still holds after bytes were handled.
+    /// The peer closed the connection, or the network lost it, while it is not read. Its bytes may still be
+    /// read later; until then its keep alive counts, and a new connection may displace it. Report it again if
+    /// it still holds after bytes were handled.
     Gone {
-        /// Bytes that came by it and were not handled, or as much of their beginning as the caller has. If the connection ends before they are
-        /// read, a DISCONNECT in them counts, so that a client that left in order leaves no will.
+        /// Received bytes that were not handled, or as much of their beginning as the caller has. If the
+        /// connection ends before they are read, a DISCONNECT in them counts, so that a client that
+        /// disconnected properly leaves no will.
         unread: &'a [u8],
     },
 }
@@ -44,8 +46,8 @@ pub enum Output {
     Transmit {
         /// Connection to which the bytes are written.
         connection: ConnectionId,
-        /// Bytes to write. A large payload is in memory once for all clients that get it, and counts while a caller holds it, so it should not
-        /// be copied.
+        /// Bytes to write. A large payload is in memory once for all clients that get it, and counts against
+        /// the memory limit while the caller holds it, so do not copy it.
         bytes: Bytes,
     },
     /// Write the remaining bytes, then close the network connection. The last output of this connection.
@@ -63,7 +65,8 @@ pub enum Output {
         /// Rows to store: at least one, unless the message is [withheld](crate::ingest::Answer::Withhold).
         rows: Vec<Row>,
     },
-    /// A commit of the queue is worth a write now, because a publisher waits for its PUBACK or too much waits in total.
+    /// A message given to [`publish`](super::Listener::publish) has been acknowledged by all its subscribers,
+    /// or never will be.
     Commit,
     /// A message given to [`publish`](super::Listener::publish) has reached all its clients, or will not.
     Settled(Settled),
@@ -78,11 +81,12 @@ pub struct PublishId(pub(super) u64);
 /// Outcome of a message of the application. New fields come only with a breaking release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settled {
-    /// Number of the message.
+    /// Number of clients that acknowledged the message, or to which it was sent at QoS 0.
     pub publish: PublishId,
-    /// Number of clients that acknowledged it, or to which it was sent at QoS 0.
+    /// Number of those clients to which it was sent at QoS 0, so that its arrival is unknown.
     pub delivered: u32,
-    /// Number of those clients to which it was sent at QoS 0, so that nobody knows if it arrived.
+    /// Number of clients that did not get the message, because it expired, exceeded their Maximum Packet
+    /// Size, was evicted from a full queue, their session ended, or they refused it.
     pub sent: u32,
     /// Number of clients that did not get it, because it expired, was too large for them, was pushed out of a full queue, their session ended,
     /// or they refused it.
@@ -160,7 +164,7 @@ pub enum Event {
     },
     /// A connection is over.
     Disconnected {
-        /// Connection that ended.
+        /// Client identifier; `None` if no CONNECT was accepted on the connection.
         connection: ConnectionId,
         /// Client of the connection; `None` if none was accepted.
         client: Option<Utf8>,
@@ -224,9 +228,10 @@ pub struct Restored {
     pub sessions: usize,
     /// Number of restored retained messages.
     pub retained: usize,
-    /// Number of restored messages that wait for the clients of these sessions.
+    /// Number of sessions, retained messages and waiting messages that expired before the restart.
     pub waiting: usize,
-    /// Number of sessions, retained messages and waiting messages that have expired.
+    /// Number of sessions, retained messages and wills that were not restored: beyond the present limits
+    /// (also sessions with too many filters), or on topics of the application.
     pub expired: usize,
     /// Number of sessions and retained messages beyond the limits, sessions with more filters than the limit of now among them, and of messages and
     /// wills on topics of the application.
@@ -241,9 +246,9 @@ pub struct Stats {
     pub connections: usize,
     /// Sessions now, with those of absent clients.
     pub sessions: usize,
-    /// Retained messages at this moment.
+    /// Bytes of messages that wait for clients now.
     pub retained: usize,
-    /// Bytes that wait for clients now.
+    /// Bytes of memory that clients take now, of at most [`Config::max_memory`](super::Config::max_memory).
     pub queued_bytes: usize,
     /// Bytes that clients hold now, out of [`Config::max_memory`](super::Config::max_memory).
     pub held_bytes: usize,
@@ -251,38 +256,41 @@ pub struct Stats {
     pub unacked_bytes: usize,
     /// Messages of QoS 1, wills included, that wait for room in the queue now.
     pub held: usize,
-    /// Messages received, with wills.
+    /// Messages sent to clients for the first time; resent ones are not counted.
     pub received: u64,
-    /// Messages sent to clients, without repeats.
+    /// Messages dropped from the queue of a client, because it or all queues together were full, or because
+    /// the client's [session was given up](Self::sessions_given_up).
     pub sent: u64,
     /// Messages dropped because too much waited for their client, or for all clients and for theirs most, or because its
     /// [session was given up](Self::sessions_given_up).
     pub dropped_full: u64,
-    /// Messages at QoS 0 that waited for a client when its connection ended.
+    /// Messages that expired before they were sent to a client.
     pub dropped_gone: u64,
-    /// Messages that expired before a client took them.
+    /// Messages that waited for a client when it lost the right to receive them.
     pub dropped_expired: u64,
-    /// Messages that waited for a client when it lost the right to have them.
+    /// Messages that exceeded their client's Maximum Packet Size.
     pub dropped_denied: u64,
-    /// Messages that were larger than their client takes.
+    /// Received QoS 0 messages, wills included, that were not stored because the queue was full.
     pub dropped_too_large: u64,
-    /// Received QoS 0 messages, wills included, that were not ingested because the queue was full.
+    /// Wills at QoS 1 that were not stored because the queue was full and 1 MiB of wills waited for room
+    /// already.
     pub qos0_without_room: u64,
     /// Wills at QoS 1 that were not ingested because the queue was full and 1 MiB of wills waited for room already.
     pub wills_without_room: u64,
     /// Messages that were not retained because of the limits.
     pub retain_refused: u64,
-    /// Connections that broke the protocol.
+    /// Connections that were not being read and were closed to make room for new ones.
     pub violations: u64,
     /// Connections that were not read and were closed to make place for new ones.
     pub displaced: u64,
-    /// Connections that were closed, and sessions of absent clients that ended, because all clients together held too much memory.
+    /// Sessions of absent clients that ended early to free a session or memory. For a session, those without
+    /// waiting messages end first; otherwise those absent longest.
     pub closed_for_memory: u64,
     /// Sessions of absent clients that ended early because their place or their memory was needed. For a place, those without waiting messages
     /// end first; otherwise those absent longest.
     pub sessions_given_up: u64,
-    /// Connections that were closed at once because of the limit, and failed attempts to accept one, ten a second while the system has no file
-    /// descriptor left. Counted only by [`net::Server`](crate::net::Server).
+    /// Messages and wills refused for their topic: control characters, Unicode non-characters, a topic
+    /// reserved for the application, or a missing right.
     pub not_accepted: u64,
     /// Clients whose connection was refused.
     pub refused: u64,

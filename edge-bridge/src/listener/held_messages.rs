@@ -8,24 +8,25 @@ use crate::ingest::Inbound;
 use crate::puback_chain::ConnectionId;
 use crate::session::AckHandle;
 
-/// Bytes of memory of a message whose PUBACK waits, beside its contents.
+/// Bytes of memory of a held message beside its contents.
 const OVERHEAD: usize = 64;
 
-/// Most bytes of wills that wait for room, each with [`OVERHEAD`]. Wills need a bound of their own, because no unread connection bounds them.
+/// Most bytes of held wills, each with [`OVERHEAD`]. Wills need a limit of their own, because their
+/// connections are gone and cannot be paused.
 const WILLS_MAX: usize = 1024 * 1024;
 
-/// A message that the ingest has not seen.
+/// Message that was not given to the ingest yet.
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) connection: ConnectionId,
     pub(super) ack: Option<AckHandle>,
     pub(super) message: Inbound,
-    /// Lane of the message; `None` if it is not known, or was not asked because everything had room.
+    /// Lane of the message; `None` if it is not known, or if every lane had room when the message came.
     pub(super) lane: Option<u8>,
 }
 
 impl Held {
-    /// Bytes of all parts whose size a peer chooses, so that a limit in bytes is one of memory.
+    /// Bytes of all parts whose size a client chooses, so that the limit in bytes bounds memory.
     pub(super) fn bytes(&self) -> usize {
         let Inbound { client, topic, payload, properties, .. } = &self.message;
         client.len() + topic.len() + payload.len() + properties.as_bytes().len() + OVERHEAD
@@ -88,7 +89,8 @@ impl HeldMessages {
         ready
     }
 
-    /// Forgets the messages of a connection that is gone, because messages without a PUBACK come again. Wills stay.
+    /// Drops the messages of a connection that ended; its client sends unacknowledged messages again. Wills
+    /// stay.
     pub(super) fn forget(&mut self, connection: ConnectionId) {
         self.messages.retain(|held| held.connection != connection || held.ack.is_none());
     }

@@ -1,19 +1,19 @@
-//! A message on its way to subscribers.
+//! Message on its way from a publisher to local subscribers.
 
 use super::memory::shared_payloads::SharedPayloads;
 use crate::wire::{PropertyId, Publish, Value};
 
-/// Message as it will be delivered, with the time of its expiry. It owns its bytes, because a slice would keep a whole receive buffer alive as
-/// long as an absent client's session.
+/// Message for delivery, with the time of its expiry. It owns its bytes, because a slice would keep a whole
+/// receive buffer alive as long as an absent client's session.
 #[derive(Debug, Clone)]
 pub(super) struct Message {
     pub(super) publish: Publish,
-    /// Time of its expiry, in the caller's milliseconds (§3.3.2.3.3); `None` if it does not expire.
+    /// Up time of its expiry, in milliseconds (§3.3.2.3.3); `None` if the message does not expire.
     pub(super) expires_ms: Option<u64>,
 }
 
 impl Message {
-    /// Makes a message of the parts of `publish` that outlive its connection.
+    /// Makes a message of those parts of `publish` that are not bound to its connection.
     pub(super) fn new(now_ms: u64, publish: &Publish, payloads: &SharedPayloads) -> Self {
         let (properties, ttl_ms) = publish.properties.handed_on();
         let publish = Publish {
@@ -45,7 +45,7 @@ impl Message {
         self.publish.properties = properties.finish();
     }
 
-    /// Returns the bytes of memory that the message counts for while it waits.
+    /// Returns the bytes of memory of the message while it waits.
     pub(super) fn bytes(&self) -> usize {
         let publish = &self.publish;
         publish.topic.len() + publish.properties.as_bytes().len() + publish.payload.len()

@@ -12,7 +12,8 @@ use crate::row::Row;
 use crate::session::AckHandle;
 use crate::wire::{PacketType, ReasonCode};
 
-/// [`Ingest`] that shows each message to a function and stores nothing, so that each is acknowledged at once. Useful for a hub in tests.
+/// [`Ingest`] that calls a function with each message and stores nothing, so that each message is
+/// acknowledged at once. Useful as a hub in tests.
 #[derive(Debug)]
 pub struct Observe<F>(pub F);
 
@@ -32,7 +33,7 @@ pub(super) struct Admission<I> {
     pub(super) held: HeldMessages,
     /// Rows that the queue handed back, in order.
     stalled: VecDeque<(Ticket, Vec<Row>)>,
-    /// PUBACK reasons of messages that are not answered with success.
+    /// Reason codes of PUBACKs other than success, by ticket.
     reasons: HashMap<Ticket, ReasonCode>,
 }
 
@@ -50,12 +51,12 @@ impl<I: Ingest> Admission<I> {
         }
     }
 
-    /// Notes that a client was accepted on a connection.
+    /// Opens the PUBACK chain of a connection whose client was accepted.
     pub(super) fn open(&mut self, connection: ConnectionId) {
         self.chain.open(connection, None);
     }
 
-    /// Forgets the messages of a connection that is gone.
+    /// Drops the messages of a connection that ended.
     pub(super) fn close(&mut self, connection: ConnectionId) {
         self.chain.close(connection);
         self.held.forget(connection);
@@ -66,7 +67,7 @@ impl<I: Ingest> Admission<I> {
         self.chain.may_read(connection)
     }
 
-    /// Bytes of messages without PUBACK, without those that wait for room.
+    /// Bytes of messages without PUBACK, except those that wait for room in the queue.
     pub(super) fn unacked_bytes(&self) -> usize {
         self.chain.unacked_bytes()
     }
@@ -81,13 +82,13 @@ impl<I: Ingest> Admission<I> {
         self.chain.poll(now_ms)
     }
 
-    /// The rows of a message are safe.
+    /// Resolves a ticket, because the rows of its message are safe.
     pub(super) fn resolve(&mut self, ticket: Ticket) {
         let reason = self.reasons.remove(&ticket).unwrap_or(ReasonCode::SUCCESS);
         self.chain.resolve(ticket, reason);
     }
 
-    /// Answers a message that is refused. The PUBACK leaves in its order, like every other.
+    /// Refuses a message. Its PUBACK leaves in order, like every other.
     pub(super) fn refuse(
         &mut self,
         now_ms: u64,
@@ -99,19 +100,22 @@ impl<I: Ingest> Admission<I> {
         self.chain.resolve(ticket, reason);
     }
 
-    /// Acknowledges a repeated message that was taken in before, once the first one is safe.
+    /// Acknowledges a repeated message that was given to the ingest before, once the rows of the first one
+    /// are safe.
     pub(super) fn absorb(&mut self, now_ms: u64, connection: ConnectionId, ack: AckHandle) {
         self.chain.absorb(now_ms, connection, Some(ack), 0);
     }
 
-    /// Shows a message to the function of [`Listener::with_on_publish`](super::Listener::with_on_publish), if there is one.
+    /// Calls the function of [`Listener::with_on_publish`](super::Listener::with_on_publish), if there is
+    /// one, with a message.
     pub(super) fn show(&mut self, now: Now, message: &Inbound) {
         if let Some(on_publish) = &mut self.on_publish {
             on_publish(now, message);
         }
     }
 
-    /// Lane of a message if a lane is full; `None` if it does not matter or is not known.
+    /// Returns the lane of a message while some lane is full; `None` if no lane is full, or the lane is not
+    /// known.
     pub(super) fn lane(&self, message: &Inbound) -> Option<u8> {
         if self.room.is_everywhere() { None } else { self.ingest.lane(message) }
     }
@@ -128,7 +132,7 @@ impl<I: Ingest> Admission<I> {
         stalled.into_iter().map(|(ticket, rows)| Output::Store { ticket, rows })
     }
 
-    /// Takes the waiting messages for which there is room now.
+    /// Takes the held messages whose lane has room now.
     pub(super) fn take_ready(&mut self) -> Vec<Held> {
         let Self { room, held, .. } = self;
         held.take_ready(|lane| room.is_in(lane))
@@ -168,7 +172,7 @@ impl<I: Ingest> Admission<I> {
     }
 }
 
-/// A reason that a PUBACK may carry, and that does not invite to try again.
+/// Returns a reason code that a PUBACK may carry and that does not invite the client to try again.
 fn told(reason: ReasonCode) -> ReasonCode {
     if reason.is_valid_for(PacketType::PubAck) && reason != ReasonCode::QUOTA_EXCEEDED {
         reason

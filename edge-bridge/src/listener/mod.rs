@@ -76,21 +76,24 @@ use crate::ingest::{Inbound, Ingest, Now};
 use crate::session;
 use crate::wire::{Publish, ReasonCode};
 
-/// Milliseconds for which a connection is read again before its silence counts, after it was not read.
+/// Milliseconds for which a connection is read again before its keep alive counts, after a pause of reading.
 const EXCUSE_MS: u64 = 2_000;
 
-/// Sees messages at their arrival, see [`Listener::with_on_publish`].
+/// Function called with each message at its arrival, see [`Listener::with_on_publish`].
 pub type OnPublish = Box<dyn FnMut(Now, &Inbound) + Send>;
 
 /// Protocol core of the listener. [`net::Server`](crate::net::Server) is a shell around it.
 ///
 /// The caller
 ///
-/// 1. makes a connection known by [`accept`](Self::accept), and says what happens to it by [`handle_input`](Self::handle_input): bytes while
-///    [`may_read`](Self::may_read) says so, what was written, its end. `now.up_ms` is a clock that never goes back;
+/// 1. adds a connection by [`accept`](Self::accept), and reports its events by
+/// [`handle_input`](Self::handle_input): received bytes while [`may_read`](Self::may_read) is true, the
+/// number of written bytes, its end. `now.up_ms` is a monotonic clock;
 /// 2. calls [`resolve`](Self::resolve) for each stored ticket when its rows are safe, in any order;
-/// 3. calls [`poll_output`](Self::poll_output) after each of these until it says `None`, and does what it says;
-/// 4. comes back with [`handle_timeout`](Self::handle_timeout) at [`next_deadline`](Self::next_deadline), if nothing else happens before.
+/// 3. calls [`poll_output`](Self::poll_output) after each of these until it returns `None`, and performs each
+/// action;
+/// 4. calls [`handle_timeout`](Self::handle_timeout) at [`next_deadline`](Self::next_deadline), if nothing
+///    else happens before.
 pub struct Listener<I> {
     config: Config,
     access: Access,
@@ -103,9 +106,10 @@ pub struct Listener<I> {
     outputs: VecDeque<Output>,
     accounts: Accounts,
     stats: Stats,
-    /// Number of changes of sessions that are [saved], see [`changes`](Self::changes).
+    /// Number of changes of saved sessions, see [`changes`](Self::changes).
     changes: u64,
-    /// Messages to clients with such sessions that are there, see [`exchanges`](Self::exchanges).
+    /// Number of QoS 1 and 2 deliveries to connected clients with a saved session, see
+    /// [`exchanges`](Self::exchanges).
     exchanges: u64,
 }
 
@@ -116,7 +120,7 @@ enum Due {
 }
 
 impl<I: Ingest> Listener<I> {
-    /// A listener without connections, open to everybody.
+    /// Creates a listener without connections, open to every client.
     pub fn new(config: Config, ingest: I) -> Self {
         Self {
             topics: Topics::new(&config),
@@ -135,7 +139,7 @@ impl<I: Ingest> Listener<I> {
         }
     }
 
-    /// Asks `access` about each client and its messages.
+    /// Sets the access control, which decides about each client and each of its messages.
     #[must_use]
     pub fn with_access(mut self, access: Access) -> Self {
         self.access = access;
@@ -257,8 +261,8 @@ impl<I: Ingest> Listener<I> {
         self.run(now);
     }
 
-    /// Publishes a message of the application, such as a command or an alarm, to local subscribers; it is not ingested. [`Output::Settled`]
-    /// follows when every client that was to get it has acknowledged it, or never will.
+    /// Publishes a message of the application, such as a command or an alarm, to local subscribers; it is not
+    /// ingested. [`Output::Settled`] follows when every subscriber has acknowledged it, or never will.
     pub fn publish(&mut self, now: Now, publish: &Publish) -> PublishId {
         self.publish_tracked(now, publish, false)
     }
@@ -293,7 +297,8 @@ impl<I: Ingest> Listener<I> {
         self.run(now);
     }
 
-    /// Returns the number of messages without a PUBACK whose rows are not yet safe, or that wait for room. Walks over all of them.
+    /// Returns the number of messages without a PUBACK: their rows are not safe yet, or they wait for room in
+    /// the queue. Scans all of them.
     pub fn pending(&self) -> usize {
         self.admission.pending()
     }
@@ -318,8 +323,8 @@ impl<I: Ingest> Listener<I> {
         &mut self.admission.ingest
     }
 
-    /// Handles the deadline of a connection. A live client is not blamed for silence while it is not read; its keep alive counts again a while
-    /// after it is.
+    /// Handles the deadline of a connection. The keep alive does not end a connection while it is not being
+    /// read, and counts again [`EXCUSE_MS`] after reading resumed.
     fn connection_due(&mut self, now: Now, id: ConnectionId) {
         let stopped = !self.admission.may_read(id) || self.accounts.waits_for_memory(id);
         let Some(state) = self.connections.get_mut(id) else { return };
@@ -332,7 +337,7 @@ impl<I: Ingest> Listener<I> {
         self.connections.touch(id);
     }
 
-    /// Runs until there is nothing more to do: releases PUBACKs, drains sessions, frees memory.
+    /// Works until nothing is left to do: releases PUBACKs, collects the sessions' output, frees memory.
     fn run(&mut self, now: Now) {
         loop {
             while let Some(release) = self.admission.poll(now.up_ms) {

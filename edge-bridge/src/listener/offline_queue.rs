@@ -1,4 +1,4 @@
-//! Offline queue: messages for a client that is absent, slow, or whose window is full.
+//! Offline queue: messages for a client that is absent, slow, or whose Receive Maximum is used up.
 
 use std::collections::VecDeque;
 
@@ -6,13 +6,13 @@ use super::events::PublishId;
 use super::message::Message;
 use crate::wire::QoS;
 
-/// Places that a queue keeps although it is empty.
+/// Entries for which an empty queue keeps memory.
 const PLACES_MIN: usize = 16;
 
 #[derive(Debug)]
 pub(super) struct Delivery {
     pub(super) message: Message,
-    /// Number of the application's message of which this is a copy; `None` for a client's message.
+    /// Number of the application's message of which this is a copy; `None` for a message of a client.
     pub(super) origin: Option<PublishId>,
 }
 
@@ -26,10 +26,10 @@ impl Delivery {
 /// the latest state.
 #[derive(Debug, Default)]
 pub(super) struct OfflineQueue {
-    /// Deliveries that wait. They are boxed so that an unused place of the queue, as most are once a session gave way, takes only 8 bytes.
+    /// Deliveries that wait. They are boxed so that an unused entry of the queue takes only 8 bytes.
     deliveries: VecDeque<Box<Delivery>>,
     bytes: usize,
-    /// Part of `bytes` that is payloads.
+    /// Bytes of the payloads, a part of `bytes`.
     payload_bytes: usize,
     /// Number of deliveries at QoS 0.
     qos_0: usize,
@@ -48,7 +48,7 @@ impl OfflineQueue {
         self.take(0)
     }
 
-    /// Takes the delivery that is needed least: the oldest at QoS 0, or else the oldest.
+    /// Takes the delivery to be dropped first: the oldest at QoS 0, or else the oldest.
     pub(super) fn pop_least(&mut self) -> Option<Delivery> {
         let oldest = if self.qos_0 > 0 { self.deliveries.iter().position(|d| d.is_qos_0()) } else { None };
         self.take(oldest.unwrap_or(0))
@@ -76,7 +76,8 @@ impl OfflineQueue {
         self.deliveries.front().map(|delivery| delivery.message.publish.qos)
     }
 
-    /// Takes out the messages of QoS 0 when the client goes away, because they are only for connected clients.
+    /// Takes out the messages of QoS 0 when the client's connection ends, because they are only for connected
+    /// clients.
     pub(super) fn take_qos_0(&mut self) -> Vec<Delivery> {
         self.take_out(|message| message.publish.qos == QoS::AtMostOnce)
     }
@@ -110,7 +111,7 @@ impl OfflineQueue {
         self.payload_bytes
     }
 
-    /// Bytes of all deliveries, counted anew. Walks over all.
+    /// Counts the bytes of all deliveries by a scan.
     pub(super) fn counted_bytes(&self) -> usize {
         self.deliveries.iter().map(|d| d.message.bytes()).sum()
     }

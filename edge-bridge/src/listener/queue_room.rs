@@ -1,6 +1,6 @@
 //! Room in the queue, as the caller reports it, in general and in each lane.
 
-/// Reported room of the queue. At first there is room everywhere.
+/// Room in the queue as last reported. Before the first report every lane has room.
 #[derive(Debug, Default)]
 pub(super) struct Room {
     is_full: bool,

@@ -1,4 +1,5 @@
-//! Received messages: each goes to local subscribers, then to the ingest or, while the queue is full, to the held messages.
+//! Received messages: each is delivered to local subscribers, then given to the ingest or, while the queue is
+//! full, added to the held messages.
 
 use super::held_messages::Held;
 use super::{ClientKey, Event, Listener, Output};
@@ -8,12 +9,12 @@ use crate::row::Row;
 use crate::session::AckHandle;
 use crate::wire::{Publish, QoS, Utf8};
 
-/// Milliseconds after which an event says again that a client's messages find no room.
+/// Milliseconds between two events that a client's messages find no room.
 const NO_ROOM_AGAIN_MS: u64 = 3_600_000;
 
 impl<I: Ingest> Listener<I> {
-    /// Returns the rows of an [`Output::Store`] for which the queue has no room. They wait, in order, until [`set_room`](Self::set_room)
-    /// reports room.
+    /// Takes back the rows of an [`Output::Store`] for which the queue has no room. They wait, in order,
+    /// until [`set_room`](Self::set_room) reports room.
     pub fn hand_back(&mut self, ticket: Ticket, rows: Vec<Row>) {
         self.admission.hand_back(ticket, rows);
     }
@@ -60,7 +61,8 @@ impl<I: Ingest> Listener<I> {
         self.receive(now, id, key, publish, message, ack);
     }
 
-    /// Handles a client's message, or its will: shows it to the observer, gives it to local subscribers, then to the ingest.
+    /// Handles a client's message, or its will: calls the observer, delivers it to local subscribers, then
+    /// gives it to the ingest.
     pub(super) fn receive(
         &mut self,
         now: Now,
@@ -103,7 +105,7 @@ impl<I: Ingest> Listener<I> {
         self.outputs.push_back(Output::Event(event));
     }
 
-    /// Takes in waiting rows and messages that have room now.
+    /// Outputs held rows, and gives held messages to the ingest, as far as the queue has room now.
     fn room_changed(&mut self, now: Now) {
         if self.admission.room.is_any() {
             self.outputs.extend(self.admission.take_stalled());
@@ -121,7 +123,8 @@ impl<I: Ingest> Listener<I> {
         self.run(now);
     }
 
-    /// Gives a message to the ingest. From now on a QoS 2 message that comes again, on whatever connection, counts as a repeat of it.
+    /// Gives a message to the ingest. A QoS 2 message that comes again later, on whatever connection, counts
+    /// as a repeat of it.
     fn take_in(&mut self, now: Now, held: &Held) {
         self.admission.take_in(now, held, &mut self.outputs);
         if let Some((ack, state)) = held.ack.zip(self.connections.get_mut(held.connection)) {

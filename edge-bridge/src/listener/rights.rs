@@ -1,4 +1,4 @@
-//! Rights of clients on topics, and the effect of changed rights on present clients.
+//! Rights of clients on topics, and the effect of changed rights on connected and absent clients.
 
 use super::auth::{Access, ClientRef, Standing};
 use super::client::Client;
@@ -15,9 +15,10 @@ impl Client {
 }
 
 impl<I: Ingest> Listener<I> {
-    /// Replaces the access rules. Clients that may not stay are disconnected (0x98, administrative action), and the sessions of users that are
-    /// gone end. Messages that wait for clients that may no longer receive them are dropped and counted. Messages sent before and not
-    /// acknowledged are sent again, and messages of clients that wait for room in the queue stay taken.
+    /// Replaces the access rules. Clients that may not stay are disconnected (0x98, administrative action),
+    /// and the sessions of removed users end. Messages that wait for clients that may no longer receive them
+    /// are dropped and counted. Messages sent before and not acknowledged are resent, and messages already
+    /// received from clients are still stored.
     pub fn set_access(&mut self, now: Now, access: Access) {
         self.access = access;
         self.part_with_strangers(now);

@@ -1,5 +1,6 @@
-//! Session Expiry (§3.1.2.11.2): sessions of absent clients are kept until their time is over or others need their place. Their
-//! [wills](super::wills) are published by then.
+//! Session expiry (§3.1.2.11.2): the session of an absent client is kept until its Session Expiry Interval
+//! has passed, or until it is ended early for other clients. A pending [will](super::wills) is published by
+//! then.
 
 use super::wills::NOWHERE;
 use super::{ClientKey, Due, Event, Listener, Output};
@@ -7,7 +8,7 @@ use crate::ingest::{Ingest, Now};
 use crate::wire::{Connect, PropertyId, Version};
 
 impl<I: Ingest> Listener<I> {
-    /// Seconds for which the session of a client with this CONNECT is kept.
+    /// Returns the seconds for which the session of a client with this CONNECT outlives its connection.
     pub(super) fn expiry(&self, connect: &Connect) -> u32 {
         let max_s = self.config.session_expiry_max_s;
         match (connect.version, connect.clean_start) {
@@ -19,7 +20,8 @@ impl<I: Ingest> Listener<I> {
         }
     }
 
-    /// Publishes the will of an absent client and ends its session when their time has come; otherwise sets the deadline.
+    /// Publishes the will of an absent client, and ends its session, if the time has come for either;
+    /// otherwise sets the next deadline.
     pub(super) fn absent(&mut self, now: Now, key: ClientKey) {
         let Some(client) = self.clients.get_mut(key) else { return };
         let Some(ends_ms) = client.ends_ms else { return };
@@ -34,7 +36,8 @@ impl<I: Ingest> Listener<I> {
         }
     }
 
-    /// Notes that a session is another one than was [saved](super::saved), if it outlives its connection, or did so before the change (`lasted`).
+    /// Counts a change of a [saved](super::saved) session: one that outlives its connection, or did so before
+    /// the change (`lasted`).
     pub(super) fn note_change(&mut self, key: ClientKey, lasted: bool) {
         self.changes += u64::from(lasted || self.lasts(key));
     }
@@ -44,13 +47,14 @@ impl<I: Ingest> Listener<I> {
         self.clients.get(key).is_some_and(|client| client.expiry_s > 0)
     }
 
-    /// Ends an absent client's session early, because others need its place or memory.
+    /// Ends an absent client's session early, to free a session or memory for other clients.
     pub(super) fn give_up_session(&mut self, now: Now, key: ClientKey) {
         self.stats.sessions_given_up += 1;
         self.stats.dropped_full += self.end_session(now, key) as u64;
     }
 
-    /// Ends a session. A will that waits is published now, and waiting messages are dropped. Returns the number of dropped messages.
+    /// Ends a session: publishes a pending will and drops waiting messages. Returns the number of dropped
+    /// messages.
     pub(super) fn end_session(&mut self, now: Now, key: ClientKey) -> usize {
         self.publish_will(now, key);
         self.note_change(key, false);

@@ -1,4 +1,4 @@
-//! SUBSCRIBE and UNSUBSCRIBE (§3.8 to §3.11).
+//! Handling of SUBSCRIBE and UNSUBSCRIBE (§3.8 to §3.11).
 
 use super::offline_queue::Delivery;
 use super::{ClientKey, Event, Listener, Output};
@@ -48,7 +48,8 @@ impl<I: Ingest> Listener<I> {
         }
     }
 
-    /// Adds or replaces a subscription. Returns `true` if it is new, and the reason for the SUBACK if it is refused.
+    /// Adds or replaces a subscription. Returns `true` if it is new, and the SUBACK's reason code if it is
+    /// refused.
     pub(super) fn subscribe(
         &mut self,
         client: ClientKey,

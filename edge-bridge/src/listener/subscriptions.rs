@@ -1,7 +1,7 @@
 //! Subscriptions of all clients (§3.8, §4.7).
 //!
-//! Filters without wildcards, which are the most, are found by one look-up; a message costs one hash, and one comparison with each wildcard
-//! filter (some tens of nanoseconds).
+//! Filters without wildcards, the most frequent kind, are found by one look-up; a message costs one hash, and
+//! one comparison with each wildcard filter (some tens of nanoseconds).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -34,7 +34,7 @@ pub(super) struct Match {
 }
 
 impl Subscriptions {
-    /// Adds or replaces; whether the filter is new for the client.
+    /// Adds or replaces a subscription. Returns whether the filter is new for the client.
     pub(super) fn insert(
         &mut self,
         client: ClientKey,
@@ -100,7 +100,8 @@ impl Subscriptions {
         self.filters_of.get(&client).map_or(0, |filters| filters.iter().map(|filter| filter.len()).sum())
     }
 
-    /// Returns the clients for a message of `publisher`, each once, in their order. `None` is a message of no client.
+    /// Returns the clients that get a message of `publisher`, each once, in their order. `None`: the
+    /// application publishes it.
     pub(super) fn matching(&self, topic: &str, publisher: Option<ClientKey>) -> BTreeMap<ClientKey, Match> {
         let mut found = BTreeMap::new();
         let exact = self.exact.get(topic).into_iter();

@@ -6,7 +6,7 @@ use super::message::Message;
 use super::retained::Retained;
 use super::subscriptions::Subscriptions;
 
-/// Memory of a filter beside its text, which is kept twice.
+/// Bytes of memory of a filter beside its text, which is stored twice.
 const FILTER_OVERHEAD: usize = 256;
 
 /// Filters and retained messages, see the [module](self).
@@ -14,7 +14,7 @@ const FILTER_OVERHEAD: usize = 256;
 pub(super) struct Topics {
     pub(super) subscriptions: Subscriptions,
     pub(super) retained: Retained,
-    /// Number of copies of messages made for subscribers so far.
+    /// Number of copies made for subscribers so far.
     pub(super) copies: u64,
 }
 
@@ -24,7 +24,8 @@ impl Topics {
         Self { subscriptions: Subscriptions::default(), retained, copies: 0 }
     }
 
-    /// Retains a message, or ends that of its topic if the payload is empty. `false` if there is no room for it.
+    /// Retains a message, or removes the topic's retained message if the payload is empty. Returns `false` at
+    /// the limit of retained messages.
     pub(super) fn retain(&mut self, now_ms: u64, topic: &str, message: &Message) -> bool {
         self.retained.keep(topic, message) || {
             self.retained.expire(now_ms);

@@ -1,21 +1,22 @@
-//! Unwritten bytes of one client: handed to the caller, and not yet taken by the network.
+//! Unwritten bytes of one client: handed to the caller, and not yet accepted by its socket.
 
 use std::collections::VecDeque;
 
 use crate::session::Memory;
 
-/// Number of copies of small bytes that a shell's growing buffers may hold; a shared payload is not copied.
+/// Most copies of small bytes in the caller's growing buffers. A shared payload is not copied.
 const COPIES: usize = 2;
-/// Bytes of memory of a shared payload's place in these buffers.
+/// Bytes of memory for one shared payload's entry in these buffers.
 const PIECE_OVERHEAD: usize = 256;
-/// Milliseconds within which bytes are merged to one piece, so that there are few pieces however small the packets are.
+/// Milliseconds within which bytes are merged to one piece, so that there are few pieces even of small
+/// packets.
 const PIECE_MS: u64 = 250;
 
 #[derive(Debug)]
 struct Piece {
     bytes: usize,
     is_shared: bool,
-    /// Time at which its first byte was handed over.
+    /// Up time at which the piece's first byte was handed over.
     at_ms: u64,
 }
 
@@ -42,7 +43,7 @@ impl Unwritten {
         }
     }
 
-    /// Takes out the first bytes, which the network took.
+    /// Removes the first bytes, because the socket accepted them.
     pub(super) fn take(&mut self, mut bytes: usize) {
         while let Some(first) = self.pieces.front_mut() {
             let (taken, is_shared) = (bytes.min(first.bytes), first.is_shared);
@@ -63,12 +64,12 @@ impl Unwritten {
         self.bytes
     }
 
-    /// Time of the oldest piece; `None` if nothing is unwritten.
+    /// Up time of the oldest piece; `None` if nothing is unwritten.
     pub(super) fn oldest_ms(&self) -> Option<u64> {
         self.pieces.front().map(|piece| piece.at_ms)
     }
 
-    /// Returns the memory of the unwritten bytes.
+    /// Returns the bytes of memory of the unwritten bytes.
     pub(super) fn memory(&self) -> Memory {
         self.memory
     }

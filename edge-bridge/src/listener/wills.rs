@@ -16,9 +16,9 @@ pub(super) const NOWHERE: ConnectionId = ConnectionId(0);
 #[derive(Debug)]
 pub(super) struct PendingWill {
     pub(super) publish: Publish,
-    /// Delay in seconds after the end of the connection; at most the session's expiry.
+    /// Will Delay Interval in seconds after the end of the connection; at most the session's expiry.
     delay_s: u32,
-    /// Time to publish it; `None` while the client is connected.
+    /// Up time at which the will is published; `None` while the client is connected.
     pub(super) due_ms: Option<u64>,
     version: Version,
     /// Address of the connection that left the will.
@@ -37,14 +37,14 @@ impl PendingWill {
         })
     }
 
-    /// Returns the will that [`left`](Self::left) saved, with its delay reduced by the age.
+    /// Returns the will that [`left`](Self::left) saved `age_ms` ago, with its remaining delay.
     pub(super) fn restored(connect: &Connect, now_ms: u64, age_ms: u64) -> Option<Self> {
         let mut will = Self::of(connect, u32::MAX, None)?;
         will.due_ms = Some(now_ms + (u64::from(will.delay_s) * 1000).saturating_sub(age_ms));
         Some(will)
     }
 
-    /// Returns the will with the rest of its delay, to be saved; `None` while the connection goes on.
+    /// Returns the will with its remaining delay, to be saved; `None` while the client is connected.
     pub(super) fn left(&self, now_ms: u64) -> Option<Will> {
         let left_ms = self.due_ms?.saturating_sub(now_ms);
         let mut properties = self.publish.properties.to_builder();
@@ -54,7 +54,7 @@ impl PendingWill {
         Some(Will { qos, retain, topic, payload, properties: properties.finish() })
     }
 
-    /// Notes the end of the connection, whose session is kept for `expiry_s`.
+    /// Sets the time of publication at the end of the connection, whose session is kept for `expiry_s`.
     pub(super) fn on_closed(&mut self, now_ms: u64, expiry_s: u32) {
         self.due_ms = Some(now_ms + u64::from(self.delay_s.min(expiry_s)) * 1000);
     }

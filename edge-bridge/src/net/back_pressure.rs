@@ -1,6 +1,7 @@
-//! Back-pressure: while the queue of a subscription is full the link reads nothing for a moment, so that the hub's messages wait in the
-//! network. The pause is short, because PUBACKs for published messages come by the same stream. An application that takes longer misses
-//! messages, which are then asked for again.
+//! Back-pressure: while the queue of a subscription is full the link reads nothing for a moment, so that the
+//! hub's messages wait in the network. The pause is short, because PUBACKs for published messages come by the
+//! same stream. If the application takes longer, messages stay unacknowledged, and the hub sends them again
+//! on a new connection.
 
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ const PAUSE_MS: u64 = 1_000;
 #[derive(Debug)]
 struct Full {
     queue: Arc<SubscriptionQueue>,
-    /// Up time at which the pause ends; `None` until it is first looked at.
+    /// Up time at which the pause ends; `None` until it is first read.
     until_ms: Option<u64>,
 }
 
@@ -23,12 +24,12 @@ pub(super) struct BackPressure {
 }
 
 impl BackPressure {
-    /// This queue has become full.
+    /// Adds a queue that has become full.
     pub(super) fn add(&mut self, queue: &Arc<SubscriptionQueue>) {
         self.full.push(Full { queue: queue.clone(), until_ms: None });
     }
 
-    /// Up time until which nothing is to be read; `None` if reading may go on.
+    /// Up time until which the link reads nothing; `None` if it may read.
     pub(super) fn until_ms(&mut self, now_ms: u64) -> Option<u64> {
         self.full.retain(|full| full.queue.is_full());
         let until = self.full.iter_mut().map(|full| *full.until_ms.get_or_insert(now_ms + PAUSE_MS));

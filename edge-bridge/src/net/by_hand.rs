@@ -1,4 +1,4 @@
-//! Requests by hand about refused messages, carried out in the link's task.
+//! Operator's requests about refused messages, carried out in the link's task.
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -7,7 +7,7 @@ use crate::bridge::{ByHandCount, Core, LeftOut, Pack, ParkedList, ParkedRow};
 use crate::ingest::Now;
 use crate::wire::{TopicError, Utf8};
 
-/// Error of a request by hand, which was not done, or not completely.
+/// Error of an operator's request, which was not done, or not completely.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ByHandError {
@@ -22,15 +22,18 @@ pub enum ByHandError {
     /// Another drop or copy is under way.
     #[error("another drop or copy is under way")]
     Busy,
-    /// The copies were not taken within 5 s, which is bounded because parked rows wait meanwhile.
+    /// The caller did not take the copies within 5 s; the time is limited because parked rows are not sent
+    /// meanwhile.
     #[error("the copies were not taken in time: the rest was left out")]
     TooSlow,
-    /// Not all parked rows could be read within 5 s, because their queue is not open, cannot be read, or had not received them yet.
+    /// Not all parked rows could be read within 5 s, because their queue is not open, cannot be read, or has
+    /// rows still being parked.
     #[error("{count} done, but not all that is parked could be read in time{}: ask again", because(why))]
     NotRead {
         /// Messages dropped or copied.
         count: ByHandCount,
-        /// Cause in words why rows cannot be parked, which may also keep them from being read; `None` if none is known.
+        /// Reason in words why rows cannot be parked, which may also keep them from being read; `None` if
+        /// none is known.
         why: Option<String>,
     },
     /// The drops were not on disk within 5 s, so that the rows may be back after a crash.
@@ -39,7 +42,7 @@ pub enum ByHandError {
         /// Number of messages dropped.
         count: ByHandCount,
     },
-    /// Refused messages, of whatever topic, that cannot be parked wait in their place in the queue, and were left out.
+    /// Refused messages, of any topic, that cannot be parked wait in their lanes, and were left out.
     #[error(
         "{count} done, but {readings} more, of any topic, wait in the queue and were left out, since they cannot be parked{}",
         because(why)
@@ -49,7 +52,7 @@ pub enum ByHandError {
         count: ByHandCount,
         /// Number of readings left out.
         readings: u64,
-        /// Cause in words why they cannot be parked; `None` if none is known.
+        /// Reason in words why they cannot be parked; `None` if none is known.
         why: Option<String>,
     },
     /// The link was closed.
@@ -61,17 +64,17 @@ fn because(why: &Option<String>) -> String {
     why.as_ref().map_or_else(String::new, |why| format!(" ({why})"))
 }
 
-/// Requests of a person about refused messages.
+/// Operator's requests about refused messages.
 pub(super) enum Ask {
     List(oneshot::Sender<ParkedList>),
     Retry { filter: Utf8, done: oneshot::Sender<()> },
     Pass { filter: Utf8, copies: Option<mpsc::Sender<Vec<ParkedRow>>>, done: oneshot::Sender<Over> },
 }
 
-/// Result of a pass.
+/// Result of an operator's pass.
 pub(super) type Over = Result<ByHandCount, ByHandError>;
 
-/// Pass that is under way, as the link's task sees it.
+/// Operator's pass that is under way, as the link's task sees it.
 #[derive(Default)]
 pub(super) struct Hand {
     copies: Option<mpsc::Sender<Vec<ParkedRow>>>,
@@ -79,7 +82,8 @@ pub(super) struct Hand {
 }
 
 impl Hand {
-    /// Passes a person's request to the core. The person may be gone by the time of the answer.
+    /// Passes an operator's request to the core. The caller may have dropped its receiver by the time of the
+    /// answer.
     pub(super) fn ask<S: Spool, P: Pack>(&mut self, now: Now, core: &mut Core<S, P>, ask: Ask) {
         match ask {
             Ask::List(reply) => drop(reply.send(core.parked(now))),
@@ -102,7 +106,7 @@ impl Hand {
         }
     }
 
-    /// Passes copies on if the receiver has room. Returns whether there may be more.
+    /// Passes found copies on if the caller's channel has room. Returns whether there may be more.
     pub(super) fn move_copies<S: Spool, P: Pack>(&mut self, now: Now, core: &mut Core<S, P>) -> bool {
         let Some(copies) = &self.copies else { return false };
         match copies.try_reserve() {
@@ -120,7 +124,7 @@ impl Hand {
         }
     }
 
-    /// Answers the person whose pass is over. `why`: cause why rows cannot be parked.
+    /// Answers the caller whose pass is over. `why` is the reason why rows cannot be parked.
     pub(super) fn over(&mut self, count: ByHandCount, left_out: Option<LeftOut>, why: Option<String>) {
         self.copies = None;
         if let Some(done) = self.done.take() {

@@ -1,4 +1,5 @@
-//! Check of a client's certificate as its hub will make it, because rustls checks a client's own certificate only against its key.
+//! Check of a client's certificate as the hub will do it, because rustls checks a client's own certificate
+//! only against its key.
 
 use std::fmt;
 use std::path::Path;
@@ -24,7 +25,7 @@ pub enum CertificateProblem {
     OtherAuthority,
     /// The certificate is for other purposes, because its extended key usage does not name clients.
     NotForClients,
-    /// Any other problem, in words of rustls.
+    /// Any other problem, in the words of rustls.
     Other(String),
 }
 
@@ -56,8 +57,9 @@ pub fn client_certificate_problem(
     problem_of(own, behind, roots, at)
 }
 
-/// Returns whether every certificate in `ca` has expired at the time `at`. PEM. The link does not check that itself, because rustls trusts an
-/// authority without end; hubs and tools with other libraries refuse certificates that such an authority signed.
+/// Returns whether every certificate in `ca` has expired at the time `at`. PEM. The link does not check this
+/// itself, because rustls trusts an authority without regard to its dates; hubs and tools with other
+/// libraries refuse certificates that such an authority signed.
 ///
 /// # Errors
 ///

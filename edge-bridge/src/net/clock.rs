@@ -1,4 +1,4 @@
-//! Clock of the shell: the one place where the crate asks for the time.
+//! Clock of the shell: the one place where the crate reads the time.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

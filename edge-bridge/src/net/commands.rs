@@ -13,8 +13,9 @@ use super::subscription_queue::SubscriptionQueue;
 use crate::session::AckHandle;
 use crate::wire::{Properties, Publish};
 
-/// Message from the hub. The hub sends it again after the next reconnect unless [`done`](Self::done) was called. A dropped message is not
-/// acknowledged, and occupies one place of the hub's window until then. It shares no receive buffer.
+/// Message from the hub. The hub sends it again after the next reconnect unless [`done`](Self::done) was
+/// called. A dropped message is not acknowledged, and counts against the Receive Maximum until then. It
+/// shares no receive buffer.
 #[derive(Debug)]
 #[must_use = "the hub sends it again unless it is done()"]
 pub struct Command {
@@ -38,12 +39,12 @@ impl Command {
         &self.publish.properties
     }
 
-    /// Returns the whole PUBLISH as it came, except for the topic's name.
+    /// Returns the whole PUBLISH as it came, except for the topic, which the `in` rules changed.
     pub fn message(&self) -> &Publish {
         &self.publish
     }
 
-    /// Returns whether the hub had retained the message, so that it is old news, which a command should never be.
+    /// Returns whether the message was a retained one, and so may be old. Do not obey a retained command.
     pub fn is_retained(&self) -> bool {
         self.publish.retain
     }
@@ -53,7 +54,8 @@ impl Command {
         self.publish.dup
     }
 
-    /// Acknowledges the message, because it was acted on. Its PUBACK leaves once every subscription that got the message is done.
+    /// Acknowledges the message, because the application has acted on it. Its PUBACK leaves once every
+    /// subscription that got the message is done.
     pub fn done(self) {
         self.ack.done();
     }
@@ -64,7 +66,7 @@ impl Command {
     }
 }
 
-/// Acknowledgement of a [`Command`], still to be given. Dropping it acknowledges nothing.
+/// Acknowledgement of a [`Command`], not given yet. Dropping it acknowledges nothing.
 #[derive(Debug)]
 #[must_use = "the hub sends it again unless it is done()"]
 pub struct Acknowledgement {
@@ -96,10 +98,11 @@ impl Drop for Acknowledgement {
     }
 }
 
-/// A subscription: a [`Stream`] of [`Command`]s, which ends when the bridge is closed. When it is dropped, its messages go to a matching
-/// subscription made within 30 s; then its filter is unsubscribed, unless another subscription has it. A program that ends before that leaves
-/// it at the hub, with its messages, for the next run. A shared subscription is unsubscribed at once, for the others of its group; to keep it,
-/// close the bridge first.
+/// A subscription: a [`Stream`] of [`Command`]s, which ends when the bridge is closed. When it is dropped,
+/// its messages go to a matching subscription made within 30 s; then its filter is unsubscribed, unless
+/// another subscription has it. A program that ends before that leaves the subscription at the hub, with its
+/// messages, for its next start. A shared subscription is unsubscribed at once, for the others of its group;
+/// to keep it, close the bridge first.
 #[derive(Debug)]
 pub struct Commands {
     pub(super) queue: Arc<SubscriptionQueue>,
@@ -107,7 +110,7 @@ pub struct Commands {
 }
 
 impl Commands {
-    /// The next message; `None` when the bridge is closed.
+    /// Returns the next message; `None` when the bridge is closed.
     pub async fn next(&mut self) -> Option<Command> {
         std::future::poll_fn(|cx| self.poll(cx)).await
     }
@@ -139,7 +142,8 @@ impl Drop for Commands {
     }
 }
 
-/// Message that was taken and dropped without being done. Its payload is not kept, because the hub still has it.
+/// Message that the application dropped without acknowledgement. Its payload is not kept, because the hub
+/// still has it.
 #[derive(Debug)]
 pub(super) struct Neglected {
     pub(super) queue: Arc<SubscriptionQueue>,

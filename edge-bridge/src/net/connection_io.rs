@@ -15,9 +15,10 @@ use super::tcp_stream::Stream;
 
 /// Most bytes read at a time.
 pub(super) const READ_MAX: usize = 32 * 1024;
-/// Longest wait for the last packets to leave, or to be read, and for the peer to close.
+/// Longest wait at a close for the last packets to be sent, and for the peer to close.
 const LINGER: Duration = Duration::from_secs(1);
-/// Longest wait at a close while a message is partly written, because its rest may take that long on a thin link.
+/// Longest wait at a close while a message is partly written, because the rest may take that long on a slow
+/// link.
 const LINGER_WITH_MESSAGE: Duration = Duration::from_secs(5);
 
 /// A connection with its buffers.
@@ -25,25 +26,25 @@ pub(super) struct Socket {
     reader: ReadHalf<Stream>,
     writer: WriteHalf<Stream>,
     pub(super) received: BytesMut,
-    /// Whole packets may be left in `received`.
+    /// Set if whole packets may be left in `received`.
     read_later: bool,
     out: Outgoing,
     unflushed: bool,
-    /// Set if the system had no room at some time since the last reported write.
+    /// Set if the socket's send buffer was full at some time since the last reported write.
     waited: bool,
-    /// Error of the last write; `None` if there was none. The system takes nothing more, but bytes that the peer sent before are still to be
-    /// read.
+    /// Error of the last write; `None` if there was none. No more is written, but bytes that the peer sent
+    /// before are still read.
     broken: Option<String>,
 }
 
-/// Event of the connection.
+/// Event of the connection's socket.
 pub(super) enum Moved {
     /// Bytes came in.
     Read,
-    /// The system took bytes.
+    /// The socket accepted bytes.
     Wrote {
         bytes: usize,
-        /// Set if the system had no room before.
+        /// Set if its send buffer was full before.
         waited: bool,
     },
     /// The connection ended, with the error if there was one. Whole packets may be left in `received`.
@@ -117,15 +118,17 @@ impl Socket {
         }
     }
 
-    /// Resets the connection, so that bytes which the system still holds are dropped and do not compete with the next connection.
+    /// Resets the connection, so that bytes in the socket's send buffer are dropped and do not compete with
+    /// the next connection.
     pub(super) fn abort(self) {
         if let Err(error) = self.reader.unsplit(self.writer).reset() {
             tracing::debug!(%error, "the connection is closed, not reset");
         }
     }
 
-    /// Closes the connection. A partly written message and the last packets are still sent, other messages are not. Then reads until the peer
-    /// closes, because with unread bytes the system would send a reset, which drops bytes not sent yet.
+    /// Closes the connection. A partly written message and the last packets are still sent, other messages
+    /// are not. Then reads until the peer closes, because the kernel sends a reset if received bytes are
+    /// unread, and that drops bytes not sent yet.
     pub(super) async fn hang_up(mut self) {
         let linger = if self.out.has_begun() { LINGER_WITH_MESSAGE } else { LINGER };
         self.out.drop_messages();
@@ -145,7 +148,8 @@ impl Socket {
     }
 }
 
-/// Writes what the system takes and returns the number of bytes. Sets `waited` if the system has no room.
+/// Writes as much as the socket accepts and returns the number of bytes. Sets `waited` if its send buffer is
+/// full.
 async fn write(
     writer: &mut WriteHalf<Stream>,
     out: &mut Outgoing,

@@ -30,8 +30,8 @@ use tunnel::TunnelError;
 /// Time after which the next address is tried too (RFC 8305 §5).
 const HEAD_START: Duration = Duration::from_millis(250);
 
-/// Silence after which the system probes a connection. Longer than the silence between MQTT pings, so that probes cost the link something only
-/// if pings are off.
+/// Idle time after which the kernel sends TCP keep-alive probes. Longer than the silence between MQTT pings,
+/// so that probes cost the link something only if pings are off.
 const PROBE_AFTER: Duration = Duration::from_secs(300);
 
 /// Settings of a dial to the hub.
@@ -46,7 +46,7 @@ pub(super) struct Dialer {
     pub(super) alpn: Vec<String>,
     /// Name of the hub in TLS; `None` uses the host of the target.
     pub(super) server_name: Option<ServerName<'static>>,
-    /// Proxy on the way; `None` dials the hub directly.
+    /// HTTP proxy on the way; `None` dials the hub directly.
     pub(super) proxy: Option<Proxy>,
     /// Time limit of an attempt, DNS, proxy and TLS included.
     pub(super) connect_timeout: Duration,
@@ -72,7 +72,8 @@ pub(super) struct Dialed {
     pub(super) password: Option<Bytes>,
 }
 
-/// Error of a dial. Tells which step failed, because a name that is not found is another person's job than a refused certificate.
+/// Error of a dial. Names the step that failed, because an unresolved name has another remedy than a refused
+/// certificate.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum DialError {
     #[error("cannot resolve {host}: {source}")]
@@ -94,8 +95,8 @@ pub(super) enum DialError {
 }
 
 impl DialError {
-    /// Returns whether a proxy answered and will refuse again. It is asked rarely then, because a login that is tried too often may be locked
-    /// there.
+    /// Returns whether a proxy refused, and will refuse again. It is dialled rarely then, because frequent
+    /// wrong logins may lock the account there.
     pub(super) fn is_refusal(&self) -> bool {
         matches!(self, Self::Proxy { source, .. } if source.is_refusal())
     }
@@ -120,7 +121,8 @@ impl Dialer {
         Ok(Dialed { stream, password })
     }
 
-    /// Returns whether a connection, by TCP and through the proxy, can be made. It is closed at once.
+    /// Returns whether a TCP connection, through the proxy if there is one, can be made. It is closed at
+    /// once.
     pub(super) async fn reaches(self) -> bool {
         timeout(self.connect_timeout, self.open()).await.is_ok_and(|stream| stream.is_ok())
     }
@@ -217,7 +219,8 @@ async fn connect_to(address: SocketAddr, send_buffer_bytes: Option<u32>) -> io::
     Ok(stream)
 }
 
-/// Bounds the bytes that the system holds unsent, so that it is seen when bytes leave. Bounds neither bytes on the path nor the throughput.
+/// Limits the unsent bytes in the socket's buffer (`TCP_NOTSENT_LOWAT`), so that a write shows that earlier
+/// bytes left. Limits neither bytes on the path nor the throughput.
 #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
 fn bound_unsent(stream: &TcpStream) {
     if let Err(error) = socket2::SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_MAX) {

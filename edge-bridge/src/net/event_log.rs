@@ -1,5 +1,5 @@
-//! Log lines about a link. Recurring ones are limited, and foreign text is escaped between quotes, because a topic must neither end a line nor
-//! read as words of it.
+//! Log lines about a link. Recurring lines are rate-limited, and text from peers is escaped between quotes,
+//! because a topic must neither end a line nor read as words of it.
 
 use super::hub_address::Target;
 use super::link_log::LinkLog;
@@ -26,7 +26,7 @@ impl EventLog {
         }
     }
 
-    /// Writes the line about `event`, if its limit allows. Messages get no line.
+    /// Writes the log line of `event`, if its rate limit allows. Messages get no line.
     pub(super) fn say(&mut self, now_ms: u64, event: &Event) {
         let Self { hub, link } = self;
         match event {
@@ -93,7 +93,7 @@ impl EventLog {
         }
     }
 
-    /// Writes the line about an event of the uplink. Deliveries get no line.
+    /// Writes the log line of an uplink event. Deliveries get no line.
     fn say_uplink(&mut self, now_ms: u64, event: &UplinkEvent) {
         let Self { hub, link } = self;
         match event {

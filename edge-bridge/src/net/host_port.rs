@@ -1,4 +1,4 @@
-//! Parser of `HOST`, `HOST:PORT` or `[V6]:PORT`, as in addresses.
+//! Parser of `HOST`, `HOST:PORT` or `[V6]:PORT`.
 
 /// Returns the host without brackets, and the port if there is one. The error says in words what is wrong.
 pub(super) fn host_port(text: &str) -> Result<(&str, Option<u16>), &'static str> {

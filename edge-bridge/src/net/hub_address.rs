@@ -8,9 +8,9 @@ use super::host_port::{host_port, shown};
 /// Address of the hub. New fields come only with a breaking release.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    /// Name or address, without brackets.
+    /// Host name or IP address, without brackets.
     pub host: String,
-    /// Default 1883, with TLS 8883.
+    /// TCP port. Default 1883, with TLS 8883.
     pub port: u16,
     /// Set for `mqtts`, not set for `mqtt`.
     pub tls: bool,

@@ -1,4 +1,4 @@
-//! Bridge as part of an application: publish, subscribe, watch, close.
+//! In-process bridge: publish, subscribe, watch and close from the application's own code.
 
 use std::error::Error;
 use std::fmt;
@@ -28,14 +28,14 @@ pub struct Bridge {
     clock: Clock,
 }
 
-/// Store in which messages wait.
+/// Store of messages that wait for the hub: a queue on disk, or memory.
 pub(super) enum Store {
     Memory(SharedMemory),
     #[cfg(feature = "spool-queue")]
     Queue(edge_queue::aio::Queue),
 }
 
-/// Cause why a message was not accepted.
+/// Reason why a message was not accepted.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PublishError {
@@ -47,13 +47,13 @@ pub enum PublishError {
         /// The rule that the topic breaks.
         error: TopicError,
     },
-    /// The spool is full and its policy is to refuse.
+    /// The spool is full and its policy is to refuse new messages.
     #[error("the spool is full")]
     Full {
         /// The message, which is returned.
         row: Box<Row>,
     },
-    /// The spool does not take this message.
+    /// The queue cannot store this message.
     #[error("the spool refused the message")]
     Refused {
         /// Error of the queue: an `edge_queue::PushError`.
@@ -70,7 +70,7 @@ pub struct CloseError {
 }
 
 impl Bridge {
-    /// Begins the settings of a bridge to `mqtt://HOST:PORT` or `mqtts://HOST:PORT`.
+    /// Creates the settings of a bridge to `mqtt://HOST:PORT` or `mqtts://HOST:PORT`.
     pub fn builder(url: &str) -> Builder {
         Builder::new(url)
     }
@@ -144,8 +144,9 @@ impl Bridge {
         self.link.add_filter(to, filter).await
     }
 
-    /// Makes published messages safe now, instead of within the queue's `ack_within`. For a publisher that waits for its receipts; costs a
-    /// write. Does nothing in memory. After an error of the disk the queue itself tries again.
+    /// Makes published messages safe now, instead of within the queue's `ack_within`. For a publisher that
+    /// waits for its receipts; costs a write. Has no effect on a spool in memory. After a disk error the
+    /// queue tries again by itself.
     pub async fn commit(&self) {
         match &self.store {
             Store::Memory(_) => {}
@@ -158,8 +159,8 @@ impl Bridge {
         }
     }
 
-    /// Returns the number of rows, by weight, that the spool has given up since it was made, because they were evicted from a full lane,
-    /// expired, or damaged. 0 in memory, where a message without room is refused.
+    /// Returns the number of rows, by weight, that the spool has lost since it was created, because they were
+    /// evicted from a full lane, expired, or damaged. 0 in memory, where a message without room is refused.
     pub fn dropped(&self) -> u64 {
         match &self.store {
             Store::Memory(_) => 0,
@@ -175,7 +176,8 @@ impl Bridge {
         }
     }
 
-    /// Returns the figures of the spool on disk, as [`edge_queue::aio::Queue::stats`] does; `None` in memory, or when its thread is gone.
+    /// Returns the statistics of the spool on disk, as [`edge_queue::aio::Queue::stats`] does; `None` in
+    /// memory, or when the queue's thread has ended.
     #[cfg(feature = "spool-queue")]
     pub async fn spool_stats(&self) -> Option<edge_queue::Stats> {
         match &self.store {
@@ -194,7 +196,7 @@ impl Bridge {
         self.link.watch()
     }
 
-    /// Ends the link and closes the spool. When this returns, every message is safe on disk, or at the hub.
+    /// Ends the link and closes the spool. Afterwards every message is safe on disk, or at the hub.
     ///
     /// # Errors
     ///
@@ -213,7 +215,8 @@ impl Bridge {
     }
 }
 
-/// Refuses topics for which a hub may end the connection, because an error here is better than a row that is stuck there.
+/// Refuses topics for which a hub may end the connection, because an error here is better than a row that the
+/// hub never accepts.
 fn check_topic(topic: &str) -> Result<(), PublishError> {
     let checked = validate_topic_name(topic).and_then(|()| validate_characters(topic));
     checked.map_err(|error| PublishError::Topic { topic: topic.to_owned(), error })

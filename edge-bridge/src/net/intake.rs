@@ -1,8 +1,10 @@
-//! Intake: the way of rows into the queue. One task pushes them in order, and reports which messages are safe.
+//! Intake: the path of rows into the queue. One task pushes them in order, and reports which messages are
+//! safe.
 //!
-//! A server's task never waits for the disk, because this task does (for drop-oldest that reads, or for a full lane). While rows wait for room
-//! in a lane, no more messages for that lane are taken; the others go on. While the task is behind, [`is_behind`](Intake::is_behind) returns
-//! `true`, so that publishers are not read (back-pressure) and a burst at QoS 0 waits in its senders' sockets.
+//! A server's task never waits for the disk, because the intake's task does (drop-oldest reads from it, and a
+//! full lane waits). While rows wait for room in a lane, no more messages for that lane are accepted; the
+//! others go on. While the task is behind, [`is_behind`](Intake::is_behind) returns `true`, so that
+//! publishers are not read (back-pressure) and a burst at QoS 0 waits in its senders' sockets.
 
 mod pusher;
 mod settling;
@@ -22,16 +24,16 @@ use crate::Durations;
 use crate::row::Row;
 use pusher::Pusher;
 
-/// Most messages that may wait for the task.
+/// Most messages in the channel to the task.
 const MESSAGES_MAX: usize = 1_024;
-/// Bytes of topics and payloads that may wait for the task; the last message may exceed them.
+/// Most bytes of topics and payloads in the channel to the task; the last message may exceed it.
 const BYTES_MAX: usize = 2 << 20;
-/// Most messages that may wait for their receipts. Bounded here because messages at QoS 0 have no window.
+/// Most messages without a receipt. Limited here because messages at QoS 0 have no Receive Maximum.
 const UNSETTLED_MAX: usize = 16_384;
-/// Pause before a full lane is tried again.
+/// Pause before the rows of a full lane are pushed again.
 const AGAIN: Duration = Duration::from_millis(50);
 
-/// Function to call when all rows of a message are safe, or given up by the policy that the operator chose.
+/// Function called when all rows of a message are safe, or removed by the policy that the operator chose.
 pub(super) type Safe = Box<dyn FnOnce() + Send>;
 
 struct Message {
@@ -70,25 +72,25 @@ pub struct Intake {
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// Full lanes, for which rows wait; bit `n` for lane `n`.
+    /// Full lanes with rows that wait for room; bit `n` for lane `n`.
     full_lanes: AtomicU8,
-    /// Number of bytes that wait for the task.
+    /// Bytes in the channel to the task.
     bytes: AtomicUsize,
-    /// Number of rows that wait for the task.
+    /// Rows in the channel to the task.
     on_the_way: AtomicU64,
-    /// Number of rows that the task holds because their lane has no room.
+    /// Rows that the task holds because their lane is full.
     without_room: AtomicU64,
-    /// Number of messages that were put and have no receipt yet.
+    /// Messages that were put and have no receipt yet.
     unsettled: AtomicUsize,
-    /// Receipts of the server that is told when there may be room again.
+    /// Listener to notify when there may be room again.
     listener: OnceLock<Receipts>,
     never_stored: AtomicU64,
-    /// Durations from the put of a message to the receipts of all of its rows.
+    /// Histogram of the time from the put of a message to the receipts of all its rows.
     receipts: Mutex<Durations>,
     /// Receiver of messages; taken when the intake is opened.
     received: Mutex<Option<mpsc::Receiver<Message>>>,
     pusher: Mutex<Option<JoinHandle<Vec<Row>>>>,
-    /// The queue is closed.
+    /// Wakes waiters when the queue is closed.
     closed: Notify,
     commit: Notify,
 }
@@ -102,8 +104,8 @@ impl Shared {
 }
 
 impl Intake {
-    /// Makes an intake without a queue, in which every lane counts as full until it is [opened](Self::open). Messages put meanwhile are pushed
-    /// first.
+    /// Creates an intake without a queue, in which every lane counts as full until it is
+    /// [opened](Self::open). Messages put before are pushed first.
     pub fn closed() -> Self {
         let (messages, received) = mpsc::channel(MESSAGES_MAX);
         let received = Mutex::new(Some(received));
@@ -140,55 +142,58 @@ impl Intake {
         shared.tell_of_room();
     }
 
-    /// Returns whether a message for any lane would be taken now.
+    /// Returns whether a message for any lane would be accepted now.
     pub fn has_room(&self) -> bool {
         self.full_lanes() == 0 && self.takes_messages()
     }
 
-    /// Returns whether a message for this lane would be taken now. `None` does not look at full lanes.
+    /// Returns whether a message for this lane would be accepted now. `None` ignores full lanes.
     pub fn has_room_in(&self, lane: Option<u8>) -> bool {
         let bit = lane.map_or(0, bit);
         self.full_lanes() & bit == 0 && self.takes_messages()
     }
 
-    /// Returns the lanes for which rows wait, bit `n` for lane `n`.
+    /// Returns the lanes whose rows wait for room, bit `n` for lane `n`.
     pub fn full_lanes(&self) -> u8 {
         self.shared.full_lanes.load(Ordering::Relaxed)
     }
 
-    /// Returns whether a message would be taken now, if its lane is not full.
+    /// Returns whether a message would be accepted now, if its lane is not full.
     pub fn takes_messages(&self) -> bool {
         self.messages.capacity() > 0 && self.fills_less_than(1)
     }
 
-    /// Returns whether more than half of the room is taken, which will be free in a moment.
+    /// Returns whether more than half of the limits is used. The task catches up within moments.
     pub fn is_behind(&self) -> bool {
         self.messages.capacity() <= MESSAGES_MAX / 2 || !self.fills_less_than(2)
     }
 
-    /// Returns whether bytes and receipts are below a `part`th of their limits.
+    /// Returns whether bytes and receipts are below one `part`th of their limits.
     fn fills_less_than(&self, part: usize) -> bool {
         self.shared.bytes.load(Ordering::Relaxed) < BYTES_MAX / part
             && self.shared.unsettled.load(Ordering::Relaxed) < UNSETTLED_MAX / part
     }
 
-    /// Returns the number of rows that the queue can never take, because they are too large or for a lane that it does not have. They are
-    /// logged as errors, and their messages are acknowledged, because they would only come again.
+    /// Returns the number of rows that the queue can never take, because they are too large or for a lane
+    /// that it does not have. They are logged as errors, and their messages are acknowledged, because their
+    /// publishers would only send them again.
     pub fn never_stored(&self) -> u64 {
         self.shared.never_stored.load(Ordering::Relaxed)
     }
 
-    /// Returns the number of rows that have not come to the task yet.
+    /// Returns the number of rows in the channel to the task.
     pub fn on_the_way(&self) -> u64 {
         self.shared.on_the_way.load(Ordering::Relaxed)
     }
 
-    /// Returns the number of rows that wait in memory because their lane has no room. They came before it was known to be full.
+    /// Returns the number of rows that wait in memory because their lane is full. They came before the lane
+    /// was known to be full.
     pub fn without_room(&self) -> u64 {
         self.shared.without_room.load(Ordering::Relaxed)
     }
 
-    /// Returns the durations from [`put`](Permit::put) of a message until all its rows were safe, or given up by the policy.
+    /// Returns the histogram of the time from [`put`](Permit::put) of a message until all its rows were safe,
+    /// or removed by the policy.
     pub fn receipts(&self) -> Durations {
         *self.shared.receipts.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -218,7 +223,8 @@ impl Intake {
         self.shared.commit.notify_one();
     }
 
-    /// Returns the rows that found no room before the queue was closed, in the order of each lane. To be asked once, after that.
+    /// Returns the rows that found no room before the queue was closed, in the order of each lane. Call it
+    /// once, after the close.
     pub async fn unpushed(&self) -> Vec<Row> {
         self.shared.closed.notify_one();
         let pusher = self.shared.pusher.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -228,14 +234,14 @@ impl Intake {
         }
     }
 
-    /// Sets the listener that is told when there may be room again. Only the first one is told.
+    /// Sets the listener to notify when there may be room again. Only the first call has an effect.
     pub(super) fn tell_of_room(&self, listener: &Receipts) {
         // An error says that another one is told.
         let _ = self.shared.listener.set(listener.clone());
     }
 }
 
-/// Room for one message.
+/// Permit to put one message into the intake.
 #[derive(Debug)]
 #[must_use = "without `put` the room is given back"]
 pub struct Permit<'a> {

@@ -1,4 +1,4 @@
-//! Requests by hand about refused messages, on the handle of a running link.
+//! Operator's requests about refused messages, on the handle of a running link: list, retry, drop, copy.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::request::Request;
 use crate::bridge::{ByHandCount, ParkedList, ParkedRow};
 use crate::wire::{TopicError, Utf8, validate_filter};
 
-/// Copies of parked rows, as they are found. Dropping it ends the copying.
+/// Stream of copies of parked rows, as a pass finds them. Dropping it ends the pass.
 #[derive(Debug)]
 pub struct Copies {
     rows: mpsc::Receiver<Vec<ParkedRow>>,
@@ -19,12 +19,12 @@ pub struct Copies {
 }
 
 impl Copies {
-    /// The next rows, about 256 KiB; `None` at the end. Ask again within 5 s.
+    /// Returns the next copies, about 256 KiB; `None` at the end. Call it again within 5 s.
     ///
     /// # Errors
     ///
-    /// A part was left out, because another pass is under way, the rows were not taken or could not be read in time, some wait in the queue
-    /// and cannot be parked, or the link was closed.
+    /// The copy is incomplete, because another pass is under way, the rows were not taken or could not be
+    /// read in time, some wait in their lanes and cannot be parked, or the link was closed.
     pub async fn next(&mut self) -> Result<Option<Vec<ParkedRow>>, ByHandError> {
         if let Some(rows) = self.rows.recv().await {
             self.wake.notify_one();
@@ -49,11 +49,12 @@ impl Link {
         answer.await.map_err(|_| ByHandError::Closed)
     }
 
-    /// Retries now what the hub refused under topics that the filter matches (`#` matches all). Returns before the hub has answered.
+    /// Sends again now the refused messages under topics that the filter matches (`#` matches all). Returns
+    /// before the hub has answered.
     ///
     /// # Errors
     ///
-    /// Not a filter, or the link was closed.
+    /// The text is not a filter, or the link was closed.
     pub async fn retry_parked(&self, filter: &str) -> Result<(), ByHandError> {
         let filter = checked(filter)?;
         let (done, answer) = oneshot::channel();
@@ -61,13 +62,14 @@ impl Link {
         answer.await.map_err(|_| ByHandError::Closed)
     }
 
-    /// Drops held messages and parked rows of topics that the filter matches (`#` matches all), counted as discarded. Works without a
-    /// connection. Returns their number once they are durably gone. Messages in flight stay.
+    /// Drops refused messages, held in RAM or parked on disk, of topics that the filter matches (`#` matches
+    /// all), counted as discarded. Needs no connection. Returns their number once the drops are durable.
+    /// Messages in flight stay.
     ///
     /// # Errors
     ///
-    /// The text is not a filter, another drop or copy is under way, not all could be read or made durable in time, some wait in the queue and
-    /// cannot be parked, or the link was closed.
+    /// The text is not a filter, another drop or copy is under way, not all could be read or made durable in
+    /// time, some wait in their lanes and cannot be parked, or the link was closed.
     pub async fn drop_parked(&self, filter: &str) -> Result<ByHandCount, ByHandError> {
         let filter = checked(filter)?;
         let (done, answer) = oneshot::channel();
@@ -75,7 +77,8 @@ impl Link {
         answer.await.map_err(|_| ByHandError::Closed)?
     }
 
-    /// Copies what [`drop_parked`](Self::drop_parked) would drop. Nothing is removed, and nothing is written.
+    /// Copies the messages that [`drop_parked`](Self::drop_parked) would drop. Nothing is removed, and
+    /// nothing is written.
     ///
     /// # Errors
     ///

@@ -1,5 +1,6 @@
-//! Rate limit of log lines about connections, because logs are written to flash. A cause gets a line when it is new or lasts, and a recurring
-//! one gets a line every four hours, however often the link flaps. Pure.
+//! Rate limit of log lines about connections, because logs are written to flash. A cause of disconnection
+//! gets a line when it is new or lasts, and a recurring one gets a line every four hours, however often the
+//! link flaps. Pure.
 
 use std::collections::HashMap;
 
@@ -7,33 +8,35 @@ use std::collections::HashMap;
 const QUIET_MS: u64 = 60_000;
 /// Milliseconds after which one more line is written about a recurring cause or event.
 const EVERY_MS: u64 = 4 * 3_600_000;
-/// Time for which a cause has to be the only one to have its line in any case.
+/// Milliseconds after which a cause gets its line in any case, if there was no other meanwhile.
 const LASTS_MS: u64 = 600_000;
-/// Most causes that are remembered; further ones are counted as one.
+/// Most causes with a time of their own; further ones share one.
 const CAUSES_MAX: usize = 16;
 
 /// State of the limit, see the [module](self).
 #[derive(Debug, Default)]
 pub(super) struct LinkLog {
-    /// Last cause why there is no connection, and the time since when it is the only one; `None` while connected.
+    /// Last cause of disconnection, and the up time since when there was no other; `None` while connected.
     cause: Option<(String, u64)>,
-    /// Cause that the log last gave for the lack of a connection; `None` if it last reported a connection.
+    /// Cause in the last log line about a disconnection; `None` if the last line reported a connection.
     told: Option<String>,
-    /// Time of the last line of each cause.
+    /// Up time of the last line of each cause.
     said_ms: HashMap<String, u64>,
-    /// Time of the last line of each event that may come with every connection.
+    /// Up time of the last line of each event that may come with every connection.
     events_ms: HashMap<&'static str, u64>,
-    /// Time from which one more line may be written about a cause or event that had one before.
+    /// Up time from which one more line may be written about a cause or event that already had one.
     again_ms: u64,
-    /// Number of ends and failed dials since the last line about one, except those of the cause that it gave.
+    /// Number of disconnections and failed dials since the last line about one, except those of the cause in
+    /// that line.
     left_out: u64,
     /// Set once the log has reported a connection.
     was_up: bool,
 }
 
 impl LinkLog {
-    /// Notes an end of a connection or a failed dial. Returns `None` if it gets no line, otherwise the number of earlier ones without a line.
-    /// In an outage of days a further failure for the same reason is no news; another reason is.
+    /// Counts an end of a connection or a failed dial. Returns `None` if it gets no line, otherwise the
+    /// number of earlier ones without a line. During an outage of days a further failure for the same reason
+    /// gets none; another reason does.
     pub(super) fn disconnected(&mut self, now_ms: u64, cause: &str) -> Option<u64> {
         let since_ms = match &self.cause {
             Some((known, since_ms)) if known == cause => *since_ms,
@@ -58,7 +61,8 @@ impl LinkLog {
         Some(std::mem::take(&mut self.left_out))
     }
 
-    /// Returns whether a line is due about something whose last line was at `last_ms`, and counts it as written.
+    /// Returns whether a line is due about a cause or event whose last line was written at `last_ms`, and
+    /// counts it as written.
     fn is_due(&mut self, now_ms: u64, last_ms: Option<u64>) -> bool {
         let Some(last_ms) = last_ms else { return true };
         let is_due = now_ms >= self.again_ms.max(last_ms + QUIET_MS);
@@ -68,8 +72,8 @@ impl LinkLog {
         is_due
     }
 
-    /// Returns whether a line is due about an event that may come with every connection. The first is; later ones are as rare as those of a
-    /// cause.
+    /// Returns whether a line is due about an event that may come with every connection. The first gets one;
+    /// later ones are limited like the lines of a cause.
     pub(super) fn recurs(&mut self, now_ms: u64, event: &'static str) -> bool {
         let is_due = self.is_due(now_ms, self.events_ms.get(event).copied());
         if is_due {
@@ -78,7 +82,7 @@ impl LinkLog {
         is_due
     }
 
-    /// Returns whether a line is due about an event of a message, which is so once a minute.
+    /// Returns whether a line is due about an event of a message, at most one a minute.
     pub(super) fn once_a_minute(&mut self, now_ms: u64, event: &'static str) -> bool {
         let last_ms = self.events_ms.get(event).copied();
         let is_due = last_ms.is_none_or(|last_ms| now_ms >= last_ms + QUIET_MS);
@@ -88,7 +92,8 @@ impl LinkLog {
         is_due
     }
 
-    /// Returns whether a line is due about a connection, which is so for the first, and after the log has reported its lack.
+    /// Returns whether a line is due about a connection: for the first one, and after a line about a
+    /// disconnection.
     pub(super) fn connected(&mut self) -> bool {
         self.cause = None;
         !std::mem::replace(&mut self.was_up, true) | self.told.take().is_some()

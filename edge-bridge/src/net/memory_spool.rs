@@ -15,7 +15,7 @@ const ROWS_MAX: usize = 100_000;
 /// Most bytes in the spool.
 const BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// Memory spool that is shared by the application, which pushes, and the driver, which leases.
+/// Spool in memory, shared by the application, which pushes, and the driver, which leases.
 #[derive(Debug, Clone)]
 pub(super) struct SharedMemory {
     state: Arc<Mutex<State>>,
@@ -48,7 +48,7 @@ impl SharedMemory {
 }
 
 impl State {
-    /// Resolves the receipts of rows that have left.
+    /// Resolves the receipts of rows that have left the spool.
     fn resolve(&mut self) {
         for (id, why) in self.spool.drain_gone() {
             let receipt = match why {

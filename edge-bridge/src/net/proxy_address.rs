@@ -22,7 +22,7 @@ const USER_MAX: usize = 255;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ProxyAddress {
-    /// Name or address of the proxy, without brackets.
+    /// Host name or IP address of the proxy, without brackets.
     pub host: String,
     /// TCP port, which has no default because proxies use many.
     pub port: u16,

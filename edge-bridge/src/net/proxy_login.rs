@@ -8,11 +8,11 @@ use bytes::Bytes;
 use super::reread_source::RereadSource;
 use crate::base64;
 
-/// User and password at a proxy, shared by all dials of a link.
+/// User and password for the proxy, shared by all dials of a link.
 #[derive(Clone)]
 pub(super) struct ProxyLogin {
     user: String,
-    /// Password that was given or read last; `None` if it was never read.
+    /// Password that was configured or read last; `None` if there is none yet.
     last: Arc<Mutex<Option<Bytes>>>,
     source: Option<RereadSource<Bytes>>,
 }

@@ -1,4 +1,4 @@
-//! Disk queue as a spool, with one consumer for waiting rows and one for parked ones.
+//! Spool on the queue on disk, with one consumer for waiting rows and one for parked ones.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -17,7 +17,7 @@ use crate::wire::{ReasonCode, Utf8};
 
 /// Name of the consumer whose rows a bridge sends.
 pub(super) const CONSUMER: &str = "hub";
-/// Most parked rows that are read in one turn without being handed out.
+/// Most parked rows that one call reads without handing them out.
 const PASSED_PER_TURN: u64 = 64;
 
 /// Consumer of an [`edge_queue::aio::Queue`] as a [`Spool`]. Never blocks: the queue's worker reads from disk and then wakes the link, and a
@@ -58,7 +58,8 @@ impl QueueSpool {
         }
     }
 
-    /// Leases rows that are available at once. If it returns none, they are being read or there are none; the link is woken when there are.
+    /// Leases rows that are in RAM. If it returns none, they are being read from disk or there are none; the
+    /// link is woken when there are some.
     fn lease_some(&mut self, parked: bool, max_rows: usize, max_bytes: u64) -> Vec<Lease> {
         let consumer = if parked { self.parking.consumer() } else { Some(&mut self.consumer) };
         let Some(consumer) = consumer else { return Vec::new() };
@@ -258,7 +259,7 @@ fn size(lease: &Lease) -> u64 {
     (lease.payload().len() + lease.meta().len() + lease.key().len()) as u64 + ROW_OVERHEAD_BYTES
 }
 
-/// Returns the identity of a row and, for a parked row, its envelope and its own meta.
+/// Returns the identity of a row and, for a parked row, its envelope and the meta inside.
 fn origin(lease: &Lease, parked: bool) -> (Identity, Option<(Envelope, Bytes)>) {
     let sealed = if parked { Envelope::open(lease.meta()) } else { None };
     (sealed.as_ref().map_or_else(|| identity(lease), |(first, _)| first.identity), sealed)

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use tokio::sync::oneshot;
 
-/// Receipt of a message (promise 1). Never given early.
+/// Receipt of a message (promise 1): where the message is safe now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Receipt {
@@ -14,7 +14,7 @@ pub enum Receipt {
     Stored,
     /// The hub acknowledged the message.
     HandedOver,
-    /// The message was given up by the configured policy, expired or evicted, and counted.
+    /// The message was removed by the configured policy, expired or evicted, and counted.
     Settled,
     /// The message is in RAM only, in a memory store or with a failing disk under the `volatile` policy.
     Volatile,

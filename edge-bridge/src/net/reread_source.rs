@@ -1,5 +1,5 @@
-//! Source of a password or a certificate that may change while the link runs. It is read again before each use, so that a changed one needs no
-//! restart.
+//! Source of a password or a certificate that may change while the link runs. It is read again before each
+//! use, so that a change needs no restart.
 
 use std::fmt;
 use std::io;
@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// Time limit of a read. After it the last value is used, because a disk that hangs must not hold up the link.
+/// Time limit of a read. After it the last value is used, because a hanging disk must not stop the link.
 const READ_WITHIN: Duration = Duration::from_secs(1);
 
 type Read<T> = dyn Fn() -> io::Result<T> + Send + Sync;
 
-/// Kind of value that is read, named in log lines.
+/// Kind of the value, named in log lines.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Subject {
     HubPassword,
@@ -25,9 +25,9 @@ pub(super) enum Subject {
 pub(super) struct RereadSource<T> {
     subject: Subject,
     read: Arc<Read<T>>,
-    /// Set while a read has not returned, so that no second thread waits beside it.
+    /// Set while a read is under way, so that no second thread waits beside it.
     is_reading: Arc<AtomicBool>,
-    /// Set once the log says that the value cannot be read.
+    /// Set once a log line has reported that the value cannot be read.
     is_failing: Arc<AtomicBool>,
 }
 
@@ -36,7 +36,8 @@ impl<T: Send + 'static> RereadSource<T> {
         Self { subject, read: Arc::new(read), is_reading: Arc::default(), is_failing: Arc::default() }
     }
 
-    /// Reads the value on a thread that may block. `None` if it cannot be read in time, so that the last one is used.
+    /// Reads the value on a thread that may block. `None` if it cannot be read within [`READ_WITHIN`], so
+    /// that the last one is used.
     pub(super) async fn read(&self) -> Option<T> {
         let result = self.read_in_time().await;
         match &result {

@@ -1,8 +1,9 @@
 //! Dispatch of messages from the hub to the subscriptions of this program, and their acknowledgements.
 //!
-//! A message is acknowledged when every subscription that matched it is done. A message that no subscription matches waits half a minute for
-//! one, because the hub sends first after a restart and a program may subscribe anew. Then it is acknowledged and counted, so that
-//! subscriptions of an earlier program under this client identifier neither fill the RAM nor hold up the PUBACKs, which leave in order.
+//! A message is acknowledged when every subscription that matched it is done. A message that no subscription
+//! matches waits half a minute for one, because after a restart the hub may send before the program
+//! subscribes. Then it is acknowledged and counted, so that subscriptions of an earlier program under this
+//! client identifier neither fill the RAM nor hold up the PUBACKs, which leave in order.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -15,10 +16,10 @@ use crate::escape::Escaped;
 use crate::session::AckHandle;
 use crate::wire::{self, Publish, Utf8};
 
-/// Milliseconds for which a message without a subscription waits for one, from the start or from the end of the last subscription that ended.
-/// For the same time that subscription stays at the hub.
+/// Milliseconds for which a message without a subscription waits for one, since the start or since the last
+/// subscription ended. For the same time an ended subscription stays at the hub.
 const GRACE_MS: u64 = 30_000;
-/// Most filters that stay at the hub without a subscription here.
+/// Most ended subscriptions that stay at the hub.
 const LEAVING_MAX: usize = 1_024;
 /// Most messages that wait for a subscription.
 const UNCLAIMED_MAX: usize = 4_096;
@@ -33,37 +34,38 @@ struct Route {
     queue: Arc<SubscriptionQueue>,
 }
 
-/// Filter whose last subscription ended. The hub keeps it for a while, with its messages, for a subscription to follow, or for the next run of
-/// a program that ends now.
+/// Filter whose last subscription ended. The hub keeps the filter, and its messages, for [`GRACE_MS`], for a
+/// new subscription or for the next start of a program that ends now.
 #[derive(Debug)]
 struct Leaving {
     filter: Utf8,
     until_ms: u64,
 }
 
-/// Subscriptions of this program, and the messages that none has claimed.
+/// Subscriptions of this program, and the messages that no subscription has claimed.
 #[derive(Debug)]
 pub(super) struct Router {
     routes: Vec<Route>,
-    /// Ended subscriptions that the hub still has, in the order in which they are given up.
+    /// Ended subscriptions that the hub still has, in the order of their UNSUBSCRIBEs to come.
     leaving: VecDeque<Leaving>,
     back_pressure: BackPressure,
     /// Messages that no subscription has claimed, in order of arrival.
     unclaimed: VecDeque<(Publish, AckHandle)>,
     unclaimed_bytes: usize,
-    /// Set if a message found no room among these.
+    /// Set if a message exceeded the limits of unclaimed messages.
     unclaimed_missed: bool,
-    /// Set when a subscription ended with a message taken and not done, so that a new connection is needed to get it again.
+    /// Set when a subscription ended with a message taken and not acknowledged. Only a new connection makes
+    /// the hub send that message again.
     ask_again: bool,
     grace_until_ms: u64,
-    /// Messages that live subscriptions took and dropped without being done.
+    /// Messages that the application dropped without acknowledgement, while its subscription lives.
     neglected: Vec<Neglected>,
     /// Handle of the youngest message of this connection; `None` before the first.
     latest: Option<AckHandle>,
     acks: Arc<Acks>,
     dropped_qos0: u64,
     nobodys: u64,
-    /// Topics without a subscription, for one line in the log.
+    /// Topics without a subscription, collected for one log line.
     topics: BTreeSet<Utf8>,
     said: bool,
     /// Largest packet from the hub, in bytes.
@@ -170,8 +172,8 @@ impl Router {
         self.unclaimed.push_back((publish, handle));
     }
 
-    /// Handles ended subscriptions, and messages that they had not finished. Returns the filters to unsubscribe, because no subscription has
-    /// had them for the grace time.
+    /// Handles ended subscriptions, and their unacknowledged messages. Returns the filters to unsubscribe,
+    /// because their grace time has passed.
     pub(super) fn tidy(&mut self, now_ms: u64) -> Vec<Utf8> {
         let (closed, open): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.routes).into_iter().partition(|route| route.queue.is_closed());
@@ -215,12 +217,12 @@ impl Router {
         unwanted
     }
 
-    /// Returns whether the hub keeps this filter on although its last subscription has ended.
+    /// Returns whether the hub still has this filter although its last subscription has ended.
     pub(super) fn is_leaving(&self, filter: &Utf8) -> bool {
         self.leaving.iter().any(|leaving| leaving.filter == *filter)
     }
 
-    /// Takes back a message that an ended subscription had not taken.
+    /// Takes back a message that was still in the queue of an ended subscription.
     fn take_back(&mut self, Entry { publish, ack }: Entry) {
         let Some(ack) = ack else { return };
         match ack.abandon() {
@@ -252,18 +254,19 @@ impl Router {
         self.ask_again |= std::mem::take(&mut self.unclaimed_missed);
     }
 
-    /// Up time until which the link is to read nothing; `None` if it may read.
+    /// Up time until which the link reads nothing; `None` if it may read.
     pub(super) fn reads_again_ms(&mut self, now_ms: u64) -> Option<u64> {
         self.back_pressure.until_ms(now_ms)
     }
 
-    /// Returns whether messages that found no room could be taken now, for which the link has to connect anew.
+    /// Returns whether the subscriptions have room again for messages that they missed. The link then
+    /// reconnects, so that the hub sends these again.
     pub(super) fn wants_redial(&self) -> bool {
         (self.unclaimed_missed || self.ask_again) && self.unclaimed.is_empty()
             || self.routes.iter().any(|route| route.queue.wants_missed())
     }
 
-    /// Returns the number of messages of QoS 0 that were dropped, because no subscription took them.
+    /// Returns the number of QoS 0 messages that were dropped, because no subscription matched them.
     pub(super) fn dropped_qos0(&self) -> u64 {
         self.dropped_qos0
     }
@@ -273,7 +276,7 @@ impl Router {
         self.nobodys
     }
 
-    /// Notes that the connection is gone, so that unclaimed and missed messages come again.
+    /// Handles the end of the connection: the hub sends unclaimed and missed messages again.
     pub(super) fn on_hangup(&mut self) {
         self.unclaimed.clear();
         self.unclaimed_bytes = 0;

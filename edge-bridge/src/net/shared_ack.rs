@@ -1,4 +1,4 @@
-//! Acknowledgement of a message that several subscriptions share; the last of them gives it.
+//! Acknowledgement of a message that went to several subscriptions; the last of them sends the PUBACK.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -9,9 +9,9 @@ use crate::session::AckHandle;
 #[derive(Debug)]
 pub(super) struct SharedAck {
     pub(super) handle: AckHandle,
-    /// Number of subscriptions that are not done.
+    /// Number of subscriptions that have not acknowledged the message.
     left: AtomicUsize,
-    /// Set once one of them is done, because the message has been acted on.
+    /// Set once one subscription has acknowledged the message, because it was acted on.
     acted_on: AtomicBool,
 }
 
@@ -20,14 +20,14 @@ impl SharedAck {
         Arc::new(Self { handle, left: AtomicUsize::new(subscriptions), acted_on: false.into() })
     }
 
-    /// Notes that one subscription is done; returns whether it was the last.
+    /// Counts the acknowledgement of one subscription; returns whether it was the last.
     pub(super) fn release(&self) -> bool {
         self.acted_on.store(true, Ordering::Relaxed);
         self.left.fetch_sub(1, Ordering::AcqRel) == 1
     }
 
-    /// Notes that one subscription ended without being done. Returns `None` if others are left, otherwise whether another one had acted on the
-    /// message.
+    /// Counts a subscription that ended without acknowledgement. Returns `None` if others are left, otherwise
+    /// whether another one had acknowledged the message.
     pub(super) fn abandon(&self) -> Option<bool> {
         (self.left.fetch_sub(1, Ordering::AcqRel) == 1).then(|| self.acted_on.load(Ordering::Relaxed))
     }

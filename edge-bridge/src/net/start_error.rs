@@ -36,7 +36,7 @@ pub enum StartError {
     /// There are TLS settings, and the address is not `mqtts`.
     #[error("tls() is set, but the address is mqtt://, which would be sent in the clear")]
     TlsUnused,
-    /// A setting of TLS, and the address is not `mqtts`.
+    /// A TLS setting was made, and the address is not `mqtts`.
     #[error("{what} is set, but the address is mqtt://, which has no TLS")]
     NotOverTls {
         /// Name of the setting.

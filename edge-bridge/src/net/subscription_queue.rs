@@ -1,4 +1,4 @@
-//! Queue of one subscription, from the link's task to the application, bounded in messages and bytes.
+//! Queue of one subscription, from the link's task to the application, limited in messages and bytes.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,11 +13,11 @@ use crate::wire::Publish;
 const MESSAGES_FULL: usize = 4_096;
 /// Number of waiting bytes at which the link stops reading.
 const BYTES_FULL: usize = 1024 * 1024;
-/// Most waiting messages. More than [`MESSAGES_FULL`], because the link stops only between two turns.
+/// Most waiting messages. More than [`MESSAGES_FULL`], because the link pauses only between two reads.
 const MESSAGES_MAX: usize = MESSAGES_FULL + PACKETS_PER_TURN;
 
-/// Most waiting bytes. More than [`BYTES_FULL`], because a turn brings the rest of one packet and the bytes read with it. One message always
-/// fits.
+/// Most waiting bytes. More than [`BYTES_FULL`], because a read brings the rest of one packet and the bytes
+/// after it. One message always fits.
 pub(super) fn bytes_max(packet_max: u32) -> usize {
     BYTES_FULL + usize::try_from(packet_max).unwrap_or(usize::MAX / 2) + READ_MAX
 }
@@ -29,13 +29,14 @@ pub(super) struct Entry {
     pub(super) ack: Option<Arc<SharedAck>>,
 }
 
-/// The outcome of putting a message into a queue.
+/// Result of putting a message into a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Put {
     Taken,
-    /// The message was taken, and fills the queue.
+    /// The message was stored, and fills the queue.
     Filled,
-    /// There was no room. A message with an acknowledgement comes again, and the queue misses it until then.
+    /// The queue is full. The hub sends a message of QoS 1 again on the next connection; until then the queue
+    /// counts as missing it.
     Missed,
 }
 
@@ -44,7 +45,8 @@ pub(super) enum Put {
 pub(super) struct Taken {
     pub(super) publish: Publish,
     pub(super) ack: Option<Arc<SharedAck>>,
-    /// Set if more can come now, because the queue is no longer full, or because it is empty and messages after it were missed.
+    /// Set if the link should send more, because the queue is no longer full, or because it is empty and
+    /// messages after this one were missed.
     pub(super) wanted: bool,
 }
 
@@ -52,19 +54,19 @@ pub(super) struct Taken {
 struct State {
     queue: VecDeque<Entry>,
     bytes: usize,
-    /// Set from the time at which the queue is full until it is half empty.
+    /// Set from the moment at which the queue is full until it is half empty.
     full: bool,
     waker: Option<Waker>,
     /// Set once the application has dropped the subscription.
     closed: bool,
-    /// Set once the link has ended, so that nothing more comes.
+    /// Set once the link has ended, so that no message comes any more.
     ended: bool,
-    /// Set if a message found no room. Later ones are left out too, so that the order is kept; the hub sends all of them again on the next
-    /// connection.
+    /// Set if a message found no room. Later messages are left out too, so that the order is kept; the hub
+    /// sends all of them again on the next connection.
     missed: bool,
 }
 
-/// Messages that one handle has not taken yet.
+/// Messages of one subscription that the application has not taken yet.
 #[derive(Debug)]
 pub(super) struct SubscriptionQueue {
     state: Mutex<State>,
@@ -129,13 +131,13 @@ impl SubscriptionQueue {
         state.missed && state.queue.is_empty()
     }
 
-    /// Returns whether the queue is full and the link should not read.
+    /// Returns whether the queue is full, so that the link should not read.
     pub(super) fn is_full(&self) -> bool {
         let state = self.state();
         state.full && !state.closed
     }
 
-    /// Forgets missed messages, because the connection is gone and they come again.
+    /// Clears the mark of missed messages, because the connection ended and the hub sends them again.
     pub(super) fn forget_missed(&self) {
         self.state().missed = false;
     }

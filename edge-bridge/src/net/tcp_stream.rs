@@ -1,4 +1,4 @@
-//! Network connection with or without TLS, and the number of bytes that it really transferred.
+//! Network connection with or without TLS, which counts the bytes on the wire.
 
 use std::future::Future;
 use std::io::{self, IoSlice};
@@ -15,19 +15,19 @@ use tokio::net::TcpStream;
 use super::certificate_name::common_name;
 use crate::wire::Utf8;
 
-/// A TCP connection that counts its bytes, both directions together.
+/// TCP connection that counts its bytes, both directions together.
 #[derive(Debug)]
 pub struct Counted {
     stream: TcpStream,
     bytes: Arc<AtomicU64>,
-    /// Bytes received since TLS last gave data to be read, and their limit if there is one.
+    /// Bytes received since TLS last delivered data, and their limit if there is one.
     silent: usize,
     silent_max: Option<usize>,
 }
 
-/// Most bytes that a client's TLS may receive without giving data to be read: a record without its last byte (16 645 bytes at most, RFC 8446
-/// §5.2), and one more read. Without the limit a client that is not authenticated could make TLS keep up to 64 KiB of a handshake that never
-/// ends.
+/// Most bytes that a client's TLS may receive without delivering data: a record without its last byte (16 645
+/// bytes at most, RFC 8446 §5.2), and one more read. Without the limit a client that is not authenticated
+/// could make TLS keep up to 64 KiB of a handshake that never ends.
 const SILENT_MAX: usize = 36 * 1024;
 
 impl Counted {
@@ -44,7 +44,7 @@ impl Counted {
 /// Most bytes of a client's certificates, which TLS keeps as long as the connection and no other limit counts.
 const CHAIN_MAX: usize = 8 * 1024;
 
-/// Error for a verified certificate that cannot be used.
+/// Error of a verified certificate that cannot be used.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 pub(super) enum UnfitCertificate {
     #[error("the client's certificate has no common name, which is to be its user name")]
@@ -53,12 +53,12 @@ pub(super) enum UnfitCertificate {
     TooLarge { bytes: usize },
 }
 
-/// Keep alive of TCP: time between probes of an idle connection, which the system ends after [`PROBES`] without an answer. It is then found to
-/// be [gone](Stream::is_gone) also while it is not read.
+/// TCP keep-alive interval: time between probes of an idle connection. The kernel ends the connection after
+/// [`PROBES`] unanswered ones. Its end is [seen](Stream::is_gone) also while it is not read.
 const PROBE_EVERY: Duration = Duration::from_secs(10);
 const PROBES: u32 = 3;
 
-/// Makes the system probe a connection after so long a silence. An error only leaves it without probes.
+/// Makes the kernel probe a connection after this idle time. An error only leaves it without probes.
 pub(super) fn probe_when_idle(stream: &TcpStream, idle: Duration) {
     let probes = TcpKeepalive::new().with_time(idle);
     #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple", windows))]
@@ -68,15 +68,15 @@ pub(super) fn probe_when_idle(stream: &TcpStream, idle: Duration) {
     }
 }
 
-/// Interest in the end of a connection alone, not in bytes to read.
+/// Interest in the end of a connection alone, not in received bytes.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const END: Interest = Interest::PRIORITY.add(Interest::ERROR);
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 const END: Interest = Interest::ERROR;
 
 impl Stream {
-    /// Returns whether the peer closed the connection or the network lost it, without reading, so that bytes that came before may still be
-    /// there. Outside of Linux a proper close is not seen.
+    /// Returns whether the peer closed the connection or the network lost it. Reads nothing, so that bytes
+    /// that came before are still there. A proper close is seen on Linux only.
     pub(super) fn is_gone(&self) -> bool {
         let end = pin!(self.counted().stream.ready(END));
         end.poll(&mut Context::from_waker(Waker::noop())).is_ready()
@@ -98,7 +98,7 @@ impl Stream {
         Some(name.ok_or(UnfitCertificate::Nameless))
     }
 
-    /// Bounds the bytes that TLS receives without giving data to be read. For a server, after the handshake.
+    /// Limits the bytes that TLS receives without delivering data. For a server, after the handshake.
     pub(super) fn bound_silence(&mut self) {
         if let Self::Tls(stream) = self
             && let tokio_rustls::TlsStream::Server(stream) = &mut **stream
@@ -115,7 +115,7 @@ impl Stream {
         }
     }
 
-    /// Ends the connection by a reset (RST), so that bytes that the system has not sent yet are dropped.
+    /// Ends the connection by a reset (RST), so that bytes in the socket's send buffer are dropped.
     pub(super) fn reset(self) -> io::Result<()> {
         self.counted().stream.set_zero_linger()
     }

@@ -1,4 +1,5 @@
-//! TLS through rustls. Its provider (ring) is always named, so that nothing depends on a process-wide default.
+//! TLS through rustls. The cryptography provider (ring) is always named, so that nothing depends on a
+//! process-wide default.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,9 +12,11 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::tcp_stream::{Counted, Stream};
 
-/// Most bytes that a server's TLS holds for a client that does not read. Bytes that wait before TLS are counted, these are not.
+/// Most bytes that a server's TLS buffers for a client that does not read. The listener's memory limit does
+/// not count these bytes.
 const UNWRITTEN_MAX: usize = 4 * 1024;
-/// Debian and Alpine; Fedora and its kin; SUSE; Alpine and the BSDs.
+/// Paths of the system's certificate bundle: Debian and Alpine; Fedora and relatives; SUSE; Alpine and the
+/// BSDs.
 const SYSTEM_BUNDLES: [&str; 4] = [
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
@@ -21,19 +24,19 @@ const SYSTEM_BUNDLES: [&str; 4] = [
     "/etc/ssl/cert.pem",
 ];
 
-/// TLS of a client.
+/// TLS settings of a client.
 #[derive(Debug, Clone)]
 pub struct Tls {
     pub(super) config: Arc<ClientConfig>,
 }
 
-/// TLS of a server.
+/// TLS settings of a server.
 #[derive(Debug, Clone)]
 pub struct ServerTls {
     pub(super) config: Arc<ServerConfig>,
 }
 
-/// Keys or certificates that cannot be used.
+/// Error of keys or certificates that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsError {
@@ -125,7 +128,7 @@ impl Tls {
         Self { config }
     }
 
-    /// Offers these ALPN protocols in place of the configuration's; an empty list leaves those.
+    /// Replaces the ALPN protocols of the configuration; an empty list leaves them.
     pub(super) fn with_alpn(self, protocols: &[String]) -> Self {
         if protocols.is_empty() {
             return self;
@@ -170,7 +173,8 @@ impl ServerTls {
         Self { config }
     }
 
-    /// Does the server's part of the handshake. Takes as long as the client does, so put a time limit around it.
+    /// Performs the server's part of the handshake. Takes as long as the client does, so put a time limit
+    /// around it.
     ///
     /// # Errors
     ///
@@ -246,7 +250,7 @@ fn words(error: &rustls::Error) -> String {
     }
 }
 
-/// Returns the error of a certificate and its key, with the file in which the fault is.
+/// Makes the error of a certificate and its key, with the path of the faulty file.
 fn unfit(cert: &Path, key: &Path, source: rustls::Error) -> TlsError {
     let is_about_cert = matches!(source, rustls::Error::InvalidCertificate(_));
     refused(if is_about_cert { cert } else { key }, source)

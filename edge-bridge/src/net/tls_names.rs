@@ -1,4 +1,4 @@
-//! Names in a TLS client's first message: the server's (SNI), and those of application protocols (ALPN).
+//! Names in a TLS client's ClientHello: the server's (SNI), and those of application protocols (ALPN).
 
 use rustls_pki_types::ServerName;
 
@@ -7,7 +7,7 @@ use crate::escape::Escaped;
 /// Most protocols for ALPN.
 const PROTOCOLS_MAX: usize = 16;
 
-/// Error for a name that cannot be used in TLS.
+/// Error of a name that cannot be used in TLS.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsNameError {

@@ -1,6 +1,7 @@
-//! Renewal of a link's certificate. Its files are read again before each dial, and a new certificate is proven when a hub has accepted a
-//! CONNECT with it. Until then dials alternate between it and the former one, because a certificate that the hub does not accept yet must not
-//! cut a gateway off for good.
+//! Renewal of a link's client certificate. Its files are read again before each dial, and a new certificate
+//! counts as proven when a hub has accepted a CONNECT with it. Until then dials alternate between the new and
+//! the former one, because a certificate that the hub does not accept yet must not cut a gateway off for
+//! good.
 
 use std::fmt;
 use std::io;
@@ -20,7 +21,7 @@ pub(super) struct TlsRenewal {
 struct State {
     /// TLS settings that a hub accepted last, or with which the link was started.
     proven: Tls,
-    /// TLS settings that were read since and not accepted yet; `None` if there are none.
+    /// TLS settings that were read since and that no hub has accepted yet; `None` if there are none.
     candidate: Option<Tls>,
     /// Set if the last dial used the candidate.
     is_candidates: bool,
@@ -32,7 +33,8 @@ impl TlsRenewal {
         Self { source: RereadSource::new(Subject::Certificate, read), state: Arc::default() }
     }
 
-    /// Returns the TLS settings for the next dial. `first`: settings with which the link was started. `finish` completes those that are read.
+    /// Returns the TLS settings for the next dial. `first` are those with which the link was started.
+    /// `finish` completes settings that are read again.
     pub(super) async fn next(&self, first: &Tls, finish: impl FnOnce(Tls) -> Tls) -> Tls {
         let read = self.source.read().await.flatten();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -49,7 +51,7 @@ impl TlsRenewal {
         }
     }
 
-    /// Notes that a hub has accepted a CONNECT on the last dialled connection.
+    /// Records that a hub accepted a CONNECT on the last dialled connection.
     pub(super) fn on_accepted(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(state) = state.as_mut().filter(|state| state.candidate.is_some()) else { return };

@@ -1,4 +1,4 @@
-//! Way to the hub: address, TLS and proxy from the settings, checked before anything starts.
+//! Route to the hub: address, TLS and proxy from the settings, checked before anything starts.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ impl Builder {
         Ok(targets)
     }
 
-    /// Checks the settings of the way to the hub, and makes the dialer from them.
+    /// Checks address, TLS and proxy, and makes the dialer.
     pub(super) fn dialer(&self) -> Result<Dialer, StartError> {
         let target: Target = self.url.parse()?;
         match (target.tls, &self.tls) {

@@ -1,4 +1,4 @@
-//! Messages of one connection that have no PUBACK yet, in order of arrival, and the condition of each.
+//! Messages of one connection without PUBACK, in order of arrival, and the condition that each waits for.
 
 use super::receipts::{Barrier, Receipts, Ticket};
 use super::stop_and_wait::StopAndWait;
@@ -6,7 +6,7 @@ use crate::in_order::InOrder;
 use crate::session::AckHandle;
 use crate::wire::ReasonCode;
 
-/// Outstanding answers of one connection, in order.
+/// Outstanding PUBACKs of one connection, in order.
 #[derive(Debug)]
 pub(super) struct Connection {
     entries: InOrder<Entry>,
@@ -23,11 +23,11 @@ pub(super) struct Entry {
 
 #[derive(Debug)]
 pub(super) enum Until {
-    /// The answer waits until the receipt is resolved.
+    /// The PUBACK waits until the receipt is resolved.
     Resolved(Ticket),
-    /// The answer waits until the receipt, and all before it, are resolved.
+    /// The PUBACK waits until the receipt, and all before it, are resolved.
     Withheld(Ticket),
-    /// The answer waits until all receipts before the barrier are resolved.
+    /// The PUBACK waits until all receipts before the barrier are resolved.
     Passed(Barrier),
     Now(ReasonCode),
 }
@@ -74,7 +74,8 @@ impl Connection {
         };
     }
 
-    /// Takes the oldest answer if it waits no longer: its bytes, its handle and its reason. `None` if it waits, or there is none.
+    /// Takes the oldest PUBACK if its condition is met: the message's bytes, its handle and its reason.
+    /// `None` if it waits, or there is none.
     pub(super) fn take_ready(&mut self, receipts: &Receipts) -> Option<(usize, AckHandle, ReasonCode)> {
         let Entry { ack, bytes, until } = self.entries.pop_if(|entry| entry.until.is_over(receipts))?;
         let reason = if let Until::Now(reason) = until { reason } else { ReasonCode::SUCCESS };

@@ -23,11 +23,11 @@ use receipts::{Barrier, Receipts};
 use crate::session::AckHandle;
 use crate::wire::ReasonCode;
 
-/// Number of a local connection, given by its owner. Never used twice.
+/// Number of a local connection, chosen by its owner and never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnectionId(pub u64);
 
-/// A PUBACK that may leave now.
+/// PUBACK that the owner should send now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Release {
@@ -39,12 +39,13 @@ pub struct Release {
     pub reason: ReasonCode,
 }
 
-/// Answers of all connections, by the rules of the [module](self).
+/// PUBACKs of all connections, by the rules of the [module](self).
 #[derive(Debug)]
 pub struct PubackChain {
     connections: HashMap<ConnectionId, Connection>,
     receipts: Receipts,
-    /// Connections whose absorbed or withheld message waits for a barrier, in order of arrival, hence of the barriers.
+    /// Connections whose absorbed or withheld message waits for a barrier, in order of arrival, which is also
+    /// the order of the barriers.
     behind: VecDeque<(Barrier, ConnectionId)>,
     released: VecDeque<Release>,
     unacked_bytes: usize,
@@ -55,7 +56,7 @@ impl PubackChain {
     /// Default bound of all connections' unacknowledged payloads together, in bytes.
     pub const MAX_UNACKED_BYTES: usize = 4 * 1024 * 1024;
 
-    /// Creates a chain whose connections are to pause when `max_unacked_bytes` of payload are unacknowledged.
+    /// Creates a chain that pauses connections while `max_unacked_bytes` of payload are unacknowledged.
     pub fn new(max_unacked_bytes: usize) -> Self {
         Self {
             connections: HashMap::new(),
@@ -67,14 +68,14 @@ impl PubackChain {
         }
     }
 
-    /// Adds a connection. `window`: the most messages that its publisher leaves unacknowledged, if known, such as 20 for a local Mosquitto;
-    /// `None` learns it.
+    /// Adds a connection. `window` is the most messages that its publisher leaves unacknowledged, such as 20
+    /// for a local Mosquitto; `None` learns it.
     pub fn open(&mut self, connection: ConnectionId, window: Option<u16>) {
         self.connections.insert(connection, Connection::new(window));
     }
 
-    /// Removes a connection that is gone, so that nothing more is released for it. Absorbed messages elsewhere still wait for its unresolved
-    /// receipts.
+    /// Removes a connection that ended, so that no PUBACK is released for it. Absorbed messages of other
+    /// connections still wait for its unresolved receipts.
     pub fn close(&mut self, connection: ConnectionId) {
         if let Some(gone) = self.connections.remove(&connection) {
             self.unacked_bytes = self.unacked_bytes.saturating_sub(gone.bytes());
@@ -83,8 +84,8 @@ impl PubackChain {
         self.behind.retain(|(_, of)| *of != connection);
     }
 
-    /// A message was pushed to the queue; call [`resolve`](Self::resolve) with the ticket when all of its rows are safe. `ack` is `None`
-    /// for QoS 0, whose rows others may wait for all the same.
+    /// Adds a message that was pushed to the queue; call [`resolve`](Self::resolve) with the ticket when all
+    /// its rows are safe. `ack` is `None` for QoS 0, whose rows other messages may have to wait for.
     pub fn store(
         &mut self,
         now_ms: u64,
@@ -97,8 +98,8 @@ impl PubackChain {
         ticket
     }
 
-    /// Adds a message as [`store`](Self::store) does, of which a filter holds a part. Resolve the ticket when the rows that stand for that
-    /// part are safe as well.
+    /// Adds a message as [`store`](Self::store) does, of which a filter holds a part. Resolve the ticket when
+    /// the rows made of that part are safe as well.
     pub fn withhold(
         &mut self,
         now_ms: u64,
@@ -112,15 +113,15 @@ impl PubackChain {
         ticket
     }
 
-    /// Adds a message that was absorbed, which has no receipt of its own.
+    /// Adds an absorbed message, which has no receipt of its own.
     pub fn absorb(&mut self, now_ms: u64, connection: ConnectionId, ack: Option<AckHandle>, bytes: usize) {
         let barrier = self.wake_behind(connection, ack);
         self.enter(now_ms, connection, ack, bytes, Until::Passed(barrier));
         self.drain(connection);
     }
 
-    /// Resolves a message's receipt, because all of its rows are safe, or settled by the policy. `reason` is sent to the publisher. Does
-    /// nothing for a ticket that was resolved before, or never given out.
+    /// Resolves a message's receipt, because all its rows are safe, or removed by the policy. `reason` is
+    /// sent to the publisher. Has no effect on a ticket that was resolved before, or never given out.
     pub fn resolve(&mut self, ticket: Ticket, reason: ReasonCode) {
         let Some(connection) = self.receipts.resolve(ticket) else { return };
         if let Some(state) = self.connections.get_mut(&connection) {
@@ -135,7 +136,8 @@ impl PubackChain {
         }
     }
 
-    /// Returns the next PUBACK that may leave; call until `None` after each other call. `now_ms` is the time at which it leaves.
+    /// Returns the next PUBACK to send; call it until `None` after each other call. `now_ms` is the time of
+    /// sending.
     #[must_use]
     pub fn poll(&mut self, now_ms: u64) -> Option<Release> {
         let release = self.released.pop_front()?;
@@ -170,7 +172,8 @@ impl PubackChain {
         self.receipts.pending()
     }
 
-    /// Schedules a drain of the connection for when all receipts pending now are resolved, and returns the barrier of these.
+    /// Schedules a drain of the connection for when all receipts pending now are resolved, and returns the
+    /// barrier behind these.
     fn wake_behind(&mut self, connection: ConnectionId, ack: Option<AckHandle>) -> Barrier {
         let barrier = self.receipts.barrier();
         let waits = ack.is_some() && !self.receipts.have_passed(barrier);
@@ -193,7 +196,7 @@ impl PubackChain {
         state.enter(now_ms, Entry { ack, bytes, until });
     }
 
-    /// Releases the answers at the front of a connection that wait no longer.
+    /// Releases the PUBACKs at the front of a connection whose condition is met.
     fn drain(&mut self, connection: ConnectionId) {
         let Some(state) = self.connections.get_mut(&connection) else { return };
         while let Some((bytes, ack, reason)) = state.take_ready(&self.receipts) {

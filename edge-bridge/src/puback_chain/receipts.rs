@@ -1,24 +1,24 @@
-//! The receipts of all connections in order of arrival, and up to where all of them are resolved.
+//! Receipts of all connections in order of arrival, and the position up to which all of them are resolved.
 
 use super::ConnectionId;
 use crate::in_order::InOrder;
 
-/// Number of a message whose rows are not safe yet.
+/// Ticket of a message whose rows are not safe yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Ticket(u64);
 
 impl Ticket {
-    /// Returns the barrier that is passed when all receipts before this one are resolved.
+    /// Returns the barrier that is passed when all receipts before this ticket are resolved.
     pub(super) fn barrier(self) -> Barrier {
         Barrier(self.0)
     }
 }
 
-/// A place between two receipts. It is passed when all receipts before it are resolved.
+/// Position between two receipts. It is passed when all receipts before it are resolved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Barrier(u64);
 
-/// Receipts for which answers wait.
+/// Receipts that PUBACKs wait for.
 #[derive(Debug, Default)]
 pub(super) struct Receipts {
     /// Receipts in order, from the oldest unresolved one.

@@ -1,25 +1,29 @@
-//! Stop-and-wait detection: finds publishers that wait for each receipt before they go on, for which a commit is worth a write.
+//! Stop-and-wait detection: finds publishers that wait for each PUBACK before their next message, for which
+//! the queue should commit at once.
 
-/// Number of unacknowledged messages at which a publisher of unknown window counts as blocked.
+/// Number of unacknowledged messages at which a publisher counts as blocked, if its own limit is unknown.
 const WINDOW_UNKNOWN: usize = 10;
-/// Milliseconds after our PUBACK within which a PUBLISH shows that the publisher waited for it.
+/// Milliseconds after a PUBACK within which the next PUBLISH shows that the publisher waited for it.
 const QUICK_MS: u64 = 50;
-/// Least duration of a PUBACK, in milliseconds, from which a conclusion is drawn. After a quick PUBACK a publisher with a period of its own
-/// may publish soon by chance, and would then keep the commits coming that made it quick.
+/// Least delay of a PUBACK, in milliseconds, from which a conclusion is drawn. After a quick PUBACK a
+/// publisher with a period of its own may publish soon by chance, and would keep the queue committing, which
+/// keeps the PUBACKs quick.
 const SLOW_MS: u64 = 100;
-/// Number of quick messages in a row that make a waiting publisher.
+/// Number of such PUBLISHes in a row after which a publisher counts as stop-and-wait.
 const QUICK_IN_A_ROW: u8 = 3;
-/// Milliseconds after which a waiting publisher is forgotten; one more slow PUBACK then shows if it still waits.
+/// Milliseconds after which the conclusion is dropped; one more slow PUBACK then shows if the publisher still
+/// waits.
 const FORGET_MS: u64 = 10_000;
 
-/// One publisher, judged by the times of its PUBLISHes and our PUBACKs.
+/// One publisher, judged by the times of its PUBLISHes and of the PUBACKs to it.
 #[derive(Debug)]
 pub(super) struct StopAndWait {
     window: Window,
     unacked: usize,
-    /// Time of the only message in flight; `None` if there is none, or the publisher went on without its PUBACK.
+    /// Up time of the only message in flight; `None` if there is none, or if the publisher sent another one
+    /// without its PUBACK.
     asked_ms: Option<u64>,
-    /// Time of the PUBACK for which it may have waited; `None` if it did not wait.
+    /// Up time of the PUBACK that the publisher may have waited for; `None` if it did not wait.
     answered_ms: Option<u64>,
     quick: u8,
     waiting_until_ms: u64,
@@ -27,14 +31,14 @@ pub(super) struct StopAndWait {
 
 #[derive(Debug)]
 enum Window {
-    /// Most messages that it ever left unacknowledged, at least [`WINDOW_UNKNOWN`], because a publisher that goes beyond that is not blocked
-    /// there.
+    /// Most messages that the publisher ever left unacknowledged, at least [`WINDOW_UNKNOWN`].
     Learned(usize),
     Known(usize),
 }
 
 impl StopAndWait {
-    /// Creates the state of a new publisher. `window`: the most messages that it leaves unacknowledged; `None` if that is not known.
+    /// Creates the state of a new publisher. `window` is the most messages that it leaves unacknowledged;
+    /// `None` if that is not known.
     pub(super) fn new(window: Option<u16>) -> Self {
         let window = match window {
             Some(window) => Window::Known(usize::from(window.max(1))),
@@ -67,7 +71,7 @@ impl StopAndWait {
         }
     }
 
-    /// Notes that our PUBACK was sent.
+    /// Records the PUBACK of a message.
     pub(super) fn on_puback(&mut self, now_ms: u64) {
         self.unacked = self.unacked.saturating_sub(1);
         if self.unacked == 0 {
@@ -76,7 +80,7 @@ impl StopAndWait {
         }
     }
 
-    /// Returns whether the publisher waits for a receipt.
+    /// Returns whether the publisher is blocked until a PUBACK.
     pub(super) fn stands_still(&self, now_ms: u64) -> bool {
         self.unacked > 0 && (self.unacked >= self.window() || now_ms < self.waiting_until_ms)
     }

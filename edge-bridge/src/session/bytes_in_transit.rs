@@ -1,11 +1,11 @@
 //! Bytes in transit: bytes that were written and are not known to have arrived.
 //!
-//! TCP keeps order, so an answer to one packet proves the arrival of everything that was written before it. On a thin link the answer cannot
-//! come before the packet has arrived, which takes a minute for 250 kB at 4 kB/s. The time to wait for a silent peer therefore grows with
-//! these bytes.
+//! TCP keeps order, so an answer to one packet proves the arrival of everything that was written before it.
+//! On a slow link the answer cannot come before the packet has arrived, which takes a minute for 250 kB at 4
+//! kB/s. The time to wait for a silent peer therefore grows with these bytes.
 
-/// Most bytes that can be in transit without any sign that they move: in the system's send buffer, on the path, in the peer's receive buffer.
-/// Bounds the time to wait for a connection that takes no more bytes.
+/// Most bytes that can be in transit without any sign that they move: in the system's send buffer, on the
+/// path, in the peer's receive buffer. Bounds the timeout of a connection whose send buffer stays full.
 const UNSEEN_MAX: u64 = 256 * 1024;
 
 /// Bytes of a TCP segment, about.
@@ -15,14 +15,15 @@ const SEGMENT: u64 = 1_400;
 #[derive(Debug, Default)]
 pub(super) struct BytesInTransit {
     written: u64,
-    /// Bytes of `written` that the system has taken; `None`, if the caller does not report it, stands for all.
+    /// Number of bytes that the socket has accepted; `None`, if the caller does not report it, stands for all
+    /// of `written`.
     taken: Option<u64>,
     arrived: u64,
-    /// Up time at which bytes last left the full send buffer, which shows that they move.
+    /// Up time at which bytes last left a full send buffer, which shows that they move.
     left_ms: u64,
 }
 
-/// Time at which a packet was written, and its place in the stream.
+/// Up time at which a packet was written, and its position in the byte stream.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Wrote {
     at_ms: u64,
@@ -37,7 +38,7 @@ impl Wrote {
         Self { at_ms: now_ms, end: transit.end(), bytes: transit.bytes() }
     }
 
-    /// Ends the transit of everything up to this packet, because it was answered.
+    /// Ends the transit of all bytes up to the end of this packet, because it was answered.
     pub(super) fn answered(self, now_ms: u64, transit: &mut BytesInTransit) -> Arrival {
         transit.on_answered(self.end);
         Arrival { bytes: self.bytes, took_ms: now_ms.saturating_sub(self.at_ms) }
@@ -52,7 +53,8 @@ impl Wrote {
     }
 }
 
-/// Measurement from an answered packet: the bytes in transit when it was written, its own included, and the milliseconds until its answer.
+/// Measurement by an answered packet: the bytes in transit when it was written, its own included, and the
+/// milliseconds until its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Arrival {
     pub(super) bytes: u64,
@@ -73,7 +75,8 @@ impl BytesInTransit {
         self.written += bytes as u64;
     }
 
-    /// Notes that the system took bytes. `waited`: it had no room before, so that earlier bytes have left.
+    /// Records that the socket accepted bytes. `waited`: its send buffer was full before, so that earlier
+    /// bytes have left.
     pub(super) fn on_taken(&mut self, now_ms: u64, bytes: u64, waited: bool) {
         *self.taken.get_or_insert(0) += bytes;
         if waited {
@@ -96,7 +99,8 @@ impl BytesInTransit {
         self.written.saturating_sub(self.arrived)
     }
 
-    /// Number of bytes that have to arrive before the packet that ends at `end` can be answered, as far as they may be on the way.
+    /// Number of bytes that may still be on the way and have to arrive before the packet that ends at `end`
+    /// can be answered.
     pub(super) fn until(&self, end: u64) -> u64 {
         match self.taken {
             None => end.saturating_sub(self.arrived),
@@ -104,13 +108,14 @@ impl BytesInTransit {
         }
     }
 
-    /// Up time at which bytes were last seen to leave; 0 if they never were.
+    /// Up time at which bytes last left a full send buffer; 0 if they never did.
     pub(super) fn left_ms(&self) -> u64 {
         self.left_ms
     }
 }
 
-/// Time that bytes take on the slowest link that is served, 1 kB/s, with a quarter for headers and repeats, in milliseconds.
+/// Returns the milliseconds that bytes take at 1 kB/s, the slowest link that is supported, plus a quarter for
+/// headers and retransmissions.
 pub(super) fn slowest_ms(bytes: u64) -> u64 {
     bytes.saturating_add(bytes / 4)
 }

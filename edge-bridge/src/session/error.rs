@@ -1,8 +1,8 @@
-//! Errors of calls by which nothing was sent.
+//! Errors of calls that sent nothing.
 
 use crate::wire::{EncodeError, QoS};
 
-/// A message was not published.
+/// Reason why a message was not published.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PublishError {
@@ -21,7 +21,7 @@ pub enum PublishError {
     /// The message's QoS is above the server's Maximum QoS (§3.2.2.3.4).
     #[error("the server takes at most {maximum:?}")]
     QosNotSupported {
-        /// Highest QoS that the server takes.
+        /// Highest QoS that the server accepts.
         maximum: QoS,
     },
     /// The message is retained, and the server's Retain Available forbids that (§3.2.2.3.5).
@@ -32,7 +32,7 @@ pub enum PublishError {
     TooLarge {
         /// Bytes of the whole packet.
         size: usize,
-        /// Largest packet that the peer takes.
+        /// Largest packet that the peer accepts, in bytes.
         limit: u32,
     },
     /// The message cannot be encoded as MQTT.
@@ -40,7 +40,7 @@ pub enum PublishError {
     Invalid(#[from] EncodeError),
 }
 
-/// A request was not sent.
+/// Reason why a request was not sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequestError {
@@ -58,7 +58,7 @@ pub enum RequestError {
     TooLarge {
         /// Bytes of the whole packet.
         size: usize,
-        /// Largest packet that the peer takes.
+        /// Largest packet that the peer accepts, in bytes.
         limit: u32,
     },
     /// The request cannot be encoded as MQTT.
@@ -66,7 +66,8 @@ pub enum RequestError {
     Invalid(#[from] EncodeError),
 }
 
-/// The handle belongs to a connection that is over, or was used before, so that nothing was sent. The peer will send the message again.
+/// Error of an acknowledgement whose handle belongs to a connection that is over, or was used before. Nothing
+/// was sent; the peer will send the message again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the message came by an earlier connection, or was acknowledged before")]
 pub struct StaleAck;

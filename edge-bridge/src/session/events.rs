@@ -15,11 +15,12 @@ pub enum Input<'a> {
     /// [`PACKETS_PER_TURN`](super::PACKETS_PER_TURN) packets so that one connection cannot starve others: drain
     /// [`poll_output`](super::Session::poll_output) and call again while the buffer gets shorter.
     Bytes(&'a mut BytesMut),
-    /// The system took bytes of [`Output::Transmit`]. Optional: without this input all bytes count as taken at once.
+    /// The socket accepted bytes of [`Output::Transmit`]. Optional: without this input all bytes count as
+    /// accepted at once.
     Written {
-        /// Number of bytes that the system took.
+        /// Number of bytes that the socket accepted.
         bytes: u64,
-        /// Set if the system had no room before, which proves that earlier bytes have left.
+        /// Set if the socket's send buffer was full before, which proves that earlier bytes have left.
         waited: bool,
     },
     /// The network connection ended.
@@ -45,7 +46,7 @@ pub struct AckHandle {
 }
 
 impl AckHandle {
-    /// Returns whether both are of messages of one connection.
+    /// Returns whether both handles belong to the same connection.
     #[cfg(any(test, feature = "net"))]
     pub(crate) fn is_of_connection_of(&self, other: &Self) -> bool {
         self.epoch == other.epoch
@@ -75,10 +76,10 @@ pub enum Event {
         /// Handle for [`ack`](super::Session::ack), to be called when the message is safe; `None` at QoS 0.
         ack: Option<AckHandle>,
     },
-    /// A QoS 2 message came again that was [taken in](super::Session::take_in) on an earlier connection of the session, so that it must not be
-    /// delivered again.
+    /// A QoS 2 message came again that the caller had [taken in](super::Session::take_in) on an earlier connection of
+    /// the session, so that it must not be delivered again.
     Repeated {
-        /// Handle to be given to [`ack`](super::Session::ack) when the message that came first is safe.
+        /// Handle for [`ack`](super::Session::ack), to be called when the first copy of the message is safe.
         ack: AckHandle,
     },
     /// Client of a 3.1.1 server: a message came that is larger than the client's limit. It is acknowledged unread and lost, because it would
@@ -91,8 +92,9 @@ pub enum Event {
         /// Largest packet that is read, in bytes.
         limit: u32,
     },
-    /// The peer answered a published message. A reason below 0x80 (also 0x10, no matching subscribers) means that the peer took it; otherwise
-    /// it refused it. In both cases the session does not send it again.
+    /// The peer answered a published message. A reason below 0x80 (also 0x10, no matching subscribers) means
+    /// that the peer accepted it; otherwise the peer refused it. In both cases the session does not send it
+    /// again.
     Acked {
         /// Token that was given to [`publish`](super::Session::publish).
         token: Token,
@@ -107,7 +109,7 @@ pub enum Event {
         token: Token,
         /// Size of the packet in bytes.
         size: usize,
-        /// Largest packet that the peer takes, in bytes.
+        /// Largest packet that the peer accepts, in bytes.
         limit: u32,
     },
     /// Server: the client subscribes; answer with [`suback`](super::Session::suback).
@@ -136,28 +138,29 @@ pub enum Event {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Connected {
-    /// Fate of the session that the client had before.
+    /// Outcome for the session that the client had before.
     pub session: SessionOutcome,
     /// Limits that the server announced.
     pub server: ServerLimits,
 }
 
-/// Fate of the session, from Session Present (§3.2.2.1.1) and the client's own state. New kinds come only with a breaking release.
+/// Outcome for the session, from Session Present (§3.2.2.1.1) and the client's own state. New kinds come only
+/// with a breaking release.
 #[derive(Debug)]
 pub enum SessionOutcome {
     /// Neither side had a session.
     New,
     /// Both sides have a session. Unacknowledged messages are being resent, in order, within the new Receive Maximum.
     Resumed,
-    /// The server has lost the session, and with it the subscriptions. These messages were sent, or were about to be, and are no longer in
-    /// flight. Publish them again, or give them up knowingly.
+    /// The server has lost the session, and with it the subscriptions. The contained messages were in flight,
+    /// or about to be sent, and are no longer. Publish them again, or drop them deliberately.
     Lost(Vec<InFlight>),
     /// The server has a session, the client has none, as after a restart without its state or with a second client of the same identifier. The
     /// standard says to close (\[MQTT-3.2.2-4\]); a client with a durable queue of its own can go on. The caller decides.
     Unknown,
 }
 
-/// Cause of a connection's end.
+/// Reason why a connection ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Closed {
@@ -172,7 +175,7 @@ pub enum Closed {
     },
     /// Client: the server refused the connection by CONNACK; contains its reason.
     Refused(ReasonCode),
-    /// The peer broke the protocol, or a limit. If it speaks MQTT 5 it was told by DISCONNECT.
+    /// The peer broke the protocol, or a limit. An MQTT 5 peer got a DISCONNECT with the reason.
     Violation(Violation),
     /// The client sent nothing for one and a half keep alives, or the server did not answer a PINGREQ.
     KeepAlive,
@@ -193,19 +196,19 @@ impl From<&Disconnect> for Closed {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Violation {
-    /// The bytes are not a packet, or break a limit of ours.
+    /// The bytes are not a packet, or exceed a limit of this side.
     Decode(DecodeError),
-    /// The bytes of a PUBACK, PUBREC or PUBCOMP are wrong. The message that it answers may be the cause.
+    /// The bytes of a PUBACK, PUBREC or PUBCOMP are invalid. The message that it answers may be the cause.
     DecodeAnswer(DecodeError),
     /// A packet that is not allowed in this state of the connection.
     Unexpected(PacketType),
-    /// More unacknowledged messages than our Receive Maximum.
+    /// More unacknowledged messages than this side's Receive Maximum.
     ReceiveMaximumExceeded,
     /// A Topic Alias that is zero, too large, or was never set.
     TopicAliasInvalid,
     /// A new message with the packet identifier of one that is not yet acknowledged.
     PacketIdInUse,
-    /// CONNECT asks for an extended authentication, which this side does not know.
+    /// CONNECT asks for an extended authentication, which this side does not support.
     AuthenticationNotSupported,
     /// A SUBACK or UNSUBACK has another number of answers than the request has filters.
     AnswerCount,

@@ -111,25 +111,26 @@ impl ClientConfig {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ServerLimits {
-    /// Most unacknowledged QoS 1 messages that the server takes.
+    /// Most unacknowledged QoS 1 messages that the server accepts.
     pub receive_maximum: u16,
-    /// Highest QoS that the server takes.
+    /// Highest QoS that the server accepts.
     pub maximum_qos: QoS,
-    /// True if the server takes retained messages.
+    /// True if the server accepts retained messages.
     pub retain_available: bool,
-    /// Largest packet that the server takes, in bytes.
+    /// Largest packet that the server accepts, in bytes.
     pub maximum_packet_size: u32,
-    /// Most topic aliases that the server takes.
+    /// Most topic aliases that the server accepts.
     pub topic_alias_maximum: u16,
-    /// Keep alive in effect, in seconds: the server's if it sent one, else ours.
+    /// Keep alive in effect, in seconds: the server's if it sent one, else the client's.
     pub keep_alive_s: u16,
-    /// Session expiry in effect, in seconds: the server's if it sent one, else ours. In 3.1.1 `u32::MAX` or, with a clean start, 0.
+    /// Session expiry in effect, in seconds: the server's if it sent one, else the client's. In 3.1.1
+    /// `u32::MAX` or, with a clean start, 0.
     pub session_expiry_s: u32,
     /// Client identifier that the server assigned; `None` if the client sent its own.
     pub assigned_client_id: Option<Utf8>,
-    /// True if the server takes `+` and `#` in subscriptions.
+    /// True if the server accepts `+` and `#` in subscriptions.
     pub wildcard_subscription_available: bool,
-    /// True if the server takes `$share/…`.
+    /// True if the server accepts shared subscriptions, `$share/…`.
     pub shared_subscription_available: bool,
 }
 
@@ -165,9 +166,9 @@ impl ServerLimits {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ServerConfig {
-    /// Most unacknowledged QoS 1 messages from a client. Default 100. MQTT 5; a 3.1.1 client cannot be told.
+    /// Most unacknowledged QoS 1 messages from a client. Default 100. MQTT 5; a 3.1.1 client does not get it.
     pub receive_maximum: u16,
-    /// Limits of our decoder; `max_packet_size` is announced. Default: [`Limits::default`].
+    /// Limits of this side's decoder; `max_packet_size` is announced. Default: [`Limits::default`].
     pub limits: Limits,
     /// Most bytes of a CONNECT with a user name, because its sender is not authenticated yet. Default 64 KiB.
     pub connect_size_max: u32,
@@ -177,9 +178,9 @@ pub struct ServerConfig {
     pub topic_alias_maximum: u16,
     /// Most topic aliases that the server defines, within the client's maximum. Default 0, because they save nothing on a local link.
     pub topic_aliases_out: u16,
-    /// True if retained messages are taken. Default true.
+    /// True if retained messages are accepted. Default true.
     pub retain_available: bool,
-    /// True if shared subscriptions, `$share/…`, are taken. Default false.
+    /// True if shared subscriptions, `$share/…`, are accepted. Default false.
     pub shared_subscription_available: bool,
     /// Longest wait for CONNECT, in milliseconds. Default 10 000.
     pub handshake_timeout_ms: u64,
@@ -211,7 +212,8 @@ pub struct Accept {
     pub assigned_client_id: Option<Utf8>,
     /// Session expiry in seconds if the server keeps the session for another time than asked; `None` grants what was asked.
     pub session_expiry_s: Option<u32>,
-    /// Keep alive in seconds if the server wants another than asked; `None` accepts what was asked.
+    /// Keep alive in seconds if the server wants another than the client asked for; `None` accepts the
+    /// client's.
     pub keep_alive_s: Option<u16>,
     /// Most unacknowledged QoS 1 messages to this client, within its Receive Maximum. `None` means 20 for a 3.1.1 client, which cannot
     /// announce a limit, and no limit of our own otherwise.
@@ -278,7 +280,8 @@ impl ClientLimits {
     }
 }
 
-/// Adds a property. Every value is of the property's type and in its range, so an error cannot come; it would only leave the property out.
+/// Adds a property. All values are constants of the right type and range, so encoding cannot fail; a failure
+/// would leave the property out.
 fn put(to: &mut PropertiesBuilder, id: PropertyId, value: Value<'_>) {
     let pushed = to.push(id, value);
     debug_assert!(pushed.is_ok(), "{id:?}: {pushed:?}");

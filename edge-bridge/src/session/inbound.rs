@@ -18,12 +18,13 @@ struct Pending {
     id: PacketId,
     /// Digest of a QoS 2 message; `None` at QoS 1.
     digest: Option<Digest>,
-    /// Set when the message was taken in. If it comes again, it counts as a repeat.
+    /// Set when the caller has taken responsibility for the message. If it comes again, it counts as a
+    /// repeat.
     is_taken_in: bool,
     answer: Option<ReasonCode>,
 }
 
-/// Acknowledgement that may leave now.
+/// PUBACK or PUBREC that may be sent now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Answer {
     pub(super) id: PacketId,
@@ -40,9 +41,10 @@ pub(super) enum Arrival {
     /// Same message again on the same connection, before its acknowledgement (older 3.1.1 clients repeat on a timer). The acknowledgement of
     /// the first answers both.
     Repeated,
-    /// A QoS 2 message again after its PUBREC, which is sent again.
+    /// A QoS 2 message again after its PUBREC; the PUBREC is sent again.
     Received,
-    /// QoS 2 message that comes again, and was taken in on an earlier connection that ended before its PUBREC.
+    /// QoS 2 message that comes again, and that the caller took in on an earlier connection, which ended
+    /// before the PUBREC.
     TakenIn(AckHandle),
 }
 
@@ -53,7 +55,8 @@ pub(super) struct Inbound {
     ids: HashSet<PacketId>,
     /// QoS 2 messages between PUBREC and PUBREL. They count in the quota.
     received: HashMap<PacketId, Digest>,
-    /// Messages of earlier connections that wait for PUBREL, without those that have come again on this connection.
+    /// Messages of earlier connections that wait for PUBREL, except those that have come again on this
+    /// connection.
     earlier: Received,
     quota: Quota,
 }
@@ -112,7 +115,7 @@ impl Inbound {
         Ok(if is_taken_in { Arrival::TakenIn(handle) } else { Arrival::New(handle) })
     }
 
-    /// Notes that a message was taken in.
+    /// Marks a message as taken in by the caller.
     pub(super) fn take_in(&mut self, handle: AckHandle) {
         if handle.epoch == self.epoch
             && let Some(pending) = self.pending.get_mut(handle.serial)
@@ -121,7 +124,8 @@ impl Inbound {
         }
     }
 
-    /// Notes the answer to one message. `false` if the handle is of another connection, or was used before.
+    /// Records the caller's answer to one message. `false` if the handle is of another connection, or was
+    /// used before.
     #[must_use]
     pub(super) fn answer(&mut self, handle: AckHandle, reason: ReasonCode) -> bool {
         if handle.epoch != self.epoch {

@@ -9,7 +9,7 @@ pub(super) struct KeepAlive {
     /// Interval in milliseconds that the client promised, or that the server set instead. 0 = off.
     interval_ms: u64,
     ping_timeout_ms: u64,
-    /// The unanswered PINGREQ; `None` if there is none.
+    /// Time and position of the unanswered PINGREQ; `None` if there is none.
     pinged: Option<Wrote>,
 }
 
@@ -31,7 +31,7 @@ impl KeepAlive {
         }
     }
 
-    /// Client: returns whether a PINGREQ may be sent. While one is unanswered a second would bring nothing new.
+    /// Client: returns whether a PINGREQ may be sent, which is so unless one is unanswered.
     pub(super) fn may_ping(&self) -> bool {
         self.pinged.is_none()
     }
@@ -47,7 +47,7 @@ impl KeepAlive {
         self.pinged
     }
 
-    /// Client: longest time for an answer once the PINGREQ has arrived, in milliseconds.
+    /// Client: timeout of a PINGRESP in milliseconds, counted from the arrival of the PINGREQ.
     pub(super) fn ping_timeout_ms(&self) -> u64 {
         self.ping_timeout_ms
     }
@@ -58,7 +58,7 @@ impl KeepAlive {
         self.pinged.take()
     }
 
-    /// Server: starts to watch a client that promised `keep_alive_s`.
+    /// Server: starts the timer of a client that promised `keep_alive_s`.
     pub(super) fn start_server(&mut self, now_ms: u64, keep_alive_s: u16, timers: &mut TimerTable) {
         self.interval_ms = u64::from(keep_alive_s) * 1000;
         self.on_received(now_ms, timers);

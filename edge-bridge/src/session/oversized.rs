@@ -1,5 +1,6 @@
-//! Messages larger than this client reads. An MQTT 5 server is told the limit. A 3.1.1 server cannot be told, and would send the message again
-//! on every connection, with nothing behind it. So its bytes are skipped, it is acknowledged and lost, and the application is told.
+//! Messages larger than this client's limit. An MQTT 5 server gets the limit in CONNECT. A 3.1.1 server
+//! cannot be told, and would send the message again on every connection, and none after it. So the message's
+//! bytes are skipped, the message is acknowledged and lost, and the application gets an event.
 
 use bytes::{Buf, BytesMut};
 
@@ -25,10 +26,10 @@ impl Oversized {
     }
 }
 
-/// Outcome of a look at the beginning of the receive buffer.
+/// Result of a check of the beginning of the receive buffer.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum PassedOver {
-    /// The buffer begins with a packet that is to be read.
+    /// The buffer begins with a packet that is not too large.
     Nothing,
     /// More bytes of the message must come.
     Part,
@@ -45,7 +46,7 @@ struct Head {
 }
 
 impl Session {
-    /// Passes over the bytes of a message that is too large, if the buffer begins with one.
+    /// Skips the bytes of a message that is too large, if the buffer begins with one.
     pub(super) fn pass_over(&mut self, now_ms: u64, buffer: &mut BytesMut) -> PassedOver {
         if self.oversized.is_none() {
             let is_client = matches!(self.role, Role::Client { .. }) && matches!(self.phase, Phase::Open);

@@ -1,16 +1,18 @@
-//! Estimates of the path to the peer: the round trip, and the time of a large transfer. They outlive connections, because the next one usually
-//! takes the same path, and a thin link that had to be learned anew would be taken for dead each time.
+//! Estimates of the network path to the peer: the round trip, and the time of a large transfer. They outlive
+//! connections, because the next one usually takes the same path, and without them a slow link would be taken
+//! for dead on each new connection.
 
 use super::bytes_in_transit::{Arrival, slowest_ms};
 
-/// Most bytes that the system is to hold unsent, set on the sockets. Until these have left, nobody can see that a fast path has become slow.
+/// Most unsent bytes in the kernel's send buffer, set on the sockets. Until these have left, a path that
+/// became slow goes unnoticed.
 pub(crate) const UNSENT_MAX: u32 = 16 * 1024;
 
 /// Estimates that are carried from one connection to the next.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Path {
     srtt_ms: Option<u64>,
-    /// Large transfer that was seen to arrive, and its time; `None` before the first.
+    /// Large transfer that arrived, and its time; `None` before the first.
     seen: Option<Arrival>,
 }
 
@@ -28,19 +30,20 @@ impl Path {
         };
     }
 
-    /// Notes that bytes leave while the oldest message has been unanswered for `unanswered_ms`. If that is more than twice the time seen, the
-    /// path has become slower and the measurement is dropped.
+    /// Records that bytes leave while the oldest message has been unanswered for `unanswered_ms`. If that is
+    /// more than twice the measured time, the path has become slower and the measurement is dropped.
     pub(super) fn on_left(&mut self, unanswered_ms: u64) {
         self.seen = self.seen.filter(|seen| unanswered_ms <= 2 * seen.took_ms);
     }
 
-    /// Drops the measurement of transfers because a connection was given up, perhaps too early.
+    /// Drops the measurement of transfers because this side ended a connection, perhaps too early.
     pub(crate) fn on_break(&mut self) {
         self.seen = None;
     }
 
-    /// Milliseconds to allow for this many bytes in transit: twice the time seen for as many, at most that of the slowest link, and at least
-    /// the slowest link's time for the bytes that the system may hold unsent.
+    /// Milliseconds to allow for this many bytes in transit: twice the time measured for as many, at most the
+    /// time of the slowest supported link, and at least that link's time for the bytes that the kernel may
+    /// hold unsent.
     pub(super) fn transit_ms(&self, bytes: u64) -> u64 {
         let slowest_ms = slowest_ms(bytes);
         match self.seen {

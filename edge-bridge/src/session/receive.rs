@@ -1,4 +1,4 @@
-//! Received packets: checks which may come in which state, and handles each.
+//! Received packets: checks which packet is allowed in which state, and handles each.
 
 use bytes::BytesMut;
 
@@ -14,7 +14,7 @@ use crate::wire::{
     Subscribe, UnsubAck, Version,
 };
 
-/// Most messages that are taken before CONNACK; each is a slice of the receive buffer.
+/// Most messages that are accepted before CONNACK; each is a slice of the receive buffer.
 const EARLY_MAX: usize = 64;
 
 impl Session {
@@ -173,8 +173,8 @@ impl Session {
         }
     }
 
-    /// Returns whether a PUBLISH before CONNACK is taken. The standard forbids it, but some servers send queued messages early, and every
-    /// connection to them would end otherwise.
+    /// Returns whether a PUBLISH before CONNACK is accepted. The standard forbids it, but some servers send
+    /// queued messages early, and every connection to them would end otherwise.
     fn takes_early(&self) -> bool {
         matches!(self.phase, Phase::AwaitConnAck) && self.early.len() < EARLY_MAX
     }
@@ -225,7 +225,7 @@ impl Session {
         }
     }
 
-    /// Ends an exchange of QoS 2. An exchange that is not known is answered too, so that the peer can forget it.
+    /// Ends an exchange of QoS 2. An unknown exchange is answered too, so that the peer can forget it.
     fn on_pubrel(&mut self, now_ms: u64, ack: &Ack) {
         let reason = match self.version {
             _ if self.inbound.release(ack.packet_id) => ReasonCode::SUCCESS,

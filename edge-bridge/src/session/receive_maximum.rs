@@ -15,7 +15,7 @@ impl Quota {
         Self { limit: limit.max(1), used: 0 }
     }
 
-    /// Takes one place; returns `false` if none is left.
+    /// Uses one unit of the quota; returns `false` if none is left.
     #[must_use]
     pub(super) fn take(&mut self) -> bool {
         let free = self.used < self.limit;
@@ -25,7 +25,8 @@ impl Quota {
         free
     }
 
-    /// Gives one place back. Never goes above the limit (§4.9: "the send quota is not incremented if it is already equal").
+    /// Returns one unit of the quota. Never exceeds the limit (§4.9: "the send quota is not incremented if it
+    /// is already equal").
     pub(super) fn give(&mut self) {
         self.used = self.used.saturating_sub(1);
     }

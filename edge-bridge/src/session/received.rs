@@ -7,7 +7,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::wire::PacketId;
 
-/// Bytes of memory of an identifier, about.
+/// Estimated bytes of memory for an identifier.
 pub(super) const RECEIVED_BYTES: usize = 32;
 
 /// Digest of a message's topic and payload.

@@ -1,4 +1,4 @@
-//! SUBSCRIBE and UNSUBSCRIBE requests until their answers (§3.8, §3.10).
+//! SUBSCRIBE and UNSUBSCRIBE requests without answer (§3.8, §3.10).
 
 use super::{RequestError, Session};
 use crate::wire::{Packet, PacketId, Properties, QoS, Subscribe, Subscription, Unsubscribe, Utf8, Version};

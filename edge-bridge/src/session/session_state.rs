@@ -19,13 +19,13 @@ pub struct InFlight {
     pub packet_id: PacketId,
     /// Token that was given to [`publish`](super::Session::publish).
     pub token: Token,
-    /// The message. Between connections a client may change its Message Expiry Interval to what is left when the next connection begins; the
-    /// session subtracts the time that the message waits after that. A server must not change it, because its session subtracts all the time
-    /// since it was published.
+    /// The message. Between connections a client may set its Message Expiry Interval to the remaining time at
+    /// the begin of the next connection; the session subtracts the time that the message waits after that. A
+    /// server must not change it, because its session subtracts all the time since it was published.
     pub publish: Publish,
     /// True if it was written at least once, so that the peer may have it and DUP is set.
     pub sent: bool,
-    /// Time at which the Message Expiry Interval was right, in the caller's milliseconds.
+    /// Time for which the Message Expiry Interval was computed last, in the caller's milliseconds.
     pub(super) as_of_ms: u64,
 }
 
@@ -56,7 +56,7 @@ impl SubAssign for Memory {
 }
 
 impl InFlight {
-    /// Time at which the Message Expiry Interval was right, in the caller's milliseconds.
+    /// Time for which the Message Expiry Interval was computed last, in the caller's milliseconds.
     pub(crate) fn as_of_ms(&self) -> u64 {
         self.as_of_ms
     }
@@ -77,7 +77,7 @@ pub struct Resume {
 }
 
 impl Resume {
-    /// A session that exists and has nothing in flight.
+    /// Creates the state of a session that exists and has nothing in flight.
     pub fn new() -> Self {
         Self::default()
     }
@@ -116,13 +116,14 @@ impl Resume {
         &mut self.in_flight
     }
 
-    /// Takes a message out of the session, so that it is not resent. For a message that makes the peer end the connection.
+    /// Removes a message from the session, so that it is not resent. For a message at which the peer ends the
+    /// connection.
     pub fn forget(&mut self, token: Token) {
         self.in_flight.retain(|message| message.token != token);
     }
 
-    /// Takes out the messages whose expiry is over (§3.3.2.3.3), because a receiver that returns late must not get them, and returns their
-    /// tokens. For a server, whose messages keep the expiry that they had when published.
+    /// Removes expired messages (§3.3.2.3.3), because a receiver that returns late must not get them, and
+    /// returns their tokens. For a server, whose messages keep the expiry that they had when published.
     pub(crate) fn take_expired(&mut self, now_ms: u64) -> Vec<Token> {
         let is_over = |message: &InFlight| {
             let said_s = message.publish.properties.u32(PropertyId::MessageExpiryInterval);

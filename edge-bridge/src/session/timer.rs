@@ -1,15 +1,16 @@
 //! Timers of one connection, by name.
 
-/// Timers of a connection. One row per reason to wake up, so that no mechanism keeps a deadline of its own.
+/// Timers of a connection. All deadlines are in this one list, so that no mechanism keeps a deadline of its
+/// own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Timer {
-    /// End of the wait for CONNECT (server) or CONNACK (client).
+    /// Timeout of CONNECT (server) or CONNACK (client).
     Handshake = 0,
-    /// Time by which a client that sent nothing else must send PINGREQ.
+    /// Time at which a client that sent no other packet must send PINGREQ.
     KeepAlive = 1,
     /// Time at which an unanswered PINGREQ ends the connection.
     PingResponse = 2,
-    /// End of one and a half keep alives without a packet of the client (§3.1.2.10).
+    /// Timeout of one and a half keep alives without a packet of the client (§3.1.2.10).
     PeerSilence = 3,
 }
 
@@ -45,7 +46,7 @@ impl TimerTable {
         self.due_ms.iter().flatten().min().copied()
     }
 
-    /// Takes one timer whose time has come; call until `None`.
+    /// Takes one timer that has expired; call it until `None`.
     pub(super) fn pop_due(&mut self, now_ms: u64) -> Option<Timer> {
         let due = Timer::ALL
             .into_iter()

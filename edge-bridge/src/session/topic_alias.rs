@@ -4,7 +4,7 @@
 use super::events::Violation;
 use crate::wire::Utf8;
 
-/// Topics that the peer gave aliases. Grows to at most the maximum that we announced.
+/// Topics of the aliases that the peer defined, at most as many as this side announced.
 #[derive(Debug)]
 pub(super) struct InboundAliases {
     topics: Vec<Option<Utf8>>,
@@ -43,7 +43,7 @@ impl InboundAliases {
     }
 }
 
-/// Form in which a PUBLISH names its topic.
+/// Way in which a PUBLISH names its topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Spelling {
     /// The topic as it is, without an alias.
@@ -64,12 +64,14 @@ pub(super) struct OutboundAliases {
 }
 
 impl OutboundAliases {
-    /// Creates a table of `maximum` aliases, the smaller of the peer's and our limit. A search walks over the table, so our limit is small.
+    /// Creates a table of `maximum` aliases, the smaller of the peer's limit and this side's. A search scans
+    /// the table, so this side's limit is small.
     pub(super) fn new(maximum: u16) -> Self {
         Self { topics: Vec::new(), maximum: usize::from(maximum), uses: 0 }
     }
 
-    /// Returns the form in which the next PUBLISH names `topic`. Changes nothing until [`commit`](Self::commit).
+    /// Returns the way in which the next PUBLISH names `topic`. Changes nothing until
+    /// [`commit`](Self::commit).
     pub(super) fn spell(&self, topic: &Utf8) -> Spelling {
         // Shorter topics are not worth the three bytes of the property.
         if self.maximum == 0 || topic.len() < 4 {
@@ -86,7 +88,7 @@ impl OutboundAliases {
         at.and_then(alias).map_or(Spelling::Plain, Spelling::Define)
     }
 
-    /// Notes that the PUBLISH was written with this spelling of its topic.
+    /// Records that the PUBLISH was written, which defines or uses the alias.
     pub(super) fn commit(&mut self, topic: &Utf8, spelling: Spelling) {
         self.uses += 1;
         match spelling {

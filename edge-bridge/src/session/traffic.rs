@@ -1,4 +1,5 @@
-//! Bytes by their use (promise 9). The shell counts what TLS adds, because only it sees both sides of TLS.
+//! Byte counts by use (promise 9). The shell counts the bytes that TLS adds, because only the shell sees both
+//! sides of TLS.
 
 /// Bytes of one connection, both directions together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -10,7 +11,7 @@ pub struct Traffic {
     pub mqtt: u64,
     /// Bytes of PINGREQ and PINGRESP.
     pub ping: u64,
-    /// Whole packets of messages that are sent again on a later connection, or come with DUP.
+    /// Whole packets of messages that are resent on a later connection, or are received with DUP.
     pub resend: u64,
 }
 

@@ -57,17 +57,18 @@ impl Session {
         self.path
     }
 
-    /// Takes over the estimates of earlier connections.
+    /// Adopts the estimates of earlier connections.
     pub(crate) fn set_path(&mut self, path: Path) {
         self.path = path;
     }
 
-    /// Milliseconds that the oldest unanswered message may still need to arrive, before which no answer can come; 0 if there is none.
+    /// Milliseconds that the oldest unanswered message may still need to arrive, before which it cannot be
+    /// answered; 0 if there is none.
     pub(crate) fn transit_ms(&self) -> u64 {
         self.outbound.oldest().map_or(0, |oldest| self.path.transit_ms(self.transit.until(oldest.end())))
     }
 
-    /// Up time at which bytes were last seen to leave; 0 if they never were.
+    /// Up time at which bytes last left a full send buffer; 0 if they never did.
     pub(crate) fn left_ms(&self) -> u64 {
         self.transit.left_ms()
     }
@@ -77,7 +78,7 @@ impl Session {
         self.receiving.map_or(0, Receiving::until_ms)
     }
 
-    /// Notes that `rest` bytes of the next packet are in the buffer after `packets` whole packets.
+    /// Records that `rest` bytes of the next packet are in the buffer after `packets` whole packets.
     pub(super) fn note_rest(&mut self, now_ms: u64, packets: usize, rest: usize) {
         let since_ms = match self.receiving {
             Some(receiving) if packets == 0 => receiving.since_ms,
@@ -86,7 +87,8 @@ impl Session {
         self.receiving = (rest > 0).then_some(Receiving { since_ms, bytes: rest as u64 });
     }
 
-    /// Notes that a packet was answered. Returns the round trip in milliseconds without the time that transmission may have taken.
+    /// Handles the answer to a packet. Returns the round trip in milliseconds without the time that
+    /// transmission may have taken.
     pub(super) fn on_answered(&mut self, now_ms: u64, wrote: Wrote) -> u64 {
         let arrival = wrote.answered(now_ms, &mut self.transit);
         self.path.on_arrival(arrival);

@@ -1,4 +1,4 @@
-//! Published messages until their PUBACK: keeps their order, bounds those in flight, and resends.
+//! Published messages without PUBACK: keeps their order, limits those in flight, and resends.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -13,10 +13,10 @@ use crate::wire::{PacketId, Publish};
 /// Unacknowledged messages in original order, and the limit of those in flight on this connection.
 #[derive(Debug)]
 pub(super) struct UnackedMessages {
-    /// Messages written on this connection, by serial number; they count in the quota. PUBACKs may come in any order, so that a message
-    /// without an answer takes only one place.
+    /// Messages written on this connection, by serial number; they count in the quota. PUBACKs may come in
+    /// any order; a message without one uses only one unit of the quota.
     sent: BTreeMap<u64, (InFlight, Wrote)>,
-    /// Resumed messages that were not resent yet for want of quota; younger than those in `sent`.
+    /// Resumed messages that were not resent yet, because the quota is used up; younger than those in `sent`.
     waiting: VecDeque<InFlight>,
     /// Serial number of the next message to be written.
     next: u64,
@@ -26,7 +26,7 @@ pub(super) struct UnackedMessages {
     quota: Quota,
     /// Most messages in flight, as set by the caller; `u16::MAX` without a limit.
     cap: u16,
-    /// Memory of the messages without an answer.
+    /// Memory of the messages without PUBACK, in bytes.
     memory: Memory,
 }
 
@@ -54,12 +54,12 @@ impl UnackedMessages {
         if self.waiting.is_empty() { self.left() } else { 0 }
     }
 
-    /// Notes that the caller has brought the Message Expiry Intervals of resumed messages up to date.
+    /// Records that the caller has updated the Message Expiry Intervals of resumed messages.
     pub(super) fn is_up_to_date(&mut self, now_ms: u64) {
         self.waiting.iter_mut().for_each(|message| message.as_of_ms = now_ms);
     }
 
-    /// Bounds the messages in flight below the peer's Receive Maximum; `None` removes the bound.
+    /// Limits the messages in flight below the peer's Receive Maximum; `None` removes the limit.
     pub(super) fn set_cap(&mut self, cap: Option<u16>) {
         self.cap = cap.unwrap_or(u16::MAX).max(1);
     }
@@ -87,14 +87,15 @@ impl UnackedMessages {
         self.quota
     }
 
-    /// Returns a free identifier for a message or a request; `None` if there is none. `also` returns whether a request uses an identifier.
+    /// Returns a free packet identifier for a message or a request; `None` if there is none. `also` tells if
+    /// a request uses an identifier.
     pub(super) fn allocate_id(&mut self, also: impl Fn(PacketId) -> bool) -> Option<PacketId> {
         let (sent, waiting) = (&self.serial_of, &self.waiting);
         let waits = |id| waiting.iter().any(|message| message.packet_id == id);
         self.ids.allocate(|id| sent.contains_key(&id) || also(id) || waits(id))
     }
 
-    /// Takes a message that was just written under `packet_id`. The caller has asked [`room`](Self::room).
+    /// Adds a message that was just written with `packet_id`. The caller has checked [`room`](Self::room).
     pub(super) fn push_sent(&mut self, packet_id: PacketId, token: Token, publish: Publish, wrote: Wrote) {
         let taken = self.quota.take();
         debug_assert!(taken, "room() was asked");
@@ -117,7 +118,7 @@ impl UnackedMessages {
         self.waiting.front().map(|message| (message, message.sent))
     }
 
-    /// The message of [`next_waiting`](Self::next_waiting) was written.
+    /// Records that the message of [`next_waiting`](Self::next_waiting) was written.
     pub(super) fn waiting_sent(&mut self, wrote: Wrote) {
         if !self.waiting.is_empty()
             && self.quota.take()
@@ -134,8 +135,9 @@ impl UnackedMessages {
         Some(message.token)
     }
 
-    /// Handles a PUBACK and returns the message's token; `None` if no message with this identifier was sent on this connection. A message that
-    /// waits to be resent is *not* acknowledged by a stray answer, but sent again.
+    /// Handles a PUBACK and returns the message's token; `None` if no message with this identifier was sent
+    /// on this connection. A PUBACK for a message that waits to be resent is ignored, and the message is sent
+    /// again.
     pub(super) fn acknowledge(&mut self, id: PacketId) -> Option<(Token, Wrote)> {
         let serial = self.serial_of.remove(&id)?;
         let (message, wrote) = self.sent.remove(&serial)?;
@@ -144,7 +146,8 @@ impl UnackedMessages {
         Some((message.token, wrote))
     }
 
-    /// Returns the record of the oldest message that was written on this connection and has no answer; `None` if there is none.
+    /// Returns time and position of the oldest message that was written on this connection and has no PUBACK;
+    /// `None` if there is none.
     pub(super) fn oldest(&self) -> Option<Wrote> {
         self.sent.first_key_value().map(|(_, (_, wrote))| *wrote)
     }

@@ -8,9 +8,9 @@ use super::{
     PacketType, Publish, SubAck, Subscribe, UnsubAck, Unsubscribe, Version, connect, varint,
 };
 
-/// Takes the next packet off `buf`. While it is incomplete nothing is taken, and `Ok(None)` returned; errors in its first bytes (type, flags,
-/// a size over the limit) are found before the rest has come. The packet's fields are slices of `buf`'s memory, which lives as long as they
-/// do.
+/// Takes the next packet off `buf`. Returns `Ok(None)`, and takes nothing, while the packet is incomplete;
+/// errors in its first bytes (type, flags, a size over the limit) are found before the rest has come. The
+/// packet's fields are slices of `buf`'s memory, which lives as long as they do.
 ///
 /// # Errors
 ///
@@ -18,7 +18,8 @@ use super::{
 ///
 /// # Cost
 ///
-/// One pass over the packet, without the payload. Allocates only for CONNECT and the entries of SUBSCRIBE and similar packets.
+/// One pass over the packet, without the payload. Allocates only for CONNECT and the entries of SUBSCRIBE and
+/// similar packets.
 pub fn decode(buf: &mut BytesMut, version: Version, limits: &Limits) -> Result<Option<Packet>, DecodeError> {
     let Some(header) = Header::read(buf, Some(version), limits)? else { return Ok(None) };
     let Some(frame) = header.split(buf) else { return Ok(None) };
@@ -28,7 +29,8 @@ pub fn decode(buf: &mut BytesMut, version: Version, limits: &Limits) -> Result<O
     Ok(Some(packet))
 }
 
-/// Takes a client's first packet off `buf`, which tells the version. Works as [`decode`], but anything else than a CONNECT is an error.
+/// Takes a client's first packet, which has the protocol version, off `buf`. Works as [`decode`], but
+/// anything else than a CONNECT is an error.
 ///
 /// # Errors
 ///
@@ -115,8 +117,8 @@ pub fn encoded_len(packet: &Packet, version: Version) -> Result<usize, EncodeErr
     Ok(1 + varint::len(remaining) + remaining as usize)
 }
 
-/// Returns the type and the size in bytes of the packet that begins with `bytes`, without a look at the rest of it; `None` if it is no packet, or
-/// `bytes` end within its fixed header.
+/// Returns type and size in bytes of the packet that begins with `bytes`, from its fixed header alone; `None`
+/// if it is no packet, or `bytes` end within the fixed header.
 pub(crate) fn frame(bytes: &[u8]) -> Option<(PacketType, usize)> {
     let (first, rest) = bytes.split_first()?;
     let (remaining, used) = varint::read(rest, false).ok().flatten()?;

@@ -1,5 +1,5 @@
-//! Fields to be written. Their lengths are computed first, so that nothing is written of a packet that cannot be encoded; then their bytes are
-//! appended.
+//! Writing of length-prefixed fields. All lengths are checked first, so that no byte is written of a packet
+//! that cannot be encoded.
 
 use bytes::{BufMut, BytesMut};
 

@@ -1,4 +1,5 @@
-//! Batches that are filled beyond what the window has room for: their rows shrink on their way to the wire.
+//! Tests of open batches that are filled beyond the room in the congestion window, because their rows shrink
+//! when they are encoded.
 
 use bytes::Bytes;
 

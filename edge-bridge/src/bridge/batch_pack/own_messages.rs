@@ -1,4 +1,4 @@
-//! Messages that an encoder makes by itself, beside those of rows.
+//! Tests of messages without rows that an encoder makes, such as tables.
 
 use std::cell::RefCell;
 use std::rc::Rc;

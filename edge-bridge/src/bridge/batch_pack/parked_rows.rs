@@ -1,4 +1,4 @@
-//! Parked rows that come back in batches: their order, whatever the hub refuses on the way.
+//! Tests of the order of parked rows that are sent in batches, while the hub refuses some of them.
 
 use bytes::Bytes;
 

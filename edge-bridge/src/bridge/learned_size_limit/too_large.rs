@@ -1,4 +1,5 @@
-//! Messages that exceed the learned limit are parked unsent, and one of them at a time is sent as a probe.
+//! Enforcement of the learned size limit: messages that exceed it are parked unsent, and one of them at a
+//! time is sent as a probe.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +14,7 @@ use crate::session::{Session, Token};
 use crate::wire::ReasonCode;
 
 impl<P: Pack> Uplink<P> {
-    /// Notes that the hub answered a message.
+    /// Handles the hub's PUBACK for a message.
     pub(in crate::bridge) fn on_size_answered(
         &mut self,
         now_ms: u64,
@@ -34,9 +35,10 @@ impl<P: Pack> Uplink<P> {
         self.want_size_probe(now_ms);
     }
 
-    /// Notes that the connection is over, see [`SizeLimit::on_closed`](super::SizeLimit::on_closed). Returns the tokens that the session has
-    /// to forget if a refused message was the cause: all messages over the limit, which are parked now, or none if only that message is at
-    /// fault. `None` if the close had another cause.
+    /// Handles the end of a connection, see [`SizeLimit::on_closed`](super::SizeLimit::on_closed). If a
+    /// refused message was the cause, returns the tokens that the session has to forget: all messages over
+    /// the limit, which are parked now, or none if only that message is at fault. `None` if the close had
+    /// another cause.
     pub(in crate::bridge) fn on_size_closed(
         &mut self,
         now_ms: u64,
@@ -65,7 +67,7 @@ impl<P: Pack> Uplink<P> {
         Some(tokens)
     }
 
-    /// A pass over the parked rows begins.
+    /// Handles the begin of a pass over the parked rows.
     pub(in crate::bridge) fn on_size_pass_begins(&mut self, now_ms: u64, spool: &impl Spool) {
         if self.hand.is_none() {
             let is_due = self.may_probe_size(now_ms);
@@ -73,7 +75,7 @@ impl<P: Pack> Uplink<P> {
         }
     }
 
-    /// Notes that a pass over the parked rows is over.
+    /// Handles the end of a pass over the parked rows.
     pub(in crate::bridge) fn on_size_pass_over(&mut self, now_ms: u64, spool: &impl Spool) {
         if self.hand.is_none() && self.size_limit.on_pass_over() {
             self.sweep.want(now_ms);
@@ -84,7 +86,7 @@ impl<P: Pack> Uplink<P> {
         self.want_size_probe(now_ms);
     }
 
-    /// Plans a sweep for the time of the next probe, because a parked row is to be the probe.
+    /// Plans a sweep at the time of the next probe, because the probe is a parked row.
     fn want_size_probe(&mut self, now_ms: u64) {
         if let Some(due_ms) = self.size_limit.due_ms().filter(|due_ms| *due_ms > now_ms) {
             self.sweep.want(due_ms);
@@ -116,7 +118,8 @@ impl<P: Pack> Uplink<P> {
         parks
     }
 
-    /// Most bytes of a packet that the pack may make: the smaller of the hub's Maximum Packet Size and the size that the learned limit allows.
+    /// Largest packet, in bytes, that the pack may make: the smaller of the hub's Maximum Packet Size and the
+    /// learned limit's batch size.
     pub(in crate::bridge) fn packet_max(&self, session: &Session) -> usize {
         let max = u64::from(session.peer_packet_max()).min(self.size_limit.batch_max().unwrap_or(u64::MAX));
         usize::try_from(max).unwrap_or(usize::MAX)

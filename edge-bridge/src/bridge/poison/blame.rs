@@ -2,22 +2,22 @@
 
 use super::RowKey;
 
-/// Number of closes with the same message unanswered that make it a suspect.
+/// Number of closes while the same message was unacknowledged that make it a suspect.
 const SUSPECT_CLOSES: u32 = 3;
 /// Number of such closes that make a message poison although the hub's reason names another cause.
 pub(super) const DOUBTED_CLOSES: u32 = 6;
-/// Largest limit of messages in flight during the search; beyond, the search is over.
+/// Limit of messages in flight at which the search is over, because no message was found.
 const CAREFUL_MAX: u16 = 512;
-/// Messages parked as poison in a row, without an answer of the hub between. After so many the hub is taken to close whatever it gets, and no
-/// more are blamed.
+/// Most messages parked as poison in a row without a PUBACK in between. After that the hub is assumed to
+/// close whatever it gets, and no further message is blamed.
 pub(super) const PARKED_IN_ROW_MAX: u32 = 8;
-/// Number of messages parked in a row from which the hub itself may have been at fault, so that they are tried again soon after its next
-/// answer.
+/// Number of messages parked in a row from which the hub itself may have been at fault, so that these
+/// messages are tried again soon after the next PUBACK.
 const DOUBTFUL_IN_ROW: u32 = 4;
-/// Number of closes in a row, without an answer between, up to which the next dial is quick.
+/// Number of closes in a row without a PUBACK in between up to which the next dial follows quickly.
 const HURRIED_MAX: u32 = 8;
 
-/// Verdict over the messages that were unanswered when the hub closed.
+/// Verdict on the messages that were unacknowledged when the hub closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::bridge) enum Blame {
     /// No message is to blame yet.
@@ -48,8 +48,9 @@ impl BlameSearch {
         (1..=HURRIED_MAX).contains(&self.closes_in_row)
     }
 
-    /// Notes that the hub closed while `here` messages were unanswered. `worst`: the most closes that one of them has seen, with this one.
-    /// `is_certain`: the reason may be about a message, or a row of the oldest is known as poison.
+    /// Handles a close by the hub while `here` messages were unacknowledged. `worst` is the most closes that
+    /// one of them has seen, with this one. `is_certain`: the reason may be about a message, or a row of the
+    /// oldest message is known as poison.
     pub(in crate::bridge) fn on_close(&mut self, here: usize, worst: u32, is_certain: bool) -> Blame {
         self.closes_in_row = self.closes_in_row.saturating_add(1);
         self.acked = 0;
@@ -64,12 +65,12 @@ impl BlameSearch {
         Blame::None
     }
 
-    /// Notes that the message that was alone in flight is parked.
+    /// Records that the message that was alone in flight is parked.
     pub(in crate::bridge) fn on_message_parked(&mut self) {
         self.parked_in_row += 1;
     }
 
-    /// Notes that a row of that message is being parked.
+    /// Records that a row of that message is being parked.
     pub(super) fn on_row_parked(&mut self, row: RowKey) {
         self.doubtful.push(row);
     }
@@ -79,8 +80,8 @@ impl BlameSearch {
         (self.limit, self.acked) = (Some(1), 0);
     }
 
-    /// Notes that the hub answered a message. Returns the rows parked since its last answer if they were so many that the hub may have been at
-    /// fault, else `None`.
+    /// Handles a PUBACK. Returns the rows parked since the last PUBACK if they were so many that the hub may
+    /// have been at fault, else `None`.
     pub(super) fn on_answer(&mut self) -> Option<Vec<RowKey>> {
         self.closes_in_row = 0;
         if let Some(limit) = self.limit {

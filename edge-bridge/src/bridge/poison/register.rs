@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use super::unanswered_trials::{RETRY_MS, Trials, backoff_ms};
 use crate::bridge::spool::{Identity, LeaseId};
 
-/// Most poison rows that are remembered; a forgotten one has to be found again.
+/// Most poison rows that are registered. A row that was dropped from the register has to be found again.
 pub(super) const KNOWN_MAX: usize = 4_096;
 
 /// Key of a row: its identity, or its lease if the spool gives no identity.
@@ -23,11 +23,13 @@ struct Known {
     due_ms: u64,
     /// Number of times that the row was parked at a close.
     times: u32,
-    /// Serial number of its last parking, by which the oldest is forgotten.
+    /// Serial number of the row's last parking. At the limit the row with the lowest is dropped.
     order: u64,
-    /// Set if the hub never answers the row and does not close at it, so that it may be sent among others.
+    /// Set if the hub never acknowledges the row but does not close at it either, so that the row may be sent
+    /// among others.
     is_unanswered: bool,
-    /// Set if the present pass over the parked rows has met the row, or it was parked since that pass began.
+    /// Set if the present pass over the parked rows has met the row, or the row was parked since that pass
+    /// began.
     is_met: bool,
 }
 
@@ -36,21 +38,21 @@ struct Known {
 pub(in crate::bridge) struct Register {
     known: HashMap<RowKey, Known>,
     trials: Trials,
-    /// Number of parkings so far.
+    /// Number of times that a row was registered; source of `order`.
     parked: u64,
-    /// Set if no row was on its way to the parked ones when the present pass over them began.
+    /// Set if no row was being parked when the present pass began.
     meets_all: bool,
 }
 
 impl Register {
-    /// Remembers a row of a message that is to blame for a close.
+    /// Registers a row of a message that caused a close.
     pub(super) fn on_parked(&mut self, now_ms: u64, row: RowKey) {
         let known = self.remember(row);
         known.due_ms = now_ms + backoff_ms(known.times);
         (known.times, known.is_unanswered) = (known.times.saturating_add(1), false);
     }
 
-    /// Remembers parked rows of messages that the hub never answers.
+    /// Registers parked rows of messages that the hub never acknowledges.
     pub(in crate::bridge) fn on_unanswered(&mut self, now_ms: u64, rows: &[RowKey]) {
         if rows.iter().any(|row| self.is_unanswered(*row)) {
             self.trials.on_failed(now_ms);
@@ -74,28 +76,28 @@ impl Register {
         known
     }
 
-    /// Notes that a pass over the parked rows begins. `meets_all`: no row is on its way to the parked ones.
+    /// Handles the begin of a pass over the parked rows. `meets_all`: no row is being parked.
     pub(in crate::bridge) fn on_pass_begins(&mut self, meets_all: bool) {
         self.meets_all = meets_all;
         self.known.values_mut().for_each(|known| known.is_met = false);
     }
 
-    /// The pass meets a row.
+    /// Marks a row as met by the pass.
     pub(in crate::bridge) fn on_met(&mut self, row: RowKey) {
         if let Some(known) = self.known.get_mut(&row) {
             known.is_met = true;
         }
     }
 
-    /// Notes that the pass has met every parked row, and forgets rows that were due and not among them, because they expired or made room.
-    /// Rows that are not due may be in flight.
+    /// Handles the end of a pass that met every parked row: removes rows from the register that were due and
+    /// not met, because they have expired or were evicted. Rows that are not due may be in flight.
     pub(in crate::bridge) fn on_pass_over(&mut self, now_ms: u64) {
         if self.meets_all {
             self.known.retain(|_, known| known.is_met || known.due_ms > now_ms);
         }
     }
 
-    /// Makes the known ones of these rows due now.
+    /// Makes those of these rows that are registered due now.
     pub(super) fn make_due(&mut self, now_ms: u64, rows: &[RowKey]) {
         for row in rows {
             if let Some(known) = self.known.get_mut(row) {
@@ -104,8 +106,8 @@ impl Register {
         }
     }
 
-    /// Begins the attempt of a parked row that is leased again. Returns `None` if it has to wait, otherwise `true` if messages have to go one
-    /// at a time for it.
+    /// Begins the attempt of a parked row that is leased again. Returns `None` if the row has to wait,
+    /// otherwise `true` if messages have to be sent one at a time because of it.
     pub(super) fn begin_attempt(&mut self, now_ms: u64, row: RowKey) -> Option<bool> {
         let Some(known) = self.known.get_mut(&row) else { return Some(false) };
         if known.due_ms > now_ms {
@@ -120,12 +122,12 @@ impl Register {
         Some(!known.is_unanswered)
     }
 
-    /// Returns whether a row is known as poison.
+    /// Returns whether a row is registered as poison.
     pub(in crate::bridge) fn is_known(&self, row: RowKey) -> bool {
         self.known.contains_key(&row)
     }
 
-    /// Returns whether a row is known as one that the hub never answers.
+    /// Returns whether a row is registered as one that the hub never acknowledges.
     pub(in crate::bridge) fn is_unanswered(&self, row: RowKey) -> bool {
         self.known.get(&row).is_some_and(|known| known.is_unanswered)
     }
@@ -135,7 +137,8 @@ impl Register {
         self.known.get(&row).is_some_and(|known| known.due_ms > now_ms)
     }
 
-    /// Notes that the hub took a row. Returns `true` if the row counted as never answered, in which case the others of that kind are due now.
+    /// Handles an accepted row. Returns `true` if the row counted as never acknowledged, in which case the
+    /// other rows of that kind are due now.
     pub(in crate::bridge) fn on_taken(&mut self, now_ms: u64, row: RowKey) -> bool {
         if !self.known.remove(&row).is_some_and(|known| known.is_unanswered) {
             return false;
@@ -145,7 +148,8 @@ impl Register {
         true
     }
 
-    /// Forgets a row that leaves by our own decision, not the hub's.
+    /// Removes a row from the register that leaves the spool by a decision of this side, not by an answer of
+    /// the hub.
     pub(in crate::bridge) fn forget(&mut self, row: RowKey) {
         self.known.remove(&row);
     }
@@ -155,12 +159,12 @@ impl Register {
         self.known.values().map(|known| known.due_ms).min()
     }
 
-    /// Number of rows known as poison.
+    /// Number of registered poison rows.
     pub(in crate::bridge) fn known(&self) -> u64 {
         self.known.len() as u64
     }
 
-    /// Makes a poison message due, so that it is tried again as soon as it is leased.
+    /// Makes a poison row due, so that it is sent as soon as it is leased.
     pub(in crate::bridge) fn retry(&mut self, row: RowKey) {
         self.make_due(0, &[row]);
     }

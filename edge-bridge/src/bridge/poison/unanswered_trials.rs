@@ -1,34 +1,35 @@
-//! Trials of parked messages that the hub never answered, with exponential back-off. Each may cost a connection, and takes room in the window
-//! until then. One at a time is tried until the hub takes one, then one more for each that it takes.
+//! Rate limit of retries of parked messages that the hub never acknowledged, with exponential back-off. Each
+//! retry may cost a connection, and takes room in the window until then. One retry runs at a time until the
+//! hub accepts one, then one more for each accepted.
 
-/// Most trials at a time.
+/// Most retries under way at a time.
 const TRIALS_MAX: u32 = 16;
-/// Milliseconds after which further trials may begin although the last have no result.
+/// Milliseconds after which further retries may begin although the last ones have no result.
 const TRIAL_MS: u64 = 60_000;
-/// First and longest delay before a poison message is tried again, in milliseconds. The delay grows eightfold each time. It is short at first
-/// because an unlucky network, and no hub, may have cut the connection.
+/// First and longest delay before a poison message is sent again, in milliseconds. The delay grows eightfold
+/// each time. It starts short because the network, and not the hub, may have cut the connection.
 pub(super) const RETRY_MS: (u64, u64) = (5_000, 600_000);
 
-/// Milliseconds before the next attempt after `times` earlier ones.
+/// Returns the milliseconds before the next attempt after `times` earlier ones.
 pub(super) fn backoff_ms(times: u32) -> u64 {
     (RETRY_MS.0 << (3 * times.min(4))).min(RETRY_MS.1)
 }
 
-/// Number of trials that are under way, and the time of the next ones.
+/// Retries under way, and the time of the next ones.
 #[derive(Debug, Default)]
 pub(super) struct Trials {
     /// Time before which no further trial begins, in milliseconds of `Now::up_ms`.
     again_ms: u64,
-    /// Trials begun since `again_ms` was last set.
+    /// Retries begun since `again_ms` was last set.
     begun: u32,
-    /// Trials in a row that the hub took.
+    /// Retries in a row that the hub accepted.
     taken: u32,
-    /// Trials failed in a row.
+    /// Retries in a row that failed.
     failed: u32,
 }
 
 impl Trials {
-    /// Begins a trial and returns `true` if another one may begin now.
+    /// Begins a retry and returns `true` if another one may begin now.
     pub(super) fn begin(&mut self, now_ms: u64) -> bool {
         if now_ms >= self.again_ms {
             (self.again_ms, self.begun) = (now_ms + TRIAL_MS, 0);
@@ -43,13 +44,13 @@ impl Trials {
         self.again_ms
     }
 
-    /// Notes that the hub took a tried message.
+    /// Records that the hub accepted a retried message.
     pub(super) fn on_taken(&mut self) {
         (self.again_ms, self.failed) = (0, 0);
         self.taken = self.taken.saturating_add(1);
     }
 
-    /// Notes that the hub again left a tried message unanswered while it answered later ones.
+    /// Records that the hub again acknowledged later messages and not the retried one.
     pub(super) fn on_failed(&mut self, now_ms: u64) {
         (self.again_ms, self.begun, self.taken) = (now_ms + backoff_ms(self.failed), TRIALS_MAX, 0);
         self.failed = self.failed.saturating_add(1);

@@ -1,4 +1,5 @@
-//! Spool in memory, for a bridge without a queue on disk and for tests. Bounded; parked rows count against the same limits.
+//! Spool in memory, for a bridge without a queue on disk and for tests. Its limits of rows and bytes include
+//! parked rows.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -10,11 +11,11 @@ use crate::wire::ReasonCode;
 #[derive(Debug)]
 pub struct MemorySpool {
     rows: BTreeMap<u64, Stored>,
-    /// Rows that wait for a lease.
+    /// Numbers of the rows that wait for a lease.
     free: BTreeSet<u64>,
-    /// Parked rows that are not leased, from park number to row.
+    /// Parked rows that are not leased: row number by park number.
     parked_free: BTreeMap<u64, u64>,
-    /// Messages, by weight, of rows that wait. Beside it: messages of rows that are parked, leased or not.
+    /// Weight, in messages, of rows that wait; with the weight of rows that are parked, leased or not.
     waiting: u64,
     parked: u64,
     next: u64,
@@ -26,12 +27,12 @@ pub struct MemorySpool {
     expired: u64,
 }
 
-/// Reasons for which a row left a [`MemorySpool`].
+/// Reason for which a row left a [`MemorySpool`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Gone {
     /// The hub acknowledged the row.
     Acked,
-    /// The row is over for another reason.
+    /// The row was removed for another reason.
     Settled(Settled),
 }
 
@@ -39,7 +40,7 @@ pub enum Gone {
 struct Stored {
     row: Row,
     pushed_ms: u64,
-    /// Park number, which orders the parked rows; `None` if the row is not parked.
+    /// Park number, by which the parked rows are ordered; `None` if the row is not parked.
     parked: Option<u64>,
 }
 
@@ -50,7 +51,7 @@ impl Stored {
 }
 
 impl MemorySpool {
-    /// Makes a spool of at most `max_rows` rows and `max_bytes` of their topics, properties, keys and payloads.
+    /// Creates a spool of at most `max_rows` rows and `max_bytes` of topics, properties, keys and payloads.
     pub fn new(max_rows: usize, max_bytes: usize) -> Self {
         Self {
             rows: BTreeMap::new(),
@@ -68,11 +69,11 @@ impl MemorySpool {
         }
     }
 
-    /// Takes a row. A full spool first removes rows that have expired and are not leased.
+    /// Adds a row. A full spool first removes rows that have expired and are not leased.
     ///
     /// # Errors
     ///
-    /// Returns the row if the spool is full all the same.
+    /// The spool is still full; contains the row.
     pub fn push(&mut self, now_ms: u64, row: Row) -> Result<LeaseId, Box<Row>> {
         if self.is_full_for(&row) {
             self.purge(now_ms);
@@ -113,7 +114,7 @@ impl MemorySpool {
         self.rows.len() >= self.max_rows || self.bytes + row.bytes() > self.max_bytes
     }
 
-    /// Removes rows that expired and are not leased. Looks at every such row.
+    /// Removes rows that have expired and are not leased, by a scan of all of them.
     fn purge(&mut self, now_ms: u64) {
         let waiting = self.free.iter().chain(self.parked_free.values());
         let old = waiting.filter(|id| self.rows.get(id).is_some_and(|row| row.is_expired(now_ms)));
@@ -143,7 +144,7 @@ impl MemorySpool {
         Some(id)
     }
 
-    /// Leases rows that `next` takes from the waiting or from the parked ones.
+    /// Leases rows that `next` takes from the waiting rows or from the parked rows.
     fn lease_from(
         &mut self,
         now_ms: u64,

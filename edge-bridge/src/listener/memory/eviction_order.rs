@@ -1,8 +1,11 @@
-//! Order in which holders of memory give way once clients make the listener hold too much. First is the holder of most bytes for the longest
-//! time without progress, so that nobody else pays for it. Progress is a whole packet that came, or bytes that the peer took. If bytes alone
-//! counted, many clients that each leave a little unfinished or unread would shut out any client that sends larger messages, however fast.
+//! Order in which connections and sessions (holders of memory) are closed or emptied once clients make the
+//! listener take too much memory. First is the holder of most bytes for the longest time without progress, so
+//! that no other client pays for it. Progress is a complete packet received, or bytes that the peer accepted.
+//! If bytes alone counted, many clients that each leave a little unfinished or unread would shut out any
+//! client that sends larger messages, however fast.
 //!
-//! All absent clients together are one holder, because otherwise many small sessions would shut out a client that holds more than one of them.
+//! All absent clients together count as one holder, because otherwise many small sessions would shut out a
+//! client that holds more than one of them.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
@@ -11,7 +14,7 @@ use super::super::client::ClientKey;
 use crate::puback_chain::ConnectionId;
 use crate::session::Memory;
 
-/// Granularity of shares in bytes. A holder of less costs nothing here.
+/// Granularity of shares in bytes. A holder of less is not in the order.
 const STEP: usize = 1024;
 
 /// Holder of memory: a connection, or a client's session.
@@ -23,20 +26,21 @@ pub(super) enum Holder {
     Client(ClientKey),
 }
 
-/// Longest time without progress that counts, in milliseconds; beyond it bytes alone decide.
+/// Longest time without progress that counts, in milliseconds; after it the bytes alone decide.
 const IDLE_MS_MAX: u64 = 1_000;
 
-/// Milliseconds that count for memory that waits for nothing, such as filters and wills. Long enough that many holders of such memory do not
-/// shut out a large message, short enough that a client with a few filters does not give way before one that holds much for a moment.
+/// Milliseconds that count for memory without progress by nature, such as filters and wills. Long enough that
+/// many holders of such memory do not shut out a large message, short enough that a client with a few filters
+/// does not give way before one that holds much for a moment.
 const STILL_MS: u64 = 50;
 
 /// Memory of a holder: its own bytes, and those of payloads that others may hold too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Share {
     memory: Memory,
-    /// Time of its last progress; `None` if its memory waits for nothing.
+    /// Up time of the holder's last progress; `None` for memory without progress by nature.
     since_ms: Option<u64>,
-    /// Time at which it became absent and its exact bytes; `None` if it is not an absent client.
+    /// Up time since which the client is absent, and its exact bytes; `None` for other holders.
     absent: Option<(u64, Memory)>,
 }
 
@@ -48,7 +52,8 @@ pub(super) struct Holders {
     by_bytes: SizeClasses,
     /// Holders by their own bytes, without payloads.
     by_own: SizeClasses,
-    /// Absent clients by time. Those that hold less than a step are last, because their end frees next to nothing.
+    /// Absent clients by time. Those that hold less than [`STEP`] are last, because their end frees next to
+    /// nothing.
     absent: BTreeSet<(bool, u64, Holder)>,
     /// Own bytes of all absent clients together.
     absent_own: usize,
@@ -56,14 +61,14 @@ pub(super) struct Holders {
 }
 
 impl Holders {
-    /// Notes the memory of a holder that is not an absent client, and the time of its last progress.
+    /// Sets the memory of a holder that is not an absent client, and the time of its last progress.
     pub(super) fn set(&mut self, holder: Holder, memory: Memory, since_ms: Option<u64>) {
         let memory = in_steps(memory);
         let since_ms = since_ms.filter(|_| memory != Memory::default());
         self.replace(holder, Share { memory, since_ms, absent: None });
     }
 
-    /// Notes the memory of a client that is absent since `since_ms`.
+    /// Sets the memory of a client that is absent since `since_ms`.
     pub(super) fn set_absent(&mut self, key: ClientKey, since_ms: u64, memory: Memory) {
         let absent = (memory.own + memory.payloads > 0).then_some((since_ms, memory));
         self.replace(Holder::Client(key), Share { memory: in_steps(memory), since_ms: None, absent });
@@ -115,9 +120,9 @@ impl Holders {
     /// returned once they together hold as much as the largest other holder. `payloads`: bytes of all payloads that are held, each counted
     /// once.
     ///
-    /// A payload with several holders counts for each of them, but only while payloads are the larger part of all memory; otherwise the end of
-    /// one of many readers of a large message would free next to nothing. For absent clients, who can all go, payloads always count, each
-    /// once.
+    /// A payload with several holders counts for each of them, but only while payloads are the larger part of
+    /// all memory; otherwise closing one of many readers of a large message would free next to nothing. For
+    /// absent clients, which can all be ended, payloads always count, each once.
     pub(super) fn first(&self, now_ms: u64, payloads: usize) -> Option<Holder> {
         let order = if payloads > self.total { &self.by_bytes } else { &self.by_own };
         let absent = self.absent_own + self.absent_payloads.min(payloads);
@@ -130,8 +135,8 @@ impl Holders {
     }
 }
 
-/// Holders in classes of similar size, four to each doubling, and by time within a class, so that only the first of each class has to be
-/// looked at.
+/// Holders in classes of similar size, four to each doubling, and by time within a class, so that a search
+/// looks only at the first of each class.
 #[derive(Debug, Default)]
 struct SizeClasses(BTreeSet<(u32, Option<u64>, Reverse<usize>, Holder)>);
 

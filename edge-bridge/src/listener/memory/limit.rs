@@ -1,5 +1,6 @@
-//! Memory limit: beyond [`Config::max_memory`](crate::listener::Config::max_memory) clients give way in their [order](super::eviction_order).
-//! Each loses its waiting messages first, then its connection or session.
+//! Memory limit: above [`Config::max_memory`](crate::listener::Config::max_memory) memory is taken from
+//! clients in their [order](super::eviction_order). Each loses its waiting messages first, then its
+//! connection or session.
 
 use super::Look;
 use super::eviction_order::Holder;
@@ -9,20 +10,21 @@ use crate::listener::{ClientKey, Listener};
 use crate::puback_chain::ConnectionId;
 use crate::wire::ReasonCode;
 
-/// Part of a client's waiting messages that is dropped at a time: one in so many. The search for the next client costs more than a message,
-/// and the order is exact only to a quarter.
+/// Fraction of a client's waiting messages that is dropped at a time, one in so many. The search for the next
+/// client costs more than dropping a message, and the order is exact only to a quarter.
 const DROPPED_OF: usize = 8;
 
-/// Part of the memory that is not given to unfinished packets, one byte in so many, so that first packets of other clients find room.
+/// Fraction of the memory that is not given to unfinished packets, one byte in so many, so that first packets
+/// of other clients find room.
 const KEPT_FREE: usize = 4;
 
 impl<I: Ingest> Listener<I> {
-    /// Bytes that clients hold altogether.
+    /// Bytes that all clients together take.
     pub(in crate::listener) fn held_bytes(&self) -> usize {
         self.accounts.bytes() + self.unshared_bytes()
     }
 
-    /// Bytes that count for no single client: retained messages, and messages on their way to the queue.
+    /// Bytes that belong to no single client: retained messages, and messages on their way to the queue.
     fn unshared_bytes(&self) -> usize {
         self.topics.retained.bytes() + self.admission.unacked_bytes() + self.admission.held.will_bytes()
     }
@@ -49,8 +51,9 @@ impl<I: Ingest> Listener<I> {
         self.account_client(key);
     }
 
-    /// Takes memory from the first holder in the order, if all together hold too much or a packet waits for memory that nobody is about to
-    /// free. Drops waiting messages, or else ends the session or the connection. Returns whether memory was taken.
+    /// Takes memory from the first holder in the order, if the limit is exceeded, or if a packet waits for
+    /// memory that no holder is about to free. Drops waiting messages, or else ends the session or the
+    /// connection. Returns whether memory was taken.
     pub(in crate::listener) fn give_way(&mut self, now: Now) -> bool {
         let excess = self.excess(now);
         if excess == 0 {
@@ -77,8 +80,8 @@ impl<I: Ingest> Listener<I> {
         true
     }
 
-    /// Bytes beyond the limit, or those that the next packet lacks; 0 if nobody has to give way. Gives room to waiting packets while there is
-    /// some.
+    /// Returns the bytes above the limit, or those that the next packet lacks; 0 if no holder has to give
+    /// way. Gives room to waiting packets while there is some.
     fn excess(&mut self, now: Now) -> usize {
         let max = self.config.max_memory;
         loop {

@@ -1,5 +1,5 @@
-//! Memory that clients take, and its limit: shares by connection and by client, payloads that several share, and memory that is about to be
-//! freed.
+//! Memory accounting of clients, and its limit: shares by connection and by client, payloads that several
+//! share, and memory that is about to be freed.
 
 mod eviction_order;
 mod limit;
@@ -29,12 +29,12 @@ pub(super) struct Accounts {
     holders: Holders,
     being_freed: PayloadsBeingFreed,
     packets: PacketRoom,
-    /// Clients whose waiting messages are sent once some holder has given way.
+    /// Clients whose waiting messages are sent after some holder has given way.
     deferred: Vec<ClientKey>,
 }
 
 impl Accounts {
-    /// Payloads that several clients may hold.
+    /// Returns the payloads that several clients may hold.
     pub(super) fn payloads(&self) -> &SharedPayloads {
         &self.payloads
     }
@@ -49,7 +49,7 @@ impl Accounts {
         self.waiting.largest()
     }
 
-    /// Own bytes of all shares together, without payloads.
+    /// Bytes of all shares together, without payloads.
     pub(super) fn own_bytes(&self) -> usize {
         self.holders.total()
     }
@@ -68,12 +68,12 @@ impl Accounts {
         self.holders.set(Holder::Connection(id), memory, since_ms);
     }
 
-    /// Notes the progress of a connection's unfinished packet; `None` if there is none, or the connection is gone.
+    /// Updates a connection's unfinished packet; `None` if there is none, or the connection is gone.
     pub(super) fn set_unfinished(&mut self, now_ms: u64, id: ConnectionId, packet: Option<Unfinished>) {
         self.packets.note(now_ms, id, packet);
     }
 
-    /// Notes that bytes of a connection wait for the caller's turn.
+    /// Records that received bytes of a connection wait for the caller's turn.
     pub(super) fn on_bytes_waiting(&mut self, id: ConnectionId) {
         self.packets.on_bytes_waiting(id);
     }
@@ -101,7 +101,7 @@ impl Accounts {
         self.holders.set(Holder::Client(key), Memory::default(), None);
     }
 
-    /// Notes that the client is to be served once some holder has given way.
+    /// Defers serving a client until some holder has given way.
     pub(super) fn defer(&mut self, key: ClientKey) {
         self.deferred.push(key);
     }
@@ -111,17 +111,17 @@ impl Accounts {
         self.deferred.pop()
     }
 
-    /// Notes payloads of a connection that gives way, which are free a moment later.
+    /// Records payloads of a connection that gives way, which are free a moment later.
     fn note_being_freed(&mut self, now_ms: u64, bytes: usize) {
         self.being_freed.add(now_ms, bytes);
     }
 
-    /// Time at which memory is to be checked again; `None` if only an event can change it.
+    /// Up time at which memory is to be checked again; `None` if only an event can change it.
     pub(super) fn due_ms(&self) -> Option<u64> {
         [self.being_freed.due_ms(), self.packets.due_ms()].into_iter().flatten().min()
     }
 
-    /// Bytes that are held and not about to be freed. `others`: bytes that are no client's share.
+    /// Bytes that are held and not about to be freed. `others` is the bytes that belong to no client.
     fn bytes_that_stay(&mut self, now_ms: u64, others: usize) -> usize {
         self.being_freed.expire(now_ms);
         self.own_bytes() + others + self.payloads_that_stay()

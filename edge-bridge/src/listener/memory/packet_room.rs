@@ -1,10 +1,11 @@
 //! Room for unfinished packets. A packet that takes more than a few reads is read on only once there is memory for all of it, so that many
 //! large messages at once are read in turn, and no connection is closed for them.
 //!
-//! Room is given to the newest and to the oldest waiting packet in turns, so that a sensor does not wait behind a crowd that began messages
-//! and does not continue, and nobody waits for ever. A sender that sends nothing for [`FIRST_MS`], or less than [`PROGRESS`] bytes in
-//! [`STALE_MS`], loses its room while others wait, and asks again with its next bytes. If that frees too little, memory is taken from the
-//! first holder in the [order](super::eviction_order).
+//! Room is given to the newest and to the oldest waiting packet in turns, so that a sensor does not wait
+//! behind many clients that began messages and do not continue, and no packet waits for ever. A sender that
+//! sends nothing for [`FIRST_MS`], or less than [`PROGRESS`] bytes in [`STALE_MS`], loses its room while
+//! others wait, and asks again with its next bytes. If that frees too little, memory is taken from the first
+//! holder in the [order](super::eviction_order).
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
@@ -13,31 +14,31 @@ use bytes::BytesMut;
 use crate::puback_chain::ConnectionId;
 use crate::wire::frame;
 
-/// Size in bytes, that of one or two reads, up to which a packet needs no room of its own.
+/// Size in bytes, that of one or two reads, up to which a packet needs no reservation.
 const SMALL: usize = 4 * 1024;
-/// Bytes that a buffer has behind its packet, so that the last read does not make it grow.
+/// Spare bytes in a buffer behind its packet, so that the last read does not make it grow.
 const SPARE: usize = 2 * 1024;
 /// Milliseconds without progress after which room is taken back.
 const STALE_MS: u64 = 100;
-/// Milliseconds without any byte after which new room is taken back. Short, because bytes that came while the connection was not read arrive
-/// at once.
+/// Milliseconds without any byte after which room just given is taken back. Short, because bytes that came
+/// while the connection was not read arrive at once.
 const FIRST_MS: u64 = 20;
 /// Bytes that count as progress. With fewer, a few senders of a byte at a time could hold all room.
 const PROGRESS: usize = 4 * 1024;
 
-/// A packet of which not all bytes are here.
+/// Packet of which some bytes have not arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::listener) struct Unfinished {
     /// Size of the whole packet in bytes.
     pub(in crate::listener) size: usize,
-    /// Number of its bytes that are here.
+    /// Bytes of the packet that have arrived.
     pub(in crate::listener) received: usize,
-    /// Size in bytes of the buffer that holds it.
+    /// Size in bytes of the buffer that holds the packet.
     pub(in crate::listener) capacity: usize,
 }
 
 impl Unfinished {
-    /// Returns the packet that a buffer begins with; `None` if it needs no room.
+    /// Returns the packet at the beginning of a buffer; `None` if it needs no room.
     pub(in crate::listener) fn at(buffer: &BytesMut) -> Option<Self> {
         let (_, size) = frame(buffer)?;
         let (received, capacity) = (buffer.len(), buffer.capacity());
@@ -58,20 +59,20 @@ impl Unfinished {
         self.size == before.size && self.received == before.received
     }
 
-    /// Returns whether this is `before` with more bytes.
+    /// Returns whether this packet is `before` with more bytes.
     fn goes_on(&self, before: &Self) -> bool {
         self.size == before.size && self.received > before.received
     }
 }
 
-/// Result of a look at the waiting packets.
+/// Result of a check of the waiting packets.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Look {
     /// Room was given to this connection, which may be read on.
     Given(ConnectionId),
-    /// Nobody waits, or waiting for those that have room and make progress is enough.
+    /// No packet waits, or the packets that have room make progress and will free it.
     Nothing,
-    /// A sender had room and made no progress, or nobody has room, so that this many bytes must be freed.
+    /// A packet has room and makes no progress, or none has room, so that this many bytes must be freed.
     Short(usize),
 }
 
@@ -79,26 +80,26 @@ pub(super) enum Look {
 enum State {
     Waits,
     HasRoom(Room),
-    /// It had room, and no byte came, so that it takes no more memory than before.
+    /// The packet has room and no byte came, so that it takes no more memory than before.
     Idle,
-    /// It had room, used some of it and made no progress.
+    /// The packet has room, used some of it and made no progress.
     Stale,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Room {
-    /// Time at which it is stale, unless there is progress before.
+    /// Up time at which the packet becomes stale without progress.
     until_ms: u64,
-    /// Number of bytes of the packet that were here at the last progress.
+    /// Bytes of the packet that had arrived at the last progress.
     received: usize,
-    /// Set until the first bytes come.
+    /// Set until the first bytes come after room was given.
     is_unused: bool,
-    /// Set while bytes wait for the caller's turn, so that their sender is not blamed.
+    /// Set while bytes wait for the caller's turn. The packet does not become stale meanwhile.
     has_turn: bool,
 }
 
 impl Room {
-    /// Time at which it becomes stale if nothing changes.
+    /// Up time at which the packet becomes stale if no byte comes.
     fn stale_ms(&self) -> u64 {
         if self.has_turn { u64::MAX } else { self.until_ms }
     }
@@ -110,7 +111,7 @@ pub(super) struct PacketRoom {
     unfinished: HashMap<ConnectionId, (Unfinished, State)>,
     /// Connections with room, by the time at which they become stale.
     with_room: BTreeSet<(u64, ConnectionId)>,
-    /// Number of bytes that packets with room still need, together.
+    /// Bytes that packets with room still need, together.
     given: usize,
     /// Number of stale packets.
     stale: usize,
@@ -120,7 +121,8 @@ pub(super) struct PacketRoom {
 }
 
 impl PacketRoom {
-    /// Notes the progress of a connection's packet; `None` if there is no unfinished one, or a small one, or the connection is gone.
+    /// Updates the progress of a connection's packet; `None` if there is no unfinished one, or a small one,
+    /// or the connection is gone.
     pub(super) fn note(&mut self, now_ms: u64, id: ConnectionId, packet: Option<Unfinished>) {
         let before = self.unfinished.get(&id).copied();
         let Some(packet) = packet else { return self.forget(id) };
@@ -157,14 +159,14 @@ impl PacketRoom {
         }
     }
 
-    /// Notes that bytes of a connection came, and wait for the caller's turn.
+    /// Records that bytes of a connection came, and wait for the caller's turn.
     pub(super) fn on_bytes_waiting(&mut self, id: ConnectionId) {
         if let Some((packet, State::HasRoom(room))) = self.unfinished.get(&id).copied() {
             self.set(id, packet, State::HasRoom(Room { has_turn: true, ..room }));
         }
     }
 
-    /// Returns whether a connection may not be read on yet.
+    /// Returns whether a connection has to wait for room before it is read on.
     pub(super) fn is_awaited_by(&self, id: ConnectionId) -> bool {
         self.unfinished.get(&id).is_some_and(|(_, state)| *state == State::Waits)
     }
@@ -194,14 +196,15 @@ impl PacketRoom {
         }
     }
 
-    /// Gives room to the next waiting packet although memory is lacking, because nobody is left who could give way. `None` if nobody waits.
+    /// Gives room to the next waiting packet although memory is lacking, because no holder is left that could
+    /// give way. `None` if no packet waits.
     pub(super) fn give_anyway(&mut self, now_ms: u64) -> Option<ConnectionId> {
         let (id, packet) = self.next()?;
         self.give(now_ms, id, packet);
         Some(id)
     }
 
-    /// Time at which to look again although nothing has happened; `None` if there is no such time.
+    /// Up time of the next check without an event; `None` if there is no such time.
     pub(super) fn due_ms(&self) -> Option<u64> {
         let (stale_ms, _) = self.with_room.first().filter(|_| !self.waiting.is_empty())?;
         (*stale_ms < u64::MAX).then_some(*stale_ms)

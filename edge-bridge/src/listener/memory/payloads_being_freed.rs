@@ -1,10 +1,11 @@
-//! Payloads of connections that gave way. They stay in memory for a moment, until the caller has dropped them, and are not counted meanwhile,
-//! so that one connection gives way for an overflow and not all.
+//! Payloads of connections that gave way. They stay in memory for a moment, until the caller has dropped
+//! them. They are not counted meanwhile, so that one connection gives way for an overflow, and not all of
+//! them.
 
-/// Milliseconds in which the caller is to drop the bytes that it holds for a closed connection.
+/// Milliseconds after which bytes of a closed connection count again if the caller has not dropped them.
 const WITHIN_MS: u64 = 2;
 
-/// Bytes that are about to be free.
+/// Bytes that are about to be freed.
 #[derive(Debug, Default)]
 pub(super) struct PayloadsBeingFreed {
     bytes: usize,
@@ -12,14 +13,14 @@ pub(super) struct PayloadsBeingFreed {
 }
 
 impl PayloadsBeingFreed {
-    /// Notes payloads of a connection that gives way.
+    /// Adds the payloads of a connection that gives way.
     pub(super) fn add(&mut self, now_ms: u64, bytes: usize) {
         self.expire(now_ms);
         self.bytes += bytes;
         self.until_ms = now_ms + WITHIN_MS;
     }
 
-    /// Counts memory again that was not freed in its time.
+    /// Counts memory again that was not freed in time.
     pub(super) fn expire(&mut self, now_ms: u64) {
         if now_ms >= self.until_ms {
             self.bytes = 0;
@@ -30,7 +31,7 @@ impl PayloadsBeingFreed {
         self.bytes
     }
 
-    /// Time at which memory is to be checked again; `None` if nothing is about to be freed.
+    /// Up time at which memory is to be checked again; `None` if nothing is about to be freed.
     pub(super) fn due_ms(&self) -> Option<u64> {
         (self.bytes > 0).then_some(self.until_ms)
     }

@@ -1,11 +1,13 @@
-//! Bytes of the messages that wait for each client: when all together reach
-//! [`Config::max_queued_bytes_total`](crate::listener::Config::max_queued_bytes_total), the client that holds most gives way.
+//! Bytes of the messages that wait for each client. When all together reach
+//! [`Config::max_queued_bytes_total`](crate::listener::Config::max_queued_bytes_total), the client with the
+//! most loses messages.
 
 use std::collections::BTreeSet;
 
 use super::super::client::{Client, ClientKey};
 
-/// Bytes that wait, by client. Only clients for whom something waits are in it, so a message that is sent on at once costs nothing here.
+/// Bytes that wait, by client. Only clients with waiting messages have an entry, so that a message that is
+/// sent on at once costs nothing here.
 #[derive(Debug, Default)]
 pub(super) struct WaitingBytes {
     total: usize,
@@ -13,7 +15,7 @@ pub(super) struct WaitingBytes {
 }
 
 impl WaitingBytes {
-    /// Accounts for the messages that wait for `client`; called whenever they have changed.
+    /// Updates the entry of `client`; called whenever its waiting messages have changed.
     pub(super) fn update(&mut self, key: ClientKey, client: &mut Client) {
         let (before, now) = (client.held_bytes, client.waiting.bytes());
         if before == now {

@@ -22,11 +22,12 @@ const PUBLISH_HEAD: usize = 20;
 struct Session<'a> {
     /// Encoded CONNECT and SUBSCRIBEs of the session.
     head: BytesMut,
-    /// Messages that wait for it, or that it has not acknowledged, the oldest first.
+    /// Messages that wait for the client, or that it has not acknowledged, the oldest first.
     waiting: Vec<Waiting<'a>>,
 }
 
-/// Reference to a message of a session. Copies of all would take several times the memory of the saved bytes.
+/// Reference to a message of a session. Copies of all messages would take several times the memory of the
+/// saved bytes.
 #[derive(Clone, Copy)]
 enum Waiting<'a> {
     Sent(&'a InFlight),
@@ -41,7 +42,7 @@ impl Waiting<'_> {
         })
     }
 
-    /// Returns its packet with the rest of its Message Expiry Interval; `None` if it has expired.
+    /// Returns the message's packet with its remaining Message Expiry Interval; `None` if it has expired.
     fn packet(self, now_ms: u64) -> Option<Publish> {
         match self {
             Self::Sent(message) => left_of(now_ms, message),
@@ -50,7 +51,7 @@ impl Waiting<'_> {
     }
 }
 
-/// Number of bytes that may still be saved, and of items that found no room.
+/// Number of bytes that may still be saved, and of items that did not fit.
 struct Room {
     left: usize,
     left_out: usize,
@@ -66,20 +67,24 @@ impl Room {
 }
 
 impl<I: Ingest> Listener<I> {
-    /// Returns a number that grows with each change of what [`save`](Self::save) saves, but for [`exchanges`](Self::exchanges).
+    /// Returns a number that grows with each change of the state that [`save`](Self::save) saves, except for
+    /// [`exchanges`](Self::exchanges).
     pub fn changes(&self) -> u64 {
         self.changes + self.topics.retained.changes()
     }
 
-    /// Returns a number that grows with each message at QoS 1 or 2 that a client with a lasting session is given, or acknowledges, while it is there.
-    /// They are saved too, and are far more than the [`changes`](Self::changes).
+    /// Returns a number that grows with each QoS 1 or 2 message that is sent to, or acknowledged by, a
+    /// connected client whose session is saved. These messages are saved too, and are far more frequent than
+    /// the [`changes`](Self::changes).
     pub fn exchanges(&self) -> u64 {
         self.exchanges
     }
 
-    /// Saves what it knows of its clients, within [`Config::max_saved_bytes`](crate::listener::Config::max_saved_bytes): what has no room is left out,
-    /// of messages that wait the oldest, then retained messages, then sessions, the longest away first. Cost: a walk over sessions, what waits for them and
-    /// retained messages; some hundred microseconds for a thousand.
+    /// Saves the state of the clients, within
+    /// [`Config::max_saved_bytes`](crate::listener::Config::max_saved_bytes). Left out beyond it are first
+    /// waiting messages, the oldest first, then retained messages, then sessions, the longest absent first.
+    /// Cost: a scan of sessions, their waiting messages and retained messages; some hundred microseconds for
+    /// a thousand.
     pub fn save(&self, now: Now) -> Saved {
         let mut room = Room { left: self.config.max_saved_bytes, left_out: 0 };
         let mut sessions = self.lasting_sessions(now.up_ms, &mut room);
@@ -102,7 +107,7 @@ impl<I: Ingest> Listener<I> {
         Saved { bytes: bytes.into(), left_out: room.left_out }
     }
 
-    /// Returns the sessions that outlive their connections, as far as there is room for them.
+    /// Returns the sessions that outlive their connections, as far as they fit.
     fn lasting_sessions(&self, now_ms: u64, room: &mut Room) -> Vec<Session<'_>> {
         let mut clients: Vec<_> = self.clients.iter().filter(|(_, client)| client.expiry_s > 0).collect();
         // Of equals the younger: a restore adds those that went away longest ago first.
@@ -163,7 +168,8 @@ impl<I: Ingest> Listener<I> {
         Ok(())
     }
 
-    /// Returns the messages that are saved of those that wait for a client or that it has not acknowledged, the oldest first.
+    /// Returns those messages that are saved among the waiting and the unacknowledged ones of a client, the
+    /// oldest first.
     fn waiting_of<'a>(&'a self, client: &'a Client) -> Vec<Waiting<'a>> {
         let connected = client.connection.and_then(|id| self.connections.get(id));
         let in_flight = connected.into_iter().flat_map(|state| state.session.unacked());
@@ -195,7 +201,7 @@ fn share_out(sessions: &mut [Session<'_>], room: &mut Room) {
     }
 }
 
-/// Returns a message in flight with the rest of its Message Expiry Interval; `None` if it has expired.
+/// Returns a message in flight with its remaining Message Expiry Interval; `None` if it has expired.
 fn left_of(now_ms: u64, message: &InFlight) -> Option<Publish> {
     let publish = &message.publish;
     let Some(said_s) = publish.properties.u32(PropertyId::MessageExpiryInterval) else {
@@ -210,7 +216,8 @@ fn size_of(packet: &Publish) -> usize {
     PUBLISH_HEAD + packet.topic.len() + packet.properties.as_bytes().len() + packet.payload.len()
 }
 
-/// Writes a message as the packet that restores it. The message came in a packet, so an error cannot come; it would leave the message out.
+/// Writes a message as the packet that restores it. Encoding cannot fail for a message that came in a packet;
+/// a failure would leave the message out.
 fn put_message(out: &mut BytesMut, packet: Publish) {
     let packet_id = (packet.qos != QoS::AtMostOnce).then_some(PacketId::MIN);
     let properties: Properties = packet.properties.without(&[PropertyId::TopicAlias]);

@@ -17,10 +17,11 @@ use crate::wire::{
 const HEAD: usize = 9;
 /// Packet type of a CONNECT, in the high four bits of its first byte.
 const CONNECT: u8 = 1;
-/// Earliest plausible wall clock, 2020-01-01 in milliseconds. The age of bytes that were saved at an earlier one is unknown.
+/// Earliest plausible wall clock, 2020-01-01 in milliseconds. The age of bytes saved at an earlier time is
+/// unknown.
 const SET_MS: i64 = 1_577_836_800_000;
 
-/// Cause why bytes are not what [`Listener::save`] returns.
+/// Reason why bytes are no saved state of [`Listener::save`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RestoreError {
@@ -46,10 +47,10 @@ pub enum RestoreError {
 /// Clients as they were saved.
 #[derive(Default)]
 struct Records {
-    /// Wall clock at that time.
+    /// Wall clock at which they were saved.
     saved_ms: i64,
     retained: Vec<Publish>,
-    /// Sessions, those of clients that were there, or went away last, first.
+    /// Sessions, with those of clients that were connected, or disconnected last, first.
     sessions: Vec<SessionRecord>,
 }
 
@@ -60,10 +61,12 @@ struct SessionRecord {
 }
 
 impl<I: Ingest> Listener<I> {
-    /// Takes back what [`save`](Self::save) returned at an earlier time: sessions of clients that were away, messages and wills are so much older as
-    /// the wall clock is now, if it was set and has not gone back; clients that were there have gone away now. To be called before connections come;
-    /// a session of a client that is there stays as it is. Users who are no longer known, messages that their client may no longer have, and what stands
-    /// on [topics of the application](crate::listener::Config::own_topics), do not come back.
+    /// Restores the state that [`save`](Self::save) returned. Sessions of absent clients, messages and wills
+    /// have aged by the difference of the wall clocks, if the clock was set and has not gone back; the
+    /// session expiry of clients that were connected starts now. Call it before the first connection; a
+    /// session that exists already stays as it is. Not restored are sessions of unknown users, messages that
+    /// their client may no longer receive, and messages and wills on [topics of the
+    /// application](crate::listener::Config::own_topics).
     ///
     /// # Errors
     ///
@@ -119,7 +122,7 @@ impl<I: Ingest> Listener<I> {
         restored.refused += usize::from(!is_kept);
     }
 
-    /// Restores a session; `None` if it is not restored, because there is no room or the client has one.
+    /// Restores a session; `None` at the limit of sessions, or if the client has one already.
     fn restore_session(
         &mut self,
         now: Now,
@@ -152,7 +155,7 @@ impl<I: Ingest> Listener<I> {
         Some(key)
     }
 
-    /// Adds filters to a restored session. Returns whether they are all within the limits of now.
+    /// Adds filters to a restored session. Returns whether they are all within the present limits.
     fn restore_subscription(&mut self, key: ClientKey, subscribe: &Subscribe) -> bool {
         let identifier = subscribe.properties.u32(PropertyId::SubscriptionIdentifier);
         let fit = subscribe.filters.iter().all(|wanted| self.subscribe(key, wanted, identifier).is_ok());
@@ -184,7 +187,7 @@ impl<I: Ingest> Listener<I> {
     }
 }
 
-/// Decodes all, so that a damaged part changes nothing.
+/// Decodes the whole state first, so that damaged bytes change nothing.
 fn records_of(saved: &[u8]) -> Result<Records, RestoreError> {
     let no_version = || RestoreError::Version(saved.first().copied());
     let (mut head, packets) = saved.split_at_checked(HEAD).ok_or_else(no_version)?;

@@ -1,8 +1,9 @@
-//! HTTP CONNECT (RFC 9110 §9.3.6): the request for a tunnel, and the reader of its answer's head, without a socket.
+//! HTTP CONNECT (RFC 9110 §9.3.6): the request for a tunnel, and the parser of the answer's head, without a
+//! socket.
 
 #![deny(clippy::indexing_slicing)]
 
-/// Most bytes of an answer's head, with those of interim answers.
+/// Most bytes of an answer's head, including interim answers (1xx).
 pub(super) const HEAD_MAX: usize = 8 * 1024;
 
 /// Begin of every answer, HTTP/1.0 or HTTP/1.1.
@@ -18,7 +19,7 @@ pub(super) fn request(authority: &str, authorization: Option<&str>) -> String {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Head {
     pub(super) status: u16,
-    /// The proxy names the logins that it takes, and Basic is not among them.
+    /// Set if the proxy offers logins, and Basic is not among them.
     pub(super) refuses_basic: bool,
 }
 
@@ -29,18 +30,18 @@ pub(super) enum HeadError {
     TooLong,
 }
 
-/// Reader of an answer's head, which may come in pieces.
+/// Parser of an answer's head, which may come in pieces.
 #[derive(Debug, Default)]
 pub(super) struct HeadReader {
     bytes: Vec<u8>,
     line_start: usize,
-    /// Number of bytes of interim answers that were passed.
+    /// Number of bytes of interim answers (1xx) that were skipped.
     passed: usize,
 }
 
 impl HeadReader {
-    /// Reads further bytes. Returns how many of them belong to the head, and the head if it ends with them; bytes behind it belong to the
-    /// tunnel.
+    /// Parses further bytes. Returns how many of them belong to the head, and the head if it ends with them;
+    /// bytes behind it belong to the tunnel.
     pub(super) fn read(&mut self, bytes: &[u8]) -> Result<(usize, Option<Head>), HeadError> {
         for (index, byte) in bytes.iter().enumerate() {
             if VERSION.get(self.bytes.len()).is_some_and(|expected| expected != byte) {
@@ -80,7 +81,8 @@ fn head(bytes: &[u8]) -> Option<Head> {
     Some(Head { status, refuses_basic: !offers.is_empty() && !offers.contains(&true) })
 }
 
-/// Status of a line such as `HTTP/1.1 200 Connection established`, in which the words may be missing.
+/// Returns the status of a line such as `HTTP/1.1 200 Connection established`, in which the reason phrase may
+/// be missing.
 fn status(line: &[u8]) -> Option<u16> {
     let mut words = line.split(|byte| *byte == b' ');
     let minor = words.next()?.strip_prefix(VERSION)?;

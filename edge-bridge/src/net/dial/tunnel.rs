@@ -11,7 +11,8 @@ use crate::net::host_port::shown;
 use crate::net::hub_address::Target;
 use crate::net::proxy_login::ProxyLogin;
 
-/// Error of a proxy that was reached. The proxy's own words are left out, because they are foreign text and a status says enough.
+/// Error of a tunnel whose proxy was reached. The proxy's reason phrase is left out, because it is foreign
+/// text and the status says enough.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::net) enum TunnelError {
     #[error("{0}")]
@@ -35,7 +36,7 @@ pub(in crate::net) enum TunnelError {
 }
 
 impl TunnelError {
-    /// Returns whether the proxy refuses us, rather than failing on its own way to the hub.
+    /// Returns whether the proxy refuses this client, rather than failing to reach the hub.
     pub(super) fn is_refusal(&self) -> bool {
         match self {
             Self::LoginMissing | Self::LoginRefused | Self::OtherLogin => true,
@@ -45,7 +46,7 @@ impl TunnelError {
     }
 }
 
-/// Returns words for what a status means for a tunnel.
+/// Returns an explanation of a status for a tunnel.
 fn meaning(status: u16) -> &'static str {
     match status {
         403 => ", it does not let this connection through",
@@ -67,8 +68,8 @@ impl From<HeadError> for TunnelError {
     }
 }
 
-/// Asks the proxy for a tunnel to `target`, whose name it resolves. Takes only the head's bytes from the socket, because later ones belong to
-/// the tunnel. The caller bounds the time.
+/// Requests a tunnel to `target`, whose name the proxy resolves. Takes only the head's bytes from the socket,
+/// because later ones belong to the tunnel. The caller bounds the time.
 pub(super) async fn open(
     stream: &mut TcpStream,
     target: &Target,

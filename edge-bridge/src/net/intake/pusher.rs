@@ -1,4 +1,5 @@
-//! The task that pushes. Rows for which their lane has no room wait, in their order, and are tried again; rows for other lanes pass them.
+//! Task that pushes rows into the queue. Rows of a full lane wait, in their order, and are pushed again
+//! later; rows of other lanes overtake them.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,40 +15,42 @@ use super::settling::{self, Receipt, Settling};
 use super::{AGAIN, BYTES_MAX, MESSAGES_MAX, Message, Shared, bit, bytes};
 use crate::row::Row;
 
-/// Number of waiting rows at which no message is taken any more. Messages for a full lane are not taken anyway, so these are rows that were on
-/// their way when it became full, and rows that filters make of silence.
+/// Number of waiting rows at which the task accepts no message. Messages for a full lane are refused before,
+/// so these are rows that were in the channel when the lane became full, and rows that filters make without a
+/// message.
 pub(super) const WAITING_MAX: usize = 4 * MESSAGES_MAX;
-/// Bytes of waiting rows at which no message is taken any more.
+/// Bytes of waiting rows at which the task accepts no message.
 const WAITING_BYTES_MAX: usize = 2 * BYTES_MAX;
-/// Time for which the line about a full queue is not repeated, because a lane at its limit is full and not full in turns for as long as the
-/// outage lasts.
+/// Shortest time between two log lines about a full queue, because a lane at its limit is full and not full
+/// in turns for as long as the outage lasts.
 const SAY_FULL_AGAIN: Duration = Duration::from_secs(3_600);
-/// Time for which the line about rows that can never be stored is not repeated.
+/// Shortest time between two log lines about rows that can never be stored.
 const SAY_AGAIN: Duration = Duration::from_secs(60);
 
 pub(super) struct Pusher {
     queue: aio::Queue,
     shared: Arc<Shared>,
-    /// Channel to the task that waits for receipts. Bounded by the limit of unsettled messages.
+    /// Channel to the task that waits for receipts, bounded by [`UNSETTLED_MAX`](super::UNSETTLED_MAX).
     settling: mpsc::UnboundedSender<Settling>,
     /// Waiting rows by lane.
     waiting: Vec<VecDeque<Waiting>>,
     /// Bytes of the waiting payloads.
     waiting_bytes: usize,
-    /// Time at which waiting rows are tried again.
+    /// Time of the next attempt to push waiting rows.
     again_at: Instant,
     said_full_at: Option<Instant>,
     /// Time of the last log line about a row that can never be stored; `None` if there was none.
     said_never_at: Option<Instant>,
 }
 
-/// A row for which there is no room, and the channel for its receipt, on which `None` means that it can never be stored.
+/// Row of a full lane, and the channel for its receipt, on which `None` means that the row can never be
+/// stored.
 struct Waiting {
     row: edge_queue::Row,
     receipt: oneshot::Sender<Option<Pending>>,
 }
 
-/// Why a row was not taken.
+/// Reason why the queue did not accept a row.
 enum Refused {
     Full(Box<edge_queue::Row>, Limit),
     Closed(Box<edge_queue::Row>),
@@ -71,7 +74,7 @@ impl Pusher {
         }
     }
 
-    /// Pushes messages until the queue is closed, and returns the rows that it has not taken.
+    /// Pushes messages until the queue is closed, and returns the rows that were not pushed.
     pub(super) async fn run(mut self, mut messages: mpsc::Receiver<Message>) -> Vec<Row> {
         let mut is_over = false;
         loop {
@@ -116,7 +119,8 @@ impl Pusher {
         rows < WAITING_MAX && self.waiting_bytes < WAITING_BYTES_MAX
     }
 
-    /// Pushes the rows of a message, or has them wait. An error is the end of the queue, with the rows that are left.
+    /// Pushes the rows of a message, or keeps them waiting. An error means that the queue was closed, and
+    /// contains the rows that are left.
     async fn take(&mut self, message: Message) -> Result<(), Vec<Row>> {
         let Message { rows, safe, put_at } = message;
         let mut receipts = Vec::with_capacity(rows.len());
@@ -163,7 +167,8 @@ impl Pusher {
         }
     }
 
-    /// Position of a row's lane. A row of a lane that the queue does not have is treated as one of the last lane, and the queue refuses it.
+    /// Returns the position of a row's lane. A row of a lane that the queue does not have is treated as one
+    /// of the last lane, and the queue refuses it.
     fn lane_of(&self, row: &edge_queue::Row) -> usize {
         let last = self.waiting.len() - 1;
         row.lane.map_or(last, |Lane(lane)| usize::from(lane).min(last))
@@ -181,7 +186,7 @@ impl Pusher {
         Some(receives)
     }
 
-    /// Pushes the waiting rows of each lane while there is room. An error is the end of the queue.
+    /// Pushes the waiting rows of each lane while there is room. An error means that the queue was closed.
     async fn try_again(&mut self) -> Result<(), Vec<Row>> {
         for at in 0..self.waiting.len() {
             while let Some(Waiting { row, receipt }) = self.waiting.get_mut(at).and_then(VecDeque::pop_front)
@@ -232,7 +237,7 @@ impl Pusher {
     }
 }
 
-/// Bytes of a row whose size a client chose, as [`Row::bytes`] counts them.
+/// Bytes of a row whose number a client chose, as [`Row::bytes`] counts them.
 fn bytes_of(row: &edge_queue::Row) -> usize {
     row.key.len() + row.meta.len() + row.payload.len()
 }

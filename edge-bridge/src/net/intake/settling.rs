@@ -1,6 +1,6 @@
-//! Task that waits for receipts, one for all messages. With a task for each message, the queue's thread would wake each by itself, and a busy
-//! runtime takes such tasks up one by one between its own, so that thousands of receipts of one commit would reach their sensors seconds
-//! later.
+//! Task that waits for receipts, one for all messages. With a task for each message, the queue's thread would
+//! wake each one separately, and a busy runtime runs such tasks one by one between its own, so that thousands
+//! of receipts of one commit would become PUBACKs seconds later.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -13,20 +13,20 @@ use tokio::time::Instant;
 
 use super::{Safe, Shared};
 
-/// A message whose rows are pushed, or wait for room.
+/// Message whose rows are pushed, or wait for room.
 pub(super) struct Settling {
     pub(super) receipts: Vec<Receipt>,
     pub(super) safe: Safe,
     pub(super) put_at: Instant,
 }
 
-/// Receipt of a row, which may not be pushed yet.
+/// Receipt of a row, or of a row that is not pushed yet.
 pub(super) enum Receipt {
     Pushed(Pending),
     Waits(oneshot::Receiver<Option<Pending>>),
 }
 
-/// Runs until no more messages come and all are settled.
+/// Waits for receipts until the channel is closed and every message is settled.
 pub(super) async fn run(mut messages: mpsc::UnboundedReceiver<Settling>, shared: Arc<Shared>) {
     let mut waiting = FuturesUnordered::new();
     loop {
@@ -38,7 +38,8 @@ pub(super) async fn run(mut messages: mpsc::UnboundedReceiver<Settling>, shared:
     }
 }
 
-/// Waits until all rows of a message are safe, or given up by the policy that the operator chose, and then calls its function.
+/// Waits until all rows of a message are safe, or removed by the policy that the operator chose, and then
+/// calls the message's function.
 async fn settle(message: Settling, shared: &Shared) {
     for receipt in message.receipts {
         let pending = match receipt {

@@ -1,11 +1,13 @@
-//! Compaction of the parked rows. Rows that leave out of order leave holes, which cost segments and ranges of done rows. While no parked row
-//! is leased, a pass may first move all parked rows to the end, in their order (closing holes).
+//! Compaction of the parked rows. Rows that leave out of order leave holes, which keep segments on disk and
+//! cost ranges in the consumer's cursor. While no parked row is leased, a pass may first move all parked rows
+//! to the end, in their order (closing holes).
 //!
-//! Closing holes may be interrupted anywhere (by a restart, a lack of room, a failing disk), with the oldest rows behind younger ones. So each
-//! row is stored with its *turn*: 0 when it is parked, and the highest of all once it is moved. Rows of the highest turn are older than all
-//! others, and rows of one turn are in their order, because a row is moved only after every older one. A pass over mixed turns therefore hands
-//! out the rows of the highest turn first and then the others, and the next closing continues with the others. Turns are read once at the
-//! start of a run, to find out if they are mixed.
+//! A compaction may be interrupted anywhere (by a restart, a full or failing disk), with the oldest rows
+//! behind younger ones. So each row is stored with its *turn*: 0 when it is parked, and the highest of all
+//! once it is moved. Rows of the highest turn are older than all others, and rows of one turn are in their
+//! order, because a row is moved only after every older one. A pass over mixed turns therefore hands out the
+//! rows of the highest turn first and then the others, and the next compaction continues with the others.
+//! Turns are read once after a restart, to find out if they are mixed.
 
 use std::sync::atomic::Ordering;
 
@@ -14,17 +16,17 @@ use edge_queue::{Lease, aio};
 use super::{Envelope, Parking, RANGES_MAX};
 use crate::wire::ReasonCode;
 
-/// Work that the present pass does.
+/// Stage of the present pass over the parked rows.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// Reads the rows that an earlier run parked.
+    /// Reads the turns of the rows that an earlier process parked.
     Look,
-    /// Moves rows that do not have the highest turn.
+    /// Compacts: moves rows that do not have the highest turn to the end.
     Close,
-    /// Hands rows out: all of them, or with mixed turns those of the highest turn.
+    /// Hands rows to the link: all of them, or with mixed turns those of the highest turn.
     #[default]
     HandOut,
-    /// Hands out the rows of lower turns, after those of the highest.
+    /// Hands the rows of lower turns to the link, after those of the highest.
     HandOutYounger,
 }
 
@@ -32,36 +34,36 @@ enum Stage {
 #[derive(Debug, Default)]
 pub(super) struct Compaction {
     stage: Stage,
-    /// Turns were read, or there was nothing to read.
+    /// Set once turns were read, or if there was nothing to read.
     is_known: bool,
     highest: u32,
-    /// Lowest turn that a look has met; `None` before the first row.
+    /// Lowest turn found while reading turns; `None` before the first row.
     lowest: Option<u32>,
-    /// Set while rows of lower turns may stand before some of the highest.
+    /// Set while rows of lower turns may stand before some of the highest turn.
     is_mixed: bool,
-    /// Set if the next pass is to close holes first.
+    /// Set if the next pass compacts first.
     is_wanted: bool,
-    /// Number of new rows that had been parked when the present closing began to read.
+    /// Number of new rows that had been parked when the present compaction began to read.
     parked_before: u64,
     /// Number of rows that were read or moved without being handed out.
     passed: u64,
 }
 
 impl Compaction {
-    /// Creates the state of a run. `existed`: rows of an earlier run may be there.
+    /// Creates the state after a start. `existed`: rows of an earlier process may be there.
     pub(super) fn new(existed: bool) -> Self {
         Self { is_known: !existed, ..Self::default() }
     }
 }
 
 impl Parking {
-    /// Returns whether there are so many holes that they are to be closed, or a closing is unfinished.
+    /// Returns whether a compaction is worthwhile, because there are many holes, or unfinished.
     pub(in crate::net) fn has_holes(&self) -> bool {
         let ledgers = self.shared.queue.get().into_iter().flat_map(aio::Queue::ledger);
         self.compaction.is_mixed || ledgers.map(|ledger| ledger.ranges).sum::<u64>() > RANGES_MAX
     }
 
-    /// Makes the next pass close holes before it hands rows out. No parked row may be leased.
+    /// Makes the next pass compact before it hands rows out. No parked row may be leased.
     pub(in crate::net) fn close_holes(&mut self) {
         self.compaction.is_wanted = true;
     }
@@ -96,7 +98,8 @@ impl Parking {
         }
     }
 
-    /// Returns whether parked rows may be read now. While holes are closed they may not if moved rows fill all the room on the way.
+    /// Returns whether parked rows may be read now. During a compaction they may not while moved rows fill
+    /// the channel to the parking task.
     pub(in crate::net) fn may_read(&mut self) -> bool {
         if self.compaction.stage != Stage::Close {
             return true;
@@ -112,7 +115,7 @@ impl Parking {
         true
     }
 
-    /// Moves on to the next stage once all rows are read. Returns whether the pass goes on.
+    /// Starts the next stage once all rows are read. Returns whether the pass goes on.
     pub(in crate::net) fn next_stage(&mut self) -> bool {
         if !self.consumer.as_ref().is_some_and(aio::Consumer::at_end) {
             return false;
@@ -139,7 +142,7 @@ impl Parking {
         true
     }
 
-    /// Moves or passes over the rows that are not to be handed out in this stage, and returns the others.
+    /// Moves or skips the rows that this stage does not hand out, and returns the others.
     pub(in crate::net) fn sift(&mut self, rows: Vec<Lease>) -> Vec<Lease> {
         let stage = self.compaction.stage;
         if matches!(stage, Stage::HandOut | Stage::HandOutYounger) && !self.compaction.is_mixed {

@@ -1,4 +1,5 @@
-//! Stored form of a parked row: an envelope with its identity and age where it was accepted, before its own meta.
+//! Stored form of a parked row: an envelope with the row's identity and age in its first queue, before the
+//! row's own meta.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -12,23 +13,23 @@ pub(in crate::net) const ENVELOPE_BYTES: usize = 44;
 /// Bytes of an envelope of the first version, which has no turn.
 const FIRST_BYTES: usize = 40;
 
-/// Record of a row's life before it was parked, stored before its meta.
+/// Identity and age of a row from before it was parked, stored before its meta.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::net) struct Envelope {
-    /// Identity of the row, which every copy that is sent repeats.
+    /// Identity of the row in its first queue, which every message with it carries.
     pub(in crate::net) identity: Identity,
-    /// Age at parking, in milliseconds.
+    /// Age of the row when it was parked, in milliseconds.
     pub(in crate::net) age_ms: u64,
     /// Time to live of the row from its acceptance, in milliseconds; `None` if it never expires.
     pub(in crate::net) ttl_ms: Option<u64>,
-    /// The hub's reason for not taking the row.
+    /// Reason code with which the hub refused the row.
     pub(in crate::net) why: ReasonCode,
-    /// Turn of the row: 0, or raised when the row was moved among the parked ones, see [`super::compaction`].
+    /// Turn of the row: 0, or raised when a compaction moved the row, see [`super::compaction`].
     pub(in crate::net) turn: u32,
 }
 
 impl Envelope {
-    /// Returns the meta with the envelope before it.
+    /// Returns the meta with the envelope in front.
     pub(in crate::net) fn seal(&self, meta: &Bytes) -> Bytes {
         let mut out = BytesMut::with_capacity(ENVELOPE_BYTES + meta.len());
         out.put_u8(VERSION);

@@ -1,21 +1,23 @@
-//! Headroom: while the parked rows have holes, a part of their limits is reserved for moving rows, and closed to new ones.
+//! Headroom for compaction: while the parked rows have holes, a part of the limits is reserved for moving
+//! rows, and closed to new ones.
 
 use edge_queue::{ROW_OVERHEAD_BYTES, Row, aio};
 
 use super::RANGES_MAX;
 
-/// Divisor that gives the reserved part of the limits.
+/// Divisor of the limits that gives the reserved part.
 const PART: u64 = 16;
 
 /// Room for the rows of one batch.
 pub(super) struct Room {
-    /// Messages and bytes that moved rows may take. Beside it: those for new rows, `None` if the queue itself decides.
+    /// Messages and bytes that moved rows may take; with those for new rows, `None` if the queue itself
+    /// decides.
     moved: (u64, u64),
     new: Option<(u64, u64)>,
 }
 
 impl Room {
-    /// Returns the room in a queue of one lane. `moves`: rows of the batch are to be moved.
+    /// Returns the room in a queue of one lane. `moves`: the batch has rows that a compaction moves.
     pub(super) async fn of(queue: &aio::Queue, moves: bool) -> Self {
         let has_holes = queue.ledger().iter().map(|ledger| ledger.ranges).sum::<u64>() > RANGES_MAX;
         let stats = if has_holes || moves { queue.stats().await } else { None };
@@ -29,7 +31,7 @@ impl Room {
         Self { moved: left(0), new: has_holes.then(|| left(1)) }
     }
 
-    /// Returns whether there is room for a row. `again`: the row is moved.
+    /// Returns whether there is room for a row. `again`: a compaction moves the row.
     pub(super) fn has(&self, row: &Row, again: bool) -> bool {
         let (messages, bytes) = size(row);
         let fits = |room: &(u64, u64)| room.0 >= messages && room.1 >= bytes;

@@ -1,4 +1,5 @@
-//! Count of rows that cannot be parked and wait in their place, also while they are being leased again.
+//! Count of refused rows that cannot be parked and stay in their lanes, also while they are being leased
+//! again.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,26 +9,27 @@ use edge_queue::{LANES_MAX, Lease};
 
 use crate::bridge::spool::{Left, ParkedCount};
 
-/// Most counts that are kept between two calls of the link, which is also the number in which it lists parked rows.
+/// Most keys that are kept between two calls of the link; the operator's list has as many entries.
 const COUNTS_MAX: usize = 512;
 
-/// Rows that were left in their place since the last look. Link and task both add to it.
+/// Rows that stayed in their lanes since they were last leased again. Link and parking task both add to it.
 #[derive(Debug, Default)]
 pub(super) struct InPlace {
     messages: AtomicU64,
-    /// Number of the row after the last one left in its place, for each lane.
+    /// Sequence number after the last row that stayed, for each lane.
     until: [AtomicU64; LANES_MAX],
-    /// Rows and messages by count, until the link takes them.
+    /// Rows and messages by key, until the link takes them.
     by_count: Mutex<BTreeMap<ParkedCount, (u64, u64)>>,
 }
 
 impl InPlace {
-    /// Number of messages left in their place, by weight.
+    /// Number of messages in rows that stayed in their lanes, by weight.
     pub(super) fn messages(&self) -> u64 {
         self.messages.load(Ordering::Relaxed)
     }
 
-    /// Leaves a row in its place. `count`: the count under which it was listed as parked; `None` if it was not listed.
+    /// Leaves a row in its lane. `count` is the key under which it was listed as parked; `None` if it was not
+    /// listed.
     pub(super) fn leave(&self, lease: Lease, count: Option<&ParkedCount>) {
         if let Some(count) = count {
             self.count(count, u64::from(lease.weight()));
@@ -50,7 +52,7 @@ impl InPlace {
         }
     }
 
-    /// Takes the rows left in their place since the last call, by count.
+    /// Takes the counts of rows left in their lanes since the last call, by key.
     pub(super) fn take_left(&self) -> Vec<Left> {
         let by_count = std::mem::take(&mut *self.by_count());
         by_count.into_iter().map(|(count, (rows, weight))| Left::new(count, rows, weight)).collect()
@@ -61,8 +63,9 @@ impl InPlace {
     }
 }
 
-/// A look, in which rows left in their place are leased again one after the other. Until its lease each still counts as waiting in its place.
-/// Other rows may come between, of other lanes or behind them in the same lanes.
+/// Repeated attempt to park rows that stayed in their lanes, in which they are leased again one after the
+/// other. Until its lease each still counts as not parked. Other rows may come between, of other lanes or
+/// behind them in the same lanes.
 #[derive(Debug, Default)]
 pub(super) struct Look {
     messages: u64,
@@ -70,12 +73,12 @@ pub(super) struct Look {
 }
 
 impl Look {
-    /// Number of messages, by weight, that the look has not reached.
+    /// Number of messages, by weight, that the attempt has not leased yet.
     pub(super) fn messages(&self) -> u64 {
         self.messages
     }
 
-    /// Begins a look at all rows left in their place, with those that the last look did not reach.
+    /// Begins an attempt with all rows that stayed, and those that the last attempt did not lease.
     pub(super) fn begin(&mut self, all: &InPlace) {
         self.messages += all.messages.swap(0, Ordering::Relaxed);
         for (own, until) in self.until.iter_mut().zip(&all.until) {
@@ -83,7 +86,7 @@ impl Look {
         }
     }
 
-    /// Notes that a row was leased, which may be one of the look's.
+    /// Handles a leased row, which may be one of them.
     pub(super) fn on_leased(&mut self, lease: &Lease) {
         let until = self.until.get(usize::from(lease.lane().0)).copied().unwrap_or(0);
         if lease.id().seq < until {
@@ -91,7 +94,8 @@ impl Look {
         }
     }
 
-    /// Ends the look, because everything has been leased. Rows that did not come have expired, or made room.
+    /// Ends the attempt, because every row has been leased. Rows that did not come have expired, or were
+    /// evicted.
     pub(super) fn end(&mut self) {
         *self = Self::default();
     }

@@ -1,13 +1,14 @@
 //! Durable parking of refused rows: a second queue, in the directory `parked` of the first, which is made when the first row is parked.
 //!
-//! A refused row is pushed there, and leaves the first queue only when that push is durable. Its end in the first queue is committed with the
-//! batch, so a kill leaves at most one batch in both queues, with the same identities. A task of its own ([`Parker`]) does all of it, so that
-//! the link never waits for the disk. A row on its way stays leased in the first queue; when too many are on their way, because the disk
-//! hangs, the link leases nothing more.
+//! A refused row is pushed there, and is acknowledged in the first queue only when that push is durable.
+//! These acknowledgements are committed once per batch, so a kill leaves at most one batch in both queues,
+//! with the same identities. A task of its own ([`Parker`]) does all of this, so that the link never waits
+//! for the disk. A row that is being parked stays leased in the first queue; when too many are being parked,
+//! because the disk hangs, the link leases nothing more.
 //!
-//! Rows that cannot be parked, because the second queue is full or cannot be opened, are passed over in the first: they wait in their place
-//! while later rows go on, and are leased again when there may be room. After the first such row none is parked until then, so that their
-//! order is kept.
+//! Rows that cannot be parked, because the second queue is full or cannot be opened, stay in their lanes in
+//! the first, while later rows are sent, and are leased again when there may be room. After the first such
+//! row none is parked until then, so that their order is kept.
 
 mod compaction;
 mod envelope;
@@ -34,44 +35,45 @@ use headroom::Room;
 use in_place::{InPlace, Look};
 pub(super) use parker::{Parker, identity};
 
-/// The directory of the parked rows, in that of the first queue.
+/// Directory of the parked rows, below that of the first queue.
 const DIR: &str = "parked";
 /// Name of the link's consumer in the parked rows' queue.
 const CONSUMER: &str = "hub";
-/// Bytes on their way to the parked rows at which nothing more is leased.
+/// Bytes being parked at which the link leases nothing more.
 const MOVING_BYTES_MAX: u64 = 1024 * 1024;
-/// Rows on their way to the parked rows at which nothing more is leased.
+/// Rows being parked at which the link leases nothing more.
 const MOVING_ROWS_MAX: u64 = 4096;
 
-/// Opens the parked rows' queue, and makes it if it is missing.
+/// Function that opens the parked rows' queue, and creates it if it is missing.
 type Open =
     Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<aio::Queue, OpenError>> + Send>> + Send + Sync>;
 
-/// The queue of the parked rows, once it is open.
+/// Queue of the parked rows; set once it is open.
 pub(super) type ParkedQueue = Arc<OnceLock<aio::Queue>>;
 
-/// Number of ranges of done rows among the parked ones above which holes are closed, because holes cost segments.
+/// Number of ranges of acknowledged rows among the parked ones above which a compaction runs, because holes
+/// keep segments on disk.
 const RANGES_MAX: u64 = 8;
 
 /// Order from the link to the parking task.
 enum Order {
     Park(Box<Parcel>),
-    /// Makes the ends of rows in both queues durable. The number counts such orders.
+    /// Makes acknowledgements in both queues durable. The number counts such orders.
     Commit(u64),
 }
 
-/// A leased row on its way to the parked ones.
+/// Leased row that is to be parked.
 struct Parcel {
     lease: Lease,
-    /// Count under which the row is listed as parked; `None` if it is not listed.
+    /// Key under which the row is listed as parked; `None` if it is not listed.
     count: Option<ParkedCount>,
-    /// Turn of a row that is moved to the end of the parked ones; `None` for a row of the first queue.
+    /// Turn of a row that a compaction moves; `None` for a row of the first queue.
     again: Option<u32>,
     why: ReasonCode,
     transit: Transit,
 }
 
-/// Counts a row as on its way until it is dropped.
+/// Counts a row as being parked until it is dropped.
 struct Transit {
     shared: Arc<Shared>,
     rows: u64,
@@ -88,26 +90,26 @@ impl Drop for Transit {
 /// State that link and task share. Rows are counted by weight, as messages.
 #[derive(Default)]
 struct Shared {
-    /// Set once it is known which rows an earlier run parked.
+    /// Set once the rows parked by an earlier process are known.
     is_known: AtomicBool,
-    /// Rows and bytes on their way. Rows that are only moved count by their bytes alone.
+    /// Rows and bytes being parked. Rows that a compaction moves count by their bytes alone.
     rows: AtomicU64,
     bytes: AtomicU64,
-    /// Rows that could not be parked and wait in their place.
+    /// Rows that could not be parked and stay in their lanes.
     in_place: InPlace,
-    /// Last cause why rows could not be parked; `None` if they can be.
+    /// Reason in words why rows could not be parked last; `None` if they can be.
     why: Mutex<Option<String>>,
-    /// Set while nothing is parked, until rows left in their place have been leased again.
+    /// Set while no row is parked, until the rows left in their lanes have been leased again.
     is_stuck: AtomicBool,
-    /// Set when it is time for the link to lease rows left in their place again.
+    /// Set when the link should lease rows left in their lanes again.
     look_again: AtomicBool,
-    /// Set when a parked row has left, so that there may be room.
+    /// Set when a parked row was removed, so that there may be room.
     has_freed: AtomicBool,
-    /// Set when a row could not be moved, so that none behind it is moved until the next closing of holes.
+    /// Set when a row could not be moved, so that no row behind it is moved until the next compaction.
     is_closing_over: AtomicBool,
     /// Number of new rows that were parked.
     parked: AtomicU64,
-    /// Number of commits asked for, and the number of the last one that is done.
+    /// Number of commits requested, and the number of the last one that is done.
     commits: (AtomicU64, AtomicU64),
     queue: ParkedQueue,
 }
@@ -128,10 +130,10 @@ pub(super) struct Parking {
     shared: Arc<Shared>,
     consumer: Option<aio::Consumer>,
     opened: oneshot::Receiver<aio::Consumer>,
-    /// An earlier run parked rows.
+    /// Set if an earlier process parked rows.
     existed: bool,
     compaction: Compaction,
-    /// Look at rows left in their place, in which they are leased again.
+    /// Repeated attempt to park the rows left in their lanes.
     look: Look,
     /// Ends the task when it is dropped with this value.
     _alive: watch::Sender<()>,
@@ -171,15 +173,16 @@ impl Parking {
         )
     }
 
-    /// Returns whether rows that may have to be parked may be leased: the parked rows are known, and not too much is on its way to them.
+    /// Returns whether rows that may have to be parked may be leased: the parked rows are known, and not too
+    /// many rows are being parked.
     pub(super) fn has_room(&self) -> bool {
         self.shared.is_known.load(Ordering::Acquire)
             && self.shared.bytes.load(Ordering::Relaxed) < MOVING_BYTES_MAX
             && self.shared.rows.load(Ordering::Relaxed) < MOVING_ROWS_MAX
     }
 
-    /// Parks a row of the first queue. It stays leased until it is durable among the parked ones; if it cannot be parked, it waits in its
-    /// place. `count`: the count under which it is listed as parked.
+    /// Parks a row of the first queue. The row stays leased until it is durable among the parked ones; if it
+    /// cannot be parked, it stays in its lane. `count` is the key under which it is listed as parked.
     pub(super) fn park(&self, lease: Lease, count: Option<&ParkedCount>, why: ReasonCode) {
         if self.shared.is_stuck() {
             return self.shared.in_place.leave(lease, count);
@@ -212,13 +215,14 @@ impl Parking {
         }
     }
 
-    /// Returns whether all parked rows are known, and none is on its way to them.
+    /// Returns whether all parked rows are known, and no row is being parked.
     pub(super) fn is_settled(&self) -> bool {
         let is_open = !self.existed || self.shared.queue.get().is_some();
         is_open && self.shared.bytes.load(Ordering::Relaxed) == 0
     }
 
-    /// Returns whether rows left in their place are to be leased again, to be parked perhaps, and if so begins the look.
+    /// Returns whether rows left in their lanes should be leased again, because they can perhaps be parked;
+    /// if so, begins the attempt.
     pub(super) fn takes_again(&mut self) -> bool {
         // Those on their way are older.
         let is_time =
@@ -231,42 +235,43 @@ impl Parking {
         is_time
     }
 
-    /// Notes that a parked row has left.
+    /// Records that a parked row was removed.
     pub(super) fn on_end(&self) {
         self.shared.has_freed.store(true, Ordering::Relaxed);
     }
 
-    /// Notes that a row of the first queue was leased.
+    /// Records that a row of the first queue was leased.
     pub(super) fn on_leased(&mut self, lease: &Lease) {
         self.look.on_leased(lease);
     }
 
-    /// Returns whether rows that wait in their place are still to be leased again.
+    /// Returns whether rows left in their lanes are still to be leased again.
     pub(super) fn is_looking(&self) -> bool {
         self.look.messages() > 0
     }
 
-    /// Notes that all of the first queue has been leased.
+    /// Records that every row of the first queue has been leased.
     pub(super) fn on_all_leased(&mut self) {
         self.look.end();
     }
 
-    /// Number of messages, by weight, that could not be parked and wait in their place, with those that a look has not reached.
+    /// Number of messages, by weight, that could not be parked and stay in their lanes, with those that an
+    /// attempt has not leased yet.
     pub(super) fn in_place(&self) -> u64 {
         self.shared.in_place.messages() + self.look.messages()
     }
 
-    /// Takes the rows left in their place since the last call, by count.
+    /// Takes the counts of rows left in their lanes since the last call, by key.
     pub(super) fn take_left(&self) -> Vec<Left> {
         self.shared.in_place.take_left()
     }
 
-    /// Returns the cause why rows cannot be parked; `None` if they can be.
+    /// Returns the reason why rows cannot be parked; `None` if they can be.
     pub(super) fn why(&self) -> Option<String> {
         self.shared.why().clone()
     }
 
-    /// Starts to make the ends of rows in both queues durable.
+    /// Starts to make acknowledgements in both queues durable.
     pub(super) fn commit(&self) {
         let before = self.shared.commits.0.fetch_add(1, Ordering::Relaxed);
         let _ = self.orders.send(Order::Commit(before + 1));
@@ -286,7 +291,7 @@ impl Parking {
         self.consumer.as_mut()
     }
 
-    /// Number of parked messages, with those of leased rows and of rows on their way.
+    /// Number of parked messages, with those of leased rows and of rows being parked.
     pub(super) fn messages(&self) -> u64 {
         let stored = match (&self.consumer, self.shared.queue.get()) {
             (Some(consumer), _) => consumer.queued(),
@@ -297,7 +302,7 @@ impl Parking {
         stored.saturating_add(self.shared.rows.load(Ordering::Relaxed))
     }
 
-    /// Returns a handle on the parked rows' queue, which is set once that is open.
+    /// Returns a handle on the parked rows' queue, which is set once that queue is open.
     pub(super) fn queue(&self) -> ParkedQueue {
         self.shared.queue.clone()
     }

@@ -1,5 +1,5 @@
-//! Parking task: opens the queue of the parked rows, pushes rows, waits until they are durable, and takes them out of the queue from which
-//! they came.
+//! Parking task: opens the queue of the parked rows, pushes rows, waits until they are durable, and
+//! acknowledges them in the queue from which they came.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -17,7 +17,8 @@ use crate::bridge::spool::Identity;
 const BATCH_ROWS: usize = 256;
 /// Bytes after which a batch is closed.
 const BATCH_BYTES: u64 = 256 * 1024;
-/// First and longest pause before rows left in their place are leased again. It doubles while no parked row leaves.
+/// First and longest pause before rows left in their lanes are leased again. It doubles while no parked row
+/// is removed.
 const RETRY_FIRST: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(60);
 /// Longest wait for a receipt after the link has ended.
@@ -29,7 +30,7 @@ type MaxAges = [Option<Duration>; edge_queue::LANES_MAX];
 /// Next step of the task.
 enum Next {
     Order(Order),
-    /// Another attempt at rows that could not be parked before, or at opening the queue.
+    /// Next attempt to park rows left in their lanes, or to open the queue.
     Retry,
     /// The link has ended.
     End,
@@ -39,7 +40,7 @@ enum Next {
 pub(in crate::net) struct Parker {
     main: aio::Queue,
     open: Open,
-    /// Rows of an earlier run may be there.
+    /// Set if rows of an earlier process may be there.
     existed: bool,
     max_age: MaxAges,
     orders: mpsc::UnboundedReceiver<Order>,
@@ -47,7 +48,7 @@ pub(in crate::net) struct Parker {
     given: Option<oneshot::Sender<aio::Consumer>>,
     gone: watch::Receiver<()>,
     wake: Arc<Notify>,
-    /// Time of the next attempt at what failed before, and the pause after it; `None` if nothing failed.
+    /// Time of the next attempt after a failure, and the pause after it; `None` if nothing failed.
     retry: Option<(Instant, Duration)>,
 }
 
@@ -68,7 +69,7 @@ impl Parker {
         Self { main, open, existed, max_age, orders, shared, given, gone, wake, retry: None }
     }
 
-    /// Parks until the link ends, then closes the queue.
+    /// Parks rows until the link ends, then closes the queue.
     pub(in crate::net) async fn run(mut self) {
         let mut queue = None;
         if self.existed {
@@ -131,7 +132,7 @@ impl Parker {
         }
     }
 
-    /// The rows that are stored together, and the last commit that was asked for among them.
+    /// Returns the rows that are stored together, and the last commit that was requested among them.
     fn batch(&mut self, first: Parcel) -> (Vec<Parcel>, Option<u64>) {
         let (mut bytes, mut commit) = (first.transit.bytes, None);
         let mut batch = vec![first];
@@ -172,7 +173,8 @@ impl Parker {
         }
     }
 
-    /// Stores rows, and takes the durable ones out of their queue. The others wait in their place.
+    /// Stores rows, and acknowledges the durable ones in the queue from which they came. The others stay
+    /// there.
     async fn park(&mut self, queue: &aio::Queue, batch: Vec<Parcel>) {
         let moves = batch.iter().any(|parcel| parcel.again.is_some());
         let is_known = self.is_known(&batch).await;
@@ -219,9 +221,9 @@ impl Parker {
         }
     }
 
-    /// Makes new rows durable where they were accepted, if they are not yet. Returns `false` if that failed. Otherwise, after a kill, a row
-    /// could exist only among the parked ones, and be delivered although it was never accepted; its sensor, which got no PUBACK, would send it
-    /// again under another identity.
+    /// Makes new rows durable in the first queue, if they are not yet. Returns `false` if that failed.
+    /// Otherwise, after a kill, a row could exist only among the parked ones, and be delivered although it
+    /// was never accepted; its sensor, which got no PUBACK, would send it again under another identity.
     async fn is_known(&self, batch: &[Parcel]) -> bool {
         if batch.iter().all(|parcel| parcel.again.is_some() || parcel.lease.stored()) {
             return true;
@@ -230,7 +232,7 @@ impl Parker {
         committed.inspect_err(|error| self.fails(&error.to_string())).is_ok()
     }
 
-    /// Makes rows durable and takes each out of its former queue once its own receipt comes.
+    /// Makes rows durable and acknowledges each in its former queue once its receipt comes.
     async fn take_out(&mut self, queue: &aio::Queue, stored: Vec<(Parcel, Pending)>) {
         // An error leaves the receipts to come: the queue tries again by itself.
         if let Err(error) = queue.commit().await {
@@ -247,7 +249,8 @@ impl Parker {
         }
     }
 
-    /// Handles a row that the queue did not take. Unless the row itself is at fault, no more rows are parked from now on.
+    /// Handles a row that the parked rows' queue did not accept. Unless the row itself is at fault, no more
+    /// rows are parked from now on.
     fn not_taken(&mut self, parcel: Parcel, error: &PushError) {
         match error {
             PushError::TooLarge { row, limit } => {
@@ -271,7 +274,7 @@ impl Parker {
         }
     }
 
-    /// Leaves a row in its place, and from now on all rows behind it in the same queue.
+    /// Leaves a row in its lane, and from now on all rows behind it in the same queue.
     fn leave(&self, parcel: Parcel) {
         if parcel.again.is_some() {
             self.shared.is_closing_over.store(true, Ordering::Release);
@@ -281,7 +284,8 @@ impl Parker {
         self.shared.in_place.leave(parcel.lease, parcel.count.as_ref());
     }
 
-    /// Lets the link lease rows left in their place again, if it is time or there may be room. Repeats while the queue cannot be opened.
+    /// Lets the link lease rows left in their lanes again, if the pause is over or there may be room. Repeats
+    /// while the queue cannot be opened.
     fn look_again(&mut self, waits_for_queue: bool) {
         let Some((_, pause)) = self.retry.take() else { return };
         let waits = self.shared.in_place.messages() > 0 || self.shared.is_stuck();
@@ -299,7 +303,7 @@ impl Parker {
         self.retry = Some((Instant::now() + pause, pause));
     }
 
-    /// Makes the ends of rows durable, for the `nth` request and all before it.
+    /// Makes acknowledgements durable, for the `nth` request and all before it.
     async fn commit(&mut self, queue: Option<&aio::Queue>, nth: u64) {
         let there = match queue {
             Some(queue) => queue.commit_ends().await,
@@ -312,7 +316,7 @@ impl Parker {
         }
     }
 
-    /// Returns the row in its parked form; `None` if its time to live is over.
+    /// Returns the row in its parked form; `None` if it has expired.
     fn row(&self, parcel: &Parcel) -> Option<Row> {
         let lease = &parcel.lease;
         let age_ms = lease.age_ms().unwrap_or(0);
@@ -344,7 +348,8 @@ impl Parker {
         Some(row)
     }
 
-    /// Waits for a receipt, but only shortly once the link has ended; `None` then.
+    /// Waits for a receipt. After the end of the link it waits only [`LAST_RECEIPT_WITHIN`], then returns
+    /// `None`.
     async fn within_life<T>(&mut self, receipt: impl Future<Output = T>) -> Option<T> {
         let gone = &mut self.gone;
         let end = async {
@@ -374,7 +379,8 @@ impl Parker {
     }
 }
 
-/// Identity of a row that was never parked, from its lease. That of a parked row is in its envelope.
+/// Returns the identity of a row that was never parked, from its lease. That of a parked row is in its
+/// envelope.
 pub(in crate::net) fn identity(lease: &Lease) -> Identity {
     let own = lease.id();
     Identity { gateway: own.gateway, lane: own.lane.0, epoch: own.epoch, seq: own.seq }

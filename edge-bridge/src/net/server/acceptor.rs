@@ -1,5 +1,6 @@
-//! Acceptor of connections: asks the sockets in turn, pauses after a failed accept, and counts connections that could not be accepted. These
-//! are logged once a minute for each cause, because anybody outside can repeat them for ever.
+//! Acceptor of TCP connections: accepts from the listening sockets in turn, pauses after a failed accept, and
+//! counts connections that could not be accepted. These are logged once a minute for each cause, because any
+//! client can repeat them for ever.
 
 use std::fmt::Display;
 use std::future::{Future, poll_fn};
@@ -14,9 +15,9 @@ use tokio::time::{Instant, sleep_until};
 use super::client_stream::Transport;
 use crate::net::ServerTls;
 
-/// Pause after a failed accept, usually for want of file descriptors.
+/// Pause after a failed accept, which usually lacks file descriptors.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
-/// Time for which a line is not repeated.
+/// Shortest time between two log lines of one cause.
 const AGAIN: Duration = Duration::from_secs(60);
 
 /// One address to which clients connect.
@@ -41,12 +42,13 @@ pub(super) struct Accepted {
 pub(super) struct Acceptor {
     /// Listening sockets; empty once the server stops.
     doors: Vec<Door>,
-    /// Position of the socket that was asked last; the next one is asked first, so that a flooded one does not shut out others.
+    /// Position of the socket that was accepted from last; the next one goes first, so that a flooded socket
+    /// does not shut out others.
     turn: usize,
     /// Time until which no accept is tried, after a failed one; `None` otherwise.
     again_at: Option<Instant>,
     failed: NotAccepted,
-    /// Connections closed because of the limit of connections.
+    /// Connections closed at the limit of connections.
     turned_away: NotAccepted,
 }
 
@@ -103,7 +105,7 @@ impl Acceptor {
         .await
     }
 
-    /// Notes a connection that is closed because of the limit.
+    /// Counts a connection that is closed at the limit.
     pub(super) fn on_turned_away(&mut self) {
         self.turned_away.note(Instant::now(), &"the limit of connections is reached");
     }
@@ -123,7 +125,7 @@ struct NotAccepted {
 }
 
 impl NotAccepted {
-    /// Notes one more connection at `now`. Returns whether a log line was written.
+    /// Counts one more connection at `now`. Returns whether a log line was written.
     fn note(&mut self, now: Instant, cause: &dyn Display) -> bool {
         self.total += 1;
         if self.said_at.is_some_and(|said_at| now < said_at + AGAIN) {

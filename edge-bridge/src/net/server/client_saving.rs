@@ -1,4 +1,4 @@
-//! Saving of the clients' sessions in the background, soon after a change, but rarely enough to spare flash.
+//! Background saving of the clients' sessions to disk, soon after a change, but rarely enough to spare flash.
 
 use std::io;
 use std::time::Duration;
@@ -9,21 +9,23 @@ use tokio::time::{Instant, timeout};
 
 use crate::listener::Saved;
 
-/// Time from a change to its writing, so that changes within it are written together.
+/// Delay from a change to its write, so that changes within it are written together.
 const SETTLE: Duration = Duration::from_secs(1);
-/// Time from an exchange with a client that is there to its writing: it may come again after a kill, or is forgotten, within it.
+/// Delay from a message to or from a connected client to the write of its session. After a kill within it the
+/// message may be sent again, or be forgotten.
 const EXCHANGES: Duration = Duration::from_secs(60);
-/// Bytes written a second at most, over time: 350 MB a day.
+/// Most bytes written per second, on average: 350 MB a day.
 const BYTES_PER_S: u32 = 4096;
 /// Bytes that a file system writes beside those of a small file that is replaced, measured on ext4: 19 KiB.
 const FILE_BYTES: usize = 20 * 1024;
-/// Step of the wall clock that is a change: what was saved before it would have another age.
+/// Change of the wall clock, in milliseconds, that counts as a change of the state: the age of everything
+/// saved depends on the clock.
 const CLOCK_STEP_MS: u64 = 10_000;
-/// Time after which what the disk refused is tried again.
+/// Delay before a write that the disk refused is tried again.
 const RETRY: Duration = Duration::from_secs(60);
-/// Longest wait for the disk at a start, and for what is set aside.
+/// Longest wait for the disk at a start, and for a damaged file to be renamed.
 const FIRST: Duration = Duration::from_secs(5);
-/// Longest wait for the disk at a stop, which has more to do.
+/// Longest wait for the last write at a stop, because other parts have to stop too.
 const LAST: Duration = Duration::from_secs(1);
 
 /// Storage in which a server keeps sessions with their waiting messages, and retained messages, over a restart
@@ -43,43 +45,43 @@ pub trait ClientStore: Send + 'static {
     /// The disk failed. The bytes saved before should still be there.
     fn save(&mut self, saved: &[u8]) -> io::Result<()>;
 
-    /// Moves the saved bytes out of the way of [`save`](Self::save), for people to inspect.
+    /// Moves the saved bytes out of the way of [`save`](Self::save), for inspection.
     ///
     /// # Errors
     ///
-    /// The bytes stay where they are, and nothing is saved in this run.
+    /// The bytes stay where they are, and this process saves nothing.
     fn set_aside(&mut self) -> io::Result<()>;
 }
 
 pub(super) type Store = Box<dyn ClientStore>;
 
-/// State of what would be saved now, for a comparison with what was.
+/// Version of the clients' state, to find out if there is anything new to save.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Mark {
     /// Number of [changes](crate::listener::Listener::changes).
     pub(super) changes: u64,
     /// Number of [exchanges](crate::listener::Listener::exchanges).
     pub(super) exchanges: u64,
-    /// Wall clock at the start of the process, as far as is known now.
+    /// Wall clock at the start of the process, as far as it is known now.
     pub(super) started_ms: i64,
 }
 
 /// Client store of a running server, if it has one.
 pub(super) struct ClientSaving {
-    /// Store to write to; `None` if there is none, or it is being written to.
+    /// Store to write to; `None` without a store, or while it is being written to.
     store: Option<Store>,
     writing: Option<JoinHandle<(Store, io::Result<()>)>>,
-    /// State of what is on disk, or was to be.
+    /// Version of the state that is on disk, or was to be written.
     saved: Mark,
-    /// The disk refused it.
+    /// Set if the disk refused the last write.
     is_refused: bool,
-    /// Time at which a later change was seen first, and a later exchange.
+    /// Time at which a later change was seen first; with that of a later message of a connected client.
     changed: Option<Instant>,
     exchanged: Option<Instant>,
     not_before: Instant,
-    /// Set if something was left out of the last write, for want of room.
+    /// Set if the last write left something out at the size limit.
     leaves_out: bool,
-    /// Those who wait for the next write, and for the present one.
+    /// Callers that wait for the next write; with those that wait for the present one.
     wait_for_next: Vec<oneshot::Sender<()>>,
     wait_for_this: Vec<oneshot::Sender<()>>,
 }
@@ -101,12 +103,12 @@ impl ClientSaving {
         }
     }
 
-    /// Saves to `store`, which has what was there at `saved`.
+    /// Saves to `store`, which has the state of version `saved`.
     pub(super) fn new(store: Store, saved: Mark) -> Self {
         Self { store: Some(store), saved, ..Self::none() }
     }
 
-    /// Returns when to [begin](Self::begin) to save; `None` while there is nothing new.
+    /// Returns when to [begin](Self::begin) a write; `None` while there is nothing new.
     pub(super) fn due(&mut self, now: Mark) -> Option<Instant> {
         self.store.as_ref()?;
         let is_stepped = now.started_ms.abs_diff(self.saved.started_ms) > CLOCK_STEP_MS;
@@ -119,7 +121,7 @@ impl ClientSaving {
         Some(changed.into_iter().chain(exchanged).min()?.max(self.not_before))
     }
 
-    /// Answers when what there is now is on disk, at once without a store.
+    /// Answers when the present state is on disk, at once without a store.
     pub(super) fn when_saved(&mut self, now: Mark, answer: oneshot::Sender<()>) {
         let is_saved = now.changes == self.saved.changes && now.exchanges == self.saved.exchanges;
         if !self.has_store() || (is_saved && self.writing.is_none() && !self.is_refused) {
@@ -131,7 +133,7 @@ impl ClientSaving {
         }
     }
 
-    /// Writes in the background. Returns how much is left out, if that is news.
+    /// Starts a write in the background. Returns the number of items left out, if that should be reported.
     pub(super) fn begin(&mut self, now: Mark, saved: Saved) -> Option<usize> {
         let mut store = self.store.take()?;
         self.saved = now;
@@ -151,7 +153,7 @@ impl ClientSaving {
         self.store.is_some() || self.writing.is_some()
     }
 
-    /// Notes how much is left out of what is saved. Returns that number, if it is news that something is.
+    /// Records the number of items left out of a write. Returns it if nothing was left out before.
     pub(super) fn news(&mut self, left_out: usize) -> Option<usize> {
         let left_out_before = std::mem::replace(&mut self.leaves_out, left_out > 0);
         (left_out > 0 && !left_out_before).then_some(left_out)
@@ -179,7 +181,7 @@ impl ClientSaving {
         (!was_refused).then_some(error)
     }
 
-    /// Saves for the last time. Returns the error, which may be that the disk takes too long.
+    /// Writes for the last time. Returns the error, also if the disk takes too long.
     pub(super) async fn finish(&mut self, saved: Saved) -> Option<io::Error> {
         timeout(LAST, self.save_last(saved)).await.unwrap_or_else(|_| Some(io::ErrorKind::TimedOut.into()))
     }
@@ -203,12 +205,12 @@ fn answer_all(waiting: impl IntoIterator<Item = oneshot::Sender<()>>) {
     }
 }
 
-/// Time after a write of so many bytes for which nothing is written.
+/// Returns the pause after a write of this many bytes.
 fn rest_after(bytes: usize) -> Duration {
     Duration::from_secs((bytes + FILE_BYTES) as u64) / BYTES_PER_S
 }
 
-/// Reads a store. Returns it too, unless the disk takes too long; then it is not used in this run.
+/// Reads a store. Returns the store too, unless the disk takes too long; then this process does not use it.
 pub(super) async fn load(mut store: Store) -> (Option<Store>, io::Result<Option<Vec<u8>>>) {
     let loading = spawn_blocking(move || {
         let loaded = store.load();

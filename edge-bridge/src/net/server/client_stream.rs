@@ -1,4 +1,4 @@
-//! Connection of a client as a stream of MQTT bytes, over whatever transport.
+//! Byte stream of a client's MQTT, over TCP, TLS or WebSocket.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::websocket::{WebSocketRules, WebSocketStream};
 use crate::net::tcp_stream::Stream;
 
-/// Protocol of clients at an address, below MQTT and above TLS.
+/// Protocol below MQTT, and above TLS, that clients use at an address.
 #[derive(Debug, Clone)]
 pub(super) enum Transport {
     /// MQTT directly on TCP or TLS.
@@ -20,16 +20,16 @@ pub(super) enum Transport {
 }
 
 impl Transport {
-    /// Returns whether MQTT needs no handshake of a transport.
+    /// Returns whether the transport has no handshake of its own.
     pub(super) fn is_plain(&self) -> bool {
         matches!(self, Self::Plain)
     }
 
-    /// Does the transport's handshake with a client.
+    /// Performs the transport's handshake with a client.
     ///
     /// # Errors
     ///
-    /// The handshake failed; says why in words.
+    /// The handshake failed; contains the reason in words.
     pub(super) async fn open(&self, stream: Stream) -> Result<ClientStream, String> {
         match self {
             Self::Plain => Ok(ClientStream::Plain(stream)),
@@ -59,7 +59,7 @@ macro_rules! carrier {
 }
 
 impl ClientStream {
-    /// Returns whether the peer is gone, see [`Stream::is_gone`].
+    /// Returns whether the peer closed the connection, see [`Stream::is_gone`].
     pub(super) fn is_gone(&self) -> bool {
         match self {
             Self::Plain(stream) => stream.is_gone(),

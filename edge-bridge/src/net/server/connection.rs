@@ -1,7 +1,7 @@
 //! Task of one connection, which only moves bytes.
 //!
-//! There is one receive buffer, and while the owner has it nothing is read. So a connection that is not read costs memory at its sender, not
-//! here.
+//! There is one receive buffer, and while the owner's task has it nothing is read. So a connection that is
+//! not read keeps its bytes in the sender's memory, not here.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -21,19 +21,21 @@ use crate::listener::ConnectionId;
 use crate::pieces::Pieces;
 use crate::wire::Utf8;
 
-/// Longest wait for a peer to take the last bytes.
+/// Longest wait for a peer to accept the last bytes.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
-/// Longest wait for a peer to close after the last bytes. Beside it: the most bytes that are read from it meanwhile.
+/// Longest wait for a peer to close after the last bytes; with the most bytes that are read from it
+/// meanwhile.
 const LINGER_WITHIN: Duration = Duration::from_millis(500);
 const LINGER_BYTES: usize = 256 * 1024;
-/// Silence after which a sender had no backlog: the next part of one comes as soon as there is room for it.
+/// Silence after which a sender counts as having no backlog, because the next part of a backlog comes as soon
+/// as there is room for it.
 const SILENCE: Duration = Duration::from_millis(250);
-/// Pieces in a row that say the same, each waited for and of fewer bytes than a segment of TCP: a sender fills those of a backlog, but for its
-/// last one.
+/// Number of reads in a row after which a sender counts as having no backlog, if each was waited for and
+/// brought less than a TCP segment. A sender with a backlog fills its segments, but for the last one.
 const PIECES: u32 = 4;
 const PIECE: usize = 1024;
 
-/// Message of a connection's task to the owner of the listener.
+/// Message of a connection's task to the task that owns the listener.
 #[derive(Debug)]
 pub(super) enum FromPeer {
     /// The client showed a certificate with this name, which was verified. Sent before any bytes.
@@ -42,10 +44,10 @@ pub(super) enum FromPeer {
     NoTls(String),
     /// The WebSocket handshake failed; contains the cause.
     NoWebSocket(String),
-    /// Received bytes, behind those that were left before. The task waits to get the buffer back.
+    /// Received bytes, behind those that were left in the buffer. The task waits for the buffer to come back.
     Bytes {
         buffer: BytesMut,
-        /// Time of the last read, if the connection was [up to date](Reading::is_up_to_date).
+        /// Time of the last read, if the connection had [no backlog](Reading::is_up_to_date) then.
         up_to_date: Option<Instant>,
     },
     Written(usize),
@@ -55,7 +57,8 @@ pub(super) enum FromPeer {
     Closed,
 }
 
-/// Bytes and orders of the owner to a connection's task. Bounded by the listener's `max_unwritten_bytes`.
+/// Bytes to write, and orders, from the owner to a connection's task. Limited by the listener's
+/// `max_unwritten_bytes`.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     state: Mutex<ToPeer>,
@@ -72,17 +75,18 @@ struct ToPeer {
 }
 
 impl Outbox {
-    /// Appends bytes to be written. Small packets are joined to one write, large ones are not copied.
+    /// Appends bytes to be written. Small packets are joined to one write; large ones are not copied.
     pub(super) fn transmit(&self, bytes: Bytes) {
         self.change(|state| state.bytes.push(bytes));
     }
 
-    /// Returns the buffer, so that the connection reads on, behind the bytes that are still in it.
+    /// Returns the receive buffer, so that the connection reads on, behind the bytes that are still in it.
     pub(super) fn read(&self, buffer: BytesMut) {
         self.change(|state| state.buffer = Some(buffer));
     }
 
-    /// Makes the connection check if the peer is gone, because its end is not seen while nothing is read.
+    /// Makes the connection check if the peer is gone, because the end of a connection goes unnoticed while
+    /// nothing is read.
     pub(super) fn look(&self) {
         self.change(|state| state.look = true);
     }
@@ -92,7 +96,7 @@ impl Outbox {
         self.change(|state| state.close = true);
     }
 
-    /// Makes the connection close at once, so that unwritten bytes are dropped and their memory is free.
+    /// Makes the connection close at once: unwritten bytes are dropped and their memory is freed.
     pub(super) fn discard(&self) {
         self.change(|state| {
             state.bytes = Pieces::default();
@@ -193,7 +197,7 @@ async fn linger(stream: &mut ClientStream) {
     }
 }
 
-/// Reads or writes, whichever is possible, alternating if both are. Cancel-safe.
+/// Reads or writes, whichever is possible, alternately if both are. Cancel-safe.
 async fn step(stream: &mut ClientStream, out: &mut Out, reading: &mut Reading) -> io::Result<FromPeer> {
     poll_fn(|cx| {
         let reads_first = std::mem::replace(&mut out.had_turn, false);
@@ -219,13 +223,13 @@ async fn step(stream: &mut ClientStream, out: &mut Out, reading: &mut Reading) -
 struct Reading {
     /// Receive buffer; `None` while the owner has it.
     buffer: Option<BytesMut>,
-    /// Set if the buffer was allocated to read into, and no byte has come yet.
+    /// Set if the buffer was just allocated, and no byte has come yet.
     is_fresh: bool,
-    /// Time of the first read that found nothing since the last that found something.
+    /// Time of the first read without bytes since the last read with bytes.
     waits_since: Option<Instant>,
-    /// Number of the last reads that were waited for and brought less than [`PIECE`].
+    /// Number of reads in a row that were waited for and brought less than [`PIECE`].
     pieces: u32,
-    /// Bytes read while the owner had the buffer; they are the next ones to go into it.
+    /// Bytes read while the owner had the buffer; they go into it first.
     ahead: BytesMut,
     /// Number of bytes to read at a time; doubles for a sender that fills it.
     want: usize,
@@ -259,8 +263,8 @@ impl Reading {
         })
     }
 
-    /// Returns whether a read of so many bytes says that the sender has no backlog. That a socket is empty says it not: the sender's own may be
-    /// full.
+    /// Returns whether a read of this many bytes shows that the sender has no backlog. An empty receive
+    /// buffer does not show it, because the sender's send buffer may be full.
     fn is_up_to_date(&mut self, bytes: usize, now: Instant) -> bool {
         let waited = self.waits_since.take().map(|since| now - since);
         self.pieces = if waited.is_some() && bytes < PIECE { self.pieces.saturating_add(1) } else { 0 };
@@ -314,7 +318,7 @@ struct Out {
     bytes: Pieces,
     /// Set while TLS may still hold a part of the written bytes.
     to_flush: bool,
-    /// Set if the last step was a write, so that reading comes first.
+    /// Set if the last step was a write, so that a read comes next.
     had_turn: bool,
 }
 
@@ -323,7 +327,8 @@ impl Out {
         !self.bytes.has_remaining() && !self.to_flush
     }
 
-    /// Writes bytes that the socket takes, or flushes if all are written. Returns the number of bytes. Cancel-safe.
+    /// Writes bytes that the socket accepts, or flushes if all are written. Returns the number of bytes.
+    /// Cancel-safe.
     async fn write(&mut self, to: &mut ClientStream) -> io::Result<usize> {
         if !self.bytes.has_remaining() {
             to.flush().await?;

@@ -1,4 +1,4 @@
-//! Tasks of all connections. Each begins with the handshakes of TLS and WebSocket.
+//! Tasks of all connections. Each begins with the TLS and WebSocket handshakes.
 
 use std::io;
 use std::sync::Arc;
@@ -20,13 +20,14 @@ use crate::net::certificate::{CertificateProblem, problem};
 use crate::net::tcp_stream::{Counted, Stream, probe_when_idle};
 use crate::wire::Utf8;
 
-/// Silence after which the system probes a connection.
+/// Idle time after which the kernel sends TCP keep-alive probes.
 const PROBE_AFTER: Duration = Duration::from_secs(30);
-/// Time limit of the handshakes of TLS and WebSocket, with the wait for their turn. Less than the session has for its CONNECT.
+/// Time limit of the TLS and WebSocket handshakes, with the wait for the [handshake
+/// limit](super::handshake_limit). Less than the session's time limit for CONNECT.
 const HANDSHAKE_IN_TURN_WITHIN: Duration = Duration::from_secs(8);
-/// Time limit of the handshake without the wait, because one that makes no progress keeps others waiting.
+/// Time limit of the handshakes without the wait, because a handshake without progress delays others.
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(3);
-/// Error text for a handshake beyond these limits.
+/// Error text of a handshake that exceeds these limits.
 const SLOW: &str = "no handshake within 3 s, or no turn within 8 s";
 /// Most connections that may wait for their peer's close at a time.
 const LINGERING_MAX: usize = 64;
@@ -36,7 +37,7 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(3);
 /// Tasks of all connections, see the [module](self).
 pub(super) struct ConnectionTasks {
     handshakes: HandshakeLimit,
-    /// Number of connections that share the memory for reading.
+    /// Number of connections that share the memory for receive buffers.
     readers: Arc<AtomicUsize>,
     max_memory: usize,
     lingering: Arc<Semaphore>,
@@ -45,7 +46,7 @@ pub(super) struct ConnectionTasks {
 }
 
 impl ConnectionTasks {
-    /// Creates the set of tasks. `max_memory`: most bytes that clients may hold.
+    /// Creates the set of tasks. `max_memory` is the most bytes that clients may take.
     pub(super) fn new(to_owner: mpsc::Sender<(ConnectionId, FromPeer)>, max_memory: usize) -> Self {
         let handshakes = HandshakeLimit::new();
         let lingering = Arc::new(Semaphore::new(LINGERING_MAX));
@@ -106,7 +107,8 @@ impl ConnectionTasks {
     }
 }
 
-/// Does the handshakes of a connection. Returns it with the name in the client's certificate, `None` without one.
+/// Performs the handshakes of a connection. Returns it with the name in the client's certificate, `None`
+/// without one.
 async fn shake_hands(
     stream: Counted,
     tls: Option<ServerTls>,
@@ -121,7 +123,7 @@ async fn shake_hands(
     Ok((transport.open(stream).await.map_err(FromPeer::NoWebSocket)?, name))
 }
 
-/// Returns words for a failed handshake: ours for the end of the connection, else those of rustls.
+/// Returns a text for a failed handshake: a text of this crate if the connection ended, else that of rustls.
 fn failure(error: &io::Error) -> String {
     if error.kind() == io::ErrorKind::UnexpectedEof {
         return "the client went away: a client that does not trust the certificate does so".to_owned();

@@ -1,4 +1,5 @@
-//! Limit on handshakes of TLS and WebSocket at a time, because each holds up to 64 KiB for a client that is not authenticated yet.
+//! Limit of TLS and WebSocket handshakes at a time, because each holds up to 64 KiB for a client that is not
+//! authenticated yet.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -10,7 +11,8 @@ use crate::client_network::client_network;
 
 /// Most handshakes at a time.
 const ALL: usize = 64;
-/// Most handshakes of one address at a time, so that a client that begins them and does not go on leaves places to others.
+/// Most handshakes of one address at a time, so that a client that starts handshakes and does not finish them
+/// leaves room for others.
 const OF_AN_ADDRESS: usize = 8;
 
 /// Limit of handshakes, see the [module](self). Clones share it.
@@ -25,7 +27,8 @@ impl HandshakeLimit {
         Self { all: Arc::new(Semaphore::new(ALL)), by_address: Arc::default() }
     }
 
-    /// Waits for a place of this address, then for one of all; runs `handshake` in it. Cancel-safe.
+    /// Waits for a permit of this address, then for one of all addresses; runs `handshake` with them.
+    /// Cancel-safe.
     pub(super) async fn run<T>(&self, address: Option<IpAddr>, handshake: impl Future<Output = T>) -> T {
         let own = Places { own: Some(self.places(address)), limit: self, address };
         let _own_place = match &own.own {
@@ -43,7 +46,7 @@ impl HandshakeLimit {
         Arc::clone(places.entry(address).or_insert_with(new))
     }
 
-    /// Forgets an address if nobody waits for its places or has one.
+    /// Forgets an address if no handshake of it waits or runs.
     fn forget(&self, address: Option<IpAddr>) {
         let Some(address) = address.map(client_network) else { return };
         let mut places = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
@@ -53,7 +56,7 @@ impl HandshakeLimit {
     }
 }
 
-/// Places of one address, for as long as somebody waits for one or has it.
+/// Permits of one address, for as long as a handshake of it waits or runs.
 struct Places<'a> {
     own: Option<Arc<Semaphore>>,
     limit: &'a HandshakeLimit,

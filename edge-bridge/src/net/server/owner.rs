@@ -1,4 +1,4 @@
-//! Owner: the task that owns the listener, and connects it with connections, queue and application.
+//! Task that owns the listener, and connects it with the connections' tasks, the queue and the application.
 
 mod saved_clients;
 
@@ -24,11 +24,11 @@ use crate::listener::{Access, ConnectionId, Event, Input, Listener, Output, Publ
 use crate::net::{Clock, ServerTls};
 use crate::wire::Publish;
 
-/// Most inputs from connections that wait for the owner.
+/// Most inputs in the channel from the connections' tasks.
 const INPUTS: usize = 256;
 /// Most connections accepted in one step.
 const ACCEPTS: usize = 32;
-/// Period in which a full queue is asked for room, unless it reports room itself.
+/// Period in which the sink is polled for room while the queue is full, unless it reports room itself.
 const ROOM_EVERY: Duration = Duration::from_millis(50);
 
 #[derive(Debug)]
@@ -50,7 +50,7 @@ pub(super) struct Owner<I, S> {
     acceptor: Acceptor,
     tasks: ConnectionTasks,
     outboxes: HashMap<ConnectionId, Arc<Outbox>>,
-    /// Addresses of clients, kept until the event about the end of the connection.
+    /// Addresses of clients, kept until the event that reports the end of the connection.
     addresses: HashMap<ConnectionId, SocketAddr>,
     /// Connections with received bytes that wait for their turn.
     turns: Turns,
@@ -146,7 +146,8 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
         self.close().await;
     }
 
-    /// Handles everything that has no event of its own: receipts, timers, room, connections that may be read again.
+    /// Handles everything without an event of its own: receipts, timers, room in the queue, connections that
+    /// may be read again.
     fn catch_up(&mut self) {
         for ticket in self.receipts.take() {
             self.listener.resolve(self.now(), ticket);
@@ -228,19 +229,20 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
         self.turns.push(id, buffer);
     }
 
-    /// Ends a connection whose peer is gone, if it is still not read. `ahead`: bytes that came after those in its buffer.
+    /// Handles a peer that closed its connection, if the connection is still not read. `ahead`: bytes that
+    /// came after those in its buffer.
     fn gone(&mut self, id: ConnectionId, ahead: &[u8]) {
         let Some(read) = self.paused.buffers.get(&id) else { return };
         let unread = [read, ahead].concat();
         self.listener.handle_input(self.now(), id, Input::Gone { unread: &unread });
     }
 
-    /// Returns whether a connection waits and may have its turn now.
+    /// Returns whether a connection waits for its turn and may have it now.
     fn has_turn(&mut self) -> bool {
         !self.turns.is_empty() && (self.closing.is_some() || !self.sink.is_busy())
     }
 
-    /// Gives one turn to each waiting connection, while the queue keeps up.
+    /// Gives one turn to each waiting connection, unless the queue is behind.
     fn take_turns(&mut self) {
         for _ in 0..self.turns.len() {
             if !self.has_turn() {
@@ -251,8 +253,8 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
         }
     }
 
-    /// Handles some of a connection's packets, if it may be read. Remaining packets wait for its next turn; without a whole packet the buffer
-    /// goes back to the connection to be filled.
+    /// Handles some of a connection's packets, if it may be read. Remaining packets wait for its next turn;
+    /// without a whole packet the buffer goes back to the connection's task to be filled.
     fn take_turn(&mut self, id: ConnectionId, mut buffer: BytesMut) {
         let before = buffer.len();
         self.ask_for_room();
@@ -359,7 +361,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
         }
     }
 
-    /// Returns whether a shutdown has nothing more to wait for.
+    /// Returns whether a shutdown is complete.
     fn is_closed(&self) -> bool {
         let Some(closing) = &self.closing else { return false };
         self.listener.pending() == 0 || closing.until <= Instant::now()

@@ -11,21 +11,23 @@ use crate::listener::Ticket;
 use crate::net::intake::{Intake, Safe};
 use crate::row::Row;
 
-/// Longest time for which nobody is read because the intake is behind, unless it is set.
+/// Longest time for which no connection is read because the intake is behind, unless it is set.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// Function that returns what is to be called when the rows of a message are safe.
+/// Function that makes the callback for a message, called when the message's rows are safe.
 type WhenSafe = dyn FnMut(Ticket, &[Row]) -> Safe + Send;
 
 /// Sink into an open queue: `server.start(address, ingest, |receipts| QueueSink::start(&queue, lanes, receipts))`.
 ///
-/// It resolves a message when its rows are safe, and never resolves one without rows. That suits an ingest that answers
-/// [`Store`](crate::ingest::Answer::Store), [`Absorb`](crate::ingest::Answer::Absorb) or [`Refuse`](crate::ingest::Answer::Refuse). An ingest
-/// that [withholds](crate::ingest::Answer::Withhold) knows what else a receipt waits for, and sets [`when_safe`](Self::when_safe).
+/// It resolves a message when its rows are safe, and never resolves one without rows. That suits an ingest
+/// that answers [`Store`](crate::ingest::Answer::Store), [`Absorb`](crate::ingest::Answer::Absorb) or
+/// [`Refuse`](crate::ingest::Answer::Refuse). An ingest that [withholds](crate::ingest::Answer::Withhold)
+/// PUBACKs needs a callback of its own, set by [`when_safe`](Self::when_safe), because its receipts depend on
+/// other rows too.
 pub struct QueueSink {
     intake: Intake,
     when_safe: Box<WhenSafe>,
-    /// Function that is called for a commit in place of the intake's; `None` uses the intake's.
+    /// Function called for a commit instead of the intake's own; `None` uses the intake's.
     commit: Option<Box<dyn FnMut() + Send>>,
     pause: Pause,
 }
@@ -41,7 +43,8 @@ impl QueueSink {
         Self::new(Intake::start(queue, lanes.into()), receipts)
     }
 
-    /// Makes a sink into an intake that others use too, or that is opened later. `receipts` is told when the intake has room.
+    /// Makes a sink into an intake that others use too, or that is opened later. `receipts` is notified when
+    /// the intake has room.
     pub fn new(intake: Intake, receipts: Receipts) -> Self {
         intake.tell_of_room(&receipts);
         let when_safe = move |ticket, rows: &[Row]| -> Safe {
@@ -55,8 +58,8 @@ impl QueueSink {
         Self { intake, when_safe: Box::new(when_safe), commit: None, pause }
     }
 
-    /// Sets a function that is called for each message taken, and returns what is called when its rows are safe: it resolves the ticket,
-    /// unless that waits for more.
+    /// Sets a function that is called for each accepted message, and returns the callback for when its rows
+    /// are safe. The callback resolves the ticket, unless the ticket depends on other rows too.
     #[must_use]
     pub fn when_safe<F>(mut self, mut when_safe: impl FnMut(Ticket) -> F + Send + 'static) -> Self
     where
@@ -66,7 +69,7 @@ impl QueueSink {
         self
     }
 
-    /// Sets a function that is called when a publisher waits for receipts, in place of [`Intake::commit`].
+    /// Sets a function that is called instead of [`Intake::commit`] when a publisher waits for receipts.
     #[must_use]
     pub fn on_commit(mut self, commit: impl FnMut() + Send + 'static) -> Self {
         self.commit = Some(Box::new(commit));
@@ -121,7 +124,7 @@ impl Sink for QueueSink {
     }
 }
 
-/// Back-pressure with a time limit, after which messages are read all the same.
+/// Back-pressure with a time limit, after which messages are read in any case.
 #[derive(Debug)]
 struct Pause {
     since: Option<Instant>,

@@ -1,4 +1,5 @@
-//! Memory of receive buffers: each connection gets a share of one total, so that many connections at full speed need no more than a few.
+//! Memory of receive buffers: all connections share one total, so that many connections at full speed need no
+//! more memory than a few.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,7 +10,7 @@ const TOTAL: usize = 4 * 1024 * 1024;
 pub(super) const READ_MIN: usize = 2 * 1024;
 pub(super) const READ_MAX: usize = 64 * 1024;
 
-/// Share of one connection in the total, until it is dropped.
+/// Share of one connection in the total, held until it is dropped.
 #[derive(Debug)]
 pub(super) struct ReadShare {
     connections: Arc<AtomicUsize>,
@@ -17,13 +18,14 @@ pub(super) struct ReadShare {
 }
 
 impl ReadShare {
-    /// Counts one more connection in `connections`, until the share is dropped. `max_memory`: most bytes that clients may hold.
+    /// Counts one more connection in `connections`, until the share is dropped. `max_memory` is the most
+    /// bytes that clients may take.
     pub(super) fn of(connections: &Arc<AtomicUsize>, max_memory: usize) -> Self {
         connections.fetch_add(1, Ordering::Relaxed);
         Self { connections: Arc::clone(connections), total: TOTAL.min(max_memory / 2) }
     }
 
-    /// Most bytes to read at a time, at present.
+    /// Most bytes to read at a time, which falls with the number of connections.
     pub(super) fn max(&self) -> usize {
         let connections = self.connections.load(Ordering::Relaxed).max(1);
         (self.total / connections).clamp(READ_MIN, READ_MAX)

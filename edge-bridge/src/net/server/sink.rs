@@ -1,4 +1,4 @@
-//! Sink of the rows of received messages, and the way on which their receipts return.
+//! Sink for the rows of received messages, and the handle by which their receipts return.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 use crate::listener::Ticket;
 use crate::row::Row;
 
-/// Queue as the server uses it. No call may block, because calls are made on the server's task.
+/// Queue as the server sees it. No call may block, because the server's task makes the calls.
 ///
 /// ```
 /// use edge_bridge::Row;
@@ -35,9 +35,10 @@ use crate::row::Row;
 /// # assert!(shelf.has_room());
 /// ```
 pub trait Sink: Send + 'static {
-    /// Returns whether there is room. Called between the turns of connections, before the ingest sees their messages, so that a message that
-    /// is not read changes no filter's state. The rest of a turn, of at most [`PACKETS_PER_TURN`](crate::session::PACKETS_PER_TURN) packets,
-    /// comes all the same. While it is `false` it is called whenever a receipt comes, and 20 times a second. Default: always.
+    /// Returns whether there is room. Called between the turns of connections, before the ingest gets their
+    /// messages, so that a message without room changes no filter's state. The rest of a turn, of at most
+    /// [`PACKETS_PER_TURN`](crate::session::PACKETS_PER_TURN) packets, comes all the same. While it is
+    /// `false` it is called whenever a receipt comes, and 20 times a second. Default: always.
     fn has_room(&mut self) -> bool {
         true
     }
@@ -48,16 +49,18 @@ pub trait Sink: Send + 'static {
         0
     }
 
-    /// Returns whether the queue is behind for a moment. Meanwhile nothing is read, so that senders wait in the network instead of losing
-    /// messages at QoS 0. Leave room for the rest of the turn that was under way, at most
-    /// [`PACKETS_PER_TURN`](crate::session::PACKETS_PER_TURN) packets. The answer must become `false` within a bounded time, because inputs of
-    /// control loops wait too; call [`Receipts::room`] then. Default: never.
+    /// Returns whether the queue is behind for a moment. Meanwhile no connection is read, so that senders
+    /// wait in the network instead of losing messages at QoS 0. Leave room for the rest of the turn that was
+    /// under way, at most [`PACKETS_PER_TURN`](crate::session::PACKETS_PER_TURN) packets. The answer must
+    /// become `false` within a bounded time, because inputs of control loops wait too; call
+    /// [`Receipts::room`] then. Default: never.
     fn is_busy(&mut self) -> bool {
         false
     }
 
-    /// Takes the rows of one message, all or none; there are no rows if it is only [withheld](crate::ingest::Answer::Withhold).
-    /// [`Receipts::resolve`] is to be called with `ticket` when all of them are safe, from any thread and in any order.
+    /// Accepts the rows of one message, all or none; there are no rows if the message is only
+    /// [withheld](crate::ingest::Answer::Withhold). Call [`Receipts::resolve`] with `ticket` when all rows
+    /// are safe, from any thread and in any order.
     ///
     /// # Errors
     ///
@@ -65,11 +68,12 @@ pub trait Sink: Send + 'static {
     /// is true.
     fn push(&mut self, ticket: Ticket, rows: Vec<Row>) -> Result<(), Vec<Row>>;
 
-    /// Asks for a commit, which is worth a write because a publisher waits for its receipts.
+    /// Requests a commit, because a publisher waits for its receipts.
     fn commit(&mut self) {}
 }
 
-/// For an ingest that only absorbs, as a hub's. Rows that come all the same are dropped and never acknowledged.
+/// Sink of a server whose ingest only absorbs, as a hub's. Rows that come nevertheless are dropped and never
+/// acknowledged.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoQueue;
 
@@ -79,7 +83,8 @@ impl Sink for NoQueue {
     }
 }
 
-/// Handle that tells the server which messages are safe. Cheap to clone, for any thread; calls after the server's end do nothing.
+/// Handle that reports to the server which messages are safe. Cheap to clone, for any thread; has no effect
+/// after the server's end.
 #[derive(Debug, Clone, Default)]
 pub struct Receipts {
     inner: Arc<Inner>,
@@ -93,23 +98,25 @@ struct Inner {
 }
 
 impl Receipts {
-    /// Resolves a message's receipt, because all of its rows are safe, or settled by the policy that the operator chose.
+    /// Resolves a message's receipt, because all its rows are safe, or removed by the policy that the
+    /// operator chose.
     pub fn resolve(&self, ticket: Ticket) {
         self.inner.resolved.lock().unwrap_or_else(PoisonError::into_inner).push(ticket);
         self.inner.wake.notify_one();
     }
 
-    /// Tells the server that there may be room again, so that it asks earlier.
+    /// Notifies the server that there may be room again, so that it does not wait for its next poll.
     pub fn room(&self) {
         self.inner.wake.notify_one();
     }
 
-    /// Takes the tickets that were resolved. For a client of a broker that has a [PUBACK chain](crate::puback_chain) of its own.
+    /// Takes the resolved tickets. For a client of a local broker that has a [PUBACK
+    /// chain](crate::puback_chain) of its own.
     pub fn take(&self) -> Vec<Ticket> {
         std::mem::take(&mut *self.inner.resolved.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Waits until there is something to [take](Self::take), or room.
+    /// Waits until a ticket was resolved, or room was reported.
     pub async fn woken(&self) {
         self.inner.wake.notified().await;
     }

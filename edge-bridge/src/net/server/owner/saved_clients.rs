@@ -9,8 +9,8 @@ use crate::ingest::Ingest;
 use crate::listener::Event;
 
 impl<I: Ingest, S: Sink> Owner<I, S> {
-    /// Restores clients that an earlier server saved, before any client connects, and saves to the store from now on. Damaged state is set
-    /// aside.
+    /// Restores clients that an earlier server saved, before any client connects, and saves to the store from
+    /// now on. A damaged state is moved out of the way.
     pub(in crate::net::server) async fn restore(&mut self, store: Store) {
         let before = self.mark();
         let (store, loaded) = load(store).await;
@@ -47,7 +47,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
         }
     }
 
-    /// Returns the state of what would be saved now.
+    /// Returns the version of the present state.
     pub(super) fn mark(&self) -> Mark {
         let now = self.now();
         Mark {
@@ -69,7 +69,8 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
         }
     }
 
-    /// Returns when clients are to be saved; `None` while there is nothing new, or no store, in whose absence no clock is read.
+    /// Returns when to save clients; `None` while there is nothing new, or without a store (no clock is read
+    /// then).
     pub(super) fn save_due(&mut self) -> Option<Instant> {
         if !self.saving.has_store() {
             return None;
@@ -78,7 +79,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
         self.saving.due(mark)
     }
 
-    /// Saves clients in the background, if it is time.
+    /// Saves clients in the background, if a save is due.
     pub(super) fn save_if_due(&mut self) {
         if self.save_due().is_some_and(|due| due <= Instant::now()) {
             let (mark, saved) = (self.mark(), self.listener.save(self.now()));
@@ -92,7 +93,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
         self.tell(&Event::ClientsNotSaved { error: error.to_string() });
     }
 
-    /// Saves clients for the last time, after all have been disconnected.
+    /// Saves clients for the last time, after every client has been disconnected.
     pub(super) async fn save_last(&mut self) {
         let saved = self.listener.save(self.now());
         if self.saving.has_store()

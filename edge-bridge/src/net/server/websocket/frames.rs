@@ -12,29 +12,29 @@ const HEADER_MAX: usize = 14;
 /// Most bytes in a ping, a pong or a close.
 pub(super) const CONTROL_MAX: usize = 125;
 
-/// Most frames without payload for MQTT, with control frames, that may come in excess of others. Each costs as much as a small message, but
-/// fills no buffer by which its sender could be slowed down.
+/// Most frames without MQTT payload, control frames included, that may come in excess of the allowed rate.
+/// Each costs as much as a small message, but fills no buffer that would slow its sender down.
 pub(super) const EMPTY_MAX: u32 = 100;
 
 /// Decoder of a client's frames, which may be split anywhere.
 #[derive(Debug)]
 pub(super) struct FrameDecoder {
-    /// Header that is not whole yet.
+    /// Header that is not complete yet.
     header: [u8; HEADER_MAX],
     header_len: usize,
     /// Frame whose payload is being received; `None` between frames.
     frame: Option<Frame>,
-    /// Set if a message continues in the next frame that is not a control frame.
+    /// Set if the message continues in the next data frame.
     in_message: bool,
     frame_max: u64,
-    /// Number of frames without payload that may still come.
+    /// Number of frames without payload that are still allowed.
     empty_left: u32,
     /// Last unanswered ping. Earlier ones need no answer (RFC 6455 §5.5.3).
     ping: Option<Bytes>,
     end: Option<End>,
 }
 
-/// End of what the client may send.
+/// Reason for which the client's frames end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
     /// Client closed the connection, with this code if it gave one.
@@ -62,12 +62,12 @@ pub(super) enum Violation {
 struct Frame {
     mask: [u8; 4],
     left: u64,
-    /// Payload of a control frame so far; `None` for a frame of a message.
+    /// Payload of a control frame so far; `None` for a data frame.
     control: Option<(Control, BytesMut)>,
 }
 
 impl End {
-    /// Returns the code of the close that answers it; `None` for a close without a code.
+    /// Returns the status code of the close frame in answer; `None` for a close without a code.
     pub(super) fn code(self) -> Option<u16> {
         match self {
             Self::Closed(code) => code,
@@ -106,7 +106,8 @@ impl FrameDecoder {
         self.empty_left = self.empty_left.saturating_add(frames).min(EMPTY_MAX);
     }
 
-    /// Moves the messages' bytes to the front of `bytes`, and returns their number. Bytes after the end are dropped.
+    /// Moves the payload to the front of `bytes`, and returns its length. Bytes after the end of the stream
+    /// are dropped.
     pub(super) fn decode(&mut self, bytes: &mut [u8]) -> usize {
         let (mut at, mut kept) = (0, 0);
         while self.end.is_none() {
@@ -207,7 +208,7 @@ impl FrameDecoder {
     }
 }
 
-/// Appends a frame of the server.
+/// Appends a frame from the server.
 pub(super) fn encode(opcode: OpCode, payload: &[u8], to: &mut BytesMut) {
     let header = FrameHeader { is_final: true, opcode, mask: None, ..FrameHeader::default() };
     let size = payload.len() as u64;

@@ -11,7 +11,7 @@ use crate::base64;
 pub(super) const HEAD_MAX: usize = 8 * 1024;
 /// Most fields of a head.
 const FIELDS_MAX: usize = 64;
-/// Salt of the accept key, the same for all (RFC 6455 §1.3).
+/// GUID that the accept key is computed with (RFC 6455 §1.3).
 const SALT: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 /// Name of MQTT's subprotocol, of every version (MQTT 5 §6).
 const SUBPROTOCOL: &str = "mqtt";
@@ -21,7 +21,7 @@ const SUBPROTOCOL: &str = "mqtt";
 pub(super) enum Refusal {
     /// The head is not a request of HTTP/1.1, or more bytes came than the head.
     Malformed,
-    /// The request does not ask for a WebSocket.
+    /// The request does not ask for an upgrade to WebSocket.
     NoUpgrade,
     /// Head has too many bytes or fields.
     TooLarge,
@@ -63,7 +63,7 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// Returns the answer to a request's head. The head includes its empty line.
+/// Returns the HTTP answer to a request's head. The head includes its empty line.
 pub(super) fn answer(head: &[u8], origins: &Origins) -> Result<String, Refusal> {
     let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
     let mut request = httparse::Request::new(&mut fields);
@@ -104,7 +104,7 @@ pub(super) fn answer(head: &[u8], origins: &Origins) -> Result<String, Refusal> 
     ))
 }
 
-/// Returns whether this is base64 of 16 bytes.
+/// Returns whether the key is base64 of 16 bytes.
 fn is_key(key: &str) -> bool {
     let is_digit = |c: char| c.is_ascii_alphanumeric() || c == '+' || c == '/';
     key.len() == 24 && key.strip_suffix("==").is_some_and(|digits| digits.chars().all(is_digit))

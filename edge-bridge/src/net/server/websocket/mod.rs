@@ -1,5 +1,6 @@
-//! WebSocket (RFC 6455) for clients, as MQTT 5 uses it in §6. The connection's code sees only the bytes of MQTT. Only a frame's header is kept
-//! here; its payload goes on as it comes, into the buffer that the listener's limit counts.
+//! WebSocket (RFC 6455) as transport of MQTT (MQTT 5 §6). The connection's code gets only MQTT bytes. Only a
+//! frame's header is buffered here; its payload goes straight into the receive buffer that the listener's
+//! limit counts.
 
 mod frames;
 mod handshake;
@@ -37,7 +38,7 @@ impl WebSocketRules {
     ///
     /// # Errors
     ///
-    /// The handshake failed; says why in words. The client was told by an HTTP status.
+    /// The handshake failed; contains the reason in words. The client got an HTTP status.
     pub(super) async fn accept(&self, mut stream: Stream) -> Result<WebSocketStream, String> {
         let answered = match read_head(&mut stream).await? {
             Some(head) => answer(&head, &self.origins),

@@ -1,5 +1,5 @@
-//! Origins (RFC 6454) from which browsers may connect. Anybody's page can open a WebSocket to whatever its reader's machine reaches. The
-//! browser names the page's origin, and the server has to check it.
+//! Origins (RFC 6454) from which browsers may connect. Any web page can open a WebSocket to every host that
+//! its reader's browser reaches. The browser sends the page's origin, and the server has to check it.
 
 /// Origins that may connect beside the server's own.
 #[derive(Debug, Default)]
@@ -23,7 +23,7 @@ impl Origins {
     }
 }
 
-/// Takes off the ports that browsers leave out.
+/// Removes the default ports, which browsers leave out.
 fn without_port(authority: &str) -> &str {
     authority.strip_suffix(":443").or_else(|| authority.strip_suffix(":80")).unwrap_or(authority)
 }

@@ -1,4 +1,4 @@
-//! A WebSocket as a stream of MQTT's bytes.
+//! Byte stream of MQTT over a WebSocket.
 
 use std::io;
 use std::pin::Pin;
@@ -12,18 +12,19 @@ use tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
 use super::frames::{End, FrameDecoder, encode};
 use crate::net::tcp_stream::Stream;
 
-/// Most bytes of a frame to a client. They wait here when the client does not read, and no other limit counts them.
+/// Most bytes of a frame to a client. They are buffered here when the client does not read, and no other
+/// limit counts them.
 const WRITE_MAX: usize = 4 * 1024;
 
-/// Number of frames a second that may have no payload, on average.
+/// Frames without payload that a client may send per second, on average.
 const EMPTY_PER_S: u32 = 10;
 
-/// MQTT stream over a WebSocket. Pings and the close are answered when it is read.
+/// MQTT stream over a WebSocket. Reading from it also answers pings and the close.
 #[derive(Debug)]
 pub(in super::super) struct WebSocketStream {
     inner: Stream,
     decoder: FrameDecoder,
-    /// Time up to which frames without payload were allowed.
+    /// Time up to which frames without payload have been allowed.
     allowed: Instant,
     /// Frames to be written: at most one of a message, a pong and a close.
     out: BytesMut,
@@ -79,7 +80,8 @@ impl WebSocketStream {
         Poll::Ready(Ok(()))
     }
 
-    /// Answers a ping, but only if no frame waits, so that a client that does not read gets one answer however often it asks.
+    /// Answers a ping, unless another frame waits to be written, so that a client that does not read gets one
+    /// pong however many pings it sends.
     fn answer_ping(&mut self) {
         if self.out.is_empty()
             && !self.said_close
